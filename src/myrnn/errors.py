@@ -1,6 +1,7 @@
 """Every kind of error that the library raises.
 
-All of them are :class:`MyRNNError`, so one ``except`` clause tells a mistake that MyRNN recognised from a fault inside it.
+All of them are :class:`MyRNNError`, so one ``except`` clause tells a mistake that MyRNN recognised from a fault
+inside it.
 """
 
 

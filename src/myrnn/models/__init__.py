@@ -1,0 +1,9 @@
+"""Recurrent models: plain MyGrad classes over dense layers."""
+
+from myrnn.models._dense import dense
+from myrnn.models._gru import GRU
+from myrnn.models._lstm import LSTM
+from myrnn.models._model import Model, num_parameters, parameter_names, parameters_of
+from myrnn.models._rnn import RNN
+
+__all__ = ["GRU", "LSTM", "RNN", "Model", "dense", "num_parameters", "parameter_names", "parameters_of"]

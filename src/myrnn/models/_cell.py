@@ -1,0 +1,35 @@
+"""What the cells that ship share: how a layer is made and how the input is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mygrad import Tensor
+from mygrad.nnet.initializers import glorot_normal
+from numpy.typing import NDArray
+
+from myrnn.errors import InvalidArgument
+from myrnn.models._dense import dense, seeded_glorot_normal
+
+
+def layer_maker(rng: np.random.Generator | int | None) -> Callable[..., dense]:
+    """Return a function that makes dense layers with Glorot-normal weights.
+
+    Without `rng` the weights come from NumPy's global generator, as MyGrad's own initializers draw them.
+    """
+    initializer = glorot_normal if rng is None else seeded_glorot_normal(rng)
+    return lambda rows, columns, bias=True: dense(rows, columns, weight_initializer=initializer, bias=bias)
+
+
+def check_sequence(x: Tensor | NDArray[Any], dim_input: int) -> None:
+    """Refuse anything but one sequence of shape (T, dim_input)."""
+    shape = np.shape(x.data if isinstance(x, Tensor) else x)
+    if len(shape) != 2 or shape[1] != dim_input:
+        raise InvalidArgument(f"x must be one sequence of shape (T, {dim_input}), not an array of shape {shape}")
+
+
+def zero_state(dim_recurrent: int) -> NDArray[np.float32]:
+    """Return the state before the first step: zeros, float32 (1, D)."""
+    return np.zeros((1, dim_recurrent), dtype=np.float32)

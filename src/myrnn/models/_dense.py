@@ -1,0 +1,90 @@
+"""The dense layer, in the manner of MyNN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from mygrad import Tensor, matmul
+from mygrad.nnet.initializers import constant, uniform
+from numpy.typing import NDArray
+
+from myrnn import _checks
+
+Initializer = Callable[..., Tensor]
+
+
+class dense:
+    """A fully connected layer: ``x @ weight + bias``.
+
+    Parameters
+    ----------
+    input_size, output_size : int
+        The number of features of each input, and of each output.
+    weight_initializer, bias_initializer : callable
+        Called with the shape ``(input_size, output_size)`` and ``(1, output_size)``; each returns a MyGrad tensor.
+    weight_kwargs, bias_kwargs : mapping, optional
+        Further keyword arguments of the two.
+    bias : bool
+        Whether the layer has a bias.
+
+    Attributes
+    ----------
+    weight : mygrad.Tensor, shape (input_size, output_size)
+    bias : mygrad.Tensor, shape (1, output_size), or None
+
+    Examples
+    --------
+    >>> layer = dense(3, 4)
+    >>> layer(np.ones((2, 3), dtype=np.float32)).shape
+    (2, 4)
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        weight_initializer: Initializer = uniform,
+        bias_initializer: Initializer = constant,
+        weight_kwargs: Mapping[str, Any] | None = None,
+        bias_kwargs: Mapping[str, Any] | None = None,
+        bias: bool = True,
+    ) -> None:
+        rows = _checks.integer("input_size", input_size, minimum=1)
+        columns = _checks.integer("output_size", output_size, minimum=1)
+        self.weight = weight_initializer(rows, columns, **(weight_kwargs or {}))
+        self.bias = None
+        if bias:
+            self.bias = bias_initializer(1, columns, **(bias_kwargs or {}))
+            self.bias.data = self.bias.data.astype(self.weight.dtype)
+
+    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
+        """Return ``x @ weight + bias``, shape (N, output_size), for `x` of shape (N, input_size)."""
+        product = matmul(x, self.weight)
+        return product if self.bias is None else product + self.bias
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """The weight, and the bias where there is one."""
+        return (self.weight,) if self.bias is None else (self.weight, self.bias)
+
+
+def seeded_glorot_normal(rng: np.random.Generator | int | None) -> Initializer:
+    """Return an initializer that draws as MyGrad's ``glorot_normal`` does, from a generator of its own.
+
+    References
+    ----------
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
+    """
+    return partial(_glorot_normal, _checks.generator("rng", rng))
+
+
+def _glorot_normal(rng: np.random.Generator, rows: int, columns: int) -> Tensor:
+    deviation = np.sqrt(2 / (rows + columns))
+    return Tensor(rng.normal(0.0, deviation, (rows, columns)), dtype=np.float32)

@@ -1,0 +1,78 @@
+"""What a model is, and what can be told of any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from mygrad import Tensor
+from numpy.typing import NDArray
+
+from myrnn.errors import InvalidArgument
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Any class that takes one sequence and returns one row of class scores.
+
+    ``model(x)``, with `x` of shape (T, C), returns the logits, shape (1, K); ``model.parameters`` is a tuple of MyGrad
+    tensors. No base class is needed.
+    """
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]: ...
+
+    def __call__(self, x: NDArray[np.float32]) -> Tensor: ...
+
+
+def parameters_of(model: Any) -> tuple[Tensor, ...]:
+    """Return the model's parameters, or say what is wrong with the model.
+
+    Raises
+    ------
+    InvalidArgument
+        When the model cannot be called, or `parameters` is missing or holds something other than trainable tensors.
+    """
+    if isinstance(model, type):
+        raise InvalidArgument(f"model must be a model, not the class {model.__name__}: call it, {model.__name__}(...)")
+    if not callable(model) or not hasattr(model, "parameters"):
+        raise InvalidArgument(
+            f"model must have `parameters` and be callable on one sequence, which {type(model).__name__} is not"
+        )
+    parameters = tuple(model.parameters) if not callable(model.parameters) else (model.parameters,)
+    if not parameters:
+        raise InvalidArgument(f"{type(model).__name__}.parameters is empty: there is nothing to train")
+    for index, parameter in enumerate(parameters):
+        if not isinstance(parameter, Tensor) or parameter.constant:
+            kind = "a constant tensor" if isinstance(parameter, Tensor) else type(parameter).__name__
+            raise InvalidArgument(f"{type(model).__name__}.parameters[{index}] must be a trainable tensor, not {kind}")
+    return parameters
+
+
+def parameter_names(model: Any) -> tuple[str, ...]:
+    """Return a name for each of the model's parameters, such as ``fc_x2h.weight``: the attributes that lead to it.
+
+    A parameter that no attribute leads to is called ``parameter_i`` by its place.
+    """
+    names = {id(tensor): name for name, tensor in _named_tensors(model, "", depth=3)}
+    return tuple(names.get(id(p), f"parameter_{i}") for i, p in enumerate(parameters_of(model)))
+
+
+def num_parameters(model: Any) -> int:
+    """Return how many numbers the model learns; a tensor that is listed twice counts once."""
+    return sum(parameter.size for parameter in {id(p): p for p in parameters_of(model)}.values())
+
+
+def _named_tensors(owner: Any, prefix: str, depth: int) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(owner, dict):
+        items = [(f"{prefix}[{key!r}]", value) for key, value in owner.items()]
+    elif isinstance(owner, list | tuple):
+        items = [(f"{prefix}[{index}]", value) for index, value in enumerate(owner)]
+    else:
+        items = [(f"{prefix}.{key}".lstrip("."), value) for key, value in getattr(owner, "__dict__", {}).items()]
+    for name, value in items:
+        if isinstance(value, Tensor):
+            yield name, value
+        elif depth > 1:
+            yield from _named_tensors(value, name, depth - 1)

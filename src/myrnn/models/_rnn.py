@@ -1,0 +1,81 @@
+"""The simple recurrent network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mygrad import Tensor, tanh
+from mygrad.nnet.activations import relu
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.models._cell import check_sequence, layer_maker, zero_state
+
+ACTIVATIONS = {"relu": relu, "tanh": tanh}
+
+
+class RNN:
+    """A simple recurrent network that scores a sequence by its last hidden state.
+
+    With T steps, C inputs, D recurrent units and K classes::
+
+        h_t = activation(x_t W_xh + b_h + h_{t-1} W_hh)        h_{-1} = 0
+        y   = h_{T-1} W_hy + b_y
+
+    Parameters
+    ----------
+    dim_input, dim_recurrent, dim_output : int
+        C, D and K.
+    activation : {"relu", "tanh"}
+        The nonlinearity of the hidden state.
+    rng : numpy.random.Generator, int or None
+        Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
+
+    Attributes
+    ----------
+    fc_x2h, fc_h2h, fc_h2y : dense
+        The layers of the two equations; `fc_h2h` has no bias.
+
+    References
+    ----------
+    Elman, "Finding structure in time", 1990.
+
+    Examples
+    --------
+    >>> model = RNN(dim_input=10, dim_recurrent=50, dim_output=2)
+    >>> model(np.zeros((4, 10), dtype=np.float32)).shape
+    (1, 2)
+    """
+
+    def __init__(
+        self,
+        dim_input: int,
+        dim_recurrent: int,
+        dim_output: int,
+        *,
+        activation: str = "relu",
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        self.activation = _checks.one_of("activation", activation, tuple(ACTIVATIONS))
+        self.dim_input = _checks.integer("dim_input", dim_input, minimum=1)
+        self.dim_recurrent = _checks.integer("dim_recurrent", dim_recurrent, minimum=1)
+        self.dim_output = _checks.integer("dim_output", dim_output, minimum=1)
+        layer = layer_maker(rng)
+        self.fc_x2h = layer(dim_input, dim_recurrent)
+        self.fc_h2h = layer(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_h2y = layer(dim_recurrent, dim_output)
+
+    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
+        """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
+        check_sequence(x, self.dim_input)
+        activation = ACTIVATIONS[self.activation]
+        h = zero_state(self.dim_recurrent)
+        for x_t in x:
+            h = activation(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h))
+        return self.fc_h2y(h)
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """All that the model learns, layer by layer."""
+        return self.fc_x2h.parameters + self.fc_h2h.parameters + self.fc_h2y.parameters

@@ -1,0 +1,191 @@
+"""SGD, RMSprop and Adam, in the manner of MyNN and with the same numbers.
+
+MyNN's own optimizer objects do as well wherever one of these is taken: both keep what they remember in the same
+attributes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from mygrad import Tensor
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+
+
+class _Optimizer(ABC):
+    """What all share: the parameters, a rate, and decay of the weights (as MyNN has it, not scaled by the rate)."""
+
+    def __init__(self, params: Iterable[Tensor], learning_rate: float, weight_decay: float) -> None:
+        self.params = _checked_parameters(params)
+        self.learning_rate = _checks.real("learning_rate", learning_rate, minimum=0)
+        self.weight_decay = _checks.real("weight_decay", weight_decay, minimum=0)
+
+    def step(self) -> None:
+        """Update every parameter in place from its gradient; one without a gradient stays as it is.
+
+        Call it after ``loss.backward()``.
+        """
+        self._begin_step()
+        for index, parameter in enumerate(self.params):
+            if parameter.grad is None:
+                continue
+            change = self._change(index, parameter.grad)
+            if self.weight_decay and parameter.ndim > 1:
+                change = change - self.weight_decay * parameter.data
+            parameter.data += change
+
+    def _begin_step(self) -> None:  # noqa: B027 - only some optimizers have something to do
+        """Do what has to be done once a step."""
+
+    @abstractmethod
+    def _change(self, index: int, gradient: NDArray[Any]) -> NDArray[Any]:
+        """Return what to add to parameter `index`, the decay of its weight apart."""
+
+    def _zeros(self) -> list[NDArray[Any]]:
+        return [np.zeros_like(parameter.data) for parameter in self.params]
+
+
+class SGD(_Optimizer):
+    """Stochastic gradient descent, with momentum on request.
+
+    ``v <- momentum * v - learning_rate * gradient`` and ``parameter <- parameter + v``.
+
+    Parameters
+    ----------
+    params : iterable of mygrad.Tensor
+        What to update.
+    learning_rate : float
+        The size of a step.
+    momentum : float in [0, 1)
+        How much of the last step goes on.
+    weight_decay : float
+        What share of every weight (of two dimensions or more) a step takes away.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        *,
+        learning_rate: float = 0.1,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, learning_rate, weight_decay)
+        self.momentum = _checks.real("momentum", momentum, minimum=0, below=1)
+        self.param_moments = self._zeros() if self.momentum else []
+
+    def _change(self, index: int, gradient: NDArray[Any]) -> NDArray[Any]:
+        if not self.momentum:
+            return -self.learning_rate * gradient
+        moment = self.param_moments[index]
+        moment *= self.momentum
+        moment -= self.learning_rate * gradient
+        return moment
+
+
+class RMSprop(_Optimizer):
+    """Divide the gradient by a running average of its recent size.
+
+    Parameters
+    ----------
+    params : iterable of mygrad.Tensor
+        What to update.
+    learning_rate : float
+        The size of a step.
+    alpha : float in [0, 1)
+        How slowly the average of the squared gradient forgets.
+    eps : float
+        Added to the root of that average, so that nothing is divided by zero.
+    weight_decay : float
+        What share of every weight (of two dimensions or more) a step takes away.
+
+    References
+    ----------
+    Hinton, "Neural networks for machine learning", lecture 6e, 2012.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        *,
+        learning_rate: float = 0.01,
+        alpha: float = 0.9,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, learning_rate, weight_decay)
+        self.alpha = _checks.real("alpha", alpha, minimum=0, below=1)
+        self.eps = _checks.real("eps", eps, above=0)
+        self.v = self._zeros()
+
+    def _change(self, index: int, gradient: NDArray[Any]) -> NDArray[Any]:
+        self.v[index] = self.alpha * self.v[index] + (1 - self.alpha) * gradient**2
+        return -self.learning_rate * gradient / (np.sqrt(self.v[index]) + self.eps)
+
+
+class Adam(_Optimizer):
+    """Steps by running averages of the gradient and of its square.
+
+    Parameters
+    ----------
+    params : iterable of mygrad.Tensor
+        What to update.
+    learning_rate : float
+        The size of a step.
+    beta1, beta2 : float in [0, 1)
+        How slowly the averages of the gradient and of its square forget.
+    eps : float
+        Added to the root of the second, so that nothing is divided by zero.
+    weight_decay : float
+        What share of every weight (of two dimensions or more) a step takes away.
+
+    References
+    ----------
+    Kingma and Ba, "Adam: a method for stochastic optimization", 2015.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        *,
+        learning_rate: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, learning_rate, weight_decay)
+        self.beta1 = _checks.real("beta1", beta1, minimum=0, below=1)
+        self.beta2 = _checks.real("beta2", beta2, minimum=0, below=1)
+        self.eps = _checks.real("eps", eps, above=0)
+        self.t = 0
+        self.m = self._zeros()
+        self.v = self._zeros()
+
+    def _begin_step(self) -> None:
+        self.t += 1
+
+    def _change(self, index: int, gradient: NDArray[Any]) -> NDArray[Any]:
+        self.m[index] = self.beta1 * self.m[index] + (1 - self.beta1) * gradient
+        self.v[index] = self.beta2 * self.v[index] + (1 - self.beta2) * gradient**2
+        mean = self.m[index] / (1 - self.beta1**self.t)
+        square = self.v[index] / (1 - self.beta2**self.t)
+        return -self.learning_rate * mean / (np.sqrt(square) + self.eps)
+
+
+def _checked_parameters(params: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    if not isinstance(params, Iterable):
+        raise InvalidArgument(f"params must be the tensors to train, such as model.parameters, not {params!r}")
+    parameters = tuple(params)
+    if not parameters:
+        raise InvalidArgument("params is empty: there is nothing to train")
+    for index, parameter in enumerate(parameters):
+        if not isinstance(parameter, Tensor):
+            raise InvalidArgument(f"params[{index}] must be a mygrad.Tensor, not {type(parameter).__name__}")
+    return parameters

@@ -1,0 +1,249 @@
+"""Does the second half follow from the first? Twin halves and palindromes, drawn many at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.sequences import Sequences
+
+NEGATIVES = ("uniform", "near_miss")
+PARITIES = ("even", "odd", "both")
+
+
+@dataclass(frozen=True)
+class _Halves(ABC):
+    """What the two tasks share: a first half at random, and a second half that follows from it or does not."""
+
+    pattern_length_min: int = 1
+    pattern_length_max: int = 10
+    alphabet_size: int = 10
+    negatives: str = "uniform"
+    max_changes: int = 3
+
+    dim_output: ClassVar[int] = 2
+    class_names: ClassVar[tuple[str, ...]] = ("no match", "match")
+
+    def __post_init__(self) -> None:
+        shortest = _checks.integer("pattern_length_min", self.pattern_length_min, minimum=1)
+        longest = _checks.integer("pattern_length_max", self.pattern_length_max, minimum=1)
+        if shortest > longest:
+            raise InvalidArgument(
+                f"pattern_length_min must not exceed pattern_length_max, but they are {shortest} and {longest}"
+            )
+        # With one symbol every second half matches, and no negative could be drawn.
+        _checks.integer("alphabet_size", self.alphabet_size, minimum=2)
+        _checks.one_of("negatives", self.negatives, NEGATIVES)
+        _checks.integer("max_changes", self.max_changes, minimum=1)
+
+    @property
+    def dim_input(self) -> int:
+        """C: the size of the alphabet."""
+        return self.alphabet_size
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Every length T that the task draws, rising, int64."""
+        return 2 * np.arange(self.pattern_length_min, self.pattern_length_max + 1)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Sequences:
+        """Draw `n` labelled sequences; their lengths are equally likely, and so are the two classes."""
+        count = _checks.integer("n", n, minimum=0)
+        source = _checks.generator("rng", rng)
+        return self._draw(source.choice(self.lengths, count), source)
+
+    def sample_lengths(self, lengths: ArrayLike, rng: np.random.Generator) -> Sequences:
+        """Draw one sequence for each of the given `lengths`, which may lie beyond those of the task.
+
+        Parameters
+        ----------
+        lengths : array_like of int, shape (N,)
+            T of every sequence.
+        rng : numpy.random.Generator
+        """
+        wanted = np.asarray(lengths)
+        if wanted.ndim != 1 or (wanted.size and not np.issubdtype(wanted.dtype, np.integer)):
+            raise InvalidArgument(f"lengths must be integers of shape (N,), not {wanted.dtype} {wanted.shape}")
+        wrong = wanted[~self._is_possible(wanted)]
+        if len(wrong):
+            raise InvalidArgument(
+                f"{type(self).__name__} has no sequence of length {wrong[0]}: lengths are {self._possible}"
+            )
+        return self._draw(wanted.astype(np.int64), _checks.generator("rng", rng))
+
+    def truth(self, sequences: Sequences) -> NDArray[np.int64]:
+        """Return the true class of every sequence, int64 (N,): 1 where the second half matches."""
+        lengths, half = sequences.lengths, sequences.lengths // 2
+        starts = np.repeat(sequences.offsets[:-1], half)
+        step = _ramp(half)
+        first = sequences.values[starts + step]
+        second = sequences.values[starts + self._partner(step, np.repeat(half, half), np.repeat(lengths, half))]
+        wrong = np.bincount(np.repeat(np.arange(len(half)), half), first != second, minlength=len(half))
+        return ((wrong == 0) & self._is_possible(lengths)).astype(np.int64)
+
+    @property
+    def _possible(self) -> str:
+        """The lengths that the task can have, in words."""
+        return "even, 2 or more"
+
+    def _is_possible(self, lengths: NDArray[Any]) -> NDArray[np.bool_]:
+        possible: NDArray[np.bool_] = (lengths >= 2) & (lengths % 2 == 0)
+        return possible
+
+    @abstractmethod
+    def _partner(self, step: NDArray[Any], half: NDArray[Any], length: NDArray[Any]) -> NDArray[Any]:
+        """Return the place where a match has the symbol of place `step` of the first half again."""
+
+    def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
+        half = lengths // 2
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        total = int(half.sum())
+        match = rng.integers(0, 2, len(lengths))
+        # Filled at random, so that the middle symbol of an odd length is drawn too.
+        values = rng.integers(0, self.alphabet_size, int(offsets[-1]), dtype=np.int32)
+        ramp = _ramp(half)
+        starts = np.repeat(offsets[:-1], half)
+        first = starts + ramp
+        second = starts + self._partner(ramp, np.repeat(half, half), np.repeat(lengths, half))
+        right = values[first]
+        if self.negatives == "uniform":
+            drawn = _uniform_negatives(right, values[second], half, match, self.alphabet_size, rng)
+        else:
+            drawn = _near_misses(right, half, match, self.alphabet_size, self.max_changes, rng)
+        assert len(drawn) == total
+        values[second] = drawn
+        return Sequences(values, offsets, match, self.alphabet_size)
+
+
+@dataclass(frozen=True)
+class TwinHalves(_Halves):
+    """Sequences whose second half repeats the first (class 1) or does not (class 0).
+
+    Parameters
+    ----------
+    pattern_length_min, pattern_length_max : int
+        The shortest and longest half; every length between is equally likely.
+    alphabet_size : int
+        C: symbols are 0 .. C - 1.
+    negatives : {"uniform", "near_miss"}
+        How a second half that does not match is drawn: every one of them equally likely, or the right one with
+        1 to `max_changes` symbols changed (the number and the places equally likely).
+    max_changes : int
+        The most symbols that a near miss has changed.
+
+    Examples
+    --------
+    >>> drawn = TwinHalves(pattern_length_max=4).sample(1000, np.random.default_rng(0))
+    >>> drawn
+    Sequences(1,000 of tokens below 10, lengths 2 to 8)
+    """
+
+    name: ClassVar[str] = "twin-halves"
+
+    def _partner(self, step: NDArray[Any], half: NDArray[Any], length: NDArray[Any]) -> NDArray[Any]:
+        return step + half
+
+
+@dataclass(frozen=True)
+class Palindromes(_Halves):
+    """Sequences that read the same from both ends (class 1) or do not (class 0).
+
+    Parameters
+    ----------
+    pattern_length_min, pattern_length_max, alphabet_size, negatives, max_changes
+        As for `TwinHalves`; a pattern is the first half, without the middle symbol of an odd length.
+    parity : {"even", "odd", "both"}
+        Whether lengths are twice the pattern's, one more, or either.
+    """
+
+    parity: str = "even"
+
+    name: ClassVar[str] = "palindromes"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checks.one_of("parity", self.parity, PARITIES)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Every length T that the task draws, rising, int64."""
+        even = 2 * np.arange(self.pattern_length_min, self.pattern_length_max + 1)
+        chosen = {"even": [even], "odd": [even + 1], "both": [even, even + 1]}[self.parity]
+        return np.sort(np.concatenate(chosen))
+
+    @property
+    def _possible(self) -> str:
+        return {"even": "even, 2 or more", "odd": "odd, 3 or more", "both": "2 or more"}[self.parity]
+
+    def _is_possible(self, lengths: NDArray[Any]) -> NDArray[np.bool_]:
+        parities = {"even": (0,), "odd": (1,), "both": (0, 1)}[self.parity]
+        possible: NDArray[np.bool_] = (lengths >= 2) & np.isin(lengths % 2, parities)
+        return possible
+
+    def _partner(self, step: NDArray[Any], half: NDArray[Any], length: NDArray[Any]) -> NDArray[Any]:
+        return length - 1 - step
+
+
+def _ramp(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return 0 .. counts[0] - 1, 0 .. counts[1] - 1 and so on, one after the other."""
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+
+
+def _uniform_negatives(
+    right: NDArray[np.int32],
+    drawn: NDArray[np.int32],
+    half: NDArray[np.int64],
+    match: NDArray[np.int64],
+    alphabet_size: int,
+    rng: np.random.Generator,
+) -> NDArray[np.int32]:
+    """Return the second halves: the right one for a match, else one drawn evenly from all the others."""
+    starts = np.concatenate(([0], np.cumsum(half)))
+    negative = np.repeat(match == 0, half)
+    drawn = np.where(negative, drawn, right)
+    candidates = np.flatnonzero(match == 0)
+    while len(candidates):
+        # Drawing again whatever came out right by chance leaves the others equally likely.
+        lengths = half[candidates]
+        places = np.repeat(starts[candidates], lengths) + _ramp(lengths)
+        owner = np.repeat(np.arange(len(candidates)), lengths)
+        wrong = np.bincount(owner, drawn[places] != right[places], minlength=len(candidates))
+        again = wrong == 0
+        redrawn = places[again[owner]]
+        drawn[redrawn] = rng.integers(0, alphabet_size, len(redrawn), dtype=np.int32)
+        candidates = candidates[again]
+    return drawn
+
+
+def _near_misses(
+    right: NDArray[np.int32],
+    half: NDArray[np.int64],
+    match: NDArray[np.int64],
+    alphabet_size: int,
+    max_changes: int,
+    rng: np.random.Generator,
+) -> NDArray[np.int32]:
+    """Return the second halves: the right one, for a non-match with 1 to `max_changes` symbols changed."""
+    drawn = right.copy()
+    negatives = np.flatnonzero(match == 0)
+    starts = (np.cumsum(half) - half)[negatives]
+    lengths = half[negatives]
+    changes = rng.integers(1, np.minimum(max_changes, lengths) + 1)
+    chosen = np.full((len(negatives), 0), 0, dtype=np.int64)
+    for count in range(int(changes.max(initial=0))):
+        more = changes > count
+        place = rng.integers(0, np.maximum(lengths - count, 1))
+        # The place is one among those not yet taken: step over the taken ones, lowest first.
+        for taken in np.sort(chosen, axis=1).T:
+            place += place >= taken
+        chosen = np.column_stack((chosen, place))
+        at = (starts + place)[more]
+        drawn[at] = (drawn[at] + rng.integers(1, alphabet_size, len(at))) % alphabet_size
+    return drawn
