@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ def layer_maker(rng: np.random.Generator | int | None) -> Callable[..., dense]:
     Without `rng` the weights come from NumPy's global generator, as MyGrad's own initializers draw them.
     """
     initializer = glorot_normal if rng is None else seeded_glorot_normal(rng)
-    return lambda rows, columns, bias=True: dense(rows, columns, weight_initializer=initializer, bias=bias)
+    return partial(dense, weight_initializer=initializer)
 
 
 def check_sequence(x: Tensor | NDArray[Any], dim_input: int) -> None:

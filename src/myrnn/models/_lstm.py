@@ -61,14 +61,13 @@ class LSTM:
         layer = layer_maker(rng)
         self.fc_x2i = layer(dim_input, dim_recurrent)
         self.fc_h2i = layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_x2f = layer(dim_input, dim_recurrent)
+        self.fc_x2f = layer(dim_input, dim_recurrent, bias_kwargs={"value": 1.0})
         self.fc_h2f = layer(dim_recurrent, dim_recurrent, bias=False)
         self.fc_x2o = layer(dim_input, dim_recurrent)
         self.fc_h2o = layer(dim_recurrent, dim_recurrent, bias=False)
         self.fc_x2g = layer(dim_input, dim_recurrent)
         self.fc_h2g = layer(dim_recurrent, dim_recurrent, bias=False)
         self.fc_h2y = layer(dim_recurrent, dim_output)
-        self.fc_x2f.bias.data += np.float32(1)
 
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
