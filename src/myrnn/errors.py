@@ -31,3 +31,7 @@ class UnsupportedOperation(CompileError):
 
 class NotDeterministic(CompileError):
     """Two calls of the model on the same sequence differ."""
+
+
+class TrainingDiverged(MyRNNError):
+    """The loss of a training is no longer a finite number."""

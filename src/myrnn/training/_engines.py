@@ -1,0 +1,134 @@
+"""What runs the iterations: an engine, and the reference one, MyGrad op by op."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import mygrad
+import numpy as np
+from mygrad import Tensor
+from mygrad.nnet.losses import softmax_crossentropy
+from numpy.typing import NDArray
+
+from myrnn.errors import InvalidArgument, MyRNNError
+from myrnn.models import parameters_of
+from myrnn.sequences import Sequences
+
+ENGINES = ("auto", "native", "mygrad")
+
+Losses = NDArray[np.float64]
+Correct = NDArray[np.int64]
+
+
+class Engine(Protocol):
+    """Trains a model in place, iteration by iteration.
+
+    Attributes
+    ----------
+    name : str
+    iterations_per_call : int
+        How many iterations to ask for at a time, so that progress can be shown in between.
+    """
+
+    name: str
+    iterations_per_call: int
+
+    def run(
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
+    ) -> tuple[Losses, Correct]:
+        """Do one iteration for each row of `order`.
+
+        Parameters
+        ----------
+        sequences : Sequences
+        order : ndarray, int64 (n, B)
+            The sequences of each iteration.
+        rates : ndarray, float64 (n,), or None
+            The learning rate of each iteration; None leaves it to the optimizer.
+
+        Returns
+        -------
+        losses : ndarray, float64 (n,)
+            The mean loss of each iteration's sequences, before the step.
+        correct : ndarray, int64 (n,)
+            How many of them were classified rightly.
+        """
+        ...
+
+
+class MyGradEngine:
+    """The reference: every operation of every step through MyGrad."""
+
+    name = "mygrad"
+
+    def __init__(self, model: Any, optimizer: Any, batch_size: int, gradient_clip: float | None) -> None:
+        self._model, self._optimizer, self._gradient_clip = model, optimizer, gradient_clip
+        self._parameters = parameters_of(model)
+        self.iterations_per_call = max(1, 64 // batch_size)
+
+    def run(
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
+    ) -> tuple[Losses, Correct]:
+        """Do one iteration for each row of `order`; see `Engine.run`."""
+        losses, correct = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
+        for row, batch in enumerate(order):
+            if rates is not None:
+                self._optimizer.learning_rate = float(rates[row])
+            losses[row], correct[row] = self._iterate(sequences, batch)
+        return losses, correct
+
+    def _iterate(self, sequences: Sequences, batch: NDArray[np.int64]) -> tuple[float, int]:
+        labels = sequences.labels[batch]
+        logits = _stack([self._model(sequences.features(index)) for index in batch])
+        loss = softmax_crossentropy(logits, labels)
+        loss.backward()
+        if self._gradient_clip is not None:
+            clip_gradients(self._parameters, self._gradient_clip)
+        self._optimizer.step()
+        return loss.item(), int(np.sum(np.argmax(logits.data, axis=1) == labels))
+
+
+def clip_gradients(parameters: tuple[Tensor, ...], limit: float) -> None:
+    """Scale all gradients by one factor so that their joint norm is at most `limit`.
+
+    References
+    ----------
+    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
+    """
+    gradients = {id(p): p.grad for p in parameters if p.grad is not None}
+    norm = np.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in gradients.values()))
+    if norm > limit:
+        for gradient in gradients.values():
+            gradient *= limit / norm
+
+
+def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    """Return the logits of the sequences, float32 (N, K), op by op and without building a graph."""
+    chosen = np.arange(len(sequences)) if indices is None else indices
+    with mygrad.no_autodiff:
+        rows = [_array(model(sequences.features(index))) for index in chosen]
+    return np.concatenate(rows).astype(np.float32) if rows else np.empty((0, 0), dtype=np.float32)
+
+
+def num_classes(model: Any, sequences: Sequences, index: int) -> int:
+    """Run the model on one sequence and return K, or say what is wrong with what comes back."""
+    x = sequences.features(index)
+    try:
+        with mygrad.no_autodiff:
+            logits = model(x)
+    except MyRNNError:
+        raise
+    except Exception as error:
+        raise InvalidArgument(f"the model fails on a sequence of shape {x.shape}: {error}") from error
+    shape = np.shape(_array(logits))
+    if len(shape) != 2 or shape[0] != 1:
+        raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {shape}")
+    return int(shape[1])
+
+
+def _stack(rows: list[Tensor]) -> Tensor:
+    return rows[0] if len(rows) == 1 else mygrad.concatenate(rows)
+
+
+def _array(logits: Any) -> NDArray[Any]:
+    return np.asarray(logits.data if isinstance(logits, Tensor) else logits)

@@ -1,0 +1,108 @@
+"""Where the sequences of each iteration come from, whatever the user gave as the task.
+
+A feed hands out sequences and the order in which to train on them, without copying them. What it hands out depends
+on its seed alone, never on how much is taken at a time, so that neither reports nor the engine change the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.errors import InvalidArgument
+from myrnn.sequences import Sequences
+
+# Sequences drawn at once: enough for vectorised drawing to be cheap, few enough to stay in the processor's cache.
+BLOCK = 8192
+
+Portion = tuple[Sequences, NDArray[np.int64]]
+
+
+class Feed(Protocol):
+    """Gives sequences, and for each iteration the indices of those to train on."""
+
+    def take(self, count: int) -> Portion | None:
+        """Return the data of 1 to `count` iterations, the order int64 (iterations, B); None when there is no more."""
+        ...
+
+
+def make_feed(task: Any, batch_size: int, rng: np.random.Generator) -> Feed:
+    """Return the feed for a task, a `Sequences`, or an iterable of ``(x, y)``."""
+    if isinstance(task, Sequences):
+        return _DataFeed(task, batch_size, rng)
+    if callable(getattr(task, "sample", None)):
+        return _TaskFeed(task, batch_size, rng)
+    if isinstance(task, Iterator):
+        return _StreamFeed(task, batch_size)
+    if isinstance(task, Iterable):
+        return _DataFeed(Sequences.from_pairs(task), batch_size, rng)
+    raise InvalidArgument(f"task must be a task, a Sequences or an iterable of (x, y) pairs, not {type(task).__name__}")
+
+
+class _TaskFeed:
+    """Draws from a task, a block at a time."""
+
+    def __init__(self, task: Any, batch_size: int, rng: np.random.Generator) -> None:
+        self._task, self._batch_size, self._rng = task, batch_size, rng
+        self._iterations = max(1, BLOCK // batch_size)
+        self._order = np.arange(self._iterations * batch_size).reshape(-1, batch_size)
+        self._used = self._iterations
+        self._block: Sequences | None = None
+
+    def take(self, count: int) -> Portion:
+        if self._block is None or self._used == self._iterations:
+            self._block, self._used = self._draw(), 0
+        begin = self._used
+        self._used = min(begin + count, self._iterations)
+        return self._block, self._order[begin : self._used]
+
+    def _draw(self) -> Sequences:
+        wanted = self._order.size
+        drawn = self._task.sample(wanted, self._rng)
+        if not isinstance(drawn, Sequences) or len(drawn) != wanted:
+            got = f"{len(drawn)} sequences" if isinstance(drawn, Sequences) else type(drawn).__name__
+            raise InvalidArgument(f"task.sample({wanted}, rng) must return a Sequences of {wanted}, but returned {got}")
+        return drawn
+
+
+class _DataFeed:
+    """Goes through given sequences again and again, shuffled anew each time."""
+
+    def __init__(self, data: Sequences, batch_size: int, rng: np.random.Generator) -> None:
+        if not len(data):
+            raise InvalidArgument("task holds no sequence: at least one is needed to train on")
+        self._data, self._batch_size, self._rng = data, batch_size, rng
+        self._left = np.empty(0, dtype=np.int64)
+
+    def take(self, count: int) -> Portion:
+        wanted = count * self._batch_size
+        parts, have = [self._left], len(self._left)
+        while have < wanted:
+            parts.append(self._rng.permutation(len(self._data)))
+            have += len(self._data)
+        order = np.concatenate(parts)
+        self._left = order[wanted:]
+        return self._data, order[:wanted].reshape(count, self._batch_size)
+
+
+class _StreamFeed:
+    """Takes ``(x, y)`` pairs from an iterator as needed, until it ends; the last incomplete batch is left out."""
+
+    def __init__(self, pairs: Iterator[Any], batch_size: int) -> None:
+        self._pairs, self._batch_size = pairs, batch_size
+        self._empty = True
+
+    def take(self, count: int) -> Portion | None:
+        pairs = list(islice(self._pairs, count * self._batch_size))
+        full = len(pairs) // self._batch_size
+        if not full:
+            if self._empty:
+                raise InvalidArgument(f"task gave {len(pairs)} sequences, too few for one batch of {self._batch_size}")
+            return None
+        self._empty = False
+        used = full * self._batch_size
+        return Sequences.from_pairs(pairs[:used]), np.arange(used).reshape(full, self._batch_size)

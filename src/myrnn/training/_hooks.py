@@ -1,0 +1,84 @@
+"""Hooks: objects that watch a training.
+
+A hook has one or more of these methods; training calls whichever it has:
+
+``on_train_begin(start)``
+    once, with a `TrainingStart`, before the first iteration;
+``on_progress(iteration)``
+    now and then between reports, with the number of iterations done;
+``on_report(report)``
+    with a `Report`, every `report_every` iterations and after the last;
+``on_train_end(history)``
+    once, with the `History` so far, also when training stops by an error or is interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from myrnn.errors import InvalidArgument
+
+EVENTS = ("on_train_begin", "on_progress", "on_report", "on_train_end")
+
+
+@dataclass(frozen=True)
+class TrainingStart:
+    """What is about to be trained, and how.
+
+    Attributes
+    ----------
+    model, optimizer : object
+    iterations, batch_size : int
+    engine : str
+        ``"native"`` or ``"mygrad"``.
+    """
+
+    model: Any
+    optimizer: Any
+    iterations: int
+    batch_size: int
+    engine: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The means over the iterations since the last report.
+
+    Attributes
+    ----------
+    iteration : int
+        How many iterations have been done.
+    sequences : int
+        How many sequences the means are over.
+    loss : float
+        The mean cross-entropy, in nats.
+    accuracy : float
+        The share of these sequences that the model classified rightly, before it learned from them.
+    """
+
+    iteration: int
+    sequences: int
+    loss: float
+    accuracy: float
+
+
+def checked_hooks(hooks: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the hooks as a tuple; refuse an object that no event would ever reach."""
+    if not isinstance(hooks, Iterable):
+        raise InvalidArgument(f"hooks must be a list of hooks, not {type(hooks).__name__}")
+    listed = tuple(hooks)
+    for hook in listed:
+        if isinstance(hook, type) or not any(callable(getattr(hook, event, None)) for event in EVENTS):
+            raise InvalidArgument(f"a hook must be an object with one of the methods {', '.join(EVENTS)}, not {hook!r}")
+    return listed
+
+
+def call(hooks: Sequence[Any], event: str, *arguments: Any) -> None:
+    """Call `event` of every hook that has it, in order."""
+    assert event in EVENTS
+    for hook in hooks:
+        method = getattr(hook, event, None)
+        if method is not None:
+            method(*arguments)
