@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
+from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
+
+
+def shown(value: Any) -> str:
+    """Return `value` as a message shows it: in one line that is not too long."""
+    line = " ".join(repr(value).split())
+    return line if len(line) <= 80 else f"{line[:77]}..."
 
 
 def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:
@@ -20,7 +27,7 @@ def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int |
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise InvalidArgument(f"{name} must be an integer, not {value!r}") from None
+        raise InvalidArgument(f"{name} must be an integer, not {shown(value)}") from None
     if minimum is not None and number < minimum:
         raise InvalidArgument(f"{name} must be at least {minimum}, not {number}")
     if maximum is not None and number > maximum:
@@ -38,9 +45,11 @@ def real(
 ) -> float:
     """Return `value` as a finite float within ``minimum <= value``, ``above < value`` and ``value < below``."""
     try:
+        if isinstance(value, bool | np.bool_ | str | bytes):
+            raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
-        raise InvalidArgument(f"{name} must be a number, not {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidArgument(f"{name} must be a number, not {shown(value)}") from None
     if not np.isfinite(number):
         raise InvalidArgument(f"{name} must be finite, not {number}")
     if minimum is not None and number < minimum:
@@ -59,7 +68,7 @@ def one_of(name: str, value: Any, choices: Collection[str]) -> str:
     listed = ", ".join(repr(choice) for choice in choices)
     near = difflib.get_close_matches(str(value), list(choices), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InvalidArgument(f"{name} must be one of {listed}, not {value!r}{hint}")
+    raise InvalidArgument(f"{name} must be one of {listed}, not {shown(value)}{hint}")
 
 
 def generator(name: str, rng: Any) -> np.random.Generator:
@@ -68,12 +77,47 @@ def generator(name: str, rng: Any) -> np.random.Generator:
         return rng
     if rng is None or (isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0):
         return np.random.default_rng(rng)
-    raise InvalidArgument(f"{name} must be a numpy.random.Generator, a seed or None, not {rng!r}")
+    raise InvalidArgument(f"{name} must be a numpy.random.Generator, a seed of 0 or more, or None, not {shown(rng)}")
+
+
+def array(name: str, value: Any) -> NDArray[Any]:
+    """Return `value` (nested numbers, an array, a MyGrad tensor) as an array, or refuse rows of different lengths."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):
+        raise InvalidArgument(f"{name} must be an array, but its items differ in shape") from None
+
+
+def integers(name: str, value: Any, *, minimum: int, maximum: int) -> NDArray[Any]:
+    """Return `value` as a one-dimensional array of integers within the bounds, in the type that it has."""
+    given = array(name, value)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise InvalidArgument(f"{name} must be integers of shape (N,), not {given.dtype} of shape {given.shape}")
+    if given.size and given.min() < minimum:
+        raise InvalidArgument(f"{name} must be at least {minimum}, but there is {given.min()} at [{given.argmin()}]")
+    if given.size and given.max() > maximum:
+        raise InvalidArgument(f"{name} must be at most {maximum}, but there is {given.max()} at [{given.argmax()}]")
+    return given
 
 
 def finite(name: str, values: NDArray[Any]) -> None:
     """Refuse NaN and infinity, and say where the first one stands."""
     bad = ~np.isfinite(values)
     if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise InvalidArgument(f"{name} must be finite, but {name}[{', '.join(map(str, index))}] is {values[index]}")
+        index = tuple(np.argwhere(bad)[0].tolist())
+        raise InvalidArgument(f"{name} must be finite {values.dtype}, but there is {values[index]} at {list(index)}")
+
+
+def tensors(name: str, given: Any) -> tuple[Tensor, ...]:
+    """Return `given` as a tuple of tensors, or say what is wrong with it."""
+    # A tensor can be iterated over too, but its rows are not what is to be trained.
+    if isinstance(given, Tensor) or not isinstance(given, Iterable):
+        kind = "one tensor" if isinstance(given, Tensor) else type(given).__name__
+        raise InvalidArgument(f"{name} must be a tuple of tensors, not {kind}")
+    parameters = tuple(given)
+    if not parameters:
+        raise InvalidArgument(f"{name} is empty: there is nothing to train")
+    for index, parameter in enumerate(parameters):
+        if not isinstance(parameter, Tensor):
+            raise InvalidArgument(f"{name}[{index}] must be a mygrad.Tensor, not {type(parameter).__name__}")
+    return parameters

@@ -15,14 +15,13 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.errors import InvalidArgument
 
 
 class _Optimizer(ABC):
     """What all share: the parameters, a rate, and decay of the weights (as MyNN has it, not scaled by the rate)."""
 
     def __init__(self, params: Iterable[Tensor], learning_rate: float, weight_decay: float) -> None:
-        self.params = _checked_parameters(params)
+        self.params = _checks.tensors("params", params)
         self.learning_rate = _checks.real("learning_rate", learning_rate, minimum=0)
         self.weight_decay = _checks.real("weight_decay", weight_decay, minimum=0)
 
@@ -177,15 +176,3 @@ class Adam(_Optimizer):
         mean = self.m[index] / (1 - self.beta1**self.t)
         square = self.v[index] / (1 - self.beta2**self.t)
         return -self.learning_rate * mean / (np.sqrt(square) + self.eps)
-
-
-def _checked_parameters(params: Iterable[Tensor]) -> tuple[Tensor, ...]:
-    if not isinstance(params, Iterable):
-        raise InvalidArgument(f"params must be the tensors to train, such as model.parameters, not {params!r}")
-    parameters = tuple(params)
-    if not parameters:
-        raise InvalidArgument("params is empty: there is nothing to train")
-    for index, parameter in enumerate(parameters):
-        if not isinstance(parameter, Tensor):
-            raise InvalidArgument(f"params[{index}] must be a mygrad.Tensor, not {type(parameter).__name__}")
-    return parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
@@ -11,6 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+
+# Labels are handed out as int16, as the lesson has them; tokens are kept as int32.
+LARGEST_LABEL = 2**15 - 1
+LARGEST_INT32 = 2**31 - 1
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -27,7 +31,7 @@ class Sequences:
     offsets : array_like of int, shape (N + 1,)
         Where each sequence begins, and the end of the last one. A sequence may be empty.
     labels : array_like of int, shape (N,)
-        The class of each sequence, 0 or more.
+        The class of each sequence, 0 .. 32767.
     dim_input : int, optional
         C: for tokens the size of the alphabet (default: the largest token + 1), for features the number of columns.
 
@@ -56,12 +60,12 @@ class Sequences:
     values: NDArray[Any]
     offsets: NDArray[np.int64]
     labels: NDArray[np.int64]
-    dim_input: int = field(default=0)
+    dim_input: int
 
     def __init__(self, values: ArrayLike, offsets: ArrayLike, labels: ArrayLike, dim_input: int | None = None) -> None:
-        checked_values, dim = _checked_values(np.asarray(values), dim_input)
-        checked_offsets = _checked_offsets(np.asarray(offsets), len(checked_values))
-        checked_labels = _checked_labels(np.asarray(labels), len(checked_offsets) - 1)
+        checked_values, dim = _checked_values("values", values, dim_input)
+        checked_offsets = _checked_offsets(offsets, len(checked_values))
+        checked_labels = _checked_labels(labels, len(checked_offsets) - 1)
         for name, value in (
             ("values", checked_values),
             ("offsets", checked_offsets),
@@ -77,28 +81,23 @@ class Sequences:
         Raises
         ------
         InvalidArgument
-            When there is no pair, or the pairs differ in kind or in C; the message names the first such sequence.
+            When there is no pair, one is not fit to be a sequence and its class, or they differ in kind or in C; the
+            message names the first such sequence.
         """
+        if not isinstance(pairs, Iterable):
+            raise InvalidArgument(f"pairs must be an iterable of (x, y), not {_checks.shown(pairs)}")
         parts: list[NDArray[Any]] = []
         labels: list[int] = []
         for index, pair in enumerate(pairs):
-            try:
-                x, y = pair
-            except (TypeError, ValueError):
-                raise InvalidArgument(f"item {index} must be a pair (x, y), not {type(pair).__name__}") from None
-            part = _as_array(f"sequence {index}", x)
+            x, y = _checked_pair(index, pair)
+            part, _ = _checked_values(f"sequence {index}", x, dim_input)
             if parts and part.shape[1:] != parts[0].shape[1:]:
                 raise InvalidArgument(
                     f"every sequence must have the same number of inputs, but sequence {index} has shape "
                     f"{part.shape} and sequence 0 has shape {parts[0].shape}"
                 )
-            label = np.asarray(getattr(y, "data", y))
-            if label.size != 1:
-                raise InvalidArgument(
-                    f"the label of sequence {index} must be one integer, not an array of {label.shape}"
-                )
             parts.append(part)
-            labels.append(_checks.integer(f"the label of sequence {index}", label.reshape(-1)[0], minimum=0))
+            labels.append(_checked_label(f"the label of sequence {index}", y))
         if not parts:
             raise InvalidArgument("there is no sequence: at least one pair (x, y) is needed")
         offsets = np.concatenate(([0], np.cumsum([len(part) for part in parts])))
@@ -136,8 +135,22 @@ class Sequences:
         return one_hot(part, self.dim_input) if self.is_tokens else part
 
     def select(self, indices: NDArray[Any] | list[int] | slice) -> Sequences:
-        """Return the sequences at `indices` (integers, a mask or a slice), copied into flat arrays of their own."""
-        chosen = np.arange(len(self))[indices]
+        """Return the sequences at `indices` (integers, a mask or a slice), copied into flat arrays of their own.
+
+        Raises
+        ------
+        InvalidArgument
+            When `indices` are of another kind or lie outside the sequences.
+        """
+        try:
+            chosen = np.arange(len(self))[indices]
+        except (IndexError, TypeError, ValueError):
+            chosen = None
+        if chosen is None or chosen.ndim != 1:
+            raise InvalidArgument(
+                f"indices must be integers, a mask or a slice that fits {len(self)} sequences, "
+                f"not {_checks.shown(indices)}"
+            )
         lengths = self.lengths[chosen]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         places = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
@@ -158,10 +171,11 @@ class Sequences:
         return (self[index] for index in range(len(self)))
 
     def _part(self, index: int) -> NDArray[Any]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"sequence {index} of {len(self)}")
-        index %= len(self)
-        part: NDArray[Any] = self.values[self.offsets[index] : self.offsets[index + 1]]
+        place = _checks.integer("index", index)
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"there is no sequence {place}: there are {len(self)}")
+        place %= len(self)
+        part: NDArray[Any] = self.values[self.offsets[place] : self.offsets[place + 1]]
         return part
 
 
@@ -172,55 +186,67 @@ def one_hot(tokens: NDArray[Any], dim_input: int) -> NDArray[np.float32]:
     return encoded
 
 
-def _as_array(name: str, x: ArrayLike) -> NDArray[Any]:
-    # A MyGrad tensor keeps its array in `.data`; a NumPy array's `.data` is a raw buffer.
-    part = np.asarray(x if isinstance(x, np.ndarray) else getattr(x, "data", x))
-    if part.ndim not in (1, 2):
-        raise InvalidArgument(f"{name} must have shape (T, C), or (T,) for integer tokens, not {part.shape}")
-    return part
-
-
-def _checked_values(values: NDArray[Any], dim_input: int | None) -> tuple[NDArray[Any], int]:
-    if values.ndim == 1 and (np.issubdtype(values.dtype, np.integer) or not len(values)):
-        return _checked_tokens(values, dim_input)
-    if values.ndim != 2 or not (np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer)):
+def _checked_values(name: str, given: ArrayLike, dim_input: int | None) -> tuple[NDArray[Any], int]:
+    """Return tokens as int32 (N,) or features as float32 (N, C), and C."""
+    values = _checks.array(name, given)
+    if values.ndim == 1 and (values.dtype.kind in "iu" or not len(values)):
+        return _checked_tokens(name, values, dim_input)
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise InvalidArgument(
-            "values must be integer tokens of shape (N,) or features of shape (N, C), "
+            f"{name} must be integer tokens of shape (T,) or features of shape (T, C), "
             f"not {values.dtype} of shape {values.shape}"
         )
-    if dim_input is not None and dim_input != values.shape[1]:
-        raise InvalidArgument(f"dim_input is {dim_input}, but the features have {values.shape[1]} columns")
-    if values.shape[1] < 1:
-        raise InvalidArgument("features must have at least one column")
+    columns = values.shape[1]
+    if columns < 1:
+        raise InvalidArgument(f"{name} must have at least one column of features")
+    if dim_input is not None and _checks.integer("dim_input", dim_input) != columns:
+        raise InvalidArgument(f"dim_input is {dim_input}, but {name} has {columns} columns of features")
     with np.errstate(over="ignore"):
         features = np.ascontiguousarray(values, dtype=np.float32)
-    _checks.finite("values", features)
-    return features, values.shape[1]
+    _checks.finite(name, features)
+    return features, columns
 
 
-def _checked_tokens(values: NDArray[Any], dim_input: int | None) -> tuple[NDArray[Any], int]:
-    largest = int(values.max()) if len(values) else -1
+def _checked_tokens(name: str, values: NDArray[Any], dim_input: int | None) -> tuple[NDArray[np.int32], int]:
+    largest = int(values.max()) if len(values) else 0
     smallest = int(values.min()) if len(values) else 0
-    dim = max(largest + 1, 1) if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
+    if dim_input is None:
+        dim = min(max(largest, 0) + 1, LARGEST_INT32)
+    else:
+        dim = _checks.integer("dim_input", dim_input, minimum=1, maximum=LARGEST_INT32)
     if smallest < 0 or largest >= dim:
-        outside = smallest if smallest < 0 else largest
-        raise InvalidArgument(f"tokens must lie in 0 .. {dim - 1} (dim_input is {dim}), but one is {outside}")
+        place = values.argmin() if smallest < 0 else values.argmax()
+        raise InvalidArgument(
+            f"{name} must be tokens in 0 .. {dim - 1} (dim_input is {dim}), but there is {values[place]} at [{place}]"
+        )
     return np.ascontiguousarray(values, dtype=np.int32), dim
 
 
-def _checked_offsets(offsets: NDArray[Any], total: int) -> NDArray[np.int64]:
-    if offsets.ndim != 1 or len(offsets) < 1 or not np.issubdtype(offsets.dtype, np.integer):
-        raise InvalidArgument(f"offsets must be integers of shape (N + 1,), not {offsets.dtype} {offsets.shape}")
-    if offsets[0] != 0 or offsets[-1] != total or np.any(np.diff(offsets) < 0):
+def _checked_offsets(given: ArrayLike, total: int) -> NDArray[np.int64]:
+    # As int64 before they are compared: differences of unsigned integers are never negative.
+    offsets = _checks.integers("offsets", given, minimum=0, maximum=total).astype(np.int64)
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != total or np.any(np.diff(offsets) < 0):
         raise InvalidArgument(f"offsets must rise from 0 to the number of values, {total}")
-    return np.ascontiguousarray(offsets, dtype=np.int64)
+    return offsets
 
 
-def _checked_labels(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
-    if labels.shape != (count,):
-        raise InvalidArgument(f"there are {count} sequences, but labels has shape {labels.shape}")
-    if count and not np.issubdtype(labels.dtype, np.integer):
-        raise InvalidArgument(f"labels must be integers, not {labels.dtype}")
-    if count and labels.min() < 0:
-        raise InvalidArgument(f"labels must be 0 or more, but one is {labels.min()}")
+def _checked_labels(given: ArrayLike, count: int) -> NDArray[np.int64]:
+    labels = _checks.integers("labels", given, minimum=0, maximum=LARGEST_LABEL)
+    if len(labels) != count:
+        raise InvalidArgument(f"labels must be one for each of the {count} sequences, but there are {len(labels)}")
     return np.ascontiguousarray(labels, dtype=np.int64)
+
+
+def _checked_pair(index: int, pair: Any) -> tuple[Any, Any]:
+    try:
+        x, y = pair
+    except (TypeError, ValueError):
+        raise InvalidArgument(f"item {index} must be a pair (x, y), not {_checks.shown(pair)}") from None
+    return x, y
+
+
+def _checked_label(name: str, given: ArrayLike) -> int:
+    label = _checks.array(name, given)
+    if label.size != 1:
+        raise InvalidArgument(f"{name} must be one integer, not an array of shape {label.shape}")
+    return _checks.integer(name, label.reshape(-1)[0], minimum=0, maximum=LARGEST_LABEL)

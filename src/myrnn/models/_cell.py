@@ -11,6 +11,7 @@ from mygrad import Tensor
 from mygrad.nnet.initializers import glorot_normal
 from numpy.typing import NDArray
 
+from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.models._dense import dense, seeded_glorot_normal
 
@@ -25,10 +26,16 @@ def layer_maker(rng: np.random.Generator | int | None) -> Callable[..., dense]:
 
 
 def check_sequence(x: Tensor | NDArray[Any], dim_input: int) -> None:
-    """Refuse anything but one sequence of shape (T, dim_input)."""
-    shape = np.shape(x.data if isinstance(x, Tensor) else x)
-    if len(shape) != 2 or shape[1] != dim_input:
-        raise InvalidArgument(f"x must be one sequence of shape (T, {dim_input}), not an array of shape {shape}")
+    """Refuse anything but one sequence of finite numbers, shape (T, dim_input)."""
+    values = x.data if isinstance(x, Tensor) else x
+    # Every row of a matrix is a matrix again, so it cannot be gone through step by step.
+    if not isinstance(values, np.ndarray) or isinstance(values, np.matrix):
+        raise InvalidArgument(f"x must be an array or a tensor of shape (T, {dim_input}), not {type(x).__name__}")
+    if values.ndim != 2 or values.shape[1] != dim_input or values.dtype.kind not in "bfiu":
+        raise InvalidArgument(
+            f"x must be one sequence of numbers of shape (T, {dim_input}), not {values.dtype} of shape {values.shape}"
+        )
+    _checks.finite("x", values)
 
 
 def zero_state(dim_recurrent: int) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
+from myrnn import _checks
 from myrnn.errors import InvalidArgument
 
 
@@ -40,13 +41,11 @@ def parameters_of(model: Any) -> tuple[Tensor, ...]:
         raise InvalidArgument(
             f"model must have `parameters` and be callable on one sequence, which {type(model).__name__} is not"
         )
-    parameters = tuple(model.parameters) if not callable(model.parameters) else (model.parameters,)
-    if not parameters:
-        raise InvalidArgument(f"{type(model).__name__}.parameters is empty: there is nothing to train")
+    name = f"{type(model).__name__}.parameters"
+    parameters = _checks.tensors(name, model.parameters)
     for index, parameter in enumerate(parameters):
-        if not isinstance(parameter, Tensor) or parameter.constant:
-            kind = "a constant tensor" if isinstance(parameter, Tensor) else type(parameter).__name__
-            raise InvalidArgument(f"{type(model).__name__}.parameters[{index}] must be a trainable tensor, not {kind}")
+        if parameter.constant:
+            raise InvalidArgument(f"{name}[{index}] must be a trainable tensor, not a constant one")
     return parameters
 
 

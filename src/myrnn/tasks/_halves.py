@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Sequences
+from myrnn.sequences import LARGEST_INT32, Sequences
 
 NEGATIVES = ("uniform", "near_miss")
 PARITIES = ("even", "odd", "both")
@@ -31,16 +31,17 @@ class _Halves(ABC):
     class_names: ClassVar[tuple[str, ...]] = ("no match", "match")
 
     def __post_init__(self) -> None:
-        shortest = _checks.integer("pattern_length_min", self.pattern_length_min, minimum=1)
-        longest = _checks.integer("pattern_length_max", self.pattern_length_max, minimum=1)
-        if shortest > longest:
-            raise InvalidArgument(
-                f"pattern_length_min must not exceed pattern_length_max, but they are {shortest} and {longest}"
-            )
         # With one symbol every second half matches, and no negative could be drawn.
-        _checks.integer("alphabet_size", self.alphabet_size, minimum=2)
+        least = {"pattern_length_min": 1, "pattern_length_max": 1, "alphabet_size": 2, "max_changes": 1}
+        for name, minimum in least.items():
+            value = _checks.integer(name, getattr(self, name), minimum=minimum, maximum=LARGEST_INT32)
+            object.__setattr__(self, name, value)
+        if self.pattern_length_min > self.pattern_length_max:
+            raise InvalidArgument(
+                "pattern_length_min must not exceed pattern_length_max, "
+                f"but they are {self.pattern_length_min} and {self.pattern_length_max}"
+            )
         _checks.one_of("negatives", self.negatives, NEGATIVES)
-        _checks.integer("max_changes", self.max_changes, minimum=1)
 
     @property
     def dim_input(self) -> int:
@@ -67,18 +68,21 @@ class _Halves(ABC):
             T of every sequence.
         rng : numpy.random.Generator
         """
-        wanted = np.asarray(lengths)
-        if wanted.ndim != 1 or (wanted.size and not np.issubdtype(wanted.dtype, np.integer)):
-            raise InvalidArgument(f"lengths must be integers of shape (N,), not {wanted.dtype} {wanted.shape}")
+        wanted = _checks.integers("lengths", lengths, minimum=0, maximum=LARGEST_INT32).astype(np.int64)
         wrong = wanted[~self._is_possible(wanted)]
         if len(wrong):
             raise InvalidArgument(
                 f"{type(self).__name__} has no sequence of length {wrong[0]}: lengths are {self._possible}"
             )
-        return self._draw(wanted.astype(np.int64), _checks.generator("rng", rng))
+        return self._draw(wanted, _checks.generator("rng", rng))
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
-        """Return the true class of every sequence, int64 (N,): 1 where the second half matches."""
+        """Return the true class of every sequence, int64 (N,): 1 where the second half matches.
+
+        A sequence of a length that the task cannot have does not match.
+        """
+        if not sequences.is_tokens:
+            raise InvalidArgument("sequences must hold tokens, not features")
         lengths, half = sequences.lengths, sequences.lengths // 2
         starts = np.repeat(sequences.offsets[:-1], half)
         step = _ramp(half)
@@ -103,7 +107,6 @@ class _Halves(ABC):
     def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
         half = lengths // 2
         offsets = np.concatenate(([0], np.cumsum(lengths)))
-        total = int(half.sum())
         match = rng.integers(0, 2, len(lengths))
         # Filled at random, so that the middle symbol of an odd length is drawn too.
         values = rng.integers(0, self.alphabet_size, int(offsets[-1]), dtype=np.int32)
@@ -116,7 +119,6 @@ class _Halves(ABC):
             drawn = _uniform_negatives(right, values[second], half, match, self.alphabet_size, rng)
         else:
             drawn = _near_misses(right, half, match, self.alphabet_size, self.max_changes, rng)
-        assert len(drawn) == total
         values[second] = drawn
         return Sequences(values, offsets, match, self.alphabet_size)
 

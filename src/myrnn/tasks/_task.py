@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences
 from myrnn.tasks._halves import Palindromes, TwinHalves
 
@@ -50,6 +50,5 @@ def make_task(name: str, **settings: Any) -> TwinHalves | Palindromes:
     """Return the task called `name` (``"twin-halves"`` or ``"palindromes"``) with the given settings."""
     kind = TASKS[_checks.one_of("task", name, tuple(TASKS))]
     for setting in settings:
-        if setting not in kind.__dataclass_fields__:
-            raise InvalidArgument(f"{name} has no setting {setting!r}; it has {', '.join(kind.__dataclass_fields__)}")
+        _checks.one_of(f"a setting of {name}", setting, tuple(field.name for field in fields(kind)))
     return kind(**settings)
