@@ -21,7 +21,8 @@ LARGEST_INT32 = 2**31 - 1
 class Sequences:
     """Many labelled sequences, one after the other in one array.
 
-    Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]`` and its class is ``labels[i]``.
+    Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]`` and its class is ``labels[i]``. The arrays are copies: what
+    happens to those that were given, or to those that are handed out, changes nothing here.
 
     Parameters
     ----------
@@ -132,7 +133,7 @@ class Sequences:
     def features(self, index: int) -> NDArray[np.float32]:
         """Return one sequence as the model takes it, float32 (T, C); tokens come one-hot encoded."""
         part = self._part(index)
-        return one_hot(part, self.dim_input) if self.is_tokens else part
+        return one_hot(part, self.dim_input) if self.is_tokens else part.copy()
 
     def select(self, indices: NDArray[Any] | list[int] | slice) -> Sequences:
         """Return the sequences at `indices` (integers, a mask or a slice), copied into flat arrays of their own.
@@ -202,7 +203,7 @@ def _checked_values(name: str, given: ArrayLike, dim_input: int | None) -> tuple
     if dim_input is not None and _checks.integer("dim_input", dim_input) != columns:
         raise InvalidArgument(f"dim_input is {dim_input}, but {name} has {columns} columns of features")
     with np.errstate(over="ignore"):
-        features = np.ascontiguousarray(values, dtype=np.float32)
+        features = np.array(values, dtype=np.float32, order="C")
     _checks.finite(name, features)
     return features, columns
 
@@ -219,7 +220,7 @@ def _checked_tokens(name: str, values: NDArray[Any], dim_input: int | None) -> t
         raise InvalidArgument(
             f"{name} must be tokens in 0 .. {dim - 1} (dim_input is {dim}), but there is {values[place]} at [{place}]"
         )
-    return np.ascontiguousarray(values, dtype=np.int32), dim
+    return np.array(values, dtype=np.int32, order="C"), dim
 
 
 def _checked_offsets(given: ArrayLike, total: int) -> NDArray[np.int64]:
@@ -234,7 +235,7 @@ def _checked_labels(given: ArrayLike, count: int) -> NDArray[np.int64]:
     labels = _checks.integers("labels", given, minimum=0, maximum=LARGEST_LABEL)
     if len(labels) != count:
         raise InvalidArgument(f"labels must be one for each of the {count} sequences, but there are {len(labels)}")
-    return np.ascontiguousarray(labels, dtype=np.int64)
+    return labels.astype(np.int64)
 
 
 def _checked_pair(index: int, pair: Any) -> tuple[Any, Any]:
