@@ -52,9 +52,12 @@ def parameters_of(model: Any) -> tuple[Tensor, ...]:
 def parameter_names(model: Any) -> tuple[str, ...]:
     """Return a name for each of the model's parameters, such as ``fc_x2h.weight``: the attributes that lead to it.
 
-    A parameter that no attribute leads to is called ``parameter_i`` by its place.
+    Of several such paths the first counts. A parameter that no attribute but `parameters` itself leads to is called
+    ``parameter_i`` by its place.
     """
-    names = {id(tensor): name for name, tensor in _named_tensors(model, "", depth=3)}
+    names: dict[int, str] = {}
+    for name, tensor in _named_tensors(model, "", depth=3):
+        names.setdefault(id(tensor), name)
     return tuple(names.get(id(p), f"parameter_{i}") for i, p in enumerate(parameters_of(model)))
 
 
@@ -69,7 +72,8 @@ def _named_tensors(owner: Any, prefix: str, depth: int) -> Iterator[tuple[str, T
     elif isinstance(owner, list | tuple):
         items = [(f"{prefix}[{index}]", value) for index, value in enumerate(owner)]
     else:
-        items = [(f"{prefix}.{key}".lstrip("."), value) for key, value in getattr(owner, "__dict__", {}).items()]
+        attributes = getattr(owner, "__dict__", {}).items()
+        items = [(f"{prefix}.{key}".lstrip("."), value) for key, value in attributes if key != "parameters"]
     for name, value in items:
         if isinstance(value, Tensor):
             yield name, value

@@ -1,0 +1,408 @@
+import inspect
+import re
+from types import SimpleNamespace
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad import Tensor
+from mygrad.nnet.activations import relu
+from mygrad.nnet.initializers import glorot_normal, glorot_uniform
+from mygrad.nnet.losses import softmax_crossentropy
+from mynn.layers.dense import dense as mynn_dense
+from scipy import stats
+
+from myrnn.errors import InvalidArgument
+from myrnn.models import GRU, LSTM, RNN, Model, dense, num_parameters, parameter_names, parameters_of
+
+MODELS = {
+    "relu": lambda *dims, rng=None: RNN(*dims, rng=rng),
+    "tanh": lambda *dims, rng=None: RNN(*dims, activation="tanh", rng=rng),
+    "gru": lambda *dims, rng=None: GRU(*dims, rng=rng),
+    "lstm": lambda *dims, rng=None: LSTM(*dims, rng=rng),
+}
+every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+class LessonRNN:
+    """The model as the lesson's reader writes it, over MyNN's own layers."""
+
+    def __init__(self, dim_input, dim_recurrent, dim_output):
+        layer = mynn_dense
+        self.fc_x2h = layer(dim_input, dim_recurrent, weight_initializer=glorot_normal)
+        self.fc_h2h = layer(dim_recurrent, dim_recurrent, weight_initializer=glorot_normal, bias=False)
+        self.fc_h2y = layer(dim_recurrent, dim_output, weight_initializer=glorot_normal)
+
+    def __call__(self, x):
+        h = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32)
+        for x_t in x:
+            h = relu(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h))
+        return self.fc_h2y(h)
+
+    @property
+    def parameters(self):
+        return self.fc_x2h.parameters + self.fc_h2h.parameters + self.fc_h2y.parameters
+
+
+def features(steps, columns, seed=0, dtype=np.float32):
+    return np.random.default_rng(seed).normal(size=(steps, columns)).astype(dtype)
+
+
+def in_float64(model):
+    """Double every parameter's precision, with biases that are not all alike."""
+    rng = np.random.default_rng(9)
+    for parameter in model.parameters:
+        parameter.data = parameter.data.astype(np.float64) + rng.normal(0, 0.1, parameter.shape)
+    return model
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def logits_in_numpy(model, x):
+    """The equations of the docstrings, once more in plain NumPy."""
+    arrays = [parameter.data for parameter in model.parameters]
+    h = c = np.zeros(model.dim_recurrent)
+    for x_t in x:
+        match model:
+            case RNN():
+                w_x, b, w_h, *_ = arrays
+                a = x_t @ w_x + b[0] + h @ w_h
+                h = np.tanh(a) if model.activation == "tanh" else np.where(a > 0, a, 0)
+            case GRU():
+                w_xz, b_z, w_hz, w_xr, b_r, w_hr, w_xn, b_n, w_hn, *_ = arrays
+                z = sigmoid(x_t @ w_xz + b_z[0] + h @ w_hz)
+                r = sigmoid(x_t @ w_xr + b_r[0] + h @ w_hr)
+                n = np.tanh(x_t @ w_xn + b_n[0] + (r * h) @ w_hn)
+                h = (1 - z) * n + z * h
+            case LSTM():
+                w_xi, b_i, w_hi, w_xf, b_f, w_hf, w_xo, b_o, w_ho, w_xg, b_g, w_hg, *_ = arrays
+                i = sigmoid(x_t @ w_xi + b_i[0] + h @ w_hi)
+                f = sigmoid(x_t @ w_xf + b_f[0] + h @ w_hf)
+                o = sigmoid(x_t @ w_xo + b_o[0] + h @ w_ho)
+                g = np.tanh(x_t @ w_xg + b_g[0] + h @ w_hg)
+                c = f * c + i * g
+                h = o * np.tanh(c)
+    return (h @ arrays[-2] + arrays[-1][0])[np.newaxis]
+
+
+@every_model
+@pytest.mark.parametrize("steps", [0, 1, 2, 13])
+def test_logits_follow_the_equations(make, steps):
+    model = in_float64(make(3, 5, 4, rng=1))
+    x = features(steps, 3, dtype=np.float64)
+    expected = logits_in_numpy(model, x)
+    np.testing.assert_allclose(model(x).data, expected, rtol=1e-12)
+    np.testing.assert_allclose(model(mg.tensor(x)).data, expected, rtol=1e-12)
+
+
+@every_model
+def test_gradients_agree_with_central_differences(make):
+    model = in_float64(make(3, 4, 2, rng=2))
+    x = mg.tensor(features(5, 3, seed=3, dtype=np.float64))
+    y = np.array([1])
+
+    def loss():
+        with mg.no_autodiff:
+            return softmax_crossentropy(model(x), y).item()
+
+    softmax_crossentropy(model(x), y).backward()
+    for tensor in (*model.parameters, x):
+        gradient = tensor.grad.copy()
+        assert gradient.any()
+        differences = np.empty_like(gradient)
+        for place in np.ndindex(tensor.shape):
+            kept = tensor.data[place]
+            values = []
+            for nudge in (1e-5, -1e-5):
+                tensor.data[place] = kept + nudge
+                values.append(loss())
+            tensor.data[place] = kept
+            differences[place] = (values[0] - values[1]) / 2e-5
+        np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-10)
+
+
+@every_model
+def test_everything_is_float32_and_every_parameter_learns(make):
+    model = make(10, 7, 3, rng=4)
+    logits = model(np.eye(10, dtype=np.float32))
+    assert isinstance(logits, Tensor)
+    assert logits.shape == (1, 3)
+    assert logits.dtype == np.float32
+    softmax_crossentropy(logits, np.array([2], dtype=np.int16)).backward()
+    for parameter in model.parameters:
+        assert parameter.dtype == np.float32
+        assert not parameter.constant
+        assert parameter.grad.dtype == np.float32
+        assert parameter.grad.any()
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (RNN, "x2h+ h2h h2y+"),
+        (GRU, "x2z+ h2z x2r+ h2r x2n+ h2n h2y+"),
+        (LSTM, "x2i+ h2i x2f+ h2f x2o+ h2o x2g+ h2g h2y+"),
+    ],
+)
+def test_parameters_come_layer_by_layer_with_their_names_and_shapes(make, names):
+    model = make(3, 5, 2)
+    sizes = {"x": 3, "h": 5, "y": 2}
+    expected = []
+    for layer in names.split():
+        rows, columns = sizes[layer[0]], sizes.get(layer[2], 5)
+        expected.append((f"fc_{layer[:3]}.weight", (rows, columns)))
+        if layer.endswith("+"):
+            expected.append((f"fc_{layer[:3]}.bias", (1, columns)))
+    shapes = [parameter.shape for parameter in model.parameters]
+    assert list(zip(parameter_names(model), shapes, strict=True)) == expected
+    assert parameters_of(model) == model.parameters
+    assert num_parameters(model) == sum(rows * columns for _, (rows, columns) in expected)
+    assert isinstance(model, Model)
+    assert (model.dim_input, model.dim_recurrent, model.dim_output) == (3, 5, 2)
+
+
+def test_biases_begin_at_zero_and_the_forget_gates_at_one():
+    for make in MODELS.values():
+        model = make(3, 5, 2)
+        for name, parameter in zip(parameter_names(model), model.parameters, strict=True):
+            if name.endswith("bias"):
+                assert (parameter.data == (1.0 if name == "fc_x2f.bias" else 0.0)).all()
+
+
+@every_model
+def test_the_same_seed_makes_the_same_weights(make):
+    def weights(rng):
+        return [parameter.data.tobytes() for parameter in make(4, 6, 2, rng=rng).parameters]
+
+    assert weights(7) == weights(7) == weights(np.random.default_rng(7)) == weights(np.int64(7))
+    assert weights(7) != weights(8)
+    rng = np.random.default_rng(7)
+    assert weights(rng) != weights(rng)
+
+
+def test_without_a_generator_weights_come_from_numpys_global_one_as_mynns_do():
+    np.random.seed(11)  # noqa: NPY002
+    ours = RNN(4, 6, 2)
+    np.random.seed(11)  # noqa: NPY002
+    lessons = LessonRNN(4, 6, 2)
+    for one, other in zip(ours.parameters, lessons.parameters, strict=True):
+        assert one.data.tobytes() == other.data.tobytes()
+
+
+@pytest.mark.parametrize("seed", [None, 12])
+def test_weights_are_glorot_normal(seed):
+    np.random.seed(12)  # noqa: NPY002
+    model = RNN(80, 120, 40, rng=seed)
+    for layer, rows, columns in ((model.fc_x2h, 80, 120), (model.fc_h2h, 120, 120), (model.fc_h2y, 120, 40)):
+        standard = layer.weight.data.ravel() / np.sqrt(2 / (rows + columns))
+        assert stats.kstest(standard, "norm").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("steps", [1, 6, 20])
+def test_the_lessons_own_class_gives_the_same_logits_and_gradients(steps):
+    ours, lessons = RNN(10, 50, 2, rng=13), LessonRNN(10, 50, 2)
+    for one, other in zip(ours.parameters, lessons.parameters, strict=True):
+        other.data[...] = one.data
+    x = np.eye(10, dtype=np.float32)[np.random.default_rng(14).integers(0, 10, steps)]
+    assert ours(x).data.tobytes() == lessons(x).data.tobytes()
+    for model in (ours, lessons):
+        softmax_crossentropy(model(x), np.array([1])).backward()
+    for one, other in zip(ours.parameters, lessons.parameters, strict=True):
+        assert one.grad.tobytes() == other.grad.tobytes()
+
+
+def test_a_layer_is_called_as_mynns():
+    def signature(kind):
+        return [(p.name, p.kind, p.default) for p in inspect.signature(kind).parameters.values()]
+
+    assert signature(dense) == signature(mynn_dense)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"bias": False},
+        {"weight_initializer": glorot_uniform, "weight_kwargs": {"gain": 2, "dtype": np.float64}},
+        {"bias_kwargs": {"value": 0.5}},
+        {"bias_initializer": glorot_normal},
+    ],
+)
+def test_a_layer_does_as_mynns(settings):
+    layers = []
+    for kind in (dense, mynn_dense):
+        np.random.seed(15)  # noqa: NPY002
+        layers.append(kind(3, 4, **settings))
+    ours, theirs = layers
+    x = features(5, 3)
+    for layer in layers:
+        layer(x).sum().backward()
+    assert (ours.bias is None) == (theirs.bias is None)
+    assert len(ours.parameters) == len(theirs.parameters)
+    for one, other in zip(ours.parameters, theirs.parameters, strict=True):
+        assert one.dtype == other.dtype
+        assert one.data.tobytes() == other.data.tobytes()
+        assert one.grad.tobytes() == other.grad.tobytes()
+    assert ours(x).data.tobytes() == theirs(x).data.tobytes()
+    assert ours(mg.tensor(x)).data.tobytes() == theirs(mg.tensor(x)).data.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((0, 4), "input_size must be at least 1, not 0"),
+        ((3, -4), "output_size must be at least 1, not -4"),
+        ((3.0, 4), "input_size must be an integer, not 3.0"),
+        ((3, "4"), "output_size must be an integer, not '4'"),
+    ],
+)
+def test_sizes_of_a_layer_that_do_not_fit_are_refused(sizes, message):
+    with refused(message):
+        dense(*sizes)
+
+
+@every_model
+@pytest.mark.parametrize("place", range(3))
+def test_dimensions_that_do_not_fit_are_refused(make, place):
+    name = ("dim_input", "dim_recurrent", "dim_output")[place]
+    for value, message in (
+        (0, "must be at least 1, not 0"),
+        (-2, "must be at least 1, not -2"),
+        (5.0, "must be an integer, not 5.0"),
+        ("5", "must be an integer, not '5'"),
+        (True, "must be an integer, not True"),
+        (None, "must be an integer, not None"),
+    ):
+        dims = [3, 5, 2]
+        dims[place] = value
+        with refused(f"{name} {message}"):
+            make(*dims)
+
+
+@every_model
+def test_dimensions_may_be_integers_of_any_kind(make):
+    model = make(np.int64(3), np.uint8(5), np.array(2))
+    assert model(np.zeros((2, 3), dtype=np.float32)).shape == (1, 2)
+    assert type(model.dim_input) is type(model.dim_recurrent) is type(model.dim_output) is int
+
+
+def test_other_settings_that_do_not_fit_are_refused():
+    with refused("activation must be one of 'relu', 'tanh', not 'Relu'; did you mean 'relu'?"):
+        RNN(3, 5, 2, activation="Relu")
+    for kind in (RNN, GRU, LSTM):
+        with refused("rng must be a numpy.random.Generator, a seed of 0 or more, or None, not 0.5"):
+            kind(3, 5, 2, rng=0.5)
+
+
+def nan_at(place):
+    x = np.zeros((4, 3), dtype=np.float32)
+    x[place] = np.nan
+    return x
+
+
+@every_model
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([[0.0, 0.0, 1.0]], "x must be an array or a tensor of shape (T, 3), not list"),
+        ("123", "x must be an array or a tensor of shape (T, 3), not str"),
+        (np.zeros((2, 3)).view(np.matrix), "x must be an array or a tensor of shape (T, 3), not matrix"),
+        (np.zeros(3), "x must be one sequence of numbers of shape (T, 3), not float64 of shape (3,)"),
+        (np.zeros((2, 4)), "x must be one sequence of numbers of shape (T, 3), not float64 of shape (2, 4)"),
+        (np.zeros((1, 2, 3)), "x must be one sequence of numbers of shape (T, 3), not float64 of shape (1, 2, 3)"),
+        (mg.zeros((2, 4)), "x must be one sequence of numbers of shape (T, 3), not float32 of shape (2, 4)"),
+        (
+            np.zeros((2, 3), dtype=object),
+            "x must be one sequence of numbers of shape (T, 3), not object of shape (2, 3)",
+        ),
+        (nan_at((2, 1)), "x must be finite float32, but there is nan at [2, 1]"),
+        (mg.tensor(nan_at((0, 0))), "x must be finite float32, but there is nan at [0, 0]"),
+    ],
+)
+def test_what_is_not_one_sequence_is_refused(make, x, message):
+    model = make(3, 5, 2)
+    with refused(message):
+        model(x)
+
+
+@every_model
+def test_a_sequence_may_be_read_only_not_contiguous_or_whole_numbers(make):
+    model = make(3, 5, 2, rng=16)
+    x = np.eye(3, dtype=np.float32)[[0, 2, 1, 1]]
+    expected = model(x).data
+    fortran = np.asfortranarray(x)
+    fortran.flags.writeable = False
+    assert model(fortran).data.tobytes() == expected.tobytes()
+    assert model(np.repeat(x, 2, axis=0)[::2]).data.tobytes() == expected.tobytes()
+    assert model(x.astype(bool)).data.tobytes() == expected.tobytes()
+    np.testing.assert_allclose(model(x.astype(np.uint8)).data, expected, rtol=1e-6)
+
+
+class UserModel:
+    """Tensors in lists, dictionaries and layers, one of them used twice, and one that no attribute leads to."""
+
+    def __init__(self, *hidden):
+        self.layers = [dense(3, 4), dense(4, 2, bias=False)]
+        self.start = {"h": mg.zeros((1, 4))}
+        self.again = self.layers[1]
+        layers = self.layers[0].parameters + self.layers[1].parameters
+        self.parameters = (*layers, self.start["h"], *hidden, self.layers[1].weight)
+
+    def __call__(self, x):
+        return self.layers[1](self.layers[0](x[-1:]) + self.start["h"])
+
+
+def test_parameters_are_named_by_the_attributes_that_lead_to_them():
+    model = UserModel(mg.zeros((1, 2)))
+    layers = ("layers[0].weight", "layers[0].bias", "layers[1].weight")
+    assert parameter_names(model) == (*layers, "start['h']", "parameter_4", "layers[1].weight")
+    assert num_parameters(model) == 12 + 4 + 8 + 4 + 2
+
+
+def model_with(parameters):
+    class Broken:
+        def __call__(self, x):
+            return x
+
+    Broken.parameters = property(lambda self: parameters)
+    return Broken()
+
+
+def test_any_callable_with_parameters_is_a_model():
+    parameters = [mg.zeros(2), mg.zeros((2, 2))]
+    assert parameters_of(model_with(parameters)) == tuple(parameters)
+    assert parameters_of(model_with(iter(parameters))) == tuple(parameters)
+    assert parameter_names(model_with(parameters)) == ("parameter_0", "parameter_1")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (RNN, "model must be a model, not the class RNN: call it, RNN(...)"),
+        (None, "model must have `parameters` and be callable on one sequence, which NoneType is not"),
+        (len, "model must have `parameters` and be callable on one sequence, which builtin_function_or_method is not"),
+        (
+            SimpleNamespace(parameters=(mg.zeros(2),)),
+            "model must have `parameters` and be callable on one sequence, which SimpleNamespace is not",
+        ),
+        (model_with(()), "Broken.parameters is empty: there is nothing to train"),
+        (model_with(None), "Broken.parameters must be a tuple of tensors, not NoneType"),
+        (model_with(lambda: ()), "Broken.parameters must be a tuple of tensors, not function"),
+        (model_with(mg.zeros((2, 2))), "Broken.parameters must be a tuple of tensors, not one tensor"),
+        (model_with((mg.zeros(2), np.zeros(2))), "Broken.parameters[1] must be a mygrad.Tensor, not ndarray"),
+        (
+            model_with((mg.zeros(2), mg.zeros(2, constant=True))),
+            "Broken.parameters[1] must be a trainable tensor, not a constant one",
+        ),
+    ],
+)
+def test_what_is_no_model_is_refused(model, message):
+    for ask in (parameters_of, parameter_names, num_parameters):
+        with refused(message):
+            ask(model)
