@@ -1,0 +1,113 @@
+"""The way of the data: a module imports only from modules above it, and never what another package keeps to itself."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import myrnn
+
+SOURCE = Path(myrnn.__file__).parent
+ORDER = (
+    "errors",
+    "_checks",
+    "sequences",
+    "tasks",
+    "models",
+    "optimizers",
+    "compiler",
+    "plots",
+    "training",
+    "evaluation",
+    "runs",
+    "inspection",
+    "graphs",
+    "estimator",
+    "cli",
+)
+SHARED = "_checks"
+
+
+def imported(tree, package):
+    """Yield ``(line, dotted name)`` of all that a module of `package` imports, late imports included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            base = parents[: len(parents) - node.level + 1] if node.level else []
+            start = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((node.lineno, f"{start}.{alias.name}") for alias in node.names)
+
+
+def wrong_imports(path, source):
+    """Return a line for every import of `source`, the module at `path` under the package, that breaks the rules."""
+    parts = path.with_suffix("").parts
+    part = parts[0]
+    if part not in ORDER:
+        return [f"{path}: {part} has no place in the order"]
+    package = ".".join(("myrnn", *parts[:-1]))
+    problems = []
+    for line, name in imported(ast.parse(source), package):
+        top, *rest = name.split(".")
+        if top != "myrnn":
+            continue
+        # The version stands in the package itself, before anything of it is imported.
+        if rest == ["__version__"]:
+            continue
+        if not rest or rest[0] not in ORDER:
+            problems.append(f"{path}:{line}: {name} is not a module of the order")
+        elif rest[0] != part and ORDER.index(rest[0]) > ORDER.index(part):
+            problems.append(f"{path}:{line}: {part} comes before {rest[0]} and may not import it")
+        elif rest[0] not in (part, SHARED) and any(step.startswith("_") for step in rest):
+            problems.append(f"{path}:{line}: {name} is private to {rest[0]}")
+    return problems
+
+
+MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_imports_only_from_modules_above_it(path):
+    assert wrong_imports(path, (SOURCE / path).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "problem"),
+    [
+        ("sequences.py", "from myrnn.tasks import TwinHalves", "sequences comes before tasks and may not import it"),
+        ("sequences.py", "import numpy, myrnn.tasks", "sequences comes before tasks and may not import it"),
+        ("sequences.py", "from myrnn import tasks", "sequences comes before tasks and may not import it"),
+        ("sequences.py", "from . import tasks", "sequences comes before tasks and may not import it"),
+        ("sequences.py", "def late():\n    import myrnn.cli", "sequences comes before cli and may not import it"),
+        ("tasks/_halves.py", "from ..models import RNN", "tasks comes before models and may not import it"),
+        ("tasks/__init__.py", "from .. import training", "tasks comes before training and may not import it"),
+        ("cli.py", "from myrnn.models._rnn import RNN", "myrnn.models._rnn.RNN is private to models"),
+        ("cli.py", "from myrnn.models import _rnn", "myrnn.models._rnn is private to models"),
+        ("cli.py", "from myrnn.sequences import _part", "myrnn.sequences._part is private to sequences"),
+        ("cli.py", "from myrnn import RNN", "myrnn.RNN is not a module of the order"),
+        ("cli.py", "import myrnn", "myrnn is not a module of the order"),
+    ],
+)
+def test_a_wrong_import_is_found(path, source, problem):
+    line = source.count("\n") + 1
+    assert wrong_imports(Path(path), source) == [f"{Path(path)}:{line}: {problem}"]
+
+
+def test_a_module_without_a_place_is_found():
+    assert wrong_imports(Path("utils.py"), "") == ["utils.py: utils has no place in the order"]
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("tasks/_halves.py", "from myrnn import _checks\nfrom myrnn.sequences import Sequences\nimport numpy"),
+        (
+            "tasks/__init__.py",
+            "from myrnn.tasks._halves import TwinHalves\nfrom ._task import Task\nfrom . import _task",
+        ),
+        ("cli.py", "import myrnn.models\nfrom myrnn import __version__, training\nfrom myrnn._checks import integer"),
+    ],
+)
+def test_right_imports_pass(path, source):
+    assert wrong_imports(Path(path), source) == []
