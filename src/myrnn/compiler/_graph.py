@@ -1,0 +1,231 @@
+"""The compiler's graph: frozen nodes in one table, so that equal computations are the same object.
+
+Every value is a flat vector of `size` float32 numbers. Shapes belong to MyGrad's side: axes of length one, reshapes and
+transposes are gone once a model is traced (a transpose that matters is a fixed permutation, or a flag of the product
+that reads it). What is left are few kinds of operation, all in the table of `_operations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler._operations import OPERATIONS
+
+Operand = "Node | float"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    """One computation.
+
+    Attributes
+    ----------
+    operation : str
+        A key of `OPERATIONS`, or a leaf: ``parameter``, ``constant``, ``row`` (of the sequence, by its step), ``input``
+        (the row of the present step), ``state``, ``length`` (T) or ``gradient``.
+    inputs : tuple of Node
+    attributes : tuple
+        What else the operation needs to know, such as indices; for a leaf, which one it is.
+    size : int
+        How many numbers it has.
+    """
+
+    operation: str
+    inputs: tuple[Node, ...]
+    attributes: tuple[Any, ...]
+    size: int
+
+    def __repr__(self) -> str:
+        """Return the operation and its size."""
+        what = f"{self.operation}{list(self.attributes)}" if self.is_leaf and not self.is_constant else self.operation
+        return f"<{what} of {self.size}>"
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether nothing stands below it."""
+        return not self.inputs
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether its numbers are fixed."""
+        return self.operation == "constant"
+
+    @property
+    def numbers(self) -> NDArray[np.float32]:
+        """The numbers of a constant, float32 (size,)."""
+        assert self.is_constant
+        return np.frombuffer(self.attributes[0], dtype=np.float32)
+
+
+class Builder:
+    """Makes nodes, and returns the one that exists already where there is one.
+
+    Parameters
+    ----------
+    simplify : bool
+        Whether to leave out additions of zero and products with one and zero, as derivatives are full of. A trace is
+        kept as it is, so that it can be compared with the model.
+    """
+
+    def __init__(self, simplify: bool = False) -> None:
+        self._table: dict[tuple[Any, ...], Node] = {}
+        self._simplify = simplify
+
+    def leaf(self, operation: str, *attributes: Any, size: int) -> Node:
+        """Return the leaf of this kind."""
+        return self._intern(operation, (), attributes, size)
+
+    def constant(self, values: Any) -> Node:
+        """Return the constant with these numbers, flattened."""
+        # Adding zero makes the two zeros one.
+        numbers = np.ascontiguousarray(values, dtype=np.float32).reshape(-1) + np.float32(0)
+        return self._intern("constant", (), (numbers.tobytes(),), numbers.size)
+
+    def make(self, operation: str, *operands: Any, **attributes: Any) -> Node:
+        """Return the node of an operation on nodes or numbers."""
+        row = OPERATIONS[operation]
+        inputs = tuple(o if isinstance(o, Node) else self.constant(o) for o in operands)
+        given = tuple(attributes[name] for name in row.attributes)
+        size = row.size(tuple(i.size for i in inputs), given)
+        if inputs and all(i.is_constant for i in inputs):
+            with np.errstate(all="ignore"):
+                return self.constant(row.reference([i.numbers for i in inputs], given))
+        if row.kind == "map":
+            inputs = tuple(self._narrowed(i) if size > 1 else i for i in inputs)
+        node = self._simpler(operation, inputs, size) if self._simplify else None
+        return node if node is not None else self._intern(operation, inputs, given, size)
+
+    def __getattr__(self, operation: str) -> Any:
+        """Return a function that makes nodes of the operation: ``build.multiply(a, b)``."""
+        if operation not in OPERATIONS:
+            raise AttributeError(operation)
+        return lambda *operands, **attributes: self.make(operation, *operands, **attributes)
+
+    def spread(self, node: Node, outer: int, n: int, inner: int) -> Node:
+        """Repeat (outer, inner) numbers n times, to (outer, n, inner); a single one needs no repeating."""
+        if node.size == 1:
+            return node
+        indices = np.broadcast_to(np.arange(node.size).reshape(outer, 1, inner), (outer, n, inner))
+        return self.take(node, indices)
+
+    def take(self, node: Node, indices: Any) -> Node:
+        """Return the elements of `node` at the flat `indices`; all of them in order are the node itself."""
+        flat = np.ascontiguousarray(indices, dtype=np.int32).reshape(-1)
+        if flat.size == node.size and np.array_equal(flat, np.arange(node.size)):
+            return node
+        if node.operation == "take":
+            flat = indices_of(node.attributes[0])[flat]
+            return self.take(node.inputs[0], flat)
+        return self.make("take", node, indices=flat.tobytes())
+
+    def expand(self, node: Node, size: int) -> Node:
+        """Return `node` with `size` elements: itself, or its single number repeated."""
+        return node if node.size == size else self.make("expand", node, size=size)
+
+    def rebuild(self, node: Node, inputs: Sequence[Node]) -> Node:
+        """Return the operation of `node` on other inputs."""
+        row = OPERATIONS[node.operation]
+        if node.operation == "take":
+            return self.take(inputs[0], indices_of(node.attributes[0]))
+        return self.make(node.operation, *inputs, **dict(zip(row.attributes, node.attributes, strict=True)))
+
+    def _narrowed(self, node: Node) -> Node:
+        """Return a constant whose numbers are all the same as a single number."""
+        if node.is_constant and node.size > 1 and np.all(node.numbers == node.numbers[0]):
+            return self.constant(node.numbers[:1])
+        return node
+
+    def _simpler(self, operation: str, inputs: tuple[Node, ...], size: int) -> Node | None:
+        left = _number(inputs[0])
+        right = _number(inputs[1]) if len(inputs) > 1 else None
+        if operation == "multiply":
+            if left == 0 or right == 0:
+                return self.constant(np.zeros(size))
+            if left == 1 or right == 1:
+                return self.expand(inputs[0] if right == 1 else inputs[1], size)
+        if operation == "add" and (left == 0 or right == 0):
+            return self.expand(inputs[0] if right == 0 else inputs[1], size)
+        if operation in ("subtract", "divide") and right == (0 if operation == "subtract" else 1):
+            return self.expand(inputs[0], size)
+        return None
+
+    def _intern(self, operation: str, inputs: tuple[Node, ...], attributes: tuple[Any, ...], size: int) -> Node:
+        key = (operation, *map(id, inputs), attributes, size)
+        node = self._table.get(key)
+        if node is None:
+            node = self._table[key] = Node(operation, inputs, attributes, size)
+        return node
+
+
+def indices_of(data: bytes) -> NDArray[np.int32]:
+    """Return the indices that an attribute holds as bytes, int32."""
+    return np.frombuffer(data, dtype=np.int32)
+
+
+def _number(node: Node) -> float | None:
+    """Return the value of a constant whose numbers are all the same."""
+    if node.is_constant and np.all(node.numbers == node.numbers[0]):
+        return float(node.numbers[0])
+    return None
+
+
+def topological(targets: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node]:
+    """Return every node that the targets need, each after its inputs; nothing below a node of `stop` is visited."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    ends = set(stop)
+    for target in targets:
+        stack: list[tuple[Node, Iterator[Node]]] = []
+        if target not in seen:
+            seen.add(target)
+            stack.append((target, iter(() if target in ends else target.inputs)))
+        while stack:
+            node, below = stack[-1]
+            for child in below:
+                if child not in seen:
+                    seen.add(child)
+                    stack.append((child, iter(() if child in ends else child.inputs)))
+                    break
+            else:
+                order.append(node)
+                stack.pop()
+    return order
+
+
+def substitute(build: Builder, targets: Sequence[Node], known: dict[Node, Node]) -> list[Node]:
+    """Rebuild the targets with the nodes of `known` replaced."""
+    done = dict(known)
+    for node in topological(targets, stop=known):
+        if node not in done:
+            done[node] = build.rebuild(node, [done[i] for i in node.inputs]) if node.inputs else node
+    return [done[target] for target in targets]
+
+
+def evaluate(targets: Sequence[Node], known: dict[Node, NDArray[Any]], dtype: Any = np.float32) -> list[NDArray[Any]]:
+    """Compute the targets with NumPy, given the numbers of the leaves: the reference for all native code."""
+    values: dict[Node, NDArray[Any]] = dict(known)
+    for node in topological(targets, stop=known):
+        if node in values:
+            continue
+        if node.is_constant:
+            values[node] = node.numbers.astype(dtype)
+        else:
+            inputs = [values[i] for i in node.inputs]
+            values[node] = OPERATIONS[node.operation].reference(inputs, node.attributes).astype(dtype, copy=False)
+    return [values[target] for target in targets]
+
+
+def check(targets: Iterable[Node], leaves: Iterable[str]) -> None:
+    """Assert that the graph is well formed: known operations, right sizes, no leaves but those of `leaves`."""
+    allowed = {*leaves, "constant"}
+    for node in topological(targets):
+        if not node.inputs:
+            assert node.operation in allowed, f"unexpected leaf {node}"
+            continue
+        row = OPERATIONS[node.operation]
+        assert node.size == row.size(tuple(i.size for i in node.inputs), node.attributes), f"wrong size of {node}"

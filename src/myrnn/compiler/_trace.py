@@ -1,0 +1,133 @@
+"""Stage 1: run the model on a probe sequence and read MyGrad's graph into the table of nodes.
+
+A value is either plain, one node; or rows, a list of nodes along the first axis. The sequence itself is rows, and so is
+whatever is computed for all its steps at once, before, after or between the loops. Rows are taken apart: an operation on
+rows becomes one operation on each, so that a projection of the whole sequence and one inside the loop are the same graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import mygrad
+import numpy as np
+from mygrad import Tensor
+
+from myrnn.compiler._graph import Builder, Node
+from myrnn.compiler._lower import RULES, Plain, Rows, Value, as_plain
+from myrnn.compiler._record import Origin, Recording, record
+from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a model computes for a sequence of one length.
+
+    Attributes
+    ----------
+    length : int
+        T.
+    output : Node
+        The logits, of size K.
+    origins : dict
+        Node -> where it stands in the user's code.
+    """
+
+    length: int
+    output: Node
+    origins: dict[Node, Origin] = field(repr=False)
+
+
+def trace(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
+    """Trace the model on `x`, float32 (T, C).
+
+    Raises
+    ------
+    UnsupportedOperation
+        When an operation has no rule; the message shows the user's line.
+    CompileError
+        When the model fails, or its result does not depend on its parameters.
+    """
+    sequence = mygrad.tensor(x, constant=False)
+    try:
+        recording = record(model, sequence)
+    except Exception as error:
+        if isinstance(error, InvalidArgument):
+            raise
+        raise CompileError(f"the model fails on a sequence of shape {x.shape}: {error}") from error
+    output = recording.output
+    if not isinstance(output, Tensor):
+        raise CompileError(
+            f"the model must return a MyGrad tensor, but returned {type(output).__name__}: its gradient could not flow"
+        )
+    if output.ndim != 2 or output.shape[0] != 1:
+        raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {output.shape}")
+    leaves: dict[int, Value] = {id(p): Plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in
+                                reversed(list(enumerate(parameters)))}
+    rows = [build.leaf("row", t, size=x.shape[1]) for t in range(len(x))]
+    leaves[id(sequence)] = Rows(tuple(rows), (x.shape[1],))
+    origins: dict[Node, Origin] = {}
+    value = _read(output, leaves, build, recording, origins)
+    return Trace(len(x), as_plain(build, value).node, origins)
+
+
+def _read(
+    output: Any, values: dict[int, Value], build: Builder, recording: Recording, origins: dict[Node, Origin]
+) -> Value:
+    """Turn the tensors below `output` into values, inputs first, without recursion."""
+    for tensor in _inputs_first(output):
+        if id(tensor) in values:
+            continue
+        creator = tensor.creator
+        if creator is None:
+            values[id(tensor)] = Plain(build.constant(tensor.data), tensor.shape)
+            continue
+        value = _lowered(creator, [values[id(v)] for v in creator.variables], tensor, build, recording)
+        values[id(tensor)] = value
+        _note(value, recording.origin(tensor), origins)
+    return values[id(output)]
+
+
+def _lowered(creator: Any, operands: list[Value], tensor: Any, build: Builder, recording: Recording) -> Value:
+    name = type(creator).__name__
+    rule = RULES.get(name)
+    if rule is None or creator.where is not True:
+        what = f"{name} with a where= mask" if rule is not None else name
+        raise UnsupportedOperation(
+            f"the compiler has no rule for MyGrad's {what}.\n  {recording.origin(tensor)}\n"
+            '  Write it with supported operations, or train with engine="mygrad".'
+        )
+    try:
+        return rule(build, creator, operands, tensor)
+    except UnsupportedOperation as error:
+        raise UnsupportedOperation(f"{error}\n  {recording.origin(tensor)}") from None
+    except NotARecurrence as error:
+        raise NotARecurrence(f"{error}\n  {recording.origin(tensor)}") from None
+
+
+def _note(value: Value, origin: Origin, origins: dict[Node, Origin]) -> None:
+    for node in value.nodes if isinstance(value, Rows) else (value.node,):
+        known = origins.get(node)
+        if known is None or (origin.name and not known.name):
+            origins[node] = origin
+
+
+def _inputs_first(output: Any) -> Iterator[Any]:
+    seen = {id(output)}
+    stack = [(output, iter(_variables(output)))]
+    while stack:
+        tensor, below = stack[-1]
+        for child in below:
+            if id(child) not in seen:
+                seen.add(id(child))
+                stack.append((child, iter(_variables(child))))
+                break
+        else:
+            yield tensor
+            stack.pop()
+
+
+def _variables(tensor: Any) -> tuple[Any, ...]:
+    return () if tensor.creator is None else tensor.creator.variables
