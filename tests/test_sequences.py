@@ -124,6 +124,15 @@ def test_integer_features_and_negative_zero_are_features():
     assert np.signbit(Sequences([[-0.0]], [0, 1], [0]).values[0, 0])
 
 
+@pytest.mark.parametrize(
+    "values", [np.asfortranarray(np.arange(6.0).reshape(3, 2)), np.arange(12.0).reshape(3, 4)[:, ::2]]
+)
+def test_features_lie_flat_however_they_came(values):
+    sequences = Sequences(values, [0, 3], [0])
+    assert sequences.values.tolist() == values.tolist()
+    assert sequences.values.flags.c_contiguous
+
+
 def test_nothing_from_outside_changes_the_sequences():
     values, offsets, labels = np.zeros((3, 2), dtype=np.float32), np.array([0, 1, 3]), np.array([0, 1])
     sequences = Sequences(values, offsets, labels)
