@@ -3,7 +3,7 @@
 from myrnn.training._engines import reference_logits
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
-from myrnn.training._progress import progress_display
+from myrnn.training._progress import duration, progress_display
 from myrnn.training._train import train
 
-__all__ = ["History", "Report", "TrainingStart", "progress_display", "reference_logits", "train"]
+__all__ = ["History", "Report", "TrainingStart", "duration", "progress_display", "reference_logits", "train"]

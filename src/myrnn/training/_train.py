@@ -101,7 +101,9 @@ def train(
     call(watchers, "on_train_begin", TrainingStart(model, optimizer, steps, batch, runner.name))
     own_rate = optimizer.learning_rate
     try:
-        loop.run()
+        # What overflows ends in a loss that is not finite, and that is an error of its own.
+        with np.errstate(over="ignore", invalid="ignore"):
+            loop.run()
     finally:
         optimizer.learning_rate = own_rate
         call(watchers, "on_train_end", loop.history)

@@ -1,0 +1,157 @@
+"""The commands and their options. What they do stands in modules of their own.
+
+Those modules are imported when a command runs: MyGrad and matplotlib take a second to import, which ``--help`` and
+``--version`` need not wait for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+
+Folder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+Samples = Annotated[int, typer.Option(min=1, help="How many sequences to evaluate on.")]
+Engine = Annotated[str, typer.Option(help="How to run the equations: auto, native or mygrad.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables.")]
+
+
+@app.callback(invoke_without_command=True)
+def myrnn(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Train recurrent networks on sequences, and see what they learned."""
+    if version:
+        from myrnn import __version__
+
+        typer.echo(f"myrnn {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def train(
+    task: Annotated[str, typer.Option(help="What to learn: twin-halves or palindromes.")] = "twin-halves",
+    negatives: Annotated[
+        str, typer.Option(help="Second halves that do not match: uniform (any), or near_miss (a few symbols changed).")
+    ] = "uniform",
+    pattern_length_min: Annotated[int, typer.Option(min=1, help="The shortest half of a sequence.")] = 1,
+    pattern_length_max: Annotated[int, typer.Option(min=1, help="The longest half of a sequence.")] = 10,
+    alphabet_size: Annotated[int, typer.Option(min=2, help="How many different symbols there are.")] = 10,
+    parity: Annotated[
+        str | None, typer.Option(help="Lengths of palindromes: even, odd or both.  [default: even]")
+    ] = None,
+    model: Annotated[str, typer.Option(help="The network: rnn, gru or lstm.")] = "rnn",
+    activation: Annotated[str | None, typer.Option(help="Of an rnn: relu or tanh.  [default: relu]")] = None,
+    dim_recurrent: Annotated[int, typer.Option(min=1, help="How many recurrent units there are.")] = 50,
+    iterations: Annotated[int, typer.Option(min=1, help="How many optimizer steps to do.")] = 100_000,
+    batch_size: Annotated[int, typer.Option(min=1, help="How many sequences each step is the mean of.")] = 1,
+    optimizer: Annotated[str, typer.Option(help="sgd, rmsprop or adam.")] = "adam",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The size of a step.  [default: the optimizer's own]")
+    ] = None,
+    momentum: Annotated[
+        float | None, typer.Option(help="Of sgd: how much of the last step goes on.  [default: 0]")
+    ] = None,
+    weight_decay: Annotated[float, typer.Option(help="What share of every weight a step takes away.")] = 0.0,
+    gradient_clip: Annotated[
+        float | None, typer.Option(help="The largest norm of the gradient.  [default: no limit]")
+    ] = None,
+    engine: Engine = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
+    report_every: Annotated[int, typer.Option(min=1, help="Iterations that each point of the history averages.")] = 500,
+    samples: Samples = 100_000,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to.  [default: runs/<task>-<time>]", show_default=False)
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network, test it by length, and write a run folder.
+
+    With no options: a simple recurrent network of 50 units learns in 100,000 iterations whether a sequence of digits
+    is the same half twice.
+    """
+    from myrnn.cli._train import train_and_save
+
+    train_and_save(
+        task=_given(
+            name=task,
+            negatives=negatives.replace("-", "_"),
+            pattern_length_min=pattern_length_min,
+            pattern_length_max=pattern_length_max,
+            alphabet_size=alphabet_size,
+            parity=parity,
+        ),
+        model=_given(name=model, activation=activation, dim_recurrent=dim_recurrent),
+        optimizer=_given(name=optimizer, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay),
+        training={
+            "iterations": iterations,
+            "batch_size": batch_size,
+            "seed": seed,
+            "engine": engine,
+            "report_every": report_every,
+            "gradient_clip": gradient_clip,
+        },
+        samples=samples,
+        out=out,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def evaluate(
+    run: Folder,
+    samples: Samples = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seeds the drawing of the sequences.")] = 1,
+    length_max: Annotated[
+        int | None, typer.Option(min=1, help="The longest sequence.  [default: twice the longest of the task]")
+    ] = None,
+    engine: Engine = "auto",
+    out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file, too.", show_default=False)] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show how often a trained network is right, length by length."""
+    from myrnn.cli._use import evaluate_run
+
+    evaluate_run(run, samples=samples, seed=seed, length_max=length_max, engine=engine, out=out, quiet=quiet)
+
+
+@app.command()
+def graph(
+    run: Folder,
+    sequence: Annotated[
+        str, typer.Option(help="Digits, such as 2020; or numbers with commas between.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The SVG file.  [default: RUN/graph-<sequence>.svg]", show_default=False)
+    ] = None,
+) -> None:
+    """Draw the computational graph of one sequence as SVG."""
+    from myrnn.cli._use import draw_graph
+
+    draw_graph(run, sequence, out)
+
+
+@app.command()
+def predict(
+    run: Folder,
+    sequences: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SEQUENCE...", help="Digits, such as 123123; or numbers with commas between.", show_default=False
+        ),
+    ],
+) -> None:
+    """Show the class of sequences, and its probability."""
+    from myrnn.cli._use import predict_sequences
+
+    predict_sequences(run, sequences)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given; the others keep the defaults of what they belong to."""
+    return {name: value for name, value in options.items() if value is not None}

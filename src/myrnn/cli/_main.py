@@ -1,0 +1,77 @@
+"""Runs a command and turns whatever goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from myrnn.cli._commands import app
+from myrnn.errors import MyRNNError
+
+FAILED, INTERRUPTED = 2, 130
+
+# Typer keeps this class to itself: the root of all errors in how a command line is written.
+_UsageError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if issubclass(kind, Exception) and kind.__name__ == "ClickException"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those that the process was started with.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            _invoke(list(sys.argv[1:] if arguments is None else arguments))
+            sys.stdout.flush()
+        except typer.Exit as stop:
+            return stop.exit_code
+        except _UsageError as error:
+            return _fail(_usage_message(error))
+        except MyRNNError as error:
+            return _fail(str(error))
+        except KeyboardInterrupt:
+            return _fail("interrupted: nothing was saved", INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of our output has gone. Python would complain once more when it flushes at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except MemoryError as error:
+            return _fail(f"not enough memory: {error}".removesuffix(": "))
+        except OSError as error:
+            return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    return 0
+
+
+def _invoke(arguments: list[str]) -> None:
+    # Not app(), which would catch errors itself and show them in boxes of several lines.
+    command = typer.main.get_command(app)
+    with command.make_context("myrnn", arguments) as context:
+        command.invoke(context)
+
+
+def _fail(message: str, code: int = FAILED) -> int:
+    print(f"myrnn: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _usage_message(error: Exception) -> str:
+    near = getattr(error, "possibilities", None)
+    if near:
+        return f"{getattr(error, 'message', error)}; did you mean {near[0]}?"
+    describe = getattr(error, "format_message", None)
+    return str(describe() if describe is not None else error)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"myrnn: warning: {' '.join(str(message).split())}", file=sys.stderr)

@@ -1,0 +1,125 @@
+"""What the commands print: Rich tables and lines that read well in a terminal, in a pipe and without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from myrnn.models import num_parameters
+from myrnn.training import duration
+
+LABEL_WIDTH = 10
+PICTURES = (".svg", ".png")
+
+
+def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> None:
+    """Say what is about to be trained."""
+    matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
+    kind = type(model).__name__ + (f" ({model.activation})" if hasattr(model, "activation") else "")
+    _rows(
+        ("task", f"{task.name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {task.alphabet_size} symbols"),
+        ("", f"second halves that do not match are {matching[task.negatives]}"),
+        (
+            "model",
+            f"{kind}, {model.dim_recurrent} units, {num_parameters(model):,} parameters",
+        ),
+        ("optimizer", f"{type(optimizer).__name__}, learning rate {optimizer.learning_rate:g}"),
+        (
+            "training",
+            f"{training['iterations']:,} iterations of {_count(training['batch_size'], 'sequence')}, "
+            f"seed {training['seed']}",
+        ),
+    )
+
+
+def training(numbers: Mapping[str, Any]) -> None:
+    """Show how the training went."""
+    part = numbers["training"]
+    _rows(
+        (
+            "trained",
+            f"in {duration(part['seconds'])} ({part['iterations_per_second']:,.0f} iterations/s, {part['engine']})",
+        ),
+        ("at the end", f"loss {part['loss']:.4f}, accuracy {part['accuracy']:.2%} on the sequences it learned from"),
+    )
+
+
+def accuracy(evaluation: Mapping[str, Any]) -> None:
+    """Show accuracy by length as a table."""
+    lengths = evaluation["lengths"]
+    table = _table("length", "accuracy", f"{evaluation['confidence']:.0%} interval", "right", "of", "")
+    for row in lengths:
+        table.add_row(
+            f"{row['length']}",
+            f"{row['accuracy']:.2%}",
+            f"{row['low']:.2%} to {row['high']:.2%}",
+            f"{row['correct']:,}",
+            f"{row['total']:,}",
+            "beyond training" if row["beyond"] else "",
+            style="yellow" if row["beyond"] else None,
+        )
+    console = _console()
+    console.print()
+    console.print(Text("Accuracy by length", style="bold"))
+    console.print(table)
+    found = [
+        (name, f"{evaluation[key]:.2%}")
+        for name, key in (("trained", "accuracy_trained_lengths"), ("beyond", "accuracy_beyond"))
+        if evaluation[key] is not None
+    ]
+    drawn = f"{evaluation['sequences']:,} new sequences (seed {evaluation['seed']})"
+    chance = ("guessing", f"{evaluation['chance']:.2%}")
+    _rows(*found, chance, ("evaluated", f"on {drawn} in {duration(evaluation['seconds'])}"))
+
+
+def predictions(rows: Sequence[tuple[str, ...]]) -> None:
+    """Show class, probability and truth of sequences as a table."""
+    table = Table("sequence", "class", "probability", "truth", box=box.SIMPLE_HEAD, show_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        table.add_row(*row, style=None if row[1] == row[3] else "yellow")
+    _console().print(table)
+
+
+def files(folder: Path) -> None:
+    """Say where the run is, and what to look at."""
+    names = sorted(file.name for file in folder.iterdir())
+    pictures = [name for name in names if name.endswith(PICTURES)]
+    console = _console()
+    console.print()
+    path("run folder", folder)
+    _rows(("pictures", ", ".join(pictures)), ("data", ", ".join(name for name in names if name not in pictures)))
+
+
+def path(name: str, where: Path) -> None:
+    """Say where something was written."""
+    _rows((name, str(where)))
+
+
+def _rows(*rows: tuple[str, str]) -> None:
+    """Show named lines, the names in a column of their own. Rich breaks none of them: a path stays whole."""
+    for name, text in rows:
+        _console().print(Text(name.ljust(LABEL_WIDTH), style="cyan"), Text(text), sep="  ", soft_wrap=True)
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for name in names:
+        table.add_column(name, justify="right" if name else "left", overflow="fold")
+    return table
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
+def _console() -> Console:
+    # Numbers keep their colour to themselves: Rich would paint every one.
+    return Console(highlight=False)

@@ -1,0 +1,122 @@
+"""What ``myrnn evaluate``, ``graph`` and ``predict`` do with a run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.cli import _show
+from myrnn.cli._graph import write_graph
+from myrnn.cli._train import twice_as_long
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import evaluate
+from myrnn.runs import load_run, summarize
+from myrnn.sequences import Sequences
+from myrnn.training import reference_logits
+
+# Longer sequences than this are not spelled out in the name of a file.
+LONGEST_IN_NAME = 40
+
+
+def evaluate_run(
+    folder: Path, *, samples: int, seed: int, length_max: int | None, engine: str, out: Path | None, quiet: bool
+) -> None:
+    """Show the accuracy of a run, length by length."""
+    run = load_run(folder)
+    lengths = _lengths(run.task, length_max)
+    begin = time.perf_counter()
+    report = evaluate(
+        run.model, run.task, samples, seed, lengths=lengths, trained=run.history, engine=engine, progress=not quiet
+    )
+    seconds = time.perf_counter() - begin
+    if out is not None:
+        report.to_csv(out)
+    if not quiet:
+        sequences = int(report.total.sum())
+        numbers = summarize(
+            run.model, run.history, report, evaluation={"sequences": sequences, "seed": seed, "seconds": seconds}
+        )
+        _show.accuracy(numbers["evaluation"])
+
+
+def draw_graph(folder: Path, text: str, out: Path | None) -> None:
+    """Write the graph of one sequence and say where it is."""
+    run = load_run(folder)
+    sequences = _as_sequences(run.task, [text])
+    name = text if len(text) <= LONGEST_IN_NAME else f"{sequences.lengths[0]}-steps"
+    path = run.folder / f"graph-{name}.svg" if out is None else out
+    write_graph(run.model, sequences, path)
+    _show.path("graph", path)
+
+
+def predict_sequences(folder: Path, texts: list[str]) -> None:
+    """Show class, probability and truth of the given sequences."""
+    run = load_run(folder)
+    sequences = _as_sequences(run.task, texts)
+    probabilities = _softmax(reference_logits(run.model, sequences))
+    classes = np.argmax(probabilities, axis=1)
+    names = run.task.class_names
+    rows = [
+        (text, names[chosen], f"{row[chosen]:.4f}", names[truth])
+        for text, chosen, row, truth in zip(texts, classes, probabilities, sequences.labels, strict=True)
+    ]
+    _show.predictions(rows)
+
+
+def parse_tokens(text: str, alphabet_size: int) -> list[int]:
+    """Return the tokens of a sequence as it is written on the command line.
+
+    Parameters
+    ----------
+    text : str
+        Digits, such as ``"2020"``, where the alphabet has no more than ten symbols; or whole numbers with commas
+        between, such as ``"10,3,10,3"``, for any alphabet.
+    alphabet_size : int
+    """
+    if alphabet_size > 10 and "," not in text:
+        raise InvalidArgument(
+            f"sequence {_checks.shown(text)}: write it with commas between, such as 10,3,10,3, "
+            f"because the alphabet has {alphabet_size} symbols"
+        )
+    parts = text.split(",") if "," in text else list(text)
+    if not parts:
+        raise InvalidArgument("a sequence is empty: write digits, such as 2020")
+    for place, part in enumerate(parts, 1):
+        # Not isdigit(): that holds for digits of other scripts, too.
+        if not part or set(part) - set("0123456789") or len(part) > 10:
+            raise InvalidArgument(f"sequence {_checks.shown(text)}: {_checks.shown(part)} at place {place} is no digit")
+        if int(part) >= alphabet_size:
+            raise InvalidArgument(
+                f"sequence {_checks.shown(text)}: {part} at place {place} is not one of the symbols "
+                f"0 to {alphabet_size - 1}"
+            )
+    return [int(part) for part in parts]
+
+
+def _as_sequences(task: Any, texts: list[str]) -> Sequences:
+    """Return the sequences with their true classes as labels."""
+    tokens = [parse_tokens(text, task.alphabet_size) for text in texts]
+    unlabelled = Sequences.from_pairs([(np.array(one), 0) for one in tokens], task.alphabet_size)
+    return Sequences(unlabelled.values, unlabelled.offsets, task.truth(unlabelled), task.alphabet_size)
+
+
+def _lengths(task: Any, length_max: int | None) -> NDArray[np.int64]:
+    if length_max is None:
+        return twice_as_long(task).lengths
+    shortest = int(task.lengths[0])
+    if length_max < shortest:
+        raise InvalidArgument(f"--length-max must be at least {shortest}, the shortest of the task, not {length_max}")
+    lengths: NDArray[np.int64] = replace(task, pattern_length_max=max(task.pattern_length_min, length_max // 2)).lengths
+    return lengths[lengths <= length_max]
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares

@@ -1,0 +1,25 @@
+"""Run folders: everything that a training leaves behind, in files that hold nothing executable.
+
+A folder holds ``settings.json`` (what it takes to repeat the run, and the size and hash of the files that are read
+back), ``model.safetensors``, ``history.csv``, ``report.json`` and, where there is something to show,
+``accuracy_by_length.csv`` and pictures. ``settings.json`` is written last: a folder without it is no run.
+"""
+
+from myrnn.runs._kinds import KINDS, MODELS, OPTIMIZERS, check_training, make_model, make_optimizer, setting_names
+from myrnn.runs._load import Run, load_run
+from myrnn.runs._save import claim_folder, save_run, summarize
+
+__all__ = [
+    "KINDS",
+    "MODELS",
+    "OPTIMIZERS",
+    "Run",
+    "check_training",
+    "claim_folder",
+    "load_run",
+    "make_model",
+    "make_optimizer",
+    "save_run",
+    "setting_names",
+    "summarize",
+]
