@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import myrnn
-
-SOURCE = Path(myrnn.__file__).parent
+SOURCE = Path(__file__).parents[1] / "src" / "myrnn"
 ORDER = (
     "errors",
     "_checks",
@@ -24,6 +22,7 @@ ORDER = (
     "graphs",
     "estimator",
     "cli",
+    "__main__",
 )
 SHARED = "_checks"
 
@@ -92,6 +91,10 @@ def test_a_module_imports_only_from_modules_above_it(path):
 def test_a_wrong_import_is_found(path, source, problem):
     line = source.count("\n") + 1
     assert wrong_imports(Path(path), source) == [f"{Path(path)}:{line}: {problem}"]
+
+
+def test_the_package_is_read():
+    assert {Path("errors.py"), Path("tasks/_halves.py")} <= set(MODULES)
 
 
 def test_a_module_without_a_place_is_found():
