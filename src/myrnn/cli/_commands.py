@@ -142,7 +142,7 @@ def predict(
     sequences: Annotated[
         list[str],
         typer.Argument(
-            metavar="SEQUENCE...", help="Digits, such as 123123; or numbers with commas between.", show_default=False
+            metavar="SEQUENCE", help="Digits, such as 123123; or numbers with commas between.", show_default=False
         ),
     ],
 ) -> None:

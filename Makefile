@@ -1,0 +1,52 @@
+# All set-up happens by itself: a virtual environment in .venv, made anew whenever pyproject.toml changes.
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
+
+.PHONY: help demo test lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    train the network of the README, test it by length and draw the plots (about three minutes)"
+	@echo "make test    run the tests"
+	@echo "make lint    check style and types"
+	@echo "make clean   remove the environment and what tools leave behind; runs stay"
+
+demo: $(VENV)/.installed
+	@$(BIN)/myrnn train
+
+test: $(VENV)/.installed-test
+	@$(BIN)/pytest -q -n auto
+
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The first Python that is new enough and can make environments; one clear line when there is none.
+$(VENV)/.made: pyproject.toml
+	@found=; reason="no Python was found"; \
+	for python in $(PYTHONS); do \
+	  version=$$($$python -c 'import platform; print(platform.python_version())' 2>/dev/null) || continue; \
+	  if ! $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	    reason="$$python is Python $$version"; \
+	  elif ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+	    reason="$$python (Python $$version) has no venv module; on Debian and Ubuntu: apt install python3-venv"; \
+	  else found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then echo "MyRNN needs Python 3.11 or newer with venv, but $$reason" >&2; exit 1; fi; \
+	echo "Making $(VENV) with $$found (Python $$version); this happens once and takes a minute or two ..."; \
+	rm -rf $(VENV) && $$found -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.made
+	@$(PIP) --editable ".[$*]"
+	@touch $@
