@@ -1,0 +1,1 @@
+"""How fast MyRNN is beside its peers: ``python -m benchmarks``."""

@@ -1,0 +1,47 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("myrnn", "mygrad", "numpy", "scipy", "numba", "torch", "jax")
+
+
+def describe() -> dict[str, str]:
+    """Return the machine's name, cores, system, date and versions."""
+    facts = {
+        "date": datetime.now().astimezone().isoformat(timespec="minutes"),
+        "processor": processor(),
+        "cores": str(_cores()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+    return {**facts, **{package: _version(package) for package in PACKAGES}}
+
+
+def processor() -> str:
+    """Return the processor's own name where the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,158 @@
+"""The table of all that is measured, and what is wanted of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.jobs import Job, matrix_flops
+from benchmarks.peers.numpy_product import FLOPS
+from benchmarks.units import OURS, Comparison, Unit, Work
+
+LAYER_NAMES = {"rnn": "nn.RNN", "gru": "nn.GRU", "lstm": "nn.LSTM"}
+
+
+def all_works() -> tuple[Work, ...]:
+    """Return every work in the order in which they run."""
+    return (_lesson(), *_gated(), *_batches(), *_large_batches(), _evaluation(), _starting(), *_scaling())
+
+
+def _ours(job: Job, name: str = OURS, threads: int | None = None, flops: float = 0.0, whole: bool = False) -> Unit:
+    return Unit(name, "ours", job, threads=threads, flops=flops, whole=whole)
+
+
+def _mygrad(job: Job) -> Unit:
+    return Unit("MyGrad op by op", "ours", job, options={"engine": "mygrad"}, agrees=False)
+
+
+def _torch(job: Job, suffix: str = "", threads: int = 1) -> Unit:
+    # nn.GRU resets after its product, h W * r, and the other peers' GRU before it, (h * r) W, as its paper does.
+    return Unit(f"PyTorch {LAYER_NAMES[job.cell]}{suffix}", "pytorch", job, threads=threads, agrees=job.cell != "gru")
+
+
+def _jax(job: Job, name: str = "JAX", chunk: int = 1000, masked: bool = False, threads: int | None = None) -> Unit:
+    options = {"masked": masked, "chunk": chunk}
+    return Unit(name, "jax_scan", job, options=options, chunk=chunk, threads=threads)
+
+
+def _lesson() -> Work:
+    job = Job("rnn")
+    c = Unit("C by hand, -O3", "hand_written_c", job, whole=True)
+    unrolled = replace(c, name="C by hand, -O3 -funroll-loops", options={"unroll": True})
+    peers = (_mygrad(job), _torch(job), _jax(job), _jax(job, "JAX, padded and masked", masked=True))
+    wanted = {"MyGrad op by op": 150, "PyTorch nn.RNN": 90, "JAX": 10}
+    return Work(
+        "lesson",
+        "The lesson's job: RNN, T 2 to 20, D 50, batch 1, draws included",
+        (_ours(job, whole=True), c, unrolled, *peers),
+        (
+            Comparison("share", OURS, c.name, 0.85),
+            Comparison("share", OURS, unrolled.name, 0.85),
+            *(Comparison("times", OURS, peer.name, wanted.get(peer.name)) for peer in peers),
+        ),
+    )
+
+
+def _gated() -> tuple[Work, ...]:
+    works = []
+    for cell, wanted in (("gru", 55), ("lstm", 20)):
+        job = Job(cell)
+        peers = (_mygrad(job), _torch(job), _jax(job))
+        targets = (None, wanted, None)
+        comparisons = (Comparison("times", OURS, p.name, t) for p, t in zip(peers, targets, strict=True))
+        works.append(
+            Work("gated", f"{cell.upper()}, sizes of the lesson", (_ours(job, whole=True), *peers), tuple(comparisons))
+        )
+    job = Job("mgu")
+    loop = Unit("PyTorch loop", "pytorch", job, threads=1)
+    compiled = replace(loop, name="PyTorch torch.compile", options={"compiled": True})
+    peers = (_mygrad(job), loop, compiled, _jax(job))
+    targets = (None, None, 50, None)
+    comparisons = (Comparison("times", OURS, p.name, t) for p, t in zip(peers, targets, strict=True))
+    title = "A custom cell (minimal gated unit), sizes of the lesson"
+    return (*works, Work("gated", title, (_ours(job, whole=True), *peers), tuple(comparisons)))
+
+
+def _batches() -> tuple[Work, ...]:
+    works = []
+    for cell, wanted in (("rnn", 2.5), ("gru", 2.0), ("lstm", 1.3)):
+        job = Job(cell, 20, 20, 128, 32, drawn=False)
+        units, comparisons = [], []
+        for threads in (1, 2):
+            suffix = f", {threads} thread{'s' * (threads > 1)}"
+            ours = _ours(job, OURS + suffix, threads)
+            torch, jax = _torch(job, suffix, threads), _jax(job, f"JAX{suffix}", 25, threads=threads)
+            units += [ours, torch, jax]
+            comparisons += [
+                Comparison("times", ours.name, torch.name, wanted),
+                Comparison("times", ours.name, jax.name),
+            ]
+        works.append(Work("batch32", f"{cell.upper()}, batch 32, T 20, D 128", tuple(units), tuple(comparisons)))
+    return tuple(works)
+
+
+def _large_batches() -> tuple[Work, ...]:
+    works = []
+    for cell, wanted in (("rnn", 1.3), ("gru", 1.3), ("lstm", 1.2)):
+        job = Job(cell, 50, 50, 256, 64, drawn=False)
+        suffix = ", 2 threads"
+        ours = _ours(job, OURS + suffix, 2, matrix_flops(job))
+        torch, jax = _torch(job, suffix, 2), _jax(job, f"JAX{suffix}", 5, threads=2)
+        numpy = Unit(
+            "NumPy matmul 1024" + suffix, "numpy_product", job, "product", threads=2, flops=FLOPS, agrees=False
+        )
+        comparisons = (
+            Comparison("times", ours.name, torch.name, wanted),
+            Comparison("times", ours.name, jax.name),
+            Comparison("rate", ours.name, numpy.name, 0.65),
+        )
+        works.append(Work("batch64", f"{cell.upper()}, batch 64, T 50, D 256", (ours, torch, jax, numpy), comparisons))
+    return tuple(works)
+
+
+def _evaluation() -> Work:
+    job = Job("rnn")
+    train = _ours(job, "training 100,000", whole=True)
+    evaluate = Unit("evaluating 100,000", "ours", job, "evaluation", whole=True, agrees=False)
+    comparison = Comparison("share", evaluate.name, train.name, 0.25)
+    return Work("evaluate", "Evaluating 100,000 sequences of the lesson's job", (train, evaluate), (comparison,))
+
+
+def _starting() -> Work:
+    units, comparisons = [], []
+    for name, cell, warm, wanted in (
+        ("RNN, cached", "rnn", True, 1.5),
+        ("LSTM, cached", "lstm", True, 1.5),
+        ("RNN, first ever", "rnn", False, 10.0),
+        ("LSTM, first ever", "lstm", False, 10.0),
+    ):
+        options = {"warm": warm}
+        units.append(Unit(name, "starting", Job(cell), "first_iteration", options, None, 1, whole=True, agrees=False))
+        comparisons.append(Comparison("seconds", name, wanted=wanted))
+    command = Unit(
+        "myrnn train, shell to shell", "starting", Job("rnn"), "train_command", iterations=1, whole=True, agrees=False
+    )
+    comparisons.append(Comparison("seconds", command.name, wanted=5.0))
+    return Work("start", "From the start of a process to its first iteration", (*units, command), tuple(comparisons), 3)
+
+
+# What scaling varies: the letter, and the sizes.
+SCALES = {"T": (16, 32, 64, 128, 256), "D": (64, 128, 256, 512), "B": (8, 16, 32, 64, 128)}
+
+
+def _scaling() -> tuple[Work, ...]:
+    works = []
+    for letter, sizes in SCALES.items():
+        units = []
+        for size in sizes:
+            steps = size if letter == "T" else 20
+            job = Job(
+                "rnn",
+                steps,
+                steps,
+                {"T": 50, "D": size, "B": 128}[letter],
+                size if letter == "B" else 1,
+                drawn=False,
+            )
+            units.append(replace(_ours(job, f"{letter} {size}"), agrees=False))
+        works.append(Work("scaling", f"RNN, time against {letter}", tuple(units), repeats=3))
+    return tuple(works)
