@@ -16,7 +16,7 @@ from typing import Any
 
 import safetensors.numpy
 
-from myrnn import plots
+from myrnn import __version__, plots
 from myrnn.errors import RunError
 from myrnn.evaluation import LengthReport
 from myrnn.models import num_parameters, parameter_names, parameters_of
@@ -101,7 +101,11 @@ def save_run(
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "versions": {"python": platform.python_version(), **_versions("myrnn", "numpy", "mygrad")},
+        "versions": {
+            "myrnn": __version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in ("numpy", "mygrad")},
+        },
         "task": describe("task", task),
         "model": describe("model", model),
         "optimizer": describe("optimizer", optimizer),
@@ -162,10 +166,6 @@ def summarize(
 def _share(report: LengthReport, chosen: Any) -> float | None:
     total = int(report.total[chosen].sum())
     return int(report.correct[chosen].sum()) / total if total else None
-
-
-def _versions(*names: str) -> dict[str, str]:
-    return {name: metadata.version(name) for name in names}
 
 
 def _new_folder(name: str) -> Path:
