@@ -128,7 +128,9 @@ class Builder:
         return node if node.size == size else self.make("expand", node, size=size)
 
     def rebuild(self, node: Node, inputs: Sequence[Node]) -> Node:
-        """Return the operation of `node` on other inputs."""
+        """Return the operation of `node` on other inputs; a leaf of another table becomes one of this."""
+        if node.is_leaf:
+            return self.leaf(node.operation, *node.attributes, size=node.size)
         row = OPERATIONS[node.operation]
         if node.operation == "take":
             return self.take(inputs[0], indices_of(node.attributes[0]))
@@ -202,7 +204,7 @@ def substitute(build: Builder, targets: Sequence[Node], known: dict[Node, Node])
     done = dict(known)
     for node in topological(targets, stop=known):
         if node not in done:
-            done[node] = build.rebuild(node, [done[i] for i in node.inputs]) if node.inputs else node
+            done[node] = build.rebuild(node, [done[i] for i in node.inputs])
     return [done[target] for target in targets]
 
 
