@@ -1,0 +1,300 @@
+"""Place a `Drawing` on the plane: a column for each step, side by side, and lines between them.
+
+Within a column operations stand in layers, inputs above what reads them (Sugiyama, Tagawa and Toda, 1981). Leaves are not
+drawn as nodes with arrows of their own: each is a chip on the card of the operation that reads it, and parameters are listed
+once on a shelf at the left. What goes from column to column runs in its own tracks between the cards, as on a circuit board.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from myrnn.graphs._layers import Item, arrange, layers_of
+from myrnn.graphs._record import Drawing, GraphNode
+
+Point = tuple[float, float]
+
+CHIP = 16.0  # heights of a card's lines, in px
+LABEL = 18.0
+DETAIL = 13.0
+BAR = 6.0
+MARGIN = 16.0
+HEADER = 58.0
+HEADING = 26.0  # over a column
+_GAP = 22.0  # between layers, without tracks
+_TRACK = 7.0
+_GUTTER = 26.0  # between columns, without tracks
+_SHELF_HEIGHT = 420.0
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A leaf on the card of the operation that reads it."""
+
+    key: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """The box of a node."""
+
+    key: int
+    x: float
+    y: float
+    width: float
+    height: float
+    chips: tuple[Chip, ...] = ()
+
+
+@dataclass(frozen=True)
+class Route:
+    """A line from card to card: right-angled in tracks when `tracks`, else a curve through the points."""
+
+    source: int
+    target: int
+    points: tuple[Point, ...]
+    tracks: bool
+
+
+@dataclass(frozen=True)
+class Band:
+    """The ground of a column."""
+
+    heading: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything stands, in px from the upper left corner."""
+
+    width: float
+    height: float
+    cards: tuple[Card, ...]
+    shelf: tuple[Card, ...]
+    routes: tuple[Route, ...]
+    bands: tuple[Band, ...]
+
+
+def text_width(text: str, size: float) -> float:
+    """Estimate the width of `text` in a sans-serif font of `size` px, rather too wide than too narrow."""
+    narrow, wide = set("ijltfI.,:;|'![]()/ "), set("mwMW@%×−=+∇")  # noqa: RUF001
+    ems = sum(0.36 if c in narrow else 0.86 if c in wide else 0.7 if c.isupper() else 0.62 for c in text)
+    return ems * size
+
+
+def shortened(text: str, limit: int = 30) -> str:
+    """Cut a long text in its middle, where names differ least."""
+    half = (limit - 1) // 2
+    return text if len(text) <= limit else f"{text[:half]}…{text[-half:]}"
+
+
+def short_names(drawing: Drawing) -> dict[int, str]:
+    """Return the label of each leaf without the first words that all parameters share."""
+    labels = {node.key: node.label for node in drawing.nodes if node.leaf}
+    dotted = [node.label.split(".") for node in drawing.nodes if node.kind == "parameter" and "." in node.label]
+    if len(dotted) > 1 and len({words[0] for words in dotted}) == 1:
+        prefix = dotted[0][0] + "."
+        labels = {key: label.removeprefix(prefix) for key, label in labels.items()}
+    return {key: shortened(label) for key, label in labels.items()}
+
+
+def lay_out(drawing: Drawing) -> Layout:
+    """Place every card, line and column."""
+    return _Placement(drawing).finish()
+
+
+class _Placement:
+    """The running state of one layout: columns are measured first, then set side by side, then joined by lines."""
+
+    def __init__(self, drawing: Drawing) -> None:
+        self.drawing = drawing
+        self.names = short_names(drawing)
+        self.sizes = {node.key: self._measure(node) for node in drawing.nodes}
+        self.members: list[list[int]] = [[] for _ in drawing.columns]
+        for node in drawing.nodes:
+            if not node.leaf:
+                self.members[node.column].append(node.key)
+        nodes = drawing.nodes
+        edges = [(s, t) for s, t in drawing.edges() if not nodes[s].leaf]
+        self.inner: list[list[tuple[int, int]]] = [[] for _ in drawing.columns]
+        self.crossing = [e for e in edges if nodes[e[0]].column != nodes[e[1]].column] + list(drawing.loops)
+        for source, target in edges:
+            if nodes[source].column == nodes[target].column:
+                self.inner[nodes[source].column].append((source, target))
+        self.layer: dict[int, int] = {}
+        self.items: list[list[list[Item]]] = []
+        self.cards: dict[int, Card] = {}
+        self.routes: list[Route] = []
+
+    def _measure(self, node: GraphNode) -> tuple[float, float, tuple[Chip, ...]]:
+        chips = tuple(self._chips(node))
+        details = [shortened(line) for line in node.details]
+        widths = [text_width(shortened(node.label), 11) + 20, *(text_width(chip.text, 9.5) + 18 for chip in chips)]
+        # The gradient stands at the end of the first line of details.
+        widths += [text_width(line, 9.5) + (66 if i == 0 else 18) for i, line in enumerate(details)]
+        height = CHIP * len(chips) + LABEL + DETAIL * len(details) + BAR
+        return max(88.0, *widths), height, chips
+
+    def _chips(self, node: GraphNode) -> list[Chip]:
+        nodes = self.drawing.nodes
+        if node.infix and sum(nodes[i].leaf for i in node.inputs) == 1:
+            sides = (self.names[i] if nodes[i].leaf else "•" for i in node.inputs)
+            leaf = next(i for i in node.inputs if nodes[i].leaf)
+            return [Chip(leaf, f" {node.infix} ".join(sides))]
+        return [Chip(i, self.names[i]) for i in node.inputs if nodes[i].leaf]
+
+    def finish(self) -> Layout:
+        left_readers = {target for _, target in self.crossing}
+        for members, inner in zip(self.members, self.inner, strict=True):
+            layers = layers_of(members, inner)
+            widths = {key: self.sizes[key][0] for key in members}
+            self.items.append(arrange(layers, inner, widths, left_readers))
+            self.layer.update(
+                {item.key: row for row, items in enumerate(self.items[-1]) for item in items if item.real}
+            )
+        shelf, left = self._shelf()
+        self._tracks()
+        right = self._place_columns(left)
+        bottom = max([card.y + card.height for card in [*self.cards.values(), *shelf]], default=HEADER)
+        bottom = max([bottom, *self.floor])
+        lanes = self._lanes(bottom)
+        self._draw_crossing(lanes)
+        bottom = max([bottom, *lanes.values()]) + MARGIN
+        bands = tuple(
+            Band(heading, x - 10, HEADER, width + 20, bottom - HEADER - 4)
+            for heading, (x, width) in zip(self.drawing.columns, self.extent, strict=True)
+        )
+        title = text_width(self.drawing.title, 13) + 2 * MARGIN
+        width = max(right + MARGIN, title, 620)
+        cards = tuple(self.cards[key] for key in sorted(self.cards))
+        return Layout(width, bottom + MARGIN - 8, cards, shelf, tuple(self.routes), bands)
+
+    def _shelf(self) -> tuple[tuple[Card, ...], float]:
+        """List the parameters at the left, in as many columns as it takes."""
+        x, y, widest = MARGIN, HEADER + HEADING, 0.0
+        cards = []
+        for node in self.drawing.nodes:
+            if node.kind != "parameter":
+                continue
+            width, height, _ = self.sizes[node.key]
+            if y + height > HEADER + HEADING + _SHELF_HEIGHT:
+                x, y, widest = x + widest + 10, HEADER + HEADING, 0.0
+            cards.append(Card(node.key, x, y, width, height))
+            y, widest = y + height + 8, max(widest, width)
+        return tuple(cards), x + widest + (14 if cards else 0)
+
+    def _tracks(self) -> None:
+        """Give each source its own track in every gap between layers and every gutter between columns that it uses."""
+        nodes = self.drawing.nodes
+        self.gap: dict[tuple[int, int], dict[tuple[str, int], int]] = defaultdict(dict)
+        self.gutter: dict[int, dict[int, int]] = defaultdict(dict)
+        self.far: dict[int, int] = {}
+        loops = set(self.drawing.loops)
+        for edge in self.crossing:
+            source, target = edge
+            start, end = nodes[source].column, nodes[target].column
+            out = end if edge in loops else start + 1
+            exits = self.gap[start, self.layer[source] + 1]
+            exits.setdefault(("exit", source), len(exits))
+            self.gutter[out].setdefault(source, len(self.gutter[out]))
+            self.gutter[end].setdefault(source, len(self.gutter[end]))
+            if end > out:
+                self.far[source] = max(end, self.far.get(source, end))
+        for source, target in self.crossing:
+            entries = self.gap[nodes[target].column, self.layer[target]]
+            entries.setdefault(("entry", source), len(entries))
+
+    def _place_columns(self, x: float) -> float:
+        self.extent: list[tuple[float, float]] = []
+        self.floor: list[float] = [0.0]
+        self.gutter_start: dict[int, float] = {}
+        self.gap_start: dict[tuple[int, int], float] = {}
+        for column, layers in enumerate(self.items):
+            self.gutter_start[column] = x + _GUTTER / 2 - 2
+            x += _GUTTER + _TRACK * len(self.gutter[column])
+            width = max([item.x + item.width / 2 for items in layers for item in items], default=88.0)
+            self._place_column(column, layers, x)
+            self.extent.append((x, width))
+            x += width
+        return x + 10
+
+    def _place_column(self, column: int, layers: list[list[Item]], x: float) -> None:
+        y = HEADER + HEADING
+        at: dict[tuple[int, ...], Point] = {}
+        for row, items in enumerate(layers):
+            self.gap_start[column, row] = y + 4
+            tracks = len(self.gap[column, row])
+            y += _TRACK * tracks + ((_GAP if row else 8.0) if tracks or row else 0.0)
+            tallest = max(self.sizes[item.key][1] if item.real else 0.0 for item in items)
+            for item in items:
+                if item.real:
+                    width, height, chips = self.sizes[item.key]
+                    # Cards of a layer stand on one line, so that what they give starts at one height.
+                    self.cards[item.key] = Card(
+                        item.key, x + item.x - width / 2, y + tallest - height, width, height, chips
+                    )
+                else:
+                    at[item.chain] = (x + item.x, y + tallest / 2)
+            y += tallest
+        below = self.gap[column, len(layers)]
+        self.gap_start[column, len(layers)] = y + 10
+        self.floor.append(y + (10 + _TRACK * len(below) if below else 0.0))
+        for source, target in self.inner[column]:
+            between = [at[source, target, row] for row in range(self.layer[source] + 1, self.layer[target])]
+            self.routes.append(Route(source, target, (self._foot(source), *between, self._head(source, target)), False))
+
+    def _foot(self, source: int) -> Point:
+        card = self.cards[source]
+        return card.x + card.width / 2, card.y + card.height
+
+    def _head(self, source: int, target: int) -> Point:
+        """Spread the lines that enter a card over its upper edge, in the order in which they come from the left."""
+        card, nodes = self.cards[target], self.drawing.nodes
+        loops = [s for s, t in self.drawing.loops if t == target]
+        entering = [i for i in dict.fromkeys(nodes[target].inputs) if not nodes[i].leaf] + loops
+
+        def side(key: int) -> tuple[bool, float]:
+            inner = nodes[key].column == nodes[target].column and key not in loops
+            return inner, self.cards[key].x + self.cards[key].width / 2 if inner else self.cards[key].y
+
+        place = sorted(entering, key=side).index(source) + 1
+        return card.x + card.width * place / (len(entering) + 1), card.y
+
+    def _lanes(self, bottom: float) -> dict[int, float]:
+        """Lead what skips columns along under all cards, in as few lanes as go without touching."""
+        ends: list[int] = []
+        lanes: dict[int, float] = {}
+        for source in sorted(self.far, key=lambda key: (self.drawing.nodes[key].column, key)):
+            start = self.drawing.nodes[source].column + 1
+            lane = next((i for i, end in enumerate(ends) if end < start), len(ends))
+            ends[lane : lane + 1] = [self.far[source]]
+            lanes[source] = bottom + 10 + _TRACK * lane
+        return lanes
+
+    def _draw_crossing(self, lanes: dict[int, float]) -> None:
+        nodes, loops = self.drawing.nodes, set(self.drawing.loops)
+        for edge in self.crossing:
+            source, target = edge
+            start, end = nodes[source].column, nodes[target].column
+            out = end if edge in loops else start + 1
+            foot, head = self._foot(source), self._head(source, target)
+            below, above = self._height(start, self.layer[source] + 1, "exit", source), 0.0
+            above = self._height(end, self.layer[target], "entry", source)
+            leave, enter = self._upright(out, source), self._upright(end, source)
+            points = [foot, (foot[0], below), (leave, below)]
+            if end > out:
+                points += [(leave, lanes[source]), (enter, lanes[source])]
+            points += [(enter, above), (head[0], above), head]
+            self.routes.append(Route(source, target, tuple(points), True))
+
+    def _height(self, column: int, row: int, way: str, source: int) -> float:
+        return self.gap_start[column, row] + _TRACK * self.gap[column, row][way, source]
+
+    def _upright(self, column: int, source: int) -> float:
+        return self.gutter_start[column] + _TRACK * self.gutter[column][source]

@@ -1,0 +1,230 @@
+"""Read MyGrad's graph of a tensor into a `Drawing`, every tensor once and without recursion."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import mygrad as mg
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.graphs._names import arrays_in, place_in, tensor_names
+from myrnn.graphs._record import Drawing, Emphasis, GraphNode, Kind
+from myrnn.graphs._steps import Steps, Vertex, find_steps
+
+_FUNCTION_OF_CLASS = {
+    "MatMul": "matmul",
+    "GetItem": "getitem",
+    "SetItem": "setitem",
+    "SoftmaxCrossEntropy": "softmax_crossentropy",
+    "Tensor_Transpose_Property": "transpose",
+    "EinSum": "einsum",
+    "ReLu": "relu",
+    "LogSoftmax": "logsoftmax",
+    "CumSum": "cumsum",
+    "CumProd": "cumprod",
+    "GRUnit": "gru",
+    "UnView": "unview",
+}
+_SIGNS = {"Subtract": "−", "Divide": "÷", "Power": "^"}  # noqa: RUF001 (a minus is what is meant)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the small lines of a node say."""
+
+    dims: bool = True
+    dtypes: bool = False
+    sum_stats: bool = False
+
+
+class Gradients:
+    """The size of the gradient of every node, once a backward pass has come by.
+
+    MyGrad takes a graph apart at the end of ``backward()``, and the gradient of a parameter goes when the parameter enters
+    the next graph. The gradients are read in between, when the loss lets go of its operation. Only weak references are kept:
+    no array lives longer, or stays read-only longer, because a picture was made of it.
+    """
+
+    def __init__(self, loss: mg.Tensor, tensors: list[mg.Tensor]) -> None:
+        self.norms: dict[int, float] = {}
+        references = [(key, weakref.ref(t)) for key, t in enumerate(tensors) if not t.constant]
+        self._watch = weakref.ref(loss.creator, partial(_read_gradients, self.norms, weakref.ref(loss), references))
+
+
+def _read_gradients(
+    norms: dict[int, float],
+    loss: weakref.ref[mg.Tensor],
+    references: list[tuple[int, weakref.ref[mg.Tensor]]],
+    _: object,
+) -> None:
+    result = loss()
+    # A graph that was dropped or cleared without a backward pass has no gradients; its parameters may have another's.
+    if result is None or result.grad is None:
+        return
+    for key, reference in references:
+        tensor = reference()
+        if tensor is not None and tensor.grad is not None:
+            norms[key] = float(np.linalg.norm(np.asarray(tensor.grad, dtype=np.float64)))
+
+
+def read_graph(loss: mg.Tensor, names: Mapping[str, Any], shown: Shown) -> tuple[Drawing, Gradients]:
+    """Read the graph that ends in `loss`, which must have a creator."""
+    tensors = _in_topological_order(loss)
+    keys, kept = _merge_constants(tensors)
+    inputs = [tuple(keys[id(v)] for v in t.creator.variables) if t.creator else () for t in kept]
+    found = tensor_names(names, kept, (t for t in kept if t.creator is None))
+    arrays = arrays_in(names)
+    labels = [_label(t, found, arrays) for t in kept]
+    vertices = [
+        Vertex(_role(t, key), operands, trained=t.creator is None and not t.constant)
+        for key, (t, operands) in enumerate(zip(kept, inputs, strict=True))
+    ]
+    steps = find_steps(vertices)
+    nodes = tuple(_node(key, t, labels, inputs[key], found, steps, shown) for key, t in enumerate(kept))
+    drawing = Drawing(*_sentences(nodes, kept, found), nodes, steps.headings)
+    drawing.check()
+    return drawing, Gradients(loss, kept)
+
+
+def _in_topological_order(loss: mg.Tensor) -> list[mg.Tensor]:
+    order: list[mg.Tensor] = []
+    seen: set[int] = set()
+    stack: list[tuple[mg.Tensor, bool]] = [(loss, False)]
+    while stack:
+        tensor, done = stack.pop()
+        if done:
+            order.append(tensor)
+        elif id(tensor) not in seen:
+            seen.add(id(tensor))
+            stack.append((tensor, True))
+            if tensor.creator is not None:
+                stack.extend((v, False) for v in reversed(tensor.creator.variables))
+    return order
+
+
+def _merge_constants(tensors: list[mg.Tensor]) -> tuple[dict[int, int], list[mg.Tensor]]:
+    """Number the tensors; an array that several operations read is wrapped anew by each, but is one node."""
+    keys: dict[int, int] = {}
+    kept: list[mg.Tensor] = []
+    known: dict[Hashable, int] = {}
+    for tensor in tensors:
+        identity: Hashable = id(tensor)
+        if tensor.creator is None and tensor.constant and tensor.size:
+            interface = tensor.data.__array_interface__
+            identity = (interface["data"][0], tensor.shape, tensor.data.strides, interface["typestr"])
+        if identity not in known:
+            known[identity] = len(kept)
+            kept.append(tensor)
+        keys[id(tensor)] = known[identity]
+    return keys, kept
+
+
+def _role(tensor: mg.Tensor, key: int) -> Hashable:
+    if tensor.creator is not None:
+        return type(tensor.creator), tensor.shape
+    return ("constant", tensor.shape) if tensor.constant else ("leaf", key)
+
+
+def _label(tensor: mg.Tensor, found: dict[int, str], arrays: list[tuple[str, NDArray[Any]]]) -> tuple[Kind, str]:
+    name = found.get(id(tensor))
+    if tensor.creator is not None:
+        operation = _operation(tensor)
+        return "operation", operation if name is None else f"{name} = {operation}"
+    if not tensor.constant:
+        return "parameter", name or "unnamed tensor"
+    place = name or place_in(tensor.data, arrays)
+    return ("input", place) if place else ("constant", _constant(tensor.data))
+
+
+def _constant(array: NDArray[Any]) -> str:
+    if array.size == 0:
+        return "empty"
+    first = array.flat[0]
+    if array.size == 1:
+        return f"{first:.4g}" if isinstance(first, np.number) else str(first)
+    if array.dtype != object and bool((array == first).all()):
+        return {0: "zeros", 1: "ones"}.get(
+            first, f"all {first:.4g}" if isinstance(first, np.number) else f"all {first}"
+        )
+    return "constant"
+
+
+def _operation(tensor: mg.Tensor) -> str:
+    creator = tensor.creator
+    kind = type(creator).__name__
+    name = _FUNCTION_OF_CLASS.get(kind) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
+    return name + (_index(creator.index) if kind == "GetItem" and hasattr(creator, "index") else "")
+
+
+def _index(index: Any) -> str:
+    def part(i: Any) -> str:
+        if isinstance(i, slice):
+            ends = [i.start, i.stop] + ([] if i.step is None else [i.step])
+            return ":".join("" if end is None else str(end) for end in ends)
+        return "..." if i is Ellipsis or isinstance(i, np.ndarray | list | mg.Tensor) else str(i)
+
+    return "[" + ", ".join(part(i) for i in (index if isinstance(index, tuple) else (index,))) + "]"
+
+
+def _node(
+    key: int,
+    tensor: mg.Tensor,
+    labels: list[tuple[Kind, str]],
+    inputs: tuple[int, ...],
+    found: dict[int, str],
+    steps: Steps,
+    shown: Shown,
+) -> GraphNode:
+    kind, label = labels[key]
+    emphasis: Emphasis = "state" if key in steps.states else ""
+    if key == len(labels) - 1:
+        emphasis = "result"
+        # The result carries a number that is worth seeing without hovering.
+        label = label if id(tensor) in found else f"result = {label}"
+    infix = _SIGNS.get(type(tensor.creator).__name__, "") if len(inputs) == 2 else ""
+    details, tooltip = _details(tensor, shown), _tooltip(tensor, labels, key, inputs)
+    return GraphNode(key, kind, label, details, tooltip, inputs, infix, steps.columns[key], emphasis)
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Write a shape as ``1×50``; a scalar has none."""  # noqa: RUF002 (the sign of multiplication)
+    return "×".join(map(str, shape)) or "scalar"  # noqa: RUF001
+
+
+def _details(tensor: mg.Tensor, shown: Shown) -> tuple[str, ...]:
+    first = [shape_text(tensor.shape)] * shown.dims + [str(tensor.dtype)] * shown.dtypes
+    lines = [" ".join(first)]
+    if shown.sum_stats and tensor.size:
+        low, middle, mean, high = (f(tensor.data) for f in (np.min, np.median, np.mean, np.max))
+        lines += [f"{low:.3g} … {high:.3g}", f"median {middle:.3g}", f"mean {mean:.3g}"]
+    return tuple(lines)
+
+
+def _tooltip(tensor: mg.Tensor, labels: list[tuple[Kind, str]], key: int, inputs: tuple[int, ...]) -> tuple[str, ...]:
+    kind, label = labels[key]
+    lines = [label if tensor.creator is not None else f"{label} ({kind})"]
+    if inputs:
+        lines.append("reads " + ", ".join(labels[i][1] for i in inputs))
+    lines.append(f"shape {tuple(tensor.shape)}, {tensor.dtype}")
+    if tensor.size == 1:
+        lines.append(f"value {tensor.data.flat[0]:.6g}")
+    elif tensor.size:
+        low, mean, high = (f(tensor.data) for f in (np.min, np.mean, np.max))
+        lines.append(f"values {low:.4g} to {high:.4g}, mean {mean:.4g}")
+    return tuple(lines)
+
+
+def _sentences(nodes: tuple[GraphNode, ...], tensors: list[mg.Tensor], found: dict[int, str]) -> tuple[str, str]:
+    operations = sum(not node.leaf for node in nodes)
+    trained = [t for node, t in zip(nodes, tensors, strict=True) if node.kind == "parameter"]
+    numbers = sum(t.size for t in trained)
+    count = f"{operations:,} operation{'s' * (operations != 1)}"
+    leaves = f"{len(trained)} parameter{'s' * (len(trained) != 1)} ({numbers:,} number{'s' * (numbers != 1)})"
+    title = f"{found.get(id(tensors[-1]), 'result')}: {count}, {leaves}"
+    return title, f"Computational graph of {count} on {leaves}; time goes from left to right."
