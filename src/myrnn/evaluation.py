@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks, plots
 from myrnn.errors import InvalidArgument
 from myrnn.models import parameters_of
-from myrnn.sequences import Sequences
+from myrnn.sequences import LARGEST_INT32, Sequences
 from myrnn.training import History, progress_display, reference_logits
 
 ENGINES = ("auto", "native", "mygrad")
@@ -200,7 +200,7 @@ def _drawn(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Seq
 
 
 def _equally_often(task: Any, lengths: ArrayLike, samples: int, rng: np.random.Generator) -> Sequences:
-    wanted = np.asarray(lengths)
+    wanted = _checks.integers("lengths", lengths, minimum=0, maximum=LARGEST_INT32)
     if not wanted.size:
         raise InvalidArgument("lengths is empty: name at least one length")
     return task.sample_lengths(np.repeat(wanted, max(1, samples // wanted.size)), rng)

@@ -1,0 +1,243 @@
+import csv
+import re
+
+import mygrad as mg
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import LengthReport, evaluate, wilson_interval
+from myrnn.models import GRU, LSTM, RNN
+from myrnn.optimizers import Adam
+from myrnn.sequences import Sequences
+from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.training import History, train
+
+TASK = TwinHalves(pattern_length_max=3)
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+def a_report(trained_length=None):
+    return LengthReport(np.array([2, 4, 8]), np.array([10, 20, 40]), np.array([9, 15, 22]), 0.5, trained_length)
+
+
+def counts_by_hand(model, sequences):
+    """Count one sequence after the other, as the lesson does."""
+    total, correct = {}, {}
+    for x, y in sequences:
+        length = len(x)
+        total[length] = total.get(length, 0) + 1
+        correct[length] = correct.get(length, 0) + int(np.argmax(model(x).data) == y.item())
+    return total, correct
+
+
+# --- the counts
+
+
+@pytest.mark.parametrize("model", [RNN(10, 8, 2, rng=0), GRU(10, 6, 2, rng=0), LSTM(10, 6, 2, rng=0)])
+def test_every_length_is_counted_as_by_hand(model):
+    report = evaluate(model, TASK, samples=300, seed=4)
+    total, correct = counts_by_hand(model, TASK.sample(300, np.random.default_rng(4)))
+    assert report.lengths.tolist() == sorted(total)
+    assert report.total.tolist() == [total[length] for length in sorted(total)]
+    assert report.correct.tolist() == [correct[length] for length in sorted(total)]
+    assert (report.lengths.dtype, report.total.dtype, report.correct.dtype) == (np.int64, np.int64, np.int64)
+
+
+def test_given_sequences_are_all_counted():
+    model = RNN(10, 8, 2, rng=0)
+    data = Palindromes(2, 3, parity="both").sample(1500, np.random.default_rng(0))
+    report = evaluate(model, data)
+    total, correct = counts_by_hand(model, data)
+    assert dict(zip(report.lengths.tolist(), report.total.tolist(), strict=True)) == total
+    assert dict(zip(report.lengths.tolist(), report.correct.tolist(), strict=True)) == correct
+    assert report.mean_accuracy == sum(correct.values()) / 1500
+
+
+def test_the_same_seed_counts_the_same():
+    model = RNN(10, 8, 2, rng=0)
+    one, two, other = (evaluate(model, TASK, samples=400, seed=seed) for seed in (3, 3, 4))
+    assert one.correct.tolist() == two.correct.tolist()
+    assert one.total.tolist() != other.total.tolist()
+
+
+def test_lengths_are_drawn_equally_often():
+    report = evaluate(RNN(10, 8, 2, rng=0), TASK, samples=101, lengths=[2, 6, 14])
+    assert report.lengths.tolist() == [2, 6, 14]
+    assert report.total.tolist() == [33, 33, 33]
+
+
+def test_there_is_one_sequence_of_each_length_at_least():
+    report = evaluate(RNN(10, 8, 2, rng=0), TASK, samples=1, lengths=range(2, 21, 2))
+    assert report.total.tolist() == [1] * 10
+
+
+def test_chance_is_that_of_the_models_classes():
+    data = Sequences(np.arange(6), np.arange(7), np.arange(6) % 3, 10)
+    assert evaluate(RNN(10, 8, 4, rng=0), data).chance == 0.25
+
+
+def test_a_trained_network_is_found_out():
+    model = RNN(3, 12, 2, rng=0)
+    task = TwinHalves(1, 1, alphabet_size=3)
+    history = train(model, task, Adam(model.parameters, learning_rate=0.01), iterations=400, batch_size=4)
+    report = evaluate(model, task, samples=600, lengths=[2, 10], trained=history)
+    assert report.accuracy[0] > 0.95
+    assert report.interval[0, 0] > 0.9
+    assert report.beyond.tolist() == [False, True]
+
+
+# --- nothing is changed
+
+
+def test_the_model_and_its_gradients_stay_as_they_are():
+    model = RNN(10, 8, 2, rng=0)
+    model(np.eye(10, dtype=np.float32)).sum().backward()
+    before = [(p.data.tobytes(), p.grad.tobytes()) for p in model.parameters]
+    evaluate(model, TASK, samples=50)
+    assert [(p.data.tobytes(), p.grad.tobytes()) for p in model.parameters] == before
+
+
+def test_no_graph_is_built():
+    tracked = []
+
+    class Watching(RNN):
+        def __call__(self, x):
+            logits = super().__call__(x)
+            tracked.append(logits.creator is not None)
+            return logits
+
+    model = Watching(10, 8, 2, rng=0)
+    evaluate(model, TASK, samples=20, engine="mygrad")
+    assert tracked
+    assert not any(tracked)
+    assert model(np.eye(10, dtype=np.float32)).creator is not None
+
+
+# --- intervals
+
+
+@given(total=st.integers(1, 10**6), share=st.floats(0, 1), confidence=st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_intervals_are_wilsons(total, share, confidence):
+    correct = round(share * total)
+    ours = wilson_interval(np.array([correct]), np.array([total]), confidence)[0]
+    theirs = binomtest(correct, total).proportion_ci(confidence, method="wilson")
+    np.testing.assert_allclose(ours, (theirs.low, theirs.high), rtol=1e-9, atol=1e-12)
+
+
+def test_a_wider_confidence_gives_a_wider_interval():
+    model = RNN(10, 8, 2, rng=0)
+    narrow, wide = (evaluate(model, TASK, samples=200, confidence=level).interval for level in (0.8, 0.99))
+    assert np.all(wide[:, 0] < narrow[:, 0])
+    assert np.all(wide[:, 1] > narrow[:, 1])
+
+
+# --- beyond the trained lengths
+
+
+def test_lengths_beyond_the_trained_ones_are_marked():
+    assert a_report().beyond.tolist() == [False, False, False]
+    assert a_report(4).beyond.tolist() == [False, False, True]
+    assert a_report(0).beyond.tolist() == [True, True, True]
+
+
+@pytest.mark.parametrize("trained", [4, History(np.array([1]), np.array([0.7]), np.array([0.5]), longest=4)])
+def test_the_trained_length_comes_from_the_history_or_a_number(trained):
+    report = evaluate(RNN(10, 8, 2, rng=0), TASK, samples=10, lengths=[2, 4, 6], trained=trained)
+    assert (report.trained_length, report.beyond.tolist()) == (4, [False, False, True])
+
+
+# --- what a report says
+
+
+def test_a_report_says_the_two_ends():
+    assert repr(a_report()) == "LengthReport(70 sequences, accuracy 65.71%: 90.0% at length 2, 55.0% at length 8)"
+
+
+def test_rows_are_plain_records():
+    row = a_report(4).rows()[2]
+    low, high = a_report().interval[2]
+    assert row == {
+        "length": 8,
+        "total": 40,
+        "correct": 22,
+        "accuracy": 0.55,
+        "low": low,
+        "high": high,
+        "beyond": True,
+    }
+    assert [type(value) for value in row.values()] == [int, int, int, float, float, float, bool]
+
+
+def test_the_csv_file_holds_the_rows(tmp_path):
+    a_report(4).to_csv(tmp_path / "table.csv")
+    with open(tmp_path / "table.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["length"] for row in rows] == ["2", "4", "8"]
+    assert [float(row["low"]) for row in rows] == a_report().interval[:, 0].tolist()
+    assert [row["beyond"] for row in rows] == ["False", "False", "True"]
+
+
+def test_progress_is_shown_on_request(capsys):
+    evaluate(RNN(10, 8, 2, rng=0), TASK, samples=1200, progress=True)
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[-1].startswith("evaluating 1,200/1,200 (100%)")
+    evaluate(RNN(10, 8, 2, rng=0), TASK, samples=12, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+# --- arguments
+
+
+class Silent:
+    """A task that draws nothing."""
+
+    def sample(self, n, rng):
+        return Sequences([], [0], [], 10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"task": 5}, "task must be a task or a Sequences, not int"),
+        ({"task": Silent()}, "task holds no sequence to evaluate on"),
+        ({"task": Sequences([1], [0, 1], [2], 10)}, "a label is 2, but the model has 2 classes"),
+        (
+            {"task": Sequences([1], [0, 1], [1], 10), "lengths": [2]},
+            "lengths can be asked of a task that draws, not of given sequences",
+        ),
+        ({"lengths": []}, "lengths is empty: name at least one length"),
+        ({"lengths": [2, 3]}, "TwinHalves has no sequence of length 3: lengths are even, 2 or more"),
+        ({"lengths": 2.5}, "lengths must be integers of shape (N,), not float64 of shape ()"),
+        ({"lengths": [[2, 4]]}, "lengths must be integers of shape (N,), not int64 of shape (1, 2)"),
+        ({"samples": 0}, "samples must be at least 1, not 0"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"engine": "gpu"}, "engine must be one of 'auto', 'native', 'mygrad', not 'gpu'"),
+        ({"confidence": 1}, "confidence must be below 1, not 1.0"),
+        ({"confidence": 0}, "confidence must be above 0, not 0.0"),
+        ({"trained": -1}, "trained must be at least 0, not -1"),
+        ({"trained": "all"}, "trained must be an integer, not 'all'"),
+        ({"model": RNN}, "model must be a model, not the class RNN: call it, RNN(...)"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, message):
+    arguments = {"model": RNN(10, 8, 2, rng=0), "task": TASK, "samples": 10, **arguments}
+    with refused(message):
+        evaluate(**arguments)
+
+
+def test_a_model_may_return_an_array():
+    class Constant:
+        parameters = (mg.tensor([0.0]),)
+
+        def __call__(self, x):
+            return np.array([[0.0, 1.0]])
+
+    data = Sequences(np.arange(4), np.arange(5), [0, 1, 1, 1], 10)
+    assert evaluate(Constant(), data, engine="mygrad").mean_accuracy == 0.75
