@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from myrnn.graphs._record import Drawing, GraphNode
+from myrnn.graphs._record import Drawing, GraphNode, compact
 
 _LOOKS = {
     "operation": 'shape=box, style="rounded,filled", fillcolor="#ffffff"',
@@ -37,7 +37,7 @@ def to_dot(drawing: Drawing, gradients: Mapping[int, float]) -> str:
 def _node(node: GraphNode, gradients: Mapping[int, float]) -> str:
     lines = [node.label, *node.details]
     if node.key in gradients:
-        lines.append(f"∇ {gradients[node.key]:.3g}")
+        lines.append(f"∇ {compact(gradients[node.key])}")
     return f"    n{node.key} [label={_quoted(chr(10).join(lines))}, {_LOOKS[node.kind]}];"
 
 

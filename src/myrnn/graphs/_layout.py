@@ -1,8 +1,9 @@
 """Place a `Drawing` on the plane: a column for each step, side by side, and lines between them.
 
-Within a column operations stand in layers, inputs above what reads them (Sugiyama, Tagawa and Toda, 1981). Leaves are not
-drawn as nodes with arrows of their own: each is a chip on the card of the operation that reads it, and parameters are listed
-once on a shelf at the left. What goes from column to column runs in its own tracks between the cards, as on a circuit board.
+Within a column operations stand in layers, inputs above what reads them (Sugiyama, Tagawa and Toda, 1981). Leaves are
+not drawn as nodes with arrows of their own: each is a chip on the card of the operation that reads it, and parameters
+are listed once on a shelf at the left. What goes from column to column runs in its own tracks between the cards, as on
+a circuit board.
 """
 
 from __future__ import annotations
@@ -11,14 +12,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from myrnn.graphs._layers import Item, arrange, layers_of
-from myrnn.graphs._record import Drawing, GraphNode
+from myrnn.graphs._measure import Chip, Size, measure, short_names, text_width
+from myrnn.graphs._record import Drawing
 
 Point = tuple[float, float]
 
-CHIP = 16.0  # heights of a card's lines, in px
-LABEL = 18.0
-DETAIL = 13.0
-BAR = 6.0
 MARGIN = 16.0
 HEADER = 58.0
 HEADING = 26.0  # over a column
@@ -26,14 +24,6 @@ _GAP = 22.0  # between layers, without tracks
 _TRACK = 7.0
 _GUTTER = 26.0  # between columns, without tracks
 _SHELF_HEIGHT = 420.0
-
-
-@dataclass(frozen=True)
-class Chip:
-    """A leaf on the card of the operation that reads it."""
-
-    key: int
-    text: str
 
 
 @dataclass(frozen=True)
@@ -81,29 +71,6 @@ class Layout:
     bands: tuple[Band, ...]
 
 
-def text_width(text: str, size: float) -> float:
-    """Estimate the width of `text` in a sans-serif font of `size` px, rather too wide than too narrow."""
-    narrow, wide = set("ijltfI.,:;|'![]()/ "), set("mwMW@%×−=+∇")  # noqa: RUF001
-    ems = sum(0.36 if c in narrow else 0.86 if c in wide else 0.7 if c.isupper() else 0.62 for c in text)
-    return ems * size
-
-
-def shortened(text: str, limit: int = 30) -> str:
-    """Cut a long text in its middle, where names differ least."""
-    half = (limit - 1) // 2
-    return text if len(text) <= limit else f"{text[:half]}…{text[-half:]}"
-
-
-def short_names(drawing: Drawing) -> dict[int, str]:
-    """Return the label of each leaf without the first words that all parameters share."""
-    labels = {node.key: node.label for node in drawing.nodes if node.leaf}
-    dotted = [node.label.split(".") for node in drawing.nodes if node.kind == "parameter" and "." in node.label]
-    if len(dotted) > 1 and len({words[0] for words in dotted}) == 1:
-        prefix = dotted[0][0] + "."
-        labels = {key: label.removeprefix(prefix) for key, label in labels.items()}
-    return {key: shortened(label) for key, label in labels.items()}
-
-
 def lay_out(drawing: Drawing) -> Layout:
     """Place every card, line and column."""
     return _Placement(drawing).finish()
@@ -114,8 +81,8 @@ class _Placement:
 
     def __init__(self, drawing: Drawing) -> None:
         self.drawing = drawing
-        self.names = short_names(drawing)
-        self.sizes = {node.key: self._measure(node) for node in drawing.nodes}
+        names = short_names(drawing)
+        self.sizes: list[Size] = [measure(node, drawing.nodes, names) for node in drawing.nodes]
         self.members: list[list[int]] = [[] for _ in drawing.columns]
         for node in drawing.nodes:
             if not node.leaf:
@@ -132,28 +99,11 @@ class _Placement:
         self.cards: dict[int, Card] = {}
         self.routes: list[Route] = []
 
-    def _measure(self, node: GraphNode) -> tuple[float, float, tuple[Chip, ...]]:
-        chips = tuple(self._chips(node))
-        details = [shortened(line) for line in node.details]
-        widths = [text_width(shortened(node.label), 11) + 20, *(text_width(chip.text, 9.5) + 18 for chip in chips)]
-        # The gradient stands at the end of the first line of details.
-        widths += [text_width(line, 9.5) + (66 if i == 0 else 18) for i, line in enumerate(details)]
-        height = CHIP * len(chips) + LABEL + DETAIL * len(details) + BAR
-        return max(88.0, *widths), height, chips
-
-    def _chips(self, node: GraphNode) -> list[Chip]:
-        nodes = self.drawing.nodes
-        if node.infix and sum(nodes[i].leaf for i in node.inputs) == 1:
-            sides = (self.names[i] if nodes[i].leaf else "•" for i in node.inputs)
-            leaf = next(i for i in node.inputs if nodes[i].leaf)
-            return [Chip(leaf, f" {node.infix} ".join(sides))]
-        return [Chip(i, self.names[i]) for i in node.inputs if nodes[i].leaf]
-
     def finish(self) -> Layout:
         left_readers = {target for _, target in self.crossing}
         for members, inner in zip(self.members, self.inner, strict=True):
             layers = layers_of(members, inner)
-            widths = {key: self.sizes[key][0] for key in members}
+            widths = {key: self.sizes[key].width for key in members}
             self.items.append(arrange(layers, inner, widths, left_readers))
             self.layer.update(
                 {item.key: row for row, items in enumerate(self.items[-1]) for item in items if item.real}
@@ -182,7 +132,7 @@ class _Placement:
         for node in self.drawing.nodes:
             if node.kind != "parameter":
                 continue
-            width, height, _ = self.sizes[node.key]
+            width, height = self.sizes[node.key].width, self.sizes[node.key].height
             if y + height > HEADER + HEADING + _SHELF_HEIGHT:
                 x, y, widest = x + widest + 10, HEADER + HEADING, 0.0
             cards.append(Card(node.key, x, y, width, height))
@@ -216,8 +166,9 @@ class _Placement:
         self.gutter_start: dict[int, float] = {}
         self.gap_start: dict[tuple[int, int], float] = {}
         for column, layers in enumerate(self.items):
-            self.gutter_start[column] = x + _GUTTER / 2 - 2
-            x += _GUTTER + _TRACK * len(self.gutter[column])
+            tracks = len(self.gutter[column])
+            self.gutter_start[column] = x + (_GUTTER + _TRACK) / 2
+            x += _GUTTER + _TRACK * tracks
             width = max([item.x + item.width / 2 for items in layers for item in items], default=88.0)
             self._place_column(column, layers, x)
             self.extent.append((x, width))
@@ -226,27 +177,28 @@ class _Placement:
 
     def _place_column(self, column: int, layers: list[list[Item]], x: float) -> None:
         y = HEADER + HEADING
-        at: dict[tuple[int, ...], Point] = {}
+        at: dict[tuple[int, ...], tuple[Point, Point]] = {}
         for row, items in enumerate(layers):
             self.gap_start[column, row] = y + 4
             tracks = len(self.gap[column, row])
             y += _TRACK * tracks + ((_GAP if row else 8.0) if tracks or row else 0.0)
-            tallest = max(self.sizes[item.key][1] if item.real else 0.0 for item in items)
+            tallest = max(self.sizes[item.key].height if item.real else 0.0 for item in items)
             for item in items:
                 if item.real:
-                    width, height, chips = self.sizes[item.key]
+                    size = self.sizes[item.key]
                     # Cards of a layer stand on one line, so that what they give starts at one height.
-                    self.cards[item.key] = Card(
-                        item.key, x + item.x - width / 2, y + tallest - height, width, height, chips
-                    )
+                    left, top = x + item.x - size.width / 2, y + tallest - size.height
+                    self.cards[item.key] = Card(item.key, left, top, size.width, size.height, size.chips)
                 else:
-                    at[item.chain] = (x + item.x, y + tallest / 2)
+                    # Straight down between the cards of the layer.
+                    at[item.chain] = ((x + item.x, y), (x + item.x, y + tallest))
             y += tallest
         below = self.gap[column, len(layers)]
         self.gap_start[column, len(layers)] = y + 10
         self.floor.append(y + (10 + _TRACK * len(below) if below else 0.0))
         for source, target in self.inner[column]:
-            between = [at[source, target, row] for row in range(self.layer[source] + 1, self.layer[target])]
+            passed = range(self.layer[source] + 1, self.layer[target])
+            between = [point for row in passed for point in at[source, target, row]]
             self.routes.append(Route(source, target, (self._foot(source), *between, self._head(source, target)), False))
 
     def _foot(self, source: int) -> Point:
@@ -284,7 +236,7 @@ class _Placement:
             start, end = nodes[source].column, nodes[target].column
             out = end if edge in loops else start + 1
             foot, head = self._foot(source), self._head(source, target)
-            below, above = self._height(start, self.layer[source] + 1, "exit", source), 0.0
+            below = self._height(start, self.layer[source] + 1, "exit", source)
             above = self._height(end, self.layer[target], "entry", source)
             leave, enter = self._upright(out, source), self._upright(end, source)
             points = [foot, (foot[0], below), (leave, below)]

@@ -46,9 +46,9 @@ class Shown:
 class Gradients:
     """The size of the gradient of every node, once a backward pass has come by.
 
-    MyGrad takes a graph apart at the end of ``backward()``, and the gradient of a parameter goes when the parameter enters
-    the next graph. The gradients are read in between, when the loss lets go of its operation. Only weak references are kept:
-    no array lives longer, or stays read-only longer, because a picture was made of it.
+    MyGrad takes a graph apart at the end of ``backward()``, and the gradient of a parameter goes when the parameter
+    enters the next graph. The gradients are read in between, when the loss lets go of its operation. Only weak
+    references are kept: no array lives longer, or stays read-only longer, because a picture was made of it.
     """
 
     def __init__(self, loss: mg.Tensor, tensors: list[mg.Tensor]) -> None:
@@ -109,7 +109,7 @@ def _in_topological_order(loss: mg.Tensor) -> list[mg.Tensor]:
 
 
 def _merge_constants(tensors: list[mg.Tensor]) -> tuple[dict[int, int], list[mg.Tensor]]:
-    """Number the tensors; an array that several operations read is wrapped anew by each, but is one node."""
+    """Give every tensor a number; an array that several operations read is wrapped anew by each, but is one node."""
     keys: dict[int, int] = {}
     kept: list[mg.Tensor] = []
     known: dict[Hashable, int] = {}
@@ -149,9 +149,7 @@ def _constant(array: NDArray[Any]) -> str:
     if array.size == 1:
         return f"{first:.4g}" if isinstance(first, np.number) else str(first)
     if array.dtype != object and bool((array == first).all()):
-        return {0: "zeros", 1: "ones"}.get(
-            first, f"all {first:.4g}" if isinstance(first, np.number) else f"all {first}"
-        )
+        return {0: "zeros", 1: "ones"}.get(first, f"all {_constant(array.flat[:1])}")
     return "constant"
 
 
@@ -185,20 +183,15 @@ def _node(
     emphasis: Emphasis = "state" if key in steps.states else ""
     if key == len(labels) - 1:
         emphasis = "result"
-        # The result carries a number that is worth seeing without hovering.
         label = label if id(tensor) in found else f"result = {label}"
     infix = _SIGNS.get(type(tensor.creator).__name__, "") if len(inputs) == 2 else ""
     details, tooltip = _details(tensor, shown), _tooltip(tensor, labels, key, inputs)
     return GraphNode(key, kind, label, details, tooltip, inputs, infix, steps.columns[key], emphasis)
 
 
-def shape_text(shape: tuple[int, ...]) -> str:
-    """Write a shape as ``1×50``; a scalar has none."""  # noqa: RUF002 (the sign of multiplication)
-    return "×".join(map(str, shape)) or "scalar"  # noqa: RUF001
-
-
 def _details(tensor: mg.Tensor, shown: Shown) -> tuple[str, ...]:
-    first = [shape_text(tensor.shape)] * shown.dims + [str(tensor.dtype)] * shown.dtypes
+    shape = "×".join(map(str, tensor.shape)) or f"scalar {tensor.item():.4g}"  # noqa: RUF001
+    first = [shape] * shown.dims + [str(tensor.dtype)] * shown.dtypes
     lines = [" ".join(first)]
     if shown.sum_stats and tensor.size:
         low, middle, mean, high = (f(tensor.data) for f in (np.min, np.median, np.mean, np.max))

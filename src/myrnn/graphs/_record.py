@@ -92,3 +92,10 @@ class Drawing:
                 assert self.nodes[source].column <= self.nodes[target].column, f"edge {source} -> {target} goes back"
         for state, reader in self.loops:
             assert self.nodes[state].column == self.nodes[reader].column, f"loop {state} -> {reader} changes column"
+
+
+def compact(number: float) -> str:
+    """Write a size with two digits in at most seven letters: 0.85, 0.0012, 8.5e-4."""
+    if number == 0 or 0.001 <= number < 10_000:
+        return f"{number:.2g}" if number < 100 else f"{number:.0f}"
+    return f"{number:.1e}".replace("e-0", "e-").replace("e+0", "e+")

@@ -1,10 +1,10 @@
 """Find the steps of an unrolled recurrence, so that each becomes a column of the picture.
 
-A recurrence does the same operation with the same other operands again and again, each time on what came out of the time
-before, and the first time on something else: the initial state. So the operand by which `matmul(h, W)` reads the state is
-known: among all products with that very `W` one stands upstream of another, and what they multiply is not the same kind of
-thing every time (zeros at first, then a hidden state). Such operands are cut; the step of a node is the number of cuts
-upstream of it.
+A recurrence does the same operation with the same other operands again and again, each time on what came out of the
+time before, and the first time on something else: the initial state. So the operand by which `matmul(h, W)` reads the
+state is known: among all products with that very `W` one stands upstream of another, and what they multiply is not the
+same kind of thing every time (zeros at first, then a hidden state). Such operands are cut; the step of a node is the
+number of cuts upstream of it.
 """
 
 from __future__ import annotations
@@ -48,21 +48,23 @@ class Steps:
 
 
 def find_steps(vertices: Sequence[Vertex]) -> Steps:
-    """Give every vertex a column such that none reads an operation to its right; leaves stand where they are first read."""
+    """Give every vertex a column such that none reads an operation to its right; leaves stand where first read."""
     cut = _recurrent_slots(vertices)
     steps = _steps_of_states(vertices, cut)
     last = max((step for step in steps if step is not None), default=0)
     if last == 0:
         return Steps((0,) * len(vertices), ("",), frozenset())
-    _move_readout(vertices, cut, steps, last)
+    roles = _roles(vertices, cut, None)
+    _move_readout(roles, steps, last)
     placed = _place_others(vertices, steps)
     used = sorted(set(placed))
     headings = tuple("before" if step < 0 else f"t = {step}" if step <= last else "readout" for step in used)
     column = {step: index for index, step in enumerate(used)}
-    states = frozenset(vertices[node].inputs[position] for node, position in cut)
-    return Steps(
-        tuple(column[step] for step in placed), headings, frozenset(node for node in states if vertices[node].inputs)
-    )
+    carried = (vertices[node].inputs[position] for node, position in cut)
+    kinds = {roles[node] for node in carried if vertices[node].inputs}
+    # By their role the states of the last step, which no step reads any more, are states too.
+    states = frozenset(node for node, role in enumerate(roles) if role in kinds)
+    return Steps(tuple(column[step] for step in placed), headings, states)
 
 
 def _recurrent_slots(vertices: Sequence[Vertex]) -> set[Slot]:
@@ -80,7 +82,7 @@ def _recurrent_slots(vertices: Sequence[Vertex]) -> set[Slot]:
 
 
 def _roles(vertices: Sequence[Vertex], cut: set[Slot], depth: int | None) -> list[int]:
-    """Number what stands upstream of each vertex, down to `depth` operations (all when None) and no further than a cut."""
+    """Give equal numbers to vertices with the same upstream, `depth` operations far (all if None) or to a cut."""
     numbers: dict[Hashable, int] = {}
 
     def number(role: Hashable) -> int:
@@ -159,9 +161,8 @@ def _steps_of_states(vertices: Sequence[Vertex], cut: set[Slot]) -> list[int | N
     return steps
 
 
-def _move_readout(vertices: Sequence[Vertex], cut: set[Slot], steps: list[int | None], last: int) -> None:
+def _move_readout(roles: list[int], steps: list[int | None], last: int) -> None:
     """Move what only the last step has one column on: it is no part of the step."""
-    roles = _roles(vertices, cut, None)
     seen = {roles[node] for node, step in enumerate(steps) if step == last - 1}
     for node, step in enumerate(steps):
         if step == last and roles[node] not in seen:

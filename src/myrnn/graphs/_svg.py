@@ -6,22 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from xml.sax.saxutils import escape
 
-from myrnn.graphs._layout import (
-    BAR,
-    CHIP,
-    DETAIL,
-    HEADER,
-    LABEL,
-    MARGIN,
-    Band,
-    Card,
-    Layout,
-    Route,
-    short_names,
-    shortened,
-    text_width,
-)
-from myrnn.graphs._record import Drawing, GraphNode
+from myrnn.graphs._layout import HEADER, MARGIN, Band, Card, Layout, Route
+from myrnn.graphs._measure import BAR, CHIP, DETAIL, LABEL, short_names, shortened, text_width
+from myrnn.graphs._record import Drawing, GraphNode, compact
 
 # Okabe and Ito's palette, which people with any kind of colour vision tell apart; fills are tints of it.
 _INK, _SOFT, _PAPER, _BAND, _LINE = "#1a1a1a", "#595959", "#ffffff", "#f5f6f7", "#8a8f94"
@@ -182,7 +169,7 @@ def _card(
     if card.key in gradients:
         top = y - DETAIL * len(node.details) + 9
         attributes = f'font-size="9.5" text-anchor="end" fill="{_INK}"'
-        yield _label(card.x + card.width - 8, top, f"∇ {gradients[card.key]:.2g}", attributes)
+        yield _label(card.x + card.width - 8, top, f"∇ {compact(gradients[card.key])}", attributes)
     if card.key in bars:
         length = bars[card.key] * (card.width - 16)
         yield _box(card.x + 8, card.y + card.height - BAR + 1, length, 3, 1.5, f'fill="{_PURPLE}"')
