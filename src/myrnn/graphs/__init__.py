@@ -38,7 +38,6 @@ class ComputationalGraph:
     def __init__(self, drawing: Drawing, gradients: Mapping[int, float] | None = None) -> None:
         self.drawing = drawing
         self._gradients: Mapping[int, float] = {} if gradients is None else gradients
-        self._source: object = None
 
     @property
     def gradients(self) -> dict[int, float]:
@@ -156,8 +155,7 @@ def build_graph(
         )
     _need_creator(fin)
     drawing, gradients = read_graph(fin, names or {}, Shown(dims, dtypes, sum_stats))
-    graph = ComputationalGraph(drawing, gradients.norms)
-    graph._source = gradients  # what fills `norms` lives as long as the graph
+    graph = ComputationalGraph(drawing, gradients)
     if save:
         graph.save("computational_graph.svg")
     return graph if render else None

@@ -58,7 +58,7 @@ def layers_of(members: Sequence[int], edges: Sequence[Edge]) -> list[list[int]]:
 def arrange(
     layers: Sequence[Sequence[int]], edges: Sequence[Edge], widths: Mapping[int, float], left: Collection[int]
 ) -> list[list[Item]]:
-    """Order each layer so that few lines cross, and give x coordinates that keep them short; `left` nodes stand left."""
+    """Order each layer so that few lines cross, with x coordinates that keep them short; `left` nodes stand left."""
     items, upper, lower = _with_dummies(layers, edges, widths)
     for place, row in enumerate(items):
         row.sort(key=lambda item: (item.key not in left if item.real else True, place))

@@ -55,7 +55,7 @@ def _members(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]
     if isinstance(value, _CLOSED + _CODE) or id(value) in seen:
         return
     seen.add(id(value))
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key, member in itertools.islice(value.items(), _MEMBERS):
             yield f"{name}[{key!r}]" if isinstance(key, str | int) else f"{name}[...]", member
     elif isinstance(value, list | tuple):

@@ -43,8 +43,8 @@ class Shown:
     sum_stats: bool = False
 
 
-class Gradients:
-    """The size of the gradient of every node, once a backward pass has come by.
+class Gradients(dict[int, float]):
+    """The L2 norm of the gradient by the key of a node, empty until a backward pass has come by.
 
     MyGrad takes a graph apart at the end of ``backward()``, and the gradient of a parameter goes when the parameter
     enters the next graph. The gradients are read in between, when the loss lets go of its operation. Only weak
@@ -52,20 +52,21 @@ class Gradients:
     """
 
     def __init__(self, loss: mg.Tensor, tensors: list[mg.Tensor]) -> None:
-        self.norms: dict[int, float] = {}
+        super().__init__()
         references = [(key, weakref.ref(t)) for key, t in enumerate(tensors) if not t.constant]
-        self._watch = weakref.ref(loss.creator, partial(_read_gradients, self.norms, weakref.ref(loss), references))
+        note = partial(_note_gradients, weakref.ref(self), weakref.ref(loss), references)
+        self._watch = weakref.ref(loss.creator, note)
 
 
-def _read_gradients(
-    norms: dict[int, float],
+def _note_gradients(
+    gradients: weakref.ref[Gradients],
     loss: weakref.ref[mg.Tensor],
     references: list[tuple[int, weakref.ref[mg.Tensor]]],
     _: object,
 ) -> None:
-    result = loss()
+    norms, result = gradients(), loss()
     # A graph that was dropped or cleared without a backward pass has no gradients; its parameters may have another's.
-    if result is None or result.grad is None:
+    if norms is None or result is None or result.grad is None:
         return
     for key, reference in references:
         tensor = reference()
@@ -86,7 +87,8 @@ def read_graph(loss: mg.Tensor, names: Mapping[str, Any], shown: Shown) -> tuple
         for key, (t, operands) in enumerate(zip(kept, inputs, strict=True))
     ]
     steps = find_steps(vertices)
-    nodes = tuple(_node(key, t, labels, inputs[key], found, steps, shown) for key, t in enumerate(kept))
+    with np.errstate(all="ignore"):  # the mean of infinities is a number that may be shown
+        nodes = tuple(_node(key, t, labels, inputs[key], found, steps, shown) for key, t in enumerate(kept))
     drawing = Drawing(*_sentences(nodes, kept, found), nodes, steps.headings)
     drawing.check()
     return drawing, Gradients(loss, kept)
@@ -189,12 +191,17 @@ def _node(
     return GraphNode(key, kind, label, details, tooltip, inputs, infix, steps.columns[key], emphasis)
 
 
+def _shape(tensor: mg.Tensor) -> str:
+    if tensor.ndim < 2:
+        return str(tensor.shape) if tensor.ndim else f"scalar {float(tensor.item()):.4g}"
+    return "×".join(map(str, tensor.shape))  # noqa: RUF001
+
+
 def _details(tensor: mg.Tensor, shown: Shown) -> tuple[str, ...]:
-    shape = "×".join(map(str, tensor.shape)) or f"scalar {tensor.item():.4g}"  # noqa: RUF001
-    first = [shape] * shown.dims + [str(tensor.dtype)] * shown.dtypes
+    first = [_shape(tensor)] * shown.dims + [str(tensor.dtype)] * shown.dtypes
     lines = [" ".join(first)]
     if shown.sum_stats and tensor.size:
-        low, middle, mean, high = (f(tensor.data) for f in (np.min, np.median, np.mean, np.max))
+        low, middle, mean, high = (float(f(tensor.data)) for f in (np.min, np.median, np.mean, np.max))
         lines += [f"{low:.3g} … {high:.3g}", f"median {middle:.3g}", f"mean {mean:.3g}"]
     return tuple(lines)
 
@@ -206,9 +213,9 @@ def _tooltip(tensor: mg.Tensor, labels: list[tuple[Kind, str]], key: int, inputs
         lines.append("reads " + ", ".join(labels[i][1] for i in inputs))
     lines.append(f"shape {tuple(tensor.shape)}, {tensor.dtype}")
     if tensor.size == 1:
-        lines.append(f"value {tensor.data.flat[0]:.6g}")
+        lines.append(f"value {float(tensor.item()):.6g}")
     elif tensor.size:
-        low, mean, high = (f(tensor.data) for f in (np.min, np.mean, np.max))
+        low, mean, high = (float(f(tensor.data)) for f in (np.min, np.mean, np.max))
         lines.append(f"values {low:.4g} to {high:.4g}, mean {mean:.4g}")
     return tuple(lines)
 

@@ -163,7 +163,7 @@ def _steps_of_states(vertices: Sequence[Vertex], cut: set[Slot]) -> list[int | N
 
 def _move_readout(roles: list[int], steps: list[int | None], last: int) -> None:
     """Move what only the last step has one column on: it is no part of the step."""
-    seen = {roles[node] for node, step in enumerate(steps) if step == last - 1}
+    seen = {roles[node] for node, step in enumerate(steps) if step is not None and step < last}
     for node, step in enumerate(steps):
         if step == last and roles[node] not in seen:
             steps[node] = last + 1
