@@ -53,7 +53,7 @@ def describe(part: str, thing: Any) -> dict[str, Any]:
         if type(thing) is kind:
             return {"name": name, **{setting: getattr(thing, setting) for setting in setting_names(kind)}}
     known = ", ".join(kind.__name__ for kind in KINDS[part].values())
-    raise InvalidArgument(f"a run folder can keep a {part} of the kinds {known}, not {type(thing).__name__}")
+    raise InvalidArgument(f"the {part} of a run must be of the kinds {known}, not {type(thing).__name__}")
 
 
 def setting_names(kind: type[Any]) -> tuple[str, ...]:
