@@ -1,0 +1,218 @@
+"""What emitted code calls for matrix products and for the loss, over flat float32 arrays.
+
+A matrix lies in a flat array from an offset on, row after row, columns padded to a multiple of 16. Offsets and
+distances count numbers, not bytes. Columns are computed with their padding, so that zeros in the padding of the right
+factor stay zeros in the product. Nothing is checked here, and no output may overlap an input.
+"""
+
+from __future__ import annotations
+
+import math
+
+import llvmlite.binding
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler._elementary import exp
+from myrnn.compiler._lanes import compiled, full, keep, load, store, total
+from myrnn.compiler._tiles import make_tile, transpose_tile
+
+Floats = NDArray[np.float32]
+
+# A tile's sums should fill the registers and no more: 24 of the 32 of AVX-512, 12 of the 16 of AVX2.
+_BLOCK = 64 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 16
+_block_6, _block_2, _block_1 = (make_tile(rows, _BLOCK // 16) for rows in (6, 2, 1))
+_narrow_6, _narrow_2, _narrow_1 = (make_tile(rows, 1) for rows in (6, 2, 1))
+_row_64, _row_32, _row_16 = (make_tile(1, vectors) for vectors in (4, 2, 1))
+
+
+@compiled
+def multiply_row(
+    out: Floats,
+    out_at: int,
+    a: Floats,
+    a_at: int,
+    b: Floats,
+    b_at: int,
+    b_row: int,
+    steps: int,
+    columns: int,
+    add: bool,
+) -> None:
+    """Multiply one row by a matrix: ``out[j] (+)= sum over s < steps of a[s] * b[s, j]`` for ``j < columns``.
+
+    Parameters
+    ----------
+    out, a, b : float32 arrays, flat
+        The product, the row and the matrix, from `out_at`, `a_at` and `b_at` on.
+    b_row : int
+        The distance between two rows of `b`.
+    steps, columns : int
+        How many rows of `b` there are, and how many columns, a multiple of 16.
+    add : bool
+        Whether to add to what `out` holds.
+    """
+    j = 0
+    while j + 64 <= columns:
+        _row_64(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
+        j += 64
+    if j + 32 <= columns:
+        _row_32(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
+        j += 32
+    if j < columns:
+        _row_16(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
+
+
+@compiled
+def multiply(
+    out: Floats,
+    out_at: int,
+    out_row: int,
+    a: Floats,
+    a_at: int,
+    a_row: int,
+    a_step: int,
+    b: Floats,
+    b_at: int,
+    b_row: int,
+    rows: int,
+    steps: int,
+    columns: int,
+    add: bool,
+) -> None:
+    """Multiply matrices: ``out[i, j] (+)= sum over s < steps of a[i, s] * b[s, j]``.
+
+    Parameters
+    ----------
+    out, a, b : float32 arrays, flat
+        The product and its factors, from `out_at`, `a_at` and `b_at` on.
+    out_row, b_row : int
+        The distance between two rows.
+    a_row, a_step : int
+        How far ``a[i + 1, s]`` and ``a[i, s + 1]`` are from ``a[i, s]``: the distance between two rows, and 1. The
+        other way round, the left factor is the transpose of what lies there.
+    rows, steps, columns : int
+        The sizes; `columns` is a multiple of 16.
+    add : bool
+        Whether to add to what `out` holds.
+    """
+    j = 0
+    while j + _BLOCK <= columns:
+        i = 0
+        place, left, right = out_at + j, a_at, b_at + j
+        while i + 6 <= rows:
+            _block_6(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
+            i, place, left = i + 6, place + 6 * out_row, left + 6 * a_row
+        while i + 2 <= rows:
+            _block_2(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
+            i, place, left = i + 2, place + 2 * out_row, left + 2 * a_row
+        if i < rows:
+            _block_1(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
+        j += _BLOCK
+    while j < columns:
+        i = 0
+        place, left, right = out_at + j, a_at, b_at + j
+        while i + 6 <= rows:
+            _narrow_6(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
+            i, place, left = i + 6, place + 6 * out_row, left + 6 * a_row
+        while i + 2 <= rows:
+            _narrow_2(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
+            i, place, left = i + 2, place + 2 * out_row, left + 2 * a_row
+        if i < rows:
+            _narrow_1(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
+        j += 16
+
+
+@compiled
+def transpose(
+    out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, a_row: int, rows: int, columns: int
+) -> None:
+    """Write ``out[j, i] = a[i, j]``; `out` gets zeros in its padding.
+
+    Parameters
+    ----------
+    out, a : float32 arrays, flat
+        The transpose, with room for `columns` rows of `rows` numbers padded to a multiple of 16, and the matrix.
+    out_row, a_row : int
+        The distances between two rows.
+    rows, columns : int
+        The sizes of `a`; `columns` is a multiple of 16.
+    """
+    for i in range(0, rows, 16):
+        for j in range(0, columns, 16):
+            transpose_tile(out, out_at + j * out_row + i, out_row, a, a_at + i * a_row + j, a_row, rows - i)
+
+
+@compiled
+def add_dots(
+    out: Floats, out_at: int, a: Floats, a_at: int, b: Floats, b_at: int, b_row: int, rows: int, columns: int
+) -> None:
+    """Add ``out[i] += sum over j < columns of a[j] * b[i, j]`` for ``i < rows``: a row times a matrix kept transposed.
+
+    The padding of `b` must hold zeros, and that of `a` finite numbers.
+    """
+    for i in range(rows):
+        row = b_at + i * b_row
+        result = load(a, a_at) * load(b, row)
+        for j in range(16, columns, 16):
+            result = result + load(a, a_at + j) * load(b, row + j)
+        out[out_at + i] += total(result)
+
+
+@compiled
+def sum_rows(out: Floats, out_at: int, a: Floats, a_at: int, a_row: int, rows: int, columns: int, add: bool) -> None:
+    """Compute ``out[j] (+)= sum over i < rows of a[i, j]`` for ``j < columns``, a multiple of 16."""
+    for j in range(0, columns, 16):
+        result = load(out, out_at + j) if add else full(0)
+        for i in range(rows):
+            result = result + load(a, a_at + i * a_row + j)
+        store(out, out_at + j, result)
+
+
+@compiled
+def repeat_row(out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, rows: int, columns: int) -> None:
+    """Copy one row to `rows` rows: ``out[i, j] = a[j]`` for ``j < columns``, a multiple of 16."""
+    for i in range(rows):
+        for j in range(0, columns, 16):
+            store(out, out_at + i * out_row + j, load(a, a_at + j))
+
+
+@compiled
+def fill(out: Floats, begin: int, end: int, value: float) -> None:
+    """Write `value` from `begin` to `end`, a multiple of 16 apart."""
+    for j in range(begin, end, 16):
+        store(out, j, value)
+
+
+@compiled
+def cross_entropy(
+    logits: Floats, logits_at: int, classes: int, label: int, gradient: Floats, gradient_at: int, share: float
+) -> tuple[float, int]:
+    """Return the softmax cross-entropy of one row of logits and the class with the largest (the first of equals).
+
+    Parameters
+    ----------
+    logits : float32 array, flat
+        K logits from `logits_at` on, padded to a multiple of 16 with anything.
+    classes, label : int
+        K, and the right class.
+    gradient : float32 array, flat
+        Gets `share` times the loss' gradient by the logits, from `gradient_at` on, and zeros in the padding.
+    share : float
+        How much of the batch's loss this one is: one over the number of sequences.
+    """
+    best = 0
+    for k in range(1, classes):
+        if logits[logits_at + k] > logits[logits_at + best]:
+            best = k
+    largest = logits[logits_at + best]
+    mass = np.float32(0)
+    for k in range(0, classes, 16):
+        powers = keep(exp(load(logits, logits_at + k) - largest), classes - k)
+        mass += total(powers)
+        store(gradient, gradient_at + k, powers)
+    scale = np.float32(share) / mass
+    for k in range(0, classes, 16):
+        store(gradient, gradient_at + k, load(gradient, gradient_at + k) * scale)
+    gradient[gradient_at + label] -= np.float32(share)
+    return math.log(mass) + (largest - logits[logits_at + label]), best

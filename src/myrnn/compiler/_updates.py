@@ -1,0 +1,123 @@
+"""The optimizers' steps in compiled code, over one flat block of parameters.
+
+Parameters, gradients and what an optimizer remembers are flat float32 arrays of one layout. Each function works on the
+numbers from `begin` to `end`, both multiples of 16, so that ranges with and without decay, and the shares of several
+threads, are separate calls. The numbers are those of `myrnn.optimizers`, but for rounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler._elementary import sqrt
+from myrnn.compiler._lanes import compiled, load, store, total
+
+Floats = NDArray[np.float32]
+
+
+@compiled
+def adam_step(
+    parameters: Floats,
+    gradients: Floats,
+    means: Floats,
+    squares: Floats,
+    begin: int,
+    end: int,
+    step: int,
+    rate: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    decay: float,
+) -> None:
+    """Take step number `step`, counted from 1, of Adam; `decay` is the share of every parameter that goes."""
+    old_mean, new_mean = np.float32(beta1), np.float32(1 - beta1)
+    old_square, new_square = np.float32(beta2), np.float32(1 - beta2)
+    size = np.float32(-rate / (1 - beta1 ** np.float64(step)))
+    correction = np.float32(1 / (1 - beta2 ** np.float64(step)))
+    little, share = np.float32(eps), np.float32(decay)
+    for j in range(begin, end, 16):
+        gradient = load(gradients, j)
+        mean = old_mean * load(means, j) + new_mean * gradient
+        square = old_square * load(squares, j) + new_square * (gradient * gradient)
+        parameter = load(parameters, j)
+        change = size * mean / (sqrt(correction * square) + little)
+        store(means, j, mean)
+        store(squares, j, square)
+        store(parameters, j, parameter + (change - share * parameter))
+
+
+@compiled
+def rmsprop_step(
+    parameters: Floats,
+    gradients: Floats,
+    squares: Floats,
+    begin: int,
+    end: int,
+    rate: float,
+    alpha: float,
+    eps: float,
+    decay: float,
+) -> None:
+    """Take a step of RMSprop."""
+    old_square, new_square = np.float32(alpha), np.float32(1 - alpha)
+    size, little, share = np.float32(-rate), np.float32(eps), np.float32(decay)
+    for j in range(begin, end, 16):
+        gradient = load(gradients, j)
+        square = old_square * load(squares, j) + new_square * (gradient * gradient)
+        parameter = load(parameters, j)
+        change = size * gradient / (sqrt(square) + little)
+        store(squares, j, square)
+        store(parameters, j, parameter + (change - share * parameter))
+
+
+@compiled
+def sgd_step(
+    parameters: Floats,
+    gradients: Floats,
+    moments: Floats,
+    begin: int,
+    end: int,
+    rate: float,
+    momentum: float,
+    decay: float,
+) -> None:
+    """Take a step of gradient descent; `moments` stays untouched, and may be empty, where `momentum` is 0."""
+    size, kept, share = np.float32(-rate), np.float32(momentum), np.float32(decay)
+    for j in range(begin, end, 16):
+        change = size * load(gradients, j)
+        if momentum != 0:
+            change = kept * load(moments, j) + change
+            store(moments, j, change)
+        parameter = load(parameters, j)
+        store(parameters, j, parameter + (change - share * parameter))
+
+
+@compiled
+def squared_norm(a: Floats, begin: int, end: int) -> float:
+    """Return the sum of the squares of the numbers from `begin` to `end`, a float64."""
+    result = 0.0
+    for start in range(begin, end, 4096):
+        # Summed in float64 piece by piece, so that a long block loses nothing.
+        piece = load(a, start) * load(a, start)
+        for j in range(start + 16, min(start + 4096, end), 16):
+            piece = piece + load(a, j) * load(a, j)
+        result += total(piece)
+    return result
+
+
+@compiled
+def scale(a: Floats, begin: int, end: int, factor: float) -> None:
+    """Multiply the numbers from `begin` to `end` by `factor`."""
+    number = np.float32(factor)
+    for j in range(begin, end, 16):
+        store(a, j, load(a, j) * number)
+
+
+@compiled
+def sum_shards(gradients: Floats, begin: int, end: int, size: int, shards: int) -> None:
+    """Add the gradients of all shards, `size` numbers apart, into those of the first."""
+    for shard in range(1, shards):
+        for j in range(begin, end, 16):
+            store(gradients, j, load(gradients, j) + load(gradients, shard * size + j))

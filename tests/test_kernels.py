@@ -1,0 +1,134 @@
+"""Products, sums and the loss of compiled code, held against NumPy."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from myrnn.compiler import _kernels
+
+MARK = np.float32(77)
+SIZES = st.integers(1, 40)
+WIDTHS = st.sampled_from([16, 32, 48, 64, 80, 112, 128, 192])
+
+
+def padded(size):
+    return -(-size // 16) * 16
+
+
+def flat(matrix, row, before=0):
+    """Lay a matrix out with `row` numbers between rows, behind `before` other numbers; the rest holds MARK."""
+    out = np.full(before + len(matrix) * row + 16, MARK)
+    view(out, before, row, matrix.shape)[:] = matrix
+    return out
+
+
+def view(array, at, row, shape):
+    return np.lib.stride_tricks.as_strided(array[at:], shape, (4 * row, 4))
+
+
+def random(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SIZES, st.integers(0, 40), WIDTHS, st.booleans(), st.booleans())
+def test_multiply_is_the_product_with_and_without_transposition(rows, steps, columns, transposed, add):
+    a, b, old = random(0, rows, steps), random(1, steps, columns), random(2, rows, columns)
+    left = np.ascontiguousarray(a.T) if transposed else a
+    left_row = left.shape[1] + 3
+    out = flat(old, columns + 16, 5)
+    strides = (1, left_row) if transposed else (left_row, 1)
+    _kernels.multiply(
+        out, 5, columns + 16, flat(left, left_row, 2), 2, *strides, flat(b, columns, 7), 7, columns,
+        rows, steps, columns, add,
+    )  # fmt: skip
+    expected = a @ b + (old if add else 0)
+    np.testing.assert_allclose(view(out, 5, columns + 16, (rows, columns)), expected, rtol=1e-4, atol=1e-5)
+    assert np.all(view(out, 5 + columns, columns + 16, (rows, 16)) == MARK)
+    assert np.all(out[:5] == MARK)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 70), WIDTHS, st.booleans())
+def test_multiply_row_is_the_product(steps, columns, add):
+    a, b, old = random(0, steps), random(1, steps, columns), random(2, columns)
+    out = np.r_[MARK, old, MARK]
+    _kernels.multiply_row(out, 1, np.r_[MARK, a], 1, flat(b, columns + 4, 3), 3, columns + 4, steps, columns, add)
+    np.testing.assert_allclose(out[1:-1], a @ b + (old if add else 0), rtol=1e-4, atol=1e-5)
+    assert out[0] == out[-1] == MARK
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, SIZES)
+def test_transpose_pads_with_zeros(rows, columns):
+    wide, high = padded(columns), padded(rows)
+    a = np.zeros((rows, wide), dtype=np.float32)
+    a[:, :columns] = random(0, rows, columns)
+    out = np.full(wide * (high + 16) + 1, MARK)
+    _kernels.transpose(out, 1, high + 16, flat(a, wide, 2), 2, wide, rows, wide)
+    result = view(out, 1, high + 16, (wide, high))
+    np.testing.assert_array_equal(result[:, :rows], a.T)
+    assert np.all(result[:, rows:] == 0)
+    assert np.all(view(out, 1 + high, high + 16, (wide, 16)) == MARK)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, WIDTHS)
+def test_add_dots_is_the_product_with_the_transpose(rows, columns):
+    a, b, old = random(0, columns), random(1, rows, columns), random(2, rows)
+    out = old.copy()
+    _kernels.add_dots(out, 0, a, 0, flat(b, columns, 1), 1, columns, rows, columns)
+    np.testing.assert_allclose(out, old + b @ a, rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 40), WIDTHS, st.booleans())
+def test_sum_rows_and_repeat_row(rows, columns, add):
+    a, old = random(0, rows, columns), random(1, columns)
+    out = old.copy()
+    _kernels.sum_rows(out, 0, flat(a, columns + 16, 1), 1, columns + 16, rows, columns, add)
+    np.testing.assert_allclose(out, a.sum(0) + (old if add else 0), rtol=1e-4, atol=1e-5)
+    many = np.full(rows * columns + 16, MARK)
+    _kernels.repeat_row(many, 0, columns, old, 0, rows, columns)
+    np.testing.assert_array_equal(many[:-16].reshape(rows, columns), np.tile(old, (rows, 1)))
+    assert np.all(many[-16:] == MARK)
+
+
+def test_sum_rows_of_no_rows_does_not_read_what_is_there():
+    out = np.zeros(16, dtype=np.float32)
+    _kernels.sum_rows(out, 0, np.full(16, np.nan, dtype=np.float32), 0, 16, 0, 16, False)
+    np.testing.assert_array_equal(out, 0)
+
+
+def test_fill_writes_between_its_bounds_only():
+    out = np.zeros(64, dtype=np.float32)
+    _kernels.fill(out, 16, 48, 3)
+    np.testing.assert_array_equal(out, np.repeat([0, 3, 3, 0], 16))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(2, 40), st.data())
+def test_cross_entropy_is_the_softmax_loss_with_its_gradient(classes, data):
+    label = data.draw(st.integers(0, classes - 1))
+    scale = data.draw(st.sampled_from([1, 30, 1000]))
+    logits = np.full(padded(classes), np.nan, dtype=np.float32)
+    logits[:classes] = scale * random(data.draw(st.integers(0, 99)), classes)
+    gradient = np.full(padded(classes) + 1, MARK)
+    loss, best = _kernels.cross_entropy(logits, 0, classes, label, gradient, 0, 0.25)
+    y = logits[:classes].astype(np.float64)
+    mass = np.exp(y - y.max()).sum()
+    expected = np.exp(y - y.max()) / mass - (np.arange(classes) == label)
+    np.testing.assert_allclose(loss, np.log(mass) + y.max() - y[label], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(gradient[:classes], 0.25 * expected, rtol=1e-5, atol=1e-7)
+    assert np.all(gradient[classes:-1] == 0)
+    assert gradient[-1] == MARK
+    assert best == y.argmax()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_diverged_logit_shows_in_the_loss(bad):
+    logits = np.zeros(16, dtype=np.float32)
+    logits[1] = bad
+    loss, _ = _kernels.cross_entropy(logits, 0, 3, 0, np.zeros(16, dtype=np.float32), 0, 1.0)
+    assert not np.isfinite(loss)
