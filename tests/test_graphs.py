@@ -44,7 +44,7 @@ def overlap(a, b):
 
 
 def assert_well_placed(drawing):
-    """Every operation has one card, every leaf a chip wherever it is read, nothing overlaps, every line goes forward."""
+    """Every operation has one card, every leaf a chip where it is read, nothing overlaps, all lines go forward."""
     drawing.check()
     layout = lay_out(drawing)
     operations = [node for node in drawing.nodes if not node.leaf]
@@ -70,7 +70,14 @@ def assert_well_placed(drawing):
     return layout
 
 
+def loop(a, b):
+    for _ in range(3):
+        a = mg.tanh(mg.matmul(a, b) + a)
+    return a
+
+
 OPERATIONS = {
+    "loop": loop,
     "add": lambda a, b: a + b,
     "multiply": lambda a, b: a * b,
     "subtract": lambda a, b: a - b,
@@ -88,7 +95,7 @@ def tensors(draw):
     for name in draw(st.lists(st.sampled_from(sorted(OPERATIONS)), min_size=1, max_size=25)):
         a, b = (draw(st.integers(0, len(pool) - 1)) for _ in range(2))
         left = pool[a] if isinstance(pool[a], mg.Tensor) else pool[0]
-        right = pool[b] if name not in ("matmul", "where") or isinstance(pool[b], mg.Tensor) else pool[1]
+        right = pool[b] if name not in ("loop", "matmul", "where") or isinstance(pool[b], mg.Tensor) else pool[1]
         pool.append(OPERATIONS[name](left, right))
     return pool[-1]
 
@@ -191,13 +198,11 @@ def test_names_of_tensors_parameters_rows_and_constants():
     x = np.eye(10, dtype=np.float32)[[2, 0]]
     output = model(x)
     loss = softmax_crossentropy(output, np.array([1]))
-    labels = [
-        n.label for n in build_graph(loss, names={"model": model, "x": x, "output": output, "loss": loss}).drawing.nodes
-    ]
-    assert {
-        f"model.{n}" for n in ("fc_x2h.weight", "fc_x2h.bias", "fc_h2h.weight", "fc_h2y.weight", "fc_h2y.bias")
-    } <= {*labels}
-    assert {"x[0]", "x[1]", "zeros", "output = add", "loss = softmax_crossentropy"} <= {*labels}
+    names = {"model": model, "x": x, "output": output, "loss": loss}
+    labels = {node.label for node in build_graph(loss, names=names).drawing.nodes}
+    parameters = ("fc_x2h.weight", "fc_x2h.bias", "fc_h2h.weight", "fc_h2y.weight", "fc_h2y.bias")
+    assert {f"model.{name}" for name in parameters} <= labels
+    assert {"x[0]", "x[1]", "zeros", "output = add", "loss = softmax_crossentropy"} <= labels
 
 
 def test_the_shortest_name_wins_then_attributes_before_indices():
@@ -398,7 +403,7 @@ def test_dot_is_valid_with_every_node_and_every_operand(tmp_path):
         assert STATEMENT.fullmatch(line), line
     assert text.count("{") == text.count("}")
     nodes = graph.drawing.nodes
-    assert re.findall(r"^ *n(\d+) \[", text, re.MULTILINE).__len__() == len(nodes)
+    assert len(re.findall(r"^ *n\d+ \[", text, re.MULTILINE)) == len(nodes)
     assert text.count("->") == sum(len(node.inputs) for node in nodes)
     if shutil.which("dot"):
         subprocess.run(["dot", "-Tplain"], input=text, text=True, check=True, capture_output=True)
