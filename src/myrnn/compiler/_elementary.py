@@ -2,7 +2,7 @@
 
 The C library's exponentials and logarithms take one number at a time, so a loop that calls them is not vector code.
 These are polynomials and ratios of polynomials, fitted for the least largest relative error, of an argument brought
-close to zero before: in float32 their relative error stays below 4e-7. Infinities come out as they should, and NaN stays
+close to zero before; their relative error stays below 4e-7. Infinities come out as they should, and NaN stays
 NaN in all functions.
 """
 
