@@ -16,7 +16,7 @@ from mygrad.nnet.losses import softmax_crossentropy
 
 from myrnn.errors import InvalidArgument
 from myrnn.graphs import ComputationalGraph, Drawing, GraphNode, build_graph
-from myrnn.graphs._layout import lay_out
+from myrnn.graphs._layout import HEADING, lay_out
 from myrnn.models import GRU, LSTM, RNN
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -58,6 +58,10 @@ def assert_well_placed(drawing):
     for box in boxes:
         assert box.x >= 0 and box.y >= 0
         assert box.x + box.width <= layout.width and box.y + box.height <= layout.height
+    for card in layout.cards:
+        band = layout.bands[drawing.nodes[card.key].column]
+        assert band.x < card.x and card.x + card.width < band.x + band.width
+        assert band.y + HEADING <= card.y and card.y + card.height < band.y + band.height
     card = {card.key: card for card in layout.cards}
     routed = {(route.source, route.target) for route in layout.routes}
     assert routed == {(s, t) for s, t in drawing.edges() if not drawing.nodes[s].leaf} | set(drawing.loops)
@@ -172,8 +176,14 @@ def test_a_graph_without_a_recurrence_is_one_column_without_a_heading():
     assert_well_placed(drawing)
 
 
-@pytest.mark.parametrize("steps", [2000])
-def test_deep_graphs_need_no_recursion(steps):
+def test_a_weight_used_side_by_side_is_no_recurrence():
+    w, v = mg.tensor(np.eye(3)), mg.tensor(np.ones((1, 3)))
+    twins = mg.matmul(np.ones((1, 3)), w) + mg.matmul(mg.tanh(v), w)
+    assert build_graph(twins).drawing.columns == ("",)
+
+
+def test_deep_graphs_need_no_recursion():
+    steps = 2000
     u, h, plain = mg.tensor(np.eye(2)), np.zeros((1, 2)), mg.tensor(1.0)
     for _ in range(steps):
         h = mg.tanh(mg.matmul(h, u) + 1.0)
