@@ -177,9 +177,11 @@ def test_a_graph_without_a_recurrence_is_one_column_without_a_heading():
 
 
 def test_a_weight_used_side_by_side_is_no_recurrence():
-    w, v = mg.tensor(np.eye(3)), mg.tensor(np.ones((1, 3)))
-    twins = mg.matmul(np.ones((1, 3)), w) + mg.matmul(mg.tanh(v), w)
-    assert build_graph(twins).drawing.columns == ("",)
+    u, w, h = mg.tensor(np.eye(3)), mg.tensor(np.eye(3)), np.ones((1, 3))
+    for _ in range(3):
+        h = mg.tanh(mg.matmul(h, u))
+    twins = mg.matmul(np.ones((1, 3)), w) + mg.matmul(h, w)
+    assert build_graph(twins).drawing.columns == ("t = 0", "t = 1", "t = 2", "readout")
 
 
 def test_deep_graphs_need_no_recursion():
