@@ -34,6 +34,8 @@ def main(
         )
     outcomes = []
     facts = machine.describe()
+    if note := machine.busy(facts):
+        console.print(f"[yellow]{note}[/yellow]", highlight=False)
     for work in [work for work in all_works() if work.group in wanted]:
         console.print(f"[dim]{work.title}[/dim]", highlight=False)
         count, budget = (min(repeats, 2), 0.2) if quick else (repeats, 1.0)

@@ -12,15 +12,26 @@ PACKAGES = ("myrnn", "mygrad", "numpy", "scipy", "numba", "torch", "jax")
 
 
 def describe() -> dict[str, str]:
-    """Return the machine's name, cores, system, date and versions."""
+    """Return the machine's name, cores, load, system, date and versions."""
     facts = {
         "date": datetime.now().astimezone().isoformat(timespec="minutes"),
         "processor": processor(),
         "cores": str(_cores()),
+        "load": f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown",
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
     return {**facts, **{package: _version(package) for package in PACKAGES}}
+
+
+def busy(facts: dict[str, str]) -> str:
+    """Return a warning if the machine had other work when the benchmark began, else nothing."""
+    if facts["load"] == "unknown" or float(facts["load"]) < 0.25 * int(facts["cores"]):
+        return ""
+    return (
+        f"The machine was busy when this began (load {facts['load']} on {facts['cores']} cores): the figures, most of "
+        "all those of two threads, are not to be trusted."
+    )
 
 
 def processor() -> str:

@@ -64,6 +64,11 @@ class Measurement:
         """Seconds an iteration: the median of the repeats."""
         return median(self.seconds) / self.iterations
 
+    @property
+    def spread(self) -> float:
+        """How far the slowest repeat lies above the fastest, as a share of the fastest."""
+        return max(self.seconds) / min(self.seconds) - 1
+
     def to_dict(self) -> dict[str, Any]:
         record = {name: getattr(self, name) for name in ("setup", "iterations", "seconds", "difference", "problem")}
         timed = not self.problem and bool(self.seconds)

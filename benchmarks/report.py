@@ -9,11 +9,14 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks import scaling
+from benchmarks import machine, scaling
 from benchmarks.measure import Measurement, compare
 from benchmarks.units import OURS, Comparison, Work
 
-COLUMNS = ("what", "time", "MyRNN against it", "wanted", "holds", "losses agree")
+COLUMNS = ("what", "time", "spread", "MyRNN against it", "wanted", "holds", "losses agree")
+
+# Facts of the machine that are not a name and its version.
+NOT_VERSIONS = ("date", "processor", "cores", "load")
 
 # The largest relative difference of a loss from MyGrad's in its first iterations.
 TOLERANCE = 1e-3
@@ -43,12 +46,12 @@ def rows(outcome: Outcome) -> list[tuple[str, ...]]:
     lines = []
     for name, result in outcome.results.items():
         if result.problem:
-            lines.append((name, result.problem, "", "", "", ""))
+            lines.append((name, result.problem, "", "", "", "", ""))
             continue
         shown = [_comparison_cells(c, outcome.results) for c in outcome.work.comparisons if _row_of(c) == name]
         first, *more = shown or [("", "", "")]
-        lines.append((name, duration(result.per_iteration), *first, _agreement(result)))
-        lines += [("", "", *cells, "") for cells in more]
+        lines.append((name, duration(result.per_iteration), f"{result.spread:.0%}", *first, _agreement(result)))
+        lines += [("", "", "", *cells, "") for cells in more]
     if outcome.work.group == "scaling":
         lines += _slope_rows(outcome.results)
     return lines
@@ -67,16 +70,16 @@ def terminal_table(outcome: Outcome) -> Table:
     for column in COLUMNS:
         table.add_column(column, justify="left" if column == "what" else "right")
     for line in rows(outcome):
-        table.add_row(*line, style="red" if line[4] == "no" else None)
+        table.add_row(*line, style="red" if line[COLUMNS.index("holds")] == "no" else None)
     return table
 
 
 def markdown(outcomes: list[Outcome], facts: dict[str, str]) -> str:
     """Return the whole report."""
-    versions = ", ".join(
-        f"{name} {value}" for name, value in facts.items() if name not in ("date", "processor", "cores")
-    )
+    versions = ", ".join(f"{name} {value}" for name, value in facts.items() if name not in NOT_VERSIONS)
     parts = [f"Measured on {facts['processor']}, {facts['cores']} cores, {facts['date']} ({versions}).", ""]
+    if note := machine.busy(facts):
+        parts += [note, ""]
     for outcome in outcomes:
         parts += [f"**{outcome.work.title}**", "", f"| {' | '.join(COLUMNS)} |", "|---|" + "---:|" * (len(COLUMNS) - 1)]
         parts += [f"| {' | '.join(line)} |" for line in rows(outcome)] + [""]
@@ -137,7 +140,7 @@ def _agreement(result: Measurement) -> str:
 
 def _slope_rows(results: dict[str, Measurement]) -> list[tuple[str, ...]]:
     return [
-        ("", "", f"slope {scaling.slope(sizes, times):.2f}", f"about {scaling.AXES[letter][1]}", "", "")
+        ("", "", "", f"slope {scaling.slope(sizes, times):.2f}", f"about {scaling.AXES[letter][1]}", "", "")
         for letter, (sizes, times) in scaling.series_of(results).items()
         if len(sizes) >= 3
     ]

@@ -1,0 +1,330 @@
+"""The benchmark's own parts, without its large peers: turns, ratios, the table, the pipe and the program in C."""
+
+import io
+import json
+import math
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+if not (ROOT / "benchmarks").is_dir():
+    pytest.skip("the benchmarks are not here", allow_module_level=True)
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import agreement, machine, report, scaling  # noqa: E402
+from benchmarks.jobs import GATES, MODELS, Job, Replay, first_weights, matrix_flops  # noqa: E402
+from benchmarks.measure import Measurement, UnitFailed, compare, largest_difference, measure  # noqa: E402
+from benchmarks.peers import PeerMissing, hand_written_c  # noqa: E402
+from benchmarks.processes import WorkerProcess, environment  # noqa: E402
+from benchmarks.units import Comparison, Unit, Work  # noqa: E402
+from benchmarks.worker import calibrate, explain, serve  # noqa: E402
+from benchmarks.works import all_works  # noqa: E402
+
+JOB = Job("rnn")
+needs_c = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="there is no C compiler")
+
+
+def unit(name, **kwargs):
+    return Unit(name, "ours", JOB, **kwargs)
+
+
+class FakeRunner:
+    """Takes the times it was given, one a repeat, and notes its turns."""
+
+    def __init__(self, name, times, turns, fails_at=None, losses=()):
+        self.name, self.times, self.turns, self.fails_at = name, list(times), turns, fails_at
+        self.closed, self._losses = False, list(losses)
+
+    def prepare(self, budget):
+        if self.fails_at == "prepare":
+            raise UnitFailed("PyTorch is not installed")
+        return 0.5, 10
+
+    def losses(self, iterations):
+        return self._losses[:iterations]
+
+    def run(self, iterations):
+        self.turns.append(self.name)
+        if self.fails_at == len(self.times):
+            raise UnitFailed("fails: ValueError: no")
+        return self.times.pop(0)
+
+    def close(self):
+        self.closed = True
+
+
+def run_fakes(runners, comparisons=(), repeats=3, limit=None, names=None):
+    work = Work("lesson", "A work", tuple(unit(name) for name in names or runners), tuple(comparisons), limit)
+    return work, measure(work, lambda u: runners[u.name], repeats, 1.0, lambda line: None)
+
+
+# ---- turns and ratios
+
+
+def test_units_take_turns_and_their_processes_end():
+    turns = []
+    runners = {name: FakeRunner(name, [1.0, 2.0, 3.0], turns) for name in "AB"}
+    _, results = run_fakes(runners)
+    assert turns == list("ABABAB")
+    assert results["A"].seconds == [1.0, 2.0, 3.0]
+    assert results["A"].per_iteration == pytest.approx(0.2)
+    assert results["A"].spread == pytest.approx(2.0)
+    assert all(runner.closed for runner in runners.values())
+
+
+def test_a_work_may_limit_its_repeats():
+    turns = []
+    run_fakes({"A": FakeRunner("A", [1.0, 1.0], turns)}, repeats=7, limit=2)
+    assert turns == ["A", "A"]
+
+
+@pytest.mark.parametrize("fails_at", ["prepare", 2])
+def test_a_unit_that_fails_is_left_out_and_the_others_go_on(fails_at):
+    turns = []
+    runners = {"A": FakeRunner("A", [1.0] * 3, turns, fails_at), "B": FakeRunner("B", [1.0] * 3, turns)}
+    work, results = run_fakes(runners, [Comparison("times", "B", "A", 2.0)])
+    assert results["A"].problem in ("PyTorch is not installed", "fails: ValueError: no")
+    assert len(results["B"].seconds) == 3 and turns.count("A") <= 2
+    assert compare(work.comparisons[0], results) is None
+    assert all(runner.closed for runner in runners.values())
+
+
+def measured(times, iterations=1, flops=0.0):
+    return Measurement(unit("x", flops=flops), 0.0, iterations, list(times))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    # Turn by turn the second side takes 4, 3 and 100 times as long.
+    [("times", 4.0), ("share", 0.25), ("rate", 2.0)],
+)
+def test_a_ratio_is_the_median_of_the_turns(kind, value):
+    results = {"A": measured([1.0, 2.0, 1.0], 1, 5.0), "B": measured([8.0, 12.0, 200.0], 2, 10.0)}
+    assert compare(Comparison(kind, "A", "B"), results) == pytest.approx(value)
+
+
+def test_seconds_need_no_other_side():
+    assert compare(Comparison("seconds", "A"), {"A": measured([3.0, 1.0, 2.0])}) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted", "value", "holds"),
+    [
+        ("times", 10, 11, True),
+        ("times", 10, 9, False),
+        ("rate", 0.65, 0.7, True),
+        ("share", 0.85, 0.8, True),
+        ("share", 0.85, 0.9, False),
+        ("seconds", 1.5, 1.4, True),
+        ("times", None, 1, None),
+    ],
+)
+def test_what_is_wanted(kind, wanted, value, holds):
+    assert Comparison(kind, "A", "B", wanted).holds(value) is holds
+
+
+def test_difference_of_losses():
+    assert largest_difference([1.0, 0.5], [1.0, 0.4]) == pytest.approx(0.25)
+
+
+# ---- the table
+
+
+def outcome(results, comparisons=(), group="lesson"):
+    units = tuple(result.unit for result in results.values())
+    return report.Outcome(Work(group, "A work", units, tuple(comparisons)), results)
+
+
+@pytest.fixture
+def compared():
+    results = {
+        "MyRNN": Measurement(unit("MyRNN"), 1.0, 100, [6e-4, 6e-4], 2e-7),
+        "slow": Measurement(unit("slow"), 1.0, 100, [6e-2, 12e-2], 0.5),
+        "absent": Measurement(unit("absent"), problem="JAX is not installed"),
+    }
+    comparisons = [Comparison("times", "MyRNN", "slow", 200), Comparison("share", "MyRNN", "slow", 0.85)]
+    return outcome(results, [*comparisons, Comparison("times", "MyRNN", "absent", 10)])
+
+
+def test_rows_say_time_ratio_target_and_agreement(compared):
+    assert report.rows(compared) == [
+        ("MyRNN", "6 µs", "0%", "", "", "", "within 2e-07"),
+        ("slow", "900 µs", "100%", "150 times as fast", "at least 200", "no", "NO: off by 5e-01"),
+        ("", "", "", "0.01 of its time", "at most 0.85", "yes", ""),
+        ("absent", "JAX is not installed", "", "", "", "", ""),
+    ]
+
+
+def test_written_report(compared, tmp_path):
+    facts = machine.describe() | {"processor": "A fine processor", "cores": "2", "load": "0.01"}
+    report.write([compared], facts, tmp_path / "new")
+    table = (tmp_path / "new" / "table.md").read_text(encoding="utf-8")
+    assert "Measured on A fine processor, 2 cores" in table and f"numpy {np.__version__}" in table
+    assert "busy" not in table
+    assert "| slow | 900 µs | 100% | 150 times as fast | at least 200 | no | NO: off by 5e-01 |" in table
+    record = json.loads((tmp_path / "new" / "results.json").read_text(encoding="utf-8"))
+    (work,) = record["works"]
+    assert work["units"][1]["seconds"] == [6e-2, 12e-2] and work["units"][2]["seconds_per_iteration"] is None
+    assert [c["holds"] for c in work["comparisons"]] == [False, True, None]
+    assert not (tmp_path / "new" / "scaling.png").exists()
+
+
+def test_terminal_table_has_all_rows(compared):
+    assert report.terminal_table(compared).row_count == 4
+
+
+def test_a_busy_machine_is_named():
+    assert "busy when this began (load 1.50 on 2 cores)" in machine.busy({"load": "1.50", "cores": "2"})
+    assert machine.busy({"load": "unknown", "cores": "2"}) == ""
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(2.5, "2.5 s"), (0.0123, "12.3 ms"), (6.54e-6, "6.54 µs")])
+def test_duration(seconds, text):
+    assert report.duration(seconds) == text
+
+
+def test_scaling_finds_the_power_and_draws_it(tmp_path):
+    results = {f"D {n}": Measurement(unit(f"D {n}"), 0, 1, [1e-6 * n**2]) for n in (64, 128, 256)}
+    series = scaling.series_of(results | {"T 9": Measurement(unit("T 9"), problem="fails")})
+    assert set(series) == {"D"} and scaling.slope(*series["D"]) == pytest.approx(2.0)
+    made = outcome(results, group="scaling")
+    assert report.rows(made)[-1] == ("", "", "", "slope 2.00", "about 2", "", "")
+    report.write([made], machine.describe(), tmp_path)
+    assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
+    assert "scaling.png" in (tmp_path / "table.md").read_text(encoding="utf-8")
+
+
+# ---- works and jobs
+
+
+def test_the_works_compare_units_that_they_have():
+    works = all_works()
+    assert {work.group for work in works} == {"lesson", "gated", "batch32", "batch64", "evaluate", "start", "scaling"}
+    for work in works:
+        names = [u.name for u in work.units]
+        assert len(set(names)) == len(names)
+        assert {side for c in work.comparisons for side in (c.unit, c.other) if side} <= set(names)
+        assert all(u.flops for c in work.comparisons if c.kind == "rate" for u in work.units if u.name == c.unit)
+
+
+def test_a_unit_survives_the_pipe():
+    for work in all_works():
+        for each in work.units:
+            assert Unit.from_dict(json.loads(json.dumps(each.to_dict()))) == each
+
+
+@pytest.mark.parametrize("cell", MODELS)
+def test_first_weights_are_all_that_the_model_has(cell):
+    weights = first_weights(Job(cell, dim_recurrent=4))
+    assert list(weights.h2h) == list(GATES[cell])
+    parts = [*weights.x2h.values(), *weights.bias.values(), *weights.h2h.values(), weights.h2y, weights.bias_y]
+    assert sum(part.size for part in parts) == sum(p.size for p in Job(cell, dim_recurrent=4).model().parameters)
+
+
+def test_flops_count_the_products_over_the_hidden_state():
+    # 2 steps: one product of (3, 4) by (4, 4) and the readout's (3, 4) by (4, 2), each three times.
+    assert matrix_flops(Job("rnn", 2, 2, 4, 3)) == 3 * (2 * 3 * 4 * 4 + 2 * 3 * 4 * 2)
+
+
+def test_replay_gives_the_sequences_in_order():
+    data = JOB.sequences(3)
+    again = Replay(data).sample(7, np.random.default_rng(0))
+    assert [again.tokens(i).tolist() for i in range(7)] == [data.tokens(i % 3).tolist() for i in range(7)]
+
+
+# ---- the worker
+
+
+@pytest.mark.parametrize(
+    ("per_iteration", "kwargs", "count"),
+    [
+        (1e-3, {}, 1000),
+        (1e-9, {}, 100_000),
+        (10.0, {}, 1),
+        (1e-3, {"chunk": 300}, 900),
+        (10.0, {"iterations": 5, "whole": True}, 5),
+    ],
+)
+def test_a_repeat_fills_its_time(per_iteration, kwargs, count):
+    assert calibrate(lambda n: n * per_iteration, unit("x", **kwargs), 1.0) == pytest.approx(count, abs=1)
+
+
+def test_what_a_worker_says_of_errors():
+    assert explain(ModuleNotFoundError("no", name="torch")) == "PyTorch is not installed"
+    assert explain(ModuleNotFoundError("No module named 'x'", name="x")).startswith("fails: ModuleNotFoundError")
+    assert explain(PeerMissing("there is no C compiler")) == "there is no C compiler"
+    assert explain(ValueError("first\nsecond")) == "fails: ValueError: first"
+
+
+def test_a_worker_answers_line_by_line():
+    product = replace(unit("NumPy"), peer="numpy_product", function="product", iterations=1)
+    asked = [{"unit": product.to_dict()}, {"call": "run", "arguments": [1]}, {"call": "prepare", "arguments": [0.0]}]
+    answers = io.StringIO()
+    serve(io.StringIO("".join(json.dumps(request) + "\n" for request in asked)), answers)
+    ready, early, prepared = map(json.loads, answers.getvalue().splitlines())
+    assert ready == {} and early["problem"].startswith("fails: AssertionError")
+    assert prepared["iterations"] == 1 and prepared["setup"] > 0
+
+
+def test_threads_are_set_before_a_process_begins(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_a")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert environment(1)["OPENBLAS_NUM_THREADS"] == "1"
+    assert environment(1)["XLA_FLAGS"] == "--xla_a --xla_cpu_multi_thread_eigen=false"
+    assert environment(2)["XLA_FLAGS"] == "--xla_a"
+    assert "OMP_NUM_THREADS" not in environment(None)
+
+
+@needs_c
+def test_a_process_trains_in_c_and_ends():
+    runner = WorkerProcess(Unit("C", "hand_written_c", JOB, iterations=2000, whole=True))
+    try:
+        setup, iterations = runner.prepare(1.0)
+        assert iterations == 2000 and setup > 0
+        assert 0 < runner.run(iterations) < 60
+        with pytest.raises(UnitFailed, match="fails: InvalidArgument: n must be an integer"):
+            runner.losses("many")
+        runner._process.kill()
+        with pytest.raises(UnitFailed, match="its process ended with code"):
+            runner.run(1)
+    finally:
+        runner.close()
+
+
+# ---- the program in C
+
+
+@needs_c
+def test_c_computes_what_mygrad_computes():
+    from benchmarks.peers import ours
+
+    iterations = 12
+    reference = ours.losses(JOB, iterations, engine="mygrad")
+    assert len(reference) == iterations and all(map(math.isfinite, reference))
+    np.testing.assert_allclose(hand_written_c.losses(JOB, iterations), reference, rtol=1e-4)
+
+
+def test_without_a_compiler_the_table_says_so(monkeypatch, tmp_path):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PeerMissing, match="there is no C compiler"):
+        hand_written_c.build(tmp_path)
+
+
+def test_agreement_is_filled_in_for_those_that_must_agree(monkeypatch):
+    monkeypatch.setattr(agreement, "reference_losses", lambda job, start: [1.0, 2.0])
+    results = {
+        "same": Measurement(unit("same")),
+        "free": Measurement(unit("free", agrees=False)),
+        "gone": Measurement(unit("gone"), problem="JAX is not installed"),
+    }
+    runner = FakeRunner("same", [], [], losses=[1.0, 2.2])
+    agreement.check(results, lambda u: runner, lambda line: None)
+    assert results["same"].difference == pytest.approx(0.1)
+    assert results["free"].difference is None and results["gone"].difference is None
+    assert runner.closed
