@@ -1,0 +1,138 @@
+"""Where a live picture is shown: under a notebook's cell, in a window, or nowhere.
+
+matplotlib and IPython are loaded only here and when needed: importing them is most of our start-up time.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any, Protocol
+
+from myrnn.plots import _style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Screen(Protocol):
+    """A place that shows one figure and its changes."""
+
+    live: bool
+
+    def new_figure(self, size: tuple[float, float]) -> Figure:
+        """Return an empty figure of `size` inches for this screen."""
+
+    def update(self, figure: Figure) -> None:
+        """Show the figure as it is now, in the place where it was shown first."""
+
+    def show(self, figure: Figure) -> None:
+        """Show the figure to somebody who asks for it."""
+
+
+class NoScreen:
+    """A machine or process where nobody looks."""
+
+    live = False
+
+    def new_figure(self, size: tuple[float, float]) -> Figure:
+        """Return a figure that pyplot does not keep."""
+        return _plain_figure(size)
+
+    def update(self, figure: Figure) -> None:
+        """Do nothing."""
+
+    def show(self, figure: Figure) -> None:
+        """Do nothing."""
+
+
+class NotebookScreen:
+    """The output of a cell, in any front end that shows PNG: one output, replaced in place.
+
+    The picture goes out as PNG, not as a Figure object: it needs no ``%matplotlib`` line, no extension, and no second
+    rendering to cut the margins. The figure is not pyplot's, so that it is not shown again at the end of the cell.
+    """
+
+    live = True
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def new_figure(self, size: tuple[float, float]) -> Figure:
+        """Return a figure that pyplot does not keep."""
+        return _plain_figure(size)
+
+    def update(self, figure: Figure) -> None:
+        """Replace the picture where it stands; the first time, put it under the cell that runs."""
+        if self._handle is None:
+            self.show(figure)
+        else:
+            self._handle.update(_picture(figure), raw=True)
+
+    def show(self, figure: Figure) -> None:
+        """Put the picture under the cell that runs, and from now on replace it there."""
+        from IPython.display import display
+
+        self._handle = display(_picture(figure), raw=True, display_id=True)
+
+
+class WindowScreen:
+    """A window of matplotlib's; when the user closes it, drawing stops and training goes on."""
+
+    live = True
+
+    def __init__(self) -> None:
+        self._opened = False
+
+    def new_figure(self, size: tuple[float, float]) -> Figure:
+        """Return a figure that has a window."""
+        from matplotlib import pyplot
+
+        return pyplot.figure(figsize=size, dpi=_style.DPI)
+
+    def update(self, figure: Figure) -> None:
+        """Draw into the window and let it answer the mouse."""
+        if not self._is_open(figure):
+            return
+        if not self._opened:
+            figure.show()
+            self._opened = True
+        figure.canvas.draw_idle()
+        figure.canvas.flush_events()
+
+    def show(self, figure: Figure) -> None:
+        """Keep the window until the user closes it."""
+        from matplotlib import pyplot
+
+        if self._is_open(figure):
+            pyplot.show()
+
+    @staticmethod
+    def _is_open(figure: Figure) -> bool:
+        from matplotlib import pyplot
+
+        return pyplot.fignum_exists(figure.number)
+
+
+def find_screen() -> Screen:
+    """Return the place where this process can show a picture."""
+    if not _style.in_main_thread():
+        # Windows belong to the main thread; a notebook's output may be written from any.
+        return NotebookScreen() if _style.in_kernel() else NoScreen()
+    if _style.window_backend():
+        return WindowScreen()
+    return NotebookScreen() if _style.in_kernel() else NoScreen()
+
+
+def _plain_figure(size: tuple[float, float]) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, dpi=_style.DPI)
+
+
+def _picture(figure: Figure) -> dict[str, str]:
+    """Return the figure as the formats that a notebook's output takes."""
+    file = io.BytesIO()
+    # Little compression: the picture lives until the next one, and the time counts as drawing.
+    figure.savefig(file, format="png", dpi=_style.DPI, pil_kwargs={"compress_level": 1})
+    return {"image/png": base64.b64encode(file.getvalue()).decode("ascii"), "text/plain": repr(figure)}
