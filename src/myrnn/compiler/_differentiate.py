@@ -1,4 +1,4 @@
-"""Stage 3: backpropagation through time, as graphs: the derivatives of the readout, of one step and of the initial states.
+"""Stage 4: backpropagation through time, as graphs: the derivatives of the readout, of one step and of what comes before.
 
 References
 ----------
@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from myrnn.compiler._graph import Builder, Node, substitute, topological
+import numpy as np
+
+from myrnn.compiler._graph import Builder, Node, indices_of, topological
+from myrnn.compiler._hoist import Hoisted
 from myrnn.compiler._operations import OPERATIONS
 from myrnn.compiler._roll import Recurrence
 
@@ -25,59 +28,52 @@ class Pullback:
         The gradient with respect to each state that the part reads.
     input : Node
         The gradient with respect to the row of the sequence.
-    parameters : dict
-        Parameter leaf -> what this part adds to its gradient, a list of terms to be summed. A term ``outer(v, dz)`` is kept
-        apart, because it can be summed over all steps in one product.
+    weights : dict
+        Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term ``outer(v, dz)`` is
+        kept apart from the others, because it can be summed over all steps in one product.
     """
 
     states: tuple[Node, ...]
     input: Node
-    parameters: dict[Node, tuple[Node, ...]]
+    weights: dict[Node, tuple[Node, ...]]
 
 
 @dataclass(frozen=True)
 class Derivative:
     """The recurrence and all its derivatives.
 
-    Gradients that come from outside are leaves ``gradient``: of the logits (attribute ``"logits"``), and of each state
-    (its number).
+    Gradients that come from outside are leaves ``gradient``: of the logits (attribute ``"logits"``), of each state (its
+    number) and of each derived node (``"derived"`` and its number).
+
+    Attributes
+    ----------
+    recurrence : Recurrence
+    derived : tuple of Node
+    readout, step : Pullback
+    prelude : Pullback
+        From the initial states and the derived nodes to the parameters.
     """
 
     recurrence: Recurrence
+    derived: tuple[Node, ...]
     readout: Pullback
     step: Pullback
-    initial: Pullback
+    prelude: Pullback
 
 
-def differentiate(recurrence: Recurrence, build: Builder) -> Derivative:
-    """Derive backpropagation through time.
-
-    Parameters
-    ----------
-    recurrence : Recurrence
-    build : Builder
-        A simplifying one; the recurrence is rebuilt in it.
-    """
-    parts = [*recurrence.initial, *recurrence.step, recurrence.readout]
-    written = substitute(build, parts, {})
-    count = len(recurrence.step)
-    initial, step, readout = tuple(written[:count]), tuple(written[count:-1]), written[-1]
-    origins = _carried_origins(recurrence, build)
-    simplified = Recurrence(recurrence.dim_input, initial, step, readout, recurrence.reverse, origins)
-    sizes = recurrence.state_sizes
-    of_states = tuple(build.leaf("gradient", i, size=size) for i, size in enumerate(sizes))
-    of_logits = build.leaf("gradient", "logits", size=readout.size)
+def differentiate(hoisted: Hoisted, build: Builder) -> Derivative:
+    """Derive backpropagation through time; `build` is the simplifying builder that the hoisted recurrence is made in."""
+    recurrence = hoisted.recurrence
+    of_states = [build.leaf("gradient", i, size=size) for i, size in enumerate(recurrence.state_sizes)]
+    of_derived = [build.leaf("gradient", "derived", i, size=n.size) for i, n in enumerate(hoisted.derived)]
+    of_logits = [build.leaf("gradient", "logits", size=recurrence.readout.size)]
     return Derivative(
-        simplified,
-        _pull_back(build, [readout], [of_logits], simplified),
-        _pull_back(build, step, of_states, simplified),
-        _pull_back(build, initial, of_states, simplified),
+        recurrence,
+        hoisted.derived,
+        _pull_back(build, [recurrence.readout], of_logits, recurrence),
+        _pull_back(build, recurrence.step, of_states, recurrence),
+        _pull_back(build, [*recurrence.initial, *hoisted.derived], [*of_states, *of_derived], recurrence),
     )
-
-
-def _carried_origins(recurrence: Recurrence, build: Builder) -> dict[Node, object]:
-    nodes = list(recurrence.origins)
-    return dict(zip(substitute(build, nodes, {}), recurrence.origins.values(), strict=True))
 
 
 def _pull_back(build: Builder, targets: Sequence[Node], gradients: Sequence[Node], recurrence: Recurrence) -> Pullback:
@@ -85,8 +81,7 @@ def _pull_back(build: Builder, targets: Sequence[Node], gradients: Sequence[Node
     terms: dict[Node, list[Node]] = {}
     for target, gradient in zip(targets, gradients, strict=True):
         terms.setdefault(target, []).append(gradient)
-    order = topological(targets)
-    for node in reversed(order):
+    for node in reversed(topological(targets)):
         if node.inputs and node in terms:
             _propagate(build, node, _summed(build, terms.pop(node), node.size), terms)
     states = (build.leaf("state", i, size=size) for i, size in enumerate(recurrence.state_sizes))
@@ -94,7 +89,7 @@ def _pull_back(build: Builder, targets: Sequence[Node], gradients: Sequence[Node
     return Pullback(
         tuple(_summed(build, terms.get(state, []), state.size) for state in states),
         _summed(build, terms.get(row, []), row.size),
-        {node: tuple(t) for node, t in terms.items() if node.operation == "parameter"},
+        {node: tuple(t) for node, t in terms.items() if node.operation in ("parameter", "rows", "derived")},
     )
 
 
@@ -109,16 +104,29 @@ def _propagate(build: Builder, node: Node, gradient: Node, terms: dict[Node, lis
         if child.size == 1 and term.size > 1:
             # A single number served for every element: its gradient is the sum over them.
             term = build.sum(term, outer=1, n=term.size, inner=1)
-        terms.setdefault(child, []).append(term)
+        terms.setdefault(child, []).append(build.expand(term, child.size))
 
 
 def _summed(build: Builder, terms: list[Node], size: int) -> Node:
     if not terms:
-        return build.constant([0.0] * size)
+        return build.constant(np.zeros(size))
+    joined = _joined(build, terms, size)
+    if joined is not None:
+        return joined
     total = terms[0]
     for term in terms[1:]:
         total = build.add(total, term)
-    return build.expand(total, size)
+    return total
+
+
+def _joined(build: Builder, terms: list[Node], size: int) -> Node | None:
+    """Return terms that fill a vector piece by piece, as the gradients of its slices do, side by side instead of added."""
+    if len(terms) < 2 or any(t.operation != "put" for t in terms):
+        return None
+    places = [t.attributes[0] for t in terms]
+    if sum(len(p) // 4 for p in places) != size or len(set(np.concatenate([indices_of(p) for p in places]))) != size:
+        return None
+    return build.make("join", *(t.inputs[0] for t in terms), places=tuple(places))
 
 
 def _is_zero(node: Node) -> bool:

@@ -144,7 +144,7 @@ def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return build.multiply(grad, build.greater(b, a)), build.multiply(grad, build.greater(a, b))
 
 
-@_map("select", lambda mask, a, b: np.where(mask != 0, a, b), "select({0}, {1}, {2})")
+@_map("select", lambda mask, a, b: np.where(mask != 0, a, b), "where({0}, {1}, {2})")
 def _(build: Any, out: Any, grad: Any, mask: Any, a: Any, b: Any) -> Any:
     return None, build.select(mask, grad, 0.0), build.select(mask, 0.0, grad)
 
@@ -174,7 +174,7 @@ def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.divide(grad, a),)
 
 
-@_map("logaddexp", np.logaddexp, "logaddexp({0}, {1})")
+@_map("logaddexp", np.logaddexp, "maximum({0}, {1}) + softplus(-absolute({0} - {1}))")
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return (
         build.multiply(grad, build.sigmoid(build.subtract(a, b))),
@@ -187,7 +187,7 @@ def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.divide(grad, build.multiply(2.0, out)),)
 
 
-@_map("abs", np.abs, "abs({0})")
+@_map("abs", np.abs, "absolute({0})")
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.multiply(grad, build.sign(a)),)
 
@@ -202,9 +202,9 @@ def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.negative(build.multiply(grad, build.sin(a))),)
 
 
-_flat("greater", _as_float(np.greater), "greater({0}, {1})")
-_flat("equal", _as_float(np.equal), "equal({0}, {1})")
-_flat("sign", np.sign, "sign({0})")
+_flat("greater", _as_float(np.greater), "above({0}, {1})")
+_flat("equal", _as_float(np.equal), "1.0 - above({0}, {1}) - above({1}, {0})")
+_flat("sign", np.sign, "above({0}, 0.0) - above(0.0, {0})")
 
 
 # Other places --------------------------------------------------------------------------------------------------------
@@ -214,9 +214,13 @@ def _indices(data: bytes) -> NDArray[np.int32]:
     return np.frombuffer(data, dtype=np.int32)
 
 
-@_operation("map", "expand", ("size",), lambda sizes, a: a[0], lambda x, a: np.repeat(x[0], a[0]))
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
+def _expand_rule(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.sum(grad, outer=1, n=out.size, inner=1),)
+
+
+OPERATIONS["expand"] = Operation(
+    "map", ("size",), lambda sizes, a: a[0], lambda x, a: np.repeat(x[0], a[0]), _expand_rule, "{0}"
+)
 
 
 @_operation("move", "take", ("indices",), lambda sizes, a: len(a[0]) // 4, lambda x, a: x[0][_indices(a[0])])

@@ -8,7 +8,7 @@ matrix products and other terms become one *linear* node, which its products add
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from myrnn.compiler._graph import Node, topological
 from myrnn.compiler._operations import OPERATIONS
@@ -55,10 +55,20 @@ class Schedule:
 
     instructions: list[Instruction]
     linear: dict[Node, Linear]
-    kept: set[Node] = field(default_factory=set)
+    kept: set[Node]
+
+    def reads_of(self, instruction: Instruction) -> set[Node]:
+        """Return what an instruction reads: for a loop the terms of its linear nodes, for a call their vectors."""
+        if isinstance(instruction, Loop):
+            found = (self.linear[n].terms if n in self.linear else n.inputs for n in instruction.nodes)
+            return {i for inputs in found for i in inputs}
+        node = instruction.node
+        if node in self.linear:
+            return {i for p in self.linear[node].products for i in p.inputs}
+        return set(node.inputs)
 
 
-def schedule(targets: Iterable[Node], available: set[Node]) -> Schedule:
+def schedule(targets: Iterable[Node], available: set[Node], keep: set[Node]) -> Schedule:
     """Order the computation of the targets from what is available.
 
     Parameters
@@ -67,6 +77,8 @@ def schedule(targets: Iterable[Node], available: set[Node]) -> Schedule:
         What the region must compute.
     available : set of Node
         What stands in memory already.
+    keep : set of Node
+        What must stand in memory afterwards.
     """
     wanted = list(dict.fromkeys(targets))
     order = [n for n in topological(wanted, stop=available) if n not in available and n.inputs]
@@ -74,7 +86,13 @@ def schedule(targets: Iterable[Node], available: set[Node]) -> Schedule:
     nodes = [n for n in order if n not in absorbed]
     reads = {n: _reads(n, linear) for n in nodes}
     instructions = _ordered(nodes, reads, linear, set(available))
-    return Schedule(instructions, linear, _kept(instructions, reads, linear, set(wanted)))
+    plan = Schedule(instructions, linear, set(linear) | (keep & set(nodes)))
+    for instruction in instructions:
+        inside = {n for n in instruction.nodes if n not in linear} if isinstance(instruction, Loop) else set()
+        plan.kept.update(plan.reads_of(instruction) - inside)
+        if isinstance(instruction, Call):
+            plan.kept.add(instruction.node)
+    return plan
 
 
 def is_map(node: Node, linear: dict[Node, Linear]) -> bool:
@@ -167,23 +185,3 @@ def _next_loop(left: list[Node], linear: dict[Node, Linear], ready: object) -> L
         if node.size == first.size and can(node, {n for n in inside if n not in linear}, first.size):
             inside[node] = None
     return Loop(first.size, tuple(inside))
-
-
-def _kept(
-    instructions: list[Instruction],
-    reads: dict[Node, tuple[Node, ...]],
-    linear: dict[Node, Linear],
-    wanted: set[Node],
-) -> set[Node]:
-    kept = set(wanted) | set(linear)
-    for instruction in instructions:
-        if isinstance(instruction, Call):
-            node = instruction.node
-            vectors = reads[node] if node not in linear else (i for p in linear[node].products for i in p.inputs)
-            kept |= {node, *vectors}
-            continue
-        local = {n for n in instruction.nodes if n not in linear}
-        for node in instruction.nodes:
-            read = linear[node].terms if node in linear else reads[node]
-            kept |= {i for i in read if i not in local}
-    return kept

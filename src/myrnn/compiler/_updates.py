@@ -121,3 +121,57 @@ def sum_shards(gradients: Floats, begin: int, end: int, size: int, shards: int) 
     for shard in range(1, shards):
         for j in range(begin, end, 16):
             store(gradients, j, load(gradients, j) + load(gradients, shard * size + j))
+
+
+SGD, RMSPROP, ADAM = 0, 1, 2
+"""The kinds of optimizer, as `update` takes them."""
+
+
+@compiled
+def update(
+    optimizer: NDArray[np.float64],
+    step: int,
+    rate: float,
+    ranges: NDArray[np.int64],
+    lower: int,
+    upper: int,
+    parameters: Floats,
+    gradients: Floats,
+    means: Floats,
+    squares: Floats,
+) -> None:
+    """Take an optimizer's step number `step`, counted from 1, on the part of the block from `lower` to `upper`.
+
+    Parameters
+    ----------
+    optimizer : float64 array
+        The kind, the decay, and the kind's own three: beta1, beta2, eps of Adam; alpha, eps of RMSprop; momentum of SGD.
+    rate : float
+        The learning rate.
+    ranges : int64 array, shape (R, 3)
+        Where each range begins and ends, and 1 where its numbers decay.
+    means, squares : float32 arrays
+        What the optimizer remembers; SGD's moments are the means.
+    """
+    kind = int(optimizer[0])
+    for i in range(len(ranges)):
+        begin, end = max(ranges[i, 0], lower), min(ranges[i, 1], upper)
+        if begin >= end:
+            continue
+        decay = optimizer[1] * ranges[i, 2]
+        a, b, c = optimizer[2], optimizer[3], optimizer[4]
+        if kind == ADAM:
+            adam_step(parameters, gradients, means, squares, begin, end, step, rate, a, b, c, decay)
+        elif kind == RMSPROP:
+            rmsprop_step(parameters, gradients, squares, begin, end, rate, a, b, decay)
+        else:
+            sgd_step(parameters, gradients, means, begin, end, rate, a, decay)
+
+
+@compiled
+def clip_factor(gradients: Floats, size: int, limit: float) -> float:
+    """Return what to multiply gradients by so that their norm is at most `limit`; 1 where the limit is 0."""
+    if limit <= 0:
+        return 1.0
+    norm = np.sqrt(squared_norm(gradients, 0, size))
+    return limit / norm if norm > limit else 1.0

@@ -1,0 +1,115 @@
+"""The whole emitted module: a header that says what it computes, and the functions around the program.
+
+There are two kinds of module, for one sequence at a time and for batches; each has ``run``, ``train`` and ``logits``.
+"""
+
+from __future__ import annotations
+
+from myrnn.compiler._emit import Program
+
+_IMPORTS = """
+import numpy as np
+
+from myrnn.compiler._barrier import meet
+from myrnn.compiler._elementary import (
+    above, absolute, exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh, where,
+)
+from myrnn.compiler._kernels import add_dots, cross_entropy, fill, multiply, multiply_row, sum_rows, transpose
+from myrnn.compiler._lanes import compiled, full, keep, load, spread, store
+from myrnn.compiler._moves import (
+    add_packed, copy_rows, line_up, line_up_rows, line_up_tokens, multiply_plain, one_hot_rows, pack, put, softmax_axis,
+    spread_out, sum_axis, take, unpack,
+)
+from myrnn.compiler._updates import clip_factor, scale, sum_shards, update
+"""
+
+_SINGLE = '''
+@compiled
+def run(VALUES, begin, steps, label, learn, p, g, w, sizes, tables):
+    """Run one sequence; with `learn`, leave the gradients of all parameters in `g`. Return the loss and whether it is right."""
+BODY
+
+@compiled
+def train(VALUES, offsets, labels, order, rates, limit, optimizer, first_step, ranges, p, g, m, v, w, sizes, tables, losses, hits):
+    """Do one iteration for each row of `order`."""
+    for n in range(len(order)):
+        s = order[n, 0]
+        begin = offsets[s]
+        losses[n], hits[n] = run(VALUES, begin, offsets[s + 1] - begin, labels[s], True, p, g, w, sizes, tables)
+        factor = clip_factor(g, len(p), limit)
+        if factor != 1.0:
+            scale(g, 0, len(p), factor)
+        update(optimizer, first_step + n, rates[n], ranges, 0, len(p), p, g, m, v)
+
+
+@compiled
+def logits(VALUES, offsets, members, p, g, w, sizes, tables, at, classes, out):
+    """Write the logits of the sequences `members`."""
+    for n in range(len(members)):
+        s = members[n]
+        begin = offsets[s]
+        run(VALUES, begin, offsets[s + 1] - begin, 0, False, p, g, w, sizes, tables)
+        for k in range(classes):
+            out[n, k] = w[at + k]
+'''
+
+_BATCH = '''
+@compiled
+def run(VALUES, offsets, labels, members, share, learn, p, g, w, sizes, tables, start, lined):
+    """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
+
+    Return the sum of their losses and how many are right. Each loss counts for `share` in the gradients.
+    """
+    sequences = len(members)
+    steps = line_up(start, offsets, members)
+    total = start[steps]
+TOKENS
+BODY
+
+@compiled
+def train(
+    shard, shards, barrier, VALUES, offsets, labels, order, rates, limit, optimizer, first_step, ranges,
+    p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
+):
+    """Do one iteration for each row of `order`, together with the other shards."""
+    size = len(p)
+    g = gradients[shard * size : (shard + 1) * size]
+    lower, upper = size // 16 * shard // shards * 16, size // 16 * (shard + 1) // shards * 16
+    share = np.float32(1 / order.shape[1])
+    for n in range(len(order)):
+        members = order[n, shard::shards].copy()
+        loss, right = run(VALUES, offsets, labels, members, share, True, p, g, w, sizes, tables, start, lined)
+        losses[shard, n] = loss * share
+        hits[shard, n] = right
+        meet(barrier, shards)
+        sum_shards(gradients, lower, upper, size, shards)
+        if limit > 0:
+            meet(barrier, shards)
+            factor = clip_factor(gradients, size, limit)
+            meet(barrier, shards)
+            scale(gradients, lower, upper, factor)
+        update(optimizer, first_step + n, rates[n], ranges, lower, upper, p, gradients, m, v)
+        meet(barrier, shards)
+
+
+@compiled
+def logits(VALUES, offsets, labels, members, p, g, w, sizes, tables, start, lined, at, row, classes, out):
+    """Write the logits of the sequences `members`, the longest first."""
+    run(VALUES, offsets, labels, members, np.float32(1), False, p, g, w, sizes, tables, start, lined)
+    for n in range(len(members)):
+        for k in range(classes):
+            out[n, k] = w[at + n * row + k]
+'''
+
+
+def module_source(program: Program, header: str, tokens: bool, batched: bool, reverse: bool) -> str:
+    """Return the text of the module."""
+    text = _BATCH if batched else _SINGLE
+    values = "tokens" if tokens else "features"
+    lines = ""
+    if batched and tokens:
+        lines = (
+            f"    line_up_tokens(lined, tokens, offsets, members, start, steps, {reverse})\n    tokens = lined"
+        )
+    text = text.replace("TOKENS\n", lines + "\n" if lines else "").replace("BODY", program.body)
+    return f'"""{header}\n"""\n{_IMPORTS}\n{text.replace("VALUES", values)}'

@@ -1,0 +1,376 @@
+"""Write one region of the program: its loops, products and calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from myrnn.compiler._graph import Node, indices_of
+from myrnn.compiler._memory import Memory, Place
+from myrnn.compiler._operations import OPERATIONS
+from myrnn.compiler._plan import LANES, fits, reads_as_stored
+from myrnn.compiler._record import Origin
+from myrnn.compiler._schedule import Call, Linear, Loop, Schedule, schedule
+from myrnn.compiler._weights import Matrix, WeightPlaces
+from myrnn.compiler._writer import Writer
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where the numbers of a node go: written there, or added to what is there."""
+
+    node: Node
+    place: Place
+    add: bool = False
+
+
+class Region:
+    """A part of the program that runs as a whole.
+
+    Parameters
+    ----------
+    writer, memory, weights
+        What the program is written with.
+    origins : dict
+        Where the names come from.
+    places : dict
+        Node -> where its numbers stand already; what the region computes and keeps is entered.
+    rows : str
+        The variable that counts the sequences side by side; empty for one.
+    lasting : set of Node
+        Nodes of which every step's value is kept.
+    clean : set of Node
+        Nodes whose padding must be zero, because a product or a sum reads it.
+    prepare : tuple of str
+        Lines that define, for each row, a name that its loops may read.
+    room : str
+        How many rows a buffer has that is not lasting.
+    row : str
+        The variable that counts the rows of lasting buffers.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        memory: Memory,
+        weights: WeightPlaces,
+        origins: dict[Node, Origin],
+        places: dict[Node, Place],
+        rows: str = "",
+        lasting: frozenset[Node] = frozenset(),
+        clean: frozenset[Node] = frozenset(),
+        prepare: tuple[str, ...] = (),
+        room: str = "one",
+        row: str = "",
+    ) -> None:
+        self._writer, self._memory, self._weights = writer, memory, weights
+        self._origins, self._places, self._rows = origins, places, rows
+        self._lasting, self._clean, self._prepare, self._room, self._row = lasting, clean, prepare, room, row
+        self._linear: dict[Node, Linear] = {}
+        self._kept: set[Node] = set()
+
+    def compute(self, sinks: Iterable[Sink], keep: Iterable[Node] = ()) -> None:
+        """Write the computation of all nodes of the sinks and of `keep`, which stay in memory."""
+        waiting = list(sinks)
+        kept = set(keep) | set(self._lasting)
+        plan = schedule([*(s.node for s in waiting), *keep], set(self._places), kept)
+        self._linear, self._kept = plan.linear, plan.kept
+        self._assign(waiting, plan)
+        for i, instruction in enumerate(plan.instructions):
+            if isinstance(instruction, Call):
+                self._call(instruction.node)
+                continue
+            local = [n for n in instruction.nodes if n not in plan.linear]
+            now = [s for s in waiting if s.node in local and not self._read_later(s, plan, i, waiting)]
+            waiting = [s for s in waiting if s not in now]
+            self._loop(instruction, now)
+        for size in dict.fromkeys(s.node.size for s in waiting):
+            self._loop(Loop(size, ()), [s for s in waiting if s.node.size == size])
+
+    # Places --------------------------------------------------------------------------------------------------------
+
+    def _assign(self, waiting: list[Sink], plan: Schedule) -> None:
+        """Give a place to every node that needs one: that of its sink where it may be written there at once."""
+        for i, instruction in enumerate(plan.instructions):
+            for node in instruction.nodes if isinstance(instruction, Loop) else (instruction.node,):
+                if node not in plan.kept or node in self._places:
+                    continue
+                sink = next((s for s in waiting if s.node is node and not s.add), None)
+                if sink is not None and node not in self._lasting and self._may_write(sink, plan, i, waiting):
+                    self._places[node] = sink.place
+                    waiting.remove(sink)
+                elif not self._is_slice(node):
+                    self._places[node] = self._new_place(node)
+
+    def _may_write(self, sink: Sink, plan: Schedule, index: int, waiting: list[Sink]) -> bool:
+        """Whether the node may be computed in the place of its sink."""
+        linear = plan.linear.get(sink.node)
+        if linear is not None:
+            vectors = [self._places.get(p.inputs[0]) for p in linear.products]
+            if sink.place.step == "after" or any(v is not None and v.at == sink.place.at for v in vectors):
+                return False
+        return not self._read_later(sink, plan, index, waiting)
+
+    def _read_later(self, sink: Sink, plan: Schedule, index: int, waiting: list[Sink]) -> bool:
+        """Whether anything after an instruction still reads what the sink would overwrite."""
+        over = {n for n, place in self._places.items() if place.at == sink.place.at and place.step == sink.place.step}
+        if sink.add or not over:
+            return False
+        later = {i for ins in plan.instructions[index + 1 :] for i in plan.reads_of(ins)}
+        later |= {s.node for s in waiting if s is not sink}
+        return bool(over & later)
+
+    def _new_place(self, node: Node) -> Place:
+        name = self._name(node)
+        if node in self._lasting:
+            return self._memory.buffer(name, node.size, "steps", self._row)
+        return self._memory.buffer(name, node.size, self._room)
+
+    def _name(self, node: Node) -> str:
+        origin = self._origins.get(node)
+        return origin.name if origin is not None and origin.name else node.operation
+
+    def _is_slice(self, node: Node) -> bool:
+        """Whether the node is a run of another one's numbers and can be read where they stand."""
+        return node.operation == "take" and node not in self._clean and _run(node.attributes[0]) is not None
+
+    def place(self, node: Node) -> Place:
+        """Return where the numbers of a node stand in memory."""
+        if node in self._places:
+            return self._places[node]
+        if node.is_constant:
+            return self._memory.constant(node)
+        if self._weights.knows(node):
+            return self._weights.vector(node)
+        if self._is_slice(node):
+            whole, start = self.place(node.inputs[0]), _run(node.attributes[0])
+            offset = self._memory.number(int(start or 0), "offset")
+            extra = f"{whole.extra} + {offset}" if whole.extra else offset
+            return replace(whole, size=node.size, extra=extra)
+        raise AssertionError(f"{node} has no place")
+
+    def _base(self, place: Place) -> str:
+        return place.base("r" if self._rows else "")
+
+    def _read(self, node: Node) -> str:
+        """Return the expression for lanes of a node in a loop over `j`."""
+        if node.is_constant and np.all(node.numbers == node.numbers[0]):
+            return _literal(float(node.numbers[0]))
+        place = self.place(node)
+        if place.size == 1:
+            return f"spread({place.array}, {self._base(place)})"
+        return f"load({place.array}, {self._base(place)} + j)"
+
+    # Loops ---------------------------------------------------------------------------------------------------------
+
+    def _loop(self, loop: Loop, sinks: list[Sink]) -> None:
+        if loop.nodes or sinks:
+            self._over_rows(lambda: self._over_lanes(loop, sinks))
+
+    def _over_rows(self, body: Callable[[], None]) -> None:
+        if not self._rows:
+            body()
+            return
+        with self._writer.block(f"for r in range({self._rows}):"):
+            begin = len(self._writer.lines)
+            body()
+            written = "\n".join(self._writer.lines[begin:])
+            for line in reversed(self._prepare):
+                name = line.split(" = ")[0]
+                if re.search(rf"\b{name}\b", written):
+                    self._writer.insert(begin, line)
+
+    def each_row(self, node: Node, call: Callable[[str], str]) -> None:
+        """Write a call for each row of a node; `call` gets the array and offset of the row."""
+        self._over_rows(lambda: self._writer.line(call(self._memory_of(node))))
+
+    def _over_lanes(self, loop: Loop, sinks: list[Sink]) -> None:
+        local: dict[Node, str] = {}
+        uses = self._uses(loop, sinks)
+        if not sinks and all(n in self._linear and not self._linear[n].terms for n in loop.nodes):
+            return
+        with self._writer.block(f"for j in range(0, {self._memory.padded(loop.size)}, {LANES}):"):
+            for node in loop.nodes:
+                linear = self._linear.get(node)
+                if linear is None:
+                    self._compute_lanes(node, local, uses)
+                elif linear.terms:
+                    text = " + ".join(self._operand(term, local) for term in linear.terms)
+                    self._store(self._places[node], text, node)
+            # All is read before anything is written, as one sink may overwrite what another reads.
+            texts = [self._settled(sink, local, len(sinks) > 1) for sink in sinks]
+            for sink, text in zip(sinks, texts, strict=True):
+                self._write_sink(sink, text)
+
+    def _settled(self, sink: Sink, local: dict[Node, str], several: bool) -> str:
+        text = self._operand(sink.node, local)
+        if several and not text.isidentifier() and not sink.add:
+            name = self._memory.names.new(f"{self._name(sink.node)}_j")
+            self._writer.line(f"{name} = {text}")
+            return name
+        return text
+
+    def _write_sink(self, sink: Sink, text: str) -> None:
+        if not sink.add:
+            self._store(sink.place, text, sink.node)
+            return
+        base = f"{sink.place.array}, {self._base(sink.place)} + j"
+        self._writer.line(f"store({base}, load({base}) + {self._cleaned(text, sink.node)})")
+
+    def _compute_lanes(self, node: Node, local: dict[Node, str], uses: dict[Node, int]) -> None:
+        arguments = [self._operand(i, local) for i in node.inputs]
+        text = OPERATIONS[node.operation].emitted.format(*arguments)
+        origin = self._origins.get(node)
+        named = origin is not None and origin.name
+        stored = node in self._kept
+        if not named and not stored and uses.get(node, 0) == 1 and len(text) < 60:
+            local[node] = f"({text})"
+            return
+        if stored and not uses.get(node, 0):
+            self._store(self._places[node], text, node)
+            local[node] = text
+            return
+        local[node] = self._memory.names.new(f"{self._name(node)}_j")
+        self._writer.line(f"{local[node]} = {text}")
+        if stored:
+            self._store(self._places[node], local[node], node)
+
+    def _uses(self, loop: Loop, sinks: list[Sink]) -> dict[Node, int]:
+        uses: dict[Node, int] = {}
+        for node in loop.nodes:
+            linear = self._linear.get(node)
+            for child in node.inputs if linear is None else linear.terms:
+                uses[child] = uses.get(child, 0) + 1
+        for sink in sinks:
+            uses[sink.node] = uses.get(sink.node, 0) + 1
+        return uses
+
+    def _operand(self, node: Node, local: dict[Node, str]) -> str:
+        return local[node] if local.get(node) else self._read(node)
+
+    def _store(self, place: Place, text: str, node: Node) -> None:
+        if node in self._clean:
+            text = self._cleaned(text, node)
+        self._writer.line(f"store({place.array}, {self._base(place)} + j, {text})")
+
+    def _cleaned(self, text: str, node: Node) -> str:
+        """Return the expression with zeros in its padding."""
+        if node.size % LANES == 0 or text == "0.0":
+            return text
+        if node.is_constant:
+            text = f"full({text})"
+        return f"keep({text}, {self._memory.number(node.size)} - j)"
+
+    # Products and calls --------------------------------------------------------------------------------------------
+
+    def _call(self, node: Node) -> None:
+        linear = self._linear.get(node)
+        if linear is not None:
+            for i, product in enumerate(linear.products):
+                self._product(node, product, add=bool(linear.terms) or i > 0)
+            return
+        if self._is_slice(node):
+            self.place(node.inputs[0])
+            return
+        write = getattr(self, f"_write_{node.operation}")
+        out = self._places[node]
+        self._over_rows(lambda: self._writer.line(write(node, f"{out.array}, {self._base(out)}")))
+
+    def _product(self, node: Node, product: Node, add: bool) -> None:
+        """Write `node (+)= vector @ matrix`."""
+        vector, right = product.inputs
+        _, k, n, _ = product.attributes
+        out, v = self._places[node], self.place(vector)
+        weight = self._weights.weight(right) if self._weights.knows(right) else None
+        if weight is None or not fits(product, weight):
+            self._plain_product(node, product, add)
+            return
+        matrix = self._weights.matrix(right)
+        if not reads_as_stored(product, weight):
+            if n < LANES:
+                self._dots(out, v, matrix, n, k, add)
+                return
+            matrix = self._weights.transposed(right)
+        self._multiply(out, v, matrix, k, n, add)
+
+    def _multiply(self, out: Place, v: Place, matrix: Matrix, k: int, n: int, add: bool) -> None:
+        steps, columns = self._memory.number(k), self._memory.padded(n)
+        right = f"{matrix.array}, {matrix.at}, {matrix.stride}"
+        left, target = f"{v.array}, {v.base()}", f"{out.array}, {out.base()}"
+        if self._rows:
+            self._writer.line(
+                f"multiply({target}, {out.stride}, {left}, {v.stride}, 1, {right}, {self._rows}, {steps}, {columns}, {add})"
+            )
+        else:
+            self._writer.line(f"multiply_row({target}, {left}, {right}, {steps}, {columns}, {add})")
+
+    def _dots(self, out: Place, v: Place, matrix: Matrix, n: int, k: int, add: bool) -> None:
+        def body() -> None:
+            target = f"{out.array}, {self._base(out)}"
+            if not add:
+                self._writer.line(f"fill({out.array}, {self._base(out)}, {self._base(out)} + {self._memory.padded(n)}, 0.0)")
+            right = f"{matrix.array}, {matrix.at}, {matrix.stride}"
+            counts = f"{self._memory.number(n)}, {self._memory.padded(k)}"
+            self._writer.line(f"add_dots({target}, {v.array}, {self._base(v)}, {right}, {counts})")
+
+        self._over_rows(body)
+
+    def _plain_product(self, node: Node, product: Node, add: bool) -> None:
+        out = self._places[node]
+        self._over_rows(
+            lambda: self._writer.line(self._write_matmul(product, f"{out.array}, {self._base(out)}", add))
+        )
+
+    def _memory_of(self, node: Node) -> str:
+        place = self.place(node)
+        return f"{place.array}, {self._base(place)}"
+
+    def _numbers(self, *values: int) -> str:
+        return ", ".join(self._memory.number(value) for value in values)
+
+    def _write_matmul(self, node: Node, out: str, add: bool = False) -> str:
+        left, right = (self._memory_of(i) for i in node.inputs)
+        m, k, n, transposed = node.attributes
+        return f"multiply_plain({out}, {left}, {right}, {self._numbers(m, k, n)}, {transposed}, {add})"
+
+    def _write_outer(self, node: Node, out: str) -> str:
+        left, right = (self._memory_of(i) for i in node.inputs)
+        return f"multiply_plain({out}, {left}, {right}, {self._numbers(node.inputs[0].size, 1, node.inputs[1].size)}, False, False)"
+
+    def _write_take(self, node: Node, out: str) -> str:
+        source = self._memory_of(node.inputs[0])
+        return f"take({out}, {source}, tables, {self._memory.table(node.attributes[0])}, {self._numbers(node.size)})"
+
+    def _write_put(self, node: Node, out: str) -> str:
+        source, table = self._memory_of(node.inputs[0]), self._memory.table(node.attributes[0])
+        return f"put({out}, {source}, tables, {table}, {self._numbers(node.inputs[0].size, node.size)})"
+
+    def _write_join(self, node: Node, out: str) -> str:
+        calls = []
+        for part, places in zip(node.inputs, node.attributes[0], strict=True):
+            table = self._memory.table(places)
+            calls.append(f"spread_out({out}, {self._memory_of(part)}, tables, {table}, {self._numbers(part.size)})")
+        return "; ".join(calls)
+
+    def _write_sum(self, node: Node, out: str) -> str:
+        return f"sum_axis({out}, {self._memory_of(node.inputs[0])}, {self._numbers(*node.attributes)})"
+
+    def _write_softmax(self, node: Node, out: str) -> str:
+        return f"softmax_axis({out}, {self._memory_of(node.inputs[0])}, {self._numbers(*node.attributes)}, False)"
+
+    def _write_log_softmax(self, node: Node, out: str) -> str:
+        return f"softmax_axis({out}, {self._memory_of(node.inputs[0])}, {self._numbers(*node.attributes)}, True)"
+
+
+def _run(indices: bytes) -> int | None:
+    """Return where a run of neighbouring indices begins; None where they are no run."""
+    where = indices_of(indices)
+    return int(where[0]) if np.array_equal(where, np.arange(where[0], where[0] + len(where))) else None
+
+
+def _literal(value: float) -> str:
+    number = np.float32(value)
+    return str(number) if np.isfinite(number) else f"np.float32('{number}')"
