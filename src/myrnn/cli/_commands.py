@@ -13,6 +13,9 @@ import typer
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
+# Far more than can be trained; larger ones would only fill the memory until the system ends the process.
+LONGEST_HALF, WIDEST = 10_000, 50_000
+
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
 Samples = Annotated[int, typer.Option(min=1, help="How many sequences to evaluate on.")]
 Engine = Annotated[str, typer.Option(help="How to run the equations: auto, native or mygrad.")]
@@ -39,15 +42,20 @@ def train(
     negatives: Annotated[
         str, typer.Option(help="Second halves that do not match: uniform (any), or near_miss (a few symbols changed).")
     ] = "uniform",
-    pattern_length_min: Annotated[int, typer.Option(min=1, help="The shortest half of a sequence.")] = 1,
-    pattern_length_max: Annotated[int, typer.Option(min=1, help="The longest half of a sequence.")] = 10,
-    alphabet_size: Annotated[int, typer.Option(min=2, help="How many different symbols there are.")] = 10,
+    pattern_length_min: Annotated[
+        int, typer.Option(min=1, max=LONGEST_HALF, help="The shortest half of a sequence.")
+    ] = 1,
+    pattern_length_max: Annotated[
+        int, typer.Option(min=1, max=LONGEST_HALF, help="The longest half of a sequence.")
+    ] = 10,
+    alphabet_size: Annotated[int, typer.Option(min=2, max=WIDEST, help="How many different symbols there are.")] = 10,
     parity: Annotated[
         str | None, typer.Option(help="Lengths of palindromes: even, odd or both.  [default: even]")
     ] = None,
+    max_changes: Annotated[int, typer.Option(min=1, help="How many symbols of a near miss are changed at most.")] = 3,
     model: Annotated[str, typer.Option(help="The network: rnn, gru or lstm.")] = "rnn",
     activation: Annotated[str | None, typer.Option(help="Of an rnn: relu or tanh.  [default: relu]")] = None,
-    dim_recurrent: Annotated[int, typer.Option(min=1, help="How many recurrent units there are.")] = 50,
+    dim_recurrent: Annotated[int, typer.Option(min=1, max=WIDEST, help="How many recurrent units there are.")] = 50,
     iterations: Annotated[int, typer.Option(min=1, help="How many optimizer steps to do.")] = 100_000,
     batch_size: Annotated[int, typer.Option(min=1, help="How many sequences each step is the mean of.")] = 1,
     optimizer: Annotated[str, typer.Option(help="sgd, rmsprop or adam.")] = "adam",
@@ -85,6 +93,7 @@ def train(
             pattern_length_max=pattern_length_max,
             alphabet_size=alphabet_size,
             parity=parity,
+            max_changes=max_changes,
         ),
         model=_given(name=model, activation=activation, dim_recurrent=dim_recurrent),
         optimizer=_given(name=optimizer, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay),

@@ -68,6 +68,7 @@ def accuracy(evaluation: Mapping[str, Any]) -> None:
     console.print()
     console.print(Text("Accuracy by length", style="bold"))
     console.print(table)
+    console.print()
     found = [
         (name, f"{evaluation[key]:.2%}")
         for name, key in (("trained", "accuracy_trained_lengths"), ("beyond", "accuracy_beyond"))

@@ -206,10 +206,17 @@ def _write_parts(
     history.to_csv(folder / HISTORY)
     _write_json(folder / REPORT, numbers)
     if len(history):
-        plots.save_figure(history.plot(), folder / "training")
+        chance = 1 / model.dim_output
+        axes = plots.plot_history(history.iteration, history.loss, history.accuracy, chance=chance)
+        _write_figure(axes, folder, "training")
     if report is not None:
         report.to_csv(folder / "accuracy_by_length.csv")
-        plots.save_figure(report.plot(), folder / "accuracy_by_length")
+        _write_figure(report.plot(), folder, "accuracy_by_length")
+
+
+def _write_figure(axes: Any, folder: Path, name: str) -> None:
+    for suffix in (".svg", ".png"):
+        plots.save_figure(axes, folder / f"{name}{suffix}")
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

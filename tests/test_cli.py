@@ -1,0 +1,534 @@
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from myrnn import __version__
+from myrnn.cli import _train, main
+from myrnn.cli._use import parse_tokens
+from myrnn.errors import InvalidArgument
+from myrnn.models import GRU, RNN
+from myrnn.optimizers import Adam
+from myrnn.runs import load_run, save_run
+from myrnn.tasks import TwinHalves
+from myrnn.training import train
+
+SMALL = ("--pattern-length-max=3", "--dim-recurrent=8", "--iterations=60", "--report-every=20", "--samples=120")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder, and a terminal of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A run of the command line, for all that only look at one."""
+    folder = tmp_path_factory.mktemp("saved") / "run"
+    assert main(["train", *SMALL, "--out", str(folder), "--quiet"]) == 0
+    return folder
+
+
+def process(*arguments, **options):
+    """Run ``python -m myrnn`` as a user does."""
+    command = [sys.executable, "-m", "myrnn", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+def table_rows(text):
+    """Return the rows of a printed table as lists of words."""
+    lines = text.splitlines()
+    rule = next(index for index, line in enumerate(lines) if set(line.strip()) <= set("─-+ ") and line.strip())
+    rows = []
+    for line in lines[rule + 1 :]:
+        if not line.strip():
+            break
+        rows.append(line.split())
+    return rows
+
+
+# --- train
+
+
+def test_train_shows_what_it_does_and_writes_a_run(here, capsys):
+    assert main(["train", *SMALL, "--out", "run"]) == 0
+    out, err = capsys.readouterr()
+    assert "task        twin-halves, lengths 2 to 6, 10 symbols" in out
+    assert "model       RNN (relu), 8 units, 170 parameters" in out
+    assert "optimizer   Adam, learning rate 0.001" in out
+    assert "training    60 iterations of 1 sequence, seed 0" in out
+    assert "run folder  run\n" in out
+    assert "pictures    accuracy_by_length.png, accuracy_by_length.svg, graph.svg, training.png, training.svg" in out
+    assert "training 60/60 (100%)" in err
+    assert "evaluating 120/120 (100%)" in err
+    assert {path.name for path in Path("run").iterdir()} == {
+        "settings.json",
+        "model.safetensors",
+        "history.csv",
+        "report.json",
+        "accuracy_by_length.csv",
+        "training.svg",
+        "training.png",
+        "accuracy_by_length.svg",
+        "accuracy_by_length.png",
+        "graph.svg",
+    }
+
+
+def test_every_number_that_is_printed_is_in_the_report(here, capsys):
+    main(["train", *SMALL, "--out", "run"])
+    out = capsys.readouterr().out
+    report = json.loads(Path("run/report.json").read_text())
+    training, evaluation = report["training"], report["evaluation"]
+    assert f"loss {training['loss']:.4f}, accuracy {training['accuracy']:.2%}" in out
+    assert f"{training['iterations_per_second']:,.0f} iterations/s, {training['engine']}" in out
+    assert f"trained     {evaluation['accuracy_trained_lengths']:.2%}\n" in out
+    assert f"beyond      {evaluation['accuracy_beyond']:.2%}\n" in out
+    assert f"guessing    {evaluation['chance']:.2%}\n" in out
+    assert f"on {evaluation['sequences']} new sequences (seed {evaluation['seed']})" in out
+    assert table_rows(out) == [
+        [
+            str(row["length"]),
+            f"{row['accuracy']:.2%}",
+            f"{row['low']:.2%}",
+            "to",
+            f"{row['high']:.2%}",
+            str(row["correct"]),
+            str(row["total"]),
+            *(["beyond", "training"] if row["beyond"] else []),
+        ]
+        for row in evaluation["lengths"]
+    ]
+
+
+def test_lengths_go_up_to_twice_the_trained_ones(saved):
+    with open(saved / "accuracy_by_length.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["length"] for row in rows] == ["2", "4", "6", "8", "10", "12"]
+    assert [row["beyond"] for row in rows] == ["False"] * 3 + ["True"] * 3
+    assert {row["total"] for row in rows} == {"20"}
+
+
+def test_the_command_does_what_the_library_does(saved):
+    model = RNN(10, 8, 2, rng=np.random.default_rng((0, 1)))
+    history = train(model, TwinHalves(1, 3), Adam(model.parameters), iterations=60, report_every=20)
+    run = load_run(saved)
+    assert [p.data.tobytes() for p in run.model.parameters] == [p.data.tobytes() for p in model.parameters]
+    assert run.history.loss.tobytes() == history.loss.tobytes()
+
+
+def test_the_same_seed_gives_the_same_bytes(here, saved, capsys):
+    main(["train", *SMALL, "--out", "again", "--quiet"])
+    main(["train", *SMALL, "--out", "other", "--quiet", "--seed=1"])
+    assert capsys.readouterr().out == "again\nother\n"
+    for name in ("model.safetensors", "history.csv", "accuracy_by_length.csv"):
+        assert Path("again", name).read_bytes() == (saved / name).read_bytes()
+        assert Path("other", name).read_bytes() != (saved / name).read_bytes()
+
+
+def test_every_option_reaches_the_run(here):
+    options = {
+        "task": "palindromes",
+        "negatives": "near-miss",
+        "pattern-length-min": 2,
+        "pattern-length-max": 3,
+        "alphabet-size": 4,
+        "parity": "both",
+        "max-changes": 2,
+        "model": "rnn",
+        "activation": "tanh",
+        "dim-recurrent": 5,
+        "iterations": 7,
+        "batch-size": 2,
+        "optimizer": "sgd",
+        "learning-rate": 0.25,
+        "momentum": 0.5,
+        "weight-decay": 0.001,
+        "gradient-clip": 2.0,
+        "engine": "mygrad",
+        "seed": 3,
+        "samples": 20,
+        "report-every": 4,
+    }
+    assert main(["train", *(f"--{name}={value}" for name, value in options.items()), "--out=run", "--quiet"]) == 0
+    run = load_run("run")
+    assert run.settings == {
+        "task": {
+            "name": "palindromes",
+            "pattern_length_min": 2,
+            "pattern_length_max": 3,
+            "alphabet_size": 4,
+            "negatives": "near_miss",
+            "max_changes": 2,
+            "parity": "both",
+        },
+        "model": {"name": "rnn", "dim_input": 4, "dim_recurrent": 5, "dim_output": 2, "activation": "tanh"},
+        "optimizer": {"name": "sgd", "learning_rate": 0.25, "momentum": 0.5, "weight_decay": 0.001},
+        "training": {
+            "iterations": 7,
+            "batch_size": 2,
+            "seed": 3,
+            "engine": "mygrad",
+            "report_every": 4,
+            "gradient_clip": 2.0,
+        },
+    }
+    assert run.report["evaluation"]["seed"] == 4
+    assert [row["length"] for row in run.report["evaluation"]["lengths"]] == list(range(4, 14))
+
+
+@pytest.mark.parametrize("model", ["gru", "lstm"])
+def test_other_models_train(here, model):
+    assert main(["train", *SMALL, f"--model={model}", "--out=run", "--quiet"]) == 0
+    assert type(load_run("run").model).__name__ == model.upper()
+
+
+def test_runs_go_into_folders_of_their_own(here, capsys):
+    for _ in range(2):
+        assert main(["train", *SMALL, "--iterations=2", "--quiet"]) == 0
+    folders = capsys.readouterr().out.split()
+    assert len(set(folders)) == 2
+    for folder in folders:
+        assert re.fullmatch(r"runs.twin-halves-\d{8}-\d{6}(-2)?", folder)
+        assert load_run(folder).settings["training"]["iterations"] == 2
+
+
+def test_without_options_it_is_the_jobs_defaults(here, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(_train, "train_and_save", lambda **given: asked.update(given))
+    assert main(["train"]) == 0
+    assert asked["task"] == {
+        "name": "twin-halves",
+        "negatives": "uniform",
+        "pattern_length_min": 1,
+        "pattern_length_max": 10,
+        "alphabet_size": 10,
+        "max_changes": 3,
+    }
+    assert asked["model"] == {"name": "rnn", "dim_recurrent": 50}
+    assert asked["optimizer"] == {"name": "adam", "weight_decay": 0.0}
+    assert asked["training"] == {
+        "iterations": 100_000,
+        "batch_size": 1,
+        "seed": 0,
+        "engine": "auto",
+        "report_every": 500,
+        "gradient_clip": None,
+    }
+    assert asked["samples"] == 100_000
+
+
+# --- evaluate
+
+
+def test_evaluate_counts_what_train_counted(saved, here, capsys):
+    assert main(["evaluate", str(saved), "--samples=120", "--seed=1", "--out=table.csv"]) == 0
+    assert Path("table.csv").read_bytes() == (saved / "accuracy_by_length.csv").read_bytes()
+    assert [row[0] for row in table_rows(capsys.readouterr().out)] == ["2", "4", "6", "8", "10", "12"]
+
+
+@pytest.mark.parametrize(("longest", "lengths"), [(2, ["2"]), (5, ["2", "4"]), (8, ["2", "4", "6", "8"])])
+def test_evaluate_up_to_a_length(saved, here, capsys, longest, lengths):
+    assert main(["evaluate", str(saved), "--samples=40", f"--length-max={longest}"]) == 0
+    assert [row[0] for row in table_rows(capsys.readouterr().out)] == lengths
+
+
+def test_evaluate_in_quiet_only_writes(saved, here, capsys):
+    assert main(["evaluate", str(saved), "--samples=12", "--quiet", "--out=table.csv"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert len(Path("table.csv").read_text().splitlines()) == 7
+
+
+# --- graph
+
+
+def test_graph_draws_one_sequence(saved, here, capsys):
+    assert main(["graph", str(saved), "--sequence=2020", "--out=picture.svg"]) == 0
+    assert capsys.readouterr().out == "graph       picture.svg\n"
+    picture = Path("picture.svg").read_text()
+    assert picture.startswith("<svg") or "<svg" in picture[:200]
+    assert "fc_h2h.weight" in picture
+
+
+def test_graph_goes_into_the_run(saved, capsys):
+    for sequence, name in (("20", "graph-20.svg"), ("1,2", "graph-1,2.svg"), ("12" * 30, "graph-60-steps.svg")):
+        assert main(["graph", str(saved), f"--sequence={sequence}"]) == 0
+        assert (saved / name).is_file()
+        assert name in capsys.readouterr().out
+
+
+# --- predict
+
+
+def test_predict_shows_class_probability_and_truth(saved, here, capsys):
+    assert main(["predict", str(saved), "123123", "123124", "1,1", "123"]) == 0
+    rows = [" ".join(row) for row in table_rows(capsys.readouterr().out)]
+    assert [row.split()[0] for row in rows] == ["123123", "123124", "1,1", "123"]
+    # An odd length has no two halves.
+    truths = ["match", "no match", "match", "no match"]
+    for row, truth in zip(rows, truths, strict=True):
+        found = re.fullmatch(r"\S+ (?P<name>match|no match) (?P<p>[01]\.\d{4}) (?P<truth>match|no match)", row)
+        assert found is not None
+        assert found["truth"] == truth
+        assert 0.5 <= float(found["p"]) <= 1
+
+
+def test_predict_says_the_models_probability(saved, here, capsys):
+    main(["predict", str(saved), "1212"])
+    logits = load_run(saved).model(np.eye(10, dtype=np.float32)[[1, 2, 1, 2]]).data[0].astype(float)
+    shares = np.exp(logits) / np.exp(logits).sum()
+    assert f" {shares.max():.4f} " in capsys.readouterr().out
+
+
+def test_a_long_sequence_is_folded_and_not_cut(saved, here, capsys):
+    main(["predict", str(saved), "1234567890" * 15])
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert sum(character.isdigit() for line in out.splitlines() for character in line[:50]) >= 150
+    assert "…" not in out
+
+
+def test_larger_alphabets_take_commas(here, capsys):
+    task = TwinHalves(1, 2, alphabet_size=12)
+    model = GRU(12, 4, 2, rng=0)
+    optimizer = Adam(model.parameters)
+    history = train(model, task, optimizer, iterations=2)
+    save_run("run", task=task, model=model, optimizer=optimizer, history=history)
+    assert main(["predict", "run", "10,3,10,3"]) == 0
+    assert table_rows(capsys.readouterr().out)[0][0] == "10,3,10,3"
+    assert main(["predict", "run", "1212"]) == 2
+    assert capsys.readouterr().err == (
+        "myrnn: sequence '1212': write it with commas between, such as 10,3,10,3, because the alphabet has 12 symbols\n"
+    )
+
+
+@given(st.lists(st.integers(0, 9), min_size=1))
+def test_digits_and_commas_mean_the_same(tokens):
+    assert parse_tokens("".join(map(str, tokens)), 10) == tokens
+    assert parse_tokens("".join(f"{token}," for token in tokens).rstrip(",") + ",7", 10) == [*tokens, 7]
+
+
+@given(st.text(), st.integers(2, 20))
+def test_any_text_is_tokens_or_refused(text, alphabet_size):
+    try:
+        tokens = parse_tokens(text, alphabet_size)
+    except InvalidArgument as error:
+        assert "\n" not in str(error)
+    else:
+        assert all(0 <= token < alphabet_size for token in tokens)
+
+
+# --- mistakes: exit code 2 and one line
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("trian", "No such command 'trian'. Did you mean 'train'?"),
+        ("--verson", "No such option: --verson; did you mean --version?"),
+        ("train --iteration 5", "No such option: --iteration; did you mean --iterations?"),
+        ("train --iterations", "Option '--iterations' requires an argument."),
+        (
+            "train --task twin-halfs",
+            "--task must be one of 'twin-halves', 'palindromes', not 'twin-halfs'; did you mean 'twin-halves'?",
+        ),
+        ("train --model rn", "--model must be one of 'rnn', 'gru', 'lstm', not 'rn'; did you mean 'rnn'?"),
+        (
+            "train --optimizer adm",
+            "--optimizer must be one of 'sgd', 'rmsprop', 'adam', not 'adm'; did you mean 'adam'?",
+        ),
+        (
+            "train --engine nativ",
+            "engine must be one of 'auto', 'native', 'mygrad', not 'nativ'; did you mean 'native'?",
+        ),
+        (
+            "train --negatives near",
+            "negatives must be one of 'uniform', 'near_miss', not 'near'; did you mean 'near_miss'?",
+        ),
+        (
+            "train --task palindromes --parity evn",
+            "parity must be one of 'even', 'odd', 'both', not 'evn'; did you mean 'even'?",
+        ),
+        ("train --activation rlu", "activation must be one of 'relu', 'tanh', not 'rlu'; did you mean 'relu'?"),
+        ("train --parity odd", "--parity does not go with --task twin-halves"),
+        ("train --model gru --activation tanh", "--activation does not go with --model gru"),
+        ("train --momentum 0.9", "--momentum does not go with --optimizer adam"),
+        ("train --optimizer sgd --momentum 1", "momentum must be below 1, not 1.0"),
+        ("train --learning-rate nan", "learning_rate must be finite, not nan"),
+        ("train --learning-rate -1", "learning_rate must be at least 0, not -1.0"),
+        ("train --gradient-clip 0", "gradient_clip must be above 0, not 0.0"),
+        (
+            "train --pattern-length-min 5 --pattern-length-max 3",
+            "pattern_length_min must not exceed pattern_length_max, but they are 5 and 3",
+        ),
+        ("train extra", "Got unexpected extra argument(s) (extra)"),
+        ("train --out full", "full is not empty: choose another folder, nothing is overwritten"),
+        ("train --out full/file", "full/file is or lies below a file: a run needs a folder of its own"),
+        ("evaluate", "Missing argument 'RUN'."),
+        ("evaluate nowhere", "there is no run folder nowhere"),
+        ("evaluate full", "full is not a whole run: settings.json is missing, which is written last"),
+        ("evaluate SAVED --length-max 1", "--length-max must be at least 2, the shortest of the task, not 1"),
+        ("evaluate SAVED --samples 9 --out nowhere/table.csv", "nowhere/table.csv: No such file or directory"),
+        ("graph SAVED", "Missing option '--sequence'."),
+        ("graph SAVED --sequence 12x1", "sequence '12x1': 'x' at place 3 is no digit"),
+        ("graph SAVED --sequence 12 --out nowhere/picture.svg", "nowhere/picture.svg: No such file or directory"),
+        ("graph SAVED --sequence 12 --out picture.png", "path must end in .svg, .dot or .gv, not 'picture.png'"),
+        ("predict SAVED", "Missing argument 'SEQUENCE'."),
+        ("predict SAVED 123a", "sequence '123a': 'a' at place 4 is no digit"),
+        ("predict SAVED 1,12", "sequence '1,12': 12 at place 2 is not one of the symbols 0 to 9"),
+        ("predict SAVED 1,,2", "sequence '1,,2': '' at place 2 is no digit"),
+        ("predict SAVED \u0661", "sequence '\u0661': '\u0661' at place 1 is no digit"),
+    ],
+)
+def test_a_mistake_is_one_line(line, message, saved, here, capsys):
+    (here / "full").mkdir()
+    (here / "full" / "file").write_text("")
+    arguments = [str(saved) if word == "SAVED" else word for word in line.split()]
+    assert main([*arguments, *(["--quiet"] if "evaluate SAVED" in line else [])]) == 2
+    assert capsys.readouterr() == ("", f"myrnn: {message}\n")
+    assert {path.name for path in here.iterdir()} == {"full"}
+
+
+@pytest.mark.parametrize("option", ["--iterations", "--samples", "--batch-size", "--report-every", "--dim-recurrent"])
+@pytest.mark.parametrize("value", ["0", "-3", "many", "1.5"])
+def test_a_wrong_number_names_its_option(option, value, here, capsys):
+    assert main(["train", option, value]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"myrnn: Invalid value for '{option}': [^\n]+\n", err)
+
+
+def test_an_empty_sequence_is_refused(saved, capsys):
+    assert main(["predict", str(saved), ""]) == 2
+    assert capsys.readouterr().err == "myrnn: a sequence is empty: write digits, such as 2020\n"
+
+
+def test_a_model_that_fits_into_no_memory(here, capsys, monkeypatch):
+    def too_large(*_, **__):
+        raise MemoryError("Unable to allocate 71.1 PiB")
+
+    monkeypatch.setattr(_train, "train", too_large)
+    assert main(["train", "--out=run", "--quiet"]) == 2
+    assert capsys.readouterr().err == "myrnn: not enough memory: Unable to allocate 71.1 PiB\n"
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "largest"), [("--dim-recurrent", 50000), ("--alphabet-size", 50000), ("--pattern-length-max", 10000)]
+)
+def test_absurd_sizes_are_refused(option, largest, here, capsys):
+    assert main(["train", option, "1000000000000"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"myrnn: Invalid value for '{option}': [^\n]*{largest}[^\n]*\n", err)
+
+
+def test_a_training_that_diverges(here, capsys):
+    assert main(["train", *SMALL, "--optimizer=sgd", "--learning-rate=1e20", "--out=run", "--quiet"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"myrnn: the loss is (nan|inf) at iteration \d+: try a smaller learning rate[^\n]+\n", err)
+    assert list(here.iterdir()) == []
+
+
+def test_an_interrupt_is_one_line_and_130(here, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_train, "train", interrupted)
+    assert main(["train", "--out=run", "--quiet"]) == 130
+    assert capsys.readouterr() == ("", "myrnn: interrupted: nothing was saved\n")
+    assert list(here.iterdir()) == []
+
+
+def test_a_warning_is_one_line(here, capsys, monkeypatch):
+    def warning(**_):
+        warnings.simplefilter("default")
+        warnings.warn("this goes\nmore slowly", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr(_train, "train_and_save", warning)
+    assert main(["train"]) == 0
+    assert capsys.readouterr() == ("", "myrnn: warning: this goes more slowly\n")
+
+
+# --- the process itself
+
+
+def test_the_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"myrnn {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_names_the_commands(arguments, capsys):
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    for command in ("train", "evaluate", "graph", "predict"):
+        assert re.search(rf"^  {command} ", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "graph", "predict"])
+def test_every_option_has_a_help(command, capsys):
+    assert main([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"Usage: myrnn {command} ")
+    for option in re.findall(r"^  (--[a-z-]+)(?: <[a-z ]+>)?$", out, re.MULTILINE):
+        assert re.search(rf"^  {option}[^\n]*\n {{10,}}\S", out, re.MULTILINE)
+
+
+def test_the_module_runs():
+    done = process("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"myrnn {__version__}\n", "")
+
+
+def test_the_installed_command_runs():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("myrnn"), "trian"], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "myrnn: No such command 'trian'. Did you mean 'train'?\n"
+
+
+def test_a_whole_run_through_a_pipe(tmp_path):
+    done = process("train", *SMALL, cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + done.stderr
+    assert len(table_rows(done.stdout)) == 6
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert load_run(folder).history.iteration.tolist() == [20, 40, 60]
+
+
+def test_ctrl_c_stops_a_real_training(tmp_path):
+    command = [sys.executable, "-m", "myrnn", "train", "--iterations=100000000", "--engine=mygrad", "--out=run"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        # The last line that is shown before the first iteration.
+        while "training" not in running.stdout.readline():
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err.splitlines()[-1] == "myrnn: interrupted: nothing was saved"
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away_is_no_fault(saved):
+    command = [sys.executable, "-m", "myrnn", "predict", str(saved), *["1212"] * 3]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
