@@ -27,6 +27,8 @@ def main(
 ) -> None:
     """Measure MyRNN beside its peers."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
     wanted = [group.strip() for group in only.split(",") if group.strip()] or list(GROUPS)
     if unknown := sorted(set(wanted) - set(GROUPS)):
         raise typer.BadParameter(

@@ -68,7 +68,7 @@ def duration(seconds: float) -> str:
 def terminal_table(outcome: Outcome) -> Table:
     table = Table(title=outcome.work.title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
     for column in COLUMNS:
-        table.add_column(column, justify="left" if column == "what" else "right")
+        table.add_column(column, justify="left" if column == "what" else "right", no_wrap=column in ("what", "spread"))
     for line in rows(outcome):
         table.add_row(*line, style="red" if line[COLUMNS.index("holds")] == "no" else None)
     return table

@@ -37,6 +37,13 @@ def slope(sizes: list[float], times: list[float]) -> float:
     return float(np.polyfit(np.log(sizes[-3:]), np.log(times[-3:]), 1)[0])
 
 
+def plain_ticks(low: float, high: float) -> list[float]:
+    """Return the numbers 1, 2 and 5 times a power of ten from just below `low` to just above `high`."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    return [tick for tick in ticks if low / 2 <= tick <= high * 2]
+
+
 def plot(series: Series, path: Path) -> None:
     """Draw one panel a letter, both axes logarithmic, with the wanted power as a dotted line."""
     import matplotlib
@@ -56,6 +63,8 @@ def plot(series: Series, path: Path) -> None:
         panel.set(xlabel=label, title=title)
         panel.set_xticks(sizes, [f"{size:g}" for size in sizes])
         panel.minorticks_off()
+        ticks = plain_ticks(min(times), max(times))
+        panel.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
         panel.legend(frameon=False)

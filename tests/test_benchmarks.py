@@ -199,6 +199,10 @@ def test_scaling_finds_the_power_and_draws_it(tmp_path):
     assert "scaling.png" in (tmp_path / "table.md").read_text(encoding="utf-8")
 
 
+def test_ticks_are_plain_numbers():
+    assert scaling.plain_ticks(0.03, 0.3) == pytest.approx([0.02, 0.05, 0.1, 0.2, 0.5])
+
+
 # ---- works and jobs
 
 
@@ -307,6 +311,14 @@ def test_c_computes_what_mygrad_computes():
     reference = ours.losses(JOB, iterations, engine="mygrad")
     assert len(reference) == iterations and all(map(math.isfinite, reference))
     np.testing.assert_allclose(hand_written_c.losses(JOB, iterations), reference, rtol=1e-4)
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_training_is_timed(drawn):
+    from benchmarks.peers import ours
+
+    run = ours.training(Job("rnn", 4, 4, 5, 2, drawn), engine="mygrad")
+    assert 0 < run(3) < 60
 
 
 def test_without_a_compiler_the_table_says_so(monkeypatch, tmp_path):

@@ -20,7 +20,10 @@ PROGRAM = """
 import myrnn
 model = myrnn.{model}(10, 50, 2, rng=0)
 task = myrnn.tasks.TwinHalves(1, 10)
-myrnn.train(model, task, myrnn.Adam(model.parameters), iterations=1, engine="native", progress=False)
+optimizer = myrnn.Adam(model.parameters)
+history = myrnn.train(model, task, optimizer, iterations=1, engine="native", progress=False)
+if history.engine != "native":
+    raise RuntimeError("the model was not compiled")
 print("first iteration done", flush=True)
 """
 
