@@ -1,0 +1,32 @@
+"""Make the pictures of the README from a run of ``myrnn train``.
+
+``python docs/make_images.py [RUN]`` takes the folder of a run; without one it makes the run first.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from myrnn.cli import main
+
+IMAGES = Path(__file__).parent / "images"
+PICTURES = ("accuracy_by_length.png", "graph-20.svg")
+
+
+def make_images(run: Path) -> None:
+    """Copy the pictures of a run, and draw the graph of a sequence short enough to be read."""
+    main(["graph", str(run), "--sequence", "20"])
+    IMAGES.mkdir(exist_ok=True)
+    for name in PICTURES:
+        shutil.copy(run / name, IMAGES / name)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        make_images(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            run = Path(scratch) / "run"
+            if main(["train", "--out", str(run)]) == 0:
+                make_images(run)
