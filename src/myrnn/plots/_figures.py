@@ -52,7 +52,7 @@ def plot_history(
     for ax, name, values in zip(panels, ("loss", "accuracy"), (losses, accuracies), strict=True):
         ax.plot(x, values, marker=marker, markersize=4, linewidth=1.6)
         ax.set_ylabel(name)
-    panels[1].set_xlabel("iterations")
+    _style.count_iterations(panels[1])
     if chance is not None:
         _draw_chance(panels[1], chance)
         panels[1].legend(loc="best", fontsize=9, frameon=False)
@@ -131,8 +131,10 @@ def _draw_curve(
     drawn = ax.errorbar(x, y, bars, marker=marker, markersize=5, linewidth=1.6, elinewidth=1, capsize=2.5, label=label)
     if trained_up_to is not None:
         beyond = x > trained_up_to
-        hollow = {"markersize": 5, "markerfacecolor": "white", "markeredgecolor": drawn[0].get_color(), "zorder": 3}
-        ax.plot(x[beyond], y[beyond], marker, linestyle="none", **hollow)
+        # The colour is said, so that it is not taken from the axes' cycle, where the next model's stands.
+        color = drawn[0].get_color()
+        hollow: dict[str, Any] = {"marker": marker, "markersize": 5, "markerfacecolor": "white", "linestyle": ""}
+        ax.plot(x[beyond], y[beyond], color=color, zorder=3, **hollow)
 
 
 def _shade_from(ax: Axes, boundary: float) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Colors = dict[str, dict[str, Any]]  # metric to split to colour
 DEFAULT_COLORS = {"train": _style.BLUE, "test": _style.VERMILLION}
-_LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN_ROWS, _BETWEEN_COLUMNS = 0.65, 0.15, 0.4, 0.55, 0.45, 0.6  # inches
+_LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN_ROWS, _BETWEEN_COLUMNS = 0.65, 0.35, 0.4, 0.55, 0.45, 0.7  # inches
 
 
 def checked_grid(panels: int, nrows: int | None, ncols: int) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def lay_out(
         panels.append(MetricPanel(ax, names[i], chosen))
         if i + columns >= len(names):
             ax.tick_params(labelbottom=True)
-            ax.set_xlabel("iterations")
+            _style.count_iterations(ax)
     flat = np.squeeze(axes)
     return flat.item() if flat.size == 1 else flat, panels
 

@@ -105,6 +105,7 @@ class LivePlot:
         if self._figure is None:
             self._figure = self.screen.new_figure(self._size)
             self._axes, self._panels = lay_out(self._figure, self.metrics, self._grid, self._colors)
+            self._update_panels()
         return self._figure, self._axes
 
     @property
@@ -167,13 +168,11 @@ class LivePlot:
 
     def show(self) -> None:
         """Draw now and show: in a notebook under the cell that runs, in a window until it is closed."""
-        self._update_panels()
-        self.screen.show(self.plot_objects[0])
+        self.screen.show(self._update_panels())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture of the whole record as SVG or PNG; see `save_figure`."""
-        self._update_panels()
-        return save_figure(self.plot_objects[0], path)
+        return save_figure(self._update_panels(), path)
 
     def on_train_begin(self, start: Any) -> None:
         """Continue behind what is recorded: the iterations of each training count from 0."""
@@ -257,14 +256,14 @@ class LivePlot:
 
     def _draw(self) -> None:
         with self._budget.measured():
-            self._update_panels()
-            self.screen.update(self.plot_objects[0])
+            self.screen.update(self._update_panels())
 
-    def _update_panels(self) -> None:
-        _ = self.plot_objects  # makes the panels
+    def _update_panels(self) -> Figure:
+        figure, _ = self.plot_objects
         train, test = self.logger.train_series, self.logger.test_series
         for name, panel in zip(self.metrics, self._panels, strict=True):
             panel.update(train.get(name), test.get(name), self.last_n_batches, self._with_batches)
+        return figure
 
 
 def create_plot(
@@ -302,6 +301,5 @@ def create_plot(
     """
     plotter = LivePlot(metrics, max_fraction_spent_plotting, last_n_batches, nrows, ncols, figsize)
     figure, axes = plotter.plot_objects
-    # Not counted as drawing: training has not begun.
-    plotter.screen.update(figure)
+    plotter.screen.update(figure)  # not counted as drawing: training has not begun
     return plotter, figure, axes

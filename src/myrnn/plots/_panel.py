@@ -63,8 +63,11 @@ class MetricPanel:
         self._name_lines(series, bool(len(shown[0])))
 
     def _fit(self, begin: float, end: float) -> None:
-        self.ax.relim()
-        self.ax.autoscale_view(scalex=False)
+        if any(len(np.asarray(line.get_xdata())) for line in self.ax.get_lines()):
+            self.ax.relim()
+            self.ax.autoscale_view(scalex=False)
+        else:
+            self.ax.set_ylim(0.0, 1.0, auto=None)  # an empty panel; the limits go on following what comes
         margin = 0.02 * max(end - begin, 1.0)
         self.ax.set_xlim(begin - margin, max(end, begin + 1.0) + margin)
 

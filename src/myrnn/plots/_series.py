@@ -147,8 +147,9 @@ def entry(owner: str, key: str, record: Mapping[str, Any]) -> Any:
 
 
 def _buffer(name: str, key: str, record: Mapping[str, Any]) -> array[float]:
+    values = entry(name, key, record)
     try:
-        numbers = np.asarray(entry(name, key, record), dtype=np.float64)
+        numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise InvalidArgument(f"{key} of {name!r} must be a list of numbers") from None
     if numbers.ndim != 1:

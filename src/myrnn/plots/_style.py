@@ -72,6 +72,15 @@ def style_axes(ax: Axes) -> None:
     ax.yaxis.label.set_fontsize(10)
 
 
+def count_iterations(ax: Axes) -> None:
+    """Let the horizontal axis count iterations, in whole numbers that are easy to read."""
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    ax.set_xlabel("iterations")
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
 def _figure_that_shows_itself(size: tuple[float, float]) -> Figure:
     """Return a figure that a notebook shows under its cell and ``pyplot.show()`` in a window.
 
