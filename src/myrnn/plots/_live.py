@@ -123,10 +123,8 @@ class LivePlot:
 
         Parameters
         ----------
-        metrics : dict of str to number
-            The mean over the batch of each metric.
-        batch_size : int
-            How many sequences the means are over: the batch's weight in the epoch's mean.
+        metrics, batch_size
+            As of `LiveLogger.set_train_batch`.
         plot : bool
             False only records, and leaves single batches out of the picture.
 
@@ -179,20 +177,14 @@ class LivePlot:
         self._reported = 0
 
     def on_report(self, record: Any) -> None:
-        """Record the means that training reports, as an epoch.
-
-        Parameters
-        ----------
-        record : Report
-            Has ``iteration``, ``sequences``, ``loss`` and ``accuracy``.
+        """Record the means of a report (``iteration``, ``sequences``, ``loss``, ``accuracy``) as an epoch.
 
         Raises
         ------
         InvalidArgument
             When the plot has a metric that training does not report.
         """
-        unknown = [name for name in self.metrics if name not in REPORTED]
-        if unknown:
+        if unknown := [name for name in self.metrics if name not in REPORTED]:
             raise InvalidArgument(
                 f"training reports {' and '.join(REPORTED)}, but the plot was created for {', '.join(unknown)} too; "
                 f"use create_plot({list(REPORTED)})"
