@@ -266,7 +266,7 @@ def _get_item(build: Builder, creator: Any, operands: list[Value], tensor: Any) 
 def _concatenate(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
     if creator.axis == 0:
         parts = [_as_rows(build, o) for o in operands]
-        return _unless_one_row(Rows(tuple(node for part in parts for node in part.nodes), parts[0].row_shape))
+        return Rows(tuple(node for part in parts for node in part.nodes), parts[0].row_shape)
     if creator.axis is not None and all(isinstance(o, Rows) for o in operands):
         rows = [_as_rows(build, o) for o in operands]
         joined = [
@@ -281,13 +281,9 @@ def _concatenate(build: Builder, creator: Any, operands: list[Value], tensor: An
 def _stack(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
     plain = [as_plain(build, o) for o in operands]
     if creator.axis == 0:
-        return _unless_one_row(Rows(tuple(p.node for p in plain), plain[0].shape))
+        return Rows(tuple(p.node for p in plain), plain[0].shape)
     shape = tuple(np.expand_dims(np.empty(plain[0].shape, dtype=bool), creator.axis).shape)
     return _joined(build, [Plain(p.node, shape) for p in plain], creator.axis)
-
-
-def _unless_one_row(rows: Rows) -> Value:
-    return Plain(rows.nodes[0], rows.shape) if len(rows.nodes) == 1 else rows
 
 
 def _joined(build: Builder, parts: list[Plain], axis: int | None) -> Plain:
@@ -319,7 +315,8 @@ def _reduced(build: Builder, operands: list[Value], tensor: Any, axes: tuple[int
     value = operands[0]
     count = prod(value.shape[a] for a in axes)
     if isinstance(value, Rows) and 0 in axes:
-        total: Value = Plain(reduce(build.add, value.nodes), value.row_shape)
+        # From zero on, so that the sum after one step is no other computation than after many.
+        total: Value = Plain(reduce(build.add, value.nodes, build.constant(0.0)), value.row_shape)
         value = total
         axes = tuple(a - 1 for a in axes if a > 0)
     elif isinstance(value, Rows):

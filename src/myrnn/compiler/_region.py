@@ -207,7 +207,7 @@ class Region:
 
     def _settled(self, sink: Sink, local: dict[Node, str], several: bool) -> str:
         text = self._operand(sink.node, local)
-        if several and not text.isidentifier() and not sink.add:
+        if several and not text.isidentifier():
             name = self._memory.names.new(f"{self._name(sink.node)}_j")
             self._writer.line(f"{name} = {text}")
             return name

@@ -67,14 +67,24 @@ class _Template:
 def roll(traces: dict[int, Trace], build: Builder, dim_input: int) -> Recurrence:
     """Find the loop in traces of the lengths k, k + 1, k + 2, k + 3 for some k, and prove it at all lengths given.
 
+    It may go along the sequence, or from its end to its beginning.
+
     Raises
     ------
     NotARecurrence
         When there is none; the message shows the user's line and what differs.
     """
-    reverse = _reads_backwards(traces)
-    if reverse:
-        traces = {length: _mirrored(trace, build) for length, trace in traces.items()}
+    try:
+        return _rolled(traces, build, dim_input, reverse=False)
+    except NotARecurrence as error:
+        mirrored = {length: _mirrored(trace, build) for length, trace in traces.items()}
+        try:
+            return _rolled(mirrored, build, dim_input, reverse=True)
+        except NotARecurrence:
+            raise error from None
+
+
+def _rolled(traces: dict[int, Trace], build: Builder, dim_input: int, reverse: bool) -> Recurrence:
     k = next(n for n in sorted(traces) if all(n + i in traces for i in range(4)) and n >= 3)
     first, second, third = (_frontier(traces[n], traces[n + 1]) for n in (k, k + 1, k + 2))
     invariant = set(first) & set(third) - {n for n in first if _reads_rows(n)}
@@ -110,14 +120,8 @@ def unroll(recurrence: Recurrence, length: int, build: Builder) -> Node:
 # Which way the loop goes ---------------------------------------------------------------------------------------------
 
 
-def _reads_backwards(traces: dict[int, Trace]) -> bool:
-    """Tell whether longer traces continue shorter ones only when rows are counted from the end."""
-    k = max(n for n in traces if n + 1 in traces)
-    shared = _common(traces[k], traces[k + 1])
-    return not any(_reads_rows(node) and not node.is_leaf for node in shared)
-
-
 def _mirrored(trace: Trace, build: Builder) -> Trace:
+    """Return the trace with the rows numbered from the end."""
     order = topological([trace.output])
     known = {n: build.leaf("row", trace.length - 1 - n.attributes[0], size=n.size) for n in order if n.operation == "row"}
     mirrored = substitute(build, order, known)
