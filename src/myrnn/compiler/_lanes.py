@@ -57,8 +57,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def compiled(function: _Function) -> _Function:
-    """Compile a function of compiled code: kept on disk, and without Python's lock when called from Python."""
-    return cast("_Function", njit(cache=True, nogil=True)(function))
+    """Compile a function that compiled code calls.
+
+    It is not kept on disk by itself but as a part of what calls it: a file of its own would know nothing of changes in
+    the modules that it is built on.
+    """
+    return cast("_Function", njit(nogil=True)(function))
 
 
 def constant(value: float) -> Any:
@@ -92,8 +96,8 @@ def call(builder: Any, name: str, *values: Any) -> Any:
 
 
 def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    """Return a * b + c, rounded once."""
-    return call(builder, "fma", a, b, c)
+    """Return a * b + c, by one instruction where the machine has it."""
+    return call(builder, "fmuladd", a, b, c)
 
 
 def polynomial(builder: Any, x: Any, coefficients: tuple[float, ...]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from myrnn.compiler._lanes import FLOATS, call, instruction, is_flat, pointer_to, splat
+from myrnn.compiler._lanes import FLOATS, fma, instruction, is_flat, pointer_to, splat
 
 
 def _vector_at(builder: Any, pointer: Any, offset: Any) -> Any:
@@ -71,7 +71,7 @@ def make_tile(rows: int, vectors: int) -> Any:
                     left = splat(builder, builder.load(builder.gep(a_now, [starts[row]]), align=4))
                     for vector in range(vectors):
                         variable = sums[row * vectors + vector]
-                        builder.store(call(builder, "fma", left, right[vector], builder.load(variable)), variable)
+                        builder.store(fma(builder, left, right[vector], builder.load(variable)), variable)
             for variable, place in zip(sums, places, strict=True):
                 builder.store(builder.load(variable), place, align=4)
             return context.get_dummy_value()
