@@ -184,6 +184,10 @@ class Memory:
         # A slice of the last buffer is read in whole lanes, beyond its end.
         return np.array(values, dtype=np.int64), at + 4 * LANES
 
+    def value(self, name: str, sizes: NDArray[np.int64]) -> int:
+        """Return one of the resolved values by its name."""
+        return int(sizes[self._all_names().index(name)])
+
     def tables(self) -> NDArray[np.int32]:
         """Return all fixed indices, one after the other."""
         return np.frombuffer(b"".join(self._tables) or b"\0\0\0\0", dtype=np.int32).copy()

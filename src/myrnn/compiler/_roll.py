@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from myrnn.compiler._graph import Builder, Node, evaluate, substitute, topological
+from myrnn.compiler._graph import Builder, Node, substitute, topological
 from myrnn.compiler._record import Origin
 from myrnn.compiler._trace import Trace
 from myrnn.errors import NotARecurrence
@@ -329,18 +329,17 @@ def _first_step_differs(trace: Trace, t: int, pattern: Node, node: Node) -> str:
 
 
 def _prove(recurrence: Recurrence, trace: Trace, build: Builder) -> None:
-    unrolled = unroll(recurrence, trace.length, build)
-    if unrolled is trace.output:
-        return
-    difference = _first_difference(trace.output, unrolled)
+    unrolled = Trace(trace.length, unroll(recurrence, trace.length, build), {})
+    if unrolled.output is not trace.output:
+        raise NotARecurrence(
+            f"on a sequence of {trace.length} the model does something that its other steps do not.\n"
+            f"{difference_told(trace, unrolled)}{ADVICE}"
+        )
+
+
+def difference_told(trace: Trace, other: Trace) -> str:
+    """Return a line that shows where two traces of one length differ."""
+    difference = _first_difference(trace.output, other.output)
     assert difference is not None
     here, there = difference
-    raise NotARecurrence(
-        f"on a sequence of {trace.length} the model does something that its other steps do not: "
-        f"{_told(here)} here, {_told(there)} elsewhere.\n  {_where(trace, here)}\n" + ADVICE
-    )
-
-
-def initial_values(recurrence: Recurrence, parameters: dict[Node, np.ndarray]) -> list[np.ndarray]:
-    """Return the numbers of the initial states."""
-    return evaluate(recurrence.initial, parameters)
+    return f"  {_where(trace, here)}      <- {_told(here)} here, {_told(there)} otherwise\n"

@@ -1,0 +1,426 @@
+"""Compile a model: the visible list of stages, and what comes out."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import mygrad
+import numpy as np
+from mygrad import Tensor
+from mygrad.nnet.losses import softmax_crossentropy
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.compiler import _cache
+from myrnn.compiler._differentiate import Derivative, differentiate
+from myrnn.compiler._emit import emit
+from myrnn.compiler._equations import equations, state_names
+from myrnn.compiler._graph import Builder
+from myrnn.compiler._hoist import hoist
+from myrnn.compiler._module import module_source
+from myrnn.compiler._native import Block, Native
+from myrnn.compiler._plan import make_plan
+from myrnn.compiler._roll import ADVICE, Recurrence, difference_told, roll, unroll
+from myrnn.compiler._trace import Trace, trace
+from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, NotDeterministic
+from myrnn.models import parameter_names, parameters_of
+from myrnn.sequences import Sequences
+
+# Lengths that are traced to find the loop; `max_length` is traced beside them.
+PROBES = (1, 2, 3, 4, 5, 6, 7, 13)
+# Lengths on which the compiled functions are run against the model; none of them is a probe.
+TRIALS = (8, 11)
+# Sequences whose logits are computed in one native call.
+PORTION = 4096
+
+_noticed = threading.local()
+
+
+def compile(  # noqa: A001 - the name that `re.compile` and the built-in have
+    model: Any, max_length: int = 64, *, dim_input: int | None = None
+) -> CompiledModel:
+    """Compile a model to native code: find its loop, derive backpropagation through time, check it against the model.
+
+    Parameters
+    ----------
+    model : callable
+        ``model(x)``, for one sequence of shape (T, C), returns the logits (1, K) by a loop over the rows of `x` that
+        does the same at every step; ``model.parameters`` is a tuple of float32 MyGrad tensors.
+    max_length : int
+        Up to what length the model is checked to be the recurrence that was found. Longer sequences are checked when
+        they turn up.
+    dim_input : int, optional
+        C. By default it is ``model.dim_input``, or the first size among the parameters' that the model accepts.
+
+    Returns
+    -------
+    CompiledModel
+
+    Raises
+    ------
+    NotARecurrence
+        When the model does not do the same at every step; the message shows the line and what differs.
+    UnsupportedOperation
+        When it uses an operation that the compiler has no rule for.
+    NotDeterministic
+        When two calls on the same sequence differ.
+    InvalidArgument
+        When the model is none, or an argument is not what it should be.
+
+    Examples
+    --------
+    >>> from myrnn.models import RNN
+    >>> compiled = compile(RNN(dim_input=10, dim_recurrent=16, dim_output=2))
+    >>> compiled(np.zeros((4, 10), dtype=np.float32)).shape
+    (1, 2)
+    """
+    parameters = parameters_of(model)
+    for name, parameter in zip(parameter_names(model), parameters, strict=True):
+        if parameter.dtype != np.float32:
+            raise CompileError(f"{name} is {parameter.dtype}: compiled models work in float32 only")
+    if len({id(p) for p in parameters}) < len(parameters):
+        raise CompileError("a tensor stands twice among the model's parameters: list it once to compile the model")
+    longest = _checks.integer("max_length", max_length, minimum=1)
+    width = _input_width(model, parameters) if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
+    build = Builder()
+    traces = _traces(model, parameters, width, longest, build)
+    compiled = CompiledModel(model, roll(traces, build, width), build, longest)
+    compiled.check_numbers()
+    return compiled
+
+
+class CompiledModel:
+    """The native functions of a model, over the model's own parameters.
+
+    Attributes
+    ----------
+    model : callable
+        The model that was compiled; its parameters are read at every call.
+    dim_input, dim_output : int
+        C and K.
+    max_length : int
+        Up to what length the model has been checked to be this recurrence.
+    state_names : tuple of str
+        What the model calls its states.
+    """
+
+    def __init__(self, model: Any, recurrence: Recurrence, build: Builder, max_length: int) -> None:
+        self.model, self.recurrence, self.max_length = model, recurrence, max_length
+        self.dim_input, self.dim_output = recurrence.dim_input, recurrence.readout.size
+        self._build = build
+        self._parameters = parameters_of(model)
+        self._natives: dict[tuple[bool, bool], Native] = {}
+
+    # What was found --------------------------------------------------------------------------------------------------
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """What the model calls its states."""
+        return state_names(self.recurrence)
+
+    def __str__(self) -> str:
+        """Return the recurrence as equations, in the model's own names."""
+        return equations(self.recurrence, parameter_names(self.model))
+
+    def __repr__(self) -> str:
+        """Say what it is."""
+        states = ", ".join(
+            f"{name} ({size})" for name, size in zip(self.state_names, self.recurrence.state_sizes, strict=True)
+        )
+        return f"CompiledModel({type(self.model).__name__}: {self.dim_input} inputs, states {states}, {self.dim_output} classes)"
+
+    @property
+    def source(self) -> str:
+        """The emitted Python for one sequence of features at a time."""
+        return self.source_for(tokens=False, batched=False)
+
+    def source_for(self, *, tokens: bool, batched: bool) -> str:
+        """Return the emitted Python for tokens or features, for one sequence at a time or for batches."""
+        return self._emitted(tokens, batched)[1]
+
+    @cached_property
+    def derivative(self) -> Derivative:
+        """The derivatives of the recurrence, as graphs."""
+        build = Builder(simplify=True)
+        return differentiate(hoist(self.recurrence, self._shapes, build), build)
+
+    @property
+    def _shapes(self) -> list[tuple[int, ...]]:
+        return [parameter.shape for parameter in self._parameters]
+
+    def _emitted(self, tokens: bool, batched: bool) -> tuple[Any, str]:
+        program = emit(make_plan(self.derivative, self._shapes, tokens), parameter_names(self.model), batched)
+        header = f"{type(self.model).__name__}, compiled.\n\n{self}"
+        return program, module_source(program, header, tokens, batched, self.recurrence.reverse)
+
+    def native(self, *, tokens: bool, batched: bool) -> Native:
+        """Return the compiled program for this kind of data; the first call may take some seconds."""
+        kind = (tokens, batched)
+        if kind not in self._natives:
+            program, source = self._emitted(tokens, batched)
+            if not _cache.is_known(source):
+                _notice()
+            self._natives[kind] = Native(program, source, tokens, batched)
+        return self._natives[kind]
+
+    # Using it --------------------------------------------------------------------------------------------------------
+
+    def __call__(self, x: NDArray[Any] | Tensor) -> NDArray[np.float32]:
+        """Return the logits of one sequence: `x` is (T, C), the result float32 (1, K)."""
+        return self.logits(self._one(x, 0))
+
+    def logits(self, sequences: Sequences) -> NDArray[np.float32]:
+        """Return the logits of every sequence, float32 (N, K)."""
+        self._check_input(sequences)
+        self.check_lengths(sequences)
+        batched = len(sequences) > 1 and self._pays_to_batch()
+        native = self.native(tokens=sequences.is_tokens, batched=batched)
+        parameters = self.parameter_block(native).numbers
+        # Neighbours in length side by side leave the fewest rows of a batch idle.
+        order = np.argsort(sequences.lengths, kind="stable")
+        out = np.zeros((len(sequences), self.dim_output), dtype=np.float32)
+        for members in _portions(order, sequences.lengths[order]):
+            out[members] = native.logits(sequences, members, parameters, self.dim_output)
+        return out
+
+    def predict(self, sequences: Sequences) -> NDArray[np.int64]:
+        """Return the class of every sequence, int64 (N,): the one with the largest logit."""
+        return np.argmax(self.logits(sequences), axis=1)
+
+    def loss_and_gradients(self, x: NDArray[Any] | Tensor, y: Any) -> tuple[float, tuple[NDArray[np.float32], ...]]:
+        """Return the softmax cross-entropy of one sequence and its gradients.
+
+        Parameters
+        ----------
+        x : array, shape (T, C)
+        y : int or array of one int
+            The right class.
+
+        Returns
+        -------
+        loss : float
+        gradients : tuple of ndarray, float32
+            In the order and the shapes of ``model.parameters``.
+        """
+        sequences = self._one(x, y)
+        self._check_input(sequences)
+        self.check_lengths(sequences)
+        return self._gradients(sequences, np.zeros(1, dtype=np.int64), batched=False)
+
+    def _gradients(
+        self, sequences: Sequences, members: NDArray[np.int64], batched: bool
+    ) -> tuple[float, tuple[NDArray[np.float32], ...]]:
+        native = self.native(tokens=sequences.is_tokens, batched=batched)
+        loss, block = native.gradients(sequences, members, self.parameter_block(native).numbers)
+        gradients = tuple(np.empty(shape, dtype=np.float32) for shape in self._shapes)
+        for i, gradient in enumerate(gradients):
+            block.read(i, gradient)
+        return loss, gradients
+
+    def parameter_block(self, native: Native) -> Block:
+        """Return the model's parameters in the layout of a program."""
+        block = native.block()
+        for i, parameter in enumerate(self._parameters):
+            block.write(i, parameter.data)
+        return block
+
+    def _one(self, x: Any, y: Any) -> Sequences:
+        array = np.asarray(x.data if isinstance(x, Tensor) else x)
+        if array.ndim != 2 or array.shape[1] != self.dim_input:
+            raise InvalidArgument(
+                f"x must be one sequence of shape (T, {self.dim_input}), not an array of shape {array.shape}"
+            )
+        return Sequences.from_pairs([(array, y)])
+
+    def _check_input(self, sequences: Sequences) -> None:
+        if not isinstance(sequences, Sequences):
+            raise InvalidArgument(f"sequences must be a Sequences, not {type(sequences).__name__}")
+        if sequences.dim_input != self.dim_input:
+            raise InvalidArgument(f"the sequences have {sequences.dim_input} inputs, but the model takes {self.dim_input}")
+        if len(sequences) and sequences.labels.max() >= self.dim_output:
+            raise InvalidArgument(
+                f"a label is {sequences.labels.max()}, but the model has {self.dim_output} classes, "
+                f"0 .. {self.dim_output - 1}"
+            )
+
+    def _pays_to_batch(self) -> bool:
+        return max(self.recurrence.state_sizes, default=0) >= 8
+
+    # Checking it -----------------------------------------------------------------------------------------------------
+
+    def check_lengths(self, sequences: Sequences) -> None:
+        """Check the model on the longest of the sequences, if it is longer than any checked before.
+
+        Raises
+        ------
+        NotARecurrence
+            When the model does something on it that the recurrence does not.
+        """
+        lengths = sequences.lengths
+        if len(lengths) and lengths.max() > self.max_length:
+            self.check(sequences, int(lengths.argmax()))
+
+    def check(self, sequences: Sequences, index: int) -> None:
+        """Trace the model on one sequence, with its present parameters, and compare with the recurrence, node by node.
+
+        Raises
+        ------
+        NotARecurrence
+            When the model is not this recurrence on that sequence.
+        """
+        x = sequences.features(index)
+        traced = trace(self.model, self._parameters, x, self._build)
+        if traced.output is not unroll(self.recurrence, len(x), self._build):
+            raise NotARecurrence(
+                f"on a sequence of {len(x)} steps the model does not compute what was compiled: it does something at some "
+                "step, or with some values, that it did not do when it was traced.\n"
+                f"{_difference(self.recurrence, traced, self._build)}"
+            )
+        self.max_length = max(self.max_length, len(x))
+
+    def check_numbers(self) -> None:
+        """Run the compiled functions against the model's own forward and backward on random sequences.
+
+        Raises
+        ------
+        NotARecurrence
+            When logits, loss or gradients differ by more than rounding.
+        """
+        rng = np.random.default_rng(0)
+        trials = [rng.normal(size=(min(n, self.max_length), self.dim_input)).astype(np.float32) for n in TRIALS]
+        failures = [told for x in trials if (told := self._compared(x, int(rng.integers(self.dim_output))))]
+        # A kink that rounding falls on either side of can spoil one trial; a wrong model spoils all.
+        if len(failures) == len(trials):
+            raise NotARecurrence(
+                f"the compiled functions do not agree with the model: {failures[0]}.\n"
+                "  Something that MyGrad's graph does not show changes the numbers: a value taken out with .data or NumPy, "
+                'or a model that treats arrays and tensors differently. Train it with engine="mygrad".'
+            )
+
+    def _compared(self, x: NDArray[np.float32], label: int) -> str:
+        """Return what differs between the model and its compiled functions on one sequence; nothing if nothing does."""
+        with _gradients_kept(self._parameters):
+            logits = self.model(x)
+            loss = softmax_crossentropy(logits, np.array([label]))
+            loss.backward()
+            expected = [np.zeros(p.shape) if p.grad is None else p.grad.copy() for p in self._parameters]
+            value = loss.item()
+        found, gradients = self._gradients(self._one(x, label), np.zeros(1, dtype=np.int64), batched=False)
+        if not np.isfinite(value):
+            return ""
+        if abs(found - value) > 1e-3 * (1 + abs(value)):
+            return f"the loss of a sequence of {len(x)} is {found:.6g}, and by MyGrad {value:.6g}"
+        scale = max((float(np.abs(e).max(initial=0)) for e in expected), default=0.0)
+        for name, ours, theirs in zip(parameter_names(self.model), gradients, expected, strict=True):
+            error = float(np.abs(ours - theirs).max(initial=0))
+            if error > 1e-3 * float(np.abs(theirs).max(initial=0)) + 1e-4 * scale:
+                return f"the gradient of {name} differs by {error:.3g} on a sequence of {len(x)}"
+        return ""
+
+
+# Probing -------------------------------------------------------------------------------------------------------------
+
+
+def _traces(
+    model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: int, build: Builder
+) -> dict[int, Trace]:
+    """Trace the model at several lengths, and again with other values, which must change nothing."""
+    rng = np.random.default_rng(0)
+
+    def random(length: int) -> NDArray[np.float32]:
+        return rng.normal(size=(length, dim_input)).astype(np.float32)
+
+    with _gradients_kept(parameters):
+        x = random(5)
+        first = trace(model, parameters, x, build)
+        if trace(model, parameters, x, build).output is not first.output:
+            raise NotDeterministic(
+                "two calls of the model on the same sequence compute different things: it draws random numbers, or keeps "
+                'something from one call to the next. Train it with engine="mygrad".'
+            )
+        traces = {n: trace(model, parameters, random(n), build) for n in {*PROBES, max(longest, 9)}}
+        one_hot = np.eye(dim_input, dtype=np.float32)[rng.integers(0, dim_input, 5)]
+        _same_graph(traces[5], trace(model, parameters, one_hot, build), "the values of the sequence")
+        _same_graph(traces[5], trace(model, parameters, 10 * random(5), build), "the values of the sequence")
+        with _shifted(parameters, rng):
+            _same_graph(traces[5], trace(model, parameters, x, build), "the values of its parameters")
+    return traces
+
+
+def _same_graph(one: Trace, other: Trace, what: str) -> None:
+    if one.output is not other.output:
+        raise NotARecurrence(
+            f"what the model computes depends on {what}, not only through MyGrad's operations: a branch, or a value taken "
+            f"out with .data or NumPy.\n{difference_told(one, other)}{ADVICE}"
+        )
+
+
+def _difference(recurrence: Recurrence, traced: Trace, build: Builder) -> str:
+    unrolled = Trace(traced.length, unroll(recurrence, traced.length, build), {})
+    return difference_told(traced, unrolled) + ADVICE
+
+
+@contextmanager
+def _shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> Iterator[None]:
+    """Give the parameters other values for a while; afterwards they are the same bytes."""
+    before = [parameter.data.copy() for parameter in parameters]
+    try:
+        for parameter in parameters:
+            shift = rng.normal(size=parameter.shape).astype(np.float32)
+            parameter.data[...] = parameter.data * np.float32(1.25) + shift * np.float32(0.1)
+        yield
+    finally:
+        for parameter, values in zip(parameters, before, strict=True):
+            parameter.data[...] = values
+
+
+@contextmanager
+def _gradients_kept(parameters: tuple[Tensor, ...]) -> Iterator[None]:
+    """Leave the parameters' gradients as they were."""
+    before = [parameter._grad for parameter in parameters]
+    try:
+        yield
+    finally:
+        for parameter, gradient in zip(parameters, before, strict=True):
+            parameter._grad = gradient
+
+
+def _input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
+    """Return C: what the model says, or the first size of a parameter that it accepts as the width of a sequence."""
+    told = getattr(model, "dim_input", None)
+    if isinstance(told, int | np.integer) and told > 0:
+        return int(told)
+    sizes = [p.shape[0] for p in parameters if p.ndim == 2] + [p.shape[1] for p in parameters if p.ndim == 2]
+    error: Exception | None = None
+    for size in dict.fromkeys(sizes):
+        try:
+            with mygrad.no_autodiff:
+                model(np.zeros((3, size), dtype=np.float32))
+            return int(size)
+        except Exception as failure:
+            error = error or failure
+    raise CompileError(
+        f"how many inputs the model takes cannot be told ({error}): name it, compile(model, dim_input=...)"
+    ) from error
+
+
+def _portions(order: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Cut sequences, sorted by length, into portions of bounded memory."""
+    begin = 0
+    while begin < len(order):
+        room = max(1, int(2**19 // max(1, lengths[min(begin + PORTION, len(order)) - 1])))
+        end = min(begin + min(PORTION, room), len(order))
+        yield order[begin:end]
+        begin = end
+
+
+def _notice() -> None:
+    """Say once that the first compilation takes a moment."""
+    if not getattr(_noticed, "done", False):
+        _noticed.done = True
+        print("myrnn: compiling this model; it takes a few seconds, once", file=sys.stderr, flush=True)

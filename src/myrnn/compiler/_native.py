@@ -1,0 +1,260 @@
+"""Stage 7: an emitted program as functions over a model's own parameters."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler import _cache
+from myrnn.compiler._emit import Program
+from myrnn.compiler._memory import padded
+from myrnn.compiler._weights import ParameterLayout
+from myrnn.sequences import Sequences
+
+Floats = NDArray[np.float32]
+
+# int64 zeros that the threads of one batch meet at.
+_BARRIER = 32
+
+
+class Block:
+    """A flat, aligned block of numbers in the layout of the parameters: parameters, gradients or an optimizer's memory."""
+
+    def __init__(self, layouts: dict[int, ParameterLayout], size: int, copies: int = 1) -> None:
+        self.numbers = aligned(size * copies)
+        self._views = {}
+        for index, layout in layouts.items():
+            rows, columns = (layout.columns, layout.rows) if layout.flipped else (layout.rows, layout.columns)
+            view = self.numbers[layout.at : layout.at + layout.size].reshape(rows, padded(columns))[:, :columns]
+            self._views[index] = (view.T if layout.flipped else view, (layout.rows, layout.columns))
+
+    def write(self, index: int, array: NDArray[Any]) -> None:
+        """Copy a parameter's array into the block."""
+        view, shape = self._views[index]
+        view[...] = array.reshape(shape)
+
+    def read(self, index: int, array: NDArray[Any]) -> None:
+        """Copy from the block into a parameter's array."""
+        view, shape = self._views[index]
+        array.reshape(shape)[...] = view
+
+
+@dataclass
+class Workspace:
+    """The memory that a program runs in, for so many steps and sequences."""
+
+    steps: int
+    sequences: int
+    numbers: Floats
+    sizes: NDArray[np.int64]
+    start: NDArray[np.int64]
+    lined: NDArray[np.int32]
+
+
+class Native:
+    """An emitted and compiled program.
+
+    Parameters
+    ----------
+    program : Program
+    source : str
+        The text of its module.
+    tokens, batched : bool
+        What kind of program it is.
+    """
+
+    def __init__(self, program: Program, source: str, tokens: bool, batched: bool) -> None:
+        self.program, self.source, self.tokens, self.batched = program, source, tokens, batched
+        self._module = _cache.load(source)
+        self._tables = program.memory.tables()
+        self._workspaces: dict[int, Workspace] = {}
+
+    def block(self, copies: int = 1) -> Block:
+        """Return an empty block in the layout of the parameters."""
+        return Block(self.program.weights.layouts, self.program.weights.size, copies)
+
+    def workspace(self, steps: int, sequences: int, shard: int = 0) -> Workspace:
+        """Return memory for at least so many steps (of all sequences side by side) and sequences."""
+        known = self._workspaces.get(shard)
+        if known is None or known.steps < steps or known.sequences < sequences:
+            steps = max(steps, known.steps if known else 0)
+            sequences = max(sequences, known.sequences if known else 0)
+            sizes, count = self.program.memory.resolve(steps, sequences)
+            numbers = aligned(count)
+            self.program.memory.fill_constants(numbers, sizes)
+            start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
+            known = self._workspaces[shard] = Workspace(steps, sequences, numbers, sizes, start, lined)
+        return known
+
+    # Running ---------------------------------------------------------------------------------------------------------
+
+    def logits(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, classes: int) -> Floats:
+        """Return the logits of the sequences `members`, float32 (N, K)."""
+        out = np.zeros((len(members), classes), dtype=np.float32)
+        values, lengths = _flat(sequences), sequences.lengths[members]
+        empty = np.zeros(0, dtype=np.float32)
+        longest = int(lengths.max(initial=0))
+        if not self.batched:
+            work = self.workspace(longest, 1)
+            at = self._offset(work)
+            self._module.logits(
+                values, sequences.offsets, members, parameters, empty, work.numbers, work.sizes, self._tables, at, classes, out
+            )
+            return out
+        order = np.argsort(-lengths, kind="stable")
+        work = self.workspace(int(lengths.sum()), len(members))
+        arguments = (parameters, empty, work.numbers, work.sizes, self._tables, work.start, work.lined)
+        sorted_out = np.zeros_like(out)
+        self._module.logits(
+            values, sequences.offsets, sequences.labels, members[order], *arguments,
+            self._offset(work), padded(classes), classes, sorted_out,
+        )  # fmt: skip
+        out[order] = sorted_out
+        return out
+
+    def gradients(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats) -> tuple[float, Block]:
+        """Return the mean loss of the sequences `members`, and its gradients."""
+        block = self.block()
+        values, offsets = _flat(sequences), sequences.offsets
+        if not self.batched:
+            (s,) = members
+            steps = int(offsets[s + 1] - offsets[s])
+            work = self.workspace(steps, 1)
+            loss, _ = self._module.run(
+                values, int(offsets[s]), steps, int(sequences.labels[s]), True,
+                parameters, block.numbers, work.numbers, work.sizes, self._tables,
+            )  # fmt: skip
+            return float(loss), block
+        lengths = sequences.lengths[members]
+        work = self.workspace(int(lengths.sum()), len(members))
+        loss, _ = self._module.run(
+            values, offsets, sequences.labels, members[np.argsort(-lengths, kind="stable")],
+            np.float32(1 / len(members)), True, parameters, block.numbers, work.numbers, work.sizes, self._tables,
+            work.start, work.lined,
+        )  # fmt: skip
+        return float(loss) / len(members), block
+
+    def train(
+        self,
+        sequences: Sequences,
+        order: NDArray[np.int64],
+        rates: NDArray[np.float64],
+        limit: float,
+        optimizer: NDArray[np.float64],
+        first_step: int,
+        ranges: NDArray[np.int64],
+        blocks: tuple[Floats, Floats, Floats],
+        shards: int = 1,
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Do one iteration for each row of `order`; parameters and the optimizer's memory, `blocks`, change in place.
+
+        Returns
+        -------
+        losses : ndarray, float64 (n,)
+        hits : ndarray, int64 (n,)
+        """
+        values = _flat(sequences)
+        parameters, means, squares = blocks
+        if not self.batched:
+            losses, hits = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
+            work = self.workspace(int(sequences.lengths[order].max(initial=0)), 1)
+            self._module.train(
+                values, sequences.offsets, sequences.labels, order, rates, limit, optimizer, first_step, ranges,
+                parameters, self.block().numbers, means, squares, work.numbers, work.sizes, self._tables, losses, hits,
+            )  # fmt: skip
+            return losses, hits
+        return self._train_batch(
+            values, sequences, order, rates, limit, optimizer, first_step, ranges, (parameters, means, squares), shards
+        )
+
+    def _train_batch(
+        self,
+        values: NDArray[Any],
+        sequences: Sequences,
+        order: NDArray[np.int64],
+        rates: NDArray[np.float64],
+        limit: float,
+        optimizer: NDArray[np.float64],
+        first_step: int,
+        ranges: NDArray[np.int64],
+        blocks: tuple[Floats, Floats, Floats],
+        shards: int,
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        lengths = sequences.lengths[order]
+        longest_first = np.argsort(-lengths, axis=1, kind="stable")
+        order = np.ascontiguousarray(np.take_along_axis(order, longest_first, axis=1))
+        lengths = np.take_along_axis(lengths, longest_first, axis=1)
+        losses, hits = np.zeros((shards, len(order))), np.zeros((shards, len(order)), dtype=np.int64)
+        barrier = np.zeros(_BARRIER, dtype=np.int64)
+        gradients = self.block(shards).numbers
+        parameters, means, squares = blocks
+
+        def run(shard: int) -> None:
+            mine = lengths[:, shard::shards]
+            work = self.workspace(int(mine.sum(axis=1).max(initial=0)), mine.shape[1], shard)
+            self._module.train(
+                shard, shards, barrier, values, sequences.offsets, sequences.labels, order, rates, limit, optimizer,
+                first_step, ranges, parameters, gradients, means, squares, work.numbers, work.sizes, self._tables,
+                work.start, work.lined, losses, hits,
+            )  # fmt: skip
+
+        _in_threads(run, shards)
+        return losses.sum(axis=0), hits.sum(axis=0)
+
+    def _offset(self, work: Workspace) -> int:
+        return self.program.memory.value(self.program.logits, work.sizes)
+
+
+def _in_threads(run: Any, shards: int) -> None:
+    """Run shard 0 here and the others in threads of their own; an error in any of them comes out."""
+    errors: list[BaseException] = []
+
+    def guarded(shard: int) -> None:
+        try:
+            run(shard)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(shard,), daemon=True) for shard in range(1, shards)]
+    for thread in threads:
+        thread.start()
+    guarded(0)
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def shards_for(batch_size: int, work_per_row: int) -> int:
+    """Return over how many threads a batch pays to be spread.
+
+    Parameters
+    ----------
+    batch_size : int
+    work_per_row : int
+        How many multiplications one step of one sequence takes.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = int(os.environ.get("MYRNN_NUM_THREADS", cores))
+    worthwhile = batch_size * work_per_row // 200_000
+    return max(1, min(cores, limit, batch_size // 4, worthwhile))
+
+
+def aligned(size: int) -> Floats:
+    """Return `size` float32 zeros, aligned to 64 bytes."""
+    numbers = np.zeros(size + 16, dtype=np.float32)
+    offset = -(numbers.ctypes.data // 4) % 16
+    return numbers[offset : offset + size]
+
+
+def _flat(sequences: Sequences) -> NDArray[Any]:
+    return sequences.values.reshape(-1)
+
+
+__all__: Sequence[str] = ("Block", "Native", "Workspace", "aligned", "shards_for")
