@@ -7,6 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "myrnn"
 ORDER = (
+    "_version",
     "errors",
     "_checks",
     "sequences",
@@ -24,7 +25,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-SHARED = "_checks"
+SHARED = ("_checks", "_version")
 
 
 def imported(tree, package):
@@ -58,7 +59,7 @@ def wrong_imports(path, source):
             problems.append(f"{path}:{line}: {name} is not a module of the order")
         elif rest[0] != part and ORDER.index(rest[0]) > ORDER.index(part):
             problems.append(f"{path}:{line}: {part} comes before {rest[0]} and may not import it")
-        elif rest[0] not in (part, SHARED) and any(step.startswith("_") for step in rest):
+        elif rest[0] not in (part, *SHARED) and any(step.startswith("_") for step in rest):
             problems.append(f"{path}:{line}: {name} is private to {rest[0]}")
     return problems
 

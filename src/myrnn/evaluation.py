@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks, plots
-from myrnn.errors import InvalidArgument
+from myrnn.compiler import compile
+from myrnn.errors import CompileError, InvalidArgument
 from myrnn.models import parameters_of
 from myrnn.sequences import LARGEST_INT32, Sequences
 from myrnn.training import History, progress_display, reference_logits
@@ -158,7 +160,7 @@ def evaluate(
     if longest is not None:
         longest = _checks.integer("trained", longest, minimum=0)
     sequences = _drawn(task, _checks.integer("samples", samples, minimum=1), seed, lengths)
-    logits = _logits(model, sequences, progress)
+    logits = _logits(model, sequences, engine, progress)
     if logits.shape[1] <= sequences.labels.max():
         raise InvalidArgument(f"a label is {sequences.labels.max()}, but the model has {logits.shape[1]} classes")
     right = np.argmax(logits, axis=1) == sequences.labels
@@ -206,7 +208,18 @@ def _equally_often(task: Any, lengths: ArrayLike, samples: int, rng: np.random.G
     return task.sample_lengths(np.repeat(wanted, max(1, samples // wanted.size)), rng)
 
 
-def _logits(model: Any, sequences: Sequences, progress: bool | None) -> NDArray[np.float32]:
+def _logits(model: Any, sequences: Sequences, engine: str, progress: bool | None) -> NDArray[np.float32]:
+    if engine != "mygrad":
+        try:
+            return compile(model, dim_input=sequences.dim_input).logits(sequences)
+        except CompileError as error:
+            if engine == "native":
+                raise
+            warnings.warn(f"the model is evaluated op by op with MyGrad, because {error}", stacklevel=3)
+    return _reference_logits(model, sequences, progress)
+
+
+def _reference_logits(model: Any, sequences: Sequences, progress: bool | None) -> NDArray[np.float32]:
     display = progress_display(progress, "evaluating", len(sequences), "sequences")
     parts = []
     try:

@@ -29,7 +29,7 @@ def myrnn(
 ) -> None:
     """Train recurrent networks on sequences, and see what they learned."""
     if version:
-        from myrnn import __version__
+        from myrnn._version import __version__
 
         typer.echo(f"myrnn {__version__}")
     elif context.invoked_subcommand is None:

@@ -22,7 +22,7 @@ import numba
 import numpy as np
 from platformdirs import user_cache_path
 
-from myrnn import __version__
+from myrnn._version import __version__
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 

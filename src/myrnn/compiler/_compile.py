@@ -20,7 +20,7 @@ from myrnn.compiler import _cache
 from myrnn.compiler._differentiate import Derivative, differentiate
 from myrnn.compiler._emit import emit
 from myrnn.compiler._equations import equations, state_names
-from myrnn.compiler._graph import Builder
+from myrnn.compiler._graph import Builder, topological
 from myrnn.compiler._hoist import hoist
 from myrnn.compiler._module import module_source
 from myrnn.compiler._native import Block, Native
@@ -148,6 +148,19 @@ class CompiledModel:
         """The derivatives of the recurrence, as graphs."""
         build = Builder(simplify=True)
         return differentiate(hoist(self.recurrence, self._shapes, build), build)
+
+    @property
+    def trained_parameters(self) -> frozenset[int]:
+        """The parameters that have a gradient, by their place in ``model.parameters``; the model does not use the others."""
+        parts = (self.derivative.readout, self.derivative.step, self.derivative.prelude)
+        leaves = (leaf for part in parts for leaf in part.weights)
+        return frozenset(leaf.attributes[0] for leaf in leaves if leaf.operation in ("parameter", "rows"))
+
+    @property
+    def work_per_row(self) -> int:
+        """How many multiplications of matrix products one step of one sequence takes, forward."""
+        products = (n for n in topological(self.derivative.recurrence.step) if n.operation == "matmul")
+        return sum(m * k * n for m, k, n, _ in (product.attributes for product in products))
 
     @property
     def _shapes(self) -> list[tuple[int, ...]]:

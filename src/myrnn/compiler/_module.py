@@ -9,13 +9,14 @@ from myrnn.compiler._emit import Program
 
 _IMPORTS = """
 import numpy as np
+from numba import njit
 
 from myrnn.compiler._barrier import meet
 from myrnn.compiler._elementary import (
     above, absolute, exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh, where,
 )
 from myrnn.compiler._kernels import add_dots, cross_entropy, fill, multiply, multiply_row, sum_rows, transpose
-from myrnn.compiler._lanes import compiled, full, keep, load, spread, store
+from myrnn.compiler._lanes import full, keep, load, spread, store
 from myrnn.compiler._moves import (
     add_packed, copy_rows, line_up, line_up_rows, line_up_tokens, multiply_plain, one_hot_rows, pack, put, softmax_axis,
     spread_out, sum_axis, take, unpack,
@@ -24,12 +25,12 @@ from myrnn.compiler._updates import clip_factor, scale, sum_shards, update
 """
 
 _SINGLE = '''
-@compiled
+@njit(cache=True, nogil=True)
 def run(VALUES, begin, steps, label, learn, p, g, w, sizes, tables):
     """Run one sequence; with `learn`, leave the gradients of all parameters in `g`. Return the loss and whether it is right."""
 BODY
 
-@compiled
+@njit(cache=True, nogil=True)
 def train(VALUES, offsets, labels, order, rates, limit, optimizer, first_step, ranges, p, g, m, v, w, sizes, tables, losses, hits):
     """Do one iteration for each row of `order`."""
     for n in range(len(order)):
@@ -42,7 +43,7 @@ def train(VALUES, offsets, labels, order, rates, limit, optimizer, first_step, r
         update(optimizer, first_step + n, rates[n], ranges, 0, len(p), p, g, m, v)
 
 
-@compiled
+@njit(cache=True, nogil=True)
 def logits(VALUES, offsets, members, p, g, w, sizes, tables, at, classes, out):
     """Write the logits of the sequences `members`."""
     for n in range(len(members)):
@@ -54,7 +55,7 @@ def logits(VALUES, offsets, members, p, g, w, sizes, tables, at, classes, out):
 '''
 
 _BATCH = '''
-@compiled
+@njit(cache=True, nogil=True)
 def run(VALUES, offsets, labels, members, share, learn, p, g, w, sizes, tables, start, lined):
     """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
 
@@ -66,7 +67,7 @@ def run(VALUES, offsets, labels, members, share, learn, p, g, w, sizes, tables, 
 TOKENS
 BODY
 
-@compiled
+@njit(cache=True, nogil=True)
 def train(
     shard, shards, barrier, VALUES, offsets, labels, order, rates, limit, optimizer, first_step, ranges,
     p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
@@ -92,7 +93,7 @@ def train(
         meet(barrier, shards)
 
 
-@compiled
+@njit(cache=True, nogil=True)
 def logits(VALUES, offsets, labels, members, p, g, w, sizes, tables, start, lined, at, row, classes, out):
     """Write the logits of the sequences `members`, the longest first."""
     run(VALUES, offsets, labels, members, np.float32(1), False, p, g, w, sizes, tables, start, lined)

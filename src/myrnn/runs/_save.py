@@ -16,7 +16,8 @@ from typing import Any
 
 import safetensors.numpy
 
-from myrnn import __version__, plots
+from myrnn import plots
+from myrnn._version import __version__
 from myrnn.errors import RunError
 from myrnn.evaluation import LengthReport
 from myrnn.models import num_parameters, parameter_names, parameters_of

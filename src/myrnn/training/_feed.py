@@ -7,7 +7,7 @@ on its seed alone, never on how much is taken at a time, so that neither reports
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +27,10 @@ class Feed(Protocol):
 
     def take(self, count: int) -> Portion | None:
         """Return the data of 1 to `count` iterations, the order int64 (iterations, B); None when there is no more."""
+        ...
+
+    def peek(self) -> Sequences:
+        """Return some of the data that is to come, without taking it."""
         ...
 
 
@@ -53,12 +57,16 @@ class _TaskFeed:
         self._used = self._iterations
         self._block: Sequences | None = None
 
-    def take(self, count: int) -> Portion:
+    def peek(self) -> Sequences:
         if self._block is None or self._used == self._iterations:
             self._block, self._used = self._draw(), 0
+        return self._block
+
+    def take(self, count: int) -> Portion:
+        block = self.peek()
         begin = self._used
         self._used = min(begin + count, self._iterations)
-        return self._block, self._order[begin : self._used]
+        return block, self._order[begin : self._used]
 
     def _draw(self) -> Sequences:
         wanted = self._order.size
@@ -78,6 +86,9 @@ class _DataFeed:
         self._data, self._batch_size, self._rng = data, batch_size, rng
         self._left = np.empty(0, dtype=np.int64)
 
+    def peek(self) -> Sequences:
+        return self._data
+
     def take(self, count: int) -> Portion:
         wanted = count * self._batch_size
         parts, have = [self._left], len(self._left)
@@ -94,15 +105,18 @@ class _StreamFeed:
 
     def __init__(self, pairs: Iterator[Any], batch_size: int) -> None:
         self._pairs, self._batch_size = pairs, batch_size
-        self._empty = True
+
+    def peek(self) -> Sequences:
+        first = list(islice(self._pairs, self._batch_size))
+        if len(first) < self._batch_size:
+            raise InvalidArgument(f"task gave {len(first)} sequences, too few for one batch of {self._batch_size}")
+        self._pairs = chain(first, self._pairs)
+        return Sequences.from_pairs(first)
 
     def take(self, count: int) -> Portion | None:
         pairs = list(islice(self._pairs, count * self._batch_size))
         full = len(pairs) // self._batch_size
         if not full:
-            if self._empty:
-                raise InvalidArgument(f"task gave {len(pairs)} sequences, too few for one batch of {self._batch_size}")
             return None
-        self._empty = False
         used = full * self._batch_size
         return Sequences.from_pairs(pairs[:used]), np.arange(used).reshape(full, self._batch_size)

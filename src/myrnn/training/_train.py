@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.compiler import compile
+from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
 from myrnn.training._engines import ENGINES, Engine, MyGradEngine, num_classes
 from myrnn.training._feed import Feed, make_feed
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart, call, checked_hooks
+from myrnn.training._native import NativeEngine
 from myrnn.training._progress import progress_hooks
 
 Schedule = Callable[[int], float]
@@ -59,7 +62,8 @@ def train(
         Seeds the drawing and the shuffling. The same seed gives the same weights and history, byte for byte, on the
         same machine and engine.
     engine : {"auto", "native", "mygrad"}
-        How the equations are run. ``"mygrad"`` is op by op.
+        How the equations are run: compiled to native code, or op by op with MyGrad. ``"auto"`` is native, and where the
+        model cannot be compiled a warning that says why, and MyGrad.
     report_every : int
         How many iterations each entry of the history is the mean of. It does not change the training.
     schedule : callable, optional
@@ -96,8 +100,13 @@ def train(
     watchers = progress_hooks(progress) + checked_hooks(hooks)
 
     feed = make_feed(task, batch, np.random.default_rng(seed))
-    runner = MyGradEngine(model, optimizer, batch, clip)
-    loop = _Loop(model, optimizer, feed, runner, steps, every, schedule, watchers)
+    example = feed.peek()
+    classes = num_classes(model, example, 0)
+    reference = MyGradEngine(model, optimizer, batch, clip)
+    runner = reference if engine == "mygrad" else _native_engine(model, optimizer, batch, clip, example, engine)
+    runner = runner or reference
+    fallback = reference if engine == "auto" else None
+    loop = _Loop(optimizer, classes, feed, runner, fallback, steps, every, schedule, watchers)
     call(watchers, "on_train_begin", TrainingStart(model, optimizer, steps, batch, runner.name))
     own_rate = optimizer.learning_rate
     try:
@@ -115,19 +124,20 @@ class _Loop:
 
     def __init__(
         self,
-        model: Any,
         optimizer: Any,
+        classes: int,
         feed: Feed,
         engine: Engine,
+        fallback: Engine | None,
         iterations: int,
         report_every: int,
         schedule: Schedule | None,
         hooks: tuple[Any, ...],
     ) -> None:
-        self._model, self._optimizer, self._feed, self._engine = model, optimizer, feed, engine
+        self._optimizer, self._classes, self._feed = optimizer, classes, feed
+        self._engine, self._fallback = engine, fallback
         self._iterations, self._report_every, self._schedule, self._hooks = iterations, report_every, schedule, hooks
         self._done = 0
-        self._classes: int | None = None
         self._checked: Sequences | None = None
         self._longest = 0
         self._reports: list[Report] = []
@@ -158,8 +168,8 @@ class _Loop:
             if portion is None:
                 break
             data, order = portion
-            self._check(data, order)
-            some_losses, some_correct = self._engine.run(data, order, self._rates(len(order)))
+            self._check(data)
+            some_losses, some_correct = self._run(data, order)
             self._check_finite(some_losses)
             self._longest = max(self._longest, int(np.max(data.lengths[order])))
             self._done += len(order)
@@ -169,11 +179,21 @@ class _Loop:
             call(self._hooks, "on_progress", self._done)
         return np.concatenate(losses or [np.empty(0)]), np.concatenate(correct or [np.empty(0, np.int64)]), sequences
 
-    def _check(self, data: Sequences, order: NDArray[np.int64]) -> None:
+    def _run(self, data: Sequences, order: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        rates = self._rates(len(order))
+        try:
+            return self._engine.run(data, order, rates)
+        except CompileError as error:
+            # The engine has put everything back to where it was before these iterations.
+            if self._fallback is None or self._engine is self._fallback:
+                raise
+            _warn_of_fallback(error)
+            self._engine = self._fallback
+            return self._engine.run(data, order, rates)
+
+    def _check(self, data: Sequences) -> None:
         if data is self._checked:
             return
-        if self._classes is None:
-            self._classes = num_classes(self._model, data, int(order[0, 0]))
         if data.labels.max() >= self._classes:
             raise InvalidArgument(
                 f"a label is {data.labels.max()}, but the model has {self._classes} classes, 0 .. {self._classes - 1}"
@@ -197,6 +217,24 @@ class _Loop:
                 f"the loss is {losses[bad[0]]} at iteration {self._done + int(bad[0])}: "
                 "try a smaller learning rate, or clip the gradients with gradient_clip=1.0"
             )
+
+
+def _native_engine(
+    model: Any, optimizer: Any, batch_size: int, clip: float | None, example: Sequences, engine: str
+) -> Engine | None:
+    """Compile the model and return the engine; None where it cannot be compiled and another engine may serve."""
+    try:
+        compiled = compile(model, dim_input=example.dim_input)
+        return NativeEngine(compiled, optimizer, batch_size, clip, example)
+    except CompileError as error:
+        if engine == "native":
+            raise
+        _warn_of_fallback(error)
+        return None
+
+
+def _warn_of_fallback(error: CompileError) -> None:
+    warnings.warn(f"training goes on op by op with MyGrad, because {error}", stacklevel=4)
 
 
 def _check_optimizer(optimizer: Any, model: Any) -> None:

@@ -1,0 +1,194 @@
+"""The native engine: whole runs of iterations as one call of the compiled model."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler import Block, CompiledModel, Native, shards_for
+from myrnn.errors import CompileError
+from myrnn.optimizers import SGD, Adam, RMSprop
+from myrnn.sequences import Sequences
+from myrnn.training._engines import Correct, Losses
+
+# How long one native call should take, in seconds: short enough to show progress and to heed an interrupt.
+CALL = 0.2
+# The share of the time that may go into checking the compiled model against the model itself while it trains.
+CHECKED_SHARE = 0.01
+
+_SGD, _RMSPROP, _ADAM = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How native code sees a kind of optimizer: its number, its settings and the attributes that hold what it remembers."""
+
+    number: int
+    settings: tuple[str, ...]
+    means: str = ""
+    squares: str = ""
+
+
+_ADAM_KIND = _Kind(_ADAM, ("beta1", "beta2", "eps"), "m", "v")
+_SGD_KIND = _Kind(_SGD, ("momentum",), "param_moments")
+_KINDS = {SGD: _SGD_KIND, RMSprop: _Kind(_RMSPROP, ("alpha", "eps"), "", "v"), Adam: _ADAM_KIND}
+# MyNN's optimizers by name, so that MyNN need not be there.
+_KINDS_BY_NAME = {"mynn.optimizers.adam.Adam": _ADAM_KIND, "mynn.optimizers.sgd.SGD": _SGD_KIND}
+
+
+class _OptimizerState:
+    """An optimizer's settings and memory, moved to native blocks and back."""
+
+    def __init__(self, optimizer: Any, compiled: CompiledModel, native: Native) -> None:
+        self._optimizer, self._kind = optimizer, _kind_of(optimizer)
+        places = {id(parameter): i for i, parameter in enumerate(compiled.model.parameters)}
+        layouts = native.program.weights.layouts
+        trained = [(k, p, places[id(p)]) for k, p in enumerate(optimizer.params) if id(p) in places]
+        if len({place for _, _, place in trained}) < len(trained):
+            raise CompileError("a tensor stands twice among the optimizer's parameters: list it once")
+        # What the model does not use has no gradient, and MyGrad's optimizers leave it alone.
+        self._places = [(k, place) for k, _, place in trained]
+        self.ranges = np.array(
+            [
+                (layouts[place].at, layouts[place].at + layouts[place].size, int(parameter.ndim > 1))
+                for _, parameter, place in trained
+                if place in compiled.trained_parameters
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 3)
+
+    @property
+    def settings(self) -> NDArray[np.float64]:
+        """The kind, the decay and the kind's own settings, as native code takes them."""
+        values = [float(getattr(self._optimizer, name)) for name in self._kind.settings]
+        decay = float(getattr(self._optimizer, "weight_decay", 0))
+        return np.array([self._kind.number, decay, *values, *[0.0] * (3 - len(values))])
+
+    @property
+    def steps(self) -> int:
+        """How many steps have been taken."""
+        return int(getattr(self._optimizer, "t", 0))
+
+    def load(self, means: Block, squares: Block) -> None:
+        for block, name in ((means, self._kind.means), (squares, self._kind.squares)):
+            arrays = getattr(self._optimizer, name) if name else []
+            for k, place in self._places:
+                if arrays:
+                    block.write(place, arrays[k])
+
+    def store(self, means: Block, squares: Block, steps: int) -> None:
+        for block, name in ((means, self._kind.means), (squares, self._kind.squares)):
+            arrays = getattr(self._optimizer, name) if name else []
+            for k, place in self._places:
+                if arrays:
+                    block.read(place, arrays[k])
+        if hasattr(self._optimizer, "t"):
+            self._optimizer.t = steps
+
+
+class NativeEngine:
+    """Runs iterations in the compiled model, with the GIL released.
+
+    Parameters
+    ----------
+    compiled : CompiledModel
+    optimizer : SGD, RMSprop, Adam, or MyNN's SGD or Adam
+    batch_size : int
+    gradient_clip : float or None
+    example : Sequences
+        Data of the kind that will come.
+    """
+
+    name = "native"
+
+    def __init__(
+        self, compiled: CompiledModel, optimizer: Any, batch_size: int, gradient_clip: float | None, example: Sequences
+    ) -> None:
+        self._compiled, self._optimizer = compiled, optimizer
+        self._parameters = tuple(compiled.model.parameters)
+        self._limit = 0.0 if gradient_clip is None else gradient_clip
+        self._native = compiled.native(tokens=example.is_tokens, batched=batch_size > 1)
+        self._state = _OptimizerState(optimizer, compiled, self._native)
+        self._shards = shards_for(batch_size, compiled.work_per_row) if batch_size > 1 else 1
+        self._blocks = tuple(self._native.block() for _ in range(3))
+        self._seen: Sequences | None = None
+        self._rng = np.random.default_rng(0)
+        self._ran, self._checked = 0.0, 0.0
+        self.iterations_per_call = 32
+        # The first call compiles; it shall not count as training.
+        self._run(example, np.zeros((0, batch_size), dtype=np.int64), np.zeros(0))
+
+    def run(
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
+    ) -> tuple[Losses, Correct]:
+        """Do one iteration for each row of `order`; see `Engine.run`.
+
+        Raises
+        ------
+        NotARecurrence
+            When a check finds that the model is not what was compiled; parameters and optimizer are then as before.
+        """
+        if sequences is not self._seen:
+            self._compiled.check_lengths(sequences)
+            self._seen = sequences
+        begin = time.perf_counter()
+        self._load()
+        before = [block.numbers.copy() for block in self._blocks]
+        steps = self._state.steps
+        rates = np.full(len(order), float(self._optimizer.learning_rate)) if rates is None else rates
+        losses, hits = self._run(sequences, order, rates)
+        self._store(steps + len(order))
+        ran = time.perf_counter() - begin
+        self._ran += ran
+        self.iterations_per_call = int(np.clip(CALL / ran * len(order), 1, 10 * self.iterations_per_call))
+        try:
+            self._check_now_and_then(sequences, order)
+        except CompileError:
+            for block, numbers in zip(self._blocks, before, strict=True):
+                block.numbers[...] = numbers
+            self._store(steps)
+            raise
+        return losses, hits
+
+    def _run(
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64]
+    ) -> tuple[Losses, Correct]:
+        blocks = tuple(block.numbers for block in self._blocks)
+        first = self._state.steps + 1
+        return self._native.train(
+            sequences, order, rates, self._limit, self._state.settings, first, self._state.ranges, blocks, self._shards
+        )
+
+    def _load(self) -> None:
+        parameters, means, squares = self._blocks
+        for i, parameter in enumerate(self._parameters):
+            parameters.write(i, parameter.data)
+        self._state.load(means, squares)
+
+    def _store(self, steps: int) -> None:
+        parameters, means, squares = self._blocks
+        for i, parameter in enumerate(self._parameters):
+            parameters.read(i, parameter.data)
+        self._state.store(means, squares, steps)
+
+    def _check_now_and_then(self, sequences: Sequences, order: NDArray[np.int64]) -> None:
+        """Hold the compiled model against the model itself on one of the sequences just trained on, while time allows."""
+        if self._checked > CHECKED_SHARE * self._ran:
+            return
+        begin = time.perf_counter()
+        self._compiled.check(sequences, int(self._rng.choice(order.reshape(-1))))
+        self._checked += time.perf_counter() - begin
+
+
+def _kind_of(optimizer: Any) -> _Kind:
+    kind = type(optimizer)
+    found = _KINDS.get(kind) or _KINDS_BY_NAME.get(f"{kind.__module__}.{kind.__qualname__}")
+    if found is None:
+        raise CompileError(
+            f"{kind.__name__} has no native form; native training takes SGD, RMSprop and Adam, of myrnn or MyNN"
+        )
+    return found
