@@ -23,7 +23,14 @@ from myrnn.runs import load_run, save_run
 from myrnn.tasks import TwinHalves
 from myrnn.training import train
 
-SMALL = ("--pattern-length-max=3", "--dim-recurrent=8", "--iterations=60", "--report-every=20", "--samples=120")
+SMALL = (
+    "--pattern-length-max=3",
+    "--dim-recurrent=8",
+    "--iterations=60",
+    "--report-every=20",
+    "--samples=120",
+    "--engine=mygrad",
+)
 
 
 @pytest.fixture
@@ -124,7 +131,7 @@ def test_lengths_go_up_to_twice_the_trained_ones(saved):
 
 def test_the_command_does_what_the_library_does(saved):
     model = RNN(10, 8, 2, rng=np.random.default_rng((0, 1)))
-    history = train(model, TwinHalves(1, 3), Adam(model.parameters), iterations=60, report_every=20)
+    history = train(model, TwinHalves(1, 3), Adam(model.parameters), iterations=60, report_every=20, engine="mygrad")
     run = load_run(saved)
     assert [p.data.tobytes() for p in run.model.parameters] == [p.data.tobytes() for p in model.parameters]
     assert run.history.loss.tobytes() == history.loss.tobytes()
@@ -305,7 +312,7 @@ def test_larger_alphabets_take_commas(here, capsys):
     task = TwinHalves(1, 2, alphabet_size=12)
     model = GRU(12, 4, 2, rng=0)
     optimizer = Adam(model.parameters)
-    history = train(model, task, optimizer, iterations=2)
+    history = train(model, task, optimizer, iterations=2, engine="mygrad")
     save_run("run", task=task, model=model, optimizer=optimizer, history=history)
     assert main(["predict", "run", "10,3,10,3"]) == 0
     assert table_rows(capsys.readouterr().out)[0][0] == "10,3,10,3"

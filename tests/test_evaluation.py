@@ -40,9 +40,10 @@ def counts_by_hand(model, sequences):
 # --- the counts
 
 
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("model", [RNN(10, 8, 2, rng=0), GRU(10, 6, 2, rng=0), LSTM(10, 6, 2, rng=0)])
-def test_every_length_is_counted_as_by_hand(model):
-    report = evaluate(model, TASK, samples=300, seed=4)
+def test_every_length_is_counted_as_by_hand(model, engine):
+    report = evaluate(model, TASK, samples=300, seed=4, engine=engine)
     total, correct = counts_by_hand(model, TASK.sample(300, np.random.default_rng(4)))
     assert report.lengths.tolist() == sorted(total)
     assert report.total.tolist() == [total[length] for length in sorted(total)]
@@ -185,10 +186,10 @@ def test_the_csv_file_holds_the_rows(tmp_path):
 
 
 def test_progress_is_shown_on_request(capsys):
-    evaluate(RNN(10, 8, 2, rng=0), TASK, samples=1200, progress=True)
+    evaluate(RNN(10, 8, 2, rng=0), TASK, samples=1200, engine="mygrad", progress=True)
     shown = capsys.readouterr().err.splitlines()
     assert shown[-1].startswith("evaluating 1,200/1,200 (100%)")
-    evaluate(RNN(10, 8, 2, rng=0), TASK, samples=12, progress=False)
+    evaluate(RNN(10, 8, 2, rng=0), TASK, samples=12, engine="mygrad", progress=False)
     assert capsys.readouterr().err == ""
 
 
@@ -207,7 +208,7 @@ class Silent:
     [
         ({"task": 5}, "task must be a task or a Sequences, not int"),
         ({"task": Silent()}, "task holds no sequence to evaluate on"),
-        ({"task": Sequences([1], [0, 1], [2], 10)}, "a label is 2, but the model has 2 classes"),
+        ({"task": Sequences([1], [0, 1], [2], 10)}, "a label is 2, but the model has 2 classes, 0 .. 1"),
         (
             {"task": Sequences([1], [0, 1], [1], 10), "lengths": [2]},
             "lengths can be asked of a task that draws, not of given sequences",
@@ -241,3 +242,8 @@ def test_a_model_may_return_an_array():
 
     data = Sequences(np.arange(4), np.arange(5), [0, 1, 1, 1], 10)
     assert evaluate(Constant(), data, engine="mygrad").mean_accuracy == 0.75
+
+
+def test_a_label_outside_the_classes_is_refused_op_by_op_too():
+    with refused("a label is 2, but the model has 2 classes, 0 .. 1"):
+        evaluate(RNN(10, 8, 2, rng=0), Sequences([1], [0, 1], [2], 10), engine="mygrad")

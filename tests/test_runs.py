@@ -45,7 +45,7 @@ def report(parts):
 
 @pytest.fixture
 def folder(tmp_path, parts):
-    return save_run(tmp_path / "run", **parts, training={"iterations": 30, "report_every": 10})
+    return save_run(tmp_path / "run", **parts, training={"iterations": 30, "report_every": 10, "engine": "mygrad"})
 
 
 def edit(folder, name, change):
@@ -134,7 +134,7 @@ def test_settings_are_all_there(folder):
         "iterations": 30,
         "batch_size": 1,
         "seed": 0,
-        "engine": "auto",
+        "engine": "mygrad",
         "report_every": 10,
         "gradient_clip": None,
     }

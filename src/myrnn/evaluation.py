@@ -161,8 +161,11 @@ def evaluate(
         longest = _checks.integer("trained", longest, minimum=0)
     sequences = _drawn(task, _checks.integer("samples", samples, minimum=1), seed, lengths)
     logits = _logits(model, sequences, engine, progress)
-    if logits.shape[1] <= sequences.labels.max():
-        raise InvalidArgument(f"a label is {sequences.labels.max()}, but the model has {logits.shape[1]} classes")
+    classes = logits.shape[1]
+    if classes <= sequences.labels.max():
+        raise InvalidArgument(
+            f"a label is {sequences.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"
+        )
     right = np.argmax(logits, axis=1) == sequences.labels
     distinct, places = np.unique(sequences.lengths, return_inverse=True)
     total = np.bincount(places)
