@@ -254,7 +254,9 @@ class CompiledModel:
         if not isinstance(sequences, Sequences):
             raise InvalidArgument(f"sequences must be a Sequences, not {type(sequences).__name__}")
         if sequences.dim_input != self.dim_input:
-            raise InvalidArgument(f"the sequences have {sequences.dim_input} inputs, but the model takes {self.dim_input}")
+            raise InvalidArgument(
+                f"the sequences have {sequences.dim_input} inputs, but the model takes {self.dim_input}"
+            )
         if len(sequences) and sequences.labels.max() >= self.dim_output:
             raise InvalidArgument(
                 f"a label is {sequences.labels.max()}, but the model has {self.dim_output} classes, "

@@ -60,7 +60,9 @@ class _Emitter:
         self.total = "total" if batched else "steps"
         self.sequences = "sequences" if batched else ""
         self.active = "active" if batched else ""
-        self.states = [self._buffer(self._state_name(i), n, "states") for i, n in enumerate(self.recurrence.state_sizes)]
+        self.states = [
+            self._buffer(self._state_name(i), n, "states") for i, n in enumerate(self.recurrence.state_sizes)
+        ]
         self.state_gradients = [
             self.memory.buffer(f"d_{self._state_name(i)}", n, "sequences")
             for i, n in enumerate(self.recurrence.state_sizes)
@@ -73,6 +75,9 @@ class _Emitter:
         self.vectors = self._product_vectors()
         self.clean = frozenset(self._clean_nodes())
         self.inputs = self._input_place()
+        self.zero_at_first = frozenset(
+            self._leaf("state", i) for i, node in enumerate(self.recurrence.initial) if _is_zero(node)
+        )
 
     def program(self) -> Program:
         self._prelude()
@@ -87,7 +92,11 @@ class _Emitter:
         self._prelude_backward()
         lines = [f"    {text}" for text in (*self.memory.header(), *self.weights.copies)]
         lines += forward.lines
-        lines += ["    if not learn:", "        return loss, hits", *(f"    {text}" for text in self.weights.backward_copies)]
+        lines += [
+            "    if not learn:",
+            "        return loss, hits",
+            *(f"    {text}" for text in self.weights.backward_copies),
+        ]
         lines += [*self.writer.lines, "    return loss, hits"]
         return Program("\n".join(lines) + "\n", self.memory, self.weights, self.logits.at)
 
@@ -145,7 +154,11 @@ class _Emitter:
         """Return the nodes whose padding a product or a sum reads."""
         clean = {*self.derivative.step.states, *self.derivative.readout.states}
         clean |= {operand.right for operand in self.operands}
-        clean |= {operand.right for pull in (self.derivative.readout, self.derivative.prelude) for operand in _outer(self.plan, pull.weights)}
+        clean |= {
+            operand.right
+            for pull in (self.derivative.readout, self.derivative.prelude)
+            for operand in _outer(self.plan, pull.weights)
+        }
         parts = (self.recurrence.step, [self.recurrence.readout], backward_targets(self.derivative.step))
         for node in topological([n for part in (*parts, backward_targets(self.derivative.readout)) for n in part]):
             weight = self.plan.weights.get(node.inputs[1]) if node.operation == "matmul" else None
@@ -156,15 +169,23 @@ class _Emitter:
                 clean |= {node, self.recurrence.initial[i]}
         return clean
 
-    def _region(self, rows: str, lasting: frozenset[Node] = frozenset(), step: bool = False, room: str = "one") -> Region:
+    def _region(
+        self,
+        rows: str,
+        lasting: frozenset[Node] = frozenset(),
+        step: bool = False,
+        room: str = "one",
+        later_only: frozenset[Node] = frozenset(),
+    ) -> Region:
         prepare: tuple[str, ...] = ()
         if step and self.batched:
             prepare = ("after = start[t + 1] + r if r < going else total + r",)
             if self.plan.tokens:
                 prepare += ("x = tokens[row + r]",)
         return Region(
-            self.writer, self.memory, self.weights, self.recurrence.origins, self.places, rows, lasting, self.clean, prepare, room, self.row
-        )
+            self.writer, self.memory, self.weights, self.recurrence.origins, self.places, rows, lasting, self.clean,
+            prepare, room, self.row, self.zero_at_first if step else frozenset(), later_only,
+        )  # fmt: skip
 
     # Before the first step -------------------------------------------------------------------------------------------
 
@@ -283,7 +304,9 @@ class _Emitter:
         region.compute([Sink(self.recurrence.readout, self.logits)], keep=self.plan.saved_readout)
         K = self.memory.number(self.recurrence.readout.size)
         if not self.batched:
-            self.writer.line(f"loss, hits = cross_entropy(w, {self.logits.at}, {K}, label, w, {self.logit_gradients.at}, 1.0)")
+            self.writer.line(
+                f"loss, hits = cross_entropy(w, {self.logits.at}, {K}, label, w, {self.logit_gradients.at}, 1.0)"
+            )
             self.writer.line("hits = int(hits == label)")
             return
         self.writer.line("loss, hits = 0.0, 0")
@@ -337,15 +360,22 @@ class _Emitter:
         with self.writer.block("for t in range(steps - 1, -1, -1):"):
             self._begin_step()
             copies = self._copied_gradients(deferred)
-            region = self._region(self.active, frozenset(lasting), step=True, room="sequences")
+            unread = frozenset(self._unread_gradients())
+            region = self._region(self.active, frozenset(lasting), step=True, room="sequences", later_only=unread)
             sinks = [Sink(n, place) for n, place in zip(pullback.states, self.state_gradients, strict=True)]
             sinks += [self._scatter(o) for o in scattered]
             sinks += [Sink(n, place) for n, place in copies.items()]
             self._compute_with_terms(region, sinks, _plain_terms(self.plan, pullback.weights), list(lasting))
         self.places.update(copies)
         for operand in deferred:
-            places = (self._place_of(n).first() for n in (operand.left, operand.right))
-            self._sum_outer(operand, self.total, *places)
+            self._sum_over_steps(operand)
+
+    def _unread_gradients(self) -> list[Node]:
+        """Return the gradients of initial states that no parameter is behind: at step 0 they are not needed."""
+        terms = [term for several in self.derivative.prelude.weights.values() for term in several]
+        read = set(topological(terms))
+        states = enumerate(self.derivative.step.states)
+        return [node for i, node in states if self._leaf("gradient", i) not in read]
 
     def _copied_gradients(self, deferred: list[Outer]) -> dict[Node, Place]:
         """Return a place of its own for each operand of a later sum that does not last by itself."""
@@ -377,6 +407,16 @@ class _Emitter:
             region.each_row(
                 term, lambda at, g=gradient, s=shape: f"add_packed({g.array}, {g.at}, {g.stride}, {at}, {s})"
             )
+
+    def _sum_over_steps(self, operand: Outer) -> None:
+        left, right = (self._place_of(n).first() for n in (operand.left, operand.right))
+        count = self.total
+        if {operand.left, operand.right} & self.zero_at_first and not (left.extra or right.extra):
+            # The state before the first step is zero, and so are its products.
+            first = "start[1]" if self.batched else "1"
+            left, right = (replace(p, step="2" if p.step else first) for p in (left, right))
+            count = f"{self.total} - {first}"
+        self._sum_outer(operand, count, left, right)
 
     def _sum_outer(self, operand: Outer, rows: str, left: Place, right: Place) -> None:
         """Add the products of two vectors in `rows` rows to a weight's gradient."""
@@ -466,6 +506,10 @@ def _outer(plan: Plan, terms: dict[Node, tuple[Node, ...]]) -> list[Outer]:
 
 def _plain_terms(plan: Plan, terms: dict[Node, tuple[Node, ...]]) -> list[tuple[Node, Node]]:
     return [(leaf, term) for leaf, several in terms.items() for term in several if not _is_outer(plan, leaf, term)]
+
+
+def _is_zero(node: Node) -> bool:
+    return node.is_constant and not node.numbers.any()
 
 
 def _reads(operand: Outer, operation: str) -> bool:

@@ -7,8 +7,27 @@ import numpy as np
 from myrnn.compiler._graph import Node, indices_of, topological
 from myrnn.compiler._roll import Recurrence
 
-_INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "matmul": "@", "greater": ">", "equal": "=="}
-_STRENGTH = {"equal": 0, "greater": 0, "add": 1, "subtract": 1, "multiply": 2, "divide": 2, "matmul": 2.5, "negative": 3, "power": 4}
+_INFIX = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "power": "**",
+    "matmul": "@",
+    "greater": ">",
+    "equal": "==",
+}
+_STRENGTH = {
+    "equal": 0,
+    "greater": 0,
+    "add": 1,
+    "subtract": 1,
+    "multiply": 2,
+    "divide": 2,
+    "matmul": 2.5,
+    "negative": 3,
+    "power": 4,
+}
 
 
 def equations(recurrence: Recurrence, parameter_names: tuple[str, ...]) -> str:

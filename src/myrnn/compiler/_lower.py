@@ -89,7 +89,9 @@ def _elementwise(name: str, build_node: Callable[[Builder, Any], Elementwise]) -
 
 def _broadcast_apply(build: Builder, function: Elementwise, operands: list[Value]) -> Value:
     shape = np.broadcast_shapes(*(o.shape for o in operands))
-    if any(isinstance(o, Rows) and o.shape == (shape[0], *o.row_shape) and len(o.shape) == len(shape) for o in operands):
+    if any(
+        isinstance(o, Rows) and o.shape == (shape[0], *o.row_shape) and len(o.shape) == len(shape) for o in operands
+    ):
         parts = [_row_operands(build, o, shape) for o in operands]
         row_shape = shape[1:]
         nodes = tuple(
@@ -165,7 +167,9 @@ def _exponential_unit(build: Builder, a: Node, alpha: float, scale: float) -> No
 
 _elementwise("ELU", lambda build, creator: lambda a: _exponential_unit(build, a, float(creator.alpha), 1.0))
 # The constants of Klambauer et al., "Self-normalizing neural networks", 2017.
-_elementwise("SELU", lambda build, creator: lambda a: _exponential_unit(build, a, 1.6732632423543772, 1.0507009873554805))
+_elementwise(
+    "SELU", lambda build, creator: lambda a: _exponential_unit(build, a, 1.6732632423543772, 1.0507009873554805)
+)
 
 
 @_rule("Where")

@@ -109,8 +109,6 @@ def module_source(program: Program, header: str, tokens: bool, batched: bool, re
     values = "tokens" if tokens else "features"
     lines = ""
     if batched and tokens:
-        lines = (
-            f"    line_up_tokens(lined, tokens, offsets, members, start, steps, {reverse})\n    tokens = lined"
-        )
+        lines = f"    line_up_tokens(lined, tokens, offsets, members, start, steps, {reverse})\n    tokens = lined"
     text = text.replace("TOKENS\n", lines + "\n" if lines else "").replace("BODY", program.body)
     return f'"""{header}\n"""\n{_IMPORTS}\n{text.replace("VALUES", values)}'

@@ -18,18 +18,14 @@ Indices = NDArray[np.int32]
 
 
 @compiled
-def take(
-    out: Floats, out_at: int, a: Floats, a_at: int, tables: Indices, table: int, count: int
-) -> None:
+def take(out: Floats, out_at: int, a: Floats, a_at: int, tables: Indices, table: int, count: int) -> None:
     """Compute ``out[i] = a[index[i]]`` for ``i < count``; the indices stand in `tables` from `table` on."""
     for i in range(count):
         out[out_at + i] = a[a_at + tables[table + i]]
 
 
 @compiled
-def put(
-    out: Floats, out_at: int, a: Floats, a_at: int, tables: Indices, table: int, count: int, size: int
-) -> None:
+def put(out: Floats, out_at: int, a: Floats, a_at: int, tables: Indices, table: int, count: int, size: int) -> None:
     """Clear `size` numbers of `out`, then add ``out[index[i]] += a[i]`` for ``i < count``."""
     for i in range(size):
         out[out_at + i] = np.float32(0)
@@ -38,9 +34,7 @@ def put(
 
 
 @compiled
-def spread_out(
-    out: Floats, out_at: int, a: Floats, a_at: int, tables: Indices, table: int, count: int
-) -> None:
+def spread_out(out: Floats, out_at: int, a: Floats, a_at: int, tables: Indices, table: int, count: int) -> None:
     """Compute ``out[index[i]] = a[i]`` for ``i < count``."""
     for i in range(count):
         out[out_at + tables[table + i]] = a[a_at + i]
@@ -102,9 +96,7 @@ def multiply_plain(
 
 
 @compiled
-def unpack(
-    out: Floats, out_at: int, a: Floats, a_at: int, a_row: int, rows: int, columns: int, flipped: bool
-) -> None:
+def unpack(out: Floats, out_at: int, a: Floats, a_at: int, a_row: int, rows: int, columns: int, flipped: bool) -> None:
     """Write a matrix without padding between its rows; where it is `flipped`, `a` holds its transpose."""
     for i in range(rows):
         for j in range(columns):
@@ -112,9 +104,7 @@ def unpack(
 
 
 @compiled
-def pack(
-    out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, rows: int, columns: int, flipped: bool
-) -> None:
+def pack(out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, rows: int, columns: int, flipped: bool) -> None:
     """Write a matrix without padding to rows `out_row` apart; where it is `flipped`, as its transpose."""
     for i in range(rows):
         for j in range(columns):

@@ -104,7 +104,17 @@ class Native:
             work = self.workspace(longest, 1)
             at = self._offset(work)
             self._module.logits(
-                values, sequences.offsets, members, parameters, empty, work.numbers, work.sizes, self._tables, at, classes, out
+                values,
+                sequences.offsets,
+                members,
+                parameters,
+                empty,
+                work.numbers,
+                work.sizes,
+                self._tables,
+                at,
+                classes,
+                out,
             )
             return out
         order = np.argsort(-lengths, kind="stable")

@@ -78,7 +78,9 @@ def make_plan(derivative: Derivative, shapes: Sequence[tuple[int, ...]], tokens:
     r = derivative.recurrence
     weights = _weights(derivative, shapes)
     projected = {
-        n for n in topological(r.step) if n.operation == "matmul" and n.inputs[0].operation == "input" and _fits(n, weights)
+        n
+        for n in topological(r.step)
+        if n.operation == "matmul" and n.inputs[0].operation == "input" and _fits(n, weights)
     }
     return Plan(
         derivative,
@@ -108,7 +110,9 @@ def reads_as_stored(product: Node, weight: Weight) -> bool:
 
 def _fits(product: Node, weights: dict[Node, Weight]) -> bool:
     weight = weights.get(product.inputs[1])
-    return weight is not None and product.attributes[0] == 1 and fits(product, weight) and reads_as_stored(product, weight)
+    return (
+        weight is not None and product.attributes[0] == 1 and fits(product, weight) and reads_as_stored(product, weight)
+    )
 
 
 def fits(product: Node, weight: Weight) -> bool:

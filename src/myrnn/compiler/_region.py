@@ -50,6 +50,10 @@ class Region:
         How many rows a buffer has that is not lasting.
     row : str
         The variable that counts the rows of lasting buffers.
+    zero_at_first : set of Node
+        Vectors that are zero at step 0, so that their products can be left out there.
+    later_only : set of Node
+        Nodes that nothing reads at step 0.
     """
 
     def __init__(
@@ -65,10 +69,13 @@ class Region:
         prepare: tuple[str, ...] = (),
         room: str = "one",
         row: str = "",
+        zero_at_first: frozenset[Node] = frozenset(),
+        later_only: frozenset[Node] = frozenset(),
     ) -> None:
         self._writer, self._memory, self._weights = writer, memory, weights
         self._origins, self._places, self._rows = origins, places, rows
         self._lasting, self._clean, self._prepare, self._room, self._row = lasting, clean, prepare, room, row
+        self._zero_at_first, self._later_only = zero_at_first, later_only
         self._linear: dict[Node, Linear] = {}
         self._kept: set[Node] = set()
 
@@ -269,8 +276,8 @@ class Region:
     def _call(self, node: Node) -> None:
         linear = self._linear.get(node)
         if linear is not None:
-            for i, product in enumerate(linear.products):
-                self._product(node, product, add=bool(linear.terms) or i > 0)
+            with self._writer.block("if t > 0:" if node in self._later_only else ""):
+                self._products(node, linear)
             return
         if self._is_slice(node):
             self.place(node.inputs[0])
@@ -278,6 +285,15 @@ class Region:
         write = getattr(self, f"_write_{node.operation}")
         out = self._places[node]
         self._over_rows(lambda: self._writer.line(write(node, f"{out.array}, {self._base(out)}")))
+
+    def _products(self, node: Node, linear: Linear) -> None:
+        # What is zero at the first step comes last, so that there is something to add it to.
+        ordered = sorted(linear.products, key=lambda p: p.inputs[0] in self._zero_at_first)
+        for i, product in enumerate(ordered):
+            add = bool(linear.terms) or i > 0
+            skipped = add and product.inputs[0] in self._zero_at_first and node not in self._later_only
+            with self._writer.block("if t > 0:" if skipped else ""):
+                self._product(node, product, add)
 
     def _product(self, node: Node, product: Node, add: bool) -> None:
         """Write `node (+)= vector @ matrix`."""
@@ -311,7 +327,9 @@ class Region:
         def body() -> None:
             target = f"{out.array}, {self._base(out)}"
             if not add:
-                self._writer.line(f"fill({out.array}, {self._base(out)}, {self._base(out)} + {self._memory.padded(n)}, 0.0)")
+                self._writer.line(
+                    f"fill({out.array}, {self._base(out)}, {self._base(out)} + {self._memory.padded(n)}, 0.0)"
+                )
             right = f"{matrix.array}, {matrix.at}, {matrix.stride}"
             counts = f"{self._memory.number(n)}, {self._memory.padded(k)}"
             self._writer.line(f"add_dots({target}, {v.array}, {self._base(v)}, {right}, {counts})")
@@ -320,9 +338,7 @@ class Region:
 
     def _plain_product(self, node: Node, product: Node, add: bool) -> None:
         out = self._places[node]
-        self._over_rows(
-            lambda: self._writer.line(self._write_matmul(product, f"{out.array}, {self._base(out)}", add))
-        )
+        self._over_rows(lambda: self._writer.line(self._write_matmul(product, f"{out.array}, {self._base(out)}", add)))
 
     def _memory_of(self, node: Node) -> str:
         place = self.place(node)

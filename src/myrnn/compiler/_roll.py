@@ -123,7 +123,9 @@ def unroll(recurrence: Recurrence, length: int, build: Builder) -> Node:
 def _mirrored(trace: Trace, build: Builder) -> Trace:
     """Return the trace with the rows numbered from the end."""
     order = topological([trace.output])
-    known = {n: build.leaf("row", trace.length - 1 - n.attributes[0], size=n.size) for n in order if n.operation == "row"}
+    known = {
+        n: build.leaf("row", trace.length - 1 - n.attributes[0], size=n.size) for n in order if n.operation == "row"
+    }
     mirrored = substitute(build, order, known)
     origins = {new: trace.origins[old] for old, new in zip(order, mirrored, strict=True) if old in trace.origins}
     return Trace(trace.length, mirrored[-1], origins)
@@ -279,7 +281,9 @@ def _initial(build: Builder, step: tuple[Node, ...], after: list[Node], k: int, 
                 bound[placeholder] = build.constant(np.zeros(node.size))
         for template, constant in folded:
             value = substitute(build, [template], bound)[0]
-            if not value.is_constant or not np.array_equal(value.numbers, np.broadcast_to(constant.numbers, value.size)):
+            if not value.is_constant or not np.array_equal(
+                value.numbers, np.broadcast_to(constant.numbers, value.size)
+            ):
                 raise NotARecurrence(_first_step_differs(trace, t, template, constant))
         states = [bound[build.leaf("state", i, size=node.size)] for i, node in enumerate(step)]
     for node in states:

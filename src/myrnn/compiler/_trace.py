@@ -64,8 +64,9 @@ def trace(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], b
         )
     if output.ndim != 2 or output.shape[0] != 1:
         raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {output.shape}")
-    leaves: dict[int, Value] = {id(p): Plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in
-                                reversed(list(enumerate(parameters)))}
+    leaves: dict[int, Value] = {
+        id(p): Plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))
+    }
     rows = [build.leaf("row", t, size=x.shape[1]) for t in range(len(x))]
     leaves[id(sequence)] = Rows(tuple(rows), (x.shape[1],))
     origins: dict[Node, Origin] = {}
