@@ -8,7 +8,7 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    train the network of the README, test it by length and draw the plots (about three minutes)"
+	@echo "make demo    train the network of the README, test it by length and draw the plots"
 	@echo "make test    run the tests"
 	@echo "make lint    check style and types"
 	@echo "make clean   remove the environment and what tools leave behind; runs stay"

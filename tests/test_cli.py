@@ -121,6 +121,15 @@ def test_every_number_that_is_printed_is_in_the_report(here, capsys):
     ]
 
 
+def test_preparation_is_told_apart_from_training(here, capsys, monkeypatch):
+    ticks = iter([100.0, 107.5, 109.5, 110.0])
+    monkeypatch.setattr(_train.time, "perf_counter", lambda: next(ticks))
+    main(["train", *SMALL, "--out=run"])
+    assert "trained     in 2.0 s (30 iterations/s, mygrad), after 7.5 s of preparation\n" in capsys.readouterr().out
+    training = load_run("run").report["training"]
+    assert (training["preparation_seconds"], training["seconds"]) == (7.5, 2.0)
+
+
 def test_lengths_go_up_to_twice_the_trained_ones(saved):
     with open(saved / "accuracy_by_length.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -16,6 +16,8 @@ from myrnn.training import duration
 
 LABEL_WIDTH = 10
 PICTURES = (".svg", ".png")
+# Seconds of preparation that are worth a word.
+LONG = 1.0
 
 
 def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ from myrnn.runs import (
     summarize,
 )
 from myrnn.tasks import Palindromes, TwinHalves, make_task
-from myrnn.training import train
+from myrnn.training import TrainingStart, train
 
 
 def train_and_save(
@@ -51,8 +51,8 @@ def train_and_save(
     with claim_folder(out, the_task.name) as folder:
         if not quiet:
             _show.job(the_task, the_model, the_optimizer, training)
-        begin = time.perf_counter()
-        history = train(the_model, the_task, the_optimizer, **training, progress=not quiet)
+        clock = _Clock()
+        history = train(the_model, the_task, the_optimizer, **training, hooks=[clock], progress=not quiet)
         trained = time.perf_counter()
         # The sequences of the next seed: others than it was trained on.
         seed = training["seed"] + 1
@@ -71,7 +71,10 @@ def train_and_save(
             the_model,
             history,
             report,
-            training=_speed("iterations", int(history.iteration[-1]), trained - begin),
+            training={
+                "preparation_seconds": clock.begin - clock.made,
+                **_speed("iterations", int(history.iteration[-1]), trained - clock.begin),
+            },
             evaluation={
                 "seed": seed,
                 **_speed("sequences", int(report.total.sum()), time.perf_counter() - trained),
@@ -94,6 +97,16 @@ def train_and_save(
         _show.training(numbers)
         _show.accuracy(numbers["evaluation"])
         _show.files(folder)
+
+
+class _Clock:
+    """The hook that tells the training itself from what comes before it, such as compiling the model."""
+
+    def __init__(self) -> None:
+        self.made = self.begin = time.perf_counter()
+
+    def on_train_begin(self, start: TrainingStart) -> None:
+        self.begin = time.perf_counter()
 
 
 def weight_generator(seed: int) -> np.random.Generator:
