@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_every_number_that_is_printed_is_in_the_report(here, capsys):
 
 def test_preparation_is_told_apart_from_training(here, capsys, monkeypatch):
     ticks = iter([100.0, 107.5, 109.5, 110.0])
-    monkeypatch.setattr(_train.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(_train, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     main(["train", *SMALL, "--out=run"])
     assert "trained     in 2.0 s (30 iterations/s, mygrad), after 7.5 s of preparation\n" in capsys.readouterr().out
     training = load_run("run").report["training"]
