@@ -41,9 +41,7 @@ PORTION = 4096
 _noticed = threading.local()
 
 
-def compile(  # noqa: A001 - the name that `re.compile` and the built-in have
-    model: Any, max_length: int = 64, *, dim_input: int | None = None
-) -> CompiledModel:
+def compile(model: Any, max_length: int = 64, *, dim_input: int | None = None) -> CompiledModel:
     """Compile a model to native code: find its loop, derive backpropagation through time, check it against the model.
 
     Parameters
@@ -132,7 +130,8 @@ class CompiledModel:
         states = ", ".join(
             f"{name} ({size})" for name, size in zip(self.state_names, self.recurrence.state_sizes, strict=True)
         )
-        return f"CompiledModel({type(self.model).__name__}: {self.dim_input} inputs, states {states}, {self.dim_output} classes)"
+        name = type(self.model).__name__
+        return f"CompiledModel({name}: {self.dim_input} inputs, states {states}, {self.dim_output} classes)"
 
     @property
     def source(self) -> str:
@@ -151,7 +150,7 @@ class CompiledModel:
 
     @property
     def trained_parameters(self) -> frozenset[int]:
-        """The parameters that have a gradient, by their place in ``model.parameters``; the model does not use the others."""
+        """The parameters that the model uses, by their place in ``model.parameters``."""
         parts = (self.derivative.readout, self.derivative.step, self.derivative.prelude)
         leaves = (leaf for part in parts for leaf in part.weights)
         return frozenset(leaf.attributes[0] for leaf in leaves if leaf.operation in ("parameter", "rows"))
@@ -292,8 +291,8 @@ class CompiledModel:
         traced = trace(self.model, self._parameters, x, self._build)
         if traced.output is not unroll(self.recurrence, len(x), self._build):
             raise NotARecurrence(
-                f"on a sequence of {len(x)} steps the model does not compute what was compiled: it does something at some "
-                "step, or with some values, that it did not do when it was traced.\n"
+                f"on a sequence of {len(x)} steps the model does not compute what was compiled: at some step, or with "
+                "some values, it does what it did not do when it was traced.\n"
                 f"{_difference(self.recurrence, traced, self._build)}"
             )
         self.max_length = max(self.max_length, len(x))
@@ -313,8 +312,8 @@ class CompiledModel:
         if len(failures) == len(trials):
             raise NotARecurrence(
                 f"the compiled functions do not agree with the model: {failures[0]}.\n"
-                "  Something that MyGrad's graph does not show changes the numbers: a value taken out with .data or NumPy, "
-                'or a model that treats arrays and tensors differently. Train it with engine="mygrad".'
+                "  Something that MyGrad's graph does not show changes the numbers: a value taken out with .data or\n"
+                '  NumPy, or a model that treats arrays and tensors differently. Train it with engine="mygrad".'
             )
 
     def _compared(self, x: NDArray[np.float32], label: int) -> str:
@@ -355,8 +354,8 @@ def _traces(
         first = trace(model, parameters, x, build)
         if trace(model, parameters, x, build).output is not first.output:
             raise NotDeterministic(
-                "two calls of the model on the same sequence compute different things: it draws random numbers, or keeps "
-                'something from one call to the next. Train it with engine="mygrad".'
+                "two calls of the model on the same sequence compute different things: it draws random numbers, or\n"
+                '  keeps something from one call to the next. Train it with engine="mygrad".'
             )
         traces = {n: trace(model, parameters, random(n), build) for n in {*PROBES, max(longest, 9)}}
         one_hot = np.eye(dim_input, dtype=np.float32)[rng.integers(0, dim_input, 5)]
@@ -370,8 +369,8 @@ def _traces(
 def _same_graph(one: Trace, other: Trace, what: str) -> None:
     if one.output is not other.output:
         raise NotARecurrence(
-            f"what the model computes depends on {what}, not only through MyGrad's operations: a branch, or a value taken "
-            f"out with .data or NumPy.\n{difference_told(one, other)}{ADVICE}"
+            f"what the model computes depends on {what}, not only through MyGrad's operations: a branch, or a value\n"
+            f"  taken out with .data or NumPy.\n{difference_told(one, other)}{ADVICE}"
         )
 
 

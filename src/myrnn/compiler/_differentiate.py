@@ -1,4 +1,6 @@
-"""Stage 4: backpropagation through time, as graphs: the derivatives of the readout, of one step and of what comes before.
+"""Stage 4: backpropagation through time, as graphs.
+
+There is one for the readout, one for a step, and one for what comes before the first step.
 
 References
 ----------
@@ -29,8 +31,8 @@ class Pullback:
     input : Node
         The gradient with respect to the row of the sequence.
     weights : dict
-        Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term ``outer(v, dz)`` is
-        kept apart from the others, because it can be summed over all steps in one product.
+        Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term
+        ``outer(v, dz)`` is kept apart from the others, because it can be summed over all steps in one product.
     """
 
     states: tuple[Node, ...]
@@ -62,7 +64,7 @@ class Derivative:
 
 
 def differentiate(hoisted: Hoisted, build: Builder) -> Derivative:
-    """Derive backpropagation through time; `build` is the simplifying builder that the hoisted recurrence is made in."""
+    """Derive backpropagation through time; `build` is the simplifying builder that `hoisted` is made in."""
     recurrence = hoisted.recurrence
     of_states = [build.leaf("gradient", i, size=size) for i, size in enumerate(recurrence.state_sizes)]
     of_derived = [build.leaf("gradient", "derived", i, size=n.size) for i, n in enumerate(hoisted.derived)]
@@ -120,7 +122,7 @@ def _summed(build: Builder, terms: list[Node], size: int) -> Node:
 
 
 def _joined(build: Builder, terms: list[Node], size: int) -> Node | None:
-    """Return terms that fill a vector piece by piece, as the gradients of its slices do, side by side instead of added."""
+    """Return terms that fill a vector piece by piece, as gradients of slices do, side by side; None for other terms."""
     if len(terms) < 2 or any(t.operation != "put" for t in terms):
         return None
     places = [t.attributes[0] for t in terms]

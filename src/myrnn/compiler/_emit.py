@@ -1,11 +1,11 @@
 """Stage 6: write the plan as Python for Numba.
 
-Two programs come out of one plan: one runs a single sequence, the other several of different lengths side by side. Both go
-forward to the logits and the loss, and back to the gradients of all weights.
+Two programs come out of one plan: one runs a single sequence, the other several of different lengths side by side.
+Both go forward to the logits and the loss, and back to the gradients of all weights.
 
-Side by side means: at step t the sequences that are longer than t, longest first, are rows of one matrix. Row ``start[t] + r``
-of a buffer belongs to sequence r at step t; nothing is padded. A state's rows are those before each step, and after them
-one for each sequence: its last.
+Side by side means: at step t the sequences that are longer than t, longest first, are rows of one matrix. Row
+``start[t] + r`` of a buffer belongs to sequence r at step t; nothing is padded. A state's rows are those before each
+step, and after them one for each sequence: its last.
 """
 
 from __future__ import annotations
@@ -213,10 +213,12 @@ class _Emitter:
             self.writer, self.memory, self.weights, self.recurrence.origins, self.places, self.sequences,
             frozenset(), self.clean, prepare, row=self.row,
         )  # fmt: skip
-        place = (lambda s: replace(s, step="after")) if self.batched else (lambda s: replace(s, step=""))
         if self.batched:
             region.compute([], keep=[n for n in self.recurrence.initial if n.inputs])
-        start.compute([Sink(n, place(s)) for n, s in zip(self.recurrence.initial, self.states, strict=True)])
+        first = "after" if self.batched else ""
+        start.compute(
+            [Sink(n, replace(s, step=first)) for n, s in zip(self.recurrence.initial, self.states, strict=True)]
+        )
 
     def _derived_leaf(self, index: int, node: Node) -> Node | None:
         return self._leaves.get(("derived", index))
@@ -404,9 +406,7 @@ class _Emitter:
         for leaf, term in wide:
             gradient, weight = self.weights.gradient(leaf), self.weights.weight(leaf)
             shape = f"{self.memory.number(weight.rows)}, {self.memory.number(weight.columns)}, {weight.flipped}"
-            region.each_row(
-                term, lambda at, g=gradient, s=shape: f"add_packed({g.array}, {g.at}, {g.stride}, {at}, {s})"
-            )
+            region.each_row(term, f"add_packed({gradient.array}, {gradient.at}, {gradient.stride}, {{}}, {shape})")
 
     def _sum_over_steps(self, operand: Outer) -> None:
         left, right = (self._place_of(n).first() for n in (operand.left, operand.right))

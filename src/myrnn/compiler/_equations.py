@@ -75,7 +75,7 @@ class _Equations:
                 continue
             origin = self._recurrence.origins.get(node)
             name = origin.name if origin is not None else ""
-            if name and name not in taken or reads.get(node, 0) > 1:
+            if (name and name not in taken) or reads.get(node, 0) > 1:
                 name = name if name and name not in taken else f"v{len(taken)}"
                 taken.add(name)
                 lines.append(f"{name} = {self.text(node)}")

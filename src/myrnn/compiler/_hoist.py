@@ -15,8 +15,8 @@ from myrnn.compiler._roll import Recurrence
 class Hoisted:
     """A recurrence whose step and readout read what depends on parameters alone as leaves.
 
-    Whole rows of a parameter are a leaf ``rows`` (the parameter's number and the first row), for they need no computing.
-    Everything else is a leaf ``derived``.
+    Whole rows of a parameter are a leaf ``rows`` (the parameter's number and the first row), for they need no
+    computing. Everything else is a leaf ``derived``.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ def _rows_of_parameter(node: Node, shapes: Sequence[tuple[int, ...]], build: Bui
 
 
 def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:
-    """Write a product of joined vectors with one matrix as the sum of each one's product with its rows of the matrix."""
+    """Write a product of joined vectors with a matrix as the sum of each one's product with its rows of the matrix."""
     targets = [*recurrence.initial, *recurrence.step, recurrence.readout]
     place: dict[Node, Node] = {}
     for node in topological(targets):

@@ -1,7 +1,7 @@
 """Where the emitted code finds its numbers: names for sizes and offsets, and places in the flat arrays.
 
-The emitted source holds no sizes of its own, so that one compilation serves every width: it reads them, and all offsets,
-from one array of integers, which is filled in here.
+The emitted source holds no sizes of its own, so that one compilation serves every width: it reads them, and all
+offsets, from one array of integers, which is filled in here.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ LANES = 16
 
 # Names that the emitted code uses for itself.
 _TAKEN = frozenset(
-    "p g m v w t r j s n k x np row rows steps total begin label labels learn loss one_loss hits best share tokens features "
-    "offsets members sequences sizes tables start lined active going after range len int "
+    "p g m v w t r j s n k x np row rows steps total begin label labels learn loss one_loss hits best share tokens "
+    "features offsets members sequences sizes tables start lined active going after range len int "
     "above absolute add_dots add_packed compiled copy_rows cross_entropy exp fill full keep line_up line_up_rows "
-    "line_up_tokens load log maximum meet minimum multiply multiply_plain multiply_row one_hot_rows pack power put relu "
-    "run train logits sigmoid softmax_axis softplus spread spread_out sqrt store sum_axis sum_rows take tanh transpose "
-    "unpack update where scale clip_factor sum_shards sin cos".split()
+    "line_up_tokens load log maximum meet minimum multiply multiply_plain multiply_row one_hot_rows pack power put "
+    "relu run train logits sigmoid softmax_axis softplus spread spread_out sqrt store sum_axis sum_rows take tanh "
+    "transpose unpack update where scale clip_factor sum_shards sin cos".split()
 )
 
 

@@ -27,11 +27,17 @@ from myrnn.compiler._updates import clip_factor, scale, sum_shards, update
 _SINGLE = '''
 @njit(cache=True, nogil=True)
 def run(VALUES, begin, steps, label, learn, p, g, w, sizes, tables):
-    """Run one sequence; with `learn`, leave the gradients of all parameters in `g`. Return the loss and whether it is right."""
+    """Run one sequence; with `learn`, leave the gradients of all parameters in `g`.
+
+    Return the loss, and 1 where the largest logit is the right one.
+    """
 BODY
 
 @njit(cache=True, nogil=True)
-def train(VALUES, offsets, labels, order, rates, limit, optimizer, first_step, ranges, p, g, m, v, w, sizes, tables, losses, hits):
+def train(
+    VALUES, offsets, labels, order, rates, limit, optimizer, first_step, ranges,
+    p, g, m, v, w, sizes, tables, losses, hits,
+):
     """Do one iteration for each row of `order`."""
     for n in range(len(order)):
         s = order[n, 0]

@@ -1,7 +1,7 @@
 """What emitted code calls to move numbers, to sum over features, and for products that no weight is part of.
 
-As in `_kernels`, arrays are flat and offsets count numbers. Each function writes just the numbers that it says, and leaves
-padding alone.
+As in `_kernels`, arrays are flat and offsets count numbers. Each function writes just the numbers that it says, and
+leaves padding alone.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def add_packed(
 def copy_rows(
     out: Floats, out_at: int, out_row: int, features: Floats, begin: int, steps: int, width: int, backwards: bool
 ) -> None:
-    """Copy the rows of one sequence, from row `begin` of all features on, the last one first where it goes `backwards`."""
+    """Copy the rows of one sequence, from row `begin` of all features on; `backwards` begins with the last."""
     for t in range(steps):
         source = (begin + (steps - 1 - t if backwards else t)) * width
         for j in range(width):

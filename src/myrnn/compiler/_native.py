@@ -24,7 +24,7 @@ _BARRIER = 32
 
 
 class Block:
-    """A flat, aligned block of numbers in the layout of the parameters: parameters, gradients or an optimizer's memory."""
+    """A flat, aligned block of numbers in the layout of the parameters: they, gradients or an optimizer's memory."""
 
     def __init__(self, layouts: dict[int, ParameterLayout], size: int, copies: int = 1) -> None:
         self.numbers = aligned(size * copies)

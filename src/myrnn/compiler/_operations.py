@@ -11,8 +11,8 @@ Values are flat vectors. There are four kinds of operation:
 ``product``
     matrix products: ``matmul`` of (m, k) and (k, n), the right matrix stored as (n, k) where it is read transposed.
 
-A derivative rule gets a builder, the result, the gradient with respect to it and the inputs, and returns graph nodes: the
-gradient with respect to each input, or None where there is none. Where a function has a kink or a tie, MyGrad's
+A derivative rule gets a builder, the result, the gradient with respect to it and the inputs, and returns graph nodes:
+the gradient with respect to each input, or None where there is none. Where a function has a kink or a tie, MyGrad's
 convention holds. Adding an operation is adding a row.
 """
 
@@ -83,7 +83,9 @@ def _flat(name: str, reference: Callable[..., Array], emitted: str) -> None:
     OPERATIONS[name] = Operation("map", (), _map_size, lambda arrays, _: reference(*arrays), None, emitted)
 
 
-def _operation(kind: str, name: str, attributes: tuple[str, ...], size: SizeRule, reference: Reference) -> Any:
+def _operation(
+    kind: str, name: str, attributes: tuple[str, ...], size: SizeRule, reference: Reference
+) -> Callable[[Rule], Rule]:
     """Enter another kind of operation with its derivative rule."""
 
     def enter(rule: Rule) -> Rule:
@@ -144,7 +146,11 @@ def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return build.multiply(grad, build.greater(b, a)), build.multiply(grad, build.greater(a, b))
 
 
-@_map("select", lambda mask, a, b: np.where(mask != 0, a, b), "where({0}, {1}, {2})")
+def _select(mask: Array, a: Array, b: Array) -> Array:
+    return np.where(mask != 0, a, b)
+
+
+@_map("select", _select, "where({0}, {1}, {2})")
 def _(build: Any, out: Any, grad: Any, mask: Any, a: Any, b: Any) -> Any:
     return None, build.select(mask, grad, 0.0), build.select(mask, 0.0, grad)
 

@@ -15,9 +15,9 @@ import mygrad
 from mygrad import Tensor
 
 # Code that a reader of an error would not call their own model: its callers are shown instead.
-_LIBRARY = tuple(os.path.join(part, "") for part in (os.path.dirname(mygrad.__file__), "mynn")) + (
-    os.path.join("myrnn", "models", "_dense.py"),
-)
+_MYGRAD = os.path.join(os.path.dirname(mygrad.__file__), "")
+_MYNN = os.path.join(os.sep, "mynn", "")
+_DENSE = os.path.join("myrnn", "models", "_dense.py")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def record(model: Callable[[Any], Any], x: Any) -> Recording:
 
 
 def _is_library(file: str) -> bool:
-    return file.startswith(_LIBRARY[0]) or os.sep + _LIBRARY[1] in file or file.endswith(_LIBRARY[2])
+    return file.startswith(_MYGRAD) or _MYNN in file or file.endswith(_DENSE)
 
 
 def _user_line(frame: FrameType | None) -> tuple[str, int]:

@@ -190,9 +190,9 @@ class Region:
                 if re.search(rf"\b{name}\b", written):
                     self._writer.insert(begin, line)
 
-    def each_row(self, node: Node, call: Callable[[str], str]) -> None:
-        """Write a call for each row of a node; `call` gets the array and offset of the row."""
-        self._over_rows(lambda: self._writer.line(call(self._memory_of(node))))
+    def each_row(self, node: Node, call: str) -> None:
+        """Write a call for each row of a node; ``{}`` in it stands for the row's array and offset."""
+        self._over_rows(lambda: self._writer.line(call.format(self._memory_of(node))))
 
     def _over_lanes(self, loop: Loop, sinks: list[Sink]) -> None:
         local: dict[Node, str] = {}
@@ -317,9 +317,8 @@ class Region:
         right = f"{matrix.array}, {matrix.at}, {matrix.stride}"
         left, target = f"{v.array}, {v.base()}", f"{out.array}, {out.base()}"
         if self._rows:
-            self._writer.line(
-                f"multiply({target}, {out.stride}, {left}, {v.stride}, 1, {right}, {self._rows}, {steps}, {columns}, {add})"
-            )
+            sizes = f"{self._rows}, {steps}, {columns}"
+            self._writer.line(f"multiply({target}, {out.stride}, {left}, {v.stride}, 1, {right}, {sizes}, {add})")
         else:
             self._writer.line(f"multiply_row({target}, {left}, {right}, {steps}, {columns}, {add})")
 
@@ -354,7 +353,8 @@ class Region:
 
     def _write_outer(self, node: Node, out: str) -> str:
         left, right = (self._memory_of(i) for i in node.inputs)
-        return f"multiply_plain({out}, {left}, {right}, {self._numbers(node.inputs[0].size, 1, node.inputs[1].size)}, False, False)"
+        sizes = self._numbers(node.inputs[0].size, 1, node.inputs[1].size)
+        return f"multiply_plain({out}, {left}, {right}, {sizes}, False, False)"
 
     def _write_take(self, node: Node, out: str) -> str:
         source = self._memory_of(node.inputs[0])

@@ -1,9 +1,9 @@
 """Stage 2: find the loop in traces of several lengths, and prove it by unrolling it again.
 
-All traces share one table of nodes. What the traces of T and of T + 1 steps have in common and the longer one goes on to
-use are the states after T steps: its *frontier*. Between two frontiers lies the step, from the last one to the logits the
-readout. Matching the step backwards from a frontier gives the initial states. The proof does not rest on any of this:
-unrolled again, the recurrence must be the very nodes that were traced, at every length.
+All traces share one table of nodes. What the traces of T and of T + 1 steps have in common and the longer one goes on
+to use are the states after T steps: its *frontier*. Between two frontiers lies the step, from the last one to the
+logits the readout. Matching the step backwards from a frontier gives the initial states. The proof does not rest on
+any of this: unrolled again, the recurrence must be the very nodes that were traced, at every length.
 """
 
 from __future__ import annotations

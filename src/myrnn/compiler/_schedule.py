@@ -1,8 +1,8 @@
 """Stage 4, first half: in which order to compute the nodes of a region, and which of them share a loop.
 
 A region is a part of the program that runs as a whole: the initial states, one step forward or backward, the readout
-forward or backward. Its element-wise nodes are gathered into loops, each as large as what is known by then allows; sums of
-matrix products and other terms become one *linear* node, which its products add up in place.
+forward or backward. Its element-wise nodes are gathered into loops, each as large as what is known by then allows;
+sums of matrix products and other terms become one *linear* node, which its products add up in place.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Loop:
-    """One element-wise loop over `size` numbers: its nodes in order, the linear ones among them begun with their terms."""
+    """One element-wise loop over `size` numbers: its nodes in order; linear ones are begun with their terms."""
 
     size: int
     nodes: tuple[Node, ...]

@@ -1,8 +1,9 @@
 """Stage 1: run the model on a probe sequence and read MyGrad's graph into the table of nodes.
 
-A value is either plain, one node; or rows, a list of nodes along the first axis. The sequence itself is rows, and so is
-whatever is computed for all its steps at once, before, after or between the loops. Rows are taken apart: an operation on
-rows becomes one operation on each, so that a projection of the whole sequence and one inside the loop are the same graph.
+A value is either plain, one node; or rows, a list of nodes along the first axis. The sequence itself is rows, and so
+is whatever is computed for all its steps at once, before, after or between the loops. Rows are taken apart: an
+operation on rows becomes one operation on each, so that a projection of the whole sequence and one inside the loop are
+the same graph.
 """
 
 from __future__ import annotations

@@ -145,7 +145,8 @@ def update(
     Parameters
     ----------
     optimizer : float64 array
-        The kind, the decay, and the kind's own three: beta1, beta2, eps of Adam; alpha, eps of RMSprop; momentum of SGD.
+        The kind, the decay, and the kind's own three: beta1, beta2, eps of Adam; alpha, eps of RMSprop; momentum of
+        SGD.
     rate : float
         The learning rate.
     ranges : int64 array, shape (R, 3)

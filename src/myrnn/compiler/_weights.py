@@ -122,10 +122,8 @@ class WeightPlaces:
         if leaf not in self._flat:
             place = self._memory.buffer(f"{matrix.at}_flat", leaf.size)
             self._flat[leaf] = place
-            rows, columns = self._memory.number(weight.rows), self._memory.number(weight.columns)
-            self.copies.append(
-                f"unpack(w, {place.at}, {matrix.array}, {matrix.at}, {matrix.stride}, {rows}, {columns}, {weight.flipped})"
-            )
+            shape = f"{self._memory.number(weight.rows)}, {self._memory.number(weight.columns)}, {weight.flipped}"
+            self.copies.append(f"unpack(w, {place.at}, {matrix.array}, {matrix.at}, {matrix.stride}, {shape})")
         return self._flat[leaf]
 
     def transposed(self, leaf: Node) -> Matrix:

@@ -25,7 +25,7 @@ _SGD, _RMSPROP, _ADAM = 0, 1, 2
 
 @dataclass(frozen=True)
 class _Kind:
-    """How native code sees a kind of optimizer: its number, its settings and the attributes that hold what it remembers."""
+    """How native code sees a kind of optimizer: its number, its settings, and the attributes of its memory."""
 
     number: int
     settings: tuple[str, ...]
@@ -35,7 +35,7 @@ class _Kind:
 
 _ADAM_KIND = _Kind(_ADAM, ("beta1", "beta2", "eps"), "m", "v")
 _SGD_KIND = _Kind(_SGD, ("momentum",), "param_moments")
-_KINDS = {SGD: _SGD_KIND, RMSprop: _Kind(_RMSPROP, ("alpha", "eps"), "", "v"), Adam: _ADAM_KIND}
+_KINDS: dict[Any, _Kind] = {SGD: _SGD_KIND, RMSprop: _Kind(_RMSPROP, ("alpha", "eps"), "", "v"), Adam: _ADAM_KIND}
 # MyNN's optimizers by name, so that MyNN need not be there.
 _KINDS_BY_NAME = {"mynn.optimizers.adam.Adam": _ADAM_KIND, "mynn.optimizers.sgd.SGD": _SGD_KIND}
 
@@ -114,7 +114,7 @@ class NativeEngine:
         self._native = compiled.native(tokens=example.is_tokens, batched=batch_size > 1)
         self._state = _OptimizerState(optimizer, compiled, self._native)
         self._shards = shards_for(batch_size, compiled.work_per_row) if batch_size > 1 else 1
-        self._blocks = tuple(self._native.block() for _ in range(3))
+        self._blocks = (self._native.block(), self._native.block(), self._native.block())
         self._seen: Sequences | None = None
         self._rng = np.random.default_rng(0)
         self._ran, self._checked = 0.0, 0.0
@@ -157,7 +157,8 @@ class NativeEngine:
     def _run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64]
     ) -> tuple[Losses, Correct]:
-        blocks = tuple(block.numbers for block in self._blocks)
+        parameters, means, squares = self._blocks
+        blocks = (parameters.numbers, means.numbers, squares.numbers)
         first = self._state.steps + 1
         return self._native.train(
             sequences, order, rates, self._limit, self._state.settings, first, self._state.ranges, blocks, self._shards
@@ -176,7 +177,7 @@ class NativeEngine:
         self._state.store(means, squares, steps)
 
     def _check_now_and_then(self, sequences: Sequences, order: NDArray[np.int64]) -> None:
-        """Hold the compiled model against the model itself on one of the sequences just trained on, while time allows."""
+        """Hold the compiled model against the model itself on one of the last sequences, while time allows."""
         if self._checked > CHECKED_SHARE * self._ran:
             return
         begin = time.perf_counter()
@@ -185,7 +186,7 @@ class NativeEngine:
 
 
 def _kind_of(optimizer: Any) -> _Kind:
-    kind = type(optimizer)
+    kind: Any = type(optimizer)
     found = _KINDS.get(kind) or _KINDS_BY_NAME.get(f"{kind.__module__}.{kind.__qualname__}")
     if found is None:
         raise CompileError(
