@@ -252,7 +252,7 @@ def test_without_options_it_is_the_jobs_defaults(here, monkeypatch):
 
 
 def test_evaluate_counts_what_train_counted(saved, here, capsys):
-    assert main(["evaluate", str(saved), "--samples=120", "--seed=1", "--out=table.csv"]) == 0
+    assert main(["evaluate", str(saved), "--samples=120", "--seed=1", "--engine=mygrad", "--out=table.csv"]) == 0
     assert Path("table.csv").read_bytes() == (saved / "accuracy_by_length.csv").read_bytes()
     assert [row[0] for row in table_rows(capsys.readouterr().out)] == ["2", "4", "6", "8", "10", "12"]
 
@@ -398,10 +398,16 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
         ("evaluate nowhere", "there is no run folder nowhere"),
         ("evaluate full", "full is not a whole run: settings.json is missing, which is written last"),
         ("evaluate SAVED --length-max 1", "--length-max must be at least 2, the shortest of the task, not 1"),
-        ("evaluate SAVED --samples 9 --out nowhere/table.csv", "nowhere/table.csv: No such file or directory"),
+        (
+            "evaluate SAVED --samples 9 --out nowhere/table.csv",
+            "--out must lie in a folder that exists, but nowhere does not",
+        ),
         ("graph SAVED", "Missing option '--sequence'."),
         ("graph SAVED --sequence 12x1", "sequence '12x1': 'x' at place 3 is no digit"),
-        ("graph SAVED --sequence 12 --out nowhere/picture.svg", "nowhere/picture.svg: No such file or directory"),
+        (
+            "graph SAVED --sequence 12 --out nowhere/picture.svg",
+            "--out must lie in a folder that exists, but nowhere does not",
+        ),
         ("graph SAVED --sequence 12 --out picture.png", "path must end in .svg, .dot or .gv, not 'picture.png'"),
         ("predict SAVED", "Missing argument 'SEQUENCE'."),
         ("predict SAVED 123a", "sequence '123a': 'a' at place 4 is no digit"),
@@ -469,6 +475,12 @@ def test_an_interrupt_is_one_line_and_130(here, capsys, monkeypatch):
     assert main(["train", "--out=run", "--quiet"]) == 130
     assert capsys.readouterr() == ("", "myrnn: interrupted: nothing was saved\n")
     assert list(here.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written(saved, here, capsys):
+    (here / "folder.csv").mkdir()
+    assert main(["evaluate", str(saved), "--samples=9", "--engine=mygrad", "--quiet", "--out=folder.csv"]) == 2
+    assert capsys.readouterr() == ("", "myrnn: folder.csv: Is a directory\n")
 
 
 def test_a_warning_is_one_line(here, capsys, monkeypatch):

@@ -43,11 +43,11 @@ def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> N
 def training(numbers: Mapping[str, Any]) -> None:
     """Show how the training went."""
     part = numbers["training"]
+    speed = f"{part['iterations_per_second']:,.0f} iterations/s, {part['engine']}"
+    before = part["preparation_seconds"]
+    prepared = f", after {duration(before)} of preparation" if before >= LONG else ""
     _rows(
-        (
-            "trained",
-            f"in {duration(part['seconds'])} ({part['iterations_per_second']:,.0f} iterations/s, {part['engine']})",
-        ),
+        ("trained", f"in {duration(part['seconds'])} ({speed}){prepared}"),
         ("at the end", f"loss {part['loss']:.4f}, accuracy {part['accuracy']:.2%} on the sequences it learned from"),
     )
 

@@ -28,6 +28,7 @@ def evaluate_run(
     folder: Path, *, samples: int, seed: int, length_max: int | None, engine: str, out: Path | None, quiet: bool
 ) -> None:
     """Show the accuracy of a run, length by length."""
+    _check_place(out)
     run = load_run(folder)
     lengths = _lengths(run.task, length_max)
     begin = time.perf_counter()
@@ -47,6 +48,7 @@ def evaluate_run(
 
 def draw_graph(folder: Path, text: str, out: Path | None) -> None:
     """Write the graph of one sequence and say where it is."""
+    _check_place(out)
     run = load_run(folder)
     sequences = _as_sequences(run.task, [text])
     name = text if len(text) <= LONGEST_IN_NAME else f"{sequences.lengths[0]}-steps"
@@ -97,6 +99,12 @@ def parse_tokens(text: str, alphabet_size: int) -> list[int]:
                 f"0 to {alphabet_size - 1}"
             )
     return [int(part) for part in parts]
+
+
+def _check_place(out: Path | None) -> None:
+    """Refuse a file that could not be written, before the work is done."""
+    if out is not None and not out.parent.is_dir():
+        raise InvalidArgument(f"--out must lie in a folder that exists, but {out.parent} does not")
 
 
 def _as_sequences(task: Any, texts: list[str]) -> Sequences:
