@@ -203,3 +203,21 @@ def _softplus(builder: Any, x: Any) -> Any:
 def softplus(typing: Any, x: Any) -> Any:
     """Return log(1 + e^x)."""
     return elementwise(_softplus, (x,))
+
+
+@instruction
+def power(typing: Any, x: Any, exponent: Any) -> Any:
+    """Return ``x ** exponent``, number by number through the C library."""
+    return elementwise(lambda builder, x, exponent: call(builder, "pow", x, exponent), (x, exponent))
+
+
+@instruction
+def sin(typing: Any, x: Any) -> Any:
+    """Return the sine, number by number through the C library."""
+    return elementwise(lambda builder, x: call(builder, "sin", x), (x,))
+
+
+@instruction
+def cos(typing: Any, x: Any) -> Any:
+    """Return the cosine, number by number through the C library."""
+    return elementwise(lambda builder, x: call(builder, "cos", x), (x,))

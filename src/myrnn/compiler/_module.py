@@ -13,7 +13,7 @@ from numba import njit
 
 from myrnn.compiler._barrier import meet
 from myrnn.compiler._elementary import (
-    above, absolute, exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh, where,
+    above, absolute, cos, exp, log, maximum, minimum, power, relu, sigmoid, sin, softplus, sqrt, tanh, where,
 )
 from myrnn.compiler._kernels import add_dots, cross_entropy, fill, multiply, multiply_row, sum_rows, transpose
 from myrnn.compiler._lanes import full, keep, load, spread, store
