@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from myrnn.compiler._graph import Node, indices_of, topological
@@ -55,47 +57,29 @@ def state_names(recurrence: Recurrence) -> tuple[str, ...]:
     return tuple(names)
 
 
-class _Equations:
-    def __init__(self, recurrence: Recurrence, parameter_names: tuple[str, ...]) -> None:
-        self._recurrence, self._parameters = recurrence, parameter_names
-        self.states = state_names(recurrence)
+class Expressions:
+    """Writes nodes as expressions.
+
+    Parameters
+    ----------
+    states, parameter_names : tuple of str
+    columns : sequence of int
+        How many columns each parameter has; only rows of parameters need it.
+    """
+
+    def __init__(self, states: tuple[str, ...], parameter_names: tuple[str, ...], columns: Sequence[int] = ()) -> None:
+        self.states, self._parameters, self._columns = states, parameter_names, columns
         self._named: dict[Node, str] = {}
+        self._written: dict[Node, str] = {}
 
-    def region(self, targets: dict[str, Node]) -> list[str]:
-        """Return the equations of some targets, with one of its own for each node that has a name or is read twice."""
-        order = topological(targets.values())
-        reads: dict[Node, int] = {}
-        for node in order:
-            for child in node.inputs:
-                reads[child] = reads.get(child, 0) + 1
-        taken = {*self.states, *targets, "x"}
-        lines, final = [], {node: name for name, node in targets.items()}
-        for node in order:
-            if node.is_leaf or node in final:
-                continue
-            origin = self._recurrence.origins.get(node)
-            name = origin.name if origin is not None else ""
-            if (name and name not in taken) or reads.get(node, 0) > 1:
-                name = name if name and name not in taken else f"v{len(taken)}"
-                taken.add(name)
-                lines.append(f"{name} = {self.text(node)}")
-                self._named[node] = name
-        # A state that is needed before it is replaced keeps its old name on the right until the end of the step.
-        for name, node in targets.items():
-            lines.append(f"{name} = {self.text(node)}")
-            if node.inputs and len(targets) > 1:
-                self._named.setdefault(node, f"{name}'")
-                lines[-1] = f"{self._named[node]} = {self.text(node, itself=True)}"
-        return lines
-
-    def text(self, node: Node, itself: bool = True) -> str:
-        """Return the expression of a node; its own name stands only for it inside others."""
-        return self._write(node) if itself else self._operand(node, 0)
+    def text(self, node: Node) -> str:
+        """Return the expression of a node; its own name stands for it only inside others."""
+        return self._write(node)
 
     def _operand(self, node: Node, strength: float) -> str:
         if node in self._named:
             return self._named[node]
-        text = self._write(node)
+        text = self._written.get(node) or self._write(node)
         own = _STRENGTH.get(node.operation, 9)
         # Python reads * and @ from left to right; a reader should not have to know.
         weak = own < strength or (own == 2.5 and strength in (2, 3))
@@ -122,18 +106,61 @@ class _Equations:
         return f"{operation}({', '.join(inputs)})"
 
     def _leaf(self, node: Node) -> str:
-        if node.operation == "parameter":
-            return self._parameters[node.attributes[0]]
-        if node.operation == "state":
-            return self.states[node.attributes[0]]
-        if node.operation == "input":
-            return "x"
-        if node.operation == "length":
-            return "T"
+        if node.is_constant:
+            return self._constant(node)
+        which = node.attributes
+        match node.operation:
+            case "input" | "length":
+                return "x" if node.operation == "input" else "T"
+            case "row":
+                return f"x[{which[0]}]"
+            case "state":
+                return self.states[which[0]]
+            case "parameter":
+                return self._parameters[which[0]]
+            case "rows":
+                return f"{self._parameters[which[0]]}[{which[1]}:{which[1] + node.size // self._columns[which[0]]}]"
+            case "gradient" if isinstance(which[0], int):
+                return f"d_{self.states[which[0]]}"
+        return "_".join(map(str, ("d" if node.operation == "gradient" else node.operation, *which)))
+
+    def _constant(self, node: Node) -> str:
         numbers = node.numbers
         if np.all(numbers == numbers[0]):
             return f"{numbers[0]:g}"
         return f"[{' '.join(f'{n:g}' for n in numbers[:4])}{' ...' if len(numbers) > 4 else ''}]"
+
+
+class _Equations(Expressions):
+    def __init__(self, recurrence: Recurrence, parameter_names: tuple[str, ...]) -> None:
+        super().__init__(state_names(recurrence), parameter_names)
+        self._recurrence = recurrence
+
+    def region(self, targets: dict[str, Node]) -> list[str]:
+        """Return the equations of some targets, with one of its own for each node that has a name or is read twice."""
+        order = topological(targets.values())
+        reads: dict[Node, int] = {}
+        for node in order:
+            for child in node.inputs:
+                reads[child] = reads.get(child, 0) + 1
+        # A state is told from the one before the step by a dash, where another equation could read either.
+        dash = "'" if len(targets) > 1 else ""
+        final = {node: f"{name}{dash}" for name, node in targets.items() if not node.is_leaf}
+        taken = {*self.states, *targets, "x"}
+        lines = []
+        for node in order:
+            if node.is_leaf:
+                continue
+            origin = self._recurrence.origins.get(node)
+            name = final.get(node) or (origin.name if origin is not None else "")
+            if node not in final and (name in taken or (not name and reads.get(node, 0) > 1)):
+                name = f"v{len(taken)}" if reads.get(node, 0) > 1 else ""
+            if name:
+                taken.add(name)
+                lines.append(f"{name} = {self.text(node)}")
+                self._named[node] = name
+        others = [(name, node) for name, node in targets.items() if final.get(node) != f"{name}{dash}"]
+        return lines + [f"{name}{dash} = {self._operand(node, 0)}" for name, node in others]
 
 
 def _told_indices(data: bytes) -> str:
