@@ -23,7 +23,7 @@ from myrnn.compiler._equations import equations, state_names
 from myrnn.compiler._graph import Builder, topological
 from myrnn.compiler._hoist import hoist
 from myrnn.compiler._module import module_source
-from myrnn.compiler._native import Block, Native
+from myrnn.compiler._native import Block, Native, in_threads, shards_for
 from myrnn.compiler._plan import make_plan
 from myrnn.compiler._roll import ADVICE, Recurrence, difference_told, roll, unroll
 from myrnn.compiler._trace import Trace, trace
@@ -35,8 +35,8 @@ from myrnn.sequences import Sequences
 PROBES = (1, 2, 3, 4, 5, 6, 7, 13)
 # Lengths on which the compiled functions are run against the model; none of them is a probe.
 TRIALS = (8, 11)
-# Sequences whose logits are computed in one native call.
-PORTION = 4096
+# Sequences whose logits are computed in one native call: few enough for their states to stay in the cache.
+PORTION = 512
 
 _noticed = threading.local()
 
@@ -196,8 +196,14 @@ class CompiledModel:
         # Neighbours in length side by side leave the fewest rows of a batch idle.
         order = np.argsort(sequences.lengths, kind="stable")
         out = np.zeros((len(sequences), self.dim_output), dtype=np.float32)
-        for members in _portions(order, sequences.lengths[order]):
-            out[members] = native.logits(sequences, members, parameters, self.dim_output)
+        portions = list(_portions(order, sequences.lengths[order]))
+        shards = shards_for(len(sequences.values), self.work_per_row)
+
+        def run(shard: int) -> None:
+            for members in portions[shard::shards]:
+                out[members] = native.logits(sequences, members, parameters, self.dim_output, shard)
+
+        in_threads(run, shards)
         return out
 
     def predict(self, sequences: Sequences) -> NDArray[np.int64]:
@@ -427,7 +433,7 @@ def _portions(order: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[
     """Cut sequences, sorted by length, into portions of bounded memory."""
     begin = 0
     while begin < len(order):
-        room = max(1, int(2**19 // max(1, lengths[min(begin + PORTION, len(order)) - 1])))
+        room = max(1, int(2**17 // max(1, lengths[min(begin + PORTION, len(order)) - 1])))
         end = min(begin + min(PORTION, room), len(order))
         yield order[begin:end]
         begin = end

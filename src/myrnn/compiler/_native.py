@@ -94,14 +94,16 @@ class Native:
 
     # Running ---------------------------------------------------------------------------------------------------------
 
-    def logits(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, classes: int) -> Floats:
-        """Return the logits of the sequences `members`, float32 (N, K)."""
+    def logits(
+        self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, classes: int, shard: int = 0
+    ) -> Floats:
+        """Return the logits of the sequences `members`, float32 (N, K); threads at the same time are different shards."""
         out = np.zeros((len(members), classes), dtype=np.float32)
         values, lengths = _flat(sequences), sequences.lengths[members]
         empty = np.zeros(0, dtype=np.float32)
         longest = int(lengths.max(initial=0))
         if not self.batched:
-            work = self.workspace(longest, 1)
+            work = self.workspace(longest, 1, shard)
             at = self._offset(work)
             self._module.logits(
                 values,
@@ -118,7 +120,7 @@ class Native:
             )
             return out
         order = np.argsort(-lengths, kind="stable")
-        work = self.workspace(int(lengths.sum()), len(members))
+        work = self.workspace(int(lengths.sum()), len(members), shard)
         arguments = (parameters, empty, work.numbers, work.sizes, self._tables, work.start, work.lined)
         sorted_out = np.zeros_like(out)
         self._module.logits(
@@ -214,14 +216,14 @@ class Native:
                 work.start, work.lined, losses, hits,
             )  # fmt: skip
 
-        _in_threads(run, shards)
+        in_threads(run, shards)
         return losses.sum(axis=0), hits.sum(axis=0)
 
     def _offset(self, work: Workspace) -> int:
         return self.program.memory.value(self.program.logits, work.sizes)
 
 
-def _in_threads(run: Any, shards: int) -> None:
+def in_threads(run: Any, shards: int) -> None:
     """Run shard 0 here and the others in threads of their own; an error in any of them comes out."""
     errors: list[BaseException] = []
 
@@ -241,19 +243,20 @@ def _in_threads(run: Any, shards: int) -> None:
         raise errors[0]
 
 
-def shards_for(batch_size: int, work_per_row: int) -> int:
-    """Return over how many threads a batch pays to be spread.
+def shards_for(rows: int, work_per_row: int) -> int:
+    """Return over how many threads it pays to spread a batch, or any work that is done side by side.
 
     Parameters
     ----------
-    batch_size : int
+    rows : int
+        How many sequences stand side by side.
     work_per_row : int
         How many multiplications one step of one sequence takes.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = int(os.environ.get("MYRNN_NUM_THREADS", cores))
-    worthwhile = batch_size * work_per_row // 200_000
-    return max(1, min(cores, limit, batch_size // 4, worthwhile))
+    worthwhile = rows * work_per_row // 200_000
+    return max(1, min(cores, limit, rows // 4, worthwhile))
 
 
 def aligned(size: int) -> Floats:

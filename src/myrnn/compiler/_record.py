@@ -92,7 +92,10 @@ def record(model: Callable[[Any], Any], x: Any) -> Recording:
     try:
         output = model(x)
     finally:
-        sys.setprofile(previous)
+        # Python's own profiler is no function: it is switched on again by its own method.
+        sys.setprofile(previous if previous is None or callable(previous) else None)
+        if previous is not None and not callable(previous):
+            previous.enable()
     return Recording(output, recording.lines, recording.names, recording.keep)
 
 
