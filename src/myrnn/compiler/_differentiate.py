@@ -10,13 +10,16 @@ Werbos, "Backpropagation through time: what it does and how to do it", 1990.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from myrnn.compiler._equations import state_names
 from myrnn.compiler._graph import Builder, Node, indices_of, topological
 from myrnn.compiler._hoist import Hoisted
+from myrnn.compiler._names import give_name, named, note_gradient
 from myrnn.compiler._operations import OPERATIONS
+from myrnn.compiler._record import Origin
 from myrnn.compiler._roll import Recurrence
 
 
@@ -69,6 +72,7 @@ def differentiate(hoisted: Hoisted, build: Builder) -> Derivative:
     of_states = [build.leaf("gradient", i, size=size) for i, size in enumerate(recurrence.state_sizes)]
     of_derived = [build.leaf("gradient", "derived", i, size=n.size) for i, n in enumerate(hoisted.derived)]
     of_logits = [build.leaf("gradient", "logits", size=recurrence.readout.size)]
+    recurrence = replace(recurrence, origins=named(recurrence))
     return Derivative(
         recurrence,
         hoisted.derived,
@@ -85,22 +89,29 @@ def _pull_back(build: Builder, targets: Sequence[Node], gradients: Sequence[Node
         terms.setdefault(target, []).append(gradient)
     for node in reversed(topological(targets)):
         if node.inputs and node in terms:
-            _propagate(build, node, _summed(build, terms.pop(node), node.size), terms)
+            _propagate(build, node, _summed(build, terms.pop(node), node.size), terms, recurrence.origins)
     states = (build.leaf("state", i, size=size) for i, size in enumerate(recurrence.state_sizes))
     row = build.leaf("input", size=recurrence.dim_input)
+    of_states = tuple(_summed(build, terms.get(state, []), state.size) for state in states)
+    for name, node in zip(state_names(recurrence), of_states, strict=True):
+        give_name(recurrence.origins, node, f"d_{name}")
     return Pullback(
-        tuple(_summed(build, terms.get(state, []), state.size) for state in states),
+        of_states,
         _summed(build, terms.get(row, []), row.size),
         {node: tuple(t) for node, t in terms.items() if node.operation in ("parameter", "rows", "derived")},
     )
 
 
-def _propagate(build: Builder, node: Node, gradient: Node, terms: dict[Node, list[Node]]) -> None:
+def _propagate(
+    build: Builder, node: Node, gradient: Node, terms: dict[Node, list[Node]], origins: dict[Node, Origin]
+) -> None:
     """Hand the gradient of a node on to its inputs by the table's rule."""
     rule = OPERATIONS[node.operation].derivative
     if rule is None or _is_zero(gradient):
         return
-    for child, term in zip(node.inputs, rule(build, node, gradient, *node.inputs), strict=True):
+    shares = rule(build, node, gradient, *node.inputs)
+    note_gradient(origins, node, gradient, shares)
+    for child, term in zip(node.inputs, shares, strict=True):
         if term is None or child.is_constant or _is_zero(term):
             continue
         if child.size == 1 and term.size > 1:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 
 from myrnn.compiler._graph import Node, topological
 from myrnn.compiler._memory import Memory, Names, Place
+from myrnn.compiler._names import Words
 from myrnn.compiler._operations import OPERATIONS
 from myrnn.compiler._plan import LANES, Plan, backward_targets, fits, reads_as_stored
 from myrnn.compiler._region import Region, Sink
 from myrnn.compiler._weights import WeightPlaces
-from myrnn.compiler._writer import Writer
+from myrnn.compiler._writer import Writer, names_in, wrapped
 
 
 @dataclass(frozen=True)
@@ -35,24 +36,35 @@ class Program:
         Where the parameters stand.
     logits : str
         The name of the offset at which it leaves the logits.
+    states : tuple of Place
+        Where it leaves the states, a row before every step and the last ones.
+    state_gradients : tuple of Place
+        Where an observed program leaves the gradients with respect to them, row by row.
+    input_gradients : Place or None
+        Where it leaves those with respect to the rows of the sequence.
     """
 
     body: str
     memory: Memory
     weights: WeightPlaces
     logits: str
+    states: tuple[Place, ...] = ()
+    state_gradients: tuple[Place, ...] = ()
+    input_gradients: Place | None = None
 
 
-def emit(plan: Plan, parameter_names: tuple[str, ...], batched: bool) -> Program:
-    """Write one of the two programs."""
-    return _Emitter(plan, parameter_names, batched).program()
+def emit(plan: Plan, parameter_names: tuple[str, ...], batched: bool, observed: bool = False) -> Program:
+    """Write one of the two programs; an observed one, for one sequence, keeps the gradients of all states and inputs."""
+    return _Emitter(plan, parameter_names, batched, observed).program()
 
 
 class _Emitter:
-    def __init__(self, plan: Plan, parameter_names: tuple[str, ...], batched: bool) -> None:
+    def __init__(self, plan: Plan, parameter_names: tuple[str, ...], batched: bool, observed: bool) -> None:
+        assert not (batched and observed)
         self.plan, self.derivative, self.batched = plan, plan.derivative, batched
         self.recurrence = plan.derivative.recurrence
         self.memory = Memory(Names())
+        self.words = Words(self.recurrence, parameter_names, plan.shapes)
         self.writer = Writer()
         self._name_sizes()
         self.weights = WeightPlaces(plan, parameter_names, self.memory)
@@ -69,6 +81,14 @@ class _Emitter:
         ]
         self.logits = self.memory.buffer("logits", self.recurrence.readout.size, "sequences")
         self.logit_gradients = self.memory.buffer("d_logits", self.recurrence.readout.size, "sequences")
+        self.observed = observed
+        self.seen_gradients: list[Place] = []
+        self.input_gradients: Place | None = None
+        if observed:
+            self.seen_gradients = [
+                self._buffer(f"seen_{place.at}", place.size, "states") for place in self.state_gradients
+            ]
+            self.input_gradients = self._buffer("d_inputs", self.recurrence.dim_input, "steps")
         self.places: dict[Node, Place] = {}
         self._leaves = {(n.operation, *n.attributes): n for n in _all_nodes(plan) if n.is_leaf and not n.is_constant}
         self.operands = _outer(plan, plan.derivative.step.weights)
@@ -80,25 +100,32 @@ class _Emitter:
         )
 
     def program(self) -> Program:
-        self._prelude()
-        self._project()
-        self._forward()
-        self._readout()
+        with self.writer.part("What depends on the parameters alone, and the states before the first step."):
+            self._prelude()
+        with self.writer.part("What the input alone gives, for all steps at once."):
+            self._project()
+        with self.writer.part("Forward, step by step."):
+            self._forward()
+        with self.writer.part("The readout, the loss, and the gradient of the logits."):
+            self._readout()
         forward = self.writer
         self.writer = Writer()
         self.weights.in_backward = True
-        self._readout_backward()
-        self._step_backward()
-        self._prelude_backward()
-        lines = [f"    {text}" for text in (*self.memory.header(), *self.weights.copies)]
-        lines += forward.lines
-        lines += [
-            "    if not learn:",
-            "        return loss, hits",
-            *(f"    {text}" for text in self.weights.backward_copies),
-        ]
+        with self.writer.part("Back through the readout."):
+            self._readout_backward()
+        with self.writer.part("Back through time, the last step first."):
+            self._step_backward()
+        with self.writer.part("Back to what depends on the parameters alone."):
+            self._prelude_backward()
+        lines = _copied("Weights as the way forward reads them.", self.weights.copies) + forward.lines
+        lines += ["    if not learn:", "        return loss, hits"]
+        lines += _copied("Weights as the way back reads them.", self.weights.backward_copies)
         lines += [*self.writer.lines, "    return loss, hits"]
-        return Program("\n".join(lines) + "\n", self.memory, self.weights, self.logits.at)
+        lines = [f"    {text}" for text in self.memory.header(names_in(lines))] + lines
+        return Program(
+            "\n".join(lines) + "\n", self.memory, self.weights, self.logits.at,
+            tuple(self.states), tuple(self.seen_gradients), self.input_gradients,
+        )  # fmt: skip
 
     def _leaf(self, *key: object) -> Node:
         """Return a leaf by its kind and number; one that nothing reads is made up."""
@@ -183,7 +210,7 @@ class _Emitter:
             if self.plan.tokens:
                 prepare += ("x = tokens[row + r]",)
         return Region(
-            self.writer, self.memory, self.weights, self.recurrence.origins, self.places, rows, lasting, self.clean,
+            self.writer, self.memory, self.weights, self.words, self.places, rows, lasting, self.clean,
             prepare, room, self.row, self.zero_at_first if step else frozenset(), later_only,
         )  # fmt: skip
 
@@ -210,7 +237,7 @@ class _Emitter:
             self.writer.line(text)
         prepare = ("after = r if r < start[1] else total + r",) if self.batched else ()
         start = Region(
-            self.writer, self.memory, self.weights, self.recurrence.origins, self.places, self.sequences,
+            self.writer, self.memory, self.weights, self.words, self.places, self.sequences,
             frozenset(), self.clean, prepare, row=self.row,
         )  # fmt: skip
         if self.batched:
@@ -236,10 +263,11 @@ class _Emitter:
             assert self.inputs is not None
             place = self._buffer(self._product_name(node), node.size, "steps")
             left = f"{self.inputs.array}, {self.inputs.at}, {self.inputs.stride}, 1"
-            self.writer.line(
-                f"multiply(w, {place.at}, {place.stride}, {left}, {matrix.array}, {matrix.at}, {matrix.stride}, "
-                f"{self.total}, {self.memory.number(self.recurrence.dim_input)}, {place.stride}, False)"
-            )
+            with self.writer.section(self.words.expression(node)):
+                self.writer.line(
+                    f"multiply(w, {place.at}, {place.stride}, {left}, {matrix.array}, {matrix.at}, {matrix.stride}, "
+                    f"{self.total}, {self.memory.number(self.recurrence.dim_input)}, {place.stride}, False)"
+                )
             self.places[node] = place
 
     def _product_name(self, node: Node) -> str:
@@ -260,14 +288,14 @@ class _Emitter:
 
     # The steps -------------------------------------------------------------------------------------------------------
 
-    def _begin_step(self) -> None:
+    def _begin_step(self) -> tuple[str, ...]:
+        """Return the lines that define what a step may read."""
         if self.batched:
-            self.writer.line("row = start[t]")
-            self.writer.line("active = start[t + 1] - row")
-            self.writer.line("going = start[t + 2] - start[t + 1]")
-        elif self.plan.tokens:
-            index = "begin + steps - 1 - t" if self.recurrence.reverse else "begin + t"
-            self.writer.line(f"x = tokens[{index}]")
+            going = "going = start[t + 2] - start[t + 1]"
+            return "row = start[t]", "active = start[t + 1] - row", going
+        if self.plan.tokens:
+            return (f"x = tokens[{'begin + steps - 1 - t' if self.recurrence.reverse else 'begin + t'}]",)
+        return ()
 
     def _forward(self) -> None:
         step = self.recurrence.step
@@ -276,8 +304,7 @@ class _Emitter:
         lasting = {n for n in self.plan.saved_step if n not in step}
         lasting |= {n for n in step if n.inputs and (self.batched and n in self.vectors | self._operand_nodes())}
         lasting |= {n for n in self._operand_nodes() if n in topological(step) and n.inputs and n not in step}
-        with self.writer.block("for t in range(steps):"):
-            self._begin_step()
+        with self.writer.block("for t in range(steps):"), self.writer.prepared(self._begin_step()):
             self._copy_token_rows()
             region = self._region(self.active, frozenset(lasting), step=True, room="sequences")
             sinks = [Sink(n, self._after(s)) for n, s in zip(step, self.states, strict=True)]
@@ -359,18 +386,30 @@ class _Emitter:
         scattered = [o for o in self.operands if self._scatters(o)]
         deferred = [o for o in self.operands if not self._scatters(o)]
         lasting = {n for o in deferred for n in (o.left, o.right) if n.inputs and n not in self.places}
-        with self.writer.block("for t in range(steps - 1, -1, -1):"):
-            self._begin_step()
+        with self.writer.block("for t in range(steps - 1, -1, -1):"), self.writer.prepared(self._begin_step()):
             copies = self._copied_gradients(deferred)
-            unread = frozenset(self._unread_gradients())
+            unread = frozenset() if self.observed else frozenset(self._unread_gradients())
             region = self._region(self.active, frozenset(lasting), step=True, room="sequences", later_only=unread)
             sinks = [Sink(n, place) for n, place in zip(pullback.states, self.state_gradients, strict=True)]
             sinks += [self._scatter(o) for o in scattered]
             sinks += [Sink(n, place) for n, place in copies.items()]
+            sinks += self._observations()
             self._compute_with_terms(region, sinks, _plain_terms(self.plan, pullback.weights), list(lasting))
         self.places.update(copies)
+        if self.observed:
+            initial = [replace(place, step="") for place in self.seen_gradients]
+            leaves = [self._leaf("gradient", i) for i in range(len(self.states))]
+            self._region("").compute([Sink(n, place) for n, place in zip(leaves, initial, strict=True)])
         for operand in deferred:
             self._sum_over_steps(operand)
+
+    def _observations(self) -> list[Sink]:
+        """Return where an observed program keeps the gradients of the states after a step, and of its input."""
+        if self.input_gradients is None:
+            return []
+        after = [self._after(place) for place in self.seen_gradients]
+        sinks = [Sink(self._leaf("gradient", i), place) for i, place in enumerate(after)]
+        return [*sinks, Sink(self.derivative.step.input, self.input_gradients)]
 
     def _unread_gradients(self) -> list[Node]:
         """Return the gradients of initial states that no parameter is behind: at step 0 they are not needed."""
@@ -421,12 +460,16 @@ class _Emitter:
     def _sum_outer(self, operand: Outer, rows: str, left: Place, right: Place) -> None:
         """Add the products of two vectors in `rows` rows to a weight's gradient."""
         gradient = self.weights.gradient(operand.leaf)
-        self.writer.line(
-            f"multiply({gradient.array}, {gradient.at}, {gradient.stride}, "
-            f"{left.array}, {left.base()}, 1, {left.stride or '0'}, "
-            f"{right.array}, {right.base()}, {right.stride or '0'}, "
-            f"{self.memory.number(operand.left.size)}, {rows}, {self.memory.padded(operand.right.size)}, True)"
-        )
+        names = [self.words.operand(n) for n in (operand.left, operand.right)]
+        flipped = self.weights.weight(operand.leaf).flipped
+        product = f"({names[1]}.T @ {names[0]}).T" if flipped else f"{names[0]}.T @ {names[1]}"
+        with self.writer.section(f"d_{gradient.at} += {product}"):
+            self.writer.line(
+                f"multiply({gradient.array}, {gradient.at}, {gradient.stride}, "
+                f"{left.array}, {left.base()}, 1, {left.stride or '0'}, "
+                f"{right.array}, {right.base()}, {right.stride or '0'}, "
+                f"{self.memory.number(operand.left.size)}, {rows}, {self.memory.padded(operand.right.size)}, True)"
+            )
 
     def _place_of(self, node: Node) -> Place:
         return self._region("").place(node)
@@ -477,6 +520,11 @@ class Outer:
 
 
 _MAPS = frozenset(name for name, row in OPERATIONS.items() if row.kind == "map")
+
+
+def _copied(told: str, calls: list[str]) -> list[str]:
+    lines = [part for call in calls for part in wrapped(f"    {call}")]
+    return ["", f"    # {told}", *lines] if lines else []
 
 
 def _all_nodes(plan: Plan) -> list[Node]:

@@ -22,9 +22,9 @@ _TAKEN = frozenset(
     "p g m v w t r j s n k x np row rows steps total begin label labels learn loss one_loss hits best share tokens "
     "features offsets members sequences sizes tables start lined active going after range len int "
     "above absolute add_dots add_packed compiled copy_rows cross_entropy exp fill full keep line_up line_up_rows "
-    "line_up_tokens load log maximum meet minimum multiply multiply_plain multiply_row one_hot_rows pack power put "
-    "relu run train logits sigmoid softmax_axis softplus spread spread_out sqrt store sum_axis sum_rows take tanh "
-    "transpose unpack update where scale clip_factor sum_shards sin cos".split()
+    "line_up_tokens load log maximum minimum multiply multiply_plain multiply_row one_hot_rows pack power put "
+    "relu sigmoid softmax_axis softplus spread spread_out sqrt store sum_axis sum_rows take tanh "
+    "transpose unpack where sin cos".split()
 )
 
 
@@ -112,6 +112,7 @@ class Memory:
         self.names = names
         self._numbers: dict[str, int] = {}
         self._by_value: dict[int, str] = {}
+        self._fixed: set[str] = set()
         self._buffers: list[_Buffer] = []
         self._constants: dict[Node, str] = {}
         self._tables: dict[bytes, str] = {}
@@ -129,6 +130,7 @@ class Memory:
         """Return a name of its own for an integer, also where another one has the same value."""
         name = self.names.new(wanted)
         self._numbers[name] = value
+        self._fixed.add(name)
         return name
 
     def padded(self, size: int) -> str:
@@ -163,9 +165,19 @@ class Memory:
 
     # What the host needs -------------------------------------------------------------------------------------------
 
-    def header(self) -> list[str]:
-        """Return the lines that read all sizes and offsets."""
-        return [f"{name} = sizes[{i}]" for i, name in enumerate(self._all_names())]
+    def header(self, used: set[str]) -> list[str]:
+        """Return the lines that read the sizes and offsets among the names `used`."""
+        parts = {
+            "sizes": set(self._numbers) - self._fixed,
+            "where the parameters stand in p, and their gradients in g": self._fixed,
+            "where everything else stands in w": {b.name for b in self._buffers},
+            "where the indices stand in tables": set(self._tables.values()),
+        }
+        lines = []
+        for title, names in parts.items():
+            chosen = [f"{name} = sizes[{i}]" for i, name in enumerate(self._all_names()) if name in names & used]
+            lines += [f"# {title}", *chosen] if chosen else []
+        return lines
 
     def _all_names(self) -> list[str]:
         return [*self._numbers, *(b.name for b in self._buffers), *self._tables.values()]

@@ -5,24 +5,25 @@ There are two kinds of module, for one sequence at a time and for batches; each 
 
 from __future__ import annotations
 
+import ast
+
 from myrnn.compiler._emit import Program
 
-_IMPORTS = """
-import numpy as np
-from numba import njit
-
-from myrnn.compiler._barrier import meet
-from myrnn.compiler._elementary import (
-    above, absolute, cos, exp, log, maximum, minimum, power, relu, sigmoid, sin, softplus, sqrt, tanh, where,
-)
-from myrnn.compiler._kernels import add_dots, cross_entropy, fill, multiply, multiply_row, sum_rows, transpose
-from myrnn.compiler._lanes import full, keep, load, spread, store
-from myrnn.compiler._moves import (
-    add_packed, copy_rows, line_up, line_up_rows, line_up_tokens, multiply_plain, one_hot_rows, pack, put, softmax_axis,
-    spread_out, sum_axis, take, unpack,
-)
-from myrnn.compiler._updates import clip_factor, scale, sum_shards, update
-"""
+# Where the functions come from that emitted code may call.
+_RUNTIME = {
+    "_barrier": ("meet",),
+    "_elementary": (
+        "above", "absolute", "cos", "exp", "log", "maximum", "minimum", "power", "relu", "sigmoid", "sin", "softplus",
+        "sqrt", "tanh", "where",
+    ),
+    "_kernels": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "sum_rows", "transpose"),
+    "_lanes": ("full", "keep", "load", "spread", "store"),
+    "_moves": (
+        "add_packed", "copy_rows", "line_up", "line_up_rows", "line_up_tokens", "multiply_plain", "one_hot_rows",
+        "pack", "put", "softmax_axis", "spread_out", "sum_axis", "take", "unpack",
+    ),
+    "_updates": ("clip_factor", "scale", "sum_shards", "update"),
+}  # fmt: skip
 
 _SINGLE = '''
 @njit(cache=True, nogil=True)
@@ -111,10 +112,22 @@ def logits(VALUES, offsets, labels, members, p, g, w, sizes, tables, start, line
 
 def module_source(program: Program, header: str, tokens: bool, batched: bool, reverse: bool) -> str:
     """Return the text of the module."""
-    text = _BATCH if batched else _SINGLE
     values = "tokens" if tokens else "features"
+    text = (_BATCH if batched else _SINGLE).replace("VALUES", values)
     lines = ""
     if batched and tokens:
-        lines = f"    line_up_tokens(lined, tokens, offsets, members, start, steps, {reverse})\n    tokens = lined"
-    text = text.replace("TOKENS\n", lines + "\n" if lines else "").replace("BODY", program.body)
-    return f'"""{header}\n"""\n{_IMPORTS}\n{text.replace("VALUES", values)}'
+        lines = f"    line_up_tokens(lined, tokens, offsets, members, start, steps, {reverse})\n    tokens = lined\n"
+    text = text.replace("TOKENS\n", lines).replace("BODY", program.body)
+    return f'"""{header}\n"""\n\n{_imports(text)}\n\n{text}'
+
+
+def _imports(text: str) -> str:
+    """Return the lines that import what the text calls, and nothing else."""
+    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    lines = ["import numpy as np"] if "np" in used else []
+    lines += ["from numba import njit", ""]
+    for module, names in _RUNTIME.items():
+        chosen = [name for name in names if name in used]
+        if chosen:
+            lines.append(f"from myrnn.compiler.{module} import {', '.join(chosen)}")
+    return "\n".join(lines)

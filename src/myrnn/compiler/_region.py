@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -10,9 +9,9 @@ import numpy as np
 
 from myrnn.compiler._graph import Node, indices_of
 from myrnn.compiler._memory import Memory, Place
+from myrnn.compiler._names import LONGEST, Words
 from myrnn.compiler._operations import OPERATIONS
 from myrnn.compiler._plan import LANES, fits, reads_as_stored
-from myrnn.compiler._record import Origin
 from myrnn.compiler._schedule import Call, Linear, Loop, Schedule, schedule
 from myrnn.compiler._weights import Matrix, WeightPlaces
 from myrnn.compiler._writer import Writer
@@ -20,7 +19,7 @@ from myrnn.compiler._writer import Writer
 
 @dataclass(frozen=True)
 class Sink:
-    """Where the numbers of a node go: written there, or added to what is there."""
+    """Where the numbers of a node go, written there, or added to what is there."""
 
     node: Node
     place: Place
@@ -34,7 +33,7 @@ class Region:
     ----------
     writer, memory, weights
         What the program is written with.
-    origins : dict
+    words : Words
         Where the names come from.
     places : dict
         Node -> where its numbers stand already; what the region computes and keeps is entered.
@@ -61,7 +60,7 @@ class Region:
         writer: Writer,
         memory: Memory,
         weights: WeightPlaces,
-        origins: dict[Node, Origin],
+        words: Words,
         places: dict[Node, Place],
         rows: str = "",
         lasting: frozenset[Node] = frozenset(),
@@ -73,7 +72,7 @@ class Region:
         later_only: frozenset[Node] = frozenset(),
     ) -> None:
         self._writer, self._memory, self._weights = writer, memory, weights
-        self._origins, self._places, self._rows = origins, places, rows
+        self._words, self._places, self._rows = words, places, rows
         self._lasting, self._clean, self._prepare, self._room, self._row = lasting, clean, prepare, room, row
         self._zero_at_first, self._later_only = zero_at_first, later_only
         self._linear: dict[Node, Linear] = {}
@@ -137,8 +136,7 @@ class Region:
         return self._memory.buffer(name, node.size, self._room)
 
     def _name(self, node: Node) -> str:
-        origin = self._origins.get(node)
-        return origin.name if origin is not None and origin.name else node.operation
+        return self._words.name(node) or node.operation
 
     def _is_slice(self, node: Node) -> bool:
         """Whether the node is a run of another one's numbers and can be read where they stand."""
@@ -175,20 +173,33 @@ class Region:
 
     def _loop(self, loop: Loop, sinks: list[Sink]) -> None:
         if loop.nodes or sinks:
-            self._over_rows(lambda: self._over_lanes(loop, sinks))
+            with self._writer.section(self._told(loop, sinks)):
+                self._over_rows(lambda: self._over_lanes(loop, sinks))
+
+    def _told(self, loop: Loop, sinks: list[Sink]) -> str:
+        """Return what a loop computes, in the model's words: as equations if they fit in a line, else the names."""
+        told: list[tuple[str, str]] = []
+        for node in loop.nodes:
+            linear = self._linear.get(node)
+            if linear is not None and linear.terms:
+                told.append((f"{self._name(node)} =", " + ".join(self._words.operand(term) for term in linear.terms)))
+            elif linear is None and node in self._kept:
+                told.append((f"{self._name(node)} =", self._words.expression(node)))
+        for sink in sinks:
+            inside = sink.node in loop.nodes and sink.node not in self._kept and not sink.add
+            right = self._words.expression(sink.node) if inside else self._words.operand(sink.node)
+            name = f"d_{sink.place.at}" if sink.place.array == "g" else sink.place.at
+            if name != right:
+                told.append((f"{name} {'+=' if sink.add else '='}", right))
+        text = "; ".join(f"{left} {right}" for left, right in told)
+        return text if len(text) <= LONGEST else ", ".join(dict.fromkeys(left.split()[0] for left, _ in told))
 
     def _over_rows(self, body: Callable[[], None]) -> None:
         if not self._rows:
             body()
             return
-        with self._writer.block(f"for r in range({self._rows}):"):
-            begin = len(self._writer.lines)
+        with self._writer.block(f"for r in range({self._rows}):"), self._writer.prepared(self._prepare):
             body()
-            written = "\n".join(self._writer.lines[begin:])
-            for line in reversed(self._prepare):
-                name = line.split(" = ")[0]
-                if re.search(rf"\b{name}\b", written):
-                    self._writer.insert(begin, line)
 
     def each_row(self, node: Node, call: str) -> None:
         """Write a call for each row of a node; ``{}`` in it stands for the row's array and offset."""
@@ -214,7 +225,7 @@ class Region:
 
     def _settled(self, sink: Sink, local: dict[Node, str], several: bool) -> str:
         text = self._operand(sink.node, local)
-        if several and not text.isidentifier():
+        if several and not text.isidentifier() and not sink.node.is_constant:
             name = self._memory.names.new(f"{self._name(sink.node)}_j")
             self._writer.line(f"{name} = {text}")
             return name
@@ -230,10 +241,8 @@ class Region:
     def _compute_lanes(self, node: Node, local: dict[Node, str], uses: dict[Node, int]) -> None:
         arguments = [self._operand(i, local) for i in node.inputs]
         text = OPERATIONS[node.operation].emitted.format(*arguments)
-        origin = self._origins.get(node)
-        named = origin is not None and origin.name
         stored = node in self._kept
-        if not named and not stored and uses.get(node, 0) == 1 and len(text) < 60:
+        if not self._words.name(node) and not stored and uses.get(node, 0) == 1 and len(text) < 60:
             local[node] = f"({text})"
             return
         if stored and not uses.get(node, 0):
@@ -284,7 +293,8 @@ class Region:
             return
         write = getattr(self, f"_write_{node.operation}")
         out = self._places[node]
-        self._over_rows(lambda: self._writer.line(write(node, f"{out.array}, {self._base(out)}")))
+        with self._writer.section(f"{self._name(node)} = {self._words.expression(node)}"):
+            self._over_rows(lambda: self._writer.lines_of(write(node, f"{out.array}, {self._base(out)}")))
 
     def _products(self, node: Node, linear: Linear) -> None:
         # What is zero at the first step comes last, so that there is something to add it to.
@@ -292,7 +302,9 @@ class Region:
         for i, product in enumerate(ordered):
             add = bool(linear.terms) or i > 0
             skipped = add and product.inputs[0] in self._zero_at_first and node not in self._later_only
-            with self._writer.block("if t > 0:" if skipped else ""):
+            what = self._words.expression(node) if product is node else self._words.operand(product)
+            told = f"{self._name(node)} {'+=' if add else '='} {what}"
+            with self._writer.block("if t > 0:" if skipped else ""), self._writer.section(told):
                 self._product(node, product, add)
 
     def _product(self, node: Node, product: Node, add: bool) -> None:
@@ -365,11 +377,12 @@ class Region:
         return f"put({out}, {source}, tables, {table}, {self._numbers(node.inputs[0].size, node.size)})"
 
     def _write_join(self, node: Node, out: str) -> str:
+        # One call a line.
         calls = []
         for part, places in zip(node.inputs, node.attributes[0], strict=True):
             table = self._memory.table(places)
             calls.append(f"spread_out({out}, {self._memory_of(part)}, tables, {table}, {self._numbers(part.size)})")
-        return "; ".join(calls)
+        return "\n".join(calls)
 
     def _write_sum(self, node: Node, out: str) -> str:
         return f"sum_axis({out}, {self._memory_of(node.inputs[0])}, {self._numbers(*node.attributes)})"
