@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -29,7 +29,7 @@ class Origin:
     file : str
     line : int
     name : str
-        The local variable that held the result when its function returned; empty where there is none.
+        The local variable that held the result; empty where there is none.
     """
 
     file: str = ""
@@ -54,24 +54,49 @@ class Recording:
     lines : dict
         The id of a tensor -> (file, line) of the user's code that made it.
     names : dict
-        The id of a tensor -> the local variable that held it.
-    keep : list
-        Keeps the tensors alive, so that an id stays that of one tensor.
+        The id of a tensor -> the local variable that held it when its function returned.
+    passing : dict
+        The same for what a variable held only until it got the value of the next step.
+    passed : dict
+        The same for arguments: what a function calls that which another one gave it.
+    keep : dict
+        Keeps the tensors alive, by id, so that an id stays that of one tensor.
     """
 
     output: Any
     lines: dict[int, tuple[str, int]]
-    names: dict[int, str]
-    keep: list[Any]
+    names: dict[int, str] = field(default_factory=dict)
+    passing: dict[int, str] = field(default_factory=dict)
+    passed: dict[int, str] = field(default_factory=dict)
+    keep: dict[int, Any] = field(default_factory=dict)
 
     def origin(self, tensor: Any) -> Origin:
-        """Return where the tensor was made."""
-        return Origin(*self.lines.get(id(tensor), ("", 0)), self.names.get(id(tensor), ""))
+        """Return where the tensor was made, and the best of its names."""
+        found = (names[id(tensor)] for names in (self.names, self.passing, self.passed) if id(tensor) in names)
+        return Origin(*self.lines.get(id(tensor), ("", 0)), next(found, ""))
+
+    def note(self, frame: FrameType, *, returns: bool) -> None:
+        """Note what the variables of a frame hold; what the caller calls a result wins over what the function did."""
+        code = frame.f_code
+        arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        held: dict[int, str] = {}
+        for name, value in frame.f_locals.items():
+            if not isinstance(value, Tensor):
+                continue
+            self.keep[id(value)] = value
+            if name in arguments:
+                self.passed.setdefault(id(value), name)
+            else:
+                held.setdefault(id(value), name)
+        if returns:
+            self.names.update(held)
+        else:
+            self.passing.update((key, name) for key, name in held.items() if key not in self.passing)
 
 
 def record(model: Callable[[Any], Any], x: Any) -> Recording:
     """Run ``model(x)`` and note where each tensor is made and what it is called."""
-    recording = Recording(None, {}, {}, [])
+    recording = Recording(None, {})
     previous = sys.getprofile()
     here = threading.get_ident()
     operation = Tensor._op.__func__.__code__
@@ -80,13 +105,14 @@ def record(model: Callable[[Any], Any], x: Any) -> Recording:
         if event != "return" or threading.get_ident() != here:
             return
         if frame.f_code is operation:
+            user = _user_frame(frame)
             if isinstance(result, Tensor):
-                recording.lines.setdefault(id(result), _user_line(frame))
-                recording.keep.append(result)
+                recording.lines.setdefault(id(result), _line(user))
+                recording.keep[id(result)] = result
+            if user is not None:
+                recording.note(user, returns=False)
         elif not _is_library(frame.f_code.co_filename):
-            for name, value in frame.f_locals.items():
-                if isinstance(value, Tensor):
-                    recording.names.setdefault(id(value), name)
+            recording.note(frame, returns=True)
 
     sys.setprofile(watch)
     try:
@@ -96,14 +122,18 @@ def record(model: Callable[[Any], Any], x: Any) -> Recording:
         sys.setprofile(previous if previous is None or callable(previous) else None)
         if previous is not None and not callable(previous):
             previous.enable()
-    return Recording(output, recording.lines, recording.names, recording.keep)
+    return replace(recording, output=output)
 
 
 def _is_library(file: str) -> bool:
     return file.startswith(_MYGRAD) or _MYNN in file or file.endswith(_DENSE)
 
 
-def _user_line(frame: FrameType | None) -> tuple[str, int]:
+def _user_frame(frame: FrameType | None) -> FrameType | None:
     while frame is not None and _is_library(frame.f_code.co_filename):
         frame = frame.f_back
+    return frame
+
+
+def _line(frame: FrameType | None) -> tuple[str, int]:
     return ("", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)

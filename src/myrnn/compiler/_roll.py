@@ -95,8 +95,9 @@ def _rolled(traces: dict[int, Trace], build: Builder, dim_input: int, reverse: b
     _same(step, again, traces[k + 1], traces[k + 2], f"step {k + 1} of the model", f"step {k}")
     readout = _readout(build, traces, k, first, second)
     initial = _initial(build, step.nodes, first, k, traces[k + 1])
-    origins = {node: traces[k + 1].origins[n] for node, n in step.source.items() if n in traces[k + 1].origins}
-    origins |= {node: traces[k].origins[n] for node, n in readout.source.items() if n in traces[k].origins}
+    origins = {node: traces[k].origins[n] for node, n in readout.source.items() if n in traces[k].origins}
+    # What the two share, such as the states, has the name that it has in the step.
+    origins |= {node: traces[k + 1].origins[n] for node, n in step.source.items() if n in traces[k + 1].origins}
     recurrence = Recurrence(dim_input, tuple(initial), step.nodes, readout.nodes[0], reverse, origins)
     for length in sorted(traces):
         _prove(recurrence, traces[length], build)
