@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.compiler import _cache
 from myrnn.compiler._differentiate import Derivative, differentiate
-from myrnn.compiler._emit import emit
+from myrnn.compiler._emit import Program, emit
 from myrnn.compiler._equations import equations, state_names
 from myrnn.compiler._graph import Builder, topological
 from myrnn.compiler._hoist import hoist
@@ -92,6 +93,30 @@ def compile(model: Any, max_length: int = 64, *, dim_input: int | None = None) -
     return compiled
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class Observation:
+    """What went on inside while one sequence ran forward and back.
+
+    Attributes
+    ----------
+    loss : float
+        The softmax cross-entropy, in nats.
+    logits : ndarray, float32 (K,)
+    states : tuple of ndarray, float32 (T + 1, D)
+        Each state, in the order of ``CompiledModel.state_names``: before the first step, and after every step.
+    state_gradients : tuple of ndarray, float32 (T + 1, D)
+        The gradient of the loss with respect to each of these.
+    input_gradients : ndarray, float32 (T, C)
+        The gradient of the loss with respect to every row of the sequence.
+    """
+
+    loss: float
+    logits: NDArray[np.float32]
+    states: tuple[NDArray[np.float32], ...]
+    state_gradients: tuple[NDArray[np.float32], ...]
+    input_gradients: NDArray[np.float32]
+
+
 class CompiledModel:
     """The native functions of a model, over the model's own parameters.
 
@@ -113,6 +138,7 @@ class CompiledModel:
         self._build = build
         self._parameters = parameters_of(model)
         self._natives: dict[tuple[bool, bool], Native] = {}
+        self._observer: Native | None = None
 
     # What was found --------------------------------------------------------------------------------------------------
 
@@ -165,8 +191,9 @@ class CompiledModel:
     def _shapes(self) -> list[tuple[int, ...]]:
         return [parameter.shape for parameter in self._parameters]
 
-    def _emitted(self, tokens: bool, batched: bool) -> tuple[Any, str]:
-        program = emit(make_plan(self.derivative, self._shapes, tokens), parameter_names(self.model), batched)
+    def _emitted(self, tokens: bool, batched: bool, observed: bool = False) -> tuple[Program, str]:
+        plan = make_plan(self.derivative, self._shapes, tokens)
+        program = emit(plan, parameter_names(self.model), batched, observed)
         header = f"{type(self.model).__name__}, compiled.\n\n{self}"
         return program, module_source(program, header, tokens, batched, self.recurrence.reverse)
 
@@ -174,11 +201,13 @@ class CompiledModel:
         """Return the compiled program for this kind of data; the first call may take some seconds."""
         kind = (tokens, batched)
         if kind not in self._natives:
-            program, source = self._emitted(tokens, batched)
-            if not _cache.is_known(source):
-                _notice()
-            self._natives[kind] = Native(program, source, tokens, batched)
+            self._natives[kind] = self._native(*self._emitted(tokens, batched), tokens, batched)
         return self._natives[kind]
+
+    def _native(self, program: Program, source: str, tokens: bool, batched: bool) -> Native:
+        if not _cache.is_known(source):
+            _notice()
+        return Native(program, source, tokens, batched)
 
     # Using it --------------------------------------------------------------------------------------------------------
 
@@ -229,6 +258,39 @@ class CompiledModel:
         self._check_input(sequences)
         self.check_lengths(sequences)
         return self._gradients(sequences, np.zeros(1, dtype=np.int64), batched=False)
+
+    def observe(self, x: NDArray[Any] | Tensor, y: Any) -> Observation:
+        """Look inside while one sequence runs forward and back.
+
+        Parameters
+        ----------
+        x : array, shape (T, C)
+        y : int or array of one int
+            The class that the loss is taken for.
+
+        Returns
+        -------
+        Observation
+        """
+        sequences = self._one(x, y)
+        self._check_input(sequences)
+        self.check_lengths(sequences)
+        if self._observer is None:
+            self._observer = self._native(*self._emitted(tokens=False, batched=False, observed=True), False, False)
+        native = self._observer
+        found = native.observe(sequences, 0, self.parameter_block(native).numbers)
+        states, state_gradients, input_gradients = found[1:]
+        if self.recurrence.reverse:
+            input_gradients = input_gradients[::-1]
+        return Observation(found[0], self.logits(sequences)[0], states, state_gradients, input_gradients)
+
+    def prefix_logits(self, x: NDArray[Any] | Tensor) -> NDArray[np.float32]:
+        """Return the logits if the sequence ended after each step, float32 (T, K), for `x` of shape (T, C)."""
+        sequence = self._one(x, 0).features(0)
+        count = len(sequence)
+        rows = np.concatenate([sequence[: t + 1] for t in range(count)] or [sequence])
+        ends = np.cumsum(np.arange(count + 1))
+        return self.logits(Sequences(rows, ends, np.zeros(count, dtype=np.int64)))
 
     def _gradients(
         self, sequences: Sequences, members: NDArray[np.int64], batched: bool
@@ -313,7 +375,7 @@ class CompiledModel:
         """
         rng = np.random.default_rng(0)
         trials = [rng.normal(size=(min(n, self.max_length), self.dim_input)).astype(np.float32) for n in TRIALS]
-        failures = [told for x in trials if (told := self._compared(x, int(rng.integers(self.dim_output))))]
+        failures = [told for x in trials if (told := self._compared(x))]
         # A kink that rounding falls on either side of can spoil one trial; a wrong model spoils all.
         if len(failures) == len(trials):
             raise NotARecurrence(
@@ -322,10 +384,12 @@ class CompiledModel:
                 '  NumPy, or a model that treats arrays and tensors differently. Train it with engine="mygrad".'
             )
 
-    def _compared(self, x: NDArray[np.float32], label: int) -> str:
+    def _compared(self, x: NDArray[np.float32]) -> str:
         """Return what differs between the model and its compiled functions on one sequence; nothing if nothing does."""
         with _gradients_kept(self._parameters):
             logits = self.model(x)
+            # The class that the model holds least likely: the gradients of a right answer are mostly rounding.
+            label = int(logits.data.argmin())
             loss = softmax_crossentropy(logits, np.array([label]))
             loss.backward()
             expected = [np.zeros(p.shape) if p.grad is None else p.grad.copy() for p in self._parameters]

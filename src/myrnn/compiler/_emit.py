@@ -54,7 +54,7 @@ class Program:
 
 
 def emit(plan: Plan, parameter_names: tuple[str, ...], batched: bool, observed: bool = False) -> Program:
-    """Write one of the two programs; an observed one, for one sequence, keeps the gradients of all states and inputs."""
+    """Write one of the two programs; an observed one keeps the gradients of all states and inputs."""
     return _Emitter(plan, parameter_names, batched, observed).program()
 
 

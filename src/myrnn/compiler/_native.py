@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import _cache
 from myrnn.compiler._emit import Program
-from myrnn.compiler._memory import padded
+from myrnn.compiler._memory import Place, padded
 from myrnn.compiler._weights import ParameterLayout
 from myrnn.sequences import Sequences
 
@@ -97,7 +97,7 @@ class Native:
     def logits(
         self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, classes: int, shard: int = 0
     ) -> Floats:
-        """Return the logits of the sequences `members`, float32 (N, K); threads at the same time are different shards."""
+        """Return the logits of the sequences `members`, float32 (N, K); each thread is another shard."""
         out = np.zeros((len(members), classes), dtype=np.float32)
         values, lengths = _flat(sequences), sequences.lengths[members]
         empty = np.zeros(0, dtype=np.float32)
@@ -151,6 +151,25 @@ class Native:
             work.start, work.lined,
         )  # fmt: skip
         return float(loss) / len(members), block
+
+    def observe(
+        self, sequences: Sequences, index: int, parameters: Floats
+    ) -> tuple[float, tuple[Floats, ...], tuple[Floats, ...], Floats]:
+        """Run an observed program: the loss, the states and their gradients (T + 1, D), the input's gradient (T, C)."""
+        loss, _ = self.gradients(sequences, np.array([index]), parameters)
+        steps = int(sequences.lengths[index])
+        work, program = self.workspace(steps, 1), self.program
+        assert program.input_gradients is not None
+        return (
+            loss,
+            tuple(self._rows(place, work, steps + 1) for place in program.states),
+            tuple(self._rows(place, work, steps + 1) for place in program.state_gradients),
+            self._rows(program.input_gradients, work, steps),
+        )
+
+    def _rows(self, place: Place, work: Workspace, rows: int) -> Floats:
+        at, width = self.program.memory.value(place.at, work.sizes), padded(place.size)
+        return work.numbers[at : at + rows * width].reshape(rows, width)[:, : place.size].copy()
 
     def train(
         self,
@@ -207,9 +226,16 @@ class Native:
         gradients = self.block(shards).numbers
         parameters, means, squares = blocks
 
+        # All that can fail is done before the threads start: one that never came would keep the others waiting.
+        works = [
+            self.workspace(int(lengths[:, s::shards].sum(axis=1).max(initial=0)), len(order[0, s::shards]), s)
+            if len(order)
+            else self.workspace(1, 1, s)
+            for s in range(shards)
+        ]
+
         def run(shard: int) -> None:
-            mine = lengths[:, shard::shards]
-            work = self.workspace(int(mine.sum(axis=1).max(initial=0)), mine.shape[1], shard)
+            work = works[shard]
             self._module.train(
                 shard, shards, barrier, values, sequences.offsets, sequences.labels, order, rates, limit, optimizer,
                 first_step, ranges, parameters, gradients, means, squares, work.numbers, work.sizes, self._tables,

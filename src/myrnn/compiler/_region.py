@@ -84,17 +84,24 @@ class Region:
         kept = set(keep) | set(self._lasting)
         plan = schedule([*(s.node for s in waiting), *keep], set(self._places), kept)
         self._linear, self._kept = plan.linear, plan.kept
+        late = self._late(waiting, plan)
+        plan.kept.update(sink.node for sink in late)
         self._assign(waiting, plan)
-        for i, instruction in enumerate(plan.instructions):
+        for instruction in plan.instructions:
             if isinstance(instruction, Call):
                 self._call(instruction.node)
                 continue
             local = [n for n in instruction.nodes if n not in plan.linear]
-            now = [s for s in waiting if s.node in local and not self._read_later(s, plan, i, waiting)]
+            now = [s for s in waiting if s.node in local and s not in late]
             waiting = [s for s in waiting if s not in now]
             self._loop(instruction, now)
         for size in dict.fromkeys(s.node.size for s in waiting):
             self._loop(Loop(size, ()), [s for s in waiting if s.node.size == size])
+
+    def _late(self, sinks: list[Sink], plan: Schedule) -> list[Sink]:
+        """Return the sinks that must wait until the end, because they overwrite what is read until then."""
+        loops = [(i, set(ins.nodes)) for i, ins in enumerate(plan.instructions) if isinstance(ins, Loop)]
+        return [s for s in sinks for i, nodes in loops if s.node in nodes and self._read_later(s, plan, i, sinks)]
 
     # Places --------------------------------------------------------------------------------------------------------
 
