@@ -1,0 +1,353 @@
+"""Tracing: every operation of MyGrad that has a rule gives MyGrad's numbers, and every other one is refused."""
+
+import importlib
+import pkgutil
+import random
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad.nnet.activations import elu, hard_tanh, leaky_relu, logsoftmax, relu, selu, sigmoid, soft_sign, softmax
+from mygrad.nnet.layers import batchnorm, conv_nd, gru, max_pool
+from mygrad.nnet.losses import focal_loss, margin_ranking_loss, multiclass_hinge, softmax_crossentropy
+from mygrad.operation_base import Operation
+
+from myrnn.compiler import _trace
+from myrnn.compiler._graph import Builder, check, evaluate, topological
+from myrnn.compiler._lower import RULES
+from myrnn.compiler._record import Origin, record
+from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
+
+ROWS, COLUMNS = 4, 3
+
+
+class Model:
+    """A function of one tensor as a model: of the sequence, or of a parameter of the same shape."""
+
+    def __init__(self, function, of):
+        self.function, self.of = function, of
+        rng = np.random.default_rng(1)
+        self.w = mg.tensor(rng.uniform(0.3, 0.9, size=(ROWS, COLUMNS)).astype(np.float32))
+        self.parameters = (self.w,)
+
+    def __call__(self, x):
+        return self.function(self.w if self.of == "parameter" else x).reshape(1, -1)
+
+
+def traced(model):
+    build = Builder()
+    x = np.random.default_rng(0).uniform(0.3, 0.9, size=(ROWS, COLUMNS)).astype(np.float32)
+    return _trace.trace(model, model.parameters, x, build), x
+
+
+def numbers(trace, model, x):
+    """Return what a trace gives by NumPy."""
+    order = topological([trace.output])
+    check(order, ["row", "parameter"])
+    known = {n: x[n.attributes[0]] for n in order if n.operation == "row"}
+    known |= {n: model.parameters[n.attributes[0]].data.reshape(-1) for n in order if n.operation == "parameter"}
+    return evaluate([trace.output], known, np.float64)[0]
+
+
+MASK = np.array([[True, False, True]])
+MATRIX = np.arange(6, dtype=np.float32).reshape(3, 2) / 4
+CASES = {
+    "Add": lambda a: a + a[1],
+    "Subtract": lambda a: 1 - a,
+    "Multiply": lambda a: a * np.array([1, 2, 3]),
+    "Divide": lambda a: a / a[:, :1],
+    "Power": lambda a: a ** a[0],
+    "Negative": lambda a: -a,
+    "Positive": lambda a: +a,
+    "Maximum": lambda a: mg.maximum(a, 0.5),
+    "Minimum": lambda a: mg.minimum(a, a[0]),
+    "Logaddexp": lambda a: mg.logaddexp(a, 0.25),
+    "Exp": mg.exp,
+    "Exp2": mg.exp2,
+    "Expm1": mg.expm1,
+    "Log": mg.log,
+    "Log2": mg.log2,
+    "Log10": mg.log10,
+    "Log1p": mg.log1p,
+    "Sqrt": mg.sqrt,
+    "Square": lambda a: a**2,
+    "Reciprocal": mg.reciprocal,
+    "Abs": lambda a: mg.abs(a - 0.5),
+    "Sin": mg.sin,
+    "Cos": mg.cos,
+    "Tanh": mg.tanh,
+    "Sigmoid": sigmoid,
+    "ReLu": lambda a: relu(a - 0.5),
+    "ELU": lambda a: elu(a - 0.5, 0.7),
+    "SELU": lambda a: selu(a - 0.5),
+    "AddSequence": lambda a: mg.add_sequence(a, a[0], a),
+    "MultiplySequence": lambda a: mg.multiply_sequence(a, a[0], a),
+    "Where": lambda a: mg.where(MASK, a, -a),
+    "Reshape": lambda a: a.reshape(2, 6) * np.arange(6),
+    "Squeeze": lambda a: mg.squeeze(a[:, :1]) * np.arange(4),
+    "Flatten": lambda a: a.flatten() * np.arange(12),
+    "Ravel": lambda a: mg.ravel(a) * np.arange(12),
+    "ExpandDims": lambda a: mg.expand_dims(a, 1) * np.arange(12).reshape(4, 1, 3),
+    "AtLeast1D": lambda a: mg.atleast_1d(a[0, 0]) * a,
+    "AtLeast2D": lambda a: mg.atleast_2d(a[1]) * a,
+    "AtLeast3D": lambda a: mg.atleast_3d(a) * np.arange(2),
+    "BroadcastTo": lambda a: mg.broadcast_to(a[0], (2, 3)) * np.arange(6).reshape(2, 3),
+    "Transpose": lambda a: mg.transpose(a) * np.arange(12).reshape(3, 4),
+    "Tensor_Transpose_Property": lambda a: a.T * np.arange(12).reshape(3, 4),
+    "MoveAxis": lambda a: mg.moveaxis(a.reshape(2, 2, 3), 0, 2) * np.arange(12).reshape(2, 3, 2),
+    "SwapAxes": lambda a: mg.swapaxes(a, 0, 1) * np.arange(12).reshape(3, 4),
+    "Roll": lambda a: mg.roll(a, 1, axis=1) * np.arange(3),
+    "Repeat": lambda a: mg.repeat(a, 2, axis=1) * np.arange(6),
+    "GetItem": lambda a: a[1:, [2, 0]] * np.arange(2),
+    "Concatenate": lambda a: mg.concatenate([a, a[:, :2]], axis=1) * np.arange(5),
+    "Stack": lambda a: mg.stack([a[0], a[2]], axis=1) * np.arange(6).reshape(3, 2),
+    "Sum": lambda a: a.sum(axis=1),
+    "Mean": lambda a: mg.mean(a, axis=0),
+    "Variance": lambda a: mg.var(a, axis=1, ddof=1),
+    "StdDev": lambda a: mg.std(a, axis=0),
+    "Softmax": lambda a: softmax(a, axis=1),
+    "LogSoftmax": lambda a: logsoftmax(a, axis=0),
+    "MatMul": lambda a: a @ MATRIX,
+}
+MORE = {
+    "leaky relu": lambda a: leaky_relu(a - 0.5, 0.1),
+    "hard tanh": lambda a: hard_tanh(3 * (a - 0.5)),
+    "soft sign": lambda a: soft_sign(a - 0.5),
+    "clip": lambda a: mg.clip(a, 0.4, 0.6),
+    "sum of all": lambda a: a.sum(),
+    "sum over both axes": lambda a: mg.sum(a, axis=(0, 1)),
+    "sum over the first of three axes": lambda a: a.reshape(2, 2, 3).sum(axis=(0, 2)),
+    "mean with its axis kept": lambda a: a - a.mean(axis=1, keepdims=True),
+    "variance of all": lambda a: mg.var(a),
+    "deviation over features": lambda a: mg.std(a, axis=1, keepdims=True) * a,
+    "softmax of all": lambda a: softmax(a, axis=None),
+    "softmax of a row": lambda a: softmax(a[1]),
+    "softmax of one": lambda a: softmax(a[:, :1], axis=1),
+    "softmax over two axes": lambda a: softmax(a, axis=(0, 1)),
+    "stack of rows": lambda a: mg.stack([a[0], a[2]]) * np.arange(6).reshape(2, 3),
+    "joined along the first axis": lambda a: mg.concatenate([a[2:], a[:1]]) * np.arange(9).reshape(3, 3),
+    "joined flat": lambda a: mg.concatenate([a, a[0]], axis=None) * np.arange(15),
+    "joined rows, side by side": lambda a: mg.concatenate([a, 2 * a], axis=1) * np.arange(6),
+    "a negative index": lambda a: a[-1] * np.arange(3),
+    "a new axis": lambda a: a[:, np.newaxis] * np.arange(3)[:, np.newaxis],
+    "every second row": lambda a: a[::2] * np.arange(3),
+    "backwards": lambda a: a[::-1] * np.arange(12).reshape(4, 3),
+    "rows in another order": lambda a: a[[3, 0, 0]] * np.arange(9).reshape(3, 3),
+    "a mask of rows": lambda a: a[np.array([True, False, True, True])] * np.arange(9).reshape(3, 3),
+    "one element": lambda a: a[2, 1],
+    "vector by matrix": lambda a: a[1] @ MATRIX,
+    "matrix by vector": lambda a: a @ a[1],
+    "vector by vector": lambda a: a[0] @ a[1],
+    "column by row": lambda a: a[:, :1] @ a[:1],
+    "row by column": lambda a: a[:1] @ a[1:2].T,
+    "matrix by column": lambda a: MATRIX.T @ a[0][:, np.newaxis],
+    "by a transposed matrix": lambda a: a @ MATRIX.T.copy().T,
+    "matrix by its transpose": lambda a: a @ a.T,
+    "transposed matrix by matrix": lambda a: a.T @ a,
+    "transposed matrix by vector": lambda a: a.T @ a[:, 0],
+    "leading axes of one": lambda a: a.reshape(1, 4, 3) @ MATRIX.reshape(1, 3, 2),
+    "transposed by name": lambda a: mg.transpose(a, 1, 0) @ np.ones((4, 2)),
+    "moved three ways": lambda a: a.reshape(2, 2, 3).transpose(2, 0, 1) * np.arange(12).reshape(3, 2, 2),
+    "rolled rows": lambda a: mg.roll(a, -1, axis=0) * np.arange(12).reshape(4, 3),
+    "rolled flat": lambda a: mg.roll(a, 2) * np.arange(12).reshape(4, 3),
+    "rows repeated": lambda a: mg.repeat(a, 2, axis=0) * np.arange(24).reshape(8, 3),
+    "a constant of many numbers": lambda a: a + np.arange(3),
+    "an array on the left": lambda a: np.arange(3, dtype=np.float32) - a,
+    "a column against a row": lambda a: a[:, :1] + a[0],
+    "a single row against all": lambda a: a[:1] * a,
+    "rows against a cube": lambda a: a * np.arange(24).reshape(2, 4, 3),
+    "in place": lambda a: in_place(a),
+    "an einsum written as sums": lambda a: (a.reshape(4, 3, 1) * MATRIX).sum(axis=1),
+}
+
+
+def in_place(a):
+    b = a * 2
+    b += 1
+    return b
+
+
+def names_below(output):
+    """Return the names of the operations in MyGrad's graph."""
+    return {type(t.creator).__name__ for t in _trace._inputs_first(output) if t.creator is not None}
+
+
+def test_every_rule_is_tested():
+    assert set(CASES) == set(RULES)
+
+
+@pytest.mark.parametrize("of", ["parameter", "sequence"])
+@pytest.mark.parametrize("name", [*CASES, *MORE])
+def test_a_rule_gives_mygrads_numbers(name, of):
+    model = Model({**CASES, **MORE}[name], of)
+    trace, x = traced(model)
+    output = model(mg.tensor(x))
+    assert name in MORE or name in names_below(output)
+    assert trace.length == ROWS and trace.output.size == output.size
+    np.testing.assert_allclose(numbers(trace, model, x), output.data.reshape(-1), rtol=2e-6, atol=1e-7)
+
+
+REFUSED = {
+    "Cbrt": mg.cbrt,
+    "Sinh": mg.sinh,
+    "Cosh": mg.cosh,
+    "Arcsinh": mg.arcsinh,
+    "Arccosh": lambda a: mg.arccosh(a + 1),
+    "Arctanh": mg.arctanh,
+    "Tan": mg.tan,
+    "Arcsin": mg.arcsin,
+    "Arccos": mg.arccos,
+    "Arctan": mg.arctan,
+    "Logaddexp2": lambda a: mg.logaddexp2(a, a),
+    "Arctan2": lambda a: mg.arctan2(a, a),
+    "Max": lambda a: a.max(axis=1),
+    "Min": lambda a: a.min(axis=1),
+    "Prod": lambda a: mg.prod(a, axis=1),
+    "CumProd": lambda a: mg.cumprod(a, axis=1),
+    "CumSum": lambda a: mg.cumsum(a, axis=1),
+    "EinSum": lambda a: mg.einsum("ij,jk", a, MATRIX),
+    "Norm": lambda a: mg.linalg.norm(a, axis=1),
+    "Csch": mg.csch,
+    "Sech": mg.sech,
+    "Coth": mg.coth,
+    "Arccsch": mg.arccsch,
+    "Arccoth": lambda a: mg.arccoth(a + 1),
+    "Sinc": mg.sinc,
+    "Csc": mg.csc,
+    "Sec": mg.sec,
+    "Cot": mg.cot,
+    "Arccsc": lambda a: mg.arccsc(a + 1),
+    "Arcsec": lambda a: mg.arcsec(a + 1),
+    "Arccot": mg.arccot,
+    "BatchNorm": lambda a: batchnorm(a, eps=1e-5),
+    "ConvND": lambda a: conv_nd(a.reshape(1, 1, 12), np.ones((1, 1, 3)), stride=1),
+    "MaxPoolND": lambda a: max_pool(a, pool=(2,), stride=1),
+    "GRUnit": lambda a: gru(a.reshape(2, 2, 3), *([np.ones((3, 2)), np.ones((2, 2)), np.ones(2)] * 3))[-1],
+    "FocalLoss": lambda a: focal_loss(softmax(a), np.array([0, 1, 2, 0])).reshape(-1, 1) * np.ones(2),
+    "MarginRanking": lambda a: margin_ranking_loss(a[:2], a[2:], 1, margin=0.5) * np.ones(2),
+    "MulticlassHinge": lambda a: multiclass_hinge(a, np.array([0, 1, 2, 0])).reshape(-1, 1) * np.ones(2),
+    "SoftmaxCrossEntropy": lambda a: softmax_crossentropy(a, np.array([0, 1, 2, 0])).reshape(-1, 1) * np.ones(2),
+    "SetItem": lambda a: written_into(a),
+}
+
+
+def written_into(a):
+    b = a * 1
+    b[0] = 0
+    return b
+
+
+def all_operations():
+    """Return the names of all of MyGrad's operations that a graph can hold."""
+    for module in pkgutil.walk_packages(mg.__path__, "mygrad."):
+        importlib.import_module(module.name)
+    waiting, names = [Operation], set()
+    while waiting:
+        kinds = waiting.pop().__subclasses__()
+        waiting += kinds
+        names |= {k.__name__ for k in kinds if k.__module__.startswith("mygrad.")}
+    bases = {"Ufunc", "UnaryUfunc", "BinaryUfunc", "Sequential", "MaxMin", "_MaxMin", "_PreservesOrder", "_AtLeastKD"}
+    # Writing into a view makes them beside the SetItem that is refused.
+    return names - bases - {"UnView", "ApplyMask"}
+
+
+def test_every_operation_of_mygrad_has_a_rule_or_is_refused_here():
+    assert all_operations() == set(RULES) | set(REFUSED)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_operation_without_a_rule_is_refused_by_name(name):
+    function = REFUSED[name]
+    model = Model(function, "parameter")
+    with pytest.raises(UnsupportedOperation) as caught:
+        traced(model)
+    first, line, advice = str(caught.value).split("\n")
+    assert first == f"the compiler has no rule for MyGrad's {name}."
+    assert line.startswith("  test_compiler_trace.py:")
+    assert advice == '  Write it with supported operations, or train with engine="mygrad".'
+
+
+def test_the_line_of_the_refused_operation_is_shown():
+    def readout(a):
+        b = a + 1
+        return mg.cumsum(b, axis=1)
+
+    with pytest.raises(UnsupportedOperation, match=r"test_compiler_trace.py:\d+   return mg.cumsum\(b, axis=1\)\n"):
+        traced(Model(readout, "sequence"))
+
+
+def test_a_where_mask_is_refused():
+    with pytest.raises(UnsupportedOperation, match="MyGrad's Add with a where= mask"):
+        traced(Model(lambda a: mg.add(a, 1, where=MASK), "parameter"))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda a: a.reshape(4, 3, 1) @ np.ones((4, 1, 2)), "a product of stacks of matrices"),
+        (lambda a: softmax(a.reshape(2, 2, 3), axis=(0, 1)), "a softmax over several of the axes"),
+    ],
+)
+def test_what_a_rule_cannot_do_is_refused_with_the_line(function, message):
+    with pytest.raises(UnsupportedOperation, match=rf"{message}.*has no rule\n  test_compiler_trace.py:\d+"):
+        traced(Model(function, "parameter"))
+
+
+def test_only_tensors_and_one_row_of_logits_are_results():
+    class Wrong(Model):
+        def __call__(self, x):
+            return self.function(x)
+
+    with pytest.raises(CompileError, match="must return a MyGrad tensor, but returned ndarray"):
+        traced(Wrong(lambda x: x.data, "sequence"))
+    with pytest.raises(InvalidArgument, match=r"logits of shape \(1, K\), but returned shape \(4, 3\)"):
+        traced(Wrong(lambda x: x + 1, "sequence"))
+    with pytest.raises(CompileError, match=r"the model fails on a sequence of shape \(4, 3\): no such thing"):
+        traced(Wrong(fails, "sequence"))
+
+
+def fails(x):
+    raise ValueError("no such thing")
+
+
+def test_an_operation_on_the_whole_sequence_is_one_on_each_row():
+    class Both(Model):
+        def __call__(self, x):
+            whole = mg.tanh(x @ MATRIX)[1:2]
+            one = mg.tanh(x[1:2] @ MATRIX)
+            return whole - one + 0 * self.w[:1, :2]
+
+    trace, _ = traced(Both(None, "sequence"))
+    (difference,) = [n for n in topological([trace.output]) if n.operation == "subtract"]
+    assert difference.inputs[0] is difference.inputs[1]
+
+
+def test_nodes_know_the_users_lines_and_names():
+    def cell(a):
+        gate = sigmoid(a[0])
+        return gate * a[1]
+
+    trace, _ = traced(Model(cell, "sequence"))
+    origin = next(origin for node, origin in trace.origins.items() if node.operation == "sigmoid")
+    assert origin.name == "gate" and origin.file.endswith("test_compiler_trace.py")
+    assert str(origin).endswith("gate = sigmoid(a[0])")
+    assert str(Origin()) == "(a value of unknown origin)"
+
+
+def test_recording_leaves_the_profiler_as_it_was():
+    import sys
+
+    calls = []
+
+    def profiler(*event):
+        calls.append(event)
+
+    before = sys.getprofile()
+    sys.setprofile(profiler)
+    try:
+        recording = record(lambda x: x + 1, mg.tensor([random.random()]))
+        after = sys.getprofile()
+    finally:
+        sys.setprofile(before)
+    assert after is profiler and calls
+    assert recording.output.shape == (1,)
