@@ -100,12 +100,16 @@ class _Emitter:
         )
 
     def program(self) -> Program:
+        # The same node, such as the square of a state, is another number before a step and after the last one: what
+        # one part of the program keeps is never read in the place of the other's.
         with self.writer.part("What depends on the parameters alone, and the states before the first step."):
             self._prelude()
+        fixed = dict(self.places)
         with self.writer.part("What the input alone gives, for all steps at once."):
             self._project()
         with self.writer.part("Forward, step by step."):
             self._forward()
+        of_steps, self.places = self.places, dict(fixed)
         with self.writer.part("The readout, the loss, and the gradient of the logits."):
             self._readout()
         forward = self.writer
@@ -113,8 +117,10 @@ class _Emitter:
         self.weights.in_backward = True
         with self.writer.part("Back through the readout."):
             self._readout_backward()
+        self.places = of_steps
         with self.writer.part("Back through time, the last step first."):
             self._step_backward()
+        self.places = fixed
         with self.writer.part("Back to what depends on the parameters alone."):
             self._prelude_backward()
         lines = _copied("Weights as the way forward reads them.", self.weights.copies) + forward.lines
@@ -164,6 +170,7 @@ class _Emitter:
             for child in node.inputs
         )
         scattered = self.plan.tokens and not any(_reads(o, "input") and not self._scatters(o) for o in self.operands)
+        read |= any(node.operation == "input" for node in self.recurrence.step)
         if self.plan.tokens and not read and scattered:
             return None
         return self._buffer("inputs", self.recurrence.dim_input, "steps")
@@ -306,9 +313,12 @@ class _Emitter:
         lasting |= {n for n in self._operand_nodes() if n in topological(step) and n.inputs and n not in step}
         with self.writer.block("for t in range(steps):"), self.writer.prepared(self._begin_step()):
             self._copy_token_rows()
+            known = set(self.places) | lasting
             region = self._region(self.active, frozenset(lasting), step=True, room="sequences")
             sinks = [Sink(n, self._after(s)) for n, s in zip(step, self.states, strict=True)]
             region.compute(sinks, keep=[n for n in lasting if n not in self.places])
+        # What else has a place holds the last step's numbers only.
+        self.places = {node: place for node, place in self.places.items() if node in known}
         for i, node in enumerate(step):
             self.places.setdefault(node, self._after(self.states[i]))
 

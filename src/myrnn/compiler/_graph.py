@@ -95,8 +95,11 @@ class Builder:
         if inputs and all(i.is_constant for i in inputs):
             with np.errstate(all="ignore"):
                 return self.constant(row.reference([i.numbers for i in inputs], given))
-        if row.kind == "map":
-            inputs = tuple(self._narrowed(i) if size > 1 else i for i in inputs)
+        if operation == "multiply" and 0 in map(_number, inputs):
+            # A first step multiplies a state of zeros by a weight, or skips that when the weight is no tensor.
+            return self.constant(np.zeros(size))
+        if row.kind == "map" and any(i.size == size and not i.is_constant for i in inputs):
+            inputs = tuple(self._narrowed(i) for i in inputs)
         node = self._simpler(operation, inputs, size) if self._simplify else None
         return node if node is not None else self._intern(operation, inputs, given, size)
 

@@ -128,13 +128,19 @@ class Region:
         return not self._read_later(sink, plan, index, waiting)
 
     def _read_later(self, sink: Sink, plan: Schedule, index: int, waiting: list[Sink]) -> bool:
-        """Whether anything after an instruction still reads what the sink would overwrite."""
-        over = {n for n, place in self._places.items() if place.at == sink.place.at and place.step == sink.place.step}
+        """Whether anything after an instruction still reads what the sink would overwrite, or a call at that moment."""
+        over = self._in_place(sink.place)
         if sink.add or not over:
             return False
-        later = {i for ins in plan.instructions[index + 1 :] for i in plan.reads_of(ins)}
+        # A loop reads each lane before it writes it; a call reads one number after others are written.
+        begin = index + isinstance(plan.instructions[index], Loop)
+        later = {i for ins in plan.instructions[begin:] for i in plan.reads_of(ins)}
         later |= {s.node for s in waiting if s is not sink}
         return bool(over & later)
+
+    def _in_place(self, place: Place) -> set[Node]:
+        """Return the nodes whose numbers stand there."""
+        return {n for n, other in self._places.items() if other.at == place.at and other.step == place.step}
 
     def _new_place(self, node: Node) -> Place:
         name = self._name(node)
@@ -222,18 +228,34 @@ class Region:
                 linear = self._linear.get(node)
                 if linear is None:
                     self._compute_lanes(node, local, uses)
+                elif linear.terms and not self._overwrites(node):
+                    self._store(self._places[node], self._begun(linear, local), node)
+            # All is read before anything is overwritten that something in the loop may read.
+            last = [n for n in loop.nodes if n in self._places and self._overwrites(n)]
+            several = len(sinks) + len(last) > 1
+            texts = [self._settled(sink.node, self._operand(sink.node, local), several) for sink in sinks]
+            for node in last:
+                linear = self._linear.get(node)
+                if linear is None:
+                    texts.append(local[node])
                 elif linear.terms:
-                    text = " + ".join(self._operand(term, local) for term in linear.terms)
-                    self._store(self._places[node], text, node)
-            # All is read before anything is written, as one sink may overwrite what another reads.
-            texts = [self._settled(sink, local, len(sinks) > 1) for sink in sinks]
-            for sink, text in zip(sinks, texts, strict=True):
+                    texts.append(self._settled(node, self._begun(linear, local), several))
+            begun = [n for n in last if n not in self._linear or self._linear[n].terms]
+            for sink, text in zip(sinks, texts[: len(sinks)], strict=True):
                 self._write_sink(sink, text)
+            for node, text in zip(begun, texts[len(sinks) :], strict=True):
+                self._store(self._places[node], text, node)
 
-    def _settled(self, sink: Sink, local: dict[Node, str], several: bool) -> str:
-        text = self._operand(sink.node, local)
-        if several and not text.isidentifier() and not sink.node.is_constant:
-            name = self._memory.names.new(f"{self._name(sink.node)}_j")
+    def _overwrites(self, node: Node) -> bool:
+        """Whether the node is written where the numbers of another one stand, such as a gradient over that before."""
+        return bool(self._in_place(self._places[node]) - {node})
+
+    def _begun(self, linear: Linear, local: dict[Node, str]) -> str:
+        return " + ".join(self._operand(term, local) for term in linear.terms)
+
+    def _settled(self, node: Node, text: str, several: bool) -> str:
+        if several and not text.isidentifier() and not node.is_constant:
+            name = self._memory.names.new(f"{self._name(node)}_j")
             self._writer.line(f"{name} = {text}")
             return name
         return text
@@ -248,8 +270,8 @@ class Region:
     def _compute_lanes(self, node: Node, local: dict[Node, str], uses: dict[Node, int]) -> None:
         arguments = [self._operand(i, local) for i in node.inputs]
         text = OPERATIONS[node.operation].emitted.format(*arguments)
-        stored = node in self._kept
-        if not self._words.name(node) and not stored and uses.get(node, 0) == 1 and len(text) < 60:
+        stored = node in self._kept and not self._overwrites(node)
+        if not self._words.name(node) and node not in self._kept and uses.get(node, 0) == 1 and len(text) < 60:
             local[node] = f"({text})"
             return
         if stored and not uses.get(node, 0):

@@ -140,9 +140,15 @@ def _common(shorter: Trace, longer: Trace) -> set[Node]:
 
 
 def _frontier(shorter: Trace, longer: Trace) -> list[Node]:
-    """Return what the longer trace takes over from the shorter one, in the order in which the shorter one reads it."""
+    """Return what the longer trace takes over from the shorter one, in the order in which the shorter one reads it.
+
+    What only the readout of the shorter one reads belongs to it too: the last state as it was before the next step uses
+    a function of it, or the last row itself.
+    """
     shared = _common(shorter, longer)
     taken = {i for node in topological([longer.output]) if node not in shared for i in node.inputs if i in shared}
+    read_out = {i for node in topological([shorter.output]) if node not in shared for i in node.inputs}
+    taken |= {i for i in read_out if i in shared or i.operation == "row"}
     taken |= {longer.output} & shared
     kept = {n for n in taken if not n.is_leaf or n.operation == "row"}
     # A row that the new step reads is its input, not a state, unless the shorter trace had it already.
@@ -272,8 +278,11 @@ def _where(trace: Trace, node: Node | None) -> Origin | str:
 def _initial(build: Builder, step: tuple[Node, ...], after: list[Node], k: int, trace: Trace) -> list[Node]:
     """Match the step backwards, from the states after `k` steps to those before the first."""
     states = after
+    # A state that only the readout reads may be anything before the first step.
+    read = {n.attributes[0] for n in topological(step) if n.operation == "state"}
+    patterns = [node for i, node in enumerate(step) if i in read]
     for t in reversed(range(k)):
-        bound, folded = _match(build, step, states, t, trace)
+        bound, folded = _match(build, patterns, [node for i, node in enumerate(states) if i in read], t, trace)
         for i, node in enumerate(step):
             placeholder = build.leaf("state", i, size=node.size)
             if placeholder not in bound:
@@ -294,7 +303,7 @@ def _initial(build: Builder, step: tuple[Node, ...], after: list[Node], k: int, 
 
 
 def _match(
-    build: Builder, step: tuple[Node, ...], states: list[Node], t: int, trace: Trace
+    build: Builder, step: list[Node], states: list[Node], t: int, trace: Trace
 ) -> tuple[dict[Node, Node], list[tuple[Node, Node]]]:
     """Find what the placeholders must be for the step to give `states`."""
     bound: dict[Node, Node] = {}
