@@ -22,6 +22,8 @@ ORDER = (
     "inspection",
     "graphs",
     "estimator",
+    "exercises",
+    "lesson",
     "cli",
     "__main__",
 )

@@ -1,6 +1,6 @@
 """Write a recurrent model as its equations; train it at native speed; see what it learned."""
 
-from myrnn import plots, tasks
+from myrnn import exercises, plots, tasks
 from myrnn._version import __version__
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import (
@@ -48,6 +48,7 @@ __all__ = [
     "create_plot",
     "dense",
     "evaluate",
+    "exercises",
     "plots",
     "tasks",
     "train",
