@@ -5,15 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import mygrad
 import numpy as np
 from mygrad import Tensor
-from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
 from myrnn import _checks
@@ -26,23 +23,22 @@ from myrnn.compiler._hoist import hoist
 from myrnn.compiler._module import module_source
 from myrnn.compiler._native import Block, Native, in_threads, shards_for
 from myrnn.compiler._plan import make_plan
-from myrnn.compiler._roll import ADVICE, Recurrence, difference_told, roll, unroll
-from myrnn.compiler._trace import Trace, trace
-from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, NotDeterministic
+from myrnn.compiler._probe import difference_from_recurrence, input_width, probe
+from myrnn.compiler._roll import Recurrence, roll, unroll
+from myrnn.compiler._text import stage_texts
+from myrnn.compiler._trace import trace
+from myrnn.compiler._verify import verify
+from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences
 
-# Lengths that are traced to find the loop; `max_length` is traced beside them.
-PROBES = (1, 2, 3, 4, 5, 6, 7, 13)
-# Lengths on which the compiled functions are run against the model; none of them is a probe.
-TRIALS = (8, 11)
 # Sequences whose logits are computed in one native call: few enough for their states to stay in the cache.
 PORTION = 512
 
 _noticed = threading.local()
 
 
-def compile(model: Any, max_length: int = 64, *, dim_input: int | None = None) -> CompiledModel:
+def compile(model: Any, max_length: int = 64, *, dim_input: int | None = None, check: bool = True) -> CompiledModel:
     """Compile a model to native code: find its loop, derive backpropagation through time, check it against the model.
 
     Parameters
@@ -55,6 +51,9 @@ def compile(model: Any, max_length: int = 64, *, dim_input: int | None = None) -
         they turn up.
     dim_input : int, optional
         C. By default it is ``model.dim_input``, or the first size among the parameters' that the model accepts.
+    check : bool
+        Whether to run the functions for features against the model at once. Those for each kind of data are run
+        against it in any case before they are first used.
 
     Returns
     -------
@@ -85,11 +84,12 @@ def compile(model: Any, max_length: int = 64, *, dim_input: int | None = None) -
     if len({id(p) for p in parameters}) < len(parameters):
         raise CompileError("a tensor stands twice among the model's parameters: list it once to compile the model")
     longest = _checks.integer("max_length", max_length, minimum=1)
-    width = _input_width(model, parameters) if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
+    width = input_width(model, parameters) if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
     build = Builder()
-    traces = _traces(model, parameters, width, longest, build)
+    traces = probe(model, parameters, width, longest, build)
     compiled = CompiledModel(model, roll(traces, build, width), build, longest)
-    compiled.check_numbers()
+    if check:
+        compiled.native(tokens=False, batched=False)
     return compiled
 
 
@@ -168,6 +168,12 @@ class CompiledModel:
         """Return the emitted Python for tokens or features, for one sequence at a time or for batches."""
         return self._emitted(tokens, batched)[1]
 
+    @property
+    def stages(self) -> dict[str, str]:
+        """What every stage made of the model, as text, by the stage's name."""
+        names = parameter_names(self.model)
+        return stage_texts(self.model, self._parameters, names, self.recurrence, self.derivative)
+
     @cached_property
     def derivative(self) -> Derivative:
         """The derivatives of the recurrence, as graphs."""
@@ -198,10 +204,18 @@ class CompiledModel:
         return program, module_source(program, header, tokens, batched, self.recurrence.reverse)
 
     def native(self, *, tokens: bool, batched: bool) -> Native:
-        """Return the compiled program for this kind of data; the first call may take some seconds."""
+        """Return the compiled program for this kind of data, checked against the model; it may take some seconds.
+
+        Raises
+        ------
+        NotARecurrence
+            When loss or gradients of random sequences differ from MyGrad's by more than rounding.
+        """
         kind = (tokens, batched)
         if kind not in self._natives:
-            self._natives[kind] = self._native(*self._emitted(tokens, batched), tokens, batched)
+            native = self._native(*self._emitted(tokens, batched), tokens, batched)
+            verify(self.model, native, self.parameter_block(native), self.dim_input, self.max_length)
+            self._natives[kind] = native
         return self._natives[kind]
 
     def _native(self, program: Program, source: str, tokens: bool, batched: bool) -> Native:
@@ -361,136 +375,9 @@ class CompiledModel:
             raise NotARecurrence(
                 f"on a sequence of {len(x)} steps the model does not compute what was compiled: at some step, or with "
                 "some values, it does what it did not do when it was traced.\n"
-                f"{_difference(self.recurrence, traced, self._build)}"
+                f"{difference_from_recurrence(self.recurrence, traced, self._build)}"
             )
         self.max_length = max(self.max_length, len(x))
-
-    def check_numbers(self) -> None:
-        """Run the compiled functions against the model's own forward and backward on random sequences.
-
-        Raises
-        ------
-        NotARecurrence
-            When logits, loss or gradients differ by more than rounding.
-        """
-        rng = np.random.default_rng(0)
-        trials = [rng.normal(size=(min(n, self.max_length), self.dim_input)).astype(np.float32) for n in TRIALS]
-        failures = [told for x in trials if (told := self._compared(x))]
-        # A kink that rounding falls on either side of can spoil one trial; a wrong model spoils all.
-        if len(failures) == len(trials):
-            raise NotARecurrence(
-                f"the compiled functions do not agree with the model: {failures[0]}.\n"
-                "  Something that MyGrad's graph does not show changes the numbers: a value taken out with .data or\n"
-                '  NumPy, or a model that treats arrays and tensors differently. Train it with engine="mygrad".'
-            )
-
-    def _compared(self, x: NDArray[np.float32]) -> str:
-        """Return what differs between the model and its compiled functions on one sequence; nothing if nothing does."""
-        with _gradients_kept(self._parameters):
-            logits = self.model(x)
-            # The class that the model holds least likely: the gradients of a right answer are mostly rounding.
-            label = int(logits.data.argmin())
-            loss = softmax_crossentropy(logits, np.array([label]))
-            loss.backward()
-            expected = [np.zeros(p.shape) if p.grad is None else p.grad.copy() for p in self._parameters]
-            value = loss.item()
-        found, gradients = self._gradients(self._one(x, label), np.zeros(1, dtype=np.int64), batched=False)
-        if not np.isfinite(value):
-            return ""
-        if abs(found - value) > 1e-3 * (1 + abs(value)):
-            return f"the loss of a sequence of {len(x)} is {found:.6g}, and by MyGrad {value:.6g}"
-        scale = max((float(np.abs(e).max(initial=0)) for e in expected), default=0.0)
-        for name, ours, theirs in zip(parameter_names(self.model), gradients, expected, strict=True):
-            error = float(np.abs(ours - theirs).max(initial=0))
-            if error > 1e-3 * float(np.abs(theirs).max(initial=0)) + 1e-4 * scale:
-                return f"the gradient of {name} differs by {error:.3g} on a sequence of {len(x)}"
-        return ""
-
-
-# Probing -------------------------------------------------------------------------------------------------------------
-
-
-def _traces(
-    model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: int, build: Builder
-) -> dict[int, Trace]:
-    """Trace the model at several lengths, and again with other values, which must change nothing."""
-    rng = np.random.default_rng(0)
-
-    def random(length: int) -> NDArray[np.float32]:
-        return rng.normal(size=(length, dim_input)).astype(np.float32)
-
-    with _gradients_kept(parameters):
-        x = random(5)
-        first = trace(model, parameters, x, build)
-        if trace(model, parameters, x, build).output is not first.output:
-            raise NotDeterministic(
-                "two calls of the model on the same sequence compute different things: it draws random numbers, or\n"
-                '  keeps something from one call to the next. Train it with engine="mygrad".'
-            )
-        traces = {n: trace(model, parameters, random(n), build) for n in {*PROBES, max(longest, 9)}}
-        one_hot = np.eye(dim_input, dtype=np.float32)[rng.integers(0, dim_input, 5)]
-        _same_graph(traces[5], trace(model, parameters, one_hot, build), "the values of the sequence")
-        _same_graph(traces[5], trace(model, parameters, 10 * random(5), build), "the values of the sequence")
-        with _shifted(parameters, rng):
-            _same_graph(traces[5], trace(model, parameters, x, build), "the values of its parameters")
-    return traces
-
-
-def _same_graph(one: Trace, other: Trace, what: str) -> None:
-    if one.output is not other.output:
-        raise NotARecurrence(
-            f"what the model computes depends on {what}, not only through MyGrad's operations: a branch, or a value\n"
-            f"  taken out with .data or NumPy.\n{difference_told(one, other)}{ADVICE}"
-        )
-
-
-def _difference(recurrence: Recurrence, traced: Trace, build: Builder) -> str:
-    unrolled = Trace(traced.length, unroll(recurrence, traced.length, build), {})
-    return difference_told(traced, unrolled) + ADVICE
-
-
-@contextmanager
-def _shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> Iterator[None]:
-    """Give the parameters other values for a while; afterwards they are the same bytes."""
-    before = [parameter.data.copy() for parameter in parameters]
-    try:
-        for parameter in parameters:
-            shift = rng.normal(size=parameter.shape).astype(np.float32)
-            parameter.data[...] = parameter.data * np.float32(1.25) + shift * np.float32(0.1)
-        yield
-    finally:
-        for parameter, values in zip(parameters, before, strict=True):
-            parameter.data[...] = values
-
-
-@contextmanager
-def _gradients_kept(parameters: tuple[Tensor, ...]) -> Iterator[None]:
-    """Leave the parameters' gradients as they were."""
-    before = [parameter._grad for parameter in parameters]
-    try:
-        yield
-    finally:
-        for parameter, gradient in zip(parameters, before, strict=True):
-            parameter._grad = gradient
-
-
-def _input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
-    """Return C: what the model says, or the first size of a parameter that it accepts as the width of a sequence."""
-    told = getattr(model, "dim_input", None)
-    if isinstance(told, int | np.integer) and told > 0:
-        return int(told)
-    sizes = [p.shape[0] for p in parameters if p.ndim == 2] + [p.shape[1] for p in parameters if p.ndim == 2]
-    error: Exception | None = None
-    for size in dict.fromkeys(sizes):
-        try:
-            with mygrad.no_autodiff:
-                model(np.zeros((3, size), dtype=np.float32))
-            return int(size)
-        except Exception as failure:
-            error = error or failure
-    raise CompileError(
-        f"how many inputs the model takes cannot be told ({error}): name it, compile(model, dim_input=...)"
-    ) from error
 
 
 def _portions(order: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

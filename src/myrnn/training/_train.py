@@ -224,7 +224,7 @@ def _native_engine(
 ) -> Engine | None:
     """Compile the model and return the engine; None where it cannot be compiled and another engine may serve."""
     try:
-        compiled = compile(model, dim_input=example.dim_input)
+        compiled = compile(model, dim_input=example.dim_input, check=False)
         return NativeEngine(compiled, optimizer, batch_size, clip, example)
     except CompileError as error:
         if engine == "native":

@@ -1,0 +1,101 @@
+"""Run a model at several lengths, with several values, to see what it computes and what that depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import mygrad
+import numpy as np
+from mygrad import Tensor
+from numpy.typing import NDArray
+
+from myrnn.compiler._graph import Builder
+from myrnn.compiler._roll import ADVICE, Recurrence, difference_told, unroll
+from myrnn.compiler._trace import Trace, trace
+from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
+
+# Lengths that are traced to find the loop; the longest that is asked for is traced beside them.
+PROBES = (1, 2, 3, 4, 5, 6, 7, 13)
+
+
+def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: int, build: Builder) -> dict[int, Trace]:
+    """Trace the model at several lengths, and again with other values, which must change nothing."""
+    rng = np.random.default_rng(0)
+
+    def random(length: int) -> NDArray[np.float32]:
+        return rng.normal(size=(length, dim_input)).astype(np.float32)
+
+    with gradients_kept(parameters):
+        x = random(5)
+        first = trace(model, parameters, x, build)
+        if trace(model, parameters, x, build).output is not first.output:
+            raise NotDeterministic(
+                "two calls of the model on the same sequence compute different things: it draws random numbers, or\n"
+                '  keeps something from one call to the next. Train it with engine="mygrad".'
+            )
+        traces = {n: trace(model, parameters, random(n), build) for n in {*PROBES, max(longest, 9)}}
+        one_hot = np.eye(dim_input, dtype=np.float32)[rng.integers(0, dim_input, 5)]
+        _same_graph(traces[5], trace(model, parameters, one_hot, build), "the values of the sequence")
+        _same_graph(traces[5], trace(model, parameters, 10 * random(5), build), "the values of the sequence")
+        with _shifted(parameters, rng):
+            _same_graph(traces[5], trace(model, parameters, x, build), "the values of its parameters")
+    return traces
+
+
+def _same_graph(one: Trace, other: Trace, what: str) -> None:
+    if one.output is not other.output:
+        raise NotARecurrence(
+            f"what the model computes depends on {what}, not only through MyGrad's operations: a branch, or a value\n"
+            f"  taken out with .data or NumPy.\n{difference_told(one, other)}{ADVICE}"
+        )
+
+
+def difference_from_recurrence(recurrence: Recurrence, traced: Trace, build: Builder) -> str:
+    unrolled = Trace(traced.length, unroll(recurrence, traced.length, build), {})
+    return difference_told(traced, unrolled) + ADVICE
+
+
+@contextmanager
+def _shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> Iterator[None]:
+    """Give the parameters other values for a while; afterwards they are the same bytes."""
+    before = [parameter.data.copy() for parameter in parameters]
+    try:
+        for parameter in parameters:
+            shift = rng.normal(size=parameter.shape).astype(np.float32)
+            parameter.data[...] = parameter.data * np.float32(1.25) + shift * np.float32(0.1)
+        yield
+    finally:
+        for parameter, values in zip(parameters, before, strict=True):
+            parameter.data[...] = values
+
+
+@contextmanager
+def gradients_kept(parameters: tuple[Tensor, ...]) -> Iterator[None]:
+    """Leave the parameters' gradients as they were."""
+    before = [parameter._grad for parameter in parameters]
+    try:
+        yield
+    finally:
+        for parameter, gradient in zip(parameters, before, strict=True):
+            parameter._grad = gradient
+
+
+def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
+    """Return C: what the model says, or the first size of a parameter that it accepts as the width of a sequence."""
+    told = getattr(model, "dim_input", None)
+    if isinstance(told, int | np.integer) and told > 0:
+        return int(told)
+    sizes = [p.shape[0] for p in parameters if p.ndim == 2] + [p.shape[1] for p in parameters if p.ndim == 2]
+    error: Exception | None = None
+    for size in dict.fromkeys(sizes):
+        try:
+            with mygrad.no_autodiff:
+                model(np.zeros((3, size), dtype=np.float32))
+            return int(size)
+        except Exception as failure:
+            error = error or failure
+    raise CompileError(
+        f"how many inputs the model takes cannot be told ({error}): name it, compile(model, dim_input=...)"
+    ) from error

@@ -1,0 +1,87 @@
+"""Run a compiled program against the model's own forward and backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mygrad
+import numpy as np
+from mygrad.nnet.losses import softmax_crossentropy
+from numpy.typing import NDArray
+
+from myrnn.compiler._native import Block, Native
+from myrnn.compiler._probe import gradients_kept
+from myrnn.errors import NotARecurrence
+from myrnn.models import parameter_names, parameters_of
+from myrnn.sequences import Sequences
+
+# Lengths of the random sequences of each trial, none of which was traced; a program for one takes the first.
+TRIALS = ((8, 10, 0), (11, 9, 8))
+
+
+def verify(model: Any, native: Native, parameters: Block, dim_input: int, max_length: int) -> None:
+    """Compare the loss and the gradients of random sequences with MyGrad's.
+
+    Raises
+    ------
+    NotARecurrence
+        When they differ by more than rounding.
+    """
+    rng = np.random.default_rng(0)
+    failures = []
+    for lengths in TRIALS:
+        shortened = [min(n, max_length) for n in (lengths if native.batched else lengths[:1])]
+        told = _compared(model, native, parameters, _random(shortened, dim_input, native.tokens, rng))
+        if not told:
+            # A kink that rounding falls on either side of can spoil one trial; a wrong program spoils all.
+            return
+        failures.append(told)
+    raise NotARecurrence(
+        f"the compiled functions do not agree with the model: {failures[0]}.\n"
+        "  Something that MyGrad's graph does not show changes the numbers: a value taken out with .data or\n"
+        '  NumPy, or a model that treats arrays and tensors differently. Train it with engine="mygrad".'
+    )
+
+
+def _random(lengths: list[int], dim_input: int, tokens: bool, rng: np.random.Generator) -> Sequences:
+    offsets, total = np.concatenate(([0], np.cumsum(lengths))), sum(lengths)
+    labels = np.zeros(len(lengths), dtype=np.int64)
+    if tokens:
+        return Sequences(rng.integers(0, dim_input, total), offsets, labels, dim_input)
+    return Sequences(rng.normal(size=(total, dim_input)), offsets, labels)
+
+
+def _compared(model: Any, native: Native, parameters: Block, sequences: Sequences) -> str:
+    """Return what differs between the model and the program; nothing if nothing does."""
+    tensors = parameters_of(model)
+    with gradients_kept(tensors):
+        logits = [model(sequences.features(i)) for i in range(len(sequences))]
+        # The class that the model holds least likely: the gradients of a right answer are mostly rounding.
+        labels = np.array([int(row.data.argmin()) for row in logits])
+        loss = softmax_crossentropy(mygrad.concatenate(logits), labels)
+        loss.backward()
+        expected = [np.zeros(p.shape) if p.grad is None else p.grad.copy() for p in tensors]
+        value = loss.item()
+    labelled = Sequences(sequences.values, sequences.offsets, labels, sequences.dim_input)
+    found, block = native.gradients(labelled, np.arange(len(labels)), parameters.numbers)
+    gradients = [np.empty(p.shape, dtype=np.float32) for p in tensors]
+    for i, gradient in enumerate(gradients):
+        block.read(i, gradient)
+    return _told(found, value, gradients, expected, parameter_names(model)) if np.isfinite(value) else ""
+
+
+def _told(
+    found: float,
+    value: float,
+    gradients: list[NDArray[np.float32]],
+    expected: list[NDArray[Any]],
+    names: tuple[str, ...],
+) -> str:
+    if not abs(found - value) <= 1e-3 * (1 + abs(value)):
+        return f"the loss of a random sequence is {found:.6g}, and by MyGrad {value:.6g}"
+    scale = max((float(np.abs(e).max(initial=0)) for e in expected), default=0.0)
+    for name, ours, theirs in zip(names, gradients, expected, strict=True):
+        error = float(np.abs(ours - theirs).max(initial=0))
+        if not error <= 1e-3 * float(np.abs(theirs).max(initial=0)) + 1e-4 * scale:
+            return f"the gradient of {name} differs by {error:.3g} on a random sequence"
+    return ""
