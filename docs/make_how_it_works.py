@@ -17,12 +17,15 @@ DOCUMENT = Path(__file__).parent / "how-it-works.md"
 
 
 class RNN:
+    """A simple recurrent network that classifies sequences."""
+
     def __init__(self, dim_input, dim_recurrent, dim_output):
         self.fc_x2h = dense(dim_input, dim_recurrent, weight_initializer=glorot_normal)
         self.fc_h2h = dense(dim_recurrent, dim_recurrent, weight_initializer=glorot_normal, bias=False)
         self.fc_h2y = dense(dim_recurrent, dim_output, weight_initializer=glorot_normal)
 
     def __call__(self, x):
+        """Return the logits (1, K) of one sequence (T, C)."""
         h = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32)
         for x_t in x:
             h = relu(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h))
@@ -30,6 +33,7 @@ class RNN:
 
     @property
     def parameters(self):
+        """All that the model learns."""
         return self.fc_x2h.parameters + self.fc_h2h.parameters + self.fc_h2y.parameters
 
 

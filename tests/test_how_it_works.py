@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,13 @@ if not DOCS.exists():
 
 @pytest.fixture(scope="module")
 def maker():
+    # Registered for a while, so that the source of its model can be found.
     spec = importlib.util.spec_from_file_location("make_how_it_works", DOCS / "make_how_it_works.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    return module
+    yield module
+    del sys.modules[spec.name]
 
 
 @pytest.fixture(scope="module")
