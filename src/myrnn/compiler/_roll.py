@@ -92,7 +92,7 @@ def _rolled(traces: dict[int, Trace], build: Builder, dim_input: int, reverse: b
     _same_count(traces, k, first, second)
     step = _template(build, second, first, k, invariant, traces[k + 1])
     again = _template(build, third, second, k + 1, invariant, traces[k + 2])
-    _same(step, again, traces[k + 1], traces[k + 2], f"step {k + 1} of the model", f"step {k}")
+    _same(again, step, traces[k + 2], traces[k + 1], f"step {k + 1} of the model", f"step {k}")
     readout = _readout(build, traces, k, first, second)
     initial = _initial(build, step.nodes, first, k, traces[k + 1])
     origins = {node: traces[k].origins[n] for node, n in readout.source.items() if n in traces[k].origins}

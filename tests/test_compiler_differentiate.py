@@ -1,0 +1,192 @@
+"""Backpropagation through time, as graphs, against MyGrad and against slopes."""
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad.nnet.activations import sigmoid
+
+from myrnn.compiler._differentiate import differentiate
+from myrnn.compiler._graph import Builder, check, evaluate, topological
+from myrnn.compiler._hoist import hoist
+from myrnn.compiler._names import name_in
+from myrnn.compiler._roll import roll
+from myrnn.compiler._trace import trace
+
+C, D, K = 3, 4, 2
+
+
+def weight(rng, *shape):
+    return mg.tensor((rng.normal(size=shape) * 0.5).astype(np.float32))
+
+
+class Gated:
+    """Joined inputs, gates that are slices, learned initial states, a masked weight, a readout of two layers."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.W, self.b = weight(rng, C + D, 2 * D), weight(rng, 2 * D)
+        self.M, self.h0, self.scale = weight(rng, D, D), weight(rng, 1, D), weight(rng, 1)
+        self.V, self.U = weight(rng, D, D), weight(rng, D, K)
+        self.mask = np.tril(np.ones((D, D), dtype=np.float32))
+        self.parameters = (self.W, self.b, self.M, self.h0, self.scale, self.V, self.U)
+
+    def __call__(self, x):
+        h = mg.tanh(self.h0)
+        for x_t in x:
+            both = mg.concatenate([x_t[np.newaxis], h], axis=1) @ self.W + self.b
+            gate = sigmoid(both[:, :D])
+            h = gate * h + (1 - gate) * mg.tanh(both[:, D:] + h @ (self.M * self.mask)) * self.scale
+        return mg.maximum(h @ self.V, 0) @ self.U
+
+
+@pytest.fixture(scope="module")
+def parts():
+    model = Gated()
+    build = Builder()
+    rng = np.random.default_rng(1)
+    traces = {n: trace(model, model.parameters, rng.normal(size=(n, C)).astype(np.float32), build) for n in range(1, 8)}
+    recurrence = roll(traces, build, C)
+    other = Builder(simplify=True)
+    hoisted = hoist(recurrence, [p.shape for p in model.parameters], other)
+    return model, recurrence, hoisted, differentiate(hoisted, other), other
+
+
+def known_weights(model, derivative):
+    """Return the numbers of all weights, float64: of parameters, rows of them and what is derived from them."""
+    arrays = [p.data.astype(np.float64) for p in model.parameters]
+    r = derivative.recurrence
+    known = {}
+    for node in topological([*r.step, r.readout, *r.initial, *derivative.derived]):
+        if node.operation == "parameter":
+            known[node] = arrays[node.attributes[0]].reshape(-1)
+        elif node.operation == "rows":
+            index, first = node.attributes
+            known[node] = arrays[index][first:].reshape(-1)[: node.size]
+    values = evaluate(derivative.derived, known, np.float64)
+    for node in topological([*r.step, r.readout]):
+        if node.operation == "derived":
+            known[node] = values[node.attributes[0]]
+    return known
+
+
+def leaves(nodes, operation, *attributes):
+    return [n for n in topological(nodes) if n.operation == operation and n.attributes[: len(attributes)] == attributes]
+
+
+def targets_of(pullback):
+    return [*pullback.states, pullback.input, *(t for terms in pullback.weights.values() for t in terms)]
+
+
+def backpropagated(model, derivative, x, logit_gradient):
+    """Run the graphs over one sequence in float64, as the emitted code does; return the gradients of all parameters."""
+    r = derivative.recurrence
+    weights = known_weights(model, derivative)
+    sums = {}
+
+    def bind(nodes, states=(), row=None, gradients=()):
+        known = dict(weights)
+        for node in topological(nodes):
+            if node.operation == "state":
+                known[node] = states[node.attributes[0]]
+            elif node.operation == "input":
+                known[node] = row
+            elif node.operation == "gradient":
+                kind = node.attributes
+                known[node] = gradients[kind[0]] if kind[0] != "derived" else sums[("derived", kind[1])]
+        return known
+
+    def add_terms(pullback, known):
+        for leaf, terms in pullback.weights.items():
+            for value in evaluate(terms, known, np.float64):
+                key = ("derived", leaf.attributes[0]) if leaf.operation == "derived" else leaf
+                sums[key] = sums.get(key, 0) + value
+
+    states = [evaluate(r.initial, weights, np.float64)]
+    for row in x:
+        states.append(evaluate(r.step, bind(r.step, states[-1], row), np.float64))
+    nodes = targets_of(derivative.readout)
+    known = bind([r.readout, *nodes], states[-1], gradients={"logits": logit_gradient})
+    add_terms(derivative.readout, known)
+    gradients = evaluate(derivative.readout.states, known, np.float64)
+    of_rows = []
+    for t in reversed(range(len(x))):
+        known = bind([*r.step, *targets_of(derivative.step)], states[t], x[t], dict(enumerate(gradients)))
+        add_terms(derivative.step, known)
+        gradients = evaluate(derivative.step.states, known, np.float64)
+        of_rows.append(evaluate([derivative.step.input], known, np.float64)[0])
+    known = bind(targets_of(derivative.prelude), gradients=dict(enumerate(gradients)))
+    add_terms(derivative.prelude, known)
+    found = [np.zeros(p.shape) for p in model.parameters]
+    for leaf, value in sums.items():
+        if not isinstance(leaf, tuple):
+            index, *row = leaf.attributes
+            first = row[0] * model.parameters[index].shape[-1] if row else 0
+            found[index].reshape(-1)[first : first + leaf.size] += value
+    return found, np.array(of_rows[::-1])
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_the_graphs_give_mygrads_gradients(parts, length):
+    model, _, _, derivative, _ = parts
+    rng = np.random.default_rng(length)
+    x, gradient = rng.normal(size=(length, C)), rng.normal(size=K)
+    found, of_rows = backpropagated(model, derivative, x, gradient)
+    sequence = mg.tensor(x)
+    model(sequence).backward(gradient[np.newaxis])
+    for own, parameter in zip(found, model.parameters, strict=True):
+        np.testing.assert_allclose(own, parameter.grad, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(of_rows, sequence.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_the_graphs_read_only_what_they_may(parts):
+    _, _, hoisted, derivative, _ = parts
+    weights = ["parameter", "rows", "derived"]
+    check(derivative.recurrence.step, ["state", "input", *weights])
+    check(derivative.derived, ["parameter"])
+    for pullback in (derivative.readout, derivative.step):
+        check(targets_of(pullback), ["state", "input", "gradient", *weights])
+    check(targets_of(derivative.prelude), ["gradient", *weights])
+    assert hoisted.recurrence.step == derivative.recurrence.step
+
+
+def test_a_joined_product_is_taken_apart_and_fixed_weights_leave_the_loop(parts):
+    _, recurrence, hoisted, _, _ = parts
+    assert leaves(recurrence.step, "parameter") and any(n.operation == "join" for n in topological(recurrence.step))
+    step = topological(hoisted.recurrence.step)
+    assert not any(n.operation == "join" for n in step)
+    assert sorted(n.attributes for n in step if n.operation == "rows") == [(0, 0), (0, C)]
+    (mask,) = hoisted.derived
+    assert mask.operation == "multiply" and [n.size for n in leaves(hoisted.recurrence.step, "derived")] == [D * D]
+
+
+def test_weights_of_the_loop_get_terms_that_can_be_summed_in_one_product(parts):
+    derivative = parts[3]
+    for leaf, terms in derivative.step.weights.items():
+        if leaf.operation in ("rows", "derived"):
+            assert [term.operation for term in terms] == ["outer"] * len(terms)
+
+
+def test_gradients_are_named_after_what_they_belong_to(parts):
+    derivative = parts[3]
+    origins = derivative.recurrence.origins
+    names = {name_in(origins, n) for n in topological(targets_of(derivative.step))}
+    assert {"d_h", "d_gate", "slope_gate", "d_both"} <= names
+    assert "gate_sum" not in names
+
+
+def test_gradients_of_slices_that_fill_a_vector_are_joined():
+    build = Builder(simplify=True)
+    from myrnn.compiler._differentiate import _summed
+
+    a, b = build.leaf("gradient", 0, size=2), build.leaf("gradient", 1, size=3)
+    first, second = (
+        build.put(a, indices=np.int32([0, 1]).tobytes(), size=5),
+        build.put(b, indices=np.int32([4, 3, 2]).tobytes(), size=5),
+    )
+    joined = _summed(build, [first, second], 5)
+    assert joined.operation == "join"
+    values = {a: np.array([1.0, 2]), b: np.array([3.0, 4, 5])}
+    np.testing.assert_array_equal(evaluate([joined], values)[0], [1, 2, 5, 4, 3])
+    overlapping = _summed(build, [first, first], 5)
+    assert overlapping.operation == "add"
+    assert _summed(build, [], 5).is_constant

@@ -1,0 +1,351 @@
+"""Rolling: the loop that was found, unrolled again, is the very graph that was traced."""
+
+import mygrad as mg
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mygrad.nnet.activations import relu
+
+from myrnn.compiler._graph import Builder, check, evaluate, topological
+from myrnn.compiler._roll import Recurrence, roll, unroll
+from myrnn.compiler._trace import trace
+from myrnn.errors import NotARecurrence
+
+C, D = 3, 4
+LENGTHS = (1, 2, 3, 4, 5, 6, 7, 13)
+
+
+class Model:
+    """A function of the weights and one sequence; its weights are those that it names."""
+
+    def __init__(self, run):
+        rng = np.random.default_rng(0)
+
+        def weight(*shape):
+            return mg.tensor((rng.normal(size=shape) * 0.4).astype(np.float32))
+
+        self.run = run
+        self.A, self.B, self.E, self.h0, self.W = weight(C, D), weight(D, D), weight(D, D), weight(1, D), weight(D, 2)
+        self.parameters = (self.A, self.B, self.E, self.h0, self.W)
+
+    def __call__(self, x):
+        return self.run(self, x)
+
+
+def zeros():
+    return np.zeros((1, D), dtype=np.float32)
+
+
+def traces_of(model, build, lengths=LENGTHS):
+    rng = np.random.default_rng(1)
+    return {n: trace(model, model.parameters, rng.normal(size=(n, C)).astype(np.float32), build) for n in lengths}
+
+
+def rolled(run, lengths=LENGTHS):
+    build = Builder()
+    model = Model(run)
+    recurrence = roll(traces_of(model, build, lengths), build, C)
+    return model, recurrence, build
+
+
+def plain(m, x):
+    h = zeros()
+    for x_t in x:
+        h = relu(x_t[np.newaxis] @ m.A + h @ m.B)
+    return h @ m.W
+
+
+def learned(m, x):
+    h = m.h0
+    for x_t in x:
+        h = mg.tanh(x_t[np.newaxis] @ m.A + h @ m.B)
+    return h @ m.W
+
+
+def lagged(m, x):
+    h, before = zeros(), zeros()
+    for x_t in x:
+        h, before = mg.tanh(x_t[np.newaxis] @ m.A + h @ m.B + before @ m.E), h
+    return h @ m.W
+
+
+def three_back(m, x):
+    a, b, c = zeros(), zeros(), zeros()
+    for x_t in x:
+        a, b, c = mg.tanh(x_t[np.newaxis] @ m.A + a @ m.B + c @ m.E), a, b
+    return a @ m.W
+
+
+def input_lag(m, x):
+    h, last = zeros(), np.zeros((1, C), dtype=np.float32)
+    for x_t in x:
+        h, last = mg.tanh((x_t[np.newaxis] - last) @ m.A + h @ m.B), x_t[np.newaxis]
+    return h @ m.W
+
+
+def reversed_rows(m, x):
+    return plain(m, x[::-1])
+
+
+def reversed_range(m, x):
+    h = zeros()
+    for t in range(len(x) - 1, -1, -1):
+        h = relu(x[t : t + 1] @ m.A + h @ m.B)
+    return h @ m.W
+
+
+def two_passes(m, x):
+    seen, h = [], zeros()
+    for x_t in x:
+        h = mg.tanh(x_t[np.newaxis] @ m.A + h @ m.B)
+        seen.append(h)
+    g = zeros()
+    for h in seen:
+        g = mg.tanh(h + g @ m.E)
+    return g @ m.W
+
+
+def projected(m, x):
+    a = x @ m.A
+    h = zeros()
+    for a_t in a:
+        h = mg.tanh(a_t + h @ m.B)
+    return h.reshape(1, -1) @ m.W
+
+
+def running_sum(m, x):
+    h, total = zeros(), 0
+    for x_t in x:
+        h = mg.tanh(x_t[np.newaxis] @ m.A + h @ m.B)
+        total = total + h
+    return total @ m.W
+
+
+def mean_over_time(m, x):
+    seen, h = [], zeros()
+    for x_t in x:
+        h = mg.tanh(x_t[np.newaxis] @ m.A + h @ m.B)
+        seen.append(h)
+    return mg.concatenate(seen).mean(axis=0, keepdims=True) @ m.W
+
+
+def folded(m, x):
+    # NumPy does the arithmetic of the first step's constants itself.
+    h = zeros()
+    for x_t in x:
+        h = mg.tanh(x_t[np.newaxis] @ m.A + (h * 2 + 1) @ m.B)
+    return h @ m.W
+
+
+def half(m, x):
+    h = np.full((1, D), 0.5, dtype=np.float32)
+    for x_t in x:
+        h = mg.tanh(x_t[np.newaxis] @ m.A + h @ m.B)
+    return h @ m.W
+
+
+def bag_of_rows(m, x):
+    return mg.sum(x @ m.A, axis=0, keepdims=True) @ m.W
+
+
+GOOD = {
+    plain: (1, False),
+    learned: (1, False),
+    lagged: (2, False),
+    three_back: (3, False),
+    input_lag: (2, False),
+    reversed_rows: (1, True),
+    reversed_range: (1, True),
+    two_passes: (2, False),
+    projected: (1, False),
+    running_sum: (2, False),
+    mean_over_time: (2, False),
+    folded: (1, False),
+    half: (1, False),
+    bag_of_rows: (1, False),
+}
+
+
+@pytest.mark.parametrize("run", GOOD, ids=lambda run: run.__name__)
+def test_the_recurrence_unrolled_is_the_very_graph(run):
+    model, recurrence, build = rolled(run)
+    states, reverse = GOOD[run]
+    assert len(recurrence.step) == states and recurrence.reverse is reverse
+    for length in (8, 10, 20):
+        traced = traces_of(model, build, [length])[length]
+        again = unroll(recurrence, length, build)
+        if not reverse:
+            assert again is traced.output
+        rows = np.random.default_rng(length).normal(size=(length, C)).astype(np.float32)
+        order = rows[::-1] if reverse else rows
+        known = {build.leaf("row", t, size=C): row for t, row in enumerate(order)}
+        known |= {build.leaf("parameter", i, size=p.size): p.data.reshape(-1) for i, p in enumerate(model.parameters)}
+        (found,) = evaluate([again], known, np.float64)
+        np.testing.assert_allclose(found, model(mg.tensor(rows)).data[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("run", GOOD, ids=lambda run: run.__name__)
+def test_the_parts_read_only_what_they_may(run):
+    _, recurrence, _ = rolled(run)
+    check(recurrence.initial, ["parameter"])
+    check(recurrence.step, ["parameter", "state", "input"])
+    check([recurrence.readout], ["parameter", "state", "length"])
+    assert recurrence.dim_input == C
+    assert [node.size for node in recurrence.initial] == list(recurrence.state_sizes)
+
+
+def test_initial_states_are_found():
+    assert all(node.is_constant and not node.numbers.any() for node in rolled(lagged)[1].initial)
+    (h0,) = rolled(learned)[1].initial
+    assert h0.operation == "parameter" and h0.attributes == (3,)
+    assert not rolled(folded)[1].initial[0].numbers.any()
+    np.testing.assert_array_equal(rolled(half)[1].initial[0].numbers, 0.5)
+
+
+def test_the_length_is_read_where_the_model_divides_by_it():
+    readout = rolled(mean_over_time)[1].readout
+    assert any(node.operation == "length" for node in topological([readout]))
+    assert not any(node.operation == "length" for node in topological([rolled(running_sum)[1].readout]))
+
+
+def test_names_and_lines_are_carried_over():
+    _, recurrence, _ = rolled(plain)
+    origin = recurrence.origins[recurrence.step[0]]
+    assert origin.name == "h" and origin.file.endswith("test_compiler_roll.py")
+
+
+def every(period, act):
+    def run(m, x):
+        h = zeros()
+        for t, x_t in enumerate(x):
+            h = act(m, x_t[np.newaxis], h, t) if t % period == period - 1 else relu(x_t[np.newaxis] @ m.A + h @ m.B)
+        return h @ m.W
+
+    return run
+
+
+def positional(m, x):
+    h = zeros()
+    for t, x_t in enumerate(x):
+        h = mg.tanh(x_t[np.newaxis] @ m.A + h @ m.B + 0.1 * t)
+    return h @ m.W
+
+
+def first_only(m, x):
+    h = zeros()
+    for x_t in x[:6]:
+        h = relu(x_t[np.newaxis] @ m.A + h @ m.B)
+    return h @ m.W
+
+
+def all_states(m, x):
+    seen = [zeros()]
+    for x_t in x:
+        h = relu(x_t[np.newaxis] @ m.A + seen[-1] @ m.B)
+        for old in seen:
+            h = h + 0.1 * old * h
+        seen.append(h)
+    return h @ m.W
+
+
+def look_back_to_the_first(m, x):
+    h = zeros()
+    for x_t in x:
+        h = relu(x_t[np.newaxis] @ m.A + h @ m.B + x[:1] @ m.A)
+    return h @ m.W
+
+
+def last_row_again(m, x):
+    h = zeros()
+    for x_t in x:
+        h = relu(x_t[np.newaxis] @ m.A + h @ m.B)
+    return h @ m.W + x[-1:] @ m.A @ m.W
+
+
+def middle(m, x):
+    return plain(m, x) + x[len(x) // 2][np.newaxis] @ m.A @ m.W
+
+
+def folded_half(m, x):
+    h = np.full((1, D), 0.5, dtype=np.float32)
+    for x_t in x:
+        h = mg.tanh(x_t[np.newaxis] @ m.A + (h * 2 + 1) @ m.B)
+    return h @ m.W
+
+
+def no_loop(m, x):
+    return m.h0 @ m.W
+
+
+def squared_length(m, x):
+    return plain(m, x) * float(len(x)) ** 2
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (every(2, lambda m, x, h, t: mg.tanh(x @ m.A + h @ m.B)), "is not the same computation as"),
+        (every(4, lambda m, x, h, t: h), None),
+        (every(8, lambda m, x, h, t: mg.tanh(x @ m.A + h @ m.B)), "on a sequence of 13 the model does something"),
+        (positional, "is not the same computation as"),
+        (first_only, None),
+        (all_states, None),
+        (look_back_to_the_first, None),
+        (middle, "looks back at more than its last states"),
+        (folded_half, r"step 0 of the model is not the same .* a constant \[2. 2. 2. 2.\] here, add later"),
+        (no_loop, "do not depend on the sequence"),
+        (squared_length, "the readout after 3 steps is not the same computation as after 4"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_no_recurrence_is_refused(run, message):
+    with pytest.raises(NotARecurrence, match=message) as caught:
+        rolled(run)
+    assert 'train with engine="mygrad"' in str(caught.value)
+
+
+def test_the_refusal_shows_both_constants_and_the_line():
+    with pytest.raises(NotARecurrence) as caught:
+        rolled(positional)
+    text = str(caught.value)
+    assert "step 4 of the model is not the same computation as step 3: 0.4 here, 0.3 there." in text
+    assert "test_compiler_roll.py" in text and "0.1 * t" in text
+
+
+def test_a_step_that_reads_the_last_row_again_is_rolled_with_it_as_a_state():
+    _, recurrence, _ = rolled(last_row_again)
+    assert sorted(recurrence.state_sizes) == [D, D]
+
+
+@st.composite
+def recurrences(draw):
+    """Return a builder and a recurrence with a random step in which every state matters."""
+    build = Builder()
+    count = draw(st.integers(1, 3))
+    states = [build.leaf("state", i, size=D) for i in range(count)]
+    row = build.leaf("input", size=D)
+    weight = build.leaf("parameter", 0, size=D)
+    nodes = [*states, row, weight]
+    for _ in range(draw(st.integers(0, 6))):
+        a, b = draw(st.sampled_from(nodes)), draw(st.sampled_from(nodes))
+        nodes.append(build.make(draw(st.sampled_from(["add", "multiply", "maximum"])), a, b))
+    first = build.tanh(build.add(build.multiply(weight, draw(st.sampled_from(nodes))), build.sin(row)))
+    for state in states:
+        first = build.add(first, build.multiply(state, weight))
+    step = [build.cos(first), *(build.exp(build.add(s, row)) for s in states[1:])]
+    readout = build.sin(build.multiply(states[0], weight))
+    for state in states[1:]:
+        readout = build.add(readout, state)
+    initial = tuple(build.constant(np.zeros(D)) for _ in states)
+    return build, Recurrence(D, initial, tuple(step), readout)
+
+
+@given(recurrences())
+def test_rolling_undoes_unrolling(drawn):
+    build, recurrence = drawn
+    from myrnn.compiler._trace import Trace
+
+    traces = {n: Trace(n, unroll(recurrence, n, build), {}) for n in LENGTHS}
+    found = roll(traces, build, D)
+    assert unroll(found, 17, build) is unroll(recurrence, 17, build)
