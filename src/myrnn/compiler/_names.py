@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from myrnn.compiler._equations import Expressions, state_names
+from myrnn.compiler._equations import state_names
+from myrnn.compiler._expressions import Expressions
 from myrnn.compiler._graph import Node, topological
 from myrnn.compiler._operations import OPERATIONS
 from myrnn.compiler._record import Origin

@@ -12,10 +12,12 @@ from types import FrameType
 from typing import Any
 
 import mygrad
+import numpy as np
 from mygrad import Tensor
 
 # Code that a reader of an error would not call their own model: its callers are shown instead.
 _MYGRAD = os.path.join(os.path.dirname(mygrad.__file__), "")
+_NUMPY = os.path.join(os.path.dirname(np.__file__), "")
 _MYNN = os.path.join(os.sep, "mynn", "")
 _DENSE = os.path.join("myrnn", "models", "_dense.py")
 
@@ -126,7 +128,7 @@ def record(model: Callable[[Any], Any], x: Any) -> Recording:
 
 
 def _is_library(file: str) -> bool:
-    return file.startswith(_MYGRAD) or _MYNN in file or file.endswith(_DENSE)
+    return file.startswith((_MYGRAD, _NUMPY, "<frozen ")) or _MYNN in file or file.endswith(_DENSE)
 
 
 def _user_frame(frame: FrameType | None) -> FrameType | None:

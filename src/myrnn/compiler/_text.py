@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from myrnn.compiler._differentiate import Derivative, Pullback
-from myrnn.compiler._equations import Expressions, equations, state_names
+from myrnn.compiler._equations import equations, state_names
+from myrnn.compiler._expressions import Expressions
 from myrnn.compiler._graph import Builder, Node, topological
 from myrnn.compiler._names import Words, name_in
 from myrnn.compiler._plan import Plan, backward_targets, make_plan
