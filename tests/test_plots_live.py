@@ -45,12 +45,12 @@ class Screen(NoScreen):
     def __init__(self, clock, cost=0.1):
         self.clock, self.cost, self.drawn, self.spent, self.shown = clock, cost, 0, 0.0, 0
 
-    def update(self, figure):
+    def update(self, figure, moving=()):
         self.drawn += 1
         self.spent += self.cost
         self.clock.now += self.cost
 
-    def show(self, figure):
+    def show(self, figure, moving=()):
         self.shown += 1
 
 
@@ -62,6 +62,10 @@ def live_plot(metrics=("loss", "accuracy"), fraction=0.05, cost=0.1, **settings)
 def line_values(ax, number):
     """The vertical values of a panel's line: 0 batches, 1 training epochs, 2 test epochs."""
     return list(ax.get_lines()[number].get_ydata())
+
+
+def legend(ax):
+    return [text.get_text().strip() for text in ax.get_legend().get_texts()]
 
 
 # The budget
@@ -167,7 +171,7 @@ def test_the_lesson_draws_epoch_means_and_no_batches():
     assert line_values(loss, 1) == [1.0, 4.0]
     assert line_values(accuracy, 1) == [1.0, 1.0]
     assert list(loss.get_lines()[1].get_xdata()) == [3.0, 6.0]
-    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["train 4"]
+    assert legend(loss) == ["train 4"]
     assert (loss.get_title(loc="left"), accuracy.get_title(loc="left")) == ("loss", "accuracy")
     assert (loss.get_xlabel(), accuracy.get_xlabel()) == ("", "iterations")
 
@@ -181,7 +185,7 @@ def test_batches_training_epochs_and_test_epochs_are_told_apart():
     plotter.set_test_batch({"loss": 3.0}, batch_size=1)
     plotter.set_test_epoch()
     assert [line_values(ax, i) for i in range(3)] == [[2.0, 1.0], [1.5], [3.0]]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["each batch", "train 1.5", "test 3"]
+    assert legend(ax) == ["each batch", "train 1.5", "test 3"]
     batches, training, test = ax.get_lines()
     assert batches.get_alpha() < 1
     assert training.get_linestyle() != test.get_linestyle()
@@ -371,7 +375,7 @@ def test_reports_are_drawn_at_their_iterations():
     assert record["loss"]["epoch_data"].tolist() == [0.5, 0.25, 0.5, 0.25]
     assert record["accuracy"]["epoch_data"].tolist() == [0.75] * 4
     assert line_values(plotter.plot_objects[1][0], 0) == []
-    assert plotter.screen.drawn == 6
+    assert plotter.screen.drawn == 2 * (2 + 2 + 1)  # axes and lines, two reports, the end
 
 
 def test_one_metric_is_enough():
@@ -396,6 +400,185 @@ def test_training_fills_the_plot():
     history = train(model, tasks.TwinHalves(1, 2), Adam(model.parameters), 60, report_every=20, hooks=[plotter])
     np.testing.assert_allclose(line_values(axes[0], 1), history.loss, rtol=1e-12)
     np.testing.assert_allclose(plotter.train_metrics["accuracy"]["epoch_domain"], history.iteration)
+
+
+class Costs(Screen):
+    """A screen whose drawings of lines alone take 5 ms, others 40 ms; it keeps what it was asked to draw."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.times, self.kinds, self.still = [], [], None
+
+    def stands(self, figure, moving):
+        return self.still == self.view(figure)
+
+    def view(self, figure):
+        return [(*ax.get_xlim(), *ax.get_ylim()) for ax in figure.axes]
+
+    def update(self, figure, moving=()):
+        self.kinds.append("lines" if self.stands(figure, moving) else "whole")
+        self.cost = 0.005 if self.kinds[-1] == "lines" else 0.040
+        self.still = self.view(figure)
+        self.times.append(self.clock.now)
+        super().update(figure)
+
+
+def watched(reports, seconds, fraction=0.05, metrics=("loss", "accuracy")):
+    """Train for so many seconds of the fake clock; return the plot, its screen and when training began."""
+    clock = Clock()
+    screen = Costs(clock)
+    plotter = LivePlot(metrics, fraction, screen=screen, clock=clock)
+    plotter.on_train_begin(SimpleNamespace(iterations=500 * len(reports)))
+    begin, before = clock.now, screen.spent
+    for k, (loss, accuracy) in enumerate(reports, 1):
+        clock.now += seconds / len(reports)
+        plotter.on_report(report(500 * k, loss=loss, accuracy=accuracy))
+    screen.elapsed, screen.training_spent = clock.now - begin, screen.spent - before
+    return plotter, screen
+
+
+def learning(count=200, first=0.7):
+    return [(first * (1 - k / count) + 0.05, 0.5 + 0.45 * k / count) for k in range(count)]
+
+
+def test_a_training_of_one_second_draws_its_curve_as_it_grows():
+    _, screen = watched(learning(), seconds=1.0)
+    assert screen.kinds[0] == "whole"  # the axes, before training
+    assert set(screen.kinds[1:]) == {"lines"}
+    assert len(screen.kinds) >= 9
+    assert screen.training_spent <= 0.05 * screen.elapsed
+
+
+def test_the_axes_reach_to_the_last_iteration_from_the_beginning():
+    plotter, screen = watched(learning(20), seconds=0.0)
+    assert screen.kinds == ["whole", "lines"]
+    for ax in plotter.plot_objects[1]:
+        assert ax.get_xlim() == pytest.approx((-200, 10_200))
+        assert ax.get_ylim() == pytest.approx((-0.02, 1.02))
+        assert legend(ax) == ["train"]
+
+
+def test_a_loss_that_leaves_the_axes_waits_for_the_time_to_draw_them_anew():
+    plotter, screen = watched(learning(first=5.0), seconds=2.0)
+    assert screen.kinds.index("whole", 1) == 2  # what comes next shows all of the line
+    assert screen.times[2] - screen.times[0] >= 0.04 / 0.05 - 0.1
+    assert screen.training_spent <= 0.05 * screen.elapsed
+    bottom, top = plotter.plot_objects[1][0].get_ylim()
+    assert bottom <= 0.0
+    assert 5.05 < top < 10
+
+
+def test_a_long_training_gets_a_closer_look_and_numbers():
+    plotter, screen = watched([(0.70 - k * 1e-4, 0.5) for k in range(400)], seconds=20.0)
+    loss, _ = plotter.plot_objects[1]
+    low, high = loss.get_ylim()
+    assert 0.5 < low < 0.67
+    assert 0.70 < high < 0.8
+    assert legend(loss)[0].startswith("train 0.66")
+    assert 2 <= screen.kinds.count("whole") <= 8
+    assert screen.training_spent <= 0.05 * screen.elapsed
+
+
+def test_a_record_without_a_known_end_gets_room_for_a_quarter_more():
+    plotter, _ = live_plot("loss", fraction=1.0)
+    for _ in range(8):
+        plotter.set_train_batch({"loss": 0.5}, batch_size=1)
+    right = plotter.plot_objects[1].get_xlim()[1]
+    assert 8.0 <= right <= 8.0 * 1.3
+    plotter.plot()
+    assert plotter.plot_objects[1].get_xlim()[1] == pytest.approx(8.16)
+
+
+def test_limits_and_legends_of_the_user_stay():
+    plotter, _ = live_plot("loss", fraction=1.0)
+    _, ax = plotter.plot_objects
+    ax.set_ylim(0.1, 10)
+    ax.set_yscale("log")
+    ax.legend(["mine"])
+    plotter.on_train_begin(SimpleNamespace(iterations=1000))
+    plotter.on_report(report(500, loss=50.0))
+    plotter.on_train_end(None)
+    assert ax.get_ylim() == (0.1, 10)
+    assert legend(ax) == ["mine"]
+
+
+def test_a_logarithmic_axis_gets_room_in_its_own_measure():
+    plotter, _ = live_plot("loss", fraction=1.0)
+    _, ax = plotter.plot_objects
+    ax.set_yscale("log")
+    plotter.on_report(report(500, loss=1e-4))
+    plotter.on_report(report(1000, loss=1e2))
+    low, high = ax.get_ylim()
+    assert 1e-7 < low < 1e-4
+    assert 1e2 < high < 1e5
+
+
+# The picture in two layers
+
+
+def layered():
+    from myrnn.plots._layers import LayeredPicture
+
+    plotter, _ = live_plot(fraction=0.0)
+    for k in range(5):
+        plotter.on_report(report(500 * (k + 1), loss=0.7 - 0.1 * k))
+    plotter.plot()
+    figure, axes = plotter.plot_objects
+    return LayeredPicture(figure), plotter._drawing.moving, axes
+
+
+def pixels(png):
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def test_two_layers_look_like_one():
+    picture, moving, axes = layered()
+    two = pixels(picture.png(moving))
+    assert picture.stands(moving)
+    whole = io.BytesIO()
+    axes[0].figure.savefig(whole, format="png", dpi=100)
+    assert two.shape == (460, 640, 3)
+    assert np.mean(np.abs(two - pixels(whole.getvalue())) > 8) < 0.001
+
+
+def test_only_what_moves_is_drawn_anew():
+    picture, moving, axes = layered()
+    before = pixels(picture.png(moving))
+    axes[0].get_lines()[1].set_data([1, 2000], [0.6, 0.6])
+    assert picture.stands(moving)
+    after = pixels(picture.png(moving))
+    changed = np.argwhere(np.any(before != after, axis=2))
+    assert len(changed)
+    assert changed[:, 0].max() < 230  # the upper panel
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda axes: axes[0].set_ylim(0, 3),
+        lambda axes: axes[1].set_title("mine"),
+        lambda axes: axes[0].figure.set_size_inches(4, 3),
+        lambda axes: axes[0].axhline(0.5),
+        lambda axes: axes[0].figure.savefig(io.BytesIO(), format="svg"),
+    ],
+)
+def test_a_change_by_the_user_is_drawn(change):
+    picture, moving, axes = layered()
+    picture.png(moving)
+    change(axes)
+    assert not picture.stands(moving)
+    picture.png(moving)
+    assert picture.stands(moving)
+
+
+def test_a_png_file_holds_the_very_pixels():
+    from myrnn.plots._layers import png_file
+
+    given_pixels = np.random.default_rng(0).integers(0, 256, (7, 5, 4), dtype=np.uint8)
+    with Image.open(io.BytesIO(png_file(given_pixels))) as image:
+        image.load()
+        np.testing.assert_array_equal(np.asarray(image), given_pixels)
 
 
 # Screens

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 
 Clock = Callable[[], float]
+Kind = Literal["whole", "lines"]
+
+# A nicer picture may make the next ones wait for this share of the time so far.
+_WORTH = 0.25
+
+
+@dataclass
+class Measured:
+    """A drawing under way; None is the kind of one that was given up."""
+
+    kind: Kind | None
 
 
 class DrawingBudget:
     """Decide when a live plot may draw, so that drawing takes at most a fraction of the time.
 
-    The time runs from the first question, and the last drawing's duration stands for the next one's. Two things must
-    hold: with this drawing, all drawing together stays within the fraction of all time, so that one slow drawing is
-    paid back later; and this drawing stays within the fraction of the time since the last one, so that a pause is not
-    saved up for a burst. The first drawing is free, and so is one that is asked for, but both count.
+    Time earns credit at the rate of the fraction, and a drawing takes what it costs: one that was slower than expected
+    leaves a debt that is paid back first. No more is saved than the dearest drawing costs, so that a pause does not end
+    in a burst. There are two kinds of drawing, the whole picture and only the lines that move; for each, the last one's
+    cost stands for the next one's. The first drawing of all is free, and so is one that is asked for, but both count.
 
     Parameters
     ----------
@@ -30,36 +43,60 @@ class DrawingBudget:
     def __init__(self, fraction: float, clock: Clock) -> None:
         self.fraction = checked_fraction(fraction)
         self._clock = clock
+        self._costs: dict[Kind, float] = {}
+        self._credit = 0.0
         self._begin: float | None = None
-        self._spent = 0.0
-        self._last: tuple[float, float] | None = None  # when the last drawing ended, and how long it took
+        self._seen = 0.0  # until when time has been turned into credit
 
-    def allows(self) -> bool:
+    def restart(self) -> None:
+        """Count time and drawing from now on; what drawings cost stays known."""
+        self._begin = self._seen = self._clock()
+        self._credit = 0.0
+
+    def allows(self, kind: Kind = "whole") -> bool:
         """Tell whether a drawing now stays within the budget."""
         if self.fraction in (0.0, 1.0):
             return self.fraction == 1.0
-        now = self._clock()
-        if self._begin is None:
-            self._begin = now
-        if self._last is None:
+        self._earn()
+        if not self._costs:
             return True
-        ended, expected = self._last
-        in_all = self._spent + expected <= self.fraction * (now - self._begin + expected)
-        since_last = expected <= self.fraction * (now - ended + expected)
-        return in_all and since_last
+        cost = self._expected(kind)
+        return cost <= self._credit + self.fraction * cost  # its own time earns credit too
+
+    def worth_waiting(self, kind: Kind = "whole") -> bool:
+        """Tell whether saving for such a drawing is short against the time so far."""
+        if self.fraction == 1.0:
+            return True
+        if self._begin is None or not self._costs:
+            return False
+        return self._expected(kind) <= _WORTH * self.fraction * (self._clock() - self._begin)
 
     @contextmanager
-    def measured(self) -> Iterator[None]:
-        """Count the time of the block as drawing."""
+    def measured(self, kind: Kind = "whole") -> Iterator[Measured]:
+        """Count the time of the block as a drawing; what it gives may still be told that it became another one."""
+        self._earn()
         begin = self._clock()
-        if self._begin is None:
-            self._begin = begin
+        measured = Measured(kind)
         try:
-            yield
+            yield measured
         finally:
-            end = self._clock()
-            self._spent += end - begin
-            self._last = (end, end - begin)
+            cost = self._clock() - begin
+            if measured.kind is not None:
+                self._costs[measured.kind] = cost
+            self._credit -= cost
+
+    def _expected(self, kind: Kind) -> float:
+        """Return the cost of the last drawing of this kind; before there was one, that of the other kind."""
+        return self._costs.get(kind, max(self._costs.values()))
+
+    def _earn(self) -> None:
+        now = self._clock()
+        if self._begin is None:
+            self._begin = self._seen = now
+        self._credit += self.fraction * (now - self._seen)
+        self._seen = now
+        if self._costs:
+            self._credit = min(self._credit, max(self._costs.values()))
 
 
 def checked_fraction(value: float) -> float:

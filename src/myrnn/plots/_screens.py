@@ -6,12 +6,14 @@ matplotlib and IPython are loaded only here and when needed: importing them is m
 from __future__ import annotations
 
 import base64
-import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from myrnn.plots import _style
+from myrnn.plots._layers import LayeredPicture
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 
@@ -23,10 +25,13 @@ class Screen(Protocol):
     def new_figure(self, size: tuple[float, float]) -> Figure:
         """Return an empty figure of `size` inches for this screen."""
 
-    def update(self, figure: Figure) -> None:
-        """Show the figure as it is now, in the place where it was shown first."""
+    def stands(self, figure: Figure, moving: Sequence[Artist]) -> bool:
+        """Tell whether all but what moves is drawn already, so that an update is cheap."""
 
-    def show(self, figure: Figure) -> None:
+    def update(self, figure: Figure, moving: Sequence[Artist] = ()) -> None:
+        """Show the figure as it is now, in the place where it was shown first; `moving` are the parts that change."""
+
+    def show(self, figure: Figure, moving: Sequence[Artist] = ()) -> None:
         """Show the figure to somebody who asks for it."""
 
 
@@ -39,10 +44,14 @@ class NoScreen:
         """Return a figure that pyplot does not keep."""
         return _plain_figure(size)
 
-    def update(self, figure: Figure) -> None:
+    def stands(self, figure: Figure, moving: Sequence[Artist]) -> bool:
+        """Say yes: there is nothing to draw."""
+        return True
+
+    def update(self, figure: Figure, moving: Sequence[Artist] = ()) -> None:
         """Do nothing."""
 
-    def show(self, figure: Figure) -> None:
+    def show(self, figure: Figure, moving: Sequence[Artist] = ()) -> None:
         """Do nothing."""
 
 
@@ -57,23 +66,38 @@ class NotebookScreen:
 
     def __init__(self) -> None:
         self._handle: Any = None
+        self._picture: LayeredPicture | None = None
 
     def new_figure(self, size: tuple[float, float]) -> Figure:
         """Return a figure that pyplot does not keep."""
         return _plain_figure(size)
 
-    def update(self, figure: Figure) -> None:
+    def stands(self, figure: Figure, moving: Sequence[Artist]) -> bool:
+        """Tell whether only the moving parts need drawing."""
+        return self._layers(figure).stands(list(moving))
+
+    def update(self, figure: Figure, moving: Sequence[Artist] = ()) -> None:
         """Replace the picture where it stands; the first time, put it under the cell that runs."""
         if self._handle is None:
-            self.show(figure)
+            self.show(figure, moving)
         else:
-            self._handle.update(_picture(figure), raw=True)
+            self._handle.update(self._formats(figure, moving), raw=True)
 
-    def show(self, figure: Figure) -> None:
+    def show(self, figure: Figure, moving: Sequence[Artist] = ()) -> None:
         """Put the picture under the cell that runs, and from now on replace it there."""
         from IPython.display import display
 
-        self._handle = display(_picture(figure), raw=True, display_id=True)
+        self._handle = display(self._formats(figure, moving), raw=True, display_id=True)
+
+    def _formats(self, figure: Figure, moving: Sequence[Artist]) -> dict[str, str]:
+        """Return the picture as the formats that a notebook's output takes."""
+        png = self._layers(figure).png(list(moving))
+        return {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": repr(figure)}
+
+    def _layers(self, figure: Figure) -> LayeredPicture:
+        if self._picture is None or self._picture.figure is not figure:
+            self._picture = LayeredPicture(figure)
+        return self._picture
 
 
 class WindowScreen:
@@ -90,7 +114,11 @@ class WindowScreen:
 
         return pyplot.figure(figsize=size, dpi=_style.DPI)
 
-    def update(self, figure: Figure) -> None:
+    def stands(self, figure: Figure, moving: Sequence[Artist]) -> bool:
+        """Say no: a window is always drawn as a whole."""
+        return False
+
+    def update(self, figure: Figure, moving: Sequence[Artist] = ()) -> None:
         """Draw into the window and let it answer the mouse."""
         if not self._is_open(figure):
             return
@@ -100,7 +128,7 @@ class WindowScreen:
         figure.canvas.draw_idle()
         figure.canvas.flush_events()
 
-    def show(self, figure: Figure) -> None:
+    def show(self, figure: Figure, moving: Sequence[Artist] = ()) -> None:
         """Keep the window until the user closes it."""
         from matplotlib import pyplot
 
@@ -128,11 +156,3 @@ def _plain_figure(size: tuple[float, float]) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=size, dpi=_style.DPI)
-
-
-def _picture(figure: Figure) -> dict[str, str]:
-    """Return the figure as the formats that a notebook's output takes."""
-    file = io.BytesIO()
-    # Little compression: the picture lives until the next one, and the time counts as drawing.
-    figure.savefig(file, format="png", dpi=_style.DPI, pil_kwargs={"compress_level": 1})
-    return {"image/png": base64.b64encode(file.getvalue()).decode("ascii"), "text/plain": repr(figure)}
