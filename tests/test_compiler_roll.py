@@ -292,7 +292,7 @@ def squared_length(m, x):
         (first_only, None),
         (all_states, None),
         (look_back_to_the_first, None),
-        (middle, "looks back at more than its last states"),
+        (middle, "reads element 2 of the sequence at its step 3"),
         (folded_half, r"step 0 of the model is not the same .* a constant \[2. 2. 2. 2.\] here, add later"),
         (no_loop, "do not depend on the sequence"),
         (squared_length, "the readout after 3 steps is not the same computation as after 4"),

@@ -86,7 +86,8 @@ def roll(traces: dict[int, Trace], build: Builder, dim_input: int) -> Recurrence
 
 def _rolled(traces: dict[int, Trace], build: Builder, dim_input: int, reverse: bool) -> Recurrence:
     k = next(n for n in sorted(traces) if all(n + i in traces for i in range(4)) and n >= 3)
-    first, second, third = (_frontier(traces[n], traces[n + 1]) for n in (k, k + 1, k + 2))
+    # Against the longest, because a state may wait for some steps before it is used.
+    first, second, third = (_frontier(traces[n], traces[max(traces)]) for n in (k, k + 1, k + 2))
     invariant = set(first) & set(third) - {n for n in first if _reads_rows(n)}
     first, second, third = ([n for n in f if n not in invariant] for f in (first, second, third))
     _same_count(traces, k, first, second)
