@@ -13,8 +13,20 @@ from myrnn.errors import (
     TrainingDiverged,
     UnsupportedOperation,
 )
-from myrnn.evaluation import LengthReport, evaluate
+from myrnn.evaluation import (
+    Comparison,
+    Counterexamples,
+    LengthReport,
+    Mistake,
+    ShortcutReport,
+    TransferTable,
+    counterexamples,
+    evaluate,
+    shortcuts,
+    transfer,
+)
 from myrnn.graphs import ComputationalGraph, build_graph
+from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues, state_space
 from myrnn.models import GRU, LSTM, RNN, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
@@ -27,29 +39,41 @@ __all__ = [
     "RNN",
     "SGD",
     "Adam",
+    "Comparison",
     "CompileError",
     "CompiledModel",
     "ComputationalGraph",
+    "Counterexamples",
     "History",
     "InvalidArgument",
     "LengthReport",
     "LivePlot",
+    "Mistake",
     "MyRNNError",
     "NotARecurrence",
     "NotDeterministic",
     "RMSprop",
     "RunError",
     "Sequences",
+    "ShortcutReport",
     "TrainingDiverged",
+    "TransferTable",
     "UnsupportedOperation",
     "__version__",
     "build_graph",
     "compile",
+    "counterexamples",
     "create_plot",
     "dense",
     "evaluate",
     "exercises",
+    "gradient_flow",
+    "inspect",
     "plots",
+    "recurrent_eigenvalues",
+    "shortcuts",
+    "state_space",
     "tasks",
     "train",
+    "transfer",
 ]

@@ -1,8 +1,34 @@
 """Pictures of a training and of what it led to; matplotlib is loaded only when one is drawn."""
 
 from myrnn.plots._figures import plot_accuracy_by_length, plot_history
+from myrnn.plots._inside import checked_names, plot_gradients, plot_probabilities, plot_states
+from myrnn.plots._levels import add_class_curves, add_level_curves, plot_level_curves
 from myrnn.plots._live import LivePlot, create_plot
 from myrnn.plots._logger import LiveLogger
+from myrnn.plots._many import plot_gradient_flow, plot_state_space
+from myrnn.plots._matrices import plot_eigenvalues, plot_eigenvalues_each, plot_matrices, plot_matrix
 from myrnn.plots._save import save_figure
+from myrnn.plots._transfer import plot_transfer
 
-__all__ = ["LiveLogger", "LivePlot", "create_plot", "plot_accuracy_by_length", "plot_history", "save_figure"]
+__all__ = [
+    "LiveLogger",
+    "LivePlot",
+    "add_class_curves",
+    "add_level_curves",
+    "checked_names",
+    "create_plot",
+    "plot_accuracy_by_length",
+    "plot_eigenvalues",
+    "plot_eigenvalues_each",
+    "plot_gradient_flow",
+    "plot_gradients",
+    "plot_history",
+    "plot_level_curves",
+    "plot_matrices",
+    "plot_matrix",
+    "plot_probabilities",
+    "plot_state_space",
+    "plot_states",
+    "plot_transfer",
+    "save_figure",
+]

@@ -1,0 +1,202 @@
+"""The matrices that a state is multiplied by to become itself, and their eigenvalues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks, plots
+from myrnn.compiler import CompiledModel, Node, topological
+from myrnn.errors import InvalidArgument
+from myrnn.inspection._given import compiled_of, name_of
+from myrnn.models import parameter_names, parameters_of
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class RecurrentEigenvalues:
+    """The recurrent matrices of a model and their eigenvalues, as they were when they were asked for.
+
+    Attributes
+    ----------
+    matrices : dict of str to ndarray, float32 (D, D)
+        Copies of every matrix that a state, or a state behind a gate, is multiplied by on its way to itself.
+    values : dict of str to ndarray, complex128 (D,)
+        The eigenvalues of each, the largest in size first.
+    name : str
+        The class of the model.
+    """
+
+    matrices: dict[str, NDArray[np.float32]]
+    values: dict[str, NDArray[np.complex128]]
+    name: str
+
+    @property
+    def radius(self) -> dict[str, float]:
+        """The size of the largest eigenvalue of each matrix."""
+        return {name: float(abs(values[0])) for name, values in self.values.items()}
+
+    def __repr__(self) -> str:
+        """Say the largest eigenvalue of every matrix."""
+        told = ", ".join(f"{name} {radius:.3f}" for name, radius in self.radius.items())
+        return f"RecurrentEigenvalues({self.name}, largest in size: {told})"
+
+    def plot(self, ax: Any = None, *, matrix: str | None = None, before: RecurrentEigenvalues | None = None) -> Any:
+        """Draw the eigenvalues and the unit circle, and return the matplotlib axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        matrix : str, optional
+            Which matrix; by default all of them.
+        before : RecurrentEigenvalues, optional
+            Those before training, drawn hollow.
+        """
+        chosen = self.values
+        if matrix is not None:
+            chosen = {matrix: self.values[_checks.one_of("matrix", matrix, tuple(self.values))]}
+        chosen = self.values
+        if matrix is not None:
+            chosen = {matrix: self.values[_checks.one_of("matrix", matrix, tuple(self.values))]}
+        return plots.plot_eigenvalues(chosen, before=_values_of(before), ax=ax)
+
+    def plot_each(self, axes: Any = None, *, before: RecurrentEigenvalues | None = None) -> Any:
+        """Draw the eigenvalues of every matrix on axes of its own, and return an array of axes."""
+        return plots.plot_eigenvalues_each(self.values, before=_values_of(before), axes=axes)
+
+    def plot_matrices(self, axes: Any = None) -> Any:
+        """Draw the recurrent matrices as heat maps, and return an array of axes, one for each matrix."""
+        return plots.plot_matrices(self.matrices, axes=axes)
+
+
+def recurrent_eigenvalues(model: Any) -> RecurrentEigenvalues:
+    """Return the eigenvalues of every matrix that multiplies a state into itself.
+
+    A matrix counts where its product with a state, or with a state times a gate, is needed for the same state after the
+    step: a parameter of shape (D, D), or the part of a larger one that does this (the columns of one gate, the rows
+    that belong to the state where it is joined with the input). Call it before and after training to compare.
+
+    Parameters
+    ----------
+    model : callable or CompiledModel
+        As for `myrnn.inspect`. It is not changed.
+
+    Returns
+    -------
+    RecurrentEigenvalues
+
+    Raises
+    ------
+    InvalidArgument
+        When the model has no such matrix, or its numbers are not finite.
+    CompileError
+        When the model cannot be compiled.
+
+    Examples
+    --------
+    >>> from myrnn.models import GRU
+    >>> sorted(recurrent_eigenvalues(GRU(dim_input=10, dim_recurrent=16, dim_output=2, rng=0)).matrices)
+    ['fc_h2n.weight', 'fc_h2r.weight', 'fc_h2z.weight']
+    """
+    compiled = compiled_of(model)
+    matrices = _recurrent_matrices(compiled)
+    if not matrices:
+        raise InvalidArgument(
+            f"{name_of(compiled)} has no recurrent matrix: none of its parameters, of D rows and D columns, "
+            "multiplies a state of D units into itself"
+        )
+    for name, matrix in matrices.items():
+        if not np.isfinite(matrix).all():
+            raise InvalidArgument(f"{name} holds numbers that are not finite, so it has no eigenvalues")
+    return RecurrentEigenvalues(matrices, {n: _eigenvalues(m) for n, m in matrices.items()}, name_of(compiled))
+
+
+def _values_of(before: Any) -> dict[str, NDArray[np.complex128]] | None:
+    if before is not None and not isinstance(before, RecurrentEigenvalues):
+        raise InvalidArgument(
+            f"before must be what recurrent_eigenvalues returned before training, not {type(before).__name__}"
+        )
+    return None if before is None else before.values
+
+
+def _eigenvalues(matrix: NDArray[np.float32]) -> NDArray[np.complex128]:
+    values = np.linalg.eigvals(matrix.astype(np.float64)).astype(np.complex128)
+    # The two of a pair have the same size but for rounding: the one above the axis comes first.
+    return values[np.lexsort((-values.imag, -values.real, -np.abs(values).round(12)))]
+
+
+def _recurrent_matrices(compiled: CompiledModel) -> dict[str, NDArray[np.float32]]:
+    """Return copies of the matrices by name, in the order of the model's parameters."""
+    found: dict[tuple[int, int, int], NDArray[np.float32]] = {}
+    names, parameters = parameter_names(compiled.model), parameters_of(compiled.model)
+    labels: dict[tuple[int, int, int], str] = {}
+    for state, after in enumerate(compiled.recurrence.step):
+        nodes = topological([after])
+        for product in (node for node in nodes if node.operation == "matmul"):
+            for which, row, column, matrix in _parts(product, state, after.size, nodes, parameters):
+                key = (which, row, column)
+                found[key] = matrix.copy()
+                whole = matrix.size == parameters[which].size
+                place = f"[{row}:{row + after.size}, {column}:{column + after.size}]"
+                labels[key] = names[which] + ("" if whole else place)
+    return {labels[key]: found[key] for key in sorted(found)}
+
+
+def _parts(
+    product: Node, state: int, units: int, nodes: list[Node], parameters: tuple[Any, ...]
+) -> Iterator[tuple[int, int, int, NDArray[np.float32]]]:
+    """Yield the square parts of a parameter that this product applies to the state: parameter, row, column, numbers."""
+    rows, inner, columns, transposed = product.attributes
+    # A row times a matrix, or a matrix times a column, whose transpose has the same eigenvalues.
+    vector, leaf = product.inputs if rows == 1 else product.inputs[::-1]
+    if 1 not in (rows, columns) or leaf.operation != "parameter":
+        return
+    which = leaf.attributes[0]
+    if rows == 1:
+        matrix = parameters[which].data.reshape((columns, inner) if transposed else (inner, columns))
+        matrix = matrix.T if transposed else matrix
+    else:
+        matrix = parameters[which].data.reshape(rows, inner).T
+    for row in _places_of(vector, state, units):
+        for column in _columns_used(product, units, nodes):
+            yield which, row, column, matrix[row : row + units, column : column + units]
+
+
+def _places_of(vector: Node, state: int, units: int) -> Iterator[int]:
+    """Yield where in a vector the state stands, itself or times a gate."""
+    if _is_state(vector, state) or (
+        vector.operation == "multiply" and vector.size == units and any(_is_state(v, state) for v in vector.inputs)
+    ):
+        yield 0
+    elif vector.operation == "join":
+        for part, places in zip(vector.inputs, vector.attributes[0], strict=True):
+            where = np.frombuffer(places, dtype=np.int32)
+            if part.size == units and _is_run(where):
+                yield from (int(where[0]) + offset for offset in _places_of(part, state, units))
+
+
+def _is_state(node: Node, state: int) -> bool:
+    return node.operation == "state" and node.attributes[0] == state
+
+
+def _columns_used(product: Node, units: int, nodes: Iterable[Node]) -> list[int]:
+    """Return where the parts of a product begin that the model takes out, one for each gate, or 0 for all of it."""
+    if product.size == units:
+        return [0]
+    # Sums with a bias and the like keep every number in its place.
+    alike = {product}
+    starts = set()
+    for node in nodes:
+        if node.size == product.size and node.operation in ("add", "subtract") and alike & set(node.inputs):
+            alike.add(node)
+        if node.operation == "take" and node.size == units and node.inputs[0] in alike:
+            where = np.frombuffer(node.attributes[0], dtype=np.int32)
+            starts |= {int(where[0])} if _is_run(where) else set()
+    return sorted(starts)
+
+
+def _is_run(where: NDArray[np.int32]) -> bool:
+    return np.array_equal(where, np.arange(where[0], where[0] + len(where)))

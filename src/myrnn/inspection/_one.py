@@ -1,0 +1,267 @@
+"""One sequence on its way through a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.table import Table
+
+from myrnn import _checks, plots
+from myrnn.compiler import CompiledModel
+from myrnn.inspection._given import compiled_of, main_state, norms, one_sequence, weight_matrices
+
+Floats = NDArray[np.float32]
+Named = dict[str, Floats]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Inspection:
+    """What went on inside a model while it read one sequence.
+
+    T steps, C inputs, K classes, D units of a state. Row t of every array belongs to element t of the sequence. A
+    gradient with respect to one state is taken with the others held, as if it were changed between two steps.
+
+    Attributes
+    ----------
+    x : ndarray, float32 (T, C)
+        The sequence.
+    tokens : ndarray, int64 (T,), or None
+        Its symbols, where every row is one-hot.
+    y : int
+        The class that the loss is taken for.
+    y_is_predicted : bool
+        Whether `y` is what the model says, because no class was given.
+    loss : float
+        The softmax cross-entropy, in nats.
+    states : dict of str to ndarray, float32 (T, D)
+        Every state after every step.
+    initial_states : dict of str to ndarray, float32 (D,)
+        Every state before the first step.
+    logits : ndarray, float32 (T, K)
+        If the sequence ended after each step.
+    probabilities : ndarray, float64 (T, K)
+        The softmax of these.
+    state_gradients : dict of str to ndarray, float32 (T, D)
+        The gradient of the loss with respect to every state after every step.
+    input_gradients : ndarray, float32 (T, C)
+        The gradient of the loss with respect to the sequence.
+    class_names : list of str
+    """
+
+    x: Floats
+    tokens: NDArray[np.int64] | None
+    y: int
+    y_is_predicted: bool
+    loss: float
+    states: Named
+    initial_states: Named
+    logits: Floats
+    state_gradients: Named
+    input_gradients: Floats
+    class_names: list[str]
+    main_state: str
+    _weights: Named = field(repr=False)
+
+    # Numbers ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The probability of every class if the sequence ended after each step, float64 (T, K)."""
+        powers = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    @property
+    def predicted(self) -> int:
+        """The class that the model says at the end."""
+        return int(self.logits[-1].argmax())
+
+    @property
+    def state_gradient_norms(self) -> dict[str, NDArray[np.float64]]:
+        """The Euclidean norm of the gradient with respect to every state after every step, float64 (T,)."""
+        return {name: norms(gradients) for name, gradients in self.state_gradients.items()}
+
+    @property
+    def input_gradient_norms(self) -> NDArray[np.float64]:
+        """The Euclidean norm of the gradient with respect to every element of the sequence, float64 (T,)."""
+        return norms(self.input_gradients)
+
+    def __len__(self) -> int:
+        """Return the number of steps, T."""
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        """Say what was read and what the model said."""
+        return f"Inspection({self.summary()})"
+
+    def summary(self) -> str:
+        """Return one line: the sequence, what the model says, and what the gradients are of."""
+        read = f"{len(self)} rows of {self.x.shape[1]} features"
+        if self.tokens is not None:
+            written = ("" if self.x.shape[1] <= 10 else ",").join(map(str, self.tokens.tolist()))
+            read = written if len(written) <= 40 else f"{len(self)} symbols"
+        says = f"{self.class_names[self.predicted]} ({self.probabilities[-1, self.predicted]:.4f})"
+        whose = "the class that it predicts" if self.y_is_predicted else "the class that was given"
+        return f"{read}: {says}; loss {self.loss:.4g} for {self.class_names[self.y]}, {whose}"
+
+    # Tables ----------------------------------------------------------------------------------------------------------
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one plain record a step.
+
+        Its entries are ``step`` (from 1), ``symbol`` (for tokens), ``class`` and ``probability`` (the likeliest class
+        if the sequence ended here), for every state ``|h|`` and ``|dL/dh|`` (the norms of the state and of the loss's
+        gradient with respect to it) and ``|dL/dx|``.
+        """
+        best = self.logits.argmax(axis=1)
+        columns: dict[str, list[Any]] = {"step": list(range(1, len(self) + 1))}
+        if self.tokens is not None:
+            columns["symbol"] = self.tokens.tolist()
+        columns["class"] = [self.class_names[which] for which in best.tolist()]
+        columns["probability"] = self.probabilities[np.arange(len(self)), best].tolist()
+        for name, gradient_norms in self.state_gradient_norms.items():
+            columns[f"|{name}|"] = norms(self.states[name]).tolist()
+            columns[f"|dL/d{name}|"] = gradient_norms.tolist()
+        columns["|dL/dx|"] = self.input_gradient_norms.tolist()
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def table(self) -> Table:
+        """Return the rows as a Rich table, under one line that says what was read."""
+        rows = self.rows()
+        table = Table(
+            title=self.summary(),
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
+        for name in rows[0]:
+            table.add_column(name, justify="right", overflow="fold")
+        for row in rows:
+            table.add_row(*(_written(value) for value in row.values()))
+        return table
+
+    def _repr_mimebundle_(self, include: Sequence[str] = (), exclude: Sequence[str] = (), **_: Any) -> dict[str, str]:
+        bundle: dict[str, str] = self.table()._repr_mimebundle_(include, exclude)
+        return bundle
+
+    # Figures ---------------------------------------------------------------------------------------------------------
+
+    def plot_states(self, ax: Any = None, *, state: str | None = None, order: str = "similarity") -> Any:
+        """Draw a state after every step under the symbols, units that behave alike side by side; return the axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        state : str, optional
+            Which one; by default the one that the logits are computed from.
+        order : {"similarity", "peak", "none"}
+            How the units are ordered, see `myrnn.plots.plot_states`.
+        """
+        name = self.main_state if state is None else _checks.one_of("state", state, tuple(self.states))
+        return plots.plot_states(self.states[name], symbols=self._symbols, name=name, order=order, ax=ax)
+
+    def plot_probabilities(self, ax: Any = None) -> Any:
+        """Draw the probability of the classes if the sequence ended after each step, and return the axes."""
+        return plots.plot_probabilities(self.probabilities, symbols=self._symbols, class_names=self.class_names, ax=ax)
+
+    def plot_gradients(self, ax: Any = None) -> Any:
+        """Draw the norms of the loss's gradients with respect to states and inputs, and return the axes."""
+        curves = {f"state {name}": values for name, values in self.state_gradient_norms.items()}
+        return plots.plot_gradients({**curves, "input": self.input_gradient_norms}, symbols=self._symbols, ax=ax)
+
+    def plot_weights(self, axes: Any = None) -> Any:
+        """Draw every weight matrix of the model as it was then, and return an array of axes.
+
+        Parameters
+        ----------
+        axes : matplotlib Axes or array of them, optional
+            One for each matrix with more than one row and column.
+        """
+        return plots.plot_matrices(self._weights, axes=axes)
+
+    @property
+    def _symbols(self) -> list[int] | None:
+        return None if self.tokens is None else self.tokens.tolist()
+
+
+def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | None = None) -> Inspection:
+    """Look inside a model while it reads one sequence.
+
+    The model and its gradients are not changed.
+
+    Parameters
+    ----------
+    model : callable or CompiledModel
+        As for `myrnn.train`; it must compile, see `myrnn.compile`.
+    x : array_like (T, C), integers (T,) or str
+        One sequence: features, tokens, or digits such as ``"123123"`` (for more than ten symbols with commas between,
+        ``"10,3,10,3"``).
+    y : int, optional
+        The class that the loss is taken for; by default the class that the model predicts.
+    class_names : sequence of K str, optional
+        For tables and figures; by default ``class 0`` and so on.
+
+    Returns
+    -------
+    Inspection
+
+    Raises
+    ------
+    InvalidArgument
+        When the sequence is empty or not of the model's symbols or inputs, `y` is no class of the model's, or the model
+        keeps no state from step to step.
+    CompileError
+        When the model cannot be compiled.
+
+    Examples
+    --------
+    >>> from myrnn.models import RNN
+    >>> found = inspect(RNN(dim_input=10, dim_recurrent=16, dim_output=2, rng=0), "123123")
+    >>> found.states["h"].shape, found.probabilities.shape, found.tokens.tolist()
+    ((6, 16), (6, 2), [1, 2, 3, 1, 2, 3])
+    """
+    width = x.shape[1] if getattr(x, "ndim", 0) == 2 else None
+    compiled = compiled_of(model, None if isinstance(model, CompiledModel) or hasattr(model, "dim_input") else width)
+    features, tokens = one_sequence(x, compiled.dim_input)
+    names = plots.checked_names("class_names", class_names, compiled.dim_output)
+    logits = compiled.prefix_logits(features)
+    label = int(logits[-1].argmax()) if y is None else _checked_class(y, compiled.dim_output)
+    seen = compiled.observe(features, label)
+    # Where the loop goes backwards, its last step reads the first element.
+    along = slice(None, None, -1) if compiled.recurrence.reverse else slice(None)
+    return Inspection(
+        x=features,
+        tokens=tokens,
+        y=label,
+        y_is_predicted=y is None,
+        loss=seen.loss,
+        states=_named(compiled, [state[1:][along].copy() for state in seen.states]),
+        initial_states=_named(compiled, [state[0].copy() for state in seen.states]),
+        logits=logits,
+        state_gradients=_named(compiled, [gradient[1:][along].copy() for gradient in seen.state_gradients]),
+        input_gradients=seen.input_gradients.copy(),
+        class_names=names,
+        main_state=main_state(compiled),
+        _weights=weight_matrices(compiled.model),
+    )
+
+
+def _written(value: Any) -> str:
+    """Return a value as the table shows it: norms and probabilities with three figures that count."""
+    return f"{value:#.3g}" if isinstance(value, float) else str(value)
+
+
+def _named(compiled: CompiledModel, arrays: list[Floats]) -> Named:
+    return dict(zip(compiled.state_names, arrays, strict=True))
+
+
+def _checked_class(y: Any, classes: int) -> int:
+    given = _checks.array("y", y)
+    return _checks.integer("y", given.reshape(-1)[0] if given.size == 1 else y, minimum=0, maximum=classes - 1)
