@@ -1,22 +1,37 @@
-"""Progress of long work: a bar in a terminal, an updated line in a notebook, plain lines in a pipe."""
+"""Progress of long work: a bar with curves in a terminal and in a notebook, plain lines in a pipe."""
 
 from __future__ import annotations
 
 import html
+import os
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, Protocol, TextIO
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
+from myrnn.training._sparkline import ASCII, BLOCKS, sparkline
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+_CURVE = 24  # characters across, where there is room
+
+
+class Curve(NamedTuple):
+    """A value that changes, as text, and all its values so far."""
+
+    text: str
+    values: Sequence[float]
 
 
 class Display(Protocol):
     """Shows how far some work has come."""
 
-    def update(self, done: int, detail: str) -> None:
-        """Show that `done` of the total is done, with `detail` beside it."""
+    def update(self, done: int, curves: Sequence[Curve] = ()) -> None:
+        """Show that `done` of the total is done, and how values have changed on the way."""
         ...
 
     def close(self) -> None:
@@ -38,7 +53,7 @@ def progress_display(show: bool | None, what: str, total: int, unit: str) -> Dis
     unit : str
         What is counted, such as ``"iterations"``.
     """
-    notebook, terminal = _in_notebook(), sys.stderr.isatty()
+    notebook, terminal = _in_notebook(), _on_terminal()
     if show is False or (show is None and not notebook and not terminal):
         return None
     if notebook:
@@ -54,22 +69,29 @@ def progress_hooks(show: bool | None) -> tuple[Any, ...]:
 
 
 class _TrainingProgress:
-    """The hook that shows iterations a second, the time left, loss and accuracy."""
+    """The hook that shows iterations a second, the time left, and the curves of loss and accuracy."""
 
     def __init__(self, show: bool | None) -> None:
         self._show = show
         self._display: Display | None = None
-        self._detail = ""
+        self._losses: list[float] = []
+        self._accuracies: list[float] = []
+        self._curves: tuple[Curve, ...] = ()
 
     def on_train_begin(self, start: TrainingStart) -> None:
         self._display = progress_display(self._show, "training", start.iterations, "iterations")
 
     def on_progress(self, iteration: int) -> None:
         if self._display is not None:
-            self._display.update(iteration, self._detail)
+            self._display.update(iteration, self._curves)
 
     def on_report(self, report: Report) -> None:
-        self._detail = f"loss {report.loss:.4f}  accuracy {report.accuracy:.1%}"
+        self._losses.append(report.loss)
+        self._accuracies.append(report.accuracy)
+        self._curves = (
+            Curve(f"loss {report.loss:.4f}", self._losses),
+            Curve(f"accuracy {report.accuracy:.1%}", self._accuracies),
+        )
         self.on_progress(report.iteration)
 
     def on_train_end(self, history: History) -> None:
@@ -101,10 +123,10 @@ class _PlainDisplay:
         self._what, self._unit, self._stream = what, unit, stream
         self._meter = _Meter(total)
         self._next_share, self._next_time = 0.1, 10.0
-        self._last = (0, "")
+        self._last: tuple[int, Sequence[Curve]] = (0, ())
 
-    def update(self, done: int, detail: str) -> None:
-        self._last = (done, detail)
+    def update(self, done: int, curves: Sequence[Curve] = ()) -> None:
+        self._last = (done, curves)
         if done < self._meter.total and (
             done >= self._next_share * self._meter.total or self._meter.elapsed >= self._next_time
         ):
@@ -114,40 +136,77 @@ class _PlainDisplay:
         self._write()
 
     def _write(self) -> None:
-        done, detail = self._last
+        done, curves = self._last
         share = done / self._meter.total
         line = f"{self._what} {done:,}/{self._meter.total:,} ({share:.0%})  {self._meter.describe(done, self._unit)}"
-        print(f"{line}  {detail}".rstrip(), file=self._stream, flush=True)
+        print("  ".join([line, *(curve.text for curve in curves)]), file=self._stream, flush=True)
         self._next_share = share + 0.1
         self._next_time = self._meter.elapsed * 1.25 + 10.0
 
 
 class _TerminalDisplay:
-    """A Rich progress bar on the error output."""
+    """A Rich progress bar, and the curves in a line below it."""
 
-    def __init__(self, what: str, total: int, unit: str) -> None:
+    def __init__(self, what: str, total: int, unit: str, console: Console | None = None) -> None:
         # Rich is imported where it is used: importing it costs more than all the rest of this package.
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+        from rich.console import Console, Group
+        from rich.live import Live
 
-        self._unit, self._meter = unit, _Meter(total)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TextColumn("{task.fields[detail]}"),
-            console=Console(stderr=True),
-            refresh_per_second=8,
-        )
-        self._task = self._bar.add_task(what, total=total, speed="", detail="")
-        self._bar.start()
+        self._unit, self._meter, self._group = unit, _Meter(total), Group
+        self._console = Console(stderr=True) if console is None else console
+        self._curves: Sequence[Curve] = ()
+        self._bar = _bar(self._console)
+        self._task = self._bar.add_task(what, total=total, speed="")
+        # The picture is made when it is shown, eight times a second, whatever the number of updates.
+        self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=8)
+        self._live.start()
 
-    def update(self, done: int, detail: str) -> None:
-        self._bar.update(self._task, completed=done, detail=detail, speed=self._meter.describe(done, self._unit))
+    def update(self, done: int, curves: Sequence[Curve] = ()) -> None:
+        self._curves = curves
+        self._bar.update(self._task, completed=done, speed=self._meter.describe(done, self._unit))
 
     def close(self) -> None:
-        self._bar.stop()
+        self._live.stop()
+
+    def _picture(self) -> Any:
+        from rich.text import Text
+
+        levels = ASCII if self._console.options.ascii_only else BLOCKS
+        line = curves_line(self._curves, self._console.width, levels)
+        return self._group(self._bar, *([Text(line, no_wrap=True, overflow="crop")] if line else []))
+
+
+def _bar(console: Console) -> Progress:
+    """Return a progress bar of one line, as wide as the console allows."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    room = console.width - len("training  100%  100,000 iterations/s  59.9 s left") - 2
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=min(_CURVE, max(4, room))),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[speed]}"),
+        console=console,
+    )
+
+
+def curves_line(curves: Iterable[Curve], width: int, levels: str = BLOCKS) -> str:
+    """Return the last values and the curves beside each other, the curves as wide as fits; without them if none does.
+
+    Parameters
+    ----------
+    curves : iterable of Curve
+    width : int
+        Characters in all.
+    levels : str
+        The characters of the curves, from low to high.
+    """
+    shown = list(curves)
+    if not shown:
+        return ""
+    texts = sum(len(curve.text) for curve in shown) + 3 * (len(shown) - 1) + len(shown)
+    each = min(_CURVE, (width - 1 - texts) // len(shown))
+    return "   ".join(f"{curve.text} {sparkline(curve.values, each, levels)}".rstrip() for curve in shown)
 
 
 class _NotebookDisplay:
@@ -158,11 +217,11 @@ class _NotebookDisplay:
 
         self._html, self._what, self._unit = HTML, what, unit
         self._meter, self._shown_at = _Meter(total), 0.0
-        self._last = (0, "")
+        self._last: tuple[int, Sequence[Curve]] = (0, ())
         self._handle = display(HTML(self._text()), display_id=True)
 
-    def update(self, done: int, detail: str) -> None:
-        self._last = (done, detail)
+    def update(self, done: int, curves: Sequence[Curve] = ()) -> None:
+        self._last = (done, curves)
         if self._meter.elapsed - self._shown_at >= 0.2:
             self._show()
 
@@ -174,11 +233,14 @@ class _NotebookDisplay:
         self._handle.update(self._html(self._text()))
 
     def _text(self) -> str:
-        done, detail = self._last
-        text = f"{done:,}/{self._meter.total:,}  {self._meter.describe(done, self._unit)}  {detail}"
+        done, curves = self._last
+        speed = f"{done:,}/{self._meter.total:,}  {self._meter.describe(done, self._unit)}"
+        lines = [speed, *([curves_line(curves, width=100)] if curves else [])]
+        text = html.escape("\n".join(lines))
+        # No colour is set: the page's own fit it, light or dark.
         return (
-            f'<div>{html.escape(self._what)} <progress value="{done}" max="{self._meter.total}"></progress> '
-            f"<code>{html.escape(text)}</code></div>"
+            f'<div>{html.escape(self._what)} <progress value="{done}" max="{self._meter.total}"></progress></div>'
+            f'<div style="font-family: monospace; line-height: 1.5; white-space: pre-wrap">{text}</div>'
         )
 
 
@@ -189,6 +251,11 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _on_terminal() -> bool:
+    # A terminal that cannot go back in a line gets the plain lines of a pipe.
+    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 def _in_notebook() -> bool:
