@@ -186,6 +186,12 @@ def _fit_accuracy(ax: Axes, values: NDArray[np.float64], chance: float | None) -
 
 
 def _refresh_legend(ax: Axes) -> None:
+    entries = _legend_entries(ax)
+    if entries:
+        ax.legend(*zip(*entries, strict=True), loc="best", fontsize=9, framealpha=0.9, edgecolor="none")
+
+
+def _legend_entries(ax: Axes) -> list[tuple[Any, str]]:
     """Name what needs a name: the curves with labels, the hollow markers, chance."""
     from matplotlib.lines import Line2D
 
@@ -195,9 +201,7 @@ def _refresh_legend(ax: Axes) -> None:
     if _shades(ax):
         sample = Line2D([], [], marker="o", color=_style.GREY, markerfacecolor="white", linestyle="none")
         curves.append((sample, _BEYOND))
-    entries = curves + levels[:1]
-    if entries:
-        ax.legend(*zip(*entries, strict=True), loc="best", fontsize=9, framealpha=0.9, edgecolor="none")
+    return curves + levels[:1]
 
 
 def _columns(**named: ArrayLike) -> list[NDArray[np.float64]]:

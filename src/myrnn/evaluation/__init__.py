@@ -1,0 +1,27 @@
+"""What a trained model can do, what it cannot, and what a number is worth: tests, transfer, short cuts, mistakes."""
+
+from myrnn.evaluation._classify import ENGINES
+from myrnn.evaluation._compare import Comparison
+from myrnn.evaluation._counterexamples import Counterexamples, Mistake, counterexamples
+from myrnn.evaluation._evaluate import evaluate
+from myrnn.evaluation._intervals import mean_difference_interval, newcombe_interval, wilson_interval
+from myrnn.evaluation._report import LengthReport
+from myrnn.evaluation._shortcuts import ShortcutReport, shortcuts
+from myrnn.evaluation._transfer import TransferTable, transfer
+
+__all__ = [
+    "ENGINES",
+    "Comparison",
+    "Counterexamples",
+    "LengthReport",
+    "Mistake",
+    "ShortcutReport",
+    "TransferTable",
+    "counterexamples",
+    "evaluate",
+    "mean_difference_interval",
+    "newcombe_interval",
+    "shortcuts",
+    "transfer",
+    "wilson_interval",
+]

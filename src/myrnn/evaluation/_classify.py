@@ -1,0 +1,152 @@
+"""Which sequences a model is tried on, and what it says of them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import mygrad
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.compiler import CompiledModel, compile
+from myrnn.errors import CompileError, InvalidArgument
+from myrnn.models import parameters_of
+from myrnn.sequences import LARGEST_INT32, Sequences
+from myrnn.training import progress_display, reference_logits
+
+ENGINES = ("auto", "native", "mygrad")
+
+# Sequences classified between two updates of the progress display.
+PORTION = 1000
+
+
+def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Sequences:
+    """Return the sequences of a task, or those that are given.
+
+    With `lengths`, the same number of each is drawn, at least one.
+    """
+    count = _checks.integer("samples", samples, minimum=1)
+    if isinstance(task, Sequences):
+        if lengths is not None:
+            raise InvalidArgument("lengths can be asked of a task that draws, not of given sequences")
+        drawn = task
+    elif callable(getattr(task, "sample", None)):
+        rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
+        drawn = task.sample(count, rng) if lengths is None else _equally_often(task, lengths, count, rng)
+    else:
+        raise InvalidArgument(f"task must be a task or a Sequences, not {type(task).__name__}")
+    if not len(drawn):
+        raise InvalidArgument("task holds no sequence to evaluate on")
+    return drawn
+
+
+def class_names(task: Any, classes: int) -> tuple[str, ...]:
+    """Return what the classes are called: as the task says, or by their numbers."""
+    told = getattr(task, "class_names", None)
+    if told is not None and len(told) == classes:
+        return tuple(str(name) for name in told)
+    return tuple(f"class {label}" for label in range(classes))
+
+
+class Classifier:
+    """A model as it is tried: native where it compiles, else op by op.
+
+    Parameters
+    ----------
+    model : callable
+    engine : {"auto", "native", "mygrad"}
+    """
+
+    def __init__(self, model: Any, engine: str) -> None:
+        parameters_of(model)
+        self.model, self._engine = model, _checks.one_of("engine", engine, ENGINES)
+        self._compiled: CompiledModel | None = None
+
+    def logits(self, sequences: Sequences, progress: bool | None = False) -> NDArray[np.float32]:
+        """Return the logits of every sequence, float32 (N, K).
+
+        Tokens of an alphabet smaller than the model's are the first of the model's own.
+
+        Raises
+        ------
+        InvalidArgument
+            When the sequences do not fit the model's inputs, or a label is none of its classes.
+        """
+        readable = self._readable(sequences)
+        logits = self._native_logits(readable) if self._engine != "mygrad" else None
+        if logits is None:
+            logits = _reference_logits(self.model, readable, progress)
+        classes = logits.shape[1]
+        if classes <= readable.labels.max():
+            raise InvalidArgument(
+                f"a label is {readable.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"
+            )
+        return logits
+
+    def _native_logits(self, sequences: Sequences) -> NDArray[np.float32] | None:
+        """Return the logits of the compiled model; None, and from now on MyGrad, where there is none."""
+        try:
+            if self._compiled is None:
+                self._compiled = compile(self.model, dim_input=sequences.dim_input)
+            return self._compiled.logits(sequences)
+        except CompileError as error:
+            if self._engine == "native":
+                raise
+            warnings.warn(f"the model is evaluated op by op with MyGrad, because {error}", stacklevel=4)
+            self._engine = "mygrad"
+            return None
+
+    def _readable(self, sequences: Sequences) -> Sequences:
+        width = self._width(sequences.dim_input)
+        if width == sequences.dim_input:
+            return sequences
+        if sequences.is_tokens and sequences.dim_input < width:
+            return Sequences(sequences.values, sequences.offsets, sequences.labels, width)
+        kind = "symbols" if sequences.is_tokens else "features"
+        raise InvalidArgument(f"the sequences have {sequences.dim_input} {kind}, but the model takes {width} inputs")
+
+    def _width(self, asked: int) -> int:
+        """Return C: what the model says, or the number asked for if the model accepts it."""
+        told = getattr(self.model, "dim_input", None)
+        if isinstance(told, int | np.integer) and told > 0:
+            return int(told)
+        if self._compiled is not None:
+            return self._compiled.dim_input
+        try:
+            with mygrad.no_autodiff:
+                self.model(np.zeros((3, asked), dtype=np.float32))
+        except Exception:
+            return self._compiled_width(asked)
+        return asked
+
+    def _compiled_width(self, asked: int) -> int:
+        """Return the C that the compiler finds, or, where it finds none, `asked`: the model then says what is wrong."""
+        try:
+            return compile(self.model).dim_input
+        except CompileError:
+            return asked
+
+
+def _equally_often(task: Any, lengths: ArrayLike, samples: int, rng: np.random.Generator) -> Sequences:
+    wanted = _checks.integers("lengths", lengths, minimum=0, maximum=LARGEST_INT32)
+    if not wanted.size:
+        raise InvalidArgument("lengths is empty: name at least one length")
+    distinct = np.unique(wanted)
+    return task.sample_lengths(np.repeat(distinct, max(1, samples // distinct.size)), rng)
+
+
+def _reference_logits(model: Any, sequences: Sequences, progress: bool | None) -> NDArray[np.float32]:
+    display = progress_display(progress, "evaluating", len(sequences), "sequences")
+    parts = []
+    try:
+        for begin in range(0, len(sequences), PORTION):
+            indices = np.arange(begin, min(begin + PORTION, len(sequences)))
+            parts.append(reference_logits(model, sequences, indices))
+            if display is not None:
+                display.update(int(indices[-1]) + 1)
+    finally:
+        if display is not None:
+            display.close()
+    return np.concatenate(parts)

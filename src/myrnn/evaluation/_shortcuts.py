@@ -1,0 +1,265 @@
+"""What a classifier reaches that sees only a part of each sequence, so that a model's number means something."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rich.table import Table
+
+from myrnn import _checks, plots
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import _features
+from myrnn.evaluation._classify import draw
+from myrnn.evaluation._features import Codes
+from myrnn.evaluation._intervals import shares, wilson_interval
+from myrnn.evaluation._tables import ShownAsTable, known, new_table, per_cent, write_csv
+from myrnn.sequences import Sequences
+
+NAMES = ("length alone", "first, last", "counts", "even counts", "one place")
+SEEN = (
+    "nothing but the length",
+    "the first and the last symbol",
+    "how often each symbol occurs",
+    "whether every symbol occurs an even number of times (of an odd length, all but one)",
+    "the symbol at one place, the same in all sequences",
+)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ShortcutReport(ShownAsTable):
+    """The accuracy of classifiers that see only a part of each sequence.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The S short cuts: ``"length alone"``, ``"first, last"``, ``"counts"``, ``"even counts"`` and ``"one place"``.
+    lengths : ndarray, int64 (L,)
+        The lengths T that were drawn, rising.
+    total : ndarray, int64 (L,)
+        How many sequences of each length were classified.
+    correct : ndarray, int64 (S, L)
+        How many of them each short cut classified rightly.
+    place : int
+        The place that serves ``"one place"`` best, counted from 0, or from the end where negative.
+    bayes : float or None
+        The accuracy of the best classifier that sees everything: 1 where the task can say the truth of a sequence,
+        and says so of all that were drawn; else unknown.
+    confidence : float
+        The level of the intervals.
+    """
+
+    names: tuple[str, ...]
+    lengths: NDArray[np.int64]
+    total: NDArray[np.int64]
+    correct: NDArray[np.int64]
+    place: int
+    bayes: float | None = None
+    confidence: float = 0.95
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """The share that each classified rightly at each length, float64 (S, L)."""
+        return shares(self.correct, self.total)
+
+    @property
+    def interval(self) -> NDArray[np.float64]:
+        """The Wilson interval of each of these, float64 (S, L, 2)."""
+        return wilson_interval(self.correct, np.broadcast_to(self.total, self.correct.shape), self.confidence)
+
+    @property
+    def overall(self) -> dict[str, float]:
+        """The accuracy of each over all lengths, by name."""
+        return dict(zip(self.names, shares(self.correct.sum(axis=1), self.total.sum()).tolist(), strict=True))
+
+    def __repr__(self) -> str:
+        """Say what each reaches over all lengths."""
+        told = ", ".join(f"{name} {share:.1%}" for name, share in self.overall.items())
+        best = "" if self.bayes is None else f"; Bayes rate {self.bayes:.0%}"
+        return f"ShortcutReport({self.total.sum():,} sequences: {told}{best})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one plain record a short cut and length: shortcut, length, total, correct, accuracy, low, high."""
+        return [
+            {"shortcut": name, "length": int(length), **self._counted(i, slice(j, j + 1))}
+            for i, name in enumerate(self.names)
+            for j, length in enumerate(self.lengths)
+        ]
+
+    def totals(self) -> dict[str, dict[str, Any]]:
+        """Return the record of each short cut over all lengths, by its name."""
+        return {name: self._counted(i, slice(None)) for i, name in enumerate(self.names)}
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows as CSV."""
+        write_csv(self.rows(), path)
+
+    def only(self, lengths: NDArray[np.int64]) -> ShortcutReport:
+        """Return what was found on some of the lengths alone."""
+        chosen = np.isin(self.lengths, lengths)
+        return replace(self, lengths=self.lengths[chosen], total=self.total[chosen], correct=self.correct[:, chosen])
+
+    def table(self) -> Table:
+        """Return the accuracy by length and over all as a Rich table, in per cent."""
+        told = f"one place: {place_name(self.place)}"
+        best = "" if self.bayes is None else f"\n{bayes_told(self.bayes)}"
+        table = new_table("Accuracy of short cuts, %", "length", *self.names, "of", caption=told + best)
+        for length, total, column in zip(self.lengths, self.total, self.accuracy.T, strict=True):
+            table.add_row(f"{length}", *(per_cent(share) for share in column), f"{total:,}")
+        table.add_section()
+        records = self.totals().values()
+        tried = f"{self.total.sum():,}"
+        table.add_row("all", *(per_cent(row["accuracy"]) for row in records), tried, style="bold")
+        ends = (f"{100 * row['low']:.1f}-{100 * row['high']:.1f}" for row in records)
+        table.add_row(f"{self.confidence:.0%}", *ends, "")
+        return table
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the accuracy of each against the length, and return the matplotlib axes."""
+        curves = dict(zip(self.names, self.accuracy, strict=True))
+        return plots.plot_level_curves(self.lengths, curves, intervals=self.interval, ax=ax)
+
+    def _counted(self, shortcut: int, part: slice) -> dict[str, Any]:
+        total, correct = int(self.total[part].sum()), int(self.correct[shortcut, part].sum())
+        low, high = wilson_interval(correct, total, self.confidence).tolist()
+        accuracy = known(float(shares(correct, total)))
+        return {"total": total, "correct": correct, "accuracy": accuracy, "low": low, "high": high}
+
+
+def shortcuts(
+    task: Any,
+    samples: int = 100_000,
+    seed: int = 1,
+    *,
+    lengths: ArrayLike | None = None,
+    confidence: float = 0.95,
+) -> ShortcutReport:
+    """Estimate how far a classifier comes that sees only a part of each sequence, and its length.
+
+    ``length alone``: nothing else. ``first, last``: the first and the last symbol. ``counts``: how often each symbol
+    occurs, not where. ``even counts``: of these only whether all are even (of an odd length, all but one), which is
+    what two equal halves give away. ``one place``: the symbol at one place, the same in all sequences, from the
+    beginning or the end, whichever place serves best.
+
+    Each is a table of what is seen and the class that came with it most often. It is made from one half of the
+    sequences and tried on the other, so that a table of many rare entries gets no credit for having learned them by
+    heart; the best place is chosen on the first half, too. A rare entry is judged together with a coarser table's: its
+    K classes begin with K sequences in the shares that the coarser one says (first only the length, then, for ``first,
+    last``, whether the two are equal, and for ``counts``, whether all are even). What comes out is what such a
+    classifier does reach on new sequences. The best possible from the same sight is that or more: more where there are
+    many entries and few sequences, as for ``counts`` of long sequences.
+
+    Parameters
+    ----------
+    task : Task or Sequences
+        Draws sequences of tokens, or holds them.
+    samples : int
+        How many sequences to draw, at least 2.
+    seed : int
+        Seeds the drawing and the halving.
+    lengths : array_like of int, optional
+        Draw these lengths instead of the task's own, the same number of each.
+    confidence : float
+        The level of the intervals.
+
+    Returns
+    -------
+    ShortcutReport
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is not what it should be, there are fewer than two sequences, or they hold features.
+    """
+    _checks.real("confidence", confidence, above=0, below=1)
+    sequences = draw(task, samples, seed, lengths)
+    if not sequences.is_tokens:
+        raise InvalidArgument("short cuts are of sequences of tokens, not of features")
+    if len(sequences) < 2:
+        raise InvalidArgument("short cuts take at least 2 sequences, one to learn from and one to try, not 1")
+    fitted = _half(sequences, np.random.default_rng((_checks.integer("seed", seed, minimum=0), 1)))
+    place = _best_place(sequences, fitted)
+    distinct, where = np.unique(sequences.lengths[~fitted], return_inverse=True)
+    truth = sequences.labels[~fitted]
+    correct = [
+        np.bincount(where, _predicted(chain, sequences.labels, fitted) == truth, minlength=len(distinct))
+        for chain in _chains(sequences, place)
+    ]
+    counts = np.array(correct).astype(np.int64)
+    return ShortcutReport(NAMES, distinct, np.bincount(where), counts, place, _bayes(task, sequences), confidence)
+
+
+def bayes_told(bayes: float) -> str:
+    """Return the accuracy of the best possible classifier in words."""
+    return f"Bayes rate: {per_cent(bayes)}, since every label follows from its sequence"
+
+
+def place_name(place: int) -> str:
+    """Return a place in words."""
+    name = f"symbol {place + 1}" if place >= 0 else f"symbol {-place} from the end"
+    return {0: "the first symbol", -1: "the last symbol"}.get(place, name)
+
+
+def _chains(sequences: Sequences, place: int) -> tuple[list[Codes], ...]:
+    """Return what each short cut sees, in the order of their names."""
+    marks = _features.marks_of(sequences.dim_input)
+    return (
+        [_features.lengths_of(sequences)],
+        _features.ends(sequences),
+        _features.counts(sequences, marks),
+        _features.evenness(sequences, marks),
+        _features.one_place(sequences, place),
+    )
+
+
+def _half(sequences: Sequences, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return which sequences the tables are made from: of every length one half at random, rounded up or down."""
+    shuffled = rng.permutation(len(sequences))
+    order = shuffled[np.argsort(sequences.lengths[shuffled], kind="stable")]
+    chosen = np.zeros(len(sequences), dtype=bool)
+    # Every second one, from length to length, also where there is one sequence of each.
+    chosen[order[::2]] = True
+    return chosen
+
+
+def _predicted(chain: list[Codes], labels: NDArray[np.int64], fitted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the class that the tables of `fitted` say of all others."""
+    classes = int(labels.max()) + 1
+    # Without a table: as often as each class was drawn, none of them impossible.
+    prior = np.bincount(labels[fitted], minlength=classes) + 1.0
+    belief = np.tile(prior / prior.sum(), (len(labels), 1))
+    for codes in chain:
+        distinct, first, place = np.unique(codes, return_index=True, return_inverse=True)
+        cells = place[fitted] * classes + labels[fitted]
+        seen = np.bincount(cells, minlength=len(distinct) * classes).reshape(-1, classes)
+        # All sequences of one code had one code in the coarser table, so any of them knows what that one says.
+        table = seen + classes * belief[first]
+        belief = (table / table.sum(axis=1, keepdims=True))[place]
+    return np.argmax(belief[~fitted], axis=1)
+
+
+def _best_place(sequences: Sequences, fitted: NDArray[np.bool_]) -> int:
+    """Return the place whose symbol tells most of the sequences that the tables are made from."""
+    part = sequences.select(fitted)
+    classes = int(part.labels.max()) + 1
+    _, length = np.unique(part.lengths, return_inverse=True)
+    width = part.dim_input + 1
+
+    def right(place: int) -> int:
+        entry = length * width + _features.symbol_at(part, place) + 1
+        seen = np.bincount(entry * classes + part.labels, minlength=(length.max() + 1) * width * classes)
+        return int(seen.reshape(-1, classes).max(axis=1).sum())
+
+    # Of places that tell the same, the first.
+    return max(_features.places(int(part.lengths.max())), key=right, default=0)
+
+
+def _bayes(task: Any, sequences: Sequences) -> float | None:
+    """Return 1 where the task knows the truth of each sequence: then some classifier is always right."""
+    truth = getattr(task, "truth", None)
+    if not callable(truth):
+        return None
+    return 1.0 if np.array_equal(truth(sequences), sequences.labels) else None

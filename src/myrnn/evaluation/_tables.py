@@ -1,0 +1,78 @@
+"""How results are shown: tables for a terminal of 80 columns and for a notebook, and CSV files."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+
+class ShownAsTable(ABC):
+    """What a notebook shows as its table, and a prompt as one line."""
+
+    @abstractmethod
+    def table(self) -> Table:
+        """Return the numbers as a Rich table."""
+
+    def _repr_mimebundle_(self, include: Sequence[str] = (), exclude: Sequence[str] = (), **_: Any) -> dict[str, str]:
+        bundle: dict[str, str] = self.table()._repr_mimebundle_(include, exclude)
+        return bundle
+
+
+def new_table(title: str, first: str, *others: str, caption: str | None = None) -> Table:
+    """Return an empty table, its first column for names and the others for numbers."""
+    table = Table(
+        title=title,
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        caption_style="default",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column(first, overflow="fold")
+    for name in others:
+        table.add_column(name, justify="right", overflow="fold")
+    return table
+
+
+def per_cent(share: float, interval: Sequence[float] | None = None) -> str:
+    """Return a share in per cent, with its interval where it has one; a dash where nothing was tried."""
+    if math.isnan(share):
+        return "-"
+    told = f"{100 * share:.1f}"
+    return told if interval is None else f"{told} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
+
+
+def points(difference: float, interval: Sequence[float]) -> str:
+    """Return a difference of two shares in percentage points, with its interval."""
+    low, high = interval
+    return f"{100 * difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def slug(name: str) -> str:
+    """Return a name as it may stand at the head of a column: ``"no match"`` as ``"no_match"``."""
+    return re.sub(r"\W+", "_", name.strip().lower()).strip("_")
+
+
+def known(number: float) -> float | None:
+    """Return a number as plain records have it: None where it is none."""
+    return None if math.isnan(number) else float(number)
+
+
+def write_csv(rows: Sequence[dict[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Write plain records as CSV, under the names of the first."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)

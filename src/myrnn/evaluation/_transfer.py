@@ -1,0 +1,192 @@
+"""What models know of tasks that they were not trained on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rich.table import Table
+
+from myrnn import _checks, plots
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation._classify import Classifier, draw
+from myrnn.evaluation._intervals import shares, wilson_interval
+from myrnn.evaluation._tables import ShownAsTable, known, new_table, per_cent, write_csv
+from myrnn.sequences import Sequences
+
+NOT_APPLICABLE = "n/a"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TransferTable(ShownAsTable):
+    """The accuracy of every model on every task.
+
+    Attributes
+    ----------
+    models : tuple of str
+        The names of the M models.
+    tasks : tuple of str
+        The names of the T tasks.
+    total, correct : ndarray, int64 (M, T)
+        How many sequences each model classified, and how many rightly; 0 where a model cannot read a task.
+    chance : ndarray, float64 (M,)
+        The accuracy of guessing among each model's classes; NaN for a model that can read no task.
+    reasons : dict of (str, str) to str
+        Why a model cannot read a task, by the names of the two.
+    confidence : float
+        The level of the intervals.
+    """
+
+    models: tuple[str, ...]
+    tasks: tuple[str, ...]
+    total: NDArray[np.int64]
+    correct: NDArray[np.int64]
+    chance: NDArray[np.float64]
+    reasons: dict[tuple[str, str], str] = field(default_factory=dict)
+    confidence: float = 0.95
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """The share that was classified rightly, float64 (M, T); NaN where a model cannot read a task."""
+        return shares(self.correct, self.total)
+
+    @property
+    def interval(self) -> NDArray[np.float64]:
+        """The Wilson interval of each accuracy, float64 (M, T, 2): low and high; NaN where there is no accuracy."""
+        found = wilson_interval(self.correct, self.total, self.confidence)
+        found[self.total == 0] = np.nan
+        return found
+
+    def __repr__(self) -> str:
+        """Say how many models and tasks there are, and how many pairs do not go together."""
+        missing = f", {len(self.reasons)} not applicable" if self.reasons else ""
+        return f"TransferTable({len(self.models)} models on {len(self.tasks)} tasks{missing})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one plain record a model and task: model, task, total, correct, accuracy, low, high, reason."""
+        return [
+            {
+                "model": model,
+                "task": task,
+                "total": int(self.total[i, j]),
+                "correct": int(self.correct[i, j]),
+                "accuracy": known(self.accuracy[i, j]),
+                "low": known(self.interval[i, j, 0]),
+                "high": known(self.interval[i, j, 1]),
+                "reason": self.reasons.get((model, task), ""),
+            }
+            for i, model in enumerate(self.models)
+            for j, task in enumerate(self.tasks)
+        ]
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows as CSV."""
+        write_csv(self.rows(), path)
+
+    def table(self) -> Table:
+        """Return the accuracies as a Rich table, in per cent: a row a model, a column a task."""
+        told = "\n".join(f"{NOT_APPLICABLE}: {pair}: {why}" for pair, why in self._reasons_told().items())
+        title = f"Accuracy on each task, % ({self.confidence:.0%} interval)"
+        table = new_table(title, "model", *self.tasks, caption=told or None)
+        for model, accuracy, interval in zip(self.models, self.accuracy, self.interval, strict=True):
+            table.add_row(model, *(_cell(*pair) for pair in zip(accuracy, interval, strict=True)))
+        return table
+
+    def _reasons_told(self) -> dict[str, str]:
+        """Return why models cannot read tasks, tasks of one reason together."""
+        together: dict[tuple[str, str], list[str]] = {}
+        for (model, task), why in self.reasons.items():
+            together.setdefault((model, why), []).append(task)
+        return {f"{model} on {'; '.join(tasks)}": why for (model, why), tasks in together.items()}
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the accuracies as an annotated heat map, and return the matplotlib axes."""
+        lowest = float(np.nanmin(self.chance))
+        return plots.plot_transfer(self.models, self.tasks, self.accuracy, self.interval, chance=lowest, ax=ax)
+
+
+def transfer(
+    models: Mapping[str, Any],
+    tasks: Mapping[str, Any],
+    samples: int = 10_000,
+    seed: int = 1,
+    *,
+    lengths: ArrayLike | None = None,
+    confidence: float = 0.95,
+    engine: str = "auto",
+) -> TransferTable:
+    """Try every model on every task, those that it was not trained on among them.
+
+    All models are tried on the same sequences of a task. A model with C inputs reads any task of at most C symbols,
+    whose tokens are then the first of the model's own; it has never seen sequences without the others, unless it was
+    trained so. A larger alphabet or features of another number, and classes that it does not have, it cannot read: the
+    place stays empty and `reasons` says why.
+
+    Parameters
+    ----------
+    models : mapping of str to models
+        As for `myrnn.train`. They are not changed, and no graph is built.
+    tasks : mapping of str to Task or Sequences
+    samples : int
+        How many sequences to draw from every task.
+    seed : int
+        Seeds the drawing.
+    lengths : array_like of int, optional
+        Draw these lengths instead of each task's own, the same number of each.
+    confidence : float
+        The level of the intervals.
+    engine : {"auto", "native", "mygrad"}
+        How the equations are run.
+
+    Returns
+    -------
+    TransferTable
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is not what it should be, or no model can read any task.
+    """
+    names, task_names = _names("models", models), _names("tasks", tasks)
+    _checks.real("confidence", confidence, above=0, below=1)
+    classifiers = [Classifier(model, engine) for model in models.values()]
+    drawn = [draw(task, samples, seed, lengths) for task in tasks.values()]
+    total = np.zeros((len(names), len(task_names)), dtype=np.int64)
+    correct, chance = np.zeros_like(total), np.full(len(names), np.nan)
+    reasons: dict[tuple[str, str], str] = {}
+    for i, j in np.ndindex(*total.shape):
+        try:
+            correct[i, j], classes = _tried(classifiers[i], drawn[j])
+        except InvalidArgument as error:
+            reasons[names[i], task_names[j]] = str(error)
+        else:
+            total[i, j], chance[i] = len(drawn[j]), 1 / classes
+    if not total.any():
+        (model, task), why = next(iter(reasons.items()))
+        raise InvalidArgument(f"no model can read any of the tasks; {model} on {task}: {why}")
+    return TransferTable(names, task_names, total, correct, chance, reasons, confidence)
+
+
+def _tried(classifier: Classifier, sequences: Sequences) -> tuple[int, int]:
+    """Return how many sequences a model classifies rightly, and K."""
+    logits = classifier.logits(sequences)
+    return int(np.sum(np.argmax(logits, axis=1) == sequences.labels)), logits.shape[1]
+
+
+def _names(what: str, given: Any) -> tuple[str, ...]:
+    if not isinstance(given, Mapping):
+        raise InvalidArgument(f"{what} must be a dictionary of {what} by name, not {type(given).__name__}")
+    if not given:
+        raise InvalidArgument(f"{what} is empty: name at least one")
+    wrong = [name for name in given if not isinstance(name, str) or not name]
+    if wrong:
+        raise InvalidArgument(f"{what} must have names that are strings, not {_checks.shown(wrong[0])}")
+    return tuple(given)
+
+
+def _cell(accuracy: float, interval: NDArray[np.float64]) -> str:
+    return NOT_APPLICABLE if np.isnan(accuracy) else per_cent(accuracy, interval.tolist())
