@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from myrnn.cli._inspect import inspect
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
 # Far more than can be trained; larger ones would only fill the memory until the system ends the process.
@@ -159,6 +161,9 @@ def predict(
     from myrnn.cli._use import predict_sequences
 
     predict_sequences(run, sequences)
+
+
+app.command()(inspect)
 
 
 def _given(**options: Any) -> dict[str, Any]:

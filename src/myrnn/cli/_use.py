@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn import _checks
 from myrnn.cli import _show
 from myrnn.cli._graph import write_graph
 from myrnn.cli._train import twice_as_long
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import evaluate
+from myrnn.inspection import parse_tokens
 from myrnn.runs import load_run, summarize
 from myrnn.sequences import Sequences
 from myrnn.training import reference_logits
@@ -69,36 +69,6 @@ def predict_sequences(folder: Path, texts: list[str]) -> None:
         for text, chosen, row, truth in zip(texts, classes, probabilities, sequences.labels, strict=True)
     ]
     _show.predictions(rows)
-
-
-def parse_tokens(text: str, alphabet_size: int) -> list[int]:
-    """Return the tokens of a sequence as it is written on the command line.
-
-    Parameters
-    ----------
-    text : str
-        Digits, such as ``"2020"``, where the alphabet has no more than ten symbols; or whole numbers with commas
-        between, such as ``"10,3,10,3"``, for any alphabet.
-    alphabet_size : int
-    """
-    if alphabet_size > 10 and "," not in text:
-        raise InvalidArgument(
-            f"sequence {_checks.shown(text)}: write it with commas between, such as 10,3,10,3, "
-            f"because the alphabet has {alphabet_size} symbols"
-        )
-    parts = text.split(",") if "," in text else list(text)
-    if not parts:
-        raise InvalidArgument("a sequence is empty: write digits, such as 2020")
-    for place, part in enumerate(parts, 1):
-        # Not isdigit(): that holds for digits of other scripts, too.
-        if not part or set(part) - set("0123456789") or len(part) > 10:
-            raise InvalidArgument(f"sequence {_checks.shown(text)}: {_checks.shown(part)} at place {place} is no digit")
-        if int(part) >= alphabet_size:
-            raise InvalidArgument(
-                f"sequence {_checks.shown(text)}: {part} at place {place} is not one of the symbols "
-                f"0 to {alphabet_size - 1}"
-            )
-    return [int(part) for part in parts]
 
 
 def _check_place(out: Path | None) -> None:

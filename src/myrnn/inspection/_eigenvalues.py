@@ -63,9 +63,25 @@ class RecurrentEigenvalues:
             chosen = {matrix: self.values[_checks.one_of("matrix", matrix, tuple(self.values))]}
         return plots.plot_eigenvalues(chosen, before=_values_of(before), ax=ax)
 
-    def plot_each(self, axes: Any = None, *, before: RecurrentEigenvalues | None = None) -> Any:
-        """Draw the eigenvalues of every matrix on axes of its own, and return an array of axes."""
-        return plots.plot_eigenvalues_each(self.values, before=_values_of(before), axes=axes)
+    def plot_each(
+        self,
+        axes: Any = None,
+        *,
+        before: RecurrentEigenvalues | None = None,
+        labels: tuple[str, str] = ("before training", "after training"),
+    ) -> Any:
+        """Draw the eigenvalues of every matrix on axes of its own, and return an array of axes.
+
+        Parameters
+        ----------
+        axes : array of matplotlib Axes, optional
+            One for each matrix.
+        before : RecurrentEigenvalues, optional
+            Those before training, drawn hollow.
+        labels : two str
+            What `before` and these are called in the legend.
+        """
+        return plots.plot_eigenvalues_each(self.values, before=_values_of(before), labels=labels, axes=axes)
 
     def plot_matrices(self, axes: Any = None) -> Any:
         """Draw the recurrent matrices as heat maps, and return an array of axes, one for each matrix."""

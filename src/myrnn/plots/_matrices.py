@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Eigenvalues = Mapping[str, ArrayLike]
 
+TRAINED = ("before training", "after training")
+
 # A matrix that is longer than this times its width is stretched, or its cells would be slivers.
 _MOST_ELONGATED = 4
 
@@ -87,7 +89,13 @@ def plot_matrices(matrices: Mapping[str, ArrayLike], *, axes: Any = None) -> Any
     return grid
 
 
-def plot_eigenvalues(values: Eigenvalues, *, before: Eigenvalues | None = None, ax: Axes | None = None) -> Axes:
+def plot_eigenvalues(
+    values: Eigenvalues,
+    *,
+    before: Eigenvalues | None = None,
+    labels: tuple[str, str] = TRAINED,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the eigenvalues of recurrent matrices and the unit circle.
 
     Inside the circle a matrix shrinks what it is applied to again and again, outside it makes it grow.
@@ -98,6 +106,8 @@ def plot_eigenvalues(values: Eigenvalues, *, before: Eigenvalues | None = None, 
         By the name of the matrix.
     before : mapping of the same kind, optional
         Those before training, drawn hollow and grey; matrices that are not in `values` are left out.
+    labels : two str
+        What `before` and `values` are called in the legend.
     ax : matplotlib Axes, optional
         Where to draw; without it, in a new figure.
 
@@ -120,11 +130,11 @@ def plot_eigenvalues(values: Eigenvalues, *, before: Eigenvalues | None = None, 
     ax.add_patch(Circle((0, 0), 1, fill=False, color=_style.GREY, linestyle="--", linewidth=1.2, zorder=1))
     for place, numbers in enumerate(earlier.values()):
         hollow: dict[str, Any] = {"facecolors": "none", "edgecolors": _style.GREY, "linewidths": 0.8, "zorder": 2}
-        ax.scatter(numbers.real, numbers.imag, 18, label="before training" if not place else None, **hollow)
+        ax.scatter(numbers.real, numbers.imag, 18, label=labels[0] if not place else None, **hollow)
     for place, (name, numbers) in enumerate(found.items()):
         marker = _style.MARKERS[place % len(_style.MARKERS)]
         color = _style.PALETTE[place % len(_style.PALETTE)]
-        label = "after training" if earlier and len(found) == 1 else name
+        label = labels[1] if earlier and len(found) == 1 else name
         ax.scatter(numbers.real, numbers.imag, 18, color=color, marker=marker, label=label, alpha=0.85, zorder=3)
     _square(ax, [*found.values(), *earlier.values()])
     ax.set_xlabel("real part")
@@ -136,12 +146,18 @@ def plot_eigenvalues(values: Eigenvalues, *, before: Eigenvalues | None = None, 
     return ax
 
 
-def plot_eigenvalues_each(values: Eigenvalues, *, before: Eigenvalues | None = None, axes: Any = None) -> Any:
+def plot_eigenvalues_each(
+    values: Eigenvalues,
+    *,
+    before: Eigenvalues | None = None,
+    labels: tuple[str, str] = TRAINED,
+    axes: Any = None,
+) -> Any:
     """Draw the eigenvalues of several matrices, each as `plot_eigenvalues` does.
 
     Parameters
     ----------
-    values, before : mapping of str to array_like of complex (D,)
+    values, before, labels
         As for `plot_eigenvalues`.
     axes : matplotlib Axes or array of them, optional
         One for each matrix; without them, in a new figure of up to three columns.
@@ -159,18 +175,18 @@ def plot_eigenvalues_each(values: Eigenvalues, *, before: Eigenvalues | None = N
         raise InvalidArgument("values must hold the eigenvalues of at least one matrix")
     grid = panels(len(values), axes, row_height=2.6)
     for number, (ax, name) in enumerate(zip(grid, values, strict=True)):
-        plot_eigenvalues({name: values[name]}, before=before, ax=ax)
+        plot_eigenvalues({name: values[name]}, before=before, labels=labels, ax=ax)
         ax.set_title(name, fontsize=10)
         legend = ax.get_legend()
         if legend is not None:
             legend.remove()
         if axes is None and number % (2 if len(grid) in (2, 4) else 3):
             ax.set_ylabel("")
-    handles, labels = grid[0].get_legend_handles_labels()
-    if len(labels) > 1 and axes is None:
-        grid[0].figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
-    elif len(labels) > 1:
-        grid[0].legend(handles, labels, loc="best", fontsize=8, framealpha=0.9, edgecolor="none")
+    entries = grid[0].get_legend_handles_labels()
+    if len(entries[1]) > 1 and axes is None:
+        grid[0].figure.legend(*entries, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+    elif len(entries[1]) > 1:
+        grid[0].legend(*entries, loc="best", fontsize=8, framealpha=0.9, edgecolor="none")
     return grid
 
 

@@ -1,0 +1,116 @@
+"""What ``myrnn inspect`` does: show what goes on inside a trained network, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from myrnn.compiler import CompiledModel
+    from myrnn.inspection import Inspection
+    from myrnn.runs import Run
+
+# The options must be known before the command runs; what it needs is imported when it does.
+
+FORMATS = ("svg", "png")
+# A longer sequence is not spelled out in the names of files.
+LONGEST_IN_NAME = 40
+
+
+def inspect(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    sequence: Annotated[
+        str,
+        typer.Argument(
+            metavar="SEQUENCE", help="Digits, such as 123123; or numbers with commas between.", show_default=False
+        ),
+    ],
+    label: Annotated[
+        int | None,
+        typer.Option(min=0, help="The class that the loss is taken for.  [default: what the network predicts]"),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many sequences the figures over many are from.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Seeds the drawing of these sequences.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for the figures.  [default: that of the run]", show_default=False)
+    ] = None,
+    format: Annotated[str, typer.Option(help="Of the figures: svg or png.")] = "svg",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write the figures, show no table.")] = False,
+) -> None:
+    """Show what a trained network does with a sequence, step by step, and draw what is inside it."""
+    from rich.console import Console
+
+    from myrnn import _checks
+    from myrnn.compiler import compile
+    from myrnn.errors import InvalidArgument
+    from myrnn.inspection import inspect as look_inside
+    from myrnn.inspection import parse_tokens
+    from myrnn.runs import load_run
+
+    _checks.one_of("--format", format, FORMATS)
+    if out is not None and not out.is_dir():
+        raise InvalidArgument(f"--out must be a folder that exists, but {out} does not")
+    run = load_run(folder)
+    if not len(run.history):
+        raise InvalidArgument(f"{folder} holds a network that was never trained: there is nothing in it to look at yet")
+    tokens = parse_tokens(sequence, run.task.alphabet_size)
+    if label is not None:
+        _checks.integer("--label", label, maximum=run.task.dim_output - 1)
+    compiled = compile(run.model)
+    found = look_inside(compiled, tokens, label, class_names=run.task.class_names)
+    if not quiet:
+        Console(highlight=False).print(found.table())
+    name = sequence if len(sequence) <= LONGEST_IN_NAME else f"{len(found)}-steps"
+    figures = _of_one(found, name) | _of_many(compiled, run, samples, seed)
+    _write(figures, run.folder if out is None else out, format)
+
+
+def _write(figures: dict[str, Callable[[], Any]], folder: Path, format: str) -> None:
+    from myrnn.cli import _show
+    from myrnn.plots import save_figure
+
+    files = [save_figure(draw(), folder / f"{name}.{format}").name for name, draw in figures.items()]
+    typer.echo()
+    _show.path("figures", folder)
+    for file in files:
+        typer.echo(f"{'':{_show.LABEL_WIDTH}}  {file}")
+
+
+def _of_one(found: Inspection, name: str) -> dict[str, Callable[[], Any]]:
+    """Return what draws the figures of one sequence, by the names of their files."""
+    states = {
+        f"inspect-{name}-state-{state}": (lambda state=state: found.plot_states(state=state)) for state in found.states
+    }
+    return {
+        **states,
+        f"inspect-{name}-probabilities": found.plot_probabilities,
+        f"inspect-{name}-gradients": found.plot_gradients,
+        "weights": found.plot_weights,
+    }
+
+
+def _of_many(compiled: CompiledModel, run: Run, samples: int, seed: int) -> dict[str, Callable[[], Any]]:
+    """Return what draws the figures over many sequences, by the names of their files."""
+    from myrnn.inspection import gradient_flow, recurrent_eigenvalues, state_space
+
+    steps = state_space(compiled, run.task, samples, seed)
+    ends = state_space(compiled, run.task, samples, seed, last=True)
+    eigenvalues, untrained = recurrent_eigenvalues(compiled), recurrent_eigenvalues(_untrained(run))
+    return {
+        "gradient_flow": gradient_flow(compiled, run.task, samples, seed).plot,
+        "state_space-step": lambda: steps.plot(color="step"),
+        "state_space-symbol": lambda: ends.plot(color="symbol"),
+        "state_space-class": lambda: ends.plot(color="class"),
+        "eigenvalues": lambda: eigenvalues.plot_each(before=untrained, labels=("untrained", "trained")),
+    }
+
+
+def _untrained(run: Run) -> Any:
+    """Return a network with the weights that `myrnn train` begins with, given the run's seed."""
+    from myrnn.cli._train import weight_generator
+    from myrnn.runs import make_model
+
+    return make_model(**run.settings["model"], rng=weight_generator(run.settings["training"]["seed"]))
