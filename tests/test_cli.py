@@ -287,6 +287,16 @@ def test_graph_goes_into_the_run(saved, capsys):
         assert name in capsys.readouterr().out
 
 
+def test_graph_without_a_sequence_draws_the_recurrence(saved, here, capsys):
+    assert main(["graph", str(saved), "--out=picture.svg"]) == 0
+    assert capsys.readouterr().out == "graph       picture.svg\n"
+    picture = Path("picture.svg").read_text()
+    assert "every step" in picture and "h = relu(…)" in picture
+    assert main(["graph", str(saved)]) == 0
+    assert (saved / "recurrence.svg").read_text() == picture
+    assert "recurrence.svg" in capsys.readouterr().out
+
+
 # --- predict
 
 
@@ -402,7 +412,6 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
             "evaluate SAVED --samples 9 --out nowhere/table.csv",
             "--out must lie in a folder that exists, but nowhere does not",
         ),
-        ("graph SAVED", "Missing option '--sequence'."),
         ("graph SAVED --sequence 12x1", "sequence '12x1': 'x' at place 3 is no digit"),
         (
             "graph SAVED --sequence 12 --out nowhere/picture.svg",

@@ -454,7 +454,7 @@ def test_operands_whose_order_matters_are_shown_in_order():
 
 
 def test_errors_say_what_is_wrong():
-    with pytest.raises(InvalidArgument, match=r"must be a mygrad\.Tensor, not ndarray"):
+    with pytest.raises(InvalidArgument, match=r"must be a mygrad\.Tensor, or a model with `parameters`, not ndarray"):
         build_graph(np.zeros(3))
     w = mg.tensor([1.0])
     with pytest.raises(InvalidArgument, match=r"names must be a dictionary.*such as locals\(\), not list"):

@@ -135,13 +135,20 @@ def evaluate(
 def graph(
     run: Folder,
     sequence: Annotated[
-        str, typer.Option(help="Digits, such as 2020; or numbers with commas between.", show_default=False)
-    ],
+        str | None,
+        typer.Option(
+            help="Draw all steps of this sequence: digits, such as 2020; or numbers with commas between.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The SVG file.  [default: RUN/graph-<sequence>.svg]", show_default=False)
+        Path | None,
+        typer.Option(
+            help="The SVG file.  [default: RUN/recurrence.svg, or RUN/graph-<sequence>.svg]", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Draw the computational graph of one sequence as SVG."""
+    """Draw the step that a network repeats, or the computational graph of one sequence, as SVG."""
     from myrnn.cli._use import draw_graph
 
     draw_graph(run, sequence, out)

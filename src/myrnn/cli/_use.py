@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.cli import _show
-from myrnn.cli._graph import write_graph
+from myrnn.cli._graph import write_graph, write_recurrence
 from myrnn.cli._train import twice_as_long
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import evaluate
@@ -46,10 +46,15 @@ def evaluate_run(
         _show.accuracy(numbers["evaluation"])
 
 
-def draw_graph(folder: Path, text: str, out: Path | None) -> None:
-    """Write the graph of one sequence and say where it is."""
+def draw_graph(folder: Path, text: str | None, out: Path | None) -> None:
+    """Write the graph of one sequence, or without one the recurrence, and say where it is."""
     _check_place(out)
     run = load_run(folder)
+    if text is None:
+        path = run.folder / "recurrence.svg" if out is None else out
+        write_recurrence(run.model, path)
+        _show.path("graph", path)
+        return
     sequences = _as_sequences(run.task, [text])
     name = text if len(text) <= LONGEST_IN_NAME else f"{sequences.lengths[0]}-steps"
     path = run.folder / f"graph-{name}.svg" if out is None else out

@@ -1,123 +1,60 @@
-"""The computational graph of a tensor as a picture: each step of a recurrence is a column, time goes to the right."""
+"""Models and losses as pictures: one step whose states go round, or a column for each step of a sequence."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import mygrad as mg
 
+from myrnn.compiler import CompiledModel
 from myrnn.errors import InvalidArgument
-from myrnn.graphs._dot import to_dot
-from myrnn.graphs._layout import Layout, lay_out
+from myrnn.graphs._graph import ComputationalGraph
+from myrnn.graphs._models import recurrence_graph, sequence_graph
 from myrnn.graphs._read import Shown, read_graph
 from myrnn.graphs._record import Drawing, GraphNode
-from myrnn.graphs._svg import to_svg
 
 __all__ = ["ComputationalGraph", "Drawing", "GraphNode", "build_graph"]
 
 
-class ComputationalGraph:
-    """A computational graph that shows itself in a notebook.
-
-    It keeps no tensor and no array alive, so parameters are writeable again as soon as MyGrad lets go of the graph.
-    Where it comes from :func:`build_graph`, it shows the size of every gradient from the moment that ``backward()``
-    has run.
-
-    Parameters
-    ----------
-    drawing : Drawing
-        What to draw.
-    gradients : mapping of int to float, optional
-        The L2 norm of the gradient by the key of a node; read again at every drawing.
-    """
-
-    def __init__(self, drawing: Drawing, gradients: Mapping[int, float] | None = None) -> None:
-        self.drawing = drawing
-        self._gradients: Mapping[int, float] = {} if gradients is None else gradients
-
-    @property
-    def gradients(self) -> dict[int, float]:
-        """The L2 norm of the gradient by the key of a node; empty until ``backward()`` has run."""
-        return dict(self._gradients)
-
-    @cached_property
-    def _layout(self) -> Layout:
-        return lay_out(self.drawing)
-
-    def to_svg(self) -> str:
-        """Return the picture as an SVG element, the same bytes for the same graph."""
-        return to_svg(self.drawing, self._layout, self._gradients)
-
-    def to_dot(self) -> str:
-        """Return the graph in Graphviz's DOT language."""
-        return to_dot(self.drawing, self._gradients)
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the graph to a file.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Where to; its suffix says what: ``.svg`` a picture, ``.dot`` or ``.gv`` Graphviz's language.
-
-        Returns
-        -------
-        pathlib.Path
-            The file that was written.
-
-        Raises
-        ------
-        InvalidArgument
-            The suffix is none of these.
-        """
-        path = Path(path)
-        forms = {".svg": self.to_svg, ".dot": self.to_dot, ".gv": self.to_dot}
-        if path.suffix.lower() not in forms:
-            raise InvalidArgument(f"path must end in .svg, .dot or .gv, not {path.name!r}")
-        path.write_text(forms[path.suffix.lower()](), encoding="utf-8")
-        return path
-
-    def __repr__(self) -> str:
-        """Say how large the graph is."""
-        return f"<ComputationalGraph {self.drawing.title}>"
-
-    def _repr_svg_(self) -> str:
-        return self.to_svg()
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        svg = self.to_svg()
-        # Within HTML the picture keeps its size, scrolls, and shows what hovering tells.
-        html = f'<div style="overflow-x: auto; max-width: 100%">{svg}</div>'
-        return {"text/html": html, "image/svg+xml": svg, "text/plain": repr(self)}
-
-
 def build_graph(
-    fin: mg.Tensor,
+    fin: Any,
     names: Mapping[str, Any] | None = None,
     *,
+    rolled: bool | None = None,
+    x: Any = None,
+    y: Any = None,
     render: bool = True,
     save: bool = False,
     dims: bool = True,
     dtypes: bool = False,
     sum_stats: bool = False,
 ) -> ComputationalGraph | None:
-    """Draw the computational graph that ends in a tensor.
+    """Draw a model as its recurrence, or the computational graph that ends in a tensor.
 
-    Every tensor is visited once, so the time is linear in the size of the graph. Build the graph before
-    ``backward()``, which takes MyGrad's graph apart; afterwards the same object shows the size of each gradient as
-    well.
+    The recurrence is what repeats: one step with its states going round, the initial states before it, the readout
+    after it, and a card for every variable of the model with its equation, shape and number of parameters.
+
+    The graph of a tensor, a loss as a rule, has every operation of every step, the steps side by side. Every tensor is
+    visited once, so the time is linear in the size of the graph. Build it before ``backward()``, which takes MyGrad's
+    graph apart; afterwards the same object shows the size of each gradient as well.
 
     Parameters
     ----------
-    fin : mygrad.Tensor
-        The result, a loss as a rule.
+    fin : mygrad.Tensor, model or CompiledModel
+        The tensor that the graph ends in; or a model, ``model(x)`` with ``model.parameters``, compiled or not.
     names : dict of str to object, optional
-        What things are called, ``locals()`` as a rule. A tensor or array has the name under which it is found;
-        parameters are also found in objects, as ``model.fc_x2h.weight``, and rows of an array as ``x[3]``.
+        What things are called in the graph of a tensor, ``locals()`` as a rule. A tensor or array has the name under
+        which it is found; parameters are also found in objects, as ``model.fc_x2h.weight``, and rows of an array as
+        ``x[3]``. A recurrence has the names of the model's own variables.
+    rolled : bool, optional
+        Whether to draw one step for all. By default a model is drawn so, and a tensor is not: its graph is that of one
+        sequence. A model that is not to be rolled needs `x`.
+    x : array, shape (T, C), optional
+        For a model: one sequence. Hovering shows the range of the values that each card had while it ran.
+    y : int or array of one int, optional
+        For a model with `x`: the right class. Hovering shows the size of the gradients of the softmax cross-entropy.
+        The model's own gradients stay as they are.
     render : bool, optional
         Whether to return the graph; without it nothing is returned, which makes sense together with `save`.
     save : bool, optional
@@ -133,7 +70,10 @@ def build_graph(
     Raises
     ------
     InvalidArgument
-        `fin` is no tensor, or has no graph; `names` is no dictionary.
+        `fin` is neither a tensor with a graph nor a model; `names` is no dictionary; `rolled`, `x` and `y` do not go
+        together with `fin`.
+    CompileError
+        The model is to be rolled but is no recurrence; the message shows the line.
 
     Examples
     --------
@@ -146,19 +86,52 @@ def build_graph(
     >>> loss.backward()
     >>> sorted(graph.gradients.values())
     [1.0, 1.4142135623730951, 10.0]
+    >>> from myrnn.models import RNN
+    >>> build_graph(RNN(dim_input=10, dim_recurrent=16, dim_output=2))
+    <ComputationalGraph RNN: state h (16), 466 parameters>
     """
-    if not isinstance(fin, mg.Tensor):
-        raise InvalidArgument(f"the result of a graph must be a mygrad.Tensor, not {type(fin).__name__}")
     if names is not None and not isinstance(names, Mapping):
         raise InvalidArgument(
             f"names must be a dictionary from names to tensors, such as locals(), not {type(names).__name__}"
         )
-    _need_creator(fin)
-    drawing, gradients = read_graph(fin, names or {}, Shown(dims, dtypes, sum_stats))
-    graph = ComputationalGraph(drawing, gradients)
+    shown = Shown(dims, dtypes, sum_stats)
+    if isinstance(fin, mg.Tensor):
+        graph = _tensor_graph(fin, names or {}, shown, rolled, x, y)
+    else:
+        graph = _model_graph(fin, names or {}, shown, rolled is None or rolled, x, y)
     if save:
         graph.save("computational_graph.svg")
     return graph if render else None
+
+
+def _tensor_graph(
+    result: mg.Tensor, names: Mapping[str, Any], shown: Shown, rolled: bool | None, x: Any, y: Any
+) -> ComputationalGraph:
+    if rolled:
+        raise InvalidArgument(
+            "rolled=True draws the step that a model repeats, which a tensor does not tell: pass the model, "
+            "build_graph(model), not what it computed"
+        )
+    if x is not None or y is not None:
+        raise InvalidArgument("x and y go with a model: the graph of a tensor has its sequence in it already")
+    _need_creator(result)
+    return ComputationalGraph(*read_graph(result, names, shown))
+
+
+def _model_graph(
+    model: Any, names: Mapping[str, Any], shown: Shown, rolled: bool, x: Any, y: Any
+) -> ComputationalGraph:
+    if not isinstance(model, CompiledModel) and (not callable(model) or not hasattr(model, "parameters")):
+        raise InvalidArgument(
+            f"what a graph shows must be a mygrad.Tensor, or a model with `parameters`, not {type(model).__name__}"
+        )
+    if x is None and y is not None:
+        raise InvalidArgument("y is the class of a sequence: pass the sequence too, x=...")
+    if rolled:
+        return recurrence_graph(model, shown, x, y)
+    if x is None:
+        raise InvalidArgument("rolled=False draws all steps of one sequence: pass the sequence, x=...")
+    return sequence_graph(model, names, shown, x, y)
 
 
 def _need_creator(fin: mg.Tensor) -> None:

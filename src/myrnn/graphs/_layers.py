@@ -55,6 +55,19 @@ def layers_of(members: Sequence[int], edges: Sequence[Edge]) -> list[list[int]]:
     return [sorted(layer) for layer in reversed(layers)]
 
 
+def layers_in_order(members: Sequence[int], edges: Sequence[Edge], width: int) -> list[list[int]]:
+    """Fill layer after layer with the first nodes whose inputs all stand above, so that the given order is kept."""
+    _, inputs = _neighbours(edges)
+    left: list[int] = list(members)
+    placed: set[int] = set()
+    layers: list[list[int]] = []
+    while left:
+        layers.append([node for node in left if placed.issuperset(inputs[node])][:width])
+        placed.update(layers[-1])
+        left = [node for node in left if node not in placed]
+    return layers
+
+
 def arrange(
     layers: Sequence[Sequence[int]], edges: Sequence[Edge], widths: Mapping[int, float], left: Collection[int]
 ) -> list[list[Item]]:

@@ -8,10 +8,11 @@ a circuit board.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 
-from myrnn.graphs._layers import Item, arrange, layers_of
+from myrnn.graphs._layers import Item, arrange, layers_in_order, layers_of
 from myrnn.graphs._measure import Chip, Size, measure, short_names, text_width
 from myrnn.graphs._record import Drawing
 
@@ -82,7 +83,7 @@ class _Placement:
     def __init__(self, drawing: Drawing) -> None:
         self.drawing = drawing
         names = short_names(drawing)
-        self.sizes: list[Size] = [measure(node, drawing.nodes, names) for node in drawing.nodes]
+        self.sizes: list[Size] = [measure(node, drawing.nodes, names, drawing.rolled) for node in drawing.nodes]
         self.members: list[list[int]] = [[] for _ in drawing.columns]
         for node in drawing.nodes:
             if not node.leaf:
@@ -102,7 +103,7 @@ class _Placement:
     def finish(self) -> Layout:
         left_readers = {target for _, target in self.crossing}
         for members, inner in zip(self.members, self.inner, strict=True):
-            layers = layers_of(members, inner)
+            layers = self._rolled_layers(members, inner) if self.drawing.rolled else layers_of(members, inner)
             widths = {key: self.sizes[key].width for key in members}
             self.items.append(arrange(layers, inner, widths, left_readers))
             self.layer.update(
@@ -125,12 +126,21 @@ class _Placement:
         cards = tuple(self.cards[key] for key in sorted(self.cards))
         return Layout(width, bottom + MARGIN - 8, cards, shelf, tuple(self.routes), bands)
 
+    def _rolled_layers(self, members: list[int], inner: list[tuple[int, int]]) -> list[list[int]]:
+        """Let the states enter at the top, side by side; what stands before them goes one below the other."""
+        entered = {target for _, target in self.drawing.loops}
+        entries = [key for key in members if key in entered]
+        rest = [key for key in members if key not in entered]
+        within = [(source, target) for source, target in inner if source not in entered]
+        width = max(2, round(math.sqrt(0.6 * len(rest)))) if entries else 1
+        return [entries] * bool(entries) + layers_in_order(rest, within, width)
+
     def _shelf(self) -> tuple[tuple[Card, ...], float]:
         """List the parameters at the left, in as many columns as it takes."""
         x, y, widest = MARGIN, HEADER + HEADING, 0.0
         cards = []
         for node in self.drawing.nodes:
-            if node.kind != "parameter":
+            if node.kind != "parameter" or self.drawing.rolled:
                 continue
             width, height = self.sizes[node.key].width, self.sizes[node.key].height
             if y + height > HEADER + HEADING + _SHELF_HEIGHT:
@@ -178,10 +188,12 @@ class _Placement:
     def _place_column(self, column: int, layers: list[list[Item]], x: float) -> None:
         y = HEADER + HEADING
         at: dict[tuple[int, ...], tuple[Point, Point]] = {}
+        top_of: list[float] = []
         for row, items in enumerate(layers):
             self.gap_start[column, row] = y + 4
             tracks = len(self.gap[column, row])
             y += _TRACK * tracks + ((_GAP if row else 8.0) if tracks or row else 0.0)
+            top_of.append(y)
             tallest = max(self.sizes[item.key].height if item.real else 0.0 for item in items)
             for item in items:
                 if item.real:
@@ -199,7 +211,10 @@ class _Placement:
         for source, target in self.inner[column]:
             passed = range(self.layer[source] + 1, self.layer[target])
             between = [point for row in passed for point in at[source, target, row]]
-            self.routes.append(Route(source, target, (self._foot(source), *between, self._head(source, target)), False))
+            head, top = self._head(source, target), top_of[self.layer[target]]
+            # Down to a card that is lower than others of its layer the line runs straight, between these.
+            last = (head,) if head[1] < top + 1 else ((head[0], top), head)
+            self.routes.append(Route(source, target, (self._foot(source), *between, *last), False))
 
     def _foot(self, source: int) -> Point:
         card = self.cards[source]

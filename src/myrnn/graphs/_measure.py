@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from myrnn.graphs._record import Drawing, GraphNode
 
@@ -19,6 +19,7 @@ class Chip:
 
     key: int
     text: str
+    note: str = ""  # at its right end
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,21 @@ def short_names(drawing: Drawing) -> dict[int, str]:
     return {key: shortened(label) for key, label in labels.items()}
 
 
-def measure(node: GraphNode, nodes: tuple[GraphNode, ...], names: Mapping[int, str]) -> Size:
-    """Return the size of the card of `node`, wide enough for its longest line."""
+def measure(node: GraphNode, nodes: tuple[GraphNode, ...], names: Mapping[int, str], noted: bool = False) -> Size:
+    """Return the size of the card of `node`, wide enough for its longest line; `noted` chips say how large they are."""
     chips = _chips(node, nodes, names)
+    if noted:
+        chips = tuple(replace(chip, note=" ".join(nodes[chip.key].details[:1])) for chip in chips)
     label = names.get(node.key, shortened(node.label))
     # As if all labels were bold; the gradient stands at the end of the first line of details.
-    widths = [1.1 * text_width(label, 11) + 16, *(text_width(chip.text, 9.5) + 18 for chip in chips)]
+    widths = [1.1 * text_width(label, 11) + 16, *(_chip_width(chip) for chip in chips)]
     widths += [text_width(shortened(line), 9.5) + (72 if i == 0 else 18) for i, line in enumerate(node.details)]
     height = CHIP * len(chips) + LABEL + DETAIL * len(node.details) + BAR
     return Size(max(96.0, *widths), height, chips)
+
+
+def _chip_width(chip: Chip) -> float:
+    return text_width(chip.text, 9.5) + (text_width(chip.note, 9.5) + 12 if chip.note else 0) + 18
 
 
 def _chips(node: GraphNode, nodes: tuple[GraphNode, ...], names: Mapping[int, str]) -> tuple[Chip, ...]:

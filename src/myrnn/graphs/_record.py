@@ -66,6 +66,9 @@ class Drawing:
         The headings of the columns from left to right; an empty one is not printed.
     loops : tuple of (int, int)
         Pairs (state, operation that reads it at the next step) which go round instead of forward.
+    rolled : bool
+        Whether one step stands for all: its cards stand in their own order, and parameters say how large they are
+        where they are read instead of on a shelf at the left.
     """
 
     title: str
@@ -73,6 +76,7 @@ class Drawing:
     nodes: tuple[GraphNode, ...]
     columns: tuple[str, ...] = ("",)
     loops: tuple[tuple[int, int], ...] = ()
+    rolled: bool = False
 
     def edges(self) -> Iterator[tuple[int, int]]:
         """Yield (source, target) once for every operation and each different operand, loops left out."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from xml.sax.saxutils import escape
 
 from myrnn.graphs._layout import HEADER, MARGIN, Band, Card, Layout, Route
-from myrnn.graphs._measure import BAR, CHIP, DETAIL, LABEL, short_names, shortened, text_width
+from myrnn.graphs._measure import BAR, CHIP, DETAIL, LABEL, Chip, short_names, shortened, text_width
 from myrnn.graphs._record import Drawing, GraphNode, compact
 
 # Okabe and Ito's palette, which people with any kind of colour vision tell apart; fills are tints of it.
@@ -157,7 +157,7 @@ def _card(
     yield _box(card.x, card.y, card.width, card.height, 5, f'fill="{fill}" stroke="{stroke}" stroke-width="{width}"')
     y = card.y
     for chip in card.chips:
-        yield from _chip(card, chip.key, chip.text, y, nodes[chip.key], gradients)
+        yield from _chip(card, chip, y, nodes[chip.key], gradients)
         y += CHIP
     label = names[card.key] if node.leaf else shortened(node.label)
     bold = ' font-weight="bold"' if node.leaf or node.emphasis or "=" in node.label else ""
@@ -176,11 +176,14 @@ def _card(
     yield "</g>"
 
 
-def _chip(card: Card, key: int, text: str, y: float, node: GraphNode, gradients: Mapping[int, float]) -> Iterable[str]:
+def _chip(card: Card, chip: Chip, y: float, node: GraphNode, gradients: Mapping[int, float]) -> Iterable[str]:
     yield f"<g><title>{_tooltip(node, gradients)}</title>"
     attributes = f'fill="{_FILLS[node.kind]}" stroke="{_STROKES[node.kind]}" stroke-width="0.7"'
     yield _box(card.x + 4, y + 4, card.width - 8, CHIP - 2, 3, attributes)
-    yield _label(card.x + 9, y + 14, text, 'font-size="9.5"')
+    yield _label(card.x + 9, y + 14, chip.text, 'font-size="9.5"')
+    if chip.note:
+        attributes = f'font-size="9.5" text-anchor="end" fill="{_SOFT}"'
+        yield _label(card.x + card.width - 9, y + 14, chip.note, attributes)
     yield "</g>"
 
 
