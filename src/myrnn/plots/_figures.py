@@ -18,13 +18,22 @@ if TYPE_CHECKING:
 
 _FEW_POINTS = 50  # markers on more points than this would run into one thick line
 _MOST_TICKS = 20
-_BEYOND, _CHANCE = "longer than trained on", "chance"
+_BEYOND, _CHANCE, _TRAINING = "longer than trained on", "chance", "training"
+_LINES = ("-", "--", ":", "-.")  # for more trainings than there are colours
 
 
 def plot_history(
-    iteration: ArrayLike, loss: ArrayLike, accuracy: ArrayLike, *, axes: Any = None, chance: float | None = None
+    iteration: ArrayLike,
+    loss: ArrayLike,
+    accuracy: ArrayLike,
+    *,
+    axes: Any = None,
+    chance: float | None = None,
+    label: str | None = None,
 ) -> Any:
     """Draw loss and accuracy against the iteration, one above the other.
+
+    Call it again with the same `axes` and another `label` to compare trainings.
 
     Parameters
     ----------
@@ -34,6 +43,8 @@ def plot_history(
         Where to draw: loss on the first, accuracy on the second. Without it, in a new figure.
     chance : float, optional
         The accuracy of guessing, drawn as a line.
+    label : str, optional
+        The name of the training in the legend.
 
     Returns
     -------
@@ -48,16 +59,28 @@ def plot_history(
     panels = _style.new_axes(2, height=4.6) if axes is None else np.ravel(np.array(axes, dtype=object))
     if len(panels) != 2:
         raise InvalidArgument(f"axes must be two Axes, for loss and accuracy, not {len(panels)}")
-    marker = "o" if len(x) <= _FEW_POINTS else ""
+    place = sum(line.get_gid() == _TRAINING for line in panels[0].get_lines())
+    look = {
+        "marker": _style.MARKERS[place % len(_style.MARKERS)] if len(x) <= _FEW_POINTS else "",
+        "linestyle": _LINES[place // len(_style.PALETTE) % len(_LINES)],
+    }
     for ax, name, values in zip(panels, ("loss", "accuracy"), (losses, accuracies), strict=True):
-        ax.plot(x, values, marker=marker, markersize=4, linewidth=1.6)
+        ax.plot(x, values, markersize=4, linewidth=1.6, label=label, gid=_TRAINING, **look)
         ax.set_ylabel(name)
     _style.count_iterations(panels[1])
     if chance is not None:
         _draw_chance(panels[1], chance)
-        panels[1].legend(loc="best", fontsize=9, frameon=False)
+        panels[1].legend(*_entries(panels[1], _CHANCE), loc="best", fontsize=9, frameon=False)
+    if label is not None:
+        panels[0].legend(loc="best", fontsize=9, framealpha=0.9, edgecolor="none")
     _fit_accuracy(panels[1], accuracies, chance)
     return panels
+
+
+def _entries(ax: Axes, name: str) -> tuple[list[Any], list[str]]:
+    """Return one line of that name, and the name, for a legend."""
+    handles, labels = ax.get_legend_handles_labels()
+    return handles[labels.index(name) : labels.index(name) + 1], [name]
 
 
 def plot_accuracy_by_length(

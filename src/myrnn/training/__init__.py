@@ -4,6 +4,17 @@ from myrnn.training._engines import reference_logits
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
 from myrnn.training._progress import duration, progress_display
+from myrnn.training._sparkline import curve_levels, sparkline
 from myrnn.training._train import train
 
-__all__ = ["History", "Report", "TrainingStart", "duration", "progress_display", "reference_logits", "train"]
+__all__ = [
+    "History",
+    "Report",
+    "TrainingStart",
+    "curve_levels",
+    "duration",
+    "progress_display",
+    "reference_logits",
+    "sparkline",
+    "train",
+]

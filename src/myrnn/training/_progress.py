@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
-from myrnn.training._sparkline import ASCII, BLOCKS, sparkline
+from myrnn.training._sparkline import BLOCKS, curve_levels, sparkline
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -171,8 +171,7 @@ class _TerminalDisplay:
     def _picture(self) -> Any:
         from rich.text import Text
 
-        levels = ASCII if self._console.options.ascii_only else BLOCKS
-        line = curves_line(self._curves, self._console.width, levels)
+        line = curves_line(self._curves, self._console.width, curve_levels(self._console))
         return self._group(self._bar, *([Text(line, no_wrap=True, overflow="crop")] if line else []))
 
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 # For terminals that know no blocks: more ink stands for more.
 ASCII = ".:-=+*%@"
 
 
-def sparkline(values: Sequence[float], width: int, levels: str = BLOCKS) -> str:
+def curve_levels(console: Console) -> str:
+    """Return the characters of curves that a console can show, from low to high."""
+    return ASCII if console.options.ascii_only else BLOCKS
+
+
+def sparkline(values: Sequence[float] | NDArray[np.float64], width: int, levels: str = BLOCKS) -> str:
     """Return the curve of `values` from their lowest to their highest, in at most `width` characters.
 
     Parameters

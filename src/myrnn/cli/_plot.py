@@ -1,0 +1,89 @@
+"""What ``myrnn plot`` does: the trainings of several runs in one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from myrnn.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from myrnn.training import History
+
+CURVE = 16  # characters across
+
+
+def plot(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The picture: a file that ends in .svg or .png.")] = Path("plot.svg"),
+) -> None:
+    """Draw loss and accuracy of one or several runs over each other."""
+    from myrnn.plots import plot_history, save_figure
+    from myrnn.runs import load_run
+
+    _check_place(out)
+    names = run_names(runs)
+    histories = [load_run(run).history for run in runs]
+    axes = None
+    for name, history in zip(names, histories, strict=True):
+        axes = plot_history(history.iteration, history.loss, history.accuracy, axes=axes, label=name)
+    save_figure(axes, out)
+    _show_runs(names, histories, out)
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a file that could not be written, before the work is done."""
+    if out.suffix.lower() not in (".svg", ".png"):
+        raise InvalidArgument(f"--out must end in .svg or .png, not {out.name!r}")
+    if not out.parent.is_dir():
+        raise InvalidArgument(f"--out must lie in a folder that exists, but {out.parent} does not")
+
+
+def run_names(runs: list[Path]) -> list[str]:
+    """Return a name for each run: its folder's own, with as many of the folders above as tell it from the others.
+
+    Raises
+    ------
+    InvalidArgument
+        When a folder is given twice.
+    """
+    places = [run.resolve() for run in runs]
+    for place, run in zip(places, runs, strict=True):
+        if places.count(place) > 1:
+            raise InvalidArgument(f"{run} is given twice")
+    depth = 1
+    while True:
+        names = ["/".join(place.parts[-depth:]) for place in places]
+        if len(set(names)) == len(names):
+            return names
+        depth += 1
+
+
+def _show_runs(names: list[str], histories: list[History], out: Path) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from myrnn.cli import _show
+    from myrnn.training import curve_levels, sparkline
+
+    console = Console(highlight=False)
+    levels = curve_levels(console)
+    table = Table("run", "iterations", "", "loss", "", "accuracy", box=box.SIMPLE_HEAD, show_edge=False)
+    table.columns[0].overflow = "fold"
+    for column in (1, 3, 5):
+        table.columns[column].justify = "right"
+    for name, history in zip(names, histories, strict=True):
+        table.add_row(
+            name,
+            f"{history.iteration[-1]:,}",
+            sparkline(history.loss, CURVE, levels),
+            f"{history.loss[-1]:.4f}",
+            sparkline(history.accuracy, CURVE, levels),
+            f"{history.accuracy[-1]:.1%}",
+        )
+    console.print(table)
+    console.print()
+    _show.path("plot", out)

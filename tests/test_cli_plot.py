@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from myrnn.cli import main
+from myrnn.cli._plot import run_names
+from myrnn.errors import InvalidArgument
+from myrnn.plots import plot_history
+
+SMALL = (
+    "--pattern-length-max=3",
+    "--dim-recurrent=8",
+    "--iterations=60",
+    "--report-every=20",
+    "--samples=120",
+    "--engine=mygrad",
+    "--quiet",
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two runs of the command line, that differ in their model."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("rnn", "gru"):
+        assert main(["train", *SMALL, f"--model={name}", "--out", str(folder / name)]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+def test_runs_are_drawn_over_each_other(runs, here, capsys):
+    capsys.readouterr()
+    assert main(["plot", str(runs / "rnn"), str(runs / "gru")]) == 0
+    svg = (here / "plot.svg").read_text()
+    assert svg.startswith("<?xml")
+    assert svg.count('id="training"') == 4  # two panels of two lines
+    for name in ("rnn", "gru", "loss", "accuracy", "iterations"):
+        assert f"<!-- {name} -->" in svg
+    lines = capsys.readouterr().out.splitlines()
+    (rnn,) = [line.split() for line in lines if line.strip().startswith("rnn")]
+    assert rnn[1] == "60"
+    assert len(rnn) == 6
+    assert rnn[-1].endswith("%")
+    assert lines[-1].split() == ["plot", "plot.svg"]
+
+
+def test_the_file_is_what_was_asked_for(runs, here):
+    assert main(["plot", str(runs / "rnn"), "--out", "picture.png"]) == 0
+    with Image.open(here / "picture.png") as image:
+        assert image.size == (1280, 920)
+    assert not (here / "plot.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("plot.pdf", "--out must end in .svg or .png, not 'plot.pdf'"),
+        ("nowhere/plot.svg", "--out must lie in a folder that exists, but nowhere does not"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_first(here, capsys, out, message):
+    assert main(["plot", "no-run", "--out", out]) == 2
+    assert capsys.readouterr().err == f"myrnn: {message}\n"
+
+
+def test_what_is_no_run_is_refused(runs, here, capsys):
+    assert main(["plot", str(runs / "rnn"), "no-run"]) == 2
+    assert capsys.readouterr().err == "myrnn: there is no run folder no-run\n"
+    assert not (here / "plot.svg").exists()
+
+
+def test_names_are_as_short_as_tells_them_apart():
+    assert run_names([Path("/a/b/one")]) == ["one"]
+    assert run_names([Path("/a/b/one"), Path("/a/b/two")]) == ["one", "two"]
+    assert run_names([Path("/a/b/run"), Path("/a/c/run"), Path("/d/c/last")]) == ["b/run", "c/run", "c/last"]
+    with pytest.raises(InvalidArgument, match=r"^/a/b/\.\./run is given twice$"):
+        run_names([Path("/a/b/../run"), Path("/a/run")])
+
+
+def test_every_training_has_its_own_look():
+    axes, x = None, np.arange(3.0)
+    for k in range(9):
+        axes = plot_history(x, x + k, x / 3, axes=axes, label=f"run {k}", chance=0.5)
+    for ax in axes:
+        looks = [(line.get_color(), line.get_linestyle()) for line in ax.get_lines() if line.get_gid() == "training"]
+        assert len(set(looks)) == 9
+    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == [f"run {k}" for k in range(9)]
+    assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["chance"]
