@@ -85,12 +85,26 @@ def compile(model: Any, max_length: int = 64, *, dim_input: int | None = None, c
         raise CompileError("a tensor stands twice among the model's parameters: list it once to compile the model")
     longest = _checks.integer("max_length", max_length, minimum=1)
     width = input_width(model, parameters) if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
-    build = Builder()
-    traces = probe(model, parameters, width, longest, build)
-    compiled = CompiledModel(model, roll(traces, build, width), build, longest)
+    recurrence, build = _found(model, parameters, width, longest)
+    compiled = CompiledModel(model, recurrence, build, longest)
     if check:
         compiled.native(tokens=False, batched=False)
     return compiled
+
+
+def _found(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> tuple[Recurrence, Builder]:
+    """Find the loop of the model, and return it with the builder that it was found in."""
+    build = Builder()
+    try:
+        return roll(probe(model, parameters, width, longest, build), build, width), build
+    except NotARecurrence as error:
+        # What the first step computes from constants alone is a number, unless it is kept as it was written: the
+        # first gives the start of a model that does it with NumPy, the second that of one that does it with MyGrad.
+        build = Builder(fold=False)
+        try:
+            return roll(probe(model, parameters, width, longest, build), build, width), build
+        except NotARecurrence:
+            raise error from None
 
 
 @dataclass(frozen=True, repr=False, eq=False)

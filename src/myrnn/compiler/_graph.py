@@ -70,11 +70,13 @@ class Builder:
     simplify : bool
         Whether to leave out additions of zero and products with one and zero, as derivatives are full of. A trace is
         kept as it is, so that it can be compared with the model.
+    fold : bool
+        Whether to compute what depends on constants alone at once.
     """
 
-    def __init__(self, simplify: bool = False) -> None:
+    def __init__(self, simplify: bool = False, fold: bool = True) -> None:
         self._table: dict[tuple[Any, ...], Node] = {}
-        self._simplify = simplify
+        self._simplify, self._fold = simplify, fold
 
     def leaf(self, operation: str, *attributes: Any, size: int) -> Node:
         """Return the leaf of this kind."""
@@ -92,7 +94,7 @@ class Builder:
         inputs = tuple(o if isinstance(o, Node) else self.constant(o) for o in operands)
         given = tuple(attributes[name] for name in row.attributes)
         size = row.size(tuple(i.size for i in inputs), given)
-        if inputs and all(i.is_constant for i in inputs):
+        if self._fold and inputs and all(i.is_constant for i in inputs):
             with np.errstate(all="ignore"):
                 return self.constant(row.reference([i.numbers for i in inputs], given))
         if operation == "multiply" and 0 in map(_number, inputs):

@@ -95,7 +95,7 @@ def _rolled(traces: dict[int, Trace], build: Builder, dim_input: int, reverse: b
     again = _template(build, third, second, k + 1, invariant, traces[k + 2])
     _same(again, step, traces[k + 2], traces[k + 1], f"step {k + 1} of the model", f"step {k}")
     readout = _readout(build, traces, k, first, second)
-    initial = _initial(build, step.nodes, first, k, traces[k + 1])
+    initial = _initial(build, step.nodes, readout.nodes[0], first, k, traces)
     origins = {node: traces[k].origins[n] for node, n in readout.source.items() if n in traces[k].origins}
     # What the two share, such as the states, has the name that it has in the step.
     origins |= {node: traces[k + 1].origins[n] for node, n in step.source.items() if n in traces[k + 1].origins}
@@ -276,41 +276,53 @@ def _where(trace: Trace, node: Node | None) -> Origin | str:
 # Initial states ------------------------------------------------------------------------------------------------------
 
 
-def _initial(build: Builder, step: tuple[Node, ...], after: list[Node], k: int, trace: Trace) -> list[Node]:
+def _initial(
+    build: Builder, step: tuple[Node, ...], readout: Node, after: list[Node], k: int, traces: dict[int, Trace]
+) -> list[Node]:
     """Match the step backwards, from the states after `k` steps to those before the first."""
-    states = after
-    # A state that only the readout reads may be anything before the first step.
-    read = {n.attributes[0] for n in topological(step) if n.operation == "state"}
-    patterns = [node for i, node in enumerate(step) if i in read]
+    trace = traces[k + 1]
+    states: list[Node | None] = [*after]
     for t in reversed(range(k)):
-        bound, folded = _match(build, patterns, [node for i, node in enumerate(states) if i in read], t, trace)
+        pairs = [(pattern, node) for pattern, node in zip(step, states, strict=True) if node is not None]
+        bound, folded = _match(build, pairs, t, trace)
+        states = [bound.get(build.leaf("state", i, size=node.size)) for i, node in enumerate(step)]
         for i, node in enumerate(step):
-            placeholder = build.leaf("state", i, size=node.size)
-            if placeholder not in bound:
-                # Nothing that was traced shows this state before the step (NumPy did the arithmetic): zeros will do
-                # if they give what was seen, which is checked here, and again when the loop is unrolled.
-                bound[placeholder] = build.constant(np.zeros(node.size))
+            # Nothing that was traced shows this state before the step (only the readout reads it, or NumPy did the
+            # arithmetic): zeros will do if they give what was seen, here and when the loop is unrolled again.
+            bound.setdefault(build.leaf("state", i, size=node.size), build.constant(np.zeros(node.size)))
         for template, constant in folded:
             value = substitute(build, [template], bound)[0]
             if not value.is_constant or not np.array_equal(
                 value.numbers, np.broadcast_to(constant.numbers, value.size)
             ):
                 raise NotARecurrence(_first_step_differs(trace, t, template, constant))
-        states = [bound[build.leaf("state", i, size=node.size)] for i, node in enumerate(step)]
-    for node in states:
+    if None in states:
+        once = _before_one(build, step, readout, traces[1])
+        states = [o if s is None else s for s, o in zip(states, once, strict=True)]
+    found = [build.constant(np.zeros(n.size)) if s is None else s for s, n in zip(states, step, strict=True)]
+    for node in found:
         if _reads_rows(node):
             raise NotARecurrence(_first_step_differs(trace, 0, node, node))
-    return states
+    return found
+
+
+def _before_one(build: Builder, step: tuple[Node, ...], readout: Node, trace: Trace) -> list[Node | None]:
+    """Return the states before the only step of a trace, for what no longer trace shows: what one step alone reads."""
+    leaves = _placeholders(build, tuple(node.size for node in step))
+    after, _ = _match(build, [(readout, trace.output)], 0, trace)
+    pairs = [(pattern, after[leaf]) for pattern, leaf in zip(step, leaves, strict=True) if leaf in after]
+    before, _ = _match(build, pairs, 0, trace)
+    return [before.get(leaf) for leaf in leaves]
 
 
 def _match(
-    build: Builder, step: list[Node], states: list[Node], t: int, trace: Trace
+    build: Builder, pairs: list[tuple[Node, Node]], t: int, trace: Trace
 ) -> tuple[dict[Node, Node], list[tuple[Node, Node]]]:
-    """Find what the placeholders must be for the step to give `states`."""
+    """Find what the placeholders must be for the patterns of the step to give the nodes beside them."""
     bound: dict[Node, Node] = {}
     folded: list[tuple[Node, Node]] = []
     seen: set[tuple[Node, Node]] = set()
-    stack = list(zip(step, states, strict=True))[::-1]
+    stack = pairs[::-1]
     while stack:
         pattern, node = stack.pop()
         if (pattern, node) in seen:
@@ -320,6 +332,8 @@ def _match(
             value = node if node.size == pattern.size else build.constant(np.broadcast_to(node.numbers, pattern.size))
             if bound.setdefault(pattern, value) is not value:
                 raise NotARecurrence(_first_step_differs(trace, t, pattern, node))
+        elif pattern.operation == "length" and node.is_constant:
+            continue
         elif pattern.operation == "input":
             if node.operation != "row" or node.attributes[0] != t:
                 raise NotARecurrence(_first_step_differs(trace, t, pattern, node))
