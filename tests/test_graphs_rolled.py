@@ -163,6 +163,7 @@ def test_a_held_state_and_a_learned_start_have_cards_of_their_own():
     learned = next(n for n in drawn(Collisions()).nodes if n.label == "h = self.h")
     assert learned.details == ("(7,) · 7 parameters",)
     assert learned.emphasis == "state"
+    assert "self.h" in [node.label for node in drawn(Collisions()).nodes if node.kind == "parameter"]
 
 
 def test_the_length_and_the_direction_are_told():

@@ -31,7 +31,9 @@ class _Rolled:
     def __init__(self, compiled: CompiledModel, equations: Equations, observed: Observed | None, shown: Shown) -> None:
         self.compiled, self.equations, self.observed, self.shown = compiled, equations, observed, shown
         self.parameters = tuple(compiled.model.parameters)
-        self.names = parameter_names(compiled.model)
+        states = equations.states
+        # As the equations tell a parameter that is called like a state from it.
+        self.names = tuple(f"self.{name}" if name in states else name for name in parameter_names(compiled.model))
         self.shapes = _shapes(compiled)
         self.nodes: list[GraphNode] = []
         self.leaves: dict[Node, int] = {}
