@@ -11,7 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
+from myrnn.cli._evaluate import evaluate
 from myrnn.cli._inspect import inspect
+from myrnn.cli._lesson import lesson
+from myrnn.cli._plot import plot
+from myrnn.cli._transfer import transfer
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -114,24 +118,6 @@ def train(
 
 
 @app.command()
-def evaluate(
-    run: Folder,
-    samples: Samples = 100_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seeds the drawing of the sequences.")] = 1,
-    length_max: Annotated[
-        int | None, typer.Option(min=1, help="The longest sequence.  [default: twice the longest of the task]")
-    ] = None,
-    engine: Engine = "auto",
-    out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file, too.", show_default=False)] = None,
-    quiet: Quiet = False,
-) -> None:
-    """Show how often a trained network is right, length by length."""
-    from myrnn.cli._use import evaluate_run
-
-    evaluate_run(run, samples=samples, seed=seed, length_max=length_max, engine=engine, out=out, quiet=quiet)
-
-
-@app.command()
 def graph(
     run: Folder,
     sequence: Annotated[
@@ -170,7 +156,11 @@ def predict(
     predict_sequences(run, sequences)
 
 
+app.command()(evaluate)
 app.command()(inspect)
+app.command()(lesson)
+app.command()(plot)
+app.command()(transfer)
 
 
 def _given(**options: Any) -> dict[str, Any]:
