@@ -6,20 +6,25 @@ everything else that the machine code depends on, so it never changes once it is
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
-import importlib.util
+import io
 import os
+import shutil
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import llvmlite
 import numba
 import numpy as np
+from numba.core.caching import IndexDataCacheFile
 from platformdirs import user_cache_path
 
 from myrnn._version import __version__
@@ -32,18 +37,16 @@ _modules: dict[str, ModuleType] = {}
 
 def load(source: str) -> ModuleType:
     """Return the module with this text; it is written to the cache folder and imported when it is new."""
-    digest = hashlib.sha256((_surroundings() + source).encode()).hexdigest()[:32]
-    name = f"_myrnn_{digest}"
+    name = _name(source)
     with _lock:
         if name not in _modules:
-            _modules[name] = _import(name, _write(cache_folder() / f"{name}.py", source))
+            _modules[name] = _import(name, _write(cache_folder() / f"{name}.py", source), source)
         return _modules[name]
 
 
 def is_known(source: str) -> bool:
     """Whether a module with this text has been compiled before."""
-    digest = hashlib.sha256((_surroundings() + source).encode()).hexdigest()[:32]
-    name = f"_myrnn_{digest}"
+    name = _name(source)
     return name in _modules or any((cache_folder() / "__pycache__").glob(f"{name}*.nbc"))
 
 
@@ -65,7 +68,14 @@ def cache_folder() -> Path:
 
 @cache
 def _temporary_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="myrnn-"))
+    folder = tempfile.mkdtemp(prefix="myrnn-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _name(source: str) -> str:
+    digest = hashlib.sha256((_surroundings() + source).encode()).hexdigest()[:32]
+    return f"_myrnn_{digest}"
 
 
 @cache
@@ -90,10 +100,50 @@ def _write(path: Path, source: str) -> Path:
     return path
 
 
-def _import(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+def _import(name: str, path: Path, source: str) -> ModuleType:
+    """Run the module's text as that of the file, so that Numba keeps its machine code beside it."""
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    exec(compile(source, str(path), "exec"), module.__dict__)
+    for function in vars(module).values():
+        file = getattr(getattr(function, "_cache", None), "_cache_file", None)
+        if isinstance(file, IndexDataCacheFile):
+            file.__class__ = _CheckedFile
     sys.modules[name] = module
-    spec.loader.exec_module(module)
     return module
+
+
+class _CheckedFile(IndexDataCacheFile):  # type: ignore[misc]
+    """Numba's files of machine code, each with a hash at its end; one whose hash is wrong counts as not there.
+
+    Numba would fail on a file that was cut off, and run whatever stands in one that was changed.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        # A full disk costs the next start its time, and this one nothing.
+        with contextlib.suppress(OSError):
+            super().save(key, data)
+
+    def _load_index(self) -> Any:
+        return super()._load_index() if _is_intact(self._index_path) else {}
+
+    def _load_data(self, name: str) -> Any:
+        if not _is_intact(self._data_path(name)):
+            raise FileNotFoundError(name)
+        return super()._load_data(name)
+
+    @contextlib.contextmanager
+    def _open_for_write(self, path: str) -> Iterator[io.BytesIO]:
+        buffer = io.BytesIO()
+        yield buffer
+        content = buffer.getvalue()
+        with super()._open_for_write(path) as file:
+            file.write(content + hashlib.sha256(content).digest())
+
+
+def _is_intact(path: str) -> bool:
+    try:
+        content = Path(path).read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(content[:-32]).digest() == content[-32:]

@@ -1,0 +1,190 @@
+"""The cache of compiled modules: found again, keyed by content, never fatal."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from myrnn.compiler import _cache
+
+SOURCE = """
+from numba import njit
+
+
+@njit(cache=True)
+def double(x):
+    return 2 * x
+"""
+PROGRAM = f"""
+import sys
+from myrnn.compiler import _cache
+source = {SOURCE!r}
+known = _cache.is_known(source)
+module = _cache.load(source)
+print(known, module.double(21), sum(module.double.stats.cache_hits.values()), _cache.cache_folder())
+"""
+
+
+def start(folder, **more):
+    environment = {**os.environ, "MYRNN_CACHE_DIR": str(folder), "PYTHONPATH": os.pathsep.join(sys.path), **more}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process):
+    """Return whether the module was known, its result, how many functions came from the cache, and the folder."""
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    known, result, hits, folder = out.split()
+    return known == "True", int(result), int(hits), Path(folder)
+
+
+def run(folder, **more):
+    return finish(start(folder, **more))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Load into a folder of this test's own, and forget it afterwards."""
+    monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(_cache, "_modules", {})
+    return tmp_path / "compiled"
+
+
+def again():
+    """Load the module as a new process would; return its result and how many functions came from the cache."""
+    _cache._modules.clear()
+    module = _cache.load(SOURCE)
+    return module.double(21), sum(module.double.stats.cache_hits.values())
+
+
+def test_two_processes_at_once_both_work_and_a_third_compiles_nothing(tmp_path):
+    both = [start(tmp_path), start(tmp_path)]
+    assert [finish(process)[1] for process in both] == [42, 42]
+    folder = tmp_path / "compiled"
+    files = sorted(folder.rglob("*"))
+    assert run(tmp_path) == (True, 42, 1, folder)
+    assert sorted(folder.rglob("*")) == files
+    assert not list(tmp_path.rglob("*.tmp*"))
+
+
+@pytest.mark.parametrize("pattern", ["*.py", "*.nbi", "*.nbc"])
+@pytest.mark.parametrize("damage", ["empty", "half", "changed"])
+def test_a_corrupt_entry_is_rebuilt(pattern, damage, here):
+    again()
+    (path,) = here.rglob(pattern)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    changed = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    path.write_bytes({"empty": b"", "half": whole[:middle], "changed": changed}[damage])
+    result, hits = again()
+    assert result == 42
+    if pattern == "*.py":
+        assert path.read_bytes() == whole
+    else:
+        assert hits == 0
+    assert again() == (42, 1)
+
+
+def test_machine_code_that_is_gone_is_made_again(here):
+    again()
+    (path,) = here.rglob("*.nbc")
+    path.unlink()
+    assert again() == (42, 0)
+    assert again() == (42, 1)
+
+
+def test_a_full_disk_stops_nothing(here, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_cache._CheckedFile, "_save_index", full)
+    assert again() == (42, 0)
+    assert again() == (42, 0)
+    assert not list(here.rglob("*.nb*"))
+
+
+def test_what_is_known_is_what_was_compiled(here):
+    assert not _cache.is_known(SOURCE)
+    again()
+    assert _cache.is_known(SOURCE)
+    _cache._modules.clear()
+    assert _cache.is_known(SOURCE) and not _cache.is_known(SOURCE + "#")
+
+
+def test_a_folder_that_cannot_be_written_is_replaced_for_this_process(tmp_path):
+    # Not even the superuser can make a folder below a file.
+    (tmp_path / "file").write_text("")
+    _, result, hits, folder = run(tmp_path / "file" / "cache")
+    assert (result, hits) == (42, 0)
+    assert folder.name.startswith("myrnn-") and not folder.exists()
+
+
+def test_a_home_that_cannot_be_written_still_works(tmp_path):
+    (tmp_path / "file").write_text("")
+    home = str(tmp_path / "file")
+    _, result, _, folder = run("", HOME=home, XDG_CACHE_HOME=home, LOCALAPPDATA=home, USERPROFILE=home)
+    assert result == 42
+    if sys.platform.startswith("linux"):
+        assert folder.name.startswith("myrnn-") and not folder.exists()
+
+
+def test_the_platforms_folder_serves_without_the_variable(monkeypatch, tmp_path):
+    monkeypatch.delenv("MYRNN_CACHE_DIR", raising=False)
+    monkeypatch.setattr(_cache, "user_cache_path", lambda name, appauthor: tmp_path / name)
+    assert _cache.cache_folder() == tmp_path / "myrnn" / "compiled"
+
+
+def test_the_same_text_is_the_same_module(here):
+    module = _cache.load("value = [1]")
+    assert _cache.load("value = [1]") is module
+    assert _cache.load("value = [2]") is not module
+    assert [path.suffix for path in here.iterdir()] == [".py", ".py"]
+
+
+def test_a_module_says_where_it_stands(here):
+    module = _cache.load("value = 1")
+    assert Path(module.__file__).read_text() == "value = 1"
+    assert sys.modules[module.__name__] is module
+
+
+@pytest.mark.parametrize("what", ["__version__", "numba", "llvmlite", "np"])
+def test_another_version_is_another_entry(what, monkeypatch):
+    _cache._surroundings.cache_clear()
+    before = _cache._name(SOURCE)
+    if what == "__version__":
+        monkeypatch.setattr(_cache, what, "0.0.0")
+    else:
+        monkeypatch.setattr(getattr(_cache, what), "__version__", "0.0.0")
+    _cache._surroundings.cache_clear()
+    assert _cache._name(SOURCE) != before
+    monkeypatch.undo()
+    _cache._surroundings.cache_clear()
+    assert _cache._name(SOURCE) == before
+
+
+def test_another_text_of_the_functions_that_are_called_is_another_entry(monkeypatch):
+    read = Path.read_text
+    compiler = Path(_cache.__file__).parent
+    names = set()
+    for changed in (None, *sorted(compiler.glob("_*.py"))):
+        monkeypatch.setattr(
+            Path, "read_text", lambda self, changed=changed, **how: read(self, **how) + "#" * (self == changed)
+        )
+        _cache._surroundings.cache_clear()
+        names.add(_cache._name(SOURCE))
+    monkeypatch.undo()
+    _cache._surroundings.cache_clear()
+    called = ("_barrier", "_elementary", "_kernels", "_lanes", "_moves", "_tiles", "_updates")
+    assert len(names) == 1 + len(called)
+
+
+def test_every_module_that_emitted_code_imports_is_part_of_the_key():
+    from myrnn.compiler._module import _RUNTIME
+
+    surroundings = _cache._surroundings()
+    for name in _RUNTIME:
+        assert (Path(_cache.__file__).parent / f"{name}.py").read_text(encoding="utf-8") in surroundings
