@@ -364,7 +364,7 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("trian", "No such command 'trian'. Did you mean 'train'?"),
+        ("trian", "No such command 'trian'. Did you mean 'train', 'transfer'?"),
         ("--verson", "No such option: --verson; did you mean --version?"),
         ("train --iteration 5", "No such option: --iteration; did you mean --iterations?"),
         ("train --iterations", "Option '--iterations' requires an argument."),
@@ -514,11 +514,11 @@ def test_the_version(capsys):
 def test_help_names_the_commands(arguments, capsys):
     assert main(arguments) == 0
     out = capsys.readouterr().out
-    for command in ("train", "evaluate", "graph", "predict"):
+    for command in ("train", "evaluate", "transfer", "inspect", "graph", "predict"):
         assert re.search(rf"^  {command} ", out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "graph", "predict"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "transfer", "inspect", "graph", "predict"])
 def test_every_option_has_a_help(command, capsys):
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
@@ -537,7 +537,7 @@ def test_the_installed_command_runs():
         [Path(sys.executable).with_name("myrnn"), "trian"], capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "myrnn: No such command 'trian'. Did you mean 'train'?\n"
+    assert done.stderr == "myrnn: No such command 'trian'. Did you mean 'train', 'transfer'?\n"
 
 
 def test_a_whole_run_through_a_pipe(tmp_path):

@@ -70,7 +70,12 @@ def accuracy(evaluation: Mapping[str, Any]) -> None:
     console.print()
     console.print(Text("Accuracy by length", style="bold"))
     console.print(table)
-    console.print()
+    overall(evaluation)
+
+
+def overall(evaluation: Mapping[str, Any]) -> None:
+    """Say the accuracy over all lengths, and on how many sequences it was counted."""
+    _console().print()
     found = [
         (name, f"{evaluation[key]:.2%}")
         for name, key in (("trained", "accuracy_trained_lengths"), ("beyond", "accuracy_beyond"))

@@ -1,9 +1,7 @@
-"""What ``myrnn evaluate``, ``graph`` and ``predict`` do with a run."""
+"""What ``myrnn graph`` and ``predict`` do with a run."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +10,14 @@ from numpy.typing import NDArray
 
 from myrnn.cli import _show
 from myrnn.cli._graph import write_graph, write_recurrence
-from myrnn.cli._train import twice_as_long
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import evaluate
 from myrnn.inspection import parse_tokens
-from myrnn.runs import load_run, summarize
+from myrnn.runs import load_run
 from myrnn.sequences import Sequences
 from myrnn.training import reference_logits
 
 # Longer sequences than this are not spelled out in the name of a file.
 LONGEST_IN_NAME = 40
-
-
-def evaluate_run(
-    folder: Path, *, samples: int, seed: int, length_max: int | None, engine: str, out: Path | None, quiet: bool
-) -> None:
-    """Show the accuracy of a run, length by length."""
-    _check_place(out)
-    run = load_run(folder)
-    lengths = _lengths(run.task, length_max)
-    begin = time.perf_counter()
-    report = evaluate(
-        run.model, run.task, samples, seed, lengths=lengths, trained=run.history, engine=engine, progress=not quiet
-    )
-    seconds = time.perf_counter() - begin
-    if out is not None:
-        report.to_csv(out)
-    if not quiet:
-        sequences = int(report.total.sum())
-        numbers = summarize(
-            run.model, run.history, report, evaluation={"sequences": sequences, "seed": seed, "seconds": seconds}
-        )
-        _show.accuracy(numbers["evaluation"])
 
 
 def draw_graph(folder: Path, text: str | None, out: Path | None) -> None:
@@ -87,16 +61,6 @@ def _as_sequences(task: Any, texts: list[str]) -> Sequences:
     tokens = [parse_tokens(text, task.alphabet_size) for text in texts]
     unlabelled = Sequences.from_pairs([(np.array(one), 0) for one in tokens], task.alphabet_size)
     return Sequences(unlabelled.values, unlabelled.offsets, task.truth(unlabelled), task.alphabet_size)
-
-
-def _lengths(task: Any, length_max: int | None) -> NDArray[np.int64]:
-    if length_max is None:
-        return twice_as_long(task).lengths
-    shortest = int(task.lengths[0])
-    if length_max < shortest:
-        raise InvalidArgument(f"--length-max must be at least {shortest}, the shortest of the task, not {length_max}")
-    lengths: NDArray[np.int64] = replace(task, pattern_length_max=max(task.pattern_length_min, length_max // 2)).lengths
-    return lengths[lengths <= length_max]
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

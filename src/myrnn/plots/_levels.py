@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 # Curves that lie nearer to each other than this at every length could not be told apart: they become one.
 _SAME = 0.012
 _LEGEND_COLUMNS = 3
-# The first two colours are those of the models.
-_LEVEL_COLORS = (_style.ORANGE, _style.GREEN, _style.PURPLE, _style.SKY, _style.VERMILLION, _style.BLUE)
+# Colours that the model and its two classes do not have come first.
+_LEVEL_COLORS = (_style.ORANGE, _style.PURPLE, _style.SKY, _style.GREY, _style.GREEN, _style.VERMILLION)
 _DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1), (8, 2), (3, 3))
 
 
@@ -90,7 +90,7 @@ def add_class_curves(ax: Axes, lengths: ArrayLike, curves: Mapping[str, ArrayLik
     for place, (name, level) in enumerate(values.items()):
         color = _style.PALETTE[(1 + place) % len(_style.PALETTE)]
         marker = _style.MARKERS[(1 + place) % len(_style.MARKERS)]
-        ax.plot(x, level, color=color, marker=marker, markersize=3.5, linewidth=1.0, label=f"of {name}", zorder=1.8)
+        ax.plot(x, level, color=color, marker=marker, markersize=3.5, linewidth=1.0, label=f"{name} only", zorder=1.8)
     return _finished(ax, values)
 
 

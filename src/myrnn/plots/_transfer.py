@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Of one hue from light to dark: it needs no sight of colours.
 _COLORS = "Blues"
 # Shares of the way from chance to 1 above which text must be light.
-_DARK = 0.55
+_DARK = 0.68
 _CELL_HEIGHT, _ROOM = 0.62, 1.35  # inches
 # Characters that stand below all cells together, below one at least, and beside them.
 _ROW, _SHORTEST_LINE, _SIDE = 52, 8, 24

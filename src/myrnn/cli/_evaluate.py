@@ -1,0 +1,158 @@
+"""What ``myrnn evaluate`` does: test a trained network by length, beside short cuts, and show its mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from myrnn.evaluation import LengthReport, ShortcutReport
+    from myrnn.runs import Run
+
+# The options must be known before the command runs; what it needs is imported when it does.
+
+# More lengths than this are a slip of the keyboard.
+MOST_LENGTHS = 10_000
+LENGTHS_WANTED = "--lengths must be FIRST:LAST or FIRST:LAST:STEP, or numbers with commas between, such as 2:80:2"
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    samples: Annotated[int, typer.Option(min=1, help="How many sequences to evaluate on.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seeds the drawing of the sequences.")] = 1,
+    length_max: Annotated[
+        int | None, typer.Option(min=1, help="The longest sequence.  [default: twice the longest of the task]")
+    ] = None,
+    lengths: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIRST:LAST:STEP",
+            help="These lengths, the last among them, such as 2:80:2; or numbers with commas between.",
+            show_default=False,
+        ),
+    ] = None,
+    shortcuts: Annotated[
+        bool, typer.Option("--shortcuts", help="Show what classifiers reach that see only a part of a sequence.")
+    ] = False,
+    counterexamples: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Show the N shortest and the N most confident mistakes.")
+    ] = 0,
+    engine: Annotated[str, typer.Option(help="How to run the equations: auto, native or mygrad.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file, too.", show_default=False)] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the table into this file, .svg or .png.", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables.")] = False,
+) -> None:
+    """Show how often a trained network is right, length by length and class by class."""
+    import time
+
+    from myrnn import evaluation
+    from myrnn.cli import _show
+    from myrnn.runs import load_run, summarize
+
+    _check_place("--out", out)
+    _check_place("--figure", figure)
+    loaded = load_run(run)
+    asked = _lengths(loaded, lengths, length_max)
+    begin = time.perf_counter()
+    report = evaluation.evaluate(
+        loaded.model,
+        loaded.task,
+        samples,
+        seed,
+        lengths=asked,
+        trained=loaded.history,
+        engine=engine,
+        progress=not quiet,
+    )
+    seconds = time.perf_counter() - begin
+    known = evaluation.shortcuts(loaded.task, samples, seed, lengths=asked) if shortcuts else None
+    if out is not None:
+        report.to_csv(out)
+    if figure is not None:
+        _draw(report, known, figure)
+    if quiet:
+        return
+    _print(report.table(known))
+    numbers = {"sequences": int(report.total.sum()), "seed": seed, "seconds": seconds}
+    _show.overall(summarize(loaded.model, loaded.history, report, evaluation=numbers)["evaluation"])
+    if counterexamples:
+        found = evaluation.counterexamples(
+            loaded.model, loaded.task, samples, seed, most=counterexamples, lengths=asked, engine=engine
+        )
+        _print(found.table())
+
+
+def parse_lengths(text: str) -> list[int]:
+    """Return the lengths that are written as ``"2:80:2"``, the last among them, or as ``"2,4,10"``."""
+    from myrnn.errors import InvalidArgument
+
+    parts = text.split(":" if ":" in text else ",")
+    # Not isdigit(): that holds for digits of other scripts, too.
+    if any(not part or set(part) - set("0123456789") or len(part) > 9 for part in parts):
+        raise InvalidArgument(f"{LENGTHS_WANTED}, not {text!r}")
+    numbers = [int(part) for part in parts]
+    if ":" not in text:
+        return numbers
+    first, last, step = numbers if len(numbers) == 3 else (*numbers, 1) if len(numbers) == 2 else (1, 0, 0)
+    if step < 1 or last < first:
+        raise InvalidArgument(f"{LENGTHS_WANTED}, not {text!r}")
+    if (last - first) // step >= MOST_LENGTHS:
+        raise InvalidArgument(f"--lengths must be at most {MOST_LENGTHS:,} lengths, which {text!r} exceeds")
+    return list(range(first, last + 1, step))
+
+
+def _lengths(run: Run, text: str | None, length_max: int | None) -> NDArray[np.int64] | list[int]:
+    from myrnn.cli._train import twice_as_long
+    from myrnn.errors import InvalidArgument
+
+    if text is not None:
+        if length_max is not None:
+            raise InvalidArgument("--lengths and --length-max do not go together: --lengths says all")
+        return parse_lengths(text)
+    if length_max is None:
+        return twice_as_long(run.task).lengths
+    return _lengths_up_to(run.task, length_max)
+
+
+def _lengths_up_to(task: Any, length_max: int) -> NDArray[np.int64]:
+    from dataclasses import replace
+
+    from myrnn.errors import InvalidArgument
+
+    shortest = int(task.lengths[0])
+    if length_max < shortest:
+        raise InvalidArgument(f"--length-max must be at least {shortest}, the shortest of the task, not {length_max}")
+    lengths: NDArray[np.int64] = replace(task, pattern_length_max=max(task.pattern_length_min, length_max // 2)).lengths
+    return lengths[lengths <= length_max]
+
+
+def _check_place(option: str, path: Path | None) -> None:
+    """Refuse a file that could not be written, before the work is done."""
+    from myrnn.errors import InvalidArgument
+
+    if path is not None and not path.parent.is_dir():
+        raise InvalidArgument(f"{option} must lie in a folder that exists, but {path.parent} does not")
+    if option == "--figure" and path is not None and path.suffix.lower() not in (".svg", ".png"):
+        raise InvalidArgument(f"--figure must end in .svg or .png, not {path.name!r}")
+
+
+def _draw(report: LengthReport, shortcuts: ShortcutReport | None, path: Path) -> None:
+    from myrnn.plots import save_figure
+
+    save_figure(report.plot(shortcuts=shortcuts, by_class=True), path)
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    # Numbers keep their colour to themselves: Rich would paint every one.
+    console = Console(highlight=False)
+    console.print()
+    console.print(table)
