@@ -40,7 +40,7 @@ class RNN:
 def texts() -> dict[str, str]:
     """Return what goes into the document, by name."""
     model = RNN(10, 50, 2)
-    compiled = compile(model)
+    compiled = compile(model, check=False)
     found = compiled.stages
     found["model"] = inspect.getsource(RNN).strip()
     single, batched = (compiled.source_for(tokens=True, batched=batched) for batched in (False, True))

@@ -205,7 +205,9 @@ class Region:
             if name != right:
                 told.append((f"{name} {'+=' if sink.add else '='}", right))
         text = "; ".join(f"{left} {right}" for left, right in told)
-        return text if len(text) <= LONGEST else ", ".join(dict.fromkeys(left.split()[0] for left, _ in told))
+        if len(text) > LONGEST:
+            text = ", ".join(dict.fromkeys(left.split()[0] for left, _ in told))
+        return text if len(text) <= LONGEST else f"{text[: text.rfind(',', 0, LONGEST)]}, ..."
 
     def _over_rows(self, body: Callable[[], None]) -> None:
         if not self._rows:

@@ -1,0 +1,301 @@
+"""LSTM, compiled.
+
+before the first step:
+    c = 0
+    h = 0
+for every x:
+    i = sigmoid(x @ fc_x2i.weight + fc_x2i.bias + h @ fc_h2i.weight)
+    f = sigmoid(x @ fc_x2f.weight + fc_x2f.bias + h @ fc_h2f.weight)
+    o = sigmoid(x @ fc_x2o.weight + fc_x2o.bias + h @ fc_h2o.weight)
+    g = tanh(x @ fc_x2g.weight + fc_x2g.bias + h @ fc_h2g.weight)
+    c' = f * c + i * g
+    h' = o * tanh(c')
+after the last step:
+    logits = h @ fc_h2y.weight + fc_h2y.bias
+"""
+
+import numpy as np
+from numba import njit
+
+from myrnn.compiler._barrier import meet
+from myrnn.compiler._elementary import sigmoid, tanh
+from myrnn.compiler._kernels import add_dots, cross_entropy, fill, multiply, transpose
+from myrnn.compiler._lanes import keep, load, store
+from myrnn.compiler._moves import line_up, line_up_rows
+from myrnn.compiler._updates import clip_factor, scale, sum_shards, update
+
+
+@njit(cache=True, nogil=True)
+def run(features, offsets, labels, members, share, learn, p, g, w, sizes, tables, start, lined):
+    """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
+
+    Return the sum of their losses and how many are right. Each loss counts for `share` in the gradients.
+    """
+    sequences = len(members)
+    steps = line_up(start, offsets, members)
+    total = start[steps]
+    # sizes
+    C = sizes[0]
+    K = sizes[1]
+    D = sizes[2]
+    D_padded = sizes[4]
+    K_padded = sizes[18]
+    # where the parameters stand in p, and their gradients in g
+    fc_x2i_weight = sizes[3]
+    fc_x2i_bias = sizes[5]
+    fc_h2i_weight = sizes[6]
+    fc_x2f_weight = sizes[7]
+    fc_x2f_bias = sizes[8]
+    fc_h2f_weight = sizes[9]
+    fc_x2o_weight = sizes[10]
+    fc_x2o_bias = sizes[11]
+    fc_h2o_weight = sizes[12]
+    fc_x2g_weight = sizes[13]
+    fc_x2g_bias = sizes[14]
+    fc_h2g_weight = sizes[15]
+    fc_h2y_weight = sizes[16]
+    fc_h2y_bias = sizes[17]
+    parameters = sizes[19]
+    # where everything else stands in w
+    c = sizes[20]
+    h = sizes[21]
+    d_c = sizes[22]
+    d_h = sizes[23]
+    logits = sizes[24]
+    d_logits = sizes[25]
+    inputs = sizes[26]
+    x_fc_x2f_weight = sizes[27]
+    x_fc_x2i_weight = sizes[28]
+    x_fc_x2g_weight = sizes[29]
+    x_fc_x2o_weight = sizes[30]
+    f_sum = sizes[31]
+    i_sum = sizes[32]
+    g_sum = sizes[33]
+    o_sum = sizes[34]
+    f = sizes[35]
+    i = sizes[36]
+    g_2 = sizes[37]
+    o = sizes[38]
+    tanh_c = sizes[39]
+    d_o_sum = sizes[40]
+    d_g_sum = sizes[41]
+    d_i_sum = sizes[42]
+    d_f_sum = sizes[43]
+    fc_h2o_weight_transposed = sizes[44]
+    fc_h2g_weight_transposed = sizes[45]
+    fc_h2i_weight_transposed = sizes[46]
+    fc_h2f_weight_transposed = sizes[47]
+
+    # What depends on the parameters alone, and the states before the first step.
+    # c = 0; h = 0
+    for r in range(sequences):
+        after = r if r < start[1] else total + r
+        for j in range(0, D_padded, 16):
+            store(w, c + after * D_padded + j, 0.0)
+            store(w, h + after * D_padded + j, 0.0)
+
+    # What the input alone gives, for all steps at once.
+    line_up_rows(w, inputs, K_padded, features, offsets, members, start, steps, C, False)
+    # x @ fc_x2f.weight
+    multiply(w, x_fc_x2f_weight, D_padded, w, inputs, K_padded, 1, p, fc_x2f_weight, D_padded, total, C, D_padded,
+        False)
+    # x @ fc_x2i.weight
+    multiply(w, x_fc_x2i_weight, D_padded, w, inputs, K_padded, 1, p, fc_x2i_weight, D_padded, total, C, D_padded,
+        False)
+    # x @ fc_x2g.weight
+    multiply(w, x_fc_x2g_weight, D_padded, w, inputs, K_padded, 1, p, fc_x2g_weight, D_padded, total, C, D_padded,
+        False)
+    # x @ fc_x2o.weight
+    multiply(w, x_fc_x2o_weight, D_padded, w, inputs, K_padded, 1, p, fc_x2o_weight, D_padded, total, C, D_padded,
+        False)
+
+    # Forward, step by step.
+    for t in range(steps):
+        row = start[t]
+        active = start[t + 1] - row
+        going = start[t + 2] - start[t + 1]
+        # f_sum, i_sum, g_sum, o_sum
+        for r in range(active):
+            for j in range(0, D_padded, 16):
+                store(w, f_sum + r * D_padded + j,
+                    load(w, x_fc_x2f_weight + (row + r) * D_padded + j) + load(p, fc_x2f_bias + j))
+                store(w, i_sum + r * D_padded + j,
+                    load(w, x_fc_x2i_weight + (row + r) * D_padded + j) + load(p, fc_x2i_bias + j))
+                store(w, g_sum + r * D_padded + j,
+                    load(w, x_fc_x2g_weight + (row + r) * D_padded + j) + load(p, fc_x2g_bias + j))
+                store(w, o_sum + r * D_padded + j,
+                    load(w, x_fc_x2o_weight + (row + r) * D_padded + j) + load(p, fc_x2o_bias + j))
+        if t > 0:
+            # f_sum += h @ fc_h2f.weight
+            multiply(w, f_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2f_weight, D_padded, active, D,
+                D_padded, True)
+            # i_sum += h @ fc_h2i.weight
+            multiply(w, i_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2i_weight, D_padded, active, D,
+                D_padded, True)
+            # g_sum += h @ fc_h2g.weight
+            multiply(w, g_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2g_weight, D_padded, active, D,
+                D_padded, True)
+            # o_sum += h @ fc_h2o.weight
+            multiply(w, o_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2o_weight, D_padded, active, D,
+                D_padded, True)
+        # f, i, g, o, tanh_c, c, h
+        for r in range(active):
+            after = start[t + 1] + r if r < going else total + r
+            for j in range(0, D_padded, 16):
+                f_j = sigmoid(load(w, f_sum + r * D_padded + j))
+                store(w, f + (row + r) * D_padded + j, f_j)
+                i_j = sigmoid(load(w, i_sum + r * D_padded + j))
+                store(w, i + (row + r) * D_padded + j, i_j)
+                g_j = tanh(load(w, g_sum + r * D_padded + j))
+                store(w, g_2 + (row + r) * D_padded + j, g_j)
+                c_j = (f_j * load(w, c + (row + r) * D_padded + j)) + (i_j * g_j)
+                o_j = sigmoid(load(w, o_sum + r * D_padded + j))
+                store(w, o + (row + r) * D_padded + j, o_j)
+                tanh_c_j = tanh(c_j)
+                store(w, tanh_c + (row + r) * D_padded + j, tanh_c_j)
+                h_j = o_j * tanh_c_j
+                store(w, c + after * D_padded + j, c_j)
+                store(w, h + after * D_padded + j, keep(h_j, D - j))
+
+    # The readout, the loss, and the gradient of the logits.
+    # logits = fc_h2y.bias
+    for r in range(sequences):
+        for j in range(0, K_padded, 16):
+            store(w, logits + r * K_padded + j, load(p, fc_h2y_bias + j))
+    # logits += h @ fc_h2y.weight
+    for r in range(sequences):
+        add_dots(w, logits + r * K_padded, w, h + (total + r) * D_padded, p, fc_h2y_weight, D_padded, K, D_padded)
+    loss, hits = 0.0, 0
+    for r in range(sequences):
+        label = labels[members[r]]
+        one_loss, best = cross_entropy(w, logits + r * K_padded, K, label, w, d_logits + r * K_padded, share)
+        loss += one_loss
+        hits += int(best == label)
+    if not learn:
+        return loss, hits
+
+    # Weights as the way back reads them.
+    transpose(w, fc_h2o_weight_transposed, D_padded, p, fc_h2o_weight, D_padded, D, D_padded)
+    transpose(w, fc_h2g_weight_transposed, D_padded, p, fc_h2g_weight, D_padded, D, D_padded)
+    transpose(w, fc_h2i_weight_transposed, D_padded, p, fc_h2i_weight, D_padded, D, D_padded)
+    transpose(w, fc_h2f_weight_transposed, D_padded, p, fc_h2f_weight, D_padded, D, D_padded)
+
+    # Back through the readout.
+    fill(g, 0, parameters, 0.0)
+    # d_h = d_logits @ fc_h2y.weight.T
+    multiply(w, d_h, D_padded, w, d_logits, K_padded, 1, p, fc_h2y_weight, D_padded, sequences, K, D_padded, False)
+    # d_c = 0
+    for r in range(sequences):
+        for j in range(0, D_padded, 16):
+            store(w, d_c + r * D_padded + j, 0.0)
+    # d_fc_h2y_bias += d_logits
+    for r in range(sequences):
+        for j in range(0, K_padded, 16):
+            store(g, fc_h2y_bias + j, load(g, fc_h2y_bias + j) + keep(load(w, d_logits + r * K_padded + j), K - j))
+    # d_fc_h2y_weight += (h.T @ d_logits).T
+    multiply(g, fc_h2y_weight, D_padded, w, d_logits, 1, K_padded, w, h + total * D_padded, D_padded, K, sequences,
+        D_padded, True)
+
+    # Back through time, the last step first.
+    for t in range(steps - 1, -1, -1):
+        row = start[t]
+        active = start[t + 1] - row
+        # d_o_sum, d_g_sum, d_i_sum, d_f_sum, d_c, d_fc_x2o_bias, d_fc_x2g_bias, d_fc_x2i_bias, ...
+        for r in range(active):
+            for j in range(0, D_padded, 16):
+                d_tanh_c_j = load(w, d_h + r * D_padded + j) * load(w, o + (row + r) * D_padded + j)
+                multiply_j = load(w, tanh_c + (row + r) * D_padded + j) * load(w, tanh_c + (row + r) * D_padded + j)
+                slope_tanh_c_j = 1.0 - multiply_j
+                d_c_j = load(w, d_c + r * D_padded + j) + (d_tanh_c_j * slope_tanh_c_j)
+                d_c_j_2 = d_c_j * load(w, f + (row + r) * D_padded + j)
+                d_o_j = load(w, d_h + r * D_padded + j) * load(w, tanh_c + (row + r) * D_padded + j)
+                slope_o_j = load(w, o + (row + r) * D_padded + j) * (1.0 - load(w, o + (row + r) * D_padded + j))
+                d_o_sum_j = d_o_j * slope_o_j
+                store(w, d_o_sum + (row + r) * D_padded + j, keep(d_o_sum_j, D - j))
+                d_g_j = d_c_j * load(w, i + (row + r) * D_padded + j)
+                multiply_j_2 = load(w, g_2 + (row + r) * D_padded + j) * load(w, g_2 + (row + r) * D_padded + j)
+                slope_g_j = 1.0 - multiply_j_2
+                d_g_sum_j = d_g_j * slope_g_j
+                store(w, d_g_sum + (row + r) * D_padded + j, keep(d_g_sum_j, D - j))
+                d_i_j = d_c_j * load(w, g_2 + (row + r) * D_padded + j)
+                slope_i_j = load(w, i + (row + r) * D_padded + j) * (1.0 - load(w, i + (row + r) * D_padded + j))
+                d_i_sum_j = d_i_j * slope_i_j
+                store(w, d_i_sum + (row + r) * D_padded + j, keep(d_i_sum_j, D - j))
+                d_f_j = d_c_j * load(w, c + (row + r) * D_padded + j)
+                slope_f_j = load(w, f + (row + r) * D_padded + j) * (1.0 - load(w, f + (row + r) * D_padded + j))
+                d_f_sum_j = d_f_j * slope_f_j
+                store(w, d_f_sum + (row + r) * D_padded + j, keep(d_f_sum_j, D - j))
+                store(w, d_c + r * D_padded + j, keep(d_c_j_2, D - j))
+                store(g, fc_x2o_bias + j, load(g, fc_x2o_bias + j) + keep(d_o_sum_j, D - j))
+                store(g, fc_x2g_bias + j, load(g, fc_x2g_bias + j) + keep(d_g_sum_j, D - j))
+                store(g, fc_x2i_bias + j, load(g, fc_x2i_bias + j) + keep(d_i_sum_j, D - j))
+                store(g, fc_x2f_bias + j, load(g, fc_x2f_bias + j) + keep(d_f_sum_j, D - j))
+        if t > 0:
+            # d_h = d_o_sum @ fc_h2o.weight.T
+            multiply(w, d_h, D_padded, w, d_o_sum + row * D_padded, D_padded, 1, w, fc_h2o_weight_transposed, D_padded,
+                active, D, D_padded, False)
+            # d_h += d_g_sum @ fc_h2g.weight.T
+            multiply(w, d_h, D_padded, w, d_g_sum + row * D_padded, D_padded, 1, w, fc_h2g_weight_transposed, D_padded,
+                active, D, D_padded, True)
+            # d_h += d_i_sum @ fc_h2i.weight.T
+            multiply(w, d_h, D_padded, w, d_i_sum + row * D_padded, D_padded, 1, w, fc_h2i_weight_transposed, D_padded,
+                active, D, D_padded, True)
+            # d_h += d_f_sum @ fc_h2f.weight.T
+            multiply(w, d_h, D_padded, w, d_f_sum + row * D_padded, D_padded, 1, w, fc_h2f_weight_transposed, D_padded,
+                active, D, D_padded, True)
+    # d_fc_h2o_weight += h.T @ d_o_sum
+    multiply(g, fc_h2o_weight, D_padded, w, h + start[1] * D_padded, 1, D_padded, w, d_o_sum + start[1] * D_padded,
+        D_padded, D, total - start[1], D_padded, True)
+    # d_fc_x2o_weight += x.T @ d_o_sum
+    multiply(g, fc_x2o_weight, D_padded, w, inputs, 1, K_padded, w, d_o_sum, D_padded, C, total, D_padded, True)
+    # d_fc_h2g_weight += h.T @ d_g_sum
+    multiply(g, fc_h2g_weight, D_padded, w, h + start[1] * D_padded, 1, D_padded, w, d_g_sum + start[1] * D_padded,
+        D_padded, D, total - start[1], D_padded, True)
+    # d_fc_x2g_weight += x.T @ d_g_sum
+    multiply(g, fc_x2g_weight, D_padded, w, inputs, 1, K_padded, w, d_g_sum, D_padded, C, total, D_padded, True)
+    # d_fc_h2i_weight += h.T @ d_i_sum
+    multiply(g, fc_h2i_weight, D_padded, w, h + start[1] * D_padded, 1, D_padded, w, d_i_sum + start[1] * D_padded,
+        D_padded, D, total - start[1], D_padded, True)
+    # d_fc_x2i_weight += x.T @ d_i_sum
+    multiply(g, fc_x2i_weight, D_padded, w, inputs, 1, K_padded, w, d_i_sum, D_padded, C, total, D_padded, True)
+    # d_fc_h2f_weight += h.T @ d_f_sum
+    multiply(g, fc_h2f_weight, D_padded, w, h + start[1] * D_padded, 1, D_padded, w, d_f_sum + start[1] * D_padded,
+        D_padded, D, total - start[1], D_padded, True)
+    # d_fc_x2f_weight += x.T @ d_f_sum
+    multiply(g, fc_x2f_weight, D_padded, w, inputs, 1, K_padded, w, d_f_sum, D_padded, C, total, D_padded, True)
+    return loss, hits
+
+
+@njit(cache=True, nogil=True)
+def train(
+    shard, shards, barrier, features, offsets, labels, order, rates, limit, optimizer, first_step, ranges,
+    p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
+):
+    """Do one iteration for each row of `order`, together with the other shards."""
+    size = len(p)
+    g = gradients[shard * size : (shard + 1) * size]
+    lower, upper = size // 16 * shard // shards * 16, size // 16 * (shard + 1) // shards * 16
+    share = np.float32(1 / order.shape[1])
+    for n in range(len(order)):
+        members = order[n, shard::shards].copy()
+        loss, right = run(features, offsets, labels, members, share, True, p, g, w, sizes, tables, start, lined)
+        losses[shard, n] = loss * share
+        hits[shard, n] = right
+        meet(barrier, shards)
+        sum_shards(gradients, lower, upper, size, shards)
+        if limit > 0:
+            meet(barrier, shards)
+            factor = clip_factor(gradients, size, limit)
+            meet(barrier, shards)
+            scale(gradients, lower, upper, factor)
+        update(optimizer, first_step + n, rates[n], ranges, lower, upper, p, gradients, m, v)
+        meet(barrier, shards)
+
+
+@njit(cache=True, nogil=True)
+def logits(features, offsets, labels, members, p, g, w, sizes, tables, start, lined, at, row, classes, out):
+    """Write the logits of the sequences `members`, the longest first."""
+    run(features, offsets, labels, members, np.float32(1), False, p, g, w, sizes, tables, start, lined)
+    for n in range(len(members)):
+        for k in range(classes):
+            out[n, k] = w[at + n * row + k]

@@ -1,0 +1,134 @@
+"""RNN, compiled.
+
+before the first step:
+    h = 0
+for every x:
+    h = relu(x @ fc_x2h.weight + fc_x2h.bias + h @ fc_h2h.weight)
+after the last step:
+    logits = h @ fc_h2y.weight + fc_h2y.bias
+"""
+
+from numba import njit
+
+from myrnn.compiler._elementary import above, relu
+from myrnn.compiler._kernels import add_dots, cross_entropy, fill, multiply, multiply_row, transpose
+from myrnn.compiler._lanes import keep, load, store
+from myrnn.compiler._updates import clip_factor, scale, update
+
+
+@njit(cache=True, nogil=True)
+def run(tokens, begin, steps, label, learn, p, g, w, sizes, tables):
+    """Run one sequence; with `learn`, leave the gradients of all parameters in `g`.
+
+    Return the loss, and 1 where the largest logit is the right one.
+    """
+    # sizes
+    K = sizes[1]
+    D = sizes[2]
+    D_padded = sizes[4]
+    K_padded = sizes[9]
+    # where the parameters stand in p, and their gradients in g
+    fc_x2h_weight = sizes[3]
+    fc_x2h_bias = sizes[5]
+    fc_h2h_weight = sizes[6]
+    fc_h2y_weight = sizes[7]
+    fc_h2y_bias = sizes[8]
+    parameters = sizes[10]
+    # where everything else stands in w
+    h = sizes[11]
+    d_h = sizes[12]
+    logits = sizes[13]
+    d_logits = sizes[14]
+    h_sum = sizes[15]
+    d_h_sum = sizes[16]
+    fc_h2h_weight_transposed = sizes[17]
+
+    # What depends on the parameters alone, and the states before the first step.
+    # h = 0
+    for j in range(0, D_padded, 16):
+        store(w, h + j, 0.0)
+
+    # Forward, step by step.
+    for t in range(steps):
+        x = tokens[begin + t]
+        # h_sum = x @ fc_x2h.weight + fc_x2h.bias
+        for j in range(0, D_padded, 16):
+            store(w, h_sum + j, load(p, fc_x2h_weight + x * D_padded + j) + load(p, fc_x2h_bias + j))
+        if t > 0:
+            # h_sum += h @ fc_h2h.weight
+            multiply_row(w, h_sum, w, h + t * D_padded, p, fc_h2h_weight, D_padded, D, D_padded, True)
+        # h = relu(h_sum)
+        for j in range(0, D_padded, 16):
+            h_j = relu(load(w, h_sum + j))
+            store(w, h + (t + 1) * D_padded + j, keep(h_j, D - j))
+
+    # The readout, the loss, and the gradient of the logits.
+    # logits = fc_h2y.bias
+    for j in range(0, K_padded, 16):
+        store(w, logits + j, load(p, fc_h2y_bias + j))
+    # logits += h @ fc_h2y.weight
+    add_dots(w, logits, w, h + steps * D_padded, p, fc_h2y_weight, D_padded, K, D_padded)
+    loss, hits = cross_entropy(w, logits, K, label, w, d_logits, 1.0)
+    hits = int(hits == label)
+    if not learn:
+        return loss, hits
+
+    # Weights as the way back reads them.
+    transpose(w, fc_h2h_weight_transposed, D_padded, p, fc_h2h_weight, D_padded, D, D_padded)
+
+    # Back through the readout.
+    fill(g, 0, parameters, 0.0)
+    # d_h = d_logits @ fc_h2y.weight.T
+    multiply_row(w, d_h, w, d_logits, p, fc_h2y_weight, D_padded, K, D_padded, False)
+    # d_fc_h2y_bias += d_logits
+    for j in range(0, K_padded, 16):
+        store(g, fc_h2y_bias + j, load(g, fc_h2y_bias + j) + keep(load(w, d_logits + j), K - j))
+    # d_fc_h2y_weight += (h.T @ d_logits).T
+    multiply(g, fc_h2y_weight, D_padded, w, d_logits, 1, K_padded, w, h + steps * D_padded, D_padded, K, 1, D_padded,
+        True)
+
+    # Back through time, the last step first.
+    for t in range(steps - 1, -1, -1):
+        x = tokens[begin + t]
+        # d_h_sum = d_h * slope_h; d_fc_x2h_weight += d_h_sum; d_fc_x2h_bias += d_h_sum
+        for j in range(0, D_padded, 16):
+            slope_h_j = above(load(w, h + (t + 1) * D_padded + j), 0.0)
+            d_h_sum_j = load(w, d_h + j) * slope_h_j
+            store(w, d_h_sum + t * D_padded + j, keep(d_h_sum_j, D - j))
+            store(g, fc_x2h_weight + x * D_padded + j,
+                load(g, fc_x2h_weight + x * D_padded + j) + keep(d_h_sum_j, D - j))
+            store(g, fc_x2h_bias + j, load(g, fc_x2h_bias + j) + keep(d_h_sum_j, D - j))
+        if t > 0:
+            # d_h = d_h_sum @ fc_h2h.weight.T
+            multiply_row(w, d_h, w, d_h_sum + t * D_padded, w, fc_h2h_weight_transposed, D_padded, D, D_padded, False)
+    # d_fc_h2h_weight += h.T @ d_h_sum
+    multiply(g, fc_h2h_weight, D_padded, w, h + 1 * D_padded, 1, D_padded, w, d_h_sum + 1 * D_padded, D_padded, D,
+        steps - 1, D_padded, True)
+    return loss, hits
+
+
+@njit(cache=True, nogil=True)
+def train(
+    tokens, offsets, labels, order, rates, limit, optimizer, first_step, ranges,
+    p, g, m, v, w, sizes, tables, losses, hits,
+):
+    """Do one iteration for each row of `order`."""
+    for n in range(len(order)):
+        s = order[n, 0]
+        begin = offsets[s]
+        losses[n], hits[n] = run(tokens, begin, offsets[s + 1] - begin, labels[s], True, p, g, w, sizes, tables)
+        factor = clip_factor(g, len(p), limit)
+        if factor != 1.0:
+            scale(g, 0, len(p), factor)
+        update(optimizer, first_step + n, rates[n], ranges, 0, len(p), p, g, m, v)
+
+
+@njit(cache=True, nogil=True)
+def logits(tokens, offsets, members, p, g, w, sizes, tables, at, classes, out):
+    """Write the logits of the sequences `members`."""
+    for n in range(len(members)):
+        s = members[n]
+        begin = offsets[s]
+        run(tokens, begin, offsets[s + 1] - begin, 0, False, p, g, w, sizes, tables)
+        for k in range(classes):
+            out[n, k] = w[at + k]

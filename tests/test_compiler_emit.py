@@ -1,0 +1,237 @@
+"""Emitted code: fit to read, without a name too many, and as it was reviewed."""
+
+import ast
+import os
+from pathlib import Path
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad.nnet.activations import relu, sigmoid
+
+from myrnn.compiler import compile
+from myrnn.compiler._memory import Names
+from myrnn.compiler._module import _RUNTIME
+from myrnn.compiler._writer import WIDTH, Writer, names_in, wrapped
+from myrnn.models import GRU, LSTM, RNN
+
+GOLDEN = Path(__file__).parent / "golden"
+REWRITE = "MYRNN_REWRITE_GOLDEN"
+
+
+def weight(rng, *shape):
+    return mg.tensor((rng.normal(size=shape) * 0.4).astype(np.float32))
+
+
+class Awkward:
+    """Variables and weights that are called what the emitted code calls its own things."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.sizes, self.store, self.BODY, self.VALUES = (
+            weight(rng, 5, 6),
+            weight(rng, 6, 6),
+            weight(rng, 6),
+            weight(rng, 6, 3),
+        )
+        self.mask = np.tril(np.ones((6, 6), dtype=np.float32))
+        self.parameters = (self.sizes, self.store, self.BODY, self.VALUES)
+
+    def __call__(self, x):
+        p = np.zeros((1, 6), dtype=np.float32)
+        for tokens in x:
+            load = tokens[np.newaxis] @ self.sizes
+            range = sigmoid(load + p @ (self.store * self.mask) + self.BODY)
+            steps = range * mg.tanh(load)
+            p = relu(steps + 0.5 * p)
+        logits = p @ self.VALUES
+        return logits
+
+
+class Everything:
+    """Two states, learned initial states, sums over features, joined and sliced vectors, a mean over time."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.A, self.B, self.h0, self.U, self.V = (
+            weight(rng, 9, 8),
+            weight(rng, 4, 4),
+            weight(rng, 1, 4),
+            weight(rng, 4, 5),
+            weight(rng, 5, 2),
+        )
+        self.parameters = (self.A, self.B, self.h0, self.U, self.V)
+
+    def __call__(self, x):
+        h, seen = self.h0, []
+        for x_t in x:
+            both = mg.concatenate([x_t[np.newaxis], h], axis=1) @ self.A
+            norm = mg.sqrt((both**2).mean(axis=1, keepdims=True) + 1e-3)
+            h = mg.tanh(both[:, 4:] / norm) + mg.maximum(both[:, :4], 0.1) * (h @ self.B)
+            seen.append(h)
+        mean = mg.concatenate(seen).mean(axis=0, keepdims=True)
+        return mg.logaddexp(mean @ self.U, 0) @ self.V
+
+
+MODELS = {
+    "rnn": lambda: RNN(10, 50, 2, rng=0),
+    "gru": lambda: GRU(10, 20, 2, rng=0),
+    "lstm": lambda: LSTM(10, 50, 2, rng=0),
+    "awkward": Awkward,
+    "everything": Everything,
+}
+KINDS = [(name, tokens, batched) for name in MODELS for tokens in (True, False) for batched in (True, False)]
+
+
+@pytest.fixture(scope="module")
+def sources():
+    # What is emitted is looked at here; that it computes the right numbers is tested elsewhere.
+    width = {"awkward": 5, "everything": 5}
+    found = {name: compile(make(), 13, dim_input=width.get(name, 10), check=False) for name, make in MODELS.items()}
+    return {(n, t, b): found[n].source_for(tokens=t, batched=b) for n, t, b in KINDS}
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [("rnn_tokens_single.py", ("rnn", True, False)), ("lstm_features_batched.py", ("lstm", False, True))],
+)
+def test_the_emitted_code_is_what_was_reviewed(file, kind, sources):
+    path = GOLDEN / file
+    if os.environ.get(REWRITE):
+        path.write_text(sources[kind], encoding="utf-8")
+    expected = path.read_text(encoding="utf-8")
+    assert sources[kind] == expected, f"read what changed, then: {REWRITE}=1 pytest tests/test_compiler_emit.py"
+
+
+def functions(source):
+    return [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+
+
+def names(tree, context):
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_every_name_that_is_assigned_is_read(kind, sources):
+    found = functions(sources[kind])
+    assert [function.name for function in found] == ["run", "train", "logits"]
+    for function in found:
+        assert names(function, ast.Store) <= names(function, ast.Load)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_what_is_imported_is_used_and_what_is_used_is_there(kind, sources):
+    tree = ast.parse(sources[kind])
+    imported = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    imported = {"np" if name == "numpy" else name for name in imported}
+    assert imported <= names(tree, ast.Load)
+    for function in functions(sources[kind]):
+        known = imported | names(function, ast.Store) | {a.arg for a in function.args.args}
+        assert names(function, ast.Load) <= known | {"range", "len", "int", "run"}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_lines_are_short_and_blocks_are_not_empty(kind, sources):
+    lines = sources[kind].splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert all(line == line.rstrip() for line in lines)
+    assert not any(isinstance(node, ast.Pass) for node in ast.walk(ast.parse(sources[kind])))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_the_header_shows_the_recurrence(kind, sources):
+    text = ast.get_docstring(ast.parse(sources[kind]))
+    assert "compiled.\n\nbefore the first step:\n" in text and "\nfor every x:\n" in text
+
+
+def test_gradients_and_sums_carry_the_models_names(sources):
+    lstm = functions(sources["lstm", False, True])[0]
+    found = names(lstm, ast.Store)
+    assert {"f_sum", "i_sum", "o_sum", "d_f_sum", "d_c", "d_h", "slope_o_j", "tanh_c", "d_logits"} <= found
+    text = sources["rnn", True, False]
+    for comment in (
+        "# h_sum = x @ fc_x2h.weight + fc_x2h.bias",
+        "# h_sum += h @ fc_h2h.weight",
+        "# h = relu(h_sum)",
+        "# d_h = d_h_sum @ fc_h2h.weight.T",
+        "# d_fc_h2h_weight += h.T @ d_h_sum",
+    ):
+        assert f"{comment}\n" in text
+
+
+def test_every_function_that_may_be_called_exists():
+    import importlib
+
+    for module, functions_of in _RUNTIME.items():
+        runtime = importlib.import_module(f"myrnn.compiler.{module}")
+        assert all(callable(getattr(runtime, name)) for name in functions_of)
+
+
+def test_no_emitted_name_hides_what_the_code_calls():
+    given = Names()
+    called = [name for module, group in _RUNTIME.items() if module != "_updates" for name in group if name != "meet"]
+    for name in (*called, "p", "g", "w", "t", "j", "r", "x", "row", "steps", "range", "len", "int", "np"):
+        assert given.new(name) != name
+
+
+def test_names_are_identifiers_of_their_own():
+    given = Names()
+    assert given.new("fc.weight") == "fc_weight"
+    assert given.new("fc.weight") == "fc_weight_2"
+    assert given.new("2nd layer") == "v_2nd_layer"
+    assert given.new("lambda") == "v_lambda"
+    assert given.new("...") == "value"
+
+
+def test_conditions_go_on_and_empty_blocks_vanish():
+    writer = Writer()
+    with writer.block("if t > 0:"), writer.section("first"):
+        writer.line("a = 1")
+    with writer.block("if t > 0:"), writer.section("second"):
+        writer.line("b = 2")
+    with writer.block("for r in range(n):"):
+        pass
+    with writer.section("nothing"):
+        pass
+    with writer.block("if t > 1:"):
+        writer.line("c = 3")
+    assert [line[4:] for line in writer.lines] == [
+        "if t > 0:",
+        "    # first",
+        "    a = 1",
+        "    # second",
+        "    b = 2",
+        "if t > 1:",
+        "    c = 3",
+    ]
+
+
+def test_only_what_is_read_is_prepared():
+    writer = Writer()
+    with writer.prepared(("row = start[t]", "active = start[t + 1] - row", "going = 2")), writer.section("of going"):
+        writer.line("use(active)")
+    assert [line.strip() for line in writer.lines] == [
+        "row = start[t]",
+        "active = start[t + 1] - row",
+        "# of going",
+        "use(active)",
+    ]
+
+
+def test_names_are_found_outside_of_comments():
+    assert names_in(["    a = b2 + 1.0e5", "    # c", "d(0x1)"]) == {"a", "b2", "d"}
+
+
+def test_long_lines_break_behind_commas_of_the_outermost_brackets():
+    arguments = ", ".join(f"load(w, argument_{i} + j)" for i in range(8))
+    parts = wrapped(f"    store({arguments})")
+    assert len(parts) > 1 and all(len(part) <= WIDTH for part in parts)
+    assert " ".join(part.strip() for part in parts) == f"store({arguments})"
+    assert all(part.endswith("),") for part in parts[:-1])
+    assert all(part.startswith(" " * 8 + "load") for part in parts[1:])
+    assert wrapped("    # " + "x" * 200) == ["    # " + "x" * 200]
