@@ -1,0 +1,386 @@
+import ast
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from myrnn import InvalidArgument
+from myrnn.cli import main
+from myrnn.exercises import ExerciseReport, check_generate_sequence, check_model
+from myrnn.lesson import Cell, lesson_source, make_version, read_cells, write_lesson
+from myrnn.plots import LivePlot
+
+ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "docs" / "lesson.md"
+
+SMALL = """\
+---
+jupyter: {}
+---
+
+# Title
+
+Text.
+
+<!-- <COGNOTE> -->
+> A note.
+<!-- </COGNOTE> -->
+
+```python
+def f(x):
+    # <COGSTUB>
+    # # Your code.
+    # return ...
+    # </COGSTUB>
+    # <COGINST>
+    y = 2 * x
+    return y
+    # </COGINST>
+
+z = f(3)  # <COGLINE>
+```
+
+<!-- <COGSTUB>
+Write it.
+</COGSTUB> -->
+
+The end. <!-- <COGLINE> -->
+"""
+
+
+# ---- cells
+
+
+def test_cells_are_read():
+    text = (
+        "---\nh: 1\n---\n\n# One\n\nstill one\n\n\n# Two\n```python\n\na = 1\n\n\nb = 2\n```\nThree\n\n```python\n```\n"
+    )
+    assert read_cells(text) == (
+        Cell("markdown", "# One\n\nstill one", 5),
+        Cell("markdown", "# Two", 10),
+        Cell("code", "a = 1\n\n\nb = 2", 13),
+        Cell("markdown", "Three", 18),
+        Cell("code", "", 0),
+    )
+
+
+def test_a_region_is_one_cell_with_its_fenced_blocks():
+    region = "<!-- #region -->\n# One\n\n\n```python\nno_cell\n```\n\n\nend\n<!-- #endregion -->\n\n"
+    text = f"{region}```text\n\n\nblock\n```\n"
+    assert read_cells(text) == (
+        Cell("markdown", "# One\n\n\n```python\nno_cell\n```\n\n\nend", 2),
+        Cell("markdown", "```text\n\n\nblock\n```", 13),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("---\na: 1\n", "line 1: the header that begins here is never closed by ---"),
+        ("text\n```python\na = 1\n", "line 2: the code cell that begins here is never closed by ```"),
+        ("```\na\n", "line 1: the block that begins here is never closed by ```"),
+        (
+            "\n\n<!-- #region -->\n```python\n",
+            "line 3: the region that begins here is never closed by <!-- #endregion -->",
+        ),
+    ],
+)
+def test_what_is_never_closed_is_named(text, message):
+    with pytest.raises(InvalidArgument) as caught:
+        read_cells(text)
+    assert str(caught.value) == message
+
+
+# ---- versions
+
+
+def test_the_instructors_version_has_solutions_and_notes():
+    assert make_version(SMALL) == (
+        "---\njupyter: {}\n---\n\n# Title\n\nText.\n\n> A note.\n\n"
+        "```python\ndef f(x):\n    y = 2 * x\n    return y\n\nz = f(3)\n```\n\n\nThe end.\n"
+    )
+
+
+def test_the_students_version_has_stubs_in_their_place():
+    assert make_version(SMALL, "student") == (
+        "---\njupyter: {}\n---\n\n# Title\n\nText.\n\n\n"
+        "```python\ndef f(x):\n    # Your code.\n    return ...\n\n```\n\nWrite it.\n\n"
+    )
+
+
+def test_the_tagged_version_is_the_source():
+    assert make_version(SMALL, "tagged") == SMALL
+
+
+def test_the_source_itself_runs():
+    names = {}
+    exec(read_cells(SMALL)[1].source, names)
+    assert names["z"] == 6
+
+
+def code(*lines):
+    return "\n".join(("```python", *lines, "```"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (code("# <COGINTS>"), r"line 2: <COGINTS> is no tag; the tag must be one of .*; did you mean 'COGINST'\?"),
+        (code("# <coginst>"), r"line 2: <coginst> is no tag; tags are written in capitals, <COGINST>$"),
+        (code("# <COGINST>", "a"), r"line 2: <COGINST> is not closed in its cell$"),
+        ("<!-- <COGNOTE> -->\ntext", r"line 1: <COGNOTE> is never closed$"),
+        (code("a", "# </COGINST>"), r"line 3: </COGINST> closes what was never opened$"),
+        (
+            code("# <COGINST>", "# </COGSTUB>"),
+            r"line 3: </COGSTUB> stands where the <COGINST> of line 2 is still open$",
+        ),
+        (code("# <COGINST>", "# <COGSTUB>"), r"line 3: <COGSTUB> within the <COGINST> of line 2$"),
+        (code("# <COGINST>", "a  # <COGLINE>"), r"line 3: <COGLINE> within the <COGINST> of line 2$"),
+        (code("a = 1  # <COGINST>"), r"line 2: <COGINST> must stand on a line of its own, in a comment$"),
+        (code("<COGINST>"), r"line 2: <COGINST> must stand on a line of its own, in a comment$"),
+        ("text <COGNOTE>", r"line 1: <COGNOTE> must stand on a line of its own, in a comment$"),
+        (code("a <COGLINE> = 1"), r"line 2: <COGLINE> must end its line, as # <COGLINE>$"),
+        ("a # <COGLINE>", r"line 1: <COGLINE> must end its line, as <!-- <COGLINE> -->$"),
+        (code("a  # </COGLINE>"), r"line 2: </COGLINE> is no tag; <COGLINE> is for one line and is not closed$"),
+        (code("# <COGINST> </COGINST>"), r"line 2: there are two tags in one line$"),
+        ("---\n# <COGINST>\n---", r"line 2: <COGINST> stands where no tag can stand$"),
+        (code("# <COGSTUB>", "a = 1", "# </COGSTUB>"), r"line 3: in code, a line of a <COGSTUB> must be a comment$"),
+        (
+            "<!-- <COGNOTE> -->\n" + code("# </COGNOTE>"),
+            r"line 3: </COGNOTE> stands in another cell than the <COGNOTE> of line 1$",
+        ),
+    ],
+)
+@pytest.mark.parametrize("version", ["instructor", "student", "tagged"])
+def test_a_wrong_tag_is_named_with_its_line(text, message, version):
+    with pytest.raises(InvalidArgument, match=message):
+        make_version(text, version)
+
+
+def test_a_block_in_the_text_may_hold_whole_cells():
+    text = "<!-- <COGINST> -->\nHow:\n\n" + code("a = 1") + "\n<!-- </COGINST> -->\nend"
+    assert [cell.kind for cell in read_cells(make_version(text))] == ["markdown", "code", "markdown"]
+    assert read_cells(make_version(text, "student")) == (Cell("markdown", "end", 1),)
+
+
+def test_an_unknown_version_is_refused():
+    with pytest.raises(
+        InvalidArgument, match="version must be one of 'instructor', 'student', 'tagged', not 'teacher'"
+    ):
+        make_version(SMALL, "teacher")
+
+
+# ---- files
+
+
+def test_a_notebook_is_written_in_jupyters_format(tmp_path):
+    path = tmp_path / "small.ipynb"
+    cells = write_lesson(path, "student", SMALL)
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert [cell["cell_type"] for cell in notebook["cells"]] == ["markdown", "code", "markdown"]
+    assert ["".join(cell["source"]) for cell in notebook["cells"]] == [cell.source for cell in cells]
+    assert notebook["cells"][1] == {
+        "cell_type": "code",
+        "id": "cell-001",
+        "metadata": {},
+        "source": ["def f(x):\n", "    # Your code.\n", "    return ..."],
+        "execution_count": None,
+        "outputs": [],
+    }
+    assert len({cell["id"] for cell in notebook["cells"]}) == 3
+
+
+def test_markdown_is_written_as_it_is(tmp_path):
+    write_lesson(tmp_path / "small.md", "student", SMALL)
+    assert (tmp_path / "small.md").read_text(encoding="utf-8") == make_version(SMALL, "student")
+
+
+def test_work_is_not_replaced_unless_asked_for(tmp_path):
+    path = tmp_path / "mine.md"
+    path.write_text("work")
+    with pytest.raises(
+        InvalidArgument, match=r"mine\.md is there already, and is not replaced unless that is asked for"
+    ):
+        write_lesson(path)
+    assert path.read_text() == "work"
+    write_lesson(path, source=SMALL, overwrite=True)
+    assert path.read_text() == make_version(SMALL)
+
+
+def test_another_suffix_is_refused(tmp_path):
+    with pytest.raises(InvalidArgument, match=r"a notebook's file must end in \.ipynb or \.md, not 'lesson\.py'"):
+        write_lesson(tmp_path / "lesson.py")
+
+
+def test_the_command_writes_each_version(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert [main(["lesson"]), main(["lesson", "--student"]), main(["lesson", "--tagged"])] == [0, 0, 0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lesson-student.ipynb", "lesson.ipynb", "lesson.md"]
+    assert (tmp_path / "lesson.md").read_text(encoding="utf-8") == lesson_source()
+    assert "COG" not in (tmp_path / "lesson.ipynb").read_text(encoding="utf-8")
+    assert "instructors" not in (tmp_path / "lesson-student.ipynb").read_text(encoding="utf-8")
+    out = capsys.readouterr().out
+    assert "lesson      lesson-student.ipynb\n            student version, " in out
+
+
+def test_the_command_takes_another_source(tmp_path, capsys):
+    source, out = tmp_path / "my.md", tmp_path / "out.md"
+    source.write_text(SMALL)
+    assert main(["lesson", "--student", "--from", str(source), "--out", str(out)]) == 0
+    assert out.read_text() == make_version(SMALL, "student")
+    source.write_text(SMALL.replace("# </COGINST>", ""))
+    assert main(["lesson", "--from", str(source), "--out", str(out), "--force"]) == 2
+    assert capsys.readouterr().err == "myrnn: line 24: <COGLINE> within the <COGINST> of line 19\n"
+    assert out.read_text() == make_version(SMALL, "student")
+
+
+def test_mistakes_of_the_command_are_one_line(tmp_path, capsys):
+    taken, latin = tmp_path / "taken.md", tmp_path / "latin.md"
+    taken.write_text("work")
+    latin.write_bytes("caf\xe9".encode("latin-1"))
+    for arguments, message in (
+        (["--out", str(taken)], f"{taken} is there already; name another file with --out, or replace it with --force"),
+        (["--student", "--tagged"], "--student and --tagged do not go together: a student's version has no tags"),
+        (["--out", str(tmp_path / "a.txt")], "a notebook's file must end in .ipynb or .md, not 'a.txt'"),
+        (["--from", str(latin), "--out", str(tmp_path / "a.md")], f"{latin} is no text in UTF-8: byte 3 is wrong"),
+        (
+            ["--from", str(tmp_path / "no.md"), "--out", str(tmp_path / "a.md")],
+            f"{tmp_path / 'no.md'}: No such file or directory",
+        ),
+    ):
+        assert main(["lesson", *arguments]) == 2
+        assert capsys.readouterr().err == f"myrnn: {message}\n"
+
+
+def test_the_document_and_the_copy_that_ships_are_the_same():
+    assert DOCUMENT.read_text(encoding="utf-8") == lesson_source(), "cp docs/lesson.md src/myrnn/lesson/lesson.md"
+
+
+def test_the_lesson_is_in_the_wheel(tmp_path):
+    built = subprocess.run(
+        [sys.executable, "-c", f"import hatchling.build as b; print(b.build_wheel({str(tmp_path)!r}))"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with zipfile.ZipFile(tmp_path / built.stdout.split()[-1]) as wheel:
+        assert wheel.read("myrnn/lesson/lesson.md").decode() == lesson_source()
+
+
+# ---- the lesson runs
+
+
+def run(cell, names):
+    """Run a cell as a notebook does, and return the value of its last line."""
+    *body, last = ast.parse(cell.source).body
+    if not isinstance(last, ast.Expr):
+        body, last = [*body, last], None
+    exec(compile(ast.Module(body, []), f"<cell of line {cell.line}>", "exec"), names)
+    return None if last is None else eval(compile(ast.Expression(last.value), "<last line>", "eval"), names)
+
+
+@pytest.fixture(scope="module")
+def lesson():
+    """The names that the lesson leaves behind, and what its cells show."""
+    names = {"__name__": "lesson"}
+    state = np.random.get_state()  # noqa: NPY002 - the lesson seeds this generator
+    shown = [run(cell, names) for cell in read_cells(make_version(lesson_source())) if cell.kind == "code"]
+    np.random.set_state(state)  # noqa: NPY002
+    plt.close("all")
+    return names, [value for value in shown if value is not None]
+
+
+def test_the_lessons_own_answers_are_right(lesson):
+    reports = [value for value in lesson[1] if isinstance(value, ExerciseReport)]
+    assert [(report.name, report.ok) for report in reports] == [("RNN", True), ("generate_sequence", True)]
+
+
+def test_the_lesson_trains_and_watches(lesson):
+    names, _ = lesson
+    assert isinstance(names["plotter"], LivePlot)
+    assert names["history"].iteration[-1] == 100_000
+    assert names["history"].engine == "native"
+    assert len(names["losses"]) == 400
+    assert sum(names["total"].values()) == 3000
+
+
+def test_what_the_lesson_says_is_so(lesson):
+    names, _ = lesson
+    report, clues, outcome = names["report"], names["clues"], names["outcome"]
+    # Longer is harder, and beyond the training lengths harder still.
+    known, beyond = report.accuracy[~report.beyond], report.accuracy[report.beyond]
+    assert known[0] > 0.95
+    assert known[-1] < known[0]
+    assert beyond[-1] < beyond[0] < known[0]
+    # Whoever keeps a tally of even and odd counts is right almost always.
+    assert max(clues.overall.values()) > 0.99
+    assert sorted(clues.overall.values())[2] < 0.55
+    # The gated networks are nearly perfect, and do better on near misses, but far from well on shuffled halves.
+    rows = dict(zip(outcome.models, outcome.accuracy, strict=True))
+    for gated in ("GRU", "LSTM"):
+        halves, near_misses, palindromes, shuffled = rows[gated]
+        assert halves > 0.95
+        assert near_misses > rows["RNN"][1]
+        assert palindromes < 0.75
+        assert shuffled < 0.9
+    assert (names["inside"].states["h"] == 0).mean() > 0.5
+    assert names["trained"].radius["fc_h2h.weight"] > 1.5 > names["untrained"].radius["fc_h2h.weight"]
+
+
+def test_the_shuffled_halves_have_the_same_digits_in_another_order(lesson):
+    shuffled = lesson[0]["shuffled"]
+    assert len(shuffled) > 5000
+    for i in range(100):
+        first, second = np.split(shuffled.tokens(i), 2)
+        assert not np.array_equal(first, second)
+        assert np.array_equal(np.sort(first), np.sort(second))
+
+
+def test_every_figure_and_graph_of_the_lesson_shows_itself(lesson):
+    graphs = [value for value in lesson[1] if hasattr(value, "to_svg")]
+    assert ["<svg" in graph.to_svg() for graph in graphs] == [True, True]
+    tables = [value for value in lesson[1] if hasattr(value, "rows") or hasattr(value, "_repr_mimebundle_")]
+    assert len(tables) >= 4
+
+
+# ---- the students' version
+
+
+def student_cells():
+    return [cell for cell in read_cells(make_version(lesson_source(), "student")) if cell.kind == "code"]
+
+
+def test_the_students_version_is_valid_python_without_solutions():
+    cells = student_cells()
+    for cell in cells:
+        ast.parse(cell.source)
+    text = make_version(lesson_source(), "student")
+    for solution in (
+        "relu(self.fc_x2h",
+        "np.random.randint(pattern_length_min",
+        "loss.backward()\n    optimizer",
+        "rng.permutation",
+        "For instructors",
+        "COG",
+    ):
+        assert solution not in text
+    everything = [cell for cell in read_cells(make_version(lesson_source())) if cell.kind == "code"]
+    assert len(cells) == len(everything)
+
+
+def test_an_unanswered_exercise_is_told_so():
+    names = {}
+    for cell in student_cells():
+        if cell.source.startswith(("from collections", "class RNN", "def generate_sequence")):
+            run(cell, names)
+    model, generator = check_model(names["RNN"]), check_generate_sequence(names["generate_sequence"])
+    assert model.failed[0].detail == "parameters is of type NoneType."
+    assert generator.failed[0].detail == "With the default arguments it returned nothing: is the return missing?"
