@@ -1,0 +1,319 @@
+import csv
+import re
+from collections import Counter
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import _features, shortcuts
+from myrnn.evaluation._shortcuts import NAMES, place_name
+from myrnn.sequences import Sequences
+from myrnn.tasks import Palindromes, TwinHalves
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+def printed(table, width=80):
+    console = Console(width=width, highlight=False, color_system=None, force_terminal=False)
+    with console.capture() as shown:
+        console.print(table)
+    return shown.get()
+
+
+def of(lists, labels=None, alphabet=None):
+    labels = [0] * len(lists) if labels is None else labels
+    return Sequences.from_pairs([(np.array(one, dtype=int), y) for one, y in zip(lists, labels, strict=True)], alphabet)
+
+
+# --- what each sees, in plain words
+
+
+def all_even(tokens):
+    odd = sum(count % 2 for count in Counter(tokens).values())
+    return odd == len(tokens) % 2
+
+
+def symbol(tokens, place):
+    return tokens[place] if -len(tokens) <= place < len(tokens) else None
+
+
+SEES = {
+    "length alone": lambda tokens: len(tokens),
+    "first, last": lambda tokens: (len(tokens), symbol(tokens, 0), symbol(tokens, -1)),
+    "counts": lambda tokens: tuple(sorted(tokens)),
+    "even counts": lambda tokens: (len(tokens), all_even(tokens)),
+}
+
+lists = st.lists(st.lists(st.integers(0, 3), max_size=7), min_size=1, max_size=30)
+
+
+def same_groups(codes, keys):
+    """Tell whether two sequences have the same code exactly when they have the same key."""
+    pairs = set(zip(codes.tolist(), keys, strict=True))
+    return len(pairs) == len(set(codes.tolist())) == len(set(keys))
+
+
+@given(lists)
+def test_codes_tell_apart_what_each_short_cut_sees(drawn):
+    sequences = of(drawn, alphabet=4)
+    marks = _features.marks_of(4)
+    for name, chain in (
+        ("length alone", [_features.lengths_of(sequences)]),
+        ("first, last", _features.ends(sequences)),
+        ("counts", _features.counts(sequences, marks)),
+        ("even counts", _features.evenness(sequences, marks)),
+    ):
+        assert same_groups(chain[-1], [SEES[name](one) for one in drawn])
+
+
+@given(lists, st.integers(-8, 7))
+def test_one_place_sees_the_length_and_one_symbol(drawn, place):
+    chain = _features.one_place(of(drawn, alphabet=4), place)
+    assert same_groups(chain[-1], [(len(one), symbol(one, place)) for one in drawn])
+
+
+@given(lists)
+def test_every_code_of_a_chain_is_finer_than_the_one_before(drawn):
+    sequences = of(drawn, alphabet=4)
+    marks = _features.marks_of(4)
+    for chain in (_features.ends(sequences), _features.counts(sequences, marks), _features.one_place(sequences, 1)):
+        for coarse, fine in zip(chain, chain[1:], strict=False):
+            assert len(set(zip(coarse.tolist(), fine.tolist(), strict=True))) == len(set(fine.tolist()))
+
+
+# --- against the best that can be, by going through all sequences
+
+
+def matches(task, tokens):
+    half = len(tokens) // 2
+    second = tokens[::-1] if isinstance(task, Palindromes) else tokens[half:]
+    return tuple(tokens[:half]) == tuple(second[:half])
+
+
+def chances(task):
+    """Return every sequence of the task with its class and chance."""
+    lengths = task.lengths.tolist()
+    found = []
+    for length in lengths:
+        every = list(product(range(task.alphabet_size), repeat=length))
+        positive = [tokens for tokens in every if matches(task, tokens)]
+        negative = [tokens for tokens in every if not matches(task, tokens)]
+        for label, group in ((1, positive), (0, negative)):
+            found += [(tokens, label, 0.5 / len(group) / len(lengths)) for tokens in group]
+    return found
+
+
+def best_accuracy(weighed, sees):
+    table = Counter()
+    for tokens, label, chance in weighed:
+        table[sees(tokens), label] += chance
+    return sum(max(table[key, 0], table[key, 1]) for key in {key for key, _ in table})
+
+
+@pytest.mark.parametrize("task", [TwinHalves(1, 3, 3), Palindromes(1, 3, 3), Palindromes(1, 3, 2, parity="both")])
+def test_estimates_are_the_best_that_can_be(task):
+    report, weighed = shortcuts(task, samples=60_000, seed=2), chances(task)
+    best = {name: best_accuracy(weighed, sees) for name, sees in SEES.items()}
+    best["one place"] = max(
+        best_accuracy(weighed, lambda tokens, place=place: (len(tokens), symbol(tokens, place)))
+        for place in range(-7, 7)
+    )
+    # Four standard deviations of the trial; what the tables lose is less than one.
+    for name, share in report.overall.items():
+        spread = np.sqrt(best[name] * (1 - best[name]) / report.total.sum())
+        assert abs(share - best[name]) < 5 * spread + 1e-12
+
+
+@pytest.mark.parametrize("task", [TwinHalves(1, 3, 3), Palindromes(1, 3, 3)])
+def test_estimates_by_length_are_the_best_that_can_be(task):
+    report, weighed = shortcuts(task, samples=60_000, seed=3), chances(task)
+    for column, length in enumerate(report.lengths):
+        part = [(tokens, label, 3 * chance) for tokens, label, chance in weighed if len(tokens) == length]
+        for row, name in enumerate(NAMES[:4]):
+            best = best_accuracy(part, SEES[name])
+            spread = np.sqrt(best * (1 - best) / report.total[column])
+            assert abs(report.accuracy[row, column] - best) < 5 * spread + 1e-12
+
+
+def test_ends_of_palindromes_give_away_all_but_what_agrees_by_chance():
+    report = shortcuts(Palindromes(5, 5, alphabet_size=10), samples=40_000)
+    agree = (10**4 - 1) / (10**5 - 1)
+    assert report.overall["first, last"] == pytest.approx(1 - agree / 2, abs=0.01)
+
+
+def test_even_counts_give_near_misses_away():
+    report = shortcuts(TwinHalves(1, 10, negatives="near_miss"), samples=20_000)
+    assert report.overall["even counts"] > 0.98
+    assert report.overall["counts"] > 0.98
+    assert report.overall["length alone"] < 0.53
+
+
+# --- nothing is learned by heart
+
+
+@pytest.mark.parametrize("alphabet", [2, 50])
+def test_labels_without_a_reason_are_guessed(alphabet):
+    rng = np.random.default_rng(0)
+    n, length = 8000, 6
+    data = Sequences(rng.integers(0, alphabet, n * length), length * np.arange(n + 1), rng.integers(0, 2, n), alphabet)
+    report = shortcuts(data)
+    assert report.total.tolist() == [n // 2]
+    for share in report.overall.values():
+        assert abs(share - 0.5) < 4 * np.sqrt(0.25 / (n // 2))
+
+
+def test_a_rarer_class_is_the_best_guess_nowhere():
+    rng = np.random.default_rng(1)
+    n = 4000
+    labels = (rng.random(n) < 0.2).astype(int)
+    report = shortcuts(Sequences(rng.integers(0, 50, 4 * n), 4 * np.arange(n + 1), labels, 50))
+    assert report.overall["length alone"] == pytest.approx(0.8, abs=0.02)
+    assert report.overall["counts"] == pytest.approx(0.8, abs=0.03)
+
+
+def test_many_classes_are_told_apart_by_length():
+    lists = [[0] * (1 + i % 3) for i in range(300)]
+    assert shortcuts(of(lists, [len(one) - 1 for one in lists])).overall == dict.fromkeys(NAMES, 1.0)
+
+
+# --- the best place
+
+
+@pytest.mark.parametrize("place", [0, 3, -2, -1])
+def test_the_place_that_tells_is_found(place):
+    rng = np.random.default_rng(0)
+    lists = [rng.integers(0, 2, rng.integers(5, 9)).tolist() for _ in range(2000)]
+    report = shortcuts(of(lists, [one[place] for one in lists]))
+    assert report.place == place
+    assert report.overall["one place"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [(0, "the first symbol"), (-1, "the last symbol"), (3, "symbol 4"), (-3, "symbol 3 from the end")],
+)
+def test_places_have_names(place, name):
+    assert place_name(place) == name
+
+
+# --- the report
+
+
+def test_the_bayes_rate_is_1_where_the_task_tells_the_truth():
+    assert shortcuts(TwinHalves(1, 2), samples=50).bayes == 1.0
+    assert shortcuts(TwinHalves(1, 2).sample(50, np.random.default_rng(0))).bayes is None
+
+
+def test_labels_that_are_not_the_truth_have_no_known_bayes_rate():
+    class Noisy(TwinHalves):
+        def sample(self, n, rng):
+            drawn = super().sample(n, rng)
+            return Sequences(drawn.values, drawn.offsets, drawn.labels ^ (np.arange(n) % 10 == 0), drawn.dim_input)
+
+    assert shortcuts(Noisy(1, 2), samples=50).bayes is None
+
+
+def test_the_same_seed_finds_the_same():
+    one, two, other = (shortcuts(TwinHalves(1, 3), samples=500, seed=seed) for seed in (1, 1, 2))
+    assert one.correct.tolist() == two.correct.tolist()
+    assert one.correct.tolist() != other.correct.tolist()
+
+
+def test_lengths_are_tried_equally_often():
+    report = shortcuts(TwinHalves(), samples=400, lengths=range(2, 9, 2))
+    assert report.lengths.tolist() == [2, 4, 6, 8]
+    assert report.total.tolist() == [50, 50, 50, 50]
+    assert report.correct.shape == (5, 4)
+    assert report.interval.shape == (5, 4, 2)
+    assert np.all((report.interval[..., 0] <= report.accuracy) & (report.accuracy <= report.interval[..., 1]))
+
+
+def test_rows_and_totals_are_plain_records(tmp_path):
+    report = shortcuts(TwinHalves(1, 2), samples=200, lengths=[2, 4])
+    rows = report.rows()
+    assert [(row["shortcut"], row["length"]) for row in rows[:3]] == [
+        ("length alone", 2),
+        ("length alone", 4),
+        ("first, last", 2),
+    ]
+    assert rows[2]["accuracy"] == 1.0
+    assert report.totals()["counts"]["total"] == 100
+    report.to_csv(tmp_path / "shortcuts.csv")
+    with open(tmp_path / "shortcuts.csv", newline="", encoding="utf-8") as file:
+        assert [float(row["accuracy"]) for row in csv.DictReader(file)] == [row["accuracy"] for row in rows]
+
+
+def test_the_table_fits_into_80_columns():
+    report = shortcuts(TwinHalves(1, 3), samples=200_000, lengths=[2, 4])
+    lines = printed(report.table()).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split() == [
+        "length",
+        "length",
+        "alone",
+        "first,",
+        "last",
+        "counts",
+        "even",
+        "counts",
+        "one",
+        "place",
+        "of",
+    ]
+    assert lines[3].split()[1:] == [*(f"{100 * share:.1f}" for share in report.accuracy[:, 0]), "50,000"]
+    assert lines[-1].strip() == "Bayes rate: 100.0, since every label follows from its sequence"
+    assert repr(report).endswith("; Bayes rate 100%)")
+
+
+def test_a_notebook_shows_the_table():
+    report = shortcuts(TwinHalves(1, 2), samples=20)
+    assert "even counts" in report._repr_mimebundle_()["text/html"]
+
+
+def test_it_is_drawn():
+    report = shortcuts(Palindromes(1, 3), samples=2000)
+    ax = report.plot()
+    assert "counts / even counts" in [line.get_label() for line in ax.get_lines()]
+
+
+def test_a_part_of_the_lengths():
+    part = shortcuts(TwinHalves(1, 3), samples=300, lengths=[2, 4, 6]).only(np.array([2, 6]))
+    assert part.lengths.tolist() == [2, 6]
+    assert part.correct.shape == (5, 2)
+
+
+# --- arguments
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "message"),
+    [
+        (5, {}, "task must be a task or a Sequences, not int"),
+        (TwinHalves(), {"samples": 1}, "short cuts take at least 2 sequences, one to learn from and one to try, not 1"),
+        (TwinHalves(), {"samples": 0}, "samples must be at least 1, not 0"),
+        (TwinHalves(), {"seed": -1}, "seed must be at least 0, not -1"),
+        (TwinHalves(), {"confidence": 1.5}, "confidence must be below 1, not 1.5"),
+        (TwinHalves(), {"lengths": [3]}, "TwinHalves has no sequence of length 3: lengths are even, 2 or more"),
+        (
+            Sequences(np.zeros((4, 2)), [0, 2, 4], [0, 1]),
+            {},
+            "short cuts are of sequences of tokens, not of features",
+        ),
+    ],
+)
+def test_wrong_arguments_are_refused(task, arguments, message):
+    with refused(message):
+        shortcuts(task, **arguments)
+
+
+def test_empty_sequences_are_no_trouble():
+    report = shortcuts(of([[], [], [1], [0]], [0, 0, 1, 1], 2))
+    assert report.lengths.tolist() == [0, 1]
+    assert report.overall["length alone"] == 1.0
