@@ -99,18 +99,20 @@ def test_the_first_record_and_an_explicit_plot_always_draw():
 def test_no_drawing_begins_that_was_not_expected_to_fit(fraction, steps):
     clock = Clock()
     budget = DrawingBudget(fraction, clock)
-    spent, expected = 0.0, None
+    spent, costs = 0.0, []
     for idle, cost in steps:
         clock.now += idle
         if not budget.allows():
             continue
-        if expected is None:
+        if not costs:
             begin = clock.now
         else:
+            expected = min(costs[-2:])
             assert spent + expected <= fraction * (clock.now - begin + expected) + 1e-9
         with budget.measured():
             clock.now += cost
-        spent, expected = spent + cost, cost
+        spent += cost
+        costs.append(cost)
 
 
 def test_a_slow_drawing_is_paid_back():
@@ -133,6 +135,36 @@ def test_a_pause_is_not_saved_up():
         clock.now += 0.01
         plotter.set_train_epoch()
     assert plotter.screen.drawn == 2
+
+
+def test_lines_are_not_drawn_in_a_burst():
+    clock = Clock()
+    budget = DrawingBudget(0.1, clock)
+    for kind, cost in (("whole", 1.0), ("lines", 0.01)):
+        with budget.measured(kind):
+            clock.now += cost
+    clock.now += 3600.0
+    times = []
+    for _ in range(1000):
+        clock.now += 0.001
+        if budget.allows("lines"):
+            times.append(clock.now)
+            with budget.measured("lines"):
+                clock.now += 0.01
+    assert len(times) > 5
+    assert np.diff(times).min() >= 0.01 / 0.1 - 1e-9
+
+
+def test_a_single_slow_drawing_is_no_rule():
+    clock = Clock()
+    budget = DrawingBudget(0.1, clock)
+    for cost in (0.01, 0.5):
+        with budget.measured("lines"):
+            clock.now += cost
+    clock.now += 4.5  # of the debt of 4.6
+    assert not budget.allows("lines")
+    clock.now += 0.3
+    assert budget.allows("lines")
 
 
 def test_fraction_0_draws_only_when_asked_and_1_always():
@@ -375,7 +407,7 @@ def test_reports_are_drawn_at_their_iterations():
     assert record["loss"]["epoch_data"].tolist() == [0.5, 0.25, 0.5, 0.25]
     assert record["accuracy"]["epoch_data"].tolist() == [0.75] * 4
     assert line_values(plotter.plot_objects[1][0], 0) == []
-    assert plotter.screen.drawn == 2 * (2 + 2 + 1)  # axes and lines, two reports, the end
+    assert plotter.screen.drawn == 2 * (3 + 2 + 1)  # the axes and twice the lines, two reports, the end
 
 
 def test_one_metric_is_enough():
@@ -451,7 +483,7 @@ def test_a_training_of_one_second_draws_its_curve_as_it_grows():
 
 def test_the_axes_reach_to_the_last_iteration_from_the_beginning():
     plotter, screen = watched(learning(20), seconds=0.0)
-    assert screen.kinds == ["whole", "lines"]
+    assert screen.kinds == ["whole", "lines", "lines"]
     for ax in plotter.plot_objects[1]:
         assert ax.get_xlim() == pytest.approx((-200, 10_200))
         assert ax.get_ylim() == pytest.approx((-0.02, 1.02))
@@ -460,8 +492,8 @@ def test_the_axes_reach_to_the_last_iteration_from_the_beginning():
 
 def test_a_loss_that_leaves_the_axes_waits_for_the_time_to_draw_them_anew():
     plotter, screen = watched(learning(first=5.0), seconds=2.0)
-    assert screen.kinds.index("whole", 1) == 2  # what comes next shows all of the line
-    assert screen.times[2] - screen.times[0] >= 0.04 / 0.05 - 0.1
+    assert screen.kinds.index("whole", 1) == 3  # what comes next shows all of the line
+    assert screen.times[3] - screen.times[0] >= 0.04 / 0.05 - 0.1
     assert screen.training_spent <= 0.05 * screen.elapsed
     bottom, top = plotter.plot_objects[1][0].get_ylim()
     assert bottom <= 0.0

@@ -28,9 +28,12 @@ class DrawingBudget:
     """Decide when a live plot may draw, so that drawing takes at most a fraction of the time.
 
     Time earns credit at the rate of the fraction, and a drawing takes what it costs: one that was slower than expected
-    leaves a debt that is paid back first. No more is saved than the dearest drawing costs, so that a pause does not end
-    in a burst. There are two kinds of drawing, the whole picture and only the lines that move; for each, the last one's
-    cost stands for the next one's. The first drawing of all is free, and so is one that is asked for, but both count.
+    leaves a debt that is paid back first. No more is saved than the dearest drawing costs, and a drawing of the lines
+    also stays within the fraction of the time since the last one, so that a pause does not end in a burst.
+
+    There are two kinds of drawing, the whole picture and only the lines that move. For each, the cheaper one of the
+    last two stands for the next: a single slow one is no rule. The first drawing of all is free, and so is one that is
+    asked for, but both count.
 
     Parameters
     ----------
@@ -43,14 +46,15 @@ class DrawingBudget:
     def __init__(self, fraction: float, clock: Clock) -> None:
         self.fraction = checked_fraction(fraction)
         self._clock = clock
-        self._costs: dict[Kind, float] = {}
+        self._costs: dict[Kind, tuple[float, float]] = {}  # of the last two drawings
         self._credit = 0.0
         self._begin: float | None = None
         self._seen = 0.0  # until when time has been turned into credit
+        self._ended = 0.0  # when the last drawing did
 
     def restart(self) -> None:
         """Count time and drawing from now on; what drawings cost stays known."""
-        self._begin = self._seen = self._clock()
+        self._begin = self._seen = self._ended = self._clock()
         self._credit = 0.0
 
     def allows(self, kind: Kind = "whole") -> bool:
@@ -61,7 +65,10 @@ class DrawingBudget:
         if not self._costs:
             return True
         cost = self._expected(kind)
-        return cost <= self._credit + self.fraction * cost  # its own time earns credit too
+        credit = self._credit
+        if kind == "lines":
+            credit = min(credit, self.fraction * (self._seen - self._ended))
+        return cost <= credit + self.fraction * cost  # its own time earns credit too
 
     def worth_waiting(self, kind: Kind = "whole") -> bool:
         """Tell whether saving for such a drawing is short against the time so far."""
@@ -80,14 +87,16 @@ class DrawingBudget:
         try:
             yield measured
         finally:
-            cost = self._clock() - begin
+            end = self._clock()
+            cost = end - begin
             if measured.kind is not None:
-                self._costs[measured.kind] = cost
+                self._costs[measured.kind] = (cost, self._costs.get(measured.kind, (cost, cost))[0])
+                self._ended = end
             self._credit -= cost
 
     def _expected(self, kind: Kind) -> float:
-        """Return the cost of the last drawing of this kind; before there was one, that of the other kind."""
-        return self._costs.get(kind, max(self._costs.values()))
+        """Return what a drawing of this kind will cost; before there was one, what the other kind does."""
+        return min(self._costs.get(kind) or next(iter(self._costs.values())))
 
     def _earn(self) -> None:
         now = self._clock()
@@ -96,7 +105,7 @@ class DrawingBudget:
         self._credit += self.fraction * (now - self._seen)
         self._seen = now
         if self._costs:
-            self._credit = min(self._credit, max(self._costs.values()))
+            self._credit = min(self._credit, max(min(costs) for costs in self._costs.values()))
 
 
 def checked_fraction(value: float) -> float:

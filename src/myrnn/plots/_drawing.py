@@ -92,7 +92,7 @@ class LiveDrawing:
         _ = self.objects
         for panel in self._panels:
             panel.await_training()
-        kinds: tuple[Kind, Kind] = ("whole", "lines")  # both, so that their costs are known
+        kinds: tuple[Kind, ...] = ("whole", "lines", "lines")  # both, so that their costs are known, and not cold
         for kind in kinds:
             with self.budget.measured(kind):
                 self._update(shown)
