@@ -109,7 +109,7 @@ def recurrent_eigenvalues(model: Any) -> RecurrentEigenvalues:
     InvalidArgument
         When the model has no such matrix, or its numbers are not finite.
     CompileError
-        When the model cannot be compiled.
+        When the model cannot be compiled: it must keep a state from step to step.
 
     Examples
     --------

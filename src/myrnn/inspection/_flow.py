@@ -105,9 +105,9 @@ def gradient_flow(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be, or the model keeps no state.
+        When an argument is not what it should be.
     CompileError
-        When the model cannot be compiled.
+        When the model cannot be compiled: it must keep a state from step to step.
     """
     compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
     sequences = many_sequences("task_or_sequences", task_or_sequences, samples, seed, compiled)

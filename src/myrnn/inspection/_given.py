@@ -19,25 +19,19 @@ DIGITS = frozenset("0123456789")
 
 
 def compiled_of(model: Any, dim_input: int | None = None) -> CompiledModel:
-    """Return the model compiled, if it has states to look into.
+    """Return the model compiled, as it is if it was before.
 
     Raises
     ------
     InvalidArgument
-        When it is no model, or keeps nothing from step to step.
+        When it is no model.
     CompileError
-        When it cannot be compiled.
+        When it cannot be compiled, as a model that keeps no state from step to step.
     """
     if isinstance(model, CompiledModel):
-        compiled = model
-    else:
-        parameters_of(model)
-        compiled = compile(model, dim_input=dim_input)
-    if not compiled.state_names:
-        raise InvalidArgument(
-            f"model keeps no state from step to step, so there is nothing to look into: {type(compiled.model).__name__}"
-        )
-    return compiled
+        return model
+    parameters_of(model)
+    return compile(model, dim_input=dim_input)
 
 
 def parse_tokens(text: str, alphabet_size: int) -> list[int]:

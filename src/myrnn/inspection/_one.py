@@ -51,6 +51,8 @@ class Inspection:
     input_gradients : ndarray, float32 (T, C)
         The gradient of the loss with respect to the sequence.
     class_names : list of str
+    main_state : str
+        The state that the logits are computed from, or the first of several.
     """
 
     x: Floats
@@ -215,10 +217,9 @@ def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | N
     Raises
     ------
     InvalidArgument
-        When the sequence is empty or not of the model's symbols or inputs, `y` is no class of the model's, or the model
-        keeps no state from step to step.
+        When the sequence is empty or not of the model's symbols or inputs, or `y` is no class of the model's.
     CompileError
-        When the model cannot be compiled.
+        When the model cannot be compiled: it must keep a state from step to step.
 
     Examples
     --------

@@ -127,10 +127,9 @@ def state_space(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be, the model keeps no state, the state has less than two units, or it
-        is the same everywhere.
+        When an argument is not what it should be, the state has less than two units, or it is the same everywhere.
     CompileError
-        When the model cannot be compiled.
+        When the model cannot be compiled: it must keep a state from step to step.
 
     References
     ----------
