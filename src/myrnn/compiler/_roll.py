@@ -296,7 +296,7 @@ def _initial(
                 value.numbers, np.broadcast_to(constant.numbers, value.size)
             ):
                 raise NotARecurrence(_first_step_differs(trace, t, template, constant))
-    if None in states:
+    if None in states and 1 in traces:
         once = _before_one(build, step, readout, traces[1])
         states = [o if s is None else s for s, o in zip(states, once, strict=True)]
     found = [build.constant(np.zeros(n.size)) if s is None else s for s, n in zip(states, step, strict=True)]
