@@ -169,9 +169,11 @@ def unit_order(states: NDArray[np.float64], order: str = "similarity") -> NDArra
     peaks = np.abs(states).argmax(axis=0)
     if order == "peak":
         return np.argsort(peaks, kind="stable")
-    from scipy.cluster.hierarchy import leaves_list, linkage  # late: not every start of the program draws
+    # Late imports: not every start of the program draws.
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import pdist
 
-    tree = linkage(states.T, method="ward", optimal_ordering=units <= _MOST_ORDERED)
+    tree = linkage(pdist(states.T), method="ward", optimal_ordering=units <= _MOST_ORDERED)
     leaves: NDArray[np.int64] = leaves_list(tree).astype(np.int64)
     # A tree's order may be read from either end: the one with the earlier peaks on top is taken.
     half = units // 2

@@ -1,0 +1,115 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from myrnn.cli import main
+from myrnn.inspection import inspect
+from myrnn.models import GRU
+from myrnn.optimizers import Adam
+from myrnn.runs import load_run, save_run
+from myrnn.tasks import TwinHalves
+from myrnn.training import History
+
+SMALL = ("--pattern-length-max=3", "--iterations=40", "--report-every=20", "--samples=60", "--engine=mygrad", "--quiet")
+SEQUENCE = "123123"
+FOR_ALL = {"weights", "gradient_flow", "state_space-step", "state_space-symbol", "state_space-class", "eigenvalues"}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder, and a terminal of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run of each kind of model, for all that only look at one."""
+    folder = tmp_path_factory.mktemp("runs")
+    for kind in ("rnn", "gru", "lstm"):
+        assert main(["train", *SMALL, "--model", kind, "--dim-recurrent=6", "--out", str(folder / kind)]) == 0
+    return folder
+
+
+def bytes_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def failure(capsys, *arguments):
+    assert main(["inspect", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err
+
+
+@pytest.mark.parametrize(("kind", "states"), [("rnn", ["h"]), ("gru", ["h"]), ("lstm", ["c", "h"])])
+def test_the_table_and_the_figures_of_every_kind(kind, states, runs, here, capsys):
+    (here / "figures").mkdir()
+    before = bytes_of(runs / kind)
+    assert main(["inspect", str(runs / kind), SEQUENCE, "--out", "figures", "--samples=20"]) == 0
+    out, err = capsys.readouterr()
+    assert "warning" not in err
+    assert max(map(len, out.splitlines())) <= 80
+    run = load_run(runs / kind)
+    found = inspect(run.model, SEQUENCE, class_names=run.task.class_names)
+    assert " ".join(out.split()).startswith(found.summary())
+    rows = [line.split() for line in out.splitlines() if line.strip()[:1].isdigit() and not line.startswith(SEQUENCE)]
+    assert [row[:2] for row in rows] == [[str(step), symbol] for step, symbol in enumerate(SEQUENCE, 1)]
+    norms = [f"{norm:#.3g}" for norm in found.state_gradient_norms["h"].tolist()]
+    assert [row[-2] for row in rows] == norms
+    parts = [*(f"state-{state}" for state in states), "probabilities", "gradients"]
+    names = {f"{name}.svg" for name in FOR_ALL | {f"inspect-{SEQUENCE}-{part}" for part in parts}}
+    assert {path.name for path in (here / "figures").iterdir()} == names
+    assert all(name in out for name in names)
+    assert bytes_of(runs / kind) == before
+
+
+def test_figures_go_into_the_run_by_default(runs, here, capsys):
+    shutil.copytree(runs / "gru", "run")
+    assert main(["inspect", "run", "12", "--quiet", "--samples=9", "--format=png"]) == 0
+    out = capsys.readouterr().out
+    assert "figures     run\n" in out
+    assert "step" not in out.replace("state_space-step", "")
+    assert (here / "run" / "inspect-12-state-h.png").read_bytes().startswith(b"\x89PNG")
+    load_run("run")
+
+
+def test_the_class_may_be_chosen(runs, here, capsys):
+    for label, name in enumerate(TwinHalves.class_names):
+        assert main(["inspect", str(runs / "rnn"), "12", "--label", str(label), "--out", ".", "--samples=9"]) == 0
+        assert f"for {name}, the class that was given" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_long_sequence_is_not_the_name_of_a_file(runs, here):
+    assert main(["inspect", str(runs / "rnn"), "12" * 21, "--out", ".", "--samples=9", "--quiet"]) == 0
+    assert (here / "inspect-42-steps-probabilities.svg").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["12a"], "sequence '12a': 'a' at place 3 is no digit"),
+        ([""], "a sequence is empty: write digits, such as 2020"),
+        (["12", "--label", "2"], "--label must be at most 1, not 2"),
+        (["12", "--format", "pdf"], "--format must be one of 'svg', 'png', not 'pdf'"),
+        (["12", "--out", "nowhere"], "--out must be a folder that exists, but nowhere does not"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_in_one_line(arguments, message, runs, here, capsys):
+    assert failure(capsys, str(runs / "rnn"), *arguments) == f"myrnn: {message}\n"
+    assert not list(here.iterdir())
+
+
+def test_a_run_that_is_not_there_is_refused(here, capsys):
+    assert failure(capsys, "nowhere", "12") == "myrnn: there is no run folder nowhere\n"
+
+
+def test_a_network_that_was_never_trained_is_refused(here, capsys):
+    model = GRU(10, 4, 2, rng=0)
+    nothing = History(np.array([], dtype=np.int64), np.array([]), np.array([]))
+    save_run("run", task=TwinHalves(), model=model, optimizer=Adam(model.parameters), history=nothing)
+    assert failure(capsys, "run", "12") == (
+        "myrnn: run holds a network that was never trained: there is nothing in it to look at yet\n"
+    )
