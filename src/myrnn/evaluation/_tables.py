@@ -38,6 +38,8 @@ def new_table(title: str, first: str, *others: str, caption: str | None = None) 
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
+        # Else a long title breaks over a narrow table.
+        min_width=len(title),
         padding=(0, 1, 0, 0),
     )
     table.add_column(first, overflow="fold")
@@ -50,8 +52,11 @@ def per_cent(share: float, interval: Sequence[float] | None = None) -> str:
     """Return a share in per cent, with its interval where it has one; a dash where nothing was tried."""
     if math.isnan(share):
         return "-"
-    told = f"{100 * share:.1f}"
-    return told if interval is None else f"{told} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
+    if interval is None:
+        return f"{100 * share:.1f}"
+    # Three columns of these fit into a line only without the zero of 100.0.
+    told, low, high = (f"{100 * number:.1f}".replace("100.0", "100") for number in (share, *interval))
+    return f"{told} ({low}-{high})"
 
 
 def points(difference: float, interval: Sequence[float]) -> str:

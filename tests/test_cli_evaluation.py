@@ -1,0 +1,191 @@
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from myrnn.cli import main
+from myrnn.cli._evaluate import parse_lengths
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import evaluate, shortcuts, transfer
+from myrnn.runs import load_run
+from myrnn.tasks import Palindromes, TwinHalves
+
+SMALL = (
+    "--pattern-length-max=3",
+    "--dim-recurrent=8",
+    "--iterations=40",
+    "--report-every=20",
+    "--samples=40",
+    "--quiet",
+)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Two runs: one of halves with ten symbols, and one of palindromes with five."""
+    folder = tmp_path_factory.mktemp("saved")
+    assert main(["train", *SMALL, "--out", str(folder / "halves")]) == 0
+    other = ("--task=palindromes", "--alphabet-size=5", "--model=gru")
+    assert main(["train", *SMALL, *other, "--out", str(folder / "mirror")]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder, and a terminal of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+# --- evaluate
+
+
+def test_evaluate_shows_lengths_classes_and_groups(saved, here, capsys):
+    assert main(["evaluate", str(saved / "halves"), "--lengths=2:8:2", "--samples=400", "--out=table.csv"]) == 0
+    out = capsys.readouterr().out
+    run = load_run(saved / "halves")
+    report = evaluate(run.model, run.task, 400, 1, lengths=range(2, 9, 2), trained=run.history)
+    for name, row in report.totals().items():
+        assert re.search(
+            rf"^{name} +{100 * row['accuracy']:.1f} .* {row['total']}$", out.replace(" \n", "\n"), re.MULTILINE
+        )
+    assert re.search(r"^8 beyond ", out, re.MULTILINE)
+    assert f"trained     {report.totals()['trained']['accuracy']:.2%}\n" in out
+    assert "guessing    50.00%\n" in out
+    assert max(map(len, out.splitlines())) <= 80
+    with open("table.csv", newline="", encoding="utf-8") as file:
+        assert [int(row["correct"]) for row in csv.DictReader(file)] == report.correct.tolist()
+
+
+def test_evaluate_shows_short_cuts_and_draws_them(saved, here, capsys):
+    line = ["evaluate", str(saved / "halves"), "--lengths=2,4", "--samples=400", "--shortcuts", "--figure=picture.svg"]
+    assert main(line) == 0
+    known = shortcuts(TwinHalves(1, 3), 400, 1, lengths=[2, 4])
+    out = capsys.readouterr().out
+    for name, share in known.overall.items():
+        assert re.search(rf"^{name} +{100 * share:.1f} ".replace("100.0", "100"), out, re.MULTILINE)
+    assert re.search(r"^Bayes rate +100\.0", out, re.MULTILINE)
+    assert Path("picture.svg").read_text().startswith("<?xml")
+
+
+def test_evaluate_shows_mistakes(saved, here, capsys):
+    assert main(["evaluate", str(saved / "halves"), "--samples=200", "--counterexamples=2"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^\d+ mistakes in 198 sequences", out, re.MULTILINE)
+    assert "first half above the second; ^ marks where they differ" in out
+
+
+def test_evaluate_in_quiet_only_writes(saved, here, capsys):
+    line = ["evaluate", str(saved / "halves"), "--samples=40", "--quiet", "--figure=picture.png", "--shortcuts"]
+    assert main(line) == 0
+    assert capsys.readouterr() == ("", "")
+    assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [("2:8:2", [2, 4, 6, 8]), ("2:9:3", [2, 5, 8]), ("3:5", [3, 4, 5]), ("4", [4]), ("10,2", [10, 2]), ("7:7:7", [7])],
+)
+def test_lengths_are_read(text, lengths):
+    assert parse_lengths(text) == lengths
+
+
+@pytest.mark.parametrize("text", ["", "8:2", "2:8:0", "1:2:3:4", "2:", "a", "2,,4", "-2", "2.5", "\u0662", "2:4,6"])
+def test_what_are_no_lengths_is_refused(text):
+    wanted = "--lengths must be FIRST:LAST or FIRST:LAST:STEP, or numbers with commas between, such as 2:80:2"
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(wanted)}, not {re.escape(repr(text))}$"):
+        parse_lengths(text)
+
+
+# --- transfer
+
+
+def test_transfer_tries_every_run_on_every_task(saved, here, capsys):
+    assert main(["transfer", str(saved / "halves"), str(saved / "mirror"), "--samples=200", "--out=found"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.endswith("written     found\n")
+    assert {path.name for path in Path("found").iterdir()} == {"transfer.csv", "transfer.svg", "transfer.png"}
+    models = {name: load_run(saved / name).model for name in ("halves", "mirror")}
+    tasks = {
+        "halves": TwinHalves(1, 3),
+        "palindromes": Palindromes(1, 3),
+        "halves near miss": TwinHalves(1, 3, negatives="near_miss"),
+        "palindromes near miss": Palindromes(1, 3, negatives="near_miss"),
+        "halves 5": TwinHalves(1, 3, 5),
+    }
+    table = transfer(models, tasks, 200, 1)
+    table.to_csv("expected.csv")
+    assert Path("found/transfer.csv").read_bytes() == Path("expected.csv").read_bytes()
+    assert np.isnan(table.accuracy[1]).tolist() == [True, True, True, True, False]
+
+
+def test_transfer_takes_tasks_with_settings(saved, here, capsys):
+    task = "palindromes-near-miss:alphabet_size=4,parity=odd,max_changes=1"
+    assert main(["transfer", str(saved / "mirror"), "--task", task, "--task=halves", "--samples=50", "--quiet"]) == 0
+    (folder,) = Path("runs").iterdir()
+    assert capsys.readouterr() == (f"{folder}\n", "")
+    with open(folder / "transfer.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["task"] for row in rows] == [
+        "palindromes near miss: alphabet size 4, parity odd, max changes 1",
+        "halves",
+    ]
+    drawn = Palindromes(1, 3, 4, "near_miss", 1, parity="odd")
+    expected = transfer({"m": load_run(saved / "mirror").model}, {"t": drawn}, 50, 1)
+    assert int(rows[0]["correct"]) == expected.correct[0, 0]
+
+
+def test_runs_of_one_name_go_by_their_paths(saved, here):
+    twin = here / "halves"
+    twin.mkdir()
+    for file in (saved / "halves").iterdir():
+        (twin / file.name).write_bytes(file.read_bytes())
+    assert main(["transfer", "halves", str(saved / "halves"), "--task=halves", "--samples=9", "--out=t", "-q"]) == 0
+    with open("t/transfer.csv", newline="", encoding="utf-8") as file:
+        assert [row["model"] for row in csv.DictReader(file)] == ["halves", str(saved / "halves")]
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("evaluate HALVES --lengths 3", "TwinHalves has no sequence of length 3: lengths are even, 2 or more"),
+        (
+            "evaluate HALVES --lengths 2:4 --length-max 8",
+            "--lengths and --length-max do not go together: --lengths says all",
+        ),
+        (
+            "evaluate HALVES --lengths 2:99999:2",
+            "--lengths must be at most 10,000 lengths, which '2:99999:2' exceeds",
+        ),
+        ("evaluate HALVES --figure x.pdf", "--figure must end in .svg or .png, not 'x.pdf'"),
+        ("evaluate HALVES --figure no/x.svg", "--figure must lie in a folder that exists, but no does not"),
+        ("transfer", "Missing argument 'RUN'."),
+        ("transfer nowhere", "there is no run folder nowhere"),
+        ("transfer HALVES HALVES", "the run HALVES is given twice"),
+        (
+            "transfer HALVES --task halve",
+            "--task must be one of 'halves', 'palindromes', 'halves-near-miss', 'palindromes-near-miss', 'halves-5', "
+            "not 'halve'; did you mean 'halves'?",
+        ),
+        ("transfer HALVES --task halves:x", "--task halves:x: write settings as NAME=VALUE, not 'x'"),
+        (
+            "transfer HALVES --task halves:alphabet_siz=3",
+            "a setting of halves must be one of 'pattern_length_min', 'pattern_length_max', 'alphabet_size', "
+            "'negatives', 'max_changes', not 'alphabet_siz'; did you mean 'alphabet_size'?",
+        ),
+        ("transfer HALVES --task halves:alphabet_size=x", "alphabet_size must be an integer, not 'x'"),
+        ("transfer HALVES --engine gpu", "engine must be one of 'auto', 'native', 'mygrad', not 'gpu'"),
+    ],
+)
+def test_a_mistake_is_one_line(line, message, saved, here, capsys):
+    folder = str(saved / "halves")
+    assert main(line.replace("HALVES", folder).split()) == 2
+    assert capsys.readouterr() == ("", f"myrnn: {message.replace('HALVES', folder)}\n")
+    assert list(here.rglob("*.*")) == []

@@ -1,0 +1,322 @@
+import csv
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import LengthReport, evaluate, newcombe_interval, shortcuts, wilson_interval
+from myrnn.models import GRU, RNN
+from myrnn.sequences import Sequences
+from myrnn.tasks import TwinHalves
+
+TASK = TwinHalves(pattern_length_max=3)
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+def printed(table, width=80):
+    console = Console(width=width, highlight=False, color_system=None, force_terminal=False)
+    with console.capture() as shown:
+        console.print(table)
+    return shown.get()
+
+
+def a_report(trained_length=4, **changes):
+    report = LengthReport(
+        lengths=np.array([2, 4, 8]),
+        total=np.array([10, 20, 40]),
+        correct=np.array([9, 15, 22]),
+        chance=0.5,
+        trained_length=trained_length,
+        class_total=np.array([[10, 0], [8, 12], [20, 20]]),
+        class_correct=np.array([[9, 0], [5, 10], [4, 18]]),
+        class_names=("no match", "match"),
+    )
+    return replace(report, **changes)
+
+
+# --- by class
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_every_class_is_counted_as_by_hand(engine):
+    model = RNN(10, 8, 2, rng=0)
+    report = evaluate(model, TASK, samples=300, seed=4, engine=engine)
+    total, correct = np.zeros((3, 2), dtype=int), np.zeros((3, 2), dtype=int)
+    for x, y in TASK.sample(300, np.random.default_rng(4)):
+        cell = len(x) // 2 - 1, y.item()
+        total[cell] += 1
+        correct[cell] += np.argmax(model(x).data) == y.item()
+    assert report.class_total.tolist() == total.tolist()
+    assert report.class_correct.tolist() == correct.tolist()
+    assert report.class_names == ("no match", "match")
+    np.testing.assert_array_equal(report.class_accuracy, correct / total)
+    np.testing.assert_array_equal(report.class_interval, wilson_interval(correct, total))
+
+
+def test_classes_of_given_sequences_go_by_their_numbers():
+    data = Sequences(np.arange(6), np.arange(7), np.arange(6) % 3, 10)
+    report = evaluate(RNN(10, 8, 4, rng=0), data)
+    assert report.class_names == ("class 0", "class 1", "class 2", "class 3")
+    assert report.class_total.tolist() == [[2, 2, 2, 0]]
+    assert np.isnan(report.class_accuracy[0, 3])
+    assert report.class_interval[0, 3].tolist() == [0.0, 1.0]
+
+
+def test_eighty_lengths_have_as_many_sequences_each():
+    report = evaluate(RNN(10, 8, 2, rng=0), TASK, samples=4000, lengths=range(2, 81, 2), trained=20)
+    assert report.lengths.tolist() == list(range(2, 81, 2))
+    assert report.total.tolist() == [100] * 40
+    assert report.beyond.sum() == 30
+
+
+def test_a_length_that_is_named_twice_is_drawn_as_often_as_the_others():
+    assert evaluate(RNN(10, 8, 2, rng=0), TASK, samples=40, lengths=[4, 2, 4]).total.tolist() == [20, 20]
+
+
+def test_a_smaller_alphabet_fits_in():
+    model, small = RNN(10, 8, 2, rng=0), TwinHalves(1, 3, alphabet_size=4)
+    drawn = small.sample(200, np.random.default_rng(1))
+    report = evaluate(model, small, samples=200, seed=1)
+    widened = evaluate(model, Sequences(drawn.values, drawn.offsets, drawn.labels, 10))
+    assert report.class_correct.tolist() == widened.class_correct.tolist()
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_a_larger_alphabet_does_not(engine):
+    with refused("the sequences have 12 symbols, but the model takes 10 inputs"):
+        evaluate(RNN(10, 8, 2, rng=0), TwinHalves(1, 3, alphabet_size=12), samples=9, engine=engine)
+
+
+@pytest.mark.parametrize("columns", [2, 12])
+def test_features_must_be_as_many_as_the_inputs(columns):
+    with refused(f"the sequences have {columns} features, but the model takes 10 inputs"):
+        evaluate(RNN(10, 8, 2, rng=0), Sequences(np.zeros((3, columns)), [0, 3], [0]))
+
+
+class Unsized:
+    """A model that does not say how many inputs it takes."""
+
+    def __init__(self):
+        self._inner = RNN(6, 5, 2, rng=0)
+        self.parameters = self._inner.parameters
+
+    def __call__(self, x):
+        return self._inner(x)
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+@pytest.mark.parametrize("alphabet", [3, 6])
+def test_the_inputs_of_a_model_that_does_not_say_are_found(engine, alphabet):
+    model, task = Unsized(), TwinHalves(1, 2, alphabet_size=alphabet)
+    report = evaluate(model, task, samples=60, engine=engine)
+    assert report.correct.tolist() == evaluate(model._inner, task, samples=60).correct.tolist()
+
+
+# --- groups and rows
+
+
+def test_trained_lengths_and_those_beyond_are_told_apart():
+    totals = a_report().totals()
+    assert list(totals) == ["trained", "beyond", "all"]
+    assert (totals["trained"]["correct"], totals["trained"]["total"]) == (24, 30)
+    assert (totals["beyond"]["correct"], totals["beyond"]["total"]) == (22, 40)
+    assert totals["all"]["match_accuracy"] == 28 / 32
+    assert [totals["all"]["low"], totals["all"]["high"]] == wilson_interval(46, 70).tolist()
+
+
+@pytest.mark.parametrize(("trained", "groups"), [(None, ["all"]), (8, ["trained", "all"]), (0, ["beyond", "all"])])
+def test_groups_without_lengths_are_left_out(trained, groups):
+    assert list(a_report(trained).totals()) == groups
+
+
+def test_rows_hold_every_class():
+    row = a_report().rows()[0]
+    assert row["no_match_accuracy"] == 0.9
+    assert row["match_accuracy"] is None
+    assert (row["match_total"], row["match_low"], row["match_high"]) == (0, 0.0, 1.0)
+    assert json.loads(json.dumps(a_report().rows(), allow_nan=False)) == a_report().rows()
+
+
+@pytest.mark.parametrize("names", [("A b", "a-B"), ("?", "x")])
+def test_classes_whose_names_make_no_column_go_by_their_numbers(names):
+    row = a_report(class_names=names).rows()[1]
+    assert (row["class_0_total"], row["class_1_total"]) == (8, 12)
+
+
+def test_a_report_without_classes_has_none():
+    report = LengthReport(np.array([2]), np.array([10]), np.array([9]), 0.5)
+    assert report.class_accuracy.shape == (1, 0)
+    assert list(report.rows()[0]) == ["length", "total", "correct", "accuracy", "low", "high", "beyond"]
+    assert "90.0" in printed(report.table())
+
+
+def test_the_csv_file_holds_the_classes(tmp_path):
+    a_report().to_csv(tmp_path / "table.csv")
+    with open(tmp_path / "table.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["match_accuracy"] for row in rows] == ["", str(10 / 12), "0.9"]
+
+
+# --- the table
+
+
+def test_the_table_shows_accuracy_and_classes():
+    lines = [line.split() for line in printed(a_report().table()).splitlines()]
+    assert lines[0] == ["Accuracy", "by", "length,", "%", "(95%", "interval)"]
+    assert lines[1] == ["length", "accuracy", "no", "match", "match", "of"]
+    assert lines[3] == ["2", "90.0", "(59.6-98.2)", "90.0", "(59.6-98.2)", "-", "10"]
+    assert lines[5][:3] == ["8", "beyond", "55.0"]
+    assert [line[0] for line in lines[7:10]] == ["trained", "beyond", "all"]
+
+
+def test_the_widest_table_fits_into_80_columns():
+    total = np.full(3, 300_000)
+    halves = np.column_stack((total // 2, total // 2))
+    report = a_report(total=total, correct=total, class_total=halves, class_correct=halves)
+    known = shortcuts(TASK, samples=60, lengths=[2, 4, 8])
+    lines = printed(report.table(known)).splitlines()
+    assert max(map(len, lines)) <= 80
+    # One line for each of the lengths, groups and short cuts, and what stands around them.
+    assert len(lines) == 3 + 3 + 1 + 3 + 1 + 6
+
+
+def test_many_classes_are_rows_of_the_table():
+    report = evaluate(RNN(10, 8, 4, rng=0), Sequences(np.arange(6), np.arange(7), np.arange(6) % 3, 10))
+    lines = [line.split() for line in printed(report.table()).splitlines()]
+    assert lines[1] == ["length", "accuracy", "of"]
+    assert [line[:3] for line in lines[-4:]] == [["of", "class", str(label)] for label in range(4)]
+    assert lines[-1] == ["of", "class", "3", "-", "0"]
+
+
+def test_short_cuts_are_rows_of_the_table():
+    known = shortcuts(TASK, samples=4000, lengths=[2, 4, 6, 8])
+    text = printed(a_report().table(known))
+    row = known.only(np.array([2, 4, 8])).totals()["counts"]
+    told = f"{100 * row['accuracy']:.1f} ({100 * row['low']:.1f}-{100 * row['high']:.1f})"
+    assert re.search(rf"^counts +{re.escape(told)} +1,500 *$", text, re.MULTILINE)
+    assert re.search(r"^Bayes rate +100\.0 *$", text, re.MULTILINE)
+
+
+def test_a_notebook_shows_the_table():
+    bundle = a_report()._repr_mimebundle_()
+    assert "no match" in bundle["text/html"]
+    assert "beyond" in bundle["text/plain"]
+
+
+# --- the plot
+
+
+def test_short_cuts_are_lines_in_the_place_of_chance():
+    known = shortcuts(TASK, samples=4000, lengths=[2, 4, 8])
+    ax = a_report().plot(shortcuts=known)
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names[0] == "the model"
+    assert "chance" not in names
+    assert {part for name in names for part in name.split(" / ")} >= set(known.names)
+
+
+def test_classes_are_curves_of_their_own():
+    ax = a_report().plot(by_class=True, label="RNN")
+    curves = {line.get_label(): list(line.get_ydata()) for line in ax.get_lines()}
+    assert curves["no match only"] == [0.9, 5 / 8, 0.2]
+    assert curves["match only"][1:] == [10 / 12, 0.9]
+    assert ax.get_legend().get_texts()[0].get_text() == "RNN"
+
+
+@pytest.mark.parametrize("method", ["plot", "table"])
+def test_short_cuts_must_know_the_lengths(method):
+    known = shortcuts(TASK, samples=20, lengths=[2, 4])
+    with refused(
+        "the short cuts know nothing of length 8, which the report has: "
+        "estimate them with shortcuts(task, lengths=report.lengths)"
+    ):
+        getattr(a_report(), method)(shortcuts=known)
+    with refused("shortcuts must be a ShortcutReport, not list"):
+        getattr(a_report(), method)(shortcuts=[0.5])
+
+
+# --- comparing
+
+
+def other_report(**changes):
+    counts = {"lengths": np.array([4, 8, 10]), "total": np.array([20, 400, 30]), "correct": np.array([15, 80, 3])}
+    classes = {"class_total": np.zeros((3, 2)), "class_correct": np.zeros((3, 2))}
+    return a_report(**{**counts, **classes, **changes})
+
+
+def test_a_comparison_is_of_the_common_lengths():
+    found = a_report().compare(other_report(), names=("RNN", "GRU"))
+    assert found.lengths.tolist() == [4, 8]
+    np.testing.assert_allclose(found.difference, [0.0, 0.55 - 0.2])
+    np.testing.assert_array_equal(found.interval, newcombe_interval([15, 22], [20, 40], [15, 80], [20, 400]))
+    assert found.told_apart.tolist() == [False, True]
+    assert [row["told_apart"] for row in found.rows()] == [False, True]
+    assert repr(found).startswith("Comparison(RNN less GRU: +17.50 points (")
+
+
+def test_a_difference_is_told_apart_either_way():
+    assert other_report().compare(a_report()).told_apart.tolist() == [False, True]
+
+
+def test_lengths_count_alike_in_a_comparison():
+    groups = a_report().compare(other_report()).groups()
+    assert list(groups) == ["trained", "beyond", "all"]
+    assert [groups[name][0] for name in groups] == pytest.approx([0.0, 0.35, 0.175])
+    low, high = groups["trained"][1]
+    assert [low, high] == pytest.approx(newcombe_interval(15, 20, 15, 20).tolist())
+
+
+def test_groups_of_different_trainings_are_those_that_both_share():
+    # Lengths up to 4 are trained on by both, 8 by one of them alone.
+    found = a_report(4).compare(other_report(trained_length=8)).groups()
+    assert list(found) == ["trained", "all"]
+    assert list(a_report(4).compare(other_report(trained_length=None)).groups()) == ["all"]
+
+
+def test_a_comparison_as_table_csv_and_figure(tmp_path):
+    found = a_report().compare(other_report(), names=("RNN", "GRU"))
+    text = printed(found.table())
+    assert max(map(len, text.splitlines())) <= 80
+    lines = [line.split() for line in text.splitlines()]
+    assert lines[1] == ["length", "RNN", "GRU", "difference", "(95%)", "told", "apart"]
+    assert lines[4][:4] == ["8", "55.0", "20.0", "+35.0"]
+    assert lines[4][-1] == "yes"
+    assert lines[-1][:4] == ["all", "65.0", "47.5", "+17.5"]
+    found.to_csv(tmp_path / "compared.csv")
+    with open(tmp_path / "compared.csv", newline="", encoding="utf-8") as file:
+        assert [row["length"] for row in csv.DictReader(file)] == ["4", "8"]
+    ax = found.plot()
+    assert len(ax.containers) == 2
+    assert [text.get_text() for text in ax.get_legend().get_texts()][:2] == ["RNN", "GRU"]
+
+
+def test_models_are_compared():
+    reports = [evaluate(kind(10, 8, 2, rng=0), TASK, samples=60, lengths=[2, 4]) for kind in (RNN, GRU)]
+    found = reports[0].compare(reports[1])
+    np.testing.assert_array_equal(found.difference, reports[0].accuracy - reports[1].accuracy)
+
+
+@pytest.mark.parametrize(
+    ("other", "names", "message"),
+    [
+        (5, ("a", "b"), "other must be a LengthReport, not int"),
+        (other_report(), ("a", "a"), "names must differ, but both are 'a'"),
+        (other_report(), "ab", "names must be two strings, not 'ab'"),
+        (other_report(), ("a",), "names must be two strings, not ('a',)"),
+        (
+            other_report(lengths=np.array([12, 14, 16])),
+            ("a", "b"),
+            "the two reports have no length in common: evaluate both on the same lengths",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(other, names, message):
+    with refused(message):
+        a_report().compare(other, names)
