@@ -5,7 +5,7 @@ import pytest
 
 from myrnn.cli import main
 from myrnn.inspection import inspect
-from myrnn.models import GRU
+from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import load_run, save_run
 from myrnn.tasks import TwinHalves
@@ -13,7 +13,15 @@ from myrnn.training import History
 
 SMALL = ("--pattern-length-max=3", "--iterations=40", "--report-every=20", "--samples=60", "--engine=mygrad", "--quiet")
 SEQUENCE = "123123"
-FOR_ALL = {"weights", "gradient_flow", "state_space-step", "state_space-symbol", "state_space-class", "eigenvalues"}
+FOR_ALL = {
+    "weights",
+    "gradient_flow",
+    "gradient_flow-relative",
+    "state_space-step",
+    "state_space-symbol",
+    "state_space-class",
+    "eigenvalues",
+}
 
 
 @pytest.fixture
@@ -100,6 +108,20 @@ def test_a_long_sequence_is_not_the_name_of_a_file(runs, here):
 def test_what_cannot_be_shown_is_refused_in_one_line(arguments, message, runs, here, capsys):
     assert failure(capsys, str(runs / "rnn"), *arguments) == f"myrnn: {message}\n"
     assert not list(here.iterdir())
+
+
+def test_what_has_nothing_to_show_is_said_and_the_rest_is_drawn(here, capsys):
+    model = RNN(10, 4, 2, rng=0)
+    for parameter in model.parameters:
+        parameter.data[...] = 0
+    history = History(np.array([1]), np.array([0.7]), np.array([0.5]))
+    save_run("run", task=TwinHalves(), model=model, optimizer=Adam(model.parameters), history=history)
+    assert main(["inspect", "run", "1212", "--samples=9", "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "no gradient_flow-relative: the loss's gradient is zero on every sequence, so nothing can be rel" in out
+    assert "no state_space-class: state h is the same in all 9 points: there is no direction to show\n" in out
+    names = {path.name for path in (here / "run").glob("*.svg")}
+    assert {"gradient_flow.svg", "eigenvalues.svg", "weights.svg", "inspect-1212-state-h.svg"} <= names
 
 
 def test_a_run_that_is_not_there_is_refused(here, capsys):

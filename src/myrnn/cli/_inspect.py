@@ -69,14 +69,19 @@ def inspect(
 
 
 def _write(figures: dict[str, Callable[[], Any]], folder: Path, format: str) -> None:
+    """Write the figures; what cannot be drawn, such as the space of a state that never changes, is said instead."""
     from myrnn.cli import _show
+    from myrnn.errors import InvalidArgument
     from myrnn.plots import save_figure
 
-    files = [save_figure(draw(), folder / f"{name}.{format}").name for name, draw in figures.items()]
     typer.echo()
     _show.path("figures", folder)
-    for file in files:
-        typer.echo(f"{'':{_show.LABEL_WIDTH}}  {file}")
+    for name, draw in figures.items():
+        try:
+            told = save_figure(draw(), folder / f"{name}.{format}").name
+        except InvalidArgument as error:
+            told = f"no {name}: {error}"
+        typer.echo(f"{'':{_show.LABEL_WIDTH}}  {told}")
 
 
 def _of_one(found: Inspection, name: str) -> dict[str, Callable[[], Any]]:
@@ -96,15 +101,16 @@ def _of_many(compiled: CompiledModel, run: Run, samples: int, seed: int) -> dict
     """Return what draws the figures over many sequences, by the names of their files."""
     from myrnn.inspection import gradient_flow, recurrent_eigenvalues, state_space
 
-    steps = state_space(compiled, run.task, samples, seed)
-    ends = state_space(compiled, run.task, samples, seed, last=True)
-    eigenvalues, untrained = recurrent_eigenvalues(compiled), recurrent_eigenvalues(_untrained(run))
+    drawn = (compiled, run.task, samples, seed)
     return {
-        "gradient_flow": gradient_flow(compiled, run.task, samples, seed).plot,
-        "state_space-step": lambda: steps.plot(color="step"),
-        "state_space-symbol": lambda: ends.plot(color="symbol"),
-        "state_space-class": lambda: ends.plot(color="class"),
-        "eigenvalues": lambda: eigenvalues.plot_each(before=untrained, labels=("untrained", "trained")),
+        "gradient_flow": lambda: gradient_flow(*drawn).plot(),
+        "gradient_flow-relative": lambda: gradient_flow(*drawn, relative=True).plot(),
+        "state_space-step": lambda: state_space(*drawn).plot(color="step"),
+        "state_space-symbol": lambda: state_space(*drawn, last=True).plot(color="symbol"),
+        "state_space-class": lambda: state_space(*drawn, last=True).plot(color="class"),
+        "eigenvalues": lambda: recurrent_eigenvalues(compiled).plot_each(
+            before=recurrent_eigenvalues(_untrained(run)), labels=("untrained", "trained")
+        ),
     }
 
 
