@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import myrnn
 from myrnn.cli import main
 
 IMAGES = Path(__file__).parent / "images"
@@ -22,7 +23,16 @@ def make_images(run: Path) -> None:
         shutil.copy(run / name, IMAGES / name)
 
 
+def draw_states() -> None:
+    """Draw the hidden state of a trained GRU under the digits of a sequence."""
+    model = myrnn.GRU(dim_input=10, dim_recurrent=50, dim_output=2, rng=0)
+    myrnn.train(model, myrnn.tasks.TwinHalves(), myrnn.Adam(model.parameters))
+    axes = myrnn.inspect(model, "31415926535897").plot_states()
+    myrnn.plots.save_figure(axes, IMAGES / "states.png")
+
+
 if __name__ == "__main__":
+    draw_states()
     if len(sys.argv) > 1:
         make_images(Path(sys.argv[1]))
     else:
