@@ -164,14 +164,17 @@ def test_the_cells_run_with_only_the_imports_changed(lesson, capsys):
     assert list(names["plotter"].to_dict()["train_metrics"]["loss"]["epoch_domain"]) == [501, 1001]
 
 
-def test_the_readme_runs(tmp_path, monkeypatch):
+def test_the_readme_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = README.read_text(encoding="utf-8").replace("100_000", "200")
-    lesson, own_model = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 3
     names = {}
-    exec(compile(lesson, str(README), "exec"), names)
-    exec(compile(own_model, str(README), "exec"), names)
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), names)
     plt.close("all")
+    # The equations that the last block prints stand in the README as they are.
+    assert f"```\n{capsys.readouterr().out}```" in text
     assert names["report"].lengths.tolist() == list(range(2, 41, 2))
     assert "<svg" in Path("graph.svg").read_text(encoding="utf-8")
     own = names["MyRNN"](10, 50, 2)
