@@ -1,4 +1,4 @@
-"""The command line: ``myrnn train``, ``evaluate``, ``graph`` and ``predict``."""
+"""The command line ``myrnn``: train, evaluate, transfer, inspect, predict, graph, plot and lesson."""
 
 from myrnn.cli._main import main
 
