@@ -13,7 +13,8 @@ from mygrad.nnet.layers import batchnorm, conv_nd, gru, max_pool
 from mygrad.nnet.losses import focal_loss, margin_ranking_loss, multiclass_hinge, softmax_crossentropy
 from mygrad.operation_base import Operation
 
-from myrnn.compiler import _trace
+from myrnn import RNN
+from myrnn.compiler import _trace, compile
 from myrnn.compiler._graph import Builder, check, evaluate, topological
 from myrnn.compiler._lower import RULES
 from myrnn.compiler._record import Origin, record
@@ -354,3 +355,15 @@ def test_recording_leaves_the_profiler_as_it_was():
         sys.setprofile(before)
     assert after is profiler and calls
     assert recording.output.shape == (1,)
+
+
+def test_a_graph_that_is_still_alive_keeps_its_lock_on_the_parameters():
+    model = RNN(10, 4, 2, rng=0)
+    before = [parameter.data.tobytes() for parameter in model.parameters]
+    alive = model(np.eye(10, dtype=np.float32)[:3])  # MyGrad locks what a graph holds
+    locked = [parameter.data.flags.writeable for parameter in model.parameters]
+    assert not any(locked)
+    compile(model)
+    assert [parameter.data.flags.writeable for parameter in model.parameters] == locked
+    assert [parameter.data.tobytes() for parameter in model.parameters] == before
+    assert alive.shape == (1, 2)

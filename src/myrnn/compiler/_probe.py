@@ -64,11 +64,19 @@ def _shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> Iterat
     try:
         for parameter in parameters:
             shift = rng.normal(size=parameter.shape).astype(np.float32)
-            parameter.data[...] = parameter.data * np.float32(1.25) + shift * np.float32(0.1)
+            _write(parameter, parameter.data * np.float32(1.25) + shift * np.float32(0.1))
         yield
     finally:
         for parameter, values in zip(parameters, before, strict=True):
-            parameter.data[...] = values
+            _write(parameter, values)
+
+
+def _write(parameter: Tensor, values: NDArray[np.float32]) -> None:
+    """Write values into a parameter, and leave MyGrad's lock on it as it is: a graph of the user's may still hold it."""
+    writeable = parameter.data.flags.writeable
+    parameter.data.flags.writeable = True
+    parameter.data[...] = values
+    parameter.data.flags.writeable = writeable
 
 
 @contextmanager
