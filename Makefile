@@ -4,12 +4,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 
-.PHONY: help demo test bench lint clean
+.PHONY: help demo test test-browser bench lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    train the network of the README, test it by length and draw the plots"
 	@echo "make test    run the tests"
+	@echo "make test-browser   run the tests in JupyterLab; they need chromium and chromedriver"
 	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX and C (takes a while)"
 	@echo "make lint    check style and types"
 	@echo "make clean   remove the environment and what tools leave behind; runs stay"
@@ -22,6 +23,9 @@ test: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-bench
 	@$(BIN)/python -m benchmarks
+
+test-browser: $(VENV)/.installed-browser
+	@$(BIN)/pytest -q -p no:doctest -o addopts= -o pythonpath=tests/browser tests/browser/test_notebook.py
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check

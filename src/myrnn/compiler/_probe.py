@@ -72,7 +72,7 @@ def _shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> Iterat
 
 
 def _write(parameter: Tensor, values: NDArray[np.float32]) -> None:
-    """Write values into a parameter, and leave MyGrad's lock on it as it is: a graph of the user's may still hold it."""
+    """Write into a parameter, and leave MyGrad's lock on it as it is: a graph of the user's may still hold it."""
     writeable = parameter.data.flags.writeable
     parameter.data.flags.writeable = True
     parameter.data[...] = values

@@ -182,6 +182,8 @@ class MetricPanel:
             fontsize=9,
             frameon=False,
         )
+        for line in self._legend.legend_handles:
+            line.set_marker("")  # the lines lose theirs when they get long
         self._texts = self._legend.get_texts()
 
 

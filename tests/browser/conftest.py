@@ -1,0 +1,117 @@
+"""A real JupyterLab in a headless Chromium: its server, its browser, and pages of it that run a notebook."""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from lab import LabPage
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
+
+BROWSERS, DRIVERS = ("chromium", "chromium-browser", "google-chrome"), ("chromedriver", "chromium.chromedriver")
+FLAGS = """
+    --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run
+    --disable-background-networking --disable-component-update --disable-sync --window-size=1100,1500
+""".split()
+
+
+def program(names):
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        pytest.exit(f"the browser tests need {names[0]}; on Debian: apt install chromium chromium-driver", returncode=2)
+    return found
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The address of a JupyterLab that serves an empty folder, the folder, and the token that opens it."""
+    folder, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    places = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    settings = {
+        "ip": "127.0.0.1",
+        "port": port,
+        "port_retries": 0,
+        "open_browser": False,
+        "allow_root": True,
+        "root_dir": str(folder),
+    }
+    (home / "jupyter_config_dir").mkdir()
+    (home / "jupyter_config_dir" / "jupyter_server_config.json").write_text(
+        json.dumps(
+            {
+                "ServerApp": settings,
+                "IdentityProvider": {"token": token},
+                "LabApp": {"expose_app_in_browser": True},  # its commands, for lab.py
+            }
+        )
+    )
+    log = home / "server.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab"],
+            env={**os.environ, **places, "JUPYTER_PREFER_ENV_PATH": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            wait_for_server(process, f"{address}/api", log)
+            yield address, folder, token
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            process.kill()
+
+
+def wait_for_server(process, address, log):
+    def answers(_):
+        if process.poll() is not None:
+            pytest.exit(f"JupyterLab did not start:\n{log.read_text()}", returncode=2)
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            return urllib.request.urlopen(address, timeout=5).status == 200
+        return False
+
+    WebDriverWait(None, 60).until(answers, "JupyterLab did not answer within a minute")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = program(BROWSERS)
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(program(DRIVERS)))
+    driver.set_page_load_timeout(60)
+    driver.set_script_timeout(60)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def open_lab(server, browser, request):
+    """Open a notebook of the given cells in JupyterLab, under a name of the test's own."""
+    address, folder, token = server
+    pages = []
+
+    def open_page(cells, theme="light"):
+        pages.append(LabPage(browser, address, token, folder, f"{request.node.name}.ipynb"))
+        pages[-1].open(cells, theme)
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()

@@ -1,0 +1,191 @@
+"""One notebook, open in JupyterLab: run its cells, and see what their outputs show, as somebody who looks would."""
+
+import json
+import re
+import urllib.request
+from urllib.parse import quote
+
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.support.ui import WebDriverWait
+
+TIMEOUT = 90  # seconds, for whatever is waited for
+
+# Everything that is asked of the page goes through this: the notebook's cells, in order, those not in view too.
+CELLS = "[...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]"
+# From now on, keep a copy of every picture that an output of cell `arguments[0]` shows, in order, with whether cell
+# `arguments[1]` was running.
+WATCH = """
+    const [shown, running] = [CELLS[arguments[0]], CELLS[arguments[1]]];
+    const seen = window.seenPictures = [];
+    const look = () => shown.querySelectorAll('.jp-OutputArea-output img').forEach(image => {
+        const runs = running.querySelector('.jp-InputPrompt').textContent.trim() === '[*]:';
+        if (image.src && image.src !== seen[seen.length - 1]?.[0]) seen.push([image.src, runs]);
+    });
+    window.pictureObserver?.disconnect();
+    window.pictureObserver = new MutationObserver(look);
+    window.pictureObserver.observe(shown, {subtree: true, childList: true, attributes: true});
+    look();
+"""
+
+
+class LabPage:
+    """One notebook in JupyterLab.
+
+    Parameters
+    ----------
+    driver : selenium WebDriver
+    address, token : str
+        Of the server.
+    folder : Path
+        That the server shows.
+    name : str
+        Of the notebook.
+    """
+
+    def __init__(self, driver, address, token, folder, name):
+        self.driver, self.address, self.token = driver, address, token
+        self.path, self.name = folder / name, name
+
+    def open(self, cells, theme="light"):
+        """Write the notebook and wait until its kernel is idle."""
+        source = [{"cell_type": "code", "id": f"c{i}", "source": text} for i, text in enumerate(cells)]
+        empty = {"execution_count": None, "metadata": {}, "outputs": []}
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        self.path.write_text(
+            json.dumps(
+                {
+                    "cells": [{**cell, **empty} for cell in source],
+                    "metadata": {"kernelspec": kernel},
+                    "nbformat": 4,
+                    "nbformat_minor": 5,
+                }
+            )
+        )
+        self.set("themes", theme={"light": "JupyterLab Light", "dark": "JupyterLab Dark"}[theme])
+        self.set("notification", fetchNews="false", checkForUpdates=False)
+        self.driver.get(f"{self.address}/doc/tree/{quote(self.name)}?token={self.token}&reset")
+        self.wait(lambda: self.script("return window.jupyterapp.shell.currentWidget.context.isReady"), "nothing opened")
+        self.wait(lambda: self.count_cells() == len(cells), "the notebook did not open")
+        self.wait(self.kernel_is_ready, "the kernel did not start")
+
+    def set(self, part, **settings):
+        """Change settings of JupyterLab."""
+        path = f"lab/api/settings/@jupyterlab/apputils-extension:{part}"
+        self.call("PUT", path, {"raw": json.dumps(settings)})
+
+    def call(self, method, path, body=None):
+        """Call the server's own interface and return what it answers."""
+        request = urllib.request.Request(
+            f"{self.address}/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"token {self.token}"},
+        )
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            return json.loads(answer.read() or "null")
+
+    def close(self):
+        """End the kernel, so that the next test has the machine for itself."""
+        for session in self.call("GET", "api/sessions"):
+            self.call("DELETE", f"api/sessions/{session['id']}")
+
+    def wait(self, condition, message):
+        """Wait until the condition holds; say what is missing when it never does."""
+
+        def holds(_):
+            try:
+                return condition()
+            except WebDriverException:  # the page is being built
+                return False
+
+        try:
+            return WebDriverWait(self.driver, TIMEOUT, poll_frequency=0.05).until(holds)
+        except WebDriverException as error:
+            shown = [self.outputs(i) for i in range(self.count_cells())]
+            picture = self.path.with_suffix(".png")
+            self.screenshot(picture)
+            raise AssertionError(f"{message} in {TIMEOUT} s; outputs: {shown}; the page: {picture}") from error
+
+    def script(self, text, *arguments):
+        return self.driver.execute_script(text.replace("CELLS", CELLS), *arguments)
+
+    def count_cells(self):
+        return self.script("return CELLS.length")
+
+    def kernel_is_ready(self):
+        return self.script(
+            """
+            const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session?.kernel;
+            return kernel?.connectionStatus === 'connected' && kernel?.status === 'idle';
+            """
+        )
+
+    def watch(self, number, while_runs):
+        """Keep every picture that a cell shows from now on, and whether another cell runs meanwhile."""
+        self.script(WATCH, number, while_runs)
+
+    def start(self, number):
+        """Run a cell, and do not wait for its end."""
+        before = self.prompt(number)
+        self.script(
+            """
+            const notebook = window.jupyterapp.shell.currentWidget.content;
+            notebook.activeCellIndex = arguments[0];
+            window.jupyterapp.commands.execute('notebook:run-cell');
+            """,
+            number,
+        )
+        self.wait(lambda: self.prompt(number) != before, f"cell {number} did not start")
+
+    def prompt(self, number):
+        return self.script("return CELLS[arguments[0]].querySelector('.jp-InputPrompt').textContent.trim()", number)
+
+    def is_done(self, number):
+        return re.fullmatch(r"\[\d+\]:", self.prompt(number)) is not None
+
+    def run(self, number):
+        """Run a cell to its end."""
+        self.start(number)
+        self.wait(lambda: self.is_done(number), f"cell {number} did not end")
+
+    def outputs(self, number):
+        """Return the outputs of a cell: the kind and the text of each."""
+        return self.script(
+            """
+            const kind = output => output.querySelector('img') ? 'picture' : output.querySelector('svg') ? 'svg'
+                : output.dataset.mimeType || 'other';
+            return [...CELLS[arguments[0]].querySelectorAll('.jp-OutputArea-output')]
+                .map(output => [kind(output), output.innerText.trim()]);
+            """,
+            number,
+        )
+
+    def pictures_seen(self, while_running=False):
+        """Return every picture that the watched cell has shown, in order; those alone that it showed in a run."""
+        return [source for source, runs in self.script("return window.seenPictures") if runs or not while_running]
+
+    def count_in(self, number, selector):
+        """Count what a cell's outputs have of a kind."""
+        return self.script("return CELLS[arguments[0]].querySelectorAll(arguments[1]).length", number, selector)
+
+    def colors(self, number):
+        """Return the colours of the last line of a cell's output and of the page below it, as red, green, blue."""
+        colors = self.script(
+            """
+            const line = [...CELLS[arguments[0]].querySelectorAll('.jp-OutputArea-output div')].pop();
+            const page = document.querySelector('.jp-WindowedPanel-outer, .jp-Notebook');
+            return [getComputedStyle(line).color, getComputedStyle(page).backgroundColor];
+            """,
+            number,
+        )
+        return [[int(part) for part in re.findall(r"\d+", color)[:3]] for color in colors]
+
+    def saved_outputs(self, number):
+        """Save the notebook and return the outputs of a cell as they stand in the file."""
+        before = self.path.stat().st_mtime_ns
+        self.script("window.jupyterapp.commands.execute('docmanager:save')")
+        self.wait(lambda: self.path.stat().st_mtime_ns != before, "the notebook was not saved")
+        return json.loads(self.path.read_text())["cells"][number]["outputs"]
+
+    def screenshot(self, path):
+        self.driver.save_screenshot(str(path))
