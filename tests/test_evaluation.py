@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import LengthReport, evaluate, wilson_interval
+from myrnn.evaluation import LengthReport, _classify, evaluate, wilson_interval
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import Adam
 from myrnn.sequences import Sequences
@@ -186,11 +186,23 @@ def test_the_csv_file_holds_the_rows(tmp_path):
 
 
 def test_progress_is_shown_on_request(capsys):
-    evaluate(RNN(10, 8, 2, rng=0), TASK, samples=1200, engine="mygrad", progress=True)
-    shown = capsys.readouterr().err.splitlines()
-    assert shown[-1].startswith("evaluating 1,200/1,200 (100%)")
+    for engine in ("mygrad", "native"):
+        evaluate(RNN(10, 8, 2, rng=0), TASK, samples=1200, engine=engine, progress=True)
+        shown = capsys.readouterr().err.splitlines()
+        assert shown[-1].startswith("evaluating 1,200/1,200 (100%)")
     evaluate(RNN(10, 8, 2, rng=0), TASK, samples=12, engine="mygrad", progress=False)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("engine", ["mygrad", "native"])
+def test_portions_change_nothing(engine, monkeypatch):
+    model = RNN(10, 8, 2, rng=0)
+    whole = evaluate(model, TASK, samples=300, engine=engine, progress=False)
+    monkeypatch.setattr(_classify, "PORTION", 70)
+    monkeypatch.setattr(_classify, "NATIVE_PORTION", 70)
+    parts = evaluate(model, TASK, samples=300, engine=engine, progress=False)
+    assert parts.correct.tolist() == whole.correct.tolist()
+    assert parts.total.tolist() == whole.total.tolist()
 
 
 # --- arguments

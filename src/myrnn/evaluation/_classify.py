@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import mygrad
@@ -18,8 +19,8 @@ from myrnn.training import progress_display, reference_logits
 
 ENGINES = ("auto", "native", "mygrad")
 
-# Sequences classified between two updates of the progress display.
-PORTION = 1000
+# About how many sequences are classified between two updates of the progress display: op by op, and natively.
+PORTION, NATIVE_PORTION = 1000, 20_000
 
 
 def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Sequences:
@@ -75,7 +76,7 @@ class Classifier:
             When the sequences do not fit the model's inputs, or a label is none of its classes.
         """
         readable = self._readable(sequences)
-        logits = self._native_logits(readable) if self._engine != "mygrad" else None
+        logits = self._native_logits(readable, progress) if self._engine != "mygrad" else None
         if logits is None:
             logits = _reference_logits(self.model, readable, progress)
         classes = logits.shape[1]
@@ -85,12 +86,13 @@ class Classifier:
             )
         return logits
 
-    def _native_logits(self, sequences: Sequences) -> NDArray[np.float32] | None:
+    def _native_logits(self, sequences: Sequences, progress: bool | None) -> NDArray[np.float32] | None:
         """Return the logits of the compiled model; None, and from now on MyGrad, where there is none."""
         try:
             if self._compiled is None:
                 self._compiled = compile(self.model, dim_input=sequences.dim_input)
-            return self._compiled.logits(sequences)
+            compiled = self._compiled
+            return _in_portions(lambda part: compiled.logits(sequences[part]), len(sequences), NATIVE_PORTION, progress)
         except CompileError as error:
             if self._engine == "native":
                 raise
@@ -138,12 +140,18 @@ def _equally_often(task: Any, lengths: ArrayLike, samples: int, rng: np.random.G
 
 
 def _reference_logits(model: Any, sequences: Sequences, progress: bool | None) -> NDArray[np.float32]:
-    display = progress_display(progress, "evaluating", len(sequences), "sequences")
+    return _in_portions(lambda part: reference_logits(model, sequences, part), len(sequences), PORTION, progress)
+
+
+def _in_portions(
+    classify: Callable[[NDArray[np.int64]], NDArray[np.float32]], count: int, portion: int, progress: bool | None
+) -> NDArray[np.float32]:
+    """Return what `classify` says of the sequences 0 .. count - 1, asked in even portions, and show the progress."""
+    display = progress_display(progress, "evaluating", count, "sequences")
     parts = []
     try:
-        for begin in range(0, len(sequences), PORTION):
-            indices = np.arange(begin, min(begin + PORTION, len(sequences)))
-            parts.append(reference_logits(model, sequences, indices))
+        for indices in np.array_split(np.arange(count), -(-count // portion)):
+            parts.append(classify(indices))
             if display is not None:
                 display.update(int(indices[-1]) + 1)
     finally:
