@@ -7,6 +7,14 @@ task = tasks.TwinHalves(1, 10)
 model = RNN(10, 50, 2, rng=0)
 optimizer = Adam(model.parameters)
 """
+# Compiled code is kept for the next time; the first time, a line says that it takes a while.
+WARM = (
+    SETUP
+    + """
+myrnn.train(model, task, optimizer, 10, progress=False)
+myrnn.evaluate(model, task, 100, progress=False)
+"""
+)
 PLOT = 'plotter, fig, ax = create_plot(["loss", "accuracy"])'
 
 
@@ -16,7 +24,7 @@ def kinds(outputs):
 
 
 def test_a_training_of_a_second_draws_its_curve_as_it_grows(open_lab):
-    page = open_lab([SETUP, PLOT, "history = myrnn.train(model, task, optimizer, 100_000, hooks=[plotter])"])
+    page = open_lab([WARM, PLOT, "history = myrnn.train(model, task, optimizer, 100_000, hooks=[plotter])"])
     page.run(0)
     page.run(1)
     page.watch(1, while_runs=2)
@@ -57,7 +65,7 @@ def test_a_slow_training_is_drawn_until_it_is_stopped(open_lab):
 
 def test_two_trainings_go_on_in_one_picture(open_lab):
     train = "history = myrnn.train(model, task, optimizer, 2_000, hooks=[plotter])"
-    page = open_lab([SETUP, PLOT, train, "plotter.train_metrics['loss']['epoch_domain'][-1]"])
+    page = open_lab([WARM, PLOT, train, "plotter.train_metrics['loss']['epoch_domain'][-1]"])
     for number in (0, 1, 2, 2, 3):
         page.run(number)
     assert kinds(page.outputs(1)) == ["picture"]
@@ -70,7 +78,7 @@ def test_graphs_and_figures_show_once(open_lab):
     loss += "loss = mygrad.nnet.losses.softmax_crossentropy(model(x), y)\n"
     page = open_lab(
         [
-            SETUP + "import numpy as np\n",
+            WARM + "import numpy as np\n",
             "history = myrnn.train(model, task, optimizer, 2_000, progress=False)",
             loss + "myrnn.build_graph(loss)",
             "report = myrnn.evaluate(model, task, 2_000, progress=False)\nax = report.plot()",
@@ -86,7 +94,7 @@ def test_graphs_and_figures_show_once(open_lab):
 
 
 def test_progress_is_readable_on_a_dark_page(open_lab):
-    page = open_lab([SETUP, PLOT, "history = myrnn.train(model, task, optimizer, 5_000, hooks=[plotter])"], "dark")
+    page = open_lab([WARM, PLOT, "history = myrnn.train(model, task, optimizer, 5_000, hooks=[plotter])"], "dark")
     for number in range(3):
         page.run(number)
     text, ground = page.colors(2)
