@@ -268,7 +268,9 @@ def _get_item(build: Builder, creator: Any, operands: list[Value], tensor: Any) 
 
 @_rule("Concatenate")
 def _concatenate(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    if creator.axis == 0:
+    # Vectors side by side are one vector; anything else one above the other is rows.
+    vectors = len(tensor.shape) == 1 and all(isinstance(o, Plain) for o in operands)
+    if creator.axis == 0 and not vectors:
         parts = [_as_rows(build, o) for o in operands]
         return Rows(tuple(node for part in parts for node in part.nodes), parts[0].row_shape)
     if creator.axis is not None and all(isinstance(o, Rows) for o in operands):

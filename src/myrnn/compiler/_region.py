@@ -319,7 +319,7 @@ class Region:
             with self._writer.block("if t > 0:" if node in self._later_only else ""):
                 self._products(node, linear)
             return
-        if self._is_slice(node):
+        if self._is_slice(node) and node not in self._places:
             self.place(node.inputs[0])
             return
         write = getattr(self, f"_write_{node.operation}")
