@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
@@ -119,10 +120,12 @@ class Sequences:
         """Whether the values are integer tokens (and not features)."""
         return self.values.ndim == 1
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """T of every sequence, int64 (N,)."""
-        return np.diff(self.offsets)
+        """T of every sequence, int64 (N,); not to be written to."""
+        lengths = np.diff(self.offsets)
+        lengths.flags.writeable = False
+        return lengths
 
     def tokens(self, index: int) -> NDArray[np.int64]:
         """Return the integer tokens of one sequence, int64 (T,)."""

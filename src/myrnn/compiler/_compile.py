@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,7 @@ from myrnn.compiler._hoist import hoist
 from myrnn.compiler._module import module_source
 from myrnn.compiler._native import Block, Native, in_threads, shards_for
 from myrnn.compiler._plan import make_plan
-from myrnn.compiler._probe import difference_from_recurrence, input_width, probe
+from myrnn.compiler._probe import difference_from_recurrence, gradients_kept, input_width, probe
 from myrnn.compiler._roll import Recurrence, roll, unroll
 from myrnn.compiler._text import stage_texts
 from myrnn.compiler._trace import trace
@@ -85,10 +86,33 @@ def compile(model: Any, max_length: int = 64, *, dim_input: int | None = None, c
         raise CompileError("a tensor stands twice among the model's parameters: list it once to compile the model")
     longest = _checks.integer("max_length", max_length, minimum=1)
     width = input_width(model, parameters) if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
-    recurrence, build = _found(model, parameters, width, longest)
-    compiled = CompiledModel(model, recurrence, build, longest)
+    compiled = _known(model, parameters, width, longest)
+    if compiled is None:
+        recurrence, build = _found(model, parameters, width, longest)
+        compiled = CompiledModel(model, recurrence, build, longest)
+        _recent.append(compiled)
     if check:
         compiled.native(tokens=False, batched=False)
+    return compiled
+
+
+# What was compiled last: training, evaluation and inspection of one model follow one another.
+_recent: deque[CompiledModel] = deque(maxlen=2)
+
+
+def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
+    """Return what the model was compiled to before, if it still is what the model computes."""
+    compiled = next((c for c in _recent if c.model is model and c.is_over(parameters)), None)
+    if compiled is None or compiled.dim_input != width or compiled.max_length < longest:
+        return None
+    rng = np.random.default_rng(0)
+    lengths = (5, max(longest, 9))
+    sequences = Sequences.from_pairs([(rng.normal(size=(n, width)).astype(np.float32), 0) for n in lengths])
+    try:
+        for index in range(len(lengths)):
+            compiled.check(sequences, index)
+    except CompileError:
+        return None
     return compiled
 
 
@@ -363,6 +387,12 @@ class CompiledModel:
 
     # Checking it -----------------------------------------------------------------------------------------------------
 
+    def is_over(self, parameters: tuple[Tensor, ...]) -> bool:
+        """Whether these are the very tensors that the model was compiled over."""
+        return len(parameters) == len(self._parameters) and all(
+            one is other for one, other in zip(parameters, self._parameters, strict=True)
+        )
+
     def check_lengths(self, sequences: Sequences) -> None:
         """Check the model on the longest of the sequences, if it is longer than any checked before.
 
@@ -384,7 +414,8 @@ class CompiledModel:
             When the model is not this recurrence on that sequence.
         """
         x = sequences.features(index)
-        traced = trace(self.model, self._parameters, x, self._build)
+        with gradients_kept(self._parameters):
+            traced = trace(self.model, self._parameters, x, self._build)
         if traced.output is not unroll(self.recurrence, len(x), self._build):
             raise NotARecurrence(
                 f"on a sequence of {len(x)} steps the model does not compute what was compiled: at some step, or with "

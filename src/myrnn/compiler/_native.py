@@ -74,6 +74,7 @@ class Native:
         self._module = _cache.load(source)
         self._tables = program.memory.tables()
         self._workspaces: dict[int, Workspace] = {}
+        self._gradients: dict[int, Floats] = {}
 
     def block(self, copies: int = 1) -> Block:
         """Return an empty block in the layout of the parameters."""
@@ -197,7 +198,8 @@ class Native:
             work = self.workspace(int(sequences.lengths[order].max(initial=0)), 1)
             self._module.train(
                 values, sequences.offsets, sequences.labels, order, rates, limit, optimizer, first_step, ranges,
-                parameters, self.block().numbers, means, squares, work.numbers, work.sizes, self._tables, losses, hits,
+                parameters, self._gradient_numbers(1), means, squares, work.numbers, work.sizes, self._tables,
+                losses, hits,
             )  # fmt: skip
             return losses, hits
         return self._train_batch(
@@ -223,7 +225,7 @@ class Native:
         lengths = np.take_along_axis(lengths, longest_first, axis=1)
         losses, hits = np.zeros((shards, len(order))), np.zeros((shards, len(order)), dtype=np.int64)
         barrier = np.zeros(_BARRIER, dtype=np.int64)
-        gradients = self.block(shards).numbers
+        gradients = self._gradient_numbers(shards)
         parameters, means, squares = blocks
 
         # All that can fail is done before the threads start: one that never came would keep the others waiting.
@@ -244,6 +246,12 @@ class Native:
 
         in_threads(run, shards)
         return losses.sum(axis=0), hits.sum(axis=0)
+
+    def _gradient_numbers(self, shards: int) -> Floats:
+        """Return room for the gradients of so many shards; every iteration clears it."""
+        if shards not in self._gradients:
+            self._gradients[shards] = self.block(shards).numbers
+        return self._gradients[shards]
 
     def _offset(self, work: Workspace) -> int:
         return self.program.memory.value(self.program.logits, work.sizes)

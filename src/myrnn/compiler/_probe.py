@@ -81,13 +81,15 @@ def _write(parameter: Tensor, values: NDArray[np.float32]) -> None:
 
 @contextmanager
 def gradients_kept(parameters: tuple[Tensor, ...]) -> Iterator[None]:
-    """Leave the parameters' gradients as they were."""
-    before = [parameter._grad for parameter in parameters]
+    """Leave the parameters' gradients as they were, and the user's own graphs of them able to go back."""
+    before = [(parameter._grad, set(parameter._ops)) for parameter in parameters]
     try:
         yield
     finally:
-        for parameter, gradient in zip(parameters, before, strict=True):
+        for parameter, (gradient, readers) in zip(parameters, before, strict=True):
             parameter._grad = gradient
+            # Going back through one graph makes MyGrad forget all graphs of the tensors in it.
+            parameter._ops.update(reader for reader in readers if reader() is not None)
 
 
 def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:

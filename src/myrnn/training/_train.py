@@ -241,5 +241,10 @@ def _check_optimizer(optimizer: Any, model: Any) -> None:
     parameters = {id(parameter) for parameter in parameters_of(model)}
     if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
         raise InvalidArgument(f"optimizer must be an optimizer such as Adam(model.parameters), not {optimizer!r}")
+    if not all(parameter.data.flags.writeable for parameter in parameters_of(model)):
+        raise InvalidArgument(
+            "a graph of this model is still alive, and MyGrad keeps its parameters from changing: "
+            "call loss.backward() first, or delete the tensors that hold it"
+        )
     if not any(id(parameter) in parameters for parameter in getattr(optimizer, "params", ())):
         raise InvalidArgument("optimizer holds none of the model's parameters: make it from this model's .parameters")
