@@ -1,4 +1,6 @@
 import os
+import sys
+from pathlib import Path
 
 import matplotlib
 from hypothesis import settings
@@ -10,3 +12,12 @@ matplotlib.use("Agg")
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+# The models that several test files compile.
+sys.path.append(str(Path(__file__).parent))
+
+
+def pytest_configure(config):
+    """Keep compiled models from run to run, and for all workers together, apart from the user's own."""
+    if "MYRNN_CACHE_DIR" not in os.environ and hasattr(config, "cache"):
+        os.environ["MYRNN_CACHE_DIR"] = str(config.cache.mkdir("compiled"))

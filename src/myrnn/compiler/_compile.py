@@ -25,7 +25,7 @@ from myrnn.compiler._module import module_source
 from myrnn.compiler._native import Block, Native, in_threads, shards_for
 from myrnn.compiler._plan import make_plan
 from myrnn.compiler._probe import difference_from_recurrence, gradients_kept, input_width, probe
-from myrnn.compiler._roll import Recurrence, roll, unroll
+from myrnn.compiler._roll import Recurrence, in_its_order, roll, unroll
 from myrnn.compiler._text import stage_texts
 from myrnn.compiler._trace import trace
 from myrnn.compiler._verify import verify
@@ -177,6 +177,7 @@ class CompiledModel:
         self._parameters = parameters_of(model)
         self._natives: dict[tuple[bool, bool], Native] = {}
         self._observer: Native | None = None
+        self._empty_checked = False
 
     # What was found --------------------------------------------------------------------------------------------------
 
@@ -394,14 +395,19 @@ class CompiledModel:
         )
 
     def check_lengths(self, sequences: Sequences) -> None:
-        """Check the model on the longest of the sequences, if it is longer than any checked before.
+        """Check the model on the longest of the sequences, if it is longer than any before, and on an empty one.
 
         Raises
         ------
         NotARecurrence
             When the model does something on it that the recurrence does not.
+        CompileError
+            When the model takes no empty sequence.
         """
         lengths = sequences.lengths
+        if len(lengths) and not self._empty_checked and lengths.min() == 0:
+            self.check(sequences, int(lengths.argmin()))
+            self._empty_checked = True
         if len(lengths) and lengths.max() > self.max_length:
             self.check(sequences, int(lengths.argmax()))
 
@@ -416,6 +422,7 @@ class CompiledModel:
         x = sequences.features(index)
         with gradients_kept(self._parameters):
             traced = trace(self.model, self._parameters, x, self._build)
+        traced = in_its_order(self.recurrence, traced, self._build)
         if traced.output is not unroll(self.recurrence, len(x), self._build):
             raise NotARecurrence(
                 f"on a sequence of {len(x)} steps the model does not compute what was compiled: at some step, or with "

@@ -122,6 +122,11 @@ def unroll(recurrence: Recurrence, length: int, build: Builder) -> Node:
 # Which way the loop goes ---------------------------------------------------------------------------------------------
 
 
+def in_its_order(recurrence: Recurrence, trace: Trace, build: Builder) -> Trace:
+    """Return the trace with its rows numbered in the order in which the loop reads them."""
+    return _mirrored(trace, build) if recurrence.reverse else trace
+
+
 def _mirrored(trace: Trace, build: Builder) -> Trace:
     """Return the trace with the rows numbered from the end."""
     order = topological([trace.output])
