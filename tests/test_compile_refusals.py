@@ -1,0 +1,196 @@
+"""What is no recurrence is refused, or found out in use: nothing may be silently wrong."""
+
+import warnings
+
+import mygrad as mg
+import numpy as np
+import pytest
+
+import myrnn
+from myrnn import SGD, NotARecurrence, NotDeterministic, UnsupportedOperation, tasks
+
+
+class Base:
+    """A simple RNN whose step can be tampered with."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.x, self.h, self.y = (
+            mg.tensor(rng.normal(size=shape).astype(np.float32) * np.float32(0.5))
+            for shape in ((10, 6), (6, 6), (6, 2))
+        )
+        self.parameters = (self.x, self.h, self.y)
+        self.calls = 0
+
+    def step(self, h, x_t, t):
+        return mg.tanh(x_t[None] @ self.x + h @ self.h)
+
+    def __call__(self, x):
+        h = np.zeros((1, 6), dtype=np.float32)
+        for t, x_t in enumerate(x):
+            h = self.step(h, x_t, t)
+        return h @ self.y
+
+
+class Positional(Base):
+    def step(self, h, x_t, t):
+        return mg.tanh(x_t[None] @ self.x + h @ self.h + np.float32(0.1) * t)
+
+
+class EveryEighth(Base):
+    def step(self, h, x_t, t):
+        h = super().step(h, x_t, t)
+        return h * np.float32(2) if t % 8 == 7 else h
+
+
+class FirstSix(Base):
+    def __call__(self, x):
+        return super().__call__(x[:6])
+
+
+class Branching(Base):
+    def step(self, h, x_t, t):
+        h = super().step(h, x_t, t)
+        return -h if h.data.sum() > 0 else h
+
+
+class Random(Base):
+    def step(self, h, x_t, t):
+        return super().step(h, x_t, t) * np.random.default_rng().random(dtype=np.float32)
+
+
+class Detached(Base):
+    def step(self, h, x_t, t):
+        return super().step(np.asarray(h.data if isinstance(h, mg.Tensor) else h), x_t, t)
+
+
+class Scaled(Base):
+    def step(self, h, x_t, t):
+        return super().step(h, x_t, t) * np.float32(np.abs(self.h.data).max())
+
+
+class Counting(Base):
+    def step(self, h, x_t, t):
+        self.calls += 1
+        return super().step(h, x_t, t) * np.float32(self.calls)
+
+
+class LookingBack(Base):
+    def __call__(self, x):
+        states, h = [], np.zeros((1, 6), dtype=np.float32)
+        for t, x_t in enumerate(x):
+            h = self.step(h, x_t, t)
+            states.append(h)
+        every = mg.concatenate(states)
+        return mg.nnet.activations.softmax(h @ every.T) @ every @ self.y
+
+
+class Cumulative(Base):
+    def step(self, h, x_t, t):
+        return mg.cumsum(super().step(h, x_t, t), axis=1)
+
+
+class ArraysOnly(Base):
+    def __call__(self, x):
+        logits = super().__call__(x)
+        return logits * np.float32(2) if isinstance(x, np.ndarray) else logits
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "told"),
+    [
+        (Positional, NotARecurrence, "is not the same computation as"),
+        (EveryEighth, NotARecurrence, "does something that its other steps do not|is not the same"),
+        (FirstSix, NotARecurrence, "x"),
+        (Branching, NotARecurrence, "depends on the values|is not the same|other steps"),
+        (Random, NotDeterministic, "two calls of the model on the same sequence"),
+        (Detached, NotARecurrence, "test_compile_refusals.py"),
+        (Scaled, NotARecurrence, "depends on the values of its parameters"),
+        (Counting, NotDeterministic, "keeps something from one call to the next"),
+        (LookingBack, NotARecurrence, "looks back|is not the same"),
+        (Cumulative, UnsupportedOperation, "no rule for MyGrad's CumSum"),
+        (ArraysOnly, NotARecurrence, "arrays and tensors"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_no_recurrence_is_refused(model, error, told):
+    with pytest.raises(error, match=told):
+        myrnn.compile(model(), dim_input=10)
+
+
+def test_the_refusal_shows_the_line_and_the_numbers():
+    with pytest.raises(NotARecurrence) as refusal:
+        myrnn.compile(Positional(), dim_input=10)
+    message = str(refusal.value)
+    assert "test_compile_refusals.py" in message
+    assert "np.float32(0.1) * t" in message
+    assert 'engine="mygrad"' in message
+
+
+class LateHabit(Base):
+    """Does something else from step 100 on: longer than what is checked when it is compiled."""
+
+    def step(self, h, x_t, t):
+        h = super().step(h, x_t, t)
+        return -h if t >= 100 else h
+
+
+class RareBranch(Base):
+    """Takes another branch where a feature is larger than any that was tried."""
+
+    def step(self, h, x_t, t):
+        h = super().step(h, x_t, t)
+        return h * np.float32(3) if np.asarray(x_t.data if isinstance(x_t, mg.Tensor) else x_t).max() > 1e4 else h
+
+
+def test_a_longer_sequence_is_checked_when_it_turns_up():
+    compiled = myrnn.compile(LateHabit(), dim_input=10)
+    assert compiled(np.zeros((60, 10), dtype=np.float32)).shape == (1, 2)
+    with pytest.raises(NotARecurrence, match="on a sequence of 120 steps"):
+        compiled(np.zeros((120, 10), dtype=np.float32))
+
+
+def test_evaluation_finds_it_too():
+    task = tasks.TwinHalves(pattern_length_min=60, pattern_length_max=60)
+    with pytest.raises(NotARecurrence, match="on a sequence of 120 steps"):
+        myrnn.evaluate(LateHabit(), task, samples=4, engine="native", progress=False)
+    with pytest.warns(UserWarning, match="op by op"):
+        report = myrnn.evaluate(LateHabit(), task, samples=4, progress=False)
+    assert report.total.sum() == 4
+
+
+def data(largest):
+    rng = np.random.default_rng(1)
+    pairs = [(rng.normal(size=(n, 10)).astype(np.float32), n % 2) for n in (3, 5, 4, 6)]
+    for x, _ in pairs:
+        x[0, 0] = largest
+    return pairs
+
+
+def test_a_branch_that_only_the_data_takes_stops_native_training_and_changes_nothing():
+    model = RareBranch()
+    before = [parameter.data.copy() for parameter in model.parameters]
+    with pytest.raises(NotARecurrence, match="with some values"):
+        myrnn.train(model, data(2e4), SGD(model.parameters), 40, engine="native", progress=False)
+    assert all(np.array_equal(p.data, b) for p, b in zip(model.parameters, before, strict=True))
+
+
+def test_automatic_training_goes_back_and_on_with_mygrad():
+    model, reference = RareBranch(), RareBranch()
+    with pytest.warns(UserWarning, match="op by op"):
+        history = myrnn.train(model, data(2e4), SGD(model.parameters), 40, report_every=10, progress=False)
+    expected = myrnn.train(
+        reference, data(2e4), SGD(reference.parameters), 40, engine="mygrad", report_every=10, progress=False
+    )
+    assert history.engine == "mygrad"
+    np.testing.assert_array_equal(history.loss, expected.loss)
+    for ours, theirs in zip(model.parameters, reference.parameters, strict=True):
+        np.testing.assert_array_equal(ours.data, theirs.data)
+
+
+def test_nothing_is_said_where_nothing_is_wrong():
+    model = RareBranch()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history = myrnn.train(model, data(1.0), SGD(model.parameters), 40, progress=False)
+    assert history.engine == "native"
