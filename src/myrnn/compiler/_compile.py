@@ -21,13 +21,14 @@ from myrnn.compiler._emit import Program, emit
 from myrnn.compiler._equations import equations, state_names
 from myrnn.compiler._graph import Builder, topological
 from myrnn.compiler._hoist import hoist
+from myrnn.compiler._looks import plain_attributes
 from myrnn.compiler._module import module_source
 from myrnn.compiler._native import Block, Native, in_threads, shards_for
 from myrnn.compiler._plan import make_plan
-from myrnn.compiler._probe import difference_from_recurrence, gradients_kept, input_width, probe
+from myrnn.compiler._probe import difference_from_recurrence, gradients_kept, input_width, probe, traced_with_array
 from myrnn.compiler._roll import Recurrence, in_its_order, roll, unroll
 from myrnn.compiler._text import stage_texts
-from myrnn.compiler._trace import trace
+from myrnn.compiler._trace import Trace
 from myrnn.compiler._verify import verify
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
 from myrnn.models import parameter_names, parameters_of
@@ -35,6 +36,9 @@ from myrnn.sequences import Sequences
 
 # Sequences whose logits are computed in one native call: few enough for their states to stay in the cache.
 PORTION = 512
+
+# Lengths that are checked when sequences of many lengths that were not checked before are used.
+LENGTHS_AT_ONCE = 12
 
 _noticed = threading.local()
 
@@ -88,8 +92,7 @@ def compile(model: Any, max_length: int = 64, *, dim_input: int | None = None, c
     width = input_width(model, parameters) if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
     compiled = _known(model, parameters, width, longest)
     if compiled is None:
-        recurrence, build = _found(model, parameters, width, longest)
-        compiled = CompiledModel(model, recurrence, build, longest)
+        compiled = CompiledModel(model, *_found(model, parameters, width, longest), longest)
         _recent.append(compiled)
     if check:
         compiled.native(tokens=False, batched=False)
@@ -103,7 +106,9 @@ _recent: deque[CompiledModel] = deque(maxlen=2)
 def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
     """Return what the model was compiled to before, if it still is what the model computes."""
     compiled = next((c for c in _recent if c.model is model and c.is_over(parameters)), None)
-    if compiled is None or compiled.dim_input != width or compiled.max_length < longest:
+    if compiled is None or compiled.dim_input != width or compiled.max_length < longest or compiled.looks:
+        return None
+    if compiled.has_changed():
         return None
     rng = np.random.default_rng(0)
     lengths = (5, max(longest, 9))
@@ -116,17 +121,21 @@ def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int)
     return compiled
 
 
-def _found(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> tuple[Recurrence, Builder]:
-    """Find the loop of the model, and return it with the builder that it was found in."""
+def _found(
+    model: Any, parameters: tuple[Tensor, ...], width: int, longest: int
+) -> tuple[Recurrence, Builder, dict[int, Trace]]:
+    """Find the loop of the model; return it with the builder and the traces that it was found in."""
     build = Builder()
     try:
-        return roll(probe(model, parameters, width, longest, build), build, width), build
+        traces = probe(model, parameters, width, longest, build)
+        return roll(traces, build, width), build, traces
     except NotARecurrence as error:
         # What the first step computes from constants alone is a number, unless it is kept as it was written: the
         # first gives the start of a model that does it with NumPy, the second that of one that does it with MyGrad.
         build = Builder(fold=False)
         try:
-            return roll(probe(model, parameters, width, longest, build), build, width), build
+            traces = probe(model, parameters, width, longest, build)
+            return roll(traces, build, width), build, traces
         except NotARecurrence:
             raise error from None
 
@@ -168,13 +177,21 @@ class CompiledModel:
         Up to what length the model has been checked to be this recurrence.
     state_names : tuple of str
         What the model calls its states.
+    looks : tuple
+        Where the model's code looks at the numbers of tensors. If it does anywhere, what it does may depend on them,
+        and it is checked on every sequence that it is used on.
     """
 
-    def __init__(self, model: Any, recurrence: Recurrence, build: Builder, max_length: int) -> None:
+    def __init__(
+        self, model: Any, recurrence: Recurrence, build: Builder, traces: dict[int, Trace], max_length: int
+    ) -> None:
         self.model, self.recurrence, self.max_length = model, recurrence, max_length
         self.dim_input, self.dim_output = recurrence.dim_input, recurrence.readout.size
         self._build = build
         self._parameters = parameters_of(model)
+        self.looks = tuple(dict.fromkeys(origin for traced in traces.values() for origin in traced.looks))
+        self._lengths = set(traces)
+        self._attributes = self._attributes_now()
         self._natives: dict[tuple[bool, bool], Native] = {}
         self._observer: Native | None = None
         self._empty_checked = False
@@ -271,7 +288,7 @@ class CompiledModel:
     def logits(self, sequences: Sequences) -> NDArray[np.float32]:
         """Return the logits of every sequence, float32 (N, K)."""
         self._check_input(sequences)
-        self.check_lengths(sequences)
+        self._check_use(sequences)
         batched = len(sequences) > 1 and self._pays_to_batch()
         native = self.native(tokens=sequences.is_tokens, batched=batched)
         parameters = self.parameter_block(native).numbers
@@ -309,7 +326,7 @@ class CompiledModel:
         """
         sequences = self._one(x, y)
         self._check_input(sequences)
-        self.check_lengths(sequences)
+        self._check_use(sequences)
         return self._gradients(sequences, np.zeros(1, dtype=np.int64), batched=False)
 
     def observe(self, x: NDArray[Any] | Tensor, y: Any) -> Observation:
@@ -327,7 +344,7 @@ class CompiledModel:
         """
         sequences = self._one(x, y)
         self._check_input(sequences)
-        self.check_lengths(sequences)
+        self._check_use(sequences)
         if self._observer is None:
             self._observer = self._native(*self._emitted(tokens=False, batched=False, observed=True), False, False)
         native = self._observer
@@ -394,8 +411,48 @@ class CompiledModel:
             one is other for one, other in zip(parameters, self._parameters, strict=True)
         )
 
-    def check_lengths(self, sequences: Sequences) -> None:
+    def has_changed(self) -> bool:
+        """Whether the model, apart from its parameters, keeps other numbers, words or functions than when checked."""
+        return bool(self._attributes_now() != self._attributes)
+
+    def _attributes_now(self) -> Any:
+        return plain_attributes(self.model, arrays=True, without=frozenset(id(p) for p in self._parameters))
+
+    def _check_use(self, sequences: Sequences) -> None:
+        """Check the model before it is used on the sequences, as far as there is reason to."""
+        if self.looks:
+            # Its code may do something else for the numbers of any of them.
+            for index in range(len(sequences)):
+                self.check(sequences, index)
+            return
+        self.check_unchanged(sequences)
+        self.check_lengths(sequences, LENGTHS_AT_ONCE)
+
+    def check_unchanged(self, sequences: Sequences) -> None:
+        """Check the model again, on the longest of the sequences, if it has changed since it was last checked.
+
+        Raises
+        ------
+        CompileError
+            When its parameters are other tensors.
+        NotARecurrence
+            When the model does something else now.
+        """
+        if not self.is_over(parameters_of(self.model)):
+            raise CompileError(
+                "the model's parameters are other tensors than those that it was compiled with: compile it again"
+            )
+        if len(sequences) and self.has_changed():
+            self.check(sequences, int(sequences.lengths.argmax()))
+
+    def check_lengths(self, sequences: Sequences, at_once: int = 1) -> None:
         """Check the model on the longest of the sequences, if it is longer than any before, and on an empty one.
+
+        Parameters
+        ----------
+        sequences : Sequences
+        at_once : int
+            Of how many lengths that were not checked before, the longest among them, to check a sequence.
 
         Raises
         ------
@@ -410,6 +467,13 @@ class CompiledModel:
             self._empty_checked = True
         if len(lengths) and lengths.max() > self.max_length:
             self.check(sequences, int(lengths.argmax()))
+        for index in self.unchecked(lengths)[: at_once - 1]:
+            self.check(sequences, int(index))
+
+    def unchecked(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the place of one of each length on which the model has not been checked yet."""
+        found, places = np.unique(lengths, return_index=True)
+        return places[[n not in self._lengths for n in found.tolist()]]
 
     def check(self, sequences: Sequences, index: int) -> None:
         """Trace the model on one sequence, with its present parameters, and compare with the recurrence, node by node.
@@ -421,7 +485,7 @@ class CompiledModel:
         """
         x = sequences.features(index)
         with gradients_kept(self._parameters):
-            traced = trace(self.model, self._parameters, x, self._build)
+            traced = traced_with_array(self.model, self._parameters, x, self._build, looks=False)
         traced = in_its_order(self.recurrence, traced, self._build)
         if traced.output is not unroll(self.recurrence, len(x), self._build):
             raise NotARecurrence(
@@ -429,6 +493,8 @@ class CompiledModel:
                 "some values, it does what it did not do when it was traced.\n"
                 f"{difference_from_recurrence(self.recurrence, traced, self._build)}"
             )
+        self._lengths.add(len(x))
+        self._attributes = self._attributes_now()
         self.max_length = max(self.max_length, len(x))
 
 

@@ -12,6 +12,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn.compiler._graph import Builder
+from myrnn.compiler._looks import plain_attributes
 from myrnn.compiler._roll import ADVICE, Recurrence, difference_told, unroll
 from myrnn.compiler._trace import Trace, trace
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
@@ -29,19 +30,61 @@ def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: i
 
     with gradients_kept(parameters):
         x = random(5)
-        first = trace(model, parameters, x, build)
-        if trace(model, parameters, x, build).output is not first.output:
-            raise NotDeterministic(
-                "two calls of the model on the same sequence compute different things: it draws random numbers, or\n"
-                '  keeps something from one call to the next. Train it with engine="mygrad".'
-            )
-        traces = {n: trace(model, parameters, random(n), build) for n in {*PROBES, max(longest, 9)}}
+        _same_twice(model, parameters, x, build)
+        traces = {n: traced_with_array(model, parameters, random(n), build) for n in {*PROBES, max(longest, 9)}}
         one_hot = np.eye(dim_input, dtype=np.float32)[rng.integers(0, dim_input, 5)]
         _same_graph(traces[5], trace(model, parameters, one_hot, build), "the values of the sequence")
         _same_graph(traces[5], trace(model, parameters, 10 * random(5), build), "the values of the sequence")
         with _shifted(parameters, rng):
             _same_graph(traces[5], trace(model, parameters, x, build), "the values of its parameters")
     return traces
+
+
+def _same_twice(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:
+    """Call the model twice on one sequence: it must compute the same, and keep no count of its calls."""
+    outputs, kept = [], []
+    for _ in range(2):
+        outputs.append(trace(model, parameters, x, build).output)
+        kept.append(plain_attributes(model, arrays=False))
+    if outputs[0] is not outputs[1]:
+        raise NotDeterministic(
+            "two calls of the model on the same sequence compute different things: it draws random numbers, or\n"
+            '  keeps something from one call to the next. Train it with engine="mygrad".'
+        )
+    if kept[0] != kept[1]:
+        names = sorted(str(n) for n in {*kept[0], *kept[1]} if kept[0].get(n) != kept[1].get(n))
+        raise NotDeterministic(
+            f"every call of the model changes its {', '.join(names)}, so that a later one may compute something else.\n"
+            '  Leave that out of the call, or train it with engine="mygrad".'
+        )
+
+
+def traced_with_array(
+    model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder, *, looks: bool = True
+) -> Trace:
+    """Trace the model on `x` as a tensor, and see that it gives the same logits for the array that it is used on.
+
+    Raises
+    ------
+    NotARecurrence
+        When it does not.
+    """
+    traced = trace(model, parameters, x, build, looks=looks)
+    with mygrad.no_autodiff:
+        result = model(x.copy())
+    logits = np.asarray(result.data if isinstance(result, Tensor) else result)
+    expected = np.asarray(traced.logits)
+    scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
+    same = logits.shape == expected.shape and np.allclose(
+        logits, expected, rtol=1e-3, atol=1e-3 * scale, equal_nan=True
+    )
+    if not same:
+        raise NotARecurrence(
+            f"on a sequence of {len(x)} the model gives other logits for an array than for a tensor of the same\n"
+            "  numbers: it looks at the kind of its argument, or keeps something from one call to the next.\n"
+            '  Train it with engine="mygrad".'
+        )
+    return traced
 
 
 def _same_graph(one: Trace, other: Trace, what: str) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
@@ -15,11 +16,16 @@ import mygrad
 import numpy as np
 from mygrad import Tensor
 
+from myrnn.compiler import _looks
+
 # Code that a reader of an error would not call their own model: its callers are shown instead.
 _MYGRAD = os.path.join(os.path.dirname(mygrad.__file__), "")
 _NUMPY = os.path.join(os.path.dirname(np.__file__), "")
+_LIBRARIES = (_MYGRAD, _NUMPY, "<frozen ", _looks.__file__)
 _MYNN = os.path.join(os.sep, "mynn", "")
 _DENSE = os.path.join("myrnn", "models", "_dense.py")
+# The models that ship look at their argument only to check it.
+_MODELS = os.path.join(os.sep, "myrnn", "models", "")
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Recording:
         The same for what a variable held only until it got the value of the next step.
     passed : dict
         The same for arguments: what a function calls that which another one gave it.
+    looks : dict
+        (file, line) of the user's code that looks at the numbers of a tensor.
     keep : dict
         Keeps the tensors alive, by id, so that an id stays that of one tensor.
     """
@@ -70,6 +78,7 @@ class Recording:
     names: dict[int, str] = field(default_factory=dict)
     passing: dict[int, str] = field(default_factory=dict)
     passed: dict[int, str] = field(default_factory=dict)
+    looks: dict[tuple[str, int], None] = field(default_factory=dict)
     keep: dict[int, Any] = field(default_factory=dict)
 
     def origin(self, tensor: Any) -> Origin:
@@ -96,8 +105,8 @@ class Recording:
             self.passing.update((key, name) for key, name in held.items() if key not in self.passing)
 
 
-def record(model: Callable[[Any], Any], x: Any) -> Recording:
-    """Run ``model(x)`` and note where each tensor is made and what it is called."""
+def record(model: Callable[[Any], Any], x: Any, *, looks: bool = True) -> Recording:
+    """Run ``model(x)`` and note where each tensor is made, what it is called and, with `looks`, who reads numbers."""
     recording = Recording(None, {})
     previous = sys.getprofile()
     here = threading.get_ident()
@@ -106,6 +115,8 @@ def record(model: Callable[[Any], Any], x: Any) -> Recording:
     def watch(frame: FrameType, event: str, result: Any) -> None:
         if event != "return" or threading.get_ident() != here:
             return
+        if _looks.gives_numbers(frame, result) and frame.f_code.co_filename.startswith(_MYGRAD):
+            look(frame.f_back)
         if frame.f_code is operation:
             user = _user_frame(frame)
             if isinstance(result, Tensor):
@@ -116,9 +127,17 @@ def record(model: Callable[[Any], Any], x: Any) -> Recording:
         elif not _is_library(frame.f_code.co_filename):
             recording.note(frame, returns=True)
 
+    def look(frame: FrameType | None) -> None:
+        # NumPy may stand between, as in np.asarray(h); MyGrad's own work is no look.
+        while frame is not None and frame.f_code.co_filename.startswith((_NUMPY, "<frozen ")):
+            frame = frame.f_back
+        if frame is not None and not _is_library(frame.f_code.co_filename) and _MODELS not in frame.f_code.co_filename:
+            recording.looks.setdefault(_line(frame))
+
     sys.setprofile(watch)
     try:
-        output = model(x)
+        with _looks.noted(look) if looks else nullcontext():
+            output = model(x)
     finally:
         # Python's own profiler is no function: it is switched on again by its own method.
         sys.setprofile(previous if previous is None or callable(previous) else None)
@@ -128,7 +147,7 @@ def record(model: Callable[[Any], Any], x: Any) -> Recording:
 
 
 def _is_library(file: str) -> bool:
-    return file.startswith((_MYGRAD, _NUMPY, "<frozen ")) or _MYNN in file or file.endswith(_DENSE)
+    return file.startswith(_LIBRARIES) or _MYNN in file or file.endswith(_DENSE)
 
 
 def _user_frame(frame: FrameType | None) -> FrameType | None:

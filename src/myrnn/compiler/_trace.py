@@ -15,6 +15,7 @@ from typing import Any
 import mygrad
 import numpy as np
 from mygrad import Tensor
+from numpy.typing import NDArray
 
 from myrnn.compiler._graph import Builder, Node
 from myrnn.compiler._lower import RULES, Plain, Rows, Value, as_plain
@@ -34,15 +35,23 @@ class Trace:
         The logits, of size K.
     origins : dict
         Node -> where it stands in the user's code.
+    logits : ndarray, (1, K)
+        Their numbers.
+    looks : tuple of Origin
+        Where the user's code looks at the numbers of a tensor.
     """
 
     length: int
     output: Node
     origins: dict[Node, Origin] = field(repr=False)
+    logits: NDArray[Any] | None = field(default=None, repr=False)
+    looks: tuple[Origin, ...] = ()
 
 
-def trace(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
-    """Trace the model on `x`, float32 (T, C).
+def trace(
+    model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder, *, looks: bool = True
+) -> Trace:
+    """Trace the model on `x`, float32 (T, C); with `looks`, note where its code looks at numbers.
 
     Raises
     ------
@@ -53,7 +62,7 @@ def trace(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], b
     """
     sequence = mygrad.tensor(x, constant=False)
     try:
-        recording = record(model, sequence)
+        recording = record(model, sequence, looks=looks)
     except Exception as error:
         if isinstance(error, InvalidArgument):
             raise
@@ -72,7 +81,8 @@ def trace(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], b
     leaves[id(sequence)] = Rows(tuple(rows), (x.shape[1],))
     origins: dict[Node, Origin] = {}
     value = _read(output, leaves, build, recording, origins)
-    return Trace(len(x), as_plain(build, value).node, origins)
+    looks = tuple(Origin(*line) for line in recording.looks)
+    return Trace(len(x), as_plain(build, value).node, origins, output.data.copy(), looks)
 
 
 def _read(

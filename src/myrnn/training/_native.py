@@ -108,6 +108,12 @@ class NativeEngine:
     def __init__(
         self, compiled: CompiledModel, optimizer: Any, batch_size: int, gradient_clip: float | None, example: Sequences
     ) -> None:
+        if compiled.looks:
+            raise CompileError(
+                "the model looks at the numbers of its tensors while it runs, and may do something else for others:\n"
+                f"  {compiled.looks[0]}\n"
+                "  Use MyGrad's operations in the place of .data, item(), comparisons and NumPy."
+            )
         self._compiled, self._optimizer = compiled, optimizer
         self._parameters = tuple(compiled.model.parameters)
         self._limit = 0.0 if gradient_clip is None else gradient_clip
@@ -135,6 +141,7 @@ class NativeEngine:
         if sequences is not self._seen:
             self._compiled.check_lengths(sequences)
             self._seen = sequences
+        self._compiled.check_unchanged(sequences)
         begin = time.perf_counter()
         self._load()
         before = [block.numbers.copy() for block in self._blocks]
@@ -181,7 +188,10 @@ class NativeEngine:
         if self._checked > CHECKED_SHARE * self._ran:
             return
         begin = time.perf_counter()
-        self._compiled.check(sequences, int(self._rng.choice(order.reshape(-1))))
+        chosen = order.reshape(-1)
+        # A length that was not seen yet before others.
+        new = chosen[self._compiled.unchecked(sequences.lengths[chosen])]
+        self._compiled.check(sequences, int(self._rng.choice(new if len(new) else chosen)))
         self._checked += time.perf_counter() - begin
 
 

@@ -1,0 +1,94 @@
+"""Note where a model looks at numbers while it runs: what it does next may depend on them, and no graph shows it."""
+
+from __future__ import annotations
+
+import dis
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+from mygrad import Tensor
+from numpy.typing import NDArray
+
+# What tells of a tensor's kind and size, not of its numbers.
+_SIZES = frozenset({"constant", "ndim", "size", "__len__", "__hash__"})
+_ATTRIBUTES_OF_SIZE = frozenset({"dtype", "ndim", "shape", "size"})
+
+_lock = threading.RLock()
+
+
+def gives_numbers(frame: FrameType, result: Any) -> bool:
+    """Whether a function of MyGrad returns numbers in place of a tensor."""
+    return isinstance(result, np.ndarray | np.generic | bool | int | float) and frame.f_code.co_name not in _SIZES
+
+
+@contextmanager
+def noted(note: Callable[[FrameType], None]) -> Iterator[None]:
+    """Call `note` with the frame that reads a tensor's `data` for more than its size, wherever it stands."""
+    here = threading.get_ident()
+
+    def read(tensor: Tensor) -> NDArray[Any]:
+        frame = sys._getframe(1)
+        if threading.get_ident() == here and not _asks_for_size(frame.f_code, frame.f_lasti):
+            note(frame)
+        return tensor.__dict__["data"]
+
+    def write(tensor: Tensor, value: NDArray[Any]) -> None:
+        tensor.__dict__["data"] = value
+
+    # `data` is an attribute of each tensor; a property of the class comes before it.
+    with _lock:
+        Tensor.data = property(read, write)
+        try:
+            yield
+        finally:
+            del Tensor.data
+
+
+@cache
+def _asks_for_size(code: CodeType, at: int) -> bool:
+    """Whether what is read at a place of the code is asked for its shape at once, as in ``weight.data.shape``."""
+    following = next((i for i in dis.get_instructions(code) if i.offset > at), None)
+    return following is not None and following.opname == "LOAD_ATTR" and following.argval in _ATTRIBUTES_OF_SIZE
+
+
+def plain_attributes(owner: Any, *, arrays: bool, without: frozenset[int] = frozenset(), depth: int = 3) -> Any:
+    """Return the numbers, words and functions that a model and its parts keep, by name, to compare with later ones.
+
+    Parameters
+    ----------
+    owner : object
+        The model, or a part of it.
+    arrays : bool
+        Whether to tell the numbers of arrays and tensors too.
+    without : frozenset of int
+        The ids of tensors that are left out.
+    depth : int
+        How many attributes deep to look.
+    """
+    if isinstance(owner, bool | int | float | str | np.generic):
+        return owner
+    if isinstance(owner, np.ndarray | Tensor):
+        return _digest(owner) if arrays and id(owner) not in without else None
+    if isinstance(owner, type) or hasattr(owner, "__code__"):
+        return id(owner)
+    if depth == 0:
+        return None
+    if isinstance(owner, dict):
+        items = list(owner.items())
+    elif isinstance(owner, list | tuple):
+        items = list(enumerate(owner))
+    else:
+        items = list(getattr(owner, "__dict__", {}).items())
+    told = ((name, plain_attributes(value, arrays=arrays, without=without, depth=depth - 1)) for name, value in items)
+    return {name: value for name, value in told if value is not None}
+
+
+def _digest(array: Any) -> tuple[Any, ...]:
+    values = np.asarray(array.data if isinstance(array, Tensor) else array)
+    return values.shape, values.dtype.str, hash(values.tobytes())
