@@ -1,0 +1,146 @@
+"""The native engine does what MyGrad does, op by op, and repeats itself to the bit."""
+
+import mynn.optimizers.adam
+import mynn.optimizers.sgd
+import numpy as np
+import pytest
+
+import myrnn
+from myrnn import GRU, RNN, SGD, Adam, CompileError, RMSprop, TrainingDiverged, tasks
+
+TASK = tasks.TwinHalves(1, 4)
+
+
+def trained(make_optimizer, engine, batch_size=1, iterations=200, model=None, **options):
+    model = model or RNN(10, 12, 2, activation="tanh", rng=0)
+    optimizer = make_optimizer(model.parameters)
+    history = myrnn.train(
+        model,
+        TASK,
+        optimizer,
+        iterations,
+        batch_size,
+        seed=3,
+        engine=engine,
+        report_every=50,
+        progress=False,
+        **options,
+    )
+    return model, optimizer, history
+
+
+OPTIMIZERS = {
+    "sgd": lambda p: SGD(p, learning_rate=0.05),
+    "sgd with momentum and decay": lambda p: SGD(p, learning_rate=0.02, momentum=0.8, weight_decay=1e-3),
+    "rmsprop": lambda p: RMSprop(p, learning_rate=1e-3, weight_decay=1e-4),
+    "adam": lambda p: Adam(p, weight_decay=1e-4),
+    "MyNN's sgd": lambda p: mynn.optimizers.sgd.SGD(p, learning_rate=0.02, momentum=0.8),
+    "MyNN's adam": lambda p: mynn.optimizers.adam.Adam(p),
+}
+
+
+def memory(optimizer):
+    return [array for name in ("m", "v", "param_moments") for array in (getattr(optimizer, name, None) or [])]
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weights_memory_and_history_are_those_of_mygrad(name, batch_size):
+    ours, optimizer, history = trained(OPTIMIZERS[name], "native", batch_size)
+    theirs, reference, expected = trained(OPTIMIZERS[name], "mygrad", batch_size)
+    assert (history.engine, expected.engine) == ("native", "mygrad")
+    np.testing.assert_allclose(history.loss, expected.loss, atol=1e-5)
+    np.testing.assert_array_equal(history.accuracy, expected.accuracy)
+    for one, other in zip(ours.parameters, theirs.parameters, strict=True):
+        np.testing.assert_allclose(one.data, other.data, atol=2e-5)
+    assert getattr(optimizer, "t", None) == getattr(reference, "t", None)
+    for one, other in zip(memory(optimizer), memory(reference), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_clipping_and_schedules_give_the_same_numbers(batch_size):
+    options = {"gradient_clip": 0.2, "schedule": lambda iteration: 0.1 / (1 + iteration)}
+    ours, optimizer, _ = trained(OPTIMIZERS["sgd"], "native", batch_size, **options)
+    theirs, _, _ = trained(OPTIMIZERS["sgd"], "mygrad", batch_size, **options)
+    for one, other in zip(ours.parameters, theirs.parameters, strict=True):
+        np.testing.assert_allclose(one.data, other.data, atol=2e-5)
+    assert optimizer.learning_rate == 0.05
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_the_same_seed_gives_the_same_bytes(batch_size):
+    runs = [trained(OPTIMIZERS["adam"], "native", batch_size) for _ in range(2)]
+    assert runs[0][2].loss.tobytes() == runs[1][2].loss.tobytes()
+    for one, other in zip(runs[0][0].parameters, runs[1][0].parameters, strict=True):
+        assert one.data.tobytes() == other.data.tobytes()
+
+
+def test_a_model_can_change_engine_at_any_time():
+    model = RNN(10, 12, 2, activation="tanh", rng=0)
+    optimizer = Adam(model.parameters)
+    other = RNN(10, 12, 2, activation="tanh", rng=0)
+    reference = Adam(other.parameters)
+    for seed, engine in enumerate(("native", "mygrad", "native")):
+        myrnn.train(model, TASK, optimizer, 50, seed=seed, engine=engine, progress=False)
+        myrnn.train(other, TASK, reference, 50, seed=seed, engine="mygrad", progress=False)
+    assert optimizer.t == reference.t == 150
+    for one, two in zip(model.parameters, other.parameters, strict=True):
+        np.testing.assert_allclose(one.data, two.data, atol=2e-5)
+
+
+def test_what_the_optimizer_does_not_hold_stays():
+    model, _, _ = trained(lambda p: Adam(p[:2]), "native", iterations=50)
+    fresh = RNN(10, 12, 2, activation="tanh", rng=0)
+    moved = [not np.array_equal(a.data, b.data) for a, b in zip(model.parameters, fresh.parameters, strict=True)]
+    assert moved == [True, True, False, False, False]
+
+
+class Halving(SGD):
+    """An optimizer that native code cannot know."""
+
+    def step(self):
+        for parameter in self.params:
+            parameter.data *= np.float32(0.999)
+
+
+def test_an_optimizer_without_a_native_form_is_refused_or_run_by_mygrad():
+    with pytest.raises(CompileError, match="Halving has no native form"):
+        trained(Halving, "native", iterations=5)
+    with pytest.warns(UserWarning, match="op by op with MyGrad, because Halving"):
+        _, _, history = trained(Halving, "auto", iterations=5)
+    assert history.engine == "mygrad"
+
+
+def test_float64_parameters_are_refused():
+    model = RNN(10, 4, 2, rng=0)
+    model.fc_h2y.weight.data = model.fc_h2y.weight.data.astype(np.float64)
+    with pytest.raises(CompileError, match=r"fc_h2y.weight is float64: compiled models work in float32 only"):
+        trained(OPTIMIZERS["sgd"], "native", iterations=5, model=model)
+
+
+def test_divergence_names_the_iteration():
+    with pytest.raises(TrainingDiverged, match="at iteration"):
+        trained(lambda p: SGD(p, learning_rate=1e30), "native", model=RNN(10, 4, 2, rng=0))
+
+
+def test_a_batch_of_very_different_lengths_is_the_mean_of_its_sequences():
+    rng = np.random.default_rng(0)
+    model = GRU(3, 9, 4, rng=0)
+    pairs = [(rng.normal(size=(n, 3)).astype(np.float32), k % 4) for k, n in enumerate((1, 700, 3, 0, 40))]
+    compiled = myrnn.compile(model)
+    singles = [compiled.loss_and_gradients(x, y)[1] for x, y in pairs]
+    before = [parameter.data.copy() for parameter in model.parameters]
+    myrnn.train(model, pairs, SGD(model.parameters, learning_rate=1.0), 1, 5, engine="native", progress=False)
+    for i, parameter in enumerate(model.parameters):
+        mean = np.mean([gradients[i] for gradients in singles], axis=0)
+        np.testing.assert_allclose(before[i] - parameter.data, mean, atol=1e-5)
+
+
+def test_other_sequences_of_a_batch_change_no_logits():
+    rng = np.random.default_rng(0)
+    compiled = myrnn.compile(GRU(3, 9, 4, rng=0))
+    pairs = [(rng.normal(size=(n, 3)).astype(np.float32), 0) for n in (5, 2, 9)]
+    alone = compiled.logits(myrnn.Sequences.from_pairs(pairs))
+    longer = [*pairs, (rng.normal(size=(400, 3)).astype(np.float32), 0)]
+    np.testing.assert_allclose(compiled.logits(myrnn.Sequences.from_pairs(longer))[:3], alone, rtol=1e-6)
