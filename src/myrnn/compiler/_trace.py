@@ -81,8 +81,8 @@ def trace(
     leaves[id(sequence)] = Rows(tuple(rows), (x.shape[1],))
     origins: dict[Node, Origin] = {}
     value = _read(output, leaves, build, recording, origins)
-    looks = tuple(Origin(*line) for line in recording.looks)
-    return Trace(len(x), as_plain(build, value).node, origins, output.data.copy(), looks)
+    noticed = tuple(Origin(*line) for line in recording.looks)
+    return Trace(len(x), as_plain(build, value).node, origins, output.data.copy(), noticed)
 
 
 def _read(
