@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import Block, CompiledModel, Native, shards_for
-from myrnn.errors import CompileError
+from myrnn.errors import CompileError, NotARecurrence
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.sequences import Sequences
 from myrnn.training._engines import Correct, Losses
@@ -109,8 +109,8 @@ class NativeEngine:
         self, compiled: CompiledModel, optimizer: Any, batch_size: int, gradient_clip: float | None, example: Sequences
     ) -> None:
         if compiled.looks:
-            raise CompileError(
-                "the model looks at the numbers of its tensors while it runs, and may do something else for others:\n"
+            raise NotARecurrence(
+                "the model looks at the numbers of its tensors while it runs, and for others may do something else:\n"
                 f"  {compiled.looks[0]}\n"
                 "  Use MyGrad's operations in the place of .data, item(), comparisons and NumPy."
             )

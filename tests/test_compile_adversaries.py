@@ -1,0 +1,359 @@
+"""Models that try to be silently wrong: by looking at numbers, by a habit of one length, by changing."""
+
+import warnings
+
+import mygrad as mg
+import numpy as np
+import pytest
+
+import myrnn
+from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation
+
+
+class Base:
+    """A simple RNN whose step can be tampered with."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.x, self.h, self.y = (
+            mg.tensor(rng.normal(size=shape).astype(np.float32) * np.float32(0.5))
+            for shape in ((10, 6), (6, 6), (6, 2))
+        )
+        self.parameters = (self.x, self.h, self.y)
+        self.calls = 0
+
+    def step(self, h, x_t, t):
+        return mg.tanh(x_t[None] @ self.x + h @ self.h)
+
+    def __call__(self, x):
+        h = np.zeros((1, 6), dtype=np.float32)
+        for t, x_t in enumerate(x):
+            h = self.step(h, x_t, t)
+        return h @ self.y
+
+
+class LateHabit(Base):
+    """Does something else from step 100 on: longer than what is checked when it is compiled."""
+
+    def step(self, h, x_t, t):
+        h = super().step(h, x_t, t)
+        return -h if t >= 100 else h
+
+
+class RareBranch(Base):
+    """Takes another branch where a feature is larger than any that was tried."""
+
+    def step(self, h, x_t, t):
+        h = super().step(h, x_t, t)
+        return h * np.float32(3) if np.asarray(x_t.data if isinstance(x_t, mg.Tensor) else x_t).max() > 1e4 else h
+
+
+def data(largest):
+    rng = np.random.default_rng(1)
+    pairs = [(rng.normal(size=(n, 10)).astype(np.float32), n % 2) for n in (3, 5, 4, 6)]
+    for x, _ in pairs:
+        x[0, 0] = largest
+    return pairs
+
+
+# Looking at numbers -------------------------------------------------------------------------------------------------
+
+
+class LooksAtItsState(Base):
+    """Halves what grows too large: with the weights that it starts from nothing does."""
+
+    def step(self, h, x_t, t):
+        z = x_t[None] @ self.x + h @ self.h
+        return mg.tanh(z / np.float32(2) if mg.abs(z).max().item() > 80 else z)
+
+
+class Compares(Base):
+    def step(self, h, x_t, t):
+        z = x_t[None] @ self.x + h @ self.h
+        return mg.tanh(z / np.float32(2) if (z > 80).any() else z)
+
+
+class LooksAtAWeight(Base):
+    def __call__(self, x):
+        logits = super().__call__(x)
+        return logits / np.float32(2) if np.abs(self.y.data).max() > 5 else logits
+
+
+class ReadsValuesThroughNumPy(Base):
+    def step(self, h, x_t, t):
+        z = x_t[None] @ self.x
+        return super().step(h, x_t, t) / np.float32(2 if np.max(np.asarray(z)) > 80 else 1)
+
+
+LOOKING = [RareBranch, LooksAtItsState, Compares, LooksAtAWeight, ReadsValuesThroughNumPy]
+
+
+@pytest.mark.parametrize("model", LOOKING)
+def test_a_model_that_looks_at_numbers_is_not_trained_natively(model):
+    model = model()
+    with pytest.raises(
+        NotARecurrence, match=r"(?s)looks at the numbers of its tensors.*test_compile_adversaries\.py:\d+ "
+    ):
+        myrnn.train(model, data(1.0), SGD(model.parameters), 5, engine="native", progress=False)
+
+
+def test_a_model_that_looks_at_numbers_is_checked_on_every_sequence():
+    compiled = myrnn.compile(RareBranch(), dim_input=10)
+    small, large = (myrnn.Sequences.from_pairs(data(n)) for n in (1.0, 2e4))
+    expected = np.concatenate([RareBranch()(x).data for x, _ in small])
+    np.testing.assert_allclose(compiled.logits(small), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(compiled(small.features(0)), expected[:1], rtol=1e-4, atol=1e-5)
+    for use in (compiled.logits, compiled.predict, lambda s: compiled(s.features(0))):
+        with pytest.raises(NotARecurrence, match="with some values, it does what it did not do"):
+            use(large)
+    with pytest.raises(NotARecurrence, match="with some values, it does what it did not do"):
+        compiled.loss_and_gradients(large.features(2), 0)
+
+
+class AsksForShapes(Base):
+    """Looks at nothing but sizes, and keeps its states for somebody to see."""
+
+    def __call__(self, x):
+        self.states, self.length = [], len(x)
+        h = np.zeros((1, self.h.data.shape[0]), dtype=self.h.data.dtype)
+        assert x.ndim == 2 and x.shape[1] == self.x.shape[0] and self.y.size == 12
+        for x_t in x:
+            h = self.step(h, x_t, 0)
+            self.states.append(h)
+        return h @ self.y
+
+
+@pytest.mark.parametrize("model", [Base, AsksForShapes])
+def test_nothing_is_said_where_nothing_is_wrong(model):
+    model = model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history = myrnn.train(model, data(1.0), SGD(model.parameters), 40, progress=False)
+    assert history.engine == "native"
+
+
+# Lengths -------------------------------------------------------------------------------------------------------------
+
+
+class AtOneLength(Base):
+    def __call__(self, x):
+        return super().__call__(x) * np.float32(0.5 if len(x) == 20 else 1)
+
+
+class ArraysAtOneLength(Base):
+    def __call__(self, x):
+        return super().__call__(x) * np.float32(0.5 if isinstance(x, np.ndarray) and len(x) == 20 else 1)
+
+
+def many_lengths():
+    rng = np.random.default_rng(2)
+    return myrnn.Sequences.from_pairs([(rng.normal(size=(n, 10)), n % 2) for n in range(15, 25)])
+
+
+@pytest.mark.parametrize("model", [AtOneLength, ArraysAtOneLength])
+def test_a_habit_of_one_length_is_found_when_that_length_turns_up(model):
+    compiled = myrnn.compile(model(), dim_input=10)
+    x = many_lengths().features(5)
+    assert compiled(x[:19]).shape == (1, 2)
+    with pytest.raises(NotARecurrence, match="on a sequence of 20"):
+        compiled(x)
+    with pytest.raises(NotARecurrence, match="on a sequence of 20"):
+        compiled.loss_and_gradients(x, 1)
+    with pytest.raises(NotARecurrence, match="on a sequence of 20"):
+        compiled.logits(many_lengths())
+
+
+def test_training_checks_lengths_that_it_has_not_seen_first(monkeypatch):
+    monkeypatch.setattr("myrnn.training._native.CHECKED_SHARE", np.inf)
+    model = AtOneLength()
+    with pytest.raises(NotARecurrence, match="on a sequence of 20 steps"):
+        # One length of ten is 20, and there are but a few checks: chance alone would seldom come upon it.
+        myrnn.train(model, many_lengths(), SGD(model.parameters), 50_000, engine="native", progress=False)
+
+
+def test_what_is_found_while_training_is_taken_back():
+    model, reference = LateHabit(), LateHabit()
+    rng = np.random.default_rng(3)
+    pairs = [(rng.normal(size=(n, 10)).astype(np.float32), 1) for n in (5, 8, 130)]
+
+    def stream():
+        # The long one comes late.
+        yield from (pairs[i % 2] for i in range(96))
+        yield from (pairs[i % 3] for i in range(96))
+
+    arguments = {"iterations": 192, "report_every": 64, "progress": False}
+    with pytest.warns(UserWarning, match=r"(?s)op by op.*on a sequence of 130 steps"):
+        history = myrnn.train(model, stream(), SGD(model.parameters, learning_rate=0.01), **arguments)
+    expected = myrnn.train(
+        reference, stream(), SGD(reference.parameters, learning_rate=0.01), engine="mygrad", **arguments
+    )
+    np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-4)
+    for ours, theirs in zip(model.parameters, reference.parameters, strict=True):
+        np.testing.assert_allclose(ours.data, theirs.data, rtol=1e-3, atol=1e-5)
+
+
+# Models that change --------------------------------------------------------------------------------------------------
+
+
+class EveryHundredthCall(Base):
+    def __call__(self, x):
+        self.calls += 1
+        return super().__call__(x) * np.float32(0.5 if self.calls % 100 == 99 else 1)
+
+
+def test_a_model_that_counts_its_calls_is_refused():
+    with pytest.raises(NotDeterministic, match=r"^every call of the model changes its calls, so that a later one"):
+        myrnn.compile(EveryHundredthCall(), dim_input=10)
+
+
+class KeepsItsState(Base):
+    def __call__(self, x):
+        h = getattr(self, "last", np.zeros((1, 6), dtype=np.float32))
+        for t, x_t in enumerate(x):
+            h = self.step(h, x_t, t)
+        self.last = h.data.copy()
+        return h @ self.y
+
+
+def test_a_model_that_keeps_its_state_between_calls_is_refused():
+    with pytest.raises(
+        NotDeterministic, match=r"^two calls of the model on the same sequence compute different things"
+    ):
+        myrnn.compile(KeepsItsState(), dim_input=10)
+
+
+class Tunable(Base):
+    def __init__(self):
+        super().__init__()
+        self.scale, self.training, self.activation = 1.0, False, mg.tanh
+        self.mask = np.ones((1, 6), dtype=np.float32)
+        self.secret = mg.tensor(np.ones((1, 6), dtype=np.float32))
+
+    def step(self, h, x_t, t):
+        h = self.activation(x_t[None] @ self.x + h @ self.h) * np.float32(self.scale) * self.mask * self.secret
+        return h * np.random.default_rng().random(dtype=np.float32) if self.training else h
+
+
+def set_scale(model):
+    model.scale = 2.0
+
+
+def set_training(model):
+    model.training = True
+
+
+def set_activation(model):
+    model.activation = mg.sin
+
+
+def set_mask(model):
+    model.mask[0, 3] = 0
+
+
+def set_secret(model):
+    model.secret.data = np.zeros((1, 6), dtype=np.float32)
+
+
+@pytest.mark.parametrize("change", [set_scale, set_training, set_activation, set_mask, set_secret])
+def test_a_model_that_was_changed_after_it_was_compiled_is_refused(change):
+    model = Tunable()
+    compiled = myrnn.compile(model, dim_input=10)
+    x = np.random.default_rng(4).normal(size=(5, 10)).astype(np.float32)
+    np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-6)
+    change(model)
+    for use in (compiled, lambda x: compiled.loss_and_gradients(x, 0), lambda x: compiled.observe(x, 0)):
+        with pytest.raises(NotARecurrence, match=r"^on a sequence of 5 (steps )?the model"):
+            use(x)
+
+
+def test_a_model_that_is_changed_while_it_trains_is_found_out():
+    model = Tunable()
+
+    class Meddler:
+        def on_report(self, report):
+            if report.iteration >= 100:
+                model.scale = 2.0
+
+    arguments = {"engine": "native", "report_every": 50, "hooks": [Meddler()], "progress": False}
+    with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
+        myrnn.train(model, data(1.0), SGD(model.parameters), 300, **arguments)
+
+
+def test_what_changes_nothing_may_be_changed():
+    model = Tunable()
+    compiled = myrnn.compile(model, dim_input=10)
+    model.comment = "trained on Tuesday"
+    x = np.random.default_rng(4).normal(size=(5, 10)).astype(np.float32)
+    np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-6)
+
+
+def test_parameters_that_were_replaced_are_missed():
+    model = Base()
+    compiled = myrnn.compile(model, dim_input=10)
+    model.y = mg.tensor(model.y.data * 2)
+    model.parameters = (model.x, model.h, model.y)
+    with pytest.raises(
+        CompileError, match=r"^the model's parameters are other tensors than those that it was compiled"
+    ):
+        compiled(np.zeros((3, 10), dtype=np.float32))
+
+
+def test_the_array_of_a_parameter_may_be_replaced():
+    model = Base()
+    compiled = myrnn.compile(model, dim_input=10)
+    x = np.random.default_rng(4).normal(size=(5, 10)).astype(np.float32)
+    model.y.data = model.y.data * np.float32(-2)
+    np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-6)
+
+
+# In place, left over, unlisted ---------------------------------------------------------------------------------------
+
+
+class SetsAnItem(Base):
+    def step(self, h, x_t, t):
+        h = super().step(h, x_t, t)
+        h[0, 0] = 0.5
+        return h
+
+
+def test_a_tensor_that_is_written_into_is_refused():
+    with pytest.raises(
+        UnsupportedOperation, match=r"(?s)no rule for MyGrad's \w+\..*test_compile_adversaries\.py:\d+ "
+    ):
+        myrnn.compile(SetsAnItem(), dim_input=10)
+
+
+class HalvesInPlace(Base):
+    def step(self, h, x_t, t):
+        h = super().step(h, x_t, t)
+        h *= np.float32(0.5)
+        return h
+
+
+class UsesWhatIsLeftOver(Base):
+    """Reads the loop's own variables after the loop."""
+
+    def __call__(self, x):
+        h = np.zeros((1, 6), dtype=np.float32)
+        for x_t in x:
+            z = x_t[None] @ self.x + h @ self.h
+            h = mg.tanh(z)
+        return (h + z + x_t[None] @ self.x) @ self.y
+
+
+class Unlisted(Base):
+    """Uses a weight that it does not list: it stays as it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.parameters = (self.x, self.y)
+
+
+@pytest.mark.parametrize("model", [HalvesInPlace, UsesWhatIsLeftOver, Unlisted])
+def test_what_is_a_recurrence_all_the_same_trains_like_mygrad(model):
+    native, reference = model(), model()
+    for trained, engine in ((native, "native"), (reference, "mygrad")):
+        optimizer = SGD(trained.parameters, learning_rate=0.05)
+        myrnn.train(trained, data(1.0), optimizer, 30, engine=engine, progress=False)
+    for name in ("x", "h", "y"):
+        np.testing.assert_allclose(getattr(native, name).data, getattr(reference, name).data, rtol=1e-4, atol=1e-5)
