@@ -15,8 +15,9 @@ from myrnn.errors import NotARecurrence
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences
 
-# Lengths of the random sequences of each trial, none of which was traced; a program for one takes the first.
-TRIALS = ((8, 10, 9), (11, 9, 8))
+# Lengths of the random sequences of each trial; a program for one takes the first. None of the longer ones was traced;
+# the shortest are for models that are chaotic with the weights that they have, where rounding grows from step to step.
+TRIALS = ((8, 10, 9), (11, 9, 8), (3, 2, 4))
 
 
 def verify(model: Any, native: Native, parameters: Block, dim_input: int, max_length: int) -> None:

@@ -1,0 +1,202 @@
+"""The native engine in use: other threads, interrupts, odd lengths and widths, labels, frozen weights."""
+
+import threading
+
+import mygrad as mg
+import numpy as np
+import pytest
+
+import myrnn
+from myrnn import RNN, SGD, Adam, CompileError, InvalidArgument, NotARecurrence, Sequences, TrainingDiverged, tasks
+from zoo import Narrow, made
+
+TASK = tasks.TwinHalves(1, 4)
+
+
+def small():
+    return RNN(10, 12, 2, activation="tanh", rng=0)
+
+
+def train(model, data=TASK, iterations=60, **options):
+    optimizer = SGD(model.parameters, learning_rate=0.05)
+    return myrnn.train(model, data, optimizer, iterations, **{"engine": "native", "progress": False, **options})
+
+
+def assert_same_parameters(one, other, atol=0.0):
+    for a, b in zip(one.parameters, other.parameters, strict=True):
+        np.testing.assert_allclose(a.data, b.data, rtol=0, atol=atol)
+
+
+def features(lengths, dim_input, classes, seed=0):
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    labels = np.arange(len(lengths)) % classes
+    return Sequences(rng.normal(size=(offsets[-1], dim_input)) * 0.3, offsets, labels)
+
+
+@pytest.mark.parametrize("report_every", [1, 7, 1000])
+def test_reports_do_not_change_the_weights(report_every):
+    one, other = small(), small()
+    train(one, report_every=report_every)
+    train(other, report_every=60)
+    assert_same_parameters(one, other)
+
+
+def test_other_threads_run_while_it_trains():
+    counted, done = [0], threading.Event()
+
+    def count():
+        while not done.is_set():
+            counted[0] += 1
+
+    compiled = myrnn.compile(small())
+    native = compiled.native(tokens=True, batched=False)
+    drawn = TASK.sample(1000, np.random.default_rng(0))
+    blocks = [native.block() for _ in range(3)]
+    order = np.resize(np.arange(1000), (100_000, 1))
+    settings = np.array([0.0, 0.0, 0.0, 0.0, 0.0])
+    arguments = (np.zeros(len(order)), 0.0, settings, 1, np.zeros((0, 3), dtype=np.int64))
+    native.train(drawn, order[:1], arguments[0][:1], *arguments[1:], tuple(b.numbers for b in blocks))
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        before = counted[0]
+        # One call of machine code: were the interpreter held, nobody else could count until it returns.
+        native.train(drawn, order, *arguments, tuple(b.numbers for b in blocks))
+        assert counted[0] - before > 10_000
+    finally:
+        done.set()
+        thread.join()
+
+
+class Interrupting:
+    """A hook that does what Ctrl-C does, after so many iterations."""
+
+    def __init__(self, iteration):
+        self.iteration, self.history = iteration, None
+
+    def on_progress(self, iteration):
+        if iteration >= self.iteration:
+            raise KeyboardInterrupt
+
+    def on_train_end(self, history):
+        self.history = history
+
+
+def test_an_interrupt_leaves_model_and_optimizer_at_the_same_iteration():
+    model, reference = small(), small()
+    optimizer, hook = Adam(model.parameters), Interrupting(40)
+    with pytest.raises(KeyboardInterrupt):
+        myrnn.train(model, TASK, optimizer, 500, engine="native", report_every=20, hooks=[hook], progress=False)
+    assert hook.history.iteration.tolist() == [20]
+    expected = Adam(reference.parameters)
+    myrnn.train(reference, TASK, expected, optimizer.t, engine="native", report_every=20, progress=False)
+    assert_same_parameters(model, reference)
+    for one, other in zip(optimizer.m + optimizer.v, expected.m + expected.v, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_labels_outside_the_classes_are_refused_before_anything_is_changed():
+    model = small()
+    data = Sequences([1, 2, 3, 4], [0, 2, 4], [0, 2], dim_input=10)
+    with pytest.raises(InvalidArgument, match=r"^a label is 2, but the model has 2 classes, 0 \.\. 1$"):
+        train(model, data)
+    with pytest.raises(InvalidArgument, match=r"^a label is 2, but the model has 2 classes, 0 \.\. 1$"):
+        myrnn.compile(model).logits(data)
+    assert_same_parameters(model, small())
+
+
+def test_the_first_bad_iteration_is_named_by_both_engines():
+    told = []
+    for engine in ("native", "mygrad"):
+        model = RNN(10, 8, 2, rng=0)
+        with pytest.raises(TrainingDiverged) as error:
+            optimizer = SGD(model.parameters, learning_rate=1e12)
+            myrnn.train(model, TASK, optimizer, 200, engine=engine, report_every=50, progress=False)
+        told.append(str(error.value).split(" at iteration ")[1])
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_one_input_and_one_unit(batch_size):
+    data = features([3, 1, 8, 5], 1, 2)
+    one, other = made(Narrow), made(Narrow)
+    train(one, data, batch_size=batch_size)
+    train(other, data, batch_size=batch_size, engine="mygrad")
+    assert_same_parameters(one, other, atol=1e-5)
+
+
+def test_a_very_long_sequence_trains_like_the_others():
+    data = features([3000, 4], 2, 3)
+    one, other = (RNN(2, 6, 3, activation="tanh", rng=0) for _ in range(2))
+    train(one, data, 1, batch_size=2)
+    train(other, data, 1, batch_size=2, engine="mygrad")
+    assert_same_parameters(one, other, atol=1e-4)
+
+
+def test_empty_sequences_train_the_readout_alone():
+    one, other = small(), small()
+    data = Sequences(np.zeros(0, dtype=np.int64), [0, 0, 0], [1, 1], dim_input=10)
+    train(one, data, 5, batch_size=2)
+    train(other, data, 5, batch_size=2, engine="mygrad")
+    assert_same_parameters(one, other, atol=1e-6)
+    assert not np.array_equal(one.fc_h2y.bias.data, small().fc_h2y.bias.data)
+
+
+class Frozen:
+    """Lists a weight that is never trained, because the optimizer does not hold it, and uses a constant one."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.x, self.h, self.y = (
+            mg.tensor(rng.normal(size=s).astype(np.float32) * np.float32(0.4)) for s in ((10, 6), (6, 6), (6, 2))
+        )
+        self.table = mg.tensor(rng.normal(size=(6, 6)).astype(np.float32), constant=True)
+        self.parameters = (self.x, self.h, self.y)
+
+    def __call__(self, x):
+        h = np.zeros((1, 6), dtype=np.float32)
+        for x_t in x:
+            h = mg.tanh(x_t[None] @ self.x + h @ self.h @ self.table)
+        return h @ self.y
+
+
+def test_what_is_frozen_stays_and_the_rest_trains_like_mygrad():
+    one, other = Frozen(), Frozen()
+    for model, engine in ((one, "native"), (other, "mygrad")):
+        optimizer = Adam([model.x, model.y], learning_rate=0.01)
+        myrnn.train(model, TASK, optimizer, 60, engine=engine, progress=False)
+    assert_same_parameters(one, other, atol=2e-5)
+    np.testing.assert_array_equal(one.h.data, Frozen().h.data)
+    np.testing.assert_array_equal(one.table.data, Frozen().table.data)
+
+
+class BeyondTwenty:
+    def __init__(self):
+        self.inner = small()
+        self.parameters = self.inner.parameters
+
+    def __call__(self, x):
+        logits = self.inner(x)
+        return logits * np.float32(0.5) if len(x) > 20 else logits
+
+
+def test_max_length_says_how_far_the_model_is_checked():
+    assert myrnn.compile(small(), max_length=9).max_length == 9
+    compiled = myrnn.compile(BeyondTwenty(), max_length=20, dim_input=10)
+    assert compiled(np.zeros((20, 10), dtype=np.float32)).shape == (1, 2)
+    with pytest.raises(NotARecurrence):
+        myrnn.compile(BeyondTwenty(), max_length=21, dim_input=10)
+    with pytest.raises(InvalidArgument, match=r"^max_length must be at least 1, not 0"):
+        myrnn.compile(small(), max_length=0)
+
+
+def test_a_tensor_that_is_listed_twice_is_refused():
+    model = Frozen()
+    model.parameters = (model.x, model.h, model.h, model.y)
+    with pytest.raises(CompileError, match=r"^a tensor stands twice among the model's parameters"):
+        train(model)
+    model = Frozen()
+    optimizer = SGD([model.x, model.x])
+    with pytest.raises(CompileError, match=r"^a tensor stands twice among the optimizer's parameters"):
+        myrnn.train(model, TASK, optimizer, 5, engine="native", progress=False)
