@@ -17,7 +17,7 @@ from myrnn.sequences import Sequences
 
 # A night's run: MYRNN_MORE_EXAMPLES=500.
 NATIVE_EXAMPLES = int(os.environ.get("MYRNN_MORE_EXAMPLES", 4))
-GRAPH_EXAMPLES = max(60, 5 * NATIVE_EXAMPLES)
+GRAPH_EXAMPLES = max(40, 5 * NATIVE_EXAMPLES)
 
 CLASSES = 3
 SIZES = (1, 2, 3, 5, 16, 17)
@@ -434,13 +434,13 @@ def test_the_graphs_of_a_random_model_are_its_derivative(seed):
 
 def test_most_of_what_is_drawn_compiles():
     refused = 0
-    for seed in range(40):
+    for seed in range(25):
         model = Drawn(seed)
         try:
             compile(model, max_length=9, check=False)
         except NotARecurrence:
             refused += 1
-    assert refused <= 8
+    assert refused <= 5
 
 
 @settings(slow, max_examples=NATIVE_EXAMPLES)

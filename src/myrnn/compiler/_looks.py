@@ -29,13 +29,12 @@ def gives_numbers(frame: FrameType, result: Any) -> bool:
 
 @contextmanager
 def noted(note: Callable[[FrameType], None]) -> Iterator[None]:
-    """Call `note` with the frame that reads a tensor's `data` for more than its size, wherever it stands."""
+    """Call `note` with the frame that reads a tensor's `data`, wherever it stands."""
     here = threading.get_ident()
 
     def read(tensor: Tensor) -> NDArray[Any]:
-        frame = sys._getframe(1)
-        if threading.get_ident() == here and not _asks_for_size(frame.f_code, frame.f_lasti):
-            note(frame)
+        if threading.get_ident() == here:
+            note(sys._getframe(1))
         return tensor.__dict__["data"]
 
     def write(tensor: Tensor, value: NDArray[Any]) -> None:
@@ -50,9 +49,13 @@ def noted(note: Callable[[FrameType], None]) -> Iterator[None]:
             del Tensor.data
 
 
+def asks_for_size(frame: FrameType) -> bool:
+    """Whether a frame asks what it reads for its shape at once, as in ``weight.data.shape``."""
+    return _size_follows(frame.f_code, frame.f_lasti)
+
+
 @cache
-def _asks_for_size(code: CodeType, at: int) -> bool:
-    """Whether what is read at a place of the code is asked for its shape at once, as in ``weight.data.shape``."""
+def _size_follows(code: CodeType, at: int) -> bool:
     following = next((i for i in dis.get_instructions(code) if i.offset > at), None)
     return following is not None and following.opname == "LOAD_ATTR" and following.argval in _ATTRIBUTES_OF_SIZE
 

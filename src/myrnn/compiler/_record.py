@@ -131,7 +131,9 @@ def record(model: Callable[[Any], Any], x: Any, *, looks: bool = True) -> Record
         # NumPy may stand between, as in np.asarray(h); MyGrad's own work is no look.
         while frame is not None and frame.f_code.co_filename.startswith((_NUMPY, "<frozen ")):
             frame = frame.f_back
-        if frame is not None and not _is_library(frame.f_code.co_filename) and _MODELS not in frame.f_code.co_filename:
+        if frame is None or _is_library(frame.f_code.co_filename) or _MODELS in frame.f_code.co_filename:
+            return
+        if not _looks.asks_for_size(frame):
             recording.looks.setdefault(_line(frame))
 
     sys.setprofile(watch)
