@@ -7,7 +7,7 @@ from dataclasses import replace
 from myrnn.compiler._frame import Frame
 from myrnn.compiler._graph import Node, topological
 from myrnn.compiler._memory import Place
-from myrnn.compiler._plan import LANES
+from myrnn.compiler._plan import LANES, backward_targets
 from myrnn.compiler._region import Region, Sink
 from myrnn.compiler._terms import Outer, outer_terms, plain_terms
 
@@ -67,11 +67,16 @@ def _observations(frame: Frame) -> list[Sink]:
 
 
 def _unread_gradients(frame: Frame) -> list[Node]:
-    """Return the gradients of initial states that no parameter is behind: at step 0 they are not needed."""
+    """Return the gradients of states that nothing reads at step 0: no parameter is behind the states, none needs them."""
     terms = [term for several in frame.derivative.prelude.weights.values() for term in several]
     read = set(topological(terms))
-    states = enumerate(frame.derivative.step.states)
-    return [node for i, node in states if frame.leaf("gradient", i) not in read]
+    step = frame.derivative.step
+    unread = [node for i, node in enumerate(step.states) if frame.leaf("gradient", i) not in read]
+    others = backward_targets(step)[len(step.states) :]
+    others += [node for i, node in enumerate(step.states) if frame.leaf("gradient", i) in read]
+    # A weight that is added to a state has the state's gradient for its own.
+    needed = set(topological(others))
+    return [node for node in unread if node not in needed]
 
 
 def _copied_gradients(frame: Frame, deferred: list[Outer]) -> dict[Node, Place]:

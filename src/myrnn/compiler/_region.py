@@ -115,7 +115,7 @@ class Region:
                 if sink is not None and node not in self._lasting and self._may_write(sink, plan, i, waiting):
                     self._places[node] = sink.place
                     waiting.remove(sink)
-                elif not self._is_slice(node):
+                elif not self._is_slice(node) or (sink is not None and node in self._lasting):
                     self._places[node] = self._new_place(node)
 
     def _may_write(self, sink: Sink, plan: Schedule, index: int, waiting: list[Sink]) -> bool:
