@@ -538,6 +538,55 @@ class ThreeStates:
         return mg.concatenate([a[None], b[None], mg.tanh(c)], axis=1) @ self.y
 
 
+class ShiftedState:
+    """Takes a learned vector off its state before the product, and reads the state only there."""
+
+    C, K = 4, 2
+
+    def __init__(self, rng):
+        self.x, self.h, self.y = weight(rng, 4, 5), weight(rng, 5, 5), weight(rng, 5, 2)
+        self.centre = weight(rng, 5)
+        self.parameters = self.x, self.h, self.y, self.centre
+
+    def __call__(self, x):
+        h = np.zeros((1, 5), np.float32)
+        for x_t in x:
+            h = mg.tanh(x_t[None] @ self.x + (h - self.centre) @ self.h)
+        return h @ self.y
+
+
+class PartOfAState:
+    """Keeps a part of the last state as a state of its own; starts at a half."""
+
+    C, K = 3, 2
+
+    def __init__(self, rng):
+        self.x, self.h, self.g, self.y = weight(rng, 3, 6), weight(rng, 6, 6), weight(rng, 3, 6), weight(rng, 9, 2)
+        self.parameters = self.x, self.h, self.g, self.y
+
+    def __call__(self, x):
+        h, part = np.full((1, 6), 0.5, np.float32), np.full((1, 3), 0.5, np.float32)
+        for x_t in x:
+            h, part = mg.tanh(x_t[None] @ self.x + h @ self.h + part @ self.g), h[:, 2:5]
+        return mg.concatenate([h, part], axis=1) @ self.y
+
+
+class SinesAndCosines:
+    """Reads out the cosine of the state, of whose sine the step makes use: one is the other's derivative."""
+
+    C, K = 3, 3
+
+    def __init__(self, rng):
+        self.x, self.h, self.y = weight(rng, 3, 6), weight(rng, 6, 6), weight(rng, 6, 3)
+        self.parameters = self.x, self.h, self.y
+
+    def __call__(self, x):
+        h = np.full((1, 6), 0.3, np.float32)
+        for x_t in x:
+            h = mg.tanh(x_t[None] @ self.x + mg.sin(h) @ self.h)
+        return mg.cos(h) @ self.y + (x[-1, :1] - h[:, :1])
+
+
 class ResidualDepth:
     """A step of three layers with a way around each, by a loop inside the loop."""
 
@@ -586,7 +635,7 @@ ALL = [
     Lesson, ByIndex, GatesInOneMatrix, LearnedStart, StackedInTheLoop, PassAfterPass, TiedWeights, Multiplicative,
     LayerNorm, RunningSum, MeanOverTime, MeanOfStack, Backwards, Embedding, FastWeights, TwoStepsBack, Columns,
     UnitNormWeights, SharedBias, Narrow, OneClass, NeverUsed, LastRow, BagOfRows, Grid, OddUnits, ThreeStates,
-    ResidualDepth, OwnDense,
+    ShiftedState, PartOfAState, SinesAndCosines, ResidualDepth, OwnDense,
 ]  # fmt: skip
 
 

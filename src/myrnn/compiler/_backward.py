@@ -67,7 +67,7 @@ def _observations(frame: Frame) -> list[Sink]:
 
 
 def _unread_gradients(frame: Frame) -> list[Node]:
-    """Return the gradients of states that nothing reads at step 0: no parameter is behind the states, none needs them."""
+    """Return the gradients of states that nothing reads at step 0: no parameter is behind or needs them."""
     terms = [term for several in frame.derivative.prelude.weights.values() for term in several]
     read = set(topological(terms))
     step = frame.derivative.step
