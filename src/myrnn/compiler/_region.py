@@ -115,8 +115,12 @@ class Region:
                 if sink is not None and node not in self._lasting and self._may_write(sink, plan, i, waiting):
                     self._places[node] = sink.place
                     waiting.remove(sink)
-                elif not self._is_slice(node) or (sink is not None and node in self._lasting):
+                elif not self._is_slice(node) or self._must_last_itself(node, sink):
                     self._places[node] = self._new_place(node)
+
+    def _must_last_itself(self, node: Node, sink: Sink | None) -> bool:
+        """Whether a slice that lasts is a slice of what does not, or is written elsewhere besides."""
+        return node in self._lasting and (sink is not None or not self.place(node.inputs[0]).step)
 
     def _may_write(self, sink: Sink, plan: Schedule, index: int, waiting: list[Sink]) -> bool:
         """Whether the node may be computed in the place of its sink."""
