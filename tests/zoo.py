@@ -587,6 +587,24 @@ class SinesAndCosines:
         return mg.cos(h) @ self.y + (x[-1, :1] - h[:, :1])
 
 
+class JoinedProducts:
+    """Flat vectors: products with weights on the left, joined with a vector of ones, and the whole of it normalised."""
+
+    C, K = 3, 2
+
+    def __init__(self, rng):
+        self.a, self.b, self.y = weight(rng, 4, 5), weight(rng, 5, 3), weight(rng, 5, 2)
+        self.c = weight(rng, 6, 5)
+        self.parameters = self.a, self.b, self.y, self.c
+
+    def __call__(self, x):
+        h = np.full(5, 0.5, np.float32)
+        for x_t in x:
+            z = mg.concatenate([self.a @ h, np.array([1.0, -1.0], np.float32)])
+            h = mg.tanh((z / mg.std(z)) @ self.c + self.b @ x_t)
+        return (h @ self.y)[None]
+
+
 class ResidualDepth:
     """A step of three layers with a way around each, by a loop inside the loop."""
 
@@ -635,7 +653,7 @@ ALL = [
     Lesson, ByIndex, GatesInOneMatrix, LearnedStart, StackedInTheLoop, PassAfterPass, TiedWeights, Multiplicative,
     LayerNorm, RunningSum, MeanOverTime, MeanOfStack, Backwards, Embedding, FastWeights, TwoStepsBack, Columns,
     UnitNormWeights, SharedBias, Narrow, OneClass, NeverUsed, LastRow, BagOfRows, Grid, OddUnits, ThreeStates,
-    ShiftedState, PartOfAState, SinesAndCosines, ResidualDepth, OwnDense,
+    ShiftedState, PartOfAState, SinesAndCosines, JoinedProducts, ResidualDepth, OwnDense,
 ]  # fmt: skip
 
 
