@@ -84,15 +84,11 @@ def test_add_dots_is_the_product_with_the_transpose(rows, columns):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 40), WIDTHS, st.booleans())
-def test_sum_rows_and_repeat_row(rows, columns, add):
+def test_sum_rows(rows, columns, add):
     a, old = random(0, rows, columns), random(1, columns)
     out = old.copy()
     _kernels.sum_rows(out, 0, flat(a, columns + 16, 1), 1, columns + 16, rows, columns, add)
     np.testing.assert_allclose(out, a.sum(0) + (old if add else 0), rtol=1e-4, atol=1e-5)
-    many = np.full(rows * columns + 16, MARK)
-    _kernels.repeat_row(many, 0, columns, old, 0, rows, columns)
-    np.testing.assert_array_equal(many[:-16].reshape(rows, columns), np.tile(old, (rows, 1)))
-    assert np.all(many[-16:] == MARK)
 
 
 def test_sum_rows_of_no_rows_does_not_read_what_is_there():

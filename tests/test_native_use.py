@@ -8,6 +8,7 @@ import pytest
 
 import myrnn
 from myrnn import RNN, SGD, Adam, CompileError, InvalidArgument, NotARecurrence, Sequences, TrainingDiverged, tasks
+from myrnn.compiler import Descent
 from zoo import Narrow, made
 
 TASK = tasks.TwinHalves(1, 4)
@@ -55,14 +56,15 @@ def test_other_threads_run_while_it_trains():
     blocks = [native.block() for _ in range(3)]
     order = np.resize(np.arange(1000), (100_000, 1))
     settings = np.array([0.0, 0.0, 0.0, 0.0, 0.0])
-    arguments = (np.zeros(len(order)), 0.0, settings, 1, np.zeros((0, 3), dtype=np.int64))
-    native.train(drawn, order[:1], arguments[0][:1], *arguments[1:], tuple(b.numbers for b in blocks))
+    nothing = np.zeros((0, 3), dtype=np.int64)
+    descent = Descent(np.zeros(len(order)), 0.0, settings, 1, nothing, *(block.numbers for block in blocks))
+    native.train(drawn, order[:1], descent)
     thread = threading.Thread(target=count)
     thread.start()
     try:
         before = counted[0]
         # One call of machine code: were the interpreter held, nobody else could count until it returns.
-        native.train(drawn, order, *arguments, tuple(b.numbers for b in blocks))
+        native.train(drawn, order, descent)
         assert counted[0] - before > 10_000
     finally:
         done.set()

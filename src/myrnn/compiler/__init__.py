@@ -3,14 +3,16 @@
 The stages are plain functions, one file each: trace, roll, hoist, differentiate, plan, emit, native.
 """
 
-from myrnn.compiler._compile import CompiledModel, Observation, compile
+from myrnn.compiler._compile import compile
+from myrnn.compiler._compiled import CompiledModel, Observation
 from myrnn.compiler._equations import Equation, Equations, write_equations
 from myrnn.compiler._graph import Node, evaluate, topological
-from myrnn.compiler._native import Block, Native, shards_for
+from myrnn.compiler._native import Block, Descent, Native, shards_for
 
 __all__ = [
     "Block",
     "CompiledModel",
+    "Descent",
     "Equation",
     "Equations",
     "Native",

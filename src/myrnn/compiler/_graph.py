@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from myrnn.compiler._operations import OPERATIONS
 
-Operand = "Node | float"
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:

@@ -170,14 +170,6 @@ def sum_rows(out: Floats, out_at: int, a: Floats, a_at: int, a_row: int, rows: i
 
 
 @compiled
-def repeat_row(out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, rows: int, columns: int) -> None:
-    """Copy one row to `rows` rows: ``out[i, j] = a[j]`` for ``j < columns``, a multiple of 16."""
-    for i in range(rows):
-        for j in range(0, columns, 16):
-            store(out, out_at + i * out_row + j, load(a, a_at + j))
-
-
-@compiled
 def fill(out: Floats, begin: int, end: int, value: float) -> None:
     """Write `value` from `begin` to `end`, a multiple of 16 apart."""
     for j in range(begin, end, 16):

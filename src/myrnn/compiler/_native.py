@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import _cache
+from myrnn.compiler._barrier import BARRIER_SIZE
 from myrnn.compiler._emit import Program
 from myrnn.compiler._memory import Place, padded
 from myrnn.compiler._weights import ParameterLayout
 from myrnn.sequences import Sequences
 
 Floats = NDArray[np.float32]
-
-# int64 zeros that the threads of one batch meet at.
-_BARRIER = 32
 
 
 class Block:
@@ -55,6 +52,41 @@ class Workspace:
     sizes: NDArray[np.int64]
     start: NDArray[np.int64]
     lined: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How the optimizer goes on from where it is.
+
+    Attributes
+    ----------
+    rates : ndarray, float64 (n,)
+        The learning rate of every iteration.
+    limit : float
+        The largest norm of all gradients together; 0 for no limit.
+    optimizer : ndarray, float64
+        Its kind and settings, as `_updates.update` takes them.
+    first_step : int
+        The number of the first step, counted from 1.
+    ranges : ndarray, int64 (R, 3)
+        The parts of the block that are trained, as `_updates.update` takes them.
+    parameters, means, squares : ndarray, float32
+        The blocks of the parameters and of what the optimizer remembers.
+    """
+
+    rates: NDArray[np.float64]
+    limit: float
+    optimizer: NDArray[np.float64]
+    first_step: int
+    ranges: NDArray[np.int64]
+    parameters: Floats
+    means: Floats
+    squares: Floats
+
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """All but the blocks, in the order of the emitted functions."""
+        return self.rates, self.limit, self.optimizer, self.first_step, self.ranges
 
 
 class Native:
@@ -173,60 +205,36 @@ class Native:
         return work.numbers[at : at + rows * width].reshape(rows, width)[:, : place.size].copy()
 
     def train(
-        self,
-        sequences: Sequences,
-        order: NDArray[np.int64],
-        rates: NDArray[np.float64],
-        limit: float,
-        optimizer: NDArray[np.float64],
-        first_step: int,
-        ranges: NDArray[np.int64],
-        blocks: tuple[Floats, Floats, Floats],
-        shards: int = 1,
+        self, sequences: Sequences, order: NDArray[np.int64], descent: Descent, shards: int = 1
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Do one iteration for each row of `order`; parameters and the optimizer's memory, `blocks`, change in place.
+        """Do one iteration for each row of `order`; the blocks of `descent` change in place.
 
         Returns
         -------
         losses : ndarray, float64 (n,)
         hits : ndarray, int64 (n,)
         """
-        values = _flat(sequences)
-        parameters, means, squares = blocks
-        if not self.batched:
-            losses, hits = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
-            work = self.workspace(int(sequences.lengths[order].max(initial=0)), 1)
-            self._module.train(
-                values, sequences.offsets, sequences.labels, order, rates, limit, optimizer, first_step, ranges,
-                parameters, self._gradient_numbers(1), means, squares, work.numbers, work.sizes, self._tables,
-                losses, hits,
-            )  # fmt: skip
-            return losses, hits
-        return self._train_batch(
-            values, sequences, order, rates, limit, optimizer, first_step, ranges, (parameters, means, squares), shards
-        )
+        if self.batched:
+            return self._train_batch(sequences, order, descent, shards)
+        losses, hits = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
+        work = self.workspace(int(sequences.lengths[order].max(initial=0)), 1)
+        self._module.train(
+            _flat(sequences), sequences.offsets, sequences.labels, order, *descent.settings,
+            descent.parameters, self._gradient_numbers(1), descent.means, descent.squares,
+            work.numbers, work.sizes, self._tables, losses, hits,
+        )  # fmt: skip
+        return losses, hits
 
     def _train_batch(
-        self,
-        values: NDArray[Any],
-        sequences: Sequences,
-        order: NDArray[np.int64],
-        rates: NDArray[np.float64],
-        limit: float,
-        optimizer: NDArray[np.float64],
-        first_step: int,
-        ranges: NDArray[np.int64],
-        blocks: tuple[Floats, Floats, Floats],
-        shards: int,
+        self, sequences: Sequences, order: NDArray[np.int64], descent: Descent, shards: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         lengths = sequences.lengths[order]
         longest_first = np.argsort(-lengths, axis=1, kind="stable")
         order = np.ascontiguousarray(np.take_along_axis(order, longest_first, axis=1))
         lengths = np.take_along_axis(lengths, longest_first, axis=1)
         losses, hits = np.zeros((shards, len(order))), np.zeros((shards, len(order)), dtype=np.int64)
-        barrier = np.zeros(_BARRIER, dtype=np.int64)
-        gradients = self._gradient_numbers(shards)
-        parameters, means, squares = blocks
+        barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
+        values, gradients = _flat(sequences), self._gradient_numbers(shards)
 
         # All that can fail is done before the threads start: one that never came would keep the others waiting.
         works = [
@@ -239,9 +247,9 @@ class Native:
         def run(shard: int) -> None:
             work = works[shard]
             self._module.train(
-                shard, shards, barrier, values, sequences.offsets, sequences.labels, order, rates, limit, optimizer,
-                first_step, ranges, parameters, gradients, means, squares, work.numbers, work.sizes, self._tables,
-                work.start, work.lined, losses, hits,
+                shard, shards, barrier, values, sequences.offsets, sequences.labels, order, *descent.settings,
+                descent.parameters, gradients, descent.means, descent.squares,
+                work.numbers, work.sizes, self._tables, work.start, work.lined, losses, hits,
             )  # fmt: skip
 
         in_threads(run, shards)
@@ -302,6 +310,3 @@ def aligned(size: int) -> Floats:
 
 def _flat(sequences: Sequences) -> NDArray[Any]:
     return sequences.values.reshape(-1)
-
-
-__all__: Sequence[str] = ("Block", "Native", "Workspace", "aligned", "shards_for")

@@ -20,13 +20,6 @@ from myrnn.evaluation._tables import ShownAsTable, known, new_table, per_cent, w
 from myrnn.sequences import Sequences
 
 NAMES = ("length alone", "first, last", "counts", "even counts", "one place")
-SEEN = (
-    "nothing but the length",
-    "the first and the last symbol",
-    "how often each symbol occurs",
-    "whether every symbol occurs an even number of times (of an odd length, all but one)",
-    "the symbol at one place, the same in all sequences",
-)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import Block, CompiledModel, Native, shards_for
+from myrnn.compiler import Block, CompiledModel, Descent, Native, shards_for
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.sequences import Sequences
@@ -108,10 +108,10 @@ class NativeEngine:
     def __init__(
         self, compiled: CompiledModel, optimizer: Any, batch_size: int, gradient_clip: float | None, example: Sequences
     ) -> None:
-        if compiled.looks:
+        if compiled.guard.looks:
             raise NotARecurrence(
                 "the model looks at the numbers of its tensors while it runs, and for others may do something else:\n"
-                f"  {compiled.looks[0]}\n"
+                f"  {compiled.guard.looks[0]}\n"
                 "  Use MyGrad's operations in the place of .data, item(), comparisons and NumPy."
             )
         self._compiled, self._optimizer = compiled, optimizer
@@ -139,9 +139,9 @@ class NativeEngine:
             When a check finds that the model is not what was compiled; parameters and optimizer are then as before.
         """
         if sequences is not self._seen:
-            self._compiled.check_lengths(sequences)
+            self._compiled.guard.check_lengths(sequences)
             self._seen = sequences
-        self._compiled.check_unchanged(sequences)
+        self._compiled.guard.check_unchanged(sequences)
         begin = time.perf_counter()
         self._load()
         before = [block.numbers.copy() for block in self._blocks]
@@ -165,11 +165,10 @@ class NativeEngine:
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64]
     ) -> tuple[Losses, Correct]:
         parameters, means, squares = self._blocks
+        state = self._state
         blocks = (parameters.numbers, means.numbers, squares.numbers)
-        first = self._state.steps + 1
-        return self._native.train(
-            sequences, order, rates, self._limit, self._state.settings, first, self._state.ranges, blocks, self._shards
-        )
+        descent = Descent(rates, self._limit, state.settings, state.steps + 1, state.ranges, *blocks)
+        return self._native.train(sequences, order, descent, self._shards)
 
     def _load(self) -> None:
         parameters, means, squares = self._blocks
@@ -190,8 +189,8 @@ class NativeEngine:
         begin = time.perf_counter()
         chosen = order.reshape(-1)
         # A length that was not seen yet before others.
-        new = chosen[self._compiled.unchecked(sequences.lengths[chosen])]
-        self._compiled.check(sequences, int(self._rng.choice(new if len(new) else chosen)))
+        new = chosen[self._compiled.guard.unchecked(sequences.lengths[chosen])]
+        self._compiled.guard.check(sequences, int(self._rng.choice(new if len(new) else chosen)))
         self._checked += time.perf_counter() - begin
 
 

@@ -1,0 +1,142 @@
+"""Hold a compiled recurrence against the model itself, whenever there is a reason to doubt that they still agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mygrad import Tensor
+from numpy.typing import NDArray
+
+from myrnn.compiler._graph import Builder
+from myrnn.compiler._looks import plain_attributes
+from myrnn.compiler._probe import difference_from_recurrence, gradients_kept, traced_with_array
+from myrnn.compiler._roll import Recurrence, in_its_order, unroll
+from myrnn.compiler._trace import Trace
+from myrnn.errors import CompileError, NotARecurrence
+from myrnn.models import parameters_of
+from myrnn.sequences import Sequences
+
+# Lengths that are checked when sequences of many lengths that were not checked before are used.
+LENGTHS_AT_ONCE = 12
+
+
+class Guard:
+    """Knows what a model has been checked on, and checks it on what is new.
+
+    Attributes
+    ----------
+    max_length : int
+        Up to what length the model has been checked to be the recurrence.
+    looks : tuple
+        Where the model's code looks at the numbers of tensors. If it does anywhere, what it does may depend on them,
+        and it is checked on every sequence that it is used on.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        parameters: tuple[Tensor, ...],
+        recurrence: Recurrence,
+        build: Builder,
+        traces: dict[int, Trace],
+        max_length: int,
+    ) -> None:
+        self._model, self._parameters, self._recurrence, self._build = model, parameters, recurrence, build
+        self.max_length = max_length
+        self.looks = tuple(dict.fromkeys(origin for traced in traces.values() for origin in traced.looks))
+        self._lengths = set(traces)
+        self._attributes = self._attributes_now()
+        self._empty_checked = False
+
+    def is_over(self, parameters: tuple[Tensor, ...]) -> bool:
+        """Whether these are the very tensors that the model was compiled over."""
+        return len(parameters) == len(self._parameters) and all(
+            one is other for one, other in zip(parameters, self._parameters, strict=True)
+        )
+
+    def has_changed(self) -> bool:
+        """Whether the model, apart from its parameters, keeps other numbers, words or functions than when checked."""
+        return bool(self._attributes_now() != self._attributes)
+
+    def _attributes_now(self) -> Any:
+        return plain_attributes(self._model, arrays=True, without=frozenset(id(p) for p in self._parameters))
+
+    def check_use(self, sequences: Sequences) -> None:
+        """Check the model before it is used on the sequences, as far as there is reason to."""
+        if self.looks:
+            # Its code may do something else for the numbers of any of them.
+            for index in range(len(sequences)):
+                self.check(sequences, index)
+            return
+        self.check_unchanged(sequences)
+        self.check_lengths(sequences, LENGTHS_AT_ONCE)
+
+    def check_unchanged(self, sequences: Sequences) -> None:
+        """Check the model again, on the longest of the sequences, if it has changed since it was last checked.
+
+        Raises
+        ------
+        CompileError
+            When its parameters are other tensors.
+        NotARecurrence
+            When the model does something else now.
+        """
+        if not self.is_over(parameters_of(self._model)):
+            raise CompileError(
+                "the model's parameters are other tensors than those that it was compiled with: compile it again"
+            )
+        if len(sequences) and self.has_changed():
+            self.check(sequences, int(sequences.lengths.argmax()))
+
+    def check_lengths(self, sequences: Sequences, at_once: int = 1) -> None:
+        """Check the model on the longest of the sequences, if it is longer than any before, and on an empty one.
+
+        Parameters
+        ----------
+        sequences : Sequences
+        at_once : int
+            Of how many lengths that were not checked before, the longest among them, to check a sequence.
+
+        Raises
+        ------
+        NotARecurrence
+            When the model does something on it that the recurrence does not.
+        CompileError
+            When the model takes no empty sequence.
+        """
+        lengths = sequences.lengths
+        if len(lengths) and not self._empty_checked and lengths.min() == 0:
+            self.check(sequences, int(lengths.argmin()))
+            self._empty_checked = True
+        if len(lengths) and lengths.max() > self.max_length:
+            self.check(sequences, int(lengths.argmax()))
+        for index in self.unchecked(lengths)[: at_once - 1]:
+            self.check(sequences, int(index))
+
+    def unchecked(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the place of one of each length on which the model has not been checked yet."""
+        found, places = np.unique(lengths, return_index=True)
+        return places[[n not in self._lengths for n in found.tolist()]]
+
+    def check(self, sequences: Sequences, index: int) -> None:
+        """Trace the model on one sequence, with its present parameters, and compare with the recurrence, node by node.
+
+        Raises
+        ------
+        NotARecurrence
+            When the model is not this recurrence on that sequence.
+        """
+        x = sequences.features(index)
+        with gradients_kept(self._parameters):
+            traced = traced_with_array(self._model, self._parameters, x, self._build, looks=False)
+        traced = in_its_order(self._recurrence, traced, self._build)
+        if traced.output is not unroll(self._recurrence, len(x), self._build):
+            raise NotARecurrence(
+                f"on a sequence of {len(x)} steps the model does not compute what was compiled: at some step, or with "
+                "some values, it does what it did not do when it was traced.\n"
+                f"{difference_from_recurrence(self._recurrence, traced, self._build)}"
+            )
+        self._lengths.add(len(x))
+        self._attributes = self._attributes_now()
+        self.max_length = max(self.max_length, len(x))
