@@ -7,6 +7,7 @@ import pytest
 
 import myrnn
 from myrnn import GRU, RNN, SGD, Adam, CompileError, RMSprop, TrainingDiverged, tasks
+from myrnn.training import Training
 
 TASK = tasks.TwinHalves(1, 4)
 
@@ -69,10 +70,35 @@ def test_clipping_and_schedules_give_the_same_numbers(batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
+def test_class_weights_give_the_same_numbers(batch_size):
+    options = {"class_weight": [0.25, 3.0], "gradient_clip": 1.0}
+    ours, _, history = trained(OPTIMIZERS["sgd"], "native", batch_size, **options)
+    theirs, _, expected = trained(OPTIMIZERS["sgd"], "mygrad", batch_size, **options)
+    np.testing.assert_allclose(history.loss, expected.loss, atol=1e-5)
+    for one, other in zip(ours.parameters, theirs.parameters, strict=True):
+        np.testing.assert_allclose(one.data, other.data, atol=2e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
 def test_the_same_seed_gives_the_same_bytes(batch_size):
     runs = [trained(OPTIMIZERS["adam"], "native", batch_size) for _ in range(2)]
     assert runs[0][2].loss.tobytes() == runs[1][2].loss.tobytes()
     for one, other in zip(runs[0][0].parameters, runs[1][0].parameters, strict=True):
+        assert one.data.tobytes() == other.data.tobytes()
+
+
+def test_a_training_may_run_in_parts():
+    whole, _, history = trained(OPTIMIZERS["adam"], "native")
+    model = RNN(10, 12, 2, activation="tanh", rng=0)
+    training = Training(
+        model, TASK, Adam(model.parameters, weight_decay=1e-4), seed=3, engine="native", report_every=50
+    )
+    for iterations in (70, 1, 129):
+        training.run(iterations)
+    assert training.iteration == 200
+    assert training.history.iteration.tolist() == [50, 70, 71, 100, 150, 200]
+    assert training.history.loss[[0, 4, 5]].tobytes() == history.loss[[0, 2, 3]].tobytes()
+    for one, other in zip(model.parameters, whole.parameters, strict=True):
         assert one.data.tobytes() == other.data.tobytes()
 
 

@@ -174,6 +174,30 @@ def test_the_loss_is_the_mean_before_the_step():
     assert history.accuracy[0] == pytest.approx(np.mean(np.argmax(logits, axis=1) == data.labels))
 
 
+def test_a_class_counts_by_its_weight():
+    data = TASK.sample(6, np.random.default_rng(0))
+    model = small_model()
+    losses = [softmax_crossentropy(model(x), y).item() for x, y in data]
+    weights = np.array([0.5, 2.0])
+    optimizer = SGD(model.parameters)
+    history = train(model, data, optimizer, iterations=1, batch_size=6, engine="mygrad", class_weight=weights)
+    assert history.loss[0] == pytest.approx(np.mean(losses * weights[data.labels]), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0], "class_weight must be a number for each of the 2 classes, not [1.0]"),
+        ("balanced", "class_weight must be a number for each of the 2 classes, not 'balanced'"),
+        ([1.0, np.nan], "class_weight must be finite float64, but there is nan at [1]"),
+        ([1, -2], "class_weight must be at least 0, but there is -2 at [1]"),
+    ],
+)
+def test_wrong_class_weights_are_refused(weights, message):
+    with refused(message):
+        trained(class_weight=weights)
+
+
 def test_gradients_are_clipped_by_their_joint_norm():
     data = TASK.sample(1, np.random.default_rng(0))
     free, clipped = small_model(), small_model()

@@ -26,10 +26,11 @@ from myrnn.compiler._updates import clip_factor, scale, sum_shards, update
 
 
 @njit(cache=True, nogil=True)
-def run(features, offsets, labels, members, share, learn, p, g, w, sizes, tables, start, lined):
+def run(features, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined):
     """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
 
-    Return the sum of their losses and how many are right. Each loss counts for `share` in the gradients.
+    Return the sum of their losses, each weighted by its class, and how many are right. Each counts for `share` in the
+    gradients.
     """
     sequences = len(members)
     steps = line_up(start, offsets, members)
@@ -168,8 +169,9 @@ def run(features, offsets, labels, members, share, learn, p, g, w, sizes, tables
     loss, hits = 0.0, 0
     for r in range(sequences):
         label = labels[members[r]]
-        one_loss, best = cross_entropy(w, logits + r * K_padded, K, label, w, d_logits + r * K_padded, share)
-        loss += one_loss
+        weight = class_weights[label]
+        one_loss, best = cross_entropy(w, logits + r * K_padded, K, label, w, d_logits + r * K_padded, share * weight)
+        loss += one_loss * weight
         hits += int(best == label)
     if not learn:
         return loss, hits
@@ -268,8 +270,8 @@ def run(features, offsets, labels, members, share, learn, p, g, w, sizes, tables
 
 @njit(cache=True, nogil=True)
 def train(
-    shard, shards, barrier, features, offsets, labels, order, rates, limit, optimizer, first_step, ranges,
-    p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
+    shard, shards, barrier, features, offsets, labels, order, class_weights, rates, limit, optimizer, first_step,
+    ranges, p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
 ):
     """Do one iteration for each row of `order`, together with the other shards."""
     size = len(p)
@@ -278,7 +280,9 @@ def train(
     share = np.float32(1 / order.shape[1])
     for n in range(len(order)):
         members = order[n, shard::shards].copy()
-        loss, right = run(features, offsets, labels, members, share, True, p, g, w, sizes, tables, start, lined)
+        loss, right = run(
+            features, offsets, labels, class_weights, members, share, True, p, g, w, sizes, tables, start, lined
+        )
         losses[shard, n] = loss * share
         hits[shard, n] = right
         meet(barrier, shards)
@@ -293,9 +297,11 @@ def train(
 
 
 @njit(cache=True, nogil=True)
-def logits(features, offsets, labels, members, p, g, w, sizes, tables, start, lined, at, row, classes, out):
+def logits(
+    features, offsets, labels, class_weights, members, p, g, w, sizes, tables, start, lined, at, row, classes, out
+):
     """Write the logits of the sequences `members`, the longest first."""
-    run(features, offsets, labels, members, np.float32(1), False, p, g, w, sizes, tables, start, lined)
+    run(features, offsets, labels, class_weights, members, np.float32(1), False, p, g, w, sizes, tables, start, lined)
     for n in range(len(members)):
         for k in range(classes):
             out[n, k] = w[at + n * row + k]

@@ -8,6 +8,7 @@ after the last step:
     logits = h @ fc_h2y.weight + fc_h2y.bias
 """
 
+import numpy as np
 from numba import njit
 
 from myrnn.compiler._elementary import above, relu
@@ -17,10 +18,10 @@ from myrnn.compiler._updates import clip_factor, scale, update
 
 
 @njit(cache=True, nogil=True)
-def run(tokens, begin, steps, label, learn, p, g, w, sizes, tables):
+def run(tokens, begin, steps, label, weight, learn, p, g, w, sizes, tables):
     """Run one sequence; with `learn`, leave the gradients of all parameters in `g`.
 
-    Return the loss, and 1 where the largest logit is the right one.
+    Return the loss, which counts `weight` times, and 1 where the largest logit is the right one.
     """
     # sizes
     K = sizes[1]
@@ -68,8 +69,8 @@ def run(tokens, begin, steps, label, learn, p, g, w, sizes, tables):
         store(w, logits + j, load(p, fc_h2y_bias + j))
     # logits += h @ fc_h2y.weight
     add_dots(w, logits, w, h + steps * D_padded, p, fc_h2y_weight, D_padded, K, D_padded)
-    loss, hits = cross_entropy(w, logits, K, label, w, d_logits, 1.0)
-    hits = int(hits == label)
+    loss, hits = cross_entropy(w, logits, K, label, w, d_logits, weight)
+    loss, hits = loss * weight, int(hits == label)
     if not learn:
         return loss, hits
 
@@ -109,14 +110,15 @@ def run(tokens, begin, steps, label, learn, p, g, w, sizes, tables):
 
 @njit(cache=True, nogil=True)
 def train(
-    tokens, offsets, labels, order, rates, limit, optimizer, first_step, ranges,
+    tokens, offsets, labels, order, class_weights, rates, limit, optimizer, first_step, ranges,
     p, g, m, v, w, sizes, tables, losses, hits,
 ):
     """Do one iteration for each row of `order`."""
     for n in range(len(order)):
         s = order[n, 0]
-        begin = offsets[s]
-        losses[n], hits[n] = run(tokens, begin, offsets[s + 1] - begin, labels[s], True, p, g, w, sizes, tables)
+        begin, label = offsets[s], labels[s]
+        steps, weight = offsets[s + 1] - begin, class_weights[label]
+        losses[n], hits[n] = run(tokens, begin, steps, label, weight, True, p, g, w, sizes, tables)
         factor = clip_factor(g, len(p), limit)
         if factor != 1.0:
             scale(g, 0, len(p), factor)
@@ -129,6 +131,6 @@ def logits(tokens, offsets, members, p, g, w, sizes, tables, at, classes, out):
     for n in range(len(members)):
         s = members[n]
         begin = offsets[s]
-        run(tokens, begin, offsets[s + 1] - begin, 0, False, p, g, w, sizes, tables)
+        run(tokens, begin, offsets[s + 1] - begin, 0, np.float32(1), False, p, g, w, sizes, tables)
         for k in range(classes):
             out[n, k] = w[at + k]

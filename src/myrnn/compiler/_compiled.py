@@ -197,7 +197,7 @@ class CompiledModel:
 
         def run(shard: int) -> None:
             for members in portions[shard::shards]:
-                out[members] = native.logits(sequences, members, parameters, self.dim_output, shard)
+                out[members] = native.logits(sequences, members, parameters, shard)
 
         in_threads(run, shards)
         return out

@@ -35,6 +35,8 @@ class Program:
         Where the parameters stand.
     logits : str
         The name of the offset at which it leaves the logits.
+    classes : int
+        K, how many they are.
     states : tuple of Place
         Where it leaves the states, a row before every step and the last ones.
     state_gradients : tuple of Place
@@ -47,6 +49,7 @@ class Program:
     memory: Memory
     weights: WeightPlaces
     logits: str
+    classes: int
     states: tuple[Place, ...] = ()
     state_gradients: tuple[Place, ...] = ()
     input_gradients: Place | None = None
@@ -84,7 +87,7 @@ def emit(plan: Plan, parameter_names: tuple[str, ...], batched: bool, observed: 
     lines += [*frame.writer.lines, "    return loss, hits"]
     lines = [f"    {text}" for text in frame.memory.header(names_in(lines))] + lines
     return Program(
-        "\n".join(lines) + "\n", frame.memory, frame.weights, frame.logits.at,
+        "\n".join(lines) + "\n", frame.memory, frame.weights, frame.logits.at, frame.recurrence.readout.size,
         tuple(frame.states), tuple(frame.seen_gradients), frame.input_gradients,
     )  # fmt: skip
 

@@ -116,16 +116,17 @@ def write_readout(frame: Frame) -> None:
     K = frame.memory.number(frame.recurrence.readout.size)
     if not frame.batched:
         frame.writer.line(
-            f"loss, hits = cross_entropy(w, {frame.logits.at}, {K}, label, w, {frame.logit_gradients.at}, 1.0)"
+            f"loss, hits = cross_entropy(w, {frame.logits.at}, {K}, label, w, {frame.logit_gradients.at}, weight)"
         )
-        frame.writer.line("hits = int(hits == label)")
+        frame.writer.line("loss, hits = loss * weight, int(hits == label)")
         return
     frame.writer.line("loss, hits = 0.0, 0")
     with frame.writer.block("for r in range(sequences):"):
         frame.writer.line("label = labels[members[r]]")
+        frame.writer.line("weight = class_weights[label]")
         logits, gradients = frame.logits.base("r"), frame.logit_gradients.base("r")
-        frame.writer.line(f"one_loss, best = cross_entropy(w, {logits}, {K}, label, w, {gradients}, share)")
-        frame.writer.line("loss += one_loss")
+        frame.writer.line(f"one_loss, best = cross_entropy(w, {logits}, {K}, label, w, {gradients}, share * weight)")
+        frame.writer.line("loss += one_loss * weight")
         frame.writer.line("hits += int(best == label)")
 
 

@@ -27,23 +27,24 @@ _RUNTIME = {
 
 _SINGLE = '''
 @njit(cache=True, nogil=True)
-def run(VALUES, begin, steps, label, learn, p, g, w, sizes, tables):
+def run(VALUES, begin, steps, label, weight, learn, p, g, w, sizes, tables):
     """Run one sequence; with `learn`, leave the gradients of all parameters in `g`.
 
-    Return the loss, and 1 where the largest logit is the right one.
+    Return the loss, which counts `weight` times, and 1 where the largest logit is the right one.
     """
 BODY
 
 @njit(cache=True, nogil=True)
 def train(
-    VALUES, offsets, labels, order, rates, limit, optimizer, first_step, ranges,
+    VALUES, offsets, labels, order, class_weights, rates, limit, optimizer, first_step, ranges,
     p, g, m, v, w, sizes, tables, losses, hits,
 ):
     """Do one iteration for each row of `order`."""
     for n in range(len(order)):
         s = order[n, 0]
-        begin = offsets[s]
-        losses[n], hits[n] = run(VALUES, begin, offsets[s + 1] - begin, labels[s], True, p, g, w, sizes, tables)
+        begin, label = offsets[s], labels[s]
+        steps, weight = offsets[s + 1] - begin, class_weights[label]
+        losses[n], hits[n] = run(VALUES, begin, steps, label, weight, True, p, g, w, sizes, tables)
         factor = clip_factor(g, len(p), limit)
         if factor != 1.0:
             scale(g, 0, len(p), factor)
@@ -56,17 +57,18 @@ def logits(VALUES, offsets, members, p, g, w, sizes, tables, at, classes, out):
     for n in range(len(members)):
         s = members[n]
         begin = offsets[s]
-        run(VALUES, begin, offsets[s + 1] - begin, 0, False, p, g, w, sizes, tables)
+        run(VALUES, begin, offsets[s + 1] - begin, 0, np.float32(1), False, p, g, w, sizes, tables)
         for k in range(classes):
             out[n, k] = w[at + k]
 '''
 
 _BATCH = '''
 @njit(cache=True, nogil=True)
-def run(VALUES, offsets, labels, members, share, learn, p, g, w, sizes, tables, start, lined):
+def run(VALUES, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined):
     """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
 
-    Return the sum of their losses and how many are right. Each loss counts for `share` in the gradients.
+    Return the sum of their losses, each weighted by its class, and how many are right. Each counts for `share` in the
+    gradients.
     """
     sequences = len(members)
     steps = line_up(start, offsets, members)
@@ -76,8 +78,8 @@ BODY
 
 @njit(cache=True, nogil=True)
 def train(
-    shard, shards, barrier, VALUES, offsets, labels, order, rates, limit, optimizer, first_step, ranges,
-    p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
+    shard, shards, barrier, VALUES, offsets, labels, order, class_weights, rates, limit, optimizer, first_step,
+    ranges, p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
 ):
     """Do one iteration for each row of `order`, together with the other shards."""
     size = len(p)
@@ -86,7 +88,9 @@ def train(
     share = np.float32(1 / order.shape[1])
     for n in range(len(order)):
         members = order[n, shard::shards].copy()
-        loss, right = run(VALUES, offsets, labels, members, share, True, p, g, w, sizes, tables, start, lined)
+        loss, right = run(
+            VALUES, offsets, labels, class_weights, members, share, True, p, g, w, sizes, tables, start, lined
+        )
         losses[shard, n] = loss * share
         hits[shard, n] = right
         meet(barrier, shards)
@@ -101,9 +105,11 @@ def train(
 
 
 @njit(cache=True, nogil=True)
-def logits(VALUES, offsets, labels, members, p, g, w, sizes, tables, start, lined, at, row, classes, out):
+def logits(
+    VALUES, offsets, labels, class_weights, members, p, g, w, sizes, tables, start, lined, at, row, classes, out
+):
     """Write the logits of the sequences `members`, the longest first."""
-    run(VALUES, offsets, labels, members, np.float32(1), False, p, g, w, sizes, tables, start, lined)
+    run(VALUES, offsets, labels, class_weights, members, np.float32(1), False, p, g, w, sizes, tables, start, lined)
     for n in range(len(members)):
         for k in range(classes):
             out[n, k] = w[at + n * row + k]

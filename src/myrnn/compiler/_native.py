@@ -60,6 +60,8 @@ class Descent:
 
     Attributes
     ----------
+    class_weights : ndarray, float32 (K,)
+        How much the loss of a sequence of each class counts.
     rates : ndarray, float64 (n,)
         The learning rate of every iteration.
     limit : float
@@ -74,6 +76,7 @@ class Descent:
         The blocks of the parameters and of what the optimizer remembers.
     """
 
+    class_weights: Floats
     rates: NDArray[np.float64]
     limit: float
     optimizer: NDArray[np.float64]
@@ -85,8 +88,8 @@ class Descent:
 
     @property
     def settings(self) -> tuple[Any, ...]:
-        """All but the blocks, in the order of the emitted functions."""
-        return self.rates, self.limit, self.optimizer, self.first_step, self.ranges
+        """What the optimizer goes by, in the order of the emitted functions."""
+        return self.class_weights, self.rates, self.limit, self.optimizer, self.first_step, self.ranges
 
 
 class Native:
@@ -105,6 +108,7 @@ class Native:
         self.program, self.source, self.tokens, self.batched = program, source, tokens, batched
         self._module = _cache.load(source)
         self._tables = program.memory.tables()
+        self._equal_weights = np.ones(program.classes, dtype=np.float32)
         self._workspaces: dict[int, Workspace] = {}
         self._gradients: dict[int, Floats] = {}
 
@@ -127,10 +131,9 @@ class Native:
 
     # Running ---------------------------------------------------------------------------------------------------------
 
-    def logits(
-        self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, classes: int, shard: int = 0
-    ) -> Floats:
+    def logits(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, shard: int = 0) -> Floats:
         """Return the logits of the sequences `members`, float32 (N, K); each thread is another shard."""
+        classes = self.program.classes
         out = np.zeros((len(members), classes), dtype=np.float32)
         values, lengths = _flat(sequences), sequences.lengths[members]
         empty = np.zeros(0, dtype=np.float32)
@@ -157,7 +160,7 @@ class Native:
         arguments = (parameters, empty, work.numbers, work.sizes, self._tables, work.start, work.lined)
         sorted_out = np.zeros_like(out)
         self._module.logits(
-            values, sequences.offsets, sequences.labels, members[order], *arguments,
+            values, sequences.offsets, sequences.labels, self._equal_weights, members[order], *arguments,
             self._offset(work), padded(classes), classes, sorted_out,
         )  # fmt: skip
         out[order] = sorted_out
@@ -172,14 +175,14 @@ class Native:
             steps = int(offsets[s + 1] - offsets[s])
             work = self.workspace(steps, 1)
             loss, _ = self._module.run(
-                values, int(offsets[s]), steps, int(sequences.labels[s]), True,
+                values, int(offsets[s]), steps, int(sequences.labels[s]), np.float32(1), True,
                 parameters, block.numbers, work.numbers, work.sizes, self._tables,
             )  # fmt: skip
             return float(loss), block
         lengths = sequences.lengths[members]
         work = self.workspace(int(lengths.sum()), len(members))
         loss, _ = self._module.run(
-            values, offsets, sequences.labels, members[np.argsort(-lengths, kind="stable")],
+            values, offsets, sequences.labels, self._equal_weights, members[np.argsort(-lengths, kind="stable")],
             np.float32(1 / len(members)), True, parameters, block.numbers, work.numbers, work.sizes, self._tables,
             work.start, work.lined,
         )  # fmt: skip

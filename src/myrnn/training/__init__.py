@@ -6,10 +6,12 @@ from myrnn.training._hooks import Report, TrainingStart
 from myrnn.training._progress import duration, progress_display
 from myrnn.training._sparkline import curve_levels, sparkline
 from myrnn.training._train import train
+from myrnn.training._training import Training
 
 __all__ = [
     "History",
     "Report",
+    "Training",
     "TrainingStart",
     "curve_levels",
     "duration",

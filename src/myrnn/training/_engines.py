@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import mygrad
 import numpy as np
 from mygrad import Tensor
+from mygrad.nnet.activations import logsoftmax
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
@@ -61,8 +62,16 @@ class MyGradEngine:
 
     name = "mygrad"
 
-    def __init__(self, model: Any, optimizer: Any, batch_size: int, gradient_clip: float | None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Any,
+        batch_size: int,
+        gradient_clip: float | None,
+        class_weights: NDArray[np.float32] | None,
+    ) -> None:
         self._model, self._optimizer, self._gradient_clip = model, optimizer, gradient_clip
+        self._class_weights = class_weights
         self._parameters = parameters_of(model)
         self.iterations_per_call = max(1, 64 // batch_size)
 
@@ -80,12 +89,20 @@ class MyGradEngine:
     def _iterate(self, sequences: Sequences, batch: NDArray[np.int64]) -> tuple[float, int]:
         labels = sequences.labels[batch]
         logits = _stack([self._model(sequences.features(index)) for index in batch])
-        loss = softmax_crossentropy(logits, labels)
+        loss = mean_crossentropy(logits, labels, self._class_weights)
         loss.backward()
         if self._gradient_clip is not None:
             clip_gradients(self._parameters, self._gradient_clip)
         self._optimizer.step()
         return loss.item(), int(np.sum(np.argmax(logits.data, axis=1) == labels))
+
+
+def mean_crossentropy(logits: Tensor, labels: NDArray[np.int64], class_weights: NDArray[np.float32] | None) -> Tensor:
+    """Return the mean over a batch of the cross-entropies, each times the weight of its class."""
+    if class_weights is None:
+        return softmax_crossentropy(logits, labels)
+    chosen = logsoftmax(logits)[np.arange(len(labels)), labels]
+    return -(chosen * class_weights[labels]).mean()
 
 
 def clip_gradients(parameters: tuple[Tensor, ...], limit: float) -> None:

@@ -99,6 +99,8 @@ class NativeEngine:
     optimizer : SGD, RMSprop, Adam, or MyNN's SGD or Adam
     batch_size : int
     gradient_clip : float or None
+    class_weights : ndarray, float32 (K,), or None
+        How much the loss of a sequence of each class counts; None is 1 for all.
     example : Sequences
         Data of the kind that will come.
     """
@@ -106,7 +108,13 @@ class NativeEngine:
     name = "native"
 
     def __init__(
-        self, compiled: CompiledModel, optimizer: Any, batch_size: int, gradient_clip: float | None, example: Sequences
+        self,
+        compiled: CompiledModel,
+        optimizer: Any,
+        batch_size: int,
+        gradient_clip: float | None,
+        class_weights: NDArray[np.float32] | None,
+        example: Sequences,
     ) -> None:
         if compiled.guard.looks:
             raise NotARecurrence(
@@ -117,6 +125,7 @@ class NativeEngine:
         self._compiled, self._optimizer = compiled, optimizer
         self._parameters = tuple(compiled.model.parameters)
         self._limit = 0.0 if gradient_clip is None else gradient_clip
+        self._class_weights = np.ones(compiled.dim_output, np.float32) if class_weights is None else class_weights
         self._native = compiled.native(tokens=example.is_tokens, batched=batch_size > 1)
         self._state = _OptimizerState(optimizer, compiled, self._native)
         self._shards = shards_for(batch_size, compiled.work_per_row) if batch_size > 1 else 1
@@ -167,7 +176,9 @@ class NativeEngine:
         parameters, means, squares = self._blocks
         state = self._state
         blocks = (parameters.numbers, means.numbers, squares.numbers)
-        descent = Descent(rates, self._limit, state.settings, state.steps + 1, state.ranges, *blocks)
+        descent = Descent(
+            self._class_weights, rates, self._limit, state.settings, state.steps + 1, state.ranges, *blocks
+        )
         return self._native.train(sequences, order, descent, self._shards)
 
     def _load(self) -> None:

@@ -1,0 +1,233 @@
+"""A training under way."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.compiler import compile
+from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
+from myrnn.models import parameters_of
+from myrnn.sequences import Sequences
+from myrnn.training._engines import ENGINES, Engine, MyGradEngine, num_classes
+from myrnn.training._feed import make_feed
+from myrnn.training._history import History
+from myrnn.training._hooks import Report, TrainingStart, call, checked_hooks
+from myrnn.training._native import NativeEngine
+
+Schedule = Callable[[int], float]
+
+
+class Training:
+    """A training that goes on where it stopped: `train` is one `run` of it.
+
+    The result does not depend on how the iterations are spread over calls of `run`, but for the reports: one more is
+    made where a run ends between two.
+
+    Parameters
+    ----------
+    model, task, optimizer, batch_size, seed, engine, report_every, schedule, gradient_clip, class_weight, hooks
+        As `train` takes them.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, Adam, tasks
+    >>> model = RNN(10, 8, 2, rng=0)
+    >>> training = Training(model, tasks.TwinHalves(1, 3), Adam(model.parameters), engine="mygrad")
+    >>> histories = [training.run(20), training.run(10)]
+    >>> [len(history) for history in histories], training.iteration
+    ([1, 2], 30)
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        task: Any,
+        optimizer: Any,
+        batch_size: int = 1,
+        seed: int = 0,
+        *,
+        engine: str = "auto",
+        report_every: int = 500,
+        schedule: Schedule | None = None,
+        gradient_clip: float | None = None,
+        class_weight: ArrayLike | None = None,
+        hooks: Iterable[Any] = (),
+    ) -> None:
+        self._batch_size = _checks.integer("batch_size", batch_size, minimum=1)
+        self._report_every = _checks.integer("report_every", report_every, minimum=1)
+        _checks.integer("seed", seed, minimum=0)
+        _checks.one_of("engine", engine, ENGINES)
+        clip = None if gradient_clip is None else _checks.real("gradient_clip", gradient_clip, above=0)
+        if schedule is not None and not callable(schedule):
+            raise InvalidArgument(f"schedule must map an iteration to a learning rate, not be {schedule!r}")
+        _check_optimizer(optimizer, model)
+        self._hooks = checked_hooks(hooks)
+        self._model, self._optimizer, self._schedule = model, optimizer, schedule
+        self._feed = make_feed(task, self._batch_size, np.random.default_rng(seed))
+        example = self._feed.peek()
+        self._classes = num_classes(model, example, 0)
+        weights = _class_weights(class_weight, self._classes)
+        reference = MyGradEngine(model, optimizer, self._batch_size, clip, weights)
+        self._fallback = reference if engine == "auto" else None
+        self._engine: Engine = reference
+        if engine != "mygrad":
+            self._engine = self._native_engine(example, clip, weights)
+        self._done, self._longest = 0, 0
+        self._reports: list[Report] = []
+        self._checked: Sequences | None = None
+
+    @property
+    def iteration(self) -> int:
+        """How many iterations have been done."""
+        return self._done
+
+    @property
+    def history(self) -> History:
+        """The reports so far."""
+        return History.from_reports(self._reports, self._longest, self._engine.name)
+
+    def run(self, iterations: int) -> History:
+        """Do so many iterations more and return the history of all; fewer where the sequences come to an end.
+
+        Raises
+        ------
+        InvalidArgument
+            When `iterations` is not 1 or more, or sequences turn up that the model cannot take.
+        TrainingDiverged
+            When the loss is no longer finite.
+        """
+        end = self._done + _checks.integer("iterations", iterations, minimum=1)
+        call(
+            self._hooks,
+            "on_train_begin",
+            TrainingStart(self._model, self._optimizer, end, self._batch_size, self._engine.name),
+        )
+        own_rate = self._optimizer.learning_rate
+        try:
+            # What overflows ends in a loss that is not finite, and that is an error of its own.
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._run_until(end)
+        finally:
+            self._optimizer.learning_rate = own_rate
+            call(self._hooks, "on_train_end", self.history)
+        return self.history
+
+    def _run_until(self, end: int) -> None:
+        while self._done < end:
+            begin = self._done
+            # Reports stand at multiples, wherever a run before this one ended.
+            until = min(begin - begin % self._report_every + self._report_every, end)
+            losses, correct, sequences = self._run_until_report(until)
+            if self._done > begin:
+                report = Report(self._done, sequences, float(np.mean(losses)), float(np.sum(correct)) / sequences)
+                self._reports.append(report)
+                call(self._hooks, "on_report", report)
+            if self._done < until:
+                return
+
+    def _run_until_report(self, end: int) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
+        losses: list[NDArray[np.float64]] = []
+        correct: list[NDArray[np.int64]] = []
+        sequences = 0
+        while self._done < end:
+            portion = self._feed.take(min(end - self._done, self._engine.iterations_per_call))
+            if portion is None:
+                break
+            data, order = portion
+            self._check(data)
+            some_losses, some_correct = self._run(data, order)
+            self._check_finite(some_losses)
+            self._longest = max(self._longest, int(np.max(data.lengths[order])))
+            self._done += len(order)
+            losses.append(some_losses)
+            correct.append(some_correct)
+            sequences += order.size
+            call(self._hooks, "on_progress", self._done)
+        return np.concatenate(losses or [np.empty(0)]), np.concatenate(correct or [np.empty(0, np.int64)]), sequences
+
+    def _run(self, data: Sequences, order: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        rates = self._rates(len(order))
+        try:
+            return self._engine.run(data, order, rates)
+        except CompileError as error:
+            # The engine has put everything back to where it was before these iterations.
+            if self._fallback is None or self._engine is self._fallback:
+                raise
+            _warn_of_fallback(error)
+            self._engine = self._fallback
+            return self._engine.run(data, order, rates)
+
+    def _check(self, data: Sequences) -> None:
+        if data is self._checked:
+            return
+        if data.labels.max() >= self._classes:
+            raise InvalidArgument(
+                f"a label is {data.labels.max()}, but the model has {self._classes} classes, 0 .. {self._classes - 1}"
+            )
+        self._checked = data
+
+    def _rates(self, count: int) -> NDArray[np.float64] | None:
+        if self._schedule is None:
+            return None
+        return np.array(
+            [
+                _checks.real(f"schedule({iteration})", self._schedule(iteration), minimum=0)
+                for iteration in range(self._done, self._done + count)
+            ]
+        )
+
+    def _check_finite(self, losses: NDArray[np.float64]) -> None:
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if len(bad):
+            raise TrainingDiverged(
+                f"the loss is {losses[bad[0]]} at iteration {self._done + int(bad[0])}: "
+                "try a smaller learning rate, or clip the gradients with gradient_clip=1.0"
+            )
+
+    def _native_engine(self, example: Sequences, clip: float | None, weights: NDArray[np.float32] | None) -> Engine:
+        """Compile the model; where it cannot be compiled, return the engine that may serve in its place."""
+        try:
+            compiled = compile(self._model, dim_input=example.dim_input, check=False)
+            return NativeEngine(compiled, self._optimizer, self._batch_size, clip, weights, example)
+        except CompileError as error:
+            if self._fallback is None:
+                raise
+            _warn_of_fallback(error)
+            return self._fallback
+
+
+def _warn_of_fallback(error: CompileError) -> None:
+    warnings.warn(f"training goes on op by op with MyGrad, because {error}", stacklevel=5)
+
+
+def _check_optimizer(optimizer: Any, model: Any) -> None:
+    parameters = {id(parameter) for parameter in parameters_of(model)}
+    if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
+        raise InvalidArgument(f"optimizer must be an optimizer such as Adam(model.parameters), not {optimizer!r}")
+    if not all(parameter.data.flags.writeable for parameter in parameters_of(model)):
+        raise InvalidArgument(
+            "a graph of this model is still alive, and MyGrad keeps its parameters from changing: "
+            "call loss.backward() first, or delete the tensors that hold it"
+        )
+    if not any(id(parameter) in parameters for parameter in getattr(optimizer, "params", ())):
+        raise InvalidArgument("optimizer holds none of the model's parameters: make it from this model's .parameters")
+
+
+def _class_weights(given: ArrayLike | None, classes: int) -> NDArray[np.float32] | None:
+    if given is None:
+        return None
+    weights = _checks.array("class_weight", given)
+    if weights.shape != (classes,) or weights.dtype.kind not in "fiu":
+        raise InvalidArgument(
+            f"class_weight must be a number for each of the {classes} classes, not {_checks.shown(given)}"
+        )
+    _checks.finite("class_weight", weights)
+    if weights.min() < 0:
+        raise InvalidArgument(f"class_weight must be at least 0, but there is {weights.min()} at [{weights.argmin()}]")
+    return weights.astype(np.float32)
