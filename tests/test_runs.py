@@ -15,6 +15,7 @@ from myrnn.evaluation import evaluate
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.runs import claim_folder, load_run, make_model, make_optimizer, save_run, summarize
+from myrnn.storage import seal
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import History, reference_logits, train
 
@@ -52,10 +53,18 @@ def edit(folder, name, change):
     """Change the content of one file, and what the index says of it, so that only the content is wrong."""
     path = folder / name
     content = change(path.read_bytes())
-    path.write_bytes(content)
+    path.write_bytes(sealed(content) if name == "settings.json" else content)
     if name != "settings.json":
         facts = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         edit_json(folder, "settings.json", lambda index: index["files"].update({name: facts}))
+
+
+def sealed(content):
+    """Give an index the hash that goes with its values, if it is an index at all."""
+    try:
+        return json.dumps(seal(json.loads(content))).encode()
+    except (ValueError, AttributeError):
+        return content
 
 
 def edit_json(folder, name, change):
@@ -113,7 +122,7 @@ def test_the_settings_repeat_the_run(tmp_path, folder, parts):
 
 def test_settings_are_all_there(folder):
     index = json.loads((folder / "settings.json").read_text())
-    assert (index["format"], index["format_version"]) == ("myrnn run", 1)
+    assert (index["format"], index["format_version"]) == ("myrnn run", 2)
     assert set(index["versions"]) == {"myrnn", "python", "numpy", "mygrad"}
     assert index["task"] == {
         "name": "twin-halves",
@@ -352,7 +361,8 @@ def test_an_index_that_is_none(folder, content, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 2}, " was written by a newer MyRNN, in format 2; this one reads up to 1"),
+        ({"format_version": 3}, " was written by a newer MyRNN, in format 3; this one reads up to 2"),
+        ({"format_version": 1}, " was written by an older MyRNN, in format 1; this one reads 2"),
         ({"format_version": "1"}, ": settings.json has no valid 'format_version': '1'"),
         ({"format_version": True}, ": settings.json has no valid 'format_version': True"),
         ({"format_version": 0}, ": settings.json has no valid 'format_version': 0"),

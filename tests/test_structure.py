@@ -10,6 +10,7 @@ ORDER = (
     "_version",
     "errors",
     "_checks",
+    "storage",
     "sequences",
     "tasks",
     "models",

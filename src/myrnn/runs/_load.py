@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.errors import InvalidArgument, RunError
+from myrnn.errors import InvalidArgument
 from myrnn.models import parameter_names, parameters_of
 from myrnn.runs._kinds import KINDS, check_training, make_model, make_optimizer, setting_names
-from myrnn.runs._save import FORMAT, FORMAT_VERSION, HISTORY, INDEX, READ_BACK, REPORT, WEIGHTS
+from myrnn.runs._save import HISTORY, INDEX, REPORT, RUN, WEIGHTS
+from myrnn.storage import Stored
 from myrnn.tasks import Palindromes, TwinHalves, make_task
 from myrnn.training import History
 
-# No sound run comes near these: larger ones are refused before anything is allocated.
-MAX_INDEX_BYTES = 1_000_000
-MAX_FILE_BYTES = 2_000_000_000
+# No sound task comes near this: a longer one is refused before anything is allocated.
 MAX_PATTERN_LENGTH = 1_000_000
 
 COLUMNS = ("iteration", "loss", "accuracy")
@@ -66,90 +60,24 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         When it is missing, half-written, damaged, of a newer version, or holds what no run can hold; the message says
         which file, and what is wrong with it.
     """
-    path = Path(folder)
-    if not path.is_dir():
-        raise RunError(f"there is no run folder {path}" + (": it is a file" if path.is_file() else ""))
-    if not (path / INDEX).exists():
-        raise RunError(f"{path} is not a whole run: {INDEX} is missing, which is written last")
-    index = _read_index(path)
-    content = {name: _read_checked(path, name, index["files"].get(name)) for name in READ_BACK}
-    report = _parse_object(path, REPORT, content[REPORT])
-    task, model = _rebuild(path, index, len(content[WEIGHTS]))
-    _load_weights(path, model, content[WEIGHTS])
-    history = _parse_history(path, content[HISTORY], report)
-    settings = {part: index[part] for part in (*KINDS, "training")}
-    return Run(path, settings, task, model, history, report)
+    stored = RUN.read(folder)
+    for part in (*KINDS, "training"):
+        if not isinstance(stored.index.get(part), dict):
+            stored.damaged(INDEX, f"has no valid {part!r}: {_checks.shown(stored.index.get(part))}")
+    report = stored.json(REPORT)
+    task, model = _rebuild(stored)
+    _load_weights(stored, model)
+    history = _parse_history(stored, report)
+    settings = {part: stored.index[part] for part in (*KINDS, "training")}
+    return Run(stored.folder, settings, task, model, history, report)
 
 
-def _damaged(path: Path, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
-    raise RunError(f"{path}: {name} {what}") from cause
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
-
-
-def _read_index(path: Path) -> dict[str, Any]:
-    index = _parse_object(path, INDEX, _read(path, INDEX, MAX_INDEX_BYTES))
-    if index.get("format") != FORMAT:
-        _damaged(path, INDEX, f"is not that of a run: 'format' must be {FORMAT!r}")
-    version = index.get("format_version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        _damaged(path, INDEX, f"has no valid 'format_version': {_checks.shown(version)}")
-    if version > FORMAT_VERSION:
-        raise RunError(
-            f"{path} was written by a newer MyRNN, in format {version}; this one reads up to {FORMAT_VERSION}"
-        )
-    for part in (*KINDS, "training", "files"):
-        if not isinstance(index.get(part), dict):
-            _damaged(path, INDEX, f"has no valid {part!r}: {_checks.shown(index.get(part))}")
-    return index
-
-
-def _read(path: Path, name: str, limit: int) -> bytes:
-    file = path / name
-    if not file.is_file():
-        _damaged(path, name, "is missing")
-    try:
-        size = file.stat().st_size
-        if size > limit:
-            _damaged(path, name, f"is too large: {size:,} bytes, at most {limit:,} are read")
-        return file.read_bytes()
-    except OSError as error:
-        _damaged(path, name, f"cannot be read: {error.strerror or error}", error)
-
-
-def _read_checked(path: Path, name: str, facts: Any) -> bytes:
-    if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int):
-        _damaged(path, INDEX, f"does not say what {name} should be")
-    content = _read(path, name, MAX_FILE_BYTES)
-    if len(content) != facts["bytes"]:
-        how = "is cut short" if len(content) < facts["bytes"] else "is too long"
-        _damaged(path, name, f"{how}: {len(content):,} bytes instead of {facts['bytes']:,}")
-    if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
-        _damaged(path, name, f"is damaged or was changed: its hash is not the one in {INDEX}")
-    return content
-
-
-def _parse_object(path: Path, name: str, content: bytes) -> dict[str, Any]:
-    try:
-        parsed = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        _damaged(path, name, f"is not valid JSON: {_one_line(error)}", error)
-    if not isinstance(parsed, dict):
-        _damaged(path, name, f"must hold an object, not {_checks.shown(parsed)}")
-    return parsed
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number")
-
-
-def _rebuild(path: Path, index: Mapping[str, Any], weight_bytes: int) -> tuple[TwinHalves | Palindromes, Any]:
+def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, Any]:
     """Make the task and the model again; whatever is wrong with their settings is an error of the index."""
+    index = stored.index
     try:
         settings = {part: _settings(part, index[part]) for part in KINDS}
-        _check_sizes(settings["task"], settings["model"], weight_bytes)
+        _check_sizes(settings["task"], settings["model"], len(stored.content[WEIGHTS]))
         task = make_task(**settings["task"])
         model = make_model(**settings["model"], rng=0)
         make_optimizer(**settings["optimizer"], params=model.parameters)
@@ -160,7 +88,7 @@ def _rebuild(path: Path, index: Mapping[str, Any], weight_bytes: int) -> tuple[T
                 f"the task {task.dim_input} and {task.dim_output}"
             )
     except InvalidArgument as error:
-        _damaged(path, INDEX, f"cannot be used: {error}", error)
+        stored.damaged(INDEX, f"cannot be used: {error}", error)
     return task, model
 
 
@@ -187,31 +115,28 @@ def _check_sizes(task: Mapping[str, Any], model: Mapping[str, Any], weight_bytes
         )
 
 
-def _load_weights(path: Path, model: Any, content: bytes) -> None:
-    try:
-        weights = safetensors.numpy.load(content)
-    except Exception as error:  # the reader of safetensors raises kinds of its own for what is wrong with the bytes
-        _damaged(path, WEIGHTS, f"is not valid: {_one_line(error)}", error)
+def _load_weights(stored: Stored, model: Any) -> None:
+    weights = stored.arrays(WEIGHTS)
     names = parameter_names(model)
     if odd := sorted(set(names) ^ set(weights)):
         what = f"has no {odd[0]!r}" if odd[0] in names else f"holds {_checks.shown(odd[0])}, which the model has not"
-        _damaged(path, WEIGHTS, what)
+        stored.damaged(WEIGHTS, what)
     for name, parameter in zip(names, parameters_of(model), strict=True):
         given = weights[name]
         if given.dtype != parameter.dtype or given.shape != parameter.shape:
             wanted = f"{parameter.dtype} of shape {parameter.shape}"
-            _damaged(path, WEIGHTS, f"has {name!r} as {given.dtype} of shape {given.shape}, not {wanted}")
+            stored.damaged(WEIGHTS, f"has {name!r} as {given.dtype} of shape {given.shape}, not {wanted}")
         if not np.isfinite(given).all():
-            _damaged(path, WEIGHTS, f"has a value in {name!r} that is not finite")
+            stored.damaged(WEIGHTS, f"has a value in {name!r} that is not finite")
         parameter.data[...] = given
 
 
-def _parse_history(path: Path, content: bytes, report: Mapping[str, Any]) -> History:
-    iteration, loss, accuracy = _parse_columns(path, content)
+def _parse_history(stored: Stored, report: Mapping[str, Any]) -> History:
+    iteration, loss, accuracy = _parse_columns(stored)
     if len(iteration) and (iteration[0] < 1 or np.any(np.diff(iteration) < 1)):
-        _damaged(path, HISTORY, "must have iterations that rise from 1 or more")
+        stored.damaged(HISTORY, "must have iterations that rise from 1 or more")
     if not (np.isfinite(loss).all() and np.all(loss >= 0) and np.all((accuracy >= 0) & (accuracy <= 1))):
-        _damaged(path, HISTORY, "must have finite losses of 0 or more and accuracies between 0 and 1")
+        stored.damaged(HISTORY, "must have finite losses of 0 or more and accuracies between 0 and 1")
     training = report.get("training")
     try:
         if not isinstance(training, dict):
@@ -219,21 +144,17 @@ def _parse_history(path: Path, content: bytes, report: Mapping[str, Any]) -> His
         longest = _checks.integer("longest", training.get("longest"), minimum=0)
         engine = _checks.one_of("engine", training.get("engine"), ("native", "mygrad"))
     except InvalidArgument as error:
-        _damaged(path, REPORT, f"cannot be used: {error}", error)
+        stored.damaged(REPORT, f"cannot be used: {error}", error)
     return History(iteration, loss, accuracy, longest, engine)
 
 
-def _parse_columns(path: Path, content: bytes) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+def _parse_columns(stored: Stored) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     try:
-        header, *rows = csv.reader(io.StringIO(content.decode("utf-8")))
-        if tuple(header) != COLUMNS:
-            raise ValueError(f"its columns must be {', '.join(COLUMNS)}")
-        columns = list(zip(*rows, strict=True)) if rows else [(), (), ()]
-        iteration, loss, accuracy = columns
+        rows = stored.rows(HISTORY, COLUMNS)
         return (
-            np.array([int(value) for value in iteration], dtype=np.int64),
-            np.array([float(value) for value in loss], dtype=np.float64),
-            np.array([float(value) for value in accuracy], dtype=np.float64),
+            np.array([int(row[0]) for row in rows], dtype=np.int64),
+            np.array([float(row[1]) for row in rows], dtype=np.float64),
+            np.array([float(row[2]) for row in rows], dtype=np.float64),
         )
-    except (ValueError, OverflowError, csv.Error) as error:
-        _damaged(path, HISTORY, f"is not a history: {_one_line(error)}", error)
+    except (ValueError, OverflowError) as error:
+        stored.damaged(HISTORY, f"is not a history: {error}", error)

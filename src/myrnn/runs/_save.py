@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,22 +11,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import safetensors.numpy
-
 from myrnn import plots
 from myrnn._version import __version__
 from myrnn.errors import RunError
 from myrnn.evaluation import LengthReport
 from myrnn.models import num_parameters, parameter_names, parameters_of
 from myrnn.runs._kinds import check_training, describe
+from myrnn.storage import FolderFormat, arrays_to_bytes, empty_folder, json_to_bytes
 from myrnn.training import History
 
-FORMAT = "myrnn run"
-FORMAT_VERSION = 1
-
 INDEX, WEIGHTS, HISTORY, REPORT = "settings.json", "model.safetensors", "history.csv", "report.json"
-# The files that are read back, and whose size and hash the index holds.
-READ_BACK = (WEIGHTS, HISTORY, REPORT)
+# No sound run comes near these sizes.
+RUN = FolderFormat("myrnn run", 2, "run", INDEX, {WEIGHTS: 2_000_000_000, HISTORY: 500_000_000, REPORT: 10_000_000})
 
 
 @contextmanager
@@ -48,7 +41,7 @@ def claim_folder(folder: str | os.PathLike[str] | None, name: str) -> Iterator[P
     RunError
         When the folder holds something or cannot be made.
     """
-    claimed = _new_folder(name) if folder is None else _empty_folder(Path(folder))
+    claimed = _new_folder(name) if folder is None else empty_folder(folder, "run")
     try:
         yield claimed
     except BaseException:
@@ -99,8 +92,6 @@ def save_run(
         When the folder holds something or cannot be written.
     """
     settings = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": {
             "myrnn": __version__,
@@ -113,18 +104,8 @@ def save_run(
         "training": check_training(training or {}),
     }
     chosen = summarize(model, history, report) if numbers is None else numbers
-    target = _empty_folder(Path(folder))
-    try:
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target) as scratch:
-            written = Path(scratch)
-            _write_parts(written, model, history, report, chosen)
-            for name, write in (pictures or {}).items():
-                write(written / name)
-            settings["files"] = {name: _fingerprint(written / name) for name in READ_BACK}
-            _write_json(written / INDEX, settings)
-            _move(written, target)
-    except OSError as error:
-        raise RunError(f"cannot write the run folder {target}: {error.strerror or error}") from error
+    target = empty_folder(folder, "run")
+    RUN.write(target, settings, {**_parts(model, history, report, chosen), **(pictures or {})})
     return target
 
 
@@ -184,56 +165,25 @@ def _new_folder(name: str) -> Path:
     raise RunError(f"there are {len(suffixes)} run folders called {base} already")
 
 
-def _empty_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = any(folder.iterdir())
-    except (FileExistsError, NotADirectoryError):
-        raise RunError(f"{folder} is or lies below a file: a run needs a folder of its own") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot make the run folder {folder}: {getattr(error, 'strerror', None) or error}") from error
-    if taken:
-        raise RunError(f"{folder} is not empty: choose another folder, nothing is overwritten")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise RunError(f"cannot write into {folder}: permission denied")
-    return folder
-
-
-def _write_parts(
-    folder: Path, model: Any, history: History, report: LengthReport | None, numbers: Mapping[str, Any]
-) -> None:
-    weights = dict(zip(parameter_names(model), (p.data for p in parameters_of(model)), strict=True))
-    (folder / WEIGHTS).write_bytes(safetensors.numpy.save(weights))
-    history.to_csv(folder / HISTORY)
-    _write_json(folder / REPORT, numbers)
+def _parts(
+    model: Any, history: History, report: LengthReport | None, numbers: Mapping[str, Any]
+) -> dict[str, bytes | Callable[[Path], Any]]:
+    """Return what stands in the files of a run."""
+    weights = {name: p.data for name, p in zip(parameter_names(model), parameters_of(model), strict=True)}
+    parts: dict[str, bytes | Callable[[Path], Any]] = {
+        WEIGHTS: arrays_to_bytes(weights),
+        HISTORY: history.to_csv,
+        REPORT: json_to_bytes(numbers),
+    }
     if len(history):
         chance = 1 / model.dim_output
         axes = plots.plot_history(history.iteration, history.loss, history.accuracy, chance=chance)
-        _write_figure(axes, folder, "training")
+        parts |= _figure(axes, "training")
     if report is not None:
-        report.to_csv(folder / "accuracy_by_length.csv")
-        _write_figure(report.plot(), folder, "accuracy_by_length")
+        parts["accuracy_by_length.csv"] = report.to_csv
+        parts |= _figure(report.plot(), "accuracy_by_length")
+    return parts
 
 
-def _write_figure(axes: Any, folder: Path, name: str) -> None:
-    for suffix in (".svg", ".png"):
-        plots.save_figure(axes, folder / f"{name}{suffix}")
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _move(source: Path, target: Path) -> None:
-    """Move all files of one folder into another on the same disk, each at once and the index last."""
-    files = sorted(source.iterdir(), key=lambda path: (path.name == INDEX, path.name))
-    for path in files:
-        # On the disk before it gets its name: a power cut leaves no empty file under a right name.
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(path, target / path.name)
+def _figure(axes: Any, name: str) -> dict[str, Callable[[Path], Any]]:
+    return {f"{name}{suffix}": lambda path: plots.save_figure(axes, path) for suffix in (".svg", ".png")}
