@@ -32,7 +32,7 @@ def train(optimizer_class, native_step, remembered, **settings):
 @pytest.mark.parametrize("decay", [0.0, 0.01])
 def test_adam(decay):
     def step(p, g, m, v, t):
-        _updates.adam_step(p, g, m, v, 0, SIZE, t, 0.002, 0.8, 0.99, 1e-6, decay)
+        _updates.adam_step(p, g, m, v, 0, SIZE, 1 - 0.8**t, 1 - 0.99**t, 0.002, 0.8, 0.99, 1e-6, decay)
 
     options = {"learning_rate": 0.002, "beta1": 0.8, "beta2": 0.99, "eps": 1e-6, "weight_decay": decay}
     native, reference = train(optimizers.Adam, step, 2, **options)

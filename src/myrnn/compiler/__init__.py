@@ -3,7 +3,7 @@
 The stages are plain functions, one file each: trace, roll, hoist, differentiate, plan, emit, native.
 """
 
-from myrnn.compiler._compile import compile
+from myrnn.compiler._compile import compile, compile_for
 from myrnn.compiler._compiled import CompiledModel, Observation
 from myrnn.compiler._equations import Equation, Equations, write_equations
 from myrnn.compiler._graph import Node, evaluate, topological
@@ -19,6 +19,7 @@ __all__ = [
     "Node",
     "Observation",
     "compile",
+    "compile_for",
     "evaluate",
     "shards_for",
     "topological",

@@ -18,8 +18,13 @@ from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences
 
+# Up to what length a model is checked to be a recurrence, unless more is asked for.
+MAX_LENGTH = 64
 
-def compile(model: Any, max_length: int = 64, *, dim_input: int | None = None, check: bool = True) -> CompiledModel:
+
+def compile(
+    model: Any, max_length: int = MAX_LENGTH, *, dim_input: int | None = None, check: bool = True
+) -> CompiledModel:
     """Compile a model to native code: find its loop, derive backpropagation through time, check it against the model.
 
     Parameters
@@ -75,6 +80,15 @@ def compile(model: Any, max_length: int = 64, *, dim_input: int | None = None, c
     return compiled
 
 
+def compile_for(model: Any, sequences: Sequences) -> CompiledModel:
+    """Compile a model for use on such sequences: up to their lengths, as far as `compile` goes by itself.
+
+    The programs are checked when each is first used, and lengths beyond when they turn up.
+    """
+    longest = int(np.clip(sequences.lengths.max(initial=1), 1, MAX_LENGTH))
+    return compile(model, longest, dim_input=sequences.dim_input, check=False)
+
+
 # What was compiled last: training, evaluation and inspection of one model follow one another.
 _recent: deque[CompiledModel] = deque(maxlen=2)
 
@@ -82,16 +96,14 @@ _recent: deque[CompiledModel] = deque(maxlen=2)
 def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
     """Return what the model was compiled to before, if it still is what the model computes."""
     compiled = next((c for c in _recent if c.model is model and c.guard.is_over(parameters)), None)
-    if compiled is None or compiled.dim_input != width or compiled.max_length < longest:
+    if compiled is None or compiled.dim_input != width:
         return None
     if compiled.guard.looks or compiled.guard.has_changed():
         return None
     rng = np.random.default_rng(0)
-    lengths = (5, max(longest, 9))
-    sequences = Sequences.from_pairs([(rng.normal(size=(n, width)).astype(np.float32), 0) for n in lengths])
+    x = rng.normal(size=(max(longest, 9), width)).astype(np.float32)
     try:
-        for index in range(len(lengths)):
-            compiled.guard.check(sequences, index)
+        compiled.guard.check(Sequences.from_pairs([(x, 0)]), 0)
     except CompileError:
         return None
     return compiled

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 _SIZES = frozenset({"constant", "ndim", "size", "__len__", "__hash__"})
 _ATTRIBUTES_OF_SIZE = frozenset({"dtype", "ndim", "shape", "size"})
 
+_NUMBERS = (np.ndarray, np.generic, bool, int, float)
+
 _lock = threading.RLock()
 
 
 def gives_numbers(frame: FrameType, result: Any) -> bool:
     """Whether a function of MyGrad returns numbers in place of a tensor."""
-    return isinstance(result, np.ndarray | np.generic | bool | int | float) and frame.f_code.co_name not in _SIZES
+    return isinstance(result, _NUMBERS) and frame.f_code.co_name not in _SIZES
 
 
 @contextmanager

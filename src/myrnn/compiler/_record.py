@@ -5,10 +5,10 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -21,11 +21,12 @@ from myrnn.compiler import _looks
 # Code that a reader of an error would not call their own model: its callers are shown instead.
 _MYGRAD = os.path.join(os.path.dirname(mygrad.__file__), "")
 _NUMPY = os.path.join(os.path.dirname(np.__file__), "")
-_LIBRARIES = (_MYGRAD, _NUMPY, "<frozen ", _looks.__file__)
 _MYNN = os.path.join(os.sep, "mynn", "")
 _DENSE = os.path.join("myrnn", "models", "_dense.py")
 # The models that ship look at their argument only to check it.
 _MODELS = os.path.join(os.sep, "myrnn", "models", "")
+
+_OF_MYGRAD, _OF_NUMPY, _OF_LAYERS, _OF_MODELS, _OF_USER = range(5)
 
 
 @dataclass(frozen=True)
@@ -109,29 +110,31 @@ def record(model: Callable[[Any], Any], x: Any, *, looks: bool = True) -> Record
     """Run ``model(x)`` and note where each tensor is made, what it is called and, with `looks`, who reads numbers."""
     recording = Recording(None, {})
     previous = sys.getprofile()
-    here = threading.get_ident()
     operation = Tensor._op.__func__.__code__
 
+    # It is called for all that MyGrad and NumPy do inside, thousands of times: what does not matter has to leave soon.
     def watch(frame: FrameType, event: str, result: Any) -> None:
-        if event != "return" or threading.get_ident() != here:
+        if event != "return":
             return
-        if _looks.gives_numbers(frame, result) and frame.f_code.co_filename.startswith(_MYGRAD):
+        code = frame.f_code
+        kind = _kind_of(code.co_filename)
+        if kind == _OF_MYGRAD and _looks.gives_numbers(frame, result):
             look(frame.f_back)
-        if frame.f_code is operation:
+        if code is operation:
             user = _user_frame(frame)
             if isinstance(result, Tensor):
                 recording.lines.setdefault(id(result), _line(user))
                 recording.keep[id(result)] = result
             if user is not None:
                 recording.note(user, returns=False)
-        elif not _is_library(frame.f_code.co_filename):
+        elif kind >= _OF_MODELS:
             recording.note(frame, returns=True)
 
     def look(frame: FrameType | None) -> None:
         # NumPy may stand between, as in np.asarray(h); MyGrad's own work is no look.
-        while frame is not None and frame.f_code.co_filename.startswith((_NUMPY, "<frozen ")):
+        while frame is not None and _kind_of(frame.f_code.co_filename) == _OF_NUMPY:
             frame = frame.f_back
-        if frame is None or _is_library(frame.f_code.co_filename) or _MODELS in frame.f_code.co_filename:
+        if frame is None or _kind_of(frame.f_code.co_filename) < _OF_USER:
             return
         if not _looks.asks_for_size(frame):
             recording.looks.setdefault(_line(frame))
@@ -148,12 +151,20 @@ def record(model: Callable[[Any], Any], x: Any, *, looks: bool = True) -> Record
     return replace(recording, output=output)
 
 
-def _is_library(file: str) -> bool:
-    return file.startswith(_LIBRARIES) or _MYNN in file or file.endswith(_DENSE)
+@cache
+def _kind_of(file: str) -> int:
+    """Return whose code stands in a file, as a number that is the larger the more it is a user's own."""
+    if file.startswith(_MYGRAD):
+        return _OF_MYGRAD
+    if file.startswith((_NUMPY, "<frozen ")):
+        return _OF_NUMPY
+    if file == _looks.__file__ or _MYNN in file or file.endswith(_DENSE):
+        return _OF_LAYERS
+    return _OF_MODELS if _MODELS in file else _OF_USER
 
 
 def _user_frame(frame: FrameType | None) -> FrameType | None:
-    while frame is not None and _is_library(frame.f_code.co_filename):
+    while frame is not None and _kind_of(frame.f_code.co_filename) < _OF_MODELS:
         frame = frame.f_back
     return frame
 

@@ -8,7 +8,9 @@ the same graph.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +62,11 @@ def trace(
     CompileError
         When the model fails, or its result does not depend on its parameters.
     """
+    with _collection_paused():
+        return _traced(model, parameters, x, build, looks)
+
+
+def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder, looks: bool) -> Trace:
     sequence = mygrad.tensor(x, constant=False)
     try:
         recording = record(model, sequence, looks=looks)
@@ -83,6 +90,18 @@ def trace(
     value = _read(output, leaves, build, recording, origins)
     noticed = tuple(Origin(*line) for line in recording.looks)
     return Trace(len(x), as_plain(build, value).node, origins, output.data.copy(), noticed)
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Keep the garbage collector from going through all objects while very many are made that stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _read(

@@ -24,18 +24,22 @@ def adam_step(
     squares: Floats,
     begin: int,
     end: int,
-    step: int,
+    first: float,
+    second: float,
     rate: float,
     beta1: float,
     beta2: float,
     eps: float,
     decay: float,
 ) -> None:
-    """Take step number `step`, counted from 1, of Adam; `decay` is the share of every parameter that goes."""
+    """Take a step of Adam; `decay` is the share of every parameter that goes.
+
+    `first` and `second` say how full the two averages are: ``1 - beta**step``, the steps counted from 1.
+    """
     old_mean, new_mean = np.float32(beta1), np.float32(1 - beta1)
     old_square, new_square = np.float32(beta2), np.float32(1 - beta2)
-    size = np.float32(-rate / (1 - beta1 ** np.float64(step)))
-    correction = np.float32(1 / (1 - beta2 ** np.float64(step)))
+    size = np.float32(-rate / first)
+    correction = np.float32(1 / second)
     little, share = np.float32(eps), np.float32(decay)
     for j in range(begin, end, 16):
         gradient = load(gradients, j)
@@ -155,14 +159,16 @@ def update(
         What the optimizer remembers; SGD's moments are the means.
     """
     kind = int(optimizer[0])
+    a, b, c = optimizer[2], optimizer[3], optimizer[4]
+    # Powers are slow: one for all ranges.
+    first, second = (1 - a**step, 1 - b**step) if kind == ADAM else (1.0, 1.0)
     for i in range(len(ranges)):
         begin, end = max(ranges[i, 0], lower), min(ranges[i, 1], upper)
         if begin >= end:
             continue
         decay = optimizer[1] * ranges[i, 2]
-        a, b, c = optimizer[2], optimizer[3], optimizer[4]
         if kind == ADAM:
-            adam_step(parameters, gradients, means, squares, begin, end, step, rate, a, b, c, decay)
+            adam_step(parameters, gradients, means, squares, begin, end, first, second, rate, a, b, c, decay)
         elif kind == RMSPROP:
             rmsprop_step(parameters, gradients, squares, begin, end, rate, a, b, decay)
         else:

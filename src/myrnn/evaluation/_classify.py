@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.compiler import CompiledModel, compile
+from myrnn.compiler import CompiledModel, compile, compile_for
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.models import parameters_of
 from myrnn.sequences import LARGEST_INT32, Sequences
@@ -90,7 +90,7 @@ class Classifier:
         """Return the logits of the compiled model; None, and from now on MyGrad, where there is none."""
         try:
             if self._compiled is None:
-                self._compiled = compile(self.model, dim_input=sequences.dim_input)
+                self._compiled = compile_for(self.model, sequences)
             compiled = self._compiled
             return _in_portions(lambda part: compiled.logits(sequences[part]), len(sequences), NATIVE_PORTION, progress)
         except CompileError as error:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.compiler import compile
+from myrnn.compiler import compile_for
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
@@ -193,7 +193,7 @@ class Training:
     def _native_engine(self, example: Sequences, clip: float | None, weights: NDArray[np.float32] | None) -> Engine:
         """Compile the model; where it cannot be compiled, return the engine that may serve in its place."""
         try:
-            compiled = compile(self._model, dim_input=example.dim_input, check=False)
+            compiled = compile_for(self._model, example)
             return NativeEngine(compiled, self._optimizer, self._batch_size, clip, weights, example)
         except CompileError as error:
             if self._fallback is None:
