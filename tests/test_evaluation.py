@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import LengthReport, _classify, evaluate, wilson_interval
+from myrnn.evaluation import LengthReport, _classify, counterexamples, evaluate, wilson_interval
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import Adam
 from myrnn.sequences import Sequences
@@ -59,6 +60,17 @@ def test_given_sequences_are_all_counted():
     assert dict(zip(report.lengths.tolist(), report.total.tolist(), strict=True)) == total
     assert dict(zip(report.lengths.tolist(), report.correct.tolist(), strict=True)) == correct
     assert report.mean_accuracy == sum(correct.values()) / 1500
+
+
+def test_a_compiled_model_is_not_compiled_again(monkeypatch):
+    model = RNN(10, 8, 2, rng=0)
+    expected = evaluate(model, TASK, samples=300)
+    mistakes = counterexamples(model, TASK, samples=300)
+    compiled = compile(model)
+    monkeypatch.delattr(_classify, "compile")
+    assert evaluate(compiled, TASK, samples=300).correct.tolist() == expected.correct.tolist()
+    assert evaluate(compiled, TASK, samples=300, engine="mygrad").correct.tolist() == expected.correct.tolist()
+    assert counterexamples(compiled, TASK, samples=300).mistakes == mistakes.mistakes
 
 
 def test_the_same_seed_counts_the_same():

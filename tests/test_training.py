@@ -14,7 +14,7 @@ from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
-from myrnn.training import History, Report, TrainingStart, _feed, reference_logits, train
+from myrnn.training import History, Report, Training, TrainingStart, _feed, reference_logits, train
 
 TASK = TwinHalves(pattern_length_max=3)
 
@@ -530,3 +530,44 @@ def test_a_network_learns_to_compare_short_halves():
     train(model, task, Adam(model.parameters, learning_rate=0.003), iterations=3000, batch_size=4)
     fresh = task.sample(1000, np.random.default_rng(99))
     assert np.mean(np.argmax(reference_logits(model, fresh), axis=1) == fresh.labels) > 0.8
+
+
+def test_short_turns_come_to_what_one_run_comes_to():
+    whole, history = trained(iterations=37, batch_size=2)
+    model = small_model()
+    training = Training(model, TASK, Adam(model.parameters), 2, report_every=10, engine="mygrad")
+    turns = [training.advance(count) for count in (1, 4, 20, 12)]
+    assert [len(losses) for losses, _ in turns] == [1, 4, 20, 12]
+    assert contents(model) == contents(whole)
+    assert training.iteration == 37
+    for column in ("iteration", "loss", "accuracy"):
+        assert getattr(training.history, column).tolist() == getattr(history, column).tolist()
+    losses, correct = (np.concatenate(parts) for parts in zip(*turns, strict=True))
+    assert losses[10:20].mean() == history.loss[1]
+    assert correct[10:20].sum() / 20 == history.accuracy[1]
+
+
+def test_turns_tell_hooks_of_progress_and_of_whole_reports_alone():
+    recorder, model = Recorder(), small_model()
+    training = Training(model, TASK, Adam(model.parameters), report_every=10, engine="mygrad", hooks=[recorder])
+    training.advance(4)
+    training.advance(8)
+    assert recorder.kinds() == ["progress", "progress", "report", "progress"]
+    assert [event.iteration for kind, event in recorder.events if kind == "report"] == [10]
+    assert training.history.iteration.tolist() == [10, 12]
+    assert training.run(1).iteration.tolist() == [10, 13]
+
+
+def test_a_turn_ends_where_the_sequences_end():
+    pairs = TASK.sample(5, np.random.default_rng(0))
+    model = small_model()
+    training = Training(model, iter([pairs[i] for i in range(5)]), Adam(model.parameters), engine="mygrad")
+    assert [len(part) for part in training.advance(8)] == [5, 5]
+    assert [len(part) for part in training.advance(8)] == [0, 0]
+
+
+def test_a_turn_of_no_iteration_is_refused():
+    model = small_model()
+    training = Training(model, TASK, Adam(model.parameters), engine="mygrad")
+    with refused("iterations must be at least 1, not 0"):
+        training.advance(0)

@@ -56,14 +56,15 @@ class Classifier:
 
     Parameters
     ----------
-    model : callable
+    model : callable or CompiledModel
     engine : {"auto", "native", "mygrad"}
     """
 
     def __init__(self, model: Any, engine: str) -> None:
-        parameters_of(model)
-        self.model, self._engine = model, _checks.one_of("engine", engine, ENGINES)
-        self._compiled: CompiledModel | None = None
+        self._compiled = model if isinstance(model, CompiledModel) else None
+        self.model = model.model if isinstance(model, CompiledModel) else model
+        parameters_of(self.model)
+        self._engine = _checks.one_of("engine", engine, ENGINES)
 
     def logits(self, sequences: Sequences, progress: bool | None = False) -> NDArray[np.float32]:
         """Return the logits of every sequence, float32 (N, K).

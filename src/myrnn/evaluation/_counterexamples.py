@@ -114,7 +114,7 @@ def counterexamples(
 
     Parameters
     ----------
-    model : callable
+    model : callable or CompiledModel
         As for `myrnn.train`. It is not changed, and no graph is built.
     task : Task or Sequences
         Draws the sequences, or holds them.

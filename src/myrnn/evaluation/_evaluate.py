@@ -29,7 +29,7 @@ def evaluate(
 
     Parameters
     ----------
-    model : callable
+    model : callable or CompiledModel
         As for `myrnn.train`. It is not changed, and no graph is built.
     task : Task or Sequences
         Draws the sequences, or holds them. Its alphabet may be smaller than the model's: its tokens are then the

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,9 @@ class Training:
             self._engine = self._native_engine(example, clip, weights)
         self._done, self._longest = 0, 0
         self._reports: list[Report] = []
+        # What was done since the last report: the loss of every iteration and how many sequences were right.
+        self._losses: list[NDArray[np.float64]] = []
+        self._correct: list[NDArray[np.int64]] = []
         self._checked: Sequences | None = None
 
     @property
@@ -89,8 +93,9 @@ class Training:
 
     @property
     def history(self) -> History:
-        """The reports so far."""
-        return History.from_reports(self._reports, self._longest, self._engine.name)
+        """The reports so far, the last of them over what was done since the one before."""
+        reports = [*self._reports, self._report()] if self._losses else self._reports
+        return History.from_reports(reports, self._longest, self._engine.name)
 
     def run(self, iterations: int) -> History:
         """Do so many iterations more and return the history of all; fewer where the sequences come to an end.
@@ -108,48 +113,83 @@ class Training:
             "on_train_begin",
             TrainingStart(self._model, self._optimizer, end, self._batch_size, self._engine.name),
         )
-        own_rate = self._optimizer.learning_rate
         try:
-            # What overflows ends in a loss that is not finite, and that is an error of its own.
-            with np.errstate(over="ignore", invalid="ignore"):
-                self._run_until(end)
+            with self._numerics():
+                while self._done < end and self._portion(end) is not None:
+                    pass
+            if self._losses:
+                self._close_report()
         finally:
-            self._optimizer.learning_rate = own_rate
             call(self._hooks, "on_train_end", self.history)
         return self.history
 
-    def _run_until(self, end: int) -> None:
-        while self._done < end:
-            begin = self._done
-            # Reports stand at multiples, wherever a run before this one ended.
-            until = min(begin - begin % self._report_every + self._report_every, end)
-            losses, correct, sequences = self._run_until_report(until)
-            if self._done > begin:
-                report = Report(self._done, sequences, float(np.mean(losses)), float(np.sum(correct)) / sequences)
-                self._reports.append(report)
-                call(self._hooks, "on_report", report)
-            if self._done < until:
-                return
+    def advance(self, iterations: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Do so many iterations more, fewer where the sequences come to an end, and return what each came to.
 
-    def _run_until_report(self, end: int) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
-        losses: list[NDArray[np.float64]] = []
-        correct: list[NDArray[np.int64]] = []
-        sequences = 0
-        while self._done < end:
-            portion = self._feed.take(min(end - self._done, self._engine.iterations_per_call))
-            if portion is None:
-                break
-            data, order = portion
-            self._check(data)
-            some_losses, some_correct = self._run(data, order)
-            self._check_finite(some_losses)
-            self._longest = max(self._longest, int(np.max(data.lengths[order])))
-            self._done += len(order)
-            losses.append(some_losses)
-            correct.append(some_correct)
-            sequences += order.size
-            call(self._hooks, "on_progress", self._done)
-        return np.concatenate(losses or [np.empty(0)]), np.concatenate(correct or [np.empty(0, np.int64)]), sequences
+        It is `run` for somebody who takes many short turns: hooks hear of progress and of every whole report, not of
+        begin and end, and no report is made where the turn ends.
+
+        Returns
+        -------
+        losses : ndarray, float64 (n,)
+            The mean loss of each iteration's sequences, before the step.
+        correct : ndarray, int64 (n,)
+            How many of them were classified rightly.
+
+        Raises
+        ------
+        InvalidArgument, TrainingDiverged
+            As for `run`.
+        """
+        end = self._done + _checks.integer("iterations", iterations, minimum=1)
+        done: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
+        with self._numerics():
+            while self._done < end and (portion := self._portion(end)) is not None:
+                done.append(portion)
+        none = (np.empty(0), np.empty(0, np.int64))
+        losses, correct = (np.concatenate(parts) for parts in zip(none, *done, strict=True))
+        return losses, correct
+
+    @contextmanager
+    def _numerics(self) -> Iterator[None]:
+        """Let the optimizer keep its own rate, and numbers overflow: that ends in a loss that is refused."""
+        own_rate = self._optimizer.learning_rate
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                yield
+        finally:
+            self._optimizer.learning_rate = own_rate
+
+    def _portion(self, end: int) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+        """Do the iterations of one call of the engine, up to the next report; None when there are no more sequences."""
+        # Reports stand at multiples, wherever a turn ends.
+        until = min(self._done - self._done % self._report_every + self._report_every, end)
+        portion = self._feed.take(min(until - self._done, self._engine.iterations_per_call))
+        if portion is None:
+            return None
+        data, order = portion
+        self._check(data)
+        losses, correct = self._run(data, order)
+        self._check_finite(losses)
+        self._longest = max(self._longest, int(np.max(data.lengths[order])))
+        self._done += len(order)
+        self._losses.append(losses)
+        self._correct.append(correct)
+        call(self._hooks, "on_progress", self._done)
+        if self._done % self._report_every == 0:
+            self._close_report()
+        return losses, correct
+
+    def _report(self) -> Report:
+        losses, correct = np.concatenate(self._losses), np.concatenate(self._correct)
+        sequences = len(losses) * self._batch_size
+        return Report(self._done, sequences, float(np.mean(losses)), float(np.sum(correct)) / sequences)
+
+    def _close_report(self) -> None:
+        report = self._report()
+        self._reports.append(report)
+        self._losses, self._correct = [], []
+        call(self._hooks, "on_report", report)
 
     def _run(self, data: Sequences, order: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         rates = self._rates(len(order))
