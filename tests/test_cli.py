@@ -167,6 +167,7 @@ def test_every_option_reaches_the_run(here):
         "max-changes": 2,
         "model": "rnn",
         "activation": "tanh",
+        "recurrent-init": "identity",
         "dim-recurrent": 5,
         "iterations": 7,
         "batch-size": 2,
@@ -174,6 +175,7 @@ def test_every_option_reaches_the_run(here):
         "learning-rate": 0.25,
         "momentum": 0.5,
         "weight-decay": 0.001,
+        "schedule": "cosine",
         "gradient-clip": 2.0,
         "engine": "mygrad",
         "seed": 3,
@@ -192,7 +194,14 @@ def test_every_option_reaches_the_run(here):
             "max_changes": 2,
             "parity": "both",
         },
-        "model": {"name": "rnn", "dim_input": 4, "dim_recurrent": 5, "dim_output": 2, "activation": "tanh"},
+        "model": {
+            "name": "rnn",
+            "dim_input": 4,
+            "dim_recurrent": 5,
+            "dim_output": 2,
+            "activation": "tanh",
+            "recurrent_init": "identity",
+        },
         "optimizer": {"name": "sgd", "learning_rate": 0.25, "momentum": 0.5, "weight_decay": 0.001},
         "training": {
             "iterations": 7,
@@ -200,6 +209,7 @@ def test_every_option_reaches_the_run(here):
             "seed": 3,
             "engine": "mygrad",
             "report_every": 4,
+            "schedule": "cosine",
             "gradient_clip": 2.0,
         },
     }
@@ -243,6 +253,7 @@ def test_without_options_it_is_the_jobs_defaults(here, monkeypatch):
         "seed": 0,
         "engine": "auto",
         "report_every": 500,
+        "schedule": "constant",
         "gradient_clip": None,
     }
     assert asked["samples"] == 100_000

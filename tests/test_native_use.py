@@ -8,7 +8,7 @@ import pytest
 
 import myrnn
 from myrnn import RNN, SGD, Adam, CompileError, InvalidArgument, NotARecurrence, Sequences, TrainingDiverged, tasks
-from myrnn.compiler import Descent
+from myrnn.compiler import Descent, limit_threads, shards_for
 from zoo import Narrow, made
 
 TASK = tasks.TwinHalves(1, 4)
@@ -41,6 +41,21 @@ def test_reports_do_not_change_the_weights(report_every):
     train(one, report_every=report_every)
     train(other, report_every=60)
     assert_same_parameters(one, other)
+
+
+def test_threads_can_be_limited_for_the_calling_thread_alone(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setenv("MYRNN_NUM_THREADS", "4")
+    seen = []
+    with limit_threads(2):
+        other = threading.Thread(target=lambda: seen.append(shards_for(1000, 10**6)))
+        other.start()
+        other.join()
+        seen.append(shards_for(1000, 10**6))
+        with limit_threads(1):
+            seen.append(shards_for(1000, 10**6))
+        seen.append(shards_for(1000, 10**6))
+    assert [*seen, shards_for(1000, 10**6)] == [4, 2, 1, 2, 4]
 
 
 def test_other_threads_run_while_it_trains():

@@ -138,6 +138,7 @@ def test_settings_are_all_there(folder):
         "dim_recurrent": 6,
         "dim_output": 2,
         "activation": "relu",
+        "recurrent_init": "glorot",
     }
     assert index["training"] == {
         "iterations": 30,
@@ -145,6 +146,7 @@ def test_settings_are_all_there(folder):
         "seed": 0,
         "engine": "mygrad",
         "report_every": 10,
+        "schedule": "constant",
         "gradient_clip": None,
     }
 
@@ -223,7 +225,7 @@ class Mine(RNN):
         (
             {"training": {"iteration": 3}},
             "a training setting must be one of 'iterations', 'batch_size', 'seed', 'engine', 'report_every', "
-            "'gradient_clip', not 'iteration'; did you mean 'iterations'?",
+            "'schedule', 'gradient_clip', not 'iteration'; did you mean 'iterations'?",
         ),
         ({"training": {"iterations": 0}}, "iterations must be at least 1, not 0"),
     ],
@@ -381,6 +383,11 @@ def test_an_index_of_another_form(folder, change, message):
         load_run(folder)
 
 
+def test_a_run_of_before_the_recurrent_weights_could_be_chosen(folder):
+    edit_json(folder, "settings.json", lambda index: index["model"].pop("recurrent_init"))
+    assert load_run(folder).model.recurrent_init == "glorot"
+
+
 HUGE = 10**12
 
 
@@ -405,6 +412,7 @@ HUGE = 10**12
         ("optimizer", {"name": "adamw"}, "optimizer must be one of 'sgd', 'rmsprop', 'adam', not 'adamw'"),
         ("optimizer", {"beta1": 1.5}, "beta1 must be below 1, not 1.5"),
         ("training", {"iterations": 0}, "iterations must be at least 1, not 0"),
+        ("training", {"schedule": "steps"}, "schedule must be one of 'constant', 'cosine', 'linear', not 'steps'"),
         ("training", {"gradient_clip": "x"}, "gradient_clip must be a number, not 'x'"),
         ("training", {"steps": 4}, "a training setting must be one of "),
     ],

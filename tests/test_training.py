@@ -1,3 +1,5 @@
+import functools
+import math
 import re
 from itertools import pairwise
 
@@ -14,7 +16,16 @@ from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
-from myrnn.training import History, Report, Training, TrainingStart, _feed, reference_logits, train
+from myrnn.training import (
+    History,
+    Report,
+    Training,
+    TrainingStart,
+    _feed,
+    named_schedule,
+    reference_logits,
+    train,
+)
 
 TASK = TwinHalves(pattern_length_max=3)
 
@@ -228,6 +239,33 @@ def test_a_rate_of_zero_changes_nothing():
     model, _ = trained(optimizer=SGD, schedule=lambda iteration: 0.5 if iteration < 20 else 0.0)
     shorter, _ = trained(optimizer=SGD, schedule=lambda iteration: 0.5, iterations=20)
     assert contents(model) == contents(shorter)
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    [
+        ("constant", lambda iteration: 0.1),
+        ("linear", lambda iteration: 0.1 * (40 - iteration) / 40),
+        ("cosine", lambda iteration: 0.1 * (1 + math.cos(math.pi * iteration / 40)) / 2),
+    ],
+)
+def test_a_schedule_by_name_starts_from_the_optimizers_rate(name, schedule):
+    optimizer = functools.partial(SGD, learning_rate=0.1)
+    weights = [p.data for p in trained(optimizer=optimizer, schedule=schedule)[0].parameters]
+    named = [p.data for p in trained(optimizer=optimizer, schedule=name)[0].parameters]
+    for one, other in zip(named, weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+@given(name=st.sampled_from(["cosine", "linear"]), iterations=st.integers(1, 1000), rate=st.floats(0, 10))
+def test_a_falling_rate_begins_with_the_whole_and_never_rises(name, iterations, rate):
+    schedule = named_schedule(name, rate, iterations)
+    rates = schedule.between(0, iterations + 3)
+    assert rates[0] == rate
+    assert np.all(np.diff(rates) <= 0) and rates.min() >= 0
+    # After the end it stays, and one at a time is the same as many.
+    assert rates[-1] == rates[iterations - 1]
+    assert [schedule(iteration) for iteration in range(iterations + 3)] == rates.tolist()
 
 
 def test_a_schedule_leaves_the_optimizers_own_rate():
@@ -487,6 +525,10 @@ def test_a_report_says_its_numbers():
         ({"engine": "natve"}, "engine must be one of 'auto', 'native', 'mygrad', not 'natve'; did you mean 'native'?"),
         ({"gradient_clip": 0.0}, "gradient_clip must be above 0, not 0.0"),
         ({"gradient_clip": np.inf}, "gradient_clip must be finite, not inf"),
+        (
+            {"schedule": "cosin"},
+            "schedule must be one of 'constant', 'cosine', 'linear', not 'cosin'; did you mean 'cosine'?",
+        ),
         ({"schedule": 0.1}, "schedule must map an iteration to a learning rate, not be 0.1"),
         ({"schedule": lambda iteration: -1.0}, "schedule(0) must be at least 0, not -1.0"),
         ({"schedule": lambda iteration: None}, "schedule(0) must be a number, not None"),

@@ -61,6 +61,10 @@ def train(
     max_changes: Annotated[int, typer.Option(min=1, help="How many symbols of a near miss are changed at most.")] = 3,
     model: Annotated[str, typer.Option(help="The network: rnn, gru or lstm.")] = "rnn",
     activation: Annotated[str | None, typer.Option(help="Of an rnn: relu or tanh.  [default: relu]")] = None,
+    recurrent_init: Annotated[
+        str | None,
+        typer.Option(help="Of an rnn: what its recurrent weights begin as, glorot or identity.  [default: glorot]"),
+    ] = None,
     dim_recurrent: Annotated[int, typer.Option(min=1, max=WIDEST, help="How many recurrent units there are.")] = 50,
     iterations: Annotated[int, typer.Option(min=1, help="How many optimizer steps to do.")] = 100_000,
     batch_size: Annotated[int, typer.Option(min=1, help="How many sequences each step is the mean of.")] = 1,
@@ -72,6 +76,9 @@ def train(
         float | None, typer.Option(help="Of sgd: how much of the last step goes on.  [default: 0]")
     ] = None,
     weight_decay: Annotated[float, typer.Option(help="What share of every weight a step takes away.")] = 0.0,
+    schedule: Annotated[
+        str, typer.Option(help="The learning rate: constant, or falling to zero as cosine or linear.")
+    ] = "constant",
     gradient_clip: Annotated[
         float | None, typer.Option(help="The largest norm of the gradient.  [default: no limit]")
     ] = None,
@@ -101,7 +108,7 @@ def train(
             parity=parity,
             max_changes=max_changes,
         ),
-        model=_given(name=model, activation=activation, dim_recurrent=dim_recurrent),
+        model=_given(name=model, activation=activation, recurrent_init=recurrent_init, dim_recurrent=dim_recurrent),
         optimizer=_given(name=optimizer, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay),
         training={
             "iterations": iterations,
@@ -109,6 +116,7 @@ def train(
             "seed": seed,
             "engine": engine,
             "report_every": report_every,
+            "schedule": schedule,
             "gradient_clip": gradient_clip,
         },
         samples=samples,

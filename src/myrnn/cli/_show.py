@@ -24,14 +24,19 @@ def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> N
     """Say what is about to be trained."""
     matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
     kind = type(model).__name__ + (f" ({model.activation})" if hasattr(model, "activation") else "")
+    begins = ", recurrent weights begin as the identity" if getattr(model, "recurrent_init", "") == "identity" else ""
+    falls = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
     _rows(
         ("task", f"{task.name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {task.alphabet_size} symbols"),
         ("", f"second halves that do not match are {matching[task.negatives]}"),
         (
             "model",
-            f"{kind}, {model.dim_recurrent} units, {num_parameters(model):,} parameters",
+            f"{kind}, {model.dim_recurrent} units, {num_parameters(model):,} parameters{begins}",
         ),
-        ("optimizer", f"{type(optimizer).__name__}, learning rate {optimizer.learning_rate:g}"),
+        (
+            "optimizer",
+            f"{type(optimizer).__name__}, learning rate {optimizer.learning_rate:g}{falls[training['schedule']]}",
+        ),
         (
             "training",
             f"{training['iterations']:,} iterations of {_count(training['batch_size'], 'sequence')}, "

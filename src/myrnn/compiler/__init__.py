@@ -7,7 +7,7 @@ from myrnn.compiler._compile import compile, compile_for
 from myrnn.compiler._compiled import CompiledModel, Observation
 from myrnn.compiler._equations import Equation, Equations, write_equations
 from myrnn.compiler._graph import Node, evaluate, topological
-from myrnn.compiler._native import Block, Descent, Native, shards_for
+from myrnn.compiler._native import Block, Descent, Native, limit_threads, shards_for
 
 __all__ = [
     "Block",
@@ -21,6 +21,7 @@ __all__ = [
     "compile",
     "compile_for",
     "evaluate",
+    "limit_threads",
     "shards_for",
     "topological",
     "write_equations",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +21,9 @@ from myrnn.compiler._weights import ParameterLayout
 from myrnn.sequences import Sequences
 
 Floats = NDArray[np.float32]
+
+# The most threads that the calling thread's work may take; 0 leaves it to the machine.
+_limit: ContextVar[int] = ContextVar("limit", default=0)
 
 
 class Block:
@@ -288,6 +294,19 @@ def in_threads(run: Any, shards: int) -> None:
         raise errors[0]
 
 
+@contextmanager
+def limit_threads(count: int) -> Iterator[None]:
+    """Let native code take at most `count` threads while the block runs, whatever ``MYRNN_NUM_THREADS`` says.
+
+    It holds for the calling thread alone: another one may train with more at the same time.
+    """
+    token = _limit.set(count)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
 def shards_for(rows: int, work_per_row: int) -> int:
     """Return over how many threads it pays to spread a batch, or any work that is done side by side.
 
@@ -299,7 +318,7 @@ def shards_for(rows: int, work_per_row: int) -> int:
         How many multiplications one step of one sequence takes.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = int(os.environ.get("MYRNN_NUM_THREADS", cores))
+    limit = _limit.get() or int(os.environ.get("MYRNN_NUM_THREADS", cores))
     worthwhile = rows * work_per_row // 200_000
     return max(1, min(cores, limit, rows // 4, worthwhile))
 

@@ -25,6 +25,11 @@ def layer_maker(rng: np.random.Generator | int | None) -> Callable[..., dense]:
     return partial(dense, weight_initializer=initializer)
 
 
+def identity(rows: int, columns: int) -> Tensor:
+    """Return the weights that hand the state on as it is, float32 (rows, columns)."""
+    return Tensor(np.eye(rows, columns, dtype=np.float32))
+
+
 def check_sequence(x: Tensor | NDArray[Any], dim_input: int) -> None:
     """Refuse anything but one sequence of finite numbers, shape (T, dim_input)."""
     values = x.data if isinstance(x, Tensor) else x

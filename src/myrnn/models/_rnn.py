@@ -10,9 +10,11 @@ from mygrad.nnet.activations import relu
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.models._cell import check_sequence, layer_maker, zero_state
+from myrnn.models._cell import check_sequence, identity, layer_maker, zero_state
+from myrnn.models._dense import dense
 
 ACTIVATIONS = {"relu": relu, "tanh": tanh}
+RECURRENT_INITS = ("glorot", "identity")
 
 
 class RNN:
@@ -29,6 +31,9 @@ class RNN:
         C, D and K.
     activation : {"relu", "tanh"}
         The nonlinearity of the hidden state.
+    recurrent_init : {"glorot", "identity"}
+        What W_hh begins as: Glorot normal as the other weights, or the identity, with which a young network hands its
+        state on from step to step.
     rng : numpy.random.Generator, int or None
         Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
 
@@ -39,7 +44,8 @@ class RNN:
 
     References
     ----------
-    Elman, "Finding structure in time", 1990.
+    Elman, "Finding structure in time", 1990; Le, Jaitly and Hinton, "A simple way to initialize recurrent networks of
+    rectified linear units", 2015 (the identity).
 
     Examples
     --------
@@ -55,15 +61,20 @@ class RNN:
         dim_output: int,
         *,
         activation: str = "relu",
+        recurrent_init: str = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
         self.activation = _checks.one_of("activation", activation, tuple(ACTIVATIONS))
+        self.recurrent_init = _checks.one_of("recurrent_init", recurrent_init, RECURRENT_INITS)
         self.dim_input = _checks.integer("dim_input", dim_input, minimum=1)
         self.dim_recurrent = _checks.integer("dim_recurrent", dim_recurrent, minimum=1)
         self.dim_output = _checks.integer("dim_output", dim_output, minimum=1)
         layer = layer_maker(rng)
         self.fc_x2h = layer(dim_input, dim_recurrent)
-        self.fc_h2h = layer(dim_recurrent, dim_recurrent, bias=False)
+        if recurrent_init == "identity":
+            self.fc_h2h = dense(dim_recurrent, dim_recurrent, weight_initializer=identity, bias=False)
+        else:
+            self.fc_h2h = layer(dim_recurrent, dim_recurrent, bias=False)
         self.fc_h2y = layer(dim_recurrent, dim_output)
 
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:

@@ -23,6 +23,9 @@ from myrnn.training import History
 # No sound task comes near this: a longer one is refused before anything is allocated.
 MAX_PATTERN_LENGTH = 1_000_000
 
+# Settings that the first runs did not write, with what they were.
+LATER_SETTINGS = {"rnn": {"recurrent_init": "glorot"}}
+
 COLUMNS = ("iteration", "loss", "accuracy")
 
 
@@ -95,10 +98,11 @@ def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, Any]:
 def _settings(part: str, given: Mapping[str, Any]) -> dict[str, Any]:
     name = _checks.one_of(part, given.get("name"), tuple(KINDS[part]))
     wanted = {"name", *setting_names(KINDS[part][name])}
-    if set(given) != wanted:
-        odd = sorted(set(given) ^ wanted)[0]
+    settings = {**LATER_SETTINGS.get(name, {}), **given}
+    if set(settings) != wanted:
+        odd = sorted(set(settings) ^ wanted)[0]
         raise InvalidArgument(f"{part} {name} " + (f"needs {odd!r}" if odd in wanted else f"has no setting {odd!r}"))
-    return dict(given)
+    return settings
 
 
 def _check_sizes(task: Mapping[str, Any], model: Mapping[str, Any], weight_bytes: int) -> None:

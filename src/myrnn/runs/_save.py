@@ -76,7 +76,7 @@ def save_run(
     history : History
     training : mapping, optional
         The arguments of `train` other than its defaults: iterations, batch_size, seed, engine, report_every,
-        gradient_clip.
+        schedule (by name), gradient_clip.
     report : LengthReport, optional
         Writes ``accuracy_by_length.csv`` and its pictures.
     numbers : mapping, optional

@@ -4,17 +4,20 @@ from myrnn.training._engines import reference_logits
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
 from myrnn.training._progress import duration, progress_display
+from myrnn.training._schedules import SCHEDULES, named_schedule
 from myrnn.training._sparkline import curve_levels, sparkline
 from myrnn.training._train import train
 from myrnn.training._training import Training
 
 __all__ = [
+    "SCHEDULES",
     "History",
     "Report",
     "Training",
     "TrainingStart",
     "curve_levels",
     "duration",
+    "named_schedule",
     "progress_display",
     "reference_logits",
     "sparkline",

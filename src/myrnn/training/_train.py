@@ -11,7 +11,8 @@ from myrnn import _checks
 from myrnn.training._history import History
 from myrnn.training._hooks import checked_hooks
 from myrnn.training._progress import progress_hooks
-from myrnn.training._training import Schedule, Training
+from myrnn.training._schedules import Schedule, named_schedule
+from myrnn.training._training import Training
 
 
 def train(
@@ -24,7 +25,7 @@ def train(
     *,
     engine: str = "auto",
     report_every: int = 500,
-    schedule: Schedule | None = None,
+    schedule: Schedule | str = "constant",
     gradient_clip: float | None = None,
     class_weight: ArrayLike | None = None,
     hooks: Iterable[Any] = (),
@@ -57,8 +58,9 @@ def train(
         model cannot be compiled a warning that says why, and MyGrad.
     report_every : int
         How many iterations each entry of the history is the mean of. It does not change the training.
-    schedule : callable, optional
-        Maps the iteration (0, 1, ...) to its learning rate; without it the optimizer's own rate stays.
+    schedule : {"constant", "cosine", "linear"} or callable
+        The learning rate: the optimizer's own all the time, or falling from it to zero over the iterations, as a cosine
+        or a straight line; or a function that maps the iteration (0, 1, ...) to its rate.
     gradient_clip : float, optional
         The largest joint norm of all gradients; a longer one is scaled down to it.
     class_weight : array_like of float, shape (K,), optional
@@ -83,6 +85,11 @@ def train(
         When the loss is no longer finite.
     """
     steps = _checks.integer("iterations", iterations, minimum=1)
+    if isinstance(schedule, str):
+        rate = getattr(optimizer, "learning_rate", 0.0)
+        chosen: Schedule | None = named_schedule(schedule, rate, steps)
+    else:
+        chosen = schedule
     training = Training(
         model,
         task,
@@ -91,7 +98,7 @@ def train(
         seed,
         engine=engine,
         report_every=report_every,
-        schedule=schedule,
+        schedule=chosen,
         gradient_clip=gradient_clip,
         class_weight=class_weight,
         hooks=[*progress_hooks(progress), *checked_hooks(hooks)],

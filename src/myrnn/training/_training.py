@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,8 +20,7 @@ from myrnn.training._feed import make_feed
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart, call, checked_hooks
 from myrnn.training._native import NativeEngine
-
-Schedule = Callable[[int], float]
+from myrnn.training._schedules import FallingRate, Schedule
 
 
 class Training:
@@ -32,8 +31,10 @@ class Training:
 
     Parameters
     ----------
-    model, task, optimizer, batch_size, seed, engine, report_every, schedule, gradient_clip, class_weight, hooks
+    model, task, optimizer, batch_size, seed, engine, report_every, gradient_clip, class_weight, hooks
         As `train` takes them.
+    schedule : callable, optional
+        Maps the iteration to its learning rate; `named_schedule` makes one.
 
     Examples
     --------
@@ -215,6 +216,8 @@ class Training:
     def _rates(self, count: int) -> NDArray[np.float64] | None:
         if self._schedule is None:
             return None
+        if isinstance(self._schedule, FallingRate):
+            return self._schedule.between(self._done, self._done + count)
         return np.array(
             [
                 _checks.real(f"schedule({iteration})", self._schedule(iteration), minimum=0)
