@@ -1,5 +1,7 @@
 """Write a recurrent model as its equations; train it at native speed; see what it learned."""
 
+from myrnn import _start as _start  # isort: split
+
 from myrnn import exercises, plots, tasks
 from myrnn._version import __version__
 from myrnn.compiler import CompiledModel, compile

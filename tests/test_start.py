@@ -1,0 +1,51 @@
+import os
+import subprocess
+import sys
+
+import numba
+import pytest
+
+import myrnn
+
+CODE = """
+import sys
+{first}
+import mygrad, numpy as np
+from mygrad.nnet.layers import gru
+rng = np.random.default_rng(0)
+shapes = [(3, 2, 4)] + [(4, 5), (5, 5), (5,)] * 3
+tensors = [mygrad.tensor(rng.normal(size=shape).astype(np.float32)) for shape in shapes]
+states = gru(*tensors)
+(states**2).sum().backward()
+print(states.dtype, states.data.tobytes(), [tensor.grad.tobytes() for tensor in tensors])
+"""
+
+
+def told(first, **environment):
+    command = [sys.executable, "-c", CODE.format(first=first)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **environment}).stdout
+
+
+def test_numba_is_left_as_it_was():
+    assert numba.vectorize is myrnn._start._vectorize is not myrnn._start._kept
+
+
+def test_mygrads_own_gru_is_the_same_with_myrnn(tmp_path):
+    with_myrnn = told("import myrnn", NUMBA_CACHE_DIR=str(tmp_path))
+    assert with_myrnn == told("pass")
+    assert list(tmp_path.rglob("*gru*"))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, PermissionError])
+def test_where_nothing_can_be_kept_all_is_compiled(monkeypatch, error):
+    def vectorize(*arguments, cache=False, **options):
+        if cache:
+            raise error("no place")
+        return lambda function: (function, arguments, options)
+
+    monkeypatch.setattr(myrnn._start, "_vectorize", vectorize)
+    assert myrnn._start._kept(["float32(float32)"], nopython=True)(abs) == (
+        abs,
+        (["float32(float32)"],),
+        {"nopython": True},
+    )
