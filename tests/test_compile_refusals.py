@@ -5,6 +5,7 @@ import warnings
 import mygrad as mg
 import numpy as np
 import pytest
+from mygrad.operation_base import Operation
 
 import myrnn
 from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation, tasks
@@ -96,9 +97,98 @@ class ArraysOnly(Base):
         return logits * np.float32(2) if isinstance(x, np.ndarray) else logits
 
 
+class NormalisedBefore(Base):
+    """Computes what its steps read once, when it is made."""
+
+    def __init__(self):
+        super().__init__()
+        self.unit = self.h / mg.sqrt((self.h**2).sum(axis=0, keepdims=True))
+
+    def step(self, h, x_t, t):
+        return mg.tanh(x_t[None] @ self.x + h @ self.unit)
+
+
+class CutBefore(Base):
+    """Its parameters are parts of one tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.all = mg.tensor(np.ones((16, 6), np.float32))
+        self.x, self.h = self.all[:10], self.all[10:]
+        self.parameters = (self.x, self.h, self.y)
+
+
+class SharesNumbers(Base):
+    def __init__(self):
+        super().__init__()
+        self.g = mg.Tensor(self.h.data.T, copy=False)
+        self.parameters = (self.x, self.h, self.g, self.y)
+
+
+class MasksItsWeights(Base):
+    mask = np.eye(6, dtype=np.float32)
+
+    def __call__(self, x):
+        self.h *= self.mask
+        return super().__call__(x)
+
+
+class MasksItsNumbers(MasksItsWeights):
+    def __call__(self, x):
+        self.h.data *= self.mask
+        return Base.__call__(self, x)
+
+
+class ScalesItsInput(Base):
+    def __call__(self, x):
+        x *= 2
+        return super().__call__(x)
+
+
+class StopsTheGradient(Base):
+    def step(self, h, x_t, t):
+        return mg.tanh(x_t[None] @ self.x + mg.multiply(h, np.float32(1), constant=True) @ self.h)
+
+
+class RoundsToHalves(Base):
+    def step(self, h, x_t, t):
+        return mg.tanh(mg.add(x_t[None] @ self.x, h @ self.h, dtype=np.float16))
+
+
+class TensorsOnly(Base):
+    def __call__(self, x):
+        return super().__call__(x) + mg.sum(x.astype(np.float32, constant=True)) * np.float32(0)
+
+
+class Tanh(Operation):
+    """An operation of the user's own, under the name of one of MyGrad's, with another derivative."""
+
+    def __call__(self, a):
+        self.variables = (a,)
+        return np.tanh(a.data)
+
+    def backward_var(self, grad, index, **kwargs):
+        return grad
+
+
+class OwnOperation(Base):
+    def step(self, h, x_t, t):
+        return mg.Tensor._op(Tanh, x_t[None] @ self.x + h @ self.h)
+
+
 @pytest.mark.parametrize(
     ("model", "error", "told"),
     [
+        (NormalisedBefore, CompileError, r"(?s)computed from others before.*refusals\.py:\d+ .*self\.unit"),
+        (CutBefore, CompileError, r"^parameters\[0\] of the model is computed from other tensors"),
+        (SharesNumbers, CompileError, "^h and g share their numbers"),
+        (MasksItsWeights, CompileError, r"^parameters\[1\] of the model is computed .*, or changed in place"),
+        (MasksItsNumbers, NotDeterministic, "^a call of the model changes the numbers of its parameters"),
+        (ScalesItsInput, CompileError, "^the sequence is computed from other tensors, or changed in place"),
+        (StopsTheGradient, UnsupportedOperation, r"(?s)^constant=True keeps the gradient.*np\.float32\(1\)"),
+        (RoundsToHalves, UnsupportedOperation, r"(?s)^this rounds to float16.*dtype=np\.float16"),
+        (TensorsOnly, CompileError, "^the model fails on an array of shape"),
+        (OwnOperation, UnsupportedOperation, r"(?s)no rule for Tanh of \S*test_compile_refusals.*_op\(Tanh"),
         (Positional, NotARecurrence, "is not the same computation as"),
         (EveryEighth, NotARecurrence, "does something that its other steps do not|is not the same"),
         (FirstSix, NotARecurrence, "x"),

@@ -1,12 +1,15 @@
 """The native engine does what MyGrad does, op by op, and repeats itself to the bit."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import mygrad as mg
 import mynn.optimizers.adam
 import mynn.optimizers.sgd
 import numpy as np
 import pytest
 
 import myrnn
-from myrnn import GRU, RNN, SGD, Adam, CompileError, RMSprop, TrainingDiverged, tasks
+from myrnn import GRU, RNN, SGD, Adam, CompileError, InvalidArgument, RMSprop, TrainingDiverged, tasks
 from myrnn.training import Training
 
 TASK = tasks.TwinHalves(1, 4)
@@ -143,6 +146,94 @@ def test_float64_parameters_are_refused():
     model.fc_h2y.weight.data = model.fc_h2y.weight.data.astype(np.float64)
     with pytest.raises(CompileError, match=r"fc_h2y.weight is float64: compiled models work in float32 only"):
         trained(OPTIMIZERS["sgd"], "native", iterations=5, model=model)
+
+
+def test_a_tensor_that_the_model_does_not_list_is_not_left_untrained():
+    with pytest.raises(CompileError, match="the optimizer holds a tensor that is not among the model's parameters"):
+        trained(lambda p: SGD([*p, mg.tensor(np.ones(3, np.float32))]), "native", iterations=5)
+
+
+class Changing:
+    """A task whose second block is of another kind than its first."""
+
+    def __init__(self, dim_input, tokens):
+        self.dim_input, self.tokens, self.blocks = dim_input, tokens, 0
+
+    def sample(self, n, rng):
+        self.blocks += 1
+        width = 10 if self.blocks == 1 else self.dim_input
+        offsets, labels = np.arange(n + 1), rng.integers(0, 2, n)
+        if self.blocks == 1 or self.tokens:
+            return myrnn.Sequences(rng.integers(0, width, n), offsets, labels, width)
+        return myrnn.Sequences(rng.normal(size=(n, width)), offsets, labels)
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_sequences_that_grow_wider_are_refused(engine, monkeypatch):
+    monkeypatch.setattr("myrnn.training._feed.BLOCK", 64)
+    model = RNN(10, 12, 2, activation="tanh", rng=0)
+    with pytest.raises(InvalidArgument, match=r"^sequences with 5000 inputs turned up, but the first ones have 10$"):
+        myrnn.train(model, Changing(5000, True), SGD(model.parameters), 80, engine=engine, progress=False)
+
+
+def test_sequences_that_turn_into_features_go_on_op_by_op(monkeypatch):
+    monkeypatch.setattr("myrnn.training._feed.BLOCK", 64)
+    models = [RNN(10, 12, 2, activation="tanh", rng=0) for _ in range(2)]
+    with pytest.raises(CompileError, match=r"^the sequences are features now and were tokens at first"):
+        myrnn.train(models[0], Changing(10, False), SGD(models[0].parameters), 80, engine="native", progress=False)
+    models[0] = RNN(10, 12, 2, activation="tanh", rng=0)
+    with pytest.warns(UserWarning, match="op by op with MyGrad, because the sequences are features now"):
+        myrnn.train(models[0], Changing(10, False), SGD(models[0].parameters), 80, progress=False)
+    myrnn.train(models[1], Changing(10, False), SGD(models[1].parameters), 80, engine="mygrad", progress=False)
+    for one, other in zip(models[0].parameters, models[1].parameters, strict=True):
+        np.testing.assert_allclose(one.data, other.data, atol=2e-5)
+
+
+def test_weights_may_lie_in_memory_in_any_order():
+    class Cube:
+        """Keeps its recurrent weights as three axes."""
+
+        def __init__(self):
+            rng = np.random.default_rng(0)
+            self.x, self.y = RNN(4, 6, 2, rng=1).fc_x2h, RNN(4, 6, 2, rng=1).fc_h2y
+            self.cube = mg.tensor(rng.normal(size=(3, 2, 6)).astype(np.float32).transpose(2, 1, 0) * np.float32(0.4))
+
+        @property
+        def parameters(self):
+            return (self.cube, *self.x.parameters, *self.y.parameters)
+
+        def __call__(self, x):
+            h = np.zeros((1, 6), np.float32)
+            for x_t in x:
+                h = mg.tanh(self.x(x_t[None]) + h @ self.cube.reshape(6, 6))
+            return self.y(h)
+
+    assert not Cube().cube.data.flags.c_contiguous
+    rng = np.random.default_rng(2)
+    pairs = [(rng.normal(size=(n, 4)), n % 2) for n in (3, 5, 4)]
+    models = [Cube(), Cube()]
+    for model, engine in zip(models, ("native", "mygrad"), strict=True):
+        myrnn.train(model, pairs, Adam(model.parameters), 30, engine=engine, progress=False)
+    assert np.abs(models[0].cube.data - Cube().cube.data).max() > 1e-3
+    for one, other in zip(models[0].parameters, models[1].parameters, strict=True):
+        np.testing.assert_allclose(one.data, other.data, atol=2e-5)
+
+
+def test_several_threads_may_use_one_compiled_model():
+    rng = np.random.default_rng(0)
+    compiled = myrnn.compile(GRU(3, 9, 4, rng=0))
+    given = [rng.normal(size=(n, 3)).astype(np.float32) for n in (300, 200, 100)]
+    alone = [(compiled(x), compiled.loss_and_gradients(x, 1)[1]) for x in given]
+
+    def use(which):
+        for _ in range(100):
+            np.testing.assert_array_equal(compiled(given[which]), alone[which][0])
+            for one, other in zip(compiled.loss_and_gradients(given[which], 1)[1], alone[which][1], strict=True):
+                np.testing.assert_array_equal(one, other)
+
+    with ThreadPoolExecutor(3) as pool:
+        for future in [pool.submit(use, which) for which in range(3)]:
+            future.result()
 
 
 def test_divergence_names_the_iteration():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from mygrad import Tensor
 from myrnn import _checks
 from myrnn.compiler._compiled import CompiledModel
 from myrnn.compiler._graph import Builder
-from myrnn.compiler._probe import input_width, probe
+from myrnn.compiler._probe import MYGRAD, input_width, probe
 from myrnn.compiler._roll import Recurrence, roll
 from myrnn.compiler._trace import Trace
 from myrnn.errors import CompileError, NotARecurrence
@@ -64,20 +65,30 @@ def compile(
     (1, 2)
     """
     parameters = parameters_of(model)
-    for name, parameter in zip(parameter_names(model), parameters, strict=True):
+    _check_parameters(parameters, parameter_names(model))
+    longest = _checks.integer("max_length", max_length, minimum=1)
+    width = input_width(model, parameters) if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
+    with MYGRAD:
+        compiled = _known(model, parameters, width, longest)
+        if compiled is None:
+            compiled = CompiledModel(model, *_found(model, parameters, width, longest), longest)
+            _recent.append(compiled)
+    if check:
+        compiled.native(tokens=False, batched=False)
+    return compiled
+
+
+def _check_parameters(parameters: tuple[Tensor, ...], names: tuple[str, ...]) -> None:
+    for name, parameter in zip(names, parameters, strict=True):
         if parameter.dtype != np.float32:
             raise CompileError(f"{name} is {parameter.dtype}: compiled models work in float32 only")
     if len({id(p) for p in parameters}) < len(parameters):
         raise CompileError("a tensor stands twice among the model's parameters: list it once to compile the model")
-    longest = _checks.integer("max_length", max_length, minimum=1)
-    width = input_width(model, parameters) if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
-    compiled = _known(model, parameters, width, longest)
-    if compiled is None:
-        compiled = CompiledModel(model, *_found(model, parameters, width, longest), longest)
-        _recent.append(compiled)
-    if check:
-        compiled.native(tokens=False, batched=False)
-    return compiled
+    for (name, one), (other_name, other) in combinations(zip(names, parameters, strict=True), 2):
+        if np.may_share_memory(one.data, other.data) and np.shares_memory(one.data, other.data):
+            raise CompileError(
+                f"{name} and {other_name} share their numbers: use one tensor in both places to compile the model"
+            )
 
 
 def compile_for(model: Any, sequences: Sequences) -> CompiledModel:

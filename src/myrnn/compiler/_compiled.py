@@ -23,6 +23,7 @@ from myrnn.compiler._hoist import hoist
 from myrnn.compiler._module import module_source
 from myrnn.compiler._native import Block, Native, in_threads, shards_for
 from myrnn.compiler._plan import make_plan
+from myrnn.compiler._probe import MYGRAD
 from myrnn.compiler._roll import Recurrence
 from myrnn.compiler._text import stage_texts
 from myrnn.compiler._trace import Trace
@@ -165,11 +166,12 @@ class CompiledModel:
             When loss or gradients of random sequences differ from MyGrad's by more than rounding.
         """
         kind = (tokens, batched)
-        if kind not in self._natives:
-            native = self._native(*self._emitted(tokens, batched), tokens, batched)
-            verify(self.model, native, self.parameter_block(native), self.dim_input, self.max_length)
-            self._natives[kind] = native
-        return self._natives[kind]
+        with MYGRAD:
+            if kind not in self._natives:
+                native = self._native(*self._emitted(tokens, batched), tokens, batched)
+                verify(self.model, native, self.parameter_block(native), self.dim_input, self.max_length)
+                self._natives[kind] = native
+            return self._natives[kind]
 
     def _native(self, program: Program, source: str, tokens: bool, batched: bool) -> Native:
         if not _cache.is_known(source):
@@ -199,7 +201,8 @@ class CompiledModel:
             for members in portions[shard::shards]:
                 out[members] = native.logits(sequences, members, parameters, shard)
 
-        in_threads(run, shards)
+        with native.lock:
+            in_threads(run, shards)
         return out
 
     def predict(self, sequences: Sequences) -> NDArray[np.int64]:

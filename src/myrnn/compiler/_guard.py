@@ -9,8 +9,8 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn.compiler._graph import Builder
-from myrnn.compiler._looks import plain_attributes
-from myrnn.compiler._probe import difference_from_recurrence, gradients_kept, traced_with_array
+from myrnn.compiler._probe import MYGRAD, difference_from_recurrence, gradients_kept, traced_with_array
+from myrnn.compiler._reads import readable
 from myrnn.compiler._roll import Recurrence, in_its_order, unroll
 from myrnn.compiler._trace import Trace
 from myrnn.errors import CompileError, NotARecurrence
@@ -46,7 +46,7 @@ class Guard:
         self.max_length = max_length
         self.looks = tuple(dict.fromkeys(origin for traced in traces.values() for origin in traced.looks))
         self._lengths = set(traces)
-        self._attributes = self._attributes_now()
+        self._readable = self._readable_now()
         self._empty_checked = False
 
     def is_over(self, parameters: tuple[Tensor, ...]) -> bool:
@@ -56,11 +56,11 @@ class Guard:
         )
 
     def has_changed(self) -> bool:
-        """Whether the model, apart from its parameters, keeps other numbers, words or functions than when checked."""
-        return bool(self._attributes_now() != self._attributes)
+        """Whether the model, apart from its parameters, can read anything else now than when it was checked."""
+        return bool(self._readable_now() != self._readable)
 
-    def _attributes_now(self) -> Any:
-        return plain_attributes(self._model, arrays=True, without=frozenset(id(p) for p in self._parameters))
+    def _readable_now(self) -> dict[str, Any]:
+        return readable(self._model, arrays=True, without=frozenset(id(p) for p in self._parameters))
 
     def check_use(self, sequences: Sequences) -> None:
         """Check the model before it is used on the sequences, as far as there is reason to."""
@@ -127,9 +127,15 @@ class Guard:
         NotARecurrence
             When the model is not this recurrence on that sequence.
         """
-        x = sequences.features(index)
+        with MYGRAD:
+            self._check(sequences.features(index))
+
+    def _check(self, x: NDArray[np.float32]) -> None:
+        # A model that was changed may look at numbers now.
+        looks = self.has_changed()
         with gradients_kept(self._parameters):
-            traced = traced_with_array(self._model, self._parameters, x, self._build, looks=False)
+            traced = traced_with_array(self._model, self._parameters, x, self._build, looks=looks)
+        self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
         traced = in_its_order(self._recurrence, traced, self._build)
         if traced.output is not unroll(self._recurrence, len(x), self._build):
             raise NotARecurrence(
@@ -138,5 +144,5 @@ class Guard:
                 f"{difference_from_recurrence(self._recurrence, traced, self._build)}"
             )
         self._lengths.add(len(x))
-        self._attributes = self._attributes_now()
+        self._readable = self._readable_now()
         self.max_length = max(self.max_length, len(x))

@@ -44,8 +44,9 @@ class Block:
 
     def read(self, index: int, array: NDArray[Any]) -> None:
         """Copy from the block into a parameter's array."""
-        view, shape = self._views[index]
-        array.reshape(shape)[...] = view
+        view, _ = self._views[index]
+        # Not the other way round: an array in another order of memory has no such view, only a copy.
+        array[...] = view.reshape(array.shape)
 
 
 @dataclass
@@ -108,6 +109,11 @@ class Native:
         The text of its module.
     tokens, batched : bool
         What kind of program it is.
+
+    Attributes
+    ----------
+    lock : threading.RLock
+        Held by who runs the program, whose workspaces serve one at a time.
     """
 
     def __init__(self, program: Program, source: str, tokens: bool, batched: bool) -> None:
@@ -117,6 +123,7 @@ class Native:
         self._equal_weights = np.ones(program.classes, dtype=np.float32)
         self._workspaces: dict[int, Workspace] = {}
         self._gradients: dict[int, Floats] = {}
+        self.lock = threading.RLock()
 
     def block(self, copies: int = 1) -> Block:
         """Return an empty block in the layout of the parameters."""
@@ -138,7 +145,7 @@ class Native:
     # Running ---------------------------------------------------------------------------------------------------------
 
     def logits(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, shard: int = 0) -> Floats:
-        """Return the logits of the sequences `members`, float32 (N, K); each thread is another shard."""
+        """Return the logits of the sequences `members`, float32 (N, K); each thread that shares the lock is a shard."""
         classes = self.program.classes
         out = np.zeros((len(members), classes), dtype=np.float32)
         values, lengths = _flat(sequences), sequences.lengths[members]
@@ -174,6 +181,12 @@ class Native:
 
     def gradients(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats) -> tuple[float, Block]:
         """Return the mean loss of the sequences `members`, and its gradients."""
+        with self.lock:
+            return self._gradients_of(sequences, members, parameters)
+
+    def _gradients_of(
+        self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats
+    ) -> tuple[float, Block]:
         block = self.block()
         values, offsets = _flat(sequences), sequences.offsets
         if not self.batched:
@@ -198,16 +211,17 @@ class Native:
         self, sequences: Sequences, index: int, parameters: Floats
     ) -> tuple[float, tuple[Floats, ...], tuple[Floats, ...], Floats]:
         """Run an observed program: the loss, the states and their gradients (T + 1, D), the input's gradient (T, C)."""
-        loss, _ = self.gradients(sequences, np.array([index]), parameters)
-        steps = int(sequences.lengths[index])
-        work, program = self.workspace(steps, 1), self.program
-        assert program.input_gradients is not None
-        return (
-            loss,
-            tuple(self._rows(place, work, steps + 1) for place in program.states),
-            tuple(self._rows(place, work, steps + 1) for place in program.state_gradients),
-            self._rows(program.input_gradients, work, steps),
-        )
+        with self.lock:
+            loss, _ = self.gradients(sequences, np.array([index]), parameters)
+            steps = int(sequences.lengths[index])
+            work, program = self.workspace(steps, 1), self.program
+            assert program.input_gradients is not None
+            return (
+                loss,
+                tuple(self._rows(place, work, steps + 1) for place in program.states),
+                tuple(self._rows(place, work, steps + 1) for place in program.state_gradients),
+                self._rows(program.input_gradients, work, steps),
+            )
 
     def _rows(self, place: Place, work: Workspace, rows: int) -> Floats:
         at, width = self.program.memory.value(place.at, work.sizes), padded(place.size)
@@ -223,8 +237,14 @@ class Native:
         losses : ndarray, float64 (n,)
         hits : ndarray, int64 (n,)
         """
-        if self.batched:
-            return self._train_batch(sequences, order, descent, shards)
+        with self.lock:
+            if self.batched:
+                return self._train_batch(sequences, order, descent, shards)
+            return self._train_one_by_one(sequences, order, descent)
+
+    def _train_one_by_one(
+        self, sequences: Sequences, order: NDArray[np.int64], descent: Descent
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         losses, hits = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
         work = self.workspace(int(sequences.lengths[order].max(initial=0)), 1)
         self._module.train(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,10 +14,13 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn.compiler._graph import Builder
-from myrnn.compiler._looks import plain_attributes
+from myrnn.compiler._reads import readable
 from myrnn.compiler._roll import ADVICE, Recurrence, difference_told, unroll
 from myrnn.compiler._trace import Trace, trace
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
+
+# MyGrad has one switch and one set of locks for all threads: no two of ours may run models at a time.
+MYGRAD = threading.RLock()
 
 # Lengths that are traced to find the loop; the longest that is asked for is traced beside them.
 PROBES = (1, 2, 3, 4, 5, 6, 7, 13)
@@ -25,18 +30,24 @@ def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: i
     """Trace the model at several lengths, and again with other values, which must change nothing."""
     rng = np.random.default_rng(0)
 
-    def random(length: int) -> NDArray[np.float32]:
+    def drawn(length: int) -> NDArray[np.float32]:
         return rng.normal(size=(length, dim_input)).astype(np.float32)
 
     with gradients_kept(parameters):
-        x = random(5)
+        x = drawn(5)
         _same_twice(model, parameters, x, build)
-        traces = {n: traced_with_array(model, parameters, random(n), build) for n in {*PROBES, max(longest, 9)}}
+        traces = {n: traced_with_array(model, parameters, drawn(n), build) for n in {*PROBES, max(longest, 9)}}
         one_hot = np.eye(dim_input, dtype=np.float32)[rng.integers(0, dim_input, 5)]
         _same_graph(traces[5], trace(model, parameters, one_hot, build), "the values of the sequence")
-        _same_graph(traces[5], trace(model, parameters, 10 * random(5), build), "the values of the sequence")
+        _same_graph(traces[5], trace(model, parameters, 10 * drawn(5), build), "the values of the sequence")
         with _shifted(parameters, rng):
+            shifted = [parameter.data.tobytes() for parameter in parameters]
             _same_graph(traces[5], trace(model, parameters, x, build), "the values of its parameters")
+            if shifted != [parameter.data.tobytes() for parameter in parameters]:
+                raise NotDeterministic(
+                    "a call of the model changes the numbers of its parameters, which only training may: change them\n"
+                    '  between calls, in a hook, or train it with engine="mygrad".'
+                )
     return traces
 
 
@@ -44,8 +55,13 @@ def _same_twice(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float3
     """Call the model twice on one sequence: it must compute the same, and keep no count of its calls."""
     outputs, kept = [], []
     for _ in range(2):
+        drawn = _global_states()
         outputs.append(trace(model, parameters, x, build).output)
-        kept.append(plain_attributes(model, arrays=False))
+        if drawn != _global_states():
+            raise NotDeterministic(
+                'the model draws random numbers while it runs: draw them outside, or train it with engine="mygrad".'
+            )
+        kept.append(readable(model, arrays=False))
     if outputs[0] is not outputs[1]:
         raise NotDeterministic(
             "two calls of the model on the same sequence compute different things: it draws random numbers, or\n"
@@ -59,6 +75,11 @@ def _same_twice(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float3
         )
 
 
+def _global_states() -> tuple[Any, ...]:
+    """Return where the sources of random numbers stand that all code shares."""
+    return random.getstate(), readable(np.random.get_state(legacy=False), arrays=True)  # noqa: NPY002 - not ours
+
+
 def traced_with_array(
     model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder, *, looks: bool = True
 ) -> Trace:
@@ -70,8 +91,11 @@ def traced_with_array(
         When it does not.
     """
     traced = trace(model, parameters, x, build, looks=looks)
-    with mygrad.no_autodiff:
-        result = model(x.copy())
+    try:
+        with mygrad.no_autodiff:
+            result = model(x.copy())
+    except Exception as error:
+        raise CompileError(f"the model fails on an array of shape {x.shape}, but not on a tensor: {error}") from error
     logits = np.asarray(result.data if isinstance(result, Tensor) else result)
     expected = np.asarray(traced.logits)
     scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)

@@ -70,6 +70,8 @@ class Recording:
         The same for arguments: what a function calls that which another one gave it.
     looks : dict
         (file, line) of the user's code that looks at the numbers of a tensor.
+    operations : dict
+        The operations of MyGrad that were made, by id. A tensor that is written into may get another's.
     keep : dict
         Keeps the tensors alive, by id, so that an id stays that of one tensor.
     """
@@ -80,6 +82,7 @@ class Recording:
     passing: dict[int, str] = field(default_factory=dict)
     passed: dict[int, str] = field(default_factory=dict)
     looks: dict[tuple[str, int], None] = field(default_factory=dict)
+    operations: dict[int, Any] = field(default_factory=dict)
     keep: dict[int, Any] = field(default_factory=dict)
 
     def origin(self, tensor: Any) -> Origin:
@@ -125,6 +128,7 @@ def record(model: Callable[[Any], Any], x: Any, *, looks: bool = True) -> Record
             if isinstance(result, Tensor):
                 recording.lines.setdefault(id(result), _line(user))
                 recording.keep[id(result)] = result
+                recording.operations[id(result.creator)] = result.creator
             if user is not None:
                 recording.note(user, returns=False)
         elif kind >= _OF_MODELS:

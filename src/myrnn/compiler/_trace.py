@@ -20,7 +20,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn.compiler._graph import Builder, Node
-from myrnn.compiler._lower import RULES, Plain, Rows, Value, as_plain
+from myrnn.compiler._lower import RULES, Plain, Rows, Rule, Value, as_plain
 from myrnn.compiler._record import Origin, Recording, record
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 
@@ -81,6 +81,7 @@ def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any],
         )
     if output.ndim != 2 or output.shape[0] != 1:
         raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {output.shape}")
+    _check_untouched(parameters, sequence, recording)
     leaves: dict[int, Value] = {
         id(p): Plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))
     }
@@ -104,6 +105,18 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
+def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recording: Recording) -> None:
+    """See that no parameter, nor the sequence, is the result of something itself: it would be taken for what it was."""
+    for i, tensor in enumerate((*parameters, sequence)):
+        if tensor.creator is not None:
+            what = "the sequence" if tensor is sequence else f"parameters[{i}] of the model"
+            line = f"\n  {recording.origin(tensor)}" if id(tensor) in recording.lines else ""
+            raise CompileError(
+                f"{what} is computed from other tensors, or changed in place. Parameters must be tensors of their own, "
+                f"and stay as they are during a call.{line}"
+            )
+
+
 def _read(
     output: Any, values: dict[int, Value], build: Builder, recording: Recording, origins: dict[Node, Origin]
 ) -> Value:
@@ -115,6 +128,8 @@ def _read(
         if creator is None:
             values[id(tensor)] = Plain(build.constant(tensor.data), tensor.shape)
             continue
+        if id(creator) not in recording.operations:
+            raise CompileError(_computed_before(output, recording))
         value = _lowered(creator, [values[id(v)] for v in creator.variables], tensor, build, recording)
         values[id(tensor)] = value
         _note(value, recording.origin(tensor), origins)
@@ -122,20 +137,45 @@ def _read(
 
 
 def _lowered(creator: Any, operands: list[Value], tensor: Any, build: Builder, recording: Recording) -> Value:
-    name = type(creator).__name__
-    rule = RULES.get(name)
-    if rule is None or creator.where is not True:
-        what = f"{name} with a where= mask" if rule is not None else name
-        raise UnsupportedOperation(
-            f"the compiler has no rule for MyGrad's {what}.\n  {recording.origin(tensor)}\n"
-            '  Write it with supported operations, or train with engine="mygrad".'
-        )
     try:
-        return rule(build, creator, operands, tensor)
+        return _rule_for(creator, tensor)(build, creator, operands, tensor)
     except UnsupportedOperation as error:
-        raise UnsupportedOperation(f"{error}\n  {recording.origin(tensor)}") from None
+        raise UnsupportedOperation(
+            f"{error}\n  {recording.origin(tensor)}\n"
+            '  Write it with supported operations, or train with engine="mygrad".'
+        ) from None
     except NotARecurrence as error:
         raise NotARecurrence(f"{error}\n  {recording.origin(tensor)}") from None
+
+
+def _rule_for(creator: Any, tensor: Any) -> Rule:
+    name = type(creator).__name__
+    # An operation of the user's own may bear the name of one of MyGrad's.
+    is_mygrads = type(creator).__module__.startswith("mygrad.")
+    if not is_mygrads or name not in RULES:
+        what = f"MyGrad's {name}" if is_mygrads else f"{name} of {type(creator).__module__}"
+        raise UnsupportedOperation(f"the compiler has no rule for {what}.")
+    if creator.where is not True:
+        raise UnsupportedOperation(f"the compiler has no rule for MyGrad's {name} with a where= mask.")
+    if tensor.constant and not all(v.constant for v in creator.variables):
+        raise UnsupportedOperation("constant=True keeps the gradient from going on, which a compiled model cannot.")
+    if tensor.dtype == np.float16:
+        raise UnsupportedOperation("this rounds to float16, but compiled models work in float32 only.")
+    return RULES[name]
+
+
+def _computed_before(output: Any, recording: Recording) -> str:
+    # MyGrad forgets how it was computed once the gradient has gone back through it: then it is a fixed tensor.
+    made_before = {
+        id(t) for t in _inputs_first(output) if t.creator is not None and id(t.creator) not in recording.operations
+    }
+    of_call = (t for t in _inputs_first(output) if id(t) in recording.lines)
+    reader = next((t for t in of_call if any(id(v) in made_before for v in _variables(t))), output)
+    return (
+        "the model uses a tensor that was computed from others before it was called: it would not follow its "
+        f"parameters.\n  {recording.origin(reader)}\n"
+        "  Compute it inside the call, or keep its numbers only."
+    )
 
 
 def _note(value: Value, origin: Origin, origins: dict[Node, Origin]) -> None:

@@ -48,6 +48,11 @@ class _OptimizerState:
         places = {id(parameter): i for i, parameter in enumerate(compiled.model.parameters)}
         layouts = native.program.weights.layouts
         trained = [(k, p, places[id(p)]) for k, p in enumerate(optimizer.params) if id(p) in places]
+        if len(trained) < len(optimizer.params):
+            raise CompileError(
+                "the optimizer holds a tensor that is not among the model's parameters: a compiled model takes what is "
+                "not listed there for fixed"
+            )
         if len({place for _, _, place in trained}) < len(trained):
             raise CompileError("a tensor stands twice among the optimizer's parameters: list it once")
         # What the model does not use has no gradient, and MyGrad's optimizers leave it alone.
@@ -116,12 +121,7 @@ class NativeEngine:
         class_weights: NDArray[np.float32] | None,
         example: Sequences,
     ) -> None:
-        if compiled.guard.looks:
-            raise NotARecurrence(
-                "the model looks at the numbers of its tensors while it runs, and for others may do something else:\n"
-                f"  {compiled.guard.looks[0]}\n"
-                "  Use MyGrad's operations in the place of .data, item(), comparisons and NumPy."
-            )
+        _refuse_looks(compiled)
         self._compiled, self._optimizer = compiled, optimizer
         self._parameters = tuple(compiled.model.parameters)
         self._limit = 0.0 if gradient_clip is None else gradient_clip
@@ -146,11 +146,19 @@ class NativeEngine:
         ------
         NotARecurrence
             When a check finds that the model is not what was compiled; parameters and optimizer are then as before.
+        CompileError
+            When the sequences are of another kind than the example; nothing has changed then either.
         """
         if sequences is not self._seen:
+            if sequences.is_tokens != self._native.tokens:
+                now, at_first = ("tokens", "features") if sequences.is_tokens else ("features", "tokens")
+                raise CompileError(
+                    f"the sequences are {now} now and were {at_first} at first: a training takes one kind"
+                )
             self._compiled.guard.check_lengths(sequences)
             self._seen = sequences
         self._compiled.guard.check_unchanged(sequences)
+        _refuse_looks(self._compiled)
         begin = time.perf_counter()
         self._load()
         before = [block.numbers.copy() for block in self._blocks]
@@ -203,6 +211,15 @@ class NativeEngine:
         new = chosen[self._compiled.guard.unchecked(sequences.lengths[chosen])]
         self._compiled.guard.check(sequences, int(self._rng.choice(new if len(new) else chosen)))
         self._checked += time.perf_counter() - begin
+
+
+def _refuse_looks(compiled: CompiledModel) -> None:
+    if compiled.guard.looks:
+        raise NotARecurrence(
+            "the model looks at the numbers of its tensors while it runs, and for others may do something else:\n"
+            f"  {compiled.guard.looks[0]}\n"
+            "  Use MyGrad's operations in the place of .data, item(), comparisons and NumPy."
+        )
 
 
 def _kind_of(optimizer: Any) -> _Kind:

@@ -73,7 +73,7 @@ class Training:
         self._model, self._optimizer, self._schedule = model, optimizer, schedule
         self._feed = make_feed(task, self._batch_size, np.random.default_rng(seed))
         example = self._feed.peek()
-        self._classes = num_classes(model, example, 0)
+        self._classes, self._dim_input = num_classes(model, example, 0), example.dim_input
         weights = _class_weights(class_weight, self._classes)
         reference = MyGradEngine(model, optimizer, self._batch_size, clip, weights)
         self._fallback = reference if engine == "auto" else None
@@ -210,6 +210,10 @@ class Training:
         if data.labels.max() >= self._classes:
             raise InvalidArgument(
                 f"a label is {data.labels.max()}, but the model has {self._classes} classes, 0 .. {self._classes - 1}"
+            )
+        if data.dim_input != self._dim_input:
+            raise InvalidArgument(
+                f"sequences with {data.dim_input} inputs turned up, but the first ones have {self._dim_input}"
             )
         self._checked = data
 
