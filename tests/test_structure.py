@@ -13,6 +13,7 @@ ORDER = (
     "_checks",
     "storage",
     "sequences",
+    "data",
     "tasks",
     "models",
     "optimizers",

@@ -5,8 +5,10 @@ from myrnn import _start as _start  # isort: split
 from myrnn import exercises, plots, tasks
 from myrnn._version import __version__
 from myrnn.compiler import CompiledModel, compile
+from myrnn.data import LabelledSequences, read_sequences
 from myrnn.errors import (
     CompileError,
+    DataError,
     InvalidArgument,
     MyRNNError,
     NotARecurrence,
@@ -46,8 +48,10 @@ __all__ = [
     "CompiledModel",
     "ComputationalGraph",
     "Counterexamples",
+    "DataError",
     "History",
     "InvalidArgument",
+    "LabelledSequences",
     "LengthReport",
     "LivePlot",
     "Mistake",
@@ -72,6 +76,7 @@ __all__ = [
     "gradient_flow",
     "inspect",
     "plots",
+    "read_sequences",
     "recurrent_eigenvalues",
     "shortcuts",
     "state_space",

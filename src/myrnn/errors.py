@@ -13,6 +13,10 @@ class InvalidArgument(MyRNNError, ValueError):
     """An argument is not what the function takes; the message says what was given and what is wanted."""
 
 
+class DataError(MyRNNError, ValueError):
+    """A file of sequences cannot be read; the message says which file, where there is one which line, and why."""
+
+
 class RunError(MyRNNError):
     """A run folder is missing, incomplete, damaged or of a version that this one cannot read."""
 

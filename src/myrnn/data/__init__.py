@@ -1,0 +1,10 @@
+"""Labelled sequences from files: CSV, TSV, JSON Lines, Parquet, and pairs of plain text files.
+
+Polars reads them. It is loaded when a file is read: it comes with ``pip install 'myrnn[data]'``.
+"""
+
+from myrnn.data._labelled import LabelledSequences
+from myrnn.data._read import read_sequences
+from myrnn.data._symbols import TokenSequences
+
+__all__ = ["LabelledSequences", "TokenSequences", "read_sequences"]

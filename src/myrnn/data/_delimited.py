@@ -1,0 +1,116 @@
+"""Comma- and tab-separated files.
+
+Polars' own reader of CSV fills lines that are too short with nulls, which look like empty sequences, and says no line's
+number. So the lines are split here, by Polars' functions on text.
+
+In CSV, a field may stand in quotes, and then holds commas, line ends and, written twice, quotes (RFC 4180). In TSV,
+quotes mean nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.data._lines import read_lines
+from myrnn.data._polars import load_polars
+from myrnn.data._table import LABEL, SEQUENCE, Table, check_columns, check_faults
+from myrnn.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# A field of CSV with the comma before it. A record is fields and nothing else.
+FIELD = r',(?:"(?:[^"]|"")*"|[^",\n]*)'
+RECORD = re.compile(f"(?:{FIELD})+")
+# The end of a line in whose last field a quote is still open.
+OPEN = r'(?:^|,)"(?:[^"]|"")*$'
+
+MALFORMED_QUOTES = 'a quote (") that does not close, or stands within a field that is not in quotes'
+
+
+def read_delimited(path: Path, separator: str, labelled: bool, skip: bool) -> Table:
+    """Return the sequences and labels of a file with a line of column names."""
+    lines = read_lines(path)
+    numbers = np.arange(1, len(lines) + 1)
+    quoted = separator == "," and bool(lines.str.contains('"', literal=True).any())
+    if quoted:
+        lines, numbers = _joined(lines, numbers)
+    fields = _quoted_fields(lines) if quoted else lines.str.split(separator)
+    names = _names(path, fields, lines)
+    check_columns(path, names, labelled)
+    # A line with nothing in it is no line, unless it is one empty field.
+    there = np.arange(len(lines)) > 0
+    if len(names) > 1:
+        there &= (lines != "").to_numpy()
+    frame = _columns(fields.filter(there), names, labelled)
+    good, skipped = check_faults(path, numbers[there], frame["fault"], skip)
+    frame = frame.filter(good)
+    return Table(frame["sequence"], frame["label"] if labelled else None, numbers[there][good], skipped)
+
+
+def _names(path: Path, fields: pl.Series, lines: pl.Series) -> list[str]:
+    if not len(lines) or not lines[0].strip():
+        raise DataError(f"{path}, line 1: no names of columns: the first line must name them")
+    if fields[0] is None:
+        raise DataError(f"{path}, line 1: {MALFORMED_QUOTES}")
+    return [name.strip() for name in fields[0]]
+
+
+def _columns(fields: pl.Series, names: list[str], labelled: bool) -> pl.DataFrame:
+    """Return the columns ``sequence``, ``label`` where there is one, and ``fault``: null, or what is wrong."""
+    pl = load_polars()
+    count = pl.col("fields").list.len()
+    fault = pl.when(count.is_null()).then(pl.lit(MALFORMED_QUOTES))
+    fault = fault.when(count != len(names)).then(pl.format("{} of {} fields", count, len(names)))
+    columns = {"sequence": _field(names.index(SEQUENCE))}
+    if labelled:
+        columns["label"] = _field(names.index(LABEL)).str.strip_chars()
+        fault = fault.when(columns["label"] == "").then(pl.lit("no label"))
+    return pl.DataFrame({"fields": fields}).select(**columns, fault=fault.otherwise(None).cast(pl.String))
+
+
+def _field(place: int) -> Any:
+    pl = load_polars()
+    return pl.col("fields").list.get(place, null_on_oob=True)
+
+
+def _quoted_fields(records: pl.Series) -> pl.Series:
+    """Return the fields of every record of CSV, without quotes; null where the quotes are not in order."""
+    pl = load_polars()
+    raw = ("," + records).str.extract_all(FIELD)
+    whole = raw.list.eval(pl.element().str.len_bytes()).list.sum() == records.str.len_bytes() + 1
+    field = pl.element().str.slice(1)
+    bare = pl.when(field.str.starts_with('"')).then(
+        field.str.strip_prefix('"').str.strip_suffix('"').str.replace_all('""', '"', literal=True)
+    )
+    fields = raw.list.eval(bare.otherwise(field))
+    return pl.select(pl.when(whole).then(fields)).to_series()
+
+
+def _joined(lines: pl.Series, numbers: NDArray[np.int64]) -> tuple[pl.Series, NDArray[np.int64]]:
+    """Join the lines of fields that go on over line ends, each under the number of its first line.
+
+    A quote is open at the end of a line only where the line has an odd number of them, and then until the next such
+    line. Where the lines joined are no record, the first one is malformed and the next ones stand for themselves.
+    """
+    pl = load_polars()
+    odd = (lines.str.count_matches('"', literal=True) % 2 == 1).arg_true().to_list()
+    opens = lines.gather(odd).str.contains(OPEN).to_list()
+    record = np.arange(len(lines))  # the first line of the record that a line belongs to
+    place = 0
+    while place + 1 < len(odd):
+        first, last = odd[place], odd[place + 1]
+        if opens[place] and RECORD.fullmatch("," + "\n".join(lines[first : last + 1])):
+            record[first : last + 1] = first
+            place += 1
+        place += 1
+    if not any(opens):
+        return lines, numbers
+    groups = pl.DataFrame({"line": lines, "record": record}).group_by("record", maintain_order=True)
+    joined = groups.agg(pl.col("line").str.join("\n"))
+    return joined["line"], numbers[joined["record"].to_numpy()]

@@ -1,0 +1,83 @@
+"""JSON Lines: an object a line, whose sequence is text or a list of symbols, of numbers or of vectors.
+
+Polars reads all lines at once, and refuses all of them when one is malformed. Only then the lines are looked at one by
+one, to tell which, and the others are read again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from myrnn.data._columns import SYMBOLS, TEXT, column_faults, is_label, plain_labels, plain_sequences, sequence_kind
+from myrnn.data._json_faults import line_faults
+from myrnn.data._lines import read_text, split_lines
+from myrnn.data._polars import load_polars
+from myrnn.data._table import LABEL, SEQUENCE, Table, check_columns, check_faults
+from myrnn.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# Text that Polars may have made of something else: of a list, an object, a number or a truth value.
+NOT_SURELY_TEXT = r"^(?:[\[{]|-?[0-9][-+.0-9Ee]*$|true$|false$)"
+# The same for symbols and labels: lists, objects and numbers that are no integers.
+NOT_SURELY_SYMBOLS = r"^(?:[\[{]|-?[0-9]+[.eE])"
+NOT_SURELY_LABEL = NOT_SURELY_SYMBOLS
+
+
+def read_json_lines(path: Path, labelled: bool, skip: bool) -> Table:
+    """Return the sequences and labels of a file that has an object in every line; blank lines count for nothing."""
+    content = read_text(path)
+    lines = split_lines(path, content)
+    there = lines.str.strip_chars() != ""
+    lines, numbers = lines.filter(there), 1 + there.arg_true().to_numpy().astype(np.int64)
+    if not len(lines):
+        raise DataError(f"{path} holds no sequence")
+    found = _read_at_once(path, content, labelled)
+    if found is not None and found[0].len() == len(lines) and not _may_be_mixed(lines, *found):
+        return Table(*found, numbers)
+    faults = load_polars().Series(line_faults(lines.to_list(), numbers.tolist(), labelled))
+    good, skipped = check_faults(path, numbers, faults, skip)
+    found = _read_at_once(path, lines.filter(good).str.join("\n").item().encode(), labelled)
+    if found is None:
+        raise DataError(f"{path} cannot be read: its lines do not go together")
+    return Table(*found, numbers[good], skipped)
+
+
+def _read_at_once(path: Path, content: bytes, labelled: bool) -> tuple[pl.Series, pl.Series | None] | None:
+    """Return what the lines hold; None where some of them are malformed or do not go together."""
+    pl = load_polars()
+    try:
+        frame = pl.read_ndjson(content, infer_schema_length=None)
+    except pl.exceptions.PolarsError:
+        return None
+    check_columns(path, frame.columns, labelled)
+    if sequence_kind(frame[SEQUENCE].dtype) is None or (labelled and not is_label(frame[LABEL].dtype)):
+        return None
+    sequences = plain_sequences(frame[SEQUENCE])
+    labels = plain_labels(frame[LABEL]) if labelled else None
+    return (sequences, labels) if column_faults(sequences, labels).is_null().all() else None
+
+
+def _may_be_mixed(lines: pl.Series, sequences: pl.Series, labels: pl.Series | None) -> bool:
+    """Tell whether Polars may have made text, or symbols, of values of several kinds."""
+    kind = sequence_kind(sequences.dtype)
+    if kind == SYMBOLS and sequences.explode().str.contains(NOT_SURELY_SYMBOLS).any():
+        return True
+    if kind == TEXT and _may_be_no_text(lines, SEQUENCE, sequences.str.contains(NOT_SURELY_TEXT)):
+        return True
+    return labels is not None and _may_be_no_text(lines, LABEL, labels.str.contains(NOT_SURELY_LABEL))
+
+
+def _may_be_no_text(lines: pl.Series, key: str, doubtful: pl.Series) -> bool:
+    """Tell whether in one of the doubtful lines the value behind the key is not surely text."""
+    if not doubtful.any():
+        return False
+    # In a string of JSON, the quotes around the key would have backslashes before them.
+    as_key = rf'"{key}"\s*:'
+    written = lines.filter(doubtful)
+    surely = written.str.contains(rf'{as_key}\s*"') & (written.str.count_matches(as_key) == 1)
+    return not surely.all()

@@ -1,0 +1,68 @@
+"""The lines of a text file, and what is wrong with a file before any line is looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from myrnn.data._polars import load_polars
+from myrnn.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file that is there and holds something."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not a file")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not content:
+        raise DataError(f"{path} is empty")
+    return content
+
+
+def read_text(path: Path) -> bytes:
+    """Return the content of a file of UTF-8 text, as bytes without a byte order mark."""
+    content = read_bytes(path).removeprefix(BYTE_ORDER_MARK)
+    # Text in UTF-16 and files that are no text at all have such bytes.
+    place = content.find(b"\0")
+    if place >= 0:
+        raise DataError(f"{path}, line {_line(content, place)}: a zero byte: this is not a file of UTF-8 text")
+    return content
+
+
+def read_lines(path: Path) -> pl.Series:
+    """Return the lines of a file of UTF-8 text, without their ends; one may be empty."""
+    return split_lines(path, read_text(path))
+
+
+def split_lines(path: Path, content: bytes) -> pl.Series:
+    """Return the lines of text that was read from `path`."""
+    pl = load_polars()
+    # A file of one column: zero bytes, which are in no text, stand between columns.
+    options = {"has_header": False, "schema": {"line": pl.String}, "quote_char": None, "separator": "\0"}
+    try:
+        return pl.read_csv(content, **options).to_series().fill_null("")
+    except pl.exceptions.ComputeError as error:
+        raise _undecodable(path, content, str(error)) from None
+
+
+def _undecodable(path: Path, content: bytes, otherwise: str) -> DataError:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        where, byte = _line(content, error.start), content[error.start]
+        return DataError(f"{path}, line {where}: the byte 0x{byte:02x} is not UTF-8: save the file as UTF-8 text")
+    return DataError(f"{path} cannot be read: {otherwise}")
+
+
+def _line(content: bytes, place: int) -> int:
+    return content.count(b"\n", 0, place) + 1

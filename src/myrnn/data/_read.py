@@ -1,0 +1,154 @@
+"""Reading a file of sequences, whatever its kind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.data._columns import NUMBERS, SYMBOLS, TEXT, sequence_kind
+from myrnn.data._delimited import read_delimited
+from myrnn.data._json_lines import read_json_lines
+from myrnn.data._labelled import LabelledSequences, vectors
+from myrnn.data._parquet import read_parquet
+from myrnn.data._polars import load_polars
+from myrnn.data._symbols import encode
+from myrnn.data._table import Table
+from myrnn.data._text_pair import read_text_pair
+from myrnn.errors import DataError, InvalidArgument
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Kind = Literal["tokens", "features"]
+
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+JSON_LINES = (".jsonl", ".ndjson")
+PARQUET = (".parquet", ".pq")
+WITH_LABELS = (*DELIMITERS, *JSON_LINES, *PARQUET)
+PLAIN = ".txt"
+
+
+def read_sequences(
+    path: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None = None,
+    *,
+    characters: bool = False,
+    kind: Kind | None = None,
+    labelled: bool = True,
+    skip_bad_lines: bool = False,
+) -> LabelledSequences:
+    r"""Read labelled sequences from a file.
+
+    Parameters
+    ----------
+    path : path
+        A file whose name ends in ``.csv``, ``.tsv`` (or ``.tab``), ``.jsonl`` (or ``.ndjson``) or ``.parquet`` (or
+        ``.pq``), with columns ``sequence`` and ``label``; others are left alone. In the last two a sequence is text,
+        or a list of symbols, of numbers or of vectors. Or, with `labels`, a file of plain text, a sequence a line.
+    labels : path, optional
+        A file of plain text, a label a line.
+    characters : bool
+        Whether every character of text is a symbol; else its words are, which white space parts.
+    kind : {"tokens", "features"}, optional
+        What the sequences must be. Without it, lists of integers are of symbols, and lists of other numbers are of
+        one feature a step.
+    labelled : bool
+        Whether there must be labels; without, a column of labels is left alone, and plain text needs no file of them.
+    skip_bad_lines : bool
+        Whether malformed lines are counted and passed over, instead of refused.
+
+    Returns
+    -------
+    LabelledSequences
+
+    Raises
+    ------
+    DataError
+        When a file cannot be read, has not the columns, or a line is malformed; the message says which.
+    InvalidArgument
+        When the arguments do not go together.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "few.csv")
+    ...     _ = path.write_text("sequence,label\na b b,yes\n,no\n")
+    ...     data = read_sequences(path)
+    >>> data
+    LabelledSequences(2 of 2 symbols, lengths 0 to 3, 2 classes)
+    >>> data.sequences[0], data.labels.tolist()
+    (['a', 'b', 'b'], ['yes', 'no'])
+    """
+    if kind is not None:
+        _checks.one_of("kind", kind, ("tokens", "features"))
+    source, labels_source = _path("path", path), None if labels is None else _path("labels", labels)
+    load_polars()
+    table = _table(source, labels_source, labelled, skip_bad_lines)
+    sequences = _as_kind(source, table, kind)
+    if characters and sequences.dtype != load_polars().String:
+        raise DataError(f"{source} holds lists: characters can be told apart in text only")
+    told = None if table.labels is None else table.labels.to_numpy().astype(np.str_)
+    found = encode(sequences, characters) if _is_tokens(sequences) else _features(sequences)
+    return LabelledSequences(found, told, table.lines, table.skipped, source)
+
+
+def _path(name: str, given: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(given)
+    except TypeError:
+        raise InvalidArgument(f"{name} must be the name of a file, not {_checks.shown(given)}") from None
+
+
+def _table(path: Path, labels: Path | None, labelled: bool, skip: bool) -> Table:
+    ending = path.suffix.lower()
+    if labels is not None:
+        if ending in WITH_LABELS:
+            raise InvalidArgument(f"a {ending} file has a column of labels: labels go with plain text, not with {path}")
+        return read_text_pair(path, labels, skip)
+    if ending in DELIMITERS:
+        return read_delimited(path, DELIMITERS[ending], labelled, skip)
+    if ending in JSON_LINES:
+        return read_json_lines(path, labelled, skip)
+    if ending in PARQUET:
+        return read_parquet(path, labelled, skip)
+    if ending == PLAIN and not labelled:
+        return read_text_pair(path, None, skip)
+    if ending == PLAIN:
+        raise InvalidArgument(f"{path} is plain text: its labels must stand in a file of their own, one a line")
+    raise InvalidArgument(f"path must end in {', '.join(WITH_LABELS)} or {PLAIN}, not {path.name!r}")
+
+
+def _as_kind(path: Path, table: Table, kind: Kind | None) -> pl.Series:
+    """Return the sequences as those of the kind that is wanted."""
+    pl = load_polars()
+    column = table.sequences
+    if kind == "tokens" and not _is_tokens(column):
+        raise DataError(f"{path} holds {sequence_kind(column.dtype)}, but symbols are wanted")
+    if kind != "features" or not _is_tokens(column):
+        return column
+    # Whole numbers, which may be symbols or features.
+    numbers = column.cast(pl.List(pl.Float64), strict=False) if sequence_kind(column.dtype) == SYMBOLS else None
+    if numbers is None or bool(numbers.list.eval(pl.element().is_null()).list.any().any()):
+        raise DataError(f"{path} holds {sequence_kind(column.dtype)}, but features (numbers or vectors) are wanted")
+    return numbers
+
+
+def _is_tokens(column: pl.Series) -> bool:
+    return sequence_kind(column.dtype) in (TEXT, SYMBOLS)
+
+
+def _features(column: pl.Series) -> list[NDArray[np.float64]]:
+    """Return lists of numbers as (T, 1), lists of vectors as (T, C)."""
+    lengths = column.list.len().to_numpy()
+    flat = column.filter(column.list.len() > 0).explode()
+    if sequence_kind(column.dtype) == NUMBERS:
+        return vectors(flat.to_numpy()[:, np.newaxis], lengths)
+    width = len(flat[0]) if len(flat) else 1
+    return vectors(flat.explode().to_numpy().reshape(-1, width), lengths)

@@ -1,0 +1,637 @@
+import csv
+import io
+import json
+import re
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from myrnn.data import TokenSequences, read_sequences
+from myrnn.data import _symbols as symbols_module
+from myrnn.errors import DataError, InvalidArgument, MyRNNError
+
+
+@pytest.fixture
+def put(tmp_path):
+    """Return what writes a file and gives its path."""
+
+    def write(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    """Return what writes columns as Parquet and gives the path."""
+
+    def write(**columns):
+        path = tmp_path / "data.parquet"
+        pl.DataFrame(columns).write_parquet(path)
+        return path
+
+    return write
+
+
+def rows(data):
+    """Return sequences and labels as plain pairs."""
+    sequences = [list(x) if data.is_tokens else x.tolist() for x in data.sequences]
+    return list(zip(sequences, data.labels.tolist(), strict=True))
+
+
+# --- CSV and TSV
+
+
+def test_csv(put):
+    data = read_sequences(put("a.csv", "id,sequence,label\n7,good  film,pos\n8,,neg\n\n9, bad ,neg\n"))
+    assert rows(data) == [(["good", "film"], "pos"), ([], "neg"), (["bad"], "neg")]
+    assert data.lines.tolist() == [2, 3, 5]
+    assert (data.skipped, data.source.name, len(data)) == (0, "a.csv", 3)
+    assert data.symbols == ("bad", "film", "good")
+    assert data.classes == {"neg": 2, "pos": 1}
+    assert data.lengths.tolist() == [2, 0, 1]
+    assert repr(data) == "LabelledSequences(3 of 3 symbols, lengths 0 to 2, 2 classes)"
+
+
+def test_csv_of_characters(put):
+    data = read_sequences(put("a.csv", "sequence,label\nab a\U0001f600,x\n,y\n"), characters=True)
+    assert rows(data) == [(["a", "b", " ", "a", "\U0001f600"], "x"), ([], "y")]
+
+
+def test_quotes_hold_commas_line_ends_and_quotes(put):
+    content = 'sequence,label\n"a, ""b""\nc",x\nd,"y"\n"",z\n"e\n\nf",x'
+    data = read_sequences(put("a.csv", content))
+    assert rows(data) == [(["a,", '"b"', "c"], "x"), (["d"], "y"), ([], "z"), (["e", "f"], "x")]
+    assert data.lines.tolist() == [2, 4, 5, 6]
+
+
+def test_windows_line_ends_and_a_byte_order_mark(put):
+    data = read_sequences(put("a.csv", b"\xef\xbb\xbfsequence,label\r\na b,x\r\n,y\r\n"))
+    assert rows(data) == [(["a", "b"], "x"), ([], "y")]
+
+
+def test_quotes_mean_nothing_in_tsv(put):
+    data = read_sequences(put("a.TSV", 'label\tsequence\nx\t5" disk, new\ny\t\n'))
+    assert rows(data) == [(['5"', "disk,", "new"], "x"), ([], "y")]
+
+
+def test_any_white_space_parts_words(put):
+    data = read_sequences(put("a.csv", 'sequence,label\n"\ta\u00a0b\t c \r\nd",x\n'))
+    assert rows(data) == [(["a", "b", "c", "d"], "x")]
+
+
+# Python counts the last four of these as white space, Unicode does not.
+ODD = "\0\r\x1c\x1d\x1e\x1f"
+WORD = st.text(st.characters(codec="utf-8", exclude_characters=ODD + "\n"), max_size=5)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters=ODD), max_size=12)
+
+
+@given(st.lists(st.tuples(TEXT, WORD)))
+def test_what_python_writes_as_csv_is_read(tmp_path_factory, pairs):
+    pairs = [(text, label) for text, label in pairs if label.strip()]
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([("sequence", "label"), *pairs])
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    path.write_text(file.getvalue(), encoding="utf-8", newline="")
+    if not pairs:
+        with pytest.raises(DataError, match=r"a\.csv holds no sequence$"):
+            read_sequences(path)
+        return
+    data = read_sequences(path, characters=True)
+    assert rows(data) == [(list(text), label.strip()) for text, label in pairs]
+
+
+BAD_CSV = [
+    ("a b", "1 of 2 fields"),
+    ("a,b,c", "3 of 2 fields"),
+    ('5" disk,y', 'a quote (") that does not close, or stands within a field that is not in quotes'),
+    ('"a b,c', 'a quote (") that does not close, or stands within a field that is not in quotes'),
+    ('"a"b,c', 'a quote (") that does not close, or stands within a field that is not in quotes'),
+    ("a, ", "no label"),
+]
+
+
+@pytest.mark.parametrize(("line", "fault"), BAD_CSV)
+def test_a_malformed_line_of_csv_is_named(line, fault, put):
+    path = put("a.csv", f"sequence,label\na,x\n{line}\nb,y\n")
+    with pytest.raises(DataError, match=f"^{re.escape(f'{path}, line 3: {fault}')}$"):
+        read_sequences(path)
+    data = read_sequences(path, skip_bad_lines=True)
+    assert rows(data) == [(["a"], "x"), (["b"], "y")]
+    assert (data.skipped, data.lines.tolist()) == (1, [2, 4])
+
+
+def test_malformed_lines_swallow_no_others(put):
+    bad = "\n".join(line for line, _ in BAD_CSV)
+    data = read_sequences(put("a.csv", f'sequence,label\n{bad}\n"c\nd",x\n{bad}\ne,y'), skip_bad_lines=True)
+    assert rows(data) == [(["c", "d"], "x"), (["e"], "y")]
+    assert (data.skipped, data.lines.tolist()) == (12, [8, 16])
+
+
+def test_a_file_of_malformed_lines_only(put):
+    path = put("a.csv", "sequence,label\na\nb\n")
+    with pytest.raises(DataError, match=f"^{re.escape(f'every line is malformed; {path}, line 2: 1 of 2 fields')}$"):
+        read_sequences(path, skip_bad_lines=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("text,target\na,b\n", "{} has no column 'sequence'; its columns are 'text', 'target'"),
+        ("sequence,target\na,b\n", "{} has no column 'label'; its columns are 'sequence', 'target'"),
+        ("sequence,label,label\na,b,c\n", "{} has more than one column 'label'"),
+        ("\na,b\n", "{}, line 1: no names of columns: the first line must name them"),
+        (
+            'sequence,"label\na,b\n',
+            '{}, line 1: a quote (") that does not close, or stands within a field that is not in quotes',
+        ),
+        ("sequence,label\n", "{} holds no sequence"),
+        ("", "{} is empty"),
+        (b"sequence,label\na,x\n\xff,y\n", "{}, line 3: the byte 0xff is not UTF-8: save the file as UTF-8 text"),
+        ("sequence,label\n".encode("utf-16"), "{}, line 1: a zero byte: this is not a file of UTF-8 text"),
+        (b"sequence,label\na,x\n\0", "{}, line 3: a zero byte: this is not a file of UTF-8 text"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(content, told, put):
+    path = put("a.csv", content)
+    with pytest.raises(DataError, match=f"^{re.escape(told.format(path))}$"):
+        read_sequences(path)
+
+
+def test_many_columns_are_not_all_named(put):
+    path = put("a.csv", ",".join(f"c{place}" for place in range(100)) + "\n")
+    with pytest.raises(DataError, match=r"its columns are 'c0', .*'c11', \.\.\.$"):
+        read_sequences(path)
+
+
+def test_labels_need_not_be_there(put):
+    data = read_sequences(put("a.csv", "sequence\na\n\nb\n"), labelled=False)
+    assert (data.labels, data.classes, data.lengths.tolist()) == (None, {}, [1, 0, 1])
+    assert repr(data) == "LabelledSequences(3 of 2 symbols, lengths 0 to 1)"
+    assert read_sequences(put("b.csv", "sequence,label\na,\n"), labelled=False).labels is None
+
+
+# --- plain text
+
+
+def test_a_pair_of_text_files(put):
+    data = read_sequences(put("s.txt", "a b\n\nc\n"), put("l.txt", "x\n y\r\nz"))
+    assert rows(data) == [(["a", "b"], "x"), ([], "y"), (["c"], "z")]
+    assert data.lines.tolist() == [1, 2, 3]
+
+
+def test_text_without_labels(put):
+    assert list(read_sequences(put("s.txt", "a b\n\n"), labelled=False).sequences) == [["a", "b"], []]
+
+
+def test_text_and_labels_must_have_as_many_lines(put):
+    path, labels = put("s.txt", "a\n\nb\n"), put("l.txt", "x\ny\n")
+    told = f"there must be a label for every sequence, but {path} has 3 lines and {labels} has 2"
+    with pytest.raises(DataError, match=f"^{re.escape(told)}$"):
+        read_sequences(path, labels)
+
+
+def test_an_empty_label(put):
+    path, labels = put("s.txt", "a\nb\nc\n"), put("l.txt", "x\n \nz\n")
+    with pytest.raises(DataError, match=f"^{re.escape(f'{labels}, line 2: no label')}$"):
+        read_sequences(path, labels)
+    data = read_sequences(path, labels, skip_bad_lines=True)
+    assert rows(data) == [(["a"], "x"), (["c"], "z")]
+    assert data.skipped == 1
+
+
+# --- JSON Lines
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            '{"sequence": "a b", "label": "x"}\n\n{"label": 1, "sequence": "", "z": {}}\n',
+            [(["a", "b"], "x"), ([], "1")],
+        ),
+        (
+            '{"sequence": ["a b", "c"], "label": true}\n{"sequence": [], "label": "x"}',
+            [(["a b", "c"], "true"), ([], "x")],
+        ),
+        (
+            '{"sequence": [3, 10], "label": 2}\n{"sequence": ["a"], "label": -1}',
+            [(["3", "10"], "2"), (["a"], "-1")],
+        ),
+        (
+            '{"sequence": [1, 2.5], "label": "x"}\n{"sequence": [3], "label": "x"}\n{"sequence": [], "label": "y"}',
+            [([[1.0], [2.5]], "x"), ([[3.0]], "x"), ([], "y")],
+        ),
+        (
+            '{"sequence": [[1, 2], [3, 4.5]], "label": "x"}\n{"sequence": [], "label": "y"}\n',
+            [([[1.0, 2.0], [3.0, 4.5]], "x"), ([], "y")],
+        ),
+        # Text that looks like something else.
+        (
+            '{"sequence": "[1]", "label": "[1]"}\n{"sequence": "12", "label": "1"}\n{"sequence": "true", "label": "1"}',
+            [(["[1]"], "[1]"), (["12"], "1"), (["true"], "1")],
+        ),
+        ('{"sequ\\u0065nce": "{}", "label": "x"}\n', [(["{}"], "x")]),
+        (
+            '{"sequence": ["[1]", "2.5"], "label": "x"}\n{"sequence": [1], "label": "x"}',
+            [(["[1]", "2.5"], "x"), (["1"], "x")],
+        ),
+        ('{"sequence": "12", "label": "\\"sequence\\": 3"}\n', [(["12"], '"sequence": 3')]),
+    ],
+)
+def test_json_lines(content, expected, put):
+    assert rows(read_sequences(put("a.jsonl", content))) == expected
+
+
+def test_empty_lists_of_vectors_have_the_files_width(put):
+    data = read_sequences(
+        put(
+            "a.ndjson",
+            '{"sequence": [[1, 2]], "label": "x"}\n{"sequence": [], "label": "y"}\n{"sequence": [[3, 4]], '
+            '"label": "y"}',
+        )
+    )
+    assert [x.shape for x in data.sequences] == [(1, 2), (0, 2), (1, 2)]
+    assert (data.dim_input, data.symbols, data.lengths.tolist()) == (2, (), [1, 0, 1])
+    assert repr(data) == "LabelledSequences(3 of 2 features, lengths 0 to 1, 2 classes)"
+
+
+BAD_JSON = [
+    ("oops", "not JSON: Expecting value at character 1"),
+    ('{"sequence": [[1, 2]], "label"', "not JSON: Expecting ':' delimiter at character 31"),
+    ("[1, 2]", "not an object of JSON"),
+    ('{"label": "x"}', "no sequence"),
+    ('{"sequence": null, "label": "x"}', "no sequence"),
+    ('{"sequence": [[1, 2]]}', "no label"),
+    ('{"sequence": [[1, 2]], "label": " "}', "no label"),
+    ('{"sequence": [[1, 2]], "label": [1]}', "the label must be text or an integer, not a list"),
+    ('{"sequence": [[1, 2]], "label": 1.5}', "the label must be text or an integer, not the number 1.5"),
+    ('{"sequence": 5, "label": "x"}', "the sequence must be text or a list, not the number 5"),
+    ('{"sequence": {"a": 1}, "label": "x"}', "the sequence must be text or a list, not an object"),
+    ('{"sequence": [1, null], "label": "x"}', "the sequence must hold symbols, numbers or vectors, but there is null"),
+    (
+        '{"sequence": [[1, 2], 3], "label": "x"}',
+        "the sequence must hold symbols, numbers or vectors, but there is a list",
+    ),
+    ('{"sequence": [[1, 2], [3]], "label": "x"}', "vectors of 2 and of 1 numbers"),
+    ('{"sequence": [[1, 2], []], "label": "x"}', "a vector of no numbers"),
+    ('{"sequence": [[1, null]], "label": "x"}', "a vector must hold numbers only"),
+    ('{"sequence": [[1, true]], "label": "x"}', "a vector must hold numbers only"),
+    ('{"sequence": [[1, NaN]], "label": "x"}', "not JSON: NaN is no number of JSON"),
+    ('{"sequence": [[1, 1e400]], "label": "x"}', "a number that is not finite"),
+    ('{"sequence": "a", "label": "x"}', "the sequence is text, but that of line 1 is a list of vectors of 2 numbers"),
+    (
+        '{"sequence": [[1]], "label": "x"}',
+        "the sequence is a list of vectors of 1 numbers, but that of line 1 is a list of vectors of 2 numbers",
+    ),
+    ("[" * 100_000, "not JSON: maximum recursion depth exceeded"),
+]
+
+
+@pytest.mark.parametrize(("line", "fault"), BAD_JSON)
+def test_a_malformed_line_of_json_is_named(line, fault, put):
+    good = '{"sequence": [[1, 2]], "label": "x"}'
+    path = put("a.jsonl", f"{good}\n{line}\n{good}\n")
+    with pytest.raises(DataError, match=f"^{re.escape(f'{path}, line 2: {fault}')}"):
+        read_sequences(path)
+    data = read_sequences(path, skip_bad_lines=True)
+    assert rows(data) == [([[1.0, 2.0]], "x")] * 2
+    assert (data.skipped, data.lines.tolist()) == (1, [1, 3])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fault"),
+    [
+        ('"a"', "5", "the sequence must be text or a list, not the number 5"),
+        ('"a"', '["a"]', "the sequence is a list of symbols, but that of line 1 is text"),
+        ('["a"]', "[[1]]", "the sequence is a list of vectors of 1 numbers, but that of line 1 is a list of symbols"),
+        ('["a"]', "[1.5]", "the sequence is a list of numbers, but that of line 1 is a list of symbols"),
+        ("[1]", '"1"', "the sequence is text, but that of line 1 is a list of integers"),
+    ],
+)
+def test_kinds_of_sequences_are_not_mixed(first, second, fault, put):
+    lines = [json.dumps({"label": "x"})[:-1] + f', "sequence": {value}}}' for value in (first, "[]", second)]
+    lines[1] = lines[0]
+    path = put("a.jsonl", "\n".join(lines))
+    with pytest.raises(DataError, match=f"^{re.escape(f'{path}, line 3: {fault}')}$"):
+        read_sequences(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"text": "a", "label": 1}\n', "{} has no column 'sequence'; its columns are 'text', 'label'"),
+        ("\n \n", "{} holds no sequence"),
+        ("1\n", "{}, line 1: not an object of JSON"),
+    ],
+)
+def test_json_lines_without_the_columns(content, told, put):
+    path = put("a.jsonl", content)
+    with pytest.raises(DataError, match=f"^{re.escape(told.format(path))}$"):
+        read_sequences(path)
+
+
+SCALARS = st.one_of(TEXT, st.integers(-5, 5), st.floats(allow_nan=False, width=16), st.booleans())
+VALUES = st.one_of(
+    SCALARS, st.none(), st.lists(SCALARS, max_size=3), st.lists(st.lists(SCALARS, max_size=2), max_size=2)
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["sequence", "label", "x"]), VALUES), min_size=1, max_size=4))
+def test_any_objects_are_read_or_refused(tmp_path_factory, objects):
+    path = tmp_path_factory.mktemp("json") / "a.jsonl"
+    path.write_text("\n".join(json.dumps(one, ensure_ascii=False) for one in objects), encoding="utf-8")
+    try:
+        data = read_sequences(path, skip_bad_lines=True)
+    except DataError as error:
+        assert "\n" not in str(error)
+        return
+    assert len(data) + data.skipped == len(objects)
+    for sequence, line in zip(data.sequences, data.lines.tolist(), strict=True):
+        given = objects[line - 1]["sequence"]
+        if not data.is_tokens:
+            assert np.array_equal(sequence, np.array(given, float).reshape(sequence.shape))
+        elif isinstance(given, str):
+            assert sequence == given.split()
+        else:
+            assert len(sequence) == len(given)
+
+
+# --- Parquet
+
+
+@pytest.mark.parametrize(
+    ("sequences", "expected"),
+    [
+        (["a b", ""], [["a", "b"], []]),
+        (pl.Series(["a b", "c"], dtype=pl.Categorical), [["a", "b"], ["c"]]),
+        ([["a b"], []], [["a b"], []]),
+        ([[1, 2], []], [["1", "2"], []]),
+        ([[1.5], []], [[[1.5]], []]),
+        ([[[1, 2]], [[3, 4], [5, 6]]], [[[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]]),
+        (pl.Series([[[1, 2]], [[3, 4]]], dtype=pl.Array(pl.Int8, (1, 2))), [[[1.0, 2.0]], [[3.0, 4.0]]]),
+    ],
+)
+def test_parquet(sequences, expected, parquet):
+    path = parquet(sequence=sequences, label=[1, 0])
+    assert rows(read_sequences(path)) == list(zip(expected, ["1", "0"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("sequences", "fault"),
+    [
+        (["a", None], "no sequence"),
+        ([["a"], [None]], "null in the sequence"),
+        ([[1.0], [float("nan")]], "a number that is not finite"),
+        ([[[1.0]], [[float("inf")]]], "a number that is null or not finite"),
+        ([[[1.0]], [[None]]], "a number that is null or not finite"),
+        ([[[1.0]], [[]]], "a vector of no numbers"),
+        ([[[1.0]], [None]], "null in the sequence"),
+        ([[[1.0]], [[1.0, 2.0]]], "a vector of 2 numbers, but the first vector of the file has 1"),
+    ],
+)
+def test_a_malformed_row_of_parquet_is_named(sequences, fault, parquet):
+    path = parquet(sequence=sequences, label=["x", "y"])
+    with pytest.raises(DataError, match=f"^{re.escape(f'{path}, row 2: {fault}')}$"):
+        read_sequences(path)
+    data = read_sequences(path, skip_bad_lines=True)
+    assert (data.skipped, data.labels.tolist()) == (1, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (
+            {"sequence": [1, 2], "label": [1, 2]},
+            "{}: the column 'sequence' is of type Int64; it must hold text, or lists of symbols, of numbers or of "
+            "vectors",
+        ),
+        (
+            {"sequence": ["a"], "label": [1.5]},
+            "{}: the column 'label' is of type Float64; it must hold text, integers or booleans",
+        ),
+        ({"text": ["a"], "label": [1]}, "{} has no column 'sequence'; its columns are 'text', 'label'"),
+        ({"sequence": pl.Series([], dtype=pl.String), "label": pl.Series([], dtype=pl.String)}, "{} holds no sequence"),
+        (
+            {"sequence": ["a"], "label": [None]},
+            "{}: the column 'label' is of type Null; it must hold text, integers or booleans",
+        ),
+    ],
+)
+def test_parquet_of_a_wrong_type(columns, told, parquet):
+    path = parquet(**columns)
+    with pytest.raises(DataError, match=f"^{re.escape(told.format(path))}$"):
+        read_sequences(path)
+
+
+COLUMNS = st.sampled_from(
+    [
+        pl.Series([1.5, 2.5]),
+        pl.Series([True, None]),
+        pl.Series([b"a", b"b"]),
+        pl.Series([{"a": 1}, None]),
+        pl.Series(["a", "b"]),
+        pl.Series([[{"a": 1}], []]),
+        pl.Series([["a"], None]),
+        pl.Series([[["a"]], []]),
+        pl.Series([[[[1]]], []]),
+        pl.Series([1, 2]).cast(pl.Date),
+        pl.Series([None, None]),
+        pl.Series([[None], []]),
+        pl.Series([[[]], [[]]]),
+        pl.Series([[[]], []]),
+        pl.Series([[], []]),
+        pl.Series([1, 2]).cast(pl.Decimal(5, 2)),
+        pl.Series([[1], [2]]).cast(pl.List(pl.Decimal(5, 2))),
+        pl.Series(["x", " "]),
+    ]
+)
+
+
+@given(COLUMNS, COLUMNS, st.booleans(), st.sampled_from([None, "tokens", "features"]))
+def test_any_columns_of_parquet_are_read_or_refused(tmp_path_factory, sequences, labels, skip, kind):
+    path = tmp_path_factory.mktemp("parquet") / "a.parquet"
+    pl.DataFrame({"sequence": sequences, "label": labels}).write_parquet(path)
+    try:
+        data = read_sequences(path, skip_bad_lines=skip, kind=kind)
+    except DataError as error:
+        assert "\n" not in str(error)
+    else:
+        assert len(data.sequences) == len(data.labels) == len(data.lines) == 2 - data.skipped
+
+
+@pytest.mark.parametrize("content", [b"PAR1", b"PAR1PAR1", b"sequence,label\na,b\n"])
+def test_what_is_no_parquet(content, put):
+    path = put("a.parquet", content)
+    with pytest.raises(DataError, match=f"^{re.escape(str(path))} is (not a|a damaged) Parquet file"):
+        read_sequences(path)
+
+
+def test_parquet_that_is_cut_short(parquet, put):
+    whole = parquet(sequence=["a"] * 50, label=["x"] * 50).read_bytes()
+    with pytest.raises(DataError, match=r"is not a Parquet file, or it is cut short$"):
+        read_sequences(put("b.parquet", whole[:-20]))
+
+
+# --- arguments, and any bytes at all
+
+
+def test_numbers_as_features_or_symbols(put):
+    path = put("a.jsonl", '{"sequence": [1, 2], "label": "x"}\n{"sequence": [], "label": "y"}\n')
+    assert rows(read_sequences(path, kind="tokens")) == [(["1", "2"], "x"), ([], "y")]
+    assert rows(read_sequences(path, kind="features")) == [([[1.0], [2.0]], "x"), ([], "y")]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "told"),
+    [
+        ("[1.5]", "tokens", "{} holds a list of numbers, but symbols are wanted"),
+        ('"1 2"', "features", "{} holds text, but features (numbers or vectors) are wanted"),
+        ('["a"]', "features", "{} holds a list of symbols, but features (numbers or vectors) are wanted"),
+    ],
+)
+def test_sequences_of_another_kind_than_wanted(value, kind, told, put):
+    path = put("a.jsonl", f'{{"sequence": {value}, "label": "x"}}\n')
+    with pytest.raises(DataError, match=f"^{re.escape(told.format(path))}$"):
+        read_sequences(path, kind=kind)
+
+
+def test_lists_have_no_characters(put):
+    path = put("a.jsonl", '{"sequence": ["ab"], "label": "x"}\n')
+    with pytest.raises(
+        DataError, match=f"^{re.escape(str(path))} holds lists: characters can be told apart in text only$"
+    ):
+        read_sequences(path, characters=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("a.doc",), "path must end in .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq or .txt, not 'a.doc'"),
+        (("a.txt",), "a.txt is plain text: its labels must stand in a file of their own, one a line"),
+        (("a.csv", "l.txt"), "a .csv file has a column of labels: labels go with plain text, not with a.csv"),
+        ((5,), "path must be the name of a file, not 5"),
+        (("a.txt", 5), "labels must be the name of a file, not 5"),
+    ],
+)
+def test_arguments_that_do_not_go_together(arguments, told):
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
+        read_sequences(*arguments)
+
+
+def test_a_kind_that_is_none():
+    with pytest.raises(InvalidArgument, match=r"^kind must be one of 'tokens', 'features', not 'token'; did you mean"):
+        read_sequences("a.csv", kind="token")
+
+
+def test_what_is_no_file(tmp_path):
+    folder = tmp_path / "a.csv"
+    folder.mkdir()
+    for name, told in ((folder, f"{folder} is a folder, not a file"), ("no.csv", "there is no file no.csv")):
+        with pytest.raises(DataError, match=f"^{re.escape(told)}$"):
+            read_sequences(name)
+    with pytest.raises(DataError, match=r"cannot be read: embedded null byte$"):
+        read_sequences("a\0.csv")
+
+
+def test_without_polars(monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    told = "reading files of sequences needs Polars: pip install 'myrnn[data]'"
+    with pytest.raises(DataError, match=f"^{re.escape(told)}$"):
+        read_sequences("a.csv")
+
+
+PIECES = st.lists(
+    st.one_of(
+        st.binary(max_size=4),
+        st.sampled_from(
+            [
+                b"sequence",
+                b"label",
+                b",",
+                b"\n",
+                b"\t",
+                b'"',
+                b'""',
+                b"\r\n",
+                b" ",
+                b"a",
+                b"{",
+                b"}",
+                b":",
+                b"[",
+                b"]",
+                b'{"sequence": "a", "label": "x"}\n',
+                b"sequence,label\n",
+                b"a,b\n",
+                b"1.5",
+                b"null",
+                b"\xff",
+                b"\0",
+            ]
+        ),
+    ),
+    max_size=14,
+).map(b"".join)
+
+
+@given(PIECES, st.sampled_from([".csv", ".tsv", ".jsonl", ".txt"]), st.booleans(), st.booleans(), st.booleans())
+def test_any_bytes_are_read_or_refused(tmp_path_factory, content, ending, characters, skip, header):
+    folder = tmp_path_factory.mktemp("bytes")
+    path, labels = folder / f"a{ending}", folder / "l.txt"
+    path.write_bytes((b"sequence,label\n" if header else b"") + content)
+    labels.write_bytes(b"x\ny\n")
+    pair = (labels,) if ending == ".txt" else ()
+    try:
+        data = read_sequences(path, *pair, characters=characters, skip_bad_lines=skip)
+    except MyRNNError as error:
+        assert "\n" not in str(error)
+    else:
+        assert len(data.sequences) == len(data.labels) == len(data.lines) > 0
+        assert all(data.labels.tolist())
+
+
+# --- sequences of symbols
+
+
+@given(st.lists(st.lists(st.sampled_from("abcde"), max_size=5), min_size=1, max_size=8), st.data())
+def test_token_sequences_are_a_list_of_lists(lists, data):
+    offsets = np.concatenate(([0], np.cumsum([len(one) for one in lists])))
+    codes = np.array(["abcde".index(symbol) for one in lists for symbol in one], dtype=np.int32)
+    found = TokenSequences(tuple("abcde"), codes, offsets)
+    assert (len(found), list(found), found.lengths.tolist()) == (len(lists), lists, [len(one) for one in lists])
+    place = data.draw(st.integers(-len(lists), len(lists) - 1))
+    assert found[place] == lists[place]
+    part = data.draw(st.slices(len(lists)))
+    assert list(found[part]) == lists[part]
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(lists), max_size=len(lists))))
+    assert list(found[mask]) == [one for one, chosen in zip(lists, mask, strict=True) if chosen]
+    assert list(found[np.flatnonzero(mask)]) == list(found[mask])
+
+
+def test_places_that_are_not_there():
+    found = TokenSequences(("a",), np.zeros(2, np.int32), np.array([0, 1, 2]))
+    assert repr(found) == "TokenSequences(2 of 1 different symbols)"
+    with pytest.raises(IndexError, match=r"^there is no sequence 2: there are 2$"):
+        found[2]
+    with pytest.raises(InvalidArgument, match=r"^index must be an integer, not 'a'$"):
+        found["a"]
+    with pytest.raises(InvalidArgument, match=r"^index must be an integer, a mask or a slice that fits 2 sequences"):
+        found[[5]]
+
+
+@pytest.mark.parametrize("characters", [False, True])
+def test_a_file_is_encoded_in_portions(characters, put, monkeypatch):
+    texts = ["a b", "", "c a", " ", "b  d", "a"]
+    path = put("s.txt", "".join(f"{text}\n" for text in texts))
+    whole = list(read_sequences(path, characters=characters, labelled=False).sequences)
+    monkeypatch.setattr(symbols_module, "PORTION", 2)
+    data = read_sequences(path, characters=characters, labelled=False)
+    assert list(data.sequences) == whole == [list(text) if characters else text.split() for text in texts]
+    assert len(set(data.symbols)) == len(data.symbols)
