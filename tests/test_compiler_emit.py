@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import relu, sigmoid
 
+import zoo
 from myrnn.compiler import compile
 from myrnn.compiler._memory import Names
 from myrnn.compiler._module import _RUNTIME
@@ -235,3 +236,12 @@ def test_long_lines_break_behind_commas_of_the_outermost_brackets():
     assert all(part.endswith("),") for part in parts[:-1])
     assert all(part.startswith(" " * 8 + "load") for part in parts[1:])
     assert wrapped("    # " + "x" * 200) == ["    # " + "x" * 200]
+
+
+@pytest.mark.parametrize("kind", zoo.ALL)
+def test_every_model_can_be_observed(kind):
+    compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
+    program, source = compiled._emitted(tokens=False, batched=False, observed=True)
+    ast.parse(source)
+    assert program.input_gradients.size == kind.C
+    assert [place.size for place in program.state_gradients] == list(compiled.recurrence.state_sizes)

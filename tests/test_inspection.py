@@ -25,6 +25,7 @@ from myrnn.inspection import (
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
+from zoo import LastRow, made
 
 TASK = TwinHalves(pattern_length_max=4)
 DIGITS = "1231239"
@@ -810,3 +811,16 @@ def test_the_public_names_are_there():
     assert (myrnn.inspect, myrnn.gradient_flow) == (inspect, gradient_flow)
     assert (myrnn.state_space, myrnn.recurrent_eigenvalues) == (state_space, recurrent_eigenvalues)
     assert isinstance(myrnn.inspect(RNN(10, 5, 2, rng=0), "12"), Inspection)
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_an_input_that_is_kept_as_a_state_has_its_gradient(steps):
+    model = made(LastRow)
+    x = np.random.default_rng(2).normal(size=(steps, LastRow.C)).astype(np.float32)
+    found = inspect(model, x, 1)
+    given = mg.tensor(x)
+    softmax_crossentropy(model(given), np.array([1])).backward()
+    assert_allclose(found.input_gradients, given.grad, atol=1e-6)
+    (state,) = found.state_gradients.values()
+    assert_allclose(state, given.grad, atol=1e-6)
+    assert state[-1].any()

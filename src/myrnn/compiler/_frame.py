@@ -49,7 +49,11 @@ class Frame:
             ]
             self.input_gradients = self.buffer("d_inputs", self.recurrence.dim_input, "steps")
         self.places: dict[Node, Place] = {}
-        self.leaves = {(n.operation, *n.attributes): n for n in _all_nodes(plan) if n.is_leaf and not n.is_constant}
+        nodes = _all_nodes(plan, observed)
+        self.leaves = {(n.operation, *n.attributes): n for n in nodes if n.is_leaf and not n.is_constant}
+        for i, size in enumerate(self.recurrence.state_sizes):
+            # What nothing reads may still be observed.
+            self.leaves.setdefault(("gradient", i), Node("gradient", (), (i,), size))
         self.operands = outer_terms(plan, plan.derivative.step.weights)
         self.vectors = self._product_vectors()
         self.clean = frozenset(self._clean_nodes())
@@ -172,12 +176,15 @@ class Frame:
         return f"x_{self.weights.matrix(node.inputs[1]).at}"
 
 
-def _all_nodes(plan: Plan) -> list[Node]:
+def _all_nodes(plan: Plan, observed: bool) -> list[Node]:
     derivative = plan.derivative
     recurrence = derivative.recurrence
     targets = [*recurrence.initial, *recurrence.step, recurrence.readout, *derivative.derived]
     for pullback in (derivative.readout, derivative.step, derivative.prelude):
         targets += [*pullback.states, *(term for terms in pullback.weights.values() for term in terms)]
+    if observed:
+        # It is asked for, whether a weight needs it or not.
+        targets.append(derivative.step.input)
     return topological(targets)
 
 
