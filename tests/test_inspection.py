@@ -25,7 +25,7 @@ from myrnn.inspection import (
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
-from zoo import LastRow, made
+from zoo import LastRow, ShiftedState, made
 
 TASK = TwinHalves(pattern_length_max=4)
 DIGITS = "1231239"
@@ -694,6 +694,12 @@ def test_a_matrix_on_the_left_of_the_state_is_found():
     found = recurrent_eigenvalues(model)
     assert list(found.values) == ["back"]
     assert_same_numbers(found.values["back"], np.linalg.eigvals(model.back.data.astype(np.float64)))
+
+
+def test_the_matrix_of_a_state_that_is_moved_before_is_found():
+    model = made(ShiftedState)
+    found = recurrent_eigenvalues(model)
+    assert_allclose(found.matrices["h"], model.h.data)
 
 
 def test_what_is_found_is_kept_when_the_model_learns_on():
