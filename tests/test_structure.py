@@ -11,6 +11,7 @@ ORDER = (
     "_start",
     "errors",
     "_checks",
+    "_notebook",
     "storage",
     "sequences",
     "data",
@@ -30,7 +31,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-SHARED = ("_checks", "_version")
+SHARED = ("_checks", "_notebook", "_version")
 
 
 def imported(tree, package):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,6 +21,7 @@ from myrnn.compiler._guard import Guard
 from myrnn.compiler._hoist import hoist
 from myrnn.compiler._module import module_source
 from myrnn.compiler._native import Block, Native, in_threads, shards_for
+from myrnn.compiler._notice import notice
 from myrnn.compiler._plan import make_plan
 from myrnn.compiler._probe import MYGRAD
 from myrnn.compiler._roll import Recurrence
@@ -34,8 +34,6 @@ from myrnn.sequences import Sequences
 
 # Sequences whose logits are computed in one native call: few enough for their states to stay in the cache.
 PORTION = 512
-
-_noticed = threading.local()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -168,15 +166,12 @@ class CompiledModel:
         kind = (tokens, batched)
         with MYGRAD:
             if kind not in self._natives:
-                native = self._native(*self._emitted(tokens, batched), tokens, batched)
-                verify(self.model, native, self.parameter_block(native), self.dim_input, self.max_length)
+                program, source = self._emitted(tokens, batched)
+                with _waiting(source):
+                    native = Native(program, source, tokens, batched)
+                    verify(self.model, native, self.parameter_block(native), self.dim_input, self.max_length)
                 self._natives[kind] = native
             return self._natives[kind]
-
-    def _native(self, program: Program, source: str, tokens: bool, batched: bool) -> Native:
-        if not _cache.is_known(source):
-            _notice()
-        return Native(program, source, tokens, batched)
 
     # Using it --------------------------------------------------------------------------------------------------------
 
@@ -250,14 +245,23 @@ class CompiledModel:
         sequences = self._one(x, y)
         self._check_input(sequences)
         self.guard.check_use(sequences)
-        if self._observer is None:
-            self._observer = self._native(*self._emitted(tokens=False, batched=False, observed=True), False, False)
-        native = self._observer
+        native = self._observing(sequences)
         found = native.observe(sequences, 0, self.parameter_block(native).numbers)
         states, state_gradients, input_gradients = found[1:]
         if self.recurrence.reverse:
             input_gradients = input_gradients[::-1]
         return Observation(found[0], self.logits(sequences)[0], states, state_gradients, input_gradients)
+
+    def _observing(self, example: Sequences) -> Native:
+        """Return the program that keeps what it computes on the way."""
+        if self._observer is None:
+            program, source = self._emitted(tokens=False, batched=False, observed=True)
+            with _waiting(source):
+                observer = Native(program, source, False, False)
+                # Numba compiles at the first run.
+                observer.observe(example, 0, self.parameter_block(observer).numbers)
+            self._observer = observer
+        return self._observer
 
     def prefix_logits(self, x: NDArray[Any] | Tensor) -> NDArray[np.float32]:
         """Return the logits if the sequence ended after each step, float32 (T, K), for `x` of shape (T, C)."""
@@ -299,6 +303,11 @@ class CompiledModel:
         return max(self.recurrence.state_sizes, default=0) >= 8
 
 
+def _waiting(source: str) -> AbstractContextManager[None]:
+    """Tell whoever waits that this program has not been compiled before, if so."""
+    return nullcontext() if _cache.is_known(source) else notice()
+
+
 def _portions(order: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Cut sequences, sorted by length, into portions of bounded memory."""
     begin = 0
@@ -307,10 +316,3 @@ def _portions(order: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[
         end = min(begin + min(PORTION, room), len(order))
         yield order[begin:end]
         begin = end
-
-
-def _notice() -> None:
-    """Say once that the first compilation takes a moment."""
-    if not getattr(_noticed, "done", False):
-        _noticed.done = True
-        print("myrnn: compiling this model; it takes a few seconds, once", file=sys.stderr, flush=True)

@@ -23,8 +23,8 @@ class RecurrentEigenvalues:
     Attributes
     ----------
     matrices : dict of str to ndarray, float32 (D, D)
-        Copies of every matrix that a state, as it is, behind a gate or moved by a vector, is multiplied by on its way to
-        itself.
+        Copies of every matrix that a state is multiplied by on its way to itself: as it is, behind a gate, or moved by
+        a vector.
     values : dict of str to ndarray, complex128 (D,)
         The eigenvalues of each, the largest in size first.
     name : str
@@ -90,8 +90,9 @@ def recurrent_eigenvalues(model: Any) -> RecurrentEigenvalues:
     """Return the eigenvalues of every matrix that multiplies a state into itself.
 
     A matrix counts where its product with a state, a state times a gate or a state moved by a vector is needed for the
-    same state after the step: a parameter of shape (D, D), or the part of a larger one that does this (the columns of one gate, the rows
-    that belong to the state where it is joined with the input). Call it before and after training to compare.
+    same state after the step: a parameter of shape (D, D), or the part of a larger one that does this (the columns of
+    one gate, the rows that belong to the state where it is joined with the input). Call it before and
+    after training to compare.
 
     Parameters
     ----------
@@ -181,11 +182,14 @@ def _parts(
 
 def _places_of(vector: Node, state: int, units: int) -> Iterator[int]:
     """Yield where in a vector the state stands: itself, times a gate, or moved by another vector."""
-    if _is_state(vector, state) or (
-        vector.operation in ("multiply", "add", "subtract")
-        and vector.size == units
-        # What the state is taken off from has the matrix with its sign turned round.
-        and any(_is_state(v, state) for v in vector.inputs[: 1 if vector.operation == "subtract" else None])
+    if (
+        _is_state(vector, state)
+        or (
+            vector.operation in ("multiply", "add", "subtract")
+            and vector.size == units
+            # What the state is taken off from has the matrix with its sign turned round.
+            and any(_is_state(v, state) for v in vector.inputs[: 1 if vector.operation == "subtract" else None])
+        )
     ):
         yield 0
     elif vector.operation == "join":

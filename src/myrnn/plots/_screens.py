@@ -9,6 +9,7 @@ import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from myrnn._notebook import in_kernel
 from myrnn.plots import _style
 from myrnn.plots._layers import LayeredPicture
 
@@ -146,10 +147,10 @@ def find_screen() -> Screen:
     """Return the place where this process can show a picture."""
     if not _style.in_main_thread():
         # Windows belong to the main thread; a notebook's output may be written from any.
-        return NotebookScreen() if _style.in_kernel() else NoScreen()
+        return NotebookScreen() if in_kernel() else NoScreen()
     if _style.window_backend():
         return WindowScreen()
-    return NotebookScreen() if _style.in_kernel() else NoScreen()
+    return NotebookScreen() if in_kernel() else NoScreen()
 
 
 def _plain_figure(size: tuple[float, float]) -> Figure:

@@ -10,6 +10,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from myrnn._notebook import in_kernel
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -28,16 +30,6 @@ PRINT_DPI = 200  # for files
 # The back ends of matplotlib that open windows of their own.
 _TOOLKITS = ("gtk3", "gtk4", "qt", "qt5", "tk", "wx")
 WINDOW_BACKENDS = frozenset(["macosx", "wx", *(kit + way for kit in _TOOLKITS for way in ("agg", "cairo"))])
-
-
-def in_kernel() -> bool:
-    """Tell whether this process is the kernel of a notebook (Jupyter, VS Code, Colab)."""
-    # Whoever runs in a kernel has IPython loaded already, so nobody else pays for its import.
-    if "IPython" not in sys.modules:
-        return False
-    from IPython.core.getipython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None) is not None
 
 
 def in_main_thread() -> bool:

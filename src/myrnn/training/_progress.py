@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
+from myrnn._notebook import Output, in_kernel
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
 from myrnn.training._sparkline import BLOCKS, curve_levels, sparkline
@@ -53,7 +54,7 @@ def progress_display(show: bool | None, what: str, total: int, unit: str) -> Dis
     unit : str
         What is counted, such as ``"iterations"``.
     """
-    notebook, terminal = _in_notebook(), _on_terminal()
+    notebook, terminal = in_kernel(), _on_terminal()
     if show is False or (show is None and not notebook and not terminal):
         return None
     if notebook:
@@ -209,15 +210,13 @@ def curves_line(curves: Iterable[Curve], width: int, levels: str = BLOCKS) -> st
 
 
 class _NotebookDisplay:
-    """One output of a notebook's cell, updated in place through IPython's display handle; needs no widgets."""
+    """A bar under the cell that runs."""
 
     def __init__(self, what: str, total: int, unit: str) -> None:
-        from IPython.display import HTML, display
-
-        self._html, self._what, self._unit = HTML, what, unit
+        self._what, self._unit = what, unit
         self._meter, self._shown_at = _Meter(total), 0.0
         self._last: tuple[int, Sequence[Curve]] = (0, ())
-        self._handle = display(HTML(self._text()), display_id=True)
+        self._output = Output(self._text())
 
     def update(self, done: int, curves: Sequence[Curve] = ()) -> None:
         self._last = (done, curves)
@@ -229,7 +228,7 @@ class _NotebookDisplay:
 
     def _show(self) -> None:
         self._shown_at = self._meter.elapsed
-        self._handle.update(self._html(self._text()))
+        self._output.replace(self._text())
 
     def _text(self) -> str:
         done, curves = self._last
@@ -255,10 +254,3 @@ def duration(seconds: float) -> str:
 def _on_terminal() -> bool:
     # A terminal that cannot go back in a line gets the plain lines of a pipe.
     return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
-
-
-def _in_notebook() -> bool:
-    # Only a running kernel has loaded IPython already; importing it to find out would be slow.
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and hasattr(shell, "kernel")

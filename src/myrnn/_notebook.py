@@ -1,0 +1,34 @@
+"""Whether a notebook shows what we say, and an output of its own that changes in place."""
+
+from __future__ import annotations
+
+import sys
+
+
+def in_kernel() -> bool:
+    """Tell whether this process is the kernel of a notebook (Jupyter, VS Code, Colab)."""
+    # Whoever runs in a kernel has IPython loaded already, so nobody else pays for its import.
+    if "IPython" not in sys.modules:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+class Output:
+    """One output under the cell that runs, replaced in place through IPython's display handle; needs no widgets.
+
+    Parameters
+    ----------
+    html : str
+    """
+
+    def __init__(self, html: str) -> None:
+        from IPython.display import HTML, display
+
+        self._html = HTML
+        self._handle = display(HTML(html), display_id=True)
+
+    def replace(self, html: str) -> None:
+        """Show something else in its place."""
+        self._handle.update(self._html(html))
