@@ -1,5 +1,8 @@
 """What a trained model can do, what it cannot, and what a number is worth: tests, transfer, short cuts, mistakes."""
 
+from myrnn.evaluation._buckets import LengthBuckets
+from myrnn.evaluation._calibration import Calibration
+from myrnn.evaluation._classification import ClassificationReport, classification_report
 from myrnn.evaluation._classify import ENGINES
 from myrnn.evaluation._compare import Comparison
 from myrnn.evaluation._counterexamples import Counterexamples, Mistake, counterexamples
@@ -11,12 +14,16 @@ from myrnn.evaluation._transfer import TransferTable, transfer
 
 __all__ = [
     "ENGINES",
+    "Calibration",
+    "ClassificationReport",
     "Comparison",
     "Counterexamples",
+    "LengthBuckets",
     "LengthReport",
     "Mistake",
     "ShortcutReport",
     "TransferTable",
+    "classification_report",
     "counterexamples",
     "evaluate",
     "mean_difference_interval",

@@ -1,5 +1,6 @@
 """Pictures of a training and of what it led to; matplotlib is loaded only when one is drawn."""
 
+from myrnn.plots._classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion
 from myrnn.plots._figures import plot_accuracy_by_length, plot_history
 from myrnn.plots._inside import checked_names, plot_gradients, plot_probabilities, plot_states
 from myrnn.plots._levels import add_class_curves, add_level_curves, plot_level_curves
@@ -17,7 +18,10 @@ __all__ = [
     "add_level_curves",
     "checked_names",
     "create_plot",
+    "plot_accuracy_by_bucket",
     "plot_accuracy_by_length",
+    "plot_calibration",
+    "plot_confusion",
     "plot_eigenvalues",
     "plot_eigenvalues_each",
     "plot_gradient_flow",
