@@ -1,5 +1,8 @@
 # ruff: noqa: NPY002 - what students write draws from this generator
 import re
+import signal
+import sys
+import threading
 
 import mygrad as mg
 import numpy as np
@@ -8,8 +11,9 @@ from mygrad.nnet.activations import relu, softmax
 from mygrad.nnet.initializers import glorot_normal
 
 from myrnn import GRU, LSTM, RNN, InvalidArgument, dense, tasks
-from myrnn.exercises import ExerciseReport, Finding, check_generate_sequence, check_model
+from myrnn.exercises import ExerciseReport, Finding, _limits, check_generate_sequence, check_model
 from myrnn.exercises._chances import is_unlikely
+from myrnn.exercises._limits import TookTooLong, few_lines, within
 
 EYE = np.eye(10, dtype=np.float32)
 
@@ -759,3 +763,101 @@ def test_a_report_shows_itself_in_a_notebook():
     )
     assert repr(report) == str(report)
     assert not report.ok
+
+
+def test_an_answer_that_never_ends_is_stopped(monkeypatch):
+    monkeypatch.setattr(_limits, "SECONDS", 0.2)
+
+    def endless(pattern_length_min=1, pattern_length_max=10, palindrome=False):
+        while True:
+            pass
+
+    report = check_generate_sequence(endless)
+    first = report.findings[0]
+    assert first.outcome == "failed"
+    assert re.fullmatch(
+        r"With the default arguments it was still running after 0.2 s, in endless, "
+        r"line \d+: (while True:|pass)\. Does a loop never end\?",
+        first.detail,
+    )
+    assert not any(finding.outcome == "passed" for finding in report.findings)
+    assert signal.getsignal(_limits.SIGNAL) == signal.SIG_DFL
+
+
+def test_a_model_that_never_ends_is_stopped(monkeypatch):
+    monkeypatch.setattr(_limits, "SECONDS", 0.2)
+    report = check_model(student((LOOP, "while True:\n            x_t = x[0]")))
+    failed = {finding.says: finding.detail for finding in report.failed}
+    assert "still running after 0.2 s" in failed["A sequence gives one row of scores, a tensor of shape (1, K)."]
+
+
+def test_a_loop_that_catches_everything_is_stopped_too():
+    def stubborn():
+        while True:
+            try:
+                sum(range(1000))
+            except:  # noqa: E722
+                continue
+
+    with pytest.raises(TookTooLong):
+        within(0.05, stubborn)
+
+
+def test_sleep_is_ended():
+    with pytest.raises(TookTooLong):
+        within(0.05, threading.Event().wait)
+
+
+def test_what_ends_in_time_is_returned():
+    assert within(60.0, lambda: "done") == "done"
+
+
+def test_another_thread_is_left_alone():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(within(60.0, lambda: "done")))
+    thread.start()
+    thread.join()
+    assert found == ["done"]
+
+
+def test_a_program_that_uses_the_alarm_itself_keeps_it():
+    before = signal.signal(_limits.SIGNAL, lambda *_: None)
+    try:
+        own = signal.getsignal(_limits.SIGNAL)
+        assert within(60.0, lambda: signal.getsignal(_limits.SIGNAL)) is own
+    finally:
+        signal.signal(_limits.SIGNAL, before)
+
+
+def test_an_answer_that_exits_is_a_failed_line():
+    def leaves(pattern_length_min=1, pattern_length_max=10, palindrome=False):
+        sys.exit("enough")
+
+    assert "it raised SystemExit: enough, in leaves" in check_generate_sequence(leaves).findings[0].detail
+
+
+def test_whoever_waits_may_still_interrupt():
+    def interrupted(pattern_length_min=1, pattern_length_max=10, palindrome=False):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check_generate_sequence(interrupted)
+
+
+def test_of_many_lines_the_first_are_shown(capsys):
+    def talks(pattern_length_min=1, pattern_length_max=10, palindrome=False):
+        print("drawing")
+        return right(pattern_length_min, pattern_length_max, palindrome)
+
+    assert check_generate_sequence(talks).ok
+    assert capsys.readouterr().out == "drawing\n" * 20 + "... (what else it prints is left out)\n"
+
+
+def test_of_a_long_line_the_beginning_is_shown(capsys):
+    with few_lines(3, 5):
+        for _ in range(9):
+            print(".", end="", flush=True)
+    assert capsys.readouterr().out == "........ (what else it prints is left out)\n"
+    with few_lines(3, 5):
+        print("1\n2", end="\n")
+    assert capsys.readouterr().out == "1\n2\n"

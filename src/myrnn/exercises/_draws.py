@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.exercises._faults import describe
+from myrnn.exercises._faults import FAULTS, describe
 
 # How many results are kept twice, to see whether later calls change them.
 KEPT = 20
@@ -96,7 +96,7 @@ class Draws:
             setting = SETTINGS[name]
             try:
                 results = self._call(setting)
-            except Exception as error:
+            except FAULTS as error:
                 return f"With {setting.call} {describe(error)}"
             self._results[name] = results
         return ""

@@ -64,7 +64,7 @@ def check_generate_sequence(fn: Callable[..., Any]) -> ExerciseReport:
 
     It is called some twenty thousand times, by itself and with other arguments. What is random is judged so that a
     right answer fails less than once in a million checks, whatever the seed; the generator of random numbers is left
-    alone.
+    alone. In the main thread a call that never ends is stopped, and of what is printed the first lines are shown.
 
     Parameters
     ----------

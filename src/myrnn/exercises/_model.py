@@ -71,6 +71,7 @@ def check_model(cls: type) -> ExerciseReport:
     Models of the class are made and called on short sequences, with weights that the check chooses, so that what the
     class draws its first weights from does not matter. Cells with other equations (gates, a second state, another
     activation) pass as well: only a class whose parameters are those of the lesson is compared with its equations.
+    In the main thread a call that never ends is stopped, and of what is printed the first lines are shown.
 
     Parameters
     ----------

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from myrnn.exercises._faults import describe
+from myrnn.exercises import _limits
+from myrnn.exercises._faults import FAULTS, describe
+from myrnn.exercises._limits import few_lines, within
 
 PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
 MARKS = {PASSED: "pass", FAILED: "FAIL", NOT_CHECKED: "  - "}
@@ -101,22 +103,20 @@ class ExerciseReport:
 
 
 def run_checks(name: str, answer: Any, checks: Iterable[Check]) -> ExerciseReport:
-    """Run the checks in order; what an answer raises is a breach like any other."""
-    outcomes: dict[str, str] = {}
-    findings = []
-    for check in checks:
-        if any(outcomes[needed] != PASSED for needed in check.needs):
-            finding = Finding(check.says, NOT_CHECKED)
-        else:
-            detail = _breach(check, answer)
-            finding = Finding(check.says, FAILED if detail else PASSED, detail)
-        outcomes[check.name] = finding.outcome
-        findings.append(finding)
-    return ExerciseReport(name, tuple(findings))
+    """Run the checks in order; what an answer raises, and that it never ends, is a breach like any other."""
+    findings: dict[str, Finding] = {}
+    with few_lines():
+        for check in checks:
+            if any(findings[needed].outcome != PASSED for needed in check.needs):
+                findings[check.name] = Finding(check.says, NOT_CHECKED)
+            else:
+                detail = _breach(check, answer)
+                findings[check.name] = Finding(check.says, FAILED if detail else PASSED, detail)
+    return ExerciseReport(name, tuple(findings.values()))
 
 
 def _breach(check: Check, answer: Any) -> str:
     try:
-        return check.breach(answer)
-    except Exception as error:
+        return within(_limits.SECONDS, lambda: check.breach(answer))
+    except FAULTS as error:
         return describe(error)
