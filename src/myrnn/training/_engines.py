@@ -73,7 +73,8 @@ class MyGradEngine:
         self._model, self._optimizer, self._gradient_clip = model, optimizer, gradient_clip
         self._class_weights = class_weights
         self._parameters = parameters_of(model)
-        self.iterations_per_call = max(1, 64 // batch_size)
+        # Few, since Ctrl-C is obeyed between two calls.
+        self.iterations_per_call = max(1, 16 // batch_size)
 
     def run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None

@@ -19,6 +19,7 @@ from myrnn.training._engines import ENGINES, Engine, MyGradEngine, num_classes
 from myrnn.training._feed import make_feed
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart, call, checked_hooks
+from myrnn.training._interrupts import held_interrupts
 from myrnn.training._native import NativeEngine
 from myrnn.training._schedules import FallingRate, Schedule
 
@@ -115,9 +116,9 @@ class Training:
             TrainingStart(self._model, self._optimizer, end, self._batch_size, self._engine.name),
         )
         try:
-            with self._numerics():
+            with self._numerics(), held_interrupts() as obey:
                 while self._done < end and self._portion(end) is not None:
-                    pass
+                    obey()
             if self._losses:
                 self._close_report()
         finally:
@@ -144,9 +145,10 @@ class Training:
         """
         end = self._done + _checks.integer("iterations", iterations, minimum=1)
         done: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
-        with self._numerics():
+        with self._numerics(), held_interrupts() as obey:
             while self._done < end and (portion := self._portion(end)) is not None:
                 done.append(portion)
+                obey()
         none = (np.empty(0), np.empty(0, np.int64))
         losses, correct = (np.concatenate(parts) for parts in zip(none, *done, strict=True))
         return losses, correct

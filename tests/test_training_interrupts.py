@@ -1,0 +1,102 @@
+import signal
+import threading
+
+import pytest
+
+from myrnn import RNN, Adam, tasks
+from myrnn.training import Training
+from myrnn.training._interrupts import held_interrupts
+
+
+def press():
+    signal.raise_signal(signal.SIGINT)
+
+
+class Finalized:
+    """Ctrl-C comes while this is cleared away: an exception that is raised there is lost."""
+
+    def __del__(self):
+        press()
+
+
+@pytest.fixture(autouse=True)
+def handler():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+class Pressed(RNN):
+    """Ctrl-C comes in a finalizer while the sequence of this number is read."""
+
+    def __init__(self, number):
+        super().__init__(10, 4, 2, rng=0)
+        self.left = number
+
+    def __call__(self, x):
+        self.left -= 1
+        if self.left == 0:
+            Finalized()
+        return super().__call__(x)
+
+
+@pytest.mark.parametrize("turn", ["run", "advance"])
+def test_an_interrupt_in_a_finalizer_is_obeyed_where_all_is_counted(turn):
+    model = Pressed(40)
+    optimizer = Adam(model.parameters)
+    training = Training(model, tasks.TwinHalves(1, 3), optimizer, engine="mygrad")
+    with pytest.raises(KeyboardInterrupt):
+        getattr(training, turn)(1000)
+    assert 40 <= training.iteration == optimizer.t < 60
+    getattr(training, turn)(5)
+    assert training.iteration == optimizer.t
+
+
+def test_a_second_one_waits_for_nothing():
+    reached = []
+    with pytest.raises(KeyboardInterrupt), held_interrupts():
+        press()
+        reached.append("held")
+        press()
+        reached.append("not reached")
+    assert reached == ["held"]
+
+
+def test_one_that_came_after_the_last_call_ends_the_block():
+    with pytest.raises(KeyboardInterrupt), held_interrupts() as obey:
+        obey()
+        press()
+
+
+def test_the_inner_of_two_trainings_ends_first():
+    ended = []
+    with held_interrupts():
+        with pytest.raises(KeyboardInterrupt), held_interrupts() as obey:
+            press()
+            obey()
+        ended.append("inner")
+    assert ended == ["inner"]
+
+
+def test_somebody_elses_handler_stays():
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append("pressed"))
+    with held_interrupts():
+        press()
+    assert heard == ["pressed"]
+    signal.signal(signal.SIGINT, before)
+
+
+def test_other_threads_have_no_handlers_to_set():
+    found = []
+
+    def work():
+        with held_interrupts() as obey:
+            obey()
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [signal.default_int_handler]
