@@ -5,5 +5,6 @@ from myrnn.models._gru import GRU
 from myrnn.models._lstm import LSTM
 from myrnn.models._model import Model, num_parameters, parameter_names, parameters_of
 from myrnn.models._rnn import RNN
+from myrnn.models._stacked import Stacked
 
-__all__ = ["GRU", "LSTM", "RNN", "Model", "dense", "num_parameters", "parameter_names", "parameters_of"]
+__all__ = ["GRU", "LSTM", "RNN", "Model", "Stacked", "dense", "num_parameters", "parameter_names", "parameters_of"]

@@ -56,7 +56,7 @@ def parameter_names(model: Any) -> tuple[str, ...]:
     ``parameter_i`` by its place.
     """
     names: dict[int, str] = {}
-    for name, tensor in _named_tensors(model, "", depth=3):
+    for name, tensor in _named_tensors(model, "", depth=4):
         names.setdefault(id(tensor), name)
     return tuple(names.get(id(p), f"parameter_{i}") for i, p in enumerate(parameters_of(model)))
 
