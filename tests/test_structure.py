@@ -15,6 +15,7 @@ ORDER = (
     "storage",
     "sequences",
     "data",
+    "encoding",
     "tasks",
     "models",
     "optimizers",

@@ -1,5 +1,7 @@
 """Write a recurrent model as its equations; train it at native speed; see what it learned."""
 
+from typing import TYPE_CHECKING, Any
+
 from myrnn import _start as _start  # isort: split
 
 from myrnn import exercises, plots, tasks
@@ -33,11 +35,14 @@ from myrnn.evaluation import (
 )
 from myrnn.graphs import ComputationalGraph, build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues, state_space
-from myrnn.models import GRU, LSTM, RNN, dense
+from myrnn.models import GRU, LSTM, RNN, Stacked, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
 from myrnn.sequences import Sequences
 from myrnn.training import History, train
+
+if TYPE_CHECKING:
+    from myrnn.estimator import SequenceClassifier
 
 __all__ = [
     "GRU",
@@ -63,8 +68,10 @@ __all__ = [
     "NotDeterministic",
     "RMSprop",
     "RunError",
+    "SequenceClassifier",
     "Sequences",
     "ShortcutReport",
+    "Stacked",
     "TrainingDiverged",
     "TransferTable",
     "UnsupportedOperation",
@@ -88,3 +95,12 @@ __all__ = [
     "train",
     "transfer",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # scikit-learn takes longer to import than all the rest: only who asks for the classifier waits for it.
+    if name == "SequenceClassifier":
+        from myrnn.estimator import SequenceClassifier
+
+        return SequenceClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

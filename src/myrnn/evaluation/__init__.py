@@ -3,7 +3,7 @@
 from myrnn.evaluation._buckets import LengthBuckets
 from myrnn.evaluation._calibration import Calibration
 from myrnn.evaluation._classification import ClassificationReport, classification_report
-from myrnn.evaluation._classify import ENGINES
+from myrnn.evaluation._classify import ENGINES, Classifier
 from myrnn.evaluation._compare import Comparison
 from myrnn.evaluation._counterexamples import Counterexamples, Mistake, counterexamples
 from myrnn.evaluation._evaluate import evaluate
@@ -16,6 +16,7 @@ __all__ = [
     "ENGINES",
     "Calibration",
     "ClassificationReport",
+    "Classifier",
     "Comparison",
     "Counterexamples",
     "LengthBuckets",

@@ -6,8 +6,8 @@ back), ``model.safetensors``, ``history.csv``, ``report.json`` and, where there 
 """
 
 from myrnn.runs._kinds import KINDS, MODELS, OPTIMIZERS, check_training, make_model, make_optimizer, setting_names
-from myrnn.runs._load import Run, load_run
-from myrnn.runs._save import claim_folder, save_run, summarize
+from myrnn.runs._load import Run, load_run, load_weights
+from myrnn.runs._save import claim_folder, made_with, save_run, summarize, weight_bytes
 
 __all__ = [
     "KINDS",
@@ -17,9 +17,12 @@ __all__ = [
     "check_training",
     "claim_folder",
     "load_run",
+    "load_weights",
+    "made_with",
     "make_model",
     "make_optimizer",
     "save_run",
     "setting_names",
     "summarize",
+    "weight_bytes",
 ]

@@ -69,7 +69,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
             stored.damaged(INDEX, f"has no valid {part!r}: {_checks.shown(stored.index.get(part))}")
     report = stored.json(REPORT)
     task, model = _rebuild(stored)
-    _load_weights(stored, model)
+    load_weights(stored, WEIGHTS, model)
     history = _parse_history(stored, report)
     settings = {part: stored.index[part] for part in (*KINDS, "training")}
     return Run(stored.folder, settings, task, model, history, report)
@@ -119,19 +119,20 @@ def _check_sizes(task: Mapping[str, Any], model: Mapping[str, Any], weight_bytes
         )
 
 
-def _load_weights(stored: Stored, model: Any) -> None:
-    weights = stored.arrays(WEIGHTS)
+def load_weights(stored: Stored, file: str, model: Any) -> None:
+    """Put the weights that a file of a folder holds into a model, or say what is wrong with the file."""
+    weights = stored.arrays(file)
     names = parameter_names(model)
     if odd := sorted(set(names) ^ set(weights)):
         what = f"has no {odd[0]!r}" if odd[0] in names else f"holds {_checks.shown(odd[0])}, which the model has not"
-        stored.damaged(WEIGHTS, what)
+        stored.damaged(file, what)
     for name, parameter in zip(names, parameters_of(model), strict=True):
         given = weights[name]
         if given.dtype != parameter.dtype or given.shape != parameter.shape:
             wanted = f"{parameter.dtype} of shape {parameter.shape}"
-            stored.damaged(WEIGHTS, f"has {name!r} as {given.dtype} of shape {given.shape}, not {wanted}")
+            stored.damaged(file, f"has {name!r} as {given.dtype} of shape {given.shape}, not {wanted}")
         if not np.isfinite(given).all():
-            stored.damaged(WEIGHTS, f"has a value in {name!r} that is not finite")
+            stored.damaged(file, f"has a value in {name!r} that is not finite")
         parameter.data[...] = given
 
 

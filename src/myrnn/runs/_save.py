@@ -92,12 +92,7 @@ def save_run(
         When the folder holds something or cannot be written.
     """
     settings = {
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "versions": {
-            "myrnn": __version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("numpy", "mygrad")},
-        },
+        **made_with("numpy", "mygrad"),
         "task": describe("task", task),
         "model": describe("model", model),
         "optimizer": describe("optimizer", optimizer),
@@ -169,9 +164,8 @@ def _parts(
     model: Any, history: History, report: LengthReport | None, numbers: Mapping[str, Any]
 ) -> dict[str, bytes | Callable[[Path], Any]]:
     """Return what stands in the files of a run."""
-    weights = {name: p.data for name, p in zip(parameter_names(model), parameters_of(model), strict=True)}
     parts: dict[str, bytes | Callable[[Path], Any]] = {
-        WEIGHTS: arrays_to_bytes(weights),
+        WEIGHTS: weight_bytes(model),
         HISTORY: history.to_csv,
         REPORT: json_to_bytes(numbers),
     }
@@ -183,6 +177,19 @@ def _parts(
         parts["accuracy_by_length.csv"] = report.to_csv
         parts |= _figure(report.plot(), "accuracy_by_length")
     return parts
+
+
+def made_with(*packages: str) -> dict[str, Any]:
+    """Return when something was made, and with which versions of MyRNN, Python and some packages."""
+    versions = {name: metadata.version(name) for name in packages}
+    versions = {"myrnn": __version__, "python": platform.python_version(), **versions}
+    return {"created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "versions": versions}
+
+
+def weight_bytes(model: Any) -> bytes:
+    """Return a model's weights, by their names, as safetensors."""
+    names = parameter_names(model)
+    return arrays_to_bytes({name: p.data for name, p in zip(names, parameters_of(model), strict=True)})
 
 
 def _figure(axes: Any, name: str) -> dict[str, Callable[[Path], Any]]:

@@ -3,7 +3,7 @@
 from myrnn.training._engines import reference_logits
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
-from myrnn.training._progress import duration, progress_display
+from myrnn.training._progress import Curve, Display, duration, progress_display
 from myrnn.training._schedules import SCHEDULES, named_schedule
 from myrnn.training._sparkline import curve_levels, sparkline
 from myrnn.training._train import train
@@ -11,6 +11,8 @@ from myrnn.training._training import Training
 
 __all__ = [
     "SCHEDULES",
+    "Curve",
+    "Display",
     "History",
     "Report",
     "Training",

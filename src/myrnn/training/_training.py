@@ -94,6 +94,11 @@ class Training:
         return self._done
 
     @property
+    def batch_size(self) -> int:
+        """B: how many sequences each iteration is the mean of."""
+        return self._batch_size
+
+    @property
     def history(self) -> History:
         """The reports so far, the last of them over what was done since the one before."""
         reports = [*self._reports, self._report()] if self._losses else self._reports

@@ -1,0 +1,340 @@
+"""A recurrent network as a classifier of scikit-learn."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from myrnn import _checks
+from myrnn.encoding import UNKNOWN, ClassLabels, SequenceEncoder, Vocabulary, read_sequences
+from myrnn.errors import InvalidArgument
+from myrnn.estimator._fitting import EpochProgress, Fit
+from myrnn.estimator._given import checked_labels, checked_table, is_table, note_features
+from myrnn.estimator._loss import class_weights, logits_of, loss_and_accuracy
+from myrnn.estimator._models import check_memory, make_model, no_input
+from myrnn.estimator._saving import load_classifier, save_classifier
+from myrnn.estimator._split import validation_mask
+from myrnn.evaluation import ENGINES, Classifier
+from myrnn.runs import OPTIMIZERS, make_optimizer
+from myrnn.sequences import Sequences
+from myrnn.training import SCHEDULES, Training, named_schedule
+
+
+class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A recurrent network that classifies sequences of different lengths, with scikit-learn's conventions.
+
+    Parameters
+    ----------
+    cell : {"rnn", "gru", "lstm"} or callable
+        The kind of network, or a model class, or a function that makes a model: it is called with ``(dim_input,
+        dim_recurrent, dim_output)``.
+    dim_recurrent : int
+        How many recurrent units every layer has.
+    layers : int
+        How many recurrent layers stand on top of each other; for cells by name.
+    dim_embedding : int, optional
+        The size of a learned embedding below the lowest layer, which symbols in a large vocabulary profit from; for
+        cells by name. Without it symbols come one-hot encoded.
+    optimizer : {"adam", "rmsprop", "sgd"}
+    learning_rate : float
+        With which the training begins.
+    schedule : {"constant", "cosine", "linear"}
+        How the learning rate goes on from there: it stays, or falls to zero over `max_epochs`.
+    weight_decay : float
+        What share of every weight an iteration takes away.
+    batch_size : int
+        How many sequences each iteration is the mean of.
+    max_epochs : int
+        How often to go through all sequences at most.
+    validation_fraction : float in [0, 1)
+        The share of the sequences, of every class alike, that the network does not learn from. It keeps the weights of
+        the epoch with the smallest loss on them. With 0 it learns from all and keeps the last weights.
+    early_stopping_patience : int, optional
+        After how many epochs without a smaller validation loss to stop; None goes on to the last epoch.
+    gradient_clip : float, optional
+        The largest joint norm of all gradients; a longer one is scaled down to it.
+    class_weight : {"balanced"} or dict, optional
+        How much the loss of a sequence of each class counts. ``"balanced"`` weighs classes against their frequency.
+    standardize : bool
+        Whether numbers are brought to mean 0 and standard deviation 1, column by column, as measured on the sequences
+        of the training. Symbols are none of its business.
+    max_vocabulary : int, optional
+        How many symbols to tell apart at most, the most frequent ones; the others count as unknown.
+    engine : {"auto", "native", "mygrad"}
+        As for `myrnn.train`: compiled to native code, or op by op. ``"auto"`` is native where the model compiles.
+    random_state : int, RandomState or None
+        Seeds the weights, the validation sequences and the order of the sequences.
+    verbose : bool
+        Whether to show progress: a bar with curves in a terminal and in a notebook, else plain lines.
+
+    Attributes
+    ----------
+    classes_ : ndarray (K,)
+        The labels, rising; the columns of `predict_proba`.
+    history_ : dict of ndarray (epochs,)
+        ``epoch`` (from 1), ``loss`` and ``accuracy`` (each sequence before the network learned from it) and, where some
+        are kept for it, ``validation_loss`` and ``validation_accuracy``.
+    best_epoch_ : int
+        The epoch whose weights the network has.
+    model_ : RNN, GRU, LSTM, Stacked or the model of one's own
+        The trained network, for `myrnn.inspect` and its like.
+    encoder_ : SequenceEncoder
+        What turns sequences into the network's inputs; ``encoder_.inner`` is the vocabulary or the standardizer.
+    n_features_in_ : int
+        The number of columns, C; for an array (N, T), its T columns. Sequences of symbols have none.
+
+    Notes
+    -----
+    X may be
+
+    - a list of (T, C) float arrays, or an array (N, T, C);
+    - a list of strings: the symbols are their characters;
+    - a list of lists of strings, or of integers: these are the symbols;
+    - an array (N, T): of integers, T symbols each; of floats, T steps of one number each, since scikit-learn's tables
+      are such arrays;
+    - a `Sequences`.
+
+    Sequences may differ in length and may be empty. Nothing is padded: no sequence changes what another one gets. The
+    vocabulary is learned; symbols that the training did not see share a place of their own, and are for the cells by
+    name a step without input.
+
+    Ctrl-C ends a fit with a warning, and the classifier can be used as it then is. In the first epoch it raises
+    KeyboardInterrupt: twice in short order, it ends a search too.
+
+    Examples
+    --------
+    >>> from myrnn import SequenceClassifier
+    >>> words = ["aab", "abab", "ba", "bba", "aa", "b", "abb", "baba"] * 4
+    >>> ends = [word[-1] for word in words]
+    >>> classifier = SequenceClassifier(
+    ...     dim_recurrent=8, max_epochs=20, learning_rate=0.03, engine="mygrad", random_state=0
+    ... )
+    >>> classifier.fit(words, ends).predict(["bbbba", "ab"]).tolist()
+    ['a', 'b']
+    """
+
+    def __init__(
+        self,
+        cell: Any = "rnn",
+        *,
+        dim_recurrent: int = 50,
+        layers: int = 1,
+        dim_embedding: int | None = None,
+        optimizer: str = "adam",
+        learning_rate: float = 0.003,
+        schedule: str = "constant",
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        max_epochs: int = 100,
+        validation_fraction: float = 0.1,
+        early_stopping_patience: int | None = 20,
+        gradient_clip: float | None = 1.0,
+        class_weight: Any = None,
+        standardize: bool = True,
+        max_vocabulary: int | None = None,
+        engine: str = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.cell = cell
+        self.dim_recurrent = dim_recurrent
+        self.layers = layers
+        self.dim_embedding = dim_embedding
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.validation_fraction = validation_fraction
+        self.early_stopping_patience = early_stopping_patience
+        self.gradient_clip = gradient_clip
+        self.class_weight = class_weight
+        self.standardize = standardize
+        self.max_vocabulary = max_vocabulary
+        self.engine = engine
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: ArrayLike) -> Self:
+        """Learn from sequences and their labels.
+
+        Parameters
+        ----------
+        X : list, array or Sequences
+            N sequences; see the notes of the class.
+        y : array_like (N,)
+            Strings, integers, floats or booleans; two classes at least.
+
+        Raises
+        ------
+        InvalidArgument
+            When a setting, a sequence or a label is not what it should be; the message says which. It is a ValueError.
+        TrainingDiverged
+            When the loss is no longer finite.
+        """
+        self.check_settings()
+        table = is_table(X)
+        given = checked_table(self, X, reset=True) if table else X
+        raw = read_sequences(given)
+        if not len(raw):
+            raise InvalidArgument("X holds no sequence: at least two are needed, of two classes")
+        labels, numbers = checked_labels(y, len(raw))
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+        validation = validation_mask(numbers, self.validation_fraction, rng)
+        encoder = SequenceEncoder.fit(
+            raw, ~validation, standardize=self.standardize, max_vocabulary=self.max_vocabulary
+        )
+        if not np.repeat(~validation, np.diff(raw.offsets)).any():
+            raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
+        self._train(encoder, labels, encoder.encode(raw, numbers), validation, rng)
+        note_features(self, None if isinstance(encoder.inner, Vocabulary) else encoder.dim_input, table)
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable class of every sequence, (N,)."""
+        best = np.argmax(self._logits(X), axis=1)
+        return self.classes_[best]
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the probabilities of the classes, float64 (N, K), in the order of `classes_`."""
+        return softmax(self._logits(X).astype(np.float64), axis=1)
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the fitted classifier into a folder of its own, as JSON and safetensors, and return its path.
+
+        A cell of one's own is not kept, only its weights.
+
+        Raises
+        ------
+        RunError
+            When the folder holds something or cannot be written.
+        """
+        check_is_fitted(self)
+        return save_classifier(folder, self)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], cell: Any = None) -> Self:
+        """Read a classifier that `save` wrote.
+
+        Parameters
+        ----------
+        folder : path
+        cell : callable, optional
+            The model class or function, where the classifier has one of its own.
+
+        Raises
+        ------
+        RunError
+            When the folder is missing, half-written, damaged or of another version; the message says what is wrong.
+        InvalidArgument
+            When a cell is missing, or is given where none is needed.
+        """
+        return load_classifier(cls, folder, cell)
+
+    def check_settings(self) -> None:
+        """Refuse settings that no training can go by; raises InvalidArgument."""
+        _checks.integer("dim_recurrent", self.dim_recurrent, minimum=1)
+        _checks.one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
+        _checks.one_of("schedule", self.schedule, SCHEDULES)
+        _checks.one_of("engine", self.engine, ENGINES)
+        _checks.real("learning_rate", self.learning_rate, above=0)
+        _checks.real("weight_decay", self.weight_decay, minimum=0, below=1)
+        _checks.integer("batch_size", self.batch_size, minimum=1)
+        _checks.integer("max_epochs", self.max_epochs, minimum=1)
+        _checks.real("validation_fraction", self.validation_fraction, minimum=0, below=1)
+        for name in ("early_stopping_patience", "max_vocabulary"):
+            if getattr(self, name) is not None:
+                _checks.integer(name, getattr(self, name), minimum=1)
+        if self.gradient_clip is not None:
+            _checks.real("gradient_clip", self.gradient_clip, above=0)
+
+    # Inside ----------------------------------------------------------------------------------------------------------
+
+    def _train(
+        self,
+        encoder: SequenceEncoder,
+        labels: ClassLabels,
+        sequences: Sequences,
+        validation: NDArray[np.bool_],
+        rng: np.random.Generator,
+    ) -> None:
+        model = self._model(encoder, len(labels), rng)
+        weights = class_weights(self.class_weight, labels, sequences.labels)
+        learned, kept = sequences.select(~validation), sequences.select(validation)
+        batch = min(self.batch_size, len(learned))
+        per_epoch = -(-len(learned) // batch)
+        iterations = self.max_epochs * per_epoch
+        # By its scores the network is watched now and used later.
+        predictor = Classifier(model, self.engine)
+        progress = EpochProgress(bool(self.verbose), iterations)
+        try:
+            training = Training(
+                model,
+                learned,
+                make_optimizer(
+                    self.optimizer,
+                    model.parameters,
+                    learning_rate=self.learning_rate,
+                    weight_decay=self.weight_decay,
+                ),
+                batch,
+                int(rng.integers(2**31)),
+                engine=self.engine,
+                report_every=per_epoch,
+                schedule=named_schedule(self.schedule, self.learning_rate, iterations),
+                gradient_clip=self.gradient_clip,
+                class_weight=weights,
+                hooks=[progress],
+            )
+            validate = partial(loss_and_accuracy, predictor, kept, weights) if len(kept) else None
+            fit = Fit(model, training, per_epoch, validate, self.early_stopping_patience)
+            fit.run(self.max_epochs, progress)
+        finally:
+            progress.close()
+        self.classes_, self.encoder_, self.model_ = labels.classes, encoder, model
+        self.history_, self.best_epoch_ = fit.epochs.arrays(), fit.best_epoch
+        self._predictor = predictor
+
+    def _model(self, encoder: SequenceEncoder, classes: int, rng: np.random.Generator) -> Any:
+        dims = (encoder.dim_input, self.dim_recurrent, classes)
+        if isinstance(encoder.inner, Vocabulary):
+            check_memory(dims, self.dim_embedding)
+        model = make_model(self.cell, dims, layers=self.layers, dim_embedding=self.dim_embedding, rng=rng)
+        if isinstance(encoder.inner, Vocabulary):
+            no_input(model, UNKNOWN)
+        return model
+
+    def _logits(self, X: Any) -> NDArray[np.float32]:
+        check_is_fitted(self)
+        table = is_table(X) and self._fitted_on_table
+        raw = read_sequences(checked_table(self, X, reset=False) if table else X, self.encoder_.kind)
+        if not len(raw):
+            raise InvalidArgument("X holds no sequence: found array with 0 sample(s), at least one is needed")
+        return logits_of(self._predictor, self.encoder_.encode(raw))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: not the compiled network, which is made again when it is needed."""
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_predictor"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled."""
+        super().__setstate__(state)
+        if hasattr(self, "model_"):
+            self._predictor = Classifier(self.model_, self.engine)
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn wants to know of it."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags

@@ -1,0 +1,76 @@
+"""What scikit-learn asks of the arguments of a classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from myrnn.encoding import ClassLabels
+from myrnn.errors import InvalidArgument
+
+
+def is_table(X: Any) -> bool:
+    """Whether `X` is what scikit-learn calls one: an array, a data frame or a matrix of two dimensions."""
+    if isinstance(X, list | tuple | str):
+        return False
+    shaped = X if hasattr(X, "ndim") or not hasattr(X, "__array__") else np.asarray(X)
+    return getattr(shaped, "ndim", None) == 2
+
+
+def checked_table(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Return a table as an array; the names and the number of its columns are noted, or compared with those noted.
+
+    Numbers that are not finite are left for others to find, who say where they stand.
+    """
+    dtype = None if _is_text(X) else "numeric"
+    return validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False, order="C")
+
+
+def _is_text(X: Any) -> bool:
+    if hasattr(X, "toarray"):
+        return False
+    values = np.asarray(X)
+    return values.dtype.kind == "U" or (
+        values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat)
+    )
+
+
+def note_features(estimator: Any, columns: int | None, table: bool) -> None:
+    """Note the number of columns of sequences that came as something else than a table."""
+    estimator._fitted_on_table = table
+    if table:
+        return
+    for name in ("feature_names_in_", "n_features_in_"):
+        if hasattr(estimator, name):
+            delattr(estimator, name)
+    if columns is not None:
+        estimator.n_features_in_ = columns
+
+
+def checked_labels(y: Any, count: int) -> tuple[ClassLabels, NDArray[np.int64]]:
+    """Return the classes that occur in `y`, and the number of each label's, int64 (N,).
+
+    Raises
+    ------
+    InvalidArgument
+        When there are not as many labels as sequences, all are the same, or they are no labels.
+    """
+    if y is None:
+        raise InvalidArgument("this classifier requires y to be passed, but the target y is None")
+    labels: ArrayLike = y
+    if not isinstance(y, list | tuple):
+        labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
+        check_classification_targets(labels)
+    if len(labels) != count:  # type: ignore[arg-type]  # either is a sequence
+        raise InvalidArgument(f"X holds {count} sequences, but y {len(labels)} labels")  # type: ignore[arg-type]
+    classes = ClassLabels.fit(labels)
+    if len(classes) < 2:
+        raise InvalidArgument(f"y holds one class only, {classes.classes[0]!r}: a classifier needs two or more")
+    check_classification_targets(np.asarray(labels))
+    return classes, classes.encode(labels)

@@ -1,0 +1,107 @@
+"""The models that a classifier trains."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.models import Stacked, parameters_of
+from myrnn.runs import MODELS
+
+# Float32 arrays of the size of the weights that a training holds at a time: the weights, the best ones, gradients of
+# two threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
+COPIES = 10
+
+
+def make_model(
+    cell: Any,
+    dims: tuple[int, int, int],
+    *,
+    layers: int = 1,
+    dim_embedding: int | None = None,
+    rng: np.random.Generator,
+) -> Any:
+    """Return a new model.
+
+    Parameters
+    ----------
+    cell : {"rnn", "gru", "lstm"} or callable
+        A name, or what is called with the three sizes. It may draw from NumPy's global generator, as MyGrad's
+        initializers do: that is seeded for the call.
+    dims : tuple of int
+        C, D and K.
+    layers, dim_embedding : int
+        As `Stacked` takes them; for cells by name alone.
+    rng : numpy.random.Generator
+        Draws the weights.
+    """
+    count = _checks.integer("layers", layers, minimum=1)
+    width = None if dim_embedding is None else _checks.integer("dim_embedding", dim_embedding, minimum=1)
+    if isinstance(cell, str):
+        name = _checks.one_of("cell", cell, tuple(MODELS))
+        if count == 1 and width is None:
+            return MODELS[name](*dims, rng=rng)
+        return Stacked(*dims, cell=name, layers=count, dim_embedding=width, rng=rng)
+    if not callable(cell) or (not isinstance(cell, type) and hasattr(cell, "parameters")):
+        raise InvalidArgument(
+            f"cell must be one of {', '.join(map(repr, MODELS))}, or a model class or a function that makes a model, "
+            f"not {_checks.shown(cell)}"
+        )
+    if count != 1 or width is not None:
+        raise InvalidArgument("layers and dim_embedding are for the cells 'rnn', 'gru' and 'lstm': leave them out")
+    with _seeded(int(rng.integers(2**32))):
+        model = cell(*dims)
+    parameters_of(model)
+    return model
+
+
+def no_input(model: Any, token: int) -> None:
+    """Let a token be a step without input, in a model that was made by name; it stays so while it is not seen."""
+    if isinstance(model, Stacked):
+        lowest = model.stack[0] if model.embedding is None else None
+        tables = _input_weights(lowest) if model.embedding is None else [model.embedding.weight]
+    else:
+        tables = _input_weights(model) if type(model) in MODELS.values() else []
+    for table in tables:
+        table.data[token] = 0.0
+
+
+def _input_weights(layer: Any) -> list[Any]:
+    return [dense.weight for name, dense in vars(layer).items() if name.startswith("fc_x2")]
+
+
+def check_memory(dims: tuple[int, int, int], dim_embedding: int | None) -> None:
+    """Refuse a model whose input weights alone would not fit the memory, before anything is allocated."""
+    inputs, units, _ = dims
+    needed = 4 * COPIES * inputs * (units if dim_embedding is None else dim_embedding)
+    there = memory()
+    if needed > there:
+        raise InvalidArgument(
+            f"a vocabulary of {inputs:,} symbols needs about {needed / 1e9:.1f} GB to train, but there are "
+            f"{there / 1e9:.1f} GB: keep the most frequent ones with max_vocabulary=, or make dim_embedding smaller"
+        )
+
+
+def memory() -> int:
+    """Return how many bytes of memory the machine has; where it does not tell, more than any."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Let NumPy's global generator begin at a seed, and put it back to where it was."""
+    before = np.random.get_state()  # noqa: NPY002 - it is the one that MyGrad's initializers draw from
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002

@@ -1,0 +1,170 @@
+"""Classifiers in folders: settings and vocabularies as JSON, weights as safetensors, nothing executable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from myrnn import _checks
+from myrnn.encoding import ClassLabels, SequenceEncoder
+from myrnn.errors import InvalidArgument
+from myrnn.estimator._fitting import COLUMNS
+from myrnn.estimator._given import note_features
+from myrnn.estimator._models import make_model
+from myrnn.evaluation import Classifier
+from myrnn.runs import load_weights, made_with, weight_bytes
+from myrnn.storage import FolderFormat, Stored, empty_folder, json_to_bytes
+
+INDEX, ENCODING, HISTORY, WEIGHTS = "classifier.json", "encoding.json", "history.json", "model.safetensors"
+# No sound classifier comes near these sizes.
+CLASSIFIER = FolderFormat(
+    "myrnn classifier",
+    1,
+    "classifier",
+    INDEX,
+    {ENCODING: 1_000_000_000, HISTORY: 100_000_000, WEIGHTS: 4_000_000_000},
+)
+PARTS = ("settings", "fitted")
+
+
+def save_classifier(folder: str | os.PathLike[str], classifier: Any) -> Path:
+    """Write a fitted classifier into an empty folder and return its path."""
+    own = not isinstance(classifier.cell, str)
+    settings = {name: _plain(value) for name, value in classifier.get_params(deep=False).items() if name != "cell"}
+    fitted = {"best_epoch": classifier.best_epoch_, "table": classifier._fitted_on_table}
+    if hasattr(classifier, "n_features_in_"):
+        fitted["n_features_in"] = int(classifier.n_features_in_)
+    if hasattr(classifier, "feature_names_in_"):
+        fitted["feature_names_in"] = classifier.feature_names_in_.tolist()
+    values = {
+        **made_with("numpy", "mygrad", "scikit-learn"),
+        "cell": None if own else classifier.cell,
+        "settings": settings,
+        "fitted": fitted,
+    }
+    labels = ClassLabels(classifier.classes_)
+    files = {
+        ENCODING: json_to_bytes({"sequences": classifier.encoder_.to_settings(), "labels": labels.to_settings()}),
+        HISTORY: json_to_bytes({name: column.tolist() for name, column in classifier.history_.items()}),
+        WEIGHTS: weight_bytes(classifier.model_),
+    }
+    target = empty_folder(folder, "classifier")
+    CLASSIFIER.write(target, values, files)
+    return target
+
+
+def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any) -> Any:
+    """Make the classifier again that a folder holds, as an object of the class `kind`."""
+    stored = CLASSIFIER.read(folder)
+    saved = stored.index.get("cell")
+    if saved is None and cell is None:
+        raise InvalidArgument(f"{folder} holds the weights of a cell of one's own: give its class or function as cell=")
+    if saved is not None and cell is not None:
+        raise InvalidArgument(f"{folder} holds the cell {saved!r}: leave cell= out")
+    try:
+        classifier = _with_settings(kind, stored, saved if cell is None else cell)
+        encoder, labels = _encoding(stored.json(ENCODING))
+        dims = (encoder.dim_input, classifier.dim_recurrent, len(labels))
+        _check_size(dims, classifier.dim_embedding, len(stored.content[WEIGHTS]))
+    except InvalidArgument as error:
+        stored.damaged(INDEX, f"cannot be used: {error}", error)
+    model = make_model(
+        classifier.cell,
+        dims,
+        layers=classifier.layers,
+        dim_embedding=classifier.dim_embedding,
+        rng=np.random.default_rng(0),
+    )
+    load_weights(stored, WEIGHTS, model)
+    classifier.classes_, classifier.encoder_, classifier.model_ = labels.classes, encoder, model
+    classifier.history_, classifier._predictor = _history(stored), Classifier(model, classifier.engine)
+    _note_fitted(stored, classifier)
+    return classifier
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as a value for JSON."""
+    if isinstance(value, dict):
+        return [[_plain(key), _plain(item)] for key, item in value.items()]
+    if isinstance(value, np.generic):
+        return value.item()
+    # The state of a generator is nothing to go on with.
+    return None if isinstance(value, np.random.RandomState) else value
+
+
+def _with_settings(kind: Any, stored: Stored, cell: Any) -> Any:
+    for part in PARTS:
+        if not isinstance(stored.index.get(part), dict):
+            raise InvalidArgument(f"{part!r} is missing")
+    settings = dict(stored.index["settings"])
+    names = [name for name in kind().get_params(deep=False) if name != "cell"]
+    if odd := sorted(set(settings) ^ set(names)):
+        raise InvalidArgument(f"a setting {odd[0]!r} is " + ("missing" if odd[0] in names else "unknown"))
+    if isinstance(settings["class_weight"], list):
+        settings["class_weight"] = _pairs(settings["class_weight"])
+    classifier = kind(cell, **settings)
+    classifier.check_settings()
+    return classifier
+
+
+def _pairs(listed: list[Any]) -> dict[Any, Any]:
+    if not all(isinstance(pair, list) and len(pair) == 2 and not isinstance(pair[0], list | dict) for pair in listed):
+        raise InvalidArgument("class_weight must be pairs of a label and a number")
+    return {label: weight for label, weight in listed}
+
+
+def _encoding(given: Mapping[str, Any]) -> tuple[SequenceEncoder, ClassLabels]:
+    for part in ("sequences", "labels"):
+        if not isinstance(given.get(part), dict):
+            raise InvalidArgument(f"{ENCODING} has no {part!r}")
+    labels = ClassLabels.from_settings(given["labels"])
+    if len(labels) < 2:
+        raise InvalidArgument("there must be two classes at least")
+    return SequenceEncoder.from_settings(given["sequences"]), labels
+
+
+def _check_size(dims: tuple[int, int, int], dim_embedding: int | None, weight_bytes: int) -> None:
+    """Refuse sizes that the file of the weights is too small for, before anything is allocated."""
+    inputs, units, classes = dims
+    least = 4 * (inputs * (units if dim_embedding is None else dim_embedding) + units * (units + classes))
+    if least > weight_bytes:
+        raise InvalidArgument(
+            f"a model of {inputs} inputs, {units} units and {classes} classes has {least:,} bytes of weights or more, "
+            f"but {WEIGHTS} has {weight_bytes:,}"
+        )
+
+
+def _history(stored: Stored) -> dict[str, Any]:
+    columns = stored.json(HISTORY)
+    lengths = {len(column) if isinstance(column, list) else -1 for column in columns.values()}
+    if not {"epoch", "loss", "accuracy"} <= set(columns) <= set(COLUMNS) or len(lengths) != 1 or min(lengths) < 1:
+        stored.damaged(HISTORY, f"must hold lists of one length out of {', '.join(COLUMNS)}")
+    for name, column in columns.items():
+        wanted = int if name == "epoch" else int | float
+        if not all(isinstance(value, wanted) and not isinstance(value, bool) for value in column):
+            stored.damaged(HISTORY, f"has something in {name!r} that is no number")
+    return {name: np.array(column, dtype=int if name == "epoch" else float) for name, column in columns.items()}
+
+
+def _note_fitted(stored: Stored, classifier: Any) -> None:
+    """Note what else a fit notes."""
+    fitted = stored.index["fitted"]
+    try:
+        if not isinstance(fitted.get("table"), bool):
+            raise InvalidArgument("'table' must be true or false")
+        classifier.best_epoch_ = _checks.integer("best_epoch", fitted.get("best_epoch"), minimum=1)
+        columns = fitted.get("n_features_in")
+        note_features(classifier, None, fitted["table"])
+        if columns is not None:
+            classifier.n_features_in_ = _checks.integer("n_features_in", columns, minimum=1)
+        names = fitted.get("feature_names_in")
+        if names is not None:
+            if not isinstance(names, list) or len(names) != columns or not all(isinstance(n, str) for n in names):
+                raise InvalidArgument("'feature_names_in' must be a string for each column")
+            classifier.feature_names_in_ = np.array(names, dtype=object)
+    except InvalidArgument as error:
+        stored.damaged(INDEX, f"cannot be used: {error}", error)

@@ -1,0 +1,142 @@
+import re
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad.nnet.losses import softmax_crossentropy
+
+from myrnn import GRU, LSTM, RNN, Sequences, Stacked, compile
+from myrnn.errors import InvalidArgument
+from myrnn.models import parameter_names
+
+ONE_LAYER = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+every_cell = pytest.mark.parametrize("cell", ONE_LAYER)
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+def features(steps, columns, seed=0):
+    return np.random.default_rng(seed).normal(size=(steps, columns)).astype(np.float32)
+
+
+def ragged(lengths, symbols, seed=0):
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    labels = rng.integers(0, 3, len(lengths))
+    return Sequences(rng.integers(0, symbols, offsets[-1]), offsets, labels, symbols)
+
+
+@every_cell
+def test_one_layer_has_the_equations_of_the_model_of_that_name(cell):
+    one, stacked = ONE_LAYER[cell](4, 5, 3, rng=3), Stacked(4, 5, 3, cell=cell, layers=1, rng=7)
+    for parameter, other in zip(stacked.parameters, one.parameters, strict=True):
+        parameter.data[...] = other.data
+    x = features(6, 4)
+    assert np.array_equal(stacked(x).data, one(x).data)
+
+
+@every_cell
+def test_one_layer_begins_as_the_model_of_that_name(cell):
+    one, stacked = ONE_LAYER[cell](4, 5, 3, rng=3), Stacked(4, 5, 3, cell=cell, layers=1, rng=3)
+    assert all(np.array_equal(p.data, q.data) for p, q in zip(stacked.parameters, one.parameters, strict=True))
+
+
+def test_a_layer_reads_the_hidden_states_of_the_one_below():
+    stacked = Stacked(4, 5, 3, cell="rnn", layers=2, rng=0)
+    x = features(6, 4)
+    h = np.zeros((1, 5), dtype=np.float32)
+    states = []
+    lower, upper = stacked.stack
+    for row in x:
+        h = np.maximum(row @ lower.fc_x2h.weight.data + lower.fc_x2h.bias.data + h @ lower.fc_h2h.weight.data, 0)
+        states.append(h)
+    above = RNN(5, 5, 3, rng=0)
+    layers = (upper.fc_x2h, upper.fc_h2h, stacked.fc_h2y)
+    values = [parameter.data for layer in layers for parameter in layer.parameters]
+    for parameter, value in zip(above.parameters, values, strict=True):
+        parameter.data[...] = value
+    assert np.allclose(stacked(x).data, above(np.concatenate(states)).data, atol=1e-6)
+
+
+def test_an_embedding_of_one_hot_rows_is_a_table_of_vectors():
+    tokens = [3, 0, 2, 2]
+    embedded = Stacked(4, 5, 3, cell="gru", layers=1, dim_embedding=2, rng=0)
+    plain = GRU(2, 5, 3, rng=1)
+    for parameter, other in zip(plain.parameters, embedded.parameters[1:], strict=True):
+        parameter.data[...] = other.data
+    x = np.eye(4, dtype=np.float32)[tokens]
+    vectors = embedded.embedding.weight.data[tokens]
+    assert np.allclose(embedded(x).data, plain(vectors).data, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"cell": "gru", "layers": 2, "dim_embedding": 6}, {"cell": "lstm", "layers": 3}],
+    ids=["gru over an embedding", "three lstm"],
+)
+def test_it_compiles_with_the_same_numbers(settings):
+    model = Stacked(7, 8, 3, rng=0, **settings)
+    sequences = ragged([1, 0, 17, 5, 80, 2], 7)
+    compiled = compile(model, check=False)
+    expected = np.concatenate([model(sequences.features(i)).data for i in range(len(sequences))])
+    assert np.allclose(compiled.logits(sequences), expected, atol=1e-5)
+    loss, gradients = compiled.loss_and_gradients(sequences.features(2), 1)
+    reference = softmax_crossentropy(model(sequences.features(2)), np.array([1]))
+    reference.backward()
+    assert loss == pytest.approx(reference.item(), rel=1e-5)
+    for gradient, parameter in zip(gradients, model.parameters, strict=True):
+        assert np.allclose(gradient, parameter.grad, atol=1e-5)
+
+
+def test_names_of_parameters_tell_the_layer():
+    names = parameter_names(Stacked(4, 5, 3, cell="rnn", layers=2, dim_embedding=2, rng=0))
+    assert names == (
+        "embedding.weight",
+        "stack[0].fc_x2h.weight",
+        "stack[0].fc_x2h.bias",
+        "stack[0].fc_h2h.weight",
+        "stack[1].fc_x2h.weight",
+        "stack[1].fc_x2h.bias",
+        "stack[1].fc_h2h.weight",
+        "fc_h2y.weight",
+        "fc_h2y.bias",
+    )
+
+
+def test_an_empty_sequence_gets_the_bias():
+    model = Stacked(4, 5, 3, layers=2, rng=0)
+    model.fc_h2y.bias.data[...] = [[1.0, 2.0, 3.0]]
+    assert model(np.zeros((0, 4), dtype=np.float32)).data.tolist() == [[1.0, 2.0, 3.0]]
+
+
+def test_the_same_seed_gives_the_same_weights_and_layers_differ():
+    one, two = (Stacked(5, 5, 3, cell="rnn", layers=2, rng=4) for _ in range(2))
+    assert all(np.array_equal(p.data, q.data) for p, q in zip(one.parameters, two.parameters, strict=True))
+    assert not np.array_equal(one.stack[0].fc_x2h.weight.data, one.stack[1].fc_x2h.weight.data)
+
+
+def test_it_takes_tensors():
+    model = Stacked(4, 5, 3, rng=0)
+    x = features(3, 4)
+    assert np.array_equal(model(mg.tensor(x)).data, model(x).data)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cell": "gur"}, "cell must be one of 'rnn', 'gru', 'lstm', not 'gur'; did you mean 'gru'?"),
+        ({"layers": 0}, "layers must be at least 1, not 0"),
+        ({"dim_embedding": 0}, "dim_embedding must be at least 1, not 0"),
+        ({"dim_embedding": 2.5}, "dim_embedding must be an integer, not 2.5"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, message):
+    with refused(message):
+        Stacked(4, 5, 3, **settings)
+
+
+def test_a_wrong_sequence_is_refused():
+    with refused("x must be one sequence of numbers of shape (T, 4), not float32 of shape (3, 5)"):
+        Stacked(4, 5, 3, rng=0)(features(3, 5))
