@@ -1,5 +1,6 @@
 """Whole models, as users write them: what is compiled agrees with MyGrad."""
 
+import mygrad as mg
 import numpy as np
 import pytest
 from mygrad.nnet.losses import softmax_crossentropy
@@ -9,7 +10,7 @@ from myrnn.models import GRU, LSTM
 from myrnn.optimizers import SGD
 from myrnn.sequences import Sequences
 from myrnn.training import train
-from zoo import ALL, Lesson, made
+from zoo import ALL, LastRow, Lesson, made
 
 LENGTHS = (1, 2, 3, 8, 20, 50, 1, 31, 20)
 # Of these a batch of tokens is compiled as well; of the others the features of one and several sequences are enough.
@@ -119,6 +120,18 @@ def test_models_that_ship_at_odd_sizes(sizes, kind):
         found, ours = compiled.loss_and_gradients(x, sizes[2] - 1)
         assert found == pytest.approx(loss, rel=1e-4, abs=1e-6)
         assert_gradients(ours, gradients, f"length {length}")
+
+
+@pytest.mark.parametrize("kind", [LastRow])
+def test_the_gradient_of_every_row_can_be_observed(kind):
+    compiled, model = compiled_model(kind), made(kind)
+    x = np.random.default_rng(6).normal(size=(4, kind.C)).astype(np.float32)
+    tensor = mg.tensor(x)
+    loss = softmax_crossentropy(model(tensor), np.array([1]))
+    loss.backward()
+    seen = compiled.observe(x, 1)
+    assert seen.loss == pytest.approx(loss.item(), rel=1e-4)
+    np.testing.assert_allclose(seen.input_gradients, tensor.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_the_equations_are_the_lessons():

@@ -404,12 +404,14 @@ seeds = st.integers(0, 2**32 - 1)
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
-def compiled_or_rejected(seed):
+def drawn_and_compiled(seed):
     model = Drawn(seed)
     try:
         return model, compile(model, max_length=9, check=False)
-    except NotARecurrence:
-        # Drawn at random, a state may be none: nothing reads it, or it reads no state.
+    except NotARecurrence as error:
+        # Drawn at random, a state may be nothing but itself.
+        if "do not depend on the sequence" not in str(error):
+            raise
         reject()
 
 
@@ -424,7 +426,7 @@ def drawn_sequences(lengths, dim_input, tokens, rng):
 @settings(slow, max_examples=GRAPH_EXAMPLES)
 @given(seeds)
 def test_the_graphs_of_a_random_model_are_its_derivative(seed):
-    model, compiled = compiled_or_rejected(seed)
+    model, compiled = drawn_and_compiled(seed)
     rng = np.random.default_rng(seed)
     for length in (1, 3, 6):
         x = rng.normal(size=(length, model.dim_input)).astype(np.float32)
@@ -432,21 +434,10 @@ def test_the_graphs_of_a_random_model_are_its_derivative(seed):
         assert_close(by_graphs(compiled, x, label), by_mygrad(model, x, label), 1e-6, model.source)
 
 
-def test_most_of_what_is_drawn_compiles():
-    refused = 0
-    for seed in range(25):
-        model = Drawn(seed)
-        try:
-            compile(model, max_length=9, check=False)
-        except NotARecurrence:
-            refused += 1
-    assert refused <= 5
-
-
 @settings(slow, max_examples=NATIVE_EXAMPLES)
 @given(seeds, st.booleans(), st.booleans())
 def test_native_code_of_a_random_model_agrees_with_its_graphs(seed, tokens, batched):
-    model, compiled = compiled_or_rejected(seed)
+    model, compiled = drawn_and_compiled(seed)
     rng = np.random.default_rng(seed)
     lengths = [6, 1, 3, 6, 0] if batched else [5]
     sequences = drawn_sequences(lengths, model.dim_input, tokens, rng)

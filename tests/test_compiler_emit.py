@@ -1,6 +1,7 @@
 """Emitted code: fit to read, without a name too many, and as it was reviewed."""
 
 import ast
+import itertools
 import os
 from pathlib import Path
 
@@ -245,3 +246,18 @@ def test_every_model_can_be_observed(kind):
     ast.parse(source)
     assert program.input_gradients.size == kind.C
     assert [place.size for place in program.state_gradients] == list(compiled.recurrence.state_sizes)
+
+
+# Tokens or not, batched or not, and the one that is observed.
+PROGRAMS = [*itertools.product([False, True], [False, True], [False]), (False, False, True)]
+
+
+@pytest.mark.parametrize("kind", zoo.ALL)
+def test_no_name_of_the_emitted_code_is_left_for_a_users_variable(kind):
+    compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
+    for tokens, batched, observed in PROGRAMS:
+        program, source = compiled._emitted(tokens, batched, observed)
+        run = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == "run")
+        names = {n.id for n in ast.walk(run) if isinstance(n, ast.Name)} | {a.arg for a in run.args.args}
+        for name in names:
+            assert program.memory.names.new(name) != name

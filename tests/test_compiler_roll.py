@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mygrad.nnet.activations import relu
 
+from myrnn.compiler._frontier import between_rows, handed_on
 from myrnn.compiler._graph import Builder, check, evaluate, topological
 from myrnn.compiler._roll import Recurrence, roll, unroll
 from myrnn.compiler._trace import trace
@@ -45,7 +46,8 @@ def traces_of(model, build, lengths=LENGTHS):
 def rolled(run, lengths=LENGTHS):
     build = Builder()
     model = Model(run)
-    recurrence = roll(traces_of(model, build, lengths), build, C)
+    cut = between_rows if run in LATE else handed_on
+    recurrence = roll(traces_of(model, build, lengths), build, C, cut)
     return model, recurrence, build
 
 
@@ -149,7 +151,17 @@ def bag_of_rows(m, x):
     return mg.sum(x @ m.A, axis=0, keepdims=True) @ m.W
 
 
+def read_a_step_late(m, x):
+    # The last step does not compute what only a step after it would read.
+    late, now = m.h0, zeros() + np.float32(0.5)
+    for x_t in x:
+        late, now = mg.tanh(now @ m.B + x_t[np.newaxis] @ m.A), mg.tanh(x_t[np.newaxis] @ m.A)
+    return late @ m.W
+
+
+LATE = {read_a_step_late}
 GOOD = {
+    read_a_step_late: (3, False),
     plain: (1, False),
     learned: (1, False),
     lagged: (2, False),
@@ -201,6 +213,22 @@ def test_initial_states_are_found():
     assert h0.operation == "parameter" and h0.attributes == (3,)
     assert not rolled(folded)[1].initial[0].numbers.any()
     np.testing.assert_array_equal(rolled(half)[1].initial[0].numbers, 0.5)
+
+
+@pytest.mark.parametrize("run", LATE, ids=lambda run: run.__name__)
+def test_states_that_the_last_step_does_not_compute_are_found_between_the_rows(run):
+    build = Builder()
+    traces = traces_of(Model(run), build)
+    with pytest.raises(NotARecurrence):
+        roll(traces, build, C, handed_on)
+    assert roll(traces, build, C, between_rows).dim_input == C
+
+
+@pytest.mark.parametrize("run", set(GOOD) - {folded, half, three_back}, ids=lambda run: run.__name__)
+def test_what_is_handed_on_can_be_told_between_the_rows_too(run):
+    build = Builder()
+    traces = traces_of(Model(run), build)
+    assert roll(traces, build, C, between_rows).dim_input == C
 
 
 def test_the_length_is_read_where_the_model_divides_by_it():

@@ -605,6 +605,27 @@ class JoinedProducts:
         return (h @ self.y)[None]
 
 
+class FadingMemory:
+    """Attention without queries over time: sums that fade, of which the last step computes only what it shows."""
+
+    C, K = 4, 3
+
+    def __init__(self, rng):
+        self.key, self.value, self.gate = weight(rng, 4, 6), weight(rng, 4, 6), weight(rng, 4, 6)
+        self.fade, self.bonus, self.y = weight(rng, 6), weight(rng, 6), weight(rng, 6, 3)
+        self.parameters = self.key, self.value, self.gate, self.fade, self.bonus, self.y
+
+    def __call__(self, x):
+        top, bottom, out = np.zeros((1, 6), np.float32), np.zeros((1, 6), np.float32), 0
+        for x_t in x:
+            x_t = x_t.reshape(1, -1)
+            weight, value, fade = mg.exp(x_t @ self.key), x_t @ self.value, mg.exp(-mg.exp(self.fade))
+            now = weight * mg.exp(self.bonus)
+            out = sigmoid(x_t @ self.gate) * (top + now * value) / (bottom + now)
+            top, bottom = fade * top + weight * value, fade * bottom + weight
+        return out @ self.y
+
+
 class ResidualDepth:
     """A step of three layers with a way around each, by a loop inside the loop."""
 
@@ -653,7 +674,7 @@ ALL = [
     Lesson, ByIndex, GatesInOneMatrix, LearnedStart, StackedInTheLoop, PassAfterPass, TiedWeights, Multiplicative,
     LayerNorm, RunningSum, MeanOverTime, MeanOfStack, Backwards, Embedding, FastWeights, TwoStepsBack, Columns,
     UnitNormWeights, SharedBias, Narrow, OneClass, NeverUsed, LastRow, BagOfRows, Grid, OddUnits, ThreeStates,
-    ShiftedState, PartOfAState, SinesAndCosines, JoinedProducts, ResidualDepth, OwnDense,
+    ShiftedState, PartOfAState, SinesAndCosines, JoinedProducts, FadingMemory, ResidualDepth, OwnDense,
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from mygrad import Tensor
 
 from myrnn import _checks
 from myrnn.compiler._compiled import CompiledModel
+from myrnn.compiler._frontier import between_rows, handed_on
 from myrnn.compiler._graph import Builder
 from myrnn.compiler._probe import MYGRAD, input_width, probe
 from myrnn.compiler._roll import Recurrence, roll
@@ -125,14 +126,18 @@ def _found(
 ) -> tuple[Recurrence, Builder, dict[int, Trace]]:
     """Find the loop of the model; return it with the builder and the traces that it was found in."""
     refusal: NotARecurrence | None = None
-    # What the first step computes from constants alone is a number, unless it is kept as it was written: the first
-    # gives the start of a model that does it with NumPy, the second that of one that does it with MyGrad.
-    for fold in (True, False):
-        build = Builder(fold=fold)
-        try:
-            traces = probe(model, parameters, width, longest, build)
-            return roll(traces, build, width), build, traces
-        except NotARecurrence as error:
-            refusal = refusal or error
+    probed: dict[bool, tuple[Builder, dict[int, Trace]]] = {}
+    for cut in (handed_on, between_rows):
+        # What the first step computes from constants alone is a number, unless it is kept as it was written: the first
+        # gives the start of a model that does it with NumPy, the second that of one that does it with MyGrad.
+        for fold in (True, False):
+            if fold not in probed:
+                build = Builder(fold=fold)
+                probed[fold] = build, probe(model, parameters, width, longest, build)
+            build, traces = probed[fold]
+            try:
+                return roll(traces, build, width, cut), build, traces
+            except NotARecurrence as error:
+                refusal = refusal or error
     assert refusal is not None
     raise refusal

@@ -202,6 +202,11 @@ def topological(targets: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node
     return order
 
 
+def reads_rows(node: Node) -> bool:
+    """Whether the node depends on the sequence."""
+    return any(n.operation == "row" for n in topological([node]))
+
+
 def substitute(build: Builder, targets: Sequence[Node], known: dict[Node, Node]) -> list[Node]:
     """Rebuild the targets with the nodes of `known` replaced."""
     done = dict(known)

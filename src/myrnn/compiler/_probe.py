@@ -13,9 +13,10 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
+from myrnn.compiler._differences import ADVICE, difference_told
 from myrnn.compiler._graph import Builder
 from myrnn.compiler._reads import readable
-from myrnn.compiler._roll import ADVICE, Recurrence, difference_told, unroll
+from myrnn.compiler._roll import Recurrence, unroll
 from myrnn.compiler._trace import Trace, trace
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 

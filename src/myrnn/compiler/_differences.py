@@ -1,0 +1,55 @@
+"""What errors show of traces: where a node stands in the user's code, and where two graphs part."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from myrnn.compiler._graph import Node, topological
+from myrnn.compiler._record import Origin
+from myrnn.compiler._trace import Trace
+
+ADVICE = (
+    "  A compiled model runs the same equations at every step. "
+    'Feed what differs as an input, or train with engine="mygrad".'
+)
+
+
+def first_difference(a: Node, b: Node) -> tuple[Node, Node] | None:
+    """Return the lowest pair of nodes that differ, the two graphs walked side by side."""
+    seen: set[tuple[Node, Node]] = set()
+    stack = [(a, b)]
+    found = None
+    while stack:
+        x, y = stack.pop()
+        if x is y or (x, y) in seen:
+            continue
+        seen.add((x, y))
+        found = (x, y)
+        if x.operation == y.operation and len(x.inputs) == len(y.inputs):
+            stack.extend(zip(x.inputs, y.inputs, strict=True))
+    return found
+
+
+def told(node: Node) -> str:
+    if node.is_constant:
+        numbers = node.numbers
+        return f"{numbers[0]:g}" if numbers.size == 1 else f"a constant {np.array2string(numbers, threshold=6)}"
+    return f"{node.operation}({', '.join(map(str, node.attributes))})" if node.is_leaf else node.operation
+
+
+def where(trace: Trace, node: Node | None) -> Origin | str:
+    """Return the user's line of a node, or of what reads it where the node has none (a constant has none)."""
+    if node is None:
+        return Origin()
+    if node in trace.origins:
+        return trace.origins[node]
+    readers = (n for n in topological([trace.output]) if node in n.inputs and n in trace.origins)
+    return trace.origins.get(next(readers, node), Origin())
+
+
+def difference_told(trace: Trace, other: Trace) -> str:
+    """Return a line that shows where two traces of one length differ."""
+    difference = first_difference(trace.output, other.output)
+    assert difference is not None
+    here, there = difference
+    return f"  {where(trace, here)}      <- {told(here)} here, {told(there)} otherwise\n"
