@@ -29,6 +29,7 @@ ORDER = (
     "estimator",
     "exercises",
     "lesson",
+    "playground",
     "cli",
     "__main__",
 )

@@ -14,6 +14,7 @@ import typer
 from myrnn.cli._evaluate import evaluate
 from myrnn.cli._inspect import inspect
 from myrnn.cli._lesson import lesson
+from myrnn.cli._playground import playground
 from myrnn.cli._plot import plot
 from myrnn.cli._transfer import transfer
 
@@ -167,6 +168,7 @@ def predict(
 app.command()(evaluate)
 app.command()(inspect)
 app.command()(lesson)
+app.command()(playground)
 app.command()(plot)
 app.command()(transfer)
 

@@ -1,0 +1,168 @@
+"""What a session does for each message of its page."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from myrnn.playground import _keep, _looks
+from myrnn.playground._bench import Bench
+from myrnn.playground._network import MOST_ITERATIONS, Network
+from myrnn.playground._own import OwnModel
+from myrnn.playground._script import script
+from myrnn.playground._settings import checked_settings
+
+# What is left to do of a message that takes long, and needs no MyGrad.
+Rest = Callable[[], None]
+
+# A sequence of a class is drawn at most so many times.
+_TRIES = 60
+# Pictures are drawn one at a time, but beside the trainings: matplotlib and MyGrad know nothing of each other.
+_drawing = threading.Lock()
+
+
+class Answers:
+    """Answers messages, one method a kind.
+
+    Parameters
+    ----------
+    bench : Bench
+    own : OwnModel, optional
+        The person's own class.
+    """
+
+    def __init__(self, bench: Bench, own: OwnModel | None = None) -> None:
+        self._bench, self._own = bench, own
+        self._rng = np.random.default_rng()
+
+    def answer(self, kind: str, fields: dict[str, Any]) -> Rest | None:
+        """Do what a message asks for; what is returned is still to be done."""
+        handler: Callable[..., Rest | None] = getattr(self, f"_do_{kind}")
+        return handler(**fields)
+
+    # Training --------------------------------------------------------------------------------------------------------
+
+    def _do_configure(self, settings: dict[str, Any]) -> None:
+        checked_settings(settings)
+        self._begin(lambda: Network(settings, self._own.make if self._own else None))
+
+    def _begin(self, make: Callable[[], Network]) -> None:
+        bench = self._bench
+        told = "Compiling this cell. It takes some seconds the first time, and is kept for the next."
+        bench.outbox.show("status", playing=False, speed=bench.speed, busy=told)
+        bench.playing = False
+        try:
+            bench.begin(make())
+        except BaseException:
+            bench.tell_status()
+            raise
+
+    def _do_refresh(self) -> None:
+        self._bench.tell_all()
+
+    def _do_play(self) -> None:
+        _ = self._bench.now
+        self._bench.playing, self._bench.due = True, time.monotonic()
+        self._bench.tell_status()
+
+    def _do_pause(self) -> None:
+        self._bench.playing = False
+        self._bench.tell_status()
+
+    def _do_step(self) -> None:
+        self._bench.playing = False
+        if self._bench.now.iteration < MOST_ITERATIONS:
+            self._bench.now.advance(0.0, 1)
+        self._bench.tell_training()
+
+    def _do_reset(self) -> None:
+        self._do_configure(self._bench.now.settings)
+
+    def _do_speed(self, speed: float) -> None:
+        self._bench.speed, self._bench.due = speed, time.monotonic()
+        self._bench.tell_status()
+
+    # Looking ---------------------------------------------------------------------------------------------------------
+
+    def _do_tokens(self, tokens: list[int]) -> None:
+        self._bench.tokens = tokens
+        self._bench.views.forget("row")
+
+    def _do_draw(self, kind: str, length: int) -> None:
+        task = self._bench.now.task
+        for _ in range(_TRIES):
+            drawn = task.sample_lengths([max(2, length - length % 2)], self._rng)
+            if drawn.labels[0] == (kind == "match"):
+                break
+        self._do_tokens(drawn.tokens(0).tolist())
+
+    def _do_state(self, name: str) -> None:
+        self._bench.state = name
+        self._bench.views.forget("row")
+
+    def _do_watch(self, views: list[str]) -> None:
+        self._bench.views.watched = frozenset(views)
+
+    def _do_family(self, family: str) -> None:
+        self._bench.family = family
+        self._bench.views.forget("mistakes")
+
+    def _do_unit(self, unit: int) -> None:
+        self._bench.outbox.answer("unit", **_looks.unit(self._bench.now, unit))
+
+    def _do_shortcuts(self) -> Rest:
+        task = self._bench.now.longer
+        return lambda: self._bench.outbox.answer("shortcuts", **_looks.shortcut_levels(task))
+
+    def _do_recurrence(self) -> None:
+        network = self._bench.now
+        told = _looks.recurrence(network) if network.compiled else {"equations": network.note, "svg": None}
+        self._bench.outbox.answer("recurrence", **told)
+
+    def _do_pin(self) -> None:
+        bench = self._bench
+        bench.pinned = bench.now
+        bench.tell_pinned()
+        self._do_configure(bench.pinned.settings)
+
+    def _do_unpin(self) -> None:
+        self._bench.pinned = None
+        self._bench.tell_pinned()
+
+    # Keeping ---------------------------------------------------------------------------------------------------------
+
+    def _do_save(self) -> Rest:
+        network, outbox = self._bench.now, self._bench.outbox
+        report = _keep.tested(network)
+
+        def save() -> None:
+            with _drawing:
+                folder = _keep.save(network, report)
+            outbox.answer("saved", folder=folder.as_posix(), runs=_keep.listed_runs())
+
+        return save
+
+    def _do_runs(self) -> None:
+        self._bench.outbox.answer("runs", runs=_keep.listed_runs())
+
+    def _do_load(self, run: str) -> None:
+        loaded, settings = _keep.load(run)
+        self._begin(lambda: Network(settings, run=loaded))
+
+    def _do_script(self) -> None:
+        source = None if self._own is None else (self._own.file, self._own.name)
+        self._bench.outbox.answer("script", text=script(self._bench.now, source))
+
+    def _do_figure(self, figure: str, format: str) -> Rest:
+        draw = _keep.figure(figure, format, self._bench.now, self._bench.tokens)
+
+        def answer() -> None:
+            with _drawing:
+                content = draw()
+            self._bench.outbox.answer("figure", figure=figure, format=format, content=content)
+
+        return answer

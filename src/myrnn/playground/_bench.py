@@ -1,0 +1,233 @@
+"""The bench of one page: the network that is trained, the one that is pinned, the sequence that is looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from myrnn.errors import InvalidArgument, MyRNNError
+from myrnn.playground import _looks
+from myrnn.playground._network import MOST_ITERATIONS, Network
+from myrnn.playground._outbox import Outbox
+from myrnn.playground._views import Views
+from myrnn.sequences import Sequences
+
+# The shortest time between two pictures of a training, in seconds, and the longest that looking may take at a time.
+TICK, LOOK = 0.05, 0.025
+# Slower than so many iterations a second, every sequence that is learned from is told.
+FOLLOWED = 25.0
+# How many sequences of each length a network is tried on while it trains, and when it rests; how many it may get wrong.
+EACH, EACH_AT_REST, TRIED = 40, 400, 2000
+# Op by op, all takes so many times longer.
+SLOWER = 20
+
+
+class Bench:
+    """Trains and looks; what there is to tell goes to the outbox.
+
+    Parameters
+    ----------
+    tokens : list of int
+        The sequence that is looked at.
+
+    Attributes
+    ----------
+    outbox : Outbox
+    views : Views
+    network, pinned : Network or None
+    playing : bool
+    speed : float
+        Iterations a second; 0 is as fast as it goes.
+    due : float
+        When the next iterations are, by the clock ``time.monotonic``.
+    steps : list of callable
+        What is still to be compiled.
+    tokens, state, family
+        The sequence that is looked at, the state that is shown of it, and the kind of mistakes that are looked for.
+    """
+
+    def __init__(self, tokens: list[int]) -> None:
+        self.outbox, self.views = Outbox(), Views()
+        self.network: Network | None = None
+        self.pinned: Network | None = None
+        self.playing, self.speed, self.due = False, 0.0, 0.0
+        self.steps: list[Callable[[], object]] = []
+        self.tokens, self.state, self.family = tokens, "", "trained"
+        self._tests: dict[tuple[Any, int], Sequences] = {}
+        self._draws = 0
+        self._told = 0.0
+        self._sent, self._sent_width = 0, 1
+
+    # Training --------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> Network:
+        """The network that is trained."""
+        if self.network is None:
+            raise InvalidArgument("there is no network: choose other settings")
+        return self.network
+
+    def begin(self, network: Network) -> None:
+        """Put a network in the place of the one before."""
+        self.network, self.playing, self.state = network, False, ""
+        self.steps = network.preparations()
+        self._sent, self._sent_width = 0, 1
+        self.views.forget()
+        self.outbox.answer("network", **network_told(network))
+        self.tell_training()
+
+    def prepare(self) -> None:
+        """Compile the next program that looking at the network needs."""
+        step = self.steps.pop(0)
+        step()
+        self.tell_status()
+
+    def train(self, seconds: float) -> None:
+        """Train for about so many seconds, or as much as is due at a lower speed."""
+        network = self.now
+        network.advance(seconds, max(1, round(self.speed * TICK)) if self.speed else MOST_ITERATIONS)
+        now = time.monotonic()
+        if self.speed:
+            # Whoever was late does not hurry afterwards.
+            self.due = max(self.due + max(TICK, 1 / self.speed), now)
+        if network.iteration >= MOST_ITERATIONS:
+            self.stop(f"{MOST_ITERATIONS:,} iterations are enough here: save it, and go on in Python")
+        if now - self._told >= TICK:
+            self.tell_training()
+
+    def stop(self, message: str) -> None:
+        """Pause, and say why."""
+        self.playing = False
+        self.outbox.answer("error", message=" ".join(message.split()))
+        self.tell_status()
+
+    def tell_all(self) -> None:
+        """Tell everything again, to a page that knows nothing of it."""
+        if self.network is not None:
+            self.outbox.answer("network", **network_told(self.network))
+            self._sent = 0
+            self.tell_training()
+        self.tell_pinned()
+        self.views.forget()
+
+    def tell_training(self) -> None:
+        """Tell the new points of the curve, and how far the training is."""
+        curve = self.now.curve
+        if curve.width != self._sent_width:
+            self._sent, self._sent_width = 0, curve.width
+        pending = self.outbox.pending("curve")
+        first = self._sent if pending is None else min(self._sent, pending["first"])
+        loss, accuracy = curve.since(first)
+        self.outbox.show("curve", first=first, width=curve.width, loss=loss, accuracy=accuracy)
+        # The last point may still change.
+        self._sent = max(0, first + len(loss) - 1)
+        self._told = time.monotonic()
+        self.tell_status()
+
+    def tell_status(self) -> None:
+        """Tell what is going on."""
+        told: dict[str, Any] = {"playing": self.playing, "speed": self.speed}
+        if self.steps:
+            told["busy"] = f"Compiling what looks inside, {len(self.steps)} to go. It is kept for the next time."
+        network = self.network
+        if network is not None:
+            told |= {"iteration": network.iteration, "before": network.done_before}
+            told |= {"engine": "native" if network.compiled else "mygrad", "note": network.note}
+            if network.iteration and (not self.playing or 0 < self.speed <= FOLLOWED):
+                told["last"] = _last_of(network)
+        self.outbox.show("status", **told)
+
+    def tell_pinned(self) -> None:
+        """Tell all of the pinned network, once."""
+        pinned = self.pinned
+        if pinned is None:
+            self.outbox.answer("pinned", network=None)
+            return
+        loss, accuracy = pinned.curve.since(0)
+        self.outbox.answer(
+            "pinned",
+            network=network_told(pinned),
+            iteration=pinned.iteration + pinned.done_before,
+            curve={"width": pinned.curve.width, "loss": loss, "accuracy": accuracy},
+            accuracy=self._accuracy(pinned, EACH_AT_REST),
+            gradient=_looks.gradient(pinned) if pinned.compiled else None,
+        )
+
+    # Looking ---------------------------------------------------------------------------------------------------------
+
+    def next_view(self) -> str | None:
+        """Return what is due for a look."""
+        if self.network is None or self.steps:
+            return None
+        return self.views.next(self._state_of, not self.playing)
+
+    def look(self) -> None:
+        """Look at all that is due, as long as it takes little time."""
+        begin = time.monotonic()
+        while (view := self.next_view()) is not None:
+            shown, start = self._state_of(view), time.monotonic()
+            try:
+                self.outbox.show(view, **self._see(view))
+            except MyRNNError as error:
+                self.outbox.show(view, problem=" ".join(str(error).split()))
+            self.views.looked(view, shown, time.monotonic() - start, self.playing and not self.speed)
+            if time.monotonic() - begin > LOOK:
+                return
+
+    def _state_of(self, view: str) -> Hashable:
+        """Return what decides over what a view shows."""
+        network = self.network
+        common = (id(network), network.iteration if network else 0, id(self.pinned))
+        own: dict[str, Hashable] = {
+            "row": (tuple(self.tokens), self.state),
+            "accuracy": self.playing,
+            "mistakes": self.family,
+        }
+        return (*common, own.get(view))
+
+    def _see(self, view: str) -> dict[str, Any]:
+        network = self.now
+        if view == "accuracy":
+            return self._accuracy(network, EACH if self.playing else EACH_AT_REST)
+        if view == "mistakes":
+            self._draws += 1
+            tried = TRIED if network.compiled else TRIED // SLOWER
+            return _looks.mistakes(network, self.family, tried, self._draws)
+        if network.compiled is None:
+            raise InvalidArgument(f"this model cannot be compiled, so it cannot be looked into: {network.note}")
+        if view == "gradient":
+            return _looks.gradient(network)
+        return _looks.eigenvalues(network) if view == "eigenvalues" else self._row(network)
+
+    def _row(self, network: Network) -> dict[str, Any]:
+        # The sequence may be one of an alphabet that was larger.
+        tokens = [min(token, network.task.alphabet_size - 1) for token in self.tokens]
+        seen, pinned = _looks.row(network, tokens, self.state), self.pinned
+        if pinned is not None and pinned.compiled is not None and max(tokens) < pinned.task.alphabet_size:
+            seen["pinned"] = _looks.row(pinned, tokens, self.state)
+        return seen
+
+    def _accuracy(self, network: Network, each: int) -> dict[str, Any]:
+        key = (network.longer, each if network.compiled else max(1, each // SLOWER))
+        if key not in self._tests:
+            # Those of an earlier task are no longer needed.
+            self._tests = {known: kept for known, kept in self._tests.items() if known[0] == key[0]}
+            self._tests[key] = _looks.test_sequences(*key)
+        return _looks.accuracy_told(_looks.accuracy(network, self._tests[key]))
+
+
+def network_told(network: Network) -> dict[str, Any]:
+    """Return what the page must know of a network before anything else."""
+    told: dict[str, Any] = {"settings": network.settings}
+    before = network.before
+    if before is not None:
+        told["past"] = {name: getattr(before, name).tolist() for name in ("iteration", "loss", "accuracy")}
+    return told
+
+
+def _last_of(network: Network) -> dict[str, Any]:
+    """Return what the latest iteration learned from, and what it came to before the network learned."""
+    tokens = network.recorded.last_of(network.iteration - 1).tolist()
+    truth = _looks.truth_of(network.task, tokens)
+    return {"tokens": tokens, "truth": truth, "loss": network.last_loss, "right": network.last_right}

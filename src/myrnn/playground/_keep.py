@@ -1,0 +1,164 @@
+"""What a person takes along: a run folder, a picture, the Python that does the same."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from myrnn import plots
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.evaluation import LengthReport
+from myrnn.graphs import build_graph
+from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
+from myrnn.playground import _looks
+from myrnn.playground._network import REPORT_EVERY, Network
+from myrnn.playground._settings import DEFAULTS, OWN, checked_settings
+from myrnn.runs import Run, claim_folder, load_run, save_run
+from myrnn.training import History
+
+RUNS = Path("runs")
+MOST_LISTED = 50
+# Draws a picture and returns it as a text.
+Drawing = Callable[[], str]
+
+# How many sequences of each length a run is tested on.
+EACH = 500
+
+# What a task or an optimizer can be beside the settings of the playground.
+_FIXED: dict[str, dict[str, Any]] = {
+    "task": {"parity": "even", "max_changes": 3},
+    "optimizer": {"momentum": 0.0, "weight_decay": 0.0, "alpha": 0.9, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+}
+
+
+def tested(network: Network) -> LengthReport:
+    """Try a network on sequences up to twice as long as it learned from."""
+    return _looks.accuracy(network, _looks.test_sequences(network.longer, EACH))
+
+
+def save(network: Network, report: LengthReport) -> Path:
+    """Write a run folder below ``runs`` and return its path."""
+    settings = network.settings
+    if settings["cell"] == OWN:
+        raise InvalidArgument("a run folder holds an RNN, a GRU or an LSTM: take the script for a class of your own")
+    history = history_of(network)
+    if not len(history):
+        raise InvalidArgument("there is nothing to save yet: press play first")
+    training = {
+        "iterations": int(history.iteration[-1]),
+        "batch_size": settings["batch_size"],
+        "seed": settings["seed"],
+        "report_every": REPORT_EVERY,
+        "gradient_clip": settings["gradient_clip"],
+    }
+    with claim_folder(None, network.task.name) as folder:
+        save_run(
+            folder,
+            task=network.task,
+            model=network.model,
+            optimizer=network.optimizer,
+            history=history,
+            training=training,
+            report=report,
+        )
+    return folder
+
+
+def history_of(network: Network) -> History:
+    """Return the history of a network, that of the run that it was loaded from included."""
+    new, before = network.training.history, network.before
+    if before is None:
+        return new
+    return History(
+        np.concatenate((before.iteration, network.done_before + new.iteration)),
+        np.concatenate((before.loss, new.loss)),
+        np.concatenate((before.accuracy, new.accuracy)),
+        max(before.longest, new.longest),
+        new.engine,
+    )
+
+
+def listed_runs() -> list[str]:
+    """Return the names of the run folders below ``runs``, the newest first."""
+    try:
+        folders = [path for path in RUNS.iterdir() if (path / "settings.json").is_file()]
+        folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    except OSError:
+        return []
+    return [path.name for path in folders[:MOST_LISTED]]
+
+
+def load(name: str) -> tuple[Run, dict[str, Any]]:
+    """Return one of the listed runs and its settings as the playground has them."""
+    # The name is looked up, never used as a path.
+    if name not in listed_runs():
+        raise RunError("there is no such run any more: look at the list again")
+    run = load_run(RUNS / name)
+    return run, _settings_of(run)
+
+
+def _settings_of(run: Run) -> dict[str, Any]:
+    task, model, optimizer, training = (run.settings[part] for part in ("task", "model", "optimizer", "training"))
+    for part, fixed in _FIXED.items():
+        for key, value in fixed.items():
+            given = run.settings[part].get(key, value)
+            if given != value:
+                raise InvalidArgument(f"the playground cannot show this run: its {part} has {key} {given}")
+    settings = {
+        "task": task["name"],
+        "cell": "-".join(filter(None, (model["name"], model.get("activation")))),
+        "optimizer": optimizer["name"],
+        "learning_rate": optimizer["learning_rate"],
+        **{key: task[key] for key in ("negatives", "pattern_length_min", "pattern_length_max", "alphabet_size")},
+        "dim_recurrent": model["dim_recurrent"],
+        **{key: training[key] for key in ("batch_size", "gradient_clip")},
+        "seed": training["seed"],
+    }
+    assert settings.keys() == DEFAULTS.keys()
+    return checked_settings(settings)
+
+
+def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing:
+    """Return a function that draws a picture and returns it as a text; what it needs is computed here, at once.
+
+    SVG is returned as it is, PNG as base64.
+    """
+    if name == "graph":
+        return _graph(network, form)
+    if name == "training":
+        history = history_of(network)
+        if not len(history):
+            raise InvalidArgument("there is nothing to draw yet: press play first")
+        return lambda: _drawn(history.plot(), form)
+    if name == "accuracy":
+        found = tested(network)
+        return lambda: _drawn(found.plot(), form)
+    if network.compiled is None:
+        raise InvalidArgument("a model that cannot be compiled cannot be looked into")
+    if name == "states":
+        seen = inspect(network.compiled, np.array(tokens), _looks.truth_of(network.task, tokens))
+        return lambda: _drawn(seen.plot_states(), form)
+    if name == "gradient":
+        flow = gradient_flow(network.compiled, network.task, seed=_looks.TEST_SEED, relative=True)
+        return lambda: _drawn(flow.plot(), form)
+    values = recurrent_eigenvalues(network.compiled)
+    return lambda: _drawn(values.plot(), form)
+
+
+def _graph(network: Network, form: str) -> Drawing:
+    if form != "svg":
+        raise InvalidArgument("the graph is an SVG: choose SVG")
+    graph = build_graph(network.model if network.compiled is None else network.compiled)
+    assert graph is not None
+    return graph.to_svg
+
+
+def _drawn(axes: Any, form: str) -> str:
+    with tempfile.TemporaryDirectory(prefix="myrnn-") as folder:
+        content = plots.save_figure(axes, Path(folder) / f"figure.{form}").read_bytes()
+    return content.decode("utf-8") if form == "svg" else base64.b64encode(content).decode("ascii")

@@ -1,0 +1,180 @@
+"""What the page shows of a network, as plain values: each is one call of the library."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.evaluation import LengthReport, counterexamples, evaluate, shortcuts
+from myrnn.graphs import build_graph
+from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
+from myrnn.models import parameter_names, parameters_of
+from myrnn.playground._network import HalvesTask, Network
+from myrnn.sequences import Sequences
+from myrnn.tasks import Palindromes, TwinHalves
+
+MISTAKES = 8
+FLOW_SAMPLES = 40
+SHORTCUT_SAMPLES = 40_000
+# Seeds what is tested on: other sequences than those of the training, the same at every look.
+TEST_SEED = 1_000_001
+
+
+def packed(values: Any) -> str:
+    """Return numbers as base64 of little-endian float32."""
+    return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode("ascii")
+
+
+def truth_of(task: HalvesTask, tokens: list[int]) -> int:
+    """Return the true class of a sequence."""
+    one = Sequences.from_pairs([(np.array(tokens), 0)], task.alphabet_size)
+    return int(task.truth(one)[0])
+
+
+def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
+    """Return what goes on inside while the network reads one sequence; the loss is that of its true class."""
+    assert network.compiled is not None
+    truth = truth_of(network.task, tokens)
+    seen = inspect(network.compiled, np.array(tokens), truth, class_names=network.task.class_names)
+    name = state if state in seen.states else seen.main_state
+    return {
+        "tokens": tokens,
+        "state": name,
+        "state_names": list(seen.states),
+        "units": seen.states[name].shape[1],
+        "states": packed(seen.states[name]),
+        "probabilities": seen.probabilities[:, 1].tolist(),
+        "gradients": seen.state_gradient_norms[name].tolist(),
+        "loss": seen.loss,
+        "truth": truth,
+        "iteration": network.iteration,
+    }
+
+
+def test_sequences(task: HalvesTask, each: int) -> Sequences:
+    """Return `each` sequences of every length of a task, the same at every call."""
+    return task.sample_lengths(np.repeat(task.lengths, each), np.random.default_rng(TEST_SEED))
+
+
+def accuracy(network: Network, sequences: Sequences) -> LengthReport:
+    """Try the network on given sequences."""
+    model = network.model if network.compiled is None else network.compiled
+    longest = int(network.task.lengths[-1])
+    engine = "mygrad" if network.compiled is None else "native"
+    return evaluate(model, sequences, trained=longest, engine=engine, progress=False)
+
+
+def accuracy_told(report: LengthReport) -> dict[str, Any]:
+    """Return a report as columns."""
+    return {
+        "lengths": report.lengths.tolist(),
+        "accuracy": report.accuracy.tolist(),
+        "low": report.interval[:, 0].tolist(),
+        "high": report.interval[:, 1].tolist(),
+        "total": report.total.tolist(),
+        "trained": report.trained_length,
+        "chance": report.chance,
+    }
+
+
+def gradient(network: Network) -> dict[str, Any]:
+    """Return how much of the gradient is left so many steps before the end, over sequences of the task."""
+    assert network.compiled is not None
+    flow = gradient_flow(network.compiled, _longest(network.task), seed=TEST_SEED, relative=True)
+    name = next(iter(flow.mean))
+    return {
+        "state": name,
+        "distance": flow.distance.tolist(),
+        **{key: _finite(getattr(flow, key)[name]) for key in ("mean", "low", "high")},
+    }
+
+
+def eigenvalues(network: Network) -> dict[str, Any]:
+    """Return the eigenvalues of every recurrent matrix."""
+    assert network.compiled is not None
+    found = recurrent_eigenvalues(network.compiled).values
+    return {
+        "matrices": [
+            {"name": name, "real": values.real.round(5).tolist(), "imaginary": values.imag.round(5).tolist()}
+            for name, values in found.items()
+        ]
+    }
+
+
+def mistakes(network: Network, family: str, samples: int, seed: int) -> dict[str, Any]:
+    """Return sequences of a family that the network gets wrong, the ones it is surest of first."""
+    drawn = _drawn(network, family, samples, seed)
+    model = network.model if network.compiled is None else network.compiled
+    engine = "mygrad" if network.compiled is None else "native"
+    found = counterexamples(model, drawn, most=MISTAKES, engine=engine)
+    listed = [
+        {
+            "tokens": mistake.sequence.tolist(),
+            "truth": mistake.truth,
+            "predicted": mistake.predicted,
+            "probability": mistake.probability,
+        }
+        for mistake in found.most_confident
+    ]
+    return {"family": family, "mistakes": listed, "count": found.mistakes, "samples": found.samples}
+
+
+def shortcut_levels(task: HalvesTask) -> dict[str, Any]:
+    """Return what classifiers reach that see only a part of each sequence, by length."""
+    report = shortcuts(task, SHORTCUT_SAMPLES, TEST_SEED, lengths=task.lengths)
+    return {
+        "lengths": report.lengths.tolist(),
+        "names": list(report.names),
+        "accuracy": report.accuracy.tolist(),
+    }
+
+
+def recurrence(network: Network) -> dict[str, Any]:
+    """Return the equations of the network, and the picture of its step."""
+    assert network.compiled is not None
+    graph = build_graph(network.compiled)
+    assert graph is not None
+    return {"equations": str(network.compiled), "svg": graph.to_svg()}
+
+
+def unit(network: Network, number: int) -> dict[str, Any]:
+    """Return the weights that lead into one unit, by the name of their matrix."""
+    named = zip(parameter_names(network.model), parameters_of(network.model), strict=True)
+    units = network.settings["dim_recurrent"]
+    incoming = [
+        {"name": name, "weights": parameter.data[:, number].round(5).tolist()}
+        for name, parameter in named
+        if parameter.ndim == 2 and parameter.shape[0] > 1 and parameter.shape[1] == units and number < units
+    ]
+    return {"unit": number, "incoming": incoming}
+
+
+def _drawn(network: Network, family: str, samples: int, seed: int) -> Sequences:
+    """Draw sequences of a family, labelled with the truth of the network's own task."""
+    task, rng = network.task, np.random.default_rng((TEST_SEED, seed))
+    if family == "longer":
+        lengths = network.longer.lengths
+        beyond = lengths[lengths > task.lengths[-1]]
+        return task.sample_lengths(rng.choice(beyond if len(beyond) else lengths, samples), rng)
+    if family == "near":
+        return replace(task, negatives="near_miss", max_changes=1).sample(samples, rng)
+    if family == "other":
+        kind = Palindromes if isinstance(task, TwinHalves) else TwinHalves
+        other = kind(task.pattern_length_min, task.pattern_length_max, task.alphabet_size)
+        drawn = other.sample(samples, rng)
+        return Sequences(drawn.values, drawn.offsets, task.truth(drawn), task.alphabet_size)
+    return task.sample(samples, rng)
+
+
+def _longest(task: HalvesTask) -> Sequences:
+    """Return sequences of the greatest length of a task."""
+    return task.sample_lengths(np.repeat(task.lengths[-1:], FLOW_SAMPLES), np.random.default_rng(TEST_SEED))
+
+
+def _finite(values: NDArray[np.float64]) -> list[float | None]:
+    """Return numbers as JSON has them: what is none is None."""
+    return [value if np.isfinite(value) else None for value in values.tolist()]

@@ -1,0 +1,206 @@
+"""One network of the playground: made from settings, trained in short turns, looked into in between."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler import CompiledModel, compile
+from myrnn.errors import CompileError, InvalidArgument
+from myrnn.playground._curve import Curve
+from myrnn.playground._settings import LONGEST, OWN
+from myrnn.runs import Run, make_model, make_optimizer
+from myrnn.sequences import Sequences
+from myrnn.tasks import Palindromes, TwinHalves, make_task
+from myrnn.training import History, Training
+
+HalvesTask = TwinHalves | Palindromes
+ModelClass = Callable[..., Any]
+
+REPORT_EVERY = 500
+# More iterations are no longer a play; every one of 500 leaves an entry of the history.
+MOST_ITERATIONS = 20_000_000
+
+
+class Recorded:
+    """A task that remembers the sequences it drew last, so that those of the latest iteration can be shown.
+
+    Parameters
+    ----------
+    task : TwinHalves or Palindromes
+    batch_size : int
+    """
+
+    def __init__(self, task: HalvesTask, batch_size: int) -> None:
+        self._task, self._batch_size = task, batch_size
+        self._blocks: deque[tuple[int, Sequences]] = deque(maxlen=2)
+        self._drawn = 0
+        self.dim_input, self.dim_output, self.lengths = task.dim_input, task.dim_output, task.lengths
+
+    def sample(self, n: int, rng: np.random.Generator) -> Sequences:
+        """Draw `n` labelled sequences. A training asks for as many as fill whole iterations, and uses them in order."""
+        drawn = self._task.sample(n, rng)
+        self._blocks.append((self._drawn, drawn))
+        self._drawn += n
+        return drawn
+
+    def last_of(self, iteration: int) -> NDArray[np.int64]:
+        """Return the tokens of the last sequence of an iteration, which are counted from 0."""
+        place = (iteration + 1) * self._batch_size - 1
+        start, block = next((s, b) for s, b in self._blocks if s <= place < s + len(b))
+        return block.tokens(place - start)
+
+
+class Network:
+    """A model with its training.
+
+    Parameters
+    ----------
+    settings : mapping
+        As `checked_settings` returns them.
+    own : class, optional
+        The class of the person's own, for the cell ``"own"``.
+    run : Run, optional
+        A run whose model is to go on; by default a new model is made.
+
+    Attributes
+    ----------
+    task : TwinHalves or Palindromes
+    model : object
+    compiled : CompiledModel or None
+        None where the model cannot be compiled: it is then trained op by op, and cannot be looked into.
+    note : str
+        Why it cannot be compiled, or nothing.
+    training : Training
+    curve : Curve
+    rate : float
+        About how many iterations it does in a second; 0 before the first.
+    last_loss, last_right : float, int
+        What the latest iteration came to: the mean loss of its sequences before the step, and how many were right.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], own: ModelClass | None = None, run: Run | None = None) -> None:
+        self.settings = dict(settings)
+        self.task = make_task(
+            settings["task"],
+            **{
+                name: settings[name]
+                for name in ("negatives", "pattern_length_min", "pattern_length_max", "alphabet_size")
+            },
+        )
+        self.run = run
+        self.model = new_model(settings, self.task, own) if run is None else run.model
+        self.optimizer = make_optimizer(
+            settings["optimizer"], self.model.parameters, learning_rate=settings["learning_rate"]
+        )
+        self.compiled, self.note = _compiled(self.model, self.task.dim_input)
+        self.recorded = Recorded(self.task, settings["batch_size"])
+        self.training = Training(
+            self.model,
+            self.recorded,
+            self.optimizer,
+            settings["batch_size"],
+            settings["seed"],
+            engine="mygrad" if self.compiled is None else "native",
+            report_every=REPORT_EVERY,
+            gradient_clip=settings["gradient_clip"],
+        )
+        self.curve = Curve(settings["batch_size"])
+        self.rate = 0.0
+        self.last_loss, self.last_right = 0.0, 0
+
+    @property
+    def iteration(self) -> int:
+        """How many iterations have been done."""
+        return self.training.iteration
+
+    @property
+    def before(self) -> History | None:
+        """The history of the run that the network goes on from."""
+        return self.run.history if self.run is not None and len(self.run.history) else None
+
+    @property
+    def done_before(self) -> int:
+        """How many iterations that run had."""
+        return 0 if self.before is None else int(self.before.iteration[-1])
+
+    @property
+    def longer(self) -> HalvesTask:
+        """The task with sequences up to twice as long."""
+        longest = min(2 * self.task.pattern_length_max, LONGEST // 2)
+        return replace(self.task, pattern_length_max=longest)
+
+    def preparations(self) -> list[Callable[[], object]]:
+        """Return what compiles, one program each, all that looking at the network needs; known ones are loaded."""
+        compiled = self.compiled
+        if compiled is None:
+            return []
+        x = np.zeros((1, self.task.dim_input), dtype=np.float32)
+        return [
+            lambda: compiled.native(tokens=True, batched=True),
+            lambda: compiled.native(tokens=False, batched=True),
+            lambda: compiled.observe(x, 0),
+        ]
+
+    def advance(self, seconds: float, most: int) -> int:
+        """Train for about so many seconds, but not more than `most` iterations, and return how many there were."""
+        # Nothing is known of the speed at first.
+        wanted = max(1, int(self.rate * seconds)) if self.rate else 16
+        count = min(wanted, most, MOST_ITERATIONS - self.iteration)
+        begin = time.perf_counter()
+        losses, right = self.training.advance(count)
+        took = time.perf_counter() - begin
+        # Short turns say little of the speed; a slow one (the first compiles) shall not slow down the next ones much.
+        measured = count / max(took, 1e-6)
+        self.rate = min(measured, 8 * self.rate) if self.rate else measured
+        self.curve.add(losses, right)
+        self.last_loss, self.last_right = float(losses[-1]), int(right[-1])
+        return count
+
+
+def new_model(settings: Mapping[str, Any], task: HalvesTask, own: ModelClass | None = None) -> Any:
+    """Return a model with its first weights: the seed draws them, in another stream than the sequences."""
+    cell, sizes = settings["cell"], (task.dim_input, settings["dim_recurrent"], task.dim_output)
+    if cell == OWN:
+        if own is None:
+            raise InvalidArgument(
+                "there is no class of your own here: start with myrnn playground --model my_file.py:MyClass"
+            )
+        return _own_model(own, sizes, settings["seed"])
+    name, _, activation = cell.partition("-")
+    return make_model(
+        name,
+        rng=np.random.default_rng((settings["seed"], 1)),
+        dim_input=sizes[0],
+        dim_recurrent=sizes[1],
+        dim_output=sizes[2],
+        **({"activation": activation} if activation else {}),
+    )
+
+
+def _own_model(own: ModelClass, sizes: tuple[int, int, int], seed: int) -> Any:
+    """Make a model of somebody's own class, whose weights come from `rng` where it takes one, else from NumPy's own."""
+    arguments = {"rng": np.random.default_rng((seed, 1))} if "rng" in inspect.signature(own).parameters else {}
+    before = np.random.get_state()  # noqa: NPY002 - MyGrad's initializers draw from it
+    try:
+        np.random.seed(seed)  # noqa: NPY002
+        return own(*sizes, **arguments)
+    except Exception as error:
+        name = getattr(own, "__name__", "the class")
+        raise InvalidArgument(f"{name}{sizes} fails: {type(error).__name__}: {error}") from error
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
+def _compiled(model: Any, dim_input: int) -> tuple[CompiledModel | None, str]:
+    try:
+        return compile(model, dim_input=dim_input, check=False), ""
+    except CompileError as error:
+        return None, str(error)

@@ -1,0 +1,94 @@
+"""The Python that trains the same network to the same numbers."""
+
+from __future__ import annotations
+
+from myrnn.models import GRU, LSTM, RNN
+from myrnn.playground._network import REPORT_EVERY, Network
+from myrnn.playground._settings import OWN
+from myrnn.runs import OPTIMIZERS
+
+_CLASSES = {"rnn": RNN.__name__, "gru": GRU.__name__, "lstm": LSTM.__name__}
+
+_MODEL = """# The seed draws the first weights, in another stream than the sequences.
+weights = np.random.default_rng(({seed}, 1))
+model = {made}
+"""
+_LOADED = """# The playground went on from this run, with a new optimizer.
+model = load_run({folder!r}).model
+"""
+_TRAIN = """history = myrnn.train(
+    model, task, optimizer, iterations={iterations}, batch_size={batch_size}, seed={seed},
+    report_every={report_every}, gradient_clip={gradient_clip},
+)
+print(history)
+
+report = myrnn.evaluate(model, task, samples=20_000, lengths=range({first}, {last}, 2), trained=history)
+print(report)
+myrnn.plots.save_figure(history.plot(), "training.png")
+myrnn.plots.save_figure(report.plot(), "accuracy_by_length.png")
+"""
+
+
+def script(network: Network, own_source: tuple[str, str] | None = None) -> str:
+    """Return a Python program that makes the network and trains it as far as it is now.
+
+    Parameters
+    ----------
+    network : Network
+    own_source : pair of str, optional
+        The file and the name of the person's own class.
+    """
+    settings, task = network.settings, network.task
+    imports = ["import numpy as np", "import myrnn"]
+    optimizer = OPTIMIZERS[settings["optimizer"]].__name__
+    if network.run is not None:
+        imports = ["import myrnn", "from myrnn.runs import load_run"]
+        model = _LOADED.format(folder=network.run.folder.as_posix())
+    elif settings["cell"] == OWN:
+        imports, model = _own(settings, own_source)
+    else:
+        model = _MODEL.format(seed=settings["seed"], made=_made(settings))
+    train = _TRAIN.format(
+        iterations=network.iteration,
+        batch_size=settings["batch_size"],
+        seed=settings["seed"],
+        report_every=REPORT_EVERY,
+        gradient_clip=settings["gradient_clip"],
+        first=int(task.lengths[0]),
+        last=2 * int(task.lengths[-1]) + 1,
+    )
+    lines = [
+        f'"""The network of the playground, after {network.iteration:,} iterations."""',
+        "",
+        *imports,
+        "",
+        f"task = myrnn.tasks.{task!r}",
+        model.rstrip(),
+        f"optimizer = myrnn.{optimizer}(model.parameters, learning_rate={settings['learning_rate']})",
+        "",
+    ]
+    if not network.iteration:
+        return "\n".join([*lines, "# It has not been trained yet.", ""])
+    return "\n".join([*lines, train])
+
+
+def _made(settings: dict[str, object]) -> str:
+    name, _, activation = str(settings["cell"]).partition("-")
+    extra = f", activation={activation!r}" if activation else ""
+    sizes = f"{settings['alphabet_size']}, {settings['dim_recurrent']}, 2"
+    return f"myrnn.{_CLASSES[name]}({sizes}{extra}, rng=weights)"
+
+
+def _own(settings: dict[str, object], own_source: tuple[str, str] | None) -> tuple[list[str], str]:
+    assert own_source is not None
+    file, name = own_source
+    imports = ["import inspect", "import runpy", "", "import numpy as np", "import myrnn"]
+    model = (
+        f"{name} = runpy.run_path({file!r})[{name!r}]\n"
+        "# Its weights come from rng where it takes one, else from NumPy's own generator.\n"
+        f"np.random.seed({settings['seed']})\n"
+        f"weights = np.random.default_rng(({settings['seed']}, 1))\n"
+        f'extra = {{"rng": weights}} if "rng" in inspect.signature({name}).parameters else {{}}\n'
+        f"model = {name}({settings['alphabet_size']}, {settings['dim_recurrent']}, 2, **extra)\n"
+    )
+    return imports, model

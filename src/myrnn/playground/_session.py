@@ -1,0 +1,130 @@
+"""One tab of the page: a bench, and the thread that works at it."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from typing import Any
+
+from myrnn.errors import InvalidArgument, MyRNNError
+from myrnn.playground._answers import Answers
+from myrnn.playground._bench import Bench
+from myrnn.playground._own import OwnModel
+from myrnn.playground._settings import checked_settings
+from myrnn.playground._turns import Turns
+
+_log = logging.getLogger("myrnn.playground")
+
+# How long one turn of training takes at most, in seconds; many sessions at once share the time of a round.
+TURN, ROUND = 0.025, 0.15
+# More messages than this at a time are refused.
+MOST_WAITING = 200
+# No time to wait, but time for others.
+_AT_ONCE = 0.0001
+
+Message = tuple[str, dict[str, Any]]
+
+
+class Session:
+    """Trains a network in a thread of its own, and answers the messages of one page.
+
+    Parameters
+    ----------
+    settings : dict
+        Of the first network.
+    tokens : list of int
+        The sequence that is looked at.
+    turns : Turns
+        Shared by all sessions.
+    own : OwnModel, optional
+        The person's own class.
+
+    Attributes
+    ----------
+    outbox : Outbox
+    """
+
+    def __init__(
+        self, settings: dict[str, Any], tokens: list[int], *, turns: Turns, own: OwnModel | None = None
+    ) -> None:
+        bench = Bench(tokens)
+        self.outbox = bench.outbox
+        self._turns = turns
+        self._messages: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
+        self._closed = threading.Event()
+        self.submit("configure", {"settings": checked_settings(settings)})
+        # The thread alone holds the bench: when it ends, the networks are let go.
+        self._thread = threading.Thread(
+            target=self._run, args=(bench, Answers(bench, own)), name="myrnn-playground", daemon=True
+        )
+        self._thread.start()
+
+    def submit(self, kind: str, fields: dict[str, Any]) -> None:
+        """Leave a message, already checked, for the session to answer.
+
+        Raises
+        ------
+        InvalidArgument
+            When too many are waiting.
+        """
+        try:
+            self._messages.put_nowait((kind, fields))
+        except queue.Full:
+            raise InvalidArgument(f"{MOST_WAITING} messages are waiting already: give it a moment") from None
+
+    def close(self) -> None:
+        """Let the thread end and let go of the networks; it returns at once."""
+        self._closed.set()
+        try:
+            self._messages.put_nowait(None)
+        except queue.Full:
+            return  # It will see that it is closed when it takes the next message.
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the end of the thread; return whether it has ended."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self, bench: Bench, answers: Answers) -> None:
+        while not self._closed.is_set():
+            message = self._next_message(bench)
+            if self._closed.is_set():
+                break
+            try:
+                self._take_turn(bench, answers, message)
+            except MyRNNError as error:
+                bench.stop(str(error))
+            except Exception as error:
+                _log.exception("the playground failed")
+                bench.stop(f"{type(error).__name__}: {error}")
+
+    def _next_message(self, bench: Bench) -> Message | None:
+        try:
+            return self._messages.get(timeout=_patience(bench))
+        except queue.Empty:
+            return None
+
+    def _take_turn(self, bench: Bench, answers: Answers, message: Message | None) -> None:
+        with self._turns.turn():
+            rest = None
+            if message is not None:
+                rest = answers.answer(*message)
+            elif bench.steps:
+                bench.prepare()
+            elif bench.playing and time.monotonic() >= bench.due:
+                bench.train(min(TURN, ROUND / (1 + self._turns.waiting)))
+            bench.look()
+        # What takes long and needs no MyGrad is done after the turn.
+        if rest is not None:
+            rest()
+
+
+def _patience(bench: Bench) -> float | None:
+    """Return how long to wait for a message: until there is something to do; None is for ever."""
+    if bench.steps:
+        return _AT_ONCE
+    if bench.playing:
+        return max(_AT_ONCE, bench.due - time.monotonic()) if bench.speed else _AT_ONCE
+    return None if bench.next_view() is None else _AT_ONCE

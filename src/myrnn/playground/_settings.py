@@ -1,0 +1,154 @@
+"""What a person can choose, within which bounds, and what the page says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from myrnn.errors import InvalidArgument
+from myrnn.playground._fields import Choice, Field, Real, Record, Whole
+
+# The longest sequence that is looked at; half as long are the longest that are trained on.
+LONGEST = 80
+OWN = "own"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing to choose.
+
+    Attributes
+    ----------
+    field : Field
+        Its bounds.
+    default : object
+    label, hint : str
+        What the page calls it; what it does and what to try, in a line.
+    offered : tuple of (value, str)
+        The values that the page offers, with their names.
+    """
+
+    field: Field
+    default: Any
+    label: str
+    hint: str
+    offered: tuple[tuple[Any, str], ...]
+
+
+def _plain(*values: Any) -> tuple[tuple[Any, str], ...]:
+    return tuple((value, f"{value:g}") for value in values)
+
+
+SETTINGS: dict[str, Setting] = {
+    "task": Setting(
+        Choice(("twin-halves", "palindromes")),
+        "twin-halves",
+        "Task",
+        "What the network has to find out. Twin halves: 123 123. Palindromes: 123 321. Which one is easier for it?",
+        (("twin-halves", "twin halves (123 123)"), ("palindromes", "palindromes (123 321)")),
+    ),
+    "negatives": Setting(
+        Choice(("uniform", "near_miss")),
+        "uniform",
+        "Wrong ones",
+        "How a sequence that does not match is made. Near misses differ in 1 to 3 digits: no short cut helps there.",
+        (("uniform", "anything else"), ("near_miss", "near misses")),
+    ),
+    "pattern_length_min": Setting(
+        Whole(1, LONGEST // 4),
+        1,
+        "Shortest half",
+        "How many digits the shortest half has. Start long ones at 5: it no longer learns on the easy ones first.",
+        _plain(1, 2, 3, 5, 8, 10),
+    ),
+    "pattern_length_max": Setting(
+        Whole(1, LONGEST // 4),
+        10,
+        "Longest half",
+        "How many digits the longest half has. The longer, the further the network has to remember: try 3, then 15.",
+        _plain(1, 2, 3, 5, 8, 10, 15, 20),
+    ),
+    "alphabet_size": Setting(
+        Whole(2, 10),
+        10,
+        "Digits",
+        "How many different digits there are. With two, halves match by chance more often, and there is less to keep.",
+        _plain(2, 3, 5, 10),
+    ),
+    "cell": Setting(
+        Choice(("rnn-relu", "rnn-tanh", "gru", "lstm", OWN)),
+        "rnn-relu",
+        "Cell",
+        "What happens at every step. GRU and LSTM have gates, which let a state and its gradient pass unchanged.",
+        (("rnn-relu", "RNN, ReLU"), ("rnn-tanh", "RNN, tanh"), ("gru", "GRU"), ("lstm", "LSTM")),
+    ),
+    "dim_recurrent": Setting(
+        Whole(1, 256),
+        50,
+        "Units",
+        "How many numbers the hidden state has. All that it remembers must fit into them: try 8.",
+        _plain(4, 8, 16, 32, 50, 100),
+    ),
+    "batch_size": Setting(
+        Whole(1, 64),
+        1,
+        "Batch",
+        "How many sequences each step learns from. More make each step surer, and slower.",
+        _plain(1, 4, 16, 64),
+    ),
+    "optimizer": Setting(
+        Choice(("adam", "rmsprop", "sgd")),
+        "adam",
+        "Optimizer",
+        "How a gradient becomes a step. Plain SGD needs a larger learning rate, and patience.",
+        (("adam", "Adam"), ("rmsprop", "RMSprop"), ("sgd", "SGD")),
+    ),
+    "learning_rate": Setting(
+        Real(1e-6, 10.0),
+        0.001,
+        "Learning rate",
+        "The size of a step. Ten times larger: does it learn faster, or not at all?",
+        _plain(0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1),
+    ),
+    "gradient_clip": Setting(
+        Real(1e-3, 1e3, optional=True),
+        None,
+        "Clipping",
+        "The longest gradient that a step may follow. It helps where the loss jumps.",
+        ((None, "off"), *_plain(0.1, 0.3, 1, 3, 10)),
+    ),
+    "seed": Setting(
+        Whole(0, 999_999),
+        0,
+        "Seed",
+        "Draws the first weights and the sequences. The same seed learns the same: try another to see what was luck.",
+        _plain(0, 1, 2, 3, 4),
+    ),
+}
+
+RECORD = Record({name: setting.field for name, setting in SETTINGS.items()})
+DEFAULTS: dict[str, Any] = {name: setting.default for name, setting in SETTINGS.items()}
+
+
+def checked_settings(given: Any) -> dict[str, Any]:
+    """Return settings within their bounds that go together, or say which do not."""
+    settings = RECORD.checked("settings", given)
+    if settings["pattern_length_min"] > settings["pattern_length_max"]:
+        raise InvalidArgument(
+            f"the shortest half must not be longer than the longest: {settings['pattern_length_min']} is more than "
+            f"{settings['pattern_length_max']}"
+        )
+    return settings
+
+
+def offered_settings(own: str | None) -> list[dict[str, Any]]:
+    """Return what the page needs to make its controls; `own` is the name of a class of the person's own."""
+    described = []
+    for name, setting in SETTINGS.items():
+        offered = [list(pair) for pair in setting.offered]
+        if name == "cell" and own is not None:
+            offered.append([OWN, own])
+        described.append(
+            {"name": name, "label": setting.label, "hint": setting.hint, "offered": offered, "default": setting.default}
+        )
+    return described

@@ -1,0 +1,68 @@
+// Accuracy by length: bars with intervals, trained lengths and lengths beyond told apart; short cuts as lines.
+import {Chart} from "./chart.js";
+import {byId, count, percent} from "./dom.js";
+
+const LINES = ["cut0", "cut1", "cut2", "cut3", "cut4"];
+
+export class Accuracy {
+  constructor(app) {
+    this.app = app;
+    this.report = null;
+    this.levels = null;
+    this.chart = new Chart(byId("accuracy"), chart => this.draw(chart));
+    app.connection.on("accuracy", message => { this.report = message; this.chart.update(); });
+    app.connection.on("network", () => { this.levels = null; this.ask(); });
+    app.connection.on("shortcuts", message => { this.levels = message; this.tell(); this.chart.update(); });
+    app.onPinned(() => this.chart.update());
+    byId("shortcuts").addEventListener("change", () => { this.ask(); this.tell(); this.chart.update(); });
+  }
+
+  ask() {
+    if (byId("shortcuts").checked && !this.levels) this.app.connection.send("shortcuts");
+  }
+
+  tell() {
+    const shown = byId("shortcuts").checked && this.levels;
+    byId("shortcuts-told").innerHTML = shown
+      ? this.levels.names.map((name, i) => `<span class="chip"><i class="${LINES[i]}"></i>${name}</span>`).join(" ") : "";
+  }
+
+  draw(chart) {
+    const report = this.report;
+    if (!report || !report.lengths) return;
+    const {lengths, accuracy, low, high, total, trained} = report;
+    const step = lengths.length > 1 ? lengths[1] - lengths[0] : 2;
+    const x = [lengths[0] - step, lengths[lengths.length - 1] + step * 0.8];
+    const every = Math.ceil(lengths.length / Math.max(4, chart.width / 34));
+    chart.axes({
+      x, y: [0, 1.05], xTicks: lengths.filter((_, i) => i % every === 0), yTicks: [0, 0.25, 0.5, 0.75, 1],
+      yText: value => percent(value), xLabel: "length of the sequence",
+    });
+    const half = (chart.x(lengths[0] + step) - chart.x(lengths[0])) * 0.36;
+    lengths.forEach((length, i) => {
+      const middle = chart.x(length), kind = length > trained ? "beyond" : "trained";
+      const told = `length ${length}: ${percent(accuracy[i], 1)} (95%: ${percent(low[i])} to ${percent(high[i])}), ${count(total[i])} tried`;
+      chart.rect(middle - half, chart.y(accuracy[i]), 2 * half, chart.y(0) - chart.y(accuracy[i]), `bar ${kind}`, told);
+      chart.path(`M${middle.toFixed(1)} ${chart.y(low[i]).toFixed(1)}V${chart.y(high[i]).toFixed(1)}`, "interval");
+    });
+    chart.level(report.chance, "guessing");
+    if (byId("shortcuts").checked && this.levels) {
+      this.levels.accuracy.forEach((values, i) => chart.line(this.levels.lengths, values, LINES[i]));
+    }
+    this.drawPinned(chart, half);
+    const inside = lengths.map((length, i) => [length, accuracy[i]]).filter(([length]) => length <= trained);
+    const mean = inside.reduce((sum, [, share]) => sum + share, 0) / Math.max(inside.length, 1);
+    chart.svg.setAttribute("aria-label", `Accuracy by length: ${percent(mean)} on trained lengths, `
+      + lengths.map((length, i) => `${length}: ${percent(accuracy[i])}`).join(", "));
+    chart.svg.dataset.mean = mean;
+  }
+
+  drawPinned(chart, half) {
+    const pinned = this.app.pinned && this.app.pinned.accuracy;
+    if (!pinned) return;
+    pinned.lengths.forEach((length, i) => {
+      const middle = chart.x(length), y = chart.y(pinned.accuracy[i]).toFixed(1);
+      if (middle < chart.box.right) chart.path(`M${(middle - half).toFixed(1)} ${y}h${(2 * half).toFixed(1)}`, "pinned-mark");
+    });
+  }
+}

@@ -1,0 +1,23 @@
+// A network that is pinned, to be compared with the one that is trained.
+import {byId, count} from "./dom.js";
+
+const CELLS = {"rnn-relu": "RNN (ReLU)", "rnn-tanh": "RNN (tanh)", gru: "GRU", lstm: "LSTM", own: "own class"};
+
+export function startCompare(app) {
+  const button = byId("pin"), hint = button.dataset.hint;
+  button.addEventListener("click", () => app.connection.send(app.pinned ? "unpin" : "pin"));
+  app.connection.on("pinned", message => {
+    app.setPinned(message.network ? message : null);
+    button.textContent = app.pinned ? "Unpin" : "Pin & compare";
+    button.dataset.hint = app.pinned ? "Let go of the pinned network." : hint;
+    button.title = button.dataset.hint;
+    const told = byId("pinned-label");
+    told.hidden = !app.pinned;
+    if (app.pinned) told.textContent = `Pinned (dashed): ${describe(app.pinned)}. Change something and play: what is different?`;
+  });
+}
+
+function describe({network, iteration}) {
+  const {cell, dim_recurrent: units, task, optimizer, learning_rate: rate} = network.settings;
+  return `${CELLS[cell]}, ${units} units, ${task}, ${optimizer} ${rate}, ${count(iteration)} iterations`;
+}

@@ -1,0 +1,81 @@
+// Loss and accuracy while the network learns.
+import {Chart, ticks} from "./chart.js";
+import {byId, percent, short} from "./dom.js";
+
+// Of how many points a smoothed one is the mean.
+const SMOOTH = 15;
+const compact = new Intl.NumberFormat("en-US", {notation: "compact", maximumFractionDigits: 1});
+
+// A mean over the last points, so that single sequences, which are right or wrong, become a curve.
+function smoothed(values) {
+  let sum = 0;
+  return values.map((value, i) => {
+    sum += value - (i >= SMOOTH ? values[i - SMOOTH] : 0);
+    return sum / Math.min(i + 1, SMOOTH);
+  });
+}
+
+export class Curves {
+  constructor(app) {
+    this.app = app;
+    this.width = 1;
+    this.loss = [];
+    this.accuracy = [];
+    this.past = null;
+    this.charts = [
+      new Chart(byId("curve-loss"), chart => this.draw(chart, "loss")),
+      new Chart(byId("curve-accuracy"), chart => this.draw(chart, "accuracy")),
+    ];
+    app.connection.on("network", message => {
+      this.past = message.past || null;
+      this.loss = [];
+      this.accuracy = [];
+      this.update();
+    });
+    app.connection.on("curve", message => this.take(message));
+    app.onPinned(() => this.update());
+  }
+
+  take({first, width, loss, accuracy}) {
+    this.width = width;
+    this.loss.length = this.accuracy.length = Math.min(first, this.loss.length);
+    this.loss.push(...loss);
+    this.accuracy.push(...accuracy);
+    this.update();
+  }
+
+  update() {
+    this.charts.forEach(chart => chart.update());
+  }
+
+  // [x, y] of a curve with what came before it.
+  points(curve, past, name) {
+    const before = past ? past.iteration[past.iteration.length - 1] : 0;
+    const values = smoothed(curve[name]);
+    const xs = values.map((_, i) => before + (i + 1) * curve.width);
+    return past ? [[...past.iteration, ...xs], [...past[name], ...values]] : [xs, values];
+  }
+
+  draw(chart, name) {
+    const pinned = this.app.pinned;
+    const [xs, ys] = this.points(this, this.past, name);
+    const other = pinned ? this.points(pinned.curve, pinned.network.past, name) : [[], []];
+    const last = Math.max(20, xs[xs.length - 1] || 0, other[0][other[0].length - 1] || 0);
+    const isLoss = name === "loss";
+    const high = isLoss ? Math.max(0.75, ...ys, ...other[1]) : 1;
+    const y = isLoss ? [0, Math.min(high * 1.04, 3)] : [0.3, 1.02];
+    chart.axes({
+      x: [0, last], y, xTicks: ticks(0, last, Math.max(2, chart.width / 110)), yTicks: isLoss ? ticks(0, y[1], 4) : [0.4, 0.6, 0.8, 1],
+      xText: value => compact.format(value), yText: isLoss ? short : value => percent(value),
+      xLabel: "iterations", yLabel: name,
+    });
+    const clipped = values => values.map(value => Math.min(Math.max(value, y[0]), y[1]));
+    chart.level(isLoss ? Math.log(2) : 0.5, "guessing");
+    chart.line(other[0], clipped(other[1]), "pinned");
+    chart.line(xs, clipped(ys), isLoss ? "loss" : "accuracy");
+    const now = ys[ys.length - 1];
+    const told = now === undefined ? "nothing yet" : isLoss ? now.toFixed(3) : percent(now, 1);
+    chart.text(chart.box.left + (isLoss ? 34 : 62), 9, told, `value ${isLoss ? "loss" : "accuracy"}`);
+    chart.svg.setAttribute("aria-label", `${name}: ${told}`);
+  }
+}

@@ -1,0 +1,56 @@
+// What is left of the gradient, by how many steps before the end; on a logarithmic axis.
+import {Chart, ticks} from "./chart.js";
+import {byId, short} from "./dom.js";
+
+// Below this nothing is told apart.
+const LEAST = 1e-8;
+
+export class Gradient {
+  constructor(app) {
+    this.app = app;
+    this.flow = null;
+    this.chart = new Chart(byId("gradient"), chart => this.draw(chart));
+    app.connection.on("gradient", message => { this.flow = message; this.tell(); this.chart.update(); });
+    app.onPinned(() => { this.tell(); this.chart.update(); });
+  }
+
+  tell() {
+    const flow = this.flow;
+    if (!flow || flow.problem) {
+      byId("gradient-told").textContent = flow ? flow.problem : "";
+      return;
+    }
+    const pinned = this.app.pinned && this.app.pinned.gradient;
+    byId("gradient-told").textContent = this.sentence("", flow) + (pinned ? ` ${this.sentence("the pinned one: ", pinned)}` : "");
+  }
+
+  sentence(whose, {mean, distance}) {
+    const last = mean[mean.length - 1], steps = distance[distance.length - 1];
+    if (!steps) return "";
+    if (last === null || last === undefined) return `${whose}nothing is left ${steps} steps back.`;
+    const verdict = last < 0.01 ? "it vanishes" : last > 10 ? "it explodes" : last > 0.3 ? "it gets through" : "it fades";
+    return `${whose}${short(100 * last)}% is left ${steps} steps back: ${verdict}.`;
+  }
+
+  draw(chart) {
+    const flow = this.flow;
+    if (!flow || !flow.mean) return;
+    const pinned = this.app.pinned && this.app.pinned.gradient;
+    const all = [...flow.low, ...flow.high, ...(pinned ? pinned.mean : [])].filter(value => value > 0);
+    const low = Math.max(LEAST, Math.min(0.1, ...all)), high = Math.max(2, ...all);
+    const decades = [];
+    for (let power = Math.ceil(Math.log10(low)); power <= Math.log10(high); power++) decades.push(power);
+    const every = Math.ceil(decades.length / 6);
+    const last = Math.max(1, flow.distance.length - 1, pinned ? pinned.distance.length - 1 : 0);
+    chart.axes({
+      x: [0, last], y: [low, high], log: true, xTicks: ticks(0, last, Math.max(3, chart.width / 70)).filter(Number.isInteger),
+      yTicks: decades.filter(power => power % every === 0).map(power => 10 ** power),
+      yText: value => value >= 0.01 && value < 1000 ? `${short(100 * value)}%` : `${short(100 * value)}%`, xLabel: "steps before the end",
+    });
+    const inside = values => values.map(value => value > 0 ? Math.min(Math.max(value, low), high) : null);
+    chart.band(flow.distance, inside(flow.low), inside(flow.high), "gradient");
+    if (pinned) chart.line(pinned.distance, inside(pinned.mean), "pinned");
+    chart.line(flow.distance, inside(flow.mean), "gradient");
+    chart.svg.setAttribute("aria-label", `Gradient by steps before the end. ${byId("gradient-told").textContent}`);
+  }
+}

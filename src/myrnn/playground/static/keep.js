@@ -1,0 +1,47 @@
+// Runs, links, scripts and figures.
+import {byId, make, saveFile, toast} from "./dom.js";
+
+const KINDS = {svg: "image/svg+xml", png: "image/png"};
+
+export function startKeep(app) {
+  const send = (type, fields) => app.connection.send(type, fields), tell = text => { byId("kept").textContent = text; };
+  const busy = text => { tell(text); return true; };
+  byId("save").addEventListener("click", () => send("save") && busy("Testing and saving …"));
+  byId("load").addEventListener("click", () => byId("runs").value && send("load", {run: byId("runs").value}) && busy("Loading …"));
+  byId("script").addEventListener("click", () => send("script"));
+  byId("download").addEventListener("click", () => send("figure", {figure: byId("figure").value, format: byId("format").value}) && busy("Drawing …"));
+  byId("copy-link").addEventListener("click", () => copy(location.href, tell));
+  app.connection.on("welcome", () => send("runs"));
+  app.connection.on("runs", ({runs}) => showRuns(runs));
+  app.connection.on("saved", ({folder, runs}) => {
+    showRuns(runs);
+    tell(`Saved in ${folder}. Open it with: myrnn evaluate ${folder}`);
+  });
+  app.connection.on("script", ({text}) => {
+    saveFile("playground.py", text, "text/x-python");
+    tell("The script is in your downloads: python playground.py gives the same numbers.");
+    app.script = text;
+  });
+  app.connection.on("figure", ({figure, format, content}) => {
+    const bytes = format === "png" ? Uint8Array.from(atob(content), c => c.charCodeAt(0)) : content;
+    saveFile(`${figure}.${format}`, bytes, KINDS[format]);
+    tell(`${figure}.${format} is in your downloads.`);
+  });
+  app.connection.on("network", message => { if (message.past) tell("Loaded. Play goes on from there."); });
+  app.connection.on("error", ({message}) => { toast(message); tell(""); });
+}
+
+function showRuns(runs) {
+  const select = byId("runs"), none = make("option", {value: ""}, "no saved run yet");
+  select.replaceChildren(...(runs.length ? runs.map(name => make("option", {value: name}, name)) : [none]));
+  byId("load").disabled = !runs.length;
+}
+
+async function copy(text, tell) {
+  try {
+    await navigator.clipboard.writeText(text);
+    tell("Copied. Whoever opens the link in a playground sees the same settings and sequence.");
+  } catch {
+    tell(`Copy it from here: ${text}`);
+  }
+}

@@ -1,0 +1,72 @@
+// The page: what all parts share, and which of them are in view.
+import {Accuracy} from "./accuracy.js";
+import {startCompare} from "./compare.js";
+import {Connection} from "./connection.js";
+import {Curves} from "./curves.js";
+import {byId} from "./dom.js";
+import {Eigenvalues} from "./eigenvalues.js";
+import {Gradient} from "./gradient.js";
+import {startKeep} from "./keep.js";
+import {settingsFromLink, tokensFromLink, writeLink} from "./link.js";
+import {Mistakes} from "./mistakes.js";
+import {startRecurrence} from "./recurrence.js";
+import {Row} from "./row.js";
+import {DEFAULTS, Settings, startHints} from "./settings.js";
+import {onTheme, startTheme} from "./theme.js";
+import {Tour} from "./tour.js";
+import {Transport} from "./transport.js";
+
+const app = {
+  settings: settingsFromLink(DEFAULTS),
+  tokens: tokensFromLink() || [2, 7, 1, 8, 2, 7, 1, 8],
+  pinned: null,
+  pinnedListeners: [],
+  onPinned(listener) { this.pinnedListeners.push(listener); },
+  setPinned(pinned) { this.pinned = pinned; this.pinnedListeners.forEach(listener => listener()); },
+  linked() { writeLink(this.settings, this.tokens, DEFAULTS); },
+};
+
+app.connection = new Connection(() => ({settings: app.settings, tokens: app.tokens}));
+startTheme();
+app.settingsPanel = new Settings(app);
+app.transport = new Transport(app);
+app.row = new Row(app);
+const panels = [new Curves(app), new Accuracy(app), new Gradient(app), new Eigenvalues(app)];
+app.mistakes = new Mistakes(app);
+startCompare(app);
+startRecurrence(app);
+startKeep(app);
+app.tour = new Tour(app);
+startHints();
+onTheme(() => panels.forEach(panel => (panel.charts || [panel.chart]).forEach(chart => chart.update())));
+
+// The server looks only at what is in view.
+const inView = new Set();
+const watch = () => app.connection.send("watch", {views: document.hidden ? [] : [...inView]});
+const observer = new IntersectionObserver(entries => {
+  entries.forEach(entry => inView[entry.isIntersecting ? "add" : "delete"](entry.target.dataset.view));
+  watch();
+}, {rootMargin: "200px"});
+document.querySelectorAll("[data-view]").forEach(card => observer.observe(card));
+document.addEventListener("visibilitychange", watch);
+
+app.connection.on("welcome", message => {
+  byId("version").textContent = `MyRNN ${message.version}`;
+  document.body.classList.remove("lost");
+  watch();
+});
+app.connection.on("lost", () => {
+  document.body.classList.add("lost");
+  byId("banner").hidden = false;
+  byId("banner").textContent = "The connection is lost. Trying again …";
+});
+app.connection.on("network", message => {
+  document.body.dataset.network = JSON.stringify(message.settings);
+  byId("banner").hidden = true;
+});
+window.addEventListener("hashchange", () => {
+  app.settingsPanel.apply(settingsFromLink(DEFAULTS));
+  app.row.choose(tokensFromLink() || app.tokens);
+});
+window.playground = app;
+app.connection.open();

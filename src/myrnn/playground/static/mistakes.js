@@ -1,0 +1,49 @@
+// Sequences that the network gets wrong, found while it trains; a click looks at one.
+import {byId, count, make, percent, tabs} from "./dom.js";
+
+const FAMILIES = [
+  ["trained", "like the trained", "New sequences of the kind and the lengths it learned from."],
+  ["longer", "longer", "Longer than any it has seen: up to twice."],
+  ["near", "one digit off", "Matches with at most one digit changed. Who compares all digits finds it."],
+  ["other", "the other task", "Palindromes for a network of twin halves, and the other way round. Does it fall for them?"],
+];
+
+export class Mistakes {
+  constructor(app) {
+    this.app = app;
+    tabs(byId("families"), FAMILIES, "trained", family => app.connection.send("family", {family}));
+    app.connection.on("mistakes", message => this.show(message));
+  }
+
+  show({problem, mistakes = [], count: wrong, samples}) {
+    byId("mistakes-told").textContent = problem || (wrong
+      ? `${count(wrong)} wrong of ${count(samples)} (${percent(wrong / samples, 1)}). Guessing is wrong in 50.0%.`
+      : `None wrong of ${count(samples)}. Try another kind.`);
+    // A list that is read or tabbed through stays as it is.
+    if (byId("mistakes").contains(document.activeElement) || byId("mistakes").matches(":hover")) return;
+    byId("mistakes").replaceChildren(...mistakes.map(mistake => make("li", {}, this.button(mistake))));
+  }
+
+  button({tokens, truth, predicted, probability}) {
+    const names = ["no match", "match"], text = tokens.join("");
+    const told = `${text}: it says ${names[predicted]}, ${percent(probability)} sure; it is ${names[truth]}`;
+    const digits = make("span", {class: "sequence"}, ...this.halves(tokens));
+    const says = make("span", {class: "soft"}, `says ${names[predicted]}, ${percent(probability)} sure`);
+    return make("button", {class: "mistake", "aria-label": told, title: told, onclick: () => this.choose(tokens)}, digits, says);
+  }
+
+  // The two halves, apart from each other, with the digits marked that differ.
+  halves(tokens) {
+    const half = Math.floor(tokens.length / 2), mirrored = this.app.settings.task === "palindromes";
+    const partner = step => mirrored ? tokens.length - 1 - step : step < half ? step + half : step - half;
+    return tokens.map((token, step) => {
+      const differs = tokens[partner(step)] !== token;
+      return make(differs ? "em" : "span", step === half ? {class: "gap"} : {}, String(token));
+    });
+  }
+
+  choose(tokens) {
+    this.app.row.choose(tokens);
+    byId("card-row").scrollIntoView({behavior: "smooth", block: "start"});
+  }
+}

@@ -1,0 +1,67 @@
+// One unit of the hidden state: its value along the sequence and over the training, and the weights that lead into it.
+import {byId, escaped, make, short} from "./dom.js";
+
+// How many pictures of the training are remembered.
+const REMEMBERED = 200;
+
+export class Unit {
+  constructor(app) {
+    this.app = app;
+    this.past = [];
+    this.incoming = null;
+    this.asked = -1;
+    this.when = 0;
+    app.connection.on("unit", message => { this.incoming = message; });
+    app.connection.on("network", () => { this.past = []; this.incoming = null; this.asked = -1; });
+  }
+
+  ask(unit) {
+    this.asked = unit;
+    this.when = performance.now();
+    this.app.connection.send("unit", {unit});
+  }
+
+  // Keep the last step's states of every picture, for the history of any unit.
+  remember({values, units, iteration}) {
+    const last = this.past[this.past.length - 1];
+    if (last && (last.states.length !== units || last.iteration > iteration)) this.past = [];
+    if (last && last.iteration === iteration) this.past.pop();
+    this.past.push({iteration, states: values.slice(-units)});
+    if (this.past.length > REMEMBERED) this.past = this.past.filter((_, i) => i % 2 || i === this.past.length - 1);
+    if (this.asked >= 0 && performance.now() - this.when > 500) this.ask(this.asked);
+  }
+
+  draw(seen, marked) {
+    const place = byId("unit");
+    if (!marked || marked.unit >= seen.units) {
+      if (!place.firstChild) place.append(make("p", {class: "soft"}, "Point at a unit to see what leads into it. With the keyboard: focus the colours, then use the arrow keys."));
+      return;
+    }
+    const along = Array.from({length: seen.tokens.length}, (_, step) => seen.values[step * seen.units + marked.unit]);
+    const over = this.past.map(({states}) => states[marked.unit]);
+    const known = this.incoming && this.incoming.unit === marked.unit ? this.incoming.incoming : [];
+    place.innerHTML = `<h3>Unit ${marked.unit} of ${escaped(seen.state)}</h3>
+      <p><b>${short(along[marked.step])}</b> after step ${marked.step + 1}, digit ${seen.tokens[marked.step]}</p>
+      <figure><figcaption>along the sequence</figcaption>${spark(along, marked.step)}</figure>
+      <figure><figcaption>at the end, over the training</figcaption>${spark(over)}</figure>
+      ${known.map(({name, weights}) => `<figure><figcaption>weights in, ${escaped(name.replace(".weight", ""))}${weights.length <= 10 ? " (one a digit)" : ""}</figcaption>${bars(weights)}</figure>`).join("")}`;
+  }
+}
+
+// A line without axes.
+function spark(values, marked = null) {
+  if (values.length < 2) return `<svg viewBox="0 0 200 36" class="spark"></svg>`;
+  const low = Math.min(0, ...values), high = Math.max(1e-9, ...values), x = i => i / (values.length - 1) * 194 + 3;
+  const y = value => 33 - (value - low) / (high - low) * 30;
+  const dot = marked === null ? "" : `<circle cx="${x(marked)}" cy="${y(values[marked])}" r="3"/>`;
+  return `<svg viewBox="0 0 200 36" class="spark" preserveAspectRatio="none"><path class="grid-line" d="M0 ${y(0)}H200"/><path d="M${values.map((v, i) => `${x(i).toFixed(1)} ${y(v).toFixed(1)}`).join("L")}"/>${dot}</svg>`;
+}
+
+function bars(weights) {
+  const most = Math.max(...weights.map(Math.abs), 1e-9), width = 200 / weights.length;
+  const one = (weight, i) => {
+    const height = Math.abs(weight) / most * 18, top = weight > 0 ? 19 - height : 19;
+    return `<rect x="${(i * width + width * 0.1).toFixed(1)}" y="${top.toFixed(1)}" width="${(width * 0.8).toFixed(1)}" height="${height.toFixed(1)}" class="${weight > 0 ? "yes" : "no"}"><title>${i}: ${short(weight)}</title></rect>`;
+  };
+  return `<svg viewBox="0 0 200 38" class="spark" preserveAspectRatio="none">${weights.map(one).join("")}</svg>`;
+}

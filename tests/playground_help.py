@@ -1,0 +1,83 @@
+"""What the tests of the playground share: a small network, and a page that listens."""
+
+import threading
+from collections import deque
+from contextlib import contextmanager
+
+from myrnn.playground._session import Session
+from myrnn.playground._settings import DEFAULTS
+from myrnn.playground._turns import Turns
+
+# Compiled once for all of them.
+SMALL = {**DEFAULTS, "pattern_length_max": 3, "dim_recurrent": 8, "learning_rate": 0.01}
+# Cannot be compiled, since its step depends on the place: it is trained op by op, without a compiler.
+POSITIONAL = """
+import numpy as np
+from mygrad import tanh
+from myrnn import dense
+
+
+class Positional:
+    def __init__(self, dim_input, dim_recurrent, dim_output):
+        self.fc_x2h = dense(dim_input, dim_recurrent)
+        self.fc_h2y = dense(dim_recurrent, dim_output)
+
+    def __call__(self, x):
+        h = np.zeros((1, self.fc_h2y.weight.shape[0]), dtype=np.float32)
+        for t, x_t in enumerate(x):
+            h = tanh(self.fc_x2h(x_t[np.newaxis]) + np.float32(t % 7) * h)
+        return self.fc_h2y(h)
+
+    @property
+    def parameters(self):
+        return self.fc_x2h.parameters + self.fc_h2y.parameters
+"""
+# MyGrad runs one model at a time: whoever uses the library beside a session takes a turn.
+TURNS = Turns()
+WAIT = 120  # seconds, for whatever is waited for
+
+
+class Listener:
+    """Takes what a session tells, as a page does."""
+
+    def __init__(self, session):
+        self.session, self.last, self.all = session, {}, []
+        self._waiting = deque()
+        self._ready = threading.Event()
+        session.outbox.attach(self._ready.set)
+
+    def until(self, condition, message="nothing came"):
+        """Wait until the condition holds of a message that comes, and return it."""
+        while True:
+            self._waiting += self.session.outbox.take()
+            while self._waiting:
+                told = self._waiting.popleft()
+                self.all.append(told)
+                self.last[told["type"]] = told
+                if condition(told):
+                    return told
+            assert self._ready.wait(WAIT), f"{message}; there were {[told['type'] for told in self.all]}"
+            self._ready.clear()
+
+    def next(self, kind):
+        return self.until(lambda told: told["type"] == kind, f"no {kind} came")
+
+    def ask(self, kind, answer, **fields):
+        self.session.submit(kind, fields)
+        return self.next(answer)
+
+    def status(self, condition):
+        return self.until(lambda told: told["type"] == "status" and condition(told), "no such status came")
+
+
+@contextmanager
+def open_session(settings=SMALL, tokens=(1, 2, 1, 2), own=None):
+    """A session that is ready, and its listener."""
+    session = Session(dict(settings), list(tokens), turns=TURNS, own=own)
+    listener = Listener(session)
+    try:
+        listener.status(lambda told: "iteration" in told and "busy" not in told)
+        yield listener
+    finally:
+        session.close()
+        assert session.join(WAIT)

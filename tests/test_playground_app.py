@@ -1,0 +1,213 @@
+import contextlib
+import json
+import socket
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from myrnn.cli import main
+from myrnn.errors import InvalidArgument
+from myrnn.playground import _serve
+from myrnn.playground._app import STATIC, make_app
+from myrnn.playground._messages import MESSAGES
+from myrnn.playground._sessions import Sessions
+from playground_help import SMALL
+
+PORT = 8400
+BASE = f"http://127.0.0.1:{PORT}"
+HELLO = {"type": "hello", "session": None, "page": "page", "settings": SMALL, "tokens": [1, 2, 1, 2]}
+
+
+@pytest.fixture(scope="module")
+def client():
+    with TestClient(make_app(Sessions(), PORT), base_url=BASE) as client:
+        yield client
+
+
+def connect(client, origin=BASE, **headers):
+    return client.websocket_connect("/session", headers={"origin": origin, "host": f"127.0.0.1:{PORT}", **headers})
+
+
+@contextlib.contextmanager
+def greeted(client, hello=HELLO):
+    """A connection that has said hello, and what it was answered."""
+    with connect(client) as page:
+        page.send_text(json.dumps(hello))
+        yield page, page.receive_json()
+
+
+def next_of(page, kind):
+    while (told := page.receive_json())["type"] != kind:
+        pass
+    return told
+
+
+# --- the page and its files
+
+
+def test_the_page_and_its_files_are_served(client):
+    page = client.get("/")
+    assert page.status_code == 200
+    assert "MyRNN playground" in page.text
+    for path in STATIC.iterdir():
+        assert client.get(f"/static/{path.name}").content == path.read_bytes()
+
+
+def test_the_page_needs_nothing_from_elsewhere():
+    for path in STATIC.iterdir():
+        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in text and "https://" not in text.replace('"https:"', ""), path
+
+
+def test_the_policy_allows_only_this_server(client):
+    headers = client.get("/").headers
+    assert headers["content-security-policy"].startswith("default-src 'self';")
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/static/../_app.py", "/static/%2e%2e/_app.py", "/static/none.js", "/other"])
+def test_nothing_else_is_served(client, path):
+    assert client.get(path).status_code == 404
+
+
+# --- who may ask
+
+
+@pytest.mark.parametrize("host", ["evil.example", f"evil.example:{PORT}", "127.0.0.1:1", ""])
+def test_another_host_is_refused(client, host):
+    answer = client.get("/", headers={"host": host})
+    assert (answer.status_code, answer.text) == (403, "this server answers on this machine alone\n")
+    with pytest.raises(WebSocketDisconnect), connect(client, host=host):
+        pass
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", f"http://localhost:{PORT}"])
+def test_another_origin_is_refused(client, origin):
+    answer = client.get("/", headers={"origin": origin})
+    assert (answer.status_code, answer.text) == (403, "this server answers its own page alone\n")
+    with pytest.raises(WebSocketDisconnect), connect(client, origin):
+        pass
+
+
+def test_a_connection_without_an_origin_is_refused(client):
+    with (
+        pytest.raises(WebSocketDisconnect),
+        client.websocket_connect("/session", headers={"host": f"127.0.0.1:{PORT}"}),
+    ):
+        pass
+
+
+def test_from_elsewhere_the_token_is_needed():
+    with TestClient(make_app(Sessions(), PORT, token="secret"), base_url="http://teacher.local:8400") as client:
+        answer = client.get("/")
+        assert (answer.status_code, answer.text) == (403, "the address lacks the token that the server has printed\n")
+        assert client.get("/?token=wrong").status_code == 403
+        assert client.get("/", headers={"cookie": "myrnn-playground=wrong"}).status_code == 403
+        assert client.get("/?token=secret").status_code == 200
+        assert client.get("/static/main.js").status_code == 200  # by the cookie
+
+
+# --- talking
+
+
+def test_hello_is_answered_with_what_can_be_chosen(client):
+    with greeted(client) as (_, welcome):
+        assert welcome["type"] == "welcome"
+        assert [one["name"] for one in welcome["settings"]] == list(SMALL)
+
+
+def test_a_page_that_comes_back_goes_on(client):
+    with greeted(client) as (page, welcome):
+        page.send_text(json.dumps({"type": "step"}))
+        while next_of(page, "status").get("iteration") != 1:
+            pass
+    with greeted(client, {**HELLO, "session": welcome["session"]}) as (page, again):
+        assert again["session"] == welcome["session"]
+        assert next_of(page, "network")["settings"] == SMALL
+        while next_of(page, "status").get("iteration") != 1:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"type": "play"}', "the first message must be 'hello', not 'play'"),
+        ("nonsense", "a message must be JSON, not 'nonsense'"),
+        (json.dumps({**HELLO, "tokens": []}), "tokens must have 1 to 80 entries, not 0"),
+        (json.dumps({**HELLO, "settings": {**SMALL, "dim_recurrent": 10**9}}), "dim_recurrent must be at most 256"),
+    ],
+)
+def test_who_does_not_say_hello_is_told(client, text, message):
+    with connect(client) as page:
+        page.send_text(text)
+        told = page.receive_json()
+        assert told["type"] == "error" and told["message"].startswith(message)
+        page.send_text(json.dumps(HELLO))
+        assert page.receive_json()["type"] == "welcome"
+
+
+def test_there_are_only_so_many_pages():
+    with TestClient(make_app(Sessions(most=1), PORT), base_url=BASE) as client, greeted(client):
+        with greeted(client) as (_, told):
+            assert told["message"] == "1 pages are open already, and more would slow all down: close one of them"
+
+
+CHEAP = "play pause step speed tokens draw state watch family unit runs script hello".split()
+plain = st.integers() | st.floats() | st.integers(0, 9) | st.text(max_size=30) | st.none() | st.booleans()
+values = st.recursive(plain, lambda inner: st.lists(inner, max_size=5), max_leaves=6)
+
+
+@st.composite
+def messages(draw):
+    """A message that a page could send, right or wrong, or something else."""
+    kind = draw(st.sampled_from(CHEAP) | st.text(max_size=5))
+    fields = {name: draw(values) for name in MESSAGES.get(kind, {})}
+    text = json.dumps({**fields, "type": kind})
+    return draw(st.just(text) | st.just(text[:-1]) | st.text(max_size=40) | st.just("x" * 20_000))
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(messages(), max_size=12))
+def test_whatever_is_sent_the_server_answers(client, texts):
+    with greeted(client, {**HELLO, "page": "fuzz"}) as (page, welcome):
+        for text in texts:
+            page.send_text(text)
+        page.send_bytes(b"\\x00\\xff")
+        page.send_text(json.dumps({"type": "speed", "speed": 0}))
+        page.send_text(json.dumps({"type": "runs"}))
+        assert isinstance(next_of(page, "runs")["runs"], list)
+        page.send_text(json.dumps({"type": "pause"}))
+    assert client.get("/").status_code == 200
+    assert welcome["session"]
+
+
+# --- starting it
+
+
+def test_a_port_in_use_is_told_and_a_free_one_is_offered(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["playground", "--no-browser", "--port", str(port)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"myrnn: port {port} is in use; free is --port ")
+    assert port < int(error.split()[-1]) < port + 100
+
+
+def test_an_address_of_another_machine_is_refused():
+    with pytest.raises(InvalidArgument, match=r"^cannot listen on 192.0.2.1, port 0: "):
+        _serve.serve(host="192.0.2.1", port=0, browser=False)
+
+
+def test_a_missing_package_is_told(monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.startswith("myrnn.playground")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["playground", "--no-browser"]) == 2
+    assert capsys.readouterr().err == "myrnn: the playground needs uvicorn: pip install 'myrnn[playground]'\n"

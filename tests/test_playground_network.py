@@ -1,0 +1,343 @@
+import base64
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from myrnn import evaluate, inspect, train
+from myrnn.compiler import compile
+from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
+from myrnn.inspection import recurrent_eigenvalues
+from myrnn.playground import _keep, _looks
+from myrnn.playground._network import Network, Recorded, new_model
+from myrnn.playground._own import load_own
+from myrnn.playground._script import script
+from myrnn.runs import load_run, make_optimizer
+from myrnn.tasks import Palindromes, TwinHalves
+from playground_help import POSITIONAL, SMALL
+
+
+def refused(message, kind=InvalidArgument):
+    return pytest.raises(kind, match=f"^{re.escape(message)}$")
+
+
+def contents(model):
+    return [parameter.data.tobytes() for parameter in model.parameters]
+
+
+def unpacked(text, shape):
+    return np.frombuffer(base64.b64decode(text), dtype="<f4").reshape(shape)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def own(here):
+    (here / "positional.py").write_text(POSITIONAL)
+    return load_own("positional.py:Positional")
+
+
+def trained(settings=SMALL, iterations=700):
+    network = Network(settings)
+    while network.iteration < iterations:
+        network.advance(0.01, iterations - network.iteration)
+    return network
+
+
+# --- training
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_short_turns_train_what_one_call_trains(batch_size):
+    settings = {**SMALL, "batch_size": batch_size}
+    network = trained(settings)
+    task = TwinHalves(1, 3)
+    model = new_model(settings, task)
+    optimizer = make_optimizer("adam", model.parameters, learning_rate=0.01)
+    history = train(model, task, optimizer, 700, batch_size, seed=0, engine="native")
+    assert contents(network.model) == contents(model)
+    assert network.training.history.loss.tolist() == history.loss.tolist()
+    loss, accuracy = network.curve.since(0)
+    assert np.mean(loss[:-1]) == pytest.approx(0.69, abs=0.1)
+    assert len(loss) == len(accuracy) == -(-700 // network.curve.width)
+
+
+def test_the_loss_of_an_iteration_is_that_of_the_sequence_that_is_told():
+    network = trained(iterations=40)
+    twin = new_model(SMALL, network.task)
+    for parameter, trained_one in zip(twin.parameters, network.model.parameters, strict=True):
+        parameter.data[...] = trained_one.data
+    network.advance(0.0, 1)
+    tokens = network.recorded.last_of(network.iteration - 1)
+    truth = _looks.truth_of(network.task, tokens.tolist())
+    x = np.eye(10, dtype=np.float32)[tokens]
+    loss, _ = compile(twin).loss_and_gradients(x, truth)
+    assert network.last_loss == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_recorded_task_knows_the_sequences_of_the_last_iterations():
+    task = Recorded(TwinHalves(1, 3), batch_size=3)
+    blocks = [task.sample(6, np.random.default_rng(seed)) for seed in range(3)]
+    assert task.last_of(2).tolist() == blocks[1].tokens(2).tolist()
+    assert task.last_of(5).tolist() == blocks[2].tokens(5).tolist()
+
+
+@pytest.mark.parametrize("cell", ["rnn-relu", "rnn-tanh", "gru", "lstm"])
+def test_the_seed_draws_the_weights(cell):
+    settings = {**SMALL, "cell": cell}
+    one, other = (new_model({**settings, "seed": seed}, TwinHalves()) for seed in (3, 4))
+    assert contents(one) == contents(new_model({**settings, "seed": 3}, TwinHalves()))
+    assert contents(one) != contents(other)
+
+
+def test_a_training_that_diverges_says_what_to_do():
+    network = Network(SMALL)
+    for parameter in network.model.parameters:
+        parameter.data[...] = 1e30
+    with pytest.raises(TrainingDiverged, match="try a smaller learning rate, or clip the gradients"):
+        network.advance(0.0, 1)
+
+
+# --- a class of one's own
+
+
+def test_a_class_of_ones_own_is_trained_op_by_op_where_it_cannot_be_compiled(own):
+    network = Network({**SMALL, "cell": "own"}, own.make)
+    assert network.compiled is None
+    assert "A compiled model runs the same equations at every step." in network.note
+    assert network.preparations() == []
+    network.advance(0.0, 5)
+    assert network.iteration == 5
+    again = Network({**SMALL, "cell": "own"}, own.make)
+    again.advance(0.0, 5)
+    assert contents(network.model) == contents(again.model)
+
+
+def test_the_seed_draws_the_weights_of_a_class_of_ones_own_and_leaves_numpys_generator_alone(own):
+    np.random.seed(5)  # noqa: NPY002
+    expected = np.random.rand()  # noqa: NPY002
+    np.random.seed(5)  # noqa: NPY002
+    weights = [
+        contents(new_model({**SMALL, "cell": "own", "seed": seed}, TwinHalves(), own.make)) for seed in (1, 1, 2)
+    ]
+    assert weights[0] == weights[1] != weights[2]
+    assert np.random.rand() == expected  # noqa: NPY002
+
+
+def test_without_a_class_of_ones_own_there_is_none():
+    with refused("there is no class of your own here: start with myrnn playground --model my_file.py:MyClass"):
+        new_model({**SMALL, "cell": "own"}, TwinHalves())
+
+
+def test_a_class_that_fails_is_named():
+    class Broken:
+        def __init__(self, dim_input, dim_recurrent, dim_output):
+            raise ValueError("no luck")
+
+    with refused("Broken(10, 8, 2) fails: ValueError: no luck"):
+        new_model({**SMALL, "cell": "own"}, TwinHalves(), Broken)
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("mine.py", "--model must be a file and a class, such as my_file.py:MyClass, not 'mine.py'"),
+        ("mine:My", "--model must be a file and a class, such as my_file.py:MyClass, not 'mine:My'"),
+        ("none.py:My", "--model: there is no file none.py"),
+        ("mine.py:Other", "--model: mine.py has no class Other; it has My"),
+        ("broken.py:My", "--model: broken.py fails: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_class_that_is_not_there_is_told(here, place, message):
+    (here / "mine.py").write_text("class My:\n    pass\n")
+    (here / "broken.py").write_text("1 / 0\n")
+    with refused(message):
+        load_own(place)
+
+
+# --- looking
+
+
+def test_a_row_is_what_inspect_says():
+    network = trained()
+    told = _looks.row(network, [1, 2, 3, 1, 2, 3])
+    seen = inspect(network.model, "123123", 1)
+    assert (told["truth"], told["units"], told["state_names"]) == (1, 8, ["h"])
+    assert unpacked(told["states"], (6, 8)).tolist() == seen.states["h"].tolist()
+    assert told["probabilities"] == seen.probabilities[:, 1].tolist()
+    assert told["gradients"] == seen.state_gradient_norms["h"].tolist()
+    assert told["loss"] == seen.loss
+
+
+def test_accuracy_is_what_evaluate_counts():
+    network = trained()
+    sequences = _looks.test_sequences(network.longer, 30)
+    told = _looks.accuracy_told(_looks.accuracy(network, sequences))
+    report = evaluate(network.model, sequences, engine="mygrad")
+    assert told["lengths"] == [2, 4, 6, 8, 10, 12]
+    assert told["accuracy"] == report.accuracy.tolist()
+    assert told["low"] == report.interval[:, 0].tolist()
+    assert (told["trained"], told["chance"], told["total"]) == (6, 0.5, [30] * 6)
+
+
+def test_eigenvalues_and_gradient_are_the_librarys():
+    network = trained()
+    (matrix,) = _looks.eigenvalues(network)["matrices"]
+    values = recurrent_eigenvalues(network.model).values["fc_h2h.weight"]
+    assert matrix["real"] == pytest.approx(values.real.tolist(), abs=1e-5)
+    assert matrix["imaginary"] == pytest.approx(values.imag.tolist(), abs=1e-5)
+    flow = _looks.gradient(network)
+    assert flow["distance"] == [0, 1, 2, 3, 4, 5]
+    assert flow["mean"][0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("family", ["trained", "longer", "near", "other"])
+def test_mistakes_are_mistakes(family):
+    network = trained()
+    told = _looks.mistakes(network, family, 300, 1)
+    assert told["samples"] == 300
+    probabilities = [mistake["probability"] for mistake in told["mistakes"]]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert told["mistakes"]
+    for mistake in told["mistakes"]:
+        tokens = mistake["tokens"]
+        assert mistake["truth"] == _looks.truth_of(network.task, tokens) != mistake["predicted"]
+        assert inspect(network.model, np.array(tokens)).predicted == mistake["predicted"]
+        length = len(tokens)
+        assert length > 6 if family == "longer" else length <= 6
+        if family == "other":
+            assert tokens == tokens[::-1] or mistake["truth"] == 0
+        if family == "near":
+            half = length // 2
+            assert sum(a != b for a, b in zip(tokens[:half], tokens[half:], strict=True)) <= 1
+
+
+def test_a_unit_tells_the_weights_that_lead_into_it():
+    network = trained(iterations=1)
+    told = {one["name"]: one["weights"] for one in _looks.unit(network, 3)["incoming"]}
+    assert list(told) == ["fc_x2h.weight", "fc_h2h.weight"]
+    assert told["fc_h2h.weight"] == pytest.approx(network.model.fc_h2h.weight.data[:, 3].tolist(), abs=1e-5)
+    assert _looks.unit(network, 8)["incoming"] == []
+
+
+def test_short_cuts_and_the_recurrence_are_told():
+    levels = _looks.shortcut_levels(TwinHalves(1, 3))
+    assert levels["lengths"] == [2, 4, 6]
+    assert np.shape(levels["accuracy"]) == (len(levels["names"]), 3)
+    told = _looks.recurrence(trained(iterations=1))
+    assert "h = relu(" in told["equations"]
+    assert told["svg"].startswith("<svg")
+
+
+# --- keeping
+
+
+def test_a_saved_run_is_loaded_again(here):
+    settings = {**SMALL, "cell": "rnn-tanh", "task": "palindromes", "negatives": "near_miss", "gradient_clip": 1.0}
+    network = trained(settings, 120)
+    folder = _keep.save(network, _keep.tested(network))
+    assert _keep.listed_runs() == [folder.name]
+    assert load_run(folder).history.iteration.tolist() == [120]
+    run, loaded = _keep.load(folder.name)
+    assert loaded == settings
+    again = Network(loaded, run=run)
+    assert contents(again.model) == contents(network.model)
+    assert again.done_before == 120
+    again.advance(0.0, 1)
+    assert _keep.history_of(again).iteration.tolist() == [120, 121]
+    second = _keep.save(again, _keep.tested(again))
+    assert load_run(second).history.iteration.tolist() == [120, 121]
+
+
+def test_runs_that_the_playground_cannot_show_are_refused(here):
+    network = trained(iterations=1)
+    network.task = Palindromes(1, 3, parity="both")
+    folder = _keep.save(network, _keep.tested(network))
+    with refused("the playground cannot show this run: its task has parity both"):
+        _keep.load(folder.name)
+
+
+@pytest.mark.parametrize("name", ["none", "../runs", "/etc", ""])
+def test_a_run_that_is_not_listed_is_not_looked_for(here, name):
+    with refused("there is no such run any more: look at the list again", RunError):
+        _keep.load(name)
+
+
+def test_what_cannot_be_saved_or_drawn_is_refused(here, own):
+    network = Network(SMALL)
+    with refused("there is nothing to save yet: press play first"):
+        _keep.save(network, _keep.tested(network))
+    with refused("there is nothing to draw yet: press play first"):
+        _keep.figure("training", "svg", network, [1, 1])
+    with refused("the graph is an SVG: choose SVG"):
+        _keep.figure("graph", "png", network, [1, 1])
+    positional = Network({**SMALL, "cell": "own"}, own.make)
+    with refused("a run folder holds an RNN, a GRU or an LSTM: take the script for a class of your own"):
+        _keep.save(positional, _keep.tested(positional))
+    with refused("a model that cannot be compiled cannot be looked into"):
+        _keep.figure("states", "svg", positional, [1, 1])
+
+
+@pytest.mark.parametrize("name", ["training", "accuracy", "states", "gradient", "eigenvalues", "graph"])
+def test_every_picture_is_drawn(name):
+    assert "<svg" in _keep.figure(name, "svg", trained(iterations=30), [1, 2, 1, 2])()[:600]
+
+
+def test_a_picture_is_drawn_as_png():
+    content = _keep.figure("states", "png", trained(iterations=1), [1, 2, 1, 2])()
+    assert base64.b64decode(content).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"cell": "rnn-tanh", "task": "palindromes", "optimizer": "sgd", "learning_rate": 0.03, "batch_size": 4},
+        {"negatives": "near_miss", "gradient_clip": 0.3, "seed": 7, "alphabet_size": 5},
+    ],
+)
+def test_the_script_gives_the_same_numbers(here, changed):
+    network = trained({**SMALL, **changed}, 620)
+    found = run_script(script(network))
+    assert contents(found["model"]) == contents(network.model)
+    assert found["history"].loss.tolist() == network.training.history.loss.tolist()
+    assert (here / "accuracy_by_length.png").exists()
+
+
+def test_the_script_of_a_loaded_run_goes_on_from_it(here):
+    network = trained(iterations=60)
+    folder = _keep.save(network, _keep.tested(network))
+    run, settings = _keep.load(folder.name)
+    again = Network(settings, run=run)
+    again.advance(0.0, 10)
+    assert contents(run_script(script(again))["model"]) == contents(again.model)
+
+
+def test_the_script_of_a_class_of_ones_own_runs_its_file(own):
+    network = Network({**SMALL, "cell": "own", "seed": 2}, own.make)
+    network.advance(0.0, 5)
+    with pytest.warns(UserWarning, match="op by op"):
+        found = run_script(script(network, (own.file, own.name)).replace("samples=20_000", "samples=60"))
+    assert contents(found["model"]) == contents(network.model)
+
+
+def test_the_script_of_an_untrained_network_makes_it():
+    network = Network(SMALL)
+    assert contents(run_script(script(network))["model"]) == contents(network.model)
+
+
+def run_script(text):
+    namespace = {}
+    exec(text, namespace)
+    return namespace
+
+
+def test_the_script_is_tidy():
+    lines = script(trained(iterations=3)).splitlines()
+    assert max(map(len, lines)) <= 140
+    assert not any(before == after == "" for before, after in pairwise(lines))

@@ -1,0 +1,284 @@
+import re
+
+import pytest
+
+from myrnn import inspect
+from myrnn.errors import InvalidArgument
+from myrnn.playground import _bench, _session
+from myrnn.playground._network import Network
+from myrnn.playground._own import load_own
+from myrnn.playground._session import MOST_WAITING, Session
+from myrnn.playground._sessions import Sessions
+from myrnn.playground._turns import Turns
+from playground_help import POSITIONAL, SMALL, TURNS, WAIT, open_session
+
+VIEWS = ["row", "accuracy", "gradient", "eigenvalues", "mistakes"]
+
+
+def advanced(iterations):
+    """The network that a session has after so many iterations."""
+    with TURNS.turn():
+        network = Network(SMALL)
+        if iterations:
+            network.advance(0.0, iterations)
+    return network
+
+
+def seen_by(network, digits, truth):
+    with TURNS.turn():
+        return inspect(network.model, digits, truth)
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+@pytest.fixture(scope="module")
+def page():
+    """A session for all tests that leave the settings as they are."""
+    with open_session() as listener:
+        yield listener
+
+
+@pytest.fixture
+def fresh(page):
+    page.ask("reset", "network")
+    page.status(lambda told: told.get("iteration") == 0)
+    return page
+
+
+# --- training
+
+
+def test_one_iteration_is_told_with_the_sequence_it_learned_from(fresh):
+    told = fresh.ask("step", "status")
+    network = advanced(1)
+    tokens = network.recorded.last_of(0).tolist()
+    assert (told["iteration"], told["playing"]) == (1, False)
+    assert told["last"]["tokens"] == tokens
+    assert told["last"]["loss"] == network.last_loss
+    assert told["last"]["truth"] == (tokens[: len(tokens) // 2] == tokens[len(tokens) // 2 :])
+    assert fresh.last["curve"]["loss"] == [network.last_loss]
+
+
+def test_a_training_plays_until_it_is_paused(fresh):
+    fresh.session.submit("speed", {"speed": 0.0})
+    fresh.session.submit("play", {})
+    assert fresh.status(lambda told: told["playing"] and told["iteration"] > 2000)
+    told = fresh.ask("pause", "status")
+    while told["playing"]:
+        told = fresh.next("status")
+    done = told["iteration"]
+    assert fresh.ask("step", "status")["iteration"] == done + 1
+
+
+def test_a_slow_training_tells_every_sequence(fresh):
+    fresh.session.submit("speed", {"speed": 20.0})
+    fresh.session.submit("play", {})
+    network = advanced(40)
+    for _ in range(3):
+        told = fresh.status(lambda told: told.get("iteration", 0) > 0)
+        # A page that is slower than the training sees every few.
+        tokens = network.recorded.last_of(told["iteration"] - 1).tolist()
+        assert told["last"]["tokens"] == tokens
+    fresh.session.submit("pause", {})
+
+
+def test_the_curve_comes_in_pieces_that_fit_together(fresh):
+    pieces = []
+    for _ in range(5):
+        fresh.session.submit("step", {})
+        pieces.append(fresh.next("curve"))
+    losses = []
+    for piece in pieces:
+        losses[piece["first"] :] = piece["loss"]
+    assert losses == pytest.approx(advanced(5).curve.since(0)[0])
+
+
+def test_other_settings_make_another_network(page):
+    told = page.ask("configure", "network", settings={**SMALL, "seed": 3})
+    assert told["settings"]["seed"] == 3
+    page.ask("configure", "network", settings=SMALL)
+
+
+def test_settings_that_do_not_go_together_leave_the_network(page):
+    page.ask("step", "curve")
+    wrong = {**SMALL, "pattern_length_min": 5}
+    told = page.ask("configure", "error", settings=wrong)
+    assert told["message"] == "the shortest half must not be longer than the longest: 5 is more than 3"
+    assert page.ask("step", "status")["iteration"] > 0
+
+
+def test_a_training_ends_where_playing_ends(fresh, monkeypatch):
+    monkeypatch.setattr("myrnn.playground._network.MOST_ITERATIONS", 300)
+    monkeypatch.setattr(_bench, "MOST_ITERATIONS", 300)
+    fresh.session.submit("speed", {"speed": 0.0})
+    told = fresh.ask("play", "error")
+    assert told["message"] == "300 iterations are enough here: save it, and go on in Python"
+    assert fresh.status(lambda told: not told["playing"])["iteration"] == 300
+
+
+# --- looking
+
+
+def test_what_is_watched_is_told_once_at_rest(fresh):
+    fresh.session.submit("watch", {"views": VIEWS})
+    seen = []
+    fresh.until(lambda told: seen.append(told["type"]) or set(VIEWS) <= set(seen))
+    fresh.ask("runs", "runs")
+    fresh.ask("runs", "runs")
+    assert fresh.session.outbox.take() == []
+    assert [seen.count(view) for view in VIEWS] == [1] * 5
+    fresh.session.submit("watch", {"views": []})
+
+
+def test_another_sequence_is_looked_at_at_once(fresh):
+    fresh.session.submit("watch", {"views": ["row"]})
+    fresh.session.submit("tokens", {"tokens": [7, 8, 7, 8]})
+    told = fresh.until(lambda told: told["type"] == "row" and told["tokens"] == [7, 8, 7, 8])
+    seen = seen_by(advanced(0), "7878", 1)
+    assert told["loss"] == seen.loss
+    assert told["probabilities"] == seen.probabilities[:, 1].tolist()
+
+
+@pytest.mark.parametrize(("kind", "truth"), [("match", 1), ("other", 0)])
+def test_a_sequence_is_drawn_of_the_class_that_is_asked_for(page, kind, truth):
+    page.session.submit("watch", {"views": ["row"]})
+    page.session.submit("draw", {"kind": kind, "length": 9})
+    told = page.until(lambda told: told["type"] == "row" and len(told["tokens"]) == 8)
+    assert told["truth"] == truth
+    page.session.submit("tokens", {"tokens": [1, 2]})
+    page.until(lambda told: told["type"] == "row" and told["tokens"] == [1, 2])
+
+
+def test_mistakes_of_another_family_are_looked_for(page):
+    page.session.submit("watch", {"views": ["mistakes"]})
+    page.session.submit("family", {"family": "longer"})
+    told = page.until(lambda told: told["type"] == "mistakes" and told["family"] == "longer")
+    assert all(len(mistake["tokens"]) > 6 for mistake in told["mistakes"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "key"),
+    [
+        ("unit", {"unit": 2}, "incoming"),
+        ("recurrence", {}, "equations"),
+        ("shortcuts", {}, "names"),
+        ("script", {}, "text"),
+    ],
+)
+def test_a_question_is_answered(page, kind, fields, key):
+    assert page.ask(kind, kind, **fields)[key]
+
+
+def test_a_picture_is_drawn_on_request(page):
+    told = page.ask("figure", "figure", figure="graph", format="svg")
+    assert told["content"].startswith("<svg")
+    assert page.ask("figure", "error", figure="graph", format="png")["message"] == "the graph is an SVG: choose SVG"
+
+
+# --- comparing and keeping
+
+
+def test_a_pinned_network_stays_while_another_is_trained(fresh):
+    fresh.ask("step", "status")
+    told = fresh.ask("pin", "pinned")
+    assert (told["iteration"], told["network"]["settings"]) == (1, SMALL)
+    assert told["accuracy"]["lengths"] == [2, 4, 6, 8, 10, 12]
+    assert fresh.status(lambda told: "iteration" in told and not told.get("busy"))["iteration"] == 0
+    fresh.session.submit("watch", {"views": ["row"]})
+    fresh.session.submit("tokens", {"tokens": [5, 6, 5, 6]})
+    row = fresh.until(lambda told: told["type"] == "row" and told["tokens"] == [5, 6, 5, 6])
+    assert row["loss"] == seen_by(advanced(0), "5656", 1).loss
+    assert row["pinned"]["loss"] == pytest.approx(seen_by(advanced(1), "5656", 1).loss)
+    assert fresh.ask("unpin", "pinned")["network"] is None
+
+
+def test_a_run_is_saved_and_loaded(fresh, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fresh.session.submit("step", {})
+    saved = fresh.ask("save", "saved")
+    assert [f"runs/{name}" for name in saved["runs"]] == [saved["folder"]]
+    told = fresh.ask("load", "network", run=saved["runs"][0])
+    assert told["settings"] == SMALL
+    assert told["past"]["iteration"] == [1]
+    assert fresh.status(lambda told: "iteration" in told)["before"] == 1
+    message = fresh.ask("load", "error", run="../other")["message"]
+    assert message == "there is no such run any more: look at the list again"
+
+
+def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypatch):
+    (tmp_path / "positional.py").write_text(POSITIONAL)
+    own = load_own(str(tmp_path / "positional.py:Positional"))
+    monkeypatch.setattr(_bench, "EACH_AT_REST", 40)
+    with open_session({**SMALL, "cell": "own"}, own=own) as page:
+        assert page.last["status"]["engine"] == "mygrad"
+        assert page.ask("step", "status")["iteration"] == 1
+        page.session.submit("watch", {"views": ["row", "accuracy"]})
+        assert page.next("row")["problem"].startswith("this model cannot be compiled, so it cannot be looked into:")
+        assert page.next("accuracy")["total"] == [2] * 6
+        assert "A compiled model runs the same equations" in page.ask("recurrence", "recurrence")["equations"]
+
+
+# --- when things go wrong
+
+
+def test_a_fault_ends_in_a_message_and_the_session_goes_on(page, monkeypatch, caplog):
+    monkeypatch.setattr(_session, "MyRNNError", InvalidArgument)
+    monkeypatch.setattr("myrnn.playground._keep.listed_runs", lambda: 1 / 0)
+    assert page.ask("runs", "error")["message"] == "ZeroDivisionError: division by zero"
+    assert "the playground failed" in caplog.text
+    monkeypatch.undo()
+    assert page.ask("runs", "runs")
+
+
+def test_too_many_messages_are_refused():
+    turns = Turns()
+    with turns.turn():
+        session = Session(SMALL, [1, 2], turns=turns)
+        while turns.waiting < 1:  # it has taken the first message and waits
+            pass
+        for _ in range(MOST_WAITING):
+            session.submit("play", {})
+        with refused(f"{MOST_WAITING} messages are waiting already: give it a moment"):
+            session.submit("play", {})
+        session.close()
+    assert session.join(WAIT)
+
+
+# --- all of them
+
+
+def test_a_session_waits_for_its_page_and_is_freed_after_a_while():
+    sessions = Sessions(most=2)
+    try:
+        name, session = sessions.attach(None, "page", SMALL, [1, 2])
+        sessions.detach(name)
+        assert sessions.attach(name, "reloaded", SMALL, [1, 2]) == (name, session)
+        other, second = sessions.attach(name, "copy", SMALL, [1, 2])
+        assert (other, second) != (name, session)
+        with refused("2 pages are open already, and more would slow all down: close one of them"):
+            sessions.attach(None, "third", SMALL, [1, 2])
+        sessions.detach(other)
+        sessions.sweep(patience=1000.0)
+        assert len(sessions) == 2
+        sessions.sweep(patience=0.0)
+        assert len(sessions) == 1
+        assert second.join(WAIT)
+    finally:
+        sessions.close()
+    assert session.join(WAIT)
+    assert len(sessions) == 0
+
+
+def test_a_page_that_comes_back_takes_its_session_over():
+    sessions = Sessions()
+    try:
+        name, session = sessions.attach(None, "page", SMALL, [1, 2])
+        # The server has not noticed yet that the first connection is lost.
+        assert sessions.attach(name, "page", SMALL, [1, 2]) == (name, session)
+        sessions.detach(name)
+        sessions.sweep(patience=0.0)
+        assert len(sessions) == 1
+    finally:
+        sessions.close()
