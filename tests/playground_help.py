@@ -66,6 +66,11 @@ class Listener:
         self.session.submit(kind, fields)
         return self.next(answer)
 
+    def settled(self, condition):
+        """Return the status as soon as the condition holds, which it may do already."""
+        told = self.last.get("status")
+        return told if told and condition(told) else self.status(condition)
+
     def status(self, condition):
         return self.until(lambda told: told["type"] == "status" and condition(told), "no such status came")
 

@@ -43,7 +43,7 @@ def page():
 @pytest.fixture
 def fresh(page):
     page.ask("reset", "network")
-    page.status(lambda told: told.get("iteration") == 0)
+    page.settled(lambda told: told.get("iteration") == 0)
     return page
 
 
@@ -115,7 +115,7 @@ def test_a_training_ends_where_playing_ends(fresh, monkeypatch):
     fresh.session.submit("speed", {"speed": 0.0})
     told = fresh.ask("play", "error")
     assert told["message"] == "300 iterations are enough here: save it, and go on in Python"
-    assert fresh.status(lambda told: not told["playing"])["iteration"] == 300
+    assert fresh.settled(lambda told: not told["playing"])["iteration"] == 300
 
 
 # --- looking
@@ -185,7 +185,7 @@ def test_a_pinned_network_stays_while_another_is_trained(fresh):
     told = fresh.ask("pin", "pinned")
     assert (told["iteration"], told["network"]["settings"]) == (1, SMALL)
     assert told["accuracy"]["lengths"] == [2, 4, 6, 8, 10, 12]
-    assert fresh.status(lambda told: "iteration" in told and not told.get("busy"))["iteration"] == 0
+    assert fresh.settled(lambda told: "iteration" in told and not told.get("busy"))["iteration"] == 0
     fresh.session.submit("watch", {"views": ["row"]})
     fresh.session.submit("tokens", {"tokens": [5, 6, 5, 6]})
     row = fresh.until(lambda told: told["type"] == "row" and told["tokens"] == [5, 6, 5, 6])
@@ -202,7 +202,7 @@ def test_a_run_is_saved_and_loaded(fresh, tmp_path, monkeypatch):
     told = fresh.ask("load", "network", run=saved["runs"][0])
     assert told["settings"] == SMALL
     assert told["past"]["iteration"] == [1]
-    assert fresh.status(lambda told: "iteration" in told)["before"] == 1
+    assert fresh.settled(lambda told: told.get("before") == 1)
     message = fresh.ask("load", "error", run="../other")["message"]
     assert message == "there is no such run any more: look at the list again"
 
