@@ -139,7 +139,7 @@ def test_a_terminal_that_cannot_go_back_gets_plain_lines(monkeypatch, term, kind
     monkeypatch.setenv("TERM", term)
     shown = []
     for name in ("_TerminalDisplay", "_PlainDisplay"):
-        monkeypatch.setattr(progress, name, lambda *_, name=name: shown.append(name))
+        monkeypatch.setattr(progress, name, lambda *_, name=name, **__: shown.append(name))
     progress_display(True, "training", 10, "iterations")
     assert shown == [kind]
 

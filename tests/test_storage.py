@@ -87,7 +87,7 @@ def test_the_index_comes_last_and_all_is_on_the_disk_before(tmp_path, monkeypatc
     monkeypatch.setattr(os, "fsync", lambda descriptor: (calls.append("disk"), fsync(descriptor)))
     NOTES.write(tmp_path, {}, FILES)
     names = ["name drawings.safetensors", "name text.json"]
-    assert calls == ["disk"] * 3 + names + ["disk", "name index.json", "disk"]
+    assert calls == ["disk"] * 3 + names + ["disk", "name index.json", "disk", "disk"]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def write_files(
     OSError
         When something cannot be written; what stood in the folder under these names still stands there.
     """
+    new = not (folder / index).exists()
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder) as made:
         scratch = Path(made)
         for name, content in files.items():
@@ -76,6 +77,9 @@ def write_files(
         _to_disk(folder)
         os.replace(scratch / index, folder / index)
     _to_disk(folder)
+    if new:
+        # The folder itself may be new, and its own name stands in the one above.
+        _to_disk(folder.resolve().parent)
 
 
 def _write(path: Path, content: Content) -> None:

@@ -29,10 +29,13 @@ class Engine(Protocol):
     name : str
     iterations_per_call : int
         How many iterations to ask for at a time, so that progress can be shown in between.
+    gradient_clip : float or None
+        The largest joint norm of all gradients; it may be changed between two calls.
     """
 
     name: str
     iterations_per_call: int
+    gradient_clip: float | None
 
     def run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
@@ -70,7 +73,7 @@ class MyGradEngine:
         gradient_clip: float | None,
         class_weights: NDArray[np.float32] | None,
     ) -> None:
-        self._model, self._optimizer, self._gradient_clip = model, optimizer, gradient_clip
+        self._model, self._optimizer, self.gradient_clip = model, optimizer, gradient_clip
         self._class_weights = class_weights
         self._parameters = parameters_of(model)
         # Few, since Ctrl-C is obeyed between two calls.
@@ -92,8 +95,8 @@ class MyGradEngine:
         logits = _stack([self._model(sequences.features(index)) for index in batch])
         loss = mean_crossentropy(logits, labels, self._class_weights)
         loss.backward()
-        if self._gradient_clip is not None:
-            clip_gradients(self._parameters, self._gradient_clip)
+        if self.gradient_clip is not None:
+            clip_gradients(self._parameters, self.gradient_clip)
         self._optimizer.step()
         return loss.item(), int(np.sum(np.argmax(logits.data, axis=1) == labels))
 

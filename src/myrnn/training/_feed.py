@@ -6,20 +6,47 @@ on its seed alone, never on how much is taken at a time, so that neither reports
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences
+from myrnn.training._generator import generator_at
 
 # Sequences drawn at once: enough for vectorised drawing to be cheap, few enough to stay in the processor's cache.
 BLOCK = 8192
 
 Portion = tuple[Sequences, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Position:
+    """Where a feed stands.
+
+    Attributes
+    ----------
+    generator : mapping
+        The state of the generator, as NumPy describes it.
+    used : int
+        How many iterations of the block that the generator draws next have been handed out.
+    left : ndarray, int64
+        What is left of the shuffle.
+    fingerprint : callable
+        Returns the SHA-256 of the sequences that are handed out there.
+    """
+
+    generator: Mapping[str, Any]
+    used: int = 0
+    left: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    fingerprint: Callable[[], str] = str
 
 
 class Feed(Protocol):
@@ -31,6 +58,14 @@ class Feed(Protocol):
 
     def peek(self) -> Sequences:
         """Return some of the data that is to come, without taking it."""
+        ...
+
+    def position(self) -> Position:
+        """Return where the feed stands; raises InvalidArgument where it cannot go back there."""
+        ...
+
+    def go_to(self, position: Position) -> None:
+        """Go on from a position, or raise InvalidArgument where there is none, or not with this fingerprint."""
         ...
 
 
@@ -56,10 +91,12 @@ class _TaskFeed:
         self._order = np.arange(self._iterations * batch_size).reshape(-1, batch_size)
         self._used = self._iterations
         self._block: Sequences | None = None
+        self._before = rng.bit_generator.state
 
     def peek(self) -> Sequences:
         if self._block is None or self._used == self._iterations:
-            self._block, self._used = self._draw(), 0
+            self._before = self._rng.bit_generator.state
+            self._block, self._used = self._draw(self._rng), 0
         return self._block
 
     def take(self, count: int) -> Portion:
@@ -68,9 +105,20 @@ class _TaskFeed:
         self._used = min(begin + count, self._iterations)
         return block, self._order[begin : self._used]
 
-    def _draw(self) -> Sequences:
+    def position(self) -> Position:
+        block = self.peek()
+        return Position(self._before, used=self._used, fingerprint=lambda: _fingerprint(block))
+
+    def go_to(self, position: Position) -> None:
+        used = _checks.integer("used", position.used, minimum=0, maximum=self._iterations)
+        rng = generator_at(position.generator)
+        block = self._draw(rng)
+        _check_same(position, _fingerprint(block), "the task draws others")
+        self._before, self._rng, self._block, self._used = position.generator, rng, block, used
+
+    def _draw(self, rng: np.random.Generator) -> Sequences:
         wanted = self._order.size
-        drawn = self._task.sample(wanted, self._rng)
+        drawn = self._task.sample(wanted, rng)
         if not isinstance(drawn, Sequences) or len(drawn) != wanted:
             got = f"{len(drawn)} sequences" if isinstance(drawn, Sequences) else type(drawn).__name__
             raise InvalidArgument(f"task.sample({wanted}, rng) must return a Sequences of {wanted}, but returned {got}")
@@ -99,6 +147,21 @@ class _DataFeed:
         self._left = order[wanted:]
         return self._data, order[:wanted].reshape(count, self._batch_size)
 
+    def position(self) -> Position:
+        return Position(self._rng.bit_generator.state, left=self._left.copy(), fingerprint=lambda: self._fingerprint)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return _fingerprint(self._data)
+
+    def go_to(self, position: Position) -> None:
+        _check_same(position, self._fingerprint, "these are others")
+        rng = generator_at(position.generator)
+        left = _checks.integers("left", position.left, minimum=0, maximum=len(self._data) - 1)
+        if len(np.unique(left)) < len(left):
+            raise InvalidArgument("left must name no sequence twice")
+        self._rng, self._left = rng, left.astype(np.int64)
+
 
 class _StreamFeed:
     """Takes ``(x, y)`` pairs from an iterator as needed, until it ends; the last incomplete batch is left out."""
@@ -120,3 +183,24 @@ class _StreamFeed:
             return None
         used = full * self._batch_size
         return Sequences.from_pairs(pairs[:used]), np.arange(used).reshape(full, self._batch_size)
+
+    def position(self) -> Position:
+        raise InvalidArgument(
+            "a training on an iterator cannot be saved to go on later, for what it has given is gone: "
+            "train on a task, a Sequences or a list of (x, y)"
+        )
+
+    def go_to(self, position: Position) -> None:
+        self.position()
+
+
+def _fingerprint(sequences: Sequences) -> str:
+    digest = hashlib.sha256(repr((sequences.values.shape, sequences.dim_input)).encode())
+    for part in (sequences.values, sequences.offsets, sequences.labels):
+        digest.update(part.tobytes())
+    return digest.hexdigest()
+
+
+def _check_same(position: Position, found: str, otherwise: str) -> None:
+    if position.fingerprint() != found:
+        raise InvalidArgument(f"the sequences must be those of the training that was saved, but {otherwise}")

@@ -14,11 +14,14 @@ A hook has one or more of these methods; training calls whichever it has:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from myrnn.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from myrnn.training._state import TrainingState
 
 EVENTS = ("on_train_begin", "on_progress", "on_report", "on_train_end")
 
@@ -33,6 +36,10 @@ class TrainingStart:
     iterations, batch_size : int
     engine : str
         ``"native"`` or ``"mygrad"``.
+    iteration : int
+        How many iterations have been done already.
+    state : callable
+        Returns the `TrainingState`, in ``on_report`` and in ``on_train_end``.
     """
 
     model: Any
@@ -40,6 +47,8 @@ class TrainingStart:
     iterations: int
     batch_size: int
     engine: str
+    iteration: int
+    state: Callable[[], TrainingState]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,40 +10,21 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import Block, CompiledModel, Descent, Native, shards_for
 from myrnn.errors import CompileError, NotARecurrence
-from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.sequences import Sequences
 from myrnn.training._engines import Correct, Losses
+from myrnn.training._kinds import Kind, kind_of
 
 # How long one native call should take, in seconds: short enough to show progress and to heed an interrupt.
 CALL = 0.2
 # The share of the time that may go into checking the compiled model against the model itself while it trains.
 CHECKED_SHARE = 0.01
 
-_SGD, _RMSPROP, _ADAM = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """How native code sees a kind of optimizer: its number, its settings, and the attributes of its memory."""
-
-    number: int
-    settings: tuple[str, ...]
-    means: str = ""
-    squares: str = ""
-
-
-_ADAM_KIND = _Kind(_ADAM, ("beta1", "beta2", "eps"), "m", "v")
-_SGD_KIND = _Kind(_SGD, ("momentum",), "param_moments")
-_KINDS: dict[Any, _Kind] = {SGD: _SGD_KIND, RMSprop: _Kind(_RMSPROP, ("alpha", "eps"), "", "v"), Adam: _ADAM_KIND}
-# MyNN's optimizers by name, so that MyNN need not be there.
-_KINDS_BY_NAME = {"mynn.optimizers.adam.Adam": _ADAM_KIND, "mynn.optimizers.sgd.SGD": _SGD_KIND}
-
 
 class _OptimizerState:
     """An optimizer's settings and memory, moved to native blocks and back."""
 
     def __init__(self, optimizer: Any, compiled: CompiledModel, native: Native) -> None:
-        self._optimizer, self._kind = optimizer, _kind_of(optimizer)
+        self._optimizer, self._kind = optimizer, _native_kind(optimizer)
         places = {id(parameter): i for i, parameter in enumerate(compiled.model.parameters)}
         layouts = native.program.weights.layouts
         trained = [(k, p, places[id(p)]) for k, p in enumerate(optimizer.params) if id(p) in places]
@@ -124,7 +104,7 @@ class NativeEngine:
         _refuse_looks(compiled)
         self._compiled, self._optimizer = compiled, optimizer
         self._parameters = tuple(compiled.model.parameters)
-        self._limit = 0.0 if gradient_clip is None else gradient_clip
+        self.gradient_clip = gradient_clip
         self._class_weights = np.ones(compiled.dim_output, np.float32) if class_weights is None else class_weights
         self._native = compiled.native(tokens=example.is_tokens, batched=batch_size > 1)
         self._state = _OptimizerState(optimizer, compiled, self._native)
@@ -185,7 +165,13 @@ class NativeEngine:
         state = self._state
         blocks = (parameters.numbers, means.numbers, squares.numbers)
         descent = Descent(
-            self._class_weights, rates, self._limit, state.settings, state.steps + 1, state.ranges, *blocks
+            self._class_weights,
+            rates,
+            self.gradient_clip or 0.0,
+            state.settings,
+            state.steps + 1,
+            state.ranges,
+            *blocks,
         )
         return self._native.train(sequences, order, descent, self._shards)
 
@@ -222,11 +208,11 @@ def _refuse_looks(compiled: CompiledModel) -> None:
         )
 
 
-def _kind_of(optimizer: Any) -> _Kind:
-    kind: Any = type(optimizer)
-    found = _KINDS.get(kind) or _KINDS_BY_NAME.get(f"{kind.__module__}.{kind.__qualname__}")
-    if found is None:
+def _native_kind(optimizer: Any) -> Kind:
+    kind = kind_of(optimizer)
+    if kind is None:
         raise CompileError(
-            f"{kind.__name__} has no native form; native training takes SGD, RMSprop and Adam, of myrnn or MyNN"
+            f"{type(optimizer).__name__} has no native form; "
+            "native training takes SGD, RMSprop and Adam, of myrnn or MyNN"
         )
-    return found
+    return kind

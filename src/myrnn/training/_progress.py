@@ -40,7 +40,7 @@ class Display(Protocol):
         ...
 
 
-def progress_display(show: bool | None, what: str, total: int, unit: str) -> Display | None:
+def progress_display(show: bool | None, what: str, total: int, unit: str, begun: int = 0) -> Display | None:
     """Return a display for the place where the program runs, or None where nothing shall be shown.
 
     Parameters
@@ -53,15 +53,17 @@ def progress_display(show: bool | None, what: str, total: int, unit: str) -> Dis
         How much there is to do.
     unit : str
         What is counted, such as ``"iterations"``.
+    begun : int
+        How much of it was done before.
     """
     notebook, terminal = in_kernel(), _on_terminal()
     if show is False or (show is None and not notebook and not terminal):
         return None
     if notebook:
-        return _NotebookDisplay(what, total, unit)
+        return _NotebookDisplay(what, total, unit, begun=begun)
     if terminal:
-        return _TerminalDisplay(what, total, unit)
-    return _PlainDisplay(what, total, unit, sys.stderr)
+        return _TerminalDisplay(what, total, unit, begun=begun)
+    return _PlainDisplay(what, total, unit, sys.stderr, begun)
 
 
 def progress_hooks(show: bool | None) -> tuple[Any, ...]:
@@ -80,7 +82,7 @@ class _TrainingProgress:
         self._curves: tuple[Curve, ...] = ()
 
     def on_train_begin(self, start: TrainingStart) -> None:
-        self._display = progress_display(self._show, "training", start.iterations, "iterations")
+        self._display = progress_display(self._show, "training", start.iterations, "iterations", start.iteration)
 
     def on_progress(self, iteration: int) -> None:
         if self._display is not None:
@@ -103,8 +105,8 @@ class _TrainingProgress:
 class _Meter:
     """How fast the work goes and how long it will still take."""
 
-    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.total, self._clock, self._begin = total, clock, clock()
+    def __init__(self, total: int, begun: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total, self._clock, self._begin, self._begun = total, clock, clock(), begun
 
     @property
     def elapsed(self) -> float:
@@ -112,7 +114,7 @@ class _Meter:
 
     def describe(self, done: int, unit: str) -> str:
         elapsed = self.elapsed
-        rate = done / elapsed if elapsed > 0 else 0.0
+        rate = (done - self._begun) / elapsed if elapsed > 0 else 0.0
         left = f"{duration((self.total - done) / rate)} left" if rate and done < self.total else duration(elapsed)
         return f"{rate:,.0f} {unit}/s  {left}"
 
@@ -120,11 +122,11 @@ class _Meter:
 class _PlainDisplay:
     """One line now and then: at most about thirty for the whole work, whatever its speed."""
 
-    def __init__(self, what: str, total: int, unit: str, stream: TextIO) -> None:
+    def __init__(self, what: str, total: int, unit: str, stream: TextIO, begun: int = 0) -> None:
         self._what, self._unit, self._stream = what, unit, stream
-        self._meter = _Meter(total)
+        self._meter = _Meter(total, begun)
         self._next_share, self._next_time = 0.1, 10.0
-        self._last: tuple[int, Sequence[Curve]] = (0, ())
+        self._last: tuple[int, Sequence[Curve]] = (begun, ())
 
     def update(self, done: int, curves: Sequence[Curve] = ()) -> None:
         self._last = (done, curves)
@@ -148,12 +150,12 @@ class _PlainDisplay:
 class _TerminalDisplay:
     """A Rich progress bar, and the curves in a line below it."""
 
-    def __init__(self, what: str, total: int, unit: str, console: Console | None = None) -> None:
+    def __init__(self, what: str, total: int, unit: str, console: Console | None = None, begun: int = 0) -> None:
         # Rich is imported where it is used: importing it costs more than all the rest of this package.
         from rich.console import Console, Group
         from rich.live import Live
 
-        self._unit, self._meter, self._group = unit, _Meter(total), Group
+        self._unit, self._meter, self._group = unit, _Meter(total, begun), Group
         self._console = Console(stderr=True) if console is None else console
         self._curves: Sequence[Curve] = ()
         self._bar = _bar(self._console)
@@ -212,10 +214,10 @@ def curves_line(curves: Iterable[Curve], width: int, levels: str = BLOCKS) -> st
 class _NotebookDisplay:
     """A bar under the cell that runs."""
 
-    def __init__(self, what: str, total: int, unit: str) -> None:
+    def __init__(self, what: str, total: int, unit: str, begun: int = 0) -> None:
         self._what, self._unit = what, unit
-        self._meter, self._shown_at = _Meter(total), 0.0
-        self._last: tuple[int, Sequence[Curve]] = (0, ())
+        self._meter, self._shown_at = _Meter(total, begun), 0.0
+        self._last: tuple[int, Sequence[Curve]] = (begun, ())
         self._output = Output(self._text())
 
     def update(self, done: int, curves: Sequence[Curve] = ()) -> None:

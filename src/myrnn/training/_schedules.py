@@ -56,3 +56,10 @@ def named_schedule(name: str, rate: float, iterations: int) -> FallingRate | Non
         return None
     first = _checks.real("rate", rate, minimum=0)
     return FallingRate(name, first, _checks.integer("iterations", iterations, minimum=1))
+
+
+def schedule_name(schedule: Schedule | None) -> str:
+    """Say what a schedule is; of somebody's own function no more can be said than that it is one."""
+    if schedule is None:
+        return "constant"
+    return repr(schedule) if isinstance(schedule, FallingRate) else "a function"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.training._checkpoint import Checkpoint, load_checkpoint
 from myrnn.training._history import History
 from myrnn.training._hooks import checked_hooks
 from myrnn.training._progress import progress_hooks
 from myrnn.training._schedules import Schedule, named_schedule
+from myrnn.training._state import TrainingState
 from myrnn.training._training import Training
 
 
@@ -28,6 +32,9 @@ def train(
     schedule: Schedule | str = "constant",
     gradient_clip: float | None = None,
     class_weight: ArrayLike | None = None,
+    on_divergence: str = "stop",
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    resume: bool | str | os.PathLike[str] = False,
     hooks: Iterable[Any] = (),
     progress: bool | None = None,
 ) -> History:
@@ -66,6 +73,18 @@ def train(
     class_weight : array_like of float, shape (K,), optional
         How much the loss of a sequence of each class counts; by default 1. The loss of a batch is the mean of the
         weighted losses of its sequences.
+    on_divergence : {"stop", "restart"}
+        What happens when the loss or a weight is no longer finite. ``"restart"`` goes back to the last report
+        whose loss was at most twice that of guessing, halves the learning rate from there on and clips gradients to a
+        norm of 1 where `gradient_clip` is not given. After five restarts, and with ``"stop"`` at once, it is an error.
+    checkpoint : path or Checkpoint, optional
+        A folder that keeps the state of the training: every ten seconds (`Checkpoint` takes another time), and at the
+        end.
+    resume : bool or path
+        Goes on from the last checkpoint in that folder, True in the folder of `checkpoint`; where there is none yet, it
+        begins. The model, the task and all other arguments must be those of the training that was stopped; on the same
+        machine the weights, the optimizer and the history then become what they would have become without the stop,
+        bit for bit.
     hooks : iterable of hooks
         Objects that watch the training, such as a `LivePlot`; see `myrnn.training`.
     progress : bool, optional
@@ -81,8 +100,11 @@ def train(
     InvalidArgument
         When an argument is not what it should be, a label lies outside the model's classes, or the model does not
         return logits of shape (1, K).
+    RunError
+        When `checkpoint` or `resume` cannot be used: it cannot be written to, is in use by another process, or holds no
+        checkpoint that is whole.
     TrainingDiverged
-        When the loss is no longer finite.
+        When the loss or a weight is no longer finite.
     """
     steps = _checks.integer("iterations", iterations, minimum=1)
     if isinstance(schedule, str):
@@ -90,6 +112,7 @@ def train(
         chosen: Schedule | None = named_schedule(schedule, rate, steps)
     else:
         chosen = schedule
+    saving = Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint
     training = Training(
         model,
         task,
@@ -101,6 +124,21 @@ def train(
         schedule=chosen,
         gradient_clip=gradient_clip,
         class_weight=class_weight,
-        hooks=[*progress_hooks(progress), *checked_hooks(hooks)],
+        on_divergence=on_divergence,
+        hooks=[*([] if saving is None else [saving]), *progress_hooks(progress), *checked_hooks(hooks)],
     )
-    return training.run(steps)
+    if (state := _state_to_resume(resume, saving)) is not None:
+        training.restore(state)
+    if training.iteration > steps:
+        raise InvalidArgument(f"iterations is {steps}, but the training has done {training.iteration} already")
+    return training.run(steps - training.iteration) if training.iteration < steps else training.history
+
+
+def _state_to_resume(resume: bool | str | os.PathLike[str], saving: Checkpoint | None) -> TrainingState | None:
+    if resume is False:
+        return None
+    if resume is True:
+        if saving is None:
+            raise InvalidArgument("resume=True goes on in the folder of checkpoint, which is not given")
+        return load_checkpoint(saving.folder)
+    return load_checkpoint(resume)

@@ -1,0 +1,50 @@
+"""Checks of what a training is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.models import parameters_of
+from myrnn.sequences import Sequences
+
+
+def check_optimizer(optimizer: Any, model: Any) -> None:
+    parameters = {id(parameter) for parameter in parameters_of(model)}
+    if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
+        raise InvalidArgument(f"optimizer must be an optimizer such as Adam(model.parameters), not {optimizer!r}")
+    if not all(parameter.data.flags.writeable for parameter in parameters_of(model)):
+        raise InvalidArgument(
+            "a graph of this model is still alive, and MyGrad keeps its parameters from changing: "
+            "call loss.backward() first, or delete the tensors that hold it"
+        )
+    if not any(id(parameter) in parameters for parameter in getattr(optimizer, "params", ())):
+        raise InvalidArgument("optimizer holds none of the model's parameters: make it from this model's .parameters")
+
+
+def checked_class_weights(given: ArrayLike | None, classes: int) -> NDArray[np.float32] | None:
+    if given is None:
+        return None
+    weights = _checks.array("class_weight", given)
+    if weights.shape != (classes,) or weights.dtype.kind not in "fiu":
+        raise InvalidArgument(
+            f"class_weight must be a number for each of the {classes} classes, not {_checks.shown(given)}"
+        )
+    _checks.finite("class_weight", weights)
+    if weights.min() < 0:
+        raise InvalidArgument(f"class_weight must be at least 0, but there is {weights.min()} at [{weights.argmin()}]")
+    return weights.astype(np.float32)
+
+
+def check_sequences(data: Sequences, classes: int, dim_input: int) -> None:
+    """Refuse sequences of a class that the model does not have, or of another width than the first ones."""
+    if data.labels.max() >= classes:
+        raise InvalidArgument(
+            f"a label is {data.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"
+        )
+    if data.dim_input != dim_input:
+        raise InvalidArgument(f"sequences with {data.dim_input} inputs turned up, but the first ones have {dim_input}")

@@ -1,0 +1,202 @@
+"""Checkpoints: the state of a training on disk, so that it can go on after whatever stopped it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+import warnings
+from pathlib import Path
+
+from myrnn import _checks
+from myrnn.errors import RunError, TrainingDiverged
+from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes
+from myrnn.training._history import History
+from myrnn.training._hooks import Report, TrainingStart
+from myrnn.training._state import CutOff, TrainingState
+
+INDEX, ARRAYS = "state.json", "state.safetensors"
+FORMAT = FolderFormat("myrnn checkpoint", 1, "checkpoint", INDEX, {ARRAYS: 8_000_000_000})
+
+_NAME = re.compile(r"checkpoint-(\d{12})")
+
+
+class Checkpoint:
+    """The hook that keeps a training's state in a folder: every so many seconds, at a report, and at the end.
+
+    The two last checkpoints stay, so that one that is damaged later does not cost the training. Where one cannot be
+    written, as on a full disk, there is a warning, those before stay, and it is tried again; at the end it is an error.
+
+    Parameters
+    ----------
+    folder : path
+        It is made where it is missing. No two processes can use it at the same time.
+    every : float
+        Seconds between two checkpoints at least.
+    share : float
+        The share of the training's time that they may take, but for the last: on a slow disk there are fewer.
+
+    Raises
+    ------
+    InvalidArgument
+        When `every` is not a number of 0 or more, or `share` not one above 0.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], every: float = 10.0, share: float = 0.01) -> None:
+        self.folder = Path(folder)
+        self._every = _checks.real("every", every, minimum=0)
+        self._share = _checks.real("share", share, above=0)
+        self._lock: FolderLock | None = None
+        self._good: list[Path] = []
+
+    def on_train_begin(self, start: TrainingStart) -> None:
+        """Lock the folder, and refuse one with checkpoints of another training."""
+        # What can never be saved is to be said now, and not in ten seconds.
+        begun = start.state()
+        _make(self.folder)
+        self._lock = FolderLock(self.folder)
+        self._state = start.state
+        here = self.folder / _name(begun.iteration)
+        self._good = [here] if here.is_dir() else []
+        self._written = (begun.iteration, begun.values["restarts"]) if self._good else (0, 0)
+        if not self._good and (others := _checkpoints(self.folder)):
+            self.close()
+            raise RunError(
+                f"{self.folder} holds checkpoints of a training already, up to iteration {_iteration(others[-1]):,}: "
+                "go on with resume=True, or choose another folder"
+            )
+        self._due = time.monotonic() + self._every
+
+    def on_report(self, report: Report) -> None:
+        """Write a checkpoint if it is time."""
+        if time.monotonic() < self._due:
+            return
+        try:
+            self.write()
+        except RunError as error:
+            warnings.warn(f"{error}: training goes on, and the checkpoint before this one stays", stacklevel=2)
+
+    def on_train_end(self, history: History) -> None:
+        """Write the last checkpoint, unless the training was cut off within an iteration, and unlock the folder."""
+        try:
+            self.write()
+        except (CutOff, TrainingDiverged):
+            # The checkpoint before is the last one that is of use.
+            pass
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let other processes use the folder."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def write(self) -> None:
+        """Write a checkpoint now: at a report, or after the training.
+
+        Raises
+        ------
+        RunError
+            When it cannot be written.
+        """
+        begin = time.monotonic()
+        state = self._state()
+        path = self.folder / _name(state.iteration)
+        # After a restart it comes to the same iteration again, as another training.
+        mark = state.iteration, state.values["restarts"]
+        if not state.iteration or mark == self._written:
+            return
+        try:
+            save_state(path, state)
+            self._written = mark
+            self._good = [*[good for good in self._good if _iteration(good) < state.iteration][-1:], path]
+            _keep_only(self.folder, self._good)
+        finally:
+            now = time.monotonic()
+            self._due = now + max(self._every, (now - begin) / self._share)
+
+
+def save_state(folder: Path, state: TrainingState) -> None:
+    """Write one checkpoint; raises RunError where it cannot be written."""
+    _make(folder)
+    FORMAT.write(folder, {"state": dict(state.values)}, {ARRAYS: arrays_to_bytes(state.arrays)})
+
+
+def load_checkpoint(folder: str | os.PathLike[str]) -> TrainingState | None:
+    """Return the last good state of a folder of checkpoints, with a warning for each later one that is damaged.
+
+    Returns
+    -------
+    TrainingState or None
+        None where there is no folder, or no checkpoint was ever completed in it.
+
+    Raises
+    ------
+    RunError
+        When there are checkpoints, but none is good.
+    """
+    damaged: list[str] = []
+    for path in reversed(_checkpoints(Path(folder))):
+        try:
+            state = _load(path)
+        except RunError as error:
+            damaged.append(str(error))
+            continue
+        for fault in damaged:
+            warnings.warn(
+                f"{fault}; going back to the checkpoint before, of iteration {state.iteration:,}", stacklevel=2
+            )
+        return state
+    if damaged:
+        raise RunError(f"{damaged[0]}; there is no good checkpoint to go back to")
+    return None
+
+
+def has_checkpoints(folder: Path) -> bool:
+    """Return whether any checkpoint was ever completed in a folder."""
+    return bool(_checkpoints(folder))
+
+
+def _load(path: Path) -> TrainingState:
+    stored = FORMAT.read(path)
+    values = stored.index.get("state")
+    if not isinstance(values, dict):
+        stored.damaged(INDEX, f"has no valid 'state': {_checks.shown(values)}")
+    if values.get("iteration") != _iteration(path):
+        stored.damaged(INDEX, f"is that of another iteration: {_checks.shown(values.get('iteration'))}")
+    return TrainingState(values, stored.arrays(ARRAYS))
+
+
+def _name(iteration: int) -> str:
+    return f"checkpoint-{iteration:012d}"
+
+
+def _iteration(path: Path) -> int:
+    return int(path.name.removeprefix("checkpoint-"))
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints that were completed, the oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / INDEX).exists())
+
+
+def _keep_only(folder: Path, good: list[Path]) -> None:
+    """Remove all other checkpoints, and what writes that were cut off left behind."""
+    for path in folder.iterdir():
+        if _NAME.fullmatch(path.name) and path not in good:
+            # Its index first: half a checkpoint is none.
+            (path / INDEX).unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RunError(f"{folder} is or lies below a file: checkpoints need a folder of their own") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot make the folder {folder}: {getattr(error, 'strerror', None) or error}") from error

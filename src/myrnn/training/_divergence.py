@@ -1,0 +1,40 @@
+"""When a training has gone astray, and what happens then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.errors import TrainingDiverged
+
+ON_DIVERGENCE = ("stop", "restart")
+MOST_RESTARTS = 5
+# The norm that gradients are clipped to after a restart, where they were not clipped before.
+CLIP_AFTER_RESTART = 1.0
+ADVICE = "try a smaller learning rate, or clip the gradients with gradient_clip=1.0"
+
+
+def check_losses(losses: NDArray[np.float64], first: int) -> None:
+    """Raise TrainingDiverged for the first loss that is not finite; `first` is the iteration of the first of all."""
+    bad = np.flatnonzero(~np.isfinite(losses))
+    if len(bad):
+        raise TrainingDiverged(f"the loss is {losses[bad[0]]} at iteration {first + int(bad[0])}: {ADVICE}")
+
+
+def check_finite(what: str, arrays: Iterable[NDArray[Any]], iteration: int) -> None:
+    """Raise TrainingDiverged where an array is no longer finite; `what` says whose arrays they are."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise TrainingDiverged(f"{what} are no longer finite at iteration {iteration}: {ADVICE}")
+
+
+def is_in_hand(loss: float, classes: int, class_weights: NDArray[np.float32] | None) -> bool:
+    """Return whether a training may go back to a report with this loss.
+
+    Losses are far above that of guessing well before they stop being finite, and weights that brought them there are no
+    place to go on from.
+    """
+    heaviest = 1.0 if class_weights is None else float(class_weights.max())
+    return bool(loss <= 2 * np.log(classes) * heaviest)

@@ -1,0 +1,703 @@
+"""A training that stops, by whatever, goes on as if it had not: weights, optimizer and history, byte for byte."""
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+
+import mynn.optimizers.adam
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
+from myrnn.models import RNN
+from myrnn.optimizers import SGD, Adam, RMSprop
+from myrnn.storage import FolderLock
+from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.training import Checkpoint, Training, TrainingState, _checkpoint, _feed, load_checkpoint, train
+
+TASK = TwinHalves(pattern_length_max=3)
+DATA = TASK.sample(7, np.random.default_rng(0))
+OPTIMIZERS = {
+    "sgd": lambda p: SGD(p, learning_rate=0.05),
+    "momentum": lambda p: SGD(p, learning_rate=0.02, momentum=0.8, weight_decay=1e-3),
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "mynn": mynn.optimizers.adam.Adam,
+}
+
+
+def refused(message, kind=InvalidArgument):
+    return pytest.raises(kind, match=f"^{re.escape(message)}$")
+
+
+class Job:
+    """A small training, made anew each time in the same way."""
+
+    def __init__(self, optimizer="adam", task=TASK, model=None, **options):
+        self.model = RNN(10, 6, 2, rng=0) if model is None else model
+        self.optimizer = OPTIMIZERS[optimizer](self.model.parameters)
+        self.options = {"task": task, "seed": 3, "report_every": 10, "engine": "mygrad", **options}
+
+    def training(self):
+        return Training(self.model, optimizer=self.optimizer, **self.options)
+
+    def train(self, iterations=40, **options):
+        return train(self.model, optimizer=self.optimizer, iterations=iterations, **{**self.options, **options})
+
+    def content(self):
+        """All that the training has changed, as bytes."""
+        memory = [a for name in ("m", "v", "param_moments") for a in getattr(self.optimizer, name, [])]
+        arrays = [p.data for p in self.model.parameters] + memory
+        return [array.tobytes() for array in arrays], getattr(self.optimizer, "t", 0), self.optimizer.learning_rate
+
+
+def columns(history):
+    arrays = (history.iteration, history.loss, history.accuracy)
+    return [array.tobytes() for array in arrays], history.longest, history.engine
+
+
+# --- the state
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_restored_training_becomes_what_the_other_became(optimizer, batch_size):
+    options = {"batch_size": batch_size, "gradient_clip": 0.5, "schedule": lambda iteration: 0.1 / (10 + iteration)}
+    whole, first, second = (Job(optimizer, **options) for _ in range(3))
+    history = whole.training().run(40)
+    stopped = first.training()
+    stopped.run(20)
+    training = second.training()
+    training.restore(stopped.state())
+    assert training.iteration == 20
+    assert columns(training.run(20)) == columns(history)
+    assert second.content() == whole.content()
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("optimizer", ["momentum", "rmsprop", "adam"])
+def test_native_training_goes_on_bit_for_bit(optimizer, batch_size):
+    def job():
+        model = RNN(10, 12, 2, activation="tanh", rng=0)
+        return Job(optimizer, TwinHalves(1, 4), model, batch_size=batch_size, engine="native", report_every=50)
+
+    whole, first, second = job(), job(), job()
+    history = whole.training().run(200)
+    stopped = first.training()
+    stopped.run(100)
+    training = second.training()
+    training.restore(stopped.state())
+    assert columns(training.run(100)) == columns(history)
+    assert second.content() == whole.content()
+
+
+@settings(max_examples=40)
+@given(stop=st.integers(1, 7), batch_size=st.integers(1, 5), seed=st.integers(0, 9), block=st.integers(5, 40))
+@pytest.mark.parametrize("task", [TASK, DATA, list(DATA)], ids=["task", "sequences", "pairs"])
+def test_where_it_stops_makes_no_difference(task, stop, batch_size, seed, block):
+    with pytest.MonkeyPatch.context() as patch:
+        # Blocks of drawn sequences end anywhere.
+        patch.setattr(_feed, "BLOCK", block)
+        options = {"task": task, "batch_size": batch_size, "seed": seed, "report_every": 2}
+        whole, first, second = (Job(**options) for _ in range(3))
+        history = whole.training().run(16)
+        stopped = first.training()
+        stopped.run(2 * stop)
+        training = second.training()
+        training.restore(stopped.state())
+        assert columns(training.run(16 - 2 * stop)) == columns(history)
+        assert second.content() == whole.content()
+
+
+def test_a_state_is_plain_values_and_arrays():
+    job = Job()
+    training = job.training()
+    training.run(20)
+    state = training.state()
+    assert json.loads(json.dumps(state.values)) == state.values
+    assert state.values["settings"] == {
+        "batch_size": 1,
+        "seed": 3,
+        "report_every": 10,
+        "gradient_clip": None,
+        "class_weight": None,
+        "schedule": "constant",
+        "optimizer": "Adam",
+        "learning_rate": 0.001,
+        "weight_decay": 0.0,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "eps": 1e-8,
+    }
+    assert all(type(array) is np.ndarray for array in state.arrays.values())
+    assert state.arrays["parameter.fc_x2h.weight"].tobytes() == job.model.fc_x2h.weight.data.tobytes()
+    # A copy: what the training does next is not seen in it.
+    before = {name: array.tobytes() for name, array in state.arrays.items()}
+    training.run(10)
+    assert {name: array.tobytes() for name, array in state.arrays.items()} == before
+
+
+def test_a_training_that_has_not_begun_has_a_state():
+    whole, second = Job(), Job()
+    training = second.training()
+    training.restore(Job().training().state())
+    assert columns(training.run(20)) == columns(whole.training().run(20))
+
+
+def test_a_state_leaves_the_training_alone():
+    asked, whole = Job(task=DATA), Job(task=DATA)
+    training = asked.training()
+    for _ in range(4):
+        training.run(10)
+        training.state()
+    whole.training().run(40)
+    assert asked.content() == whole.content()
+
+
+class Own(SGD):
+    pass
+
+
+def test_what_cannot_go_on_says_so(tmp_path):
+    message = (
+        "a training on an iterator cannot be saved to go on later, for what it has given is gone: "
+        "train on a task, a Sequences or a list of (x, y)"
+    )
+    with refused(message):
+        Job(task=iter(DATA)).training().state()
+    with refused(message):
+        Job(task=iter(DATA)).train(checkpoint=tmp_path / "checkpoints")
+    assert not (tmp_path / "checkpoints").exists()
+    job = Job()
+    job.optimizer = Own(job.model.parameters)
+    with refused(
+        "a training with Own cannot be saved to go on later, for what it remembers is not known: "
+        "use SGD, RMSprop or Adam"
+    ):
+        job.training().state()
+    # Without a checkpoint it trains.
+    job.training().run(1)
+
+
+class Stopping:
+    """A hook that interrupts."""
+
+    def __init__(self, event, at):
+        setattr(self, event, self._stop)
+        self._at = at
+
+    def _stop(self, told):
+        if getattr(told, "iteration", told) >= self._at:
+            raise KeyboardInterrupt
+
+
+def test_what_was_cut_off_has_no_state():
+    training = Job(report_every=100, hooks=[Stopping("on_progress", 60)]).training()
+    with pytest.raises(KeyboardInterrupt):
+        training.run(100)
+    with refused("the training was cut off within an iteration, after iteration 64"):
+        training.state()
+
+
+def test_between_two_reports_there_is_a_state():
+    whole, first, second = (Job(batch_size=2) for _ in range(3))
+    expected = whole.training()
+    expected.advance(40)
+    stopped = first.training()
+    stopped.advance(27)
+    training = second.training()
+    training.restore(stopped.state())
+    training.advance(13)
+    assert columns(training.history) == columns(expected.history)
+    assert second.content() == whole.content()
+
+
+def test_ctrl_c_keeps_all_that_was_done(tmp_path):
+    class Pressing:
+        """Presses Ctrl-C, which the training obeys when the iterations under way are done."""
+
+        def on_progress(self, iteration):
+            if iteration == 64:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    whole, first, second = (Job(report_every=100) for _ in range(3))
+    history = whole.train(200)
+    with pytest.raises(KeyboardInterrupt):
+        first.train(200, checkpoint=tmp_path, hooks=[Pressing()])
+    assert load_checkpoint(tmp_path).iteration == 64
+    assert columns(second.train(200, checkpoint=tmp_path, resume=True)) == columns(history)
+    assert second.content() == whole.content()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 2}, "batch_size must be what it was when the training was saved, 1, not 2"),
+        ({"seed": 4}, "seed must be what it was when the training was saved, 3, not 4"),
+        ({"gradient_clip": 1.0}, "gradient_clip must be what it was when the training was saved, None, not 1.0"),
+        ({"optimizer": "sgd"}, "optimizer must be what it was when the training was saved, 'Adam', not 'SGD'"),
+        (
+            {"schedule": lambda i: 0.1},
+            "schedule must be what it was when the training was saved, 'constant', not 'a function'",
+        ),
+        (
+            {"class_weight": [1, 2]},
+            "class_weight must be what it was when the training was saved, None, not [1.0, 2.0]",
+        ),
+        (
+            {"task": Palindromes(1, 3)},
+            "the sequences must be those of the training that was saved, but the task draws others",
+        ),
+        ({"task": DATA}, "the sequences must be those of the training that was saved, but these are others"),
+        (
+            {"model": RNN(10, 7, 2, rng=0)},
+            "parameter.fc_x2h.weight must be float32 of shape (10, 7), but in the state it is float32 of shape (10, 6)",
+        ),
+    ],
+)
+def test_a_state_of_another_training_is_refused(options, message):
+    stopped = Job().training()
+    stopped.run(20)
+    job, same = Job(**options), Job(**options)
+    training = job.training()
+    with refused(message):
+        training.restore(stopped.state())
+    # As it was: it trains like one that never tried.
+    training.run(20)
+    same_model = {"model": RNN(10, 7, 2, rng=0)} if "model" in options else {}
+    same = Job(**{**options, **same_model})
+    same.training().run(20)
+    assert job.content() == same.content()
+
+
+def test_another_learning_rate_is_refused():
+    stopped = Job().training()
+    state = stopped.state()
+    job = Job()
+    job.optimizer.learning_rate = 0.1
+    with refused("learning_rate must be what it was when the training was saved, 0.001, not 0.1"):
+        job.training().restore(state)
+
+
+def test_a_state_goes_on_with_its_own_engine():
+    def job(engine):
+        return Job("adam", TwinHalves(1, 4), RNN(10, 12, 2, activation="tanh", rng=0), engine=engine)
+
+    native, reference = job("native").training(), job("mygrad").training()
+    with refused("engine must be the one that the training was saved with, 'mygrad'"):
+        native.restore(reference.state())
+    with refused("engine must be the one that the training was saved with, 'native'"):
+        reference.restore(native.state())
+    # One that may be either goes on as the other did.
+    whole, either = job("mygrad"), job("auto")
+    training = either.training()
+    training.restore(reference.state())
+    assert training.run(20).engine == "mygrad"
+    whole.training().run(20)
+    assert either.content() == whole.content()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"iteration": "20"}, "iteration must be an integer, not '20'"),
+        ({"iteration": 30}, "the reports must rise to 30, where the state's last one is"),
+        ({"longest": None}, "longest must be an integer, not None"),
+        ({"steps": -1}, "steps must be at least 0, not -1"),
+        ({"used": 10**9}, "used must be at most 8192, not 1000000000"),
+        ({"restarts": 6}, "restarts must be at most 5, not 6"),
+        ({"engine": "c"}, "engine must be one of 'auto', 'native', 'mygrad', not 'c'"),
+        ({"settings": 1}, "the state must have 'settings' with values by name, not 1"),
+        ({"generator": []}, "the state must have 'generator' with values by name, not []"),
+        ({"generator": {"state": 1}}, "the generator must be a PCG64 with its state, not {'state': 1}"),
+        (
+            {"generator": {"bit_generator": "PCG64", "state": {"inc": 2}}},
+            "inc of the generator must be odd",
+        ),
+        (
+            {"generator": {"bit_generator": "PCG64", "state": {"inc": 2**128 + 1}}},
+            f"inc of the generator must be at most {2**128 - 1}, not {2**128 + 1}",
+        ),
+        ({"sequences": None}, "the sequences must be those of the training that was saved, but the task draws others"),
+    ],
+)
+def test_values_that_no_state_has(change, message):
+    training = Job().training()
+    training.run(20)
+    state = training.state()
+    with refused(message):
+        Job().training().restore(TrainingState({**state.values, **change}, state.arrays))
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("parameter.fc_h2y.bias", None, "this training has 'parameter.fc_h2y.bias', which the state has not"),
+        ("optimizer.w.0", np.zeros(1), "the state has 'optimizer.w.0', which this training has not"),
+        (
+            "optimizer.m.0",
+            np.zeros((10, 6)),
+            "optimizer.m.0 must be float32 of shape (10, 6), but in the state it is float64 of shape (10, 6)",
+        ),
+        (
+            "parameter.fc_h2y.bias",
+            np.array([[0, np.nan]], np.float32),
+            "parameter.fc_h2y.bias must be finite float32, but there is nan at [0, 1]",
+        ),
+        ("since.losses", np.zeros(2), "since.losses and since.correct must be float64 and int64 of one length"),
+        ("since.losses", np.array(1.0), "since.losses and since.correct must be float64 and int64 of one length"),
+        ("reports.loss", np.zeros((1, 2)), "reports.loss must be float64 of one dimension like the others"),
+        ("reports.loss", np.array(0.0), "reports.loss must be float64 of one dimension like the others"),
+        ("reports.iteration", np.array([20, 10]), "the reports must rise to 20, where the state's last one is"),
+        (
+            "reports.accuracy",
+            np.array([0.5, 1.5]),
+            "the reports must have sequences, losses of 0 or more and accuracies between 0 and 1",
+        ),
+    ],
+)
+def test_arrays_that_no_state_has(name, array, message):
+    training = Job().training()
+    training.run(20)
+    state = training.state()
+    arrays = {key: value for key, value in {**state.arrays, name: array}.items() if value is not None}
+    with refused(message):
+        Job().training().restore(TrainingState(state.values, arrays))
+
+
+@pytest.mark.parametrize(
+    ("left", "message"),
+    [([7], "left must be at most 6, but there is 7 at [0]"), ([1, 1], "left must name no sequence twice")],
+)
+def test_a_shuffle_that_is_none(left, message):
+    state = Job(task=DATA).training().state()
+    with refused(message):
+        Job(task=DATA).training().restore(TrainingState(state.values, {**state.arrays, "left": np.array(left)}))
+
+
+# --- train, stopped and resumed
+
+
+def test_train_goes_on_from_its_checkpoint(tmp_path):
+    whole, first, second = Job(), Job(), Job()
+    history = whole.train()
+    with pytest.raises(KeyboardInterrupt):
+        first.train(checkpoint=tmp_path, hooks=[Stopping("on_report", 20)])
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000000000020"]
+    assert columns(second.train(checkpoint=tmp_path, resume=True)) == columns(history)
+    assert second.content() == whole.content()
+    # The end and the one before it.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-000000000020", "checkpoint-000000000040"]
+
+
+def test_a_training_that_came_to_its_end_is_there_again(tmp_path):
+    first, second = Job(), Job()
+    history = first.train(checkpoint=tmp_path)
+    assert columns(second.train(resume=tmp_path)) == columns(history)
+    assert second.content() == first.content()
+    with refused("iterations is 30, but the training has done 40 already"):
+        Job().train(30, resume=tmp_path)
+
+
+def test_where_there_is_nothing_yet_it_begins(tmp_path):
+    first, whole = Job(), Job()
+    first.train(checkpoint=tmp_path / "a" / "b", resume=True)
+    whole.train()
+    assert first.content() == whole.content()
+
+
+def test_resume_needs_a_folder():
+    with refused("resume=True goes on in the folder of checkpoint, which is not given"):
+        Job().train(resume=True)
+
+
+def test_checkpoints_are_written_in_their_time(tmp_path, monkeypatch):
+    class Listing:
+        def on_report(self, report):
+            seen.append(sorted(int(path.name[-12:]) for path in tmp_path.iterdir() if path.is_dir()))
+
+    clock, seen = count(100), []
+    monkeypatch.setattr(_checkpoint, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    # Every look at the clock is a second after the one before. So a checkpoint takes one, and may take a tenth of all.
+    Job().train(130, checkpoint=Checkpoint(tmp_path, every=2, share=0.1), hooks=[Listing()])
+    assert seen == [[], *[[20]] * 10, [20, 120], [20, 120]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-000000000120", "checkpoint-000000000130"]
+
+
+def test_a_folder_of_another_training_is_left_alone(tmp_path):
+    Job().train(checkpoint=tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with refused(
+        f"{tmp_path} holds checkpoints of a training already, up to iteration 40: "
+        "go on with resume=True, or choose another folder",
+        RunError,
+    ):
+        Job().train(checkpoint=tmp_path)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(("every", "message"), [(-1, "every must be at least 0, not -1.0"), ("x", None)])
+def test_a_time_that_is_none(tmp_path, every, message):
+    with refused(message or "every must be a number, not 'x'"):
+        Checkpoint(tmp_path, every)
+    with refused("share must be above 0, not 0.0"):
+        Checkpoint(tmp_path, share=0)
+
+
+# --- faults
+
+
+def two_checkpoints(folder):
+    """Leave the checkpoints of iterations 20 and 40, and return their paths."""
+    with pytest.raises(KeyboardInterrupt):
+        Job().train(60, checkpoint=folder, hooks=[Stopping("on_report", 20)])
+    with pytest.raises(KeyboardInterrupt):
+        Job().train(60, checkpoint=folder, resume=True, hooks=[Stopping("on_report", 40)])
+    return folder / "checkpoint-000000000020", folder / "checkpoint-000000000040"
+
+
+@pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
+def test_a_damaged_checkpoint_costs_only_itself(tmp_path, name):
+    good, bad = two_checkpoints(tmp_path)
+    content = bytearray((bad / name).read_bytes())
+    content[len(content) // 2] ^= 4
+    (bad / name).write_bytes(content)
+    whole, job = Job(), Job()
+    history = whole.train(60)
+    with pytest.warns(UserWarning, match=re.escape(f"{bad}: {name} is ")) as caught:
+        resumed = job.train(60, checkpoint=tmp_path, resume=True)
+    assert str(caught[0].message).endswith("; going back to the checkpoint before, of iteration 20")
+    assert columns(resumed) == columns(history)
+    assert job.content() == whole.content()
+    assert good.is_dir()
+    assert not bad.exists()
+
+
+def test_without_any_good_checkpoint_it_does_not_begin_anew(tmp_path):
+    for path in two_checkpoints(tmp_path):
+        (path / "state.safetensors").write_bytes(b"")
+    with pytest.raises(
+        RunError, match=r"state\.safetensors is cut short: .*; there is no good checkpoint to go back to$"
+    ):
+        Job().train(60, resume=tmp_path)
+
+
+def test_a_checkpoint_under_another_name_is_refused(tmp_path):
+    _, bad = two_checkpoints(tmp_path)
+    bad.rename(tmp_path / "checkpoint-000000000050")
+    with pytest.warns(UserWarning, match="checkpoint-000000000050: state.json is that of another iteration: 40;"):
+        assert load_checkpoint(tmp_path).iteration == 20
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_a_changed_checkpoint_is_never_taken_for_a_good_one(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "changed"
+    if not folder.exists():
+        Job().train(20, checkpoint=folder)
+    path = folder / "checkpoint-000000000020" / data.draw(st.sampled_from(["state.json", "state.safetensors"]))
+    whole = path.read_bytes()
+    state = load_checkpoint(folder)
+    changed = bytearray(whole)
+    if data.draw(st.booleans()):
+        changed[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del changed[data.draw(st.integers(0, len(whole) - 1)) :]
+    path.write_bytes(changed)
+    try:
+        again = load_checkpoint(folder)
+    except RunError as error:
+        assert str(error).endswith("; there is no good checkpoint to go back to")
+    else:
+        assert (again.values, set(again.arrays)) == (state.values, set(state.arrays))
+        assert all(np.array_equal(again.arrays[name], state.arrays[name]) for name in state.arrays)
+    finally:
+        path.write_bytes(whole)
+
+
+def test_a_full_disk_costs_no_training_and_no_checkpoint(tmp_path, monkeypatch):
+    replace, full = os.replace, [False]
+
+    def failing(source, target):
+        if full[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(source, target)
+
+    class Filling:
+        def on_report(self, report):
+            full[0] = 20 <= report.iteration < 40
+
+    monkeypatch.setattr(os, "replace", failing)
+    whole, job = Job(), Job()
+    whole.train(60)
+    saving = Checkpoint(tmp_path, every=0, share=1e9)
+    with pytest.warns(UserWarning) as caught:
+        job.train(60, checkpoint=saving, hooks=[Filling()])
+    path = tmp_path / "checkpoint-000000000030"
+    assert {str(warning.message) for warning in caught} == {
+        f"cannot write the checkpoint folder {tmp_path / f'checkpoint-0000000000{iteration}'}: "
+        "No space left on device: training goes on, and the checkpoint before this one stays"
+        for iteration in (30, 40)
+    }
+    assert not path.exists()
+    assert job.content() == whole.content()
+    assert load_checkpoint(tmp_path).iteration == 60
+
+
+def test_a_disk_that_is_full_at_the_end_is_an_error(tmp_path, monkeypatch):
+    def failing(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(KeyboardInterrupt):
+        Job().train(40, checkpoint=tmp_path, hooks=[Stopping("on_report", 20)])
+    monkeypatch.setattr(os, "replace", failing)
+    path = tmp_path / "checkpoint-000000000040"
+    with refused(f"cannot write the checkpoint folder {path}: No space left on device", RunError):
+        Job().train(40, checkpoint=tmp_path, resume=True)
+    assert load_checkpoint(tmp_path).iteration == 20
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with refused(f"{path} is or lies below a file: checkpoints need a folder of their own", RunError):
+            Job().train(checkpoint=path)
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    with (
+        FolderLock(tmp_path),
+        refused(f"{tmp_path} is in use by another process (number {os.getpid()}): wait until it ends", RunError),
+    ):
+        Job().train(checkpoint=tmp_path)
+    Job().train(checkpoint=tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a system that waits for processes with pidfd_open")
+@pytest.mark.parametrize("kind", ["writes", "1"])
+def test_a_process_that_is_killed_again_and_again_comes_through(tmp_path, kind):
+    script = Path(__file__).with_name("killed.py")
+    done = subprocess.run([sys.executable, script, kind, tmp_path, "25"], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["kills"] >= 25
+
+
+# --- divergence
+
+
+class Exploding:
+    """A schedule whose rate is far too large at one iteration, and for as long as it is not halved often enough."""
+
+    def __init__(self, at, rate):
+        self.at, self.rate = at, rate
+
+    def __call__(self, iteration):
+        return self.rate if iteration == self.at else 0.01
+
+
+def test_a_training_that_diverges_keeps_its_last_good_checkpoint(tmp_path):
+    job = Job("sgd", schedule=Exploding(25, 1e38))
+    with pytest.raises(TrainingDiverged, match=r"at iteration (2\d|30): try a smaller learning rate, or clip"):
+        job.train(checkpoint=Checkpoint(tmp_path, every=0, share=1e9))
+    assert load_checkpoint(tmp_path).iteration == 20
+
+
+def test_weights_that_are_not_finite_are_seen_at_the_report(tmp_path):
+    # The last iteration of a report: no loss comes after it.
+    job = Job("sgd", schedule=Exploding(19, np.finfo(np.float64).max))
+    with refused(
+        "the weights are no longer finite at iteration 20: try a smaller learning rate, or clip the gradients with "
+        "gradient_clip=1.0",
+        TrainingDiverged,
+    ):
+        job.train(checkpoint=tmp_path)
+
+
+# Numbers so large that a step along the gradient throws the weights far off, unless it is clipped.
+_rng = np.random.default_rng(0)
+WILD = [(1e5 * _rng.normal(size=(8, 3)), index % 2) for index in range(6)]
+
+
+def wild_job(learning_rate=1.0, **options):
+    job = Job("sgd", WILD, RNN(3, 6, 2, rng=0), **options)
+    job.optimizer.learning_rate = learning_rate
+    return job
+
+
+def test_a_restart_halves_the_rate_and_clips():
+    with pytest.raises(TrainingDiverged):
+        wild_job().training().run(40)
+    restarted, told = wild_job(on_divergence="restart"), Recorder()
+    message = (
+        "^the loss is nan at iteration 6: training goes on from iteration 0 with 0.5 times the learning rate "
+        "and gradients clipped to 1$"
+    )
+    with pytest.warns(UserWarning, match=message):
+        history = restarted.train(40, hooks=[told])
+    gentle = wild_job(learning_rate=0.5, gradient_clip=1.0)
+    expected = gentle.training().run(40)
+    assert columns(history) == columns(expected)
+    assert restarted.content()[0] == gentle.content()[0]
+    assert restarted.optimizer.learning_rate == 1.0
+    assert [report.iteration for report in told.reports] == [10, 20, 30, 40]
+
+
+class Recorder:
+    def __init__(self):
+        self.reports = []
+
+    def on_report(self, report):
+        self.reports.append(report)
+
+
+@pytest.mark.filterwarnings("ignore:the loss is")
+def test_a_restart_goes_back_to_before_the_loss_got_out_of_hand():
+    told = Recorder()
+    history = wild_job(0.1, on_divergence="restart").train(40, hooks=[told])
+    # The loss of the first report was finite, but no place to go on from.
+    assert told.reports[0].loss > 1e20
+    assert [report.iteration for report in told.reports[:2]] == [10, 10]
+    assert history.iteration.tolist() == [10, 20, 30, 40]
+    assert history.loss[-1] < 1e6
+
+
+@pytest.mark.filterwarnings("ignore:the loss is")
+@pytest.mark.parametrize("stop", [10, 20, 30])
+def test_a_training_that_restarts_goes_on_as_well(tmp_path, stop):
+    def job():
+        # It goes well for a while, so that there is something to go back to.
+        return wild_job(1.0, on_divergence="restart", schedule=lambda iteration: 1e-12 if iteration < 15 else 1.0)
+
+    whole, first, second = job(), job(), job()
+    history = whole.train(40)
+    with pytest.raises(KeyboardInterrupt):
+        first.train(40, checkpoint=Checkpoint(tmp_path, 0, 1e9), hooks=[Stopping("on_report", stop)])
+    assert columns(second.train(40, checkpoint=tmp_path, resume=True)) == columns(history)
+    assert second.content() == whole.content()
+
+
+@pytest.mark.filterwarnings("ignore:the (loss|weights)")
+def test_restarts_come_to_an_end():
+    job = Job("sgd", schedule=Exploding(25, 1e38), on_divergence="restart")
+    message = r" at iteration \d+, also after 5 restarts: try a smaller learning rate, or clip the gradients"
+    with pytest.raises(TrainingDiverged, match=message):
+        job.training().run(40)
+
+
+def test_what_to_do_is_one_of_two():
+    with refused("on_divergence must be one of 'stop', 'restart', not 'go on'"):
+        Job(on_divergence="go on").training()
+
+
+def test_a_restart_needs_what_can_go_back():
+    with pytest.raises(InvalidArgument, match=r"^a training on an iterator cannot be saved to go on later"):
+        Job(task=iter(DATA), on_divergence="restart").training()
