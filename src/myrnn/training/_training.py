@@ -351,7 +351,8 @@ class Training:
         self._learner.put_back(snapshot.arrays, snapshot.steps)
         self._done, self._longest, self._restarts = snapshot.iteration, snapshot.longest, restarts
         self._engine.clip(self._clip_at(restarts))
-        self._losses, self._correct = ([part] if len(part) else [] for part in (snapshot.losses, snapshot.correct))
+        some = len(snapshot.losses) > 0
+        self._losses, self._correct = ([snapshot.losses], [snapshot.correct]) if some else ([], [])
         self._checked, self._is_whole = None, True
         if self._last is not None:
             self._last = snapshot
