@@ -429,7 +429,7 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
             "--out must lie in a folder that exists, but nowhere does not",
         ),
         ("graph SAVED --sequence 12 --out picture.png", "path must end in .svg, .dot or .gv, not 'picture.png'"),
-        ("predict SAVED", "Missing argument 'SEQUENCE'."),
+        ("predict SAVED", "give sequences, or a file of them with --data"),
         ("predict SAVED 123a", "sequence '123a': 'a' at place 4 is no digit"),
         ("predict SAVED 1,12", "sequence '1,12': 12 at place 2 is not one of the symbols 0 to 9"),
         ("predict SAVED 1,,2", "sequence '1,,2': '' at place 2 is no digit"),

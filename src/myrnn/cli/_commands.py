@@ -14,8 +14,27 @@ import typer
 from myrnn.cli._evaluate import evaluate
 from myrnn.cli._inspect import inspect
 from myrnn.cli._lesson import lesson
+from myrnn.cli._options import (
+    FOR_DATA,
+    Balanced,
+    Characters,
+    DataFile,
+    DimEmbedding,
+    Epochs,
+    Labels,
+    Layers,
+    MaxVocabulary,
+    Patience,
+    SkipBadLines,
+    TestFile,
+    TestLabels,
+    ValidationFraction,
+    given,
+    refuse_without,
+)
 from myrnn.cli._playground import playground
 from myrnn.cli._plot import plot
+from myrnn.cli._predict import predict
 from myrnn.cli._transfer import transfer
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,6 +64,7 @@ def myrnn(
 
 @app.command()
 def train(
+    context: typer.Context,
     task: Annotated[str, typer.Option(help="What to learn: twin-halves or palindromes.")] = "twin-halves",
     negatives: Annotated[
         str, typer.Option(help="Second halves that do not match: uniform (any), or near_miss (a few symbols changed).")
@@ -91,12 +111,31 @@ def train(
         Path | None, typer.Option(help="The folder to write to.  [default: runs/<task>-<time>]", show_default=False)
     ] = None,
     quiet: Quiet = False,
+    data: DataFile = None,
+    labels: Labels = None,
+    test: TestFile = None,
+    test_labels: TestLabels = None,
+    characters: Characters = False,
+    skip_bad_lines: SkipBadLines = False,
+    layers: Layers = None,
+    dim_embedding: DimEmbedding = None,
+    epochs: Epochs = None,
+    validation_fraction: ValidationFraction = None,
+    patience: Patience = None,
+    balanced: Balanced = False,
+    max_vocabulary: MaxVocabulary = None,
 ) -> None:
     """Train a network, test it by length, and write a run folder.
 
     With no options: a simple recurrent network of 50 units learns in 100,000 iterations whether a sequence of digits
-    is the same half twice.
+    is the same half twice. With --data, a classifier of one's own sequences is trained, and tested with --test.
     """
+    options = given(context)
+    if data is not None:
+        from myrnn.cli._train_data import train_on_data
+
+        return train_on_data(options)
+    refuse_without("--data", options, FOR_DATA)
     from myrnn.cli._train import train_and_save
 
     train_and_save(
@@ -149,27 +188,12 @@ def graph(
     draw_graph(run, sequence, out)
 
 
-@app.command()
-def predict(
-    run: Folder,
-    sequences: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SEQUENCE", help="Digits, such as 123123; or numbers with commas between.", show_default=False
-        ),
-    ],
-) -> None:
-    """Show the class of sequences, and its probability."""
-    from myrnn.cli._use import predict_sequences
-
-    predict_sequences(run, sequences)
-
-
 app.command()(evaluate)
 app.command()(inspect)
 app.command()(lesson)
 app.command()(playground)
 app.command()(plot)
+app.command()(predict)
 app.command()(transfer)
 
 

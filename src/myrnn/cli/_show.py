@@ -26,7 +26,7 @@ def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> N
     kind = type(model).__name__ + (f" ({model.activation})" if hasattr(model, "activation") else "")
     begins = ", recurrent weights begin as the identity" if getattr(model, "recurrent_init", "") == "identity" else ""
     falls = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
-    _rows(
+    named_rows(
         ("task", f"{task.name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {task.alphabet_size} symbols"),
         ("", f"second halves that do not match are {matching[task.negatives]}"),
         (
@@ -51,7 +51,7 @@ def training(numbers: Mapping[str, Any]) -> None:
     speed = f"{part['iterations_per_second']:,.0f} iterations/s, {part['engine']}"
     before = part["preparation_seconds"]
     prepared = f", after {duration(before)} of preparation" if before >= LONG else ""
-    _rows(
+    named_rows(
         ("trained", f"in {duration(part['seconds'])} ({speed}){prepared}"),
         ("at the end", f"loss {part['loss']:.4f}, accuracy {part['accuracy']:.2%} on the sequences it learned from"),
     )
@@ -88,16 +88,17 @@ def overall(evaluation: Mapping[str, Any]) -> None:
     ]
     drawn = f"{evaluation['sequences']:,} new sequences (seed {evaluation['seed']})"
     chance = ("guessing", f"{evaluation['chance']:.2%}")
-    _rows(*found, chance, ("evaluated", f"on {drawn} in {duration(evaluation['seconds'])}"))
+    named_rows(*found, chance, ("evaluated", f"on {drawn} in {duration(evaluation['seconds'])}"))
 
 
 def predictions(rows: Sequence[tuple[str, ...]]) -> None:
-    """Show class, probability and truth of sequences as a table."""
-    table = Table("sequence", "class", "probability", "truth", box=box.SIMPLE_HEAD, show_edge=False)
+    """Show class and probability of sequences, and their truth where it is known, as a table."""
+    names = ("sequence", "class", "probability", "truth")[: len(rows[0])]
+    table = Table(*names, box=box.SIMPLE_HEAD, show_edge=False)
     for column in table.columns:
         column.overflow = "fold"
     for row in rows:
-        table.add_row(*row, style=None if row[1] == row[3] else "yellow")
+        table.add_row(*row, style="yellow" if len(row) > 3 and row[1] != row[3] else None)
     _console().print(table)
 
 
@@ -108,15 +109,15 @@ def files(folder: Path) -> None:
     console = _console()
     console.print()
     path("run folder", folder)
-    _rows(("pictures", ", ".join(pictures)), ("data", ", ".join(name for name in names if name not in pictures)))
+    named_rows(("pictures", ", ".join(pictures)), ("data", ", ".join(name for name in names if name not in pictures)))
 
 
 def path(name: str, where: Path) -> None:
     """Say where something was written."""
-    _rows((name, str(where)))
+    named_rows((name, str(where)))
 
 
-def _rows(*rows: tuple[str, str]) -> None:
+def named_rows(*rows: tuple[str, str]) -> None:
     """Show named lines, the names in a column of their own. Rich breaks none of them: a path stays whole."""
     for name, text in rows:
         _console().print(Text(name.ljust(LABEL_WIDTH), style="cyan"), Text(text), sep="  ", soft_wrap=True)

@@ -32,7 +32,7 @@ class TokenSequences(Sequence[list[str]]):
     Attributes
     ----------
     symbols : tuple of str
-        Every symbol once.
+        Every symbol once, in the order of the alphabet.
     codes : ndarray, int32 (sum of T,)
         The places in `symbols` of all sequences, one after the other.
     offsets : ndarray, int64 (N + 1,)
@@ -114,7 +114,11 @@ def encode(column: pl.Series, characters: bool) -> TokenSequences:
         found = read(part.to_series(), table)
         codes.append(found[0])
         lengths.append(found[1])
-    return TokenSequences(tuple(table), np.concatenate(codes), np.cumsum(np.concatenate(lengths)))
+    # In the order of the alphabet, wherever in the file a symbol came first.
+    symbols = sorted(table)
+    rank = np.empty(len(table), dtype=np.int32)
+    rank[[table[symbol] for symbol in symbols]] = np.arange(len(table))
+    return TokenSequences(tuple(symbols), rank[np.concatenate(codes)], np.cumsum(np.concatenate(lengths)))
 
 
 def _items(lists: pl.Series, table: dict[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -147,8 +151,8 @@ def _characters(text: pl.Series, table: dict[str, int]) -> tuple[NDArray[np.int3
 
 
 def _codes(symbols: pl.Series, table: dict[str, int]) -> NDArray[np.int32]:
-    """Return the place of each symbol in `table`; new ones get the next places there, in the order of the alphabet."""
+    """Return the place of each symbol in `table`; new ones get the next places there."""
     pl = load_polars()
-    distinct = symbols.unique().sort()
+    distinct = symbols.unique()
     places = np.array([table.setdefault(symbol, len(table)) for symbol in distinct], dtype=np.int32)
     return places[symbols.cast(pl.Enum(distinct)).to_physical().to_numpy()]

@@ -27,7 +27,8 @@ def read_sequences(X: Any, like: str | None = None) -> RawSequences:
     X : list, array or Sequences
         A list of strings (the symbols are their characters), of lists of strings or of integers (the symbols), of
         (T, C) arrays or (T,) arrays of floats (T steps of one number); an array (N, T, C), or (N, T) of integers or
-        strings (symbols) or floats (T steps of one number); a `Sequences`. A sequence may be empty.
+        strings (symbols) or floats (T steps of one number); a `Sequences`; the `TokenSequences` of a file.
+        A sequence may be empty.
     like : {"characters", "words", "integers", "numbers"}, optional
         What the sequences have to be. For ``"numbers"`` integers are numbers too.
 
@@ -58,6 +59,8 @@ def read_sequences(X: Any, like: str | None = None) -> RawSequences:
 
 
 def _read(X: Any, like: str | None) -> RawSequences:
+    if isinstance(X, TokenSequences):
+        return Symbols("words", X.codes, X.offsets, X.symbols)
     if isinstance(X, Sequences):
         return _integers(X.values, X.offsets) if X.is_tokens else _numbers(X.values, X.offsets)
     if isinstance(X, TokenSequences):

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.errors import InvalidArgument
+from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import parameter_names, parameters_of
+from myrnn.runs._data import is_data_run
 from myrnn.runs._kinds import KINDS, check_training, make_model, make_optimizer, setting_names
 from myrnn.runs._save import HISTORY, INDEX, REPORT, RUN, WEIGHTS
 from myrnn.storage import Stored
@@ -63,6 +64,11 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         When it is missing, half-written, damaged, of a newer version, or holds what no run can hold; the message says
         which file, and what is wrong with it.
     """
+    if is_data_run(Path(folder)):
+        raise RunError(
+            f"{folder} was trained on data, not on a task that draws sequences: "
+            f"myrnn predict {folder} --data FILE says the classes of others"
+        )
     stored = RUN.read(folder)
     for part in (*KINDS, "training"):
         if not isinstance(stored.index.get(part), dict):

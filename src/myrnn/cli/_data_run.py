@@ -1,0 +1,108 @@
+"""Run folders of classifiers that were trained on data: written whole, and read with care.
+
+A folder holds the classifier, in a folder of its own as `SequenceClassifier.save` writes it, ``report.json``,
+``history.csv``, pictures, and last ``data.json``, which says how its files were read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from myrnn import plots
+from myrnn.errors import RunError
+from myrnn.estimator import SequenceClassifier
+from myrnn.evaluation import ClassificationReport
+from myrnn.runs import DATA_RUN
+from myrnn.storage import json_to_bytes
+
+CLASSIFIER, HISTORY, REPORT = "classifier", "history.csv", "report.json"
+FORMATS = ("svg", "png")
+
+
+@dataclass(frozen=True, eq=False)
+class DataRun:
+    """A classifier, and how the files that it was trained on were read.
+
+    Attributes
+    ----------
+    classifier : SequenceClassifier
+    characters : bool
+        Whether the characters of text are its symbols.
+    """
+
+    classifier: SequenceClassifier
+    characters: bool
+
+
+def save_data_run(
+    folder: Path,
+    classifier: SequenceClassifier,
+    numbers: Mapping[str, Any],
+    report: ClassificationReport | None,
+    *,
+    characters: bool,
+) -> None:
+    """Write a run into an empty folder.
+
+    Raises
+    ------
+    RunError
+        When it cannot be written.
+    """
+    figures: dict[str, Callable[[], Any]] = {"training": partial(_history_figure, classifier.history_)}
+    files: dict[str, Any] = {
+        CLASSIFIER: classifier.save,
+        HISTORY: _history_csv(classifier.history_),
+        REPORT: json_to_bytes(numbers),
+    }
+    if report is not None:
+        files["classes.csv"] = report.to_csv
+        figures |= {
+            "confusion": report.plot_confusion,
+            "accuracy_by_length": report.plot_lengths,
+            "calibration": report.plot_calibration,
+        }
+    for name, draw in figures.items():
+        figure = draw()
+        for ending in FORMATS:
+            files[f"{name}.{ending}"] = partial(plots.save_figure, figure)
+    created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    DATA_RUN.write(folder, {"created": created, "characters": characters}, files)
+
+
+def load_data_run(folder: Path) -> DataRun:
+    """Read a run back.
+
+    Raises
+    ------
+    RunError
+        When it is missing, half-written, damaged or of another version; the message says what is wrong.
+    """
+    characters = DATA_RUN.read_index(folder).get("characters")
+    if not isinstance(characters, bool):
+        raise RunError(f"{folder}: {DATA_RUN.index} must say whether 'characters' are symbols")
+    return DataRun(SequenceClassifier.load(folder / CLASSIFIER), characters)
+
+
+def _history_csv(history: Mapping[str, Any]) -> bytes:
+    rows = zip(*(column.tolist() for column in history.values()), strict=True)
+    lines = [",".join(history), *(",".join(map(repr, row)) for row in rows)]
+    return "".join(f"{line}\n" for line in lines).encode("utf-8")
+
+
+def _history_figure(history: Mapping[str, Any]) -> Any:
+    """Draw loss and accuracy by epoch, on the sequences that were learned from and on those that were not."""
+    both = "validation_loss" in history
+    axes = plots.plot_history(
+        history["epoch"], history["loss"], history["accuracy"], label="training" if both else None
+    )
+    if both:
+        names = ("epoch", "validation_loss", "validation_accuracy")
+        axes = plots.plot_history(*(history[name] for name in names), axes=axes, label="validation")
+    axes[1].set_xlabel("epochs")
+    return axes

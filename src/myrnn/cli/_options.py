@@ -1,0 +1,85 @@
+"""The options of ``myrnn train`` that go with ``--data``, and which options a command line has."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from myrnn.errors import InvalidArgument
+
+# Options of `myrnn train` that only --data gives a meaning.
+FOR_DATA = (
+    "labels",
+    "test",
+    "test_labels",
+    "characters",
+    "skip_bad_lines",
+    "layers",
+    "dim_embedding",
+    "epochs",
+    "validation_fraction",
+    "patience",
+    "balanced",
+    "max_vocabulary",
+)
+
+DataFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Sequences to learn from: .csv, .tsv, .jsonl or .parquet with columns sequence and label, or .txt.",
+        show_default=False,
+    ),
+]
+Labels = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The labels of a .txt file, one a line.", show_default=False)
+]
+TestFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Sequences to test on, as --data.", show_default=False)
+]
+TestLabels = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The labels of --test, as --labels.", show_default=False)
+]
+Characters = Annotated[
+    bool, typer.Option("--characters", help="Every character is a symbol.  [default: words with spaces between]")
+]
+SkipBadLines = Annotated[
+    bool, typer.Option("--skip-bad-lines", help="Count malformed lines and go on, instead of stopping.")
+]
+Layers = Annotated[int | None, typer.Option(min=1, help="How many recurrent layers.  [default: 1]")]
+DimEmbedding = Annotated[
+    int | None, typer.Option(min=1, help="The size of a learned embedding of symbols.  [default: none, one-hot]")
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="How often to go through the data at most.  [default: 100]")]
+ValidationFraction = Annotated[
+    float | None, typer.Option(help="The share of the data to choose the best epoch by.  [default: 0.1]")
+]
+Patience = Annotated[
+    int | None, typer.Option(min=1, help="How many epochs may pass without a better one.  [default: 20]")
+]
+Balanced = Annotated[
+    bool, typer.Option("--balanced", help="Weigh classes against their frequency, so that rare ones count as much.")
+]
+MaxVocabulary = Annotated[
+    int | None, typer.Option(min=1, help="How many symbols to tell apart, the most frequent.  [default: all]")
+]
+
+
+def given(context: typer.Context) -> dict[str, Any]:
+    """Return the options that stand on the command line, by their names; not those left at their defaults."""
+    return {
+        name: value
+        for name, value in context.params.items()
+        # Typer keeps the kind of source to itself, but not its name.
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    }
+
+
+def refuse_without(option: str, options: Mapping[str, Any], names: Collection[str]) -> None:
+    """Refuse options that mean nothing without the one that is missing."""
+    for name in options:
+        if name in names:
+            raise InvalidArgument(f"--{name.replace('_', '-')} goes with {option}, which is missing")

@@ -1,0 +1,70 @@
+"""What ``myrnn predict`` does: say the classes of sequences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# The options must be known before the command runs; what it needs is imported when it does.
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    sequences: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SEQUENCE",
+            help="Digits, such as 123123; or numbers with commas between. Of a run on data: text as in its files.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file of sequences, for a run that was trained with --data; labels are not needed.",
+            show_default=False,
+        ),
+    ] = None,
+    skip_bad_lines: Annotated[
+        bool, typer.Option("--skip-bad-lines", help="Count malformed lines and go on, instead of stopping.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the CSV of --data here.  [default: print it]", show_default=False),
+    ] = None,
+) -> None:
+    """Show the class of sequences, and its probability; of a file's sequences, as CSV."""
+    from myrnn.errors import InvalidArgument
+    from myrnn.runs import is_data_run
+
+    if data is None:
+        for option, value in (("--out", out), ("--skip-bad-lines", skip_bad_lines or None)):
+            if value is not None:
+                raise InvalidArgument(f"{option} goes with --data, which is missing")
+        if not sequences:
+            raise InvalidArgument("give sequences, or a file of them with --data")
+        _of_texts(run, sequences)
+        return
+    if sequences:
+        raise InvalidArgument("sequences and --data do not go together: give one or the other")
+    if run.is_dir() and not is_data_run(run):
+        raise InvalidArgument(f"--data goes with a run that was trained on data, which {run} was not: give sequences")
+    from myrnn.cli._predict_data import predict_file
+
+    predict_file(run, data, out, skip_bad_lines)
+
+
+def _of_texts(run: Path, texts: list[str]) -> None:
+    from myrnn.runs import is_data_run
+
+    if is_data_run(run):
+        from myrnn.cli._predict_data import predict_texts
+
+        predict_texts(run, texts)
+    else:
+        from myrnn.cli._use import predict_sequences
+
+        predict_sequences(run, texts)

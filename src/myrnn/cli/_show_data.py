@@ -1,0 +1,98 @@
+"""What ``myrnn train --data`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from myrnn.cli import _show
+from myrnn.data import LabelledSequences
+from myrnn.evaluation import ClassificationReport
+from myrnn.training import duration
+
+# Classes that are named one by one.
+MOST_NAMED = 6
+# Rows of classes that are printed; files have them all.
+MOST_ROWS = 40
+
+
+def job(train: LabelledSequences, test: LabelledSequences | None, classifier: Any) -> None:
+    """Say what was read, and what is about to be trained."""
+    rows = _files("data", train) + ([] if test is None else _files("test", test))
+    layers = "" if classifier.layers == 1 else f"{classifier.layers} layers of "
+    embedding = "" if classifier.dim_embedding is None else f", embedding of {classifier.dim_embedding}"
+    kept = f", {classifier.validation_fraction:.0%} kept for validation" if classifier.validation_fraction else ""
+    optimizer = {"adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}[classifier.optimizer]
+    _show.named_rows(
+        *rows,
+        ("model", f"{classifier.cell.upper()}, {layers}{classifier.dim_recurrent} units{embedding}"),
+        ("optimizer", f"{optimizer}, learning rate {classifier.learning_rate:g}"),
+        (
+            "training",
+            f"at most {classifier.max_epochs:,} epochs in batches of {classifier.batch_size}{kept}, "
+            f"seed {classifier.random_state}",
+        ),
+    )
+
+
+def training(numbers: Mapping[str, Any]) -> None:
+    """Show how the training went."""
+    epochs = "1 epoch" if numbers["epochs"] == 1 else f"{numbers['epochs']:,} epochs"
+    learned = f"loss {numbers['loss']:.4f}, accuracy {numbers['accuracy']:.2%} on the sequences it learned from"
+    if "validation_accuracy" in numbers:
+        learned += f"; {numbers['validation_accuracy']:.2%} on those kept for validation"
+    _show.named_rows(
+        ("trained", f"in {duration(numbers['seconds'])} ({epochs}, {numbers['parameters']:,} parameters)"),
+        (f"epoch {numbers['best_epoch']}", learned),
+    )
+
+
+def report(found: ClassificationReport, numbers: Mapping[str, Any]) -> None:
+    """Show the test."""
+    tables = [found.lengths.table()]
+    if len(found.classes) <= MOST_ROWS:
+        tables.insert(0, found.table())
+    tables.insert(1, found.confusion_table())
+    # Numbers keep their colour to themselves: Rich would paint every one.
+    console = Console(highlight=False)
+    for table in tables:
+        console.print()
+        console.print(table)
+    console.print()
+    low, high = found.interval
+    _show.named_rows(
+        ("accuracy", f"{found.accuracy:.2%} ({low:.2%} to {high:.2%})"),
+        ("majority", f"{found.majority:.2%}, by always saying the most frequent class"),
+        ("balanced", f"accuracy {found.balanced_accuracy:.2%}, macro F1 {found.macro_f1:.4f}"),
+        ("calibrated", _calibrated(found)),
+        ("tested", f"on {numbers['sequences']:,} sequences in {duration(numbers['seconds'])}"),
+    )
+
+
+def _calibrated(found: ClassificationReport) -> str:
+    excess = found.calibration.excess
+    how = "too sure" if excess > 0 else "too unsure"
+    return f"to within {found.calibration.expected_error:.2%}; {how} by {abs(excess):.2%} in the mean"
+
+
+def _files(name: str, data: LabelledSequences) -> list[tuple[str, str]]:
+    rows = [(name, f"{data.source}: {_what(data)}"), ("", _balance(data))]
+    if data.skipped:
+        lines = "1 malformed line was" if data.skipped == 1 else f"{data.skipped:,} malformed lines were"
+        rows.append(("", f"{lines} skipped"))
+    return rows
+
+
+def _what(data: LabelledSequences) -> str:
+    kind = f"{len(data.symbols):,} different symbols" if data.is_tokens else f"{data.dim_input} features"
+    return f"{len(data):,} sequences of length {data.lengths.min()} to {data.lengths.max()}, {kind}"
+
+
+def _balance(data: LabelledSequences) -> str:
+    classes, total = data.classes, len(data)
+    if len(classes) > MOST_NAMED:
+        least, most = min(classes.values()), max(classes.values())
+        return f"{len(classes):,} classes of {least:,} to {most:,} sequences"
+    return ", ".join(f"{name} {count / total:.1%}" for name, count in classes.items())

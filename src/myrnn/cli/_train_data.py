@@ -1,0 +1,177 @@
+"""What ``myrnn train --data`` does: train a classifier on the sequences of a file, test it, and write a run folder."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from myrnn import _checks
+from myrnn.cli import _show, _show_data
+from myrnn.cli._data_run import save_data_run
+from myrnn.data import LabelledSequences, read_sequences
+from myrnn.errors import InvalidArgument
+from myrnn.estimator import SequenceClassifier
+from myrnn.evaluation import ClassificationReport, classification_report
+from myrnn.runs import MODELS, OPTIMIZERS, claim_folder
+
+# Options, and what they are to a SequenceClassifier.
+SETTINGS = {
+    "model": "cell",
+    "dim_recurrent": "dim_recurrent",
+    "layers": "layers",
+    "dim_embedding": "dim_embedding",
+    "optimizer": "optimizer",
+    "learning_rate": "learning_rate",
+    "schedule": "schedule",
+    "weight_decay": "weight_decay",
+    "batch_size": "batch_size",
+    "epochs": "max_epochs",
+    "validation_fraction": "validation_fraction",
+    "patience": "early_stopping_patience",
+    "gradient_clip": "gradient_clip",
+    "max_vocabulary": "max_vocabulary",
+    "engine": "engine",
+    "seed": "random_state",
+}
+FILES = ("data", "labels", "test", "test_labels", "characters", "skip_bad_lines")
+OTHERS = ("balanced", "out", "quiet")
+# Symbols and classes that a warning names.
+MOST_NAMED = 5
+
+
+def train_on_data(options: Mapping[str, Any]) -> None:
+    """Read, train, test, write the run folder and show the numbers.
+
+    Parameters
+    ----------
+    options : mapping
+        The options that were given on the command line, by their names, and ``data`` among them.
+    """
+    _check_options(options)
+    quiet = bool(options.get("quiet"))
+    classifier = _classifier(options)
+    train = _read(options, "data", "labels", None)
+    if len(train.classes) < 2:
+        raise InvalidArgument(
+            f"{train.source} holds one class only, {str(train.labels[0])!r}: a classifier needs two or more"
+        )
+    test = _read(options, "test", "test_labels", "tokens" if train.is_tokens else "features")
+    with claim_folder(options.get("out"), Path(options["data"]).stem) as folder:
+        if not quiet:
+            _show_data.job(train, test, classifier)
+        if test is not None:
+            _warn_of_news(train, test)
+        begin = time.perf_counter()
+        classifier.fit(train.sequences, train.labels)
+        numbers = _numbers(classifier, train, time.perf_counter() - begin)
+        if not quiet:
+            _show_data.training(numbers["training"])
+        report = None if test is None else _tested(classifier, test, numbers)
+        save_data_run(folder, classifier, numbers, report, characters=bool(options.get("characters")))
+    if quiet:
+        print(folder)
+        return
+    if report is not None:
+        _show_data.report(report, numbers["evaluation"])
+    _show.files(folder)
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that do not go together."""
+    for name in options:
+        if name not in SETTINGS and name not in (*FILES, *OTHERS):
+            raise InvalidArgument(f"--{name.replace('_', '-')} does not go with --data")
+    if "test_labels" in options and "test" not in options:
+        raise InvalidArgument("--test-labels goes with --test, which is missing")
+    if "labels" not in options and Path(options["data"]).suffix.lower() == ".txt":
+        raise InvalidArgument("--data is plain text: give its labels, one a line, with --labels")
+    if "test" in options and "test_labels" not in options and Path(options["test"]).suffix.lower() == ".txt":
+        raise InvalidArgument("--test is plain text: give its labels, one a line, with --test-labels")
+    for option, names in (("model", MODELS), ("optimizer", OPTIMIZERS)):
+        if option in options:
+            _checks.one_of(f"--{option}", options[option], tuple(names))
+
+
+def _classifier(options: Mapping[str, Any]) -> SequenceClassifier:
+    settings = {SETTINGS[name]: value for name, value in options.items() if name in SETTINGS}
+    weight = "balanced" if options.get("balanced") else None
+    defaults = {"random_state": 0, "class_weight": weight, "verbose": not options.get("quiet")}
+    classifier = SequenceClassifier(**{**defaults, **settings})
+    classifier.check_settings()
+    return classifier
+
+
+def _read(options: Mapping[str, Any], file: str, labels: str, kind: Any) -> Any:
+    if file not in options:
+        return None
+    return read_sequences(
+        options[file],
+        options.get(labels),
+        characters=bool(options.get("characters")),
+        kind=kind,
+        skip_bad_lines=bool(options.get("skip_bad_lines")),
+    )
+
+
+def _warn_of_news(train: LabelledSequences, test: LabelledSequences) -> None:
+    """Say what is in the test that the training knows nothing of."""
+    symbols = sorted(set(test.symbols) - set(train.symbols))
+    if symbols:
+        share = _steps_with(test, symbols) / test.lengths.sum()
+        _warn(train, test, _listed(symbols, "symbol", "symbols"), f"they count as unknown, in {share:.1%} of all steps")
+    classes = sorted(set(test.classes) - set(train.classes))
+    if classes:
+        count = sum(test.classes[name] for name in classes)
+        hopeless = f"{count:,} of {len(test):,} sequences cannot be classified rightly"
+        _warn(train, test, _listed(classes, "class", "classes"), hopeless)
+
+
+def _warn(train: LabelledSequences, test: LabelledSequences, what: str, so: str) -> None:
+    warnings.warn(f"{test.source} holds {what} that {train.source} does not: {so}", stacklevel=2)
+
+
+def _steps_with(data: LabelledSequences, symbols: list[str]) -> int:
+    news = set(symbols)
+    is_new = np.array([symbol in news for symbol in data.symbols])
+    return int(np.sum(is_new[data.sequences.codes]))  # type: ignore[union-attr]  # only symbols have names
+
+
+def _listed(names: list[str], one: str, several: str) -> str:
+    more = ", ..." if len(names) > MOST_NAMED else ""
+    return f"{len(names):,} {one if len(names) == 1 else several} ({', '.join(map(repr, names[:MOST_NAMED]))}{more})"
+
+
+def _numbers(classifier: SequenceClassifier, train: LabelledSequences, seconds: float) -> dict[str, Any]:
+    """Return the numbers of the training as plain values."""
+    history, best = classifier.history_, classifier.best_epoch_ - 1
+    at_best = {name: float(values[best]) for name, values in history.items() if name != "epoch"}
+    return {
+        "training": {
+            "sequences": len(train),
+            "skipped_lines": train.skipped,
+            "shortest": int(train.lengths.min()),
+            "longest": int(train.lengths.max()),
+            "classes": dict(train.classes),
+            "epochs": len(history["epoch"]),
+            "best_epoch": classifier.best_epoch_,
+            "parameters": int(sum(parameter.data.size for parameter in classifier.model_.parameters)),
+            **at_best,
+            "seconds": seconds,
+        }
+    }
+
+
+def _tested(classifier: SequenceClassifier, test: LabelledSequences, numbers: dict[str, Any]) -> ClassificationReport:
+    """Test the classifier, and add the numbers of that."""
+    begin = time.perf_counter()
+    probabilities = classifier.predict_proba(test.sequences)
+    seconds = time.perf_counter() - begin
+    assert test.labels is not None
+    report = classification_report(test.labels, probabilities, classifier.classes_, test.lengths)
+    numbers["evaluation"] = {"skipped_lines": test.skipped, "seconds": seconds, **report.numbers()}
+    return report

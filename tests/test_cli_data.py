@@ -1,0 +1,385 @@
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from myrnn import SequenceClassifier
+from myrnn.cli import _data_run, _train_data, main
+from myrnn.cli._data_run import load_data_run
+from myrnn.data import read_sequences
+from myrnn.errors import RunError
+from myrnn.evaluation import classification_report
+
+SMALL = ("--dim-recurrent=4", "--epochs=2", "--engine=mygrad")
+TRAIN = "sequence,label\n" + "good film,pos\nbad,neg\na bad film,neg\n,neg\nfine,pos\n" * 5
+TEST = "sequence,label\ngood,pos\nodd film,neg\nbad bad,neg\nfine,other\n,neg\n"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working folder with files of data, and a terminal of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    Path("train.csv").write_text(TRAIN)
+    Path("test.csv").write_text(TEST)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A run on words, for all that only look at one."""
+    folder = tmp_path_factory.mktemp("saved")
+    (folder / "train.csv").write_text(TRAIN)
+    assert main(["train", "--data", str(folder / "train.csv"), *SMALL, "--out", str(folder / "run"), "--quiet"]) == 0
+    return folder / "run"
+
+
+def left():
+    """Return the names of what is in the working folder beside the files of data."""
+    return {path.name for path in Path().iterdir()} - {"train.csv", "test.csv"}
+
+
+# --- train
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_train_reads_trains_tests_and_writes(here, capsys):
+    assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--model=gru", "--out=run"]) == 0
+    out, err = capsys.readouterr()
+    assert "data        train.csv: 25 sequences of length 0 to 3, 5 different symbols\n" in out
+    assert "            neg 60.0%, pos 40.0%\n" in out
+    assert "test        test.csv: 5 sequences of length 0 to 2, 5 different symbols\n" in out
+    assert "model       GRU, 4 units\n" in out
+    assert "optimizer   Adam, learning rate 0.003\n" in out
+    assert "training    at most 2 epochs in batches of 32, 10% kept for validation, seed 0\n" in out
+    assert "run folder  run\n" in out
+    assert max(map(len, out.split("Classes, %")[1].split("run folder")[0].splitlines())) <= 80
+    assert "training 2/2 (100%)" in err
+    warnings = [line for line in err.splitlines() if "warning" in line]
+    assert warnings == [
+        "myrnn: warning: test.csv holds 1 symbol ('odd') that train.csv does not: they count as unknown, in 16.7% of "
+        "all steps",
+        "myrnn: warning: test.csv holds 1 class ('other') that train.csv does not: 1 of 5 sequences cannot be "
+        "classified rightly",
+    ]
+    assert {path.name for path in Path("run").iterdir()} == {
+        "data.json",
+        "classifier",
+        "report.json",
+        "history.csv",
+        "classes.csv",
+        *(f"{name}.{ending}" for name in FIGURES for ending in ("svg", "png")),
+    }
+
+
+FIGURES = ("training", "confusion", "accuracy_by_length", "calibration")
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_the_command_does_what_the_library_does(here, capsys):
+    line = ("--layers=2", "--dim-embedding=3", "--batch-size=4", "--learning-rate=0.01", "--balanced", "--seed=3")
+    assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, *line, "--out=run"]) == 0
+    out = capsys.readouterr().out
+    train, test = read_sequences("train.csv"), read_sequences("test.csv")
+    classifier = SequenceClassifier(
+        dim_recurrent=4,
+        max_epochs=2,
+        engine="mygrad",
+        layers=2,
+        dim_embedding=3,
+        batch_size=4,
+        learning_rate=0.01,
+        class_weight="balanced",
+        random_state=3,
+    ).fit(train.sequences, train.labels)
+    probabilities = classifier.predict_proba(test.sequences)
+    report = classification_report(test.labels, probabilities, classifier.classes_, test.lengths)
+    numbers = json.loads(Path("run/report.json").read_text())
+    assert {name: numbers["evaluation"][name] for name in report.numbers()} == report.numbers()
+    training = numbers["training"]
+    assert (training["sequences"], training["classes"], training["longest"]) == (25, {"neg": 15, "pos": 10}, 3)
+    best = classifier.best_epoch_
+    assert (training["best_epoch"], training["loss"]) == (best, classifier.history_["loss"][best - 1])
+    assert training["validation_loss"] == classifier.history_["validation_loss"][best - 1]
+    low, high = report.interval
+    assert f"accuracy    {report.accuracy:.2%} ({low:.2%} to {high:.2%})\n" in out
+    assert f"majority    {report.majority:.2%}, by always saying the most frequent class\n" in out
+    assert f"balanced    accuracy {report.balanced_accuracy:.2%}, macro F1 {report.macro_f1:.4f}\n" in out
+    assert f"calibrated  to within {report.calibration.expected_error:.2%}; " in out
+    loaded = load_data_run(Path("run"))
+    assert np.array_equal(loaded.classifier.predict_proba(test.sequences), probabilities)
+    with open("run/history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["loss"]) for row in rows] == classifier.history_["loss"].tolist()
+    assert list(rows[0]) == ["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"]
+
+
+def test_without_a_test(here, capsys):
+    assert main(["train", "--data=train.csv", *SMALL, "--validation-fraction=0"]) == 0
+    out = capsys.readouterr().out
+    assert "training    at most 2 epochs in batches of 32, seed 0\n" in out
+    assert "accuracy by length" not in out.lower()
+    (folder,) = Path("runs").iterdir()
+    assert re.fullmatch(r"train-\d{8}-\d{6}", folder.name)
+    assert set(json.loads((folder / "report.json").read_text())) == {"training"}
+    assert not (folder / "confusion.svg").exists()
+
+
+def test_quiet_only_says_where_the_run_is(here, capsys):
+    assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 0
+    assert capsys.readouterr() == ("run\n", "")
+
+
+def test_characters_of_text_files(here, capsys):
+    Path("s.txt").write_text("ab\n\nba b\n" * 4)
+    Path("l.txt").write_text("1\n2\n10\n" * 4)
+    files = ("--data=s.txt", "--labels=l.txt", "--test=s.txt", "--test-labels=l.txt", "--characters")
+    assert main(["train", *files, *SMALL, "--out=run"]) == 0
+    out = capsys.readouterr().out
+    assert "data        s.txt: 12 sequences of length 0 to 4, 3 different symbols\n" in out
+    assert re.search(r"^class +1 +2 +10$", out, re.MULTILINE)
+    assert main(["predict", "run", "ab", "ba b", "", "x"]) == 0
+    rows = capsys.readouterr().out.splitlines()[2:]
+    loaded = load_data_run(Path("run"))
+    assert loaded.characters
+    probabilities = loaded.classifier.predict_proba([["a", "b"], ["b", "a", " ", "b"], [], ["x"]])
+    for line, row in zip(rows, probabilities, strict=False):
+        assert line.split()[-2:] == [loaded.classifier.classes_[row.argmax()], f"{row.max():.4f}"]
+
+
+def test_vectors_and_integers_of_json_lines(here, capsys):
+    lines = [{"sequence": [[1, 0.5], [2, 3]], "label": 1}, {"sequence": [[0, 1]], "label": 0}] * 6
+    Path("v.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert main(["train", "--data=v.jsonl", "--test=v.jsonl", *SMALL, "--out=run"]) == 0
+    assert "data        v.jsonl: 12 sequences of length 1 to 2, 2 features\n" in capsys.readouterr().out
+    assert main(["predict", "run", "--data=v.jsonl"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 13
+    assert main(["predict", "run", "a"]) == 2
+    assert capsys.readouterr().err == (
+        "myrnn: run reads features, which cannot be written here: give a file with --data\n"
+    )
+    # Whole numbers are features, where those of the training were; and symbols are refused.
+    Path("w.jsonl").write_text('{"sequence": ["a"]}')
+    assert main(["predict", "run", "--data=w.jsonl"]) == 2
+    assert "w.jsonl holds a list of symbols, but features (numbers or vectors) are wanted" in capsys.readouterr().err
+
+
+def test_whole_numbers_are_what_they_were_in_training(here, capsys):
+    Path("f.jsonl").write_text('{"sequence": [1, 0.5], "label": 1}\n{"sequence": [2], "label": 0}\n' * 6)
+    Path("t.parquet").write_bytes(b"")
+    pl.DataFrame({"sequence": [[1, 2], []], "label": [0, 1]}).write_parquet("t.parquet")
+    assert main(["train", "--data=f.jsonl", "--test=t.parquet", *SMALL, "--out=run"]) == 0
+    assert "test        t.parquet: 2 sequences of length 0 to 2, 1 features\n" in capsys.readouterr().out
+
+
+def test_malformed_lines_stop_or_are_counted(here, capsys):
+    Path("train.csv").write_text(TRAIN + "broken\n")
+    assert main(["train", "--data=train.csv", *SMALL, "--out=run"]) == 2
+    assert capsys.readouterr() == ("", "myrnn: train.csv, line 27: 1 of 2 fields\n")
+    assert left() == set()
+    assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--skip-bad-lines"]) == 0
+    assert "            1 malformed line was skipped\n" in capsys.readouterr().out
+    assert json.loads(Path("run/report.json").read_text())["training"]["skipped_lines"] == 1
+
+
+def test_many_classes_are_counted(here, capsys):
+    Path("train.csv").write_text("sequence,label\n" + "".join(f"s{n % 9},c{n % 9}\n" for n in range(40)))
+    assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run"]) == 0
+    assert "            9 classes of 4 to 5 sequences\n" in capsys.readouterr().out
+
+
+# --- predict
+
+
+def test_predict_writes_csv(saved, here, capsys):
+    assert main(["predict", str(saved), "--data=test.csv"]) == 0
+    printed = capsys.readouterr().out
+    loaded = load_data_run(saved)
+    data = read_sequences("test.csv")
+    probabilities = loaded.classifier.predict_proba(data.sequences)
+    rows = list(csv.DictReader(io.StringIO(printed)))
+    assert list(rows[0]) == ["line", "label", "probability", "p(neg)", "p(pos)"]
+    assert [int(row["line"]) for row in rows] == [2, 3, 4, 5, 6]
+    assert [row["label"] for row in rows] == loaded.classifier.predict(data.sequences).tolist()
+    found = [[float(row["p(neg)"]), float(row["p(pos)"])] for row in rows]
+    assert np.allclose(found, probabilities, atol=1e-5)
+    assert np.allclose([float(row["probability"]) for row in rows], probabilities.max(axis=1), atol=1e-5)
+    assert main(["predict", str(saved), "--data=test.csv", "--out=found.csv"]) == 0
+    assert capsys.readouterr().out == "written     found.csv\n"
+    assert Path("found.csv").read_text() == printed
+    assert left() == {"found.csv"}
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_predict_needs_no_labels_and_counts_malformed_lines(saved, here, capsys):
+    Path("new.csv").write_text("id,sequence\n1,good\n2\n3,\n")
+    assert main(["predict", str(saved), "--data=new.csv"]) == 2
+    assert capsys.readouterr() == ("", "myrnn: new.csv, line 3: 1 of 2 fields\n")
+    assert main(["predict", str(saved), "--data=new.csv", "--skip-bad-lines"]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split(",")[0] for line in out.splitlines()] == ["line", "2", "4"]
+    assert err == "myrnn: warning: 1 malformed line of new.csv was skipped\n"
+
+
+def test_predict_of_words(saved, here, capsys):
+    assert main(["predict", str(saved), "a good film"]) == 0
+    row = capsys.readouterr().out.splitlines()[2].split()
+    probabilities = load_data_run(saved).classifier.predict_proba([["a", "good", "film"]])
+    assert row == ["a", "good", "film", ["neg", "pos"][probabilities.argmax()], f"{probabilities.max():.4f}"]
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(saved, here, capsys, monkeypatch):
+    def broken(*_):
+        raise OSError(28, "No space left on device")
+
+    Path("found.csv").write_text("old")
+    monkeypatch.setattr("myrnn.cli._predict_data.os.replace", broken)
+    assert main(["predict", str(saved), "--data=test.csv", "--out=found.csv"]) == 2
+    assert capsys.readouterr() == ("", "myrnn: [Errno 28] No space left on device\n")
+    assert (Path("found.csv").read_text(), left()) == ("old", {"found.csv"})
+
+
+# --- nothing half-written
+
+
+def test_an_interrupt_leaves_nothing(here, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_train_data.SequenceClassifier, "fit", interrupted)
+    assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
+    assert capsys.readouterr() == ("", "myrnn: interrupted: nothing was saved\n")
+    assert left() == set()
+
+
+def test_a_full_disk_leaves_nothing(here, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_data_run.plots, "save_figure", full)
+    assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--quiet"]) == 2
+    assert capsys.readouterr() == ("", "myrnn: cannot write the run folder run: No space left on device\n")
+    assert left() == set()
+
+
+def test_a_damaged_run_is_refused(saved, here):
+    run = here / "run"
+    run.mkdir()
+    for file in ("data.json", "report.json"):
+        (run / file).write_bytes((saved / file).read_bytes())
+    with pytest.raises(RunError, match=r"^there is no classifier folder .*classifier$"):
+        load_data_run(run)
+    index = json.loads((run / "data.json").read_text())
+    (run / "data.json").write_text(json.dumps({**index, "characters": True}))
+    with pytest.raises(RunError, match=r"data\.json is damaged or was changed"):
+        load_data_run(run)
+
+
+# --- mistakes: exit code 2 and one line
+
+
+TRAINED_ON_DATA = (
+    "SAVED was trained on data, not on a task that draws sequences: myrnn predict SAVED --data FILE says the classes "
+    "of others"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train --data train.csv --task palindromes", "--task does not go with --data"),
+        ("train --data train.csv --iterations 5", "--iterations does not go with --data"),
+        ("train --data train.csv --momentum 0.5", "--momentum does not go with --data"),
+        ("train --test test.csv", "--test goes with --data, which is missing"),
+        ("train --epochs 3", "--epochs goes with --data, which is missing"),
+        ("train --characters --task palindromes", "--characters goes with --data, which is missing"),
+        ("train --data train.csv --test-labels l.txt", "--test-labels goes with --test, which is missing"),
+        ("train --data s.txt", "--data is plain text: give its labels, one a line, with --labels"),
+        (
+            "train --data train.csv --test t.txt",
+            "--test is plain text: give its labels, one a line, with --test-labels",
+        ),
+        (
+            "train --data train.csv --labels l.txt",
+            "a .csv file has a column of labels: labels go with plain text, not with train.csv",
+        ),
+        ("train --data none.csv", "there is no file none.csv"),
+        ("train --data train.csv --test none.csv", "there is no file none.csv"),
+        (
+            "train --data train.csv --model gr",
+            "--model must be one of 'rnn', 'gru', 'lstm', not 'gr'; did you mean 'gru'?",
+        ),
+        ("train --data train.csv --learning-rate 0", "learning_rate must be above 0, not 0.0"),
+        ("train --data train.csv --validation-fraction 1", "validation_fraction must be below 1, not 1.0"),
+        ("train --data one.csv", "one.csv holds one class only, 'x': a classifier needs two or more"),
+        (
+            "train --data train.csv --test one.csv --out full",
+            "full is not empty: choose another folder, nothing is overwritten",
+        ),
+        ("predict SAVED", "give sequences, or a file of them with --data"),
+        ("predict SAVED a --data test.csv", "sequences and --data do not go together: give one or the other"),
+        ("predict SAVED a --out x.csv", "--out goes with --data, which is missing"),
+        ("predict SAVED a --skip-bad-lines", "--skip-bad-lines goes with --data, which is missing"),
+        ("predict SAVED --data none.csv", "there is no file none.csv"),
+        ("predict SAVED --data test.csv --out no/x.csv", "--out must lie in a folder that exists, but no does not"),
+        ("predict nowhere --data test.csv", "there is no run folder nowhere"),
+        ("predict nowhere a", "there is no run folder nowhere"),
+        (
+            "predict full --data test.csv",
+            "--data goes with a run that was trained on data, which full was not: give sequences",
+        ),
+        ("evaluate SAVED", TRAINED_ON_DATA),
+        ("transfer SAVED", TRAINED_ON_DATA),
+        ("inspect SAVED 12", TRAINED_ON_DATA),
+        ("graph SAVED", TRAINED_ON_DATA),
+        ("plot SAVED", TRAINED_ON_DATA),
+    ],
+)
+def test_a_mistake_is_one_line(line, message, saved, here, capsys):
+    Path("one.csv").write_text("sequence,label\na,x\nb,x\n")
+    Path("full").mkdir()
+    Path("full", "file").write_text("")
+    arguments = [str(saved) if word == "SAVED" else word for word in line.split()]
+    quiet = ["--quiet"] if line.startswith("train") else []
+    assert main([*arguments, *quiet]) == 2
+    assert capsys.readouterr() == ("", f"myrnn: {message.replace('SAVED', str(saved))}\n")
+    assert left() == {"one.csv", "full"}
+
+
+BYTES = st.lists(
+    st.one_of(
+        st.binary(max_size=5),
+        st.sampled_from([b"sequence", b"sequence,label\n", b"a,b\n", b",", b"\n", b'"', b'{"sequence": "a"}\n', b"\0"]),
+    ),
+    max_size=8,
+).map(b"".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(BYTES, st.sampled_from(["csv", "tsv", "jsonl", "parquet", "txt", "doc"]), st.booleans())
+def test_any_file_is_read_or_refused_in_one_line(saved, here, capsys, content, ending, skip):
+    path = Path(f"any.{ending}")
+    path.write_bytes(content)
+    code = main(["predict", str(saved), "--data", str(path), *(["--skip-bad-lines"] if skip else [])])
+    out, err = capsys.readouterr()
+    if code == 0:
+        assert out.startswith("line,label,probability,")
+    else:
+        assert (code, out) == (2, "")
+        assert re.fullmatch(r"myrnn: [^\n]+\n", err)
+    line = ["train", "--data", str(path), *SMALL, "--quiet", "--out=run"]
+    if main(line) != 0:
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert re.fullmatch(r"myrnn: [^\n]+\n", err)
+        assert not Path("run").exists()
+    else:
+        Path("run").rename(f"run{len(list(here.iterdir()))}")
+        capsys.readouterr()
