@@ -103,23 +103,24 @@ def test_every_number_that_is_printed_is_in_the_report(here, capsys):
     training, evaluation = report["training"], report["evaluation"]
     assert f"loss {training['loss']:.4f}, accuracy {training['accuracy']:.2%}" in out
     assert f"{training['iterations_per_second']:,.0f} iterations/s, {training['engine']}" in out
-    assert f"trained     {evaluation['accuracy_trained_lengths']:.2%}\n" in out
-    assert f"beyond      {evaluation['accuracy_beyond']:.2%}\n" in out
     assert f"guessing    {evaluation['chance']:.2%}\n" in out
     assert f"on {evaluation['sequences']} new sequences (seed {evaluation['seed']})" in out
+
+    def cell(row, name):
+        ends = f"({100 * row[f'{name}low']:.1f}-{100 * row[f'{name}high']:.1f})".replace("100.0", "100")
+        return [f"{100 * row[f'{name}accuracy']:.1f}".replace("100.0", "100"), ends]
+
     assert table_rows(out) == [
         [
             str(row["length"]),
-            f"{row['accuracy']:.2%}",
-            f"{row['low']:.2%}",
-            "to",
-            f"{row['high']:.2%}",
-            str(row["correct"]),
+            *(["beyond"] if row["beyond"] else []),
+            *(part for name in ("", "no_match_", "match_") for part in cell(row, name)),
             str(row["total"]),
-            *(["beyond", "training"] if row["beyond"] else []),
         ]
         for row in evaluation["lengths"]
     ]
+    for name, key in (("trained", "accuracy_trained_lengths"), ("beyond", "accuracy_beyond")):
+        assert re.search(rf"^{name} +{100 * evaluation[key]:.1f} ", out, re.MULTILINE)
 
 
 def test_preparation_is_told_apart_from_training(here, capsys, monkeypatch):

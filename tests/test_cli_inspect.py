@@ -101,7 +101,7 @@ def test_a_long_sequence_is_not_the_name_of_a_file(runs, here):
         (["12a"], "sequence '12a': 'a' at place 3 is no digit"),
         ([""], "a sequence is empty: write digits, such as 2020"),
         (["12", "--label", "2"], "--label must be at most 1, not 2"),
-        (["12", "--format", "pdf"], "--format must be one of 'svg', 'png', not 'pdf'"),
+        (["12", "--format", "gif"], "--format must be one of 'svg', 'png', 'pdf', not 'gif'"),
         (["12", "--out", "nowhere"], "--out must be a folder that exists, but nowhere does not"),
     ],
 )

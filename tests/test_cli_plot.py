@@ -62,7 +62,7 @@ def test_the_file_is_what_was_asked_for(runs, here):
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("plot.pdf", "--out must end in .svg or .png, not 'plot.pdf'"),
+        ("plot.gif", "--out must end in .svg, .png or .pdf, not 'plot.gif'"),
         ("nowhere/plot.svg", "--out must lie in a folder that exists, but nowhere does not"),
     ],
 )

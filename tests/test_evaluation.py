@@ -271,3 +271,23 @@ def test_a_model_may_return_an_array():
 def test_a_label_outside_the_classes_is_refused_op_by_op_too():
     with refused("a label is 2, but the model has 2 classes, 0 .. 1"):
         evaluate(RNN(10, 8, 2, rng=0), Sequences([1], [0, 1], [2], 10), engine="mygrad")
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_a_model_that_says_no_class_is_refused(engine):
+    lost = RNN(10, 4, 2, rng=0)
+    lost.fc_h2h.weight.data[0, 0] = np.nan
+    with refused("the model says no class: its fc_h2h.weight holds numbers that are not finite"):
+        evaluate(lost, TwinHalves(1, 3), 20, engine=engine)
+
+
+def test_lengths_at_which_numbers_overflow_are_named():
+    growing = RNN(10, 4, 2, rng=0)
+    growing.fc_x2h.weight.data[...] = 1
+    growing.fc_h2h.weight.data[...] = 1e8 * np.eye(4)
+    message = (
+        "the model says no class for 20 of 40 sequences, whose logits are not finite, the shortest of length 8: "
+        "its numbers grow beyond all bounds there"
+    )
+    with np.errstate(over="ignore", invalid="ignore"), refused(message):
+        evaluate(growing, TwinHalves(1, 3), 40, engine="mygrad", lengths=[2, 8])

@@ -193,7 +193,7 @@ def test_wrong_accuracies_are_refused(arguments, settings, message):
 # Files
 
 
-@pytest.mark.parametrize("suffix", [".svg", ".png", ".SVG"])
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf", ".SVG"])
 def test_the_same_data_give_the_same_bytes(tmp_path, suffix):
     first = save_figure(by_length(trained_up_to=4, chance=0.5, label="RNN"), tmp_path / f"a{suffix}").read_bytes()
     ax = by_length(trained_up_to=4, chance=0.5, label="RNN")
@@ -227,8 +227,8 @@ def test_a_figure_its_axes_and_an_array_of_axes_can_be_saved(tmp_path):
     [
         ("loss", "a.svg", "fig_or_ax must be a matplotlib Figure or Axes, not str"),
         ([], "a.svg", "fig_or_ax must be a matplotlib Figure or Axes, not list"),
-        (Figure(), "a.jpeg", "path must end in .svg or .png, not 'a.jpeg'"),
-        (Figure(), "a", "path must end in .svg or .png, not 'a'"),
+        (Figure(), "a.jpeg", "path must end in .svg, .png or .pdf, not 'a.jpeg'"),
+        (Figure(), "a", "path must end in .svg, .png or .pdf, not 'a'"),
         (Figure(), 3, "path must be the name of a file, not 3"),
         (Figure(), "no-such/a.svg", "path must lie in a folder that exists, but 'no-such' does not"),
     ],

@@ -147,16 +147,16 @@ def test_of_two_classes_the_second_is_drawn():
     line, guessing = ax.get_lines()
     assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == ([1, 2], [0.8, 0.4])
     assert guessing.get_ydata()[0] == 0.5
-    assert legend_texts(ax) == ["match", "guessing"]
+    assert legend_texts(ax) == ["match", "chance"]
     assert ax.get_ylabel() == "probability of match\nif it ended here"
 
 
 def test_of_many_classes_the_likeliest_are_drawn():
     last = np.array([0.02, 0.3, 0.1, 0.05, 0.2, 0.15, 0.01, 0.17])
     ax = plots.plot_probabilities(np.array([np.full(8, 0.125), last]))
-    assert legend_texts(ax) == [*(f"class {i}" for i in (1, 2, 3, 4, 5, 7)), "guessing"]
+    assert legend_texts(ax) == [*(f"class {i}" for i in (1, 2, 3, 4, 5, 7)), "chance"]
     assert len({line.get_color() for line in ax.get_lines()[:6]}) == 6
-    assert legend_texts(plots.plot_probabilities([[1.0]])) == ["class 0", "guessing"]
+    assert legend_texts(plots.plot_probabilities([[1.0]])) == ["class 0", "chance"]
 
 
 @pytest.mark.parametrize(
@@ -380,3 +380,17 @@ def test_matrices_are_white_at_zero_and_named():
 def test_what_is_no_matrix_is_refused(draw, message):
     with refused(message):
         draw()
+
+
+@pytest.mark.parametrize("given", ["ax", 3, [None]])
+def test_what_are_no_axes_is_refused(given):
+    with refused(f"ax must be a matplotlib Axes, not {type(given).__name__}"):
+        plots.plot_states(np.eye(3), ax=given)
+
+
+def test_empty_axes_take_on_the_style_and_used_ones_keep_theirs():
+    empty, used = Figure().subplots(1, 2)
+    used.plot([0, 1])
+    for ax in (empty, used):
+        plots.plot_probabilities([[0.5, 0.5]], ax=ax)
+    assert [ax.spines["top"].get_visible() for ax in (empty, used)] == [False, True]

@@ -85,3 +85,15 @@ def test_curves_may_be_called_anything():
 def test_what_does_not_fit_is_refused(curves, intervals, message):
     with refused(message):
         plot_level_curves(LENGTHS, curves, intervals=intervals)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_wide_legend_does_not_push_the_axes_together(columns):
+    names = ["length alone / one place", "first, last", "counts / even counts", "what one sees of the middle alone"]
+    axes = Figure(figsize=(6.4 * columns, 3.6), layout="constrained").subplots(1, columns, squeeze=False)[0]
+    for ax in axes:
+        curves = {name: [0.1 * place] * 3 for place, name in enumerate(names, 1)}
+        plot_level_curves(LENGTHS, curves, ax=ax)
+    axes[0].figure.draw_without_rendering()
+    for ax in axes:
+        assert ax.get_position().width * columns > 0.8

@@ -12,6 +12,7 @@ ORDER = (
     "errors",
     "_checks",
     "_notebook",
+    "_tables",
     "storage",
     "sequences",
     "data",
@@ -33,7 +34,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-SHARED = ("_checks", "_notebook", "_version")
+SHARED = ("_checks", "_notebook", "_tables", "_version")
 
 
 def imported(tree, package):

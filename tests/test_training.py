@@ -105,6 +105,15 @@ def test_a_history_says_how_far_it_went():
     assert repr(History(*np.empty((3, 0)))) == "History(no report yet)"
 
 
+def test_a_history_draws_the_level_of_guessing():
+    model = RNN(10, 4, 4, rng=0)
+    history = train(model, TwinHalves(1, 2), Adam(model.parameters), 20, engine="mygrad")
+    assert history.chance == 0.25
+    axes = history.plot()
+    history.plot(axes, "again")
+    assert [line.get_ydata()[0] for line in axes[1].get_lines() if line.get_label() == "chance"] == [0.25]
+
+
 def test_a_history_keeps_every_digit_as_csv(tmp_path):
     _, history = trained()
     history.to_csv(tmp_path / "history.csv")

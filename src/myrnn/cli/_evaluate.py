@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from myrnn.cli._places import check_file, check_picture
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -45,7 +47,7 @@ def evaluate(
     engine: Annotated[str, typer.Option(help="How to run the equations: auto, native or mygrad.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file, too.", show_default=False)] = None,
     figure: Annotated[
-        Path | None, typer.Option(help="Draw the table into this file, .svg or .png.", show_default=False)
+        Path | None, typer.Option(help="Draw the table into this file: .svg, .png or .pdf.", show_default=False)
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables.")] = False,
 ) -> None:
@@ -54,10 +56,10 @@ def evaluate(
 
     from myrnn import evaluation
     from myrnn.cli import _show
-    from myrnn.runs import load_run, summarize
+    from myrnn.runs import load_run
 
-    _check_place("--out", out)
-    _check_place("--figure", figure)
+    check_file("--out", out)
+    check_picture("--figure", figure)
     loaded = load_run(run)
     asked = _lengths(loaded, lengths, length_max)
     begin = time.perf_counter()
@@ -79,14 +81,12 @@ def evaluate(
         _draw(report, known, figure)
     if quiet:
         return
-    _print(report.table(known))
-    numbers = {"sequences": int(report.total.sum()), "seed": seed, "seconds": seconds}
-    _show.overall(summarize(loaded.model, loaded.history, report, evaluation=numbers)["evaluation"])
+    _show.accuracy(report, seed, seconds, known)
     if counterexamples:
         found = evaluation.counterexamples(
             loaded.model, loaded.task, samples, seed, most=counterexamples, lengths=asked, engine=engine
         )
-        _print(found.table())
+        _show.table(found)
 
 
 def parse_lengths(text: str) -> list[int]:
@@ -133,26 +133,7 @@ def _lengths_up_to(task: Any, length_max: int) -> NDArray[np.int64]:
     return lengths[lengths <= length_max]
 
 
-def _check_place(option: str, path: Path | None) -> None:
-    """Refuse a file that could not be written, before the work is done."""
-    from myrnn.errors import InvalidArgument
-
-    if path is not None and not path.parent.is_dir():
-        raise InvalidArgument(f"{option} must lie in a folder that exists, but {path.parent} does not")
-    if option == "--figure" and path is not None and path.suffix.lower() not in (".svg", ".png"):
-        raise InvalidArgument(f"--figure must end in .svg or .png, not {path.name!r}")
-
-
 def _draw(report: LengthReport, shortcuts: ShortcutReport | None, path: Path) -> None:
     from myrnn.plots import save_figure
 
     save_figure(report.plot(shortcuts=shortcuts, by_class=True), path)
-
-
-def _print(table: Any) -> None:
-    from rich.console import Console
-
-    # Numbers keep their colour to themselves: Rich would paint every one.
-    console = Console(highlight=False)
-    console.print()
-    console.print(table)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # The options must be known before the command runs; what it needs is imported when it does.
 
-FORMATS = ("svg", "png")
+FORMATS = ("svg", "png", "pdf")
 # A longer sequence is not spelled out in the names of files.
 LONGEST_IN_NAME = 40
 
@@ -37,13 +37,12 @@ def inspect(
     out: Annotated[
         Path | None, typer.Option(help="The folder for the figures.  [default: that of the run]", show_default=False)
     ] = None,
-    format: Annotated[str, typer.Option(help="Of the figures: svg or png.")] = "svg",
+    format: Annotated[str, typer.Option(help="Of the figures: svg, png or pdf.")] = "svg",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write the figures, show no table.")] = False,
 ) -> None:
     """Show what a trained network does with a sequence, step by step, and draw what is inside it."""
-    from rich.console import Console
-
     from myrnn import _checks
+    from myrnn.cli import _show
     from myrnn.compiler import compile
     from myrnn.errors import InvalidArgument
     from myrnn.inspection import inspect as look_inside
@@ -62,7 +61,7 @@ def inspect(
     compiled = compile(run.model)
     found = look_inside(compiled, tokens, label, class_names=run.task.class_names)
     if not quiet:
-        Console(highlight=False).print(found.table())
+        _show.table(found)
     name = sequence if len(sequence) <= LONGEST_IN_NAME else f"{len(found)}-steps"
     figures = _of_one(found, name) | _of_many(compiled, run, samples, seed)
     _write(figures, run.folder if out is None else out, format)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from myrnn.cli._places import check_picture
 from myrnn.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -17,28 +18,20 @@ CURVE = 16  # characters across
 
 def plot(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The picture: a file that ends in .svg or .png.")] = Path("plot.svg"),
+    out: Annotated[Path, typer.Option(help="The picture: a file that ends in .svg, .png or .pdf.")] = Path("plot.svg"),
 ) -> None:
     """Draw loss and accuracy of one or several runs over each other."""
-    from myrnn.plots import plot_history, save_figure
+    from myrnn.plots import save_figure
     from myrnn.runs import load_run
 
-    _check_place(out)
+    check_picture("--out", out)
     names = run_names(runs)
     histories = [load_run(run).history for run in runs]
     axes = None
     for name, history in zip(names, histories, strict=True):
-        axes = plot_history(history.iteration, history.loss, history.accuracy, axes=axes, label=name)
+        axes = history.plot(axes, name)
     save_figure(axes, out)
     _show_runs(names, histories, out)
-
-
-def _check_place(out: Path) -> None:
-    """Refuse a file that could not be written, before the work is done."""
-    if out.suffix.lower() not in (".svg", ".png"):
-        raise InvalidArgument(f"--out must end in .svg or .png, not {out.name!r}")
-    if not out.parent.is_dir():
-        raise InvalidArgument(f"--out must lie in a folder that exists, but {out.parent} does not")
 
 
 def run_names(runs: list[Path]) -> list[str]:

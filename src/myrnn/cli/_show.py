@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from myrnn.evaluation import LengthReport, ShortcutReport
 from myrnn.models import num_parameters
 from myrnn.training import duration
 
@@ -57,38 +58,21 @@ def training(numbers: Mapping[str, Any]) -> None:
     )
 
 
-def accuracy(evaluation: Mapping[str, Any]) -> None:
-    """Show accuracy by length as a table."""
-    lengths = evaluation["lengths"]
-    table = _table("length", "accuracy", f"{evaluation['confidence']:.0%} interval", "right", "of", "")
-    for row in lengths:
-        table.add_row(
-            f"{row['length']}",
-            f"{row['accuracy']:.2%}",
-            f"{row['low']:.2%} to {row['high']:.2%}",
-            f"{row['correct']:,}",
-            f"{row['total']:,}",
-            "beyond training" if row["beyond"] else "",
-            style="yellow" if row["beyond"] else None,
-        )
+def accuracy(report: LengthReport, seed: int, seconds: float, shortcuts: ShortcutReport | None = None) -> None:
+    """Show accuracy by length as a table, and on how many sequences it was counted."""
     console = _console()
     console.print()
-    console.print(Text("Accuracy by length", style="bold"))
-    console.print(table)
-    overall(evaluation)
+    console.print(report.table(shortcuts))
+    console.print()
+    drawn = f"{report.total.sum():,} new sequences (seed {seed})"
+    named_rows(("guessing", f"{report.chance:.2%}"), ("evaluated", f"on {drawn} in {duration(seconds)}"))
 
 
-def overall(evaluation: Mapping[str, Any]) -> None:
-    """Say the accuracy over all lengths, and on how many sequences it was counted."""
-    _console().print()
-    found = [
-        (name, f"{evaluation[key]:.2%}")
-        for name, key in (("trained", "accuracy_trained_lengths"), ("beyond", "accuracy_beyond"))
-        if evaluation[key] is not None
-    ]
-    drawn = f"{evaluation['sequences']:,} new sequences (seed {evaluation['seed']})"
-    chance = ("guessing", f"{evaluation['chance']:.2%}")
-    named_rows(*found, chance, ("evaluated", f"on {drawn} in {duration(evaluation['seconds'])}"))
+def table(result: Any) -> None:
+    """Show what has a table of its own."""
+    console = _console()
+    console.print()
+    console.print(result.table())
 
 
 def predictions(rows: Sequence[tuple[str, ...]]) -> None:
@@ -121,13 +105,6 @@ def named_rows(*rows: tuple[str, str]) -> None:
     """Show named lines, the names in a column of their own. Rich breaks none of them: a path stays whole."""
     for name, text in rows:
         _console().print(Text(name.ljust(LABEL_WIDTH), style="cyan"), Text(text), sep="  ", soft_wrap=True)
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for name in names:
-        table.add_column(name, justify="right" if name else "left", overflow="fold")
-    return table
 
 
 def _count(number: int, what: str) -> str:

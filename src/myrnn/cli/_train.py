@@ -95,7 +95,7 @@ def train_and_save(
         print(folder)
     else:
         _show.training(numbers)
-        _show.accuracy(numbers["evaluation"])
+        _show.accuracy(report, seed, numbers["evaluation"]["seconds"])
         _show.files(folder)
 
 

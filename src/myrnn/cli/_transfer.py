@@ -42,8 +42,6 @@ def transfer(
 
     Tasks are of the lengths that the first run was trained on, and of the most symbols that one of the runs knows.
     """
-    from rich.console import Console
-
     from myrnn.cli import _show
     from myrnn.evaluation import transfer as try_all
     from myrnn.runs import claim_folder, load_run
@@ -57,7 +55,7 @@ def transfer(
     if quiet:
         print(folder)
         return
-    Console(highlight=False).print(table.table())
+    _show.table(table)
     typer.echo()
     _show.path("written", folder)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from myrnn.cli import _show
 from myrnn.cli._graph import write_graph, write_recurrence
-from myrnn.errors import InvalidArgument
+from myrnn.cli._places import check_file
 from myrnn.inspection import parse_tokens
 from myrnn.runs import load_run
 from myrnn.sequences import Sequences
@@ -22,7 +22,7 @@ LONGEST_IN_NAME = 40
 
 def draw_graph(folder: Path, text: str | None, out: Path | None) -> None:
     """Write the graph of one sequence, or without one the recurrence, and say where it is."""
-    _check_place(out)
+    check_file("--out", out)
     run = load_run(folder)
     if text is None:
         path = run.folder / "recurrence.svg" if out is None else out
@@ -48,12 +48,6 @@ def predict_sequences(folder: Path, texts: list[str]) -> None:
         for text, chosen, row, truth in zip(texts, classes, probabilities, sequences.labels, strict=True)
     ]
     _show.predictions(rows)
-
-
-def _check_place(out: Path | None) -> None:
-    """Refuse a file that could not be written, before the work is done."""
-    if out is not None and not out.parent.is_dir():
-        raise InvalidArgument(f"--out must lie in a folder that exists, but {out.parent} does not")
 
 
 def _as_sequences(task: Any, texts: list[str]) -> Sequences:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from myrnn import plots
+from myrnn._tables import ShownAsTable, new_table, per_cent
 from myrnn.evaluation._intervals import shares, wilson_interval
-from myrnn.evaluation._tables import ShownAsTable, new_table, per_cent
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
 from myrnn import _checks, plots
+from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._buckets import LengthBuckets, length_buckets
 from myrnn.evaluation._calibration import Calibration, calibration
 from myrnn.evaluation._intervals import shares, wilson_interval
-from myrnn.evaluation._tables import ShownAsTable, known, new_table, per_cent, write_csv
 
 # Of more classes the most frequent mistakes are shown instead of all.
 MOST_CLASSES_IN_TABLE, MOST_MISTAKES = 10, 10

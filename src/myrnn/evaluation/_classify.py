@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.compiler import CompiledModel, compile, compile_for
 from myrnn.errors import CompileError, InvalidArgument
-from myrnn.models import parameters_of
+from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import LARGEST_INT32, Sequences
 from myrnn.training import progress_display, reference_logits
 
@@ -74,7 +74,7 @@ class Classifier:
         Raises
         ------
         InvalidArgument
-            When the sequences do not fit the model's inputs, or a label is none of its classes.
+            When the sequences do not fit the model's inputs, a label is none of its classes, or logits are not finite.
         """
         readable = self._readable(sequences)
         logits = self._native_logits(readable, progress) if self._engine != "mygrad" else None
@@ -85,7 +85,22 @@ class Classifier:
             raise InvalidArgument(
                 f"a label is {readable.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"
             )
+        self._check_finite(logits, sequences.lengths)
         return logits
+
+    def _check_finite(self, logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> None:
+        """Refuse logits of which none is the largest: the class would be 0 by accident."""
+        bad = ~np.isfinite(logits).all(axis=1)
+        if not bad.any():
+            return
+        named = zip(parameter_names(self.model), parameters_of(self.model), strict=True)
+        lost = next((name for name, parameter in named if not np.isfinite(parameter.data).all()), None)
+        if lost is not None:
+            raise InvalidArgument(f"the model says no class: its {lost} holds numbers that are not finite")
+        raise InvalidArgument(
+            f"the model says no class for {bad.sum():,} of {len(lengths):,} sequences, whose logits are not finite, "
+            f"the shortest of length {lengths[bad].min()}: its numbers grow beyond all bounds there"
+        )
 
     def _native_logits(self, sequences: Sequences, progress: bool | None) -> NDArray[np.float32] | None:
         """Return the logits of the compiled model; None, and from now on MyGrad, where there is none."""

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from myrnn._tables import ShownAsTable, new_table, per_cent, points, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._intervals import mean_difference_interval, newcombe_interval, shares
-from myrnn.evaluation._tables import ShownAsTable, new_table, per_cent, points, write_csv
 
 if TYPE_CHECKING:
     from myrnn.evaluation._report import LengthReport

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from myrnn import _checks
+from myrnn._tables import ShownAsTable, bare_table
 from myrnn.evaluation._alignment import Halves, aligned, halves_of, spelled
 from myrnn.evaluation._classify import Classifier, class_names, draw
-from myrnn.evaluation._tables import ShownAsTable
 from myrnn.sequences import Sequences
 
 
@@ -69,18 +68,8 @@ class Counterexamples(ShownAsTable):
 
     def table(self) -> Table:
         """Return both lists as one Rich table: halves under each other, marked where they differ."""
-        table = Table(
-            title=f"{self.mistakes:,} mistakes in {self.samples:,} sequences",
-            title_justify="left",
-            title_style="bold",
-            caption=_caption([*self.shortest, *self.most_confident]),
-            caption_justify="left",
-            caption_style="default",
-            box=box.SIMPLE_HEAD,
-            show_edge=False,
-            pad_edge=False,
-            padding=(0, 1, 0, 0),
-        )
+        title = f"{self.mistakes:,} mistakes in {self.samples:,} sequences"
+        table = bare_table(title, _caption([*self.shortest, *self.most_confident]))
         for name in ("", "length", "sequence", "truth", "model says", "sure"):
             numbers = name in ("length", "sure")
             # A folded line would no longer stand above the one that it is compared with.

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from myrnn import plots
+from myrnn._tables import ShownAsTable, known, new_table, per_cent, slug, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._compare import Comparison, compare
 from myrnn.evaluation._intervals import shares, wilson_interval
 from myrnn.evaluation._shortcuts import ShortcutReport
-from myrnn.evaluation._tables import ShownAsTable, known, new_table, per_cent, slug, write_csv
 
 # Classes that have columns of their own in a table of 80 columns.
 FEW_CLASSES = 2

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
 from myrnn import _checks, plots
+from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._classify import Classifier, draw
 from myrnn.evaluation._intervals import shares, wilson_interval
-from myrnn.evaluation._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn.sequences import Sequences
 
 NOT_APPLICABLE = "n/a"

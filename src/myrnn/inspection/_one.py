@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
 from rich.table import Table
 
 from myrnn import _checks, plots
+from myrnn._tables import ShownAsTable, bare_table
 from myrnn.compiler import CompiledModel
 from myrnn.inspection._given import compiled_of, main_state, norms, one_sequence, weight_matrices
 
@@ -20,7 +20,7 @@ Named = dict[str, Floats]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Inspection:
+class Inspection(ShownAsTable):
     """What went on inside a model while it read one sequence.
 
     T steps, C inputs, K classes, D units of a state. Row t of every array belongs to element t of the sequence. A
@@ -134,24 +134,12 @@ class Inspection:
     def table(self) -> Table:
         """Return the rows as a Rich table, under one line that says what was read."""
         rows = self.rows()
-        table = Table(
-            title=self.summary(),
-            title_justify="left",
-            title_style="bold",
-            box=box.SIMPLE_HEAD,
-            show_edge=False,
-            pad_edge=False,
-            padding=(0, 1, 0, 0),
-        )
+        table = bare_table(self.summary())
         for name in rows[0]:
             table.add_column(name, justify="right", overflow="fold")
         for row in rows:
             table.add_row(*(_written(value) for value in row.values()))
         return table
-
-    def _repr_mimebundle_(self, include: Sequence[str] = (), exclude: Sequence[str] = (), **_: Any) -> dict[str, str]:
-        bundle: dict[str, str] = self.table()._repr_mimebundle_(include, exclude)
-        return bundle
 
     # Figures ---------------------------------------------------------------------------------------------------------
 

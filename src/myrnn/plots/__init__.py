@@ -8,10 +8,11 @@ from myrnn.plots._live import LivePlot, create_plot
 from myrnn.plots._logger import LiveLogger
 from myrnn.plots._many import plot_gradient_flow, plot_state_space
 from myrnn.plots._matrices import plot_eigenvalues, plot_eigenvalues_each, plot_matrices, plot_matrix
-from myrnn.plots._save import save_figure
+from myrnn.plots._save import FIGURE_ENDINGS, save_figure
 from myrnn.plots._transfer import plot_transfer
 
 __all__ = [
+    "FIGURE_ENDINGS",
     "LiveLogger",
     "LivePlot",
     "add_class_curves",

@@ -52,7 +52,7 @@ def plot_confusion(classes: Sequence[str], counts: ArrayLike, *, ax: Axes | None
             f"counts must be whole numbers of shape {(size, size)}, 0 or more, a row and a column for each class, "
             f"not {numbers.dtype} of shape {numbers.shape}"
         )
-    ax = _style.new_axes(1, height=5.2 if size > 4 else 4.2)[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=5.2 if size > 4 else 4.2)
     totals = numbers.sum(axis=1, keepdims=True)
     of_row = numbers / np.maximum(totals, 1)
     image = ax.imshow(of_row, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
@@ -105,7 +105,7 @@ def plot_accuracy_by_bucket(
     place = np.arange(len(names))
     x, y, bottom, top, counts = _columns(names=place, accuracy=accuracy, low=low, high=high, total=total)
     _check_intervals(x, y, bottom, top)
-    ax = _style.new_axes(1, height=3.6)[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=3.6)
     bars = np.maximum([y - bottom, top - y], 0.0)
     ax.errorbar(x, y, bars, marker=_style.MARKERS[0], markersize=5, linewidth=1.6, elinewidth=1, capsize=2.5)
     if chance is not None:
@@ -157,7 +157,7 @@ def plot_calibration(
     counts, means, shares = _columns(total=total, mean_probability=mean_probability, accuracy=accuracy)
     ends = _checked_shape("interval", interval, (len(counts), 2))
     bounds = _checked_shape("edges", edges, (len(counts) + 1,))
-    ax = _style.new_axes(1, height=4.2)[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=4.2)
     filled = counts > 0
     share_of_all = counts / max(counts.sum(), 1)
     look: dict[str, Any] = {"color": _style.LIGHT_GREY, "edgecolor": "white", "linewidth": 1, "zorder": 1}

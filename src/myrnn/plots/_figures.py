@@ -59,6 +59,8 @@ def plot_history(
     panels = _style.new_axes(2, height=4.6) if axes is None else np.ravel(np.array(axes, dtype=object))
     if len(panels) != 2:
         raise InvalidArgument(f"axes must be two Axes, for loss and accuracy, not {len(panels)}")
+    for ax in panels:
+        _style.ready(ax)
     place = sum(line.get_gid() == _TRAINING for line in panels[0].get_lines())
     look = {
         "marker": _style.MARKERS[place % len(_style.MARKERS)] if len(x) <= _FEW_POINTS else "",
@@ -126,7 +128,7 @@ def plot_accuracy_by_length(
     _check_intervals(x, y, bottom, top)
     if trained_up_to is not None:
         _checks.integer("trained_up_to", trained_up_to, minimum=0)
-    ax = _style.new_axes(1, height=3.6)[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=3.6)
     _draw_curve(ax, x, y, (bottom, top), trained_up_to, label)
     if trained_up_to is not None and (x > trained_up_to).any():
         _shade_from(ax, (trained_up_to + x[x > trained_up_to].min()) / 2)

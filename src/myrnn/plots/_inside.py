@@ -59,7 +59,7 @@ def plot_states(
     values = matrix("states", states)
     rows = unit_order(values, order)
     labels = _step_labels(symbols, len(values))
-    ax = _style.new_axes(1, height=3.8)[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=3.8)
     extent = (0.5, len(values) + 0.5, values.shape[1] - 0.5, -0.5)
     image = ax.imshow(values.T[rows], aspect="auto", interpolation="nearest", extent=extent, **shades(values))
     ax.grid(False)
@@ -109,11 +109,11 @@ def plot_probabilities(
     classes = values.shape[1]
     names = checked_names("class_names", class_names, classes)
     labels = _step_labels(symbols, len(values))
-    ax = _style.new_axes(1, height=2.8)[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=2.8)
     shown = [1] if classes == 2 else sorted(np.argsort(-values[-1], kind="stable")[:_MOST_LINES].tolist())
     for place, which in enumerate(shown):
         _draw_steps(ax, values[:, which], names[which], place)
-    ax.axhline(1 / classes, label="guessing", **_CHANCE_STYLE)
+    ax.axhline(1 / classes, label="chance", **_CHANCE_STYLE)
     ax.set_ylim(-0.04, 1.04)
     ax.set_ylabel(f"probability of {names[1]}\nif it ended here" if classes == 2 else "probability if it ended here")
     _label_steps(ax, labels, symbols is not None)
@@ -149,7 +149,7 @@ def plot_gradients(
         raise InvalidArgument(f"norms must be of one length, not {[len(values) for values in curves.values()]}")
     steps = len(next(iter(curves.values())))
     labels = _step_labels(symbols, steps)
-    ax = _style.new_axes(1, height=2.8)[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=2.8)
     for place, (name, values) in enumerate(curves.items()):
         _draw_steps(ax, np.where(values > 0, values, np.nan), name, place)
     if any((values > 0).any() for values in curves.values()):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Curves that lie nearer to each other than this at every length could not be told apart: they become one.
 _SAME = 0.012
 _LEGEND_COLUMNS = 3
+# What the axes and the legend above them have of a figure's width, without the labels at the side.
+_SHARE_OF_AXES = 0.88
 # Colours that the model and its two classes do not have come first.
 _LEVEL_COLORS = (_style.ORANGE, _style.PURPLE, _style.SKY, _style.GREY, _style.GREEN, _style.VERMILLION)
 _DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1), (8, 2), (3, 3))
@@ -51,8 +53,8 @@ def plot_level_curves(
         When there is no curve, or the arrays are not of these shapes.
     """
     x, _ = _checked(lengths, curves)
-    if ax is None:
-        ax = _style.new_axes(1, height=3.6)[0]
+    ax = _style.axes_for(ax, height=3.6)
+    if not ax.has_data():
         ax.set_xlabel("length of the sequence")
         ax.set_ylabel("accuracy")
         ax.set_xticks(x[:: -(-len(x) // _MOST_TICKS)])
@@ -136,8 +138,19 @@ def _finished(ax: Axes, values: dict[str, NDArray[np.float64]]) -> Axes:
     from matplotlib.container import ErrorbarContainer  # late: importing matplotlib is most of our start-up time
 
     _fit_accuracy(ax, np.concatenate(list(values.values())), None)
-    # Above the axes: the curves leave no room for so many names. The model's own stands first.
+    # The model's own stands first.
     entries = sorted(_legend_entries(ax), key=lambda entry: not isinstance(entry[0], ErrorbarContainer))
-    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": _LEGEND_COLUMNS}
-    ax.legend(*zip(*entries, strict=True), fontsize=9, frameon=False, **place)
+    _put_above(ax, *zip(*entries, strict=True))
     return ax
+
+
+def _put_above(ax: Axes, handles: Any, labels: Any) -> None:
+    """Put the legend above the axes, since the curves leave no room for so many names, in as many columns as fit."""
+    look: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "fontsize": 9, "frameon": False}
+    grid = ax.get_subplotspec()
+    # A legend that is wider would push the axes together.
+    room = _SHARE_OF_AXES * ax.figure.bbox.width / (1 if grid is None else grid.get_gridspec().ncols)
+    for columns in range(_LEGEND_COLUMNS, 0, -1):
+        legend = ax.legend(handles, labels, ncols=columns, **look)
+        if legend.get_window_extent().width <= room:
+            return

@@ -60,7 +60,7 @@ def plot_gradient_flow(
     drawn = {name: _triple(name, arrays, x) for name, arrays in curves.items()}
     if not drawn:
         raise InvalidArgument("curves must hold at least one curve")
-    ax = _style.new_axes(1, height=3.6)[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=3.6)
     for name, (mean, low, high) in drawn.items():
         place = len([line for line in ax.get_lines() if line.get_gid() == "flow"])
         color, marker = _style.PALETTE[place % len(_style.PALETTE)], _style.MARKERS[place % len(_style.MARKERS)]
@@ -116,7 +116,7 @@ def plot_state_space(
     kinds = _checks.integers("groups", groups, minimum=0, maximum=2**31 - 1)
     if len(kinds) != len(points):
         raise InvalidArgument(f"groups must be one for each of the {len(points)} points, not {len(kinds)}")
-    ax = _style.new_axes(1, height=4.4)[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=4.4)
     few = {"step": 0, "class": _MOST_CLASSES, "symbol": _MOST_SYMBOLS}[color]
     if len(np.unique(kinds)) > few:
         _scatter_on_scale(ax, points, kinds, color)

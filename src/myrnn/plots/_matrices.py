@@ -45,7 +45,7 @@ def plot_matrix(values: ArrayLike, *, title: str = "", ax: Axes | None = None) -
     """
     numbers = matrix("values", values)
     rows, columns = numbers.shape
-    ax = _style.new_axes(1, height=4.2)[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=4.2)
     aspect: Literal["equal", "auto"] = "equal" if max(rows, columns) <= _MOST_ELONGATED * min(rows, columns) else "auto"
     limit = float(np.abs(numbers).max()) or 1.0
     image = ax.imshow(numbers, aspect=aspect, interpolation="nearest", cmap="RdBu_r", vmin=-limit, vmax=limit)
@@ -126,7 +126,7 @@ def plot_eigenvalues(
     if not found:
         raise InvalidArgument("values must hold the eigenvalues of at least one matrix")
     earlier = {name: _complex(name, given) for name, given in (before or {}).items() if name in found}
-    ax = _style.new_axes(1, height=4.4)[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=4.4)
     ax.add_patch(Circle((0, 0), 1, fill=False, color=_style.GREY, linestyle="--", linewidth=1.2, zorder=1))
     for place, numbers in enumerate(earlier.values()):
         hollow: dict[str, Any] = {"facecolors": "none", "edgecolors": _style.GREY, "linewidths": 0.8, "zorder": 2}

@@ -16,21 +16,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # What else would stand in the file: the time of day and matplotlib's version.
-_METADATA: dict[str, dict[str, Any]] = {".svg": {"Date": None, "Creator": "MyRNN"}, ".png": {"Software": "MyRNN"}}
+_METADATA: dict[str, dict[str, Any]] = {
+    ".svg": {"Date": None, "Creator": "MyRNN"},
+    ".png": {"Software": "MyRNN"},
+    ".pdf": {"CreationDate": None, "Creator": "MyRNN", "Producer": None},
+}
+FIGURE_ENDINGS = tuple(_METADATA)
 
-# The salt of SVG's names can only be set globally; it is set while a file is written, by one thread at a time.
-_SALT = threading.Lock()
+# What matplotlib takes from its global settings alone. Journals want no fonts of Type 3.
+_SETTINGS: Any = {"svg.hashsalt": "myrnn", "svg.fonttype": "path", "pdf.fonttype": 42}
+
+# Global settings are set while a file is written, by one thread at a time.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def save_figure(fig_or_ax: Any, path: str | os.PathLike[str]) -> Path:
-    """Write a figure as SVG or PNG, so that the same data give the same bytes.
+    """Write a figure as SVG, PNG or PDF, so that the same data give the same bytes.
 
     Parameters
     ----------
     fig_or_ax : matplotlib Figure, Axes or array of Axes
         The figure, or axes that stand in it.
     path : str or path
-        Where to; it ends in ``.svg`` or ``.png``, and its folder exists. A file that stands there is replaced.
+        Where to; it ends in ``.svg``, ``.png`` or ``.pdf``, and its folder exists. A file that is there is replaced.
 
     Returns
     -------
@@ -46,7 +54,7 @@ def save_figure(fig_or_ax: Any, path: str | os.PathLike[str]) -> Path:
     target = _checked_target(path)
     from matplotlib import rc_context  # late: importing matplotlib is most of our start-up time
 
-    with _SALT, rc_context({"svg.hashsalt": "myrnn", "svg.fonttype": "path"}):
+    with _ONE_AT_A_TIME, rc_context(_SETTINGS):
         figure.savefig(target, dpi=PRINT_DPI, metadata=_METADATA[target.suffix.lower()])
     return target
 
@@ -69,7 +77,7 @@ def _checked_target(path: str | os.PathLike[str]) -> Path:
     except TypeError:
         raise InvalidArgument(f"path must be the name of a file, not {path!r}") from None
     if target.suffix.lower() not in _METADATA:
-        raise InvalidArgument(f"path must end in .svg or .png, not {target.name!r}")
+        raise InvalidArgument(f"path must end in .svg, .png or .pdf, not {target.name!r}")
     if not target.parent.is_dir():
         raise InvalidArgument(f"path must lie in a folder that exists, but {str(target.parent)!r} does not")
     return target

@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from myrnn._notebook import in_kernel
+from myrnn.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,6 +52,26 @@ def new_axes(rows: int, height: float) -> Any:
     for ax in axes:
         style_axes(ax)
     return axes
+
+
+def axes_for(given: Any, height: float) -> Axes:
+    """Return the axes to draw into: those that were given, or else the axes of a new figure of `height` inches."""
+    return new_axes(1, height)[0] if given is None else ready(given)
+
+
+def ready(ax: Any) -> Axes:
+    """Return axes that somebody has given, in our style if nothing is drawn there yet.
+
+    So figures of several parts look like the others, and the colour-blind can tell their colours apart; what somebody
+    has drawn into is left as it is.
+    """
+    from matplotlib.axes import Axes  # late: importing matplotlib is most of our start-up time
+
+    if not isinstance(ax, Axes):
+        raise InvalidArgument(f"ax must be a matplotlib Axes, not {type(ax).__name__}")
+    if not ax.has_data():
+        style_axes(ax)
+    return ax
 
 
 def style_axes(ax: Axes) -> None:

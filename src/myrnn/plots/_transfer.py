@@ -65,7 +65,7 @@ def plot_transfer(
     shares = _checked("accuracy", accuracy, (len(models), len(tasks)))
     ends = np.empty((*shares.shape, 0)) if interval is None else _checked("interval", interval, (*shares.shape, 2))
     lowest = _checks.real("chance", chance, minimum=0.0, below=1)
-    ax = _style.new_axes(1, height=_ROOM + _CELL_HEIGHT * len(models))[0] if ax is None else ax
+    ax = _style.axes_for(ax, height=_ROOM + _CELL_HEIGHT * len(models))
     ax.grid(False)
     ax.spines[:].set_visible(False)
     image = ax.imshow(np.ma.masked_invalid(shares), cmap=_COLORS, vmin=lowest, vmax=1.0, aspect="auto")

@@ -76,7 +76,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     report = stored.json(REPORT)
     task, model = _rebuild(stored)
     load_weights(stored, WEIGHTS, model)
-    history = _parse_history(stored, report)
+    history = _parse_history(stored, report, 1 / model.dim_output)
     settings = {part: stored.index[part] for part in (*KINDS, "training")}
     return Run(stored.folder, settings, task, model, history, report)
 
@@ -142,7 +142,7 @@ def load_weights(stored: Stored, file: str, model: Any) -> None:
         parameter.data[...] = given
 
 
-def _parse_history(stored: Stored, report: Mapping[str, Any]) -> History:
+def _parse_history(stored: Stored, report: Mapping[str, Any], chance: float) -> History:
     iteration, loss, accuracy = _parse_columns(stored)
     if len(iteration) and (iteration[0] < 1 or np.any(np.diff(iteration) < 1)):
         stored.damaged(HISTORY, "must have iterations that rise from 1 or more")
@@ -156,7 +156,7 @@ def _parse_history(stored: Stored, report: Mapping[str, Any]) -> History:
         engine = _checks.one_of("engine", training.get("engine"), ("native", "mygrad"))
     except InvalidArgument as error:
         stored.damaged(REPORT, f"cannot be used: {error}", error)
-    return History(iteration, loss, accuracy, longest, engine)
+    return History(iteration, loss, accuracy, longest, engine, chance)
 
 
 def _parse_columns(stored: Stored) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:

@@ -32,6 +32,8 @@ class History:
         T of the longest sequence that was trained on.
     engine : str
         ``"native"`` or ``"mygrad"``.
+    chance : float or None
+        The accuracy of guessing, 1 / K, where it is known.
     """
 
     iteration: NDArray[np.int64]
@@ -39,9 +41,10 @@ class History:
     accuracy: NDArray[np.float64]
     longest: int = 0
     engine: str = "mygrad"
+    chance: float | None = None
 
     @classmethod
-    def from_reports(cls, reports: list[Report], longest: int, engine: str) -> History:
+    def from_reports(cls, reports: list[Report], longest: int, engine: str, chance: float | None = None) -> History:
         """Gather the reports of a training."""
         return cls(
             np.array([report.iteration for report in reports], dtype=np.int64),
@@ -49,6 +52,7 @@ class History:
             np.array([report.accuracy for report in reports], dtype=np.float64),
             longest,
             engine,
+            chance,
         )
 
     def __len__(self) -> int:
@@ -72,6 +76,14 @@ class History:
             writer.writerow(COLUMNS)
             writer.writerows(zip(*(getattr(self, column).tolist() for column in COLUMNS), strict=True))
 
-    def plot(self, axes: Any = None) -> Any:
-        """Draw loss and accuracy against the iteration and return the matplotlib axes."""
-        return plots.plot_history(self.iteration, self.loss, self.accuracy, axes=axes)
+    def plot(self, axes: Any = None, label: str | None = None) -> Any:
+        """Draw loss and accuracy against the iteration, and the level of guessing; return the matplotlib axes.
+
+        Parameters
+        ----------
+        axes : two matplotlib Axes, optional
+            Those of another training's plot, to compare; without them, in a new figure.
+        label : str, optional
+            The name of the training in the legend.
+        """
+        return plots.plot_history(self.iteration, self.loss, self.accuracy, axes=axes, chance=self.chance, label=label)

@@ -127,7 +127,7 @@ class Training:
     def history(self) -> History:
         """The reports so far, the last of them over what was done since the one before."""
         reports = [*self._reports, self._report()] if self._losses else self._reports
-        return History.from_reports(reports, self._longest, self._engine.name)
+        return History.from_reports(reports, self._longest, self._engine.name, 1 / self._classes)
 
     def state(self) -> TrainingState:
         """Return all that a training needs to go on from here.

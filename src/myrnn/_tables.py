@@ -26,9 +26,9 @@ class ShownAsTable(ABC):
         return bundle
 
 
-def new_table(title: str, first: str, *others: str, caption: str | None = None) -> Table:
-    """Return an empty table, its first column for names and the others for numbers."""
-    table = Table(
+def bare_table(title: str, caption: str | None = None) -> Table:
+    """Return a table without columns, as all tables look."""
+    return Table(
         title=title,
         caption=caption,
         title_justify="left",
@@ -42,6 +42,11 @@ def new_table(title: str, first: str, *others: str, caption: str | None = None) 
         min_width=len(title),
         padding=(0, 1, 0, 0),
     )
+
+
+def new_table(title: str, first: str, *others: str, caption: str | None = None) -> Table:
+    """Return an empty table, its first column for names and the others for numbers."""
+    table = bare_table(title, caption)
     table.add_column(first, overflow="fold")
     for name in others:
         table.add_column(name, justify="right", overflow="fold")
