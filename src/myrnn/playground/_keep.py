@@ -80,6 +80,7 @@ def history_of(network: Network) -> History:
         np.concatenate((before.accuracy, new.accuracy)),
         max(before.longest, new.longest),
         new.engine,
+        new.chance,
     )
 
 
