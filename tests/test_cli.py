@@ -20,6 +20,7 @@ from myrnn.cli._use import parse_tokens
 from myrnn.errors import InvalidArgument
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
+from myrnn.presets import PRESETS
 from myrnn.runs import load_run, save_run
 from myrnn.tasks import TwinHalves
 from myrnn.training import train
@@ -121,6 +122,47 @@ def test_every_number_that_is_printed_is_in_the_report(here, capsys):
     ]
     for name, key in (("trained", "accuracy_trained_lengths"), ("beyond", "accuracy_beyond")):
         assert re.search(rf"^{name} +{100 * evaluation[key]:.1f} ", out, re.MULTILINE)
+
+
+PRESET = ("--preset=best", "--iterations=40", "--batch-size=2", "--samples=200", "--engine=mygrad", "--out=run")
+
+
+def test_a_preset_says_what_it_is_and_is_kept_in_the_run(here, capsys):
+    assert main(["train", *PRESET]) == 0
+    out = capsys.readouterr().out
+    told = PRESETS["best"].told
+    assert out.startswith(f"preset      best: {told}; but with --iterations 40 --batch-size 2\n")
+    assert "recurrent weights begin as the identity\n" in out
+    settings, best = load_run("run").settings, PRESETS["best"]
+    assert settings["training"].items() >= {**best.training, "iterations": 40, "batch_size": 2}.items()
+    for part in ("task", "model", "optimizer"):
+        assert settings[part].items() >= getattr(best, part).items()
+
+
+def test_another_kind_takes_the_place_of_a_presets_own_with_all_its_settings(here):
+    assert main(["train", *PRESET, "--model=gru", "--optimizer=sgd", "--quiet"]) == 0
+    run = load_run("run")
+    assert run.settings["model"]["name"] == "gru"
+    assert run.settings["optimizer"] == {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.0}
+    assert run.settings["training"]["schedule"] == PRESETS["best"].training["schedule"]
+
+
+def test_the_lessons_preset_is_what_no_preset_is(here, saved):
+    assert main(["train", *SMALL, "--preset=lesson", "--out=run", "--quiet"]) == 0
+    assert load_run("run").settings == load_run(saved).settings
+    assert Path("run", "model.safetensors").read_bytes() == (saved / "model.safetensors").read_bytes()
+
+
+def test_an_unknown_preset_and_one_for_data_are_refused(here, capsys):
+    assert main(["train", "--preset=bets"]) == 2
+    assert "--preset must be one of 'lesson', 'best', not 'bets'; did you mean 'best'?" in capsys.readouterr().err
+    assert main(["train", "--preset=best", "--data=some.csv"]) == 2
+    assert "--preset does not go with --data" in capsys.readouterr().err
+
+
+def test_clipping_is_told(here, capsys):
+    main(["train", *SMALL, "--gradient-clip=0.5", "--out=run"])
+    assert "learning rate 0.001, gradients clipped to 0.5\n" in capsys.readouterr().out
 
 
 def test_preparation_is_told_apart_from_training(here, capsys, monkeypatch):

@@ -25,6 +25,7 @@ ORDER = (
     "training",
     "evaluation",
     "runs",
+    "presets",
     "inspection",
     "graphs",
     "estimator",

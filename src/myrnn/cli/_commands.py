@@ -16,6 +16,7 @@ from myrnn.cli._inspect import inspect
 from myrnn.cli._lesson import lesson
 from myrnn.cli._options import (
     FOR_DATA,
+    SETTINGS,
     Balanced,
     Characters,
     DataFile,
@@ -65,6 +66,10 @@ def myrnn(
 @app.command()
 def train(
     context: typer.Context,
+    preset: Annotated[
+        str,
+        typer.Option(help="Where the other options begin: lesson, as they say, or best, the best training found."),
+    ] = "lesson",
     task: Annotated[str, typer.Option(help="What to learn: twin-halves or palindromes.")] = "twin-halves",
     negatives: Annotated[
         str, typer.Option(help="Second halves that do not match: uniform (any), or near_miss (a few symbols changed).")
@@ -137,28 +142,16 @@ def train(
         return train_on_data(options)
     refuse_without("--data", options, FOR_DATA)
     from myrnn.cli._train import train_and_save
+    from myrnn.presets import find_preset
 
+    begins = find_preset(preset)
+    chosen = {**context.params, **begins.beside(options)}
+    chosen["negatives"] = chosen["negatives"].replace("-", "_")
+    settings = {part: {name: chosen[name] for name in names} for part, names in SETTINGS.items()}
     train_and_save(
-        task=_given(
-            name=task,
-            negatives=negatives.replace("-", "_"),
-            pattern_length_min=pattern_length_min,
-            pattern_length_max=pattern_length_max,
-            alphabet_size=alphabet_size,
-            parity=parity,
-            max_changes=max_changes,
-        ),
-        model=_given(name=model, activation=activation, recurrent_init=recurrent_init, dim_recurrent=dim_recurrent),
-        optimizer=_given(name=optimizer, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay),
-        training={
-            "iterations": iterations,
-            "batch_size": batch_size,
-            "seed": seed,
-            "engine": engine,
-            "report_every": report_every,
-            "schedule": schedule,
-            "gradient_clip": gradient_clip,
-        },
+        **{part: _given(name=chosen[part], **settings[part]) for part in ("task", "model", "optimizer")},
+        training=settings["training"],
+        preset=begins.described(options) if "preset" in options else None,
         samples=samples,
         out=out,
         quiet=quiet,

@@ -26,6 +26,14 @@ FOR_DATA = (
     "max_vocabulary",
 )
 
+# The options of `myrnn train` that are settings of a part of a run, beside the kind of task, model and optimizer.
+SETTINGS = {
+    "task": ("negatives", "pattern_length_min", "pattern_length_max", "alphabet_size", "parity", "max_changes"),
+    "model": ("activation", "recurrent_init", "dim_recurrent"),
+    "optimizer": ("learning_rate", "momentum", "weight_decay"),
+    "training": ("iterations", "batch_size", "seed", "engine", "report_every", "schedule", "gradient_clip"),
+}
+
 DataFile = Annotated[
     Path | None,
     typer.Option(

@@ -26,6 +26,7 @@ def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> N
     matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
     kind = type(model).__name__ + (f" ({model.activation})" if hasattr(model, "activation") else "")
     begins = ", recurrent weights begin as the identity" if getattr(model, "recurrent_init", "") == "identity" else ""
+    clip = training["gradient_clip"]
     falls = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
     named_rows(
         ("task", f"{task.name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {task.alphabet_size} symbols"),
@@ -36,7 +37,8 @@ def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> N
         ),
         (
             "optimizer",
-            f"{type(optimizer).__name__}, learning rate {optimizer.learning_rate:g}{falls[training['schedule']]}",
+            f"{type(optimizer).__name__}, learning rate {optimizer.learning_rate:g}{falls[training['schedule']]}"
+            + ("" if clip is None else f", gradients clipped to {clip:g}"),
         ),
         (
             "training",

@@ -35,6 +35,7 @@ def train_and_save(
     model: Mapping[str, Any],
     optimizer: Mapping[str, Any],
     training: Mapping[str, Any],
+    preset: str | None,
     samples: int,
     out: Path | None,
     quiet: bool,
@@ -50,6 +51,8 @@ def train_and_save(
     the_optimizer = make_optimizer(**optimizer, params=the_model.parameters)
     with claim_folder(out, the_task.name) as folder:
         if not quiet:
+            if preset is not None:
+                _show.named_rows(("preset", preset))
             _show.job(the_task, the_model, the_optimizer, training)
         clock = _Clock()
         history = train(the_model, the_task, the_optimizer, **training, hooks=[clock], progress=not quiet)
