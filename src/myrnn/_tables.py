@@ -80,9 +80,11 @@ def known(number: float) -> float | None:
     return None if math.isnan(number) else float(number)
 
 
-def write_csv(rows: Sequence[dict[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Write plain records as CSV, under the names of the first."""
+def write_csv(
+    rows: Sequence[dict[str, Any]], path: str | os.PathLike[str], columns: Sequence[str] | None = None
+) -> None:
+    """Write plain records as CSV, under the names of the first, or those given: there may be no record."""
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
+        writer = csv.DictWriter(file, rows[0].keys() if columns is None else columns)
         writer.writeheader()
         writer.writerows(rows)

@@ -17,10 +17,10 @@ from myrnn import plots
 from myrnn.errors import RunError
 from myrnn.estimator import SequenceClassifier
 from myrnn.evaluation import ClassificationReport
-from myrnn.runs import DATA_RUN
+from myrnn.runs import CLASSIFIER_FOLDER, DATA_RUN
 from myrnn.storage import json_to_bytes
 
-CLASSIFIER, HISTORY, REPORT = "classifier", "history.csv", "report.json"
+HISTORY, REPORT = "history.csv", "report.json"
 FORMATS = ("svg", "png")
 
 
@@ -56,7 +56,7 @@ def save_data_run(
     """
     figures: dict[str, Callable[[], Any]] = {"training": partial(_history_figure, classifier.history_)}
     files: dict[str, Any] = {
-        CLASSIFIER: classifier.save,
+        CLASSIFIER_FOLDER: classifier.save,
         HISTORY: _history_csv(classifier.history_),
         REPORT: json_to_bytes(numbers),
     }
@@ -86,7 +86,7 @@ def load_data_run(folder: Path) -> DataRun:
     characters = DATA_RUN.read_index(folder).get("characters")
     if not isinstance(characters, bool):
         raise RunError(f"{folder}: {DATA_RUN.index} must say whether 'characters' are symbols")
-    return DataRun(SequenceClassifier.load(folder / CLASSIFIER), characters)
+    return DataRun(SequenceClassifier.load(folder / CLASSIFIER_FOLDER), characters)
 
 
 def _history_csv(history: Mapping[str, Any]) -> bytes:

@@ -16,18 +16,11 @@ from myrnn.estimator._fitting import COLUMNS
 from myrnn.estimator._given import note_features
 from myrnn.estimator._models import make_model
 from myrnn.evaluation import Classifier
-from myrnn.runs import load_weights, made_with, weight_bytes
-from myrnn.storage import FolderFormat, Stored, empty_folder, json_to_bytes
+from myrnn.runs import CLASSIFIER, load_weights, made_with, weight_bytes
+from myrnn.storage import Stored, empty_folder, json_to_bytes
 
-INDEX, ENCODING, HISTORY, WEIGHTS = "classifier.json", "encoding.json", "history.json", "model.safetensors"
-# No sound classifier comes near these sizes.
-CLASSIFIER = FolderFormat(
-    "myrnn classifier",
-    1,
-    "classifier",
-    INDEX,
-    {ENCODING: 1_000_000_000, HISTORY: 100_000_000, WEIGHTS: 4_000_000_000},
-)
+INDEX = CLASSIFIER.index
+ENCODING, HISTORY, WEIGHTS = CLASSIFIER.files
 PARTS = ("settings", "fitted")
 
 

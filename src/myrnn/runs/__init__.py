@@ -5,25 +5,35 @@ back), ``model.safetensors``, ``history.csv``, ``report.json`` and, where there 
 ``accuracy_by_length.csv`` and pictures. ``settings.json`` is written last: a folder without it is no run.
 """
 
-from myrnn.runs._data import DATA_RUN, is_data_run
+from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, is_data_run
 from myrnn.runs._kinds import KINDS, MODELS, OPTIMIZERS, check_training, make_model, make_optimizer, setting_names
+from myrnn.runs._listing import ORDERS, RunListing, list_runs, printable
 from myrnn.runs._load import Run, load_run, load_weights
 from myrnn.runs._save import claim_folder, made_with, save_run, summarize, weight_bytes
+from myrnn.runs._summary import STATES, RunSummary
 
 __all__ = [
+    "CLASSIFIER",
+    "CLASSIFIER_FOLDER",
     "DATA_RUN",
     "KINDS",
     "MODELS",
     "OPTIMIZERS",
+    "ORDERS",
+    "STATES",
     "Run",
+    "RunListing",
+    "RunSummary",
     "check_training",
     "claim_folder",
     "is_data_run",
+    "list_runs",
     "load_run",
     "load_weights",
     "made_with",
     "make_model",
     "make_optimizer",
+    "printable",
     "save_run",
     "setting_names",
     "summarize",

@@ -85,11 +85,11 @@ def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, Any]:
     """Make the task and the model again; whatever is wrong with their settings is an error of the index."""
     index = stored.index
     try:
-        settings = {part: _settings(part, index[part]) for part in KINDS}
-        _check_sizes(settings["task"], settings["model"], len(stored.content[WEIGHTS]))
-        task = make_task(**settings["task"])
-        model = make_model(**settings["model"], rng=0)
-        make_optimizer(**settings["optimizer"], params=model.parameters)
+        task = checked_task(index["task"])
+        settings, optimizer = (checked_settings(part, index[part]) for part in ("model", "optimizer"))
+        _check_size(settings, len(stored.content[WEIGHTS]))
+        model = make_model(**settings, rng=0)
+        make_optimizer(**optimizer, params=model.parameters)
         check_training(index["training"])
         if (model.dim_input, model.dim_output) != (task.dim_input, task.dim_output):
             raise InvalidArgument(
@@ -101,7 +101,17 @@ def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, Any]:
     return task, model
 
 
-def _settings(part: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def checked_task(given: Any) -> TwinHalves | Palindromes:
+    """Return the task with these settings; raises InvalidArgument where there is none."""
+    settings = checked_settings("task", given)
+    _checks.integer("pattern_length_max", settings["pattern_length_max"], maximum=MAX_PATTERN_LENGTH)
+    return make_task(**settings)
+
+
+def checked_settings(part: str, given: Any) -> dict[str, Any]:
+    """Return the settings of a task, model or optimizer (`part` says which), its name and all that it is made from."""
+    if not isinstance(given, dict):
+        raise InvalidArgument(f"the {part} must have settings by name, not {_checks.shown(given)}")
     name = _checks.one_of(part, given.get("name"), tuple(KINDS[part]))
     wanted = {"name", *setting_names(KINDS[part][name])}
     settings = {**LATER_SETTINGS.get(name, {}), **given}
@@ -111,8 +121,7 @@ def _settings(part: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _check_sizes(task: Mapping[str, Any], model: Mapping[str, Any], weight_bytes: int) -> None:
-    _checks.integer("pattern_length_max", task["pattern_length_max"], maximum=MAX_PATTERN_LENGTH)
+def _check_size(model: Mapping[str, Any], weight_bytes: int) -> None:
     inputs, units, classes = (
         _checks.integer(name, model[name], minimum=1) for name in ("dim_input", "dim_recurrent", "dim_output")
     )

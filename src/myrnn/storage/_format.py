@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,21 +87,34 @@ class FolderFormat:
             When the folder or a file is missing, cut short, too large, changed since it was written, of another format
             or version, or leads out of the folder; the message says which file, and what is wrong with it.
         """
-        path = Path(folder)
-        index = self.read_index(path)
-        if not isinstance(index.get("files"), dict):
-            damaged(path, self.index, f"has no valid 'files': {_checks.shown(index.get('files'))}")
-        return Stored(
-            path, index, {name: self._read_checked(path, name, index["files"].get(name)) for name in self.files}
-        )
+        return self._read_some(Path(folder), self.files)
+
+    def glance(self, folder: str | os.PathLike[str], *names: str) -> Stored:
+        """Read a folder's index and some of its files; of the others only see that they are there, and how large.
+
+        Parameters
+        ----------
+        folder : path
+        *names : str
+            The files to read, of those that the format lists.
+
+        Raises
+        ------
+        RunError
+            As `read` does; what was changed within a file that is not read stays unseen.
+        """
+        return self._read_some(Path(folder), names)
 
     def read_index(self, folder: str | os.PathLike[str]) -> dict[str, Any]:
         """Return the values of the index alone; raises RunError as `read` does."""
         path = Path(folder)
-        if not path.is_dir():
-            raise RunError(f"there is no {self.what} folder {path}" + (": it is a file" if path.is_file() else ""))
-        if not (path / self.index).exists():
-            raise RunError(f"{path} is not a whole {self.what}: {self.index} is missing, which is written last")
+        try:
+            if not path.is_dir():
+                raise RunError(f"there is no {self.what} folder {path}" + (": it is a file" if path.is_file() else ""))
+            if not (path / self.index).exists():
+                raise RunError(f"{path} is not a whole {self.what}: {self.index} is missing, which is written last")
+        except OSError as error:
+            raise RunError(f"cannot read the {self.what} folder {path}: {error.strerror or error}") from error
         index = parse_object(path, self.index, _read(path, self.index, MAX_INDEX_BYTES))
         if index.get("format") != self.name:
             damaged(path, self.index, f"is not that of a {self.what}: 'format' must be {self.name!r}")
@@ -120,24 +133,49 @@ class FolderFormat:
         if version < self.version:
             raise RunError(f"{path} was written by an older MyRNN, in format {version}; this one reads {self.version}")
 
-    def _read_checked(self, path: Path, name: str, facts: Any) -> bytes:
-        if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int):
-            damaged(path, self.index, f"does not say what {name} should be")
+    def _read_some(self, path: Path, names: Collection[str]) -> Stored:
+        index = self.read_index(path)
+        listed = index.get("files")
+        if not isinstance(listed, dict):
+            damaged(path, self.index, f"has no valid 'files': {_checks.shown(listed)}")
+        for name in self.files:
+            facts = listed.get(name)
+            if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int):
+                damaged(path, self.index, f"does not say what {name} should be")
+            if name not in names:
+                _check_size(path, name, _size(path, name), facts["bytes"])
+        return Stored(path, index, {name: self._read_checked(path, name, listed[name]) for name in names})
+
+    def _read_checked(self, path: Path, name: str, facts: Mapping[str, Any]) -> bytes:
         content = _read(path, name, self.files[name])
-        if len(content) != facts["bytes"]:
-            how = "is cut short" if len(content) < facts["bytes"] else "is too long"
-            damaged(path, name, f"{how}: {len(content):,} bytes instead of {facts['bytes']:,}")
+        _check_size(path, name, len(content), facts["bytes"])
         if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
             damaged(path, name, f"is damaged or was changed: its hash is not the one in {self.index}")
         return content
 
 
+def _check_size(path: Path, name: str, size: int, wanted: int) -> None:
+    if size != wanted:
+        how = "is cut short" if size < wanted else "is too long"
+        damaged(path, name, f"{how}: {size:,} bytes instead of {wanted:,}")
+
+
+def _size(path: Path, name: str) -> int:
+    file = path / name
+    try:
+        if file.is_file():
+            return file.stat().st_size
+    except OSError as error:
+        damaged(path, name, f"cannot be read: {error.strerror or error}", error)
+    damaged(path, name, "is missing")
+
+
 def _read(path: Path, name: str, limit: int) -> bytes:
     """Return the bytes of a file that lies in the folder itself."""
     file = path / name
-    if not file.is_file():
-        damaged(path, name, "is missing")
     try:
+        if not file.is_file():
+            damaged(path, name, "is missing")
         if file.resolve().parent != path.resolve():
             damaged(path, name, "is a link that leads out of the folder")
         with file.open("rb") as opened:

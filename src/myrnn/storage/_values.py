@@ -13,6 +13,9 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
+# No sound file comes near this.
+DEEPEST = 100
+
 
 def json_to_bytes(values: Mapping[str, Any]) -> bytes:
     """Return an object of plain values as JSON to be read by people; NaN and infinity have no place in it."""
@@ -34,8 +37,10 @@ def seal(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def bytes_to_json(content: bytes) -> Any:
-    """Return what JSON says; raises ValueError or RecursionError where it is none."""
-    return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+    """Return what JSON says; raises ValueError or RecursionError where it is none, or nests too deeply."""
+    parsed = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+    _check_depth(parsed)
+    return parsed
 
 
 def bytes_to_arrays(content: bytes) -> dict[str, NDArray[Any]]:
@@ -58,6 +63,17 @@ def bytes_to_rows(content: bytes, columns: Sequence[str]) -> list[list[str]]:
         if len(row) != len(columns):
             raise ValueError(f"row {number} has {len(row)} columns, not {len(columns)}")
     return rows
+
+
+def _check_depth(parsed: Any) -> None:
+    """Refuse what can be read, but not be written, compared or shown without reaching Python's own limit."""
+    level = [parsed]
+    for _ in range(DEEPEST):
+        inside = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [item for items in inside for item in items if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"it nests more than {DEEPEST} levels deep")
 
 
 def _refuse_constant(constant: str) -> NoReturn:

@@ -1,6 +1,6 @@
 """Training: `train`, what it returns and what can watch it."""
 
-from myrnn.training._checkpoint import Checkpoint, load_checkpoint
+from myrnn.training._checkpoint import Checkpoint, has_checkpoints, load_checkpoint
 from myrnn.training._engines import reference_logits
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
@@ -23,6 +23,7 @@ __all__ = [
     "TrainingState",
     "curve_levels",
     "duration",
+    "has_checkpoints",
     "load_checkpoint",
     "named_schedule",
     "progress_display",

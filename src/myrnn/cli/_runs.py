@@ -1,0 +1,93 @@
+"""What ``myrnn runs`` does: list the runs of a folder, and compare two of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from myrnn.runs import RunListing, RunSummary
+
+# What it needs is imported when a command runs.
+
+MOST_FAULTS = 10
+WIDEST = 10_000
+
+
+class ListByDefault(TyperGroup):
+    """Commands of which ``list`` is meant where none is named: ``myrnn runs FOLDER``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command's name before its arguments."""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+runs = typer.Typer(cls=ListByDefault, rich_markup_mode=None)
+
+
+@runs.callback()
+def about() -> None:
+    """List runs (myrnn runs [FOLDER]), or compare two of them (myrnn runs compare RUN RUN)."""
+
+
+@runs.command(name="list")
+def show_runs(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the folders of runs lie.")] = Path("runs"),
+    sort: Annotated[
+        str, typer.Option(help="name, state, task, model, iterations, loss, accuracy, tested or made.")
+    ] = "made",
+    reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The largest first.")] = False,
+    last: Annotated[int, typer.Option(min=0, metavar="N", help="Show the last N only; 0 shows all.")] = 50,
+    out: Annotated[Path | None, typer.Option(help="Write all runs to this CSV file, too.", show_default=False)] = None,
+) -> None:
+    """List the runs of a folder: what was trained, how it ended, and whether it is whole.
+
+    The last are those made last, next to the prompt. Accuracy is that on the sequences that a network learned from,
+    tested that on others of the same lengths.
+    """
+    from myrnn import _checks
+    from myrnn.cli._places import check_file
+    from myrnn.runs import ORDERS, list_runs
+
+    _checks.one_of("--sort", sort, ORDERS)
+    check_file("--out", out)
+    found = list_runs(folder).sorted(sort, reverse)
+    if out is not None:
+        found.to_csv(out)
+    if not found:
+        typer.echo(f"no runs in {folder}")
+        return
+    shown = found[-last:] if last else found
+    _show_table(shown)
+    _show_rest(found, len(shown))
+
+
+def _show_table(found: RunListing) -> None:
+    from rich.console import Console
+
+    console, table = Console(highlight=False), found.table()
+    if not console.is_terminal:
+        # In a pipe every run is one line.
+        console.width = Console(width=WIDEST).measure(table).maximum
+    console.print(table)
+
+
+def _show_rest(found: RunListing, shown: int) -> None:
+    if shown < len(found):
+        typer.echo(f"\nthe last {shown:,} of {len(found):,} runs; --last 0 shows all")
+    faults = [run for run in found if run.fault is not None]
+    for run in faults[:MOST_FAULTS]:
+        typer.echo(f"unreadable: {_fault(run)}", err=True)
+    if len(faults) > MOST_FAULTS:
+        typer.echo(f"and {len(faults) - MOST_FAULTS:,} more that are unreadable", err=True)
+
+
+def _fault(run: RunSummary) -> str:
+    from myrnn.runs import printable
+
+    return printable(str(run.fault))

@@ -1,0 +1,464 @@
+import csv
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from myrnn.cli import main
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.runs import RunListing, RunSummary, list_runs
+from myrnn.runs import _listing as listing
+from myrnn.runs._index import FILE, MAX_BYTES
+from myrnn.storage import FolderLock
+from run_folders import data_run, gru_run, task_run, without_pictures
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a run of every kind."""
+    folder = tmp_path_factory.mktemp("made")
+    task_run(folder / "rnn")
+    gru_run(folder / "gru")
+    data_run(folder / "words")
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path, made, monkeypatch):
+    """A copy of these runs; what has just been written counts as at rest."""
+    monkeypatch.setattr(listing, "FRESH", -(10**15))
+    for name in ("rnn", "gru", "words"):
+        without_pictures(made / name, tmp_path / "runs" / name)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The names of the folders that are read, as they are."""
+    names = []
+    look_at = listing.look_at
+    monkeypatch.setattr(listing, "look_at", lambda folder: (names.append(folder.name), look_at(folder))[1])
+    return names
+
+
+def names(runs):
+    return sorted(run.name for run in list_runs(runs))
+
+
+# --- what it says
+
+
+def test_a_list_says_what_the_runs_say(runs):
+    found = {run.name: run for run in list_runs(runs)}
+    report = json.loads((runs / "rnn" / "report.json").read_text())
+    created = json.loads((runs / "rnn" / "settings.json").read_text())["created"]
+    assert found["rnn"] == RunSummary(
+        "rnn",
+        "whole",
+        "twin-halves 2-6",
+        "rnn 6",
+        iterations=30,
+        loss=report["training"]["loss"],
+        accuracy=report["training"]["accuracy"],
+        tested=report["evaluation"]["accuracy_trained_lengths"],
+        made=time.mktime(time.strptime(created[:19], "%Y-%m-%dT%H:%M:%S")),
+    )
+    assert (found["gru"].model, found["gru"].iterations) == ("gru 6", 20)
+    words, report = found["words"], json.loads((runs / "words" / "report.json").read_text())
+    assert (words.state, words.task, words.model) == ("whole", "data, 2 classes", "rnn 4")
+    assert (words.iterations, words.epochs, words.loss) == (None, 2, report["training"]["loss"])
+    assert (words.accuracy, words.tested) == (report["training"]["accuracy"], report["evaluation"]["accuracy"])
+
+
+def test_other_folders_and_files_are_passed_over(runs):
+    (runs / "transfer").mkdir()
+    (runs / "transfer" / "transfer.csv").write_text("")
+    (runs / "note.txt").write_text("")
+    assert names(runs) == ["gru", "rnn", "words"]
+
+
+def test_a_run_at_work_is_in_progress_and_one_that_was_killed_interrupted(runs):
+    for name in ("now", "killed"):
+        checkpoint = runs / name / f"checkpoint-{30:012d}"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "state.json").write_text("{}")
+    with FolderLock(runs / "now"), FolderLock(runs / "rnn"):
+        states = {run.name: run.state for run in list_runs(runs)}
+    assert states == {
+        "gru": "whole",
+        "rnn": "in progress",
+        "words": "whole",
+        "now": "in progress",
+        "killed": "interrupted",
+    }
+    assert {run.name: run.state for run in list_runs(runs)} == {
+        **dict.fromkeys(("gru", "rnn", "words"), "whole"),
+        **dict.fromkeys(("now", "killed"), "interrupted"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("settings.json", "settings.json is not valid JSON: "),
+        ("report.json", "report.json is too long: "),
+        ("model.safetensors", "model.safetensors is too long: "),
+        ("history.csv", "history.csv is too long: "),
+    ],
+)
+def test_what_is_damaged_is_said_to_be(runs, name, fault):
+    list_runs(runs)
+    (runs / "rnn" / name).write_bytes((runs / "rnn" / name).read_bytes() + b"}")
+    (rnn,) = [run for run in list_runs(runs) if run.name == "rnn"]
+    assert rnn.state == "unreadable"
+    assert rnn.fault.startswith(f"{runs / 'rnn'}: {fault}")
+
+
+def test_a_run_on_data_without_its_classifier_is_damaged(runs):
+    shutil.rmtree(runs / "words" / "classifier")
+    (words,) = [run for run in list_runs(runs) if run.name == "words"]
+    assert (words.state, words.fault) == (
+        "unreadable",
+        f"there is no classifier folder {runs / 'words' / 'classifier'}",
+    )
+
+
+def test_what_is_no_folder_of_runs_is_refused(runs, tmp_path):
+    for path, message in (
+        (tmp_path / "gone", f"there is no folder {tmp_path / 'gone'} with runs in it"),
+        (runs / "rnn", f"{runs / 'rnn'} is a run itself: give the folder that it lies in"),
+        (runs / "words", f"{runs / 'words'} is a run itself: give the folder that it lies in"),
+        (runs / "rnn" / "history.csv", f"cannot read the folder {runs / 'rnn' / 'history.csv'}: Not a directory"),
+    ):
+        with pytest.raises(RunError) as caught:
+            list_runs(path)
+        assert str(caught.value) == message
+
+
+# --- the index
+
+
+def test_what_has_not_changed_is_not_read_again(runs, reads):
+    first = list_runs(runs)
+    assert sorted(reads) == ["gru", "rnn", "words"]
+    assert list_runs(runs) == first
+    assert len(reads) == 3
+
+
+def test_changed_new_moved_and_removed_runs_are_noticed(runs, made, reads):
+    list_runs(runs)
+    reads.clear()
+    without_pictures(made / "rnn", runs / "new")
+    (runs / "gru").rename(runs / "moved")
+    shutil.rmtree(runs / "words")
+    os.truncate(runs / "rnn" / "model.safetensors", 10)
+    found = {run.name: (run.model, run.state) for run in list_runs(runs)}
+    assert found == {"rnn": (None, "unreadable"), "new": ("rnn 6", "whole"), "moved": ("gru 6", "whole")}
+    assert sorted(reads) == ["moved", "new", "rnn"]
+    assert remembered(runs) == ["moved", "new", "rnn"]
+
+
+def test_a_folder_in_the_place_of_another_is_noticed(runs):
+    list_runs(runs)
+    (runs / "rnn").rename(runs / "aside")
+    (runs / "gru").rename(runs / "rnn")
+    (runs / "aside").rename(runs / "gru")
+    assert {run.name: run.model for run in list_runs(runs)} == {"rnn": "gru 6", "gru": "rnn 6", "words": "rnn 4"}
+
+
+def test_a_change_that_leaves_time_and_size_is_noticed(runs):
+    list_runs(runs)
+    path = runs / "rnn" / "report.json"
+    before, content = path.stat(), path.read_bytes()
+    path.write_bytes(content.replace(b'"loss"', b'"lost"'))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert {run.name: run.state for run in list_runs(runs)}["rnn"] == "unreadable"
+
+
+def test_what_was_just_written_is_read_again(runs, reads, monkeypatch):
+    monkeypatch.setattr(listing, "FRESH", 10**15)
+    list_runs(runs)
+    list_runs(runs)
+    assert len(reads) == 6
+
+
+def remembered(runs):
+    connection = sqlite3.connect(runs / FILE)
+    found = [name for (name,) in connection.execute("SELECT name FROM runs ORDER BY name")]
+    connection.close()
+    return found
+
+
+def other_program(path):
+    path.unlink()
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE runs (name TEXT, stamp TEXT)")
+    connection.execute("INSERT INTO runs VALUES ('rnn', 'x')")
+    connection.commit()
+    connection.close()
+
+
+def with_a_trigger(path):
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TRIGGER trap AFTER INSERT ON runs BEGIN DELETE FROM runs; END")
+    connection.close()
+
+
+def of_other_kinds(path):
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE runs SET state = 7, made = 1e300, stamp = x'00', loss = 'low', task = x'ff'")
+    connection.commit()
+    connection.close()
+
+
+def text_that_is_none(path):
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE runs SET task = CAST(x'ff' AS TEXT), fault = CAST(zeroblob(5000000) AS TEXT)")
+    connection.commit()
+    connection.close()
+
+
+def a_link(path):
+    path.unlink()
+    other = path.parent.parent / "precious.txt"
+    other.write_text("precious")
+    path.symlink_to(other)
+
+
+def links_beside(path):
+    other = path.parent.parent / "precious.txt"
+    other.write_text("precious")
+    for ending in ("-wal", "-shm", "-journal"):
+        path.with_name(f"{FILE}{ending}").symlink_to(other)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"no database at all" * 500),
+        lambda path: os.truncate(path, path.stat().st_size // 2),
+        lambda path: path.write_bytes(path.read_bytes()[:100] + b"\xff" * (path.stat().st_size - 100)),
+        lambda path: os.truncate(path, MAX_BYTES + 1),
+        lambda path: path.with_name(f"{FILE}-wal").write_bytes(b"x" * 5000),
+        lambda path: path.with_name(f"{FILE}-shm").write_bytes(b"x" * 5000),
+        lambda path: path.with_name(f"{FILE}-journal").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" * 500),
+        other_program,
+        with_a_trigger,
+        of_other_kinds,
+        text_that_is_none,
+        a_link,
+        links_beside,
+    ],
+)
+def test_an_index_that_is_of_no_use_is_made_anew(runs, reads, harm):
+    first = list_runs(runs)
+    harm(runs / FILE)
+    reads.clear()
+    assert list_runs(runs) == first
+    harmless = harm.__name__ == "links_beside" or not reads
+    assert harmless or sorted(reads) == ["gru", "rnn", "words"]
+    reads.clear()
+    assert list_runs(runs) == first
+    assert reads == []
+    assert remembered(runs) == ["gru", "rnn", "words"]
+    assert [path.name for path in runs.iterdir() if path.name.startswith(".")] == [FILE]
+    precious = runs.parent / "precious.txt"
+    assert not precious.exists() or precious.read_text() == "precious"
+
+
+def test_all_goes_without_an_index_where_there_can_be_none(runs, reads, monkeypatch):
+    (runs / FILE).mkdir()
+    assert names(runs) == ["gru", "rnn", "words"]
+    (runs / FILE).rmdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert names(runs) == ["gru", "rnn", "words"]
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    assert names(runs) == ["gru", "rnn", "words"]
+    assert not (runs / FILE).exists()
+
+
+def test_a_full_disk_leaves_the_list_whole(runs):
+    first = list_runs(runs)
+    (runs / FILE).unlink()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Every write beyond this fails, as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        assert list_runs(runs) == first
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list_runs(runs) == first
+
+
+def test_an_index_that_another_process_holds_is_left_to_it(runs, monkeypatch):
+    monkeypatch.setattr("myrnn.runs._index.PATIENCE", 0)
+    list_runs(runs)
+    other = sqlite3.connect(runs / FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    shutil.rmtree(runs / "gru")
+    assert names(runs) == ["rnn", "words"]
+    other.execute("ROLLBACK")
+    other.close()
+    assert remembered(runs) == ["gru", "rnn", "words"]
+    assert names(runs) == ["rnn", "words"]
+    assert remembered(runs) == ["rnn", "words"]
+
+
+PROGRAM = """
+import sys
+from myrnn.runs import list_runs
+from myrnn.runs import _listing
+_listing.FRESH = -(10**15)
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(60):
+    found = {run.name: (run.state, run.model) for run in list_runs(sys.argv[1])}
+    assert found["rnn"] == ("whole", "rnn 6"), found
+print("done", flush=True)
+"""
+
+
+def test_several_processes_at_once_agree(runs, made):
+    command = [sys.executable, "-c", PROGRAM, str(runs)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    others = [subprocess.Popen(command, env=environment, text=True, **pipes) for _ in range(3)]
+    assert [other.stdout.readline() for other in others] == ["ready\n"] * 3
+    for other in others:
+        other.stdin.write("\n")
+        other.stdin.flush()
+    # Meanwhile runs come and go, and the index is deleted and damaged.
+    for turn in range(20):
+        without_pictures(made / "gru", runs / f"turn-{turn}")
+        if turn % 4 == 1:
+            (runs / FILE).unlink(missing_ok=True)
+        if turn % 4 == 3:
+            (runs / FILE).write_bytes(b"damage" * 1000)
+        shutil.rmtree(runs / f"turn-{turn - 1}", ignore_errors=True)
+    for other in others:
+        out, err = other.communicate(timeout=300)
+        assert (out, err, other.returncode) == ("done\n", "", 0)
+    assert names(runs) == ["gru", "rnn", "turn-19", "words"]
+
+
+# --- the listing
+
+
+def test_a_listing_is_a_sequence(runs):
+    found = list_runs(runs)
+    assert isinstance(found, RunListing)
+    assert [run.name for run in found] == [found[place].name for place in range(len(found))]
+    assert len(found[1:]) == 2
+    assert repr(found) == f"RunListing(3 runs in {runs})"
+    (runs / "rnn" / "history.csv").unlink()
+    assert repr(list_runs(runs)) == f"RunListing(3 runs in {runs}, 1 not whole)"
+
+
+def test_a_listing_is_sorted_with_what_is_not_known_as_the_worst(runs):
+    (runs / "gru" / "report.json").unlink()
+    found = list_runs(runs)
+
+    def order(*given):
+        return [run.name for run in found.sorted(*given)]
+
+    assert order("name") == ["gru", "rnn", "words"]
+    assert order("name", True) == ["words", "rnn", "gru"]
+    known = [run for run in found if run.loss is not None]
+    better, worse = (run.name for run in sorted(known, key=lambda run: run.loss))
+    assert order("loss") == [better, worse, "gru"]
+    assert order("loss", True) == ["gru", worse, better]
+    better, worse = (run.name for run in sorted(known, key=lambda run: run.tested, reverse=True))
+    assert order("tested") == ["gru", worse, better]
+    assert order("tested", True) == [better, worse, "gru"]
+    assert order("iterations", True)[0] == "rnn"
+    with pytest.raises(InvalidArgument, match=r"^by must be one of 'name', .*, not 'lost'; did you mean 'loss'\?$"):
+        found.sorted("lost")
+
+
+def test_a_listing_as_csv(runs, tmp_path):
+    found = list_runs(runs)
+    found.to_csv(tmp_path / "runs.csv")
+    with open(tmp_path / "runs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [run.name for run in found]
+    assert [float(row["loss"]) for row in rows] == [run.loss for run in found]
+    (tmp_path / "empty").mkdir()
+    list_runs(tmp_path / "empty").to_csv(tmp_path / "runs.csv")
+    assert (tmp_path / "runs.csv").read_text() == ",".join(rows[0]) + "\n"
+
+
+# --- the command
+
+
+@pytest.fixture
+def terminal(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_command_lists_the_runs_of_here(runs, terminal, capsys):
+    assert main(["runs"]) == 0
+    header, _, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["run", "task", "model", "iterations", "loss", "accuracy", "tested", "made"]
+    assert sorted(line.split()[0] for line in lines) == ["gru", "rnn", "words"]
+    (rnn,) = [line.split() for line in lines if line.startswith("rnn")]
+    assert rnn[1:6] == ["twin-halves", "2-6", "rnn", "6", "30"]
+    assert "2 ep." in next(line for line in lines if line.startswith("words"))
+
+
+def test_the_command_sorts_cuts_and_writes(runs, terminal, capsys):
+    assert main(["runs", "runs", "--sort=iterations", "--reverse", "--last=2", "--out=list.csv"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == ["gru", "words"]
+    assert lines[4:] == ["", "the last 2 of 3 runs; --last 0 shows all"]
+    assert len(Path("list.csv").read_text().splitlines()) == 4
+
+
+def test_the_command_says_what_is_damaged(runs, terminal, capsys):
+    (runs / "rnn" / "history.csv").unlink()
+    assert main(["runs", "--last=0"]) == 0
+    out, err = capsys.readouterr()
+    assert next(line for line in out.splitlines() if line.startswith("rnn")).split() == ["rnn", "unreadable"]
+    assert err == "unreadable: runs/rnn: history.csv is missing\n"
+
+
+def test_names_do_no_harm_to_a_terminal(runs, terminal, capsys):
+    (runs / "rnn").rename(runs / "\x1b[2J[red]\nrnn")
+    (runs / "gru").rename(os.fsdecode(os.fsencode(runs) + b"/gru\xff"))
+    assert main(["runs"]) == 0
+    out = capsys.readouterr().out
+    assert "\n\\x1b[2J[red]\\nrnn " in out
+    assert "\ngru\\udcff " in out
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone"], "there is no folder gone with runs in it"),
+        (["--sort=lost"], "--sort must be one of 'name', 'state', "),
+        (["--out=gone/list.csv"], "--out must lie in a folder that exists, but gone does not"),
+        (["--first=3"], "No such option: --first"),
+    ],
+)
+def test_the_command_refuses(terminal, capsys, arguments, message):
+    assert main(["runs", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"myrnn: {message}")
+
+
+def test_no_runs_are_said_to_be_none(terminal, tmp_path, capsys):
+    (tmp_path / "runs").mkdir()
+    assert main(["runs"]) == 0
+    assert capsys.readouterr().out == "no runs in runs\n"
