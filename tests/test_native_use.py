@@ -7,8 +7,21 @@ import numpy as np
 import pytest
 
 import myrnn
-from myrnn import RNN, SGD, Adam, CompileError, InvalidArgument, NotARecurrence, Sequences, TrainingDiverged, tasks
+from myrnn import (
+    LSTM,
+    RNN,
+    SGD,
+    Adam,
+    CompileError,
+    InvalidArgument,
+    NotARecurrence,
+    Sequences,
+    TrainingDiverged,
+    compile,
+    tasks,
+)
 from myrnn.compiler import Descent, limit_threads, shards_for
+from myrnn.compiler._compiled import PORTION_BYTES
 from zoo import Narrow, made
 
 TASK = tasks.TwinHalves(1, 4)
@@ -219,3 +232,14 @@ def test_a_tensor_that_is_listed_twice_is_refused():
     optimizer = SGD([model.x, model.x])
     with pytest.raises(CompileError, match=r"^a tensor stands twice among the optimizer's parameters"):
         myrnn.train(model, TASK, optimizer, 5, engine="native", progress=False)
+
+
+def test_wide_layers_and_long_sequences_take_bounded_memory():
+    compiled = compile(LSTM(10, 100, 2, rng=0), check=False)
+    rng = np.random.default_rng(0)
+    sequences = Sequences(rng.integers(0, 10, 80 * 300), 80 * np.arange(301), np.zeros(300, dtype=np.int64), 10)
+    logits = compiled.logits(sequences)
+    native = compiled.native(tokens=True, batched=True)
+    sizes = [work.numbers.nbytes for work in native._workspaces.values()]
+    assert sizes and max(sizes) < 1.1 * PORTION_BYTES < 300 * 80 * native.bytes_per_step
+    assert logits[299] == pytest.approx(compiled(sequences.features(299))[0], rel=1e-4, abs=1e-5)

@@ -97,11 +97,11 @@ def test_a_value_within_bounds_comes_back():
         ("NaN", "a message must be JSON, not 'NaN'"),
         ("[1]", "a message must be an object with a 'type', not [1]"),
         ('{"kind": "play"}', "a message must be an object with a 'type', not {'kind': 'play'}"),
-        ('{"type": "play", "speed": 1}', "a field of play must be one of , not 'speed'"),
+        ('{"type": "play", "speed": 1}', "play takes no fields, but there is 'speed'"),
         ('{"type": "speed"}', "speed has no 'speed'"),
         ('{"type": "speed", "speed": 1e999}', "speed must be finite, not inf"),
         ('{"type": "tokens", "tokens": [1, 10]}', "tokens[1] must be at most 9, not 10"),
-        ("[" * 9000, f"a message must be JSON, not {'[' * 9000!r}"[:105] + "..."),
+        ("[" * 9000, f"a message must not be nested that deep: {'[' * 9000!r}"),
         (" " * 16_385, f"a message must have at most {LONGEST_MESSAGE:,} characters, not 16,385"),
     ],
 )
@@ -109,6 +109,14 @@ def test_what_is_no_message_is_refused(text, message):
     with pytest.raises(InvalidArgument) as caught:
         parse(text)
     assert str(caught.value)[:100] == message[:100]
+
+
+@pytest.mark.parametrize("before", ["", '{"type": ', '{"type": "speed", "speed": ', '{"type": "tokens", "tokens": '])
+def test_a_message_of_any_depth_is_refused(before):
+    after = "}" if before else ""
+    for depth in range(1, 1100):
+        with pytest.raises(InvalidArgument):
+            parse(before + "[" * depth + "]" * depth + after)
 
 
 def test_a_message_comes_back_in_parts():
@@ -197,8 +205,8 @@ def test_the_latest_counts_and_every_answer_does():
     outbox.answer("error", message="b")
     assert outbox.pending("row") == {"type": "row", "loss": 2}
     assert outbox.take() == [
-        {"type": "row", "loss": 2},
         {"type": "error", "message": "a"},
+        {"type": "row", "loss": 2},
         {"type": "error", "message": "b"},
     ]
     assert outbox.take() == []
@@ -215,12 +223,16 @@ def test_answers_that_nobody_takes_are_bounded():
 
 def test_whoever_is_attached_is_woken():
     outbox, woken = Outbox(), []
-    outbox.attach(lambda: woken.append(1))
+    outbox.attach(wake := lambda: woken.append(1))
     outbox.show("row")
     outbox.answer("error")
-    outbox.attach(None)
-    outbox.show("row")
     assert len(woken) == 3  # once for being attached, since something may be there already
+    outbox.attach(other := lambda: None)
+    outbox.detach(wake)  # which is no longer attached
+    outbox.show("row")
+    outbox.detach(other)
+    outbox.show("row")
+    assert len(woken) == 3
 
 
 # --- views

@@ -14,15 +14,22 @@ PORT = 8400
 def playground(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes any.")] = PORT,
     host: Annotated[
-        str, typer.Option(help="The address to listen on; another than this machine's own needs the token it prints.")
+        str,
+        typer.Option(
+            help="The address to listen on; 0.0.0.0 lets others in, who need the token in the address that is printed."
+        ),
     ] = "127.0.0.1",
     model: Annotated[
         str | None,
         typer.Option(metavar="FILE.py:CLASS", help="A model class of your own, to play with it.", show_default=False),
     ] = None,
-    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser, unless others are let in.")] = True,
 ) -> None:
-    """Open a page that shows a recurrent network while it learns."""
+    """Open a page that shows a recurrent network while it learns.
+
+    Without a screen it prints the address alone. For a class: myrnn playground --host 0.0.0.0 prints an address with a
+    token; everybody who opens it has a network of their own. Ctrl-C ends it for all.
+    """
     from myrnn.errors import InvalidArgument
 
     try:

@@ -34,6 +34,8 @@ from myrnn.sequences import Sequences
 
 # Sequences whose logits are computed in one native call: few enough for their states to stay in the cache.
 PORTION = 512
+# The memory for all steps of these sequences, in bytes: wide layers and long sequences come in smaller portions.
+PORTION_BYTES = 2**24
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -189,7 +191,7 @@ class CompiledModel:
         # Neighbours in length side by side leave the fewest rows of a batch idle.
         order = np.argsort(sequences.lengths, kind="stable")
         out = np.zeros((len(sequences), self.dim_output), dtype=np.float32)
-        portions = list(_portions(order, sequences.lengths[order]))
+        portions = list(_portions(order, sequences.lengths[order], PORTION_BYTES // native.bytes_per_step))
         shards = shards_for(len(sequences.values), self.work_per_row)
 
         def run(shard: int) -> None:
@@ -308,11 +310,11 @@ def _waiting(source: str) -> AbstractContextManager[None]:
     return nullcontext() if _cache.is_known(source) else notice()
 
 
-def _portions(order: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Cut sequences, sorted by length, into portions of bounded memory."""
+def _portions(order: NDArray[np.int64], lengths: NDArray[np.int64], steps: int) -> Iterator[NDArray[np.int64]]:
+    """Cut sequences, sorted by length, into portions of at most so many steps."""
     begin = 0
     while begin < len(order):
-        room = max(1, int(2**17 // max(1, lengths[min(begin + PORTION, len(order)) - 1])))
-        end = min(begin + min(PORTION, room), len(order))
+        longest = lengths[min(begin + PORTION, len(order)) - 1]
+        end = min(begin + PORTION, begin + max(1, int(steps // max(1, longest))), len(order))
         yield order[begin:end]
         begin = end

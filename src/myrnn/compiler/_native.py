@@ -142,6 +142,12 @@ class Native:
             known = self._workspaces[shard] = Workspace(steps, sequences, numbers, sizes, start, lined)
         return known
 
+    @property
+    def bytes_per_step(self) -> int:
+        """How much memory one more step of a sequence takes."""
+        one, more = (self.program.memory.resolve(steps, 1)[1] for steps in (1, 257))
+        return max(1, 4 * (more - one) // 256)
+
     # Running ---------------------------------------------------------------------------------------------------------
 
     def logits(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, shard: int = 0) -> Floats:

@@ -105,6 +105,8 @@ class Record:
         if not isinstance(value, dict):
             raise InvalidArgument(f"{name} must be an object, not {_checks.shown(value)}")
         for key in value:
+            if not self.fields:
+                raise InvalidArgument(f"{name} takes no fields, but there is {_checks.shown(key)}")
             _checks.one_of(f"a field of {name}", key, tuple(self.fields))
         for key in self.fields:
             if key not in value:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 COOKIE = "myrnn-playground"
 
-# Everything comes from this server, and nobody may put the page into a frame.
+# Everything comes from this server in files of its own, and nobody may put the page into a frame.
 _POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
-    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
-_HEADERS = (
-    (b"content-security-policy", _POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-cache"),
-)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-cache",
+}
 
 
 class Guard:
@@ -37,61 +39,73 @@ class Guard:
     ----------
     app : ASGI application
         What is guarded.
-    port : int
-        The port of the server.
     token : str, optional
         What somebody must know who is not on this machine; it comes in the address first, then as a cookie.
     """
 
-    def __init__(self, app: ASGIApp, port: int, token: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, token: str | None = None) -> None:
         self._app, self._token = app, token
-        self._hosts = frozenset(f"{name}:{port}" for name in LOCAL_NAMES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
-        if refusal is None:
-            await self._app(scope, receive, self._marked(scope, send))
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": refusal})
-        else:
-            await PlainTextResponse(f"{refusal}\n", 403)(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
+        refusal = self._refusal(scope, headers)
+        if scope["type"] == "websocket":
+            if refusal is None:
+                await self._app(scope, receive, send)
+            else:
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal})
+        elif refusal is not None:
+            await PlainTextResponse(f"{refusal}\n", 403)(scope, receive, _marked(send))
+        elif self._token is not None and self._is_token(_in_query(scope)):
+            await self._without_token()(scope, receive, _marked(send))
+        else:
+            await self._app(scope, receive, _marked(send))
+
+    def _refusal(self, scope: Scope, headers: Headers) -> str | None:
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self._token is None and host not in self._hosts:
+        # The port is the other end's of a tunnel or a container, and says nothing.
+        if self._token is None and re.sub(r":\d+$", "", host).lower() not in LOCAL_NAMES:
             return "this server answers on this machine alone"
-        if self._token is not None and not self._knows_token(scope, headers):
+        if self._token is not None and not (self._is_token(_in_query(scope)) or self._is_token(_in_cookie(headers))):
             return "the address lacks the token that the server has printed"
-        foreign = origin is not None and urlsplit(origin).netloc != host
+        foreign = origin is not None and origin not in (f"http://{host}", f"https://{host}")
         if foreign or (scope["type"] == "websocket" and origin is None):
             return "this server answers its own page alone"
         return None
 
-    def _knows_token(self, scope: Scope, headers: Headers) -> bool:
-        given = [*parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", ()), *_cookies(headers)]
-        return any(secrets.compare_digest(one.encode(), (self._token or "").encode()) for one in given)
+    def _is_token(self, given: str | None) -> bool:
+        return given is not None and secrets.compare_digest(given.encode(), (self._token or "").encode())
 
-    def _marked(self, scope: Scope, send: Send) -> Send:
-        async def marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                extra = list(_HEADERS)
-                if self._token is not None and scope.get("path") == "/":
-                    extra.append((b"set-cookie", f"{COOKIE}={self._token}; HttpOnly; SameSite=Strict; Path=/".encode()))
-                message = {**message, "headers": [*message.get("headers", ()), *extra]}
-            await send(message)
-
-        return marked
+    def _without_token(self) -> Response:
+        """Keep the token in a cookie, and out of the address, which people show and share."""
+        answer = RedirectResponse("/", 303)
+        # Lax: whoever follows a link from elsewhere has the cookie at the redirection, too.
+        answer.set_cookie(COOKIE, self._token or "", httponly=True, samesite="lax")
+        return answer
 
 
-def _cookies(headers: Headers) -> Iterable[str]:
+def _in_query(scope: Scope) -> str | None:
+    values = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token")
+    return values[0] if values else None
+
+
+def _in_cookie(headers: Headers) -> str | None:
     cookies = SimpleCookie()
     try:
         cookies.load(headers.get("cookie", ""))
     except CookieError:
-        return ()
-    return (cookies[COOKIE].value,) if COOKIE in cookies else ()
+        return None
+    return cookies[COOKIE].value if COOKIE in cookies else None
+
+
+def _marked(send: Send) -> Send:
+    async def marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(_HEADERS)
+        await send(message)
+
+    return marked

@@ -60,8 +60,15 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     if len(text) > LONGEST_MESSAGE:
         raise InvalidArgument(f"a message must have at most {LONGEST_MESSAGE:,} characters, not {len(text):,}")
     try:
+        return _parsed(text)
+    except RecursionError:
+        raise InvalidArgument(f"a message must not be nested that deep: {_checks.shown(text)}") from None
+
+
+def _parsed(text: str) -> tuple[str, dict[str, Any]]:
+    try:
         message = json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise InvalidArgument(f"a message must be JSON, not {_checks.shown(text)}") from None
     if not isinstance(message, dict) or "type" not in message:
         raise InvalidArgument(f"a message must be an object with a 'type', not {_checks.shown(message)}")

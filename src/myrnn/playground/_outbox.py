@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -12,45 +11,55 @@ MOST_ANSWERS = 50
 
 
 class Outbox:
-    """Messages to the page: of what changes all the time only the latest, and every answer.
+    """Messages to the page in their order: of what changes all the time only the latest, and every answer.
 
     Safe in threads.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._latest: dict[str, dict[str, Any]] = {}
-        self._answers: deque[dict[str, Any]] = deque(maxlen=MOST_ANSWERS)
+        # What takes the place of another under its kind, answers under their numbers.
+        self._messages: dict[str | int, dict[str, Any]] = {}
+        self._answers = 0
         self._wake: Callable[[], None] | None = None
 
-    def attach(self, wake: Callable[[], None] | None) -> None:
-        """Call `wake` whenever there is something to take, from now on."""
+    def attach(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, and nobody else, whenever there is something to take, from now on."""
         with self._lock:
             self._wake = wake
-        self._tell()
+        wake()
+
+    def detach(self, wake: Callable[[], None]) -> None:
+        """Call `wake` no longer."""
+        with self._lock:
+            if self._wake is wake:
+                self._wake = None
 
     def show(self, kind: str, **content: Any) -> None:
-        """Leave what takes the place of an earlier message of its kind."""
+        """Leave what takes the place of an earlier message of its kind, behind all that is there."""
         with self._lock:
-            self._latest[kind] = {"type": kind, **content}
+            self._messages.pop(kind, None)
+            self._messages[kind] = {"type": kind, **content}
         self._tell()
 
     def answer(self, kind: str, **content: Any) -> None:
         """Leave an answer."""
         with self._lock:
-            self._answers.append({"type": kind, **content})
+            self._answers += 1
+            self._messages[self._answers] = {"type": kind, **content}
+            # Numbers are given in order: so many before it, none is left.
+            self._messages.pop(self._answers - MOST_ANSWERS, None)
         self._tell()
 
     def pending(self, kind: str) -> dict[str, Any] | None:
         """Return the latest message of a kind if it was not taken yet."""
         with self._lock:
-            return self._latest.get(kind)
+            return self._messages.get(kind)
 
     def take(self) -> list[dict[str, Any]]:
         """Return all messages and forget them."""
         with self._lock:
-            taken = [*self._latest.values(), *self._answers]
-            self._latest, self._answers = {}, deque(maxlen=MOST_ANSWERS)
+            taken, self._messages = list(self._messages.values()), {}
         return taken
 
     def _tell(self) -> None:

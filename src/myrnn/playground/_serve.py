@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import errno
+import asyncio
+import contextlib
 import secrets
+import signal
 import socket
 import threading
-import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from myrnn.errors import InvalidArgument
 from myrnn.playground._app import make_app
+from myrnn.playground._browser import open_page
+from myrnn.playground._connection import PACKET
 from myrnn.playground._guard import LOCAL_NAMES
+from myrnn.playground._listen import address_of, listen
 from myrnn.playground._messages import LONGEST_MESSAGE
 from myrnn.playground._own import load_own
 from myrnn.playground._sessions import Sessions
 
 PORT = 8400
-# How many ports are tried to find one to offer.
-_TRIED = 100
+# More connections at a time, those of pages that have just been closed among them, are told that the server is busy.
+MOST_CONNECTIONS = 400
 
 
 def serve(
@@ -31,7 +34,7 @@ def serve(
     browser: bool = True,
     tell: Callable[[str], None] = print,
 ) -> None:
-    """Serve the playground until Ctrl-C.
+    """Serve the playground until Ctrl-C, or until the process is asked to end.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ def serve(
     model : str, optional
         A class of one's own, as ``"my_file.py:MyClass"``.
     browser : bool
-        Whether to open the page.
+        Whether to open the page; it is never opened where a token is needed.
     tell : callable
         Called with every line for the person who has started it.
 
@@ -55,58 +58,60 @@ def serve(
     own = None if model is None else load_own(model)
     local = host in (name.strip("[]") for name in LOCAL_NAMES)
     token = None if local else secrets.token_urlsafe(16)
-    listening = _listen(host, port)
-    found = listening.getsockname()[1]
-    shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{found}/" + ("" if token is None else f"?token={token}")
-    server = uvicorn.Server(
-        uvicorn.Config(
-            make_app(Sessions(own), found, token),
-            log_level="warning",
-            ws="websockets-sansio",
-            ws_max_size=4 * LONGEST_MESSAGE,
-            ws_ping_interval=20.0,
-            timeout_graceful_shutdown=2,
-        )
-    )
-    tell(f"playground  {address}")
-    tell("            Ctrl-C ends it")
-    if browser:
-        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-    try:
-        server.run(sockets=[listening])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listening.close()
+    with contextlib.closing(listen(host, port)) as listening:
+        address = address_of(listening) + ("" if token is None else f"?token={token}")
+        sessions = Sessions(own)
+        server = _Server(_config(sessions, token), sessions)
+        tell(f"playground  {address}")
+        if token is not None:
+            tell("            whoever has this address can use it")
+        tell("            Ctrl-C ends it")
+        # With a token in the address it would stand in the list of processes, which everybody on this machine sees.
+        if browser and token is None:
+            threading.Thread(target=open_page, args=(address,), daemon=True).start()
+        with _ended_by_signals():
+            server.run(sockets=[listening])
     tell("ended")
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _config(sessions: Sessions, token: str | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        make_app(sessions, token),
+        log_level="warning",
+        # The first request of a page has the token in its address.
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=8 * LONGEST_MESSAGE,
+        ws_ping_interval=20.0,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=2,
+    )
+
+
+class _Server(uvicorn.Server):
+    """A server whose pages hear that it ends."""
+
+    def __init__(self, config: uvicorn.Config, sessions: Sessions) -> None:
+        super().__init__(config)
+        self._sessions = sessions
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._sessions.tell("The playground was ended where it was started: myrnn playground starts it again.")
+        await asyncio.sleep(2 * PACKET)
+        await super().shutdown(sockets)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let Ctrl-C and a request to end do no more than that: uvicorn raises both again when all is done."""
+    before = signal.getsignal(signal.SIGTERM)
+    main = threading.current_thread() is threading.main_thread()
+    if main:
+        signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        listening.bind((host, port))
-        listening.listen(128)
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            offered = _free_port(family, host, port)
-            hint = f"; free is --port {offered}" if offered else ""
-            raise InvalidArgument(f"port {port} is in use{hint}") from None
-        raise InvalidArgument(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
-    return listening
-
-
-def _free_port(family: socket.AddressFamily, host: str, port: int) -> int | None:
-    """Return the next port that is free."""
-    for candidate in range(port + 1, min(port + _TRIED, 65_536)):
-        with socket.socket(family, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind((host, candidate))
-            except OSError:
-                continue
-            return candidate
-    return None
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)

@@ -96,7 +96,8 @@ class Session:
                 self._take_turn(bench, answers, message)
             except MyRNNError as error:
                 bench.stop(str(error))
-            except Exception as error:
+            # Also what ends a program, which a class of the person's own may raise: the page would wait for ever.
+            except BaseException as error:
                 _log.exception("the playground failed")
                 bench.stop(f"{type(error).__name__}: {error}")
 

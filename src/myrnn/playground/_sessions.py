@@ -61,10 +61,10 @@ class Sessions:
         with self._lock:
             entry = self._entries.get(name or "")
             if entry is not None and (entry.page == page or not entry.connections):
+                assert name is not None
+                entry.session.submit("refresh", {})
                 entry.page = page
                 entry.connections += 1
-                entry.session.submit("refresh", {})
-                assert name is not None
                 return name, entry.session
             if len(self._entries) >= self._most:
                 raise InvalidArgument(
@@ -91,6 +91,13 @@ class Sessions:
             closed = [self._entries.pop(name).session for name in gone]
         for session in closed:
             session.close()
+
+    def tell(self, message: str) -> None:
+        """Tell all pages something."""
+        with self._lock:
+            sessions = [entry.session for entry in self._entries.values()]
+        for session in sessions:
+            session.outbox.answer("error", message=message)
 
     def close(self) -> None:
         """Free all sessions."""

@@ -1,0 +1,219 @@
+"""Whatever a page sends, in whatever order: it is answered, and the session goes on."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from starlette.testclient import TestClient
+
+from myrnn.playground import _connection
+from myrnn.playground._app import make_app
+from myrnn.playground._messages import LONGEST_MESSAGE, MESSAGES, VIEWS
+from myrnn.playground._sessions import Sessions
+from playground_help import SMALL
+
+BASE = "http://127.0.0.1:8400"
+HEADERS = {"origin": BASE, "host": "127.0.0.1:8400"}
+HELLO = {"type": "hello", "session": None, "page": "page", "settings": SMALL, "tokens": [1, 2, 1, 2]}
+
+# Most of these are wrong, each in a way of its own.
+numbers = st.integers() | st.floats() | st.integers(-1, 100) | st.just(10**400) | st.just(-0.0)
+words = st.text(max_size=30) | st.sampled_from(["__class__", "../../etc/passwd", "a" * 300, "\ud800", "match", "svg"])
+values = st.recursive(
+    numbers | words | st.none() | st.booleans(),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def wrong_messages(draw):
+    """A message of a kind that there is, with any fields; cut off, doubled, or wrapped now and then."""
+    kind = draw(st.sampled_from(list(MESSAGES)) | words | values)
+    fields = {name: draw(values) for name in MESSAGES[kind]} if isinstance(kind, str) and kind in MESSAGES else {}
+    # Nothing that is long, when by chance it is right.
+    if kind in ("configure", "figure", "save", "load", "pin", "reset", "shortcuts"):
+        fields["more"] = draw(values)
+    text = json.dumps({**fields, "type": kind})
+    return draw(st.sampled_from([text, text[:-1], text * 2, f"[{text}]", f" {text}\n"]))
+
+
+garbage = st.text(max_size=60) | st.sampled_from(
+    [
+        "",
+        "null",
+        "[" * 10_000,
+        "[" * 900 + "]" * 900,
+        '{"type":' * 2000,
+        '{"type": "speed", "speed": NaN}',
+        '{"type": "speed", "speed": -Infinity}',
+        '{"type": "speed", "speed": 1e999}',
+        '{"type": "speed", "speed": ' + "9" * 5000 + "}",
+        '{"type": "tokens", "tokens": [' + "1," * 200 + "1]}",
+        '{"type": "load", "run": "../../.."}',
+        json.dumps(HELLO),
+        "x" * (LONGEST_MESSAGE + 1),
+        "é" * LONGEST_MESSAGE,
+    ]
+)
+
+
+class Page:
+    """A connection, and what came over it."""
+
+    def __init__(self, socket):
+        self.socket, self.last = socket, {}
+
+    def hello(self, **changed):
+        self.socket.send_text(json.dumps({**HELLO, **changed}))
+        return self.next("welcome")
+
+    def send(self, kind, **fields):
+        self.socket.send_text(json.dumps({"type": kind, **fields}))
+
+    def next(self, kind, holds=lambda told: True):
+        while True:
+            told = self.socket.receive_json()
+            self.last[told["type"]] = told
+            if told["type"] == kind and holds(told):
+                return told
+
+    def quiet(self):
+        """Wait until all that was sent has been dealt with, and return the status."""
+        self.send("runs")
+        self.next("runs")
+        return self.last["status"]
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    # A test is quicker than a hand.
+    monkeypatch.setattr(_connection, "RATE", 1e6)
+    monkeypatch.setattr(_connection, "PACKET", 0.0)
+    with TestClient(make_app(Sessions()), base_url=BASE) as client:
+        yield client
+
+
+def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
+    class Visit(RuleBasedStateMachine):
+        """One tab: what it does, and how far its network is."""
+
+        @initialize()
+        def come(self):
+            self.stack = contextlib.ExitStack()
+            self.connect(None)
+            self.settings, self.iteration = SMALL, 0
+
+        def connect(self, session):
+            self.page = Page(self.stack.enter_context(server.websocket_connect("/session", headers=HEADERS)))
+            self.session = self.page.hello(session=session)["session"]
+            self.page.next("network")
+            if self.page.next("status").get("busy"):
+                self.page.next("status", lambda told: "busy" not in told)
+
+        @rule(text=garbage | wrong_messages())
+        def send_garbage(self, text):
+            self.page.socket.send_text(text)
+            self.after_garbage()
+
+        @rule(content=st.binary(max_size=100))
+        def send_bytes(self, content):
+            self.page.socket.send_bytes(content)
+            self.after_garbage()
+
+        def after_garbage(self):
+            # Some of it may have been an act after all.
+            self.page.send("pause")
+            self.iteration = self.page.quiet()["iteration"]
+
+        @rule()
+        def step(self):
+            self.page.send("step")
+            told = self.page.next("status", lambda told: told["iteration"] == self.iteration + 1)
+            assert not told["playing"]
+            self.iteration += 1
+
+        @rule(speed=st.sampled_from([0, 3.0, 1e6]))
+        def play(self, speed):
+            self.page.send("speed", speed=speed)
+            self.page.send("play")
+            self.page.next("status", lambda told: told["playing"] and told["iteration"] > self.iteration)
+            self.page.send("pause")
+            told = self.page.quiet()
+            assert not told["playing"]
+            self.iteration = told["iteration"]
+
+        @rule(seed=st.integers(0, 3), batch_size=st.sampled_from([1, 4]))
+        def configure(self, seed, batch_size):
+            self.settings = {**SMALL, "seed": seed, "batch_size": batch_size}
+            self.page.send("configure", settings=self.settings)
+            assert self.page.next("network")["settings"] == self.settings
+            self.iteration = self.page.quiet()["iteration"]
+            assert self.iteration == 0
+
+        @rule(tokens=st.lists(st.integers(0, 9), min_size=1, max_size=80), views=st.sets(st.sampled_from(VIEWS)))
+        def look(self, tokens, views):
+            self.page.send("watch", views=["row", *sorted(views - {"row"})])
+            self.page.send("tokens", tokens=tokens)
+            assert len(self.page.next("row", lambda told: told["tokens"] == tokens)["probabilities"]) == len(tokens)
+
+        @precondition(lambda self: self.iteration)
+        @rule()
+        def save_and_load(self):
+            self.page.send("save")
+            saved = self.page.next("saved")
+            self.page.send("load", run=saved["runs"][0])
+            assert self.page.next("network")["past"]["iteration"][-1] >= self.iteration
+            self.page.send("configure", settings=self.settings)
+            self.page.next("network", lambda told: "past" not in told)
+            self.iteration = self.page.quiet()["iteration"]
+
+        @rule()
+        def lose_the_connection(self):
+            self.stack.close()
+            self.connect(self.session)
+            assert self.page.last["network"]["settings"] == self.settings
+            assert self.page.quiet()["iteration"] == self.iteration
+
+        @rule()
+        def look_beside(self):
+            with server.websocket_connect("/session", headers=HEADERS) as socket:
+                assert Page(socket).hello(page="copy", session=self.session)["session"] != self.session
+
+        def teardown(self):
+            if hasattr(self, "page"):
+                self.page.quiet()
+                self.stack.close()
+            assert server.get("/").status_code == 200
+
+    Visit.TestCase.settings = settings(
+        max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    Visit.TestCase("runTest").runTest()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=garbage | wrong_messages())
+def test_before_hello_everything_else_is_an_error(server, text):
+    with server.websocket_connect("/session", headers=HEADERS) as socket:
+        page = Page(socket)
+        if text != json.dumps(HELLO):
+            socket.send_text(text)
+            assert page.next("error")["fatal"] is True
+        page.hello()
+
+
+def test_of_too_many_messages_some_are_refused_and_the_page_goes_on(server):
+    with server.websocket_connect("/session", headers=HEADERS) as socket:
+        page = Page(socket)
+        page.hello()
+        # It is still compiling or loading while these come.
+        for _ in range(1000):
+            page.send("state", name="h")
+        assert page.next("error")["message"] == "200 messages are waiting already: give it a moment"
+        page.next("status", lambda told: "iteration" in told and "busy" not in told)
+        page.quiet()
