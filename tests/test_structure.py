@@ -26,6 +26,7 @@ ORDER = (
     "evaluation",
     "runs",
     "presets",
+    "sweeps",
     "inspection",
     "graphs",
     "estimator",

@@ -39,6 +39,7 @@ from myrnn.models import GRU, LSTM, RNN, Stacked, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
 from myrnn.sequences import Sequences
+from myrnn.sweeps import SweepResults, load_sweep, sweep
 from myrnn.training import History, train
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ __all__ = [
     "Sequences",
     "ShortcutReport",
     "Stacked",
+    "SweepResults",
     "TrainingDiverged",
     "TransferTable",
     "UnsupportedOperation",
@@ -86,11 +88,13 @@ __all__ = [
     "exercises",
     "gradient_flow",
     "inspect",
+    "load_sweep",
     "plots",
     "read_sequences",
     "recurrent_eigenvalues",
     "shortcuts",
     "state_space",
+    "sweep",
     "tasks",
     "train",
     "transfer",

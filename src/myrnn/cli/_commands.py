@@ -37,6 +37,7 @@ from myrnn.cli._playground import playground
 from myrnn.cli._plot import plot
 from myrnn.cli._predict import predict
 from myrnn.cli._runs import runs
+from myrnn.cli._sweep import sweep
 from myrnn.cli._transfer import transfer
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
@@ -188,6 +189,7 @@ app.command()(lesson)
 app.command()(playground)
 app.command()(plot)
 app.command()(predict)
+app.command()(sweep)
 app.command()(transfer)
 app.add_typer(runs, name="runs")
 

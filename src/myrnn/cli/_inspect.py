@@ -115,7 +115,6 @@ def _of_many(compiled: CompiledModel, run: Run, samples: int, seed: int) -> dict
 
 def _untrained(run: Run) -> Any:
     """Return a network with the weights that `myrnn train` begins with, given the run's seed."""
-    from myrnn.cli._train import weight_generator
-    from myrnn.runs import make_model
+    from myrnn.runs import make_model, weight_generator
 
     return make_model(**run.settings["model"], rng=weight_generator(run.settings["training"]["seed"]))

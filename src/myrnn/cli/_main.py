@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(_usage_message(error))
         except MyRNNError as error:
             return _fail(str(error))
-        except KeyboardInterrupt:
-            return _fail("interrupted: nothing was saved", INTERRUPTED)
+        except KeyboardInterrupt as interrupt:
+            return _fail(str(interrupt) or "interrupted: nothing was saved", INTERRUPTED)
         except BrokenPipeError:
             # The reader of our output has gone. Python would complain once more when it flushes at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

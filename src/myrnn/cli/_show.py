@@ -70,11 +70,11 @@ def accuracy(report: LengthReport, seed: int, seconds: float, shortcuts: Shortcu
     named_rows(("guessing", f"{report.chance:.2%}"), ("evaluated", f"on {drawn} in {duration(seconds)}"))
 
 
-def table(result: Any) -> None:
+def table(result: Any, **options: Any) -> None:
     """Show what has a table of its own."""
     console = _console()
     console.print()
-    console.print(result.table())
+    console.print(result.table(**options))
 
 
 def predictions(rows: Sequence[tuple[str, ...]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from myrnn.runs import (
     save_run,
     setting_names,
     summarize,
+    twice_as_long,
+    weight_generator,
 )
 from myrnn.tasks import Palindromes, TwinHalves, make_task
 from myrnn.training import TrainingStart, train
@@ -110,16 +111,6 @@ class _Clock:
 
     def on_train_begin(self, start: TrainingStart) -> None:
         self.begin = time.perf_counter()
-
-
-def weight_generator(seed: int) -> np.random.Generator:
-    """Return the generator of the first weights: another stream than the one that draws the sequences."""
-    return np.random.default_rng((seed, 1))
-
-
-def twice_as_long(task: TwinHalves | Palindromes) -> TwinHalves | Palindromes:
-    """Return the task with sequences up to twice as long."""
-    return replace(task, pattern_length_max=2 * task.pattern_length_max)
 
 
 def _example(task: TwinHalves | Palindromes, seed: int) -> Any:

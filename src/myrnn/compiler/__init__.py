@@ -8,6 +8,7 @@ from myrnn.compiler._compiled import CompiledModel, Observation
 from myrnn.compiler._equations import Equation, Equations, write_equations
 from myrnn.compiler._graph import Node, evaluate, topological
 from myrnn.compiler._native import Block, Descent, Native, limit_threads, shards_for
+from myrnn.compiler._notice import without_notice
 
 __all__ = [
     "Block",
@@ -24,5 +25,6 @@ __all__ = [
     "limit_threads",
     "shards_for",
     "topological",
+    "without_notice",
     "write_equations",
 ]

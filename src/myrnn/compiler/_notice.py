@@ -28,3 +28,8 @@ def notice() -> Iterator[None]:
         _noticed.done = True
         print(f"myrnn: {TOLD}", file=sys.stderr, flush=True)
     yield
+
+
+def without_notice() -> None:
+    """Say nothing of compilations in the calling thread from now on: nobody waits for one of many runs."""
+    _noticed.done = True

@@ -6,7 +6,18 @@ back), ``model.safetensors``, ``history.csv``, ``report.json`` and, where there 
 """
 
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, is_data_run
-from myrnn.runs._kinds import KINDS, MODELS, OPTIMIZERS, check_training, make_model, make_optimizer, setting_names
+from myrnn.runs._kinds import (
+    KINDS,
+    MODELS,
+    OPTIMIZERS,
+    check_training,
+    describe,
+    make_model,
+    make_optimizer,
+    setting_names,
+    twice_as_long,
+    weight_generator,
+)
 from myrnn.runs._listing import ORDERS, RunListing, list_runs, printable
 from myrnn.runs._load import Run, load_run, load_weights
 from myrnn.runs._save import claim_folder, made_with, save_run, summarize, weight_bytes
@@ -26,6 +37,7 @@ __all__ = [
     "RunSummary",
     "check_training",
     "claim_folder",
+    "describe",
     "is_data_run",
     "list_runs",
     "load_run",
@@ -37,5 +49,7 @@ __all__ = [
     "save_run",
     "setting_names",
     "summarize",
+    "twice_as_long",
     "weight_bytes",
+    "weight_generator",
 ]

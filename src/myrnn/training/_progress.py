@@ -116,7 +116,8 @@ class _Meter:
         elapsed = self.elapsed
         rate = (done - self._begun) / elapsed if elapsed > 0 else 0.0
         left = f"{duration((self.total - done) / rate)} left" if rate and done < self.total else duration(elapsed)
-        return f"{rate:,.0f} {unit}/s  {left}"
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+        return f"{speed} {unit}/s  {left}"
 
 
 class _PlainDisplay:

@@ -1,0 +1,165 @@
+"""Where the runs of a sweep are done: on the cores of this machine, or on a cluster of Dask or Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument, RunError
+
+Lost = tuple[type[BaseException], ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are done.
+
+    Attributes
+    ----------
+    told : str
+        What to call it: ``"2 cores"``.
+    workers : callable
+        Returns how many runs are done at a time.
+    parallel : callable
+        Returns a `joblib.Parallel` that gives results as they come.
+    lost : tuple of exception types
+        What is raised when a worker is lost: the others go on, or new ones take their places.
+    gone : tuple of exception types
+        What is raised when all of it is lost.
+    """
+
+    told: str
+    workers: Callable[[], int]
+    parallel: Callable[[], Any]
+    lost: Lost
+    gone: Lost = ()
+
+
+def open_place(backend: str, address: str | None, jobs: int | None) -> AbstractContextManager[Place]:
+    """Return the place that a backend is, as a context manager that gives it back.
+
+    Parameters
+    ----------
+    backend : {"loky", "dask", "ray"}
+    address : str, optional
+        Of the cluster's scheduler, or of the Ray cluster.
+    jobs : int, optional
+        How many runs to do at a time; by default as many as there are cores.
+
+    Raises
+    ------
+    InvalidArgument
+        When the arguments do not go together, or the backend is not installed.
+    RunError
+        When the cluster cannot be reached.
+    """
+    _checks.one_of("backend", backend, tuple(_BACKENDS))
+    count = None if jobs is None else _checks.integer("jobs", jobs, minimum=1)
+    if address is not None and not isinstance(address, str):
+        raise InvalidArgument(f"address must be a text, not {_checks.shown(address)}")
+    return _BACKENDS[backend](address, count)
+
+
+def _parallel(backend: str, jobs: int, **options: Any) -> Any:
+    import joblib
+
+    # Twice as many runs are under way as there are workers, so that none waits for the next; joblib puts short ones
+    # together. No more are in memory, whatever the number of runs.
+    with joblib.parallel_config(backend, n_jobs=jobs, **options):
+        return joblib.Parallel(return_as="generator_unordered", pre_dispatch="2*n_jobs")
+
+
+@contextmanager
+def _loky(address: str | None, jobs: int | None) -> Iterator[Place]:
+    if address is not None:
+        raise InvalidArgument("address goes with the backends dask and ray: loky works on this machine")
+    import joblib  # late, as all that only sweeps need
+
+    count = joblib.cpu_count() if jobs is None else jobs
+    yield Place(
+        f"{count} core{'s' if count > 1 else ''} of this machine",
+        lambda: count,
+        # With one job joblib takes no other process.
+        lambda: _parallel("loky", count, **({"inner_max_num_threads": 1} if count > 1 else {})),
+        (BrokenProcessPool,),
+    )
+
+
+@contextmanager
+def _dask(address: str | None, jobs: int | None) -> Iterator[Place]:
+    distributed = _required("dask", "distributed")
+    if jobs is not None:
+        raise InvalidArgument("jobs goes with the backends loky and ray: how many workers Dask has, its cluster says")
+    if address is None:
+        raise InvalidArgument("the backend dask needs the address of the scheduler, such as tcp://10.0.0.1:8786")
+    try:
+        client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise RunError(f"there is no Dask scheduler at {address}: {_line(error)}") from error
+    with client:
+        yield Place(
+            f"the Dask cluster at {address}",
+            lambda: sum(client.ncores().values()),
+            lambda: _parallel("dask", -1, client=client),
+            (distributed.scheduler.KilledWorker,),
+            (OSError, TimeoutError, distributed.client.FutureCancelledError),
+        )
+
+
+@contextmanager
+def _ray(address: str | None, jobs: int | None) -> Iterator[Place]:
+    ray = _required("ray", "ray")
+    import joblib
+    from ray.util.joblib.ray_backend import RayBackend
+
+    class GeneratingRayBackend(RayBackend):
+        # joblib forbids it for the pools of multiprocessing alone, and Ray's backend inherits from theirs.
+        supports_return_generator = True
+
+    joblib.register_parallel_backend("myrnn-ray", GeneratingRayBackend)
+    ours = not ray.is_initialized()
+    try:
+        if ours:
+            ray.init(address, log_to_driver=False, include_dashboard=False if address is None else None)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RunError(f"there is no Ray cluster at {address}: {_line(error)}") from error
+    count = int(ray.cluster_resources().get("CPU", 1)) if jobs is None else jobs
+    try:
+        yield Place(
+            "a Ray of this machine" if address is None else f"the Ray cluster at {address}",
+            lambda: count,
+            lambda: _parallel("myrnn-ray", count),
+            (ray.exceptions.RayError,),
+            (OSError,),
+        )
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+# Seconds to wait for a scheduler's answer.
+CONNECT = 20
+
+_BACKENDS: dict[str, Callable[[str | None, int | None], AbstractContextManager[Place]]] = {
+    "loky": _loky,
+    "dask": _dask,
+    "ray": _ray,
+}
+BACKENDS = tuple(_BACKENDS)
+
+
+def _required(extra: str, module: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise InvalidArgument(f"the backend {extra} is not installed: pip install 'myrnn[{extra}]'") from error
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,170 @@
+"""What a setting of a study may be: one value, a list of values to try each, or a range to draw from."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+
+_SPAN = re.compile(r"(\d{1,9}):(\d{1,9})(?::(\d{1,9}))?", re.ASCII)
+MOST_NUMBERS = 100_000
+# Digits of a number that is drawn: it is to be read, and to be the same on every machine.
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Values to try, each of them.
+
+    Attributes
+    ----------
+    values : tuple
+    """
+
+    values: tuple[Any, ...]
+
+    def ends(self) -> tuple[Any, ...]:
+        """Return values that are right if all are."""
+        return self.values
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Values to draw from, evenly, or evenly by their logarithm.
+
+    Attributes
+    ----------
+    place : str
+        The setting, as in ``"optimizer.learning_rate"``: every setting is drawn for itself.
+    values : tuple
+        The values to choose from; of a range its two ends.
+    is_range : bool
+    by_logarithm : bool
+    """
+
+    place: str
+    values: tuple[Any, ...]
+    is_range: bool = False
+    by_logarithm: bool = False
+
+    def ends(self) -> tuple[Any, ...]:
+        """Return values that are right if all are."""
+        return self.values
+
+    def draw(self, seed: int, number: int) -> Any:
+        """Return draw `number`, which depends on nothing but the seed, the setting and the range."""
+        key = hashlib.sha256(self.place.encode()).digest()[:8]
+        share = np.random.default_rng((seed, number, int.from_bytes(key, "big"))).random()
+        if not self.is_range:
+            return self.values[int(share * len(self.values))]
+        low, high = self.values
+        whole = isinstance(low, int)
+        if self.by_logarithm:
+            value = math.exp(math.log(low) + share * (math.log(high + whole) - math.log(low)))
+        else:
+            value = low + share * (high + whole - low)
+        return min(int(value), high) if whole else min(max(float(f"{value:.{DIGITS}g}"), low), high)
+
+
+Choice = Listed | Drawn
+
+
+def read_choice(place: str, shown: str, value: Any) -> Choice:
+    """Return what a study says of one setting.
+
+    Parameters
+    ----------
+    place : str
+        The setting, as in ``"optimizer.learning_rate"``.
+    shown : str
+        How messages call it: ``"[optimizer] learning_rate"``.
+    value : plain value
+        A value; a list; ``"first:last"`` or ``"first:last:step"``, the integers from first to last; or a table, with
+        ``low``, ``high`` and perhaps ``log``, or with ``choices``.
+
+    Raises
+    ------
+    InvalidArgument
+        When it is none of these. Whether the values are right for the setting is for others to say.
+    """
+    if isinstance(value, Mapping):
+        return _drawn(place, shown, value)
+    if isinstance(value, str):
+        return Listed(tuple(numbers) if (numbers := span(shown, value)) is not None else (value,))
+    if isinstance(value, list | tuple):
+        return Listed(_distinct(shown, value))
+    return Listed((value,))
+
+
+def span(shown: str, text: str) -> range | None:
+    """Return the integers that ``"first:last"`` or ``"first:last:step"`` says, the last among them; None for others."""
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        return None
+    first, last, step = (int(number) for number in found.groups(default="1"))
+    if last < first or step < 1:
+        raise InvalidArgument(f"{shown} must go up, as in '0:9' or '2:40:2', not {text!r}")
+    if (last - first) // step >= MOST_NUMBERS:
+        raise InvalidArgument(f"{shown} must be at most {MOST_NUMBERS:,} numbers, which {text!r} exceeds")
+    return range(first, last + 1, step)
+
+
+def _distinct(shown: str, values: list[Any] | tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise InvalidArgument(f"{shown} is an empty list: name at least one value")
+    for place, value in enumerate(values):
+        if isinstance(value, Mapping | list | tuple):
+            raise InvalidArgument(f"{shown}[{place}] must be one value, not {_checks.shown(value)}")
+        if any(value == other and type(value) is type(other) for other in values[:place]):
+            raise InvalidArgument(f"{shown} holds {_checks.shown(value)} twice")
+    return tuple(values)
+
+
+def _drawn(place: str, shown: str, table: Mapping[str, Any]) -> Drawn:
+    for name in table:
+        _checks.one_of(f"what {shown} is drawn from", name, ("low", "high", "log", "choices"))
+    if "choices" in table:
+        if len(table) > 1:
+            raise InvalidArgument(f"{shown} is drawn from choices or from a range of low and high, not from both")
+        if not isinstance(table["choices"], list | tuple):
+            raise InvalidArgument(f"{shown}.choices must be a list, not {_checks.shown(table['choices'])}")
+        return Drawn(place, _distinct(f"{shown}.choices", table["choices"]))
+    low, high = _ends(shown, table)
+    by_logarithm = table.get("log", False)
+    if not isinstance(by_logarithm, bool):
+        raise InvalidArgument(f"{shown}.log must be true or false, not {_checks.shown(by_logarithm)}")
+    if by_logarithm and low <= 0:
+        raise InvalidArgument(f"{shown}.low must be above 0 to be drawn by its logarithm, not {low}")
+    return Drawn(place, (low, high), is_range=True, by_logarithm=by_logarithm)
+
+
+def _ends(shown: str, table: Mapping[str, Any]) -> tuple[Any, Any]:
+    for name in ("low", "high"):
+        if name not in table:
+            raise InvalidArgument(f"{shown} is a range without {name}: write {{ low = ..., high = ... }}")
+    whole = all(isinstance(table[name], int) for name in ("low", "high"))
+    low, high = (
+        _checks.integer(f"{shown}.{name}", table[name]) if whole else _checks.real(f"{shown}.{name}", table[name])
+        for name in ("low", "high")
+    )
+    if low >= high:
+        raise InvalidArgument(f"{shown}.low must be below high, but they are {low} and {high}")
+    return low, high
+
+
+def combinations(section: Mapping[str, Choice], seed: int, number: int) -> Iterator[dict[str, Any]]:
+    """Yield all that a section may be in draw `number`: every value of every list with every other's."""
+    values = [
+        choice.values if isinstance(choice, Listed) else (choice.draw(seed, number),) for choice in section.values()
+    ]
+    for chosen in product(*values):
+        yield dict(zip(section, chosen, strict=True))

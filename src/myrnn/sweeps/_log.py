@@ -1,0 +1,175 @@
+"""The results as they come in: a file that only grows, a sealed line a run, and that any crash leaves readable."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from myrnn.errors import RunError
+from myrnn.storage import seal
+from myrnn.sweeps._run import DONE, FAILED, Record
+
+LOG = "results.jsonl"
+# A line is at most this long; a longer one is damaged.
+MOST_BYTES = 10_000_000
+# How long results may stand in the system's memory before they are on the disk, in seconds. A process that dies loses
+# none of them; a machine that does, these.
+SYNC_EVERY = 1.0
+
+
+class Log:
+    """Writes records to the end of the file; what a crash left of a last line is cut off first.
+
+    Parameters
+    ----------
+    folder : path
+        It exists, and nobody else writes into it.
+
+    Raises
+    ------
+    RunError
+        When the file cannot be written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOG
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            _cut_off_torn(self._file)
+        except OSError as error:
+            raise RunError(f"cannot write {self._path}: {error.strerror or error}") from error
+        self._synced = time.monotonic()
+
+    def add(self, record: Record) -> None:
+        """Write one record; raises RunError where that fails, and what stands there stays."""
+        line = json.dumps(seal(record), separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+            if time.monotonic() - self._synced >= SYNC_EVERY:
+                self._sync()
+        except OSError as error:
+            raise RunError(f"cannot write {self._path}: {error.strerror or error}; what stands there stays") from error
+
+    def _sync(self) -> None:
+        os.fsync(self._file)
+        self._synced = time.monotonic()
+
+    def __enter__(self) -> Log:
+        """Return the log, which is open already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait until all is on the disk, and close the file."""
+        try:
+            self._sync()
+        finally:
+            os.close(self._file)
+
+
+class Finished:
+    """Which runs stand in the log, and where.
+
+    Attributes
+    ----------
+    damaged : int
+        How many lines are no record; their runs are to be done again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOG
+        self._at: dict[str, tuple[int, bool]] = {}
+        self.damaged = 0
+        for at, line in _lines(self._path):
+            record = _record(line)
+            if record is None:
+                self.damaged += 1
+            else:
+                self._at[record["run"]] = (at, record["status"] == DONE)
+
+    def __contains__(self, run: str) -> bool:
+        """Return whether the run was done or failed."""
+        return run in self._at
+
+    def has_failed(self, run: str) -> bool:
+        """Return whether the run failed, the last time that it was tried."""
+        return run in self._at and not self._at[run][1]
+
+    def record(self, run: str) -> Record | None:
+        """Return the last record of a run, None where there is none that can be read."""
+        if run not in self._at:
+            return None
+        with self._path.open("rb") as file:
+            file.seek(self._at[run][0])
+            return _record(file.readline(MOST_BYTES))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield where each whole line begins, and the line."""
+    if not path.exists():
+        return
+    at = 0
+    with path.open("rb") as file:
+        while line := file.readline(MOST_BYTES):
+            if line.endswith(b"\n"):
+                yield at, line
+            at += len(line)
+
+
+def _record(line: bytes) -> Record | None:
+    """Return what a line says, None where it is not what was written."""
+    try:
+        record: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("run"), str):
+        return None
+    if not _is_sealed(record) or not _is_sound(record):
+        return None
+    return {name: value for name, value in record.items() if name != "sha256"}
+
+
+def _is_sound(record: dict[str, Any]) -> bool:
+    """Return whether the parts of a record are of the kinds that they are written as."""
+    if record.get("status") == FAILED:
+        return isinstance(record.get("error"), str)
+    counts = [record.get(name) for name in ("lengths", "total", "correct")]
+    whole = [record.get(name) for name in ("parameters", "longest")]
+    return (
+        record.get("status") == DONE
+        and isinstance(record.get("engine"), str)
+        and isinstance(record.get("loss"), float)
+        and all(isinstance(count, list) and len(count) == len(counts[0] or []) > 0 for count in counts)
+        and all(type(number) is int and 0 <= number < 2**63 for count in (*counts, whole) for number in count or [])
+    )
+
+
+def _is_sealed(record: dict[str, Any]) -> bool:
+    try:
+        return seal(record) == record
+    except ValueError:
+        # NaN, which is never written.
+        return False
+
+
+def _cut_off_torn(file: int) -> None:
+    """Cut off a last line that has no end."""
+    size = os.lseek(file, 0, os.SEEK_END)
+    at = size
+    while at:
+        begin = max(0, at - 65_536)
+        os.lseek(file, begin, os.SEEK_SET)
+        found = os.read(file, at - begin).rfind(b"\n")
+        if found >= 0:
+            at = begin + found + 1
+            break
+        at = begin
+    if at < size:
+        os.ftruncate(file, at)

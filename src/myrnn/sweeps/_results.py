@@ -1,0 +1,145 @@
+"""What a sweep has found: tables, groups, figures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from myrnn import _checks
+from myrnn._tables import ShownAsTable, new_table
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.storage import FolderFormat
+from myrnn.sweeps._groups import (
+    SEEDS,
+    best_row,
+    checked_metric,
+    checked_names,
+    summarize_groups,
+    telling_columns,
+)
+from myrnn.sweeps._log import Finished
+from myrnn.sweeps._points import Point, count_points, points
+from myrnn.sweeps._run import FAILED
+from myrnn.sweeps._study import Study, read_study
+from myrnn.sweeps._table import Columns, Tables, collect
+
+SWEEP = FolderFormat("myrnn sweep", 1, "sweep", "sweep.json", {})
+
+
+class SweepResults(ShownAsTable):
+    """The results of a sweep, in the order of its study.
+
+    Attributes
+    ----------
+    folder : Path
+    study : Study
+    planned : int
+        How many runs the study has.
+    runs, lengths : mapping of str to sequence
+        The columns of ``results.csv`` and ``lengths.csv``; what there is not is None.
+    """
+
+    def __init__(self, folder: Path, study: Study, planned: int, tables: Tables) -> None:
+        self.folder, self.study, self.planned = folder, study, planned
+        self.runs: Columns = tables.runs
+        self.lengths: Columns = tables.lengths
+
+    def __len__(self) -> int:
+        """Return how many runs were done or failed."""
+        return len(self.runs["run"])
+
+    def __repr__(self) -> str:
+        """Say how far it is and how well it went."""
+        best = self.best()
+        told = "" if best is None else f", best accuracy {best['accuracy']:.1%}"
+        return f"SweepResults({self.study.name}: {len(self):,} of {self.planned:,} runs, {self.failed:,} failed{told})"
+
+    @property
+    def failed(self) -> int:
+        """How many runs failed."""
+        return sum(status == FAILED for status in self.runs["status"])
+
+    def best(self, metric: str = "accuracy") -> dict[str, Any] | None:
+        """Return the row of the best run by a metric, None where there is none."""
+        row = best_row(self.runs, range(len(self)), checked_metric(metric))
+        return None if row is None else {name: column[row] for name, column in self.runs.items()}
+
+    def point(self, run: str) -> Point:
+        """Return a run with all its settings, by its name in the tables."""
+        for point in points(self.study):
+            if point.run == run:
+                return point
+        raise InvalidArgument(f"the sweep has no run {_checks.shown(run)}")
+
+    def groups(self, by: str | Iterable[str] | None = None, metric: str = "accuracy") -> list[dict[str, Any]]:
+        """Return a record a group of runs: mean, spread and best of a metric.
+
+        Parameters
+        ----------
+        by : str or iterable of str, optional
+            The settings that the runs of a group have in common, such as ``"model.dim_recurrent"``; by default all that
+            vary, but for the seeds and for what was drawn at random.
+        metric : {"accuracy", "worst", "beyond", "loss"}
+            What to compare: accuracy on the lengths that were trained on, on the worst of them, on longer ones, or the
+            loss at the end.
+
+        Returns
+        -------
+        list of dict
+            The settings; ``runs``, ``failed``; ``mean``, ``spread`` (standard deviation), ``low``, ``high``; ``best``,
+            the run.
+        """
+        names = self._default_groups() if by is None else checked_names(self.runs, by)
+        return summarize_groups(self.runs, names, checked_metric(metric))
+
+    def table(self, by: str | Iterable[str] | None = None, metric: str = "accuracy") -> Table:
+        """Return the groups as a Rich table."""
+        records = self.groups(by, metric)
+        names = [name for name in records[0] if name not in ("runs", "failed", "mean", "spread", "low", "high", "best")]
+        columns = [name.partition(".")[2] or name for name in names]
+        title = f"{self.study.name}: {metric}" + ("" if metric == "loss" else ", %")
+        table = new_table(title, *(columns or ["study"]), "runs", "failed", "mean", "spread", "low", "high")
+        for record in records:
+            settings = [_told(record[name]) for name in names] or [self.study.name]
+            numbers = [_number(metric, record[name]) for name in ("mean", "spread", "low", "high")]
+            failed = f"{record['failed']:,}" if record["failed"] else ""
+            table.add_row(*settings, f"{record['runs']:,}", failed, *numbers)
+        return table
+
+    def _default_groups(self) -> tuple[str, ...]:
+        return telling_columns(self.runs, without=(*SEEDS, *self.study.drawn))
+
+
+def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
+    """Return the results that stand in the folder of a sweep, whether it is at its end or not.
+
+    Raises
+    ------
+    RunError
+        When it is no such folder, or damaged.
+    """
+    path = Path(folder)
+    study = stored_study(path)
+    return SweepResults(path, study, count_points(study), collect(study, Finished(path)))
+
+
+def stored_study(folder: Path) -> Study:
+    """Return the study of a sweep's folder."""
+    given = SWEEP.read_index(folder).get("study")
+    if not isinstance(given, Mapping):
+        raise RunError(f"{folder}: {SWEEP.index} holds no study")
+    return read_study(given)
+
+
+def _told(value: Any) -> str:
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _number(metric: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if metric == "loss" else f"{100 * value:.1f}"

@@ -1,0 +1,96 @@
+"""One run of a sweep: its settings in, a small plain record out, and nothing else changes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from myrnn.compiler import limit_threads, without_notice
+from myrnn.evaluation import evaluate
+from myrnn.models import num_parameters
+from myrnn.runs import make_model, make_optimizer, twice_as_long, weight_generator
+from myrnn.sweeps._points import Point
+from myrnn.sweeps._settings import Settings
+from myrnn.tasks import make_task
+from myrnn.training import train
+
+DONE, FAILED = "done", "failed"
+LONGEST_MESSAGE = 500
+
+Record = dict[str, Any]
+
+
+def do(point: Point) -> Record:
+    """Do one run and return its record; what goes wrong stands in the record.
+
+    The record is the same wherever the run is done, but for ``seconds`` and ``worker``.
+    """
+    begin = time.perf_counter()
+    try:
+        with _alone_and_quiet():
+            found = {"status": DONE, **_trained(point.settings)}
+    except Exception as error:
+        found = failure(error)
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    return {"run": point.run, **found, "seconds": round(time.perf_counter() - begin, 4), "worker": worker}
+
+
+def failure(error: BaseException) -> Record:
+    """Return what a record says of a run that failed."""
+    message = " ".join(str(error).split())
+    told = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return {"status": FAILED, "error": told if len(told) <= LONGEST_MESSAGE else f"{told[: LONGEST_MESSAGE - 3]}..."}
+
+
+def _trained(settings: Settings) -> Record:
+    """Train and test as ``myrnn train`` does with the same settings."""
+    task = make_task(**settings["task"])
+    training, test = settings["training"], settings["evaluate"]
+    seed = training["seed"]
+    sizes = {"dim_input": task.dim_input, "dim_output": task.dim_output}
+    model = make_model(**{**settings["model"], **sizes}, rng=weight_generator(seed))
+    optimizer = make_optimizer(**settings["optimizer"], params=model.parameters)
+    history = train(model, task, optimizer, **training, progress=False)
+    report = evaluate(
+        model,
+        task,
+        test["samples"],
+        # The sequences of the next seed: others than it was trained on.
+        seed + 1 if test["seed"] is None else test["seed"],
+        lengths=twice_as_long(task).lengths if test["lengths"] is None else test["lengths"],
+        trained=history,
+        engine=training["engine"],
+        progress=False,
+    )
+    return {
+        "engine": history.engine,
+        "parameters": num_parameters(model),
+        "loss": float(history.loss[-1]),
+        "longest": history.longest,
+        "lengths": report.lengths.tolist(),
+        "total": report.total.tolist(),
+        "correct": report.correct.tolist(),
+    }
+
+
+@contextmanager
+def _alone_and_quiet() -> Iterator[None]:
+    """Take one thread, so that sums are added up in one order whatever the machine, and print nothing."""
+    without_notice()
+    with warnings.catch_warnings(), _thread_pools().limit(limits=1), limit_threads(1):
+        # Where a model cannot be compiled, the record names the engine.
+        warnings.simplefilter("ignore")
+        yield
+
+
+@cache
+def _thread_pools() -> Any:
+    from threadpoolctl import ThreadpoolController  # late, as all that only sweeps need
+
+    return ThreadpoolController()
