@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from myrnn.cli import main
-from myrnn.cli._plot import run_names
 from myrnn.errors import InvalidArgument
 from myrnn.plots import plot_history
+from myrnn.runs import run_names
 
 SMALL = (
     "--pattern-length-max=3",

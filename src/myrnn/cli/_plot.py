@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from myrnn.cli._places import check_picture
-from myrnn.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from myrnn.training import History
@@ -22,7 +21,7 @@ def plot(
 ) -> None:
     """Draw loss and accuracy of one or several runs over each other."""
     from myrnn.plots import save_figure
-    from myrnn.runs import load_run
+    from myrnn.runs import load_run, run_names
 
     check_picture("--out", out)
     names = run_names(runs)
@@ -32,26 +31,6 @@ def plot(
         axes = history.plot(axes, name)
     save_figure(axes, out)
     _show_runs(names, histories, out)
-
-
-def run_names(runs: list[Path]) -> list[str]:
-    """Return a name for each run: its folder's own, with as many of the folders above as tell it from the others.
-
-    Raises
-    ------
-    InvalidArgument
-        When a folder is given twice.
-    """
-    places = [run.resolve() for run in runs]
-    for place, run in zip(places, runs, strict=True):
-        if places.count(place) > 1:
-            raise InvalidArgument(f"{run} is given twice")
-    depth = 1
-    while True:
-        names = ["/".join(place.parts[-depth:]) for place in places]
-        if len(set(names)) == len(names):
-            return names
-        depth += 1
 
 
 def _show_runs(names: list[str], histories: list[History], out: Path) -> None:

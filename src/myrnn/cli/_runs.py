@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from myrnn.runs import RunListing, RunSummary
+    from myrnn.runs import RunComparison, RunListing, RunSummary
 
 # What it needs is imported when a command runs.
 
@@ -91,3 +91,65 @@ def _fault(run: RunSummary) -> str:
     from myrnn.runs import printable
 
     return printable(str(run.fault))
+
+
+@runs.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of another.", show_default=False)],
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw accuracy by length of both into this file, or their trainings: .svg, .png or .pdf.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Show what differs between two runs: settings, weights, and accuracy by length with intervals."""
+    from myrnn.cli._places import check_picture
+    from myrnn.plots import save_figure
+    from myrnn.runs import compare_runs
+
+    check_picture("--figure", figure)
+    found = compare_runs(first, second)
+    if figure is not None:
+        save_figure(found.plot(), figure)
+    _show_comparison(found)
+    if figure is not None:
+        from myrnn.cli import _show
+
+        typer.echo()
+        _show.path("figure", figure)
+
+
+def _show_comparison(found: RunComparison) -> None:
+    from rich.console import Console
+
+    from myrnn.cli import _show
+
+    console = Console(highlight=False)
+    if found.settings:
+        console.print(found.settings_table())
+    else:
+        typer.echo("the same settings")
+    typer.echo()
+    _show.named_rows(("weights", found.told()), ("history", _history(found)))
+    table = found.table()
+    if not table.row_count:
+        typer.echo("\nnothing to compare by length: one of the two was not tested, or on other lengths")
+        return
+    if any(name.startswith("task.") for name in found.settings):
+        _show.named_rows(("note", "the tasks differ: each was tested on sequences of its own"))
+    typer.echo()
+    console.print(table)
+
+
+def _history(found: RunComparison) -> str:
+    common = found.common_reports
+    length, other = (len(side.curve["loss"]) for side in (found.first, found.second))
+    if common == length == other:
+        return "the same"
+    if common == 0:
+        return "differs from the beginning"
+    reached = int(found.first.curve[found.first.unit][common - 1])
+    return f"the same up to {reached:,} {found.first.unit}"

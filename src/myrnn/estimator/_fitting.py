@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from myrnn.models import parameters_of
 from myrnn.training import Curve, Training, progress_display
 
-COLUMNS = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy")
-
 
 @dataclass
 class Epochs:

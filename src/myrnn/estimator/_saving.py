@@ -12,11 +12,10 @@ import numpy as np
 from myrnn import _checks
 from myrnn.encoding import ClassLabels, SequenceEncoder
 from myrnn.errors import InvalidArgument
-from myrnn.estimator._fitting import COLUMNS
 from myrnn.estimator._given import note_features
 from myrnn.estimator._models import make_model
 from myrnn.evaluation import Classifier
-from myrnn.runs import CLASSIFIER, load_weights, made_with, weight_bytes
+from myrnn.runs import CLASSIFIER, classifier_history, load_weights, made_with, weight_bytes
 from myrnn.storage import Stored, empty_folder, json_to_bytes
 
 INDEX = CLASSIFIER.index
@@ -74,7 +73,7 @@ def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any) -> Any
     )
     load_weights(stored, WEIGHTS, model)
     classifier.classes_, classifier.encoder_, classifier.model_ = labels.classes, encoder, model
-    classifier.history_, classifier._predictor = _history(stored), Classifier(model, classifier.engine)
+    classifier.history_, classifier._predictor = classifier_history(stored), Classifier(model, classifier.engine)
     _note_fitted(stored, classifier)
     return classifier
 
@@ -129,18 +128,6 @@ def _check_size(dims: tuple[int, int, int], dim_embedding: int | None, weight_by
             f"a model of {inputs} inputs, {units} units and {classes} classes has {least:,} bytes of weights or more, "
             f"but {WEIGHTS} has {weight_bytes:,}"
         )
-
-
-def _history(stored: Stored) -> dict[str, Any]:
-    columns = stored.json(HISTORY)
-    lengths = {len(column) if isinstance(column, list) else -1 for column in columns.values()}
-    if not {"epoch", "loss", "accuracy"} <= set(columns) <= set(COLUMNS) or len(lengths) != 1 or min(lengths) < 1:
-        stored.damaged(HISTORY, f"must hold lists of one length out of {', '.join(COLUMNS)}")
-    for name, column in columns.items():
-        wanted = int if name == "epoch" else int | float
-        if not all(isinstance(value, wanted) and not isinstance(value, bool) for value in column):
-            stored.damaged(HISTORY, f"has something in {name!r} that is no number")
-    return {name: np.array(column, dtype=int if name == "epoch" else float) for name, column in columns.items()}
 
 
 def _note_fitted(stored: Stored, classifier: Any) -> None:

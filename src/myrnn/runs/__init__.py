@@ -5,7 +5,8 @@ back), ``model.safetensors``, ``history.csv``, ``report.json`` and, where there 
 ``accuracy_by_length.csv`` and pictures. ``settings.json`` is written last: a folder without it is no run.
 """
 
-from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, is_data_run
+from myrnn.runs._compare import RunComparison, compare_runs
+from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, classifier_history, is_data_run
 from myrnn.runs._kinds import (
     KINDS,
     MODELS,
@@ -20,6 +21,7 @@ from myrnn.runs._kinds import (
 )
 from myrnn.runs._listing import ORDERS, RunListing, list_runs, printable
 from myrnn.runs._load import Run, load_run, load_weights
+from myrnn.runs._names import run_names
 from myrnn.runs._save import claim_folder, made_with, save_run, summarize, weight_bytes
 from myrnn.runs._summary import STATES, RunSummary
 
@@ -33,10 +35,13 @@ __all__ = [
     "ORDERS",
     "STATES",
     "Run",
+    "RunComparison",
     "RunListing",
     "RunSummary",
     "check_training",
     "claim_folder",
+    "classifier_history",
+    "compare_runs",
     "describe",
     "is_data_run",
     "list_runs",
@@ -46,6 +51,7 @@ __all__ = [
     "make_model",
     "make_optimizer",
     "printable",
+    "run_names",
     "save_run",
     "setting_names",
     "summarize",

@@ -76,7 +76,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     report = stored.json(REPORT)
     task, model = _rebuild(stored)
     load_weights(stored, WEIGHTS, model)
-    history = _parse_history(stored, report, 1 / model.dim_output)
+    history = parse_history(stored, report, 1 / model.dim_output)
     settings = {part: stored.index[part] for part in (*KINDS, "training")}
     return Run(stored.folder, settings, task, model, history, report)
 
@@ -151,7 +151,8 @@ def load_weights(stored: Stored, file: str, model: Any) -> None:
         parameter.data[...] = given
 
 
-def _parse_history(stored: Stored, report: Mapping[str, Any], chance: float) -> History:
+def parse_history(stored: Stored, report: Mapping[str, Any], chance: float | None) -> History:
+    """Return the history that a run holds; raises RunError where it is none."""
     iteration, loss, accuracy = _parse_columns(stored)
     if len(iteration) and (iteration[0] < 1 or np.any(np.diff(iteration) < 1)):
         stored.damaged(HISTORY, "must have iterations that rise from 1 or more")

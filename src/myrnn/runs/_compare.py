@@ -1,0 +1,193 @@
+"""Two runs side by side: what differs in their settings, in their weights, and in what they can do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from myrnn import _checks, plots
+from myrnn._tables import ShownAsTable, new_table, per_cent, points
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import Comparison, newcombe_interval
+from myrnn.runs._listing import printable
+from myrnn.runs._names import run_names
+from myrnn.runs._side import Side, read_side
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class RunComparison(ShownAsTable):
+    """What differs between two runs.
+
+    Attributes
+    ----------
+    first, second : Side
+        The runs as they were read.
+    names : two strings
+    """
+
+    first: Side
+    second: Side
+    names: tuple[str, str]
+
+    @property
+    def settings(self) -> dict[str, tuple[Any, Any]]:
+        """The settings that differ, under names such as ``"model.dim_recurrent"``; None stands for one that is not."""
+        one, other = self.first.settings, self.second.settings
+        pairs = {name: (one.get(name), other.get(name)) for name in {**one, **other}}
+        return {name: pair for name, pair in pairs.items() if not _same(*pair)}
+
+    @property
+    def weight_distance(self) -> float | None:
+        """The largest distance between two weights in the same place, 0 where all are the same.
+
+        None where the two are not of one shape.
+        """
+        one, other = self.first.weights, self.second.weights
+        if {name: array.shape for name, array in one.items()} != {name: array.shape for name, array in other.items()}:
+            return None
+        return max((_distance(one[name], other[name]) for name in one), default=0.0)
+
+    @property
+    def common_reports(self) -> int:
+        """How many of the first points of the two histories are the same, bit for bit."""
+        pairs = [(self.first.curve[name], self.second.curve[name]) for name in (self.first.unit, "loss", "accuracy")]
+        length = min(len(column) for pair in pairs for column in pair)
+        apart = np.any([one[:length] != other[:length] for one, other in pairs], axis=0)
+        return int(apart.argmax()) if apart.any() else length
+
+    @property
+    def accuracy(self) -> Comparison | None:
+        """The difference of accuracy at every length that both were tested on; None where there is none.
+
+        Each was tested on the sequences of its own task. A run on data has no lengths of its own, see `table`.
+        """
+        one, other = self.first.lengths, self.second.lengths
+        if one is None or other is None or not len(np.intersect1d(one.lengths, other.lengths)):
+            return None
+        return one.compare(other, self.names)
+
+    def __repr__(self) -> str:
+        """Say how much differs."""
+        differ = f"{len(self.settings)} settings differ, weights {self.told()}"
+        return f"RunComparison({self.names[0]} and {self.names[1]}: {differ})"
+
+    def told(self) -> str:
+        """Return in words how the weights of the two differ."""
+        apart = self.weight_distance
+        if apart is None:
+            return "of other shapes"
+        return f"up to {apart:.3g} apart" if apart else "the same"
+
+    def settings_table(self) -> Table:
+        """Return the settings that differ as a Rich table."""
+        table = Table(
+            title="Settings that differ", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0)
+        )
+        for name in ("setting", *self.names):
+            table.add_column(printable(name), overflow="fold")
+        for name, pair in self.settings.items():
+            table.add_row(*map(Text, (printable(name), *map(_text, pair))))
+        return table
+
+    def table(self) -> Table:
+        """Return accuracy by length of both, and the differences with their intervals, as a Rich table.
+
+        Of runs on data, whose tests hold all kinds of lengths, the accuracy on all of them, and by length where the two
+        were counted in the same groups. Of runs that were not tested, a table without rows.
+        """
+        comparison = self.accuracy
+        return self._bucket_table() if comparison is None else comparison.table()
+
+    def plot(self) -> Any:
+        """Draw accuracy by length of both, or where there is none loss and accuracy of both trainings.
+
+        Returns
+        -------
+        matplotlib Axes, or two of them
+        """
+        if self.accuracy is not None:
+            return self.accuracy.plot()
+        axes = None
+        for name, side in zip(self.names, (self.first, self.second), strict=True):
+            curve = side.curve
+            axes = plots.plot_history(curve[side.unit], curve["loss"], curve["accuracy"], axes=axes, label=name)
+        assert axes is not None
+        axes[1].set_xlabel(self.first.unit)
+        return axes
+
+    def _bucket_table(self) -> Table:
+        one, other = self.first.buckets, self.second.buckets
+        level = "" if one is None else f" ({one.confidence:.0%})"
+        table = new_table("Accuracy, %", "length", *map(printable, self.names), f"difference{level}", "told apart")
+        if one is None or other is None:
+            return table
+        if one.names == other.names:
+            counts = zip(one.names, one.correct, one.total, other.correct, other.total, strict=True)
+            for row in counts:
+                table.add_row(*_difference(*row, one.confidence))
+            table.add_section()
+        totals = (one.correct.sum(), one.total.sum(), other.correct.sum(), other.total.sum())
+        table.add_row(*_difference("all", *totals, one.confidence), style="bold")
+        return table
+
+
+def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> RunComparison:
+    """Compare two run folders.
+
+    Their models are not made again, so they may be of any class.
+
+    Parameters
+    ----------
+    first, second : path
+        Both on tasks, or both on data.
+
+    Returns
+    -------
+    RunComparison
+
+    Raises
+    ------
+    RunError
+        When one is missing, not whole or damaged.
+    InvalidArgument
+        When both are the same folder, or one is on a task and the other on data.
+    """
+    folders = [Path(first), Path(second)]
+    names = run_names(folders)
+    one, other = (read_side(folder) for folder in folders)
+    if one.unit != other.unit:
+        task, data = (0, 1) if one.unit == "iterations" else (1, 0)
+        raise InvalidArgument(
+            f"{folders[task]} was trained on a task, {folders[data]} on data: there is nothing to compare"
+        )
+    return RunComparison(one, other, (names[0], names[1]))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Return whether two settings are the same; true is not 1."""
+    return type(one) is type(other) and one == other
+
+
+def _distance(one: Any, other: Any) -> float:
+    if one.dtype == other.dtype and one.tobytes() == other.tobytes():
+        return 0.0
+    return float(np.max(np.abs(one.astype(np.float64) - other.astype(np.float64)), initial=0.0))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return printable(value) if isinstance(value, str) else f"{value:,}" if type(value) is int else _checks.shown(value)
+
+
+def _difference(name: str, right: int, tried: int, other_right: int, other_tried: int, level: float) -> tuple[str, ...]:
+    share, other = right / tried, other_right / other_tried
+    low, high = newcombe_interval(right, tried, other_right, other_tried, level).tolist()
+    told = "yes" if low > 0 or high < 0 else "no"
+    return name, per_cent(share), per_cent(other), points(share - other, (low, high)), told

@@ -1,0 +1,252 @@
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from PIL import Image
+
+from myrnn.cli import main
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.evaluation import newcombe_interval
+from myrnn.runs import compare_runs, load_run
+from myrnn.storage import seal
+from run_folders import data_run, gru_run, task_run, without_pictures
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    task_run(folder / "rnn")
+    task_run(folder / "longer", iterations=50)
+    task_run(folder / "other", seed=1)
+    gru_run(folder / "gru")
+    data_run(folder / "words")
+    data_run(folder / "wide", "--dim-recurrent=5", "--balanced")
+    return folder
+
+
+@pytest.fixture
+def copied(tmp_path, made, monkeypatch):
+    """Return a function that copies one of the runs to where it may be changed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return lambda name, to=None: without_pictures(made / name, tmp_path / (to or name))
+
+
+def edit_json(folder, name, change):
+    """Change a JSON file of a run, and what its index says of it."""
+    path = next(folder / index for index in ("settings.json", "data.json") if (folder / index).exists())
+    content = json.loads((folder / name).read_text())
+    change(content)
+    written = json.dumps(content if name != path.name else seal(content)).encode()
+    (folder / name).write_bytes(written)
+    if name != path.name:
+        facts = {"bytes": len(written), "sha256": hashlib.sha256(written).hexdigest()}
+        edit_json(folder, path.name, lambda index: index["files"].update({name: facts}))
+
+
+def test_two_runs_of_the_same_settings_are_the_same(made, copied):
+    found = compare_runs(made / "rnn", copied("rnn", "again"))
+    assert found.settings == {}
+    assert found.weight_distance == 0.0
+    assert found.common_reports == 3
+    assert not found.accuracy.difference.any()
+    assert repr(found) == "RunComparison(rnn and again: 0 settings differ, weights the same)"
+
+
+def test_settings_that_differ(made):
+    found = compare_runs(made / "rnn", made / "gru")
+    assert found.names == ("rnn", "gru")
+    assert found.settings == {
+        "model.name": ("rnn", "gru"),
+        "model.activation": ("relu", None),
+        "model.recurrent_init": ("glorot", None),
+        "training.iterations": (30, 20),
+        "training.seed": (0, 1),
+    }
+    assert found.weight_distance is None
+    assert "weights of other shapes" in repr(found)
+
+
+def test_other_versions_and_kinds_of_values_differ(made, copied):
+    folder = copied("rnn", "changed")
+
+    def change(index):
+        index["versions"]["python"] = "3.1"
+        index["training"]["batch_size"] = True
+        index["training"]["extra"] = [1, {"a": None}]
+
+    edit_json(folder, "settings.json", change)
+    settings = compare_runs(made / "rnn", folder).settings
+    assert settings["versions.python"][1] == "3.1"
+    assert settings["training.batch_size"] == (1, True)
+    assert settings["training.extra"] == (None, '[1, {"a": null}]')
+
+
+def test_the_distance_of_weights(made):
+    one, other = (load_run(made / name).model.parameters for name in ("rnn", "other"))
+    largest = max(np.abs(a.data.astype(float) - b.data.astype(float)).max() for a, b in zip(one, other, strict=True))
+    assert compare_runs(made / "rnn", made / "other").weight_distance == largest > 0
+
+
+def test_how_far_two_trainings_went_the_same_way(made):
+    assert compare_runs(made / "rnn", made / "longer").common_reports == 3
+    assert compare_runs(made / "rnn", made / "other").common_reports == 0
+
+
+def test_accuracy_by_length_is_that_of_the_reports(made):
+    found = compare_runs(made / "rnn", made / "gru").accuracy
+    one, other = (load_run(made / name).report["evaluation"]["lengths"] for name in ("rnn", "gru"))
+    assert found.lengths.tolist() == [2, 4, 6, 8]
+    differences = [a["accuracy"] - b["accuracy"] for a, b in zip(one, other, strict=True)]
+    assert np.allclose(found.difference, differences, atol=1e-12)
+    counts = [[row[key] for row in rows] for rows in (one, other) for key in ("correct", "total")]
+    assert np.array_equal(found.interval, newcombe_interval(*counts))
+    assert set(found.groups()) == {"trained", "beyond", "all"}
+
+
+def test_runs_without_lengths_in_common_have_no_difference(made, copied):
+    folder = copied("rnn", "untested")
+    edit_json(folder, "report.json", lambda report: report.pop("evaluation"))
+    found = compare_runs(made / "rnn", folder)
+    assert found.accuracy is None
+    assert found.table().row_count == 0
+    assert len(found.plot()) == 2
+
+    def longer(report):
+        report["evaluation"]["lengths"] = [{"length": 99, "total": 3, "correct": 2}]
+
+    folder = copied("rnn", "longer")
+    edit_json(folder, "report.json", longer)
+    assert compare_runs(made / "rnn", folder).accuracy is None
+
+
+def test_runs_on_data_compare_in_the_same_way(made):
+    found = compare_runs(made / "words", made / "wide")
+    assert found.settings == {"settings.dim_recurrent": (4, 5), "settings.class_weight": (None, "balanced")}
+    assert found.accuracy is None
+    assert [column.header for column in found.table().columns][:3] == ["length", "words", "wide"]
+    one, other = (json.loads((made / name / "report.json").read_text())["evaluation"] for name in ("words", "wide"))
+    ends = newcombe_interval(*(round(report["accuracy"] * 24) if k else 24 for report in (one, other) for k in (1, 0)))
+    difference = f"{100 * (one['accuracy'] - other['accuracy']):+.1f} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+    assert [*found.table().columns[3].cells][-1] == difference
+    assert [*found.table().columns[0].cells] == ["1", "2", "3", "all"]
+
+
+def test_data_runs_that_were_counted_apart_compare_as_a_whole(made, copied):
+    folder = copied("words", "other")
+
+    def change(report):
+        rows = report["evaluation"]["lengths"]
+        rows[0]["longest"] = rows.pop(1)["longest"]
+
+    edit_json(folder, "report.json", change)
+    assert [*compare_runs(made / "words", folder).table().columns[0].cells] == ["all"]
+    edit_json(folder, "report.json", lambda report: report.pop("evaluation"))
+    assert compare_runs(made / "words", folder).table().row_count == 0
+
+
+def test_what_cannot_be_compared_is_refused(made, tmp_path):
+    for first, second, kind, message in (
+        (made / "rnn", made / "rnn", InvalidArgument, f"{made / 'rnn'} is given twice"),
+        (made / "rnn", tmp_path / "gone", RunError, f"there is no run folder {tmp_path / 'gone'}"),
+        (
+            made / "words",
+            made / "rnn",
+            InvalidArgument,
+            f"{made / 'rnn'} was trained on a task, {made / 'words'} on data: there is nothing to compare",
+        ),
+    ):
+        with pytest.raises(kind, match=f"^{re.escape(message)}$"):
+            compare_runs(first, second)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda e: e.update(lengths=[]), "'lengths' must be a list of records"),
+        (lambda e: e.update(lengths=[3]), "'lengths' must be a list of records"),
+        (lambda e: e["lengths"].reverse(), "the lengths must rise"),
+        (lambda e: e["lengths"][0].update(length=True), "length must be an integer, not True"),
+        (lambda e: e["lengths"][0].update(correct=2**53 + 1), f"correct must be at most {2**53}, not {2**53 + 1}"),
+        (lambda e: e["lengths"][0].update(correct=21), "'correct' must be 'total' at most"),
+        (lambda e: e["lengths"][0].update(correct=0, total=0), "'total' must be 1 at least"),
+        (lambda e: e.update(chance=None), "chance must be a number, not None"),
+        (lambda e: e.update(confidence=1), "confidence must be below 1, not 1.0"),
+    ],
+)
+def test_a_test_that_is_none_is_refused(made, copied, change, message):
+    folder = copied("rnn", "changed")
+    edit_json(folder, "report.json", lambda report: change(report["evaluation"]))
+    with pytest.raises(RunError, match=f"^{re.escape(f'{folder}: report.json cannot be used: {message}')}$"):
+        compare_runs(made / "rnn", folder)
+
+
+def test_a_test_that_is_no_object_is_refused(made, copied):
+    folder = copied("rnn", "changed")
+    edit_json(folder, "report.json", lambda report: report.update(evaluation=[1]))
+    with pytest.raises(RunError, match=r"report\.json has no valid 'evaluation': \[1\]$"):
+        compare_runs(made / "rnn", folder)
+    folder = copied("words", "bucketless")
+    edit_json(folder, "report.json", lambda report: report["evaluation"]["lengths"][0].update(shortest=9))
+    with pytest.raises(RunError, match=r"report\.json cannot be used: 'longest' must be 'shortest' at least$"):
+        compare_runs(made / "words", folder)
+
+
+def test_weights_of_other_kinds_are_apart(made, copied):
+    folder = copied("rnn", "changed")
+    weights = safetensors.numpy.load_file(folder / "model.safetensors")
+    weights["fc_h2y.bias"] = weights["fc_h2y.bias"].astype(np.float64)
+    content = safetensors.numpy.save(weights)
+    (folder / "model.safetensors").write_bytes(content)
+
+    facts = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    edit_json(folder, "settings.json", lambda index: index["files"].update({"model.safetensors": facts}))
+    assert compare_runs(made / "rnn", folder).weight_distance == 0.0
+
+
+# --- the command
+
+
+def test_the_command_shows_what_differs(made, copied, capsys):
+    assert main(["runs", "compare", str(made / "rnn"), str(made / "gru"), "--figure=two.png"]) == 0
+    out = capsys.readouterr().out
+    lines = [line.split() for line in out.splitlines()]
+    assert ["training.iterations", "30", "20"] in lines
+    assert ["model.activation", "relu", "-"] in lines
+    assert ["weights", "of", "other", "shapes"] in lines
+    assert ["history", "differs", "from", "the", "beginning"] in lines
+    assert any(line[:1] == ["beyond"] and line[-1] in ("yes", "no") for line in lines)
+    assert lines[-1] == ["figure", "two.png"]
+    assert max(map(len, out.splitlines())) <= 80
+    with Image.open("two.png") as image:
+        assert image.size[0] == 1280
+
+
+def test_the_command_says_what_is_the_same(made, copied, capsys):
+    assert main(["runs", "compare", str(made / "rnn"), str(copied("rnn", "again"))]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("the same settings\n\nweights     the same\nhistory     the same\n")
+    assert main(["runs", "compare", str(made / "rnn"), str(made / "longer")]) == 0
+    assert "history     the same up to 30 iterations\n" in capsys.readouterr().out
+
+
+def test_the_command_says_that_tasks_differ_or_tests_are_missing(made, copied, capsys):
+    folder = copied("rnn", "changed")
+    edit_json(folder, "settings.json", lambda index: index["task"].update(negatives="near_miss"))
+    assert main(["runs", "compare", str(made / "rnn"), str(folder)]) == 0
+    assert "note        the tasks differ: each was tested on sequences of its own\n" in capsys.readouterr().out
+    edit_json(folder, "report.json", lambda report: report.pop("evaluation"))
+    assert main(["runs", "compare", str(made / "rnn"), str(folder), "--figure=trainings.svg"]) == 0
+    out = capsys.readouterr().out
+    assert "nothing to compare by length: one of the two was not tested, or on other lengths\n" in out
+    assert Path("trainings.svg").read_text().count('id="training"') == 4
+
+
+def test_a_folder_called_compare_is_listed_by_its_path(made, copied, capsys):
+    Path("compare").mkdir()
+    assert main(["runs", "./compare"]) == 0
+    assert capsys.readouterr().out == "no runs in compare\n"
