@@ -1,9 +1,24 @@
+"""How a classifier learns."""
+
+import signal
+from functools import partial
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.datasets import load_digits
+from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_sample_weight
 
-from myrnn import SequenceClassifier
+from myrnn import GRU, RNN, SequenceClassifier, dense
+from myrnn.encoding import read_sequences
+from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.estimator._fitting import EpochProgress
+from myrnn.estimator._split import validation_mask
+
+SMALL = {"dim_recurrent": 4, "max_epochs": 3, "engine": "mygrad", "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -12,19 +27,275 @@ def digits():
     return train_test_split(X.reshape(-1, 8, 8), y, test_size=0.25, random_state=0, stratify=y)
 
 
+def draw(count, seed=0, longest=12):
+    """Return sequences of two columns whose class is the sign of the first column's sum, mostly."""
+    rng = np.random.default_rng(seed)
+    X = [rng.normal(size=(rng.integers(1, longest), 2)) for _ in range(count)]
+    return X, np.array(["up" if part[:, 0].sum() + rng.normal() > 0 else "down" for part in X])
+
+
+def weights(classifier):
+    return [parameter.data.copy() for parameter in classifier.model_.parameters]
+
+
+def keep_for_validation(monkeypatch, mask):
+    monkeypatch.setattr("myrnn.estimator._classifier.validation_mask", lambda *_: mask)
+
+
 def test_digits_read_row_by_row(digits):
     X, X_test, y, y_test = digits
     classifier = SequenceClassifier("gru", random_state=0).fit(X, y)
     assert classifier.score(X_test, y_test) >= 0.96
-    assert classifier.history_["validation_loss"][classifier.best_epoch_ - 1] == min(
-        classifier.history_["validation_loss"]
-    )
 
 
-def test_saved_and_loaded_it_says_the_same(tmp_path, digits):
-    X, X_test, y, _ = digits
-    classifier = SequenceClassifier("gru", max_epochs=2, random_state=0).fit(X, y)
-    classifier.save(tmp_path / "saved")
-    loaded = SequenceClassifier.load(tmp_path / "saved")
-    assert np.array_equal(loaded.predict_proba(X_test), classifier.predict_proba(X_test))
-    assert loaded.get_params() == classifier.get_params()
+# --- sequences of different lengths
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+# Fewer units of an RNN may grow beyond all bounds over 1,000 steps.
+@pytest.mark.parametrize("settings", [{"dim_recurrent": 16}, {"cell": "gru", "layers": 2}, {"cell": "lstm"}], ids=str)
+@pytest.mark.parametrize("kind", ["numbers", "tokens", "embedding"])
+def test_padding_cannot_leak(engine, settings, kind):
+    rng = np.random.default_rng(0)
+    lengths = [1, 3, 0, 2, 7, 1]
+    if kind == "numbers":
+        X, long = [rng.normal(size=(length, 2)) for length in lengths], rng.normal(size=(1000, 2))
+    else:
+        X, long = ["".join(rng.choice(list("abc"), size=length)) for length in lengths], "abc" * 333 + "b"
+    embedding = 2 if kind == "embedding" else None
+    settings = {**SMALL, "engine": engine, "max_epochs": 1, "dim_embedding": embedding, **settings}
+    classifier = SequenceClassifier(**settings).fit(X, [0, 1] * 3)
+    alone = classifier.predict_proba(X)
+    for at in (0, 3, 6):
+        together = classifier.predict_proba([*X[:at], long, *X[at:]])
+        assert np.array_equal(np.delete(together, at, axis=0), alone)
+    for index in range(len(X)):
+        assert np.array_equal(classifier.predict_proba(X[index : index + 1])[0], alone[index])
+    # The last state is each sequence's own: the model, op by op, on one sequence at a time.
+    given = classifier.encoder_.encode(read_sequences(X, classifier.encoder_.kind))
+    for index, row in enumerate(alone):
+        logits = classifier.model_(given.features(index)).data.astype(np.float64)[0]
+        assert row == pytest.approx(np.exp(logits) / np.exp(logits).sum(), abs=1e-5)
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_a_batch_of_lengths_1_and_1000_learns_as_its_sequences_do(engine):
+    rng = np.random.default_rng(1)
+    X, y = [rng.normal(size=(length, 2)) for length in (1, 1000)], ["a", "b"]
+    settings = {"optimizer": "sgd", "learning_rate": 0.1, "gradient_clip": None, "validation_fraction": 0}
+    fixed = {"cell": fixed_gru, "engine": engine, "max_epochs": 1, "standardize": False, **settings}
+    before = [parameter.data.copy() for parameter in fixed_gru(2, 4, 2).parameters]
+
+    def moved(X, y):
+        fit = SequenceClassifier(**{**SMALL, **fixed, "batch_size": len(X)}).fit(X, y)
+        return [after - first for after, first in zip(weights(fit), before, strict=True)]
+
+    # A fit needs two classes: each sequence stands beside one that is taken off again.
+    short = rng.normal(size=(2, 2))
+    both, rest = moved(X, y), moved([short, short], y)
+    each = [moved([X[0], short], y), moved([short, X[1]], y)]
+    for found, first, second, twice in zip(both, *each, rest, strict=True):
+        assert found == pytest.approx(first + second - twice, abs=2e-6)
+
+
+def fixed_gru(dim_input, dim_recurrent, dim_output):
+    return GRU(dim_input, dim_recurrent, dim_output, rng=0)
+
+
+# --- class weights
+
+
+@pytest.mark.parametrize("given", ["balanced", {"up": 3.0}, {"up": 0.5, "down": 2}])
+def test_class_weights_are_those_of_scikit_learn(given, monkeypatch):
+    X, y = draw(60)
+    mask = np.arange(60) % 3 == 0
+    keep_for_validation(monkeypatch, mask)
+    classifier = SequenceClassifier(**{**SMALL, "class_weight": given}).fit(X, y)
+    counted = compute_sample_weight(given, y)[mask]
+    kept = [part for part, chosen in zip(X, mask, strict=True) if chosen]
+    expected = log_loss(y[mask], classifier.predict_proba(kept), sample_weight=counted, normalize=False) / mask.sum()
+    assert classifier.history_["validation_loss"].min() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_weight_of_3_is_a_sequence_three_times():
+    X = [np.array([[1.0, 2.0]]), np.array([[-1.0, 0.5], [0.0, 1.0]])]
+    settings = {"optimizer": "sgd", "gradient_clip": None, "validation_fraction": 0, "standardize": False}
+    settings |= {"cell": partial(RNN, rng=0), "max_epochs": 1, "engine": "native", "batch_size": 4}
+    weighted = SequenceClassifier(**settings, learning_rate=0.1, class_weight={"a": 3.0}).fit(X, ["a", "b"])
+    # The mean over two sequences instead of four: half the rate.
+    repeated = SequenceClassifier(**settings, learning_rate=0.2).fit([X[0], *X, X[0]], ["a", "a", "b", "a"])
+    for found, expected in zip(weights(weighted), weights(repeated), strict=True):
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_balanced_is_the_dict_of_its_numbers():
+    X, y = draw(40)
+    counts = {name: int(np.sum(y == name)) for name in ("up", "down")}
+    numbers = {name: 40 / (2 * count) for name, count in counts.items()}
+    balanced, given = (SequenceClassifier(**SMALL, class_weight=w).fit(X, y) for w in ("balanced", numbers))
+    assert all(map(np.array_equal, weights(balanced), weights(given)))
+
+
+# --- validation and early stopping
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=80), st.floats(0, 0.99), st.integers(0, 1000))
+def test_validation_takes_of_every_class_alike(labels, fraction, seed):
+    labels = np.array(labels)
+    mask = validation_mask(labels, fraction, np.random.default_rng(seed))
+    classes = np.unique(labels)
+    assert mask.sum() == min(round(fraction * len(labels)), len(labels) - len(classes))
+    spare = {label: np.sum(labels == label) - 1 for label in classes}
+    for label in classes:
+        kept = mask[labels == label].sum()
+        assert kept <= spare[label]
+        # Its part of what all classes can spare, as near as whole numbers allow.
+        assert abs(kept - mask.sum() * spare[label] / max(1, sum(spare.values()))) < 1
+
+
+def test_the_best_weights_come_back(monkeypatch):
+    X, y = draw(60)
+    mask = np.arange(60) % 2 == 0
+    keep_for_validation(monkeypatch, mask)
+    settings = {"learning_rate": 0.05, "max_epochs": 200, "early_stopping_patience": 4, "engine": "native"}
+    classifier = SequenceClassifier(**{**SMALL, **settings}).fit(X, y)
+    losses, best = classifier.history_["validation_loss"], classifier.best_epoch_
+    assert best == 1 + losses.argmin()
+    assert len(losses) == best + 4 < 200
+    assert classifier.history_["epoch"].tolist() == list(range(1, best + 5))
+    kept = [part for part, chosen in zip(X, mask, strict=True) if chosen]
+    probabilities = classifier.predict_proba(kept)
+    assert losses[best - 1] == pytest.approx(log_loss(y[mask], probabilities), rel=1e-5)
+    accuracy = accuracy_score(y[mask], classifier.classes_[probabilities.argmax(axis=1)])
+    assert classifier.history_["validation_accuracy"][best - 1] == accuracy
+    # The very weights of a training that ends there.
+    stopped = SequenceClassifier(**{**SMALL, **settings, "max_epochs": best}).fit(X, y)
+    assert all(map(np.array_equal, weights(classifier), weights(stopped)))
+
+
+def test_without_validation_the_last_weights_count():
+    X, y = draw(30)
+    classifier = SequenceClassifier(**SMALL, validation_fraction=0).fit(X, y)
+    assert set(classifier.history_) == {"epoch", "loss", "accuracy"}
+    assert (classifier.best_epoch_, len(classifier.history_["loss"])) == (3, 3)
+
+
+def test_without_patience_all_epochs_are_done():
+    X, y = draw(30)
+    settings = {**SMALL, "max_epochs": 12, "learning_rate": 0.5, "early_stopping_patience": None}
+    classifier = SequenceClassifier(**settings).fit(X, y)
+    assert len(classifier.history_["loss"]) == 12
+
+
+# --- repeated
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_the_same_seed_gives_the_same_bytes(engine, tmp_path):
+    X, y = draw(40)
+    for name in ("one", "two"):
+        SequenceClassifier(**{**SMALL, "engine": engine}, layers=2).fit(X, y).save(tmp_path / name)
+    # The index also holds the time.
+    for file in ("encoding.json", "history.json", "model.safetensors"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    other = SequenceClassifier(**{**SMALL, "engine": engine, "random_state": 1}, layers=2).fit(X, y)
+    assert not np.array_equal(other.predict_proba(X), SequenceClassifier.load(tmp_path / "one").predict_proba(X))
+
+
+def test_a_generator_goes_on():
+    X, y = draw(30)
+    rng = np.random.RandomState(0)
+    first, second = (SequenceClassifier(**{**SMALL, "random_state": rng}).fit(X, y) for _ in range(2))
+    assert not np.array_equal(weights(first)[0], weights(second)[0])
+
+
+# --- a cell of one's own
+
+
+class Sums:
+    """Adds up what the sequence holds."""
+
+    def __init__(self, dim_input, dim_recurrent, dim_output):
+        self.fc_x2h, self.fc_h2y = dense(dim_input, dim_recurrent), dense(dim_recurrent, dim_output)
+
+    def __call__(self, x):
+        h = np.zeros((1, self.fc_x2h.bias.shape[0]), dtype=np.float32)
+        for x_t in x:
+            h = h + self.fc_x2h(x_t[np.newaxis])
+        return self.fc_h2y(h)
+
+    @property
+    def parameters(self):
+        return self.fc_x2h.parameters + self.fc_h2y.parameters
+
+
+@pytest.mark.parametrize("cell", [Sums, lambda *dims: Sums(*dims), partial(RNN, activation="tanh")])
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_a_cell_of_ones_own(cell, engine):
+    X, y = draw(60)
+    settings = {**SMALL, "engine": engine, "max_epochs": 30, "learning_rate": 0.03}
+    classifier = SequenceClassifier(cell, **settings).fit(X, y)
+    assert classifier.score(X, y) > 0.75
+    again = SequenceClassifier(cell, **settings).fit(X, y)
+    assert all(map(np.array_equal, weights(classifier), weights(again)))
+
+
+def test_layers_are_for_the_cells_by_name():
+    told = "^layers and dim_embedding are for the cells 'rnn', 'gru' and 'lstm': leave them out$"
+    with pytest.raises(InvalidArgument, match=told):
+        SequenceClassifier(Sums, **SMALL, layers=2).fit(*draw(10))
+
+
+# --- stopped
+
+
+class Interrupt:
+    """Presses Ctrl-C after so many iterations, as a hook of the training."""
+
+    def __init__(self, monkeypatch, iteration):
+        shown = EpochProgress.on_progress
+
+        def on_progress(progress, done):
+            shown(progress, done)
+            if done >= iteration and not self.pressed:
+                self.pressed = True
+                signal.raise_signal(signal.SIGINT)
+
+        self.pressed = False
+        monkeypatch.setattr(EpochProgress, "on_progress", on_progress)
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_ctrl_c_leaves_the_best_weights_so_far(engine, monkeypatch):
+    X, y = draw(60)
+    settings = {**SMALL, "engine": engine, "max_epochs": 50, "batch_size": 8}
+    whole = SequenceClassifier(**{**settings, "max_epochs": 2}).fit(X, y)
+    Interrupt(monkeypatch, iteration=7 * 2 + 1)
+    with pytest.warns(UserWarning, match=r"^fit was interrupted in epoch 3: the model is that of epoch \d, and can be"):
+        classifier = SequenceClassifier(**settings).fit(X, y)
+    assert len(classifier.history_["loss"]) == 2
+    assert all(map(np.array_equal, weights(classifier), weights(whole)))
+    assert np.array_equal(classifier.predict_proba(X), whole.predict_proba(X))
+
+
+def test_ctrl_c_in_the_first_epoch_leaves_what_was_fitted_before(monkeypatch):
+    X, y = draw(60)
+    classifier = SequenceClassifier(**SMALL).fit(X, y)
+    before = classifier.predict_proba(X)
+    Interrupt(monkeypatch, iteration=1)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.set_params(batch_size=4, dim_recurrent=7).fit(X, y)
+    assert np.array_equal(classifier.predict_proba(X), before)
+    fresh = SequenceClassifier(**SMALL)
+    Interrupt(monkeypatch, iteration=1)
+    with pytest.raises(KeyboardInterrupt):
+        fresh.fit(X, y)
+    assert not [name for name in vars(fresh) if name.endswith("_")]
+
+
+def test_a_training_that_diverges_says_what_helps():
+    X, y = [np.full((1000, 2), 5.0), np.full((1000, 2), -5.0)] * 4, ["a", "b"] * 4
+    settings = {**SMALL, "standardize": False, "learning_rate": 10.0}
+    told = "an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not$"
+    with pytest.raises(TrainingDiverged, match=f"^the loss is nan at iteration 0: .*; {told}"):
+        SequenceClassifier(**settings).fit(X, y)

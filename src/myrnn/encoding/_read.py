@@ -63,8 +63,6 @@ def _read(X: Any, like: str | None) -> RawSequences:
         return Symbols("words", X.codes, X.offsets, X.symbols)
     if isinstance(X, Sequences):
         return _integers(X.values, X.offsets) if X.is_tokens else _numbers(X.values, X.offsets)
-    if isinstance(X, TokenSequences):
-        return Symbols("words", X.codes, X.offsets, X.symbols)
     if hasattr(X, "toarray"):
         raise InvalidArgument("X is a sparse matrix, but dense data is required: use X.toarray()")
     if isinstance(X, str | bytes | dict | set) or not hasattr(X, "__len__"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,18 +14,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from myrnn import _checks
-from myrnn.encoding import UNKNOWN, ClassLabels, SequenceEncoder, Vocabulary, read_sequences
+from myrnn.encoding import SequenceEncoder, Vocabulary, read_sequences
 from myrnn.errors import InvalidArgument
-from myrnn.estimator._fitting import EpochProgress, Fit
 from myrnn.estimator._given import checked_labels, checked_table, is_table, note_features
-from myrnn.estimator._loss import class_weights, logits_of, loss_and_accuracy
-from myrnn.estimator._models import check_memory, make_model, no_input
+from myrnn.estimator._loss import logits_of
 from myrnn.estimator._saving import load_classifier, save_classifier
 from myrnn.estimator._split import validation_mask
+from myrnn.estimator._train import train_model
 from myrnn.evaluation import ENGINES, Classifier
-from myrnn.runs import OPTIMIZERS, make_optimizer
-from myrnn.sequences import Sequences
-from myrnn.training import SCHEDULES, Training, named_schedule
+from myrnn.runs import OPTIMIZERS
+from myrnn.training import SCHEDULES
 
 
 class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -196,7 +193,10 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         )
         if not np.repeat(~validation, np.diff(raw.offsets)).any():
             raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
-        self._train(encoder, labels, encoder.encode(raw, numbers), validation, rng)
+        trained = train_model(self, encoder, labels, encoder.encode(raw, numbers), validation, rng)
+        self.classes_, self.encoder_, self.model_ = labels.classes, encoder, trained.model
+        self.history_, self.best_epoch_ = trained.history, trained.best_epoch
+        self._predictor = trained.predictor
         note_features(self, None if isinstance(encoder.inner, Vocabulary) else encoder.dim_input, table)
         return self
 
@@ -252,6 +252,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         _checks.integer("batch_size", self.batch_size, minimum=1)
         _checks.integer("max_epochs", self.max_epochs, minimum=1)
         _checks.real("validation_fraction", self.validation_fraction, minimum=0, below=1)
+        if not isinstance(self.standardize, bool | np.bool_):
+            raise InvalidArgument(f"standardize must be True or False, not {_checks.shown(self.standardize)}")
         for name in ("early_stopping_patience", "max_vocabulary"):
             if getattr(self, name) is not None:
                 _checks.integer(name, getattr(self, name), minimum=1)
@@ -259,60 +261,6 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
             _checks.real("gradient_clip", self.gradient_clip, above=0)
 
     # Inside ----------------------------------------------------------------------------------------------------------
-
-    def _train(
-        self,
-        encoder: SequenceEncoder,
-        labels: ClassLabels,
-        sequences: Sequences,
-        validation: NDArray[np.bool_],
-        rng: np.random.Generator,
-    ) -> None:
-        model = self._model(encoder, len(labels), rng)
-        weights = class_weights(self.class_weight, labels, sequences.labels)
-        learned, kept = sequences.select(~validation), sequences.select(validation)
-        batch = min(self.batch_size, len(learned))
-        per_epoch = -(-len(learned) // batch)
-        iterations = self.max_epochs * per_epoch
-        # By its scores the network is watched now and used later.
-        predictor = Classifier(model, self.engine)
-        progress = EpochProgress(bool(self.verbose), iterations)
-        try:
-            training = Training(
-                model,
-                learned,
-                make_optimizer(
-                    self.optimizer,
-                    model.parameters,
-                    learning_rate=self.learning_rate,
-                    weight_decay=self.weight_decay,
-                ),
-                batch,
-                int(rng.integers(2**31)),
-                engine=self.engine,
-                report_every=per_epoch,
-                schedule=named_schedule(self.schedule, self.learning_rate, iterations),
-                gradient_clip=self.gradient_clip,
-                class_weight=weights,
-                hooks=[progress],
-            )
-            validate = partial(loss_and_accuracy, predictor, kept, weights) if len(kept) else None
-            fit = Fit(model, training, per_epoch, validate, self.early_stopping_patience)
-            fit.run(self.max_epochs, progress)
-        finally:
-            progress.close()
-        self.classes_, self.encoder_, self.model_ = labels.classes, encoder, model
-        self.history_, self.best_epoch_ = fit.epochs.arrays(), fit.best_epoch
-        self._predictor = predictor
-
-    def _model(self, encoder: SequenceEncoder, classes: int, rng: np.random.Generator) -> Any:
-        dims = (encoder.dim_input, self.dim_recurrent, classes)
-        if isinstance(encoder.inner, Vocabulary):
-            check_memory(dims, self.dim_embedding)
-        model = make_model(self.cell, dims, layers=self.layers, dim_embedding=self.dim_embedding, rng=rng)
-        if isinstance(encoder.inner, Vocabulary):
-            no_input(model, UNKNOWN)
-        return model
 
     def _logits(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self)

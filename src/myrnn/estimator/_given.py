@@ -10,6 +10,7 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from myrnn import _checks
 from myrnn.encoding import ClassLabels
 from myrnn.errors import InvalidArgument
 
@@ -71,6 +72,7 @@ def checked_labels(y: Any, count: int) -> tuple[ClassLabels, NDArray[np.int64]]:
         raise InvalidArgument(f"X holds {count} sequences, but y {len(labels)} labels")  # type: ignore[arg-type]
     classes = ClassLabels.fit(labels)
     if len(classes) < 2:
-        raise InvalidArgument(f"y holds one class only, {classes.classes[0]!r}: a classifier needs two or more")
+        only = _checks.shown(classes.classes.tolist()[0])
+        raise InvalidArgument(f"y holds one class only, {only}: a classifier needs two or more")
     check_classification_targets(np.asarray(labels))
     return classes, classes.encode(labels)

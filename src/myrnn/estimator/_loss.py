@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 from sklearn.utils.class_weight import compute_class_weight
 
+from myrnn import _checks
 from myrnn.encoding import ClassLabels
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Classifier
@@ -25,8 +26,8 @@ def class_weights(given: Any, labels: ClassLabels, numbers: NDArray[np.int64]) -
     """
     if given is None:
         return None
-    if given != "balanced" and not isinstance(given, dict):
-        raise InvalidArgument(f"class_weight must be None, 'balanced' or a dict, not {given!r}")
+    if not isinstance(given, dict) and not (isinstance(given, str) and given == "balanced"):
+        raise InvalidArgument(f"class_weight must be None, 'balanced' or a dict, not {_checks.shown(given)}")
     if isinstance(given, dict) and (unknown := set(given) - set(labels.classes.tolist())):
         raise InvalidArgument(f"class_weight names {next(iter(unknown))!r}, which is none of the classes of y")
     try:

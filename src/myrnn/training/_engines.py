@@ -135,7 +135,8 @@ def num_classes(model: Any, sequences: Sequences, index: int) -> int:
     """Run the model on one sequence and return K, or say what is wrong with what comes back."""
     x = sequences.features(index)
     try:
-        with mygrad.no_autodiff:
+        # Numbers may overflow, as they may in training: that ends in a loss that is refused.
+        with mygrad.no_autodiff, np.errstate(over="ignore", invalid="ignore"):
             logits = model(x)
     except MyRNNError:
         raise

@@ -1,0 +1,123 @@
+"""A new model, trained by the settings of a classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.encoding import UNKNOWN, ClassLabels, SequenceEncoder, Vocabulary
+from myrnn.errors import TrainingDiverged
+from myrnn.estimator._fitting import EpochProgress, Fit
+from myrnn.estimator._loss import class_weights, loss_and_accuracy
+from myrnn.estimator._models import check_memory, make_model, no_input
+from myrnn.evaluation import Classifier
+from myrnn.runs import make_optimizer
+from myrnn.sequences import Sequences
+from myrnn.training import Training, named_schedule
+
+# What else helps where a training diverges.
+BOUNDED = "; an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not"
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training leaves.
+
+    Attributes
+    ----------
+    model : callable
+        With the weights of its best epoch.
+    predictor : Classifier
+        What says the model's scores.
+    history : dict of ndarray (epochs,)
+    best_epoch : int
+        From 1.
+    """
+
+    model: Any
+    predictor: Classifier
+    history: dict[str, NDArray[Any]]
+    best_epoch: int
+
+
+def train_model(
+    settings: Any,
+    encoder: SequenceEncoder,
+    labels: ClassLabels,
+    sequences: Sequences,
+    validation: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> Trained:
+    """Make a model and train it.
+
+    Parameters
+    ----------
+    settings : SequenceClassifier
+        Its settings count, and nothing else of it; nothing of it is changed.
+    encoder : SequenceEncoder
+        That the sequences come from.
+    labels : ClassLabels
+    sequences : Sequences
+        All of them, with the numbers of their classes as labels.
+    validation : ndarray, bool (N,)
+        Which of them to watch the training on; it learns from the others.
+    rng : numpy.random.Generator
+        Draws the weights, and seeds the order of the sequences.
+
+    Raises
+    ------
+    TrainingDiverged
+        When the loss is no longer finite.
+    KeyboardInterrupt
+        When the user interrupts before there is an epoch whose weights could be kept.
+    """
+    model = _model(settings, encoder, len(labels), rng)
+    weights = class_weights(settings.class_weight, labels, sequences.labels)
+    learned, kept = sequences.select(~validation), sequences.select(validation)
+    batch = min(settings.batch_size, len(learned))
+    per_epoch = -(-len(learned) // batch)
+    iterations = settings.max_epochs * per_epoch
+    # By its scores the network is watched now and used later.
+    predictor = Classifier(model, settings.engine)
+    progress = EpochProgress(bool(settings.verbose), iterations)
+    try:
+        training = Training(
+            model,
+            learned,
+            make_optimizer(
+                settings.optimizer,
+                model.parameters,
+                learning_rate=settings.learning_rate,
+                weight_decay=settings.weight_decay,
+            ),
+            batch,
+            int(rng.integers(2**31)),
+            engine=settings.engine,
+            report_every=per_epoch,
+            schedule=named_schedule(settings.schedule, settings.learning_rate, iterations),
+            gradient_clip=settings.gradient_clip,
+            class_weight=weights,
+            hooks=[progress],
+        )
+        validate = partial(loss_and_accuracy, predictor, kept, weights) if len(kept) else None
+        fit = Fit(model, training, per_epoch, validate, settings.early_stopping_patience)
+        fit.run(settings.max_epochs, progress)
+    except TrainingDiverged as error:
+        raise TrainingDiverged(f"{error}{BOUNDED if settings.cell == 'rnn' else ''}") from None
+    finally:
+        progress.close()
+    return Trained(model, predictor, fit.epochs.arrays(), fit.best_epoch)
+
+
+def _model(settings: Any, encoder: SequenceEncoder, classes: int, rng: np.random.Generator) -> Any:
+    dims = (encoder.dim_input, settings.dim_recurrent, classes)
+    if isinstance(encoder.inner, Vocabulary):
+        check_memory(dims, settings.dim_embedding)
+    model = make_model(settings.cell, dims, layers=settings.layers, dim_embedding=settings.dim_embedding, rng=rng)
+    if isinstance(encoder.inner, Vocabulary):
+        no_input(model, UNKNOWN)
+    return model

@@ -1,0 +1,360 @@
+"""What a classifier takes as X and y, and how it refuses the rest."""
+
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.exceptions import NotFittedError
+
+from myrnn import SequenceClassifier, Sequences
+from myrnn.errors import InvalidArgument, MyRNNError
+
+SMALL = {"dim_recurrent": 3, "max_epochs": 1, "engine": "mygrad", "random_state": 0}
+WORDS = ["ab" * (index % 5) + "c" * (index % 2) for index in range(12)]
+TOKENS = [list(word) for word in WORDS]
+CODES = [[ord(letter) for letter in word] for word in WORDS]
+LABELS = ["odd" if index % 2 else "even" for index in range(12)]
+NUMBERS = np.random.default_rng(0).normal(size=(12, 4, 3))
+RAGGED = [NUMBERS[index, : index % 5] for index in range(12)]
+
+
+def fitted(X, y=LABELS, **settings):
+    return SequenceClassifier(**{**SMALL, **settings}).fit(X, y)
+
+
+# --- X: the same sequences, written in another way, are the same to the classifier
+
+
+def as_sequences(parts):
+    return Sequences(np.concatenate(parts), np.cumsum([0, *map(len, parts)]), np.zeros(len(parts), dtype=int))
+
+
+STRINGS = np.array(WORDS)
+SAME = {
+    "characters": [WORDS, tuple(WORDS), STRINGS, STRINGS.astype(object), pd.Series(WORDS), pl.Series(WORDS)],
+    "words": [TOKENS, tuple(map(tuple, TOKENS)), pd.Series(TOKENS), pl.Series(TOKENS)],
+    "integers": [CODES, pd.Series(CODES), pl.Series(CODES), as_sequences([np.array(part, int) for part in CODES])],
+    "numbers": [RAGGED, [part.tolist() for part in RAGGED], as_sequences(RAGGED)],
+}
+SAME["characters"].append(pd.Series(WORDS, dtype="string"))
+SAME["words"].extend([np.array(part, dtype=kind) for part in TOKENS] for kind in (str, object))
+SAME["integers"].append([np.array(part, dtype=np.int16) for part in CODES])
+
+
+@pytest.mark.parametrize("kind", SAME)
+def test_one_list_of_sequences_in_many_forms(kind):
+    first, *others = SAME[kind]
+    classifier = fitted(first)
+    expected = classifier.predict_proba(first)
+    assert (classifier.encoder_.kind, expected.shape) == (kind, (12, 2))
+    for other in others:
+        assert fitted(other).predict_proba(other) == pytest.approx(expected, abs=1e-6)
+        assert classifier.predict_proba(other) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "dim_input"),
+    [
+        (NUMBERS, "numbers", 3),
+        (NUMBERS.round().astype(int), "numbers", 3),
+        (NUMBERS[:, :, 0], "numbers", 1),
+        (pd.DataFrame(NUMBERS[:, :, 0], columns=list("abcd")), "numbers", 1),
+        (np.arange(48).reshape(12, 4) % 5, "integers", 6),
+        (np.arange(48).reshape(12, 4).astype(np.uint64) % 5, "integers", 6),
+        (np.array(TOKENS[9:10] * 12), "words", 4),
+        (pd.DataFrame(TOKENS[9:10] * 12), "words", 4),
+    ],
+)
+def test_arrays(table, kind, dim_input):
+    classifier = fitted(table)
+    assert (classifier.encoder_.kind, classifier.encoder_.dim_input) == (kind, dim_input)
+    rows = list(np.asarray(table))
+    if np.ndim(table) == 2 and kind == "numbers":
+        rows = [row[:, np.newaxis] for row in rows]
+    assert classifier.predict_proba(rows) == pytest.approx(classifier.predict_proba(table), abs=1e-6)
+
+
+def test_whole_numbers_are_features_where_those_of_the_fit_were():
+    classifier = fitted([np.array([0.5, 2.0]), np.array([1.0])] * 6)
+    assert np.array_equal(classifier.predict_proba([[1, 2]]), classifier.predict_proba([[1.0, 2.0]]))
+
+
+@pytest.mark.parametrize("embedding", [None, 2])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_unknown_symbols_share_a_place_of_their_own(cell, embedding):
+    classifier = fitted(TOKENS, cell=cell, dim_embedding=embedding, max_epochs=3)
+    unknown = classifier.predict_proba([["a", "Ω", "b"], ["a", "never seen", "b"], ["a", "", "b"]])
+    assert np.array_equal(unknown[0], unknown[1])
+    assert np.array_equal(unknown[0], unknown[2])
+    # A step without input: what the model makes of a row of zeros.
+    if embedding is None:
+        x = np.zeros((3, 4), dtype=np.float32)
+        x[[0, 2], [1, 2]] = 1.0
+        logits = classifier.model_(x).data.astype(np.float64)
+        assert unknown[0] == pytest.approx(np.exp(logits[0]) / np.exp(logits).sum(), abs=1e-6)
+
+
+def test_the_most_frequent_symbols_are_kept():
+    classifier = fitted(["aab", "abc", "aab", "c"] * 3, max_vocabulary=2)
+    assert classifier.encoder_.inner.symbols == ("a", "b")
+    assert np.array_equal(classifier.predict_proba(["ac"]), classifier.predict_proba(["az"]))
+
+
+def test_symbols_of_the_validation_alone_are_unknown(monkeypatch):
+    mask = np.arange(12) >= 10
+    monkeypatch.setattr("myrnn.estimator._classifier.validation_mask", lambda *_: mask)
+    X = [["a"]] * 5 + [["b"]] * 5 + [["only here"]] * 2
+    assert fitted(X, ["x"] * 5 + ["y"] * 6 + ["x"]).encoder_.inner.symbols == ("a", "b")
+
+
+def test_columns_are_standardised_by_the_training_alone(monkeypatch):
+    mask = np.arange(12) % 4 == 0
+    monkeypatch.setattr("myrnn.estimator._classifier.validation_mask", lambda *_: mask)
+    X = [100.0 * part + [1, 2, 3] for part in RAGGED]
+    rows = np.concatenate([part for part, kept in zip(X, mask, strict=True) if not kept])
+    classifier = fitted(X)
+    assert classifier.encoder_.inner.mean == pytest.approx(rows.mean(axis=0))
+    assert classifier.encoder_.inner.scale == pytest.approx(rows.std(axis=0))
+    assert fitted(X, standardize=False).encoder_.inner.mean == (0.0, 0.0, 0.0)
+
+
+def test_empty_sequences():
+    classifier = fitted(["", "a", "", "ab"] * 3)
+    assert classifier.predict_proba([""]).shape == (1, 2)
+    assert np.array_equal(classifier.predict_proba([""]), classifier.predict_proba([[]]))
+    numbers = fitted([np.zeros((0, 2)), np.ones((3, 2))] * 6)
+    expected = numbers.predict_proba([np.zeros((0, 2))])
+    assert np.array_equal(numbers.predict_proba([[]]), expected)
+    assert np.array_equal(numbers.predict_proba([np.zeros(0), np.ones((1, 2))])[:1], expected)
+
+
+# --- y: labels of any kind
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["b", "a"], ["a", "b"]),
+        ([True, False], [False, True]),
+        ([-1, -50], [-50, -1]),
+        ([1.5 * 2, 0.0], [0.0, 3.0]),
+        ([2**62, -(2**62)], [-(2**62), 2**62]),
+        (["", "$x^2$\n"], ["", "$x^2$\n"]),
+        (np.array(["bb", "a"]), ["a", "bb"]),
+        (np.array(["bb", "a"], dtype=object), ["a", "bb"]),
+        (np.array([3, 200], dtype=np.uint8), [3, 200]),
+        ([np.str_("b"), np.str_("a")], ["a", "b"]),
+        ([np.int8(4), np.int8(-4)], [-4, 4]),
+        ([np.True_, np.False_], [False, True]),
+        (pd.Series(["b", "a"]), ["a", "b"]),
+        (pd.Series(["b", "a"], dtype="category"), ["a", "b"]),
+        (pd.Series(["b", "a"], index=[7, 3]), ["a", "b"]),
+        (pl.Series(["b", "a"]), ["a", "b"]),
+    ],
+)
+def test_labels_of_any_kind_come_back_as_they_were(labels, classes, tmp_path):
+    y = [labels[index] for index in (0, 1)] * 6 if isinstance(labels, list) else None
+    if y is None:
+        y = pd.concat([labels] * 6) if isinstance(labels, pd.Series) else np.tile(np.asarray(labels), 6)
+    classifier = fitted(["aaa", "b"] * 6, y, max_epochs=30, learning_rate=0.05, validation_fraction=0)
+    assert classifier.classes_.tolist() == classes
+    found = classifier.predict(["aaa", "b"])
+    assert found.tolist() == list(y)[:2]
+    assert (found.dtype, classifier.score(["aaa", "b"], list(y)[:2])) == (classifier.classes_.dtype, 1.0)
+    classifier.save(tmp_path / "saved")
+    loaded = SequenceClassifier.load(tmp_path / "saved")
+    assert loaded.predict(["aaa", "b"]).tolist() == found.tolist()
+    assert loaded.classes_.dtype == classifier.classes_.dtype
+
+
+# --- what is refused
+
+
+WANTED = "a list of strings, of token lists or of (T, C) arrays, an array of shape (N, T, C) or (N, T), or a Sequences"
+PAIR = [np.zeros((2, 2)), np.ones((3, 2))]
+
+
+@pytest.mark.parametrize(
+    ("X", "told"),
+    [
+        (None, f"X must be {WANTED}, not NoneType"),
+        ("abc", f"X must be {WANTED}, not str"),
+        ({}, f"X must be {WANTED}, not dict"),
+        ((word for word in WORDS), f"X must be {WANTED}, not generator"),
+        (np.array(3), f"X must be {WANTED}, not int64 of shape (). Reshape your data"),
+        (np.zeros((2, 2, 2, 2)), f"X must be {WANTED}, not float64 of shape (2, 2, 2, 2). Reshape your data"),
+        ([], "X holds no sequence: at least two are needed, of two classes"),
+        (["", ""] * 6, "every sequence of X is empty: there is nothing to learn from"),
+        ([1, 2] * 6, f"X must be {WANTED}, but sequence 0 is int 1"),
+        (["a", ["b"]] * 6, f"X must be {WANTED}, but sequence 0 is the string 'a', and sequence 1 list ['b']"),
+        ([["a", 1]] * 12, "sequence 0 must hold symbols or numbers of one kind, but beside strings there is 1"),
+        ([["a", None]] * 12, "sequence 0 must hold symbols or numbers of one kind, but beside strings there is None"),
+        ([["a"], [1.0]] * 6, "every sequence must be of one kind, but sequence 1 holds numbers and sequence 0 words"),
+        ([[2**64]] * 12, f"sequence 0 holds {2**64} at step 0: integers must fit 64 bits"),
+        (
+            [*PAIR, np.zeros((1, 3))] * 4,
+            "every sequence must have the same number of columns, but sequence 2 has 3 and sequence 0 has 2",
+        ),
+        (
+            [*PAIR, np.array([[0, 1], [2, np.nan]])] * 4,
+            "X must be finite numbers, but sequence 2 has NaN in row 1, column 1",
+        ),
+        (
+            [*PAIR, np.array([[-np.inf, 1]])] * 4,
+            "X must be finite numbers, but sequence 2 has -inf in row 0, column 0",
+        ),
+        (np.full((12, 2, 2), np.nan), "X must be finite numbers, but sequence 0 has NaN in row 0, column 0"),
+        ([np.zeros((2, 0))] * 12, "sequence 0 must have at least one column of numbers, but its shape is (2, 0)"),
+        (np.zeros((12, 2, 2), dtype=complex), "Complex data not supported: X must be real numbers"),
+    ],
+)
+def test_what_is_no_list_of_sequences_is_refused(X, told):
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
+        fitted(X)
+
+
+@pytest.mark.parametrize(
+    ("y", "told"),
+    [
+        (LABELS[:3], "X holds 12 sequences, but y 3 labels"),
+        (["a"] * 12, "y holds one class only, 'a': a classifier needs two or more"),
+        (np.ones(12, dtype=int), "y holds one class only, 1: a classifier needs two or more"),
+        (["a", 1] * 6, "y must be labels of one kind, not int and str together"),
+        (["a", None] * 6, "y must be strings, integers, floats or booleans, but there is None at [1]"),
+        ([b"a", b"b"] * 6, "y must be strings, integers, floats or booleans, but there is b'a' at [0]"),
+        (None, "this classifier requires y to be passed, but the target y is None"),
+    ],
+)
+def test_what_are_no_labels_is_refused(y, told):
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
+        fitted(WORDS, y)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"cell": "gr"}, "cell must be one of 'rnn', 'gru', 'lstm', not 'gr'; did you mean 'gru'?"),
+        (
+            {"cell": 3},
+            "cell must be one of 'rnn', 'gru', 'lstm', or a model class or a function that makes a model, not 3",
+        ),
+        (
+            {"cell": lambda *dims: None},
+            "model must have `parameters` and be callable on one sequence, which NoneType is not",
+        ),
+        ({"dim_recurrent": 2.0}, "dim_recurrent must be an integer, not 2.0"),
+        ({"layers": 0}, "layers must be at least 1, not 0"),
+        ({"dim_embedding": 0}, "dim_embedding must be at least 1, not 0"),
+        ({"learning_rate": -1}, "learning_rate must be above 0, not -1.0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"max_epochs": 0}, "max_epochs must be at least 1, not 0"),
+        ({"validation_fraction": 1}, "validation_fraction must be below 1, not 1.0"),
+        ({"early_stopping_patience": 0}, "early_stopping_patience must be at least 1, not 0"),
+        ({"standardize": "no"}, "standardize must be True or False, not 'no'"),
+        ({"class_weight": "balance"}, "class_weight must be None, 'balanced' or a dict, not 'balance'"),
+        ({"class_weight": np.ones(2)}, "class_weight must be None, 'balanced' or a dict, not array([1., 1.])"),
+        ({"class_weight": {"third": 1}}, "class_weight names 'third', which is none of the classes of y"),
+        ({"class_weight": {"odd": -1}}, "class_weight must be at least 0, but there is -1.0 at [1]"),
+        (
+            {"class_weight": {"odd": "much"}},
+            "class_weight must hold numbers: could not convert string to float: 'much'",
+        ),
+    ],
+)
+def test_a_setting_that_is_none_is_refused(settings, told):
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
+        fitted(WORDS, **settings)
+
+
+def test_a_vocabulary_that_is_too_large_for_the_memory(monkeypatch):
+    monkeypatch.setattr("myrnn.estimator._models.memory", lambda: 10**6)
+    X = [[f"word {index}", f"word {index + 1}"] for index in range(2000)]
+    y = [index % 2 for index in range(2000)]
+    with pytest.raises(
+        InvalidArgument,
+        match=r"^a vocabulary of 1,\d{3} symbols needs about 0\.0 GB to train, but there are 0\.0 GB: keep the most "
+        r"frequent ones with max_vocabulary=, or make dim_embedding smaller$",
+    ):
+        fitted(X, y, dim_recurrent=50)
+    assert fitted(X, y, dim_recurrent=50, max_vocabulary=20, batch_size=2000).encoder_.dim_input == 21
+
+
+def test_before_a_fit():
+    with pytest.raises(NotFittedError, match="This SequenceClassifier instance is not fitted yet"):
+        SequenceClassifier().predict(WORDS)
+
+
+@pytest.mark.parametrize(
+    ("X", "told"),
+    [
+        ([], "X holds no sequence: found array with 0 sample(s), at least one is needed"),
+        (CODES, "X must be strings, read as characters, as what was fitted, not lists of integers"),
+        (RAGGED, "X must be strings, read as characters, as what was fitted, not sequences of numbers"),
+    ],
+)
+def test_sequences_of_another_kind_than_those_of_the_fit(X, told):
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
+        fitted(WORDS).predict(X)
+
+
+def test_other_columns_than_those_of_the_fit():
+    with pytest.raises(InvalidArgument, match=r"^the sequences have 2 columns, but those that were fitted have 3$"):
+        fitted(RAGGED).predict([np.zeros((4, 2))])
+
+
+# --- whatever is thrown at it
+
+SCALARS = st.one_of(
+    st.integers(-3, 3),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=3),
+    st.booleans(),
+    st.none(),
+    st.binary(max_size=2),
+    st.complex_numbers(),
+)
+NESTED = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.tuples(inner, inner), max_leaves=12)
+ARRAYS = arrays.arrays(
+    st.one_of(arrays.scalar_dtypes(), arrays.unicode_string_dtypes(max_len=3), st.just(np.dtype(object))),
+    arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4),
+    elements=None,
+    fill=None,
+)
+ANY = st.one_of(NESTED, ARRAYS, st.lists(ARRAYS, max_size=4), st.dictionaries(st.text(max_size=2), SCALARS, max_size=2))
+
+
+@given(ANY, ANY)
+def test_any_arguments_are_fitted_or_refused(X, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            classifier = SequenceClassifier(**SMALL).fit(X, y)
+        except (MyRNNError, ValueError) as error:
+            assert str(error)
+        else:
+            assert classifier.predict_proba(X).shape == (len(y), len(classifier.classes_))
+
+
+@pytest.fixture(scope="module")
+def of_every_kind():
+    return [fitted(example[0]) for example in SAME.values()] + [fitted(NUMBERS), fitted(NUMBERS[:, :, 0])]
+
+
+@given(ANY, st.integers(0, 5))
+def test_any_sequences_are_classified_or_refused(of_every_kind, X, which):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = of_every_kind[which].predict(X)
+        except (MyRNNError, ValueError) as error:
+            assert str(error)
+        else:
+            assert len(found) == len(X)
+            assert set(found.tolist()) <= {"odd", "even"}
