@@ -22,6 +22,7 @@ from myrnn.compiler._elementary import sigmoid, tanh
 from myrnn.compiler._kernels import add_dots, cross_entropy, fill, multiply, transpose
 from myrnn.compiler._lanes import keep, load, store
 from myrnn.compiler._moves import line_up, line_up_rows
+from myrnn.compiler._subnormals import flush_subnormals, restore_mode
 from myrnn.compiler._updates import clip_factor, scale, sum_shards, update
 
 
@@ -86,6 +87,7 @@ def run(features, offsets, labels, class_weights, members, share, learn, p, g, w
     fc_h2g_weight_transposed = sizes[45]
     fc_h2i_weight_transposed = sizes[46]
     fc_h2f_weight_transposed = sizes[47]
+    mode = flush_subnormals()
 
     # What depends on the parameters alone, and the states before the first step.
     # c = 0; h = 0
@@ -174,6 +176,7 @@ def run(features, offsets, labels, class_weights, members, share, learn, p, g, w
         loss += one_loss * weight
         hits += int(best == label)
     if not learn:
+        restore_mode(mode)
         return loss, hits
 
     # Weights as the way back reads them.
@@ -265,6 +268,7 @@ def run(features, offsets, labels, class_weights, members, share, learn, p, g, w
         D_padded, D, total - start[1], D_padded, True)
     # d_fc_x2f_weight += x.T @ d_f_sum
     multiply(g, fc_x2f_weight, D_padded, w, inputs, 1, K_padded, w, d_f_sum, D_padded, C, total, D_padded, True)
+    restore_mode(mode)
     return loss, hits
 
 
@@ -278,6 +282,7 @@ def train(
     g = gradients[shard * size : (shard + 1) * size]
     lower, upper = size // 16 * shard // shards * 16, size // 16 * (shard + 1) // shards * 16
     share = np.float32(1 / order.shape[1])
+    mode = flush_subnormals()
     for n in range(len(order)):
         members = order[n, shard::shards].copy()
         loss, right = run(
@@ -294,6 +299,7 @@ def train(
             scale(gradients, lower, upper, factor)
         update(optimizer, first_step + n, rates[n], ranges, lower, upper, p, gradients, m, v)
         meet(barrier, shards)
+    restore_mode(mode)
 
 
 @njit(cache=True, nogil=True)

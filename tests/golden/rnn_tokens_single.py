@@ -14,6 +14,7 @@ from numba import njit
 from myrnn.compiler._elementary import above, relu
 from myrnn.compiler._kernels import add_dots, cross_entropy, fill, multiply, multiply_row, transpose
 from myrnn.compiler._lanes import keep, load, store
+from myrnn.compiler._subnormals import flush_subnormals, restore_mode
 from myrnn.compiler._updates import clip_factor, scale, update
 
 
@@ -43,6 +44,7 @@ def run(tokens, begin, steps, label, weight, learn, p, g, w, sizes, tables):
     h_sum = sizes[15]
     d_h_sum = sizes[16]
     fc_h2h_weight_transposed = sizes[17]
+    mode = flush_subnormals()
 
     # What depends on the parameters alone, and the states before the first step.
     # h = 0
@@ -72,6 +74,7 @@ def run(tokens, begin, steps, label, weight, learn, p, g, w, sizes, tables):
     loss, hits = cross_entropy(w, logits, K, label, w, d_logits, weight)
     loss, hits = loss * weight, int(hits == label)
     if not learn:
+        restore_mode(mode)
         return loss, hits
 
     # Weights as the way back reads them.
@@ -105,6 +108,7 @@ def run(tokens, begin, steps, label, weight, learn, p, g, w, sizes, tables):
     # d_fc_h2h_weight += h.T @ d_h_sum
     multiply(g, fc_h2h_weight, D_padded, w, h + 1 * D_padded, 1, D_padded, w, d_h_sum + 1 * D_padded, D_padded, D,
         steps - 1, D_padded, True)
+    restore_mode(mode)
     return loss, hits
 
 
@@ -114,6 +118,7 @@ def train(
     p, g, m, v, w, sizes, tables, losses, hits,
 ):
     """Do one iteration for each row of `order`."""
+    mode = flush_subnormals()
     for n in range(len(order)):
         s = order[n, 0]
         begin, label = offsets[s], labels[s]
@@ -123,6 +128,7 @@ def train(
         if factor != 1.0:
             scale(g, 0, len(p), factor)
         update(optimizer, first_step + n, rates[n], ranges, 0, len(p), p, g, m, v)
+    restore_mode(mode)
 
 
 @njit(cache=True, nogil=True)

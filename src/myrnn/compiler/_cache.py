@@ -83,7 +83,7 @@ def _surroundings() -> str:
     """Return what machine code depends on beside its source: versions, the processor, and the functions it calls."""
     versions = (__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version)
     here = Path(__file__).parent
-    called = ("_barrier", "_elementary", "_kernels", "_lanes", "_moves", "_tiles", "_updates")
+    called = ("_barrier", "_elementary", "_kernels", "_lanes", "_moves", "_subnormals", "_tiles", "_updates")
     texts = [(here / f"{name}.py").read_text(encoding="utf-8") for name in called]
     return "\n".join((*versions, *texts))
 

@@ -82,10 +82,11 @@ def emit(plan: Plan, parameter_names: tuple[str, ...], batched: bool, observed: 
     with frame.writer.part("Back to what depends on the parameters alone."):
         write_prelude_backward(frame)
     lines = _copied("Weights as the way forward reads them.", frame.weights.copies) + forward.lines
-    lines += ["    if not learn:", "        return loss, hits"]
+    lines += ["    if not learn:", "        restore_mode(mode)", "        return loss, hits"]
     lines += _copied("Weights as the way back reads them.", frame.weights.backward_copies)
-    lines += [*frame.writer.lines, "    return loss, hits"]
-    lines = [f"    {text}" for text in frame.memory.header(names_in(lines))] + lines
+    lines += [*frame.writer.lines, "    restore_mode(mode)", "    return loss, hits"]
+    header = [*frame.memory.header(names_in(lines)), "mode = flush_subnormals()"]
+    lines = [f"    {text}" for text in header] + lines
     return Program(
         "\n".join(lines) + "\n", frame.memory, frame.weights, frame.logits.at, frame.recurrence.readout.size,
         tuple(frame.states), tuple(frame.seen_gradients), frame.input_gradients,

@@ -22,6 +22,7 @@ _RUNTIME = {
         "add_packed", "copy_rows", "line_up", "line_up_rows", "line_up_tokens", "multiply_plain", "one_hot_rows",
         "pack", "put", "softmax_axis", "spread_out", "sum_axis", "take", "unpack",
     ),
+    "_subnormals": ("flush_subnormals", "restore_mode"),
     "_updates": ("clip_factor", "scale", "sum_shards", "update"),
 }  # fmt: skip
 
@@ -40,6 +41,7 @@ def train(
     p, g, m, v, w, sizes, tables, losses, hits,
 ):
     """Do one iteration for each row of `order`."""
+    mode = flush_subnormals()
     for n in range(len(order)):
         s = order[n, 0]
         begin, label = offsets[s], labels[s]
@@ -49,6 +51,7 @@ def train(
         if factor != 1.0:
             scale(g, 0, len(p), factor)
         update(optimizer, first_step + n, rates[n], ranges, 0, len(p), p, g, m, v)
+    restore_mode(mode)
 
 
 @njit(cache=True, nogil=True)
@@ -86,6 +89,7 @@ def train(
     g = gradients[shard * size : (shard + 1) * size]
     lower, upper = size // 16 * shard // shards * 16, size // 16 * (shard + 1) // shards * 16
     share = np.float32(1 / order.shape[1])
+    mode = flush_subnormals()
     for n in range(len(order)):
         members = order[n, shard::shards].copy()
         loss, right = run(
@@ -102,6 +106,7 @@ def train(
             scale(gradients, lower, upper, factor)
         update(optimizer, first_step + n, rates[n], ranges, lower, upper, p, gradients, m, v)
         meet(barrier, shards)
+    restore_mode(mode)
 
 
 @njit(cache=True, nogil=True)
