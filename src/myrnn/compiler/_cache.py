@@ -113,7 +113,7 @@ def _import(name: str, path: Path, source: str) -> ModuleType:
     return module
 
 
-class _CheckedFile(IndexDataCacheFile):  # type: ignore[misc]
+class _CheckedFile(IndexDataCacheFile):
     """Numba's files of machine code, each with a hash at its end; one whose hash is wrong counts as not there.
 
     Numba would fail on a file that was cut off, and run whatever stands in one that was changed.

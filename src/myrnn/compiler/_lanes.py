@@ -40,7 +40,7 @@ lanes = _Lanes()
 
 
 @register_model(_Lanes)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, FLOATS)
 
@@ -225,7 +225,7 @@ def total(typing: Any, value: Any) -> Any:
 def _operator(symbol: Any, build: Callable[..., Any], arity: int = 2) -> None:
     """Let `symbol` act on lanes, and on numbers beside lanes, by the instructions that `build` makes."""
 
-    class Template(AbstractTemplate):  # type: ignore[misc]
+    class Template(AbstractTemplate):
         def generic(self, arguments: Any, keywords: Any) -> Any:
             known = all(kind == lanes or isinstance(kind, types.Number) for kind in arguments)
             return signature(lanes, *arguments) if known and lanes in arguments and len(arguments) == arity else None

@@ -26,7 +26,7 @@ from myrnn.runs import OPTIMIZERS
 from myrnn.training import SCHEDULES
 
 
-class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class SequenceClassifier(ClassifierMixin, BaseEstimator):
     """A recurrent network that classifies sequences of different lengths, with scikit-learn's conventions.
 
     Parameters
