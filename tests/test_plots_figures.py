@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from myrnn.errors import InvalidArgument
-from myrnn.plots import plot_accuracy_by_length, plot_history, save_figure
+from myrnn.plots import plot_accuracy_by_length, plot_epochs, plot_history, save_figure
 
 ITERATION = [500, 1000, 1500]
 
@@ -101,6 +101,21 @@ def test_history_needs_two_axes():
 
 
 # Accuracy by length
+
+
+def test_epochs_are_drawn_beside_those_of_the_validation():
+    columns = {"epoch": [1, 2], "loss": [0.7, 0.5], "accuracy": [0.5, 0.6]}
+    kept = {"validation_loss": [0.8, 0.4], "validation_accuracy": [0.4, 0.7]}
+    assert [len(panel.get_lines()) for panel in plot_epochs(columns)] == [1, 1]
+    loss, accuracy = plot_epochs({**columns, **kept})
+    assert [line.get_label() for line in loss.get_lines()] == ["training", "validation"]
+    assert accuracy.get_lines()[1].get_ydata().tolist() == [0.4, 0.7]
+    assert accuracy.get_xlabel() == "epochs"
+
+
+def test_epochs_without_a_loss_are_refused():
+    with pytest.raises(InvalidArgument, match="history must have epoch, loss and accuracy, but has no loss"):
+        plot_epochs({"epoch": [1], "accuracy": [0.5]})
 
 
 def test_every_length_has_a_point_with_its_interval():

@@ -54,7 +54,7 @@ def save_data_run(
     RunError
         When it cannot be written.
     """
-    figures: dict[str, Callable[[], Any]] = {"training": partial(_history_figure, classifier.history_)}
+    figures: dict[str, Callable[[], Any]] = {"training": partial(plots.plot_epochs, classifier.history_)}
     files: dict[str, Any] = {
         CLASSIFIER_FOLDER: classifier.save,
         HISTORY: _history_csv(classifier.history_),
@@ -93,16 +93,3 @@ def _history_csv(history: Mapping[str, Any]) -> bytes:
     rows = zip(*(column.tolist() for column in history.values()), strict=True)
     lines = [",".join(history), *(",".join(map(repr, row)) for row in rows)]
     return "".join(f"{line}\n" for line in lines).encode("utf-8")
-
-
-def _history_figure(history: Mapping[str, Any]) -> Any:
-    """Draw loss and accuracy by epoch, on the sequences that were learned from and on those that were not."""
-    both = "validation_loss" in history
-    axes = plots.plot_history(
-        history["epoch"], history["loss"], history["accuracy"], label="training" if both else None
-    )
-    if both:
-        names = ("epoch", "validation_loss", "validation_accuracy")
-        axes = plots.plot_history(*(history[name] for name in names), axes=axes, label="validation")
-    axes[1].set_xlabel("epochs")
-    return axes

@@ -1,7 +1,7 @@
 """Pictures of a training and of what it led to; matplotlib is loaded only when one is drawn."""
 
 from myrnn.plots._classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion
-from myrnn.plots._figures import plot_accuracy_by_length, plot_history
+from myrnn.plots._figures import plot_accuracy_by_length, plot_epochs, plot_history
 from myrnn.plots._inside import checked_names, plot_gradients, plot_probabilities, plot_states
 from myrnn.plots._levels import add_class_curves, add_level_curves, plot_level_curves
 from myrnn.plots._live import LivePlot, create_plot
@@ -25,6 +25,7 @@ __all__ = [
     "plot_confusion",
     "plot_eigenvalues",
     "plot_eigenvalues_each",
+    "plot_epochs",
     "plot_gradient_flow",
     "plot_gradients",
     "plot_history",

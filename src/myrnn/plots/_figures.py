@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,6 +78,38 @@ def plot_history(
         panels[0].legend(loc="best", fontsize=9, framealpha=0.9, edgecolor="none")
     _fit_accuracy(panels[1], accuracies, chance)
     return panels
+
+
+def plot_epochs(history: Mapping[str, ArrayLike], *, axes: Any = None) -> Any:
+    """Draw loss and accuracy by epoch, on the sequences that were learned from and on those kept for validation.
+
+    Parameters
+    ----------
+    history : mapping
+        As `SequenceClassifier.history_` has it: ``epoch``, ``loss``, ``accuracy``, and ``validation_loss`` and
+        ``validation_accuracy`` where some sequences were kept.
+    axes : two matplotlib Axes, optional
+        Where to draw: loss on the first, accuracy on the second. Without it, in a new figure.
+
+    Returns
+    -------
+    ndarray of two matplotlib Axes
+
+    Raises
+    ------
+    InvalidArgument
+        When a column is missing, or they are not equally long.
+    """
+    if missing := [name for name in ("epoch", "loss", "accuracy") if name not in history]:
+        raise InvalidArgument(f"history must have epoch, loss and accuracy, but has no {missing[0]}")
+    both = "validation_loss" in history and "validation_accuracy" in history
+    label = "training" if both else None
+    axes = plot_history(history["epoch"], history["loss"], history["accuracy"], axes=axes, label=label)
+    if both:
+        kept = history["validation_loss"], history["validation_accuracy"]
+        axes = plot_history(history["epoch"], *kept, axes=axes, label="validation")
+    axes[1].set_xlabel("epochs")
+    return axes
 
 
 def _entries(ax: Axes, name: str) -> tuple[list[Any], list[str]]:

@@ -1,0 +1,78 @@
+"""What every example does: choose settings, train from several seeds, test, say how it went, draw the figures."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+from myrnn import ClassificationReport, SequenceClassifier, classification_report, plots
+
+Labelled = tuple[Any, Any]
+
+# Numbers keep their colour to themselves: Rich would paint every one.
+CONSOLE = Console(highlight=False)
+
+
+def options(about: str, arguments: list[str] | None, *, seeds: int) -> argparse.Namespace:
+    """Read what every example can be told: how often to train, where its figures go, whether to choose settings."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--seeds", type=int, default=seeds, help="how often to train, from another seed each time")
+    parser.add_argument("--out", type=Path, default=Path("build/examples"), help="the folder for the figures")
+    parser.add_argument("--choose", action="store_true", help="only compare settings, without the test")
+    return parser.parse_args(arguments)
+
+
+def choose(classifier: SequenceClassifier, candidates: dict[str, list[Any]], training: Labelled) -> None:
+    """Print how every combination of settings does in a cross-validation within the sequences to learn from."""
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    found = GridSearchCV(classifier, candidates, cv=folds, refit=False).fit(*training).cv_results_
+    for place in np.argsort(found["rank_test_score"], kind="stable"):
+        mean, spread = found["mean_test_score"][place], found["std_test_score"][place]
+        CONSOLE.print(f"{mean:.2%} ± {spread:.2%}  {found['params'][place]}", soft_wrap=True)
+
+
+def train_and_test(
+    make: Callable[[int], SequenceClassifier], training: Labelled, test: Labelled, seeds: int
+) -> tuple[SequenceClassifier, list[ClassificationReport]]:
+    """Train with the seeds 0, 1, ... and test each; return the first classifier and every report."""
+    classifiers, reports = [], []
+    for seed in range(seeds):
+        begin = time.perf_counter()
+        classifiers.append(make(seed).fit(*training))
+        seconds = time.perf_counter() - begin
+        X, y = test
+        probabilities = classifiers[-1].predict_proba(X)
+        lengths = [len(x) for x in X]
+        reports.append(classification_report(y, probabilities, classifiers[-1].classes_, lengths))
+        low, high = reports[-1].interval
+        CONSOLE.print(
+            f"seed {seed}: trained in {seconds:.1f} s, test accuracy {reports[-1].accuracy:.2%} "
+            f"(95% interval {low:.2%} to {high:.2%})"
+        )
+    if seeds > 1:
+        found = np.array([report.accuracy for report in reports])
+        CONSOLE.print(f"{seeds} seeds: mean {found.mean():.2%}, from {found.min():.2%} to {found.max():.2%}")
+    return classifiers[0], reports
+
+
+def show(name: str, classifier: SequenceClassifier, report: ClassificationReport, out: Path) -> None:
+    """Print the tables of a report, and draw its figures and the learning curve."""
+    tables = [report.table()]
+    figures = {"training": plots.plot_epochs(classifier.history_), "confusion": report.plot_confusion()}
+    # Where there is only one length, the accuracy of that says nothing new.
+    if len(report.lengths.total) > 1:
+        tables.append(report.lengths.table())
+        figures["lengths"] = report.plot_lengths()
+    for table in tables:
+        CONSOLE.print("", table)
+    CONSOLE.print()
+    out.mkdir(parents=True, exist_ok=True)
+    for kind, figure in figures.items():
+        CONSOLE.print(f"figure: {plots.save_figure(figure, out / f'{name}_{kind}.png')}", soft_wrap=True)

@@ -1,0 +1,40 @@
+"""The examples on real data run, reach what the documentation says of them, and draw their figures."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+if not EXAMPLES.exists():
+    pytest.skip("the examples are not part of this copy", allow_module_level=True)
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Run an example with one seed, and return its report and the kinds of its figures."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+
+    def run(name):
+        (report,) = importlib.import_module(name).main(["--seeds", "1", "--out", str(tmp_path)])
+        figures = list(tmp_path.glob(f"{name}_*.png"))
+        assert all(figure.read_bytes().startswith(b"\x89PNG") for figure in figures)
+        return report, {figure.stem.removeprefix(f"{name}_") for figure in figures}
+
+    return run
+
+
+def test_japanese_vowels(run, capsys):
+    report, figures = run("japanese_vowels")
+    assert figures == {"training", "confusion", "lengths"}
+    assert report.total.sum() == 370 and report.lengths.shortest[0] == 7 and report.lengths.longest[-1] == 29
+    assert report.accuracy >= 0.97
+    assert f"test accuracy {report.accuracy:.2%}" in capsys.readouterr().out
+
+
+def test_digits(run):
+    report, figures = run("digits")
+    assert figures == {"training", "confusion"}
+    assert report.total.sum() == 360
+    assert report.accuracy >= 0.97
