@@ -210,7 +210,7 @@ def test_every_option_reaches_the_run(here):
         "max-changes": 2,
         "model": "rnn",
         "activation": "tanh",
-        "recurrent-init": "identity",
+        "recurrent-init": "minus-identity",
         "dim-recurrent": 5,
         "iterations": 7,
         "batch-size": 2,
@@ -243,7 +243,7 @@ def test_every_option_reaches_the_run(here):
             "dim_recurrent": 5,
             "dim_output": 2,
             "activation": "tanh",
-            "recurrent_init": "identity",
+            "recurrent_init": "minus_identity",
         },
         "optimizer": {"name": "sgd", "learning_rate": 0.25, "momentum": 0.5, "weight_decay": 0.001},
         "training": {

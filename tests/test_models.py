@@ -19,6 +19,7 @@ MODELS = {
     "relu": lambda *dims, rng=None: RNN(*dims, rng=rng),
     "tanh": lambda *dims, rng=None: RNN(*dims, activation="tanh", rng=rng),
     "identity": lambda *dims, rng=None: RNN(*dims, recurrent_init="identity", rng=rng),
+    "minus identity": lambda *dims, rng=None: RNN(*dims, recurrent_init="minus_identity", rng=rng),
     "gru": lambda *dims, rng=None: GRU(*dims, rng=rng),
     "lstm": lambda *dims, rng=None: LSTM(*dims, rng=rng),
 }
@@ -296,17 +297,19 @@ def test_dimensions_may_be_integers_of_any_kind(make):
 def test_other_settings_that_do_not_fit_are_refused():
     with refused("activation must be one of 'relu', 'tanh', not 'Relu'; did you mean 'relu'?"):
         RNN(3, 5, 2, activation="Relu")
-    with refused("recurrent_init must be one of 'glorot', 'identity', not 'identiti'; did you mean 'identity'?"):
+    inits = "'glorot', 'identity', 'minus_identity'"
+    with refused(f"recurrent_init must be one of {inits}, not 'identiti'; did you mean 'identity'?"):
         RNN(3, 5, 2, recurrent_init="identiti")
 
 
-def test_the_identity_hands_the_state_on():
-    model = RNN(3, 5, 2, recurrent_init="identity", rng=0)
-    assert np.array_equal(model.fc_h2h.weight.data, np.eye(5)) and model.fc_h2h.weight.dtype == np.float32
+@pytest.mark.parametrize(("init", "sign"), [("identity", 1), ("minus_identity", -1)])
+def test_the_identity_hands_the_state_on_and_minus_the_identity_takes_it_away(init, sign):
+    model = RNN(3, 5, 2, recurrent_init=init, rng=0)
+    assert np.array_equal(model.fc_h2h.weight.data, sign * np.eye(5)) and model.fc_h2h.weight.dtype == np.float32
     x = features(4, 3)
     state = np.zeros((1, 5))
     for row in x:
-        state = np.maximum(row @ model.fc_x2h.weight.data + state, 0)
+        state = np.maximum(row @ model.fc_x2h.weight.data + sign * state, 0)
     np.testing.assert_allclose(model(x).data, state @ model.fc_h2y.weight.data, rtol=1e-5)
     for kind in (RNN, GRU, LSTM):
         with refused("rng must be a numpy.random.Generator, a seed of 0 or more, or None, not 0.5"):

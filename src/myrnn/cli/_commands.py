@@ -91,7 +91,9 @@ def train(
     activation: Annotated[str | None, typer.Option(help="Of an rnn: relu or tanh.  [default: relu]")] = None,
     recurrent_init: Annotated[
         str | None,
-        typer.Option(help="Of an rnn: what its recurrent weights begin as, glorot or identity.  [default: glorot]"),
+        typer.Option(
+            help="Of an rnn: how its recurrent weights begin, glorot, identity or minus-identity.  [default: glorot]"
+        ),
     ] = None,
     dim_recurrent: Annotated[int, typer.Option(min=1, max=WIDEST, help="How many recurrent units there are.")] = 50,
     iterations: Annotated[int, typer.Option(min=1, help="How many optimizer steps to do.")] = 100_000,
@@ -148,7 +150,8 @@ def train(
 
     begins = find_preset(preset)
     chosen = {**context.params, **begins.beside(options)}
-    chosen["negatives"] = chosen["negatives"].replace("-", "_")
+    for name in ("negatives", "recurrent_init"):
+        chosen[name] = chosen[name] and chosen[name].replace("-", "_")
     settings = {part: {name: chosen[name] for name in names} for part, names in SETTINGS.items()}
     train_and_save(
         **{part: _given(name=chosen[part], **settings[part]) for part in ("task", "model", "optimizer")},

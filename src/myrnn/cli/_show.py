@@ -25,7 +25,8 @@ def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> N
     """Say what is about to be trained."""
     matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
     kind = type(model).__name__ + (f" ({model.activation})" if hasattr(model, "activation") else "")
-    begins = ", recurrent weights begin as the identity" if getattr(model, "recurrent_init", "") == "identity" else ""
+    diagonal = {"identity": "as the identity", "minus_identity": "as minus the identity"}
+    begin = diagonal.get(getattr(model, "recurrent_init", ""))
     clip = training["gradient_clip"]
     falls = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
     named_rows(
@@ -33,7 +34,8 @@ def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> N
         ("", f"second halves that do not match are {matching[task.negatives]}"),
         (
             "model",
-            f"{kind}, {model.dim_recurrent} units, {num_parameters(model):,} parameters{begins}",
+            f"{kind}, {model.dim_recurrent} units, {num_parameters(model):,} parameters"
+            + ("" if begin is None else f", recurrent weights begin {begin}"),
         ),
         (
             "optimizer",

@@ -25,9 +25,9 @@ def layer_maker(rng: np.random.Generator | int | None) -> Callable[..., dense]:
     return partial(dense, weight_initializer=initializer)
 
 
-def identity(rows: int, columns: int) -> Tensor:
-    """Return the weights that hand the state on as it is, float32 (rows, columns)."""
-    return Tensor(np.eye(rows, columns, dtype=np.float32))
+def identity(rows: int, columns: int, factor: float = 1) -> Tensor:
+    """Return the weights that hand the state on as it is, times a factor, float32 (rows, columns)."""
+    return Tensor(np.eye(rows, columns, dtype=np.float32) * np.float32(factor))
 
 
 def check_sequence(x: Tensor | NDArray[Any], dim_input: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from myrnn.models._cell import check_sequence, identity, layer_maker, zero_state
 from myrnn.models._dense import dense
 
 ACTIVATIONS = {"relu": relu, "tanh": tanh}
-RECURRENT_INITS = ("glorot", "identity")
+RECURRENT_INITS = ("glorot", "identity", "minus_identity")
 
 
 class RNN:
@@ -31,9 +32,10 @@ class RNN:
         C, D and K.
     activation : {"relu", "tanh"}
         The nonlinearity of the hidden state.
-    recurrent_init : {"glorot", "identity"}
-        What W_hh begins as: Glorot normal as the other weights, or the identity, with which a young network hands its
-        state on from step to step.
+    recurrent_init : {"glorot", "identity", "minus_identity"}
+        What W_hh begins as: Glorot normal as the other weights; the identity, with which a young network hands its
+        state on from step to step; or minus the identity, with which a unit that gets the same input again goes on and
+        off from step to step.
     rng : numpy.random.Generator, int or None
         Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
 
@@ -71,10 +73,11 @@ class RNN:
         self.dim_output = _checks.integer("dim_output", dim_output, minimum=1)
         layer = layer_maker(rng)
         self.fc_x2h = layer(dim_input, dim_recurrent)
-        if recurrent_init == "identity":
-            self.fc_h2h = dense(dim_recurrent, dim_recurrent, weight_initializer=identity, bias=False)
-        else:
+        if recurrent_init == "glorot":
             self.fc_h2h = layer(dim_recurrent, dim_recurrent, bias=False)
+        else:
+            diagonal = partial(identity, factor=-1 if recurrent_init == "minus_identity" else 1)
+            self.fc_h2h = dense(dim_recurrent, dim_recurrent, weight_initializer=diagonal, bias=False)
         self.fc_h2y = layer(dim_recurrent, dim_output)
 
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
