@@ -70,13 +70,14 @@ PRESETS = {
     preset.name: preset
     for preset in (
         Preset("lesson", "the lesson's own network and training, which are the defaults"),
+        # How it was found, and what else was tried: docs/study-halves.md.
         Preset(
             "best",
-            "the best training found for the lesson's network",
+            "the lesson's network, right in over 99% of the cases at every length it is trained on",
             task=MappingProxyType({"name": "twin-halves", "pattern_length_min": 1, "pattern_length_max": 10}),
             model=MappingProxyType({"name": "rnn", "recurrent_init": "identity", "dim_recurrent": 50}),
-            optimizer=MappingProxyType({"name": "adam", "learning_rate": 0.001}),
-            training=MappingProxyType({"iterations": 62_500, "batch_size": 64, "schedule": "cosine"}),
+            optimizer=MappingProxyType({"name": "adam", "learning_rate": 0.002}),
+            training=MappingProxyType({"iterations": 62_500, "batch_size": 128, "schedule": "cosine"}),
         ),
     )
 }
