@@ -187,7 +187,7 @@ def test_accuracy_is_what_evaluate_counts():
 
 def test_eigenvalues_and_gradient_are_the_librarys():
     network = trained()
-    (matrix,) = _looks.eigenvalues(network)["matrices"]
+    (matrix,) = _looks.eigenvalues(network)
     values = recurrent_eigenvalues(network.model).values["fc_h2h.weight"]
     assert matrix["real"] == pytest.approx(values.real.tolist(), abs=1e-5)
     assert matrix["imaginary"] == pytest.approx(values.imag.tolist(), abs=1e-5)

@@ -56,6 +56,8 @@ class Bench:
         self.tokens, self.state, self.family = tokens, "", "trained"
         self._tests: dict[tuple[Any, int], Sequences] = {}
         self._draws = 0
+        # The eigenvalues that the network began with.
+        self._began: list[dict[str, Any]] = []
         self._told = 0.0
         self._sent, self._sent_width = 0, 1
 
@@ -74,7 +76,8 @@ class Bench:
         self.steps = network.preparations()
         self._sent, self._sent_width = 0, 1
         self.views.forget()
-        self.outbox.answer("network", **network_told(network))
+        self._began = _looks.eigenvalues_or_none(network)
+        self._tell_network()
         self.tell_training()
 
     def prepare(self) -> None:
@@ -105,11 +108,14 @@ class Bench:
     def tell_all(self) -> None:
         """Tell everything again, to a page that knows nothing of it."""
         if self.network is not None:
-            self.outbox.answer("network", **network_told(self.network))
+            self._tell_network()
             self._sent = 0
             self.tell_training()
         self.tell_pinned()
         self.views.forget()
+
+    def _tell_network(self) -> None:
+        self.outbox.answer("network", **network_told(self.now), eigenvalues=self._began)
 
     def tell_training(self) -> None:
         """Tell the new points of the curve, and how far the training is."""
@@ -198,7 +204,7 @@ class Bench:
             raise InvalidArgument(f"this model cannot be compiled, so it cannot be looked into: {network.note}")
         if view == "gradient":
             return _looks.gradient(network)
-        return _looks.eigenvalues(network) if view == "eigenvalues" else self._row(network)
+        return {"matrices": _looks.eigenvalues(network)} if view == "eigenvalues" else self._row(network)
 
     def _row(self, network: Network) -> dict[str, Any]:
         # The sequence may be one of an alphabet that was larger.

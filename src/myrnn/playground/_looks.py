@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport, counterexamples, evaluate, shortcuts
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
@@ -93,16 +94,22 @@ def gradient(network: Network) -> dict[str, Any]:
     }
 
 
-def eigenvalues(network: Network) -> dict[str, Any]:
+def eigenvalues(network: Network) -> list[dict[str, Any]]:
     """Return the eigenvalues of every recurrent matrix."""
     assert network.compiled is not None
     found = recurrent_eigenvalues(network.compiled).values
-    return {
-        "matrices": [
-            {"name": name, "real": values.real.round(5).tolist(), "imaginary": values.imag.round(5).tolist()}
-            for name, values in found.items()
-        ]
-    }
+    return [
+        {"name": name, "real": values.real.round(5).tolist(), "imaginary": values.imag.round(5).tolist()}
+        for name, values in found.items()
+    ]
+
+
+def eigenvalues_or_none(network: Network) -> list[dict[str, Any]]:
+    """Return the eigenvalues of a network that has some, else an empty list."""
+    try:
+        return [] if network.compiled is None else eigenvalues(network)
+    except InvalidArgument:
+        return []
 
 
 def mistakes(network: Network, family: str, samples: int, seed: int) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class Setting:
     field : Field
         Its bounds.
     default : object
+    group : str
+        Under what it stands on the page.
     label, hint : str
         What the page calls it; what it does and what to try, in a line.
     offered : tuple of (value, str)
@@ -30,6 +32,7 @@ class Setting:
 
     field: Field
     default: Any
+    group: str
     label: str
     hint: str
     offered: tuple[tuple[Any, str], ...]
@@ -43,6 +46,7 @@ SETTINGS: dict[str, Setting] = {
     "task": Setting(
         Choice(("twin-halves", "palindromes")),
         "twin-halves",
+        "What to learn",
         "Task",
         "What the network has to find out. Twin halves: 123 123. Palindromes: 123 321. Which one is easier for it?",
         (("twin-halves", "twin halves (123 123)"), ("palindromes", "palindromes (123 321)")),
@@ -50,13 +54,15 @@ SETTINGS: dict[str, Setting] = {
     "negatives": Setting(
         Choice(("uniform", "near_miss")),
         "uniform",
+        "What to learn",
         "Wrong ones",
-        "How a sequence that does not match is made. Near misses differ in 1 to 3 digits: no short cut helps there.",
+        "How one that does not match is made. Near misses have 1 to 3 digits changed: a glance is not enough.",
         (("uniform", "anything else"), ("near_miss", "near misses")),
     ),
     "pattern_length_min": Setting(
         Whole(1, LONGEST // 4),
         1,
+        "What to learn",
         "Shortest half",
         "How many digits the shortest half has. Start long ones at 5: it no longer learns on the easy ones first.",
         _plain(1, 2, 3, 5, 8, 10),
@@ -64,6 +70,7 @@ SETTINGS: dict[str, Setting] = {
     "pattern_length_max": Setting(
         Whole(1, LONGEST // 4),
         10,
+        "What to learn",
         "Longest half",
         "How many digits the longest half has. The longer, the further the network has to remember: try 3, then 15.",
         _plain(1, 2, 3, 5, 8, 10, 15, 20),
@@ -71,6 +78,7 @@ SETTINGS: dict[str, Setting] = {
     "alphabet_size": Setting(
         Whole(2, 10),
         10,
+        "What to learn",
         "Digits",
         "How many different digits there are. With two, halves match by chance more often, and there is less to keep.",
         _plain(2, 3, 5, 10),
@@ -78,6 +86,7 @@ SETTINGS: dict[str, Setting] = {
     "cell": Setting(
         Choice(("rnn-relu", "rnn-tanh", "gru", "lstm", OWN)),
         "rnn-relu",
+        "Network",
         "Cell",
         "What happens at every step. GRU and LSTM have gates, which let a state and its gradient pass unchanged.",
         (("rnn-relu", "RNN, ReLU"), ("rnn-tanh", "RNN, tanh"), ("gru", "GRU"), ("lstm", "LSTM")),
@@ -85,6 +94,7 @@ SETTINGS: dict[str, Setting] = {
     "dim_recurrent": Setting(
         Whole(1, 256),
         50,
+        "Network",
         "Units",
         "How many numbers the hidden state has. All that it remembers must fit into them: try 8.",
         _plain(4, 8, 16, 32, 50, 100),
@@ -92,6 +102,7 @@ SETTINGS: dict[str, Setting] = {
     "batch_size": Setting(
         Whole(1, 64),
         1,
+        "Training",
         "Batch",
         "How many sequences each step learns from. More make each step surer, and slower.",
         _plain(1, 4, 16, 64),
@@ -99,6 +110,7 @@ SETTINGS: dict[str, Setting] = {
     "optimizer": Setting(
         Choice(("adam", "rmsprop", "sgd")),
         "adam",
+        "Training",
         "Optimizer",
         "How a gradient becomes a step. Plain SGD needs a larger learning rate, and patience.",
         (("adam", "Adam"), ("rmsprop", "RMSprop"), ("sgd", "SGD")),
@@ -106,6 +118,7 @@ SETTINGS: dict[str, Setting] = {
     "learning_rate": Setting(
         Real(1e-6, 10.0),
         0.001,
+        "Training",
         "Learning rate",
         "The size of a step. Ten times larger: does it learn faster, or not at all?",
         _plain(0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1),
@@ -113,6 +126,7 @@ SETTINGS: dict[str, Setting] = {
     "gradient_clip": Setting(
         Real(1e-3, 1e3, optional=True),
         None,
+        "Training",
         "Clipping",
         "The longest gradient that a step may follow. It helps where the loss jumps.",
         ((None, "off"), *_plain(0.1, 0.3, 1, 3, 10)),
@@ -120,6 +134,7 @@ SETTINGS: dict[str, Setting] = {
     "seed": Setting(
         Whole(0, 999_999),
         0,
+        "Training",
         "Seed",
         "Draws the first weights and the sequences. The same seed learns the same: try another to see what was luck.",
         _plain(0, 1, 2, 3, 4),
@@ -149,6 +164,13 @@ def offered_settings(own: str | None) -> list[dict[str, Any]]:
         if name == "cell" and own is not None:
             offered.append([OWN, own])
         described.append(
-            {"name": name, "label": setting.label, "hint": setting.hint, "offered": offered, "default": setting.default}
+            {
+                "name": name,
+                "group": setting.group,
+                "label": setting.label,
+                "hint": setting.hint,
+                "offered": offered,
+                "default": setting.default,
+            }
         )
     return described

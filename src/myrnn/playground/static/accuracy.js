@@ -1,8 +1,19 @@
 // Accuracy by length: bars with intervals, trained lengths and lengths beyond told apart; short cuts as lines.
 import {Chart} from "./chart.js";
-import {byId, count, percent} from "./dom.js";
+import {byId, count, escaped, percent} from "./dom.js";
 
-const LINES = ["cut0", "cut1", "cut2", "cut3", "cut4"];
+// What the short cuts see, in plain words.
+const NAMES = {
+  "length alone": "sees only the length", "first, last": "only the first and the last digit", "counts": "only how often each digit occurs",
+  "even counts": "only whether that is even", "one place": "only one place",
+};
+const LINES = ["cut cut0", "cut cut1", "cut cut2", "cut cut3", "cut cut4"];
+
+// The mean accuracy over the lengths that a network was trained on, and over the others; null where there are none.
+export function meanAccuracy({lengths, accuracy, trained}) {
+  const mean = values => values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null;
+  return {trained: mean(accuracy.filter((_, i) => lengths[i] <= trained)), beyond: mean(accuracy.filter((_, i) => lengths[i] > trained))};
+}
 
 export class Accuracy {
   constructor(app) {
@@ -10,7 +21,7 @@ export class Accuracy {
     this.report = null;
     this.levels = null;
     this.chart = new Chart(byId("accuracy"), chart => this.draw(chart));
-    app.connection.on("accuracy", message => { this.report = message; this.chart.update(); });
+    app.connection.on("accuracy", message => { this.report = message; this.tellMeans(); this.chart.update(); });
     app.connection.on("network", () => { this.levels = null; this.ask(); });
     app.connection.on("shortcuts", message => { this.levels = message; this.tell(); this.chart.update(); });
     app.onPinned(() => this.chart.update());
@@ -24,7 +35,14 @@ export class Accuracy {
   tell() {
     const shown = byId("shortcuts").checked && this.levels;
     byId("shortcuts-told").innerHTML = shown
-      ? this.levels.names.map((name, i) => `<span class="chip"><i class="${LINES[i]}"></i>${name}</span>`).join(" ") : "";
+      ? this.levels.names.map((name, i) => `<span class="chip ${LINES[i]}"><i></i>${escaped(NAMES[name] || name)}</span>`).join(" ") : "";
+  }
+
+  tellMeans() {
+    const {trained, beyond} = meanAccuracy(this.report);
+    const further = beyond === null ? "" : `, ${percent(beyond, 1)} on longer ones`;
+    byId("accuracy-told").textContent = `${percent(trained, 1)} right on trained lengths${further}.`;
+    byId("accuracy-told").dataset.trained = trained;
   }
 
   draw(chart) {
@@ -36,7 +54,7 @@ export class Accuracy {
     const every = Math.ceil(lengths.length / Math.max(4, chart.width / 34));
     chart.axes({
       x, y: [0, 1.05], xTicks: lengths.filter((_, i) => i % every === 0), yTicks: [0, 0.25, 0.5, 0.75, 1],
-      yText: value => percent(value), xLabel: "length of the sequence",
+      yText: value => percent(value), xLabel: "length of the sequence", named: true,
     });
     const half = (chart.x(lengths[0] + step) - chart.x(lengths[0])) * 0.36;
     lengths.forEach((length, i) => {
@@ -50,11 +68,7 @@ export class Accuracy {
       this.levels.accuracy.forEach((values, i) => chart.line(this.levels.lengths, values, LINES[i]));
     }
     this.drawPinned(chart, half);
-    const inside = lengths.map((length, i) => [length, accuracy[i]]).filter(([length]) => length <= trained);
-    const mean = inside.reduce((sum, [, share]) => sum + share, 0) / Math.max(inside.length, 1);
-    chart.svg.setAttribute("aria-label", `Accuracy by length: ${percent(mean)} on trained lengths, `
-      + lengths.map((length, i) => `${length}: ${percent(accuracy[i])}`).join(", "));
-    chart.svg.dataset.mean = mean;
+    chart.svg.setAttribute("aria-label", `Accuracy by length: ${lengths.map((length, i) => `${length}: ${percent(accuracy[i])}`).join(", ")}`);
   }
 
   drawPinned(chart, half) {

@@ -1,8 +1,9 @@
 // Small charts in SVG: axes, lines, bands, bars. A chart is drawn anew as a whole; with a few hundred points that takes
 // well under a millisecond.
-import {escaped} from "./dom.js";
+import {escaped, rootSize} from "./dom.js";
 
-const LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 34;
+// In parts of the root's size: the margins, the right one of a chart with a named level.
+const LEFT = 2.9, RIGHT = 0.75, NAMED = 3.9, TOP = 0.65, BOTTOM = 2.1;
 
 const fixed = number => number.toFixed(1);
 
@@ -31,6 +32,7 @@ export class Chart {
       this.scheduled = false;
       this.width = this.svg.clientWidth;
       this.height = this.svg.clientHeight;
+      this.em = rootSize();
       if (!this.width || !this.height) return;
       this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
       this.parts = [];
@@ -39,22 +41,28 @@ export class Chart {
     });
   }
 
-  // Axes from `x` = [low, high] and `y`; `log` makes the vertical one logarithmic.
-  axes({x, y, xTicks, yTicks, xText = String, yText = String, xLabel = "", yLabel = "", log = false}) {
-    const right = this.width - RIGHT, bottom = this.height - BOTTOM;
+  // Axes from `x` = [low, high] and `y`; `log` makes the vertical one logarithmic, `named` leaves room for a level's name.
+  axes({x, y, xTicks, yTicks, xText = String, yText = String, xLabel = "", log = false, named = false}) {
+    const em = this.em, left = LEFT * em, top = TOP * em;
+    const right = this.width - (named ? NAMED : RIGHT) * em, bottom = this.height - BOTTOM * em;
     const vertical = log ? Math.log10 : number => number;
     const [low, high] = [vertical(y[0]), vertical(y[1])];
-    this.box = {left: LEFT, right, top: TOP, bottom};
-    this.x = value => LEFT + (value - x[0]) / (x[1] - x[0]) * (right - LEFT);
-    this.y = value => bottom - (vertical(value) - low) / (high - low) * (bottom - TOP);
+    this.box = {left, right, top, bottom};
+    this.x = value => left + (value - x[0]) / (x[1] - x[0]) * (right - left);
+    this.y = value => bottom - (vertical(value) - low) / (high - low) * (bottom - top);
     for (const tick of yTicks) {
-      this.parts.push(`<path class="grid-line" d="M${LEFT} ${fixed(this.y(tick))}H${right}"/>`);
-      this.text(LEFT - 6, this.y(tick) + 4, yText(tick), "tick", "end");
+      this.parts.push(`<path class="grid-line" d="M${left} ${fixed(this.y(tick))}H${right}"/>`);
+      this.text(left - 0.4 * em, this.y(tick) + 0.25 * em, yText(tick), "tick", "end");
     }
-    for (const tick of xTicks) this.text(this.x(tick), bottom + 15, xText(tick), "tick", "middle");
-    this.parts.push(`<path class="axis" d="M${LEFT} ${bottom}H${right}"/>`);
-    this.text(right, this.height - 4, xLabel, "label", "end");
-    if (yLabel) this.text(LEFT, TOP - 1, yLabel, "label", "start");
+    for (const tick of xTicks) this.text(this.x(tick), bottom + 0.95 * em, xText(tick), "tick", "middle");
+    this.parts.push(`<path class="axis" d="M${left} ${bottom}H${right}"/>`);
+    this.text(right, this.height - 0.2 * em, xLabel, "label", "end");
+  }
+
+  // What is drawn, and its latest value, above the vertical axis.
+  headline(name, value, className) {
+    const place = `x="${fixed(this.box.left)}" y="${fixed(this.box.top - 0.06 * this.em)}"`;
+    this.parts.push(`<text ${place} class="label">${escaped(name)} <tspan class="value ${className}">${escaped(value)}</tspan></text>`);
   }
 
   text(x, y, text, className, anchor = "start") {
@@ -82,7 +90,7 @@ export class Chart {
 
   level(y, text) {
     this.parts.push(`<path class="level" d="M${this.box.left} ${fixed(this.y(y))}H${this.box.right}"/>`);
-    if (text) this.text(this.box.right, this.y(y) - 4, text, "label", "end");
+    if (text) this.text(this.box.right + 0.3 * this.em, this.y(y) + 0.25 * this.em, text, "label");
   }
 
   rect(x, y, width, height, className, title = "") {

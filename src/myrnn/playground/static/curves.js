@@ -1,6 +1,6 @@
 // Loss and accuracy while the network learns.
 import {Chart, ticks} from "./chart.js";
-import {byId, percent, short} from "./dom.js";
+import {byId, make, percent, short} from "./dom.js";
 
 // Of how many points a smoothed one is the mean.
 const SMOOTH = 15;
@@ -33,7 +33,20 @@ export class Curves {
       this.update();
     });
     app.connection.on("curve", message => this.take(message));
+    app.connection.on("status", message => this.tellLast(message.last));
     app.onPinned(() => this.update());
+  }
+
+  // What the latest iteration learned from; told at rest and at low speed.
+  tellLast(last) {
+    if (!last) {
+      byId("last").textContent = this.app.transport.playing ? "" : "Press play, or step through one iteration at a time.";
+      return;
+    }
+    const text = last.tokens.join("");
+    const look = make("button", {title: "Look at it in the row.", onclick: () => this.app.row.choose(last.tokens)}, text);
+    byId("last").replaceChildren("The last it learned from: ", look, `, loss ${short(last.loss)} before.`);
+    byId("last").dataset.loss = last.loss;
   }
 
   take({first, width, loss, accuracy}) {
@@ -67,7 +80,7 @@ export class Curves {
     chart.axes({
       x: [0, last], y, xTicks: ticks(0, last, Math.max(2, chart.width / 110)), yTicks: isLoss ? ticks(0, y[1], 4) : [0.4, 0.6, 0.8, 1],
       xText: value => compact.format(value), yText: isLoss ? short : value => percent(value),
-      xLabel: "iterations", yLabel: name,
+      xLabel: "iterations", named: true,
     });
     const clipped = values => values.map(value => Math.min(Math.max(value, y[0]), y[1]));
     chart.level(isLoss ? Math.log(2) : 0.5, "guessing");
@@ -75,7 +88,7 @@ export class Curves {
     chart.line(xs, clipped(ys), isLoss ? "loss" : "accuracy");
     const now = ys[ys.length - 1];
     const told = now === undefined ? "nothing yet" : isLoss ? now.toFixed(3) : percent(now, 1);
-    chart.text(chart.box.left + (isLoss ? 34 : 62), 9, told, `value ${isLoss ? "loss" : "accuracy"}`);
+    chart.headline(name, told, name);
     chart.svg.setAttribute("aria-label", `${name}: ${told}`);
   }
 }

@@ -20,6 +20,9 @@ const whole = new Intl.NumberFormat("en-US", {maximumFractionDigits: 0});
 export const count = number => whole.format(number);
 export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}%`;
 
+// The size of the root's type in pixels: all that is drawn follows it.
+export const rootSize = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+
 // A number with three figures that count.
 export function short(number) {
   const size = Math.abs(number);

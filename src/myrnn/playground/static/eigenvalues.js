@@ -10,13 +10,12 @@ export class Eigenvalues {
     this.chosen = null;
     this.names = "";
     this.chart = new Chart(byId("eigenvalues"), chart => this.draw(chart));
-    app.connection.on("network", () => this.first.clear());
+    app.connection.on("network", ({eigenvalues}) => { this.first = new Map(eigenvalues.map(one => [one.name, one])); });
     app.connection.on("eigenvalues", message => this.take(message));
   }
 
   take({matrices = [], problem}) {
     this.matrices = matrices;
-    for (const one of matrices) if (!this.first.has(one.name)) this.first.set(one.name, one);
     const names = matrices.map(one => one.name);
     if (names.join() !== this.names) {
       this.names = names.join();
@@ -25,13 +24,14 @@ export class Eigenvalues {
       tabs(byId("matrices"), names.map(name => [name, name.replace(".weight", ""), `The eigenvalues of ${name}.`]), this.chosen, choose);
       byId("matrices").hidden = names.length < 2;
     }
-    if (problem) byId("eigenvalues").setAttribute("aria-label", problem);
+    this.problem = problem;
     this.chart.update();
   }
 
   draw(chart) {
     const now = this.matrices.find(one => one.name === this.chosen), then = this.first.get(this.chosen);
-    if (!now) return;
+    if (this.problem) chart.text(6, 1.2 * chart.em, this.problem, "label");
+    if (!now || !then) return;
     const sizes = one => one.real.map((real, i) => Math.hypot(real, one.imaginary[i]));
     const radius = Math.max(...sizes(now)), reach = 1.12 * Math.max(1.1, radius, ...sizes(then));
     const unit = Math.min(chart.width, chart.height) / 2 / reach;
@@ -39,10 +39,11 @@ export class Eigenvalues {
     chart.path(`M0 ${y(0)}H${chart.width}M${x(0)} 0V${chart.height}`, "grid-line");
     chart.circle(x(0), y(0), unit.toFixed(1), "unit-circle");
     chart.text(x(Math.SQRT1_2) + 6, y(Math.SQRT1_2) - 4, "1", "tick");
-    then.real.forEach((real, i) => chart.circle(x(real), y(then.imaginary[i]), 3, "eigen-then"));
-    now.real.forEach((real, i) => chart.circle(x(real), y(now.imaginary[i]), 3.5, "eigen-now", `${short(real)} ${now.imaginary[i] < 0 ? "−" : "+"} ${short(Math.abs(now.imaginary[i]))}i`));
-    chart.text(6, 14, `largest: ${short(radius)}`, "value eigen");
-    chart.text(6, chart.height - 6, "hollow: before training", "label");
+    const size = 0.2 * chart.em;
+    then.real.forEach((real, i) => chart.circle(x(real), y(then.imaginary[i]), size, "eigen-then"));
+    now.real.forEach((real, i) => chart.circle(x(real), y(now.imaginary[i]), 1.15 * size, "eigen-now", `${short(real)} ${now.imaginary[i] < 0 ? "−" : "+"} ${short(Math.abs(now.imaginary[i]))}i`));
+    chart.text(6, 0.9 * chart.em, `largest: ${short(radius)}`, "value eigen");
+    chart.text(6, chart.height - 6, "hollow: where they began", "label");
     chart.svg.setAttribute("aria-label", `Eigenvalues of ${now.name}; the largest has size ${short(radius)}`);
   }
 }

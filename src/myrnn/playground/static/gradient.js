@@ -2,6 +2,9 @@
 import {Chart, ticks} from "./chart.js";
 import {byId, short} from "./dom.js";
 
+// A share as people write it; the smallest as a power of ten.
+export const share = value => value >= 1e-4 && value < 1000 ? `${short(100 * value)}%` : value.toExponential(0).replace("e+", "e");
+
 // Below this nothing is told apart.
 const LEAST = 1e-8;
 
@@ -29,7 +32,7 @@ export class Gradient {
     if (!steps) return "";
     if (last === null || last === undefined) return `${whose}nothing is left ${steps} steps back.`;
     const verdict = last < 0.01 ? "it vanishes" : last > 10 ? "it explodes" : last > 0.3 ? "it gets through" : "it fades";
-    return `${whose}${short(100 * last)}% is left ${steps} steps back: ${verdict}.`;
+    return `${whose}${share(last)} is left ${steps} steps back: ${verdict}.`;
   }
 
   draw(chart) {
@@ -45,7 +48,7 @@ export class Gradient {
     chart.axes({
       x: [0, last], y: [low, high], log: true, xTicks: ticks(0, last, Math.max(3, chart.width / 70)).filter(Number.isInteger),
       yTicks: decades.filter(power => power % every === 0).map(power => 10 ** power),
-      yText: value => value >= 0.01 && value < 1000 ? `${short(100 * value)}%` : `${short(100 * value)}%`, xLabel: "steps before the end",
+      yText: share, xLabel: "steps before the end",
     });
     const inside = values => values.map(value => value > 0 ? Math.min(Math.max(value, low), high) : null);
     chart.band(flow.distance, inside(flow.low), inside(flow.high), "gradient");

@@ -11,7 +11,7 @@ import {settingsFromLink, tokensFromLink, writeLink} from "./link.js";
 import {Mistakes} from "./mistakes.js";
 import {startRecurrence} from "./recurrence.js";
 import {Row} from "./row.js";
-import {DEFAULTS, Settings, startHints} from "./settings.js";
+import {DEFAULTS, Settings, startFold, startHints} from "./settings.js";
 import {onTheme, startTheme} from "./theme.js";
 import {Tour} from "./tour.js";
 import {Transport} from "./transport.js";
@@ -31,18 +31,22 @@ startTheme();
 app.settingsPanel = new Settings(app);
 app.transport = new Transport(app);
 app.row = new Row(app);
-const panels = [new Curves(app), new Accuracy(app), new Gradient(app), new Eigenvalues(app)];
+app.accuracy = new Accuracy(app);
+app.gradient = new Gradient(app);
+const panels = [new Curves(app), app.accuracy, app.gradient, new Eigenvalues(app)];
 app.mistakes = new Mistakes(app);
 startCompare(app);
 startRecurrence(app);
 startKeep(app);
 app.tour = new Tour(app);
+startFold();
 startHints();
 onTheme(() => panels.forEach(panel => (panel.charts || [panel.chart]).forEach(chart => chart.update())));
 
 // The server looks only at what is in view.
 const inView = new Set();
-const watch = () => app.connection.send("watch", {views: document.hidden ? [] : [...inView]});
+let wanted = [];
+const watch = () => app.connection.send("watch", {views: document.hidden ? [] : [...new Set([...inView, ...wanted])]});
 const observer = new IntersectionObserver(entries => {
   entries.forEach(entry => inView[entry.isIntersecting ? "add" : "delete"](entry.target.dataset.view));
   watch();
@@ -50,6 +54,8 @@ const observer = new IntersectionObserver(entries => {
 document.querySelectorAll("[data-view]").forEach(card => observer.observe(card));
 document.addEventListener("visibilitychange", watch);
 
+// What somebody waits for is looked at, in view or not.
+app.watch = views => { wanted = views; watch(); };
 app.connection.on("welcome", message => {
   byId("version").textContent = `MyRNN ${message.version}`;
   document.body.classList.remove("lost");
@@ -59,6 +65,7 @@ app.connection.on("lost", () => {
   document.body.classList.add("lost");
   byId("banner").hidden = false;
   byId("banner").textContent = "The connection is lost. Trying again …";
+  app.transport.rest();
 });
 app.connection.on("network", message => {
   document.body.dataset.network = JSON.stringify(message.settings);

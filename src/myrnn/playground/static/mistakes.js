@@ -8,11 +8,23 @@ const FAMILIES = [
   ["other", "the other task", "Palindromes for a network of twin halves, and the other way round. Does it fall for them?"],
 ];
 
+// Longer sequences have their halves under each other.
+const STACKED = 20;
+
 export class Mistakes {
   constructor(app) {
     this.app = app;
-    tabs(byId("families"), FAMILIES, "trained", family => app.connection.send("family", {family}));
+    this.press = tabs(byId("families"), FAMILIES, "trained", family => this.choose(family));
+    this.family = "trained";
+    app.connection.on("welcome", () => app.connection.send("family", {family: this.family}));
     app.connection.on("mistakes", message => this.show(message));
+  }
+
+  choose(family) {
+    if (family === this.family) return;
+    this.family = family;
+    this.press(family);
+    this.app.connection.send("family", {family});
   }
 
   show({problem, mistakes = [], count: wrong, samples}) {
@@ -27,23 +39,21 @@ export class Mistakes {
   button({tokens, truth, predicted, probability}) {
     const names = ["no match", "match"], text = tokens.join("");
     const told = `${text}: it says ${names[predicted]}, ${percent(probability)} sure; it is ${names[truth]}`;
-    const digits = make("span", {class: "sequence"}, ...this.halves(tokens));
-    const says = make("span", {class: "soft"}, `says ${names[predicted]}, ${percent(probability)} sure`);
-    return make("button", {class: "mistake", "aria-label": told, title: told, onclick: () => this.choose(tokens)}, digits, says);
+    const digits = make("span", {class: tokens.length > STACKED ? "sequence stacked" : "sequence"}, ...this.halves(tokens));
+    const says = make("span", {class: "soft"}, `“${names[predicted]}”, ${percent(probability)} sure`);
+    return make("button", {class: "mistake", title: told, onclick: () => this.look(tokens)}, digits, says);
   }
 
   // The two halves, apart from each other, with the digits marked that differ.
   halves(tokens) {
     const half = Math.floor(tokens.length / 2), mirrored = this.app.settings.task === "palindromes";
     const partner = step => mirrored ? tokens.length - 1 - step : step < half ? step + half : step - half;
-    return tokens.map((token, step) => {
-      const differs = tokens[partner(step)] !== token;
-      return make(differs ? "em" : "span", step === half ? {class: "gap"} : {}, String(token));
-    });
+    const shown = tokens.map((token, step) => tokens[partner(step)] === token ? String(token) : make("em", {}, String(token)));
+    return [make("span", {}, ...shown.slice(0, half)), make("span", {}, ...shown.slice(half))];
   }
 
-  choose(tokens) {
+  look(tokens) {
     this.app.row.choose(tokens);
-    byId("card-row").scrollIntoView({behavior: "smooth", block: "start"});
+    byId("card-row").scrollIntoView({block: "start"});
   }
 }

@@ -10,7 +10,7 @@ export function startRecurrence(app) {
   });
   app.connection.on("recurrence", ({equations, svg}) => {
     byId("equations").textContent = equations;
-    byId("graph-details").hidden = !svg;
+    byId("graph").hidden = !svg;
     if (!svg) return;
     // The library's own picture; scripts would not run: the page's policy allows none but its own files.
     const picture = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;

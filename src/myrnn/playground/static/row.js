@@ -1,12 +1,15 @@
 // The sequence that is looked at: its digits, the hidden state after each, and what the network says.
 import {Digits} from "./digits.js";
-import {byId, make, percent, short, unpacked} from "./dom.js";
+import {byId, make, percent, rootSize, say, short, unpacked} from "./dom.js";
 import {drawHeat, largest} from "./heat.js";
 import {onTheme} from "./theme.js";
 import {Unit} from "./unit.js";
 
-// Of a column, in pixels; beside the columns stand their labels.
-const WIDEST = 64, NARROWEST = 13, LONGEST = 80;
+// Of a column, and of the heights of the states and of those of the pinned network, in parts of the root's size.
+const NARROWEST = 0.8, WIDEST = 6, LOWEST = 7.5, HIGHEST = 20, UNIT = 0.4;
+const LONGEST = 80;
+// The speed at which every sequence can be followed, in iterations a second.
+const FOLLOWED = 3, TOLD = 25;
 
 export class Row {
   constructor(app) {
@@ -14,10 +17,14 @@ export class Row {
     this.seen = null;
     this.scale = 1;
     this.marked = null;
+    // The sequence that was sent last, until the network's answer to it is here.
+    this.asked = null;
+    this.followed = -1;
+    this.said = "";
     this.digits = new Digits(tokens => this.choose(tokens));
     this.unit = new Unit(app);
     app.connection.on("row", message => this.take(message));
-    app.connection.on("network", () => { this.scale = 0; this.app.connection.send("tokens", {tokens: this.app.tokens}); });
+    app.connection.on("network", () => { this.scale = 0; this.choose(this.app.tokens); });
     app.connection.on("status", message => this.follow(message));
     new ResizeObserver(() => this.draw()).observe(byId("row-scroll"));
     onTheme(() => this.draw());
@@ -26,11 +33,14 @@ export class Row {
   }
 
   listen() {
-    const draw = kind => this.app.connection.send("draw", {kind, length: Math.max(2, this.app.tokens.length)});
-    byId("draw-match").addEventListener("click", () => draw("match"));
-    byId("draw-other").addEventListener("click", () => draw("other"));
+    byId("draw-match").addEventListener("click", () => this.drawAtRandom("match"));
+    byId("draw-other").addEventListener("click", () => this.drawAtRandom("other"));
     byId("length").addEventListener("change", event => this.resize(Number(event.target.value)));
     byId("state").addEventListener("change", event => this.app.connection.send("state", {name: event.target.value}));
+    byId("follow").addEventListener("change", event => {
+      const {speed} = this.app.transport;
+      if (event.target.checked && (speed === 0 || speed > TOLD)) this.app.transport.setSpeed(FOLLOWED);
+    });
     const heat = byId("heat");
     heat.addEventListener("pointermove", event => this.mark(this.placeOf(event)));
     heat.addEventListener("click", event => this.mark(this.placeOf(event)));
@@ -38,12 +48,17 @@ export class Row {
     heat.addEventListener("focus", () => this.mark(this.marked || {step: 0, unit: 0}));
   }
 
+  drawAtRandom(kind) {
+    this.asked = null;
+    this.app.connection.send("draw", {kind, length: Math.max(2, this.app.tokens.length)});
+  }
+
   // Look at another sequence.
   choose(tokens) {
-    const chosen = tokens.slice(0, LONGEST);
+    const most = this.app.settings.alphabet_size - 1, chosen = tokens.slice(0, LONGEST).map(token => Math.min(token, most));
     this.show(chosen);
     this.app.tokens = chosen;
-    this.app.connection.send("tokens", {tokens: chosen});
+    if (this.app.connection.send("tokens", {tokens: chosen})) this.asked = chosen.join("");
     this.app.linked();
   }
 
@@ -51,15 +66,18 @@ export class Row {
     const wanted = Math.min(Math.max(1, Math.round(length) || 1), LONGEST), tokens = this.app.tokens.slice(0, wanted);
     while (tokens.length < wanted) tokens.push(Math.floor(Math.random() * (this.digits.most + 1)));
     this.choose(tokens);
+    byId("length").value = wanted;
   }
 
   show(tokens) {
-    this.digits.show(tokens, this.cell(tokens.length), this.app.settings.alphabet_size - 1);
+    this.digits.show(tokens, this.cell(tokens.length), rootSize(), this.app.settings.alphabet_size - 1);
     if (document.activeElement !== byId("length")) byId("length").value = tokens.length;
   }
 
+  // How wide a column is, in pixels.
   cell(steps) {
-    return Math.max(NARROWEST, Math.min(WIDEST, Math.floor((byId("row-scroll").clientWidth - document.querySelector(".row-labels").offsetWidth - 24) / steps)));
+    const em = rootSize(), room = byId("row-scroll").clientWidth - document.querySelector(".row-labels").offsetWidth - 1.3 * em;
+    return Math.max(NARROWEST * em, Math.min(WIDEST * em, Math.floor(room / steps)));
   }
 
   take(message) {
@@ -67,8 +85,12 @@ export class Row {
       byId("verdict").textContent = message.problem;
       return;
     }
+    const tokens = message.tokens.join("");
+    // What comes of an earlier sequence must not take the place of what was typed since.
+    if (this.asked !== null && tokens !== this.asked) return;
+    this.asked = null;
     this.seen = {...message, values: unpacked(message.states)};
-    if (message.tokens.join() !== this.app.tokens.join()) {
+    if (tokens !== this.app.tokens.join("")) {
       this.app.tokens = message.tokens;
       this.app.linked();
     }
@@ -91,48 +113,50 @@ export class Row {
   draw() {
     const seen = this.seen;
     if (!seen) return;
-    const steps = seen.tokens.length, cell = this.cell(steps);
-    this.show(seen.tokens);
-    this.digits.showNumbers(seen.probabilities, seen.gradients);
-    const height = Math.min(320, Math.max(120, seen.units * 5));
-    this.drawing = {cell, height};
-    drawHeat(byId("heat"), {states: seen.values, steps, units: seen.units, cell, height, scale: this.scale || 1, marked: this.marked});
+    const em = rootSize(), steps = seen.tokens.length, cell = this.cell(steps);
+    if (this.asked === null) this.show(seen.tokens);
+    if (seen.tokens.length === this.digits.columns.length) this.digits.showNumbers(seen.probabilities, seen.gradients);
+    const high = (units, factor) => factor * em * Math.min(HIGHEST, Math.max(LOWEST, units * UNIT));
+    this.drawing = {steps, units: seen.units};
+    drawHeat(byId("heat"), {states: seen.values, steps, units: seen.units, cell, height: high(seen.units, 1), scale: this.scale || 1, marked: this.marked && this.bounded(this.marked)});
     byId("pinned-row").hidden = !seen.pinned;
     if (seen.pinned) {
       const values = unpacked(seen.pinned.states);
-      drawHeat(byId("heat-pinned"), {states: values, steps, units: seen.pinned.units, cell, height: Math.min(200, Math.max(90, seen.pinned.units * 3)), scale: largest(values)});
+      drawHeat(byId("heat-pinned"), {states: values, steps, units: seen.pinned.units, cell, height: high(seen.pinned.units, 0.6), scale: largest(values)});
     }
     this.tellVerdict();
-    this.unit.draw(seen, this.marked);
+    this.unit.draw(seen, this.marked && this.bounded(this.marked));
   }
 
   verdict({probabilities, truth, loss}) {
     const share = probabilities[probabilities.length - 1], says = share >= 0.5 ? 1 : 0;
     const names = this.app.settings.task === "palindromes" ? ["no palindrome", "a palindrome"] : ["no match", "a match"];
-    return {right: says === truth, text: `“${names[says]}”, ${percent(says ? share : 1 - share)} sure`, truth: names[truth], loss: short(loss)};
+    return {right: says === truth, says: names[says], sure: percent(says ? share : 1 - share), truth: names[truth], loss: short(loss)};
   }
 
   tellVerdict() {
     const one = this.verdict(this.seen), pinned = this.seen.pinned && this.verdict(this.seen.pinned);
     const parts = [
-      make("b", {class: one.right ? "right" : "wrong"}, one.right ? "✓ right" : "✗ wrong"), ` it says ${one.text}; it is ${one.truth}. `,
+      make("b", {class: one.right ? "right" : "wrong"}, one.right ? "✓ right" : "✗ wrong"), ` it says “${one.says}”, ${one.sure} sure; it is ${one.truth}. `,
       make("span", {class: "soft"}, `loss ${one.loss}`),
     ];
-    if (pinned) parts.push(make("span", {class: "pinned-told"}, ` The pinned one says ${pinned.text}.`));
-    const text = parts.map(part => part.textContent ?? part).join("");
-    // A screen reader is told when the verdict changes, not twenty times a second.
-    if (byId("verdict").dataset.said !== one.text.slice(0, 6) + one.right) byId("verdict").dataset.said = one.text.slice(0, 6) + one.right;
-    if (text !== byId("verdict").textContent) byId("verdict").replaceChildren(...parts);
+    if (pinned) parts.push(make("span", {class: "pinned-told"}, ` The pinned one says “${pinned.says}”, ${pinned.sure} sure.`));
+    byId("verdict").replaceChildren(...parts);
+    byId("verdict").dataset.loss = this.seen.loss;
+    const seen = `${this.seen.tokens.join("")}, state ${this.seen.state}`;
     byId("heat").setAttribute("aria-label", `Hidden state ${this.seen.state} after each of ${this.seen.tokens.length} steps, ${this.seen.units} units; arrow keys choose a unit`);
+    // A screen reader is told of another sequence, not twenty times a second of another loss.
+    if (this.said !== seen && !this.app.transport.playing) say(`${one.right ? "right" : "wrong"}, it says ${one.says}, ${one.sure} sure`);
+    this.said = seen;
   }
 
   placeOf(event) {
-    if (!this.seen) return null;
+    if (!this.seen || !this.drawing) return null;
     const box = byId("heat").getBoundingClientRect();
-    return this.bounded({
-      step: Math.floor((event.clientX - box.left) / this.drawing.cell),
-      unit: Math.floor((event.clientY - box.top) / this.drawing.height * this.seen.units),
-    });
+    return {
+      step: Math.floor((event.clientX - box.left) / box.width * this.drawing.steps),
+      unit: Math.floor((event.clientY - box.top) / box.height * this.drawing.units),
+    };
   }
 
   bounded({step, unit}) {
@@ -142,8 +166,9 @@ export class Row {
 
   mark(place) {
     if (!place || !this.seen) return;
-    if (!this.marked || place.unit !== this.marked.unit) this.unit.ask(place.unit);
-    this.marked = this.bounded(place);
+    const marked = this.bounded(place);
+    if (!this.marked || marked.unit !== this.marked.unit) this.unit.ask(marked.unit);
+    this.marked = marked;
     this.draw();
   }
 
@@ -152,10 +177,13 @@ export class Row {
     if (!move || !this.marked) return;
     event.preventDefault();
     this.mark({step: this.marked.step + move[0], unit: this.marked.unit + move[1]});
+    const {step, unit} = this.marked;
+    say(`unit ${unit} after step ${step + 1}: ${short(this.seen.values[step * this.seen.units + unit])}`);
   }
 
-  follow(status) {
-    if (!byId("follow").checked || !status.last || !status.playing) return;
-    this.choose(status.last.tokens);
+  follow({last, iteration}) {
+    if (!byId("follow").checked || !last || iteration === this.followed) return;
+    this.followed = iteration;
+    this.choose(last.tokens);
   }
 }

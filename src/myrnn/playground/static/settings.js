@@ -9,6 +9,10 @@ export const DEFAULTS = {
 // A learning rate that suits each optimizer, for whoever changes only the optimizer.
 const RATES = {adam: 0.001, rmsprop: 0.001, sgd: 0.03};
 
+// Controls that share a line of three.
+const THIRDS = {pattern_length_min: "third", pattern_length_max: "third", alphabet_size: "third", cell: "thirds", dim_recurrent: "third"};
+const RESTING = "Press play. Then change something, and see what it does.";
+
 export class Settings {
   constructor(app) {
     this.app = app;
@@ -19,11 +23,17 @@ export class Settings {
 
   build(described) {
     if (this.controls.size) return;
+    const groups = new Map();
     for (const one of described) {
+      if (!groups.has(one.group)) groups.set(one.group, [make("h2", {id: `group-${groups.size}`}, one.group)]);
       const select = make("select", {id: `set-${one.name}`, "data-hint": one.hint, onchange: () => this.changed(one.name)});
       one.offered.forEach(([value, label]) => select.append(make("option", {value: JSON.stringify(value)}, label)));
       this.controls.set(one.name, select);
-      byId("settings").append(make("div", {class: one.offered.some(([, label]) => label.length > 7) ? "control long" : "control"}, make("label", {for: select.id}, one.label), select));
+      const long = one.offered.some(([, label]) => label.length > 8), kind = ["control", long && "long", THIRDS[one.name]].filter(Boolean).join(" ");
+      groups.get(one.group).push(make("div", {class: kind}, make("label", {for: select.id}, one.label), select));
+    }
+    for (const [heading, ...controls] of groups.values()) {
+      byId("settings").append(make("div", {class: "group", role: "group", "aria-labelledby": heading.id}, heading, ...controls));
     }
     this.show(this.app.settings);
   }
@@ -38,7 +48,14 @@ export class Settings {
       }
       select.value = value;
     }
+    byId("settings-told").textContent = this.told();
     writeLink(settings, this.app.tokens, DEFAULTS);
+  }
+
+  // The choices in a line, for where there is no room for all of them.
+  told() {
+    const chosen = name => this.controls.get(name)?.selectedOptions[0].textContent.replace(/ \(.*/, "");
+    return this.controls.size ? `Settings: ${chosen("task")}, ${chosen("cell")}, ${chosen("dim_recurrent")} units, ${chosen("optimizer")} ${chosen("learning_rate")}` : "";
   }
 
   changed(name) {
@@ -55,13 +72,22 @@ export class Settings {
   }
 }
 
+// The controls are folded where there is little room.
+export function startFold() {
+  const fold = byId("settings-fold"), wide = matchMedia("(min-width: 700px)"), follow = () => { fold.open = wide.matches; };
+  wide.addEventListener("change", follow);
+  follow();
+}
+
 // The line below the controls says what the one does that is looked at.
 export function startHints() {
-  const hint = byId("hint"), resting = hint.textContent;
+  const hint = byId("hint");
   const show = event => {
     const owner = event.target.closest?.("[data-hint]");
-    hint.textContent = owner ? owner.dataset.hint : resting;
+    hint.textContent = owner ? owner.dataset.hint : RESTING;
+    hint.classList.toggle("resting", !owner);
   };
+  show({target: hint});
   document.addEventListener("pointerover", show);
   document.addEventListener("focusin", show);
   const describe = node => { node.title = node.dataset.hint; };

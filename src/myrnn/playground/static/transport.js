@@ -51,6 +51,11 @@ export class Transport {
     }
   }
 
+  // Without a connection nothing is known of the training.
+  rest() {
+    this.show({playing: false, busy: byId("banner").textContent});
+  }
+
   show(status) {
     if (status.playing !== this.playing) {
       this.playing = status.playing;

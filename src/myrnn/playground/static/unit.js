@@ -33,18 +33,18 @@ export class Unit {
 
   draw(seen, marked) {
     const place = byId("unit");
-    if (!marked || marked.unit >= seen.units) {
-      if (!place.firstChild) place.append(make("p", {class: "soft"}, "Point at a unit to see what leads into it. With the keyboard: focus the colours, then use the arrow keys."));
+    if (!marked) {
+      if (!place.firstChild) place.append(make("p", {class: "soft"}, "Point at a unit of the colours above to see what leads into it, and how it came to be. With the keyboard: focus the colours, then use the arrow keys."));
       return;
     }
     const along = Array.from({length: seen.tokens.length}, (_, step) => seen.values[step * seen.units + marked.unit]);
     const over = this.past.map(({states}) => states[marked.unit]);
     const known = this.incoming && this.incoming.unit === marked.unit ? this.incoming.incoming : [];
+    const figure = (told, drawn) => `<figure><figcaption>${escaped(told)}</figcaption>${drawn}</figure>`;
     place.innerHTML = `<h3>Unit ${marked.unit} of ${escaped(seen.state)}</h3>
-      <p><b>${short(along[marked.step])}</b> after step ${marked.step + 1}, digit ${seen.tokens[marked.step]}</p>
-      <figure><figcaption>along the sequence</figcaption>${spark(along, marked.step)}</figure>
-      <figure><figcaption>at the end, over the training</figcaption>${spark(over)}</figure>
-      ${known.map(({name, weights}) => `<figure><figcaption>weights in, ${escaped(name.replace(".weight", ""))}${weights.length <= 10 ? " (one a digit)" : ""}</figcaption>${bars(weights)}</figure>`).join("")}`;
+      is <b>${short(along[marked.step])}</b> after step ${marked.step + 1}, digit ${seen.tokens[marked.step]}
+      <div class="figures">${figure("along the sequence", spark(along, marked.step))}${figure("at its end, over the training", spark(over))}
+      ${known.map(({name, weights}) => figure(`in by ${name.replace(".weight", "")}, ${weights.length === seen.units ? "a bar a unit" : "a bar a digit"}`, bars(weights))).join("")}</div>`;
   }
 }
 
@@ -53,7 +53,8 @@ function spark(values, marked = null) {
   if (values.length < 2) return `<svg viewBox="0 0 200 36" class="spark"></svg>`;
   const low = Math.min(0, ...values), high = Math.max(1e-9, ...values), x = i => i / (values.length - 1) * 194 + 3;
   const y = value => 33 - (value - low) / (high - low) * 30;
-  const dot = marked === null ? "" : `<circle cx="${x(marked)}" cy="${y(values[marked])}" r="3"/>`;
+  // A line of no length with round ends: a dot that is round however the picture is stretched.
+  const dot = marked === null ? "" : `<path class="dot" d="M${x(marked)} ${y(values[marked])}h0"/>`;
   return `<svg viewBox="0 0 200 36" class="spark" preserveAspectRatio="none"><path class="grid-line" d="M0 ${y(0)}H200"/><path d="M${values.map((v, i) => `${x(i).toFixed(1)} ${y(v).toFixed(1)}`).join("L")}"/>${dot}</svg>`;
 }
 
