@@ -174,7 +174,7 @@ class Bench:
         while (view := self.next_view()) is not None:
             shown, start = self._state_of(view), time.monotonic()
             try:
-                self.outbox.show(view, **self._see(view))
+                self.outbox.show(view, **{"iteration": self.now.iteration, **self._see(view)})
             except MyRNNError as error:
                 self.outbox.show(view, problem=" ".join(str(error).split()))
             self.views.looked(view, shown, time.monotonic() - start, self.playing and not self.speed)

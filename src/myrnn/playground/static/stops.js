@@ -1,6 +1,6 @@
-// The questions of the tour. `seen` gets what is known of the network (the iterations; mean accuracy on `trained` lengths
-// and `beyond`; the whole `report`; what is `left` of the gradient; the share that is wrong of each family of mistakes)
-// and returns what is found as soon as it can be seen.
+// The questions of the tour. After `from` iterations `seen` gets what is known of the network (the iterations; mean
+// accuracy on `trained` lengths and `beyond`; the whole `report`; what is `left` of the gradient; the share that is wrong
+// of a family of mistakes) and returns what is found as soon as it can be seen; `ask` looks for mistakes of a family.
 import {count, percent} from "./dom.js";
 import {share} from "./gradient.js";
 
@@ -10,7 +10,8 @@ export const STOPS = [
     settings: {pattern_length_max: 3},
     text: "The network reads digits one by one and must say whether the second half repeats the first. Nobody tells it how. Press play and watch the blue bars: they begin at guessing.",
     watch: "Watch the bars rise above the line of guessing …",
-    seen: ({iteration, trained, beyond}) => trained >= 0.85 &&
+    from: 1,
+    seen: ({iteration, trained, beyond}) => trained >= 0.9 &&
       `It learns: after ${count(iteration)} sequences it is right on ${percent(trained)} of new ones as long as those it learned from. On longer ones (grey): ${percent(beyond)}, and guessing is 50%.`,
   },
   {
@@ -18,7 +19,8 @@ export const STOPS = [
     settings: {},
     text: "Now halves of up to ten digits, at full speed. Watch the bars fall with the length, and the gradient: how much of what the network learns from reaches back to the first digits?",
     watch: "Give it some ten thousand sequences …",
-    seen: ({iteration, report, left}) => iteration >= 60000 && left !== undefined && left < 0.5 &&
+    from: 60000,
+    seen: ({report, left}) => report && left < 0.5 &&
       `Of two digits ${percent(report.accuracy[0])} are right, of twenty ${percent(report.accuracy[report.lengths.indexOf(20)])}. Only ${share(left)} of the gradient is left 19 steps back: what the first digits did is hardly learned from. The longer, the harder.`,
   },
   {
@@ -26,11 +28,12 @@ export const STOPS = [
     settings: {pattern_length_min: 3, pattern_length_max: 7},
     text: "The lines over the bars are short cuts. Two of them only count digits, and are always right: in a match every digit occurs twice as often as in its half, whatever the order. Does the network compare, or count? Palindromes tell: the same digits in the wrong order.",
     watch: "First it has to become good at it …",
-    seen: ({iteration, trained, trainedWrong, otherWrong, ask}) => {
-      if (iteration < 50000 || trained < 0.8 || trainedWrong === undefined) return null;
+    from: 30000,
+    seen: ({trained, trainedWrong, otherWrong}, ask) => {
+      if (!(trained >= 0.8) || trainedWrong === undefined) return null;
       ask("other");
-      return otherWrong !== undefined && otherWrong > trainedWrong &&
-        `Of ordinary sequences ${percent(trainedWrong)} are wrong, of palindromes and their like ${percent(otherWrong)}: it counts more than it compares. Click a mistake, and change a digit until it sees it.`;
+      return otherWrong > trainedWrong &&
+        `Of ordinary sequences ${percent(trainedWrong)} are wrong, of palindromes and their like ${percent(otherWrong)}: in part it counts instead of comparing. Click a mistake, and change a digit until it sees it.`;
     },
   },
   {
@@ -38,12 +41,14 @@ export const STOPS = [
     settings: {cell: "rnn-tanh", learning_rate: 0.003},
     text: "A tanh squeezes the state at every step, and the gradient with it. Press play and watch the curve. Its axis goes down by powers of ten.",
     watch: "Watch the curve fall …",
-    seen: ({iteration, left}) => iteration >= 1000 && left < 1e-3 &&
+    from: 1000,
+    seen: ({left}) => left < 1e-3 &&
       `${left > 0 ? `Only ${share(left)}` : "Nothing"} of it is left 19 steps back: the network cannot find out what the first digits had to do with its mistake. Now pin it, and give an LSTM the same.`,
     second: {
       label: "Pin it, train an LSTM", settings: {cell: "lstm"},
       watch: "Watch both curves: dashed is the tanh network …",
-      seen: ({iteration, left, pinnedLeft}) => iteration >= 5000 && pinnedLeft !== undefined && left > 100 * pinnedLeft &&
+      from: 5000,
+      seen: ({left, pinnedLeft}) => left > 100 * pinnedLeft &&
         `Through the gates of the LSTM ${share(left)} gets back to the first digits; through tanh it was ${pinnedLeft > 0 ? share(pinnedLeft) : "nothing"}.`,
     },
   },

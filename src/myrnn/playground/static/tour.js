@@ -8,17 +8,16 @@ export class Tour {
   constructor(app) {
     this.app = app;
     this.at = -1;
-    // What is waited for: the stop's `seen`, or that of its second part, from play on until it is found.
+    // What is waited for: the stop, or its second part, from play on until it is found.
     this.awaited = null;
     this.facts = {};
     byId("tour-open").addEventListener("click", () => this.at < 0 ? this.go(0) : this.close());
     document.addEventListener("keydown", event => { if (event.key === "Escape" && this.at >= 0) this.close(); });
     const last = flow => flow?.mean?.at(-1) ?? 0;
     app.connection.on("network", () => { this.facts = {}; });
-    app.connection.on("status", ({iteration}) => this.look({iteration}));
-    app.connection.on("accuracy", report => this.look({report, ...meanAccuracy(report)}));
-    app.connection.on("gradient", flow => this.look({left: last(flow), pinnedLeft: app.pinned ? last(app.pinned.gradient) : undefined}));
-    app.connection.on("mistakes", ({family, count, samples}) => this.look({[`${family}Wrong`]: count / samples}));
+    app.connection.on("accuracy", report => this.look(report, {report, ...meanAccuracy(report)}));
+    app.connection.on("gradient", flow => this.look(flow, {left: last(flow), pinnedLeft: app.pinned ? last(app.pinned.gradient) : undefined}));
+    app.connection.on("mistakes", mistakes => this.look(mistakes, {[`${mistakes.family}Wrong`]: mistakes.count / mistakes.samples}));
   }
 
   get stop() {
@@ -66,27 +65,28 @@ export class Tour {
 
   play(stop) {
     this.app.connection.send("play");
-    this.wait(stop.seen, stop.watch);
+    this.wait(stop);
   }
 
   playSecond(stop) {
     this.app.connection.send("pin");
     this.app.settingsPanel.apply({...DEFAULTS, ...stop.settings, ...stop.second.settings});
     this.app.connection.send("play");
-    this.wait(stop.second.seen, stop.second.watch);
+    this.wait(stop.second);
   }
 
-  wait(seen, watch) {
-    this.awaited = seen;
-    this.tellEnd(watch, false);
+  wait(awaited) {
+    this.awaited = awaited;
+    this.facts = {};
+    this.tellEnd(awaited.watch, false);
     byId(this.stop.card).scrollIntoView({block: "nearest"});
   }
 
-  // Add to what is known of the network, and see whether what is waited for has come.
-  look(facts) {
-    Object.assign(this.facts, facts);
-    if (!this.awaited) return;
-    const found = this.awaited({...this.facts, ask: family => this.app.mistakes.choose(family)});
+  // Add to what is known of the network after enough iterations, and see whether what is waited for has come.
+  look({iteration, problem}, facts) {
+    if (!this.awaited || problem || iteration < this.awaited.from) return;
+    Object.assign(this.facts, {iteration, ...facts});
+    const found = this.awaited.seen(this.facts, family => this.app.mistakes.choose(family));
     if (!found) return;
     this.awaited = null;
     this.tellEnd(found, true);

@@ -9,6 +9,8 @@ export class Transport {
   constructor(app) {
     this.app = app;
     this.playing = false;
+    // Of the network itself, without those of a run that it goes on from.
+    this.iteration = 0;
     this.seen = [];
     byId("play").addEventListener("click", () => app.connection.send(this.playing ? "pause" : "play"));
     byId("step").addEventListener("click", () => app.connection.send("step"));
@@ -68,6 +70,7 @@ export class Transport {
     banner.hidden = !status.busy;
     banner.textContent = status.busy || "";
     if (status.iteration === undefined) return;
+    this.iteration = status.iteration;
     const done = status.iteration + status.before;
     byId("iteration").textContent = count(done);
     byId("rate").textContent = this.rate(status.iteration);

@@ -1,0 +1,189 @@
+"""The playground, open in a browser: its server, and what somebody does and sees on its page."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+TIMEOUT = 240  # seconds, for whatever is waited for: compiling takes its time on a busy machine
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class PlaygroundServer:
+    """``myrnn playground`` in a folder of its own.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it runs, and saves.
+    options : str
+        Further options of the command.
+    """
+
+    def __init__(self, folder, *options):
+        self.folder, self._options, self._port = folder, options, free_port()
+        self.address = f"http://127.0.0.1:{self._port}/"
+        self.start()
+
+    def start(self):
+        command = [sys.executable, "-m", "myrnn", "playground", "--no-browser", "--port", str(self._port)]
+        self._process = subprocess.Popen(
+            [*command, *self._options], cwd=self.folder, env=os.environ, stdout=subprocess.PIPE, text=True
+        )
+        assert self.address in self._process.stdout.readline()
+
+    def stop(self):
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(20)
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+class PlaygroundPage:
+    """The page in a browser.
+
+    Parameters
+    ----------
+    driver : selenium WebDriver
+    server : PlaygroundServer
+    downloads : Path
+        Where the browser puts what is downloaded.
+    """
+
+    def __init__(self, driver, server, downloads):
+        self.driver, self.server, self.downloads = driver, server, downloads
+        driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
+        self.resize(1280, 900)
+
+    def open(self, settings="", width=1280):
+        """Open the page with settings in the address, and wait until all that looks at the network is compiled."""
+        self.resize(width, 900)
+        # Only another part of the address would not load the page again.
+        self.driver.get("about:blank")
+        self.driver.get(f"{self.server.address}#{settings}")
+        self.wait_until_ready()
+
+    def resize(self, width, height, theme="light"):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": "prefers-color-scheme", "value": theme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def wait(self, condition, message):
+        """Wait until the condition holds; say what is missing when it never does."""
+
+        def holds(_):
+            try:
+                return condition()
+            except WebDriverException:  # the page is being built
+                return False
+
+        try:
+            return WebDriverWait(self.driver, TIMEOUT, poll_frequency=0.05).until(holds)
+        except WebDriverException as error:
+            shown = self.script("return document.body.innerText")
+            raise AssertionError(f"{message} in {TIMEOUT} s; the page shows: {shown}") from error
+
+    def wait_until_ready(self):
+        ready = "return Boolean(document.body.dataset.network && window.playground.row.seen)"
+        self.wait(lambda: self.script(ready) and not self.shown("banner"), "the network did not get ready")
+
+    def script(self, text, *arguments):
+        return self.driver.execute_script(text, *arguments)
+
+    def find(self, name):
+        return self.driver.find_element(By.ID, name)
+
+    def click(self, name):
+        # A click of the browser's own, wherever the page has scrolled to.
+        element = self.find(name)
+        self.script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+        element.click()
+
+    def text(self, name):
+        return self.find(name).text
+
+    def shown(self, name):
+        return self.find(name).is_displayed()
+
+    def choose(self, name, label):
+        Select(self.find(name)).select_by_visible_text(label)
+
+    def setting(self, name):
+        """Return what a control of the settings shows."""
+        return Select(self.find(f"set-{name}")).first_selected_option.text
+
+    def press(self, *keys):
+        """Press keys where the focus is."""
+        for key in keys:
+            self.driver.switch_to.active_element.send_keys(key)
+
+    def set_speed(self, told):
+        """Move the slider until it tells this speed."""
+        slider = self.find("speed")
+        slider.send_keys(Keys.HOME)
+        while self.text("speed-told") != told:
+            slider.send_keys(Keys.ARROW_RIGHT)
+
+    @property
+    def iteration(self):
+        return int(self.text("iteration").replace(",", ""))
+
+    @property
+    def accuracy(self):
+        """The mean accuracy on the trained lengths that is told."""
+        return float(self.find("accuracy-told").get_attribute("data-trained"))
+
+    @property
+    def playing(self):
+        return self.find("play").get_attribute("aria-label") == "Pause"
+
+    def pause(self):
+        """Pause, and wait until all that is shown is of the iteration where it stopped."""
+        self.click("play")
+        self.wait(lambda: not self.playing, "it did not pause")
+        self.wait(lambda: self.row()["iteration"] == self.new_iterations(), "the row was not drawn at rest")
+
+    def new_iterations(self):
+        return self.script("return window.playground.transport.iteration")
+
+    def step(self):
+        """Do one iteration, and wait until it is shown."""
+        before = self.iteration
+        self.click("step")
+        self.wait(lambda: self.iteration == before + 1, "no iteration was done")
+        self.wait(lambda: self.row()["iteration"] == self.new_iterations(), "the row was not drawn anew")
+
+    def row(self):
+        """Return the numbers that the row is drawn from."""
+        return self.script("const seen = window.playground.row.seen; return {...seen, values: [...seen.values]};")
+
+    def digits(self):
+        """Return the sequence as its digits stand there."""
+        return "".join(self.script("return [...document.querySelectorAll('.digit')].map(digit => digit.textContent)"))
+
+    def type(self, digits, start=0):
+        """Type digits over those that are there, and wait until the network has read them."""
+        self.script("document.querySelectorAll('.digit')[arguments[0]].focus()", start)
+        self.press(*digits)
+        self.wait(lambda: "".join(map(str, self.row()["tokens"])) == self.digits(), "the row did not follow")
+
+    def downloaded(self, name):
+        """Wait for a download and return its path."""
+        path = self.downloads / name
+        self.wait(lambda: path.exists() and path.stat().st_size, f"{name} was not downloaded")
+        return Path(path)
