@@ -116,6 +116,11 @@ class Sequences:
         return f"Sequences({len(self):,} of {kind}, {lengths})"
 
     @property
+    def shape(self) -> tuple[int]:
+        """(N,), by which scikit-learn's cross-validation knows what it can select from."""
+        return (len(self),)
+
+    @property
     def is_tokens(self) -> bool:
         """Whether the values are integer tokens (and not features)."""
         return self.values.ndim == 1
@@ -165,7 +170,13 @@ class Sequences:
     @overload
     def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> Sequences: ...
     def __getitem__(self, index: Any) -> Any:
-        """Return ``(x, y)`` for an integer: float32 (T, C) and int16 (1,); else the selected `Sequences`."""
+        """Return ``(x, y)`` for an integer: float32 (T, C) and int16 (1,); else the selected `Sequences`.
+
+        ``sequences[indices, ...]`` is the same as ``sequences[indices]``.
+        """
+        # So scikit-learn selects from what has a shape.
+        if isinstance(index, tuple) and len(index) == 2 and index[1] is Ellipsis:
+            index = index[0]
         if isinstance(index, int | np.integer):
             return self.features(int(index)), np.array([self.labels[index]], dtype=np.int16)
         return self.select(index)

@@ -22,6 +22,7 @@ from myrnn.estimator._saving import load_classifier, save_classifier
 from myrnn.estimator._split import validation_mask
 from myrnn.estimator._train import train_model
 from myrnn.evaluation import ENGINES, Classifier
+from myrnn.models import parameters_of
 from myrnn.runs import OPTIMIZERS
 from myrnn.training import SCHEDULES
 
@@ -279,6 +280,9 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         """Take what was pickled."""
         super().__setstate__(state)
         if hasattr(self, "model_"):
+            for parameter in parameters_of(self.model_):
+                # Joblib hands large arrays to other processes as files, which MyGrad cannot work on.
+                parameter.data = np.array(parameter.data)
             self._predictor = Classifier(self.model_, self.engine)
 
     def __sklearn_tags__(self) -> Any:
