@@ -8,7 +8,9 @@ from myrnn.plots._live import LivePlot, create_plot
 from myrnn.plots._logger import LiveLogger
 from myrnn.plots._many import plot_gradient_flow, plot_state_space
 from myrnn.plots._matrices import plot_eigenvalues, plot_eigenvalues_each, plot_matrices, plot_matrix
+from myrnn.plots._parallel import plot_parallel
 from myrnn.plots._save import FIGURE_ENDINGS, save_figure
+from myrnn.plots._sweeps import plot_length_bands, plot_setting
 from myrnn.plots._transfer import plot_transfer
 
 __all__ = [
@@ -29,10 +31,13 @@ __all__ = [
     "plot_gradient_flow",
     "plot_gradients",
     "plot_history",
+    "plot_length_bands",
     "plot_level_curves",
     "plot_matrices",
     "plot_matrix",
+    "plot_parallel",
     "plot_probabilities",
+    "plot_setting",
     "plot_state_space",
     "plot_states",
     "plot_transfer",

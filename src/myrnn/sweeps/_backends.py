@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
+from myrnn.sweeps._worker import live_with
 
 Lost = tuple[type[BaseException], ...]
 
@@ -80,11 +82,12 @@ def _loky(address: str | None, jobs: int | None) -> Iterator[Place]:
     import joblib  # late, as all that only sweeps need
 
     count = joblib.cpu_count() if jobs is None else jobs
+    options = {"inner_max_num_threads": 1, "initializer": live_with, "initargs": (os.getpid(),)}
     yield Place(
         f"{count} core{'s' if count > 1 else ''} of this machine",
         lambda: count,
         # With one job joblib takes no other process.
-        lambda: _parallel("loky", count, **({"inner_max_num_threads": 1} if count > 1 else {})),
+        lambda: _parallel("loky", count, **(options if count > 1 else {})),
         (BrokenProcessPool,),
     )
 

@@ -99,3 +99,9 @@ def best_row(columns: Columns, rows: Iterable[int], metric: str) -> int | None:
         if value is not None and (best is None or is_better(metric, value, columns[metric][best])):
             best = row
     return best
+
+
+def short(name: str) -> str:
+    """Return a setting's name without its section; both where that says what the section's own name is."""
+    section, _, setting = name.partition(".")
+    return section if setting in ("", "name") else setting

@@ -53,7 +53,7 @@ class Pool:
                 source.close()
                 # Those that were not begun yet too.
                 again = [*self._under_way.values(), *again[source.taken :]]
-                losses.update(self._under_way)
+                losses.update(self._under_way.keys())
                 self._under_way.clear()
             suspects = [point for point in again if losses[point.run] >= SUSPECT]
             again = sorted((point for point in again if losses[point.run] < SUSPECT), key=lambda p: losses[p.run])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -13,11 +13,14 @@ from myrnn import _checks
 from myrnn._tables import ShownAsTable, new_table
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.storage import FolderFormat
+from myrnn.sweeps._figures import draw_lengths, draw_parallel, draw_setting, few_groups
 from myrnn.sweeps._groups import (
     SEEDS,
     best_row,
     checked_metric,
     checked_names,
+    setting_columns,
+    short,
     summarize_groups,
     telling_columns,
 )
@@ -26,6 +29,10 @@ from myrnn.sweeps._points import Point, count_points, points
 from myrnn.sweeps._run import FAILED
 from myrnn.sweeps._study import Study, read_study
 from myrnn.sweeps._table import Columns, Tables, collect
+from myrnn.tasks import TASKS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SWEEP = FolderFormat("myrnn sweep", 1, "sweep", "sweep.json", {})
 
@@ -100,7 +107,7 @@ class SweepResults(ShownAsTable):
         """Return the groups as a Rich table."""
         records = self.groups(by, metric)
         names = [name for name in records[0] if name not in ("runs", "failed", "mean", "spread", "low", "high", "best")]
-        columns = [name.partition(".")[2] or name for name in names]
+        columns = [short(name) for name in names]
         title = f"{self.study.name}: {metric}" + ("" if metric == "loss" else ", %")
         table = new_table(title, *(columns or ["study"]), "runs", "failed", "mean", "spread", "low", "high")
         for record in records:
@@ -109,6 +116,54 @@ class SweepResults(ShownAsTable):
             failed = f"{record['failed']:,}" if record["failed"] else ""
             table.add_row(*settings, f"{record['runs']:,}", failed, *numbers)
         return table
+
+    def plot_lengths(self, by: str | Iterable[str] | None = None, ax: Any = None) -> Axes:
+        """Draw accuracy by length, a line for the mean of each group and a band from its lowest run to its highest.
+
+        Parameters
+        ----------
+        by : str or iterable of str, optional
+            As for `groups`; by default as many of the settings that vary as make few lines.
+        ax : matplotlib Axes, optional
+            Where to draw; without it, in a new figure.
+        """
+        names = few_groups(self.runs, self._default_groups()) if by is None else checked_names(self.runs, by)
+        return draw_lengths(Tables(self.runs, self.lengths), names, self._chance, ax)
+
+    def plot_setting(
+        self, name: str, metric: str = "accuracy", by: str | Iterable[str] | None = None, ax: Any = None
+    ) -> Axes:
+        """Draw a metric against one setting, such as ``"optimizer.learning_rate"``: a dot a run, and lines of means.
+
+        Parameters
+        ----------
+        name : str
+        metric : {"accuracy", "worst", "beyond", "loss"}
+        by : str or iterable of str, optional
+            What the lines are, as for `groups`; by default the other settings that vary, as far as they make few.
+        ax : matplotlib Axes, optional
+            Where to draw; without it, in a new figure.
+        """
+        (setting,) = checked_names(self.runs, name)
+        others = (other for other in self._default_groups() if other != setting)
+        names = few_groups(self.runs, others) if by is None else checked_names(self.runs, by)
+        return draw_setting(self.runs, setting, checked_metric(metric), names, ax)
+
+    def plot_parallel(self, metric: str = "accuracy", ax: Any = None) -> Axes:
+        """Draw every run as a line through the values of all settings that vary, to its metric."""
+        return draw_parallel(self.runs, self.varied, checked_metric(metric), ax)
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The settings that tell the runs apart, but for the seeds."""
+        drawn = (name for name in setting_columns(self.runs) if name in self.study.drawn)
+        return (*self._default_groups(), *(name for name in drawn if len(set(self.runs[name])) > 1))
+
+    @property
+    def _chance(self) -> float | None:
+        """The accuracy of guessing, where it is the same for all runs."""
+        classes = {TASKS[name].dim_output for name in self.runs["task.name"]}
+        return 1 / classes.pop() if len(classes) == 1 else None
 
     def _default_groups(self) -> tuple[str, ...]:
         return telling_columns(self.runs, without=(*SEEDS, *self.study.drawn))

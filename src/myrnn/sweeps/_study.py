@@ -149,7 +149,7 @@ def _study(given: Mapping[str, Any], name: str) -> Study:
         variants,
         _checks.integer("[search] draws", search.get("draws", 1), minimum=1, maximum=MOST_DRAWS),
         _checks.integer("[search] seed", search.get("seed", 0), minimum=0),
-        dict(given),
+        {"name": name, **given},
     )
     if "draws" in search and not study.drawn:
         raise InvalidArgument("[search] draws has nothing to draw: no setting is a range { low = ..., high = ... }")

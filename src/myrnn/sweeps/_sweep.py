@@ -13,6 +13,7 @@ from myrnn.errors import RunError
 from myrnn.runs import made_with
 from myrnn.storage import LOCK, FolderLock, is_scratch
 from myrnn.sweeps._backends import Place, open_place
+from myrnn.sweeps._files import write_results
 from myrnn.sweeps._groups import checked_metric
 from myrnn.sweeps._log import LOG, Finished, Log
 from myrnn.sweeps._points import Point, count_points, points
@@ -20,7 +21,7 @@ from myrnn.sweeps._pool import Pool
 from myrnn.sweeps._results import SWEEP, SweepResults
 from myrnn.sweeps._show import Progress
 from myrnn.sweeps._study import Study, read_study
-from myrnn.sweeps._table import collect, write_tables, write_times
+from myrnn.sweeps._table import collect
 
 # What the numbers of a run depend on, beside its settings.
 PACKAGES = ("numpy", "mygrad", "numba")
@@ -86,13 +87,12 @@ def sweep(
             warnings.warn(f"{path / LOG} has {finished.damaged} damaged lines: their runs are done again", stacklevel=2)
         _do_all(plan, planned, finished, place, path, retry_failed, Progress(progress, metric))
         finished = Finished(path)
-        tables = collect(plan, finished)
+        results = SweepResults(path, plan, planned, collect(plan, finished))
         try:
-            write_tables(tables, path)
-            write_times(plan, finished, path)
+            write_results(results, finished)
         except OSError as error:
             raise RunError(f"cannot write the tables into {path}: {error.strerror or error}") from error
-    return SweepResults(path, plan, planned, tables)
+    return results
 
 
 def _do_all(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import os
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from myrnn.storage import SCRATCH
 from myrnn.sweeps._log import Finished
 from myrnn.sweeps._points import Point, points
 from myrnn.sweeps._run import DONE, FAILED, Record
@@ -72,22 +73,26 @@ def collect(study: Study, finished: Finished) -> Tables:
     return Tables(runs, lengths)
 
 
-def write_tables(tables: Tables, folder: Path) -> None:
+class HasTables(Protocol):
+    """The tables, or what has them."""
+
+    @property
+    def runs(self) -> Columns: ...
+    @property
+    def lengths(self) -> Columns: ...
+
+
+def write_tables(tables: HasTables, folder: Path) -> None:
     """Write both tables as CSV, and as Parquet where Polars is installed; the same results give the same bytes."""
     for name, columns in ((TABLE, tables.runs), (LENGTHS, tables.lengths)):
-        _write_csv(columns, folder / f"{name}.csv")
+        write_csv(columns, folder / f"{name}.csv")
         _write_parquet(columns, folder / f"{name}.parquet")
 
 
 def write_times(study: Study, finished: Finished, folder: Path) -> None:
     """Write how long each run took and where it was done, which is another thing every time."""
-    with open(_beside(folder / TIMES), "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("run", "seconds", "worker"))
-        writer.writerows(
-            (point.run, record.get("seconds"), record.get("worker")) for point, record in _records(study, finished)
-        )
-    os.replace(_beside(folder / TIMES), folder / TIMES)
+    records = [record for _, record in _records(study, finished)]
+    write_csv({name: [record.get(name) for record in records] for name in ("run", "seconds", "worker")}, folder / TIMES)
 
 
 def accuracies(record: Mapping[str, Any]) -> dict[str, float | None]:
@@ -139,12 +144,23 @@ def _found(record: Record) -> dict[str, Any]:
     return {**{name: record.get(name) for name in FOUND}, **accuracies(record)}
 
 
-def _write_csv(columns: Columns, path: Path) -> None:
-    with open(_beside(path), "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    os.replace(_beside(path), path)
+def write_csv(columns: Columns, path: Path) -> None:
+    """Write columns as CSV; None is an empty field, and a number has all its digits."""
+
+    def write(unfinished: Path) -> None:
+        with open(unfinished, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+
+    place_file(path, write)
+
+
+def place_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` make a file beside the place where it belongs, and put it there when it is whole."""
+    unfinished = path.with_name(f"{SCRATCH}{path.name}")
+    write(unfinished)
+    os.replace(unfinished, path)
 
 
 def _write_parquet(columns: Columns, path: Path) -> None:
@@ -153,9 +169,10 @@ def _write_parquet(columns: Columns, path: Path) -> None:
     except ImportError:
         return
     kinds = {int: polars.Int64, float: polars.Float64, str: polars.String}
-    series = [polars.Series(name, column, kinds[_kind(name, column)], strict=False) for name, column in columns.items()]
-    polars.DataFrame(series).write_parquet(_beside(path))
-    os.replace(_beside(path), path)
+    frame = polars.DataFrame(
+        [polars.Series(name, column, kinds[_kind(name, column)], strict=False) for name, column in columns.items()]
+    )
+    place_file(path, frame.write_parquet)
 
 
 def _kind(name: str, column: Sequence[Any]) -> type:
@@ -166,8 +183,3 @@ def _kind(name: str, column: Sequence[Any]) -> type:
     if kinds <= {int} and kinds:
         return int
     return float if kinds and kinds <= {int, float} else str
-
-
-def _beside(path: Path) -> Path:
-    """Return where a file is written before it takes its place."""
-    return path.with_name(f".unfinished-{path.name}")

@@ -1,0 +1,102 @@
+"""A small study, and sweeps of it in processes of their own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+# Op by op, so that nothing is compiled; 24 runs of some hundredths of a second.
+STUDY = """
+[task]
+pattern_length_max = 2
+alphabet_size = 3
+
+[model]
+dim_recurrent = 3
+
+[training]
+iterations = 12
+engine = "mygrad"
+seed = "0:7"
+
+[evaluate]
+samples = 40
+
+[[variants]]
+name = "RNN"
+
+[[variants]]
+name = "GRU"
+model = { name = "gru" }
+
+[[variants]]
+name = "wild"
+optimizer = { name = "sgd", learning_rate = 1e30 }
+"""
+RUNS = 24
+TABLES = ("results.csv", "results.parquet", "lengths.csv", "lengths.parquet", "groups.csv")
+
+
+def tables(folder):
+    """Return the bytes of all tables of a sweep."""
+    return {name: (folder / name).read_bytes() for name in TABLES}
+
+
+class SweepProcess:
+    """``myrnn sweep`` in a process group of its own; its progress can be waited for."""
+
+    def __init__(self, study, out, *options, before="", env=None):
+        # `before` is Python that runs first, in this process alone.
+        code = f"{before}\nimport sys\nfrom myrnn.cli import main\nsys.exit(main(sys.argv[1:]))"
+        command = [sys.executable, "-c", code, "sweep", str(study), "--out", str(out), *options]
+        self._process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, **(env or {})},
+        )
+        self.lines = []
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def wait_for(self, done):
+        """Wait until the progress says that so many runs are done; return False where the process ends before."""
+        for line in self._process.stderr:
+            self.lines.append(line)
+            found = re.match(r"sweep (\d+)/", line)
+            if found and int(found[1]) >= done:
+                return True
+        return False
+
+    def kill(self):
+        """Kill the process, and none of its workers."""
+        self._process.kill()
+        self._end()
+
+    def interrupt(self):
+        """Press Ctrl-C, which all processes of a terminal hear."""
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    def end(self):
+        """Wait for the end and return the exit code, what was printed, and the last line of errors."""
+        out = self._end()
+        return self._process.returncode, out, self.lines[-1].strip() if self.lines else ""
+
+    def _end(self):
+        out, err = self._process.communicate(timeout=600)
+        self.lines.extend(err.splitlines())
+        return out
+
+
+def is_alive(pid):
+    """Return whether a process is there and not only its remains."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

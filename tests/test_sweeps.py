@@ -1,0 +1,400 @@
+"""Sweeps that are stopped, killed, and lose their workers: the tables are those of one core, byte for byte."""
+
+import csv
+import errno
+import json
+import os
+import re
+import signal
+import statistics
+
+import numpy as np
+import polars
+import pytest
+
+import myrnn
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.models import RNN
+from myrnn.optimizers import Adam
+from myrnn.runs import weight_generator
+from myrnn.storage import FolderLock
+from myrnn.sweeps import _log, _pool, load_sweep, points, read_study, sweep
+from myrnn.sweeps._backends import open_place
+from myrnn.sweeps._log import Finished, Log
+from myrnn.sweeps._pool import Pool
+from myrnn.tasks import TwinHalves
+from sweeps_help import RUNS, STUDY, SweepProcess, is_alive, tables
+
+
+def refused(message, kind=InvalidArgument):
+    return pytest.raises(kind, match=f"^{re.escape(message)}$")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "small.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def one_core(study, tmp_path_factory):
+    """Return the folder of the sweep on one core."""
+    folder = tmp_path_factory.mktemp("one") / "core"
+    sweep(study, folder, jobs=1)
+    return folder
+
+
+# --- what a run is
+
+
+def test_a_run_is_what_train_and_evaluate_give(one_core):
+    results = load_sweep(one_core)
+    row = results.runs["training.seed"].index(3)
+    task = TwinHalves(1, 2, 3)
+    model = RNN(3, 3, 2, rng=weight_generator(3))
+    history = myrnn.train(model, task, Adam(model.parameters), 12, seed=3, engine="mygrad")
+    report = myrnn.evaluate(model, task, 40, 4, lengths=[2, 4, 6, 8], trained=history, engine="mygrad")
+    assert results.runs["variant"][row] == "RNN"
+    assert results.runs["loss"][row] == history.loss[-1]
+    assert results.runs["accuracy"][row] == report.correct[:2].sum() / report.total[:2].sum()
+    assert results.runs["worst"][row] == report.accuracy[:2].min()
+    assert results.runs["beyond"][row] == report.correct[2:].sum() / report.total[2:].sum()
+    run = results.runs["run"][row]
+    mine = [i for i, other in enumerate(results.lengths["run"]) if other == run]
+    assert [results.lengths["correct"][i] for i in mine] == report.correct.tolist()
+    assert [results.lengths["length"][i] for i in mine] == [2, 4, 6, 8]
+
+
+def test_the_table_holds_all_runs_in_the_order_of_the_study(study, one_core):
+    with open(one_core / "results.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["run"] for row in rows] == [point.run for point in points(read_study(study))]
+    assert len(rows) == RUNS
+    frame = polars.read_parquet(one_core / "results.parquet")
+    assert frame["run"].to_list() == [row["run"] for row in rows]
+    assert frame.schema["model.dim_recurrent"] == polars.Int64 and frame.schema["accuracy"] == polars.Float64
+    assert frame["training.gradient_clip"].is_null().all()
+
+
+def test_a_failing_run_is_recorded_and_the_others_are_done(one_core):
+    results = load_sweep(one_core)
+    wild = [i for i, name in enumerate(results.runs["variant"]) if name == "wild"]
+    failed = [i for i, status in enumerate(results.runs["status"]) if status == "failed"]
+    assert failed and set(failed) <= set(wild)
+    assert results.failed == len(failed)
+    for row in failed:
+        assert re.match(r"TrainingDiverged: the (loss|weights)", results.runs["error"][row])
+        assert results.runs["accuracy"][row] is None
+    for row in set(range(RUNS)) - set(failed):
+        assert 0 <= results.runs["worst"][row] <= results.runs["accuracy"][row] <= 1
+
+
+# --- the same table
+
+
+def test_two_cores_give_the_same_bytes(study, one_core, tmp_path):
+    results = sweep(study, tmp_path, jobs=2)
+    assert tables(tmp_path) == tables(one_core)
+    assert len(results) == results.planned == RUNS
+
+
+def test_finished_runs_are_not_done_again(study, one_core, tmp_path):
+    sweep(study, tmp_path, jobs=1)
+    before = (tmp_path / "results.jsonl").read_bytes()
+    sweep(study, tmp_path, jobs=1)
+    assert (tmp_path / "results.jsonl").read_bytes() == before
+    assert tables(tmp_path) == tables(one_core)
+
+
+def test_a_larger_study_goes_on_from_a_smaller_one(study, one_core, tmp_path):
+    smaller = {**read_study(study).given, "training": {"iterations": 12, "engine": "mygrad", "seed": [5, 2]}}
+    assert len(sweep(smaller, tmp_path, jobs=1)) == 6
+    records = (tmp_path / "results.jsonl").read_bytes()
+    results = sweep(study, tmp_path, jobs=1)
+    assert (tmp_path / "results.jsonl").read_bytes().startswith(records)
+    assert (tmp_path / "results.jsonl").read_bytes().count(b"\n") == RUNS
+    assert tables(tmp_path) == tables(one_core)
+    # And the smaller one's table has its own runs alone.
+    assert len(results) == RUNS and len(sweep(smaller, tmp_path, jobs=1)) == 6
+
+
+def test_failed_runs_are_done_again_on_request_alone(study, tmp_path):
+    sweep(study, tmp_path, jobs=1)
+    failed = load_sweep(tmp_path).failed
+    before = tables(tmp_path)
+    sweep(study, tmp_path, jobs=1, retry_failed=True)
+    assert (tmp_path / "results.jsonl").read_bytes().count(b"\n") == RUNS + failed
+    assert tables(tmp_path) == before
+
+
+# --- faults
+
+
+@pytest.mark.parametrize("moments", [[3, 5, 8], [14]])
+def test_a_sweep_that_is_killed_goes_on(study, one_core, tmp_path, moments):
+    for moment in moments:
+        process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
+        assert process.wait_for(moment)
+        process.kill()
+    process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
+    code, out, _ = process.end()
+    assert code == 0 and "failed" in out
+    assert tables(tmp_path / "out") == tables(one_core)
+
+
+def test_runs_of_a_worker_that_is_killed_are_done_again(study, one_core, tmp_path):
+    process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
+    for moment in (3, 8):
+        assert process.wait_for(moment)
+        # The last lines name processes that are at work.
+        last = (tmp_path / "out" / "results.jsonl").read_bytes().splitlines()[-1]
+        worker = int(json.loads(last)["worker"].rpartition(":")[2])
+        assert worker != process.pid
+        if is_alive(worker):
+            os.kill(worker, signal.SIGKILL)
+    code, _, _ = process.end()
+    assert code == 0
+    assert tables(tmp_path / "out") == tables(one_core)
+
+
+def test_ctrl_c_stops_all_processes_and_says_how_to_go_on(study, one_core, tmp_path):
+    process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
+    assert process.wait_for(5)
+    process.interrupt()
+    code, _, error = process.end()
+    assert code == 130
+    found = re.match(r"myrnn: interrupted: (\d+) of 24 runs are done and kept in .*; the same command goes on$", error)
+    kept = (tmp_path / "out" / "results.jsonl").read_bytes().splitlines()
+    assert found and int(found[1]) == len(kept) >= 5
+    workers = {int(json.loads(line)["worker"].rpartition(":")[2]) for line in kept}
+    assert not any(is_alive(worker) for worker in workers)
+    assert "Traceback" not in "".join(process.lines)
+    sweep(study, tmp_path / "out", jobs=1)
+    assert tables(tmp_path / "out") == tables(one_core)
+
+
+def test_a_run_that_kills_its_workers_is_found_and_recorded(study, monkeypatch):
+    honest = _pool.do
+    chosen = [point for point in points(read_study(study)) if point.variant == "RNN"]
+    deadly = chosen[2].run
+
+    def do(point):  # a nested function goes to the workers as it is
+        import os
+        import signal
+
+        if point.run == deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return honest(point)
+
+    monkeypatch.setattr(_pool, "do", do)
+    with open_place("loky", None, 2) as place:
+        pool = Pool(place)
+        records = {point.run: record for point, record in pool.records(iter(chosen))}
+    assert set(records) == {point.run for point in chosen}
+    assert records[deadly]["status"] == "failed"
+    assert records[deadly]["error"] == (
+        "TerminatedWorkerError: the worker was lost each of the 4 times that this run was tried"
+    )
+    assert all(record["status"] == "done" for run, record in records.items() if run != deadly)
+    assert pool.lost >= 4
+
+
+@pytest.mark.parametrize("cut", [1, 40, 200])
+def test_a_torn_last_line_is_done_again(study, one_core, tmp_path, cut):
+    sweep(study, tmp_path, jobs=1)
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(path.read_bytes()[:-cut])
+    sweep(study, tmp_path, jobs=1)
+    assert tables(tmp_path) == tables(one_core)
+    assert Finished(tmp_path).damaged == 0
+
+
+def test_damaged_lines_are_done_again_with_a_warning(study, one_core, tmp_path):
+    sweep(study, tmp_path, jobs=1)
+    path = tmp_path / "results.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    rng = np.random.default_rng(0)
+    for number in (2, 7, 11):
+        line = bytearray(lines[number])
+        line[rng.integers(len(line) - 1)] ^= 1 << rng.integers(7)
+        lines[number] = bytes(line).replace(b"\n", b" ") + (b"" if line.endswith(b"\n") else b"\n")
+    path.write_bytes(b"".join(lines))
+    with pytest.warns(UserWarning, match=r"results\.jsonl has 3 damaged lines: their runs are done again$"):
+        sweep(study, tmp_path, jobs=1)
+    assert tables(tmp_path) == tables(one_core)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}",
+        b"[" * 100_000,
+        b"null",
+        b'{"run": 3}',
+        b'{"run": "a", "status": "done", "sha256": "0"}',
+        b"\xff\xfe",
+        b'{"run": "a", "loss": NaN}',
+        b"",
+    ],
+)
+def test_a_line_that_is_no_record_counts_for_nothing(tmp_path, line):
+    (tmp_path / "results.jsonl").write_bytes(line + b"\n")
+    finished = Finished(tmp_path)
+    assert finished.damaged == 1 and "a" not in finished
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"total": [1]},
+        {"correct": ["1", 1]},
+        {"lengths": []},
+        {"lengths": None},
+        {"total": [1, 2**70]},
+        {"total": [1, -1]},
+        {"loss": "0"},
+        {"longest": True},
+        {"engine": 3},
+        {"status": "half"},
+    ],
+)
+def test_a_sealed_line_of_the_wrong_kinds_counts_for_nothing(tmp_path, wrong):
+    record = {"run": "a", "status": "done", "engine": "native", "parameters": 3, "loss": 0.5, "longest": 4}
+    record |= {"lengths": [2, 4], "total": [5, 5], "correct": [1, 2]}
+    with Log(tmp_path) as log:
+        log.add(record)
+        log.add({**record, "run": "b", **wrong})
+    finished = Finished(tmp_path)
+    assert finished.record("a") == record
+    assert "b" not in finished and finished.damaged == 1
+
+
+def test_a_full_disk_ends_the_sweep_and_loses_nothing(study, one_core, tmp_path, monkeypatch):
+    write, left = os.write, [5]
+
+    def full(file, data):
+        left[0] -= 1
+        if left[0] == 0:
+            write(file, data[:7])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, data)
+
+    monkeypatch.setattr(_log.os, "write", full)
+    message = f"cannot write {tmp_path / 'results.jsonl'}: No space left on device; what stands there stays"
+    with refused(message, RunError):
+        sweep(study, tmp_path, jobs=1)
+    monkeypatch.undo()
+    sweep(study, tmp_path, jobs=1)
+    assert (tmp_path / "results.jsonl").read_bytes().count(b"\n") == RUNS
+    assert tables(tmp_path) == tables(one_core)
+
+
+# --- folders and arguments
+
+
+def test_a_folder_of_something_else_is_refused(study, tmp_path):
+    (tmp_path / "letter.txt").write_text("Dear Ada")
+    with refused(f"{tmp_path} holds something else than a sweep: choose another folder", RunError):
+        sweep(study, tmp_path)
+    with refused(f"cannot make the sweep folder {tmp_path / 'letter.txt'}: File exists", RunError):
+        sweep(study, tmp_path / "letter.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_folder_in_use_is_refused(study, tmp_path):
+    with FolderLock(tmp_path), pytest.raises(RunError, match="is in use by another process"):
+        sweep(study, tmp_path, jobs=1)
+
+
+def test_runs_of_other_versions_are_told(study, tmp_path, monkeypatch):
+    sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluate": {"samples": 4}}, tmp_path, jobs=1)
+    monkeypatch.setattr("myrnn.runs._save.metadata.version", lambda name: "0.0")
+    with pytest.warns(UserWarning, match="mygrad 0.0.*: for one table of one kind begin in a new folder"):
+        sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluate": {"samples": 4}}, tmp_path, jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backend": "threads"}, "backend must be one of 'loky', 'dask', 'ray', not 'threads'"),
+        ({"jobs": 0}, "jobs must be at least 1, not 0"),
+        ({"metric": "speed"}, "metric must be one of 'accuracy', 'worst', 'beyond', 'loss', not 'speed'"),
+        ({"address": "a"}, "address goes with the backends dask and ray: loky works on this machine"),
+        ({"address": 3, "backend": "dask"}, "address must be a text, not 3"),
+        (
+            {"backend": "dask"},
+            "the backend dask needs the address of the scheduler, such as tcp://10.0.0.1:8786",
+        ),
+        (
+            {"backend": "dask", "address": "tcp://127.0.0.1:1", "jobs": 3},
+            "jobs goes with the backends loky and ray: how many workers Dask has, its cluster says",
+        ),
+    ],
+)
+def test_arguments_that_are_wrong_are_refused(study, tmp_path, options, message):
+    with refused(message):
+        sweep(study, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("backend", "module"), [("dask", "distributed"), ("ray", "ray")])
+def test_a_backend_that_is_missing_is_named_with_its_extra(study, tmp_path, monkeypatch, backend, module):
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    with refused(f"the backend {backend} is not installed: pip install 'myrnn[{backend}]'"):
+        sweep(study, tmp_path / "out", backend=backend, address="tcp://127.0.0.1:1")
+
+
+# --- groups
+
+
+def test_groups_are_mean_spread_and_best(one_core):
+    results = load_sweep(one_core)
+    groups = {group["variant"]: group for group in results.groups()}
+    assert list(groups) == ["RNN", "GRU", "wild"]
+    for name, group in groups.items():
+        rows = [i for i, variant in enumerate(results.runs["variant"]) if variant == name]
+        known = [results.runs["accuracy"][i] for i in rows if results.runs["accuracy"][i] is not None]
+        assert group["runs"] == 8 and group["failed"] == 8 - len(known)
+        if len(known) > 1:
+            assert group["mean"] == statistics.fmean(known)
+            assert group["spread"] == pytest.approx(np.std(known, ddof=1))
+            assert (group["low"], group["high"]) == (min(known), max(known))
+            assert results.runs["accuracy"][results.runs["run"].index(group["best"])] == max(known)
+
+
+def test_groups_by_a_setting_and_by_another_metric(one_core):
+    results = load_sweep(one_core)
+    groups = results.groups("model.name", "loss")
+    assert [group["model.name"] for group in groups] == ["rnn", "gru"]
+    losses = [loss for loss in results.runs["loss"] if loss is not None]
+    assert results.best("loss")["loss"] == min(losses)
+    with refused("metric must be one of 'accuracy', 'worst', 'beyond', 'loss', not 'speed'"):
+        results.groups(metric="speed")
+    with pytest.raises(InvalidArgument, match=r"^a setting of the sweep must be one of 'variant', .*, not 'width'"):
+        results.groups("width")
+
+
+def test_what_follows_from_other_settings_makes_no_group(tmp_path):
+    study = {
+        "model": {"name": ["rnn", "gru"], "dim_recurrent": [2, 3]},
+        "optimizer": {"learning_rate": {"low": 0.001, "high": 0.01}},
+        "training": {"iterations": 1, "engine": "mygrad", "seed": [0, 1]},
+        "evaluate": {"samples": 4, "lengths": [2]},
+        "search": {"draws": 2},
+    }
+    results = sweep(study, tmp_path, jobs=1)
+    # The activation follows from the name, and the rates are drawn.
+    assert [(g["model.name"], g["model.dim_recurrent"], g["runs"]) for g in results.groups()] == [
+        ("rnn", 2, 4), ("rnn", 3, 4), ("gru", 2, 4), ("gru", 3, 4),
+    ]  # fmt: skip
+    assert set(results.runs["beyond"]) == {None}
+
+
+def test_results_of_a_sweep_under_way_can_be_loaded(study, one_core, tmp_path):
+    sweep(study, tmp_path, jobs=1)
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:5]))
+    results = load_sweep(tmp_path)
+    assert len(results) == 5 and results.planned == RUNS
+    assert repr(results).startswith("SweepResults(small: 5 of 24 runs, 0 failed, best accuracy ")
