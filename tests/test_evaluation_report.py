@@ -320,3 +320,25 @@ def test_models_are_compared():
 def test_what_cannot_be_compared_is_refused(other, names, message):
     with refused(message):
         a_report().compare(other, names)
+
+
+# --- two as one
+
+
+def test_two_reports_are_joined_to_what_one_would_have_counted():
+    model, rng = RNN(10, 8, 2, rng=0), np.random.default_rng(4)
+    one, other = TASK.sample(200, rng), TASK.sample(100, rng)
+    both = Sequences(
+        np.concatenate((one.values, other.values)),
+        np.concatenate((one.offsets, one.offsets[-1] + other.offsets[1:])),
+        np.concatenate((one.labels, other.labels)),
+        10,
+    )
+    joined = evaluate(model, one, trained=4).joined(evaluate(model, other, trained=4))
+    assert joined.rows() == evaluate(model, both, trained=4).rows()
+
+
+@pytest.mark.parametrize("changes", [{"lengths": np.array([2, 4, 6])}, {"class_names": ("odd", "even")}])
+def test_reports_of_other_lengths_or_classes_are_not_joined(changes):
+    with refused("reports of other lengths or classes cannot be joined"):
+        a_report().joined(a_report(**changes))

@@ -238,6 +238,10 @@ def test_a_port_in_use_is_told_and_a_free_one_is_offered(capsys):
 def test_an_address_of_another_machine_is_refused():
     with pytest.raises(InvalidArgument, match=r"^cannot listen on 192.0.2.1, port 0: "):
         _serve.serve(host="192.0.2.1", port=0, browser=False)
+    with pytest.raises(InvalidArgument, match=r"^cannot listen on a{64}, port 0: "):
+        _serve.serve(host="a" * 64, port=0, browser=False)
+    with pytest.raises(InvalidArgument, match=r"^port must be at most 65535, not 65536$"):
+        _serve.serve(port=65_536, browser=False)
 
 
 def test_a_missing_package_is_told(monkeypatch, capsys):

@@ -1,5 +1,6 @@
 import base64
 import re
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ from myrnn import evaluate, inspect, train
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.inspection import recurrent_eigenvalues
-from myrnn.playground import _keep, _looks
+from myrnn.playground import _keep, _looks, _trial
 from myrnn.playground._network import Network, Recorded, new_model
 from myrnn.playground._own import load_own
 from myrnn.playground._script import script
@@ -40,6 +41,10 @@ def here(tmp_path, monkeypatch):
 def own(here):
     (here / "positional.py").write_text(POSITIONAL)
     return load_own("positional.py:Positional")
+
+
+def report_of(network):
+    return _trial.tested(network, 40, nullcontext)
 
 
 def trained(settings=SMALL, iterations=700):
@@ -176,13 +181,47 @@ def test_a_row_is_what_inspect_says():
 
 def test_accuracy_is_what_evaluate_counts():
     network = trained()
-    sequences = _looks.test_sequences(network.longer, 30)
-    told = _looks.accuracy_told(_looks.accuracy(network, sequences))
+    sequences = _trial.test_sequences(network.longer, 30)
+    told = _looks.accuracy_told(_trial.accuracy(network, sequences))
     report = evaluate(network.model, sequences, engine="mygrad")
     assert told["lengths"] == [2, 4, 6, 8, 10, 12]
     assert told["accuracy"] == report.accuracy.tolist()
     assert told["low"] == report.interval[:, 0].tolist()
     assert (told["trained"], told["chance"], told["total"]) == (6, 0.5, [30] * 6)
+
+
+@pytest.mark.parametrize("settings", [SMALL, {**SMALL, "cell": "lstm", "dim_recurrent": 256, "pattern_length_max": 20}])
+def test_a_look_takes_a_bounded_amount_of_work(settings):
+    network = Network(settings)
+    sequences = _trial.test_sequences(network.longer, _trial.portion(network))
+    assert len(sequences.values) * network.compiled.work_per_row <= _trial.WORK or _trial.portion(network) == 1
+    assert 1 <= _trial.portion(network) <= _trial.MOST
+
+
+def test_a_network_that_rests_is_tried_on_more_and_more():
+    network, trial = trained(), _trial.Trial(100)
+    reports = [trial.report(network) for _ in range(5)]
+    assert [report.total[0] for report in reports] == [40, 80, 120, 120, 120]
+    assert trial.parts(network) == 3
+    parts = [_trial.accuracy(network, _trial.test_sequences(network.longer, 40, part)) for part in range(3)]
+    assert reports[-1].correct.tolist() == sum(part.correct for part in parts).tolist()
+    assert reports[0].correct.tolist() == parts[0].correct.tolist()
+    network.advance(0.0, 1)
+    assert trial.parts(network) == 0
+    assert trial.report(network).total[0] == 40
+
+
+def test_a_run_is_tested_in_several_turns():
+    network, turns = trained(), []
+
+    @contextmanager
+    def turn():
+        turns.append("begin")
+        yield
+        turns.append("end")
+
+    assert _trial.tested(network, 100, turn).total.tolist() == [120] * 6
+    assert turns == ["begin", "end"] * 3
 
 
 def test_eigenvalues_and_gradient_are_the_librarys():
@@ -240,7 +279,7 @@ def test_short_cuts_and_the_recurrence_are_told():
 def test_a_saved_run_is_loaded_again(here):
     settings = {**SMALL, "cell": "rnn-tanh", "task": "palindromes", "negatives": "near_miss", "gradient_clip": 1.0}
     network = trained(settings, 120)
-    folder = _keep.save(network, _keep.tested(network))
+    folder = _keep.save(network, report_of(network))
     assert _keep.listed_runs() == [folder.name]
     assert load_run(folder).history.iteration.tolist() == [120]
     run, loaded = _keep.load(folder.name)
@@ -250,14 +289,14 @@ def test_a_saved_run_is_loaded_again(here):
     assert again.done_before == 120
     again.advance(0.0, 1)
     assert _keep.history_of(again).iteration.tolist() == [120, 121]
-    second = _keep.save(again, _keep.tested(again))
+    second = _keep.save(again, report_of(again))
     assert load_run(second).history.iteration.tolist() == [120, 121]
 
 
 def test_runs_that_the_playground_cannot_show_are_refused(here):
     network = trained(iterations=1)
     network.task = Palindromes(1, 3, parity="both")
-    folder = _keep.save(network, _keep.tested(network))
+    folder = _keep.save(network, report_of(network))
     with refused("the playground cannot show this run: its task has parity both"):
         _keep.load(folder.name)
 
@@ -271,19 +310,19 @@ def test_a_run_that_is_not_listed_is_not_looked_for(here, name):
 def test_what_cannot_be_saved_or_drawn_is_refused(here, own):
     network = Network(SMALL)
     with refused("there is nothing to save yet: press play first"):
-        _keep.save(network, _keep.tested(network))
+        _keep.save(network, report_of(network))
     with refused("there is nothing to draw yet: press play first"):
         _keep.figure("training", "svg", network, [1, 1])
     with refused("the graph is an SVG: choose SVG"):
         _keep.figure("graph", "png", network, [1, 1])
     positional = Network({**SMALL, "cell": "own"}, own.make)
     with refused("a run folder holds an RNN, a GRU or an LSTM: take the script for a class of your own"):
-        _keep.save(positional, _keep.tested(positional))
+        _keep.save(positional, report_of(positional))
     with refused("a model that cannot be compiled cannot be looked into"):
         _keep.figure("states", "svg", positional, [1, 1])
 
 
-@pytest.mark.parametrize("name", ["training", "accuracy", "states", "gradient", "eigenvalues", "graph"])
+@pytest.mark.parametrize("name", ["training", "states", "gradient", "eigenvalues", "graph"])
 def test_every_picture_is_drawn(name):
     assert "<svg" in _keep.figure(name, "svg", trained(iterations=30), [1, 2, 1, 2])()[:600]
 
@@ -311,7 +350,7 @@ def test_the_script_gives_the_same_numbers(here, changed):
 
 def test_the_script_of_a_loaded_run_goes_on_from_it(here):
     network = trained(iterations=60)
-    folder = _keep.save(network, _keep.tested(network))
+    folder = _keep.save(network, report_of(network))
     run, settings = _keep.load(folder.name)
     again = Network(settings, run=run)
     again.advance(0.0, 10)

@@ -171,10 +171,10 @@ def test_turns_are_given_in_order():
     turns, order, threads = Turns(), [], []
 
     def work(number):
-        with turns.turn():
+        with turns.turn(number):
             order.append(number)
 
-    with turns.turn():
+    with turns.turn("first"):
         for number in range(5):
             threads.append(threading.Thread(target=work, args=(number,)))
             threads[-1].start()
@@ -186,11 +186,31 @@ def test_turns_are_given_in_order():
     assert turns.waiting == 0
 
 
+def test_who_is_in_a_hurry_goes_first_but_not_for_ever():
+    turns, order, threads = Turns(), [], []
+
+    def work(name):
+        with turns.turn(name, hurried=name[0] == "h"):
+            order.append(name)
+
+    with turns.turn("first"):
+        for name in ["p0", "p1", "p2", *(f"h{n}" for n in range(6))]:
+            threads.append(threading.Thread(target=work, args=(name,)))
+            threads[-1].start()
+            while turns.waiting < len(threads):
+                pass
+        turns.hurry("p1")
+        turns.hurry("nobody")
+    for thread in threads:
+        thread.join()
+    assert order == ["h0", "h1", "h2", "h3", "p0", "h4", "h5", "p1", "p2"]
+
+
 def test_a_turn_ends_with_an_error_too():
     turns = Turns()
-    with pytest.raises(ZeroDivisionError), turns.turn():
+    with pytest.raises(ZeroDivisionError), turns.turn("one"):
         1 / 0  # noqa: B018
-    with turns.turn():
+    with turns.turn("other"):
         assert turns.waiting == 0
 
 

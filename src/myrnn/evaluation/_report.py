@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,19 @@ class LengthReport(ShownAsTable):
             f"LengthReport({self.total.sum():,} sequences, accuracy {self.mean_accuracy:.2%}: "
             f"{self.accuracy[0]:.1%} at length {self.lengths[0]}, {self.accuracy[-1]:.1%} at length {self.lengths[-1]})"
         )
+
+    def joined(self, other: LengthReport) -> LengthReport:
+        """Return one report of these sequences and those of another evaluation of the same model.
+
+        Raises
+        ------
+        InvalidArgument
+            When the other has other lengths or classes.
+        """
+        if not np.array_equal(self.lengths, other.lengths) or self.class_names != other.class_names:
+            raise InvalidArgument("reports of other lengths or classes cannot be joined")
+        counts = ("total", "correct", "class_total", "class_correct")
+        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in counts})
 
     def groups(self) -> dict[str, NDArray[np.bool_]]:
         """Return which lengths belong together, by name, each bool (L,).

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,15 @@ from myrnn.playground._network import MOST_ITERATIONS, Network
 from myrnn.playground._own import OwnModel
 from myrnn.playground._script import script
 from myrnn.playground._settings import checked_settings
+from myrnn.playground._trial import tested
 
-# What is left to do of a message that takes long, and needs no MyGrad.
+# What is left to do of a message that takes long: without MyGrad, or in turns of its own.
 Rest = Callable[[], None]
 
 # A sequence of a class is drawn at most so many times.
 _TRIES = 60
-# Pictures are drawn one at a time, but beside the trainings: matplotlib and MyGrad know nothing of each other.
-_drawing = threading.Lock()
+# How many sequences of each length a run is tested on.
+EACH = 500
 
 
 class Answers:
@@ -31,12 +32,16 @@ class Answers:
     Parameters
     ----------
     bench : Bench
+    turn : callable
+        ``with turn():`` is a turn with MyGrad, for what is left to do after this one.
     own : OwnModel, optional
         The person's own class.
     """
 
-    def __init__(self, bench: Bench, own: OwnModel | None = None) -> None:
-        self._bench, self._own = bench, own
+    def __init__(
+        self, bench: Bench, turn: Callable[[], AbstractContextManager[None]], own: OwnModel | None = None
+    ) -> None:
+        self._bench, self._turn, self._own = bench, turn, own
         self._rng = np.random.default_rng()
 
     def answer(self, kind: str, fields: dict[str, Any]) -> Rest | None:
@@ -124,24 +129,20 @@ class Answers:
         self._bench.outbox.answer("recurrence", **told)
 
     def _do_pin(self) -> None:
-        bench = self._bench
-        bench.pinned = bench.now
-        bench.tell_pinned()
-        self._do_configure(bench.pinned.settings)
+        self._bench.pin()
+        self._do_configure(self._bench.now.settings)
 
     def _do_unpin(self) -> None:
-        self._bench.pinned = None
-        self._bench.tell_pinned()
+        self._bench.unpin()
 
     # Keeping ---------------------------------------------------------------------------------------------------------
 
     def _do_save(self) -> Rest:
         network, outbox = self._bench.now, self._bench.outbox
-        report = _keep.tested(network)
+        _keep.check_can_be_saved(network)
 
         def save() -> None:
-            with _drawing:
-                folder = _keep.save(network, report)
+            folder = _keep.save(network, tested(network, EACH, self._turn))
             outbox.answer("saved", folder=folder.as_posix(), runs=_keep.listed_runs())
 
         return save
@@ -158,11 +159,12 @@ class Answers:
         self._bench.outbox.answer("script", text=script(self._bench.now, source))
 
     def _do_figure(self, figure: str, format: str) -> Rest:
-        draw = _keep.figure(figure, format, self._bench.now, self._bench.tokens)
+        network, outbox = self._bench.now, self._bench.outbox
+        if figure == "accuracy":
 
-        def answer() -> None:
-            with _drawing:
-                content = draw()
-            self._bench.outbox.answer("figure", figure=figure, format=format, content=content)
+            def draw() -> str:
+                return _keep.drawn(tested(network, EACH, self._turn).plot, format)
 
-        return answer
+        else:
+            draw = _keep.figure(figure, format, network, self._bench.tokens)
+        return lambda: outbox.answer("figure", figure=figure, format=format, content=draw())

@@ -10,30 +10,29 @@ from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.playground import _looks
 from myrnn.playground._network import MOST_ITERATIONS, Network
 from myrnn.playground._outbox import Outbox
+from myrnn.playground._trial import MOST, Trial, portion
 from myrnn.playground._views import Views
-from myrnn.sequences import Sequences
 
-# The shortest time between two pictures of a training, in seconds, and the longest that looking may take at a time.
-TICK, LOOK = 0.05, 0.025
+# The shortest time between two pictures of a training, in seconds.
+TICK = 0.05
 # Slower than so many iterations a second, every sequence that is learned from is told.
 FOLLOWED = 25.0
-# How many sequences of each length a network is tried on while it trains, and when it rests; how many it may get wrong.
-EACH, EACH_AT_REST, TRIED = 40, 400, 2000
-# Op by op, all takes so many times longer.
-SLOWER = 20
+# How many sequences of each length are enough to know a network that rests; how many are searched for mistakes.
+ENOUGH, SEARCHED = 400, 2000
 
 
 class Bench:
-    """Trains and looks; what there is to tell goes to the outbox.
+    """Trains and looks.
 
     Parameters
     ----------
     tokens : list of int
         The sequence that is looked at.
+    outbox : Outbox
+        Where what there is to tell goes.
 
     Attributes
     ----------
-    outbox : Outbox
     views : Views
     network, pinned : Network or None
     playing : bool
@@ -47,19 +46,20 @@ class Bench:
         The sequence that is looked at, the state that is shown of it, and the kind of mistakes that are looked for.
     """
 
-    def __init__(self, tokens: list[int]) -> None:
-        self.outbox, self.views = Outbox(), Views()
+    def __init__(self, tokens: list[int], outbox: Outbox) -> None:
+        self.outbox, self.views = outbox, Views()
         self.network: Network | None = None
         self.pinned: Network | None = None
         self.playing, self.speed, self.due = False, 0.0, 0.0
         self.steps: list[Callable[[], object]] = []
         self.tokens, self.state, self.family = tokens, "", "trained"
-        self._tests: dict[tuple[Any, int], Sequences] = {}
+        self._trial = Trial(ENOUGH)
         self._draws = 0
         # The eigenvalues that the network began with.
         self._began: list[dict[str, Any]] = []
         self._told = 0.0
         self._sent, self._sent_width = 0, 1
+        self._pinned_told: dict[str, Any] = {"network": None}
 
     # Training --------------------------------------------------------------------------------------------------------
 
@@ -73,6 +73,7 @@ class Bench:
     def begin(self, network: Network) -> None:
         """Put a network in the place of the one before."""
         self.network, self.playing, self.state = network, False, ""
+        self._trial = Trial(ENOUGH)
         self.steps = network.preparations()
         self._sent, self._sent_width = 0, 1
         self.views.forget()
@@ -144,21 +145,28 @@ class Bench:
                 told["last"] = _last_of(network)
         self.outbox.show("status", **told)
 
-    def tell_pinned(self) -> None:
-        """Tell all of the pinned network, once."""
-        pinned = self.pinned
-        if pinned is None:
-            self.outbox.answer("pinned", network=None)
-            return
+    def pin(self) -> None:
+        """Keep the network that is trained, to compare with."""
+        pinned = self.now
         loss, accuracy = pinned.curve.since(0)
-        self.outbox.answer(
-            "pinned",
-            network=network_told(pinned),
-            iteration=pinned.iteration + pinned.done_before,
-            curve={"width": pinned.curve.width, "loss": loss, "accuracy": accuracy},
-            accuracy=self._accuracy(pinned, EACH_AT_REST),
-            gradient=_looks.gradient(pinned) if pinned.compiled else None,
-        )
+        self.pinned = pinned
+        self._pinned_told = {
+            "network": network_told(pinned),
+            "iteration": pinned.iteration + pinned.done_before,
+            "curve": {"width": pinned.curve.width, "loss": loss, "accuracy": accuracy},
+            "accuracy": _looks.accuracy_told(self._trial.report(pinned)),
+            "gradient": _looks.gradient(pinned) if pinned.compiled else None,
+        }
+        self.tell_pinned()
+
+    def unpin(self) -> None:
+        """Let the pinned network go."""
+        self.pinned, self._pinned_told = None, {"network": None}
+        self.tell_pinned()
+
+    def tell_pinned(self) -> None:
+        """Tell all of the pinned network, which stays as it is."""
+        self.outbox.answer("pinned", **self._pinned_told)
 
     # Looking ---------------------------------------------------------------------------------------------------------
 
@@ -168,8 +176,8 @@ class Bench:
             return None
         return self.views.next(self._state_of, not self.playing)
 
-    def look(self) -> None:
-        """Look at all that is due, as long as it takes little time."""
+    def look(self, seconds: float) -> None:
+        """Look at all that is due, but at nothing more after so many seconds."""
         begin = time.monotonic()
         while (view := self.next_view()) is not None:
             shown, start = self._state_of(view), time.monotonic()
@@ -178,7 +186,7 @@ class Bench:
             except MyRNNError as error:
                 self.outbox.show(view, problem=" ".join(str(error).split()))
             self.views.looked(view, shown, time.monotonic() - start, self.playing and not self.speed)
-            if time.monotonic() - begin > LOOK:
+            if time.monotonic() - begin > seconds:
                 return
 
     def _state_of(self, view: str) -> Hashable:
@@ -187,7 +195,7 @@ class Bench:
         common = (id(network), network.iteration if network else 0, id(self.pinned))
         own: dict[str, Hashable] = {
             "row": (tuple(self.tokens), self.state),
-            "accuracy": self.playing,
+            "accuracy": self._trial.parts(network) if network else 0,
             "mistakes": self.family,
         }
         return (*common, own.get(view))
@@ -195,11 +203,10 @@ class Bench:
     def _see(self, view: str) -> dict[str, Any]:
         network = self.now
         if view == "accuracy":
-            return self._accuracy(network, EACH if self.playing else EACH_AT_REST)
+            return _looks.accuracy_told(self._trial.report(network))
         if view == "mistakes":
             self._draws += 1
-            tried = TRIED if network.compiled else TRIED // SLOWER
-            return _looks.mistakes(network, self.family, tried, self._draws)
+            return _looks.mistakes(network, self.family, SEARCHED * portion(network) // MOST, self._draws)
         if network.compiled is None:
             raise InvalidArgument(f"this model cannot be compiled, so it cannot be looked into: {network.note}")
         if view == "gradient":
@@ -213,14 +220,6 @@ class Bench:
         if pinned is not None and pinned.compiled is not None and max(tokens) < pinned.task.alphabet_size:
             seen["pinned"] = _looks.row(pinned, tokens, self.state)
         return seen
-
-    def _accuracy(self, network: Network, each: int) -> dict[str, Any]:
-        key = (network.longer, each if network.compiled else max(1, each // SLOWER))
-        if key not in self._tests:
-            # Those of an earlier task are no longer needed.
-            self._tests = {known: kept for known, kept in self._tests.items() if known[0] == key[0]}
-            self._tests[key] = _looks.test_sequences(*key)
-        return _looks.accuracy_told(_looks.accuracy(network, self._tests[key]))
 
 
 def network_told(network: Network) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
 from myrnn.playground import _looks
 from myrnn.playground._network import REPORT_EVERY, Network
 from myrnn.playground._settings import DEFAULTS, OWN, checked_settings
+from myrnn.playground._trial import TEST_SEED
 from myrnn.runs import Run, claim_folder, load_run, save_run
 from myrnn.training import History
 
@@ -25,9 +27,8 @@ RUNS = Path("runs")
 MOST_LISTED = 50
 # Draws a picture and returns it as a text.
 Drawing = Callable[[], str]
-
-# How many sequences of each length a run is tested on.
-EACH = 500
+# Pictures are drawn one at a time, but beside the trainings: matplotlib and MyGrad know nothing of each other.
+_drawing = threading.Lock()
 
 # What a task or an optimizer can be beside the settings of the playground.
 _FIXED: dict[str, dict[str, Any]] = {
@@ -36,19 +37,18 @@ _FIXED: dict[str, dict[str, Any]] = {
 }
 
 
-def tested(network: Network) -> LengthReport:
-    """Try a network on sequences up to twice as long as it learned from."""
-    return _looks.accuracy(network, _looks.test_sequences(network.longer, EACH))
+def check_can_be_saved(network: Network) -> None:
+    """Refuse a network that a run folder cannot hold."""
+    if network.settings["cell"] == OWN:
+        raise InvalidArgument("a run folder holds an RNN, a GRU or an LSTM: take the script for a class of your own")
+    if not network.iteration and network.before is None:
+        raise InvalidArgument("there is nothing to save yet: press play first")
 
 
 def save(network: Network, report: LengthReport) -> Path:
     """Write a run folder below ``runs`` and return its path."""
-    settings = network.settings
-    if settings["cell"] == OWN:
-        raise InvalidArgument("a run folder holds an RNN, a GRU or an LSTM: take the script for a class of your own")
-    history = history_of(network)
-    if not len(history):
-        raise InvalidArgument("there is nothing to save yet: press play first")
+    check_can_be_saved(network)
+    settings, history = network.settings, history_of(network)
     training = {
         "iterations": int(history.iteration[-1]),
         "batch_size": settings["batch_size"],
@@ -56,7 +56,7 @@ def save(network: Network, report: LengthReport) -> Path:
         "report_every": REPORT_EVERY,
         "gradient_clip": settings["gradient_clip"],
     }
-    with claim_folder(None, network.task.name) as folder:
+    with _drawing, claim_folder(None, network.task.name) as folder:
         save_run(
             folder,
             task=network.task,
@@ -135,20 +135,17 @@ def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing
         history = history_of(network)
         if not len(history):
             raise InvalidArgument("there is nothing to draw yet: press play first")
-        return lambda: _drawn(history.plot(), form)
-    if name == "accuracy":
-        found = tested(network)
-        return lambda: _drawn(found.plot(), form)
+        return lambda: drawn(history.plot, form)
     if network.compiled is None:
         raise InvalidArgument("a model that cannot be compiled cannot be looked into")
     if name == "states":
         seen = inspect(network.compiled, np.array(tokens), _looks.truth_of(network.task, tokens))
-        return lambda: _drawn(seen.plot_states(), form)
+        return lambda: drawn(seen.plot_states, form)
     if name == "gradient":
-        flow = gradient_flow(network.compiled, network.task, seed=_looks.TEST_SEED, relative=True)
-        return lambda: _drawn(flow.plot(), form)
+        flow = gradient_flow(network.compiled, network.task, seed=TEST_SEED, relative=True)
+        return lambda: drawn(flow.plot, form)
     values = recurrent_eigenvalues(network.compiled)
-    return lambda: _drawn(values.plot(), form)
+    return lambda: drawn(values.plot, form)
 
 
 def _graph(network: Network, form: str) -> Drawing:
@@ -159,7 +156,8 @@ def _graph(network: Network, form: str) -> Drawing:
     return graph.to_svg
 
 
-def _drawn(axes: Any, form: str) -> str:
-    with tempfile.TemporaryDirectory(prefix="myrnn-") as folder:
-        content = plots.save_figure(axes, Path(folder) / f"figure.{form}").read_bytes()
+def drawn(plot: Callable[[], Any], form: str) -> str:
+    """Return the picture that a function draws, as a text."""
+    with _drawing, tempfile.TemporaryDirectory(prefix="myrnn-") as folder:
+        content = plots.save_figure(plot(), Path(folder) / f"figure.{form}").read_bytes()
     return content.decode("utf-8") if form == "svg" else base64.b64encode(content).decode("ascii")

@@ -7,22 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import LengthReport, counterexamples, evaluate, shortcuts
+from myrnn.evaluation import LengthReport, counterexamples, shortcuts
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
 from myrnn.models import parameter_names, parameters_of
 from myrnn.playground._network import HalvesTask, Network
+from myrnn.playground._trial import TEST_SEED
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
 
 MISTAKES = 8
 FLOW_SAMPLES = 40
 SHORTCUT_SAMPLES = 40_000
-# Seeds what is tested on: other sequences than those of the training, the same at every look.
-TEST_SEED = 1_000_001
 
 
 def packed(values: Any) -> str:
@@ -56,19 +54,6 @@ def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
     }
 
 
-def test_sequences(task: HalvesTask, each: int) -> Sequences:
-    """Return `each` sequences of every length of a task, the same at every call."""
-    return task.sample_lengths(np.repeat(task.lengths, each), np.random.default_rng(TEST_SEED))
-
-
-def accuracy(network: Network, sequences: Sequences) -> LengthReport:
-    """Try the network on given sequences."""
-    model = network.model if network.compiled is None else network.compiled
-    longest = int(network.task.lengths[-1])
-    engine = "mygrad" if network.compiled is None else "native"
-    return evaluate(model, sequences, trained=longest, engine=engine, progress=False)
-
-
 def accuracy_told(report: LengthReport) -> dict[str, Any]:
     """Return a report as columns."""
     return {
@@ -90,7 +75,7 @@ def gradient(network: Network) -> dict[str, Any]:
     return {
         "state": name,
         "distance": flow.distance.tolist(),
-        **{key: _finite(getattr(flow, key)[name]) for key in ("mean", "low", "high")},
+        **{key: getattr(flow, key)[name].tolist() for key in ("mean", "low", "high")},
     }
 
 
@@ -180,8 +165,3 @@ def _drawn(network: Network, family: str, samples: int, seed: int) -> Sequences:
 def _longest(task: HalvesTask) -> Sequences:
     """Return sequences of the greatest length of a task."""
     return task.sample_lengths(np.repeat(task.lengths[-1:], FLOW_SAMPLES), np.random.default_rng(TEST_SEED))
-
-
-def _finite(values: NDArray[np.float64]) -> list[float | None]:
-    """Return numbers as JSON has them: what is none is None."""
-    return [value if np.isfinite(value) else None for value in values.tolist()]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.playground._answers import Answers
 from myrnn.playground._bench import Bench
+from myrnn.playground._memory import give_back
+from myrnn.playground._outbox import Outbox
 from myrnn.playground._own import OwnModel
 from myrnn.playground._settings import checked_settings
 from myrnn.playground._turns import Turns
 
 _log = logging.getLogger("myrnn.playground")
 
-# How long one turn of training takes at most, in seconds; many sessions at once share the time of a round.
+# How long one turn of training takes at most, and of looking, in seconds; many sessions share the time of a round.
 TURN, ROUND = 0.025, 0.15
+# What a hand does and an eye waits for; whatever else takes time, nobody waits for so impatiently.
+QUICK = frozenset({"refresh", "play", "pause", "step", "speed", "tokens", "draw", "state", "watch", "family", "unit"})
 # More messages than this at a time are refused.
 MOST_WAITING = 200
 # No time to wait, but time for others.
@@ -49,16 +55,11 @@ class Session:
     def __init__(
         self, settings: dict[str, Any], tokens: list[int], *, turns: Turns, own: OwnModel | None = None
     ) -> None:
-        bench = Bench(tokens)
-        self.outbox = bench.outbox
-        self._turns = turns
+        self.outbox, self._turns = Outbox(), turns
         self._messages: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
         self._closed = threading.Event()
         self.submit("configure", {"settings": checked_settings(settings)})
-        # The thread alone holds the bench: when it ends, the networks are let go.
-        self._thread = threading.Thread(
-            target=self._run, args=(bench, Answers(bench, own)), name="myrnn-playground", daemon=True
-        )
+        self._thread = threading.Thread(target=self._work, args=(tokens, own), name="myrnn-playground", daemon=True)
         self._thread.start()
 
     def submit(self, kind: str, fields: dict[str, Any]) -> None:
@@ -73,6 +74,8 @@ class Session:
             self._messages.put_nowait((kind, fields))
         except queue.Full:
             raise InvalidArgument(f"{MOST_WAITING} messages are waiting already: give it a moment") from None
+        if kind in QUICK:
+            self._turns.hurry(self)
 
     def close(self) -> None:
         """Let the thread end and let go of the networks; it returns at once."""
@@ -87,7 +90,14 @@ class Session:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def _run(self, bench: Bench, answers: Answers) -> None:
+    def _work(self, tokens: list[int], own: OwnModel | None) -> None:
+        self._run(tokens, own)
+        give_back()
+
+    def _run(self, tokens: list[int], own: OwnModel | None) -> None:
+        # Nobody else holds the bench: with the end of this, the networks are let go.
+        bench = Bench(tokens, self.outbox)
+        answers = Answers(bench, self._turn, own)
         while not self._closed.is_set():
             message = self._next_message(bench)
             if self._closed.is_set():
@@ -108,18 +118,29 @@ class Session:
             return None
 
     def _take_turn(self, bench: Bench, answers: Answers, message: Message | None) -> None:
-        with self._turns.turn():
-            rest = None
+        rest = None
+        with self._turn(message is not None and message[0] in QUICK):
+            if message is None:
+                # What has come since then goes first.
+                with contextlib.suppress(queue.Empty):
+                    message = self._messages.get_nowait()
             if message is not None:
                 rest = answers.answer(*message)
             elif bench.steps:
                 bench.prepare()
             elif bench.playing and time.monotonic() >= bench.due:
-                bench.train(min(TURN, ROUND / (1 + self._turns.waiting)))
-            bench.look()
+                bench.train(self._share())
+            bench.look(self._share())
         # What takes long and needs no MyGrad is done after the turn.
         if rest is not None:
             rest()
+
+    def _turn(self, hurried: bool = False) -> AbstractContextManager[None]:
+        return self._turns.turn(self, hurried)
+
+    def _share(self) -> float:
+        """Return how many seconds of a turn training or looking may take."""
+        return min(TURN, ROUND / (1 + self._turns.waiting))
 
 
 def _patience(bench: Bench) -> float | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+
+# Whoever waits patiently has a turn after so many who are in a hurry.
+IN_A_ROW = 4
 
 
 class Turns:
-    """A lock that is given in the order in which it was asked for.
+    """A lock that is given in the order in which it was asked for, to those first who are in a hurry.
 
     Python's own lock goes to whoever is quickest, as a rule the thread that has just let it go: of thirty trainings one
     would run and the others starve.
@@ -17,21 +19,23 @@ class Turns:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[threading.Event] = deque()
-        self._taken = False
+        # Who waits, in order, each with what wakes them.
+        self._patient: dict[Hashable, threading.Event] = {}
+        self._hurried: dict[Hashable, threading.Event] = {}
+        self._taken, self._in_a_row = False, 0
 
     @property
     def waiting(self) -> int:
         """How many wait for their turn."""
-        return len(self._waiting)
+        return len(self._patient) + len(self._hurried)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for a turn, and hold it."""
+    def turn(self, who: Hashable, hurried: bool = False) -> Iterator[None]:
+        """Wait for a turn, and hold it; `who` waits for one at a time."""
         mine = threading.Event()
         with self._lock:
             if self._taken:
-                self._waiting.append(mine)
+                (self._hurried if hurried else self._patient)[who] = mine
             else:
                 self._taken = True
                 mine.set()
@@ -41,7 +45,21 @@ class Turns:
         finally:
             with self._lock:
                 # The turn goes straight to the next, so that nobody comes between.
-                if self._waiting:
-                    self._waiting.popleft().set()
-                else:
+                following = self._next()
+                if following is None:
                     self._taken = False
+                else:
+                    following.set()
+
+    def hurry(self, who: Hashable) -> None:
+        """Let whoever waits patiently be in a hurry."""
+        with self._lock:
+            mine = self._patient.pop(who, None)
+            if mine is not None:
+                self._hurried[who] = mine
+
+    def _next(self) -> threading.Event | None:
+        first = self._hurried and not (self._patient and self._in_a_row >= IN_A_ROW)
+        self._in_a_row = self._in_a_row + 1 if first else 0
+        queue = self._hurried if first else self._patient
+        return queue.pop(next(iter(queue))) if queue else None

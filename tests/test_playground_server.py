@@ -1,0 +1,169 @@
+"""The server in a process of its own, over real sockets: how it ends, and what it bears."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from myrnn.playground import _browser
+from myrnn.playground._listen import address_of, listen
+from playground_help import SMALL, WAIT
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+HELLO = {"type": "hello", "session": None, "page": "page", "settings": SMALL, "tokens": [1, 2, 1, 2]}
+
+
+class Server:
+    """``myrnn playground`` as a person starts it."""
+
+    def __init__(self, *options):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "myrnn", "playground", "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")},
+        )
+        self.address = self.process.stdout.readline().split()[-1]
+        self.place = urlsplit(self.address).netloc
+
+    def page(self, **options):
+        """A page that has said nothing yet."""
+        return connect(f"ws://{self.place}/session", origin=f"http://{self.place}", open_timeout=WAIT, **options)
+
+    def answers(self):
+        with urllib.request.urlopen(f"http://{self.place}/", timeout=WAIT) as answer:
+            return answer.status == 200
+
+    def end(self, number):
+        """End it by a signal; return its code and what it said since it began."""
+        self.process.send_signal(number)
+        said, errors = self.process.communicate(timeout=WAIT)
+        return self.process.returncode, said.split("\n"), errors
+
+
+@contextlib.contextmanager
+def serving(*options):
+    server = Server(*options)
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        server.process.communicate()
+
+
+def next_of(page, kind, holds=lambda told: True):
+    while True:
+        told = json.loads(page.recv(timeout=WAIT))
+        if told["type"] == kind and holds(told):
+            return told
+
+
+def greet(page, **changed):
+    page.send(json.dumps({**HELLO, **changed}))
+    return next_of(page, "welcome")["session"]
+
+
+def play(page):
+    page.send(json.dumps({"type": "play"}))
+    return next_of(page, "status", lambda told: told["playing"] and told.get("iteration", 0) > 100)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_cleanly_in_the_middle_of_a_training_and_tells_its_pages(number):
+    with serving() as server, server.page() as page:
+        greet(page)
+        play(page)
+        code, said, errors = server.end(number)
+        told = next_of(page, "error")
+        with pytest.raises(ConnectionClosed) as closed:
+            next_of(page, "nothing")
+    assert (code, errors.replace("myrnn: compiling this model; it takes a few seconds, once\n", "")) == (0, "")
+    assert said[-2:] == ["ended", ""]
+    assert told["message"] == "The playground was ended where it was started: myrnn playground starts it again."
+    assert closed.value.rcvd.code == 1012
+
+
+def test_what_is_too_large_ends_the_connection_and_the_session_goes_on():
+    with serving() as server:
+        with server.page() as page:
+            session = greet(page)
+            begun = play(page)["iteration"]
+            page.send("x" * 10_000_000)
+            with pytest.raises(ConnectionClosed) as closed:
+                next_of(page, "nothing")
+            assert closed.value.rcvd.code == 1009
+        with server.page() as page:
+            assert greet(page, session=session) == session
+            assert next_of(page, "status", lambda told: "iteration" in told)["iteration"] >= begun
+        assert server.answers()
+
+
+def test_a_page_that_breaks_off_or_never_listens_harms_nobody():
+    with serving() as server:
+        with server.page(max_queue=1) as page:
+            greet(page)
+            page.send(json.dumps({"type": "watch", "views": ["row", "accuracy", "mistakes"]}))
+            play(page)
+            # From here on nobody listens.
+            for garbage in (b"\xff" * 100, b"GET / HTTP/9.9\r\n\r\n", b"\x00", b""):
+                with socket.create_connection(urlsplit(server.address).netloc.split(":"), timeout=WAIT) as raw:
+                    raw.sendall(garbage)
+            with server.page() as other:
+                greet(other)
+                play(other)
+                other.socket.shutdown(socket.SHUT_RDWR)
+            assert server.answers()
+        code, _, errors = server.end(signal.SIGINT)
+    assert code == 0
+    assert "Traceback" not in errors
+
+
+def test_others_are_let_in_with_the_token_alone():
+    with serving("--host", "0.0.0.0") as server:
+        token = urlsplit(server.address).query
+        assert token.startswith("token=") and len(token) > 20
+        assert urlsplit(server.address).hostname != "0.0.0.0"
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            server.answers()
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with opener.open(server.address, timeout=WAIT) as answer:
+            assert (answer.status, answer.url) == (200, f"http://{server.place}/")
+        code, said, errors = server.end(signal.SIGTERM)
+    assert code == 0
+    assert token not in "\n".join(said) + errors
+
+
+# --- where it listens, and who opens it
+
+
+def test_every_address_is_shown_as_one_that_a_browser_takes():
+    with contextlib.closing(listen("127.0.0.1", 0)) as listening:
+        assert address_of(listening) == f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    with contextlib.closing(listen("0.0.0.0", 0)) as listening:
+        assert urlsplit(address_of(listening)).hostname not in ("0.0.0.0", None)
+
+
+def test_the_page_is_opened_only_where_there_is_a_screen(monkeypatch):
+    opened = []
+    monkeypatch.setattr(_browser.webbrowser, "open", opened.append)
+    monkeypatch.setattr(_browser.sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    _browser.open_page("http://127.0.0.1:1/")
+    assert opened == []
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    _browser.open_page("http://127.0.0.1:2/")
+    monkeypatch.delenv("WAYLAND_DISPLAY")
+    monkeypatch.setattr(_browser.sys, "platform", "darwin")
+    _browser.open_page("http://127.0.0.1:3/")
+    assert opened == ["http://127.0.0.1:2/", "http://127.0.0.1:3/"]
