@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 
-.PHONY: help demo test test-browser bench lint clean
+.PHONY: help demo test test-browser bench fuzz lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make test-browser   run the tests in JupyterLab; they need chromium and chromedriver"
 	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX and C (takes a while)"
+	@echo "make fuzz    let hostile run folders at everything that reads them for a minute; SECONDS=3600 for an hour"
 	@echo "make lint    check style and types"
 	@echo "make clean   remove the environment and what tools leave behind; runs stay"
 
@@ -26,6 +27,9 @@ bench: $(VENV)/.installed-bench
 
 test-browser: $(VENV)/.installed-browser
 	@$(BIN)/pytest -q -p no:doctest -o addopts= -o pythonpath=tests/browser tests/browser/test_notebook.py
+
+fuzz: $(VENV)/.installed-fuzz
+	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60)
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check

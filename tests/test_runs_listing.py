@@ -10,12 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.runs import RunListing, RunSummary, list_runs
 from myrnn.runs import _listing as listing
-from myrnn.runs._index import FILE, MAX_BYTES
+from myrnn.runs._index import FILE, MAX_BYTES, _digest
 from myrnn.storage import FolderLock
 from run_folders import data_run, gru_run, task_run, without_pictures
 
@@ -214,8 +216,12 @@ def with_a_trigger(path):
 
 
 def of_other_kinds(path):
+    """What nobody would write, with the digest that goes with it."""
     connection = sqlite3.connect(path)
+    connection.create_function("digest_of", -1, lambda *row: _digest(row))
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(runs)") if row[1] != "digest"]
     connection.execute("UPDATE runs SET state = 7, made = 1e300, stamp = x'00', loss = 'low', task = x'ff'")
+    connection.execute(f"UPDATE runs SET digest = digest_of({', '.join(columns)})")
     connection.commit()
     connection.close()
 
@@ -275,6 +281,20 @@ def test_an_index_that_is_of_no_use_is_made_anew(runs, reads, harm):
     assert [path.name for path in runs.iterdir() if path.name.startswith(".")] == [FILE]
     precious = runs.parent / "precious.txt"
     assert not precious.exists() or precious.read_text() == "precious"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_change_of_the_index_changes_the_list(runs, data):
+    first = list_runs(runs)
+    path = runs / FILE
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        begin = data.draw(st.integers(0, len(content) - 1))
+        change = data.draw(st.one_of(st.binary(min_size=1, max_size=40), st.just(b"rnn 9"), st.just(b"\xff")))
+        content[begin : begin + len(change)] = change
+    path.write_bytes(content)
+    assert list_runs(runs) == first
 
 
 def test_all_goes_without_an_index_where_there_can_be_none(runs, reads, monkeypatch):

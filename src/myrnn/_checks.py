@@ -16,7 +16,10 @@ from myrnn.errors import InvalidArgument
 
 def shown(value: Any) -> str:
     """Return `value` as a message shows it: in one line that is not too long."""
-    line = " ".join(repr(value).split())
+    try:
+        line = " ".join(repr(value).split())
+    except ValueError:  # Python does not write down integers of more than 4,300 digits
+        return f"{type(value).__name__} too long to show"
     return line if len(line) <= 80 else f"{line[:77]}..."
 
 
@@ -29,9 +32,9 @@ def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int |
     except TypeError:
         raise InvalidArgument(f"{name} must be an integer, not {shown(value)}") from None
     if minimum is not None and number < minimum:
-        raise InvalidArgument(f"{name} must be at least {minimum}, not {number}")
+        raise InvalidArgument(f"{name} must be at least {minimum}, not {shown(number)}")
     if maximum is not None and number > maximum:
-        raise InvalidArgument(f"{name} must be at most {maximum}, not {number}")
+        raise InvalidArgument(f"{name} must be at most {maximum}, not {shown(number)}")
     return number
 
 

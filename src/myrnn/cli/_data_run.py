@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from myrnn import plots
-from myrnn.errors import RunError
+from myrnn.errors import InvalidArgument, RunError
 from myrnn.estimator import SequenceClassifier
 from myrnn.evaluation import ClassificationReport
 from myrnn.runs import CLASSIFIER_FOLDER, DATA_RUN
@@ -86,7 +86,10 @@ def load_data_run(folder: Path) -> DataRun:
     characters = DATA_RUN.read_index(folder).get("characters")
     if not isinstance(characters, bool):
         raise RunError(f"{folder}: {DATA_RUN.index} must say whether 'characters' are symbols")
-    return DataRun(SequenceClassifier.load(folder / CLASSIFIER_FOLDER), characters)
+    try:
+        return DataRun(SequenceClassifier.load(folder / CLASSIFIER_FOLDER), characters)
+    except InvalidArgument as error:
+        raise RunError(f"{folder} was not written by this command: {error}") from error
 
 
 def _history_csv(history: Mapping[str, Any]) -> bytes:

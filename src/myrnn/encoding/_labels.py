@@ -15,6 +15,8 @@ from myrnn.sequences import LARGEST_LABEL
 
 # What labels may be, and the kinds of NumPy's dtypes that hold them.
 KINDS: dict[str, tuple[type, str]] = {"str": (str, "U"), "int": (int, "iu"), "float": (float, "f"), "bool": (bool, "b")}
+# No sound classes take more memory: more is refused before anything is allocated.
+MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +95,10 @@ def _as_dtype(classes: list[Any], given: Any, kinds: str) -> NDArray[Any]:
     """Return the classes as an array of the dtype that is written in the settings."""
     try:
         dtype = np.dtype(given) if isinstance(given, str) else None
-        if dtype is None or dtype.kind not in (kinds if kinds != "U" else "UO") or dtype.itemsize > 2**20:
+        if dtype is None or dtype.kind not in (kinds if kinds != "U" else "UO"):
             raise TypeError
+        if dtype.itemsize * len(classes) > MOST_BYTES:
+            raise ValueError
         return np.array(classes, dtype=dtype)
     except (TypeError, ValueError, OverflowError, SyntaxError):
         raise InvalidArgument(f"the classes cannot be {_checks.shown(given)}") from None

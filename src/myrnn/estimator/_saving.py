@@ -15,11 +15,13 @@ from myrnn.errors import InvalidArgument
 from myrnn.estimator._given import note_features
 from myrnn.estimator._models import make_model
 from myrnn.evaluation import Classifier
-from myrnn.runs import CLASSIFIER, classifier_history, load_weights, made_with, weight_bytes
+from myrnn.runs import CLASSIFIER, MODELS, classifier_history, load_weights, made_with, weight_bytes
 from myrnn.storage import Stored, empty_folder, json_to_bytes
 
 INDEX = CLASSIFIER.index
 ENCODING, HISTORY, WEIGHTS = CLASSIFIER.files
+# No size is larger; with digits without end even a message about it would fail.
+LARGEST = 2**63 - 1
 PARTS = ("settings", "fitted")
 
 
@@ -61,7 +63,8 @@ def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any) -> Any
         classifier = _with_settings(kind, stored, saved if cell is None else cell)
         encoder, labels = _encoding(stored.json(ENCODING))
         dims = (encoder.dim_input, classifier.dim_recurrent, len(labels))
-        _check_size(dims, classifier.dim_embedding, len(stored.content[WEIGHTS]))
+        _check_cell(saved, classifier)
+        _check_size(dims, classifier.layers, classifier.dim_embedding, len(stored.content[WEIGHTS]))
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)
     model = make_model(
@@ -119,14 +122,24 @@ def _encoding(given: Mapping[str, Any]) -> tuple[SequenceEncoder, ClassLabels]:
     return SequenceEncoder.from_settings(given["sequences"]), labels
 
 
-def _check_size(dims: tuple[int, int, int], dim_embedding: int | None, weight_bytes: int) -> None:
+def _check_cell(saved: Any, classifier: Any) -> None:
+    if saved is not None:
+        _checks.one_of("cell", saved, tuple(MODELS))
+    elif classifier.layers != 1 or classifier.dim_embedding is not None:
+        raise InvalidArgument("a cell of one's own has no layers and no dim_embedding")
+
+
+def _check_size(dims: tuple[int, int, int], layers: Any, dim_embedding: Any, weight_bytes: int) -> None:
     """Refuse sizes that the file of the weights is too small for, before anything is allocated."""
     inputs, units, classes = dims
-    least = 4 * (inputs * (units if dim_embedding is None else dim_embedding) + units * (units + classes))
+    width = units if dim_embedding is None else dim_embedding
+    for name, size in (("dim_recurrent", units), ("layers", layers), ("dim_embedding", width)):
+        _checks.integer(name, size, minimum=1, maximum=LARGEST)
+    least = 4 * (inputs * width + units * (units + classes) + (layers - 1) * 2 * units**2)
     if least > weight_bytes:
         raise InvalidArgument(
-            f"a model of {inputs} inputs, {units} units and {classes} classes has {least:,} bytes of weights or more, "
-            f"but {WEIGHTS} has {weight_bytes:,}"
+            f"a model of {inputs} inputs, {layers} x {units} units and {classes} classes has {least:,} bytes of "
+            f"weights or more, but {WEIGHTS} has {weight_bytes:,}"
         )
 
 

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import fields
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -41,9 +42,10 @@ _COLUMNS = {name: _KINDS[kind] for name, kind in _FIELDS.items()}
 SCHEMA = f"""CREATE TABLE runs (
   {", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())},
   stamp TEXT,
+  digest TEXT,
   PRIMARY KEY (name)
 ) WITHOUT ROWID"""
-_INSERT = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
+_INSERT = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * (len(_COLUMNS) + 2))})"
 
 # What the files of a run were like when they were read, and what they said, by the name of its folder.
 Remembered = Mapping[str, tuple[str, RunSummary]]
@@ -56,7 +58,8 @@ def recall(folder: Path) -> Remembered:
 
 def remember(folder: Path, news: Remembered, gone: Iterable[str]) -> None:
     """Write news into the index of a folder, and forget the runs that are gone; do nothing where that cannot be."""
-    rows = [(*summary.__dict__.values(), stamp) for stamp, summary in news.values() if _is_text(summary)]
+    found = ((*summary.__dict__.values(), stamp) for stamp, summary in news.values() if _is_text(summary))
+    rows = [(*values, _digest(values)) for values in found]
     forgotten = [(name,) for name in gone]
     if rows or forgotten:
         _with_index(folder, lambda index: _write(index, rows, forgotten))
@@ -65,9 +68,16 @@ def remember(folder: Path, news: Remembered, gone: Iterable[str]) -> None:
 def _all(index: Connection) -> Remembered:
     return {
         values[0]: (stamp, summary)
-        for *values, stamp in index.execute("SELECT * FROM runs")
-        if isinstance(stamp, str) and (summary := RunSummary(*values)).is_sound()
+        for *values, stamp, digest in index.execute("SELECT * FROM runs")
+        if digest == _digest((*values, stamp))
+        and isinstance(stamp, str)
+        and (summary := RunSummary(*values)).is_sound()
     }
+
+
+def _digest(values: tuple[object, ...]) -> str:
+    """Return what tells a row that was written from one in which a bit has changed since."""
+    return blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
 
 def _write(index: Connection, rows: list[tuple[object, ...]], forgotten: list[tuple[str]]) -> None:

@@ -23,6 +23,8 @@ from myrnn.training import History
 
 # No sound task comes near this: a longer one is refused before anything is allocated.
 MAX_PATTERN_LENGTH = 1_000_000
+# No size is larger; with digits without end even a message about it would fail.
+LARGEST = 2**63 - 1
 
 # Settings that the first runs did not write, with what they were.
 LATER_SETTINGS = {"rnn": {"recurrent_init": "glorot"}}
@@ -123,7 +125,8 @@ def checked_settings(part: str, given: Any) -> dict[str, Any]:
 
 def _check_size(model: Mapping[str, Any], weight_bytes: int) -> None:
     inputs, units, classes = (
-        _checks.integer(name, model[name], minimum=1) for name in ("dim_input", "dim_recurrent", "dim_output")
+        _checks.integer(name, model[name], minimum=1, maximum=LARGEST)
+        for name in ("dim_input", "dim_recurrent", "dim_output")
     )
     # Every model holds these three matrices of float32 at least.
     least = 4 * units * (inputs + units + classes)

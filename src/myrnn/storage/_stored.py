@@ -13,6 +13,9 @@ from myrnn import _checks
 from myrnn.errors import RunError
 from myrnn.storage._values import bytes_to_arrays, bytes_to_json, bytes_to_rows
 
+# The most characters of what is wrong with a file.
+LONGEST = 400
+
 
 @dataclass(frozen=True, eq=False)
 class Stored:
@@ -69,8 +72,9 @@ def parse_object(folder: Path, name: str, content: bytes) -> dict[str, Any]:
 
 
 def damaged(folder: Path, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
-    """Raise the RunError for a file that is of no use."""
-    raise RunError(f"{folder}: {name} {what}") from cause
+    """Raise the RunError for a file that is of no use: what the file holds must not fill a screen, or command it."""
+    told = what if what.isprintable() else repr(what)[1:-1]
+    raise RunError(f"{folder}: {name} {told if len(told) <= LONGEST else f'{told[: LONGEST - 3]}...'}") from cause
 
 
 def _one_line(error: BaseException) -> str:

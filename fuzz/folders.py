@@ -1,0 +1,98 @@
+"""Small real folders of every kind, to be changed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from myrnn.estimator import SequenceClassifier
+from myrnn.evaluation import evaluate
+from myrnn.models import RNN
+from myrnn.optimizers import Adam
+from myrnn.runs import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, save_run
+from myrnn.runs._save import RUN
+from myrnn.storage import FolderFormat, json_to_bytes
+from myrnn.tasks import TwinHalves
+from myrnn.training import Training, train
+from myrnn.training._checkpoint import FORMAT, save_state
+
+TASK = TwinHalves(pattern_length_max=2, alphabet_size=3)
+SEQUENCES = [["to", "be"], ["or"], ["not", "to", "be"], ["be", "be"]] * 3
+LABELS = ["long", "short", "long", "short"] * 3
+TRAINING = {"iterations": 4, "report_every": 2, "engine": "mygrad"}
+CHECKPOINT_AT = 3
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder as bytes.
+
+    Attributes
+    ----------
+    files : mapping of str to bytes
+        By their paths within it.
+    formats : mapping of str to FolderFormat
+        The formats of the folder ("") and of those in it that have one, the innermost first.
+    """
+
+    files: Mapping[str, bytes]
+    formats: Mapping[str, FolderFormat]
+
+
+def new_training() -> Training:
+    """Return the training whose checkpoints are changed, before its first iteration."""
+    model = RNN(3, 2, 2, rng=0)
+    return Training(model, TASK, Adam(model.parameters), seed=0, engine="mygrad", report_every=2)
+
+
+def folders() -> dict[str, Folder]:
+    """Return a folder of each kind, by name."""
+    with tempfile.TemporaryDirectory() as made:
+        base = Path(made)
+        _write_run(base / "run")
+        _write_checkpoint(base / "checkpoint")
+        _classifier().save(base / "classifier")
+        _write_data_run(base / "data-run")
+        at = f"checkpoint-{CHECKPOINT_AT:012d}"
+        return {
+            "run": _read(base / "run", {"": RUN}),
+            "checkpoint": _read(base / "checkpoint", {at: FORMAT}),
+            "classifier": _read(base / "classifier", {"": CLASSIFIER}),
+            "data-run": _read(base / "data-run", {CLASSIFIER_FOLDER: CLASSIFIER, "": DATA_RUN}),
+        }
+
+
+def _read(folder: Path, formats: Mapping[str, FolderFormat]) -> Folder:
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in (".png", ".svg")]
+    return Folder({str(path.relative_to(folder)): path.read_bytes() for path in paths}, formats)
+
+
+def _write_run(folder: Path) -> None:
+    model = RNN(3, 2, 2, rng=0)
+    optimizer = Adam(model.parameters)
+    history = train(model, TASK, optimizer, **TRAINING)
+    report = evaluate(model, TASK, samples=12, lengths=(2, 4), trained=history, engine="mygrad")
+    parts = {"task": TASK, "model": model, "optimizer": optimizer, "history": history}
+    save_run(folder, **parts, training=TRAINING, report=report)
+
+
+def _write_checkpoint(folder: Path) -> None:
+    training = new_training()
+    training.advance(CHECKPOINT_AT)
+    save_state(folder / f"checkpoint-{CHECKPOINT_AT:012d}", training.state())
+
+
+def _classifier() -> SequenceClassifier:
+    settings = {"dim_recurrent": 2, "max_epochs": 2, "dim_embedding": 2, "engine": "mygrad", "class_weight": "balanced"}
+    return SequenceClassifier("gru", random_state=0, **settings).fit(SEQUENCES, LABELS)
+
+
+def _write_data_run(folder: Path) -> None:
+    folder.mkdir()
+    training = {"classes": {"long": 6, "short": 6}, "sequences": 12, "epochs": 2, "loss": 0.5, "accuracy": 0.75}
+    lengths = [{"shortest": 1, "longest": 2, "total": 5, "correct": 3}]
+    numbers = {"training": training, "evaluation": {"accuracy": 0.6, "confidence": 0.95, "lengths": lengths}}
+    created = {"created": "2026-01-02T03:04:05+0000", "characters": False}
+    DATA_RUN.write(folder, created, {CLASSIFIER_FOLDER: _classifier().save, "report.json": json_to_bytes(numbers)})

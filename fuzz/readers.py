@@ -1,0 +1,109 @@
+"""All that reads folders, and what may come of it: a RunError in one line that a terminal can show, or sound values."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fuzz.folders import CHECKPOINT_AT, SEQUENCES, new_training
+from myrnn.cli._data_run import load_data_run
+from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
+from myrnn.estimator import SequenceClassifier
+from myrnn.runs import compare_runs, list_runs, load_run
+from myrnn.sequences import Sequences
+from myrnn.training import load_checkpoint, reference_logits
+
+# No message needs more.
+LONGEST_MESSAGE = 1000
+
+
+def read(kind: str, folder: Path, good: Path) -> None:
+    """Let all that reads a folder of this kind at it; `good` is a sound one of the same kind."""
+    for reader in READERS[kind]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                reader(folder, good)
+            except RunError as error:
+                check_message(str(error))
+
+
+def check_message(message: str) -> None:
+    """Fail where a message is of several lines, too long, or holds what a terminal would obey."""
+    assert message.isprintable(), repr(message)
+    assert len(message) <= LONGEST_MESSAGE, message
+
+
+def _run(folder: Path, good: Path) -> None:
+    run = load_run(folder)
+    sequences = Sequences.from_pairs([(np.zeros(2, dtype=int), 0)], run.task.dim_input)
+    assert reference_logits(run.model, sequences).shape == (1, run.task.dim_output)
+    assert np.isfinite(run.history.loss).all()
+
+
+def _comparison(folder: Path, good: Path) -> None:
+    found = compare_runs(good, folder)
+    assert found.table().columns
+    assert found.settings_table().columns
+    assert repr(found)
+
+
+def _listing(folder: Path, good: Path) -> None:
+    found = list_runs(folder.parent)
+    assert len(found.rows()) == len(found)
+    for run in found:
+        assert run.is_sound()
+        check_message(run.fault or "")
+    assert found.table().row_count == len(found)
+    for order in ("made", "loss", "model"):
+        assert len(found.sorted(order)) == len(found)
+
+
+def _checkpoint(folder: Path, good: Path) -> None:
+    state = load_checkpoint(folder)
+    if state is None:
+        return
+    assert state.iteration == CHECKPOINT_AT
+    training = new_training()
+    before = [parameter.data.copy() for parameter in training._parameters]
+    try:
+        training.restore(state)
+    except InvalidArgument as error:
+        check_message(str(error))
+        assert all(np.array_equal(one, p.data) for one, p in zip(before, training._parameters, strict=True))
+        return
+    with suppress(TrainingDiverged):  # from weights that are finite, but not sane
+        losses, _ = training.advance(2)
+        assert len(losses) == 2
+
+
+def _use(classifier: SequenceClassifier) -> None:
+    try:
+        assert classifier.predict_proba(SEQUENCES[:2]).shape == (2, len(classifier.classes_))
+    except InvalidArgument as error:
+        check_message(str(error))
+
+
+def _classifier(folder: Path, good: Path) -> None:
+    try:
+        _use(SequenceClassifier.load(folder))
+    except InvalidArgument as error:
+        # A classifier of a cell of one's own needs that cell: nobody can tell that it never was one.
+        assert str(error).endswith("give its class or function as cell="), error
+
+
+def _data_run(folder: Path, good: Path) -> None:
+    _use(load_data_run(folder).classifier)
+
+
+READERS: dict[str, tuple[Callable[[Path, Path], Any], ...]] = {
+    "run": (_run, _listing, _comparison),
+    "checkpoint": (_checkpoint, _listing),
+    "classifier": (_classifier,),
+    "data-run": (_data_run, _listing, _comparison),
+}

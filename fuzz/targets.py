@@ -1,0 +1,83 @@
+"""One fuzzing target in a process of its own: ``python -m fuzz.targets NAME CORPUS... [options of libFuzzer]``.
+
+A target ``run`` changes a run folder as the bytes of the fuzzer say; ``run-bytes`` puts them into one of its files, the
+first byte saying which. A file that was found is tried again by giving its path instead of a corpus.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+# Numba cannot compile what has been instrumented: only what reads folders is.
+with atheris.instrument_imports(include=["myrnn.storage", "myrnn.runs", "myrnn.encoding", "myrnn.estimator"]):
+    from fuzz.folders import Folder, folders
+    from fuzz.mutations import Choices, Files, mutate, put_right, write
+    from fuzz.readers import READERS, read
+
+# Where writing costs nothing, if there is such a place.
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+class Consumed:
+    """Choices that the bytes of the fuzzer make."""
+
+    def __init__(self, data: bytes) -> None:
+        self._provider = atheris.FuzzedDataProvider(data)
+
+    def below(self, count: int) -> int:
+        """Return an integer from 0 to `count` - 1."""
+        return int(self._provider.ConsumeIntInRange(0, count - 1))
+
+    def blob(self) -> bytes:
+        """Return a few bytes."""
+        return bytes(self._provider.ConsumeBytes(8))
+
+
+def with_bytes(folder: Folder, data: bytes) -> Files:
+    """Return the files of a folder, one of them replaced; the first byte says which."""
+    files, names = dict(folder.files), sorted(folder.files)
+    name = names[data[0] % len(names)] if data else names[0]
+    files[name] = data[1:]
+    put_right(files, folder, name)
+    return files
+
+
+def target(name: str) -> Callable[[bytes], None]:
+    """Return what is called with every input of a target."""
+    kind, of_bytes = name.removesuffix("-bytes"), name.endswith("-bytes")
+    sound = folders()[kind]
+
+    def once(data: bytes) -> None:
+        choices: Choices = Consumed(b"\xff" * 8 if of_bytes else data)
+        with tempfile.TemporaryDirectory(dir=IN_MEMORY) as place:
+            base = Path(place)
+            for path, content in sound.files.items():
+                (base / "good" / path).parent.mkdir(parents=True, exist_ok=True)
+                (base / "good" / path).write_bytes(content)
+            write(with_bytes(sound, data) if of_bytes else mutate(sound, choices), base / "runs" / "it", choices)
+            read(kind, base / "runs" / "it", base / "good")
+
+    return once
+
+
+def seeds(name: str) -> list[bytes]:
+    """Return inputs to begin with: the real files, or bytes that make some change of each kind."""
+    kind = name.removesuffix("-bytes")
+    if name.endswith("-bytes"):
+        files = folders()[kind].files
+        return [bytes([place]) + files[path] for place, path in enumerate(sorted(files))]
+    return [bytes((13 * first + 7 * place) % 256 for place in range(64)) for first in range(40)]
+
+
+NAMES = tuple(f"{kind}{ending}" for kind in READERS for ending in ("", "-bytes"))
+
+
+if __name__ == "__main__":
+    _, chosen, *rest = sys.argv
+    atheris.Setup([sys.argv[0], *rest], target(chosen))
+    atheris.Fuzz()
