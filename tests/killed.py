@@ -1,4 +1,4 @@
-"""A training that is killed again and again, in processes of its own; `test_checkpoints.py` runs it.
+"""A training that is killed again and again, in processes of its own; `test_checkpoints.py` and others run it.
 
 The processes are forks of one that has a single thread and has imported all that they need: each takes but a moment.
 """
@@ -10,14 +10,26 @@ import select
 import signal
 import sys
 import traceback
+from functools import partial
+from itertools import count
 from pathlib import Path
 
+from myrnn.cli import main as command_line
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
 from myrnn.tasks import TwinHalves
 from myrnn.training import Checkpoint, train
 
 ITERATIONS = 120
+# A run of the command line, with a checkpoint at every report.
+RUN = (
+    *("train", "--quiet", "--engine=mygrad", f"--iterations={ITERATIONS}", "--report-every=5", "--checkpoint-every=0"),
+    *("--pattern-length-max=2", "--dim-recurrent=4", "--samples=40"),
+)
+# What must be the same in the end; report.json has seconds in it, and pictures are drawn from the rest.
+FILES = ("model.safetensors", "history.csv", "accuracy_by_length.csv", f"checkpoints/checkpoint-{ITERATIONS:012d}/")
+# Calls that write to the disk: how many of them a process is left to do at most.
+MOST_WRITES = 80
 
 
 def training(folder=None, **hooks):
@@ -41,11 +53,27 @@ def training(folder=None, **hooks):
     return [array.tobytes().hex() for array in arrays + columns] + [optimizer.t, history.longest]
 
 
+def run(folder):
+    """Let the command line make a run, or go on with it, and return all that must be the same in the end."""
+    if (folder / "unfinished.json").exists():
+        done = command_line(["train", "--resume", str(folder), "--quiet", "--checkpoint-every=0"])
+    elif not (folder / "settings.json").exists():
+        done = command_line([*RUN, "--out", str(folder)])
+    else:
+        done = 0
+    assert done == 0
+    paths = [
+        path for name in FILES for path in ([folder / name] if name[-1] != "/" else sorted((folder / name).iterdir()))
+    ]
+    return [path.read_bytes().hex() for path in paths]
+
+
 def in_child(work):
     """Run `work` in a fork and return its process number; it ends with 0 when the work does."""
     child = os.fork()
     if child == 0:
         try:
+            sys.stdout = open(os.devnull, "w")
             work()
         except BaseException:
             traceback.print_exc()
@@ -61,6 +89,11 @@ def killed_after(child, seconds):
     if not ended:
         os.kill(child, signal.SIGKILL)
     os.close(descriptor)
+    return was_killed(child)
+
+
+def was_killed(child):
+    """Wait for the child, and return whether it was killed; if not, it has done its work."""
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
@@ -69,29 +102,39 @@ def killed_after(child, seconds):
     return False
 
 
-def at_random_moments(folder, seed):
-    """Kill the training at random moments until it comes through, and return how often it was killed."""
-    draw, kills = random.Random(seed), 0
-    while killed_after(in_child(lambda: training(folder)), draw.uniform(0, 0.1)):
+def at_random_moments(work, draw, longest):
+    """Kill the work at random moments, later and later until it comes through, and return how often it was killed."""
+    kills = 0
+    while killed_after(in_child(work), draw.uniform(0, longest * (1 + kills / 20))):
         kills += 1
     return kills
 
 
-def at_every_write(folder):
-    """Kill the training at every step of the writing of its checkpoints in turn, and return how often it was killed."""
+def at_every_write(work):
+    """Kill the work at every step of the writing of its checkpoints in turn, and return how often it was killed."""
     kills = 0
-    while True:
-        child = in_child(lambda at=kills % 12 + 1: (kill_at(at), training(folder)))
-        _, status = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(status):
-            assert os.waitstatus_to_exitcode(status) == 0
-            return kills
+    while was_killed(in_child(partial(at_a_write, work, kills % 12 + 13))):
         kills += 1
+    return kills
+
+
+def at_random_writes(work, draw):
+    """Kill the work before random calls that write to the disk, and return how often it was killed."""
+    for kills in count():
+        at = draw.randint(1, MOST_WRITES) + kills
+        if not was_killed(in_child(partial(at_a_write, work, at))):
+            return kills
+
+
+def at_a_write(work, count):
+    """Do the work until this process kills itself before its call number `count` that writes to the disk."""
+    kill_at(count)
+    work()
 
 
 def kill_at(count):
     """Let this process kill itself before its call number `count` of those that write to the disk."""
-    left = [count + 12]
+    left = [count]
 
     def killing(real):
         def call(*arguments, **options):
@@ -106,17 +149,27 @@ def kill_at(count):
         setattr(os, name, killing(getattr(os, name)))
 
 
-def main(kind, folder, least):
+def kill(kind, work, draw):
+    """Let the work be killed in the way that is asked for until it comes through, and return how often it was."""
+    if kind == "writes":
+        return at_every_write(work)
+    if kind == "run-writes":
+        return at_random_writes(work, draw)
+    return at_random_moments(work, draw, 2.0 if kind == "run-moments" else 0.1)
+
+
+def main(kind, folder, least, seed):
     """Kill trainings until `least` have been killed, and print what each became in the end."""
-    kills, count, uninterrupted = 0, 0, training()
+    work = run if kind.startswith("run") else training
+    kills, trainings, uninterrupted = 0, 0, work(folder / "uninterrupted")
     while kills < least:
-        place = folder / str(count)
-        kills += at_every_write(place) if kind == "writes" else at_random_moments(place, int(kind) + count)
-        # The training has come to its end: going on returns what it has become.
-        assert training(place) == uninterrupted, f"training {count} became another"
-        count += 1
-    print(json.dumps({"kills": kills, "trainings": count}))
+        place = folder / str(trainings)
+        kills += kill(kind, partial(work, place), random.Random(seed + trainings))
+        # It has come to its end: going on returns what it has become.
+        assert work(place) == uninterrupted, f"training {trainings} became another"
+        trainings += 1
+    print(json.dumps({"kills": kills, "trainings": trainings}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

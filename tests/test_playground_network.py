@@ -10,9 +10,9 @@ from myrnn import evaluate, inspect, train
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.inspection import recurrent_eigenvalues
+from myrnn.models import load_own
 from myrnn.playground import _keep, _looks, _trial
 from myrnn.playground._network import Network, Recorded, new_model
-from myrnn.playground._own import load_own
 from myrnn.playground._script import script
 from myrnn.runs import load_run, make_optimizer
 from myrnn.tasks import Palindromes, TwinHalves

@@ -8,9 +8,9 @@ import pytest
 from myrnn import inspect
 from myrnn.compiler import _cache
 from myrnn.errors import InvalidArgument
+from myrnn.models import load_own
 from myrnn.playground import _bench, _session
 from myrnn.playground._network import Network
-from myrnn.playground._own import load_own
 from myrnn.playground._session import MOST_WAITING, Session
 from myrnn.playground._sessions import Sessions
 from myrnn.playground._turns import Turns

@@ -148,6 +148,7 @@ def test_settings_are_all_there(folder):
         "report_every": 10,
         "schedule": "constant",
         "gradient_clip": None,
+        "on_divergence": "stop",
     }
 
 
@@ -212,20 +213,16 @@ def test_a_run_without_a_report_loads(tmp_path, parts):
 # --- what is refused when saving
 
 
-class Mine(RNN):
-    pass
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": Mine(5, 6, 2, rng=0)}, "the model of a run must be of the kinds RNN, GRU, LSTM, not Mine"),
+        ({"model": 3}, "model must have `parameters` and be callable on one sequence, which int is not"),
         ({"task": [1]}, "the task of a run must be of the kinds TwinHalves, Palindromes, not list"),
         ({"optimizer": None}, "the optimizer of a run must be of the kinds SGD, RMSprop, Adam, not NoneType"),
         (
             {"training": {"iteration": 3}},
             "a training setting must be one of 'iterations', 'batch_size', 'seed', 'engine', 'report_every', "
-            "'schedule', 'gradient_clip', not 'iteration'; did you mean 'iterations'?",
+            "'schedule', 'gradient_clip', 'on_divergence', not 'iteration'; did you mean 'iterations'?",
         ),
         ({"training": {"iterations": 0}}, "iterations must be at least 1, not 0"),
     ],

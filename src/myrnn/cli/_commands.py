@@ -19,13 +19,16 @@ from myrnn.cli._options import (
     SETTINGS,
     Balanced,
     Characters,
+    CheckpointEvery,
     DataFile,
     DimEmbedding,
     Epochs,
     Labels,
     Layers,
     MaxVocabulary,
+    OnDivergence,
     Patience,
+    Resume,
     SkipBadLines,
     TestFile,
     TestLabels,
@@ -87,7 +90,9 @@ def train(
         str | None, typer.Option(help="Lengths of palindromes: even, odd or both.  [default: even]")
     ] = None,
     max_changes: Annotated[int, typer.Option(min=1, help="How many symbols of a near miss are changed at most.")] = 3,
-    model: Annotated[str, typer.Option(help="The network: rnn, gru or lstm.")] = "rnn",
+    model: Annotated[
+        str, typer.Option(help="The network: rnn, gru or lstm; or a class of your own, as my_file.py:MyClass.")
+    ] = "rnn",
     activation: Annotated[str | None, typer.Option(help="Of an rnn: relu or tanh.  [default: relu]")] = None,
     recurrent_init: Annotated[
         str | None,
@@ -119,6 +124,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="The folder to write to.  [default: runs/<task>-<time>]", show_default=False)
     ] = None,
+    on_divergence: OnDivergence = "stop",
+    checkpoint_every: CheckpointEvery = None,
+    resume: Resume = None,
     quiet: Quiet = False,
     data: DataFile = None,
     labels: Labels = None,
@@ -137,9 +145,14 @@ def train(
     """Train a network, test it by length, and write a run folder.
 
     With no options: a simple recurrent network of 50 units learns in 100,000 iterations whether a sequence of digits
-    is the same half twice. With --data, a classifier of one's own sequences is trained, and tested with --test.
+    is the same half twice. With --data, a classifier of one's own sequences is trained, and tested with --test. What
+    was stopped goes on with --resume.
     """
     options = given(context)
+    if resume is not None:
+        from myrnn.cli._train import resume as go_on
+
+        return go_on(resume, options)
     if data is not None:
         from myrnn.cli._train_data import train_on_data
 
@@ -159,6 +172,7 @@ def train(
         preset=begins.described(options) if "preset" in options else None,
         samples=samples,
         out=out,
+        every=checkpoint_every,
         quiet=quiet,
     )
 

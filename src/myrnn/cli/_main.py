@@ -13,7 +13,7 @@ import typer
 from myrnn.cli._commands import app
 from myrnn.errors import MyRNNError
 
-FAILED, INTERRUPTED = 2, 130
+FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
 
 # Typer keeps this class to itself: the root of all errors in how a command line is written.
 _UsageError: type[Exception] = next(
@@ -40,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(_usage_message(error))
         except MyRNNError as error:
             return _fail(str(error))
-        except KeyboardInterrupt as interrupt:
-            return _fail(str(interrupt) or "interrupted: nothing was saved", INTERRUPTED)
+        except KeyboardInterrupt as stop:
+            code = TERMINATED if type(stop).__name__ == "Terminated" else INTERRUPTED
+            return _fail(str(stop) or "interrupted: nothing was saved", code)
         except BrokenPipeError:
             # The reader of our output has gone. Python would complain once more when it flushes at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -31,7 +31,10 @@ SETTINGS = {
     "task": ("negatives", "pattern_length_min", "pattern_length_max", "alphabet_size", "parity", "max_changes"),
     "model": ("activation", "recurrent_init", "dim_recurrent"),
     "optimizer": ("learning_rate", "momentum", "weight_decay"),
-    "training": ("iterations", "batch_size", "seed", "engine", "report_every", "schedule", "gradient_clip"),
+    "training": (
+        *("iterations", "batch_size", "seed", "engine", "report_every"),
+        *("schedule", "gradient_clip", "on_divergence"),
+    ),
 }
 
 DataFile = Annotated[
@@ -73,6 +76,32 @@ Balanced = Annotated[
 ]
 MaxVocabulary = Annotated[
     int | None, typer.Option(min=1, help="How many symbols to tell apart, the most frequent.  [default: all]")
+]
+
+
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="Go on with a run that was stopped, as if it had not been; or with a whole one, given more --iterations.",
+        show_default=False,
+    ),
+]
+CheckpointEvery = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="How often the state of the training is saved; 0: at every report.  [default: every 10 seconds, "
+        "less often where it would take more than a hundredth of the time]",
+        show_default=False,
+    ),
+]
+OnDivergence = Annotated[
+    str,
+    typer.Option(
+        help="When the loss is no longer finite: stop, or restart from before with half the rate and clipped gradients."
+    ),
 ]
 
 

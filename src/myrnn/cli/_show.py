@@ -13,6 +13,7 @@ from rich.text import Text
 
 from myrnn.evaluation import LengthReport, ShortcutReport
 from myrnn.models import num_parameters
+from myrnn.runs import Job
 from myrnn.training import duration
 
 LABEL_WIDTH = 10
@@ -21,8 +22,9 @@ PICTURES = (".svg", ".png")
 LONG = 1.0
 
 
-def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> None:
-    """Say what is about to be trained."""
+def job(job: Job, model: Any, optimizer: Any, done: int = 0) -> None:
+    """Say what is about to be trained, and how many iterations of it are done."""
+    task, training = job.task, job.training
     matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
     kind = type(model).__name__ + (f" ({model.activation})" if hasattr(model, "activation") else "")
     diagonal = {"identity": "as the identity", "minus_identity": "as minus the identity"}
@@ -34,7 +36,7 @@ def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> N
         ("", f"second halves that do not match are {matching[task.negatives]}"),
         (
             "model",
-            f"{kind}, {model.dim_recurrent} units, {num_parameters(model):,} parameters"
+            f"{kind}, {job.model['dim_recurrent']} units, {num_parameters(model):,} parameters"
             + ("" if begin is None else f", recurrent weights begin {begin}"),
         ),
         (
@@ -47,17 +49,23 @@ def job(task: Any, model: Any, optimizer: Any, training: Mapping[str, Any]) -> N
             f"{training['iterations']:,} iterations of {_count(training['batch_size'], 'sequence')}, "
             f"seed {training['seed']}",
         ),
+        *([("resumed", f"after iteration {done:,}")] if done else []),
     )
 
 
 def training(numbers: Mapping[str, Any]) -> None:
     """Show how the training went."""
     part = numbers["training"]
-    speed = f"{part['iterations_per_second']:,.0f} iterations/s, {part['engine']}"
-    before = part["preparation_seconds"]
-    prepared = f", after {duration(before)} of preparation" if before >= LONG else ""
+    if "seconds" in part:
+        speed = f"{part['iterations_per_second']:,.0f} iterations/s, {part['engine']}"
+        before = part["preparation_seconds"]
+        prepared = f", after {duration(before)} of preparation" if before >= LONG else ""
+        here = f" from iteration {part['resumed_at']:,} on" if "resumed_at" in part else ""
+        took = f"in {duration(part['seconds'])}{here} ({speed}){prepared}"
+    else:
+        took = f"before, all {part['iterations']:,} iterations"
     named_rows(
-        ("trained", f"in {duration(part['seconds'])} ({speed}){prepared}"),
+        ("trained", took),
         ("at the end", f"loss {part['loss']:.4f}, accuracy {part['accuracy']:.2%} on the sequences it learned from"),
     )
 
@@ -92,7 +100,9 @@ def predictions(rows: Sequence[tuple[str, ...]]) -> None:
 
 def files(folder: Path) -> None:
     """Say where the run is, and what to look at."""
-    names = sorted(file.name for file in folder.iterdir())
+    names = sorted(
+        file.name + ("/" if file.is_dir() else "") for file in folder.iterdir() if not file.name.startswith(".")
+    )
     pictures = [name for name in names if name.endswith(PICTURES)]
     console = _console()
     console.print()

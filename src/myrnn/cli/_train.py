@@ -1,33 +1,39 @@
-"""What ``myrnn train`` does."""
+"""What ``myrnn train`` does: a new run, or one that goes on."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from myrnn import _checks
 from myrnn.cli import _show
-from myrnn.cli._graph import write_graph
-from myrnn.errors import InvalidArgument
-from myrnn.evaluation import evaluate
+from myrnn.cli._stop import told
+from myrnn.cli._work import Work
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.models import load_own, make_own
 from myrnn.runs import (
     KINDS,
+    Job,
     check_training,
     claim_folder,
+    describe,
+    describe_model,
+    drop_job,
+    is_unfinished,
+    iterations_saved,
+    load_job,
+    load_run,
     make_model,
     make_optimizer,
-    save_run,
     setting_names,
-    summarize,
-    twice_as_long,
     weight_generator,
 )
-from myrnn.tasks import Palindromes, TwinHalves, make_task
-from myrnn.training import TrainingStart, train
+from myrnn.storage import FolderLock, clear_scratch
+from myrnn.tasks import make_task
+
+# Options that go with --resume: all others are those of the run.
+FOR_RESUME = ("resume", "iterations", "model", "checkpoint_every", "quiet")
 
 
 def train_and_save(
@@ -39,92 +45,92 @@ def train_and_save(
     preset: str | None,
     samples: int,
     out: Path | None,
-    quiet: bool,
+    every: float | None = None,
+    quiet: bool = False,
 ) -> None:
-    """Train, evaluate, write the run folder and show the numbers."""
+    """Train a new model, evaluate it, write the run folder and show the numbers."""
     for part, options in (("task", task), ("model", model), ("optimizer", optimizer)):
         _check_options(part, options)
-    check_training(training)
+    checked = check_training(training)
     the_task = make_task(**task)
-    the_model = make_model(
-        **model, dim_input=the_task.dim_input, dim_output=the_task.dim_output, rng=weight_generator(training["seed"])
-    )
+    the_model = _new_model(model, (the_task.dim_input, the_task.dim_output), checked["seed"])
     the_optimizer = make_optimizer(**optimizer, params=the_model.parameters)
+    described = describe_model(the_model, the_task, model["dim_recurrent"])
+    job = Job(the_task, described, describe("optimizer", the_optimizer), checked, samples)
+    own = model["name"] if _is_own(model["name"]) else None
     with claim_folder(out, the_task.name) as folder:
-        if not quiet:
-            if preset is not None:
-                _show.named_rows(("preset", preset))
-            _show.job(the_task, the_model, the_optimizer, training)
-        clock = _Clock()
-        history = train(the_model, the_task, the_optimizer, **training, hooks=[clock], progress=not quiet)
-        trained = time.perf_counter()
-        # The sequences of the next seed: others than it was trained on.
-        seed = training["seed"] + 1
-        longer = twice_as_long(the_task)
-        report = evaluate(
-            the_model,
-            longer,
-            samples,
-            seed,
-            lengths=longer.lengths,
-            trained=history,
-            engine=training["engine"],
-            progress=not quiet,
-        )
-        numbers = summarize(
-            the_model,
-            history,
-            report,
-            training={
-                "preparation_seconds": clock.begin - clock.made,
-                **_speed("iterations", int(history.iteration[-1]), trained - clock.begin),
-            },
-            evaluation={
-                "seed": seed,
-                **_speed("sequences", int(report.total.sum()), time.perf_counter() - trained),
-            },
-        )
-        save_run(
-            folder,
-            task=the_task,
-            model=the_model,
-            optimizer=the_optimizer,
-            history=history,
-            training=training,
-            report=report,
-            numbers=numbers,
-            pictures={"graph.svg": lambda path: write_graph(the_model, _example(the_task, seed), path)},
-        )
-    if quiet:
-        print(folder)
-    else:
-        _show.training(numbers)
-        _show.accuracy(report, seed, numbers["evaluation"]["seconds"])
-        _show.files(folder)
+        try:
+            job.begin(folder, the_model)
+            with told(folder, own):
+                if not quiet:
+                    if preset is not None:
+                        _show.named_rows(("preset", preset))
+                    _show.job(job, the_model, the_optimizer)
+                Work(folder, job, the_model, the_optimizer, every, quiet).do()
+        except BaseException:
+            if is_unfinished(folder) and not iterations_saved(folder):
+                drop_job(folder)
+            raise
 
 
-class _Clock:
-    """The hook that tells the training itself from what comes before it, such as compiling the model."""
+def resume(folder: Path, options: Mapping[str, Any]) -> None:
+    """Go on with a run that was stopped, or give a whole one further iterations.
 
-    def __init__(self) -> None:
-        self.made = self.begin = time.perf_counter()
-
-    def on_train_begin(self, start: TrainingStart) -> None:
-        self.begin = time.perf_counter()
-
-
-def _example(task: TwinHalves | Palindromes, seed: int) -> Any:
-    """Return one sequence of about four symbols, whose graph fits on a page."""
-    length = task.lengths[np.argmin(abs(task.lengths - 4))]
-    return task.sample_lengths([length], np.random.default_rng(seed))
+    Parameters
+    ----------
+    folder : Path
+    options : mapping
+        Those that were given on the command line.
+    """
+    for name in options:
+        if name not in FOR_RESUME:
+            raise InvalidArgument(f"--{name.replace('_', '-')} does not go with --resume: a run keeps its settings")
+    if not folder.is_dir():
+        raise RunError(f"there is no run folder {folder}")
+    with FolderLock(folder):
+        clear_scratch(folder)
+        begun = load_job(folder)
+        asked = begun.training["iterations"]
+        if not is_unfinished(folder) and options.get("iterations", 0) <= asked:
+            raise InvalidArgument(f"{folder} is whole, with its {asked:,} iterations: ask for more with --iterations")
+        job = begun.with_iterations(folder, options.get("iterations", asked))
+        own = options.get("model")
+        make = None if own is None else load_own(own).make
+        if not is_unfinished(folder):
+            # Whatever is wrong with it, or with the class, is to be said before it is changed.
+            load_run(folder, model=make)
+        try:
+            model, optimizer = job.make(make)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{folder}: {error}") from None
+        if job is not begun:
+            job.begin(folder, model)
+        quiet = bool(options.get("quiet"))
+        with told(folder, own):
+            if not quiet:
+                _show.job(job, model, optimizer, iterations_saved(folder))
+            Work(folder, job, model, optimizer, options.get("checkpoint_every"), quiet).do()
 
 
 def _check_options(part: str, options: Mapping[str, Any]) -> None:
-    name = _checks.one_of(f"--{part}", options["name"], tuple(KINDS[part]))
+    if part == "model" and _is_own(options["name"]):
+        known: tuple[str, ...] = ("dim_recurrent",)
+    else:
+        name = _checks.one_of(f"--{part}", options["name"], tuple(KINDS[part]))
+        known = setting_names(KINDS[part][name])
     for option in options:
-        if option != "name" and option not in setting_names(KINDS[part][name]):
-            raise InvalidArgument(f"--{option.replace('_', '-')} does not go with --{part} {name}")
+        if option != "name" and option not in known:
+            raise InvalidArgument(f"--{option.replace('_', '-')} does not go with --{part} {options['name']}")
 
 
-def _speed(unit: str, count: int, seconds: float) -> dict[str, Any]:
-    return {unit: count, "seconds": seconds, f"{unit}_per_second": count / seconds}
+def _is_own(name: str) -> bool:
+    """Return whether a model is named by a file and a class in it."""
+    return ":" in name
+
+
+def _new_model(options: Mapping[str, Any], sizes: tuple[int, int], seed: int) -> Any:
+    inputs, classes = sizes
+    rng = weight_generator(seed)
+    if _is_own(options["name"]):
+        return make_own(load_own(options["name"]).make, (inputs, options["dim_recurrent"], classes), rng)
+    return make_model(**options, dim_input=inputs, dim_output=classes, rng=rng)

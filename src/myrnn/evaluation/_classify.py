@@ -15,7 +15,7 @@ from myrnn.compiler import CompiledModel, compile, compile_for
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import LARGEST_INT32, Sequences
-from myrnn.training import progress_display, reference_logits
+from myrnn.training import held_interrupts, progress_display, reference_logits
 
 ENGINES = ("auto", "native", "mygrad")
 
@@ -166,10 +166,12 @@ def _in_portions(
     display = progress_display(progress, "evaluating", count, "sequences")
     parts = []
     try:
-        for indices in np.array_split(np.arange(count), -(-count // portion)):
-            parts.append(classify(indices))
-            if display is not None:
-                display.update(int(indices[-1]) + 1)
+        with held_interrupts() as obey:
+            for indices in np.array_split(np.arange(count), -(-count // portion)):
+                parts.append(classify(indices))
+                if display is not None:
+                    display.update(int(indices[-1]) + 1)
+                obey()
     finally:
         if display is not None:
             display.close()

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from myrnn.models import OwnModel
 from myrnn.playground import _keep, _looks
 from myrnn.playground._bench import Bench
 from myrnn.playground._network import MOST_ITERATIONS, Network
-from myrnn.playground._own import OwnModel
 from myrnn.playground._script import script
 from myrnn.playground._settings import checked_settings
 from myrnn.playground._trial import tested

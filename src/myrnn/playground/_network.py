@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -14,9 +13,10 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument
+from myrnn.models import make_own
 from myrnn.playground._curve import Curve
 from myrnn.playground._settings import LONGEST, OWN
-from myrnn.runs import Run, make_model, make_optimizer
+from myrnn.runs import Run, make_model, make_optimizer, weight_generator
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves, make_task
 from myrnn.training import History, Training
@@ -173,30 +173,16 @@ def new_model(settings: Mapping[str, Any], task: HalvesTask, own: ModelClass | N
             raise InvalidArgument(
                 "there is no class of your own here: start with myrnn playground --model my_file.py:MyClass"
             )
-        return _own_model(own, sizes, settings["seed"])
+        return make_own(own, sizes, weight_generator(settings["seed"]))
     name, _, activation = cell.partition("-")
     return make_model(
         name,
-        rng=np.random.default_rng((settings["seed"], 1)),
+        rng=weight_generator(settings["seed"]),
         dim_input=sizes[0],
         dim_recurrent=sizes[1],
         dim_output=sizes[2],
         **({"activation": activation} if activation else {}),
     )
-
-
-def _own_model(own: ModelClass, sizes: tuple[int, int, int], seed: int) -> Any:
-    """Make a model of somebody's own class, whose weights come from `rng` where it takes one, else from NumPy's own."""
-    arguments = {"rng": np.random.default_rng((seed, 1))} if "rng" in inspect.signature(own).parameters else {}
-    before = np.random.get_state()  # noqa: NPY002 - MyGrad's initializers draw from it
-    try:
-        np.random.seed(seed)  # noqa: NPY002
-        return own(*sizes, **arguments)
-    except Exception as error:
-        name = getattr(own, "__name__", "the class")
-        raise InvalidArgument(f"{name}{sizes} fails: {type(error).__name__}: {error}") from error
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
 
 
 def _compiled(model: Any, dim_input: int) -> tuple[CompiledModel | None, str]:

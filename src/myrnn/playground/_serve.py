@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
+from myrnn.models import load_own
 from myrnn.playground._app import make_app
 from myrnn.playground._browser import open_page
 from myrnn.playground._connection import PACKET
 from myrnn.playground._guard import LOCAL_NAMES
 from myrnn.playground._listen import address_of, listen
 from myrnn.playground._messages import LONGEST_MESSAGE
-from myrnn.playground._own import load_own
 from myrnn.playground._sessions import Sessions
 
 PORT = 8400

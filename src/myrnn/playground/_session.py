@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from myrnn.errors import InvalidArgument, MyRNNError
+from myrnn.models import OwnModel
 from myrnn.playground._answers import Answers
 from myrnn.playground._bench import Bench
 from myrnn.playground._memory import give_back
 from myrnn.playground._outbox import Outbox
-from myrnn.playground._own import OwnModel
 from myrnn.playground._settings import checked_settings
 from myrnn.playground._turns import Turns
 

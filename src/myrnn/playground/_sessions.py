@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from myrnn.errors import InvalidArgument
-from myrnn.playground._own import OwnModel
+from myrnn.models import OwnModel
 from myrnn.playground._session import Session
 from myrnn.playground._turns import Turns
 

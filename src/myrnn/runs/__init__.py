@@ -2,11 +2,13 @@
 
 A folder holds ``settings.json`` (what it takes to repeat the run, and the size and hash of the files that are read
 back), ``model.safetensors``, ``history.csv``, ``report.json`` and, where there is something to show,
-``accuracy_by_length.csv`` and pictures. ``settings.json`` is written last: a folder without it is no run.
+``accuracy_by_length.csv`` and pictures. ``settings.json`` is written last: a folder without it is no whole run. One
+that is under way holds ``unfinished.json`` and the state of its training in ``checkpoints``: see `Job`.
 """
 
 from myrnn.runs._compare import RunComparison, compare_runs
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, classifier_history, is_data_run
+from myrnn.runs._job import CHECKPOINTS, Job, drop_job, end_job, is_unfinished, iterations_saved, load_job
 from myrnn.runs._kinds import (
     KINDS,
     MODELS,
@@ -22,10 +24,12 @@ from myrnn.runs._kinds import (
 from myrnn.runs._listing import ORDERS, RunListing, list_runs, printable
 from myrnn.runs._load import Run, load_run, load_weights
 from myrnn.runs._names import run_names
-from myrnn.runs._save import claim_folder, made_with, save_run, summarize, weight_bytes
+from myrnn.runs._own import describe_model
+from myrnn.runs._save import claim_folder, made_with, save_run, summarize, weight_bytes, write_run
 from myrnn.runs._summary import STATES, RunSummary
 
 __all__ = [
+    "CHECKPOINTS",
     "CLASSIFIER",
     "CLASSIFIER_FOLDER",
     "DATA_RUN",
@@ -34,6 +38,7 @@ __all__ = [
     "OPTIMIZERS",
     "ORDERS",
     "STATES",
+    "Job",
     "Run",
     "RunComparison",
     "RunListing",
@@ -43,8 +48,14 @@ __all__ = [
     "classifier_history",
     "compare_runs",
     "describe",
+    "describe_model",
+    "drop_job",
+    "end_job",
     "is_data_run",
+    "is_unfinished",
+    "iterations_saved",
     "list_runs",
+    "load_job",
     "load_run",
     "load_weights",
     "made_with",
@@ -58,4 +69,5 @@ __all__ = [
     "twice_as_long",
     "weight_bytes",
     "weight_generator",
+    "write_run",
 ]

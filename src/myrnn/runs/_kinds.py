@@ -15,7 +15,7 @@ from myrnn.evaluation import ENGINES
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.tasks import TASKS, Palindromes, TwinHalves
-from myrnn.training import SCHEDULES, train
+from myrnn.training import ON_DIVERGENCE, SCHEDULES, train
 
 MODELS: dict[str, type[RNN | GRU | LSTM]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 OPTIMIZERS: dict[str, type[SGD | RMSprop | Adam]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}
@@ -28,7 +28,10 @@ NOT_SETTINGS = ("rng", "params")
 # The arguments of `train` that a run keeps, with their defaults.
 TRAINING = {
     name: inspect.signature(train).parameters[name].default
-    for name in ("iterations", "batch_size", "seed", "engine", "report_every", "schedule", "gradient_clip")
+    for name in (
+        *("iterations", "batch_size", "seed", "engine", "report_every"),
+        *("schedule", "gradient_clip", "on_divergence"),
+    )
 }
 
 
@@ -86,6 +89,7 @@ def check_training(given: Mapping[str, Any]) -> dict[str, Any]:
         settings["gradient_clip"] = _checks.real("gradient_clip", settings["gradient_clip"], above=0)
     _checks.one_of("engine", settings["engine"], ENGINES)
     _checks.one_of("schedule", settings["schedule"], SCHEDULES)
+    _checks.one_of("on_divergence", settings["on_divergence"], ON_DIVERGENCE)
     return settings
 
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.models import parameter_names, parameters_of
+from myrnn.models import dense, parameter_names, parameters_of
 from myrnn.runs._data import is_data_run
 from myrnn.runs._kinds import KINDS, check_training, make_model, make_optimizer, setting_names
-from myrnn.runs._save import HISTORY, INDEX, REPORT, RUN, WEIGHTS
+from myrnn.runs._own import OWN, check_same, checked_own, remake
+from myrnn.runs._save import HISTORY, INDEX, REPORT, RUN, UNFINISHED, WEIGHTS
 from myrnn.storage import Stored
 from myrnn.tasks import Palindromes, TwinHalves, make_task
 from myrnn.training import History
@@ -42,7 +43,7 @@ class Run:
     settings : dict
         What it takes to repeat the run: ``task``, ``model``, ``optimizer`` and ``training``, each a dict.
     task : TwinHalves or Palindromes
-    model : RNN, GRU or LSTM
+    model : RNN, GRU or LSTM, or a model of somebody's own class
         With the trained weights.
     history : History
     report : dict
@@ -57,50 +58,71 @@ class Run:
     report: dict[str, Any]
 
 
-def load_run(folder: str | os.PathLike[str]) -> Run:
+def load_run(folder: str | os.PathLike[str], model: Any = None) -> Run:
     """Read a run folder.
+
+    Parameters
+    ----------
+    folder : path
+    model : class, callable or model, optional
+        Of a run whose model is of a class of somebody's own: that class, a function that makes a model of it from C, D
+        and K, or such a model, whose weights are replaced.
 
     Raises
     ------
     RunError
         When it is missing, half-written, damaged, of a newer version, or holds what no run can hold; the message says
         which file, and what is wrong with it.
+    InvalidArgument
+        When `model` is missing, is given where none is needed, or is not what was saved.
     """
-    if is_data_run(Path(folder)):
+    path = Path(folder)
+    if is_data_run(path):
         raise RunError(
             f"{folder} was trained on data, not on a task that draws sequences: "
             f"myrnn predict {folder} --data FILE says the classes of others"
         )
+    if (path / UNFINISHED.index).exists() and not (path / INDEX).exists():
+        raise RunError(f"{folder} is not finished yet: myrnn train --resume {folder} goes on with it")
     stored = RUN.read(folder)
     for part in (*KINDS, "training"):
         if not isinstance(stored.index.get(part), dict):
             stored.damaged(INDEX, f"has no valid {part!r}: {_checks.shown(stored.index.get(part))}")
     report = stored.json(REPORT)
-    task, model = _rebuild(stored)
-    load_weights(stored, WEIGHTS, model)
-    history = parse_history(stored, report, 1 / model.dim_output)
+    task, described, loaded = _rebuild(stored)
+    try:
+        if loaded is None or model is not None:
+            loaded = remake(described, model, np.random.default_rng(0))
+        load_weights(stored, WEIGHTS, loaded)
+        check_same(described, loaded)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{folder}: {error}") from None
+    history = parse_history(stored, report, 1 / task.dim_output)
     settings = {part: stored.index[part] for part in (*KINDS, "training")}
-    return Run(stored.folder, settings, task, model, history, report)
+    return Run(stored.folder, settings, task, loaded, history, report)
 
 
-def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, Any]:
-    """Make the task and the model again; whatever is wrong with their settings is an error of the index."""
+def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, dict[str, Any], Any]:
+    """Return the task, the settings of the model, and the model, None where it is of a class of somebody's own.
+
+    Whatever is wrong with settings is an error of the index.
+    """
     index = stored.index
     try:
         task = checked_task(index["task"])
         settings, optimizer = (checked_settings(part, index[part]) for part in ("model", "optimizer"))
-        _check_size(settings, len(stored.content[WEIGHTS]))
-        model = make_model(**settings, rng=0)
-        make_optimizer(**optimizer, params=model.parameters)
+        check_size(settings, len(stored.content[WEIGHTS]), f"{WEIGHTS} has")
+        model = None if settings["name"] == OWN else make_model(**settings, rng=0)
+        make_optimizer(**optimizer, params=dense(1, 1).parameters)
         check_training(index["training"])
-        if (model.dim_input, model.dim_output) != (task.dim_input, task.dim_output):
+        if (settings["dim_input"], settings["dim_output"]) != (task.dim_input, task.dim_output):
             raise InvalidArgument(
-                f"the model has {model.dim_input} inputs and {model.dim_output} classes, "
+                f"the model has {settings['dim_input']} inputs and {settings['dim_output']} classes, "
                 f"the task {task.dim_input} and {task.dim_output}"
             )
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)
-    return task, model
+    return task, settings, model
 
 
 def checked_task(given: Any) -> TwinHalves | Palindromes:
@@ -114,6 +136,8 @@ def checked_settings(part: str, given: Any) -> dict[str, Any]:
     """Return the settings of a task, model or optimizer (`part` says which), its name and all that it is made from."""
     if not isinstance(given, dict):
         raise InvalidArgument(f"the {part} must have settings by name, not {_checks.shown(given)}")
+    if part == "model" and given.get("name") == OWN:
+        return checked_own(given)
     name = _checks.one_of(part, given.get("name"), tuple(KINDS[part]))
     wanted = {"name", *setting_names(KINDS[part][name])}
     settings = {**LATER_SETTINGS.get(name, {}), **given}
@@ -123,17 +147,20 @@ def checked_settings(part: str, given: Any) -> dict[str, Any]:
     return settings
 
 
-def _check_size(model: Mapping[str, Any], weight_bytes: int) -> None:
+def check_size(model: Mapping[str, Any], most: int, whose: str) -> None:
+    """Refuse a model that ships and has more bytes of weights than there can be; `whose` says where `most` is from."""
+    if model["name"] == OWN:
+        return
     inputs, units, classes = (
         _checks.integer(name, model[name], minimum=1, maximum=LARGEST)
         for name in ("dim_input", "dim_recurrent", "dim_output")
     )
     # Every model holds these three matrices of float32 at least.
     least = 4 * units * (inputs + units + classes)
-    if least > weight_bytes:
+    if least > most:
         raise InvalidArgument(
             f"a model of {inputs} inputs, {units} units and {classes} classes has {least:,} bytes of weights or more, "
-            f"but {WEIGHTS} has {weight_bytes:,}"
+            f"but {whose} {most:,}"
         )
 
 

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,20 @@ from myrnn.errors import RunError
 from myrnn.evaluation import LengthReport
 from myrnn.models import num_parameters, parameter_names, parameters_of
 from myrnn.runs._kinds import check_training, describe
-from myrnn.storage import FolderFormat, arrays_to_bytes, empty_folder, json_to_bytes
+from myrnn.runs._own import describe_model
+from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, empty_folder, json_to_bytes
 from myrnn.training import History
 
 INDEX, WEIGHTS, HISTORY, REPORT = "settings.json", "model.safetensors", "history.csv", "report.json"
+# What a folder holds until its run is whole.
+UNFINISHED = FolderFormat("myrnn unfinished run", 1, "unfinished run", "unfinished.json", {})
 # No sound run comes near these sizes.
 RUN = FolderFormat("myrnn run", 2, "run", INDEX, {WEIGHTS: 2_000_000_000, HISTORY: 500_000_000, REPORT: 10_000_000})
 
 
 @contextmanager
 def claim_folder(folder: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
-    """Hold an empty folder while a run is made, and remove it again when the work fails with nothing in it.
+    """Hold and lock an empty folder while a run is made, and remove it again when the work fails with nothing in it.
 
     Parameters
     ----------
@@ -39,15 +42,20 @@ def claim_folder(folder: str | os.PathLike[str] | None, name: str) -> Iterator[P
     Raises
     ------
     RunError
-        When the folder holds something or cannot be made.
+        When the folder holds something, is in use by another process or cannot be made.
     """
     claimed = _new_folder(name) if folder is None else empty_folder(folder, "run")
+    made = False
     try:
-        yield claimed
-    except BaseException:
-        if not any(claimed.iterdir()):
-            claimed.rmdir()
-        raise
+        with FolderLock(claimed):
+            # Another process may have been at work between the first look and the lock.
+            clear_scratch(empty_folder(claimed, "run"))
+            yield claimed
+            made = True
+    finally:
+        if not made:
+            with suppress(OSError):  # there is something in it
+                claimed.rmdir()
 
 
 def save_run(
@@ -69,8 +77,8 @@ def save_run(
     folder : path
         It must not exist or be empty.
     task : TwinHalves or Palindromes
-    model : RNN, GRU or LSTM
-        With its trained weights.
+    model : RNN, GRU or LSTM, or a model of a class of one's own
+        With its trained weights. Of a class of one's own the name is kept, not the code: `load_run` is given it again.
     optimizer : SGD, RMSprop or Adam
         Only its settings are kept.
     history : History
@@ -87,21 +95,34 @@ def save_run(
     Raises
     ------
     InvalidArgument
-        When the task, model or optimizer is of a kind that cannot be made again from a file.
+        When the task or optimizer is of a kind that cannot be made again from a file.
     RunError
         When the folder holds something or cannot be written.
     """
     settings = {
         **made_with("numpy", "mygrad"),
         "task": describe("task", task),
-        "model": describe("model", model),
+        "model": describe_model(model, task),
         "optimizer": describe("optimizer", optimizer),
         "training": check_training(training or {}),
     }
     chosen = summarize(model, history, report) if numbers is None else numbers
     target = empty_folder(folder, "run")
-    RUN.write(target, settings, {**_parts(model, history, report, chosen), **(pictures or {})})
+    write_run(target, settings, model, history, chosen, report, pictures or {})
     return target
+
+
+def write_run(
+    folder: Path,
+    settings: Mapping[str, Any],
+    model: Any,
+    history: History,
+    numbers: Mapping[str, Any],
+    report: LengthReport | None,
+    pictures: Mapping[str, Callable[[Path], Any]],
+) -> None:
+    """Write the files of a run, the index with its settings last; raises RunError where it cannot be written."""
+    RUN.write(folder, settings, {**_parts(model, history, report, numbers, settings["model"]), **pictures})
 
 
 def summarize(
@@ -161,7 +182,11 @@ def _new_folder(name: str) -> Path:
 
 
 def _parts(
-    model: Any, history: History, report: LengthReport | None, numbers: Mapping[str, Any]
+    model: Any,
+    history: History,
+    report: LengthReport | None,
+    numbers: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> dict[str, bytes | Callable[[Path], Any]]:
     """Return what stands in the files of a run."""
     parts: dict[str, bytes | Callable[[Path], Any]] = {
@@ -170,7 +195,7 @@ def _parts(
         REPORT: json_to_bytes(numbers),
     }
     if len(history):
-        chance = 1 / model.dim_output
+        chance = 1 / settings["dim_output"]
         axes = plots.plot_history(history.iteration, history.loss, history.accuracy, chance=chance)
         parts |= _figure(axes, "training")
     if report is not None:

@@ -14,9 +14,10 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN
 from myrnn.runs._load import checked_settings, checked_task
-from myrnn.runs._save import INDEX, REPORT, RUN
+from myrnn.runs._own import OWN
+from myrnn.runs._save import INDEX, REPORT, RUN, UNFINISHED
 from myrnn.storage import Stored, is_locked
-from myrnn.training import has_checkpoints
+from myrnn.training import saved_iteration
 
 STATES = ("whole", "in progress", "interrupted", "unreadable")
 # Times after this, in the year 2514, are no times.
@@ -100,7 +101,7 @@ def _unfinished(folder: Path) -> RunSummary | None:
     """Return what is to be said of a folder without an index: a run that is not whole yet, or none at all."""
     if is_locked(folder):
         return RunSummary(folder.name, "in progress", made=folder.stat().st_mtime)
-    if has_checkpoints(folder):
+    if (folder / UNFINISHED.index).exists() or saved_iteration(folder):
         return RunSummary(folder.name, "interrupted", made=folder.stat().st_mtime)
     return None
 
@@ -110,7 +111,7 @@ def _of_task(name: str, stored: Stored) -> RunSummary:
     try:
         task = checked_task(index.get("task"))
         settings = checked_settings("model", index.get("model"))
-        units = _checks.integer("dim_recurrent", settings["dim_recurrent"], minimum=1)
+        model = _model_name(settings)
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)
     report = stored.json(REPORT)
@@ -119,13 +120,19 @@ def _of_task(name: str, stored: Stored) -> RunSummary:
         name,
         "whole",
         f"{task.name} {task.lengths[0]}-{task.lengths[-1]}",
-        f"{settings['name']} {units}",
+        model,
         iterations=_count(training.get("iterations")),
         loss=_number(training.get("loss")),
         accuracy=_number(training.get("accuracy")),
         tested=_number(_part(report, "evaluation").get("accuracy_trained_lengths")),
         made=_moment(index.get("created")),
     )
+
+
+def _model_name(settings: Mapping[str, Any]) -> str:
+    if settings["name"] == OWN and settings["dim_recurrent"] is None:
+        return OWN
+    return f"{settings['name']} {_checks.integer('dim_recurrent', settings['dim_recurrent'], minimum=1)}"
 
 
 def _of_data(name: str, folder: Path) -> RunSummary:

@@ -10,7 +10,7 @@ from myrnn.storage._format import FolderFormat
 from myrnn.storage._lock import LOCK, FolderLock, is_locked
 from myrnn.storage._stored import Stored
 from myrnn.storage._values import arrays_to_bytes, json_to_bytes, seal
-from myrnn.storage._write import SCRATCH, empty_folder, is_scratch
+from myrnn.storage._write import SCRATCH, clear_scratch, empty_folder, is_scratch
 
 __all__ = [
     "LOCK",
@@ -19,6 +19,7 @@ __all__ = [
     "FolderLock",
     "Stored",
     "arrays_to_bytes",
+    "clear_scratch",
     "empty_folder",
     "is_locked",
     "is_scratch",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from myrnn.errors import RunError
+from myrnn.storage._lock import LOCK
 from myrnn.storage._values import json_to_bytes, seal
 
 # A file's bytes, or a function that writes it to the path that it is called with.
@@ -20,6 +22,8 @@ SCRATCH = ".unfinished-"
 
 def empty_folder(folder: str | os.PathLike[str], what: str) -> Path:
     """Return a folder that is there, empty and can be written to; make it where it is missing.
+
+    A lock, and what a write that was cut off left behind, count as nothing.
 
     Parameters
     ----------
@@ -35,7 +39,7 @@ def empty_folder(folder: str | os.PathLike[str], what: str) -> Path:
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        taken = any(path.iterdir())
+        taken = any(item.name != LOCK and not is_scratch(item) for item in path.iterdir())
     except (FileExistsError, NotADirectoryError):
         raise RunError(f"{path} is or lies below a file: a {what} needs a folder of its own") from None
     except (OSError, ValueError) as error:
@@ -50,6 +54,13 @@ def empty_folder(folder: str | os.PathLike[str], what: str) -> Path:
 def is_scratch(path: Path) -> bool:
     """Return whether a path is what a write that was cut off leaves behind; it may be removed."""
     return path.name.startswith(SCRATCH)
+
+
+def clear_scratch(folder: Path) -> None:
+    """Remove what writes that were cut off left behind; whoever calls this holds the folder's lock."""
+    for path in folder.iterdir():
+        if is_scratch(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def write_files(

@@ -1,9 +1,11 @@
 """Training: `train`, what it returns and what can watch it."""
 
-from myrnn.training._checkpoint import Checkpoint, has_checkpoints, load_checkpoint
+from myrnn.training._checkpoint import Checkpoint, keep_last_checkpoint, load_checkpoint, saved_iteration
+from myrnn.training._divergence import ON_DIVERGENCE
 from myrnn.training._engines import reference_logits
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
+from myrnn.training._interrupts import held_interrupts, raising
 from myrnn.training._progress import Curve, Display, duration, progress_display
 from myrnn.training._schedules import SCHEDULES, named_schedule
 from myrnn.training._sparkline import curve_levels, sparkline
@@ -12,6 +14,7 @@ from myrnn.training._train import train
 from myrnn.training._training import Training
 
 __all__ = [
+    "ON_DIVERGENCE",
     "SCHEDULES",
     "Checkpoint",
     "Curve",
@@ -23,11 +26,14 @@ __all__ = [
     "TrainingState",
     "curve_levels",
     "duration",
-    "has_checkpoints",
+    "held_interrupts",
+    "keep_last_checkpoint",
     "load_checkpoint",
     "named_schedule",
     "progress_display",
+    "raising",
     "reference_logits",
+    "saved_iteration",
     "sparkline",
     "train",
 ]

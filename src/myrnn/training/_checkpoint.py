@@ -11,7 +11,7 @@ from pathlib import Path
 
 from myrnn import _checks
 from myrnn.errors import RunError, TrainingDiverged
-from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes
+from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
 from myrnn.training._state import CutOff, TrainingState
@@ -154,9 +154,24 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> TrainingState | None:
     return None
 
 
-def has_checkpoints(folder: Path) -> bool:
-    """Return whether any checkpoint was ever completed in a folder."""
-    return bool(_checkpoints(folder))
+def saved_iteration(folder: Path) -> int:
+    """Return how many iterations the last checkpoint of a folder has, 0 where none was ever completed."""
+    found = _checkpoints(folder)
+    return _iteration(found[-1]) if found else 0
+
+
+def keep_last_checkpoint(folder: Path) -> None:
+    """Remove all checkpoints but the last one, and what writes that were cut off left behind.
+
+    Raises
+    ------
+    RunError
+        When the folder is in use.
+    """
+    if found := _checkpoints(folder):
+        with FolderLock(folder):
+            _keep_only(folder, found[-1:])
+            clear_scratch(found[-1])
 
 
 def _load(path: Path) -> TrainingState:
@@ -179,18 +194,23 @@ def _iteration(path: Path) -> int:
 
 def _checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints that were completed, the oldest first."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / INDEX).exists())
+    return [path for path in _folders(folder) if (path / INDEX).exists()]
 
 
 def _keep_only(folder: Path, good: list[Path]) -> None:
     """Remove all other checkpoints, and what writes that were cut off left behind."""
-    for path in folder.iterdir():
-        if _NAME.fullmatch(path.name) and path not in good:
+    for path in _folders(folder):
+        if path not in good:
             # Its index first: half a checkpoint is none.
             (path / INDEX).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return all folders with the name of a checkpoint, in order; a link that leads elsewhere is none."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and not path.is_symlink())
 
 
 def _make(folder: Path) -> None:

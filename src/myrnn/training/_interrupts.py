@@ -1,4 +1,4 @@
-"""Ctrl-C while a model is trained: noted at once, obeyed between two calls of the engine."""
+"""Ctrl-C while a model is trained or tried: noted at once, obeyed between two calls of the engine."""
 
 from __future__ import annotations
 
@@ -7,8 +7,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-NOTED_BY = "_noted_by_myrnn"
+Handler = Callable[[int, FrameType | None], Any]
+
+# Marks a handler that only raises an exception, as Python's own for Ctrl-C does, and one that holds such ones back.
+RAISES, HOLDS = "_raises_for_myrnn", "_holds_for_myrnn"
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+def raising(handler: Handler) -> Handler:
+    """Mark a signal's handler as one that only raises an exception: `held_interrupts` may hold it back."""
+    setattr(handler, RAISES, True)
+    return handler
 
 
 @contextmanager
@@ -17,32 +28,40 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
 
     Python raises KeyboardInterrupt between any two of its instructions: between a step of the weights and the count of
     it, or in one of the finalizers with which MyGrad clears its graphs, where it is lost. A second Ctrl-C waits for
-    nothing. A handler that somebody else has set stays.
+    nothing. SIGTERM is held back as well where its handler is a `raising` one. Any other handler that somebody has set
+    stays.
     """
-    noted = False
+    held = _to_hold() if threading.current_thread() is threading.main_thread() else {}
+    noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        nonlocal noted
         if noted:
-            signal.default_int_handler(number, frame)
-        noted = True
+            held[number](number, frame)
+        noted.append(number)
 
     def obey() -> None:
-        nonlocal noted
         if noted:
-            noted = False
-            raise KeyboardInterrupt
+            number = noted.pop()
+            held[number](number, None)
 
-    before = signal.getsignal(signal.SIGINT)
-    # A training may be part of another one, such as in a hook: then the inner one is to end first.
-    ours = before is signal.default_int_handler or getattr(before, NOTED_BY, False)
-    if threading.current_thread() is not threading.main_thread() or not ours:
-        yield obey
-        return
-    setattr(note, NOTED_BY, True)
-    signal.signal(signal.SIGINT, note)
+    setattr(note, HOLDS, held)
+    before = {number: signal.signal(number, note) for number in held}
     try:
         yield obey
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     obey()
+
+
+def _to_hold() -> dict[int, Handler]:
+    """Return the handlers that may be held back, by their signals."""
+    found: dict[int, Handler] = {}
+    for number in STOPPING:
+        handler = signal.getsignal(number)
+        if callable(handler) and (handler is signal.default_int_handler or getattr(handler, RAISES, False)):
+            found[number] = handler
+        elif number in (held := getattr(handler, HOLDS, {})):
+            # A training may be part of another one, such as in a hook: then the inner one is to end first.
+            found[number] = held[number]
+    return found

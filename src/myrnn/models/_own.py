@@ -1,0 +1,100 @@
+"""Models of classes that somebody wrote: made with their first weights, and found in a file."""
+
+from __future__ import annotations
+
+import inspect
+import runpy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from myrnn.errors import InvalidArgument, MyRNNError
+from myrnn.models._model import parameters_of
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """A model class and where it stands.
+
+    Attributes
+    ----------
+    make : class
+        Called with C, D and K, and with ``rng`` where it takes that.
+    name, file : str
+    """
+
+    make: Callable[..., Any]
+    name: str
+    file: str
+
+
+def load_own(place: str) -> OwnModel:
+    """Run a file and return its class; `place` is ``"my_file.py:MyClass"``.
+
+    Raises
+    ------
+    InvalidArgument
+        When there is no such file or class, or the file fails.
+    """
+    file, colon, name = place.rpartition(":")
+    if not colon or not name.isidentifier() or not file.endswith(".py"):
+        raise InvalidArgument(f"--model must be a file and a class, such as my_file.py:MyClass, not {place!r}")
+    path = Path(file)
+    if not path.is_file():
+        raise InvalidArgument(f"--model: there is no file {file}")
+    try:
+        found = runpy.run_path(str(path))
+    except Exception as error:
+        raise InvalidArgument(f"--model: {file} fails: {type(error).__name__}: {error}") from error
+    make = found.get(name)
+    if not isinstance(make, type):
+        classes = ", ".join(n for n, v in found.items() if isinstance(v, type) and v.__module__ == "<run_path>")
+        has = f"; it has {classes}" if classes else ""
+        raise InvalidArgument(f"--model: {file} has no class {name}{has}")
+    return OwnModel(make, name, str(path.resolve()))
+
+
+def make_own(make: Callable[..., Any], sizes: tuple[int, int, int], rng: np.random.Generator) -> Any:
+    """Return a new model of a class or a function of somebody's own.
+
+    Parameters
+    ----------
+    make : callable
+        Called with C, D and K.
+    sizes : tuple of int
+        C, D and K.
+    rng : numpy.random.Generator
+        Draws the weights: it is handed on where `make` has a parameter ``rng``. NumPy's global generator, from which
+        MyGrad's initializers draw, is seeded by it for the call.
+
+    Raises
+    ------
+    InvalidArgument
+        When `make` fails, or makes no model.
+    """
+    name = getattr(make, "__name__", "the model's factory")
+    try:
+        takes_rng = "rng" in inspect.signature(make).parameters
+        with _seeded(int(rng.integers(2**32))):
+            model = make(*sizes, **({"rng": rng} if takes_rng else {}))
+    except MyRNNError:
+        raise
+    except Exception as error:
+        raise InvalidArgument(f"{name}{sizes} fails: {type(error).__name__}: {error}") from error
+    parameters_of(model)
+    return model
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Let NumPy's global generator begin at a seed, and put it back to where it was."""
+    before = np.random.get_state()  # noqa: NPY002 - it is the one that MyGrad's initializers draw from
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002

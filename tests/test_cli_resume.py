@@ -1,0 +1,514 @@
+"""A run that stops, by whatever, keeps what was done, says how to go on, and becomes what it would have become."""
+
+import json
+import os
+import random
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from myrnn.cli import main
+from myrnn.errors import RunError
+from myrnn.runs import load_run
+from myrnn.storage import FolderLock
+from myrnn.training import load_checkpoint
+
+SMALL = (
+    *("--quiet", "--engine=mygrad", "--pattern-length-max=2", "--dim-recurrent=4", "--samples=40"),
+    "--report-every=5",
+)
+# What an interrupted run must have in common with one that was not, to the last byte.
+SAME = ("model.safetensors", "history.csv", "accuracy_by_length.csv")
+COMMAND = (sys.executable, "-m", "myrnn")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(*options):
+    return main(["train", *SMALL, *options])
+
+
+def resume(folder, *options):
+    return main(["train", "--quiet", "--resume", str(folder), *options])
+
+
+def result(folder):
+    return {name: (Path(folder) / name).read_bytes() for name in SAME}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of 60 iterations that nothing stopped. Nobody may change it."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert train("--iterations=60", f"--out={folder}") == 0
+    return folder
+
+
+class Stop:
+    """Sends a signal to this process when a training has come to an iteration."""
+
+    def __init__(self, at, number=signal.SIGINT):
+        self.at, self.number = at, number
+
+    def __call__(self, monkeypatch):
+        from myrnn.training import Checkpoint
+
+        real = Checkpoint.on_report
+
+        def on_report(checkpoint, report):
+            real(checkpoint, report)
+            if report.iteration == self.at:
+                signal.raise_signal(self.number)
+
+        monkeypatch.setattr(Checkpoint, "on_report", on_report)
+
+
+def stopped(monkeypatch, folder, *options, at=20):
+    """Leave a run of 60 iterations that was interrupted."""
+    with monkeypatch.context() as patch:
+        Stop(at)(patch)
+        assert train("--iterations=60", f"--out={folder}", *options) == 130
+
+
+# --- stopped and resumed
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "code"), [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
+)
+def test_a_signal_saves_and_says_how_to_go_on(here, whole, monkeypatch, capsys, number, word, code):
+    with monkeypatch.context() as patch:
+        Stop(20, number)(patch)
+        assert train("--iterations=60", "--out=a run") == code
+    out, err = capsys.readouterr()
+    command = "myrnn train --resume 'a run'"
+    assert (out, err) == ("", f"myrnn: {word}: iteration 20 is saved, go on with: {command}\n")
+    assert {path.name for path in Path("a run").iterdir()} == {"unfinished.json", "checkpoints"}
+    assert resume("a run") == 0
+    assert capsys.readouterr() == ("a run\n", "")
+    assert result("a run") == result(whole)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_resumed_run_holds_what_the_other_holds(here, whole, monkeypatch):
+    stopped(monkeypatch, "run")
+    assert resume("run") == 0
+    assert sorted(path.name for path in Path("run").iterdir()) == sorted(path.name for path in whole.iterdir())
+    ours, theirs = load_run("run"), load_run(whole)
+    assert ours.settings == theirs.settings
+    assert (ours.history.longest, ours.history.engine) == (theirs.history.longest, theirs.history.engine)
+    assert ours.report["evaluation"]["lengths"] == theirs.report["evaluation"]["lengths"]
+    (mine,), (other,) = (sorted((Path(folder) / "checkpoints").iterdir()) for folder in ("run", whole))
+    assert mine.name == other.name == "checkpoint-000000000060"
+    for name in ("state.json", "state.safetensors"):
+        assert (mine / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_a_resumed_run_says_what_was_done_when(here, monkeypatch, capsys):
+    stopped(monkeypatch, "run")
+    assert main(["train", "--resume=run"]) == 0
+    out = capsys.readouterr().out
+    assert "training    60 iterations of 1 sequence, seed 0\nresumed     after iteration 20\n" in out
+    assert re.search(r"^trained     in \S+ s from iteration 20 on \([\d,]+ iterations/s, mygrad\)", out, re.MULTILINE)
+    training = load_run("run").report["training"]
+    assert (training["iterations"], training["resumed_at"]) == (60, 20)
+    assert training["iterations_per_second"] == 40 / training["seconds"]
+
+
+def test_an_interrupt_while_it_is_tested_costs_no_training(here, whole, monkeypatch, capsys):
+    from myrnn.evaluation import _classify
+
+    def interrupted(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        return real(*_, **__)
+
+    real = _classify.reference_logits
+    with monkeypatch.context() as patch:
+        patch.setattr(_classify, "reference_logits", interrupted)
+        assert train("--iterations=60", "--out=run") == 130
+    assert capsys.readouterr().err == (
+        "myrnn: interrupted: iteration 60 is saved, go on with: myrnn train --resume run\n"
+    )
+    assert main(["train", "--resume=run"]) == 0
+    assert "trained     before, all 60 iterations\n" in capsys.readouterr().out
+    assert result("run") == result(whole)
+
+
+def test_an_interrupt_before_the_first_iteration_leaves_nothing(here, monkeypatch, capsys):
+    from myrnn.cli import _work
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_work, "train", interrupted)
+    assert train("--iterations=60", "--out=run") == 130
+    assert capsys.readouterr().err == "myrnn: interrupted: nothing was saved\n"
+    assert list(here.iterdir()) == []
+
+
+def test_an_unfinished_run_is_no_run_yet(here, monkeypatch, capsys):
+    stopped(monkeypatch, "run")
+    with pytest.raises(RunError, match=r"^run is not finished yet: myrnn train --resume run goes on with it$"):
+        load_run("run")
+    assert train("--iterations=60", "--out=run") == 2
+    assert capsys.readouterr().err.endswith("myrnn: run is not empty: choose another folder, nothing is overwritten\n")
+
+
+def test_what_a_process_that_died_at_once_left_is_nothing(here, whole):
+    Path("run/.unfinished-abc").mkdir(parents=True)
+    Path("run/.unfinished-abc/unfinished.json").write_text("{")
+    Path("run/.lock").write_text("1")
+    assert train("--iterations=60", "--out=run") == 0
+    assert result("run") == result(whole)
+    assert not any(path.name.startswith(".") for path in Path("run").iterdir())
+
+
+# --- further iterations
+
+
+def test_a_whole_run_can_go_on(here, whole, capsys):
+    shutil.copytree(whole, "run")
+    assert train("--iterations=90", "--out=longer") == 0
+    assert resume("run", "--iterations=90") == 0
+    assert result("run") == result("longer")
+    assert load_run("run").settings == load_run("longer").settings
+
+
+def test_a_whole_run_stays_whole_until_it_has_gone_on(here, whole, monkeypatch, capsys):
+    shutil.copytree(whole, "run")
+    with monkeypatch.context() as patch:
+        Stop(75)(patch)
+        assert resume("run", "--iterations=90") == 130
+    assert load_run("run").settings["training"]["iterations"] == 60
+    # It knows what was asked.
+    assert resume("run") == 0
+    assert load_run("run").settings["training"]["iterations"] == 90
+
+
+def test_a_run_that_was_stopped_can_be_given_other_iterations(here, whole, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        Stop(20)(patch)
+        assert train("--iterations=40", "--out=run") == 130
+    assert resume("run", "--iterations=15") == 2
+    assert capsys.readouterr().err.endswith("myrnn: iterations must be at least 20, which run has done, not 15\n")
+    assert resume("run", "--iterations=60") == 0
+    assert result("run") == result(whole)
+
+
+@pytest.mark.parametrize("options", [(), ("--iterations=60",), ("--iterations=30",)])
+def test_a_whole_run_wants_more_iterations(whole, capsys, options):
+    assert resume(whole, *options) == 2
+    assert capsys.readouterr().err == (
+        f"myrnn: {whole} is whole, with its 60 iterations: ask for more with --iterations\n"
+    )
+
+
+def test_a_rate_that_has_fallen_does_not_rise_again(here, capsys):
+    assert train("--iterations=60", "--out=run", "--schedule=cosine") == 0
+    assert resume("run", "--iterations=90") == 2
+    assert capsys.readouterr().err == (
+        "myrnn: the learning rate of run falls to 0 over its 60 iterations (cosine): it cannot do 90\n"
+    )
+    assert load_run("run").settings["training"]["iterations"] == 60
+    assert not Path("run/unfinished.json").exists()
+
+
+def test_a_falling_rate_goes_on_where_it_was(here, monkeypatch):
+    assert train("--iterations=60", "--out=one", "--schedule=linear") == 0
+    stopped(monkeypatch, "other", "--schedule=linear")
+    assert resume("other") == 0
+    assert result("other") == result("one")
+
+
+# --- what cannot be gone on with
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seed=1"], "--seed does not go with --resume: a run keeps its settings"),
+        (["--out=x"], "--out does not go with --resume: a run keeps its settings"),
+        (["--data=x.csv"], "--data does not go with --resume: a run keeps its settings"),
+    ],
+)
+def test_a_run_keeps_its_settings(whole, capsys, options, message):
+    assert resume(whole, *options) == 2
+    assert capsys.readouterr().err == f"myrnn: {message}\n"
+
+
+def test_folders_that_hold_no_run_to_go_on_with(here, whole, capsys):
+    Path("empty").mkdir()
+    shutil.copytree(whole, "bare")
+    shutil.rmtree("bare/checkpoints")
+    Path("data").mkdir()
+    Path("data/data.json").write_text("{}")
+    for folder, message in (
+        ("nowhere", "there is no run folder nowhere"),
+        ("empty", "empty is not a whole unfinished run: unfinished.json is missing, which is written last"),
+        ("bare", "bare is whole, and keeps no state of its training to go on from"),
+        ("data", "data was trained on data: such a training keeps no state to go on from"),
+    ):
+        assert resume(folder, "--iterations=90") == 2
+        assert capsys.readouterr().err == f"myrnn: {message}\n"
+    assert list(Path("empty").iterdir()) == []
+
+
+def test_a_run_in_use_is_left_alone(here, monkeypatch, capsys):
+    stopped(monkeypatch, "run")
+    capsys.readouterr()
+    with FolderLock("run"):
+        assert resume("run") == 2
+    assert capsys.readouterr().err == (
+        f"myrnn: run is in use by another process (number {os.getpid()}): wait until it ends\n"
+    )
+
+
+# --- faults
+
+
+def two_checkpoints(monkeypatch, folder):
+    stopped(monkeypatch, folder, "--checkpoint-every=0")
+    return [Path(folder, "checkpoints", f"checkpoint-0000000000{count}") for count in (15, 20)]
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
+@pytest.mark.parametrize("how", ["flipped", "cut short"])
+def test_a_damaged_checkpoint_costs_only_itself(here, whole, monkeypatch, capsys, name, how):
+    _, last = two_checkpoints(monkeypatch, "run")
+    capsys.readouterr()
+    content = bytearray((last / name).read_bytes())
+    if how == "flipped":
+        content[len(content) // 2] ^= 1
+    else:
+        del content[-9:]
+    (last / name).write_bytes(content)
+    assert resume("run") == 0
+    err = capsys.readouterr().err
+    assert err.startswith(f"myrnn: warning: {last}: {name} is ")
+    assert err.endswith("; going back to the checkpoint before, of iteration 15\n")
+    assert result("run") == result(whole)
+
+
+def test_without_a_good_checkpoint_it_says_so_and_nothing_else(here, monkeypatch, capsys):
+    for path in two_checkpoints(monkeypatch, "run"):
+        (path / "state.json").write_text("{}")
+    capsys.readouterr()
+    assert resume("run") == 2
+    err = capsys.readouterr().err
+    assert err.endswith("; there is no good checkpoint to go back to\n")
+    assert "go on with" not in err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "is not valid JSON: "),
+        (None, "is damaged or was changed: its values do not have the hash that it holds"),
+    ],
+)
+def test_settings_that_are_damaged_are_told(here, monkeypatch, capsys, content, message):
+    stopped(monkeypatch, "run")
+    path = Path("run/unfinished.json")
+    path.write_bytes(path.read_bytes().replace(b'"seed": 0', b'"seed": 1') if content is None else content)
+    capsys.readouterr()
+    assert resume("run") == 2
+    assert capsys.readouterr().err.startswith(f"myrnn: run: unfinished.json {message}")
+
+
+def test_a_link_out_of_the_folder_is_refused(here, monkeypatch, capsys):
+    stopped(monkeypatch, "run")
+    shutil.move("run/checkpoints", "elsewhere")
+    Path("run/checkpoints").symlink_to(here / "elsewhere")
+    capsys.readouterr()
+    assert resume("run") == 2
+    assert capsys.readouterr().err == "myrnn: run: checkpoints is a link that leads out of the folder\n"
+
+
+@pytest.mark.filterwarnings("always")
+def test_other_versions_are_told(here, whole, monkeypatch, capsys):
+    from myrnn.runs import _job
+
+    stopped(monkeypatch, "run")
+    real = _job.made_with
+    monkeypatch.setattr(
+        _job,
+        "made_with",
+        lambda *names: {**real(*names), "versions": {**real(*names)["versions"], "numpy": "99.0"}},
+    )
+    capsys.readouterr()
+    assert resume("run") == 0
+    assert capsys.readouterr().err == (
+        f"myrnn: warning: run was begun with numpy '{np.__version__}', this is 99.0: "
+        "it goes on, but maybe not bit for bit\n"
+    )
+
+
+FULL = (
+    "mkdir -p disk && mount -t tmpfs -o size={size}k none disk && "
+    "{python} -m myrnn train {options} --out disk/run; code=$?; ls disk/run disk/run/checkpoints; "
+    "mount -o remount,size=10m disk; {python} -m myrnn train --resume disk/run --quiet && "
+    "cp disk/run/model.safetensors disk/run/history.csv . ; exit $code"
+)
+
+
+def can_mount():
+    probe = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs none /mnt"]
+    return shutil.which("unshare") is not None and subprocess.run(probe, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs a system that lets a process mount a file system of its own")
+def test_a_disk_that_is_really_full(here, whole):
+    options = " ".join((*SMALL, "--iterations=60", "--checkpoint-every=0"))
+    script = FULL.format(size=120, python=sys.executable, options=options)
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    first = done.stderr.splitlines()[0]
+    assert first == (
+        "myrnn: cannot write the run folder disk/run: No space left on device; "
+        "iteration 60 is saved, go on with: myrnn train --resume disk/run"
+    )
+    assert done.stdout.split()[:2] == ["disk/run:", "checkpoints"]
+    for name in ("model.safetensors", "history.csv"):
+        assert Path(name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs a system with users")
+def test_a_folder_that_really_cannot_be_written_to(here, monkeypatch):
+    stopped(monkeypatch, "run")
+    for path in [here, *here.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    # The all-powerful user may write anywhere.
+    user = {"user": 65534} if os.geteuid() == 0 else {}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "MPLCONFIGDIR": "/nonexistent"}
+    for options, message in (
+        (["--resume=run"], "cannot write into run: Permission denied"),
+        (["--out=new"], "cannot make the run folder new: Permission denied"),
+    ):
+        done = subprocess.run(
+            [*COMMAND, "train", *options], capture_output=True, text=True, timeout=120, env=environment, **user
+        )
+        assert (done.returncode, done.stderr.splitlines()[-1:]) == (2, [f"myrnn: {message}"])
+    for path in [here, *here.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+# --- divergence
+
+WILD = ("--optimizer=sgd", "--learning-rate=1e18", "--iterations=60")
+
+
+def test_a_training_that_diverges_says_what_to_try(here, capsys):
+    assert train(*WILD, "--out=run") == 2
+    err = capsys.readouterr().err
+    assert re.fullmatch(
+        r"myrnn: the (loss is (nan|inf)|weights are no longer finite) at iteration \d+: "
+        r"try a smaller --learning-rate, --gradient-clip 1, or --on-divergence restart\n",
+        err,
+    )
+    assert list(here.iterdir()) == []
+
+
+def test_a_training_that_diverges_late_keeps_what_was_finite(here, monkeypatch, capsys):
+    from myrnn.training import _training
+
+    real = _training.check_losses
+
+    def check(losses, first):
+        real(np.where(np.arange(first, first + len(losses)) == 33, np.nan, losses), first)
+
+    monkeypatch.setattr(_training, "check_losses", check)
+    assert train("--iterations=60", "--out=run", "--checkpoint-every=0") == 2
+    assert capsys.readouterr().err == (
+        "myrnn: the loss is nan at iteration 33: try a smaller --learning-rate, --gradient-clip 1, or --on-divergence "
+        "restart; the state of iteration 30, the last that was saved, is kept in run\n"
+    )
+    assert load_checkpoint("run/checkpoints").iteration == 30
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_training_that_diverges_restarts_if_it_may(here, capsys):
+    assert train(*WILD, "--out=run", "--on-divergence=restart") in (0, 2)
+    err = capsys.readouterr().err
+    assert re.match(r"myrnn: warning: .* training goes on from iteration 0 with 0.5 times the learning rate and ", err)
+
+
+def test_what_happens_on_divergence_is_kept(here):
+    assert train("--iterations=10", "--out=run", "--on-divergence=restart") == 0
+    assert load_run("run").settings["training"]["on_divergence"] == "restart"
+
+
+# --- the process itself
+
+
+def begun(*options, **more):
+    """Start a training, and return its process when it has begun."""
+    running = subprocess.Popen(
+        [*COMMAND, "train", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
+    while "training" not in running.stdout.readline():
+        assert running.poll() is None, running.stderr.read()
+    return running
+
+
+LONG = (*SMALL[1:], "--iterations=100000000", "--checkpoint-every=0")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_a_real_training(here, number, code):
+    with begun(*LONG, "--out=run") as running:
+        running.stderr.readline()  # its first progress
+        running.send_signal(number)
+        _, err = running.communicate(timeout=120)
+    assert running.returncode == code
+    word = {130: "interrupted", 143: "terminated"}[code]
+    found = re.fullmatch(
+        rf"myrnn: {word}: iteration ([\d,]+) is saved, go on with: myrnn train --resume run", err.splitlines()[-1]
+    )
+    assert load_checkpoint("run/checkpoints").iteration == int(found[1].replace(",", ""))
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a system that waits for processes with pidfd_open")
+@pytest.mark.parametrize("kind", ["run-writes", "run-moments"])
+def test_a_run_that_is_killed_again_and_again_comes_through(tmp_path, kind):
+    script = Path(__file__).with_name("killed.py")
+    command = [sys.executable, script, kind, tmp_path, "25", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout.splitlines()[-1])["kills"] >= 25
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a system that waits for processes with pidfd_open")
+def test_the_real_command_is_killed_and_resumed(here):
+    options = (*SMALL[1:], "--iterations=2000", "--checkpoint-every=0")
+    assert main(["train", *options, "--quiet", "--out=whole"]) == 0
+    draw, kills, running = random.Random(0), 0, begun(*options, "--out=run")
+    while killed_after(running, draw.uniform(0, 0.5)):
+        kills += 1
+        # Later and later, for it to come through on any machine.
+        running = begun("--resume=run", "--checkpoint-every=0")
+    assert kills >= 3
+    assert result("run") == result("whole")
+
+
+def killed_after(running, seconds):
+    """Kill a process after some time, and return whether it had not ended before."""
+    descriptor = os.pidfd_open(running.pid)
+    select.select([descriptor], [], [], seconds)
+    os.close(descriptor)
+    running.kill()
+    _, err = running.communicate(timeout=60)
+    assert running.returncode in (0, -signal.SIGKILL), err
+    return running.returncode != 0

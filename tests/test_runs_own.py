@@ -1,0 +1,248 @@
+"""A run of a model of one's own class: the weights are kept, the class is given again, and another one is refused."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from myrnn.cli import main
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.models import RNN
+from myrnn.optimizers import Adam
+from myrnn.runs import load_run, save_run
+from myrnn.storage import seal
+from myrnn.tasks import TwinHalves
+from myrnn.training import train
+
+TASK = TwinHalves(pattern_length_max=3, alphabet_size=5)
+
+SOURCE = """import mygrad as mg
+
+import numpy as np
+from myrnn import dense
+
+
+class Mine:
+    def __init__(self, dim_input, dim_recurrent, dim_output):
+        self.fc_x2h = dense(dim_input, dim_recurrent)
+        self.fc_h2h = dense(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_h2y = dense(dim_recurrent, dim_output)
+
+    def __call__(self, x):
+        h = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32)
+        for x_t in x:
+            h = mg.FUNCTION(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h))
+        return self.fc_h2y(h)
+
+    @property
+    def parameters(self):
+        return self.fc_x2h.parameters + self.fc_h2h.parameters + self.fc_h2y.parameters
+"""
+
+
+def class_with(function):
+    """Return the class of the source with an activation."""
+    space = {}
+    exec(SOURCE.replace("FUNCTION", function), space)
+    return space["Mine"]
+
+
+Mine, Other = class_with("tanh"), class_with("sinh")
+
+
+def refused(message, kind=InvalidArgument):
+    return pytest.raises(kind, match=f"^{re.escape(message)}$")
+
+
+def contents(model):
+    return [parameter.data.tobytes() for parameter in model.parameters]
+
+
+def saved(folder, model):
+    optimizer = Adam(model.parameters)
+    history = train(model, TASK, optimizer, iterations=20, report_every=10, engine="mygrad")
+    return save_run(folder, task=TASK, model=model, optimizer=optimizer, history=history)
+
+
+@pytest.fixture
+def run(tmp_path):
+    model = Mine(5, 4, 2)
+    return saved(tmp_path / "run", model), model
+
+
+def sized(model, dim_recurrent=4):
+    model.dim_recurrent = dim_recurrent
+    return model
+
+
+# --- the library
+
+
+def test_the_class_is_named_and_nothing_of_it_is_kept(run):
+    folder, _ = run
+    described = json.loads((folder / "settings.json").read_text())["model"]
+    logits = described.pop("logits")
+    assert described == {"name": "own", "class": "Mine", "dim_input": 5, "dim_recurrent": None, "dim_output": 2}
+    assert np.shape(logits) == (2, 2)
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".csv", ".safetensors", ".svg", ".png"}
+
+
+def test_a_model_gets_its_weights_back(run):
+    folder, model = run
+    other = Mine(5, 4, 2)
+    loaded = load_run(folder, model=other)
+    assert loaded.model is other
+    assert contents(other) == contents(model)
+    assert loaded.task == TASK
+    assert loaded.history.iteration.tolist() == [10, 20]
+
+
+@pytest.mark.parametrize("make", [Mine, lambda *sizes: Mine(*sizes)], ids=["class", "function"])
+def test_a_class_makes_the_model_where_its_size_is_known(tmp_path, make):
+    model = sized(Mine(5, 4, 2))
+    folder = saved(tmp_path / "run", model)
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert contents(load_run(folder, model=make).model) == contents(model)
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+def test_without_the_class_there_is_no_model(run):
+    folder, _ = run
+    with refused(
+        f"{folder}: its model is of the class Mine, of which it holds the weights alone: give the class, "
+        "with model=Mine or --model FILE.py:Mine"
+    ):
+        load_run(folder)
+    with refused(f"{folder}: it does not know how many units its Mine has: give a model, as model=Mine(...)"):
+        load_run(folder, model=Mine)
+
+
+def test_a_class_that_computes_something_else_is_refused(run):
+    folder, _ = run
+    with refused(f"{folder}: the model is not the Mine that was saved: with the same weights it gives other logits"):
+        load_run(folder, model=Other(5, 4, 2))
+
+
+def test_a_model_of_another_size_is_refused(run):
+    folder, _ = run
+    with refused(
+        f"{folder}: model.safetensors has 'fc_x2h.weight' as float32 of shape (5, 4), not float32 of shape (5, 6)",
+        RunError,
+    ):
+        load_run(folder, model=Mine(5, 6, 2))
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    folder = saved(tmp_path / "run", sized(Mine(5, 4, 2)))
+    with refused(f"{folder}: <lambda>(5, 4, 2) fails: TypeError: no"):
+
+        def fail(*sizes):
+            raise TypeError("no")
+
+        fail.__name__ = "<lambda>"
+        load_run(folder, model=fail)
+    with refused(f"{folder}: model must have `parameters` and be callable on one sequence, which int is not"):
+        load_run(folder, model=lambda *sizes: 3)
+
+
+def test_a_model_that_ships_needs_no_class(tmp_path):
+    folder = saved(tmp_path / "run", RNN(5, 4, 2, rng=0))
+    with refused(f"{folder}: its model is the rnn that ships: leave the class of your own out"):
+        load_run(folder, model=Mine)
+
+
+class Random(Mine):
+    """Says something else every time."""
+
+    def __call__(self, x):
+        return super().__call__(x) + np.random.default_rng().normal()
+
+
+def test_what_is_not_the_same_twice_is_not_compared(tmp_path):
+    folder = saved(tmp_path / "run", Random(5, 4, 2))
+    assert json.loads((folder / "settings.json").read_text())["model"]["logits"] is None
+    load_run(folder, model=Random(5, 4, 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"class": 1}, "class must be the name of a class, not 1"),
+        ({"class": "a b"}, "class must be the name of a class, not 'a b'"),
+        ({"dim_input": 0}, "dim_input must be at least 1, not 0"),
+        ({"dim_recurrent": "4"}, "dim_recurrent must be an integer, not '4'"),
+        ({"dim_input": 6}, "the model has 6 inputs and 2 classes, the task 5 and 2"),
+        ({"logits": [[1, 2]]}, "logits must be numbers, 2 rows of 2"),
+        ({"logits": [["a", "b"]] * 2}, "logits must be numbers, 2 rows of 2"),
+        ({"logits": [[1], [1, 2]]}, "logits must be an array, but its items differ in shape"),
+        ({"code": "import os"}, "model own has no 'code'"),
+        ({"logits": ...}, "model own needs 'logits'"),
+    ],
+)
+def test_settings_that_no_model_has(run, change, message):
+    folder, model = run
+    index = json.loads((folder / "settings.json").read_text())
+    changed = {**index["model"], **change}
+    index["model"] = {name: value for name, value in changed.items() if value is not ...}
+    (folder / "settings.json").write_text(json.dumps(seal(index)))
+    with refused(f"{folder}: settings.json cannot be used: {message}", RunError):
+        load_run(folder, model=model)
+
+
+# --- the command line
+
+SMALL = (
+    *("--quiet", "--pattern-length-max=2", "--dim-recurrent=4", "--iterations=40", "--report-every=10"),
+    *("--samples=40", "--engine=mygrad"),
+)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(SOURCE.replace("FUNCTION", "tanh"))
+    Path("other.py").write_text(SOURCE.replace("FUNCTION", "sinh"))
+    return tmp_path
+
+
+def test_a_class_in_a_file_is_trained(here, capsys):
+    assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=run"]) == 0
+    assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=again"]) == 0
+    assert Path("run/model.safetensors").read_bytes() == Path("again/model.safetensors").read_bytes()
+    run = load_run("run", model=Mine)
+    assert run.settings["model"]["dim_recurrent"] == 4
+    assert "Mine" in json.loads(Path("run/settings.json").read_text())["model"]["class"]
+
+
+def test_a_run_of_a_class_is_resumed_with_it(here, capsys):
+    assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=whole"]) == 0
+    assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=run", "--iterations=20"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--quiet", "--resume=run", "--iterations=40"]) == 2
+    assert capsys.readouterr().err == (
+        "myrnn: run: its model is of the class Mine, of which it holds the weights alone: give the class, "
+        "with model=Mine or --model FILE.py:Mine\n"
+    )
+    assert main(["train", "--quiet", "--resume=run", "--iterations=40", "--model=other.py:Mine"]) == 2
+    assert capsys.readouterr().err == (
+        "myrnn: run: the model is not the Mine that was saved: with the same weights it gives other logits\n"
+    )
+    assert main(["train", "--quiet", "--resume=run", "--iterations=40", "--model=mine.py:Mine"]) == 0
+    for name in ("model.safetensors", "history.csv"):
+        assert Path("run", name).read_bytes() == Path("whole", name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model=gone.py:Mine"], "--model: there is no file gone.py"),
+        (["--model=mine.py:Mine", "--activation=tanh"], "--activation does not go with --model mine.py:Mine"),
+        (["--model=mine"], "--model must be one of 'rnn', 'gru', 'lstm', not 'mine'"),
+    ],
+)
+def test_a_class_that_cannot_be_used_is_told(here, capsys, options, message):
+    assert main(["train", *SMALL, *options, "--out=run"]) == 2
+    assert capsys.readouterr().err == f"myrnn: {message}\n"
+    assert not Path("run").exists()
