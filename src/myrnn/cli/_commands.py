@@ -27,6 +27,7 @@ from myrnn.cli._options import (
     Layers,
     MaxVocabulary,
     OnDivergence,
+    OwnClass,
     Patience,
     Resume,
     SkipBadLines,
@@ -193,11 +194,12 @@ def graph(
             help="The SVG file.  [default: RUN/recurrence.svg, or RUN/graph-<sequence>.svg]", show_default=False
         ),
     ] = None,
+    model: OwnClass = None,
 ) -> None:
     """Draw the step that a network repeats, or the computational graph of one sequence, as SVG."""
     from myrnn.cli._use import draw_graph
 
-    draw_graph(run, sequence, out)
+    draw_graph(run, sequence, out, model)
 
 
 app.command()(evaluate)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from myrnn.cli._options import OwnClass
 from myrnn.cli._places import check_file, check_picture
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def evaluate(
     figure: Annotated[
         Path | None, typer.Option(help="Draw the table into this file: .svg, .png or .pdf.", show_default=False)
     ] = None,
+    model: OwnClass = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables.")] = False,
 ) -> None:
     """Show how often a trained network is right, length by length and class by class."""
@@ -56,11 +58,11 @@ def evaluate(
 
     from myrnn import evaluation
     from myrnn.cli import _show
-    from myrnn.runs import load_run
+    from myrnn.cli._load import load
 
     check_file("--out", out)
     check_picture("--figure", figure)
-    loaded = load_run(run)
+    loaded = load(run, model)
     asked = _lengths(loaded, lengths, length_max)
     begin = time.perf_counter()
     report = evaluation.evaluate(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from myrnn.cli._options import OwnClass
+
 if TYPE_CHECKING:
     from myrnn.compiler import CompiledModel
     from myrnn.inspection import Inspection
@@ -38,21 +40,22 @@ def inspect(
         Path | None, typer.Option(help="The folder for the figures.  [default: that of the run]", show_default=False)
     ] = None,
     format: Annotated[str, typer.Option(help="Of the figures: svg, png or pdf.")] = "svg",
+    model: OwnClass = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write the figures, show no table.")] = False,
 ) -> None:
     """Show what a trained network does with a sequence, step by step, and draw what is inside it."""
     from myrnn import _checks
     from myrnn.cli import _show
+    from myrnn.cli._load import load
     from myrnn.compiler import compile
     from myrnn.errors import InvalidArgument
     from myrnn.inspection import inspect as look_inside
     from myrnn.inspection import parse_tokens
-    from myrnn.runs import load_run
 
     _checks.one_of("--format", format, FORMATS)
     if out is not None and not out.is_dir():
         raise InvalidArgument(f"--out must be a folder that exists, but {out} does not")
-    run = load_run(folder)
+    run = load(folder, model)
     if not len(run.history):
         raise InvalidArgument(f"{folder} holds a network that was never trained: there is nothing in it to look at yet")
     tokens = parse_tokens(sequence, run.task.alphabet_size)
@@ -108,13 +111,6 @@ def _of_many(compiled: CompiledModel, run: Run, samples: int, seed: int) -> dict
         "state_space-symbol": lambda: state_space(*drawn, last=True).plot(color="symbol"),
         "state_space-class": lambda: state_space(*drawn, last=True).plot(color="class"),
         "eigenvalues": lambda: recurrent_eigenvalues(compiled).plot_each(
-            before=recurrent_eigenvalues(_untrained(run)), labels=("untrained", "trained")
+            before=recurrent_eigenvalues(run.untrained()), labels=("untrained", "trained")
         ),
     }
-
-
-def _untrained(run: Run) -> Any:
-    """Return a network with the weights that `myrnn train` begins with, given the run's seed."""
-    from myrnn.runs import make_model, weight_generator
-
-    return make_model(**run.settings["model"], rng=weight_generator(run.settings["training"]["seed"]))

@@ -103,6 +103,15 @@ OnDivergence = Annotated[
         help="When the loss is no longer finite: stop, or restart from before with half the rate and clipped gradients."
     ),
 ]
+OwnClass = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="FILE.py:CLASS",
+        help="The class of the model, for a run that was trained with one of your own.",
+        show_default=False,
+    ),
+]
 
 
 def given(context: typer.Context) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from myrnn.cli._options import OwnClass
 from myrnn.cli._places import check_picture
 
 if TYPE_CHECKING:
@@ -17,15 +18,17 @@ CURVE = 16  # characters across
 
 def plot(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)],
+    model: OwnClass = None,
     out: Annotated[Path, typer.Option(help="The picture: a file that ends in .svg, .png or .pdf.")] = Path("plot.svg"),
 ) -> None:
     """Draw loss and accuracy of one or several runs over each other."""
+    from myrnn.cli._load import load_all
     from myrnn.plots import save_figure
-    from myrnn.runs import load_run, run_names
+    from myrnn.runs import run_names
 
     check_picture("--out", out)
     names = run_names(runs)
-    histories = [load_run(run).history for run in runs]
+    histories = [run.history for run in load_all(runs, model)]
     axes = None
     for name, history in zip(names, histories, strict=True):
         axes = history.plot(axes, name)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from myrnn.cli._options import OwnClass
+
 # The options must be known before the command runs; what it needs is imported when it does.
 
 
@@ -35,6 +37,7 @@ def predict(
         Path | None,
         typer.Option(metavar="FILE", help="Write the CSV of --data here.  [default: print it]", show_default=False),
     ] = None,
+    model: OwnClass = None,
 ) -> None:
     """Show the class of sequences, and its probability; of a file's sequences, as CSV."""
     from myrnn.errors import InvalidArgument
@@ -46,20 +49,25 @@ def predict(
                 raise InvalidArgument(f"{option} goes with --data, which is missing")
         if not sequences:
             raise InvalidArgument("give sequences, or a file of them with --data")
-        _of_texts(run, sequences)
+        _of_texts(run, sequences, model)
         return
     if sequences:
         raise InvalidArgument("sequences and --data do not go together: give one or the other")
     if run.is_dir() and not is_data_run(run):
         raise InvalidArgument(f"--data goes with a run that was trained on data, which {run} was not: give sequences")
+    if model is not None:
+        raise InvalidArgument("--model does not go with --data: a classifier holds its own cell")
     from myrnn.cli._predict_data import predict_file
 
     predict_file(run, data, out, skip_bad_lines)
 
 
-def _of_texts(run: Path, texts: list[str]) -> None:
+def _of_texts(run: Path, texts: list[str], model: str | None) -> None:
+    from myrnn.errors import InvalidArgument
     from myrnn.runs import is_data_run
 
+    if is_data_run(run) and model is not None:
+        raise InvalidArgument("--model goes with a run that was trained on a task, not on data")
     if is_data_run(run):
         from myrnn.cli._predict_data import predict_texts
 
@@ -67,4 +75,4 @@ def _of_texts(run: Path, texts: list[str]) -> None:
     else:
         from myrnn.cli._use import predict_sequences
 
-        predict_sequences(run, texts)
+        predict_sequences(run, texts, model)

@@ -8,8 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from myrnn.errors import MyRNNError, RunError, TrainingDiverged
 from myrnn.runs import is_unfinished, iterations_saved
@@ -20,22 +19,46 @@ class Terminated(KeyboardInterrupt):
     """The process was told to end with SIGTERM: what Ctrl-C is, but for the exit code."""
 
 
+class Stops:
+    """The signals that have told this process to stop."""
+
+    def __init__(self) -> None:
+        self.last: KeyboardInterrupt | None = None
+
+    def note(self, stop: KeyboardInterrupt) -> NoReturn:
+        """Raise the exception of a signal, and remember it: whoever works may catch it, and end in good order."""
+        self.last = stop
+        raise stop
+
+    def obey(self, what: str) -> None:
+        """Raise the exception of the last signal, if there was one, with `what` to say."""
+        if self.last is not None:
+            raise stopped(self.last, what)
+
+
+def stopped(stop: KeyboardInterrupt, what: str) -> KeyboardInterrupt:
+    """Return the exception of a signal with what is to be said."""
+    return type(stop)(f"{'terminated' if isinstance(stop, Terminated) else 'interrupted'}: {what}")
+
+
 @contextmanager
-def terminations() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated`, where nobody else has a use for it."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-
-    def terminate(number: int, frame: FrameType | None) -> Any:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, raising(terminate))
+def noted_stops() -> Iterator[Stops]:
+    """Let SIGTERM raise `Terminated`, as Ctrl-C raises KeyboardInterrupt, where nobody else has a use for them."""
+    stops = Stops()
+    kinds = {
+        signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt),
+        signal.SIGTERM: (signal.SIG_DFL, Terminated),
+    }
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number, (usual, kind) in kinds.items():
+            if signal.getsignal(number) is usual:
+                before[number] = signal.signal(number, raising(lambda *_, kind=kind: stops.note(kind())))
     try:
-        yield
+        yield stops
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -50,11 +73,10 @@ def told(folder: Path, own: str | None = None) -> Iterator[None]:
         Where its model's class stands, if that is somebody's own.
     """
     try:
-        with terminations():
+        with noted_stops():
             yield
     except KeyboardInterrupt as stop:
-        how = "terminated" if isinstance(stop, Terminated) else "interrupted"
-        raise type(stop)(f"{how}: {_kept(folder, own) or 'nothing was saved'}") from None
+        raise stopped(stop, _kept(folder, own) or "nothing was saved") from None
     except TrainingDiverged as error:
         what, _, _ = str(error).partition(": ")
         raise TrainingDiverged(f"{what}: {_advice(folder)}") from error

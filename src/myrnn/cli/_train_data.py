@@ -13,6 +13,7 @@ import numpy as np
 from myrnn import _checks
 from myrnn.cli import _show, _show_data
 from myrnn.cli._data_run import save_data_run
+from myrnn.cli._stop import Stops, noted_stops
 from myrnn.data import LabelledSequences, read_sequences
 from myrnn.errors import InvalidArgument
 from myrnn.estimator import SequenceClassifier
@@ -61,7 +62,7 @@ def train_on_data(options: Mapping[str, Any]) -> None:
             f"{train.source} holds one class only, {str(train.labels[0])!r}: a classifier needs two or more"
         )
     test = _read(options, "test", "test_labels", "tokens" if train.is_tokens else "features")
-    with claim_folder(options.get("out"), Path(options["data"]).stem) as folder:
+    with claim_folder(options.get("out"), Path(options["data"]).stem) as folder, noted_stops() as stops:
         if not quiet:
             _show_data.job(train, test, classifier)
         if test is not None:
@@ -71,14 +72,16 @@ def train_on_data(options: Mapping[str, Any]) -> None:
         numbers = _numbers(classifier, train, time.perf_counter() - begin)
         if not quiet:
             _show_data.training(numbers["training"])
-        report = None if test is None else _tested(classifier, test, numbers)
+        report = None if test is None else _tested(classifier, test, numbers, stops)
         save_data_run(folder, classifier, numbers, report, characters=bool(options.get("characters")))
     if quiet:
         print(folder)
-        return
-    if report is not None:
-        _show_data.report(report, numbers["evaluation"])
-    _show.files(folder)
+    else:
+        if report is not None:
+            _show_data.report(report, numbers["evaluation"])
+        _show.files(folder)
+    untested = ", which was not tested" if test is not None and report is None else ""
+    stops.obey(f"{folder} holds the classifier of epoch {classifier.best_epoch_}{untested}")
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
@@ -166,10 +169,17 @@ def _numbers(classifier: SequenceClassifier, train: LabelledSequences, seconds: 
     }
 
 
-def _tested(classifier: SequenceClassifier, test: LabelledSequences, numbers: dict[str, Any]) -> ClassificationReport:
-    """Test the classifier, and add the numbers of that."""
+def _tested(
+    classifier: SequenceClassifier, test: LabelledSequences, numbers: dict[str, Any], stops: Stops
+) -> ClassificationReport | None:
+    """Test the classifier, and add the numbers of that; None where that is interrupted, for there is one to save."""
     begin = time.perf_counter()
-    probabilities = classifier.predict_proba(test.sequences)
+    try:
+        probabilities = classifier.predict_proba(test.sequences)
+    except KeyboardInterrupt:
+        if stops.last is None:
+            raise
+        return None
     seconds = time.perf_counter() - begin
     assert test.labels is not None
     report = classification_report(test.labels, probabilities, classifier.classes_, test.lengths)

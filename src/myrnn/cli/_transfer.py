@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from myrnn.cli._options import OwnClass
+
 if TYPE_CHECKING:
     from myrnn.evaluation import TransferTable
     from myrnn.runs import Run
@@ -36,6 +38,7 @@ def transfer(
         Path | None,
         typer.Option(help="The folder to write to.  [default: runs/transfer-<time>]", show_default=False),
     ] = None,
+    model: OwnClass = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write the files, show no table.")] = False,
 ) -> None:
     """Try trained networks on tasks that they were not trained on; write a table and a heat map.
@@ -43,10 +46,11 @@ def transfer(
     Tasks are of the lengths that the first run was trained on, and of the most symbols that one of the runs knows.
     """
     from myrnn.cli import _show
+    from myrnn.cli._load import load_all
     from myrnn.evaluation import transfer as try_all
-    from myrnn.runs import claim_folder, load_run
+    from myrnn.runs import claim_folder
 
-    loaded = [load_run(folder) for folder in runs]
+    loaded = load_all(runs, model)
     tasks = _tasks(loaded, task or [])
     models = dict(zip(_names(runs), (run.model for run in loaded), strict=True))
     with claim_folder(out, "transfer") as folder:

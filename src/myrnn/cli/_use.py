@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from myrnn.cli import _show
 from myrnn.cli._graph import write_graph, write_recurrence
+from myrnn.cli._load import load
 from myrnn.cli._places import check_file
 from myrnn.inspection import parse_tokens
-from myrnn.runs import load_run
 from myrnn.sequences import Sequences
 from myrnn.training import reference_logits
 
@@ -20,10 +20,10 @@ from myrnn.training import reference_logits
 LONGEST_IN_NAME = 40
 
 
-def draw_graph(folder: Path, text: str | None, out: Path | None) -> None:
+def draw_graph(folder: Path, text: str | None, out: Path | None, own: str | None = None) -> None:
     """Write the graph of one sequence, or without one the recurrence, and say where it is."""
     check_file("--out", out)
-    run = load_run(folder)
+    run = load(folder, own)
     if text is None:
         path = run.folder / "recurrence.svg" if out is None else out
         write_recurrence(run.model, path)
@@ -36,9 +36,9 @@ def draw_graph(folder: Path, text: str | None, out: Path | None) -> None:
     _show.path("graph", path)
 
 
-def predict_sequences(folder: Path, texts: list[str]) -> None:
+def predict_sequences(folder: Path, texts: list[str], own: str | None = None) -> None:
     """Show class, probability and truth of the given sequences."""
-    run = load_run(folder)
+    run = load(folder, own)
     sequences = _as_sequences(run.task, texts)
     probabilities = _softmax(reference_logits(run.model, sequences))
     classes = np.argmax(probabilities, axis=1)

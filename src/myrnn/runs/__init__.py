@@ -22,7 +22,7 @@ from myrnn.runs._kinds import (
     weight_generator,
 )
 from myrnn.runs._listing import ORDERS, RunListing, list_runs, printable
-from myrnn.runs._load import Run, load_run, load_weights
+from myrnn.runs._load import Run, holds_own, load_run, load_weights
 from myrnn.runs._names import run_names
 from myrnn.runs._own import describe_model
 from myrnn.runs._save import claim_folder, made_with, save_run, summarize, weight_bytes, write_run
@@ -51,6 +51,7 @@ __all__ = [
     "describe_model",
     "drop_job",
     "end_job",
+    "holds_own",
     "is_data_run",
     "is_unfinished",
     "iterations_saved",

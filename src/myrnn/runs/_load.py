@@ -15,7 +15,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import dense, parameter_names, parameters_of
 from myrnn.runs._data import is_data_run
-from myrnn.runs._kinds import KINDS, check_training, make_model, make_optimizer, setting_names
+from myrnn.runs._kinds import KINDS, check_training, make_model, make_optimizer, setting_names, weight_generator
 from myrnn.runs._own import OWN, check_same, checked_own, remake
 from myrnn.runs._save import HISTORY, INDEX, REPORT, RUN, UNFINISHED, WEIGHTS
 from myrnn.storage import Stored
@@ -48,6 +48,8 @@ class Run:
     history : History
     report : dict
         The numbers of the training and of its evaluation.
+    own : class, callable or model, optional
+        What `load_run` was given as the model.
     """
 
     folder: Path
@@ -56,6 +58,19 @@ class Run:
     model: Any
     history: History
     report: dict[str, Any]
+    own: Any = None
+
+    def untrained(self) -> Any:
+        """Return a new model of the same kind, with the weights that ``myrnn train`` begins with, given the run's seed.
+
+        Raises
+        ------
+        InvalidArgument
+            When the model is of a class of somebody's own, and `load_run` was not given the class.
+        """
+        if self.own is self.model:
+            raise InvalidArgument(f"{self.folder} was loaded into a model: give load_run its class to make another one")
+        return remake(self.settings["model"], self.own, weight_generator(self.settings["training"]["seed"]))
 
 
 def load_run(folder: str | os.PathLike[str], model: Any = None) -> Run:
@@ -99,7 +114,13 @@ def load_run(folder: str | os.PathLike[str], model: Any = None) -> Run:
         raise InvalidArgument(f"{folder}: {error}") from None
     history = parse_history(stored, report, 1 / task.dim_output)
     settings = {part: stored.index[part] for part in (*KINDS, "training")}
-    return Run(stored.folder, settings, task, loaded, history, report)
+    return Run(stored.folder, settings, task, loaded, history, report, model)
+
+
+def holds_own(folder: str | os.PathLike[str]) -> bool:
+    """Return whether the model of a run is of a class of somebody's own; raises RunError where there is no run."""
+    model = RUN.read_index(folder).get("model")
+    return isinstance(model, dict) and model.get("name") == OWN
 
 
 def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, dict[str, Any], Any]:
