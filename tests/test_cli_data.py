@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from myrnn.cli._data_run import load_data_run
 from myrnn.data import read_sequences
 from myrnn.errors import RunError
 from myrnn.evaluation import classification_report
+from myrnn.training import Training
 
 SMALL = ("--dim-recurrent=4", "--epochs=2", "--engine=mygrad")
 TRAIN = "sequence,label\n" + "good film,pos\nbad,neg\na bad film,neg\n,neg\nfine,pos\n" * 5
@@ -247,6 +249,51 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(saved, here, capsys, m
 
 
 # --- nothing half-written
+
+
+class Pressing:
+    """Sends a signal to this process when something is done for the n-th time."""
+
+    def __init__(self, count, number, real):
+        self.left, self.number, self.real = count, number, real
+
+    def __call__(self, *arguments, **options):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(self.number)
+        return self.real(*arguments, **options)
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize(
+    ("number", "word", "code"), [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
+)
+def test_a_signal_ends_a_training_in_good_order(here, capsys, monkeypatch, number, word, code):
+    pressing = Pressing(3, number, Training.advance)
+    monkeypatch.setattr(Training, "advance", lambda *given: pressing(*given))
+    options = ("--data=train.csv", "--test=train.csv", *SMALL, "--epochs=9", "--out=run", "--quiet")
+    assert main(["train", *options]) == code
+    out, err = capsys.readouterr()
+    assert out == "run\n"
+    assert re.fullmatch(
+        r"myrnn: warning: fit was interrupted in epoch 3: the model is that of epoch [12], and can be used\n"
+        rf"myrnn: {word}: run holds the classifier of epoch [12]\n",
+        err,
+    )
+    report = json.loads(Path("run/report.json").read_text())
+    assert (report["training"]["epochs"], report["evaluation"]["sequences"]) == (2, 25)
+    assert load_data_run(Path("run")).classifier.best_epoch_ in (1, 2)
+
+
+def test_a_signal_during_the_test_costs_only_that(here, capsys, monkeypatch):
+    pressing = Pressing(1, signal.SIGINT, SequenceClassifier.predict_proba)
+    monkeypatch.setattr(SequenceClassifier, "predict_proba", lambda *given: pressing(*given))
+    assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
+    out, err = capsys.readouterr()
+    assert out == "run\n"
+    assert re.fullmatch(r"myrnn: interrupted: run holds the classifier of epoch [12], which was not tested\n", err)
+    assert set(json.loads(Path("run/report.json").read_text())) == {"training"}
+    load_data_run(Path("run"))
 
 
 def test_an_interrupt_leaves_nothing(here, capsys, monkeypatch):

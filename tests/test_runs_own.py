@@ -234,6 +234,40 @@ def test_a_run_of_a_class_is_resumed_with_it(here, capsys):
         assert Path("run", name).read_bytes() == Path("whole", name).read_bytes()
 
 
+def test_every_command_takes_the_class(here, capsys):
+    assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=run"]) == 0
+    assert main(["train", *SMALL, "--out=rnn"]) == 0
+    own = "--model=mine.py:Mine"
+    assert main(["evaluate", "run", own, "--samples=40", "--engine=mygrad", "--out=table.csv", "--quiet"]) == 0
+    assert Path("table.csv").read_bytes() == Path("run/accuracy_by_length.csv").read_bytes()
+    for line in (
+        ["predict", "run", "11", own],
+        ["graph", "run", "--sequence=11", own],
+        ["inspect", "run", "1212", "--samples=20", own],
+        ["plot", "run", "rnn", own],
+        ["transfer", "run", "rnn", "--task=halves", "--samples=20", "--engine=mygrad", own],
+    ):
+        assert main(line) == 0, line
+    capsys.readouterr()
+    assert main(["runs", "."]) == 0
+    assert "own 4" in capsys.readouterr().out
+    assert main(["plot", "rnn", own]) == 2
+    assert capsys.readouterr().err == (
+        "myrnn: --model is for runs with a model of your own class: none of these has one\n"
+    )
+    assert main(["predict", "rnn", "11", own]) == 2
+    assert capsys.readouterr().err == ("myrnn: rnn: its model is the rnn that ships: leave the class of your own out\n")
+
+
+def test_an_untrained_model_is_one_with_the_first_weights(here):
+    assert main(["train", *SMALL, "--model=mine.py:Mine", "--iterations=1", "--out=run"]) == 0
+    run = load_run("run", model=Mine)
+    once, again = run.untrained(), run.untrained()
+    assert contents(once) == contents(again) != contents(run.model)
+    with refused("run was loaded into a model: give load_run its class to make another one"):
+        load_run("run", model=Mine(10, 4, 2)).untrained()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
