@@ -10,7 +10,7 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 help:
 	@echo "make demo    train the network of the README, test it by length and draw the plots"
 	@echo "make test    run the tests"
-	@echo "make test-browser   run the tests in JupyterLab; they need chromium and chromedriver"
+	@echo "make test-browser   run the tests in JupyterLab and of the playground's page; they need chromium and chromedriver"
 	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX and C (takes a while)"
 	@echo "make fuzz    let hostile run folders at everything that reads them for a minute; SECONDS=3600 for an hour"
 	@echo "make lint    check style and types"
@@ -26,7 +26,7 @@ bench: $(VENV)/.installed-bench
 	@$(BIN)/python -m benchmarks
 
 test-browser: $(VENV)/.installed-browser
-	@$(BIN)/pytest -q -p no:doctest -o addopts= -o pythonpath=tests/browser tests/browser/test_notebook.py
+	@$(BIN)/pytest -q -p no:doctest -o addopts= -o pythonpath=tests/browser tests/browser/test_*.py
 
 fuzz: $(VENV)/.installed-fuzz
 	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60)

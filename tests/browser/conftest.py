@@ -1,4 +1,4 @@
-"""A real JupyterLab in a headless Chromium: its server, its browser, and pages of it that run a notebook."""
+"""A headless Chromium, and in it a real JupyterLab whose pages run a notebook, or the playground."""
 
 import contextlib
 import json
@@ -13,6 +13,7 @@ import urllib.request
 
 import pytest
 from lab import LabPage
+from playground_page import PlaygroundPage, PlaygroundServer
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
@@ -115,3 +116,34 @@ def open_lab(server, browser, request):
     yield open_page
     for page in pages:
         page.close()
+
+
+@pytest.fixture(scope="session")
+def playground_server(tmp_path_factory):
+    """The playground, in an empty folder."""
+    server = PlaygroundServer(tmp_path_factory.mktemp("playground"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def page(browser, playground_server, tmp_path):
+    """A page of the playground that is not open yet."""
+    yield PlaygroundPage(browser, playground_server, tmp_path)
+    # Its session ends, so that the next test has the machine for itself.
+    browser.get("about:blank")
+
+
+@pytest.fixture
+def serve_playground(browser, tmp_path):
+    """Serve a playground of the test's own, with options, and return its page."""
+    servers = []
+
+    def serve(*options):
+        servers.append(PlaygroundServer(tmp_path, *options))
+        return PlaygroundPage(browser, servers[-1], tmp_path)
+
+    yield serve
+    browser.get("about:blank")
+    for server in servers:
+        server.stop()

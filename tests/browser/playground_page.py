@@ -114,6 +114,10 @@ class PlaygroundPage:
         self.script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
         element.click()
 
+    def scroll_to(self, name):
+        """Bring a part of the page to its top: what is not in view is not drawn anew."""
+        self.script("document.getElementById(arguments[0]).scrollIntoView({block: 'start', behavior: 'instant'})", name)
+
     def text(self, name):
         return self.find(name).text
 
@@ -145,8 +149,8 @@ class PlaygroundPage:
 
     @property
     def accuracy(self):
-        """The mean accuracy on the trained lengths that is told."""
-        return float(self.find("accuracy-told").get_attribute("data-trained"))
+        """The mean accuracy on the trained lengths that is told; NaN before."""
+        return float(self.find("accuracy-told").get_attribute("data-trained") or "nan")
 
     @property
     def playing(self):

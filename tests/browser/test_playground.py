@@ -78,7 +78,7 @@ def test_an_edited_sequence_shows_what_inspect_says(page):
     for _ in range(3):
         page.step()
     model = network_of(page, 3)
-    assert_row_is(page.row(), model, 1)
+    assert_row_is(page.row(), model, 0)
     page.type("345")
     assert page.digits() == "345212"
     assert page.driver.switch_to.active_element.get_attribute("aria-label") == "digit 4"
@@ -156,6 +156,7 @@ def test_a_run_is_saved_and_loaded(page):
     page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "it did not begin again")
     page.choose("runs", name)
     page.click("load")
+    page.scroll_to("card-row")
     page.wait(lambda: page.iteration == done and not page.shown("banner"), "the run was not loaded")
     page.wait(lambda: page.row()["values"] == row["values"], "it is not the network that was saved")
     page.step()
@@ -281,7 +282,7 @@ def test_every_question_of_the_tour_ends_in_something_seen(page, question):
     for label in labels:
         page.driver.find_element(By.XPATH, f"//div[@class='acts']/button[text()='{label}']").click()
         page.wait(lambda: "seen" in page.find("tour-end").get_attribute("class"), "nothing was seen")
-        assert "%" in page.text("tour-end")
+        assert "…" not in page.text("tour-end")
     page.press(Keys.ESCAPE)
     assert not page.shown("tour")
 
@@ -301,9 +302,8 @@ def test_the_keyboard_reaches_what_there_is_to_play_with(page):
     page.press(Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_DOWN)
     value = np.reshape(page.row()["values"], (6, 50))[1, 2]
     page.wait(lambda: "fc_h2h" in page.text("unit"), "the weights did not come")
-    assert page.text("unit").startswith("Unit 2 of h\nis") and "after step 2, digit 2" in page.text("unit")
     told = "0" if value == 0 else f"{value:.3g}"
-    assert f"is {told} after" in page.text("unit").replace("\n", " ")
+    assert page.text("unit").startswith(f"Unit 2 of h is {told} after step 2, digit 2")
 
 
 def test_every_control_says_what_it_does(page):

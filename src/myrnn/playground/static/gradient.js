@@ -3,7 +3,7 @@ import {Chart, ticks} from "./chart.js";
 import {byId, short} from "./dom.js";
 
 // A share as people write it; the smallest as a power of ten.
-export const share = value => value >= 1e-4 && value < 1000 ? `${short(100 * value)}%` : value.toExponential(0).replace("e+", "e");
+export const share = value => value >= 1e-6 && value < 1000 ? `${Number((100 * value).toPrecision(3)).toLocaleString("en-US", {maximumFractionDigits: 6})}%` : value.toExponential(0).replace("e+", "e");
 
 // Below this nothing is told apart.
 const LEAST = 1e-8;

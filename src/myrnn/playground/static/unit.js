@@ -11,7 +11,7 @@ export class Unit {
     this.incoming = null;
     this.asked = -1;
     this.when = 0;
-    app.connection.on("unit", message => { this.incoming = message; });
+    app.connection.on("unit", message => { this.incoming = message; app.row.draw(); });
     app.connection.on("network", () => { this.past = []; this.incoming = null; this.asked = -1; });
   }
 
