@@ -16,7 +16,7 @@ import pytest
 
 from myrnn.cli import main
 from myrnn.errors import RunError
-from myrnn.runs import load_run
+from myrnn.runs import list_runs, load_run
 from myrnn.storage import FolderLock
 from myrnn.training import load_checkpoint
 
@@ -159,6 +159,15 @@ def test_an_interrupt_before_the_first_iteration_leaves_nothing(here, monkeypatc
 
 def test_an_unfinished_run_is_no_run_yet(here, monkeypatch, capsys):
     stopped(monkeypatch, "run")
+    (listed,) = list_runs(here).runs
+    assert (listed.state, listed.task, listed.model, listed.iterations) == (
+        "interrupted",
+        "twin-halves 2-4",
+        "rnn 4",
+        20,
+    )
+    with FolderLock("run"):
+        assert [run.state for run in list_runs(here).runs] == ["in progress"]
     with pytest.raises(RunError, match=r"^run is not finished yet: myrnn train --resume run goes on with it$"):
         load_run("run")
     assert train("--iterations=60", "--out=run") == 2

@@ -10,10 +10,9 @@ from typing import Any
 
 import typer
 
+from myrnn.cli._codes import FAILED, INTERRUPTED, TERMINATED, Terminated
 from myrnn.cli._commands import app
 from myrnn.errors import MyRNNError
-
-FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
 
 # Typer keeps this class to itself: the root of all errors in how a command line is written.
 _UsageError: type[Exception] = next(
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except MyRNNError as error:
             return _fail(str(error))
         except KeyboardInterrupt as stop:
-            code = TERMINATED if type(stop).__name__ == "Terminated" else INTERRUPTED
+            code = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
             return _fail(str(stop) or "interrupted: nothing was saved", code)
         except BrokenPipeError:
             # The reader of our output has gone. Python would complain once more when it flushes at the end.

@@ -10,13 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from myrnn.cli._codes import Terminated
 from myrnn.errors import MyRNNError, RunError, TrainingDiverged
 from myrnn.runs import is_unfinished, iterations_saved
 from myrnn.training import raising
-
-
-class Terminated(KeyboardInterrupt):
-    """The process was told to end with SIGTERM: what Ctrl-C is, but for the exit code."""
 
 
 class Stops:

@@ -8,7 +8,7 @@ that is under way holds ``unfinished.json`` and the state of its training in ``c
 
 from myrnn.runs._compare import RunComparison, compare_runs
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, classifier_history, is_data_run
-from myrnn.runs._job import CHECKPOINTS, Job, drop_job, end_job, is_unfinished, iterations_saved, load_job
+from myrnn.runs._job import Job, drop_job, end_job, is_unfinished, iterations_saved, load_job
 from myrnn.runs._kinds import (
     KINDS,
     MODELS,
@@ -25,7 +25,7 @@ from myrnn.runs._listing import ORDERS, RunListing, list_runs, printable
 from myrnn.runs._load import Run, holds_own, load_run, load_weights
 from myrnn.runs._names import run_names
 from myrnn.runs._own import describe_model
-from myrnn.runs._save import claim_folder, made_with, save_run, summarize, weight_bytes, write_run
+from myrnn.runs._save import CHECKPOINTS, claim_folder, made_with, save_run, summarize, weight_bytes, write_run
 from myrnn.runs._summary import STATES, RunSummary
 
 __all__ = [

@@ -21,12 +21,10 @@ from myrnn.runs._data import is_data_run
 from myrnn.runs._kinds import check_training, describe, make_optimizer, weight_generator
 from myrnn.runs._load import check_size, checked_settings, checked_task
 from myrnn.runs._own import OWN, check_same, describe_model, remake
-from myrnn.runs._save import RUN, UNFINISHED, WEIGHTS, made_with
+from myrnn.runs._save import CHECKPOINTS, RUN, UNFINISHED, WEIGHTS, made_with
 from myrnn.storage import Stored
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import keep_last_checkpoint, load_checkpoint, saved_iteration
-
-CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from myrnn.training import History
 INDEX, WEIGHTS, HISTORY, REPORT = "settings.json", "model.safetensors", "history.csv", "report.json"
 # What a folder holds until its run is whole.
 UNFINISHED = FolderFormat("myrnn unfinished run", 1, "unfinished run", "unfinished.json", {})
+CHECKPOINTS = "checkpoints"
 # No sound run comes near these sizes.
 RUN = FolderFormat("myrnn run", 2, "run", INDEX, {WEIGHTS: 2_000_000_000, HISTORY: 500_000_000, REPORT: 10_000_000})
 

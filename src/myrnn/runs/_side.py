@@ -21,6 +21,8 @@ from myrnn.storage import Stored
 
 # What an index says of itself, and not of the training.
 OF_THE_FILE = ("format", "format_version", "sha256", "files", "created")
+# What the settings of a model of somebody's own class hold that is no setting: it says what its weights say.
+NO_SETTING = ("model.logits",)
 # More sequences than can be counted in a float without loss are no count.
 MOST_COUNTED = 2**53
 _BUCKET = ("shortest", "longest", "total", "correct")
@@ -147,7 +149,7 @@ def _flat(values: Mapping[str, Any], within: str = "") -> dict[str, Any]:
     """Return nested settings under dotted names; lists are text."""
     found: dict[str, Any] = {}
     for name, value in values.items():
-        if within or name not in OF_THE_FILE:
+        if f"{within}{name}" not in (*OF_THE_FILE, *NO_SETTING):
             if isinstance(value, dict):
                 found |= _flat(value, f"{within}{name}.")
             else:

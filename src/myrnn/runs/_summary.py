@@ -15,7 +15,7 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN
 from myrnn.runs._load import checked_settings, checked_task
 from myrnn.runs._own import OWN
-from myrnn.runs._save import INDEX, REPORT, RUN, UNFINISHED
+from myrnn.runs._save import CHECKPOINTS, INDEX, REPORT, RUN, UNFINISHED
 from myrnn.storage import Stored, is_locked
 from myrnn.training import saved_iteration
 
@@ -99,27 +99,25 @@ def look_at(folder: Path) -> RunSummary | None:
 
 def _unfinished(folder: Path) -> RunSummary | None:
     """Return what is to be said of a folder without an index: a run that is not whole yet, or none at all."""
-    if is_locked(folder):
-        return RunSummary(folder.name, "in progress", made=folder.stat().st_mtime)
-    if (folder / UNFINISHED.index).exists() or saved_iteration(folder):
-        return RunSummary(folder.name, "interrupted", made=folder.stat().st_mtime)
+    state = "in progress" if is_locked(folder) else "interrupted"
+    if (folder / UNFINISHED.index).exists():
+        task, model = _task_and_model(UNFINISHED.read(folder), UNFINISHED.index)
+        done = saved_iteration(folder / CHECKPOINTS)
+        return RunSummary(folder.name, state, task, model, iterations=done or None, made=folder.stat().st_mtime)
+    if is_locked(folder) or saved_iteration(folder):
+        return RunSummary(folder.name, state, made=folder.stat().st_mtime)
     return None
 
 
 def _of_task(name: str, stored: Stored) -> RunSummary:
     index = stored.index
-    try:
-        task = checked_task(index.get("task"))
-        settings = checked_settings("model", index.get("model"))
-        model = _model_name(settings)
-    except InvalidArgument as error:
-        stored.damaged(INDEX, f"cannot be used: {error}", error)
+    task, model = _task_and_model(stored, INDEX)
     report = stored.json(REPORT)
     training = _part(report, "training")
     return RunSummary(
         name,
         "whole",
-        f"{task.name} {task.lengths[0]}-{task.lengths[-1]}",
+        task,
         model,
         iterations=_count(training.get("iterations")),
         loss=_number(training.get("loss")),
@@ -127,6 +125,16 @@ def _of_task(name: str, stored: Stored) -> RunSummary:
         tested=_number(_part(report, "evaluation").get("accuracy_trained_lengths")),
         made=_moment(index.get("created")),
     )
+
+
+def _task_and_model(stored: Stored, file: str) -> tuple[str, str]:
+    """Return in a few words what an index says of its task and of its model; `file` is its name."""
+    try:
+        task = checked_task(stored.index.get("task"))
+        model = _model_name(checked_settings("model", stored.index.get("model")))
+    except InvalidArgument as error:
+        stored.damaged(file, f"cannot be used: {error}", error)
+    return f"{task.name} {task.lengths[0]}-{task.lengths[-1]}", model
 
 
 def _model_name(settings: Mapping[str, Any]) -> str:
