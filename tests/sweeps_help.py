@@ -46,10 +46,8 @@ def tables(folder):
 class SweepProcess:
     """``myrnn sweep`` in a process group of its own; its progress can be waited for."""
 
-    def __init__(self, study, out, *options, before="", env=None):
-        # `before` is Python that runs first, in this process alone.
-        code = f"{before}\nimport sys\nfrom myrnn.cli import main\nsys.exit(main(sys.argv[1:]))"
-        command = [sys.executable, "-c", code, "sweep", str(study), "--out", str(out), *options]
+    def __init__(self, study, out, *options, env=None):
+        command = [sys.executable, "-m", "myrnn", "sweep", str(study), "--out", str(out), *options]
         self._process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -65,13 +63,13 @@ class SweepProcess:
         return self._process.pid
 
     def wait_for(self, done):
-        """Wait until the progress says that so many runs are done; return False where the process ends before."""
+        """Wait until the progress says that so many runs are done; the process must not end before."""
         for line in self._process.stderr:
             self.lines.append(line)
             found = re.match(r"sweep (\d+)/", line)
             if found and int(found[1]) >= done:
-                return True
-        return False
+                return
+        raise AssertionError(f"the sweep ended before {done} runs were done: {''.join(self.lines)}")
 
     def kill(self):
         """Kill the process, and none of its workers."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +16,20 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.sweeps._worker import live_with
 
 Lost = tuple[type[BaseException], ...]
+
+
+class LostWithWorkers(Exception):
+    """Workers were lost with some runs, again and again.
+
+    Attributes
+    ----------
+    runs : list of str
+        One of them is the cause.
+    """
+
+    def __init__(self, runs: list[str], error: BaseException) -> None:
+        super().__init__(_line(error))
+        self.runs = runs
 
 
 @dataclass(frozen=True)
@@ -99,18 +115,48 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[Place]:
         raise InvalidArgument("jobs goes with the backends loky and ray: how many workers Dask has, its cluster says")
     if address is None:
         raise InvalidArgument("the backend dask needs the address of the scheduler, such as tcp://10.0.0.1:8786")
+    _register_dask()
     try:
         client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise RunError(f"there is no Dask scheduler at {address}: {_line(error)}") from error
-    with client:
+    with client, _quiet("distributed.client"):
+        threads = max(client.nthreads().values(), default=1)
+        if threads > 1:
+            warnings.warn(
+                f"a worker of {address} has {threads} threads, but a process does one run at a time: start workers "
+                "with --nthreads 1, one a core",
+                stacklevel=5,
+            )
         yield Place(
             f"the Dask cluster at {address}",
-            lambda: sum(client.ncores().values()),
-            lambda: _parallel("dask", -1, client=client),
-            (distributed.scheduler.KilledWorker,),
+            lambda: len(client.nthreads()),
+            lambda: _parallel("myrnn-dask", -1, client=client),
+            (LostWithWorkers,),
             (OSError, TimeoutError, distributed.client.FutureCancelledError),
         )
+
+
+def _register_dask() -> None:
+    import joblib
+    from distributed.scheduler import KilledWorker
+    from joblib._dask import DaskDistributedBackend
+
+    class TellingDaskBackend(DaskDistributedBackend):
+        # joblib's own keeps to itself that a task failed, and waits for it for ever.
+        def submit(self, func: Any, callback: Any = None) -> Any:
+            def tell(done: Any) -> None:
+                error = done.exception()
+                if isinstance(error, KilledWorker):
+                    error = LostWithWorkers([arguments[0].run for _, arguments, _ in func.items], error)
+                if error is not None:
+                    callback(error)
+
+            task = super().submit(func, callback)
+            task.add_done_callback(tell)
+            return task
+
+    joblib.register_parallel_backend("myrnn-dask", TellingDaskBackend)
 
 
 @contextmanager
@@ -127,18 +173,21 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[Place]:
     ours = not ray.is_initialized()
     try:
         if ours:
-            ray.init(address, log_to_driver=False, include_dashboard=False if address is None else None)
+            dashboard = False if address is None else None
+            ray.init(address, log_to_driver=False, include_dashboard=dashboard, configure_logging=False)
     except (OSError, RuntimeError, ValueError) as error:
-        raise RunError(f"there is no Ray cluster at {address}: {_line(error)}") from error
+        what = "Ray does not start here" if address is None else f"there is no Ray cluster at {address}"
+        raise RunError(f"{what}: {_line(error)}") from error
     count = int(ray.cluster_resources().get("CPU", 1)) if jobs is None else jobs
     try:
-        yield Place(
-            "a Ray of this machine" if address is None else f"the Ray cluster at {address}",
-            lambda: count,
-            lambda: _parallel("myrnn-ray", count),
-            (ray.exceptions.RayError,),
-            (OSError,),
-        )
+        with _quiet("ray"):
+            yield Place(
+                "a Ray of this machine" if address is None else f"the Ray cluster at {address}",
+                lambda: count,
+                lambda: _parallel("myrnn-ray", count),
+                (ray.exceptions.RayError,),
+                (OSError,),
+            )
     finally:
         if ours:
             ray.shutdown()
@@ -153,6 +202,18 @@ _BACKENDS: dict[str, Callable[[str | None, int | None], AbstractContextManager[P
     "ray": _ray,
 }
 BACKENDS = tuple(_BACKENDS)
+
+
+@contextmanager
+def _quiet(logger: str) -> Iterator[None]:
+    """Let a library speak of nothing less than errors: what it warns of is dealt with here."""
+    log = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _required(extra: str, module: str) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from myrnn.errors import RunError
-from myrnn.sweeps._backends import Place
+from myrnn.sweeps._backends import LostWithWorkers, Place
 from myrnn.sweeps._points import Point
 from myrnn.sweeps._run import FAILED, Record, do
 
@@ -48,17 +48,19 @@ class Pool:
             try:
                 yield from self._attempt(source)
                 return
-            except self._place.lost:
+            except self._place.lost as error:
                 self.lost += 1
                 source.close()
                 # Those that were not begun yet too.
                 again = [*self._under_way.values(), *again[source.taken :]]
-                losses.update(self._under_way.keys())
+                blamed = error.runs if isinstance(error, LostWithWorkers) else []
+                losses.update(dict.fromkeys(blamed, SUSPECT) or self._under_way.keys())
                 self._under_way.clear()
             suspects = [point for point in again if losses[point.run] >= SUSPECT]
             again = sorted((point for point in again if losses[point.run] < SUSPECT), key=lambda p: losses[p.run])
             for point in suspects:
-                yield point, self._alone(point)
+                # Where there is one suspect alone, it has been tried often enough.
+                yield point, _lost(point) if blamed == [point.run] else self._alone(point)
 
     def _attempt(self, source: _Source) -> Iterator[tuple[Point, Record]]:
         try:
@@ -78,14 +80,17 @@ class Pool:
         """Return the record of a run that workers were lost with, again and again."""
         try:
             ((_, record),) = self._attempt(_Source(iter([point]), self._under_way))
-        except self._place.lost as error:
+        except self._place.lost:
             self.lost += 1
             self._under_way.clear()
-            told = (
-                f"{type(error).__name__}: the worker was lost each of the {SUSPECT + 1} times that this run was tried"
-            )
-            return {"run": point.run, "status": FAILED, "error": told, "seconds": 0.0, "worker": ""}
+            return _lost(point)
         return record
+
+
+def _lost(point: Point) -> Record:
+    """Return the record of a run that takes every worker with it."""
+    error = "WorkerLost: the worker that does this run is lost, each time anew: it may need more memory than there is"
+    return {"run": point.run, "status": FAILED, "error": error, "seconds": 0.0, "worker": ""}
 
 
 class _Source:

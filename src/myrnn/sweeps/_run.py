@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
+
+from mygrad import mem_guard_off
 
 from myrnn.compiler import limit_threads, without_notice
 from myrnn.evaluation import evaluate
@@ -24,6 +27,8 @@ DONE, FAILED = "done", "failed"
 LONGEST_MESSAGE = 500
 
 Record = dict[str, Any]
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def do(point: Point) -> Record:
@@ -81,9 +86,13 @@ def _trained(settings: Settings) -> Record:
 
 @contextmanager
 def _alone_and_quiet() -> Iterator[None]:
-    """Take one thread, so that sums are added up in one order whatever the machine, and print nothing."""
+    """Take one thread, so that sums are added up in one order whatever the machine, and print nothing.
+
+    A process does one run at a time, whatever its threads: MyGrad has one set of switches for all of them. Its locks on
+    arrays are off, since other threads, such as those of a Dask worker, would take them off at moments of their own.
+    """
     without_notice()
-    with warnings.catch_warnings(), _thread_pools().limit(limits=1), limit_threads(1):
+    with _ONE_AT_A_TIME, warnings.catch_warnings(), _thread_pools().limit(limits=1), limit_threads(1), mem_guard_off:
         # Where a model cannot be compiled, the record names the engine.
         warnings.simplefilter("ignore")
         yield

@@ -1,0 +1,112 @@
+"""Sweeps on real clusters on the loopback, with workers killed in the middle: the bytes are those of one core."""
+
+import json
+import os
+import re
+import signal
+
+import pytest
+
+from clusters import dask_cluster
+from myrnn.errors import RunError
+from myrnn.sweeps import _backends, _pool, points, read_study, sweep
+from myrnn.sweeps._backends import open_place
+from myrnn.sweeps._pool import Pool
+from sweeps_help import RUNS, STUDY, SweepProcess, is_alive, tables
+
+pytest.importorskip("distributed", reason="Dask is not installed")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "small.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def one_core(study, tmp_path_factory):
+    """Return the folder of the sweep on one core."""
+    folder = tmp_path_factory.mktemp("one") / "core"
+    sweep(study, folder, jobs=1)
+    return folder
+
+
+def workers_of(folder):
+    """Return the processes that have done runs, the last one first."""
+    lines = (folder / "results.jsonl").read_bytes().splitlines()
+    return [int(json.loads(line)["worker"].rpartition(":")[2]) for line in reversed(lines)]
+
+
+def test_dask_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(study, one_core, tmp_path):
+    with dask_cluster() as (address, workers):
+        process = SweepProcess(study, tmp_path / "out", "--backend", "dask", "--address", address)
+        process.wait_for(6)
+        done_by = workers_of(tmp_path / "out")
+        victim = next(worker for worker in workers if worker.pid in done_by)
+        victim.kill()
+        code, _, _ = process.end()
+    assert code == 0
+    assert tables(tmp_path / "out") == tables(one_core)
+    # Both had a part in it, and neither of them is the process that was asked.
+    assert set(workers_of(tmp_path / "out")) <= {worker.pid for worker in workers}
+    assert any(worker.pid in workers_of(tmp_path / "out") for worker in workers if worker is not victim)
+
+
+def test_a_lost_scheduler_ends_the_sweep_in_a_line_and_another_place_goes_on(study, one_core, tmp_path):
+    with dask_cluster() as (address, _):
+        process = SweepProcess(study, tmp_path / "out", "--backend", "dask", "--address", address)
+        process.wait_for(6)
+    code, _, error = process.end()
+    assert code == 2
+    assert re.match(rf"myrnn: the Dask cluster at {address} is lost", error)
+    kept = (tmp_path / "out" / "results.jsonl").read_bytes()
+    assert 6 <= kept.count(b"\n") < RUNS
+    sweep(study, tmp_path / "out", jobs=1)
+    assert (tmp_path / "out" / "results.jsonl").read_bytes().startswith(kept)
+    assert tables(tmp_path / "out") == tables(one_core)
+
+
+def test_a_run_that_takes_all_workers_of_dask_with_it_is_recorded(study, monkeypatch):
+    honest = _pool.do
+    chosen = [point for point in points(read_study(study)) if point.variant == "RNN"]
+    deadly = chosen[3].run
+
+    def do(point):  # a nested function goes to the workers as it is
+        import os
+        import signal
+
+        if point.run == deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return honest(point)
+
+    monkeypatch.setattr(_pool, "do", do)
+    # Dask gives a task up when four workers have died of it: one is left for the others.
+    with dask_cluster(workers=5) as (address, _), open_place("dask", address, None) as place:
+        records = {point.run: record for point, record in Pool(place).records(iter(chosen))}
+    assert {run: record["status"] for run, record in records.items()} == {
+        point.run: "failed" if point.run == deadly else "done" for point in chosen
+    }
+    assert records[deadly]["error"].startswith("WorkerLost: the worker that does this run is lost")
+
+
+def test_an_address_where_nobody_is_is_told(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(_backends, "CONNECT", 0.5)
+    with pytest.raises(RunError, match=r"^there is no Dask scheduler at tcp://127\.0\.0\.1:9: "):
+        sweep(study, tmp_path / "out", backend="dask", address="tcp://127.0.0.1:9")
+    assert not (tmp_path / "out").exists()
+
+
+def test_ray_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(study, one_core, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not made for this Python")
+    # A busy machine takes longer to start it than Ray likes to wait.
+    patient = {"RAY_raylet_start_wait_time_s": "300"}
+    process = SweepProcess(study, tmp_path / "out", "--backend", "ray", "--jobs", "2", env=patient)
+    process.wait_for(6)
+    victim = next(worker for worker in workers_of(tmp_path / "out") if is_alive(worker))
+    assert victim != process.pid
+    os.kill(victim, signal.SIGKILL)
+    code, _, _ = process.end()
+    assert code == 0
+    assert tables(tmp_path / "out") == tables(one_core)
+    assert len(set(workers_of(tmp_path / "out"))) >= 2
