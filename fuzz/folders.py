@@ -11,8 +11,18 @@ from myrnn.estimator import SequenceClassifier
 from myrnn.evaluation import evaluate
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
-from myrnn.runs import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, save_run
-from myrnn.runs._save import RUN
+from myrnn.runs import (
+    CHECKPOINTS,
+    CLASSIFIER,
+    CLASSIFIER_FOLDER,
+    DATA_RUN,
+    Job,
+    check_training,
+    describe,
+    describe_model,
+    save_run,
+)
+from myrnn.runs._save import RUN, UNFINISHED
 from myrnn.storage import FolderFormat, json_to_bytes
 from myrnn.tasks import TwinHalves
 from myrnn.training import Training, train
@@ -55,10 +65,12 @@ def folders() -> dict[str, Folder]:
         _write_checkpoint(base / "checkpoint")
         _classifier().save(base / "classifier")
         _write_data_run(base / "data-run")
+        _write_unfinished(base / "unfinished")
         at = f"checkpoint-{CHECKPOINT_AT:012d}"
         return {
             "run": _read(base / "run", {"": RUN}),
             "checkpoint": _read(base / "checkpoint", {at: FORMAT}),
+            "unfinished": _read(base / "unfinished", {f"{CHECKPOINTS}/{at}": FORMAT, "": UNFINISHED}),
             "classifier": _read(base / "classifier", {"": CLASSIFIER}),
             "data-run": _read(base / "data-run", {CLASSIFIER_FOLDER: CLASSIFIER, "": DATA_RUN}),
         }
@@ -82,6 +94,15 @@ def _write_checkpoint(folder: Path) -> None:
     training = new_training()
     training.advance(CHECKPOINT_AT)
     save_state(folder / f"checkpoint-{CHECKPOINT_AT:012d}", training.state())
+
+
+def _write_unfinished(folder: Path) -> None:
+    model = RNN(3, 2, 2, rng=0)
+    optimizer = Adam(model.parameters)
+    described = describe_model(model, TASK), describe("optimizer", optimizer), check_training(TRAINING)
+    folder.mkdir()
+    Job(TASK, *described, samples=12).begin(folder, model)
+    _write_checkpoint(folder / CHECKPOINTS)
 
 
 def _classifier() -> SequenceClassifier:

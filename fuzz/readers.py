@@ -14,7 +14,7 @@ from fuzz.folders import CHECKPOINT_AT, SEQUENCES, new_training
 from myrnn.cli._data_run import load_data_run
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.estimator import SequenceClassifier
-from myrnn.runs import compare_runs, list_runs, load_run
+from myrnn.runs import compare_runs, iterations_saved, list_runs, load_job, load_run
 from myrnn.sequences import Sequences
 from myrnn.training import load_checkpoint, reference_logits
 
@@ -82,6 +82,17 @@ def _checkpoint(folder: Path, good: Path) -> None:
         assert len(losses) == 2
 
 
+def _job(folder: Path, good: Path) -> None:
+    assert iterations_saved(folder) in (0, CHECKPOINT_AT)
+    job = load_job(folder)
+    try:
+        model, _ = job.make()
+    except InvalidArgument as error:
+        check_message(str(error))
+    else:
+        assert (model.dim_input, model.dim_output) == (job.task.dim_input, job.task.dim_output)
+
+
 def _use(classifier: SequenceClassifier) -> None:
     try:
         assert classifier.predict_proba(SEQUENCES[:2]).shape == (2, len(classifier.classes_))
@@ -104,6 +115,7 @@ def _data_run(folder: Path, good: Path) -> None:
 READERS: dict[str, tuple[Callable[[Path, Path], Any], ...]] = {
     "run": (_run, _listing, _comparison),
     "checkpoint": (_checkpoint, _listing),
+    "unfinished": (_job, _listing),
     "classifier": (_classifier,),
     "data-run": (_data_run, _listing, _comparison),
 }

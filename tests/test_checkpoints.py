@@ -498,6 +498,17 @@ def test_a_checkpoint_under_another_name_is_refused(tmp_path):
         assert load_checkpoint(tmp_path).iteration == 20
 
 
+def test_a_link_is_no_checkpoint(tmp_path):
+    Job().train(20, checkpoint=tmp_path / "theirs")
+    theirs = tmp_path / "theirs" / "checkpoint-000000000020"
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "checkpoint-000000000030").symlink_to(theirs)
+    assert load_checkpoint(tmp_path / "ours") is None
+    Job().train(40, checkpoint=tmp_path / "ours")
+    # Nothing is removed through it.
+    assert sorted(path.name for path in theirs.iterdir()) == ["state.json", "state.safetensors"]
+
+
 @settings(max_examples=150)
 @given(data=st.data())
 def test_a_changed_checkpoint_is_never_taken_for_a_good_one(tmp_path_factory, data):

@@ -5,7 +5,7 @@ import pytest
 
 from myrnn import RNN, Adam, tasks
 from myrnn.training import Training
-from myrnn.training._interrupts import held_interrupts
+from myrnn.training._interrupts import held_interrupts, raising
 
 
 def press():
@@ -51,6 +51,41 @@ def test_an_interrupt_in_a_finalizer_is_obeyed_where_all_is_counted(turn):
     assert 40 <= training.iteration == optimizer.t < 60
     getattr(training, turn)(5)
     assert training.iteration == optimizer.t
+
+
+class Told(Exception):
+    pass
+
+
+@pytest.fixture
+def told():
+    """SIGTERM raises `Told`, in a handler that does nothing else."""
+
+    def tell(number, frame):
+        raise Told
+
+    before = signal.signal(signal.SIGTERM, raising(tell))
+    yield tell
+    assert signal.getsignal(signal.SIGTERM) is tell
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_handler_that_only_raises_is_held_back_too(told):
+    reached = []
+    with pytest.raises(Told), held_interrupts(), held_interrupts() as obey:
+        signal.raise_signal(signal.SIGTERM)
+        reached.append("held")
+        obey()
+    assert reached == ["held"]
+
+
+def test_whichever_signal_comes_second_waits_for_nothing(told):
+    reached = []
+    with pytest.raises(Told), held_interrupts():
+        press()
+        reached.append("held")
+        signal.raise_signal(signal.SIGTERM)
+    assert reached == ["held"]
 
 
 def test_a_second_one_waits_for_nothing():

@@ -14,6 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import ENGINES
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
+from myrnn.sequences import LARGEST_INT32
 from myrnn.tasks import TASKS, Palindromes, TwinHalves
 from myrnn.training import ON_DIVERGENCE, SCHEDULES, train
 
@@ -82,8 +83,8 @@ def check_training(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in given:
         _checks.one_of("a training setting", name, tuple(TRAINING))
     settings = {**TRAINING, **given}
-    for name in ("iterations", "batch_size", "report_every"):
-        settings[name] = _checks.integer(name, settings[name], minimum=1)
+    for name, most in (("iterations", None), ("batch_size", LARGEST_INT32), ("report_every", None)):
+        settings[name] = _checks.integer(name, settings[name], minimum=1, maximum=most)
     settings["seed"] = _checks.integer("seed", settings["seed"], minimum=0)
     if settings["gradient_clip"] is not None:
         settings["gradient_clip"] = _checks.real("gradient_clip", settings["gradient_clip"], above=0)

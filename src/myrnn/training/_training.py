@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.models import parameters_of
-from myrnn.sequences import Sequences
+from myrnn.sequences import LARGEST_INT32, Sequences
 from myrnn.training._arguments import check_optimizer, check_sequences, checked_class_weights
 from myrnn.training._divergence import (
     CLIP_AFTER_RESTART,
@@ -84,7 +84,7 @@ class Training:
         on_divergence: str = "stop",
         hooks: Iterable[Any] = (),
     ) -> None:
-        self._batch_size = _checks.integer("batch_size", batch_size, minimum=1)
+        self._batch_size = _checks.integer("batch_size", batch_size, minimum=1, maximum=LARGEST_INT32)
         self._report_every = _checks.integer("report_every", report_every, minimum=1)
         self._seed = _checks.integer("seed", seed, minimum=0)
         _checks.one_of("engine", engine, ENGINES)
