@@ -62,7 +62,8 @@ def table_rows(text):
     rule = next(index for index, line in enumerate(lines) if set(line.strip()) <= set("─-+ ") and line.strip())
     rows = []
     for line in lines[rule + 1 :]:
-        if not line.strip():
+        # The rows end at a blank line, in a terminal without box characters at another rule.
+        if set(line.strip()) <= set("-+ "):
             break
         rows.append(line.split())
     return rows
