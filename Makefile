@@ -11,7 +11,7 @@ help:
 	@echo "make demo    train the network of the README, test it by length and draw the plots"
 	@echo "make test    run the tests"
 	@echo "make test-browser   run the tests in JupyterLab and of the playground's page; they need chromium and chromedriver"
-	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX and C (takes a while)"
+	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX, Keras and C (takes a while)"
 	@echo "make fuzz    let hostile run folders at everything that reads them for a minute; SECONDS=3600 for an hour"
 	@echo "make lint    check style and types"
 	@echo "make clean   remove the environment and what tools leave behind; runs stay"

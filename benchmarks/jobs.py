@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.cells import MinimalGatedUnit
+from myrnn.encoding import SequenceEncoder, read_sequences
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
@@ -21,10 +22,15 @@ GATES = {"rnn": "h", "gru": "zrn", "lstm": "ifog", "mgu": "fn"}
 LEARNING_RATE = 1e-3
 DIM_INPUT, DIM_OUTPUT = 10, 2
 
+# Sets of sequences of different lengths, with C and K; the others have the sizes of twin halves.
+VOWELS, TOKENS = "Japanese Vowels", "tokens"
+DIMENSIONS = {VOWELS: (12, 9), TOKENS: (DIM_INPUT, DIM_OUTPUT)}
+TOKEN_SEQUENCES = 10_000
+
 
 @dataclass(frozen=True)
 class Job:
-    """One model to train with Adam on twin halves of one-hot digits (C = 10 inputs, K = 2 classes).
+    """One model to train with Adam, on twin halves of one-hot digits (C = 10 inputs, K = 2 classes) or on a set.
 
     Attributes
     ----------
@@ -38,6 +44,8 @@ class Job:
         B, the sequences of one iteration.
     drawn : bool
         Whether new sequences are drawn all the time, inside the measured time; else a fixed set is made beforehand.
+    data : str
+        The name of a set of sequences of different lengths: an iteration is then an epoch, all of them in batches of B.
     """
 
     cell: str
@@ -46,6 +54,15 @@ class Job:
     dim_recurrent: int = 50
     batch_size: int = 1
     drawn: bool = True
+    data: str = ""
+
+    @property
+    def dim_input(self) -> int:
+        return DIMENSIONS.get(self.data, (DIM_INPUT, DIM_OUTPUT))[0]
+
+    @property
+    def dim_output(self) -> int:
+        return DIMENSIONS.get(self.data, (DIM_INPUT, DIM_OUTPUT))[1]
 
     @property
     def task(self) -> TwinHalves:
@@ -53,11 +70,31 @@ class Job:
 
     def model(self) -> Any:
         """Return the model with its first weights, always the same."""
-        return MODELS[self.cell](DIM_INPUT, self.dim_recurrent, DIM_OUTPUT, rng=0)
+        return MODELS[self.cell](self.dim_input, self.dim_recurrent, self.dim_output, rng=0)
 
     def sequences(self, iterations: int, seed: int = 0) -> Sequences:
-        """Draw the sequences of so many iterations."""
+        """Return the sequences of so many batches: drawn, or the first of the set."""
+        if self.data:
+            return data_set(self.data).select(np.arange(iterations * self.batch_size))
         return self.task.sample(iterations * self.batch_size, np.random.default_rng(seed))
+
+
+def data_set(name: str) -> Sequences:
+    """Return a whole set: `TOKENS` in lengths of 0 to 500, or the utterances of `VOWELS`, standardised, to learn from.
+
+    The tokens and their classes are drawn by chance: what is learned does not matter to the time.
+    """
+    if name == TOKENS:
+        rng = np.random.default_rng(0)
+        offsets = np.concatenate(([0], np.cumsum(rng.integers(0, 501, size=TOKEN_SEQUENCES))))
+        tokens, labels = rng.integers(DIM_INPUT, size=offsets[-1]), rng.integers(DIM_OUTPUT, size=TOKEN_SEQUENCES)
+        return Sequences(tokens, offsets, labels, DIM_INPUT)
+    from sktime.datasets import load_japanese_vowels  # late: a large package that only this needs
+
+    utterances, speakers = load_japanese_vowels("train", return_type="df-list")
+    raw = read_sequences([utterance.to_numpy() for utterance in utterances])
+    order = np.random.default_rng(0).permutation(len(raw))
+    return SequenceEncoder.fit(raw).encode(raw, speakers.astype(np.int64) - 1).select(order)
 
 
 @dataclass(frozen=True)
@@ -105,10 +142,10 @@ def matrix_flops(job: Job) -> float:
 class Replay:
     """A task that gives the same sequences, in order, again and again."""
 
-    dim_input, dim_output = DIM_INPUT, DIM_OUTPUT
+    dim_output = DIM_OUTPUT
 
     def __init__(self, data: Sequences) -> None:
-        self._data = data
+        self._data, self.dim_input = data, data.dim_input
         self.lengths = np.unique(data.lengths)
 
     def sample(self, n: int, rng: np.random.Generator) -> Sequences:

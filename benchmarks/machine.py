@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("myrnn", "mygrad", "numpy", "scipy", "numba", "torch", "jax")
+PACKAGES = ("myrnn", "mygrad", "numpy", "scipy", "numba", "torch", "jax", "keras")
 
 
 def describe() -> dict[str, str]:

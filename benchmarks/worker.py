@@ -15,7 +15,12 @@ from benchmarks.units import Unit
 Run = Callable[[int], float]
 
 # The peers that may be missing, and what the table says then.
-OPTIONAL = {"torch": "PyTorch is not installed", "jax": "JAX is not installed"}
+OPTIONAL = {
+    "torch": "PyTorch is not installed",
+    "jax": "JAX is not installed",
+    "keras": "Keras is not installed",
+    "sktime": "sktime, which has the data, is not installed",
+}
 
 
 class Bench:

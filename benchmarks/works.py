@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.jobs import Job, matrix_flops
+from benchmarks.jobs import TOKENS, VOWELS, Job, matrix_flops
 from benchmarks.peers.numpy_product import FLOPS
 from benchmarks.units import OURS, Comparison, Unit, Work
 
@@ -13,7 +13,7 @@ LAYER_NAMES = {"rnn": "nn.RNN", "gru": "nn.GRU", "lstm": "nn.LSTM"}
 
 def all_works() -> tuple[Work, ...]:
     """Return every work in the order in which they run."""
-    return (_lesson(), *_gated(), *_batches(), *_large_batches(), _evaluation(), _starting(), *_scaling())
+    return (_lesson(), *_gated(), *_batches(), *_large_batches(), *_ragged(), _evaluation(), _starting(), *_scaling())
 
 
 def _ours(job: Job, name: str = OURS, threads: int | None = None, flops: float = 0.0, whole: bool = False) -> Unit:
@@ -106,6 +106,23 @@ def _large_batches() -> tuple[Work, ...]:
             Comparison("rate", ours.name, numpy.name, 0.65),
         )
         works.append(Work("batch64", f"{cell.upper()}, batch 64, T 50, D 256", (ours, torch, jax, numpy), comparisons))
+    return tuple(works)
+
+
+def _ragged() -> tuple[Work, ...]:
+    titles = {
+        VOWELS: "Japanese Vowels, lengths 7 to 29",
+        TOKENS: "10,000 token sequences of lengths 0 to 500",
+    }
+    works = []
+    for data, title in titles.items():
+        job = Job("rnn", dim_recurrent=64, batch_size=32, drawn=False, data=data)
+        units = [
+            Unit(name, peer, job, "epochs", threads=2)
+            for name, peer in ((OURS, "ours"), ("PyTorch nn.RNN, packed", "pytorch"), ("Keras, masked", "keras_masked"))
+        ]
+        comparisons = tuple(Comparison("times", OURS, unit.name, 3.0) for unit in units[1:])
+        works.append(Work("ragged", f"An epoch of {title}: RNN, batch 32, D 64", tuple(units), comparisons, 5))
     return tuple(works)
 
 

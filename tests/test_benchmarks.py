@@ -17,7 +17,17 @@ if not (ROOT / "benchmarks").is_dir():
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import agreement, machine, report, scaling  # noqa: E402
-from benchmarks.jobs import GATES, MODELS, Job, Replay, first_weights, matrix_flops  # noqa: E402
+from benchmarks.jobs import (  # noqa: E402
+    GATES,
+    MODELS,
+    TOKENS,
+    VOWELS,
+    Job,
+    Replay,
+    data_set,
+    first_weights,
+    matrix_flops,
+)
 from benchmarks.measure import Measurement, UnitFailed, compare, largest_difference, measure  # noqa: E402
 from benchmarks.peers import PeerMissing, hand_written_c  # noqa: E402
 from benchmarks.processes import WorkerProcess, environment  # noqa: E402
@@ -208,7 +218,16 @@ def test_ticks_are_plain_numbers():
 
 def test_the_works_compare_units_that_they_have():
     works = all_works()
-    assert {work.group for work in works} == {"lesson", "gated", "batch32", "batch64", "evaluate", "start", "scaling"}
+    assert {work.group for work in works} == {
+        "lesson",
+        "gated",
+        "batch32",
+        "batch64",
+        "ragged",
+        "evaluate",
+        "start",
+        "scaling",
+    }
     for work in works:
         names = [u.name for u in work.units]
         assert len(set(names)) == len(names)
@@ -319,6 +338,30 @@ def test_training_is_timed(drawn):
 
     run = ours.training(Job("rnn", 4, 4, 5, 2, drawn), engine="mygrad")
     assert 0 < run(3) < 60
+
+
+def test_a_set_is_the_same_each_time_and_has_all_lengths():
+    job = Job("rnn", batch_size=32, drawn=False, data=TOKENS)
+    whole, first = data_set(TOKENS), job.sequences(2)
+    assert len(whole) == 10_000 and (whole.lengths.min(), whole.lengths.max()) == (0, 500)
+    assert first.lengths.tolist() == whole.lengths[:64].tolist()
+    assert (job.dim_input, job.dim_output) == (whole.dim_input, whole.labels.max() + 1)
+
+
+def test_the_vowels_are_those_to_learn_from():
+    pytest.importorskip("sktime")
+    job, whole = Job("rnn", data=VOWELS), data_set(VOWELS)
+    assert len(whole) == 270 and (whole.lengths.min(), whole.lengths.max()) == (7, 26)
+    assert (job.dim_input, job.dim_output) == (whole.dim_input, whole.labels.max() + 1) == (12, 9)
+    np.testing.assert_allclose(whole.values.std(axis=0), 1, rtol=1e-3)
+
+
+def test_epochs_are_timed():
+    pytest.importorskip("sktime")
+    from benchmarks.peers import ours
+
+    run = ours.epochs(Job("rnn", dim_recurrent=5, batch_size=90, drawn=False, data=VOWELS))
+    assert 0 < run(2) < 60
 
 
 def test_without_a_compiler_the_table_says_so(monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """The native engine in use: other threads, interrupts, odd lengths and widths, labels, frozen weights."""
 
 import threading
+import tracemalloc
 
 import mygrad as mg
 import numpy as np
@@ -20,8 +21,9 @@ from myrnn import (
     compile,
     tasks,
 )
-from myrnn.compiler import Descent, limit_threads, shards_for
+from myrnn.compiler import Descent, Native, limit_threads, shards_for
 from myrnn.compiler._compiled import PORTION_BYTES
+from myrnn.training import Training
 from zoo import Narrow, made
 
 TASK = tasks.TwinHalves(1, 4)
@@ -61,14 +63,25 @@ def test_threads_can_be_limited_for_the_calling_thread_alone(monkeypatch):
     monkeypatch.setenv("MYRNN_NUM_THREADS", "4")
     seen = []
     with limit_threads(2):
-        other = threading.Thread(target=lambda: seen.append(shards_for(1000, 10**6)))
+        other = threading.Thread(target=lambda: seen.append(shards_for(1000, 10**9, 10**6)))
         other.start()
         other.join()
-        seen.append(shards_for(1000, 10**6))
+        seen.append(shards_for(1000, 10**9, 10**6))
         with limit_threads(1):
-            seen.append(shards_for(1000, 10**6))
-        seen.append(shards_for(1000, 10**6))
-    assert [*seen, shards_for(1000, 10**6)] == [4, 2, 1, 2, 4]
+            seen.append(shards_for(1000, 10**9, 10**6))
+        seen.append(shards_for(1000, 10**9, 10**6))
+    assert [*seen, shards_for(1000, 10**9, 10**6)] == [4, 2, 1, 2, 4]
+
+
+def test_long_sequences_are_spread_over_threads_where_short_ones_are_not(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(2)), raising=False)
+    monkeypatch.delenv("MYRNN_NUM_THREADS", raising=False)
+    seen, train_natively = [], Native.train
+    monkeypatch.setattr(Native, "train", lambda *given: (seen.append(given[4]), train_natively(*given))[1])
+    for length in (5, 1200):
+        sequences = Sequences(np.zeros(32 * length, dtype=int), np.arange(33) * length, np.arange(32) % 2, 3)
+        train(RNN(3, 16, 2, rng=0), sequences, iterations=2, batch_size=32)
+    assert seen[0] == 1 and seen[-1] == 2
 
 
 def test_other_threads_run_while_it_trains():
@@ -243,3 +256,25 @@ def test_wide_layers_and_long_sequences_take_bounded_memory():
     sizes = [work.numbers.nbytes for work in native._workspaces.values()]
     assert sizes and max(sizes) < 1.1 * PORTION_BYTES < 300 * 80 * native.bytes_per_step
     assert logits[299] == pytest.approx(compiled(sequences.features(299))[0], rel=1e-4, abs=1e-5)
+
+
+def test_memory_grows_with_the_batch_and_not_with_the_data():
+    """What a training takes beside its data: as much for eight times as many sequences, more for larger batches."""
+
+    def taken(count, batch_size):
+        sequences = features(np.full(count, 40), 3, 2)
+        model = RNN(3, 16, 2, rng=0)
+        optimizer = SGD(model.parameters, learning_rate=0.05)
+        tracemalloc.start()
+        try:
+            training = Training(model, sequences, optimizer, batch_size, engine="native", report_every=10**6)
+            training.advance(2 * count // batch_size)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    taken(64, 32)  # Compiled: that takes memory of its own.
+    few, many, wide = taken(500, 32), taken(4000, 32), taken(500, 256)
+    data = 4000 * 40 * 3 * 4
+    assert many - few < data / 10
+    assert wide > 2 * few

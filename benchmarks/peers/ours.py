@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import myrnn
-from benchmarks.jobs import LEARNING_RATE, Job, Replay
+from benchmarks.jobs import LEARNING_RATE, Job, Replay, data_set
 from myrnn.training import Training
 
 # Sequences of a fixed set: enough for many different batches.
@@ -28,17 +29,27 @@ def training(job: Job, engine: str = "native") -> Callable[[int], float]:
         myrnn.train(model, task, optimizer, iterations, job.batch_size, engine=engine, progress=False)
         return time.perf_counter() - begin
 
-    def steps(iterations: int) -> float:
-        model = job.model()
-        optimizer = myrnn.Adam(model.parameters, learning_rate=LEARNING_RATE)
-        under_way = Training(model, task, optimizer, job.batch_size, engine=engine)
-        under_way.advance(1)
-        begin = time.perf_counter()
-        under_way.advance(iterations)
-        return time.perf_counter() - begin
-
     _check_engine(job, engine)
-    return whole if job.drawn else steps
+    return whole if job.drawn else lambda iterations: _steps(job, task, iterations, engine)
+
+
+def epochs(job: Job) -> Callable[[int], float]:
+    """Time passes through a set, in a new order each."""
+    data = data_set(job.data)
+    per_epoch = -(-len(data) // job.batch_size)
+    _check_engine(job, "native")
+    return lambda count: _steps(job, data, count * per_epoch, "native")
+
+
+def _steps(job: Job, task: Any, iterations: int, engine: str) -> float:
+    """Return how long iterations of a new training take, but for the first."""
+    model = job.model()
+    optimizer = myrnn.Adam(model.parameters, learning_rate=LEARNING_RATE)
+    under_way = Training(model, task, optimizer, job.batch_size, engine=engine)
+    under_way.advance(1)
+    begin = time.perf_counter()
+    under_way.advance(iterations)
+    return time.perf_counter() - begin
 
 
 def _check_engine(job: Job, engine: str) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
-from benchmarks.jobs import DIM_INPUT, LEARNING_RATE, Job, Weights, first_weights
+from benchmarks.jobs import DIM_INPUT, LEARNING_RATE, Job, Weights, data_set, first_weights
 from myrnn.sequences import Sequences
 
 # The order in which PyTorch keeps the gates of its layers, in the letters of the job.
@@ -27,9 +28,9 @@ class LayerModel(nn.Module):
 
     def __init__(self, cell: str, weights: Weights) -> None:
         super().__init__()
-        dim_recurrent = len(weights.h2y)
+        dim_input, dim_recurrent = len(next(iter(weights.x2h.values()))), len(weights.h2y)
         kwargs = {"nonlinearity": "relu"} if cell == "rnn" else {}
-        self.layer = LAYERS[cell](DIM_INPUT, dim_recurrent, **kwargs)
+        self.layer = LAYERS[cell](dim_input, dim_recurrent, **kwargs)
         self.readout = _linear(weights.h2y, weights.bias_y)
         gates = GATE_ORDER[cell]
         with torch.no_grad():
@@ -43,6 +44,20 @@ class LayerModel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden, _ = self.layer(x)
         return self.readout(hidden[-1])
+
+
+class PackedModel(LayerModel):
+    """The same for sequences of different lengths, packed: nothing is computed beyond their ends."""
+
+    def forward(self, x: list[Tensor]) -> Tensor:
+        # An empty sequence cannot be packed; its state is the first one.
+        filled = [index for index, sequence in enumerate(x) if len(sequence)]
+        packed: PackedSequence = pack_sequence([x[index] for index in filled], enforce_sorted=False)
+        last = self.layer(packed)[1]
+        states = (last[0] if isinstance(last, tuple) else last)[0]
+        hidden = states.new_zeros(len(x), states.shape[1])
+        hidden[filled] = states
+        return self.readout(hidden)
 
 
 class MinimalGatedUnit(nn.Module):
@@ -71,13 +86,14 @@ class Trainer:
 
     def __init__(self, job: Job, compiled: bool) -> None:
         weights = first_weights(job)
-        model = MinimalGatedUnit(weights) if job.cell == "mgu" else LayerModel(job.cell, weights)
+        layers = PackedModel if job.data else LayerModel
+        model = MinimalGatedUnit(weights) if job.cell == "mgu" else layers(job.cell, weights)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         # The fused step is the fastest of PyTorch's three on a processor.
         self._optimizer = torch.optim.Adam(trained, lr=LEARNING_RATE, fused=True)
         self._model = torch.compile(model, dynamic=False) if compiled else model
 
-    def iterate(self, x: Tensor, labels: Tensor) -> Tensor:
+    def iterate(self, x: Tensor | list[Tensor], labels: Tensor) -> Tensor:
         loss = nn.functional.cross_entropy(self._model(x), labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -107,9 +123,30 @@ def training(job: Job, compiled: bool = False) -> Callable[[int], float]:
     return run
 
 
+def epochs(job: Job) -> Callable[[int], float]:
+    """Time passes through a set, in a new order each, its batches packed as they come."""
+    _set_up(False)
+    trainer = Trainer(job, False)
+    x, labels = tensors(data_set(job.data))
+
+    def run(count: int) -> float:
+        begin = time.perf_counter()
+        for _ in range(count):
+            for chosen in torch.randperm(len(x)).split(job.batch_size):
+                trainer.iterate([x[index] for index in chosen.tolist()], labels[chosen])
+        return time.perf_counter() - begin
+
+    trainer.iterate(x[: job.batch_size], labels[: job.batch_size])
+    return run
+
+
 def losses(job: Job, iterations: int, compiled: bool = False) -> list[float]:
     _set_up(compiled)
     trainer = Trainer(job, compiled)
+    if job.data:
+        x, labels = tensors(job.sequences(iterations))
+        parts = [slice(begin, begin + job.batch_size) for begin in range(0, len(x), job.batch_size)]
+        return [trainer.iterate(x[part], labels[part]).item() for part in parts]
     return [trainer.iterate(x, labels).item() for x, labels in batches(job, job.sequences(iterations))]
 
 
@@ -121,6 +158,14 @@ def batches(job: Job, sequences: Sequences) -> Iterator[tuple[Tensor, Tensor]]:
     for first in range(0, len(sequences), size):
         tokens = values[offsets[first] : offsets[first + size]].reshape(size, -1)
         yield one_hot[tokens.T], labels[first : first + size]
+
+
+def tensors(sequences: Sequences) -> tuple[list[Tensor], Tensor]:
+    """Return every sequence, (T, C), tokens one-hot, and the labels, (N,)."""
+    one_hot = np.eye(sequences.dim_input, dtype=np.float32)
+    values = one_hot[sequences.values] if sequences.is_tokens else sequences.values
+    x = torch.from_numpy(values).split(sequences.lengths.tolist())
+    return list(x), torch.from_numpy(sequences.labels.copy())
 
 
 def _linear(weight: np.ndarray, bias: np.ndarray | None = None) -> nn.Linear:

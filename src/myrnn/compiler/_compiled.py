@@ -36,6 +36,8 @@ from myrnn.sequences import Sequences
 PORTION = 512
 # The memory for all steps of these sequences, in bytes: wide layers and long sequences come in smaller portions.
 PORTION_BYTES = 2**24
+# How many multiplications are worth a thread.
+LEAST_WORK = 200_000
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -192,7 +194,8 @@ class CompiledModel:
         order = np.argsort(sequences.lengths, kind="stable")
         out = np.zeros((len(sequences), self.dim_output), dtype=np.float32)
         portions = list(_portions(order, sequences.lengths[order], PORTION_BYTES // native.bytes_per_step))
-        shards = shards_for(len(sequences.values), self.work_per_row)
+        steps = len(sequences.values)
+        shards = shards_for(steps, steps * self.work_per_row, LEAST_WORK)
 
         def run(shard: int) -> None:
             for members in portions[shard::shards]:

@@ -333,19 +333,21 @@ def limit_threads(count: int) -> Iterator[None]:
         _limit.reset(token)
 
 
-def shards_for(rows: int, work_per_row: int) -> int:
+def shards_for(rows: int, work: float, least_work: float) -> int:
     """Return over how many threads it pays to spread a batch, or any work that is done side by side.
 
     Parameters
     ----------
     rows : int
-        How many sequences stand side by side.
-    work_per_row : int
-        How many multiplications one step of one sequence takes.
+        How many rows there are to spread.
+    work : float
+        How many multiplications all of them take, until the threads meet again.
+    least_work : float
+        How many of them are worth a thread.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = _limit.get() or int(os.environ.get("MYRNN_NUM_THREADS", cores))
-    worthwhile = rows * work_per_row // 200_000
+    worthwhile = int(work // least_work)
     return max(1, min(cores, limit, rows // 4, worthwhile))
 
 

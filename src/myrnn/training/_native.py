@@ -18,6 +18,8 @@ from myrnn.training._kinds import Kind, kind_of
 CALL = 0.2
 # The share of the time that may go into checking the compiled model against the model itself while it trains.
 CHECKED_SHARE = 0.01
+# How many multiplications of an iteration, forward, are worth a thread, which meets the others at the end of each.
+LEAST_WORK = 4_000_000
 
 
 class _OptimizerState:
@@ -108,7 +110,8 @@ class NativeEngine:
         self._class_weights = np.ones(compiled.dim_output, np.float32) if class_weights is None else class_weights
         self._native = compiled.native(tokens=example.is_tokens, batched=batch_size > 1)
         self._state = _OptimizerState(optimizer, compiled, self._native)
-        self._shards = shards_for(batch_size, compiled.work_per_row) if batch_size > 1 else 1
+        steps = batch_size * float(example.lengths.mean())
+        self._shards = shards_for(batch_size, steps * compiled.work_per_row, LEAST_WORK) if batch_size > 1 else 1
         self._blocks = (self._native.block(), self._native.block(), self._native.block())
         self._seen: Sequences | None = None
         self._rng = np.random.default_rng(0)
