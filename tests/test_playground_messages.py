@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from starlette.testclient import TestClient
 
-from myrnn.playground import _connection
+from myrnn.playground import _connection, _looks
 from myrnn.playground._app import make_app
 from myrnn.playground._messages import LONGEST_MESSAGE, MESSAGES, VIEWS
 from myrnn.playground._sessions import Sessions
@@ -34,8 +35,8 @@ def wrong_messages(draw):
     """A message of a kind that there is, with any fields; cut off, doubled, or wrapped now and then."""
     kind = draw(st.sampled_from(list(MESSAGES)) | words | values)
     fields = {name: draw(values) for name in MESSAGES[kind]} if isinstance(kind, str) and kind in MESSAGES else {}
-    # Nothing that is long, when by chance it is right.
-    if kind in ("configure", "figure", "save", "load", "pin", "reset", "shortcuts"):
+    # Nothing that takes long when by chance it is right, nor what `quiet` asks for.
+    if kind in ("configure", "figure", "save", "load", "pin", "reset", "shortcuts", "unit"):
         fields["more"] = draw(values)
     text = json.dumps({**fields, "type": kind})
     return draw(st.sampled_from([text, text[:-1], text * 2, f"[{text}]", f" {text}\n"]))
@@ -65,7 +66,7 @@ class Page:
     """A connection, and what came over it."""
 
     def __init__(self, socket):
-        self.socket, self.last = socket, {}
+        self.socket, self.last, self.asked = socket, {}, 0
 
     def hello(self, **changed):
         self.socket.send_text(json.dumps({**HELLO, **changed}))
@@ -83,8 +84,9 @@ class Page:
 
     def quiet(self):
         """Wait until all that was sent has been dealt with, and return the status."""
-        self.send("runs")
-        self.next("runs")
+        self.asked = (self.asked + 1) % 256
+        self.send("unit", unit=self.asked)
+        self.next("unit", lambda told: told["unit"] == self.asked)
         return self.last["status"]
 
 
@@ -112,8 +114,6 @@ def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
             self.page = Page(self.stack.enter_context(server.websocket_connect("/session", headers=HEADERS)))
             self.session = self.page.hello(session=session)["session"]
             self.page.next("network")
-            if self.page.next("status").get("busy"):
-                self.page.next("status", lambda told: "busy" not in told)
 
         @rule(text=garbage | wrong_messages())
         def send_garbage(self, text):
@@ -217,3 +217,20 @@ def test_of_too_many_messages_some_are_refused_and_the_page_goes_on(server):
         assert page.next("error")["message"] == "200 messages are waiting already: give it a moment"
         page.next("status", lambda told: "iteration" in told and "busy" not in told)
         page.quiet()
+
+
+def test_a_network_whose_numbers_overflow_is_told_in_json(server, monkeypatch):
+    monkeypatch.setattr(_looks, "gradient", lambda network: {"mean": [1.0, math.nan], "low": [-math.inf], "of": "h"})
+    with server.websocket_connect("/session", headers=HEADERS) as socket:
+        page = Page(socket)
+        page.hello()
+        page.send("watch", views=["gradient"])
+        told = page.next("gradient")
+        assert (told["mean"], told["low"], told["of"]) == ([1.0, None], [None], "h")
+        page.quiet()
+
+
+def test_a_flood_is_listened_to_at_the_pace_of_a_hand():
+    pace = _connection.Pace(rate=10, burst=5)
+    assert [round(pace.due(100.0), 6) for _ in range(8)] == [0, 0, 0, 0, 0, 0.1, 0.2, 0.3]
+    assert pace.due(200.0) == 0

@@ -225,12 +225,25 @@ def test_the_latest_counts_and_every_answer_does():
     outbox.answer("error", message="b")
     assert outbox.pending("row") == {"type": "row", "loss": 2}
     assert outbox.take() == [
-        {"type": "error", "message": "a"},
         {"type": "row", "loss": 2},
+        {"type": "error", "message": "a"},
         {"type": "error", "message": "b"},
     ]
     assert outbox.take() == []
     assert outbox.pending("row") is None
+
+
+def test_with_a_new_network_nothing_counts_that_was_shown_of_the_old_one():
+    outbox = Outbox()
+    outbox.show("curve", of="old")
+    outbox.answer("saved")
+    outbox.begin("network", of="new")
+    outbox.show("curve", of="new")
+    assert [(told["type"], told.get("of")) for told in outbox.take()] == [
+        ("saved", None),
+        ("network", "new"),
+        ("curve", "new"),
+    ]
 
 
 def test_answers_that_nobody_takes_are_bounded():
@@ -249,6 +262,7 @@ def test_whoever_is_attached_is_woken():
     assert len(woken) == 3  # once for being attached, since something may be there already
     outbox.attach(other := lambda: None)
     outbox.detach(wake)  # which is no longer attached
+    assert outbox.is_attached(other) and not outbox.is_attached(wake)
     outbox.show("row")
     outbox.detach(other)
     outbox.show("row")
@@ -271,7 +285,7 @@ def test_a_view_is_looked_at_when_it_has_changed_and_time_allows():
     shown["row"] = 2
     assert views.next(shown.get, at_rest=False) is None
     assert views.next(shown.get, at_rest=True) == "row"
-    now[0] = 0.21  # 3 ms at a share of 1.5 % are due after 200 ms
+    now[0] = 0.31  # 3 ms at a share of 1 % are due after 300 ms
     assert views.next(shown.get, at_rest=False) == "row"
     views.forget("accuracy")
     views.looked("row", 2, cost=0.0, busy=True)

@@ -116,7 +116,7 @@ class Bench:
         self.views.forget()
 
     def _tell_network(self) -> None:
-        self.outbox.answer("network", **network_told(self.now), eigenvalues=self._began)
+        self.outbox.begin("network", **network_told(self.now), eigenvalues=self._began)
 
     def tell_training(self) -> None:
         """Tell the new points of the curve, and how far the training is."""

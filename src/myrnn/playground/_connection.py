@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -101,7 +102,7 @@ async def _serve(socket: WebSocket, session: Session, pace: Pace) -> None:
             loop.call_soon_threadsafe(ready.set)
 
     session.outbox.attach(wake)
-    sender = asyncio.create_task(_send_all(socket, session, ready))
+    sender = asyncio.create_task(_send_all(socket, session, ready, lambda: session.outbox.is_attached(wake)))
     try:
         await _receive_all(socket, session, pace)
     except WebSocketDisconnect:
@@ -125,10 +126,13 @@ async def _receive_all(socket: WebSocket, session: Session, pace: Pace) -> None:
             session.outbox.answer("error", message=str(error))
 
 
-async def _send_all(socket: WebSocket, session: Session, ready: asyncio.Event) -> None:
+async def _send_all(socket: WebSocket, session: Session, ready: asyncio.Event, is_attached: Callable[[], bool]) -> None:
     while True:
         await ready.wait()
         ready.clear()
+        if not is_attached():
+            # The page has come back over another connection, which all that is told belongs to now.
+            return
         for message in session.outbox.take():
             await _send(socket, message)
         await asyncio.sleep(PACKET)

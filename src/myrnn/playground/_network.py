@@ -157,9 +157,9 @@ class Network:
         begin = time.perf_counter()
         losses, right = self.training.advance(count)
         took = time.perf_counter() - begin
-        # Short turns say little of the speed; a slow one (the first compiles) shall not slow down the next ones much.
         measured = count / max(took, 1e-6)
-        self.rate = min(measured, 8 * self.rate) if self.rate else measured
+        # A slow turn (the first compiles, another program cuts in) says little of the speed, and a short one not much.
+        self.rate = float(np.clip(measured, 0.8 * self.rate, 8 * self.rate)) if self.rate else measured
         self.curve.add(losses, right)
         self.last_loss, self.last_right = float(losses[-1]), int(right[-1])
         return count

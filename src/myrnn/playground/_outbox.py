@@ -35,10 +35,13 @@ class Outbox:
             if self._wake is wake:
                 self._wake = None
 
+    def is_attached(self, wake: Callable[[], None]) -> bool:
+        """Whether it is `wake` that is called."""
+        return self._wake is wake
+
     def show(self, kind: str, **content: Any) -> None:
-        """Leave what takes the place of an earlier message of its kind, behind all that is there."""
+        """Leave what takes the place of an earlier message of its kind."""
         with self._lock:
-            self._messages.pop(kind, None)
             self._messages[kind] = {"type": kind, **content}
         self._tell()
 
@@ -50,6 +53,12 @@ class Outbox:
             # Numbers are given in order: so many before it, none is left.
             self._messages.pop(self._answers - MOST_ANSWERS, None)
         self._tell()
+
+    def begin(self, kind: str, **content: Any) -> None:
+        """Leave an answer with which something new begins: what was shown before counts no longer."""
+        with self._lock:
+            self._messages = {key: told for key, told in self._messages.items() if isinstance(key, int)}
+        self.answer(kind, **content)
 
     def pending(self, kind: str) -> dict[str, Any] | None:
         """Return the latest message of a kind if it was not taken yet."""

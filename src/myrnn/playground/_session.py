@@ -22,7 +22,7 @@ from myrnn.playground._turns import Turns
 _log = logging.getLogger("myrnn.playground")
 
 # How long one turn of training takes at most, and of looking, in seconds; many sessions share the time of a round.
-TURN, ROUND = 0.025, 0.15
+TURN, ROUND = 0.045, 0.15
 # What a hand does and an eye waits for; whatever else takes time, nobody waits for so impatiently.
 QUICK = frozenset({"refresh", "play", "pause", "step", "speed", "tokens", "draw", "state", "watch", "family", "unit"})
 # More messages than this at a time are refused.
