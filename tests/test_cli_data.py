@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
 from myrnn import SequenceClassifier
 from myrnn.cli import _data_run, _train_data, main
@@ -127,6 +129,7 @@ def test_without_a_test(here, capsys):
     assert main(["train", "--data=train.csv", *SMALL, "--validation-fraction=0"]) == 0
     out = capsys.readouterr().out
     assert "training    at most 2 epochs in batches of 32, seed 0\n" in out
+    assert "test        none: --test FILE tests the classifier on sequences that it has not seen\n" in out
     assert "accuracy by length" not in out.lower()
     (folder,) = Path("runs").iterdir()
     assert re.fullmatch(r"train-\d{8}-\d{6}", folder.name)
@@ -151,7 +154,7 @@ def test_characters_of_text_files(here, capsys):
     rows = capsys.readouterr().out.splitlines()[2:]
     loaded = load_data_run(Path("run"))
     assert loaded.characters
-    probabilities = loaded.classifier.predict_proba([["a", "b"], ["b", "a", " ", "b"], [], ["x"]])
+    probabilities = loaded.classifier.predict_proba(["ab", "ba b", "", "x"])
     for line, row in zip(rows, probabilities, strict=False):
         assert line.split()[-2:] == [loaded.classifier.classes_[row.argmax()], f"{row.max():.4f}"]
 
@@ -195,6 +198,34 @@ def test_many_classes_are_counted(here, capsys):
     Path("train.csv").write_text("sequence,label\n" + "".join(f"s{n % 9},c{n % 9}\n" for n in range(40)))
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run"]) == 0
     assert "            9 classes of 4 to 5 sequences\n" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_every_number_of_the_report_is_scikit_learns(here, capsys):
+    Path("new.csv").write_text(TEST.replace("other", "pos") * 4)
+    lines = Path("new.csv").read_text().splitlines()
+    Path("new.csv").write_text("\n".join([lines[0], *(line for line in lines if line != lines[0])]))
+    assert main(["train", "--data=train.csv", "--test=new.csv", *SMALL, "--model=gru", "--out=run", "--quiet"]) == 0
+    found = json.loads(Path("run/report.json").read_text())["evaluation"]
+    assert main(["predict", "run", "--data=new.csv", "--out=found.csv"]) == 0
+    rows = pl.read_csv("found.csv")
+    new = read_sequences("new.csv")
+    truth, predicted, probability = new.labels, rows["label"].to_numpy(), rows["probability"].to_numpy()
+    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(truth, predicted))
+    assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, predicted))
+    assert found["macro_f1"] == pytest.approx(metrics.f1_score(truth, predicted, average="macro", zero_division=0))
+    assert found["confusion"]["counts"] == metrics.confusion_matrix(truth, predicted, labels=["neg", "pos"]).tolist()
+    columns = metrics.precision_recall_fscore_support(truth, predicted, labels=["neg", "pos"], zero_division=0)
+    told = [[row["precision"] or 0, row["recall"], row["f1"], row["total"]] for row in found["classes"]]
+    assert np.allclose(np.transpose(told), columns)
+    for row in found["lengths"]:
+        within = (new.lengths >= row["shortest"]) & (new.lengths <= row["longest"])
+        assert row["accuracy"] == pytest.approx(metrics.accuracy_score(truth[within], predicted[within]))
+        assert row["total"] == within.sum()
+    right, mean = calibration_curve(truth == predicted, probability, n_bins=10, strategy="uniform")
+    bins = [row for row in found["calibration"]["bins"] if row["total"]]
+    assert [row["accuracy"] for row in bins] == pytest.approx(right.tolist())
+    assert [row["mean_probability"] for row in bins] == pytest.approx(mean.tolist(), abs=1e-5)
 
 
 # --- predict
@@ -276,13 +307,13 @@ def test_a_signal_ends_a_training_in_good_order(here, capsys, monkeypatch, numbe
     out, err = capsys.readouterr()
     assert out == "run\n"
     assert re.fullmatch(
-        r"myrnn: warning: fit was interrupted in epoch 3: the model is that of epoch [12], and can be used\n"
-        rf"myrnn: {word}: run holds the classifier of epoch [12]\n",
+        r"myrnn: warning: fit was interrupted in epoch 4: the model is that of epoch [123], and can be used\n"
+        rf"myrnn: {word}: run holds the classifier of epoch [123]\n",
         err,
     )
     report = json.loads(Path("run/report.json").read_text())
-    assert (report["training"]["epochs"], report["evaluation"]["sequences"]) == (2, 25)
-    assert load_data_run(Path("run")).classifier.best_epoch_ in (1, 2)
+    assert (report["training"]["epochs"], report["evaluation"]["sequences"]) == (3, 25)
+    assert load_data_run(Path("run")).classifier.best_epoch_ in (1, 2, 3)
 
 
 def test_a_signal_during_the_test_costs_only_that(here, capsys, monkeypatch):
@@ -291,7 +322,7 @@ def test_a_signal_during_the_test_costs_only_that(here, capsys, monkeypatch):
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
     out, err = capsys.readouterr()
     assert out == "run\n"
-    assert re.fullmatch(r"myrnn: interrupted: run holds the classifier of epoch [12], which was not tested\n", err)
+    assert re.fullmatch(r"myrnn: interrupted: run holds the classifier of epoch [123], which was not tested\n", err)
     assert set(json.loads(Path("run/report.json").read_text())) == {"training"}
     load_data_run(Path("run"))
 

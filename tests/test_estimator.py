@@ -16,6 +16,7 @@ from myrnn import GRU, RNN, SequenceClassifier, dense
 from myrnn.encoding import read_sequences
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.estimator._fitting import EpochProgress
+from myrnn.estimator._loss import loss_and_accuracy
 from myrnn.estimator._split import validation_mask
 
 SMALL = {"dim_recurrent": 4, "max_epochs": 3, "engine": "mygrad", "random_state": 0}
@@ -291,6 +292,21 @@ def test_ctrl_c_in_the_first_epoch_leaves_what_was_fitted_before(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         fresh.fit(X, y)
     assert not [name for name in vars(fresh) if name.endswith("_")]
+
+
+def test_ctrl_c_is_not_lost_in_a_finalizer(monkeypatch):
+    class Finalized:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def watched(*arguments):
+        Finalized()
+        return loss_and_accuracy(*arguments)
+
+    monkeypatch.setattr("myrnn.estimator._train.loss_and_accuracy", watched)
+    with pytest.warns(UserWarning, match=r"^fit was interrupted in epoch 2: the model is that of epoch 1"):
+        classifier = SequenceClassifier(**SMALL).fit(*draw(30))
+    assert len(classifier.history_["loss"]) == 1
 
 
 def test_a_training_that_diverges_says_what_helps():

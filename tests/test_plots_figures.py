@@ -118,6 +118,13 @@ def test_epochs_without_a_loss_are_refused():
         plot_epochs({"epoch": [1], "accuracy": [0.5]})
 
 
+def test_the_epoch_whose_weights_are_kept_is_marked():
+    columns = {"epoch": [1, 2, 3], "loss": [0.9, 0.5, 0.4], "accuracy": [0.5, 0.7, 0.8]}
+    for panel in plot_epochs(columns, best_epoch=2):
+        line = panel.get_lines()[-1]
+        assert (line.get_label(), set(line.get_xdata())) == ("weights kept", {2})
+
+
 def test_every_length_has_a_point_with_its_interval():
     ax = by_length(width=0.05)
     (container,) = ax.containers

@@ -54,7 +54,10 @@ def save_data_run(
     RunError
         When it cannot be written.
     """
-    figures: dict[str, Callable[[], Any]] = {"training": partial(plots.plot_epochs, classifier.history_)}
+    # Where nothing was kept to watch it on, the last weights are those that count.
+    kept = classifier.best_epoch_ if "validation_loss" in classifier.history_ else None
+    training = partial(plots.plot_epochs, classifier.history_, best_epoch=kept)
+    figures: dict[str, Callable[[], Any]] = {"training": training}
     files: dict[str, Any] = {
         CLASSIFIER_FOLDER: classifier.save,
         HISTORY: _history_csv(classifier.history_),

@@ -57,7 +57,7 @@ def predict_texts(run: Path, texts: list[str]) -> None:
     loaded = load_data_run(run)
     if not _reads_symbols(loaded):
         raise InvalidArgument(f"{run} reads features, which cannot be written here: give a file with --data")
-    sequences = [list(text) if loaded.characters else text.split() for text in texts]
+    sequences = texts if loaded.characters else [text.split() for text in texts]
     probabilities = loaded.classifier.predict_proba(sequences)
     classes = loaded.classifier.classes_
     rows = [

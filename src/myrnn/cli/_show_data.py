@@ -20,7 +20,8 @@ MOST_ROWS = 40
 
 def job(train: LabelledSequences, test: LabelledSequences | None, classifier: Any) -> None:
     """Say what was read, and what is about to be trained."""
-    rows = _files("data", train) + ([] if test is None else _files("test", test))
+    untested = [("test", "none: --test FILE tests the classifier on sequences that it has not seen")]
+    rows = _files("data", train) + (untested if test is None else _files("test", test))
     layers = "" if classifier.layers == 1 else f"{classifier.layers} layers of "
     embedding = "" if classifier.dim_embedding is None else f", embedding of {classifier.dim_embedding}"
     kept = f", {classifier.validation_fraction:.0%} kept for validation" if classifier.validation_fraction else ""

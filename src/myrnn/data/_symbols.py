@@ -37,11 +37,14 @@ class TokenSequences(Sequence[list[str]]):
         The places in `symbols` of all sequences, one after the other.
     offsets : ndarray, int64 (N + 1,)
         Where each sequence begins, and the end of the last one. A sequence may be empty.
+    characters : bool
+        Whether the symbols are the characters of text.
     """
 
     symbols: tuple[str, ...]
     codes: NDArray[np.int32]
     offsets: NDArray[np.int64]
+    characters: bool = False
 
     def __post_init__(self) -> None:
         """Guard the arrays."""
@@ -93,7 +96,7 @@ class TokenSequences(Sequence[list[str]]):
         lengths = self.lengths[chosen]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         places = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
-        return TokenSequences(self.symbols, self.codes[places], offsets)
+        return TokenSequences(self.symbols, self.codes[places], offsets, self.characters)
 
 
 def encode(column: pl.Series, characters: bool) -> TokenSequences:
@@ -118,7 +121,8 @@ def encode(column: pl.Series, characters: bool) -> TokenSequences:
     symbols = sorted(table)
     rank = np.empty(len(table), dtype=np.int32)
     rank[[table[symbol] for symbol in symbols]] = np.arange(len(table))
-    return TokenSequences(tuple(symbols), rank[np.concatenate(codes)], np.cumsum(np.concatenate(lengths)))
+    offsets = np.cumsum(np.concatenate(lengths))
+    return TokenSequences(tuple(symbols), rank[np.concatenate(codes)], offsets, characters)
 
 
 def _items(lists: pl.Series, table: dict[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -60,7 +60,7 @@ def read_sequences(X: Any, like: str | None = None) -> RawSequences:
 
 def _read(X: Any, like: str | None) -> RawSequences:
     if isinstance(X, TokenSequences):
-        return Symbols("words", X.codes, X.offsets, X.symbols)
+        return Symbols("characters" if X.characters else "words", X.codes, X.offsets, X.symbols)
     if isinstance(X, Sequences):
         return _integers(X.values, X.offsets) if X.is_tokens else _numbers(X.values, X.offsets)
     if hasattr(X, "toarray"):

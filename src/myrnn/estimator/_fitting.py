@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.models import parameters_of
-from myrnn.training import Curve, Training, progress_display
+from myrnn.training import Curve, Display, Training, progress_display
 
 
 @dataclass
@@ -48,9 +48,14 @@ class EpochProgress:
     """
 
     def __init__(self, show: bool, iterations: int) -> None:
-        self._display = progress_display(show, "training", iterations, "iterations")
+        self._show, self._iterations = show, iterations
+        self._display: Display | None = None
         self._curves: tuple[Curve, ...] = ()
         self._iteration = 0
+
+    def begin(self) -> None:
+        """Show that the training begins: what came before, such as compiling the model, is not in its time."""
+        self._display = progress_display(self._show, "training", self._iterations, "iterations")
 
     def on_progress(self, iteration: int) -> None:
         """Show the number of iterations done."""
@@ -104,8 +109,15 @@ class Fit:
         self.epochs, self.best_epoch = Epochs(), 0
         self._best: tuple[float, list[NDArray[Any]]] = (np.inf, [])
 
-    def run(self, max_epochs: int, progress: EpochProgress) -> None:
+    def run(self, max_epochs: int, progress: EpochProgress, obey: Callable[[], None]) -> None:
         """Do epochs until the last one, until patience ends, or until the user interrupts.
+
+        Parameters
+        ----------
+        max_epochs : int
+        progress : EpochProgress
+        obey : callable
+            Called where an epoch is whole; raises KeyboardInterrupt when the user has interrupted meanwhile.
 
         Raises
         ------
@@ -116,6 +128,7 @@ class Fit:
             while len(self.epochs.loss) < max_epochs and not self._is_over():
                 self._epoch()
                 progress.after(self.epochs)
+                obey()
         except KeyboardInterrupt:
             if not self.best_epoch:
                 raise

@@ -67,18 +67,28 @@ def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any) -> Any
         _check_size(dims, classifier.layers, classifier.dim_embedding, len(stored.content[WEIGHTS]))
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)
-    model = make_model(
-        classifier.cell,
-        dims,
-        layers=classifier.layers,
-        dim_embedding=classifier.dim_embedding,
-        rng=np.random.default_rng(0),
-    )
+    model = _new_model(stored, classifier, dims, own=cell is not None)
     load_weights(stored, WEIGHTS, model)
     classifier.classes_, classifier.encoder_, classifier.model_ = labels.classes, encoder, model
     classifier.history_, classifier._predictor = classifier_history(stored), Classifier(model, classifier.engine)
     _note_fitted(stored, classifier)
     return classifier
+
+
+def _new_model(stored: Stored, classifier: Any, dims: tuple[int, int, int], own: bool) -> Any:
+    try:
+        return make_model(
+            classifier.cell,
+            dims,
+            layers=classifier.layers,
+            dim_embedding=classifier.dim_embedding,
+            rng=np.random.default_rng(0),
+        )
+    except InvalidArgument as error:
+        # A cell of one's own is the caller's, the others are the file's.
+        if own:
+            raise
+        stored.damaged(INDEX, f"cannot be used: {error}", error)
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ from myrnn.estimator._models import check_memory, make_model, no_input
 from myrnn.evaluation import Classifier
 from myrnn.runs import make_optimizer
 from myrnn.sequences import Sequences
-from myrnn.training import Training, named_schedule
+from myrnn.training import Training, held_interrupts, named_schedule
 
 # What else helps where a training diverges.
 BOUNDED = "; an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not"
@@ -85,27 +85,30 @@ def train_model(
     predictor = Classifier(model, settings.engine)
     progress = EpochProgress(bool(settings.verbose), iterations)
     try:
-        training = Training(
-            model,
-            learned,
-            make_optimizer(
-                settings.optimizer,
-                model.parameters,
-                learning_rate=settings.learning_rate,
-                weight_decay=settings.weight_decay,
-            ),
-            batch,
-            int(rng.integers(2**31)),
-            engine=settings.engine,
-            report_every=per_epoch,
-            schedule=named_schedule(settings.schedule, settings.learning_rate, iterations),
-            gradient_clip=settings.gradient_clip,
-            class_weight=weights,
-            hooks=[progress],
-        )
-        validate = partial(loss_and_accuracy, predictor, kept, weights) if len(kept) else None
-        fit = Fit(model, training, per_epoch, validate, settings.early_stopping_patience)
-        fit.run(settings.max_epochs, progress)
+        # Also while the model is compiled and watched: MyGrad's finalizers would swallow Ctrl-C there.
+        with held_interrupts() as obey:
+            training = Training(
+                model,
+                learned,
+                make_optimizer(
+                    settings.optimizer,
+                    model.parameters,
+                    learning_rate=settings.learning_rate,
+                    weight_decay=settings.weight_decay,
+                ),
+                batch,
+                int(rng.integers(2**31)),
+                engine=settings.engine,
+                report_every=per_epoch,
+                schedule=named_schedule(settings.schedule, settings.learning_rate, iterations),
+                gradient_clip=settings.gradient_clip,
+                class_weight=weights,
+                hooks=[progress],
+            )
+            validate = partial(loss_and_accuracy, predictor, kept, weights) if len(kept) else None
+            fit = Fit(model, training, per_epoch, validate, settings.early_stopping_patience)
+            progress.begin()
+            fit.run(settings.max_epochs, progress, obey)
     except TrainingDiverged as error:
         raise TrainingDiverged(f"{error}{BOUNDED if settings.cell == 'rnn' else ''}") from None
     finally:

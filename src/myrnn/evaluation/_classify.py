@@ -77,9 +77,11 @@ class Classifier:
             When the sequences do not fit the model's inputs, a label is none of its classes, or logits are not finite.
         """
         readable = self._readable(sequences)
-        logits = self._native_logits(readable, progress) if self._engine != "mygrad" else None
-        if logits is None:
-            logits = _reference_logits(self.model, readable, progress)
+        # What overflows for good ends in logits that are refused; a sigmoid of MyGrad's does so on its way to 0.
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits = self._native_logits(readable, progress) if self._engine != "mygrad" else None
+            if logits is None:
+                logits = _reference_logits(self.model, readable, progress)
         classes = logits.shape[1]
         if classes <= readable.labels.max():
             raise InvalidArgument(

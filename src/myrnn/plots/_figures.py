@@ -80,7 +80,7 @@ def plot_history(
     return panels
 
 
-def plot_epochs(history: Mapping[str, ArrayLike], *, axes: Any = None) -> Any:
+def plot_epochs(history: Mapping[str, ArrayLike], *, best_epoch: int | None = None, axes: Any = None) -> Any:
     """Draw loss and accuracy by epoch, on the sequences that were learned from and on those kept for validation.
 
     Parameters
@@ -88,6 +88,8 @@ def plot_epochs(history: Mapping[str, ArrayLike], *, axes: Any = None) -> Any:
     history : mapping
         As `SequenceClassifier.history_` has it: ``epoch``, ``loss``, ``accuracy``, and ``validation_loss`` and
         ``validation_accuracy`` where some sequences were kept.
+    best_epoch : int, optional
+        The epoch whose weights the classifier has, marked by a line.
     axes : two matplotlib Axes, optional
         Where to draw: loss on the first, accuracy on the second. Without it, in a new figure.
 
@@ -108,6 +110,9 @@ def plot_epochs(history: Mapping[str, ArrayLike], *, axes: Any = None) -> Any:
     if both:
         kept = history["validation_loss"], history["validation_accuracy"]
         axes = plot_history(history["epoch"], *kept, axes=axes, label="validation")
+    for ax in () if best_epoch is None else axes:
+        ax.axvline(best_epoch, color=_style.GREY, linestyle=":", linewidth=1.4, zorder=1, label="weights kept")
+        axes[0].legend(loc="best", fontsize=9, framealpha=0.9, edgecolor="none")
     axes[1].set_xlabel("epochs")
     return axes
 
