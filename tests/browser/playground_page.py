@@ -1,6 +1,7 @@
 """The playground, open in a browser: its server, and what somebody does and sees on its page."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -131,6 +132,15 @@ class PlaygroundPage:
         """Return what a control of the settings shows."""
         return Select(self.find(f"set-{name}")).first_selected_option.text
 
+    def wait_for_network(self, **settings):
+        """Wait until there is a network of these settings, not trained yet, and all that looks at it is compiled."""
+
+        def made():
+            has = json.loads(self.driver.find_element(By.TAG_NAME, "body").get_attribute("data-network"))
+            return all(has[name] == value for name, value in settings.items()) and self.iteration == 0
+
+        self.wait(lambda: made() and not self.shown("banner"), f"there is no network of {settings}")
+
     def press(self, *keys):
         """Press keys where the focus is."""
         for key in keys:
@@ -151,6 +161,11 @@ class PlaygroundPage:
     def accuracy(self):
         """The mean accuracy on the trained lengths that is told; NaN before."""
         return float(self.find("accuracy-told").get_attribute("data-trained") or "nan")
+
+    def tried(self):
+        """Return on how many sequences of each length the network was tried, as the bars tell."""
+        told = self.script("return [...document.querySelectorAll('#accuracy .bar')].map(bar => bar.textContent)")
+        return min(int(text.split()[-2].replace(",", "")) for text in told) if told else 0
 
     @property
     def playing(self):

@@ -24,7 +24,7 @@ export class Gradient {
       return;
     }
     const pinned = this.app.pinned && this.app.pinned.gradient;
-    byId("gradient-told").textContent = this.sentence("", flow) + (pinned ? ` ${this.sentence("the pinned one: ", pinned)}` : "");
+    byId("gradient-told").textContent = this.sentence("", flow) + (pinned ? ` ${this.sentence("Of the pinned one ", pinned)}` : "");
   }
 
   sentence(whose, {mean, distance}) {

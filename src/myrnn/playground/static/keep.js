@@ -7,7 +7,7 @@ export function startKeep(app) {
   const send = (type, fields) => app.connection.send(type, fields), tell = text => { byId("kept").textContent = text; };
   const busy = text => { tell(text); return true; };
   byId("save").addEventListener("click", () => send("save") && busy("Testing and saving …"));
-  byId("load").addEventListener("click", () => byId("runs").value && send("load", {run: byId("runs").value}) && busy("Loading …"));
+  byId("load").addEventListener("click", () => byId("runs").value && app.settingsPanel.load(byId("runs").value) && busy("Loading …"));
   byId("script").addEventListener("click", () => send("script"));
   byId("download").addEventListener("click", () => send("figure", {figure: byId("figure").value, format: byId("format").value}) && busy("Drawing …"));
   byId("copy-link").addEventListener("click", () => copy(location.href, tell));

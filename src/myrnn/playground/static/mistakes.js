@@ -27,7 +27,8 @@ export class Mistakes {
     this.app.connection.send("family", {family});
   }
 
-  show({problem, mistakes = [], count: wrong, samples}) {
+  show({problem, iteration, mistakes = [], count: wrong, samples}) {
+    byId("mistakes-told").dataset.iteration = iteration;
     byId("mistakes-told").textContent = problem || (wrong
       ? `${count(wrong)} wrong of ${count(samples)} (${percent(wrong / samples, 1)}). Guessing is wrong in 50.0%.`
       : `None wrong of ${count(samples)}. Try another kind.`);

@@ -18,7 +18,11 @@ export class Settings {
     this.app = app;
     this.controls = new Map();
     app.connection.on("welcome", message => this.build(message.settings));
-    app.connection.on("network", message => this.show(message.settings));
+    // What was chosen last, until there is a network of it: one that was chosen before must not take its place.
+    this.awaited = null;
+    this.known = null;
+    app.connection.on("network", message => this.take(message.settings));
+    app.connection.on("error", () => this.giveUp());
   }
 
   build(described) {
@@ -67,8 +71,29 @@ export class Settings {
   }
 
   apply(settings) {
-    if (this.app.connection.send("configure", {settings})) this.show(settings);
-    else this.show(this.app.settings);
+    if (this.app.connection.send("configure", {settings})) {
+      this.awaited = settings;
+      this.show(settings);
+    } else this.show(this.app.settings);
+  }
+
+  // Whatever settings a run has, they are shown.
+  load(run) {
+    this.awaited = null;
+    return this.app.connection.send("load", {run});
+  }
+
+  take(settings) {
+    this.known = settings;
+    if (this.awaited && Object.keys(DEFAULTS).some(name => this.awaited[name] !== settings[name])) return;
+    this.awaited = null;
+    this.show(settings);
+  }
+
+  // What was chosen may have been refused: then the network is still the one before.
+  giveUp() {
+    if (this.awaited && this.known) this.show(this.known);
+    this.awaited = null;
   }
 }
 

@@ -45,7 +45,7 @@ export const STOPS = [
     seen: ({left}) => left < 1e-3 &&
       `${left > 0 ? `Only ${share(left)}` : "Nothing"} of it is left 19 steps back: the network cannot find out what the first digits had to do with its mistake. Now pin it, and give an LSTM the same.`,
     second: {
-      label: "Pin it, train an LSTM", settings: {cell: "lstm"},
+      label: "Pin it, train an LSTM", settings: {cell: "lstm", learning_rate: 0.001},
       watch: "Watch both curves: dashed is the tanh network …",
       from: 5000,
       seen: ({left, pinnedLeft}) => left > 100 * pinnedLeft &&

@@ -60,7 +60,7 @@ export class Tour {
         ...(stop.second ? [button(stop.second.label, () => this.playSecond(stop))] : []), next, button("Close", () => this.close())),
     );
     byId("tour-title").focus({preventScroll: true});
-    byId(stop.card).scrollIntoView({block: "nearest"});
+    this.bring(stop.card);
   }
 
   play(stop) {
@@ -75,11 +75,16 @@ export class Tour {
     this.wait(stop.second);
   }
 
+  // Where there is little room, the tour stands at the bottom: the card goes to the top.
+  bring(card) {
+    byId(card).scrollIntoView({block: innerWidth < 700 ? "start" : "nearest"});
+  }
+
   wait(awaited) {
     this.awaited = awaited;
     this.facts = {};
     this.tellEnd(awaited.watch, false);
-    byId(this.stop.card).scrollIntoView({block: "nearest"});
+    this.bring(this.stop.card);
   }
 
   // Add to what is known of the network after enough iterations, and see whether what is waited for has come.

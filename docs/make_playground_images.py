@@ -1,0 +1,97 @@
+"""Make the pictures of the playground's page for the README and ``docs/playground.md``.
+
+``python docs/make_playground_images.py`` serves the playground, trains from its page in a headless Chromium, and takes
+the pictures. It needs chromium and chromedriver, and what ``pip install -e '.[browser]'`` gives.
+"""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "browser"))
+
+from playground_page import PlaygroundPage, PlaygroundServer  # noqa: E402
+
+from conftest import BROWSERS, DRIVERS, FLAGS, program  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+COLORS = 256
+# How long the network of the pictures learns, in iterations.
+LEARNED = 100_000
+# On how many sequences of each length it is tried, at rest.
+TRIED = 400
+
+
+def make_images() -> None:
+    """Take all pictures."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = program(BROWSERS)
+    for flag in (*FLAGS, "--hide-scrollbars"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(program(DRIVERS)))
+    with tempfile.TemporaryDirectory() as folder:
+        server = PlaygroundServer(Path(folder))
+        try:
+            take_pictures(PlaygroundPage(driver, server, Path(folder)))
+        finally:
+            driver.quit()
+            server.stop()
+
+
+def take_pictures(page: PlaygroundPage) -> None:
+    """Train one network, and then another beside it."""
+    page.open("sequence=31415926")
+    train(page)
+    # The unit that says most at the end.
+    states = page.row()["values"][-page.row()["units"] :]
+    unit = max(range(len(states)), key=states.__getitem__)
+    page.script("playground.row.mark({step: 7, unit: arguments[0]})", unit)
+    page.wait(lambda: "fc_h2h" in page.text("unit"), "the weights did not come")
+    picture(page, "playground.png", 1280, 960)
+    picture(page, "playground_dark.png", 1280, 960, "dark")
+    page.open("cell=rnn-tanh&learning_rate=0.003&sequence=3141592631415926")
+    train(page)
+    page.click("pin")
+    page.wait(lambda: page.shown("pinned-label"), "it was not pinned")
+    page.choose("set-cell", "LSTM")
+    page.choose("set-learning_rate", "0.001")
+    page.wait_for_network(cell="lstm", learning_rate=0.001)
+    train(page)
+    page.scroll_to("card-mistakes")
+    page.wait(lambda: "pinned" in page.text("gradient-told"), "the gradients are not compared")
+    trained = str(page.new_iterations())
+    page.wait(
+        lambda: page.find("mistakes-told").get_attribute("data-iteration") == trained, "no mistakes were looked for"
+    )
+    picture(page, "playground_compare.png", 1280, 680)
+
+
+def train(page: PlaygroundPage) -> None:
+    """Train at full speed, and wait until everything is drawn at rest."""
+    page.set_speed("full")
+    page.click("play")
+    page.wait(lambda: page.iteration >= LEARNED, "it did not learn")
+    page.pause()
+    page.wait(lambda: page.tried() >= TRIED, "the bars stayed unsure")
+    page.script("document.activeElement.blur()")
+
+
+def picture(page: PlaygroundPage, name: str, width: int, height: int, theme: str = "light") -> None:
+    """Save what is in view, in few colours: such pictures are small."""
+    page.resize(width, height, theme)
+    # Charts are drawn anew with the next frame, and again when their size has changed.
+    page.driver.execute_async_script(
+        "const done = arguments[0], frame = requestAnimationFrame; frame(() => frame(() => frame(() => frame(done))));"
+    )
+    shown = Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB")
+    shown.quantize(COLORS, dither=Image.Dither.NONE).save(IMAGES / name, optimize=True)
+
+
+if __name__ == "__main__":
+    make_images()
