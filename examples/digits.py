@@ -4,7 +4,7 @@ A picture of 8 x 8 pixels is a sequence of 8 rows, from top to bottom, of 8 numb
 scikit-learn; a fifth of them is held out for the test.
 
 The settings were chosen on the other four fifths alone, as ``--choose`` does it again: by the mean accuracy of a
-cross-validation. The pictures of the test were looked at afterwards.
+cross-validation. The pictures of the test had no say in it.
 """
 
 from __future__ import annotations

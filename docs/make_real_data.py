@@ -1,0 +1,27 @@
+"""Draw the pictures of ``real-data.md`` anew: ``python docs/make_real_data.py``."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+PICTURES = {
+    "japanese_vowels": ("japanese_vowels_confusion.png", "japanese_vowels_lengths.png"),
+    "digits": ("digits_training.png", "digits_confusion.png"),
+}
+
+
+def make_pictures() -> None:
+    """Run every example with one seed, and keep the pictures that the page shows."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for example, names in PICTURES.items():
+            script = DOCS.parent / "examples" / f"{example}.py"
+            subprocess.run([sys.executable, str(script), "--seeds", "1", "--out", scratch], check=True)
+            for name in names:
+                shutil.copy(Path(scratch) / name, DOCS / "images" / name)
+
+
+if __name__ == "__main__":
+    make_pictures()
