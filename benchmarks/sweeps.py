@@ -1,0 +1,217 @@
+"""What sweeps cost: throughput on two cores, what a run costs beside itself, the parent's memory, and a large study.
+
+``python -m benchmarks.sweeps measure`` measures on this machine and writes ``benchmarks/sweeps.json``;
+``python -m benchmarks.sweeps simulate`` works out from it what a study of 20,910 networks costs, and draws
+``docs/images/scaling.png``.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+FIGURES, PICTURE = HERE / "sweeps.json", HERE.parent / "docs" / "images" / "scaling.png"
+NETWORKS = 20_910
+CORES = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
+INK, MUTED, WARM, GREEN = "#0072B2", "#8a8a8a", "#D55E00", "#009E73"
+
+# --- measuring
+
+
+def study(iterations: int, seeds: int, **model: Any) -> dict[str, Any]:
+    """Return a study of the lesson's task."""
+    return {
+        "model": model,
+        "training": {"iterations": iterations, "seed": f"0:{seeds - 1}"},
+        "evaluate": {"samples": 10_000, "lengths": "2:40:2"},
+    }
+
+
+def swept(given: dict[str, Any], jobs: int) -> tuple[float, list[float]]:
+    """Return how long a sweep took, and how long each of its runs."""
+    from myrnn.sweeps import sweep
+
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        sweep(given, folder, jobs=jobs, progress=False)
+        seconds = time.perf_counter() - begin
+        lines = (Path(folder) / "results.jsonl").read_text().splitlines()
+    return seconds, [json.loads(line)["seconds"] for line in lines]
+
+
+def seconds_a_network() -> dict[str, float]:
+    """Return how long one network of each kind takes on one core, training and test, compiled before."""
+    found = {}
+    for name in ("rnn", "gru", "lstm"):
+        for width in (25, 50, 100):
+            given = study(100_000, 2, name=name, dim_recurrent=width)
+            _, times = swept(given, jobs=1)
+            found[f"{name} {width}"] = min(times)
+            print(f"{name} of {width} units: {min(times):.2f} s", flush=True)
+    return found
+
+
+def throughput() -> dict[str, float]:
+    """Return the rate on two cores by that on one: all runs by all the time, workers started before."""
+    given = study(50_000, 24, dim_recurrent=50)
+    for jobs in (1, 2):
+        swept(study(100, 4, dim_recurrent=50), jobs)
+    times = {jobs: [] for jobs in (1, 2)}
+    for jobs in (1, 2, 1, 2):
+        times[jobs].append(swept(given, jobs)[0])
+        print(f"24 runs on {jobs}: {times[jobs][-1]:.2f} s", flush=True)
+    return {"one": min(times[1]), "two": min(times[2]), "ratio": min(times[1]) / min(times[2])}
+
+
+def empty_runs(count: int, pause: float) -> dict[str, float]:
+    """Return what runs cost that only wait: milliseconds a run, and the parent's memory in MB."""
+    from myrnn.sweeps import _pool, points, read_study
+    from myrnn.sweeps._backends import open_place
+    from myrnn.sweeps._log import Log
+
+    def do(point: Any) -> dict[str, Any]:
+        time.sleep(pause)
+        counts = {"lengths": list(range(2, 42, 2)), "total": [500] * 20, "correct": [400] * 20}
+        found = {"status": "done", "engine": "native", "parameters": 3152, "loss": 0.3, "longest": 20, **counts}
+        return {"run": point.run, **found, "seconds": 0.0, "worker": "a:1"}
+
+    honest, _pool.do = _pool.do, do
+    memory = []
+    try:
+        with tempfile.TemporaryDirectory() as folder, open_place("loky", None, 2) as place, Log(Path(folder)) as log:
+            plan = read_study(study(1, count, dim_recurrent=50))
+            begin, used = time.perf_counter(), time.process_time()
+            for number, (_, record) in enumerate(_pool.Pool(place).records(points(plan)), start=1):
+                log.add(record)
+                if number % (count // 10) == 0:
+                    memory.append(resident())
+                if number == count // 10:
+                    begin, used = time.perf_counter(), time.process_time()
+            seconds, cpu = time.perf_counter() - begin, time.process_time() - used
+    finally:
+        _pool.do = honest
+    left = count - count // 10
+    return {
+        "runs": count,
+        "milliseconds": 1e3 * seconds / left,
+        "parent_cpu_milliseconds": 1e3 * cpu / left,
+        "memory_after_a_tenth": memory[0],
+        "memory_at_the_end": memory[-1],
+        "memory_peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def resident() -> float:
+    """Return the memory of this process, in MB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def measure() -> None:
+    """Measure all, and write it down."""
+    # Shorter than any real run; joblib puts them together as it does with those.
+    found = {"empty": empty_runs(10_000, 0.0), "short": empty_runs(10_000, 0.01)}
+    print(found, flush=True)
+    found["throughput"] = throughput()
+    found["seconds"] = seconds_a_network()
+    FIGURES.write_text(json.dumps(found, indent=2) + "\n")
+
+
+# --- a large study
+
+
+def makespan(
+    seconds: np.ndarray, cores: int, rng: np.random.Generator, *, stragglers: bool, lost: bool, batch: float = 1.0
+) -> tuple[float, float]:
+    """Return when the last network is done, and the hours of all cores that were paid for, in a simulation.
+
+    Runs are handed out in batches of about `batch` seconds, the shorter the nearer the end is. With `stragglers` one
+    core in twenty is three times as slow; with `lost` every core is lost once in six hours on average, with what it
+    was doing, and is back after two minutes.
+    """
+    speed = np.where(rng.random(cores) < 0.05, 3.0, 1.0) if stragglers else np.ones(cores)
+    free = [(0.0, core) for core in range(cores)]
+    heapq.heapify(free)
+    left, end = list(seconds[::-1]), 0.0
+    while left:
+        now, core = heapq.heappop(free)
+        size = max(1, min(int(batch / seconds.mean()), len(left) // (4 * cores)))
+        mine = [left.pop() for _ in range(min(size, len(left)))]
+        took = sum(mine) * speed[core]
+        fails = rng.exponential(6 * 3600.0) if lost else np.inf
+        if fails < took:
+            left.extend(mine)
+            heapq.heappush(free, (now + fails + 120.0, core))
+            continue
+        end = max(end, now + took)
+        heapq.heappush(free, (now + took, core))
+    return end, end * cores / 3600
+
+
+def simulate() -> None:
+    """Work out the study on more and more cores, print it, and draw it."""
+    known = json.loads(FIGURES.read_text())
+    kinds = np.array(list(known["seconds"].values()))
+    overhead = known["empty"]["milliseconds"] / 1e3
+    networks = np.random.default_rng(0).permutation(np.resize(kinds, NETWORKS)) * known_factor(known) + overhead
+    cases = {
+        "even cores": {"stragglers": False, "lost": False},
+        "one core in twenty three times as slow": {"stragglers": True, "lost": False},
+        "and every core lost once in six hours": {"stragglers": True, "lost": True},
+    }
+    results = {
+        name: [makespan(networks, cores, np.random.default_rng(1), **case)[0] for cores in CORES]
+        for name, case in cases.items()
+    }
+    total = networks.sum()
+    print(f"{total / 3600:.1f} hours of one core")
+    print(f"the parent hands out {1e3 / known['empty']['parent_cpu_milliseconds']:.0f} runs/s at most")
+    for place, cores in enumerate(CORES):
+        told = "  ".join(
+            f"{times[place] / 60:9.1f} min ({total / cores / times[place]:.0%})" for times in results.values()
+        )
+        print(f"{cores:5d} cores  {told}")
+    draw(results, total)
+
+
+def known_factor(known: dict[str, Any]) -> float:
+    """Return how much longer a run takes where all cores are busy than alone."""
+    return 2 / float(known["throughput"]["ratio"])
+
+
+def draw(results: dict[str, list[float]], total: float) -> None:
+    """Draw hours against cores."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, ax = pyplot.subplots(figsize=(6.4, 3.8), layout="constrained")
+    ax.loglog(CORES, [total / cores / 60 for cores in CORES], ":", color=MUTED, label="all cores busy all the time")
+    looks = ((INK, "o", 7), (GREEN, "s", 5), (WARM, "^", 4))
+    for (name, times), (color, marker, size) in zip(results.items(), looks, strict=True):
+        ax.loglog(CORES, np.array(times) / 60, color=color, marker=marker, markersize=size, linewidth=1.4, label=name)
+    ax.set(xlabel="cores", ylabel="minutes", title=f"A study of {NETWORKS:,} networks, simulated")
+    ax.title.set_fontsize(11)
+    ax.set_xticks(CORES, [f"{cores:,}" for cores in CORES], fontsize=9)
+    ax.minorticks_off()
+    ticks = [
+        tick for tick in (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if total / 60000 / 2 < tick < total / 80
+    ]
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.grid(alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, fontsize=9)
+    figure.savefig(PICTURE, dpi=160, metadata={"Software": "MyRNN"})
+
+
+if __name__ == "__main__":
+    {"measure": measure, "simulate": simulate}[sys.argv[1]]()

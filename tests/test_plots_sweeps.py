@@ -1,0 +1,115 @@
+"""The figures of many runs show the numbers that they are given."""
+
+import re
+
+import numpy as np
+import pytest
+
+from myrnn.errors import InvalidArgument
+from myrnn.plots import plot_length_bands, plot_parallel, plot_setting
+
+LENGTHS = [2, 4, 6, 8]
+RUNS = {"RNN": [[0.9, 0.8, 0.7, 0.5], [1.0, 0.9, 0.6, 0.5]], "GRU": [[1.0, 1.0, 0.9, 0.8]]}
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+def legend_of(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_bands_reach_from_the_lowest_run_to_the_highest():
+    ax = plot_length_bands(LENGTHS, RUNS, trained_up_to=4, chance=0.5)
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    np.testing.assert_allclose(lines["RNN"].get_ydata(), np.mean(RUNS["RNN"], axis=0))
+    np.testing.assert_allclose(lines["GRU"].get_ydata(), RUNS["GRU"][0])
+    (band,) = ax.collections
+    corners = band.get_paths()[0].vertices
+    for place, length in enumerate(LENGTHS):
+        heights = corners[corners[:, 0] == length, 1]
+        values = [run[place] for run in RUNS["RNN"]]
+        assert (heights.min(), heights.max()) == (min(values), max(values))
+    assert legend_of(ax) == ["RNN", "GRU", "longer than trained on", "chance", "from the lowest run to the highest"]
+
+
+def test_one_run_alone_has_no_band():
+    ax = plot_length_bands(LENGTHS, {"GRU": RUNS["GRU"]})
+    assert not ax.collections
+    assert legend_of(ax) == ["GRU"]
+
+
+def test_a_setting_shows_every_run_and_the_means_of_groups():
+    values, outcome = [0.001, 0.001, 0.01, 0.01, 0.1], [0.5, 0.7, 0.9, np.nan, 0.4]
+    ax = plot_setting(values, outcome, ["a"] * 5, name="rate")
+    (dots,) = ax.collections
+    # Over two powers of ten, by the logarithm; the run without an outcome is left out.
+    np.testing.assert_allclose(dots.get_offsets(), [(-3, 0.5), (-3, 0.7), (-2, 0.9), (-1, 0.4)])
+    (line,) = ax.get_lines()
+    np.testing.assert_allclose(line.get_xydata(), [(-3, 0.6), (-2, 0.9), (-1, 0.4)])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.001", "0.01", "0.1"]
+    assert ax.get_xlabel() == "rate"
+
+
+def test_words_stand_beside_each_other_with_their_groups():
+    ax = plot_setting(["gru", None, "gru", None], [0.1, 0.2, 0.3, 0.4], ["a", "a", "b", "b"])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["gru", "none"]
+    places = np.concatenate([dots.get_offsets()[:, 0] for dots in ax.collections])
+    assert len(set(places)) == 4
+    np.testing.assert_array_equal(np.round(places), [0, 1, 0, 1])
+    assert not any(line.get_linestyle() == "-" for line in ax.get_lines())
+
+
+def test_many_numbers_have_round_ticks_and_no_line():
+    rates = np.geomspace(1e-4, 1e-1, 30)
+    ax = plot_setting(rates.tolist(), rates, ["a"] * 30)
+    assert not ax.get_lines()
+    ticks = [label.get_text() for label in ax.get_xticklabels()]
+    assert ticks == ["0.0001", "0.0003", "0.001", "0.003", "0.01", "0.03"] + (["0.1"] if rates[-1] >= 0.1 else [])
+    widths = list(range(10, 60))
+    labels = [label.get_text() for label in plot_setting(widths, np.ones(50)).get_xticklabels()]
+    assert len(labels) <= 8 and all(float(label) % 5 == 0 for label in labels)
+
+
+def test_parallel_lines_end_at_the_outcome_and_the_best_lies_on_top():
+    settings = {"model": ["rnn", "gru", "rnn"], "rate": [0.1, 0.3, 0.2]}
+    ax = plot_parallel(settings, [0.5, 0.9, np.nan])
+    (lines,) = ax.collections
+    first, last = lines.get_segments()
+    assert len(lines.get_segments()) == 2
+    np.testing.assert_allclose([first[-1], last[-1]], [(2, 0), (2, 1)])
+    np.testing.assert_allclose([first[0], last[0]], [(0, 0), (0, 1)])
+    np.testing.assert_allclose([first[1], last[1]], [(1, 0), (1, 1)])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["model", "rate", "accuracy"]
+    # All of it is in the picture.
+    low, high = ax.get_ylim()
+    assert low < 0 and high > 1
+
+
+def test_runs_at_the_same_place_are_drawn_apart_the_better_above():
+    ax = plot_parallel({"model": ["rnn"] * 4 + ["gru"] * 4}, np.arange(8) / 10)
+    heights = np.array([segment[0, 1] for segment in ax.collections[0].get_segments()])
+    low, high = ax.get_ylim()
+    assert np.all(np.diff(heights[:4]) > 0) and np.all(np.diff(heights[4:]) > 0)
+    assert heights.min() > low and heights.max() < high
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: plot_length_bands(LENGTHS, {}), "there is no curve to draw: curves is empty"),
+        (
+            lambda: plot_length_bands(LENGTHS, {"a": [0.5] * 4}),
+            "the curves of a must be of shape (R, 4), not (4,)",
+        ),
+        (lambda: plot_setting([1, 2], [0.5]), "outcome must be one number for each of the 2 runs, not 1"),
+        (lambda: plot_setting([1], [np.nan]), "there is nothing to draw: no outcome is known"),
+        (lambda: plot_setting([1, 2], [0, 1], ["a"]), "groups must be one for each of the 2 runs, not 1"),
+        (lambda: plot_parallel({}, []), "there is nothing to draw: settings is empty"),
+        (lambda: plot_parallel({"a": [1, 2], "b": [1]}, [0, 1]), "the settings must be equally long"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(draw, message):
+    with refused(message):
+        draw()
