@@ -1,6 +1,7 @@
 """What sweeps cost: throughput on two cores, what a run costs beside itself, the parent's memory, and a large study.
 
-``python -m benchmarks.sweeps measure`` measures on this machine and writes ``benchmarks/sweeps.json``;
+``python -m benchmarks.sweeps measure`` measures on this machine and writes ``benchmarks/sweeps.json``, and
+``python -m benchmarks.sweeps throughput`` compares two cores with one, on a machine with nothing else to do;
 ``python -m benchmarks.sweeps simulate`` works out from it what a study of 20,910 networks costs, and draws
 ``docs/images/scaling.png``.
 """
@@ -49,19 +50,31 @@ def swept(given: dict[str, Any], jobs: int) -> tuple[float, list[float]]:
 
 
 def seconds_a_network() -> dict[str, float]:
-    """Return how long one network of each kind takes on one core, training and test, compiled before."""
+    """Return the processor's seconds for one network of each kind: the lesson's 100,000 iterations, and its test.
+
+    They are worked out from short trainings, compiled before, and hold whatever else the machine does.
+    """
     found = {}
     for name in ("rnn", "gru", "lstm"):
-        for width in (25, 50, 100):
-            given = study(100_000, 2, name=name, dim_recurrent=width)
-            _, times = swept(given, jobs=1)
-            found[f"{name} {width}"] = min(times)
-            print(f"{name} of {width} units: {min(times):.2f} s", flush=True)
+        _processor_seconds(name, 100)
+        short, longer = (min(_processor_seconds(name, count) for _ in range(2)) for count in (2_000, 22_000))
+        found[name] = short + (longer - short) * (100_000 - 2_000) / 20_000
+        print(f"{name} of 50 units: {found[name]:.2f} s", flush=True)
     return found
 
 
+def _processor_seconds(name: str, iterations: int) -> float:
+    from myrnn.sweeps import points, read_study
+    from myrnn.sweeps._run import do
+
+    (point,) = points(read_study(study(iterations, 1, name=name, dim_recurrent=50)))
+    begin = time.process_time()
+    assert do(point)["status"] == "done"
+    return time.process_time() - begin
+
+
 def throughput() -> dict[str, float]:
-    """Return the rate on two cores by that on one: all runs by all the time, workers started before."""
+    """Return the rate on two cores by that on one, workers started before; nothing else may run on the machine."""
     given = study(50_000, 24, dim_recurrent=50)
     for jobs in (1, 2):
         swept(study(100, 4, dim_recurrent=50), jobs)
@@ -116,12 +129,10 @@ def resident() -> float:
 
 
 def measure() -> None:
-    """Measure all, and write it down."""
-    # Shorter than any real run; joblib puts them together as it does with those.
-    found = {"empty": empty_runs(10_000, 0.0), "short": empty_runs(10_000, 0.01)}
-    print(found, flush=True)
-    found["throughput"] = throughput()
-    found["seconds"] = seconds_a_network()
+    """Measure what does not depend on what else the machine does, and write it down."""
+    # Runs of ten milliseconds are shorter than any real one; joblib puts them together as it does with those.
+    found = {"empty": empty_runs(10_000, 0.0), "short": empty_runs(10_000, 0.01), "seconds": seconds_a_network()}
+    print(json.dumps(found, indent=2))
     FIGURES.write_text(json.dumps(found, indent=2) + "\n")
 
 
@@ -161,7 +172,7 @@ def simulate() -> None:
     known = json.loads(FIGURES.read_text())
     kinds = np.array(list(known["seconds"].values()))
     overhead = known["empty"]["milliseconds"] / 1e3
-    networks = np.random.default_rng(0).permutation(np.resize(kinds, NETWORKS)) * known_factor(known) + overhead
+    networks = np.random.default_rng(0).permutation(np.resize(kinds, NETWORKS)) + overhead
     cases = {
         "even cores": {"stragglers": False, "lost": False},
         "one core in twenty three times as slow": {"stragglers": True, "lost": False},
@@ -180,11 +191,6 @@ def simulate() -> None:
         )
         print(f"{cores:5d} cores  {told}")
     draw(results, total)
-
-
-def known_factor(known: dict[str, Any]) -> float:
-    """Return how much longer a run takes where all cores are busy than alone."""
-    return 2 / float(known["throughput"]["ratio"])
 
 
 def draw(results: dict[str, list[float]], total: float) -> None:
@@ -214,4 +220,4 @@ def draw(results: dict[str, list[float]], total: float) -> None:
 
 
 if __name__ == "__main__":
-    {"measure": measure, "simulate": simulate}[sys.argv[1]]()
+    {"measure": measure, "throughput": throughput, "simulate": simulate}[sys.argv[1]]()

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 
@@ -76,9 +75,9 @@ class SweepProcess:
         self._process.kill()
         self._end()
 
-    def interrupt(self):
-        """Press Ctrl-C, which all processes of a terminal hear."""
-        os.killpg(self._process.pid, signal.SIGINT)
+    def signal(self, number):
+        """Send a signal, as Ctrl-C does, to all processes: a terminal's group hears it, and so does a service's."""
+        os.killpg(self._process.pid, number)
 
     def end(self):
         """Wait for the end and return the exit code, what was printed, and the last line of errors."""

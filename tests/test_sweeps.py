@@ -158,13 +158,16 @@ def test_runs_of_a_worker_that_is_killed_are_done_again(study, one_core, tmp_pat
     assert tables(tmp_path / "out") == tables(one_core)
 
 
-def test_ctrl_c_stops_all_processes_and_says_how_to_go_on(study, one_core, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "exit_code", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]
+)
+def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_go_on(study, one_core, tmp_path, number, exit_code, word):
     process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
     process.wait_for(5)
-    process.interrupt()
+    process.signal(getattr(signal, number))
     code, _, error = process.end()
-    assert code == 130
-    found = re.match(r"myrnn: interrupted: (\d+) of 24 runs are done and kept in .*; the same command goes on$", error)
+    assert code == exit_code
+    found = re.match(rf"myrnn: {word}: (\d+) of 24 runs are done and kept in .*; the same command goes on$", error)
     kept = (tmp_path / "out" / "results.jsonl").read_bytes().splitlines()
     assert found and int(found[1]) == len(kept) >= 5
     workers = {int(json.loads(line)["worker"].rpartition(":")[2]) for line in kept}

@@ -48,22 +48,27 @@ def sweep(
 
     It can be stopped at any time, by whatever: the same command goes on, and does nothing twice.
     """
+    from myrnn.cli._stop import noted_stops, stopped
     from myrnn.sweeps import read_study
     from myrnn.sweeps import sweep as do_all
 
     read = read_study(study)
     if plan:
         return _show_plan(read)
-    results = do_all(
-        read,
-        out,
-        jobs=jobs,
-        backend=backend,
-        address=address,
-        retry_failed=retry_failed,
-        metric=metric,
-        progress=not quiet,
-    )
+    try:
+        with noted_stops():
+            results = do_all(
+                read,
+                out,
+                jobs=jobs,
+                backend=backend,
+                address=address,
+                retry_failed=retry_failed,
+                metric=metric,
+                progress=not quiet,
+            )
+    except KeyboardInterrupt as stop:
+        raise stopped(stop, str(stop) or "the same command goes on") from None
     if quiet:
         print(results.folder)
     else:

@@ -117,10 +117,9 @@ def _do_all(
                 log.add(record)
                 done += 1
                 progress.add(point, record, pool.running)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"interrupted: {done:,} of {planned:,} runs are done and kept in {folder}; the same command goes on"
-        ) from None
+    except KeyboardInterrupt as stop:
+        kept = f"{done:,} of {planned:,} runs are done and kept in {folder}; the same command goes on"
+        raise type(stop)(kept) from None
 
 
 @contextmanager
