@@ -1,5 +1,7 @@
 """Hostile folders can do nothing but get a RunError. `make fuzz` goes on with the same for as long as one likes."""
 
+import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -8,14 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from myrnn import SequenceClassifier
+from myrnn.errors import RunError
+from myrnn.runs import load_job, load_run
+from myrnn.storage import damaged
+
 ROOT = Path(__file__).resolve().parent.parent
 if not (ROOT / "fuzz").is_dir():
     pytest.skip("the fuzz folder is not here", allow_module_level=True)
 sys.path.insert(0, str(ROOT))
 
 from fuzz.folders import folders  # noqa: E402
-from fuzz.mutations import mutate, write  # noqa: E402
-from fuzz.readers import READERS, read  # noqa: E402
+from fuzz.mutations import mutate, put_right, write  # noqa: E402
+from fuzz.readers import READERS, check_message, read  # noqa: E402
 
 
 class Drawn:
@@ -29,16 +36,6 @@ class Drawn:
 
     def blob(self):
         return self._data.draw(st.binary(max_size=8))
-
-
-class First:
-    """Choices that change nothing but what the first of all changes does."""
-
-    def below(self, count):
-        return count - 1
-
-    def blob(self):
-        return b""
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +66,102 @@ def test_a_hostile_folder_gets_an_error_and_nothing_else(sound, kind, data):
         put(sound[kind].files, base / "good")
         write(mutate(sound[kind], choices), base / "runs" / "it", choices)
         read(kind, base / "runs" / "it", base / "good")
+
+
+# --- what the fuzzing found, so that it stays mended
+
+
+def changed(folder, name, change):
+    """Return the files of a folder with a value of one of them changed, and the checksums right."""
+    files = dict(folder.files)
+    content = json.loads(files[name])
+    change(content)
+    files[name] = json.dumps(content).encode()
+    put_right(files, folder, name)
+    return files
+
+
+def nest(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+LONG = 10**4000
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "change", "message"),
+    [
+        (
+            "classifier",
+            "classifier.json",
+            lambda index: index["settings"].update(layers=10**9),
+            "classifier.json cannot be used: a model of ",
+        ),
+        (
+            "classifier",
+            "classifier.json",
+            lambda index: index["settings"].update(layers=LONG),
+            f"classifier.json cannot be used: layers must be at most {2**63 - 1}, not 1000000",
+        ),
+        (
+            "classifier",
+            "classifier.json",
+            lambda index: index["settings"].update(dim_embedding="2"),
+            "classifier.json cannot be used: dim_embedding must be an integer, not '2'",
+        ),
+        (
+            "classifier",
+            "classifier.json",
+            lambda index: index.update(cell=[1]),
+            "classifier.json cannot be used: cell must be one of 'rnn', 'gru', 'lstm', not [1]",
+        ),
+        (
+            "classifier",
+            "encoding.json",
+            lambda encoding: encoding["labels"].update(dtype="<U134217728"),
+            "classifier.json cannot be used: the classes cannot be '<U134217728'",
+        ),
+        (
+            "classifier",
+            "history.json",
+            lambda history: history["epoch"].__setitem__(0, 10**30),
+            "history.json has too large a number in 'epoch'",
+        ),
+        (
+            "run",
+            "settings.json",
+            lambda index: index["model"].update(dim_recurrent=LONG),
+            f"settings.json cannot be used: dim_recurrent must be at most {2**63 - 1}, not 1000000",
+        ),
+        (
+            "run",
+            "settings.json",
+            lambda index: index.update(note=nest(150)),
+            "settings.json is not valid JSON: it nests more than 100 levels deep",
+        ),
+        (
+            "unfinished",
+            "unfinished.json",
+            lambda index: index["optimizer"].update(weight_decay=[0]),
+            "unfinished.json cannot be used: weight_decay must be a number, not [0]",
+        ),
+    ],
+)
+def test_what_was_found_is_refused(sound, tmp_path, kind, name, change, message):
+    readers = {"classifier": SequenceClassifier.load, "run": load_run, "unfinished": load_job}
+    put(changed(sound[kind], name, change), tmp_path / "it")
+    with pytest.raises(RunError, match="^" + re.escape(f"{tmp_path / 'it'}: {message}")) as caught:
+        readers[kind](tmp_path / "it")
+    check_message(str(caught.value).replace(str(tmp_path), ""))
+
+
+def test_a_message_is_neither_long_nor_a_command(tmp_path):
+    with pytest.raises(RunError) as caught:
+        damaged(tmp_path, "a.json", "holds \x1b[2J\n" + "x" * 5000)
+    told = str(caught.value).removeprefix(f"{tmp_path}: a.json ")
+    assert told.startswith("holds \\x1b[2J\\nxxx")
+    assert told.endswith("x...")
+    assert len(told) == 400

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.runs import RunListing, RunSummary, list_runs
 from myrnn.runs import _listing as listing
 from myrnn.runs._index import FILE, MAX_BYTES, _digest
+from myrnn.runs._save import UNFINISHED
 from myrnn.storage import FolderLock
 from run_folders import data_run, gru_run, task_run, without_pictures
 
@@ -106,6 +108,45 @@ def test_a_run_at_work_is_in_progress_and_one_that_was_killed_interrupted(runs):
         **dict.fromkeys(("gru", "rnn", "words"), "whole"),
         **dict.fromkeys(("now", "killed"), "interrupted"),
     }
+
+
+@pytest.fixture
+def begun(runs):
+    """A run that was stopped after 20 of its 30 iterations."""
+    index = json.loads((runs / "rnn" / "settings.json").read_text())
+    index = {
+        name: value for name, value in index.items() if name not in ("files", "format", "format_version", "sha256")
+    }
+    (runs / "begun" / "checkpoints" / f"checkpoint-{20:012d}").mkdir(parents=True)
+    (runs / "begun" / "checkpoints" / f"checkpoint-{20:012d}" / "state.json").write_text("{}")
+    UNFINISHED.write(runs / "begun", index, {})
+    return runs / "begun"
+
+
+def test_a_run_that_is_not_whole_says_what_it_is_to_be(runs, begun):
+    (found,) = [run for run in list_runs(runs) if run.name == "begun"]
+    (whole,) = [run for run in list_runs(runs) if run.name == "rnn"]
+    assert found == replace(
+        whole, name="begun", state="interrupted", iterations=20, loss=None, accuracy=None, tested=None
+    )
+    with FolderLock(begun):
+        assert {run.name: run.state for run in list_runs(runs)}["begun"] == "in progress"
+
+
+def test_a_whole_run_that_is_given_more_iterations_is_not_whole(runs, begun):
+    list_runs(runs)
+    shutil.move(begun / "unfinished.json", runs / "rnn")
+    assert {run.name: (run.state, run.iterations) for run in list_runs(runs)}["rnn"] == ("interrupted", 30)
+    (runs / "rnn" / "unfinished.json").unlink()
+    assert {run.name: run.state for run in list_runs(runs)}["rnn"] == "whole"
+
+
+def test_a_run_that_is_not_whole_can_be_damaged(runs, begun):
+    (begun / "unfinished.json").write_text("{}")
+    UNFINISHED.write(begun, {"task": {"name": "twins"}}, {})
+    (found,) = [run for run in list_runs(runs) if run.name == "begun"]
+    assert found.state == "unreadable"
+    assert found.fault.startswith(f"{begun}: unfinished.json cannot be used: task must be one of ")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +331,7 @@ def test_no_change_of_the_index_changes_the_list(runs, data):
     path = runs / FILE
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
-        begin = data.draw(st.integers(0, len(content) - 1))
+        begin = data.draw(st.integers(0, 2**16 - 1)) * len(content) // 2**16
         change = data.draw(st.one_of(st.binary(min_size=1, max_size=40), st.just(b"rnn 9"), st.just(b"\xff")))
         content[begin : begin + len(change)] = change
     path.write_bytes(content)

@@ -17,8 +17,9 @@ from typing import Any
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
+from myrnn.models import dense
 from myrnn.runs._data import is_data_run
-from myrnn.runs._kinds import check_training, describe, make_optimizer, weight_generator
+from myrnn.runs._kinds import check_training, describe, make_model, make_optimizer, weight_generator
 from myrnn.runs._load import check_size, checked_settings, checked_task
 from myrnn.runs._own import OWN, check_same, describe_model, remake
 from myrnn.runs._save import CHECKPOINTS, RUN, UNFINISHED, WEIGHTS, made_with
@@ -129,6 +130,10 @@ def _parse(stored: Stored) -> Job:
         raise InvalidArgument("it does not say how to train and to test")
     model, optimizer = (checked_settings(part, index.get(part)) for part in ("model", "optimizer"))
     check_size(model, RUN.files[WEIGHTS], "a run can hold")
+    # Whether these settings make anything shows on small ones.
+    make_optimizer(**optimizer, params=dense(1, 1).parameters)
+    if model["name"] != OWN:
+        make_model(**{**model, "dim_input": 1, "dim_recurrent": 1, "dim_output": 1}, rng=0)
     task = checked_task(index.get("task"))
     if (model["dim_input"], model["dim_output"]) != (task.dim_input, task.dim_output):
         raise InvalidArgument("the model does not have the sizes of the task")

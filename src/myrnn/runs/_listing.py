@@ -17,13 +17,13 @@ from myrnn._tables import ShownAsTable, bare_table, write_csv
 from myrnn.errors import RunError
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN
 from myrnn.runs._index import recall, remember
-from myrnn.runs._save import INDEX, RUN
+from myrnn.runs._save import INDEX, RUN, UNFINISHED
 from myrnn.runs._summary import RunSummary, look_at
 from myrnn.storage import LOCK
 
 # The files whose change makes a summary stale, by the index of the kind of run.
 WATCHED = {
-    INDEX: (INDEX, *RUN.files),
+    INDEX: (INDEX, *RUN.files, UNFINISHED.index),
     DATA_RUN.index: (
         DATA_RUN.index,
         *DATA_RUN.files,

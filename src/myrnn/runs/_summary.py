@@ -13,6 +13,7 @@ from typing import Any
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN
+from myrnn.runs._job import is_unfinished
 from myrnn.runs._load import checked_settings, checked_task
 from myrnn.runs._own import OWN
 from myrnn.runs._save import CHECKPOINTS, INDEX, REPORT, RUN, UNFINISHED
@@ -94,16 +95,22 @@ def look_at(folder: Path) -> RunSummary | None:
         return RunSummary(name, "unreadable", fault=str(error))
     except OSError as error:
         return RunSummary(name, "unreadable", fault=f"{folder} cannot be read: {error.strerror or error}")
-    return replace(summary, state="in progress") if is_locked(folder) else summary
+    # A whole run may be given further iterations.
+    return replace(summary, state=_state(folder)) if is_locked(folder) or is_unfinished(folder) else summary
+
+
+def _state(folder: Path) -> str:
+    return "in progress" if is_locked(folder) else "interrupted"
 
 
 def _unfinished(folder: Path) -> RunSummary | None:
     """Return what is to be said of a folder without an index: a run that is not whole yet, or none at all."""
-    state = "in progress" if is_locked(folder) else "interrupted"
-    if (folder / UNFINISHED.index).exists():
-        task, model = _task_and_model(UNFINISHED.read(folder), UNFINISHED.index)
-        done = saved_iteration(folder / CHECKPOINTS)
-        return RunSummary(folder.name, state, task, model, iterations=done or None, made=folder.stat().st_mtime)
+    state = _state(folder)
+    if is_unfinished(folder):
+        stored = UNFINISHED.read(folder)
+        task, model = _task_and_model(stored, UNFINISHED.index)
+        done, made = saved_iteration(folder / CHECKPOINTS), _moment(stored.index.get("created"))
+        return RunSummary(folder.name, state, task, model, iterations=done or None, made=made)
     if is_locked(folder) or saved_iteration(folder):
         return RunSummary(folder.name, state, made=folder.stat().st_mtime)
     return None

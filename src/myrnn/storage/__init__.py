@@ -8,7 +8,7 @@ safetensors.
 
 from myrnn.storage._format import FolderFormat
 from myrnn.storage._lock import LOCK, FolderLock, is_locked
-from myrnn.storage._stored import Stored
+from myrnn.storage._stored import Stored, damaged
 from myrnn.storage._values import arrays_to_bytes, json_to_bytes, seal
 from myrnn.storage._write import SCRATCH, clear_scratch, empty_folder, is_scratch
 
@@ -20,6 +20,7 @@ __all__ = [
     "Stored",
     "arrays_to_bytes",
     "clear_scratch",
+    "damaged",
     "empty_folder",
     "is_locked",
     "is_scratch",

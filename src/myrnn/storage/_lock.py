@@ -11,6 +11,8 @@ from filelock import FileLock, Timeout
 from myrnn.errors import RunError
 
 LOCK = ".lock"
+# Seconds to wait for a lock.
+PATIENCE = 0.5
 
 
 class FolderLock:
@@ -32,7 +34,8 @@ class FolderLock:
         # Held by the system for as long as this process lives, whatever becomes of it.
         self._lock = FileLock(self._file, thread_local=False)
         try:
-            self._lock.acquire(timeout=0)
+            # Who only asks whether it is held, holds it for a moment.
+            self._lock.acquire(timeout=PATIENCE)
             self._file.write_text(str(os.getpid()), encoding="ascii")
         except Timeout:
             raise RunError(f"{folder} is in use by another process{_whose(self._file)}: wait until it ends") from None
