@@ -70,3 +70,13 @@ def test_the_figure_has_a_panel_for_each_task_and_size(make_study, results):
     assert [ax.get_title() for ax in figure.axes] == ["twin halves, 5 units"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["RNN", "GRU", "chance"]
     plt.close(figure)
+
+
+def test_the_page_shows_a_table_of_every_network_and_size():
+    page = (ROOT / "docs" / "study-halves.md").read_text(encoding="utf-8")
+    rows = page.partition("<!-- table -->")[2].partition("<!-- end of table -->")[0].strip().splitlines()[2:]
+    study = read_study(ROOT / "studies" / "halves.toml")
+    kinds = {(point.variant, point.settings["model"]["dim_recurrent"]) for point in points(study)}
+    assert {tuple(cell.strip() for cell in row.split("|")[1:3]) for row in rows} == {
+        (variant, str(width)) for variant, width in kinds
+    }

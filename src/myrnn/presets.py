@@ -73,7 +73,7 @@ PRESETS = {
         # How it was found, and what else was tried: docs/study-halves.md.
         Preset(
             "best",
-            "the lesson's network, right in over 99% of the cases at every length it is trained on",
+            "the best training found for the lesson's network",
             task=MappingProxyType({"name": "twin-halves", "pattern_length_min": 1, "pattern_length_max": 10}),
             model=MappingProxyType({"name": "rnn", "recurrent_init": "identity", "dim_recurrent": 50}),
             optimizer=MappingProxyType({"name": "adam", "learning_rate": 0.002}),
