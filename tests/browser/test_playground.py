@@ -187,6 +187,17 @@ def test_a_shared_link_shows_the_same(page):
         page.driver.switch_to.window(page.driver.window_handles[0])
 
 
+@pytest.mark.parametrize(
+    "wrong", ["cell=transformer", "learning_rate=fast", "pattern_length_min=9&pattern_length_max=2"]
+)
+def test_a_link_that_cannot_be_followed_is_told(page, wrong):
+    page.open(f"{wrong}&sequence=4242")
+    assert page.text("toast")
+    assert (page.setting("cell"), page.digits()) == ("RNN, ReLU", "4242")
+    assert wrong not in page.driver.current_url
+    page.step()
+
+
 def test_a_lost_connection_comes_back_to_the_same_network(page):
     page.open(SHORT)
     page.set_speed("full")

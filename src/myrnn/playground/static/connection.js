@@ -4,9 +4,10 @@ const STORED = "myrnn-session";
 const FIRST_WAIT = 300, LONGEST_WAIT = 5000;  // milliseconds
 
 export class Connection {
-  // `hello` returns the settings and the tokens to begin with.
-  constructor(hello) {
+  // `hello` returns the settings and the tokens to begin with; `refused` says whether there are others to try.
+  constructor(hello, refused) {
     this.hello = hello;
+    this.refused = refused;
     this.listeners = new Map();
     this.page = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
     this.wait = FIRST_WAIT;
@@ -26,9 +27,7 @@ export class Connection {
   open() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = this.socket = new WebSocket(`${scheme}://${location.host}/session`);
-    socket.onopen = () => {
-      this.write({type: "hello", session: sessionStorage.getItem(STORED), page: this.page, ...this.hello()});
-    };
+    socket.onopen = () => this.greet();
     socket.onmessage = event => this.receive(JSON.parse(event.data));
     socket.onclose = () => {
       this.ready = false;
@@ -39,15 +38,25 @@ export class Connection {
     };
   }
 
+  greet() {
+    this.write({type: "hello", session: sessionStorage.getItem(STORED), page: this.page, ...this.hello()});
+  }
+
   receive(message) {
     if (message.type === "welcome") {
       sessionStorage.setItem(STORED, message.session);
       this.ready = true;
       this.wait = FIRST_WAIT;
     }
-    if (message.fatal) this.ended = true;
     this.tell(message.type, message);
-    if (message.fatal) this.socket.close();
+    if (!message.fatal) return;
+    if (this.refused()) {
+      this.greet();
+      return;
+    }
+    this.ended = true;
+    this.tell("ended", message);
+    this.socket.close();
   }
 
   // Send a message; what is sent while there is no connection is lost, and said so.

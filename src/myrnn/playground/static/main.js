@@ -26,7 +26,13 @@ const app = {
   linked() { writeLink(this.settings, this.tokens, DEFAULTS); },
 };
 
-app.connection = new Connection(() => ({settings: app.settings, tokens: app.tokens}));
+// A link may hold settings that are refused: then the page begins with its own.
+const refused = () => {
+  const others = JSON.stringify(app.settings) !== JSON.stringify(DEFAULTS);
+  app.settings = {...DEFAULTS};
+  return others;
+};
+app.connection = new Connection(() => ({settings: app.settings, tokens: app.tokens}), refused);
 startTheme();
 app.settingsPanel = new Settings(app);
 app.transport = new Transport(app);
@@ -66,6 +72,10 @@ app.connection.on("lost", () => {
   byId("banner").hidden = false;
   byId("banner").textContent = "The connection is lost. Trying again …";
   app.transport.rest();
+});
+app.connection.on("ended", ({message}) => {
+  byId("banner").hidden = false;
+  byId("banner").textContent = message;
 });
 app.connection.on("network", message => {
   document.body.dataset.network = JSON.stringify(message.settings);

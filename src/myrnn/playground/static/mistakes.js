@@ -9,7 +9,7 @@ const FAMILIES = [
 ];
 
 // Longer sequences have their halves under each other.
-const STACKED = 20;
+const STACKED = 14;
 
 export class Mistakes {
   constructor(app) {
