@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.models import Stacked, parameters_of
+from myrnn.models import Stacked, make_own
 from myrnn.runs import MODELS
 
 # Float32 arrays of the size of the weights that a training holds at a time: the weights, the best ones, gradients of
@@ -32,8 +30,7 @@ def make_model(
     Parameters
     ----------
     cell : {"rnn", "gru", "lstm"} or callable
-        A name, or what is called with the three sizes. It may draw from NumPy's global generator, as MyGrad's
-        initializers do: that is seeded for the call.
+        A name, or what makes a model of the three sizes, as `models.make_own` calls it.
     dims : tuple of int
         C, D and K.
     layers, dim_embedding : int
@@ -55,10 +52,7 @@ def make_model(
         )
     if count != 1 or width is not None:
         raise InvalidArgument("layers and dim_embedding are for the cells 'rnn', 'gru' and 'lstm': leave them out")
-    with _seeded(int(rng.integers(2**32))):
-        model = cell(*dims)
-    parameters_of(model)
-    return model
+    return make_own(cell, dims, rng)
 
 
 def no_input(model: Any, token: int) -> None:
@@ -94,14 +88,3 @@ def memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return 2**63
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Let NumPy's global generator begin at a seed, and put it back to where it was."""
-    before = np.random.get_state()  # noqa: NPY002 - it is the one that MyGrad's initializers draw from
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from myrnn import plots
 from myrnn._tables import ShownAsTable, new_table, per_cent
-from myrnn.evaluation._intervals import shares, wilson_interval
+from myrnn.evaluation._intervals import Counted
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LengthBuckets(ShownAsTable):
+class LengthBuckets(Counted, ShownAsTable):
     """Accuracy for sequences of about the same length.
 
     Attributes
@@ -33,16 +33,6 @@ class LengthBuckets(ShownAsTable):
     total: NDArray[np.int64]
     correct: NDArray[np.int64]
     confidence: float = 0.95
-
-    @property
-    def accuracy(self) -> NDArray[np.float64]:
-        """The share that was classified rightly, float64 (B,)."""
-        return shares(self.correct, self.total)
-
-    @property
-    def interval(self) -> NDArray[np.float64]:
-        """The Wilson interval of each accuracy, float64 (B, 2)."""
-        return wilson_interval(self.correct, self.total, self.confidence)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from myrnn import plots
 from myrnn._tables import ShownAsTable, known, new_table, per_cent
-from myrnn.evaluation._intervals import shares, wilson_interval
+from myrnn.evaluation._intervals import Counted, shares
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Calibration(ShownAsTable):
+class Calibration(Counted, ShownAsTable):
     """How often a classifier is right, by how sure it is: by the probability of the class that it predicts.
 
     Attributes
@@ -35,16 +35,6 @@ class Calibration(ShownAsTable):
     correct: NDArray[np.int64]
     mean_probability: NDArray[np.float64]
     confidence: float = 0.95
-
-    @property
-    def accuracy(self) -> NDArray[np.float64]:
-        """The share of right predictions in each bin, float64 (M,); NaN where there is none."""
-        return shares(self.correct, self.total)
-
-    @property
-    def interval(self) -> NDArray[np.float64]:
-        """The Wilson interval of each accuracy, float64 (M, 2)."""
-        return wilson_interval(self.correct, self.total, self.confidence)
 
     @property
     def expected_error(self) -> float:

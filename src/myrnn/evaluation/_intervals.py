@@ -105,3 +105,21 @@ def _reach(correct: Any, total: Any, other_correct: Any, other_total: Any, confi
     below = np.hypot(share - low, other_high - other)
     above = np.hypot(high - share, other - other_low)
     return share - other - below, share - other + above
+
+
+class Counted:
+    """The rates of a report that holds counts: `correct` of `total`, and the `confidence` of its intervals."""
+
+    correct: NDArray[np.int64]
+    total: NDArray[np.int64]
+    confidence: float
+
+    @property
+    def accuracy(self) -> Floats:
+        """The share that was classified rightly, float64 in the shape of `correct`; NaN where there was nothing."""
+        return shares(self.correct, self.total)
+
+    @property
+    def interval(self) -> Floats:
+        """The Wilson interval of each accuracy, float64 with one axis more: low and high."""
+        return wilson_interval(self.correct, np.broadcast_to(self.total, self.correct.shape), self.confidence)

@@ -14,7 +14,7 @@ from myrnn import plots
 from myrnn._tables import ShownAsTable, known, new_table, per_cent, slug, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._compare import Comparison, compare
-from myrnn.evaluation._intervals import shares, wilson_interval
+from myrnn.evaluation._intervals import Counted, shares, wilson_interval
 from myrnn.evaluation._shortcuts import ShortcutReport
 
 # Classes that have columns of their own in a table of 80 columns.
@@ -26,7 +26,7 @@ def _no_classes() -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LengthReport(ShownAsTable):
+class LengthReport(Counted, ShownAsTable):
     """Accuracy for every length.
 
     Attributes
@@ -63,16 +63,6 @@ class LengthReport(ShownAsTable):
         shape = (len(self.lengths), len(self.class_names))
         for name in ("class_total", "class_correct"):
             object.__setattr__(self, name, np.reshape(getattr(self, name), shape))
-
-    @property
-    def accuracy(self) -> NDArray[np.float64]:
-        """The share that was classified rightly, float64 (L,)."""
-        return shares(self.correct, self.total)
-
-    @property
-    def interval(self) -> NDArray[np.float64]:
-        """The Wilson interval of each accuracy, float64 (L, 2): low and high."""
-        return wilson_interval(self.correct, self.total, self.confidence)
 
     @property
     def class_accuracy(self) -> NDArray[np.float64]:

@@ -16,14 +16,14 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import _features
 from myrnn.evaluation._classify import draw
 from myrnn.evaluation._features import Codes
-from myrnn.evaluation._intervals import shares, wilson_interval
+from myrnn.evaluation._intervals import Counted, shares, wilson_interval
 from myrnn.sequences import Sequences
 
 NAMES = ("length alone", "first, last", "counts", "even counts", "one place")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ShortcutReport(ShownAsTable):
+class ShortcutReport(Counted, ShownAsTable):
     """The accuracy of classifiers that see only a part of each sequence.
 
     Attributes
@@ -52,16 +52,6 @@ class ShortcutReport(ShownAsTable):
     place: int
     bayes: float | None = None
     confidence: float = 0.95
-
-    @property
-    def accuracy(self) -> NDArray[np.float64]:
-        """The share that each classified rightly at each length, float64 (S, L)."""
-        return shares(self.correct, self.total)
-
-    @property
-    def interval(self) -> NDArray[np.float64]:
-        """The Wilson interval of each of these, float64 (S, L, 2)."""
-        return wilson_interval(self.correct, np.broadcast_to(self.total, self.correct.shape), self.confidence)
 
     @property
     def overall(self) -> dict[str, float]:

@@ -15,14 +15,14 @@ from myrnn import _checks, plots
 from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._classify import Classifier, draw
-from myrnn.evaluation._intervals import shares, wilson_interval
+from myrnn.evaluation._intervals import Counted
 from myrnn.sequences import Sequences
 
 NOT_APPLICABLE = "n/a"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class TransferTable(ShownAsTable):
+class TransferTable(Counted, ShownAsTable):
     """The accuracy of every model on every task.
 
     Attributes
@@ -50,14 +50,9 @@ class TransferTable(ShownAsTable):
     confidence: float = 0.95
 
     @property
-    def accuracy(self) -> NDArray[np.float64]:
-        """The share that was classified rightly, float64 (M, T); NaN where a model cannot read a task."""
-        return shares(self.correct, self.total)
-
-    @property
     def interval(self) -> NDArray[np.float64]:
         """The Wilson interval of each accuracy, float64 (M, T, 2): low and high; NaN where there is no accuracy."""
-        found = wilson_interval(self.correct, self.total, self.confidence)
+        found = super().interval
         found[self.total == 0] = np.nan
         return found
 
