@@ -132,7 +132,7 @@ class RunComparison(ShownAsTable):
             for row in counts:
                 table.add_row(*_difference(*row, one.confidence))
             table.add_section()
-        totals = (one.correct.sum(), one.total.sum(), other.correct.sum(), other.total.sum())
+        totals = [int(counts.sum()) for counts in (one.correct, one.total, other.correct, other.total)]
         table.add_row(*_difference("all", *totals, one.confidence), style="bold")
         return table
 
