@@ -132,8 +132,9 @@ class RunComparison(ShownAsTable):
             for row in counts:
                 table.add_row(*_difference(*row, one.confidence))
             table.add_section()
-        totals = [int(counts.sum()) for counts in (one.correct, one.total, other.correct, other.total)]
-        table.add_row(*_difference("all", *totals, one.confidence), style="bold")
+        right, tried = int(one.correct.sum()), int(one.total.sum())
+        other_right, other_tried = int(other.correct.sum()), int(other.total.sum())
+        table.add_row(*_difference("all", right, tried, other_right, other_tried, one.confidence), style="bold")
         return table
 
 
