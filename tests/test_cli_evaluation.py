@@ -1,4 +1,5 @@
 import csv
+import shutil
 import re
 from pathlib import Path
 
@@ -139,10 +140,7 @@ def test_transfer_takes_tasks_with_settings(saved, here, capsys):
 
 
 def test_runs_of_one_name_go_by_their_paths(saved, here):
-    twin = here / "halves"
-    twin.mkdir()
-    for file in (saved / "halves").iterdir():
-        (twin / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(saved / "halves", here / "halves")
     assert main(["transfer", "halves", str(saved / "halves"), "--task=halves", "--samples=9", "--out=t", "-q"]) == 0
     with open("t/transfer.csv", newline="", encoding="utf-8") as file:
         assert [row["model"] for row in csv.DictReader(file)] == ["halves", str(saved / "halves")]

@@ -42,7 +42,7 @@ def runs(tmp_path_factory):
 
 
 def bytes_of(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def failure(capsys, *arguments):
