@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,9 @@ sys.path.append(str(Path(__file__).parent))
 
 
 def pytest_configure(config):
-    """Keep compiled models from run to run, and for all workers together, apart from the user's own."""
+    """Keep compiled models from run to run, for all workers together, apart from the user's own; let Ctrl-C be heard."""
+    # What a shell runs in the background ignores it, and some tests send it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "MYRNN_CACHE_DIR" not in os.environ and hasattr(config, "cache"):
         os.environ["MYRNN_CACHE_DIR"] = str(config.cache.mkdir("compiled"))

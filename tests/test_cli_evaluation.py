@@ -1,6 +1,6 @@
 import csv
-import shutil
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
