@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parent))
 
 
 def pytest_configure(config):
-    """Keep compiled models from run to run, for all workers together, apart from the user's own; let Ctrl-C be heard."""
+    """Keep compiled models from run to run, apart from the user's own, for all workers together; hear Ctrl-C."""
     # What a shell runs in the background ignores it, and some tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
