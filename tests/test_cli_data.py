@@ -440,6 +440,7 @@ BYTES = st.lists(
 ).map(b"".join)
 
 
+@pytest.mark.filterwarnings("ignore:.* malformed lines? of .* skipped:UserWarning")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(BYTES, st.sampled_from(["csv", "tsv", "jsonl", "parquet", "txt", "doc"]), st.booleans())
 def test_any_file_is_read_or_refused_in_one_line(saved, here, capsys, content, ending, skip):
