@@ -178,7 +178,7 @@ def test_another_text_of_the_functions_that_are_called_is_another_entry(monkeypa
         names.add(_cache._name(SOURCE))
     monkeypatch.undo()
     _cache._surroundings.cache_clear()
-    called = ("_barrier", "_elementary", "_kernels", "_lanes", "_moves", "_tiles", "_updates")
+    called = ("_barrier", "_elementary", "_kernels", "_lanes", "_moves", "_subnormals", "_tiles", "_updates")
     assert len(names) == 1 + len(called)
 
 
