@@ -234,7 +234,7 @@ class Sums:
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 def test_a_cell_of_ones_own(cell, engine):
     X, y = draw(60)
-    settings = {**SMALL, "engine": engine, "max_epochs": 30, "learning_rate": 0.03}
+    settings = {**SMALL, "engine": engine, "max_epochs": 30, "learning_rate": 0.01, "dim_recurrent": 8}
     classifier = SequenceClassifier(cell, **settings).fit(X, y)
     assert classifier.score(X, y) > 0.75
     again = SequenceClassifier(cell, **settings).fit(X, y)

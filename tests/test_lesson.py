@@ -168,13 +168,17 @@ def test_the_readme_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = README.read_text(encoding="utf-8").replace("100_000", "200")
     blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 3
-    names = {}
+    assert len(blocks) == 4
+    names = {
+        "words": ["quick", "slow", "rapido", "lento"] * 5,
+        "languages": ["English", "English", "Spanish", "Spanish"] * 5,
+    }
     for block in blocks:
         exec(compile(block, str(README), "exec"), names)
+        # The equations that a block prints stand in the README as they are.
+        assert (printed := capsys.readouterr().out) == "" or f"```\n{printed}```" in text
     plt.close("all")
-    # The equations that the last block prints stand in the README as they are.
-    assert f"```\n{capsys.readouterr().out}```" in text
+    assert set(names["classifier"].classes_) == {"English", "Spanish"} and Path("languages").is_dir()
     assert names["report"].lengths.tolist() == list(range(2, 41, 2))
     assert "<svg" in Path("graph.svg").read_text(encoding="utf-8")
     own = names["MyRNN"](10, 50, 2)

@@ -101,7 +101,6 @@ def test_a_value_within_bounds_comes_back():
         ('{"type": "speed"}', "speed has no 'speed'"),
         ('{"type": "speed", "speed": 1e999}', "speed must be finite, not inf"),
         ('{"type": "tokens", "tokens": [1, 10]}', "tokens[1] must be at most 9, not 10"),
-        ("[" * 9000, f"a message must not be nested that deep: {'[' * 9000!r}"),
         (" " * 16_385, f"a message must have at most {LONGEST_MESSAGE:,} characters, not 16,385"),
     ],
 )
@@ -109,6 +108,13 @@ def test_what_is_no_message_is_refused(text, message):
     with pytest.raises(InvalidArgument) as caught:
         parse(text)
     assert str(caught.value)[:100] == message[:100]
+
+
+def test_a_message_of_a_thousand_lists_is_refused():
+    # How deep a parser goes depends on the version of Python.
+    for text in ("[" * 9000, "[" * 8000 + "]" * 8000):
+        with pytest.raises(InvalidArgument, match=r"a message must (be JSON|be an object|not be nested that deep)"):
+            parse(text)
 
 
 @pytest.mark.parametrize("before", ["", '{"type": ', '{"type": "speed", "speed": ', '{"type": "tokens", "tokens": '])

@@ -68,8 +68,8 @@ def make_own(make: Callable[..., Any], sizes: tuple[int, int, int], rng: np.rand
     sizes : tuple of int
         C, D and K.
     rng : numpy.random.Generator
-        Draws the weights: it is handed on where `make` has a parameter ``rng``. NumPy's global generator, from which
-        MyGrad's initializers draw, is seeded by it for the call.
+        Draws the weights: it is handed on where `make` has a parameter ``rng`` without a value of its own. NumPy's
+        global generator, from which MyGrad's initializers draw, is seeded by it for the call.
 
     Raises
     ------
@@ -78,7 +78,8 @@ def make_own(make: Callable[..., Any], sizes: tuple[int, int, int], rng: np.rand
     """
     name = getattr(make, "__name__", "the model's factory")
     try:
-        takes_rng = "rng" in inspect.signature(make).parameters
+        wanted = inspect.signature(make).parameters.get("rng")
+        takes_rng = wanted is not None and wanted.default in (None, inspect.Parameter.empty)
         with _seeded(int(rng.integers(2**32))):
             model = make(*sizes, **({"rng": rng} if takes_rng else {}))
     except MyRNNError:

@@ -81,14 +81,10 @@ def _made(settings: dict[str, object]) -> str:
 
 def _own(settings: dict[str, object], own_source: tuple[str, str] | None) -> tuple[list[str], str]:
     assert own_source is not None
-    file, name = own_source
-    imports = ["import inspect", "import runpy", "", "import numpy as np", "import myrnn"]
+    imports = ["import numpy as np", "import myrnn", "from myrnn.models import load_own, make_own"]
     model = (
-        f"{name} = runpy.run_path({file!r})[{name!r}]\n"
-        "# Its weights come from rng where it takes one, else from NumPy's own generator.\n"
-        f"np.random.seed({settings['seed']})\n"
         f"weights = np.random.default_rng(({settings['seed']}, 1))\n"
-        f'extra = {{"rng": weights}} if "rng" in inspect.signature({name}).parameters else {{}}\n'
-        f"model = {name}({settings['alphabet_size']}, {settings['dim_recurrent']}, 2, **extra)\n"
+        f"cell = load_own({':'.join(own_source)!r}).make\n"
+        f"model = make_own(cell, ({settings['alphabet_size']}, {settings['dim_recurrent']}, 2), weights)\n"
     )
     return imports, model
