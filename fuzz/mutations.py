@@ -176,14 +176,11 @@ def _bytes(content: bytes, choices: Choices) -> bytes:
 
 def _json(content: bytes, choices: Choices) -> bytes:
     try:
-        parsed = json.loads(content)
-    except (ValueError, RecursionError):
-        return _bytes(content, choices)
-    changed, raw = mutate_json(parsed, choices)
-    try:
+        changed, raw = mutate_json(json.loads(content), choices)
         text = json.dumps(changed)
-    except RecursionError:
-        return b"[" * 3000
+    except (ValueError, RecursionError):
+        # It is none, or so deep after changes before this one that Python cannot walk it.
+        return _bytes(content, choices)
     return text.replace(json.dumps(_PLACE), raw).encode("utf-8", "surrogatepass")
 
 
