@@ -20,14 +20,16 @@ from myrnn.compiler._graph import Builder, topological
 from myrnn.compiler._guard import Guard
 from myrnn.compiler._hoist import hoist
 from myrnn.compiler._module import module_source
-from myrnn.compiler._native import Block, Native, in_threads, shards_for
+from myrnn.compiler._native import Native
 from myrnn.compiler._notice import notice
 from myrnn.compiler._plan import make_plan
 from myrnn.compiler._probe import MYGRAD
 from myrnn.compiler._roll import Recurrence
 from myrnn.compiler._text import stage_texts
+from myrnn.compiler._threads import in_threads, shards_for
 from myrnn.compiler._trace import Trace
 from myrnn.compiler._verify import verify
+from myrnn.compiler._workspace import Block
 from myrnn.errors import InvalidArgument
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,48 +13,9 @@ from myrnn.compiler import _cache
 from myrnn.compiler._barrier import BARRIER_SIZE
 from myrnn.compiler._emit import Program
 from myrnn.compiler._memory import Place, padded
-from myrnn.compiler._weights import ParameterLayout
+from myrnn.compiler._threads import in_threads
+from myrnn.compiler._workspace import Block, Floats, Workspace
 from myrnn.sequences import Sequences
-
-Floats = NDArray[np.float32]
-
-# The most threads that the calling thread's work may take; 0 leaves it to the machine.
-_limit: ContextVar[int] = ContextVar("limit", default=0)
-
-
-class Block:
-    """A flat, aligned block of numbers in the layout of the parameters: they, gradients or an optimizer's memory."""
-
-    def __init__(self, layouts: dict[int, ParameterLayout], size: int, copies: int = 1) -> None:
-        self.numbers = aligned(size * copies)
-        self._views = {}
-        for index, layout in layouts.items():
-            rows, columns = (layout.columns, layout.rows) if layout.flipped else (layout.rows, layout.columns)
-            view = self.numbers[layout.at : layout.at + layout.size].reshape(rows, padded(columns))[:, :columns]
-            self._views[index] = (view.T if layout.flipped else view, (layout.rows, layout.columns))
-
-    def write(self, index: int, array: NDArray[Any]) -> None:
-        """Copy a parameter's array into the block."""
-        view, shape = self._views[index]
-        view[...] = array.reshape(shape)
-
-    def read(self, index: int, array: NDArray[Any]) -> None:
-        """Copy from the block into a parameter's array."""
-        view, _ = self._views[index]
-        # Not the other way round: an array in another order of memory has no such view, only a copy.
-        array[...] = view.reshape(array.shape)
-
-
-@dataclass
-class Workspace:
-    """The memory that a program runs in, for so many steps and sequences."""
-
-    steps: int
-    sequences: int
-    numbers: Floats
-    sizes: NDArray[np.int64]
-    start: NDArray[np.int64]
-    lined: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -135,11 +92,7 @@ class Native:
         if known is None or known.steps < steps or known.sequences < sequences:
             steps = max(steps, known.steps if known else 0)
             sequences = max(sequences, known.sequences if known else 0)
-            sizes, count = self.program.memory.resolve(steps, sequences)
-            numbers = aligned(count)
-            self.program.memory.fill_constants(numbers, sizes)
-            start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
-            known = self._workspaces[shard] = Workspace(steps, sequences, numbers, sizes, start, lined)
+            known = self._workspaces[shard] = Workspace.of(self.program.memory, steps, sequences)
         return known
 
     @property
@@ -298,64 +251,6 @@ class Native:
 
     def _offset(self, work: Workspace) -> int:
         return self.program.memory.value(self.program.logits, work.sizes)
-
-
-def in_threads(run: Any, shards: int) -> None:
-    """Run shard 0 here and the others in threads of their own; an error in any of them comes out."""
-    errors: list[BaseException] = []
-
-    def guarded(shard: int) -> None:
-        try:
-            run(shard)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(shard,), daemon=True) for shard in range(1, shards)]
-    for thread in threads:
-        thread.start()
-    guarded(0)
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
-@contextmanager
-def limit_threads(count: int) -> Iterator[None]:
-    """Let native code take at most `count` threads while the block runs, whatever ``MYRNN_NUM_THREADS`` says.
-
-    It holds for the calling thread alone: another one may train with more at the same time.
-    """
-    token = _limit.set(count)
-    try:
-        yield
-    finally:
-        _limit.reset(token)
-
-
-def shards_for(rows: int, work: float, least_work: float) -> int:
-    """Return over how many threads it pays to spread a batch, or any work that is done side by side.
-
-    Parameters
-    ----------
-    rows : int
-        How many rows there are to spread.
-    work : float
-        How many multiplications all of them take, until the threads meet again.
-    least_work : float
-        How many of them are worth a thread.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = _limit.get() or int(os.environ.get("MYRNN_NUM_THREADS", cores))
-    worthwhile = int(work // least_work)
-    return max(1, min(cores, limit, rows // 4, worthwhile))
-
-
-def aligned(size: int) -> Floats:
-    """Return `size` float32 zeros, aligned to 64 bytes."""
-    numbers = np.zeros(size + 16, dtype=np.float32)
-    offset = -(numbers.ctypes.data // 4) % 16
-    return numbers[offset : offset + size]
 
 
 def _flat(sequences: Sequences) -> NDArray[Any]:

@@ -9,8 +9,9 @@ import numpy as np
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
-from myrnn.compiler._native import Block, Native
+from myrnn.compiler._native import Native
 from myrnn.compiler._probe import gradients_kept
+from myrnn.compiler._workspace import Block
 from myrnn.errors import NotARecurrence
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences
