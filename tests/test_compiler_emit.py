@@ -242,7 +242,7 @@ def test_long_lines_break_behind_commas_of_the_outermost_brackets():
 @pytest.mark.parametrize("kind", zoo.ALL)
 def test_every_model_can_be_observed(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
-    program, source = compiled._emitted(tokens=False, batched=False, observed=True)
+    program, source = compiled._programs.emitted(tokens=False, batched=False, observed=True)
     ast.parse(source)
     assert program.input_gradients.size == kind.C
     assert [place.size for place in program.state_gradients] == list(compiled.recurrence.state_sizes)
@@ -256,7 +256,7 @@ PROGRAMS = [*itertools.product([False, True], [False, True], [False]), (False, F
 def test_no_name_of_the_emitted_code_is_left_for_a_users_variable(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
     for tokens, batched, observed in PROGRAMS:
-        program, source = compiled._emitted(tokens, batched, observed)
+        program, source = compiled._programs.emitted(tokens=tokens, batched=batched, observed=observed)
         run = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == "run")
         names = {n.id for n in ast.walk(run) if isinstance(n, ast.Name)} | {a.arg for a in run.args.args}
         for name in names:

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
-from myrnn.compiler import _cache
-from myrnn.compiler._differentiate import Derivative, differentiate
-from myrnn.compiler._emit import Program, emit
+from myrnn.compiler._differentiate import Derivative
 from myrnn.compiler._equations import equations, state_names
 from myrnn.compiler._graph import Builder, topological
 from myrnn.compiler._guard import Guard
-from myrnn.compiler._hoist import hoist
-from myrnn.compiler._module import module_source
 from myrnn.compiler._native import Native
-from myrnn.compiler._notice import notice
-from myrnn.compiler._plan import make_plan
-from myrnn.compiler._probe import MYGRAD
+from myrnn.compiler._programs import Programs
 from myrnn.compiler._roll import Recurrence
 from myrnn.compiler._text import stage_texts
 from myrnn.compiler._threads import in_threads, shards_for
 from myrnn.compiler._trace import Trace
-from myrnn.compiler._verify import verify
 from myrnn.compiler._workspace import Block
 from myrnn.errors import InvalidArgument
 from myrnn.models import parameter_names, parameters_of
@@ -90,8 +81,7 @@ class CompiledModel:
         self.dim_input, self.dim_output = recurrence.dim_input, recurrence.readout.size
         self._parameters = parameters_of(model)
         self.guard = Guard(model, self._parameters, recurrence, build, traces, max_length)
-        self._natives: dict[tuple[bool, bool], Native] = {}
-        self._observer: Native | None = None
+        self._programs = Programs(model, self._parameters, recurrence)
 
     # What was found --------------------------------------------------------------------------------------------------
 
@@ -124,7 +114,7 @@ class CompiledModel:
 
     def source_for(self, *, tokens: bool, batched: bool) -> str:
         """Return the emitted Python for tokens or features, for one sequence at a time or for batches."""
-        return self._emitted(tokens, batched)[1]
+        return self._programs.emitted(tokens=tokens, batched=batched)[1]
 
     @property
     def stages(self) -> dict[str, str]:
@@ -132,11 +122,10 @@ class CompiledModel:
         names = parameter_names(self.model)
         return stage_texts(self.model, self._parameters, names, self.recurrence, self.derivative)
 
-    @cached_property
+    @property
     def derivative(self) -> Derivative:
         """The derivatives of the recurrence, as graphs."""
-        build = Builder(simplify=True)
-        return differentiate(hoist(self.recurrence, self._shapes, build), build)
+        return self._programs.derivative
 
     @property
     def trained_parameters(self) -> frozenset[int]:
@@ -151,16 +140,6 @@ class CompiledModel:
         products = (n for n in topological(self.derivative.recurrence.step) if n.operation == "matmul")
         return sum(m * k * n for m, k, n, _ in (product.attributes for product in products))
 
-    @property
-    def _shapes(self) -> list[tuple[int, ...]]:
-        return [parameter.shape for parameter in self._parameters]
-
-    def _emitted(self, tokens: bool, batched: bool, observed: bool = False) -> tuple[Program, str]:
-        plan = make_plan(self.derivative, self._shapes, tokens)
-        program = emit(plan, parameter_names(self.model), batched, observed)
-        header = f"{type(self.model).__name__}, compiled.\n\n{self}"
-        return program, module_source(program, header, tokens, batched, self.recurrence.reverse)
-
     def native(self, *, tokens: bool, batched: bool) -> Native:
         """Return the compiled program for this kind of data, checked against the model; it may take some seconds.
 
@@ -169,15 +148,7 @@ class CompiledModel:
         NotARecurrence
             When loss or gradients of random sequences differ from MyGrad's by more than rounding.
         """
-        kind = (tokens, batched)
-        with MYGRAD:
-            if kind not in self._natives:
-                program, source = self._emitted(tokens, batched)
-                with _waiting(source):
-                    native = Native(program, source, tokens, batched)
-                    verify(self.model, native, self.parameter_block(native), self.dim_input, self.max_length)
-                self._natives[kind] = native
-            return self._natives[kind]
+        return self._programs.native(tokens=tokens, batched=batched, max_length=self.max_length)
 
     # Using it --------------------------------------------------------------------------------------------------------
 
@@ -231,7 +202,7 @@ class CompiledModel:
         self.guard.check_use(sequences)
         native = self.native(tokens=sequences.is_tokens, batched=False)
         loss, block = native.gradients(sequences, np.zeros(1, dtype=np.int64), self.parameter_block(native).numbers)
-        gradients = tuple(np.empty(shape, dtype=np.float32) for shape in self._shapes)
+        gradients = tuple(np.empty(parameter.shape, dtype=np.float32) for parameter in self._parameters)
         for i, gradient in enumerate(gradients):
             block.read(i, gradient)
         return loss, gradients
@@ -252,23 +223,12 @@ class CompiledModel:
         sequences = self._one(x, y)
         self._check_input(sequences)
         self.guard.check_use(sequences)
-        native = self._observing(sequences)
+        native = self._programs.observer(sequences)
         found = native.observe(sequences, 0, self.parameter_block(native).numbers)
         states, state_gradients, input_gradients = found[1:]
         if self.recurrence.reverse:
             input_gradients = input_gradients[::-1]
         return Observation(found[0], self.logits(sequences)[0], states, state_gradients, input_gradients)
-
-    def _observing(self, example: Sequences) -> Native:
-        """Return the program that keeps what it computes on the way."""
-        if self._observer is None:
-            program, source = self._emitted(tokens=False, batched=False, observed=True)
-            with _waiting(source):
-                observer = Native(program, source, False, False)
-                # Numba compiles at the first run.
-                observer.observe(example, 0, self.parameter_block(observer).numbers)
-            self._observer = observer
-        return self._observer
 
     def prefix_logits(self, x: NDArray[Any] | Tensor) -> NDArray[np.float32]:
         """Return the logits if the sequence ended after each step, float32 (T, K), for `x` of shape (T, C)."""
@@ -280,10 +240,7 @@ class CompiledModel:
 
     def parameter_block(self, native: Native) -> Block:
         """Return the model's parameters in the layout of a program."""
-        block = native.block()
-        for i, parameter in enumerate(self._parameters):
-            block.write(i, parameter.data)
-        return block
+        return self._programs.parameter_block(native)
 
     def _one(self, x: Any, y: Any) -> Sequences:
         array = np.asarray(x.data if isinstance(x, Tensor) else x)
@@ -308,11 +265,6 @@ class CompiledModel:
 
     def _pays_to_batch(self) -> bool:
         return max(self.recurrence.state_sizes, default=0) >= 8
-
-
-def _waiting(source: str) -> AbstractContextManager[None]:
-    """Tell whoever waits that this program has not been compiled before, if so."""
-    return nullcontext() if _cache.is_known(source) else notice()
 
 
 def _portions(order: NDArray[np.int64], lengths: NDArray[np.int64], steps: int) -> Iterator[NDArray[np.int64]]:

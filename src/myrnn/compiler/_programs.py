@@ -1,0 +1,103 @@
+"""The programs of a compiled model: one for each kind of data, made when it is first asked for."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from typing import Any
+
+from mygrad import Tensor
+
+from myrnn.compiler import _cache
+from myrnn.compiler._differentiate import Derivative, differentiate
+from myrnn.compiler._emit import Program, emit
+from myrnn.compiler._equations import equations
+from myrnn.compiler._graph import Builder
+from myrnn.compiler._hoist import hoist
+from myrnn.compiler._module import module_source
+from myrnn.compiler._native import Native
+from myrnn.compiler._notice import notice
+from myrnn.compiler._plan import make_plan
+from myrnn.compiler._probe import MYGRAD
+from myrnn.compiler._roll import Recurrence
+from myrnn.compiler._verify import verify
+from myrnn.compiler._workspace import Block
+from myrnn.models import parameter_names
+from myrnn.sequences import Sequences
+
+
+class Programs:
+    """Emits and compiles a model's recurrence, and keeps what came of it.
+
+    Parameters
+    ----------
+    model : callable
+    parameters : tuple of Tensor
+        Those of the model.
+    recurrence : Recurrence
+        What was found of it.
+    """
+
+    def __init__(self, model: Any, parameters: tuple[Tensor, ...], recurrence: Recurrence) -> None:
+        self._model, self._parameters, self._recurrence = model, parameters, recurrence
+        self._natives: dict[tuple[bool, bool], Native] = {}
+        self._observer: Native | None = None
+
+    @cached_property
+    def derivative(self) -> Derivative:
+        """The derivatives of the recurrence, as graphs."""
+        build = Builder(simplify=True)
+        return differentiate(hoist(self._recurrence, self._shapes, build), build)
+
+    def emitted(self, *, tokens: bool, batched: bool, observed: bool = False) -> tuple[Program, str]:
+        """Return the program for this kind of data, and the text of its module."""
+        names = parameter_names(self._model)
+        program = emit(make_plan(self.derivative, self._shapes, tokens), names, batched, observed)
+        header = f"{type(self._model).__name__}, compiled.\n\n{equations(self._recurrence, names)}"
+        return program, module_source(program, header, tokens, batched, self._recurrence.reverse)
+
+    def native(self, *, tokens: bool, batched: bool, max_length: int) -> Native:
+        """Return the compiled program for this kind of data, checked against the model up to `max_length`.
+
+        Raises
+        ------
+        NotARecurrence
+            When loss or gradients of random sequences differ from MyGrad's by more than rounding.
+        """
+        kind = (tokens, batched)
+        with MYGRAD:
+            if kind not in self._natives:
+                program, source = self.emitted(tokens=tokens, batched=batched)
+                with _waiting(source):
+                    native = Native(program, source, tokens, batched)
+                    block = self.parameter_block(native)
+                    verify(self._model, native, block, self._recurrence.dim_input, max_length)
+                self._natives[kind] = native
+            return self._natives[kind]
+
+    def observer(self, example: Sequences) -> Native:
+        """Return the program that keeps what it computes on the way; it is compiled by a run on the `example`."""
+        if self._observer is None:
+            program, source = self.emitted(tokens=False, batched=False, observed=True)
+            with _waiting(source):
+                observer = Native(program, source, False, False)
+                # Numba compiles at the first run.
+                observer.observe(example, 0, self.parameter_block(observer).numbers)
+            self._observer = observer
+        return self._observer
+
+    def parameter_block(self, native: Native) -> Block:
+        """Return the model's parameters in the layout of a program."""
+        block = native.block()
+        for i, parameter in enumerate(self._parameters):
+            block.write(i, parameter.data)
+        return block
+
+    @property
+    def _shapes(self) -> list[tuple[int, ...]]:
+        return [parameter.shape for parameter in self._parameters]
+
+
+def _waiting(source: str) -> AbstractContextManager[None]:
+    """Tell whoever waits that this program has not been compiled before, if so."""
+    return nullcontext() if _cache.is_known(source) else notice()
