@@ -1,98 +1,16 @@
-"""The one table of operations: how large the result is, what it is in NumPy, its derivative, its native form.
-
-Values are flat vectors. There are four kinds of operation:
-
-``map``
-    element by element; an input may be a single number, which then serves for every element;
-``move``
-    elements of the inputs in another order or place, fixed when the model is traced;
-``reduce``
-    over the middle axis of the input seen as (outer, n, inner);
-``product``
-    matrix products: ``matmul`` of (m, k) and (k, n), the right matrix stored as (n, k) where it is read transposed.
-
-A derivative rule gets a builder, the result, the gradient with respect to it and the inputs, and returns graph nodes:
-the gradient with respect to each input, or None where there is none. Where a function has a kink or a tie, MyGrad's
-convention holds. Adding an operation is adding a row.
-"""
+"""The one table of operations; `_operation` says what a row of it is. Adding an operation is adding a row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
-SizeRule = Callable[[tuple[int, ...], tuple[Any, ...]], int]
-Reference = Callable[[Sequence[Array], tuple[Any, ...]], Array]
-Rule = Callable[..., "tuple[Any, ...]"]
+from myrnn.compiler._operation import Array, Operation, Operations
 
-
-@dataclass(frozen=True)
-class Operation:
-    """A row of the table.
-
-    Attributes
-    ----------
-    kind : str
-        ``map``, ``move``, ``reduce`` or ``product``.
-    attributes : tuple of str
-        The names of what the operation needs beside its inputs.
-    size : callable
-        The sizes of the inputs and the attributes -> the size of the result.
-    reference : callable
-        The inputs as arrays and the attributes -> the result, by NumPy.
-    derivative : callable or None
-        ``(build, out, grad, *inputs)`` -> gradients; None for what has no gradient (it is constant almost everywhere).
-    emitted : str
-        For a map, the expression in the emitted code: ``{0}`` and so on are the inputs.
-    """
-
-    kind: str
-    attributes: tuple[str, ...]
-    size: SizeRule
-    reference: Reference
-    derivative: Rule | None
-    emitted: str
-
-
-OPERATIONS: dict[str, Operation] = {}
-
-
-def _map_size(sizes: tuple[int, ...], attributes: tuple[Any, ...]) -> int:
-    largest = max(sizes)
-    assert all(size in (1, largest) for size in sizes), f"sizes {sizes} do not fit together"
-    return largest
-
-
-def _map(name: str, reference: Callable[..., Array], emitted: str) -> Callable[[Rule], Rule]:
-    """Enter an element-wise operation with its derivative rule."""
-
-    def enter(rule: Rule) -> Rule:
-        OPERATIONS[name] = Operation("map", (), _map_size, lambda arrays, _: reference(*arrays), rule, emitted)
-        return rule
-
-    return enter
-
-
-def _flat(name: str, reference: Callable[..., Array], emitted: str) -> None:
-    """Enter an element-wise operation that is constant almost everywhere: no gradient passes."""
-    OPERATIONS[name] = Operation("map", (), _map_size, lambda arrays, _: reference(*arrays), None, emitted)
-
-
-def _operation(
-    kind: str, name: str, attributes: tuple[str, ...], size: SizeRule, reference: Reference
-) -> Callable[[Rule], Rule]:
-    """Enter another kind of operation with its derivative rule."""
-
-    def enter(rule: Rule) -> Rule:
-        OPERATIONS[name] = Operation(kind, attributes, size, reference, rule, "")
-        return rule
-
-    return enter
+OPERATIONS = Operations()
 
 
 def _as_float(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -102,32 +20,32 @@ def _as_float(function: Callable[..., Array]) -> Callable[..., Array]:
 # Element by element --------------------------------------------------------------------------------------------------
 
 
-@_map("add", np.add, "{0} + {1}")
+@OPERATIONS.map("add", np.add, "{0} + {1}")
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return grad, grad
 
 
-@_map("subtract", np.subtract, "{0} - {1}")
+@OPERATIONS.map("subtract", np.subtract, "{0} - {1}")
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return grad, build.negative(grad)
 
 
-@_map("multiply", np.multiply, "{0} * {1}")
+@OPERATIONS.map("multiply", np.multiply, "{0} * {1}")
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return build.multiply(grad, b), build.multiply(grad, a)
 
 
-@_map("divide", np.divide, "{0} / {1}")
+@OPERATIONS.map("divide", np.divide, "{0} / {1}")
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return build.divide(grad, b), build.negative(build.divide(build.multiply(grad, out), b))
 
 
-@_map("negative", np.negative, "-{0}")
+@OPERATIONS.map("negative", np.negative, "-{0}")
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.negative(grad),)
 
 
-@_map("power", np.power, "power({0}, {1})")
+@OPERATIONS.map("power", np.power, "power({0}, {1})")
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     # MyGrad's convention at an exponent of zero is 0 * x, and log of a zero base counts as 0.
     lower = build.select(build.equal(b, 0.0), 1.0, build.subtract(b, 1.0))
@@ -136,12 +54,12 @@ def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return base, exponent
 
 
-@_map("maximum", np.maximum, "maximum({0}, {1})")
+@OPERATIONS.map("maximum", np.maximum, "maximum({0}, {1})")
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return build.multiply(grad, build.greater(a, b)), build.multiply(grad, build.greater(b, a))
 
 
-@_map("minimum", np.minimum, "minimum({0}, {1})")
+@OPERATIONS.map("minimum", np.minimum, "minimum({0}, {1})")
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return build.multiply(grad, build.greater(b, a)), build.multiply(grad, build.greater(a, b))
 
@@ -150,37 +68,37 @@ def _select(mask: Array, a: Array, b: Array) -> Array:
     return np.where(mask != 0, a, b)
 
 
-@_map("select", _select, "where({0}, {1}, {2})")
+@OPERATIONS.map("select", _select, "where({0}, {1}, {2})")
 def _(build: Any, out: Any, grad: Any, mask: Any, a: Any, b: Any) -> Any:
     return None, build.select(mask, grad, 0.0), build.select(mask, 0.0, grad)
 
 
-@_map("relu", lambda a: a * (a > 0), "relu({0})")
+@OPERATIONS.map("relu", lambda a: a * (a > 0), "relu({0})")
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.multiply(grad, build.greater(out, 0.0)),)
 
 
-@_map("tanh", np.tanh, "tanh({0})")
+@OPERATIONS.map("tanh", np.tanh, "tanh({0})")
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.multiply(grad, build.subtract(1.0, build.multiply(out, out))),)
 
 
-@_map("sigmoid", lambda a: 1 / (1 + np.exp(-a)), "sigmoid({0})")
+@OPERATIONS.map("sigmoid", lambda a: 1 / (1 + np.exp(-a)), "sigmoid({0})")
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.multiply(grad, build.multiply(out, build.subtract(1.0, out))),)
 
 
-@_map("exp", np.exp, "exp({0})")
+@OPERATIONS.map("exp", np.exp, "exp({0})")
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.multiply(grad, out),)
 
 
-@_map("log", np.log, "log({0})")
+@OPERATIONS.map("log", np.log, "log({0})")
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.divide(grad, a),)
 
 
-@_map("logaddexp", np.logaddexp, "maximum({0}, {1}) + softplus(-absolute({0} - {1}))")
+@OPERATIONS.map("logaddexp", np.logaddexp, "maximum({0}, {1}) + softplus(-absolute({0} - {1}))")
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return (
         build.multiply(grad, build.sigmoid(build.subtract(a, b))),
@@ -188,29 +106,29 @@ def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     )
 
 
-@_map("sqrt", np.sqrt, "sqrt({0})")
+@OPERATIONS.map("sqrt", np.sqrt, "sqrt({0})")
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.divide(grad, build.multiply(2.0, out)),)
 
 
-@_map("abs", np.abs, "absolute({0})")
+@OPERATIONS.map("abs", np.abs, "absolute({0})")
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.multiply(grad, build.sign(a)),)
 
 
-@_map("sin", np.sin, "sin({0})")
+@OPERATIONS.map("sin", np.sin, "sin({0})")
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.multiply(grad, build.cos(a)),)
 
 
-@_map("cos", np.cos, "cos({0})")
+@OPERATIONS.map("cos", np.cos, "cos({0})")
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.negative(build.multiply(grad, build.sin(a))),)
 
 
-_flat("greater", _as_float(np.greater), "above({0}, {1})")
-_flat("equal", _as_float(np.equal), "1.0 - above({0}, {1}) - above({1}, {0})")
-_flat("sign", np.sign, "above({0}, 0.0) - above(0.0, {0})")
+OPERATIONS.flat("greater", _as_float(np.greater), "above({0}, {1})")
+OPERATIONS.flat("equal", _as_float(np.equal), "1.0 - above({0}, {1}) - above({1}, {0})")
+OPERATIONS.flat("sign", np.sign, "above({0}, 0.0) - above(0.0, {0})")
 
 
 # Other places --------------------------------------------------------------------------------------------------------
@@ -229,7 +147,7 @@ OPERATIONS["expand"] = Operation(
 )
 
 
-@_operation("move", "take", ("indices",), lambda sizes, a: len(a[0]) // 4, lambda x, a: x[0][_indices(a[0])])
+@OPERATIONS.other("move", "take", ("indices",), lambda sizes, a: len(a[0]) // 4, lambda x, a: x[0][_indices(a[0])])
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.put(grad, indices=out.attributes[0], size=a.size),)
 
@@ -241,7 +159,7 @@ def _put(arrays: Sequence[Array], attributes: tuple[Any, ...]) -> Array:
     return result
 
 
-@_operation("move", "put", ("indices", "size"), lambda sizes, a: a[1], _put)
+@OPERATIONS.other("move", "put", ("indices", "size"), lambda sizes, a: a[1], _put)
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.take(grad, _indices(out.attributes[0])),)
 
@@ -253,7 +171,7 @@ def _join(arrays: Sequence[Array], attributes: tuple[Any, ...]) -> Array:
     return result
 
 
-@_operation("move", "join", ("places",), lambda sizes, a: sum(sizes), _join)
+@OPERATIONS.other("move", "join", ("places",), lambda sizes, a: sum(sizes), _join)
 def _(build: Any, out: Any, grad: Any, *parts: Any) -> Any:
     return tuple(build.take(grad, _indices(places)) for places in out.attributes[0])
 
@@ -267,7 +185,7 @@ def _block(array: Array, axes: tuple[int, ...]) -> Array:
     return array.reshape(axes)
 
 
-@_operation("reduce", "sum", _AXES, lambda s, a: a[0] * a[2], lambda x, a: _block(x[0], a).sum(1).reshape(-1))
+@OPERATIONS.other("reduce", "sum", _AXES, lambda s, a: a[0] * a[2], lambda x, a: _block(x[0], a).sum(1).reshape(-1))
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.spread(grad, *out.attributes),)
 
@@ -278,7 +196,7 @@ def _softmax(array: Array, axes: tuple[int, ...]) -> Array:
     return (exponentials / exponentials.sum(1, keepdims=True)).reshape(-1)
 
 
-@_operation("reduce", "softmax", _AXES, lambda s, a: s[0], lambda x, a: _softmax(x[0], a))
+@OPERATIONS.other("reduce", "softmax", _AXES, lambda s, a: s[0], lambda x, a: _softmax(x[0], a))
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     outer, n, inner = out.attributes
     share = build.multiply(out, grad)
@@ -292,7 +210,7 @@ def _log_softmax(array: Array, axes: tuple[int, ...]) -> Array:
     return (shifted - np.log(np.exp(shifted).sum(1, keepdims=True))).reshape(-1)
 
 
-@_operation("reduce", "log_softmax", _AXES, lambda s, a: s[0], lambda x, a: _log_softmax(x[0], a))
+@OPERATIONS.other("reduce", "log_softmax", _AXES, lambda s, a: s[0], lambda x, a: _log_softmax(x[0], a))
 def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     outer, n, inner = out.attributes
     total = build.spread(build.sum(grad, outer=outer, n=n, inner=inner), outer, n, inner)
@@ -313,7 +231,7 @@ def transposed_indices(rows: int, columns: int) -> NDArray[np.int32]:
     return np.arange(rows * columns, dtype=np.int32).reshape(rows, columns).T.reshape(-1)
 
 
-@_operation("product", "matmul", ("m", "k", "n", "transposed"), lambda s, a: a[0] * a[2], _matmul)
+@OPERATIONS.other("product", "matmul", ("m", "k", "n", "transposed"), lambda s, a: a[0] * a[2], _matmul)
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     m, k, n, transposed = out.attributes
     left = build.matmul(grad, b, m=m, k=n, n=k, transposed=not transposed)
@@ -324,7 +242,7 @@ def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return left, build.matmul(build.take(a, transposed_indices(m, k)), grad, m=k, k=m, n=n, transposed=False)
 
 
-@_operation("product", "outer", (), lambda s, a: s[0] * s[1], lambda x, a: np.outer(x[0], x[1]).reshape(-1))
+@OPERATIONS.other("product", "outer", (), lambda s, a: s[0] * s[1], lambda x, a: np.outer(x[0], x[1]).reshape(-1))
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return (
         build.matmul(b, grad, m=1, k=b.size, n=a.size, transposed=True),
