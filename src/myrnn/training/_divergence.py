@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.errors import TrainingDiverged
+from myrnn.training._state import Snapshot
 
 ON_DIVERGENCE = ("stop", "restart")
 MOST_RESTARTS = 5
@@ -38,3 +39,44 @@ def is_in_hand(loss: float, classes: int, class_weights: NDArray[np.float32] | N
     """
     heaviest = 1.0 if class_weights is None else float(class_weights.max())
     return bool(loss <= 2 * np.log(classes) * heaviest)
+
+
+class Restarts:
+    """How often a training went back after it had gone astray, and what that changes.
+
+    Parameters
+    ----------
+    gradient_clip : float or None
+        The largest norm of the gradients before any restart; None for no limit.
+
+    Attributes
+    ----------
+    count : int
+        How often it went back.
+    last : Snapshot or None
+        Where it would go back to; None where that is not wanted.
+    """
+
+    def __init__(self, gradient_clip: float | None) -> None:
+        self._gradient_clip = gradient_clip
+        self.count = 0
+        self.last: Snapshot | None = None
+
+    @property
+    def scale(self) -> float:
+        """What learning rates are multiplied by: every restart halves them."""
+        return 0.5**self.count
+
+    @property
+    def gradient_clip(self) -> float | None:
+        """The largest norm of the gradients by now."""
+        return CLIP_AFTER_RESTART if self.count and self._gradient_clip is None else self._gradient_clip
+
+    def back_from(self, error: TrainingDiverged) -> Snapshot:
+        """Return where to go back to after an error; raise it, or what to try, where there is no going back."""
+        if self.last is None:
+            raise error
+        if self.count == MOST_RESTARTS:
+            what, _, advice = str(error).partition(": ")
+            raise TrainingDiverged(f"{what}, also after {MOST_RESTARTS} restarts: {advice}") from None
+        return self.last
