@@ -10,6 +10,7 @@ DOCS = Path(__file__).parent
 PICTURES = {
     "japanese_vowels": ("japanese_vowels_confusion.png", "japanese_vowels_lengths.png"),
     "digits": ("digits_training.png", "digits_confusion.png"),
+    "languages": ("languages_confusion.png", "languages_lengths.png"),
 }
 
 

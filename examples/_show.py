@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 
 from myrnn import ClassificationReport, SequenceClassifier, classification_report, plots
 
@@ -29,13 +29,25 @@ def options(about: str, arguments: list[str] | None, *, seeds: int) -> argparse.
     return parser.parse_args(arguments)
 
 
-def choose(classifier: SequenceClassifier, candidates: dict[str, list[Any]], training: Labelled) -> None:
-    """Print how every combination of settings does in a cross-validation within the sequences to learn from."""
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    found = GridSearchCV(classifier, candidates, cv=folds, refit=False).fit(*training).cv_results_
+def choose(
+    classifier: SequenceClassifier, candidates: dict[str, list[Any]], training: Labelled, groups: Any = None
+) -> None:
+    """Print how every combination of settings does in a cross-validation within the sequences to learn from.
+
+    Sequences of one group are never in both parts of a fold.
+    """
+    folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(5, shuffle=True, random_state=0)
+    search = GridSearchCV(classifier, candidates, cv=folds, refit=False)
+    found = search.fit(*training, groups=groups).cv_results_
     for place in np.argsort(found["rank_test_score"], kind="stable"):
         mean, spread = found["mean_test_score"][place], found["std_test_score"][place]
         CONSOLE.print(f"{mean:.2%} ± {spread:.2%}  {found['params'][place]}", soft_wrap=True)
+
+
+def accuracy(report: ClassificationReport) -> str:
+    """Say how much of the test was right, and how sure that is."""
+    low, high = report.interval
+    return f"test accuracy {report.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"
 
 
 def train_and_test(
@@ -51,11 +63,7 @@ def train_and_test(
         probabilities = classifiers[-1].predict_proba(X)
         lengths = [len(x) for x in X]
         reports.append(classification_report(y, probabilities, classifiers[-1].classes_, lengths))
-        low, high = reports[-1].interval
-        CONSOLE.print(
-            f"seed {seed}: trained in {seconds:.1f} s, test accuracy {reports[-1].accuracy:.2%} "
-            f"(95% interval {low:.2%} to {high:.2%})"
-        )
+        CONSOLE.print(f"seed {seed}: trained in {seconds:.1f} s, {accuracy(reports[-1])}", soft_wrap=True)
     if seeds > 1:
         found = np.array([report.accuracy for report in reports])
         CONSOLE.print(f"{seeds} seeds: mean {found.mean():.2%}, from {found.min():.2%} to {found.max():.2%}")

@@ -38,3 +38,25 @@ def test_digits(run):
     assert figures == {"training", "confusion"}
     assert report.total.sum() == 360
     assert report.accuracy >= 0.97
+
+
+def test_languages(run, capsys):
+    report, figures = run("languages")
+    languages = importlib.import_module("languages")
+    training, test = languages.load()
+    assert figures == {"training", "confusion", "lengths"}
+    assert report.total.sum() == len(test.texts) and len(report.classes) == 10
+    assert report.lengths.longest[-1] <= languages.LONGEST
+    assert not set(training.english) & set(test.english)
+    assert len({*training.texts, *test.texts}) == len(training.texts) + len(test.texts)
+    printed = capsys.readouterr().out
+    bag = languages.compare(training[:2], test[:2])["bag of words"]
+    assert report.accuracy >= bag.accuracy > 2 * report.majority
+    assert f"bag of words, logistic regression: test accuracy {bag.accuracy:.2%}" in printed
+
+
+@pytest.mark.usefixtures("run")
+def test_messages_lose_what_all_languages_have_in_common():
+    languages = importlib.import_module("languages")
+    message = "Vælg %(name)s,\n <b class='x'>%d%%</b> {field}&nbsp;eller https://example.org/a"
+    assert languages.tidy(message) == "Vælg , eller"
