@@ -173,8 +173,9 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[Place]:
     ours = not ray.is_initialized()
     try:
         if ours:
+            # Without an address Ray would look for a cluster that was here once, and wait for one that is no more.
             dashboard = False if address is None else None
-            ray.init(address, log_to_driver=False, include_dashboard=dashboard, configure_logging=False)
+            ray.init(address or "local", log_to_driver=False, include_dashboard=dashboard, configure_logging=False)
     except (OSError, RuntimeError, ValueError) as error:
         what = "Ray does not start here" if address is None else f"there is no Ray cluster at {address}"
         raise RunError(f"{what}: {_line(error)}") from error
