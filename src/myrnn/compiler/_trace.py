@@ -20,8 +20,9 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn.compiler._graph import Builder, Node
-from myrnn.compiler._lower import RULES, Plain, Rows, Rule, Value, as_plain
+from myrnn.compiler._lower import RULES
 from myrnn.compiler._record import Origin, Recording, record
+from myrnn.compiler._values import Plain, Rows, Rule, Value, as_plain
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 
 
