@@ -31,8 +31,11 @@ class Pool:
 
     @property
     def running(self) -> int:
-        """How many runs are being done."""
-        return min(len(self._under_way), self._place.workers())
+        """How many runs are being done; none where the place does not answer, of which `records` will tell."""
+        try:
+            return min(len(self._under_way), self._place.workers())
+        except self._place.gone:
+            return 0
 
     def records(self, points: Iterable[Point]) -> Iterator[tuple[Point, Record]]:
         """Yield every run with its record, in the order in which they end.
