@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +17,7 @@ from myrnn.cli._data_run import DataRun, load_data_run
 from myrnn.data import read_sequences
 from myrnn.encoding import Vocabulary
 from myrnn.errors import InvalidArgument
+from myrnn.storage import place_file
 
 # Rows that are written at a time.
 PORTION = 10_000
@@ -45,7 +44,12 @@ def predict_file(run: Path, data: Path, out: Path | None, skip_bad_lines: bool) 
     if out is None:
         _write(sys.stdout, given.lines, classes, probabilities)
     else:
-        _write_whole(out, given.lines, classes, probabilities)
+
+        def write(path: Path) -> None:
+            with open(path, "w", newline="", encoding="utf-8") as file:
+                _write(file, given.lines, classes, probabilities)
+
+        place_file(out, write)
         _show.path("written", out)
     if given.skipped:
         lines = "1 malformed line" if given.skipped == 1 else f"{given.skipped:,} malformed lines"
@@ -68,22 +72,6 @@ def predict_texts(run: Path, texts: list[str]) -> None:
 
 def _reads_symbols(run: DataRun) -> bool:
     return isinstance(run.classifier.encoder_.inner, Vocabulary)
-
-
-def _write_whole(path: Path, *content: Any) -> None:
-    """Write a file under its name only when all of it is there."""
-    handle, scratch = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
-    try:
-        with open(handle, "w", newline="", encoding="utf-8") as file:
-            _write(file, *content)
-        # As open() would have made it, not only for its owner.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(scratch, 0o666 & ~mask)
-        os.replace(scratch, path)
-    except BaseException:
-        os.unlink(scratch)
-        raise
 
 
 def _write(file: TextIO, lines: NDArray[np.int64], classes: list[str], probabilities: NDArray[np.float64]) -> None:

@@ -112,6 +112,7 @@ def plot_epochs(history: Mapping[str, ArrayLike], *, best_epoch: int | None = No
         axes = plot_history(history["epoch"], *kept, axes=axes, label="validation")
     for ax in () if best_epoch is None else axes:
         ax.axvline(best_epoch, color=_style.GREY, linestyle=":", linewidth=1.4, zorder=1, label="weights kept")
+    if best_epoch is not None:
         axes[0].legend(loc="best", fontsize=9, framealpha=0.9, edgecolor="none")
     axes[1].set_xlabel("epochs")
     return axes

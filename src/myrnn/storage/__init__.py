@@ -10,11 +10,10 @@ from myrnn.storage._format import FolderFormat
 from myrnn.storage._lock import LOCK, FolderLock, is_locked
 from myrnn.storage._stored import Stored, damaged
 from myrnn.storage._values import arrays_to_bytes, json_to_bytes, seal
-from myrnn.storage._write import SCRATCH, clear_scratch, empty_folder, is_scratch
+from myrnn.storage._write import clear_scratch, empty_folder, is_scratch, place_file
 
 __all__ = [
     "LOCK",
-    "SCRATCH",
     "FolderFormat",
     "FolderLock",
     "Stored",
@@ -25,5 +24,6 @@ __all__ = [
     "is_locked",
     "is_scratch",
     "json_to_bytes",
+    "place_file",
     "seal",
 ]

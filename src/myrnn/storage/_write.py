@@ -93,6 +93,17 @@ def write_files(
         _to_disk(folder.resolve().parent)
 
 
+def place_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` make a file beside the place where it belongs, and put it there only when all of it is there."""
+    unfinished = path.with_name(f"{SCRATCH}{path.name}")
+    try:
+        write(unfinished)
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
 def _write(path: Path, content: Content) -> None:
     if callable(content):
         content(path)

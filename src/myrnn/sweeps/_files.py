@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 from myrnn.plots import save_figure
+from myrnn.storage import place_file
 from myrnn.sweeps._log import Finished
 from myrnn.sweeps._results import SweepResults
-from myrnn.sweeps._table import METRICS, Columns, place_file, write_csv, write_tables, write_times
+from myrnn.sweeps._table import METRICS, Columns, write_csv, write_tables, write_times
 
 GROUPS = "groups.csv"
 ENDINGS = (".svg", ".png")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from myrnn.storage import SCRATCH
+from myrnn.storage import place_file
 from myrnn.sweeps._log import Finished
 from myrnn.sweeps._points import Point, points
 from myrnn.sweeps._run import DONE, FAILED, Record
@@ -154,13 +153,6 @@ def write_csv(columns: Columns, path: Path) -> None:
             writer.writerows(zip(*columns.values(), strict=True))
 
     place_file(path, write)
-
-
-def place_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` make a file beside the place where it belongs, and put it there when it is whole."""
-    unfinished = path.with_name(f"{SCRATCH}{path.name}")
-    write(unfinished)
-    os.replace(unfinished, path)
 
 
 def _write_parquet(columns: Columns, path: Path) -> None:
