@@ -772,6 +772,7 @@ SWALLOWED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableException
 @SWALLOWED
 def test_an_answer_that_never_ends_is_stopped(monkeypatch):
     monkeypatch.setattr(_limits, "SECONDS", 0.2)
+    before = signal.getsignal(_limits.SIGNAL)
 
     def endless(pattern_length_min=1, pattern_length_max=10, palindrome=False):
         while True:
@@ -786,7 +787,7 @@ def test_an_answer_that_never_ends_is_stopped(monkeypatch):
         first.detail,
     )
     assert not any(finding.outcome == "passed" for finding in report.findings)
-    assert signal.getsignal(_limits.SIGNAL) == signal.SIG_DFL
+    assert signal.getsignal(_limits.SIGNAL) == before
 
 
 @SWALLOWED
@@ -807,6 +808,24 @@ def test_a_loop_that_catches_everything_is_stopped_too():
 
     with pytest.raises(TookTooLong):
         within(0.05, stubborn)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs a system where signals can be blocked")
+def test_a_loop_is_stopped_where_the_alarm_was_turned_off():
+    def endless():
+        while True:
+            pass
+
+    ignored = signal.signal(_limits.SIGNAL, signal.SIG_IGN)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {_limits.SIGNAL})
+    try:
+        with pytest.raises(TookTooLong):
+            within(0.05, endless)
+        assert signal.getsignal(_limits.SIGNAL) == signal.SIG_IGN
+        assert _limits.SIGNAL in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    finally:
+        signal.signal(_limits.SIGNAL, ignored)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def test_sleep_is_ended():

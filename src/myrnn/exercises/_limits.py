@@ -39,7 +39,8 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
     TookTooLong
         When it is not done after so many seconds.
     """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(SIGNAL) != signal.SIG_DFL:
+    before = signal.getsignal(SIGNAL)
+    if threading.current_thread() is not threading.main_thread() or before not in (signal.SIG_DFL, signal.SIG_IGN):
         return work()
 
     def guarded() -> Result:
@@ -56,12 +57,26 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
     watch = threading.Thread(target=_send_after, args=(seconds, done, threading.get_ident()), daemon=True)
     signal.signal(SIGNAL, stop)
     watch.start()
+    with _heard():
+        try:
+            return guarded()
+        finally:
+            done.set()
+            watch.join()
+            signal.signal(SIGNAL, before)
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """Let the signal through, which whoever started this process may have blocked."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {SIGNAL})
     try:
-        return guarded()
+        yield
     finally:
-        done.set()
-        watch.join()
-        signal.signal(SIGNAL, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _send_after(seconds: float, done: threading.Event, thread: int) -> None:
