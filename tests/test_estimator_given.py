@@ -308,6 +308,15 @@ def test_other_columns_than_those_of_the_fit():
         fitted(RAGGED).predict([np.zeros((4, 2))])
 
 
+@pytest.mark.parametrize("entry", [NotImplemented, object, {"a": 1}])
+def test_a_table_of_what_is_no_number_is_refused(entry):
+    table = np.array([[1.0, entry], [2.0, 3.0]], dtype=object)
+    with pytest.raises(InvalidArgument, match=r"^X must hold numbers or text: .*number") as refused:
+        SequenceClassifier(**SMALL).fit(table, [0, 1])
+    # As scikit-learn would have it.
+    assert isinstance(refused.value, TypeError)
+
+
 # --- whatever is thrown at it
 
 SCALARS = st.one_of(

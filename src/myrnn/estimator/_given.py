@@ -23,13 +23,20 @@ def is_table(X: Any) -> bool:
     return getattr(shaped, "ndim", None) == 2
 
 
+class NotNumbers(InvalidArgument, TypeError):
+    """What scikit-learn wants to be a `TypeError`: something in a table that no number can be made of."""
+
+
 def checked_table(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Return a table as an array; the names and the number of its columns are noted, or compared with those noted.
 
     Numbers that are not finite are left for others to find, who say where they stand.
     """
     dtype = None if _is_text(X) else "numeric"
-    return validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False, order="C")
+    try:
+        return validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False, order="C")
+    except TypeError as error:
+        raise NotNumbers(f"X must hold numbers or text: {error}") from error
 
 
 def _is_text(X: Any) -> bool:
