@@ -11,6 +11,8 @@ from myrnn.cli import main
 from myrnn.errors import InvalidArgument
 from myrnn.playground import _serve
 from myrnn.playground._app import STATIC, make_app
+from myrnn.playground._outbox import Outbox
+from myrnn.playground._session import Session
 from myrnn.playground._sessions import Sessions
 from playground_help import SMALL
 
@@ -195,6 +197,18 @@ def test_a_page_that_comes_back_goes_on(client):
         assert next_of(page, "network")["settings"] == SMALL
         while next_of(page, "status").get("iteration") != 1:
             pass
+
+
+def test_a_page_that_comes_back_over_a_lost_connection_is_the_one_that_is_told(client, monkeypatch):
+    attach, submit, order = Outbox.attach, Session.submit, []
+    monkeypatch.setattr(Outbox, "attach", lambda *given: (order.append("attach"), attach(*given)))
+    monkeypatch.setattr(Session, "submit", lambda *given: (order.append(given[1]), submit(*given)))
+    # The server has not noticed yet that the first connection is lost, and would tell it what the second asks for.
+    with greeted(client) as (page, welcome):
+        next_of(page, "network")
+        with greeted(client, {**HELLO, "session": welcome["session"]}) as (page, _):
+            next_of(page, "network")
+    assert [event for event in order if event in ("attach", "refresh")] == ["attach", "attach", "refresh"]
 
 
 @pytest.mark.parametrize(

@@ -296,21 +296,6 @@ def test_a_page_that_comes_back_takes_its_session_over():
         sessions.close()
 
 
-def test_a_page_that_cannot_be_told_everything_again_is_not_counted():
-    sessions = Sessions()
-    try:
-        name, session = sessions.attach(None, "page", SMALL, [1, 2])
-        sessions.detach(name)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(session, "submit", lambda kind, fields: 1 / 0)
-            with pytest.raises(ZeroDivisionError):
-                sessions.attach(name, "page", SMALL, [1, 2])
-        sessions.sweep(patience=0.0)
-        assert len(sessions) == 0
-    finally:
-        sessions.close()
-
-
 def test_what_closed_sessions_held_is_let_go_and_programs_are_shared(monkeypatch):
     networks, begin = [], _bench.Bench.begin
 

@@ -32,11 +32,11 @@ async def talk(socket: WebSocket, sessions: Sessions) -> None:
     await socket.accept()
     pace = Pace(RATE, BURST)
     try:
-        name, session = await _greet(socket, sessions, pace)
+        name, session, again = await _greet(socket, sessions, pace)
     except (WebSocketDisconnect, TimeoutError):
         return
     try:
-        await _serve(socket, session, pace)
+        await _serve(socket, session, pace, again)
     finally:
         sessions.detach(name)
 
@@ -63,8 +63,8 @@ class Pace:
         return max(0.0, self._even - now)
 
 
-async def _greet(socket: WebSocket, sessions: Sessions, pace: Pace) -> tuple[str, Session]:
-    """Wait for a page to say who it is, and return its session."""
+async def _greet(socket: WebSocket, sessions: Sessions, pace: Pace) -> tuple[str, Session, bool]:
+    """Wait for a page to say who it is, and return its session, and whether it comes back to it."""
     async with asyncio.timeout(_HELLO):
         while True:
             try:
@@ -90,10 +90,10 @@ async def _greet(socket: WebSocket, sessions: Sessions, pace: Pace) -> tuple[str
     except BaseException:
         sessions.detach(name)
         raise
-    return name, session
+    return name, session, name == fields["session"]
 
 
-async def _serve(socket: WebSocket, session: Session, pace: Pace) -> None:
+async def _serve(socket: WebSocket, session: Session, pace: Pace, again: bool) -> None:
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
 
     def wake() -> None:
@@ -102,6 +102,9 @@ async def _serve(socket: WebSocket, session: Session, pace: Pace) -> None:
             loop.call_soon_threadsafe(ready.set)
 
     session.outbox.attach(wake)
+    if again:
+        # Not before it is this connection that is told: one before it, not yet known to be lost, would take it along.
+        _submit(session, "refresh", {})
     sender = asyncio.create_task(_send_all(socket, session, ready, lambda: session.outbox.is_attached(wake)))
     try:
         await _receive_all(socket, session, pace)
@@ -121,9 +124,17 @@ async def _receive_all(socket: WebSocket, session: Session, pace: Pace) -> None:
             kind, fields = parse(text)
             if kind == "hello":
                 raise InvalidArgument("this page has said 'hello' already")
-            session.submit(kind, fields)
         except InvalidArgument as error:
             session.outbox.answer("error", message=str(error))
+        else:
+            _submit(session, kind, fields)
+
+
+def _submit(session: Session, kind: str, fields: dict[str, Any]) -> None:
+    try:
+        session.submit(kind, fields)
+    except InvalidArgument as error:
+        session.outbox.answer("error", message=str(error))
 
 
 async def _send_all(socket: WebSocket, session: Session, ready: asyncio.Event, is_attached: Callable[[], bool]) -> None:

@@ -62,7 +62,6 @@ class Sessions:
             entry = self._entries.get(name or "")
             if entry is not None and (entry.page == page or not entry.connections):
                 assert name is not None
-                entry.session.submit("refresh", {})
                 entry.page = page
                 entry.connections += 1
                 return name, entry.session
