@@ -1,33 +1,21 @@
 """Real clusters on the loopback: a Dask scheduler with worker processes, and a Ray."""
 
-import os
 import re
-import signal
 import subprocess
 import sys
 from contextlib import contextmanager
 
+from processes import kill, start
+
 
 def started(command, says):
     """Start a process and wait until it says something; return it, and what it said."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    process = start(command, stderr=subprocess.STDOUT)
     for line in process.stdout:
         found = re.search(says, line)
         if found:
             return process, found
     raise AssertionError(f"{command} ended with {process.wait()} before it said {says}")
-
-
-def stopped(process):
-    """Kill a process and all that it started."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.stdout.close()
-    process.wait()
 
 
 @contextmanager
@@ -45,4 +33,4 @@ def dask_cluster(workers=2):
         yield found[1], processes[1:]
     finally:
         for process in processes:
-            stopped(process)
+            kill(process)

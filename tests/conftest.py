@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import matplotlib
+import pytest
 from hypothesis import settings
 
 # No test needs a screen.
@@ -17,6 +18,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 # The models that several test files compile.
 sys.path.append(str(Path(__file__).parent))
 
+from processes import kill_all  # noqa: E402
+
 
 def pytest_configure(config):
     """Keep compiled models from run to run, apart from the user's own, for all workers together; hear Ctrl-C."""
@@ -25,3 +28,10 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "MYRNN_CACHE_DIR" not in os.environ and hasattr(config, "cache"):
         os.environ["MYRNN_CACHE_DIR"] = str(config.cache.mkdir("compiled"))
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left():
+    """End what a test has started and not ended, a test that fails above all."""
+    yield
+    kill_all()

@@ -1,6 +1,7 @@
 """What the tests of the playground share: a small network, and a page that listens."""
 
 import threading
+import time
 from collections import deque
 from contextlib import contextmanager
 
@@ -48,7 +49,8 @@ class Listener:
 
     def until(self, condition, message="nothing came"):
         """Wait until the condition holds of a message that comes, and return it."""
-        while True:
+        latest = time.monotonic() + WAIT
+        while time.monotonic() < latest:
             self._waiting += self.session.outbox.take()
             while self._waiting:
                 told = self._waiting.popleft()
@@ -56,8 +58,9 @@ class Listener:
                 self.last[told["type"]] = told
                 if condition(told):
                     return told
-            assert self._ready.wait(WAIT), f"{message}; there were {[told['type'] for told in self.all]}"
+            self._ready.wait(WAIT)
             self._ready.clear()
+        raise AssertionError(f"{message}; there were {[told['type'] for told in self.all][-100:]}")
 
     def next(self, kind):
         return self.until(lambda told: told["type"] == kind, f"no {kind} came")

@@ -2,8 +2,9 @@
 
 import os
 import re
-import subprocess
 import sys
+
+from processes import start
 
 # Op by op, so that nothing is compiled; 24 runs of some hundredths of a second.
 STUDY = """
@@ -47,14 +48,7 @@ class SweepProcess:
 
     def __init__(self, study, out, *options, env=None):
         command = [sys.executable, "-m", "myrnn", "sweep", str(study), "--out", str(out), *options]
-        self._process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, **(env or {})},
-        )
+        self._process = start(command, env={**os.environ, **(env or {})})
         self.lines = []
 
     @property

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import processes
 from myrnn.cli import main
 from myrnn.errors import RunError
 from myrnn.runs import list_runs, load_run
@@ -463,9 +464,7 @@ def test_what_happens_on_divergence_is_kept(here):
 
 def begun(*options, **more):
     """Start a training, and return its process when it has begun."""
-    running = subprocess.Popen(
-        [*COMMAND, "train", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
-    )
+    running = processes.start([*COMMAND, "train", *options], **more)
     while "training" not in running.stdout.readline():
         assert running.poll() is None, running.stderr.read()
     return running
@@ -476,10 +475,10 @@ LONG = (*SMALL[1:], "--iterations=100000000", "--checkpoint-every=0")
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_a_real_training(here, number, code):
-    with begun(*LONG, "--out=run") as running:
-        running.stderr.readline()  # its first progress
-        running.send_signal(number)
-        _, err = running.communicate(timeout=120)
+    running = begun(*LONG, "--out=run")
+    running.stderr.readline()  # its first progress
+    running.send_signal(number)
+    _, err = running.communicate(timeout=120)
     assert running.returncode == code
     word = {130: "interrupted", 143: "terminated"}[code]
     found = re.fullmatch(

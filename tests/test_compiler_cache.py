@@ -1,12 +1,12 @@
 """The cache of compiled modules: found again, keyed by content, never fatal."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import processes
 from myrnn.compiler import _cache
 
 SOURCE = """
@@ -29,9 +29,7 @@ print(known, module.double(21), sum(module.double.stats.cache_hits.values()), _c
 
 def start(folder, **more):
     environment = {**os.environ, "MYRNN_CACHE_DIR": str(folder), "PYTHONPATH": os.pathsep.join(sys.path), **more}
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return processes.start([sys.executable, "-c", PROGRAM], env=environment)
 
 
 def finish(process):

@@ -5,8 +5,8 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
+import time
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+import processes
 from myrnn.playground import _browser
 from myrnn.playground._listen import address_of, listen
 from playground_help import SMALL, WAIT
@@ -26,11 +27,8 @@ class Server:
     """``myrnn playground`` as a person starts it."""
 
     def __init__(self, *options):
-        self.process = subprocess.Popen(
+        self.process = processes.start(
             [sys.executable, "-m", "myrnn", "playground", "--port", "0", *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
             env={name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")},
         )
         self.address = self.process.stdout.readline().split()[-1]
@@ -57,15 +55,16 @@ def serving(*options):
     try:
         yield server
     finally:
-        server.process.kill()
-        server.process.communicate()
+        processes.kill(server.process)
 
 
 def next_of(page, kind, holds=lambda told: True):
-    while True:
+    latest = time.monotonic() + WAIT
+    while time.monotonic() < latest:
         told = json.loads(page.recv(timeout=WAIT))
         if told["type"] == kind and holds(told):
             return told
+    raise AssertionError(f"of all that came for {WAIT} s, no {kind} was the one that is waited for")
 
 
 def greet(page, **changed):

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import processes
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.runs import RunListing, RunSummary, list_runs
@@ -394,8 +395,7 @@ print("done", flush=True)
 def test_several_processes_at_once_agree(runs, made):
     command = [sys.executable, "-c", PROGRAM, str(runs)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    others = [subprocess.Popen(command, env=environment, text=True, **pipes) for _ in range(3)]
+    others = [processes.start(command, env=environment, stdin=subprocess.PIPE) for _ in range(3)]
     assert [other.stdout.readline() for other in others] == ["ready\n"] * 3
     for other in others:
         other.stdin.write("\n")
