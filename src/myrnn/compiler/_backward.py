@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from myrnn.compiler._frame import Frame
 from myrnn.compiler._graph import Node, topological
-from myrnn.compiler._memory import Place
-from myrnn.compiler._plan import LANES, backward_targets
-from myrnn.compiler._region import Region, Sink
+from myrnn.compiler._memory import Place, padded
+from myrnn.compiler._places import Sink
+from myrnn.compiler._plan import backward_targets
+from myrnn.compiler._region import Region
 from myrnn.compiler._terms import Outer, outer_terms, plain_terms
 
 
@@ -19,7 +20,7 @@ def write_readout_backward(frame: Frame) -> None:
         leaf = frame.derived_leaf(i, node)
         if leaf is not None:
             weight, at = frame.weights.weight(leaf), frame.weights.gradient(leaf).at
-            size = frame.memory.number(weight.rows * (-(-weight.columns // LANES) * LANES))
+            size = frame.memory.number(weight.rows * padded(weight.columns))
             frame.writer.line(f"fill(w, {at}, {at} + {size}, 0.0)")
     frame.places[frame.leaf("gradient", "logits")] = frame.logit_gradients
     operands = outer_terms(frame.plan, pullback.weights)
@@ -42,7 +43,7 @@ def write_steps_backward(frame: Frame) -> None:
     with frame.writer.block("for t in range(steps - 1, -1, -1):"), frame.writer.prepared(frame.begin_step()):
         copies = _copied_gradients(frame, deferred)
         unread = frozenset() if frame.observed else frozenset(_unread_gradients(frame))
-        region = frame.region(frame.active, frozenset(lasting), step=True, room="sequences", later_only=unread)
+        region = frame.step_region(frozenset(lasting), unread)
         sinks = [Sink(n, place) for n, place in zip(pullback.states, frame.state_gradients, strict=True)]
         sinks += [_scatter(frame, o) for o in scattered]
         sinks += [Sink(n, place) for n, place in copies.items()]
@@ -80,7 +81,7 @@ def _unread_gradients(frame: Frame) -> list[Node]:
 
 
 def _copied_gradients(frame: Frame, deferred: list[Outer]) -> dict[Node, Place]:
-    """Return a place of its own for each operand of a later sum that does not last by itframe."""
+    """Return a place of its own for each operand of a later sum that does not last by itself."""
     nodes = {n for o in deferred for n in (o.left, o.right) if n.operation == "gradient"}
     return {n: frame.buffer("d_kept", n.size, "steps") for n in sorted(nodes, key=str)}
 
@@ -104,7 +105,9 @@ def _compute_with_terms(
     for leaf, term in wide:
         gradient, weight = frame.weights.gradient(leaf), frame.weights.weight(leaf)
         shape = f"{frame.memory.number(weight.rows)}, {frame.memory.number(weight.columns)}, {weight.flipped}"
-        region.each_row(term, f"add_packed({gradient.array}, {gradient.at}, {gradient.stride}, {{}}, {shape})")
+        numbers = region.scope.places.address_of(term)
+        call = f"add_packed({gradient.array}, {gradient.at}, {gradient.stride}, {numbers}, {shape})"
+        region.scope.write_calls([call])
 
 
 def _sum_over_steps(frame: Frame, operand: Outer) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from myrnn.compiler._frame import Frame
 from myrnn.compiler._graph import topological
 from myrnn.compiler._memory import Place
-from myrnn.compiler._region import Region, Sink
+from myrnn.compiler._places import Sink
 
 
 def write_prelude(frame: Frame) -> None:
@@ -30,10 +30,7 @@ def write_prelude(frame: Frame) -> None:
     for text in packs:
         frame.writer.line(text)
     prepare = ("after = r if r < start[1] else total + r",) if frame.batched else ()
-    start = Region(
-        frame.writer, frame.memory, frame.weights, frame.words, frame.places, frame.sequences,
-        frozenset(), frame.clean, prepare, row=frame.row,
-    )  # fmt: skip
+    start = frame.region(frame.sequences, prepare=prepare)
     if frame.batched:
         region.compute([], keep=[n for n in frame.recurrence.initial if n.inputs])
     first = "after" if frame.batched else ""
@@ -87,7 +84,7 @@ def write_steps(frame: Frame) -> None:
     with frame.writer.block("for t in range(steps):"), frame.writer.prepared(frame.begin_step()):
         _copy_token_rows(frame)
         known = set(frame.places) | lasting
-        region = frame.region(frame.active, frozenset(lasting), step=True, room="sequences")
+        region = frame.step_region(frozenset(lasting))
         sinks = [Sink(n, frame.after(s)) for n, s in zip(step, frame.states, strict=True)]
         region.compute(sinks, keep=[n for n in lasting if n not in frame.places])
     # What else has a place holds the last step's numbers only.
@@ -103,7 +100,7 @@ def _copy_token_rows(frame: Frame) -> None:
     if not rows:
         return
     copies = {n: frame.buffer(frame.product_name(n), n.size, "steps") for n in rows}
-    frame.region(frame.active, step=True).compute([Sink(n, place) for n, place in copies.items()])
+    frame.step_region().compute([Sink(n, place) for n, place in copies.items()])
     frame.places.update(copies)
 
 

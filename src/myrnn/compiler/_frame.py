@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from myrnn.compiler._assign import Room
 from myrnn.compiler._graph import Node, topological
 from myrnn.compiler._memory import Memory, Names, Place
 from myrnn.compiler._names import Words
 from myrnn.compiler._operations import OPERATIONS
+from myrnn.compiler._places import Places
 from myrnn.compiler._plan import Plan, backward_targets, fits, reads_as_stored
+from myrnn.compiler._products import FirstStep
 from myrnn.compiler._region import Region
+from myrnn.compiler._scope import Scope
 from myrnn.compiler._terms import Outer, outer_terms
 from myrnn.compiler._weights import WeightPlaces
 from myrnn.compiler._writer import Writer
@@ -132,29 +136,39 @@ class Frame:
                 clean |= {node, self.recurrence.initial[i]}
         return clean
 
-    def region(
-        self,
-        rows: str,
-        lasting: frozenset[Node] = frozenset(),
-        step: bool = False,
-        room: str = "one",
-        later_only: frozenset[Node] = frozenset(),
-    ) -> Region:
+    def region(self, rows: str, room: str = "one", prepare: tuple[str, ...] = ()) -> Region:
+        """Return a region outside of the steps."""
+        return Region(self._scope(rows, prepare), Room(room), FirstStep())
+
+    def step_region(self, lasting: frozenset[Node] = frozenset(), unread: frozenset[Node] = frozenset()) -> Region:
+        """Return a region that runs at every step.
+
+        Parameters
+        ----------
+        lasting : frozenset of Node
+            Nodes of which every step's value is kept.
+        unread : frozenset of Node
+            Nodes that nothing reads at step 0.
+        """
         prepare: tuple[str, ...] = ()
-        if step and self.batched:
+        if self.batched:
             prepare = ("after = start[t + 1] + r if r < going else total + r",)
             if self.plan.tokens:
                 prepare += ("x = tokens[row + r]",)
-        return Region(
-            self.writer, self.memory, self.weights, self.words, self.places, rows, lasting, self.clean,
-            prepare, room, self.row, self.zero_at_first if step else frozenset(), later_only,
-        )  # fmt: skip
+        room = Room("sequences", lasting, self.row)
+        return Region(self._scope(self.active, prepare), room, FirstStep(self.zero_at_first, unread))
+
+    def _scope(self, rows: str, prepare: tuple[str, ...]) -> Scope:
+        return Scope(self.writer, self.words, self._places_of(rows), prepare)
+
+    def _places_of(self, rows: str) -> Places:
+        return Places(self.memory, self.weights, self.places, self.clean, rows)
 
     def derived_leaf(self, index: int, node: Node) -> Node | None:
         return self.leaves.get(("derived", index))
 
     def place_of(self, node: Node) -> Place:
-        return self.region("").place(node)
+        return self._places_of("").of(node)
 
     def scatters(self, operand: Outer) -> bool:
         """Whether the term is a token's row of the gradient."""

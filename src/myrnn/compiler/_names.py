@@ -94,6 +94,10 @@ class Words(Expressions):
         """Return the name of a node; empty where it has none."""
         return self._named.get(node) or name_in(self._origins, node)
 
+    def label(self, node: Node) -> str:
+        """Return the name of a node or, where it has none, that of its operation."""
+        return self.name(node) or node.operation
+
     def operand(self, node: Node) -> str:
         """Return the name of a node or, where it has none, its expression."""
         self._write_below(node)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from myrnn.compiler._differentiate import Derivative, Pullback
 from myrnn.compiler._graph import Node, topological
-
-LANES = 16
+from myrnn.compiler._memory import LANES
 
 # Not worth a place in memory when their inputs have one: computed again on the way back.
 _CHEAP = frozenset({"add", "subtract", "multiply", "negative", "greater", "equal", "select", "expand"})

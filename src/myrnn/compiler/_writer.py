@@ -21,11 +21,6 @@ class Writer:
         """Write a line, in several where it is long."""
         self.lines += wrapped("    " * self._depth + text)
 
-    def lines_of(self, text: str) -> None:
-        """Write a text of several lines."""
-        for line in text.split("\n"):
-            self.line(line)
-
     def _insert(self, index: int, text: str) -> None:
         self.lines.insert(index, "    " * self._depth + text)
 
