@@ -49,6 +49,21 @@ def test_multiply_is_the_product_with_and_without_transposition(rows, steps, col
     assert np.all(out[:5] == MARK)
 
 
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize("steps", [0, 255, 256, 257, 512, 700])
+def test_a_long_product_is_that_of_its_parts(steps, add):
+    a, b, old = random(0, 7, steps), random(1, steps, 80), random(2, 7, 80)
+    out, parts = old.copy().ravel(), old.copy() if add else np.zeros((7, 80), dtype=np.float32)
+    left, right = np.r_[a.ravel(), MARK], np.r_[b.ravel(), MARK]
+    _kernels.multiply(out, 0, 80, left, 0, steps, 1, right, 0, 80, 7, steps, 80, add)
+    np.testing.assert_allclose(out.reshape(7, 80), parts + a @ b, rtol=1e-4, atol=1e-4)
+    # In whatever parts it is done, a sum adds the same numbers in the same order.
+    flat_parts = parts.ravel()
+    for step in range(steps):
+        _kernels.multiply(flat_parts, 0, 80, left, step, steps, 1, right, step * 80, 80, 7, 1, 80, True)
+    np.testing.assert_array_equal(out, flat_parts)
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 70), WIDTHS, st.booleans())
 def test_multiply_row_is_the_product(steps, columns, add):

@@ -21,6 +21,8 @@ Floats = NDArray[np.float32]
 
 # A tile's sums should fill the registers and no more: 24 of the 32 of AVX-512, 12 of the 16 of AVX2.
 _BLOCK = 64 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 16
+# So many steps of a long product at a time: what they read of both factors stays in a core's second cache.
+_PART = 256
 _block_6, _block_2, _block_1 = (make_tile(rows, _BLOCK // 16) for rows in (6, 2, 1))
 _narrow_6, _narrow_2, _narrow_1 = (make_tile(rows, 1) for rows in (6, 2, 1))
 _row_64, _row_32, _row_16 = (make_tile(1, vectors) for vectors in (4, 2, 1))
@@ -96,31 +98,37 @@ def multiply(
     add : bool
         Whether to add to what `out` holds.
     """
-    j = 0
-    while j + _BLOCK <= columns:
-        i = 0
-        place, left, right = out_at + j, a_at, b_at + j
-        while i + 6 <= rows:
-            _block_6(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
-            i, place, left = i + 6, place + 6 * out_row, left + 6 * a_row
-        while i + 2 <= rows:
-            _block_2(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
-            i, place, left = i + 2, place + 2 * out_row, left + 2 * a_row
-        if i < rows:
-            _block_1(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
-        j += _BLOCK
-    while j < columns:
-        i = 0
-        place, left, right = out_at + j, a_at, b_at + j
-        while i + 6 <= rows:
-            _narrow_6(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
-            i, place, left = i + 6, place + 6 * out_row, left + 6 * a_row
-        while i + 2 <= rows:
-            _narrow_2(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
-            i, place, left = i + 2, place + 2 * out_row, left + 2 * a_row
-        if i < rows:
-            _narrow_1(out, place, out_row, a, left, a_row, a_step, b, right, b_row, steps, add)
-        j += 16
+    done = 0
+    while True:
+        part, adds = min(steps - done, _PART), add or done > 0
+        j = 0
+        while j + _BLOCK <= columns:
+            i = 0
+            place, left, right = out_at + j, a_at + done * a_step, b_at + done * b_row + j
+            while i + 6 <= rows:
+                _block_6(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
+                i, place, left = i + 6, place + 6 * out_row, left + 6 * a_row
+            while i + 2 <= rows:
+                _block_2(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
+                i, place, left = i + 2, place + 2 * out_row, left + 2 * a_row
+            if i < rows:
+                _block_1(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
+            j += _BLOCK
+        while j < columns:
+            i = 0
+            place, left, right = out_at + j, a_at + done * a_step, b_at + done * b_row + j
+            while i + 6 <= rows:
+                _narrow_6(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
+                i, place, left = i + 6, place + 6 * out_row, left + 6 * a_row
+            while i + 2 <= rows:
+                _narrow_2(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
+                i, place, left = i + 2, place + 2 * out_row, left + 2 * a_row
+            if i < rows:
+                _narrow_1(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
+            j += 16
+        done += part
+        if done >= steps:
+            return
 
 
 @compiled
