@@ -28,6 +28,7 @@ from numba.core.caching import IndexDataCacheFile
 from platformdirs import user_cache_path
 
 from myrnn._version import __version__
+from myrnn.compiler._runtime import runtime_texts
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
@@ -82,10 +83,7 @@ def _name(source: str) -> str:
 def _surroundings() -> str:
     """Return what machine code depends on beside its source: versions, the processor, and the functions it calls."""
     versions = (__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version)
-    here = Path(__file__).parent
-    called = ("_barrier", "_elementary", "_kernels", "_lanes", "_moves", "_subnormals", "_tiles", "_updates")
-    texts = [(here / f"{name}.py").read_text(encoding="utf-8") for name in called]
-    return "\n".join((*versions, *texts))
+    return "\n".join((*versions, *runtime_texts()))
 
 
 def _write(path: Path, source: str) -> Path:

@@ -14,19 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler._graph import Node
+from myrnn.compiler._runtime import OF_PROGRAMS
 
 LANES = 16
 
-# Names that the emitted code uses for itself.
-_TAKEN = frozenset(
+# Names that the emitted code has for itself, beside the functions that it calls.
+_OWN = (
     "p g m v w t r j s n k x np njit row rows steps total begin label labels learn loss one_loss hits best share mode "
     "weight class_weights tokens features offsets members sequences sizes tables start lined active going after "
-    "range len int "
-    "above absolute add_dots add_packed compiled copy_rows cross_entropy exp fill flush_subnormals full keep line_up "
-    "line_up_rows line_up_tokens load log maximum minimum multiply multiply_plain multiply_row one_hot_rows pack power "
-    "put relu restore_mode sigmoid softmax_axis softplus spread spread_out sqrt store sum_axis sum_rows take tanh "
-    "transpose unpack where sin cos".split()
-)
+    "range len int compiled"
+).split()
+_TAKEN = frozenset(_OWN).union(*OF_PROGRAMS.values())
 
 
 def padded(size: int) -> int:

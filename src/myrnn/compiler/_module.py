@@ -8,23 +8,7 @@ from __future__ import annotations
 import ast
 
 from myrnn.compiler._emit import Program
-
-# Where the functions come from that emitted code may call.
-_RUNTIME = {
-    "_barrier": ("meet",),
-    "_elementary": (
-        "above", "absolute", "cos", "exp", "log", "maximum", "minimum", "power", "relu", "sigmoid", "sin", "softplus",
-        "sqrt", "tanh", "where",
-    ),
-    "_kernels": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "sum_rows", "transpose"),
-    "_lanes": ("full", "keep", "load", "spread", "store"),
-    "_moves": (
-        "add_packed", "copy_rows", "line_up", "line_up_rows", "line_up_tokens", "multiply_plain", "one_hot_rows",
-        "pack", "put", "softmax_axis", "spread_out", "sum_axis", "take", "unpack",
-    ),
-    "_subnormals": ("flush_subnormals", "restore_mode"),
-    "_updates": ("clip_factor", "scale", "sum_shards", "update"),
-}  # fmt: skip
+from myrnn.compiler._runtime import RUNTIME
 
 _SINGLE = '''
 @njit(cache=True, nogil=True)
@@ -137,7 +121,7 @@ def _imports(text: str) -> str:
     used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     lines = ["import numpy as np"] if "np" in used else []
     lines += ["from numba import njit", ""]
-    for module, names in _RUNTIME.items():
+    for module, names in RUNTIME.items():
         chosen = [name for name in names if name in used]
         if chosen:
             lines.append(f"from myrnn.compiler.{module} import {', '.join(chosen)}")
