@@ -1,4 +1,5 @@
 import csv
+import gzip
 import io
 import json
 import re
@@ -137,6 +138,14 @@ def test_without_a_test(here, capsys):
     assert not (folder / "confusion.svg").exists()
 
 
+def test_a_compressed_file_is_one_without_its_compression(here, capsys):
+    Path("train.csv.gz").write_bytes(gzip.compress(TRAIN.encode()))
+    assert main(["train", "--data=train.csv.gz", *SMALL, "--quiet"]) == 0
+    assert re.fullmatch(r"runs/train-\d{8}-\d{6}\n", capsys.readouterr().out)
+    assert main(["train", "--data=s.txt.gz", "--quiet"]) == 2
+    assert capsys.readouterr().err == "myrnn: --data is plain text: give its labels, one a line, with --labels\n"
+
+
 def test_quiet_only_says_where_the_run_is(here, capsys):
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 0
     assert capsys.readouterr() == ("run\n", "")
@@ -174,6 +183,26 @@ def test_vectors_and_integers_of_json_lines(here, capsys):
     Path("w.jsonl").write_text('{"sequence": ["a"]}')
     assert main(["predict", "run", "--data=w.jsonl"]) == 2
     assert "w.jsonl holds a list of symbols, but features (numbers or vectors) are wanted" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+@pytest.mark.parametrize(
+    ("sequences", "warned"),
+    [
+        (("0.5 -1.25 3", "7e-3"), "numbers such as -1.25"),
+        (("5 -1 3", "7"), None),
+        (("0.5 -1.25 3", "x"), None),
+        (("", "a"), None),
+    ],
+)
+def test_numbers_as_text_are_symbols_and_warned_of(sequences, warned, here, capsys):
+    Path("n.csv").write_text("sequence,label\n" + f"{sequences[0]},a\n{sequences[1]},b\n" * 3)
+    assert main(["train", "--data=n.csv", *SMALL, "--out=run", "--quiet"]) == 0
+    expected = (
+        f"myrnn: warning: n.csv holds {warned}, which are symbols without size in text: features are read from lists "
+        "of numbers, in JSON Lines or Parquet\n"
+    )
+    assert capsys.readouterr().err == (expected if warned else "")
 
 
 def test_whole_numbers_are_what_they_were_in_training(here, capsys):

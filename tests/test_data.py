@@ -1,4 +1,5 @@
 import csv
+import gzip
 import io
 import json
 import re
@@ -79,6 +80,38 @@ def test_windows_line_ends_and_a_byte_order_mark(put):
 def test_quotes_mean_nothing_in_tsv(put):
     data = read_sequences(put("a.TSV", 'label\tsequence\nx\t5" disk, new\ny\t\n'))
     assert rows(data) == [(['5"', "disk,", "new"], "x"), ([], "y")]
+
+
+COMPRESSIBLE = {
+    ".csv": b"\xef\xbb\xbfsequence,label\r\na b,x\r\n,y\r\n",
+    ".tsv": b"sequence\tlabel\na b\tx\n\ty\n",
+    ".jsonl": b'{"sequence": "a b", "label": "x"}\n{"sequence": "", "label": "y"}\n',
+    ".txt": b"a b\n\n",
+}
+
+
+@pytest.mark.parametrize("ending", COMPRESSIBLE)
+def test_a_file_may_be_compressed(ending, put):
+    labels = [put("l.txt.gz", gzip.compress(b"x\ny\n"))] if ending == ".txt" else []
+    data = read_sequences(put(f"a{ending}.gz", gzip.compress(COMPRESSIBLE[ending])), *labels)
+    assert rows(data) == [(["a", "b"], "x"), ([], "y")]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"sequence,label\na,x\n", "{} is not a gzip file, or it is damaged: Not a gzipped file (b'se')"),
+        (gzip.compress(b"sequence,label\na,x\n")[:-9], "{} is not a gzip file, or it is damaged: "),
+        (gzip.compress(b"sequence,label\na,x\n")[:12] + b"\xff" * 20, "{} is not a gzip file, or it is damaged: "),
+        (gzip.compress(b""), "{} is empty"),
+        (b"", "{} is empty"),
+        (gzip.compress(b"sequence,label\na\n"), "{}, line 2: 1 of 2 fields"),
+    ],
+)
+def test_what_cannot_be_decompressed(content, told, put):
+    path = put("a.csv.gz", content)
+    with pytest.raises(DataError, match=f"^{re.escape(told.format(path))}[^\n]*$"):
+        read_sequences(path)
 
 
 def test_any_white_space_parts_words(put):
@@ -313,11 +346,12 @@ def test_a_malformed_line_of_json_is_named(line, fault, put):
         ('["a"]', "[[1]]", "the sequence is a list of vectors of 1 numbers, but that of line 1 is a list of symbols"),
         ('["a"]', "[1.5]", "the sequence is a list of numbers, but that of line 1 is a list of symbols"),
         ("[1]", '"1"', "the sequence is text, but that of line 1 is a list of integers"),
+        ('""', "[]", "the sequence is an empty list, but that of line 1 is text"),
+        ("[]", '"a"', "the sequence is text, but that of line 1 is an empty list"),
     ],
 )
 def test_kinds_of_sequences_are_not_mixed(first, second, fault, put):
-    lines = [json.dumps({"label": "x"})[:-1] + f', "sequence": {value}}}' for value in (first, "[]", second)]
-    lines[1] = lines[0]
+    lines = [json.dumps({"label": "x"})[:-1] + f', "sequence": {value}}}' for value in (first, first, second)]
     path = put("a.jsonl", "\n".join(lines))
     with pytest.raises(DataError, match=f"^{re.escape(f'{path}, line 3: {fault}')}$"):
         read_sequences(path)
@@ -510,10 +544,15 @@ def test_lists_have_no_characters(put):
         read_sequences(path, characters=True)
 
 
+ENDINGS = "path must end in .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq or .txt, and may have .gz behind that"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("a.doc",), "path must end in .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq or .txt, not 'a.doc'"),
+        (("a.doc",), f"{ENDINGS}, not 'a.doc'"),
+        (("a.csv.zip",), f"{ENDINGS}, not 'a.csv.zip'"),
+        (("a.gz",), f"{ENDINGS}, not 'a.gz'"),
         (("a.txt",), "a.txt is plain text: its labels must stand in a file of their own, one a line"),
         (("a.csv", "l.txt"), "a .csv file has a column of labels: labels go with plain text, not with a.csv"),
         ((5,), "path must be the name of a file, not 5"),

@@ -80,6 +80,16 @@ def test_arrays(table, kind, dim_input):
     assert classifier.predict_proba(rows) == pytest.approx(classifier.predict_proba(table), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    "table", [pd.DataFrame({"text": WORDS}), pl.DataFrame({"text": WORDS}), STRINGS[:, np.newaxis]]
+)
+def test_a_table_of_one_column_of_text_is_warned_of(table):
+    with pytest.warns(UserWarning, match=r"^X is a table of one column of text, in which every text is one symbol: "):
+        classifier = fitted(table)
+    assert classifier.encoder_.kind == "words"
+    classifier.predict(table)
+
+
 def test_whole_numbers_are_features_where_those_of_the_fit_were():
     classifier = fitted([np.array([0.5, 2.0]), np.array([1.0])] * 6)
     assert np.array_equal(classifier.predict_proba([[1, 2]]), classifier.predict_proba([[1.0, 2.0]]))
@@ -217,6 +227,42 @@ PAIR = [np.zeros((2, 2)), np.ones((3, 2))]
 def test_what_is_no_list_of_sequences_is_refused(X, told):
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
         fitted(X)
+
+
+def masked(values):
+    """Return a copy as a masked array, its last value masked."""
+    values = np.array(values)
+    mask = np.zeros(values.shape, dtype=bool)
+    mask.flat[-1] = True
+    return np.ma.array(values, mask=mask)
+
+
+@pytest.mark.parametrize(
+    ("X", "told"),
+    [
+        (masked(NUMBERS), "X must have no masked values (1 of 144): leave them out or fill them"),
+        (masked(NUMBERS[:, :, 0]), "X must have no masked values (1 of 48): leave them out or fill them"),
+        (masked(np.arange(48).reshape(12, 4)), "X must have no masked values (1 of 48)"),
+        ([*PAIR * 5, masked(PAIR[0]), PAIR[1]], "sequence 10 must have no masked values (1 of 4)"),
+    ],
+)
+def test_masked_values_are_refused(X, told):
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}"):
+        fitted(X)
+    classifier = fitted([np.ma.getdata(part) for part in X] if isinstance(X, list) else np.ma.getdata(X))
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}"):
+        classifier.predict(X)
+
+
+def test_a_mask_that_hides_nothing_is_no_mask():
+    expected = fitted(NUMBERS).predict_proba(NUMBERS)
+    bare = np.ma.array(NUMBERS, mask=np.zeros(NUMBERS.shape, dtype=bool))
+    assert np.array_equal(fitted(bare, np.ma.array(LABELS)).predict_proba(bare), expected)
+
+
+def test_masked_labels_are_refused():
+    with pytest.raises(InvalidArgument, match=r"^y must have no masked values \(1 of 12\): leave them out"):
+        fitted(WORDS, masked([0, 1] * 6))
 
 
 @pytest.mark.parametrize(

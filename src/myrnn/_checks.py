@@ -84,11 +84,24 @@ def generator(name: str, rng: Any) -> np.random.Generator:
 
 
 def array(name: str, value: Any) -> NDArray[Any]:
-    """Return `value` (nested numbers, an array, a MyGrad tensor) as an array, or refuse rows of different lengths."""
+    """Return `value` (nested numbers, an array, a MyGrad tensor) as an array.
+
+    Rows of different lengths are refused, and masked values, which would come out from under their mask.
+    """
+    unmasked(name, value)
     try:
         return np.asarray(value)
     except (TypeError, ValueError):
         raise InvalidArgument(f"{name} must be an array, but its items differ in shape") from None
+
+
+def unmasked(name: str, value: Any) -> None:
+    """Refuse a masked array of NumPy that hides some of its values: other functions would take them as they are."""
+    if np.ma.is_masked(value):
+        count = np.count_nonzero(np.ma.getmask(value))
+        raise InvalidArgument(
+            f"{name} must have no masked values ({count:,} of {np.size(value):,}): leave them out or fill them"
+        )
 
 
 def integers(name: str, value: Any, *, minimum: int, maximum: int) -> NDArray[Any]:

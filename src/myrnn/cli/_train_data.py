@@ -14,7 +14,7 @@ from myrnn import _checks
 from myrnn.cli import _show, _show_data
 from myrnn.cli._data_run import save_data_run
 from myrnn.cli._stop import Stops, noted_stops
-from myrnn.data import LabelledSequences, read_sequences
+from myrnn.data import LabelledSequences, read_sequences, without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.estimator import SequenceClassifier
 from myrnn.evaluation import ClassificationReport, classification_report
@@ -62,9 +62,10 @@ def train_on_data(options: Mapping[str, Any]) -> None:
             f"{train.source} holds one class only, {str(train.labels[0])!r}: a classifier needs two or more"
         )
     test = _read(options, "test", "test_labels", "tokens" if train.is_tokens else "features")
-    with claim_folder(options.get("out"), Path(options["data"]).stem) as folder, noted_stops() as stops:
+    with claim_folder(options.get("out"), without_gz(Path(options["data"])).stem) as folder, noted_stops() as stops:
         if not quiet:
             _show_data.job(train, test, classifier)
+        _warn_of_numbers(train)
         if test is not None:
             _warn_of_news(train, test)
         begin = time.perf_counter()
@@ -91,13 +92,17 @@ def _check_options(options: Mapping[str, Any]) -> None:
             raise InvalidArgument(f"--{name.replace('_', '-')} does not go with --data")
     if "test_labels" in options and "test" not in options:
         raise InvalidArgument("--test-labels goes with --test, which is missing")
-    if "labels" not in options and Path(options["data"]).suffix.lower() == ".txt":
+    if "labels" not in options and _is_plain_text(options["data"]):
         raise InvalidArgument("--data is plain text: give its labels, one a line, with --labels")
-    if "test" in options and "test_labels" not in options and Path(options["test"]).suffix.lower() == ".txt":
+    if "test" in options and "test_labels" not in options and _is_plain_text(options["test"]):
         raise InvalidArgument("--test is plain text: give its labels, one a line, with --test-labels")
     for option, names in (("model", MODELS), ("optimizer", OPTIMIZERS)):
         if option in options:
             _checks.one_of(f"--{option}", options[option], tuple(names))
+
+
+def _is_plain_text(name: str) -> bool:
+    return without_gz(Path(name)).suffix.lower() == ".txt"
 
 
 def _classifier(options: Mapping[str, Any]) -> SequenceClassifier:
@@ -119,6 +124,27 @@ def _read(options: Mapping[str, Any], file: str, labels: str, kind: Any) -> Any:
         kind=kind,
         skip_bad_lines=bool(options.get("skip_bad_lines")),
     )
+
+
+def _warn_of_numbers(train: LabelledSequences) -> None:
+    """Say that text which holds decimal numbers is read as symbols: none of them is more than another."""
+    if not train.symbols or not all(map(_is_number, train.symbols)):
+        return
+    decimal = [symbol for symbol in train.symbols if not symbol.lstrip("+-").isdecimal()]
+    if 2 * len(decimal) > len(train.symbols):
+        warnings.warn(
+            f"{train.source} holds numbers such as {decimal[0]}, which are symbols without size in text: features are "
+            "read from lists of numbers, in JSON Lines or Parquet",
+            stacklevel=2,
+        )
+
+
+def _is_number(symbol: str) -> bool:
+    try:
+        float(symbol)
+    except ValueError:
+        return False
+    return True
 
 
 def _warn_of_news(train: LabelledSequences, test: LabelledSequences) -> None:

@@ -4,7 +4,8 @@ Polars reads them. It is loaded when a file is read: it comes with ``pip install
 """
 
 from myrnn.data._labelled import LabelledSequences
+from myrnn.data._lines import without_gz
 from myrnn.data._read import read_sequences
 from myrnn.data._symbols import TokenSequences
 
-__all__ = ["LabelledSequences", "TokenSequences", "read_sequences"]
+__all__ = ["LabelledSequences", "TokenSequences", "read_sequences", "without_gz"]

@@ -36,10 +36,7 @@ def line_faults(lines: Sequence[str], numbers: Sequence[int], labelled: bool) ->
     for line, number in zip(lines, numbers, strict=True):
         try:
             kind = _kind(_checked(line, labelled))
-            if first is not None:
-                first = _joint(first, kind, number)
-            elif kind != EMPTY:
-                first = (kind, number)
+            first = (kind, number) if first is None else _joint(first, kind, number)
         except _Fault as fault:
             faults.append(str(fault))
         else:
@@ -111,11 +108,16 @@ def _check_finite(values: list[Any]) -> None:
 def _joint(first: tuple[str, int], kind: str, number: int) -> tuple[str, int]:
     """Return the kind of all lines up to this one."""
     known, place = first
-    if kind in (known, EMPTY) or (kind == INTEGERS and known in (SYMBOLS, NUMBERS)):
+    if kind == known or _may_be(kind, known):
         return first
-    if known == INTEGERS and kind in (SYMBOLS, NUMBERS):
+    if _may_be(known, kind):
         return kind, number
     raise _Fault(f"the sequence is {kind}, but that of line {place} is {known}")
+
+
+def _may_be(kind: str, other: str) -> bool:
+    """Tell whether what looks like one kind may be of the other."""
+    return other != TEXT if kind == EMPTY else kind == INTEGERS and other in (SYMBOLS, NUMBERS)
 
 
 def _named(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,16 @@ if TYPE_CHECKING:
     import polars as pl
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+COMPRESSED = ".gz"
+
+
+def without_gz(path: Path) -> Path:
+    """Return the name that a file has once it is decompressed: that of ``train.csv.gz`` is ``train.csv``."""
+    return path.with_suffix("") if path.suffix.lower() == COMPRESSED else path
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a file that is there and holds something."""
+    """Return the content, decompressed, of a file that is there and holds something."""
     if path.is_dir():
         raise DataError(f"{path} is a folder, not a file")
     try:
@@ -24,9 +32,20 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"there is no file {path}") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if content and without_gz(path) != path:
+        content = _decompressed(path, content)
     if not content:
         raise DataError(f"{path} is empty")
     return content
+
+
+def _decompressed(path: Path, content: bytes) -> bytes:
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is not a gzip file, or it is damaged: {error}") from None
+    except MemoryError:
+        raise DataError(f"{path} does not fit the memory when it is decompressed") from None
 
 
 def read_text(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from myrnn.data._columns import NUMBERS, SYMBOLS, TEXT, sequence_kind
 from myrnn.data._delimited import read_delimited
 from myrnn.data._json_lines import read_json_lines
 from myrnn.data._labelled import LabelledSequences, vectors
+from myrnn.data._lines import COMPRESSED, without_gz
 from myrnn.data._parquet import read_parquet
 from myrnn.data._polars import load_polars
 from myrnn.data._symbols import encode
@@ -50,6 +51,7 @@ def read_sequences(
         A file whose name ends in ``.csv``, ``.tsv`` (or ``.tab``), ``.jsonl`` (or ``.ndjson``) or ``.parquet`` (or
         ``.pq``), with columns ``sequence`` and ``label``; others are left alone. In the last two a sequence is text,
         or a list of symbols, of numbers or of vectors. Or, with `labels`, a file of plain text, a sequence a line.
+        Any of them may be compressed, with ``.gz`` at the end of its name.
     labels : path, optional
         A file of plain text, a label a line.
     characters : bool
@@ -107,7 +109,7 @@ def _path(name: str, given: str | os.PathLike[str]) -> Path:
 
 
 def _table(path: Path, labels: Path | None, labelled: bool, skip: bool) -> Table:
-    ending = path.suffix.lower()
+    ending = without_gz(path).suffix.lower()
     if labels is not None:
         if ending in WITH_LABELS:
             raise InvalidArgument(f"a {ending} file has a column of labels: labels go with plain text, not with {path}")
@@ -122,7 +124,8 @@ def _table(path: Path, labels: Path | None, labelled: bool, skip: bool) -> Table
         return read_text_pair(path, None, skip)
     if ending == PLAIN:
         raise InvalidArgument(f"{path} is plain text: its labels must stand in a file of their own, one a line")
-    raise InvalidArgument(f"path must end in {', '.join(WITH_LABELS)} or {PLAIN}, not {path.name!r}")
+    endings = f"{', '.join(WITH_LABELS)} or {PLAIN}, and may have {COMPRESSED} behind that"
+    raise InvalidArgument(f"path must end in {endings}, not {path.name!r}")
 
 
 def _as_kind(path: Path, table: Table, kind: Kind | None) -> pl.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,19 @@ def checked_table(estimator: Any, X: Any, *, reset: bool) -> Any:
 
     Numbers that are not finite are left for others to find, who say where they stand.
     """
+    _checks.unmasked("X", X)
     dtype = None if _is_text(X) else "numeric"
     try:
-        return validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False, order="C")
+        table = validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False, order="C")
     except TypeError as error:
         raise NotNumbers(f"X must hold numbers or text: {error}") from error
+    if reset and dtype is None and table.shape[1] == 1:
+        warnings.warn(
+            "X is a table of one column of text, in which every text is one symbol: for its characters give the column "
+            "itself, of shape (N,), such as X['text']",
+            stacklevel=3,
+        )
+    return table
 
 
 def _is_text(X: Any) -> bool:
@@ -70,6 +79,7 @@ def checked_labels(y: Any, count: int) -> tuple[ClassLabels, NDArray[np.int64]]:
     """
     if y is None:
         raise InvalidArgument("this classifier requires y to be passed, but the target y is None")
+    _checks.unmasked("y", y)
     labels: ArrayLike = y
     if not isinstance(y, list | tuple):
         labels = column_or_1d(y, warn=True)
