@@ -2,12 +2,14 @@
 
 import gc
 
+import mygrad
 import numpy as np
 import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
 import myrnn
 from myrnn import RNN, Adam, InvalidArgument, tasks
+from myrnn.compiler import _compile
 
 
 class Scaled(RNN):
@@ -15,6 +17,23 @@ class Scaled(RNN):
 
     def __call__(self, x):
         return super().__call__(x) * self.scale
+
+
+class Swapping(RNN):
+    """Adds two biases to the logits, one of them twice; which, is in its attributes, not in its parameters."""
+
+    def __init__(self, *sizes, rng):
+        super().__init__(*sizes, rng=rng)
+        draws = np.random.default_rng(rng)
+        self.biases = tuple(mygrad.tensor(draws.normal(size=2).astype(np.float32)) for _ in range(2))
+        self.first, self.second = 0, 1
+
+    def __call__(self, x):
+        return super().__call__(x) + 2 * self.biases[self.first] + self.biases[self.second]
+
+    @property
+    def parameters(self):
+        return (*super().parameters, *self.biases)
 
 
 @pytest.fixture
@@ -47,6 +66,49 @@ def test_a_model_with_other_tensors_is_compiled_anew(model):
     again = myrnn.compile(model)
     assert again is not first
     np.testing.assert_allclose(again(X), model(X).data, rtol=1e-5)
+
+
+def test_another_model_of_the_class_is_compiled_as_the_first_was(model, monkeypatch):
+    first, before = myrnn.compile(model), model(X).data.copy()
+    # Where its loop is looked for anew, this fails.
+    monkeypatch.setattr(_compile, "probe", None)
+    other = Scaled(10, 6, 2, rng=1)
+    compiled = myrnn.compile(other)
+    assert (compiled.model, compiled.recurrence) == (other, first.recurrence)
+    np.testing.assert_allclose(compiled(X), other(X).data, rtol=1e-5)
+    softmax_crossentropy(other(X), np.array([1])).backward()
+    expected = [parameter.grad.copy() for parameter in other.parameters]
+    for ours, theirs in zip(compiled.loss_and_gradients(X, 1)[1], expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(first(X), before, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [np.float32(3), np.ones(2, dtype=np.float32)])
+def test_another_model_of_the_class_that_reads_something_else_is_compiled_anew(model, scale):
+    first = myrnn.compile(model)
+    other = Scaled(10, 6, 2, rng=1)
+    other.scale = scale
+    compiled = myrnn.compile(other)
+    assert compiled.recurrence is not first.recurrence
+    np.testing.assert_allclose(compiled(X), other(X).data, rtol=1e-5)
+
+
+def test_another_model_of_the_class_with_other_layers_in_its_places_is_compiled_anew():
+    first = myrnn.compile(Swapping(10, 6, 2, rng=0))
+    other = Swapping(10, 6, 2, rng=1)
+    other.first, other.second = other.second, other.first
+    compiled = myrnn.compile(other)
+    assert compiled.recurrence is not first.recurrence
+    np.testing.assert_allclose(compiled(X), other(X).data, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(10, 7, 2), (10, 6, 3), (9, 6, 2)])
+def test_a_model_of_the_class_with_other_sizes_is_compiled_anew(model, sizes):
+    first = myrnn.compile(model)
+    other = Scaled(*sizes, rng=1)
+    compiled = myrnn.compile(other)
+    assert compiled.recurrence is not first.recurrence
+    np.testing.assert_allclose(compiled(X[:, : sizes[0]]), other(X[:, : sizes[0]]).data, rtol=1e-5)
 
 
 def test_a_longer_check_is_made_when_it_is_asked_for(model):

@@ -72,7 +72,9 @@ def compile(
     with MYGRAD:
         compiled = _known(model, parameters, width, longest)
         if compiled is None:
-            compiled = CompiledModel(model, *_found(model, parameters, width, longest), longest)
+            compiled = _alike(model, parameters, width, longest) or CompiledModel.found(
+                model, *_found(model, parameters, width, longest), longest
+            )
             _recent.append(compiled)
     if check:
         compiled.native(tokens=False, batched=False)
@@ -101,8 +103,8 @@ def compile_for(model: Any, sequences: Sequences) -> CompiledModel:
     return compile(model, longest, dim_input=sequences.dim_input, check=False)
 
 
-# What was compiled last: training, evaluation and inspection of one model follow one another.
-_recent: deque[CompiledModel] = deque(maxlen=2)
+# What was compiled last: training, evaluation and inspection of one model follow one another, and models of one class.
+_recent: deque[CompiledModel] = deque(maxlen=4)
 
 
 def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
@@ -112,13 +114,27 @@ def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int)
         return None
     if compiled.guard.looks or compiled.guard.has_changed():
         return None
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(max(longest, 9), width)).astype(np.float32)
+    return compiled if _is_still(compiled, longest) else None
+
+
+def _alike(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
+    """Return the model compiled as another one of its class was before, if that is what it computes, too."""
+    for known in reversed(_recent):
+        if known.dim_input == width and known.is_like(model, parameters):
+            compiled = known.of(model, parameters)
+            if not compiled.guard.looks and not compiled.guard.has_changed() and _is_still(compiled, longest):
+                return compiled
+    return None
+
+
+def _is_still(compiled: CompiledModel, longest: int) -> bool:
+    """Whether the model is the recurrence still on a sequence as long as it must be."""
+    x = np.random.default_rng(0).normal(size=(max(longest, 9), compiled.dim_input)).astype(np.float32)
     try:
         compiled.guard.check(Sequences.from_pairs([(x, 0)]), 0)
     except CompileError:
-        return None
-    return compiled
+        return False
+    return True
 
 
 def _found(

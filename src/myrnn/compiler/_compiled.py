@@ -74,14 +74,32 @@ class CompiledModel:
         Holds the recurrence against the model while it is in use.
     """
 
-    def __init__(
-        self, model: Any, recurrence: Recurrence, build: Builder, traces: dict[int, Trace], max_length: int
-    ) -> None:
-        self.model, self.recurrence = model, recurrence
+    def __init__(self, model: Any, recurrence: Recurrence, guard: Guard, programs: Programs) -> None:
+        self.model, self.recurrence, self.guard, self._programs = model, recurrence, guard, programs
         self.dim_input, self.dim_output = recurrence.dim_input, recurrence.readout.size
         self._parameters = parameters_of(model)
-        self.guard = Guard(model, self._parameters, recurrence, build, traces, max_length)
-        self._programs = Programs(model, self._parameters, recurrence)
+
+    @classmethod
+    def found(
+        cls, model: Any, recurrence: Recurrence, build: Builder, traces: dict[int, Trace], max_length: int
+    ) -> CompiledModel:
+        """Return a model of which this recurrence was found, in these traces."""
+        parameters = parameters_of(model)
+        guard = Guard(model, parameters, recurrence, build, traces, max_length)
+        return cls(model, recurrence, guard, Programs(model, parameters, recurrence))
+
+    def is_like(self, model: Any, parameters: tuple[Tensor, ...]) -> bool:
+        """Whether another model is of the same class, with parameters of the same names and shapes."""
+        return (
+            type(model) is type(self.model)
+            and parameter_names(model) == parameter_names(self.model)
+            and [p.shape for p in parameters] == [p.shape for p in self._parameters]
+        )
+
+    def of(self, model: Any, parameters: tuple[Tensor, ...]) -> CompiledModel:
+        """Return this recurrence over the parameters of another model that is like this one; it is to be checked."""
+        guard, programs = self.guard.of(model, parameters), self._programs.of(model, parameters)
+        return CompiledModel(model, self.recurrence, guard, programs)
 
     # What was found --------------------------------------------------------------------------------------------------
 

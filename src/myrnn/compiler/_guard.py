@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,15 @@ class Guard:
         self._lengths = set(traces)
         self._readable = self._readable_now()
         self._empty_checked = False
+
+    def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Guard:
+        """Return the guard of another model of the class.
+
+        As long as `has_changed` says that it can read nothing else, what this one was checked on holds for it, too.
+        """
+        guard = copy(self)
+        guard._model, guard._parameters, guard._lengths = model, parameters, set(self._lengths)
+        return guard
 
     def is_over(self, parameters: tuple[Tensor, ...]) -> bool:
         """Whether these are the very tensors that the model was compiled over."""

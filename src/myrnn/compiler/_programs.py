@@ -40,8 +40,16 @@ class Programs:
 
     def __init__(self, model: Any, parameters: tuple[Tensor, ...], recurrence: Recurrence) -> None:
         self._model, self._parameters, self._recurrence = model, parameters, recurrence
+        self._emitted: dict[tuple[bool, bool, bool], tuple[Program, str]] = {}
         self._natives: dict[tuple[bool, bool], Native] = {}
         self._observer: Native | None = None
+
+    def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Programs:
+        """Return the programs of another model with the same recurrence: what was emitted serves both."""
+        programs = Programs(model, parameters, self._recurrence)
+        programs.__dict__["derivative"] = self.derivative
+        programs._emitted = self._emitted
+        return programs
 
     @cached_property
     def derivative(self) -> Derivative:
@@ -51,6 +59,12 @@ class Programs:
 
     def emitted(self, *, tokens: bool, batched: bool, observed: bool = False) -> tuple[Program, str]:
         """Return the program for this kind of data, and the text of its module."""
+        kind = (tokens, batched, observed)
+        if kind not in self._emitted:
+            self._emitted[kind] = self._emit(*kind)
+        return self._emitted[kind]
+
+    def _emit(self, tokens: bool, batched: bool, observed: bool) -> tuple[Program, str]:
         names = parameter_names(self._model)
         program = emit(make_plan(self.derivative, self._shapes, tokens), names, batched, observed)
         header = f"{type(self._model).__name__}, compiled.\n\n{equations(self._recurrence, names)}"
