@@ -33,6 +33,29 @@ class Positional:
     def parameters(self):
         return self.fc_x2h.parameters + self.fc_h2y.parameters
 """
+# Can be compiled.
+RECURRENT = """
+import numpy as np
+from mygrad import tanh
+from myrnn import dense
+
+
+class Recurrent:
+    def __init__(self, dim_input, dim_recurrent, dim_output):
+        self.fc_x2h = dense(dim_input, dim_recurrent)
+        self.fc_h2h = dense(dim_recurrent, dim_recurrent)
+        self.fc_h2y = dense(dim_recurrent, dim_output)
+
+    def __call__(self, x):
+        h = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32)
+        for x_t in x:
+            h = tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h))
+        return self.fc_h2y(h)
+
+    @property
+    def parameters(self):
+        return self.fc_x2h.parameters + self.fc_h2h.parameters + self.fc_h2y.parameters
+"""
 # MyGrad runs one model at a time: whoever uses the library beside a session takes a turn.
 TURNS = Turns()
 WAIT = 120  # seconds, for whatever is waited for

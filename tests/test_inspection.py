@@ -17,6 +17,7 @@ from myrnn.inspection import (
     RecurrentEigenvalues,
     StateSpace,
     gradient_flow,
+    incoming_weights,
     inspect,
     parse_tokens,
     recurrent_eigenvalues,
@@ -737,6 +738,66 @@ def test_before_must_be_eigenvalues(compiled):
         found.plot(before=found.values)
     with refused("matrix must be one of 'fc_h2z.weight', 'fc_h2r.weight', 'fc_h2n.weight', not 'h'"):
         found.plot(matrix="h")
+
+
+# --- the weights that lead into a unit
+
+
+def test_columns_of_all_gates_lead_into_a_unit(models, compiled):
+    for kind in KINDS:
+        model = models[kind]
+        # The reset gates of a GRU weigh the state before it is multiplied: they lead into all units.
+        apart = ("fc_h2y", "fc_x2r", "fc_h2r")
+        layers = [name for name in vars(model) if name.startswith("fc_") and name not in apart]
+        found = incoming_weights(compiled[kind], 4)
+        assert sorted(found) == sorted(f"{name}.weight" for name in layers)
+        for name in layers:
+            assert found[f"{name}.weight"].tolist() == getattr(model, name).weight.data[:, 4].tolist()
+
+
+def test_the_output_gate_does_not_lead_into_the_cell_state(compiled):
+    found = incoming_weights(compiled[LSTM], 0, "c")
+    assert sorted(found) == [f"fc_{part}2{gate}.weight" for part in "hx" for gate in "fgi"]
+
+
+def test_the_readout_leads_into_no_unit_even_where_it_has_as_many_columns():
+    found = incoming_weights(RNN(10, 2, 2, rng=0), 1)
+    assert list(found) == ["fc_x2h.weight", "fc_h2h.weight"]
+
+
+def test_gates_in_one_matrix_have_a_column_each():
+    model = GatesTogether()
+    found = incoming_weights(compile(model, dim_input=3), 2)
+    assert {name: column.tolist() for name, column in found.items()} == {
+        f"both[:, {place}]": model.both.data[:, place].tolist() for place in (2, 7)
+    }
+
+
+def test_a_matrix_on_the_left_has_rows_for_columns():
+    model = FromTheLeft()
+    found = incoming_weights(model, 3)
+    assert found["into"].tolist() == model.into.data[3].tolist()
+    assert found["back"].tolist() == model.back.data[3].tolist()
+
+
+def test_only_the_layer_of_a_unit_leads_straight_into_it():
+    compiled = compile(Stacked())
+    found = [sorted(incoming_weights(compiled, 0, name)) for name in compiled.state_names]
+    assert sorted(found) == [["high", "up"], ["into", "low"]]
+
+
+def test_a_single_unit_has_weights_too():
+    model = RNN(10, 1, 2, rng=0)
+    found = incoming_weights(model, 0)
+    assert found["fc_x2h.weight"].tolist() == model.fc_x2h.weight.data[:, 0].tolist()
+    assert found["fc_h2h.weight"].tolist() == model.fc_h2h.weight.data[:, 0].tolist()
+
+
+def test_units_and_states_that_are_not_there_are_refused(compiled):
+    with refused("unit must be at most 6, not 7"):
+        incoming_weights(compiled[RNN], 7)
+    with refused("state must be one of 'h', not 'c'"):
+        incoming_weights(compiled[GRU], 0, "c")
 
 
 # --- nothing is changed

@@ -16,7 +16,7 @@ from myrnn.playground._network import Network, Recorded, new_model
 from myrnn.playground._script import script
 from myrnn.runs import load_run, make_optimizer
 from myrnn.tasks import Palindromes, TwinHalves
-from playground_help import POSITIONAL, SMALL
+from playground_help import POSITIONAL, RECURRENT, SMALL
 
 
 def refused(message, kind=InvalidArgument):
@@ -43,8 +43,8 @@ def own(here):
     return load_own("positional.py:Positional")
 
 
-def report_of(network):
-    return _trial.tested(network, 40, nullcontext)
+def saved(network):
+    return _keep.save(network, _trial.tested(network, 40, nullcontext), nullcontext)
 
 
 def trained(settings=SMALL, iterations=700):
@@ -261,6 +261,7 @@ def test_a_unit_tells_the_weights_that_lead_into_it():
     told = {one["name"]: one["weights"] for one in _looks.unit(network, 3)["incoming"]}
     assert list(told) == ["fc_x2h.weight", "fc_h2h.weight"]
     assert told["fc_h2h.weight"] == pytest.approx(network.model.fc_h2h.weight.data[:, 3].tolist(), abs=1e-5)
+    assert _looks.unit(network, 3, "none")["incoming"] == _looks.unit(network, 3)["incoming"]
     assert _looks.unit(network, 8)["incoming"] == []
 
 
@@ -279,7 +280,7 @@ def test_short_cuts_and_the_recurrence_are_told():
 def test_a_saved_run_is_loaded_again(here):
     settings = {**SMALL, "cell": "rnn-tanh", "task": "palindromes", "negatives": "near_miss", "gradient_clip": 1.0}
     network = trained(settings, 120)
-    folder = _keep.save(network, report_of(network))
+    folder = saved(network)
     assert _keep.listed_runs() == [folder.name]
     assert load_run(folder).history.iteration.tolist() == [120]
     run, loaded = _keep.load(folder.name)
@@ -288,15 +289,45 @@ def test_a_saved_run_is_loaded_again(here):
     assert contents(again.model) == contents(network.model)
     assert again.done_before == 120
     again.advance(0.0, 1)
-    assert _keep.history_of(again).iteration.tolist() == [120, 121]
-    second = _keep.save(again, report_of(again))
-    assert load_run(second).history.iteration.tolist() == [120, 121]
+    assert again.history.iteration.tolist() == [120, 121]
+    assert load_run(saved(again)).history.iteration.tolist() == [120, 121]
+
+
+@pytest.mark.parametrize(("text", "name"), [(POSITIONAL, "Positional"), (RECURRENT, "Recurrent")])
+def test_a_run_of_a_class_of_ones_own_is_loaded_with_the_class(here, text, name):
+    (here / "own.py").write_text(text)
+    own = load_own(f"own.py:{name}")
+    network = Network({**SMALL, "cell": "own"}, own.make)
+    network.advance(0.0, 5)
+    folder = saved(network)
+    run, settings = _keep.load(folder.name, own.make)
+    assert settings == network.settings
+    again = Network(settings, run=run)
+    assert contents(again.model) == contents(network.model)
+    again.advance(0.0, 2)
+    with pytest.warns(UserWarning, match="op by op") if again.compiled is None else nullcontext():
+        found = run_script(script(again, (own.file, own.name)).replace("samples=20_000", "samples=60"))
+    assert contents(found["model"]) == contents(again.model)
+    with pytest.raises(InvalidArgument, match=f"its model is of the class {name}, of which it holds the weights alone"):
+        _keep.load(folder.name)
+
+
+def test_there_is_an_end_to_the_runs_that_are_saved(here, monkeypatch):
+    monkeypatch.setattr(_keep, "MOST_RUNS", 2)
+    network = trained(iterations=1)
+    saved(network)
+    saved(network)
+    message = "there are 2 runs in runs/, and the playground adds no more: move some of them away, or start it in "
+    for refusing in (lambda: _keep.check_can_be_saved(network), lambda: saved(network)):
+        with refused(f"{message}another folder"):
+            refusing()
+    assert len(_keep.listed_runs()) == 2
 
 
 def test_runs_that_the_playground_cannot_show_are_refused(here):
     network = trained(iterations=1)
     network.task = Palindromes(1, 3, parity="both")
-    folder = _keep.save(network, report_of(network))
+    folder = saved(network)
     with refused("the playground cannot show this run: its task has parity both"):
         _keep.load(folder.name)
 
@@ -310,14 +341,12 @@ def test_a_run_that_is_not_listed_is_not_looked_for(here, name):
 def test_what_cannot_be_saved_or_drawn_is_refused(here, own):
     network = Network(SMALL)
     with refused("there is nothing to save yet: press play first"):
-        _keep.save(network, report_of(network))
+        saved(network)
     with refused("there is nothing to draw yet: press play first"):
         _keep.figure("training", "svg", network, [1, 1])
     with refused("the graph is an SVG: choose SVG"):
         _keep.figure("graph", "png", network, [1, 1])
     positional = Network({**SMALL, "cell": "own"}, own.make)
-    with refused("a run folder holds an RNN, a GRU or an LSTM: take the script for a class of your own"):
-        _keep.save(positional, report_of(positional))
     with refused("a model that cannot be compiled cannot be looked into"):
         _keep.figure("states", "svg", positional, [1, 1])
 
@@ -350,7 +379,7 @@ def test_the_script_gives_the_same_numbers(here, changed):
 
 def test_the_script_of_a_loaded_run_goes_on_from_it(here):
     network = trained(iterations=60)
-    folder = _keep.save(network, report_of(network))
+    folder = saved(network)
     run, settings = _keep.load(folder.name)
     again = Network(settings, run=run)
     again.advance(0.0, 10)

@@ -12,7 +12,17 @@ from scipy import stats
 
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences
-from myrnn.tasks import TASKS, Palindromes, Task, TwinHalves, generate_sequence, make_task
+from myrnn.tasks import (
+    FAMILIES,
+    TASKS,
+    Palindromes,
+    Task,
+    TwinHalves,
+    generate_sequence,
+    make_task,
+    sample_family,
+    twice_as_long,
+)
 
 # With fixed seeds a test of a distribution passes always or never; far below 1 in 1,000 means that something is wrong.
 UNLIKELY = 1e-3
@@ -212,6 +222,37 @@ def test_the_first_half_and_a_middle_symbol_are_drawn_evenly():
     drawn = Palindromes(2, 2, alphabet_size=5, parity="odd", negatives="near_miss").sample(20_000, 6)
     for step in range(3):
         assert looks_even(np.bincount(drawn.values[drawn.offsets[:-1] + step], minlength=5))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@given(task=tasks(), seed=st.integers(0, 99))
+def test_a_family_has_the_truth_of_the_task(family, task, seed):
+    drawn = sample_family(task, family, 60, np.random.default_rng(seed))
+    assert len(drawn) == 60
+    assert drawn.dim_input == task.dim_input
+    assert drawn.labels.tolist() == task.truth(drawn).tolist()
+    for tokens, label, length in zip(plain(drawn), drawn.labels, drawn.lengths.tolist(), strict=True):
+        if family == "longer":
+            assert task.lengths[-1] < length <= twice_as_long(task).lengths[-1]
+            continue
+        if family == "other":
+            assert length // 2 in range(task.pattern_length_min, task.pattern_length_max + 1)
+            continue
+        assert length in task.lengths
+        first, second = halves(task, tokens)
+        if family == "near":
+            assert sum(a != b for a, b in zip(first, second, strict=True)) == 1 - label
+
+
+def test_of_the_other_task_half_are_matches_there():
+    drawn = sample_family(TwinHalves(2, 4), "other", 2000, np.random.default_rng(0))
+    mirrored = [tokens == tokens[::-1] for tokens in plain(drawn)]
+    assert looks_even([sum(mirrored), len(mirrored) - sum(mirrored)])
+
+
+def test_an_unknown_family_is_refused():
+    with refused("family must be one of 'trained', 'longer', 'near', 'other', not 'far'"):
+        sample_family(TwinHalves(), "far", 5, np.random.default_rng(0))
 
 
 def test_no_sequences():

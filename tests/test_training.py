@@ -105,6 +105,19 @@ def test_a_history_says_how_far_it_went():
     assert repr(History(*np.empty((3, 0)))) == "History(no report yet)"
 
 
+def test_histories_that_go_on_from_each_other_are_joined():
+    first = History(np.array([5, 8]), np.array([0.7, 0.6]), np.array([0.5, 0.6]), 20, "mygrad", 0.5)
+    later = History(np.array([5, 7]), np.array([0.4, 0.3]), np.array([0.7, 0.8]), 6, "native", 0.5)
+    joined = first.joined(later)
+    assert joined.iteration.tolist() == [5, 8, 13, 15]
+    assert joined.loss.tolist() == [0.7, 0.6, 0.4, 0.3]
+    assert joined.accuracy.tolist() == [0.5, 0.6, 0.7, 0.8]
+    assert (joined.longest, joined.engine, joined.chance) == (20, "native", 0.5)
+    none = History(*np.empty((3, 0), dtype=np.int64))
+    assert none.joined(later).iteration.tolist() == [5, 7]
+    assert first.joined(none).iteration.tolist() == [5, 8]
+
+
 def test_a_history_draws_the_level_of_guessing():
     model = RNN(10, 4, 4, rng=0)
     history = train(model, TwinHalves(1, 2), Adam(model.parameters), 20, engine="mygrad")

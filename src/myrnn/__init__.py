@@ -34,7 +34,7 @@ from myrnn.evaluation import (
     transfer,
 )
 from myrnn.graphs import ComputationalGraph, build_graph
-from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues, state_space
+from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues, state_space
 from myrnn.models import GRU, LSTM, RNN, Stacked, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
@@ -87,6 +87,7 @@ __all__ = [
     "evaluate",
     "exercises",
     "gradient_flow",
+    "incoming_weights",
     "inspect",
     "load_sweep",
     "plots",

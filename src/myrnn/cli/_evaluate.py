@@ -112,7 +112,7 @@ def parse_lengths(text: str) -> list[int]:
 
 def _lengths(run: Run, text: str | None, length_max: int | None) -> NDArray[np.int64] | list[int]:
     from myrnn.errors import InvalidArgument
-    from myrnn.runs import twice_as_long
+    from myrnn.tasks import twice_as_long
 
     if text is not None:
         if length_max is not None:

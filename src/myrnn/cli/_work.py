@@ -12,8 +12,8 @@ import numpy as np
 from myrnn.cli import _show
 from myrnn.cli._graph import write_graph
 from myrnn.evaluation import LengthReport, evaluate
-from myrnn.runs import CHECKPOINTS, Job, end_job, summarize, twice_as_long, write_run
-from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.runs import CHECKPOINTS, Job, end_job, summarize, write_run
+from myrnn.tasks import Palindromes, TwinHalves, twice_as_long
 from myrnn.training import Checkpoint, History, TrainingStart, train
 
 # Whoever names the seconds between two checkpoints gets them, whatever share of the time that is.

@@ -117,7 +117,7 @@ class Answers:
         self._bench.views.forget("mistakes")
 
     def _do_unit(self, unit: int) -> None:
-        self._bench.outbox.answer("unit", **_looks.unit(self._bench.now, unit))
+        self._bench.outbox.answer("unit", **_looks.unit(self._bench.now, unit, self._bench.state))
 
     def _do_shortcuts(self) -> Rest:
         task = self._bench.now.longer
@@ -142,7 +142,7 @@ class Answers:
         _keep.check_can_be_saved(network)
 
         def save() -> None:
-            folder = _keep.save(network, tested(network, EACH, self._turn))
+            folder = _keep.save(network, tested(network, EACH, self._turn), self._turn)
             outbox.answer("saved", folder=folder.as_posix(), runs=_keep.listed_runs())
 
         return save
@@ -151,7 +151,7 @@ class Answers:
         self._bench.outbox.answer("runs", runs=_keep.listed_runs())
 
     def _do_load(self, run: str) -> None:
-        loaded, settings = _keep.load(run)
+        loaded, settings = _keep.load(run, self._own.make if self._own else None)
         self._begin(lambda: Network(settings, run=loaded))
 
     def _do_script(self) -> None:

@@ -6,6 +6,7 @@ import base64
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from myrnn.evaluation import LengthReport
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
 from myrnn.playground import _looks
-from myrnn.playground._network import REPORT_EVERY, Network
-from myrnn.playground._settings import DEFAULTS, OWN, checked_settings
+from myrnn.playground._network import REPORT_EVERY, ModelClass, Network
+from myrnn.playground._settings import DEFAULTS, checked_settings
 from myrnn.playground._trial import TEST_SEED
-from myrnn.runs import Run, claim_folder, load_run, save_run
-from myrnn.training import History
+from myrnn.runs import Run, claim_folder, describe_model, holds_own, load_run, save_run
 
 RUNS = Path("runs")
 MOST_LISTED = 50
+# With so many runs in the folder, no page saves another: whoever may open a page could fill the disk.
+MOST_RUNS = 500
 # Draws a picture and returns it as a text.
 Drawing = Callable[[], str]
 # Pictures are drawn one at a time, but beside the trainings: matplotlib and MyGrad know nothing of each other.
@@ -39,67 +41,59 @@ _FIXED: dict[str, dict[str, Any]] = {
 
 def check_can_be_saved(network: Network) -> None:
     """Refuse a network that a run folder cannot hold."""
-    if network.settings["cell"] == OWN:
-        raise InvalidArgument("a run folder holds an RNN, a GRU or an LSTM: take the script for a class of your own")
     if not network.iteration and network.before is None:
         raise InvalidArgument("there is nothing to save yet: press play first")
-
-
-def save(network: Network, report: LengthReport) -> Path:
-    """Write a run folder below ``runs`` and return its path."""
-    check_can_be_saved(network)
-    settings, history = network.settings, history_of(network)
-    training = {
-        "iterations": int(history.iteration[-1]),
-        "batch_size": settings["batch_size"],
-        "seed": settings["seed"],
-        "report_every": REPORT_EVERY,
-        "gradient_clip": settings["gradient_clip"],
-    }
-    with _drawing, claim_folder(None, network.task.name) as folder:
-        save_run(
-            folder,
-            task=network.task,
-            model=network.model,
-            optimizer=network.optimizer,
-            history=history,
-            training=training,
-            report=report,
+    if len(_run_folders()) >= MOST_RUNS:
+        raise InvalidArgument(
+            f"there are {MOST_RUNS} runs in {RUNS}/, and the playground adds no more: move some of them away, "
+            "or start it in another folder"
         )
-    return folder
 
 
-def history_of(network: Network) -> History:
-    """Return the history of a network, that of the run that it was loaded from included."""
-    new, before = network.training.history, network.before
-    if before is None:
-        return new
-    return History(
-        np.concatenate((before.iteration, network.done_before + new.iteration)),
-        np.concatenate((before.loss, new.loss)),
-        np.concatenate((before.accuracy, new.accuracy)),
-        max(before.longest, new.longest),
-        new.engine,
-        new.chance,
-    )
+def save(network: Network, report: LengthReport, turn: Callable[[], AbstractContextManager[None]]) -> Path:
+    """Write a run folder below ``runs`` and return its path; ``with turn():`` is a turn with MyGrad."""
+    with _drawing:
+        check_can_be_saved(network)
+        with turn():
+            described = describe_model(network.model, network.task, network.settings["dim_recurrent"])
+        with claim_folder(None, network.task.name) as folder:
+            return save_run(
+                folder,
+                task=network.task,
+                model=network.model,
+                optimizer=network.optimizer,
+                history=network.history,
+                training=_training_of(network),
+                report=report,
+                described=described,
+            )
+
+
+def _training_of(network: Network) -> dict[str, Any]:
+    settings = {name: network.settings[name] for name in ("batch_size", "seed", "gradient_clip")}
+    return {**settings, "iterations": int(network.history.iteration[-1]), "report_every": REPORT_EVERY}
 
 
 def listed_runs() -> list[str]:
-    """Return the names of the run folders below ``runs``, the newest first."""
+    """Return the names of the newest run folders below ``runs``, the newest first."""
+    return [path.name for path in _run_folders()[:MOST_LISTED]]
+
+
+def _run_folders() -> list[Path]:
     try:
         folders = [path for path in RUNS.iterdir() if (path / "settings.json").is_file()]
         folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     except OSError:
         return []
-    return [path.name for path in folders[:MOST_LISTED]]
+    return folders
 
 
-def load(name: str) -> tuple[Run, dict[str, Any]]:
-    """Return one of the listed runs and its settings as the playground has them."""
+def load(name: str, own: ModelClass | None = None) -> tuple[Run, dict[str, Any]]:
+    """Return one of the listed runs and its settings as the playground has them; `own` is the person's own class."""
     # The name is looked up, never used as a path.
     if name not in listed_runs():
         raise RunError("there is no such run any more: look at the list again")
-    run = load_run(RUNS / name)
+    run = load_run(RUNS / name, own if holds_own(RUNS / name) else None)
     return run, _settings_of(run)
 
 
@@ -132,7 +126,7 @@ def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing
     if name == "graph":
         return _graph(network, form)
     if name == "training":
-        history = history_of(network)
+        history = network.history
         if not len(history):
             raise InvalidArgument("there is nothing to draw yet: press play first")
         return lambda: drawn(history.plot, form)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,11 @@ import numpy as np
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport, counterexamples, shortcuts
 from myrnn.graphs import build_graph
-from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
-from myrnn.models import parameter_names, parameters_of
+from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues
 from myrnn.playground._network import HalvesTask, Network
 from myrnn.playground._trial import TEST_SEED
 from myrnn.sequences import Sequences
-from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.tasks import sample_family
 
 MISTAKES = 8
 FLOW_SAMPLES = 40
@@ -73,7 +71,8 @@ def gradient(network: Network) -> dict[str, Any]:
     flow = gradient_flow(network.compiled, _longest(network.task), seed=TEST_SEED, relative=True)
     name = next(iter(flow.mean))
     return {
-        "state": name,
+        # Where there are several, which of them it is.
+        "state": name if len(flow.mean) > 1 else "",
         "distance": flow.distance.tolist(),
         **{key: getattr(flow, key)[name].tolist() for key in ("mean", "low", "high")},
     }
@@ -99,7 +98,7 @@ def eigenvalues_or_none(network: Network) -> list[dict[str, Any]]:
 
 def mistakes(network: Network, family: str, samples: int, seed: int) -> dict[str, Any]:
     """Return sequences of a family that the network gets wrong, the ones it is surest of first."""
-    drawn = _drawn(network, family, samples, seed)
+    drawn = sample_family(network.task, family, samples, np.random.default_rng((TEST_SEED, seed)))
     model = network.model if network.compiled is None else network.compiled
     engine = "mygrad" if network.compiled is None else "native"
     found = counterexamples(model, drawn, most=MISTAKES, engine=engine)
@@ -133,33 +132,14 @@ def recurrence(network: Network) -> dict[str, Any]:
     return {"equations": str(network.compiled), "svg": graph.to_svg()}
 
 
-def unit(network: Network, number: int) -> dict[str, Any]:
-    """Return the weights that lead into one unit, by the name of their matrix."""
-    named = zip(parameter_names(network.model), parameters_of(network.model), strict=True)
-    units = network.settings["dim_recurrent"]
-    incoming = [
-        {"name": name, "weights": parameter.data[:, number].round(5).tolist()}
-        for name, parameter in named
-        if parameter.ndim == 2 and parameter.shape[0] > 1 and parameter.shape[1] == units and number < units
-    ]
-    return {"unit": number, "incoming": incoming}
-
-
-def _drawn(network: Network, family: str, samples: int, seed: int) -> Sequences:
-    """Draw sequences of a family, labelled with the truth of the network's own task."""
-    task, rng = network.task, np.random.default_rng((TEST_SEED, seed))
-    if family == "longer":
-        lengths = network.longer.lengths
-        beyond = lengths[lengths > task.lengths[-1]]
-        return task.sample_lengths(rng.choice(beyond if len(beyond) else lengths, samples), rng)
-    if family == "near":
-        return replace(task, negatives="near_miss", max_changes=1).sample(samples, rng)
-    if family == "other":
-        kind = Palindromes if isinstance(task, TwinHalves) else TwinHalves
-        other = kind(task.pattern_length_min, task.pattern_length_max, task.alphabet_size)
-        drawn = other.sample(samples, rng)
-        return Sequences(drawn.values, drawn.offsets, task.truth(drawn), task.alphabet_size)
-    return task.sample(samples, rng)
+def unit(network: Network, number: int, state: str = "") -> dict[str, Any]:
+    """Return the weights that lead into one unit of a state, by the name of their matrix."""
+    compiled, incoming = network.compiled, {}
+    # The page may ask for a unit of the network before this one.
+    if compiled is not None and number < network.settings["dim_recurrent"]:
+        incoming = incoming_weights(compiled, number, state if state in compiled.state_names else None)
+    told = [{"name": name, "weights": weights.round(5).tolist()} for name, weights in incoming.items()]
+    return {"unit": number, "incoming": told}
 
 
 def _longest(task: HalvesTask) -> Sequences:

@@ -9,12 +9,12 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.playground._fields import Choice, Field, Real, Record, Some, Text, Whole
 from myrnn.playground._settings import LONGEST, RECORD
+from myrnn.tasks import FAMILIES
 
 # More characters than any message of the page has.
 LONGEST_MESSAGE = 16_384
 
 VIEWS = ("row", "accuracy", "gradient", "eigenvalues", "mistakes")
-FAMILIES = ("trained", "longer", "near", "other")
 FIGURES = ("training", "accuracy", "states", "gradient", "eigenvalues", "graph")
 
 _TOKENS = Some(Whole(0, 9), 1, LONGEST)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.models import make_own
 from myrnn.playground._curve import Curve
-from myrnn.playground._settings import LONGEST, OWN
+from myrnn.playground._settings import OWN
 from myrnn.runs import Run, make_model, make_optimizer, weight_generator
 from myrnn.sequences import Sequences
-from myrnn.tasks import Palindromes, TwinHalves, make_task
+from myrnn.tasks import Palindromes, TwinHalves, make_task, twice_as_long
 from myrnn.training import History, Training
 
 HalvesTask = TwinHalves | Palindromes
@@ -132,10 +131,15 @@ class Network:
         return 0 if self.before is None else int(self.before.iteration[-1])
 
     @property
+    def history(self) -> History:
+        """The history, that of the run that the network goes on from included."""
+        new = self.training.history
+        return new if self.before is None else self.before.joined(new)
+
+    @property
     def longer(self) -> HalvesTask:
         """The task with sequences up to twice as long."""
-        longest = min(2 * self.task.pattern_length_max, LONGEST // 2)
-        return replace(self.task, pattern_length_max=longest)
+        return twice_as_long(self.task)
 
     def preparations(self) -> list[Callable[[], object]]:
         """Return what compiles, one program each, all that looking at the network needs; known ones are loaded."""

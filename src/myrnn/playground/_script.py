@@ -14,7 +14,7 @@ weights = np.random.default_rng(({seed}, 1))
 model = {made}
 """
 _LOADED = """# The playground went on from this run, with a new optimizer.
-model = load_run({folder!r}).model
+model = load_run({given}).model
 """
 _TRAIN = """history = myrnn.train(
     model, task, optimizer, iterations={iterations}, batch_size={batch_size}, seed={seed},
@@ -40,11 +40,14 @@ def script(network: Network, own_source: tuple[str, str] | None = None) -> str:
     """
     settings, task = network.settings, network.task
     imports = ["import numpy as np", "import myrnn"]
+    of_own = settings["cell"] == OWN
     optimizer = OPTIMIZERS[settings["optimizer"]].__name__
     if network.run is not None:
-        imports = ["import myrnn", "from myrnn.runs import load_run"]
-        model = _LOADED.format(folder=network.run.folder.as_posix())
-    elif settings["cell"] == OWN:
+        loading = ["from myrnn.models import load_own"] if of_own else []
+        imports = ["import myrnn", *loading, "from myrnn.runs import load_run"]
+        given = repr(network.run.folder.as_posix()) + (f", {_class(own_source)}" if of_own else "")
+        model = _LOADED.format(given=given)
+    elif of_own:
         imports, model = _own(settings, own_source)
     else:
         model = _MODEL.format(seed=settings["seed"], made=_made(settings))
@@ -80,11 +83,15 @@ def _made(settings: dict[str, object]) -> str:
 
 
 def _own(settings: dict[str, object], own_source: tuple[str, str] | None) -> tuple[list[str], str]:
-    assert own_source is not None
     imports = ["import numpy as np", "import myrnn", "from myrnn.models import load_own, make_own"]
     model = (
         f"weights = np.random.default_rng(({settings['seed']}, 1))\n"
-        f"cell = load_own({':'.join(own_source)!r}).make\n"
+        f"cell = {_class(own_source)}\n"
         f"model = make_own(cell, ({settings['alphabet_size']}, {settings['dim_recurrent']}, 2), weights)\n"
     )
     return imports, model
+
+
+def _class(own_source: tuple[str, str] | None) -> str:
+    assert own_source is not None
+    return f"load_own({':'.join(own_source)!r}).make"

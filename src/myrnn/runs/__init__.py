@@ -18,7 +18,6 @@ from myrnn.runs._kinds import (
     make_model,
     make_optimizer,
     setting_names,
-    twice_as_long,
     weight_generator,
 )
 from myrnn.runs._listing import ORDERS, RunListing, list_runs, printable
@@ -67,7 +66,6 @@ __all__ = [
     "save_run",
     "setting_names",
     "summarize",
-    "twice_as_long",
     "weight_bytes",
     "weight_generator",
     "write_run",

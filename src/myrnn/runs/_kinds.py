@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from myrnn.evaluation import ENGINES
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.sequences import LARGEST_INT32
-from myrnn.tasks import TASKS, Palindromes, TwinHalves
+from myrnn.tasks import TASKS
 from myrnn.training import ON_DIVERGENCE, SCHEDULES, train
 
 MODELS: dict[str, type[RNN | GRU | LSTM]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
@@ -51,11 +50,6 @@ def make_optimizer(name: str, params: Any, **settings: Any) -> SGD | RMSprop | A
 def weight_generator(seed: int) -> np.random.Generator:
     """Return the generator of the first weights of a run: another stream than the one that draws its sequences."""
     return np.random.default_rng((seed, 1))
-
-
-def twice_as_long(task: TwinHalves | Palindromes) -> TwinHalves | Palindromes:
-    """Return the task with sequences up to twice as long, which a run is tested on."""
-    return replace(task, pattern_length_max=2 * task.pattern_length_max)
 
 
 def describe(part: str, thing: Any) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def save_run(
     report: LengthReport | None = None,
     numbers: Mapping[str, Any] | None = None,
     pictures: Mapping[str, Callable[[Path], Any]] | None = None,
+    described: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a run folder and return its path.
 
@@ -92,6 +93,8 @@ def save_run(
         The content of ``report.json``; by default that of `summarize`.
     pictures : mapping of str to callable, optional
         Further files: each function is called with the path to write to.
+    described : mapping, optional
+        What is kept of the model beside its weights; by default what `describe_model` says of it now.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def save_run(
     settings = {
         **made_with("numpy", "mygrad"),
         "task": describe("task", task),
-        "model": describe_model(model, task),
+        "model": dict(describe_model(model, task) if described is None else described),
         "optimizer": describe("optimizer", optimizer),
         "training": check_training(training or {}),
     }

@@ -17,10 +17,10 @@ from mygrad import mem_guard_off
 from myrnn.compiler import limit_threads, without_notice
 from myrnn.evaluation import evaluate
 from myrnn.models import num_parameters
-from myrnn.runs import make_model, make_optimizer, twice_as_long, weight_generator
+from myrnn.runs import make_model, make_optimizer, weight_generator
 from myrnn.sweeps._points import Point
 from myrnn.sweeps._settings import Settings
-from myrnn.tasks import make_task
+from myrnn.tasks import make_task, twice_as_long
 from myrnn.training import train
 
 DONE, FAILED = "done", "failed"

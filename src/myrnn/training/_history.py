@@ -55,6 +55,18 @@ class History:
             chance,
         )
 
+    def joined(self, later: History) -> History:
+        """Return this history and that of a training that went on from its end, and counts its iterations from 0."""
+        done = int(self.iteration[-1]) if len(self) else 0
+        return History(
+            np.concatenate((self.iteration, done + later.iteration)),
+            np.concatenate((self.loss, later.loss)),
+            np.concatenate((self.accuracy, later.accuracy)),
+            max(self.longest, later.longest),
+            later.engine,
+            later.chance,
+        )
+
     def __len__(self) -> int:
         """Return the number of reports, R."""
         return len(self.iteration)
