@@ -269,7 +269,8 @@ def test_a_session_waits_for_its_page_and_is_freed_after_a_while():
         assert sessions.attach(name, "reloaded", SMALL, [1, 2]) == (name, session)
         other, second = sessions.attach(name, "copy", SMALL, [1, 2])
         assert (other, second) != (name, session)
-        with refused("2 pages are open already, and more would slow all down: close one of them"):
+        message = "2 pages are open already, and more would slow all down: this one begins when another was closed"
+        with refused(message):
             sessions.attach(None, "third", SMALL, [1, 2])
         sessions.detach(other)
         sessions.sweep(patience=1000.0)

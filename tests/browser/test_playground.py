@@ -218,9 +218,15 @@ def test_a_server_that_comes_back_is_played_with_again(serve_playground):
     page = serve_playground()
     page.open(f"{SHORT}&dim_recurrent=8&sequence=4242")
     page.server.stop()
-    page.wait(lambda: "connection is lost" in page.text("banner"), "the loss was not told")
+    page.wait(lambda: "was ended where it was started" in page.text("banner"), "the end was not told")
+    lost = "window.lost = 0; window.playground.connection.on('lost', () => { window.lost += 1; })"
+    page.script(lost)
+    page.wait(lambda: page.script("return window.lost") > 1, "it did not try again")
+    # It is told in one place, and stays there.
+    assert "was ended where it was started" in page.text("banner") and not page.shown("toast")
     page.server.start()
     page.wait_until_ready()
+    assert "This is a new one" in page.text("toast")
     assert (page.setting("dim_recurrent"), page.digits()) == ("8", "4242")
     page.step()
     assert page.iteration == 1
@@ -362,6 +368,15 @@ def test_a_class_of_ones_own_is_played_with(serve_playground, tmp_path):
     assert page.setting("cell") == "Mine"
     page.step()
     assert "h = tanh(x @ fc_x2h.weight + fc_x2h.bias + h @ fc_h2h.weight + fc_h2h.bias)" in page.text("equations")
+    values = page.row()["values"]
+    page.click("save")
+    page.wait(lambda: page.text("kept").startswith("Saved in runs/"), "it was not saved")
+    page.click("reset")
+    page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "it did not begin again")
+    page.click("load")
+    page.scroll_to("card-row")
+    page.wait(lambda: page.iteration == 1 and not page.shown("banner"), "the run was not loaded")
+    page.wait(lambda: page.row()["values"] == values, "it is not the network that was saved")
 
 
 def test_at_low_speed_the_row_follows_the_training(page):

@@ -16,7 +16,7 @@ from myrnn._version import __version__
 from myrnn.errors import InvalidArgument
 from myrnn.playground._messages import parse
 from myrnn.playground._session import Session
-from myrnn.playground._sessions import Sessions
+from myrnn.playground._sessions import Full, Sessions
 from myrnn.playground._settings import LONGEST, offered_settings
 
 # How long a page may wait before it says who it is, in seconds.
@@ -73,6 +73,8 @@ async def _greet(socket: WebSocket, sessions: Sessions, pace: Pace) -> tuple[str
                     raise InvalidArgument(f"the first message must be 'hello', not {kind!r}")
                 name, session = sessions.attach(fields["session"], fields["page"], fields["settings"], fields["tokens"])
                 break
+            except Full as error:
+                await _send(socket, {"type": "full", "message": str(error)})
             except InvalidArgument as error:
                 await _send(socket, {"type": "error", "message": str(error), "fatal": True})
     own = None if sessions.own is None else sessions.own.name

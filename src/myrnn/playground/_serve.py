@@ -24,6 +24,7 @@ from myrnn.playground._sessions import Sessions
 PORT = 8400
 # More connections at a time, those of pages that have just been closed among them, are told that the server is busy.
 MOST_CONNECTIONS = 400
+_ENDED = "The playground was ended where it was started. This page goes on as soon as it runs again."
 
 
 def serve(
@@ -97,7 +98,7 @@ class _Server(uvicorn.Server):
         self._sessions = sessions
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._sessions.tell("The playground was ended where it was started: myrnn playground starts it again.")
+        self._sessions.tell("ended", message=_ENDED)
         await asyncio.sleep(2 * PACKET)
         await super().shutdown(sockets)
 

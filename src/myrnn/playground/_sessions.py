@@ -18,6 +18,10 @@ MOST_SESSIONS = 40
 PATIENCE = 30.0
 
 
+class Full(InvalidArgument):
+    """There are as many sessions as there may be."""
+
+
 @dataclass
 class _Entry:
     session: Session
@@ -54,8 +58,10 @@ class Sessions:
 
         Raises
         ------
-        InvalidArgument
+        Full
             When there are too many.
+        InvalidArgument
+            When the settings do not go together.
         """
         self.sweep()
         with self._lock:
@@ -66,8 +72,9 @@ class Sessions:
                 entry.connections += 1
                 return name, entry.session
             if len(self._entries) >= self._most:
-                raise InvalidArgument(
-                    f"{self._most} pages are open already, and more would slow all down: close one of them"
+                raise Full(
+                    f"{self._most} pages are open already, and more would slow all down: this one begins when another "
+                    "was closed"
                 )
             fresh = secrets.token_urlsafe(16)
             session = Session(settings, tokens, turns=self._turns, own=self.own)
@@ -91,12 +98,12 @@ class Sessions:
         for session in closed:
             session.close()
 
-    def tell(self, message: str) -> None:
+    def tell(self, kind: str, **content: Any) -> None:
         """Tell all pages something."""
         with self._lock:
             sessions = [entry.session for entry in self._entries.values()]
         for session in sessions:
-            session.outbox.answer("error", message=message)
+            session.outbox.answer(kind, **content)
 
     def close(self) -> None:
         """Free all sessions."""

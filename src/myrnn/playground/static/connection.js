@@ -9,10 +9,13 @@ export class Connection {
     this.hello = hello;
     this.refused = refused;
     this.listeners = new Map();
+    // Whether the server has answered before.
+    this.met = false;
     this.page = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
     this.wait = FIRST_WAIT;
     this.ready = false;
-    this.ended = false;
+    // Why the server has let go, as long as it does not answer.
+    this.farewell = "";
   }
 
   on(type, listener) {
@@ -27,12 +30,11 @@ export class Connection {
   open() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = this.socket = new WebSocket(`${scheme}://${location.host}/session`);
-    socket.onopen = () => this.greet();
+    socket.onopen = () => { this.farewell = ""; this.greet(); };
     socket.onmessage = event => this.receive(JSON.parse(event.data));
     socket.onclose = () => {
       this.ready = false;
-      if (this.ended) return;
-      this.tell("lost");
+      this.tell("lost", {reason: this.farewell});
       setTimeout(() => this.open(), this.wait);
       this.wait = Math.min(2 * this.wait, LONGEST_WAIT);
     };
@@ -44,19 +46,20 @@ export class Connection {
 
   receive(message) {
     if (message.type === "welcome") {
+      message.anew = this.met && sessionStorage.getItem(STORED) !== message.session;
+      this.met = true;
       sessionStorage.setItem(STORED, message.session);
       this.ready = true;
       this.wait = FIRST_WAIT;
     }
-    this.tell(message.type, message);
-    if (!message.fatal) return;
-    if (this.refused()) {
-      this.greet();
+    const refused = message.fatal && !this.refused();
+    if (refused || message.type === "ended" || message.type === "full") {
+      this.farewell = message.message;
+      if (message.type !== "ended") this.socket.close();
       return;
     }
-    this.ended = true;
-    this.tell("ended", message);
-    this.socket.close();
+    this.tell(message.type, message);
+    if (message.fatal) this.greet();
   }
 
   // Send a message; what is sent while there is no connection is lost, and said so.

@@ -2,8 +2,14 @@
 import {Chart, ticks} from "./chart.js";
 import {byId, short} from "./dom.js";
 
-// A share as people write it; the smallest as a power of ten.
-export const share = value => value >= 1e-6 && value < 1000 ? `${Number((100 * value).toPrecision(3)).toLocaleString("en-US", {maximumFractionDigits: 6})}%` : value.toExponential(0).replace("e+", "e");
+const RAISED = {"-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹"};
+
+// A share as people write it; the smallest and the largest as a power of ten.
+export function share(value) {
+  if (value === 0 || (value >= 1e-6 && value < 1000)) return `${Number((100 * value).toPrecision(3)).toLocaleString("en-US", {maximumFractionDigits: 6})}%`;
+  const [digit, power] = value.toExponential(0).split("e");
+  return `${digit === "1" ? "" : `${digit}·`}10${[...power.replace("+", "")].map(sign => RAISED[sign]).join("")}`;
+}
 
 // Below this nothing is told apart.
 const LEAST = 1e-8;
@@ -27,12 +33,13 @@ export class Gradient {
     byId("gradient-told").textContent = this.sentence("", flow) + (pinned ? ` ${this.sentence("Of the pinned one ", pinned)}` : "");
   }
 
-  sentence(whose, {mean, distance}) {
+  sentence(whose, {mean, distance, state}) {
     const last = mean[mean.length - 1], steps = distance[distance.length - 1];
     if (!steps) return "";
-    if (last === null || last === undefined) return `${whose}nothing is left ${steps} steps back.`;
+    const where = state ? ` in ${state}` : "";
+    if (last === null || last === undefined) return `${whose}nothing is left${where} ${steps} steps back.`;
     const verdict = last < 0.01 ? "it vanishes" : last > 10 ? "it explodes" : last > 0.3 ? "it gets through" : "it fades";
-    return `${whose}${share(last)} is left ${steps} steps back: ${verdict}.`;
+    return `${whose}${share(last)} is left${where} ${steps} steps back: ${verdict}.`;
   }
 
   draw(chart) {

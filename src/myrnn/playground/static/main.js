@@ -3,7 +3,7 @@ import {Accuracy} from "./accuracy.js";
 import {startCompare} from "./compare.js";
 import {Connection} from "./connection.js";
 import {Curves} from "./curves.js";
-import {byId} from "./dom.js";
+import {byId, toast} from "./dom.js";
 import {Eigenvalues} from "./eigenvalues.js";
 import {Gradient} from "./gradient.js";
 import {startKeep} from "./keep.js";
@@ -65,17 +65,12 @@ app.watch = views => { wanted = views; watch(); };
 app.connection.on("welcome", message => {
   byId("version").textContent = `MyRNN ${message.version}`;
   document.body.classList.remove("lost");
+  if (message.anew) toast("The network of before is gone with its server, or waited too long. This is a new one with the same settings.");
   watch();
 });
-app.connection.on("lost", () => {
+app.connection.on("lost", ({reason}) => {
   document.body.classList.add("lost");
-  byId("banner").hidden = false;
-  byId("banner").textContent = "The connection is lost. Trying again …";
-  app.transport.rest();
-});
-app.connection.on("ended", ({message}) => {
-  byId("banner").hidden = false;
-  byId("banner").textContent = message;
+  app.transport.rest(reason || "The connection is lost. Trying again …");
 });
 app.connection.on("network", message => {
   document.body.dataset.network = JSON.stringify(message.settings);

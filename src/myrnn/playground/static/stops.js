@@ -1,8 +1,12 @@
 // The questions of the tour. After `from` iterations `seen` gets what is known of the network (the iterations; mean
 // accuracy on `trained` lengths and `beyond`; the whole `report`; what is `left` of the gradient; the share that is wrong
 // of a family of mistakes) and returns what is found as soon as it can be seen; `ask` looks for mistakes of a family.
+// Where there is something to compare, the training pauses as soon as `enough` is known, and all is looked at again.
 import {count, percent} from "./dom.js";
 import {share} from "./gradient.js";
+
+// On so many sequences of each length a network at rest is tried.
+const TRIED = 400;
 
 export const STOPS = [
   {
@@ -20,7 +24,8 @@ export const STOPS = [
     text: "Now halves of up to ten digits, at full speed. Watch the bars fall with the length, and the gradient: how much of what the network learns from reaches back to the first digits?",
     watch: "Give it some ten thousand sequences …",
     from: 60000,
-    seen: ({report, left}) => report && left < 0.5 &&
+    enough: ({report, left}) => report && left < 0.5,
+    seen: ({report, left}) => report && left !== undefined && Math.min(...report.total) >= TRIED &&
       `Of two digits ${percent(report.accuracy[0])} are right, of twenty ${percent(report.accuracy[report.lengths.indexOf(20)])}. Only ${share(left)} of the gradient is left 19 steps back: what the first digits did is hardly learned from. The longer, the harder.`,
   },
   {
@@ -29,11 +34,15 @@ export const STOPS = [
     text: "The lines over the bars are short cuts. Two of them only count digits, and are always right: in a match every digit occurs twice as often as in its half, whatever the order. Does the network compare, or count? Palindromes tell: the same digits in the wrong order.",
     watch: "First it has to become good at it …",
     from: 30000,
-    seen: ({trained, trainedWrong, otherWrong}, ask) => {
-      if (!(trained >= 0.8) || trainedWrong === undefined) return null;
+    enough: ({trained}) => trained >= 0.8,
+    seen: ({trainedWrong, otherWrong}, ask) => {
+      if (trainedWrong === undefined) return null;
       ask("other");
-      return otherWrong > trainedWrong &&
-        `Of ordinary sequences ${percent(trainedWrong)} are wrong, of palindromes and their like ${percent(otherWrong)}: in part it counts instead of comparing. Click a mistake, and change a digit until it sees it.`;
+      if (otherWrong === undefined) return null;
+      const both = `Of ordinary sequences ${percent(trainedWrong)} are wrong, of palindromes and their like ${percent(otherWrong)}: `;
+      return both + (otherWrong > 1.3 * trainedWrong
+        ? "in part it counts instead of comparing. Click a mistake, and change a digit until it sees it."
+        : "this one compares. Does it with another seed?");
     },
   },
   {
@@ -42,7 +51,8 @@ export const STOPS = [
     text: "A tanh squeezes the state at every step, and the gradient with it. Press play and watch the curve. Its axis goes down by powers of ten.",
     watch: "Watch the curve fall …",
     from: 1000,
-    seen: ({left}) => left < 1e-3 &&
+    enough: ({left}) => left < 1e-3,
+    seen: ({left}) => left !== undefined &&
       `${left > 0 ? `Only ${share(left)}` : "Nothing"} of it is left 19 steps back: the network cannot find out what the first digits had to do with its mistake. Now pin it, and give an LSTM the same.`,
     second: {
       label: "Pin it, train an LSTM", settings: {cell: "lstm", learning_rate: 0.001},

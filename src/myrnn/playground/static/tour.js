@@ -10,14 +10,31 @@ export class Tour {
     this.at = -1;
     // What is waited for: the stop, or its second part, from play on until it is found.
     this.awaited = null;
-    this.facts = {};
+    this.forget();
     byId("tour-open").addEventListener("click", () => this.at < 0 ? this.go(0) : this.close());
     document.addEventListener("keydown", event => { if (event.key === "Escape" && this.at >= 0) this.close(); });
     const last = flow => flow?.mean?.at(-1) ?? 0;
-    app.connection.on("network", () => { this.facts = {}; });
-    app.connection.on("accuracy", report => this.look(report, {report, ...meanAccuracy(report)}));
-    app.connection.on("gradient", flow => this.look(flow, {left: last(flow), pinnedLeft: app.pinned ? last(app.pinned.gradient) : undefined}));
-    app.connection.on("mistakes", mistakes => this.look(mistakes, {[`${mistakes.family}Wrong`]: mistakes.count / mistakes.samples}));
+    app.connection.on("network", () => this.forget());
+    app.connection.on("accuracy", report => this.note(report, {report, ...meanAccuracy(report)}));
+    app.connection.on("gradient", flow => this.note(flow, {left: last(flow), pinnedLeft: app.pinned ? last(app.pinned.gradient) : undefined}));
+    app.connection.on("mistakes", mistakes => this.note(mistakes, {[`${mistakes.family}Wrong`]: mistakes.count / mistakes.samples}));
+    app.connection.on("status", () => this.judge());
+  }
+
+  // What is known of the network: each fact with the iterations that it is of.
+  forget() {
+    this.facts = new Map();
+  }
+
+  note({iteration, problem}, facts) {
+    if (problem) return;
+    for (const [name, value] of Object.entries(facts)) this.facts.set(name, {iteration, value});
+    this.judge();
+  }
+
+  // The facts of the right iterations, by name.
+  known(right) {
+    return Object.fromEntries([...this.facts].filter(([, {iteration}]) => right(iteration)).map(([name, {value}]) => [name, value]));
   }
 
   get stop() {
@@ -82,16 +99,25 @@ export class Tour {
 
   wait(awaited) {
     this.awaited = awaited;
-    this.facts = {};
+    this.forget();
     this.tellEnd(awaited.watch, false);
     this.bring(this.stop.card);
   }
 
-  // Add to what is known of the network after enough iterations, and see whether what is waited for has come.
-  look({iteration, problem}, facts) {
-    if (!this.awaited || problem || iteration < this.awaited.from) return;
-    Object.assign(this.facts, {iteration, ...facts});
-    const found = this.awaited.seen(this.facts, family => this.app.mistakes.choose(family));
+  // See whether what is waited for has come. What is to be compared must be of one and the same network, at rest.
+  judge() {
+    const {awaited, app} = this, {transport} = app;
+    if (!awaited) return;
+    let facts = this.known(iteration => iteration >= awaited.from);
+    if (awaited.enough) {
+      if (!transport.playing) facts = this.known(iteration => iteration >= awaited.from && iteration === transport.iteration);
+      if (!awaited.enough(facts)) return;
+      if (transport.playing) {
+        app.connection.send("pause");
+        return;
+      }
+    }
+    const found = awaited.seen({iteration: transport.iteration, ...facts}, family => app.mistakes.choose(family));
     if (!found) return;
     this.awaited = null;
     this.tellEnd(found, true);

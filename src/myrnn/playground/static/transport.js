@@ -54,8 +54,8 @@ export class Transport {
   }
 
   // Without a connection nothing is known of the training.
-  rest() {
-    this.show({playing: false, busy: byId("banner").textContent});
+  rest(reason) {
+    this.show({playing: false, busy: reason});
   }
 
   show(status) {

@@ -41,8 +41,8 @@ export class Unit {
     const over = this.past.map(({states}) => states[marked.unit]);
     const known = this.incoming && this.incoming.unit === marked.unit ? this.incoming.incoming : [];
     const figure = (told, drawn) => `<figure><figcaption>${escaped(told)}</figcaption>${drawn}</figure>`;
-    place.innerHTML = `<h3>Unit ${marked.unit} of ${escaped(seen.state)}</h3>
-      is <b>${short(along[marked.step])}</b> after step ${marked.step + 1}, digit ${seen.tokens[marked.step]}
+    place.innerHTML = `<div><h3>Unit ${marked.unit} of ${escaped(seen.state)}</h3>
+      is <b>${short(along[marked.step])}</b> after step ${marked.step + 1}, digit ${seen.tokens[marked.step]}</div>
       <div class="figures">${figure("along the sequence", spark(along, marked.step))}${figure("at its end, over the training", spark(over))}
       ${known.map(({name, weights}) => figure(`in by ${name.replace(".weight", "")}, ${weights.length === seen.units ? "a bar a unit" : "a bar a digit"}`, bars(weights))).join("")}</div>`;
   }
@@ -51,8 +51,8 @@ export class Unit {
 // A line without axes.
 function spark(values, marked = null) {
   if (values.length < 2) return `<svg viewBox="0 0 200 36" class="spark"></svg>`;
-  const low = Math.min(0, ...values), high = Math.max(1e-9, ...values), x = i => i / (values.length - 1) * 194 + 3;
-  const y = value => 33 - (value - low) / (high - low) * 30;
+  const low = Math.min(0, ...values), high = Math.max(1e-9, ...values), x = i => i / (values.length - 1) * 188 + 6;
+  const y = value => 31 - (value - low) / (high - low) * 26;
   // A line of no length with round ends: a dot that is round however the picture is stretched.
   const dot = marked === null ? "" : `<path class="dot" d="M${x(marked)} ${y(values[marked])}h0"/>`;
   return `<svg viewBox="0 0 200 36" class="spark" preserveAspectRatio="none"><path class="grid-line" d="M0 ${y(0)}H200"/><path d="M${values.map((v, i) => `${x(i).toFixed(1)} ${y(v).toFixed(1)}`).join("L")}"/>${dot}</svg>`;
