@@ -15,10 +15,11 @@ settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
-# The models that several test files compile.
+# What several test files share: models that they compile, a study that they sweep.
 sys.path.append(str(Path(__file__).parent))
 
 from processes import kill_all  # noqa: E402
+from sweeps_help import STUDY  # noqa: E402
 
 
 def pytest_configure(config):
@@ -35,3 +36,21 @@ def no_process_is_left():
     """End what a test has started and not ended, a test that fails above all."""
     yield
     kill_all()
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """Return the file of a small study."""
+    path = tmp_path_factory.mktemp("study") / "small.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def one_core(study, tmp_path_factory):
+    """Return the folder of its sweep on one core, which nothing writes to."""
+    from myrnn.sweeps import sweep  # late: few tests need it
+
+    folder = tmp_path_factory.mktemp("one") / "core"
+    sweep(study, folder, jobs=1)
+    return folder

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,9 +13,11 @@ from starlette.testclient import TestClient
 
 from myrnn.playground import _connection, _looks
 from myrnn.playground._app import make_app
+from myrnn.playground._bench import Bench
 from myrnn.playground._messages import LONGEST_MESSAGE, MESSAGES, VIEWS
+from myrnn.playground._session import MOST_WAITING
 from myrnn.playground._sessions import Sessions
-from playground_help import SMALL
+from playground_help import SMALL, WAIT
 
 BASE = "http://127.0.0.1:8400"
 HEADERS = {"origin": BASE, "host": "127.0.0.1:8400"}
@@ -207,14 +210,17 @@ def test_before_hello_everything_else_is_an_error(server, text):
         page.hello()
 
 
-def test_of_too_many_messages_some_are_refused_and_the_page_goes_on(server):
+def test_of_too_many_messages_some_are_refused_and_the_page_goes_on(server, monkeypatch):
+    begin, refused = Bench.begin, threading.Event()
+    # As long as it compiles, and here it does until a message was refused, it deals with none.
+    monkeypatch.setattr(Bench, "begin", lambda *given: (refused.wait(WAIT), begin(*given)))
     with server.websocket_connect("/session", headers=HEADERS) as socket:
         page = Page(socket)
         page.hello()
-        # It is still compiling or loading while these come.
-        for _ in range(1000):
+        for _ in range(MOST_WAITING + 1):
             page.send("state", name="h")
-        assert page.next("error")["message"] == "200 messages are waiting already: give it a moment"
+        assert page.next("error")["message"] == f"{MOST_WAITING} messages are waiting already: give it a moment"
+        refused.set()
         page.next("status", lambda told: "iteration" in told and "busy" not in told)
         page.quiet()
 

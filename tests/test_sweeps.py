@@ -23,26 +23,11 @@ from myrnn.sweeps._backends import open_place
 from myrnn.sweeps._log import Finished, Log
 from myrnn.sweeps._pool import Pool
 from myrnn.tasks import TwinHalves
-from sweeps_help import RUNS, STUDY, SweepProcess, is_alive, tables
+from sweeps_help import RUNS, SweepProcess, is_alive, tables
 
 
 def refused(message, kind=InvalidArgument):
     return pytest.raises(kind, match=f"^{re.escape(message)}$")
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    path = tmp_path_factory.mktemp("study") / "small.toml"
-    path.write_text(STUDY)
-    return path
-
-
-@pytest.fixture(scope="module")
-def one_core(study, tmp_path_factory):
-    """Return the folder of the sweep on one core."""
-    folder = tmp_path_factory.mktemp("one") / "core"
-    sweep(study, folder, jobs=1)
-    return folder
 
 
 # --- what a run is
@@ -392,7 +377,7 @@ def test_what_follows_from_other_settings_makes_no_group(tmp_path):
     assert set(results.runs["beyond"]) == {None}
 
 
-def test_results_of_a_sweep_under_way_can_be_loaded(study, one_core, tmp_path):
+def test_results_of_a_sweep_under_way_can_be_loaded(study, tmp_path):
     sweep(study, tmp_path, jobs=1)
     path = tmp_path / "results.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:5]))

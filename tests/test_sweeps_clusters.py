@@ -12,24 +12,9 @@ from myrnn.errors import RunError
 from myrnn.sweeps import _backends, _pool, points, read_study, sweep
 from myrnn.sweeps._backends import open_place
 from myrnn.sweeps._pool import Pool
-from sweeps_help import RUNS, STUDY, SweepProcess, is_alive, tables
+from sweeps_help import RUNS, SweepProcess, is_alive, tables
 
 pytest.importorskip("distributed", reason="Dask is not installed")
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    path = tmp_path_factory.mktemp("study") / "small.toml"
-    path.write_text(STUDY)
-    return path
-
-
-@pytest.fixture(scope="module")
-def one_core(study, tmp_path_factory):
-    """Return the folder of the sweep on one core."""
-    folder = tmp_path_factory.mktemp("one") / "core"
-    sweep(study, folder, jobs=1)
-    return folder
 
 
 def workers_of(folder):

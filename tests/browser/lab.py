@@ -5,10 +5,7 @@ import re
 import urllib.request
 from urllib.parse import quote
 
-from selenium.common.exceptions import WebDriverException
-from selenium.webdriver.support.ui import WebDriverWait
-
-TIMEOUT = 90  # seconds, for whatever is waited for
+from browser_page import BrowserPage
 
 # Everything that is asked of the page goes through this: the notebook's cells, in order, those not in view too.
 CELLS = "[...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]"
@@ -28,7 +25,7 @@ WATCH = """
 """
 
 
-class LabPage:
+class LabPage(BrowserPage):
     """One notebook in JupyterLab.
 
     Parameters
@@ -42,8 +39,11 @@ class LabPage:
         Of the notebook.
     """
 
+    timeout = 90  # for whatever is waited for
+
     def __init__(self, driver, address, token, folder, name):
-        self.driver, self.address, self.token = driver, address, token
+        super().__init__(driver)
+        self.address, self.token = address, token
         self.path, self.name = folder / name, name
 
     def open(self, cells, theme="light"):
@@ -81,7 +81,7 @@ class LabPage:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"token {self.token}"},
         )
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        with urllib.request.urlopen(request, timeout=self.timeout) as answer:
             return json.loads(answer.read() or "null")
 
     def close(self):
@@ -89,22 +89,12 @@ class LabPage:
         for session in self.call("GET", "api/sessions"):
             self.call("DELETE", f"api/sessions/{session['id']}")
 
-    def wait(self, condition, message):
-        """Wait until the condition holds; say what is missing when it never does."""
-
-        def holds(_):
-            try:
-                return condition()
-            except WebDriverException:  # the page is being built
-                return False
-
-        try:
-            return WebDriverWait(self.driver, TIMEOUT, poll_frequency=0.05).until(holds)
-        except WebDriverException as error:
-            shown = [self.outputs(i) for i in range(self.count_cells())]
-            picture = self.path.with_suffix(".png")
-            self.screenshot(picture)
-            raise AssertionError(f"{message} in {TIMEOUT} s; outputs: {shown}; the page: {picture}") from error
+    def seen(self):
+        """Return the outputs of all cells, and where the picture of the page is."""
+        shown = [self.outputs(i) for i in range(self.count_cells())]
+        picture = self.path.with_suffix(".png")
+        self.screenshot(picture)
+        return f"outputs: {shown}; the page: {picture}"
 
     def script(self, text, *arguments):
         return self.driver.execute_script(text.replace("CELLS", CELLS), *arguments)

@@ -8,12 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from selenium.common.exceptions import WebDriverException
+from browser_page import BrowserPage
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
-
-TIMEOUT = 240  # seconds, for whatever is waited for: compiling takes its time on a busy machine
+from selenium.webdriver.support.ui import Select
 
 
 def free_port():
@@ -54,7 +52,7 @@ class PlaygroundServer:
         self._process.stdout.close()
 
 
-class PlaygroundPage:
+class PlaygroundPage(BrowserPage):
     """The page in a browser.
 
     Parameters
@@ -65,8 +63,11 @@ class PlaygroundPage:
         Where the browser puts what is downloaded.
     """
 
+    timeout = 240  # for whatever is waited for: compiling takes its time on a busy machine
+
     def __init__(self, driver, server, downloads):
-        self.driver, self.server, self.downloads = driver, server, downloads
+        super().__init__(driver)
+        self.server, self.downloads = server, downloads
         driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
         self.resize(1280, 900)
 
@@ -84,20 +85,8 @@ class PlaygroundPage:
         features = [{"name": "prefers-color-scheme", "value": theme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
-    def wait(self, condition, message):
-        """Wait until the condition holds; say what is missing when it never does."""
-
-        def holds(_):
-            try:
-                return condition()
-            except WebDriverException:  # the page is being built
-                return False
-
-        try:
-            return WebDriverWait(self.driver, TIMEOUT, poll_frequency=0.05).until(holds)
-        except WebDriverException as error:
-            shown = self.script("return document.body.innerText")
-            raise AssertionError(f"{message} in {TIMEOUT} s; the page shows: {shown}") from error
+    def seen(self):
+        return f"the page shows: {self.script('return document.body.innerText')}"
 
     def wait_until_ready(self):
         ready = "return Boolean(document.body.dataset.network && window.playground.row.seen)"

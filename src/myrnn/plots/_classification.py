@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.plots import _style
-from myrnn.plots._figures import _check_intervals, _columns, _draw_chance, _fit_accuracy
+from myrnn.plots._accuracy import draw_chance, fit_accuracy
+from myrnn.plots._arrays import check_intervals, columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,19 +104,19 @@ def plot_accuracy_by_bucket(
         When the arrays are not equally long, or an accuracy lies outside its interval.
     """
     place = np.arange(len(names))
-    x, y, bottom, top, counts = _columns(names=place, accuracy=accuracy, low=low, high=high, total=total)
-    _check_intervals(x, y, bottom, top)
+    x, y, bottom, top, counts = columns(names=place, accuracy=accuracy, low=low, high=high, total=total)
+    check_intervals(x, y, bottom, top)
     ax = _style.axes_for(ax, height=3.6)
     bars = np.maximum([y - bottom, top - y], 0.0)
     ax.errorbar(x, y, bars, marker=_style.MARKERS[0], markersize=5, linewidth=1.6, elinewidth=1, capsize=2.5)
     if chance is not None:
-        _draw_chance(ax, chance)
+        draw_chance(ax, chance)
         ax.get_lines()[-1].set_label("the most frequent class")
         ax.legend(loc="best", fontsize=9, framealpha=0.9, edgecolor="none")
     told = [f"{name.replace(' to ', '-')}\n({count:,.0f})" for name, count in zip(names, counts, strict=True)]
     ax.set_xticks(x, labels=told)
     ax.set_xlim(-0.5, len(names) - 0.5)
-    _fit_accuracy(ax, bottom, chance)
+    fit_accuracy(ax, bottom, chance)
     ax.set_xlabel("length of the sequence (number of sequences)")
     ax.set_ylabel("accuracy")
     return ax
@@ -154,7 +155,7 @@ def plot_calibration(
     InvalidArgument
         When the arrays are not of these shapes.
     """
-    counts, means, shares = _columns(total=total, mean_probability=mean_probability, accuracy=accuracy)
+    counts, means, shares = columns(total=total, mean_probability=mean_probability, accuracy=accuracy)
     ends = _checked_shape("interval", interval, (len(counts), 2))
     bounds = _checked_shape("edges", edges, (len(counts) + 1,))
     ax = _style.axes_for(ax, height=4.2)

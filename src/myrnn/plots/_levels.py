@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,16 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.plots import _style
-from myrnn.plots._figures import _MOST_TICKS, _columns, _fit_accuracy, _legend_entries
+from myrnn.plots._accuracy import fit_accuracy, legend_entries, put_legend_above, tick_lengths
+from myrnn.plots._arrays import columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Curves that lie nearer to each other than this at every length could not be told apart: they become one.
 _SAME = 0.012
-_LEGEND_COLUMNS = 3
-# What the axes and the legend above them have of a figure's width, without the labels at the side.
-_SHARE_OF_AXES = 0.88
 # Colours that the model and its two classes do not have come first.
 _LEVEL_COLORS = (_style.ORANGE, _style.PURPLE, _style.SKY, _style.GREY, _style.GREEN, _style.VERMILLION)
 _DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1), (8, 2), (3, 3))
@@ -57,7 +55,7 @@ def plot_level_curves(
     if not ax.has_data():
         ax.set_xlabel("length of the sequence")
         ax.set_ylabel("accuracy")
-        ax.set_xticks(x[:: -(-len(x) // _MOST_TICKS)])
+        tick_lengths(ax, x)
     return add_level_curves(ax, lengths, curves, intervals=intervals)
 
 
@@ -101,8 +99,8 @@ def _checked(
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     if not curves:
         raise InvalidArgument("there is no curve to draw: curves is empty")
-    x = _columns(lengths=lengths)[0]
-    return x, {name: _columns(**{"lengths": lengths, f"the curve of {name}": y})[1] for name, y in curves.items()}
+    x = columns(lengths=lengths)[0]
+    return x, {name: columns(**{"lengths": lengths, f"the curve of {name}": y})[1] for name, y in curves.items()}
 
 
 def _checked_intervals(given: ArrayLike | None, values: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -137,20 +135,8 @@ def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
 def _finished(ax: Axes, values: dict[str, NDArray[np.float64]]) -> Axes:
     from matplotlib.container import ErrorbarContainer  # late: importing matplotlib is most of our start-up time
 
-    _fit_accuracy(ax, np.concatenate(list(values.values())), None)
+    fit_accuracy(ax, np.concatenate(list(values.values())), None)
     # The model's own stands first.
-    entries = sorted(_legend_entries(ax), key=lambda entry: not isinstance(entry[0], ErrorbarContainer))
-    _put_above(ax, *zip(*entries, strict=True))
+    entries = sorted(legend_entries(ax), key=lambda entry: not isinstance(entry[0], ErrorbarContainer))
+    put_legend_above(ax, entries)
     return ax
-
-
-def _put_above(ax: Axes, handles: Any, labels: Any) -> None:
-    """Put the legend above the axes, since the curves leave no room for so many names, in as many columns as fit."""
-    look: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "fontsize": 9, "frameon": False}
-    grid = ax.get_subplotspec()
-    # A legend that is wider would push the axes together.
-    room = _SHARE_OF_AXES * ax.figure.bbox.width / (1 if grid is None else grid.get_gridspec().ncols)
-    for columns in range(_LEGEND_COLUMNS, 0, -1):
-        legend = ax.legend(handles, labels, ncols=columns, **look)
-        if legend.get_window_extent().width <= room:
-            return

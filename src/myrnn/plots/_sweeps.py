@@ -11,16 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.plots import _style
-from myrnn.plots._figures import (
-    _MOST_TICKS,
-    _columns,
-    _draw_chance,
-    _fit_accuracy,
-    _legend_entries,
-    _shade_from,
-    _shades,
+from myrnn.plots._accuracy import (
+    draw_chance,
+    fit_accuracy,
+    legend_entries,
+    put_legend_above,
+    shade_beyond,
+    stretch_shades,
+    tick_lengths,
 )
-from myrnn.plots._levels import _put_above
+from myrnn.plots._arrays import columns
 from myrnn.plots._scales import Scale
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def plot_length_bands(
     InvalidArgument
         When there is no curve, or the arrays are not of these shapes.
     """
-    (x,) = _columns(lengths=lengths)
+    (x,) = columns(lengths=lengths)
     runs = {name: _runs(name, values, x) for name, values in curves.items()}
     if not runs:
         raise InvalidArgument("there is no curve to draw: curves is empty")
@@ -82,13 +82,12 @@ def plot_length_bands(
         ax.plot(x[beyond], mean[beyond], markerfacecolor="white", **marks, **{**look, "linestyle": ""})
     margin = max(0.02 * (x[-1] - x[0]), 0.5)
     ax.set_xlim(x[0] - margin, x[-1] + margin)
-    step = -(-len(x) // _MOST_TICKS)
-    ax.set_xticks(x[::step], labels=[f"{length:.0f}" for length in x[::step]])
-    if trained_up_to is not None and (x > trained_up_to).any():
-        _shade_beyond(ax, (trained_up_to + x[x > trained_up_to].min()) / 2, x[-1] + margin)
+    tick_lengths(ax, x)
+    shade_beyond(ax, x, trained_up_to)
+    stretch_shades(ax, x[-1] + margin)
     if chance is not None:
-        _draw_chance(ax, chance)
-    _fit_accuracy(ax, np.concatenate([accuracy.min(axis=0) for accuracy in runs.values()]), chance)
+        draw_chance(ax, chance)
+    fit_accuracy(ax, np.concatenate([accuracy.min(axis=0) for accuracy in runs.values()]), chance)
     ax.set_xlabel("length of the sequence")
     ax.set_ylabel("accuracy")
     _legend(ax, band=any(len(accuracy) > 1 for accuracy in runs.values()))
@@ -145,9 +144,9 @@ def plot_setting(
     ax.set_xlabel(name)
     ax.set_ylabel(outcome_name)
     if outcome_name != "loss":
-        _fit_accuracy(ax, y, None)
+        fit_accuracy(ax, y, None)
     if any(named):
-        _put_above(ax, *zip(*_legend_entries(ax), strict=True))
+        put_legend_above(ax, legend_entries(ax))
     return ax
 
 
@@ -174,7 +173,7 @@ def _runs(name: str, values: ArrayLike, x: NDArray[np.float64]) -> NDArray[np.fl
 
 def outcomes(outcome: ArrayLike, count: int) -> NDArray[np.float64]:
     """Return the outcomes of so many runs, float64, NaN where there is none; or say what is wrong with them."""
-    (values,) = _columns(outcome=outcome)
+    (values,) = columns(outcome=outcome)
     if len(values) != count:
         raise InvalidArgument(f"outcome must be one number for each of the {count} runs, not {len(values)}")
     if not np.isfinite(values).any():
@@ -191,16 +190,10 @@ def _marker(place: int) -> str:
     return _style.MARKERS[place % len(_style.MARKERS)]
 
 
-def _shade_beyond(ax: Axes, boundary: float, end: float) -> None:
-    _shade_from(ax, boundary)
-    for shade in _shades(ax):
-        shade.set_width(end - shade.get_x())
-
-
 def _legend(ax: Axes, band: bool) -> None:
     from matplotlib.patches import Patch
 
-    entries = _legend_entries(ax)
+    entries = legend_entries(ax)
     if band:
         entries.append((Patch(facecolor=_style.GREY, alpha=0.3), "from the lowest run to the highest"))
-    _put_above(ax, *zip(*entries, strict=True))
+    put_legend_above(ax, entries)

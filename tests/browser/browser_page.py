@@ -1,0 +1,30 @@
+"""What all pages in a browser have in common: they are waited for."""
+
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.support.ui import WebDriverWait
+
+
+class BrowserPage:
+    """A page in a browser. Each kind has its `timeout` in seconds, and says by `seen` what it shows.
+
+    Parameters
+    ----------
+    driver : selenium WebDriver
+    """
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def wait(self, condition, message):
+        """Wait until the condition holds; say what is missing, and what is seen, when it never does."""
+
+        def holds(_):
+            try:
+                return condition()
+            except WebDriverException:  # the page is being built
+                return False
+
+        try:
+            return WebDriverWait(self.driver, self.timeout, poll_frequency=0.05).until(holds)
+        except WebDriverException as error:
+            raise AssertionError(f"{message} in {self.timeout} s; {self.seen()}") from error
