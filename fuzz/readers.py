@@ -83,7 +83,7 @@ def _checkpoint(folder: Path, good: Path) -> None:
 
 
 def _job(folder: Path, good: Path) -> None:
-    assert iterations_saved(folder) in (0, CHECKPOINT_AT)
+    assert iterations_saved(folder) in (None, CHECKPOINT_AT)
     job = load_job(folder)
     try:
         model, _ = job.make()

@@ -623,6 +623,55 @@ def test_a_training_that_diverges_keeps_its_last_good_checkpoint(tmp_path):
     assert load_checkpoint(tmp_path).iteration == 20
 
 
+def plain(state):
+    return state.values, {name: array.tobytes() for name, array in state.arrays.items()}
+
+
+@pytest.mark.parametrize(("explodes_at", "kept"), [(25, 20), (5, 0)])
+def test_a_training_that_diverges_before_its_first_checkpoint_keeps_the_report_before(tmp_path, explodes_at, kept):
+    job, same = (Job("sgd", schedule=Exploding(explodes_at, np.finfo(np.float64).max)) for _ in range(2))
+    with pytest.raises(TrainingDiverged):
+        job.train(checkpoint=tmp_path)
+    expected = same.training()
+    if kept:
+        expected.run(kept)
+    assert plain(load_checkpoint(tmp_path)) == plain(expected.state())
+
+
+def test_a_training_that_is_cut_off_keeps_the_report_before(tmp_path):
+    whole, stopped = Job(), Job()
+    history = whole.train(200)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.train(200, checkpoint=tmp_path, hooks=[Stopping("on_progress", 64)])
+    assert load_checkpoint(tmp_path).iteration == 60
+    # With the same objects, whose weights are those of iteration 64.
+    assert columns(stopped.train(200, checkpoint=tmp_path, resume=True)) == columns(history)
+    assert stopped.content() == whole.content()
+
+
+def test_what_never_got_anywhere_stands_in_nobodys_way(tmp_path):
+    with pytest.raises(TrainingDiverged):
+        Job("sgd", schedule=Exploding(5, np.finfo(np.float64).max)).train(checkpoint=tmp_path)
+    whole, job = Job(), Job()
+    with pytest.raises(KeyboardInterrupt):
+        job.train(checkpoint=tmp_path, hooks=[Stopping("on_report", 20)])
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000000000020"]
+    assert columns(job.train(checkpoint=tmp_path, resume=True)) == columns(whole.train())
+
+
+def test_a_full_disk_does_not_hide_that_a_training_diverged(tmp_path, monkeypatch):
+    def failing(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", failing)
+    path = tmp_path / "checkpoint-000000000020"
+    with (
+        pytest.warns(UserWarning, match=f"^cannot write the checkpoint folder {path}: No space left on device$"),
+        pytest.raises(TrainingDiverged),
+    ):
+        Job("sgd", schedule=Exploding(25, 1e38)).train(checkpoint=tmp_path)
+
+
 def test_weights_that_are_not_finite_are_seen_at_the_report(tmp_path):
     # The last iteration of a report: no loss comes after it.
     job = Job("sgd", schedule=Exploding(19, np.finfo(np.float64).max))
@@ -632,6 +681,23 @@ def test_weights_that_are_not_finite_are_seen_at_the_report(tmp_path):
         TrainingDiverged,
     ):
         job.train(checkpoint=tmp_path)
+
+
+def test_squares_of_gradients_that_overflow_are_seen_at_the_report(tmp_path):
+    class Overflowing:
+        def on_progress(self, iteration):
+            if iteration > 10:
+                # No step moves this weight any more, and the loss is as it was.
+                job.optimizer.v[0][0, 0] = np.inf
+
+    job = Job()
+    with refused(
+        "the gradients that the optimizer remembers are no longer finite at iteration 20: try a smaller learning rate, "
+        "or clip the gradients with gradient_clip=1.0",
+        TrainingDiverged,
+    ):
+        job.train(checkpoint=tmp_path, hooks=[Overflowing()])
+    assert load_checkpoint(tmp_path).iteration == 10
 
 
 # Numbers so large that a step along the gradient throws the weights far off, unless it is clipped.
@@ -661,6 +727,18 @@ def test_a_restart_halves_the_rate_and_clips():
     assert restarted.content()[0] == gentle.content()[0]
     assert restarted.optimizer.learning_rate == 1.0
     assert [report.iteration for report in told.reports] == [10, 20, 30, 40]
+
+
+@pytest.mark.filterwarnings("ignore:the loss is")
+def test_a_training_that_has_diverged_goes_on_if_it_may_restart(tmp_path):
+    whole, job = wild_job(on_divergence="restart"), wild_job()
+    history = whole.train(40)
+    with pytest.raises(TrainingDiverged):
+        job.train(40, checkpoint=tmp_path)
+    assert not all(np.isfinite(p.data).all() for p in job.model.parameters)
+    job.options["on_divergence"] = "restart"
+    assert columns(job.train(40, checkpoint=tmp_path, resume=True)) == columns(history)
+    assert job.content() == whole.content()
 
 
 class Recorder:

@@ -535,7 +535,8 @@ def test_a_training_that_diverges(here, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(r"myrnn: the loss is (nan|inf) at iteration \d+: try a smaller --learning-rate[^\n]+\n", err)
-    assert list(here.iterdir()) == []
+    assert main(["runs", "."]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].rstrip().endswith("interrupted")
 
 
 def test_an_interrupt_is_one_line_and_130(here, capsys, monkeypatch):

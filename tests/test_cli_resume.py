@@ -424,13 +424,33 @@ def test_a_training_that_diverges_says_what_to_try(here, capsys):
     err = capsys.readouterr().err
     assert re.fullmatch(
         r"myrnn: the (loss is (nan|inf)|weights are no longer finite) at iteration \d+: "
-        r"try a smaller --learning-rate, --gradient-clip 1, or --on-divergence restart\n",
+        r"try a smaller --learning-rate or --gradient-clip 1; iteration 0, from before it, is saved, "
+        r"go on with half the rate from there: myrnn train --resume run --on-divergence restart\n",
         err,
     )
-    assert list(here.iterdir()) == []
+    assert load_checkpoint("run/checkpoints").iteration == 0
+    assert [(run.state, run.iterations) for run in list_runs(here)] == [("interrupted", None)]
 
 
-def test_a_training_that_diverges_late_keeps_what_was_finite(here, monkeypatch, capsys):
+@pytest.mark.filterwarnings("always")
+def test_a_training_that_diverged_at_once_goes_on_from_its_beginning(here, capsys):
+    options = ("--optimizer=sgd", "--learning-rate=1e9", "--iterations=60")
+    assert train(*options, "--out=whole", "--on-divergence=restart") == 0
+    assert train(*options, "--out=run") == 2
+    assert resume("run", "--on-divergence=restart") == 0
+    assert result("run") == result("whole")
+    assert capsys.readouterr().err.count("training goes on from iteration 0 with 0.5 times the learning rate") == 2
+
+
+@pytest.mark.filterwarnings("ignore:the loss is nan")
+@pytest.mark.parametrize(
+    ("options", "after", "how"),
+    [
+        ((), "", "saved, go on with half the rate from there: myrnn train --resume run --on-divergence restart"),
+        (("--on-divergence=restart",), ", also after 5 restarts", "kept in run"),
+    ],
+)
+def test_a_training_that_diverges_late_keeps_what_was_finite(here, monkeypatch, capsys, options, after, how):
     from myrnn.training import _training
 
     real = _training.check_losses
@@ -439,10 +459,10 @@ def test_a_training_that_diverges_late_keeps_what_was_finite(here, monkeypatch, 
         real(np.where(np.arange(first, first + len(losses)) == 33, np.nan, losses), first)
 
     monkeypatch.setattr(_training, "check_losses", check)
-    assert train("--iterations=60", "--out=run", "--checkpoint-every=0") == 2
+    assert train("--iterations=60", "--out=run", *options) == 2
     assert capsys.readouterr().err == (
-        "myrnn: the loss is nan at iteration 33: try a smaller --learning-rate, --gradient-clip 1, or --on-divergence "
-        "restart; the state of iteration 30, the last that was saved, is kept in run\n"
+        f"myrnn: the loss is nan at iteration 33{after}: try a smaller --learning-rate or --gradient-clip 1; "
+        f"iteration 30, from before it, is {how}\n"
     )
     assert load_checkpoint("run/checkpoints").iteration == 30
 
@@ -452,6 +472,36 @@ def test_a_training_that_diverges_restarts_if_it_may(here, capsys):
     assert train(*WILD, "--out=run", "--on-divergence=restart") in (0, 2)
     err = capsys.readouterr().err
     assert re.match(r"myrnn: warning: .* training goes on from iteration 0 with 0.5 times the learning rate and ", err)
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_run_that_diverged_goes_on_with_restarts(here, monkeypatch, capsys):
+    from myrnn.training import _training
+
+    real = _training.check_losses
+
+    def check(losses, first):
+        # As long as the rate is the first one.
+        clipped = any("clipped" in str(line) for line in told)
+        real(losses if clipped else np.where(np.arange(first, first + len(losses)) == 33, np.nan, losses), first)
+
+    told = []
+    monkeypatch.setattr(_training, "check_losses", check)
+    monkeypatch.setattr(_training.warnings, "warn", lambda message, **_: told.append(message))
+    assert train("--iterations=60", "--out=a run") == 2
+    assert capsys.readouterr().err == (
+        "myrnn: the loss is nan at iteration 33: try a smaller --learning-rate or --gradient-clip 1; "
+        "iteration 30, from before it, is saved, go on with half the rate from there: "
+        "myrnn train --resume 'a run' --on-divergence restart\n"
+    )
+    assert resume("a run") == 2  # it only comes there again
+    assert resume("a run", "--on-divergence=restart") == 0
+    assert told == [
+        "the loss is nan at iteration 33: training goes on from iteration 30 with 0.5 times the learning rate and "
+        "gradients clipped to 1"
+    ]
+    settings = load_run("a run").settings["training"]
+    assert (settings["on_divergence"], settings["iterations"]) == ("restart", 60)
 
 
 def test_what_happens_on_divergence_is_kept(here):

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import statistics
 
@@ -239,6 +240,8 @@ def test_a_line_that_is_no_record_counts_for_nothing(tmp_path, line):
         {"lengths": None},
         {"total": [1, 2**70]},
         {"total": [1, -1]},
+        {"total": [5, 0], "correct": [1, 0]},
+        {"correct": [1, 6]},
         {"loss": "0"},
         {"longest": True},
         {"engine": 3},
@@ -274,6 +277,24 @@ def test_a_full_disk_ends_the_sweep_and_loses_nothing(study, one_core, tmp_path,
     sweep(study, tmp_path, jobs=1)
     assert (tmp_path / "results.jsonl").read_bytes().count(b"\n") == RUNS
     assert tables(tmp_path) == tables(one_core)
+
+
+def test_a_folder_that_is_removed_ends_the_sweep_at_once(study, one_core, tmp_path, monkeypatch):
+    add, left = Log.add, [5]
+
+    def removed(log, record):
+        left[0] -= 1
+        if left[0] == 0:
+            shutil.rmtree(tmp_path / "sweep")
+        add(log, record)
+
+    monkeypatch.setattr(Log, "add", removed)
+    file = tmp_path / "sweep" / "results.jsonl"
+    with refused(f"{file} was removed while runs were under way: the same command begins anew", RunError):
+        sweep(study, tmp_path / "sweep", jobs=1)
+    assert left == [0]
+    sweep(study, tmp_path / "sweep", jobs=1)
+    assert tables(tmp_path / "sweep") == tables(one_core)
 
 
 # --- folders and arguments

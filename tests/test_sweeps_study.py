@@ -201,6 +201,25 @@ def test_a_run_is_told_in_a_line():
         ({"evaluate": {"lengths": []}}, "[evaluate] lengths is empty: name at least one length"),
         ({"evaluate": {"seed": [1, 2]}}, "[evaluate] seed must be an integer, not [1, 2]"),
         ({"name": ""}, "name must be a word, not ''"),
+        ({"name": "../x"}, "name must be one that a folder can have, without / and \\, not '../x'"),
+        ({"name": ".."}, "name must be one that a folder can have, without / and \\, not '..'"),
+        ({"name": "a\x1b[2J"}, "name must be one that a folder can have, without / and \\, not 'a\\x1b[2J'"),
+        (
+            {"model": {"dim_recurrent": "1:40000"}, "training": {"seed": "1:50000"}},
+            "these are 2,000,000,000 runs: at most 1,000,000 are possible; draw some with [search]",
+        ),
+        (
+            {"training": {"seed": "1:100000", "iterations": "1:100000"}},
+            "[training] has 10,000,000,000 combinations: at most 1,000,000 are possible",
+        ),
+        (
+            {"optimizer": {name: {"choices": [*range(2000)]} for name in ("beta1", "beta2")}, "search": {"draws": 2}},
+            "[optimizer] has 4,000,000 combinations: at most 1,000,000 are possible",
+        ),
+        (
+            {"training": {"seed": {"low": 0, "high": 10**9}, "iterations": "1:3"}, "search": {"draws": 10**6}},
+            "these are 3,000,000 runs: at most 1,000,000 are possible; draw some with [search]",
+        ),
         ({"search": {"draws": 0}}, "[search] draws must be at least 1, not 0"),
         (
             {"search": {"draws": 3}},
@@ -261,6 +280,11 @@ def test_what_is_wrong_is_told_with_its_place(given, message):
         ("[model]\nname = \n", " is not valid TOML: Invalid value (at line 2, column 8)"),
         ("[training]\nseed = 1979-05-27\n", ": [training] seed must be an integer, not datetime.date(1979, 5, 27)"),
         ("[training]\nseed = " + "[" * 100_000, " is not valid TOML: maximum recursion depth exceeded"),
+        (
+            "[training]\nseed = " + "1" * 5_000,
+            " is not valid TOML: Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits; "
+            "use sys.set_int_max_str_digits() to increase the limit",
+        ),
         ("#" * 1_000_001, " is too large for a study: at most 1,000,000 bytes are read"),
     ],
 )

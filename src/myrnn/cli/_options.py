@@ -83,7 +83,8 @@ Resume = Annotated[
     Path | None,
     typer.Option(
         metavar="RUN",
-        help="Go on with a run that was stopped, as if it had not been; or with a whole one, given more --iterations.",
+        help="Go on with a run that was stopped, as if it had not been; with a whole one, given more --iterations; "
+        "or with one that diverged, given --on-divergence restart.",
         show_default=False,
     ),
 ]

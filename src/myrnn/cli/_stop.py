@@ -59,15 +59,17 @@ def noted_stops() -> Iterator[Stops]:
 
 
 @contextmanager
-def told(folder: Path, own: str | None = None) -> Iterator[None]:
+def told(folder: Path, own: str | None, on_divergence: str) -> Iterator[None]:
     """Say of whatever stops the run in a folder what is saved of it, and how it goes on.
 
     Parameters
     ----------
     folder : Path
         Of a run that has begun.
-    own : str, optional
+    own : str or None
         Where its model's class stands, if that is somebody's own.
+    on_divergence : {"stop", "restart"}
+        What the run does when its loss is no longer finite.
     """
     try:
         with noted_stops():
@@ -76,7 +78,7 @@ def told(folder: Path, own: str | None = None) -> Iterator[None]:
         raise stopped(stop, _kept(folder, own) or "nothing was saved") from None
     except TrainingDiverged as error:
         what, _, _ = str(error).partition(": ")
-        raise TrainingDiverged(f"{what}: {_advice(folder)}") from error
+        raise TrainingDiverged(f"{what}: {_advice(folder, own, on_divergence)}") from error
     except BrokenPipeError:
         raise
     except MyRNNError as error:
@@ -97,13 +99,22 @@ def _kept(folder: Path, own: str | None) -> str:
     if not is_unfinished(folder):
         return f"{folder} is whole"
     saved = iterations_saved(folder)
-    if not saved:
-        return ""
-    command = ["myrnn", "train", "--resume", str(folder), *([] if own is None else ["--model", own])]
-    return f"iteration {saved:,} is saved, go on with: {shlex.join(command)}"
+    return "" if saved is None else f"iteration {saved:,} is saved, go on with: {_command(folder, own)}"
 
 
-def _advice(folder: Path) -> str:
-    saved = iterations_saved(folder)
-    kept = f"; the state of iteration {saved:,}, the last that was saved, is kept in {folder}" if saved else ""
-    return f"try a smaller --learning-rate, --gradient-clip 1, or --on-divergence restart{kept}"
+def _command(folder: Path, own: str | None, *options: str) -> str:
+    return shlex.join(["myrnn", "train", "--resume", str(folder), *([] if own is None else ["--model", own]), *options])
+
+
+def _advice(folder: Path, own: str | None, on_divergence: str) -> str:
+    """Say what may help a run that has diverged, and what is kept of it."""
+    saved, gentle = iterations_saved(folder), ("--on-divergence", "restart")
+    if on_divergence == "restart":
+        kept = "" if saved is None else f"; iteration {saved:,}, from before it, is kept in {folder}"
+        return f"try a smaller --learning-rate or --gradient-clip 1{kept}"
+    if saved is None:
+        return f"try a smaller --learning-rate, --gradient-clip 1, or {' '.join(gentle)}"
+    return (
+        f"try a smaller --learning-rate or --gradient-clip 1; iteration {saved:,}, from before it, is saved, "
+        f"go on with half the rate from there: {_command(folder, own, *gentle)}"
+    )

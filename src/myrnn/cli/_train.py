@@ -33,7 +33,7 @@ from myrnn.storage import FolderLock, clear_scratch
 from myrnn.tasks import make_task
 
 # Options that go with --resume: all others are those of the run.
-FOR_RESUME = ("resume", "iterations", "model", "checkpoint_every", "quiet")
+FOR_RESUME = ("resume", "iterations", "on_divergence", "model", "checkpoint_every", "quiet")
 
 
 def train_and_save(
@@ -61,14 +61,14 @@ def train_and_save(
     with claim_folder(out, the_task.name) as folder:
         try:
             job.begin(folder, the_model)
-            with told(folder, own):
+            with told(folder, own, checked["on_divergence"]):
                 if not quiet:
                     if preset is not None:
                         _show.named_rows(("preset", preset))
                     _show.job(job, the_model, the_optimizer)
                 Work(folder, job, the_model, the_optimizer, every, quiet).do()
         except BaseException:
-            if is_unfinished(folder) and not iterations_saved(folder):
+            if is_unfinished(folder) and iterations_saved(folder) is None:
                 drop_job(folder)
             raise
 
@@ -94,6 +94,7 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
         if not is_unfinished(folder) and options.get("iterations", 0) <= asked:
             raise InvalidArgument(f"{folder} is whole, with its {asked:,} iterations: ask for more with --iterations")
         job = begun.with_iterations(folder, options.get("iterations", asked))
+        job = job.on_divergence(options.get("on_divergence", job.training["on_divergence"]))
         own = options.get("model")
         make = None if own is None else load_own(own).make
         if not is_unfinished(folder):
@@ -106,9 +107,9 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
         if job is not begun:
             job.begin(folder, model)
         quiet = bool(options.get("quiet"))
-        with told(folder, own):
+        with told(folder, own, job.training["on_divergence"]):
             if not quiet:
-                _show.job(job, model, optimizer, iterations_saved(folder))
+                _show.job(job, model, optimizer, iterations_saved(folder) or 0)
             Work(folder, job, model, optimizer, options.get("checkpoint_every"), quiet).do()
 
 

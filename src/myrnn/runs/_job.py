@@ -91,6 +91,11 @@ class Job:
             raise InvalidArgument(f"iterations must be at least {done}, which {folder} has done, not {iterations}")
         return replace(self, training={**self.training, "iterations": iterations})
 
+    def on_divergence(self, what: str) -> Job:
+        """Return the job with another answer to a loss that is no longer finite."""
+        given = {**self.training, "on_divergence": what}
+        return self if given == self.training else replace(self, training=check_training(given))
+
 
 def load_job(folder: str | os.PathLike[str]) -> Job:
     """Read what a run has to do that is under way, or that is whole and keeps the state of its training.
@@ -158,15 +163,15 @@ def is_unfinished(folder: Path) -> bool:
     return (folder / UNFINISHED.index).is_file()
 
 
-def iterations_saved(folder: Path) -> int:
-    """Return how many iterations of a run are in its last good checkpoint, 0 where there is none."""
+def iterations_saved(folder: Path) -> int | None:
+    """Return how many iterations of a run are in its last good checkpoint, None where there is none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             state = load_checkpoint(folder / CHECKPOINTS)
         except RunError:
-            return 0
-    return 0 if state is None else state.iteration
+            return None
+    return None if state is None else state.iteration
 
 
 def end_job(folder: Path) -> None:
@@ -177,6 +182,6 @@ def end_job(folder: Path) -> None:
 
 def drop_job(folder: Path) -> None:
     """Remove a run that has nothing to go on from."""
-    assert not iterations_saved(folder)
+    assert iterations_saved(folder) is None
     (folder / UNFINISHED.index).unlink(missing_ok=True)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

@@ -47,6 +47,8 @@ class Log:
 
     def add(self, record: Record) -> None:
         """Write one record; raises RunError where that fails, and what stands there stays."""
+        if not os.fstat(self._file).st_nlink:
+            raise RunError(f"{self._path} was removed while runs were under way: the same command begins anew")
         line = json.dumps(seal(record), separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
         try:
             while line:
@@ -148,6 +150,7 @@ def _is_sound(record: dict[str, Any]) -> bool:
         and isinstance(record.get("loss"), float)
         and all(isinstance(count, list) and len(count) == len(counts[0] or []) > 0 for count in counts)
         and all(type(number) is int and 0 <= number < 2**63 for count in (*counts, whole) for number in count or [])
+        and all(tried and right <= tried for _, tried, right in zip(*counts, strict=True))
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,9 @@ from myrnn.sweeps._choices import Choice, Drawn, Listed, read_choice
 from myrnn.sweeps._settings import FIXED, SECTIONS, resolve
 
 MOST_BYTES = 1_000_000
-MOST_DRAWS = 1_000_000
+# So many runs are more than can be waited for: a study that has more is a slip, and is not to fill the memory.
+MOST_RUNS = 1_000_000
+MOST_DRAWS = MOST_RUNS
 _TOP = ("name", *SECTIONS, "search", "variants")
 
 
@@ -40,10 +43,14 @@ class Variant:
     sections: Mapping[str, Mapping[str, Choice]]
 
     @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What the settings of all sections may be."""
+        return tuple(choice for section in self.sections.values() for choice in section.values())
+
+    @property
     def drawn(self) -> tuple[str, ...]:
         """The settings that are drawn at random, as in ``"optimizer.learning_rate"``."""
-        choices = (choice for section in self.sections.values() for choice in section.values())
-        return tuple(choice.place for choice in choices if isinstance(choice, Drawn))
+        return tuple(choice.place for choice in self.choices if isinstance(choice, Drawn))
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InvalidArgument(f"is not text in UTF-8: byte {error.start} is {content[error.start]:#04x}") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         raise InvalidArgument(f"is not valid TOML: {error}") from None
 
 
@@ -137,15 +144,14 @@ def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
 def _study(given: Mapping[str, Any], name: str) -> Study:
     for top in given:
         _checks.one_of("a table of a study", top, _TOP)
-    if not isinstance(given.get("name", name), str) or not given.get("name", name).strip():
-        raise InvalidArgument(f"name must be a word, not {_checks.shown(given['name'])}")
+    name = _checked_name(given.get("name", name))
     search = _table("[search]", given.get("search", {}))
     for setting in search:
         _checks.one_of("a setting of [search]", setting, ("draws", "seed"))
     common = {section: _table(f"[{section}]", given.get(section, {})) for section in SECTIONS}
     variants = tuple(_variants(given.get("variants"), common))
     study = Study(
-        given.get("name", name),
+        name,
         variants,
         _checks.integer("[search] draws", search.get("draws", 1), minimum=1, maximum=MOST_DRAWS),
         _checks.integer("[search] seed", search.get("seed", 0), minimum=0),
@@ -155,6 +161,7 @@ def _study(given: Mapping[str, Any], name: str) -> Study:
         raise InvalidArgument("[search] draws has nothing to draw: no setting is a range { low = ..., high = ... }")
     if "draws" not in search and study.drawn:
         raise InvalidArgument(f"[search] draws is missing: how often is {min(study.drawn)} to be drawn?")
+    _check_size(study)
     for variant in variants:
         _check(variant)
     return study
@@ -193,6 +200,28 @@ def _choices(section: str, settings: Mapping[str, Any], variant: str) -> dict[st
     if section == FIXED:
         return {name: Listed((value,)) for name, value in settings.items()}
     return {name: read_choice(f"{section}.{name}", f"[{section}] {name}", value) for name, value in settings.items()}
+
+
+def _checked_name(name: Any) -> str:
+    """Return the name of a study, which is that of a folder, too."""
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
+    if name in (".", "..") or not name.isprintable() or set(name) & set("/\\"):
+        raise InvalidArgument(f"name must be one that a folder can have, without / and \\, not {_checks.shown(name)}")
+    return name
+
+
+def _check_size(study: Study) -> None:
+    """Refuse more runs than can be done, and more choices than can be looked at, before either is tried."""
+    runs = 0
+    for variant in study.variants:
+        listed = [len(choice.values) for choice in variant.choices if isinstance(choice, Listed)]
+        runs += math.prod(listed) * (study.draws if variant.drawn else 1)
+        for section, choices in variant.sections.items():
+            if (count := math.prod(len(choice.ends()) for choice in choices.values())) > MOST_RUNS:
+                raise InvalidArgument(f"[{section}] has {count:,} combinations: at most {MOST_RUNS:,} are possible")
+    if runs > MOST_RUNS:
+        raise InvalidArgument(f"these are {runs:,} runs: at most {MOST_RUNS:,} are possible; draw some with [search]")
 
 
 def _check(variant: Variant) -> None:

@@ -27,6 +27,8 @@ class Checkpoint:
 
     The two last checkpoints stay, so that one that is damaged later does not cost the training. Where one cannot be
     written, as on a full disk, there is a warning, those before stay, and it is tried again; at the end it is an error.
+    Of a training that diverges, or is cut off within an iteration, the last is that of the report before, or of the
+    beginning.
 
     Parameters
     ----------
@@ -56,16 +58,19 @@ class Checkpoint:
         begun = start.state()
         _make(self.folder)
         self._lock = FolderLock(self.folder)
-        self._state = start.state
+        self._state, self._good_state = start.state, start.keep_good()
         here = self.folder / _name(begun.iteration)
-        self._good = [here] if here.is_dir() else []
-        self._written = (begun.iteration, begun.values["restarts"]) if self._good else (0, 0)
-        if not self._good and (others := _checkpoints(self.folder)):
+        self._good = [here] if begun.iteration and here.is_dir() else []
+        self._written = _mark(begun) if self._good else (0, 0)
+        if not self._good and (latest := saved_iteration(self.folder)):
             self.close()
             raise RunError(
-                f"{self.folder} holds checkpoints of a training already, up to iteration {_iteration(others[-1]):,}: "
+                f"{self.folder} holds checkpoints of a training already, up to iteration {latest:,}: "
                 "go on with resume=True, or choose another folder"
             )
+        if not self._good:
+            # What is left of a training that never got anywhere.
+            _keep_only(self.folder, [])
         self._due = time.monotonic() + self._every
 
     def on_report(self, report: Report) -> None:
@@ -78,12 +83,11 @@ class Checkpoint:
             warnings.warn(f"{error}: training goes on, and the checkpoint before this one stays", stacklevel=2)
 
     def on_train_end(self, history: History) -> None:
-        """Write the last checkpoint, unless the training was cut off within an iteration, and unlock the folder."""
+        """Write the last checkpoint, and unlock the folder."""
         try:
             self.write()
         except (CutOff, TrainingDiverged):
-            # The checkpoint before is the last one that is of use.
-            pass
+            self._write_good()
         finally:
             self.close()
 
@@ -103,19 +107,34 @@ class Checkpoint:
         """
         begin = time.monotonic()
         state = self._state()
-        path = self.folder / _name(state.iteration)
         # After a restart it comes to the same iteration again, as another training.
-        mark = state.iteration, state.values["restarts"]
-        if not state.iteration or mark == self._written:
+        if not state.iteration or _mark(state) == self._written:
             return
         try:
-            save_state(path, state)
-            self._written = mark
-            self._good = [*[good for good in self._good if _iteration(good) < state.iteration][-1:], path]
-            _keep_only(self.folder, self._good)
+            self._write(state)
         finally:
             now = time.monotonic()
             self._due = now + max(self._every, (now - begin) / self._share)
+
+    def _write_good(self) -> None:
+        """Write what is good of a training of which the last is not, where that is more than there is already."""
+        try:
+            state = self._good_state()
+            if not self._good or _mark(state) > self._written:
+                self._write(state)
+        except TrainingDiverged:
+            # What the optimizer remembers went astray before the loss did.
+            pass
+        except RunError as error:
+            # Why the training has stopped is to be told above all.
+            warnings.warn(str(error), stacklevel=2)
+
+    def _write(self, state: TrainingState) -> None:
+        path = self.folder / _name(state.iteration)
+        save_state(path, state)
+        self._written = _mark(state)
+        self._good = [*[good for good in self._good if _iteration(good) < state.iteration][-1:], path]
+        _keep_only(self.folder, self._good)
 
 
 def save_state(folder: Path, state: TrainingState) -> None:
@@ -182,6 +201,10 @@ def _load(path: Path) -> TrainingState:
     if values.get("iteration") != _iteration(path):
         stored.damaged(INDEX, f"is that of another iteration: {_checks.shown(values.get('iteration'))}")
     return TrainingState(values, stored.arrays(ARRAYS))
+
+
+def _mark(state: TrainingState) -> tuple[int, int]:
+    return state.iteration, state.values["restarts"]
 
 
 def _name(iteration: int) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.errors import TrainingDiverged
+from myrnn.training._hooks import Report
+from myrnn.training._kinds import kind_of
 from myrnn.training._state import Snapshot
 
 ON_DIVERGENCE = ("stop", "restart")
@@ -31,6 +33,17 @@ def check_finite(what: str, arrays: Iterable[NDArray[Any]], iteration: int) -> N
         raise TrainingDiverged(f"{what} are no longer finite at iteration {iteration}: {ADVICE}")
 
 
+def check_learner(parameters: Iterable[Any], optimizer: Any, iteration: int) -> None:
+    """Raise TrainingDiverged where a weight is no longer finite, or a gradient or its square that is remembered.
+
+    A weight whose squared gradients have overflowed moves no more, and the loss need not show it.
+    """
+    check_finite("the weights", (parameter.data for parameter in parameters), iteration)
+    kind = kind_of(optimizer)
+    for memory in () if kind is None else kind.memory(optimizer).values():
+        check_finite("the gradients that the optimizer remembers", memory, iteration)
+
+
 def is_in_hand(loss: float, classes: int, class_weights: NDArray[np.float32] | None) -> bool:
     """Return whether a training may go back to a report with this loss.
 
@@ -48,17 +61,20 @@ class Restarts:
     ----------
     gradient_clip : float or None
         The largest norm of the gradients before any restart; None for no limit.
+    allowed : bool
+        Whether it may go back.
 
     Attributes
     ----------
+    allowed : bool
     count : int
         How often it went back.
     last : Snapshot or None
-        Where it would go back to; None where that is not wanted.
+        Where it would go back to; None where nobody wants to know.
     """
 
-    def __init__(self, gradient_clip: float | None) -> None:
-        self._gradient_clip = gradient_clip
+    def __init__(self, gradient_clip: float | None, allowed: bool) -> None:
+        self._gradient_clip, self.allowed = gradient_clip, allowed
         self.count = 0
         self.last: Snapshot | None = None
 
@@ -72,9 +88,21 @@ class Restarts:
         """The largest norm of the gradients by now."""
         return CLIP_AFTER_RESTART if self.count and self._gradient_clip is None else self._gradient_clip
 
+    def wants(self, report: Report, classes: int, class_weights: NDArray[np.float32] | None) -> bool:
+        """Return whether it may go back to this report rather than to the last."""
+        return self.last is not None and is_in_hand(report.loss, classes, class_weights)
+
+    def told(self, error: TrainingDiverged, iteration: int) -> str:
+        """Say that the training has gone back to an iteration after an error."""
+        what = str(error).partition(": ")[0]
+        return (
+            f"{what}: training goes on from iteration {iteration} with {self.scale:g} times the learning rate "
+            f"and gradients clipped to {self.gradient_clip:g}"
+        )
+
     def back_from(self, error: TrainingDiverged) -> Snapshot:
         """Return where to go back to after an error; raise it, or what to try, where there is no going back."""
-        if self.last is None:
+        if self.last is None or not self.allowed:
             raise error
         if self.count == MOST_RESTARTS:
             what, _, advice = str(error).partition(": ")

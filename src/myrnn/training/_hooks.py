@@ -40,6 +40,8 @@ class TrainingStart:
         How many iterations have been done already.
     state : callable
         Returns the `TrainingState`, in ``on_report`` and in ``on_train_end``.
+    keep_good : callable
+        `Training.keep_good`.
     """
 
     model: Any
@@ -49,6 +51,7 @@ class TrainingStart:
     engine: str
     iteration: int
     state: Callable[[], TrainingState]
+    keep_good: Callable[[], Callable[[], TrainingState]]
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def train(
         norm of 1 where `gradient_clip` is not given. After five restarts, and with ``"stop"`` at once, it is an error.
     checkpoint : path or Checkpoint, optional
         A folder that keeps the state of the training: every ten seconds (`Checkpoint` takes another time), and at the
-        end.
+        end; of one that diverges, that of the last good report.
     resume : bool or path
         Goes on from the last checkpoint in that folder, True in the folder of `checkpoint`; where there is none yet, it
         begins. The model, the task and all other arguments must be those of the training that was stopped; on the same
@@ -104,7 +104,7 @@ def train(
         When `checkpoint` or `resume` cannot be used: it cannot be written to, is in use by another process, or holds no
         checkpoint that is whole.
     TrainingDiverged
-        When the loss or a weight is no longer finite.
+        When the loss, a weight, or a gradient that the optimizer remembers is no longer finite.
     """
     steps = _checks.integer("iterations", iterations, minimum=1)
     if isinstance(schedule, str):

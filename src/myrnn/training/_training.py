@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from myrnn.errors import TrainingDiverged
 from myrnn.models import parameters_of
 from myrnn.sequences import LARGEST_INT32, Sequences
 from myrnn.training._arguments import check_optimizer, check_sequences, checked_class_weights
-from myrnn.training._divergence import MOST_RESTARTS, ON_DIVERGENCE, Restarts, check_finite, check_losses, is_in_hand
+from myrnn.training._divergence import MOST_RESTARTS, ON_DIVERGENCE, Restarts, check_finite, check_learner, check_losses
 from myrnn.training._engine import ChosenEngine
 from myrnn.training._engines import ENGINES, Correct, Losses, num_classes
 from myrnn.training._feed import make_feed
@@ -67,7 +67,7 @@ class Training:
         on_divergence: str = "stop",
         hooks: Iterable[Any] = (),
     ) -> None:
-        self._batch_size = _checks.integer("batch_size", batch_size, minimum=1, maximum=LARGEST_INT32)
+        self._batch_size = batch = _checks.integer("batch_size", batch_size, minimum=1, maximum=LARGEST_INT32)
         self._report_every = _checks.integer("report_every", report_every, minimum=1)
         seed = _checks.integer("seed", seed, minimum=0)
         _checks.one_of("engine", engine, ENGINES)
@@ -77,24 +77,22 @@ class Training:
         check_optimizer(optimizer, model)
         self._hooks = checked_hooks(hooks)
         self._model, self._optimizer, self._parameters = model, optimizer, parameters_of(model)
-        self._feed = make_feed(task, self._batch_size, np.random.default_rng(seed))
+        self._feed = make_feed(task, batch, np.random.default_rng(seed))
         example = self._feed.peek()
         self._classes, self._dim_input = num_classes(model, example, 0), example.dim_input
         self._class_weights = weights = checked_class_weights(class_weight, self._classes)
-        self._engine = ChosenEngine(engine, model, optimizer, self._batch_size, clip, weights, example)
+        self._engine = ChosenEngine(engine, model, optimizer, batch, clip, weights, example)
         self._given = {
-            "batch_size": self._batch_size,
-            "seed": seed,
-            "report_every": self._report_every,
-            "gradient_clip": clip,
+            **{"batch_size": batch, "seed": seed, "report_every": self._report_every, "gradient_clip": clip},
             "class_weight": None if weights is None else weights.tolist(),
             "schedule": schedule_name(schedule),
         }
-        self._record, self._restarts = Record(self._batch_size, self._classes), Restarts(clip)
+        self._record, self._restarts = Record(batch, self._classes), Restarts(clip, on_divergence == "restart")
         self._checked: Sequences | None = None
         # Whether weights, feed and reports belong together: not while an iteration is under way.
         self._is_whole = True
-        self._restarts.last = self._snapshot() if on_divergence == "restart" else None
+        if self._restarts.allowed:
+            self.keep_good()
 
     @property
     def iteration(self) -> int:
@@ -124,13 +122,25 @@ class Training:
         TrainingDiverged
             When weights or the optimizer's memory are no longer finite.
         """
-        last = self._restarts.last
-        if last is None and not self._is_whole:
+        if self._restarts.allowed:
+            return self._good_state()
+        if not self._is_whole:
             raise CutOff(f"the training was cut off within an iteration, after iteration {self.iteration}")
-        snapshot = self._snapshot() if last is None else last
-        check_finite("the weights or what the optimizer remembers", snapshot.arrays.values(), snapshot.iteration)
-        further = {"engine": self._engine.name, "restarts": self._restarts.count}
-        return to_state(snapshot, self._record.reports(snapshot.iteration), self._settings(), further)
+        return self._state_at(self._snapshot())
+
+    def keep_good(self) -> Callable[[], TrainingState]:
+        """Keep from now on where to go back to when the training is cut off or diverges, and return what gives it.
+
+        That is the last report before the loss got out of hand; until there is one, the state at this call.
+
+        Raises
+        ------
+        InvalidArgument
+            As `state` does.
+        """
+        if self._restarts.last is None:
+            self._restarts.last = self._snapshot()
+        return self._good_state
 
     def restore(self, state: TrainingState) -> None:
         """Go back, or on, to where another training of the same kind gave its state.
@@ -164,9 +174,8 @@ class Training:
             When the loss or the weights are no longer finite.
         """
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
-        start = TrainingStart(
-            self._model, self._optimizer, end, self._batch_size, self._engine.name, self.iteration, self.state
-        )
+        model, optimizer, batch, engine = self._model, self._optimizer, self._batch_size, self._engine.name
+        start = TrainingStart(model, optimizer, end, batch, engine, self.iteration, self.state, self.keep_good)
         call(self._hooks, "on_train_begin", start)
         try:
             # Numbers that overflow end in a loss that is refused.
@@ -243,10 +252,10 @@ class Training:
         return losses, correct
 
     def _close_report(self) -> None:
-        check_finite("the weights", (parameter.data for parameter in self._parameters), self.iteration)
+        check_learner(self._parameters, self._optimizer, self.iteration)
         report = self._record.close()
         self._is_whole = True
-        if self._restarts.last is not None and is_in_hand(report.loss, self._classes, self._class_weights):
+        if self._restarts.wants(report, self._classes, self._class_weights):
             self._restarts.last = self._snapshot()
         call(self._hooks, "on_report", report)
 
@@ -255,12 +264,16 @@ class Training:
         snapshot = self._restarts.back_from(error)
         self._feed.go_to(snapshot.position)
         self._put_back(snapshot, self._record.reports(snapshot.iteration), self._restarts.count + 1)
-        what, restarts = str(error).partition(": ")[0], self._restarts
-        warnings.warn(
-            f"{what}: training goes on from iteration {self.iteration} with {restarts.scale:g} times the learning rate "
-            f"and gradients clipped to {restarts.gradient_clip:g}",
-            stacklevel=5,
-        )
+        warnings.warn(self._restarts.told(error, self.iteration), stacklevel=5)
+
+    def _good_state(self) -> TrainingState:
+        assert self._restarts.last is not None
+        return self._state_at(self._restarts.last)
+
+    def _state_at(self, snapshot: Snapshot) -> TrainingState:
+        check_finite("the weights or what the optimizer remembers", snapshot.arrays.values(), snapshot.iteration)
+        further = {"engine": self._engine.name, "restarts": self._restarts.count}
+        return to_state(snapshot, self._record.reports(snapshot.iteration), self._settings(), further)
 
     def _settings(self) -> dict[str, Any]:
         return {**self._given, **self._learner.settings(self._rates.own)}
