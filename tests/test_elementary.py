@@ -11,7 +11,9 @@ from myrnn.compiler._lanes import load, store
 ODD = np.array([0, -0.0, 1, -1, 2.5, -2.5, np.inf, -np.inf, np.nan, 1e-40, 3e38, -3e38, 7, 8, 9, 10], dtype=np.float32)
 REFERENCES = {
     "exp": np.exp,
+    "expm1": np.expm1,
     "log": np.log,
+    "log1p": np.log1p,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
     "tanh": np.tanh,
@@ -46,7 +48,7 @@ def all_magnitudes(count=1 << 16):
 @pytest.mark.parametrize("name", sorted(REFERENCES))
 def test_relative_error_is_below_1e_6(name):
     x = all_magnitudes()
-    x = np.abs(x) if name == "log" else x
+    x = np.abs(x) if name in ("log", "log1p") else x
     out = compiled(name)(x)
     with np.errstate(all="ignore"):
         expected = REFERENCES[name](x.astype(np.float64))

@@ -186,6 +186,33 @@ def log(typing: Any, x: Any) -> Any:
     return elementwise(_log, (x,))
 
 
+@instruction
+def log1p(typing: Any, x: Any) -> Any:
+    """Return log(1 + x), which keeps its digits where `x` is small."""
+
+    def build(builder: Any, x: Any) -> Any:
+        # What the sum lost of x goes back in as a factor: Goldberg, "What every computer scientist should know about
+        # floating-point arithmetic", 1991, theorem 4.
+        larger = builder.fadd(x, constant(1.0))
+        factor = builder.fdiv(x, builder.fsub(larger, constant(1.0)))
+        lost = builder.fcmp_ordered("==", larger, constant(1.0))
+        infinite = builder.fcmp_ordered("==", x, constant(float("inf")))
+        return builder.select(builder.or_(lost, infinite), x, builder.fmul(_log(builder, larger), factor))
+
+    return elementwise(build, (x,))
+
+
+@instruction
+def expm1(typing: Any, x: Any) -> Any:
+    """Return e^x - 1, which keeps its digits where `x` is small."""
+
+    def build(builder: Any, x: Any) -> Any:
+        half = _tanh(builder, builder.fmul(x, constant(0.5)))
+        return builder.fmul(half, builder.fadd(_exp(builder, x), constant(1.0)))
+
+    return elementwise(build, (x,))
+
+
 # log(1 + y) = y P(y) / Q(y) for 0 <= y <= 1; relative error 1e-9.
 _LOG1P_OVER = (1.0, 1.066218, 0.23815724, 0.00341727)
 _LOG1P_UNDER = (1.0, 1.5662178, 0.68793577, 0.07528718)

@@ -98,6 +98,16 @@ def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
     return (build.divide(grad, a),)
 
 
+@OPERATIONS.map("expm1", np.expm1, "expm1({0})")
+def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
+    return (build.multiply(grad, build.exp(a)),)
+
+
+@OPERATIONS.map("log1p", np.log1p, "log1p({0})")
+def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
+    return (build.divide(grad, build.add(1.0, a)),)
+
+
 @OPERATIONS.map("logaddexp", np.logaddexp, "maximum({0}, {1}) + softplus(-absolute({0} - {1}))")
 def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return (

@@ -8,8 +8,8 @@ from pathlib import Path
 # What a program calls. No name of its own may hide one of them.
 OF_PROGRAMS = {
     "_elementary": (
-        "above", "absolute", "cos", "exp", "log", "maximum", "minimum", "power", "relu", "sigmoid", "sin", "softplus",
-        "sqrt", "tanh", "where",
+        "above", "absolute", "cos", "exp", "expm1", "log", "log1p", "maximum", "minimum", "power", "relu", "sigmoid",
+        "sin", "softplus", "sqrt", "tanh", "where",
     ),
     "_kernels": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "sum_rows", "transpose"),
     "_lanes": ("full", "keep", "load", "spread", "store"),
