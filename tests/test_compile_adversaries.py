@@ -349,6 +349,34 @@ class Unlisted(Base):
         self.parameters = (self.x, self.y)
 
 
+class AddsTheRows(Base):
+    """Sums the rows outside its loop: of an empty sequence there are none."""
+
+    def __call__(self, x):
+        return super().__call__(x) + mg.sum(x, axis=0, keepdims=True) @ self.x @ self.y
+
+
+def test_a_sum_over_no_rows_is_zero():
+    model = AddsTheRows()
+    compiled = myrnn.compile(model, dim_input=10)
+    for x in (np.zeros((0, 10), dtype=np.float32), np.ones((3, 10), dtype=np.float32)):
+        np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-6)
+
+
+class SmallLogarithms(Base):
+    """Goes through numbers so small that one more than them is one."""
+
+    def step(self, h, x_t, t):
+        z = x_t[None] @ self.x * np.float32(1e-8)
+        return (mg.log1p(z) + mg.expm1(z)) * np.float32(1e8) + h @ self.h * np.float32(0.1)
+
+
+def test_small_numbers_keep_their_digits():
+    model = SmallLogarithms()
+    x = np.random.default_rng(4).normal(size=(5, 10)).astype(np.float32)
+    np.testing.assert_allclose(myrnn.compile(model, dim_input=10)(x), model(x).data, rtol=1e-4)
+
+
 @pytest.mark.parametrize("model", [HalvesInPlace, UsesWhatIsLeftOver, Unlisted])
 def test_what_is_a_recurrence_all_the_same_trains_like_mygrad(model):
     native, reference = model(), model()

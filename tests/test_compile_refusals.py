@@ -155,6 +155,16 @@ class RoundsToHalves(Base):
         return mg.tanh(mg.add(x_t[None] @ self.x, h @ self.h, dtype=np.float16))
 
 
+class CountsInBytes(Base):
+    """Counts its steps in a number that is -128 after 127."""
+
+    def __call__(self, x):
+        h, count = np.zeros((1, 6), dtype=np.float32), mg.tensor(np.int8(0))
+        for t, x_t in enumerate(x):
+            h, count = self.step(h, x_t, t), count + np.int8(1)
+        return h @ self.y * count
+
+
 class TensorsOnly(Base):
     def __call__(self, x):
         return super().__call__(x) + mg.sum(x.astype(np.float32, constant=True)) * np.float32(0)
@@ -187,6 +197,7 @@ class OwnOperation(Base):
         (ScalesItsInput, CompileError, "^the sequence is computed from other tensors, or changed in place"),
         (StopsTheGradient, UnsupportedOperation, r"(?s)^constant=True keeps the gradient.*np\.float32\(1\)"),
         (RoundsToHalves, UnsupportedOperation, r"(?s)^this rounds to float16.*dtype=np\.float16"),
+        (CountsInBytes, UnsupportedOperation, r"(?s)^this computes in int8.*a float, such as 0\.0.*count \+ np"),
         (TensorsOnly, CompileError, "^the model fails on an array of shape"),
         (OwnOperation, UnsupportedOperation, r"(?s)no rule for Tanh of \S*test_compile_refusals.*_op\(Tanh"),
         (Positional, NotARecurrence, "is not the same computation as"),

@@ -24,7 +24,8 @@ def _reduced(build: Builder, operands: list[Value], tensor: Any, axes: tuple[int
     count = prod(value.shape[a] for a in axes)
     if isinstance(value, Rows) and 0 in axes:
         # From zero on, so that the sum after one step is no other computation than after many.
-        total: Value = Plain(reduce(build.add, value.nodes, build.constant(0.0)), value.row_shape)
+        zeros = build.constant(np.zeros(prod(value.row_shape)))
+        total: Value = Plain(reduce(build.add, value.nodes, zeros), value.row_shape)
         value = total
         axes = tuple(a - 1 for a in axes if a > 0)
     elif isinstance(value, Rows):

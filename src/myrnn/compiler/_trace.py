@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from myrnn.compiler._graph import Builder, Node
 from myrnn.compiler._lower import RULES
+from myrnn.compiler._lower_shapes import SHAPES
 from myrnn.compiler._record import Origin, Recording, record
 from myrnn.compiler._values import Plain, Rows, Rule, Value, as_plain
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
@@ -164,6 +165,11 @@ def _rule_for(creator: Any, tensor: Any) -> Rule:
         raise UnsupportedOperation("constant=True keeps the gradient from going on, which a compiled model cannot.")
     if tensor.dtype == np.float16:
         raise UnsupportedOperation("this rounds to float16, but compiled models work in float32 only.")
+    if tensor.dtype.kind in "iub" and name not in SHAPES:
+        raise UnsupportedOperation(
+            f"this computes in {tensor.dtype}, which overflows or rounds where float32 does not: "
+            "begin with a float, such as 0.0 in the place of 0."
+        )
     return RULES[name]
 
 
