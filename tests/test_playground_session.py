@@ -14,7 +14,7 @@ from myrnn.playground._network import Network
 from myrnn.playground._session import MOST_WAITING, Session
 from myrnn.playground._sessions import Sessions
 from myrnn.playground._turns import Turns
-from playground_help import POSITIONAL, SMALL, TURNS, WAIT, open_session
+from playground_help import POSITIONAL, SMALL, TURNS, WAIT, Listener, open_session
 
 VIEWS = ["row", "accuracy", "gradient", "eigenvalues", "mistakes"]
 
@@ -233,6 +233,25 @@ def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypa
 
 
 # --- when things go wrong
+
+
+def test_as_long_as_there_is_no_network_it_is_said_why(tmp_path):
+    (tmp_path / "failing.py").write_text(
+        "class Failing:\n    def __init__(self, *sizes):\n        raise ValueError('no luck')\n"
+    )
+    own = load_own(str(tmp_path / "failing.py:Failing"))
+    session = Session({**SMALL, "cell": "own"}, [1, 2], turns=TURNS, own=own)
+    page = Listener(session)
+    message = "There is no network with these settings: Failing(10, 8, 2) fails: ValueError: no luck"
+    try:
+        assert page.status(lambda told: told.get("busy", "").startswith("There"))["busy"] == message
+        assert page.ask("step", "status")["busy"] == message
+        page.session.submit("configure", {"settings": SMALL})
+        assert "busy" not in page.status(lambda told: "iteration" in told and "busy" not in told)
+        assert not any(told["type"] == "error" for told in page.all)
+    finally:
+        session.close()
+        assert session.join(WAIT)
 
 
 def test_a_fault_ends_in_a_message_and_the_session_goes_on(page, monkeypatch, caplog):

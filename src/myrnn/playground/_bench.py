@@ -58,6 +58,8 @@ class Bench:
         # The eigenvalues that the network began with.
         self._began: list[dict[str, Any]] = []
         self._told = 0.0
+        # Why there is no network yet.
+        self._missing = ""
         self._sent, self._sent_width = 0, 1
         self._pinned_told: dict[str, Any] = {"network": None}
 
@@ -67,7 +69,7 @@ class Bench:
     def now(self) -> Network:
         """The network that is trained."""
         if self.network is None:
-            raise InvalidArgument("there is no network: choose other settings")
+            raise InvalidArgument(self._missing or "choose other settings")
         return self.network
 
     def begin(self, network: Network) -> None:
@@ -101,9 +103,13 @@ class Bench:
             self.tell_training()
 
     def stop(self, message: str) -> None:
-        """Pause, and say why."""
+        """Pause, and say why; without a network, as long as there is none."""
         self.playing = False
-        self.outbox.answer("error", message=" ".join(message.split()))
+        told = " ".join(message.split())
+        if self.network is None:
+            self._missing = told
+        else:
+            self.outbox.answer("error", message=told)
         self.tell_status()
 
     def tell_all(self) -> None:
@@ -138,6 +144,8 @@ class Bench:
         if self.steps:
             told["busy"] = f"Compiling what looks inside, {len(self.steps)} to go. It is kept for the next time."
         network = self.network
+        if network is None and self._missing:
+            told["busy"] = f"There is no network with these settings: {self._missing}"
         if network is not None:
             told |= {"iteration": network.iteration, "before": network.done_before}
             told |= {"engine": "native" if network.compiled else "mygrad", "note": network.note}

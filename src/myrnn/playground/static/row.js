@@ -49,7 +49,7 @@ export class Row {
   }
 
   drawAtRandom(kind) {
-    this.asked = null;
+    this.wait(null);
     this.app.connection.send("draw", {kind, length: Math.max(2, this.app.tokens.length)});
   }
 
@@ -58,8 +58,14 @@ export class Row {
     const most = this.app.settings.alphabet_size - 1, chosen = tokens.slice(0, LONGEST).map(token => Math.min(token, most));
     this.show(chosen);
     this.app.tokens = chosen;
-    if (this.app.connection.send("tokens", {tokens: chosen})) this.asked = chosen.join("");
+    if (this.app.connection.send("tokens", {tokens: chosen})) this.wait(chosen.join(""));
     this.app.linked();
+  }
+
+  // What was seen of another sequence fades until the answer is here.
+  wait(asked) {
+    this.asked = asked;
+    byId("card-row").classList.toggle("waiting", asked !== null);
   }
 
   resize(length) {
@@ -88,7 +94,7 @@ export class Row {
     const tokens = message.tokens.join("");
     // What comes of an earlier sequence must not take the place of what was typed since.
     if (this.asked !== null && tokens !== this.asked) return;
-    this.asked = null;
+    this.wait(null);
     this.seen = {...message, values: unpacked(message.states)};
     if (tokens !== this.app.tokens.join("")) {
       this.app.tokens = message.tokens;
