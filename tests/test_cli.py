@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn import __version__
-from myrnn.cli import _train, _work, main
+from myrnn.cli import _main, _train, _work, main
 from myrnn.cli._use import parse_tokens
 from myrnn.errors import InvalidArgument
 from myrnn.models import GRU, RNN
@@ -619,3 +619,14 @@ def test_a_reader_that_goes_away_is_no_fault(saved):
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_is_shown_once(capsys, monkeypatch):
+    def warning():
+        for told in ("one\n thing", "another", "one thing"):
+            warnings.warn(told, stacklevel=1)
+
+    monkeypatch.setattr(_main, "_invoke", lambda _: warning())
+    assert main([]) == 0
+    assert capsys.readouterr().err == "myrnn: warning: one thing\nmyrnn: warning: another\n"

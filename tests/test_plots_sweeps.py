@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from myrnn.errors import InvalidArgument
-from myrnn.plots import plot_length_bands, plot_parallel, plot_setting
+from myrnn.plots import plot_length_bands, plot_parallel, plot_setting, save_figure
 
 LENGTHS = [2, 4, 6, 8]
 RUNS = {"RNN": [[0.9, 0.8, 0.7, 0.5], [1.0, 0.9, 0.6, 0.5]], "GRU": [[1.0, 1.0, 0.9, 0.8]]}
@@ -32,6 +32,22 @@ def test_bands_reach_from_the_lowest_run_to_the_highest():
         values = [run[place] for run in RUNS["RNN"]]
         assert (heights.min(), heights.max()) == (min(values), max(values))
     assert legend_of(ax) == ["RNN", "GRU", "longer than trained on", "chance", "from the lowest run to the highest"]
+
+
+ODD = {"costs $5 \\frac{ and $": "costs \\$5 \\frac{ and \\$", "_b": "\u200b_b", "n" * 99: f"{'n' * 59}…"}
+
+
+def test_names_stand_as_they_are_written(tmp_path):
+    ax = plot_length_bands(LENGTHS, dict.fromkeys(ODD, RUNS["GRU"]))
+    assert legend_of(ax) == list(ODD.values())
+    other = plot_setting([1, 2, 1], [0.1, 0.2, 0.3], list(ODD))
+    assert legend_of(other) == list(ODD.values())
+    words = plot_setting(list(ODD), [0.1, 0.2, 0.3])
+    assert [label.get_text() for label in words.get_xticklabels()] == [*list(ODD.values())[:2], f"{'n' * 23}…"]
+    settings = plot_parallel({"variant": list(ODD)}, [0.1, 0.2, 0.3])
+    # None of them is taken for a formula, which these are not.
+    for drawn in (ax, other, words, settings):
+        assert save_figure(drawn, tmp_path / "names.png").stat().st_size > 1000
 
 
 def test_one_run_alone_has_no_band():

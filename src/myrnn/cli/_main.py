@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         By default those that the process was started with.
     """
     with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _shown_once()
         try:
             _invoke(list(sys.argv[1:] if arguments is None else arguments))
             sys.stdout.flush()
@@ -73,5 +73,14 @@ def _usage_message(error: Exception) -> str:
     return str(describe() if describe is not None else error)
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"myrnn: warning: {' '.join(str(message).split())}", file=sys.stderr)
+def _shown_once() -> Callable[..., None]:
+    """Return what shows a warning in a line, but not again what it has shown before."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        line = " ".join(str(message).split())
+        if line not in shown:
+            shown.add(line)
+            print(f"myrnn: warning: {line}", file=sys.stderr)
+
+    return show

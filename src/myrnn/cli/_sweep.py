@@ -81,9 +81,10 @@ def _show_plan(study: Study) -> None:
     from myrnn.cli import _show
     from myrnn.sweeps import count_points, points
 
+    planned = count_points(study)
     for point in points(study):
         _show.named_rows((point.run, point.told))
-    _show.named_rows(("", f"{count_points(study):,} runs"))
+    _show.named_rows(("", f"{planned:,} run{'' if planned == 1 else 's'}"))
 
 
 def _show_results(results: SweepResults, by: list[str] | None, metric: str) -> None:

@@ -185,7 +185,7 @@ def _write_counts(ax: Axes, counts: NDArray[Any], of_row: NDArray[np.float64]) -
 def _name_classes(ax: Axes, classes: Sequence[str]) -> None:
     step = -(-len(classes) // _MOST_NAMED)
     places = range(0, len(classes), step)
-    names = [_short(classes[place]) for place in places]
+    names = [_style.word_of(classes[place], _LONGEST_NAME) for place in places]
     across = max(map(len, names)) * len(names) <= 60
     turned: dict[str, Any] = {} if across else {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
     size = 9 if len(names) <= 20 else 6
@@ -194,12 +194,6 @@ def _name_classes(ax: Axes, classes: Sequence[str]) -> None:
     ax.tick_params(length=0)
     ax.set_xlabel("predicted")
     ax.set_ylabel("true class")
-
-
-def _short(name: str) -> str:
-    # A dollar sign would begin a formula.
-    whole = name.replace("$", r"\$")
-    return whole if len(whole) <= _LONGEST_NAME else f"{whole[: _LONGEST_NAME - 1]}…"
 
 
 def _checked_shape(name: str, given: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:

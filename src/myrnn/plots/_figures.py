@@ -76,8 +76,9 @@ def plot_history(
         "marker": _style.MARKERS[place % len(_style.MARKERS)] if len(x) <= _FEW_POINTS else "",
         "linestyle": _LINES[place // len(_style.PALETTE) % len(_LINES)],
     }
+    named = None if label is None else _style.word_of(label)
     for ax, name, values in zip(panels, ("loss", "accuracy"), (losses, accuracies), strict=True):
-        ax.plot(x, values, markersize=4, linewidth=1.6, label=label, gid=_TRAINING, **look)
+        ax.plot(x, values, markersize=4, linewidth=1.6, label=named, gid=_TRAINING, **look)
         ax.set_ylabel(name)
     _style.count_iterations(panels[1])
     if chance is not None:
@@ -177,7 +178,7 @@ def plot_accuracy_by_length(
     if trained_up_to is not None:
         _checks.integer("trained_up_to", trained_up_to, minimum=0)
     ax = _style.axes_for(ax, height=3.6)
-    _draw_curve(ax, x, y, (bottom, top), trained_up_to, label)
+    _draw_curve(ax, x, y, (bottom, top), trained_up_to, None if label is None else _style.word_of(label))
     shade_beyond(ax, x, trained_up_to)
     if chance is not None:
         draw_chance(ax, chance)

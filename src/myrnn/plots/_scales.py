@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.plots._style import word_of
+
+# Longer words than this would push each other away.
+_LONGEST_WORD = 24
 # Numbers whose largest is more times their smallest are shown by their logarithm.
 _WIDE = 9
 
@@ -69,4 +73,4 @@ def word(value: Any) -> str:
         return "none"
     if isinstance(value, float):
         return f"{value:g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else word_of(str(value), _LONGEST_WORD)

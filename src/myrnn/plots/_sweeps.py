@@ -77,7 +77,7 @@ def plot_length_bands(
             ax.fill_between(x, low, high, color=look["color"], alpha=0.16, linewidth=0)
         mean = accuracy.mean(axis=0)
         marks: dict[str, Any] = {"marker": _marker(place), "markersize": 4.5}
-        ax.plot(x, mean, linewidth=1.6, label=name, **marks, **look)
+        ax.plot(x, mean, linewidth=1.6, label=_style.word_of(name), **marks, **look)
         beyond = x > (np.inf if trained_up_to is None else trained_up_to)
         ax.plot(x[beyond], mean[beyond], markerfacecolor="white", **marks, **{**look, "linestyle": ""})
     margin = max(0.02 * (x[-1] - x[0]), 0.5)
@@ -139,7 +139,7 @@ def plot_setting(
         mine = np.array([other == group for other in named]) & np.isfinite(y)
         # Words have room beside each other; numbers stand where they are.
         aside = 0.0 if scale.is_number else _BESIDE * ((place + 0.5) / len(names) - 0.5)
-        _draw_group(ax, x[mine] + aside, y[mine], scale, place, group)
+        _draw_group(ax, x[mine] + aside, y[mine], scale, place, _style.word_of(group))
     scale.label(ax.xaxis)
     ax.set_xlabel(name)
     ax.set_ylabel(outcome_name)

@@ -104,10 +104,11 @@ def _hatch_cell(ax: Axes, place: tuple[int, int]) -> None:
 def _name_sides(ax: Axes, models: Sequence[str], tasks: Sequence[str]) -> None:
     from textwrap import fill
 
+    models, tasks = ([_style.word_of(name) for name in names] for names in (models, tasks))
     below = [fill(name, max(_ROW // len(tasks), _SHORTEST_LINE), break_long_words=False) for name in tasks]
     many = len(tasks) > _MOST_UPRIGHT
     turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if many else {}
-    ax.set_xticks(range(len(tasks)), labels=list(tasks) if many else below, **turned)
+    ax.set_xticks(range(len(tasks)), labels=tasks if many else below, **turned)
     ax.set_yticks(range(len(models)), labels=[fill(name, _SIDE) for name in models])
     ax.tick_params(length=0, labelsize=9)
     ax.tick_params(axis="x", labelsize=9 if len(tasks) < _MOST_UPRIGHT else 8)
