@@ -1,17 +1,19 @@
 """Random recurrent models, drawn from the supported operations: compiled against MyGrad."""
 
 import os
+from collections import deque
 from math import prod
 
 import mygrad as mg
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from mygrad.nnet import activations
 from mygrad.nnet.losses import softmax_crossentropy
 
-from myrnn.compiler import compile
-from myrnn.compiler._graph import evaluate, topological
+from myrnn.compiler import _compile, compile
+from myrnn.compiler._graph import Node, evaluate, topological
 from myrnn.errors import NotARecurrence
 from myrnn.sequences import Sequences
 
@@ -457,3 +459,15 @@ def test_native_code_of_a_random_model_agrees_with_its_graphs(seed, tokens, batc
     for i, gradient in enumerate(read):
         block.read(i, gradient)
     assert_close((found, loss, read), means, 2e-4, model.source)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_what_is_emitted_is_the_same_in_every_process(batched, monkeypatch):
+    texts = set()
+    for process in range(4):
+        # A node's hash is its place in memory: sets of nodes have another order in every process.
+        monkeypatch.setattr(Node, "__hash__", lambda node, process=process: hash((id(node), process)))
+        monkeypatch.setattr(_compile, "_recent", deque())
+        _, compiled = drawn_and_compiled(28)
+        texts.add(compiled._programs.emitted(tokens=False, batched=batched)[1])
+    assert len(texts) == 1

@@ -39,7 +39,8 @@ def write_steps_backward(frame: Frame) -> None:
         frame.places[frame.leaf("gradient", i)] = gradient
     scattered = [o for o in frame.operands if frame.scatters(o)]
     deferred = [o for o in frame.operands if not frame.scatters(o)]
-    lasting = {n for o in deferred for n in (o.left, o.right) if n.inputs and n not in frame.places}
+    operands = [n for o in deferred for n in (o.left, o.right)]
+    lasting = dict.fromkeys(n for n in operands if n.inputs and n not in frame.places)
     with frame.writer.block("for t in range(steps - 1, -1, -1):"), frame.writer.prepared(frame.begin_step()):
         copies = _copied_gradients(frame, deferred)
         unread = frozenset() if frame.observed else frozenset(_unread_gradients(frame))

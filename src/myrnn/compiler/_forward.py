@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from myrnn.compiler._frame import Frame
-from myrnn.compiler._graph import topological
+from myrnn.compiler._graph import in_order, topological
 from myrnn.compiler._memory import Place
 from myrnn.compiler._places import Sink
 
@@ -26,7 +26,8 @@ def write_prelude(frame: Frame) -> None:
             sinks.append(Sink(node, flat))
             shape = f"{frame.memory.number(weight.rows)}, {frame.memory.number(weight.columns)}"
             packs.append(f"pack(w, {matrix.at}, {matrix.stride}, w, {flat.at}, {shape}, False)")
-    region.compute(sinks, keep=frame.plan.saved_prelude)
+    needed = [*frame.recurrence.initial, *frame.derivative.derived]
+    region.compute(sinks, keep=in_order(frame.plan.saved_prelude, needed))
     for text in packs:
         frame.writer.line(text)
     prepare = ("after = r if r < start[1] else total + r",) if frame.batched else ()
@@ -44,7 +45,7 @@ def write_projections(frame: Frame) -> None:
     if frame.inputs is not None:
         frame.places[frame.leaf("input")] = frame.inputs
         _fill_inputs(frame, frame.inputs)
-    for node in sorted(frame.plan.projected, key=topological(frame.recurrence.step).index):
+    for node in in_order(frame.plan.projected, frame.recurrence.step):
         matrix = frame.weights.matrix(node.inputs[1])
         if frame.plan.tokens:
             frame.places[node] = Place(matrix.array, matrix.at, node.size, extra=f"x * {matrix.stride}")
@@ -86,7 +87,7 @@ def write_steps(frame: Frame) -> None:
         known = set(frame.places) | lasting
         region = frame.step_region(frozenset(lasting))
         sinks = [Sink(n, frame.after(s)) for n, s in zip(step, frame.states, strict=True)]
-        region.compute(sinks, keep=[n for n in lasting if n not in frame.places])
+        region.compute(sinks, keep=in_order(lasting - set(frame.places), step))
     # What else has a place holds the last step's numbers only.
     frame.places = {node: place for node, place in frame.places.items() if node in known}
     for i, node in enumerate(step):
@@ -96,8 +97,8 @@ def write_steps(frame: Frame) -> None:
 def _copy_token_rows(frame: Frame) -> None:
     """Copy a token's row of a weight where whole rows of many steps or sequences are read."""
     needed = frame.operand_nodes() | frame.vectors
-    rows = [n for n in frame.plan.projected if frame.plan.tokens and n in needed]
-    if not rows:
+    rows = in_order(frame.plan.projected & needed, frame.recurrence.step)
+    if not (frame.plan.tokens and rows):
         return
     copies = {n: frame.buffer(frame.product_name(n), n.size, "steps") for n in rows}
     frame.step_region().compute([Sink(n, place) for n, place in copies.items()])
@@ -109,8 +110,9 @@ def write_readout(frame: Frame) -> None:
         frame.places[frame.leaf("state", i)] = frame.last(place)
     _place_length(frame)
     region = frame.region(frame.sequences, room="sequences")
-    region.compute([Sink(frame.recurrence.readout, frame.logits)], keep=frame.plan.saved_readout)
-    K = frame.memory.number(frame.recurrence.readout.size)
+    readout = frame.recurrence.readout
+    region.compute([Sink(readout, frame.logits)], keep=in_order(frame.plan.saved_readout, [readout]))
+    K = frame.memory.number(readout.size)
     if not frame.batched:
         frame.writer.line(
             f"loss, hits = cross_entropy(w, {frame.logits.at}, {K}, label, w, {frame.logit_gradients.at}, weight)"

@@ -7,7 +7,7 @@ that reads it). What is left are few kinds of operation, all in the table of `_o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,6 +200,14 @@ def topological(targets: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node
                 order.append(node)
                 stack.pop()
     return order
+
+
+def in_order(nodes: Container[Node], targets: Iterable[Node]) -> list[Node]:
+    """Return those of the nodes that the targets need, each after its inputs.
+
+    A set of nodes has another order in every process; what is emitted from it must not.
+    """
+    return [node for node in topological(targets) if node in nodes]
 
 
 def reads_rows(node: Node) -> bool:
