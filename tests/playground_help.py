@@ -61,6 +61,13 @@ TURNS = Turns()
 WAIT = 120  # seconds, for whatever is waited for
 
 
+def wait_until(condition, message):
+    """Wait until the condition holds, or fail with the message."""
+    latest = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < latest, message
+
+
 class Listener:
     """Takes what a session tells, as a page does."""
 

@@ -15,6 +15,7 @@ from myrnn.playground._outbox import MOST_ANSWERS, Outbox
 from myrnn.playground._settings import DEFAULTS, SETTINGS, checked_settings, offered_settings
 from myrnn.playground._turns import Turns
 from myrnn.playground._views import Views
+from playground_help import wait_until
 
 
 def refused(message):
@@ -184,8 +185,7 @@ def test_turns_are_given_in_order():
         for number in range(5):
             threads.append(threading.Thread(target=work, args=(number,)))
             threads[-1].start()
-            while turns.waiting < number + 1:
-                pass
+            wait_until(lambda: turns.waiting == len(threads), "a thread does not wait for its turn")
     for thread in threads:
         thread.join()
     assert order == [0, 1, 2, 3, 4]
@@ -203,8 +203,7 @@ def test_who_is_in_a_hurry_goes_first_but_not_for_ever():
         for name in ["p0", "p1", "p2", *(f"h{n}" for n in range(6))]:
             threads.append(threading.Thread(target=work, args=(name,)))
             threads[-1].start()
-            while turns.waiting < len(threads):
-                pass
+            wait_until(lambda: turns.waiting == len(threads), "a thread does not wait for its turn")
         turns.hurry("p1")
         turns.hurry("nobody")
     for thread in threads:

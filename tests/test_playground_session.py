@@ -14,7 +14,7 @@ from myrnn.playground._network import Network
 from myrnn.playground._session import MOST_WAITING, Session
 from myrnn.playground._sessions import Sessions
 from myrnn.playground._turns import Turns
-from playground_help import POSITIONAL, SMALL, TURNS, WAIT, Listener, open_session
+from playground_help import POSITIONAL, SMALL, TURNS, WAIT, Listener, open_session, wait_until
 
 VIEWS = ["row", "accuracy", "gradient", "eigenvalues", "mistakes"]
 
@@ -103,6 +103,17 @@ def test_other_settings_make_another_network(page):
     told = page.ask("configure", "network", settings={**SMALL, "seed": 3})
     assert told["settings"]["seed"] == 3
     page.ask("configure", "network", settings=SMALL)
+
+
+def test_of_settings_that_wait_only_the_last_are_made_a_network():
+    with open_session() as page:
+        with TURNS.turn("test"):
+            page.session.submit("pause", {})
+            wait_until(lambda: TURNS.waiting, "it did not take the first message")
+            for seed in range(1, 6):
+                page.session.submit("configure", {"settings": {**SMALL, "seed": seed}})
+        told = page.next("network")
+        assert told["settings"]["seed"] == 5
 
 
 def test_settings_that_do_not_go_together_leave_the_network(page):
@@ -267,8 +278,7 @@ def test_too_many_messages_are_refused():
     turns = Turns()
     with turns.turn("test"):
         session = Session(SMALL, [1, 2], turns=turns)
-        while turns.waiting < 1:  # it has taken the first message and waits
-            pass
+        wait_until(lambda: turns.waiting, "it did not take the first message")
         for _ in range(MOST_WAITING):
             session.submit("play", {})
         with refused(f"{MOST_WAITING} messages are waiting already: give it a moment"):

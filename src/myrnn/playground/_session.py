@@ -113,9 +113,18 @@ class Session:
 
     def _next_message(self, bench: Bench) -> Message | None:
         try:
-            return self._messages.get(timeout=_patience(bench))
+            message = self._messages.get(timeout=_patience(bench))
+            # Of settings that were chosen one after the other only the last count.
+            while message is not None and message[0] == "configure" and self._is_next("configure"):
+                message = self._messages.get_nowait()
         except queue.Empty:
             return None
+        return message
+
+    def _is_next(self, kind: str) -> bool:
+        with self._messages.mutex:
+            waiting = self._messages.queue
+            return bool(waiting and waiting[0] and waiting[0][0] == kind)
 
     def _take_turn(self, bench: Bench, answers: Answers, message: Message | None) -> None:
         rest = None

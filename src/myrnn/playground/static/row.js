@@ -35,7 +35,7 @@ export class Row {
   listen() {
     byId("draw-match").addEventListener("click", () => this.drawAtRandom("match"));
     byId("draw-other").addEventListener("click", () => this.drawAtRandom("other"));
-    byId("length").addEventListener("change", event => this.resize(Number(event.target.value)));
+    byId("length").addEventListener("change", event => this.resize(event.target.value));
     byId("state").addEventListener("change", event => this.app.connection.send("state", {name: event.target.value}));
     byId("follow").addEventListener("change", event => {
       const {speed} = this.app.transport;
@@ -68,8 +68,10 @@ export class Row {
     byId("card-row").classList.toggle("waiting", asked !== null);
   }
 
-  resize(length) {
-    const wanted = Math.min(Math.max(1, Math.round(length) || 1), LONGEST), tokens = this.app.tokens.slice(0, wanted);
+  // A length that is no number leaves the sequence as it is.
+  resize(text) {
+    const length = text === "" ? this.app.tokens.length : Math.round(Number(text));
+    const wanted = Math.min(Math.max(1, length), LONGEST), tokens = this.app.tokens.slice(0, wanted);
     while (tokens.length < wanted) tokens.push(Math.floor(Math.random() * (this.digits.most + 1)));
     this.choose(tokens);
     byId("length").value = wanted;
