@@ -62,6 +62,36 @@ def test_weights_memory_and_history_are_those_of_mygrad(name, batch_size):
         np.testing.assert_allclose(one, other, atol=2e-5)
 
 
+class Started(RNN):
+    """Learns where it begins, which an empty sequence has a gradient for, too."""
+
+    def __init__(self):
+        super().__init__(10, 12, 2, activation="tanh", rng=0)
+        self.start = mg.tensor(np.full((1, 12), 0.1, dtype=np.float32))
+
+    @property
+    def parameters(self):
+        return (*super().parameters, self.start)
+
+    def __call__(self, x):
+        h = self.start
+        for x_t in x:
+            h = mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h))
+        return self.fc_h2y(h)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_empty_sequence_leaves_alone_what_only_steps_use(name, batch_size):
+    rng = np.random.default_rng(0)
+    data = [(rng.normal(size=(n, 10)).astype(np.float32), n % 2) for n in (3, 0, 0, 0, 2, 0, 0, 1)]
+    models = {"native": Started(), "mygrad": Started()}
+    for engine, model in models.items():
+        myrnn.train(model, data, OPTIMIZERS[name](model.parameters), 60, batch_size, engine=engine, progress=False)
+    for one, other in zip(*(model.parameters for model in models.values()), strict=True):
+        np.testing.assert_allclose(one.data, other.data, atol=2e-5)
+
+
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_clipping_and_schedules_give_the_same_numbers(batch_size):
     options = {"gradient_clip": 0.2, "schedule": lambda iteration: 0.1 / (1 + iteration)}

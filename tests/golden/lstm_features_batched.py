@@ -297,7 +297,9 @@ def train(
             factor = clip_factor(gradients, size, limit)
             meet(barrier, shards)
             scale(gradients, lower, upper, factor)
-        update(optimizer, first_step + n, rates[n], ranges, lower, upper, p, gradients, m, v)
+        longest = order[n, 0]
+        steps = offsets[longest + 1] - offsets[longest]
+        update(optimizer, first_step + n, rates[n], ranges, steps, lower, upper, p, gradients, m, v)
         meet(barrier, shards)
     restore_mode(mode)
 

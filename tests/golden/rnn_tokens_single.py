@@ -127,7 +127,7 @@ def train(
         factor = clip_factor(g, len(p), limit)
         if factor != 1.0:
             scale(g, 0, len(p), factor)
-        update(optimizer, first_step + n, rates[n], ranges, 0, len(p), p, g, m, v)
+        update(optimizer, first_step + n, rates[n], ranges, steps, 0, len(p), p, g, m, v)
     restore_mode(mode)
 
 

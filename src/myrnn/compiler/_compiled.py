@@ -153,6 +153,13 @@ class CompiledModel:
         return frozenset(leaf.attributes[0] for leaf in leaves if leaf.operation in ("parameter", "rows"))
 
     @property
+    def trained_without_steps(self) -> frozenset[int]:
+        """The parameters that an empty sequence has a gradient for: its readout's and those of its initial states."""
+        readout, initial = self.recurrence.readout, self.recurrence.initial
+        states = (initial[n.attributes[0]] for n in topological([readout]) if n.operation == "state")
+        return frozenset(n.attributes[0] for n in topological([readout, *states]) if n.operation == "parameter")
+
+    @property
     def work_per_row(self) -> int:
         """How many multiplications of matrix products one step of one sequence takes, forward."""
         products = (n for n in topological(self.derivative.recurrence.step) if n.operation == "matmul")

@@ -34,7 +34,7 @@ def train(
         factor = clip_factor(g, len(p), limit)
         if factor != 1.0:
             scale(g, 0, len(p), factor)
-        update(optimizer, first_step + n, rates[n], ranges, 0, len(p), p, g, m, v)
+        update(optimizer, first_step + n, rates[n], ranges, steps, 0, len(p), p, g, m, v)
     restore_mode(mode)
 
 
@@ -88,7 +88,9 @@ def train(
             factor = clip_factor(gradients, size, limit)
             meet(barrier, shards)
             scale(gradients, lower, upper, factor)
-        update(optimizer, first_step + n, rates[n], ranges, lower, upper, p, gradients, m, v)
+        longest = order[n, 0]
+        steps = offsets[longest + 1] - offsets[longest]
+        update(optimizer, first_step + n, rates[n], ranges, steps, lower, upper, p, gradients, m, v)
         meet(barrier, shards)
     restore_mode(mode)
 

@@ -34,7 +34,7 @@ class Descent:
         Its kind and settings, as `_updates.update` takes them.
     first_step : int
         The number of the first step, counted from 1.
-    ranges : ndarray, int64 (R, 3)
+    ranges : ndarray, int64 (R, 4)
         The parts of the block that are trained, as `_updates.update` takes them.
     parameters, means, squares : ndarray, float32
         The blocks of the parameters and of what the optimizer remembers.

@@ -92,6 +92,9 @@ class MyGradEngine:
 
     def _iterate(self, sequences: Sequences, batch: NDArray[np.int64]) -> tuple[float, int]:
         labels = sequences.labels[batch]
+        # MyGrad clears a gradient when its tensor is used again: what these sequences do not use would keep its last.
+        for parameter in (*self._parameters, *self._optimizer.params):
+            parameter.null_grad()
         logits = _stack([self._model(sequences.features(index)) for index in batch])
         loss = mean_crossentropy(logits, labels, self._class_weights)
         loss.backward()

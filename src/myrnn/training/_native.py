@@ -37,16 +37,18 @@ class _OptimizerState:
             )
         if len({place for _, _, place in trained}) < len(trained):
             raise CompileError("a tensor stands twice among the optimizer's parameters: list it once")
-        # What the model does not use has no gradient, and MyGrad's optimizers leave it alone.
         self._places = [(k, place) for k, _, place in trained]
+        # What the model does not use has no gradient, nor has what only steps use after an empty sequence: MyGrad's
+        # optimizers leave both alone.
+        used, without_steps = compiled.trained_parameters, compiled.trained_without_steps
         self.ranges = np.array(
             [
-                (layouts[place].at, layouts[place].at + layouts[place].size, int(parameter.ndim > 1))
-                for _, parameter, place in trained
-                if place in compiled.trained_parameters
+                (layouts[i].at, layouts[i].at + layouts[i].size, parameter.ndim > 1, i not in without_steps)
+                for _, parameter, i in trained
+                if i in used
             ],
             dtype=np.int64,
-        ).reshape(-1, 3)
+        ).reshape(-1, 4)
 
     @property
     def settings(self) -> NDArray[np.float64]:
