@@ -9,6 +9,8 @@ from mygrad.operation_base import Operation
 
 import myrnn
 from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation, tasks
+from myrnn.compiler._differences import told
+from myrnn.compiler._graph import Builder
 
 
 class Base:
@@ -217,6 +219,11 @@ class OwnOperation(Base):
 def test_what_is_no_recurrence_is_refused(model, error, told):
     with pytest.raises(error, match=told):
         myrnn.compile(model(), dim_input=10)
+
+
+def test_many_numbers_are_told_on_one_line():
+    numbers = np.linspace(-1, 1, 9) / 3
+    assert told(Builder().constant(numbers)) == "a constant [-0.3333 -0.25   -0.1667 ...  0.1667  0.25    0.3333]"
 
 
 def test_the_refusal_shows_the_line_and_the_numbers():

@@ -31,9 +31,12 @@ def first_difference(a: Node, b: Node) -> tuple[Node, Node] | None:
 
 
 def told(node: Node) -> str:
+    """Return what a node is, on one line."""
     if node.is_constant:
         numbers = node.numbers
-        return f"{numbers[0]:g}" if numbers.size == 1 else f"a constant {np.array2string(numbers, threshold=6)}"
+        if numbers.size == 1:
+            return f"{numbers[0]:g}"
+        return f"a constant {np.array2string(numbers, precision=4, threshold=6, max_line_width=120)}"
     return f"{node.operation}({', '.join(map(str, node.attributes))})" if node.is_leaf else node.operation
 
 
