@@ -1,7 +1,8 @@
 """What checkpoints cost: ``python -m benchmarks.checkpoints`` trains with and without them in turns.
 
 Every row is a training of so many seconds. The cost is the median, over the turns, of how much longer a training with
-checkpoints took than the one without beside it. Nothing else should run on the machine meanwhile.
+checkpoints took than the one without beside it. Nothing else should run on the machine meanwhile; with ``--processor``
+it may, for only the processor's seconds are counted, and the writing to the disk is timed by itself.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -18,12 +21,15 @@ LENGTHS = {1: 41, 5: 15, 60: 5}
 NETWORKS = {"50 units, 1 sequence": (50, 1), "512 units, 32 sequences": (512, 32)}
 
 
+clock: Callable[[], float] = time.perf_counter
+
+
 def train(units: int, batch: int, iterations: int, **options: Any) -> float:
     """Return the seconds of a training of the lesson's task."""
     import myrnn
 
     model = myrnn.RNN(10, units, 2, rng=0)
-    begin = time.perf_counter()
+    begin = clock()
     myrnn.train(
         model,
         myrnn.tasks.TwinHalves(1, 10),
@@ -35,7 +41,25 @@ def train(units: int, batch: int, iterations: int, **options: Any) -> float:
         gradient_clip=1.0,
         **options,
     )
-    return time.perf_counter() - begin
+    return clock() - begin
+
+
+def disk(units: int, turns: int) -> float:
+    """Return the seconds that it takes, from end to end, to write one checkpoint."""
+    import myrnn
+    from myrnn.training import Training
+    from myrnn.training._checkpoint import save_state
+
+    model = myrnn.RNN(10, units, 2, rng=0)
+    training = Training(model, myrnn.tasks.TwinHalves(1, 10), myrnn.Adam(model.parameters), engine="native")
+    training.run(500)
+    found = []
+    for number in range(turns):
+        with tempfile.TemporaryDirectory(dir=".") as folder:
+            begin = time.perf_counter()
+            save_state(Path(folder) / str(number), training.state())
+            found.append(time.perf_counter() - begin)
+    return median(found)
 
 
 def turn(units: int, batch: int, iterations: int, swap: bool) -> tuple[float, float]:
@@ -51,11 +75,15 @@ def main() -> None:
     """Measure, and print a line for each network and length."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checkpoints")
     parser.add_argument("--seconds", type=int, nargs="*", default=list(LENGTHS), choices=list(LENGTHS))
-    chosen = parser.parse_args().seconds
+    parser.add_argument("--processor", action="store_true", help="count the processor's seconds alone")
+    arguments = parser.parse_args()
+    global clock
+    clock = time.process_time if arguments.processor else time.perf_counter
     for name, (units, batch) in NETWORKS.items():
         train(units, batch, 500)
         short, longer = (min(train(units, batch, count) for _ in range(3)) for count in (500, 2_000))
-        for seconds in chosen:
+        print(f"{name}: {1000 * disk(units, 41):.1f} ms to write one", flush=True)
+        for seconds in arguments.seconds:
             iterations = max(500, round(1_500 * seconds / (longer - short)))
             turns = [turn(units, batch, iterations, bool(number % 2)) for number in range(LENGTHS[seconds])]
             costs = [with_them / without - 1 for without, with_them in turns]
