@@ -42,7 +42,15 @@ SAME = {
     "integers": [CODES, pd.Series(CODES), pl.Series(CODES), as_sequences([np.array(part, int) for part in CODES])],
     "numbers": [RAGGED, [part.tolist() for part in RAGGED], as_sequences(RAGGED)],
 }
-SAME["characters"].append(pd.Series(WORDS, dtype="string"))
+SAME["characters"] += [pd.Series(WORDS, dtype="string"), np.array(WORDS, dtype=np.dtypes.StringDType())]
+SAME["numbers"] += [
+    [pd.DataFrame(part) for part in RAGGED],
+    [pl.DataFrame(part, schema=list("abc")) for part in RAGGED],
+    pd.Series(RAGGED),
+    pl.Series([part.tolist() for part in RAGGED]),
+    # As pandas reads it from Parquet.
+    pd.Series([np.array([*part, None], dtype=object)[:-1] for part in RAGGED]),
+]
 SAME["words"].extend([np.array(part, dtype=kind) for part in TOKENS] for kind in (str, object))
 SAME["integers"].append([np.array(part, dtype=np.int16) for part in CODES])
 
@@ -158,6 +166,7 @@ def test_empty_sequences():
         (["", "$x^2$\n"], ["", "$x^2$\n"]),
         (np.array(["bb", "a"]), ["a", "bb"]),
         (np.array(["bb", "a"], dtype=object), ["a", "bb"]),
+        (np.array(["bb", "a"], dtype=np.dtypes.StringDType()), ["a", "bb"]),
         (np.array([3, 200], dtype=np.uint8), [3, 200]),
         ([np.str_("b"), np.str_("a")], ["a", "b"]),
         ([np.int8(4), np.int8(-4)], [-4, 4]),
@@ -202,6 +211,9 @@ PAIR = [np.zeros((2, 2)), np.ones((3, 2))]
         ([], "X holds no sequence: at least two are needed, of two classes"),
         (["", ""] * 6, "every sequence of X is empty: there is nothing to learn from"),
         ([1, 2] * 6, f"X must be {WANTED}, but sequence 0 is int 1"),
+        ([np.float32(1)] * 12, f"X must be {WANTED}, but sequence 0 is float32 np.float32(1.0)"),
+        (pd.Series(["a", None] * 6, dtype=object), f"X must be {WANTED}, but sequence 1 is NoneType None"),
+        (pl.Series([["a"], None] * 6), f"X must be {WANTED}, but sequence 1 is NoneType None"),
         (["a", ["b"]] * 6, f"X must be {WANTED}, but sequence 0 is the string 'a', and sequence 1 list ['b']"),
         ([["a", 1]] * 12, "sequence 0 must hold symbols or numbers of one kind, but beside strings there is 1"),
         ([["a", None]] * 12, "sequence 0 must hold symbols or numbers of one kind, but beside strings there is None"),
@@ -227,6 +239,23 @@ PAIR = [np.zeros((2, 2)), np.ones((3, 2))]
 def test_what_is_no_list_of_sequences_is_refused(X, told):
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
         fitted(X)
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        (pd.DataFrame({"a": [1.0], "b": ["x"]}), "must hold symbols or numbers of one kind, but there is 'x'"),
+        (
+            pl.DataFrame({"a": [1.0], "b": [None]}),
+            "X must be finite numbers, but sequence 1 has NaN in row 0, column 1",
+        ),
+        (pd.DataFrame({"a": [1.0]}), "every sequence must have the same number of columns, but sequence 1 has 1"),
+        (np.array([np.zeros(2), np.zeros(1)], dtype=object), "must be an array, but its items differ in shape"),
+    ],
+)
+def test_one_sequence_that_is_odd_is_named(item, told):
+    with pytest.raises(InvalidArgument, match=re.escape(told)):
+        fitted([PAIR[0], item, *PAIR * 5])
 
 
 def masked(values):
@@ -273,6 +302,8 @@ def test_masked_labels_are_refused():
         (np.ones(12, dtype=int), "y holds one class only, 1: a classifier needs two or more"),
         (["a", 1] * 6, "y must be labels of one kind, not int and str together"),
         (["a", None] * 6, "y must be strings, integers, floats or booleans, but there is None at [1]"),
+        (pl.Series(["a", None] * 6), "y must be strings, integers, floats or booleans, but there is None at [1]"),
+        (np.array(["a", 1] * 6, dtype=object), "y must be labels of one kind, not int and str together"),
         ([b"a", b"b"] * 6, "y must be strings, integers, floats or booleans, but there is b'a' at [0]"),
         (None, "this classifier requires y to be passed, but the target y is None"),
     ],
@@ -324,11 +355,18 @@ def test_a_vocabulary_that_is_too_large_for_the_memory(monkeypatch):
     y = [index % 2 for index in range(2000)]
     with pytest.raises(
         InvalidArgument,
-        match=r"^a vocabulary of 1,\d{3} symbols needs about 0\.0 GB to train, but there are 0\.0 GB: keep the most "
-        r"frequent ones with max_vocabulary=, or make dim_embedding smaller$",
+        match=r"^1,\d{3} symbols or columns take about 0\.0 GB to train, but there are 0\.0 GB: keep the most frequent "
+        r"symbols with max_vocabulary=, or make dim_embedding smaller$",
     ):
         fitted(X, y, dim_recurrent=50)
     assert fitted(X, y, dim_recurrent=50, max_vocabulary=20, batch_size=2000).encoder_.dim_input == 21
+
+
+def test_units_that_are_too_many_for_the_memory(monkeypatch):
+    monkeypatch.setattr("myrnn.estimator._models.memory", lambda: 10**9)
+    told = "1,000,000 recurrent units take about 40000.0 GB to train, but there are 1.0 GB: make dim_recurrent smaller"
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
+        fitted(NUMBERS, dim_recurrent=10**6)
 
 
 def test_before_a_fit():

@@ -90,9 +90,11 @@ def array(name: str, value: Any) -> NDArray[Any]:
     """
     unmasked(name, value)
     try:
-        return np.asarray(value)
+        found = np.asarray(value)
     except (TypeError, ValueError):
         raise InvalidArgument(f"{name} must be an array, but its items differ in shape") from None
+    # NumPy's strings of any length are strings like others.
+    return found.astype(object) if found.dtype.kind == "T" else found
 
 
 def unmasked(name: str, value: Any) -> None:

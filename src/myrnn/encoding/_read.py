@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,13 +98,32 @@ def _read_list(items: list[Any], like: str | None) -> RawSequences:
     kinds = set(map(type, items))
     if items and all(issubclass(kind, str) for kind in kinds):
         return _characters(items)
-    for index, item in enumerate(items):
-        if isinstance(item, str | bytes) or not isinstance(item, Sequence | np.ndarray):
-            others = "" if len(kinds) == 1 else f", and sequence {int(index == 0)} {_named(items[int(index == 0)])}"
-            raise InvalidArgument(f"X must be {WANTED}, but sequence {index} is {_named(item)}{others}")
-    if not any(issubclass(kind, np.ndarray) for kind in kinds):
+    if not all(map(_is_list, kinds)):
+        _refuse_items(items)
+    if not any(hasattr(kind, "__array__") for kind in kinds):
         return _read_lists(items, like)
     return _read_parts([_part(index, item) for index, item in enumerate(items)], like)
+
+
+def _is_list(kind: type) -> bool:
+    """Tell whether a sequence of symbols or numbers can be of this type: a list, an array, a data frame, ..."""
+    if issubclass(kind, str | bytes | np.generic):
+        return False
+    return issubclass(kind, Sequence) or hasattr(kind, "__array__")
+
+
+def _refuse_items(items: list[Any]) -> NoReturn:
+    """Name the first item that is no sequence; where there are only strings and lists, the first of each."""
+    odd = next(
+        (index for index, item in enumerate(items) if not isinstance(item, str) and not _is_list(type(item))), None
+    )
+    if odd is not None:
+        raise InvalidArgument(f"X must be {WANTED}, but sequence {odd} is {_named(items[odd])}")
+    first, other = (next(i for i, item in enumerate(items) if isinstance(item, str) is told) for told in (True, False))
+    raise InvalidArgument(
+        f"X must be {WANTED}, but sequence {first} is {_named(items[first])}, and sequence {other} "
+        f"{_named(items[other])}"
+    )
 
 
 def _read_lists(items: list[Any], like: str | None) -> RawSequences:
@@ -124,13 +143,16 @@ def _read_lists(items: list[Any], like: str | None) -> RawSequences:
 def _part(index: int, item: Any) -> NDArray[Any]:
     """Return one sequence as an array of symbols (T,) or of numbers (T,) or (T, C)."""
     name = f"sequence {index}"
-    if not isinstance(item, np.ndarray):
+    if not hasattr(item, "__array__"):
         # NumPy would make strings of all.
         strings = [isinstance(symbol, str) for symbol in item]
         if any(strings) and not all(strings):
             odd = _checks.shown(item[strings.index(False)])
             raise InvalidArgument(f"{name} must hold symbols or numbers of one kind, but beside strings there is {odd}")
     array = _checks.array(name, item)
+    if array.ndim == 1 and any(isinstance(vector, np.ndarray) for vector in array):
+        # Vectors as pandas and Polars hold them: an array of arrays.
+        array = _checks.array(name, array.tolist())
     if array.dtype.kind == "O" and not all(isinstance(symbol, str) for symbol in array.flat):
         array = _as_numbers(name, array)
     if array.ndim not in (1, 2) or array.dtype.kind not in "biufUO" or (array.ndim == 2 and array.dtype.kind in "UO"):

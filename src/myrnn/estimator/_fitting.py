@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.models import parameters_of
 from myrnn.training import Curve, Display, Training, progress_display
 
@@ -146,7 +147,7 @@ class Fit:
     def _epoch(self) -> None:
         losses, correct = self._training.advance(self._per_epoch)
         loss, accuracy = float(losses.mean()), float(correct.sum()) / (len(losses) * self._training.batch_size)
-        found = None if self._validate is None else self._validate()
+        found = None if self._validate is None else self._validated(self._validate)
         # Nothing of an epoch counts before all of it is there: an interrupt may come at any time.
         best = (-float(len(self.epochs.loss)) if found is None else found[0], [p.data.copy() for p in self._parameters])
         self.epochs.loss.append(loss)
@@ -156,3 +157,10 @@ class Fit:
             self.epochs.validation_accuracy.append(found[1])
         if best[0] < self._best[0]:
             self._best, self.best_epoch = best, len(self.epochs.loss)
+
+    def _validated(self, validate: Callable[[], tuple[float, float]]) -> tuple[float, float]:
+        try:
+            return validate()
+        except InvalidArgument as error:  # the model's scores are no numbers any more
+            epoch = len(self.epochs.loss) + 1
+            raise TrainingDiverged(f"after epoch {epoch} {error}; a smaller learning rate helps") from None

@@ -79,12 +79,10 @@ def checked_labels(y: Any, count: int) -> tuple[ClassLabels, NDArray[np.int64]]:
     """
     if y is None:
         raise InvalidArgument("this classifier requires y to be passed, but the target y is None")
-    _checks.unmasked("y", y)
-    labels: ArrayLike = y
+    labels: ArrayLike = _checks.array("y", y) if isinstance(y, np.ndarray) else y
     if not isinstance(y, list | tuple):
-        labels = column_or_1d(y, warn=True)
+        labels = column_or_1d(labels, warn=True)
         assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
     if len(labels) != count:  # type: ignore[arg-type]  # either is a sequence
         raise InvalidArgument(f"X holds {count} sequences, but y {len(labels)} labels")  # type: ignore[arg-type]
     classes = ClassLabels.fit(labels)

@@ -57,29 +57,62 @@ def make_model(
 
 def no_input(model: Any, token: int) -> None:
     """Let a token be a step without input, in a model that was made by name; it stays so while it is not seen."""
-    if isinstance(model, Stacked):
-        lowest = model.stack[0] if model.embedding is None else None
-        tables = _input_weights(lowest) if model.embedding is None else [model.embedding.weight]
+    if isinstance(model, Stacked) and model.embedding is not None:
+        tables = [model.embedding.weight]
     else:
-        tables = _input_weights(model) if type(model) in MODELS.values() else []
+        tables = [weight for layer in _layers(model)[:1] for weight in _weights(layer, "fc_x2")]
     for table in tables:
         table.data[token] = 0.0
 
 
-def _input_weights(layer: Any) -> list[Any]:
-    return [dense.weight for name, dense in vars(layer).items() if name.startswith("fc_x2")]
+def orthogonal(model: Any, rng: np.random.Generator) -> None:
+    """Let the recurrent weights of a model that was made by name begin as orthogonal matrices.
+
+    Such a matrix turns a state and keeps its length, so that an RNN's states do not grow from step to step; those of
+    other random matrices may grow beyond all bounds on a long sequence, the more so the fewer units there are.
+
+    References
+    ----------
+    Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    networks", 2014.
+    """
+    for layer in _layers(model):
+        for weight in _weights(layer, "fc_h2", but="fc_h2y"):
+            # With these signs, every orthogonal matrix is equally likely.
+            turned, sizes = np.linalg.qr(rng.normal(size=weight.shape))
+            weight.data[...] = turned * np.sign(np.diag(sizes))
+
+
+def _layers(model: Any) -> tuple[Any, ...]:
+    """Return the recurrent layers, the lowest first; a model of one's own has none that are known."""
+    if isinstance(model, Stacked):
+        return model.stack
+    return (model,) if type(model) in MODELS.values() else ()
+
+
+def _weights(layer: Any, begin: str, but: str = "") -> list[Any]:
+    """Return the weights whose names begin in the same way, but for one."""
+    return [dense.weight for name, dense in vars(layer).items() if name.startswith(begin) and name != but]
 
 
 def check_memory(dims: tuple[int, int, int], dim_embedding: int | None) -> None:
-    """Refuse a model whose input weights alone would not fit the memory, before anything is allocated."""
+    """Refuse a model whose weights alone would not fit the memory, before anything is allocated."""
     inputs, units, _ = dims
-    needed = 4 * COPIES * inputs * (units if dim_embedding is None else dim_embedding)
     there = memory()
-    if needed > there:
-        raise InvalidArgument(
-            f"a vocabulary of {inputs:,} symbols needs about {needed / 1e9:.1f} GB to train, but there are "
-            f"{there / 1e9:.1f} GB: keep the most frequent ones with max_vocabulary=, or make dim_embedding smaller"
-        )
+    limits = (
+        (units**2, f"{units:,} recurrent units", "make dim_recurrent smaller"),
+        (
+            inputs * (units if dim_embedding is None else dim_embedding),
+            f"{inputs:,} symbols or columns",
+            "keep the most frequent symbols with max_vocabulary=, or make dim_embedding smaller",
+        ),
+    )
+    for numbers, what, instead in limits:
+        needed = 4 * COPIES * numbers
+        if needed > there:
+            raise InvalidArgument(
+                f"{what} take about {needed / 1e9:.1f} GB to train, but there are {there / 1e9:.1f} GB: {instead}"
+            )
 
 
 def memory() -> int:

@@ -13,7 +13,7 @@ from myrnn.encoding import UNKNOWN, ClassLabels, SequenceEncoder, Vocabulary
 from myrnn.errors import TrainingDiverged
 from myrnn.estimator._fitting import EpochProgress, Fit
 from myrnn.estimator._loss import class_weights, loss_and_accuracy
-from myrnn.estimator._models import check_memory, make_model, no_input
+from myrnn.estimator._models import check_memory, make_model, no_input, orthogonal
 from myrnn.evaluation import Classifier
 from myrnn.runs import make_optimizer
 from myrnn.sequences import Sequences
@@ -118,9 +118,10 @@ def train_model(
 
 def _model(settings: Any, encoder: SequenceEncoder, classes: int, rng: np.random.Generator) -> Any:
     dims = (encoder.dim_input, settings.dim_recurrent, classes)
-    if isinstance(encoder.inner, Vocabulary):
-        check_memory(dims, settings.dim_embedding)
+    check_memory(dims, settings.dim_embedding)
     model = make_model(settings.cell, dims, layers=settings.layers, dim_embedding=settings.dim_embedding, rng=rng)
+    if isinstance(settings.cell, str):
+        orthogonal(model, rng)
     if isinstance(encoder.inner, Vocabulary):
         no_input(model, UNKNOWN)
     return model
