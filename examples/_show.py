@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import GridSearchCV
 
 from myrnn import ClassificationReport, SequenceClassifier, classification_report, plots
 
@@ -30,18 +30,23 @@ def options(about: str, arguments: list[str] | None, *, seeds: int) -> argparse.
 
 
 def choose(
-    classifier: SequenceClassifier, candidates: dict[str, list[Any]], training: Labelled, groups: Any = None
+    classifier: SequenceClassifier,
+    candidates: dict[str, list[Any]] | list[dict[str, list[Any]]],
+    training: Labelled,
+    folds: Any,
+    groups: Any = None,
+    by: str = "accuracy",
 ) -> None:
     """Print how every combination of settings does in a cross-validation within the sequences to learn from.
 
-    Sequences of one group are never in both parts of a fold.
+    The combinations stand in the order of the accuracy, or of the log loss, as `by` says.
     """
-    folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(5, shuffle=True, random_state=0)
-    search = GridSearchCV(classifier, candidates, cv=folds, refit=False)
+    scores = {"accuracy": "accuracy", "log loss": "neg_log_loss"}
+    search = GridSearchCV(classifier, candidates, cv=folds, refit=False, scoring=scores)
     found = search.fit(*training, groups=groups).cv_results_
-    for place in np.argsort(found["rank_test_score"], kind="stable"):
-        mean, spread = found["mean_test_score"][place], found["std_test_score"][place]
-        CONSOLE.print(f"{mean:.2%} ± {spread:.2%}  {found['params'][place]}", soft_wrap=True)
+    for place in np.argsort(found[f"rank_test_{by}"], kind="stable"):
+        accuracy, loss = found["mean_test_accuracy"][place], -found["mean_test_log loss"][place]
+        CONSOLE.print(f"{accuracy:.2%}, log loss {loss:.4f}  {found['params'][place]}", soft_wrap=True)
 
 
 def accuracy(report: ClassificationReport) -> str:

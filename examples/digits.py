@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from _show import choose, options, show, train_and_test
 from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from myrnn import ClassificationReport, SequenceClassifier
 
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> list[ClassificationReport]:
     given = options(__doc__.splitlines()[0], arguments, seeds=5)
     X, X_test, y, y_test = load()
     if given.choose:
-        choose(make_classifier(0), CANDIDATES, (X, y))
+        choose(make_classifier(0), CANDIDATES, (X, y), StratifiedKFold(5, shuffle=True, random_state=0))
         return []
     classifier, reports = train_and_test(make_classifier, (X, y), (X_test, y_test), given.seeds)
     show(Path(__file__).stem, classifier, reports[0], given.out)
