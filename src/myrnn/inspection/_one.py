@@ -13,6 +13,7 @@ from rich.table import Table
 from myrnn import _checks, plots
 from myrnn._tables import ShownAsTable, bare_table
 from myrnn.compiler import CompiledModel
+from myrnn.errors import InvalidArgument
 from myrnn.inspection._given import compiled_of, main_state, norms, one_sequence, weight_matrices
 
 Floats = NDArray[np.float32]
@@ -205,7 +206,8 @@ def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | N
     Raises
     ------
     InvalidArgument
-        When the sequence is empty or not of the model's symbols or inputs, or `y` is no class of the model's.
+        When the sequence is empty or not of the model's symbols or inputs, `y` is no class of the model's, or there is
+        no `y` and the model's logits are not finite.
     CompileError
         When the model cannot be compiled: it must keep a state from step to step.
 
@@ -221,7 +223,7 @@ def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | N
     features, tokens = one_sequence(x, compiled.dim_input)
     names = plots.checked_names("class_names", class_names, compiled.dim_output)
     logits = compiled.prefix_logits(features)
-    label = int(logits[-1].argmax()) if y is None else _checked_class(y, compiled.dim_output)
+    label = _predicted(logits[-1]) if y is None else _checked_class(y, compiled.dim_output)
     seen = compiled.observe(features, label)
     # Where the loop goes backwards, its last step reads the first element.
     along = slice(None, None, -1) if compiled.recurrence.reverse else slice(None)
@@ -249,6 +251,14 @@ def _written(value: Any) -> str:
 
 def _named(compiled: CompiledModel, arrays: list[Floats]) -> Named:
     return dict(zip(compiled.state_names, arrays, strict=True))
+
+
+def _predicted(logits: Floats) -> int:
+    if not np.isfinite(logits).all():
+        raise InvalidArgument(
+            "the model says no class of the sequence, its logits are not finite: name a class, as y=0, to look inside"
+        )
+    return int(logits.argmax())
 
 
 def _checked_class(y: Any, classes: int) -> int:
