@@ -99,8 +99,10 @@ class PlaygroundPage(BrowserPage):
         return self.driver.find_element(By.ID, name)
 
     def click(self, name):
-        # A click of the browser's own, wherever the page has scrolled to.
-        element = self.find(name)
+        self.click_on(self.find(name))
+
+    def click_on(self, element):
+        """Click with the browser's own click, wherever the page has scrolled to: a smooth scroll would be too late."""
         self.script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
         element.click()
 

@@ -136,7 +136,7 @@ def test_one_iteration_has_the_loss_of_loss_and_gradients(page):
     loss, _ = compiled.loss_and_gradients(np.eye(10, dtype=np.float32)[tokens], np.array([truth]))
     assert float(last.get_attribute("data-loss")) == pytest.approx(loss, rel=1e-5)
     assert f"{loss:.3g}" in last.text
-    last.find_element(By.TAG_NAME, "button").click()
+    page.click_on(last.find_element(By.TAG_NAME, "button"))
     page.wait(lambda: page.row()["tokens"] == tokens.tolist(), "the sequence did not come into the row")
 
 
@@ -287,7 +287,7 @@ def test_a_mistake_comes_into_the_row_with_a_click(page):
     page.wait(lambda: page.driver.find_elements(By.CLASS_NAME, "mistake"), "no mistakes were found")
     mistake = page.driver.find_element(By.CLASS_NAME, "mistake")
     digits = "".join(mistake.find_element(By.CLASS_NAME, "sequence").text.split())
-    mistake.click()
+    page.click_on(mistake)
     page.wait(lambda: "".join(map(str, page.row()["tokens"])) == digits, "it did not come into the row")
     assert "wrong" in page.text("verdict")
 
