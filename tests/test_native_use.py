@@ -259,6 +259,15 @@ def test_wide_layers_and_long_sequences_take_bounded_memory():
     assert logits[299] == pytest.approx(compiled(sequences.features(299))[0], rel=1e-4, abs=1e-5)
 
 
+def test_logits_that_are_not_finite_say_no_class():
+    model = RNN(10, 4, 2, rng=0)
+    compiled = myrnn.compile(model)
+    sequences = TASK.sample(3, np.random.default_rng(0))
+    model.fc_h2y.bias.data[:] = np.nan
+    with pytest.raises(InvalidArgument, match=r"^the model says no class of sequence 0: its logits are not finite$"):
+        compiled.predict(sequences)
+
+
 def test_memory_grows_with_the_batch_and_not_with_the_data():
     """What a training takes beside its data: as much for eight times as many sequences, more for larger batches."""
 

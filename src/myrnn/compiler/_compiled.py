@@ -204,8 +204,18 @@ class CompiledModel:
         return out
 
     def predict(self, sequences: Sequences) -> NDArray[np.int64]:
-        """Return the class of every sequence, int64 (N,): the one with the largest logit."""
-        return np.argmax(self.logits(sequences), axis=1)
+        """Return the class of every sequence, int64 (N,): the one with the largest logit.
+
+        Raises
+        ------
+        InvalidArgument
+            When logits are not finite, of which none is the largest.
+        """
+        logits = self.logits(sequences)
+        lost = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+        if len(lost):
+            raise InvalidArgument(f"the model says no class of sequence {lost[0]}: its logits are not finite")
+        return np.argmax(logits, axis=1)
 
     def loss_and_gradients(self, x: NDArray[Any] | Tensor, y: Any) -> tuple[float, tuple[NDArray[np.float32], ...]]:
         """Return the softmax cross-entropy of one sequence and its gradients.
