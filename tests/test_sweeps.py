@@ -14,7 +14,8 @@ import polars
 import pytest
 
 import myrnn
-from myrnn.errors import InvalidArgument, RunError
+from myrnn.cli import main
+from myrnn.errors import CompileError, InvalidArgument, RunError
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import weight_generator
@@ -24,7 +25,8 @@ from myrnn.sweeps._backends import open_place
 from myrnn.sweeps._log import Finished, Log
 from myrnn.sweeps._pool import Pool
 from myrnn.tasks import TwinHalves
-from sweeps_help import RUNS, SweepProcess, is_alive, tables
+from myrnn.training import _engine
+from sweeps_help import RUNS, STUDY, SweepProcess, is_alive, tables
 
 
 def refused(message, kind=InvalidArgument):
@@ -61,6 +63,22 @@ def test_the_table_holds_all_runs_in_the_order_of_the_study(study, one_core):
     assert frame["run"].to_list() == [row["run"] for row in rows]
     assert frame.schema["model.dim_recurrent"] == polars.Int64 and frame.schema["accuracy"] == polars.Float64
     assert frame["training.gradient_clip"].is_null().all()
+
+
+def test_runs_without_native_code_are_told(tmp_path, monkeypatch, capsys):
+    def refused(*_):
+        raise CompileError("there is no native code here")
+
+    path = tmp_path / "auto.toml"
+    path.write_text(STUDY.replace('engine = "mygrad"', 'engine = "auto"').replace("0:7", "0:1"))
+    monkeypatch.setattr(_engine, "compile_for", refused)
+    assert main(["sweep", str(path), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
+    done = load_sweep(tmp_path / "out").runs["engine"].count("mygrad")
+    assert done >= 2
+    lines = capsys.readouterr().out.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("op by op"))
+    assert lines[at].split(maxsplit=3)[3] == f"{done} of 6 runs, without native code"
+    assert lines[at + 1].strip() == 'with engine = "native" in the study they fail and say why'
 
 
 def test_a_failing_run_is_recorded_and_the_others_are_done(one_core):

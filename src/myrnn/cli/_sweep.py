@@ -99,4 +99,7 @@ def _show_results(results: SweepResults, by: list[str] | None, metric: str) -> N
         first = next(error for error in results.runs["error"] if error is not None)
         _show.named_rows(("failed", f"{results.failed:,} of {len(results):,} runs, the first with {first}"))
         _show.named_rows(("", "--retry-failed does them again"))
+    if results.fallbacks:
+        _show.named_rows(("op by op", f"{results.fallbacks:,} of {len(results):,} runs, without native code"))
+        _show.named_rows(("", 'with engine = "native" in the study they fail and say why'))
     _show.path("written", results.folder)

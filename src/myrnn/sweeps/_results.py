@@ -70,6 +70,12 @@ class SweepResults(ShownAsTable):
         """How many runs failed."""
         return sum(status == FAILED for status in self.runs["status"])
 
+    @property
+    def fallbacks(self) -> int:
+        """How many runs went op by op where native code was to be used if there could be any."""
+        asked = self.runs["training.engine"]
+        return sum(a == "auto" and done == "mygrad" for a, done in zip(asked, self.runs["engine"], strict=True))
+
     def best(self, metric: str = "accuracy") -> dict[str, Any] | None:
         """Return the row of the best run by a metric, None where there is none."""
         row = best_row(self.runs, range(len(self)), checked_metric(metric))
