@@ -1,5 +1,6 @@
 """Processes of their own. Whatever happens to a test, those that it started end with it."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,10 +18,11 @@ def start(command, **options):
 
 def kill(process):
     """Kill a process and all that it started, and wait for its end."""
-    try:
+    if process in _started:
+        _started.remove(process)
+    # Where nobody of its group is left, its number may be another's by now.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
@@ -30,4 +32,4 @@ def kill(process):
 def kill_all():
     """Kill all that were started, with all that they started."""
     while _started:
-        kill(_started.pop())
+        kill(_started[-1])

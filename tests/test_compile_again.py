@@ -138,3 +138,10 @@ def test_training_under_a_live_graph_is_refused(model, engine):
     loss.backward()
     gc.collect()
     myrnn.train(model, tasks.TwinHalves(), Adam(model.parameters), 5, engine=engine, progress=False)
+
+
+def test_what_was_compiled_last_for_a_model_is_what_is_known(model):
+    myrnn.compile(model)
+    model.scale = np.float32(5)
+    changed = myrnn.compile(model)
+    assert myrnn.compile(model) is changed

@@ -355,8 +355,9 @@ def test_a_vocabulary_that_is_too_large_for_the_memory(monkeypatch):
     y = [index % 2 for index in range(2000)]
     with pytest.raises(
         InvalidArgument,
-        match=r"^1,\d{3} symbols or columns take about 0\.0 GB to train, but there are 0\.0 GB: keep the most frequent "
-        r"symbols with max_vocabulary=, or make dim_embedding smaller$",
+        match=r"^1,\d{3} inputs of a step take about 0\.0 GB to train, but there are 0\.0 GB: keep the most frequent "
+        r"symbols with max_vocabulary= \(of numbers, give fewer columns\), or make dim_embedding or dim_recurrent "
+        r"smaller$",
     ):
         fitted(X, y, dim_recurrent=50)
     assert fitted(X, y, dim_recurrent=50, max_vocabulary=20, batch_size=2000).encoder_.dim_input == 21

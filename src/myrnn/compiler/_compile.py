@@ -109,7 +109,7 @@ _recent: deque[CompiledModel] = deque(maxlen=4)
 
 def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
     """Return what the model was compiled to before, if it still is what the model computes."""
-    compiled = next((c for c in _recent if c.model is model and c.guard.is_over(parameters)), None)
+    compiled = next((c for c in reversed(_recent) if c.model is model and c.guard.is_over(parameters)), None)
     if compiled is None or compiled.dim_input != width:
         return None
     if compiled.guard.looks or compiled.guard.has_changed():

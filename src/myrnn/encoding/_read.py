@@ -150,7 +150,7 @@ def _part(index: int, item: Any) -> NDArray[Any]:
             odd = _checks.shown(item[strings.index(False)])
             raise InvalidArgument(f"{name} must hold symbols or numbers of one kind, but beside strings there is {odd}")
     array = _checks.array(name, item)
-    if array.ndim == 1 and any(isinstance(vector, np.ndarray) for vector in array):
+    if array.dtype.kind == "O" and array.ndim == 1 and any(isinstance(vector, np.ndarray) for vector in array):
         # Vectors as pandas and Polars hold them: an array of arrays.
         array = _checks.array(name, array.tolist())
     if array.dtype.kind == "O" and not all(isinstance(symbol, str) for symbol in array.flat):

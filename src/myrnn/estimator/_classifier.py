@@ -34,8 +34,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     ----------
     cell : {"rnn", "gru", "lstm"} or callable
         The kind of network, or a model class, or a function that makes a model: it is called with ``(dim_input,
-        dim_recurrent, dim_output)``. The recurrent weights of those by name begin as orthogonal matrices, with which
-        no state grows from step to step.
+        dim_recurrent, dim_output)``. The recurrent weights of those by name begin as orthogonal matrices, which
+        neither stretch nor shrink a state.
     dim_recurrent : int
         How many recurrent units every layer has.
     layers : int

@@ -68,8 +68,8 @@ def no_input(model: Any, token: int) -> None:
 def orthogonal(model: Any, rng: np.random.Generator) -> None:
     """Let the recurrent weights of a model that was made by name begin as orthogonal matrices.
 
-    Such a matrix turns a state and keeps its length, so that an RNN's states do not grow from step to step; those of
-    other random matrices may grow beyond all bounds on a long sequence, the more so the fewer units there are.
+    Such a matrix turns a state and keeps its length: without input an RNN's does not grow from step to step. With other
+    random matrices it may grow beyond all bounds on a long sequence, the more so the fewer units there are.
 
     References
     ----------
@@ -103,8 +103,9 @@ def check_memory(dims: tuple[int, int, int], dim_embedding: int | None) -> None:
         (units**2, f"{units:,} recurrent units", "make dim_recurrent smaller"),
         (
             inputs * (units if dim_embedding is None else dim_embedding),
-            f"{inputs:,} symbols or columns",
-            "keep the most frequent symbols with max_vocabulary=, or make dim_embedding smaller",
+            f"{inputs:,} inputs of a step",
+            "keep the most frequent symbols with max_vocabulary= (of numbers, give fewer columns), or make "
+            "dim_embedding or dim_recurrent smaller",
         ),
     )
     for numbers, what, instead in limits:
