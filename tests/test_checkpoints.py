@@ -623,6 +623,55 @@ def test_a_training_that_diverges_keeps_its_last_good_checkpoint(tmp_path):
     assert load_checkpoint(tmp_path).iteration == 20
 
 
+def astray(iteration):
+    """A schedule: after iteration 24 the loss is finite, but out of hand, and after 42 it soon is no number."""
+    return 30.0 if iteration == 24 else np.finfo(np.float64).max if iteration > 42 else 0.01
+
+
+def astray_job(**options):
+    return Job("sgd", schedule=astray, **options)
+
+
+def test_a_training_that_diverges_does_not_keep_a_checkpoint_whose_loss_was_out_of_hand(tmp_path):
+    job, told = astray_job(), Recorder()
+    with pytest.raises(TrainingDiverged):
+        job.train(60, checkpoint=Checkpoint(tmp_path, every=0, share=1e9), hooks=[told])
+    assert [report.iteration for report in told.reports] == [10, 20, 30, 40]
+    assert min(report.loss for report in told.reports[2:]) > 4 * np.log(2)
+    expected = astray_job().training()
+    expected.run(20)
+    assert plain(load_checkpoint(tmp_path)) == plain(expected.state())
+    job.options["on_divergence"] = "restart"
+    with pytest.warns(UserWarning, match=": training goes on from") as caught, pytest.raises(TrainingDiverged):
+        job.train(60, checkpoint=tmp_path, resume=True)
+    assert "training goes on from iteration 20 with 0.5 times the learning rate" in str(caught[0].message)
+
+
+def test_where_nothing_was_in_hand_a_training_that_diverges_keeps_its_beginning(tmp_path):
+    job = wild_job(0.1)
+    with pytest.raises(TrainingDiverged):
+        job.train(checkpoint=Checkpoint(tmp_path, every=0, share=1e9))
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["checkpoint-000000000000"]
+
+
+def test_a_training_that_is_cut_off_keeps_a_checkpoint_whose_loss_was_out_of_hand(tmp_path):
+    # Nothing says that it will not come back, and to do the iterations again may take hours.
+    with pytest.raises(KeyboardInterrupt):
+        astray_job(hooks=[Stopping("on_progress", 31)]).train(60, checkpoint=Checkpoint(tmp_path, every=0, share=1e9))
+    assert load_checkpoint(tmp_path).iteration == 30
+
+
+def test_what_has_diverged_has_no_state_until_it_is_put_back():
+    training = astray_job().training()
+    good = training.keep_good()
+    with pytest.raises(TrainingDiverged):
+        training.run(60)
+    with refused("the training has diverged, after iteration 40", TrainingDiverged):
+        training.state()
+    training.restore(good())
+    assert training.state().iteration == 20
+
+
 def plain(state):
     return state.values, {name: array.tobytes() for name, array in state.arrays.items()}
 

@@ -27,8 +27,9 @@ class Checkpoint:
 
     The two last checkpoints stay, so that one that is damaged later does not cost the training. Where one cannot be
     written, as on a full disk, there is a warning, those before stay, and it is tried again; at the end it is an error.
-    Of a training that diverges, or is cut off within an iteration, the last is that of the report before, or of the
-    beginning.
+    Of a training that diverges, the last is that of the last report whose loss was in hand, at most twice that of
+    guessing, or of the beginning: later ones are removed, for they lead to the same place again. Of one that is cut off
+    within an iteration it is the same, but a later one stays.
 
     Parameters
     ----------
@@ -86,8 +87,10 @@ class Checkpoint:
         """Write the last checkpoint, and unlock the folder."""
         try:
             self.write()
-        except (CutOff, TrainingDiverged):
+        except CutOff:
             self._write_good()
+        except TrainingDiverged:
+            self._write_good(instead=True)
         finally:
             self.close()
 
@@ -116,11 +119,14 @@ class Checkpoint:
             now = time.monotonic()
             self._due = now + max(self._every, (now - begin) / self._share)
 
-    def _write_good(self) -> None:
-        """Write what is good of a training of which the last is not, where that is more than there is already."""
+    def _write_good(self, instead: bool = False) -> None:
+        """Write what is good of a training of which the last is not, where that is more than there is already.
+
+        With `instead`, also where it is less: what came after it was finite, but is no place to go on from.
+        """
         try:
             state = self._good_state()
-            if not self._good or _mark(state) > self._written:
+            if not self._good or _mark(state) > self._written or (instead and _mark(state) < self._written):
                 self._write(state)
         except TrainingDiverged:
             # What the optimizer remembers went astray before the loss did.

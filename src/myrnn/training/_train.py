@@ -74,9 +74,10 @@ def train(
         How much the loss of a sequence of each class counts; by default 1. The loss of a batch is the mean of the
         weighted losses of its sequences.
     on_divergence : {"stop", "restart"}
-        What happens when the loss or a weight is no longer finite. ``"restart"`` goes back to the last report
-        whose loss was at most twice that of guessing, halves the learning rate from there on and clips gradients to a
-        norm of 1 where `gradient_clip` is not given. After five restarts, and with ``"stop"`` at once, it is an error.
+        What happens when the loss, a weight, or a gradient that the optimizer remembers is no longer finite.
+        ``"restart"`` goes back to the last report whose loss was at most twice that of guessing, halves the learning
+        rate from there on and clips gradients to a norm of 1 where `gradient_clip` is not given. After five restarts,
+        and with ``"stop"`` at once, it is an error.
     checkpoint : path or Checkpoint, optional
         A folder that keeps the state of the training: every ten seconds (`Checkpoint` takes another time), and at the
         end; of one that diverges, that of the last good report.

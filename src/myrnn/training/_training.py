@@ -89,8 +89,8 @@ class Training:
         }
         self._record, self._restarts = Record(batch, self._classes), Restarts(clip, on_divergence == "restart")
         self._checked: Sequences | None = None
-        # Whether weights, feed and reports belong together: not while an iteration is under way.
-        self._is_whole = True
+        # Whether weights, feed and reports belong together, not while an iteration is under way; whether one diverged.
+        self._is_whole, self._has_diverged = True, False
         if self._restarts.allowed:
             self.keep_good()
 
@@ -112,18 +112,19 @@ class Training:
     def state(self) -> TrainingState:
         """Return all that a training needs to go on from here.
 
-        With ``on_divergence="restart"`` it is the state that a restart would go back to: that of the last report before
-        the loss got out of hand.
+        With ``on_divergence="restart"`` it is the state that a restart would go back to, which `keep_good` gives.
 
         Raises
         ------
         InvalidArgument
             When the optimizer or the task cannot go on later, or the training was cut off within an iteration.
         TrainingDiverged
-            When weights or the optimizer's memory are no longer finite.
+            When the training has diverged, or is about to: what `keep_good` gives can still go on.
         """
         if self._restarts.allowed:
             return self._good_state()
+        if self._has_diverged:
+            raise TrainingDiverged(f"the training has diverged, after iteration {self.iteration}")
         if not self._is_whole:
             raise CutOff(f"the training was cut off within an iteration, after iteration {self.iteration}")
         return self._state_at(self._snapshot())
@@ -171,7 +172,7 @@ class Training:
         InvalidArgument
             When `iterations` is not 1 or more, or sequences turn up that the model cannot take.
         TrainingDiverged
-            When the loss or the weights are no longer finite.
+            When the loss, a weight, or a gradient that the optimizer remembers is no longer finite.
         """
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         model, optimizer, batch, engine = self._model, self._optimizer, self._batch_size, self._engine.name
@@ -225,7 +226,7 @@ class Training:
         done = self.iteration
         # Reports stand at multiples, wherever a turn ends.
         until = min(done - done % self._report_every + self._report_every, end)
-        self._is_whole = False
+        self._is_whole, self._has_diverged = False, False
         portion = self._feed.take(min(until - done, self._engine.iterations_per_call))
         if portion is None:
             self._is_whole = True
@@ -261,6 +262,7 @@ class Training:
 
     def _restart(self, error: TrainingDiverged) -> None:
         """Go back to a good report with half the rate, and clip; or say what to try, where that is not wanted."""
+        self._has_diverged = True
         snapshot = self._restarts.back_from(error)
         self._feed.go_to(snapshot.position)
         self._put_back(snapshot, self._record.reports(snapshot.iteration), self._restarts.count + 1)
@@ -293,6 +295,6 @@ class Training:
         self._record.go_to(snapshot, reports)
         self._restarts.count = restarts
         self._engine.clip(self._restarts.gradient_clip)
-        self._checked, self._is_whole = None, True
+        self._checked, self._is_whole, self._has_diverged = None, True, False
         if self._restarts.last is not None:
             self._restarts.last = snapshot
