@@ -336,3 +336,12 @@ def test_a_training_that_diverges_says_what_helps(kept, where):
     told = "an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not$"
     with pytest.raises(TrainingDiverged, match=f"^{where}.*; {told}"):
         SequenceClassifier(**settings).fit(X, y)
+
+
+def test_only_scores_that_are_no_numbers_are_a_divergence(monkeypatch):
+    def refusing(*arguments):
+        raise InvalidArgument("a label is 3, but the model has 2 classes, 0 .. 1")
+
+    monkeypatch.setattr("myrnn.estimator._train.loss_and_accuracy", refusing)
+    with pytest.raises(InvalidArgument, match=r"^a label is 3, but the model has 2 classes, 0 \.\. 1$"):
+        SequenceClassifier(**SMALL).fit(*draw(30))

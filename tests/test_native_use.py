@@ -16,6 +16,7 @@ from myrnn import (
     CompileError,
     InvalidArgument,
     NotARecurrence,
+    NotFinite,
     Sequences,
     TrainingDiverged,
     compile,
@@ -264,7 +265,7 @@ def test_logits_that_are_not_finite_say_no_class():
     compiled = myrnn.compile(model)
     sequences = TASK.sample(3, np.random.default_rng(0))
     model.fc_h2y.bias.data[:] = np.nan
-    with pytest.raises(InvalidArgument, match=r"^the model says no class of sequence 0: its logits are not finite$"):
+    with pytest.raises(NotFinite, match=r"^the model says no class of sequence 0: its logits are not finite$"):
         compiled.predict(sequences)
 
 

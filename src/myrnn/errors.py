@@ -13,6 +13,10 @@ class InvalidArgument(MyRNNError, ValueError):
     """An argument is not what the function takes; the message says what was given and what is wanted."""
 
 
+class NotFinite(InvalidArgument):
+    """A model says no class: its logits are not finite numbers, and none is the largest."""
+
+
 class DataError(MyRNNError, ValueError):
     """A file of sequences cannot be read; the message says which file, where there is one which line, and why."""
 

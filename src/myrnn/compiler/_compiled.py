@@ -21,7 +21,7 @@ from myrnn.compiler._text import stage_texts
 from myrnn.compiler._threads import in_threads, shards_for
 from myrnn.compiler._trace import Trace
 from myrnn.compiler._workspace import Block
-from myrnn.errors import InvalidArgument
+from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences
 
@@ -208,13 +208,13 @@ class CompiledModel:
 
         Raises
         ------
-        InvalidArgument
+        NotFinite
             When logits are not finite, of which none is the largest.
         """
         logits = self.logits(sequences)
         lost = np.flatnonzero(~np.isfinite(logits).all(axis=1))
         if len(lost):
-            raise InvalidArgument(f"the model says no class of sequence {lost[0]}: its logits are not finite")
+            raise NotFinite(f"the model says no class of sequence {lost[0]}: its logits are not finite")
         return np.argmax(logits, axis=1)
 
     def loss_and_gradients(self, x: NDArray[Any] | Tensor, y: Any) -> tuple[float, tuple[NDArray[np.float32], ...]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.errors import NotFinite, TrainingDiverged
 from myrnn.models import parameters_of
 from myrnn.training import Curve, Display, Training, progress_display
 
@@ -161,6 +161,6 @@ class Fit:
     def _validated(self, validate: Callable[[], tuple[float, float]]) -> tuple[float, float]:
         try:
             return validate()
-        except InvalidArgument as error:  # the model's scores are no numbers any more
+        except NotFinite as error:
             epoch = len(self.epochs.loss) + 1
             raise TrainingDiverged(f"after epoch {epoch} {error}; a smaller learning rate helps") from None

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.compiler import CompiledModel, compile, compile_for
-from myrnn.errors import CompileError, InvalidArgument
+from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import LARGEST_INT32, Sequences
 from myrnn.training import held_interrupts, progress_display, reference_logits
@@ -74,7 +74,9 @@ class Classifier:
         Raises
         ------
         InvalidArgument
-            When the sequences do not fit the model's inputs, a label is none of its classes, or logits are not finite.
+            When the sequences do not fit the model's inputs, or a label is none of its classes.
+        NotFinite
+            When logits are not finite.
         """
         readable = self._readable(sequences)
         # What overflows for good ends in logits that are refused; a sigmoid of MyGrad's does so on its way to 0.
@@ -98,8 +100,8 @@ class Classifier:
         named = zip(parameter_names(self.model), parameters_of(self.model), strict=True)
         lost = next((name for name, parameter in named if not np.isfinite(parameter.data).all()), None)
         if lost is not None:
-            raise InvalidArgument(f"the model says no class: its {lost} holds numbers that are not finite")
-        raise InvalidArgument(
+            raise NotFinite(f"the model says no class: its {lost} holds numbers that are not finite")
+        raise NotFinite(
             f"the model says no class for {bad.sum():,} of {len(lengths):,} sequences, whose logits are not finite, "
             f"the shortest of length {lengths[bad].min()}: its numbers grow beyond all bounds there"
         )

@@ -13,7 +13,7 @@ from rich.table import Table
 from myrnn import _checks, plots
 from myrnn._tables import ShownAsTable, bare_table
 from myrnn.compiler import CompiledModel
-from myrnn.errors import InvalidArgument
+from myrnn.errors import NotFinite
 from myrnn.inspection._given import compiled_of, main_state, norms, one_sequence, weight_matrices
 
 Floats = NDArray[np.float32]
@@ -206,8 +206,9 @@ def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | N
     Raises
     ------
     InvalidArgument
-        When the sequence is empty or not of the model's symbols or inputs, `y` is no class of the model's, or there is
-        no `y` and the model's logits are not finite.
+        When the sequence is empty or not of the model's symbols or inputs, or `y` is no class of the model's.
+    NotFinite
+        When there is no `y` and the model's logits are not finite.
     CompileError
         When the model cannot be compiled: it must keep a state from step to step.
 
@@ -255,7 +256,7 @@ def _named(compiled: CompiledModel, arrays: list[Floats]) -> Named:
 
 def _predicted(logits: Floats) -> int:
     if not np.isfinite(logits).all():
-        raise InvalidArgument(
+        raise NotFinite(
             "the model says no class of the sequence, its logits are not finite: name a class, as y=0, to look inside"
         )
     return int(logits.argmax())
