@@ -99,6 +99,11 @@ class Listener:
         self.session.submit(kind, fields)
         return self.next(answer)
 
+    def step(self, done):
+        """Do one more iteration than so many, and return the status that tells of it; one before it may still come."""
+        self.session.submit("step", {})
+        return self.status(lambda told: told.get("iteration") == done + 1)
+
     def settled(self, condition):
         """Return the status as soon as the condition holds, which it may do already."""
         told = self.last.get("status")
