@@ -8,6 +8,7 @@ factor stay zeros in the product. Nothing is checked here, and no output may ove
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import llvmlite.binding
 import numpy as np
@@ -23,9 +24,43 @@ Floats = NDArray[np.float32]
 _BLOCK = 64 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 16
 # So many steps of a long product at a time: what they read of both factors stays in a core's second cache.
 _PART = 256
-_block_6, _block_2, _block_1 = (make_tile(rows, _BLOCK // 16) for rows in (6, 2, 1))
-_narrow_6, _narrow_2, _narrow_1 = (make_tile(rows, 1) for rows in (6, 2, 1))
 _row_64, _row_32, _row_16 = (make_tile(1, vectors) for vectors in (4, 2, 1))
+
+
+def _panel(vectors: int) -> Any:
+    """Return the function that computes `16 * vectors` columns of a product, tile below tile."""
+    tile_6, tile_2, tile_1 = (make_tile(rows, vectors) for rows in (6, 2, 1))
+
+    @compiled
+    def panel(
+        out: Floats,
+        out_at: int,
+        out_row: int,
+        a: Floats,
+        a_at: int,
+        a_row: int,
+        a_step: int,
+        b: Floats,
+        b_at: int,
+        b_row: int,
+        rows: int,
+        steps: int,
+        add: bool,
+    ) -> None:
+        i = 0
+        while i + 6 <= rows:
+            tile_6(out, out_at, out_row, a, a_at, a_row, a_step, b, b_at, b_row, steps, add)
+            i, out_at, a_at = i + 6, out_at + 6 * out_row, a_at + 6 * a_row
+        while i + 2 <= rows:
+            tile_2(out, out_at, out_row, a, a_at, a_row, a_step, b, b_at, b_row, steps, add)
+            i, out_at, a_at = i + 2, out_at + 2 * out_row, a_at + 2 * a_row
+        if i < rows:
+            tile_1(out, out_at, out_row, a, a_at, a_row, a_step, b, b_at, b_row, steps, add)
+
+    return panel
+
+
+_wide, _narrow = _panel(_BLOCK // 16), _panel(1)
 
 
 @compiled
@@ -101,30 +136,13 @@ def multiply(
     done = 0
     while True:
         part, adds = min(steps - done, _PART), add or done > 0
+        left, right = a_at + done * a_step, b_at + done * b_row
         j = 0
         while j + _BLOCK <= columns:
-            i = 0
-            place, left, right = out_at + j, a_at + done * a_step, b_at + done * b_row + j
-            while i + 6 <= rows:
-                _block_6(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
-                i, place, left = i + 6, place + 6 * out_row, left + 6 * a_row
-            while i + 2 <= rows:
-                _block_2(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
-                i, place, left = i + 2, place + 2 * out_row, left + 2 * a_row
-            if i < rows:
-                _block_1(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
+            _wide(out, out_at + j, out_row, a, left, a_row, a_step, b, right + j, b_row, rows, part, adds)
             j += _BLOCK
         while j < columns:
-            i = 0
-            place, left, right = out_at + j, a_at + done * a_step, b_at + done * b_row + j
-            while i + 6 <= rows:
-                _narrow_6(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
-                i, place, left = i + 6, place + 6 * out_row, left + 6 * a_row
-            while i + 2 <= rows:
-                _narrow_2(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
-                i, place, left = i + 2, place + 2 * out_row, left + 2 * a_row
-            if i < rows:
-                _narrow_1(out, place, out_row, a, left, a_row, a_step, b, right, b_row, part, adds)
+            _narrow(out, out_at + j, out_row, a, left, a_row, a_step, b, right + j, b_row, rows, part, adds)
             j += 16
         done += part
         if done >= steps:
