@@ -81,6 +81,7 @@ class Page:
     def next(self, kind, holds=lambda told: True):
         while True:
             told = self.socket.receive_json()
+            assert told["type"] != "full", told["message"]
             self.last[told["type"]] = told
             if told["type"] == kind and holds(told):
                 return told
@@ -99,7 +100,9 @@ def server(monkeypatch, tmp_path):
     # A test is quicker than a hand.
     monkeypatch.setattr(_connection, "RATE", 1e6)
     monkeypatch.setattr(_connection, "PACKET", 0.0)
-    with TestClient(make_app(Sessions()), base_url=BASE) as client:
+    sessions = Sessions()
+    with TestClient(make_app(sessions), base_url=BASE) as client:
+        client.sessions = sessions
         yield client
 
 
@@ -191,6 +194,8 @@ def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
             if hasattr(self, "page"):
                 self.page.quiet()
                 self.stack.close()
+            # A session waits for its page to come back; of a quick machine's visits they would fill the server.
+            server.sessions.sweep(patience=0.0)
             assert server.get("/").status_code == 200
 
     Visit.TestCase.settings = settings(
