@@ -9,6 +9,7 @@ import pytest
 
 import processes
 from myrnn.compiler import _cache
+from myrnn.compiler._lanes import compiled
 from myrnn.compiler._runtime import RUNTIME
 
 SOURCE = """
@@ -69,6 +70,56 @@ def test_two_processes_at_once_both_work_and_a_third_compiles_nothing(tmp_path):
     assert run(tmp_path) == (True, 42, 1, folder)
     assert sorted(folder.rglob("*")) == files
     assert not list(tmp_path.rglob("*.tmp*"))
+
+
+PRODUCTS = """
+import sys
+import numpy as np
+from numba import njit
+from myrnn.compiler import _cache
+
+SOURCE = '''
+from numba import njit
+from myrnn.compiler._kernels import multiply
+
+@njit(cache=True)
+def product(out, a, b, rows, steps, columns):
+    multiply(out, 0, columns, a, 0, steps, 1, b, 0, columns, rows, steps, columns, False)
+'''
+before, names = int(sys.argv[1]), sys.argv[2:]
+for number in range(before):
+    njit(lambda x: x + 1)(number)
+for name in names:
+    module = _cache.load(f"{SOURCE}# {name}")
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=size).astype(np.float32) for size in ((9, 5), (5, 80)))
+    out = np.zeros((9, 80), dtype=np.float32)
+    module.product(out.ravel(), a.ravel(), b.ravel(), 9, 5, 80)
+    print(np.allclose(out, a @ b, atol=1e-5), sum(module.product.stats.cache_hits.values()))
+"""
+
+
+def test_programs_of_several_processes_call_each_its_own_functions(tmp_path):
+    environment = {**os.environ, "MYRNN_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def products(before, *names):
+        process = processes.start([sys.executable, "-c", PRODUCTS, str(before), *names], env=environment)
+        out, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        return out.splitlines()
+
+    # Numba tells functions apart by a number that every process counts for itself: here the same for other functions.
+    for before in range(3):
+        assert products(before, f"{before} before") == ["True 0"]
+    assert products(0, *(f"{before} before" for before in range(3))) == ["True 1"] * 3
+
+
+def test_a_function_that_a_function_makes_needs_a_name_of_its_own():
+    def made(x):
+        return x
+
+    with pytest.raises(ValueError, match=r"needs a name of its own: .*<locals>\.made"):
+        compiled(made)
 
 
 @pytest.mark.parametrize("pattern", ["*.py", "*.nbi", "*.nbc"])

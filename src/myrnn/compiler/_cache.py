@@ -145,3 +145,7 @@ def _is_intact(path: str) -> bool:
     except OSError:
         return False
     return hashlib.sha256(content[:-32]).digest() == content[-32:]
+
+
+# Now, while the files are those that were imported: an update may change them under a running process.
+_surroundings()

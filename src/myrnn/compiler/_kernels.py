@@ -31,7 +31,6 @@ def _panel(vectors: int) -> Any:
     """Return the function that computes `16 * vectors` columns of a product, tile below tile."""
     tile_6, tile_2, tile_1 = (make_tile(rows, vectors) for rows in (6, 2, 1))
 
-    @compiled
     def panel(
         out: Floats,
         out_at: int,
@@ -57,7 +56,8 @@ def _panel(vectors: int) -> Any:
         if i < rows:
             tile_1(out, out_at, out_row, a, a_at, a_row, a_step, b, b_at, b_row, steps, add)
 
-    return panel
+    panel.__qualname__ = f"panel_{vectors}"
+    return compiled(panel)
 
 
 _wide, _narrow = _panel(_BLOCK // 16), _panel(1)

@@ -60,8 +60,12 @@ def compiled(function: _Function) -> _Function:
     """Compile a function that compiled code calls.
 
     It is not kept on disk by itself but as a part of what calls it: a file of its own would know nothing of changes in
-    the modules that it is built on.
+    the modules that it is built on. Where machine code of several processes comes together, functions are told apart by
+    their names, the types of their arguments and a number that each process counts for itself: so one name must not
+    stand for several functions, as it would if a function made them.
     """
+    if "<locals>" in function.__qualname__:
+        raise ValueError(f"a compiled function needs a name of its own: {function.__qualname__}")
     return cast("_Function", njit(nogil=True)(function))
 
 
