@@ -10,7 +10,7 @@ from myrnn import evaluate, inspect, train
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.inspection import recurrent_eigenvalues
-from myrnn.models import load_own
+from myrnn.models import RNN, load_own
 from myrnn.playground import _keep, _looks, _trial
 from myrnn.playground._network import Network, Recorded, new_model
 from myrnn.playground._script import script
@@ -263,6 +263,17 @@ def test_a_unit_tells_the_weights_that_lead_into_it():
     assert told["fc_h2h.weight"] == pytest.approx(network.model.fc_h2h.weight.data[:, 3].tolist(), abs=1e-5)
     assert _looks.unit(network, 3, "none")["incoming"] == _looks.unit(network, 3)["incoming"]
     assert _looks.unit(network, 8)["incoming"] == []
+
+
+@pytest.mark.parametrize("units", [4, 16])
+def test_the_units_are_those_of_the_state_whatever_size_a_class_of_ones_own_gives_it(units):
+    network = Network({**SMALL, "cell": "own"}, lambda inputs, _, outputs: RNN(inputs, units, outputs))
+    for unit in range(units):
+        *_, (name, weights) = [(one["name"], one["weights"]) for one in _looks.unit(network, unit)["incoming"]]
+        assert name == "fc_h2h.weight"
+        assert weights == pytest.approx(network.model.fc_h2h.weight.data[:, unit].tolist(), abs=1e-5)
+    for beyond in (units, 255):
+        assert _looks.unit(network, beyond) == {"unit": beyond, "incoming": []}
 
 
 def test_short_cuts_and_the_recurrence_are_told():

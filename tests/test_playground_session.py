@@ -47,8 +47,13 @@ def page():
 @pytest.fixture
 def fresh(page):
     page.ask("reset", "network")
-    page.settled(lambda told: told.get("iteration") == 0)
+    page.status(rests_untrained)
     return page
+
+
+def rests_untrained(told):
+    """Whether a status is the last that is told of a new network before it is asked for anything."""
+    return told.get("iteration") == 0 and "busy" not in told
 
 
 # --- training
@@ -105,15 +110,30 @@ def test_other_settings_make_another_network(page):
     page.ask("configure", "network", settings=SMALL)
 
 
-def test_of_settings_that_wait_only_the_last_are_made_a_network():
+@pytest.mark.parametrize("first", [("pause", {}), ("configure", {"settings": SMALL})], ids=["pause", "configure"])
+def test_of_settings_that_wait_only_the_last_are_made_a_network(first):
     with open_session() as page:
         with TURNS.turn("test"):
-            page.session.submit("pause", {})
+            page.session.submit(*first)
             wait_until(lambda: TURNS.waiting, "it did not take the first message")
-            for seed in range(1, 6):
-                page.session.submit("configure", {"settings": {**SMALL, "seed": seed}})
-        told = page.next("network")
-        assert told["settings"]["seed"] == 5
+            choose_five(page)
+        assert page.next("network")["settings"]["seed"] == 5
+
+
+def test_of_settings_that_come_while_a_training_waits_for_its_turn_only_the_last_are_made_a_network():
+    with open_session() as page:
+        page.session.submit("play", {})
+        page.status(lambda told: told["playing"])
+        with TURNS.turn("test"):
+            wait_until(lambda: TURNS.waiting, "the training did not wait for its turn")
+            choose_five(page)
+        assert page.next("network")["settings"]["seed"] == 5
+
+
+def choose_five(page):
+    """Choose five seeds, one after the other."""
+    for seed in range(1, 6):
+        page.session.submit("configure", {"settings": {**SMALL, "seed": seed}})
 
 
 def test_settings_that_do_not_go_together_leave_the_network(page):
@@ -209,7 +229,8 @@ def test_a_pinned_network_stays_while_another_is_trained(fresh):
     told = fresh.ask("pin", "pinned")
     assert (told["iteration"], told["network"]["settings"]) == (1, SMALL)
     assert told["accuracy"]["lengths"] == [2, 4, 6, 8, 10, 12]
-    assert fresh.settled(lambda told: "iteration" in told and not told.get("busy"))["iteration"] == 0
+    # The status that is known already is that of the pinned one.
+    fresh.status(rests_untrained)
     fresh.session.submit("watch", {"views": ["row"]})
     fresh.session.submit("tokens", {"tokens": [5, 6, 5, 6]})
     row = fresh.until(lambda told: told["type"] == "row" and told["tokens"] == [5, 6, 5, 6])
@@ -247,23 +268,55 @@ def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypa
 # --- when things go wrong
 
 
-def test_as_long_as_there_is_no_network_it_is_said_why(tmp_path):
+@pytest.fixture
+def without_network(tmp_path):
+    """A session whose settings make no network, since the class fails, and why."""
     (tmp_path / "failing.py").write_text(
-        "class Failing:\n    def __init__(self, *sizes):\n        raise ValueError('no luck')\n"
+        "class Failing:\n    def __init__(self, *sizes):\n        raise ValueError(f'no luck with {sizes[1]}')\n"
     )
     own = load_own(str(tmp_path / "failing.py:Failing"))
     session = Session({**SMALL, "cell": "own"}, [1, 2], turns=TURNS, own=own)
     page = Listener(session)
-    message = "There is no network with these settings: Failing(10, 8, 2) fails: ValueError: no luck"
     try:
-        assert page.status(lambda told: told.get("busy", "").startswith("There"))["busy"] == message
-        assert page.ask("step", "status")["busy"] == message
-        page.session.submit("configure", {"settings": SMALL})
-        assert "busy" not in page.status(lambda told: "iteration" in told and "busy" not in told)
-        assert not any(told["type"] == "error" for told in page.all)
+        yield page, page.status(says_why)["busy"]
     finally:
         session.close()
         assert session.join(WAIT)
+
+
+def says_why(told):
+    return told.get("busy", "").startswith("There is no network")
+
+
+def test_as_long_as_there_is_no_network_it_is_said_why(without_network):
+    page, why = without_network
+    assert why == "There is no network with these settings: Failing(10, 8, 2) fails: ValueError: no luck with 8"
+    assert page.ask("step", "status")["busy"] == why
+    page.session.submit("configure", {"settings": SMALL})
+    assert "busy" not in page.status(lambda told: "iteration" in told and "busy" not in told)
+    assert not any(told["type"] == "error" for told in page.all)
+
+
+def test_what_else_fails_meanwhile_is_not_why_there_is_no_network(without_network, tmp_path, monkeypatch):
+    page, why = without_network
+    monkeypatch.chdir(tmp_path)
+    assert page.ask("load", "error", run="gone")["message"] == "there is no such run any more: look at the list again"
+    assert page.ask("step", "status")["busy"] == why
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"cell": "own", "dim_recurrent": 9}, "Failing(10, 9, 2) fails: ValueError: no luck with 9"),
+        ({"pattern_length_min": 5}, "the shortest half must not be longer than the longest: 5 is more than 3"),
+    ],
+)
+def test_other_settings_without_a_network_have_a_reason_of_their_own(without_network, changed, reason):
+    page, why = without_network
+    page.session.submit("configure", {"settings": {**SMALL, **changed}})
+    told = page.status(lambda told: says_why(told) and told["busy"] != why)
+    assert told["busy"] == f"There is no network with these settings: {reason}"
+    assert not any(told["type"] == "error" for told in page.all)
 
 
 def test_a_fault_ends_in_a_message_and_the_session_goes_on(page, monkeypatch, caplog):

@@ -52,6 +52,7 @@ class Answers:
     # Training --------------------------------------------------------------------------------------------------------
 
     def _do_configure(self, settings: dict[str, Any]) -> None:
+        self._bench.await_chosen()
         checked_settings(settings)
         self._begin(lambda: Network(settings, self._own.make if self._own else None))
 

@@ -58,7 +58,7 @@ class Bench:
         # The eigenvalues that the network began with.
         self._began: list[dict[str, Any]] = []
         self._told = 0.0
-        # Why there is no network yet.
+        # Why there is no network with the settings that were chosen last.
         self._missing = ""
         self._sent, self._sent_width = 0, 1
         self._pinned_told: dict[str, Any] = {"network": None}
@@ -71,6 +71,10 @@ class Bench:
         if self.network is None:
             raise InvalidArgument(self._missing or "choose other settings")
         return self.network
+
+    def await_chosen(self) -> None:
+        """Forget why there was no network with the settings before these."""
+        self._missing = ""
 
     def begin(self, network: Network) -> None:
         """Put a network in the place of the one before."""
@@ -103,10 +107,10 @@ class Bench:
             self.tell_training()
 
     def stop(self, message: str) -> None:
-        """Pause, and say why; without a network, as long as there is none."""
+        """Pause, and say why: for as long as there is no network, if that is what left none; else once."""
         self.playing = False
         told = " ".join(message.split())
-        if self.network is None:
+        if self.network is None and self._missing in ("", told):
             self._missing = told
         else:
             self.outbox.answer("error", message=told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -135,9 +136,10 @@ def recurrence(network: Network) -> dict[str, Any]:
 def unit(network: Network, number: int, state: str = "") -> dict[str, Any]:
     """Return the weights that lead into one unit of a state, by the name of their matrix."""
     compiled, incoming = network.compiled, {}
-    # The page may ask for a unit of the network before this one.
-    if compiled is not None and number < network.settings["dim_recurrent"]:
-        incoming = incoming_weights(compiled, number, state if state in compiled.state_names else None)
+    if compiled is not None:
+        # The page may ask for a unit of the network before this one, whose state may have had more.
+        with contextlib.suppress(InvalidArgument):
+            incoming = incoming_weights(compiled, number, state if state in compiled.state_names else None)
     told = [{"name": name, "weights": weights.round(5).tolist()} for name, weights in incoming.items()]
     return {"unit": number, "incoming": told}
 

@@ -113,12 +113,14 @@ class Session:
 
     def _next_message(self, bench: Bench) -> Message | None:
         try:
-            message = self._messages.get(timeout=_patience(bench))
-            # Of settings that were chosen one after the other only the last count.
-            while message is not None and message[0] == "configure" and self._is_next("configure"):
-                message = self._messages.get_nowait()
+            return self._messages.get(timeout=_patience(bench))
         except queue.Empty:
             return None
+
+    def _latest(self, message: Message | None) -> Message | None:
+        """Return a message, or the last of those that wait behind it where all of them choose settings."""
+        while message is not None and message[0] == "configure" and self._is_next("configure"):
+            message = self._messages.get_nowait()
         return message
 
     def _is_next(self, kind: str) -> bool:
@@ -133,6 +135,7 @@ class Session:
                 # What has come since then goes first.
                 with contextlib.suppress(queue.Empty):
                     message = self._messages.get_nowait()
+            message = self._latest(message)
             if message is not None:
                 rest = answers.answer(*message)
             elif bench.steps:
