@@ -211,6 +211,18 @@ def test_a_page_that_comes_back_over_a_lost_connection_is_the_one_that_is_told(c
     assert [event for event in order if event in ("attach", "refresh")] == ["attach", "attach", "refresh"]
 
 
+def test_a_connection_over_which_nothing_can_be_told_ends_and_the_page_goes_on_over_another():
+    sessions = Sessions()
+    with TestClient(make_app(sessions), base_url=BASE) as client:
+        with pytest.RaisesGroup(TypeError), greeted(client) as (page, welcome):
+            next_of(page, "network")
+            sessions.tell("saved", runs=object())
+            next_of(page, "saved")
+        with greeted(client, {**HELLO, "session": welcome["session"]}) as (page, again):
+            assert again["session"] == welcome["session"]
+            assert next_of(page, "network")["settings"] == SMALL
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -35,7 +35,7 @@ def playground(
     try:
         from myrnn.playground import serve
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn", "websockets"):
+        if error.name not in ("anyio", "starlette", "uvicorn", "websockets"):
             raise
         raise InvalidArgument(f"the playground needs {error.name}: pip install 'myrnn[playground]'") from None
     serve(host=host, port=port, model=model, browser=browser, tell=typer.echo)

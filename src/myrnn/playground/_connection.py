@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from anyio import create_task_group
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from myrnn._version import __version__
 from myrnn.errors import InvalidArgument
@@ -107,16 +108,16 @@ async def _serve(socket: WebSocket, session: Session, pace: Pace, again: bool) -
     if again:
         # Not before it is this connection that is told: one before it, not yet known to be lost, would take it along.
         _submit(session, "refresh", {})
-    sender = asyncio.create_task(_send_all(socket, session, ready, lambda: session.outbox.is_attached(wake)))
     try:
-        await _receive_all(socket, session, pace)
-    except WebSocketDisconnect:
+        async with create_task_group() as both:
+            both.start_soon(_receive_all, socket, session, pace)
+            both.start_soon(_send_all, socket, session, ready, lambda: session.outbox.is_attached(wake))
+    # Whatever else fails ends the connection too, and is logged: a page that hears nothing any more would wait for
+    # ever, one without a connection comes back.
+    except* WebSocketDisconnect:
         pass
     finally:
         session.outbox.detach(wake)
-        sender.cancel()
-        with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-            await sender
 
 
 async def _receive_all(socket: WebSocket, session: Session, pace: Pace) -> None:
@@ -165,7 +166,12 @@ async def _send(socket: WebSocket, message: dict[str, Any]) -> None:
         text = json.dumps(message, separators=(",", ":"), allow_nan=False)
     except ValueError:
         text = json.dumps(_finite(message), separators=(",", ":"), allow_nan=False)
-    await socket.send_text(text)
+    try:
+        await socket.send_text(text)
+    except RuntimeError:
+        if socket.client_state is WebSocketState.DISCONNECTED:
+            raise WebSocketDisconnect from None
+        raise
 
 
 def _finite(value: Any) -> Any:
