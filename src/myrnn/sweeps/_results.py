@@ -115,12 +115,15 @@ class SweepResults(ShownAsTable):
         names = [name for name in records[0] if name not in ("runs", "failed", "mean", "spread", "low", "high", "best")]
         columns = [short(name) for name in names]
         title = f"{self.study.name}: {metric}" + ("" if metric == "loss" else ", %")
-        table = new_table(title, *(columns or ["study"]), "runs", "failed", "mean", "spread", "low", "high")
+        counts = ["runs", "failed"] if any(record["failed"] for record in records) else ["runs"]
+        table = new_table(title, *(columns or ["study"]), *counts, "mean", "spread", "low", "high")
+        for column, name in zip(table.columns, columns, strict=False):
+            # Where the line is too short, words of long settings break, but no setting's name.
+            column.min_width = len(name)
         for record in records:
             settings = [_told(record[name]) for name in names] or [self.study.name]
             numbers = [_number(metric, record[name]) for name in ("mean", "spread", "low", "high")]
-            failed = f"{record['failed']:,}" if record["failed"] else ""
-            table.add_row(*settings, f"{record['runs']:,}", failed, *numbers)
+            table.add_row(*settings, *(f"{record[count]:,}" for count in counts), *numbers)
         return table
 
     def plot_lengths(self, by: str | Iterable[str] | None = None, ax: Any = None) -> Axes:
