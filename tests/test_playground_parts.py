@@ -290,7 +290,7 @@ def test_a_view_is_looked_at_when_it_has_changed_and_time_allows():
     shown["row"] = 2
     assert views.next(shown.get, at_rest=False) is None
     assert views.next(shown.get, at_rest=True) == "row"
-    now[0] = 0.31  # 3 ms at a share of 1 % are due after 300 ms
+    now[0] = 0.38  # 3 ms at a share of 0.8 % are due after 375 ms
     assert views.next(shown.get, at_rest=False) == "row"
     views.forget("accuracy")
     views.looked("row", 2, cost=0.0, busy=True)

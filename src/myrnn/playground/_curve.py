@@ -45,9 +45,11 @@ class Curve:
         losses, right = np.asarray(losses, dtype=np.float64), np.asarray(right, dtype=np.float64)
         while self.iterations + len(losses) > self._most * self.width:
             self._halve()
-        place = (self.iterations + np.arange(len(losses))) // self.width
-        np.add.at(self._loss, place, losses)
-        np.add.at(self._right, place, right)
+        first = self.iterations // self.width
+        place = (self.iterations + np.arange(len(losses))) // self.width - first
+        for sums, numbers in ((self._loss, losses), (self._right, right)):
+            added = np.bincount(place, weights=numbers)
+            sums[first : first + len(added)] += added
         self.iterations += len(losses)
 
     def since(self, point: int) -> tuple[list[float], list[float]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 # Of each view: the share of the time that it may take while the network trains as fast as it can, and the shortest time
 # between two looks, in seconds.
-_SHARES = {"row": 0.01, "accuracy": 0.008, "gradient": 0.003, "eigenvalues": 0.002, "mistakes": 0.002}
+_SHARES = {"row": 0.008, "accuracy": 0.006, "gradient": 0.003, "eigenvalues": 0.002, "mistakes": 0.001}
 _PAUSES = {"row": 0.05, "accuracy": 0.25, "gradient": 0.5, "eigenvalues": 0.1, "mistakes": 1.0}
 # While the network waits most of the time, looking takes time that nobody needs.
 _IDLE = 20.0
