@@ -88,6 +88,14 @@ class LookingBack(Base):
         return mg.nnet.activations.softmax(h @ every.T) @ every @ self.y
 
 
+class ElevenStepsBack(Base):
+    def __call__(self, x):
+        states = [np.zeros((1, 6), dtype=np.float32)] * 11
+        for t, x_t in enumerate(x):
+            states = [*states[1:], self.step(states[-1], x_t, t) + states[0]]
+        return states[-1] @ self.y
+
+
 class Cumulative(Base):
     def step(self, h, x_t, t):
         return mg.cumsum(super().step(h, x_t, t), axis=1)
@@ -211,6 +219,7 @@ class OwnOperation(Base):
         (Scaled, NotARecurrence, "depends on the values of its parameters"),
         (Counting, NotDeterministic, "keeps something from one call to the next"),
         (LookingBack, NotARecurrence, "looks back|is not the same"),
+        (ElevenStepsBack, NotARecurrence, "it looks back at more than its last states"),
         (Cumulative, UnsupportedOperation, "no rule for MyGrad's CumSum"),
         (ArraysOnly, NotARecurrence, "other logits for an array than for a tensor"),
     ],

@@ -342,6 +342,43 @@ class TwoStepsBack:
         return now @ self.y
 
 
+class SevenStepsBack:
+    """Keeps its last seven states in a list, and adds the oldest to the new one."""
+
+    C, K = 4, 3
+
+    def __init__(self, rng):
+        self.w_in, self.w_rec, self.w_out = weight(rng, 4, 5), weight(rng, 5, 5), weight(rng, 5, 3)
+        self.w_back = weight(rng, 5, 5)
+        self.parameters = (self.w_in, self.w_rec, self.w_back, self.w_out)
+
+    def __call__(self, x):
+        past = [np.zeros((1, 5), dtype=np.float32)] * 7
+        for x_t in x:
+            past = [*past[1:], mg.tanh(x_t[None] @ self.w_in + past[-1] @ self.w_rec + past[0] @ self.w_back)]
+        return past[-1] @ self.w_out
+
+
+class AttendingToFive:
+    """Reads a mean of its last five states, weighted by what the present input asks for."""
+
+    C, K = 4, 2
+
+    def __init__(self, rng):
+        self.w_in, self.w_rec, self.w_ask, self.w_out = (
+            weight(rng, *size) for size in ((4, 6), (6, 6), (4, 6), (6, 2))
+        )
+        self.parameters = (self.w_in, self.w_rec, self.w_ask, self.w_out)
+
+    def __call__(self, x):
+        window = [np.zeros((1, 6), dtype=np.float32) for _ in range(5)]
+        for x_t in x:
+            states = mg.concatenate(window, axis=0)
+            shares = softmax((x_t[None] @ self.w_ask) @ states.T)
+            window = [*window[1:], mg.tanh(x_t[None] @ self.w_in + shares @ states @ self.w_rec)]
+        return window[-1] @ self.w_out
+
+
 class Columns:
     """Vectors are columns, and weights stand on the left, as in textbooks."""
 
@@ -672,9 +709,10 @@ class OwnDense:
 
 ALL = [
     Lesson, ByIndex, GatesInOneMatrix, LearnedStart, StackedInTheLoop, PassAfterPass, TiedWeights, Multiplicative,
-    LayerNorm, RunningSum, MeanOverTime, MeanOfStack, Backwards, Embedding, FastWeights, TwoStepsBack, Columns,
-    UnitNormWeights, SharedBias, Narrow, OneClass, NeverUsed, LastRow, BagOfRows, Grid, OddUnits, ThreeStates,
-    ShiftedState, PartOfAState, SinesAndCosines, JoinedProducts, FadingMemory, ResidualDepth, OwnDense,
+    LayerNorm, RunningSum, MeanOverTime, MeanOfStack, Backwards, Embedding, FastWeights, TwoStepsBack, SevenStepsBack,
+    AttendingToFive, Columns, UnitNormWeights, SharedBias, Narrow, OneClass, NeverUsed, LastRow, BagOfRows, Grid,
+    OddUnits, ThreeStates, ShiftedState, PartOfAState, SinesAndCosines, JoinedProducts, FadingMemory, ResidualDepth,
+    OwnDense,
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from myrnn import _checks
 from myrnn.compiler._compiled import CompiledModel
 from myrnn.compiler._frontier import between_rows, handed_on
 from myrnn.compiler._graph import Builder
-from myrnn.compiler._probe import MYGRAD, input_width, probe
-from myrnn.compiler._roll import Recurrence, roll
+from myrnn.compiler._probe import MYGRAD, input_width, probe, probe_further
+from myrnn.compiler._roll import BACK, Recurrence, roll
 from myrnn.compiler._trace import Trace
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameter_names, parameters_of
@@ -142,18 +142,20 @@ def _found(
 ) -> tuple[Recurrence, Builder, dict[int, Trace]]:
     """Find the loop of the model; return it with the builder and the traces that it was found in."""
     refusal: NotARecurrence | None = None
-    probed: dict[bool, tuple[Builder, dict[int, Trace]]] = {}
-    for cut in (handed_on, between_rows):
-        # What the first step computes from constants alone is a number, unless it is kept as it was written: the first
-        # gives the start of a model that does it with NumPy, the second that of one that does it with MyGrad.
-        for fold in (True, False):
-            if fold not in probed:
-                build = Builder(fold=fold)
-                probed[fold] = build, probe(model, parameters, width, longest, build)
-            build, traces = probed[fold]
-            try:
-                return roll(traces, build, width, cut), build, traces
-            except NotARecurrence as error:
-                refusal = refusal or error
+    builders = {fold: Builder(fold=fold) for fold in (True, False)}
+    traces: dict[bool, dict[int, Trace]] = {True: {}, False: {}}
+    # What the first step computes from constants alone is a number, unless it is kept as it was written: the first
+    # gives the start of a model that does it with NumPy, the second that of one that does it with MyGrad.
+    for back, cut, fold in product(BACK, (handed_on, between_rows), (True, False)):
+        build, known = builders[fold], traces[fold]
+        if cut is handed_on:
+            if back == BACK[0]:
+                known |= probe(model, parameters, width, longest, build)
+            else:
+                known |= probe_further(model, parameters, width, back, build)
+        try:
+            return roll(known, build, width, cut, back), build, known
+        except NotARecurrence as error:
+            refusal = refusal or error
     assert refusal is not None
     raise refusal

@@ -30,17 +30,15 @@ PROBES = (1, 2, 3, 4, 5, 6, 7, 13)
 def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: int, build: Builder) -> dict[int, Trace]:
     """Trace the model at several lengths, and again with other values, which must change nothing."""
     rng = np.random.default_rng(0)
-
-    def drawn(length: int) -> NDArray[np.float32]:
-        return rng.normal(size=(length, dim_input)).astype(np.float32)
-
     with gradients_kept(parameters):
-        x = drawn(5)
+        x = _drawn(5, dim_input, rng)
         _same_twice(model, parameters, x, build)
-        traces = {n: traced_with_array(model, parameters, drawn(n), build) for n in {*PROBES, max(longest, 9)}}
+        traces = _traces(model, parameters, dim_input, {*PROBES, max(longest, 9)}, build, rng)
         one_hot = np.eye(dim_input, dtype=np.float32)[rng.integers(0, dim_input, 5)]
         _same_graph(traces[5], trace(model, parameters, one_hot, build), "the values of the sequence")
-        _same_graph(traces[5], trace(model, parameters, 10 * drawn(5), build), "the values of the sequence")
+        _same_graph(
+            traces[5], trace(model, parameters, 10 * _drawn(5, dim_input, rng), build), "the values of the sequence"
+        )
         with _shifted(parameters, rng):
             shifted = [parameter.data.tobytes() for parameter in parameters]
             _same_graph(traces[5], trace(model, parameters, x, build), "the values of its parameters")
@@ -50,6 +48,30 @@ def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: i
                     '  between calls, in a hook, or train it with engine="mygrad".'
                 )
     return traces
+
+
+def probe_further(
+    model: Any, parameters: tuple[Tensor, ...], dim_input: int, back: int, build: Builder
+) -> dict[int, Trace]:
+    """Trace the model at the lengths that are needed beside to find a loop that looks back at up to `back` steps."""
+    lengths = {*range(back, back + 4), 2 * back + 7}
+    with gradients_kept(parameters):
+        return _traces(model, parameters, dim_input, lengths, build, np.random.default_rng(back))
+
+
+def _traces(
+    model: Any,
+    parameters: tuple[Tensor, ...],
+    dim_input: int,
+    lengths: set[int],
+    build: Builder,
+    rng: np.random.Generator,
+) -> dict[int, Trace]:
+    return {n: traced_with_array(model, parameters, _drawn(n, dim_input, rng), build) for n in lengths}
+
+
+def _drawn(length: int, dim_input: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    return rng.normal(size=(length, dim_input)).astype(np.float32)
 
 
 def _same_twice(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:

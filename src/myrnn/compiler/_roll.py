@@ -19,6 +19,9 @@ from myrnn.compiler._templates import check_same, placeholders, readout_of, temp
 from myrnn.compiler._trace import Trace
 from myrnn.errors import NotARecurrence
 
+# How many steps a model may look back: few, and where no loop is found for these, more.
+BACK = (3, 10)
+
 
 @dataclass(frozen=True)
 class Recurrence:
@@ -53,10 +56,13 @@ class Recurrence:
         return tuple(node.size for node in self.step)
 
 
-def roll(traces: dict[int, Trace], build: Builder, dim_input: int, cut: Cut = handed_on) -> Recurrence:
+def roll(
+    traces: dict[int, Trace], build: Builder, dim_input: int, cut: Cut = handed_on, back: int = BACK[0]
+) -> Recurrence:
     """Find the loop in traces of the lengths k, k + 1, k + 2, k + 3 for some k, and prove it at all lengths given.
 
-    It may go along the sequence, or from its end to its beginning; `cut` tells what its states are.
+    It may go along the sequence, or from its end to its beginning; `cut` tells what its states are. `back` is how many
+    steps the model may look back, and the least k: only from then on all states come from the sequence.
 
     Raises
     ------
@@ -64,17 +70,17 @@ def roll(traces: dict[int, Trace], build: Builder, dim_input: int, cut: Cut = ha
         When there is none; the message shows the user's line and what differs.
     """
     try:
-        return _rolled(traces, build, dim_input, cut, reverse=False)
+        return _rolled(traces, build, dim_input, cut, back, reverse=False)
     except NotARecurrence as error:
         mirrored = {length: _mirrored(trace, build) for length, trace in traces.items()}
         try:
-            return _rolled(mirrored, build, dim_input, cut, reverse=True)
+            return _rolled(mirrored, build, dim_input, cut, back, reverse=True)
         except NotARecurrence:
             raise error from None
 
 
-def _rolled(traces: dict[int, Trace], build: Builder, dim_input: int, cut: Cut, reverse: bool) -> Recurrence:
-    k = next(n for n in sorted(traces) if all(n + i in traces for i in range(4)) and n >= 3)
+def _rolled(traces: dict[int, Trace], build: Builder, dim_input: int, cut: Cut, back: int, reverse: bool) -> Recurrence:
+    k = next(n for n in sorted(traces) if n >= back and all(n + i in traces for i in range(4)))
     first, second, third = (cut(traces, n) for n in (k, k + 1, k + 2))
     invariant = set(first) & set(third) - {n for n in first if reads_rows(n)}
     first, second, third = ([n for n in f if n not in invariant] for f in (first, second, third))
