@@ -22,7 +22,8 @@ from myrnn.models import RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.storage import FolderLock
 from myrnn.tasks import Palindromes, TwinHalves
-from myrnn.training import Checkpoint, Training, TrainingState, _checkpoint, _feed, load_checkpoint, train
+from myrnn.training import Checkpoint, Report, Training, TrainingState, _checkpoint, _feed, load_checkpoint, train
+from myrnn.training._divergence import Restarts
 
 TASK = TwinHalves(pattern_length_max=3)
 DATA = TASK.sample(7, np.random.default_rng(0))
@@ -685,6 +686,21 @@ def test_a_training_that_diverges_before_its_first_checkpoint_keeps_the_report_b
     if kept:
         expected.run(kept)
     assert plain(load_checkpoint(tmp_path)) == plain(expected.state())
+
+
+def test_a_long_training_that_would_stop_keeps_reports_a_hundredth_of_it_apart():
+    def kept(allowed):
+        restarts, found = Restarts(gradient_clip=None, allowed=allowed), [50_000]
+        restarts.last = SimpleNamespace(iteration=found[0])
+        for iteration in range(50_100, 51_200, 100):
+            if restarts.wants(Report(iteration, 100, 0.5, 0.9), classes=2, class_weights=None):
+                found.append(iteration)
+                restarts.last = SimpleNamespace(iteration=iteration)
+        return found
+
+    assert kept(allowed=False) == [50_000, 50_500, 51_100]
+    # Where a training goes back by itself, the same report every time, however often it was resumed.
+    assert kept(allowed=True) == list(range(50_000, 51_200, 100))
 
 
 def test_a_training_that_is_cut_off_keeps_the_report_before(tmp_path):

@@ -17,6 +17,8 @@ ON_DIVERGENCE = ("stop", "restart")
 MOST_RESTARTS = 5
 # The norm that gradients are clipped to after a restart, where they were not clipped before.
 CLIP_AFTER_RESTART = 1.0
+# Reports to go back to are this part of a training apart at least, where it does not go back by itself.
+KEPT = 100
 ADVICE = "try a smaller learning rate, or clip the gradients with gradient_clip=1.0"
 
 
@@ -89,8 +91,13 @@ class Restarts:
         return CLIP_AFTER_RESTART if self.count and self._gradient_clip is None else self._gradient_clip
 
     def wants(self, report: Report, classes: int, class_weights: NDArray[np.float32] | None) -> bool:
-        """Return whether it may go back to this report rather than to the last."""
-        return self.last is not None and is_in_hand(report.loss, classes, class_weights)
+        """Return whether it may go back to this report rather than to the last.
+
+        To be copied at every report would cost a long training more than what lies between two that are kept.
+        """
+        if self.last is None or not is_in_hand(report.loss, classes, class_weights):
+            return False
+        return self.allowed or KEPT * (report.iteration - self.last.iteration) >= self.last.iteration
 
     def told(self, error: TrainingDiverged, iteration: int) -> str:
         """Say that the training has gone back to an iteration after an error."""

@@ -80,7 +80,7 @@ def train(
         and with ``"stop"`` at once, it is an error.
     checkpoint : path or Checkpoint, optional
         A folder that keeps the state of the training: every ten seconds (`Checkpoint` takes another time), and at the
-        end; of one that diverges, that of the last good report.
+        end; of one that diverges, that of the last good report, or a hundredth of its iterations before.
     resume : bool or path
         Goes on from the last checkpoint in that folder, True in the folder of `checkpoint`; where there is none yet, it
         begins. The model, the task and all other arguments must be those of the training that was stopped; on the same

@@ -132,7 +132,8 @@ class Training:
     def keep_good(self) -> Callable[[], TrainingState]:
         """Keep from now on where to go back to when the training is cut off or diverges, and return what gives it.
 
-        That is the last report before the loss got out of hand; until there is one, the state at this call.
+        That is the last report before the loss got out of hand, or in a long training one before it, by at most a
+        hundredth of the iterations; until there is one, the state at this call.
 
         Raises
         ------
