@@ -9,10 +9,12 @@ from myrnn.compiler._equations import Equation, Equations, write_equations
 from myrnn.compiler._graph import Node, evaluate, topological
 from myrnn.compiler._native import Descent, Native
 from myrnn.compiler._notice import without_notice
+from myrnn.compiler._probe import MYGRAD
 from myrnn.compiler._threads import limit_threads, shards_for
 from myrnn.compiler._workspace import Block
 
 __all__ = [
+    "MYGRAD",
     "Block",
     "CompiledModel",
     "Descent",

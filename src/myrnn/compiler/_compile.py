@@ -68,8 +68,9 @@ def compile(
     parameters = parameters_of(model)
     _check_parameters(parameters, parameter_names(model))
     longest = _checks.integer("max_length", max_length, minimum=1)
-    width = input_width(model, parameters) if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
+    width = None if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
     with MYGRAD:
+        width = width or input_width(model, parameters)
         compiled = _known(model, parameters, width, longest)
         if compiled is None:
             compiled = _alike(model, parameters, width, longest) or CompiledModel.found(

@@ -20,7 +20,8 @@ from myrnn.compiler._roll import Recurrence, unroll
 from myrnn.compiler._trace import Trace, trace
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 
-# MyGrad has one switch and one set of locks for all threads: no two of ours may run models at a time.
+# MyGrad has one switch and one set of locks for all threads: whatever runs a model in it, or writes into parameters,
+# holds this, so that no two do at a time.
 MYGRAD = threading.RLock()
 
 # Lengths that are traced to find the loop; the longest that is asked for is traced beside them.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.compiler import CompiledModel, compile, compile_for
+from myrnn.compiler import MYGRAD, CompiledModel, compile, compile_for
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import LARGEST_INT32, Sequences
@@ -137,7 +137,7 @@ class Classifier:
         if self._compiled is not None:
             return self._compiled.dim_input
         try:
-            with mygrad.no_autodiff:
+            with MYGRAD, mygrad.no_autodiff:
                 self.model(np.zeros((3, asked), dtype=np.float32))
         except Exception:
             return self._compiled_width(asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from myrnn._checks import shown
+from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument
 from myrnn.exercises import _behaviour, _gradients, _parts
 from myrnn.exercises._report import Check, ExerciseReport, run_checks
@@ -96,6 +97,7 @@ def check_model(cls: type) -> ExerciseReport:
     True
     """
     if isinstance(cls, type):
-        return run_checks(cls.__name__, Subject(cls), CHECKS)
+        with MYGRAD:
+            return run_checks(cls.__name__, Subject(cls), CHECKS)
     hint = f"pass the class itself, {type(cls).__name__}" if hasattr(type(cls), "parameters") else "pass a class"
     raise InvalidArgument(f"cls must be a model class, not {shown(cls)}: {hint}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from mygrad.nnet.losses import softmax_crossentropy
 
-from myrnn.compiler import CompiledModel, compile, write_equations
+from myrnn.compiler import MYGRAD, CompiledModel, compile, write_equations
 from myrnn.graphs._graph import ComputationalGraph
 from myrnn.graphs._observed import observe
 from myrnn.graphs._read import Shown, read_graph
@@ -31,15 +31,16 @@ def sequence_graph(model: Any, names: Mapping[str, Any], shown: Shown, x: Any, y
     parameters = parameters_of(model)
     sequence, labels = Sequences.from_pairs([(np.asarray(getattr(x, "data", x)), 0 if y is None else y)])[0]
     known = dict(zip(parameter_names(model), parameters, strict=True)) | {"x": sequence}
-    before = [parameter._grad for parameter in parameters]
-    try:
-        result = known["logits"] = model(sequence)
-        if y is not None:
-            result = known["loss"] = softmax_crossentropy(result, labels)
-        graph = ComputationalGraph(*read_graph(result, {**known, **names}, shown))
-        if y is not None:
-            result.backward()
-    finally:
-        for parameter, gradient in zip(parameters, before, strict=True):
-            parameter._grad = gradient
+    with MYGRAD:
+        before = [parameter._grad for parameter in parameters]
+        try:
+            result = known["logits"] = model(sequence)
+            if y is not None:
+                result = known["loss"] = softmax_crossentropy(result, labels)
+            graph = ComputationalGraph(*read_graph(result, {**known, **names}, shown))
+            if y is not None:
+                result.backward()
+        finally:
+            for parameter, gradient in zip(parameters, before, strict=True):
+                parameter._grad = gradient
     return graph

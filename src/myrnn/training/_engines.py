@@ -11,6 +11,7 @@ from mygrad.nnet.activations import logsoftmax
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
+from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
@@ -87,7 +88,8 @@ class MyGradEngine:
         for row, batch in enumerate(order):
             if rates is not None:
                 self._optimizer.learning_rate = float(rates[row])
-            losses[row], correct[row] = self._iterate(sequences, batch)
+            with MYGRAD:
+                losses[row], correct[row] = self._iterate(sequences, batch)
         return losses, correct
 
     def _iterate(self, sequences: Sequences, batch: NDArray[np.int64]) -> tuple[float, int]:
@@ -129,8 +131,7 @@ def clip_gradients(parameters: tuple[Tensor, ...], limit: float) -> None:
 def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
     """Return the logits of the sequences, float32 (N, K), op by op and without building a graph."""
     chosen = np.arange(len(sequences)) if indices is None else indices
-    with mygrad.no_autodiff:
-        rows = [_array(model(sequences.features(index))) for index in chosen]
+    rows = [_logits(model, sequences.features(index)) for index in chosen]
     return np.concatenate(rows).astype(np.float32) if rows else np.empty((0, 0), dtype=np.float32)
 
 
@@ -139,13 +140,13 @@ def num_classes(model: Any, sequences: Sequences, index: int) -> int:
     x = sequences.features(index)
     try:
         # Numbers may overflow, as they may in training: that ends in a loss that is refused.
-        with mygrad.no_autodiff, np.errstate(over="ignore", invalid="ignore"):
-            logits = model(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits = _logits(model, x)
     except MyRNNError:
         raise
     except Exception as error:
         raise InvalidArgument(f"the model fails on a sequence of shape {x.shape}: {error}") from error
-    shape = np.shape(_array(logits))
+    shape = logits.shape
     if len(shape) != 2 or shape[0] != 1:
         raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {shape}")
     return int(shape[1])
@@ -155,5 +156,7 @@ def _stack(rows: list[Tensor]) -> Tensor:
     return rows[0] if len(rows) == 1 else mygrad.concatenate(rows)
 
 
-def _array(logits: Any) -> NDArray[Any]:
+def _logits(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
+    with MYGRAD, mygrad.no_autodiff:
+        logits = model(x)
     return np.asarray(logits.data if isinstance(logits, Tensor) else logits)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import Block, CompiledModel, Descent, Native, shards_for
+from myrnn.compiler import MYGRAD, Block, CompiledModel, Descent, Native, shards_for
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.sequences import Sequences
 from myrnn.training._engines import Correct, Losses
@@ -182,14 +182,17 @@ class NativeEngine:
 
     def _load(self) -> None:
         parameters, means, squares = self._blocks
-        for i, parameter in enumerate(self._parameters):
-            parameters.write(i, parameter.data)
+        # Who compiles this very model meanwhile tries other numbers in its parameters, and locks them.
+        with MYGRAD:
+            for i, parameter in enumerate(self._parameters):
+                parameters.write(i, parameter.data)
         self._state.load(means, squares)
 
     def _store(self, steps: int) -> None:
         parameters, means, squares = self._blocks
-        for i, parameter in enumerate(self._parameters):
-            parameters.read(i, parameter.data)
+        with MYGRAD:
+            for i, parameter in enumerate(self._parameters):
+                parameters.read(i, parameter.data)
         self._state.store(means, squares, steps)
 
     def _check_now_and_then(self, sequences: Sequences, order: NDArray[np.int64]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument
 from myrnn.models import parameter_names, parameters_of
 from myrnn.training._feed import Position
@@ -108,10 +109,16 @@ class Learner:
             arrays |= {f"optimizer.{name}.{index}": array for index, array in enumerate(memory)}
         return arrays
 
+    def copies(self) -> dict[str, NDArray[Any]]:
+        """Return copies of the arrays, as no other thread that compiles the model has changed them for a while."""
+        with MYGRAD:
+            return {name: array.copy() for name, array in self.arrays().items()}
+
     def put_back(self, arrays: Mapping[str, NDArray[Any]], steps: int) -> None:
         """Write the arrays of a snapshot into those of the model and of the optimizer."""
-        for name, array in self.arrays().items():
-            array[...] = arrays[name]
+        with MYGRAD:
+            for name, array in self.arrays().items():
+                array[...] = arrays[name]
         if hasattr(self._optimizer, "t"):
             self._optimizer.t = steps
 

@@ -282,7 +282,7 @@ class Training:
         return {**self._given, **self._learner.settings(self._rates.own)}
 
     def _snapshot(self) -> Snapshot:
-        arrays = {name: array.copy() for name, array in self._learner.arrays().items()}
+        arrays = self._learner.copies()
         record, steps = self._record, self._learner.steps
         return Snapshot(record.iteration, record.longest, steps, arrays, *record.since(), self._feed.position())
 

@@ -1,0 +1,138 @@
+"""Models in several threads: MyGrad has one switch and one set of locks for all of them."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import myrnn
+from myrnn import RNN, SGD, CompileError, build_graph, tasks
+from myrnn.compiler import MYGRAD, Block
+from myrnn.exercises import check_model
+from myrnn.training import Training
+
+TASK = tasks.TwinHalves(1, 3)
+
+
+def is_ours():
+    """Whether this thread is the one that may run models in MyGrad: no other gets the lock."""
+
+    def try_it():
+        if got := MYGRAD.acquire(blocking=False):
+            MYGRAD.release()
+        return got
+
+    with ThreadPoolExecutor(1) as pool:
+        return not pool.submit(try_it).result()
+
+
+class Watched(RNN):
+    """Notes at every call whether its thread has MyGrad for itself."""
+
+    def __init__(self, dim_input=10, dim_recurrent=8, dim_output=2):
+        super().__init__(dim_input, dim_recurrent, dim_output, rng=0)
+
+    def __call__(self, x):
+        calls.append(is_ours())
+        return super().__call__(x)
+
+
+calls = []
+
+
+def train_watched(engine):
+    model = Watched()
+    myrnn.train(model, TASK, SGD(model.parameters), 3, engine=engine, progress=False)
+
+
+def compile_watched():
+    # What every call notes makes another model of it.
+    with pytest.raises(CompileError, match="calls"):
+        myrnn.compile(Widthless(), 3)
+
+
+class Widthless:
+    """A model that does not say how many inputs it takes."""
+
+    def __init__(self):
+        self.inner = Watched()
+        self.parameters = self.inner.parameters
+
+    def __call__(self, x):
+        return self.inner(x)
+
+
+@pytest.mark.filterwarnings("ignore:training goes on op by op:UserWarning")
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: train_watched("mygrad"),
+        lambda: train_watched("auto"),
+        lambda: myrnn.evaluate(Watched(), TASK, samples=3, engine="mygrad", progress=False),
+        lambda: myrnn.evaluate(Widthless(), TASK, samples=3, engine="mygrad", progress=False),
+        compile_watched,
+        lambda: build_graph(Watched(), rolled=False, x=np.eye(10, dtype=np.float32)[:2], y=1),
+        lambda: check_model(Watched),
+    ],
+    ids=["train", "train natively", "evaluate", "evaluate any width", "compile", "build_graph", "check_model"],
+)
+def test_a_model_runs_in_mygrad_while_no_other_does(use):
+    calls.clear()
+    use()
+    assert calls and all(calls)
+
+
+def weights(model):
+    return np.concatenate([parameter.data.ravel() for parameter in model.parameters])
+
+
+def trained(engine="mygrad"):
+    model = RNN(10, 8, 2, rng=0)
+    myrnn.train(model, TASK, SGD(model.parameters), 150, engine=engine, progress=False)
+    return weights(model)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: myrnn.evaluate(RNN(10, 8, 2, rng=1), TASK, samples=50, seed=0, engine="mygrad", progress=False),
+        lambda: myrnn.compile(RNN(10, 8, 2, rng=2), check=False),
+    ],
+    ids=["evaluates", "compiles"],
+)
+def test_a_training_is_the_same_while_another_thread(other):
+    alone, done = trained(), threading.Event()
+
+    def go_on():
+        while not done.is_set():
+            other()
+
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(go_on)
+        try:
+            weights_beside = trained()
+        finally:
+            done.set()
+        beside.result()
+    np.testing.assert_array_equal(weights_beside, alone)
+
+
+def test_native_training_touches_parameters_only_while_no_other_thread_traces(monkeypatch):
+    model = RNN(10, 8, 2, rng=0)
+    training = Training(model, TASK, SGD(model.parameters), engine="native", on_divergence="restart")
+    touched = []
+
+    def watch(name):
+        method = getattr(Block, name)
+
+        def watched(block, place, array):
+            touched.append((name, is_ours()))
+            method(block, place, array)
+
+        monkeypatch.setattr(Block, name, watched)
+
+    watch("read")
+    watch("write")
+    training.run(3)
+    assert set(touched) == {("read", True), ("write", True)}
