@@ -24,6 +24,9 @@ from myrnn.runs import (
 )
 from myrnn.runs._save import RUN, UNFINISHED
 from myrnn.storage import FolderFormat, json_to_bytes
+from myrnn.sweeps import sweep
+from myrnn.sweeps._log import LOG
+from myrnn.sweeps._results import SWEEP
 from myrnn.tasks import TwinHalves
 from myrnn.training import Training, train
 from myrnn.training._checkpoint import FORMAT, save_state
@@ -31,6 +34,15 @@ from myrnn.training._checkpoint import FORMAT, save_state
 TASK = TwinHalves(pattern_length_max=2, alphabet_size=3)
 SEQUENCES = [["to", "be"], ["or"], ["not", "to", "be"], ["be", "be"]] * 3
 LABELS = ["long", "short", "long", "short"] * 3
+STUDY = {
+    "task": {"pattern_length_max": 2, "alphabet_size": 3},
+    "model": {"dim_recurrent": [2, 3]},
+    "optimizer": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
+    "training": {"iterations": 2, "engine": "mygrad", "seed": "0:1"},
+    "evaluate": {"samples": 4},
+    "search": {"draws": 2},
+    "variants": [{"name": "RNN"}, {"name": "GRU", "model": {"name": "gru"}}],
+}
 TRAINING = {"iterations": 4, "report_every": 2, "engine": "mygrad"}
 CHECKPOINT_AT = 3
 
@@ -66,6 +78,7 @@ def folders() -> dict[str, Folder]:
         _classifier().save(base / "classifier")
         _write_data_run(base / "data-run")
         _write_unfinished(base / "unfinished")
+        sweep(STUDY, base / "sweep", jobs=1, progress=False)
         at = f"checkpoint-{CHECKPOINT_AT:012d}"
         return {
             "run": _read(base / "run", {"": RUN}),
@@ -73,6 +86,7 @@ def folders() -> dict[str, Folder]:
             "unfinished": _read(base / "unfinished", {f"{CHECKPOINTS}/{at}": FORMAT, "": UNFINISHED}),
             "classifier": _read(base / "classifier", {"": CLASSIFIER}),
             "data-run": _read(base / "data-run", {CLASSIFIER_FOLDER: CLASSIFIER, "": DATA_RUN}),
+            "sweep": Folder({name: (base / "sweep" / name).read_bytes() for name in (SWEEP.index, LOG)}, {"": SWEEP}),
         }
 
 

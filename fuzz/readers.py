@@ -16,6 +16,7 @@ from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.estimator import SequenceClassifier
 from myrnn.runs import CHECKPOINTS, compare_runs, iterations_saved, list_runs, load_job, load_run
 from myrnn.sequences import Sequences
+from myrnn.sweeps import load_sweep
 from myrnn.training import load_checkpoint, reference_logits
 
 # No message needs more.
@@ -115,10 +116,19 @@ def _data_run(folder: Path, good: Path) -> None:
     _use(load_data_run(folder).classifier)
 
 
+def _sweep(folder: Path, good: Path) -> None:
+    results = load_sweep(folder)
+    assert len(results) <= results.planned
+    assert repr(results)
+    if len(results):
+        assert results.table().row_count == len(results.groups())
+
+
 READERS: dict[str, tuple[Callable[[Path, Path], Any], ...]] = {
     "run": (_run, _listing, _comparison),
     "checkpoint": (_checkpoint, _listing),
     "unfinished": (_job, _listing, lambda folder, good: _checkpoint(folder / CHECKPOINTS, good)),
     "classifier": (_classifier,),
     "data-run": (_data_run, _listing, _comparison),
+    "sweep": (_sweep,),
 }

@@ -24,6 +24,7 @@ from myrnn.sweeps import _log, _pool, load_sweep, points, read_study, sweep
 from myrnn.sweeps._backends import open_place
 from myrnn.sweeps._log import Finished, Log
 from myrnn.sweeps._pool import Pool
+from myrnn.sweeps._results import SWEEP
 from myrnn.tasks import TwinHalves
 from myrnn.training import _engine
 from sweeps_help import RUNS, STUDY, SweepProcess, is_alive, tables
@@ -277,6 +278,47 @@ def test_a_sealed_line_of_the_wrong_kinds_counts_for_nothing(tmp_path, wrong):
     finished = Finished(tmp_path)
     assert finished.record("a") == record
     assert "b" not in finished and finished.damaged == 1
+
+
+def link_of_a_text(path):
+    path.with_name("letter.txt").write_text("Dear Ada\nyours")
+    path.symlink_to("letter.txt")
+
+
+@pytest.mark.parametrize(
+    ("put", "message"),
+    [
+        (link_of_a_text, "is a link: results are in the folder itself"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a link: results are in the folder itself"),
+        (os.mkfifo, "is no file"),
+        (os.mkdir, "is no file"),
+    ],
+)
+def test_results_that_are_no_file_of_the_folder_are_left_alone(study, one_core, tmp_path, put, message):
+    (tmp_path / "sweep.json").write_bytes((one_core / "sweep.json").read_bytes())
+    put(tmp_path / "results.jsonl")
+    for act in (load_sweep, lambda folder: sweep(study, folder, jobs=1), Log):
+        with refused(f"{tmp_path}: results.jsonl {message}", RunError):
+            act(tmp_path)
+    if put is link_of_a_text:
+        assert (tmp_path / "letter.txt").read_text() == "Dear Ada\nyours"
+
+
+def test_a_table_is_not_written_through_a_link(study, one_core, tmp_path):
+    victim = tmp_path / "letter.txt"
+    victim.write_text("Dear Ada")
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / ".unfinished-results.csv").symlink_to(victim)
+    sweep(study, tmp_path / "sweep", jobs=1)
+    assert victim.read_text() == "Dear Ada"
+    assert tables(tmp_path / "sweep") == tables(one_core)
+
+
+def test_a_study_of_a_folder_that_is_wrong_is_told(tmp_path):
+    SWEEP.write(tmp_path, {"study": {"model": {"name": "rnm"}}}, {})
+    told = f"{tmp_path}: sweep.json cannot be used: study: [model] model must be one of 'rnn', 'gru', 'lstm', not 'rnm'"
+    with refused(f"{told}; did you mean 'rnn'?", RunError):
+        load_sweep(tmp_path)
 
 
 def test_a_full_disk_ends_the_sweep_and_loses_nothing(study, one_core, tmp_path, monkeypatch):

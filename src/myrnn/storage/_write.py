@@ -96,6 +96,8 @@ def write_files(
 def place_file(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` make a file beside the place where it belongs, and put it there only when all of it is there."""
     unfinished = path.with_name(f"{SCRATCH}{path.name}")
+    # It may be there already, and be a link to another place.
+    unfinished.unlink(missing_ok=True)
     try:
         write(unfinished)
         os.replace(unfinished, path)

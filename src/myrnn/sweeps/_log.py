@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from myrnn.errors import RunError
-from myrnn.storage import seal
+from myrnn.storage import damaged, seal
 from myrnn.sweeps._run import DONE, FAILED, Record
 
 LOG = "results.jsonl"
@@ -39,7 +40,7 @@ class Log:
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self._file = _open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             _cut_off_torn(self._file)
         except OSError as error:
             raise RunError(f"cannot write {self._path}: {error.strerror or error}") from error
@@ -108,21 +109,50 @@ class Finished:
         """Return the last record of a run, None where there is none that can be read."""
         if run not in self._at:
             return None
-        with self._path.open("rb") as file:
+        with os.fdopen(_open(self._path, os.O_RDONLY), "rb") as file:
             file.seek(self._at[run][0])
             return _record(file.readline(MOST_BYTES))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield where each whole line begins, and the line."""
-    if not path.exists():
+    try:
+        file = os.fdopen(_open(path, os.O_RDONLY), "rb")
+    except FileNotFoundError:
         return
+    except OSError as error:
+        damaged(path.parent, path.name, f"cannot be read: {error.strerror or error}", error)
     at = 0
-    with path.open("rb") as file:
+    with file:
         while line := file.readline(MOST_BYTES):
             if line.endswith(b"\n"):
                 yield at, line
             at += len(line)
+
+
+def _open(path: Path, flags: int) -> int:
+    """Open the log, which anybody may have put there: neither through a link, nor where it is no file.
+
+    Raises
+    ------
+    RunError
+        When it is a link, a folder, a pipe or a device; nothing is waited for.
+    OSError
+        When it cannot be opened.
+    """
+    if path.is_symlink():
+        damaged(path.parent, path.name, "is a link: results are in the folder itself")
+    # What the system at hand has of these. A pipe would wait for somebody at its other end.
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    try:
+        file = os.open(path, flags, 0o666)
+    except IsADirectoryError:
+        damaged(path.parent, path.name, "is no file")
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        damaged(path.parent, path.name, "is no file")
+    return file
 
 
 def _record(line: bytes) -> Record | None:

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from myrnn import _checks
 from myrnn._tables import ShownAsTable, new_table
-from myrnn.errors import InvalidArgument, RunError
-from myrnn.storage import FolderFormat
+from myrnn.errors import InvalidArgument
+from myrnn.storage import FolderFormat, damaged
 from myrnn.sweeps._figures import draw_lengths, draw_parallel, draw_setting, few_groups
 from myrnn.sweeps._groups import (
     SEEDS,
@@ -187,16 +187,15 @@ def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
         When it is no such folder, or damaged.
     """
     path = Path(folder)
-    study = stored_study(path)
-    return SweepResults(path, study, count_points(study), collect(study, Finished(path)))
-
-
-def stored_study(folder: Path) -> Study:
-    """Return the study of a sweep's folder."""
-    given = SWEEP.read_index(folder).get("study")
+    given = SWEEP.read_index(path).get("study")
     if not isinstance(given, Mapping):
-        raise RunError(f"{folder}: {SWEEP.index} holds no study")
-    return read_study(given)
+        damaged(path, SWEEP.index, "holds no study")
+    try:
+        study = read_study(given)
+        planned = count_points(study)
+    except InvalidArgument as error:
+        damaged(path, SWEEP.index, f"cannot be used: {error}", error)
+    return SweepResults(path, study, planned, collect(study, Finished(path)))
 
 
 def _told(value: Any) -> str:
