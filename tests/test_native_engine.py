@@ -92,6 +92,58 @@ def test_an_empty_sequence_leaves_alone_what_only_steps_use(name, batch_size):
         np.testing.assert_allclose(one.data, other.data, atol=2e-5)
 
 
+class Weights:
+    """Weights of the sizes that are asked for, under the names that they are given."""
+
+    def __init__(self, **shapes):
+        rng = np.random.default_rng(0)
+        tensors = {n: mg.tensor(rng.normal(size=s).astype(np.float32) * np.float32(0.4)) for n, s in shapes.items()}
+        vars(self).update(tensors)
+        self.parameters = tuple(tensors.values())
+
+
+class Feedback(Weights):
+    """Computes at the end of a step what it feeds back, which the last step leaves unused."""
+
+    def __init__(self):
+        super().__init__(W=(10, 6), f=(1, 6), V=(6, 2))
+
+    def __call__(self, x):
+        back = np.zeros((1, 6), dtype=np.float32)
+        for x_t in x:
+            h = mg.tanh(x_t[np.newaxis] @ self.W + back)
+            back = h * self.f
+        return h @ self.V
+
+
+class Delays(Weights):
+    """Hands on for two steps, and begins with states that it learns, each of which few lengths use."""
+
+    def __init__(self):
+        super().__init__(W=(10, 6), F=(6, 6), G=(6, 6), H=(6, 6), a=(1, 6), b=(1, 6), c=(1, 6), V=(6, 2))
+
+    def __call__(self, x):
+        first, second, third = self.a, self.b, self.c
+        for x_t in x:
+            a = x_t[np.newaxis] @ self.W
+            first, second = mg.tanh(a + second @ self.F), mg.tanh(a + third @ self.G)
+            third = mg.tanh(a + third @ self.H)
+        return (first + second + third) @ self.V
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(("model_class", "lengths"), [(Feedback, (1, 5, 1, 1, 2)), (Delays, (3, 1, 2, 1, 1, 2, 6))])
+def test_a_short_sequence_leaves_alone_what_it_does_not_use(model_class, lengths, name, batch_size):
+    rng = np.random.default_rng(0)
+    data = [(rng.normal(size=(n, 10)).astype(np.float32), k % 2) for k, n in enumerate(lengths)]
+    models = {"native": model_class(), "mygrad": model_class()}
+    for engine, model in models.items():
+        myrnn.train(model, data, OPTIMIZERS[name](model.parameters), 60, batch_size, engine=engine, progress=False)
+    for one, other in zip(*(model.parameters for model in models.values()), strict=True):
+        np.testing.assert_allclose(one.data, other.data, atol=2e-5)
+
+
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_clipping_and_schedules_give_the_same_numbers(batch_size):
     options = {"gradient_clip": 0.2, "schedule": lambda iteration: 0.1 / (1 + iteration)}

@@ -98,10 +98,10 @@ def test_other_threads_run_while_it_trains():
     blocks = [native.block() for _ in range(3)]
     order = np.resize(np.arange(1000), (100_000, 1))
     settings = np.array([0.0, 0.0, 0.0, 0.0, 0.0])
-    nothing = np.zeros((0, 3), dtype=np.int64)
+    nothing, trained = np.zeros((0, 3), dtype=np.int64), np.zeros((len(order), 0), dtype=np.bool_)
     equal = np.ones(2, dtype=np.float32)
     rates = np.zeros(len(order))
-    descent = Descent(equal, rates, 0.0, settings, 1, nothing, *(block.numbers for block in blocks))
+    descent = Descent(equal, rates, 0.0, settings, 1, nothing, trained, *(block.numbers for block in blocks))
     native.train(drawn, order[:1], descent)
     thread = threading.Thread(target=count)
     thread.start()

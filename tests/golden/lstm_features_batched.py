@@ -275,7 +275,7 @@ def run(features, offsets, labels, class_weights, members, share, learn, p, g, w
 @njit(cache=True, nogil=True)
 def train(
     shard, shards, barrier, features, offsets, labels, order, class_weights, rates, limit, optimizer, first_step,
-    ranges, p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
+    ranges, trained, p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
 ):
     """Do one iteration for each row of `order`, together with the other shards."""
     size = len(p)
@@ -297,9 +297,7 @@ def train(
             factor = clip_factor(gradients, size, limit)
             meet(barrier, shards)
             scale(gradients, lower, upper, factor)
-        longest = order[n, 0]
-        steps = offsets[longest + 1] - offsets[longest]
-        update(optimizer, first_step + n, rates[n], ranges, steps, lower, upper, p, gradients, m, v)
+        update(optimizer, first_step + n, rates[n], ranges, trained[n], lower, upper, p, gradients, m, v)
         meet(barrier, shards)
     restore_mode(mode)
 

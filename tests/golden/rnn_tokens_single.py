@@ -114,7 +114,7 @@ def run(tokens, begin, steps, label, weight, learn, p, g, w, sizes, tables):
 
 @njit(cache=True, nogil=True)
 def train(
-    tokens, offsets, labels, order, class_weights, rates, limit, optimizer, first_step, ranges,
+    tokens, offsets, labels, order, class_weights, rates, limit, optimizer, first_step, ranges, trained,
     p, g, m, v, w, sizes, tables, losses, hits,
 ):
     """Do one iteration for each row of `order`."""
@@ -127,7 +127,7 @@ def train(
         factor = clip_factor(g, len(p), limit)
         if factor != 1.0:
             scale(g, 0, len(p), factor)
-        update(optimizer, first_step + n, rates[n], ranges, steps, 0, len(p), p, g, m, v)
+        update(optimizer, first_step + n, rates[n], ranges, trained[n], 0, len(p), p, g, m, v)
     restore_mode(mode)
 
 

@@ -20,6 +20,7 @@ from myrnn.compiler._roll import Recurrence
 from myrnn.compiler._text import stage_texts
 from myrnn.compiler._threads import in_threads, shards_for
 from myrnn.compiler._trace import Trace
+from myrnn.compiler._trained import trained_by_length
 from myrnn.compiler._workspace import Block
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.models import parameter_names, parameters_of
@@ -145,19 +146,9 @@ class CompiledModel:
         """The derivatives of the recurrence, as graphs."""
         return self._programs.derivative
 
-    @property
-    def trained_parameters(self) -> frozenset[int]:
-        """The parameters that the model uses, by their place in ``model.parameters``."""
-        parts = (self.derivative.readout, self.derivative.step, self.derivative.prelude)
-        leaves = (leaf for part in parts for leaf in part.weights)
-        return frozenset(leaf.attributes[0] for leaf in leaves if leaf.operation in ("parameter", "rows"))
-
-    @property
-    def trained_without_steps(self) -> frozenset[int]:
-        """The parameters that an empty sequence has a gradient for: its readout's and those of its initial states."""
-        readout, initial = self.recurrence.readout, self.recurrence.initial
-        states = (initial[n.attributes[0]] for n in topological([readout]) if n.operation == "state")
-        return frozenset(n.attributes[0] for n in topological([readout, *states]) if n.operation == "parameter")
+    def trained_by_length(self, longest: int) -> NDArray[np.bool_]:
+        """Return which parameters have a gradient after 0, 1, ..., `longest` steps, bool (longest + 1, parameters)."""
+        return trained_by_length(self.recurrence, self.guard.reached, len(self._parameters), longest)
 
     @property
     def work_per_row(self) -> int:

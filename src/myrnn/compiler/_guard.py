@@ -32,6 +32,8 @@ class Guard:
     looks : tuple
         Where the model's code looks at the numbers of tensors. If it does anywhere, what it does may depend on them,
         and it is checked on every sequence that it is used on.
+    reached : dict
+        Length -> the parameters that have a gradient there by MyGrad, for the lengths that were traced at first.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Guard:
         self._model, self._parameters, self._recurrence, self._build = model, parameters, recurrence, build
         self.max_length = max_length
         self.looks = tuple(dict.fromkeys(origin for traced in traces.values() for origin in traced.looks))
+        self.reached = {length: traced.parameters for length, traced in traces.items()}
         self._lengths = set(traces)
         self._readable = self._readable_now()
         self._empty_checked = False

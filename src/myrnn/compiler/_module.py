@@ -21,7 +21,7 @@ BODY
 
 @njit(cache=True, nogil=True)
 def train(
-    VALUES, offsets, labels, order, class_weights, rates, limit, optimizer, first_step, ranges,
+    VALUES, offsets, labels, order, class_weights, rates, limit, optimizer, first_step, ranges, trained,
     p, g, m, v, w, sizes, tables, losses, hits,
 ):
     """Do one iteration for each row of `order`."""
@@ -34,7 +34,7 @@ def train(
         factor = clip_factor(g, len(p), limit)
         if factor != 1.0:
             scale(g, 0, len(p), factor)
-        update(optimizer, first_step + n, rates[n], ranges, steps, 0, len(p), p, g, m, v)
+        update(optimizer, first_step + n, rates[n], ranges, trained[n], 0, len(p), p, g, m, v)
     restore_mode(mode)
 
 
@@ -66,7 +66,7 @@ BODY
 @njit(cache=True, nogil=True)
 def train(
     shard, shards, barrier, VALUES, offsets, labels, order, class_weights, rates, limit, optimizer, first_step,
-    ranges, p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
+    ranges, trained, p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
 ):
     """Do one iteration for each row of `order`, together with the other shards."""
     size = len(p)
@@ -88,9 +88,7 @@ def train(
             factor = clip_factor(gradients, size, limit)
             meet(barrier, shards)
             scale(gradients, lower, upper, factor)
-        longest = order[n, 0]
-        steps = offsets[longest + 1] - offsets[longest]
-        update(optimizer, first_step + n, rates[n], ranges, steps, lower, upper, p, gradients, m, v)
+        update(optimizer, first_step + n, rates[n], ranges, trained[n], lower, upper, p, gradients, m, v)
         meet(barrier, shards)
     restore_mode(mode)
 

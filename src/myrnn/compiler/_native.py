@@ -34,8 +34,10 @@ class Descent:
         Its kind and settings, as `_updates.update` takes them.
     first_step : int
         The number of the first step, counted from 1.
-    ranges : ndarray, int64 (R, 4)
+    ranges : ndarray, int64 (R, 3)
         The parts of the block that are trained, as `_updates.update` takes them.
+    trained : ndarray, bool (n, R)
+        Which of these have a gradient in every iteration.
     parameters, means, squares : ndarray, float32
         The blocks of the parameters and of what the optimizer remembers.
     """
@@ -46,6 +48,7 @@ class Descent:
     optimizer: NDArray[np.float64]
     first_step: int
     ranges: NDArray[np.int64]
+    trained: NDArray[np.bool_]
     parameters: Floats
     means: Floats
     squares: Floats
@@ -53,7 +56,9 @@ class Descent:
     @property
     def settings(self) -> tuple[Any, ...]:
         """What the optimizer goes by, in the order of the emitted functions."""
-        return self.class_weights, self.rates, self.limit, self.optimizer, self.first_step, self.ranges
+        return (
+            self.class_weights, self.rates, self.limit, self.optimizer, self.first_step, self.ranges, self.trained
+        )  # fmt: skip
 
 
 class Native:

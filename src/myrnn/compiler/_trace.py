@@ -43,6 +43,8 @@ class Trace:
         Their numbers.
     looks : tuple of Origin
         Where the user's code looks at the numbers of a tensor.
+    parameters : frozenset of int
+        Those that MyGrad's graph reaches, which have a gradient, by their place among the model's.
     """
 
     length: int
@@ -50,6 +52,7 @@ class Trace:
     origins: dict[Node, Origin] = field(repr=False)
     logits: NDArray[Any] | None = field(default=None, repr=False)
     looks: tuple[Origin, ...] = ()
+    parameters: frozenset[int] = frozenset()
 
 
 def trace(
@@ -94,7 +97,9 @@ def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any],
     origins: dict[Node, Origin] = {}
     value = _read(output, leaves, build, recording, origins)
     noticed = tuple(Origin(*line) for line in recording.looks)
-    return Trace(len(x), as_plain(build, value).node, origins, output.data.copy(), noticed)
+    below = {id(tensor) for tensor in _inputs_first(output)}
+    reached = frozenset(i for i, p in enumerate(parameters) if id(p) in below)
+    return Trace(len(x), as_plain(build, value).node, origins, output.data.copy(), noticed, reached)
 
 
 @contextmanager

@@ -137,7 +137,7 @@ def update(
     step: int,
     rate: float,
     ranges: NDArray[np.int64],
-    steps: int,
+    trained: NDArray[np.bool_],
     lower: int,
     upper: int,
     parameters: Floats,
@@ -154,10 +154,10 @@ def update(
         SGD.
     rate : float
         The learning rate.
-    ranges : int64 array, shape (R, 4)
-        Where each range begins and ends, 1 where its numbers decay, and 1 where they have a gradient from steps alone.
-    steps : int
-        How many the longest of the sequences has. After empty ones, what has no gradient is left as it is.
+    ranges : int64 array, shape (R, 3)
+        Where each range begins and ends, and 1 where its numbers decay.
+    trained : bool array, shape (R,)
+        Which ranges have a gradient; the others are left as they are.
     means, squares : float32 arrays
         What the optimizer remembers; SGD's moments are the means.
     """
@@ -167,7 +167,7 @@ def update(
     first, second = (1 - a**step, 1 - b**step) if kind == ADAM else (1.0, 1.0)
     for i in range(len(ranges)):
         begin, end = max(ranges[i, 0], lower), min(ranges[i, 1], upper)
-        if begin >= end or (steps == 0 and ranges[i, 3] == 1):
+        if begin >= end or not trained[i]:
             continue
         decay = optimizer[1] * ranges[i, 2]
         if kind == ADAM:

@@ -38,17 +38,25 @@ class _OptimizerState:
         if len({place for _, _, place in trained}) < len(trained):
             raise CompileError("a tensor stands twice among the optimizer's parameters: list it once")
         self._places = [(k, place) for k, _, place in trained]
-        # What the model does not use has no gradient, nor has what only steps use after an empty sequence: MyGrad's
-        # optimizers leave both alone.
-        used, without_steps = compiled.trained_parameters, compiled.trained_without_steps
         self.ranges = np.array(
-            [
-                (layouts[i].at, layouts[i].at + layouts[i].size, parameter.ndim > 1, i not in without_steps)
-                for _, parameter, i in trained
-                if i in used
-            ],
+            [(layouts[i].at, layouts[i].at + layouts[i].size, parameter.ndim > 1) for _, parameter, i in trained],
             dtype=np.int64,
-        ).reshape(-1, 4)
+        ).reshape(-1, 3)
+        self._compiled = compiled
+        self._seen: Sequences | None = None
+        self._bits = np.zeros((0, 0), dtype=np.uint8)
+
+    def trained(self, sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which ranges have a gradient in each iteration; MyGrad's optimizers leave the others alone.
+
+        A parameter has one that any of an iteration's sequences is long enough to use.
+        """
+        if sequences is not self._seen:
+            by_length = self._compiled.trained_by_length(int(sequences.lengths.max(initial=0)))
+            self._bits = np.packbits(by_length[:, [place for _, place in self._places]], axis=1)
+            self._seen = sequences
+        bits = np.bitwise_or.reduce(self._bits[sequences.lengths[order]], axis=1)
+        return np.unpackbits(bits, axis=1, count=len(self.ranges)).view(np.bool_)
 
     @property
     def settings(self) -> NDArray[np.float64]:
@@ -176,6 +184,7 @@ class NativeEngine:
             state.settings,
             state.steps + 1,
             state.ranges,
+            state.trained(sequences, order),
             *blocks,
         )
         return self._native.train(sequences, order, descent, self._shards)
