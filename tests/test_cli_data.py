@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
-from myrnn import SequenceClassifier
+from myrnn import SequenceClassifier, plots
 from myrnn.cli import _data_run, _train_data, main
 from myrnn.cli._data_run import load_data_run
 from myrnn.data import read_sequences
@@ -354,6 +354,32 @@ def test_a_signal_during_the_test_costs_only_that(here, capsys, monkeypatch):
     assert re.fullmatch(r"myrnn: interrupted: run holds the classifier of epoch [123], which was not tested\n", err)
     assert set(json.loads(Path("run/report.json").read_text())) == {"training"}
     load_data_run(Path("run"))
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "code"), [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
+)
+def test_a_signal_while_pictures_are_drawn_costs_nothing(here, capsys, monkeypatch, number, word, code):
+    pressing = Pressing(2, number, plots.save_figure)
+    monkeypatch.setattr(_data_run.plots, "save_figure", pressing)
+    assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == code
+    out, err = capsys.readouterr()
+    assert out == "run\n"
+    assert re.fullmatch(rf"myrnn: {word}: run holds the classifier of epoch [123]\n", err)
+    assert (here / "run" / "calibration.png").is_file()
+    load_data_run(here / "run")
+
+
+def test_a_second_signal_while_pictures_are_drawn_waits_for_nothing(here, capsys, monkeypatch):
+    def twice(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the second signal was held back")
+
+    monkeypatch.setattr(_data_run.plots, "save_figure", twice)
+    assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
+    assert capsys.readouterr() == ("", "myrnn: interrupted: nothing was saved\n")
+    assert left() == set()
 
 
 def test_an_interrupt_leaves_nothing(here, capsys, monkeypatch):

@@ -18,7 +18,8 @@ from myrnn.data import LabelledSequences, read_sequences, without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.estimator import SequenceClassifier
 from myrnn.evaluation import ClassificationReport, classification_report
-from myrnn.runs import MODELS, OPTIMIZERS, claim_folder
+from myrnn.runs import MODELS, OPTIMIZERS, claim_folder, is_data_run
+from myrnn.training import held_interrupts
 
 # Options, and what they are to a SequenceClassifier.
 SETTINGS = {
@@ -74,7 +75,13 @@ def train_on_data(options: Mapping[str, Any]) -> None:
         if not quiet:
             _show_data.training(numbers["training"])
         report = None if test is None else _tested(classifier, test, numbers, stops)
-        save_data_run(folder, classifier, numbers, report, characters=bool(options.get("characters")))
+        try:
+            with held_interrupts():
+                save_data_run(folder, classifier, numbers, report, characters=bool(options.get("characters")))
+        except KeyboardInterrupt:
+            # A first signal waits until all is saved, and is obeyed below; a second one waits for nothing.
+            if not is_data_run(folder):
+                raise
     if quiet:
         print(folder)
     else:
@@ -202,12 +209,12 @@ def _tested(
     begin = time.perf_counter()
     try:
         probabilities = classifier.predict_proba(test.sequences)
+        seconds = time.perf_counter() - begin
+        assert test.labels is not None
+        report = classification_report(test.labels, probabilities, classifier.classes_, test.lengths)
     except KeyboardInterrupt:
         if stops.last is None:
             raise
         return None
-    seconds = time.perf_counter() - begin
-    assert test.labels is not None
-    report = classification_report(test.labels, probabilities, classifier.classes_, test.lengths)
     numbers["evaluation"] = {"skipped_lines": test.skipped, "seconds": seconds, **report.numbers()}
     return report
