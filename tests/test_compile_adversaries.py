@@ -163,6 +163,40 @@ def test_a_habit_of_one_length_is_found_when_that_length_turns_up(model):
         compiled.logits(many_lengths())
 
 
+class AtLengthFifty(Base):
+    def __call__(self, x):
+        return super().__call__(x) * np.float32(0.5 if len(x) == 50 else 1)
+
+
+def of_lengths(lengths):
+    rng = np.random.default_rng(2)
+    return myrnn.Sequences.from_pairs([(rng.normal(size=(n, 10)).astype(np.float32), 0) for n in lengths])
+
+
+def test_a_habit_of_one_among_many_lengths_is_found():
+    compiled = myrnn.compile(AtLengthFifty(), dim_input=10, check=False)
+    with pytest.raises(NotARecurrence, match="on a sequence of 50"):
+        compiled.guard.check_use(of_lengths(range(2, 81, 2)))
+
+
+def test_lengths_of_very_many_steps_are_checked_here_and_there(monkeypatch):
+    monkeypatch.setattr("myrnn.compiler._guard.STEPS_AT_ONCE", 100)
+    guard = myrnn.compile(Base(), dim_input=10, check=False).guard
+    sequences = of_lengths(range(15, 31))
+
+    def left():
+        return sequences.lengths[guard.unchecked(sequences.lengths)].tolist()
+
+    guard.check_use(sequences)
+    assert left() == [15, 16, 17, 19, 20, 21, 23, 24, 25, 27, 28, 29]
+    monkeypatch.setattr("myrnn.compiler._guard.STEPS_AT_ONCE", 10)
+    guard.check_use(sequences)
+    assert 29 not in left() and 28 in left()
+    monkeypatch.setattr("myrnn.compiler._guard.STEPS_AT_ONCE", 1000)
+    guard.check_use(sequences)
+    assert left() == []
+
+
 def test_training_checks_lengths_that_it_has_not_seen_first(monkeypatch):
     monkeypatch.setattr("myrnn.training._native.CHECKED_SHARE", np.inf)
     model = AtOneLength()

@@ -237,6 +237,23 @@ def test_a_model_that_begins_to_look_at_numbers_is_no_longer_trained_natively():
     assert len(compiled.guard.looks) == 1
 
 
+def test_a_model_that_begins_to_look_at_numbers_is_checked_on_all_sequences_at_once():
+    class Halves(Base):
+        halves = False
+
+        def activation(self, z):
+            return mg.tanh(z / np.float32(2) if self.halves and z.data.max() > 3 else z)
+
+    model = Halves()
+    compiled = myrnn.compile(model, dim_input=4)
+    # Only the shorter of the two is large enough for the branch.
+    sequences = myrnn.Sequences.from_pairs([(0 * X, 0), (100 * X[1:], 0)])
+    compiled.logits(sequences)
+    model.halves = True
+    with pytest.raises(NotARecurrence, match="with some values, it does what it did not do"):
+        compiled.logits(sequences)
+
+
 def test_what_is_too_much_to_go_through_counts_as_changed():
     model = Base()
     model.log = list(range(20_000))

@@ -18,8 +18,8 @@ from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
 
-# Lengths that are checked when sequences of many lengths that were not checked before are used.
-LENGTHS_AT_ONCE = 12
+# The steps that are traced, each in a millisecond or two, when sequences of lengths that were not checked are used.
+STEPS_AT_ONCE = 2000
 
 
 class Guard:
@@ -76,14 +76,23 @@ class Guard:
         return readable(self._model, arrays=True, without=frozenset(id(p) for p in self._parameters))
 
     def check_use(self, sequences: Sequences) -> None:
-        """Check the model before it is used on the sequences, as far as there is reason to."""
+        """Check the model before it is used on the sequences, as far as there is reason to.
+
+        That is on one sequence of each length that it was not checked on before: on all of these lengths, or on so many
+        of them, from the longest down and evenly spread, that they take no more than `STEPS_AT_ONCE` steps together.
+        """
+        if not self.looks:
+            self.check_unchanged(sequences)
         if self.looks:
-            # Its code may do something else for the numbers of any of them.
+            # Its code may do something else for the numbers of any of them; one that was changed may do so now.
             for index in range(len(sequences)):
                 self.check(sequences, index)
             return
-        self.check_unchanged(sequences)
-        self.check_lengths(sequences, LENGTHS_AT_ONCE)
+        self.check_lengths(sequences)
+        places = self.unchecked(sequences.lengths)[::-1]
+        sparser = (places[::every] for every in range(1, len(places)))
+        for index in next((p for p in sparser if sequences.lengths[p].sum() <= STEPS_AT_ONCE), places[:1]):
+            self.check(sequences, int(index))
 
     def check_unchanged(self, sequences: Sequences) -> None:
         """Check the model again, on the longest of the sequences, if it has changed since it was last checked.
@@ -102,14 +111,8 @@ class Guard:
         if len(sequences) and self.has_changed():
             self.check(sequences, int(sequences.lengths.argmax()))
 
-    def check_lengths(self, sequences: Sequences, at_once: int = 1) -> None:
+    def check_lengths(self, sequences: Sequences) -> None:
         """Check the model on the longest of the sequences, if it is longer than any before, and on an empty one.
-
-        Parameters
-        ----------
-        sequences : Sequences
-        at_once : int
-            Of how many lengths that were not checked before, the longest among them, to check a sequence.
 
         Raises
         ------
@@ -124,8 +127,6 @@ class Guard:
             self._empty_checked = True
         if len(lengths) and lengths.max() > self.max_length:
             self.check(sequences, int(lengths.argmax()))
-        for index in self.unchecked(lengths)[: at_once - 1]:
-            self.check(sequences, int(index))
 
     def unchecked(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the place of one of each length on which the model has not been checked yet."""
