@@ -268,6 +268,21 @@ def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypa
 # --- when things go wrong
 
 
+def test_a_view_that_a_class_fails_in_says_so_and_the_training_goes_on(tmp_path):
+    failing = POSITIONAL.replace(
+        "        h = np.z", "        if len(x) > 6:\n            raise IndexError('7 steps')\n        h = np.z"
+    )
+    (tmp_path / "failing.py").write_text(failing)
+    with open_session({**SMALL, "cell": "own"}, own=load_own(str(tmp_path / "failing.py:Positional"))) as page:
+        page.session.submit("watch", {"views": ["accuracy"]})
+        seen = page.next("accuracy")
+        assert (seen["problem"], seen["iteration"]) == ("IndexError: 7 steps", 0)
+        page.session.submit("play", {})
+        page.status(lambda told: told["playing"] and told["iteration"] > 20)
+        assert page.ask("pin", "error")["message"] == "IndexError: 7 steps"
+        assert not any(told["type"] == "pinned" for told in page.all)
+
+
 @pytest.fixture
 def without_network(tmp_path):
     """A session whose settings make no network, since the class fails, and why."""

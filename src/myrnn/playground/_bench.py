@@ -109,11 +109,10 @@ class Bench:
     def stop(self, message: str) -> None:
         """Pause, and say why: for as long as there is no network, if that is what left none; else once."""
         self.playing = False
-        told = " ".join(message.split())
-        if self.network is None and self._missing in ("", told):
-            self._missing = told
+        if self.network is None and self._missing in ("", message):
+            self._missing = message
         else:
-            self.outbox.answer("error", message=told)
+            self.outbox.answer("error", message=message)
         self.tell_status()
 
     def tell_all(self) -> None:
@@ -161,14 +160,15 @@ class Bench:
         """Keep the network that is trained, to compare with."""
         pinned = self.now
         loss, accuracy = pinned.curve.since(0)
-        self.pinned = pinned
-        self._pinned_told = {
+        told = {
             "network": network_told(pinned),
             "iteration": pinned.iteration + pinned.done_before,
             "curve": {"width": pinned.curve.width, "loss": loss, "accuracy": accuracy},
             "accuracy": _looks.accuracy_told(self._trial.report(pinned)),
             "gradient": _looks.gradient(pinned) if pinned.compiled else None,
         }
+        # Not before all of it is known: a class of the person's own may fail.
+        self.pinned, self._pinned_told = pinned, told
         self.tell_pinned()
 
     def unpin(self) -> None:
@@ -194,9 +194,12 @@ class Bench:
         while (view := self.next_view()) is not None:
             shown, start = self._state_of(view), time.monotonic()
             try:
-                self.outbox.show(view, **{"iteration": self.now.iteration, **self._see(view)})
-            except MyRNNError as error:
-                self.outbox.show(view, problem=" ".join(str(error).split()))
+                seen = self._see(view)
+            # Also what a class of the person's own raises, of whatever kind: the view has had its look, and the others
+            # and the training go on.
+            except BaseException as error:
+                seen = {"problem": reason(error)}
+            self.outbox.show(view, **{"iteration": self.now.iteration, **seen})
             self.views.looked(view, shown, time.monotonic() - start, self.playing and not self.speed)
             if time.monotonic() - begin > seconds:
                 return
@@ -232,6 +235,12 @@ class Bench:
         if pinned is not None and pinned.compiled is not None and max(tokens) < pinned.task.alphabet_size:
             seen["pinned"] = _looks.row(pinned, tokens, self.state)
         return seen
+
+
+def reason(error: BaseException) -> str:
+    """Return what the page says of an error, in a line."""
+    text = str(error) if isinstance(error, MyRNNError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
 
 
 def network_told(network: Network) -> dict[str, Any]:

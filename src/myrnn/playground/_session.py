@@ -13,7 +13,7 @@ from typing import Any
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.models import OwnModel
 from myrnn.playground._answers import Answers
-from myrnn.playground._bench import Bench
+from myrnn.playground._bench import Bench, reason
 from myrnn.playground._memory import give_back
 from myrnn.playground._outbox import Outbox
 from myrnn.playground._settings import checked_settings
@@ -105,11 +105,11 @@ class Session:
             try:
                 self._take_turn(bench, answers, message)
             except MyRNNError as error:
-                bench.stop(str(error))
+                bench.stop(reason(error))
             # Also what ends a program, which a class of the person's own may raise: the page would wait for ever.
             except BaseException as error:
                 _log.exception("the playground failed")
-                bench.stop(f"{type(error).__name__}: {error}")
+                bench.stop(reason(error))
 
     def _next_message(self, bench: Bench) -> Message | None:
         try:
