@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -289,6 +290,60 @@ def test_another_learning_rate_is_refused():
         job.training().restore(state)
 
 
+class Falling:
+    """A hook that sets another learning rate at a report."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def on_train_begin(self, start):
+        self.optimizer = start.optimizer
+
+    def on_report(self, report):
+        if report.iteration == self.at:
+            self.optimizer.learning_rate *= 0.1
+
+
+@pytest.mark.parametrize("on_divergence", ["stop", "restart"])
+@pytest.mark.parametrize("engine", ["mygrad", "native"])
+@pytest.mark.parametrize("stop", [20, 30, 40])
+def test_a_learning_rate_that_a_hook_sets_stays_and_is_saved(tmp_path, stop, engine, on_divergence):
+    options = {"engine": engine, "on_divergence": on_divergence}
+    whole, first, second, steady = (Job("sgd", **options) for _ in range(4))
+    history = whole.train(60, hooks=[Falling(30)])
+    assert whole.optimizer.learning_rate == pytest.approx(0.005)
+    steady.train(60)
+    assert steady.content()[0] != whole.content()[0]
+    with pytest.raises(KeyboardInterrupt):
+        saving = Checkpoint(tmp_path / "a", every=0, share=1e9)
+        first.train(60, checkpoint=saving, hooks=[Falling(30), Stopping("on_reported", stop)])
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert columns(second.train(60, checkpoint=tmp_path / "a", resume=True, hooks=[Falling(30)])) == columns(history)
+    assert second.content() == whole.content()
+    # With the same objects, whose rate is the one that the hook left.
+    assert columns(first.train(60, resume=tmp_path / "b", hooks=[Falling(30)])) == columns(history)
+    assert first.content() == whole.content()
+
+
+def test_a_saved_learning_rate_is_checked():
+    training = Job().training()
+    state = training.state()
+    for rate, message in ((-1.0, "be at least 0, not -1.0"), (None, "be a number, not None")):
+        with refused(f"learning_rate must {message}"):
+            training.restore(TrainingState({**state.values, "learning_rate": rate}, state.arrays))
+
+
+@pytest.mark.parametrize("engine", ["mygrad", "native"])
+def test_under_a_schedule_hooks_find_the_optimizers_own_rate(engine):
+    class Looking(Falling):
+        def on_report(self, report):
+            found.append(self.optimizer.learning_rate)
+
+    found = []
+    Job("sgd", engine=engine, schedule=lambda iteration: 0.5).train(20, hooks=[Looking(10)])
+    assert found == [0.05, 0.05]
+
+
 def test_a_state_goes_on_with_its_own_engine():
     def job(engine):
         return Job("adam", TwinHalves(1, 4), RNN(10, 12, 2, activation="tanh", rng=0), engine=engine)
@@ -423,7 +478,7 @@ def test_resume_needs_a_folder():
 
 def test_checkpoints_are_written_in_their_time(tmp_path, monkeypatch):
     class Listing:
-        def on_report(self, report):
+        def on_reported(self, report):
             seen.append(sorted(int(path.name[-12:]) for path in tmp_path.iterdir() if path.is_dir()))
 
     clock, seen = count(100), []
@@ -545,7 +600,7 @@ def test_a_full_disk_costs_no_training_and_no_checkpoint(tmp_path, monkeypatch):
         return replace(source, target)
 
     class Filling:
-        def on_report(self, report):
+        def on_reported(self, report):
             full[0] = 20 <= report.iteration < 40
 
     monkeypatch.setattr(os, "replace", failing)

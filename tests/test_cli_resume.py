@@ -65,14 +65,14 @@ class Stop:
     def __call__(self, monkeypatch):
         from myrnn.training import Checkpoint
 
-        real = Checkpoint.on_report
+        real = Checkpoint.on_reported
 
-        def on_report(checkpoint, report):
+        def on_reported(checkpoint, report):
             real(checkpoint, report)
             if report.iteration == self.at:
                 signal.raise_signal(self.number)
 
-        monkeypatch.setattr(Checkpoint, "on_report", on_report)
+        monkeypatch.setattr(Checkpoint, "on_reported", on_reported)
 
 
 def stopped(monkeypatch, folder, *options, at=20):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.models import parameters_of
-from myrnn.sequences import Sequences
+from myrnn.sequences import LARGEST_INT32, Sequences
 
 
 def check_optimizer(optimizer: Any, model: Any) -> None:
@@ -24,6 +24,15 @@ def check_optimizer(optimizer: Any, model: Any) -> None:
         )
     if not any(id(parameter) in parameters for parameter in getattr(optimizer, "params", ())):
         raise InvalidArgument("optimizer holds none of the model's parameters: make it from this model's .parameters")
+
+
+def checked_settings(batch_size: int, seed: int, report_every: int, gradient_clip: float | None) -> dict[str, Any]:
+    return {
+        "batch_size": _checks.integer("batch_size", batch_size, minimum=1, maximum=LARGEST_INT32),
+        "seed": _checks.integer("seed", seed, minimum=0),
+        "report_every": _checks.integer("report_every", report_every, minimum=1),
+        "gradient_clip": None if gradient_clip is None else _checks.real("gradient_clip", gradient_clip, above=0),
+    }
 
 
 def checked_class_weights(given: ArrayLike | None, classes: int) -> NDArray[np.float32] | None:

@@ -74,7 +74,7 @@ class Checkpoint:
             _keep_only(self.folder, [])
         self._due = time.monotonic() + self._every
 
-    def on_report(self, report: Report) -> None:
+    def on_reported(self, report: Report) -> None:
         """Write a checkpoint if it is time."""
         if time.monotonic() < self._due:
             return

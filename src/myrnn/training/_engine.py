@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn import _checks
 from myrnn.compiler import compile_for
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.sequences import Sequences
-from myrnn.training._engines import Correct, Engine, Losses, MyGradEngine
+from myrnn.training._engines import ENGINES, Correct, Engine, Losses, MyGradEngine
 from myrnn.training._native import NativeEngine
 
 
@@ -83,10 +84,12 @@ class ChosenEngine:
             self._engine = self._fallback
             return self._engine.run(sequences, order, rates)
 
-    def check_can_be(self, name: str) -> None:
-        """Refuse the name of an engine that this one neither is nor can become."""
+    def checked(self, given: Any) -> str:
+        """Return the name of an engine, if this one is that or can become it."""
+        name = _checks.one_of("engine", given, ENGINES)
         if name != self.name and (self._fallback is None or name != self._fallback.name):
             raise InvalidArgument(f"engine must be the one that the training was saved with, {name!r}")
+        return name
 
     def become(self, name: str) -> None:
         """Be the engine of this name from now on."""

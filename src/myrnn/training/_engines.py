@@ -85,11 +85,17 @@ class MyGradEngine:
     ) -> tuple[Losses, Correct]:
         """Do one iteration for each row of `order`; see `Engine.run`."""
         losses, correct = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
-        for row, batch in enumerate(order):
+        own = None if rates is None else self._optimizer.learning_rate
+        try:
+            for row, batch in enumerate(order):
+                if rates is not None:
+                    self._optimizer.learning_rate = float(rates[row])
+                with MYGRAD:
+                    losses[row], correct[row] = self._iterate(sequences, batch)
+        finally:
+            # What a hook finds there, and may set, is the optimizer's own.
             if rates is not None:
-                self._optimizer.learning_rate = float(rates[row])
-            with MYGRAD:
-                losses[row], correct[row] = self._iterate(sequences, batch)
+                self._optimizer.learning_rate = own
         return losses, correct
 
     def _iterate(self, sequences: Sequences, batch: NDArray[np.int64]) -> tuple[float, int]:

@@ -8,8 +8,13 @@ A hook has one or more of these methods; training calls whichever it has:
     now and then between reports, with the number of iterations done;
 ``on_report(report)``
     with a `Report`, every `report_every` iterations and after the last;
+``on_reported(report)``
+    with the same, when every hook has had it;
 ``on_train_end(history)``
     once, with the `History` so far, also when training stops by an error or is interrupted.
+
+In ``on_report`` a hook may set the optimizer's ``learning_rate``: training goes on with it, also from a checkpoint, and
+leaves it there. Where there is a schedule, that counts alone. What a hook itself remembers is in no checkpoint.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ from myrnn.errors import InvalidArgument
 if TYPE_CHECKING:
     from myrnn.training._state import TrainingState
 
-EVENTS = ("on_train_begin", "on_progress", "on_report", "on_train_end")
+EVENTS = ("on_train_begin", "on_progress", "on_report", "on_reported", "on_train_end")
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class TrainingStart:
     iteration : int
         How many iterations have been done already.
     state : callable
-        Returns the `TrainingState`, in ``on_report`` and in ``on_train_end``.
+        Returns the `TrainingState`, in ``on_report``, ``on_reported`` and ``on_train_end``.
     keep_good : callable
         `Training.keep_good`.
     """

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,31 +19,33 @@ class Rates:
     Parameters
     ----------
     optimizer : object
-        Has a `learning_rate`, which an engine may set while a training runs.
+        Has a `learning_rate`, which a hook may set while a training runs.
     schedule : callable or None
         Maps the iteration to its learning rate.
+
+    Attributes
+    ----------
+    first : float
+        The rate that the optimizer had when the training began.
     """
 
     def __init__(self, optimizer: Any, schedule: Schedule | None) -> None:
         if schedule is not None and not callable(schedule):
             raise InvalidArgument(f"schedule must map an iteration to a learning rate, not be {schedule!r}")
         self._optimizer, self._schedule = optimizer, schedule
-        # The rate that the optimizer has outside of a run, while a schedule changes it within one.
-        self._kept: float | None = None
+        self.first = float(getattr(optimizer, "learning_rate", 0))
 
     @property
     def own(self) -> float:
-        """The rate that the optimizer has outside of a run."""
-        return float(self._optimizer.learning_rate if self._kept is None else self._kept)
+        """The rate that the optimizer has."""
+        return float(self._optimizer.learning_rate)
 
-    @contextmanager
-    def keeping_own(self) -> Iterator[None]:
-        """Give the optimizer its own rate back at the end."""
-        self._kept = self._optimizer.learning_rate
-        try:
-            yield
-        finally:
-            self._optimizer.learning_rate, self._kept = self._kept, None
+    def first_before(self, saved: Mapping[str, Any]) -> Any:
+        """Return the first rate of the training that saved this, if its optimizer, as it was left, is here, too."""
+        settings, is_left = saved.get("settings"), self.first == saved.get("learning_rate")
+        if self._schedule is None and is_left and isinstance(settings, Mapping):
+            return settings.get("learning_rate")
+        return self.first
 
     def between(self, begin: int, end: int, scale: float) -> NDArray[np.float64] | None:
         """Return `scale` times the rates of the iterations `begin` to `end` - 1, float64; None for the own rate."""

@@ -54,6 +54,8 @@ class Snapshot:
     ----------
     iteration, longest, steps : int
         Iterations done, the longest sequence so far, and the optimizer's own count of its steps.
+    learning_rate : float
+        The optimizer's own, which a hook may have set.
     arrays : mapping of str to ndarray
         Copies of the parameters and of the optimizer's memory.
     losses, correct : ndarray, float64 and int64 (n,)
@@ -65,6 +67,7 @@ class Snapshot:
     iteration: int
     longest: int
     steps: int
+    learning_rate: float
     arrays: Mapping[str, NDArray[Any]]
     losses: NDArray[np.float64]
     correct: NDArray[np.int64]
@@ -91,7 +94,7 @@ class Learner:
         self._parameters = dict(zip(parameter_names(model), parameters_of(model), strict=True))
 
     def settings(self, learning_rate: float) -> dict[str, Any]:
-        """Return the optimizer's kind and settings; `learning_rate` is its own, where a schedule has changed it."""
+        """Return the optimizer's kind and settings; `learning_rate` is the one that it began with."""
         values = {name: float(getattr(self._optimizer, name)) for name in self._kind.settings}
         decay = float(getattr(self._optimizer, "weight_decay", 0))
         kind = type(self._optimizer).__name__
@@ -114,13 +117,14 @@ class Learner:
         with MYGRAD:
             return {name: array.copy() for name, array in self.arrays().items()}
 
-    def put_back(self, arrays: Mapping[str, NDArray[Any]], steps: int) -> None:
+    def put_back(self, snapshot: Snapshot) -> None:
         """Write the arrays of a snapshot into those of the model and of the optimizer."""
         with MYGRAD:
             for name, array in self.arrays().items():
-                array[...] = arrays[name]
+                array[...] = snapshot.arrays[name]
         if hasattr(self._optimizer, "t"):
-            self._optimizer.t = steps
+            self._optimizer.t = snapshot.steps
+        self._optimizer.learning_rate = snapshot.learning_rate
 
 
 def to_state(
@@ -132,6 +136,7 @@ def to_state(
         "iteration": snapshot.iteration,
         "longest": snapshot.longest,
         "steps": snapshot.steps,
+        "learning_rate": snapshot.learning_rate,
         "generator": dict(position.generator),
         "used": position.used,
         "sequences": position.fingerprint(),
@@ -162,6 +167,7 @@ def from_state(state: TrainingState, expected: Mapping[str, NDArray[Any]]) -> tu
         state.iteration,
         _checks.integer("longest", values.get("longest"), minimum=0),
         _checks.integer("steps", values.get("steps"), minimum=0),
+        _checks.real("learning_rate", values.get("learning_rate"), minimum=0),
         {name: arrays[name] for name in expected},
         arrays["since.losses"],
         arrays["since.correct"],

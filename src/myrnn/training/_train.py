@@ -87,7 +87,8 @@ def train(
         machine the weights, the optimizer and the history then become what they would have become without the stop,
         bit for bit.
     hooks : iterable of hooks
-        Objects that watch the training, such as a `LivePlot`; see `myrnn.training`.
+        Objects that watch the training, such as a `LivePlot`, or set the optimizer's learning rate. What a hook itself
+        remembers is in no checkpoint. See `myrnn.training`.
     progress : bool, optional
         Whether to show a progress bar (plain lines where the output is not a terminal). By default it shows in a
         terminal and in a notebook.

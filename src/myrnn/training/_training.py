@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import TrainingDiverged
 from myrnn.models import parameters_of
-from myrnn.sequences import LARGEST_INT32, Sequences
-from myrnn.training._arguments import check_optimizer, check_sequences, checked_class_weights
+from myrnn.sequences import Sequences
+from myrnn.training._arguments import check_optimizer, check_sequences, checked_class_weights, checked_settings
 from myrnn.training._divergence import MOST_RESTARTS, ON_DIVERGENCE, Restarts, check_finite, check_learner, check_losses
 from myrnn.training._engine import ChosenEngine
 from myrnn.training._engines import ENGINES, Correct, Losses, num_classes
@@ -67,26 +67,22 @@ class Training:
         on_divergence: str = "stop",
         hooks: Iterable[Any] = (),
     ) -> None:
-        self._batch_size = batch = _checks.integer("batch_size", batch_size, minimum=1, maximum=LARGEST_INT32)
-        self._report_every = _checks.integer("report_every", report_every, minimum=1)
-        seed = _checks.integer("seed", seed, minimum=0)
+        given = checked_settings(batch_size, seed, report_every, gradient_clip)
         _checks.one_of("engine", engine, ENGINES)
         _checks.one_of("on_divergence", on_divergence, ON_DIVERGENCE)
-        clip = None if gradient_clip is None else _checks.real("gradient_clip", gradient_clip, above=0)
+        self._batch_size, self._report_every = given["batch_size"], given["report_every"]
+        batch, clip = self._batch_size, given["gradient_clip"]
         self._rates = Rates(optimizer, schedule)
         check_optimizer(optimizer, model)
         self._hooks = checked_hooks(hooks)
         self._model, self._optimizer, self._parameters = model, optimizer, parameters_of(model)
-        self._feed = make_feed(task, batch, np.random.default_rng(seed))
+        self._feed = make_feed(task, batch, np.random.default_rng(given["seed"]))
         example = self._feed.peek()
         self._classes, self._dim_input = num_classes(model, example, 0), example.dim_input
         self._class_weights = weights = checked_class_weights(class_weight, self._classes)
         self._engine = ChosenEngine(engine, model, optimizer, batch, clip, weights, example)
-        self._given = {
-            **{"batch_size": batch, "seed": seed, "report_every": self._report_every, "gradient_clip": clip},
-            "class_weight": None if weights is None else weights.tolist(),
-            "schedule": schedule_name(schedule),
-        }
+        class_weight = None if weights is None else weights.tolist()
+        self._given = {**given, "class_weight": class_weight, "schedule": schedule_name(schedule)}
         self._record, self._restarts = Record(batch, self._classes), Restarts(clip, on_divergence == "restart")
         self._checked: Sequences | None = None
         # Whether weights, feed and reports belong together, not while an iteration is under way; whether one diverged.
@@ -156,13 +152,14 @@ class Training:
             When the state is that of another kind of training: other settings, another model or optimizer, or other
             sequences. The training is then as it was.
         """
-        check_settings(state, self._settings())
+        first = self._rates.first_before(state.values)
+        check_settings(state, {**self._settings(), "learning_rate": first})
         snapshot, reports = from_state(state, self._learner.arrays())
         restarts = _checks.integer("restarts", state.values.get("restarts"), minimum=0, maximum=MOST_RESTARTS)
-        engine = _checks.one_of("engine", state.values.get("engine"), ENGINES)
-        self._engine.check_can_be(engine)
+        engine = self._engine.checked(state.values.get("engine"))
         self._feed.go_to(snapshot.position)
         self._engine.become(engine)
+        self._rates.first = first
         self._put_back(snapshot, reports, restarts)
 
     def run(self, iterations: int) -> History:
@@ -181,7 +178,7 @@ class Training:
         call(self._hooks, "on_train_begin", start)
         try:
             # Numbers that overflow end in a loss that is refused.
-            with self._rates.keeping_own(), np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
+            with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
                 while self._record.iteration < end and self._portion(end, closing=True) is not None:
                     obey()
                 # Where the sequences came to an end.
@@ -212,7 +209,7 @@ class Training:
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         done: list[tuple[Losses, Correct]] = []
         # Numbers that overflow end in a loss that is refused.
-        with self._rates.keeping_own(), np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
+        with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
             while self._record.iteration < end and (portion := self._portion(end)) is not None:
                 done.append(portion)
                 obey()
@@ -257,9 +254,11 @@ class Training:
         check_learner(self._parameters, self._optimizer, self.iteration)
         report = self._record.close()
         self._is_whole = True
-        if self._restarts.wants(report, self._classes, self._class_weights):
-            self._restarts.last = self._snapshot()
-        call(self._hooks, "on_report", report)
+        for event in ("on_report", "on_reported"):
+            # The first may fail, or set the learning rate.
+            if self._restarts.wants(report, self._classes, self._class_weights):
+                self._restarts.last = self._snapshot()
+            call(self._hooks, event, report)
 
     def _restart(self, error: TrainingDiverged) -> None:
         """Go back to a good report with half the rate, and clip; or say what to try, where that is not wanted."""
@@ -279,12 +278,12 @@ class Training:
         return to_state(snapshot, self._record.reports(snapshot.iteration), self._settings(), further)
 
     def _settings(self) -> dict[str, Any]:
-        return {**self._given, **self._learner.settings(self._rates.own)}
+        return {**self._given, **self._learner.settings(self._rates.first)}
 
     def _snapshot(self) -> Snapshot:
         arrays = self._learner.copies()
-        record, steps = self._record, self._learner.steps
-        return Snapshot(record.iteration, record.longest, steps, arrays, *record.since(), self._feed.position())
+        record, steps, rate = self._record, self._learner.steps, self._rates.own
+        return Snapshot(record.iteration, record.longest, steps, rate, arrays, *record.since(), self._feed.position())
 
     @cached_property
     def _learner(self) -> Learner:
@@ -292,7 +291,7 @@ class Training:
         return Learner(self._model, self._optimizer)
 
     def _put_back(self, snapshot: Snapshot, reports: list[Report], restarts: int) -> None:
-        self._learner.put_back(snapshot.arrays, snapshot.steps)
+        self._learner.put_back(snapshot)
         self._record.go_to(snapshot, reports)
         self._restarts.count = restarts
         self._engine.clip(self._restarts.gradient_clip)
