@@ -314,6 +314,23 @@ def test_a_table_is_not_written_through_a_link(study, one_core, tmp_path):
     assert tables(tmp_path / "sweep") == tables(one_core)
 
 
+def test_the_largest_studies_can_be_read_back(tmp_path):
+    # Of so few bytes a value, JSON needs the most beside TOML.
+    seeds = ",".join(map(str, range(150_000)))
+    path = tmp_path / "seeds.toml"
+    path.write_text(f"[training]\nseed = [{seeds}]\n")
+    assert 900_000 < path.stat().st_size < 1_000_000
+    study = read_study(path)
+    SWEEP.write(tmp_path, {"study": study.given}, {})
+    assert (tmp_path / "sweep.json").stat().st_size > 1_000_000
+    assert SWEEP.read_index(tmp_path)["study"] == study.given
+
+
+def test_a_study_that_could_not_be_read_back_is_refused():
+    with pytest.raises(InvalidArgument, match=r"^study is too large for a study: 1\d,\d{3},\d{3} bytes as JSON"):
+        read_study({"training": {"seed": range(10**15, 10**15 + 500_000)}})
+
+
 def test_a_study_of_a_folder_that_is_wrong_is_told(tmp_path):
     SWEEP.write(tmp_path, {"study": {"model": {"name": "rnm"}}}, {})
     told = f"{tmp_path}: sweep.json cannot be used: study: [model] model must be one of 'rnn', 'gru', 'lstm', not 'rnm'"

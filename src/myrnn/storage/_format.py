@@ -15,9 +15,6 @@ from myrnn.storage._stored import Stored, damaged, parse_object
 from myrnn.storage._values import seal
 from myrnn.storage._write import Content, write_files
 
-# No sound index comes near this: a larger one is refused before anything is allocated.
-MAX_INDEX_BYTES = 1_000_000
-
 
 @dataclass(frozen=True)
 class FolderFormat:
@@ -35,6 +32,9 @@ class FolderFormat:
         The name of the index file.
     files : mapping of str to int
         The files that are read back, and the most bytes that each may have.
+    index_bytes : int
+        The most that the index may have; no sound one comes near this. A larger one is refused before anything is
+        allocated.
 
     Examples
     --------
@@ -52,6 +52,7 @@ class FolderFormat:
     what: str
     index: str
     files: Mapping[str, int]
+    index_bytes: int = 1_000_000
 
     def write(self, folder: str | os.PathLike[str], values: Mapping[str, Any], files: Mapping[str, Content]) -> None:
         """Write a folder's files, all new ones or none, and the index last.
@@ -115,7 +116,7 @@ class FolderFormat:
                 raise RunError(f"{path} is not a whole {self.what}: {self.index} is missing, which is written last")
         except OSError as error:
             raise RunError(f"cannot read the {self.what} folder {path}: {error.strerror or error}") from error
-        index = parse_object(path, self.index, _read(path, self.index, MAX_INDEX_BYTES))
+        index = parse_object(path, self.index, _read(path, self.index, self.index_bytes))
         if index.get("format") != self.name:
             damaged(path, self.index, f"is not that of a {self.what}: 'format' must be {self.name!r}")
         self._check_version(path, index.get("format_version"))

@@ -121,11 +121,13 @@ def span(shown: str, text: str) -> range | None:
 def _distinct(shown: str, values: list[Any] | tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise InvalidArgument(f"{shown} is an empty list: name at least one value")
+    seen: set[tuple[type, Any]] = set()
     for place, value in enumerate(values):
         if isinstance(value, Mapping | list | tuple):
             raise InvalidArgument(f"{shown}[{place}] must be one value, not {_checks.shown(value)}")
-        if any(value == other and type(value) is type(other) for other in values[:place]):
+        if (type(value), value) in seen:
             raise InvalidArgument(f"{shown} holds {_checks.shown(value)} twice")
+        seen.add((type(value), value))
     return tuple(values)
 
 

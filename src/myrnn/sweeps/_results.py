@@ -27,14 +27,15 @@ from myrnn.sweeps._groups import (
 from myrnn.sweeps._log import Finished
 from myrnn.sweeps._points import Point, count_points, points
 from myrnn.sweeps._run import FAILED
-from myrnn.sweeps._study import Study, read_study
+from myrnn.sweeps._study import MOST_STORED, Study, read_study
 from myrnn.sweeps._table import Columns, Tables, collect
 from myrnn.tasks import TASKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SWEEP = FolderFormat("myrnn sweep", 1, "sweep", "sweep.json", {})
+# The study, and a few words of when and with what it was begun.
+SWEEP = FolderFormat("myrnn sweep", 1, "sweep", "sweep.json", {}, index_bytes=MOST_STORED + 100_000)
 
 
 class SweepResults(ShownAsTable):

@@ -17,10 +17,13 @@ import numpy as np
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.storage import json_to_bytes
 from myrnn.sweeps._choices import Choice, Drawn, Listed, read_choice
 from myrnn.sweeps._settings import FIXED, SECTIONS, resolve
 
 MOST_BYTES = 1_000_000
+# As JSON, as which the folder of a sweep keeps it.
+MOST_STORED = 10_000_000
 # So many runs are more than can be waited for: a study that has more is a slip, and is not to fill the memory.
 MOST_RUNS = 1_000_000
 MOST_DRAWS = MOST_RUNS
@@ -164,6 +167,8 @@ def _study(given: Mapping[str, Any], name: str) -> Study:
     _check_size(study)
     for variant in variants:
         _check(variant)
+    if (stored := len(json_to_bytes(study.given))) > MOST_STORED:
+        raise InvalidArgument(f"is too large for a study: {stored:,} bytes as JSON, at most {MOST_STORED:,} are kept")
     return study
 
 
