@@ -1,10 +1,12 @@
 """What is no recurrence is refused, or found out in use: nothing may be silently wrong."""
 
+import re
 import warnings
 
 import mygrad as mg
 import numpy as np
 import pytest
+from mygrad.nnet.activations import relu
 from mygrad.operation_base import Operation
 
 import myrnn
@@ -189,6 +191,39 @@ class Tanh(Operation):
 
     def backward_var(self, grad, index, **kwargs):
         return grad
+
+
+class Divides(Base):
+    """Guards its division against zero with a number of its own."""
+
+    def __init__(self, least):
+        super().__init__()
+        self.least = least
+
+    def step(self, h, x_t, t):
+        a = relu(x_t[None] @ self.x + h @ self.h)
+        return a / (a.sum() + self.least)
+
+
+@pytest.mark.parametrize(
+    ("least", "told"),
+    [
+        (1e-50, "1e-50 is 0 in float32, in which compiled models work: use 1e-30 or larger."),
+        (-1e-50, "-1e-50 is 0 in float32, in which compiled models work: use 1e-30 or larger."),
+        (np.float32(1e-40), "9.99995e-41 is 0 in float32, in which compiled models work: use 1e-30 or larger."),
+        (1e50, "1e+50 is infinite in float32, in which compiled models work: use 1e30 or smaller."),
+        (np.array([[1, 1, 1e-50, 1, 1, 1]]), "1e-50 is 0 in float32, in which compiled models work"),
+    ],
+)
+def test_a_constant_that_float32_has_not_is_refused_with_its_line(least, told):
+    with pytest.raises(CompileError, match=re.escape(told)) as refusal:
+        myrnn.compile(Divides(least), dim_input=10, check=False)
+    assert "return a / (a.sum() + self.least)" in str(refusal.value)
+
+
+@pytest.mark.parametrize("least", [1e-30, np.float32(2e-38), 1e30, np.inf])
+def test_a_constant_that_float32_has_is_taken(least):
+    myrnn.compile(Divides(least), dim_input=10, check=False)
 
 
 class OwnOperation(Base):

@@ -26,6 +26,9 @@ from myrnn.compiler._record import Origin, Recording, record
 from myrnn.compiler._values import Plain, Rows, Rule, Value, as_plain
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 
+# What is smaller is taken for 0 by native code.
+_LEAST = np.finfo(np.float32).tiny
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -135,6 +138,7 @@ def _read(
             continue
         creator = tensor.creator
         if creator is None:
+            _check_constant(tensor, output, recording)
             values[id(tensor)] = Plain(build.constant(tensor.data), tensor.shape)
             continue
         if id(creator) not in recording.operations:
@@ -143,6 +147,22 @@ def _read(
         values[id(tensor)] = value
         _note(value, recording.origin(tensor), origins)
     return values[id(output)]
+
+
+def _check_constant(tensor: Any, output: Any, recording: Recording) -> None:
+    """See that native code, which works in float32 and takes what is too small for 0, has the numbers of a constant."""
+    numbers = np.asarray(tensor.data)
+    with np.errstate(over="ignore", under="ignore"):
+        sizes = np.abs(numbers.astype(np.float32))
+    lost = (numbers != 0) & np.isfinite(numbers) & ((sizes < _LEAST) | np.isinf(sizes))
+    if lost.any():
+        number = numbers[lost][0]
+        becomes, instead = ("0", "1e-30 or larger") if abs(number) < 1 else ("infinite", "1e30 or smaller")
+        reader = next((t for t in _inputs_first(output) if any(v is tensor for v in _variables(t))), output)
+        raise CompileError(
+            f"{number:g} is {becomes} in float32, in which compiled models work: use {instead}.\n"
+            f"  {recording.origin(reader)}"
+        )
 
 
 def _lowered(creator: Any, operands: list[Value], tensor: Any, build: Builder, recording: Recording) -> Value:
