@@ -17,17 +17,20 @@ from pathlib import Path
 from myrnn.cli import main as command_line
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
+from myrnn.runs import load_run
 from myrnn.tasks import TwinHalves
 from myrnn.training import Checkpoint, train
 
 ITERATIONS = 120
+# A run is given further iterations when it is whole.
+EXTENDED = 140
 # A run of the command line, with a checkpoint at every report.
 RUN = (
     *("train", "--quiet", "--engine=mygrad", f"--iterations={ITERATIONS}", "--report-every=5", "--checkpoint-every=0"),
     *("--pattern-length-max=2", "--dim-recurrent=4", "--samples=40"),
 )
 # What must be the same in the end; report.json has seconds in it, and pictures are drawn from the rest.
-FILES = ("model.safetensors", "history.csv", "accuracy_by_length.csv", f"checkpoints/checkpoint-{ITERATIONS:012d}/")
+FILES = ("model.safetensors", "history.csv", "accuracy_by_length.csv", f"checkpoints/checkpoint-{EXTENDED:012d}/")
 # Calls that write to the disk: how many of them a process is left to do at most.
 MOST_WRITES = 80
 
@@ -54,18 +57,26 @@ def training(folder=None, **hooks):
 
 
 def run(folder):
-    """Let the command line make a run, or go on with it, and return all that must be the same in the end."""
+    """Let the command line make a run, or go on with it, then extend it, and return all that must be the same then."""
+    going_on = ("train", "--resume", str(folder), "--quiet", "--checkpoint-every=0")
+    if is_whole(folder):
+        # Whatever has stopped an extension: what calls itself whole is.
+        load_run(folder)
     if (folder / "unfinished.json").exists():
-        done = command_line(["train", "--resume", str(folder), "--quiet", "--checkpoint-every=0"])
-    elif not (folder / "settings.json").exists():
-        done = command_line([*RUN, "--out", str(folder)])
-    else:
-        done = 0
-    assert done == 0
+        assert command_line([*going_on]) == 0
+    elif not is_whole(folder):
+        assert command_line([*RUN, "--out", str(folder)]) == 0
+    if load_run(folder).settings["training"]["iterations"] < EXTENDED:
+        assert command_line([*going_on, f"--iterations={EXTENDED}"]) == 0
     paths = [
         path for name in FILES for path in ([folder / name] if name[-1] != "/" else sorted((folder / name).iterdir()))
     ]
     return [path.read_bytes().hex() for path in paths]
+
+
+def is_whole(folder):
+    """Return whether a run says of itself that it is whole."""
+    return (folder / "settings.json").exists()
 
 
 def in_child(work):

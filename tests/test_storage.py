@@ -90,10 +90,29 @@ def test_the_index_comes_last_and_all_is_on_the_disk_before(tmp_path, monkeypatc
     assert calls == ["disk"] * 3 + names + ["disk", "name index.json", "disk", "disk"]
 
 
+def test_an_old_index_goes_before_the_files_that_it_lists(folder, monkeypatch):
+    calls = []
+    replace, unlink, fsync = os.replace, os.unlink, os.fsync
+    monkeypatch.setattr(os, "replace", lambda one, other: (calls.append(f"name {other.name}"), replace(one, other)))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (calls.append("disk"), fsync(descriptor)))
+    monkeypatch.setattr(os, "unlink", lambda path, **how: (calls.append(f"remove {path}"), unlink(path, **how)))
+    NOTES.write(folder, {}, FILES)
+    begin = ["disk"] * 3 + [f"remove {folder / 'index.json'}", "disk", "name drawings.safetensors"]
+    assert calls[: len(begin)] == begin
+
+
+# Three files and three times the folder reach the disk; after the first time the old index is gone, and only after the
+# last time is the new one there.
 @pytest.mark.parametrize(
-    ("call", "fails_at"), [*(("fsync", place) for place in range(5)), *(("replace", place) for place in range(3))]
+    ("call", "fails_at", "expected"),
+    [
+        *(("fsync", place, "Ada") for place in range(3)),
+        *(("fsync", place, None) for place in (3, 4)),
+        ("fsync", 5, "Bob"),
+        *(("replace", place, None) for place in range(3)),
+    ],
 )
-def test_a_disk_that_fills_up_at_any_moment_leaves_a_folder_that_reads(folder, monkeypatch, call, fails_at):
+def test_a_disk_that_fails_at_any_moment_leaves_no_mixture(folder, monkeypatch, call, fails_at, expected):
     real, count = getattr(os, call), iter(range(100))
 
     def failing(*arguments):
@@ -101,16 +120,19 @@ def test_a_disk_that_fills_up_at_any_moment_leaves_a_folder_that_reads(folder, m
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(*arguments)
 
-    before = NOTES.read(folder)
-    monkeypatch.setattr(os, call, failing)
-    new = {"author": "Bob"}
-    with refused(f"cannot write the notebook folder {folder}: No space left on device"):
-        NOTES.write(folder, new, FILES)
-    # Three files and twice the folder reach the disk; only after the last time is the new index there.
-    expected = "Bob" if (call, fails_at) == ("fsync", 4) else "Ada"
-    after = NOTES.read(folder)
-    assert (after.index["author"], after.content) == (expected, before.content)
+    texts = {"Ada": NOTES.read(folder).content["text.json"], "Bob": b"{}"}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, failing)
+        with refused(f"cannot write the notebook folder {folder}: No space left on device"):
+            NOTES.write(folder, {"author": "Bob"}, {**FILES, "text.json": texts["Bob"]})
     assert not any(is_scratch(path) for path in folder.iterdir())
+    if expected is None:
+        with refused(f"{folder} is not a whole notebook: index.json is missing, which is written last"):
+            NOTES.read(folder)
+        NOTES.write(folder, {"author": "Bob"}, {**FILES, "text.json": texts["Bob"]})
+    stored = NOTES.read(folder)
+    assert stored.content["text.json"] == texts[stored.index["author"]]
+    assert stored.index["author"] == (expected or "Bob")
 
 
 def test_a_function_that_fails_leaves_what_was_there(folder):

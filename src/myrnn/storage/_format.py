@@ -55,7 +55,10 @@ class FolderFormat:
     index_bytes: int = 1_000_000
 
     def write(self, folder: str | os.PathLike[str], values: Mapping[str, Any], files: Mapping[str, Content]) -> None:
-        """Write a folder's files, all new ones or none, and the index last.
+        """Write a folder's files, and the index last.
+
+        Whatever stops it leaves the old files, the new ones, or, where it was just replacing old ones that the format
+        lists, a folder without an index, which does not count.
 
         Parameters
         ----------
@@ -70,7 +73,7 @@ class FolderFormat:
         Raises
         ------
         RunError
-            When something cannot be written, such as on a full disk; what stood in the folder before still stands.
+            When something cannot be written, such as on a full disk; what stood in the folder then stands there still.
         """
         assert set(self.files) <= set(files), f"a {self.what} needs {set(self.files) - set(files)}"
         header = {"format": self.name, "format_version": self.version}

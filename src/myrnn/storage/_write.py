@@ -1,4 +1,4 @@
-"""Writing a set of files so that a crash at any moment leaves the old ones or the new ones."""
+"""Writing a set of files so that a crash leaves the old ones, the new ones, or no index: never a mixture."""
 
 from __future__ import annotations
 
@@ -68,10 +68,14 @@ def write_files(
 ) -> None:
     """Write all files into a folder that exists, and last the index: `values` and what the listed files are.
 
+    An index that is there goes before the files that it lists are replaced, one after the other: it does not vouch for
+    others.
+
     Raises
     ------
     OSError
-        When something cannot be written; what stood in the folder under these names still stands there.
+        When something cannot be written; what stood in the folder under these names still stands there, unless it is
+        the system that gives a file its name no more, and then there is no index.
     """
     new = not (folder / index).exists()
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder) as made:
@@ -82,6 +86,9 @@ def write_files(
         _write(scratch / index, json_to_bytes(seal({**values, "files": prints})))
         for name in (*files, index):
             _to_disk(scratch / name)
+        if prints and not new:
+            (folder / index).unlink()
+            _to_disk(folder)
         for name in sorted(files):
             os.replace(scratch / name, folder / name)
         # The names of the other files before that of the index, should the power fail now.
