@@ -8,7 +8,7 @@ import pytest
 
 from myrnn import evaluate, inspect, train
 from myrnn.compiler import compile
-from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
+from myrnn.errors import InvalidArgument, NotFinite, RunError, TrainingDiverged
 from myrnn.inspection import recurrent_eigenvalues
 from myrnn.models import RNN, load_own
 from myrnn.playground import _keep, _looks, _trial
@@ -21,6 +21,9 @@ from playground_help import POSITIONAL, RECURRENT, SMALL
 
 def refused(message, kind=InvalidArgument):
     return pytest.raises(kind, match=f"^{re.escape(message)}$")
+
+
+FAILS_AT_FOUR = "    def __call__(self, x):\n        if len(x) == 4:\n            raise IndexError('four')\n"
 
 
 def contents(model):
@@ -108,6 +111,21 @@ def test_a_training_that_diverges_says_what_to_do():
         network.advance(0.0, 1)
 
 
+def test_a_class_that_fails_in_the_training_is_trained_no_further(here):
+    (here / "failing.py").write_text(POSITIONAL.replace("    def __call__(self, x):\n", FAILS_AT_FOUR))
+    network = Network({**SMALL, "cell": "own"}, load_own("failing.py:Positional").make)
+    with pytest.raises(IndexError, match="four"):
+        network.advance(0.0, 30)
+    message = "this network failed in its training: reset it, or load a run"
+    for refusing in (
+        lambda: network.advance(0.0, 1),
+        lambda: script(network),
+        lambda: _keep.check_can_be_saved(network),
+    ):
+        with refused(message):
+            refusing()
+
+
 # --- a class of one's own
 
 
@@ -177,6 +195,14 @@ def test_a_row_is_what_inspect_says():
     assert told["probabilities"] == seen.probabilities[:, 1].tolist()
     assert told["gradients"] == seen.state_gradient_norms["h"].tolist()
     assert told["loss"] == seen.loss
+
+
+def test_of_a_network_whose_numbers_are_not_finite_there_is_no_row():
+    network = Network(SMALL)
+    assert _looks.row(network, [2, 1, 2, 1])["units"] == 8
+    network.model.fc_x2h.weight.data[1] = np.nan
+    with refused("there is nothing to see in this sequence: the network's numbers grow beyond all bounds", NotFinite):
+        _looks.row(network, [2, 1, 2, 1])
 
 
 def test_accuracy_is_what_evaluate_counts():

@@ -147,11 +147,25 @@ def test_settings_that_do_not_go_together_leave_the_network(page):
 
 def test_a_training_ends_where_playing_ends(fresh, monkeypatch):
     monkeypatch.setattr("myrnn.playground._network.MOST_ITERATIONS", 300)
-    monkeypatch.setattr(_bench, "MOST_ITERATIONS", 300)
     fresh.session.submit("speed", {"speed": 0.0})
-    told = fresh.ask("play", "error")
-    assert told["message"] == "300 iterations are enough here: save it, and go on in Python"
-    assert fresh.settled(lambda told: not told["playing"])["iteration"] == 300
+    for act in ("play", "play", "step"):
+        assert fresh.ask(act, "error")["message"] == "300 iterations are enough here: save it, and go on in Python"
+        assert fresh.settled(lambda told: not told["playing"])["iteration"] == 300
+    assert "iterations=300" in fresh.ask("script", "script")["text"]
+
+
+def test_after_a_divergence_only_another_network_is_trained():
+    diverging = {**SMALL, "dim_recurrent": 50, "optimizer": "sgd", "learning_rate": 10.0}
+    with open_session(diverging) as page:
+        page.session.submit("watch", {"views": ["accuracy"]})
+        assert "accuracy" in page.next("accuracy")
+        assert page.ask("play", "error")["message"].startswith("the loss is nan at iteration ")
+        # What is shown is of the weights as they are, however many iterations were counted.
+        page.until(lambda told: told["type"] == "accuracy" and "not finite" in told.get("problem", ""))
+        for act in ("play", "step", "script", "save"):
+            assert page.ask(act, "error")["message"] == "this network has diverged: reset it, or load a run"
+        page.ask("reset", "network")
+        assert "accuracy" in page.next("accuracy")
 
 
 # --- looking

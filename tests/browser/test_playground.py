@@ -74,6 +74,24 @@ def test_a_network_is_trained_until_accuracy_by_length_has_risen(page):
     assert page.driver.find_elements(By.CSS_SELECTOR, "#curve-loss .line.loss")
 
 
+def test_a_network_that_has_diverged_has_no_bars_until_there_is_another(page):
+    page.open(f"{SHORT}&optimizer=sgd&learning_rate=10")
+    bars = lambda: page.driver.find_elements(By.CSS_SELECTOR, "#accuracy .bar")  # noqa: E731
+    page.wait(bars, "there are no bars of an untrained network")
+    page.set_speed("full")
+    page.click("play")
+    page.wait(lambda: "finite" in page.text("accuracy-told"), "it is not said what is wrong with the network")
+    page.wait(lambda: not bars(), "bars of before are left")
+    assert np.isnan(page.accuracy)
+    page.scroll_to("card-row")
+    page.wait(lambda: "beyond all bounds" in page.text("verdict"), "the row shows what is no more")
+    page.click("reset")
+    page.wait(lambda: "it says" in page.text("verdict"), "the row did not come back")
+    page.scroll_to("card-accuracy")
+    page.wait(bars, "the bars did not come back")
+    assert "right on trained lengths" in page.text("accuracy-told")
+
+
 def test_an_edited_sequence_shows_what_inspect_says(page):
     page.open(f"{SHORT}&sequence=121212")
     for _ in range(3):

@@ -12,7 +12,7 @@ import numpy as np
 from myrnn.models import OwnModel
 from myrnn.playground import _keep, _looks
 from myrnn.playground._bench import Bench
-from myrnn.playground._network import MOST_ITERATIONS, Network
+from myrnn.playground._network import Network
 from myrnn.playground._script import script
 from myrnn.playground._settings import checked_settings
 from myrnn.playground._trial import tested
@@ -71,7 +71,7 @@ class Answers:
         self._bench.tell_all()
 
     def _do_play(self) -> None:
-        _ = self._bench.now
+        self._bench.now.check_goes_on()
         self._bench.playing, self._bench.due = True, time.monotonic()
         self._bench.tell_status()
 
@@ -81,8 +81,7 @@ class Answers:
 
     def _do_step(self) -> None:
         self._bench.playing = False
-        if self._bench.now.iteration < MOST_ITERATIONS:
-            self._bench.now.advance(0.0, 1)
+        self._bench.now.advance(0.0, 1)
         self._bench.tell_training()
 
     def _do_reset(self) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from myrnn.errors import InvalidArgument, MyRNNError
+from myrnn.errors import InvalidArgument, MyRNNError, NotFinite
 from myrnn.playground import _looks
 from myrnn.playground._network import MOST_ITERATIONS, Network
 from myrnn.playground._outbox import Outbox
@@ -101,8 +102,8 @@ class Bench:
         if self.speed:
             # Whoever was late does not hurry afterwards.
             self.due = max(self.due + max(TICK, 1 / self.speed), now)
-        if network.iteration >= MOST_ITERATIONS:
-            self.stop(f"{MOST_ITERATIONS:,} iterations are enough here: save it, and go on in Python")
+        if network.ended:
+            self.stop(network.ended)
         if now - self._told >= TICK:
             self.tell_training()
 
@@ -207,7 +208,7 @@ class Bench:
     def _state_of(self, view: str) -> Hashable:
         """Return what decides over what a view shows."""
         network = self.network
-        common = (id(network), network.iteration if network else 0, id(self.pinned))
+        common = (id(network), network.moment if network else None, id(self.pinned))
         own: dict[str, Hashable] = {
             "row": (tuple(self.tokens), self.state),
             "accuracy": self._trial.parts(network) if network else 0,
@@ -233,7 +234,8 @@ class Bench:
         tokens = [min(token, network.task.alphabet_size - 1) for token in self.tokens]
         seen, pinned = _looks.row(network, tokens, self.state), self.pinned
         if pinned is not None and pinned.compiled is not None and max(tokens) < pinned.task.alphabet_size:
-            seen["pinned"] = _looks.row(pinned, tokens, self.state)
+            with contextlib.suppress(NotFinite):
+                seen["pinned"] = _looks.row(pinned, tokens, self.state)
         return seen
 
 

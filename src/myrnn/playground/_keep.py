@@ -41,6 +41,7 @@ _FIXED: dict[str, dict[str, Any]] = {
 
 def check_can_be_saved(network: Network) -> None:
     """Refuse a network that a run folder cannot hold."""
+    network.check_whole()
     if not network.iteration and network.before is None:
         raise InvalidArgument("there is nothing to save yet: press play first")
     if len(_run_folders()) >= MOST_RUNS:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from myrnn.errors import InvalidArgument
+from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.evaluation import LengthReport, counterexamples, shortcuts
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues
@@ -34,11 +34,19 @@ def truth_of(task: HalvesTask, tokens: list[int]) -> int:
 
 
 def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
-    """Return what goes on inside while the network reads one sequence; the loss is that of its true class."""
+    """Return what goes on inside while the network reads one sequence; the loss is that of its true class.
+
+    Raises
+    ------
+    NotFinite
+        When some of it is not finite.
+    """
     assert network.compiled is not None
     truth = truth_of(network.task, tokens)
     seen = inspect(network.compiled, np.array(tokens), truth, class_names=network.task.class_names)
     name = state if state in seen.states else seen.main_state
+    if not all(np.isfinite(part).all() for part in (seen.states[name], seen.logits, seen.state_gradients[name])):
+        raise NotFinite("there is nothing to see in this sequence: the network's numbers grow beyond all bounds")
     return {
         "tokens": tokens,
         "state": name,

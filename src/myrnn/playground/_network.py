@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import CompiledModel, compile
-from myrnn.errors import CompileError, InvalidArgument
+from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.models import make_own
 from myrnn.playground._curve import Curve
 from myrnn.playground._settings import OWN
@@ -83,6 +83,8 @@ class Network:
         About how many iterations it does in a second; 0 before the first.
     last_loss, last_right : float, int
         What the latest iteration came to: the mean loss of its sequences before the step, and how many were right.
+    failed : str
+        What became of its training, and what to do, where that broke off within an iteration; else nothing.
     """
 
     def __init__(self, settings: Mapping[str, Any], own: ModelClass | None = None, run: Run | None = None) -> None:
@@ -114,11 +116,33 @@ class Network:
         self.curve = Curve(settings["batch_size"])
         self.rate = 0.0
         self.last_loss, self.last_right = 0.0, 0
+        self.failed = ""
 
     @property
     def iteration(self) -> int:
         """How many iterations have been done."""
         return self.training.iteration
+
+    @property
+    def moment(self) -> tuple[int, str]:
+        """What changes whenever the weights do: of a training that failed, some may have been learned uncounted."""
+        return self.iteration, self.failed
+
+    @property
+    def ended(self) -> str:
+        """Why it learns no more, or nothing."""
+        enough = f"{MOST_ITERATIONS:,} iterations are enough here: save it, and go on in Python"
+        return self.failed or (enough if self.iteration >= MOST_ITERATIONS else "")
+
+    def check_goes_on(self) -> None:
+        """Refuse to train a network that learns no more."""
+        if self.ended:
+            raise InvalidArgument(self.ended)
+
+    def check_whole(self) -> None:
+        """Refuse a network whose training failed: its iterations are not what made its weights."""
+        if self.failed:
+            raise InvalidArgument(self.failed)
 
     @property
     def before(self) -> History | None:
@@ -154,12 +178,26 @@ class Network:
         ]
 
     def advance(self, seconds: float, most: int) -> int:
-        """Train for about so many seconds, but not more than `most` iterations, and return how many there were."""
+        """Train for about so many seconds, but not more than `most` iterations, and return how many there were.
+
+        Raises
+        ------
+        InvalidArgument
+            When it learns no more.
+        TrainingDiverged
+            As `Training.advance` does.
+        """
+        self.check_goes_on()
         # Nothing is known of the speed at first.
         wanted = max(1, int(self.rate * seconds)) if self.rate else 16
         count = min(wanted, most, MOST_ITERATIONS - self.iteration)
         begin = time.perf_counter()
-        losses, right = self.training.advance(count)
+        try:
+            losses, right = self.training.advance(count)
+        except BaseException as error:
+            became = "has diverged" if isinstance(error, TrainingDiverged) else "failed in its training"
+            self.failed = f"this network {became}: reset it, or load a run"
+            raise
         took = time.perf_counter() - begin
         measured = count / max(took, 1e-6)
         # A slow turn (the first compiles, another program cuts in) says little of the speed, and a short one not much.

@@ -37,7 +37,13 @@ def script(network: Network, own_source: tuple[str, str] | None = None) -> str:
     network : Network
     own_source : pair of str, optional
         The file and the name of the person's own class.
+
+    Raises
+    ------
+    InvalidArgument
+        When its training failed: no number of iterations makes these weights.
     """
+    network.check_whole()
     settings, task = network.settings, network.task
     imports = ["import numpy as np", "import myrnn"]
     of_own = settings["cell"] == OWN

@@ -61,7 +61,7 @@ class Trial:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._subject: tuple[Network, int] | None = None
+        self._subject: tuple[Network, object] | None = None
         self._report: LengthReport | None = None
         self._part = 0
         # What every look at a network that learns begins with.
@@ -69,12 +69,12 @@ class Trial:
 
     def parts(self, network: Network) -> int:
         """Return on how many portions the network has been tried as it is."""
-        return self._part if self._subject == (network, network.iteration) else 0
+        return self._part if self._subject == (network, network.moment) else 0
 
     def report(self, network: Network) -> LengthReport:
         """Return what is known of the network as it is, after one more portion if it is not enough."""
-        if self._subject != (network, network.iteration):
-            self._subject, self._report, self._part = (network, network.iteration), None, 0
+        if self._subject != (network, network.moment):
+            self._subject, self._report, self._part = (network, network.moment), None, 0
         known = self._report
         enough = self._most if network.compiled is not None else self._most // SLOWER
         if known is not None and known.total.min() >= enough:

@@ -39,6 +39,11 @@ export class Accuracy {
   }
 
   tellMeans() {
+    if (this.report.problem) {
+      byId("accuracy-told").textContent = this.report.problem;
+      delete byId("accuracy-told").dataset.trained;
+      return;
+    }
     const {trained, beyond} = meanAccuracy(this.report);
     const further = beyond === null ? "" : `, ${percent(beyond, 1)} on longer ones`;
     byId("accuracy-told").textContent = `${percent(trained, 1)} right on trained lengths${further}.`;
@@ -47,7 +52,10 @@ export class Accuracy {
 
   draw(chart) {
     const report = this.report;
-    if (!report || !report.lengths) return;
+    if (!report || report.problem) {
+      chart.svg.setAttribute("aria-label", "Accuracy by length");
+      return;
+    }
     const {lengths, accuracy, low, high, total, trained} = report;
     const step = lengths.length > 1 ? lengths[1] - lengths[0] : 2;
     const x = [lengths[0] - step, lengths[lengths.length - 1] + step * 0.8];

@@ -91,12 +91,14 @@ export class Row {
   take(message) {
     if (message.problem) {
       byId("verdict").textContent = message.problem;
+      byId("card-row").classList.add("unseen");
       return;
     }
     const tokens = message.tokens.join("");
     // What comes of an earlier sequence must not take the place of what was typed since.
     if (this.asked !== null && tokens !== this.asked) return;
     this.wait(null);
+    byId("card-row").classList.remove("unseen");
     this.seen = {...message, values: unpacked(message.states)};
     if (tokens !== this.app.tokens.join("")) {
       this.app.tokens = message.tokens;

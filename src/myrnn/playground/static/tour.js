@@ -15,9 +15,9 @@ export class Tour {
     document.addEventListener("keydown", event => { if (event.key === "Escape" && this.at >= 0) this.close(); });
     const last = flow => flow?.mean?.at(-1) ?? 0;
     app.connection.on("network", () => this.forget());
-    app.connection.on("accuracy", report => this.note(report, {report, ...meanAccuracy(report)}));
-    app.connection.on("gradient", flow => this.note(flow, {left: last(flow), pinnedLeft: app.pinned ? last(app.pinned.gradient) : undefined}));
-    app.connection.on("mistakes", mistakes => this.note(mistakes, {[`${mistakes.family}Wrong`]: mistakes.count / mistakes.samples}));
+    app.connection.on("accuracy", report => this.note(report, () => ({report, ...meanAccuracy(report)})));
+    app.connection.on("gradient", flow => this.note(flow, () => ({left: last(flow), pinnedLeft: app.pinned ? last(app.pinned.gradient) : undefined})));
+    app.connection.on("mistakes", mistakes => this.note(mistakes, () => ({[`${mistakes.family}Wrong`]: mistakes.count / mistakes.samples})));
     app.connection.on("status", () => this.judge());
   }
 
@@ -26,9 +26,10 @@ export class Tour {
     this.facts = new Map();
   }
 
+  // Where a look failed, there is no fact.
   note({iteration, problem}, facts) {
     if (problem) return;
-    for (const [name, value] of Object.entries(facts)) this.facts.set(name, {iteration, value});
+    for (const [name, value] of Object.entries(facts())) this.facts.set(name, {iteration, value});
     this.judge();
   }
 
