@@ -1,5 +1,6 @@
 """The native engine in use: other threads, interrupts, odd lengths and widths, labels, frozen weights."""
 
+import copy
 import threading
 import tracemalloc
 
@@ -289,3 +290,21 @@ def test_memory_grows_with_the_batch_and_not_with_the_data():
     data = 4000 * 40 * 3 * 4
     assert many - few < data / 10
     assert wide > 2 * few
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_all_uses_of_a_program_share_what_numba_compiled(batch_size):
+    model, drawn = RNN(10, 8, 2, rng=0), TASK.sample(20, np.random.default_rng(0))
+    compiled = compile(model)
+    for data in (TASK, drawn, copy.deepcopy(drawn), drawn[:9]):
+        myrnn.train(model, data, SGD(model.parameters), 20, batch_size, progress=False)
+        compiled.logits(drawn if data is TASK else data)
+    myrnn.evaluate(model, TASK, samples=20, progress=False)
+    natives = compiled._programs._natives.values()
+    compiled_to = {
+        (native.tokens, native.batched, name): len(getattr(native._module, name).signatures)
+        for native in natives
+        for name in ("train", "logits")
+    }
+    assert compiled_to[True, batch_size > 1, "train"] == 1
+    assert set(compiled_to.values()) <= {0, 1}

@@ -1,4 +1,5 @@
 import copy
+import pickle
 import re
 
 import mygrad as mg
@@ -141,6 +142,24 @@ def test_nothing_from_outside_changes_the_sequences():
     x, y = sequences[1]
     x[:], y[:] = 7, 7
     assert same(sequences, before)
+
+
+@pytest.mark.parametrize("values", [np.array([2, 0, 1], np.int32), np.ones((3, 2), np.float32)])
+@pytest.mark.parametrize(
+    "copied",
+    [lambda s: s, lambda s: s[:2], copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))],
+    ids=["made", "selected", "copied", "deeply copied", "unpickled"],
+)
+def test_what_has_been_checked_cannot_be_written_to(values, copied):
+    values, offsets, labels = values.copy(), np.array([0, 1, 3]), np.array([1, 0])
+    sequences = copied(Sequences(values, offsets, labels))
+    for array in (sequences.values, sequences.offsets, sequences.labels, sequences.lengths):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 9
+    assert sequences.dim_input == (3 if values.ndim == 1 else 2)
+    # The arrays that were given are their owner's still.
+    values[...], offsets[...], labels[...] = 5, 5, 5
+    assert (sequences.offsets.tolist(), sequences.labels.tolist()) == ([0, 1, 3], [1, 0])
 
 
 def test_no_sequences_and_empty_ones():

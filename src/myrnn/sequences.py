@@ -22,8 +22,9 @@ LARGEST_INT32 = 2**31 - 1
 class Sequences:
     """Many labelled sequences, one after the other in one array.
 
-    Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]`` and its class is ``labels[i]``. The arrays are copies: what
-    happens to those that were given, or to those that are handed out, changes nothing here.
+    Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]`` and its class is ``labels[i]``. The arrays are copies of
+    those that were given and cannot be written to, for native code goes by what has been checked; each sequence and
+    label is handed out as a copy again, which can.
 
     Parameters
     ----------
@@ -68,13 +69,14 @@ class Sequences:
         checked_values, dim = _checked_values("values", values, dim_input)
         checked_offsets = _checked_offsets(offsets, len(checked_values))
         checked_labels = _checked_labels(labels, len(checked_offsets) - 1)
-        for name, value in (
-            ("values", checked_values),
-            ("offsets", checked_offsets),
-            ("labels", checked_labels),
-            ("dim_input", dim),
-        ):
-            object.__setattr__(self, name, value)
+        for name, array in (("values", checked_values), ("offsets", checked_offsets), ("labels", checked_labels)):
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "dim_input", dim)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let copies and what is unpickled be checked and read-only, too."""
+        return type(self), (self.values, self.offsets, self.labels, self.dim_input)
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[ArrayLike, ArrayLike]], dim_input: int | None = None) -> Sequences:
