@@ -15,6 +15,8 @@ export class Row {
   constructor(app) {
     this.app = app;
     this.seen = null;
+    // Why the network cannot be looked at as it is.
+    this.problem = "";
     this.scale = 1;
     this.marked = null;
     // The sequence that was sent last, until the network's answer to it is here.
@@ -89,16 +91,17 @@ export class Row {
   }
 
   take(message) {
-    if (message.problem) {
-      byId("verdict").textContent = message.problem;
-      byId("card-row").classList.add("unseen");
+    this.problem = message.problem || "";
+    byId("card-row").classList.toggle("unseen", Boolean(this.problem));
+    if (this.problem) {
+      this.wait(null);
+      this.tellVerdict();
       return;
     }
     const tokens = message.tokens.join("");
     // What comes of an earlier sequence must not take the place of what was typed since.
     if (this.asked !== null && tokens !== this.asked) return;
     this.wait(null);
-    byId("card-row").classList.remove("unseen");
     this.seen = {...message, values: unpacked(message.states)};
     if (tokens !== this.app.tokens.join("")) {
       this.app.tokens = message.tokens;
@@ -145,6 +148,10 @@ export class Row {
   }
 
   tellVerdict() {
+    if (this.problem) {
+      byId("verdict").textContent = this.problem;
+      return;
+    }
     const one = this.verdict(this.seen), pinned = this.seen.pinned && this.verdict(this.seen.pinned);
     const parts = [
       make("b", {class: one.right ? "right" : "wrong"}, one.right ? "✓ right" : "✗ wrong"), ` it says “${one.says}”, ${one.sure} sure; it is ${one.truth}. `,
