@@ -1,9 +1,9 @@
 """What sweeps cost: throughput on two cores, what a run costs beside itself, the parent's memory, and a large study.
 
-``python -m benchmarks.sweeps measure`` measures on this machine and writes ``benchmarks/sweeps.json``, and
-``python -m benchmarks.sweeps throughput`` compares two cores with one, on a machine with nothing else to do;
-``python -m benchmarks.sweeps simulate`` works out from it what a study of 20,910 networks costs, and draws
-``docs/images/scaling.png``.
+``python -m benchmarks.sweeps measure`` measures on this machine and writes ``benchmarks/sweeps.json``;
+``python -m benchmarks.sweeps throughput`` compares two cores with one, on a machine with nothing else to do, and writes
+what it found there and into ``docs/scaling.md``; ``python -m benchmarks.sweeps simulate`` works out from what was
+measured what a study of 20,910 networks costs, and draws ``docs/images/scaling.png``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-FIGURES, PICTURE = HERE / "sweeps.json", HERE.parent / "docs" / "images" / "scaling.png"
+FIGURES, DOCS = HERE / "sweeps.json", HERE.parent / "docs"
+PAGE, PICTURE = DOCS / "scaling.md", DOCS / "images" / "scaling.png"
+# How the row of the throughput begins in the page, and the one before it.
+THROUGHPUT, BEFORE = "| 24 networks of 50 units, 50,000 iterations each", "| one network of 50 units,"
 NETWORKS = 20_910
 CORES = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
 INK, MUTED, WARM, GREEN = "#0072B2", "#8a8a8a", "#D55E00", "#009E73"
@@ -73,8 +76,8 @@ def _processor_seconds(name: str, iterations: int) -> float:
     return time.process_time() - begin
 
 
-def throughput() -> dict[str, float]:
-    """Return the rate on two cores by that on one, workers started before; nothing else may run on the machine."""
+def throughput() -> None:
+    """Compare two cores with one, workers started before, and write it down; nothing else may run on the machine."""
     given = study(50_000, 24, dim_recurrent=50)
     for jobs in (1, 2):
         swept(study(100, 4, dim_recurrent=50), jobs)
@@ -82,10 +85,26 @@ def throughput() -> dict[str, float]:
     for jobs in (1, 2, 1, 2):
         times[jobs].append(swept(given, jobs)[0])
         print(f"24 runs on {jobs}: {times[jobs][-1]:.2f} s", flush=True)
-    return {"one": min(times[1]), "two": min(times[2]), "ratio": min(times[1]) / min(times[2])}
+    one, two = min(times[1]), min(times[2])
+    print(f"two cores do {one / two:.2f} times as much as one")
+    keep({"throughput": {"one": one, "two": two, "ratio": one / two}})
+    row = f"{THROUGHPUT}, on one core and on two | {one:.1f} s and {two:.1f} s: {one / two:.2f} times as fast |"
+    PAGE.write_text(with_row(PAGE.read_text(), row))
 
 
-def empty_runs(count: int, pause: float) -> dict[str, float]:
+def with_row(page: str, row: str) -> str:
+    """Return the page with this row for the throughput, in the place of the old one where there is one."""
+    lines = [line for line in page.splitlines() if not line.startswith(THROUGHPUT)]
+    (at,) = (number for number, line in enumerate(lines, start=1) if line.startswith(BEFORE))
+    return "\n".join([*lines[:at], row, *lines[at:]]) + "\n"
+
+
+def keep(found: dict[str, Any]) -> None:
+    """Write down what was measured, beside what stands there of other measurements."""
+    FIGURES.write_text(json.dumps({**json.loads(FIGURES.read_text()), **found}, indent=2) + "\n")
+
+
+def waiting_runs(count: int, pause: float) -> dict[str, float]:
     """Return what runs cost that only wait: milliseconds a run, and the parent's memory in MB."""
     from myrnn.sweeps import _pool, points, read_study
     from myrnn.sweeps._backends import open_place
@@ -131,9 +150,9 @@ def resident() -> float:
 def measure() -> None:
     """Measure what does not depend on what else the machine does, and write it down."""
     # Runs of ten milliseconds are shorter than any real one; joblib puts them together as it does with those.
-    found = {"empty": empty_runs(10_000, 0.0), "short": empty_runs(10_000, 0.01), "seconds": seconds_a_network()}
+    found = {"empty": waiting_runs(10_000, 0.0), "short": waiting_runs(10_000, 0.01), "seconds": seconds_a_network()}
     print(json.dumps(found, indent=2))
-    FIGURES.write_text(json.dumps(found, indent=2) + "\n")
+    keep(found)
 
 
 # --- a large study

@@ -19,7 +19,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 sys.path.append(str(Path(__file__).parent))
 
 from processes import kill_all  # noqa: E402
-from sweeps_help import STUDY  # noqa: E402
+from sweeps_help import NATIVE, STUDY  # noqa: E402
 
 
 def pytest_configure(config):
@@ -53,4 +53,23 @@ def one_core(study, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("one") / "core"
     sweep(study, folder, jobs=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def native_study(tmp_path_factory):
+    """Return the file of a small study some of whose networks are compiled."""
+    path = tmp_path_factory.mktemp("study") / "native.toml"
+    path.write_text(NATIVE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def native_one_core(native_study, tmp_path_factory):
+    """Return the folder of its sweep on one core, which nothing writes to."""
+    from myrnn.sweeps import load_sweep, sweep  # late: few tests need it
+
+    folder = tmp_path_factory.mktemp("one") / "native"
+    sweep(native_study, folder, jobs=1)
+    assert load_sweep(folder).runs["engine"].count("native") == 4
     return folder

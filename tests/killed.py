@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 
 from myrnn.cli import main as command_line
+from myrnn.compiler import without_notice
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import load_run
@@ -26,7 +27,7 @@ ITERATIONS = 120
 EXTENDED = 140
 # A run of the command line, with a checkpoint at every report.
 RUN = (
-    *("train", "--quiet", "--engine=mygrad", f"--iterations={ITERATIONS}", "--report-every=5", "--checkpoint-every=0"),
+    *("train", "--quiet", f"--iterations={ITERATIONS}", "--report-every=5", "--checkpoint-every=0"),
     *("--pattern-length-max=2", "--dim-recurrent=4", "--samples=40"),
 )
 # What must be the same in the end; report.json has seconds in it, and pictures are drawn from the rest.
@@ -56,7 +57,7 @@ def training(folder=None, **hooks):
     return [array.tobytes().hex() for array in arrays + columns] + [optimizer.t, history.longest]
 
 
-def run(folder):
+def run(folder, engine="mygrad"):
     """Let the command line make a run, or go on with it, then extend it, and return all that must be the same then."""
     going_on = ("train", "--resume", str(folder), "--quiet", "--checkpoint-every=0")
     if is_whole(folder):
@@ -65,7 +66,7 @@ def run(folder):
     if (folder / "unfinished.json").exists():
         assert command_line([*going_on]) == 0
     elif not is_whole(folder):
-        assert command_line([*RUN, "--out", str(folder)]) == 0
+        assert command_line([*RUN, f"--engine={engine}", "--out", str(folder)]) == 0
     if load_run(folder).settings["training"]["iterations"] < EXTENDED:
         assert command_line([*going_on, f"--iterations={EXTENDED}"]) == 0
     paths = [
@@ -166,12 +167,15 @@ def kill(kind, work, draw):
         return at_every_write(work)
     if kind == "run-writes":
         return at_random_writes(work, draw)
-    return at_random_moments(work, draw, 2.0 if kind == "run-moments" else 0.1)
+    return at_random_moments(work, draw, 0.1 if kind == "moments" else 2.0)
 
 
 def main(kind, folder, least, seed):
     """Kill trainings until `least` have been killed, and print what each became in the end."""
-    work = run if kind.startswith("run") else training
+    # What is compiled before the forks is there in all of them, and nothing is to be said of it.
+    without_notice()
+    works = {"run-writes": run, "run-moments": run, "run-native": partial(run, engine="native")}
+    work = works.get(kind, training)
     kills, trainings, uninterrupted = 0, 0, work(folder / "uninterrupted")
     while kills < least:
         place = folder / str(trainings)

@@ -35,6 +35,12 @@ name = "wild"
 optimizer = { name = "sgd", learning_rate = 1e30 }
 """
 RUNS = 24
+# The same, and before it four networks whose loops are compiled.
+NATIVE = STUDY.replace(
+    "[[variants]]",
+    '[[variants]]\nname = "native"\ntraining = { engine = "native", seed = "0:3", iterations = 200 }\n\n[[variants]]',
+    1,
+)
 TABLES = ("results.csv", "results.parquet", "lengths.csv", "lengths.parquet", "groups.csv")
 
 

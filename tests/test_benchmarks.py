@@ -16,7 +16,7 @@ if not (ROOT / "benchmarks").is_dir():
     pytest.skip("the benchmarks are not here", allow_module_level=True)
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import agreement, machine, report, scaling  # noqa: E402
+from benchmarks import agreement, machine, report, scaling, sweeps  # noqa: E402
 from benchmarks.jobs import (  # noqa: E402
     GATES,
     MODELS,
@@ -383,3 +383,13 @@ def test_agreement_is_filled_in_for_those_that_must_agree(monkeypatch):
     assert results["same"].difference == pytest.approx(0.1)
     assert results["free"].difference is None and results["gone"].difference is None
     assert runner.closed
+
+
+def test_the_throughput_of_sweeps_has_one_row_in_its_page():
+    page = (ROOT / "docs" / "scaling.md").read_text()
+    once = sweeps.with_row(page, f"{sweeps.THROUGHPUT} | 9.0 s and 5.0 s: 1.80 times as fast |")
+    again = sweeps.with_row(once, f"{sweeps.THROUGHPUT} | 8.0 s and 4.0 s: 2.00 times as fast |")
+    assert once.count("1.80 times as fast") == 1 and again.count("times as fast") == 1
+    lines = again.splitlines()
+    at = lines.index(next(line for line in lines if line.startswith(sweeps.THROUGHPUT)))
+    assert lines[at - 1].startswith("| one network of 50 units") and lines[at + 1] == ""

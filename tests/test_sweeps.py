@@ -100,10 +100,18 @@ def test_a_failing_run_is_recorded_and_the_others_are_done(one_core):
 # --- the same table
 
 
-def test_two_cores_give_the_same_bytes(study, one_core, tmp_path):
-    results = sweep(study, tmp_path, jobs=2)
-    assert tables(tmp_path) == tables(one_core)
-    assert len(results) == results.planned == RUNS
+def test_two_cores_give_the_same_bytes(native_study, native_one_core, tmp_path):
+    results = sweep(native_study, tmp_path, jobs=2)
+    assert tables(tmp_path) == tables(native_one_core)
+    assert len(results) == results.planned == RUNS + 4
+
+
+def test_native_runs_that_are_killed_go_on_and_give_the_same_bytes(native_study, native_one_core, tmp_path):
+    process = SweepProcess(native_study, tmp_path / "out", "--jobs", "1")
+    process.wait_for(2)
+    process.kill()
+    assert SweepProcess(native_study, tmp_path / "out", "--jobs", "2").end()[0] == 0
+    assert tables(tmp_path / "out") == tables(native_one_core)
 
 
 def test_finished_runs_are_not_done_again(study, one_core, tmp_path):

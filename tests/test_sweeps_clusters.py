@@ -23,16 +23,16 @@ def workers_of(folder):
     return [int(json.loads(line)["worker"].rpartition(":")[2]) for line in reversed(lines)]
 
 
-def test_dask_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(study, one_core, tmp_path):
+def test_dask_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(native_study, native_one_core, tmp_path):
     with dask_cluster() as (address, workers):
-        process = SweepProcess(study, tmp_path / "out", "--backend", "dask", "--address", address)
+        process = SweepProcess(native_study, tmp_path / "out", "--backend", "dask", "--address", address)
         process.wait_for(6)
         done_by = workers_of(tmp_path / "out")
         victim = next(worker for worker in workers if worker.pid in done_by)
         victim.kill()
         code, _, _ = process.end()
     assert code == 0
-    assert tables(tmp_path / "out") == tables(one_core)
+    assert tables(tmp_path / "out") == tables(native_one_core)
     # Both had a part in it, and neither of them is the process that was asked.
     assert set(workers_of(tmp_path / "out")) <= {worker.pid for worker in workers}
     assert any(worker.pid in workers_of(tmp_path / "out") for worker in workers if worker is not victim)
