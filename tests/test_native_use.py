@@ -1,6 +1,7 @@
 """The native engine in use: other threads, interrupts, odd lengths and widths, labels, frozen weights."""
 
 import copy
+import re
 import threading
 import tracemalloc
 
@@ -73,6 +74,20 @@ def test_threads_can_be_limited_for_the_calling_thread_alone(monkeypatch):
             seen.append(shards_for(1000, 10**9, 10**6))
         seen.append(shards_for(1000, 10**9, 10**6))
     assert [*seen, shards_for(1000, 10**9, 10**6)] == [4, 2, 1, 2, 4]
+
+
+@pytest.mark.parametrize("given", ["two", "0", "-1", "1.5"])
+def test_a_number_of_threads_that_is_none_is_refused(given, monkeypatch):
+    monkeypatch.setenv("MYRNN_NUM_THREADS", given)
+    message = f"MYRNN_NUM_THREADS must be an integer of 1 or more, not '{given}'"
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$"):
+        shards_for(1000, 10**9, 10**6)
+
+
+def test_no_number_of_threads_limits_nothing(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setenv("MYRNN_NUM_THREADS", "")
+    assert shards_for(1000, 10**9, 10**6) == 8
 
 
 def test_long_sequences_are_spread_over_threads_where_short_ones_are_not(monkeypatch):

@@ -501,6 +501,38 @@ def test_an_error_in_a_hook_stops_training_and_the_end_is_told():
     assert recorder.told("end")[0].iteration.tolist() == [10]
 
 
+ALIVE = (
+    "a graph of this model is still alive, and MyGrad keeps its parameters from changing: "
+    "call loss.backward() first, or delete the tensors that hold it"
+)
+
+
+@pytest.mark.parametrize("engine", ["mygrad", "native"])
+def test_a_hook_that_keeps_what_the_model_computed_is_told_so(engine):
+    class Keeping:
+        def __init__(self):
+            self.kept = []
+
+        def on_report(self, report):
+            if report.iteration == 20:
+                self.kept.append(model(np.eye(10, dtype=np.float32)[:3]))
+
+    model, same, keeping = small_model(), small_model(), Keeping()
+    options = {"engine": engine, "report_every": 10}
+    training = Training(model, TASK, Adam(model.parameters), hooks=[keeping], **options)
+    with refused(ALIVE):
+        training.run(40)
+    state = training.state()
+    with refused(ALIVE):
+        training.restore(state)
+    # Once the graph is gone it goes on, as if there had been none.
+    keeping.kept.clear()
+    training.restore(state)
+    history = training.run(20)
+    expected = Training(same, TASK, Adam(same.parameters), **options).run(40)
+    assert (history.iteration.tolist(), contents(model)) == (expected.iteration.tolist(), contents(same))
+
+
 def test_an_interrupt_keeps_what_was_reported():
     class Interrupting:
         def on_report(self, report):

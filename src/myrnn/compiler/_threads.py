@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from myrnn.errors import InvalidArgument
+
 # The most threads that the calling thread's work may take; 0 leaves it to the machine.
 _limit: ContextVar[int] = ContextVar("limit", default=0)
 
@@ -57,8 +59,22 @@ def shards_for(rows: int, work: float, least_work: float) -> int:
         How many multiplications all of them take, until the threads meet again.
     least_work : float
         How many of them are worth a thread.
+
+    Raises
+    ------
+    InvalidArgument
+        When ``MYRNN_NUM_THREADS`` is no number of threads.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = _limit.get() or int(os.environ.get("MYRNN_NUM_THREADS", cores))
+    limit = _limit.get() or _environment_limit() or cores
     worthwhile = int(work // least_work)
     return max(1, min(cores, limit, rows // 4, worthwhile))
+
+
+def _environment_limit() -> int | None:
+    given = os.environ.get("MYRNN_NUM_THREADS")
+    if not given:
+        return None
+    if not given.strip().isdecimal() or not int(given):
+        raise InvalidArgument(f"MYRNN_NUM_THREADS must be an integer of 1 or more, not {given!r}")
+    return int(given)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from mygrad import Tensor
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
+from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument
 from myrnn.models import parameters_of
 from myrnn.sequences import LARGEST_INT32, Sequences
@@ -17,13 +20,20 @@ def check_optimizer(optimizer: Any, model: Any) -> None:
     parameters = {id(parameter) for parameter in parameters_of(model)}
     if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
         raise InvalidArgument(f"optimizer must be an optimizer such as Adam(model.parameters), not {optimizer!r}")
-    if not all(parameter.data.flags.writeable for parameter in parameters_of(model)):
-        raise InvalidArgument(
-            "a graph of this model is still alive, and MyGrad keeps its parameters from changing: "
-            "call loss.backward() first, or delete the tensors that hold it"
-        )
+    check_writeable(parameters_of(model))
     if not any(id(parameter) in parameters for parameter in getattr(optimizer, "params", ())):
         raise InvalidArgument("optimizer holds none of the model's parameters: make it from this model's .parameters")
+
+
+def check_writeable(parameters: Iterable[Tensor]) -> None:
+    """Refuse a model whose graph is alive: a hook, too, may keep what the model computed."""
+    # Another thread that traces the model locks its parameters for a while.
+    with MYGRAD:
+        if not all(parameter.data.flags.writeable for parameter in parameters):
+            raise InvalidArgument(
+                "a graph of this model is still alive, and MyGrad keeps its parameters from changing: "
+                "call loss.backward() first, or delete the tensors that hold it"
+            )
 
 
 def checked_settings(batch_size: int, seed: int, report_every: int, gradient_clip: float | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from myrnn import _checks
 from myrnn.errors import TrainingDiverged
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
-from myrnn.training._arguments import check_optimizer, check_sequences, checked_class_weights, checked_settings
+from myrnn.training import _arguments
 from myrnn.training._divergence import MOST_RESTARTS, ON_DIVERGENCE, Restarts, check_finite, check_learner, check_losses
 from myrnn.training._engine import ChosenEngine
 from myrnn.training._engines import ENGINES, Correct, Losses, num_classes
@@ -67,19 +67,19 @@ class Training:
         on_divergence: str = "stop",
         hooks: Iterable[Any] = (),
     ) -> None:
-        given = checked_settings(batch_size, seed, report_every, gradient_clip)
+        given = _arguments.checked_settings(batch_size, seed, report_every, gradient_clip)
         _checks.one_of("engine", engine, ENGINES)
         _checks.one_of("on_divergence", on_divergence, ON_DIVERGENCE)
         self._batch_size, self._report_every = given["batch_size"], given["report_every"]
         batch, clip = self._batch_size, given["gradient_clip"]
         self._rates = Rates(optimizer, schedule)
-        check_optimizer(optimizer, model)
+        _arguments.check_optimizer(optimizer, model)
         self._hooks = checked_hooks(hooks)
         self._model, self._optimizer, self._parameters = model, optimizer, parameters_of(model)
         self._feed = make_feed(task, batch, np.random.default_rng(given["seed"]))
         example = self._feed.peek()
         self._classes, self._dim_input = num_classes(model, example, 0), example.dim_input
-        self._class_weights = weights = checked_class_weights(class_weight, self._classes)
+        self._class_weights = weights = _arguments.checked_class_weights(class_weight, self._classes)
         self._engine = ChosenEngine(engine, model, optimizer, batch, clip, weights, example)
         class_weight = None if weights is None else weights.tolist()
         self._given = {**given, "class_weight": class_weight, "schedule": schedule_name(schedule)}
@@ -150,10 +150,11 @@ class Training:
         ------
         InvalidArgument
             When the state is that of another kind of training: other settings, another model or optimizer, or other
-            sequences. The training is then as it was.
+            sequences; or a graph of the model is alive. The training is then as it was.
         """
         first = self._rates.first_before(state.values)
         check_settings(state, {**self._settings(), "learning_rate": first})
+        _arguments.check_writeable(self._parameters)
         snapshot, reports = from_state(state, self._learner.arrays())
         restarts = _checks.integer("restarts", state.values.get("restarts"), minimum=0, maximum=MOST_RESTARTS)
         engine = self._engine.checked(state.values.get("engine"))
@@ -168,7 +169,7 @@ class Training:
         Raises
         ------
         InvalidArgument
-            When `iterations` is not 1 or more, or sequences turn up that the model cannot take.
+            When `iterations` is not 1 or more, sequences turn up that the model cannot take, or a graph of it is alive.
         TrainingDiverged
             When the loss, a weight, or a gradient that the optimizer remembers is no longer finite.
         """
@@ -208,7 +209,6 @@ class Training:
         """
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         done: list[tuple[Losses, Correct]] = []
-        # Numbers that overflow end in a loss that is refused.
         with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
             while self._record.iteration < end and (portion := self._portion(end)) is not None:
                 done.append(portion)
@@ -221,11 +221,11 @@ class Training:
 
         With `closing`, there is a report at the end, too.
         """
-        done = self.iteration
+        _arguments.check_writeable(self._parameters)
         # Reports stand at multiples, wherever a turn ends.
-        until = min(done - done % self._report_every + self._report_every, end)
+        left = min(self._report_every - self.iteration % self._report_every, end - self.iteration)
         self._is_whole, self._has_diverged = False, False
-        portion = self._feed.take(min(until - done, self._engine.iterations_per_call))
+        portion = self._feed.take(min(left, self._engine.iterations_per_call))
         if portion is None:
             self._is_whole = True
             return None
@@ -237,7 +237,7 @@ class Training:
 
     def _iterate(self, data: Sequences, order: NDArray[np.int64], closing_at: int | None) -> tuple[Losses, Correct]:
         if data is not self._checked:
-            check_sequences(data, self._classes, self._dim_input)
+            _arguments.check_sequences(data, self._classes, self._dim_input)
             self._checked = data
         done = self.iteration
         rates = self._rates.between(done, done + len(order), self._restarts.scale)
