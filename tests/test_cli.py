@@ -450,7 +450,7 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
         ("train --activation rlu", "activation must be one of 'relu', 'tanh', not 'rlu'; did you mean 'relu'?"),
         (
             "train --batch-size 4611686018427387904",
-            "batch_size must be at most 2147483647, not 4611686018427387904",
+            "batch_size must be at most 1000000, not 4611686018427387904",
         ),
         ("train --parity odd", "--parity does not go with --task twin-halves"),
         ("train --model gru --activation tanh", "--activation does not go with --model gru"),

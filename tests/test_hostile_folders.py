@@ -148,6 +148,26 @@ LONG = 10**4000
             lambda index: index["optimizer"].update(weight_decay=[0]),
             "unfinished.json cannot be used: weight_decay must be a number, not [0]",
         ),
+        *(
+            (
+                "unfinished",
+                "unfinished.json",
+                lambda index, part=part, name=name: index[part].update({name: 10**18}),
+                f"unfinished.json cannot be used: {name} must be at most {most}, not {10**18}",
+            )
+            for part, name, most in (
+                ("training", "batch_size", 10**6),
+                ("training", "iterations", 10**12 - 1),
+                ("training", "report_every", 10**12 - 1),
+                ("evaluation", "samples", 10**7),
+            )
+        ),
+        (
+            "unfinished",
+            "unfinished.json",
+            lambda index: index["task"].update(pattern_length_max=10**6),
+            "unfinished.json cannot be used: pattern_length_max must be at most 10000, not 1000000",
+        ),
     ],
 )
 def test_what_was_found_is_refused(sound, tmp_path, kind, name, change, message):

@@ -43,14 +43,16 @@ from myrnn.cli._predict import predict
 from myrnn.cli._runs import runs
 from myrnn.cli._sweep import sweep
 from myrnn.cli._transfer import transfer
+from myrnn.runs import LARGEST
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
-# Far more than can be trained; larger ones would only fill the memory until the system ends the process.
-LONGEST_HALF, WIDEST = 10_000, 50_000
+LONGEST_HALF, MOST_SYMBOLS, WIDEST = (
+    LARGEST[name] for name in ("pattern_length_max", "alphabet_size", "dim_recurrent")
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-Samples = Annotated[int, typer.Option(min=1, help="How many sequences to evaluate on.")]
+Samples = Annotated[int, typer.Option(min=1, max=LARGEST["samples"], help="How many sequences to evaluate on.")]
 Engine = Annotated[str, typer.Option(help="How to run the equations: auto, native or mygrad.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables.")]
 
@@ -86,7 +88,9 @@ def train(
     pattern_length_max: Annotated[
         int, typer.Option(min=1, max=LONGEST_HALF, help="The longest half of a sequence.")
     ] = 10,
-    alphabet_size: Annotated[int, typer.Option(min=2, max=WIDEST, help="How many different symbols there are.")] = 10,
+    alphabet_size: Annotated[
+        int, typer.Option(min=2, max=MOST_SYMBOLS, help="How many different symbols there are.")
+    ] = 10,
     parity: Annotated[
         str | None, typer.Option(help="Lengths of palindromes: even, odd or both.  [default: even]")
     ] = None,

@@ -11,8 +11,10 @@ from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, classifier
 from myrnn.runs._job import Job, drop_job, end_job, is_unfinished, iterations_saved, load_job
 from myrnn.runs._kinds import (
     KINDS,
+    LARGEST,
     MODELS,
     OPTIMIZERS,
+    check_largest,
     check_training,
     describe,
     make_model,
@@ -33,6 +35,7 @@ __all__ = [
     "CLASSIFIER_FOLDER",
     "DATA_RUN",
     "KINDS",
+    "LARGEST",
     "MODELS",
     "OPTIMIZERS",
     "ORDERS",
@@ -42,6 +45,7 @@ __all__ = [
     "RunComparison",
     "RunListing",
     "RunSummary",
+    "check_largest",
     "check_training",
     "claim_folder",
     "classifier_history",

@@ -19,7 +19,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import dense
 from myrnn.runs._data import is_data_run
-from myrnn.runs._kinds import check_training, describe, make_model, make_optimizer, weight_generator
+from myrnn.runs._kinds import check_largest, check_training, describe, make_model, make_optimizer, weight_generator
 from myrnn.runs._load import check_size, checked_settings, checked_task
 from myrnn.runs._own import OWN, check_same, describe_model, remake
 from myrnn.runs._save import CHECKPOINTS, RUN, UNFINISHED, WEIGHTS, made_with
@@ -143,6 +143,7 @@ def _parse(stored: Stored) -> Job:
     if (model["dim_input"], model["dim_output"]) != (task.dim_input, task.dim_output):
         raise InvalidArgument("the model does not have the sizes of the task")
     samples = _checks.integer("samples", evaluation.get("samples"), minimum=1)
+    check_largest({**vars(task), "samples": samples, **({} if model["name"] == OWN else model)})
     return Job(task, model, optimizer, check_training(training), samples)
 
 

@@ -13,7 +13,6 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import ENGINES
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
-from myrnn.sequences import LARGEST_INT32
 from myrnn.tasks import TASKS
 from myrnn.training import ON_DIVERGENCE, SCHEDULES, train
 
@@ -24,6 +23,19 @@ KINDS: dict[str, Mapping[str, type[Any]]] = {"task": TASKS, "model": MODELS, "op
 
 # What an object is made from, but no setting of it.
 NOT_SETTINGS = ("rng", "params")
+
+# Far more than can be trained or tested; larger ones would only fill the memory until the system ends the process.
+# Iterations have twelve digits in the names of checkpoints.
+LARGEST = {
+    "pattern_length_min": 10_000,
+    "pattern_length_max": 10_000,
+    "alphabet_size": 50_000,
+    "dim_recurrent": 50_000,
+    "iterations": 10**12 - 1,
+    "report_every": 10**12 - 1,
+    "batch_size": 1_000_000,
+    "samples": 10_000_000,
+}
 
 # The arguments of `train` that a run keeps, with their defaults.
 TRAINING = {
@@ -72,13 +84,20 @@ def setting_names(kind: type[Any]) -> tuple[str, ...]:
     return tuple(name for name in inspect.signature(kind).parameters if name not in NOT_SETTINGS)
 
 
+def check_largest(settings: Mapping[str, Any]) -> None:
+    """Refuse settings, of whatever part, that are larger than anything can be; of others nothing is said."""
+    for name in LARGEST:
+        if name in settings:
+            _checks.integer(name, settings[name], maximum=LARGEST[name])
+
+
 def check_training(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of `myrnn.train` that a run keeps, checked, with the defaults of those not given."""
     for name in given:
         _checks.one_of("a training setting", name, tuple(TRAINING))
     settings = {**TRAINING, **given}
-    for name, most in (("iterations", None), ("batch_size", LARGEST_INT32), ("report_every", None)):
-        settings[name] = _checks.integer(name, settings[name], minimum=1, maximum=most)
+    for name in ("iterations", "batch_size", "report_every"):
+        settings[name] = _checks.integer(name, settings[name], minimum=1, maximum=LARGEST[name])
     settings["seed"] = _checks.integer("seed", settings["seed"], minimum=0)
     if settings["gradient_clip"] is not None:
         settings["gradient_clip"] = _checks.real("gradient_clip", settings["gradient_clip"], above=0)

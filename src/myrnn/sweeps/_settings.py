@@ -10,13 +10,11 @@ from mygrad import Tensor
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.runs import check_training, describe, make_model, make_optimizer
+from myrnn.runs import check_largest, check_training, describe, make_model, make_optimizer
 from myrnn.sequences import LARGEST_INT32
 from myrnn.sweeps._choices import span
 from myrnn.tasks import make_task
 
-# Far more than can be trained; wider ones would only fill the memory.
-WIDEST = 50_000
 # What a model takes from the task.
 FROM_TASK = ("dim_input", "dim_output")
 SAMPLES = 10_000
@@ -32,7 +30,7 @@ def _model(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in FROM_TASK:
         if name in given:
             raise InvalidArgument(f"{name} is for the task to say: leave it out")
-    width = _checks.integer("dim_recurrent", given.get("dim_recurrent", 50), minimum=1, maximum=WIDEST)
+    width = _checks.integer("dim_recurrent", given.get("dim_recurrent", 50), minimum=1)
     # One unit is enough to check the other settings.
     small = {**dict.fromkeys(FROM_TASK, 1), "dim_recurrent": 1}
     described = describe("model", make_model(**{"name": "rnn", **given, **small}, rng=0))
@@ -86,4 +84,5 @@ def resolve(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "name" in given and not isinstance(given["name"], str):
         raise InvalidArgument(f"name must be a word, not {_checks.shown(given['name'])}")
+    check_largest(given)
     return _RESOLVED[section](given)
