@@ -249,7 +249,7 @@ class CompiledModel:
         sequences = self._one(x, y)
         self._check_input(sequences)
         self.guard.check_use(sequences)
-        native = self._programs.observer(sequences)
+        native = self._programs.observer(max_length=self.max_length)
         found = native.observe(sequences, 0, self.parameter_block(native).numbers)
         states, state_gradients, input_gradients = found[1:]
         if self.recurrence.reverse:

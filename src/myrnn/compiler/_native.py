@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +91,13 @@ class Native:
     def block(self, copies: int = 1) -> Block:
         """Return an empty block in the layout of the parameters."""
         return Block(self.program.weights.layouts, self.program.weights.size, copies)
+
+    def block_of(self, arrays: Sequence[NDArray[Any]]) -> Block:
+        """Return a block with the numbers of all parameters, in the order of the model's."""
+        block = self.block()
+        for i, array in enumerate(arrays):
+            block.write(i, array)
+        return block
 
     def workspace(self, steps: int, sequences: int, shard: int = 0) -> Workspace:
         """Return memory for at least so many steps (of all sequences side by side) and sequences."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,7 +40,7 @@ def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: i
         _same_graph(
             traces[5], trace(model, parameters, 10 * _drawn(5, dim_input, rng), build), "the values of the sequence"
         )
-        with _shifted(parameters, rng):
+        with replaced(parameters, _shifted(parameters, rng)):
             shifted = [parameter.data.tobytes() for parameter in parameters]
             _same_graph(traces[5], trace(model, parameters, x, build), "the values of its parameters")
             if shifted != [parameter.data.tobytes() for parameter in parameters]:
@@ -116,7 +116,8 @@ def traced_with_array(
     """
     traced = trace(model, parameters, x, build, looks=looks)
     try:
-        with mygrad.no_autodiff:
+        # As while tracing, what overflows on numbers that are made up is nobody's concern.
+        with mygrad.no_autodiff, np.errstate(all="ignore"):
             result = model(x.copy())
     except Exception as error:
         raise CompileError(f"the model fails on an array of shape {x.shape}, but not on a tensor: {error}") from error
@@ -148,18 +149,23 @@ def difference_from_recurrence(recurrence: Recurrence, traced: Trace, build: Bui
     return difference_told(traced, unrolled) + ADVICE
 
 
+def _shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> list[NDArray[np.float32]]:
+    """Return values near those of the parameters."""
+    shifts = (rng.normal(size=parameter.shape).astype(np.float32) for parameter in parameters)
+    return [p.data * np.float32(1.25) + shift * np.float32(0.1) for p, shift in zip(parameters, shifts, strict=True)]
+
+
 @contextmanager
-def _shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> Iterator[None]:
+def replaced(parameters: tuple[Tensor, ...], values: Sequence[NDArray[np.float32]]) -> Iterator[None]:
     """Give the parameters other values for a while; afterwards they are the same bytes."""
     before = [parameter.data.copy() for parameter in parameters]
     try:
-        for parameter in parameters:
-            shift = rng.normal(size=parameter.shape).astype(np.float32)
-            _write(parameter, parameter.data * np.float32(1.25) + shift * np.float32(0.1))
+        for parameter, value in zip(parameters, values, strict=True):
+            _write(parameter, value)
         yield
     finally:
-        for parameter, values in zip(parameters, before, strict=True):
-            _write(parameter, values)
+        for parameter, value in zip(parameters, before, strict=True):
+            _write(parameter, value)
 
 
 def _write(parameter: Tensor, values: NDArray[np.float32]) -> None:

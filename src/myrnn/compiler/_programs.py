@@ -23,7 +23,9 @@ from myrnn.compiler._roll import Recurrence
 from myrnn.compiler._verify import verify
 from myrnn.compiler._workspace import Block
 from myrnn.models import parameter_names
-from myrnn.sequences import Sequences
+
+# Whether a program takes tokens, takes batches, and keeps what it computes on the way.
+Kind = tuple[bool, bool, bool]
 
 
 class Programs:
@@ -40,9 +42,8 @@ class Programs:
 
     def __init__(self, model: Any, parameters: tuple[Tensor, ...], recurrence: Recurrence) -> None:
         self._model, self._parameters, self._recurrence = model, parameters, recurrence
-        self._emitted: dict[tuple[bool, bool, bool], tuple[Program, str]] = {}
-        self._natives: dict[tuple[bool, bool], Native] = {}
-        self._observer: Native | None = None
+        self._emitted: dict[Kind, tuple[Program, str]] = {}
+        self._natives: dict[Kind, Native] = {}
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Programs:
         """Return the programs of another model with the same recurrence: what was emitted serves both."""
@@ -78,34 +79,28 @@ class Programs:
         NotARecurrence
             When loss or gradients of random sequences differ from MyGrad's by more than rounding.
         """
-        kind = (tokens, batched)
-        with MYGRAD:
-            if kind not in self._natives:
-                program, source = self.emitted(tokens=tokens, batched=batched)
-                with _waiting(source):
-                    native = Native(program, source, tokens, batched)
-                    block = self.parameter_block(native)
-                    verify(self._model, native, block, self._recurrence.dim_input, max_length)
-                self._natives[kind] = native
-            return self._natives[kind]
+        return self._checked((tokens, batched, False), max_length)
 
-    def observer(self, example: Sequences) -> Native:
-        """Return the program that keeps what it computes on the way; it is compiled by a run on the `example`."""
-        if self._observer is None:
-            program, source = self.emitted(tokens=False, batched=False, observed=True)
+    def observer(self, *, max_length: int) -> Native:
+        """Return the program for one sequence of features that keeps what it computes on the way, checked, too."""
+        return self._checked((False, False, True), max_length)
+
+    def _checked(self, kind: Kind, max_length: int) -> Native:
+        tokens, batched, observed = kind
+        with MYGRAD:
+            if kind in self._natives:
+                return self._natives[kind]
+            program, source = self.emitted(tokens=tokens, batched=batched, observed=observed)
             with _waiting(source):
-                observer = Native(program, source, False, False)
+                native = Native(program, source, tokens, batched)
                 # Numba compiles at the first run.
-                observer.observe(example, 0, self.parameter_block(observer).numbers)
-            self._observer = observer
-        return self._observer
+                if verify(self._model, native, self._recurrence.dim_input, max_length):
+                    self._natives[kind] = native
+            return native
 
     def parameter_block(self, native: Native) -> Block:
         """Return the model's parameters in the layout of a program."""
-        block = native.block()
-        for i, parameter in enumerate(self._parameters):
-            block.write(i, parameter.data)
-        return block
+        return native.block_of([parameter.data for parameter in self._parameters])
 
     @property
     def _shapes(self) -> list[tuple[int, ...]]:
