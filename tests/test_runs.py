@@ -123,7 +123,7 @@ def test_the_settings_repeat_the_run(tmp_path, folder, parts):
 def test_settings_are_all_there(folder):
     index = json.loads((folder / "settings.json").read_text())
     assert (index["format"], index["format_version"]) == ("myrnn run", 2)
-    assert set(index["versions"]) == {"myrnn", "python", "numpy", "mygrad"}
+    assert set(index["versions"]) == {"myrnn", "python", "numpy", "mygrad", "numba", "llvmlite"}
     assert index["task"] == {
         "name": "twin-halves",
         "pattern_length_min": 1,

@@ -18,7 +18,7 @@ from myrnn.cli import main
 from myrnn.errors import CompileError, InvalidArgument, RunError
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
-from myrnn.runs import weight_generator
+from myrnn.runs import made_with, weight_generator
 from myrnn.storage import FolderLock
 from myrnn.sweeps import _log, _pool, load_sweep, points, read_study, sweep
 from myrnn.sweeps._backends import open_place
@@ -406,6 +406,24 @@ def test_runs_of_other_versions_are_told(study, tmp_path, monkeypatch):
     monkeypatch.setattr("myrnn.runs._save.metadata.version", lambda name: "0.0")
     with pytest.warns(UserWarning, match="mygrad 0.0.*: for one table of one kind begin in a new folder"):
         sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluate": {"samples": 4}}, tmp_path, jobs=1)
+
+
+def test_a_worker_of_other_versions_is_told_and_noted(study, one_core, tmp_path, monkeypatch):
+    honest = _pool.do
+    there = {**made_with()["versions"], "llvmlite": "0.0"}
+
+    def do(point):
+        record = honest(point)
+        return {**record, "versions": there} if point.variant == "GRU" else record
+
+    monkeypatch.setattr(_pool, "do", do)
+    with pytest.warns(UserWarning) as told:
+        sweep(study, tmp_path, jobs=1)
+    (message,) = (str(warning.message) for warning in told)
+    assert re.search(r" has myrnn .*, llvmlite 0\.0, and this process .*: its runs may differ in their last ", message)
+    noted = [json.loads(line) for line in (tmp_path / "results.jsonl").read_bytes().splitlines()]
+    assert [record["versions"] for record in noted if "versions" in record] == [there] * 8
+    assert tables(tmp_path) == tables(one_core)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def save_classifier(folder: str | os.PathLike[str], classifier: Any) -> Path:
     if hasattr(classifier, "feature_names_in_"):
         fitted["feature_names_in"] = classifier.feature_names_in_.tolist()
     values = {
-        **made_with("numpy", "mygrad", "scikit-learn"),
+        **made_with("scikit-learn"),
         "cell": None if own else classifier.cell,
         "settings": settings,
         "fitted": fitted,

@@ -64,7 +64,7 @@ class Job:
     def settings(self, model: Any) -> dict[str, Any]:
         """Return what a run's index says of it, with the model as it now is."""
         return {
-            **made_with("numpy", "mygrad"),
+            **made_with(),
             "task": describe("task", self.task),
             "model": describe_model(model, self.task, self.model["dim_recurrent"]),
             "optimizer": dict(self.optimizer),
@@ -148,7 +148,7 @@ def _parse(stored: Stored) -> Job:
 
 
 def _warn_of_versions(stored: Stored) -> None:
-    then, now = stored.index.get("versions"), made_with("numpy", "mygrad")["versions"]
+    then, now = stored.index.get("versions"), made_with()["versions"]
     if then != now and isinstance(then, dict):
         changed = next((name for name in now if then.get(name) != now[name]), None)
         if changed is not None:

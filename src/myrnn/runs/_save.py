@@ -22,6 +22,8 @@ from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scrat
 from myrnn.training import History
 
 INDEX, WEIGHTS, HISTORY, REPORT = "settings.json", "model.safetensors", "history.csv", "report.json"
+# What numbers depend on, beside MyRNN, Python and all settings. The last two make the machine code.
+PACKAGES = ("numpy", "mygrad", "numba", "llvmlite")
 # What a folder holds until its run is whole.
 UNFINISHED = FolderFormat("myrnn unfinished run", 1, "unfinished run", "unfinished.json", {})
 CHECKPOINTS = "checkpoints"
@@ -104,7 +106,7 @@ def save_run(
         When the folder holds something or cannot be written.
     """
     settings = {
-        **made_with("numpy", "mygrad"),
+        **made_with(),
         "task": describe("task", task),
         "model": dict(describe_model(model, task) if described is None else described),
         "optimizer": describe("optimizer", optimizer),
@@ -208,9 +210,9 @@ def _parts(
     return parts
 
 
-def made_with(*packages: str) -> dict[str, Any]:
-    """Return when something was made, and with which versions of MyRNN, Python and some packages."""
-    versions = {name: metadata.version(name) for name in packages}
+def made_with(*further: str) -> dict[str, Any]:
+    """Return when something was made, and with which versions: of what numbers depend on, and of `further` packages."""
+    versions = {name: metadata.version(name) for name in (*PACKAGES, *further)}
     versions = {"myrnn": __version__, "python": platform.python_version(), **versions}
     return {"created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "versions": versions}
 

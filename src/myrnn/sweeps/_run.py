@@ -17,7 +17,7 @@ from mygrad import mem_guard_off
 from myrnn.compiler import limit_threads, without_notice
 from myrnn.evaluation import evaluate
 from myrnn.models import num_parameters
-from myrnn.runs import make_model, make_optimizer, weight_generator
+from myrnn.runs import made_with, make_model, make_optimizer, weight_generator
 from myrnn.sweeps._points import Point
 from myrnn.sweeps._settings import Settings
 from myrnn.tasks import make_task, twice_as_long
@@ -34,7 +34,7 @@ _ONE_AT_A_TIME = threading.Lock()
 def do(point: Point) -> Record:
     """Do one run and return its record; what goes wrong stands in the record.
 
-    The record is the same wherever the run is done, but for ``seconds`` and ``worker``.
+    The record is the same wherever the run is done, but for ``seconds``, ``worker`` and ``versions``.
     """
     begin = time.perf_counter()
     try:
@@ -43,7 +43,8 @@ def do(point: Point) -> Record:
     except Exception as error:
         found = failure(error)
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    return {"run": point.run, **found, "seconds": round(time.perf_counter() - begin, 4), "worker": worker}
+    seconds = round(time.perf_counter() - begin, 4)
+    return {"run": point.run, **found, "seconds": seconds, "worker": worker, "versions": made_with()["versions"]}
 
 
 def failure(error: BaseException) -> Record:

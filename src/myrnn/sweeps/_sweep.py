@@ -22,9 +22,7 @@ from myrnn.sweeps._results import SWEEP, SweepResults
 from myrnn.sweeps._show import Progress
 from myrnn.sweeps._study import Study, read_study
 from myrnn.sweeps._table import collect
-
-# What the numbers of a run depend on, beside its settings.
-PACKAGES = ("numpy", "mygrad", "numba")
+from myrnn.sweeps._versions import Versions, told_versions
 
 
 def sweep(
@@ -110,11 +108,11 @@ def _do_all(
     begun = sum(is_over(point) for point in points(study))
     if begun == planned:
         return
-    pool, done = Pool(place), begun
+    pool, done, versions = Pool(place), begun, Versions()
     try:
         with Log(folder) as log, progress.over(planned, begun):
             for point, record in pool.records(point for point in points(study) if not is_over(point)):
-                log.add(record)
+                log.add(versions.noted(record))
                 done += 1
                 progress.add(point, record, pool.running)
     except KeyboardInterrupt as stop:
@@ -134,11 +132,11 @@ def _held(folder: Path, study: Study) -> Iterator[None]:
     if names - {LOCK} and not names & {SWEEP.index, LOG}:
         raise RunError(f"{folder} holds something else than a sweep: choose another folder")
     with FolderLock(folder):
-        known = SWEEP.read_index(folder) if SWEEP.index in names else made_with(*PACKAGES)
-        if (now := made_with(*PACKAGES)["versions"]) != known.get("versions"):
+        known = SWEEP.read_index(folder) if SWEEP.index in names else made_with()
+        if (now := made_with()["versions"]) != known.get("versions"):
             warnings.warn(
-                f"the runs in {folder} were done with {_told(known.get('versions'))}, and others will be done with "
-                f"{_told(now)}: for one table of one kind begin in a new folder",
+                f"the runs in {folder} were done with {told_versions(known.get('versions'))}, and others will be done "
+                f"with {told_versions(now)}: for one table of one kind begin in a new folder",
                 stacklevel=4,
             )
         if known.get("study") != study.given:
@@ -148,9 +146,3 @@ def _held(folder: Path, study: Study) -> Iterator[None]:
             except OSError as error:
                 raise RunError(f"cannot write into {folder}: {error.strerror or error}") from error
         yield
-
-
-def _told(versions: Any) -> str:
-    if not isinstance(versions, Mapping):
-        return "versions that are not known"
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
