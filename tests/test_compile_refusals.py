@@ -226,6 +226,45 @@ def test_a_constant_that_float32_has_is_taken(least):
     myrnn.compile(Divides(least), dim_input=10, check=False)
 
 
+class Chooses(Base):
+    def step(self, h, x_t, t):
+        z = x_t[None] @ self.x + h @ self.h
+        return mg.where(z > 0, z, 0.1 * z)
+
+
+class SkipsTheFirst(Base):
+    def step(self, h, x_t, t):
+        z = x_t[None] @ self.x
+        return mg.tanh(z + h @ self.h if t else z)
+
+
+class BeginsWithAnElement(Base):
+    def __init__(self):
+        super().__init__()
+        self.x = mg.tensor(self.h.data.copy())
+        self.parameters = (self.x, self.h, self.y)
+        self.dim_input = 6
+
+    def __call__(self, x):
+        h = x[0:1]
+        for t, x_t in enumerate(x[1:]):
+            h = self.step(h, x_t, t)
+        return h @ self.y
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (Chooses, r"(?s)mg\.where\(z > 0.*write relu, leaky_relu, mg\.maximum or mg\.minimum\.\n"),
+        (SkipsTheFirst, r"(?s)step 0 of .*\n  Begin with states .*, such as np\.zeros\(\(1, D\)\)\.\n"),
+        (BeginsWithAnElement, r"(?s)step 0 of .*\n  Begin with states .*, such as np\.zeros\(\(1, D\)\)\.\n"),
+    ],
+)
+def test_the_refusal_names_the_way_out(model, told):
+    with pytest.raises(NotARecurrence, match=told):
+        myrnn.compile(model(), check=False)
+
+
 class OwnOperation(Base):
     def step(self, h, x_t, t):
         return mg.Tensor._op(Tanh, x_t[None] @ self.x + h @ self.h)

@@ -270,7 +270,12 @@ def test_an_operation_without_a_rule_is_refused_by_name(name, monkeypatch):
     first, line, advice = str(caught.value).split("\n")
     assert first == f"the compiler has no rule for MyGrad's {name}."
     assert line.startswith("  test_compiler_trace.py:")
-    assert advice == '  Write it with supported operations, or train with engine="mygrad".'
+    instead = (
+        "Collect states in a list, or assign them to a name"
+        if name == "SetItem"
+        else "Write it with supported operations"
+    )
+    assert advice == f'  {instead}, or train with engine="mygrad".'
 
 
 def test_the_line_of_the_refused_operation_is_shown():
@@ -280,6 +285,11 @@ def test_the_line_of_the_refused_operation_is_shown():
 
     with pytest.raises(UnsupportedOperation, match=r"test_compiler_trace.py:\d+   return mg.cumsum\(b, axis=1\)\n"):
         traced(Model(readout, "sequence"))
+
+
+def test_the_line_that_writes_into_a_tensor_is_shown():
+    with pytest.raises(UnsupportedOperation, match=r"test_compiler_trace.py:\d+   b\[0\] = 0\n"):
+        traced(Model(written_into, "parameter"))
 
 
 def test_a_where_mask_is_refused():

@@ -226,7 +226,10 @@ def test_an_optimizer_without_a_native_form_is_refused_or_run_by_mygrad():
 def test_float64_parameters_are_refused():
     model = RNN(10, 4, 2, rng=0)
     model.fc_h2y.weight.data = model.fc_h2y.weight.data.astype(np.float64)
-    with pytest.raises(CompileError, match=r"fc_h2y.weight is float64: compiled models work in float32 only"):
+    with pytest.raises(
+        CompileError,
+        match=r"fc_h2y.weight is float64: compiled models work in float32 only; make it with dtype=np\.float32",
+    ):
         trained(OPTIMIZERS["sgd"], "native", iterations=5, model=model)
 
 

@@ -42,4 +42,4 @@ class NotDeterministic(CompileError):
 
 
 class TrainingDiverged(MyRNNError):
-    """The loss of a training is no longer a finite number."""
+    """The loss of a training, its weights, or what its optimizer remembers, are no longer finite numbers."""

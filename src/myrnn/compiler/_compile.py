@@ -85,7 +85,9 @@ def compile(
 def _check_parameters(parameters: tuple[Tensor, ...], names: tuple[str, ...]) -> None:
     for name, parameter in zip(names, parameters, strict=True):
         if parameter.dtype != np.float32:
-            raise CompileError(f"{name} is {parameter.dtype}: compiled models work in float32 only")
+            raise CompileError(
+                f"{name} is {parameter.dtype}: compiled models work in float32 only; make it with dtype=np.float32"
+            )
     if len({id(p) for p in parameters}) < len(parameters):
         raise CompileError("a tensor stands twice among the model's parameters: list it once to compile the model")
     for (name, one), (other_name, other) in combinations(zip(names, parameters, strict=True), 2):

@@ -83,7 +83,8 @@ def _match(
 
 
 def _first_step_differs(trace: Trace, t: int, pattern: Node, node: Node) -> str:
+    begin = "  Begin with states that every step can read, such as np.zeros((1, D)).\n" if t == 0 else ""
     return (
         f"step {t} of the model is not the same computation as the steps after it: "
-        f"{told(node)} here, {told(pattern)} later.\n  {where(trace, node)}\n" + ADVICE
+        f"{told(node)} here, {told(pattern)} later.\n  {where(trace, node)}\n" + begin + ADVICE
     )

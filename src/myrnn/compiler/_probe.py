@@ -140,7 +140,8 @@ def _same_graph(one: Trace, other: Trace, what: str) -> None:
     if one.output is not other.output:
         raise NotARecurrence(
             f"what the model computes depends on {what}, not only through MyGrad's operations: a branch, or a value\n"
-            f"  taken out with .data or NumPy.\n{difference_told(one, other)}{ADVICE}"
+            f"  taken out with .data or NumPy.\n{difference_told(one, other)}"
+            f"  In the place of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum or mg.minimum.\n{ADVICE}"
         )
 
 

@@ -61,7 +61,7 @@ class Recording:
     ----------
     output : mygrad.Tensor
     lines : dict
-        The id of a tensor -> (file, line) of the user's code that made it.
+        The id of a tensor, and of its operation -> (file, line) of the user's code that made it.
     names : dict
         The id of a tensor -> the local variable that held it when its function returned.
     passing : dict
@@ -88,7 +88,9 @@ class Recording:
     def origin(self, tensor: Any) -> Origin:
         """Return where the tensor was made, and the best of its names."""
         found = (names[id(tensor)] for names in (self.names, self.passing, self.passed) if id(tensor) in names)
-        return Origin(*self.lines.get(id(tensor), ("", 0)), next(found, ""))
+        # What is written into a tensor makes another operation of it.
+        line = self.lines.get(id(tensor.creator)) or self.lines.get(id(tensor)) or ("", 0)
+        return Origin(*line, next(found, ""))
 
     def note(self, frame: FrameType, *, returns: bool) -> None:
         """Note what the variables of a frame hold; what the caller calls a result wins over what the function did."""
@@ -126,9 +128,10 @@ def record(model: Callable[[Any], Any], x: Any, *, looks: bool = True) -> Record
         if code is operation:
             user = _user_frame(frame)
             if isinstance(result, Tensor):
-                recording.lines.setdefault(id(result), _line(user))
                 recording.keep[id(result)] = result
                 recording.operations[id(result.creator)] = result.creator
+                for made in (result, result.creator):
+                    recording.lines.setdefault(id(made), _line(user))
             if user is not None:
                 recording.note(user, returns=False)
         elif kind >= _OF_MODELS:

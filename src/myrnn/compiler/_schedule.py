@@ -1,4 +1,4 @@
-"""Stage 4, first half: in which order to compute the nodes of a region, and which of them share a loop.
+"""Stage 5, too: in which order to compute the nodes of a region, and which of them share a loop.
 
 A region is a part of the program that runs as a whole: the initial states, one step forward or backward, the readout
 forward or backward. Its element-wise nodes are gathered into loops, each as large as what is known by then allows;

@@ -26,6 +26,8 @@ from myrnn.compiler._record import Origin, Recording, record
 from myrnn.compiler._values import Plain, Rows, Rule, Value, as_plain
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 
+# What to write in the place of an operation of MyGrad that has no rule.
+_INSTEAD = {"SetItem": "Collect states in a list, or assign them to a name"}
 # What is smaller is taken for 0 by native code.
 _LEAST = np.finfo(np.float32).tiny
 
@@ -169,9 +171,9 @@ def _lowered(creator: Any, operands: list[Value], tensor: Any, build: Builder, r
     try:
         return _rule_for(creator, tensor)(build, creator, operands, tensor)
     except UnsupportedOperation as error:
+        instead = _INSTEAD.get(type(creator).__name__, "Write it with supported operations")
         raise UnsupportedOperation(
-            f"{error}\n  {recording.origin(tensor)}\n"
-            '  Write it with supported operations, or train with engine="mygrad".'
+            f'{error}\n  {recording.origin(tensor)}\n  {instead}, or train with engine="mygrad".'
         ) from None
     except NotARecurrence as error:
         raise NotARecurrence(f"{error}\n  {recording.origin(tensor)}") from None
