@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import re
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise
@@ -14,7 +15,7 @@ from myrnn.models import RNN, load_own
 from myrnn.playground import _keep, _looks, _trial
 from myrnn.playground._network import Network, Recorded, new_model
 from myrnn.playground._script import script
-from myrnn.runs import load_run, make_optimizer
+from myrnn.runs import load_run, make_optimizer, save_run
 from myrnn.tasks import Palindromes, TwinHalves
 from playground_help import POSITIONAL, RECURRENT, SMALL
 
@@ -325,9 +326,46 @@ def test_a_saved_run_is_loaded_again(here):
     again = Network(loaded, run=run)
     assert contents(again.model) == contents(network.model)
     assert again.done_before == 120
+    with refused("there is nothing new to save: press play first"):
+        _keep.check_can_be_saved(again)
     again.advance(0.0, 1)
     assert again.history.iteration.tolist() == [120, 121]
-    assert load_run(saved(again)).history.iteration.tolist() == [120, 121]
+    assert "continued_from" not in run.settings
+
+
+def test_a_run_that_went_on_from_another_says_from_which(here):
+    first = saved(trained(iterations=20))
+    run, settings = _keep.load(first.name)
+    network = Network(settings, run=run)
+    network.advance(0.0, 16)
+    continued = load_run(saved(network))
+    weights = hashlib.sha256((first / "model.safetensors").read_bytes()).hexdigest()
+    assert continued.settings["continued_from"] == {"name": first.name, "weights": weights, "iterations": 20}
+    assert continued.settings["training"]["iterations"] == 16
+    assert continued.history.iteration.tolist() == [20, 36]
+    # What it takes to repeat the run.
+    again = load_run(first)
+    training = {name: continued.settings["training"][name] for name in ("iterations", "batch_size", "seed")}
+    train(again.model, again.task, make_optimizer("adam", again.model.parameters, learning_rate=0.01), **training)
+    assert contents(again.model) == contents(continued.model)
+
+
+def test_a_run_that_no_settings_make_again_is_shown_and_says_so(here):
+    model = RNN(10, 8, 2, recurrent_init="identity", rng=0)
+    task = TwinHalves(1, 3)
+    optimizer = make_optimizer("adam", model.parameters, learning_rate=0.002)
+    history = train(model, task, optimizer, 60, 128, seed=0, schedule="cosine")
+    training = {"iterations": 60, "batch_size": 128, "schedule": "cosine"}
+    save_run("runs/best", task=task, model=model, optimizer=optimizer, history=history, training=training)
+    run, settings = _keep.load("best")
+    network = Network(settings, run=run)
+    assert (settings["cell"], settings["batch_size"]) == ("rnn-relu", 128)
+    assert network.unrepeatable == (
+        "no settings here make this run again, which has recurrent_init identity, schedule cosine: to begin with it "
+        "anew, load it"
+    )
+    network.advance(0.0, 1)
+    assert load_run(saved(network)).settings["model"]["recurrent_init"] == "identity"
 
 
 @pytest.mark.parametrize(("text", "name"), [(POSITIONAL, "Positional"), (RECURRENT, "Recurrent")])

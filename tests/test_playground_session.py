@@ -9,11 +9,13 @@ from myrnn import inspect
 from myrnn.compiler import _cache
 from myrnn.errors import InvalidArgument
 from myrnn.models import load_own
+from myrnn.optimizers import RMSprop
 from myrnn.playground import _bench, _session
 from myrnn.playground._network import Network
 from myrnn.playground._session import MOST_WAITING, Session
 from myrnn.playground._sessions import Sessions
 from myrnn.playground._turns import Turns
+from myrnn.runs import save_run
 from playground_help import POSITIONAL, SMALL, TURNS, WAIT, Listener, open_session, wait_until
 
 VIEWS = ["row", "accuracy", "gradient", "eigenvalues", "mistakes"]
@@ -262,8 +264,24 @@ def test_a_run_is_saved_and_loaded(fresh, tmp_path, monkeypatch):
     assert told["settings"] == SMALL
     assert told["past"]["iteration"] == [1]
     assert fresh.settled(lambda told: told.get("before") == 1)
+    assert not told["unrepeatable"]
     message = fresh.ask("load", "error", run="../other")["message"]
     assert message == "there is no such run any more: look at the list again"
+
+
+def test_a_run_that_no_settings_make_again_is_not_reset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network = advanced(1)
+    network.optimizer = RMSprop(network.model.parameters, learning_rate=0.01, alpha=0.5)
+    with TURNS.turn("test"):
+        folder = save_run(
+            "runs/odd", task=network.task, model=network.model, optimizer=network.optimizer, history=network.history
+        )
+    why = "no settings here make this run again, which has alpha 0.5: to begin with it anew, load it"
+    with open_session() as page:
+        assert page.ask("load", "network", run=folder.name)["unrepeatable"] == why
+        assert page.ask("reset", "error")["message"] == why
+        assert page.step(0)["before"] == 1
 
 
 def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypatch):

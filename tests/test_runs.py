@@ -385,6 +385,32 @@ def test_a_run_of_before_the_recurrent_weights_could_be_chosen(folder):
     assert load_run(folder).model.recurrent_init == "glorot"
 
 
+ORIGIN = {"name": "before", "weights": 64 * "a", "iterations": 20}
+
+
+def test_a_run_says_what_it_went_on_from(folder):
+    assert "continued_from" not in load_run(folder).settings
+    edit_json(folder, "settings.json", lambda index: index.update(continued_from=ORIGIN))
+    assert load_run(folder).settings["continued_from"] == ORIGIN
+
+
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [
+        ("before", "continued_from must have name, weights, iterations, not 'before'"),
+        ({"name": "before"}, "continued_from must have name, weights, iterations, not {'name': 'before'}"),
+        ({**ORIGIN, "name": 3}, "the name in continued_from must be a text, not 3"),
+        ({**ORIGIN, "weights": "a"}, "the weights in continued_from must be a SHA-256, not 'a'"),
+        ({**ORIGIN, "weights": 3}, "the weights in continued_from must be a SHA-256, not 3"),
+        ({**ORIGIN, "iterations": -1}, "iterations must be at least 0, not -1"),
+    ],
+)
+def test_what_no_run_went_on_from(folder, origin, message):
+    edit_json(folder, "settings.json", lambda index: index.update(continued_from=origin))
+    with refused(f"{folder}: settings.json cannot be used: {message}"):
+        load_run(folder)
+
+
 HUGE = 10**12
 
 

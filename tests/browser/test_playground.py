@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 import myrnn
-from myrnn.runs import load_run
+from myrnn.runs import load_run, save_run
 
 # Short sequences are learned within some thousand iterations.
 SHORT = "pattern_length_max=3"
@@ -183,6 +183,21 @@ def test_a_run_is_saved_and_loaded(page):
     page.wait(lambda: page.row()["values"] == row["values"], "it is not the network that was saved")
     page.step()
     assert page.iteration == done + 1
+
+
+def test_of_a_run_that_no_settings_make_again_there_is_no_reset_and_no_link(page):
+    task, model = myrnn.tasks.TwinHalves(1, 3), myrnn.RNN(10, 8, 2, recurrent_init="identity", rng=0)
+    optimizer = myrnn.Adam(model.parameters)
+    history = myrnn.train(model, task, optimizer, iterations=20, progress=False)
+    save_run(page.server.folder / "runs" / "odd", task=task, model=model, optimizer=optimizer, history=history)
+    page.open(SHORT)
+    page.choose("runs", "odd")
+    page.click("load")
+    page.wait(lambda: "recurrent_init identity" in page.text("kept"), "it is not said what the run has")
+    assert [page.find(name).is_enabled() for name in ("reset", "copy-link", "play")] == [False, False, True]
+    page.choose("set-seed", "1")
+    page.wait_for_network(seed=1)
+    assert page.find("reset").is_enabled() and page.find("copy-link").is_enabled()
 
 
 def test_a_shared_link_shows_the_same(page):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from myrnn.errors import InvalidArgument
 from myrnn.models import OwnModel
 from myrnn.playground import _keep, _looks
 from myrnn.playground._bench import Bench
@@ -85,7 +86,10 @@ class Answers:
         self._bench.tell_training()
 
     def _do_reset(self) -> None:
-        self._do_configure(self._bench.now.settings)
+        network = self._bench.now
+        if network.unrepeatable:
+            raise InvalidArgument(network.unrepeatable)
+        self._do_configure(network.settings)
 
     def _do_speed(self, speed: float) -> None:
         self._bench.speed, self._bench.due = speed, time.monotonic()

@@ -247,7 +247,7 @@ def reason(error: BaseException) -> str:
 
 def network_told(network: Network) -> dict[str, Any]:
     """Return what the page must know of a network before anything else."""
-    told: dict[str, Any] = {"settings": network.settings}
+    told: dict[str, Any] = {"settings": network.settings, "unrepeatable": network.unrepeatable}
     before = network.before
     if before is not None:
         told["past"] = {name: getattr(before, name).tolist() for name in ("iteration", "loss", "accuracy")}

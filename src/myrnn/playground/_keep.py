@@ -18,8 +18,8 @@ from myrnn.evaluation import LengthReport
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
 from myrnn.playground import _looks
+from myrnn.playground._loaded import settings_of
 from myrnn.playground._network import REPORT_EVERY, ModelClass, Network
-from myrnn.playground._settings import DEFAULTS, checked_settings
 from myrnn.playground._trial import TEST_SEED
 from myrnn.runs import Run, claim_folder, describe_model, holds_own, load_run, save_run
 
@@ -32,18 +32,13 @@ Drawing = Callable[[], str]
 # Pictures are drawn one at a time, but beside the trainings: matplotlib and MyGrad know nothing of each other.
 _drawing = threading.Lock()
 
-# What a task or an optimizer can be beside the settings of the playground.
-_FIXED: dict[str, dict[str, Any]] = {
-    "task": {"parity": "even", "max_changes": 3},
-    "optimizer": {"momentum": 0.0, "weight_decay": 0.0, "alpha": 0.9, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
-}
-
 
 def check_can_be_saved(network: Network) -> None:
     """Refuse a network that a run folder cannot hold."""
     network.check_whole()
-    if not network.iteration and network.before is None:
-        raise InvalidArgument("there is nothing to save yet: press play first")
+    if not network.iteration:
+        what = "nothing to save yet" if network.run is None else "nothing new to save"
+        raise InvalidArgument(f"there is {what}: press play first")
     if len(_run_folders()) >= MOST_RUNS:
         raise InvalidArgument(
             f"there are {MOST_RUNS} runs in {RUNS}/, and the playground adds no more: move some of them away, "
@@ -67,12 +62,13 @@ def save(network: Network, report: LengthReport, turn: Callable[[], AbstractCont
                 training=_training_of(network),
                 report=report,
                 described=described,
+                continued_from=network.origin,
             )
 
 
 def _training_of(network: Network) -> dict[str, Any]:
     settings = {name: network.settings[name] for name in ("batch_size", "seed", "gradient_clip")}
-    return {**settings, "iterations": int(network.history.iteration[-1]), "report_every": REPORT_EVERY}
+    return {**settings, "iterations": network.iteration, "report_every": REPORT_EVERY}
 
 
 def listed_runs() -> list[str]:
@@ -95,28 +91,7 @@ def load(name: str, own: ModelClass | None = None) -> tuple[Run, dict[str, Any]]
     if name not in listed_runs():
         raise RunError("there is no such run any more: look at the list again")
     run = load_run(RUNS / name, own if holds_own(RUNS / name) else None)
-    return run, _settings_of(run)
-
-
-def _settings_of(run: Run) -> dict[str, Any]:
-    task, model, optimizer, training = (run.settings[part] for part in ("task", "model", "optimizer", "training"))
-    for part, fixed in _FIXED.items():
-        for key, value in fixed.items():
-            given = run.settings[part].get(key, value)
-            if given != value:
-                raise InvalidArgument(f"the playground cannot show this run: its {part} has {key} {given}")
-    settings = {
-        "task": task["name"],
-        "cell": "-".join(filter(None, (model["name"], model.get("activation")))),
-        "optimizer": optimizer["name"],
-        "learning_rate": optimizer["learning_rate"],
-        **{key: task[key] for key in ("negatives", "pattern_length_min", "pattern_length_max", "alphabet_size")},
-        "dim_recurrent": model["dim_recurrent"],
-        **{key: training[key] for key in ("batch_size", "gradient_clip")},
-        "seed": training["seed"],
-    }
-    assert settings.keys() == DEFAULTS.keys()
-    return checked_settings(settings)
+    return run, settings_of(run)
 
 
 def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing:

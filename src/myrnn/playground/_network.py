@@ -14,6 +14,7 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.models import make_own
 from myrnn.playground._curve import Curve
+from myrnn.playground._loaded import origin_of, unrepeatable
 from myrnn.playground._settings import OWN
 from myrnn.runs import Run, make_model, make_optimizer, weight_generator
 from myrnn.sequences import Sequences
@@ -83,6 +84,8 @@ class Network:
         About how many iterations it does in a second; 0 before the first.
     last_loss, last_right : float, int
         What the latest iteration came to: the mean loss of its sequences before the step, and how many were right.
+    origin : dict or None
+        What is said of the run that it goes on from, where it is saved.
     failed : str
         What became of its training, and what to do, where that broke off within an iteration; else nothing.
     """
@@ -97,6 +100,8 @@ class Network:
             },
         )
         self.run = run
+        # Before it learns anything more.
+        self.origin = None if run is None else origin_of(run)
         self.model = new_model(settings, self.task, own) if run is None else run.model
         self.optimizer = make_optimizer(
             settings["optimizer"], self.model.parameters, learning_rate=settings["learning_rate"]
@@ -143,6 +148,11 @@ class Network:
         """Refuse a network whose training failed: its iterations are not what made its weights."""
         if self.failed:
             raise InvalidArgument(self.failed)
+
+    @property
+    def unrepeatable(self) -> str:
+        """Why no settings make it again, or nothing."""
+        return "" if self.run is None else unrepeatable(self.run)
 
     @property
     def before(self) -> History | None:

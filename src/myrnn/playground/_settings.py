@@ -100,7 +100,7 @@ SETTINGS: dict[str, Setting] = {
         _plain(4, 8, 16, 32, 50, 100),
     ),
     "batch_size": Setting(
-        Whole(1, 64),
+        Whole(1, 128),
         1,
         "Training",
         "Batch",

@@ -17,6 +17,7 @@ from myrnn.errors import RunError
 from myrnn.evaluation import LengthReport
 from myrnn.models import num_parameters, parameter_names, parameters_of
 from myrnn.runs._kinds import check_training, describe
+from myrnn.runs._origin import CONTINUED_FROM, check_origin
 from myrnn.runs._own import describe_model
 from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, empty_folder, json_to_bytes
 from myrnn.training import History
@@ -73,6 +74,7 @@ def save_run(
     numbers: Mapping[str, Any] | None = None,
     pictures: Mapping[str, Callable[[Path], Any]] | None = None,
     described: Mapping[str, Any] | None = None,
+    continued_from: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a run folder and return its path.
 
@@ -97,6 +99,8 @@ def save_run(
         Further files: each function is called with the path to write to.
     described : mapping, optional
         What is kept of the model beside its weights; by default what `describe_model` says of it now.
+    continued_from : mapping, optional
+        Of a run that the training went on from: its ``name``, the SHA-256 of its ``weights`` and its ``iterations``.
 
     Raises
     ------
@@ -111,6 +115,7 @@ def save_run(
         "model": dict(describe_model(model, task) if described is None else described),
         "optimizer": describe("optimizer", optimizer),
         "training": check_training(training or {}),
+        **({} if continued_from is None else {CONTINUED_FROM: check_origin(continued_from)}),
     }
     chosen = summarize(model, history, report) if numbers is None else numbers
     target = empty_folder(folder, "run")

@@ -27,7 +27,14 @@ export function startKeep(app) {
     saveFile(`${figure}.${format}`, bytes, KINDS[format]);
     tell(`${figure}.${format} is in your downloads.`);
   });
-  app.connection.on("network", message => { if (message.past) tell("Loaded. Play goes on from there."); });
+  app.connection.on("network", ({past, unrepeatable}) => {
+    for (const button of [byId("reset"), byId("copy-link")]) {
+      button.disabled = Boolean(unrepeatable);
+      button.title = unrepeatable || button.dataset.hint;
+    }
+    const off = unrepeatable && ` Reset and the link are off: ${unrepeatable}.`;
+    if (past) tell(`Loaded. Play goes on from there, with a new optimizer at a constant learning rate.${off}`);
+  });
   app.connection.on("error", ({message}) => { toast(message); tell(""); });
 }
 
