@@ -122,6 +122,20 @@ def test_finished_runs_are_not_done_again(study, one_core, tmp_path):
     assert tables(tmp_path) == tables(one_core)
 
 
+def test_the_progress_of_a_sweep_that_goes_on_counts_what_was_done_before(study, one_core, tmp_path, capsys):
+    results = load_sweep(one_core)
+    lines = (one_core / "results.jsonl").read_bytes().splitlines(keepends=True)
+    runs = [json.loads(line)["run"] for line in lines]
+    best = results.best()["run"]
+    # One that is not the best, and did not fail, is left to be done.
+    left = next(n for n, line in enumerate(lines) if json.loads(line)["status"] == "done" and runs[n] != best)
+    (tmp_path / "results.jsonl").write_bytes(b"".join(lines[:left] + lines[left + 1 :]))
+    sweep(study, tmp_path, jobs=1, progress=True)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"{results.failed} failed" in last and results.failed
+    assert f"best {results.best()['accuracy']:.1%}: {results.point(best).told}" in last
+
+
 def test_a_larger_study_goes_on_from_a_smaller_one(study, one_core, tmp_path):
     smaller = {**read_study(study).given, "training": {"iterations": 12, "engine": "mygrad", "seed": [5, 2]}}
     assert len(sweep(smaller, tmp_path, jobs=1)) == 6

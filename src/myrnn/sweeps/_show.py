@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from myrnn.sweeps._groups import is_better
@@ -31,11 +31,15 @@ class Progress:
         self._told = ""
 
     @contextmanager
-    def over(self, planned: int, begun: int) -> Iterator[None]:
-        """Show the display while the block runs."""
+    def over(self, planned: int, begun: int, known: Iterable[tuple[Point, Record | None]]) -> Iterator[None]:
+        """Show the display while the block runs; `known` are runs that were done before, and count as well."""
         self._done = begun
         self._display = progress_display(self._show, "sweep", planned, "runs", begun)
         try:
+            if self._display is not None:
+                for point, record in known:
+                    if record is not None:
+                        self._count(point, record)
             yield
         finally:
             if self._display is not None:
@@ -44,14 +48,17 @@ class Progress:
     def add(self, point: Point, record: Record, running: int) -> None:
         """Count a run that has ended, while so many others are being done."""
         self._done += 1
-        if record["status"] == FAILED:
-            self._failed += 1
-        else:
-            self._compare(point, record)
+        self._count(point, record)
         if self._display is not None:
             best = [Curve(self._told, ())] if self._told else []
             counts = [Curve(f"{running} running", ()), Curve(f"{self._failed} failed", ())]
             self._display.update(self._done, [*counts, *best])
+
+    def _count(self, point: Point, record: Record) -> None:
+        if record["status"] == FAILED:
+            self._failed += 1
+        else:
+            self._compare(point, record)
 
     def _compare(self, point: Point, record: Record) -> None:
         value = record["loss"] if self._metric == "loss" else accuracies(record)[self._metric]

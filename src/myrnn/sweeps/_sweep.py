@@ -109,8 +109,9 @@ def _do_all(
     if begun == planned:
         return
     pool, done, versions = Pool(place), begun, Versions()
+    known = ((point, finished.record(point.run)) for point in points(study) if is_over(point))
     try:
-        with Log(folder) as log, progress.over(planned, begun):
+        with Log(folder) as log, progress.over(planned, begun, known):
             for point, record in pool.records(point for point in points(study) if not is_over(point)):
                 log.add(versions.noted(record))
                 done += 1
