@@ -464,6 +464,12 @@ def test_arguments_that_are_wrong_are_refused(study, tmp_path, options, message)
     assert not (tmp_path / "out").exists()
 
 
+def test_a_group_by_a_setting_that_is_none_is_refused_before_anything_runs(study, tmp_path, capsys):
+    assert main(["sweep", str(study), "--out", str(tmp_path / "out"), "--by", "model.width"]) == 2
+    assert re.match(r"myrnn: a setting of the sweep must be one of 'variant', 'task\.name', ", capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(("backend", "module"), [("dask", "distributed"), ("ray", "ray")])
 def test_a_backend_that_is_missing_is_named_with_its_extra(study, tmp_path, monkeypatch, backend, module):
     monkeypatch.setitem(__import__("sys").modules, module, None)

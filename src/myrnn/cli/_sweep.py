@@ -49,10 +49,13 @@ def sweep(
     It can be stopped at any time, by whatever: the same command goes on, and does nothing twice.
     """
     from myrnn.cli._stop import noted_stops, stopped
-    from myrnn.sweeps import read_study
+    from myrnn.sweeps import checked_names, read_study, setting_names
     from myrnn.sweeps import sweep as do_all
 
     read = read_study(study)
+    if by:
+        # It is of use at the end, but to be right before hours of runs.
+        checked_names(setting_names(read), by)
     if plan:
         return _show_plan(read)
     try:

@@ -6,11 +6,12 @@ order of the study: the same bytes wherever and in whatever order the runs were 
 """
 
 from myrnn.sweeps._backends import BACKENDS
+from myrnn.sweeps._groups import checked_names
 from myrnn.sweeps._points import Point, count_points, points
 from myrnn.sweeps._results import SweepResults, load_sweep
 from myrnn.sweeps._study import Study, read_study
 from myrnn.sweeps._sweep import sweep
-from myrnn.sweeps._table import METRICS
+from myrnn.sweeps._table import METRICS, setting_names
 
 __all__ = [
     "BACKENDS",
@@ -18,9 +19,11 @@ __all__ = [
     "Point",
     "Study",
     "SweepResults",
+    "checked_names",
     "count_points",
     "load_sweep",
     "points",
     "read_study",
+    "setting_names",
     "sweep",
 ]

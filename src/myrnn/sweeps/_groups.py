@@ -42,11 +42,11 @@ def telling_columns(columns: Columns, without: Collection[str] = ()) -> tuple[st
     return tuple(kept)
 
 
-def checked_names(columns: Columns, by: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the names of settings that were given, or say which one is none."""
+def checked_names(known: Collection[str], by: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names of settings that were given, or say which one is none of the known ones."""
     names = (by,) if isinstance(by, str) else tuple(by)
     for name in names:
-        _checks.one_of("a setting of the sweep", name, setting_columns(columns))
+        _checks.one_of("a setting of the sweep", name, known)
     return names
 
 

@@ -107,7 +107,7 @@ class SweepResults(ShownAsTable):
             The settings; ``runs``, ``failed``; ``mean``, ``spread`` (standard deviation), ``low``, ``high``; ``best``,
             the run.
         """
-        names = self._default_groups() if by is None else checked_names(self.runs, by)
+        names = self._default_groups() if by is None else self._checked(by)
         return summarize_groups(self.runs, names, checked_metric(metric))
 
     def table(self, by: str | Iterable[str] | None = None, metric: str = "accuracy") -> Table:
@@ -137,7 +137,7 @@ class SweepResults(ShownAsTable):
         ax : matplotlib Axes, optional
             Where to draw; without it, in a new figure.
         """
-        names = few_groups(self.runs, self._default_groups()) if by is None else checked_names(self.runs, by)
+        names = few_groups(self.runs, self._default_groups()) if by is None else self._checked(by)
         return draw_lengths(Tables(self.runs, self.lengths), names, self._chance, ax)
 
     def plot_setting(
@@ -154,9 +154,9 @@ class SweepResults(ShownAsTable):
         ax : matplotlib Axes, optional
             Where to draw; without it, in a new figure.
         """
-        (setting,) = checked_names(self.runs, name)
+        (setting,) = self._checked(name)
         others = (other for other in self._default_groups() if other != setting)
-        names = few_groups(self.runs, others) if by is None else checked_names(self.runs, by)
+        names = few_groups(self.runs, others) if by is None else self._checked(by)
         return draw_setting(self.runs, setting, checked_metric(metric), names, ax)
 
     def plot_parallel(self, metric: str = "accuracy", ax: Any = None) -> Axes:
@@ -174,6 +174,9 @@ class SweepResults(ShownAsTable):
         """The accuracy of guessing, where it is the same for all runs."""
         classes = {TASKS[name].dim_output for name in self.runs["task.name"]}
         return 1 / classes.pop() if len(classes) == 1 else None
+
+    def _checked(self, by: str | Iterable[str]) -> tuple[str, ...]:
+        return checked_names(setting_columns(self.runs), by)
 
     def _default_groups(self) -> tuple[str, ...]:
         return telling_columns(self.runs, without=(*SEEDS, *self.study.drawn))

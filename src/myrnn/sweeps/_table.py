@@ -55,11 +55,10 @@ class Tables:
 
 def collect(study: Study, finished: Finished) -> Tables:
     """Return the results of all runs of the study that were done or failed, in its order."""
-    names = _setting_names(study)
-    runs: dict[str, list[Any]] = {name: [] for name in ("run", "variant", *names, *FOUND)}
+    runs: dict[str, list[Any]] = {name: [] for name in ("run", *setting_names(study), *FOUND)}
     lengths: dict[str, Any] = {"run": [], **{name: array("q") for name in ("length", "total", "correct")}}
     for point, record in _records(study, finished):
-        row = {"run": point.run, "variant": point.variant or None, **_flat(point), **_found(record)}
+        row = {"run": point.run, "variant": point.variant, **_flat(point), **_found(record)}
         for name, column in runs.items():
             column.append(row.get(name))
         if record["status"] == DONE:
@@ -67,8 +66,6 @@ def collect(study: Study, finished: Finished) -> Tables:
             lengths["length"].extend(record["lengths"])
             lengths["total"].extend(record["total"])
             lengths["correct"].extend(record["correct"])
-    if not any(runs["variant"]):
-        del runs["variant"]
     return Tables(runs, lengths)
 
 
@@ -119,13 +116,14 @@ def _records(study: Study, finished: Finished) -> Iterator[tuple[Point, Record]]
             yield point, record
 
 
-def _setting_names(study: Study) -> tuple[str, ...]:
-    """Return the settings that any run has, section by section."""
+def setting_names(study: Study) -> tuple[str, ...]:
+    """Return the variant, where there are any, and the settings that any run has, section by section."""
     names: dict[str, dict[str, None]] = {section: {} for section in SECTIONS if section != FIXED}
     for point in points(study):
         for section, known in names.items():
             known.update(dict.fromkeys(point.settings[section]))
-    return tuple(f"{section}.{name}" for section, known in names.items() for name in known)
+    variant = ("variant",) if any(variant.name for variant in study.variants) else ()
+    return (*variant, *(f"{section}.{name}" for section, known in names.items() for name in known))
 
 
 def _flat(point: Point) -> dict[str, Any]:
