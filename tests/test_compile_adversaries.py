@@ -1,5 +1,6 @@
 """Models that try to be silently wrong: by looking at numbers, by a habit of one length, by changing."""
 
+import itertools
 import warnings
 
 import mygrad as mg
@@ -8,6 +9,9 @@ import pytest
 
 import myrnn
 from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation
+from myrnn.training import _engine
+from myrnn.training._engines import MyGradEngine
+from myrnn.training._native import NativeEngine
 
 
 class Base:
@@ -285,7 +289,7 @@ def set_mask(model):
 
 
 def set_secret(model):
-    model.secret.data = np.zeros((1, 6), dtype=np.float32)
+    model.secret.data = np.full((1, 6), 0.5, dtype=np.float32)
 
 
 @pytest.mark.parametrize("change", [set_scale, set_training, set_activation, set_mask, set_secret])
@@ -311,6 +315,61 @@ def test_a_model_that_is_changed_while_it_trains_is_found_out():
     arguments = {"engine": "native", "report_every": 50, "hooks": [Meddler()], "progress": False}
     with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
         myrnn.train(model, data(1.0), SGD(model.parameters), 300, **arguments)
+
+
+def changed_while_training(engine, changes):
+    """Train for 300 iterations; return the weights, and how many iterations each engine did after the other."""
+    model, done = Tunable(), []
+
+    class Changing:
+        def on_report(self, report):
+            if report.iteration in changes:
+                changes[report.iteration](model)
+
+    def counted(kind, run):
+        def counting(self, sequences, order, rates):
+            found = run(self, sequences, order, rates)
+            done.extend([kind] * len(order))
+            return found
+
+        return counting
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (NativeEngine, MyGradEngine):
+            patch.setattr(kind, "run", counted(kind.name, kind.run))
+        options = {"engine": engine, "report_every": 50, "hooks": [Changing()], "progress": False}
+        history = myrnn.train(model, data(1.0), SGD(model.parameters, learning_rate=0.01), 300, **options)
+    assert history.engine == done[-1]
+    return model.parameters, [(name, len(list(group))) for name, group in itertools.groupby(done)]
+
+
+def assert_trained_as_by_mygrad(parameters, changes):
+    for one, other in zip(parameters, changed_while_training("mygrad", changes)[0], strict=True):
+        np.testing.assert_allclose(one.data, other.data, atol=2e-5)
+
+
+def test_a_model_that_is_changed_while_it_trains_is_compiled_again():
+    changes = {100: set_scale}
+    parameters, engines = changed_while_training("auto", changes)
+    assert engines == [("native", 300)]
+    assert_trained_as_by_mygrad(parameters, changes)
+
+
+def test_a_model_that_is_changed_too_often_is_compiled_again_after_a_while(monkeypatch):
+    # About 90 iterations of sequences of 3 to 6 steps.
+    monkeypatch.setattr(_engine, "WORTH_COMPILING", 400)
+    changes = {50: set_scale, 100: set_mask, 150: set_secret}
+    with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad for a while, because") as caught:
+        parameters, engines = changed_while_training("auto", changes)
+    assert len(caught) == 1
+    assert engines == [("native", 100), ("mygrad", 98), ("native", 102)]
+    assert_trained_as_by_mygrad(parameters, changes)
+
+
+def test_a_model_that_is_changed_into_no_recurrence_goes_on_op_by_op():
+    with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad, because") as caught:
+        _, engines = changed_while_training("auto", {100: set_training})
+    assert (len(caught), engines) == (1, [("native", 100), ("mygrad", 200)])
 
 
 def test_what_changes_nothing_may_be_changed():

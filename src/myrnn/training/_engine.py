@@ -15,9 +15,15 @@ from myrnn.sequences import Sequences
 from myrnn.training._engines import ENGINES, Correct, Engine, Losses, MyGradEngine
 from myrnn.training._native import NativeEngine
 
+# Compiling takes about as long as MyGrad takes for so many steps of sequences.
+WORTH_COMPILING = 50_000
+
 
 class ChosenEngine:
     """The native engine or MyGrad's; with ``"auto"`` the first for as long as it can.
+
+    A model that was changed, by a hook as a rule, is compiled again. Where it changes so often that this would take
+    longer than the training, MyGrad goes on with it, for as long as compiling takes, and then it is tried again.
 
     Parameters
     ----------
@@ -44,15 +50,22 @@ class ChosenEngine:
         reference = MyGradEngine(model, optimizer, batch_size, gradient_clip, class_weights)
         self._fallback = reference if engine == "auto" else None
         self._engine: Engine = reference
+        self._model, self._optimizer, self._batch_size = model, optimizer, batch_size
+        self._class_weights = class_weights
+        # The steps since the model was compiled, or given to MyGrad; whether it is to be compiled after enough of them.
+        self._steps, self._is_changed = WORTH_COMPILING, False
         if engine == "mygrad":
             return
         try:
-            compiled = compile_for(model, example)
-            self._engine = NativeEngine(compiled, optimizer, batch_size, gradient_clip, class_weights, example)
+            self._engine = self._native(example, gradient_clip)
         except CompileError as error:
             if self._fallback is None:
                 raise
             _warn_of_fallback(error)
+
+    def _native(self, example: Sequences, gradient_clip: float | None) -> NativeEngine:
+        compiled = compile_for(self._model, example)
+        return NativeEngine(compiled, self._optimizer, self._batch_size, gradient_clip, self._class_weights, example)
 
     @property
     def name(self) -> str:
@@ -74,15 +87,34 @@ class ChosenEngine:
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
     ) -> tuple[Losses, Correct]:
         """Do one iteration for each row of `order`; see `Engine.run`."""
+        if self._is_changed and self._steps >= WORTH_COMPILING:
+            self._compile_again(sequences)
         try:
-            return self._engine.run(sequences, order, rates)
+            done = self._engine.run(sequences, order, rates)
         except CompileError as error:
             # The engine has put everything back to where it was before these iterations.
-            if self._fallback is None or self._engine is self._fallback:
+            if self._fallback is None or not isinstance(self._engine, NativeEngine):
                 raise
+            self._leave_native(error, self._engine.has_changed)
+            return self.run(sequences, order, rates)
+        self._steps += int(sequences.lengths[order].sum())
+        return done
+
+    def _leave_native(self, error: CompileError, has_changed: bool) -> None:
+        assert self._fallback is not None
+        self._engine, self._is_changed = self._fallback, has_changed
+        if not has_changed:
             _warn_of_fallback(error)
-            self._engine = self._fallback
-            return self._engine.run(sequences, order, rates)
+        elif self._steps < WORTH_COMPILING:
+            self._steps = 0
+            _warn_of_fallback(error, " for a while")
+
+    def _compile_again(self, sequences: Sequences) -> None:
+        self._steps, self._is_changed = 0, False
+        try:
+            self._engine = self._native(sequences, self._engine.gradient_clip)
+        except CompileError as error:
+            _warn_of_fallback(error)
 
     def checked(self, given: Any) -> str:
         """Return the name of an engine, if this one is that or can become it."""
@@ -94,8 +126,8 @@ class ChosenEngine:
     def become(self, name: str) -> None:
         """Be the engine of this name from now on."""
         if name != self.name and self._fallback is not None:
-            self._engine = self._fallback
+            self._engine, self._is_changed = self._fallback, False
 
 
-def _warn_of_fallback(error: CompileError) -> None:
-    warnings.warn(f"training goes on op by op with MyGrad, because {error}", stacklevel=6)
+def _warn_of_fallback(error: CompileError, how_long: str = "") -> None:
+    warnings.warn(f"training goes on op by op with MyGrad{how_long}, because {error}", stacklevel=6)

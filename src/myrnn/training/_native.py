@@ -130,6 +130,11 @@ class NativeEngine:
         # The first call compiles; it shall not count as training.
         self._run(example, np.zeros((0, batch_size), dtype=np.int64), np.zeros(0))
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether the model can read anything else now than when it was checked."""
+        return self._compiled.guard.has_changed()
+
     def run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
     ) -> tuple[Losses, Correct]:

@@ -62,7 +62,7 @@ def train(
         same machine and engine.
     engine : {"auto", "native", "mygrad"}
         How the equations are run: compiled to native code, or op by op with MyGrad. ``"auto"`` is native, and where the
-        model cannot be compiled a warning that says why, and MyGrad.
+        model cannot be compiled a warning that says why, and MyGrad; a model that a hook changes is compiled again.
     report_every : int
         How many iterations each entry of the history is the mean of. It does not change the training.
     schedule : {"constant", "cosine", "linear"} or callable
