@@ -11,6 +11,7 @@ from myrnn.cli import main
 from myrnn.errors import InvalidArgument
 from myrnn.playground import _serve
 from myrnn.playground._app import STATIC, make_app
+from myrnn.playground._guard import cookie_name
 from myrnn.playground._outbox import Outbox
 from myrnn.playground._session import Session
 from myrnn.playground._sessions import Sessions
@@ -146,8 +147,9 @@ def elsewhere():
         ("/?token=", ""),
         ("/?token=wrong", ""),
         ("/?token=secre\u0301t", ""),
-        ("/static/main.js", "myrnn-playground=wrong"),
-        ("/", "myrnn-playground"),
+        ("/static/main.js", "myrnn-playground-8400=wrong"),
+        ("/", "myrnn-playground-8400"),
+        ("/", "myrnn-playground-8401=secret"),
         ("/", ";;=\x01"),
     ],
 )
@@ -165,10 +167,10 @@ def test_from_elsewhere_the_token_is_needed(elsewhere, address, cookie):
 def test_the_token_goes_from_the_address_into_a_cookie(elsewhere):
     answer = elsewhere.get("/?token=secret")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    assert answer.headers["set-cookie"] == "myrnn-playground=secret; HttpOnly; Path=/; SameSite=lax"
+    assert answer.headers["set-cookie"] == "myrnn-playground-8400=secret; HttpOnly; Path=/; SameSite=lax"
     assert elsewhere.get("/").status_code == 200
     assert elsewhere.get("/static/main.js").status_code == 200
-    headers = {"host": "teacher.local:8400", "cookie": "myrnn-playground=secret"}
+    headers = {"host": "teacher.local:8400", "cookie": "myrnn-playground-8400=secret"}
     with elsewhere.websocket_connect("/session", headers={**headers, "origin": "http://teacher.local:8400"}):
         pass
     with (
@@ -176,6 +178,19 @@ def test_the_token_goes_from_the_address_into_a_cookie(elsewhere):
         elsewhere.websocket_connect("/session", headers={**headers, "origin": "http://evil.example"}),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("teacher.local:8400", "myrnn-playground-8400"),
+        ("[::1]:8401", "myrnn-playground-8401"),
+        ("[::1]", "myrnn-playground"),
+        ("teacher.local", "myrnn-playground"),
+    ],
+)
+def test_every_port_has_a_cookie_of_its_own(host, name):
+    assert cookie_name(host) == name
 
 
 # --- talking

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 COOKIE = "myrnn-playground"
+_PORT = re.compile(r":([0-9]+)$")
 
 # Everything comes from this server in files of its own, and nobody may put the page into a frame.
 _POLICY = (
@@ -61,14 +62,14 @@ class Guard:
         elif refusal is not None:
             await PlainTextResponse(f"{refusal}\n", 403)(scope, receive, _marked(send))
         elif self._token is not None and self._is_token(_in_query(scope)):
-            await self._without_token()(scope, receive, _marked(send))
+            await self._without_token(headers.get("host", ""))(scope, receive, _marked(send))
         else:
             await self._app(scope, receive, _marked(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> str | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         # The port is the other end's of a tunnel or a container, and says nothing.
-        if self._token is None and re.sub(r":\d+$", "", host).lower() not in LOCAL_NAMES:
+        if self._token is None and _PORT.sub("", host).lower() not in LOCAL_NAMES:
             return "this server answers on this machine alone"
         if self._token is not None and not (self._is_token(_in_query(scope)) or self._is_token(_in_cookie(headers))):
             return "the address lacks the token that the server has printed"
@@ -80,11 +81,11 @@ class Guard:
     def _is_token(self, given: str | None) -> bool:
         return given is not None and secrets.compare_digest(given.encode(), (self._token or "").encode())
 
-    def _without_token(self) -> Response:
+    def _without_token(self, host: str) -> Response:
         """Keep the token in a cookie, and out of the address, which people show and share."""
         answer = RedirectResponse("/", 303)
         # Lax: whoever follows a link from elsewhere has the cookie at the redirection, too.
-        answer.set_cookie(COOKIE, self._token or "", httponly=True, samesite="lax")
+        answer.set_cookie(cookie_name(host), self._token or "", httponly=True, samesite="lax")
         return answer
 
 
@@ -93,13 +94,19 @@ def _in_query(scope: Scope) -> str | None:
     return values[0] if values else None
 
 
+def cookie_name(host: str) -> str:
+    """Return the name of a server's cookie: a browser shares cookies among all ports of a name."""
+    port = _PORT.search(host)
+    return COOKIE if port is None else f"{COOKIE}-{port[1]}"
+
+
 def _in_cookie(headers: Headers) -> str | None:
-    cookies = SimpleCookie()
+    name, cookies = cookie_name(headers.get("host", "")), SimpleCookie()
     try:
         cookies.load(headers.get("cookie", ""))
     except CookieError:
         return None
-    return cookies[COOKIE].value if COOKIE in cookies else None
+    return cookies[name].value if name in cookies else None
 
 
 def _marked(send: Send) -> Send:
