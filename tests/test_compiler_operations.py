@@ -41,6 +41,8 @@ CASES = {
     "power": Case(mg.power, (POSITIVE, ANY)),
     "maximum": Case(mg.maximum, (ANY, ANY)),
     "minimum": Case(mg.minimum, (ANY, ANY)),
+    "larger": Case(lambda a, b: mg.stack([a + 0 * b, b + 0 * a]).max(axis=0), (ANY, ANY)),
+    "smaller": Case(lambda a, b: mg.stack([a + 0 * b, b + 0 * a]).min(axis=0), (ANY, ANY)),
     "select": Case(lambda mask, a, b: mg.where(mask.data > 0, a, b), ((1, 1), ANY, ANY)),
     "relu": Case(relu, (ANY,)),
     "tanh": Case(mg.tanh, (ANY,)),
@@ -121,7 +123,7 @@ MORE = {
     "where not": ("select", Case(CASES["select"].function, ((0, 0), ANY, ANY))),
 }
 # A single number beside a vector serves for every element.
-for _name in ("add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "logaddexp"):
+for _name in ("add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "larger", "smaller", "logaddexp"):
     _case = CASES[_name]
     MORE[f"{_name} of a single number"] = (_name, Case(_case.function, _case.ranges, (1, 6)))
     MORE[f"{_name} with a single number"] = (_name, Case(_case.function, _case.ranges, (6, 1)))
@@ -227,6 +229,8 @@ def test_derivative_is_mygrads(name):
     [
         ("maximum", ([1.0, -2, 0], [1, -2, 0]), ([0, 0, 0], [0, 0, 0])),
         ("minimum", ([1.0, -2, 0], [1, -2, 0]), ([0, 0, 0], [0, 0, 0])),
+        ("larger", ([1.0, -2, 0], [1, -2, 0]), ([1, 1, 1], [0, 0, 0])),
+        ("smaller", ([1.0, -2, 0], [1, -2, 0]), ([1, 1, 1], [0, 0, 0])),
         ("abs", ([0.0, -0.0],), ([0, 0],)),
         ("relu", ([0.0, -0.0],), ([0, 0],)),
         ("power", ([2.0, 0, -3], [0, 0, 0]), ([0, 0, 0], [np.log(2), 0, np.nan])),

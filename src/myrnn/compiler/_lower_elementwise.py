@@ -80,6 +80,16 @@ _NAMED = {
 }
 """Those that the compiler has itself, under its own names."""
 
+
+def _sinh(build: Builder, a: Node) -> Node:
+    # By exp itself, small numbers would lose their digits.
+    return build.multiply(0.5, build.subtract(build.expm1(a), build.expm1(build.negative(a))))
+
+
+def _cosh(build: Builder, a: Node) -> Node:
+    return build.multiply(0.5, build.add(build.exp(a), build.exp(build.negative(a))))
+
+
 _MADE: dict[str, Elementwise] = {
     "Positive": lambda build, a: a,
     "Square": lambda build, a: build.multiply(a, a),
@@ -87,6 +97,9 @@ _MADE: dict[str, Elementwise] = {
     "Exp2": lambda build, a: build.exp(build.multiply(a, np.log(2))),
     "Log2": lambda build, a: build.multiply(build.log(a), 1 / np.log(2)),
     "Log10": lambda build, a: build.multiply(build.log(a), 1 / np.log(10)),
+    "Sinh": _sinh,
+    "Cosh": _cosh,
+    "Tan": lambda build, a: build.divide(build.sin(a), build.cos(a)),
     "AddSequence": lambda build, *a: reduce(build.add, a),
     "MultiplySequence": lambda build, *a: reduce(build.multiply, a),
     # The constants of Klambauer et al., "Self-normalizing neural networks", 2017.

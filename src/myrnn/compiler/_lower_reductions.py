@@ -1,7 +1,8 @@
-"""Rules for sums, means, variances and softmax, over features and over time."""
+"""Rules for sums, means, variances, extremes and softmax, over features and over time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from math import prod
 from typing import Any
@@ -55,6 +56,38 @@ def _mean(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> V
     return _reduced(build, operands, tensor, _axes(creator, len(operands[0].shape)), mean=True)
 
 
+def _extreme(operation: str, end: float) -> Rule:
+    """Return the rule for the largest or smallest number along axes; `end` is what no number goes beyond."""
+
+    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+        value, choose = operands[0], getattr(build, operation)
+        axes = _axes(creator, len(value.shape))
+        if not isinstance(value, Rows):
+            return Plain(_extreme_plain(build, choose, as_plain(build, value), axes), tensor.shape)
+        inner = tuple(a - 1 for a in axes if a > 0)
+        nodes = tuple(_extreme_plain(build, choose, Plain(n, value.row_shape), inner) for n in value.nodes)
+        if 0 not in axes:
+            return Rows(nodes, tensor.shape[1:])
+        # As for sums, one step is no other computation than many.
+        start = build.constant(np.full(nodes[0].size, end))
+        return Plain(reduce(choose, nodes, start), tensor.shape)
+
+    return rule
+
+
+def _extreme_plain(build: Builder, choose: Callable[[Node, Node], Node], value: Plain, axes: tuple[int, ...]) -> Node:
+    node, shape = value.node, list(value.shape)
+    for axis in sorted(axes, reverse=True):
+        outer, n = prod(shape[:axis]), shape.pop(axis)
+        while n > 1:
+            # Neighbours in pairs: the first of equal ones stays the first. The last may be without, and its own.
+            places = np.arange(node.size).reshape(outer, n, -1)
+            second = np.minimum(np.arange(1, n + 1, 2), n - 1)
+            node = choose(build.take(node, places[:, ::2]), build.take(node, places[:, second]))
+            n = len(second)
+    return node
+
+
 def _variance_node(build: Builder, value: Plain, axes: tuple[int, ...], ddof: float) -> Node:
     kept = tuple(1 if a in axes else n for a, n in enumerate(value.shape))
     count = prod(value.shape[a] for a in axes)
@@ -105,6 +138,8 @@ def _softmax_node(build: Builder, operation: str, value: Plain, axes: tuple[int,
 REDUCTIONS: dict[str, Rule] = {
     "Sum": _sum,
     "Mean": _mean,
+    "Max": _extreme("larger", -np.inf),
+    "Min": _extreme("smaller", np.inf),
     "Variance": _variance,
     "StdDev": _variance,
     "Softmax": _softmax_rule("softmax"),

@@ -64,6 +64,19 @@ def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
     return build.multiply(grad, build.greater(b, a)), build.multiply(grad, build.greater(a, b))
 
 
+# Along an axis MyGrad gives the gradient to the first of the largest, of any two to neither.
+@OPERATIONS.map("larger", np.maximum, "maximum({0}, {1})")
+def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
+    second = build.greater(b, a)
+    return build.multiply(grad, build.subtract(1.0, second)), build.multiply(grad, second)
+
+
+@OPERATIONS.map("smaller", np.minimum, "minimum({0}, {1})")
+def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
+    second = build.greater(a, b)
+    return build.multiply(grad, build.subtract(1.0, second)), build.multiply(grad, second)
+
+
 def _select(mask: Array, a: Array, b: Array) -> Array:
     return np.where(mask != 0, a, b)
 

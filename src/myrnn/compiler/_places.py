@@ -109,4 +109,6 @@ def _run(indices: bytes) -> int | None:
 
 def _literal(value: float) -> str:
     number = np.float32(value)
-    return str(number) if np.isfinite(number) else f"np.float32('{number}')"
+    if np.isfinite(number):
+        return str(number)
+    return "np.float32(np.nan)" if np.isnan(number) else f"np.float32({'-' if number < 0 else ''}np.inf)"
