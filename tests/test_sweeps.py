@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import statistics
+import threading
 
 import numpy as np
 import polars
@@ -358,6 +359,36 @@ def test_a_study_of_a_folder_that_is_wrong_is_told(tmp_path):
     told = f"{tmp_path}: sweep.json cannot be used: study: [model] model must be one of 'rnn', 'gru', 'lstm', not 'rnm'"
     with refused(f"{told}; did you mean 'rnn'?", RunError):
         load_sweep(tmp_path)
+
+
+def test_a_record_comes_to_the_disk_though_no_other_follows(tmp_path, monkeypatch):
+    fsync, sizes, is_there = os.fsync, [], threading.Event()
+
+    def noted(file):
+        fsync(file)
+        sizes.append(os.fstat(file).st_size)
+        if sizes[-1]:
+            is_there.set()
+
+    monkeypatch.setattr(_log.os, "fsync", noted)
+    with Log(tmp_path) as log:
+        log.add({"run": "a", "status": "failed", "error": "none"})
+        assert is_there.wait(60), f"the record is not on the disk: {sizes}"
+        assert sizes == [(tmp_path / "results.jsonl").stat().st_size]
+
+
+def test_what_never_came_to_the_disk_is_told(tmp_path, monkeypatch):
+    tried = threading.Event()
+
+    def failing(file):
+        tried.set()
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(_log.os, "fsync", failing)
+    message = f"cannot write {tmp_path / 'results.jsonl'}: Input/output error; what stands there stays"
+    with refused(message, RunError), Log(tmp_path) as log:
+        log.add({"run": "a", "status": "failed", "error": "none"})
+        assert tried.wait(60), "nothing was brought to the disk"
 
 
 def test_a_full_disk_ends_the_sweep_and_loses_nothing(study, one_core, tmp_path, monkeypatch):

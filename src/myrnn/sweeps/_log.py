@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import stat
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from myrnn.errors import RunError
 from myrnn.storage import damaged, seal
@@ -18,13 +18,15 @@ from myrnn.sweeps._run import DONE, FAILED, Record
 LOG = "results.jsonl"
 # A line is at most this long; a longer one is damaged.
 MOST_BYTES = 10_000_000
-# How long results may stand in the system's memory before they are on the disk, in seconds. A process that dies loses
-# none of them; a machine that does, these.
-SYNC_EVERY = 1.0
+# Seconds from one sync to the next at least. What stands in the memory meanwhile is lost when the machine dies,
+# but not when the process does.
+PAUSE = 0.05
 
 
 class Log:
     """Writes records to the end of the file; what a crash left of a last line is cut off first.
+
+    A thread brings them to the disk, whether others follow or not.
 
     Parameters
     ----------
@@ -44,24 +46,39 @@ class Log:
             _cut_off_torn(self._file)
         except OSError as error:
             raise RunError(f"cannot write {self._path}: {error.strerror or error}") from error
-        self._synced = time.monotonic()
+        self._is_news, self._is_over = threading.Event(), threading.Event()
+        self._fault: OSError | None = None
+        self._syncing = threading.Thread(target=self._keep_in_sync, daemon=True)
+        self._syncing.start()
 
     def add(self, record: Record) -> None:
-        """Write one record; raises RunError where that fails, and what stands there stays."""
+        """Write one record; raises RunError where that fails, and what stands there stays.
+
+        It is on the disk a few hundredths of a second later; where bringing it there fails, the next call says so.
+        """
         if not os.fstat(self._file).st_nlink:
             raise RunError(f"{self._path} was removed while runs were under way: the same command begins anew")
         line = json.dumps(seal(record), separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
         try:
             while line:
                 line = line[os.write(self._file, line) :]
-            if time.monotonic() - self._synced >= SYNC_EVERY:
-                self._sync()
         except OSError as error:
-            raise RunError(f"cannot write {self._path}: {error.strerror or error}; what stands there stays") from error
+            self._fail(error)
+        self._is_news.set()
+        if self._fault is not None:
+            self._fail(self._fault)
 
-    def _sync(self) -> None:
-        os.fsync(self._file)
-        self._synced = time.monotonic()
+    def _keep_in_sync(self) -> None:
+        while not self._is_over.wait(PAUSE):
+            self._is_news.wait()
+            self._is_news.clear()
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                self._fault = error
+
+    def _fail(self, error: OSError) -> NoReturn:
+        raise RunError(f"cannot write {self._path}: {error.strerror or error}; what stands there stays") from error
 
     def __enter__(self) -> Log:
         """Return the log, which is open already."""
@@ -70,11 +87,17 @@ class Log:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait until all is on the disk, and close the file."""
+        """Wait until all is on the disk, and close the file; raises RunError where that fails and nothing else has."""
+        self._is_over.set()
+        self._is_news.set()
+        self._syncing.join()
         try:
-            self._sync()
-        finally:
-            os.close(self._file)
+            os.fsync(self._file)
+        except OSError as fault:
+            self._fault = fault
+        os.close(self._file)
+        if self._fault is not None and kind is None:
+            self._fail(self._fault)
 
 
 class Finished:
