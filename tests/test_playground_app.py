@@ -15,6 +15,7 @@ from myrnn.playground._guard import cookie_name
 from myrnn.playground._outbox import Outbox
 from myrnn.playground._session import Session
 from myrnn.playground._sessions import Sessions
+from myrnn.playground._settings import DEFAULTS, LONGEST
 from playground_help import SMALL
 
 PORT = 8400
@@ -61,6 +62,14 @@ def test_the_page_needs_nothing_from_elsewhere():
     for path in STATIC.iterdir():
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert "http://" not in text and "https://" not in text.replace('"https:"', ""), path
+
+
+def test_the_page_knows_the_defaults_and_the_longest_sequence_of_the_server(client):
+    answer = client.get("/static/known.js")
+    assert answer.headers["content-type"].startswith("text/javascript")
+    names, values = zip(*(line.removesuffix(";").split(" = ") for line in answer.text.splitlines()), strict=True)
+    assert names == ("export const DEFAULTS", "export const LONGEST")
+    assert [json.loads(value) for value in values] == [DEFAULTS, LONGEST]
 
 
 @pytest.mark.parametrize("path", ["/", "/static/main.js", "/other"])

@@ -407,6 +407,15 @@ def test_runs_that_the_playground_cannot_show_are_refused(here):
         _keep.load(folder.name)
 
 
+def test_only_whole_runs_on_tasks_are_listed(here):
+    first = saved(trained(iterations=1))
+    second = saved(trained(iterations=1))
+    for name, content in (("other", "{}"), ("unreadable", "[")):
+        (here / "runs" / name).mkdir()
+        (here / "runs" / name / "settings.json").write_text(content)
+    assert _keep.listed_runs() == [second.name, first.name]
+
+
 @pytest.mark.parametrize("name", ["none", "../runs", "/etc", ""])
 def test_a_run_that_is_not_listed_is_not_looked_for(here, name):
     with refused("there is no such run any more: look at the list again", RunError):

@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket
 from myrnn.playground._connection import talk
 from myrnn.playground._guard import Guard
 from myrnn.playground._sessions import PATIENCE, Sessions
+from myrnn.playground._settings import known_to_the_page
 
 STATIC = Path(__file__).parent / "static"
 
@@ -47,6 +48,7 @@ def make_app(sessions: Sessions, token: str | None = None) -> ASGIApp:
     routes = [
         Route("/", _page),
         WebSocketRoute("/session", session),
+        Route("/static/known.js", _known),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan), token)
@@ -54,6 +56,10 @@ def make_app(sessions: Sessions, token: str | None = None) -> ASGIApp:
 
 async def _page(_: Request) -> Response:
     return FileResponse(STATIC / "index.html")
+
+
+async def _known(_: Request) -> Response:
+    return Response(known_to_the_page(), media_type="text/javascript")
 
 
 async def _sweep(sessions: Sessions) -> None:

@@ -18,7 +18,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.playground._messages import parse
 from myrnn.playground._session import Session
 from myrnn.playground._sessions import Full, Sessions
-from myrnn.playground._settings import LONGEST, offered_settings
+from myrnn.playground._settings import offered_settings
 
 # How long a page may wait before it says who it is, in seconds.
 _HELLO = 10.0
@@ -86,7 +86,6 @@ async def _greet(socket: WebSocket, sessions: Sessions, pace: Pace) -> tuple[str
                 "type": "welcome",
                 "session": name,
                 "version": __version__,
-                "longest": LONGEST,
                 "settings": offered_settings(own),
             },
         )

@@ -21,7 +21,7 @@ from myrnn.playground import _looks
 from myrnn.playground._loaded import settings_of
 from myrnn.playground._network import REPORT_EVERY, ModelClass, Network
 from myrnn.playground._trial import TEST_SEED
-from myrnn.runs import Run, claim_folder, describe_model, holds_own, load_run, save_run
+from myrnn.runs import Run, claim_folder, describe_model, holds_own, list_runs, load_run, save_run
 
 RUNS = Path("runs")
 MOST_LISTED = 50
@@ -39,7 +39,7 @@ def check_can_be_saved(network: Network) -> None:
     if not network.iteration:
         what = "nothing to save yet" if network.run is None else "nothing new to save"
         raise InvalidArgument(f"there is {what}: press play first")
-    if len(_run_folders()) >= MOST_RUNS:
+    if len(_runs()) >= MOST_RUNS:
         raise InvalidArgument(
             f"there are {MOST_RUNS} runs in {RUNS}/, and the playground adds no more: move some of them away, "
             "or start it in another folder"
@@ -72,17 +72,17 @@ def _training_of(network: Network) -> dict[str, Any]:
 
 
 def listed_runs() -> list[str]:
-    """Return the names of the newest run folders below ``runs``, the newest first."""
-    return [path.name for path in _run_folders()[:MOST_LISTED]]
+    """Return the names of the newest whole runs on tasks below ``runs``, the newest first."""
+    return _runs()[:MOST_LISTED]
 
 
-def _run_folders() -> list[Path]:
+def _runs() -> list[str]:
     try:
-        folders = [path for path in RUNS.iterdir() if (path / "settings.json").is_file()]
-        folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    except OSError:
+        found = list_runs(RUNS)
+    except RunError:
         return []
-    return folders
+    # Those on data count epochs.
+    return [run.name for run in reversed(found) if run.state == "whole" and run.iterations is not None]
 
 
 def load(name: str, own: ModelClass | None = None) -> tuple[Run, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,6 +146,11 @@ RECORD = Record({name: setting.field for name, setting in SETTINGS.items()})
 DEFAULTS: dict[str, Any] = {name: setting.default for name, setting in SETTINGS.items()}
 
 
+def known_to_the_page() -> str:
+    """Return the module of the page that says what it must know before it is told anything."""
+    return f"export const DEFAULTS = {json.dumps(DEFAULTS)};\nexport const LONGEST = {LONGEST};\n"
+
+
 def checked_settings(given: Any) -> dict[str, Any]:
     """Return settings within their bounds that go together, or say which do not."""
     settings = RECORD.checked("settings", given)
@@ -170,7 +176,6 @@ def offered_settings(own: str | None) -> list[dict[str, Any]]:
                 "label": setting.label,
                 "hint": setting.hint,
                 "offered": offered,
-                "default": setting.default,
             }
         )
     return described

@@ -20,7 +20,6 @@ export function startKeep(app) {
   app.connection.on("script", ({text}) => {
     saveFile("playground.py", text, "text/x-python");
     tell("The script is in your downloads: python playground.py gives the same numbers.");
-    app.script = text;
   });
   app.connection.on("figure", ({figure, format, content}) => {
     const bytes = format === "png" ? Uint8Array.from(atob(content), c => c.charCodeAt(0)) : content;

@@ -2,12 +2,12 @@
 import {Digits} from "./digits.js";
 import {byId, make, percent, rootSize, say, short, unpacked} from "./dom.js";
 import {drawHeat, largest} from "./heat.js";
+import {LONGEST} from "./known.js";
 import {onTheme} from "./theme.js";
 import {Unit} from "./unit.js";
 
 // Of a column, and of the heights of the states and of those of the pinned network, in parts of the root's size.
 const NARROWEST = 0.8, WIDEST = 6, LOWEST = 7.5, HIGHEST = 20, UNIT = 0.4;
-const LONGEST = 80;
 // The speed at which every sequence can be followed, in iterations a second.
 const FOLLOWED = 3, TOLD = 25;
 
@@ -37,6 +37,7 @@ export class Row {
   listen() {
     byId("draw-match").addEventListener("click", () => this.drawAtRandom("match"));
     byId("draw-other").addEventListener("click", () => this.drawAtRandom("other"));
+    byId("length").max = LONGEST;
     byId("length").addEventListener("change", event => this.resize(event.target.value));
     byId("state").addEventListener("change", event => this.app.connection.send("state", {name: event.target.value}));
     byId("follow").addEventListener("change", event => {

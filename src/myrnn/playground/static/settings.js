@@ -1,11 +1,8 @@
 // The controls of what is trained, made from what the server says of them.
 import {byId, make} from "./dom.js";
+import {DEFAULTS} from "./known.js";
 import {writeLink} from "./link.js";
 
-export const DEFAULTS = {
-  task: "twin-halves", negatives: "uniform", pattern_length_min: 1, pattern_length_max: 10, alphabet_size: 10,
-  cell: "rnn-relu", dim_recurrent: 50, batch_size: 1, optimizer: "adam", learning_rate: 0.001, gradient_clip: null, seed: 0,
-};
 // A learning rate that suits each optimizer, for whoever changes only the optimizer.
 const RATES = {adam: 0.001, rmsprop: 0.001, sgd: 0.03};
 

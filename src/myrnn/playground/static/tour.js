@@ -1,7 +1,7 @@
 // Four questions, each some settings and something to watch; what is found is told when it is seen.
 import {meanAccuracy} from "./accuracy.js";
 import {byId, make, say} from "./dom.js";
-import {DEFAULTS} from "./settings.js";
+import {DEFAULTS} from "./known.js";
 import {STOPS} from "./stops.js";
 
 export class Tour {
