@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import operator
+import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -12,6 +13,8 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
+
+_SPAN = re.compile(r"(\d{1,9}):(\d{1,9})(?::(\d{1,9}))?", re.ASCII)
 
 
 def shown(value: Any) -> str:
@@ -72,6 +75,19 @@ def one_of(name: str, value: Any, choices: Collection[str]) -> str:
     near = difflib.get_close_matches(str(value), list(choices), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise InvalidArgument(f"{name} must be one of {listed}, not {shown(value)}{hint}")
+
+
+def span(name: str, text: str, most: int) -> range | None:
+    """Return the integers that ``"first:last"`` or ``"first:last:step"`` says, the last among them; None for others."""
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        return None
+    first, last, step = (int(number) for number in found.groups(default="1"))
+    if last < first or step < 1:
+        raise InvalidArgument(f"{name} must go up, as in '0:9' or '2:40:2', not {text!r}")
+    if (last - first) // step >= most:
+        raise InvalidArgument(f"{name} must be at most {most:,} numbers, which {text!r} exceeds")
+    return range(first, last + 1, step)
 
 
 def generator(name: str, rng: Any) -> np.random.Generator:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # More lengths than this are a slip of the keyboard.
 MOST_LENGTHS = 10_000
-LENGTHS_WANTED = "--lengths must be FIRST:LAST or FIRST:LAST:STEP, or numbers with commas between, such as 2:80:2"
 
 
 def evaluate(
@@ -93,21 +92,18 @@ def evaluate(
 
 def parse_lengths(text: str) -> list[int]:
     """Return the lengths that are written as ``"2:80:2"``, the last among them, or as ``"2,4,10"``."""
+    from myrnn import _checks
     from myrnn.errors import InvalidArgument
 
-    parts = text.split(":" if ":" in text else ",")
+    numbers = _checks.span("--lengths", text, MOST_LENGTHS)
+    if numbers is not None:
+        return list(numbers)
+    parts = text.split(",")
     # Not isdigit(): that holds for digits of other scripts, too.
     if any(not part or set(part) - set("0123456789") or len(part) > 9 for part in parts):
-        raise InvalidArgument(f"{LENGTHS_WANTED}, not {text!r}")
-    numbers = [int(part) for part in parts]
-    if ":" not in text:
-        return numbers
-    first, last, step = numbers if len(numbers) == 3 else (*numbers, 1) if len(numbers) == 2 else (1, 0, 0)
-    if step < 1 or last < first:
-        raise InvalidArgument(f"{LENGTHS_WANTED}, not {text!r}")
-    if (last - first) // step >= MOST_LENGTHS:
-        raise InvalidArgument(f"--lengths must be at most {MOST_LENGTHS:,} lengths, which {text!r} exceeds")
-    return list(range(first, last + 1, step))
+        wanted = "FIRST:LAST or FIRST:LAST:STEP, or numbers with commas between, such as 2:80:2"
+        raise InvalidArgument(f"--lengths must be {wanted}, not {text!r}")
+    return [int(part) for part in parts]
 
 
 def _lengths(run: Run, text: str | None, length_max: int | None) -> NDArray[np.int64] | list[int]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from myrnn.cli import _show
 from myrnn.cli._data_run import DataRun, load_data_run
+from myrnn.cli._places import check_file
 from myrnn.data import read_sequences
 from myrnn.encoding import Vocabulary
 from myrnn.errors import InvalidArgument
@@ -28,8 +29,7 @@ def predict_file(run: Path, data: Path, out: Path | None, skip_bad_lines: bool) 
 
     The columns are ``line`` (of the file), ``label``, ``probability`` (of that label), and one for every class.
     """
-    if out is not None and not out.parent.is_dir():
-        raise InvalidArgument(f"--out must lie in a folder that exists, but {out.parent} does not")
+    check_file("--out", out)
     loaded = load_data_run(run)
     kind = "tokens" if _reads_symbols(loaded) else "features"
     given = read_sequences(

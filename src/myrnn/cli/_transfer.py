@@ -48,11 +48,12 @@ def transfer(
     from myrnn.cli import _show
     from myrnn.cli._load import load_all
     from myrnn.evaluation import transfer as try_all
-    from myrnn.runs import claim_folder
+    from myrnn.runs import claim_folder, run_names
 
+    names = run_names(runs)
     loaded = load_all(runs, model)
     tasks = _tasks(loaded, task or [])
-    models = dict(zip(_names(runs), (run.model for run in loaded), strict=True))
+    models = dict(zip(names, (run.model for run in loaded), strict=True))
     with claim_folder(out, "transfer") as folder:
         table = try_all(models, tasks, samples, seed, engine=engine)
         _write(table, folder)
@@ -71,18 +72,6 @@ def _write(table: TransferTable, folder: Path) -> None:
     ax = table.plot()
     for suffix in ("svg", "png"):
         save_figure(ax, folder / f"transfer.{suffix}")
-
-
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Return a name for every run: that of its folder, or the whole path where two are called the same."""
-    from myrnn.errors import InvalidArgument
-
-    short = [folder.resolve().name for folder in folders]
-    names = short if len(set(short)) == len(short) else [str(folder) for folder in folders]
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
-        raise InvalidArgument(f"the run {twice} is given twice")
-    return names
 
 
 def _tasks(runs: Sequence[Run], given: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -15,7 +14,6 @@ import numpy as np
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 
-_SPAN = re.compile(r"(\d{1,9}):(\d{1,9})(?::(\d{1,9}))?", re.ASCII)
 MOST_NUMBERS = 100_000
 # Digits of a number that is drawn: it is to be read, and to be the same on every machine.
 DIGITS = 4
@@ -99,23 +97,10 @@ def read_choice(place: str, shown: str, value: Any) -> Choice:
     if isinstance(value, Mapping):
         return _drawn(place, shown, value)
     if isinstance(value, str):
-        return Listed(tuple(numbers) if (numbers := span(shown, value)) is not None else (value,))
+        return Listed(tuple(numbers) if (numbers := _checks.span(shown, value, MOST_NUMBERS)) is not None else (value,))
     if isinstance(value, list | tuple):
         return Listed(_distinct(shown, value))
     return Listed((value,))
-
-
-def span(shown: str, text: str) -> range | None:
-    """Return the integers that ``"first:last"`` or ``"first:last:step"`` says, the last among them; None for others."""
-    found = _SPAN.fullmatch(text)
-    if found is None:
-        return None
-    first, last, step = (int(number) for number in found.groups(default="1"))
-    if last < first or step < 1:
-        raise InvalidArgument(f"{shown} must go up, as in '0:9' or '2:40:2', not {text!r}")
-    if (last - first) // step >= MOST_NUMBERS:
-        raise InvalidArgument(f"{shown} must be at most {MOST_NUMBERS:,} numbers, which {text!r} exceeds")
-    return range(first, last + 1, step)
 
 
 def _distinct(shown: str, values: list[Any] | tuple[Any, ...]) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.runs import check_largest, check_training, describe, make_model, make_optimizer
 from myrnn.sequences import LARGEST_INT32
-from myrnn.sweeps._choices import span
+from myrnn.sweeps._choices import MOST_NUMBERS
 from myrnn.tasks import make_task
 
 # What a model takes from the task.
@@ -46,7 +46,7 @@ def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
         _checks.one_of("a setting of the evaluation", name, ("samples", "seed", "lengths"))
     seed, lengths = given.get("seed"), given.get("lengths")
     if isinstance(lengths, str):
-        numbers = span("lengths", lengths)
+        numbers = _checks.span("lengths", lengths, MOST_NUMBERS)
         if numbers is None:
             raise InvalidArgument(f"lengths must be a list, or 'first:last:step' as in '2:40:2', not {lengths!r}")
         lengths = list(numbers)
