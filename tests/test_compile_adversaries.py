@@ -372,6 +372,24 @@ def test_a_model_that_is_changed_into_no_recurrence_goes_on_op_by_op():
     assert (len(caught), engines) == (1, [("native", 100), ("mygrad", 200)])
 
 
+def test_a_model_that_is_changed_ever_again_is_compiled_ever_more_rarely(monkeypatch):
+    monkeypatch.setattr(_engine, "WORTH_COMPILING", 400)
+    changes = {50: set_scale, 100: set_mask, 200: set_secret}
+    with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad for a while, because") as caught:
+        parameters, engines = changed_while_training("auto", changes)
+    assert len(caught) == 2
+    assert engines == [("native", 100), ("mygrad", 98), ("native", 2), ("mygrad", 100)]
+    assert_trained_as_by_mygrad(parameters, changes)
+
+
+def test_a_model_that_is_changed_back_is_compiled_again(monkeypatch):
+    monkeypatch.setattr(_engine, "WORTH_COMPILING", 400)
+    changes = {50: set_training, 100: lambda model: setattr(model, "training", False)}
+    with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad, because") as caught:
+        _, engines = changed_while_training("auto", changes)
+    assert (len(caught), engines) == (1, [("native", 50), ("mygrad", 98), ("native", 152)])
+
+
 def test_what_changes_nothing_may_be_changed():
     model = Tunable()
     compiled = myrnn.compile(model, dim_input=10)

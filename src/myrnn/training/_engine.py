@@ -23,7 +23,8 @@ class ChosenEngine:
     """The native engine or MyGrad's; with ``"auto"`` the first for as long as it can.
 
     A model that was changed, by a hook as a rule, is compiled again. Where it changes so often that this would take
-    longer than the training, MyGrad goes on with it, for as long as compiling takes, and then it is tried again.
+    longer than the training, MyGrad goes on with it, for as long as compiling takes, the next time for twice as long,
+    and so on.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ class ChosenEngine:
         self._class_weights = class_weights
         # The steps since the model was compiled, or given to MyGrad; whether it is to be compiled after enough of them.
         self._steps, self._is_changed = WORTH_COMPILING, False
+        # By how many steps MyGrad goes on for longer the next time.
+        self._longer = 0
         if engine == "mygrad":
             return
         try:
@@ -106,7 +109,7 @@ class ChosenEngine:
         if not has_changed:
             _warn_of_fallback(error)
         elif self._steps < WORTH_COMPILING:
-            self._steps = 0
+            self._steps, self._longer = -self._longer, 2 * self._longer + WORTH_COMPILING
             _warn_of_fallback(error, " for a while")
 
     def _compile_again(self, sequences: Sequences) -> None:
@@ -114,6 +117,8 @@ class ChosenEngine:
         try:
             self._engine = self._native(sequences, self._engine.gradient_clip)
         except CompileError as error:
+            # It may be changed back.
+            self._is_changed = True
             _warn_of_fallback(error)
 
     def checked(self, given: Any) -> str:
