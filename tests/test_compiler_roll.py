@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mygrad.nnet.activations import relu
 
-from myrnn.compiler._frontier import between_rows, handed_on
+from myrnn.compiler._frontier import between_rows, handed_on, shared_between_rows
 from myrnn.compiler._graph import Builder, check, evaluate, topological
 from myrnn.compiler._roll import Recurrence, roll, unroll
 from myrnn.compiler._trace import trace
@@ -222,6 +222,32 @@ def test_states_that_the_last_step_does_not_compute_are_found_between_the_rows(r
     with pytest.raises(NotARecurrence):
         roll(traces, build, C, handed_on)
     assert roll(traces, build, C, between_rows).dim_input == C
+
+
+def together(m, x):
+    h, k = zeros(), zeros()
+    for x_t in x:
+        h, k = mg.tanh(x_t[np.newaxis] @ m.A + h @ m.B), mg.tanh(h @ m.E + k @ m.B)
+    return k @ m.W
+
+
+def the_state_before(m, x):
+    h, before = zeros(), zeros()
+    for x_t in x:
+        before, h = h, mg.tanh(x_t[np.newaxis] @ m.A + h @ m.B)
+    return before @ m.W
+
+
+@pytest.mark.parametrize("run", [together, the_state_before], ids=lambda run: run.__name__)
+def test_states_that_are_updated_together_are_what_several_read_between_the_rows(run):
+    build = Builder()
+    traces = traces_of(Model(run), build)
+    for cut in (handed_on, between_rows):
+        with pytest.raises(NotARecurrence):
+            roll(traces, build, C, cut)
+    recurrence = roll(traces, build, C, shared_between_rows)
+    (empty,) = traces_of(Model(run), build, (0,)).values()
+    assert unroll(recurrence, 0, build) is empty.output
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,25 @@ class Delays(Weights):
         return (first + second + third) @ self.V
 
 
+class Together(Weights):
+    """Updates two states at once, the second from the first as it was, and reads out the second alone."""
+
+    def __init__(self):
+        super().__init__(W=(10, 6), F=(6, 6), G=(6, 6), H=(6, 6), V=(6, 2))
+
+    def __call__(self, x):
+        first, second = np.zeros((1, 6), dtype=np.float32), np.zeros((1, 6), dtype=np.float32)
+        for x_t in x:
+            first, second = mg.tanh(x_t[None] @ self.W + first @ self.F), mg.tanh(first @ self.G + second @ self.H)
+        return second @ self.V
+
+
 @pytest.mark.parametrize("batch_size", [1, 2])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize(("model_class", "lengths"), [(Feedback, (1, 5, 1, 1, 2)), (Delays, (3, 1, 2, 1, 1, 2, 6))])
+@pytest.mark.parametrize(
+    ("model_class", "lengths"),
+    [(Feedback, (1, 5, 1, 1, 2)), (Delays, (3, 1, 2, 1, 1, 2, 6)), (Together, (3, 1, 0, 1, 2, 0, 6))],
+)
 def test_a_short_sequence_leaves_alone_what_it_does_not_use(model_class, lengths, name, batch_size):
     rng = np.random.default_rng(0)
     data = [(rng.normal(size=(n, 10)).astype(np.float32), k % 2) for k, n in enumerate(lengths)]

@@ -11,7 +11,7 @@ from mygrad import Tensor
 
 from myrnn import _checks
 from myrnn.compiler._compiled import CompiledModel
-from myrnn.compiler._frontier import between_rows, handed_on
+from myrnn.compiler._frontier import between_rows, handed_on, shared_between_rows
 from myrnn.compiler._graph import Builder
 from myrnn.compiler._probe import MYGRAD, input_width, probe, probe_further
 from myrnn.compiler._roll import BACK, Recurrence, roll
@@ -149,7 +149,7 @@ def _found(
     traces: dict[bool, dict[int, Trace]] = {True: {}, False: {}}
     # What the first step computes from constants alone is a number, unless it is kept as it was written: the first
     # gives the start of a model that does it with NumPy, the second that of one that does it with MyGrad.
-    for back, cut, fold in product(BACK, (handed_on, between_rows), (True, False)):
+    for back, cut, fold in product(BACK, (handed_on, between_rows, shared_between_rows), (True, False)):
         build, known = builders[fold], traces[fold]
         if cut is handed_on:
             if back == BACK[0]:

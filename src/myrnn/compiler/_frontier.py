@@ -1,10 +1,10 @@
-"""Where to cut traces into steps: two ways to tell what the states after so many steps are."""
+"""Where to cut traces into steps: three ways to tell what the states after so many steps are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from myrnn.compiler._graph import Node, topological
+from myrnn.compiler._graph import Node, reads_rows, topological
 from myrnn.compiler._trace import Trace
 
 Cut = Callable[[dict[int, Trace], int], list[Node]]
@@ -36,6 +36,30 @@ def between_rows(traces: dict[int, Trace], steps: int) -> list[Node]:
     before, after = (_read_later(traces, n) for n in (steps - 1, steps))
     rows = (n for n in topological([traces[steps].output]) if n.operation == "row")
     return list(dict.fromkeys([*after, *before, *(n for n in rows if n.attributes[0] == steps - 1)]))
+
+
+def shared_between_rows(traces: dict[int, Trace], steps: int) -> list[Node]:
+    """Return the same, but what several read in the place of what each makes of it.
+
+    That is for states that are updated together and of which the readout reads only what it was handed: the state
+    itself, and not its product with a weight of the next step, is what it shares with that step.
+    """
+    readers: dict[Node, set[Node]] = {}
+    for trace in (traces[steps], traces[steps + 1], traces[max(traces)]):
+        for node in topological([trace.output]):
+            for child in node.inputs:
+                readers.setdefault(child, set()).add(node)
+    return list(dict.fromkeys(_shared_below(node, readers) for node in between_rows(traces, steps)))
+
+
+def _shared_below(node: Node, readers: dict[Node, set[Node]]) -> Node:
+    """Return the first node with several readers that this one is made of alone, but for weights; or itself."""
+    below = node
+    while len(varying := {i for i in below.inputs if reads_rows(i)}) == 1:
+        (below,) = varying
+        if len(readers[below]) > 1:
+            return below
+    return node
 
 
 def _read_later(traces: dict[int, Trace], steps: int) -> list[Node]:
