@@ -43,19 +43,24 @@ class _OptimizerState:
             dtype=np.int64,
         ).reshape(-1, 3)
         self._compiled = compiled
-        self._seen: Sequences | None = None
-        self._bits = np.zeros((0, 0), dtype=np.uint8)
+        # For every length so far, a bit for each range; and the longest length whose bits are not those of all longer.
+        self._bits, self._odd = np.zeros((0, 0), dtype=np.uint8), -1
 
     def trained(self, sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which ranges have a gradient in each iteration; MyGrad's optimizers leave the others alone.
 
         A parameter has one that any of an iteration's sequences is long enough to use.
         """
-        if sequences is not self._seen:
-            by_length = self._compiled.trained_by_length(int(sequences.lengths.max(initial=0)))
+        longest = int(sequences.lengths.max(initial=0))
+        if longest >= len(self._bits):
+            by_length = self._compiled.trained_by_length(longest)
             self._bits = np.packbits(by_length[:, [place for _, place in self._places]], axis=1)
-            self._seen = sequences
-        bits = np.bitwise_or.reduce(self._bits[sequences.lengths[order]], axis=1)
+            like_last = (self._bits[::-1] == self._bits[-1]).all(axis=1)
+            self._odd = longest - int(np.logical_and.accumulate(like_last).sum())
+        if sequences.lengths.min(initial=longest) > self._odd:
+            bits = np.repeat(self._bits[-1:], len(order), axis=0)
+        else:
+            bits = np.bitwise_or.reduce(self._bits[sequences.lengths[order]], axis=1)
         return np.unpackbits(bits, axis=1, count=len(self.ranges)).view(np.bool_)
 
     @property
