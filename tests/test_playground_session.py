@@ -186,7 +186,8 @@ def test_what_is_watched_is_told_once_at_rest(fresh):
     fresh.ask("runs", "runs")
     assert fresh.session.outbox.take() == []
     assert [seen.count(view) for view in VIEWS if view != "accuracy"] == [1] * 4
-    assert seen.count("accuracy") <= 10
+    # Of ten portions each, and the look that finds that these are enough.
+    assert seen.count("accuracy") <= 11
     fresh.session.submit("watch", {"views": []})
 
 
