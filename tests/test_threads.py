@@ -118,21 +118,33 @@ def test_a_training_is_the_same_while_another_thread(other):
     np.testing.assert_array_equal(weights_beside, alone)
 
 
-def test_native_training_touches_parameters_only_while_no_other_thread_traces(monkeypatch):
-    model = RNN(10, 8, 2, rng=0)
-    training = Training(model, TASK, SGD(model.parameters), engine="native", on_divergence="restart")
-    touched = []
+@pytest.fixture
+def touched(monkeypatch):
+    """Notes whether whoever reads or writes parameters for native code has MyGrad for itself."""
+    noted = []
 
     def watch(name):
         method = getattr(Block, name)
 
         def watched(block, place, array):
-            touched.append((name, is_ours()))
-            method(block, place, array)
+            noted.append((name, is_ours()))
+            return method(block, place, array)
 
         monkeypatch.setattr(Block, name, watched)
 
     watch("read")
     watch("write")
-    training.run(3)
+    return noted
+
+
+def test_native_training_touches_parameters_only_while_no_other_thread_traces(touched):
+    model = RNN(10, 8, 2, rng=0)
+    Training(model, TASK, SGD(model.parameters), engine="native", on_divergence="restart").run(3)
     assert set(touched) == {("read", True), ("write", True)}
+
+
+def test_a_compiled_model_reads_parameters_only_while_no_other_thread_traces(touched):
+    compiled = myrnn.compile(RNN(10, 8, 2, rng=0))
+    touched.clear()
+    compiled(np.eye(10, dtype=np.float32)[:3])
+    assert set(touched) == {("write", True)}

@@ -100,7 +100,9 @@ class Programs:
 
     def parameter_block(self, native: Native) -> Block:
         """Return the model's parameters in the layout of a program."""
-        return native.block_of([parameter.data for parameter in self._parameters])
+        # Who compiles this very model meanwhile tries other numbers in them.
+        with MYGRAD:
+            return native.block_of([parameter.data for parameter in self._parameters])
 
     @property
     def _shapes(self) -> list[tuple[int, ...]]:
