@@ -100,9 +100,10 @@ def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any],
     rows = [build.leaf("row", t, size=x.shape[1]) for t in range(len(x))]
     leaves[id(sequence)] = Rows(tuple(rows), (x.shape[1],))
     origins: dict[Node, Origin] = {}
-    value = _read(output, leaves, build, recording, origins)
+    tensors = list(_inputs_first(output))
+    value = _read(tensors, leaves, build, recording, origins)
     noticed = tuple(Origin(*line) for line in recording.looks)
-    below = {id(tensor) for tensor in _inputs_first(output)}
+    below = {id(tensor) for tensor in tensors}
     reached = frozenset(i for i, p in enumerate(parameters) if id(p) in below)
     return Trace(len(x), as_plain(build, value).node, origins, output.data.copy(), noticed, reached)
 
@@ -132,10 +133,11 @@ def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recording
 
 
 def _read(
-    output: Any, values: dict[int, Value], build: Builder, recording: Recording, origins: dict[Node, Origin]
+    tensors: list[Any], values: dict[int, Value], build: Builder, recording: Recording, origins: dict[Node, Origin]
 ) -> Value:
-    """Turn the tensors below `output` into values, inputs first, without recursion."""
-    for tensor in _inputs_first(output):
+    """Turn tensors, inputs first, into values, and return that of the last."""
+    output = tensors[-1]
+    for tensor in tensors:
         if id(tensor) in values:
             continue
         creator = tensor.creator
