@@ -325,6 +325,15 @@ def test_a_learning_rate_that_a_hook_sets_stays_and_is_saved(tmp_path, stop, eng
     assert first.content() == whole.content()
 
 
+def test_the_rate_that_a_hook_sets_belongs_to_the_report_that_is_gone_back_to(tmp_path):
+    job = Job()
+    hooks = [Falling(60), Stopping("on_progress", 64)]
+    with pytest.raises(KeyboardInterrupt):
+        job.train(200, checkpoint=tmp_path, hooks=hooks)
+    state = load_checkpoint(tmp_path)
+    assert (state.iteration, state.values["learning_rate"]) == (60, job.optimizer.learning_rate)
+
+
 def test_a_saved_learning_rate_is_checked():
     training = Job().training()
     state = training.state()

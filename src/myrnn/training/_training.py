@@ -254,9 +254,10 @@ class Training:
         check_learner(self._parameters, self._optimizer, self.iteration)
         report = self._record.close()
         self._is_whole = True
+        is_kept = self._restarts.wants(report, self._classes, self._class_weights)
         for event in ("on_report", "on_reported"):
-            # The first may fail, or set the learning rate.
-            if self._restarts.wants(report, self._classes, self._class_weights):
+            # Before the first, which may fail, and after it, since it may set the learning rate.
+            if is_kept:
                 self._restarts.last = self._snapshot()
             call(self._hooks, event, report)
 
