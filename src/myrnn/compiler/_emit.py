@@ -62,6 +62,7 @@ def emit(plan: Plan, parameter_names: tuple[str, ...], batched: bool, observed: 
     # one part of the program keeps is never read in the place of the other's.
     with frame.writer.part("What depends on the parameters alone, and the states before the first step."):
         write_prelude(frame)
+    prelude, frame.writer = frame.writer, Writer()
     fixed = dict(frame.places)
     with frame.writer.part("What the input alone gives, for all steps at once."):
         write_projections(frame)
@@ -81,9 +82,11 @@ def emit(plan: Plan, parameter_names: tuple[str, ...], batched: bool, observed: 
     frame.places = fixed
     with frame.writer.part("Back to what depends on the parameters alone."):
         write_prelude_backward(frame)
-    lines = _copied("Weights as the way forward reads them.", frame.weights.copies) + forward.lines
+    copies = frame.weights.copies
+    lines = [*_copied("Weights as the way forward reads them.", copies.parameters), *prelude.lines]
+    lines += [*_copied("Computed weights as the way forward reads them.", copies.derived), *forward.lines]
     lines += ["    if not learn:", "        restore_mode(mode)", "        return loss, hits"]
-    lines += _copied("Weights as the way back reads them.", frame.weights.backward_copies)
+    lines += _copied("Weights as the way back reads them.", copies.backward)
     lines += [*frame.writer.lines, "    restore_mode(mode)", "    return loss, hits"]
     header = [*frame.memory.header(names_in(lines)), "mode = flush_subnormals()"]
     lines = [f"    {text}" for text in header] + lines

@@ -45,6 +45,25 @@ class ParameterLayout:
         return rows * padded(columns)
 
 
+@dataclass(frozen=True)
+class Copies:
+    """The calls that copy weights into the layout in which they are read, by where they go in the program.
+
+    Attributes
+    ----------
+    parameters : list of str
+        Copies of parameters, before all else.
+    derived : list of str
+        Copies of what is computed from parameters: after it is computed, before the steps.
+    backward : list of str
+        What only the way back reads.
+    """
+
+    parameters: list[str]
+    derived: list[str]
+    backward: list[str]
+
+
 class WeightPlaces:
     """Gives the places of weights and asks for copies where a different layout is read."""
 
@@ -56,8 +75,7 @@ class WeightPlaces:
         self._gradients: dict[Node, Matrix] = {}
         self._flat: dict[Node, Place] = {}
         self._transposed: dict[Node, Matrix] = {}
-        self.copies: list[str] = []
-        self.backward_copies: list[str] = []
+        self.copies = Copies([], [], [])
         self.in_backward = False
         for leaf in sorted(plan.weights, key=lambda n: (n.operation, n.attributes)):
             if leaf.operation == "derived":
@@ -123,7 +141,7 @@ class WeightPlaces:
             place = self._memory.buffer(f"{matrix.at}_flat", leaf.size)
             self._flat[leaf] = place
             shape = f"{self._memory.number(weight.rows)}, {self._memory.number(weight.columns)}, {weight.flipped}"
-            self.copies.append(f"unpack(w, {place.at}, {matrix.array}, {matrix.at}, {matrix.stride}, {shape})")
+            self._copy(leaf, f"unpack(w, {place.at}, {matrix.array}, {matrix.at}, {matrix.stride}, {shape})")
         return self._flat[leaf]
 
     def transposed(self, leaf: Node) -> Matrix:
@@ -133,12 +151,20 @@ class WeightPlaces:
             rows, columns = weight.stored_rows, weight.stored_columns
             name = self._memory.matrix(f"{matrix.at}_transposed", padded(columns), rows)
             self._transposed[leaf] = Matrix("w", name, self._memory.padded(rows))
-            text = (
+            self._copy(
+                leaf,
                 f"transpose(w, {name}, {self._memory.padded(rows)}, {matrix.array}, {matrix.at}, {matrix.stride}, "
-                f"{self._memory.number(rows)}, {self._memory.padded(columns)})"
+                f"{self._memory.number(rows)}, {self._memory.padded(columns)})",
             )
-            (self.backward_copies if self.in_backward else self.copies).append(text)
         return self._transposed[leaf]
+
+    def _copy(self, leaf: Node, call: str) -> None:
+        if self.in_backward:
+            self.copies.backward.append(call)
+        elif leaf.operation == "derived":
+            self.copies.derived.append(call)
+        else:
+            self.copies.parameters.append(call)
 
 
 def _layouts(plan: Plan) -> dict[int, ParameterLayout]:
