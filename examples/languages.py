@@ -49,7 +49,7 @@ PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[a-z%]|\{[^{}]*\}|<[^<>]*>|&\w+;|https
 
 # What --choose tries: one thing at a time, with others as in make_classifier.
 CANDIDATES = [
-    {"layers": [1], "weight_decay": [0.0, 0.0003, 0.001]},
+    {"layers": [1], "weight_decay": [0.0, 0.03, 0.1]},
     {"layers": [1], "learning_rate": [0.003]},
     {"layers": [1], "dim_embedding": [16]},
     {"layers": [1], "dim_recurrent": [128]},
@@ -112,7 +112,7 @@ def make_classifier(seed: int) -> SequenceClassifier:
         layers=2,
         learning_rate=0.01,
         schedule="cosine",
-        weight_decay=0.0003,
+        weight_decay=0.03,
         max_epochs=20,
         validation_fraction=0,
         random_state=seed,

@@ -30,7 +30,7 @@ TASK = TwinHalves(pattern_length_max=3)
 DATA = TASK.sample(7, np.random.default_rng(0))
 OPTIMIZERS = {
     "sgd": lambda p: SGD(p, learning_rate=0.05),
-    "momentum": lambda p: SGD(p, learning_rate=0.02, momentum=0.8, weight_decay=1e-3),
+    "momentum": lambda p: SGD(p, learning_rate=0.02, momentum=0.8, weight_decay=0.05),
     "rmsprop": RMSprop,
     "adam": Adam,
     "mynn": mynn.optimizers.adam.Adam,
@@ -146,6 +146,13 @@ def test_a_state_is_plain_values_and_arrays():
     before = {name: array.tobytes() for name, array in state.arrays.items()}
     training.run(10)
     assert {name: array.tobytes() for name, array in state.arrays.items()} == before
+
+
+def test_a_state_whose_weight_decay_was_not_scaled_by_the_rate_is_refused():
+    state = Job("momentum").training().state()
+    older = {**state.values, "settings": {**state.values["settings"], "weight_decay": 0.05}}
+    with refused("weight_decay must be what it was when the training was saved, 0.05, not '0.05 times learning_rate'"):
+        Job("momentum").training().restore(TrainingState(older, state.arrays))
 
 
 def test_a_training_that_has_not_begun_has_a_state():

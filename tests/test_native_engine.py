@@ -35,11 +35,11 @@ def trained(make_optimizer, engine, batch_size=1, iterations=200, model=None, **
 
 OPTIMIZERS = {
     "sgd": lambda p: SGD(p, learning_rate=0.05),
-    "sgd with momentum and decay": lambda p: SGD(p, learning_rate=0.02, momentum=0.8, weight_decay=1e-3),
-    "rmsprop": lambda p: RMSprop(p, learning_rate=1e-3, weight_decay=1e-4),
-    "adam": lambda p: Adam(p, weight_decay=1e-4),
-    "MyNN's sgd": lambda p: mynn.optimizers.sgd.SGD(p, learning_rate=0.02, momentum=0.8),
-    "MyNN's adam": lambda p: mynn.optimizers.adam.Adam(p),
+    "sgd with momentum and decay": lambda p: SGD(p, learning_rate=0.02, momentum=0.8, weight_decay=0.05),
+    "rmsprop": lambda p: RMSprop(p, learning_rate=1e-3, weight_decay=0.1),
+    "adam": lambda p: Adam(p, weight_decay=0.1),
+    "MyNN's sgd": lambda p: mynn.optimizers.sgd.SGD(p, learning_rate=0.02, momentum=0.8, weight_decay=1e-3),
+    "MyNN's adam": lambda p: mynn.optimizers.adam.Adam(p, weight_decay=1e-4),
 }
 
 
@@ -191,9 +191,7 @@ def test_the_same_seed_gives_the_same_bytes(batch_size):
 def test_a_training_may_run_in_parts():
     whole, _, history = trained(OPTIMIZERS["adam"], "native")
     model = RNN(10, 12, 2, activation="tanh", rng=0)
-    training = Training(
-        model, TASK, Adam(model.parameters, weight_decay=1e-4), seed=3, engine="native", report_every=50
-    )
+    training = Training(model, TASK, Adam(model.parameters, weight_decay=0.1), seed=3, engine="native", report_every=50)
     for iterations in (70, 1, 129):
         training.run(iterations)
     assert training.iteration == 200

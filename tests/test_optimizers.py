@@ -36,10 +36,9 @@ def in_step(ours, theirs, model, twin, steps=40):
 
 @pytest.mark.parametrize("settings", [{}, {"learning_rate": 0.05}])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("weight_decay", [0.0, 1e-3])
-def test_sgd_takes_mynns_steps_to_the_byte(settings, momentum, weight_decay):
+def test_sgd_takes_mynns_steps_to_the_byte(settings, momentum):
     model, twin = RNN(10, 8, 2, rng=1), RNN(10, 8, 2, rng=1)
-    settings = {**settings, "momentum": momentum, "weight_decay": weight_decay}
+    settings = {**settings, "momentum": momentum}
     ours, theirs = SGD(model.parameters, **settings), MyNNSGD(twin.parameters, **settings)
     before = contents(model.parameters)
     for _ in in_step(ours, theirs, model, twin):
@@ -51,11 +50,10 @@ def test_sgd_takes_mynns_steps_to_the_byte(settings, momentum, weight_decay):
 @pytest.mark.parametrize(
     "settings", [{}, {"learning_rate": 0.01, "beta1": 0.5, "beta2": 0.9, "eps": 1e-4}, {"beta1": 0}]
 )
-@pytest.mark.parametrize("weight_decay", [0.0, 1e-3])
-def test_adam_takes_mynns_steps_to_the_byte(settings, weight_decay):
+def test_adam_takes_mynns_steps_to_the_byte(settings):
     model, twin = GRU(10, 8, 2, rng=2), GRU(10, 8, 2, rng=2)
-    ours = Adam(model.parameters, **settings, weight_decay=weight_decay)
-    theirs = MyNNAdam(twin.parameters, **settings, weight_decay=weight_decay)
+    ours = Adam(model.parameters, **settings)
+    theirs = MyNNAdam(twin.parameters, **settings)
     before = contents(model.parameters)
     for step, _ in enumerate(in_step(ours, theirs, model, twin), start=1):
         assert contents(model.parameters) == contents(twin.parameters)
@@ -81,7 +79,7 @@ def test_rmsprop_follows_its_formula_in_float64():
         push(parameter, gradient)
         optimizer.step()
         average = 0.8 * average + 0.2 * gradient.astype(np.float64) ** 2
-        weight = weight - 0.01 * weight - 0.02 * gradient / (np.sqrt(average) + 1e-6)
+        weight = weight - 0.02 * 0.01 * weight - 0.02 * gradient / (np.sqrt(average) + 1e-6)
         np.testing.assert_allclose(parameter.data, weight, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(optimizer.v[0], average, rtol=1e-5)
     assert parameter.dtype == np.float32
@@ -135,8 +133,21 @@ def test_only_weights_of_two_dimensions_or_more_decay(make, shape):
     for parameter, optimizer in ((plain, make([plain])), (decayed, make([decayed], weight_decay=0.25))):
         push(parameter, np.full(shape, 2.0))
         optimizer.step()
-    lost = 0.25 if len(shape) > 1 else 0.0
+    lost = 0.25 * optimizer.learning_rate if len(shape) > 1 else 0.0
     np.testing.assert_allclose(decayed.data, plain.data - lost, rtol=1e-6)
+
+
+def test_weight_decay_is_that_of_adamw():
+    """The numbers are those of torch.optim.AdamW (2.13) with lr 0.1, betas (0.9, 0.99), eps 1e-8, weight_decay 0.5."""
+    parameter = mg.tensor([[1.0, -2.0, 0.5]], dtype=np.float32)
+    optimizer = Adam([parameter], learning_rate=0.1, beta2=0.99, weight_decay=0.5)
+    found = []
+    for gradient in ([0.5, 1.0, -0.25], [0.0, -1.0, 0.25], [2.0, 0.0, 0.0]):
+        push(parameter, [gradient])
+        optimizer.step()
+        found.append(parameter.data[0].tolist())
+    expected = [[0.85, -2.0, 0.575], [0.7403419, -1.8947368, 0.54098684], [0.6290928, -1.7959223, 0.5098598]]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @every_optimizer

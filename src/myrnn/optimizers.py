@@ -1,7 +1,11 @@
-"""SGD, RMSprop and Adam, in the manner of MyNN and with the same numbers.
+"""SGD, RMSprop and Adam, in the manner of MyNN and, without weight decay, with the same numbers.
+
+Weight decay is decoupled from the gradient and scaled by the learning rate (Loshchilov and Hutter, "Decoupled weight
+decay regularization", 2019), as in PyTorch's `AdamW` and in every optimizer of Keras:
+``parameter <- parameter - learning_rate * weight_decay * parameter``, beside the optimizer's own change.
 
 MyNN's own optimizer objects do as well wherever one of these is taken: both keep what they remember in the same
-attributes.
+attributes. MyNN does not scale its weight decay by the learning rate.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from myrnn import _checks
 
 
 class _Optimizer(ABC):
-    """What all share: the parameters, a rate, and decay of the weights (as MyNN has it, not scaled by the rate)."""
+    """What all share: the parameters, a rate, and decay of the weights."""
 
     def __init__(self, params: Iterable[Tensor], learning_rate: float, weight_decay: float) -> None:
         self.params = _checks.tensors("params", params)
@@ -36,7 +40,7 @@ class _Optimizer(ABC):
                 continue
             change = self._change(index, parameter.grad)
             if self.weight_decay and parameter.ndim > 1:
-                change = change - self.weight_decay * parameter.data
+                change = change - self.learning_rate * self.weight_decay * parameter.data
             parameter.data += change
 
     def _begin_step(self) -> None:  # noqa: B027 - only some optimizers have something to do
@@ -64,7 +68,8 @@ class SGD(_Optimizer):
     momentum : float in [0, 1)
         How much of the last step goes on.
     weight_decay : float
-        What share of every weight (of two dimensions or more) a step takes away.
+        Times the learning rate, the share of every weight (of two dimensions or more) that a step takes away. Without
+        momentum this is PyTorch's `SGD`; with momentum PyTorch adds the decay to the gradient.
     """
 
     def __init__(
@@ -102,7 +107,8 @@ class RMSprop(_Optimizer):
     eps : float
         Added to the root of that average, so that nothing is divided by zero.
     weight_decay : float
-        What share of every weight (of two dimensions or more) a step takes away.
+        Times the learning rate, the share of every weight (of two dimensions or more) that a step takes away. PyTorch's
+        `RMSprop` adds it to the gradient instead.
 
     References
     ----------
@@ -142,7 +148,8 @@ class Adam(_Optimizer):
     eps : float
         Added to the root of the second, so that nothing is divided by zero.
     weight_decay : float
-        What share of every weight (of two dimensions or more) a step takes away.
+        Times the learning rate, the share of every weight (of two dimensions or more) that a step takes away. This is
+        PyTorch's `AdamW`; 0.01 is usual.
 
     References
     ----------

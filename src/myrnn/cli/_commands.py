@@ -115,7 +115,9 @@ def train(
     momentum: Annotated[
         float | None, typer.Option(help="Of sgd: how much of the last step goes on.  [default: 0]")
     ] = None,
-    weight_decay: Annotated[float, typer.Option(help="What share of every weight a step takes away.")] = 0.0,
+    weight_decay: Annotated[
+        float, typer.Option(help="Times the learning rate, the share of every weight that a step takes away.")
+    ] = 0.0,
     schedule: Annotated[
         str, typer.Option(help="The learning rate: constant, or falling to zero as cosine or linear.")
     ] = "constant",

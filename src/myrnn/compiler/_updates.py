@@ -150,8 +150,8 @@ def update(
     Parameters
     ----------
     optimizer : float64 array
-        The kind, the decay, and the kind's own three: beta1, beta2, eps of Adam; alpha, eps of RMSprop; momentum of
-        SGD.
+        The kind; the share of every weight that a step takes away, and the share that it takes away times the rate;
+        and the kind's own three: beta1, beta2, eps of Adam; alpha, eps of RMSprop; momentum of SGD.
     rate : float
         The learning rate.
     ranges : int64 array, shape (R, 3)
@@ -162,14 +162,15 @@ def update(
         What the optimizer remembers; SGD's moments are the means.
     """
     kind = int(optimizer[0])
-    a, b, c = optimizer[2], optimizer[3], optimizer[4]
+    share = optimizer[1] + rate * optimizer[2]
+    a, b, c = optimizer[3], optimizer[4], optimizer[5]
     # Powers are slow: one for all ranges.
     first, second = (1 - a**step, 1 - b**step) if kind == ADAM else (1.0, 1.0)
     for i in range(len(ranges)):
         begin, end = max(ranges[i, 0], lower), min(ranges[i, 1], upper)
         if begin >= end or not trained[i]:
             continue
-        decay = optimizer[1] * ranges[i, 2]
+        decay = share * ranges[i, 2]
         if kind == ADAM:
             adam_step(parameters, gradients, means, squares, begin, end, first, second, rate, a, b, c, decay)
         elif kind == RMSPROP:

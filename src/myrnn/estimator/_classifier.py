@@ -49,7 +49,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     schedule : {"constant", "cosine", "linear"}
         How the learning rate goes on from there: it stays, or falls to zero over `max_epochs`.
     weight_decay : float
-        What share of every weight an iteration takes away.
+        Times the learning rate, the share of every weight that an iteration takes away, as in PyTorch's `AdamW`.
     batch_size : int
         How many sequences each iteration is the mean of.
     max_epochs : int
@@ -250,7 +250,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         _checks.one_of("schedule", self.schedule, SCHEDULES)
         _checks.one_of("engine", self.engine, ENGINES)
         _checks.real("learning_rate", self.learning_rate, above=0)
-        _checks.real("weight_decay", self.weight_decay, minimum=0, below=1)
+        _checks.real("weight_decay", self.weight_decay, minimum=0)
         _checks.integer("batch_size", self.batch_size, minimum=1)
         _checks.integer("max_epochs", self.max_epochs, minimum=1)
         _checks.real("validation_fraction", self.validation_fraction, minimum=0, below=1)

@@ -65,10 +65,11 @@ class _OptimizerState:
 
     @property
     def settings(self) -> NDArray[np.float64]:
-        """The kind, the decay and the kind's own settings, as native code takes them."""
+        """The kind, the decay, fixed or times the rate, and the kind's own settings, as native code takes them."""
         values = [float(getattr(self._optimizer, name)) for name in self._kind.settings]
         decay = float(getattr(self._optimizer, "weight_decay", 0))
-        return np.array([self._kind.number, decay, *values, *[0.0] * (3 - len(values))])
+        decays = (0.0, decay) if self._kind.is_decay_scaled else (decay, 0.0)
+        return np.array([self._kind.number, *decays, *values, *[0.0] * (3 - len(values))])
 
     @property
     def steps(self) -> int:

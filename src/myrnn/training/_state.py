@@ -96,7 +96,10 @@ class Learner:
     def settings(self, learning_rate: float) -> dict[str, Any]:
         """Return the optimizer's kind and settings; `learning_rate` is the one that it began with."""
         values = {name: float(getattr(self._optimizer, name)) for name in self._kind.settings}
-        decay = float(getattr(self._optimizer, "weight_decay", 0))
+        decay: float | str = float(getattr(self._optimizer, "weight_decay", 0))
+        if decay and self._kind.is_decay_scaled:
+            # Checkpoints of the time when the rate did not scale it have the bare number: they cannot go on.
+            decay = f"{decay!r} times learning_rate"
         kind = type(self._optimizer).__name__
         return {"optimizer": kind, "learning_rate": float(learning_rate), "weight_decay": decay, **values}
 
