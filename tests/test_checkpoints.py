@@ -554,6 +554,25 @@ def test_a_damaged_checkpoint_costs_only_itself(tmp_path, name):
     assert not bad.exists()
 
 
+def test_a_checkpoint_without_its_index_is_gone_back_from_with_a_warning(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        Job().train(60, checkpoint=Checkpoint(tmp_path, every=0), hooks=[Stopping("on_report", 30)])
+    earlier, last = sorted(path for path in tmp_path.iterdir() if path.is_dir())
+    (last / "state.json").unlink()
+    missing = "is not a whole checkpoint: state.json is missing, which is written last; going back to"
+    with pytest.warns(UserWarning) as caught:
+        assert load_checkpoint(tmp_path).iteration == int(earlier.name[-3:])
+    assert [str(warning.message) for warning in caught] == [
+        f"{last} {missing} the checkpoint before, of iteration {int(earlier.name[-3:])}"
+    ]
+    (earlier / "state.json").unlink()
+    with pytest.warns(UserWarning) as caught:
+        assert load_checkpoint(tmp_path) is None
+    assert [str(warning.message) for warning in caught] == [
+        f"{path} {missing} the beginning" for path in (last, earlier)
+    ]
+
+
 def test_without_any_good_checkpoint_it_does_not_begin_anew(tmp_path):
     for path in two_checkpoints(tmp_path):
         (path / "state.safetensors").write_bytes(b"")
@@ -625,15 +644,24 @@ def test_a_full_disk_costs_no_training_and_no_checkpoint(tmp_path, monkeypatch):
     saving = Checkpoint(tmp_path, every=0, share=1e9)
     with pytest.warns(UserWarning) as caught:
         job.train(60, checkpoint=saving, hooks=[Filling()])
-    path = tmp_path / "checkpoint-000000000030"
     assert {str(warning.message) for warning in caught} == {
         f"cannot write the checkpoint folder {tmp_path / f'checkpoint-0000000000{iteration}'}: "
         "No space left on device: training goes on, and the checkpoint before this one stays"
         for iteration in (30, 40)
     }
-    assert not path.exists()
     assert job.content() == whole.content()
     assert load_checkpoint(tmp_path).iteration == 60
+
+
+def test_a_full_disk_leaves_no_empty_folders(tmp_path, monkeypatch):
+    def failing(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", failing)
+    saving = Checkpoint(tmp_path, every=0, share=1e9)
+    with pytest.warns(UserWarning, match="No space left"), pytest.raises(RunError, match="No space left"):
+        Job().train(40, checkpoint=saving)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("checkpoint")] == []
 
 
 def test_a_disk_that_is_full_at_the_end_is_an_error(tmp_path, monkeypatch):

@@ -216,12 +216,31 @@ def test_a_run_that_was_stopped_can_be_given_other_iterations(here, whole, monke
     assert result("run") == result(whole)
 
 
-@pytest.mark.parametrize("options", [(), ("--iterations=60",), ("--iterations=30",)])
-def test_a_whole_run_wants_more_iterations(whole, capsys, options):
-    assert resume(whole, *options) == 2
+@pytest.mark.parametrize("options", [(), ("--iterations=60",)])
+def test_of_a_whole_run_nothing_is_left_to_do(whole, capsys, options):
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
+    assert main(["train", "--resume", str(whole), *options]) == 0
+    assert capsys.readouterr() == (
+        f"resumed     {whole} is whole: nothing is left to do; --iterations gives it more\n",
+        "",
+    )
+    assert resume(whole, *options) == 0
+    assert capsys.readouterr() == (f"{whole}\n", "")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_whole_run_does_not_do_fewer_iterations(whole, capsys):
+    assert resume(whole, "--iterations=30") == 2
     assert capsys.readouterr().err == (
         f"myrnn: {whole} is whole, with its 60 iterations: ask for more with --iterations\n"
     )
+
+
+def test_a_whole_run_that_is_damaged_is_not_called_whole(here, whole, capsys):
+    shutil.copytree(whole, "run")
+    Path("run/history.csv").write_text("")
+    assert resume("run") == 2
+    assert capsys.readouterr().err.startswith("myrnn: run: history.csv is cut short")
 
 
 def test_a_rate_that_has_fallen_does_not_rise_again(here, capsys):

@@ -49,3 +49,37 @@ def test_where_nothing_can_be_kept_all_is_compiled(monkeypatch, error):
         (["float32(float32)"],),
         {"nopython": True},
     )
+
+
+# Sends SIGINT to the process when it comes to import a module.
+INTERRUPTING = """
+import signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "module"), [("script", "numba"), ("module", "numba"), ("script", "mygrad.nnet"), ("module", "typer")]
+)
+def test_ctrl_c_while_the_command_imports_is_one_line(tmp_path, way, module):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(module=module))
+    script = tmp_path / "myrnn"
+    script.write_text("import sys\nfrom myrnn.cli import main\nsys.exit(main())\n")
+    command = [sys.executable, *([str(script)] if way == "script" else ["-m", "myrnn"]), "--version"]
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == "myrnn: interrupted: nothing was saved\n"
+
+
+def test_ctrl_c_while_a_program_imports_the_library_is_the_programs(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(module="numba"))
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    code = "try:\n    import myrnn\nexcept KeyboardInterrupt:\n    print('mine')"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    assert (ended.returncode, ended.stdout) == (0, "mine\n")

@@ -36,7 +36,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-SHARED = ("_checks", "_notebook", "_tables", "_version")
+SHARED = ("_checks", "_notebook", "_start", "_tables", "_version")
 
 
 def imported(tree, package):

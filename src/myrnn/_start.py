@@ -1,4 +1,4 @@
-"""Imports MyGrad without the second that it spends on compiling what nothing here calls.
+"""Lets the command stop while it is still importing, and imports MyGrad without a second of compilation.
 
 MyGrad's own GRU layer has Numba compile three small functions anew in every process that imports MyGrad. Here Numba
 keeps them from one process to the next, as it does with what it is asked to keep.
@@ -6,11 +6,43 @@ keeps them from one process to the next, as it does with what it is asked to kee
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numba
+
+def _is_command() -> bool:
+    """Whether this process is the command ``myrnn``, by its script or as ``python -m myrnn``."""
+    if sys.argv[:1] != ["-m"]:
+        return Path(*sys.argv[:1]).stem == "myrnn"
+    # So it is while Python looks for the module.
+    return ("-m", "myrnn") in zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
+
+
+def _stop_importing(*_: Any) -> None:
+    """End the process on Ctrl-C. An exception might come out of an import as an ImportError, or as a traceback."""
+    os.write(2, b"myrnn: interrupted: nothing was saved\n")
+    os._exit(130)
+
+
+def imports_are_done() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again; the command calls it where it begins to work."""
+    if signal.getsignal(signal.SIGINT) is _stop_importing:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+if (
+    _is_command()
+    and threading.current_thread() is threading.main_thread()
+    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
+    signal.signal(signal.SIGINT, _stop_importing)
+
+import numba  # noqa: E402 - it takes its time, in which Ctrl-C may come
 
 
 def _kept(*arguments: Any, **options: Any) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from myrnn import _start
 from myrnn.cli._codes import FAILED, INTERRUPTED, TERMINATED, Terminated
 from myrnn.cli._commands import app
 from myrnn.errors import MyRNNError
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _shown_once()
         try:
+            _start.imports_are_done()
             _invoke(list(sys.argv[1:] if arguments is None else arguments))
             sys.stdout.flush()
         except typer.Exit as stop:

@@ -20,7 +20,9 @@ from myrnn.runs import (
     describe,
     describe_model,
     drop_job,
+    is_data_run,
     is_unfinished,
+    is_whole,
     iterations_saved,
     load_job,
     load_run,
@@ -74,7 +76,7 @@ def train_and_save(
 
 
 def resume(folder: Path, options: Mapping[str, Any]) -> None:
-    """Go on with a run that was stopped, or give a whole one further iterations.
+    """Go on with a run that was stopped, or give a whole one further iterations; without those nothing is left to do.
 
     Parameters
     ----------
@@ -89,9 +91,13 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
         raise RunError(f"there is no run folder {folder}")
     with FolderLock(folder):
         clear_scratch(folder)
+        if "iterations" not in options and is_whole(folder):
+            return _say_whole(folder, options)
         begun = load_job(folder)
         asked = begun.training["iterations"]
-        if not is_unfinished(folder) and options.get("iterations", 0) <= asked:
+        if not is_unfinished(folder) and options["iterations"] <= asked:
+            if options["iterations"] == asked:
+                return _say_whole(folder, options)
             raise InvalidArgument(f"{folder} is whole, with its {asked:,} iterations: ask for more with --iterations")
         job = begun.with_iterations(folder, options.get("iterations", asked))
         job = job.on_divergence(options.get("on_divergence", job.training["on_divergence"]))
@@ -111,6 +117,14 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
             if not quiet:
                 _show.job(job, model, optimizer, iterations_saved(folder) or 0)
             Work(folder, job, model, optimizer, options.get("checkpoint_every"), quiet).do()
+
+
+def _say_whole(folder: Path, options: Mapping[str, Any]) -> None:
+    if options.get("quiet"):
+        print(folder)
+    else:
+        further = "" if is_data_run(folder) else "; --iterations gives it more"
+        _show.named_rows(("resumed", f"{folder} is whole: nothing is left to do{further}"))
 
 
 def _check_options(part: str, options: Mapping[str, Any]) -> None:

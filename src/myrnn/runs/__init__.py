@@ -8,7 +8,7 @@ that is under way holds ``unfinished.json`` and the state of its training in ``c
 
 from myrnn.runs._compare import RunComparison, compare_runs
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, classifier_history, is_data_run
-from myrnn.runs._job import Job, drop_job, end_job, is_unfinished, iterations_saved, load_job
+from myrnn.runs._job import Job, drop_job, end_job, is_unfinished, is_whole, iterations_saved, load_job
 from myrnn.runs._kinds import (
     KINDS,
     LARGEST,
@@ -57,6 +57,7 @@ __all__ = [
     "holds_own",
     "is_data_run",
     "is_unfinished",
+    "is_whole",
     "iterations_saved",
     "list_runs",
     "load_job",

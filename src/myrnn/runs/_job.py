@@ -18,7 +18,7 @@ from typing import Any
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import dense
-from myrnn.runs._data import is_data_run
+from myrnn.runs._data import DATA_RUN, is_data_run
 from myrnn.runs._kinds import check_largest, check_training, describe, make_model, make_optimizer, weight_generator
 from myrnn.runs._load import check_size, checked_settings, checked_task
 from myrnn.runs._own import OWN, check_same, describe_model, remake
@@ -162,6 +162,17 @@ def _warn_of_versions(stored: Stored) -> None:
 def is_unfinished(folder: Path) -> bool:
     """Return whether a run has begun in a folder and is not whole yet; also a whole one that is given iterations."""
     return (folder / UNFINISHED.index).is_file()
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder holds a run of which nothing is left to do; raises RunError where it is damaged."""
+    if is_unfinished(folder):
+        return False
+    kind = DATA_RUN if is_data_run(folder) else RUN
+    if not (folder / kind.index).exists():
+        return False
+    kind.read(folder)
+    return True
 
 
 def iterations_saved(folder: Path) -> int | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from myrnn import _checks
 from myrnn.errors import RunError, TrainingDiverged
-from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch
+from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, is_scratch
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
 from myrnn.training._state import CutOff, TrainingState
@@ -146,11 +146,15 @@ class Checkpoint:
 def save_state(folder: Path, state: TrainingState) -> None:
     """Write one checkpoint; raises RunError where it cannot be written."""
     _make(folder)
-    FORMAT.write(folder, {"state": dict(state.values)}, {ARRAYS: arrays_to_bytes(state.arrays)})
+    try:
+        FORMAT.write(folder, {"state": dict(state.values)}, {ARRAYS: arrays_to_bytes(state.arrays)})
+    finally:
+        if not (folder / INDEX).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def load_checkpoint(folder: str | os.PathLike[str]) -> TrainingState | None:
-    """Return the last good state of a folder of checkpoints, with a warning for each later one that is damaged.
+    """Return the last good state of a folder of checkpoints, with a warning for each later one that is of no use.
 
     Returns
     -------
@@ -162,21 +166,22 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> TrainingState | None:
     RunError
         When there are checkpoints, but none is good.
     """
-    damaged: list[str] = []
-    for path in reversed(_checkpoints(Path(folder))):
+    state, faults, is_damaged = None, [], False
+    for path in reversed(_folders(Path(folder))):
+        if _was_cut_off(path):
+            continue
         try:
             state = _load(path)
+            break
         except RunError as error:
-            damaged.append(str(error))
-            continue
-        for fault in damaged:
-            warnings.warn(
-                f"{fault}; going back to the checkpoint before, of iteration {state.iteration:,}", stacklevel=2
-            )
-        return state
-    if damaged:
-        raise RunError(f"{damaged[0]}; there is no good checkpoint to go back to")
-    return None
+            faults.append(str(error))
+            is_damaged |= (path / INDEX).exists()
+    if state is None and is_damaged:
+        raise RunError(f"{faults[0]}; there is no good checkpoint to go back to")
+    back = "the beginning" if state is None else f"the checkpoint before, of iteration {state.iteration:,}"
+    for fault in faults:
+        warnings.warn(f"{fault}; going back to {back}", stacklevel=2)
+    return state
 
 
 def saved_iteration(folder: Path) -> int:
@@ -224,6 +229,11 @@ def _iteration(path: Path) -> int:
 def _checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints that were completed, the oldest first."""
     return [path for path in _folders(folder) if (path / INDEX).exists()]
+
+
+def _was_cut_off(path: Path) -> bool:
+    """Whether a crash stopped the writing of a checkpoint: its index is missing, and what was to become it is there."""
+    return not (path / INDEX).exists() and (not (path / ARRAYS).exists() or any(map(is_scratch, path.iterdir())))
 
 
 def _keep_only(folder: Path, good: list[Path]) -> None:
