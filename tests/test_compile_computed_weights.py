@@ -1,40 +1,112 @@
-"""Weights that a model computes from its parameters are computed anew at every call."""
+"""Weights that a model computes from its parameters: read straight and transposed, and computed anew at every call."""
+
+import itertools
 
 import mygrad as mg
 import numpy as np
 import pytest
+from mygrad.nnet.activations import softmax
 from mygrad.nnet.losses import softmax_crossentropy
 
+from interpreter import interpreted
 from myrnn.compiler import compile
+from myrnn.sequences import Sequences
+
+# How a weight (rows, columns) is made: the shapes of the parameters, and what is computed from them.
+MANNERS = {
+    "scaled": (lambda r, c: [(r, c)], lambda p: 0.8 * p),
+    "masked": (lambda r, c: [(r, c)], lambda p: p * (np.arange(p.size) % 3 != 1).reshape(p.shape).astype(np.float32)),
+    "absolute": (lambda r, c: [(r, c)], lambda p: mg.abs(p) - 0.2),
+    "squared": (lambda r, c: [(r, c)], lambda p: p**2 - 0.2),
+    "normalised": (lambda r, c: [(r, c)], lambda p: p / mg.sqrt(mg.sum(p**2, axis=0) + 0.1)),
+    "softmax": (lambda r, c: [(r, c)], lambda p: softmax(p) - 0.1),
+    "some rows": (lambda r, c: [(r + 3, c)], lambda p: p[2:-1]),
+    "some columns": (lambda r, c: [(r, c + 3)], lambda p: p[:, 1:-2]),
+    "every other row": (lambda r, c: [(2 * r, c)], lambda p: p[::2]),
+    "joined rows": (lambda r, c: [(2, c), (r, c)], lambda p, q: mg.concatenate([p, q])[2:]),
+    "joined columns": (lambda r, c: [(r, 1), (r, c)], lambda p, q: mg.concatenate([p, q], axis=1)[:, 1:]),
+    "a product": (lambda r, c: [(r, 2), (2, c)], lambda p, q: p @ q),
+    "a sum": (lambda r, c: [(r, c), (1, c)], lambda p, q: p + q),
+    "a transposed sum": (lambda r, c: [(r, c), (c, r)], lambda p, q: p + q.T),
+    "as it is": (lambda r, c: [(r, c)], lambda p: p),
+}
+# How a row (1, rows) is multiplied by a weight, and the shape in which that reads it.
+READINGS = {
+    "straight": (lambda row, w: row @ w, lambda r, c: (r, c)),
+    "transposed": (lambda row, w: row @ w.T, lambda r, c: (c, r)),
+    "from the left": (lambda row, w: (w @ row.T).T, lambda r, c: (c, r)),
+}
+# Inputs, units, classes: below, at and above the sixteen numbers that are computed side by side.
+SIZES = ((3, 5, 18), (17, 16, 2), (2, 18, 3))
 
 
-class ScaledReadout:
-    """Reads its state with a computed weight, transposed."""
+class Computed:
+    """A simple recurrence all of whose weights, the first state too, are computed in one manner and read in one way."""
 
-    def __init__(self):
+    def __init__(self, manner, reading, sizes):
         rng = np.random.default_rng(0)
-        shapes = (3, 5), (5, 5), (18, 5)
-        self.parameters = tuple(mg.tensor(rng.normal(size=s).astype(np.float32) * np.float32(0.5)) for s in shapes)
+        shapes, self.computed = MANNERS[manner]
+        self.multiply, read_as = READINGS[reading]
+        self.dim_input, units, classes = sizes
+        pairs = ((self.dim_input, units), (units, units), (units, classes))
+        self.start, self.x2h, self.h2h, self.h2y = (
+            [mg.tensor(rng.normal(size=s).astype(np.float32) * np.float32(s[0] ** -0.5)) for s in shapes(*shape)]
+            for shape in ((1, units), *(read_as(*pair) for pair in pairs))
+        )
+        self.parameters = (*self.start, *self.x2h, *self.h2h, *self.h2y)
 
     def __call__(self, x):
-        W, U, V = self.parameters
-        h = np.zeros((1, 5), np.float32)
+        h = self.computed(*self.start)
         for x_t in x:
-            h = mg.tanh(x_t[None] @ W + h @ U)
-        return h @ (0.8 * V).T
+            of_x, of_h = self.multiply(x_t[None], self.computed(*self.x2h)), self.multiply(h, self.computed(*self.h2h))
+            h = mg.tanh(of_x + of_h)
+        return self.multiply(h, self.computed(*self.h2y))
 
 
-def test_a_computed_weight_follows_its_parameter_from_call_to_call():
-    model = ScaledReadout()
-    compiled = compile(model, dim_input=3)
+def drawn(lengths, model, tokens, rng):
+    """Return random sequences, and their loss and gradients by MyGrad."""
+    offsets, total, width = np.concatenate(([0], np.cumsum(lengths))), sum(lengths), model.dim_input
+    values = rng.integers(0, width, total) if tokens else rng.normal(size=(total, width)).astype(np.float32)
+    rows = np.eye(width, dtype=np.float32)[values] if tokens else values
+    logits = mg.concatenate([model(rows[begin:end]) for begin, end in itertools.pairwise(offsets)])
+    # The class that is held least likely: the gradients of a right answer are mostly rounding.
+    labels = logits.data.argmin(axis=1)
+    loss = softmax_crossentropy(logits, labels)
+    loss.backward()
+    gradients = [np.zeros(p.shape) if p.grad is None else p.grad.copy() for p in model.parameters]
+    return Sequences(values, offsets, labels, width if tokens else None), loss.item(), gradients
+
+
+def assert_follows(model, native, tokens):
+    """Change the parameters between calls, with sequences longer and shorter than those of the call before."""
     rng = np.random.default_rng(1)
-    for length in (5, 5, 9, 9):
-        x = rng.normal(size=(length, 3)).astype(np.float32)
-        loss = softmax_crossentropy(model(mg.tensor(x)), np.array([1]))
-        loss.backward()
-        found, gradients = compiled.loss_and_gradients(x, 1)
-        assert found == pytest.approx(loss.item(), rel=1e-5)
-        for ours, parameter in zip(gradients, model.parameters, strict=True):
-            np.testing.assert_allclose(ours, parameter.grad, rtol=1e-3, atol=1e-5)
+    for lengths in ((5, 2), (9, 1, 7), (2, 3)):
+        sequences, loss, expected = drawn(lengths if native.batched else lengths[:1], model, tokens, rng)
+        numbers = native.block_of([p.data for p in model.parameters]).numbers
+        found, block = native.gradients(sequences, np.arange(len(sequences)), numbers)
+        assert found == pytest.approx(loss, rel=1e-4), lengths
+        scale = max(np.abs(gradient).max() for gradient in expected)
+        for i, gradient in enumerate(expected):
+            ours = np.empty_like(gradient, dtype=np.float32)
+            block.read(i, ours)
+            np.testing.assert_allclose(ours, gradient, rtol=1e-3, atol=1e-4 * scale, err_msg=f"parameter {i}")
         for parameter in model.parameters:
-            parameter.data[...] *= 1.1
+            parameter.data[...] = parameter.data * np.float32(1.1) + np.float32(0.01)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("manner", MANNERS)
+def test_computed_weights_follow_their_parameters(manner, reading, monkeypatch):
+    monkeypatch.setattr("myrnn.compiler._cache.load", interpreted)
+    sizes = SIZES[(list(MANNERS).index(manner) + list(READINGS).index(reading)) % len(SIZES)]
+    model = Computed(manner, reading, sizes)
+    compiled = compile(model, check=False)
+    for tokens in (False, True):
+        for batched in (False, True):
+            assert_follows(model, compiled.native(tokens=tokens, batched=batched), tokens)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_native_code_follows_them_too(batched):
+    model = Computed("scaled", "transposed", SIZES[0])
+    assert_follows(model, compile(model, check=False).native(tokens=False, batched=batched), tokens=False)

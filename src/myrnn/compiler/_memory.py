@@ -95,9 +95,16 @@ class Place:
 
 @dataclass(frozen=True)
 class _Buffer:
+    """`rows` times (in the words of `Memory`) as many `lines` of `columns` numbers, each line padded."""
+
     name: str
-    stride: int
+    columns: int
     rows: str
+    lines: int = 1
+
+    @property
+    def stride(self) -> int:
+        return self.lines * padded(self.columns)
 
 
 class Memory:
@@ -141,13 +148,13 @@ class Memory:
     def buffer(self, wanted: str, size: int, rows: str = "one", step: str = "") -> Place:
         """Return a place in the workspace."""
         name = self.names.new(wanted)
-        self._buffers.append(_Buffer(name, padded(size), rows))
+        self._buffers.append(_Buffer(name, size, rows))
         return Place("w", name, size, "" if rows == "one" else self.padded(size), step)
 
     def matrix(self, wanted: str, rows: int, columns: int) -> str:
         """Return the offset of a matrix in the workspace."""
         name = self.names.new(wanted)
-        self._buffers.append(_Buffer(name, rows * padded(columns), "one"))
+        self._buffers.append(_Buffer(name, columns, "one", rows))
         return name
 
     def constant(self, node: Node) -> Place:
@@ -183,11 +190,10 @@ class Memory:
 
     def resolve(self, steps: int, sequences: int) -> tuple[NDArray[np.int64], int]:
         """Return the values of all names for so many steps and sequences, and the size of the workspace."""
-        count = {"one": 1, "sequences": sequences, "steps": steps, "states": steps + sequences}
         values, at = list(self._numbers.values()), 0
         for buffer in self._buffers:
             values.append(at)
-            at += buffer.stride * max(1, count[buffer.rows])
+            at += buffer.stride * _count(buffer.rows, steps, sequences)
         place = 0
         for indices in self._tables:
             values.append(place)
@@ -208,3 +214,20 @@ class Memory:
         where = dict(zip(self._all_names(), sizes.tolist(), strict=True))
         for node, name in self._constants.items():
             workspace[where[name] : where[name] + node.size] = node.numbers
+
+    def forget(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64], steps: int, sequences: int) -> None:
+        """Write NaN over all that a program computes, so that it cannot read what it has not written before.
+
+        Padding stays: programs leave zeros there, and read them.
+        """
+        constants, where = set(self._constants.values()), dict(zip(self._all_names(), sizes.tolist(), strict=True))
+        for buffer in self._buffers:
+            if buffer.name not in constants:
+                begin, lines = where[buffer.name], buffer.lines * _count(buffer.rows, steps, sequences)
+                block = workspace[begin : begin + lines * padded(buffer.columns)].reshape(lines, -1)
+                block[:, : buffer.columns] = np.nan
+
+
+def _count(rows: str, steps: int, sequences: int) -> int:
+    count = {"one": 1, "sequences": sequences, "steps": steps, "states": steps + sequences}
+    return max(1, count[rows])

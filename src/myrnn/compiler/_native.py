@@ -108,6 +108,11 @@ class Native:
             known = self._workspaces[shard] = Workspace.of(self.program.memory, steps, sequences)
         return known
 
+    def forget(self) -> None:
+        """Write NaN over all that the program has computed: whatever it reads without having written it, shows."""
+        for work in self._workspaces.values():
+            self.program.memory.forget(work.numbers, work.sizes, work.steps, work.sequences)
+
     @property
     def bytes_per_step(self) -> int:
         """How much memory one more step of a sequence takes."""

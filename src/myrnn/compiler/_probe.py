@@ -40,10 +40,10 @@ def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: i
         _same_graph(
             traces[5], trace(model, parameters, 10 * _drawn(5, dim_input, rng), build), "the values of the sequence"
         )
-        with replaced(parameters, _shifted(parameters, rng)):
-            shifted = [parameter.data.tobytes() for parameter in parameters]
+        with replaced(parameters, shifted(parameters, rng)):
+            before = [parameter.data.tobytes() for parameter in parameters]
             _same_graph(traces[5], trace(model, parameters, x, build), "the values of its parameters")
-            if shifted != [parameter.data.tobytes() for parameter in parameters]:
+            if before != [parameter.data.tobytes() for parameter in parameters]:
                 raise NotDeterministic(
                     "a call of the model changes the numbers of its parameters, which only training may: change them\n"
                     '  between calls, in a hook, or train it with engine="mygrad".'
@@ -150,7 +150,7 @@ def difference_from_recurrence(recurrence: Recurrence, traced: Trace, build: Bui
     return difference_told(traced, unrolled) + ADVICE
 
 
-def _shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> list[NDArray[np.float32]]:
+def shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> list[NDArray[np.float32]]:
     """Return values near those of the parameters."""
     shifts = (rng.normal(size=parameter.shape).astype(np.float32) for parameter in parameters)
     return [p.data * np.float32(1.25) + shift * np.float32(0.1) for p, shift in zip(parameters, shifts, strict=True)]

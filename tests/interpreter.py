@@ -1,0 +1,158 @@
+"""Runs emitted programs in Python: each in milliseconds, for tests that go through hundreds of models.
+
+Numba's types and machine code stay outside: `test_lanes`, `test_kernels` and `test_elementary` hold what emitted code
+calls against NumPy, and what is here is that NumPy. It is stricter than machine code, and as strict as Numba: an access
+outside of an array fails, and so does a number where sixteen side by side belong.
+"""
+
+import ast
+import math
+from types import SimpleNamespace
+
+import numpy as np
+
+from myrnn.compiler import _moves
+from myrnn.compiler._runtime import OF_PROGRAMS
+
+LANES = np.arange(16)
+
+
+def interpreted(source):
+    """Return the functions of an emitted module, as `compiler._cache.load` does."""
+    tree = ast.parse(source)
+    tree.body = [part for part in tree.body if isinstance(part, ast.FunctionDef)]
+    for function in tree.body:
+        function.decorator_list = []
+    scope = {"np": np, **CALLED}
+    exec(compile(tree, "emitted", "exec"), scope)
+    return SimpleNamespace(run=quiet(scope["run"]), logits=quiet(scope["logits"]))
+
+
+def quiet(function):
+    """Let NaN and infinities pass, as machine code does."""
+
+    def run(*arguments):
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return run
+
+
+def load(array, at):
+    assert 0 <= at and at + 16 <= len(array), "a read outside of the array"
+    return array[at : at + 16].copy()
+
+
+def store(array, at, value):
+    assert 0 <= at and at + 16 <= len(array), "a write outside of the array"
+    array[at : at + 16] = value
+
+
+def rows(array, at, row, count, columns):
+    """Return the rows of a matrix in a flat array, as a view."""
+    assert at >= 0 and (count == 0 or at + (count - 1) * row + columns <= len(array)), "a matrix outside of its array"
+    return np.lib.stride_tricks.as_strided(array[at:], (count, columns), (row * 4, 4))
+
+
+def multiply(out, out_at, out_row, a, a_at, a_row, a_step, b, b_at, b_row, count, steps, columns, add):
+    steps = max(steps, 0)
+    left = np.zeros((count, steps), np.float32)
+    for i in range(count):
+        for s in range(steps):
+            left[i, s] = a[a_at + i * a_row + s * a_step]
+    product = left @ rows(b, b_at, b_row, steps, columns)
+    target = rows(out, out_at, out_row, count, columns)
+    target[...] = target + product if add else product
+
+
+def multiply_row(out, out_at, a, a_at, b, b_at, b_row, steps, columns, add):
+    multiply(out, out_at, 0, a, a_at, 0, 1, b, b_at, b_row, 1, steps, columns, add)
+
+
+def transpose(out, out_at, out_row, a, a_at, a_row, count, columns):
+    target = rows(out, out_at, out_row, columns, -(-count // 16) * 16)
+    target[...] = 0
+    target[:, :count] = rows(a, a_at, a_row, count, columns).T
+
+
+def add_dots(out, out_at, a, a_at, b, b_at, b_row, count, columns):
+    out[out_at : out_at + count] += rows(b, b_at, b_row, count, columns) @ a[a_at : a_at + columns]
+
+
+def sum_rows(out, out_at, a, a_at, a_row, count, columns, add):
+    summed = rows(a, a_at, a_row, count, columns).sum(0)
+    out[out_at : out_at + columns] = summed + (out[out_at : out_at + columns] if add else 0)
+
+
+def fill(out, begin, end, value):
+    out[begin:end] = value
+
+
+def cross_entropy(logits, at, classes, label, gradient, gradient_at, share):
+    row = logits[at : at + classes]
+    powers = np.exp(row - row.max())
+    padded = -(-classes // 16) * 16
+    gradient[gradient_at : gradient_at + padded] = 0
+    gradient[gradient_at : gradient_at + classes] = powers / powers.sum() * np.float32(share)
+    gradient[gradient_at + label] -= np.float32(share)
+    return math.log(powers.sum()) + float(row.max() - row[label]), int(row.argmax())
+
+
+def are_lanes(value):
+    return isinstance(value, np.ndarray) and value.shape == (16,) and value.dtype == np.float32
+
+
+def spread(array, at):
+    return np.full(16, array[at])
+
+
+def full(number):
+    assert np.ndim(number) == 0, "lanes where a number belongs"
+    return np.full(16, number, np.float32)
+
+
+def keep(value, count):
+    assert are_lanes(value), "a number where lanes belong"
+    return np.where(count > LANES, value, np.float32(0))
+
+
+def elementwise(function):
+    def call(*values):
+        assert any(map(are_lanes, values)), "no lanes are among what an elementary function gets"
+        assert all(are_lanes(value) or np.ndim(value) == 0 for value in values)
+        return function(*(value if are_lanes(value) else np.float32(value) for value in values)).astype(np.float32)
+
+    return call
+
+
+ELEMENTARY = {
+    "above": np.greater,
+    "absolute": np.abs,
+    "relu": lambda x: np.where(np.signbit(x), np.float32(0), x),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "softplus": lambda x: np.logaddexp(x, np.float32(0)),
+    "power": np.power,
+    "where": lambda condition, a, b: np.where(condition != 0, a, b),
+    **{name: getattr(np, name) for name in "cos exp expm1 log log1p maximum minimum sin sqrt tanh".split()},
+}
+CALLED = {
+    "load": load,
+    "store": store,
+    "spread": spread,
+    "full": full,
+    "keep": keep,
+    **{name: elementwise(function) for name, function in ELEMENTARY.items()},
+    # products and the loss
+    "add_dots": add_dots,
+    "cross_entropy": cross_entropy,
+    "fill": fill,
+    "multiply": multiply,
+    "multiply_row": multiply_row,
+    "sum_rows": sum_rows,
+    "transpose": transpose,
+    # what moves numbers is Python already
+    **{name: getattr(_moves, name).py_func for name in OF_PROGRAMS["_moves"]},
+    "flush_subnormals": lambda: 0,
+    "restore_mode": lambda mode: None,
+}
+assert set(CALLED) == {name for names in OF_PROGRAMS.values() for name in names}
