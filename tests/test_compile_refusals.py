@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections import deque
 
 import mygrad as mg
 import numpy as np
@@ -11,6 +12,7 @@ from mygrad.operation_base import Operation
 
 import myrnn
 from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation, tasks
+from myrnn.compiler import compile
 from myrnn.compiler._differences import told
 from myrnn.compiler._graph import Builder
 
@@ -385,3 +387,48 @@ def test_nothing_is_said_where_nothing_is_wrong():
         warnings.simplefilter("error")
         history = myrnn.train(model, data(1.0), SGD(model.parameters), 40, progress=False)
     assert history.engine == "native"
+
+
+class FilledStart:
+    """Starts with a constant state whose numbers differ, and reads it with a transposed weight."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.parameters = tuple(mg.tensor(rng.normal(size=s).astype(np.float32)) for s in ((3, 2), (2, 2), (2, 2)))
+
+    def __call__(self, x):
+        W, U, V = self.parameters
+        h = np.array([[0.5, 0.25]], np.float32)
+        for x_t in x:
+            h = mg.tanh(x_t[None] @ W + h @ U.T)
+        return h @ V
+
+
+SOME = myrnn.Sequences.from_pairs([(np.full((4, 3), i, np.float32), i % 2) for i in range(5)])
+
+
+def test_a_constant_first_state_may_have_any_numbers():
+    model = FilledStart()
+    compiled = compile(model)
+    np.testing.assert_allclose(compiled.logits(SOME), np.concatenate([model(x).data for x, _ in SOME]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("fails", ["_programs.emit", "_programs.hoist", "_programs.Native", "_compile.roll"])
+def test_whatever_fails_while_compiling_is_a_compile_error_that_shows_the_model(fails, monkeypatch):
+    def fail(*given, **named):
+        raise TypeError("cannot type\nthis")
+
+    monkeypatch.setattr(f"myrnn.compiler.{fails}", fail)
+    monkeypatch.setattr("myrnn.compiler._compile._recent", deque())
+    model = FilledStart()
+    with pytest.raises(CompileError) as caught:
+        compile(model)
+    line = FilledStart.__call__.__code__.co_firstlineno
+    assert str(caught.value) == (
+        "FilledStart cannot be compiled (TypeError: cannot type).\n"
+        f"  test_compile_refusals.py:{line}   def __call__(self, x):\n"
+        '  If the model runs in MyGrad, this is a fault of the compiler. Train the model with engine="mygrad".'
+    )
+    with pytest.warns(UserWarning, match=r"FilledStart cannot be compiled \(TypeError: cannot type\)"):
+        history = myrnn.train(model, SOME, myrnn.SGD(model.parameters, learning_rate=0.1), 3, progress=False)
+    assert history.engine == "mygrad"

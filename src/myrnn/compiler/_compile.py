@@ -14,6 +14,7 @@ from myrnn.compiler._compiled import CompiledModel
 from myrnn.compiler._frontier import between_rows, handed_on, shared_between_rows
 from myrnn.compiler._graph import Builder
 from myrnn.compiler._probe import MYGRAD, input_width, probe, probe_further
+from myrnn.compiler._programs import failures_named
 from myrnn.compiler._roll import BACK, Recurrence, roll
 from myrnn.compiler._trace import Trace
 from myrnn.errors import CompileError, NotARecurrence
@@ -69,7 +70,7 @@ def compile(
     _check_parameters(parameters, parameter_names(model))
     longest = _checks.integer("max_length", max_length, minimum=1)
     width = None if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
-    with MYGRAD:
+    with MYGRAD, failures_named(model):
         width = width or input_width(model, parameters)
         compiled = _known(model, parameters, width, longest)
         if compiled is None:

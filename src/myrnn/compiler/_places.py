@@ -83,7 +83,7 @@ class Places:
 
     def lanes_of(self, node: Node) -> str:
         """Return the expression for lanes of a node in a loop over `j`."""
-        if node.is_constant and np.all(node.numbers == node.numbers[0]):
+        if _is_one_number(node):
             return _literal(float(node.numbers[0]))
         place = self.of(node)
         return f"spread({self.address(place)})" if place.size == 1 else f"load({self.address(place)} + j)"
@@ -92,13 +92,18 @@ class Places:
         """Return an expression for lanes of a node with zeros in its padding."""
         if node.size % LANES == 0 or text == "0.0":
             return text
-        if node.is_constant:
+        if _is_one_number(node):
             text = f"full({text})"
         return f"keep({text}, {self.memory.number(node.size)} - j)"
 
     def numbers(self, *values: int) -> str:
         """Return the names of integers, as the arguments of a call."""
         return ", ".join(self.memory.number(value) for value in values)
+
+
+def _is_one_number(node: Node) -> bool:
+    """Whether the node is one constant number, however often: its lanes are a literal."""
+    return node.is_constant and bool(np.all(node.numbers == node.numbers[0]))
 
 
 def _run(indices: bytes) -> int | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -19,9 +20,11 @@ from myrnn.compiler._native import Native
 from myrnn.compiler._notice import notice
 from myrnn.compiler._plan import make_plan
 from myrnn.compiler._probe import MYGRAD
+from myrnn.compiler._record import Origin
 from myrnn.compiler._roll import Recurrence
 from myrnn.compiler._verify import verify
 from myrnn.compiler._workspace import Block
+from myrnn.errors import CompileError, MyRNNError
 from myrnn.models import parameter_names
 
 # Whether a program takes tokens, takes batches, and keeps what it computes on the way.
@@ -56,7 +59,8 @@ class Programs:
     def derivative(self) -> Derivative:
         """The derivatives of the recurrence, as graphs."""
         build = Builder(simplify=True)
-        return differentiate(hoist(self._recurrence, self._shapes, build), build)
+        with failures_named(self._model):
+            return differentiate(hoist(self._recurrence, self._shapes, build), build)
 
     def emitted(self, *, tokens: bool, batched: bool, observed: bool = False) -> tuple[Program, str]:
         """Return the program for this kind of data, and the text of its module."""
@@ -87,7 +91,7 @@ class Programs:
 
     def _checked(self, kind: Kind, max_length: int) -> Native:
         tokens, batched, observed = kind
-        with MYGRAD:
+        with MYGRAD, failures_named(self._model):
             if kind in self._natives:
                 return self._natives[kind]
             program, source = self.emitted(tokens=tokens, batched=batched, observed=observed)
@@ -107,6 +111,23 @@ class Programs:
     @property
     def _shapes(self) -> list[tuple[int, ...]]:
         return [parameter.shape for parameter in self._parameters]
+
+
+@contextmanager
+def failures_named(model: Any) -> Iterator[None]:
+    """Raise whatever fails while a model is compiled as a CompileError that names the model and its line."""
+    try:
+        yield
+    except (MyRNNError, MemoryError):
+        raise
+    except Exception as error:
+        code = getattr(type(model).__call__, "__code__", None)
+        line = f"\n  {Origin(code.co_filename, code.co_firstlineno)}" if code else ""
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
+        raise CompileError(
+            f"{type(model).__name__} cannot be compiled ({reason}).{line}\n"
+            '  If the model runs in MyGrad, this is a fault of the compiler. Train the model with engine="mygrad".'
+        ) from error
 
 
 def _waiting(source: str) -> AbstractContextManager[None]:
