@@ -155,11 +155,14 @@ def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
 
         @rule(seed=st.integers(0, 3), batch_size=st.sampled_from([1, 4]))
         def configure(self, seed, batch_size):
-            self.settings = {**SMALL, "seed": seed, "batch_size": batch_size}
-            self.page.send("configure", settings=self.settings)
-            assert self.page.next("network")["settings"] == self.settings
-            self.iteration = self.page.quiet()["iteration"]
-            assert self.iteration == 0
+            settings = {**SMALL, "seed": seed, "batch_size": batch_size}
+            self.page.send("configure", settings=settings, anew=False)
+            kept = seed == self.settings["seed"]
+            self.settings = settings
+            assert self.page.next("adjusted" if kept else "network")["settings"] == settings
+            iteration = self.page.quiet()["iteration"]
+            assert iteration == (self.iteration if kept else 0)
+            self.iteration = iteration
 
         @rule(tokens=st.lists(st.integers(0, 9), min_size=1, max_size=80), views=st.sets(st.sampled_from(VIEWS)))
         def look(self, tokens, views):
@@ -174,7 +177,7 @@ def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
             saved = self.page.next("saved")
             self.page.send("load", run=saved["runs"][0])
             assert self.page.next("network")["past"]["iteration"][-1] >= self.iteration
-            self.page.send("configure", settings=self.settings)
+            self.page.send("configure", settings=self.settings, anew=True)
             self.page.next("network", lambda told: "past" not in told)
             self.iteration = self.page.quiet()["iteration"]
 

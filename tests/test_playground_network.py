@@ -13,7 +13,7 @@ from myrnn.errors import InvalidArgument, NotFinite, RunError, TrainingDiverged
 from myrnn.inspection import recurrent_eigenvalues
 from myrnn.models import RNN, load_own
 from myrnn.playground import _keep, _looks, _trial
-from myrnn.playground._network import Network, Recorded, new_model
+from myrnn.playground._network import NEXT_SEED, Network, Recorded, new_model
 from myrnn.playground._script import script
 from myrnn.runs import load_run, make_optimizer, save_run
 from myrnn.tasks import Palindromes, TwinHalves
@@ -52,9 +52,13 @@ def saved(network):
 
 
 def trained(settings=SMALL, iterations=700):
-    network = Network(settings)
-    while network.iteration < iterations:
-        network.advance(0.01, iterations - network.iteration)
+    return trained_on(Network(settings), iterations)
+
+
+def trained_on(network, iterations):
+    end = network.iteration + iterations
+    while network.iteration < end:
+        network.advance(0.01, end - network.iteration)
     return network
 
 
@@ -74,6 +78,61 @@ def test_short_turns_train_what_one_call_trains(batch_size):
     loss, accuracy = network.curve.since(0)
     assert np.mean(loss[:-1]) == pytest.approx(0.69, abs=0.1)
     assert len(loss) == len(accuracy) == -(-700 // network.curve.width)
+
+
+def adjusted_on_the_way(own=None, **settings):
+    """A network that was adjusted three times, once before it went on, and its settings at each training."""
+    first = {**SMALL, **settings}
+    changes = [{}, {"learning_rate": 0.02}, {"batch_size": 4, "learning_rate": 0.03}, {"gradient_clip": 0.5}]
+    phases, network = [], Network(first, own)
+    for changed, iterations in zip(changes, [620, 0, 70, 30], strict=True):
+        phases.append({**(phases[-1] if phases else first), **changed})
+        assert network.adjust(phases[-1])
+        if iterations:
+            trained_on(network, iterations)
+    return network, [phases[0], *phases[2:]]
+
+
+def test_a_network_goes_on_with_other_settings_and_the_weights_and_the_optimizer_it_has():
+    network, phases = adjusted_on_the_way()
+    assert network.iteration == 720
+    assert network.settings == {**SMALL, "learning_rate": 0.03, "batch_size": 4, "gradient_clip": 0.5}
+    task = TwinHalves(1, 3)
+    model = new_model(SMALL, task)
+    optimizer = make_optimizer("adam", model.parameters, learning_rate=0.01)
+    losses = []
+    for i, (settings, iterations) in enumerate(zip(phases, [620, 70, 30], strict=True)):
+        optimizer.learning_rate = settings["learning_rate"]
+        given = {name: settings[name] for name in ("batch_size", "gradient_clip")}
+        losses += train(model, task, optimizer, iterations, seed=NEXT_SEED * i, engine="native", **given).loss.tolist()
+    assert contents(network.model) == contents(model)
+    assert network.history.iteration.tolist() == [500, 620, 690, 720]
+    assert network.history.loss.tolist() == losses
+    assert network.curve.iterations == 720
+    assert max(network.curve.since(0)[1]) <= 1
+
+
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"cell": "gru"}, {"optimizer": "sgd"}, {"pattern_length_max": 4}])
+def test_what_makes_another_network_is_no_adjustment(changed):
+    network = trained(iterations=1)
+    assert not network.adjust({**SMALL, "learning_rate": 0.1, **changed})
+    assert network.settings == SMALL
+
+
+def test_an_adjustment_before_the_first_iteration_makes_the_network_of_its_settings():
+    network = Network(SMALL)
+    assert network.adjust({**SMALL, "batch_size": 4})
+    assert contents(trained_on(network, 30).model) == contents(trained({**SMALL, "batch_size": 4}, 30).model)
+    assert len(network.phases) == 1
+
+
+def test_a_network_whose_training_failed_is_not_adjusted():
+    network = Network(SMALL)
+    for parameter in network.model.parameters:
+        parameter.data[...] = 1e30
+    with pytest.raises(TrainingDiverged):
+        network.advance(0.0, 1)
+    assert not network.adjust({**SMALL, "learning_rate": 0.001})
 
 
 def test_the_loss_of_an_iteration_is_that_of_the_sequence_that_is_told():
@@ -459,6 +518,33 @@ def test_the_script_gives_the_same_numbers(here, changed):
     assert contents(found["model"]) == contents(network.model)
     assert found["history"].loss.tolist() == network.training.history.loss.tolist()
     assert (here / "accuracy_by_length.png").exists()
+
+
+def test_the_script_of_a_network_that_was_adjusted_gives_the_same_numbers(here):
+    network, _ = adjusted_on_the_way()
+    found = run_script(script(network))
+    assert contents(found["model"]) == contents(network.model)
+    assert found["history"].iteration.tolist() == network.history.iteration.tolist()
+    assert found["history"].loss.tolist() == network.history.loss.tolist()
+
+
+def test_a_run_that_was_adjusted_says_how(here):
+    network, _ = adjusted_on_the_way()
+    folder = saved(network)
+    run, settings = _keep.load(folder.name)
+    assert settings == network.settings
+    assert run.settings["phases"] == [
+        {"iterations": 620, "learning_rate": 0.01, "batch_size": 1, "seed": 0, "gradient_clip": None},
+        {"iterations": 70, "learning_rate": 0.03, "batch_size": 4, "seed": NEXT_SEED, "gradient_clip": None},
+        {"iterations": 30, "learning_rate": 0.03, "batch_size": 4, "seed": 2 * NEXT_SEED, "gradient_clip": 0.5},
+    ]
+    again = Network(settings, run=run)
+    assert again.unrepeatable == (
+        "no settings here make this run again, which has settings that were changed while it was trained: to begin "
+        "with it anew, load it"
+    )
+    trained_on(again, 1)
+    assert again.history.iteration.tolist() == [500, 620, 690, 720, 721]
 
 
 def test_the_script_of_a_loaded_run_goes_on_from_it(here):

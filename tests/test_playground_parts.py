@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from myrnn.errors import InvalidArgument
 from myrnn.playground._curve import Curve
-from myrnn.playground._fields import Choice, Real, Record, Some, Text, Whole
+from myrnn.playground._fields import Choice, Real, Record, Some, Text, Truth, Whole
 from myrnn.playground._messages import LONGEST_MESSAGE, MESSAGES, parse
 from myrnn.playground._outbox import MOST_ANSWERS, Outbox
 from myrnn.playground._settings import DEFAULTS, SETTINGS, checked_settings, offered_settings
@@ -30,8 +30,8 @@ def refused(message):
     st.lists(st.integers(1, 40), min_size=1, max_size=30),
 )
 def test_a_curve_holds_the_means_however_it_is_filled(iterations, portions):
-    losses, right = np.array([loss for loss, _ in iterations]), np.array([hits for _, hits in iterations])
-    curve, begin = Curve(batch_size=3, most=8), 0
+    losses, right = np.array([loss for loss, _ in iterations]), np.array([hits / 3 for _, hits in iterations])
+    curve, begin = Curve(most=8), 0
     while begin < len(losses):
         for count in portions:
             curve.add(losses[begin : begin + count], right[begin : begin + count])
@@ -41,11 +41,11 @@ def test_a_curve_holds_the_means_however_it_is_filled(iterations, portions):
     assert len(loss) <= 8
     width = curve.width
     assert loss == pytest.approx([losses[i : i + width].mean() for i in range(0, len(losses), width)])
-    assert accuracy == pytest.approx([right[i : i + width].mean() / 3 for i in range(0, len(losses), width)])
+    assert accuracy == pytest.approx([right[i : i + width].mean() for i in range(0, len(losses), width)])
 
 
 def test_a_curve_is_as_fine_as_its_points_allow():
-    curve = Curve(batch_size=1, most=4)
+    curve = Curve(most=4)
     curve.add(np.ones(4), np.ones(4))
     assert curve.width == 1
     curve.add([2.0], [0])
@@ -70,6 +70,7 @@ def test_a_curve_is_as_fine_as_its_points_allow():
         (Real(0.5, 2.0), None, "size must be a number, not None"),
         (Real(0.5, 2.0, optional=True), "1", "size must be a number, not '1'"),
         (Choice(("adam", "sgd")), "adm", "size must be one of 'adam', 'sgd', not 'adm'; did you mean 'adam'?"),
+        (Truth(), 1, "size must be true or false, not 1"),
         (Text(3), "abcd", "size must have at most 3 characters, not 4"),
         (Text(3), 5, "size must be a text, not 5"),
         (Some(Whole(0, 9), 1, 2), [], "size must have 1 to 2 entries, not 0"),

@@ -107,12 +107,15 @@ def test_the_curve_comes_in_pieces_that_fit_together(fresh):
 
 
 def test_other_settings_make_another_network(page):
-    told = page.ask("configure", "network", settings={**SMALL, "seed": 3})
+    told = page.ask("configure", "network", settings={**SMALL, "seed": 3}, anew=False)
     assert told["settings"]["seed"] == 3
-    page.ask("configure", "network", settings=SMALL)
+    page.ask("configure", "network", settings=SMALL, anew=True)
 
 
-@pytest.mark.parametrize("first", [("pause", {}), ("configure", {"settings": SMALL})], ids=["pause", "configure"])
+CONFIGURE = ("configure", {"settings": SMALL, "anew": False})
+
+
+@pytest.mark.parametrize("first", [("pause", {}), CONFIGURE], ids=["pause", "configure"])
 def test_of_settings_that_wait_only_the_last_are_made_a_network(first):
     with open_session() as page:
         with TURNS.turn("test"):
@@ -135,14 +138,51 @@ def test_of_settings_that_come_while_a_training_waits_for_its_turn_only_the_last
 def choose_five(page):
     """Choose five seeds, one after the other."""
     for seed in range(1, 6):
-        page.session.submit("configure", {"settings": {**SMALL, "seed": seed}})
+        page.session.submit("configure", {"settings": {**SMALL, "seed": seed}, "anew": False})
+
+
+ADJUSTED = {"learning_rate": 0.003, "gradient_clip": 1.0, "batch_size": 4}
+
+
+def test_another_rate_clipping_or_batch_keeps_the_weights_and_goes_on_playing(fresh):
+    fresh.session.submit("speed", {"speed": 0.0})
+    fresh.session.submit("play", {})
+    for name, value in ADJUSTED.items():
+        done = fresh.status(lambda told: told["playing"] and told["iteration"])["iteration"]
+        seen = len(fresh.all)
+        settings = {**SMALL, name: value}
+        assert fresh.ask("configure", "adjusted", settings=settings, anew=False)["settings"] == settings
+        told = fresh.status(lambda told, done=done: told.get("iteration", 0) > done)
+        assert told["playing"]
+        assert not any(told["type"] == "network" for told in fresh.all[seen:])
+    fresh.session.submit("pause", {})
+
+
+def test_the_same_settings_leave_the_network_unless_another_is_wanted(fresh):
+    fresh.step(0)
+    fresh.ask("configure", "adjusted", settings=SMALL, anew=False)
+    assert fresh.step(1)
+    fresh.ask("configure", "network", settings={**SMALL, "batch_size": 4}, anew=True)
+    assert fresh.status(lambda told: told.get("iteration") == 0)
+    fresh.ask("configure", "network", settings=SMALL, anew=True)
+
+
+def test_a_network_that_is_wanted_anew_is_not_kept_by_settings_that_come_at_once(fresh):
+    fresh.step(0)
+    with TURNS.turn("test"):
+        fresh.session.submit("pause", {})
+        wait_until(lambda: TURNS.waiting, "it did not take the first message")
+        fresh.session.submit("configure", {"settings": SMALL, "anew": True})
+        fresh.session.submit("configure", {"settings": {**SMALL, "learning_rate": 0.1}, "anew": False})
+    assert fresh.next("network")["settings"]["learning_rate"] == 0.1
+    fresh.ask("configure", "network", settings=SMALL, anew=True)
 
 
 def test_settings_that_do_not_go_together_leave_the_network(page):
     page.ask("reset", "network")
     page.step(0)
     wrong = {**SMALL, "pattern_length_min": 5}
-    told = page.ask("configure", "error", settings=wrong)
+    told = page.ask("configure", "error", settings=wrong, anew=False)
     assert told["message"] == "the shortest half must not be longer than the longest: 5 is more than 3"
     assert page.step(1)
 
@@ -340,7 +380,7 @@ def test_as_long_as_there_is_no_network_it_is_said_why(without_network):
     page, why = without_network
     assert why == "There is no network with these settings: Failing(10, 8, 2) fails: ValueError: no luck with 8"
     assert page.ask("step", "status")["busy"] == why
-    page.session.submit("configure", {"settings": SMALL})
+    page.session.submit("configure", {"settings": SMALL, "anew": False})
     assert "busy" not in page.status(lambda told: "iteration" in told and "busy" not in told)
     assert not any(told["type"] == "error" for told in page.all)
 
@@ -361,7 +401,7 @@ def test_what_else_fails_meanwhile_is_not_why_there_is_no_network(without_networ
 )
 def test_other_settings_without_a_network_have_a_reason_of_their_own(without_network, changed, reason):
     page, why = without_network
-    page.session.submit("configure", {"settings": {**SMALL, **changed}})
+    page.session.submit("configure", {"settings": {**SMALL, **changed}, "anew": False})
     told = page.status(lambda told: says_why(told) and told["busy"] != why)
     assert told["busy"] == f"There is no network with these settings: {reason}"
     assert not any(told["type"] == "error" for told in page.all)

@@ -411,6 +411,31 @@ def test_what_no_run_went_on_from(folder, origin, message):
         load_run(folder)
 
 
+PHASE = {"iterations": 5, "learning_rate": 0.1, "batch_size": 1, "seed": 0, "gradient_clip": None}
+
+
+def test_a_run_keeps_the_phases_of_its_training(folder):
+    assert "phases" not in load_run(folder).settings
+    edit_json(folder, "settings.json", lambda index: index.update(phases=[PHASE, PHASE]))
+    assert load_run(folder).settings["phases"] == [PHASE, PHASE]
+
+
+@pytest.mark.parametrize(
+    ("phases", "message"),
+    [
+        ("two", "phases must be a list of objects, not 'two'"),
+        ([3], "phases must be a list of objects, not [3]"),
+        ([{"seed": 0}], f"every one of phases must have {', '.join(PHASE)}, not {{'seed': 0}}"),
+        ([{**PHASE, "batch_size": 0}], "batch_size must be at least 1, not 0"),
+        ([{**PHASE, "learning_rate": -1}], "learning_rate must be at least 0, not -1.0"),
+    ],
+)
+def test_what_are_no_phases_of_a_training(folder, phases, message):
+    edit_json(folder, "settings.json", lambda index: index.update(phases=phases))
+    with refused(f"{folder}: settings.json cannot be used: {message}"):
+        load_run(folder)
+
+
 HUGE = 10**12
 
 

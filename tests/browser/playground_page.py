@@ -123,11 +123,15 @@ class PlaygroundPage(BrowserPage):
         """Return what a control of the settings shows."""
         return Select(self.find(f"set-{name}")).first_selected_option.text
 
+    def network(self):
+        """Return the settings of the network that the page shows."""
+        return json.loads(self.driver.find_element(By.TAG_NAME, "body").get_attribute("data-network"))
+
     def wait_for_network(self, **settings):
         """Wait until there is a network of these settings, not trained yet, and all that looks at it is compiled."""
 
         def made():
-            has = json.loads(self.driver.find_element(By.TAG_NAME, "body").get_attribute("data-network"))
+            has = self.network()
             return all(has[name] == value for name, value in settings.items()) and self.iteration == 0
 
         self.wait(lambda: made() and not self.shown("banner"), f"there is no network of {settings}")

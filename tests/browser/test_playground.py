@@ -95,6 +95,23 @@ def test_a_network_that_has_diverged_has_no_bars_until_there_is_another(page):
     assert "right on trained lengths" in page.text("accuracy-told")
 
 
+def test_learning_rate_clipping_and_batch_change_while_it_plays(page):
+    page.open(SHORT)
+    page.set_speed("full")
+    page.click("play")
+    for name, label, value in [("learning_rate", "0.003", 0.003), ("gradient_clip", "1", 1), ("batch_size", "4", 4)]:
+        page.wait(lambda: page.iteration > 500, "it does not train")
+        done = page.iteration
+        page.choose(f"set-{name}", label)
+        page.wait(lambda name=name, value=value: page.network()[name] == value, f"{name} was not taken")
+        page.wait(lambda done=done: page.iteration > done + 500, "it did not go on")
+        assert page.playing
+    assert "batch_size=4" in page.driver.current_url
+    page.choose("set-seed", "1")
+    page.wait_for_network(seed=1)
+    assert not page.playing
+
+
 def test_an_edited_sequence_shows_what_inspect_says(page):
     page.open(f"{SHORT}&sequence=121212")
     for _ in range(3):

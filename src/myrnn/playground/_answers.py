@@ -52,9 +52,11 @@ class Answers:
 
     # Training --------------------------------------------------------------------------------------------------------
 
-    def _do_configure(self, settings: dict[str, Any]) -> None:
+    def _do_configure(self, settings: dict[str, Any], anew: bool) -> None:
         self._bench.await_chosen()
         checked_settings(settings)
+        if not anew and self._bench.adjust(settings):
+            return
         self._begin(lambda: Network(settings, self._own.make if self._own else None))
 
     def _begin(self, make: Callable[[], Network]) -> None:
@@ -89,7 +91,7 @@ class Answers:
         network = self._bench.now
         if network.unrepeatable:
             raise InvalidArgument(network.unrepeatable)
-        self._do_configure(network.settings)
+        self._do_configure(network.settings, anew=True)
 
     def _do_speed(self, speed: float) -> None:
         self._bench.speed, self._bench.due = speed, time.monotonic()
@@ -134,7 +136,7 @@ class Answers:
 
     def _do_pin(self) -> None:
         self._bench.pin()
-        self._do_configure(self._bench.now.settings)
+        self._do_configure(self._bench.now.settings, anew=True)
 
     def _do_unpin(self) -> None:
         self._bench.unpin()

@@ -88,6 +88,14 @@ class Bench:
         self._tell_network()
         self.tell_training()
 
+    def adjust(self, settings: dict[str, Any]) -> bool:
+        """Let the network go on with other settings; return whether it can."""
+        if self.network is None or not self.network.adjust(settings):
+            return False
+        self.outbox.answer("adjusted", settings=self.network.settings)
+        self.tell_status()
+        return True
+
     def prepare(self) -> None:
         """Compile the next program that looking at the network needs."""
         step = self.steps.pop(0)
@@ -256,6 +264,5 @@ def network_told(network: Network) -> dict[str, Any]:
 
 def _last_of(network: Network) -> dict[str, Any]:
     """Return what the latest iteration learned from, and what it came to before the network learned."""
-    tokens = network.recorded.last_of(network.iteration - 1).tolist()
-    truth = _looks.truth_of(network.task, tokens)
-    return {"tokens": tokens, "truth": truth, "loss": network.last_loss, "right": network.last_right}
+    tokens = network.last_tokens
+    return {"tokens": tokens, "truth": _looks.truth_of(network.task, tokens), "loss": network.last_loss}

@@ -15,8 +15,6 @@ class Curve:
 
     Parameters
     ----------
-    batch_size : int
-        B: how many sequences an iteration has.
     most : int
         How many points there may be, an even number.
 
@@ -29,19 +27,19 @@ class Curve:
 
     Examples
     --------
-    >>> curve = Curve(batch_size=1, most=4)
+    >>> curve = Curve(most=4)
     >>> curve.add([4.0, 2.0, 1.0, 1.0, 0.5], [0, 0, 1, 1, 1])
     >>> curve.width, curve.since(0)
     (2, ([3.0, 1.0, 0.5], [0.0, 1.0, 1.0]))
     """
 
-    def __init__(self, batch_size: int, most: int = MOST_POINTS) -> None:
-        self._batch_size, self._most = batch_size, most
+    def __init__(self, most: int = MOST_POINTS) -> None:
+        self._most = most
         self.width, self.iterations = 1, 0
         self._loss, self._right = np.zeros(most), np.zeros(most)
 
     def add(self, losses: Any, right: Any) -> None:
-        """Add the mean loss and the number of right answers of iterations, each of shape (n,)."""
+        """Add the mean loss and the share of right answers of iterations, each of shape (n,)."""
         losses, right = np.asarray(losses, dtype=np.float64), np.asarray(right, dtype=np.float64)
         while self.iterations + len(losses) > self._most * self.width:
             self._halve()
@@ -56,7 +54,7 @@ class Curve:
         """Return the losses and accuracies of all points from the given one on."""
         counts = self._counts()
         loss = self._loss[: len(counts)] / counts
-        accuracy = self._right[: len(counts)] / (counts * self._batch_size)
+        accuracy = self._right[: len(counts)] / counts
         return loss[point:].tolist(), accuracy[point:].tolist()
 
     def _counts(self) -> NDArray[np.int64]:

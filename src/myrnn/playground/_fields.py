@@ -60,6 +60,17 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Truth:
+    """True or false."""
+
+    def checked(self, name: str, value: Any) -> bool:
+        """Return the value, or refuse it."""
+        if not isinstance(value, bool):
+            raise InvalidArgument(f"{name} must be true or false, not {_checks.shown(value)}")
+        return value
+
+
+@dataclass(frozen=True)
 class Text:
     """A text that is not too long; with `optional`, or None."""
 

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def save(network: Network, report: LengthReport, turn: Callable[[], AbstractCont
                 report=report,
                 described=described,
                 continued_from=network.origin,
+                phases=[asdict(phase) for phase in network.phases],
             )
 
 

@@ -47,6 +47,8 @@ def settings_of(run: Run) -> dict[str, Any]:
 def unrepeatable(run: Run) -> str:
     """Return why no settings of the playground make a run again, or nothing where some do."""
     others = [told for part, usual in _OTHERS.items() for told in _differing(run.settings[part], usual)]
+    if "phases" in run.settings:
+        others.append("settings that were changed while it was trained")
     if not others:
         return ""
     return f"no settings here make this run again, which has {', '.join(others)}: to begin with it anew, load it"

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.playground._fields import Choice, Field, Real, Record, Some, Text, Whole
+from myrnn.playground._fields import Choice, Field, Real, Record, Some, Text, Truth, Whole
 from myrnn.playground._settings import LONGEST, RECORD
 from myrnn.tasks import FAMILIES
 
@@ -22,7 +22,8 @@ _TOKENS = Some(Whole(0, 9), 1, LONGEST)
 # The fields of every kind of message.
 MESSAGES: dict[str, dict[str, Field]] = {
     "hello": {"session": Text(64, optional=True), "page": Text(64), "settings": RECORD, "tokens": _TOKENS},
-    "configure": {"settings": RECORD},
+    # With `anew`, a new network begins whatever the settings are.
+    "configure": {"settings": RECORD, "anew": Truth()},
     "play": {},
     "pause": {},
     "step": {},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.models import make_own
 from myrnn.playground._curve import Curve
 from myrnn.playground._loaded import origin_of, unrepeatable
-from myrnn.playground._settings import OWN
+from myrnn.playground._settings import ADJUSTABLE, OWN
 from myrnn.runs import Run, make_model, make_optimizer, weight_generator
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves, make_task, twice_as_long
@@ -27,6 +29,8 @@ ModelClass = Callable[..., Any]
 REPORT_EVERY = 500
 # More iterations are no longer a play; every one of 500 leaves an entry of the history.
 MOST_ITERATIONS = 20_000_000
+# After an adjustment the sequences are drawn with another seed, this much larger: no seed of the settings is as large.
+NEXT_SEED = 10_000_000
 
 
 class Recorded:
@@ -58,6 +62,17 @@ class Recorded:
         return block.tokens(place - start)
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A part of a training, with the settings that stayed the same in it."""
+
+    iterations: int
+    learning_rate: float
+    batch_size: int
+    seed: int
+    gradient_clip: float | None
+
+
 class Network:
     """A model with its training.
 
@@ -79,11 +94,12 @@ class Network:
     note : str
         Why it cannot be compiled, or nothing.
     training : Training
+        The current one: a new one begins with every adjustment.
     curve : Curve
     rate : float
         About how many iterations it does in a second; 0 before the first.
-    last_loss, last_right : float, int
-        What the latest iteration came to: the mean loss of its sequences before the step, and how many were right.
+    last_tokens, last_loss : list of int, float
+        The last sequence of the latest iteration, and the mean loss of the iteration's sequences before the step.
     origin : dict or None
         What is said of the run that it goes on from, where it is saved.
     failed : str
@@ -107,26 +123,68 @@ class Network:
             settings["optimizer"], self.model.parameters, learning_rate=settings["learning_rate"]
         )
         self.compiled, self.note = _compiled(self.model, self.task.dim_input)
-        self.recorded = Recorded(self.task, settings["batch_size"])
-        self.training = Training(
+        # What was trained before the current settings: each phase, and its history.
+        self._finished: list[tuple[Phase, History]] = []
+        self.recorded, self.training = self._begin()
+        self.curve = Curve()
+        self.rate = 0.0
+        self.last_tokens: list[int] = []
+        self.last_loss = 0.0
+        self.failed = ""
+
+    def _begin(self) -> tuple[Recorded, Training]:
+        """Return a training with the current settings, and the task it draws from."""
+        settings = self.settings
+        recorded = Recorded(self.task, settings["batch_size"])
+        training = Training(
             self.model,
-            self.recorded,
+            recorded,
             self.optimizer,
             settings["batch_size"],
-            settings["seed"],
+            self._seed,
             engine="mygrad" if self.compiled is None else "native",
             report_every=REPORT_EVERY,
             gradient_clip=settings["gradient_clip"],
         )
-        self.curve = Curve(settings["batch_size"])
-        self.rate = 0.0
-        self.last_loss, self.last_right = 0.0, 0
-        self.failed = ""
+        return recorded, training
+
+    def adjust(self, settings: Mapping[str, Any]) -> bool:
+        """Go on with other settings and the same weights; return whether that is possible.
+
+        It is where only the learning rate, the clipping or the batch size differ, and the training has not failed.
+        """
+        changed = {name for name in settings if settings[name] != self.settings[name]}
+        if self.failed or not changed.issubset(ADJUSTABLE):
+            return False
+        if changed:
+            if self.training.iteration:
+                self._finished.append((self._phase, self.training.history))
+            self.settings = dict(settings)
+            self.optimizer.learning_rate = settings["learning_rate"]
+            self.recorded, self.training = self._begin()
+            # Iterations of another size take another time.
+            self.rate = 0.0
+        return True
+
+    @property
+    def _seed(self) -> int:
+        return int(self.settings["seed"]) + NEXT_SEED * len(self._finished)
+
+    @property
+    def _phase(self) -> Phase:
+        given = {name: self.settings[name] for name in ADJUSTABLE}
+        return Phase(iterations=self.training.iteration, seed=self._seed, **given)
+
+    @property
+    def phases(self) -> list[Phase]:
+        """The parts of the training, in order; without an adjustment there is one."""
+        current = [self._phase] if self.training.iteration else []
+        return [*(phase for phase, _ in self._finished), *current]
 
     @property
     def iteration(self) -> int:
         """How many iterations have been done."""
-        return self.training.iteration
+        return sum(phase.iterations for phase, _ in self._finished) + self.training.iteration
 
     @property
     def moment(self) -> tuple[int, str]:
@@ -167,8 +225,10 @@ class Network:
     @property
     def history(self) -> History:
         """The history, that of the run that the network goes on from included."""
-        new = self.training.history
-        return new if self.before is None else self.before.joined(new)
+        parts = [history for _, history in self._finished]
+        if self.training.iteration or not parts:
+            parts.append(self.training.history)
+        return reduce(History.joined, parts if self.before is None else [self.before, *parts])
 
     @property
     def longer(self) -> HalvesTask:
@@ -212,8 +272,9 @@ class Network:
         measured = count / max(took, 1e-6)
         # A slow turn (the first compiles, another program cuts in) says little of the speed, and a short one not much.
         self.rate = float(np.clip(measured, 0.8 * self.rate, 8 * self.rate)) if self.rate else measured
-        self.curve.add(losses, right)
-        self.last_loss, self.last_right = float(losses[-1]), int(right[-1])
+        self.curve.add(losses, right / self.training.batch_size)
+        self.last_tokens = self.recorded.last_of(self.training.iteration - 1).tolist()
+        self.last_loss = float(losses[-1])
         return count
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from myrnn.models import GRU, LSTM, RNN
-from myrnn.playground._network import REPORT_EVERY, Network
+from myrnn.playground._network import REPORT_EVERY, Network, Phase
 from myrnn.playground._settings import OWN
 from myrnn.runs import OPTIMIZERS
 
@@ -16,11 +18,17 @@ model = {made}
 _LOADED = """# The playground went on from this run, with a new optimizer.
 model = load_run({given}).model
 """
-_TRAIN = """history = myrnn.train(
+_TRAIN = """{name} = myrnn.train(
     model, task, optimizer, iterations={iterations}, batch_size={batch_size}, seed={seed},
     report_every={report_every}, gradient_clip={gradient_clip},
 )
-print(history)
+"""
+_LATER = """
+# From here on with other settings, and other sequences.
+optimizer.learning_rate = {learning_rate}
+{train}history = history.joined(later)
+"""
+_REPORT = """print(history)
 
 report = myrnn.evaluate(model, task, samples=20_000, lengths=range({first}, {last}, 2), trained=history)
 print(report)
@@ -57,15 +65,8 @@ def script(network: Network, own_source: tuple[str, str] | None = None) -> str:
         imports, model = _own(settings, own_source)
     else:
         model = _MODEL.format(seed=settings["seed"], made=_made(settings))
-    train = _TRAIN.format(
-        iterations=network.iteration,
-        batch_size=settings["batch_size"],
-        seed=settings["seed"],
-        report_every=REPORT_EVERY,
-        gradient_clip=settings["gradient_clip"],
-        first=int(task.lengths[0]),
-        last=2 * int(task.lengths[-1]) + 1,
-    )
+    phases = network.phases
+    rate = phases[0].learning_rate if phases else settings["learning_rate"]
     lines = [
         f'"""The network of the playground, after {network.iteration:,} iterations."""',
         "",
@@ -73,12 +74,25 @@ def script(network: Network, own_source: tuple[str, str] | None = None) -> str:
         "",
         f"task = myrnn.tasks.{task!r}",
         model.rstrip(),
-        f"optimizer = myrnn.{optimizer}(model.parameters, learning_rate={settings['learning_rate']})",
+        f"optimizer = myrnn.{optimizer}(model.parameters, learning_rate={rate})",
         "",
     ]
-    if not network.iteration:
+    if not phases:
         return "\n".join([*lines, "# It has not been trained yet.", ""])
-    return "\n".join([*lines, train])
+    report = _REPORT.format(first=int(task.lengths[0]), last=2 * int(task.lengths[-1]) + 1)
+    return "\n".join([*lines, _trained(phases) + report])
+
+
+def _trained(phases: list[Phase]) -> str:
+    calls = [
+        _TRAIN.format(name="later" if i else "history", report_every=REPORT_EVERY, **asdict(phase))
+        for i, phase in enumerate(phases)
+    ]
+    later = [
+        _LATER.format(learning_rate=phase.learning_rate, train=call)
+        for phase, call in zip(phases[1:], calls[1:], strict=True)
+    ]
+    return "".join([calls[0], *later])
 
 
 def _made(settings: dict[str, object]) -> str:

@@ -58,7 +58,7 @@ class Session:
         self.outbox, self._turns = Outbox(), turns
         self._messages: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
         self._closed = threading.Event()
-        self.submit("configure", {"settings": checked_settings(settings)})
+        self.submit("configure", {"settings": checked_settings(settings), "anew": True})
         self._thread = threading.Thread(target=self._work, args=(tokens, own), name="myrnn-playground", daemon=True)
         self._thread.start()
 
@@ -120,7 +120,10 @@ class Session:
     def _latest(self, message: Message | None) -> Message | None:
         """Return a message, or the last of those that wait behind it where all of them choose settings."""
         while message is not None and message[0] == "configure" and self._is_next("configure"):
-            message = self._messages.get_nowait()
+            latest = self._messages.get_nowait()
+            assert latest is not None
+            kind, fields = latest
+            message = kind, {**fields, "anew": fields["anew"] or message[1]["anew"]}
         return message
 
     def _is_next(self, kind: str) -> bool:

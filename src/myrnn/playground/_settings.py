@@ -12,6 +12,8 @@ from myrnn.playground._fields import Choice, Field, Real, Record, Whole
 # The longest sequence that is looked at; half as long are the longest that are trained on.
 LONGEST = 80
 OWN = "own"
+# What can change while a network trains: it keeps its weights.
+ADJUSTABLE = ("learning_rate", "gradient_clip", "batch_size")
 
 
 @dataclass(frozen=True)

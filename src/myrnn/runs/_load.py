@@ -16,7 +16,7 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import dense, parameter_names, parameters_of
 from myrnn.runs._data import is_data_run
 from myrnn.runs._kinds import KINDS, check_training, make_model, make_optimizer, setting_names, weight_generator
-from myrnn.runs._origin import CONTINUED_FROM, check_origin
+from myrnn.runs._origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.runs._own import OWN, check_same, checked_own, remake
 from myrnn.runs._save import HISTORY, INDEX, REPORT, RUN, UNFINISHED, WEIGHTS
 from myrnn.storage import Stored
@@ -43,7 +43,8 @@ class Run:
     folder : Path
     settings : dict
         What it takes to repeat the run: ``task``, ``model``, ``optimizer`` and ``training``, each a dict; where its
-        first weights are those of another run also ``continued_from``, which says of which.
+        first weights are those of another run also ``continued_from``, which says of which; where settings changed
+        while it was trained also ``phases``.
     task : TwinHalves or Palindromes
     model : RNN, GRU or LSTM, or a model of somebody's own class
         With the trained weights.
@@ -115,7 +116,9 @@ def load_run(folder: str | os.PathLike[str], model: Any = None) -> Run:
     except InvalidArgument as error:
         raise InvalidArgument(f"{folder}: {error}") from None
     history = parse_history(stored, report, 1 / task.dim_output)
-    settings = {part: stored.index[part] for part in (*KINDS, "training", CONTINUED_FROM) if part in stored.index}
+    settings = {
+        part: stored.index[part] for part in (*KINDS, "training", CONTINUED_FROM, PHASES) if part in stored.index
+    }
     return Run(stored.folder, settings, task, loaded, history, report, model)
 
 
@@ -140,6 +143,8 @@ def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, dict[str, Any], 
         check_training(index["training"])
         if CONTINUED_FROM in index:
             check_origin(index[CONTINUED_FROM])
+        if PHASES in index:
+            check_phases(index[PHASES])
         if (settings["dim_input"], settings["dim_output"]) != (task.dim_input, task.dim_output):
             raise InvalidArgument(
                 f"the model has {settings['dim_input']} inputs and {settings['dim_output']} classes, "

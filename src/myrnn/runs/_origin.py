@@ -1,4 +1,4 @@
-"""What a run went on from, where its first weights are those of another run."""
+"""How a run came to be, where its other settings do not say it all: from another run, or in several phases."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.runs._kinds import check_training
 
 # In the settings of a run.
-CONTINUED_FROM = "continued_from"
+CONTINUED_FROM, PHASES = "continued_from", "phases"
 _FIELDS = ("name", "weights", "iterations")
+_PHASE_FIELDS = ("iterations", "learning_rate", "batch_size", "seed", "gradient_clip")
 _MOST_ITERATIONS = 2**63 - 1
 
 
@@ -25,3 +27,17 @@ def check_origin(given: Any) -> dict[str, Any]:
         raise InvalidArgument(f"the weights in {CONTINUED_FROM} must be a SHA-256, not {_checks.shown(weights)}")
     _checks.integer("iterations", given["iterations"], minimum=0, maximum=_MOST_ITERATIONS)
     return dict(given)
+
+
+def check_phases(given: Any) -> list[dict[str, Any]]:
+    """Return the phases of a training whose settings changed on the way, each as `train` takes them, checked."""
+    if not isinstance(given, list) or not all(isinstance(phase, dict) for phase in given):
+        raise InvalidArgument(f"{PHASES} must be a list of objects, not {_checks.shown(given)}")
+    for phase in given:
+        if set(phase) != set(_PHASE_FIELDS):
+            raise InvalidArgument(
+                f"every one of {PHASES} must have {', '.join(_PHASE_FIELDS)}, not {_checks.shown(phase)}"
+            )
+        _checks.real("learning_rate", phase["learning_rate"], minimum=0)
+        check_training({name: phase[name] for name in _PHASE_FIELDS if name != "learning_rate"})
+    return [dict(phase) for phase in given]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ from myrnn.errors import RunError
 from myrnn.evaluation import LengthReport
 from myrnn.models import num_parameters, parameter_names, parameters_of
 from myrnn.runs._kinds import check_training, describe
-from myrnn.runs._origin import CONTINUED_FROM, check_origin
+from myrnn.runs._origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.runs._own import describe_model
 from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, empty_folder, json_to_bytes
 from myrnn.training import History
@@ -75,6 +75,7 @@ def save_run(
     pictures: Mapping[str, Callable[[Path], Any]] | None = None,
     described: Mapping[str, Any] | None = None,
     continued_from: Mapping[str, Any] | None = None,
+    phases: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write a run folder and return its path.
 
@@ -101,6 +102,10 @@ def save_run(
         What is kept of the model beside its weights; by default what `describe_model` says of it now.
     continued_from : mapping, optional
         Of a run that the training went on from: its ``name``, the SHA-256 of its ``weights`` and its ``iterations``.
+    phases : sequence of mapping
+        Where the learning rate, the batch size or the clipping changed while it was trained: what `train` was called
+        with, one call after the other. Each has ``iterations``, ``learning_rate``, ``batch_size``, ``seed`` and
+        ``gradient_clip``. Fewer than two are not kept.
 
     Raises
     ------
@@ -116,6 +121,7 @@ def save_run(
         "optimizer": describe("optimizer", optimizer),
         "training": check_training(training or {}),
         **({} if continued_from is None else {CONTINUED_FROM: check_origin(continued_from)}),
+        **({PHASES: check_phases(list(phases))} if len(phases) > 1 else {}),
     }
     chosen = summarize(model, history, report) if numbers is None else numbers
     target = empty_folder(folder, "run")

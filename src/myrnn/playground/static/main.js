@@ -73,13 +73,17 @@ app.connection.on("lost", ({reason}) => {
   document.body.classList.add("lost");
   app.transport.rest(reason || "The connection is lost. Trying again …");
 });
+const note = ({settings}) => { document.body.dataset.network = JSON.stringify(settings); };
+app.connection.on("adjusted", note);
 app.connection.on("network", message => {
-  document.body.dataset.network = JSON.stringify(message.settings);
+  note(message);
   byId("banner").hidden = true;
 });
+// A link that is pasted over the page's own: all of it is read before the page writes its address again.
 window.addEventListener("hashchange", () => {
-  app.settingsPanel.apply(settingsFromLink(DEFAULTS));
-  app.row.choose(tokensFromLink() || app.tokens);
+  const settings = settingsFromLink(DEFAULTS), tokens = tokensFromLink();
+  app.settingsPanel.apply(settings);
+  if (tokens) app.row.choose(tokens);
 });
 window.playground = app;
 app.connection.open();

@@ -19,6 +19,7 @@ export class Settings {
     this.awaited = null;
     this.known = null;
     app.connection.on("network", message => this.take(message.settings));
+    app.connection.on("adjusted", message => this.take(message.settings));
     app.connection.on("error", () => this.giveUp());
   }
 
@@ -67,8 +68,9 @@ export class Settings {
     this.apply(settings);
   }
 
-  apply(settings) {
-    if (this.app.connection.send("configure", {settings})) {
+  // A network whose weights fit the new settings goes on with them; with `anew` another begins in any case.
+  apply(settings, anew = false) {
+    if (this.app.connection.send("configure", {settings, anew})) {
       this.awaited = settings;
       this.show(settings);
     } else this.show(this.app.settings);

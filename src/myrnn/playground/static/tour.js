@@ -47,7 +47,7 @@ export class Tour {
     const {app, stop} = this;
     app.connection.send("pause");
     if (app.pinned) app.connection.send("unpin");
-    app.settingsPanel.apply({...DEFAULTS, ...stop.settings});
+    app.settingsPanel.apply({...DEFAULTS, ...stop.settings}, true);
     app.transport.setSpeed(stop.speed);
     app.row.choose([...stop.tokens].map(Number));
     app.mistakes.choose("trained");
@@ -88,7 +88,7 @@ export class Tour {
 
   playSecond(stop) {
     this.app.connection.send("pin");
-    this.app.settingsPanel.apply({...DEFAULTS, ...stop.settings, ...stop.second.settings});
+    this.app.settingsPanel.apply({...DEFAULTS, ...stop.settings, ...stop.second.settings}, true);
     this.app.connection.send("play");
     this.wait(stop.second);
   }
