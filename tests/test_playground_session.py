@@ -12,6 +12,7 @@ from myrnn.models import load_own
 from myrnn.optimizers import RMSprop
 from myrnn.playground import _bench, _session
 from myrnn.playground._network import Network
+from myrnn.playground._outbox import Outbox
 from myrnn.playground._session import MOST_WAITING, Session
 from myrnn.playground._sessions import Sessions
 from myrnn.playground._turns import Turns
@@ -176,6 +177,20 @@ def test_a_network_that_is_wanted_anew_is_not_kept_by_settings_that_come_at_once
         fresh.session.submit("configure", {"settings": {**SMALL, "learning_rate": 0.1}, "anew": False})
     assert fresh.next("network")["settings"]["learning_rate"] == 0.1
     fresh.ask("configure", "network", settings=SMALL, anew=True)
+
+
+@pytest.mark.parametrize("speed", [1.0, 3.0, 10.0, 30.0, 100.0, 1000.0])
+def test_so_many_iterations_a_second_are_done_as_are_asked_for(speed, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(_bench.time, "monotonic", lambda: now[0])
+    bench = _bench.Bench([1, 2], Outbox())
+    with TURNS.turn("test"):
+        bench.begin(Network(SMALL))
+        bench.playing, bench.speed = True, speed
+        while bench.due < 10:
+            now[0] = max(now[0], bench.due)
+            bench.train(60.0)
+    assert bench.now.iteration == pytest.approx(10 * speed, rel=0.02, abs=1)
 
 
 def test_settings_that_do_not_go_together_leave_the_network(page):

@@ -105,11 +105,11 @@ class Bench:
     def train(self, seconds: float) -> None:
         """Train for about so many seconds, or as much as is due at a lower speed."""
         network = self.now
-        network.advance(seconds, max(1, round(self.speed * TICK)) if self.speed else MOST_ITERATIONS)
+        done = network.advance(seconds, max(1, round(self.speed * TICK)) if self.speed else MOST_ITERATIONS)
         now = time.monotonic()
         if self.speed:
             # Whoever was late does not hurry afterwards.
-            self.due = max(self.due + max(TICK, 1 / self.speed), now)
+            self.due = max(self.due + done / self.speed, now)
         if network.ended:
             self.stop(network.ended)
         if now - self._told >= TICK:
