@@ -261,3 +261,11 @@ def test_no_name_of_the_emitted_code_is_left_for_a_users_variable(kind):
         names = {n.id for n in ast.walk(run) if isinstance(n, ast.Name)} | {a.arg for a in run.args.args}
         for name in names:
             assert program.memory.names.new(name) != name
+
+
+def test_models_of_the_same_equations_share_their_program():
+    class Mine(RNN):
+        """The same by another name."""
+
+    texts = {compile(kind(10, 6, 2, rng=0))._programs.emitted(tokens=True, batched=True)[1] for kind in (RNN, Mine)}
+    assert len(texts) == 1

@@ -1,4 +1,4 @@
-"""LSTM, compiled.
+"""A recurrent model, compiled.
 
 before the first step:
     c = 0

@@ -1,4 +1,4 @@
-"""RNN, compiled.
+"""A recurrent model, compiled.
 
 before the first step:
     h = 0

@@ -72,7 +72,8 @@ class Programs:
     def _emit(self, tokens: bool, batched: bool, observed: bool) -> tuple[Program, str]:
         names = parameter_names(self._model)
         program = emit(make_plan(self.derivative, self._shapes, tokens), names, batched, observed)
-        header = f"{type(self._model).__name__}, compiled.\n\n{equations(self._recurrence, names)}"
+        # Without the name of the model's class: classes with the same equations share their machine code.
+        header = f"A recurrent model, compiled.\n\n{equations(self._recurrence, names)}"
         return program, module_source(program, header, tokens, batched, self._recurrence.reverse)
 
     def native(self, *, tokens: bool, batched: bool, max_length: int) -> Native:
