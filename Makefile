@@ -4,12 +4,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 
-.PHONY: help demo test test-browser bench fuzz lint clean
+.PHONY: help demo test test-all test-browser bench fuzz lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    train the network of the README, test it by length and draw the plots"
-	@echo "make test    run the tests"
+	@echo "make test    run the tests but the long ones; OPTIONS=--durations=20 also lists the slowest, OPTIONS='-k lstm' chooses some"
+	@echo "make test-all   run all tests, also the long ones"
 	@echo "make test-browser   run the tests in JupyterLab and of the playground's page; they need chromium and chromedriver"
 	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX, Keras and C (takes a while)"
 	@echo "make fuzz    let hostile run folders at everything that reads them for a minute; SECONDS=3600 for an hour"
@@ -20,7 +21,10 @@ demo: $(VENV)/.installed
 	@$(BIN)/myrnn train
 
 test: $(VENV)/.installed-test
-	@$(BIN)/pytest -q -n auto
+	@$(BIN)/pytest -q -n auto --dist worksteal -m "not long" $(OPTIONS)
+
+test-all: $(VENV)/.installed-test
+	@$(BIN)/pytest -q -n auto --dist worksteal --hypothesis-profile=many $(OPTIONS)
 
 bench: $(VENV)/.installed-bench
 	@$(BIN)/python -m benchmarks

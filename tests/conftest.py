@@ -10,10 +10,11 @@ from hypothesis import settings
 # No test needs a screen.
 matplotlib.use("Agg")
 
+# How many examples of a property are tried: a few, or many with `--hypothesis-profile=many`, as `make test-all` has it.
 # Shared machines are slow at times: no example fails for the time that it takes. In CI every run tries the same ones.
-settings.register_profile("default", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "default")
+for profile, examples in (("few", 20), ("many", 200)):
+    settings.register_profile(profile, max_examples=examples, deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("few")
 
 # What several test files share: models that they compile, a study that they sweep.
 sys.path.append(str(Path(__file__).parent))

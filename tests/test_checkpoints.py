@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import mynn.optimizers.adam
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
@@ -102,7 +102,6 @@ def test_native_training_goes_on_bit_for_bit(optimizer, batch_size):
     assert second.content() == whole.content()
 
 
-@settings(max_examples=40)
 @given(stop=st.integers(1, 7), batch_size=st.integers(1, 5), seed=st.integers(0, 9), block=st.integers(5, 40))
 @pytest.mark.parametrize("task", [TASK, DATA, list(DATA)], ids=["task", "sequences", "pairs"])
 def test_where_it_stops_makes_no_difference(task, stop, batch_size, seed, block):
@@ -600,7 +599,6 @@ def test_a_link_is_no_checkpoint(tmp_path):
     assert sorted(path.name for path in theirs.iterdir()) == ["state.json", "state.safetensors"]
 
 
-@settings(max_examples=150)
 @given(data=st.data())
 def test_a_changed_checkpoint_is_never_taken_for_a_good_one(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "changed"

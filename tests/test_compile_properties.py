@@ -1,6 +1,5 @@
 """Random recurrent models, drawn from the supported operations: compiled against MyGrad."""
 
-import os
 from collections import deque
 from math import prod
 
@@ -17,9 +16,8 @@ from myrnn.compiler._graph import Node, evaluate, topological
 from myrnn.errors import NotARecurrence
 from myrnn.sequences import Sequences
 
-# A night's run: MYRNN_MORE_EXAMPLES=500.
-NATIVE_EXAMPLES = int(os.environ.get("MYRNN_MORE_EXAMPLES", 4))
-GRAPH_EXAMPLES = max(40, 5 * NATIVE_EXAMPLES)
+# Native code takes seconds to compile.
+NATIVE_EXAMPLES = settings().max_examples // 5
 
 CLASSES = 3
 SIZES = (1, 2, 3, 5, 16, 17)
@@ -435,7 +433,7 @@ def test_hardly_any_random_model_is_refused():
     assert len(refused) <= 2, refused
 
 
-@settings(slow, max_examples=GRAPH_EXAMPLES)
+@slow
 @given(seeds)
 def test_the_graphs_of_a_random_model_are_its_derivative(seed):
     model, compiled = drawn_and_compiled(seed)

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn import SequenceClassifier
@@ -58,7 +58,6 @@ def test_a_sound_folder_is_read_whole(sound, kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", READERS)
-@settings(max_examples=150)
 @given(data=st.data())
 def test_a_hostile_folder_gets_an_error_and_nothing_else(sound, kind, data):
     with tempfile.TemporaryDirectory() as place:

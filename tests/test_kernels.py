@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn.compiler import _kernels
@@ -31,7 +31,6 @@ def random(seed, *shape):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-@settings(max_examples=150, deadline=None)
 @given(SIZES, st.integers(0, 40), WIDTHS, st.booleans(), st.booleans())
 def test_multiply_is_the_product_with_and_without_transposition(rows, steps, columns, transposed, add):
     a, b, old = random(0, rows, steps), random(1, steps, columns), random(2, rows, columns)
@@ -64,7 +63,6 @@ def test_a_long_product_is_that_of_its_parts(steps, add):
     np.testing.assert_array_equal(out, flat_parts)
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 70), WIDTHS, st.booleans())
 def test_multiply_row_is_the_product(steps, columns, add):
     a, b, old = random(0, steps), random(1, steps, columns), random(2, columns)
@@ -74,7 +72,6 @@ def test_multiply_row_is_the_product(steps, columns, add):
     assert out[0] == out[-1] == MARK
 
 
-@settings(max_examples=60, deadline=None)
 @given(SIZES, SIZES)
 def test_transpose_pads_with_zeros(rows, columns):
     wide, high = padded(columns), padded(rows)
@@ -88,7 +85,6 @@ def test_transpose_pads_with_zeros(rows, columns):
     assert np.all(view(out, 1 + high, high + 16, (wide, 16)) == MARK)
 
 
-@settings(max_examples=60, deadline=None)
 @given(SIZES, WIDTHS)
 def test_add_dots_is_the_product_with_the_transpose(rows, columns):
     a, b, old = random(0, columns), random(1, rows, columns), random(2, rows)
@@ -97,7 +93,6 @@ def test_add_dots_is_the_product_with_the_transpose(rows, columns):
     np.testing.assert_allclose(out, old + b @ a, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 40), WIDTHS, st.booleans())
 def test_sum_rows(rows, columns, add):
     a, old = random(0, rows, columns), random(1, columns)
@@ -118,7 +113,6 @@ def test_fill_writes_between_its_bounds_only():
     np.testing.assert_array_equal(out, np.repeat([0, 3, 3, 0], 16))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(2, 40), st.data())
 def test_cross_entropy_is_the_softmax_loss_with_its_gradient(classes, data):
     label = data.draw(st.integers(0, classes - 1))

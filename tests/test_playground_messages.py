@@ -202,12 +202,12 @@ def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
             assert server.get("/").status_code == 200
 
     Visit.TestCase.settings = settings(
-        max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=settings().max_examples // 2, stateful_step_count=12, suppress_health_check=list(HealthCheck)
     )
     Visit.TestCase("runTest").runTest()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=garbage | wrong_messages())
 def test_before_hello_everything_else_is_an_error(server, text):
     with server.websocket_connect("/session", headers=HEADERS) as socket:

@@ -538,7 +538,7 @@ def test_a_report_that_is_none(folder, change, message):
         load_run(folder)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_stands_in_a_folder_is_loaded_or_refused(folder, data):
     name = data.draw(st.sampled_from(["settings.json", "model.safetensors", "history.csv", "report.json"]))

@@ -325,7 +325,7 @@ def test_an_index_that_is_of_no_use_is_made_anew(runs, reads, harm):
     assert not precious.exists() or precious.read_text() == "precious"
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_change_of_the_index_changes_the_list(runs, data):
     first = list_runs(runs)

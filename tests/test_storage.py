@@ -279,7 +279,7 @@ def test_what_are_no_arrays_is_refused(folder):
         NOTES.read(folder).arrays("drawings.safetensors")
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_flipped_bit_or_a_cut_is_seen_in_every_file(folder, data):
     name = data.draw(st.sampled_from(["index.json", *FILES]))
