@@ -692,7 +692,7 @@ def test_a_folder_in_use_is_refused(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a system that waits for processes with pidfd_open")
-@pytest.mark.parametrize("kind", ["writes", "moments"])
+@pytest.mark.parametrize("kind", ["writes", pytest.param("moments", marks=pytest.mark.long)])
 def test_a_process_that_is_killed_again_and_again_comes_through(tmp_path, kind):
     script = Path(__file__).with_name("killed.py")
     command = [sys.executable, script, kind, tmp_path, "25", "1"]

@@ -557,6 +557,7 @@ def test_a_signal_stops_a_real_training(here, number, code):
     assert "Traceback" not in err
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a system that waits for processes with pidfd_open")
 @pytest.mark.parametrize(("kind", "least"), [("run-writes", 25), ("run-moments", 25), ("run-native", 10)])
 def test_a_run_that_is_killed_again_and_again_comes_through(tmp_path, kind, least):
@@ -567,6 +568,7 @@ def test_a_run_that_is_killed_again_and_again_comes_through(tmp_path, kind, leas
     assert json.loads(done.stdout.splitlines()[-1])["kills"] >= least
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a system that waits for processes with pidfd_open")
 def test_the_real_command_is_killed_and_resumed(here):
     options = (*SMALL[1:], "--iterations=1000", "--checkpoint-every=0")

@@ -15,6 +15,18 @@ from zoo import ALL, LastRow, Lesson, made
 LENGTHS = (1, 2, 3, 8, 20, 50, 1, 31, 20)
 # Of these a batch of tokens is compiled as well; of the others the features of one and several sequences are enough.
 MANY_KINDS = {"Lesson", "GatesInOneMatrix", "PassAfterPass", "Backwards", "Embedding", "LastRow"}
+# Each kind takes seconds to compile. Between them, these need most of what the compiler can do.
+SHORT = {"Lesson", "TiedWeights", "Backwards", "Embedding", "FastWeights", "MeanOverTime", "ShiftedState"}
+
+
+def each(kinds):
+    """One case for each kind of model; most are long ones."""
+    return [
+        pytest.param(kind, id=kind.__name__, marks=() if kind.__name__ in SHORT else pytest.mark.long) for kind in kinds
+    ]
+
+
+ALL_KINDS, TOKEN_KINDS = each(ALL), each(kind for kind in ALL if kind.__name__ in MANY_KINDS)
 
 _compiled = {}
 
@@ -53,7 +65,7 @@ def assert_gradients(ours, theirs, what):
         np.testing.assert_allclose(gradient, true, rtol=0, atol=atol, err_msg=f"{what}: parameter {i}")
 
 
-@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_one_sequence_at_a_time(kind):
     compiled, model = compiled_model(kind), made(kind)
     for x, label in drawn(kind, tokens=False):
@@ -64,7 +76,7 @@ def test_one_sequence_at_a_time(kind):
         assert_gradients(ours, gradients, f"length {len(x)}")
 
 
-@pytest.mark.parametrize("kind", [k for k in ALL if k.__name__ in MANY_KINDS], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", TOKEN_KINDS)
 @pytest.mark.parametrize("tokens", [True, False], ids=["tokens", "features"])
 def test_logits_of_many_sequences(kind, tokens):
     compiled, model, sequences = compiled_model(kind), made(kind), drawn(kind, tokens)
@@ -82,7 +94,7 @@ def trained(kind, tokens, batch_size, engine, iterations=12):
     return model, history
 
 
-@pytest.mark.parametrize("kind", [k for k in ALL if k.__name__ in MANY_KINDS], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", TOKEN_KINDS)
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_training_on_tokens(kind, batch_size):
     (native, history), (reference, expected) = (
@@ -91,7 +103,7 @@ def test_training_on_tokens(kind, batch_size):
     assert_same_training(native, history, reference, expected)
 
 
-@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_training_on_batches_of_features(kind):
     (native, history), (reference, expected) = (trained(kind, False, 5, engine) for engine in ("native", "mygrad"))
     assert_same_training(native, history, reference, expected)

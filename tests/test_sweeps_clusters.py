@@ -23,6 +23,7 @@ def workers_of(folder):
     return [int(json.loads(line)["worker"].rpartition(":")[2]) for line in reversed(lines)]
 
 
+@pytest.mark.long
 def test_dask_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(native_study, native_one_core, tmp_path):
     with dask_cluster() as (address, workers):
         process = SweepProcess(native_study, tmp_path / "out", "--backend", "dask", "--address", address)
@@ -38,6 +39,7 @@ def test_dask_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(native_
     assert any(worker.pid in workers_of(tmp_path / "out") for worker in workers if worker is not victim)
 
 
+@pytest.mark.long
 def test_a_lost_scheduler_ends_the_sweep_in_a_line_and_another_place_goes_on(study, one_core, tmp_path):
     with dask_cluster() as (address, _):
         process = SweepProcess(study, tmp_path / "out", "--backend", "dask", "--address", address)
@@ -52,6 +54,7 @@ def test_a_lost_scheduler_ends_the_sweep_in_a_line_and_another_place_goes_on(stu
     assert tables(tmp_path / "out") == tables(one_core)
 
 
+@pytest.mark.long
 def test_a_run_that_takes_all_workers_of_dask_with_it_is_recorded(study, monkeypatch):
     honest = _pool.do
     chosen = [point for point in points(read_study(study)) if point.variant == "RNN"]
@@ -82,6 +85,7 @@ def test_an_address_where_nobody_is_is_told(study, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_ray_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(study, one_core, tmp_path):
     pytest.importorskip("ray", reason="Ray is not made for this Python")
     # A busy machine takes longer to start it than Ray likes to wait.
