@@ -3,6 +3,7 @@
 import functools
 import itertools
 import random
+import threading
 from types import SimpleNamespace
 
 import mygrad as mg
@@ -220,6 +221,35 @@ class Numbers(Base):
 def test_what_changes_by_itself_at_every_call_is_refused(model, told):
     with pytest.raises(NotDeterministic, match=told):
         myrnn.compile(model(), dim_input=4)
+
+
+SHARED = np.random.default_rng(0)
+
+
+class MadeFromAShared(Base):
+    """Draws its first weights, and nothing later, from a generator of the module."""
+
+    def __init__(self):
+        super().__init__()
+        self.x.data[...] = SHARED.normal(size=(4, 5)) / 2
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.random, SHARED.random], ids=range(3))
+def test_what_another_thread_draws_is_not_the_models_doing(draw):
+    model, done = MadeFromAShared(), threading.Event()
+
+    def beside():
+        while not done.is_set():
+            draw()
+
+    thread = threading.Thread(target=beside)
+    thread.start()
+    try:
+        compiled = myrnn.compile(model, 9, dim_input=4, check=False)
+    finally:
+        done.set()
+        thread.join()
+    assert compiled.recurrence.state_sizes == (5,)
 
 
 def test_a_model_that_begins_to_look_at_numbers_is_no_longer_trained_natively():

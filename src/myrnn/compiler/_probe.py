@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,8 @@ MYGRAD = threading.RLock()
 
 # Lengths that are traced to find the loop; the longest that is asked for is traced beside them.
 PROBES = (1, 2, 3, 4, 5, 6, 7, 13)
+# After how many calls that all change something the model is what changes it, and not another thread.
+CALLS = 100
 
 
 def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: int, build: Builder) -> dict[int, Trace]:
@@ -33,7 +35,7 @@ def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: i
     rng = np.random.default_rng(0)
     with gradients_kept(parameters):
         x = _drawn(5, dim_input, rng)
-        _same_twice(model, parameters, x, build)
+        _check_calls(model, parameters, x, build)
         traces = _traces(model, parameters, dim_input, {*PROBES, max(longest, 9)}, build, rng)
         one_hot = np.eye(dim_input, dtype=np.float32)[rng.integers(0, dim_input, 5)]
         _same_graph(traces[5], trace(model, parameters, one_hot, build), "the values of the sequence")
@@ -75,33 +77,47 @@ def _drawn(length: int, dim_input: int, rng: np.random.Generator) -> NDArray[np.
     return rng.normal(size=(length, dim_input)).astype(np.float32)
 
 
-def _same_twice(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:
-    """Call the model twice on one sequence: it must compute the same, and keep no count of its calls."""
-    outputs, kept = [], []
-    for _ in range(2):
-        drawn = _global_states()
-        outputs.append(trace(model, parameters, x, build).output)
-        if drawn != _global_states():
-            raise NotDeterministic(
-                'the model draws random numbers while it runs: draw them outside, or train it with engine="mygrad".'
-            )
-        kept.append(readable(model, arrays=False))
-    if outputs[0] is not outputs[1]:
+def _check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:
+    """Call the model again and again on one sequence: it must compute the same, and change nothing by it."""
+    first = trace(model, parameters, x, build)
+    if changed := _changed_by_calls(model, x[:3]):
+        raise NotDeterministic(
+            'the model draws random numbers while it runs: draw them outside, or train it with engine="mygrad".'
+            if changed & _SHARED.keys()
+            else f"every call of the model changes its {', '.join(sorted(changed))}, so that a later one may compute "
+            'something else.\n  Leave that out of the call, or train it with engine="mygrad".'
+        )
+    if trace(model, parameters, x, build).output is not first.output:
         raise NotDeterministic(
             "two calls of the model on the same sequence compute different things: it draws random numbers, or\n"
             '  keeps something from one call to the next. Train it with engine="mygrad".'
         )
-    if kept[0] != kept[1]:
-        names = sorted(str(n) for n in {*kept[0], *kept[1]} if kept[0].get(n) != kept[1].get(n))
-        raise NotDeterministic(
-            f"every call of the model changes its {', '.join(names)}, so that a later one may compute something else.\n"
-            '  Leave that out of the call, or train it with engine="mygrad".'
-        )
 
 
-def _global_states() -> tuple[Any, ...]:
-    """Return where the sources of random numbers stand that all code shares."""
-    return random.getstate(), readable(np.random.get_state(legacy=False), arrays=True)  # noqa: NPY002 - not ours
+# The sources of random numbers that all code shares.
+_SHARED: dict[str, Callable[[], Any]] = {
+    "the state of random": random.getstate,
+    "the state of np.random": lambda: readable(np.random.get_state(legacy=False), arrays=True),  # noqa: NPY002
+}
+
+
+def _changed_by_calls(model: Any, x: NDArray[np.float32]) -> set[str]:
+    """Return what every call of the model changes of what it can read; other threads change it in some calls only."""
+    changed: set[str] | None = None
+    for _ in range(CALLS):
+        before = _surroundings(model)
+        with mygrad.no_autodiff:
+            model(mygrad.tensor(x))
+        after = _surroundings(model)
+        now = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+        changed = now if changed is None else changed & now
+        if not changed:
+            break
+    return changed or set()
+
+
+def _surroundings(model: Any) -> dict[str, Any]:
+    return {**readable(model, arrays=False), **{name: state() for name, state in _SHARED.items()}}
 
 
 def traced_with_array(
