@@ -1,5 +1,6 @@
 import csv
 import re
+from itertools import count
 
 import mygrad as mg
 import numpy as np
@@ -50,6 +51,21 @@ def test_every_length_is_counted_as_by_hand(model, engine):
     assert report.total.tolist() == [total[length] for length in sorted(total)]
     assert report.correct.tolist() == [correct[length] for length in sorted(total)]
     assert (report.lengths.dtype, report.total.dtype, report.correct.dtype) == (np.int64, np.int64, np.int64)
+
+
+@pytest.mark.parametrize("of", [list, tuple, iter])
+def test_pairs_are_sequences_as_for_training(of):
+    model = RNN(10, 8, 2, rng=0)
+    data = TASK.sample(40, np.random.default_rng(0))
+    whole, pairs = (evaluate(model, given, samples=40, engine="mygrad") for given in (data, of(list(data))))
+    assert (pairs.total.tolist(), pairs.correct.tolist()) == (whole.total.tolist(), whole.correct.tolist())
+    tokens = [(data.tokens(index), int(data.labels[index])) for index in range(len(data))]
+    assert evaluate(model, of(tokens), engine="mygrad").correct.tolist() == whole.correct.tolist()
+
+
+def test_of_an_iterator_so_many_pairs_are_taken():
+    report = evaluate(RNN(10, 8, 2, rng=0), (([1, 2], 0) for _ in count()), samples=7, engine="mygrad")
+    assert report.total.tolist() == [7]
 
 
 def test_given_sequences_are_all_counted():
@@ -230,7 +246,9 @@ class Silent:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"task": 5}, "task must be a task or a Sequences, not int"),
+        ({"task": "ab"}, "task must be a task, a Sequences or an iterable of (x, y) pairs, not str"),
+        ({"task": [1]}, "item 0 must be a pair (x, y), not 1"),
+        ({"task": 5}, "task must be a task, a Sequences or an iterable of (x, y) pairs, not int"),
         ({"task": Silent()}, "task holds no sequence to evaluate on"),
         ({"task": Sequences([1], [0, 1], [2], 10)}, "a label is 2, but the model has 2 classes, 0 .. 1"),
         (

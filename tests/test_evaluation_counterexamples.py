@@ -227,7 +227,7 @@ def test_the_model_and_its_gradients_stay_as_they_are(engine):
     [
         ({"most": 0}, "most must be at least 1, not 0"),
         ({"samples": 0}, "samples must be at least 1, not 0"),
-        ({"task": 5}, "task must be a task or a Sequences, not int"),
+        ({"task": 5}, "task must be a task, a Sequences or an iterable of (x, y) pairs, not int"),
         ({"engine": "gpu"}, "engine must be one of 'auto', 'native', 'mygrad', not 'gpu'"),
         ({"model": RNN}, "model must be a model, not the class RNN: call it, RNN(...)"),
         ({"task": TwinHalves()}, "the sequences have 10 symbols, but the model takes 4 inputs"),

@@ -283,7 +283,7 @@ def test_a_part_of_the_lengths():
 @pytest.mark.parametrize(
     ("task", "arguments", "message"),
     [
-        (5, {}, "task must be a task or a Sequences, not int"),
+        (5, {}, "task must be a task, a Sequences or an iterable of (x, y) pairs, not int"),
         (TwinHalves(), {"samples": 1}, "short cuts take at least 2 sequences, one to learn from and one to try, not 1"),
         (TwinHalves(), {"samples": 0}, "samples must be at least 1, not 0"),
         (TwinHalves(), {"seed": -1}, "seed must be at least 0, not -1"),

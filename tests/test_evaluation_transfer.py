@@ -145,7 +145,7 @@ def test_a_wrong_model_is_no_empty_cell():
         ({"tasks": TASKS["halves"]}, "tasks must be a dictionary of tasks by name, not TwinHalves"),
         ({"tasks": {}}, "tasks is empty: name at least one"),
         ({"tasks": {3: TASKS["halves"]}}, "tasks must have names that are strings, not 3"),
-        ({"tasks": {"x": 5}}, "task must be a task or a Sequences, not int"),
+        ({"tasks": {"x": 5}}, "task must be a task, a Sequences or an iterable of (x, y) pairs, not int"),
         ({"models": {"x": RNN}}, "model must be a model, not the class RNN: call it, RNN(...)"),
         ({"samples": 0}, "samples must be at least 1, not 0"),
         ({"confidence": 0}, "confidence must be above 0, not 0.0"),

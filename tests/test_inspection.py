@@ -549,7 +549,7 @@ MANY = [gradient_flow, state_space]
 @pytest.mark.parametrize(
     ("given", "options", "message"),
     [
-        ("123", {}, "task_or_sequences must be a task or a Sequences, not str"),
+        ("123", {}, "task_or_sequences must be a task, a Sequences or an iterable of (x, y) pairs, not str"),
         (TASK, {"samples": 0}, "samples must be at least 1, not 0"),
         (TASK, {"seed": -1}, "seed must be at least 0, not -1"),
         (TwinHalves(alphabet_size=4), {}, "task_or_sequences has sequences of 4 inputs, but the model takes 10"),

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from mygrad.nnet.losses import softmax_crossentropy
 from mynn.optimizers.adam import Adam as MyNNAdam
 
+from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.estimator import SequenceClassifier
+from myrnn.evaluation import ENGINES, evaluate
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam
 from myrnn.sequences import Sequences
@@ -428,13 +431,33 @@ class Returning:
     [
         (lambda w: w[0], "the model must return logits of shape (1, K), but returned shape (2,)"),
         (lambda w: mg.concatenate([w, w]), "the model must return logits of shape (1, K), but returned shape (2, 2)"),
-        (lambda w: w[:, :1], "a label is 1, but the model has 1 classes, 0 .. 0"),
         (lambda w: {}["h"], "the model fails on a sequence of shape (1, 10): 'h'"),
     ],
 )
 def test_a_model_that_returns_no_logits_is_refused(logits, message):
     with refused(message):
         trained([(np.zeros((1, 10)), 1)], model=Returning(logits))
+
+
+ONE_CLASS = (
+    "the model must return logits of shape (1, K) for K = 2 classes or more, but returned shape (1, 1): with one class "
+    "the loss is always 0 and nothing is learned"
+)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        *(lambda model, task, engine=engine: trained(task, model, engine=engine) for engine in ENGINES),
+        *(lambda model, task, engine=engine: evaluate(model, task, engine=engine) for engine in ENGINES),
+        lambda model, task: compile(model),
+        lambda model, task: SequenceClassifier(lambda *sizes: model, max_epochs=1).fit(np.zeros((2, 3, 9)), [0, 1]),
+    ],
+)
+def test_one_class_is_refused(use):
+    one = Sequences([1, 2], [0, 1, 2], [0, 0], 9)
+    with refused(ONE_CLASS):
+        use(RNN(9, 4, 1, rng=0), one)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training():

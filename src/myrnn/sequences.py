@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any, overload
 
 import numpy as np
@@ -194,6 +195,24 @@ class Sequences:
         place %= len(self)
         part: NDArray[Any] = self.values[self.offsets[place] : self.offsets[place + 1]]
         return part
+
+
+def given_sequences(given: Any, most: int | None = None, dim_input: int | None = None) -> Sequences | None:
+    """Return sequences that are given and not drawn: a `Sequences`, or an iterable of ``(x, y)``; None for others.
+
+    Parameters
+    ----------
+    given : Any
+    most : int, optional
+        How many pairs to take from an iterator, which may have no end.
+    dim_input : int, optional
+        C, for pairs.
+    """
+    if isinstance(given, Sequences):
+        return given
+    if callable(getattr(given, "sample", None)) or isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        return None
+    return Sequences.from_pairs(islice(given, most) if isinstance(given, Iterator) else given, dim_input)
 
 
 def one_hot(tokens: NDArray[Any], dim_input: int) -> NDArray[np.float32]:

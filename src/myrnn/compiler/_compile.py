@@ -18,7 +18,7 @@ from myrnn.compiler._programs import failures_named
 from myrnn.compiler._roll import BACK, Recurrence, roll
 from myrnn.compiler._trace import Trace
 from myrnn.errors import CompileError, NotARecurrence
-from myrnn.models import parameter_names, parameters_of
+from myrnn.models import num_classes, parameter_names, parameters_of
 from myrnn.sequences import Sequences
 
 # Up to what length a model is checked to be a recurrence, unless more is asked for.
@@ -78,6 +78,7 @@ def compile(
                 model, *_found(model, parameters, width, longest), longest
             )
             _recent.append(compiled)
+    num_classes((1, compiled.dim_output))
     if check:
         compiled.native(tokens=False, batched=False)
     return compiled

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.compiler import MYGRAD, CompiledModel, compile, compile_for
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
-from myrnn.models import parameter_names, parameters_of
-from myrnn.sequences import LARGEST_INT32, Sequences
+from myrnn.models import num_classes, parameter_names, parameters_of
+from myrnn.sequences import LARGEST_INT32, Sequences, given_sequences
 from myrnn.training import held_interrupts, progress_display, reference_logits
 
 ENGINES = ("auto", "native", "mygrad")
@@ -29,15 +29,18 @@ def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Seque
     With `lengths`, the same number of each is drawn, at least one.
     """
     count = _checks.integer("samples", samples, minimum=1)
-    if isinstance(task, Sequences):
+    given = given_sequences(task, count)
+    if given is not None:
         if lengths is not None:
             raise InvalidArgument("lengths can be asked of a task that draws, not of given sequences")
-        drawn = task
+        drawn = given
     elif callable(getattr(task, "sample", None)):
         rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
         drawn = task.sample(count, rng) if lengths is None else _equally_often(task, lengths, count, rng)
     else:
-        raise InvalidArgument(f"task must be a task or a Sequences, not {type(task).__name__}")
+        raise InvalidArgument(
+            f"task must be a task, a Sequences or an iterable of (x, y) pairs, not {type(task).__name__}"
+        )
     if not len(drawn):
         raise InvalidArgument("task holds no sequence to evaluate on")
     return drawn
@@ -84,7 +87,7 @@ class Classifier:
             logits = self._native_logits(readable, progress) if self._engine != "mygrad" else None
             if logits is None:
                 logits = _reference_logits(self.model, readable, progress)
-        classes = logits.shape[1]
+        classes = num_classes((1, *logits.shape[1:]))
         if classes <= readable.labels.max():
             raise InvalidArgument(
                 f"a label is {readable.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"

@@ -105,7 +105,7 @@ def counterexamples(
     ----------
     model : callable or CompiledModel
         As for `myrnn.train`. It is not changed, and no graph is built.
-    task : Task or Sequences
+    task : Task, Sequences or iterable of (x, y)
         Draws the sequences, or holds them.
     samples : int
         How many sequences to draw.

@@ -31,11 +31,11 @@ def evaluate(
     ----------
     model : callable or CompiledModel
         As for `myrnn.train`. It is not changed, and no graph is built.
-    task : Task or Sequences
+    task : Task, Sequences or iterable of (x, y)
         Draws the sequences, or holds them. Its alphabet may be smaller than the model's: its tokens are then the
         first of the model's own.
     samples : int
-        How many sequences to draw.
+        How many sequences to draw, or to take from an iterator at most.
     seed : int
         Seeds the drawing.
     lengths : array_like of int, optional

@@ -137,7 +137,7 @@ def shortcuts(
 
     Parameters
     ----------
-    task : Task or Sequences
+    task : Task, Sequences or iterable of (x, y)
         Draws sequences of tokens, or holds them.
     samples : int
         How many sequences to draw, at least 2.

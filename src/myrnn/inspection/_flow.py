@@ -90,7 +90,7 @@ def gradient_flow(
     ----------
     model : callable or CompiledModel
         As for `myrnn.inspect`.
-    task_or_sequences : Task or Sequences
+    task_or_sequences : Task, Sequences or iterable of (x, y)
         Draws the sequences, or holds them.
     samples, seed : int
         How many sequences to draw, and what seeds the drawing.

@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn.compiler import CompiledModel, Observation, compile, topological
 from myrnn.errors import InvalidArgument
 from myrnn.models import parameter_names, parameters_of
-from myrnn.sequences import Sequences, one_hot
+from myrnn.sequences import Sequences, given_sequences, one_hot
 
 DIGITS = frozenset("0123456789")
 
@@ -96,13 +96,14 @@ def one_sequence(x: Any, dim_input: int) -> tuple[NDArray[np.float32], NDArray[n
 
 def many_sequences(name: str, given: Any, samples: int, seed: int, compiled: CompiledModel) -> Sequences:
     """Draw sequences from a task, or take those that are given, without the empty ones."""
-    if isinstance(given, Sequences):
-        drawn = given
-    elif callable(getattr(given, "sample", None)):
-        count = _checks.integer("samples", samples, minimum=1)
+    count = _checks.integer("samples", samples, minimum=1)
+    drawn = given_sequences(given, count, compiled.dim_input)
+    if drawn is None and callable(getattr(given, "sample", None)):
         drawn = given.sample(count, np.random.default_rng(_checks.integer("seed", seed, minimum=0)))
-    else:
-        raise InvalidArgument(f"{name} must be a task or a Sequences, not {type(given).__name__}")
+    if drawn is None:
+        raise InvalidArgument(
+            f"{name} must be a task, a Sequences or an iterable of (x, y) pairs, not {type(given).__name__}"
+        )
     if drawn.dim_input != compiled.dim_input:
         raise InvalidArgument(
             f"{name} has sequences of {drawn.dim_input} inputs, but the model takes {compiled.dim_input}"

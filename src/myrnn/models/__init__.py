@@ -3,7 +3,7 @@
 from myrnn.models._dense import dense
 from myrnn.models._gru import GRU
 from myrnn.models._lstm import LSTM
-from myrnn.models._model import Model, num_parameters, parameter_names, parameters_of
+from myrnn.models._model import Model, num_classes, num_parameters, parameter_names, parameters_of
 from myrnn.models._own import OwnModel, load_own, make_own
 from myrnn.models._rnn import RNN
 from myrnn.models._stacked import Stacked
@@ -18,6 +18,7 @@ __all__ = [
     "dense",
     "load_own",
     "make_own",
+    "num_classes",
     "num_parameters",
     "parameter_names",
     "parameters_of",

@@ -49,6 +49,21 @@ def parameters_of(model: Any) -> tuple[Tensor, ...]:
     return parameters
 
 
+def num_classes(shape: tuple[int, ...]) -> int:
+    """Return K from the shape of a model's logits, which must be (1, K) with two classes or more.
+
+    One class would have the probability 1, and the loss 0, whatever the weights are.
+    """
+    if len(shape) != 2 or shape[0] != 1:
+        raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {shape}")
+    if shape[1] < 2:
+        raise InvalidArgument(
+            f"the model must return logits of shape (1, K) for K = 2 classes or more, but returned shape {shape}: "
+            "with one class the loss is always 0 and nothing is learned"
+        )
+    return int(shape[1])
+
+
 def parameter_names(model: Any) -> tuple[str, ...]:
     """Return a name for each of the model's parameters, such as ``fc_x2h.weight``: the attributes that lead to it.
 

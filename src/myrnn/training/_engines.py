@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument, MyRNNError
-from myrnn.models import parameters_of
+from myrnn.models import num_classes, parameters_of
 from myrnn.sequences import Sequences
 
 ENGINES = ("auto", "native", "mygrad")
@@ -141,7 +141,7 @@ def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64
     return np.concatenate(rows).astype(np.float32) if rows else np.empty((0, 0), dtype=np.float32)
 
 
-def num_classes(model: Any, sequences: Sequences, index: int) -> int:
+def classes_of(model: Any, sequences: Sequences, index: int) -> int:
     """Run the model on one sequence and return K, or say what is wrong with what comes back."""
     x = sequences.features(index)
     try:
@@ -152,10 +152,7 @@ def num_classes(model: Any, sequences: Sequences, index: int) -> int:
         raise
     except Exception as error:
         raise InvalidArgument(f"the model fails on a sequence of shape {x.shape}: {error}") from error
-    shape = logits.shape
-    if len(shape) != 2 or shape[0] != 1:
-        raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {shape}")
-    return int(shape[1])
+    return num_classes(logits.shape)
 
 
 def _stack(rows: list[Tensor]) -> Tensor:

@@ -17,7 +17,7 @@ from myrnn.sequences import Sequences
 from myrnn.training import _arguments
 from myrnn.training._divergence import MOST_RESTARTS, ON_DIVERGENCE, Restarts, check_finite, check_learner, check_losses
 from myrnn.training._engine import ChosenEngine
-from myrnn.training._engines import ENGINES, Correct, Losses, num_classes
+from myrnn.training._engines import ENGINES, Correct, Losses, classes_of
 from myrnn.training._feed import make_feed
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart, call, checked_hooks
@@ -78,7 +78,7 @@ class Training:
         self._model, self._optimizer, self._parameters = model, optimizer, parameters_of(model)
         self._feed = make_feed(task, batch, np.random.default_rng(given["seed"]))
         example = self._feed.peek()
-        self._classes, self._dim_input = num_classes(model, example, 0), example.dim_input
+        self._classes, self._dim_input = classes_of(model, example, 0), example.dim_input
         self._class_weights = weights = _arguments.checked_class_weights(class_weight, self._classes)
         self._engine = ChosenEngine(engine, model, optimizer, batch, clip, weights, example)
         class_weight = None if weights is None else weights.tolist()
