@@ -68,3 +68,46 @@ def test_a_right_program_is_compared_once(monkeypatch):
     monkeypatch.setattr("myrnn.compiler._programs.verify", lambda *given: pytest.fail("it is compared again"))
     compiled(X)
     compiled.observe(X, 1)
+
+
+class Chaotic:
+    """A step that pulls neighbouring states apart: the sine of several times the state."""
+
+    def __init__(self, moved=0.0):
+        rng = np.random.default_rng(0)
+        shapes, signs = ((3, 5), (5, 5), (5, 2)), np.random.default_rng(1)
+        weights = [rng.normal(size=shape) * 0.9 / np.sqrt(shape[0]) for shape in shapes]
+        self.parameters = tuple(
+            mg.tensor((w * (1 + moved * signs.choice([-1, 1], w.shape))).astype(np.float32)) for w in weights
+        )
+
+    def __call__(self, x):
+        W, U, V = self.parameters
+        h = np.zeros((1, 5), np.float32)
+        for x_t in x:
+            h = mg.sin(x_t[None] @ W + mg.sum(mg.log(1 + mg.exp(mg.log10(2 + mg.sin(h @ U)))), axis=1) * h)
+        return h @ V
+
+
+def trained(engine, lengths, moved=0.0):
+    """Train on tokens in batches of three, clipped; return the weights and the loss of every iteration."""
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    rng = np.random.default_rng(2)
+    sequences = myrnn.Sequences(rng.integers(0, 3, offsets[-1]), offsets, rng.integers(0, 2, len(lengths)), 3)
+    model = Chaotic(moved)
+    optimizer = myrnn.SGD(model.parameters, learning_rate=0.05)
+    history = myrnn.train(
+        model, sequences, optimizer, 12, 3, seed=3, engine=engine, gradient_clip=1, report_every=1, progress=False
+    )
+    assert history.engine == engine
+    return np.concatenate([p.data.ravel() for p in model.parameters]), np.array(history.loss)
+
+
+@pytest.mark.parametrize("lengths", [(3, 1, 2, 2, 3), (12, 9, 12, 11, 10)], ids=["short", "long"])
+def test_a_chaotic_model_leaves_mygrad_as_fast_as_mygrad_leaves_itself(lengths):
+    (weights, loss), (expected, expected_loss) = (trained(engine, lengths) for engine in ("native", "mygrad"))
+    near, near_loss = trained("mygrad", lengths, moved=1e-7)
+    parted = np.abs(near - expected).max(), np.abs(near_loss - expected_loss).max()
+    assert (parted[1] < 1e-4) == (lengths[0] == 3)
+    assert np.abs(weights - expected).max() < 10 * parted[0] + 1e-5
+    assert np.abs(loss - expected_loss).max() < 10 * parted[1] + 1e-5
