@@ -1,4 +1,4 @@
-"""Weights that a model computes from its parameters: read straight and transposed, and computed anew at every call."""
+"""Emitted programs, run in Python, against MyGrad: every model of the zoo, and every manner of computing weights."""
 
 import itertools
 
@@ -11,6 +11,7 @@ from mygrad.nnet.losses import softmax_crossentropy
 from interpreter import interpreted
 from myrnn.compiler import compile
 from myrnn.sequences import Sequences
+from zoo import ALL, made
 
 # How a weight (rows, columns) is made: the shapes of the parameters, and what is computed from them.
 MANNERS = {
@@ -63,9 +64,9 @@ class Computed:
         return self.multiply(h, self.computed(*self.h2y))
 
 
-def drawn(lengths, model, tokens, rng):
-    """Return random sequences, and their loss and gradients by MyGrad."""
-    offsets, total, width = np.concatenate(([0], np.cumsum(lengths))), sum(lengths), model.dim_input
+def drawn(lengths, model, width, tokens, rng):
+    """Return random sequences of so many symbols or features, and their loss and gradients by MyGrad."""
+    offsets, total = np.concatenate(([0], np.cumsum(lengths))), sum(lengths)
     values = rng.integers(0, width, total) if tokens else rng.normal(size=(total, width)).astype(np.float32)
     rows = np.eye(width, dtype=np.float32)[values] if tokens else values
     logits = mg.concatenate([model(rows[begin:end]) for begin, end in itertools.pairwise(offsets)])
@@ -77,36 +78,55 @@ def drawn(lengths, model, tokens, rng):
     return Sequences(values, offsets, labels, width if tokens else None), loss.item(), gradients
 
 
-def assert_follows(model, native, tokens):
-    """Change the parameters between calls, with sequences longer and shorter than those of the call before."""
+def assert_agrees(model, native, width, tokens):
+    """Compare with MyGrad on longer and shorter sequences than before, with other parameters at every call.
+
+    Whatever is left in the program's memory of the call before is NaN.
+    """
     rng = np.random.default_rng(1)
     for lengths in ((5, 2), (9, 1, 7), (2, 3)):
-        sequences, loss, expected = drawn(lengths if native.batched else lengths[:1], model, tokens, rng)
+        chosen = lengths if native.batched else lengths[:1]
+        sequences, loss, expected = drawn(chosen, model, width, tokens, rng)
         numbers = native.block_of([p.data for p in model.parameters]).numbers
+        native.forget()
         found, block = native.gradients(sequences, np.arange(len(sequences)), numbers)
         assert found == pytest.approx(loss, rel=1e-4), lengths
-        scale = max(np.abs(gradient).max() for gradient in expected)
+        scale = max(np.abs(gradient).max(initial=0) for gradient in expected)
         for i, gradient in enumerate(expected):
             ours = np.empty_like(gradient, dtype=np.float32)
             block.read(i, ours)
             np.testing.assert_allclose(ours, gradient, rtol=1e-3, atol=1e-4 * scale, err_msg=f"parameter {i}")
         for parameter in model.parameters:
-            parameter.data[...] = parameter.data * np.float32(1.1) + np.float32(0.01)
+            parameter.data[...] = parameter.data * np.float32(0.9) + np.float32(0.01)
 
 
-@pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("manner", MANNERS)
-def test_computed_weights_follow_their_parameters(manner, reading, monkeypatch):
-    monkeypatch.setattr("myrnn.compiler._cache.load", interpreted)
-    sizes = SIZES[(list(MANNERS).index(manner) + list(READINGS).index(reading)) % len(SIZES)]
-    model = Computed(manner, reading, sizes)
-    compiled = compile(model, check=False)
+def assert_all_agree(model, dim_input):
+    compiled = compile(model, dim_input=dim_input, check=False)
     for tokens in (False, True):
         for batched in (False, True):
-            assert_follows(model, compiled.native(tokens=tokens, batched=batched), tokens)
+            assert_agrees(model, compiled.native(tokens=tokens, batched=batched), dim_input, tokens)
+
+
+@pytest.fixture
+def in_python(monkeypatch):
+    monkeypatch.setattr("myrnn.compiler._cache.load", interpreted)
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_every_program_of_every_model(kind):
+    assert_all_agree(made(kind), kind.C)
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("manner", MANNERS)
+def test_computed_weights_follow_their_parameters(manner, reading):
+    sizes = SIZES[(list(MANNERS).index(manner) + list(READINGS).index(reading)) % len(SIZES)]
+    assert_all_agree(Computed(manner, reading, sizes), sizes[0])
 
 
 @pytest.mark.parametrize("batched", [False, True])
 def test_native_code_follows_them_too(batched):
     model = Computed("scaled", "transposed", SIZES[0])
-    assert_follows(model, compile(model, check=False).native(tokens=False, batched=batched), tokens=False)
+    assert_agrees(model, compile(model, check=False).native(tokens=False, batched=batched), SIZES[0][0], tokens=False)
