@@ -3,7 +3,6 @@ import gzip
 import io
 import json
 import re
-import sys
 
 import numpy as np
 import polars as pl
@@ -580,13 +579,6 @@ def test_what_is_no_file(tmp_path):
             read_sequences(name)
     with pytest.raises(DataError, match=r"cannot be read: embedded null byte$"):
         read_sequences("a\0.csv")
-
-
-def test_without_polars(monkeypatch):
-    monkeypatch.setitem(sys.modules, "polars", None)
-    told = "reading files of sequences needs Polars: pip install 'myrnn[data]'"
-    with pytest.raises(DataError, match=f"^{re.escape(told)}$"):
-        read_sequences("a.csv")
 
 
 PIECES = st.lists(

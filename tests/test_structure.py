@@ -1,6 +1,9 @@
 """The way of the data: a module imports only from modules above it, and never what another package keeps to itself."""
 
 import ast
+import re
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -103,6 +106,19 @@ def test_a_module_imports_only_from_modules_above_it(path):
 def test_a_wrong_import_is_found(path, source, problem):
     line = source.count("\n") + 1
     assert wrong_imports(Path(path), source) == [f"{Path(path)}:{line}: {problem}"]
+
+
+# What is imported only where somebody asked for it: a cluster, the playground, a notebook.
+OPTIONAL = {"distributed", "ray", "anyio", "starlette", "uvicorn", "websockets", "IPython"}
+PACKAGES = {"sklearn": "scikit-learn", "llvmlite": "numba"}
+
+
+def test_what_is_imported_is_installed_with_the_library():
+    trees = [(path, ast.parse((SOURCE / path).read_text(encoding="utf-8"))) for path in MODULES]
+    names = {name.split(".")[0] for path, tree in trees for _, name in imported(tree, f"myrnn.{path.parent.name}")}
+    needed = {PACKAGES.get(name, name) for name in names - set(sys.stdlib_module_names) - OPTIONAL - {"myrnn"}}
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert needed <= {re.match(r"[\w-]+", line).group() for line in project["dependencies"]}
 
 
 def test_the_package_is_read():

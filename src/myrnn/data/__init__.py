@@ -1,6 +1,6 @@
 """Labelled sequences from files: CSV, TSV, JSON Lines, Parquet, and pairs of plain text files.
 
-Polars reads them. It is loaded when a file is read: it comes with ``pip install 'myrnn[data]'``.
+Polars reads them. It is imported when a file is read, so that nobody else waits for it.
 """
 
 from myrnn.data._labelled import LabelledSequences

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from myrnn.data._polars import load_polars
-
 if TYPE_CHECKING:
     import polars as pl
 
@@ -14,7 +12,8 @@ TEXT, SYMBOLS, NUMBERS, VECTORS = "text", "a list of symbols", "a list of number
 
 def sequence_kind(dtype: pl.DataType) -> str | None:
     """Return what sequences of this type are; None where they can be none."""
-    pl = load_polars()
+    import polars as pl
+
     if _is_text(dtype):
         return TEXT
     if not isinstance(dtype, pl.List | pl.Array):
@@ -30,12 +29,15 @@ def sequence_kind(dtype: pl.DataType) -> str | None:
 
 def is_label(dtype: pl.DataType) -> bool:
     """Tell whether labels may be of this type."""
-    return _is_text(dtype) or dtype.is_integer() or dtype == load_polars().Boolean
+    import polars as pl
+
+    return _is_text(dtype) or dtype.is_integer() or dtype == pl.Boolean
 
 
 def plain_sequences(column: pl.Series) -> pl.Series:
     """Return sequences as str, lists of str, lists of float64 or lists of lists of float64."""
-    pl = load_polars()
+    import polars as pl
+
     plain = {
         TEXT: pl.String,
         SYMBOLS: pl.List(pl.String),
@@ -47,12 +49,15 @@ def plain_sequences(column: pl.Series) -> pl.Series:
 
 def plain_labels(column: pl.Series) -> pl.Series:
     """Return labels as text."""
-    return column.cast(load_polars().String).str.strip_chars()
+    import polars as pl
+
+    return column.cast(pl.String).str.strip_chars()
 
 
 def column_faults(sequences: pl.Series, labels: pl.Series | None) -> pl.Series:
     """Say what is wrong with each of N sequences and labels in their plain forms; null where nothing is."""
-    pl = load_polars()
+    import polars as pl
+
     frame = pl.DataFrame({"sequence": sequences})
     sequence = pl.col("sequence")
     fault: Any = pl.when(sequence.is_null()).then(pl.lit("no sequence"))
@@ -70,7 +75,8 @@ def column_faults(sequences: pl.Series, labels: pl.Series | None) -> pl.Series:
 
 
 def _vector_faults(fault: Any, sequence: pl.Expr, sequences: pl.Series) -> Any:
-    pl = load_polars()
+    import polars as pl
+
     number = pl.element()
     within = sequence.list.eval(_any(pl.element(), number.is_null() | ~number.is_finite())).list.any()
     fault = fault.when(within).then(pl.lit("a number that is null or not finite"))
@@ -85,7 +91,8 @@ def _vector_faults(fault: Any, sequence: pl.Expr, sequences: pl.Series) -> Any:
 
 
 def _odd_one(lengths: pl.Expr, width: int) -> pl.Expr:
-    pl = load_polars()
+    import polars as pl
+
     return lengths.list.eval(pl.element().filter(pl.element() != width)).list.first()
 
 
@@ -95,5 +102,6 @@ def _any(lists: pl.Expr, holds: pl.Expr) -> pl.Expr:
 
 
 def _is_text(dtype: pl.DataType) -> bool:
-    pl = load_polars()
+    import polars as pl
+
     return dtype == pl.String or isinstance(dtype, pl.Categorical | pl.Enum)

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.data._lines import read_lines
-from myrnn.data._polars import load_polars
 from myrnn.data._table import LABEL, SEQUENCE, Table, check_columns, check_faults
 from myrnn.errors import DataError
 
@@ -63,7 +62,8 @@ def _names(path: Path, fields: pl.Series, lines: pl.Series) -> list[str]:
 
 def _columns(fields: pl.Series, names: list[str], labelled: bool) -> pl.DataFrame:
     """Return the columns ``sequence``, ``label`` where there is one, and ``fault``: null, or what is wrong."""
-    pl = load_polars()
+    import polars as pl
+
     count = pl.col("fields").list.len()
     fault = pl.when(count.is_null()).then(pl.lit(MALFORMED_QUOTES))
     fault = fault.when(count != len(names)).then(pl.format("{} of {} fields", count, len(names)))
@@ -75,13 +75,15 @@ def _columns(fields: pl.Series, names: list[str], labelled: bool) -> pl.DataFram
 
 
 def _field(place: int) -> Any:
-    pl = load_polars()
+    import polars as pl
+
     return pl.col("fields").list.get(place, null_on_oob=True)
 
 
 def _quoted_fields(records: pl.Series) -> pl.Series:
     """Return the fields of every record of CSV, without quotes; null where the quotes are not in order."""
-    pl = load_polars()
+    import polars as pl
+
     raw = ("," + records).str.extract_all(FIELD)
     whole = raw.list.eval(pl.element().str.len_bytes()).list.sum() == records.str.len_bytes() + 1
     field = pl.element().str.slice(1)
@@ -98,7 +100,8 @@ def _joined(lines: pl.Series, numbers: NDArray[np.int64]) -> tuple[pl.Series, ND
     A quote is open at the end of a line only where the line has an odd number of them, and then until the next such
     line. Where the lines joined are no record, the first one is malformed and the next ones stand for themselves.
     """
-    pl = load_polars()
+    import polars as pl
+
     odd = (lines.str.count_matches('"', literal=True) % 2 == 1).arg_true().to_list()
     opens = lines.gather(odd).str.contains(OPEN).to_list()
     record = np.arange(len(lines))  # the first line of the record that a line belongs to

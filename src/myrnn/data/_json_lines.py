@@ -14,7 +14,6 @@ import numpy as np
 from myrnn.data._columns import SYMBOLS, TEXT, column_faults, is_label, plain_labels, plain_sequences, sequence_kind
 from myrnn.data._json_faults import line_faults
 from myrnn.data._lines import read_text, split_lines
-from myrnn.data._polars import load_polars
 from myrnn.data._table import LABEL, SEQUENCE, Table, check_columns, check_faults
 from myrnn.errors import DataError
 
@@ -39,7 +38,9 @@ def read_json_lines(path: Path, labelled: bool, skip: bool) -> Table:
     found = _read_at_once(path, content, labelled)
     if found is not None and found[0].len() == len(lines) and not _may_be_mixed(lines, *found):
         return Table(*found, numbers)
-    faults = load_polars().Series(line_faults(lines.to_list(), numbers.tolist(), labelled))
+    import polars as pl
+
+    faults = pl.Series(line_faults(lines.to_list(), numbers.tolist(), labelled))
     good, skipped = check_faults(path, numbers, faults, skip)
     found = _read_at_once(path, lines.filter(good).str.join("\n").item().encode(), labelled)
     if found is None:
@@ -49,7 +50,8 @@ def read_json_lines(path: Path, labelled: bool, skip: bool) -> Table:
 
 def _read_at_once(path: Path, content: bytes, labelled: bool) -> tuple[pl.Series, pl.Series | None] | None:
     """Return what the lines hold; None where some of them are malformed or do not go together."""
-    pl = load_polars()
+    import polars as pl
+
     try:
         frame = pl.read_ndjson(content, infer_schema_length=None)
     except pl.exceptions.PolarsError:

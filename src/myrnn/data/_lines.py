@@ -7,7 +7,6 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from myrnn.data._polars import load_polars
 from myrnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -65,7 +64,8 @@ def read_lines(path: Path) -> pl.Series:
 
 def split_lines(path: Path, content: bytes) -> pl.Series:
     """Return the lines of text that was read from `path`."""
-    pl = load_polars()
+    import polars as pl
+
     # A file of one column: zero bytes, which are in no text, stand between columns.
     options = {"has_header": False, "schema": {"line": pl.String}, "quote_char": None, "separator": "\0"}
     try:

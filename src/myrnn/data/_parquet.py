@@ -10,7 +10,6 @@ import numpy as np
 
 from myrnn.data._columns import column_faults, is_label, plain_labels, plain_sequences, sequence_kind
 from myrnn.data._lines import read_bytes
-from myrnn.data._polars import load_polars
 from myrnn.data._table import LABEL, SEQUENCE, Table, check_columns, check_faults
 from myrnn.errors import DataError
 
@@ -32,7 +31,8 @@ def read_parquet(path: Path, labelled: bool, skip: bool) -> Table:
 
 
 def _frame(path: Path, labelled: bool) -> pl.DataFrame:
-    pl = load_polars()
+    import polars as pl
+
     content = read_bytes(path)
     if not (content.startswith(MAGIC) and content.endswith(MAGIC)):
         raise DataError(f"{path} is not a Parquet file, or it is cut short")

@@ -16,7 +16,6 @@ from myrnn.data._json_lines import read_json_lines
 from myrnn.data._labelled import LabelledSequences, vectors
 from myrnn.data._lines import COMPRESSED, without_gz
 from myrnn.data._parquet import read_parquet
-from myrnn.data._polars import load_polars
 from myrnn.data._symbols import encode
 from myrnn.data._table import Table
 from myrnn.data._text_pair import read_text_pair
@@ -91,10 +90,9 @@ def read_sequences(
     if kind is not None:
         _checks.one_of("kind", kind, ("tokens", "features"))
     source, labels_source = _path("path", path), None if labels is None else _path("labels", labels)
-    load_polars()
     table = _table(source, labels_source, labelled, skip_bad_lines)
     sequences = _as_kind(source, table, kind)
-    if characters and sequences.dtype != load_polars().String:
+    if characters and sequence_kind(sequences.dtype) != TEXT:
         raise DataError(f"{source} holds lists: characters can be told apart in text only")
     told = None if table.labels is None else table.labels.to_numpy().astype(np.str_)
     found = encode(sequences, characters) if _is_tokens(sequences) else _features(sequences)
@@ -130,7 +128,8 @@ def _table(path: Path, labels: Path | None, labelled: bool, skip: bool) -> Table
 
 def _as_kind(path: Path, table: Table, kind: Kind | None) -> pl.Series:
     """Return the sequences as those of the kind that is wanted."""
-    pl = load_polars()
+    import polars as pl
+
     column = table.sequences
     if kind == "tokens" and not _is_tokens(column):
         raise DataError(f"{path} holds {sequence_kind(column.dtype)}, but symbols are wanted")

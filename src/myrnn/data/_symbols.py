@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.data._polars import load_polars
 from myrnn.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -109,7 +108,8 @@ def encode(column: pl.Series, characters: bool) -> TokenSequences:
     characters : bool
         Whether text becomes its characters instead, white space among them.
     """
-    pl = load_polars()
+    import polars as pl
+
     read = _items if column.dtype != pl.String else _characters if characters else _words
     table: dict[str, int] = {}
     codes, lengths = [], [np.zeros(1, dtype=np.int64)]
@@ -156,7 +156,8 @@ def _characters(text: pl.Series, table: dict[str, int]) -> tuple[NDArray[np.int3
 
 def _codes(symbols: pl.Series, table: dict[str, int]) -> NDArray[np.int32]:
     """Return the place of each symbol in `table`; new ones get the next places there."""
-    pl = load_polars()
+    import polars as pl
+
     distinct = symbols.unique()
     places = np.array([table.setdefault(symbol, len(table)) for symbol in distinct], dtype=np.int32)
     return places[symbols.cast(pl.Enum(distinct)).to_physical().to_numpy()]

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from myrnn.data._lines import read_lines
-from myrnn.data._polars import load_polars
 from myrnn.data._table import Table, check_faults
 from myrnn.errors import DataError
 
 
 def read_text_pair(path: Path, labels: Path | None, skip: bool) -> Table:
     """Return the lines of a file as sequences, an empty line as an empty one, and those of the other as labels."""
-    pl = load_polars()
+    import polars as pl
+
     sequences = read_lines(path)
     numbers = np.arange(1, len(sequences) + 1)
     if labels is None:

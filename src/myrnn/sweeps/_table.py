@@ -79,7 +79,7 @@ class HasTables(Protocol):
 
 
 def write_tables(tables: HasTables, folder: Path) -> None:
-    """Write both tables as CSV, and as Parquet where Polars is installed; the same results give the same bytes."""
+    """Write both tables as CSV, and as Parquet; the same results give the same bytes."""
     for name, columns in ((TABLE, tables.runs), (LENGTHS, tables.lengths)):
         write_csv(columns, folder / f"{name}.csv")
         _write_parquet(columns, folder / f"{name}.parquet")
@@ -154,10 +154,8 @@ def write_csv(columns: Columns, path: Path) -> None:
 
 
 def _write_parquet(columns: Columns, path: Path) -> None:
-    try:
-        import polars
-    except ImportError:
-        return
+    import polars
+
     kinds = {int: polars.Int64, float: polars.Float64, str: polars.String}
     frame = polars.DataFrame(
         [polars.Series(name, column, kinds[_kind(name, column)], strict=False) for name, column in columns.items()]
