@@ -18,7 +18,7 @@ def sequence_kind(dtype: pl.DataType) -> str | None:
         return TEXT
     if not isinstance(dtype, pl.List | pl.Array):
         return None
-    inner = dtype.inner
+    inner: Any = dtype.inner
     if _is_text(inner) or inner.is_integer() or inner in (pl.Boolean, pl.Null):
         return SYMBOLS
     if inner.is_float():
@@ -38,7 +38,7 @@ def plain_sequences(column: pl.Series) -> pl.Series:
     """Return sequences as str, lists of str, lists of float64 or lists of lists of float64."""
     import polars as pl
 
-    plain = {
+    plain: dict[str, Any] = {
         TEXT: pl.String,
         SYMBOLS: pl.List(pl.String),
         NUMBERS: pl.List(pl.Float64),

@@ -65,7 +65,7 @@ def _columns(fields: pl.Series, names: list[str], labelled: bool) -> pl.DataFram
     import polars as pl
 
     count = pl.col("fields").list.len()
-    fault = pl.when(count.is_null()).then(pl.lit(MALFORMED_QUOTES))
+    fault: Any = pl.when(count.is_null()).then(pl.lit(MALFORMED_QUOTES))
     fault = fault.when(count != len(names)).then(pl.format("{} of {} fields", count, len(names)))
     columns = {"sequence": _field(names.index(SEQUENCE))}
     if labelled:

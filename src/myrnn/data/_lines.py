@@ -67,9 +67,10 @@ def split_lines(path: Path, content: bytes) -> pl.Series:
     import polars as pl
 
     # A file of one column: zero bytes, which are in no text, stand between columns.
-    options = {"has_header": False, "schema": {"line": pl.String}, "quote_char": None, "separator": "\0"}
+    schema = {"line": pl.String}
     try:
-        return pl.read_csv(content, **options).to_series().fill_null("")
+        lines = pl.read_csv(content, has_header=False, schema=schema, quote_char=None, separator="\0")
+        return lines.to_series().fill_null("")
     except pl.exceptions.ComputeError as error:
         raise _undecodable(path, content, str(error)) from None
 
