@@ -25,6 +25,7 @@ def run(monkeypatch, tmp_path):
     return run
 
 
+@pytest.mark.long
 def test_japanese_vowels(run, capsys):
     report, figures = run("japanese_vowels")
     assert figures == {"training", "confusion", "lengths"}
@@ -40,6 +41,7 @@ def test_digits(run):
     assert report.accuracy >= 0.97
 
 
+@pytest.mark.long
 def test_languages(run, capsys):
     report, figures = run("languages")
     languages = importlib.import_module("languages")
