@@ -18,7 +18,7 @@ from myrnn import SequenceClassifier, plots
 from myrnn.cli import _data_run, _train_data, main
 from myrnn.cli._data_run import load_data_run
 from myrnn.data import read_sequences
-from myrnn.errors import RunError
+from myrnn.errors import NotFinite, RunError
 from myrnn.evaluation import classification_report
 from myrnn.training import Training
 
@@ -377,9 +377,11 @@ def test_a_second_signal_while_pictures_are_drawn_waits_for_nothing(here, capsys
         pytest.fail("the second signal was held back")
 
     monkeypatch.setattr(_data_run.plots, "save_figure", twice)
-    assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
-    assert capsys.readouterr() == ("", "myrnn: interrupted: nothing was saved\n")
-    assert left() == set()
+    assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
+    out, err = capsys.readouterr()
+    assert out == "run\n"
+    assert re.search(r"myrnn: interrupted: run holds the classifier of epoch [12], which was not tested\n$", err)
+    load_data_run(Path("run"))
 
 
 def test_an_interrupt_leaves_nothing(here, capsys, monkeypatch):
@@ -392,14 +394,49 @@ def test_an_interrupt_leaves_nothing(here, capsys, monkeypatch):
     assert left() == set()
 
 
-def test_a_full_disk_leaves_nothing(here, capsys, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+def full(*_, **__):
+    raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_data_run.plots, "save_figure", full)
+
+def test_a_full_disk_leaves_nothing(here, capsys, monkeypatch):
+    monkeypatch.setattr(SequenceClassifier, "save", full)
     assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--quiet"]) == 2
     assert capsys.readouterr() == ("", "myrnn: cannot write the run folder run: No space left on device\n")
     assert left() == set()
+
+
+def failing(*_, **__):
+    raise NotFinite("the model says no class for 1 of 5 sequences")
+
+
+def out_of_memory(*_, **__):
+    raise MemoryError("Unable to allocate 9 GiB")
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+@pytest.mark.parametrize(
+    ("target", "fault", "message"),
+    [
+        ("SequenceClassifier.predict_proba", failing, "the model says no class for 1 of 5 sequences"),
+        ("SequenceClassifier.predict_proba", out_of_memory, "not enough memory: Unable to allocate 9 GiB"),
+        ("classification_report", full, "[Errno 28] No space left on device"),
+        ("plots.save_figure", full, "cannot write the run folder run: No space left on device"),
+    ],
+)
+def test_what_fails_after_the_training_does_not_cost_the_classifier(here, capsys, monkeypatch, target, fault, message):
+    module = _data_run if target.startswith("plots") else _train_data
+    monkeypatch.setattr(f"{module.__name__}.{target}", fault)
+    assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--out=run", "--quiet"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(rf"^myrnn: {re.escape(message)}; run holds the classifier of epoch [12]$", err, re.MULTILINE)
+    assert set(json.loads(Path("run/report.json").read_text())) == {"training"}
+    assert load_data_run(Path("run")).classifier.predict(read_sequences("test.csv").sequences).shape == (5,)
+
+
+def test_a_run_on_data_is_whole(saved, capsys):
+    assert main(["train", "--resume", str(saved)]) == 0
+    assert capsys.readouterr().out == f"resumed     {saved} is whole: nothing is left to do\n"
 
 
 def test_a_damaged_run_is_refused(saved, here):

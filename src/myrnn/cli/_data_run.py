@@ -40,29 +40,39 @@ class DataRun:
 
 
 def save_data_run(
-    folder: Path,
-    classifier: SequenceClassifier,
-    numbers: Mapping[str, Any],
-    report: ClassificationReport | None,
-    *,
-    characters: bool,
+    folder: Path, classifier: SequenceClassifier, numbers: Mapping[str, Any], *, characters: bool
 ) -> None:
-    """Write a run into an empty folder.
+    """Write a run into an empty folder: the classifier and the numbers of its training.
 
     Raises
     ------
     RunError
         When it cannot be written.
     """
-    # Where nothing was kept to watch it on, the last weights are those that count.
-    kept = classifier.best_epoch_ if "validation_loss" in classifier.history_ else None
-    training = partial(plots.plot_epochs, classifier.history_, best_epoch=kept)
-    figures: dict[str, Callable[[], Any]] = {"training": training}
     files: dict[str, Any] = {
         CLASSIFIER_FOLDER: classifier.save,
         HISTORY: _history_csv(classifier.history_),
         REPORT: json_to_bytes(numbers),
     }
+    created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    DATA_RUN.write(folder, {"created": created, "characters": characters}, files)
+
+
+def add_results(
+    folder: Path, classifier: SequenceClassifier, numbers: Mapping[str, Any], report: ClassificationReport | None
+) -> None:
+    """Add to a run that was saved its pictures and, where it was tested, the test; `numbers` are all there are.
+
+    Raises
+    ------
+    RunError
+        When they cannot be written; the run is then as it was.
+    """
+    # Where nothing was kept to watch it on, the last weights are those that count.
+    kept = classifier.best_epoch_ if "validation_loss" in classifier.history_ else None
+    training = partial(plots.plot_epochs, classifier.history_, best_epoch=kept)
+    figures: dict[str, Callable[[], Any]] = {"training": training}
+    files: dict[str, Any] = {REPORT: json_to_bytes(numbers)}
     if report is not None:
         files["classes.csv"] = report.to_csv
         figures |= {
@@ -74,8 +84,8 @@ def save_data_run(
         figure = draw()
         for ending in FORMATS:
             files[f"{name}.{ending}"] = partial(plots.save_figure, figure)
-    created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    DATA_RUN.write(folder, {"created": created, "characters": characters}, files)
+    index = DATA_RUN.read_index(folder)
+    DATA_RUN.write(folder, {name: index[name] for name in ("created", "characters")}, files)
 
 
 def load_data_run(folder: Path) -> DataRun:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -72,27 +72,33 @@ def told(folder: Path, own: str | None, on_divergence: str) -> Iterator[None]:
         What the run does when its loss is no longer finite.
     """
     try:
-        with noted_stops():
+        with noted_stops(), keeping(lambda: _kept(folder, own)):
             yield
     except KeyboardInterrupt as stop:
         raise stopped(stop, _kept(folder, own) or "nothing was saved") from None
     except TrainingDiverged as error:
         what, _, _ = str(error).partition(": ")
         raise TrainingDiverged(f"{what}: {_advice(folder, own, on_divergence)}") from error
-    except BrokenPipeError:
+
+
+@contextmanager
+def keeping(kept: Callable[[], str]) -> Iterator[None]:
+    """Add to the message of an error what is saved, as `kept` says it; nothing where that is empty."""
+    try:
+        yield
+    except (BrokenPipeError, TrainingDiverged):
         raise
     except MyRNNError as error:
-        raise type(error)(_with(str(error), folder, own)) from error
+        raise type(error)(_joined(str(error), kept())) from error
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise RunError(_with(what, folder, own)) from error
+        raise RunError(_joined(what, kept())) from error
     except MemoryError as error:
-        raise MemoryError(_with(str(error), folder, own)) from error
+        raise MemoryError(_joined(str(error), kept())) from error
 
 
-def _with(what: str, folder: Path, own: str | None) -> str:
-    """Return an error's message with what is saved, if anything is."""
-    return "; ".join(filter(None, (what, _kept(folder, own))))
+def _joined(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
 
 
 def _kept(folder: Path, own: str | None) -> str:

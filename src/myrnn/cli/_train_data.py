@@ -12,8 +12,8 @@ import numpy as np
 
 from myrnn import _checks
 from myrnn.cli import _show, _show_data
-from myrnn.cli._data_run import save_data_run
-from myrnn.cli._stop import Stops, noted_stops
+from myrnn.cli._data_run import add_results, save_data_run
+from myrnn.cli._stop import Stops, keeping, noted_stops
 from myrnn.data import LabelledSequences, read_sequences, without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.estimator import SequenceClassifier
@@ -47,7 +47,7 @@ MOST_NAMED = 5
 
 
 def train_on_data(options: Mapping[str, Any]) -> None:
-    """Read, train, test, write the run folder and show the numbers.
+    """Read, train, save the classifier, test it, write the rest of the run folder and show the numbers.
 
     Parameters
     ----------
@@ -72,15 +72,21 @@ def train_on_data(options: Mapping[str, Any]) -> None:
         begin = time.perf_counter()
         classifier.fit(train.sequences, train.labels)
         numbers = _numbers(classifier, train, time.perf_counter() - begin)
-        if not quiet:
-            _show_data.training(numbers["training"])
-        report = None if test is None else _tested(classifier, test, numbers, stops)
+        report, tested = None, False
+        held = f"{folder} holds the classifier of epoch {classifier.best_epoch_}"
         try:
+            # A first signal waits until all is written, and is obeyed below; a second one waits for nothing.
             with held_interrupts():
-                save_data_run(folder, classifier, numbers, report, characters=bool(options.get("characters")))
+                save_data_run(folder, classifier, numbers, characters=bool(options.get("characters")))
+            with keeping(lambda: held):
+                if not quiet:
+                    _show_data.training(numbers["training"])
+                report = None if test is None else _tested(classifier, test, numbers, stops)
+                with held_interrupts():
+                    add_results(folder, classifier, numbers, report)
+                    tested = report is not None
         except KeyboardInterrupt:
-            # A first signal waits until all is saved, and is obeyed below; a second one waits for nothing.
-            if not is_data_run(folder):
+            if stops.last is None or not is_data_run(folder):
                 raise
     if quiet:
         print(folder)
@@ -88,8 +94,7 @@ def train_on_data(options: Mapping[str, Any]) -> None:
         if report is not None:
             _show_data.report(report, numbers["evaluation"])
         _show.files(folder)
-    untested = ", which was not tested" if test is not None and report is None else ""
-    stops.obey(f"{folder} holds the classifier of epoch {classifier.best_epoch_}{untested}")
+    stops.obey(held + (", which was not tested" if test is not None and not tested else ""))
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
