@@ -298,11 +298,13 @@ def lesson():
     return names, [value for value in shown if value is not None]
 
 
+@pytest.mark.long
 def test_the_lessons_own_answers_are_right(lesson):
     reports = [value for value in lesson[1] if isinstance(value, ExerciseReport)]
     assert [(report.name, report.ok) for report in reports] == [("RNN", True), ("generate_sequence", True)]
 
 
+@pytest.mark.long
 def test_the_lesson_trains_and_watches(lesson):
     names, _ = lesson
     assert isinstance(names["plotter"], LivePlot)
@@ -312,6 +314,7 @@ def test_the_lesson_trains_and_watches(lesson):
     assert sum(names["total"].values()) == 3000
 
 
+@pytest.mark.long
 def test_what_the_lesson_says_is_so(lesson):
     names, _ = lesson
     report, clues, outcome = names["report"], names["clues"], names["outcome"]
@@ -335,6 +338,7 @@ def test_what_the_lesson_says_is_so(lesson):
     assert names["trained"].radius["fc_h2h.weight"] > 1.5 > names["untrained"].radius["fc_h2h.weight"]
 
 
+@pytest.mark.long
 def test_the_shuffled_halves_have_the_same_digits_in_another_order(lesson):
     shuffled = lesson[0]["shuffled"]
     assert len(shuffled) > 5000
@@ -344,6 +348,7 @@ def test_the_shuffled_halves_have_the_same_digits_in_another_order(lesson):
         assert np.array_equal(np.sort(first), np.sort(second))
 
 
+@pytest.mark.long
 def test_every_figure_and_graph_of_the_lesson_shows_itself(lesson):
     graphs = [value for value in lesson[1] if hasattr(value, "to_svg")]
     assert ["<svg" in graph.to_svg() for graph in graphs] == [True, True]

@@ -73,8 +73,10 @@ def test_an_embedding_of_one_hot_rows_is_a_table_of_vectors():
 
 @pytest.mark.parametrize(
     "settings",
-    [{"cell": "gru", "layers": 2, "dim_embedding": 6}, {"cell": "lstm", "layers": 3}],
-    ids=["gru over an embedding", "three lstm"],
+    [
+        pytest.param({"cell": "gru", "layers": 2, "dim_embedding": 6}, id="gru over an embedding"),
+        pytest.param({"cell": "lstm", "layers": 3}, id="three lstm", marks=pytest.mark.long),
+    ],
 )
 def test_it_compiles_with_the_same_numbers(settings):
     model = Stacked(7, 8, 3, rng=0, **settings)
