@@ -378,6 +378,22 @@ def test_predict_says_the_models_probability(saved, here, capsys):
     assert f" {shares.max():.4f} " in capsys.readouterr().out
 
 
+def test_predict_gives_a_sequence_that_overflows_a_class_on_request(saved, here, capsys):
+    run = load_run(saved)
+    run.model.fc_x2h.weight.data[...] = 1
+    run.model.fc_h2h.weight.data[...] = 2 * np.eye(8)
+    save_run("growing", task=run.task, model=run.model, optimizer=Adam(run.model.parameters), history=run.history)
+    assert main(["predict", "growing", "12", "12" * 161]) == 2
+    assert capsys.readouterr().err == (
+        "myrnn: the model says no class for 1 of 2 sequences, whose logits are not finite, the shortest of length 322: "
+        "its numbers grow beyond all bounds there\n"
+    )
+    assert main(["predict", "growing", "12" * 161, "--not-finite=no match"]) == 0
+    assert "no match  -  " in " ".join(capsys.readouterr().out.split()).replace(" - ", "  -  ")
+    assert main(["predict", "growing", "12", "--not-finite=maybe"]) == 2
+    assert capsys.readouterr().err == "myrnn: --not-finite must be one of 'no match', 'match', not 'maybe'\n"
+
+
 def test_a_long_sequence_is_folded_and_not_cut(saved, here, capsys):
     main(["predict", str(saved), "1234567890" * 15])
     out = capsys.readouterr().out

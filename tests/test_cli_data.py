@@ -16,7 +16,7 @@ from sklearn.calibration import calibration_curve
 
 from myrnn import SequenceClassifier, plots
 from myrnn.cli import _data_run, _train_data, main
-from myrnn.cli._data_run import load_data_run
+from myrnn.cli._data_run import load_data_run, save_data_run
 from myrnn.data import read_sequences
 from myrnn.errors import NotFinite, RunError
 from myrnn.evaluation import classification_report
@@ -288,6 +288,47 @@ def test_predict_needs_no_labels_and_counts_malformed_lines(saved, here, capsys)
     out, err = capsys.readouterr()
     assert [line.split(",")[0] for line in out.splitlines()] == ["line", "2", "4"]
     assert err == "myrnn: warning: 1 malformed line of new.csv was skipped\n"
+
+
+@pytest.fixture(scope="module")
+def growing(saved, tmp_path_factory):
+    """The same run with weights that overflow on 200 words."""
+    run = load_data_run(saved)
+    run.classifier.model_.fc_x2h.weight.data[...] = 1
+    run.classifier.model_.fc_h2h.weight.data[...] = 2 * np.eye(4)
+    folder = tmp_path_factory.mktemp("growing")
+    save_data_run(folder, run.classifier, {"training": {}}, None, characters=False)
+    return folder
+
+
+def test_predict_gives_sequences_that_overflow_a_class_on_request(growing, here, capsys):
+    Path("new.csv").write_text("sequence\n" + "good " * 200 + "\ngood\n")
+    message = "the model says no class for 1 of {}, whose logits are not finite, the shortest of length 200: "
+    for line, count in ((["--data=new.csv"], "2 sequences"), (["good " * 200], "1 sequence")):
+        assert main(["predict", str(growing), *line]) == 2
+        assert capsys.readouterr().err.startswith(f"myrnn: {message.format(count)}")
+    assert main(["predict", str(growing), "--data=new.csv", "--not-finite=neg"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert list(rows[0].values()) == ["2", "neg", "", "", ""]
+    assert float(rows[1]["probability"]) >= 0.5
+    assert main(["predict", str(growing), "good", "good " * 200, "--not-finite=pos"]) == 0
+    assert [word for word in capsys.readouterr().out.split() if word != "good"][-2:] == ["pos", "-"]
+    assert main(["predict", str(growing), "good", "--not-finite=odd"]) == 2
+    assert capsys.readouterr().err == "myrnn: --not-finite must be one of 'neg', 'pos', not 'odd'\n"
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_a_test_counts_sequences_that_overflow_as_wrong(here, capsys):
+    Path("long.csv").write_text("sequence,label\n" + "good " * 3000 + ",pos\nbad,neg\n")
+    wild = ("--learning-rate=1", "--validation-fraction=0")
+    assert main(["train", "--data=train.csv", "--test=long.csv", *SMALL, *wild, "--out=run"]) == 0
+    out, err = capsys.readouterr()
+    told = "whose logits are not finite, the shortest of length 3000: they count as wrong\n"
+    assert f"no class    for 1 of them, {told}" in out
+    assert err.count(f"myrnn: warning: the model says no class for 1 of 2 sequences, {told}") == 1
+    evaluation = json.loads(Path("run/report.json").read_text())["evaluation"]
+    assert (evaluation["not_finite"], evaluation["shortest_not_finite"]) == (1, 3000)
+    assert evaluation["accuracy"] <= 0.5
 
 
 def test_predict_of_words(saved, here, capsys):

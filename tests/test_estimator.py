@@ -14,7 +14,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from myrnn import GRU, RNN, SequenceClassifier, dense
 from myrnn.encoding import read_sequences
-from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
 from myrnn.estimator._fitting import EpochProgress
 from myrnn.estimator._loss import loss_and_accuracy
 from myrnn.estimator._split import validation_mask
@@ -336,6 +336,42 @@ def test_a_training_that_diverges_says_what_helps(kept, where):
     told = "an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not$"
     with pytest.raises(TrainingDiverged, match=f"^{where}.*; {told}"):
         SequenceClassifier(**settings).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def growing():
+    """A classifier of strings that overflows on those of 321 symbols."""
+    classifier = SequenceClassifier(**SMALL).fit(["ab", "ba", "aab", "b"] * 4, ["x", "y", "x", "y"] * 4)
+    model = classifier.model_
+    model.fc_x2h.weight.data[...] = 1
+    model.fc_h2h.weight.data[...] = 2 * np.eye(4)
+    return classifier
+
+
+def test_sequences_whose_logits_are_not_finite_have_a_class_on_request_only(growing):
+    X = ["ab", "a" * 321, "b"]
+    message = "^the model says no class for 1 of 3 sequences, whose logits are not finite, the shortest of length 321: "
+    for method in (growing.predict, growing.predict_proba):
+        with pytest.raises(NotFinite, match=f"{message}its numbers grow beyond all bounds there$"):
+            method(X)
+    finite = growing.predict([X[0], X[2]]).tolist()
+    for label in ("x", "y"):
+        assert growing.predict(X, not_finite=label).tolist() == [finite[0], label, finite[1]]
+    assert np.isnan(growing.predict_proba(X, not_finite=np.nan)).all(axis=1).tolist() == [False, True, False]
+    assert growing.predict_proba(X, not_finite=0.5)[1].tolist() == [0.5, 0.5]
+    assert np.array_equal(growing.predict_proba(X, not_finite=np.nan)[::2], growing.predict_proba(X[::2]))
+    with pytest.raises(InvalidArgument, match=r"^not_finite must be one of the classes, not 'z'$"):
+        growing.predict(X, not_finite="z")
+
+
+def test_sequences_whose_logits_are_not_finite_score_as_wrong(growing):
+    X, y = ["ab", "a" * 321, "b"], growing.predict(["ab", "b", "b"])
+    with pytest.warns(UserWarning, match="^the model says no class for 1 of 3 sequences, .* they count as wrong$"):
+        assert growing.score(X, y) == pytest.approx(2 / 3)
+    with pytest.warns(UserWarning, match="no class for 1 of 3"):
+        assert growing.score(X, y, sample_weight=[1, 2, 1]) == pytest.approx(0.5)
+    with pytest.warns(UserWarning, match="no class for 1 of 1 sequence,"):
+        assert growing.score(X[1:2], y[1:2]) == 0
 
 
 def test_only_scores_that_are_no_numbers_are_a_divergence(monkeypatch):

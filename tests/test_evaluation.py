@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy.stats import binomtest
 
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import LengthReport, _classify, counterexamples, evaluate, wilson_interval
+from myrnn.evaluation import LengthReport, _classify, counterexamples, evaluate, transfer, wilson_interval
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import Adam
 from myrnn.sequences import Sequences
@@ -200,8 +201,9 @@ def test_rows_are_plain_records():
         "low": low,
         "high": high,
         "beyond": True,
+        "not_finite": 0,
     }
-    assert [type(value) for value in row.values()] == [int, int, int, float, float, float, bool]
+    assert [type(value) for value in row.values()] == [int, int, int, float, float, float, bool, int]
 
 
 def test_the_csv_file_holds_the_rows(tmp_path):
@@ -299,13 +301,62 @@ def test_a_model_that_says_no_class_is_refused(engine):
         evaluate(lost, TwinHalves(1, 3), 20, engine=engine)
 
 
-def test_lengths_at_which_numbers_overflow_are_named():
-    growing = RNN(10, 4, 2, rng=0)
-    growing.fc_x2h.weight.data[...] = 1
-    growing.fc_h2h.weight.data[...] = 1e8 * np.eye(4)
+def printed(table):
+    console = Console(width=80, highlight=False, color_system=None, force_terminal=False)
+    with console.capture() as shown:
+        console.print(table)
+    return shown.get()
+
+
+def growing():
+    """Return a model whose numbers overflow on sequences of length 8, and not on shorter ones."""
+    model = RNN(10, 4, 2, rng=0)
+    model.fc_x2h.weight.data[...] = 1
+    model.fc_h2h.weight.data[...] = 1e8 * np.eye(4)
+    return model
+
+
+NO_CLASS = "the model says no class for 20 of 60 sequences, whose logits are not finite, the shortest of length 8"
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_sequences_whose_logits_are_not_finite_count_as_wrong(engine):
+    with pytest.warns(UserWarning, match=f"^{NO_CLASS}: they count as wrong$") as warned:
+        report = evaluate(growing(), TwinHalves(1, 3), 60, engine=engine, lengths=[2, 4, 8])
+    assert len(warned) == 1
+    shorter = evaluate(growing(), TwinHalves(1, 3), 60, engine=engine, lengths=[2, 4])
+    assert (report.total.tolist(), report.not_finite.tolist()) == ([20, 20, 20], [0, 0, 20])
+    assert report.correct[2] == 0 < shorter.mean_accuracy
+    assert [row["not_finite"] for row in report.rows()] == [0, 0, 20]
+    assert report.totals()["all"]["not_finite"] == report.joined(report).not_finite[2] // 2 == 20
+    assert f"wrong as {NO_CLASS}" in " ".join(printed(report.table()).split())
+    assert "no class" not in printed(shorter.table())
+
+
+def test_a_training_set_without_any_class_is_all_wrong():
+    with pytest.warns(UserWarning, match="no class for 9 of 9 sequences"):
+        assert evaluate(growing(), TwinHalves(1, 3), 9, engine="mygrad", lengths=[8]).mean_accuracy == 0
+
+
+def test_a_mistake_may_have_no_class():
+    with pytest.warns(UserWarning, match=f"^{NO_CLASS}: they count as wrong$"):
+        found = counterexamples(growing(), TwinHalves(1, 3), 60, most=50, engine="mygrad", lengths=[2, 4, 8])
+        report = evaluate(growing(), TwinHalves(1, 3), 60, engine="mygrad", lengths=[2, 4, 8])
+    lost = [mistake for mistake in found.shortest if mistake.predicted is None]
+    assert {len(mistake.sequence) for mistake in lost} == {8}
+    assert all(np.isnan(mistake.probability) for mistake in lost)
+    assert found.mistakes == 60 - report.correct.sum() > 20
+    assert all(mistake.predicted is not None for mistake in found.most_confident)
+    assert "no class" in printed(found.table())
+
+
+def test_transfer_warns_once_of_all_sequences_without_a_class():
+    tasks = {"short": TwinHalves(1, 1), "long": TwinHalves(4, 4)}
     message = (
-        "the model says no class for 20 of 40 sequences, whose logits are not finite, the shortest of length 8: "
-        "its numbers grow beyond all bounds there"
+        "^sequences whose logits are not finite get no class and count as wrong: 30 of a on long, 30 of b on long$"
     )
-    with np.errstate(over="ignore", invalid="ignore"), refused(message):
-        evaluate(growing, TwinHalves(1, 3), 40, engine="mygrad", lengths=[2, 8])
+    with pytest.warns(UserWarning, match=message) as warned:
+        found = transfer({"a": growing(), "b": growing()}, tasks, 30, engine="mygrad")
+    assert len(warned) == 1
+    assert found.correct[:, 1].tolist() == [0, 0]
+    assert found.total.tolist() == [[30, 30], [30, 30]]

@@ -14,6 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import classification_report, wilson_interval
 
 NAMES = np.array(["a", "b", "c", "d"])
+OUT_OF_RANGE = "probabilities must lie between 0 and 1, or be a row of NaN where there is no class"
 
 
 def drawn(count, known, seed):
@@ -62,6 +63,30 @@ def test_balanced_accuracy_is_that_of_scikit_learn():
         f"ClassificationReport(200 sequences, accuracy {report.accuracy:.2%} ({low:.2%} to {high:.2%}), "
         f"macro F1 {report.macro_f1:.3f})"
     )
+
+
+def test_rows_of_nan_are_sequences_without_a_class_and_count_as_wrong():
+    truth, lengths = ["a", "a", "b", "b", "c"], [1, 9, 5, 2, 7]
+    probabilities = np.array([[0.9, 0.1], [np.nan] * 2, [0.2, 0.8], [0.6, 0.4], [np.nan] * 2])
+    message = "^the model says no class for 2 of 5 sequences, whose logits are not finite, the shortest of length 7: "
+    with pytest.warns(UserWarning, match=f"{message}they count as wrong$") as warned:
+        report = classification_report(truth, probabilities, ["a", "b"], lengths)
+    assert len(warned) == 1
+    assert (report.accuracy, report.total.tolist()) == (2 / 5, [2, 2, 1])
+    assert (report.not_finite.tolist(), report.shortest_not_finite) == ([1, 0, 1], 7)
+    assert (report.recall.tolist(), report.precision[:2].tolist()) == ([0.5, 0.5, 0], [0.5, 1.0])
+    assert (report.lengths.correct.sum(), report.lengths.total.sum(), report.calibration.total.sum()) == (2, 5, 3)
+    numbers = report.numbers()
+    assert (numbers["sequences"], numbers["not_finite"], numbers["shortest_not_finite"]) == (5, 2, 7)
+
+
+def test_a_classifier_that_never_says_a_class_has_a_report():
+    with pytest.warns(UserWarning, match="^the model says no class for 2 of 2 sequences"):
+        report = classification_report(["a", "b"], np.full((2, 2), np.nan), ["a", "b"], [1, 2])
+    assert report.accuracy == 0
+    assert json.loads(json.dumps(report.numbers(), allow_nan=False))["calibration"]["excess"] is None
+    for table in (report.table(), report.confusion_table(), report.calibration.table(), report.lengths.table()):
+        assert text(table)
 
 
 # --- by length
@@ -227,8 +252,14 @@ def test_the_figure_of_the_calibration():
             "probabilities must be numbers of shape (2, 2), a row a label and a column a class, not float64 of shape "
             "(1, 2)",
         ),
-        ({"probabilities": [[1.0, 0.0], [2.0, 0.0]]}, "probabilities must lie between 0 and 1"),
-        ({"probabilities": [[1.0, 0.0], [np.nan, 0.0]]}, "probabilities must lie between 0 and 1"),
+        (
+            {"probabilities": [[1.0, 0.0], [2.0, 0.0]]},
+            "probabilities must lie between 0 and 1, or be a row of NaN where there is no class",
+        ),
+        (
+            {"probabilities": [[1.0, 0.0], [np.nan, 0.0]]},
+            "probabilities must lie between 0 and 1, or be a row of NaN where there is no class",
+        ),
         ({"lengths": [1]}, "lengths must be one for each of the 2 labels, not 1"),
         ({"lengths": [1, -1]}, "lengths must be at least 0, but there is -1 at [1]"),
         ({"confidence": 1}, "confidence must be below 1, not 1.0"),

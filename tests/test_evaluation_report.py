@@ -153,7 +153,7 @@ def test_classes_whose_names_make_no_column_go_by_their_numbers(names):
 def test_a_report_without_classes_has_none():
     report = LengthReport(np.array([2]), np.array([10]), np.array([9]), 0.5)
     assert report.class_accuracy.shape == (1, 0)
-    assert list(report.rows()[0]) == ["length", "total", "correct", "accuracy", "low", "high", "beyond"]
+    assert list(report.rows()[0]) == ["length", "total", "correct", "accuracy", "low", "high", "beyond", "not_finite"]
     assert "90.0" in printed(report.table())
 
 

@@ -281,8 +281,11 @@ def test_logits_that_are_not_finite_say_no_class():
     compiled = myrnn.compile(model)
     sequences = TASK.sample(3, np.random.default_rng(0))
     model.fc_h2y.bias.data[:] = np.nan
-    with pytest.raises(NotFinite, match=r"^the model says no class of sequence 0: its logits are not finite$"):
+    with pytest.raises(NotFinite, match=r"^the model says no class for 3 of 3 sequences, "):
         compiled.predict(sequences)
+    assert compiled.predict(sequences, not_finite=1).tolist() == [1, 1, 1]
+    with pytest.raises(InvalidArgument, match=r"^not_finite must be at most 1, not 2$"):
+        compiled.predict(sequences, not_finite=2)
 
 
 def test_memory_grows_with_the_batch_and_not_with_the_data():

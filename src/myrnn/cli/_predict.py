@@ -38,6 +38,14 @@ def predict(
         typer.Option(metavar="FILE", help="Write the CSV of --data here.  [default: print it]", show_default=False),
     ] = None,
     model: OwnClass = None,
+    not_finite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="The class to give to sequences whose logits are not finite.  [default: such a sequence is an error]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Show the class of sequences, and its probability; of a file's sequences, as CSV."""
     from myrnn.errors import InvalidArgument
@@ -49,7 +57,7 @@ def predict(
                 raise InvalidArgument(f"{option} goes with --data, which is missing")
         if not sequences:
             raise InvalidArgument("give sequences, or a file of them with --data")
-        _of_texts(run, sequences, model)
+        _of_texts(run, sequences, model, not_finite)
         return
     if sequences:
         raise InvalidArgument("sequences and --data do not go together: give one or the other")
@@ -59,10 +67,10 @@ def predict(
         raise InvalidArgument("--model does not go with --data: a classifier holds its own cell")
     from myrnn.cli._predict_data import predict_file
 
-    predict_file(run, data, out, skip_bad_lines)
+    predict_file(run, data, out, skip_bad_lines, not_finite)
 
 
-def _of_texts(run: Path, texts: list[str], model: str | None) -> None:
+def _of_texts(run: Path, texts: list[str], model: str | None, not_finite: str | None) -> None:
     from myrnn.errors import InvalidArgument
     from myrnn.runs import is_data_run
 
@@ -71,8 +79,8 @@ def _of_texts(run: Path, texts: list[str], model: str | None) -> None:
     if is_data_run(run):
         from myrnn.cli._predict_data import predict_texts
 
-        predict_texts(run, texts)
+        predict_texts(run, texts, not_finite)
     else:
         from myrnn.cli._use import predict_sequences
 
-        predict_sequences(run, texts, model)
+        predict_sequences(run, texts, model, not_finite)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn import _checks
 from myrnn.cli import _show
 from myrnn.cli._data_run import DataRun, load_data_run
 from myrnn.cli._places import check_file
@@ -24,8 +25,10 @@ from myrnn.storage import place_file
 PORTION = 10_000
 
 
-def predict_file(run: Path, data: Path, out: Path | None, skip_bad_lines: bool) -> None:
+def predict_file(run: Path, data: Path, out: Path | None, skip_bad_lines: bool, not_finite: str | None) -> None:
     """Write the classes of the sequences in a file, and their probabilities, as CSV.
+
+    Sequences whose logits are not finite are of the class `not_finite`, without probabilities; without it an error.
 
     The columns are ``line`` (of the file), ``label``, ``probability`` (of that label), and one for every class.
     """
@@ -39,15 +42,16 @@ def predict_file(run: Path, data: Path, out: Path | None, skip_bad_lines: bool) 
         labelled=False,
         skip_bad_lines=skip_bad_lines,
     )
-    probabilities = loaded.classifier.predict_proba(given.sequences)
     classes = [str(name) for name in loaded.classifier.classes_]
+    check_class(not_finite, classes)
+    probabilities = _probabilities(loaded, given.sequences, not_finite)
     if out is None:
-        _write(sys.stdout, given.lines, classes, probabilities)
+        _write(sys.stdout, given.lines, classes, probabilities, not_finite)
     else:
 
         def write(path: Path) -> None:
             with open(path, "w", newline="", encoding="utf-8") as file:
-                _write(file, given.lines, classes, probabilities)
+                _write(file, given.lines, classes, probabilities, not_finite)
 
         place_file(out, write)
         _show.path("written", out)
@@ -56,32 +60,58 @@ def predict_file(run: Path, data: Path, out: Path | None, skip_bad_lines: bool) 
         warnings.warn(f"{lines} of {data} {'was' if given.skipped == 1 else 'were'} skipped", stacklevel=2)
 
 
-def predict_texts(run: Path, texts: list[str]) -> None:
+def predict_texts(run: Path, texts: list[str], not_finite: str | None) -> None:
     """Show the class of sequences that were written on the command line, and its probability."""
     loaded = load_data_run(run)
     if not _reads_symbols(loaded):
         raise InvalidArgument(f"{run} reads features, which cannot be written here: give a file with --data")
     sequences = texts if loaded.characters else [text.split() for text in texts]
-    probabilities = loaded.classifier.predict_proba(sequences)
-    classes = loaded.classifier.classes_
-    rows = [
-        (text, str(classes[row.argmax()]), f"{row.max():.4f}") for text, row in zip(texts, probabilities, strict=True)
-    ]
-    _show.predictions(rows)
+    classes = [str(name) for name in loaded.classifier.classes_]
+    check_class(not_finite, classes)
+    probabilities = _probabilities(loaded, sequences, not_finite)
+    _show.predictions([(text, *said(row, classes, not_finite)) for text, row in zip(texts, probabilities, strict=True)])
+
+
+def check_class(not_finite: str | None, classes: Sequence[str]) -> None:
+    """Refuse a class for sequences whose logits are not finite that is none of the classes."""
+    if not_finite is not None:
+        _checks.one_of("--not-finite", not_finite, tuple(classes))
+
+
+def said(row: NDArray[np.float64], classes: Sequence[str], not_finite: str | None) -> tuple[str, str]:
+    """Return the class of a sequence and its probability as text; a row of NaN is the class `not_finite`."""
+    if np.isnan(row).any():
+        assert not_finite is not None
+        return not_finite, "-"
+    return classes[int(row.argmax())], f"{row.max():.4f}"
+
+
+def _probabilities(run: DataRun, sequences: Any, not_finite: str | None) -> NDArray[np.float64]:
+    """Return the probabilities of the classes; a row of NaN where logits are not finite and that is allowed."""
+    return run.classifier.predict_proba(sequences, not_finite=None if not_finite is None else np.nan)
 
 
 def _reads_symbols(run: DataRun) -> bool:
     return isinstance(run.classifier.encoder_.inner, Vocabulary)
 
 
-def _write(file: TextIO, lines: NDArray[np.int64], classes: list[str], probabilities: NDArray[np.float64]) -> None:
+def _write(
+    file: TextIO,
+    lines: NDArray[np.int64],
+    classes: list[str],
+    probabilities: NDArray[np.float64],
+    not_finite: str | None,
+) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["line", "label", "probability", *(f"p({name})" for name in classes)])
     for part in _portions(len(lines)):
         shares = probabilities[part]
         best = shares.argmax(axis=1)
         for line, place, row in zip(lines[part].tolist(), best.tolist(), shares.tolist(), strict=True):
-            writer.writerow([line, classes[place], *(f"{share:.6g}" for share in (row[place], *row))])
+            if np.isnan(row[place]):
+                writer.writerow([line, not_finite, *[""] * (1 + len(row))])
+            else:
+                writer.writerow([line, classes[place], *(f"{share:.6g}" for share in (row[place], *row))])
 
 
 def _portions(count: int) -> Iterator[slice]:

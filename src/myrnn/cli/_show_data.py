@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,11 +70,22 @@ def report(found: ClassificationReport, numbers: Mapping[str, Any]) -> None:
         ("balanced", f"accuracy {found.balanced_accuracy:.2%}, macro F1 {found.macro_f1:.4f}"),
         ("calibrated", _calibrated(found)),
         ("tested", f"on {numbers['sequences']:,} sequences in {duration(numbers['seconds'])}"),
+        *_lost(found),
     )
+
+
+def _lost(found: ClassificationReport) -> list[tuple[str, str]]:
+    """Return the row that says for how many sequences there is no class, where there are some."""
+    if found.shortest_not_finite is None:
+        return []
+    which = f"{found.not_finite.sum():,} of them, whose logits are not finite, the shortest of length"
+    return [("no class", f"for {which} {found.shortest_not_finite}: they count as wrong")]
 
 
 def _calibrated(found: ClassificationReport) -> str:
     excess = found.calibration.excess
+    if math.isnan(excess):
+        return "not at all: no class was said"
     how = "too sure" if excess > 0 else "too unsure"
     return f"to within {found.calibration.expected_error:.2%}; {how} by {abs(excess):.2%} in the mean"
 

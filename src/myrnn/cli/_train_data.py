@@ -213,7 +213,7 @@ def _tested(
     """Test the classifier, and add the numbers of that; None where that is interrupted, for there is one to save."""
     begin = time.perf_counter()
     try:
-        probabilities = classifier.predict_proba(test.sequences)
+        probabilities = classifier.predict_proba(test.sequences, not_finite=np.nan)
         seconds = time.perf_counter() - begin
         assert test.labels is not None
         report = classification_report(test.labels, probabilities, classifier.classes_, test.lengths)

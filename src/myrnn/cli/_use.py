@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn._logits import check_finite, is_lost
 from myrnn.cli import _show
 from myrnn.cli._graph import write_graph, write_recurrence
 from myrnn.cli._load import load
 from myrnn.cli._places import check_file
+from myrnn.cli._predict_data import check_class, said
 from myrnn.inspection import parse_tokens
 from myrnn.sequences import Sequences
 from myrnn.training import reference_logits
@@ -36,16 +38,24 @@ def draw_graph(folder: Path, text: str | None, out: Path | None, own: str | None
     _show.path("graph", path)
 
 
-def predict_sequences(folder: Path, texts: list[str], own: str | None = None) -> None:
-    """Show class, probability and truth of the given sequences."""
+def predict_sequences(folder: Path, texts: list[str], own: str | None, not_finite: str | None) -> None:
+    """Show class, probability and truth of the given sequences.
+
+    Those whose logits are not finite are of the class `not_finite`, without a probability; without it an error.
+    """
     run = load(folder, own)
-    sequences = _as_sequences(run.task, texts)
-    probabilities = _softmax(reference_logits(run.model, sequences))
-    classes = np.argmax(probabilities, axis=1)
     names = run.task.class_names
+    check_class(not_finite, names)
+    sequences = _as_sequences(run.task, texts)
+    with np.errstate(over="ignore", invalid="ignore"):
+        logits = reference_logits(run.model, sequences)
+        probabilities = _softmax(logits)
+    if not_finite is None:
+        check_finite(logits, sequences.lengths)
+    probabilities[is_lost(logits)] = np.nan
     rows = [
-        (text, names[chosen], f"{row[chosen]:.4f}", names[truth])
-        for text, chosen, row, truth in zip(texts, classes, probabilities, sequences.labels, strict=True)
+        (text, *said(row, names, not_finite), names[truth])
+        for text, row, truth in zip(texts, probabilities, sequences.labels, strict=True)
     ]
     _show.predictions(rows)
 

@@ -10,6 +10,8 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
+from myrnn import _checks
+from myrnn._logits import check_finite, is_lost
 from myrnn.compiler._differentiate import Derivative
 from myrnn.compiler._equations import equations, state_names
 from myrnn.compiler._graph import Builder, topological
@@ -22,7 +24,7 @@ from myrnn.compiler._threads import in_threads, shards_for
 from myrnn.compiler._trace import Trace
 from myrnn.compiler._trained import trained_by_length
 from myrnn.compiler._workspace import Block
-from myrnn.errors import InvalidArgument, NotFinite
+from myrnn.errors import InvalidArgument
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences
 
@@ -194,19 +196,26 @@ class CompiledModel:
             in_threads(run, shards)
         return out
 
-    def predict(self, sequences: Sequences) -> NDArray[np.int64]:
+    def predict(self, sequences: Sequences, *, not_finite: int | None = None) -> NDArray[np.int64]:
         """Return the class of every sequence, int64 (N,): the one with the largest logit.
+
+        Parameters
+        ----------
+        sequences : Sequences
+        not_finite : int, optional
+            The class to return for sequences whose logits are not finite; without it, such a sequence is an error.
 
         Raises
         ------
         NotFinite
-            When logits are not finite, of which none is the largest.
+            When logits are not finite, and no class is named for such sequences.
         """
         logits = self.logits(sequences)
-        lost = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-        if len(lost):
-            raise NotFinite(f"the model says no class of sequence {lost[0]}: its logits are not finite")
-        return np.argmax(logits, axis=1)
+        if not_finite is None:
+            check_finite(logits, sequences.lengths)
+            return np.argmax(logits, axis=1)
+        label = _checks.integer("not_finite", not_finite, minimum=0, maximum=self.dim_output - 1)
+        return np.where(is_lost(logits), label, np.argmax(logits, axis=1))
 
     def loss_and_gradients(self, x: NDArray[Any] | Tensor, y: Any) -> tuple[float, tuple[NDArray[np.float32], ...]]:
         """Return the softmax cross-entropy of one sequence and its gradients.

@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from myrnn import _checks
+from myrnn._logits import NO_CLASS, check_finite, is_lost, predicted, warn_of_lost
 from myrnn.encoding import SequenceEncoder, Vocabulary, read_sequences
 from myrnn.errors import InvalidArgument
 from myrnn.estimator._given import checked_labels, checked_table, is_table, note_features
-from myrnn.estimator._loss import logits_of
+from myrnn.estimator._loss import scores_of
 from myrnn.estimator._saving import load_classifier, save_classifier
 from myrnn.estimator._split import validation_mask
 from myrnn.estimator._train import train_model
@@ -202,14 +204,75 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         note_features(self, None if isinstance(encoder.inner, Vocabulary) else encoder.dim_input, table)
         return self
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable class of every sequence, (N,)."""
-        best = np.argmax(self._logits(X), axis=1)
-        return self.classes_[best]
+    def predict(self, X: Any, *, not_finite: Any = None) -> NDArray[Any]:
+        """Return the most probable class of every sequence, (N,).
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return the probabilities of the classes, float64 (N, K), in the order of `classes_`."""
-        return softmax(self._logits(X).astype(np.float64), axis=1)
+        Parameters
+        ----------
+        X : list, array or Sequences
+        not_finite : label, optional
+            The class, one of `classes_`, to return for sequences whose logits are not finite; without it, such a
+            sequence is an error.
+
+        Raises
+        ------
+        NotFinite
+            When logits are not finite, and no class is named for such sequences.
+        """
+        if not_finite is None:
+            return self.classes_[np.argmax(self._finite_scores(X), axis=1)]
+        named = np.flatnonzero(self.classes_ == not_finite)
+        if len(named) != 1:
+            raise InvalidArgument(f"not_finite must be one of the classes, not {_checks.shown(not_finite)}")
+        found = predicted(self._scores(X)[0])
+        return self.classes_[np.where(found == NO_CLASS, named[0], found)]
+
+    def predict_proba(self, X: Any, *, not_finite: float | None = None) -> NDArray[np.float64]:
+        """Return the probabilities of the classes, float64 (N, K), in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : list, array or Sequences
+        not_finite : float, optional
+            What to return as the probabilities of sequences whose logits are not finite, such as ``np.nan``; without
+            it, such a sequence is an error.
+
+        Raises
+        ------
+        NotFinite
+            When logits are not finite, and no probability is given for such sequences.
+        """
+        if not_finite is None:
+            return softmax(self._finite_scores(X).astype(np.float64), axis=1)
+        logits = self._scores(X)[0].astype(np.float64)
+        lost = is_lost(logits)
+        probabilities = np.full(logits.shape, float(not_finite))
+        probabilities[~lost] = softmax(logits[~lost], axis=1)
+        return probabilities
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the share of sequences that are classified rightly.
+
+        A sequence whose logits are not finite counts as wrong, and a warning says how many there are.
+
+        Parameters
+        ----------
+        X : list, array or Sequences
+        y : array_like (N,)
+            The true classes.
+        sample_weight : array_like (N,), optional
+            How much each sequence counts.
+        """
+        logits, lengths = self._scores(X)
+        check_consistent_length(y, logits)
+        lost = is_lost(logits)
+        warn_of_lost(lost, lengths)
+        if lost.all():
+            return 0.0
+        said, truth = self.classes_[np.argmax(logits, axis=1)], np.asarray(y)
+        weights = np.ones(len(lost)) if sample_weight is None else np.asarray(sample_weight)
+        right = accuracy_score(truth[~lost], said[~lost], sample_weight=weights[~lost])
+        return float(right * (weights[~lost].sum() / weights.sum()))
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the fitted classifier into a folder of its own, as JSON and safetensors, and return its path.
@@ -264,13 +327,21 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
-    def _logits(self, X: Any) -> NDArray[np.float32]:
+    def _finite_scores(self, X: Any) -> NDArray[np.float32]:
+        """Return the logits (N, K); raises NotFinite where one is not finite."""
+        logits, lengths = self._scores(X)
+        check_finite(logits, lengths)
+        return logits
+
+    def _scores(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the logits (N, K), of which some may not be finite, and the lengths (N,)."""
         check_is_fitted(self)
         table = is_table(X) and self._fitted_on_table
         raw = read_sequences(checked_table(self, X, reset=False) if table else X, self.encoder_.kind)
         if not len(raw):
             raise InvalidArgument("X holds no sequence: found array with 0 sample(s), at least one is needed")
-        return logits_of(self._predictor, self.encoder_.encode(raw))
+        sequences = self.encoder_.encode(raw)
+        return scores_of(self._predictor, sequences), sequences.lengths
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: not the compiled network, which is made again when it is needed."""

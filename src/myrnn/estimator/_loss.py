@@ -10,6 +10,7 @@ from scipy.special import log_softmax
 from sklearn.utils.class_weight import compute_class_weight
 
 from myrnn import _checks
+from myrnn._logits import check_finite
 from myrnn.encoding import ClassLabels
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Classifier
@@ -37,19 +38,29 @@ def class_weights(given: Any, labels: ClassLabels, numbers: NDArray[np.int64]) -
     return np.asarray(weights, dtype=np.float64)
 
 
-def logits_of(classifier: Classifier, sequences: Sequences) -> NDArray[np.float32]:
-    """Return the logits of every sequence, float32 (N, K), the same bits whatever the others are."""
+def scores_of(classifier: Classifier, sequences: Sequences) -> NDArray[np.float32]:
+    """Return the logits of every sequence, float32 (N, K), the same bits whatever the others are.
+
+    Some may not be finite.
+    """
     # One alone would go through a program of its own, with sums in another order.
     if len(sequences) == 1:
-        return classifier.logits(sequences.select([0, 0]))[:1]
-    return classifier.logits(sequences)
+        return classifier.scores(sequences.select([0, 0]))[:1]
+    return classifier.scores(sequences)
 
 
 def loss_and_accuracy(
     classifier: Classifier, sequences: Sequences, weights: NDArray[np.float64] | None
 ) -> tuple[float, float]:
-    """Return the mean cross-entropy in nats, each times the weight of its class, and the share classified rightly."""
-    logits = logits_of(classifier, sequences).astype(np.float64)
+    """Return the mean cross-entropy in nats, each times the weight of its class, and the share classified rightly.
+
+    Raises
+    ------
+    NotFinite
+        When logits are not finite.
+    """
+    logits = scores_of(classifier, sequences).astype(np.float64)
+    check_finite(logits, sequences.lengths)
     losses = -log_softmax(logits, axis=1)[np.arange(len(logits)), sequences.labels]
     if weights is not None:
         losses *= weights[sequences.labels]

@@ -40,11 +40,15 @@ class Calibration(Counted, ShownAsTable):
     def expected_error(self) -> float:
         """The expected calibration error: how far accuracy and mean probability lie apart, in the mean of all.
 
+        It is NaN where nothing was predicted.
+
         References
         ----------
         Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017.
         """
         filled = self.total > 0
+        if not filled.any():
+            return float("nan")
         apart = np.abs(self.accuracy[filled] - self.mean_probability[filled])
         return float(np.average(apart, weights=self.total[filled]))
 
@@ -52,6 +56,8 @@ class Calibration(Counted, ShownAsTable):
     def excess(self) -> float:
         """The mean probability less the accuracy: above 0 for a classifier that is too sure of itself."""
         filled = self.total > 0
+        if not filled.any():
+            return float("nan")
         mean = np.average(self.mean_probability[filled], weights=self.total[filled])
         return float(mean - self.correct.sum() / self.total.sum())
 
@@ -81,7 +87,7 @@ class Calibration(Counted, ShownAsTable):
 
     def numbers(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        return {"expected_error": self.expected_error, "excess": self.excess, "bins": self.rows()}
+        return {"expected_error": known(self.expected_error), "excess": known(self.excess), "bins": self.rows()}
 
     def table(self) -> Table:
         """Return the bins that hold predictions as a Rich table, in per cent."""

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
 from myrnn import _checks, plots
+from myrnn._logits import is_lost, warn_of_lost
 from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._buckets import LengthBuckets, length_buckets
@@ -33,10 +34,15 @@ class ClassificationReport(ShownAsTable):
         Which of them the classifier does not know, so that it can never be right about them.
     confusion : ndarray, int64 (K, K)
         How many sequences of the class of the row were seen as of the class of the column.
+    not_finite : ndarray, int64 (K,)
+        How many sequences of each class the classifier says no class of, because its logits are not finite. They are
+        among those of `total`, and wrong.
+    shortest_not_finite : int or None
+        The length of the shortest of these.
     lengths : LengthBuckets
         Accuracy by length.
     calibration : Calibration
-        Accuracy by the probability of what was predicted.
+        Accuracy by the probability of what was predicted, where something was.
     confidence : float
         The level of the intervals.
     """
@@ -44,6 +50,8 @@ class ClassificationReport(ShownAsTable):
     classes: tuple[str, ...]
     unseen: tuple[str, ...]
     confusion: NDArray[np.int64]
+    not_finite: NDArray[np.int64]
+    shortest_not_finite: int | None
     lengths: LengthBuckets
     calibration: Calibration
     confidence: float = 0.95
@@ -51,22 +59,23 @@ class ClassificationReport(ShownAsTable):
     @property
     def total(self) -> NDArray[np.int64]:
         """How many sequences of each class there were, int64 (K,)."""
-        return self.confusion.sum(axis=1)
+        total: NDArray[np.int64] = self.confusion.sum(axis=1) + self.not_finite
+        return total
 
     @property
     def accuracy(self) -> float:
         """The share of all sequences that was classified rightly."""
-        return float(np.trace(self.confusion) / self.confusion.sum())
+        return float(np.trace(self.confusion) / self.total.sum())
 
     @property
     def interval(self) -> NDArray[np.float64]:
         """The Wilson interval of the accuracy, float64 (2,)."""
-        return wilson_interval(np.trace(self.confusion), self.confusion.sum(), self.confidence)
+        return wilson_interval(np.trace(self.confusion), self.total.sum(), self.confidence)
 
     @property
     def majority(self) -> float:
         """The accuracy of a classifier that always says the most frequent class."""
-        return float(self.total.max() / self.confusion.sum())
+        return float(self.total.max() / self.total.sum())
 
     @property
     def recall(self) -> NDArray[np.float64]:
@@ -97,7 +106,7 @@ class ClassificationReport(ShownAsTable):
         """Say the accuracy and its interval."""
         low, high = self.interval
         return (
-            f"ClassificationReport({self.confusion.sum():,} sequences, accuracy {self.accuracy:.2%} "
+            f"ClassificationReport({self.total.sum():,} sequences, accuracy {self.accuracy:.2%} "
             f"({low:.2%} to {high:.2%}), macro F1 {self.macro_f1:.3f})"
         )
 
@@ -125,7 +134,9 @@ class ClassificationReport(ShownAsTable):
         """Return everything as plain values, as a file of JSON has them."""
         low, high = self.interval
         return {
-            "sequences": int(self.confusion.sum()),
+            "sequences": int(self.total.sum()),
+            "not_finite": int(self.not_finite.sum()),
+            "shortest_not_finite": self.shortest_not_finite,
             "accuracy": self.accuracy,
             "low": float(low),
             "high": float(high),
@@ -202,7 +213,8 @@ def classification_report(
     truth : array_like (N,)
         The labels of the sequences; those that are none of `classes` count as mistakes.
     probabilities : array_like (N, K)
-        As `SequenceClassifier.predict_proba` returns them. The largest is what is predicted.
+        As `SequenceClassifier.predict_proba` returns them. The largest is what is predicted. A row of NaN is a sequence
+        of which the classifier says no class: it counts as wrong, and a warning says how many there are.
     classes : array_like (K,)
         The labels that the columns are of, as in `SequenceClassifier.classes_`.
     lengths : array_like of int (N,)
@@ -235,16 +247,20 @@ def classification_report(
     if len(steps) != len(names):
         raise InvalidArgument(f"lengths must be one for each of the {len(names)} labels, not {len(steps)}")
     level = _checks.real("confidence", confidence, above=0, below=1)
+    lost = is_lost(shares_given)
+    warn_of_lost(lost, steps)
     predicted = known_names[np.argmax(shares_given, axis=1)]
-    right = predicted == names
+    right = (predicted == names) & ~lost
     all_names = _in_order(set(names.tolist()) | set(known_names.tolist()))
     count_bins, most = _checks.integer("bins", bins, minimum=1), _checks.integer("buckets", buckets, minimum=1)
     return ClassificationReport(
         tuple(all_names),
         tuple(_in_order(set(names.tolist()) - set(known_names.tolist()))),
-        _counted(names, predicted, all_names),
+        _counted(names[~lost], predicted[~lost], all_names),
+        np.array([np.sum(names[lost] == name) for name in all_names], dtype=np.int64),
+        int(steps[lost].min()) if lost.any() else None,
         length_buckets(steps, right, most, level),
-        calibration(shares_given.max(axis=1), right, count_bins, level),
+        calibration(shares_given[~lost].max(axis=1), right[~lost], count_bins, level),
         level,
     )
 
@@ -266,8 +282,8 @@ def _probabilities(given: ArrayLike, count: int, classes: int) -> NDArray[np.flo
             f"probabilities must be numbers of shape {(count, classes)}, a row a label and a column a class, "
             f"not {values.dtype} of shape {values.shape}"
         )
-    if not np.all((values >= -1e-6) & (values <= 1 + 1e-6)):
-        raise InvalidArgument("probabilities must lie between 0 and 1")
+    if not np.all(((values >= -1e-6) & (values <= 1 + 1e-6)) | np.isnan(values).all(axis=1, keepdims=True)):
+        raise InvalidArgument("probabilities must lie between 0 and 1, or be a row of NaN where there is no class")
     return values.astype(np.float64)
 
 
@@ -279,8 +295,8 @@ def _in_order(names: set[str]) -> list[str]:
 
 def _counted(truth: NDArray[np.str_], predicted: NDArray[np.str_], names: list[str]) -> NDArray[np.int64]:
     place = {name: index for index, name in enumerate(names)}
-    rows = np.array([place[name] for name in truth.tolist()])
-    columns = np.array([place[name] for name in predicted.tolist()])
+    rows = np.array([place[name] for name in truth.tolist()], dtype=np.int64)
+    columns = np.array([place[name] for name in predicted.tolist()], dtype=np.int64)
     size = len(names)
     return np.bincount(rows * size + columns, minlength=size * size).reshape(size, size)
 

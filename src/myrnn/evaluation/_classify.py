@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
+from myrnn._logits import check_finite, is_lost
 from myrnn.compiler import MYGRAD, CompiledModel, compile, compile_for
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import num_classes, parameter_names, parameters_of
@@ -70,7 +71,19 @@ class Classifier:
         self._engine = _checks.one_of("engine", engine, ENGINES)
 
     def logits(self, sequences: Sequences, progress: bool | None = False) -> NDArray[np.float32]:
-        """Return the logits of every sequence, float32 (N, K).
+        """Return the logits of every sequence, float32 (N, K), all of them finite; else as `scores`.
+
+        Raises
+        ------
+        NotFinite
+            When logits are not finite.
+        """
+        logits = self.scores(sequences, progress)
+        check_finite(logits, sequences.lengths)
+        return logits
+
+    def scores(self, sequences: Sequences, progress: bool | None = False) -> NDArray[np.float32]:
+        """Return the logits of every sequence, float32 (N, K), of which some may not be finite.
 
         Tokens of an alphabet smaller than the model's are the first of the model's own.
 
@@ -79,10 +92,10 @@ class Classifier:
         InvalidArgument
             When the sequences do not fit the model's inputs, or a label is none of its classes.
         NotFinite
-            When logits are not finite.
+            When the model's parameters are not finite.
         """
         readable = self._readable(sequences)
-        # What overflows for good ends in logits that are refused; a sigmoid of MyGrad's does so on its way to 0.
+        # What overflows for good ends in logits that are not finite; a sigmoid of MyGrad's does so on its way to 0.
         with np.errstate(over="ignore", invalid="ignore"):
             logits = self._native_logits(readable, progress) if self._engine != "mygrad" else None
             if logits is None:
@@ -92,22 +105,16 @@ class Classifier:
             raise InvalidArgument(
                 f"a label is {readable.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"
             )
-        self._check_finite(logits, sequences.lengths)
+        if is_lost(logits).any():
+            self._check_parameters()
         return logits
 
-    def _check_finite(self, logits: NDArray[np.float32], lengths: NDArray[np.int64]) -> None:
-        """Refuse logits of which none is the largest: the class would be 0 by accident."""
-        bad = ~np.isfinite(logits).all(axis=1)
-        if not bad.any():
-            return
+    def _check_parameters(self) -> None:
+        """Refuse a model that is broken, and not only on some sequences."""
         named = zip(parameter_names(self.model), parameters_of(self.model), strict=True)
         lost = next((name for name, parameter in named if not np.isfinite(parameter.data).all()), None)
         if lost is not None:
             raise NotFinite(f"the model says no class: its {lost} holds numbers that are not finite")
-        raise NotFinite(
-            f"the model says no class for {bad.sum():,} of {len(lengths):,} sequences, whose logits are not finite, "
-            f"the shortest of length {lengths[bad].min()}: its numbers grow beyond all bounds there"
-        )
 
     def _native_logits(self, sequences: Sequences, progress: bool | None) -> NDArray[np.float32] | None:
         """Return the logits of the compiled model; None, and from now on MyGrad, where there is none."""

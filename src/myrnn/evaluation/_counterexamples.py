@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from myrnn import _checks
+from myrnn._logits import NO_CLASS, is_lost, predicted, warn_of_lost
 from myrnn._tables import ShownAsTable, bare_table
 from myrnn.evaluation._alignment import Halves, aligned, halves_of, spelled
 from myrnn.evaluation._classify import Classifier, class_names, draw
@@ -25,17 +26,19 @@ class Mistake:
     ----------
     sequence : ndarray
         Its tokens, int64 (T,), or its features, float32 (T, C).
-    truth, predicted : int
-        Its class, and the one that the model says.
+    truth : int
+        Its class.
+    predicted : int or None
+        The class that the model says; None where its logits are not finite.
     probability : float
-        How probable the model holds what it says; 1 / K or more.
+        How probable the model holds what it says; 1 / K or more. NaN where it says no class.
     halves : Halves or None
         The two halves as the task compares them, where it does.
     """
 
     sequence: NDArray[Any]
     truth: int
-    predicted: int
+    predicted: int | None
     probability: float
     halves: Halves | None = field(default=None, repr=False)
 
@@ -49,7 +52,7 @@ class Counterexamples(ShownAsTable):
     shortest : list of Mistake
         Different sequences, the shortest first, and of one length the most confident first.
     most_confident : list of Mistake
-        Different sequences, the one that the model is surest of first.
+        Different sequences, the one that the model is surest of first; of those that it says a class of.
     mistakes, samples : int
         How many sequences it got wrong, and of how many; one that was drawn twice counts twice.
     class_names : tuple of str
@@ -84,8 +87,8 @@ class Counterexamples(ShownAsTable):
             f"{len(mistake.sequence)}",
             _written(mistake),
             self.class_names[mistake.truth],
-            self.class_names[mistake.predicted],
-            f"{mistake.probability:.4f}",
+            "no class" if mistake.predicted is None else self.class_names[mistake.predicted],
+            "-" if mistake.predicted is None else f"{mistake.probability:.4f}",
         )
 
 
@@ -100,6 +103,8 @@ def counterexamples(
     engine: str = "auto",
 ) -> Counterexamples:
     """Return a model's shortest and its most confident mistakes on sequences of a task.
+
+    A sequence whose logits are not finite is a mistake, too: it counts, and a warning says how many there are.
 
     Parameters
     ----------
@@ -130,19 +135,24 @@ def counterexamples(
     limit = _checks.integer("most", most, minimum=1)
     classifier = Classifier(model, engine)
     sequences = draw(task, samples, seed, lengths)
-    logits = classifier.logits(sequences).astype(np.float64)
-    predicted = np.argmax(logits, axis=1)
-    wrong = np.flatnonzero(predicted != sequences.labels)
-    doubt = _doubt(logits[wrong])
+    logits = classifier.scores(sequences).astype(np.float64)
+    warn_of_lost(is_lost(logits), sequences.lengths)
+    said = predicted(logits)
+    wrong = np.flatnonzero(said != sequences.labels)
+    has_class = said[wrong] != NO_CLASS
+    doubt = np.full(len(wrong), np.inf)
+    doubt[has_class] = _doubt(logits[wrong[has_class]])
     length = sequences.lengths[wrong]
 
-    def first(*keys: NDArray[Any]) -> list[Mistake]:
-        # lexsort is stable and takes its last key first.
-        places = _different(sequences, wrong, np.lexsort(keys[::-1]), limit)
-        return [_mistake(task, sequences, wrong[i], int(predicted[wrong[i]]), float(np.exp(-doubt[i]))) for i in places]
+    def first(order: NDArray[np.int64]) -> list[Mistake]:
+        places = _different(sequences, wrong, order, limit)
+        return [_mistake(task, sequences, wrong[i], int(said[wrong[i]]), doubt[i]) for i in places]
 
     names = class_names(task, logits.shape[1])
-    return Counterexamples(first(length, doubt), first(doubt, length), len(wrong), len(sequences), names)
+    # lexsort is stable and takes its last key first.
+    shortest, surest = np.lexsort((doubt, length)), np.lexsort((length, doubt))
+    surest = surest[has_class[surest]]
+    return Counterexamples(first(shortest), first(surest), len(wrong), len(sequences), names)
 
 
 def _doubt(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -164,9 +174,10 @@ def _different(sequences: Sequences, wrong: NDArray[np.int64], order: NDArray[np
     return list(found.values())
 
 
-def _mistake(task: Any, sequences: Sequences, index: int, predicted: int, probability: float) -> Mistake:
+def _mistake(task: Any, sequences: Sequences, index: int, said: int, doubt: float) -> Mistake:
     halves = halves_of(task, sequences.tokens(index)) if sequences.is_tokens else None
     values = sequences.tokens(index) if sequences.is_tokens else sequences.features(index)
+    predicted, probability = (None, float("nan")) if said == NO_CLASS else (said, float(np.exp(-doubt)))
     return Mistake(values, int(sequences.labels[index]), predicted, probability, halves)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from myrnn import _checks
+from myrnn._logits import is_lost, predicted, warn_of_lost
 from myrnn.evaluation._classify import Classifier, class_names, draw
 from myrnn.evaluation._report import LengthReport
 from myrnn.training import History
@@ -26,6 +27,8 @@ def evaluate(
     progress: bool | None = None,
 ) -> LengthReport:
     """Classify sequences that the model has not learned from, and count the right answers for every length and class.
+
+    A sequence whose logits are not finite counts as wrong: the report says how many there are, and a warning, too.
 
     Parameters
     ----------
@@ -58,6 +61,8 @@ def evaluate(
     ------
     InvalidArgument
         When an argument is not what it should be, or the task has no sequence.
+    NotFinite
+        When the model's parameters are not finite.
 
     References
     ----------
@@ -69,9 +74,10 @@ def evaluate(
     if longest is not None:
         longest = _checks.integer("trained", longest, minimum=0)
     sequences = draw(task, samples, seed, lengths)
-    logits = classifier.logits(sequences, progress)
-    classes = logits.shape[1]
-    right = np.argmax(logits, axis=1) == sequences.labels
+    logits = classifier.scores(sequences, progress)
+    lost, classes = is_lost(logits), logits.shape[1]
+    warn_of_lost(lost, sequences.lengths)
+    right = predicted(logits) == sequences.labels
     distinct, places = np.unique(sequences.lengths, return_inverse=True)
     # One cell for every pair of a length and a class.
     cells, shape = places * classes + sequences.labels, (len(distinct), classes)
@@ -87,4 +93,5 @@ def evaluate(
         class_total=total,
         class_correct=correct,
         class_names=class_names(task, classes),
+        not_finite=np.bincount(places[lost], minlength=distinct.size),
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from myrnn import plots
+from myrnn._logits import lost_message
 from myrnn._tables import ShownAsTable, known, new_table, per_cent, slug, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._compare import Comparison, compare
@@ -23,6 +24,10 @@ FEW_CLASSES = 2
 
 def _no_classes() -> NDArray[np.int64]:
     return np.zeros((0, 0), dtype=np.int64)
+
+
+def _none() -> NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -46,6 +51,9 @@ class LengthReport(Counted, ShownAsTable):
         seen as that class. Shape (L, 0) in a report that was made without them.
     class_names : tuple of str
         What the K classes are called.
+    not_finite : ndarray, int64 (L,)
+        For how many sequences of each length the model says no class, because their logits are not finite. They are
+        among those of `total` and never among those of `correct`.
     """
 
     lengths: NDArray[np.int64]
@@ -57,12 +65,15 @@ class LengthReport(Counted, ShownAsTable):
     class_total: NDArray[np.int64] = field(default_factory=_no_classes)
     class_correct: NDArray[np.int64] = field(default_factory=_no_classes)
     class_names: tuple[str, ...] = ()
+    not_finite: NDArray[np.int64] = field(default_factory=_none)
 
     def __post_init__(self) -> None:
         """Give counts by class the shape (L, 0) where there are none."""
         shape = (len(self.lengths), len(self.class_names))
         for name in ("class_total", "class_correct"):
             object.__setattr__(self, name, np.reshape(getattr(self, name), shape))
+        if not len(self.not_finite):
+            object.__setattr__(self, "not_finite", np.zeros(len(self.lengths), dtype=np.int64))
 
     @property
     def class_accuracy(self) -> NDArray[np.float64]:
@@ -101,7 +112,7 @@ class LengthReport(Counted, ShownAsTable):
         """
         if not np.array_equal(self.lengths, other.lengths) or self.class_names != other.class_names:
             raise InvalidArgument("reports of other lengths or classes cannot be joined")
-        counts = ("total", "correct", "class_total", "class_correct")
+        counts = ("total", "correct", "class_total", "class_correct", "not_finite")
         return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in counts})
 
     def groups(self) -> dict[str, NDArray[np.bool_]]:
@@ -117,9 +128,9 @@ class LengthReport(Counted, ShownAsTable):
     def rows(self) -> list[dict[str, Any]]:
         """Return one plain record a length.
 
-        Its keys are ``length``, ``total``, ``correct``, ``accuracy``, ``low``, ``high``, ``beyond``, and for every
-        class, by its name, ``..._total``, ``..._correct``, ``..._accuracy``, ``..._low`` and ``..._high``; a share of
-        no sequences is None.
+        Its keys are ``length``, ``total``, ``correct``, ``accuracy``, ``low``, ``high``, ``beyond``,
+        ``not_finite``, and for every class, by its name, ``..._total``, ``..._correct``, ``..._accuracy``, ``..._low``
+        and ``..._high``; a share of no sequences is None.
         """
         each = np.eye(len(self.lengths), dtype=bool)
         return [
@@ -145,7 +156,9 @@ class LengthReport(Counted, ShownAsTable):
         """
         columns = [*self.class_names] if len(self.class_names) <= FEW_CLASSES else []
         table = new_table(
-            f"Accuracy by length, % ({self.confidence:.0%} interval)", "length", "accuracy", *columns, "of"
+            f"Accuracy by length, % ({self.confidence:.0%} interval)",
+            *("length", "accuracy", *columns, "of"),
+            caption=self._lost_caption(),
         )
         width = len(str(self.lengths[-1]))
         for row in self.rows():
@@ -240,8 +253,14 @@ class LengthReport(Counted, ShownAsTable):
                 for key, value in zip(("total", "correct", "accuracy", "low", "high"), values, strict=True)
             }
             if not prefix:
-                record["beyond"] = beyond
+                record |= {"beyond": beyond, "not_finite": int(self.not_finite[chosen].sum())}
         return record
+
+    def _lost_caption(self) -> str | None:
+        if not self.not_finite.any():
+            return None
+        shortest = int(self.lengths[self.not_finite > 0].min())
+        return f"wrong as {lost_message(int(self.not_finite.sum()), int(self.total.sum()), shortest)}"
 
     def _cells(self, row: dict[str, Any], columns: list[str]) -> list[str]:
         prefixes = ["", *(f"{key}_" for key in self._class_keys[: len(columns)])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
 from myrnn import _checks, plots
+from myrnn._logits import is_lost, predicted
 from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._classify import Classifier, draw
 from myrnn.evaluation._intervals import Counted
-from myrnn.sequences import Sequences
 
 NOT_APPLICABLE = "n/a"
 
@@ -116,6 +117,8 @@ def transfer(
 ) -> TransferTable:
     """Try every model on every task, those that it was not trained on among them.
 
+    A sequence whose logits are not finite counts as wrong; a warning says how many there are.
+
     All models are tried on the same sequences of a task. A model with C inputs reads any task of at most C symbols,
     whose tokens are then the first of the model's own; it has never seen sequences without the others, unless it was
     trained so. A larger alphabet or features of another number, and classes that it does not have, it cannot read: the
@@ -153,23 +156,24 @@ def transfer(
     total = np.zeros((len(names), len(task_names)), dtype=np.int64)
     correct, chance = np.zeros_like(total), np.full(len(names), np.nan)
     reasons: dict[tuple[str, str], str] = {}
+    lost: dict[str, int] = {}
     for i, j in np.ndindex(*total.shape):
         try:
-            correct[i, j], classes = _tried(classifiers[i], drawn[j])
+            logits = classifiers[i].scores(drawn[j])
         except InvalidArgument as error:
             reasons[names[i], task_names[j]] = str(error)
         else:
-            total[i, j], chance[i] = len(drawn[j]), 1 / classes
+            total[i, j], chance[i] = len(drawn[j]), 1 / logits.shape[1]
+            correct[i, j] = np.sum(predicted(logits) == drawn[j].labels)
+            if is_lost(logits).any():
+                lost[f"{names[i]} on {task_names[j]}"] = int(is_lost(logits).sum())
     if not total.any():
         (model, task), why = next(iter(reasons.items()))
         raise InvalidArgument(f"no model can read any of the tasks; {model} on {task}: {why}")
+    if lost:
+        told = ", ".join(f"{count:,} of {where}" for where, count in lost.items())
+        warnings.warn(f"sequences whose logits are not finite get no class and count as wrong: {told}", stacklevel=2)
     return TransferTable(names, task_names, total, correct, chance, reasons, confidence)
-
-
-def _tried(classifier: Classifier, sequences: Sequences) -> tuple[int, int]:
-    """Return how many sequences a model classifies rightly, and K."""
-    logits = classifier.logits(sequences)
-    return int(np.sum(np.argmax(logits, axis=1) == sequences.labels)), logits.shape[1]
 
 
 def _names(what: str, given: Any) -> tuple[str, ...]:

@@ -1,0 +1,49 @@
+"""What logits say: the class of the largest, or no class where one of them is not finite."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.errors import NotFinite
+
+# The class of a sequence whose logits are not finite: it is none of the classes, so it is always wrong.
+NO_CLASS = -1
+
+
+def is_lost(logits: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Return for which sequences a logit is not finite, bool (N,): the largest of them would be so by accident."""
+    lost: NDArray[np.bool_] = ~np.isfinite(logits).all(axis=1)
+    return lost
+
+
+def predicted(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Return the class of every sequence, int64 (N,): of the largest logit, and `NO_CLASS` where one is not finite."""
+    return np.where(is_lost(logits), NO_CLASS, np.argmax(logits, axis=1))
+
+
+def lost_message(lost: int, total: int, shortest: int) -> str:
+    """Say for how many sequences there is no class."""
+    sequences = f"{total:,} {'sequence' if total == 1 else 'sequences'}"
+    return (
+        f"the model says no class for {lost:,} of {sequences}, whose logits are not finite, "
+        f"the shortest of length {shortest}"
+    )
+
+
+def check_finite(logits: NDArray[np.floating[Any]], lengths: NDArray[np.int64]) -> None:
+    """Raise NotFinite where a sequence has no class."""
+    lost = is_lost(logits)
+    if lost.any():
+        message = lost_message(int(lost.sum()), len(lost), int(lengths[lost].min()))
+        raise NotFinite(f"{message}: its numbers grow beyond all bounds there")
+
+
+def warn_of_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> None:
+    """Warn, once for all, that sequences without a class count as wrong."""
+    if lost.any():
+        message = lost_message(int(lost.sum()), len(lost), int(lengths[lost].min()))
+        warnings.warn(f"{message}: they count as wrong", stacklevel=3)
