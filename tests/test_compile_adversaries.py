@@ -1,6 +1,9 @@
 """Models that try to be silently wrong: by looking at numbers, by a habit of one length, by changing."""
 
+import contextvars
 import itertools
+import os
+import types
 import warnings
 
 import mygrad as mg
@@ -11,6 +14,7 @@ import myrnn
 from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation
 from myrnn.training import _engine
 from myrnn.training._engines import MyGradEngine
+from myrnn.training._feed import BLOCK
 from myrnn.training._native import NativeEngine
 
 
@@ -388,6 +392,89 @@ def test_a_model_that_is_changed_back_is_compiled_again(monkeypatch):
     with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad, because") as caught:
         _, engines = changed_while_training("auto", changes)
     assert (len(caught), engines) == (1, [("native", 50), ("mygrad", 98), ("native", 152)])
+
+
+HIDDEN = {"scale": 1.0}
+PROXY = types.MappingProxyType(HIDDEN)
+CONTEXT = contextvars.ContextVar("CONTEXT", default=1.0)
+
+# Ways to a number that nothing among a model's attributes and globals leads to, and how each is changed.
+WAYS = {
+    "a mapping proxy": (lambda: PROXY["scale"], lambda number: HIDDEN.update(scale=number)),
+    "a context variable": (CONTEXT.get, CONTEXT.set),
+    "the environment": (
+        lambda: float(os.environ.get("TESTED_SCALE", "1")),
+        lambda number: os.environ.update(TESTED_SCALE=str(number)),
+    ),
+}
+
+
+class ReadsFarAway(Base):
+    """Multiplies its states by what a function of somebody's returns."""
+
+    def __init__(self, read):
+        super().__init__()
+        self.read = read
+
+    def step(self, h, x_t, t):
+        return super().step(h, x_t, t) * np.float32(self.read())
+
+
+class ChangesInAHook:
+    def __init__(self, event, write):
+        setattr(self, event, lambda *_: write(2.0))
+
+
+class ChangesInItsTask:
+    dim_input, dim_output = 10, 2
+
+    def __init__(self, write):
+        self.write, self.draws = write, 0
+
+    def sample(self, n, rng):
+        self.draws += 1
+        if self.draws == 2:
+            self.write(2.0)
+        return myrnn.Sequences.from_pairs([data(1.0)[i % 4] for i in range(n)])
+
+
+@pytest.fixture(params=WAYS)
+def far_away(request):
+    read, write = WAYS[request.param]
+    yield ReadsFarAway(read), write
+    write(1.0)
+
+
+def train_far_away(model, write, where, engine):
+    hooks, task, schedule, iterations = [], data(1.0), "constant", 20
+    if where == "task":
+        task, iterations = ChangesInItsTask(write), BLOCK + 5
+    elif where == "schedule":
+        schedule = lambda iteration: 0.01 if write(2.0 if iteration > 5 else 1.0) != "" else 0.0  # noqa: E731
+    else:
+        hooks = [ChangesInAHook(where, write)]
+    options = {"engine": engine, "report_every": 5, "hooks": hooks, "schedule": schedule, "progress": False}
+    return myrnn.train(model, task, SGD(model.parameters, learning_rate=0.01), iterations, **options)
+
+
+@pytest.mark.parametrize("where", ["on_train_begin", "on_progress", "on_report", "on_reported", "task", "schedule"])
+def test_no_change_by_the_users_code_is_trained_past(far_away, where):
+    model, write = far_away
+    with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
+        train_far_away(model, write, where, "native")
+
+
+def test_a_model_that_is_changed_far_away_is_compiled_again():
+    read, write = WAYS["a context variable"]
+    weights = []
+    for engine in ("auto", "mygrad"):
+        write(1.0)
+        model = ReadsFarAway(read)
+        assert train_far_away(model, write, "on_report", engine).engine == {"auto": "native"}.get(engine, engine)
+        weights.append([parameter.data for parameter in model.parameters])
+    write(1.0)
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
 def test_what_changes_nothing_may_be_changed():

@@ -4,7 +4,8 @@ import functools
 import itertools
 import random
 import threading
-from types import SimpleNamespace
+from contextvars import ContextVar
+from types import MappingProxyType, SimpleNamespace
 
 import mygrad as mg
 import numpy as np
@@ -102,6 +103,24 @@ class ReadsASet(Base):
         return 2.0 if "loud" in self.words else 1.0
 
 
+OPTIONS = {"scale": 1.0}
+CONTEXT = ContextVar("CONTEXT", default=1.0)
+
+
+class ReadsAProxy(Base):
+    def __init__(self):
+        super().__init__()
+        self.options = MappingProxyType(OPTIONS)
+
+    def scale(self):
+        return self.options["scale"]
+
+
+class ReadsAContext(Base):
+    def scale(self):
+        return CONTEXT.get()
+
+
 class HasAPartial(Base):
     def __init__(self):
         super().__init__()
@@ -134,6 +153,8 @@ def changes():
         ReadsFarAway: lambda model, patch: setattr(model.options["all"][0]["of"], "scale", 2.0),
         ReadsSlots: lambda model, patch: model.options.hide(2.0),
         ReadsASet: lambda model, patch: model.words.add("loud"),
+        ReadsAProxy: lambda model, patch: patch.setitem(OPTIONS, "scale", 2.0),
+        ReadsAContext: lambda model, patch: CONTEXT.set(2.0),
         HasAPartial: lambda model, patch: setattr(model, "activation", functools.partial(leaky_relu, slope=0.5)),
         HasAUfunc: lambda model, patch: setattr(model, "activation", np.sin),
         closing(BOX): lambda model, patch: patch.setattr(f"{__name__}.BOX", BOX) or BOX.__setitem__(0, 2.0),

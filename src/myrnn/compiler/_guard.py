@@ -18,6 +18,8 @@ from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
 
+# So many steps are traced to see whether a model is still what it was.
+FEW = 2
 # The steps that are traced, each in a millisecond or two, when sequences of lengths that were not checked are used.
 STEPS_AT_ONCE = 2000
 
@@ -111,6 +113,22 @@ class Guard:
         if len(sequences) and self.has_changed():
             self.check(sequences, int(sequences.lengths.argmax()))
 
+    def check_again(self) -> None:
+        """Check the model on a few steps after others' code ran, which may have changed what `has_changed` cannot see.
+
+        Raises
+        ------
+        NotARecurrence
+            When the model does something else now; from then on it counts as changed.
+        """
+        x = np.random.default_rng(0).normal(size=(FEW, self._recurrence.dim_input)).astype(np.float32)
+        try:
+            with MYGRAD:
+                self._check(x, looks=True)
+        except CompileError:
+            self._readable = {"": object()}
+            raise
+
     def check_lengths(self, sequences: Sequences) -> None:
         """Check the model on the longest of the sequences, if it is longer than any before, and on an empty one.
 
@@ -142,11 +160,10 @@ class Guard:
             When the model is not this recurrence on that sequence.
         """
         with MYGRAD:
-            self._check(sequences.features(index))
+            # A model that was changed may look at numbers now.
+            self._check(sequences.features(index), looks=self.has_changed())
 
-    def _check(self, x: NDArray[np.float32]) -> None:
-        # A model that was changed may look at numbers now.
-        looks = self.has_changed()
+    def _check(self, x: NDArray[np.float32], looks: bool) -> None:
         with gradients_kept(self._parameters):
             traced = traced_with_array(self._model, self._parameters, x, self._build, looks=looks)
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))

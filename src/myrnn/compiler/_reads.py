@@ -15,9 +15,10 @@ import sys
 import sysconfig
 from collections import deque
 from collections.abc import Iterable
+from contextvars import ContextVar
 from enum import Enum
 from functools import cache
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -101,12 +102,14 @@ def _looked_into(path: str, value: Any, arrays: bool, home: str) -> tuple[Any, I
 
 def _parts(path: str, value: Any) -> Items | None:
     """Return what an object is made of; None where that cannot be told."""
-    if isinstance(value, dict):
+    if isinstance(value, dict | MappingProxyType):
         return [(f"{path}[{key!r}]", item) for key, item in list(value.items())]
     if isinstance(value, list | tuple | deque):
         return [(f"{path}[{index}]", item) for index, item in enumerate(list(value))]
     if isinstance(value, set | frozenset):
         return [(path, tuple(sorted(map(repr, value))))]
+    if isinstance(value, ContextVar):
+        return [(path, value.get(None))]
     if isinstance(value, MethodType):
         return [(path, value.__func__), (f"{path}.__self__", value.__self__)]
     if isinstance(value, functools.partial):

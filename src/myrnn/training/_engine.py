@@ -80,6 +80,11 @@ class ChosenEngine:
         """How many iterations to ask for at a time."""
         return self._engine.iterations_per_call
 
+    def doubt(self) -> None:
+        """Take note that others' code ran, which may have changed the model."""
+        if isinstance(self._engine, NativeEngine):
+            self._engine.doubt()
+
     def clip(self, limit: float | None) -> None:
         """Clip gradients to another norm from now on."""
         for engine in (self._engine, self._fallback):

@@ -92,10 +92,15 @@ def checked_hooks(hooks: Iterable[Any]) -> tuple[Any, ...]:
     return listed
 
 
-def call(hooks: Sequence[Any], event: str, *arguments: Any) -> None:
-    """Call `event` of every hook that has it, in order."""
+def is_own(code: Any) -> bool:
+    """Whether an object's code is MyRNN's own, which changes no model; nothing at all changes none either."""
+    return code is None or type(code).__module__.partition(".")[0] == "myrnn"
+
+
+def call(hooks: Sequence[Any], event: str, *arguments: Any) -> bool:
+    """Call `event` of every hook that has it, in order; return whether any of them is the user's own."""
     assert event in EVENTS
-    for hook in hooks:
-        method = getattr(hook, event, None)
-        if method is not None:
-            method(*arguments)
+    called = [hook for hook in hooks if getattr(hook, event, None) is not None]
+    for hook in called:
+        getattr(hook, event)(*arguments)
+    return not all(map(is_own, called))

@@ -130,6 +130,7 @@ class NativeEngine:
         self._shards = shards_for(batch_size, steps * compiled.work_per_row, LEAST_WORK) if batch_size > 1 else 1
         self._blocks = (self._native.block(), self._native.block(), self._native.block())
         self._seen: Sequences | None = None
+        self._is_doubted = False
         self._rng = np.random.default_rng(0)
         self._ran, self._checked = 0.0, 0.0
         self.iterations_per_call = 32
@@ -140,6 +141,10 @@ class NativeEngine:
     def has_changed(self) -> bool:
         """Whether the model can read anything else now than when it was checked."""
         return self._compiled.guard.has_changed()
+
+    def doubt(self) -> None:
+        """Hold the model against what was compiled before the next iterations: others' code ran meanwhile."""
+        self._is_doubted = True
 
     def run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
@@ -161,6 +166,9 @@ class NativeEngine:
                 )
             self._compiled.guard.check_lengths(sequences)
             self._seen = sequences
+        if self._is_doubted:
+            self._compiled.guard.check_again()
+            self._is_doubted = False
         self._compiled.guard.check_unchanged(sequences)
         _refuse_looks(self._compiled)
         begin = time.perf_counter()

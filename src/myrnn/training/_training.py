@@ -20,7 +20,7 @@ from myrnn.training._engine import ChosenEngine
 from myrnn.training._engines import ENGINES, Correct, Losses, classes_of
 from myrnn.training._feed import make_feed
 from myrnn.training._history import History
-from myrnn.training._hooks import Report, TrainingStart, call, checked_hooks
+from myrnn.training._hooks import Report, TrainingStart, call, checked_hooks, is_own
 from myrnn.training._interrupts import held_interrupts
 from myrnn.training._rates import Rates
 from myrnn.training._record import NONE, Record
@@ -75,6 +75,7 @@ class Training:
         self._rates = Rates(optimizer, schedule)
         _arguments.check_optimizer(optimizer, model)
         self._hooks = checked_hooks(hooks)
+        self._is_own_schedule, self._is_own_task = is_own(schedule), is_own(task)
         self._model, self._optimizer, self._parameters = model, optimizer, parameters_of(model)
         self._feed = make_feed(task, batch, np.random.default_rng(given["seed"]))
         example = self._feed.peek()
@@ -176,7 +177,7 @@ class Training:
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         model, optimizer, batch, engine = self._model, self._optimizer, self._batch_size, self._engine.name
         start = TrainingStart(model, optimizer, end, batch, engine, self.iteration, self.state, self.keep_good)
-        call(self._hooks, "on_train_begin", start)
+        self._call("on_train_begin", start)
         try:
             # Numbers that overflow end in a loss that is refused.
             with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
@@ -186,7 +187,7 @@ class Training:
                 if self._record.is_open:
                     self._close_report()
         finally:
-            call(self._hooks, "on_train_end", self.history)
+            self._call("on_train_end", self.history)
         return self.history
 
     def advance(self, iterations: int) -> tuple[Losses, Correct]:
@@ -236,19 +237,26 @@ class Training:
             return NONE
 
     def _iterate(self, data: Sequences, order: NDArray[np.int64], closing_at: int | None) -> tuple[Losses, Correct]:
-        if data is not self._checked:
+        is_new = data is not self._checked
+        if is_new:
             _arguments.check_sequences(data, self._classes, self._dim_input)
             self._checked = data
         done = self.iteration
         rates = self._rates.between(done, done + len(order), self._restarts.scale)
+        if not self._is_own_schedule or (is_new and not self._is_own_task):
+            self._engine.doubt()
         losses, correct = self._engine.run(data, order, rates)
         check_losses(losses, done)
         self._record.add(losses, correct, data.lengths[order])
-        call(self._hooks, "on_progress", self.iteration)
+        self._call("on_progress", self.iteration)
         if self.iteration % self._report_every == 0 or self.iteration == closing_at:
             self._close_report()
         self._is_whole = True
         return losses, correct
+
+    def _call(self, event: str, *arguments: Any) -> None:
+        if call(self._hooks, event, *arguments):
+            self._engine.doubt()
 
     def _close_report(self) -> None:
         check_learner(self._parameters, self._optimizer, self.iteration)
@@ -259,7 +267,7 @@ class Training:
             # Before the first, which may fail, and after it, since it may set the learning rate.
             if is_kept:
                 self._restarts.last = self._snapshot()
-            call(self._hooks, event, report)
+            self._call(event, report)
 
     def _restart(self, error: TrainingDiverged) -> None:
         """Go back to a good report with half the rate, and clip; or say what to try, where that is not wanted."""
