@@ -450,20 +450,25 @@ class Narrow:
         return h @ self.y
 
 
-class OneClass:
-    """A single class, of which the loss is always zero."""
+class SoftStack:
+    """Pushes on, pops from or keeps a stack of vectors (Joulin and Mikolov, 2015), softly, by slices and joins."""
 
-    C, K = 3, 1
+    C, K = 3, 3
 
     def __init__(self, rng):
-        self.x, self.h, self.y = weight(rng, 3, 4), weight(rng, 4, 4), weight(rng, 4, 1)
-        self.parameters = self.x, self.h, self.y
+        self.x2h, self.h2h, self.s2h = weight(rng, 3, 5), weight(rng, 5, 5), weight(rng, 2, 5)
+        self.h2a, self.h2v, self.h2y = weight(rng, 5, 3), weight(rng, 5, 2), weight(rng, 5, 3)
+        self.parameters = (self.x2h, self.h2h, self.s2h, self.h2a, self.h2v, self.h2y)
 
     def __call__(self, x):
-        h = np.zeros((1, 4), np.float32)
+        h, stack = np.zeros((1, 5), np.float32), np.zeros((6, 2), np.float32)
         for x_t in x:
-            h = mg.tanh(x_t[None] @ self.x + h @ self.h)
-        return h @ self.y
+            h = mg.tanh(x_t[None] @ self.x2h + h @ self.h2h + stack[:1] @ self.s2h)
+            acts, value = softmax(h @ self.h2a), sigmoid(h @ self.h2v)
+            pushed = mg.concatenate([value, stack[:-1]])
+            popped = mg.concatenate([stack[1:], np.zeros((1, 2), np.float32)])
+            stack = acts[:, 0:1] * pushed + acts[:, 1:2] * popped + acts[:, 2:3] * stack
+        return h @ self.h2y
 
 
 class NeverUsed:
@@ -710,7 +715,7 @@ class OwnDense:
 ALL = [
     Lesson, ByIndex, GatesInOneMatrix, LearnedStart, StackedInTheLoop, PassAfterPass, TiedWeights, Multiplicative,
     LayerNorm, RunningSum, MeanOverTime, MeanOfStack, Backwards, Embedding, FastWeights, TwoStepsBack, SevenStepsBack,
-    AttendingToFive, Columns, UnitNormWeights, SharedBias, Narrow, OneClass, NeverUsed, LastRow, BagOfRows, Grid,
+    AttendingToFive, Columns, UnitNormWeights, SharedBias, Narrow, SoftStack, NeverUsed, LastRow, BagOfRows, Grid,
     OddUnits, ThreeStates, ShiftedState, PartOfAState, SinesAndCosines, JoinedProducts, FadingMemory, ResidualDepth,
     OwnDense,
 ]  # fmt: skip

@@ -61,9 +61,7 @@ def _get_item(build: Builder, creator: Any, operands: list[Value], tensor: Any) 
 
 
 def _concatenate(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    # Vectors side by side are one vector; anything else one above the other is rows.
-    vectors = len(tensor.shape) == 1 and all(isinstance(o, Plain) for o in operands)
-    if creator.axis == 0 and not vectors:
+    if creator.axis == 0 and not _is_one_value(operands):
         parts = [as_rows(build, o) for o in operands]
         return Rows(tuple(node for part in parts for node in part.nodes), parts[0].row_shape)
     if creator.axis is not None and all(isinstance(o, Rows) for o in operands):
@@ -74,6 +72,15 @@ def _concatenate(build: Builder, creator: Any, operands: list[Value], tensor: An
         ]
         return Rows(tuple(j.node for j in joined), joined[0].shape)
     return _joined(build, [as_plain(build, o) for o in operands], creator.axis)
+
+
+def _is_one_value(operands: list[Value]) -> bool:
+    """Whether what is joined along the first axis is one value, such as vectors side by side or a stack that is pushed.
+
+    Rows of the sequence, and single rows that may be those of all steps, are rows.
+    """
+    plain = [o.shape for o in operands if isinstance(o, Plain)]
+    return len(plain) == len(operands) and any(len(shape) == 1 or shape[0] > 1 for shape in plain)
 
 
 def _stack(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
