@@ -14,6 +14,7 @@ ORDER = (
     "_start",
     "errors",
     "_checks",
+    "_keywords",
     "_logits",
     "_notebook",
     "_tables",
@@ -40,7 +41,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-SHARED = ("_checks", "_logits", "_notebook", "_start", "_tables", "_version")
+SHARED = ("_checks", "_keywords", "_logits", "_notebook", "_start", "_tables", "_version")
 
 
 def imported(tree, package):

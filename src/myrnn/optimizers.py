@@ -19,6 +19,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._keywords import keywords
 
 
 class _Optimizer(ABC):
@@ -72,6 +73,7 @@ class SGD(_Optimizer):
         momentum this is PyTorch's `SGD`; with momentum PyTorch adds the decay to the gradient.
     """
 
+    @keywords
     def __init__(
         self,
         params: Iterable[Tensor],
@@ -115,6 +117,7 @@ class RMSprop(_Optimizer):
     Hinton, "Neural networks for machine learning", lecture 6e, 2012.
     """
 
+    @keywords
     def __init__(
         self,
         params: Iterable[Tensor],
@@ -156,6 +159,7 @@ class Adam(_Optimizer):
     Kingma and Ba, "Adam: a method for stochastic optimization", 2015.
     """
 
+    @keywords
     def __init__(
         self,
         params: Iterable[Tensor],

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from myrnn import _start
+from myrnn._keywords import meant
 from myrnn.cli._codes import FAILED, INTERRUPTED, TERMINATED, Terminated
 from myrnn.cli._commands import app
 from myrnn.errors import MyRNNError
@@ -68,11 +69,25 @@ def _fail(message: str, code: int = FAILED) -> int:
 
 
 def _usage_message(error: Exception) -> str:
-    near = getattr(error, "possibilities", None)
+    near = _near_option(error) or next(iter(getattr(error, "possibilities", None) or ()), None)
     if near:
-        return f"{getattr(error, 'message', error)}; did you mean {near[0]}?"
+        return f"{getattr(error, 'message', error)}; did you mean {near}?"
     describe = getattr(error, "format_message", None)
     return str(describe() if describe is not None else error)
+
+
+def _near_option(error: Exception) -> str | None:
+    """Return the option that stands for an unknown one, where other programs call it so."""
+    unknown, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+    if unknown is None or context is None:
+        return None
+    options = {
+        option.lstrip("-").replace("-", "_"): option
+        for parameter in context.command.params
+        for option in parameter.opts
+        if option.startswith("--")
+    }
+    return options.get(meant(unknown.lstrip("-").replace("-", "_"), options) or "")
 
 
 def _shown_once() -> Callable[..., None]:

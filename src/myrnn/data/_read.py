@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._keywords import keywords
 from myrnn.data._columns import NUMBERS, SYMBOLS, TEXT, sequence_kind
 from myrnn.data._delimited import read_delimited
 from myrnn.data._json_lines import read_json_lines
@@ -33,6 +34,7 @@ WITH_LABELS = (*DELIMITERS, *JSON_LINES, *PARQUET)
 PLAIN = ".txt"
 
 
+@keywords
 def read_sequences(
     path: str | os.PathLike[str],
     labels: str | os.PathLike[str] | None = None,

@@ -15,6 +15,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from myrnn import _checks
+from myrnn._keywords import keywords
 from myrnn._logits import NO_CLASS, check_finite, is_lost, predicted, warn_of_lost
 from myrnn.encoding import SequenceEncoder, Vocabulary, read_sequences
 from myrnn.errors import InvalidArgument
@@ -123,6 +124,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     ['a', 'b']
     """
 
+    @keywords
     def __init__(
         self,
         cell: Any = "rnn",

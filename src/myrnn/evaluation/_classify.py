@@ -126,7 +126,7 @@ class Classifier:
         except CompileError as error:
             if self._engine == "native":
                 raise
-            warnings.warn(f"the model is evaluated op by op with MyGrad, because {error}", stacklevel=4)
+            warnings.warn(f"the model is evaluated op by op with MyGrad, because {error}", stacklevel=5)
             self._engine = "mygrad"
             return None
 

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from myrnn import _checks
+from myrnn._keywords import keywords
 from myrnn._logits import is_lost, predicted, warn_of_lost
 from myrnn.evaluation._classify import Classifier, class_names, draw
 from myrnn.evaluation._report import LengthReport
 from myrnn.training import History
 
 
+@keywords
 def evaluate(
     model: Any,
     task: Any,

@@ -12,6 +12,7 @@ from mygrad.nnet.initializers import constant, uniform
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._keywords import keywords
 
 Initializer = Callable[..., Tensor]
 
@@ -45,6 +46,7 @@ class dense:
     weight: Tensor
     bias: Tensor | None
 
+    @keywords
     def __init__(
         self,
         input_size: int,

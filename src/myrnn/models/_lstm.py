@@ -10,6 +10,7 @@ from mygrad.nnet.activations import sigmoid
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._keywords import keywords
 from myrnn.models._cell import check_sequence, layer_maker, zero_state
 
 
@@ -47,6 +48,7 @@ class LSTM:
     (1, 2)
     """
 
+    @keywords
     def __init__(
         self,
         dim_input: int,

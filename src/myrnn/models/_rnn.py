@@ -11,6 +11,7 @@ from mygrad.nnet.activations import relu
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._keywords import keywords
 from myrnn.models._cell import check_sequence, identity, layer_maker, zero_state
 from myrnn.models._dense import dense
 
@@ -56,6 +57,7 @@ class RNN:
     (1, 2)
     """
 
+    @keywords
     def __init__(
         self,
         dim_input: int,

@@ -11,6 +11,7 @@ from mygrad.nnet.activations import relu, sigmoid
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._keywords import keywords
 from myrnn.models._cell import check_sequence, layer_maker, zero_state
 from myrnn.models._dense import dense
 
@@ -146,6 +147,7 @@ class Stacked:
     (1, 2)
     """
 
+    @keywords
     def __init__(
         self,
         dim_input: int,

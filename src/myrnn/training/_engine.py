@@ -140,4 +140,4 @@ class ChosenEngine:
 
 
 def _warn_of_fallback(error: CompileError, how_long: str = "") -> None:
-    warnings.warn(f"training goes on op by op with MyGrad{how_long}, because {error}", stacklevel=6)
+    warnings.warn(f"training goes on op by op with MyGrad{how_long}, because {error}", stacklevel=7)

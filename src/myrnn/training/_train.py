@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from myrnn import _checks
+from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
 from myrnn.training._checkpoint import Checkpoint, load_checkpoint
 from myrnn.training._history import History
@@ -19,6 +20,7 @@ from myrnn.training._state import TrainingState
 from myrnn.training._training import Training
 
 
+@keywords
 def train(
     model: Any,
     task: Any,

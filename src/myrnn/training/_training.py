@@ -275,7 +275,7 @@ class Training:
         snapshot = self._restarts.back_from(error)
         self._feed.go_to(snapshot.position)
         self._put_back(snapshot, self._record.reports(snapshot.iteration), self._restarts.count + 1)
-        warnings.warn(self._restarts.told(error, self.iteration), stacklevel=5)
+        warnings.warn(self._restarts.told(error, self.iteration), stacklevel=6)
 
     def _good_state(self) -> TrainingState:
         assert self._restarts.last is not None
