@@ -52,7 +52,9 @@ def failure(capsys, *arguments):
     return err
 
 
-@pytest.mark.parametrize(("kind", "states"), [("rnn", ["h"]), ("gru", ["h"]), ("lstm", ["c", "h"])])
+@pytest.mark.parametrize(
+    ("kind", "states"), [("rnn", ["h"]), pytest.param("gru", ["h"], marks=pytest.mark.long), ("lstm", ["c", "h"])]
+)
 def test_the_table_and_the_figures_of_every_kind(kind, states, runs, here, capsys):
     (here / "figures").mkdir()
     before = bytes_of(runs / kind)

@@ -53,7 +53,14 @@ def test_digits_read_row_by_row(digits):
 
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
-@pytest.mark.parametrize("settings", [{}, {"cell": "gru", "layers": 2}, {"cell": "lstm"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, id="rnn"),
+        pytest.param({"cell": "gru", "layers": 2}, id="two gru", marks=pytest.mark.long),
+        pytest.param({"cell": "lstm"}, id="lstm", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("kind", ["numbers", "tokens", "embedding"])
 def test_padding_cannot_leak(engine, settings, kind):
     rng = np.random.default_rng(0)

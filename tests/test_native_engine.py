@@ -148,7 +148,11 @@ class Together(Weights):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize(
     ("model_class", "lengths"),
-    [(Feedback, (1, 5, 1, 1, 2)), (Delays, (3, 1, 2, 1, 1, 2, 6)), (Together, (3, 1, 0, 1, 2, 0, 6))],
+    [
+        (Feedback, (1, 5, 1, 1, 2)),
+        pytest.param(Delays, (3, 1, 2, 1, 1, 2, 6), marks=pytest.mark.long),
+        (Together, (3, 1, 0, 1, 2, 0, 6)),
+    ],
 )
 def test_a_short_sequence_leaves_alone_what_it_does_not_use(model_class, lengths, name, batch_size):
     rng = np.random.default_rng(0)

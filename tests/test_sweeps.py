@@ -107,6 +107,7 @@ def test_two_cores_give_the_same_bytes(native_study, native_one_core, tmp_path):
     assert len(results) == results.planned == RUNS + 4
 
 
+@pytest.mark.long
 def test_native_runs_that_are_killed_go_on_and_give_the_same_bytes(native_study, native_one_core, tmp_path):
     process = SweepProcess(native_study, tmp_path / "out", "--jobs", "1")
     process.wait_for(2)
@@ -161,7 +162,7 @@ def test_failed_runs_are_done_again_on_request_alone(study, tmp_path):
 # --- faults
 
 
-@pytest.mark.parametrize("moments", [[3, 5, 8], [14]])
+@pytest.mark.parametrize("moments", [pytest.param([3, 5, 8], marks=pytest.mark.long), [14]])
 def test_a_sweep_that_is_killed_goes_on(study, one_core, tmp_path, moments):
     for moment in moments:
         process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
@@ -189,7 +190,8 @@ def test_runs_of_a_worker_that_is_killed_are_done_again(study, one_core, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("number", "exit_code", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]
+    ("number", "exit_code", "word"),
+    [("SIGINT", 130, "interrupted"), pytest.param("SIGTERM", 143, "terminated", marks=pytest.mark.long)],
 )
 def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_go_on(study, one_core, tmp_path, number, exit_code, word):
     process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
@@ -207,6 +209,7 @@ def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_go_on(study, one_c
     assert tables(tmp_path / "out") == tables(one_core)
 
 
+@pytest.mark.long
 def test_a_run_that_kills_its_workers_is_found_and_recorded(study, monkeypatch):
     honest = _pool.do
     chosen = [point for point in points(read_study(study)) if point.variant == "RNN"]
