@@ -10,7 +10,7 @@ from rich.console import Console
 
 import myrnn
 from myrnn.compiler import compile
-from myrnn.errors import InvalidArgument, NotARecurrence
+from myrnn.errors import InvalidArgument, NotARecurrence, NotFinite
 from myrnn.inspection import (
     GradientFlow,
     Inspection,
@@ -540,6 +540,15 @@ def test_nothing_can_be_relative_to_zero():
     with refused("the loss's gradient is zero on every sequence, so nothing can be relative to it"):
         gradient_flow(model, TASK, samples=5, relative=True)
     assert repr(gradient_flow(model, TASK, samples=5)).endswith(": h all zero)")
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_gradient_that_is_not_finite_is_not_called_zero(relative):
+    model = RNN(10, 4, 2, rng=0)
+    model.fc_h2y.weight.data[...] = np.nan
+    message = "the loss's gradient is not finite on any sequence: the network's numbers grow beyond all bounds"
+    with pytest.raises(NotFinite, match=f"^{message}$"):
+        gradient_flow(model, TASK, samples=5, relative=relative)
 
 
 MANY = [gradient_flow, state_space]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import plots
-from myrnn.errors import InvalidArgument
+from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.inspection._given import compiled_of, many_sequences, name_of, norms, observations
 
 Curves = dict[str, NDArray[np.float64]]
@@ -96,7 +96,7 @@ def gradient_flow(
         How many sequences to draw, and what seeds the drawing.
     relative : bool
         Whether to divide by the norm after the last step of the same sequence, which tells how much is lost or gained
-        on the way, however large the loss is. Sequences whose gradient is zero there are left out.
+        on the way, however large the loss is. Sequences whose gradient is zero or not finite there are left out.
 
     Returns
     -------
@@ -108,6 +108,8 @@ def gradient_flow(
         When an argument is not what it should be.
     CompileError
         When the model cannot be compiled: it must keep a state from step to step.
+    NotFinite
+        When the gradient is not finite on any of the sequences.
     """
     compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
     sequences = many_sequences("task_or_sequences", task_or_sequences, samples, seed, compiled)
@@ -117,11 +119,18 @@ def gradient_flow(
     for i, seen in enumerate(observations(compiled, sequences)):
         for state, gradients in enumerate(seen.state_gradients):
             table[state, i, : len(gradients) - 1] = norms(gradients[:0:-1])
+    last = np.sqrt((table[:, :, 0] ** 2).sum(axis=0))
+    is_finite = np.isfinite(last)
+    if not is_finite.any():
+        raise NotFinite(
+            "the loss's gradient is not finite on any sequence: the network's numbers grow beyond all bounds"
+        )
     if relative:
-        last = np.sqrt((table[:, :, 0] ** 2).sum(axis=0))
-        table = table[:, last > 0] / last[last > 0, np.newaxis]
+        known = is_finite & (last > 0)
+        table = table[:, known] / last[known, np.newaxis]
         if not table.shape[1]:
-            raise InvalidArgument("the loss's gradient is zero on every sequence, so nothing can be relative to it")
+            what = "zero" if is_finite.all() else "zero or not finite"
+            raise InvalidArgument(f"the loss's gradient is {what} on every sequence, so nothing can be relative to it")
     return _summarized(table, names, relative, name_of(compiled))
 
 
