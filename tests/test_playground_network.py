@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import re
+import shlex
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from myrnn import evaluate, inspect, train
+from myrnn.cli import main
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument, NotFinite, RunError, TrainingDiverged
 from myrnn.inspection import recurrent_eigenvalues
@@ -444,6 +446,18 @@ def test_a_run_of_a_class_of_ones_own_is_loaded_with_the_class(here, text, name)
     assert contents(found["model"]) == contents(again.model)
     with pytest.raises(InvalidArgument, match=f"its model is of the class {name}, of which it holds the weights alone"):
         _keep.load(folder.name)
+
+
+def test_the_command_that_tests_a_saved_run_is_told(here):
+    folder = saved(trained(iterations=1))
+    assert _keep.opening_command(folder, Network(SMALL), None) == f"myrnn evaluate {folder.as_posix()}"
+    (here / "my own.py").write_text(RECURRENT)
+    own = load_own("my own.py:Recurrent")
+    network = Network({**SMALL, "cell": "own"}, own.make)
+    network.advance(0.0, 5)
+    command = _keep.opening_command(saved(network), network, own)
+    assert command.endswith(" --model 'my own.py:Recurrent'")
+    assert main([*shlex.split(command)[1:], "--samples", "60", "--quiet"]) == 0
 
 
 def test_there_is_an_end_to_the_runs_that_are_saved(here, monkeypatch):

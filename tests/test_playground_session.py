@@ -311,6 +311,28 @@ def test_a_pinned_network_stays_while_another_is_trained(fresh):
     assert fresh.ask("unpin", "pinned")["network"] is None
 
 
+def test_a_network_waits_while_others_take_its_place(fresh):
+    fresh.step(0)
+    fresh.ask("pin", "pinned")
+    fresh.status(rests_untrained)
+    fresh.step(0)
+    told = fresh.step(1)
+    first = fresh.last["network"]["eigenvalues"]
+    fresh.session.submit("set_aside", {})
+    assert fresh.ask("configure", "network", settings={**SMALL, "seed": 5}, anew=True)["aside"]
+    assert fresh.ask("unpin", "pinned")["network"] is None
+    # What waits already is not replaced.
+    fresh.session.submit("set_aside", {})
+    back = fresh.ask("take_back", "network")
+    assert (back["settings"], back["aside"], back["eigenvalues"]) == (SMALL, False, first)
+    assert fresh.next("pinned")["iteration"] == 1
+    assert fresh.settled(lambda told: told.get("iteration") == 2)["last"] == told["last"]
+    assert len(fresh.last["curve"]["loss"]) == 2
+    fresh.session.submit("take_back", {})
+    assert fresh.step(2)
+    fresh.ask("unpin", "pinned")
+
+
 def test_a_run_is_saved_and_loaded(fresh, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fresh.session.submit("step", {})
@@ -394,10 +416,12 @@ def says_why(told):
 def test_as_long_as_there_is_no_network_it_is_said_why(without_network):
     page, why = without_network
     assert why == "There is no network with these settings: Failing(10, 8, 2) fails: ValueError: no luck with 8"
-    assert page.ask("step", "status")["busy"] == why
+    reason = why.removeprefix("There is no network with these settings: ")
+    for act in ("step", "save", "script"):
+        assert page.ask(act, "error")["message"] == reason
+        assert page.settled(says_why)["busy"] == why
     page.session.submit("configure", {"settings": SMALL, "anew": False})
     assert "busy" not in page.status(lambda told: "iteration" in told and "busy" not in told)
-    assert not any(told["type"] == "error" for told in page.all)
 
 
 def test_what_else_fails_meanwhile_is_not_why_there_is_no_network(without_network, tmp_path, monkeypatch):

@@ -125,6 +125,12 @@ class Answers:
     def _do_unit(self, unit: int) -> None:
         self._bench.outbox.answer("unit", **_looks.unit(self._bench.now, unit, self._bench.state))
 
+    def _do_set_aside(self) -> None:
+        self._bench.set_aside()
+
+    def _do_take_back(self) -> None:
+        self._bench.take_back()
+
     def _do_shortcuts(self) -> Rest:
         task = self._bench.now.longer
         return lambda: self._bench.outbox.answer("shortcuts", **_looks.shortcut_levels(task))
@@ -149,7 +155,8 @@ class Answers:
 
         def save() -> None:
             folder = _keep.save(network, tested(network, EACH, self._turn), self._turn)
-            outbox.answer("saved", folder=folder.as_posix(), runs=_keep.listed_runs())
+            command = _keep.opening_command(folder, network, self._own)
+            outbox.answer("saved", folder=folder.as_posix(), command=command, runs=_keep.listed_runs())
 
         return save
 

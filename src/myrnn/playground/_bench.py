@@ -63,6 +63,8 @@ class Bench:
         self._missing = ""
         self._sent, self._sent_width = 0, 1
         self._pinned_told: dict[str, Any] = {"network": None}
+        # The network that waits until a tour is over, with its first eigenvalues, and what was pinned then.
+        self._aside: tuple[Network, list[dict[str, Any]], Network | None, dict[str, Any]] | None = None
 
     # Training --------------------------------------------------------------------------------------------------------
 
@@ -77,14 +79,14 @@ class Bench:
         """Forget why there was no network with the settings before these."""
         self._missing = ""
 
-    def begin(self, network: Network) -> None:
-        """Put a network in the place of the one before."""
+    def begin(self, network: Network, began: list[dict[str, Any]] | None = None) -> None:
+        """Put a network in the place of the one before; `began` are its first eigenvalues, by default those of now."""
         self.network, self.playing, self.state = network, False, ""
         self._trial = Trial(ENOUGH)
         self.steps = network.preparations()
         self._sent, self._sent_width = 0, 1
         self.views.forget()
-        self._began = _looks.eigenvalues_or_none(network)
+        self._began = _looks.eigenvalues_or_none(network) if began is None else began
         self._tell_network()
         self.tell_training()
 
@@ -95,6 +97,21 @@ class Bench:
         self.outbox.answer("adjusted", settings=self.network.settings)
         self.tell_status()
         return True
+
+    def set_aside(self) -> None:
+        """Let the network and the pinned one wait, unless others wait already."""
+        if self._aside is None and self.network is not None:
+            self._aside = self.network, self._began, self.pinned, self._pinned_told
+
+    def take_back(self) -> None:
+        """Go on with the network that waits, and with what was pinned beside it."""
+        if self._aside is None:
+            return
+        network, began, self.pinned, self._pinned_told = self._aside
+        self._aside = None
+        self._missing = ""
+        self.begin(network, began)
+        self.tell_pinned()
 
     def prepare(self) -> None:
         """Compile the next program that looking at the network needs."""
@@ -116,9 +133,9 @@ class Bench:
             self.tell_training()
 
     def stop(self, message: str) -> None:
-        """Pause, and say why: for as long as there is no network, if that is what left none; else once."""
+        """Pause, and say why: as long as there is no network, if this is why; else once."""
         self.playing = False
-        if self.network is None and self._missing in ("", message):
+        if self.network is None and not self._missing:
             self._missing = message
         else:
             self.outbox.answer("error", message=message)
@@ -134,7 +151,8 @@ class Bench:
         self.views.forget()
 
     def _tell_network(self) -> None:
-        self.outbox.begin("network", **network_told(self.now), eigenvalues=self._began)
+        told = network_told(self.now)
+        self.outbox.begin("network", **told, eigenvalues=self._began, aside=self._aside is not None)
 
     def tell_training(self) -> None:
         """Tell the new points of the curve, and how far the training is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 import tempfile
 import threading
 from collections.abc import Callable
@@ -18,9 +19,11 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import LengthReport
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
+from myrnn.models import OwnModel
 from myrnn.playground import _looks
 from myrnn.playground._loaded import settings_of
 from myrnn.playground._network import REPORT_EVERY, ModelClass, Network
+from myrnn.playground._settings import OWN
 from myrnn.playground._trial import TEST_SEED
 from myrnn.runs import Run, claim_folder, describe_model, holds_own, list_runs, load_run, save_run
 
@@ -66,6 +69,16 @@ def save(network: Network, report: LengthReport, turn: Callable[[], AbstractCont
                 continued_from=network.origin,
                 phases=[asdict(phase) for phase in network.phases],
             )
+
+
+def opening_command(folder: Path, network: Network, own: OwnModel | None) -> str:
+    """Return the command that tests a saved run; it needs the file of the person's own class."""
+    parts = ["myrnn", "evaluate", folder.as_posix()]
+    if network.settings["cell"] == OWN and own is not None:
+        file = Path(own.file)
+        shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+        parts += ["--model", f"{shown}:{own.name}"]
+    return shlex.join(parts)
 
 
 def _training_of(network: Network) -> dict[str, Any]:

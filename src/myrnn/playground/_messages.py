@@ -38,6 +38,9 @@ MESSAGES: dict[str, dict[str, Field]] = {
     "unit": {"unit": Whole(0, 255)},
     "shortcuts": {},
     "recurrence": {},
+    # A tour begins with networks of its own, and ends with the one of before.
+    "set_aside": {},
+    "take_back": {},
     "pin": {},
     "unpin": {},
     "save": {},
