@@ -85,10 +85,7 @@ def train(page: PlaygroundPage) -> None:
 def picture(page: PlaygroundPage, name: str, width: int, height: int, theme: str = "light") -> None:
     """Save what is in view, in few colours: such pictures are small."""
     page.resize(width, height, theme)
-    # Charts are drawn anew with the next frame, and again when their size has changed.
-    page.driver.execute_async_script(
-        "const done = arguments[0], frame = requestAnimationFrame; frame(() => frame(() => frame(() => frame(done))));"
-    )
+    page.frames()
     shown = Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB")
     shown.quantize(COLORS, dither=Image.Dither.NONE).save(IMAGES / name, optimize=True)
 

@@ -110,6 +110,22 @@ class PlaygroundPage(BrowserPage):
         """Bring a part of the page to its top: what is not in view is not drawn anew."""
         self.script("document.getElementById(arguments[0]).scrollIntoView({block: 'start', behavior: 'instant'})", name)
 
+    def box(self, name):
+        """Return where an element stands in the window: left, right, top and bottom in pixels."""
+        return self.script("return document.getElementById(arguments[0]).getBoundingClientRect().toJSON()", name)
+
+    def in_view(self, name, height=None):
+        """Return whether an element, or so much of its top, is in the window and below the header."""
+        box, header = self.box(name), self.script("return document.querySelector('.top').offsetHeight")
+        bottom = box["bottom"] if height is None else box["top"] + height
+        return box["top"] >= header - 1 and bottom <= self.script("return innerHeight") + 1
+
+    def frames(self):
+        """Wait until charts are drawn anew, with the next frame and again when their size has changed."""
+        self.driver.execute_async_script(
+            "const next = requestAnimationFrame, [done] = arguments; next(() => next(() => next(() => next(done))));"
+        )
+
     def text(self, name):
         return self.find(name).text
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from selenium.webdriver.common.keys import Keys
 import myrnn
 from myrnn.runs import load_run, save_run
 
+HERE = Path(__file__).parent
 # Short sequences are learned within some thousand iterations.
 SHORT = "pattern_length_max=3"
 OWN = """
@@ -89,7 +91,7 @@ def test_a_network_that_has_diverged_has_no_bars_until_there_is_another(page):
     page.wait(lambda: not page.shown("heat"), "the states of before are left")
     assert "beyond all bounds" in page.text("verdict")
     page.click("reset")
-    page.wait(lambda: "it says" in page.text("verdict"), "the row did not come back")
+    page.wait(lambda: "The network says" in page.text("verdict"), "the row did not come back")
     page.scroll_to("card-accuracy")
     page.wait(bars, "the bars did not come back")
     assert "right on trained lengths" in page.text("accuracy-told")
@@ -353,11 +355,181 @@ def test_every_question_of_the_tour_ends_in_something_seen(page, question):
     page.wait_until_ready()
     labels = ["Play"] if question < 3 else ["Play", "Pin it, train an LSTM"]
     for label in labels:
-        page.driver.find_element(By.XPATH, f"//div[@class='acts']/button[text()='{label}']").click()
+        if question == 1:
+            page.click("play")  # the button in the header does as well
+        else:
+            page.driver.find_element(By.XPATH, f"//div[@class='acts']/button[text()='{label}']").click()
         page.wait(lambda: "seen" in page.find("tour-end").get_attribute("class"), "nothing was seen")
         assert "…" not in page.text("tour-end")
     page.press(Keys.ESCAPE)
     assert not page.shown("tour")
+
+
+def test_the_tour_is_on_the_screen_beside_what_it_speaks_of(page):
+    def both_in_view(card):
+        tour, shown = page.box("tour"), page.box(card)
+        beside = tour["bottom"] <= shown["top"] or tour["right"] <= shown["left"]
+        return page.in_view("tour") and page.in_view(card, 200) and (beside or tour["top"] >= shown["top"] + 200)
+
+    page.open(SHORT)
+    page.click("tour-open")
+    for width in (390, 800, 1000, 1280):
+        page.resize(width, 900)
+        for question, card in [(0, "card-accuracy"), (2, "card-mistakes")]:
+            page.driver.find_elements(By.CSS_SELECTOR, "#tour .stops button")[question].click()
+            page.wait(lambda card=card: both_in_view(card), f"at {width} pixels, {card} or the tour is out of view")
+    page.press(Keys.ESCAPE)
+
+
+def test_after_the_tour_ones_own_network_is_back(page):
+    page.open(f"{SHORT}&cell=gru&dim_recurrent=8&sequence=4242")
+    page.step()
+    page.click("pin")
+    page.wait(lambda: page.shown("pinned-label"), "it was not pinned")
+    page.wait_for_network(cell="gru", dim_recurrent=8)
+    page.step()
+    values, speed = page.row()["values"], page.text("speed-told")
+    page.click("tour-open")
+    page.wait_for_network(cell="rnn-relu", dim_recurrent=50)
+    assert not page.shown("pinned-label") and "comes back" in page.text("tour")
+    page.driver.find_elements(By.CSS_SELECTOR, "#tour .stops button")[3].click()
+    page.wait_for_network(cell="rnn-tanh")
+    page.press(Keys.ESCAPE)
+    page.wait(lambda: page.network()["cell"] == "gru" and page.iteration == 1, "the network did not come back")
+    page.wait(lambda: page.row()["values"] == values, "it is another network")
+    assert (page.digits(), page.text("speed-told"), page.setting("dim_recurrent")) == ("4242", speed, "8")
+    assert page.shown("pinned-label")
+    # Also when the page is loaded again in the middle of it.
+    page.click("tour-open")
+    page.wait_for_network(cell="rnn-relu", dim_recurrent=50)
+    page.driver.refresh()
+    page.wait(lambda: page.network()["cell"] == "gru" and page.iteration == 1, "the network did not come back")
+
+
+def test_the_weights_of_a_unit_stay_with_every_network(page):
+    page.open(f"{SHORT}&dim_recurrent=8&sequence=123123")
+    page.script("document.getElementById('heat').focus()")
+    bars = lambda: len(page.driver.find_elements(By.CSS_SELECTOR, "#unit figure:last-child rect"))  # noqa: E731
+    page.wait(lambda: bars() == 8, "the weights did not come")
+    acts = [lambda: page.click("reset"), lambda: page.click("pin"), lambda: page.choose("set-seed", "1")]
+    for act in acts:
+        page.script("document.getElementById('unit').replaceChildren()")
+        page.step()
+        act()
+        page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "there is no new network")
+        page.wait(lambda: bars() == 8, "the weights did not come back")
+    page.choose("set-dim_recurrent", "4")
+    page.wait(lambda: bars() == 4, "they are not those of the smaller network")
+
+
+def test_the_state_that_is_shown_is_named(page):
+    page.open(f"{SHORT}&cell=lstm&dim_recurrent=8")
+    for state, name in [("c", "cell state c"), ("h", "hidden state h")]:
+        page.choose("state", state)
+        page.wait(lambda name=name: page.text("state-label") == name, f"it is not called {name}")
+        assert page.find("heat").get_attribute("aria-label").startswith(name)
+
+
+def test_the_graph_is_offered_as_svg_alone(page):
+    page.open(SHORT)
+    page.choose("format", "png")
+    page.choose("figure", "graph")
+    assert page.script("return document.getElementById('format').value") == "svg"
+    assert page.script("return document.querySelector('#format option:last-child').disabled")
+    page.choose("figure", "training")
+    page.choose("format", "png")
+
+
+def test_a_link_that_is_pasted_into_an_open_page_is_followed(page):
+    page.open(SHORT)
+    page.step()
+    page.script("location.hash = 'pattern_length_max=3&sequence=4242'")
+    page.wait(lambda: page.row()["tokens"] == [4, 2, 4, 2], "the sequence of the link was lost")
+    assert page.iteration == 1
+    page.script("location.hash = 'pattern_length_max=3&seed=2&sequence=567567'")
+    page.wait_for_network(seed=2)
+    page.wait(lambda: page.row()["tokens"] == [5, 6, 7, 5, 6, 7], "the sequence of the link was lost")
+
+
+@pytest.mark.parametrize(
+    ("typed", "settings", "read", "told"),
+    [
+        ("123123", "", "123123", ""),
+        ("12 34, 12 34", "", "12341234", ""),
+        ("\uff14\uff1242", "", "4242", ""),
+        ("12x3-12y3", "", "123123", "Only the digits 0 to 9 are read."),
+        ("0120", "&alphabet_size=2", "010", "Only the digits 0 to 1 are read."),
+        ("1" * 90, "", "1" * 80, "Only the first 80 digits are read."),
+        ("abc", "", "27182718", "Only the digits 0 to 9 are read. Type at least one digit."),
+    ],
+)
+def test_a_sequence_is_typed_or_pasted_as_a_text(page, typed, settings, read, told):
+    page.open(f"{SHORT}{settings}" + ("&sequence=0101" if settings else ""))
+    field = page.find("sequence")
+    assert field.get_attribute("inputmode") == "numeric"
+    field.click()
+    field.send_keys(Keys.CONTROL, "a")
+    page.driver.execute_cdp_cmd("Input.insertText", {"text": typed})
+    page.wait(lambda: "".join(map(str, page.row()["tokens"])) == read, "it was not read")
+    assert field.get_attribute("value") == typed
+    assert page.text("sequence-told") == told
+    page.find("heat").click()
+    assert (field.get_attribute("value"), page.text("sequence-told"), page.digits()) == (read, "", read)
+
+
+def test_task_and_colours_are_explained(page):
+    page.open(f"{SHORT}&cell=rnn-tanh")
+    assert page.text("task-told").startswith("The task: is the second half the same as the first?")
+    most = np.abs(page.row()["values"]).max()
+    ends = [float(page.text(f"heat-{end}").replace("\N{MINUS SIGN}", "-")) for end in ("low", "high")]
+    assert ends == pytest.approx([-most, most], rel=0.01)
+    colours = page.script(
+        """
+        const kinds = ['#legends .yes', '#legends .no', '.probability .yes', '.probability .no'];
+        return kinds.map(kind => getComputedStyle(document.querySelector(kind)).backgroundColor);
+        """
+    )
+    assert colours[:2] == colours[2:]
+    page.choose("set-task", "palindromes (123 321)")
+    page.wait(lambda: "backwards" in page.text("task-told"), "the task is not told")
+
+
+def test_no_label_covers_another_or_what_is_drawn(page):
+    page.open(f"{SHORT}&dim_recurrent=16")
+    page.wait(lambda: page.accuracy > 0, "there are no bars")
+    # Everything right, and eigenvalues of size 1 in every direction that a label could stand in but one.
+    page.script(
+        """
+        const {connection} = playground, angles = Array.from({length: 32}, (_, i) => 2 * Math.PI * i / 32).slice(2);
+        const name = 'fc_h2h.weight', one = {name, real: angles.map(Math.cos), imaginary: angles.map(Math.sin)};
+        connection.tell('network', {settings: playground.settings, eigenvalues: [one]});
+        connection.tell('eigenvalues', {matrices: [one]});
+        connection.tell('curve', {first: 0, width: 1, loss: Array(40).fill(2.9), accuracy: Array(40).fill(1)});
+        """
+    )
+    page.frames()
+    assert page.script((HERE / "labels.js").read_text()) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_and_parts_of_graphics_stand_out(page, theme):
+    page.open(f"{SHORT}&sequence=123123")
+    page.resize(1280, 4000, theme)
+    page.step()
+    page.click("pin")
+    page.wait(lambda: page.shown("pinned-label"), "it was not pinned")
+    page.wait_for_network(seed=0)
+    page.step()
+    page.click("tour-open")
+    page.press(Keys.ESCAPE)
+    page.wait(lambda: page.iteration == 1, "the network did not come back")
+    page.click("shortcuts")
+    page.script("document.getElementById('heat').focus()")
+    page.wait(lambda: page.driver.find_elements(By.CLASS_NAME, "mistake"), "no mistakes were found")
+    page.wait(lambda: page.driver.find_elements(By.CSS_SELECTOR, ".line.cut"), "no shortcuts were found")
+    page.wait(lambda: "fc_h2h" in page.text("unit"), "the weights did not come")
+    page.frames()
+    assert page.script((HERE / "contrast.js").read_text()) == []
 
 
 def test_the_keyboard_reaches_what_there_is_to_play_with(page):
@@ -366,6 +538,15 @@ def test_the_keyboard_reaches_what_there_is_to_play_with(page):
     page.wait(lambda: page.playing, "the space bar did not start it")
     page.press(" ")
     page.wait(lambda: not page.playing, "the space bar did not pause it")
+    # Where it would scroll the page or type a digit, too.
+    page.script("window.addEventListener('keydown', event => { window.scrolls = !event.defaultPrevented; })")
+    for name in (".digit", "#heat"):
+        page.script(f"document.querySelector('{name}').focus()")
+        for plays in (True, False):
+            page.press(" ")
+            page.wait(lambda plays=plays: page.playing == plays, "the space bar did nothing")
+            assert not page.script("return window.scrolls")
+    assert page.digits() == "123123"
     page.script("document.getElementById('follow').focus()")
     # All digits are one stop; the colours are the next.
     page.press(Keys.TAB)
@@ -396,7 +577,7 @@ def test_every_control_says_what_it_does(page):
     )
     assert nameless == [[], []]
     page.script("document.getElementById('set-gradient_clip').focus()")
-    assert page.text("hint").startswith("The longest gradient that a step may follow")
+    assert page.text("hint").startswith("Shortens gradients that are longer")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -424,6 +605,7 @@ def test_a_class_of_ones_own_is_played_with(serve_playground, tmp_path):
     values = page.row()["values"]
     page.click("save")
     page.wait(lambda: page.text("kept").startswith("Saved in runs/"), "it was not saved")
+    assert page.text("kept").endswith(" --model mine.py:Mine")
     page.click("reset")
     page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "it did not begin again")
     page.click("load")

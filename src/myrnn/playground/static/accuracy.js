@@ -1,11 +1,11 @@
-// Accuracy by length: bars with intervals, trained lengths and lengths beyond told apart; short cuts as lines.
+// Accuracy by length: bars with intervals, trained lengths and lengths beyond told apart; shortcuts as lines.
 import {Chart} from "./chart.js";
 import {byId, count, escaped, percent} from "./dom.js";
 
-// What the short cuts see, in plain words.
+// What the shortcuts see, in plain words.
 const NAMES = {
-  "length alone": "sees only the length", "first, last": "only the first and the last digit", "counts": "only how often each digit occurs",
-  "even counts": "only whether that is even", "one place": "only one place",
+  "length alone": "knows only the length", "first, last": "sees only the first and the last digit", "counts": "counts how often each digit occurs",
+  "even counts": "checks whether these counts are even", "one place": "sees only one digit",
 };
 const LINES = ["cut cut0", "cut cut1", "cut cut2", "cut cut3", "cut cut4"];
 

@@ -2,8 +2,9 @@
 // well under a millisecond.
 import {escaped, rootSize} from "./dom.js";
 
-// In parts of the root's size: the margins, the right one of a chart with a named level.
-const LEFT = 2.9, RIGHT = 0.75, NAMED = 3.9, TOP = 0.65, BOTTOM = 2.1;
+// In parts of the root's size: the margins, the right one of a chart with a named level, the upper one of a chart with a
+// headline.
+const LEFT = 2.9, RIGHT = 0.75, NAMED = 3.9, TOP = 0.65, HEADED = 1.5, BOTTOM = 2.1;
 
 const fixed = number => number.toFixed(1);
 
@@ -41,9 +42,10 @@ export class Chart {
     });
   }
 
-  // Axes from `x` = [low, high] and `y`; `log` makes the vertical one logarithmic, `named` leaves room for a level's name.
-  axes({x, y, xTicks, yTicks, xText = String, yText = String, xLabel = "", log = false, named = false}) {
-    const em = this.em, left = LEFT * em, top = TOP * em;
+  // Axes from `x` = [low, high] and `y`; `log` makes the vertical one logarithmic, `named` leaves room for a level's name,
+  // `headed` for a headline.
+  axes({x, y, xTicks, yTicks, xText = String, yText = String, xLabel = "", log = false, named = false, headed = false}) {
+    const em = this.em, left = LEFT * em, top = (headed ? HEADED : TOP) * em;
     const right = this.width - (named ? NAMED : RIGHT) * em, bottom = this.height - BOTTOM * em;
     const vertical = log ? Math.log10 : number => number;
     const [low, high] = [vertical(y[0]), vertical(y[1])];
@@ -61,7 +63,7 @@ export class Chart {
 
   // What is drawn, and its latest value, above the vertical axis.
   headline(name, value, className) {
-    const place = `x="${fixed(this.box.left)}" y="${fixed(this.box.top - 0.06 * this.em)}"`;
+    const place = `x="${fixed(this.box.left)}" y="${fixed(this.box.top - 0.6 * this.em)}"`;
     this.parts.push(`<text ${place} class="label">${escaped(name)} <tspan class="value ${className}">${escaped(value)}</tspan></text>`);
   }
 

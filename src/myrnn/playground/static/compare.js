@@ -1,7 +1,7 @@
 // A network that is pinned, to be compared with the one that is trained.
 import {byId, count} from "./dom.js";
 
-const CELLS = {"rnn-relu": "RNN (ReLU)", "rnn-tanh": "RNN (tanh)", gru: "GRU", lstm: "LSTM", own: "own class"};
+const CELLS = {"rnn-relu": "RNN (ReLU)", "rnn-tanh": "RNN (tanh)", gru: "GRU", lstm: "LSTM", own: "your class"};
 
 export function startCompare(app) {
   const button = byId("pin"), hint = button.dataset.hint;
@@ -9,11 +9,11 @@ export function startCompare(app) {
   app.connection.on("pinned", message => {
     app.setPinned(message.network ? message : null);
     button.textContent = app.pinned ? "Unpin" : "Pin & compare";
-    button.dataset.hint = app.pinned ? "Let go of the pinned network." : hint;
+    button.dataset.hint = app.pinned ? "Remove the pinned network." : hint;
     button.title = button.dataset.hint;
     const told = byId("pinned-label");
     told.hidden = !app.pinned;
-    if (app.pinned) told.textContent = `Pinned (dashed): ${describe(app.pinned)}. Change something and play: what is different?`;
+    if (app.pinned) told.textContent = `Pinned (dashed lines): ${describe(app.pinned)}. Change a setting and press play to compare.`;
   });
 }
 

@@ -40,12 +40,12 @@ export class Curves {
   // What the latest iteration learned from; told at rest and at low speed.
   tellLast(last) {
     if (!last) {
-      byId("last").textContent = this.app.transport.playing ? "" : "Press play, or step through one iteration at a time.";
+      byId("last").textContent = this.app.transport.playing ? "" : "Press play, or do one iteration at a time.";
       return;
     }
     const text = last.tokens.join("");
-    const look = make("button", {title: "Look at it in the row.", onclick: () => this.app.row.choose(last.tokens)}, text);
-    byId("last").replaceChildren("The last it learned from: ", look, `, loss ${short(last.loss)} before.`);
+    const look = make("button", {title: "Look at it, step by step.", onclick: () => this.app.row.choose(last.tokens)}, text);
+    byId("last").replaceChildren("The last training sequence: ", look, `, loss ${short(last.loss)} before the step.`);
     byId("last").dataset.loss = last.loss;
   }
 
@@ -80,7 +80,7 @@ export class Curves {
     chart.axes({
       x: [0, last], y, xTicks: ticks(0, last, Math.max(2, chart.width / 110)), yTicks: isLoss ? ticks(0, y[1], 4) : [0.4, 0.6, 0.8, 1],
       xText: value => compact.format(value), yText: isLoss ? short : value => percent(value),
-      xLabel: "iterations", named: true,
+      xLabel: "iterations", named: true, headed: true,
     });
     const clipped = values => values.map(value => Math.min(Math.max(value, y[0]), y[1]));
     chart.level(isLoss ? Math.log(2) : 0.5, "guessing");

@@ -2,6 +2,9 @@
 import {Chart} from "./chart.js";
 import {byId, short, tabs} from "./dom.js";
 
+// In how many places around the circle its name may stand.
+const PLACES = 16;
+
 export class Eigenvalues {
   constructor(app) {
     this.app = app;
@@ -38,12 +41,24 @@ export class Eigenvalues {
     const x = real => chart.width / 2 + real * unit, y = imaginary => chart.height / 2 - imaginary * unit;
     chart.path(`M0 ${y(0)}H${chart.width}M${x(0)} 0V${chart.height}`, "grid-line");
     chart.circle(x(0), y(0), unit.toFixed(1), "unit-circle");
-    chart.text(x(Math.SQRT1_2) + 6, y(Math.SQRT1_2) - 4, "1", "tick");
     const size = 0.2 * chart.em;
     then.real.forEach((real, i) => chart.circle(x(real), y(then.imaginary[i]), size, "eigen-then"));
     now.real.forEach((real, i) => chart.circle(x(real), y(now.imaginary[i]), 1.15 * size, "eigen-now", `${short(real)} ${now.imaginary[i] < 0 ? "−" : "+"} ${short(Math.abs(now.imaginary[i]))}i`));
-    chart.text(6, 0.9 * chart.em, `largest: ${short(radius)}`, "value eigen");
-    chart.text(6, chart.height - 6, "hollow: where they began", "label");
+    this.nameCircle(chart, [now, then], {x, y});
+    chart.text(6, 0.9 * chart.em, `largest size: ${short(radius)}`, "value eigen");
+    chart.text(6, chart.height - 6, "hollow: before training", "label");
     chart.svg.setAttribute("aria-label", `Eigenvalues of ${now.name}; the largest has size ${short(radius)}`);
+  }
+
+  // The circle's name stands where the nearest eigenvalue is furthest away.
+  nameCircle(chart, matrices, {x, y}) {
+    const points = matrices.flatMap(one => one.real.map((real, i) => [x(real), y(one.imaginary[i])]));
+    const room = ([left, top]) => Math.min(...points.map(([a, b]) => Math.hypot(a - left, b - top)));
+    const places = Array.from({length: PLACES}, (_, i) => {
+      const angle = 2 * Math.PI * (i + 0.5) / PLACES, outside = 0.8 * chart.em;
+      return [x(Math.cos(angle)) + outside * Math.cos(angle), y(Math.sin(angle)) - outside * Math.sin(angle)];
+    });
+    const [left, top] = places.reduce((best, place) => room(place) > room(best) ? place : best);
+    chart.text(left, top + 0.25 * chart.em, "1", "tick", "middle");
   }
 }

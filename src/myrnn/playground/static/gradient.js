@@ -30,7 +30,7 @@ export class Gradient {
       return;
     }
     const pinned = this.app.pinned && this.app.pinned.gradient;
-    byId("gradient-told").textContent = this.sentence("", flow) + (pinned ? ` ${this.sentence("Of the pinned one ", pinned)}` : "");
+    byId("gradient-told").textContent = this.sentence("", flow) + (pinned ? ` ${this.sentence("In the pinned network ", pinned)}` : "");
   }
 
   sentence(whose, {mean, distance, state}) {

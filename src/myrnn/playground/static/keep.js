@@ -10,16 +10,24 @@ export function startKeep(app) {
   byId("load").addEventListener("click", () => byId("runs").value && app.settingsPanel.load(byId("runs").value) && busy("Loading …"));
   byId("script").addEventListener("click", () => send("script"));
   byId("download").addEventListener("click", () => send("figure", {figure: byId("figure").value, format: byId("format").value}) && busy("Drawing …"));
+  // The graph is drawn as SVG alone.
+  const offerFormats = () => {
+    const format = byId("format"), png = [...format.options].find(option => option.value === "png");
+    png.disabled = byId("figure").value === "graph";
+    if (png.disabled) format.value = "svg";
+  };
+  byId("figure").addEventListener("change", offerFormats);
+  offerFormats();
   byId("copy-link").addEventListener("click", () => copy(location.href, tell));
   app.connection.on("welcome", () => send("runs"));
   app.connection.on("runs", ({runs}) => showRuns(runs));
-  app.connection.on("saved", ({folder, runs}) => {
+  app.connection.on("saved", ({folder, command, runs}) => {
     showRuns(runs);
-    tell(`Saved in ${folder}. Open it with: myrnn evaluate ${folder}`);
+    tell(`Saved in ${folder}. Open it with: ${command}`);
   });
   app.connection.on("script", ({text}) => {
     saveFile("playground.py", text, "text/x-python");
-    tell("The script is in your downloads: python playground.py gives the same numbers.");
+    tell("The script is in your downloads. python playground.py trains the same network.");
   });
   app.connection.on("figure", ({figure, format, content}) => {
     const bytes = format === "png" ? Uint8Array.from(atob(content), c => c.charCodeAt(0)) : content;
@@ -31,8 +39,8 @@ export function startKeep(app) {
       button.disabled = Boolean(unrepeatable);
       button.title = unrepeatable || button.dataset.hint;
     }
-    const off = unrepeatable && ` Reset and the link are off: ${unrepeatable}.`;
-    if (past) tell(`Loaded. Play goes on from there, with a new optimizer at a constant learning rate.${off}`);
+    const off = unrepeatable && ` Reset and the link are switched off: ${unrepeatable}.`;
+    if (past) tell(`Loaded. Play goes on from there, with a new optimizer and a constant learning rate.${off}`);
   });
   app.connection.on("error", ({message}) => { toast(message); tell(""); });
 }
@@ -46,7 +54,7 @@ function showRuns(runs) {
 async function copy(text, tell) {
   try {
     await navigator.clipboard.writeText(text);
-    tell("Copied. Whoever opens the link in a playground sees the same settings and sequence.");
+    tell("Copied. Whoever opens the link in a playground gets the same settings and sequence.");
   } catch {
     tell(`Copy it from here: ${text}`);
   }

@@ -66,7 +66,7 @@ app.watch = views => { wanted = views; watch(); };
 app.connection.on("welcome", message => {
   byId("version").textContent = `MyRNN ${message.version}`;
   document.body.classList.remove("lost");
-  if (message.anew) toast("The network of before is gone with its server, or waited too long. This is a new one with the same settings.");
+  if (message.anew) toast("The earlier network is gone: its server was started again, or the page was away too long. This is a new one with the same settings.");
   watch();
 });
 app.connection.on("lost", ({reason}) => {

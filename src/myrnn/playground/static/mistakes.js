@@ -2,10 +2,10 @@
 import {byId, count, make, percent, tabs} from "./dom.js";
 
 const FAMILIES = [
-  ["trained", "like the trained", "New sequences of the kind and the lengths it learned from."],
-  ["longer", "longer", "Longer than any it has seen: up to twice."],
-  ["near", "one digit off", "Matches with at most one digit changed. Who compares all digits finds it."],
-  ["other", "the other task", "Palindromes for a network of twin halves, and the other way round. Does it fall for them?"],
+  ["trained", "as in training", "New sequences of the kind and the lengths that it learns from."],
+  ["longer", "longer", "Longer than any it has seen, up to twice as long."],
+  ["near", "one digit changed", "Matches in which at most one digit was changed. Does the network notice?"],
+  ["other", "the other task", "Palindromes for a network that learns twin halves, and the other way round. Does it take them for matches?"],
 ];
 
 // Longer sequences have their halves under each other.
@@ -30,7 +30,7 @@ export class Mistakes {
   show({problem, iteration, mistakes = [], count: wrong, samples}) {
     byId("mistakes-told").dataset.iteration = iteration;
     byId("mistakes-told").textContent = problem || (wrong
-      ? `${count(wrong)} wrong of ${count(samples)} (${percent(wrong / samples, 1)}). Guessing is wrong in 50.0%.`
+      ? `${count(wrong)} wrong of ${count(samples)} (${percent(wrong / samples, 1)}). Guessing gets 50% wrong.`
       : `None wrong of ${count(samples)}. Try another kind.`);
     // A list that is read or tabbed through stays as it is.
     if (byId("mistakes").contains(document.activeElement) || byId("mistakes").matches(":hover")) return;
@@ -39,7 +39,7 @@ export class Mistakes {
 
   button({tokens, truth, predicted, probability}) {
     const names = ["no match", "match"], text = tokens.join("");
-    const told = `${text}: it says ${names[predicted]}, ${percent(probability)} sure; it is ${names[truth]}`;
+    const told = `${text}: the network says ${names[predicted]}, ${percent(probability)} sure; it is ${names[truth]}`;
     const digits = make("span", {class: tokens.length > STACKED ? "sequence stacked" : "sequence"}, ...this.halves(tokens));
     const says = make("span", {class: "soft"}, `“${names[predicted]}”, ${percent(probability)} sure`);
     return make("button", {class: "mistake", title: told, onclick: () => this.look(tokens)}, digits, says);

@@ -3,6 +3,7 @@ import {Digits} from "./digits.js";
 import {byId, make, percent, rootSize, say, short, unpacked} from "./dom.js";
 import {drawHeat, largest} from "./heat.js";
 import {LONGEST} from "./known.js";
+import {SequenceField} from "./sequence.js";
 import {onTheme} from "./theme.js";
 import {Unit} from "./unit.js";
 
@@ -10,6 +11,12 @@ import {Unit} from "./unit.js";
 const NARROWEST = 0.8, WIDEST = 6, LOWEST = 7.5, HIGHEST = 20, UNIT = 0.4;
 // The speed at which every sequence can be followed, in iterations a second.
 const FOLLOWED = 3, TOLD = 25;
+const TASKS = {
+  "twin-halves": "The task: is the second half the same as the first? 123 123 is a match, 123 132 is not.",
+  palindromes: "The task: is the second half the first one backwards? 123 321 is a match, 123 123 is not.",
+};
+// What the states of the cells are called; any other has its name alone.
+const STATES = {h: "hidden state", c: "cell state"};
 
 export class Row {
   constructor(app) {
@@ -24,9 +31,14 @@ export class Row {
     this.followed = -1;
     this.said = "";
     this.digits = new Digits(tokens => this.choose(tokens));
+    this.field = new SequenceField(() => this.app.settings.alphabet_size - 1, tokens => this.choose(tokens));
     this.unit = new Unit(app);
     app.connection.on("row", message => this.take(message));
-    app.connection.on("network", () => { this.scale = 0; this.choose(this.app.tokens); });
+    app.connection.on("network", ({settings}) => {
+      this.scale = 0;
+      byId("task-told").textContent = TASKS[settings.task];
+      this.choose(this.app.tokens);
+    });
     app.connection.on("status", message => this.follow(message));
     new ResizeObserver(() => this.draw()).observe(byId("row-scroll"));
     onTheme(() => this.draw());
@@ -82,6 +94,7 @@ export class Row {
 
   show(tokens) {
     this.digits.show(tokens, this.cell(tokens.length), rootSize(), this.app.settings.alphabet_size - 1);
+    this.field.show(tokens);
     if (document.activeElement !== byId("length")) byId("length").value = tokens.length;
   }
 
@@ -122,6 +135,7 @@ export class Row {
     }
     select.value = state;
     byId("state-choice").hidden = names.length < 2;
+    byId("state-label").textContent = STATES[state] ? `${STATES[state]} ${state}` : `state ${state}`;
   }
 
   draw() {
@@ -132,11 +146,15 @@ export class Row {
     if (seen.tokens.length === this.digits.columns.length) this.digits.showNumbers(seen.probabilities, seen.gradients);
     const high = (units, factor) => factor * em * Math.min(HIGHEST, Math.max(LOWEST, units * UNIT));
     this.drawing = {steps, units: seen.units};
-    drawHeat(byId("heat"), {states: seen.values, steps, units: seen.units, cell, height: high(seen.units, 1), scale: this.scale || 1, marked: this.marked && this.bounded(this.marked)});
+    const scale = this.scale || 1;
+    drawHeat(byId("heat"), {states: seen.values, steps, units: seen.units, cell, height: high(seen.units, 1), scale, marked: this.marked && this.bounded(this.marked)});
+    byId("heat-low").textContent = `−${short(scale)}`;
+    byId("heat-high").textContent = short(scale);
     byId("pinned-row").hidden = !seen.pinned;
     if (seen.pinned) {
-      const values = unpacked(seen.pinned.states);
-      drawHeat(byId("heat-pinned"), {states: values, steps, units: seen.pinned.units, cell, height: high(seen.pinned.units, 0.6), scale: largest(values)});
+      const values = unpacked(seen.pinned.states), widest = largest(values);
+      drawHeat(byId("heat-pinned"), {states: values, steps, units: seen.pinned.units, cell, height: high(seen.pinned.units, 0.6), scale: widest});
+      byId("pinned-scale").textContent = `The pinned network reads the same sequence; here the colours go from −${short(widest)} to ${short(widest)}.`;
     }
     this.tellVerdict();
     this.unit.draw(seen, this.marked && this.bounded(this.marked));
@@ -144,7 +162,7 @@ export class Row {
 
   verdict({probabilities, truth, loss}) {
     const share = probabilities[probabilities.length - 1], says = share >= 0.5 ? 1 : 0;
-    const names = this.app.settings.task === "palindromes" ? ["no palindrome", "a palindrome"] : ["no match", "a match"];
+    const names = ["no match", "a match"];
     return {right: says === truth, says: names[says], sure: percent(says ? share : 1 - share), truth: names[truth], loss: short(loss)};
   }
 
@@ -155,16 +173,16 @@ export class Row {
     }
     const one = this.verdict(this.seen), pinned = this.seen.pinned && this.verdict(this.seen.pinned);
     const parts = [
-      make("b", {class: one.right ? "right" : "wrong"}, one.right ? "✓ right" : "✗ wrong"), ` it says “${one.says}”, ${one.sure} sure; it is ${one.truth}. `,
+      make("b", {class: one.right ? "right" : "wrong"}, one.right ? "✓ right" : "✗ wrong"), ` The network says “${one.says}”, ${one.sure} sure; it is ${one.truth}. `,
       make("span", {class: "soft"}, `loss ${one.loss}`),
     ];
-    if (pinned) parts.push(make("span", {class: "pinned-told"}, ` The pinned one says “${pinned.says}”, ${pinned.sure} sure.`));
+    if (pinned) parts.push(make("span", {class: "pinned-told"}, ` The pinned network says “${pinned.says}”, ${pinned.sure} sure.`));
     byId("verdict").replaceChildren(...parts);
     byId("verdict").dataset.loss = this.seen.loss;
     const seen = `${this.seen.tokens.join("")}, state ${this.seen.state}`;
-    byId("heat").setAttribute("aria-label", `Hidden state ${this.seen.state} after each of ${this.seen.tokens.length} steps, ${this.seen.units} units; arrow keys choose a unit`);
+    byId("heat").setAttribute("aria-label", `${byId("state-label").textContent} after each of ${this.seen.tokens.length} digits, ${this.seen.units} units; the arrow keys choose a unit`);
     // A screen reader is told of another sequence, not twenty times a second of another loss.
-    if (this.said !== seen && !this.app.transport.playing) say(`${one.right ? "right" : "wrong"}, it says ${one.says}, ${one.sure} sure`);
+    if (this.said !== seen && !this.app.transport.playing) say(`${one.right ? "right" : "wrong"}, the network says ${one.says}, ${one.sure} sure`);
     this.said = seen;
   }
 
@@ -184,9 +202,7 @@ export class Row {
 
   mark(place) {
     if (!place || !this.seen) return;
-    const marked = this.bounded(place);
-    if (!this.marked || marked.unit !== this.marked.unit) this.unit.ask(marked.unit);
-    this.marked = marked;
+    this.marked = this.bounded(place);
     this.draw();
   }
 

@@ -8,7 +8,7 @@ const RATES = {adam: 0.001, rmsprop: 0.001, sgd: 0.03};
 
 // Controls that share a line of three.
 const THIRDS = {pattern_length_min: "third", pattern_length_max: "third", alphabet_size: "third", cell: "thirds", dim_recurrent: "third"};
-const RESTING = "Press play. Then change something, and see what it does.";
+const RESTING = "Press play. Then change a setting, and see what happens.";
 
 export class Settings {
   constructor(app) {
@@ -80,6 +80,11 @@ export class Settings {
   load(run) {
     this.awaited = null;
     return this.app.connection.send("load", {run});
+  }
+
+  // Show the settings of the next network, whichever they are.
+  forget() {
+    this.awaited = null;
   }
 
   take(settings) {

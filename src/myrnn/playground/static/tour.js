@@ -8,13 +8,24 @@ export class Tour {
   constructor(app) {
     this.app = app;
     this.at = -1;
-    // What is waited for: the stop, or its second part, from play on until it is found.
+    // What begins as soon as the network plays: the stop, or its second part.
+    this.part = null;
+    // What is waited for: that part, from play on until it is found.
     this.awaited = null;
+    // Whether there is a network of the part's settings already.
+    this.isFresh = false;
+    // What the person had chosen before the tour.
+    this.before = null;
     this.forget();
-    byId("tour-open").addEventListener("click", () => this.at < 0 ? this.go(0) : this.close());
+    byId("tour-open").addEventListener("click", () => this.at < 0 ? this.open() : this.close());
     document.addEventListener("keydown", event => { if (event.key === "Escape" && this.at >= 0) this.close(); });
     const last = flow => flow?.mean?.at(-1) ?? 0;
-    app.connection.on("network", () => this.forget());
+    app.connection.on("network", ({aside}) => {
+      this.forget();
+      this.isFresh = true;
+      // The page was loaded again during a tour.
+      if (aside && this.at < 0) app.connection.send("take_back");
+    });
     app.connection.on("accuracy", report => this.note(report, () => ({report, ...meanAccuracy(report)})));
     app.connection.on("gradient", flow => this.note(flow, () => ({left: last(flow), pinnedLeft: app.pinned ? last(app.pinned.gradient) : undefined})));
     app.connection.on("mistakes", mistakes => this.note(mistakes, () => ({[`${mistakes.family}Wrong`]: mistakes.count / mistakes.samples})));
@@ -42,20 +53,38 @@ export class Tour {
     return STOPS[this.at];
   }
 
+  // The person's own network waits, and with it what else is chosen on the page.
+  open() {
+    const {app} = this, {speed} = app.transport;
+    if (!app.connection.send("set_aside")) return;
+    this.before = {speed, tokens: app.tokens, family: app.mistakes.family, shortcuts: byId("shortcuts").checked};
+    this.go(0);
+  }
+
   go(at) {
     this.at = at;
     const {app, stop} = this;
+    this.begin(stop);
     app.connection.send("pause");
     if (app.pinned) app.connection.send("unpin");
     app.settingsPanel.apply({...DEFAULTS, ...stop.settings}, true);
     app.transport.setSpeed(stop.speed);
     app.row.choose([...stop.tokens].map(Number));
     app.mistakes.choose("trained");
-    if (byId("shortcuts").checked !== Boolean(stop.shortcuts)) byId("shortcuts").click();
-    this.awaited = null;
+    this.showShortcuts(Boolean(stop.shortcuts));
     this.point(stop);
     app.watch(stop.views);
     this.show();
+  }
+
+  begin(part) {
+    this.part = part;
+    this.awaited = null;
+    this.isFresh = false;
+  }
+
+  showShortcuts(shown) {
+    if (byId("shortcuts").checked !== shown) byId("shortcuts").click();
   }
 
   point(stop) {
@@ -74,28 +103,29 @@ export class Tour {
       make("div", {class: "stops", role: "group", "aria-label": "Questions"}, ...STOPS.map((one, i) =>
         make("button", {"aria-pressed": String(i === this.at), "aria-label": `${i + 1}. ${one.title}`, title: one.title, onclick: () => this.go(i)}, String(i + 1)))),
       make("h2", {id: "tour-title", tabindex: -1}, stop.title), make("p", {}, stop.text), make("p", {id: "tour-end", class: "end", hidden: true}),
-      make("div", {class: "acts"}, button("Play", () => this.play(stop), "plain main"),
-        ...(stop.second ? [button(stop.second.label, () => this.playSecond(stop))] : []), next, button("Close", () => this.close())),
+      make("div", {class: "acts"}, button("Play", () => this.play(), "plain main"),
+        ...(stop.second ? [button(stop.second.label, () => this.playSecond(stop))] : []), next, button("Close", () => this.close()),
+        make("span", {class: "small"}, "Your own network waits. It comes back when you close the tour.")),
     );
     byId("tour-title").focus({preventScroll: true});
     this.bring(stop.card);
   }
 
-  play(stop) {
+  play() {
     this.app.connection.send("play");
-    this.wait(stop);
+    if (this.part) this.wait(this.part);
   }
 
   playSecond(stop) {
     this.app.connection.send("pin");
     this.app.settingsPanel.apply({...DEFAULTS, ...stop.settings, ...stop.second.settings}, true);
-    this.app.connection.send("play");
-    this.wait(stop.second);
+    this.begin(stop.second);
+    this.play();
   }
 
   // Where there is little room, the tour stands at the bottom: the card goes to the top.
   bring(card) {
-    byId(card).scrollIntoView({block: innerWidth < 700 ? "start" : "nearest"});
+    byId(card).scrollIntoView({block: innerWidth < 1200 ? "start" : "nearest"});
   }
 
   wait(awaited) {
@@ -107,7 +137,10 @@ export class Tour {
 
   // See whether what is waited for has come. What is to be compared must be of one and the same network, at rest.
   judge() {
-    const {awaited, app} = this, {transport} = app;
+    const {app} = this, {transport} = app;
+    // The button in the header and the space bar begin it, too.
+    if (!this.awaited && this.part && this.isFresh && transport.playing) this.wait(this.part);
+    const {awaited} = this;
     if (!awaited) return;
     let facts = this.known(iteration => iteration >= awaited.from);
     if (awaited.enough) {
@@ -120,7 +153,7 @@ export class Tour {
     }
     const found = awaited.seen({iteration: transport.iteration, ...facts}, family => app.mistakes.choose(family));
     if (!found) return;
-    this.awaited = null;
+    this.awaited = this.part = null;
     this.tellEnd(found, true);
   }
 
@@ -133,11 +166,19 @@ export class Tour {
   }
 
   close() {
+    const {app, before} = this;
     this.at = -1;
-    this.awaited = null;
+    this.begin(null);
     byId("tour").hidden = true;
     this.point(null);
-    this.app.watch([]);
+    app.watch([]);
+    app.connection.send("pause");
+    app.settingsPanel.forget();
+    app.connection.send("take_back");
+    app.transport.setSpeed(before.speed);
+    app.row.choose(before.tokens);
+    app.mistakes.choose(before.family);
+    this.showShortcuts(before.shortcuts);
     byId("tour-open").focus();
   }
 }

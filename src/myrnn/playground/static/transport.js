@@ -46,7 +46,7 @@ export class Transport {
   }
 
   key(event) {
-    const busy = event.target.closest("input, select, textarea, button, [contenteditable], [role=spinbutton], canvas");
+    const busy = event.target.closest("input, select, textarea, button, [contenteditable]");
     if (event.key === " " && !busy) {
       event.preventDefault();
       byId("play").click();
@@ -74,7 +74,7 @@ export class Transport {
     const done = status.iteration + status.before;
     byId("iteration").textContent = count(done);
     byId("rate").textContent = this.rate(status.iteration);
-    byId("engine").textContent = status.note ? `op by op: ${status.note.split("\n")[0]}` : `${status.engine} engine`;
+    byId("engine").textContent = status.note ? `not compiled: ${status.note.split("\n")[0]}` : "compiled to machine code";
   }
 
   rate(iteration) {

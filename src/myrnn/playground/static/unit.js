@@ -3,21 +3,26 @@ import {byId, escaped, make, short} from "./dom.js";
 
 // How many pictures of the training are remembered.
 const REMEMBERED = 200;
+// While the network trains, the weights are asked for again after so many milliseconds.
+const PAUSE = 500;
 
 export class Unit {
   constructor(app) {
     this.app = app;
     this.past = [];
     this.incoming = null;
-    this.asked = -1;
-    this.when = 0;
+    // What weights were asked for last: of which unit of which state, after how many iterations, and when.
+    this.asked = {};
     app.connection.on("unit", message => { this.incoming = message; app.row.draw(); });
-    app.connection.on("network", () => { this.past = []; this.incoming = null; this.asked = -1; });
+    app.connection.on("network", () => { this.past = []; this.incoming = null; this.asked = {}; });
   }
 
-  ask(unit) {
-    this.asked = unit;
-    this.when = performance.now();
+  // Ask for the weights that lead into a unit, unless they are known or on their way.
+  ask(unit, {state, iteration}) {
+    const {asked} = this, now = performance.now();
+    const isSame = asked.unit === unit && asked.state === state;
+    if (isSame && (asked.iteration === iteration || this.app.transport.playing && now - asked.when < PAUSE)) return;
+    this.asked = {unit, state, iteration, when: now};
     this.app.connection.send("unit", {unit});
   }
 
@@ -28,23 +33,23 @@ export class Unit {
     if (last && last.iteration === iteration) this.past.pop();
     this.past.push({iteration, states: values.slice(-units)});
     if (this.past.length > REMEMBERED) this.past = this.past.filter((_, i) => i % 2 || i === this.past.length - 1);
-    if (this.asked >= 0 && performance.now() - this.when > 500) this.ask(this.asked);
   }
 
   draw(seen, marked) {
     const place = byId("unit");
     if (!marked) {
-      if (!place.firstChild) place.append(make("p", {class: "soft"}, "Point at a unit of the colours above to see what leads into it, and how it came to be. With the keyboard: focus the colours, then use the arrow keys."));
+      if (!place.firstChild) place.append(make("p", {class: "soft"}, "Point at a unit in the colours above to see the weights that lead into it, and how its value changes. With the keyboard: move the focus to the colours, then use the arrow keys."));
       return;
     }
+    this.ask(marked.unit, seen);
     const along = Array.from({length: seen.tokens.length}, (_, step) => seen.values[step * seen.units + marked.unit]);
     const over = this.past.map(({states}) => states[marked.unit]);
     const known = this.incoming && this.incoming.unit === marked.unit ? this.incoming.incoming : [];
     const figure = (told, drawn) => `<figure><figcaption>${escaped(told)}</figcaption>${drawn}</figure>`;
     place.innerHTML = `<div><h3>Unit ${marked.unit} of ${escaped(seen.state)}</h3>
       is <b>${short(along[marked.step])}</b> after step ${marked.step + 1}, digit ${seen.tokens[marked.step]}</div>
-      <div class="figures">${figure("along the sequence", spark(along, marked.step))}${figure("at its end, over the training", spark(over))}
-      ${known.map(({name, weights}) => figure(`in by ${name.replace(".weight", "")}, ${weights.length === seen.units ? "a bar a unit" : "a bar a digit"}`, bars(weights))).join("")}</div>`;
+      <div class="figures">${figure("value along the sequence", spark(along, marked.step))}${figure("value at the end, during training", spark(over))}
+      ${known.map(({name, weights}) => figure(`weights of ${name.replace(".weight", "")}, one bar per ${weights.length === seen.units ? "unit" : "digit"}`, bars(weights))).join("")}</div>`;
   }
 }
 
