@@ -269,7 +269,7 @@ def test_there_are_only_so_many_pages():
     with TestClient(make_app(Sessions(most=1)), base_url=BASE) as client, greeted(client):
         with greeted(client) as (_, told):
             assert told["type"] == "full"
-            assert told["message"].startswith("1 pages are open already, and more would slow all down: this one begins")
+            assert told["message"].startswith("1 pages are open already, and more would slow all down: this one starts")
 
 
 # --- starting it

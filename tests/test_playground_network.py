@@ -422,8 +422,8 @@ def test_a_run_that_no_settings_make_again_is_shown_and_says_so(here):
     network = Network(settings, run=run)
     assert (settings["cell"], settings["batch_size"]) == ("rnn-relu", 128)
     assert network.unrepeatable == (
-        "no settings here make this run again, which has recurrent_init identity, schedule cosine: to begin with it "
-        "anew, load it"
+        "the settings on this page cannot repeat this run, which has recurrent_init identity, schedule cosine: "
+        "to start it again, load it"
     )
     network.advance(0.0, 1)
     assert load_run(saved(network)).settings["model"]["recurrent_init"] == "identity"
@@ -504,7 +504,7 @@ def test_what_cannot_be_saved_or_drawn_is_refused(here, own):
     with refused("the graph is an SVG: choose SVG"):
         _keep.figure("graph", "png", network, [1, 1])
     positional = Network({**SMALL, "cell": "own"}, own.make)
-    with refused("a model that cannot be compiled cannot be looked into"):
+    with refused("this figure needs a model that can be compiled"):
         _keep.figure("states", "svg", positional, [1, 1])
 
 
@@ -554,8 +554,8 @@ def test_a_run_that_was_adjusted_says_how(here):
     ]
     again = Network(settings, run=run)
     assert again.unrepeatable == (
-        "no settings here make this run again, which has settings that were changed while it was trained: to begin "
-        "with it anew, load it"
+        "the settings on this page cannot repeat this run, which has settings that were changed while it was "
+        "trained: to start it again, load it"
     )
     trained_on(again, 1)
     assert again.history.iteration.tolist() == [500, 620, 690, 720, 721]

@@ -88,7 +88,7 @@ def test_it_ends_cleanly_in_the_middle_of_a_training_and_tells_its_pages(number)
             next_of(page, "nothing")
     assert (code, errors.replace("myrnn: compiling this model; it takes a few seconds, once\n", "")) == (0, "")
     assert said[-2:] == ["ended", ""]
-    assert told["message"].startswith("The playground was ended where it was started.")
+    assert told["message"].startswith("The playground server was stopped.")
     assert closed.value.rcvd.code == 1012
 
 

@@ -355,7 +355,7 @@ def test_a_run_that_no_settings_make_again_is_not_reset(tmp_path, monkeypatch):
         folder = save_run(
             "runs/odd", task=network.task, model=network.model, optimizer=network.optimizer, history=network.history
         )
-    why = "no settings here make this run again, which has alpha 0.5: to begin with it anew, load it"
+    why = "the settings on this page cannot repeat this run, which has alpha 0.5: to start it again, load it"
     with open_session() as page:
         assert page.ask("load", "network", run=folder.name)["unrepeatable"] == why
         assert page.ask("reset", "error")["message"] == why
@@ -479,7 +479,7 @@ def test_a_session_waits_for_its_page_and_is_freed_after_a_while():
         assert sessions.attach(name, "reloaded", SMALL, [1, 2]) == (name, session)
         other, second = sessions.attach(name, "copy", SMALL, [1, 2])
         assert (other, second) != (name, session)
-        message = "2 pages are open already, and more would slow all down: this one begins when another was closed"
+        message = "2 pages are open already, and more would slow all down: this one starts when another is closed"
         with refused(message):
             sessions.attach(None, "third", SMALL, [1, 2])
         sessions.detach(other)

@@ -273,12 +273,12 @@ def test_a_server_that_comes_back_is_played_with_again(serve_playground):
     page = serve_playground()
     page.open(f"{SHORT}&dim_recurrent=8&sequence=4242")
     page.server.stop()
-    page.wait(lambda: "was ended where it was started" in page.text("banner"), "the end was not told")
+    page.wait(lambda: "server was stopped" in page.text("banner"), "the end was not told")
     lost = "window.lost = 0; window.playground.connection.on('lost', () => { window.lost += 1; })"
     page.script(lost)
     page.wait(lambda: page.script("return window.lost") > 1, "it did not try again")
     # It is told in one place, and stays there.
-    assert "was ended where it was started" in page.text("banner") and not page.shown("toast")
+    assert "server was stopped" in page.text("banner") and not page.shown("toast")
     page.server.start()
     page.wait_until_ready()
     assert "This is a new one" in page.text("toast")

@@ -122,7 +122,7 @@ def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing
             raise InvalidArgument("there is nothing to draw yet: press play first")
         return lambda: drawn(history.plot, form)
     if network.compiled is None:
-        raise InvalidArgument("a model that cannot be compiled cannot be looked into")
+        raise InvalidArgument("this figure needs a model that can be compiled")
     if name == "states":
         seen = inspect(network.compiled, np.array(tokens), _looks.truth_of(network.task, tokens))
         return lambda: drawn(seen.plot_states, form)

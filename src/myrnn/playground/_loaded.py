@@ -51,7 +51,9 @@ def unrepeatable(run: Run) -> str:
         others.append("settings that were changed while it was trained")
     if not others:
         return ""
-    return f"no settings here make this run again, which has {', '.join(others)}: to begin with it anew, load it"
+    return (
+        f"the settings on this page cannot repeat this run, which has {', '.join(others)}: to start it again, load it"
+    )
 
 
 def origin_of(run: Run) -> dict[str, Any]:

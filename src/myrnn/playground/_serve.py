@@ -24,7 +24,7 @@ from myrnn.playground._sessions import Sessions
 PORT = 8400
 # More connections at a time, those of pages that have just been closed among them, are told that the server is busy.
 MOST_CONNECTIONS = 400
-_ENDED = "The playground was ended where it was started. This page goes on as soon as it runs again."
+_ENDED = "The playground's server was stopped. This page goes on as soon as it runs again."
 
 
 def serve(

@@ -13,7 +13,7 @@ export function startCompare(app) {
     button.title = button.dataset.hint;
     const told = byId("pinned-label");
     told.hidden = !app.pinned;
-    if (app.pinned) told.textContent = `Pinned (dashed lines): ${describe(app.pinned)}. Change a setting and press play to compare.`;
+    if (app.pinned) told.textContent = `Pinned, in purple: ${describe(app.pinned)}. Change a setting and press play to compare.`;
   });
 }
 

@@ -36,10 +36,10 @@ export class Gradient {
   sentence(whose, {mean, distance, state}) {
     const last = mean[mean.length - 1], steps = distance[distance.length - 1];
     if (!steps) return "";
-    const where = state ? ` in ${state}` : "";
-    if (last === null || last === undefined) return `${whose}nothing is left${where} ${steps} steps back.`;
+    const where = `${state ? ` in state ${state},` : ""} ${steps} steps before the end`;
+    if (last === null || last === undefined) return `${whose}nothing is left${where}.`;
     const verdict = last < 0.01 ? "it vanishes" : last > 10 ? "it explodes" : last > 0.3 ? "it gets through" : "it fades";
-    return `${whose}${share(last)} is left${where} ${steps} steps back: ${verdict}.`;
+    return `${whose}${share(last)} is left${where}: ${verdict}.`;
   }
 
   draw(chart) {
