@@ -293,7 +293,7 @@ class OwnOperation(Base):
         (Random, NotDeterministic, "two calls of the model on the same sequence"),
         (Detached, NotARecurrence, "test_compile_refusals.py"),
         (Scaled, NotARecurrence, "depends on the values of its parameters"),
-        (Counting, NotDeterministic, "keeps something from one call to the next"),
+        (Counting, NotDeterministic, "every call of the model changes its calls"),
         (LookingBack, NotARecurrence, "looks back|is not the same"),
         (ElevenStepsBack, NotARecurrence, "it looks back at more than its last states"),
         (Cumulative, UnsupportedOperation, "no rule for MyGrad's CumSum"),

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mygrad.nnet.activations import relu
 from mygrad.nnet.losses import softmax_crossentropy
 from mynn.optimizers.adam import Adam as MyNNAdam
 
 from myrnn.compiler import compile
-from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.estimator import SequenceClassifier
 from myrnn.evaluation import ENGINES, evaluate
 from myrnn.models import GRU, LSTM, RNN
@@ -690,3 +691,34 @@ def test_a_turn_of_no_iteration_is_refused():
     training = Training(model, TASK, Adam(model.parameters), engine="mygrad")
     with refused("iterations must be at least 1, not 0"):
         training.advance(0)
+
+
+class TakesNumbersOut(RNN):
+    """Computes with numbers that know nothing of the parameters which they come from."""
+
+    def __init__(self, how):
+        super().__init__(10, 4, 2, rng=0)
+        self.how = how
+
+    def __call__(self, x):
+        if self.how == "nan":
+            return x[0:1, :2] * np.nan
+        if self.how == "loop":
+            h = np.zeros((1, 4), dtype=np.float32)
+            for x_t in x:
+                h = relu(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h)).data
+            return mg.tensor(h[:, :2])
+        logits = super().__call__(x).data
+        return logits if self.how == "array" else mg.tensor(logits)
+
+
+@pytest.mark.parametrize("how", ["array", "tensor", "loop", "nan"])
+@pytest.mark.parametrize(("engine", "error"), [("native", CompileError), ("mygrad", InvalidArgument)])
+def test_a_model_that_no_gradient_reaches_is_refused(how, engine, error):
+    model = TakesNumbersOut(how)
+    before = contents(model)
+    with pytest.raises(error, match="no gradient reaches any parameter of the model") as caught:
+        train(model, TASK, SGD(model.parameters), 5, engine=engine, progress=False)
+    if how in ("tensor", "loop"):
+        assert re.search(r"test_training\.py:\d+ .*\.data", str(caught.value))
+    assert contents(model) == before

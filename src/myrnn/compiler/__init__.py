@@ -9,7 +9,8 @@ from myrnn.compiler._equations import Equation, Equations, write_equations
 from myrnn.compiler._graph import Node, evaluate, topological
 from myrnn.compiler._native import Descent, Native
 from myrnn.compiler._notice import without_notice
-from myrnn.compiler._probe import MYGRAD
+from myrnn.compiler._probe import MYGRAD, unreached
+from myrnn.compiler._record import lines_that_look
 from myrnn.compiler._threads import limit_threads, shards_for
 from myrnn.compiler._workspace import Block
 
@@ -27,8 +28,10 @@ __all__ = [
     "compile_for",
     "evaluate",
     "limit_threads",
+    "lines_that_look",
     "shards_for",
     "topological",
+    "unreached",
     "without_notice",
     "write_equations",
 ]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from myrnn.compiler._differences import ADVICE, difference_told
 from myrnn.compiler._graph import Builder
 from myrnn.compiler._reads import readable
+from myrnn.compiler._record import Origin
 from myrnn.compiler._roll import Recurrence, unroll
 from myrnn.compiler._trace import Trace, trace
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
@@ -37,6 +38,7 @@ def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: i
         x = _drawn(5, dim_input, rng)
         _check_calls(model, parameters, x, build)
         traces = _traces(model, parameters, dim_input, {*PROBES, max(longest, 9)}, build, rng)
+        _check_reaches_parameters(traces)
         one_hot = np.eye(dim_input, dtype=np.float32)[rng.integers(0, dim_input, 5)]
         _same_graph(traces[5], trace(model, parameters, one_hot, build), "the values of the sequence")
         _same_graph(
@@ -75,6 +77,21 @@ def _traces(
 
 def _drawn(length: int, dim_input: int, rng: np.random.Generator) -> NDArray[np.float32]:
     return rng.normal(size=(length, dim_input)).astype(np.float32)
+
+
+def _check_reaches_parameters(traces: dict[int, Trace]) -> None:
+    if not any(traced.parameters for traced in traces.values()):
+        looks = dict.fromkeys(look for traced in traces.values() for look in traced.looks)
+        raise CompileError(unreached(list(looks)))
+
+
+def unreached(looks: Sequence[Origin]) -> str:
+    """Say that no gradient reaches a parameter, and where numbers are taken out of tensors, which is why."""
+    return "no gradient reaches any parameter of the model, so that it would learn nothing: " + (
+        f"it takes numbers out of its tensors, with .data or NumPy, in\n  {looks[0]}"
+        if looks
+        else "its logits must be computed from its parameters by MyGrad's operations"
+    )
 
 
 def _check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:

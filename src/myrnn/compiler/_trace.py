@@ -89,7 +89,8 @@ def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any],
     output = recording.output
     if not isinstance(output, Tensor):
         raise CompileError(
-            f"the model must return a MyGrad tensor, but returned {type(output).__name__}: its gradient could not flow"
+            f"the model must return a MyGrad tensor, but returned {type(output).__name__}: no gradient reaches any "
+            "parameter of the model, so that it would learn nothing"
         )
     if output.ndim != 2 or output.shape[0] != 1:
         raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {output.shape}")

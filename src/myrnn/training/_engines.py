@@ -11,7 +11,7 @@ from mygrad.nnet.activations import logsoftmax
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
-from myrnn.compiler import MYGRAD
+from myrnn.compiler import MYGRAD, lines_that_look, unreached
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.models import num_classes, parameters_of
 from myrnn.sequences import Sequences
@@ -106,6 +106,9 @@ class MyGradEngine:
         logits = _stack([self._model(sequences.features(index)) for index in batch])
         loss = mean_crossentropy(logits, labels, self._class_weights)
         loss.backward()
+        if all(parameter.grad is None for parameter in self._parameters) and sequences.lengths[batch].any():
+            longest = sequences.features(batch[sequences.lengths[batch].argmax()])
+            raise InvalidArgument(unreached(lines_that_look(self._model, longest)))
         if self.gradient_clip is not None:
             clip_gradients(self._parameters, self.gradient_clip)
         self._optimizer.step()
