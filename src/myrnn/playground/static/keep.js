@@ -43,6 +43,8 @@ export function startKeep(app) {
     if (past) tell(`Loaded. Play goes on from there, with a new optimizer and a constant learning rate.${off}`);
   });
   app.connection.on("error", ({message}) => { toast(message); tell(""); });
+  // What was asked for may never be answered.
+  app.connection.on("lost", () => tell(""));
 }
 
 function showRuns(runs) {
