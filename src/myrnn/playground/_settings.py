@@ -49,7 +49,7 @@ SETTINGS: dict[str, Setting] = {
     "task": Setting(
         Choice(("twin-halves", "palindromes")),
         "twin-halves",
-        "Task",
+        "What to learn",
         "Task",
         "What the network has to recognise. Twin halves: 123 123. Palindromes: 123 321. Which one is easier to learn?",
         (("twin-halves", "twin halves (123 123)"), ("palindromes", "palindromes (123 321)")),
@@ -57,7 +57,7 @@ SETTINGS: dict[str, Setting] = {
     "negatives": Setting(
         Choice(("uniform", "near_miss")),
         "uniform",
-        "Task",
+        "What to learn",
         "Non-matches",
         "What sequences without a match look like. Near misses are matches with 1 to 3 digits changed. Is that harder?",
         (("uniform", "random digits"), ("near_miss", "near misses")),
@@ -65,7 +65,7 @@ SETTINGS: dict[str, Setting] = {
     "pattern_length_min": Setting(
         Whole(1, LONGEST // 4),
         1,
-        "Task",
+        "What to learn",
         "Shortest half",
         "How many digits the shortest half has. From 5 on there are no easy sequences to begin with.",
         _plain(1, 2, 3, 5, 8, 10),
@@ -73,7 +73,7 @@ SETTINGS: dict[str, Setting] = {
     "pattern_length_max": Setting(
         Whole(1, LONGEST // 4),
         10,
-        "Task",
+        "What to learn",
         "Longest half",
         "How many digits the longest half has. The longer, the more the network must remember. Try 3, then 15.",
         _plain(1, 2, 3, 5, 8, 10, 15, 20),
@@ -81,7 +81,7 @@ SETTINGS: dict[str, Setting] = {
     "alphabet_size": Setting(
         Whole(2, 10),
         10,
-        "Task",
+        "What to learn",
         "Digits",
         "How many different digits there are. With two, random halves match more often, and there is less to remember.",
         _plain(2, 3, 5, 10),
