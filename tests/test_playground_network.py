@@ -561,6 +561,14 @@ def test_a_run_that_was_adjusted_says_how(here):
     assert again.history.iteration.tolist() == [500, 620, 690, 720, 721]
 
 
+def test_a_run_that_was_adjusted_after_its_last_iteration_says_what_it_was_trained_with(here):
+    network = trained(iterations=20)
+    network.adjust({**SMALL, "learning_rate": 0.5})
+    run = load_run(saved(network))
+    assert [phase["learning_rate"] for phase in run.settings["phases"]] == [0.01]
+    assert "learning_rate=0.01)" in script(network)
+
+
 def test_the_script_of_a_loaded_run_goes_on_from_it(here):
     network = trained(iterations=60)
     folder = saved(network)

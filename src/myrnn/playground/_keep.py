@@ -67,7 +67,7 @@ def save(network: Network, report: LengthReport, turn: Callable[[], AbstractCont
                 report=report,
                 described=described,
                 continued_from=network.origin,
-                phases=[asdict(phase) for phase in network.phases],
+                phases=[asdict(phase) for phase in network.phases] if network.was_adjusted else [],
             )
 
 

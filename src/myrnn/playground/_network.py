@@ -182,6 +182,11 @@ class Network:
         return [*(phase for phase, _ in self._finished), *current]
 
     @property
+    def was_adjusted(self) -> bool:
+        """Whether some of the training was done with other settings than the current ones."""
+        return bool(self._finished)
+
+    @property
     def iteration(self) -> int:
         """How many iterations have been done."""
         return sum(phase.iterations for phase, _ in self._finished) + self.training.iteration

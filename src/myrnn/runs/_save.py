@@ -105,7 +105,7 @@ def save_run(
     phases : sequence of mapping
         Where the learning rate, the batch size or the clipping changed while it was trained: what `train` was called
         with, one call after the other. Each has ``iterations``, ``learning_rate``, ``batch_size``, ``seed`` and
-        ``gradient_clip``. Fewer than two are not kept.
+        ``gradient_clip``.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def save_run(
         "optimizer": describe("optimizer", optimizer),
         "training": check_training(training or {}),
         **({} if continued_from is None else {CONTINUED_FROM: check_origin(continued_from)}),
-        **({PHASES: check_phases(list(phases))} if len(phases) > 1 else {}),
+        **({PHASES: check_phases(list(phases))} if phases else {}),
     }
     chosen = summarize(model, history, report) if numbers is None else numbers
     target = empty_folder(folder, "run")
