@@ -61,7 +61,7 @@ def test_digits_read_row_by_row(digits):
         pytest.param({"cell": "lstm"}, id="lstm", marks=pytest.mark.long),
     ],
 )
-@pytest.mark.parametrize("kind", ["numbers", "tokens", "embedding"])
+@pytest.mark.parametrize("kind", ["numbers", "tokens", pytest.param("embedding", marks=pytest.mark.long)])
 def test_padding_cannot_leak(engine, settings, kind):
     rng = np.random.default_rng(0)
     lengths = [1, 3, 0, 2, 7, 1]
@@ -252,7 +252,7 @@ class Sums:
 
 
 @pytest.mark.parametrize("cell", [Sums, lambda *dims: Sums(*dims), partial(RNN, activation="tanh")])
-@pytest.mark.parametrize("engine", ["native", "mygrad"])
+@pytest.mark.parametrize("engine", [pytest.param("native", marks=pytest.mark.long), "mygrad"])
 def test_a_cell_of_ones_own(cell, engine):
     X, y = draw(60)
     settings = {**SMALL, "engine": engine, "max_epochs": 30, "learning_rate": 0.01, "dim_recurrent": 8}

@@ -144,7 +144,7 @@ def test_a_clone_has_the_settings_alone(words, classifier):
 
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
-@pytest.mark.parametrize("cell", ["rnn", "gru"])
+@pytest.mark.parametrize("cell", ["rnn", pytest.param("gru", marks=pytest.mark.long)])
 def test_pickled_it_says_the_same(cell, engine, words, classifier):
     X, y = words
     classifier.set_params(cell=cell, engine=engine, max_epochs=2).fit(X, y)

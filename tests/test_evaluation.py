@@ -44,7 +44,10 @@ def counts_by_hand(model, sequences):
 
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
-@pytest.mark.parametrize("model", [RNN(10, 8, 2, rng=0), GRU(10, 6, 2, rng=0), LSTM(10, 6, 2, rng=0)])
+@pytest.mark.parametrize(
+    "model",
+    [RNN(10, 8, 2, rng=0), *(pytest.param(kind(10, 6, 2, rng=0), marks=pytest.mark.long) for kind in (GRU, LSTM))],
+)
 def test_every_length_is_counted_as_by_hand(model, engine):
     report = evaluate(model, TASK, samples=300, seed=4, engine=engine)
     total, correct = counts_by_hand(model, TASK.sample(300, np.random.default_rng(4)))
