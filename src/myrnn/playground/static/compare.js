@@ -2,6 +2,7 @@
 import {byId, count} from "./dom.js";
 
 const CELLS = {"rnn-relu": "RNN (ReLU)", "rnn-tanh": "RNN (tanh)", gru: "GRU", lstm: "LSTM", own: "your class"};
+const OPTIMIZERS = {adam: "Adam", rmsprop: "RMSprop", sgd: "SGD"};
 
 export function startCompare(app) {
   const button = byId("pin"), hint = button.dataset.hint;
@@ -19,5 +20,6 @@ export function startCompare(app) {
 
 function describe({network, iteration}) {
   const {cell, dim_recurrent: units, task, optimizer, learning_rate: rate} = network.settings;
-  return `${CELLS[cell]}, ${units} units, ${task}, ${optimizer} ${rate}, ${count(iteration)} iterations`;
+  const done = `${count(iteration)} ${iteration === 1 ? "iteration" : "iterations"}`;
+  return `${CELLS[cell]}, ${units} units, ${task.replace("-", " ")}, ${OPTIMIZERS[optimizer]} ${rate}, ${done}`;
 }
