@@ -438,9 +438,16 @@ def test_rows_are_plain_records(compiled):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_table_fits_a_terminal(kind, compiled):
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(inspect(compiled[kind], DIGITS, class_names=TASK.class_names).table())
-    lines = console.export_text().splitlines()
+    table = inspect(compiled[kind], DIGITS, class_names=TASK.class_names).table()
+
+    def printed(width):
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(table)
+        return console.export_text()
+
+    narrow, lines = printed(60), printed(80).splitlines()
+    assert sorted(narrow.split()[-9 * len(DIGITS) :]) == sorted(printed(80).split()[-9 * len(DIGITS) :])
+    assert max(map(len, narrow.splitlines())) <= 60
     assert max(map(len, lines)) <= 80
     rows = [line.split() for line in lines if re.match(r" +\d ", line)]
     assert [row[:2] for row in rows] == [[str(i), digit] for i, digit in enumerate(DIGITS, 1)]

@@ -1,4 +1,4 @@
-"""How results are shown: tables for a terminal of 80 columns and for a notebook, and CSV files."""
+"""How results are shown: tables for a terminal and for a notebook, and CSV files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.table import Table
+
+from myrnn._whole_table import WholeTable
 
 
 class ShownAsTable(ABC):
@@ -28,28 +29,15 @@ class ShownAsTable(ABC):
 
 def bare_table(title: str, caption: str | None = None) -> Table:
     """Return a table without columns, as all tables look."""
-    return Table(
-        title=title,
-        caption=caption,
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        caption_style="default",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        # Else a long title breaks over a narrow table.
-        min_width=len(title),
-        padding=(0, 1, 0, 0),
-    )
+    return WholeTable(title=title, caption=caption, title_style="bold")
 
 
 def new_table(title: str, first: str, *others: str, caption: str | None = None) -> Table:
     """Return an empty table, its first column for names and the others for numbers."""
     table = bare_table(title, caption)
-    table.add_column(first, overflow="fold")
+    table.add_column(first)
     for name in others:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right")
     return table
 
 

@@ -83,7 +83,7 @@ def _write(figures: dict[str, Callable[[], Any]], folder: Path, format: str) -> 
             told = save_figure(draw(), folder / f"{name}.{format}").name
         except InvalidArgument as error:
             told = f"no {name}: {error}"
-        typer.echo(f"{'':{_show.LABEL_WIDTH}}  {told}")
+        _show.named_rows(("", told))
 
 
 def _of_one(found: Inspection, name: str) -> dict[str, Callable[[], Any]]:

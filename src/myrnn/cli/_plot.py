@@ -37,19 +37,17 @@ def plot(
 
 
 def _show_runs(names: list[str], histories: list[History], out: Path) -> None:
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
+    from myrnn._tables import bare_table
     from myrnn.cli import _show
     from myrnn.training import curve_levels, sparkline
 
     console = Console(highlight=False)
     levels = curve_levels(console)
-    table = Table("run", "iterations", "", "loss", "", "accuracy", box=box.SIMPLE_HEAD, show_edge=False)
-    table.columns[0].overflow = "fold"
-    for column in (1, 3, 5):
-        table.columns[column].justify = "right"
+    table = bare_table("")
+    for name in ("run", "iterations", "", "loss", "", "accuracy"):
+        table.add_column(name, justify="right" if name in ("iterations", "loss", "accuracy") else "left")
     for name, history in zip(names, histories, strict=True):
         table.add_row(
             name,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from myrnn._tables import bare_table
 from myrnn.evaluation import LengthReport, ShortcutReport
 from myrnn.models import num_parameters
 from myrnn.runs import Job
@@ -90,9 +91,9 @@ def table(result: Any, **options: Any) -> None:
 def predictions(rows: Sequence[tuple[str, ...]]) -> None:
     """Show class and probability of sequences, and their truth where it is known, as a table."""
     names = ("sequence", "class", "probability", "truth")[: len(rows[0])]
-    table = Table(*names, box=box.SIMPLE_HEAD, show_edge=False)
-    for column in table.columns:
-        column.overflow = "fold"
+    table = bare_table("")
+    for name in names:
+        table.add_column(name)
     for row in rows:
         table.add_row(*row, style="yellow" if len(row) > 3 and row[1] != row[3] else None)
     _console().print(table)
@@ -111,14 +112,23 @@ def files(folder: Path) -> None:
 
 
 def path(name: str, where: Path) -> None:
-    """Say where something was written."""
-    named_rows((name, str(where)))
+    """Say where something was written. The path stays whole, so that it can be copied."""
+    _row(name, [str(where)])
 
 
 def named_rows(*rows: tuple[str, str]) -> None:
-    """Show named lines, the names in a column of their own. Rich breaks none of them: a path stays whole."""
+    """Show named lines, the names in a column of their own; in a terminal lines wrap between words."""
+    console = _console()
     for name, text in rows:
-        _console().print(Text(name.ljust(LABEL_WIDTH), style="cyan"), Text(text), sep="  ", soft_wrap=True)
+        width = console.width - max(LABEL_WIDTH, len(name)) - 2
+        wrapped = textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
+        _row(name, wrapped if console.is_terminal and wrapped else [text])
+
+
+def _row(name: str, lines: Sequence[str]) -> None:
+    for label, line in zip_longest([name], lines, fillvalue=""):
+        label = label.ljust(max(LABEL_WIDTH, len(name)))
+        _console().print(Text(label, style="cyan"), Text(line), sep="  ", soft_wrap=True)
 
 
 def _count(number: int, what: str) -> str:

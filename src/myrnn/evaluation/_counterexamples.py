@@ -76,7 +76,7 @@ class Counterexamples(ShownAsTable):
         for name in ("", "length", "sequence", "truth", "model says", "sure"):
             numbers = name in ("length", "sure")
             # A folded line would no longer stand above the one that it is compared with.
-            table.add_column(name, justify="right" if numbers else "left", overflow="fold", no_wrap=name == "sequence")
+            table.add_column(name, justify="right" if numbers else "left", no_wrap=name == "sequence")
         for name, found in (("shortest", self.shortest), ("surest", self.most_confident)):
             for place, mistake in enumerate(found):
                 table.add_row("" if place else name, *self._cells(mistake), end_section=mistake is found[-1])

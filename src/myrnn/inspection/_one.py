@@ -137,7 +137,7 @@ class Inspection(ShownAsTable):
         rows = self.rows()
         table = bare_table(self.summary())
         for name in rows[0]:
-            table.add_column(name, justify="right", overflow="fold")
+            table.add_column(name, justify="right")
         for row in rows:
             table.add_row(*(_written(value) for value in row.values()))
         return table

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
-from rich.text import Text
 
 from myrnn import _checks, plots
-from myrnn._tables import ShownAsTable, new_table, per_cent, points
+from myrnn._tables import ShownAsTable, bare_table, new_table, per_cent, points
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Comparison, newcombe_interval
 from myrnn.runs._listing import printable
@@ -86,13 +85,11 @@ class RunComparison(ShownAsTable):
 
     def settings_table(self) -> Table:
         """Return the settings that differ as a Rich table."""
-        table = Table(
-            title="Settings that differ", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0)
-        )
+        table = bare_table("Settings that differ")
         for name in ("setting", *self.names):
-            table.add_column(printable(name), overflow="fold")
+            table.add_column(printable(name))
         for name, pair in self.settings.items():
-            table.add_row(*map(Text, (printable(name), *map(_text, pair))))
+            table.add_row(printable(name), *map(_text, pair))
         return table
 
     def table(self) -> Table:

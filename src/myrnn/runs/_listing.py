@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from myrnn import _checks
 from myrnn._tables import ShownAsTable, bare_table, write_csv
@@ -33,6 +32,7 @@ WATCHED = {
 # A file that was changed this short a time ago, in ns, may change again without a trace: some clocks of file systems
 # tick every two seconds.
 FRESH = 2_000_000_000
+NUMBERS = ("iterations", "loss", "accuracy", "tested")
 COLUMNS = ("run", "task", "model", "iterations", "loss", "accuracy", "tested", "made", "")
 ORDERS = ("name", "state", "task", "model", "iterations", "loss", "accuracy", "tested", "made")
 
@@ -96,17 +96,11 @@ class RunListing(ShownAsTable, Sequence[RunSummary]):
     def table(self) -> Table:
         """Return the runs as a Rich table."""
         table = bare_table("")
-        # Nine columns of which names are to have as much as there is.
-        table.padding = (0, 0, 0, 0)
         lines = [cells(run) for run in self.runs]
         for name in COLUMNS if any(line[-1] for line in lines) else COLUMNS[:-1]:
-            table.add_column(name, overflow="fold", no_wrap=name not in ("run", "task"))
-        for column in table.columns[3:7]:
-            column.justify = "right"
-        table.columns[1].min_width = max((len(word) for line in lines for word in line[1].split()), default=0)
+            table.add_column(name, justify="right" if name in NUMBERS else "left")
         for run, line in zip(self.runs, lines, strict=True):
-            shown = map(Text, line[: len(table.columns)])
-            table.add_row(*shown, style=None if run.state == "whole" else "yellow")
+            table.add_row(*line[: len(table.columns)], style=None if run.state == "whole" else "yellow")
         return table
 
 

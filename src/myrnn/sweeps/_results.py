@@ -118,9 +118,9 @@ class SweepResults(ShownAsTable):
         title = f"{self.study.name}: {metric}" + ("" if metric == "loss" else ", %")
         counts = ["runs", "failed"] if any(record["failed"] for record in records) else ["runs"]
         table = new_table(title, *(columns or ["study"]), *counts, "mean", "spread", "low", "high")
-        for column, name in zip(table.columns, columns, strict=False):
-            # Where the line is too short, words of long settings break, but no setting's name.
-            column.min_width = len(name)
+        for column, name in zip(table.columns, names, strict=False):
+            if any(isinstance(record[name], str) for record in records):
+                column.justify = "left"
         for record in records:
             settings = [_told(record[name]) for name in names] or [self.study.name]
             numbers = [_number(metric, record[name]) for name in ("mean", "spread", "low", "high")]
