@@ -216,7 +216,10 @@ def test_whole_numbers_are_what_they_were_in_training(here, capsys):
 def test_malformed_lines_stop_or_are_counted(here, capsys):
     Path("train.csv").write_text(TRAIN + "broken\n")
     assert main(["train", "--data=train.csv", *SMALL, "--out=run"]) == 2
-    assert capsys.readouterr() == ("", "myrnn: train.csv, line 27: 1 of 2 fields\n")
+    assert capsys.readouterr() == (
+        "",
+        "myrnn: train.csv, line 27: 1 field where the first line names 2 (sequence, label)\n",
+    )
     assert left() == set()
     assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--skip-bad-lines"]) == 0
     assert "            1 malformed line was skipped\n" in capsys.readouterr().out
@@ -283,7 +286,10 @@ def test_predict_writes_csv(saved, here, capsys):
 def test_predict_needs_no_labels_and_counts_malformed_lines(saved, here, capsys):
     Path("new.csv").write_text("id,sequence\n1,good\n2\n3,\n")
     assert main(["predict", str(saved), "--data=new.csv"]) == 2
-    assert capsys.readouterr() == ("", "myrnn: new.csv, line 3: 1 of 2 fields\n")
+    assert capsys.readouterr() == (
+        "",
+        "myrnn: new.csv, line 3: 1 field where the first line names 2 (sequence, label)\n",
+    )
     assert main(["predict", str(saved), "--data=new.csv", "--skip-bad-lines"]) == 0
     out, err = capsys.readouterr()
     assert [line.split(",")[0] for line in out.splitlines()] == ["line", "2", "4"]

@@ -177,8 +177,8 @@ def test_runs_of_one_name_go_by_the_folders_above_them(saved, here):
         ("transfer HALVES --task halves:x", "--task halves:x: write settings as NAME=VALUE, not 'x'"),
         (
             "transfer HALVES --task halves:alphabet_siz=3",
-            "a setting of halves must be one of 'pattern_length_min', 'pattern_length_max', 'alphabet_size', "
-            "'negatives', 'max_changes', not 'alphabet_siz'; did you mean 'alphabet_size'?",
+            "--task halves has no setting 'alphabet_siz', only 'pattern_length_min', 'pattern_length_max', "
+            "'alphabet_size', 'negatives', 'max_changes'; did you mean 'alphabet_size'?",
         ),
         ("transfer HALVES --task halves:alphabet_size=x", "alphabet_size must be an integer, not 'x'"),
         ("transfer HALVES --engine gpu", "engine must be one of 'auto', 'native', 'mygrad', not 'gpu'"),

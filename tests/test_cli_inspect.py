@@ -93,8 +93,8 @@ def test_the_class_may_be_chosen(runs, here, capsys):
 
 
 def test_a_long_sequence_is_not_the_name_of_a_file(runs, here):
-    assert main(["inspect", str(runs / "rnn"), "12" * 21, "--out", ".", "--samples=9", "--quiet"]) == 0
-    assert (here / "inspect-42-steps-probabilities.svg").is_file()
+    assert main(["inspect", str(runs / "rnn"), "12" * 21, "--out", "new/folder", "--samples=9", "--quiet"]) == 0
+    assert (here / "new" / "folder" / "inspect-42-steps-probabilities.svg").is_file()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_long_sequence_is_not_the_name_of_a_file(runs, here):
         ([""], "a sequence is empty: write digits, such as 2020"),
         (["12", "--label", "2"], "--label must be at most 1, not 2"),
         (["12", "--format", "gif"], "--format must be one of 'svg', 'png', 'pdf', not 'gif'"),
-        (["12", "--out", "nowhere"], "--out must be a folder that exists, but nowhere does not"),
+        (["12", "--out", __file__], f"--out must be a folder, which {__file__} is not"),
     ],
 )
 def test_what_cannot_be_shown_is_refused_in_one_line(arguments, message, runs, here, capsys):

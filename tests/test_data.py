@@ -107,7 +107,10 @@ def test_a_file_may_be_compressed(ending, put):
         ),
         (gzip.compress(b"", mtime=0), "{} is empty"),
         (b"", "{} is empty"),
-        (gzip.compress(b"sequence,label\na\n", mtime=0), "{}, line 2: 1 of 2 fields"),
+        (
+            gzip.compress(b"sequence,label\na\n", mtime=0),
+            "{}, line 2: 1 field where the first line names 2 (sequence, label)",
+        ),
     ],
 )
 def test_what_cannot_be_decompressed(content, told, put):
@@ -143,8 +146,8 @@ def test_what_python_writes_as_csv_is_read(tmp_path_factory, pairs):
 
 
 BAD_CSV = [
-    ("a b", "1 of 2 fields"),
-    ("a,b,c", "3 of 2 fields"),
+    ("a b", "1 field where the first line names 2 (sequence, label)"),
+    ("a,b,c", "3 fields where the first line names 2 (sequence, label)"),
     ('5" disk,y', 'a quote (") that does not close, or stands within a field that is not in quotes'),
     ('"a b,c', 'a quote (") that does not close, or stands within a field that is not in quotes'),
     ('"a"b,c', 'a quote (") that does not close, or stands within a field that is not in quotes'),
@@ -171,7 +174,8 @@ def test_malformed_lines_swallow_no_others(put):
 
 def test_a_file_of_malformed_lines_only(put):
     path = put("a.csv", "sequence,label\na\nb\n")
-    with pytest.raises(DataError, match=f"^{re.escape(f'every line is malformed; {path}, line 2: 1 of 2 fields')}$"):
+    message = f"every line is malformed; {path}, line 2: 1 field where the first line names 2 (sequence, label)"
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         read_sequences(path, skip_bad_lines=True)
 
 

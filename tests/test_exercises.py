@@ -286,7 +286,7 @@ def label_minus_one(**given):
     return x, 2 * y - 1, sequence
 
 
-@wrong("It returns (x, y, sequence)", r"y is (True|False), a bool and no array")
+@wrong("It returns (x, y, sequence)", r"y is (True|False), of type bool, and must be an array")
 def label_bare(**given):
     x, y, sequence = right(**given)
     return x, bool(y[0]), sequence

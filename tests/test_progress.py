@@ -237,7 +237,7 @@ def test_training_shows_its_own_curves(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0.0 s"), (4.24, "4.2 s"), (59.94, "59.9 s"), (185, "3:05"), (3723, "1:02:03")]
+    ("seconds", "text"), [(0.04, "0.0 s"), (4.24, "4.2 s"), (59.94, "59.9 s"), (185, "3 min 5 s"), (3723, "1 h 2 min")]
 )
 def test_times_are_said_as_people_say_them(seconds, text):
     assert duration(seconds) == text

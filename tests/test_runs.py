@@ -221,8 +221,8 @@ def test_a_run_without_a_report_loads(tmp_path, parts):
         ({"optimizer": None}, "the optimizer of a run must be of the kinds SGD, RMSprop, Adam, not NoneType"),
         (
             {"training": {"iteration": 3}},
-            "a training setting must be one of 'iterations', 'batch_size', 'seed', 'engine', 'report_every', "
-            "'schedule', 'gradient_clip', 'on_divergence', not 'iteration'; did you mean 'iterations'?",
+            "a training has no setting 'iteration', only 'iterations', 'batch_size', 'seed', 'engine', 'report_every', "
+            "'schedule', 'gradient_clip', 'on_divergence'; did you mean 'iterations'?",
         ),
         ({"training": {"iterations": 0}}, "iterations must be at least 1, not 0"),
     ],
@@ -462,7 +462,7 @@ HUGE = 10**12
         ("training", {"iterations": 0}, "iterations must be at least 1, not 0"),
         ("training", {"schedule": "steps"}, "schedule must be one of 'constant', 'cosine', 'linear', not 'steps'"),
         ("training", {"gradient_clip": "x"}, "gradient_clip must be a number, not 'x'"),
-        ("training", {"steps": 4}, "a training setting must be one of "),
+        ("training", {"steps": 4}, "a training has no setting 'steps', only "),
     ],
 )
 def test_settings_that_no_run_has(folder, part, change, message):
@@ -571,6 +571,6 @@ def test_names_make_models_and_optimizers():
 def test_unknown_names_are_refused():
     with refused("model must be one of 'rnn', 'gru', 'lstm', not 'lsmt'; did you mean 'lstm'?", InvalidArgument):
         make_model("lsmt", dim_input=5, dim_recurrent=4, dim_output=2)
-    message = "a setting of sgd must be one of 'learning_rate', 'momentum', 'weight_decay', not 'beta'"
+    message = "optimizer sgd has no setting 'beta', only 'name', 'learning_rate', 'momentum', 'weight_decay'"
     with refused(message, InvalidArgument):
         make_optimizer("sgd", RNN(5, 6, 2).parameters, beta=0.5)

@@ -136,7 +136,7 @@ def test_a_model_of_another_size_is_refused(run):
 
 def test_what_is_no_model_is_refused(tmp_path):
     folder = saved(tmp_path / "run", sized(Mine(5, 4, 2)))
-    with refused(f"{folder}: <lambda>(5, 4, 2) fails: TypeError: no"):
+    with pytest.raises(InvalidArgument, match=re.escape(f"{folder}: <lambda>(5, 4, 2) fails: TypeError: no, in ")):
 
         def fail(*sizes):
             raise TypeError("no")
@@ -273,10 +273,52 @@ def test_an_untrained_model_is_one_with_the_first_weights(here):
     [
         (["--model=gone.py:Mine"], "--model: there is no file gone.py"),
         (["--model=mine.py:Mine", "--activation=tanh"], "--activation does not go with --model mine.py:Mine"),
+        (["--model=mine.py"], "--model must name the class in the file, too, such as mine.py:Mine, not 'mine.py'"),
         (["--model=mine"], "--model must be one of 'rnn', 'gru', 'lstm', not 'mine'"),
     ],
 )
 def test_a_class_that_cannot_be_used_is_told(here, capsys, options, message):
     assert main(["train", *SMALL, *options, "--out=run"]) == 2
+    assert capsys.readouterr().err == f"myrnn: {message}\n"
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        (
+            "self.fc_h2y(h)",
+            "self.fc_hy(h)",
+            "the model fails on a sequence of 10 inputs: AttributeError: 'Mine' object has no attribute 'fc_hy', in "
+            "mine.py:17: return self.fc_hy(h)",
+        ),
+        (
+            "dense(dim_recurrent, dim_output)",
+            "dense(self.dim, dim_output)",
+            "Mine(10, 4, 2) fails: AttributeError: 'Mine' object has no attribute 'dim', in mine.py:11: self.fc_h2y = "
+            "dense(self.dim, dim_output)",
+        ),
+        (
+            "+ self.fc_h2y.parameters",
+            "+ self.fc_h2y.params",
+            "Mine.parameters fails: AttributeError: 'dense' object has no attribute 'params', in mine.py:21: return "
+            "self.fc_x2h.parameters + self.fc_h2h.parameters + self.fc_h2y.params",
+        ),
+        (
+            "for x_t in x:",
+            "for x_t in x",
+            "--model: mine.py fails: SyntaxError: expected ':', in mine.py:15: for x_t in x",
+        ),
+        (
+            "import mygrad as mg",
+            "import mygrad as mg; mg.nothing",
+            "--model: mine.py fails: AttributeError: module 'mygrad' has no attribute 'nothing', in mine.py:1: import "
+            "mygrad as mg; mg.nothing",
+        ),
+    ],
+)
+def test_an_error_in_the_class_shows_its_line(here, capsys, right, wrong, message):
+    Path("mine.py").write_text(SOURCE.replace("FUNCTION", "tanh").replace(right, wrong))
+    assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=run"]) == 2
     assert capsys.readouterr().err == f"myrnn: {message}\n"
     assert not Path("run").exists()

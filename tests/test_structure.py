@@ -17,6 +17,8 @@ ORDER = (
     "_keywords",
     "_logits",
     "_notebook",
+    "_user_code",
+    "_whole_table",
     "_tables",
     "storage",
     "sequences",
@@ -41,7 +43,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-SHARED = ("_checks", "_keywords", "_logits", "_notebook", "_start", "_tables", "_version")
+SHARED = ("_checks", "_keywords", "_logits", "_notebook", "_start", "_tables", "_user_code", "_version", "_whole_table")
 
 
 def imported(tree, package):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from myrnn.errors import InvalidArgument
 from myrnn.sweeps import count_points, points, read_study
 
-NO_SETTING_OF_GRU = "a setting of gru must be one of 'dim_input', 'dim_recurrent', 'dim_output', not 'activation'"
+NO_SETTING_OF_GRU = "model gru has no setting 'activation', only 'name', 'dim_recurrent'"
 
 
 def refused(message):
@@ -175,6 +175,11 @@ def test_a_run_is_told_in_a_line():
             "'variants', not 'modle'; did you mean 'model'?",
         ),
         ({"model": 3}, "[model] must be a table, not 3"),
+        (
+            {"model": {"nam": "rnn"}},
+            "[model] model rnn has no setting 'nam', only 'name', 'dim_recurrent', 'activation', 'recurrent_init'; did "
+            "you mean 'name'?",
+        ),
         ({"model": {"name": "gru", "activation": "relu"}}, f"[model] {NO_SETTING_OF_GRU}"),
         ({"model": {"dim_recurrent": [10, "x"]}}, "[model] dim_recurrent must be an integer, not 'x'"),
         ({"model": {"dim_recurrent": [10, 0]}}, "[model] dim_recurrent must be at least 1, not 0"),

@@ -289,14 +289,14 @@ def test_tasks_go_by_their_names():
         (
             "twin-halves",
             {"parity": "odd"},
-            "a setting of twin-halves must be one of 'pattern_length_min', 'pattern_length_max', 'alphabet_size', "
-            "'negatives', 'max_changes', not 'parity'",
+            "task twin-halves has no setting 'parity', only 'name', 'pattern_length_min', 'pattern_length_max', "
+            "'alphabet_size', 'negatives', 'max_changes'",
         ),
         (
             "palindromes",
             {"dim_output": 3},
-            "a setting of palindromes must be one of 'pattern_length_min', 'pattern_length_max', 'alphabet_size', "
-            "'negatives', 'max_changes', 'parity', not 'dim_output'",
+            "task palindromes has no setting 'dim_output', only 'name', 'pattern_length_min', 'pattern_length_max', "
+            "'alphabet_size', 'negatives', 'max_changes', 'parity'",
         ),
     ],
 )

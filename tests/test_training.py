@@ -390,7 +390,7 @@ def test_a_label_outside_the_classes_is_found_in_a_stream_too():
 
 
 def test_sequences_of_another_width_are_refused():
-    with refused("x must be one sequence of numbers of shape (T, 10), not float32 of shape (6, 4)"):
+    with refused("the sequences have 4 features, but RNN was made for 10 inputs: make it with dim_input=4"):
         trained([(np.zeros((6, 4), dtype=np.float32), 1)])
 
 
@@ -432,12 +432,22 @@ class Returning:
     [
         (lambda w: w[0], "the model must return logits of shape (1, K), but returned shape (2,)"),
         (lambda w: mg.concatenate([w, w]), "the model must return logits of shape (1, K), but returned shape (2, 2)"),
-        (lambda w: {}["h"], "the model fails on a sequence of shape (1, 10): 'h'"),
     ],
 )
 def test_a_model_that_returns_no_logits_is_refused(logits, message):
     with refused(message):
         trained([(np.zeros((1, 10)), 1)], model=Returning(logits))
+
+
+def test_a_model_that_fails_is_refused_with_its_line():
+    told = r"the model fails on a sequence of shape \(1, 10\): KeyError: 'h', in .*test_training\.py:\d+: .*\{\}\['h'\]"
+    with pytest.raises(InvalidArgument, match=told.replace("'h'\\]", '"h"\\]')):
+        trained([(np.zeros((1, 10)), 1)], model=Returning(lambda w: {}["h"]))
+
+
+def test_a_model_of_other_sizes_than_the_task_is_refused():
+    with refused("the sequences have 10 symbols, but RNN was made for 8 inputs: make it with dim_input=10"):
+        trained(TASK, model=RNN(8, 4, 2, rng=0))
 
 
 ONE_CLASS = (

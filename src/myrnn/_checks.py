@@ -77,6 +77,15 @@ def one_of(name: str, value: Any, choices: Collection[str]) -> str:
     raise InvalidArgument(f"{name} must be one of {listed}, not {shown(value)}{hint}")
 
 
+def check_setting(owner: str, name: Any, known: Collection[str]) -> None:
+    """Refuse a setting that its owner does not have, and name the nearest right one."""
+    if isinstance(name, str) and name in known:
+        return
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise InvalidArgument(f"{owner} has no setting {shown(name)}, only {', '.join(map(repr, known))}{hint}")
+
+
 def span(name: str, text: str, most: int) -> range | None:
     """Return the integers that ``"first:last"`` or ``"first:last:step"`` says, the last among them; None for others."""
     found = _SPAN.fullmatch(text)

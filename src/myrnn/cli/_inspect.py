@@ -37,7 +37,10 @@ def inspect(
     samples: Annotated[int, typer.Option(min=1, help="How many sequences the figures over many are from.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Seeds the drawing of these sequences.")] = 1,
     out: Annotated[
-        Path | None, typer.Option(help="The folder for the figures.  [default: that of the run]", show_default=False)
+        Path | None,
+        typer.Option(
+            help="The folder for the figures, made if need be.  [default: that of the run]", show_default=False
+        ),
     ] = None,
     format: Annotated[str, typer.Option(help="Of the figures: svg, png or pdf.")] = "svg",
     model: OwnClass = None,
@@ -53,8 +56,8 @@ def inspect(
     from myrnn.inspection import parse_tokens
 
     _checks.one_of("--format", format, FORMATS)
-    if out is not None and not out.is_dir():
-        raise InvalidArgument(f"--out must be a folder that exists, but {out} does not")
+    if out is not None and out.exists() and not out.is_dir():
+        raise InvalidArgument(f"--out must be a folder, which {out} is not")
     run = load(folder, model)
     if not len(run.history):
         raise InvalidArgument(f"{folder} holds a network that was never trained: there is nothing in it to look at yet")
@@ -67,6 +70,8 @@ def inspect(
         _show.table(found)
     name = sequence if len(sequence) <= LONGEST_IN_NAME else f"{len(found)}-steps"
     figures = _of_one(found, name) | _of_many(compiled, run, samples, seed)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
     _write(figures, run.folder if out is None else out, format)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import typer
 
 from myrnn import _start
-from myrnn._keywords import meant
 from myrnn.cli._codes import FAILED, INTERRUPTED, TERMINATED, Terminated
 from myrnn.cli._commands import app
+from myrnn.cli._mistakes import as_option, usage_message
 from myrnn.errors import MyRNNError
 
 # Typer keeps this class to itself: the root of all errors in how a command line is written.
@@ -32,16 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     with warnings.catch_warnings():
         warnings.showwarning = _shown_once()
+        given = list(sys.argv[1:] if arguments is None else arguments)
         try:
             _start.imports_are_done()
-            _invoke(list(sys.argv[1:] if arguments is None else arguments))
+            _invoke(given)
             sys.stdout.flush()
         except typer.Exit as stop:
             return stop.exit_code
         except _UsageError as error:
-            return _fail(_usage_message(error))
+            return _fail(usage_message(error, given))
         except MyRNNError as error:
-            return _fail(str(error))
+            return _fail(as_option(str(error), given))
         except KeyboardInterrupt as stop:
             code = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
             return _fail(str(stop) or "interrupted: nothing was saved", code)
@@ -66,28 +67,6 @@ def _invoke(arguments: list[str]) -> None:
 def _fail(message: str, code: int = FAILED) -> int:
     print(f"myrnn: {' '.join(message.split())}", file=sys.stderr)
     return code
-
-
-def _usage_message(error: Exception) -> str:
-    near = _near_option(error) or next(iter(getattr(error, "possibilities", None) or ()), None)
-    if near:
-        return f"{getattr(error, 'message', error)}; did you mean {near}?"
-    describe = getattr(error, "format_message", None)
-    return str(describe() if describe is not None else error)
-
-
-def _near_option(error: Exception) -> str | None:
-    """Return the option that stands for an unknown one, where other programs call it so."""
-    unknown, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
-    if unknown is None or context is None:
-        return None
-    options = {
-        option.lstrip("-").replace("-", "_"): option
-        for parameter in context.command.params
-        for option in parameter.opts
-        if option.startswith("--")
-    }
-    return options.get(meant(unknown.lstrip("-").replace("-", "_"), options) or "")
 
 
 def _shown_once() -> Callable[..., None]:

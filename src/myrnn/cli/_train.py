@@ -140,7 +140,7 @@ def _check_options(part: str, options: Mapping[str, Any]) -> None:
 
 def _is_own(name: str) -> bool:
     """Return whether a model is named by a file and a class in it."""
-    return ":" in name
+    return ":" in name or name.endswith(".py")
 
 
 def _new_model(options: Mapping[str, Any], sizes: tuple[int, int], seed: int) -> Any:

@@ -113,6 +113,6 @@ def _task(text: str, known: dict[str, Any]) -> Any:
         setting, equals, value = part.partition("=")
         if not equals:
             raise InvalidArgument(f"--task {text}: write settings as NAME=VALUE, not {part!r}")
-        _checks.one_of(f"a setting of {name}", setting, tuple(field.name for field in fields(base)))
+        _checks.check_setting(f"--task {name}", setting, tuple(field.name for field in fields(base)))
         settings[setting] = int(value) if value.isascii() and value.isdigit() else value.replace("-", "_")
     return replace(base, **settings)

@@ -19,6 +19,7 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
+from myrnn._user_code import failure
 from myrnn.compiler._graph import Builder, Node
 from myrnn.compiler._lower import RULES
 from myrnn.compiler._lower_shapes import SHAPES
@@ -85,7 +86,7 @@ def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any],
     except Exception as error:
         if isinstance(error, InvalidArgument):
             raise
-        raise CompileError(f"the model fails on a sequence of shape {x.shape}: {error}") from error
+        raise CompileError(f"the model fails on a sequence of shape {x.shape}: {failure(error)}") from error
     output = recording.output
     if not isinstance(output, Tensor):
         raise CompileError(

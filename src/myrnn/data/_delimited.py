@@ -66,7 +66,10 @@ def _columns(fields: pl.Series, names: list[str], labelled: bool) -> pl.DataFram
 
     count = pl.col("fields").list.len()
     fault: Any = pl.when(count.is_null()).then(pl.lit(MALFORMED_QUOTES))
-    fault = fault.when(count != len(names)).then(pl.format("{} of {} fields", count, len(names)))
+    fields_told = pl.when(count == 1).then(pl.lit("field")).otherwise(pl.lit("fields"))
+    named = pl.lit(", ".join(names))
+    told = pl.format("{} {} where the first line names {} ({})", count, fields_told, len(names), named)
+    fault = fault.when(count != len(names)).then(told)
     columns = {"sequence": _field(names.index(SEQUENCE))}
     if labelled:
         columns["label"] = _field(names.index(LABEL)).str.strip_chars()

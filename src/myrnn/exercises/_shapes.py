@@ -23,7 +23,7 @@ def three_arrays(draws: Draws) -> str:
                 return f"With {setting.call} it returned {len(result)} values, not 3."
             for name, part in zip(("x", "y", "sequence"), result, strict=True):
                 if not isinstance(part, np.ndarray):
-                    return f"{name} is {shown(part)}, a {type(part).__name__} and no array."
+                    return f"{name} is {shown(part)}, of type {type(part).__name__}, and must be an array."
     return ""
 
 

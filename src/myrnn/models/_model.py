@@ -10,6 +10,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._user_code import failure, user_frame
 from myrnn.errors import InvalidArgument
 
 
@@ -37,12 +38,20 @@ def parameters_of(model: Any) -> tuple[Tensor, ...]:
     """
     if isinstance(model, type):
         raise InvalidArgument(f"model must be a model, not the class {model.__name__}: call it, {model.__name__}(...)")
-    if not callable(model) or not hasattr(model, "parameters"):
+    name = f"{type(model).__name__}.parameters"
+    has_parameters = True
+    try:
+        given = model.parameters
+    except Exception as error:
+        # An AttributeError out of the property itself is another one than that there is none.
+        if user_frame(error) is not None:
+            raise InvalidArgument(f"{name} fails: {failure(error)}") from error
+        has_parameters = False
+    if not has_parameters or not callable(model):
         raise InvalidArgument(
             f"model must have `parameters` and be callable on one sequence, which {type(model).__name__} is not"
         )
-    name = f"{type(model).__name__}.parameters"
-    parameters = _checks.tensors(name, model.parameters)
+    parameters = _checks.tensors(name, given)
     for index, parameter in enumerate(parameters):
         if parameter.constant:
             raise InvalidArgument(f"{name}[{index}] must be a trainable tensor, not a constant one")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.models._model import parameters_of
 
@@ -41,7 +42,9 @@ def load_own(place: str) -> OwnModel:
         When there is no such file or class, or the file fails.
     """
     file, colon, name = place.rpartition(":")
-    if not colon or not name.isidentifier() or not file.endswith(".py"):
+    if not colon and place.endswith(".py"):
+        file, name = place, ""
+    elif not colon or not name.isidentifier() or not file.endswith(".py"):
         raise InvalidArgument(f"--model must be a file and a class, such as my_file.py:MyClass, not {place!r}")
     path = Path(file)
     if not path.is_file():
@@ -49,11 +52,14 @@ def load_own(place: str) -> OwnModel:
     try:
         found = runpy.run_path(str(path))
     except Exception as error:
-        raise InvalidArgument(f"--model: {file} fails: {type(error).__name__}: {error}") from error
+        raise InvalidArgument(f"--model: {file} fails: {failure(error)}") from error
     make = found.get(name)
     if not isinstance(make, type):
-        classes = ", ".join(n for n, v in found.items() if isinstance(v, type) and v.__module__ == "<run_path>")
-        has = f"; it has {classes}" if classes else ""
+        classes = [n for n, v in found.items() if isinstance(v, type) and v.__module__ == "<run_path>"]
+        if not name:
+            example = f"{file}:{classes[0] if classes else 'MyClass'}"
+            raise InvalidArgument(f"--model must name the class in the file, too, such as {example}, not {place!r}")
+        has = f"; it has {', '.join(classes)}" if classes else ""
         raise InvalidArgument(f"--model: {file} has no class {name}{has}")
     return OwnModel(make, name, str(path.resolve()))
 
@@ -85,7 +91,7 @@ def make_own(make: Callable[..., Any], sizes: tuple[int, int, int], rng: np.rand
     except MyRNNError:
         raise
     except Exception as error:
-        raise InvalidArgument(f"{name}{sizes} fails: {type(error).__name__}: {error}") from error
+        raise InvalidArgument(f"{name}{sizes} fails: {failure(error)}") from error
     parameters_of(model)
     return model
 

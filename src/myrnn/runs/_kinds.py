@@ -94,7 +94,7 @@ def check_largest(settings: Mapping[str, Any]) -> None:
 def check_training(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of `myrnn.train` that a run keeps, checked, with the defaults of those not given."""
     for name in given:
-        _checks.one_of("a training setting", name, tuple(TRAINING))
+        _checks.check_setting("a training", name, tuple(TRAINING))
     settings = {**TRAINING, **given}
     for name in ("iterations", "batch_size", "report_every"):
         settings[name] = _checks.integer(name, settings[name], minimum=1, maximum=LARGEST[name])
@@ -110,5 +110,5 @@ def check_training(given: Mapping[str, Any]) -> dict[str, Any]:
 def _kind(part: str, name: str, settings: Mapping[str, Any]) -> type[Any]:
     kind = KINDS[part][_checks.one_of(part, name, tuple(KINDS[part]))]
     for setting in settings:
-        _checks.one_of(f"a setting of {name}", setting, setting_names(kind))
+        _checks.check_setting(f"{part} {name}", setting, ("name", *setting_names(kind)))
     return kind

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from myrnn import _checks
+from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.models import make_own, parameters_of
 from myrnn.runs._kinds import MODELS, describe, make_model
@@ -120,5 +121,5 @@ def _logits(model: Any, dim_input: int) -> list[list[float]] | None:
     except MyRNNError:
         raise
     except Exception as error:
-        raise InvalidArgument(f"the model fails on a sequence of {dim_input} inputs: {error}") from error
+        raise InvalidArgument(f"the model fails on a sequence of {dim_input} inputs: {failure(error)}") from error
     return once.tolist() if np.isfinite(once).all() and np.array_equal(once, again) else None

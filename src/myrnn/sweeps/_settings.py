@@ -10,7 +10,7 @@ from mygrad import Tensor
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.runs import check_largest, check_training, describe, make_model, make_optimizer
+from myrnn.runs import MODELS, check_largest, check_training, describe, make_model, make_optimizer, setting_names
 from myrnn.sequences import LARGEST_INT32
 from myrnn.sweeps._choices import MOST_NUMBERS
 from myrnn.tasks import make_task
@@ -30,6 +30,11 @@ def _model(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in FROM_TASK:
         if name in given:
             raise InvalidArgument(f"{name} is for the task to say: leave it out")
+    kind = given.get("name", "rnn")
+    if kind in MODELS:
+        known = [name for name in setting_names(MODELS[kind]) if name not in FROM_TASK]
+        for name in given:
+            _checks.check_setting(f"model {kind}", name, ("name", *known))
     width = _checks.integer("dim_recurrent", given.get("dim_recurrent", 50), minimum=1)
     # One unit is enough to check the other settings.
     small = {**dict.fromkeys(FROM_TASK, 1), "dim_recurrent": 1}
@@ -43,7 +48,7 @@ def _optimizer(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in given:
-        _checks.one_of("a setting of the evaluation", name, ("samples", "seed", "lengths"))
+        _checks.check_setting("an evaluation", name, ("samples", "seed", "lengths"))
     seed, lengths = given.get("seed"), given.get("lengths")
     if isinstance(lengths, str):
         numbers = _checks.span("lengths", lengths, MOST_NUMBERS)

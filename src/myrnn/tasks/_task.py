@@ -50,5 +50,5 @@ def make_task(name: str, **settings: Any) -> TwinHalves | Palindromes:
     """Return the task called `name` (``"twin-halves"`` or ``"palindromes"``) with the given settings."""
     kind = TASKS[_checks.one_of("task", name, tuple(TASKS))]
     for setting in settings:
-        _checks.one_of(f"a setting of {name}", setting, tuple(field.name for field in fields(kind)))
+        _checks.check_setting(f"task {name}", setting, ("name", *(field.name for field in fields(kind))))
     return kind(**settings)

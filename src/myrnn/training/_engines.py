@@ -11,6 +11,7 @@ from mygrad.nnet.activations import logsoftmax
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
+from myrnn._user_code import failure
 from myrnn.compiler import MYGRAD, lines_that_look, unreached
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.models import num_classes, parameters_of
@@ -147,6 +148,13 @@ def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64
 def classes_of(model: Any, sequences: Sequences, index: int) -> int:
     """Run the model on one sequence and return K, or say what is wrong with what comes back."""
     x = sequences.features(index)
+    told = getattr(model, "dim_input", None)
+    if isinstance(told, int | np.integer) and told != x.shape[1]:
+        kind = "symbols" if sequences.is_tokens else "features"
+        raise InvalidArgument(
+            f"the sequences have {x.shape[1]} {kind}, but {type(model).__name__} was made for {told} inputs: "
+            f"make it with dim_input={x.shape[1]}"
+        )
     try:
         # Numbers may overflow, as they may in training: that ends in a loss that is refused.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -154,7 +162,7 @@ def classes_of(model: Any, sequences: Sequences, index: int) -> int:
     except MyRNNError:
         raise
     except Exception as error:
-        raise InvalidArgument(f"the model fails on a sequence of shape {x.shape}: {error}") from error
+        raise InvalidArgument(f"the model fails on a sequence of shape {x.shape}: {failure(error)}") from error
     return num_classes(logits.shape)
 
 

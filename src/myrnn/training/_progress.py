@@ -183,7 +183,7 @@ def _bar(console: Console) -> Progress:
     """Return a progress bar of one line, as wide as the console allows."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    room = console.width - len("training  100%  100,000 iterations/s  59.9 s left") - 2
+    room = console.width - len("training  100%  100,000 iterations/s  59 min 59 s left") - 2
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=min(_CURVE, max(4, room))),
@@ -246,12 +246,12 @@ class _NotebookDisplay:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: ``4.2 s``, ``3:05`` or ``1:02:03``."""
+    """Return a time as people say it: ``4.2 s``, ``3 min 5 s`` or ``1 h 2 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def _on_terminal() -> bool:

@@ -1,0 +1,58 @@
+"""Where in the code of a user an exception came up."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sysconfig
+import traceback
+from pathlib import Path
+
+import mygrad
+
+# Code in these folders is not the user's.
+LIBRARIES = tuple(
+    {
+        f"{Path(folder).resolve()}{os.sep}"
+        for folder in (
+            *(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+            os.path.dirname(mygrad.__file__),
+            os.path.dirname(__file__),
+        )
+    }
+)
+
+
+def user_frame(error: BaseException) -> traceback.FrameSummary | None:
+    """Return the innermost frame of an exception that is the user's code, None if there is none."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    return frames[-1] if frames else None
+
+
+def line_of(frame: traceback.FrameSummary) -> str:
+    """Return the text of a frame's line; empty where there is no source."""
+    return linecache.getline(frame.filename, frame.lineno or 0).strip()
+
+
+def failure(error: BaseException) -> str:
+    """Return one line: the exception, and the user's line that it came from."""
+    if isinstance(error, SyntaxError):
+        text = (error.text or "").strip()
+        return f"{type(error).__name__}: {error.msg}, in {error.filename}:{error.lineno}" + (
+            f": {text}" if text else ""
+        )
+    message = " ".join(str(error).split())
+    told = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    frame = user_frame(error)
+    if frame is None:
+        return told
+    text = line_of(frame)
+    return f"{told}, in {frame.filename}:{frame.lineno}" + (f": {text}" if text else "")
+
+
+def _is_users(filename: str) -> bool:
+    # Compiled libraries name their sources by relative paths.
+    if filename.startswith("<frozen") or filename.endswith((".pyx", ".pxd", ".pxi")):
+        return False
+    # What has no file, such as a notebook's cell, is nobody's but the user's.
+    return filename.startswith("<") or not str(Path(filename).resolve()).startswith(LIBRARIES)
