@@ -1,5 +1,6 @@
 """Models that try to be silently wrong: by looking at numbers, by a habit of one length, by changing."""
 
+import contextlib
 import contextvars
 import itertools
 import os
@@ -203,6 +204,46 @@ def test_lengths_of_very_many_steps_are_checked_here_and_there(monkeypatch):
     monkeypatch.setattr("myrnn.compiler._guard.STEPS_AT_ONCE", 1000)
     guard.check_use(sequences)
     assert left() == []
+
+
+class NotesTracedLengths(Base):
+    """Notes where nobody looks on how long a sequence it ran as a graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.note = set().add
+
+    def __call__(self, x):
+        if isinstance(x, mg.Tensor):
+            self.note(len(x))
+        return super().__call__(x)
+
+
+def test_of_a_very_long_sequence_few_steps_are_traced():
+    model = NotesTracedLengths()
+    long = of_lengths([20_000, 30_000])
+    history = myrnn.train(model, long, SGD(model.parameters), 2, engine="native", progress=False)
+    assert (history.engine, max(model.note.__self__)) == ("native", 500)
+
+
+class LeavesStepsOut(Base):
+    def __call__(self, x):
+        return super().__call__(x[:30])
+
+
+class Chaotic(Base):
+    """Grows the least difference to another sequence until nothing is left of the first."""
+
+    def step(self, h, x_t, t):
+        return mg.tanh(x_t[None] @ self.x + h @ self.h * np.float32(20))
+
+
+@pytest.mark.parametrize(("model", "is_refused"), [(LeavesStepsOut, True), (Chaotic, False), (Base, False)])
+def test_what_a_model_does_beyond_the_traced_steps_is_compared_by_its_logits(model, is_refused, monkeypatch):
+    monkeypatch.setattr("myrnn.compiler._guard.TRACED", 20)
+    guard = myrnn.compile(model(), 9, dim_input=10, check=False).guard
+    with pytest.raises(NotARecurrence, match="gives other logits") if is_refused else contextlib.nullcontext():
+        guard.check_use(of_lengths([300]))
 
 
 def test_training_checks_lengths_that_it_has_not_seen_first(monkeypatch):

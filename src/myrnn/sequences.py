@@ -141,9 +141,9 @@ class Sequences:
             raise InvalidArgument("these sequences hold features, not tokens")
         return self._part(index).astype(np.int64)
 
-    def features(self, index: int) -> NDArray[np.float32]:
-        """Return one sequence as the model takes it, float32 (T, C); tokens come one-hot encoded."""
-        part = self._part(index)
+    def features(self, index: int, steps: int | None = None) -> NDArray[np.float32]:
+        """Return one sequence, or its first `steps`, as the model takes it: float32 (T, C), tokens one-hot encoded."""
+        part = self._part(index)[:steps]
         return one_hot(part, self.dim_input) if self.is_tokens else part.copy()
 
     def select(self, indices: NDArray[Any] | list[int] | slice) -> Sequences:

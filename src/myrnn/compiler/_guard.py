@@ -5,14 +5,17 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
+import mygrad
 import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
-from myrnn.compiler._graph import Builder
+from myrnn.compiler._differences import ADVICE
+from myrnn.compiler._graph import Builder, evaluate
 from myrnn.compiler._probe import MYGRAD, difference_from_recurrence, gradients_kept, traced_with_array
 from myrnn.compiler._reads import readable
 from myrnn.compiler._roll import Recurrence, in_its_order, unroll
+from myrnn.compiler._templates import placeholders
 from myrnn.compiler._trace import Trace
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameters_of
@@ -20,6 +23,10 @@ from myrnn.sequences import Sequences
 
 # So many steps are traced to see whether a model is still what it was.
 FEW = 2
+# So many steps of a sequence are traced at most; a longer one runs as a whole in NumPy, and its logits are compared,
+TRACED = 500
+# up to so many steps, and to so many numbers that go in.
+RUN, RUN_NUMBERS = 20_000, 2**25
 # The steps that are traced, each in a millisecond or two, when sequences of lengths that were not checked are used.
 STEPS_AT_ONCE = 2000
 
@@ -81,7 +88,7 @@ class Guard:
         """Check the model before it is used on the sequences, as far as there is reason to.
 
         That is on one sequence of each length that it was not checked on before: on all of these lengths, or on so many
-        of them, from the longest down and evenly spread, that they take no more than `STEPS_AT_ONCE` steps together.
+        of them, from the longest down and evenly spread, that no more than `STEPS_AT_ONCE` steps are traced.
         """
         if not self.looks:
             self.check_unchanged(sequences)
@@ -93,7 +100,8 @@ class Guard:
         self.check_lengths(sequences)
         places = self.unchecked(sequences.lengths)[::-1]
         sparser = (places[::every] for every in range(1, len(places)))
-        for index in next((p for p in sparser if sequences.lengths[p].sum() <= STEPS_AT_ONCE), places[:1]):
+        traced = np.minimum(sequences.lengths, TRACED)
+        for index in next((p for p in sparser if traced[p].sum() <= STEPS_AT_ONCE), places[:1]):
             self.check(sequences, int(index))
 
     def check_unchanged(self, sequences: Sequences) -> None:
@@ -154,14 +162,21 @@ class Guard:
     def check(self, sequences: Sequences, index: int) -> None:
         """Trace the model on one sequence, with its present parameters, and compare with the recurrence, node by node.
 
+        Of a sequence of more than `TRACED` steps these are traced, and the logits of the whole are compared.
+
         Raises
         ------
         NotARecurrence
             When the model is not this recurrence on that sequence.
         """
+        length = int(sequences.lengths[index])
         with MYGRAD:
             # A model that was changed may look at numbers now.
-            self._check(sequences.features(index), looks=self.has_changed())
+            self._check(sequences.features(index, TRACED), looks=self.has_changed())
+            if length > TRACED:
+                self._check_logits(sequences.features(index, min(RUN, max(TRACED, RUN_NUMBERS // sequences.dim_input))))
+        self._lengths.add(length)
+        self.max_length = max(self.max_length, length)
 
     def _check(self, x: NDArray[np.float32], looks: bool) -> None:
         with gradients_kept(self._parameters):
@@ -174,6 +189,38 @@ class Guard:
                 "some values, it does what it did not do when it was traced.\n"
                 f"{difference_from_recurrence(self._recurrence, traced, self._build)}"
             )
-        self._lengths.add(len(x))
         self._readable = self._readable_now()
-        self.max_length = max(self.max_length, len(x))
+
+    def _check_logits(self, x: NDArray[np.float32]) -> None:
+        """Compare the model's logits with the recurrence's on a sequence that is too long to be traced."""
+        with mygrad.no_autodiff, np.errstate(all="ignore"):
+            result, expected = self._model(x.copy()), self._logits(x)
+            found = np.ravel(np.asarray(result.data if isinstance(result, Tensor) else result))
+            # Where a change of the sequence that is as small as rounding does the same, the numbers tell nothing.
+            if not _alike(found, expected) and _alike(self._logits(x * np.float32(1 + 1e-6)), expected):
+                raise NotARecurrence(
+                    f"on a sequence of {len(x)} steps the model gives other logits than what was compiled, though it "
+                    f"computes the same on the first {TRACED}:\n  later on it does what its other steps do not, or "
+                    f"leaves steps out.\n{ADVICE}"
+                )
+
+    def _logits(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the recurrence on a sequence in NumPy, step by step."""
+        build, recurrence = self._build, self._recurrence
+        parameters = {
+            build.leaf("parameter", i, size=p.size): p.data.reshape(-1) for i, p in enumerate(self._parameters)
+        }
+        leaves, row = placeholders(build, recurrence.state_sizes), build.leaf("input", size=recurrence.dim_input)
+        states = evaluate(recurrence.initial, parameters)
+        for x_t in x[::-1] if recurrence.reverse else x:
+            states = evaluate(recurrence.step, {**parameters, **dict(zip(leaves, states, strict=True)), row: x_t})
+        known = {**parameters, **dict(zip(leaves, states, strict=True))}
+        known[build.leaf("length", size=1)] = np.array([len(x)], dtype=np.float32)
+        return evaluate([recurrence.readout], known)[0]
+
+
+def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether logits agree but for rounding; those that are not finite tell nothing."""
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return np.isfinite(one).all() == np.isfinite(other).all()
+    return bool(np.abs(one - other).max() <= 1e-3 * np.abs(other).max() + 1e-5)

@@ -19,6 +19,9 @@ from myrnn.sequences import Sequences
 
 ENGINES = ("auto", "native", "mygrad")
 
+# What a model gives is looked up on so many steps of a sequence.
+BEGINNING = 500
+
 Losses = NDArray[np.float64]
 Correct = NDArray[np.int64]
 
@@ -147,14 +150,22 @@ def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64
 
 def classes_of(model: Any, sequences: Sequences, index: int) -> int:
     """Run the model on one sequence and return K, or say what is wrong with what comes back."""
-    x = sequences.features(index)
-    told = getattr(model, "dim_input", None)
-    if isinstance(told, int | np.integer) and told != x.shape[1]:
+    told, width = getattr(model, "dim_input", None), sequences.dim_input
+    if isinstance(told, int | np.integer) and told != width:
         kind = "symbols" if sequences.is_tokens else "features"
         raise InvalidArgument(
-            f"the sequences have {x.shape[1]} {kind}, but {type(model).__name__} was made for {told} inputs: "
-            f"make it with dim_input={x.shape[1]}"
+            f"the sequences have {width} {kind}, but {type(model).__name__} was made for {told} inputs: "
+            f"make it with dim_input={width}"
         )
+    try:
+        # The beginning of a long sequence tells as much.
+        return _classes_of(model, sequences.features(index, BEGINNING))
+    except MyRNNError:
+        # It may need all of it.
+        return _classes_of(model, sequences.features(index))
+
+
+def _classes_of(model: Any, x: NDArray[np.float32]) -> int:
     try:
         # Numbers may overflow, as they may in training: that ends in a loss that is refused.
         with np.errstate(over="ignore", invalid="ignore"):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import MYGRAD, Block, CompiledModel, Descent, Native, shards_for
+from myrnn.compiler import MYGRAD, TRACED, Block, CompiledModel, Descent, Native, shards_for
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.sequences import Sequences
 from myrnn.training._engines import Correct, Losses
@@ -164,7 +164,11 @@ class NativeEngine:
                 raise CompileError(
                     f"the sequences are {now} now and were {at_first} at first: a training takes one kind"
                 )
+            begin = time.perf_counter()
             self._compiled.guard.check_lengths(sequences)
+            if sequences.lengths.max(initial=0) > TRACED:
+                # It takes seconds, and the next one shall wait until they are few beside the training.
+                self._checked += time.perf_counter() - begin
             self._seen = sequences
         if self._is_doubted:
             self._compiled.guard.check_again()
