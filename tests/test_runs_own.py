@@ -315,6 +315,16 @@ def test_a_class_that_cannot_be_used_is_told(here, capsys, options, message):
             "--model: mine.py fails: AttributeError: module 'mygrad' has no attribute 'nothing', in mine.py:1: import "
             "mygrad as mg; mg.nothing",
         ),
+        (
+            "self.fc_h2y(h)",
+            "exit(3)",
+            "your code ends the process: SystemExit: 3, in mine.py:17: return exit(3)",
+        ),
+        (
+            "import mygrad as mg",
+            "import mygrad as mg; raise SystemExit(0)",
+            "your code ends the process: SystemExit: 0, in mine.py:1: import mygrad as mg; raise SystemExit(0)",
+        ),
     ],
 )
 def test_an_error_in_the_class_shows_its_line(here, capsys, right, wrong, message):

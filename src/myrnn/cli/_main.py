@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from myrnn import _start
+from myrnn._user_code import failure
 from myrnn.cli._codes import FAILED, INTERRUPTED, TERMINATED, Terminated
 from myrnn.cli._commands import app
 from myrnn.cli._mistakes import as_option, usage_message
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt as stop:
             code = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
             return _fail(str(stop) or "interrupted: nothing was saved", code)
+        except SystemExit as stop:
+            # Nothing of MyRNN's raises it: it comes out of a user's file.
+            return _fail(f"your code ends the process: {failure(stop)}")
         except BrokenPipeError:
             # The reader of our output has gone. Python would complain once more when it flushes at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
