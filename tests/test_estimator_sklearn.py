@@ -117,6 +117,7 @@ def test_a_pipeline(words, classifier):
     assert pipeline.classes_.tolist() == ["a", "b"]
 
 
+@pytest.mark.long
 def test_a_search_in_two_processes(words, classifier):
     X, y = words
     search = GridSearchCV(classifier, {"dim_recurrent": [4, 8]}, cv=2, n_jobs=2, error_score="raise").fit(X, y)
