@@ -400,6 +400,7 @@ def test_a_model_that_is_changed_while_it_trains_is_compiled_again():
     assert_trained_as_by_mygrad(parameters, changes)
 
 
+@pytest.mark.long
 def test_a_model_that_is_changed_too_often_is_compiled_again_after_a_while(monkeypatch):
     # About 90 iterations of sequences of 3 to 6 steps.
     monkeypatch.setattr(_engine, "WORTH_COMPILING", 400)
@@ -417,6 +418,7 @@ def test_a_model_that_is_changed_into_no_recurrence_goes_on_op_by_op():
     assert (len(caught), engines) == (1, [("native", 100), ("mygrad", 200)])
 
 
+@pytest.mark.long
 def test_a_model_that_is_changed_ever_again_is_compiled_ever_more_rarely(monkeypatch):
     monkeypatch.setattr(_engine, "WORTH_COMPILING", 400)
     changes = {50: set_scale, 100: set_mask, 200: set_secret}
@@ -616,7 +618,10 @@ def test_small_numbers_keep_their_digits():
     np.testing.assert_allclose(myrnn.compile(model, dim_input=10)(x), model(x).data, rtol=1e-4)
 
 
-@pytest.mark.parametrize("model", [HalvesInPlace, UsesWhatIsLeftOver, Unlisted])
+@pytest.mark.parametrize(
+    "model",
+    [UsesWhatIsLeftOver, *(pytest.param(kind, marks=pytest.mark.long) for kind in (HalvesInPlace, Unlisted))],
+)
 def test_what_is_a_recurrence_all_the_same_trains_like_mygrad(model):
     native, reference = model(), model()
     for trained, engine in ((native, "native"), (reference, "mygrad")):

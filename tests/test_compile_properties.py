@@ -445,6 +445,7 @@ def test_the_graphs_of_a_random_model_are_its_derivative(seed):
         assert_close(by_graphs(compiled, x, label), by_mygrad(model, x, label), 1e-6, model.source)
 
 
+@pytest.mark.long
 @settings(slow, max_examples=NATIVE_EXAMPLES)
 @given(seeds, st.booleans(), st.booleans())
 def test_native_code_of_a_random_model_agrees_with_its_graphs(seed, tokens, batched):

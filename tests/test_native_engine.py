@@ -149,7 +149,7 @@ class Together(Weights):
 @pytest.mark.parametrize(
     ("model_class", "lengths"),
     [
-        (Feedback, (1, 5, 1, 1, 2)),
+        pytest.param(Feedback, (1, 5, 1, 1, 2), marks=pytest.mark.long),
         pytest.param(Delays, (3, 1, 2, 1, 1, 2, 6), marks=pytest.mark.long),
         (Together, (3, 1, 0, 1, 2, 0, 6)),
     ],

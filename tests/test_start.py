@@ -30,6 +30,7 @@ def test_numba_is_left_as_it_was():
     assert numba.vectorize is myrnn._start._vectorize is not myrnn._start._kept
 
 
+@pytest.mark.long
 def test_mygrads_own_gru_is_the_same_with_myrnn(tmp_path):
     with_myrnn = told("import myrnn", NUMBA_CACHE_DIR=str(tmp_path))
     assert with_myrnn == told("pass")
