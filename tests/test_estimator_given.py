@@ -370,9 +370,10 @@ def test_units_that_are_too_many_for_the_memory(monkeypatch):
         fitted(NUMBERS, dim_recurrent=10**6)
 
 
-def test_before_a_fit():
+@pytest.mark.parametrize("settings", [{}, {"not_finite": "x"}])
+def test_before_a_fit(settings):
     with pytest.raises(NotFittedError, match="This SequenceClassifier instance is not fitted yet"):
-        SequenceClassifier().predict(WORDS)
+        SequenceClassifier().predict(WORDS, **settings)
 
 
 @pytest.mark.parametrize(

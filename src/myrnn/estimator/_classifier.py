@@ -222,7 +222,9 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
             When logits are not finite, and no class is named for such sequences.
         """
         if not_finite is None:
-            return self.classes_[np.argmax(self._finite_scores(X), axis=1)]
+            best = np.argmax(self._finite_scores(X), axis=1)
+            return self.classes_[best]
+        check_is_fitted(self)
         named = np.flatnonzero(self.classes_ == not_finite)
         if len(named) != 1:
             raise InvalidArgument(f"not_finite must be one of the classes, not {_checks.shown(not_finite)}")
