@@ -24,7 +24,7 @@ PROGRAM = f"""
 import sys
 from myrnn.compiler import _cache
 source = {SOURCE!r}
-known = _cache.is_known(source)
+known = _cache.is_known(source, "double")
 module = _cache.load(source)
 print(known, module.double(21), sum(module.double.stats.cache_hits.values()), _cache.cache_folder())
 """
@@ -159,11 +159,11 @@ def test_a_full_disk_stops_nothing(here, monkeypatch):
 
 
 def test_what_is_known_is_what_was_compiled(here):
-    assert not _cache.is_known(SOURCE)
+    assert not _cache.is_known(SOURCE, "double")
     again()
-    assert _cache.is_known(SOURCE)
+    assert _cache.is_known(SOURCE, "double")
     _cache._modules.clear()
-    assert _cache.is_known(SOURCE) and not _cache.is_known(SOURCE + "#")
+    assert _cache.is_known(SOURCE, "double") and not _cache.is_known(SOURCE + "#", "double")
 
 
 def test_a_folder_that_cannot_be_written_is_replaced_for_this_process(tmp_path):

@@ -105,6 +105,14 @@ def test_the_emitted_code_is_what_was_reviewed(file, kind, sources):
     assert sources[kind] == expected, f"read what changed, then: {REWRITE}=1 pytest tests/test_compiler_emit.py"
 
 
+@pytest.mark.parametrize("make", [RNN, GRU, LSTM])
+@pytest.mark.parametrize("widths", [(3, 8, 15, 17, 50, 100), (16, 32, 64)], ids=["others", "multiples of 16"])
+def test_one_program_serves_all_widths_of_a_class(make, widths):
+    found = [compile(make(10, width, 2, rng=0), 9, check=False) for width in widths]
+    for tokens, batched in itertools.product((True, False), repeat=2):
+        assert len({one.source_for(tokens=tokens, batched=batched) for one in found}) == 1
+
+
 def functions(source):
     return [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
 
@@ -134,7 +142,7 @@ def test_what_is_imported_is_used_and_what_is_used_is_there(kind, sources):
     assert imported <= names(tree, ast.Load)
     for function in functions(sources[kind]):
         known = imported | names(function, ast.Store) | {a.arg for a in function.args.args}
-        assert names(function, ast.Load) <= known | {"range", "len", "int", "run"}
+        assert names(function, ast.Load) <= known | {"range", "len", "int", "bool", "run"}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

@@ -42,6 +42,7 @@ def run(features, offsets, labels, class_weights, members, share, learn, p, g, w
     D = sizes[2]
     D_padded = sizes[4]
     K_padded = sizes[18]
+    C_padded = sizes[19]
     # where the parameters stand in p, and their gradients in g
     fc_x2i_weight = sizes[3]
     fc_x2i_bias = sizes[5]
@@ -57,36 +58,36 @@ def run(features, offsets, labels, class_weights, members, share, learn, p, g, w
     fc_h2g_weight = sizes[15]
     fc_h2y_weight = sizes[16]
     fc_h2y_bias = sizes[17]
-    parameters = sizes[19]
+    parameters = sizes[20]
     # where everything else stands in w
-    c = sizes[20]
-    h = sizes[21]
-    d_c = sizes[22]
-    d_h = sizes[23]
-    logits = sizes[24]
-    d_logits = sizes[25]
-    inputs = sizes[26]
-    x_fc_x2f_weight = sizes[27]
-    x_fc_x2i_weight = sizes[28]
-    x_fc_x2g_weight = sizes[29]
-    x_fc_x2o_weight = sizes[30]
-    f_sum = sizes[31]
-    i_sum = sizes[32]
-    g_sum = sizes[33]
-    o_sum = sizes[34]
-    f = sizes[35]
-    i = sizes[36]
-    g_2 = sizes[37]
-    o = sizes[38]
-    tanh_c = sizes[39]
-    d_o_sum = sizes[40]
-    d_g_sum = sizes[41]
-    d_i_sum = sizes[42]
-    d_f_sum = sizes[43]
-    fc_h2o_weight_transposed = sizes[44]
-    fc_h2g_weight_transposed = sizes[45]
-    fc_h2i_weight_transposed = sizes[46]
-    fc_h2f_weight_transposed = sizes[47]
+    c = sizes[21]
+    h = sizes[22]
+    d_c = sizes[23]
+    d_h = sizes[24]
+    logits = sizes[25]
+    d_logits = sizes[26]
+    inputs = sizes[27]
+    x_fc_x2f_weight = sizes[28]
+    x_fc_x2i_weight = sizes[29]
+    x_fc_x2g_weight = sizes[30]
+    x_fc_x2o_weight = sizes[31]
+    f_sum = sizes[32]
+    i_sum = sizes[33]
+    g_sum = sizes[34]
+    o_sum = sizes[35]
+    f = sizes[36]
+    i = sizes[37]
+    g_2 = sizes[38]
+    o = sizes[39]
+    tanh_c = sizes[40]
+    d_o_sum = sizes[41]
+    d_g_sum = sizes[42]
+    d_i_sum = sizes[43]
+    d_f_sum = sizes[44]
+    fc_h2o_weight_transposed = sizes[45]
+    fc_h2g_weight_transposed = sizes[46]
+    fc_h2i_weight_transposed = sizes[47]
+    fc_h2f_weight_transposed = sizes[48]
     mode = flush_subnormals()
 
     # What depends on the parameters alone, and the states before the first step.
@@ -98,18 +99,18 @@ def run(features, offsets, labels, class_weights, members, share, learn, p, g, w
             store(w, h + after * D_padded + j, 0.0)
 
     # What the input alone gives, for all steps at once.
-    line_up_rows(w, inputs, K_padded, features, offsets, members, start, steps, C, False)
+    line_up_rows(w, inputs, C_padded, features, offsets, members, start, steps, C, False)
     # x @ fc_x2f.weight
-    multiply(w, x_fc_x2f_weight, D_padded, w, inputs, K_padded, 1, p, fc_x2f_weight, D_padded, total, C, D_padded,
+    multiply(w, x_fc_x2f_weight, D_padded, w, inputs, C_padded, 1, p, fc_x2f_weight, D_padded, total, C, D_padded,
         False)
     # x @ fc_x2i.weight
-    multiply(w, x_fc_x2i_weight, D_padded, w, inputs, K_padded, 1, p, fc_x2i_weight, D_padded, total, C, D_padded,
+    multiply(w, x_fc_x2i_weight, D_padded, w, inputs, C_padded, 1, p, fc_x2i_weight, D_padded, total, C, D_padded,
         False)
     # x @ fc_x2g.weight
-    multiply(w, x_fc_x2g_weight, D_padded, w, inputs, K_padded, 1, p, fc_x2g_weight, D_padded, total, C, D_padded,
+    multiply(w, x_fc_x2g_weight, D_padded, w, inputs, C_padded, 1, p, fc_x2g_weight, D_padded, total, C, D_padded,
         False)
     # x @ fc_x2o.weight
-    multiply(w, x_fc_x2o_weight, D_padded, w, inputs, K_padded, 1, p, fc_x2o_weight, D_padded, total, C, D_padded,
+    multiply(w, x_fc_x2o_weight, D_padded, w, inputs, C_padded, 1, p, fc_x2o_weight, D_padded, total, C, D_padded,
         False)
 
     # Forward, step by step.
@@ -252,22 +253,22 @@ def run(features, offsets, labels, class_weights, members, share, learn, p, g, w
     multiply(g, fc_h2o_weight, D_padded, w, h + start[1] * D_padded, 1, D_padded, w, d_o_sum + start[1] * D_padded,
         D_padded, D, total - start[1], D_padded, True)
     # d_fc_x2o_weight += x.T @ d_o_sum
-    multiply(g, fc_x2o_weight, D_padded, w, inputs, 1, K_padded, w, d_o_sum, D_padded, C, total, D_padded, True)
+    multiply(g, fc_x2o_weight, D_padded, w, inputs, 1, C_padded, w, d_o_sum, D_padded, C, total, D_padded, True)
     # d_fc_h2g_weight += h.T @ d_g_sum
     multiply(g, fc_h2g_weight, D_padded, w, h + start[1] * D_padded, 1, D_padded, w, d_g_sum + start[1] * D_padded,
         D_padded, D, total - start[1], D_padded, True)
     # d_fc_x2g_weight += x.T @ d_g_sum
-    multiply(g, fc_x2g_weight, D_padded, w, inputs, 1, K_padded, w, d_g_sum, D_padded, C, total, D_padded, True)
+    multiply(g, fc_x2g_weight, D_padded, w, inputs, 1, C_padded, w, d_g_sum, D_padded, C, total, D_padded, True)
     # d_fc_h2i_weight += h.T @ d_i_sum
     multiply(g, fc_h2i_weight, D_padded, w, h + start[1] * D_padded, 1, D_padded, w, d_i_sum + start[1] * D_padded,
         D_padded, D, total - start[1], D_padded, True)
     # d_fc_x2i_weight += x.T @ d_i_sum
-    multiply(g, fc_x2i_weight, D_padded, w, inputs, 1, K_padded, w, d_i_sum, D_padded, C, total, D_padded, True)
+    multiply(g, fc_x2i_weight, D_padded, w, inputs, 1, C_padded, w, d_i_sum, D_padded, C, total, D_padded, True)
     # d_fc_h2f_weight += h.T @ d_f_sum
     multiply(g, fc_h2f_weight, D_padded, w, h + start[1] * D_padded, 1, D_padded, w, d_f_sum + start[1] * D_padded,
         D_padded, D, total - start[1], D_padded, True)
     # d_fc_x2f_weight += x.T @ d_f_sum
-    multiply(g, fc_x2f_weight, D_padded, w, inputs, 1, K_padded, w, d_f_sum, D_padded, C, total, D_padded, True)
+    multiply(g, fc_x2f_weight, D_padded, w, inputs, 1, C_padded, w, d_f_sum, D_padded, C, total, D_padded, True)
     restore_mode(mode)
     return loss, hits
 
@@ -282,11 +283,11 @@ def train(
     g = gradients[shard * size : (shard + 1) * size]
     lower, upper = size // 16 * shard // shards * 16, size // 16 * (shard + 1) // shards * 16
     share = np.float32(1 / order.shape[1])
-    mode = flush_subnormals()
+    mode, learn = flush_subnormals(), bool(1)
     for n in range(len(order)):
         members = order[n, shard::shards].copy()
         loss, right = run(
-            features, offsets, labels, class_weights, members, share, True, p, g, w, sizes, tables, start, lined
+            features, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined
         )
         losses[shard, n] = loss * share
         hits[shard, n] = right
@@ -307,7 +308,8 @@ def logits(
     features, offsets, labels, class_weights, members, p, g, w, sizes, tables, start, lined, at, row, classes, out
 ):
     """Write the logits of the sequences `members`, the longest first."""
-    run(features, offsets, labels, class_weights, members, np.float32(1), False, p, g, w, sizes, tables, start, lined)
+    learn = bool(0)
+    run(features, offsets, labels, class_weights, members, np.float32(1), learn, p, g, w, sizes, tables, start, lined)
     for n in range(len(members)):
         for k in range(classes):
             out[n, k] = w[at + n * row + k]

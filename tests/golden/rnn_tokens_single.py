@@ -118,12 +118,12 @@ def train(
     p, g, m, v, w, sizes, tables, losses, hits,
 ):
     """Do one iteration for each row of `order`."""
-    mode = flush_subnormals()
+    mode, learn = flush_subnormals(), bool(1)
     for n in range(len(order)):
         s = order[n, 0]
         begin, label = offsets[s], labels[s]
         steps, weight = offsets[s + 1] - begin, class_weights[label]
-        losses[n], hits[n] = run(tokens, begin, steps, label, weight, True, p, g, w, sizes, tables)
+        losses[n], hits[n] = run(tokens, begin, steps, label, weight, learn, p, g, w, sizes, tables)
         factor = clip_factor(g, len(p), limit)
         if factor != 1.0:
             scale(g, 0, len(p), factor)
@@ -134,9 +134,10 @@ def train(
 @njit(cache=True, nogil=True)
 def logits(tokens, offsets, members, p, g, w, sizes, tables, at, classes, out):
     """Write the logits of the sequences `members`."""
+    learn = bool(0)
     for n in range(len(members)):
         s = members[n]
         begin = offsets[s]
-        run(tokens, begin, offsets[s + 1] - begin, 0, np.float32(1), False, p, g, w, sizes, tables)
+        run(tokens, begin, offsets[s + 1] - begin, 0, np.float32(1), learn, p, g, w, sizes, tables)
         for k in range(classes):
             out[n, k] = w[at + k]

@@ -3,6 +3,7 @@
 The stages are plain functions, one file each: trace, roll, hoist, differentiate, plan, emit, native.
 """
 
+from myrnn.compiler._ahead import Wanted, begin_to_compile
 from myrnn.compiler._compile import compile, compile_for
 from myrnn.compiler._compiled import CompiledModel, Observation
 from myrnn.compiler._equations import Equation, Equations, write_equations
@@ -26,6 +27,8 @@ __all__ = [
     "Native",
     "Node",
     "Observation",
+    "Wanted",
+    "begin_to_compile",
     "compile",
     "compile_for",
     "evaluate",

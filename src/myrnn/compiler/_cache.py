@@ -45,10 +45,12 @@ def load(source: str) -> ModuleType:
         return _modules[name]
 
 
-def is_known(source: str) -> bool:
-    """Whether a module with this text has been compiled before."""
+def is_known(source: str, function: str) -> bool:
+    """Whether a function of the module with this text has been compiled before."""
     name = _name(source)
-    return name in _modules or any((cache_folder() / "__pycache__").glob(f"{name}*.nbc"))
+    if name in _modules and getattr(_modules[name], function).signatures:
+        return True
+    return any((cache_folder() / "__pycache__").glob(f"{name}.{function}-*.nbc"))
 
 
 def cache_folder() -> Path:
@@ -83,7 +85,7 @@ def _name(source: str) -> str:
 def _surroundings() -> str:
     """Return what machine code depends on beside its source: versions, the processor, and the functions it calls."""
     versions = (__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version)
-    return "\n".join((*versions, *runtime_texts()))
+    return "\n".join((*versions, llvmlite.binding.get_host_cpu_name(), *runtime_texts()))
 
 
 def _write(path: Path, source: str) -> Path:

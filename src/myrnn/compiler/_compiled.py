@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._logits import check_finite, is_lost
+from myrnn.compiler._ahead import Wanted
 from myrnn.compiler._differentiate import Derivative
 from myrnn.compiler._equations import equations, state_names
 from myrnn.compiler._graph import Builder, topological
 from myrnn.compiler._guard import Guard
 from myrnn.compiler._native import Native
-from myrnn.compiler._programs import Programs
+from myrnn.compiler._programs import Kind, Programs
 from myrnn.compiler._roll import Recurrence
 from myrnn.compiler._text import stage_texts
 from myrnn.compiler._threads import in_threads, shards_for
@@ -168,6 +169,16 @@ class CompiledModel:
         """
         return self._programs.native(tokens=tokens, batched=batched, max_length=self.max_length)
 
+    def programs_for_tokens(self, batch_size: int) -> list[Wanted]:
+        """Return what training on tokens, classifying them and looking into sequences of them use."""
+        functions: dict[Kind, list[str]] = {(True, batch_size > 1, False): ["run", "train"]}
+        functions.setdefault((True, self._pays_to_batch(), False), ["run"]).append("logits")
+        functions[False, False, True] = ["run"]
+        return [
+            Wanted(self._programs.emitted(tokens=tokens, batched=batched, observed=observed)[1], tuple(names))
+            for (tokens, batched, observed), names in functions.items()
+        ]
+
     # Using it --------------------------------------------------------------------------------------------------------
 
     def __call__(self, x: NDArray[Any] | Tensor) -> NDArray[np.float32]:
@@ -176,9 +187,11 @@ class CompiledModel:
 
     def logits(self, sequences: Sequences) -> NDArray[np.float32]:
         """Return the logits of every sequence, float32 (N, K)."""
+        return self._logits(sequences, batched=len(sequences) > 1 and self._pays_to_batch())
+
+    def _logits(self, sequences: Sequences, *, batched: bool) -> NDArray[np.float32]:
         self._check_input(sequences)
         self.guard.check_use(sequences)
-        batched = len(sequences) > 1 and self._pays_to_batch()
         native = self.native(tokens=sequences.is_tokens, batched=batched)
         parameters = self.parameter_block(native).numbers
         # Neighbours in length side by side leave the fewest rows of a batch idle.
@@ -259,19 +272,20 @@ class CompiledModel:
         self._check_input(sequences)
         self.guard.check_use(sequences)
         native = self._programs.observer(max_length=self.max_length)
-        found = native.observe(sequences, 0, self.parameter_block(native).numbers)
-        states, state_gradients, input_gradients = found[1:]
+        observation = Observation(*native.observe(sequences, 0, self.parameter_block(native).numbers))
         if self.recurrence.reverse:
-            input_gradients = input_gradients[::-1]
-        return Observation(found[0], self.logits(sequences)[0], states, state_gradients, input_gradients)
+            return replace(observation, input_gradients=observation.input_gradients[::-1])
+        return observation
 
-    def prefix_logits(self, x: NDArray[Any] | Tensor) -> NDArray[np.float32]:
-        """Return the logits if the sequence ended after each step, float32 (T, K), for `x` of shape (T, C)."""
-        sequence = self._one(x, 0).features(0)
-        count = len(sequence)
-        rows = np.concatenate([sequence[: t + 1] for t in range(count)] or [sequence])
+    def prefix_logits(self, sequences: Sequences) -> NDArray[np.float32]:
+        """Return the logits if the only one of `sequences` ended after each step, float32 (T, K)."""
+        values = sequences.values
+        count = len(values)
+        prefixes = np.concatenate([values[: t + 1] for t in range(count)] or [values])
         ends = np.cumsum(np.arange(count + 1))
-        return self.logits(Sequences(rows, ends, np.zeros(count, dtype=np.int64)))
+        labels = np.zeros(count, dtype=np.int64)
+        width = sequences.dim_input if sequences.is_tokens else None
+        return self._logits(Sequences(prefixes, ends, labels, width), batched=self._pays_to_batch())
 
     def parameter_block(self, native: Native) -> Block:
         """Return the model's parameters in the layout of a program."""

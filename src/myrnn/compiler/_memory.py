@@ -1,7 +1,8 @@
 """Where the emitted code finds its numbers: names for sizes and offsets, and places in the flat arrays.
 
-The emitted source holds no sizes of its own, so that one compilation serves every width: it reads them, and all
-offsets, from one array of integers, which is filled in here.
+The emitted source holds no sizes of its own, so that one compilation serves many widths: it reads them, and all
+offsets, from one array of integers, which is filled in here. Sizes that are equal have one name; so a width that is
+also the number of inputs or classes makes another text.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LANES = 16
 _OWN = (
     "p g m v w t r j s n k x np njit row rows steps total begin label labels learn loss one_loss hits best share mode "
     "weight class_weights tokens features offsets members sequences sizes tables start lined active going after "
-    "range len int compiled"
+    "range len int bool compiled"
 ).split()
 _TAKEN = frozenset(_OWN).union(*OF_PROGRAMS.values())
 
@@ -118,6 +119,7 @@ class Memory:
         self.names = names
         self._numbers: dict[str, int] = {}
         self._by_value: dict[int, str] = {}
+        self._padded: dict[int, str] = {}
         self._fixed: set[str] = set()
         self._buffers: list[_Buffer] = []
         self._constants: dict[Node, str] = {}
@@ -140,8 +142,11 @@ class Memory:
         return name
 
     def padded(self, size: int) -> str:
-        """Return the name of a size in whole lanes."""
-        return self.number(padded(size), f"{self.number(size)}_padded")
+        """Return the name of a size in whole lanes: one for each size, even where both or two of them are equal."""
+        if size not in self._padded:
+            self._padded[size] = self.names.new(f"{self.number(size)}_padded")
+            self._numbers[self._padded[size]] = padded(size)
+        return self._padded[size]
 
     # Workspace -----------------------------------------------------------------------------------------------------
 

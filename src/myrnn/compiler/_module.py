@@ -1,6 +1,7 @@
 """The whole emitted module: a header that says what it computes, and the functions around the program.
 
 There are two kinds of module, for one sequence at a time and for batches; each has ``run``, ``train`` and ``logits``.
+The latter two call ``run`` with ``bool(1)`` and ``bool(0)``, for Numba compiles a function once more for each literal.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ def train(
     p, g, m, v, w, sizes, tables, losses, hits,
 ):
     """Do one iteration for each row of `order`."""
-    mode = flush_subnormals()
+    mode, learn = flush_subnormals(), bool(1)
     for n in range(len(order)):
         s = order[n, 0]
         begin, label = offsets[s], labels[s]
         steps, weight = offsets[s + 1] - begin, class_weights[label]
-        losses[n], hits[n] = run(VALUES, begin, steps, label, weight, True, p, g, w, sizes, tables)
+        losses[n], hits[n] = run(VALUES, begin, steps, label, weight, learn, p, g, w, sizes, tables)
         factor = clip_factor(g, len(p), limit)
         if factor != 1.0:
             scale(g, 0, len(p), factor)
@@ -41,10 +42,11 @@ def train(
 @njit(cache=True, nogil=True)
 def logits(VALUES, offsets, members, p, g, w, sizes, tables, at, classes, out):
     """Write the logits of the sequences `members`."""
+    learn = bool(0)
     for n in range(len(members)):
         s = members[n]
         begin = offsets[s]
-        run(VALUES, begin, offsets[s + 1] - begin, 0, np.float32(1), False, p, g, w, sizes, tables)
+        run(VALUES, begin, offsets[s + 1] - begin, 0, np.float32(1), learn, p, g, w, sizes, tables)
         for k in range(classes):
             out[n, k] = w[at + k]
 '''
@@ -73,11 +75,11 @@ def train(
     g = gradients[shard * size : (shard + 1) * size]
     lower, upper = size // 16 * shard // shards * 16, size // 16 * (shard + 1) // shards * 16
     share = np.float32(1 / order.shape[1])
-    mode = flush_subnormals()
+    mode, learn = flush_subnormals(), bool(1)
     for n in range(len(order)):
         members = order[n, shard::shards].copy()
         loss, right = run(
-            VALUES, offsets, labels, class_weights, members, share, True, p, g, w, sizes, tables, start, lined
+            VALUES, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined
         )
         losses[shard, n] = loss * share
         hits[shard, n] = right
@@ -98,7 +100,8 @@ def logits(
     VALUES, offsets, labels, class_weights, members, p, g, w, sizes, tables, start, lined, at, row, classes, out
 ):
     """Write the logits of the sequences `members`, the longest first."""
-    run(VALUES, offsets, labels, class_weights, members, np.float32(1), False, p, g, w, sizes, tables, start, lined)
+    learn = bool(0)
+    run(VALUES, offsets, labels, class_weights, members, np.float32(1), learn, p, g, w, sizes, tables, start, lined)
     for n in range(len(members)):
         for k in range(classes):
             out[n, k] = w[at + n * row + k]

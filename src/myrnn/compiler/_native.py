@@ -186,15 +186,22 @@ class Native:
 
     def observe(
         self, sequences: Sequences, index: int, parameters: Floats
-    ) -> tuple[float, tuple[Floats, ...], tuple[Floats, ...], Floats]:
-        """Run an observed program: the loss, the states and their gradients (T + 1, D), the input's gradient (T, C)."""
+    ) -> tuple[float, Floats, tuple[Floats, ...], tuple[Floats, ...], Floats]:
+        """Run an observed program.
+
+        Returns
+        -------
+        The loss, the logits (K,), the states and their gradients (T + 1, D), and the input's gradient (T, C).
+        """
         with self.lock:
             loss, _ = self.gradients(sequences, np.array([index]), parameters)
             steps = int(sequences.lengths[index])
             work, program = self.workspace(steps, 1), self.program
             assert program.input_gradients is not None
+            at = self._offset(work)
             return (
                 loss,
+                work.numbers[at : at + program.classes].copy(),
                 tuple(self._rows(place, work, steps + 1) for place in program.states),
                 tuple(self._rows(place, work, steps + 1) for place in program.state_gradients),
                 self._rows(program.input_gradients, work, steps),

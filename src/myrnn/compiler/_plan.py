@@ -131,7 +131,7 @@ def _weights(derivative: Derivative, shapes: Sequence[tuple[int, ...]]) -> dict[
         columns = shape[-1] if shape else 1
         rows = leaf.size // columns
         whole = leaf.operation == "parameter" and leaf.attributes[0] not in taken_apart
-        flipped = whole and columns < LANES <= rows and _only_multiplied(graph, leaf, rows, columns)
+        flipped = whole and columns < min(LANES, rows) and _only_multiplied(graph, leaf, rows, columns)
         weights[leaf] = Weight(leaf, rows, columns, flipped)
     for leaf in [n for n in graph if n.operation == "derived"]:
         weights[leaf] = Weight(leaf, *_shape_by_products(graph, leaf))

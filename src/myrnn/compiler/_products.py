@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from myrnn.compiler._calls import plain_product
 from myrnn.compiler._graph import Node
-from myrnn.compiler._memory import LANES, Place
+from myrnn.compiler._memory import Place
 from myrnn.compiler._plan import fits, reads_as_stored
 from myrnn.compiler._schedule import Linear
 from myrnn.compiler._scope import Scope
@@ -55,10 +55,10 @@ def _write_product(scope: Scope, out: Place, product: Node, add: bool) -> None:
     _, k, n, _ = product.attributes
     if reads_as_stored(product, weight):
         _write_by_rows(scope, out, v, weights.matrix(right), k, n, add)
-    elif n >= LANES:
-        _write_by_rows(scope, out, v, weights.transposed(right), k, n, add)
-    else:
+    elif weight.flipped:
         _write_dots(scope, out, v, weights.matrix(right), k, n, add)
+    else:
+        _write_by_rows(scope, out, v, weights.transposed(right), k, n, add)
 
 
 def _write_by_rows(scope: Scope, out: Place, v: Place, matrix: Matrix, k: int, n: int, add: bool) -> None:

@@ -133,4 +133,4 @@ def failures_named(model: Any) -> Iterator[None]:
 
 def _waiting(source: str) -> AbstractContextManager[None]:
     """Tell whoever waits that this program has not been compiled before, if so."""
-    return nullcontext() if _cache.is_known(source) else notice()
+    return nullcontext() if _cache.is_known(source, "run") else notice()

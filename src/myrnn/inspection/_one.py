@@ -15,6 +15,7 @@ from myrnn._tables import ShownAsTable, bare_table
 from myrnn.compiler import CompiledModel
 from myrnn.errors import NotFinite
 from myrnn.inspection._given import compiled_of, main_state, norms, one_sequence, weight_matrices
+from myrnn.sequences import Sequences
 
 Floats = NDArray[np.float32]
 Named = dict[str, Floats]
@@ -223,7 +224,8 @@ def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | N
     compiled = compiled_of(model, None if isinstance(model, CompiledModel) or hasattr(model, "dim_input") else width)
     features, tokens = one_sequence(x, compiled.dim_input)
     names = plots.checked_names("class_names", class_names, compiled.dim_output)
-    logits = compiled.prefix_logits(features)
+    read = Sequences.from_pairs([(features if tokens is None else tokens, 0)], compiled.dim_input)
+    logits = compiled.prefix_logits(read)
     label = _predicted(logits[-1]) if y is None else _checked_class(y, compiled.dim_output)
     seen = compiled.observe(features, label)
     # Where the loop goes backwards, its last step reads the first element.
