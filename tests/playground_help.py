@@ -5,6 +5,7 @@ import time
 from collections import deque
 from contextlib import contextmanager
 
+from myrnn.playground._compiling import Compiling
 from myrnn.playground._session import Session
 from myrnn.playground._settings import DEFAULTS
 from myrnn.playground._turns import Turns
@@ -58,6 +59,7 @@ class Recurrent:
 """
 # MyGrad runs one model at a time: whoever uses the library beside a session takes a turn.
 TURNS = Turns()
+COMPILING = Compiling()
 WAIT = 120  # seconds, for whatever is waited for
 
 
@@ -116,7 +118,7 @@ class Listener:
 @contextmanager
 def open_session(settings=SMALL, tokens=(1, 2, 1, 2), own=None):
     """A session that is ready, and its listener."""
-    session = Session(dict(settings), list(tokens), turns=TURNS, own=own)
+    session = Session(dict(settings), list(tokens), turns=TURNS, compiling=COMPILING, own=own)
     listener = Listener(session)
     try:
         listener.status(lambda told: "iteration" in told and "busy" not in told)

@@ -300,3 +300,18 @@ def test_a_view_is_looked_at_when_it_has_changed_and_time_allows():
 
 def test_what_is_not_watched_is_not_looked_at():
     assert Views().next(lambda name: 1, at_rest=True) is None
+
+
+@pytest.mark.parametrize(
+    ("cost", "again", "due"),
+    # The first look also loads what is looked with; whatever the others cost, what is shown is never long past.
+    [(5.0, False, 0.05), (0.0, True, 0.05), (0.004, True, 0.5), (5.0, True, 1.0)],
+)
+def test_a_view_is_looked_at_again_within_a_second(cost, again, due):
+    now = [0.0]
+    views = Views(lambda: now[0])
+    views.watched = frozenset({"row"})
+    for iteration in range(1 + again):
+        views.looked("row", iteration, cost, busy=True)
+    for now[0], name in ((0.99 * due, None), (1.01 * due, "row")):
+        assert views.next(lambda _: -1, at_rest=False) == name

@@ -1,12 +1,14 @@
 import contextlib
 import gc
 import re
+import threading
 import weakref
 
 import pytest
+from numba.core.event import install_recorder
 
 from myrnn import inspect
-from myrnn.compiler import _cache
+from myrnn.compiler import Wanted, _cache
 from myrnn.errors import InvalidArgument
 from myrnn.models import load_own
 from myrnn.optimizers import RMSprop
@@ -17,7 +19,7 @@ from myrnn.playground._session import MOST_WAITING, Session
 from myrnn.playground._sessions import Sessions
 from myrnn.playground._turns import Turns
 from myrnn.runs import save_run
-from playground_help import POSITIONAL, SMALL, TURNS, WAIT, Listener, open_session, wait_until
+from playground_help import COMPILING, POSITIONAL, RECURRENT, SMALL, TURNS, WAIT, Listener, open_session, wait_until
 
 VIEWS = ["row", "accuracy", "gradient", "eigenvalues", "mistakes"]
 
@@ -246,6 +248,87 @@ def test_what_is_watched_is_told_once_at_rest(fresh):
     fresh.session.submit("watch", {"views": []})
 
 
+def test_what_a_page_uses_is_compiled_in_another_process_before_it_plays(tmp_path, monkeypatch):
+    monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
+    (tmp_path / "recurrent.py").write_text(RECURRENT.replace("tanh(", "0.5 + 0.3125 * tanh("))
+    own = load_own(str(tmp_path / "recurrent.py:Recurrent"))
+    with install_recorder("numba:compile") as compiled, open_session({**SMALL, "cell": "own"}, own=own) as page:
+        page.session.submit("watch", {"views": VIEWS})
+        page.session.submit("tokens", {"tokens": [1]})
+        page.session.submit("speed", {"speed": 0.0})
+        page.session.submit("play", {})
+        waiting = set(VIEWS)
+        while waiting:
+            waiting.discard(page.until(lambda told: told["type"] in waiting and told["iteration"] > 100)["type"])
+        # A training in batches uses another program.
+        page.ask("configure", "adjusted", settings={**page.last["network"]["settings"], "batch_size": 4}, anew=False)
+        done = page.settled(lambda told: "busy" not in told)["iteration"]
+        page.status(lambda told: told["iteration"] > done + 100)
+        assert page.ask("pin", "pinned")["gradient"]
+    assert page.last["status"]["engine"] == "native"
+    assert [event.data for _, event in compiled.buffer] == []
+
+
+class Held:
+    """A process that compiles for as long as it is let."""
+
+    def __init__(self):
+        self.begun, self.ended, self.returncode = threading.Event(), threading.Event(), 0
+
+    def begin(self, programs):
+        self.begun.set()
+        return self
+
+    def communicate(self):
+        assert self.ended.wait(WAIT)
+        return None, ""
+
+    def kill(self):
+        self.returncode = -9
+        self.ended.set()
+
+
+@pytest.fixture
+def held(monkeypatch):
+    process = Held()
+    monkeypatch.setattr("myrnn.playground._compiling.begin_to_compile", process.begin)
+    monkeypatch.setattr(Wanted, "is_known", property(lambda wanted: process.ended.is_set()))
+    return process
+
+
+def test_while_one_network_is_compiled_the_others_go_on(page, held):
+    page.session.submit("speed", {"speed": 0.0})
+    page.ask("play", "status")
+    other = Session(dict(SMALL), [1, 2], turns=TURNS, compiling=COMPILING)
+    waiting = Listener(other)
+    try:
+        assert held.begun.wait(WAIT)
+        done = page.last["status"]["iteration"]
+        page.status(lambda told: told["iteration"] > done + 2000)
+        # The page of the other is answered; what runs its network waits.
+        other.submit("step", {})
+        other.submit("tokens", {"tokens": [3, 4]})
+        assert waiting.ask("runs", "runs")
+        assert waiting.last["status"]["busy"].startswith("Compiling this cell.")
+        assert waiting.last["status"]["iteration"] == 0
+        held.ended.set()
+        assert waiting.status(lambda told: told["iteration"] == 1 and "busy" not in told)
+    finally:
+        held.ended.set()
+        other.close()
+        assert other.join(WAIT)
+        page.ask("pause", "status")
+
+
+def test_a_server_that_ends_breaks_off_what_is_compiled(held):
+    sessions = Sessions()
+    _, session = sessions.attach(None, "page", SMALL, [1, 2])
+    assert held.begun.wait(WAIT)
+    sessions.close()
+    assert held.returncode == -9
+    assert session.join(WAIT)
+
+
 def test_another_sequence_is_looked_at_at_once(fresh):
     fresh.session.submit("watch", {"views": ["row"]})
     fresh.session.submit("tokens", {"tokens": [7, 8, 7, 8]})
@@ -400,7 +483,7 @@ def without_network(tmp_path):
         "class Failing:\n    def __init__(self, *sizes):\n        raise ValueError(f'no luck with {sizes[1]}')\n"
     )
     own = load_own(str(tmp_path / "failing.py:Failing"))
-    session = Session({**SMALL, "cell": "own"}, [1, 2], turns=TURNS, own=own)
+    session = Session({**SMALL, "cell": "own"}, [1, 2], turns=TURNS, compiling=COMPILING, own=own)
     page = Listener(session)
     try:
         yield page, page.status(says_why)["busy"]
@@ -458,7 +541,7 @@ def test_a_fault_ends_in_a_message_and_the_session_goes_on(page, monkeypatch, ca
 def test_too_many_messages_are_refused():
     turns = Turns()
     with turns.turn("test"):
-        session = Session(SMALL, [1, 2], turns=turns)
+        session = Session(SMALL, [1, 2], turns=turns, compiling=COMPILING)
         wait_until(lambda: turns.waiting, "it did not take the first message")
         for _ in range(MOST_WAITING):
             session.submit("play", {})

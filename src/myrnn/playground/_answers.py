@@ -12,7 +12,7 @@ import numpy as np
 from myrnn.errors import InvalidArgument
 from myrnn.models import OwnModel
 from myrnn.playground import _keep, _looks
-from myrnn.playground._bench import Bench
+from myrnn.playground._bench import COMPILING, Bench
 from myrnn.playground._network import Network
 from myrnn.playground._script import script
 from myrnn.playground._settings import checked_settings
@@ -61,8 +61,7 @@ class Answers:
 
     def _begin(self, make: Callable[[], Network]) -> None:
         bench = self._bench
-        told = "Compiling this cell. It takes some seconds the first time, and is kept for the next."
-        bench.outbox.show("status", playing=False, speed=bench.speed, busy=told)
+        bench.outbox.show("status", playing=False, speed=bench.speed, busy=COMPILING)
         bench.playing = False
         try:
             bench.begin(make())

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from typing import Any
 
 from myrnn.errors import InvalidArgument, MyRNNError, NotFinite
 from myrnn.playground import _looks
+from myrnn.playground._compiling import Compiling
 from myrnn.playground._network import MOST_ITERATIONS, Network
 from myrnn.playground._outbox import Outbox
 from myrnn.playground._trial import MOST, Trial, portion
@@ -18,6 +20,7 @@ from myrnn.playground._views import Views
 TICK = 0.05
 # Slower than so many iterations a second, every sequence that is learned from is told.
 FOLLOWED = 25.0
+COMPILING = "Compiling this cell. It takes some seconds the first time, and is kept for the next."
 # How many sequences of each length are enough to know a network that rests; how many are searched for mistakes.
 ENOUGH, SEARCHED = 400, 2000
 
@@ -42,7 +45,9 @@ class Bench:
     due : float
         When the next iterations are, by the clock ``time.monotonic``.
     steps : list of callable
-        What is still to be compiled.
+        What is still to be loaded and checked before the network can be trained and looked at.
+    compiling : Future or None
+        Done when what they load has been compiled.
     tokens, state, family
         The sequence that is looked at, the state that is shown of it, and the kind of mistakes that are looked for.
     """
@@ -53,6 +58,8 @@ class Bench:
         self.pinned: Network | None = None
         self.playing, self.speed, self.due = False, 0.0, 0.0
         self.steps: list[Callable[[], object]] = []
+        self.compiling: Future[None] | None = None
+        self._is_asked = True
         self.tokens, self.state, self.family = tokens, "", "trained"
         self._trial = Trial(ENOUGH)
         self._draws = 0
@@ -83,7 +90,7 @@ class Bench:
         """Put a network in the place of the one before; `began` are its first eigenvalues, by default those of now."""
         self.network, self.playing, self.state = network, False, ""
         self._trial = Trial(ENOUGH)
-        self.steps = network.preparations()
+        self._await(network.preparations())
         self._sent, self._sent_width = 0, 1
         self.views.forget()
         self._began = _looks.eigenvalues_or_none(network) if began is None else began
@@ -94,6 +101,7 @@ class Bench:
         """Let the network go on with other settings; return whether it can."""
         if self.network is None or not self.network.adjust(settings):
             return False
+        self._await(self.network.preparations())
         self.outbox.answer("adjusted", settings=self.network.settings)
         self.tell_status()
         return True
@@ -113,10 +121,39 @@ class Bench:
         self.begin(network, began)
         self.tell_pinned()
 
+    @property
+    def waits(self) -> bool:
+        """Whether nothing can be done with the network before it is compiled."""
+        return self.compiling is not None and not self.compiling.done()
+
+    def _await(self, steps: list[Callable[[], object]]) -> None:
+        """Do these steps before anything else, after `compile`."""
+        self.steps, self._is_asked = steps, False
+        # What an earlier network was waiting for.
+        if self.compiling is not None:
+            self.compiling.cancel()
+            self.compiling = None
+
+    def compile(self, compiling: Compiling, finished: Callable[[], None]) -> None:
+        """Ask for the programs of a new network to be compiled, and for `finished` to be called then.
+
+        It needs no turn.
+        """
+        if self.network is not None and self.steps and not self._is_asked:
+            self._is_asked = True
+            self.compiling = compiling.start(self.network.programs(), finished)
+
     def prepare(self) -> None:
-        """Compile the next program that looking at the network needs."""
+        """Load and check the next program."""
         step = self.steps.pop(0)
-        step()
+        try:
+            step()
+        except BaseException:
+            # It is no recurrence after all.
+            self.network, self.steps, self.playing = None, [], False
+            raise
+        if not self.steps:
+            self.due = time.monotonic()
         self.tell_status()
 
     def train(self, seconds: float) -> None:
@@ -172,7 +209,7 @@ class Bench:
         """Tell what is going on."""
         told: dict[str, Any] = {"playing": self.playing, "speed": self.speed}
         if self.steps:
-            told["busy"] = f"Compiling what looks inside, {len(self.steps)} to go. It is kept for the next time."
+            told["busy"] = COMPILING
         network = self.network
         if network is None and self._missing:
             told["busy"] = f"There is no network with these settings: {self._missing}"

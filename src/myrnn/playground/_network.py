@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import CompiledModel, compile
+from myrnn.compiler import CompiledModel, Wanted, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.models import make_own
 from myrnn.playground._curve import Curve
@@ -93,8 +93,6 @@ class Network:
         None where the model cannot be compiled: it is then trained op by op, and cannot be looked into.
     note : str
         Why it cannot be compiled, or nothing.
-    training : Training
-        The current one: a new one begins with every adjustment.
     curve : Curve
     rate : float
         About how many iterations it does in a second; 0 before the first.
@@ -125,28 +123,30 @@ class Network:
         self.compiled, self.note = _compiled(self.model, self.task.dim_input)
         # What was trained before the current settings: each phase, and its history.
         self._finished: list[tuple[Phase, History]] = []
-        self.recorded, self.training = self._begin()
+        self.recorded = Recorded(self.task, settings["batch_size"])
+        self._training: Training | None = None
         self.curve = Curve()
         self.rate = 0.0
         self.last_tokens: list[int] = []
         self.last_loss = 0.0
         self.failed = ""
 
-    def _begin(self) -> tuple[Recorded, Training]:
-        """Return a training with the current settings, and the task it draws from."""
+    @property
+    def training(self) -> Training:
+        """The training with the current settings, which compiles when it is first asked for."""
         settings = self.settings
-        recorded = Recorded(self.task, settings["batch_size"])
-        training = Training(
-            self.model,
-            recorded,
-            self.optimizer,
-            settings["batch_size"],
-            self._seed,
-            engine="mygrad" if self.compiled is None else "native",
-            report_every=REPORT_EVERY,
-            gradient_clip=settings["gradient_clip"],
-        )
-        return recorded, training
+        if self._training is None:
+            self._training = Training(
+                self.model,
+                self.recorded,
+                self.optimizer,
+                settings["batch_size"],
+                self._seed,
+                engine="mygrad" if self.compiled is None else "native",
+                report_every=REPORT_EVERY,
+                gradient_clip=settings["gradient_clip"],
+            )
+        return self._training
 
     def adjust(self, settings: Mapping[str, Any]) -> bool:
         """Go on with other settings and the same weights; return whether that is possible.
@@ -157,11 +157,11 @@ class Network:
         if self.failed or not changed.issubset(ADJUSTABLE):
             return False
         if changed:
-            if self.training.iteration:
+            if self._done:
                 self._finished.append((self._phase, self.training.history))
             self.settings = dict(settings)
             self.optimizer.learning_rate = settings["learning_rate"]
-            self.recorded, self.training = self._begin()
+            self.recorded, self._training = Recorded(self.task, settings["batch_size"]), None
             # Iterations of another size take another time.
             self.rate = 0.0
         return True
@@ -173,12 +173,12 @@ class Network:
     @property
     def _phase(self) -> Phase:
         given = {name: self.settings[name] for name in ADJUSTABLE}
-        return Phase(iterations=self.training.iteration, seed=self._seed, **given)
+        return Phase(iterations=self._done, seed=self._seed, **given)
 
     @property
     def phases(self) -> list[Phase]:
         """The parts of the training, in order; without an adjustment there is one."""
-        current = [self._phase] if self.training.iteration else []
+        current = [self._phase] if self._done else []
         return [*(phase for phase, _ in self._finished), *current]
 
     @property
@@ -187,9 +187,14 @@ class Network:
         return bool(self._finished)
 
     @property
+    def _done(self) -> int:
+        """How many iterations have been done with the current settings."""
+        return 0 if self._training is None else self._training.iteration
+
+    @property
     def iteration(self) -> int:
         """How many iterations have been done."""
-        return sum(phase.iterations for phase, _ in self._finished) + self.training.iteration
+        return sum(phase.iterations for phase, _ in self._finished) + self._done
 
     @property
     def moment(self) -> tuple[int, str]:
@@ -231,7 +236,7 @@ class Network:
     def history(self) -> History:
         """The history, that of the run that the network goes on from included."""
         parts = [history for _, history in self._finished]
-        if self.training.iteration or not parts:
+        if self._done or not parts:
             parts.append(self.training.history)
         return reduce(History.joined, parts if self.before is None else [self.before, *parts])
 
@@ -240,16 +245,20 @@ class Network:
         """The task with sequences up to twice as long."""
         return twice_as_long(self.task)
 
+    def programs(self) -> list[Wanted]:
+        """Return the compiled programs that training the network and looking at it use."""
+        return [] if self.compiled is None else self.compiled.programs_for_tokens(self.settings["batch_size"])
+
     def preparations(self) -> list[Callable[[], object]]:
-        """Return what compiles, one program each, all that looking at the network needs; known ones are loaded."""
+        """Return what loads these programs and checks them, a little each."""
         compiled = self.compiled
         if compiled is None:
             return []
-        x = np.zeros((1, self.task.dim_input), dtype=np.float32)
+        tokens = self.task.sample(2, np.random.default_rng(0))
         return [
-            lambda: compiled.native(tokens=True, batched=True),
-            lambda: compiled.native(tokens=False, batched=True),
-            lambda: compiled.observe(x, 0),
+            lambda: self.training,
+            lambda: compiled.logits(tokens),
+            lambda: compiled.observe(tokens.features(0), 0),
         ]
 
     def advance(self, seconds: float, most: int) -> int:
@@ -278,7 +287,7 @@ class Network:
         # A slow turn (the first compiles, another program cuts in) says little of the speed, and a short one not much.
         self.rate = float(np.clip(measured, 0.8 * self.rate, 8 * self.rate)) if self.rate else measured
         self.curve.add(losses, right / self.training.batch_size)
-        self.last_tokens = self.recorded.last_of(self.training.iteration - 1).tolist()
+        self.last_tokens = self.recorded.last_of(self._done - 1).tolist()
         self.last_loss = float(losses[-1])
         return count
 

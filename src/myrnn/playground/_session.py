@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,6 +15,7 @@ from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.models import OwnModel
 from myrnn.playground._answers import Answers
 from myrnn.playground._bench import Bench, reason
+from myrnn.playground._compiling import Compiling
 from myrnn.playground._memory import give_back
 from myrnn.playground._outbox import Outbox
 from myrnn.playground._settings import checked_settings
@@ -25,6 +27,8 @@ _log = logging.getLogger("myrnn.playground")
 TURN, ROUND = 0.045, 0.15
 # What a hand does and an eye waits for; whatever else takes time, nobody waits for so impatiently.
 QUICK = frozenset({"refresh", "play", "pause", "step", "speed", "tokens", "draw", "state", "watch", "family", "unit"})
+# What runs the network, and waits until it is compiled.
+NATIVE = frozenset({"step", "pin", "save", "figure"})
 # More messages than this at a time are refused.
 MOST_WAITING = 200
 # No time to wait, but time for others.
@@ -43,7 +47,8 @@ class Session:
     tokens : list of int
         The sequence that is looked at.
     turns : Turns
-        Shared by all sessions.
+    compiling : Compiling
+        Shared by all sessions, like the turns.
     own : OwnModel, optional
         The person's own class.
 
@@ -53,9 +58,16 @@ class Session:
     """
 
     def __init__(
-        self, settings: dict[str, Any], tokens: list[int], *, turns: Turns, own: OwnModel | None = None
+        self,
+        settings: dict[str, Any],
+        tokens: list[int],
+        *,
+        turns: Turns,
+        compiling: Compiling,
+        own: OwnModel | None = None,
     ) -> None:
-        self.outbox, self._turns = Outbox(), turns
+        self.outbox, self._turns, self._compiling = Outbox(), turns, compiling
+        self._held: deque[Message] = deque()
         self._messages: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
         self._closed = threading.Event()
         self.submit("configure", {"settings": checked_settings(settings), "anew": True})
@@ -80,10 +92,7 @@ class Session:
     def close(self) -> None:
         """Let the thread end and let go of the networks; it returns at once."""
         self._closed.set()
-        try:
-            self._messages.put_nowait(None)
-        except queue.Full:
-            return  # It will see that it is closed when it takes the next message.
+        self._wake()
 
     def join(self, seconds: float) -> bool:
         """Wait for the end of the thread; return whether it has ended."""
@@ -112,6 +121,8 @@ class Session:
                 bench.stop(reason(error))
 
     def _next_message(self, bench: Bench) -> Message | None:
+        if self._held and not bench.steps:
+            return self._held.popleft()
         try:
             return self._messages.get(timeout=_patience(bench))
         except queue.Empty:
@@ -139,16 +150,25 @@ class Session:
                 with contextlib.suppress(queue.Empty):
                     message = self._messages.get_nowait()
             message = self._latest(message)
-            if message is not None:
+            if message is not None and message[0] in NATIVE and bench.steps:
+                self._held.append(message)
+            elif message is not None:
                 rest = answers.answer(*message)
             elif bench.steps:
-                bench.prepare()
+                if not bench.waits:
+                    bench.prepare()
             elif bench.playing and time.monotonic() >= bench.due:
                 bench.train(self._share())
             bench.look(self._share())
         # What takes long and needs no MyGrad is done after the turn.
+        bench.compile(self._compiling, self._wake)
         if rest is not None:
             rest()
+
+    def _wake(self) -> None:
+        """Let the thread see what there is to do."""
+        with contextlib.suppress(queue.Full):
+            self._messages.put_nowait(None)
 
     def _turn(self, hurried: bool = False) -> AbstractContextManager[None]:
         return self._turns.turn(self, hurried)
@@ -160,6 +180,8 @@ class Session:
 
 def _patience(bench: Bench) -> float | None:
     """Return how long to wait for a message: until there is something to do; None is for ever."""
+    if bench.waits:
+        return None
     if bench.steps:
         return _AT_ONCE
     if bench.playing:

@@ -10,6 +10,7 @@ from typing import Any
 
 from myrnn.errors import InvalidArgument
 from myrnn.models import OwnModel
+from myrnn.playground._compiling import Compiling
 from myrnn.playground._session import Session
 from myrnn.playground._turns import Turns
 
@@ -43,7 +44,7 @@ class Sessions:
 
     def __init__(self, own: OwnModel | None = None, most: int = MOST_SESSIONS) -> None:
         self.own, self._most = own, most
-        self._turns = Turns()
+        self._turns, self._compiling = Turns(), Compiling()
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
 
@@ -77,7 +78,7 @@ class Sessions:
                     "is closed"
                 )
             fresh = secrets.token_urlsafe(16)
-            session = Session(settings, tokens, turns=self._turns, own=self.own)
+            session = Session(settings, tokens, turns=self._turns, compiling=self._compiling, own=self.own)
             self._entries[fresh] = _Entry(session, page, 1)
             return fresh, session
 
@@ -112,5 +113,6 @@ class Sessions:
             self._entries.clear()
         for session in sessions:
             session.close()
+        self._compiling.close()
         for session in sessions:
             session.join(5.0)

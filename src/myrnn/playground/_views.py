@@ -12,6 +12,8 @@ _SHARES = {"row": 0.008, "accuracy": 0.006, "gradient": 0.003, "eigenvalues": 0.
 _PAUSES = {"row": 0.05, "accuracy": 0.25, "gradient": 0.5, "eigenvalues": 0.1, "mistakes": 1.0}
 # While the network waits most of the time, looking takes time that nobody needs.
 _IDLE = 20.0
+# Whatever a look costs, the next is due after so many seconds: what is older than that misleads.
+LONGEST_PAUSE = 1.0
 
 
 @dataclass
@@ -55,5 +57,7 @@ class Views:
     def looked(self, name: str, shown: Hashable, cost: float, busy: bool) -> None:
         """Note that a view shows `shown` now, and how many seconds that took; `busy` is training at full speed."""
         share = _SHARES[name] * (1.0 if busy else _IDLE)
-        self._views[name].shown = shown
-        self._views[name].due = self._clock() + max(_PAUSES[name], cost / share)
+        view = self._views[name]
+        # The first look also loads what all of them need.
+        pause = 0.0 if view.shown is None else min(LONGEST_PAUSE, cost / share)
+        view.shown, view.due = shown, self._clock() + max(_PAUSES[name], pause)

@@ -1,5 +1,6 @@
 // The page: what all parts share, and which of them are in view.
 import {Accuracy} from "./accuracy.js";
+import {Ages} from "./ages.js";
 import {startCompare} from "./compare.js";
 import {Connection} from "./connection.js";
 import {Curves} from "./curves.js";
@@ -42,6 +43,7 @@ app.accuracy = new Accuracy(app);
 app.gradient = new Gradient(app);
 const panels = [new Curves(app), app.accuracy, app.gradient, new Eigenvalues(app)];
 app.mistakes = new Mistakes(app);
+app.ages = new Ages(app);
 startCompare(app);
 startRecurrence(app);
 startKeep(app);
