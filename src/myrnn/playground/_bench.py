@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -16,6 +17,8 @@ from myrnn.playground._outbox import Outbox
 from myrnn.playground._trial import MOST, Trial, portion
 from myrnn.playground._views import Views
 
+# The folders before the name of a Python file.
+_PLACE = re.compile(r"(?<!\S)(?:[A-Za-z]:)?[/\\](?:[^\s:]*[/\\])?(?=[^\s:/\\]+\.py\b)")
 # The shortest time between two pictures of a training, in seconds.
 TICK = 0.05
 # Slower than so many iterations a second, every sequence that is learned from is told.
@@ -215,7 +218,7 @@ class Bench:
             told["busy"] = f"There is no network with these settings: {self._missing}"
         if network is not None:
             told |= {"iteration": network.iteration, "before": network.done_before}
-            told |= {"engine": "native" if network.compiled else "mygrad", "note": network.note}
+            told |= {"engine": "native" if network.compiled else "mygrad", "note": without_folders(network.note)}
             if network.iteration and (not self.playing or 0 < self.speed <= FOLLOWED):
                 told["last"] = _last_of(network)
         self.outbox.show("status", **told)
@@ -305,7 +308,12 @@ class Bench:
 def reason(error: BaseException) -> str:
     """Return what the page says of an error, in a line."""
     text = str(error) if isinstance(error, MyRNNError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())
+    return without_folders(" ".join(text.split()))
+
+
+def without_folders(text: str) -> str:
+    """Return a text in which Python files have no folders: where they lie on the server is nobody's business."""
+    return _PLACE.sub("", text)
 
 
 def network_told(network: Network) -> dict[str, Any]:
