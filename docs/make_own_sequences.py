@@ -20,7 +20,7 @@ IMAGES = Path(__file__).parent / "images"
 LANGUAGES = {"de": "German", "en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "nl": "Dutch"}
 # Of the most frequent words so many are taken; shorter ones are mostly names of letters and of units.
 MOST, SHORTEST = 4000, 3
-COMMAND = ["--characters", "--model=gru", "--epochs=20", "--schedule=cosine"]
+COMMAND = ["--model=gru", "--max-epochs=20", "--schedule=cosine"]
 
 
 def frequent_words(code: str) -> list[str]:

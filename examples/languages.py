@@ -114,6 +114,7 @@ def make_classifier(seed: int) -> SequenceClassifier:
         schedule="cosine",
         weight_decay=0.03,
         max_epochs=20,
+        tokenize="characters",
         validation_fraction=0,
         random_state=seed,
     )

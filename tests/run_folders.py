@@ -30,7 +30,7 @@ def data_run(folder, *options):
     """Train a classifier on a few words, test it on them, and write its run folder."""
     table = folder.parent / "data.csv"
     table.write_text(SMALL_DATA)
-    small = ("--dim-recurrent=4", "--epochs=2", "--engine=mygrad", "--quiet")
+    small = ("--dim-recurrent=4", "--max-epochs=2", "--engine=mygrad", "--quiet")
     assert main(["train", "--data", str(table), "--test", str(table), *small, *options, "--out", str(folder)]) == 0
     return folder
 

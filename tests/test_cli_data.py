@@ -4,6 +4,7 @@ import io
 import json
 import re
 import signal
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from myrnn.errors import NotFinite, RunError
 from myrnn.evaluation import classification_report
 from myrnn.training import Training
 
-SMALL = ("--dim-recurrent=4", "--epochs=2", "--engine=mygrad")
+SMALL = ("--dim-recurrent=4", "--max-epochs=2", "--engine=mygrad")
 TRAIN = "sequence,label\n" + "good film,pos\nbad,neg\na bad film,neg\n,neg\nfine,pos\n" * 5
 TEST = "sequence,label\ngood,pos\nodd film,neg\nbad bad,neg\nfine,other\n,neg\n"
 
@@ -58,9 +59,10 @@ def left():
 def test_train_reads_trains_tests_and_writes(here, capsys):
     assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--model=gru", "--out=run"]) == 0
     out, err = capsys.readouterr()
-    assert "data        train.csv: 25 sequences of length 0 to 3, 5 different symbols\n" in out
+    assert "data        train.csv: 25 sequences of length 0 to 3, 5 different words\n" in out
     assert "            neg 60.0%, pos 40.0%\n" in out
-    assert "test        test.csv: 5 sequences of length 0 to 2, 5 different symbols\n" in out
+    assert "test        test.csv: 5 sequences of length 0 to 2, 5 different words\n" in out
+    assert "text        read as its words, with white space between (--tokenize characters for its characters)\n" in out
     assert "model       GRU, 4 units\n" in out
     assert "optimizer   Adam, learning rate 0.003\n" in out
     assert "training    at most 2 epochs in batches of 32, 10% kept for validation, seed 0\n" in out
@@ -69,10 +71,9 @@ def test_train_reads_trains_tests_and_writes(here, capsys):
     assert "training 2/2 (100%)" in err
     warnings = [line for line in err.splitlines() if "warning" in line]
     assert warnings == [
-        "myrnn: warning: test.csv holds 1 symbol ('odd') that train.csv does not: they count as unknown, in 16.7% of "
-        "all steps",
         "myrnn: warning: test.csv holds 1 class ('other') that train.csv does not: 1 of 5 sequences cannot be "
         "classified rightly",
+        "myrnn: warning: 1 symbol was not in the training ('odd'): it counts as unknown; 16.7% of all steps are",
     ]
     assert {path.name for path in Path("run").iterdir()} == {
         "data.json",
@@ -89,7 +90,14 @@ FIGURES = ("training", "confusion", "accuracy_by_length", "calibration")
 
 @pytest.mark.filterwarnings("default::UserWarning")
 def test_the_command_does_what_the_library_does(here, capsys):
-    line = ("--layers=2", "--dim-embedding=3", "--batch-size=4", "--learning-rate=0.01", "--balanced", "--seed=3")
+    line = (
+        "--layers=2",
+        "--dim-embedding=3",
+        "--batch-size=4",
+        "--learning-rate=0.01",
+        "--class-weight=balanced",
+        "--seed=3",
+    )
     assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, *line, "--out=run"]) == 0
     out = capsys.readouterr().out
     train, test = read_sequences("train.csv"), read_sequences("test.csv")
@@ -154,18 +162,102 @@ def test_quiet_only_says_where_the_run_is(here, capsys):
 def test_characters_of_text_files(here, capsys):
     Path("s.txt").write_text("ab\n\nba b\n" * 4)
     Path("l.txt").write_text("1\n2\n10\n" * 4)
-    files = ("--data=s.txt", "--labels=l.txt", "--test=s.txt", "--test-labels=l.txt", "--characters")
+    files = ("--data=s.txt", "--labels=l.txt", "--test=s.txt", "--test-labels=l.txt", "--tokenize=characters")
     assert main(["train", *files, *SMALL, "--out=run"]) == 0
     out = capsys.readouterr().out
-    assert "data        s.txt: 12 sequences of length 0 to 4, 3 different symbols\n" in out
+    assert "data        s.txt: 12 sequences of length 0 to 4, 3 different characters\n" in out
+    assert "text        read as its characters\n" in out
     assert re.search(r"^class +1 +2 +10$", out, re.MULTILINE)
-    assert main(["predict", "run", "ab", "ba b", "", "x"]) == 0
+    assert main(["predict", "run", "ab", "ba b", "", "a"]) == 0
     rows = capsys.readouterr().out.splitlines()[2:]
     loaded = load_data_run(Path("run"))
-    assert loaded.characters
-    probabilities = loaded.classifier.predict_proba(["ab", "ba b", "", "x"])
+    assert (loaded.classifier.tokenize, loaded.classifier.tokenize_) == ("characters", "characters")
+    probabilities = loaded.classifier.predict_proba(["ab", "ba b", "", "a"])
     for line, row in zip(rows, probabilities, strict=False):
         assert line.split()[-2:] == [loaded.classifier.classes_[row.argmax()], f"{row.max():.4f}"]
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_the_former_names_of_options_still_work(here, capsys):
+    line = ["train", "--data=train.csv", "--dim-recurrent=4", "--engine=mygrad", "--epochs=3", "--patience=2"]
+    assert main([*line, "--balanced", "--characters", "--out=run", "--quiet"]) == 0
+    told = ("epochs is now --max-epochs", "patience is now --early-stopping-patience")
+    told += ("balanced is now --class-weight balanced", "characters is now --tokenize characters")
+    assert sorted(capsys.readouterr().err.splitlines()) == sorted(f"myrnn: warning: --{line}" for line in told)
+    classifier = load_data_run(Path("run")).classifier
+    assert (classifier.max_epochs, classifier.early_stopping_patience) == (3, 2)
+    assert (classifier.class_weight, classifier.tokenize) == ("balanced", "characters")
+    assert main([*line, "--max-epochs=3"]) == 2
+    assert capsys.readouterr().err.endswith("myrnn: --epochs is the former name of --max-epochs: give one of them\n")
+
+
+def test_every_option_has_the_name_of_its_argument():
+    arguments = SequenceClassifier().get_params()
+    assert {_train_data.OTHER_NAMES.get(name, name) for name in _train_data.SETTINGS} <= set(arguments)
+    assert set(arguments) - {_train_data.OTHER_NAMES.get(name, name) for name in _train_data.SETTINGS} == {
+        *("standardize", "verbose", "tokenize")
+    }
+
+
+def test_text_without_spaces_is_read_as_characters(here, capsys):
+    Path("words.csv").write_text("sequence,label\n" + "abba,x\ncab,y\n" * 6)
+    Path("test2.csv").write_text("sequence,label\na b,x\n")
+    Path("known.csv").write_text("sequence\nab\nba\n")
+    assert main(["train", "--data=words.csv", *SMALL, "--out=run"]) == 0
+    out = capsys.readouterr().out
+    assert "data        words.csv: 12 sequences of length 3 to 4, 3 different characters\n" in out
+    assert (
+        "text        read as its characters (no text has a space between words; --tokenize words for whole words)\n"
+        in out
+    )
+    # It is read in the same way ever after, whatever is in a text.
+    with pytest.warns(UserWarning, match=re.escape("1 symbol was not in the training (' '): it counts as unknown")):
+        loaded = load_data_run(Path("run"))
+        assert loaded.classifier.predict_proba(["a b"]).shape == (1, 2)
+    assert main(["predict", "run", "ab", "ba"]) == 0
+    table = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert main(["predict", "run", "--data=known.csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row[1] for row in table] == [row["label"] for row in rows]
+    assert load_data_run(Path("run")).classifier.tokenize_ == "characters"
+
+
+def test_columns_and_the_delimiter_are_chosen(here, capsys):
+    Path("own.csv").write_text("id;text;class\n" + '1;"good; film";x\n2;bad;y\n' * 6)
+    options = ("--delimiter=;", "--text-column=text", "--label-column=class")
+    assert main(["train", "--data=own.csv", "--test=own.csv", *options, *SMALL, "--out=run"]) == 0
+    assert "data        own.csv: 12 sequences of length 1 to 2, 3 different words\n" in capsys.readouterr().out
+    # The column is that of the training, until another is named.
+    assert main(["predict", "run", "--data=own.csv", "--delimiter=;"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 13
+    Path("other.csv").write_text("words\nbad\n")
+    assert main(["predict", "run", "--data=other.csv"]) == 2
+    assert capsys.readouterr().err == (
+        "myrnn: other.csv has no column 'text'; its columns are 'words': say which is the text column (--text-column)\n"
+    )
+    assert main(["predict", "run", "--data=other.csv", "--text-column=words"]) == 0
+
+
+def test_weights_of_classes_and_the_activation_are_chosen(here):
+    options = ("--class-weight=pos=3,neg=0.5", "--activation=tanh", "--layers=2")
+    assert main(["train", "--data=train.csv", *SMALL, *options, "--out=run", "--quiet"]) == 0
+    classifier = load_data_run(Path("run")).classifier
+    assert classifier.class_weight == {"pos": 3.0, "neg": 0.5}
+    assert classifier.activation == "tanh"
+    train = read_sequences("train.csv")
+    settings = {"dim_recurrent": 4, "max_epochs": 2, "engine": "mygrad", "random_state": 0}
+    same = SequenceClassifier(**settings, class_weight={"pos": 3, "neg": 0.5}, activation="tanh", layers=2)
+    expected = same.fit(train.sequences, train.labels).predict_proba(train.sequences)
+    assert np.array_equal(classifier.predict_proba(train.sequences), expected)
+
+
+def test_an_unknown_word_is_named_once(saved, here, capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert main(["predict", str(saved), "good film", "odd film", "odd odd"]) == 0
+    assert capsys.readouterr().err == (
+        "myrnn: warning: 1 symbol was not in the training ('odd'): it counts as unknown; 50.0% of all steps are\n"
+    )
 
 
 def test_vectors_and_integers_of_json_lines(here, capsys):
@@ -263,6 +355,7 @@ def test_every_number_of_the_report_is_scikit_learns(here, capsys):
 # --- predict
 
 
+@pytest.mark.filterwarnings("ignore:1 symbol was not in the training")
 def test_predict_writes_csv(saved, here, capsys):
     assert main(["predict", str(saved), "--data=test.csv"]) == 0
     printed = capsys.readouterr().out
@@ -288,7 +381,7 @@ def test_predict_needs_no_labels_and_counts_malformed_lines(saved, here, capsys)
     assert main(["predict", str(saved), "--data=new.csv"]) == 2
     assert capsys.readouterr() == (
         "",
-        "myrnn: new.csv, line 3: 1 field where the first line names 2 (sequence, label)\n",
+        "myrnn: new.csv, line 3: 1 field where the first line names 2 (id, sequence)\n",
     )
     assert main(["predict", str(saved), "--data=new.csv", "--skip-bad-lines"]) == 0
     out, err = capsys.readouterr()
@@ -303,7 +396,7 @@ def growing(saved, tmp_path_factory):
     run.classifier.model_.fc_x2h.weight.data[...] = 1
     run.classifier.model_.fc_h2h.weight.data[...] = 2 * np.eye(4)
     folder = tmp_path_factory.mktemp("growing")
-    save_data_run(folder, run.classifier, {"training": {}}, None, characters=False)
+    save_data_run(folder, run.classifier, {"training": {}}, text_column="sequence")
     return folder
 
 
@@ -344,6 +437,7 @@ def test_predict_of_words(saved, here, capsys):
     assert row == ["a", "good", "film", ["neg", "pos"][probabilities.argmax()], f"{probabilities.max():.4f}"]
 
 
+@pytest.mark.filterwarnings("ignore:1 symbol was not in the training")
 def test_a_file_that_cannot_be_written_leaves_the_old_one(saved, here, capsys, monkeypatch):
     def broken(*_):
         raise OSError(28, "No space left on device")
@@ -378,7 +472,7 @@ class Pressing:
 def test_a_signal_ends_a_training_in_good_order(here, capsys, monkeypatch, number, word, code):
     pressing = Pressing(3, number, Training.advance)
     monkeypatch.setattr(Training, "advance", lambda *given: pressing(*given))
-    options = ("--data=train.csv", "--test=train.csv", *SMALL, "--epochs=9", "--out=run", "--quiet")
+    options = ("--data=train.csv", "--test=train.csv", *SMALL, "--max-epochs=9", "--out=run", "--quiet")
     assert main(["train", *options]) == code
     out, err = capsys.readouterr()
     assert out == "run\n"
@@ -394,7 +488,7 @@ def test_a_signal_ends_a_training_in_good_order(here, capsys, monkeypatch, numbe
 
 def test_a_signal_during_the_test_costs_only_that(here, capsys, monkeypatch):
     pressing = Pressing(1, signal.SIGINT, SequenceClassifier.predict_proba)
-    monkeypatch.setattr(SequenceClassifier, "predict_proba", lambda *given: pressing(*given))
+    monkeypatch.setattr(SequenceClassifier, "predict_proba", lambda *given, **options: pressing(*given, **options))
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
     out, err = capsys.readouterr()
     assert out == "run\n"
@@ -513,10 +607,20 @@ TRAINED_ON_DATA = (
     [
         ("train --data train.csv --task palindromes", "--task does not go with --data"),
         ("train --data train.csv --iterations 5", "--iterations does not go with --data"),
+        ("train --data train.csv --activation tanh --model gru", "--activation does not go with --model gru"),
+        *(
+            (
+                f"train --data train.csv --class-weight {given}",
+                f"--class-weight must be balanced, or weights such as spam=3,ham=1, not {given!r}",
+            )
+            for given in ("balance", "pos=x", "pos=1,neg", "=3")
+        ),
+        ("predict SAVED a --text-column x", "--text-column goes with --data, which is missing"),
+        ("train --delimiter ; --task palindromes", "--delimiter goes with --data, which is missing"),
         ("train --data train.csv --momentum 0.5", "--momentum does not go with --data"),
         ("train --test test.csv", "--test goes with --data, which is missing"),
-        ("train --epochs 3", "--epochs goes with --data, which is missing"),
-        ("train --characters --task palindromes", "--characters goes with --data, which is missing"),
+        ("train --max-epochs 3", "--max-epochs goes with --data, which is missing"),
+        ("train --tokenize words --task palindromes", "--tokenize goes with --data, which is missing"),
         ("train --data train.csv --test-labels l.txt", "--test-labels goes with --test, which is missing"),
         ("train --data s.txt", "--data is plain text: give its labels, one a line, with --labels"),
         (
@@ -533,8 +637,8 @@ TRAINED_ON_DATA = (
             "train --data train.csv --model gr",
             "--model must be one of 'rnn', 'gru', 'lstm', not 'gr'; did you mean 'gru'?",
         ),
-        ("train --data train.csv --learning-rate 0", "learning_rate must be above 0, not 0.0"),
-        ("train --data train.csv --validation-fraction 1", "validation_fraction must be below 1, not 1.0"),
+        ("train --data train.csv --learning-rate 0", "--learning-rate must be above 0, not 0.0"),
+        ("train --data train.csv --validation-fraction 1", "--validation-fraction must be below 1, not 1.0"),
         ("train --data one.csv", "one.csv holds one class only, 'x': a classifier needs two or more"),
         (
             "train --data train.csv --test one.csv --out full",
@@ -580,6 +684,7 @@ BYTES = st.lists(
 
 
 @pytest.mark.filterwarnings("ignore:.* malformed lines? of .* skipped:UserWarning")
+@pytest.mark.filterwarnings("ignore:.* not in the training|.* is read as words:UserWarning")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(BYTES, st.sampled_from(["csv", "tsv", "jsonl", "parquet", "txt", "doc"]), st.booleans())
 def test_any_file_is_read_or_refused_in_one_line(saved, here, capsys, content, ending, skip):

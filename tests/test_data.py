@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from myrnn import encoding
 from myrnn.data import TokenSequences, read_sequences
 from myrnn.data import _symbols as symbols_module
 from myrnn.errors import DataError, InvalidArgument, MyRNNError
@@ -56,12 +57,109 @@ def test_csv(put):
     assert data.symbols == ("bad", "film", "good")
     assert data.classes == {"neg": 2, "pos": 1}
     assert data.lengths.tolist() == [2, 0, 1]
-    assert repr(data) == "LabelledSequences(3 of 3 symbols, lengths 0 to 2, 2 classes)"
+    assert repr(data) == "LabelledSequences(3 of 3 words, lengths 0 to 2, 2 classes)"
 
 
 def test_csv_of_characters(put):
-    data = read_sequences(put("a.csv", "sequence,label\nab a\U0001f600,x\n,y\n"), characters=True)
+    data = read_sequences(put("a.csv", "sequence,label\nab a\U0001f600,x\n,y\n"), tokenize="characters")
     assert rows(data) == [(["a", "b", " ", "a", "\U0001f600"], "x"), ([], "y")]
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "how", "symbols"),
+    [
+        (["good film", "bad"], {}, "words", {"good", "film", "bad"}),
+        (["good\u00a0film"], {}, "words", {"good", "film"}),
+        (["aab", " ba ", ""], {}, "characters", {"a", "b", " "}),
+        (["", ""], {}, "characters", set()),
+        (["good film"], {"tokenize": "characters"}, "characters", set("good film")),
+        (["ab", "ba"], {"tokenize": "words"}, "words", {"ab", "ba"}),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "txt"])
+def test_text_with_spaces_is_words_and_other_text_characters(put, tmp_path, texts, options, how, symbols, ending):
+    path = tmp_path / f"data.{ending}"
+    if ending == "csv":
+        put(path.name, "sequence\n" + "\n".join(f'"{text}"' for text in texts))
+    elif ending == "txt":
+        put(path.name, "".join(f"{text}\n" for text in texts))
+    else:
+        frame = pl.DataFrame({"sequence": texts})
+        (frame.write_ndjson if ending == "jsonl" else frame.write_parquet)(path)
+    data = read_sequences(path, labelled=False, **options)
+    assert (data.tokenize, data.sequences.tokenize, set(data.symbols)) == (how, how, symbols)
+    # In Python the same rule reads the same texts.
+    raw = encoding.read_sequences(texts, **options)
+    assert (raw.kind, set(raw.table), raw.offsets.tolist()) == (how, symbols, data.sequences.offsets.tolist())
+
+
+def test_few_texts_with_spaces_are_warned_of(put):
+    path = put("a.csv", "sequence\n" + "word\n" * 30 + "New York\n")
+    told = "is read as words, because 1 of 31 texts have spaces: tokenize='characters' makes every character a symbol"
+    with pytest.warns(UserWarning, match=f"^{re.escape(f'{path} {told}')}$"):
+        assert read_sequences(path, labelled=False).tokenize == "words"
+    with pytest.warns(UserWarning, match=f"^X {re.escape(told)}$"):
+        assert encoding.read_sequences(["word"] * 30 + ["New York"]).kind == "words"
+    assert read_sequences(path, labelled=False, tokenize="characters").tokenize == "characters"
+
+
+def test_the_former_name_of_tokenize_still_works(put):
+    path = put("a.csv", "sequence\na b\n")
+    for characters, how in ((True, "characters"), (False, "words")):
+        told = f"characters={characters} is now tokenize={how!r}"
+        with pytest.warns(DeprecationWarning, match=f"^{told}$") as caught:
+            assert read_sequences(path, labelled=False, characters=characters).tokenize == how
+        assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("a.csv", 'id;text;class\n1;"a; b";x\n2;c;y\n', {"delimiter": ";"}),
+        ("a.csv", 'id\ttext\tclass\n1\t"a; b"\tx\n2\tc\ty\n', {"delimiter": "\t"}),
+        ("a.csv", "text|class\na; b|x\nc|y\n", {"delimiter": "|"}),
+        ("a.csv", "text^class\na; b^x\nc^y\n", {"delimiter": "^"}),
+        ("a.csv", 'text class\n"a; b" x\nc y\n', {"delimiter": " "}),
+        ("a.csv", 'text]class\n"a; b"]x\nc]y\n', {"delimiter": "]"}),
+        ("a.csv", 'text\u00a7class\n"a; b"\u00a7x\nc\u00a7y\n', {"delimiter": "\u00a7"}),
+        ("a.tsv", "text,class\na; b,x\nc,y\n", {"delimiter": ","}),
+        ("a.csv", "text,class,sequence,label\na; b,x,1,2\nc,y,1,2\n", {}),
+        ("a.jsonl", '{"text": "a; b", "class": "x"}\n{"text": "c", "class": "y"}\n', {}),
+        ("a.jsonl", '{"text": "a; b", "class": 1}\n{"text": "c"}\n{"text": "c", "class": 2}', {"skip_bad_lines": True}),
+    ],
+)
+def test_columns_and_the_delimiter_can_be_chosen(put, name, content, options):
+    data = read_sequences(put(name, content), text_column="text", label_column="class", **options)
+    assert [words for words, _ in rows(data)] == [["a;", "b"], ["c"]]
+    assert list(data.classes.values()) == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        (
+            "a.csv",
+            {"delimiter": ";;"},
+            "delimiter must be one character, such as ';', and no quote or line end, not ';;'",
+        ),
+        (
+            "a.csv",
+            {"delimiter": '"'},
+            "delimiter must be one character, such as ';', and no quote or line end, not '\"'",
+        ),
+        ("a.jsonl", {"delimiter": ";"}, "delimiter is for .csv and .tsv and .tab files, not for a.jsonl"),
+        ("a.csv", {"text_column": ""}, "text_column must be the name of a column, not ''"),
+        ("a.csv", {"label_column": 3}, "label_column must be the name of a column, not 3"),
+        (
+            "a.csv",
+            {"tokenize": "word"},
+            "tokenize must be one of 'auto', 'words', 'characters', not 'word'; did you mean 'words'?",
+        ),
+    ],
+)
+def test_wrong_columns_and_delimiters_are_refused(name, options, told):
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
+        read_sequences(name, **options)
 
 
 def test_quotes_hold_commas_line_ends_and_quotes(put):
@@ -141,7 +239,7 @@ def test_what_python_writes_as_csv_is_read(tmp_path_factory, pairs):
         with pytest.raises(DataError, match=r"a\.csv holds no sequence$"):
             read_sequences(path)
         return
-    data = read_sequences(path, characters=True)
+    data = read_sequences(path, tokenize="characters")
     assert rows(data) == [(list(text), label.strip()) for text, label in pairs]
 
 
@@ -182,8 +280,16 @@ def test_a_file_of_malformed_lines_only(put):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("text,target\na,b\n", "{} has no column 'sequence'; its columns are 'text', 'target'"),
-        ("sequence,target\na,b\n", "{} has no column 'label'; its columns are 'sequence', 'target'"),
+        (
+            "text,target\na,b\n",
+            "{} has no column 'sequence'; its columns are 'text', 'target': say which is the text column "
+            "(--text-column)",
+        ),
+        (
+            "sequence,target\na,b\n",
+            "{} has no column 'label'; its columns are 'sequence', 'target': say which is the label column "
+            "(--label-column)",
+        ),
         ("sequence,label,label\na,b,c\n", "{} has more than one column 'label'"),
         ("\na,b\n", "{}, line 1: no names of columns: the first line must name them"),
         (
@@ -205,14 +311,14 @@ def test_a_file_that_is_no_table_is_refused(content, told, put):
 
 def test_many_columns_are_not_all_named(put):
     path = put("a.csv", ",".join(f"c{place}" for place in range(100)) + "\n")
-    with pytest.raises(DataError, match=r"its columns are 'c0', .*'c11', \.\.\.$"):
+    with pytest.raises(DataError, match=r"its columns are 'c0', .*'c11', \.\.\.: say which is the"):
         read_sequences(path)
 
 
 def test_labels_need_not_be_there(put):
     data = read_sequences(put("a.csv", "sequence\na\n\nb\n"), labelled=False)
     assert (data.labels, data.classes, data.lengths.tolist()) == (None, {}, [1, 0, 1])
-    assert repr(data) == "LabelledSequences(3 of 2 symbols, lengths 0 to 1)"
+    assert repr(data) == "LabelledSequences(3 of 2 characters, lengths 0 to 1)"
     assert read_sequences(put("b.csv", "sequence,label\na,\n"), labelled=False).labels is None
 
 
@@ -285,7 +391,7 @@ def test_an_empty_label(put):
     ],
 )
 def test_json_lines(content, expected, put):
-    assert rows(read_sequences(put("a.jsonl", content))) == expected
+    assert rows(read_sequences(put("a.jsonl", content), tokenize="words")) == expected
 
 
 def test_empty_lists_of_vectors_have_the_files_width(put):
@@ -366,7 +472,11 @@ def test_kinds_of_sequences_are_not_mixed(first, second, fault, put):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ('{"text": "a", "label": 1}\n', "{} has no column 'sequence'; its columns are 'text', 'label'"),
+        (
+            '{"text": "a", "label": 1}\n',
+            "{} has no column 'sequence'; its columns are 'text', 'label': say which is the text column "
+            "(--text-column)",
+        ),
         ("\n \n", "{} holds no sequence"),
         ("1\n", "{}, line 1: not an object of JSON"),
     ],
@@ -388,7 +498,7 @@ def test_any_objects_are_read_or_refused(tmp_path_factory, objects):
     path = tmp_path_factory.mktemp("json") / "a.jsonl"
     path.write_text("\n".join(json.dumps(one, ensure_ascii=False) for one in objects), encoding="utf-8")
     try:
-        data = read_sequences(path, skip_bad_lines=True)
+        data = read_sequences(path, tokenize="words", skip_bad_lines=True)
     except DataError as error:
         assert "\n" not in str(error)
         return
@@ -456,7 +566,11 @@ def test_a_malformed_row_of_parquet_is_named(sequences, fault, parquet):
             {"sequence": ["a"], "label": [1.5]},
             "{}: the column 'label' is of type Float64; it must hold text, integers or booleans",
         ),
-        ({"text": ["a"], "label": [1]}, "{} has no column 'sequence'; its columns are 'text', 'label'"),
+        (
+            {"text": ["a"], "label": [1]},
+            "{} has no column 'sequence'; its columns are 'text', 'label': say which is the text column "
+            "(--text-column)",
+        ),
         ({"sequence": pl.Series([], dtype=pl.String), "label": pl.Series([], dtype=pl.String)}, "{} holds no sequence"),
         (
             {"sequence": ["a"], "label": [None]},
@@ -547,7 +661,7 @@ def test_lists_have_no_characters(put):
     with pytest.raises(
         DataError, match=f"^{re.escape(str(path))} holds lists: characters can be told apart in text only$"
     ):
-        read_sequences(path, characters=True)
+        read_sequences(path, tokenize="characters")
 
 
 ENDINGS = "path must end in .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq or .txt, and may have .gz behind that"
@@ -627,7 +741,7 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, content, ending, charac
     labels.write_bytes(b"x\ny\n")
     pair = (labels,) if ending == ".txt" else ()
     try:
-        data = read_sequences(path, *pair, characters=characters, skip_bad_lines=skip)
+        data = read_sequences(path, *pair, tokenize="characters" if characters else "words", skip_bad_lines=skip)
     except MyRNNError as error:
         assert "\n" not in str(error)
     else:
@@ -668,8 +782,8 @@ def test_places_that_are_not_there():
 def test_a_file_is_encoded_in_portions(characters, put, monkeypatch):
     texts = ["a b", "", "c a", " ", "b  d", "a"]
     path = put("s.txt", "".join(f"{text}\n" for text in texts))
-    whole = list(read_sequences(path, characters=characters, labelled=False).sequences)
+    whole = list(read_sequences(path, tokenize="characters" if characters else "words", labelled=False).sequences)
     monkeypatch.setattr(symbols_module, "PORTION", 2)
-    data = read_sequences(path, characters=characters, labelled=False)
+    data = read_sequences(path, tokenize="characters" if characters else "words", labelled=False)
     assert list(data.sequences) == whole == [list(text) if characters else text.split() for text in texts]
     assert len(set(data.symbols)) == len(data.symbols)

@@ -107,7 +107,9 @@ def test_whole_numbers_are_features_where_those_of_the_fit_were():
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_unknown_symbols_share_a_place_of_their_own(cell, embedding):
     classifier = fitted(TOKENS, cell=cell, dim_embedding=embedding, max_epochs=3)
-    unknown = classifier.predict_proba([["a", "Ω", "b"], ["a", "never seen", "b"], ["a", "", "b"]])
+    strange = [["a", "Ω", "b"], ["a", "never seen", "b"], ["a", "", "b"]]
+    with pytest.warns(UserWarning, match="^3 symbols were not in the training"):
+        unknown = classifier.predict_proba(strange)
     assert np.array_equal(unknown[0], unknown[1])
     assert np.array_equal(unknown[0], unknown[2])
     # A step without input: what the model makes of a row of zeros.
@@ -453,3 +455,89 @@ def test_any_sequences_are_classified_or_refused(of_every_kind, X, which):
         else:
             assert len(found) == len(X)
             assert set(found.tolist()) <= {"odd", "even"}
+
+
+# --- how text is read
+
+
+@pytest.mark.parametrize(
+    ("X", "tokenize", "how", "symbols"),
+    [
+        (["good film", "bad"] * 6, "auto", "words", {"good", "film", "bad"}),
+        (np.array(["good film", "bad"] * 6), "auto", "words", {"good", "film", "bad"}),
+        (["good", "bad"] * 6, "auto", "characters", set("goodba")),
+        (["good film", "bad"] * 6, "characters", "characters", set("good film" + "bad")),
+        (["good", "bad"] * 6, "words", "words", {"good", "bad"}),
+        ([["good", "film"], ["bad"]] * 6, "auto", None, {"good", "film", "bad"}),
+        ([["good", "film"], ["bad"]] * 6, "words", None, {"good", "film", "bad"}),
+    ],
+)
+def test_text_is_read_as_words_where_it_has_spaces(X, tokenize, how, symbols):
+    classifier = fitted(X, tokenize=tokenize, validation_fraction=0)
+    assert classifier.tokenize_ == how
+    assert set(classifier.encoder_.inner.symbols) == symbols
+    # What is predicted is read in the same way, whatever it looks like.
+    if how is not None:
+        units = ["good", "bad"] if how == "words" else ["good", "bad"[::-1]]
+        lists = [[unit] if how == "words" else list(unit) for unit in units]
+        assert classifier.encoder_.kind == how
+        if how == "words":
+            assert np.array_equal(classifier.predict_proba(units), classifier.predict_proba(lists))
+
+
+def halves(text):
+    return [text[: len(text) // 2], text[len(text) // 2 :]]
+
+
+def test_a_function_of_ones_own_reads_text(tmp_path):
+    classifier = fitted(WORDS, tokenize=halves)
+    assert classifier.tokenize_ is halves
+    split = fitted([halves(word) for word in WORDS])
+    assert np.array_equal(classifier.predict_proba(WORDS), split.predict_proba([halves(word) for word in WORDS]))
+    folder = classifier.save(tmp_path / "saved")
+    assert "halves" not in "".join(path.read_text(errors="replace") for path in folder.iterdir())
+    loaded = SequenceClassifier.load(folder, tokenize=halves)
+    assert np.array_equal(loaded.predict_proba(WORDS), classifier.predict_proba(WORDS))
+    with pytest.raises(InvalidArgument, match=r"reads text by a function of one's own: give it as tokenize=$"):
+        SequenceClassifier.load(folder)
+    with pytest.raises(InvalidArgument, match=r"reads text by no function of one's own: leave tokenize= out$"):
+        SequenceClassifier.load(split.save(tmp_path / "split"), tokenize=halves)
+
+
+@pytest.mark.parametrize(
+    ("X", "tokenize", "told"),
+    [
+        (WORDS, "word", "tokenize must be one of 'auto', 'words', 'characters', not 'word'; did you mean 'words'?"),
+        ([list(word) for word in WORDS], "characters", "tokenize='characters' says how to read text, but X holds none"),
+        (WORDS, str.split, None),
+        (WORDS, len, "tokenize must return a list of strings, but of "),
+        (WORDS, str.encode, "tokenize must return a list of strings, but of "),
+    ],
+)
+def test_a_way_to_read_text_that_is_none(X, tokenize, told):
+    if told is None:
+        assert fitted(X, tokenize=tokenize).tokenize_ is tokenize
+        return
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}"):
+        fitted(X, tokenize=tokenize)
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_how_text_was_read_is_said_where_one_wants_to_see_something(capsys):
+    fitted(["good film", "bad"] * 6, verbose=True)
+    assert "X is read as words (3 different ones)\n" in capsys.readouterr().err
+    fitted(["good film", "bad"] * 6)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_unknown_symbol_is_named_once():
+    classifier = fitted(["good film", "bad"] * 6, validation_fraction=0)
+    told = "2 symbols were not in the training ('dull', 'odd'): they count as unknown; 50.0% of all steps are"
+    with pytest.warns(UserWarning, match=f"^{re.escape(told)}$") as caught:
+        classifier.predict(["odd film", "good dull"])
+    assert caught[0].filename == __file__
+    classifier.predict(["odd film", "dull"])
+    with pytest.warns(UserWarning, match=r"^1 symbol was not in the training \('new'\)"):
+        classifier.score(["odd new", "bad"], LABELS[:2])
+    # That rare symbols are unknown was asked for.
+    fitted(["good film", "bad"] * 6, max_vocabulary=2).predict(["odd"])

@@ -1,6 +1,7 @@
 """Classifiers in folders: what comes back, and what is refused."""
 
 import json
+import pickle
 import re
 import shutil
 from functools import partial
@@ -22,7 +23,7 @@ LABELS = ["yes", "no"] * 6
 
 EXAMPLES = {
     "characters": (WORDS, {}),
-    "surrogates": ([word + "\ud800\n\U0001f600" for word in WORDS], {"cell": "gru"}),
+    "surrogates": ([word + "\ud800\n\U0001f600" for word in WORDS], {"cell": "gru", "tokenize": "characters"}),
     "words": ([list(word) for word in WORDS], {"cell": "lstm", "layers": 2, "dim_embedding": 2}),
     "integers": ([[ord(letter) - 2**40 for letter in word] for word in WORDS], {"class_weight": {"yes": 2}}),
     "numbers": (ROWS, {"class_weight": "balanced", "learning_rate": np.float32(0.01)}),
@@ -108,10 +109,39 @@ def index_with(folder, **changes):
     path.write_text(json.dumps(seal({**json.loads(path.read_text()), **changes})))
 
 
+@pytest.mark.parametrize("X", [WORDS, [list(word) for word in WORDS], ROWS], ids=["characters", "words", "numbers"])
+def test_a_classifier_of_the_first_version_is_what_it_was(X, tmp_path):
+    classifier = SequenceClassifier(**SMALL).fit(X, LABELS)
+    folder = classifier.save(tmp_path / "saved")
+    index = json.loads((folder / "classifier.json").read_text())
+    later = ("tokenize", "activation")
+    settings, fitted = (
+        {name: value for name, value in index[part].items() if name not in later} for part in ("settings", "fitted")
+    )
+    index_with(folder, format_version=1, settings=settings, fitted=fitted)
+    loaded = SequenceClassifier.load(folder)
+    assert np.array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+    assert loaded.tokenize_ is None
+    if X is WORDS:
+        # Text was characters, whatever was in it.
+        with pytest.warns(UserWarning, match=r"not in the training \(' ', '\?'\)"):
+            spaced, other = loaded.predict_proba(["ab c", "ab?c"])
+        assert np.array_equal(spaced, other)
+    if X is not WORDS and X is not ROWS:
+        with pytest.raises(InvalidArgument, match=r"^X must be words: lists of strings"):
+            loaded.predict(["ab c"])
+    old = pickle.loads(pickle.dumps(classifier))
+    state = {name: value for name, value in old.__getstate__().items() if name not in (*later, "tokenize_")}
+    state.pop("_named_unknown")
+    again = SequenceClassifier.__new__(SequenceClassifier)
+    again.__setstate__(state)
+    assert np.array_equal(again.predict_proba(X), classifier.predict_proba(X))
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"format_version": 2}, "FOLDER was written by a newer MyRNN, in format 2; this one reads up to 1"),
+        ({"format_version": 3}, "FOLDER was written by a newer MyRNN, in format 3; this one reads up to 2"),
         ({"format_version": 0}, "FOLDER: classifier.json has no valid 'format_version': 0"),
         (
             {"format": "myrnn run"},

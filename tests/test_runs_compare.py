@@ -24,7 +24,7 @@ def made(tmp_path_factory):
     task_run(folder / "other", seed=1)
     gru_run(folder / "gru")
     data_run(folder / "words")
-    data_run(folder / "wide", "--dim-recurrent=5", "--balanced")
+    data_run(folder / "wide", "--dim-recurrent=5", "--class-weight=balanced")
     return folder
 
 

@@ -17,25 +17,33 @@ from myrnn.cli._lesson import lesson
 from myrnn.cli._options import (
     FOR_DATA,
     SETTINGS,
-    Balanced,
-    Characters,
     CheckpointEvery,
+    ClassWeight,
     DataFile,
+    Delimiter,
     DimEmbedding,
-    Epochs,
+    EarlyStoppingPatience,
+    FormerBalanced,
+    FormerCharacters,
+    FormerEpochs,
+    FormerPatience,
+    LabelColumn,
     Labels,
     Layers,
+    MaxEpochs,
     MaxVocabulary,
     OnDivergence,
     OwnClass,
-    Patience,
     Resume,
     SkipBadLines,
     TestFile,
     TestLabels,
+    TextColumn,
+    Tokenize,
     ValidationFraction,
     given,
     refuse_without,
+    renamed,
 )
 from myrnn.cli._playground import playground
 from myrnn.cli._plot import plot
@@ -139,15 +147,22 @@ def train(
     labels: Labels = None,
     test: TestFile = None,
     test_labels: TestLabels = None,
-    characters: Characters = False,
+    tokenize: Tokenize = "auto",
+    text_column: TextColumn = "sequence",
+    label_column: LabelColumn = "label",
+    delimiter: Delimiter = None,
     skip_bad_lines: SkipBadLines = False,
     layers: Layers = None,
     dim_embedding: DimEmbedding = None,
-    epochs: Epochs = None,
+    max_epochs: MaxEpochs = None,
     validation_fraction: ValidationFraction = None,
-    patience: Patience = None,
-    balanced: Balanced = False,
+    early_stopping_patience: EarlyStoppingPatience = None,
+    class_weight: ClassWeight = None,
     max_vocabulary: MaxVocabulary = None,
+    epochs: FormerEpochs = None,
+    patience: FormerPatience = None,
+    balanced: FormerBalanced = False,
+    characters: FormerCharacters = False,
 ) -> None:
     """Train a network, test it by length, and write a run folder.
 
@@ -155,7 +170,7 @@ def train(
     is the same half twice. With --data, a classifier of one's own sequences is trained, and tested with --test. What
     was stopped goes on with --resume.
     """
-    options = given(context)
+    options = renamed(given(context))
     if resume is not None:
         from myrnn.cli._train import resume as go_on
 

@@ -31,16 +31,16 @@ class DataRun:
     Attributes
     ----------
     classifier : SequenceClassifier
-    characters : bool
-        Whether the characters of text are its symbols.
+    text_column : str
+        The column of the sequences in the file that it was trained on.
     """
 
     classifier: SequenceClassifier
-    characters: bool
+    text_column: str
 
 
 def save_data_run(
-    folder: Path, classifier: SequenceClassifier, numbers: Mapping[str, Any], *, characters: bool
+    folder: Path, classifier: SequenceClassifier, numbers: Mapping[str, Any], *, text_column: str
 ) -> None:
     """Write a run into an empty folder: the classifier and the numbers of its training.
 
@@ -55,7 +55,7 @@ def save_data_run(
         REPORT: json_to_bytes(numbers),
     }
     created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    DATA_RUN.write(folder, {"created": created, "characters": characters}, files)
+    DATA_RUN.write(folder, {"created": created, "text_column": text_column}, files)
 
 
 def add_results(
@@ -85,7 +85,7 @@ def add_results(
         for ending in FORMATS:
             files[f"{name}.{ending}"] = partial(plots.save_figure, figure)
     index = DATA_RUN.read_index(folder)
-    DATA_RUN.write(folder, {name: index[name] for name in ("created", "characters")}, files)
+    DATA_RUN.write(folder, {name: index[name] for name in ("created", "text_column")}, files)
 
 
 def load_data_run(folder: Path) -> DataRun:
@@ -96,11 +96,12 @@ def load_data_run(folder: Path) -> DataRun:
     RunError
         When it is missing, half-written, damaged or of another version; the message says what is wrong.
     """
-    characters = DATA_RUN.read_index(folder).get("characters")
-    if not isinstance(characters, bool):
-        raise RunError(f"{folder}: {DATA_RUN.index} must say whether 'characters' are symbols")
+    # Runs of the first version were all of that column.
+    column = DATA_RUN.read_index(folder).get("text_column", "sequence")
+    if not isinstance(column, str) or not column:
+        raise RunError(f"{folder}: {DATA_RUN.index} must name the 'text_column' of its data")
     try:
-        return DataRun(SequenceClassifier.load(folder / CLASSIFIER_FOLDER), characters)
+        return DataRun(SequenceClassifier.load(folder / CLASSIFIER_FOLDER), column)
     except InvalidArgument as error:
         raise RunError(f"{folder} was not written by this command: {error}") from error
 

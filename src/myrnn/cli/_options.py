@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,16 +16,27 @@ FOR_DATA = (
     "labels",
     "test",
     "test_labels",
-    "characters",
+    "tokenize",
+    "text_column",
+    "label_column",
+    "delimiter",
     "skip_bad_lines",
     "layers",
     "dim_embedding",
-    "epochs",
+    "max_epochs",
     "validation_fraction",
-    "patience",
-    "balanced",
+    "early_stopping_patience",
+    "class_weight",
     "max_vocabulary",
 )
+
+# Former options, what they are called now, and what they meant where they took no value.
+FORMER: dict[str, tuple[str, Any]] = {
+    "epochs": ("max_epochs", None),
+    "patience": ("early_stopping_patience", None),
+    "balanced": ("class_weight", "balanced"),
+    "characters": ("tokenize", "characters"),
+}
 
 # The options of `myrnn train` that are settings of a part of a run, beside the kind of task, model and optimizer.
 SETTINGS = {
@@ -54,8 +66,19 @@ TestFile = Annotated[
 TestLabels = Annotated[
     Path | None, typer.Option(metavar="FILE", help="The labels of --test, as --labels.", show_default=False)
 ]
-Characters = Annotated[
-    bool, typer.Option("--characters", help="Every character is a symbol.  [default: words with spaces between]")
+Tokenize = Annotated[
+    str,
+    typer.Option(help="What the symbols of text are: words, characters, or auto (words where there are spaces)."),
+]
+TextColumn = Annotated[str, typer.Option(metavar="NAME", help="The column of the sequences.")]
+LabelColumn = Annotated[str, typer.Option(metavar="NAME", help="The column of the labels.")]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHAR",
+        help="What stands between the fields of a .csv or .tsv file, such as ';'.  [default: a comma, a tab]",
+        show_default=False,
+    ),
 ]
 SkipBadLines = Annotated[
     bool, typer.Option("--skip-bad-lines", help="Count malformed lines and go on, instead of stopping.")
@@ -64,16 +87,27 @@ Layers = Annotated[int | None, typer.Option(min=1, help="How many recurrent laye
 DimEmbedding = Annotated[
     int | None, typer.Option(min=1, help="The size of a learned embedding of symbols.  [default: none, one-hot]")
 ]
-Epochs = Annotated[int | None, typer.Option(min=1, help="How often to go through the data at most.  [default: 100]")]
+MaxEpochs = Annotated[int | None, typer.Option(min=1, help="How often to go through the data at most.  [default: 100]")]
 ValidationFraction = Annotated[
     float | None, typer.Option(help="The share of the data to choose the best epoch by.  [default: 0.1]")
 ]
-Patience = Annotated[
+EarlyStoppingPatience = Annotated[
     int | None, typer.Option(min=1, help="How many epochs may pass without a better one.  [default: 20]")
 ]
-Balanced = Annotated[
-    bool, typer.Option("--balanced", help="Weigh classes against their frequency, so that rare ones count as much.")
+ClassWeight = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WEIGHTS",
+        help="How much the classes count: balanced, so that rare ones count as much, or as in spam=3,ham=1.  "
+        "[default: all the same]",
+        show_default=False,
+    ),
 ]
+# The former names of --max-epochs, --early-stopping-patience, --class-weight balanced and --tokenize characters.
+FormerEpochs = Annotated[int | None, typer.Option("--epochs", min=1, hidden=True)]
+FormerPatience = Annotated[int | None, typer.Option("--patience", min=1, hidden=True)]
+FormerBalanced = Annotated[bool, typer.Option("--balanced", hidden=True)]
+FormerCharacters = Annotated[bool, typer.Option("--characters", hidden=True)]
 MaxVocabulary = Annotated[
     int | None, typer.Option(min=1, help="How many symbols to tell apart, the most frequent.  [default: all]")
 ]
@@ -123,6 +157,19 @@ def given(context: typer.Context) -> dict[str, Any]:
         # Typer keeps the kind of source to itself, but not its name.
         if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     }
+
+
+def renamed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options by their present names, with a warning for every former one."""
+    present = {name: value for name, value in options.items() if name not in FORMER}
+    for old in FORMER.keys() & options.keys():
+        new, meaning = FORMER[old]
+        former, now = f"--{old}", f"--{new.replace('_', '-')}"
+        if new in present:
+            raise InvalidArgument(f"{former} is the former name of {now}: give one of them")
+        present[new] = options[old] if meaning is None else meaning
+        warnings.warn(f"{former} is now {now}{'' if meaning is None else f' {meaning}'}", stacklevel=2)
+    return present
 
 
 def refuse_without(option: str, options: Mapping[str, Any], names: Collection[str]) -> None:

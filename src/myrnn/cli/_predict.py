@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from myrnn.cli._options import OwnClass
+from myrnn.cli._options import Delimiter, OwnClass, SkipBadLines, given, refuse_without
 
 # The options must be known before the command runs; what it needs is imported when it does.
 
 
 def predict(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
     sequences: Annotated[
         list[str] | None,
@@ -30,9 +31,14 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    skip_bad_lines: Annotated[
-        bool, typer.Option("--skip-bad-lines", help="Count malformed lines and go on, instead of stopping.")
-    ] = False,
+    text_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The column of the sequences.  [default: as in the training]", show_default=False
+        ),
+    ] = None,
+    delimiter: Delimiter = None,
+    skip_bad_lines: SkipBadLines = False,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the CSV of --data here.  [default: print it]", show_default=False),
@@ -52,9 +58,7 @@ def predict(
     from myrnn.runs import is_data_run
 
     if data is None:
-        for option, value in (("--out", out), ("--skip-bad-lines", skip_bad_lines or None)):
-            if value is not None:
-                raise InvalidArgument(f"{option} goes with --data, which is missing")
+        refuse_without("--data", given(context), ("out", "text_column", "delimiter", "skip_bad_lines"))
         if not sequences:
             raise InvalidArgument("give sequences, or a file of them with --data")
         _of_texts(run, sequences, model, not_finite)
@@ -67,7 +71,9 @@ def predict(
         raise InvalidArgument("--model does not go with --data: a classifier holds its own cell")
     from myrnn.cli._predict_data import predict_file
 
-    predict_file(run, data, out, skip_bad_lines, not_finite)
+    predict_file(
+        run, data, out, not_finite, text_column=text_column, delimiter=delimiter, skip_bad_lines=skip_bad_lines
+    )
 
 
 def _of_texts(run: Path, texts: list[str], model: str | None, not_finite: str | None) -> None:

@@ -25,7 +25,16 @@ from myrnn.storage import place_file
 PORTION = 10_000
 
 
-def predict_file(run: Path, data: Path, out: Path | None, skip_bad_lines: bool, not_finite: str | None) -> None:
+def predict_file(
+    run: Path,
+    data: Path,
+    out: Path | None,
+    not_finite: str | None,
+    *,
+    text_column: str | None,
+    delimiter: str | None,
+    skip_bad_lines: bool,
+) -> None:
     """Write the classes of the sequences in a file, and their probabilities, as CSV.
 
     Sequences whose logits are not finite are of the class `not_finite`, without probabilities; without it an error.
@@ -37,7 +46,9 @@ def predict_file(run: Path, data: Path, out: Path | None, skip_bad_lines: bool, 
     kind = "tokens" if _reads_symbols(loaded) else "features"
     given = read_sequences(
         data,
-        characters=loaded.characters,
+        tokenize=_tokenize(loaded) if kind == "tokens" else "auto",
+        text_column=text_column or loaded.text_column,
+        delimiter=delimiter,
         kind=kind,  # type: ignore[arg-type]  # one of the two
         labelled=False,
         skip_bad_lines=skip_bad_lines,
@@ -65,7 +76,7 @@ def predict_texts(run: Path, texts: list[str], not_finite: str | None) -> None:
     loaded = load_data_run(run)
     if not _reads_symbols(loaded):
         raise InvalidArgument(f"{run} reads features, which cannot be written here: give a file with --data")
-    sequences = texts if loaded.characters else [text.split() for text in texts]
+    sequences = texts if _tokenize(loaded) == "characters" else [text.split() for text in texts]
     classes = [str(name) for name in loaded.classifier.classes_]
     check_class(not_finite, classes)
     probabilities = _probabilities(loaded, sequences, not_finite)
@@ -89,6 +100,11 @@ def said(row: NDArray[np.float64], classes: Sequence[str], not_finite: str | Non
 def _probabilities(run: DataRun, sequences: Any, not_finite: str | None) -> NDArray[np.float64]:
     """Return the probabilities of the classes; a row of NaN where logits are not finite and that is allowed."""
     return run.classifier.predict_proba(sequences, not_finite=None if not_finite is None else np.nan)
+
+
+def _tokenize(run: DataRun) -> str:
+    """Return how text is read for a classifier of symbols: as in its training, and lists of symbols as words."""
+    return "characters" if run.classifier.encoder_.kind == "characters" else "words"
 
 
 def _reads_symbols(run: DataRun) -> bool:

@@ -19,17 +19,19 @@ MOST_NAMED = 6
 MOST_ROWS = 40
 
 
-def job(train: LabelledSequences, test: LabelledSequences | None, classifier: Any) -> None:
-    """Say what was read, and what is about to be trained."""
+def job(train: LabelledSequences, test: LabelledSequences | None, classifier: Any, *, chosen: bool) -> None:
+    """Say what was read, and what is about to be trained; `chosen` says whether the user chose how text is read."""
     untested = [("test", "none: --test FILE tests the classifier on sequences that it has not seen")]
     rows = _files("data", train) + (untested if test is None else _files("test", test))
+    rows += _read_as(train, chosen)
+    activation = "" if classifier.activation is None else f" ({classifier.activation})"
     layers = "" if classifier.layers == 1 else f"{classifier.layers} layers of "
     embedding = "" if classifier.dim_embedding is None else f", embedding of {classifier.dim_embedding}"
     kept = f", {classifier.validation_fraction:.0%} kept for validation" if classifier.validation_fraction else ""
     optimizer = {"adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}[classifier.optimizer]
     _show.named_rows(
         *rows,
-        ("model", f"{classifier.cell.upper()}, {layers}{classifier.dim_recurrent} units{embedding}"),
+        ("model", f"{classifier.cell.upper()}{activation}, {layers}{classifier.dim_recurrent} units{embedding}"),
         ("optimizer", f"{optimizer}, learning rate {classifier.learning_rate:g}"),
         (
             "training",
@@ -98,8 +100,24 @@ def _files(name: str, data: LabelledSequences) -> list[tuple[str, str]]:
     return rows
 
 
+def _read_as(data: LabelledSequences, chosen: bool) -> list[tuple[str, str]]:
+    """Say how text was read, and how it is read in the other way."""
+    if data.tokenize is None:
+        return []
+    how = {
+        "words": ("its words, with white space between", "--tokenize characters for its characters"),
+        "characters": ("its characters", "no text has a space between words; --tokenize words for whole words"),
+    }
+    what, other = how[data.tokenize]
+    return [("text", f"read as {what}" + ("" if chosen else f" ({other})"))]
+
+
 def _what(data: LabelledSequences) -> str:
-    kind = f"{len(data.symbols):,} different symbols" if data.is_tokens else f"{data.dim_input} features"
+    kind = (
+        f"{len(data.symbols):,} different {data.tokenize or 'symbols'}"
+        if data.is_tokens
+        else f"{data.dim_input} features"
+    )
     return f"{len(data):,} sequences of length {data.lengths.min()} to {data.lengths.max()}, {kind}"
 
 

@@ -21,27 +21,16 @@ from myrnn.evaluation import ClassificationReport, classification_report
 from myrnn.runs import MODELS, OPTIMIZERS, claim_folder, is_data_run
 from myrnn.training import held_interrupts
 
-# Options, and what they are to a SequenceClassifier.
-SETTINGS = {
-    "model": "cell",
-    "dim_recurrent": "dim_recurrent",
-    "layers": "layers",
-    "dim_embedding": "dim_embedding",
-    "optimizer": "optimizer",
-    "learning_rate": "learning_rate",
-    "schedule": "schedule",
-    "weight_decay": "weight_decay",
-    "batch_size": "batch_size",
-    "epochs": "max_epochs",
-    "validation_fraction": "validation_fraction",
-    "patience": "early_stopping_patience",
-    "gradient_clip": "gradient_clip",
-    "max_vocabulary": "max_vocabulary",
-    "engine": "engine",
-    "seed": "random_state",
-}
-FILES = ("data", "labels", "test", "test_labels", "characters", "skip_bad_lines")
-OTHERS = ("balanced", "out", "quiet")
+# Options that are settings of a SequenceClassifier, and the two that have another name there.
+SETTINGS = (
+    *("model", "dim_recurrent", "activation", "layers", "dim_embedding", "optimizer", "learning_rate", "schedule"),
+    *("weight_decay", "batch_size", "max_epochs", "validation_fraction", "early_stopping_patience", "gradient_clip"),
+    *("class_weight", "max_vocabulary", "engine", "seed"),
+)
+OTHER_NAMES = {"model": "cell", "seed": "random_state"}
+READING = ("text_column", "label_column", "delimiter")
+FILES = ("data", "labels", "test", "test_labels", "tokenize", *READING, "skip_bad_lines")
+OTHERS = ("out", "quiet")
 # Symbols and classes that a warning names.
 MOST_NAMED = 5
 
@@ -57,15 +46,17 @@ def train_on_data(options: Mapping[str, Any]) -> None:
     _check_options(options)
     quiet = bool(options.get("quiet"))
     classifier = _classifier(options)
-    train = _read(options, "data", "labels", None)
+    train = _read(options, "data", "labels", None, options.get("tokenize", "auto"))
+    classifier.set_params(tokenize=train.tokenize or "auto")
     if len(train.classes) < 2:
         raise InvalidArgument(
             f"{train.source} holds one class only, {str(train.labels[0])!r}: a classifier needs two or more"
         )
-    test = _read(options, "test", "test_labels", "tokens" if train.is_tokens else "features")
+    # Text of the test is read as that of the training was.
+    test = _read(options, "test", "test_labels", "tokens" if train.is_tokens else "features", train.tokenize or "words")
     with claim_folder(options.get("out"), without_gz(Path(options["data"])).stem) as folder, noted_stops() as stops:
         if not quiet:
-            _show_data.job(train, test, classifier)
+            _show_data.job(train, test, classifier, chosen=options.get("tokenize", "auto") != "auto")
         _warn_of_numbers(train)
         if test is not None:
             _warn_of_news(train, test)
@@ -77,7 +68,7 @@ def train_on_data(options: Mapping[str, Any]) -> None:
         try:
             # A first signal waits until all is written, and is obeyed below; a second one waits for nothing.
             with held_interrupts():
-                save_data_run(folder, classifier, numbers, characters=bool(options.get("characters")))
+                save_data_run(folder, classifier, numbers, text_column=options.get("text_column", "sequence"))
             with keeping(lambda: held):
                 if not quiet:
                     _show_data.training(numbers["training"])
@@ -111,6 +102,8 @@ def _check_options(options: Mapping[str, Any]) -> None:
     for option, names in (("model", MODELS), ("optimizer", OPTIMIZERS)):
         if option in options:
             _checks.one_of(f"--{option}", options[option], tuple(names))
+    if "activation" in options and options.get("model", "rnn") != "rnn":
+        raise InvalidArgument(f"--activation does not go with --model {options['model']}")
 
 
 def _is_plain_text(name: str) -> bool:
@@ -118,21 +111,37 @@ def _is_plain_text(name: str) -> bool:
 
 
 def _classifier(options: Mapping[str, Any]) -> SequenceClassifier:
-    settings = {SETTINGS[name]: value for name, value in options.items() if name in SETTINGS}
-    weight = "balanced" if options.get("balanced") else None
-    defaults = {"random_state": 0, "class_weight": weight, "verbose": not options.get("quiet")}
+    settings = {OTHER_NAMES.get(name, name): value for name, value in options.items() if name in SETTINGS}
+    if "class_weight" in settings:
+        settings["class_weight"] = _class_weight(settings["class_weight"])
+    defaults = {"random_state": 0, "verbose": not options.get("quiet")}
     classifier = SequenceClassifier(**{**defaults, **settings})
     classifier.check_settings()
     return classifier
 
 
-def _read(options: Mapping[str, Any], file: str, labels: str, kind: Any) -> Any:
+def _class_weight(text: str) -> str | dict[str, float]:
+    """Return ``balanced``, or the weights that are written as ``spam=3,ham=1``."""
+    if text == "balanced":
+        return text
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    try:
+        weights = {label: float(weight) for label, equals, weight in pairs if label and equals}
+    except ValueError:
+        weights = {}
+    if len(weights) < len(pairs):
+        raise InvalidArgument(f"--class-weight must be balanced, or weights such as spam=3,ham=1, not {text!r}")
+    return weights
+
+
+def _read(options: Mapping[str, Any], file: str, labels: str, kind: Any, tokenize: str) -> Any:
     if file not in options:
         return None
     return read_sequences(
         options[file],
         options.get(labels),
-        characters=bool(options.get("characters")),
+        tokenize=tokenize,
+        **{name: options[name] for name in READING if name in options},
         kind=kind,
         skip_bad_lines=bool(options.get("skip_bad_lines")),
     )
@@ -160,11 +169,7 @@ def _is_number(symbol: str) -> bool:
 
 
 def _warn_of_news(train: LabelledSequences, test: LabelledSequences) -> None:
-    """Say what is in the test that the training knows nothing of."""
-    symbols = sorted(set(test.symbols) - set(train.symbols))
-    if symbols:
-        share = _steps_with(test, symbols) / test.lengths.sum()
-        _warn(train, test, _listed(symbols, "symbol", "symbols"), f"they count as unknown, in {share:.1%} of all steps")
+    """Say which classes of the test the training knows nothing of; the classifier says which symbols."""
     classes = sorted(set(test.classes) - set(train.classes))
     if classes:
         count = sum(test.classes[name] for name in classes)
@@ -174,12 +179,6 @@ def _warn_of_news(train: LabelledSequences, test: LabelledSequences) -> None:
 
 def _warn(train: LabelledSequences, test: LabelledSequences, what: str, so: str) -> None:
     warnings.warn(f"{test.source} holds {what} that {train.source} does not: {so}", stacklevel=2)
-
-
-def _steps_with(data: LabelledSequences, symbols: list[str]) -> int:
-    news = set(symbols)
-    is_new = np.array([symbol in news for symbol in data.symbols])
-    return int(np.sum(is_new[data.sequences.codes]))  # type: ignore[union-attr]  # only symbols have names
 
 
 def _listed(names: list[str], one: str, several: str) -> str:

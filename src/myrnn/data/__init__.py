@@ -7,5 +7,6 @@ from myrnn.data._labelled import LabelledSequences
 from myrnn.data._lines import without_gz
 from myrnn.data._read import read_sequences
 from myrnn.data._symbols import TokenSequences
+from myrnn.data._tokenize import TOKENIZE, read_as, spaced
 
-__all__ = ["LabelledSequences", "TokenSequences", "read_sequences", "without_gz"]
+__all__ = ["TOKENIZE", "LabelledSequences", "TokenSequences", "read_as", "read_sequences", "spaced", "without_gz"]

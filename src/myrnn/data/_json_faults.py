@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from myrnn.data._columns import NUMBERS, SYMBOLS, TEXT, VECTORS
-from myrnn.data._table import LABEL, SEQUENCE
+from myrnn.data._table import Columns
 
 # Whole numbers may be symbols or features, and an empty list may be anything.
 INTEGERS, EMPTY = "a list of integers", "an empty list"
@@ -18,7 +18,7 @@ class _Fault(Exception):
     """A line is malformed."""
 
 
-def line_faults(lines: Sequence[str], numbers: Sequence[int], labelled: bool) -> list[str | None]:
+def line_faults(lines: Sequence[str], numbers: Sequence[int], columns: Columns) -> list[str | None]:
     """Return what is wrong with each line; None where nothing is.
 
     A line whose sequence is of another kind than those before it is malformed, too.
@@ -28,14 +28,14 @@ def line_faults(lines: Sequence[str], numbers: Sequence[int], labelled: bool) ->
     lines : sequence of str
     numbers : sequence of int
         What the lines are called.
-    labelled : bool
-        Whether every line must have a label.
+    columns : Columns
+        Which keys every line must have.
     """
     faults: list[str | None] = []
     first: tuple[str, int] | None = None  # the kind of all lines so far, and the line that said it
     for line, number in zip(lines, numbers, strict=True):
         try:
-            kind = _kind(_checked(line, labelled))
+            kind = _kind(_checked(line, columns))
             first = (kind, number) if first is None else _joint(first, kind, number)
         except _Fault as fault:
             faults.append(str(fault))
@@ -44,7 +44,7 @@ def line_faults(lines: Sequence[str], numbers: Sequence[int], labelled: bool) ->
     return faults
 
 
-def _checked(line: str, labelled: bool) -> Any:
+def _checked(line: str, columns: Columns) -> Any:
     """Return the sequence of a line."""
     try:
         content = json.loads(line, parse_constant=_refuse_constant)
@@ -54,11 +54,11 @@ def _checked(line: str, labelled: bool) -> Any:
         raise _Fault(f"not JSON: {error}") from None
     if not isinstance(content, dict):
         raise _Fault("not an object of JSON")
-    if content.get(SEQUENCE) is None:
+    if content.get(columns.text) is None:
         raise _Fault("no sequence")
-    if labelled:
-        _check_label(content.get(LABEL))
-    return content[SEQUENCE]
+    if columns.label is not None:
+        _check_label(content.get(columns.label))
+    return content[columns.text]
 
 
 def _check_label(label: Any) -> None:

@@ -45,7 +45,8 @@ class LabelledSequences:
 
     def __repr__(self) -> str:
         """Say how many sequences there are, of what kind, and of how many classes."""
-        kind = _count(len(self.symbols), "symbol") if self.is_tokens else _count(self.dim_input or 0, "feature")
+        symbol = {"words": "word", "characters": "character"}.get(self.tokenize or "", "symbol")
+        kind = _count(len(self.symbols), symbol) if self.is_tokens else _count(self.dim_input or 0, "feature")
         classes = "" if self.labels is None else f", {_count(len(self.classes), 'class', 'classes')}"
         lengths = f"lengths {self.lengths.min()} to {self.lengths.max()}"
         return f"LabelledSequences({len(self):,} of {kind}, {lengths}{classes})"
@@ -54,6 +55,11 @@ class LabelledSequences:
     def is_tokens(self) -> bool:
         """Whether the sequences are of symbols (and not of features)."""
         return isinstance(self.sequences, TokenSequences)
+
+    @property
+    def tokenize(self) -> str | None:
+        """What of text the symbols are, ``"words"`` or ``"characters"``; None where the file has lists."""
+        return self.sequences.tokenize if isinstance(self.sequences, TokenSequences) else None
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -57,6 +57,11 @@ def read_text(path: Path) -> bytes:
     return content
 
 
+def literal(text: str) -> str:
+    """Return the pattern of a text, as both Python's and Polars' regular expressions read it."""
+    return "".join(f"\\U{ord(character):08x}" for character in text)
+
+
 def read_lines(path: Path) -> pl.Series:
     """Return the lines of a file of UTF-8 text, without their ends; one may be empty."""
     return split_lines(path, read_text(path))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn.data._tokenize import CHARACTERS, WHITE, WORDS
 from myrnn.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -36,14 +37,14 @@ class TokenSequences(Sequence[list[str]]):
         The places in `symbols` of all sequences, one after the other.
     offsets : ndarray, int64 (N + 1,)
         Where each sequence begins, and the end of the last one. A sequence may be empty.
-    characters : bool
-        Whether the symbols are the characters of text.
+    tokenize : {"words", "characters"}, optional
+        What of text the symbols are; None where they were not read from text.
     """
 
     symbols: tuple[str, ...]
     codes: NDArray[np.int32]
     offsets: NDArray[np.int64]
-    characters: bool = False
+    tokenize: str | None = None
 
     def __post_init__(self) -> None:
         """Guard the arrays."""
@@ -95,22 +96,21 @@ class TokenSequences(Sequence[list[str]]):
         lengths = self.lengths[chosen]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         places = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
-        return TokenSequences(self.symbols, self.codes[places], offsets, self.characters)
+        return TokenSequences(self.symbols, self.codes[places], offsets, self.tokenize)
 
 
-def encode(column: pl.Series, characters: bool) -> TokenSequences:
+def encode(column: pl.Series, tokenize: str | None) -> TokenSequences:
     """Return sequences of symbols.
 
     Parameters
     ----------
     column : polars Series of str or of lists of str (N,)
-        Text becomes its words, which any white space parts; lists are taken as they are.
-    characters : bool
-        Whether text becomes its characters instead, white space among them.
+        Lists are taken as they are.
+    tokenize : {"words", "characters"} or None
+        Whether text becomes its words, which any white space parts, or its characters, white space among them; None
+        for lists.
     """
-    import polars as pl
-
-    read = _items if column.dtype != pl.String else _characters if characters else _words
+    read = {None: _items, CHARACTERS: _characters, WORDS: _words}[tokenize]
     table: dict[str, int] = {}
     codes, lengths = [], [np.zeros(1, dtype=np.int64)]
     for part in column.to_frame().iter_slices(PORTION):
@@ -122,7 +122,7 @@ def encode(column: pl.Series, characters: bool) -> TokenSequences:
     rank = np.empty(len(table), dtype=np.int32)
     rank[[table[symbol] for symbol in symbols]] = np.arange(len(table))
     offsets = np.cumsum(np.concatenate(lengths))
-    return TokenSequences(tuple(symbols), rank[np.concatenate(codes)], offsets, characters)
+    return TokenSequences(tuple(symbols), rank[np.concatenate(codes)], offsets, tokenize)
 
 
 def _items(lists: pl.Series, table: dict[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -134,8 +134,8 @@ def _items(lists: pl.Series, table: dict[str, int]) -> tuple[NDArray[np.int32], 
 
 def _words(text: pl.Series, table: dict[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the codes of all words, and how many each text has."""
-    if text.str.contains(r"[^\S ]").any():
-        text = text.str.replace_all(r"\s", " ")
+    if text.str.contains(rf"{WHITE}").any():
+        text = text.str.replace_all(WHITE, " ")
     lists = text.str.split(" ")
     pieces = lists.explode()
     # Between two blanks, and in an empty text, there is an empty piece, which is no word. Every list has a piece.

@@ -15,9 +15,21 @@ from myrnn.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-SEQUENCE, LABEL = "sequence", "label"
 # Names of columns that a message lists.
 MOST_COLUMNS = 12
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns to read; `label` is None where labels are left alone."""
+
+    text: str = "sequence"
+    label: str | None = "label"
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns that must be there."""
+        return [self.text] if self.label is None else [self.text, self.label]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +89,17 @@ def check_faults(
     return good, int(np.sum(~good))
 
 
-def check_columns(path: Path, columns: Sequence[str], labelled: bool) -> None:
+def check_columns(path: Path, there: Sequence[str], columns: Columns) -> None:
     """Refuse a file without the columns that are wanted, or with two of a name; say which it has."""
-    for name in (SEQUENCE, LABEL) if labelled else (SEQUENCE,):
-        if list(columns).count(name) > 1:
+    for name in columns.names:
+        if list(there).count(name) > 1:
             raise DataError(f"{path} has more than one column {name!r}")
-        if name not in columns:
-            listed = ", ".join(repr(column if len(column) <= 40 else f"{column[:37]}...") for column in columns)
-            more = ", ..." if len(columns) > MOST_COLUMNS else ""
+        if name not in there:
+            listed = ", ".join(repr(column if len(column) <= 40 else f"{column[:37]}...") for column in there)
+            more = ", ..." if len(there) > MOST_COLUMNS else ""
             shown = ", ".join(listed.split(", ")[:MOST_COLUMNS]) + more
-            raise DataError(f"{path} has no column {name!r}; its columns are {shown or 'none'}")
+            what = "text" if name == columns.text else "label"
+            raise DataError(
+                f"{path} has no column {name!r}; its columns are {shown or 'none'}: say which is the {what} column "
+                f"(--{what}-column)"
+            )

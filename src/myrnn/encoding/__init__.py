@@ -7,7 +7,7 @@ is plain data: ``to_settings()`` returns values for JSON, ``from_settings()`` tr
 
 from myrnn.encoding._encoder import SequenceEncoder
 from myrnn.encoding._labels import ClassLabels
-from myrnn.encoding._raw import Numbers, RawSequences, Symbols
+from myrnn.encoding._raw import Numbers, RawSequences, Symbols, Tokenize
 from myrnn.encoding._read import read_sequences
 from myrnn.encoding._standardizer import Standardizer
 from myrnn.encoding._vocabulary import UNKNOWN, Vocabulary
@@ -20,6 +20,7 @@ __all__ = [
     "SequenceEncoder",
     "Standardizer",
     "Symbols",
+    "Tokenize",
     "Vocabulary",
     "read_sequences",
 ]

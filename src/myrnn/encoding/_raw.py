@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+# "words", "characters" or what returns the symbols of a text.
+Tokenize = str | Callable[[str], Sequence[str]]
 # What symbols may be, and how messages call sequences of them.
 KINDS = {
     "characters": "strings, read as characters",
-    "words": "lists of strings",
+    "words": "words: lists of strings, or text with spaces",
     "integers": "lists of integers",
 }
 
@@ -29,12 +32,15 @@ class Symbols:
         Where each sequence begins, and the end of the last one.
     table : tuple of str or int
         Every symbol that occurs, once.
+    tokenize : {"words", "characters"} or callable, optional
+        What made symbols of text; None where they were not read from text.
     """
 
     kind: str
     codes: NDArray[np.int32]
     offsets: NDArray[np.int64]
     table: tuple[Any, ...]
+    tokenize: Tokenize | None = None
 
     def __len__(self) -> int:
         """Return the number of sequences, N."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -10,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.data import TokenSequences
-from myrnn.encoding._raw import KINDS, Numbers, RawSequences, Symbols, offsets_of, place_of
+from myrnn.data import TOKENIZE, TokenSequences, read_as, spaced
+from myrnn.encoding._raw import KINDS, Numbers, RawSequences, Symbols, Tokenize, offsets_of, place_of
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences
 
@@ -19,16 +20,20 @@ WANTED = "a list of strings, of token lists or of (T, C) arrays, an array of sha
 INT64 = np.iinfo(np.int64)
 
 
-def read_sequences(X: Any, like: str | None = None) -> RawSequences:
+def read_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto") -> RawSequences:
     """Return sequences, however they are written, as flat arrays.
 
     Parameters
     ----------
     X : list, array or Sequences
-        A list of strings (the symbols are their characters), of lists of strings or of integers (the symbols), of
-        (T, C) arrays or (T,) arrays of floats (T steps of one number); an array (N, T, C), or (N, T) of integers or
-        strings (symbols) or floats (T steps of one number); a `Sequences`; the `TokenSequences` of a file.
+        A list of strings (the symbols are their words or their characters), of lists of strings or of integers (the
+        symbols), of (T, C) arrays or (T,) arrays of floats (T steps of one number); an array (N, T, C), or (N, T) of
+        integers or strings (symbols) or floats (T steps of one number); a `Sequences`; the `TokenSequences` of a file.
         A sequence may be empty.
+    tokenize : {"auto", "words", "characters"} or callable
+        What the symbols of strings are: their words, which white space parts, their characters, or the strings that a
+        function returns of each. ``"auto"`` are words where a string has white space between two of them, else
+        characters.
     like : {"characters", "words", "integers", "numbers"}, optional
         What the sequences have to be. For ``"numbers"`` integers are numbers too.
 
@@ -48,7 +53,9 @@ def read_sequences(X: Any, like: str | None = None) -> RawSequences:
     >>> raw.table, raw.codes.tolist(), raw.offsets.tolist()
     (('a', 'b'), [0, 1, 1, 0, 1], [0, 4, 4, 5])
     """
-    raw = _read(X, like)
+    if not callable(tokenize):
+        _checks.one_of("tokenize", tokenize, TOKENIZE)
+    raw = _read(X, like, tokenize)
     found = raw.kind if isinstance(raw, Symbols) else "numbers"
     if like is not None and found != like:
         if not len(_flat(raw)):
@@ -58,9 +65,10 @@ def read_sequences(X: Any, like: str | None = None) -> RawSequences:
     return raw
 
 
-def _read(X: Any, like: str | None) -> RawSequences:
+def _read(X: Any, like: str | None, tokenize: Tokenize) -> RawSequences:
     if isinstance(X, TokenSequences):
-        return Symbols("characters" if X.characters else "words", X.codes, X.offsets, X.symbols)
+        kind = "characters" if X.tokenize == "characters" else "words"
+        return Symbols(kind, X.codes, X.offsets, X.symbols, X.tokenize)
     if isinstance(X, Sequences):
         return _integers(X.values, X.offsets) if X.is_tokens else _numbers(X.values, X.offsets)
     if hasattr(X, "toarray"):
@@ -68,15 +76,15 @@ def _read(X: Any, like: str | None) -> RawSequences:
     if isinstance(X, str | bytes | dict | set) or not hasattr(X, "__len__"):
         raise InvalidArgument(f"X must be {WANTED}, not {type(X).__name__}")
     if hasattr(X, "__array__"):
-        return _read_array(_checks.array("X", X), like)
-    return _read_list(list(X), like)
+        return _read_array(_checks.array("X", X), like, tokenize)
+    return _read_list(list(X), like, tokenize)
 
 
-def _read_array(X: NDArray[Any], like: str | None) -> RawSequences:
+def _read_array(X: NDArray[Any], like: str | None, tokenize: Tokenize) -> RawSequences:
     if X.dtype.kind == "c":
         raise InvalidArgument("Complex data not supported: X must be real numbers")
     if X.ndim == 1 and X.dtype.kind in "UO":
-        return _read_list(X.tolist(), like)
+        return _read_list(X.tolist(), like, tokenize)
     if X.ndim not in (2, 3) or X.dtype.kind not in "biufUO":
         raise InvalidArgument(f"X must be {WANTED}, not {X.dtype} of shape {X.shape}. Reshape your data")
     offsets = np.arange(len(X) + 1, dtype=np.int64) * X.shape[1]
@@ -94,10 +102,10 @@ def _read_array(X: NDArray[Any], like: str | None) -> RawSequences:
     return _numbers(X.reshape(-1, 1), offsets)
 
 
-def _read_list(items: list[Any], like: str | None) -> RawSequences:
+def _read_list(items: list[Any], like: str | None, tokenize: Tokenize) -> RawSequences:
     kinds = set(map(type, items))
     if items and all(issubclass(kind, str) for kind in kinds):
-        return _characters(items)
+        return _text(items, tokenize)
     if not all(map(_is_list, kinds)):
         _refuse_items(items)
     if not any(hasattr(kind, "__array__") for kind in kinds):
@@ -202,6 +210,27 @@ def _same_columns(filled: list[tuple[int, NDArray[Any]]]) -> list[NDArray[Any]]:
     return rows
 
 
+def _text(strings: list[str], tokenize: Tokenize) -> Symbols:
+    if isinstance(tokenize, str):
+        tokenize = read_as(tokenize, spaced(strings) if tokenize == "auto" else 0, len(strings), "X")
+    if tokenize == "characters":
+        return _characters(strings)
+    lists = [text.split() for text in strings] if isinstance(tokenize, str) else _tokenized(strings, tokenize)
+    raw = _words(list(chain.from_iterable(lists)), offsets_of(list(map(len, lists))))
+    return replace(raw, tokenize=tokenize)
+
+
+def _tokenized(strings: list[str], tokenize: Callable[[str], Sequence[str]]) -> list[Sequence[str]]:
+    lists = [tokenize(text) for text in strings]
+    for text, found in zip(strings, lists, strict=True):
+        if not isinstance(found, list | tuple) or not all(isinstance(symbol, str) for symbol in found):
+            raise InvalidArgument(
+                f"tokenize must return a list of strings, but of {_checks.shown(text)} it returned "
+                f"{_checks.shown(found)}"
+            )
+    return lists
+
+
 # The four kinds ------------------------------------------------------------------------------------------------------
 
 
@@ -209,7 +238,7 @@ def _characters(strings: list[str]) -> Symbols:
     # Four bytes a character, lone surrogates included: one array of all of them.
     points = np.frombuffer("".join(strings).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     codes, found = _factorised(points)
-    return Symbols("characters", codes, offsets_of(list(map(len, strings))), tuple(map(chr, found)))
+    return Symbols("characters", codes, offsets_of(list(map(len, strings))), tuple(map(chr, found)), "characters")
 
 
 def _words(flat: list[Any], offsets: NDArray[np.int64]) -> Symbols:

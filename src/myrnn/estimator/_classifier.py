@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,17 +19,21 @@ from sklearn.utils.validation import check_is_fitted
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn._logits import NO_CLASS, check_finite, is_lost, predicted, warn_of_lost
-from myrnn.encoding import SequenceEncoder, Vocabulary, read_sequences
+from myrnn.data import TOKENIZE
+from myrnn.encoding import RawSequences, SequenceEncoder, Symbols, Vocabulary, read_sequences
 from myrnn.errors import InvalidArgument
 from myrnn.estimator._given import checked_labels, checked_table, is_table, note_features
 from myrnn.estimator._loss import scores_of
-from myrnn.estimator._saving import load_classifier, save_classifier
+from myrnn.estimator._saving import ADDED, load_classifier, save_classifier
 from myrnn.estimator._split import validation_mask
 from myrnn.estimator._train import train_model
 from myrnn.evaluation import ENGINES, Classifier
-from myrnn.models import parameters_of
+from myrnn.models import ACTIVATIONS, parameters_of
 from myrnn.runs import OPTIMIZERS
 from myrnn.training import SCHEDULES
+
+# Unknown symbols that a warning names.
+MOST_NAMED = 5
 
 
 class SequenceClassifier(ClassifierMixin, BaseEstimator):
@@ -41,6 +47,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         neither stretch nor shrink a state.
     dim_recurrent : int
         How many recurrent units every layer has.
+    activation : {"relu", "tanh"}, optional
+        The nonlinearity of the cell ``"rnn"``, by default relu; the others have their own.
     layers : int
         How many recurrent layers stand on top of each other; for cells by name.
     dim_embedding : int, optional
@@ -66,6 +74,10 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         The largest joint norm of all gradients; a longer one is scaled down to it.
     class_weight : {"balanced"} or dict, optional
         How much the loss of a sequence of each class counts. ``"balanced"`` weighs classes against their frequency.
+    tokenize : {"auto", "words", "characters"} or callable
+        What the symbols of strings are: their words, which white space parts; their characters; or the strings that a
+        function returns of each. ``"auto"`` are words where a string has white space between two words, else
+        characters; `tokenize_` says which, and with `verbose` a line. Sequences to predict are read in the same way.
     standardize : bool
         Whether numbers are brought to mean 0 and standard deviation 1, column by column, as measured on the sequences
         of the training. Symbols are none of its business.
@@ -89,6 +101,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         The epoch whose weights the network has.
     model_ : RNN, GRU, LSTM, Stacked or the model of one's own
         The trained network, for `myrnn.inspect` and its like.
+    tokenize_ : {"words", "characters"}, callable or None
+        What made symbols of strings; None where X held none.
     encoder_ : SequenceEncoder
         What turns sequences into the network's inputs; ``encoder_.inner`` is the vocabulary or the standardizer.
     n_features_in_ : int
@@ -99,7 +113,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     X may be
 
     - a list of (T, C) float arrays, or an array (N, T, C);
-    - a list of strings: the symbols are their characters;
+    - a list of strings: the symbols are their words or their characters, see `tokenize`;
     - a list of lists of strings, or of integers: these are the symbols;
     - an array (N, T): of integers, T symbols each; of floats, T steps of one number each, since scikit-learn's tables
       are such arrays;
@@ -107,7 +121,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
 
     Sequences may differ in length and may be empty. Nothing is padded: no sequence changes what another one gets. The
     vocabulary is learned; symbols that the training did not see share a place of their own, and are for the cells by
-    name a step without input.
+    name a step without input. A warning names those that are to be predicted, each once.
 
     Ctrl-C ends a fit with a warning, and the classifier can be used as it then is. In the first epoch it raises
     KeyboardInterrupt: twice in short order, it ends a search too.
@@ -130,6 +144,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         cell: Any = "rnn",
         *,
         dim_recurrent: int = 50,
+        activation: str | None = None,
         layers: int = 1,
         dim_embedding: int | None = None,
         optimizer: str = "adam",
@@ -142,6 +157,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         early_stopping_patience: int | None = 20,
         gradient_clip: float | None = 1.0,
         class_weight: Any = None,
+        tokenize: Any = "auto",
         standardize: bool = True,
         max_vocabulary: int | None = None,
         engine: str = "auto",
@@ -150,6 +166,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     ) -> None:
         self.cell = cell
         self.dim_recurrent = dim_recurrent
+        self.activation = activation
         self.layers = layers
         self.dim_embedding = dim_embedding
         self.optimizer = optimizer
@@ -162,6 +179,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         self.early_stopping_patience = early_stopping_patience
         self.gradient_clip = gradient_clip
         self.class_weight = class_weight
+        self.tokenize = tokenize
         self.standardize = standardize
         self.max_vocabulary = max_vocabulary
         self.engine = engine
@@ -188,7 +206,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         self.check_settings()
         table = is_table(X)
         given = checked_table(self, X, reset=True) if table else X
-        raw = read_sequences(given)
+        raw = read_sequences(given, tokenize=self.tokenize)
+        self._check_read(raw)
         if not len(raw):
             raise InvalidArgument("X holds no sequence: at least two are needed, of two classes")
         labels, numbers = checked_labels(y, len(raw))
@@ -201,6 +220,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
             raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
         trained = train_model(self, encoder, labels, encoder.encode(raw, numbers), validation, rng)
         self.classes_, self.encoder_, self.model_ = labels.classes, encoder, trained.model
+        self.tokenize_ = raw.tokenize if isinstance(raw, Symbols) else None
+        self._named_unknown: set[Any] = set()
         self.history_, self.best_epoch_ = trained.history, trained.best_epoch
         self._predictor = trained.predictor
         note_features(self, None if isinstance(encoder.inner, Vocabulary) else encoder.dim_input, table)
@@ -221,6 +242,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         NotFinite
             When logits are not finite, and no class is named for such sequences.
         """
+        check_is_fitted(self)
         if not_finite is None:
             best = np.argmax(self._finite_scores(X), axis=1)
             return self.classes_[best]
@@ -281,7 +303,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the fitted classifier into a folder of its own, as JSON and safetensors, and return its path.
 
-        A cell of one's own is not kept, only its weights.
+        A cell of one's own is not kept, only its weights; nor is a function that tokenizes.
 
         Raises
         ------
@@ -292,7 +314,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         return save_classifier(folder, self)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], cell: Any = None) -> Self:
+    def load(cls, folder: str | os.PathLike[str], cell: Any = None, tokenize: Any = None) -> Self:
         """Read a classifier that `save` wrote.
 
         Parameters
@@ -300,15 +322,17 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         folder : path
         cell : callable, optional
             The model class or function, where the classifier has one of its own.
+        tokenize : callable, optional
+            The function that makes symbols of text, where the classifier has one.
 
         Raises
         ------
         RunError
             When the folder is missing, half-written, damaged or of another version; the message says what is wrong.
         InvalidArgument
-            When a cell is missing, or is given where none is needed.
+            When a cell or a function is missing, or is given where none is needed.
         """
-        return load_classifier(cls, folder, cell)
+        return load_classifier(cls, folder, cell, tokenize)
 
     def check_settings(self) -> None:
         """Refuse settings that no training can go by; raises InvalidArgument."""
@@ -316,6 +340,14 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         _checks.one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
         _checks.one_of("schedule", self.schedule, SCHEDULES)
         _checks.one_of("engine", self.engine, ENGINES)
+        if not callable(self.tokenize):
+            _checks.one_of("tokenize", self.tokenize, TOKENIZE)
+        if self.activation is not None:
+            _checks.one_of("activation", self.activation, tuple(ACTIVATIONS))
+            if self.cell != "rnn":
+                raise InvalidArgument(
+                    f"activation is for the cell 'rnn', not for {_checks.shown(self.cell)}: leave it out"
+                )
         _checks.real("learning_rate", self.learning_rate, above=0)
         _checks.real("weight_decay", self.weight_decay, minimum=0)
         _checks.integer("batch_size", self.batch_size, minimum=1)
@@ -329,6 +361,16 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         if self.gradient_clip is not None:
             _checks.real("gradient_clip", self.gradient_clip, above=0)
 
+    def _check_read(self, raw: RawSequences) -> None:
+        """Refuse a way to read text that X was not read in, and say which way it was, where that is wanted."""
+        how = raw.tokenize if isinstance(raw, Symbols) else None
+        # Lists of strings are words.
+        if self.tokenize not in ("auto", how) and (how is not None or self.tokenize != "words"):
+            read = "but X holds none" if how is None else f"but X was read as {how}"
+            raise InvalidArgument(f"tokenize={_checks.shown(self.tokenize)} says how to read text, {read}")
+        if self.verbose and self.tokenize == "auto" and isinstance(raw, Symbols) and how is not None:
+            print(f"X is read as {how} ({len(raw.table):,} different ones)", file=sys.stderr)
+
     # Inside ----------------------------------------------------------------------------------------------------------
 
     def _finite_scores(self, X: Any) -> NDArray[np.float32]:
@@ -341,11 +383,35 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         """Return the logits (N, K), of which some may not be finite, and the lengths (N,)."""
         check_is_fitted(self)
         table = is_table(X) and self._fitted_on_table
-        raw = read_sequences(checked_table(self, X, reset=False) if table else X, self.encoder_.kind)
+        given = checked_table(self, X, reset=False) if table else X
+        raw = read_sequences(given, self.encoder_.kind, self.tokenize_ or "characters")
         if not len(raw):
             raise InvalidArgument("X holds no sequence: found array with 0 sample(s), at least one is needed")
         sequences = self.encoder_.encode(raw)
+        self._name_unknown(raw)
         return scores_of(self._predictor, sequences), sequences.lengths
+
+    def _name_unknown(self, raw: RawSequences) -> None:
+        """Warn of symbols that the training did not see, of each once."""
+        inner = self.encoder_.inner
+        if not isinstance(inner, Vocabulary) or not isinstance(raw, Symbols):
+            return
+        if self.max_vocabulary is not None and len(inner.symbols) >= self.max_vocabulary:
+            # That rare symbols count as unknown is what was asked for.
+            return
+        unknown, share = inner.unknown(raw)
+        new = [symbol for symbol in unknown if symbol not in self._named_unknown]
+        if new:
+            self._named_unknown.update(new)
+            names = ", ".join(_checks.shown(symbol) for symbol in new[:MOST_NAMED])
+            what, verb = (
+                ("1 symbol was", "it counts") if len(new) == 1 else (f"{len(new):,} symbols were", "they count")
+            )
+            warnings.warn(
+                f"{what} not in the training ({names}{', ...' if len(new) > MOST_NAMED else ''}): {verb} as unknown; "
+                f"{share:.1%} of all steps are",
+                stacklevel=5,
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: not the compiled network, which is made again when it is needed."""
@@ -355,6 +421,11 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled."""
         super().__setstate__(state)
+        if hasattr(self, "encoder_"):
+            self.__dict__.setdefault("tokenize_", "characters" if self.encoder_.kind == "characters" else None)
+            self.__dict__.setdefault("_named_unknown", set())
+        for name, value in ADDED.items():
+            self.__dict__.setdefault(name, value)
         if hasattr(self, "model_"):
             for parameter in parameters_of(self.model_):
                 # Joblib hands large arrays to other processes as files, which MyGrad cannot work on.

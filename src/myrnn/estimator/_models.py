@@ -21,6 +21,7 @@ def make_model(
     cell: Any,
     dims: tuple[int, int, int],
     *,
+    activation: str | None = None,
     layers: int = 1,
     dim_embedding: int | None = None,
     rng: np.random.Generator,
@@ -33,6 +34,8 @@ def make_model(
         A name, or what makes a model of the three sizes, as `models.make_own` calls it.
     dims : tuple of int
         C, D and K.
+    activation : {"relu", "tanh"}, optional
+        Of the cell ``"rnn"``.
     layers, dim_embedding : int
         As `Stacked` takes them; for cells by name alone.
     rng : numpy.random.Generator
@@ -42,9 +45,10 @@ def make_model(
     width = None if dim_embedding is None else _checks.integer("dim_embedding", dim_embedding, minimum=1)
     if isinstance(cell, str):
         name = _checks.one_of("cell", cell, tuple(MODELS))
+        chosen: dict[str, Any] = {} if activation is None else {"activation": activation}
         if count == 1 and width is None:
-            return MODELS[name](*dims, rng=rng)
-        return Stacked(*dims, cell=name, layers=count, dim_embedding=width, rng=rng)
+            return MODELS[name](*dims, **chosen, rng=rng)
+        return Stacked(*dims, cell=name, **chosen, layers=count, dim_embedding=width, rng=rng)
     if not callable(cell) or (not isinstance(cell, type) and hasattr(cell, "parameters")):
         raise InvalidArgument(
             f"cell must be one of {', '.join(map(repr, MODELS))}, or a model class or a function that makes a model, "

@@ -25,11 +25,19 @@ LARGEST = 2**63 - 1
 PARTS = ("settings", "fitted")
 
 
+# Settings that classifiers of the first version have not, and what they mean there.
+ADDED = {"activation": None, "tokenize": "auto"}
+# Stands where a classifier has a function that its folder does not hold.
+OWN = "own"
+
+
 def save_classifier(folder: str | os.PathLike[str], classifier: Any) -> Path:
     """Write a fitted classifier into an empty folder and return its path."""
     own = not isinstance(classifier.cell, str)
+    how = classifier.tokenize_
     settings = {name: _plain(value) for name, value in classifier.get_params(deep=False).items() if name != "cell"}
     fitted = {"best_epoch": classifier.best_epoch_, "table": classifier._fitted_on_table}
+    fitted["tokenize"] = OWN if callable(how) else how
     if hasattr(classifier, "n_features_in_"):
         fitted["n_features_in"] = int(classifier.n_features_in_)
     if hasattr(classifier, "feature_names_in_"):
@@ -51,7 +59,7 @@ def save_classifier(folder: str | os.PathLike[str], classifier: Any) -> Path:
     return target
 
 
-def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any) -> Any:
+def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any, tokenize: Any) -> Any:
     """Make the classifier again that a folder holds, as an object of the class `kind`."""
     stored = CLASSIFIER.read(folder)
     saved = stored.index.get("cell")
@@ -60,7 +68,15 @@ def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any) -> Any
     if saved is not None and cell is not None:
         raise InvalidArgument(f"{folder} holds the cell {saved!r}: leave cell= out")
     try:
-        classifier = _with_settings(kind, stored, saved if cell is None else cell)
+        how = _tokenize(stored)
+    except InvalidArgument as error:
+        stored.damaged(INDEX, f"cannot be used: {error}", error)
+    if how == OWN and not callable(tokenize):
+        raise InvalidArgument(f"{folder} reads text by a function of one's own: give it as tokenize=")
+    if how != OWN and tokenize is not None:
+        raise InvalidArgument(f"{folder} reads text by no function of one's own: leave tokenize= out")
+    try:
+        classifier = _with_settings(kind, stored, saved if cell is None else cell, tokenize)
         encoder, labels = _encoding(stored.json(ENCODING))
         dims = (encoder.dim_input, classifier.dim_recurrent, len(labels))
         _check_cell(saved, classifier)
@@ -71,6 +87,7 @@ def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any) -> Any
     load_weights(stored, WEIGHTS, model)
     classifier.classes_, classifier.encoder_, classifier.model_ = labels.classes, encoder, model
     classifier.history_, classifier._predictor = classifier_history(stored), Classifier(model, classifier.engine)
+    classifier.tokenize_, classifier._named_unknown = tokenize if how == OWN else how, set()
     _note_fitted(stored, classifier)
     return classifier
 
@@ -80,6 +97,7 @@ def _new_model(stored: Stored, classifier: Any, dims: tuple[int, int, int], own:
         return make_model(
             classifier.cell,
             dims,
+            activation=classifier.activation,
             layers=classifier.layers,
             dim_embedding=classifier.dim_embedding,
             rng=np.random.default_rng(0),
@@ -97,15 +115,24 @@ def _plain(value: Any) -> Any:
         return [[_plain(key), _plain(item)] for key, item in value.items()]
     if isinstance(value, np.generic):
         return value.item()
-    # The state of a generator is nothing to go on with.
-    return None if isinstance(value, np.random.RandomState) else value
+    # The state of a generator is nothing to go on with, and a function cannot be kept.
+    return None if isinstance(value, np.random.RandomState) or callable(value) else value
 
 
-def _with_settings(kind: Any, stored: Stored, cell: Any) -> Any:
+def _tokenize(stored: Stored) -> str | None:
+    """Return what made symbols of text: ``"words"``, ``"characters"``, a function (`OWN`), or None."""
+    fitted = stored.index.get("fitted")
+    how = fitted.get("tokenize") if isinstance(fitted, dict) else None
+    return None if how is None else _checks.one_of("tokenize", how, ("words", "characters", OWN))
+
+
+def _with_settings(kind: Any, stored: Stored, cell: Any, tokenize: Any) -> Any:
     for part in PARTS:
         if not isinstance(stored.index.get(part), dict):
             raise InvalidArgument(f"{part!r} is missing")
-    settings = dict(stored.index["settings"])
+    settings = {**ADDED, **stored.index["settings"]}
+    if tokenize is not None:
+        settings["tokenize"] = tokenize
     names = [name for name in kind().get_params(deep=False) if name != "cell"]
     if odd := sorted(set(settings) ^ set(names)):
         raise InvalidArgument(f"a setting {odd[0]!r} is " + ("missing" if odd[0] in names else "unknown"))

@@ -119,7 +119,14 @@ def train_model(
 def _model(settings: Any, encoder: SequenceEncoder, classes: int, rng: np.random.Generator) -> Any:
     dims = (encoder.dim_input, settings.dim_recurrent, classes)
     check_memory(dims, settings.dim_embedding)
-    model = make_model(settings.cell, dims, layers=settings.layers, dim_embedding=settings.dim_embedding, rng=rng)
+    model = make_model(
+        settings.cell,
+        dims,
+        activation=settings.activation,
+        layers=settings.layers,
+        dim_embedding=settings.dim_embedding,
+        rng=rng,
+    )
     if isinstance(settings.cell, str):
         orthogonal(model, rng)
     if isinstance(encoder.inner, Vocabulary):

@@ -5,10 +5,11 @@ from myrnn.models._gru import GRU
 from myrnn.models._lstm import LSTM
 from myrnn.models._model import Model, num_classes, num_parameters, parameter_names, parameters_of
 from myrnn.models._own import OwnModel, load_own, make_own
-from myrnn.models._rnn import RNN
+from myrnn.models._rnn import ACTIVATIONS, RNN
 from myrnn.models._stacked import Stacked
 
 __all__ = [
+    "ACTIVATIONS",
     "GRU",
     "LSTM",
     "RNN",

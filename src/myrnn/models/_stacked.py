@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from mygrad import Tensor, tanh
-from mygrad.nnet.activations import relu, sigmoid
+from mygrad.nnet.activations import sigmoid
 from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
+from myrnn.errors import InvalidArgument
 from myrnn.models._cell import check_sequence, layer_maker, zero_state
 from myrnn.models._dense import dense
+from myrnn.models._rnn import ACTIVATIONS
 
 # What a layer keeps from step to step; the first of it is what the layer above sees.
 State = tuple[Any, ...]
@@ -46,14 +49,17 @@ class _Layer:
 class RNNLayer(_Layer):
     """A layer of the equations of `RNN`."""
 
-    def __init__(self, dim_input: int, dim_recurrent: int, layer: Callable[..., dense]) -> None:
+    def __init__(
+        self, dim_input: int, dim_recurrent: int, layer: Callable[..., dense], activation: str = "relu"
+    ) -> None:
         super().__init__(dim_recurrent)
+        self.activation = ACTIVATIONS[activation]
         self.fc_x2h = layer(dim_input, dim_recurrent)
         self.fc_h2h = layer(dim_recurrent, dim_recurrent, bias=False)
 
     def step(self, below: Any, state: State) -> State:
         (h,) = state
-        h = relu(self.fc_x2h(below) + self.fc_h2h(h))
+        h = self.activation(self.fc_x2h(below) + self.fc_h2h(h))
         return (h,)
 
 
@@ -121,7 +127,7 @@ class Stacked:
 
         y = h_{T-1} W_hy + b_y
 
-    The equations of a layer are those of `RNN` (with relu), `GRU` or `LSTM`. For one-hot rows the embedding is a table
+    The equations of a layer are those of `RNN`, `GRU` or `LSTM`. For one-hot rows the embedding is a table
     of learned vectors, one a symbol.
 
     Parameters
@@ -130,6 +136,8 @@ class Stacked:
         C, D (of every layer) and K.
     cell : {"rnn", "gru", "lstm"}
         The kind of the layers.
+    activation : {"relu", "tanh"}, optional
+        The nonlinearity of the cell ``"rnn"``, by default relu; the others have their own.
     layers : int
         How many there are.
     dim_embedding : int, optional
@@ -155,6 +163,7 @@ class Stacked:
         dim_output: int,
         *,
         cell: str = "gru",
+        activation: str | None = None,
         layers: int = 2,
         dim_embedding: int | None = None,
         rng: np.random.Generator | int | None = None,
@@ -163,6 +172,11 @@ class Stacked:
         self.dim_recurrent = _checks.integer("dim_recurrent", dim_recurrent, minimum=1)
         self.dim_output = _checks.integer("dim_output", dim_output, minimum=1)
         self.cell = _checks.one_of("cell", cell, tuple(LAYERS))
+        make = LAYERS[cell]
+        if activation is not None:
+            if cell != "rnn":
+                raise InvalidArgument(f"activation is for the cell 'rnn', not for {cell!r}: leave it out")
+            make = partial(RNNLayer, activation=_checks.one_of("activation", activation, tuple(ACTIVATIONS)))
         count = _checks.integer("layers", layers, minimum=1)
         layer = layer_maker(None if rng is None else _checks.generator("rng", rng))
         self.dim_embedding, self.embedding, width = None, None, dim_input
@@ -170,7 +184,7 @@ class Stacked:
             self.dim_embedding = width = _checks.integer("dim_embedding", dim_embedding, minimum=1)
             self.embedding = layer(dim_input, width, bias=False)
         inputs = [width, *[dim_recurrent] * (count - 1)]
-        self.stack = tuple(LAYERS[cell](dim, dim_recurrent, layer) for dim in inputs)
+        self.stack = tuple(make(dim, dim_recurrent, layer) for dim in inputs)
         self.fc_h2y = layer(dim_recurrent, dim_output)
 
     @property

@@ -13,17 +13,18 @@ from myrnn.storage import FolderFormat, Stored
 # What a classifier's own folder holds; no sound one comes near these sizes.
 CLASSIFIER = FolderFormat(
     "myrnn classifier",
-    1,
+    2,
     "classifier",
     "classifier.json",
     {"encoding.json": 1_000_000_000, "history.json": 100_000_000, "model.safetensors": 4_000_000_000},
+    oldest=1,
 )
 HISTORY = "history.json"
 # The columns of a classifier's history: the first three are always there.
 COLUMNS = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy")
 # A run on data holds one in a folder of its own. The command line writes and reads these.
 CLASSIFIER_FOLDER = "classifier"
-DATA_RUN = FolderFormat("myrnn data run", 1, "run", "data.json", {"report.json": 1_000_000_000})
+DATA_RUN = FolderFormat("myrnn data run", 2, "run", "data.json", {"report.json": 1_000_000_000}, oldest=1)
 
 
 def is_data_run(folder: Path) -> bool:

@@ -25,7 +25,7 @@ class FolderFormat:
     name : str
         Stands in the index under ``format``: ``"myrnn run"``.
     version : int
-        Stands there under ``format_version``; a folder of another one is refused.
+        Stands there under ``format_version``; a folder of a later one is refused.
     what : str
         How messages call such a folder: ``"run"``.
     index : str
@@ -35,6 +35,8 @@ class FolderFormat:
     index_bytes : int
         The most that the index may have; no sound one comes near this. A larger one is refused before anything is
         allocated.
+    oldest : int, optional
+        The oldest version that is still read; by default only `version` is.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class FolderFormat:
     index: str
     files: Mapping[str, int]
     index_bytes: int = 1_000_000
+    oldest: int | None = None
 
     def write(self, folder: str | os.PathLike[str], values: Mapping[str, Any], files: Mapping[str, Content]) -> None:
         """Write a folder's files, and the index last.
@@ -134,7 +137,7 @@ class FolderFormat:
             raise RunError(
                 f"{path} was written by a newer MyRNN, in format {version}; this one reads up to {self.version}"
             )
-        if version < self.version:
+        if version < (self.oldest or self.version):
             raise RunError(f"{path} was written by an older MyRNN, in format {version}; this one reads {self.version}")
 
     def _read_some(self, path: Path, names: Collection[str]) -> Stored:
