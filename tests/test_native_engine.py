@@ -1,5 +1,6 @@
 """The native engine does what MyGrad does, op by op, and repeats itself to the bit."""
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import mygrad as mg
@@ -364,3 +365,21 @@ def test_other_sequences_of_a_batch_change_no_logits():
     alone = compiled.logits(myrnn.Sequences.from_pairs(pairs))
     longer = [*pairs, (rng.normal(size=(400, 3)).astype(np.float32), 0)]
     np.testing.assert_allclose(compiled.logits(myrnn.Sequences.from_pairs(longer))[:3], alone, rtol=1e-6)
+
+
+def test_a_large_vocabulary_takes_the_memory_of_a_few_weights():
+    def train_on_words(words):
+        sequences = myrnn.Sequences(np.arange(40) * (words // 40), np.arange(5) * 10, [0, 1, 0, 1], words)
+        model = RNN(words, 12, 2, activation="tanh", rng=0)
+        optimizer = SGD(model.parameters)
+        tracemalloc.start()
+        try:
+            myrnn.train(model, sequences, optimizer, 4, 2, engine="native", progress=False)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few = train_on_words(40)
+    weights = 4 * 16 * 20_000
+    # A one-hot row of each word would be 1.6 GB.
+    assert train_on_words(20_000) - few < 20 * weights

@@ -8,7 +8,6 @@ from myrnn.compiler._compile import compile, compile_for
 from myrnn.compiler._compiled import CompiledModel, Observation
 from myrnn.compiler._equations import Equation, Equations, write_equations
 from myrnn.compiler._graph import Node, evaluate, topological
-from myrnn.compiler._guard import TRACED
 from myrnn.compiler._native import Descent, Native
 from myrnn.compiler._notice import without_notice
 from myrnn.compiler._probe import MYGRAD, unreached
@@ -18,7 +17,6 @@ from myrnn.compiler._workspace import Block
 
 __all__ = [
     "MYGRAD",
-    "TRACED",
     "Block",
     "CompiledModel",
     "Descent",

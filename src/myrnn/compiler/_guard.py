@@ -23,10 +23,9 @@ from myrnn.sequences import Sequences
 
 # So many steps are traced to see whether a model is still what it was.
 FEW = 2
-# So many steps of a sequence are traced at most; a longer one runs as a whole in NumPy, and its logits are compared,
-TRACED = 500
-# up to so many steps, and to so many numbers that go in.
-RUN, RUN_NUMBERS = 20_000, 2**25
+# So many steps of a sequence are traced at most; a longer one runs as a whole in NumPy, and its logits are compared, up
+# to so many steps. Either way so many numbers go in at most, which take 64 MB.
+TRACED, RUN, NUMBERS = 500, 20_000, 2**24
 # The steps that are traced, each in a millisecond or two, when sequences of lengths that were not checked are used.
 STEPS_AT_ONCE = 2000
 
@@ -71,6 +70,15 @@ class Guard:
         guard._model, guard._parameters, guard._lengths = model, parameters, set(self._lengths)
         return guard
 
+    @property
+    def traced(self) -> int:
+        """How many steps of a sequence are traced at most."""
+        return min(TRACED, self._steps_of(NUMBERS))
+
+    def _steps_of(self, numbers: int) -> int:
+        """Return how many steps have so many numbers, or a few where even these have more."""
+        return max(FEW, numbers // self._recurrence.dim_input)
+
     def is_over(self, parameters: tuple[Tensor, ...]) -> bool:
         """Whether these are the very tensors that the model was compiled over."""
         return len(parameters) == len(self._parameters) and all(
@@ -100,7 +108,7 @@ class Guard:
         self.check_lengths(sequences)
         places = self.unchecked(sequences.lengths)[::-1]
         sparser = (places[::every] for every in range(1, len(places)))
-        traced = np.minimum(sequences.lengths, TRACED)
+        traced = np.minimum(sequences.lengths, self.traced)
         for index in next((p for p in sparser if traced[p].sum() <= STEPS_AT_ONCE), places[:1]):
             self.check(sequences, int(index))
 
@@ -162,7 +170,7 @@ class Guard:
     def check(self, sequences: Sequences, index: int) -> None:
         """Trace the model on one sequence, with its present parameters, and compare with the recurrence, node by node.
 
-        Of a sequence of more than `TRACED` steps these are traced, and the logits of the whole are compared.
+        Of a sequence of more than `traced` steps these are traced, and the logits of the whole are compared.
 
         Raises
         ------
@@ -172,9 +180,9 @@ class Guard:
         length = int(sequences.lengths[index])
         with MYGRAD:
             # A model that was changed may look at numbers now.
-            self._check(sequences.features(index, TRACED), looks=self.has_changed())
-            if length > TRACED:
-                self._check_logits(sequences.features(index, min(RUN, max(TRACED, RUN_NUMBERS // sequences.dim_input))))
+            self._check(sequences.features(index, self.traced), looks=self.has_changed())
+            if length > self.traced:
+                self._check_logits(sequences.features(index, min(RUN, self._steps_of(NUMBERS))))
         self._lengths.add(length)
         self.max_length = max(self.max_length, length)
 
@@ -200,8 +208,8 @@ class Guard:
             if not _alike(found, expected) and _alike(self._logits(x * np.float32(1 + 1e-6)), expected):
                 raise NotARecurrence(
                     f"on a sequence of {len(x)} steps the model gives other logits than what was compiled, though it "
-                    f"computes the same on the first {TRACED}:\n  later on it does what its other steps do not, or "
-                    f"leaves steps out.\n{ADVICE}"
+                    f"computes the same on the first {self.traced}:\n"
+                    f"  later on it does what its other steps do not, or leaves steps out.\n{ADVICE}"
                 )
 
     def _logits(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

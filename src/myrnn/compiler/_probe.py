@@ -20,6 +20,7 @@ from myrnn.compiler._record import Origin
 from myrnn.compiler._roll import Recurrence, unroll
 from myrnn.compiler._trace import Trace, trace
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
+from myrnn.sequences import one_hot
 
 # MyGrad has one switch and one set of locks for all threads: whatever runs a model in it, or writes into parameters,
 # holds this, so that no two do at a time.
@@ -39,8 +40,8 @@ def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: i
         _check_calls(model, parameters, x, build)
         traces = _traces(model, parameters, dim_input, {*PROBES, max(longest, 9)}, build, rng)
         _check_reaches_parameters(traces)
-        one_hot = np.eye(dim_input, dtype=np.float32)[rng.integers(0, dim_input, 5)]
-        _same_graph(traces[5], trace(model, parameters, one_hot, build), "the values of the sequence")
+        tokens = one_hot(rng.integers(0, dim_input, 5), dim_input)
+        _same_graph(traces[5], trace(model, parameters, tokens, build), "the values of the sequence")
         _same_graph(
             traces[5], trace(model, parameters, 10 * _drawn(5, dim_input, rng), build), "the values of the sequence"
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import MYGRAD, TRACED, Block, CompiledModel, Descent, Native, shards_for
+from myrnn.compiler import MYGRAD, Block, CompiledModel, Descent, Native, shards_for
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.sequences import Sequences
 from myrnn.training._engines import Correct, Losses
@@ -166,7 +166,7 @@ class NativeEngine:
                 )
             begin = time.perf_counter()
             self._compiled.guard.check_lengths(sequences)
-            if sequences.lengths.max(initial=0) > TRACED:
+            if sequences.lengths.max(initial=0) > self._compiled.guard.traced:
                 # It takes seconds, and the next one shall wait until they are few beside the training.
                 self._checked += time.perf_counter() - begin
             self._seen = sequences
@@ -177,21 +177,15 @@ class NativeEngine:
         _refuse_looks(self._compiled)
         begin = time.perf_counter()
         self._load()
-        before = [block.numbers.copy() for block in self._blocks]
         steps = self._state.steps
         rates = np.full(len(order), float(self._optimizer.learning_rate)) if rates is None else rates
         losses, hits = self._run(sequences, order, rates)
-        self._store(steps + len(order))
         ran = time.perf_counter() - begin
         self._ran += ran
         self.iterations_per_call = int(np.clip(CALL / ran * len(order), 1, 10 * self.iterations_per_call))
-        try:
-            self._check_now_and_then(sequences, order)
-        except CompileError:
-            for block, numbers in zip(self._blocks, before, strict=True):
-                block.numbers[...] = numbers
-            self._store(steps)
-            raise
+        # What a check refuses never reaches the model.
+        self._check_now_and_then(sequences, order)
+        self._store(steps + len(order))
         return losses, hits
 
     def _run(
