@@ -19,6 +19,7 @@ settings.load_profile("few")
 # What several test files share: models that they compile, a study that they sweep.
 sys.path.append(str(Path(__file__).parent))
 
+from interpreter import interpreted  # noqa: E402
 from processes import kill_all  # noqa: E402
 from sweeps_help import NATIVE, STUDY  # noqa: E402
 
@@ -37,6 +38,12 @@ def no_process_is_left():
     """End what a test has started and not ended, a test that fails above all."""
     yield
     kill_all()
+
+
+@pytest.fixture
+def in_python(monkeypatch):
+    """Run compiled models in Python, which compiles no machine code; native training is not to be had."""
+    monkeypatch.setattr("myrnn.compiler._cache.load", interpreted)
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,7 @@ def test_a_model_that_looks_at_numbers_is_not_trained_natively(model):
         myrnn.train(model, data(1.0), SGD(model.parameters), 5, engine="native", progress=False)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_model_that_looks_at_numbers_is_checked_on_every_sequence():
     compiled = myrnn.compile(RareBranch(), dim_input=10)
     small, large = (myrnn.Sequences.from_pairs(data(n)) for n in (1.0, 2e4))
@@ -159,6 +160,7 @@ def many_lengths():
     return myrnn.Sequences.from_pairs([(rng.normal(size=(n, 10)), n % 2) for n in range(15, 25)])
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("model", [AtOneLength, ArraysAtOneLength])
 def test_a_habit_of_one_length_is_found_when_that_length_turns_up(model):
     compiled = myrnn.compile(model(), dim_input=10)
@@ -337,6 +339,7 @@ def set_secret(model):
     model.secret.data = np.full((1, 6), 0.5, dtype=np.float32)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("change", [set_scale, set_training, set_activation, set_mask, set_secret])
 def test_a_model_that_was_changed_after_it_was_compiled_is_refused(change):
     model = Tunable()
@@ -597,6 +600,7 @@ class AddsTheRows(Base):
         return super().__call__(x) + mg.sum(x, axis=0, keepdims=True) @ self.x @ self.y
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_sum_over_no_rows_is_zero():
     model = AddsTheRows()
     compiled = myrnn.compile(model, dim_input=10)

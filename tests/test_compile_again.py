@@ -51,6 +51,7 @@ def test_a_model_that_is_the_same_is_compiled_once(model):
     np.testing.assert_allclose(first(X), model(X).data, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_model_whose_attribute_changed_is_compiled_anew(model):
     first = myrnn.compile(model)
     before = first(X)
@@ -60,6 +61,7 @@ def test_a_model_whose_attribute_changed_is_compiled_anew(model):
     np.testing.assert_allclose(again(X), 2 * before, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_model_with_other_tensors_is_compiled_anew(model):
     first = myrnn.compile(model)
     model.fc_h2y = RNN(10, 6, 2, rng=1).fc_h2y
@@ -68,6 +70,7 @@ def test_a_model_with_other_tensors_is_compiled_anew(model):
     np.testing.assert_allclose(again(X), model(X).data, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_another_model_of_the_class_is_compiled_as_the_first_was(model, monkeypatch):
     first, before = myrnn.compile(model), model(X).data.copy()
     # Where its loop is looked for anew, this fails.
@@ -83,6 +86,7 @@ def test_another_model_of_the_class_is_compiled_as_the_first_was(model, monkeypa
     np.testing.assert_allclose(first(X), before, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("scale", [np.float32(2), np.ones(2, dtype=np.float32)])
 def test_another_model_of_the_class_that_reads_something_else_is_compiled_anew(model, scale):
     first = myrnn.compile(model)
@@ -93,6 +97,7 @@ def test_another_model_of_the_class_that_reads_something_else_is_compiled_anew(m
     np.testing.assert_allclose(compiled(X), other(X).data, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_another_model_of_the_class_with_other_layers_in_its_places_is_compiled_anew():
     first = myrnn.compile(Swapping(10, 6, 2, rng=0))
     other = Swapping(10, 6, 2, rng=1)
@@ -102,6 +107,7 @@ def test_another_model_of_the_class_with_other_layers_in_its_places_is_compiled_
     np.testing.assert_allclose(compiled(X), other(X).data, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("sizes", [(10, 7, 2), (10, 6, 3), (9, 6, 2)])
 def test_a_model_of_the_class_with_other_sizes_is_compiled_anew(model, sizes):
     first = myrnn.compile(model)

@@ -8,7 +8,6 @@ import pytest
 from mygrad.nnet.activations import softmax
 from mygrad.nnet.losses import softmax_crossentropy
 
-from interpreter import interpreted
 from myrnn.compiler import compile
 from myrnn.sequences import Sequences
 from zoo import ALL, made
@@ -105,11 +104,6 @@ def assert_all_agree(model, dim_input):
     for tokens in (False, True):
         for batched in (False, True):
             assert_agrees(model, compiled.native(tokens=tokens, batched=batched), dim_input, tokens)
-
-
-@pytest.fixture
-def in_python(monkeypatch):
-    monkeypatch.setattr("myrnn.compiler._cache.load", interpreted)
 
 
 @pytest.mark.usefixtures("in_python")

@@ -336,6 +336,7 @@ class RareBranch(Base):
         return h * np.float32(3) if np.asarray(x_t.data if isinstance(x_t, mg.Tensor) else x_t).max() > 1e4 else h
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_longer_sequence_is_checked_when_it_turns_up():
     compiled = myrnn.compile(LateHabit(), dim_input=10)
     assert compiled(np.zeros((60, 10), dtype=np.float32)).shape == (1, 2)

@@ -288,6 +288,7 @@ def test_a_model_that_begins_to_look_at_numbers_is_no_longer_trained_natively():
     assert len(compiled.guard.looks) == 1
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_model_that_begins_to_look_at_numbers_is_checked_on_all_sequences_at_once():
     class Halves(Base):
         halves = False

@@ -62,6 +62,7 @@ def test_a_program_that_could_not_be_compared_is_compared_when_it_can_be():
         compiled(X)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_right_program_is_compared_once(monkeypatch):
     compiled = myrnn.compile(RNN(5, 8, 2, rng=0))
     compiled.observe(X, 0)
