@@ -19,13 +19,20 @@ from myrnn.playground._settings import DEFAULTS, LONGEST
 from playground_help import SMALL
 
 PORT = 8400
+TOKEN = "secret"
 BASE = f"http://127.0.0.1:{PORT}"
 HELLO = {"type": "hello", "session": None, "page": "page", "settings": SMALL, "tokens": [1, 2, 1, 2]}
 
 
+def opened(sessions):
+    """A browser on this machine that knows the token, under each of the machine's names."""
+    cookies = dict.fromkeys(("myrnn-playground", *(f"myrnn-playground-{port}" for port in (PORT, 9000))), TOKEN)
+    return TestClient(make_app(sessions, TOKEN), base_url=BASE, cookies=cookies)
+
+
 @pytest.fixture(scope="module")
 def client():
-    with TestClient(make_app(Sessions()), base_url=BASE) as client:
+    with opened(Sessions()) as client:
         yield client
 
 
@@ -144,7 +151,7 @@ def test_the_page_is_only_read(client, method):
 def elsewhere():
     """Somebody on another machine."""
     with TestClient(
-        make_app(Sessions(), "secret"), base_url="http://teacher.local:8400", follow_redirects=False
+        make_app(Sessions(), "secret", local=False), base_url="http://teacher.local:8400", follow_redirects=False
     ) as somebody:
         yield somebody
 
@@ -237,7 +244,7 @@ def test_a_page_that_comes_back_over_a_lost_connection_is_the_one_that_is_told(c
 
 def test_a_connection_over_which_nothing_can_be_told_ends_and_the_page_goes_on_over_another():
     sessions = Sessions()
-    with TestClient(make_app(sessions), base_url=BASE) as client:
+    with opened(sessions) as client:
         with pytest.RaisesGroup(TypeError), greeted(client) as (page, welcome):
             next_of(page, "network")
             sessions.tell("saved", runs=object())
@@ -266,7 +273,7 @@ def test_who_does_not_say_hello_is_told(client, text, message):
 
 
 def test_there_are_only_so_many_pages():
-    with TestClient(make_app(Sessions(most=1)), base_url=BASE) as client, greeted(client):
+    with opened(Sessions(most=1)) as client, greeted(client):
         with greeted(client) as (_, told):
             assert told["type"] == "full"
             assert told["message"].startswith("1 pages are open already, and more would slow all down: this one starts")

@@ -101,7 +101,8 @@ def server(monkeypatch, tmp_path):
     monkeypatch.setattr(_connection, "RATE", 1e6)
     monkeypatch.setattr(_connection, "PACKET", 0.0)
     sessions = Sessions()
-    with TestClient(make_app(sessions), base_url=BASE) as client:
+    cookies = {"myrnn-playground-8400": "secret"}
+    with TestClient(make_app(sessions, "secret"), base_url=BASE, cookies=cookies) as client:
         client.sessions = sessions
         yield client
 

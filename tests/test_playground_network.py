@@ -1,4 +1,5 @@
 import base64
+import contextlib
 import hashlib
 import re
 import shlex
@@ -441,8 +442,11 @@ def test_a_run_of_a_class_of_ones_own_is_loaded_with_the_class(here, text, name)
     again = Network(settings, run=run)
     assert contents(again.model) == contents(network.model)
     again.advance(0.0, 2)
+    texts = [script(one, (own.file, own.name)) for one in (network, again)]
+    # Where the class lies on the server is nobody's business.
+    assert all("'own.py:" in text and str(here) not in text for text in texts)
     with pytest.warns(UserWarning, match="op by op") if again.compiled is None else nullcontext():
-        found = run_script(script(again, (own.file, own.name)).replace("samples=20_000", "samples=60"))
+        found = run_script(texts[1].replace("samples=20_000", "samples=60"))
     assert contents(found["model"]) == contents(again.model)
     with pytest.raises(InvalidArgument, match=f"its model is of the class {name}, of which it holds the weights alone"):
         _keep.load(folder.name)
@@ -458,6 +462,9 @@ def test_the_command_that_tests_a_saved_run_is_told(here):
     command = _keep.opening_command(saved(network), network, own)
     assert command.endswith(" --model 'my own.py:Recurrent'")
     assert main([*shlex.split(command)[1:], "--samples", "60", "--quiet"]) == 0
+    (here / "elsewhere").mkdir()
+    with contextlib.chdir(here / "elsewhere"):
+        assert str(here) not in _keep.opening_command(folder, network, own)
 
 
 def test_there_is_an_end_to_the_runs_that_are_saved(here, monkeypatch):

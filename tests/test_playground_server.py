@@ -5,21 +5,30 @@ import json
 import os
 import signal
 import socket
+import stat
 import sys
+import tempfile
+import threading
 import time
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 import processes
-from myrnn.playground import _browser
+from myrnn.playground import _browser, _http, _serve
 from myrnn.playground._listen import address_of, listen
+from myrnn.playground._sessions import Sessions
+from myrnn.playground._token import kept_token
 from playground_help import SMALL, WAIT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+# Where a server keeps its token.
+STATE = {"XDG_STATE_HOME": str(Path(tempfile.gettempdir()) / "myrnn-tests")}
 HELLO = {"type": "hello", "session": None, "page": "page", "settings": SMALL, "tokens": [1, 2, 1, 2]}
 
 
@@ -29,18 +38,22 @@ class Server:
     def __init__(self, *options):
         self.process = processes.start(
             [sys.executable, "-m", "myrnn", "playground", "--port", "0", *options],
-            env={name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")},
+            env={n: v for n, v in os.environ.items() if n not in ("DISPLAY", "WAYLAND_DISPLAY")} | STATE,
         )
         self.address = self.process.stdout.readline().split()[-1]
-        self.place = urlsplit(self.address).netloc
+        self.place, self.token = urlsplit(self.address).netloc, urlsplit(self.address).query
 
     def page(self, **options):
         """A page that has said nothing yet."""
-        return connect(f"ws://{self.place}/session", origin=f"http://{self.place}", open_timeout=WAIT, **options)
+        return connect(
+            f"ws://{self.place}/session?{self.token}", origin=f"http://{self.place}", open_timeout=WAIT, **options
+        )
 
-    def answers(self):
-        with urllib.request.urlopen(f"http://{self.place}/", timeout=WAIT) as answer:
-            return answer.status == 200
+    def answers(self, address=None):
+        """Whether the page is there, for a browser that begins with an address, by default the one that was told."""
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with opener.open(address or self.address, timeout=WAIT) as answer:
+            return (answer.status, answer.url) == (200, f"http://{self.place}/")
 
     def end(self, number):
         """End it by a signal; return its code and what it said since it began."""
@@ -88,7 +101,7 @@ def test_it_ends_cleanly_in_the_middle_of_a_training_and_tells_its_pages(number)
             next_of(page, "nothing")
     assert (code, errors.replace("myrnn: compiling this model; it takes a few seconds, once\n", "")) == (0, "")
     assert said[-2:] == ["ended", ""]
-    assert told["message"].startswith("The playground server was stopped.")
+    assert told["message"].startswith("The playground's server was stopped.")
     assert closed.value.rcvd.code == 1012
 
 
@@ -127,19 +140,56 @@ def test_a_page_that_breaks_off_or_never_listens_harms_nobody():
     assert "Traceback" not in errors
 
 
-def test_others_are_let_in_with_the_token_alone():
-    with serving("--host", "0.0.0.0") as server:
-        token = urlsplit(server.address).query
-        assert token.startswith("token=") and len(token) > 20
+@pytest.mark.parametrize("options", [(), ("--host", "0.0.0.0")], ids=["this machine", "others"])
+def test_whoever_comes_is_let_in_with_the_token_alone(options):
+    with serving(*options) as server:
+        assert server.token.startswith("token=") and len(server.token) > 20
         assert urlsplit(server.address).hostname != "0.0.0.0"
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            server.answers()
-        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        with opener.open(server.address, timeout=WAIT) as answer:
-            assert (answer.status, answer.url) == (200, f"http://{server.place}/")
+            server.answers(f"http://{server.place}/")
+        assert server.answers()
         code, said, errors = server.end(signal.SIGTERM)
     assert code == 0
-    assert token not in "\n".join(said) + errors
+    assert server.token not in "\n".join(said) + errors
+
+
+def test_a_connection_on_which_no_whole_request_comes_is_closed(monkeypatch):
+    monkeypatch.setattr(_http, "PATIENCE", 0.05)
+    sessions = Sessions()
+    server = uvicorn.Server(_serve._config(sessions, "secret", local=True))
+    with contextlib.closing(listen("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            place = f"127.0.0.1:{listening.getsockname()[1]}"
+            whole = f"GET /other HTTP/1.1\r\nHost: {place}\r\n\r\n".encode()
+            for begun, answers in ((b"", 0), (whole[:-2], 0), (whole, 1), (whole + whole[:9], 1), (2 * whole, 2)):
+                with socket.create_connection(listening.getsockname(), timeout=WAIT) as raw:
+                    raw.sendall(begun)
+                    answered = b"".join(iter(lambda raw=raw: raw.recv(65_536), b""))
+                assert answered.count(b"HTTP/1.1 403") == answers
+            # What has become a WebSocket stays.
+            with connect(f"ws://{place}/session?token=secret", origin=f"http://{place}", open_timeout=WAIT) as page:
+                greet(page)
+                assert next_of(page, "status", lambda told: "iteration" in told and "busy" not in told)
+        finally:
+            server.should_exit = True
+            thread.join(WAIT)
+    assert not thread.is_alive()
+
+
+def test_the_token_of_an_account_is_kept_where_no_other_can_read_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    token = kept_token()
+    (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert (kept_token(), stat.S_IMODE(file.stat().st_mode)) == (token, 0o600)
+    file.chmod(0o644)
+    another = kept_token()
+    assert another != token and kept_token() == another
+    file.write_text("no token")
+    assert kept_token() not in (token, another, "no token")
+    monkeypatch.setenv("XDG_STATE_HOME", str(file))
+    assert kept_token() != kept_token()
 
 
 # --- where it listens, and who opens it
@@ -152,17 +202,18 @@ def test_every_address_is_shown_as_one_that_a_browser_takes():
         assert urlsplit(address_of(listening)).hostname not in ("0.0.0.0", None)
 
 
-def test_the_page_is_opened_only_where_there_is_a_screen(monkeypatch):
+def test_the_page_is_opened_only_where_there_is_a_screen_and_its_token_is_no_argument(tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr(_browser.webbrowser, "open", opened.append)
-    monkeypatch.setattr(_browser.sys, "platform", "linux")
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
-        monkeypatch.delenv(name, raising=False)
-    _browser.open_page("http://127.0.0.1:1/")
-    assert opened == []
-    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
-    _browser.open_page("http://127.0.0.1:2/")
-    monkeypatch.delenv("WAYLAND_DISPLAY")
-    monkeypatch.setattr(_browser.sys, "platform", "darwin")
-    _browser.open_page("http://127.0.0.1:3/")
-    assert opened == ["http://127.0.0.1:2/", "http://127.0.0.1:3/"]
+    for platform, screen in (("linux", ""), ("linux", "wayland-0"), ("darwin", "")):
+        monkeypatch.setattr(_browser.sys, "platform", platform)
+        for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+            monkeypatch.delenv(name, raising=False)
+        if screen:
+            monkeypatch.setenv("WAYLAND_DISPLAY", screen)
+        _browser.open_page("http://127.0.0.1:1/?token=secret", tmp_path)
+        (tmp_path / "playground.html").touch()
+    assert opened == 2 * [(tmp_path / "playground.html").as_uri()]
+    assert 'url=http://127.0.0.1:1/?token=secret"' in (tmp_path / "playground.html").read_text()
+    with _browser.private_folder() as folder:
+        assert not os.stat(folder).st_mode & 0o077

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from myrnn.playground._guard import cookie_name
+
 VIEWS = ("row", "accuracy", "gradient", "eigenvalues", "mistakes")
 
 
@@ -81,7 +83,8 @@ class Page:
     async def open(cls, address: str, settings: dict[str, Any], session: str | None = None) -> Page:
         """Open a page with such settings, or go on with a session."""
         place = urlsplit(address)
-        socket = await connect(f"ws://{place.netloc}/session", origin=f"http://{place.netloc}", open_timeout=60)  # type: ignore[arg-type]
+        where = f"ws://{place.netloc}/session?{place.query}"
+        socket = await connect(where, origin=f"http://{place.netloc}", open_timeout=60)  # type: ignore[arg-type]
         page = cls(socket)
         await page.send("hello", session=session, page=os.urandom(8).hex(), settings=settings, tokens=[1, 2, 1, 2])
         await page.until("welcome")
@@ -132,7 +135,8 @@ async def fetch(address: str) -> float:
     place = urlsplit(address)
     begin = time.perf_counter()
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
-    writer.write(f"GET / HTTP/1.1\r\nHost: {place.netloc}\r\nConnection: close\r\n\r\n".encode())
+    cookie = f"{cookie_name(place.netloc)}={place.query.removeprefix('token=')}"
+    writer.write(f"GET / HTTP/1.1\r\nHost: {place.netloc}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
     assert answer.startswith(b"HTTP/1.1 200"), answer[:80]

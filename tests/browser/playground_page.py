@@ -33,15 +33,22 @@ class PlaygroundServer:
 
     def __init__(self, folder, *options):
         self.folder, self._options, self._port = folder, options, free_port()
-        self.address = f"http://127.0.0.1:{self._port}/"
+        self.address = ""
         self.start()
 
     def start(self):
         command = [sys.executable, "-m", "myrnn", "playground", "--no-browser", "--port", str(self._port)]
         self._process = subprocess.Popen(
-            [*command, *self._options], cwd=self.folder, env=os.environ, stdout=subprocess.PIPE, text=True
+            [*command, *self._options],
+            cwd=self.folder,
+            # Where it keeps its token.
+            env={**os.environ, "XDG_STATE_HOME": str(self.folder)},
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        assert self.address in self._process.stdout.readline()
+        address = self._process.stdout.readline().split()[-1]
+        assert self.address in ("", address)
+        self.address = address
 
     def stop(self):
         self._process.terminate()

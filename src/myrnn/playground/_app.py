@@ -23,14 +23,16 @@ from myrnn.playground._settings import known_to_the_page
 STATIC = Path(__file__).parent / "static"
 
 
-def make_app(sessions: Sessions, token: str | None = None) -> ASGIApp:
+def make_app(sessions: Sessions, token: str, local: bool = True) -> ASGIApp:
     """Return the application.
 
     Parameters
     ----------
     sessions : Sessions
-    token : str, optional
-        What everybody must know who asks; without it, whoever asks must be on this machine.
+    token : str
+        What everybody must know who asks.
+    local : bool
+        Whether whoever asks must be on this machine.
     """
 
     @contextlib.asynccontextmanager
@@ -51,7 +53,7 @@ def make_app(sessions: Sessions, token: str | None = None) -> ASGIApp:
         Route("/static/known.js", _known),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
-    return Guard(Starlette(routes=routes, lifespan=lifespan), token)
+    return Guard(Starlette(routes=routes, lifespan=lifespan), token, local)
 
 
 async def _page(_: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Who may ask: pages of this server, in a browser on this machine, or somebody with the token."""
+"""Who may ask: pages of this server, opened by somebody with the token."""
 
 from __future__ import annotations
 
@@ -40,12 +40,15 @@ class Guard:
     ----------
     app : ASGI application
         What is guarded.
-    token : str, optional
-        What somebody must know who is not on this machine; it comes in the address first, then as a cookie.
+    token : str
+        What whoever asks must know, also on this machine, which may have other accounts; it comes in the address first,
+        then as a cookie.
+    local : bool
+        Whether only this machine may ask.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None = None) -> None:
-        self._app, self._token = app, token
+    def __init__(self, app: ASGIApp, token: str, local: bool) -> None:
+        self._app, self._token, self._local = app, token, local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -61,7 +64,7 @@ class Guard:
                 await send({"type": "websocket.close", "code": 1008, "reason": refusal})
         elif refusal is not None:
             await PlainTextResponse(f"{refusal}\n", 403)(scope, receive, _marked(send))
-        elif self._token is not None and self._is_token(_in_query(scope)):
+        elif self._is_token(_in_query(scope)):
             await self._without_token(headers.get("host", ""))(scope, receive, _marked(send))
         else:
             await self._app(scope, receive, _marked(send))
@@ -69,9 +72,9 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> str | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         # The port is the other end's of a tunnel or a container, and says nothing.
-        if self._token is None and _PORT.sub("", host).lower() not in LOCAL_NAMES:
+        if self._local and _PORT.sub("", host).lower() not in LOCAL_NAMES:
             return "this server answers on this machine alone"
-        if self._token is not None and not (self._is_token(_in_query(scope)) or self._is_token(_in_cookie(headers))):
+        if not (self._is_token(_in_query(scope)) or self._is_token(_in_cookie(headers))):
             return "the address lacks the token that the server has printed"
         foreign = origin is not None and origin not in (f"http://{host}", f"https://{host}")
         if foreign or (scope["type"] == "websocket" and origin is None):
@@ -79,13 +82,13 @@ class Guard:
         return None
 
     def _is_token(self, given: str | None) -> bool:
-        return given is not None and secrets.compare_digest(given.encode(), (self._token or "").encode())
+        return given is not None and secrets.compare_digest(given.encode(), self._token.encode())
 
     def _without_token(self, host: str) -> Response:
         """Keep the token in a cookie, and out of the address, which people show and share."""
         answer = RedirectResponse("/", 303)
         # Lax: whoever follows a link from elsewhere has the cookie at the redirection, too.
-        answer.set_cookie(cookie_name(host), self._token or "", httponly=True, samesite="lax")
+        answer.set_cookie(cookie_name(host), self._token, httponly=True, samesite="lax")
         return answer
 
 

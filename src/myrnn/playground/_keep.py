@@ -76,7 +76,8 @@ def opening_command(folder: Path, network: Network, own: OwnModel | None) -> str
     parts = ["myrnn", "evaluate", folder.as_posix()]
     if network.settings["cell"] == OWN and own is not None:
         file = Path(own.file)
-        shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+        # Where it lies elsewhere is nobody's business.
+        shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file.name
         parts += ["--model", f"{shown}:{own.name}"]
     return shlex.join(parts)
 

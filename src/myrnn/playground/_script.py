@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.playground._network import REPORT_EVERY, Network, Phase
@@ -67,8 +68,9 @@ def script(network: Network, own_source: tuple[str, str] | None = None) -> str:
         model = _MODEL.format(seed=settings["seed"], made=_made(settings))
     phases = network.phases
     rate = phases[0].learning_rate if phases else settings["learning_rate"]
+    beside = f"\n\nRun it in the folder of {Path(own_source[0]).name}.\n" if of_own and own_source else ""
     lines = [
-        f'"""The network of the playground, after {network.iteration:,} iterations."""',
+        f'"""The network of the playground, after {network.iteration:,} iterations.{beside}"""',
         "",
         *imports,
         "",
@@ -114,4 +116,5 @@ def _own(settings: dict[str, object], own_source: tuple[str, str] | None) -> tup
 
 def _class(own_source: tuple[str, str] | None) -> str:
     assert own_source is not None
-    return f"load_own({':'.join(own_source)!r}).make"
+    file, name = own_source
+    return f"load_own({f'{Path(file).name}:{name}'!r}).make"

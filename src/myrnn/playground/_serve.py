@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import uvicorn
 
 from myrnn.models import load_own
 from myrnn.playground._app import make_app
-from myrnn.playground._browser import open_page
+from myrnn.playground._browser import open_page, private_folder
 from myrnn.playground._connection import PACKET
 from myrnn.playground._guard import LOCAL_NAMES
+from myrnn.playground._http import PunctualProtocol
 from myrnn.playground._listen import address_of, listen
 from myrnn.playground._messages import LONGEST_MESSAGE
 from myrnn.playground._sessions import Sessions
+from myrnn.playground._token import kept_token, new_token
 
 PORT = 8400
 # More connections at a time, those of pages that have just been closed among them, are told that the server is busy.
@@ -40,14 +42,13 @@ def serve(
     Parameters
     ----------
     host : str
-        The address to listen on. On any other than this machine's own, a token is needed, which stands in the address
-        that is told.
+        The address to listen on. Whoever opens the page needs the token that stands in the address that is told.
     port : int
         0 takes any that is free.
     model : str, optional
         A class of one's own, as ``"my_file.py:MyClass"``.
     browser : bool
-        Whether to open the page; it is never opened where a token is needed.
+        Whether to open the page; it is opened only on this machine's own address.
     tell : callable
         Called with every line for the person who has started it.
 
@@ -58,26 +59,25 @@ def serve(
     """
     own = None if model is None else load_own(model)
     local = host in (name.strip("[]") for name in LOCAL_NAMES)
-    token = None if local else secrets.token_urlsafe(16)
-    with contextlib.closing(listen(host, port)) as listening:
-        address = address_of(listening) + ("" if token is None else f"?token={token}")
+    token = kept_token() if local else new_token()
+    with contextlib.closing(listen(host, port)) as listening, private_folder() as folder:
+        address = f"{address_of(listening)}?token={token}"
         sessions = Sessions(own)
-        server = _Server(_config(sessions, token), sessions)
+        server = _Server(_config(sessions, token, local), sessions)
         tell(f"playground  {address}")
-        if token is not None:
-            tell("            whoever has this address can use it")
+        tell("            whoever has this address can use it")
         tell("            Ctrl-C ends it")
-        # With a token in the address it would stand in the list of processes, which everybody on this machine sees.
-        if browser and token is None:
-            threading.Thread(target=open_page, args=(address,), daemon=True).start()
+        if browser and local:
+            threading.Thread(target=open_page, args=(address, Path(folder)), daemon=True).start()
         with _ended_by_signals():
             server.run(sockets=[listening])
     tell("ended")
 
 
-def _config(sessions: Sessions, token: str | None) -> uvicorn.Config:
+def _config(sessions: Sessions, token: str, local: bool) -> uvicorn.Config:
     return uvicorn.Config(
-        make_app(sessions, token),
+        make_app(sessions, token, local),
+        http=PunctualProtocol,
         log_level="warning",
         # The first request of a page has the token in its address.
         access_log=False,
