@@ -170,7 +170,8 @@ def test_preparation_is_told_apart_from_training(here, capsys, monkeypatch):
     ticks = iter([100.0, 107.5, 109.5, 110.0])
     monkeypatch.setattr(_work, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     main(["train", *SMALL, "--out=run"])
-    assert "trained     in 2.0 s (30 iterations/s, mygrad), after 7.5 s of preparation\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "prepared    in 7.5 s\ntrained     in 2.0 s (30 iterations/s, mygrad)\n" in out
     training = load_run("run").report["training"]
     assert (training["preparation_seconds"], training["seconds"]) == (7.5, 2.0)
 

@@ -1,14 +1,17 @@
+import re
+
+import numpy as np
 import pytest
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
 from myrnn.compiler import _notice
-from myrnn.compiler._notice import TOLD, notice
+from myrnn.compiler._notice import TOLD, compiling_seconds, notice
 
 
 @pytest.fixture(autouse=True)
 def unsaid(monkeypatch):
-    monkeypatch.setattr(_notice, "_noticed", type("Unsaid", (), {})())
+    monkeypatch.setattr(_notice, "_thread", type("Unsaid", (), {})())
 
 
 @pytest.fixture
@@ -21,7 +24,20 @@ def outputs(monkeypatch):
     InteractiveShell.clear_instance()
 
 
-def test_a_terminal_is_told_once(capsys):
+def test_a_terminal_counts_the_seconds_as_long_as_it_lasts(capsys, monkeypatch):
+    now = iter(np.arange(0, 1000, 3.5).tolist())
+    monkeypatch.setattr(_notice.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(_notice, "on_terminal", lambda: True)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    with notice():
+        pass
+    written = capsys.readouterr().err
+    assert re.search(r"compiling this model, once: \d+ s", written)
+    assert written.endswith("\x1b[2K")
+    assert compiling_seconds() >= 7
+
+
+def test_a_pipe_is_told_once(capsys):
     for _ in range(2):
         with notice():
             pass

@@ -1,7 +1,8 @@
-"""Whether a notebook shows what we say, and an output of its own that changes in place."""
+"""Where what we say is shown, a notebook or a terminal, and an output of a notebook that changes in place."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -13,6 +14,11 @@ def in_kernel() -> bool:
     from IPython.core.getipython import get_ipython
 
     return getattr(get_ipython(), "kernel", None) is not None
+
+
+def on_terminal() -> bool:
+    """Tell whether the error output is a terminal that can go back in a line."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 class Output:

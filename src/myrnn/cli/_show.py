@@ -59,16 +59,22 @@ def training(numbers: Mapping[str, Any]) -> None:
     part = numbers["training"]
     if "seconds" in part:
         speed = f"{part['iterations_per_second']:,.0f} iterations/s, {part['engine']}"
-        before = part["preparation_seconds"]
-        prepared = f", after {duration(before)} of preparation" if before >= LONG else ""
+        prepared = preparation(part["preparation_seconds"], part["engine"])
         here = f" from iteration {part['resumed_at']:,} on" if "resumed_at" in part else ""
-        took = f"in {duration(part['seconds'])}{here} ({speed}){prepared}"
+        took = f"in {duration(part['seconds'])}{here} ({speed})"
     else:
-        took = f"before, all {part['iterations']:,} iterations"
+        prepared, took = [], f"before, all {part['iterations']:,} iterations"
     named_rows(
+        *prepared,
         ("trained", took),
         ("at the end", f"loss {part['loss']:.4f}, accuracy {part['accuracy']:.2%} on the sequences it learned from"),
     )
+
+
+def preparation(seconds: float, engine: str) -> list[tuple[str, str]]:
+    """Return the line that says how long the model was compiled, or with MyGrad made ready, if that is worth a word."""
+    name = "compiled" if engine == "native" else "prepared"
+    return [(name, f"in {duration(seconds)}")] if seconds >= LONG else []
 
 
 def accuracy(report: LengthReport, seed: int, seconds: float, shortcuts: ShortcutReport | None = None) -> None:

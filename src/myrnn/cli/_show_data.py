@@ -48,6 +48,7 @@ def training(numbers: Mapping[str, Any]) -> None:
     if "validation_accuracy" in numbers:
         learned += f"; {numbers['validation_accuracy']:.2%} on those kept for validation"
     _show.named_rows(
+        *_show.preparation(numbers["preparation_seconds"], "native"),
         ("trained", f"in {duration(numbers['seconds'])} ({epochs}, {numbers['parameters']:,} parameters)"),
         (f"epoch {numbers['best_epoch']}", learned),
     )

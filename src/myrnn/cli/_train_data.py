@@ -14,6 +14,7 @@ from myrnn import _checks
 from myrnn.cli import _show, _show_data
 from myrnn.cli._data_run import add_results, save_data_run
 from myrnn.cli._stop import Stops, keeping, noted_stops
+from myrnn.compiler import compiling_seconds
 from myrnn.data import LabelledSequences, read_sequences, without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.estimator import SequenceClassifier
@@ -60,9 +61,10 @@ def train_on_data(options: Mapping[str, Any]) -> None:
         _warn_of_numbers(train)
         if test is not None:
             _warn_of_news(train, test)
-        begin = time.perf_counter()
+        begin, compiled = time.perf_counter(), compiling_seconds()
         classifier.fit(train.sequences, train.labels)
-        numbers = _numbers(classifier, train, time.perf_counter() - begin)
+        compiled = compiling_seconds() - compiled
+        numbers = _numbers(classifier, train, compiled, time.perf_counter() - begin - compiled)
         report, tested = None, False
         held = f"{folder} holds the classifier of epoch {classifier.best_epoch_}"
         try:
@@ -186,7 +188,9 @@ def _listed(names: list[str], one: str, several: str) -> str:
     return f"{len(names):,} {one if len(names) == 1 else several} ({', '.join(map(repr, names[:MOST_NAMED]))}{more})"
 
 
-def _numbers(classifier: SequenceClassifier, train: LabelledSequences, seconds: float) -> dict[str, Any]:
+def _numbers(
+    classifier: SequenceClassifier, train: LabelledSequences, compiled: float, seconds: float
+) -> dict[str, Any]:
     """Return the numbers of the training as plain values."""
     history, best = classifier.history_, classifier.best_epoch_ - 1
     at_best = {name: float(values[best]) for name, values in history.items() if name != "epoch"}
@@ -201,6 +205,7 @@ def _numbers(classifier: SequenceClassifier, train: LabelledSequences, seconds: 
             "best_epoch": classifier.best_epoch_,
             "parameters": int(sum(parameter.data.size for parameter in classifier.model_.parameters)),
             **at_best,
+            "preparation_seconds": compiled,
             "seconds": seconds,
         }
     }

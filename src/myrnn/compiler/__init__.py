@@ -9,7 +9,7 @@ from myrnn.compiler._compiled import CompiledModel, Observation
 from myrnn.compiler._equations import Equation, Equations, write_equations
 from myrnn.compiler._graph import Node, evaluate, topological
 from myrnn.compiler._native import Descent, Native
-from myrnn.compiler._notice import without_notice
+from myrnn.compiler._notice import compiling_seconds, without_notice
 from myrnn.compiler._probe import MYGRAD, unreached
 from myrnn.compiler._record import lines_that_look
 from myrnn.compiler._threads import limit_threads, shards_for
@@ -29,6 +29,7 @@ __all__ = [
     "begin_to_compile",
     "compile",
     "compile_for",
+    "compiling_seconds",
     "evaluate",
     "limit_threads",
     "lines_that_look",

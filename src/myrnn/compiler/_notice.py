@@ -1,35 +1,75 @@
-"""A word to whoever waits for a compilation."""
+"""A word to whoever waits for a compilation, and how long compilations have taken."""
 
 from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from myrnn._notebook import Output, in_kernel
+from myrnn._notebook import Output, in_kernel, on_terminal
 
 TOLD = "compiling this model; it takes a few seconds, once"
 
-_noticed = threading.local()
+_thread = threading.local()
 
 
 @contextmanager
 def notice() -> Iterator[None]:
-    """Say that a compilation takes a moment: in a notebook as long as it does, elsewhere once, on the error stream."""
+    """Say that a compilation takes a moment, and for how long it has: in a terminal and in a notebook while it does.
+
+    Elsewhere it is said once, on the error stream.
+    """
+    begin = time.perf_counter()
+    try:
+        with _shown():
+            yield
+    finally:
+        _thread.seconds = compiling_seconds() + time.perf_counter() - begin
+
+
+def compiling_seconds() -> float:
+    """Return for how long the calling thread has compiled, in all."""
+    return getattr(_thread, "seconds", 0.0)
+
+
+def without_notice() -> None:
+    """Say nothing of compilations in the calling thread from now on: nobody waits for one of many runs."""
+    _thread.is_silent = True
+
+
+@contextmanager
+def _shown() -> Iterator[None]:
     if in_kernel():
         output = Output(f"<i>{TOLD} …</i>")
         try:
             yield
         finally:
             output.replace("")
-        return
-    if not getattr(_noticed, "done", False):
-        _noticed.done = True
+    elif getattr(_thread, "is_silent", False):
+        yield
+    elif on_terminal():
+        with _counting():
+            yield
+    else:
+        without_notice()
         print(f"myrnn: {TOLD}", file=sys.stderr, flush=True)
-    yield
+        yield
 
 
-def without_notice() -> None:
-    """Say nothing of compilations in the calling thread from now on: nobody waits for one of many runs."""
-    _noticed.done = True
+@contextmanager
+def _counting() -> Iterator[None]:
+    """Show a line that counts the seconds, and take it away at the end."""
+    # Rich is imported where it is used: importing it costs more than all the rest of this package.
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    begin = time.perf_counter()
+
+    def line() -> Text:
+        return Text(f"compiling this model, once: {time.perf_counter() - begin:.0f} s", overflow="ellipsis")
+
+    with Live(get_renderable=line, console=Console(stderr=True), refresh_per_second=4, transient=True):
+        yield

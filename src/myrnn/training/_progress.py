@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import html
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
-from myrnn._notebook import Output, in_kernel
+from myrnn._notebook import Output, in_kernel, on_terminal
 from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
 from myrnn.training._sparkline import BLOCKS, curve_levels, sparkline
@@ -56,7 +55,7 @@ def progress_display(show: bool | None, what: str, total: int, unit: str, begun:
     begun : int
         How much of it was done before.
     """
-    notebook, terminal = in_kernel(), _on_terminal()
+    notebook, terminal = in_kernel(), on_terminal()
     if show is False or (show is None and not notebook and not terminal):
         return None
     if notebook:
@@ -252,8 +251,3 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _on_terminal() -> bool:
-    # A terminal that cannot go back in a line gets the plain lines of a pipe.
-    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
