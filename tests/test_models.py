@@ -13,7 +13,7 @@ from mynn.layers.dense import dense as mynn_dense
 from scipy import stats
 
 from myrnn.errors import InvalidArgument
-from myrnn.models import GRU, LSTM, RNN, Model, dense, num_parameters, parameter_names, parameters_of
+from myrnn.models import GRU, LSTM, RNN, Model, Stacked, dense, num_parameters, parameter_names, parameters_of
 
 MODELS = {
     "relu": lambda *dims, rng=None: RNN(*dims, rng=rng),
@@ -422,3 +422,22 @@ def test_what_is_no_model_is_refused(model, message):
     for ask in (parameters_of, parameter_names, num_parameters):
         with refused(message):
             ask(model)
+
+
+def test_a_model_shows_the_call_that_makes_it():
+    assert repr(RNN(5, 4, 2, activation="tanh")) == (
+        "RNN(dim_input=5, dim_recurrent=4, dim_output=2, activation='tanh', recurrent_init='glorot')"
+    )
+    for model in (
+        RNN(5, 4, 2, recurrent_init="identity"),
+        GRU(5, 4, 2),
+        LSTM(5, 4, 3),
+        Stacked(5, 4, 2, cell="lstm", layers=3, dim_embedding=2),
+    ):
+        again = eval(repr(model))
+        assert repr(again) == repr(model)
+        assert [p.shape for p in again.parameters] == [p.shape for p in model.parameters]
+    assert [repr(layer) for layer in (model.fc_h2y, dense(3, 4, bias=False))] == [
+        "dense(4, 2)",
+        "dense(3, 4, bias=False)",
+    ]

@@ -246,3 +246,12 @@ def test_eps_is_above_zero(kind):
 def test_what_cannot_be_trained_is_refused(make, params, message):
     with refused(message):
         make(params)
+
+
+def test_an_optimizer_shows_its_settings_and_what_it_updates():
+    parameters = (mg.zeros((2, 3)), mg.zeros(3))
+    assert repr(SGD(parameters, momentum=0.9)) == (
+        "SGD(learning_rate=0.1, momentum=0.9, weight_decay=0.0, of 2 tensors with 9 numbers)"
+    )
+    assert repr(RMSprop(parameters)).startswith("RMSprop(learning_rate=0.01, alpha=0.9, eps=1e-08, ")
+    assert repr(Adam(parameters)).startswith("Adam(learning_rate=0.001, beta1=0.9, beta2=0.999, eps=1e-08, ")

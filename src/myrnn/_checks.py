@@ -26,6 +26,12 @@ def shown(value: Any) -> str:
     return line if len(line) <= 80 else f"{line[:77]}..."
 
 
+def call_of(thing: Any, *names: str) -> str:
+    """Return a thing as the call that makes it, such as ``RNN(dim_input=10, ...)``, from these attributes of it."""
+    settings = ", ".join(f"{name}={getattr(thing, name)!r}" for name in names)
+    return f"{type(thing).__name__}({settings})"
+
+
 def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:
     """Return `value` as an int, or say what is wrong with it."""
     try:

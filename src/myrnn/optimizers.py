@@ -25,10 +25,19 @@ from myrnn._keywords import keywords
 class _Optimizer(ABC):
     """What all share: the parameters, a rate, and decay of the weights."""
 
+    # What its text shows.
+    _settings: tuple[str, ...]
+
     def __init__(self, params: Iterable[Tensor], learning_rate: float, weight_decay: float) -> None:
         self.params = _checks.tensors("params", params)
         self.learning_rate = _checks.real("learning_rate", learning_rate, minimum=0)
         self.weight_decay = _checks.real("weight_decay", weight_decay, minimum=0)
+
+    def __repr__(self) -> str:
+        """Return the settings, and what is updated."""
+        made = _checks.call_of(self, *self._settings)
+        numbers = sum(parameter.size for parameter in self.params)
+        return f"{made.removesuffix(')')}, of {len(self.params)} tensors with {numbers:,} numbers)"
 
     def step(self) -> None:
         """Update every parameter in place from its gradient; one without a gradient stays as it is.
@@ -72,6 +81,8 @@ class SGD(_Optimizer):
         Times the learning rate, the share of every weight (of two dimensions or more) that a step takes away. Without
         momentum this is PyTorch's `SGD`; with momentum PyTorch adds the decay to the gradient.
     """
+
+    _settings = ("learning_rate", "momentum", "weight_decay")
 
     @keywords
     def __init__(
@@ -117,6 +128,8 @@ class RMSprop(_Optimizer):
     Hinton, "Neural networks for machine learning", lecture 6e, 2012.
     """
 
+    _settings = ("learning_rate", "alpha", "eps", "weight_decay")
+
     @keywords
     def __init__(
         self,
@@ -158,6 +171,8 @@ class Adam(_Optimizer):
     ----------
     Kingma and Ba, "Adam: a method for stochastic optimization", 2015.
     """
+
+    _settings = ("learning_rate", "beta1", "beta2", "eps", "weight_decay")
 
     @keywords
     def __init__(

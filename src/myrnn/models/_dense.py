@@ -66,6 +66,11 @@ class dense:
             self.bias = bias_initializer(1, columns, **(bias_kwargs or {}))
             self.bias.data = self.bias.data.astype(self.weight.dtype)
 
+    def __repr__(self) -> str:
+        """Return the sizes of the layer."""
+        rows, columns = self.weight.shape
+        return f"dense({rows}, {columns}{'' if self.bias is not None else ', bias=False'})"
+
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Return ``x @ weight + bias``, shape (N, output_size), for `x` of shape (N, input_size)."""
         product = matmul(x, self.weight)

@@ -71,6 +71,10 @@ class LSTM:
         self.fc_h2g = layer(dim_recurrent, dim_recurrent, bias=False)
         self.fc_h2y = layer(dim_recurrent, dim_output)
 
+    def __repr__(self) -> str:
+        """Return the call that makes such a model."""
+        return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output")
+
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
         check_sequence(x, self.dim_input)

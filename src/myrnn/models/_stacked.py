@@ -192,6 +192,10 @@ class Stacked:
         """How many recurrent layers there are."""
         return len(self.stack)
 
+    def __repr__(self) -> str:
+        """Return the call that makes such a model."""
+        return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output", "cell", "layers", "dim_embedding")
+
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
         check_sequence(x, self.dim_input)
