@@ -271,8 +271,27 @@ def test_one_step_alone_has_a_scale_too():
 
 def test_symbols_are_drawn_as_themselves():
     ax = plots.plot_state_space(STATES[:, :2], [7, 7, 2, 7, 2, 7], color="symbol")
-    assert offsets(ax) == [STATES[[2, 4], :2].tolist(), STATES[[0, 1, 3, 5], :2].tolist()]
-    assert ax.get_title() == "each point is the symbol that was read last"
+    drawn = [points for points in offsets(ax) if points]
+    assert drawn == [STATES[[2, 4], :2].tolist(), STATES[[0, 1, 3, 5], :2].tolist()]
+    assert ax.get_title() == "the symbol that was read last; a dot where there is no room for it"
+
+
+def test_symbols_do_not_pile_up():
+    points = np.concatenate([RNG.normal(size=(200, 2)), np.zeros((200, 2))])
+    ax = plots.plot_state_space(points, np.arange(400) % 3, color="symbol")
+    signs = [marks for marks in ax.collections if marks.get_sizes()[0] > 30 and len(marks.get_offsets())]
+    places = np.concatenate([np.asarray(marks.get_offsets()) for marks in signs])
+    apart = np.abs(places[:, None] - places) / np.ptp(points, axis=0)
+    covers = (apart < (0.02, 0.04)).all(axis=2)
+    assert covers.sum() == len(places)
+    # Every point is there, as a sign or as a dot.
+    assert sum(len(marks.get_offsets()) for marks in ax.collections) == 400
+
+
+def test_the_legend_of_the_gradient_flow_lies_above_all_curves():
+    ax = plots.plot_gradient_flow([0, 1], {"h": ([1, 0.5], [0.5, 0.2], [2, 1])})
+    ax.figure.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1
 
 
 @pytest.mark.parametrize("color", ["class", "symbol"])
@@ -349,6 +368,7 @@ def test_matrices_are_white_at_zero_and_named():
     assert np.asarray(image.get_array()).tolist() == STATES.tolist()
     assert image.get_clim() == (-np.abs(STATES).max(), np.abs(STATES).max())
     assert [ax.get_aspect() for ax in grid] == [1, "auto"]
+    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in grid] == [("to (column)", "from (row)")] * 2
     assert grid[1].images[0].get_clim() == (-1, 1)
 
 

@@ -50,6 +50,21 @@ def test_names_stand_as_they_are_written(tmp_path):
         assert save_figure(drawn, tmp_path / "names.png").stat().st_size > 1000
 
 
+def test_more_than_three_groups_have_bars_side_by_side_instead_of_bands():
+    curves = {f"network {number}": np.array(RUNS["RNN"]) - number / 50 for number in range(6)}
+    ax = plot_length_bands(LENGTHS, curves, trained_up_to=4)
+    assert len(ax.collections) == 6
+    places = np.array([[segment[0, 0] for segment in bars.get_segments()] for bars in ax.collections])
+    # No bar stands on another one, nor nearer to another length than to its own.
+    assert len(np.unique(places.round(6))) == places.size
+    assert np.abs(places - LENGTHS).max() < 1
+    for bars, runs in zip(ax.collections, curves.values(), strict=True):
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        np.testing.assert_allclose(ends.T, [runs.min(axis=0), runs.max(axis=0)])
+    assert legend_of(ax)[-2:] == ["longer than trained on", "from the lowest run to the highest"]
+    assert len({line.get_color() for line in ax.get_lines()[:-1:2]}) == 6
+
+
 def test_one_run_alone_has_no_band():
     ax = plot_length_bands(LENGTHS, {"GRU": RUNS["GRU"]})
     assert not ax.collections
@@ -101,6 +116,12 @@ def test_parallel_lines_end_at_the_outcome_and_the_best_lies_on_top():
     # All of it is in the picture.
     low, high = ax.get_ylim()
     assert low < 0 and high > 1
+    # Values stand on their axes, the outcome's beside its, in round numbers.
+    texts = {text.get_text(): text.get_position() for text in ax.texts}
+    assert texts == {
+        **{"rnn": (0, 0), "gru": (0, 1), "0.1": (1, 0), "0.2": (1, pytest.approx(0.5)), "0.3": (1, pytest.approx(1))},
+        **{f"{value:g}": (2.05, pytest.approx((value - 0.5) / 0.4)) for value in (0.5, 0.6, 0.7, 0.8, 0.9)},
+    }
 
 
 def test_runs_at_the_same_place_are_drawn_apart_the_better_above():

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.plots import _style
+from myrnn.plots._accuracy import put_legend_above
 from myrnn.plots._matrices import log_axis, matrix
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # One mark a class: more classes than colours are drawn as a scale. Symbols are drawn as themselves.
 _MOST_CLASSES, _MOST_SYMBOLS = len(_style.PALETTE), 16
+# A sign's share of the width and of the height of the axes.
+_SIGN = np.array((0.022, 0.045))
 # An SVG file of more points than this is slow to open: they become a picture inside it.
 _MOST_VECTORS = 2000
 
@@ -159,12 +162,32 @@ def _scatter_symbols(ax: Axes, points: NDArray[np.float64], kinds: NDArray[Any])
     from matplotlib import colormaps
 
     present = np.unique(kinds).tolist()
+    apart = _far_apart(points)
     for place, kind in enumerate(present):
         color = colormaps["viridis"](0.88 * place / max(len(present) - 1, 1))
-        chosen = points[kinds == kind]
-        dots = {**_dots(points), "s": 34 if len(points) <= 600 else 22}
-        ax.scatter(chosen[:, 0], chosen[:, 1], color=[color], marker=f"${kind}$", **dots)
-    ax.set_title("each point is the symbol that was read last", fontsize=10)
+        for chosen, look in (
+            (points[(kinds == kind) & apart], {"marker": f"${kind}$", "s": 40, "zorder": 3}),
+            (points[(kinds == kind) & ~apart], {"s": 9, "alpha": 0.45}),
+        ):
+            ax.scatter(chosen[:, 0], chosen[:, 1], color=[color], **{**_dots(points), **look})
+        ax.scatter([], [], 40, color=[color], marker=f"${kind}$", label=f"{kind}")
+    ax.set_title("the symbol that was read last; a dot where there is no room for it", fontsize=10)
+    handles, _ = ax.get_legend_handles_labels()
+    look: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False, "handletextpad": 0}
+    ax.legend(handles, [""] * len(handles), **look)
+
+
+def _far_apart(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of the points have room for a sign of a letter's size, bool (P,): none covers another, in turn."""
+    span = np.ptp(points, axis=0)
+    places = (points - points.min(axis=0)) / np.where(span > 0, span, 1) / _SIGN
+    kept: list[NDArray[np.float64]] = []
+    apart = np.zeros(len(points), dtype=np.bool_)
+    for number, place in enumerate(places):
+        if not kept or (np.abs(np.array(kept) - place) >= 1).any(axis=1).all():
+            kept.append(place)
+            apart[number] = True
+    return apart
 
 
 def _dots(points: NDArray[np.float64]) -> dict[str, Any]:
@@ -180,9 +203,10 @@ def _dots(points: NDArray[np.float64]) -> dict[str, Any]:
 def _flow_legend(ax: Axes) -> None:
     from matplotlib.patches import Patch
 
+    # Curves and bands may lie anywhere in the axes.
     handles, labels = ax.get_legend_handles_labels()
-    band = Patch(facecolor=_style.GREY, alpha=0.3, label="the middle 80 % of sequences")
-    ax.legend([*handles, band], [*labels, str(band.get_label())], fontsize=9, framealpha=0.9, edgecolor="none")
+    band = Patch(facecolor=_style.GREY, alpha=0.3)
+    put_legend_above(ax, [*zip(handles, labels, strict=True), (band, "the middle 80 % of sequences")])
 
 
 def _count_steps(ax: Axes) -> None:

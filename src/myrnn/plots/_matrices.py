@@ -43,6 +43,8 @@ def plot_matrix(values: ArrayLike, *, title: str = "", ax: Axes | None = None) -
     InvalidArgument
         When `values` is no matrix of finite numbers.
     """
+    from matplotlib.ticker import MaxNLocator
+
     numbers = matrix("values", values)
     rows, columns = numbers.shape
     ax = _style.axes_for(ax, height=4.2)
@@ -53,6 +55,10 @@ def plot_matrix(values: ArrayLike, *, title: str = "", ax: Axes | None = None) -
     # Beside the cells, as high as they are, whatever shape the matrix has.
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.04, 0.0, 0.05, 1.0)))
     bar.ax.tick_params(labelsize=8)
+    bar.ax.yaxis.set_major_locator(MaxNLocator(4))
+    # A layer computes x @ W.
+    ax.set_xlabel("to (column)", fontsize=8)
+    ax.set_ylabel("from (row)", fontsize=8)
     for axis, count in ((ax.xaxis, columns), (ax.yaxis, rows)):
         # Columns and rows are counted from 0, as in NumPy; a scale of a few whole numbers is enough.
         axis.set_ticks(range(0, count, max(1, -(-count // 6))))

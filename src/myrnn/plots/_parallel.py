@@ -95,18 +95,28 @@ def _draw_scales(ax: Axes, scales: Mapping[str, Scale], ends: tuple[float, float
     ax.set_xlim(-0.3, len(scales) + 0.45)
     ax.set_ylim(-_WIDEST / 2 - 0.02, 1 + _WIDEST / 2 + 0.02)
     ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1}
-    look: dict[str, Any] = {"va": "center", "ha": "left", "fontsize": 8.5, "bbox": ground, "zorder": 4}
+    look: dict[str, Any] = {"va": "center", "fontsize": 8.5, "bbox": ground, "zorder": 4}
     for place, scale in enumerate(scales.values()):
         ax.axvline(place, color=_style.GREY, linewidth=1, zorder=3)
         ticks = scale.ticks(6)
         for value, height in zip(ticks, scale.shares(ticks), strict=True):
-            ax.text(place + 0.03, height, word(value), **look)
+            ax.text(place, height, word(value), ha="center", **look)
     ax.axvline(len(scales), color=_style.GREY, linewidth=1, zorder=3)
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        value = ends[0] + share * (ends[1] - ends[0])
-        ax.text(len(scales) + 0.03, share, f"{value:.3g}", **look)
+    for value, share in _round_values(*ends):
+        ax.plot([len(scales), len(scales) + 0.03], [share, share], color=_style.GREY, linewidth=1, zorder=3)
+        ax.text(len(scales) + 0.05, share, f"{value:g}", ha="left", **look)
     ax.set_xticks(range(len(scales) + 1), labels=[*scales, outcome_name])
     ax.tick_params(axis="x", length=0)
+
+
+def _round_values(low: float, high: float) -> list[tuple[float, float]]:
+    """Return round numbers from the lowest to the highest outcome, and where they stand; of one outcome itself."""
+    from matplotlib.ticker import MaxNLocator
+
+    if high == low:
+        return [(float(f"{low:.3g}"), 0.5)]
+    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [(float(f"{value:.6g}"), (value - low) / (high - low)) for value in ticks if low <= value <= high]
 
 
 def _apart(shares: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _DASHES = ("-", "--", ":")
-# The room of all groups beside each other at a word, of the way to the next.
+# The room of all groups beside each other at a word or a length, of the way to the next.
 _BESIDE = 0.6
+# More bands than this hide each other: then there is an upright bar at every length.
+_MOST_BANDS = 3
 # Means are drawn where a setting has so many values at most.
 _FEW_VALUES = 12
 
@@ -41,7 +43,9 @@ def plot_length_bands(
     chance: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw accuracy against length for groups of runs: their mean as a line, and a band from the lowest to the highest.
+    """Draw accuracy against length for groups of runs: their mean as a line, a band from the lowest to the highest.
+
+    More than three bands would hide each other: then there is an upright bar at every length instead.
 
     Parameters
     ----------
@@ -70,16 +74,20 @@ def plot_length_bands(
     if not runs:
         raise InvalidArgument("there is no curve to draw: curves is empty")
     ax = _style.axes_for(ax, height=3.8)
+    with_bands = sum(len(accuracy) > 1 for accuracy in runs.values()) <= _MOST_BANDS
+    beyond = x > (np.inf if trained_up_to is None else trained_up_to)
     for place, (name, accuracy) in enumerate(runs.items()):
         look = _look(place)
-        if len(accuracy) > 1:
-            low, high = accuracy.min(axis=0), accuracy.max(axis=0)
-            ax.fill_between(x, low, high, color=look["color"], alpha=0.16, linewidth=0)
+        at = x if with_bands else x + _aside(place, len(runs), x)
+        low, high = accuracy.min(axis=0), accuracy.max(axis=0)
+        if len(accuracy) > 1 and with_bands:
+            ax.fill_between(at, low, high, color=look["color"], alpha=0.16, linewidth=0)
+        elif len(accuracy) > 1:
+            ax.vlines(at, low, high, color=look["color"], alpha=0.6, linewidth=1.2)
         mean = accuracy.mean(axis=0)
         marks: dict[str, Any] = {"marker": _marker(place), "markersize": 4.5}
-        ax.plot(x, mean, linewidth=1.6, label=_style.word_of(name), **marks, **look)
-        beyond = x > (np.inf if trained_up_to is None else trained_up_to)
-        ax.plot(x[beyond], mean[beyond], markerfacecolor="white", **marks, **{**look, "linestyle": ""})
+        ax.plot(at, mean, linewidth=1.6, label=_style.word_of(name), **marks, **look)
+        ax.plot(at[beyond], mean[beyond], markerfacecolor="white", **marks, **{**look, "linestyle": ""})
     margin = max(0.02 * (x[-1] - x[0]), 0.5)
     ax.set_xlim(x[0] - margin, x[-1] + margin)
     tick_lengths(ax, x)
@@ -90,7 +98,10 @@ def plot_length_bands(
     fit_accuracy(ax, np.concatenate([accuracy.min(axis=0) for accuracy in runs.values()]), chance)
     ax.set_xlabel("length of the sequence")
     ax.set_ylabel("accuracy")
-    _legend(ax, band=any(len(accuracy) > 1 for accuracy in runs.values()))
+    if any(len(accuracy) > 1 for accuracy in runs.values()):
+        _legend(ax, band=with_bands)
+    else:
+        put_legend_above(ax, legend_entries(ax))
     return ax
 
 
@@ -190,10 +201,16 @@ def _marker(place: int) -> str:
     return _style.MARKERS[place % len(_style.MARKERS)]
 
 
+def _aside(place: int, groups: int, x: NDArray[np.float64]) -> float:
+    """Return how far a group stands from its length, so that the bars of several stand side by side."""
+    room = _BESIDE * float(np.diff(x).min()) if len(x) > 1 else 0.0
+    return room * ((place + 0.5) / groups - 0.5)
+
+
 def _legend(ax: Axes, band: bool) -> None:
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    entries = legend_entries(ax)
-    if band:
-        entries.append((Patch(facecolor=_style.GREY, alpha=0.3), "from the lowest run to the highest"))
-    put_legend_above(ax, entries)
+    upright = Line2D([], [], color=_style.GREY, marker="|", markersize=9, linestyle="none")
+    sample = Patch(facecolor=_style.GREY, alpha=0.3) if band else upright
+    put_legend_above(ax, [*legend_entries(ax), (sample, "from the lowest run to the highest")])
