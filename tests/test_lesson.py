@@ -15,8 +15,6 @@ from myrnn import ComputationalGraph, LivePlot
 BESIDE = Path(__file__).parents[2] / "shared" / "seed" / "simple-rnn-notebook.md"
 LESSON = Path(os.environ.get("MYRNN_LESSON", BESIDE))
 
-README = Path(__file__).parents[1] / "README.md"
-
 IMPORTS = {
     "from mynn.layers.dense import dense": "from myrnn import dense",
     "from mynn.optimizers.adam import Adam": "from myrnn import Adam",
@@ -162,30 +160,6 @@ def test_the_cells_run_with_only_the_imports_changed(lesson, capsys):
     assert "fc_h2h.weight" in shown.to_svg()
     # Iterations 501 and 1,001 ended an epoch.
     assert list(names["plotter"].to_dict()["train_metrics"]["loss"]["epoch_domain"]) == [501, 1001]
-
-
-def test_the_readme_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    text = README.read_text(encoding="utf-8").replace("100_000", "200")
-    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 4
-    names = {
-        "words": ["quick", "slow", "rapido", "lento"] * 5,
-        "languages": ["English", "English", "Spanish", "Spanish"] * 5,
-    }
-    for block in blocks:
-        exec(compile(block, str(README), "exec"), names)
-        # The equations that a block prints stand in the README as they are.
-        assert (printed := capsys.readouterr().out) == "" or f"```\n{printed}```" in text
-    plt.close("all")
-    assert set(names["classifier"].classes_) == {"English", "Spanish"} and Path("languages").is_dir()
-    assert names["report"].lengths.tolist() == list(range(2, 41, 2))
-    assert "<svg" in Path("graph.svg").read_text(encoding="utf-8")
-    own = names["MyRNN"](10, 50, 2)
-    # The same weights in the README's class and in ours give the same scores.
-    for ours, theirs in zip(own.parameters, names["model"].parameters, strict=True):
-        ours.data[...] = theirs.data
-    assert np.array_equal(own(names["x"]).data, names["model"](names["x"]).data)
 
 
 def test_the_cells_of_the_lesson_are_all_found():

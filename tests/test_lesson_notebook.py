@@ -13,6 +13,7 @@ from myrnn import InvalidArgument
 from myrnn.cli import main
 from myrnn.exercises import ExerciseReport, check_generate_sequence, check_model
 from myrnn.lesson import Cell, lesson_source, make_version, read_cells, write_lesson
+from myrnn.models import RNN
 from myrnn.plots import LivePlot
 
 ROOT = Path(__file__).parents[1]
@@ -326,6 +327,14 @@ def test_what_the_lesson_says_is_so(lesson):
     # Whoever keeps a tally of even and odd counts is right almost always.
     assert max(clues.overall.values()) > 0.99
     assert sorted(clues.overall.values())[2] < 0.55
+    # The first losses of the loop by hand and its last ones are both near those of a coin.
+    for part in (names["losses"][:50], names["losses"][-50:]):
+        assert abs(np.mean(part) - np.log(2)) < 0.15
+    # Shuffled halves fool the network of near misses about as often as the first one, and that of palindromes less.
+    fooled = dict(zip(names["exams"].models, names["exams"].accuracy[:, 3], strict=True))
+    assert fooled["halves"] < 0.5
+    assert abs(fooled["near misses"] - fooled["halves"]) < 0.15
+    assert fooled["palindromes"] > fooled["halves"] + 0.15
     # The gated networks are nearly perfect, and do better on near misses, but far from well on shuffled halves.
     rows = dict(zip(outcome.models, outcome.accuracy, strict=True))
     for gated in ("GRU", "LSTM"):
@@ -379,6 +388,21 @@ def test_the_students_version_is_valid_python_without_solutions():
         assert solution not in text
     everything = [cell for cell in read_cells(make_version(lesson_source())) if cell.kind == "code"]
     assert len(cells) == len(everything)
+
+
+def test_the_students_version_goes_on_where_nothing_is_solved(capsys):
+    begins = make_version(lesson_source(), "student")[: make_version(lesson_source(), "student").index("## 8. Inside")]
+    names = {"__name__": "lesson"}
+    for cell in student_cells():
+        if cell.line <= begins.count("\n"):
+            # Long enough to see that every cell works.
+            short = cell.source.replace("100_000", "200").replace("20_000", "400")
+            run(Cell(cell.kind, short, cell.line), names)
+    plt.close("all")
+    assert "continue with myrnn.RNN" in capsys.readouterr().out
+    assert type(names["model"]) is RNN
+    assert names["exams"].tasks[-1] == "shuffled"
+    assert len(names["shuffled"]) > 1000
 
 
 def test_an_unanswered_exercise_is_told_so():

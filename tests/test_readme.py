@@ -3,21 +3,39 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from myrnn import RNN
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+SNIPPETS = dict(
+    zip(("lesson", "own class", "classifier"), re.findall(r"^```python\n(.*?)^```$", README, re.S | re.M), strict=True)
+)
 
 
-def test_there_are_snippets():
-    assert len(SNIPPETS) >= 3
-
-
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: re.search(r"\w+ = .*|class \w+", snippet)[0][:30])
-def test_a_snippet_runs_as_it_stands(snippet, tmp_path, monkeypatch, capsys):
+@pytest.fixture(params=SNIPPETS)
+def ran(request, tmp_path, monkeypatch, capsys):
+    """The name of a snippet, the names that it leaves behind, and what it printed."""
     monkeypatch.chdir(tmp_path)
-    exec(compile(snippet, "README.md", "exec"), {"__name__": "snippet"})
-    # What it says it prints.
-    if "as below" in snippet:
-        equations = README[README.index(snippet) :].split("```")[2].strip()
-        assert equations in capsys.readouterr().out
+    names = {"__name__": "snippet"}
+    exec(compile(SNIPPETS[request.param], "README.md", "exec"), names)
+    return request.param, names, capsys.readouterr().out
+
+
+def test_a_snippet_runs_as_it_stands(ran):
+    name, names, printed = ran
+    if name == "lesson":
+        assert names["report"].lengths.tolist() == list(range(2, 41, 2))
+        assert "<svg" in Path("graph.svg").read_text(encoding="utf-8")
+        assert Path("training.png").is_file() and Path("accuracy_by_length.png").is_file()
+    elif name == "own class":
+        # The equations that it prints stand in the README as they are.
+        assert f"```\n{printed}```" in README
+        own, ours = names["MyRNN"](10, 50, 2), RNN(10, 50, 2, rng=0)
+        for parameter, other in zip(own.parameters, ours.parameters, strict=True):
+            parameter.data[...] = other.data
+        assert np.array_equal(own(names["x"]).data, ours(names["x"]).data)
+    else:
+        assert set(names["classifier"].classes_) == {"English", "Italian"}
+        assert Path("languages").is_dir()
