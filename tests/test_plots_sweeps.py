@@ -58,6 +58,7 @@ def test_more_than_three_groups_have_bars_side_by_side_instead_of_bands():
     # No bar stands on another one, nor nearer to another length than to its own.
     assert len(np.unique(places.round(6))) == places.size
     assert np.abs(places - LENGTHS).max() < 1
+    assert ax.get_xlim()[0] < places.min() and places.max() < ax.get_xlim()[1]
     for bars, runs in zip(ax.collections, curves.values(), strict=True):
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
         np.testing.assert_allclose(ends.T, [runs.min(axis=0), runs.max(axis=0)])

@@ -45,7 +45,7 @@ def shuffled_halves(
     generator = _checks.generator("rng", rng)
     drawn = task.sample(_checks.integer("samples", samples, minimum=1), generator)
     pairs = []
-    for index in np.flatnonzero(drawn.labels == 1):
+    for index in np.flatnonzero(drawn.labels == 1).tolist():
         tokens = drawn.tokens(index)
         middle = (len(tokens) + 1) // 2
         pairs.append((np.concatenate([tokens[:middle], generator.permutation(tokens[middle:])]), 0))

@@ -173,8 +173,8 @@ def _scatter_symbols(ax: Axes, points: NDArray[np.float64], kinds: NDArray[Any])
         ax.scatter([], [], 40, color=[color], marker=f"${kind}$", label=f"{kind}")
     ax.set_title("the symbol that was read last; a dot where there is no room for it", fontsize=10)
     handles, _ = ax.get_legend_handles_labels()
-    look: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False, "handletextpad": 0}
-    ax.legend(handles, [""] * len(handles), **look)
+    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False, "handletextpad": 0}
+    ax.legend(handles, [""] * len(handles), **beside)
 
 
 def _far_apart(points: NDArray[np.float64]) -> NDArray[np.bool_]:

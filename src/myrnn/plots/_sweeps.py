@@ -88,7 +88,8 @@ def plot_length_bands(
         marks: dict[str, Any] = {"marker": _marker(place), "markersize": 4.5}
         ax.plot(at, mean, linewidth=1.6, label=_style.word_of(name), **marks, **look)
         ax.plot(at[beyond], mean[beyond], markerfacecolor="white", **marks, **{**look, "linestyle": ""})
-    margin = max(0.02 * (x[-1] - x[0]), 0.5)
+    outmost = 0.0 if with_bands else abs(_aside(0, len(runs), x))
+    margin = max(0.02 * (x[-1] - x[0]), 0.5) + outmost
     ax.set_xlim(x[0] - margin, x[-1] + margin)
     tick_lengths(ax, x)
     shade_beyond(ax, x, trained_up_to)
