@@ -73,7 +73,7 @@ def test_train_reads_trains_tests_and_writes(here, capsys):
     assert warnings == [
         "myrnn: warning: test.csv holds 1 class ('other') that train.csv does not: 1 of 5 sequences cannot be "
         "classified rightly",
-        "myrnn: warning: 1 symbol was not in the training ('odd'): it counts as unknown; 16.7% of all steps are",
+        "myrnn: warning: 1 symbol was not in the training and counts as unknown: 'odd' (16.7% of all steps)",
     ]
     assert {path.name for path in Path("run").iterdir()} == {
         "data.json",
@@ -211,7 +211,7 @@ def test_text_without_spaces_is_read_as_characters(here, capsys):
         in out
     )
     # It is read in the same way ever after, whatever is in a text.
-    with pytest.warns(UserWarning, match=re.escape("1 symbol was not in the training (' '): it counts as unknown")):
+    with pytest.warns(UserWarning, match=re.escape("1 symbol was not in the training and counts as unknown: ' '")):
         loaded = load_data_run(Path("run"))
         assert loaded.classifier.predict_proba(["a b"]).shape == (1, 2)
     assert main(["predict", "run", "ab", "ba"]) == 0
@@ -256,7 +256,7 @@ def test_an_unknown_word_is_named_once(saved, here, capsys):
         warnings.simplefilter("default")
         assert main(["predict", str(saved), "good film", "odd film", "odd odd"]) == 0
     assert capsys.readouterr().err == (
-        "myrnn: warning: 1 symbol was not in the training ('odd'): it counts as unknown; 50.0% of all steps are\n"
+        "myrnn: warning: 1 symbol was not in the training and counts as unknown: 'odd' (50.0% of all steps)\n"
     )
 
 

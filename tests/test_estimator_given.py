@@ -532,12 +532,12 @@ def test_how_text_was_read_is_said_where_one_wants_to_see_something(capsys):
 
 def test_an_unknown_symbol_is_named_once():
     classifier = fitted(["good film", "bad"] * 6, validation_fraction=0)
-    told = "2 symbols were not in the training ('dull', 'odd'): they count as unknown; 50.0% of all steps are"
+    told = "2 symbols were not in the training and count as unknown: 'dull', 'odd' (50.0% of all steps)"
     with pytest.warns(UserWarning, match=f"^{re.escape(told)}$") as caught:
         classifier.predict(["odd film", "good dull"])
     assert caught[0].filename == __file__
     classifier.predict(["odd film", "dull"])
-    with pytest.warns(UserWarning, match=r"^1 symbol was not in the training \('new'\)"):
+    with pytest.warns(UserWarning, match=r"^1 symbol was not in the training and counts as unknown: 'new' "):
         classifier.score(["odd new", "bad"], LABELS[:2])
     # That rare symbols are unknown was asked for.
     fitted(["good film", "bad"] * 6, max_vocabulary=2).predict(["odd"])

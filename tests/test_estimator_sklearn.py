@@ -103,7 +103,7 @@ def test_cross_validation(form, words, classifier):
 def test_cross_validation_of_a_file(words, classifier, tmp_path):
     X, y = words
     pd.DataFrame({"sequence": X, "label": y}).to_csv(tmp_path / "words.csv", index=False)
-    data = read_sequences(tmp_path / "words.csv", characters=True)
+    data = read_sequences(tmp_path / "words.csv", tokenize="characters")
     assert cross_val_score(classifier, data.sequences, data.labels, cv=3, error_score="raise").min() > 0.9
 
 

@@ -81,11 +81,14 @@ class Vocabulary:
         tokens = np.array([self._tokens.get(symbol, UNKNOWN) for symbol in raw.table], dtype=np.int32)
         return tokens[raw.codes] if len(raw.codes) else np.zeros(0, dtype=np.int32)
 
-    def unknown(self, raw: Symbols) -> tuple[list[Any], float]:
-        """Return the symbols that are not in the vocabulary, and the share of the steps at which one stands."""
-        counts = np.bincount(raw.codes, minlength=len(raw.table))
-        strange = [code for code in np.flatnonzero(counts) if raw.table[code] not in self._tokens]
-        return [raw.table[code] for code in strange], float(counts[strange].sum() / max(1, len(raw.codes)))
+    def unknown(self, raw: Symbols) -> dict[Any, int]:
+        """Return the symbols that are not in the vocabulary, and at how many steps each stands."""
+        counts = np.bincount(raw.codes, minlength=len(raw.table)).tolist()
+        return {
+            symbol: count
+            for symbol, count in zip(raw.table, counts, strict=True)
+            if count and symbol not in self._tokens
+        }
 
     def to_settings(self) -> dict[str, Any]:
         """Return it as values for JSON."""

@@ -399,19 +399,16 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         if self.max_vocabulary is not None and len(inner.symbols) >= self.max_vocabulary:
             # That rare symbols count as unknown is what was asked for.
             return
-        unknown, share = inner.unknown(raw)
-        new = [symbol for symbol in unknown if symbol not in self._named_unknown]
-        if new:
-            self._named_unknown.update(new)
-            names = ", ".join(_checks.shown(symbol) for symbol in new[:MOST_NAMED])
-            what, verb = (
-                ("1 symbol was", "it counts") if len(new) == 1 else (f"{len(new):,} symbols were", "they count")
-            )
-            warnings.warn(
-                f"{what} not in the training ({names}{', ...' if len(new) > MOST_NAMED else ''}): {verb} as unknown; "
-                f"{share:.1%} of all steps are",
-                stacklevel=5,
-            )
+        new = {symbol: count for symbol, count in inner.unknown(raw).items() if symbol not in self._named_unknown}
+        if not new:
+            return
+        self._named_unknown.update(new)
+        names = ", ".join(map(_checks.shown, list(new)[:MOST_NAMED])) + (", ..." if len(new) > MOST_NAMED else "")
+        were, count = ("1 symbol was", "counts") if len(new) == 1 else (f"{len(new):,} symbols were", "count")
+        share = sum(new.values()) / len(raw.codes)
+        warnings.warn(
+            f"{were} not in the training and {count} as unknown: {names} ({share:.1%} of all steps)", stacklevel=5
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: not the compiled network, which is made again when it is needed."""
