@@ -46,6 +46,9 @@ class Deep(SequenceClassifier):
     def predict_proba(self, X):
         return super().predict_proba(self._deep(X))
 
+    def score(self, X, y, sample_weight=None):
+        return super().score(self._deep(X), y, sample_weight)
+
     def _deep(self, X):
         return validate_data(self, X, reset=False)[:, :, np.newaxis] if hasattr(self, "model_") else X
 
