@@ -318,12 +318,13 @@ def test_all_uses_of_a_program_share_what_numba_compiled(batch_size):
     for data in (TASK, drawn, copy.deepcopy(drawn), drawn[:9]):
         myrnn.train(model, data, SGD(model.parameters), 20, batch_size, progress=False)
         compiled.logits(drawn if data is TASK else data)
+    compiled(drawn.features(0))
     myrnn.evaluate(model, TASK, samples=20, progress=False)
     natives = compiled._programs._natives.values()
     compiled_to = {
         (native.tokens, native.batched, name): len(getattr(native._module, name).signatures)
         for native in natives
-        for name in ("train", "logits")
+        for name in ("run", "train", "logits")
     }
     assert compiled_to[True, batch_size > 1, "train"] == 1
     assert set(compiled_to.values()) <= {0, 1}

@@ -138,6 +138,6 @@ def logits(tokens, offsets, members, p, g, w, sizes, tables, at, classes, out):
     for n in range(len(members)):
         s = members[n]
         begin = offsets[s]
-        run(tokens, begin, offsets[s + 1] - begin, 0, np.float32(1), learn, p, g, w, sizes, tables)
+        run(tokens, begin, offsets[s + 1] - begin, np.int64(0), np.float32(1), learn, p, g, w, sizes, tables)
         for k in range(classes):
             out[n, k] = w[at + k]

@@ -1,7 +1,8 @@
 """The whole emitted module: a header that says what it computes, and the functions around the program.
 
 There are two kinds of module, for one sequence at a time and for batches; each has ``run``, ``train`` and ``logits``.
-The latter two call ``run`` with ``bool(1)`` and ``bool(0)``, for Numba compiles a function once more for each literal.
+The latter two call ``run`` with ``bool(1)``, ``bool(0)`` and ``np.int64(0)``, for Numba compiles a function once more
+for each literal.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def logits(VALUES, offsets, members, p, g, w, sizes, tables, at, classes, out):
     for n in range(len(members)):
         s = members[n]
         begin = offsets[s]
-        run(VALUES, begin, offsets[s + 1] - begin, 0, np.float32(1), learn, p, g, w, sizes, tables)
+        run(VALUES, begin, offsets[s + 1] - begin, np.int64(0), np.float32(1), learn, p, g, w, sizes, tables)
         for k in range(classes):
             out[n, k] = w[at + k]
 '''
