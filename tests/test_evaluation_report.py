@@ -111,6 +111,7 @@ class Unsized:
         return self._inner(x)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("alphabet", [3, 6])
 def test_the_inputs_of_a_model_that_does_not_say_are_found(engine, alphabet):

@@ -29,6 +29,9 @@ from myrnn.graphs._rolled import draw_recurrence
 from myrnn.graphs._wrap import WIDTH, equation_lines, wrapped
 from myrnn.models import GRU, LSTM, RNN, parameter_names
 
+# What a network computes is what is drawn, not how fast.
+pytestmark = pytest.mark.usefixtures("in_python")
+
 
 class Rolled:
     """A recurrence without native functions: all that a drawing without numbers needs."""
