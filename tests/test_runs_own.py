@@ -332,3 +332,17 @@ def test_an_error_in_the_class_shows_its_line(here, capsys, right, wrong, messag
     assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=run"]) == 2
     assert capsys.readouterr().err == f"myrnn: {message}\n"
     assert not Path("run").exists()
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_numbers_taken_out_of_the_graph_are_told_in_one_line(here, capsys):
+    source = SOURCE.replace("FUNCTION", "tanh").replace("self.fc_h2h(h))", "self.fc_h2h(h).data)")
+    Path("looks.py").write_text(source)
+    assert main(["train", *SMALL, "--engine=auto", "--model=looks.py:Mine", "--out=run"]) == 0
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first == (
+        "myrnn: warning: training goes on op by op with MyGrad, because the model takes numbers out of its tensors, "
+        "with .data or NumPy, and computes with them or branches on them, where no gradient passes: looks.py:16 h = "
+        "mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h).data); Use MyGrad's operations alone: in the place of "
+        "mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum or mg.minimum."
+    )

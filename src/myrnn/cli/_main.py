@@ -14,7 +14,7 @@ from myrnn import _start
 from myrnn._user_code import failure
 from myrnn.cli._codes import FAILED, INTERRUPTED, TERMINATED, Terminated
 from myrnn.cli._commands import app
-from myrnn.cli._mistakes import as_option, usage_message
+from myrnn.cli._mistakes import as_option, one_line, usage_message
 from myrnn.errors import MyRNNError
 
 # Typer keeps this class to itself: the root of all errors in how a command line is written.
@@ -69,7 +69,7 @@ def _invoke(arguments: list[str]) -> None:
 
 
 def _fail(message: str, code: int = FAILED) -> int:
-    print(f"myrnn: {' '.join(message.split())}", file=sys.stderr)
+    print(f"myrnn: {one_line(message)}", file=sys.stderr)
     return code
 
 
@@ -78,7 +78,7 @@ def _shown_once() -> Callable[..., None]:
     shown: set[str] = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        line = " ".join(str(message).split())
+        line = one_line(str(message))
         if line not in shown:
             shown.add(line)
             print(f"myrnn: warning: {line}", file=sys.stderr)

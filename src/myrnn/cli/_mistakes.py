@@ -28,6 +28,15 @@ def usage_message(error: Exception, arguments: Sequence[str]) -> str:
     return str(describe() if describe is not None else error)
 
 
+def one_line(message: str) -> str:
+    """Return a message of several lines in one, with a semicolon between a line of code and a sentence behind it."""
+    lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
+    joined = lines[0] if lines else ""
+    for line in lines[1:]:
+        joined += ("; " if line[0].isupper() and joined[-1] not in ",;:." else " ") + line
+    return joined
+
+
 def as_option(message: str, arguments: Sequence[str]) -> str:
     """Call arguments as the options that were given: ``learning_rate must`` is ``--learning-rate must`` then."""
     for option in {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}:

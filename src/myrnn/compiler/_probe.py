@@ -171,12 +171,20 @@ def traced_with_array(
 
 
 def _same_graph(one: Trace, other: Trace, what: str) -> None:
-    if one.output is not other.output:
+    if one.output is other.output:
+        return
+    if one.looks:
         raise NotARecurrence(
-            f"what the model computes depends on {what}, not only through MyGrad's operations: a branch, or a value\n"
-            f"  taken out with .data or NumPy.\n{difference_told(one, other)}"
-            f"  In the place of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum or mg.minimum.\n{ADVICE}"
+            "the model takes numbers out of its tensors, with .data or NumPy, and computes with them or branches on\n"
+            f"  them, where no gradient passes:\n  {one.looks[0]}\n"
+            "  Use MyGrad's operations alone: in the place of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum\n"
+            "  or mg.minimum."
         )
+    raise NotARecurrence(
+        f"what the model computes depends on {what}, not only through MyGrad's operations.\n"
+        f"{difference_told(one, other)}"
+        f"  In the place of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum or mg.minimum.\n{ADVICE}"
+    )
 
 
 def difference_from_recurrence(recurrence: Recurrence, traced: Trace, build: Builder) -> str:

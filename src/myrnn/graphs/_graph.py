@@ -84,8 +84,8 @@ class ComputationalGraph:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         svg = self.to_svg()
-        # Within HTML the picture scrolls, and shows what hovering tells. It keeps its size: notebooks shrink pictures to
-        # the width of the page, where a graph of many steps could not be read.
+        # Within HTML the picture scrolls, and shows what hovering tells. It keeps its size: a notebook shrinks pictures
+        # to the width of the page, where a graph of many steps could not be read.
         full_size = svg.replace("<svg ", '<svg style="max-width: none" ', 1)
         html = f'<div style="overflow-x: auto; max-width: 100%">{full_size}</div>'
         return {"text/html": html, "image/svg+xml": svg, "text/plain": repr(self)}
