@@ -1,5 +1,10 @@
 """Models in several threads: MyGrad has one switch and one set of locks for all of them."""
 
+import contextlib
+import copy
+import os
+import pickle
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -148,3 +153,61 @@ def test_a_compiled_model_reads_parameters_only_while_no_other_thread_traces(tou
     touched.clear()
     compiled(np.eye(10, dtype=np.float32)[:3])
     assert set(touched) == {("write", True)}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only some systems fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_a_process_that_is_forked_while_it_trains_can_compile_and_train(engine):
+    model, begun, done = RNN(10, 8, 2, rng=0), threading.Event(), threading.Event()
+    compiled = myrnn.compile(model)
+
+    class Going:
+        def on_progress(self, iteration):
+            begun.set()
+            if done.is_set():
+                raise InterruptedError
+
+    def train(model, engine, iterations, hooks=()):
+        options = {"engine": engine, "hooks": hooks, "progress": False}
+        myrnn.train(model, TASK, SGD(model.parameters), iterations, **options)
+
+    def train_until_done():
+        with contextlib.suppress(InterruptedError):
+            train(model, engine, 10**9, [Going()])
+
+    thread = threading.Thread(target=train_until_done)
+    thread.start()
+    begun.wait()
+    try:
+        for what in ("native", "mygrad", "use"):
+            child = os.fork()
+            if not child:
+                # Whatever happens, this copy of the tests ends here.
+                try:
+                    signal.alarm(60)
+                    _ = (
+                        compiled(np.eye(10, dtype=np.float32))
+                        if what == "use"
+                        else train(RNN(10, 8, 2, rng=1), what, 5)
+                    )
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            assert os.waitpid(child, 0)[1] == 0, what
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda compiled: pickle.loads(pickle.dumps(compiled))], ids=range(3)
+)
+def test_a_compiled_model_is_copied_and_pickled_by_making_it_again(again):
+    x = np.eye(10, dtype=np.float32)[[3, 1, 4, 1]]
+    compiled = myrnn.compile(RNN(10, 8, 2, rng=0))
+    other = again(compiled)
+    assert (other.model is compiled.model) == (again is copy.copy)
+    np.testing.assert_array_equal(other(x), compiled(x))
+    other.model.parameters[-1].data[...] += 1
+    assert np.array_equal(other(x), compiled(x)) == (again is copy.copy)

@@ -3,6 +3,7 @@
 The stages are plain functions, one file each: trace, roll, hoist, differentiate, plan, emit, native.
 """
 
+from myrnn.compiler import _fork  # noqa: F401 - takes effect by being imported
 from myrnn.compiler._ahead import Wanted, begin_to_compile
 from myrnn.compiler._compile import compile, compile_for
 from myrnn.compiler._compiled import CompiledModel, Observation

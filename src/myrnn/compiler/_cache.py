@@ -32,14 +32,15 @@ from myrnn.compiler._runtime import runtime_texts
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
-_lock = threading.Lock()
+# Held while a module is written and imported.
+MODULES = threading.Lock()
 _modules: dict[str, ModuleType] = {}
 
 
 def load(source: str) -> ModuleType:
     """Return the module with this text; it is written to the cache folder and imported when it is new."""
     name = _name(source)
-    with _lock:
+    with MODULES:
         if name not in _modules:
             _modules[name] = _import(name, _write(cache_folder() / f"{name}.py", source), source)
         return _modules[name]

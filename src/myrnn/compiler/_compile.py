@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections import deque
 from itertools import combinations, product
 from typing import Any
@@ -107,6 +108,18 @@ def compile_for(model: Any, sequences: Sequences) -> CompiledModel:
     longest = int(np.clip(sequences.lengths.max(initial=1), 1, MAX_LENGTH))
     return compile(model, longest, dim_input=sequences.dim_input, check=False)
 
+
+def _made_again(compiled: CompiledModel) -> tuple[Any, ...]:
+    """Tell copy and pickle how to make a compiled model again: machine code and its memory cannot be copied."""
+    # What it was checked on is checked again where it is used.
+    return _compiled_again, (compiled.model, compiled.dim_input)
+
+
+def _compiled_again(model: Any, dim_input: int) -> CompiledModel:
+    return compile(model, dim_input=dim_input, check=False)
+
+
+copyreg.pickle(CompiledModel, _made_again)
 
 # What was compiled last: training, evaluation and inspection of one model follow one another, and models of one class.
 _recent: deque[CompiledModel] = deque(maxlen=4)

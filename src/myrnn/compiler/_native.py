@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,10 @@ class Descent:
         )  # fmt: skip
 
 
+natives: WeakSet[Native] = WeakSet()
+"""All that there are."""
+
+
 class Native:
     """An emitted and compiled program.
 
@@ -87,6 +92,7 @@ class Native:
         self._workspaces: dict[int, Workspace] = {}
         self._gradients: dict[int, Floats] = {}
         self.lock = threading.RLock()
+        natives.add(self)
 
     def block(self, copies: int = 1) -> Block:
         """Return an empty block in the layout of the parameters."""
