@@ -326,6 +326,24 @@ def test_while_one_network_is_compiled_the_others_go_on(page, held):
         page.ask("pause", "status")
 
 
+def test_a_network_that_is_pinned_while_it_is_compiled_is_the_one_that_is_compared(held):
+    session = Session(dict(SMALL), [1, 2], turns=TURNS, compiling=COMPILING)
+    page = Listener(session)
+    try:
+        assert held.begun.wait(WAIT)
+        session.submit("pin", {})
+        for seed in (4, 5):
+            session.submit("configure", {"settings": {**SMALL, "seed": seed}, "anew": False})
+        page.ask("runs", "runs")
+        held.ended.set()
+        assert page.next("pinned")["network"]["settings"] == SMALL
+        page.until(lambda told: told["type"] == "network" and told["settings"]["seed"] == 5)
+    finally:
+        held.ended.set()
+        session.close()
+        assert session.join(WAIT)
+
+
 def test_a_server_that_ends_breaks_off_what_is_compiled(held):
     sessions = Sessions()
     _, session = sessions.attach(None, "page", SMALL, [1, 2])

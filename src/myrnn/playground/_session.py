@@ -29,6 +29,8 @@ TURN, ROUND = 0.045, 0.15
 QUICK = frozenset({"refresh", "play", "pause", "step", "speed", "tokens", "draw", "state", "watch", "family", "unit"})
 # What runs the network, and waits until it is compiled.
 NATIVE = frozenset({"step", "pin", "save", "figure"})
+# What changes the network, and waits behind a network that is still to be pinned or saved.
+CHANGES = frozenset({"configure", "reset", "load", "play", "unpin", "set_aside", "take_back"})
 # More messages than this at a time are refused.
 MOST_WAITING = 200
 # No time to wait, but time for others.
@@ -150,7 +152,7 @@ class Session:
                 with contextlib.suppress(queue.Empty):
                     message = self._messages.get_nowait()
             message = self._latest(message)
-            if message is not None and message[0] in NATIVE and bench.steps:
+            if message is not None and bench.steps and self._must_wait(message[0]):
                 self._held.append(message)
             elif message is not None:
                 rest = answers.answer(*message)
@@ -164,6 +166,11 @@ class Session:
         bench.compile(self._compiling, self._wake)
         if rest is not None:
             rest()
+
+    def _must_wait(self, kind: str) -> bool:
+        """Return whether a message has to wait until the network is compiled."""
+        keeps = any(held in CHANGES or held in ("pin", "save") for held, _ in self._held)
+        return kind in NATIVE or (keeps and kind in CHANGES)
 
     def _wake(self) -> None:
         """Let the thread see what there is to do."""
