@@ -123,9 +123,10 @@ export class Tour {
     this.play();
   }
 
-  // Where there is little room, the tour stands at the bottom: the card goes to the top.
+  // Where there is little room, the tour stands at the bottom: the card goes to the top. At once, so that it stays there
+  // when the cards above it grow.
   bring(card) {
-    byId(card).scrollIntoView({block: innerWidth < 1200 ? "start" : "nearest"});
+    byId(card).scrollIntoView({block: innerWidth < 1200 ? "start" : "nearest", behavior: "instant"});
   }
 
   wait(awaited) {
