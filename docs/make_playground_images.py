@@ -69,7 +69,7 @@ def take_pictures(page: PlaygroundPage) -> None:
     page.wait(
         lambda: page.find("mistakes-told").get_attribute("data-iteration") == trained, "no mistakes were looked for"
     )
-    picture(page, "playground_compare.png", 1280, 680)
+    picture(page, "playground_compare.png", 1280, 760)
 
 
 def train(page: PlaygroundPage) -> None:
