@@ -147,15 +147,15 @@ class PlaygroundPage(BrowserPage):
         return Select(self.find(f"set-{name}")).first_selected_option.text
 
     def network(self):
-        """Return the settings of the network that the page shows."""
-        return json.loads(self.driver.find_element(By.TAG_NAME, "body").get_attribute("data-network"))
+        """Return the settings of the network that the page shows; without one there are none."""
+        return json.loads(self.driver.find_element(By.TAG_NAME, "body").get_attribute("data-network") or "{}")
 
     def wait_for_network(self, **settings):
         """Wait until there is a network of these settings, not trained yet, and all that looks at it is compiled."""
 
         def made():
             has = self.network()
-            return all(has[name] == value for name, value in settings.items()) and self.iteration == 0
+            return all(has.get(name) == value for name, value in settings.items()) and self.iteration == 0
 
         self.wait(lambda: made() and not self.shown("banner"), f"there is no network of {settings}")
 
