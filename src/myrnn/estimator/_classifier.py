@@ -242,7 +242,6 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         NotFinite
             When logits are not finite, and no class is named for such sequences.
         """
-        check_is_fitted(self)
         if not_finite is None:
             best = np.argmax(self._finite_scores(X), axis=1)
             return self.classes_[best]
