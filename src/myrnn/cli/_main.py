@@ -48,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
             return _fail(str(stop) or "interrupted: nothing was saved", code)
         except SystemExit as stop:
+            if isinstance(stop.__context__, BrokenPipeError):
+                # Rich raises it where the reader of our output has gone.
+                return 1
             # Nothing of MyRNN's raises it: it comes out of a user's file.
             return _fail(f"your code ends the process: {failure(stop)}")
         except BrokenPipeError:
