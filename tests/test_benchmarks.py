@@ -356,6 +356,7 @@ def test_the_vowels_are_those_to_learn_from():
     np.testing.assert_allclose(whole.values.std(axis=0), 1, rtol=1e-3)
 
 
+@pytest.mark.long
 def test_epochs_are_timed():
     pytest.importorskip("sktime")
     from benchmarks.peers import ours

@@ -77,7 +77,7 @@ def test_the_table_and_the_figures_of_every_kind(kind, states, runs, here, capsy
 
 
 def test_figures_go_into_the_run_by_default(runs, here, capsys):
-    shutil.copytree(runs / "gru", "run")
+    shutil.copytree(runs / "rnn", "run")
     assert main(["inspect", "run", "12", "--quiet", "--samples=9", "--format=png"]) == 0
     out = capsys.readouterr().out
     assert "figures     run\n" in out

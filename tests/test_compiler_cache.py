@@ -99,6 +99,7 @@ for name in names:
 """
 
 
+@pytest.mark.long
 def test_programs_of_several_processes_call_each_its_own_functions(tmp_path):
     environment = {**os.environ, "MYRNN_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
 

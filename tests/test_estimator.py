@@ -43,6 +43,7 @@ def keep_for_validation(monkeypatch, mask):
     monkeypatch.setattr("myrnn.estimator._classifier.validation_mask", lambda *_: mask)
 
 
+@pytest.mark.long
 def test_digits_read_row_by_row(digits):
     X, X_test, y, y_test = digits
     classifier = SequenceClassifier("gru", random_state=0).fit(X, y)

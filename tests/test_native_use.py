@@ -187,6 +187,7 @@ def test_one_input_and_one_unit(batch_size):
     assert_same_parameters(one, other, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_very_long_sequence_trains_like_the_others():
     data = features([3000, 4], 2, 3)
     one, other = (RNN(2, 6, 3, activation="tanh", rng=0) for _ in range(2))
@@ -288,6 +289,7 @@ def test_logits_that_are_not_finite_say_no_class():
         compiled.predict(sequences, not_finite=2)
 
 
+@pytest.mark.long
 def test_memory_grows_with_the_batch_and_not_with_the_data():
     """What a training takes beside its data: as much for sixteen times as many sequences, more for larger batches."""
 

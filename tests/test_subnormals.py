@@ -39,7 +39,7 @@ def test_products_are_flushed_and_the_mode_is_put_back():
 
 
 @known
-@pytest.mark.parametrize("batch_size", [1, 64])
+@pytest.mark.parametrize("batch_size", [1, pytest.param(64, marks=pytest.mark.long)])
 def test_what_an_optimizer_remembers_does_not_stay_subnormal(batch_size):
     task = TwinHalves(pattern_length_min=2, pattern_length_max=2)
 

@@ -162,7 +162,8 @@ def test_failed_runs_are_done_again_on_request_alone(study, tmp_path):
 # --- faults
 
 
-@pytest.mark.parametrize("moments", [pytest.param([3, 5, 8], marks=pytest.mark.long), [14]])
+@pytest.mark.long
+@pytest.mark.parametrize("moments", [[3, 5, 8], [14]])
 def test_a_sweep_that_is_killed_goes_on(study, one_core, tmp_path, moments):
     for moment in moments:
         process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
@@ -174,6 +175,7 @@ def test_a_sweep_that_is_killed_goes_on(study, one_core, tmp_path, moments):
     assert tables(tmp_path / "out") == tables(one_core)
 
 
+@pytest.mark.long
 def test_runs_of_a_worker_that_is_killed_are_done_again(study, one_core, tmp_path):
     process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
     for moment in (3, 8):
