@@ -346,3 +346,19 @@ def test_numbers_taken_out_of_the_graph_are_told_in_one_line(here, capsys):
         "mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h).data); Use MyGrad's operations alone: in the place of "
         "mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum or mg.minimum."
     )
+
+
+def test_an_error_on_a_later_sequence_shows_its_line_too(here, capsys):
+    failing = "        if len(x) == 4:\n            self.nothing\n        return self.fc_h2y(h)"
+    Path("later.py").write_text(SOURCE.replace("FUNCTION", "tanh").replace("        return self.fc_h2y(h)", failing))
+    # The first sequence is of another length.
+    assert main(["train", *SMALL, "--seed=1", "--model=later.py:Mine", "--out=run"]) == 2
+    told = (
+        "myrnn: the model fails: AttributeError: 'Mine' object has no attribute 'nothing', in later.py:18: self.nothing"
+    )
+    err = capsys.readouterr().err
+    assert err.startswith(told) and err.count("\n") == 1
+    # What is saved of it goes on when the class is mended.
+    assert re.search(
+        r"; iteration \d+ is saved, go on with: myrnn train --resume run --model later\.py:Mine$", err.strip()
+    )

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from myrnn import _start
-from myrnn._user_code import failure
+from myrnn._user_code import failure, user_frame
 from myrnn.cli._codes import FAILED, INTERRUPTED, TERMINATED, Terminated
 from myrnn.cli._commands import app
 from myrnn.cli._mistakes import as_option, one_line, usage_message
@@ -61,6 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(f"not enough memory: {error}".removesuffix(": "))
         except OSError as error:
             return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        except Exception as error:
+            # A fault of ours shows where it is; one in a class of the user's is a mistake like others.
+            if user_frame(error) is None:
+                raise
+            return _fail(f"the model fails: {failure(error)}")
     return 0
 
 

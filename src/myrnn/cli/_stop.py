@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from myrnn._user_code import failure, user_frame
 from myrnn.cli._codes import Terminated
 from myrnn.errors import MyRNNError, RunError, TrainingDiverged
 from myrnn.runs import is_unfinished, iterations_saved
@@ -95,6 +96,10 @@ def keeping(kept: Callable[[], str]) -> Iterator[None]:
         raise RunError(_joined(what, kept())) from error
     except MemoryError as error:
         raise MemoryError(_joined(str(error), kept())) from error
+    except Exception as error:
+        if user_frame(error) is None:
+            raise
+        raise RunError(_joined(f"the model fails: {failure(error)}", kept())) from error
 
 
 def _joined(*parts: str) -> str:
