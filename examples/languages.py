@@ -51,7 +51,7 @@ PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[a-z%]|\{[^{}]*\}|<[^<>]*>|&\w+;|https
 CANDIDATES = [
     {"layers": [1], "weight_decay": [0.0, 0.03, 0.1]},
     {"layers": [1], "learning_rate": [0.003]},
-    {"layers": [1], "dim_embedding": [16]},
+    {"layers": [1], "dim_embedding": [16, 32]},
     {"layers": [1], "dim_recurrent": [128]},
     {"layers": [2]},
 ]
@@ -110,6 +110,7 @@ def make_classifier(seed: int) -> SequenceClassifier:
         "gru",
         dim_recurrent=64,
         layers=2,
+        dim_embedding=None,
         learning_rate=0.01,
         schedule="cosine",
         weight_decay=0.03,

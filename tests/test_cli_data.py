@@ -63,7 +63,7 @@ def test_train_reads_trains_tests_and_writes(here, capsys):
     assert "            neg 60.0%, pos 40.0%\n" in out
     assert "test        test.csv: 5 sequences of length 0 to 2, 5 different words\n" in out
     assert "text        read as its words, with white space between (--tokenize characters for its characters)\n" in out
-    assert "model       GRU, 4 units\n" in out
+    assert "model       GRU, 4 units, embedding of 32\n" in out
     assert "optimizer   Adam, learning rate 0.003\n" in out
     assert "training    at most 2 epochs in batches of 32, 10% kept for validation, seed 0\n" in out
     assert "run folder  run\n" in out
@@ -132,6 +132,13 @@ def test_the_command_does_what_the_library_does(here, capsys):
         rows = list(csv.DictReader(file))
     assert [float(row["loss"]) for row in rows] == classifier.history_["loss"].tolist()
     assert list(rows[0]) == ["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"]
+
+
+def test_an_embedding_of_0_is_one_hot(here, capsys):
+    line = ("--model=gru", "--dim-embedding=0", "--max-epochs=1", "--dim-recurrent=2", "--engine=mygrad")
+    assert main(["train", "--data=train.csv", *line, "--out=run"]) == 0
+    assert "model       GRU, 2 units\n" in capsys.readouterr().out
+    assert load_data_run(Path("run")).classifier.dim_embedding is None
 
 
 def test_without_a_test(here, capsys):

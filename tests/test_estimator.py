@@ -98,6 +98,26 @@ def test_recurrent_weights_begin_orthogonal(settings):
     assert len(np.unique(recurrent)) == 16 * len(recurrent)
 
 
+@pytest.mark.parametrize(
+    ("X", "settings", "size"),
+    [
+        (["ab", "ba", "b"], {"cell": "lstm"}, 32),
+        (["ab", "ba", "b"], {"cell": "gru", "layers": 2}, 32),
+        (["ab", "ba", "b"], {"cell": "gru", "dim_embedding": 3}, 3),
+        (["ab", "ba", "b"], {"cell": "gru", "dim_embedding": None}, None),
+        (["ab", "ba", "b"], {"cell": "rnn"}, None),
+        (["ab", "ba", "b"], {"cell": lambda *dims: GRU(*dims)}, None),
+        ([[[0.5]], [[1.5], [2.0]], [[0.1]]], {"cell": "gru"}, None),
+    ],
+)
+def test_gated_networks_read_symbols_through_an_embedding(X, settings, size):
+    X = X if isinstance(X[0], str) else [np.array(x) for x in X]
+    classifier = SequenceClassifier(**{**SMALL, "max_epochs": 1, **settings}).fit(X * 4, [0, 1, 0] * 4)
+    embedding = getattr(classifier.model_, "embedding", None)
+    assert (None if embedding is None else embedding.weight.shape[1]) == size
+    assert classifier.get_params()["dim_embedding"] == settings.get("dim_embedding", "auto")
+
+
 RECURRENT = [f"fc_h2{gate}" for gate in "hzrnifog"]
 
 

@@ -330,6 +330,7 @@ def test_what_are_no_labels_is_refused(y, told):
         ({"dim_recurrent": 2.0}, "dim_recurrent must be an integer, not 2.0"),
         ({"layers": 0}, "layers must be at least 1, not 0"),
         ({"dim_embedding": 0}, "dim_embedding must be at least 1, not 0"),
+        ({"dim_embedding": "none"}, "dim_embedding must be an integer, None or 'auto', not 'none'"),
         ({"learning_rate": -1}, "learning_rate must be above 0, not -1.0"),
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
         ({"max_epochs": 0}, "max_epochs must be at least 1, not 0"),

@@ -66,6 +66,25 @@ def test_what_was_saved_comes_back(example, tmp_path):
     assert loaded.fit(X, LABELS).save(tmp_path / "again")
 
 
+def test_an_embedding_keeps_the_size_that_it_was_made_with(tmp_path, monkeypatch):
+    classifier = SequenceClassifier("gru", **SMALL).fit(WORDS, LABELS)
+    classifier.save(tmp_path / "saved")
+    monkeypatch.setattr("myrnn.estimator._models.DIM_EMBEDDING", 5)
+    loaded = SequenceClassifier.load(tmp_path / "saved")
+    assert np.array_equal(loaded.predict_proba(WORDS), classifier.predict_proba(WORDS))
+    assert loaded.get_params()["dim_embedding"] == "auto"
+
+
+def test_a_classifier_of_before_there_was_an_embedding_loads(tmp_path):
+    classifier = SequenceClassifier("gru", dim_embedding=None, **SMALL).fit(WORDS, LABELS)
+    classifier.save(tmp_path / "saved")
+    fitted = json.loads((tmp_path / "saved" / "classifier.json").read_text())["fitted"]
+    del fitted["dim_embedding"]
+    index_with(tmp_path / "saved", fitted=fitted)
+    loaded = SequenceClassifier.load(tmp_path / "saved")
+    assert np.array_equal(loaded.predict_proba(WORDS), classifier.predict_proba(WORDS))
+
+
 def test_a_cell_of_ones_own_is_given_again(tmp_path):
     cell = partial(RNN, activation="tanh")
     classifier = SequenceClassifier(cell, **SMALL).fit(ROWS, LABELS)

@@ -85,7 +85,10 @@ SkipBadLines = Annotated[
 ]
 Layers = Annotated[int | None, typer.Option(min=1, help="How many recurrent layers.  [default: 1]")]
 DimEmbedding = Annotated[
-    int | None, typer.Option(min=1, help="The size of a learned embedding of symbols.  [default: none, one-hot]")
+    int | None,
+    typer.Option(
+        min=0, help="The size of a learned embedding of symbols; 0 is one-hot.  [default: 32 for gru and lstm, else 0]"
+    ),
 ]
 MaxEpochs = Annotated[int | None, typer.Option(min=1, help="How often to go through the data at most.  [default: 100]")]
 ValidationFraction = Annotated[

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from myrnn.cli import _show
 from myrnn.data import LabelledSequences
+from myrnn.estimator import embedding_size
 from myrnn.evaluation import ClassificationReport
 from myrnn.training import duration
 
@@ -26,7 +27,8 @@ def job(train: LabelledSequences, test: LabelledSequences | None, classifier: An
     rows += _read_as(train, chosen)
     activation = "" if classifier.activation is None else f" ({classifier.activation})"
     layers = "" if classifier.layers == 1 else f"{classifier.layers} layers of "
-    embedding = "" if classifier.dim_embedding is None else f", embedding of {classifier.dim_embedding}"
+    width = embedding_size(classifier.dim_embedding, classifier.cell, train.is_tokens)
+    embedding = "" if width is None else f", embedding of {width}"
     kept = f", {classifier.validation_fraction:.0%} kept for validation" if classifier.validation_fraction else ""
     optimizer = {"adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}[classifier.optimizer]
     _show.named_rows(

@@ -114,6 +114,9 @@ def _is_plain_text(name: str) -> bool:
 
 def _classifier(options: Mapping[str, Any]) -> SequenceClassifier:
     settings = {OTHER_NAMES.get(name, name): value for name, value in options.items() if name in SETTINGS}
+    # On the command line 0 stands for no embedding.
+    if settings.get("dim_embedding") == 0:
+        settings["dim_embedding"] = None
     if "class_weight" in settings:
         settings["class_weight"] = _class_weight(settings["class_weight"])
     defaults = {"random_state": 0, "verbose": not options.get("quiet")}

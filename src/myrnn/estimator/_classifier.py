@@ -51,9 +51,10 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         The nonlinearity of the cell ``"rnn"``, by default relu; the others have their own.
     layers : int
         How many recurrent layers stand on top of each other; for cells by name.
-    dim_embedding : int, optional
-        The size of a learned embedding below the lowest layer, which symbols in a large vocabulary profit from; for
-        cells by name. Without it symbols come one-hot encoded.
+    dim_embedding : int, None or "auto"
+        The size of a learned embedding below the lowest layer; for cells by name. With None the lowest layer reads the
+        sequence itself, symbols one-hot encoded. ``"auto"`` is an embedding of size 32 for symbols that a GRU or
+        an LSTM reads, with which they learn faster and more, and otherwise none.
     optimizer : {"adam", "rmsprop", "sgd"}
     learning_rate : float
         With which the training begins.
@@ -146,7 +147,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         dim_recurrent: int = 50,
         activation: str | None = None,
         layers: int = 1,
-        dim_embedding: int | None = None,
+        dim_embedding: int | str | None = "auto",
         optimizer: str = "adam",
         learning_rate: float = 0.003,
         schedule: str = "constant",

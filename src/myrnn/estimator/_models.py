@@ -15,6 +15,31 @@ from myrnn.runs import MODELS
 # Float32 arrays of the size of the weights that a training holds at a time: the weights, the best ones, gradients of
 # two threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
 COPIES = 10
+# A classifier's word for the embedding that it chooses itself.
+AUTO = "auto"
+# The cells that read symbols through an embedding where the user asks for none, and its size. Both were chosen by
+# measurement: docs/your-own-sequences.md has the numbers.
+GATED, DIM_EMBEDDING = ("gru", "lstm"), 32
+
+
+def embedding_size(dim_embedding: Any, cell: Any, is_symbols: bool) -> int | None:
+    """Return the size of the embedding below the lowest layer, None for none.
+
+    Parameters
+    ----------
+    dim_embedding : int, None or "auto"
+        As a classifier takes it: ``"auto"`` is an embedding of symbols below a gated cell, and otherwise none.
+    cell : {"rnn", "gru", "lstm"} or callable
+    is_symbols : bool
+        Whether the sequences are symbols.
+    """
+    if isinstance(dim_embedding, str) and dim_embedding == AUTO:
+        return DIM_EMBEDDING if is_symbols and isinstance(cell, str) and cell in GATED else None
+    if dim_embedding is None:
+        return None
+    if isinstance(dim_embedding, str):
+        raise InvalidArgument(f"dim_embedding must be an integer, None or 'auto', not {dim_embedding!r}")
+    return _checks.integer("dim_embedding", dim_embedding, minimum=1)
 
 
 def make_model(

@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn.encoding import ClassLabels, SequenceEncoder
 from myrnn.errors import InvalidArgument
 from myrnn.estimator._given import note_features
-from myrnn.estimator._models import make_model
+from myrnn.estimator._models import AUTO, make_model
 from myrnn.evaluation import Classifier
 from myrnn.runs import CLASSIFIER, MODELS, classifier_history, load_weights, made_with, weight_bytes
 from myrnn.storage import Stored, empty_folder, json_to_bytes
@@ -38,6 +38,8 @@ def save_classifier(folder: str | os.PathLike[str], classifier: Any) -> Path:
     settings = {name: _plain(value) for name, value in classifier.get_params(deep=False).items() if name != "cell"}
     fitted = {"best_epoch": classifier.best_epoch_, "table": classifier._fitted_on_table}
     fitted["tokenize"] = OWN if callable(how) else how
+    # What "auto" came to.
+    fitted["dim_embedding"] = None if own else getattr(classifier.model_, "dim_embedding", None)
     if hasattr(classifier, "n_features_in_"):
         fitted["n_features_in"] = int(classifier.n_features_in_)
     if hasattr(classifier, "feature_names_in_"):
@@ -79,11 +81,12 @@ def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any, tokeni
         classifier = _with_settings(kind, stored, saved if cell is None else cell, tokenize)
         encoder, labels = _encoding(stored.json(ENCODING))
         dims = (encoder.dim_input, classifier.dim_recurrent, len(labels))
-        _check_cell(saved, classifier)
-        _check_size(dims, classifier.layers, classifier.dim_embedding, len(stored.content[WEIGHTS]))
+        width = _dim_embedding(stored, classifier)
+        _check_cell(saved, classifier.layers, width)
+        _check_size(dims, classifier.layers, width, len(stored.content[WEIGHTS]))
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)
-    model = _new_model(stored, classifier, dims, own=cell is not None)
+    model = _new_model(stored, classifier, dims, width, own=cell is not None)
     load_weights(stored, WEIGHTS, model)
     classifier.classes_, classifier.encoder_, classifier.model_ = labels.classes, encoder, model
     classifier.history_, classifier._predictor = classifier_history(stored), Classifier(model, classifier.engine)
@@ -92,14 +95,21 @@ def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any, tokeni
     return classifier
 
 
-def _new_model(stored: Stored, classifier: Any, dims: tuple[int, int, int], own: bool) -> Any:
+def _dim_embedding(stored: Stored, classifier: Any) -> Any:
+    """Return the size of the embedding that the network was made with."""
+    if classifier.dim_embedding != AUTO:
+        return classifier.dim_embedding
+    return stored.index["fitted"].get("dim_embedding")
+
+
+def _new_model(stored: Stored, classifier: Any, dims: tuple[int, int, int], width: int | None, own: bool) -> Any:
     try:
         return make_model(
             classifier.cell,
             dims,
             activation=classifier.activation,
             layers=classifier.layers,
-            dim_embedding=classifier.dim_embedding,
+            dim_embedding=width,
             rng=np.random.default_rng(0),
         )
     except InvalidArgument as error:
@@ -159,10 +169,10 @@ def _encoding(given: Mapping[str, Any]) -> tuple[SequenceEncoder, ClassLabels]:
     return SequenceEncoder.from_settings(given["sequences"]), labels
 
 
-def _check_cell(saved: Any, classifier: Any) -> None:
+def _check_cell(saved: Any, layers: Any, dim_embedding: Any) -> None:
     if saved is not None:
         _checks.one_of("cell", saved, tuple(MODELS))
-    elif classifier.layers != 1 or classifier.dim_embedding is not None:
+    elif layers != 1 or dim_embedding is not None:
         raise InvalidArgument("a cell of one's own has no layers and no dim_embedding")
 
 

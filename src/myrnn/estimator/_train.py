@@ -13,7 +13,7 @@ from myrnn.encoding import UNKNOWN, ClassLabels, SequenceEncoder, Vocabulary
 from myrnn.errors import TrainingDiverged
 from myrnn.estimator._fitting import EpochProgress, Fit
 from myrnn.estimator._loss import class_weights, loss_and_accuracy
-from myrnn.estimator._models import check_memory, make_model, no_input, orthogonal
+from myrnn.estimator._models import check_memory, embedding_size, make_model, no_input, orthogonal
 from myrnn.evaluation import Classifier
 from myrnn.runs import make_optimizer
 from myrnn.sequences import Sequences
@@ -117,18 +117,19 @@ def train_model(
 
 
 def _model(settings: Any, encoder: SequenceEncoder, classes: int, rng: np.random.Generator) -> Any:
-    dims = (encoder.dim_input, settings.dim_recurrent, classes)
-    check_memory(dims, settings.dim_embedding)
+    dims, is_symbols = (encoder.dim_input, settings.dim_recurrent, classes), isinstance(encoder.inner, Vocabulary)
+    width = embedding_size(settings.dim_embedding, settings.cell, is_symbols)
+    check_memory(dims, width)
     model = make_model(
         settings.cell,
         dims,
         activation=settings.activation,
         layers=settings.layers,
-        dim_embedding=settings.dim_embedding,
+        dim_embedding=width,
         rng=rng,
     )
     if isinstance(settings.cell, str):
         orthogonal(model, rng)
-    if isinstance(encoder.inner, Vocabulary):
+    if is_symbols:
         no_input(model, UNKNOWN)
     return model
