@@ -76,6 +76,26 @@ def test_a_network_is_trained_until_accuracy_by_length_has_risen(page):
     assert page.driver.find_elements(By.CSS_SELECTOR, "#curve-loss .line.loss")
 
 
+def test_every_view_says_its_iteration_and_is_dimmed_when_it_is_left_behind(page):
+    page.open(SHORT)
+    page.set_speed("full")
+    page.click("play")
+
+    def ages():
+        found = page.script(
+            "return [...document.querySelectorAll('[data-view]')].map(card => "
+            "[card.classList.contains('old'), card.querySelector('.age').textContent])"
+        )
+        return [(old, told) for old, told in found if told]
+
+    page.wait(lambda: ages() and not any(old for old, _ in ages()), "no view was of now")
+    page.script("window.playground.connection.send('watch', {views: []})")
+    page.wait(lambda: all(old for old, _ in ages()), "a view that nobody looks at was not dimmed")
+    page.script("window.playground.watch([])")
+    page.pause()
+    page.wait(lambda: (False, f"at iteration {page.text('iteration')}") in ages(), "no view was of now again")
+
+
 def test_a_network_that_has_diverged_has_no_bars_until_there_is_another(page):
     page.open(f"{SHORT}&optimizer=sgd&learning_rate=10")
     bars = lambda: page.driver.find_elements(By.CSS_SELECTOR, "#accuracy .bar")  # noqa: E731
