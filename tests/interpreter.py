@@ -17,7 +17,7 @@ from myrnn.compiler._runtime import OF_PROGRAMS
 LANES = np.arange(16)
 
 
-def interpreted(source):
+def interpreted(source, user=None):
     """Return the functions of an emitted module, as `compiler._cache.load` does."""
     tree = ast.parse(source)
     tree.body = [part for part in tree.body if isinstance(part, ast.FunctionDef)]

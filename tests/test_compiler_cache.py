@@ -167,6 +167,32 @@ def test_what_is_known_is_what_was_compiled(here):
     assert _cache.is_known(SOURCE, "double") and not _cache.is_known(SOURCE + "#", "double")
 
 
+class User:
+    """Somebody who uses a module, in a ring as the parts of a compiled model are."""
+
+    def __init__(self, number):
+        self.itself = self
+        self.module = _cache.load(SOURCE + f"# {number}\n", user=self)
+
+
+def test_of_the_modules_that_nobody_uses_any_more_only_the_latest_stay_in_memory(here, monkeypatch):
+    monkeypatch.setattr(_cache, "_users", {})
+    monkeypatch.setattr(_cache, "MOST_UNUSED", 2)
+    libraries = []
+    used = User(0)
+    forever = _cache.load(SOURCE)
+    for number in range(1, 6):
+        module = User(number).module
+        assert module.double(21) == 42
+        libraries += [result.library for result in module.double.overloads.values()]
+    del module
+    User(6)
+    # What LLVM knows of the functions is freed, too.
+    assert [library._final_module.closed for library in libraries] == [True, True, True, False, False]
+    assert len(_cache._modules) == 5
+    assert [module.double(4) for module in (used.module, forever, User(1).module)] == [8, 8, 8]
+
+
 def test_a_folder_that_cannot_be_written_is_replaced_for_this_process(tmp_path):
     # Not even the superuser can make a folder below a file.
     (tmp_path / "file").write_text("")

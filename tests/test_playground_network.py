@@ -251,6 +251,10 @@ def test_a_class_that_is_not_there_is_told(here, place, message):
 # --- looking
 
 
+def test_a_network_of_one_unit_is_tried_like_any_other():
+    assert _trial.portion(Network({**SMALL, "dim_recurrent": 1})) == _trial.MOST
+
+
 def test_a_row_is_what_inspect_says():
     network = trained()
     told = _looks.row(network, [1, 2, 3, 1, 2, 3])

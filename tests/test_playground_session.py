@@ -623,6 +623,7 @@ def test_what_closed_sessions_held_is_let_go_and_programs_are_shared(monkeypatch
         begin(bench, network)
 
     monkeypatch.setattr(_bench.Bench, "begin", noted)
+    monkeypatch.setattr(_cache, "MOST_UNUSED", 1000)
     programs = []
     for _ in range(3):
         with contextlib.ExitStack() as stack:

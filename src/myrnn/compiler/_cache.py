@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import hashlib
 import io
 import os
@@ -15,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -25,6 +27,7 @@ import llvmlite
 import numba
 import numpy as np
 from numba.core.caching import IndexDataCacheFile
+from numba.core.compiler_lock import global_compiler_lock
 from platformdirs import user_cache_path
 
 from myrnn._version import __version__
@@ -32,18 +35,55 @@ from myrnn.compiler._runtime import runtime_texts
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
+# How many modules stay in memory that nobody uses any more, each with some megabytes of machine code.
+MOST_UNUSED = 12
+
 # Held while a module is written and imported.
 MODULES = threading.Lock()
+# The one that was asked for last is the last.
 _modules: dict[str, ModuleType] = {}
+_users: dict[str, weakref.WeakSet[Any]] = {}
 
 
-def load(source: str) -> ModuleType:
-    """Return the module with this text; it is written to the cache folder and imported when it is new."""
+def load(source: str, user: object = None) -> ModuleType:
+    """Return the module with this text; it is written to the cache folder and imported when it is new.
+
+    It stays in memory as long as `user` lives, and for a while after that; without one, for ever.
+    """
     name = _name(source)
     with MODULES:
         if name not in _modules:
+            _unload_unused()
             _modules[name] = _import(name, _write(cache_folder() / f"{name}.py", source), source)
-        return _modules[name]
+        module = _modules[name] = _modules.pop(name)
+        if user is not None:
+            _users.setdefault(name, weakref.WeakSet()).add(user)
+        return module
+
+
+def _unload_unused() -> None:
+    if len(_users) <= MOST_UNUSED:
+        return
+    # A compiled model and its parts refer to each other.
+    gc.collect()
+    unused = [name for name in _modules if name in _users and not _users[name]]
+    for name in unused[:-MOST_UNUSED]:
+        _unload(name)
+
+
+def _unload(name: str) -> None:
+    """Forget a module, and free what LLVM knows of its functions, which Numba keeps as long as the process lives."""
+    del _users[name]
+    module = _modules.pop(name)
+    sys.modules.pop(name, None)
+    with global_compiler_lock:
+        for function in vars(module).values():
+            for compiled in getattr(function, "overloads", {}).values():
+                library = compiled.library
+                library._codegen._engine._ee.remove_module(library._final_module)
+                for part in (library._final_module, library._shared_module):
+                    if part is not None:
+                        part.close()
 
 
 def is_known(source: str, function: str) -> bool:

@@ -86,7 +86,7 @@ class Native:
 
     def __init__(self, program: Program, source: str, tokens: bool, batched: bool) -> None:
         self.program, self.source, self.tokens, self.batched = program, source, tokens, batched
-        self._module = _cache.load(source)
+        self._module = _cache.load(source, user=self)
         self._tables = program.memory.tables()
         self._equal_weights = np.ones(program.classes, dtype=np.float32)
         self._workspaces: dict[int, Workspace] = {}

@@ -23,8 +23,9 @@ def portion(network: Network) -> int:
     """Return how many sequences of each length a network is tried on at a time, at least one."""
     if network.compiled is None:
         return MOST // SLOWER
-    steps = int(network.longer.lengths.sum())
-    return int(np.clip(WORK // (steps * network.compiled.work_per_row), 1, MOST))
+    work = int(network.longer.lengths.sum()) * network.compiled.work_per_row
+    # A single unit has no matrix product.
+    return int(np.clip(WORK // max(1, work), 1, MOST))
 
 
 def test_sequences(task: HalvesTask, each: int, part: int = 0) -> Sequences:
