@@ -181,7 +181,7 @@ def test_runs_of_one_name_go_by_the_folders_above_them(saved, here):
             "'alphabet_size', 'negatives', 'max_changes'; did you mean 'alphabet_size'?",
         ),
         ("transfer HALVES --task halves:alphabet_size=x", "alphabet_size must be an integer, not 'x'"),
-        ("transfer HALVES --engine gpu", "engine must be one of 'auto', 'native', 'mygrad', not 'gpu'"),
+        ("transfer HALVES --engine gpu", "--engine must be one of 'auto', 'native', 'mygrad', not 'gpu'"),
     ],
 )
 def test_a_mistake_is_one_line(line, message, saved, here, capsys):
