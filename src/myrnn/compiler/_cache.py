@@ -35,8 +35,9 @@ from myrnn.compiler._runtime import runtime_texts
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
-# How many modules stay in memory that nobody uses any more, each with some megabytes of machine code.
-MOST_UNUSED = 12
+# How many modules stay in memory that nobody uses any more. Each takes about 5 MB, of which a tenth is never freed: so
+# there are enough for all cells of the playground in the sizes that it offers.
+MOST_UNUSED = 64
 
 # Held while a module is written and imported.
 MODULES = threading.Lock()
