@@ -53,7 +53,12 @@ def failure(capsys, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("kind", "states"), [("rnn", ["h"]), pytest.param("gru", ["h"], marks=pytest.mark.long), ("lstm", ["c", "h"])]
+    ("kind", "states"),
+    [
+        ("rnn", ["h"]),
+        pytest.param("gru", ["h"], marks=pytest.mark.long),
+        pytest.param("lstm", ["c", "h"], marks=pytest.mark.long),
+    ],
 )
 def test_the_table_and_the_figures_of_every_kind(kind, states, runs, here, capsys):
     (here / "figures").mkdir()

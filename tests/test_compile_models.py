@@ -16,7 +16,7 @@ LENGTHS = (1, 2, 3, 8, 20, 50, 1, 31, 20)
 # Of these a batch of tokens is compiled as well; of the others the features of one and several sequences are enough.
 MANY_KINDS = {"Lesson", "GatesInOneMatrix", "PassAfterPass", "Backwards", "Embedding", "LastRow"}
 # Each kind takes seconds to compile; `test_compile_interpreted` runs the programs of all of them in Python.
-SHORT = {"Lesson", "FastWeights"}
+SHORT = {"Lesson"}
 
 
 def each(kinds):

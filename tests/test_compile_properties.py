@@ -471,7 +471,7 @@ def test_native_code_of_a_random_model_agrees_with_its_graphs(seed, tokens, batc
     assert_close((found, loss, read), means, 2e-4, model.source)
 
 
-@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("batched", [pytest.param(False, marks=pytest.mark.long), True])
 def test_what_is_emitted_is_the_same_in_every_process(batched, monkeypatch):
     texts = set()
     for process in range(4):

@@ -272,7 +272,13 @@ class Sums:
         return self.fc_x2h.parameters + self.fc_h2y.parameters
 
 
-@pytest.mark.parametrize("cell", [Sums, lambda *dims: Sums(*dims), partial(RNN, activation="tanh")])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        lambda *dims: Sums(*dims),
+        *(pytest.param(c, marks=pytest.mark.long) for c in (Sums, partial(RNN, activation="tanh"))),
+    ],
+)
 @pytest.mark.parametrize("engine", [pytest.param("native", marks=pytest.mark.long), "mygrad"])
 def test_a_cell_of_ones_own(cell, engine):
     X, y = draw(60)

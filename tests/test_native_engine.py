@@ -293,6 +293,7 @@ def test_sequences_that_turn_into_features_go_on_op_by_op(monkeypatch):
         np.testing.assert_allclose(one.data, other.data, atol=2e-5)
 
 
+@pytest.mark.long
 def test_weights_may_lie_in_memory_in_any_order():
     class Cube:
         """Keeps its recurrent weights as three axes."""
