@@ -141,7 +141,7 @@ COMMANDS = {
         "train",
         "--data=data/data.csv",
         "--test=data/data.csv",
-        "--epochs=1",
+        "--max-epochs=1",
         "--engine=mygrad",
         "--out=OUT/run",
     ],
