@@ -241,7 +241,7 @@ def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
     error: Exception | None = None
     for size in dict.fromkeys(sizes):
         try:
-            with mygrad.no_autodiff:
+            with mygrad.no_autodiff, np.errstate(all="ignore"):
                 model(np.zeros((3, size), dtype=np.float32))
             return int(size)
         except Exception as failure:
