@@ -96,10 +96,11 @@ def test_text_with_spaces_is_words_and_other_text_characters(put, tmp_path, text
 def test_few_texts_with_spaces_are_warned_of(put):
     path = put("a.csv", "sequence\n" + "word\n" * 30 + "New York\n")
     told = "is read as words, because 1 of 31 texts have spaces: tokenize='characters' makes every character a symbol"
-    with pytest.warns(UserWarning, match=f"^{re.escape(f'{path} {told}')}$"):
+    with pytest.warns(UserWarning, match=f"^{re.escape(f'{path} {told}')}$") as of_file:
         assert read_sequences(path, labelled=False).tokenize == "words"
-    with pytest.warns(UserWarning, match=f"^X {re.escape(told)}$"):
+    with pytest.warns(UserWarning, match=f"^X {re.escape(told)}$") as of_list:
         assert encoding.read_sequences(["word"] * 30 + ["New York"]).kind == "words"
+    assert {warning.filename for warning in (*of_file, *of_list)} == {__file__}
     assert read_sequences(path, labelled=False, tokenize="characters").tokenize == "characters"
 
 

@@ -538,7 +538,8 @@ def test_an_unknown_symbol_is_named_once():
         classifier.predict(["odd film", "good dull"])
     assert caught[0].filename == __file__
     classifier.predict(["odd film", "dull"])
-    with pytest.warns(UserWarning, match=r"^1 symbol was not in the training and counts as unknown: 'new' "):
+    with pytest.warns(UserWarning, match=r"^1 symbol was not in the training and counts as unknown: 'new' ") as caught:
         classifier.score(["odd new", "bad"], LABELS[:2])
+    assert caught[0].filename == __file__
     # That rare symbols are unknown was asked for.
     fitted(["good film", "bad"] * 6, max_vocabulary=2).predict(["odd"])

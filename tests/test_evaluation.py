@@ -353,6 +353,13 @@ def test_a_mistake_may_have_no_class():
     assert "no class" in printed(found.table())
 
 
+@pytest.mark.parametrize("function", [evaluate, counterexamples])
+def test_warnings_name_the_line_of_the_call(function):
+    with pytest.warns(UserWarning) as caught:
+        function(growing(), TwinHalves(4, 4), 9, engine="mygrad")
+    assert [warning.filename for warning in caught] == [__file__]
+
+
 def test_transfer_warns_once_of_all_sequences_without_a_class():
     tasks = {"short": TwinHalves(1, 1), "long": TwinHalves(4, 4)}
     message = (

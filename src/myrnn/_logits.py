@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn._user_code import warn
 from myrnn.errors import NotFinite
 
 # The class of a sequence whose logits are not finite: it is none of the classes, so it is always wrong.
@@ -46,4 +46,4 @@ def warn_of_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> None:
     """Warn, once for all, that sequences without a class count as wrong."""
     if lost.any():
         message = lost_message(int(lost.sum()), len(lost), int(lengths[lost].min()))
-        warnings.warn(f"{message}: they count as wrong", stacklevel=3)
+        warn(f"{message}: they count as wrong")

@@ -1,11 +1,13 @@
-"""Where in the code of a user an exception came up."""
+"""Find the line of the user's code that an exception came from, or that a warning is about."""
 
 from __future__ import annotations
 
 import linecache
 import os
+import sys
 import sysconfig
 import traceback
+import warnings
 from pathlib import Path
 
 import mygrad
@@ -27,6 +29,14 @@ def user_frame(error: BaseException) -> traceback.FrameSummary | None:
     """Return the innermost frame of an exception that is the user's code, None if there is none."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
     return frames[-1] if frames else None
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the innermost line of the user's code, however many calls of libraries lie between."""
+    frames = (frame for frame, _ in traceback.walk_stack(sys._getframe(1)))
+    # 1 is this function, 2 the function that calls it; these are also the place to name where no frame is the user's.
+    level = next((level for level, frame in enumerate(frames, 2) if _is_users(frame.f_code.co_filename)), 2)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def line_of(frame: traceback.FrameSummary) -> str:

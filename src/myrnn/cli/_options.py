@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 
 # Options of `myrnn train` that only --data gives a meaning.
@@ -171,7 +171,7 @@ def renamed(options: Mapping[str, Any]) -> dict[str, Any]:
         if new in present:
             raise InvalidArgument(f"{former} is the former name of {now}: give one of them")
         present[new] = options[old] if meaning is None else meaning
-        warnings.warn(f"{former} is now {now}{'' if meaning is None else f' {meaning}'}", stacklevel=2)
+        warn(f"{former} is now {now}{'' if meaning is None else f' {meaning}'}")
     return present
 
 

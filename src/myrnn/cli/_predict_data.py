@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn.cli import _show
 from myrnn.cli._data_run import DataRun, load_data_run
 from myrnn.cli._places import check_file
@@ -68,7 +68,7 @@ def predict_file(
         _show.path("written", out)
     if given.skipped:
         lines = "1 malformed line" if given.skipped == 1 else f"{given.skipped:,} malformed lines"
-        warnings.warn(f"{lines} of {data} {'was' if given.skipped == 1 else 'were'} skipped", stacklevel=2)
+        warn(f"{lines} of {data} {'was' if given.skipped == 1 else 'were'} skipped")
 
 
 def predict_texts(run: Path, texts: list[str], not_finite: str | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn.cli import _show, _show_data
 from myrnn.cli._data_run import add_results, save_data_run
 from myrnn.cli._stop import Stops, keeping, noted_stops
@@ -158,10 +158,9 @@ def _warn_of_numbers(train: LabelledSequences) -> None:
         return
     decimal = [symbol for symbol in train.symbols if not symbol.lstrip("+-").isdecimal()]
     if 2 * len(decimal) > len(train.symbols):
-        warnings.warn(
+        warn(
             f"{train.source} holds numbers such as {decimal[0]}, which are symbols without size in text: features are "
-            "read from lists of numbers, in JSON Lines or Parquet",
-            stacklevel=2,
+            "read from lists of numbers, in JSON Lines or Parquet"
         )
 
 
@@ -183,7 +182,7 @@ def _warn_of_news(train: LabelledSequences, test: LabelledSequences) -> None:
 
 
 def _warn(train: LabelledSequences, test: LabelledSequences, what: str, so: str) -> None:
-    warnings.warn(f"{test.source} holds {what} that {train.source} does not: {so}", stacklevel=2)
+    warn(f"{test.source} holds {what} that {train.source} does not: {so}")
 
 
 def _listed(names: list[str], one: str, several: str) -> str:

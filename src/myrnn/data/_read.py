@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
+from myrnn._user_code import warn
 from myrnn.data._columns import NUMBERS, SYMBOLS, TEXT, sequence_kind
 from myrnn.data._delimited import read_delimited
 from myrnn.data._json_lines import read_json_lines
@@ -129,7 +129,7 @@ def _path(name: str, given: str | os.PathLike[str]) -> Path:
 
 def _renamed(characters: bool) -> str:
     tokenize = "characters" if characters else "words"
-    warnings.warn(f"characters={characters} is now tokenize={tokenize!r}", DeprecationWarning, stacklevel=4)
+    warn(f"characters={characters} is now tokenize={tokenize!r}", DeprecationWarning)
     return tokenize
 
 

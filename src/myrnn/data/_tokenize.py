@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
+
+from myrnn._user_code import warn
 
 WORDS, CHARACTERS, AUTO = "words", "characters", "auto"
 TOKENIZE = (AUTO, WORDS, CHARACTERS)
@@ -32,10 +33,9 @@ def read_as(tokenize: str, with_spaces: int, total: int, source: str) -> str:
     if not with_spaces:
         return CHARACTERS
     if with_spaces < FEW * total:
-        warnings.warn(
+        warn(
             f"{source} is read as words, because {with_spaces:,} of {total:,} texts have spaces: tokenize='characters' "
-            "makes every character a symbol",
-            stacklevel=4,
+            "makes every character a symbol"
         )
     return WORDS
 

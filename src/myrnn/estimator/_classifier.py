@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn._logits import NO_CLASS, check_finite, is_lost, predicted, warn_of_lost
+from myrnn._user_code import warn
 from myrnn.data import TOKENIZE
 from myrnn.encoding import RawSequences, SequenceEncoder, Symbols, Vocabulary, read_sequences
 from myrnn.errors import InvalidArgument
@@ -406,9 +406,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         names = ", ".join(map(_checks.shown, list(new)[:MOST_NAMED])) + (", ..." if len(new) > MOST_NAMED else "")
         were, count = ("1 symbol was", "counts") if len(new) == 1 else (f"{len(new):,} symbols were", "count")
         share = sum(new.values()) / len(raw.codes)
-        warnings.warn(
-            f"{were} not in the training and {count} as unknown: {names} ({share:.1%} of all steps)", stacklevel=5
-        )
+        warn(f"{were} not in the training and {count} as unknown: {names} ({share:.1%} of all steps)")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: not the compiled network, which is made again when it is needed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn._user_code import warn
 from myrnn.errors import NotFinite, TrainingDiverged
 from myrnn.models import parameters_of
 from myrnn.training import Curve, Display, Training, progress_display
@@ -133,10 +133,9 @@ class Fit:
         except KeyboardInterrupt:
             if not self.best_epoch:
                 raise
-            warnings.warn(
+            warn(
                 f"fit was interrupted in epoch {len(self.epochs.loss) + 1}: the model is that of epoch "
-                f"{self.best_epoch}, and can be used",
-                stacklevel=3,
+                f"{self.best_epoch}, and can be used"
             )
         for parameter, weights in zip(self._parameters, self._best[1], strict=True):
             parameter.data[...] = weights

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn.encoding import ClassLabels
 from myrnn.errors import InvalidArgument
 
@@ -40,10 +40,9 @@ def checked_table(estimator: Any, X: Any, *, reset: bool) -> Any:
     except TypeError as error:
         raise NotNumbers(f"X must hold numbers or text: {error}") from error
     if reset and dtype is None and table.shape[1] == 1:
-        warnings.warn(
+        warn(
             "X is a table of one column of text, in which every text is one symbol: for its characters give the column "
-            "itself, of shape (N,), such as X['text']",
-            stacklevel=3,
+            "itself, of shape (N,), such as X['text']"
         )
     return table
 

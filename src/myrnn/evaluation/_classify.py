@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn._logits import check_finite, is_lost
+from myrnn._user_code import warn
 from myrnn.compiler import MYGRAD, CompiledModel, compile, compile_for
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import num_classes, parameter_names, parameters_of
@@ -128,7 +128,7 @@ class Classifier:
         except CompileError as error:
             if self._engine == "native":
                 raise
-            warnings.warn(f"the model is evaluated op by op with MyGrad, because {error}", stacklevel=5)
+            warn(f"the model is evaluated op by op with MyGrad, because {error}")
             self._engine = "mygrad"
             return None
 

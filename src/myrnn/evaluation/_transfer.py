@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from rich.table import Table
 from myrnn import _checks, plots
 from myrnn._logits import is_lost, predicted
 from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
+from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._classify import Classifier, draw
 from myrnn.evaluation._intervals import Counted
@@ -172,7 +172,7 @@ def transfer(
         raise InvalidArgument(f"no model can read any of the tasks; {model} on {task}: {why}")
     if lost:
         told = ", ".join(f"{count:,} of {where}" for where, count in lost.items())
-        warnings.warn(f"sequences whose logits are not finite get no class and count as wrong: {told}", stacklevel=2)
+        warn(f"sequences whose logits are not finite get no class and count as wrong: {told}")
     return TransferTable(names, task_names, total, correct, chance, reasons, confidence)
 
 

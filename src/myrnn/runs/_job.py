@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import dense
 from myrnn.runs._data import DATA_RUN, is_data_run
@@ -152,10 +153,9 @@ def _warn_of_versions(stored: Stored) -> None:
     if then != now and isinstance(then, dict):
         changed = next((name for name in now if then.get(name) != now[name]), None)
         if changed is not None:
-            warnings.warn(
+            warn(
                 f"{stored.folder} was begun with {changed} {_checks.shown(then.get(changed))}, this is {now[changed]}: "
-                "it goes on, but maybe not bit for bit",
-                stacklevel=3,
+                "it goes on, but maybe not bit for bit"
             )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.sweeps._worker import live_with
 
@@ -123,10 +123,9 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[Place]:
     with client, _quiet("distributed.client"):
         threads = max(client.nthreads().values(), default=1)
         if threads > 1:
-            warnings.warn(
+            warn(
                 f"a worker of {address} has {threads} threads, but a process does one run at a time: start workers "
-                "with --nthreads 1, one a core",
-                stacklevel=5,
+                "with --nthreads 1, one a core"
             )
         yield Place(
             f"the Dask cluster at {address}",

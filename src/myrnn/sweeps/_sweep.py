@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from myrnn._user_code import warn
 from myrnn.errors import RunError
 from myrnn.runs import made_with
 from myrnn.storage import LOCK, FolderLock, is_scratch
@@ -82,7 +82,7 @@ def sweep(
     with open_place(backend, address, jobs) as place, _held(path, plan):
         finished = Finished(path)
         if finished.damaged:
-            warnings.warn(f"{path / LOG} has {finished.damaged} damaged lines: their runs are done again", stacklevel=2)
+            warn(f"{path / LOG} has {finished.damaged} damaged lines: their runs are done again")
         _do_all(plan, planned, finished, place, path, retry_failed, Progress(progress, metric))
         finished = Finished(path)
         results = SweepResults(path, plan, planned, collect(plan, finished))
@@ -135,10 +135,9 @@ def _held(folder: Path, study: Study) -> Iterator[None]:
     with FolderLock(folder):
         known = SWEEP.read_index(folder) if SWEEP.index in names else made_with()
         if (now := made_with()["versions"]) != known.get("versions"):
-            warnings.warn(
+            warn(
                 f"the runs in {folder} were done with {told_versions(known.get('versions'))}, and others will be done "
-                f"with {told_versions(now)}: for one table of one kind begin in a new folder",
-                stacklevel=4,
+                f"with {told_versions(now)}: for one table of one kind begin in a new folder"
             )
         if known.get("study") != study.given:
             values = {"created": known.get("created"), "versions": known.get("versions"), "study": study.given}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from myrnn._user_code import warn
 from myrnn.runs import made_with, printable
 from myrnn.sweeps._run import Record
 
@@ -22,10 +22,9 @@ class Versions:
         there = record.get("versions", self._here)
         if there not in self._told:
             self._told.append(there)
-            warnings.warn(
+            warn(
                 f"{record['worker']} has {told_versions(there)}, and this process {told_versions(self._here)}: "
-                "its runs may differ in their last digits from those of others",
-                stacklevel=4,
+                "its runs may differ in their last digits from those of others"
             )
         return {name: value for name, value in record.items() if name != "versions" or value != self._here}
 

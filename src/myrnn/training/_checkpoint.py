@@ -6,10 +6,10 @@ import os
 import re
 import shutil
 import time
-import warnings
 from pathlib import Path
 
 from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn.errors import RunError, TrainingDiverged
 from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, is_scratch
 from myrnn.training._history import History
@@ -81,7 +81,7 @@ class Checkpoint:
         try:
             self.write()
         except RunError as error:
-            warnings.warn(f"{error}: training goes on, and the checkpoint before this one stays", stacklevel=2)
+            warn(f"{error}: training goes on, and the checkpoint before this one stays")
 
     def on_train_end(self, history: History) -> None:
         """Write the last checkpoint, and unlock the folder."""
@@ -133,7 +133,7 @@ class Checkpoint:
             pass
         except RunError as error:
             # Why the training has stopped is to be told above all.
-            warnings.warn(str(error), stacklevel=2)
+            warn(str(error))
 
     def _write(self, state: TrainingState) -> None:
         path = self.folder / _name(state.iteration)
@@ -180,7 +180,7 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> TrainingState | None:
         raise RunError(f"{faults[0]}; there is no good checkpoint to go back to")
     back = "the beginning" if state is None else f"the checkpoint before, of iteration {state.iteration:,}"
     for fault in faults:
-        warnings.warn(f"{fault}; going back to {back}", stacklevel=2)
+        warn(f"{fault}; going back to {back}")
     return state
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn.compiler import compile_for
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.sequences import Sequences
@@ -140,4 +140,4 @@ class ChosenEngine:
 
 
 def _warn_of_fallback(error: CompileError, how_long: str = "") -> None:
-    warnings.warn(f"training goes on op by op with MyGrad{how_long}, because {error}", stacklevel=7)
+    warn(f"training goes on op by op with MyGrad{how_long}, because {error}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn.errors import TrainingDiverged
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
@@ -275,7 +275,7 @@ class Training:
         snapshot = self._restarts.back_from(error)
         self._feed.go_to(snapshot.position)
         self._put_back(snapshot, self._record.reports(snapshot.iteration), self._restarts.count + 1)
-        warnings.warn(self._restarts.told(error, self.iteration), stacklevel=6)
+        warn(self._restarts.told(error, self.iteration))
 
     def _good_state(self) -> TrainingState:
         assert self._restarts.last is not None
