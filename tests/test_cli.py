@@ -386,8 +386,8 @@ def test_predict_gives_a_sequence_that_overflows_a_class_on_request(saved, here,
     save_run("growing", task=run.task, model=run.model, optimizer=Adam(run.model.parameters), history=run.history)
     assert main(["predict", "growing", "12", "12" * 161]) == 2
     assert capsys.readouterr().err == (
-        "myrnn: the model says no class for 1 of 2 sequences, whose logits are not finite, the shortest of length 322: "
-        "its numbers grow beyond all bounds there\n"
+        "myrnn: the logits of 1 of 2 sequences are not finite, the shortest of length 322: "
+        "the model's numbers overflow there\n"
     )
     assert main(["predict", "growing", "12" * 161, "--not-finite=no match"]) == 0
     assert "no match  -  " in " ".join(capsys.readouterr().out.split()).replace(" - ", "  -  ")

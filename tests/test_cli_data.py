@@ -409,7 +409,7 @@ def growing(saved, tmp_path_factory):
 
 def test_predict_gives_sequences_that_overflow_a_class_on_request(growing, here, capsys):
     Path("new.csv").write_text("sequence\n" + "good " * 200 + "\ngood\n")
-    message = "the model says no class for 1 of {}, whose logits are not finite, the shortest of length 200: "
+    message = "the logits of 1 of {} are not finite, the shortest of length 200: "
     for line, count in ((["--data=new.csv"], "2 sequences"), (["good " * 200], "1 sequence")):
         assert main(["predict", str(growing), *line]) == 2
         assert capsys.readouterr().err.startswith(f"myrnn: {message.format(count)}")
@@ -429,9 +429,9 @@ def test_a_test_counts_sequences_that_overflow_as_wrong(here, capsys):
     wild = ("--learning-rate=1", "--validation-fraction=0")
     assert main(["train", "--data=train.csv", "--test=long.csv", *SMALL, *wild, "--out=run"]) == 0
     out, err = capsys.readouterr()
-    told = "whose logits are not finite, the shortest of length 3000: they count as wrong\n"
-    assert f"no class    for 1 of them, {told}" in out
-    assert err.count(f"myrnn: warning: the model says no class for 1 of 2 sequences, {told}") == 1
+    told = "the shortest of length 3000: they count as wrong\n"
+    assert f"not finite  the logits of 1, {told}" in out
+    assert err.count(f"myrnn: warning: the logits of 1 of 2 sequences are not finite, {told}") == 1
     evaluation = json.loads(Path("run/report.json").read_text())["evaluation"]
     assert (evaluation["not_finite"], evaluation["shortest_not_finite"]) == (1, 3000)
     assert evaluation["accuracy"] <= 0.5
@@ -554,7 +554,7 @@ def test_a_full_disk_leaves_nothing(here, capsys, monkeypatch):
 
 
 def failing(*_, **__):
-    raise NotFinite("the model says no class for 1 of 5 sequences")
+    raise NotFinite("the logits of 1 of 5 sequences are not finite")
 
 
 def out_of_memory(*_, **__):
@@ -565,7 +565,7 @@ def out_of_memory(*_, **__):
 @pytest.mark.parametrize(
     ("target", "fault", "message"),
     [
-        ("SequenceClassifier.predict_proba", failing, "the model says no class for 1 of 5 sequences"),
+        ("SequenceClassifier.predict_proba", failing, "the logits of 1 of 5 sequences are not finite"),
         ("SequenceClassifier.predict_proba", out_of_memory, "not enough memory: Unable to allocate 9 GiB"),
         ("classification_report", full, "[Errno 28] No space left on device"),
         ("plots.save_figure", full, "cannot write the run folder run: No space left on device"),

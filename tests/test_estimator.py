@@ -361,7 +361,7 @@ def test_ctrl_c_is_not_lost_in_a_finalizer(monkeypatch):
     ("kept", "where"),
     [
         (0.0, "the loss is nan at iteration 1: "),
-        (0.2, "after epoch 1 the model says no class for 2 of 2 sequences, whose logits are not finite, "),
+        (0.2, "after epoch 1 the logits of 2 of 2 sequences are not finite, "),
     ],
 )
 def test_a_training_that_diverges_says_what_helps(kept, where):
@@ -384,9 +384,9 @@ def growing():
 
 def test_sequences_whose_logits_are_not_finite_have_a_class_on_request_only(growing):
     X = ["ab", "a" * 321, "b"]
-    message = "^the model says no class for 1 of 3 sequences, whose logits are not finite, the shortest of length 321: "
+    message = "^the logits of 1 of 3 sequences are not finite, the shortest of length 321: "
     for method in (growing.predict, growing.predict_proba):
-        with pytest.raises(NotFinite, match=f"{message}its numbers grow beyond all bounds there$"):
+        with pytest.raises(NotFinite, match=f"{message}the model's numbers overflow there$"):
             method(X)
     finite = growing.predict([X[0], X[2]]).tolist()
     for label in ("x", "y"):
@@ -400,11 +400,11 @@ def test_sequences_whose_logits_are_not_finite_have_a_class_on_request_only(grow
 
 def test_sequences_whose_logits_are_not_finite_score_as_wrong(growing):
     X, y = ["ab", "a" * 321, "b"], growing.predict(["ab", "b", "b"])
-    with pytest.warns(UserWarning, match="^the model says no class for 1 of 3 sequences, .* they count as wrong$"):
+    with pytest.warns(UserWarning, match="^the logits of 1 of 3 sequences are not finite, .* they count as wrong$"):
         assert growing.score(X, y) == pytest.approx(2 / 3)
-    with pytest.warns(UserWarning, match="no class for 1 of 3"):
+    with pytest.warns(UserWarning, match="^the logits of 1 of 3"):
         assert growing.score(X, y, sample_weight=[1, 2, 1]) == pytest.approx(0.5)
-    with pytest.warns(UserWarning, match="no class for 1 of 1 sequence,"):
+    with pytest.warns(UserWarning, match="^the logits of 1 of 1 sequence are"):
         assert growing.score(X[1:2], y[1:2]) == 0
 
 

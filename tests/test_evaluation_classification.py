@@ -14,7 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import classification_report, wilson_interval
 
 NAMES = np.array(["a", "b", "c", "d"])
-OUT_OF_RANGE = "probabilities must lie between 0 and 1, or be a row of NaN where there is no class"
+OUT_OF_RANGE = "probabilities must lie between 0 and 1, or a row must be all NaN"
 
 
 def drawn(count, known, seed):
@@ -68,7 +68,7 @@ def test_balanced_accuracy_is_that_of_scikit_learn():
 def test_rows_of_nan_are_sequences_without_a_class_and_count_as_wrong():
     truth, lengths = ["a", "a", "b", "b", "c"], [1, 9, 5, 2, 7]
     probabilities = np.array([[0.9, 0.1], [np.nan] * 2, [0.2, 0.8], [0.6, 0.4], [np.nan] * 2])
-    message = "^the model says no class for 2 of 5 sequences, whose logits are not finite, the shortest of length 7: "
+    message = "^the logits of 2 of 5 sequences are not finite, the shortest of length 7: "
     with pytest.warns(UserWarning, match=f"{message}they count as wrong$") as warned:
         report = classification_report(truth, probabilities, ["a", "b"], lengths)
     assert len(warned) == 1
@@ -81,7 +81,7 @@ def test_rows_of_nan_are_sequences_without_a_class_and_count_as_wrong():
 
 
 def test_a_classifier_that_never_says_a_class_has_a_report():
-    with pytest.warns(UserWarning, match="^the model says no class for 2 of 2 sequences"):
+    with pytest.warns(UserWarning, match="^the logits of 2 of 2 sequences are not finite"):
         report = classification_report(["a", "b"], np.full((2, 2), np.nan), ["a", "b"], [1, 2])
     assert report.accuracy == 0
     assert json.loads(json.dumps(report.numbers(), allow_nan=False))["calibration"]["excess"] is None
@@ -254,11 +254,11 @@ def test_the_figure_of_the_calibration():
         ),
         (
             {"probabilities": [[1.0, 0.0], [2.0, 0.0]]},
-            "probabilities must lie between 0 and 1, or be a row of NaN where there is no class",
+            "probabilities must lie between 0 and 1, or a row must be all NaN",
         ),
         (
             {"probabilities": [[1.0, 0.0], [np.nan, 0.0]]},
-            "probabilities must lie between 0 and 1, or be a row of NaN where there is no class",
+            "probabilities must lie between 0 and 1, or a row must be all NaN",
         ),
         ({"lengths": [1]}, "lengths must be one for each of the 2 labels, not 1"),
         ({"lengths": [1, -1]}, "lengths must be at least 0, but there is -1 at [1]"),

@@ -374,11 +374,11 @@ def test_what_is_no_sequence_is_refused(x, message, compiled):
         inspect(compiled[RNN], x)
 
 
-def test_a_model_whose_numbers_are_lost_says_no_class():
+def test_a_model_whose_numbers_are_lost_predicts_no_class():
     model = RNN(10, 8, 2, rng=0)
     model.fc_h2y.bias.data[...] = np.nan
     with refused(
-        "the model says no class of the sequence, its logits are not finite: name a class, as y=0, to look inside"
+        "the model predicts no class, because its logits are not finite: give one, such as y=0, to look inside"
     ):
         inspect(model, "1212")
     assert np.isfinite(inspect(model, "1212", y=0).states["h"]).all()

@@ -277,12 +277,12 @@ def test_many_long_sequences_take_bounded_memory(monkeypatch):
     assert logits[299] == pytest.approx(compiled(sequences.features(299))[0], rel=1e-4, abs=1e-5)
 
 
-def test_logits_that_are_not_finite_say_no_class():
+def test_logits_that_are_not_finite_predict_no_class():
     model = RNN(10, 4, 2, rng=0)
     compiled = myrnn.compile(model)
     sequences = TASK.sample(3, np.random.default_rng(0))
     model.fc_h2y.bias.data[:] = np.nan
-    with pytest.raises(NotFinite, match=r"^the model says no class for 3 of 3 sequences, "):
+    with pytest.raises(NotFinite, match=r"^the logits of 3 of 3 sequences are not finite, "):
         compiled.predict(sequences)
     assert compiled.predict(sequences, not_finite=1).tolist() == [1, 1, 1]
     with pytest.raises(InvalidArgument, match=r"^not_finite must be at most 1, not 2$"):

@@ -1,4 +1,4 @@
-"""What logits say: the class of the largest, or no class where one of them is not finite."""
+"""The class that logits predict: that of the largest, or none where one of them is not finite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_CLASS = -1
 
 
 def is_lost(logits: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """Return for which sequences a logit is not finite, bool (N,): the largest of them would be so by accident."""
+    """Return for which sequences a logit is not finite, bool (N,): their largest logit says nothing."""
     lost: NDArray[np.bool_] = ~np.isfinite(logits).all(axis=1)
     return lost
 
@@ -26,24 +26,21 @@ def predicted(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
 
 
 def lost_message(lost: int, total: int, shortest: int) -> str:
-    """Say for how many sequences there is no class."""
+    """Say how many sequences have logits that are not finite."""
     sequences = f"{total:,} {'sequence' if total == 1 else 'sequences'}"
-    return (
-        f"the model says no class for {lost:,} of {sequences}, whose logits are not finite, "
-        f"the shortest of length {shortest}"
-    )
+    return f"the logits of {lost:,} of {sequences} are not finite, the shortest of length {shortest}"
 
 
 def check_finite(logits: NDArray[np.floating[Any]], lengths: NDArray[np.int64]) -> None:
-    """Raise NotFinite where a sequence has no class."""
+    """Raise NotFinite if any sequence has logits that are not finite."""
     lost = is_lost(logits)
     if lost.any():
         message = lost_message(int(lost.sum()), len(lost), int(lengths[lost].min()))
-        raise NotFinite(f"{message}: its numbers grow beyond all bounds there")
+        raise NotFinite(f"{message}: the model's numbers overflow there")
 
 
 def warn_of_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> None:
-    """Warn, once for all, that sequences without a class count as wrong."""
+    """Warn once, for all of them, that sequences whose logits are not finite count as wrong."""
     if lost.any():
         message = lost_message(int(lost.sum()), len(lost), int(lengths[lost].min()))
         warn(f"{message}: they count as wrong")

@@ -14,7 +14,7 @@ class InvalidArgument(MyRNNError, ValueError):
 
 
 class NotFinite(InvalidArgument):
-    """A model says no class: its logits are not finite numbers, and none is the largest."""
+    """A model predicts no class, because its logits are not finite."""
 
 
 class DataError(MyRNNError, ValueError):

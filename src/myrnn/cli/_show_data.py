@@ -80,17 +80,17 @@ def report(found: ClassificationReport, numbers: Mapping[str, Any]) -> None:
 
 
 def _lost(found: ClassificationReport) -> list[tuple[str, str]]:
-    """Return the row that says for how many sequences there is no class, where there are some."""
+    """Return the row that says how many sequences have logits that are not finite; none if all are finite."""
     if found.shortest_not_finite is None:
         return []
-    which = f"{found.not_finite.sum():,} of them, whose logits are not finite, the shortest of length"
-    return [("no class", f"for {which} {found.shortest_not_finite}: they count as wrong")]
+    which = f"the logits of {found.not_finite.sum():,}, the shortest of length {found.shortest_not_finite}"
+    return [("not finite", f"{which}: they count as wrong")]
 
 
 def _calibrated(found: ClassificationReport) -> str:
     excess = found.calibration.excess
     if math.isnan(excess):
-        return "not at all: no class was said"
+        return "not at all: no class was predicted"
     how = "too sure" if excess > 0 else "too unsure"
     return f"to within {found.calibration.expected_error:.2%}; {how} by {abs(excess):.2%} in the mean"
 

@@ -35,8 +35,7 @@ class ClassificationReport(ShownAsTable):
     confusion : ndarray, int64 (K, K)
         How many sequences of the class of the row were seen as of the class of the column.
     not_finite : ndarray, int64 (K,)
-        How many sequences of each class the classifier says no class of, because its logits are not finite. They are
-        among those of `total`, and wrong.
+        How many sequences of each class have logits that are not finite. They count in `total`, as wrong.
     shortest_not_finite : int or None
         The length of the shortest of these.
     lengths : LengthBuckets
@@ -213,8 +212,8 @@ def classification_report(
     truth : array_like (N,)
         The labels of the sequences; those that are none of `classes` count as mistakes.
     probabilities : array_like (N, K)
-        As `SequenceClassifier.predict_proba` returns them. The largest is what is predicted. A row of NaN is a sequence
-        of which the classifier says no class: it counts as wrong, and a warning says how many there are.
+        As `SequenceClassifier.predict_proba` returns them. The class of the largest is predicted. A row of NaN stands
+        for a sequence whose logits are not finite: it counts as wrong, and a warning says how many there are.
     classes : array_like (K,)
         The labels that the columns are of, as in `SequenceClassifier.classes_`.
     lengths : array_like of int (N,)
@@ -283,7 +282,7 @@ def _probabilities(given: ArrayLike, count: int, classes: int) -> NDArray[np.flo
             f"not {values.dtype} of shape {values.shape}"
         )
     if not np.all(((values >= -1e-6) & (values <= 1 + 1e-6)) | np.isnan(values).all(axis=1, keepdims=True)):
-        raise InvalidArgument("probabilities must lie between 0 and 1, or be a row of NaN where there is no class")
+        raise InvalidArgument("probabilities must lie between 0 and 1, or a row must be all NaN")
     return values.astype(np.float64)
 
 

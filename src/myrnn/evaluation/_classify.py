@@ -71,7 +71,7 @@ class Classifier:
         self._engine = _checks.one_of("engine", engine, ENGINES)
 
     def logits(self, sequences: Sequences, progress: bool | None = False) -> NDArray[np.float32]:
-        """Return the logits of every sequence, float32 (N, K), all of them finite; else as `scores`.
+        """Return the logits of every sequence, float32 (N, K); like `scores`, but all must be finite.
 
         Raises
         ------
@@ -83,7 +83,7 @@ class Classifier:
         return logits
 
     def scores(self, sequences: Sequences, progress: bool | None = False) -> NDArray[np.float32]:
-        """Return the logits of every sequence, float32 (N, K), of which some may not be finite.
+        """Return the logits of every sequence, float32 (N, K); some may not be finite.
 
         Tokens of an alphabet smaller than the model's are the first of the model's own.
 
@@ -95,7 +95,7 @@ class Classifier:
             When the model's parameters are not finite.
         """
         readable = self._readable(sequences)
-        # What overflows for good ends in logits that are not finite; a sigmoid of MyGrad's does so on its way to 0.
+        # MyGrad's sigmoid overflows on its way to 0; any other overflow shows in the logits.
         with np.errstate(over="ignore", invalid="ignore"):
             logits = self._native_logits(readable, progress) if self._engine != "mygrad" else None
             if logits is None:
@@ -110,11 +110,11 @@ class Classifier:
         return logits
 
     def _check_parameters(self) -> None:
-        """Refuse a model that is broken, and not only on some sequences."""
+        """Refuse a model whose parameters are not finite: it fails on every sequence."""
         named = zip(parameter_names(self.model), parameters_of(self.model), strict=True)
         lost = next((name for name, parameter in named if not np.isfinite(parameter.data).all()), None)
         if lost is not None:
-            raise NotFinite(f"the model says no class: its {lost} holds numbers that are not finite")
+            raise NotFinite(f"the model cannot be evaluated: its {lost} holds numbers that are not finite")
 
     def _native_logits(self, sequences: Sequences, progress: bool | None) -> NDArray[np.float32] | None:
         """Return the logits of the compiled model; None, and from now on MyGrad, where there is none."""

@@ -29,9 +29,9 @@ class Mistake:
     truth : int
         Its class.
     predicted : int or None
-        The class that the model says; None where its logits are not finite.
+        The class that the model predicts; None where its logits are not finite.
     probability : float
-        How probable the model holds what it says; 1 / K or more. NaN where it says no class.
+        The probability of the class that it predicts, 1 / K or more; NaN where it predicts none.
     halves : Halves or None
         The two halves as the task compares them, where it does.
     """
@@ -52,7 +52,7 @@ class Counterexamples(ShownAsTable):
     shortest : list of Mistake
         Different sequences, the shortest first, and of one length the most confident first.
     most_confident : list of Mistake
-        Different sequences, the one that the model is surest of first; of those that it says a class of.
+        Different sequences for which it predicts a class, the one that it is surest of first.
     mistakes, samples : int
         How many sequences it got wrong, and of how many; one that was drawn twice counts twice.
     class_names : tuple of str

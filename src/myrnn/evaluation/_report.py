@@ -52,8 +52,8 @@ class LengthReport(Counted, ShownAsTable):
     class_names : tuple of str
         What the K classes are called.
     not_finite : ndarray, int64 (L,)
-        For how many sequences of each length the model says no class, because their logits are not finite. They are
-        among those of `total` and never among those of `correct`.
+        How many sequences of each length have logits that are not finite. They count in `total` and never in
+        `correct`.
     """
 
     lengths: NDArray[np.int64]
@@ -260,7 +260,7 @@ class LengthReport(Counted, ShownAsTable):
         if not self.not_finite.any():
             return None
         shortest = int(self.lengths[self.not_finite > 0].min())
-        return f"wrong as {lost_message(int(self.not_finite.sum()), int(self.total.sum()), shortest)}"
+        return f"counted as wrong: {lost_message(int(self.not_finite.sum()), int(self.total.sum()), shortest)}"
 
     def _cells(self, row: dict[str, Any], columns: list[str]) -> list[str]:
         prefixes = ["", *(f"{key}_" for key in self._class_keys[: len(columns)])]

@@ -37,7 +37,7 @@ class Inspection(ShownAsTable):
     y : int
         The class that the loss is taken for.
     y_is_predicted : bool
-        Whether `y` is what the model says, because no class was given.
+        Whether `y` is the predicted class, because none was given.
     loss : float
         The softmax cross-entropy, in nats.
     states : dict of str to ndarray, float32 (T, D)
@@ -259,7 +259,7 @@ def _named(compiled: CompiledModel, arrays: list[Floats]) -> Named:
 def _predicted(logits: Floats) -> int:
     if not np.isfinite(logits).all():
         raise NotFinite(
-            "the model says no class of the sequence, its logits are not finite: name a class, as y=0, to look inside"
+            "the model predicts no class, because its logits are not finite: give one, such as y=0, to look inside"
         )
     return int(logits.argmax())
 
