@@ -48,6 +48,21 @@ def refused(message):
     return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("no luck, in /srv/class/mine.py:3: 1 / 0", "no luck, in mine.py:3: 1 / 0"),
+        ("[Errno 2] No such file: '/srv/class/words.txt'", "[Errno 2] No such file: 'words.txt'"),
+        ('File "/srv/my class/mine.py", line 3', 'File "my class/mine.py", line 3'),
+        (r"no luck, in C:\Users\me\mine.py:3", "no luck, in mine.py:3"),
+        (r"no luck, in \\server\class\mine.py:3", "no luck, in mine.py:3"),
+        ("h / 2 / k, runs/one/model, a/b/c and http://127.0.0.1:8400/x/y stay",) * 2,
+    ],
+)
+def test_where_files_lie_on_the_server_is_not_told(said, told):
+    assert _bench.reason(InvalidArgument(said)) == told
+
+
 @pytest.fixture(scope="module")
 def page():
     """A session for all tests that leave the settings as they are."""
@@ -279,9 +294,10 @@ class Held:
     """A process that compiles for as long as it is let."""
 
     def __init__(self):
-        self.begun, self.ended, self.returncode = threading.Event(), threading.Event(), 0
+        self.begun, self.ended, self.returncode, self.times = threading.Event(), threading.Event(), 0, 0
 
     def begin(self, programs):
+        self.times += 1
         self.begun.set()
         return self
 
@@ -342,6 +358,45 @@ def test_a_network_that_is_pinned_while_it_is_compiled_is_the_one_that_is_compar
         held.ended.set()
         session.close()
         assert session.join(WAIT)
+
+
+def test_more_messages_than_can_wait_for_a_network_are_refused(held, monkeypatch):
+    monkeypatch.setattr("myrnn.playground._session.MOST_WAITING", 3)
+    session = Session(dict(SMALL), [1, 2], turns=TURNS, compiling=COMPILING)
+    page = Listener(session)
+    try:
+        assert held.begun.wait(WAIT)
+        for _ in range(3):
+            session.submit("step", {})
+            page.ask("runs", "runs")
+        assert "are waiting already" in page.ask("step", "error")["message"]
+        held.ended.set()
+        assert page.status(lambda told: told["iteration"] == 3 and "busy" not in told)
+    finally:
+        held.ended.set()
+        session.close()
+        assert session.join(WAIT)
+
+
+def test_what_a_page_that_is_closed_was_waiting_for_is_not_compiled(held, monkeypatch):
+    monkeypatch.setattr(Wanted, "is_known", False)
+    pages = []
+    try:
+        for _ in range(3):
+            session = Session(dict(SMALL), [1, 2], turns=TURNS, compiling=COMPILING)
+            pages.append(Listener(session))
+            pages[-1].ask("runs", "runs")
+        pages[1].session.close()
+        assert pages[1].session.join(WAIT)
+        held.ended.set()
+        for page in (pages[0], pages[2]):
+            assert page.status(lambda told: "iteration" in told and "busy" not in told)
+        assert held.times == 2
+    finally:
+        held.ended.set()
+        for page in pages:
+            page.session.close()
+            assert page.session.join(WAIT)
 
 
 def test_a_server_that_ends_breaks_off_what_is_compiled(held):

@@ -17,8 +17,8 @@ from myrnn.playground._outbox import Outbox
 from myrnn.playground._trial import MOST, Trial, portion
 from myrnn.playground._views import Views
 
-# The folders before the name of a Python file.
-_PLACE = re.compile(r"(?<!\S)(?:[A-Za-z]:)?[/\\](?:[^\s:]*[/\\])?(?=[^\s:/\\]+\.py\b)")
+# The folders of an absolute path, before the name of a file.
+_FOLDERS = re.compile(r"(?<![\w./\\])(?:[A-Za-z]:[/\\]|\\\\|/)(?:[^\s:'\"/\\]+[/\\])+")
 # The shortest time between two pictures of a training, in seconds.
 TICK = 0.05
 # Slower than so many iterations a second, every sequence that is learned from is told.
@@ -132,7 +132,10 @@ class Bench:
     def _await(self, steps: list[Callable[[], object]]) -> None:
         """Do these steps before anything else, after `compile`."""
         self.steps, self._is_asked = steps, False
-        # What an earlier network was waiting for.
+        self.wait_no_longer()
+
+    def wait_no_longer(self) -> None:
+        """Do not compile what a network was waiting for, unless that is under way."""
         if self.compiling is not None:
             self.compiling.cancel()
             self.compiling = None
@@ -312,8 +315,8 @@ def reason(error: BaseException) -> str:
 
 
 def without_folders(text: str) -> str:
-    """Return a text in which Python files have no folders: where they lie on the server is nobody's business."""
-    return _PLACE.sub("", text)
+    """Return a text in which files have no folders: where they lie on the server is nobody's business."""
+    return _FOLDERS.sub("", text)
 
 
 def network_told(network: Network) -> dict[str, Any]:

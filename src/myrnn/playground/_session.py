@@ -33,6 +33,7 @@ NATIVE = frozenset({"step", "pin", "save", "figure"})
 CHANGES = frozenset({"configure", "reset", "load", "play", "unpin", "set_aside", "take_back"})
 # More messages than this at a time are refused.
 MOST_WAITING = 200
+_TOO_MANY = f"{MOST_WAITING} messages are waiting already: give it a moment"
 # No time to wait, but time for others.
 _AT_ONCE = 0.0001
 
@@ -87,7 +88,7 @@ class Session:
         try:
             self._messages.put_nowait((kind, fields))
         except queue.Full:
-            raise InvalidArgument(f"{MOST_WAITING} messages are waiting already: give it a moment") from None
+            raise InvalidArgument(_TOO_MANY) from None
         if kind in QUICK:
             self._turns.hurry(self)
 
@@ -121,6 +122,7 @@ class Session:
             except BaseException as error:
                 _log.exception("the playground failed")
                 bench.stop(reason(error))
+        bench.wait_no_longer()
 
     def _next_message(self, bench: Bench) -> Message | None:
         if self._held and not bench.steps:
@@ -153,7 +155,7 @@ class Session:
                     message = self._messages.get_nowait()
             message = self._latest(message)
             if message is not None and bench.steps and self._must_wait(message[0]):
-                self._held.append(message)
+                self._hold(message)
             elif message is not None:
                 rest = answers.answer(*message)
             elif bench.steps:
@@ -171,6 +173,11 @@ class Session:
         """Return whether a message has to wait until the network is compiled."""
         keeps = any(held in CHANGES or held in ("pin", "save") for held, _ in self._held)
         return kind in NATIVE or (keeps and kind in CHANGES)
+
+    def _hold(self, message: Message) -> None:
+        if len(self._held) == MOST_WAITING:
+            raise InvalidArgument(_TOO_MANY)
+        self._held.append(message)
 
     def _wake(self) -> None:
         """Let the thread see what there is to do."""
