@@ -184,7 +184,7 @@ def test_the_widest_table_fits_into_80_columns():
     known = shortcuts(TASK, samples=60, lengths=[2, 4, 8])
     lines = printed(report.table(known)).splitlines()
     assert max(map(len, lines)) <= 80
-    # One line for each of the lengths, groups and short cuts, and what stands around them.
+    # One line for each of the lengths, groups and shortcuts, and what stands around them.
     assert len(lines) == 3 + 3 + 1 + 3 + 1 + 6
 
 
@@ -235,7 +235,7 @@ def test_classes_are_curves_of_their_own():
 def test_short_cuts_must_know_the_lengths(method):
     known = shortcuts(TASK, samples=20, lengths=[2, 4])
     with refused(
-        "the short cuts know nothing of length 8, which the report has: "
+        "the shortcuts know nothing of length 8, which the report has: "
         "estimate them with shortcuts(task, lengths=report.lengths)"
     ):
         getattr(a_report(), method)(shortcuts=known)

@@ -284,7 +284,7 @@ def test_a_part_of_the_lengths():
     ("task", "arguments", "message"),
     [
         (5, {}, "task must be a task, a Sequences or an iterable of (x, y) pairs, not int"),
-        (TwinHalves(), {"samples": 1}, "short cuts take at least 2 sequences, one to learn from and one to try, not 1"),
+        (TwinHalves(), {"samples": 1}, "shortcuts take at least 2 sequences, one to learn from and one to try, not 1"),
         (TwinHalves(), {"samples": 0}, "samples must be at least 1, not 0"),
         (TwinHalves(), {"seed": -1}, "seed must be at least 0, not -1"),
         (TwinHalves(), {"confidence": 1.5}, "confidence must be below 1, not 1.5"),
@@ -292,7 +292,7 @@ def test_a_part_of_the_lengths():
         (
             Sequences(np.zeros((4, 2)), [0, 2, 4], [0, 1]),
             {},
-            "short cuts are of sequences of tokens, not of features",
+            "shortcuts are of sequences of tokens, not of features",
         ),
     ],
 )

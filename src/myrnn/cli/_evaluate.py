@@ -1,4 +1,4 @@
-"""What ``myrnn evaluate`` does: test a trained network by length, beside short cuts, and show its mistakes."""
+"""What ``myrnn evaluate`` does: test a trained network by length, beside shortcuts, and show its mistakes."""
 
 from __future__ import annotations
 

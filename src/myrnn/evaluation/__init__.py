@@ -1,4 +1,4 @@
-"""What a trained model can do, what it cannot, and what a number is worth: tests, transfer, short cuts, mistakes."""
+"""What a trained model can do, what it cannot, and what a number is worth: tests, transfer, shortcuts, mistakes."""
 
 from myrnn.evaluation._buckets import LengthBuckets
 from myrnn.evaluation._calibration import Calibration

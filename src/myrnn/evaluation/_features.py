@@ -1,6 +1,6 @@
-"""What the short cuts see of a sequence, each as one number a sequence that tells what it sees apart.
+"""What the shortcuts see of a sequence, each as one number a sequence that tells what it sees apart.
 
-A short cut is a chain of such numbers, each finer than the one before: what a coarser one says stands in where a finer
+A shortcut is a chain of such numbers, each finer than the one before: what a coarser one says stands in where a finer
 one was seen too seldom. All know the length.
 """
 

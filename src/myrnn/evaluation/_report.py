@@ -285,7 +285,7 @@ class LengthReport(Counted, ShownAsTable):
         missing = np.setdiff1d(self.lengths, shortcuts.lengths)
         if len(missing):
             raise InvalidArgument(
-                f"the short cuts know nothing of length {missing[0]}, which the report has: "
+                f"the shortcuts know nothing of length {missing[0]}, which the report has: "
                 "estimate them with shortcuts(task, lengths=report.lengths)"
             )
         return shortcuts.only(self.lengths)

@@ -29,13 +29,13 @@ class ShortcutReport(Counted, ShownAsTable):
     Attributes
     ----------
     names : tuple of str
-        The S short cuts: ``"length alone"``, ``"first, last"``, ``"counts"``, ``"even counts"`` and ``"one place"``.
+        The S shortcuts: ``"length alone"``, ``"first, last"``, ``"counts"``, ``"even counts"`` and ``"one place"``.
     lengths : ndarray, int64 (L,)
         The lengths T that were drawn, rising.
     total : ndarray, int64 (L,)
         How many sequences of each length were classified.
     correct : ndarray, int64 (S, L)
-        How many of them each short cut classified rightly.
+        How many of them each shortcut classified rightly.
     place : int
         The place that serves ``"one place"`` best, counted from 0, or from the end where negative.
     bayes : float or None
@@ -65,7 +65,7 @@ class ShortcutReport(Counted, ShownAsTable):
         return f"ShortcutReport({self.total.sum():,} sequences: {told}{best})"
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one plain record a short cut and length: shortcut, length, total, correct, accuracy, low, high."""
+        """Return one plain record a shortcut and length: shortcut, length, total, correct, accuracy, low, high."""
         return [
             {"shortcut": name, "length": int(length), **self._counted(i, slice(j, j + 1))}
             for i, name in enumerate(self.names)
@@ -73,7 +73,7 @@ class ShortcutReport(Counted, ShownAsTable):
         ]
 
     def totals(self) -> dict[str, dict[str, Any]]:
-        """Return the record of each short cut over all lengths, by its name."""
+        """Return the record of each shortcut over all lengths, by its name."""
         return {name: self._counted(i, slice(None)) for i, name in enumerate(self.names)}
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
@@ -89,7 +89,7 @@ class ShortcutReport(Counted, ShownAsTable):
         """Return the accuracy by length and over all as a Rich table, in per cent."""
         told = f"one place: {place_name(self.place)}"
         best = "" if self.bayes is None else f"\n{bayes_told(self.bayes)}"
-        table = new_table("Accuracy of short cuts, %", "length", *self.names, "of", caption=told + best)
+        table = new_table("Accuracy of shortcuts, %", "length", *self.names, "of", caption=told + best)
         for length, total, column in zip(self.lengths, self.total, self.accuracy.T, strict=True):
             table.add_row(f"{length}", *(per_cent(share) for share in column), f"{total:,}")
         table.add_section()
@@ -160,9 +160,9 @@ def shortcuts(
     _checks.real("confidence", confidence, above=0, below=1)
     sequences = draw(task, samples, seed, lengths)
     if not sequences.is_tokens:
-        raise InvalidArgument("short cuts are of sequences of tokens, not of features")
+        raise InvalidArgument("shortcuts are of sequences of tokens, not of features")
     if len(sequences) < 2:
-        raise InvalidArgument("short cuts take at least 2 sequences, one to learn from and one to try, not 1")
+        raise InvalidArgument("shortcuts take at least 2 sequences, one to learn from and one to try, not 1")
     fitted = _half(sequences, np.random.default_rng((_checks.integer("seed", seed, minimum=0), 1)))
     place = _best_place(sequences, fitted)
     distinct, where = np.unique(sequences.lengths[~fitted], return_inverse=True)
@@ -187,7 +187,7 @@ def place_name(place: int) -> str:
 
 
 def _chains(sequences: Sequences, place: int) -> tuple[list[Codes], ...]:
-    """Return what each short cut sees, in the order of their names."""
+    """Return what each shortcut sees, in the order of their names."""
     marks = _features.marks_of(sequences.dim_input)
     return (
         [_features.lengths_of(sequences)],

@@ -1,4 +1,4 @@
-"""Curves beside a model's own: what short cuts reach, and what each class does."""
+"""Curves beside a model's own: what shortcuts reach, and what each class does."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1), (8, 2), (3, 3))
 def plot_level_curves(
     lengths: ArrayLike, curves: Mapping[str, ArrayLike], *, intervals: ArrayLike | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw accuracy against length for each of S short cuts, as dashed lines, and return the axes.
+    """Draw accuracy against length for each of S shortcuts, as dashed lines, and return the axes.
 
     Parameters
     ----------
