@@ -9,11 +9,11 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 
 help:
 	@echo "make demo    train the network of the README, test it by length and draw the plots"
-	@echo "make test    run the tests but the long ones; OPTIONS=--durations=20 also lists the slowest, OPTIONS='-k lstm' chooses some"
-	@echo "make test-all   run all tests, also the long ones"
-	@echo "make test-browser   run the tests in JupyterLab and of the playground's page; they need chromium and chromedriver"
+	@echo "make test    run all tests except the long ones; OPTIONS=--durations=20 also lists the slowest, OPTIONS='-k lstm' chooses some"
+	@echo "make test-all   run all tests, including the long ones"
+	@echo "make test-browser   test notebooks in JupyterLab and the playground's page in a browser; needs chromium and chromedriver"
 	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX, Keras and C (takes a while)"
-	@echo "make fuzz    let hostile run folders at everything that reads them for a minute; SECONDS=3600 for an hour"
+	@echo "make fuzz    feed hostile run folders to everything that reads them for a minute; SECONDS=3600 for an hour"
 	@echo "make lint    check style and types"
 	@echo "make clean   remove the environment and what tools leave behind; runs stay"
 

@@ -62,7 +62,7 @@ def test_train_reads_trains_tests_and_writes(here, capsys):
     assert "data        train.csv: 25 sequences of length 0 to 3, 5 different words\n" in out
     assert "            neg 60.0%, pos 40.0%\n" in out
     assert "test        test.csv: 5 sequences of length 0 to 2, 5 different words\n" in out
-    assert "text        read as its words, with white space between (--tokenize characters for its characters)\n" in out
+    assert "text        read as words, separated by white space (--tokenize characters for characters)\n" in out
     assert "model       GRU, 4 units, embedding of 32\n" in out
     assert "optimizer   Adam, learning rate 0.003\n" in out
     assert "training    at most 2 epochs in batches of 32, 10% kept for validation, seed 0\n" in out
@@ -173,7 +173,7 @@ def test_characters_of_text_files(here, capsys):
     assert main(["train", *files, *SMALL, "--out=run"]) == 0
     out = capsys.readouterr().out
     assert "data        s.txt: 12 sequences of length 0 to 4, 3 different characters\n" in out
-    assert "text        read as its characters\n" in out
+    assert "text        read as characters\n" in out
     assert re.search(r"^class +1 +2 +10$", out, re.MULTILINE)
     assert main(["predict", "run", "ab", "ba b", "", "a"]) == 0
     rows = capsys.readouterr().out.splitlines()[2:]
@@ -214,8 +214,7 @@ def test_text_without_spaces_is_read_as_characters(here, capsys):
     out = capsys.readouterr().out
     assert "data        words.csv: 12 sequences of length 3 to 4, 3 different characters\n" in out
     assert (
-        "text        read as its characters (no text has a space between words; --tokenize words for whole words)\n"
-        in out
+        "text        read as characters (no text has a space between words; --tokenize words for whole words)\n" in out
     )
     # It is read in the same way ever after, whatever is in a text.
     with pytest.warns(UserWarning, match=re.escape("1 symbol was not in the training and counts as unknown: ' '")):

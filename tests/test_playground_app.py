@@ -102,7 +102,7 @@ def test_nothing_else_is_served(client, path):
 )
 def test_another_host_is_refused(client, host):
     answer = client.get("/", headers={"host": host})
-    assert (answer.status_code, answer.text) == (403, "this server answers on this machine alone\n")
+    assert (answer.status_code, answer.text) == (403, "this server only answers requests from this machine\n")
     with pytest.raises(WebSocketDisconnect), connect(client, host=host):
         pass
 
@@ -276,7 +276,7 @@ def test_there_are_only_so_many_pages():
     with opened(Sessions(most=1)) as client, greeted(client):
         with greeted(client) as (_, told):
             assert told["type"] == "full"
-            assert told["message"].startswith("1 pages are open already, and more would slow all down: this one starts")
+            assert told["message"].startswith("1 pages are open already, and more would slow them all down: ")
 
 
 # --- starting it

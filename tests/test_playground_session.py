@@ -642,7 +642,7 @@ def test_a_session_waits_for_its_page_and_is_freed_after_a_while():
         assert sessions.attach(name, "reloaded", SMALL, [1, 2]) == (name, session)
         other, second = sessions.attach(name, "copy", SMALL, [1, 2])
         assert (other, second) != (name, session)
-        message = "2 pages are open already, and more would slow all down: this one starts when another is closed"
+        message = "2 pages are open already, and more would slow them all down: this one starts when another is closed"
         with refused(message):
             sessions.attach(None, "third", SMALL, [1, 2])
         sessions.detach(other)

@@ -108,8 +108,8 @@ def _read_as(data: LabelledSequences, chosen: bool) -> list[tuple[str, str]]:
     if data.tokenize is None:
         return []
     how = {
-        "words": ("its words, with white space between", "--tokenize characters for its characters"),
-        "characters": ("its characters", "no text has a space between words; --tokenize words for whole words"),
+        "words": ("words, separated by white space", "--tokenize characters for characters"),
+        "characters": ("characters", "no text has a space between words; --tokenize words for whole words"),
     }
     what, other = how[data.tokenize]
     return [("text", f"read as {what}" + ("" if chosen else f" ({other})"))]

@@ -23,7 +23,7 @@ _FOLDERS = re.compile(r"(?<![\w./\\])(?:[A-Za-z]:[/\\]|\\\\|/)(?:[^\s:'\"/\\]+[/
 TICK = 0.05
 # Slower than so many iterations a second, every sequence that is learned from is told.
 FOLLOWED = 25.0
-COMPILING = "Compiling this cell. It takes some seconds the first time, and is kept for the next."
+COMPILING = "Compiling this cell. This takes a few seconds the first time; the result is kept."
 # How many sequences of each length are enough to know a network that rests; how many are searched for mistakes.
 ENOUGH, SEARCHED = 400, 2000
 

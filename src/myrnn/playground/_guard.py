@@ -73,7 +73,7 @@ class Guard:
         host, origin = headers.get("host", ""), headers.get("origin")
         # The port is the other end's of a tunnel or a container, and says nothing.
         if self._local and _PORT.sub("", host).lower() not in LOCAL_NAMES:
-            return "this server answers on this machine alone"
+            return "this server only answers requests from this machine"
         if not (self._is_token(_in_query(scope)) or self._is_token(_in_cookie(headers))):
             return "the address lacks the token that the server has printed"
         foreign = origin is not None and origin not in (f"http://{host}", f"https://{host}")

@@ -65,8 +65,8 @@ def serve(
         sessions = Sessions(own)
         server = _Server(_config(sessions, token, local), sessions)
         tell(f"playground  {address}")
-        tell("            whoever has this address can use it")
-        tell("            Ctrl-C ends it")
+        tell("            anyone with this address can use it")
+        tell("            Ctrl-C stops it")
         if browser and local:
             threading.Thread(target=open_page, args=(address, Path(folder)), daemon=True).start()
         with _ended_by_signals():

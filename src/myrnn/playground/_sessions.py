@@ -74,8 +74,8 @@ class Sessions:
                 return name, entry.session
             if len(self._entries) >= self._most:
                 raise Full(
-                    f"{self._most} pages are open already, and more would slow all down: this one starts when another "
-                    "is closed"
+                    f"{self._most} pages are open already, and more would slow them all down: "
+                    "this one starts when another is closed"
                 )
             fresh = secrets.token_urlsafe(16)
             session = Session(settings, tokens, turns=self._turns, compiling=self._compiling, own=self.own)
