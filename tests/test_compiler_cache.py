@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import processes
@@ -191,6 +192,28 @@ def test_of_the_modules_that_nobody_uses_any_more_only_the_latest_stay_in_memory
     assert [library._final_module.closed for library in libraries] == [True, True, True, False, False]
     assert len(_cache._modules) == 5
     assert [module.double(4) for module in (used.module, forever, User(1).module)] == [8, 8, 8]
+
+
+FILLED = """
+from numba import njit
+from myrnn.compiler._kernels import fill
+
+
+@njit(cache=True)
+def filled(a, value):
+    fill(a, 0, 16, value)
+"""
+
+
+def test_what_an_unused_module_imports_is_left_to_the_others(here, monkeypatch):
+    monkeypatch.setattr(_cache, "_users", {})
+    monkeypatch.setattr(_cache, "MOST_UNUSED", 1)
+    numbers = np.zeros(16, np.float32)
+    for value in range(5):
+        user = User(value)
+        _cache.load(f"{FILLED}# {value}", user=user).filled(numbers, np.float32(value))
+        assert numbers.tolist() == [value] * 16
+        del user
 
 
 def test_a_folder_that_cannot_be_written_is_replaced_for_this_process(tmp_path):

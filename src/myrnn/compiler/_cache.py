@@ -78,7 +78,9 @@ def _unload(name: str) -> None:
     module = _modules.pop(name)
     sys.modules.pop(name, None)
     with global_compiler_lock:
-        for function in vars(module).values():
+        # The functions that it imports are those of all modules.
+        own = [value for value in vars(module).values() if getattr(value, "__module__", None) == name]
+        for function in own:
             for compiled in getattr(function, "overloads", {}).values():
                 library = compiled.library
                 library._codegen._engine._ee.remove_module(library._final_module)
