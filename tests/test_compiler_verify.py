@@ -52,6 +52,37 @@ def test_a_wrong_program_is_refused_with_any_weights(bias):
     assert [parameter.data.tobytes() for parameter in model.parameters] == weights
 
 
+class Faint(RNN):
+    """Adds a little of a weight, whose gradient is some thousandths of the others' or less."""
+
+    def __init__(self):
+        super().__init__(5, 8, 2, rng=0)
+        self.offset = mg.tensor(np.ones((1, 2), dtype=np.float32))
+
+    @property
+    def parameters(self):
+        return (*super().parameters, self.offset)
+
+    def __call__(self, x):
+        return super().__call__(x) + np.float32(5e-4) * self.offset
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_gradient_that_is_wrong_is_seen_beside_much_larger_ones(monkeypatch):
+    gradients = Native.gradients
+
+    def tampered(native, *given):
+        loss, block = gradients(native, *given)
+        faint = np.empty((1, 2), dtype=np.float32)
+        block.read(len(Faint().parameters) - 1, faint)
+        block.write(len(Faint().parameters) - 1, -faint)
+        return loss, block
+
+    monkeypatch.setattr(Native, "gradients", tampered)
+    with pytest.raises(NotARecurrence, match=r"model: the gradient of offset differs by"):
+        myrnn.compile(Faint())
+
+
 @pytest.mark.usefixtures("wrong")
 def test_a_program_that_could_not_be_compared_is_compared_when_it_can_be():
     model = Offset()

@@ -124,12 +124,13 @@ def _by_program(
 
 def _difference(found: _Result, expected: _Result, names: tuple[str, ...]) -> str | None:
     """Describe what differs by more than rounding usually does; None if nothing does."""
-    if not abs(found.loss - expected.loss) <= 1e-3 * (1 + abs(expected.loss)):
+    distances = _distances(found, expected)
+    # NaN is within no tolerance.
+    differs = ~(distances <= _tolerances(expected))
+    if differs[0]:
         return f"the loss of a random sequence is {found.loss:.6g}, and by MyGrad {expected.loss:.6g}"
-    scale = max((float(np.abs(e).max(initial=0)) for e in expected.gradients), default=0.0)
-    for name, ours, theirs in zip(names, found.gradients, expected.gradients, strict=True):
-        error = float(np.abs(ours - theirs).max(initial=0))
-        if not error <= 1e-3 * float(np.abs(theirs).max(initial=0)) + 1e-4 * scale + 1e-6:
+    for name, error, is_off in zip(names, distances[1:], differs[1:], strict=True):
+        if is_off:
             return f"the gradient of {name} differs by {error:.3g} on a random sequence"
     return None
 
@@ -149,12 +150,20 @@ def _rounding_explains(
         with replaced(parameters_of(model), near):
             moved = np.maximum(moved, _distances(_by_model(model, sequences, expected.labels), expected))
     # NaN explains nothing, and is explained by nothing.
-    return bool(np.all(_distances(found, expected) <= 10 * moved + 1e-3))
+    return bool(np.all(_distances(found, expected) <= 10 * moved + _tolerances(expected)))
 
 
 def _distances(one: _Result, other: _Result) -> NDArray[np.float64]:
-    """Return how far two results are apart: the losses, and each parameter's gradients, relative to the largest."""
-    scale = max((float(np.abs(g).max(initial=0)) for g in other.gradients), default=0.0) + 1e-6
+    """Return how far two results are apart: the losses, and the numbers of each parameter's gradient that do most."""
     pairs = zip(one.gradients, other.gradients, strict=True)
-    gradients = [float(np.abs(a - b).max(initial=0)) / scale for a, b in pairs]
-    return np.array([abs(one.loss - other.loss) / (1 + abs(other.loss)), *gradients])
+    return np.array([abs(one.loss - other.loss), *(_largest(a - b) for a, b in pairs)])
+
+
+def _tolerances(expected: _Result) -> NDArray[np.float64]:
+    """Return how far from these the loss and each parameter's gradient may be by rounding in a model that is tame."""
+    sizes = np.array([_largest(gradient) for gradient in expected.gradients])
+    return np.array([1e-3 * (1 + abs(expected.loss)), *(1e-3 * sizes + 1e-4 * sizes.max(initial=0) + 1e-6)])
+
+
+def _largest(numbers: NDArray[Any]) -> float:
+    return float(np.abs(numbers).max(initial=0))
