@@ -119,7 +119,7 @@ def assert_same_training(native, history, reference, expected):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "kind"), [((1, 1, 1), GRU), ((3, 16, 2), LSTM), ((5, 17, 4), GRU), ((2, 50, 3), LSTM)]
+    ("sizes", "kind"), [((1, 1, 2), GRU), ((3, 16, 2), LSTM), ((5, 17, 4), GRU), ((2, 50, 3), LSTM)]
 )
 def test_models_that_ship_at_odd_sizes(sizes, kind):
     model = kind(*sizes, rng=0)
