@@ -172,10 +172,11 @@ class Stacked:
         self.dim_recurrent = _checks.integer("dim_recurrent", dim_recurrent, minimum=1)
         self.dim_output = _checks.integer("dim_output", dim_output, minimum=1)
         self.cell = _checks.one_of("cell", cell, tuple(LAYERS))
+        if activation is not None and cell != "rnn":
+            raise InvalidArgument(f"activation is for the cell 'rnn', not for {cell!r}: leave it out")
+        self.activation = activation
         make = LAYERS[cell]
         if activation is not None:
-            if cell != "rnn":
-                raise InvalidArgument(f"activation is for the cell 'rnn', not for {cell!r}: leave it out")
             make = partial(RNNLayer, activation=_checks.one_of("activation", activation, tuple(ACTIVATIONS)))
         count = _checks.integer("layers", layers, minimum=1)
         layer = layer_maker(None if rng is None else _checks.generator("rng", rng))
@@ -194,7 +195,8 @@ class Stacked:
 
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
-        return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output", "cell", "layers", "dim_embedding")
+        sizes = ("dim_input", "dim_recurrent", "dim_output")
+        return _checks.call_of(self, *sizes, "cell", "activation", "layers", "dim_embedding")
 
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
