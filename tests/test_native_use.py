@@ -23,7 +23,7 @@ from myrnn import (
     compile,
     tasks,
 )
-from myrnn.compiler import Descent, Native, limit_threads, shards_for
+from myrnn.compiler import Descent, Native, _ahead, _cache, limit_threads, shards_for
 from myrnn.training import Training
 from zoo import Narrow, made
 
@@ -330,3 +330,22 @@ def test_all_uses_of_a_program_share_what_numba_compiled(batch_size):
     }
     assert compiled_to[True, batch_size > 1, "train"] == 1
     assert set(compiled_to.values()) <= {0, 1}
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_what_is_compiled_ahead_is_what_is_called(batch_size):
+    model, features = small(), np.eye(10, dtype=np.float32)
+    compiled = compile(model)
+    train(model, batch_size=batch_size, iterations=2)
+    compiled.logits(TASK.sample(5, np.random.default_rng(0)))
+    compiled.observe(features, 0)
+
+    def compiled_types():
+        modules = ((wanted, _cache.load(wanted.source)) for wanted in programs)
+        return [getattr(module, name).signatures[:] for wanted, module in modules for name in wanted.functions]
+
+    programs = compiled.programs_for_tokens(batch_size)
+    before = compiled_types()
+    _ahead.compile_all([(wanted.source, wanted.functions) for wanted in programs])
+    assert compiled_types() == before
+    assert all(len(types) == 1 for types in before)

@@ -77,7 +77,8 @@ def begin_to_compile(programs: Sequence[Wanted]) -> subprocess.Popen[str]:
     return process
 
 
-def _compile_all(programs: list[tuple[str, list[str]]]) -> None:
+def compile_all(programs: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Compile functions of modules, given by their texts, for the types that they are called with."""
     for source, functions in programs:
         module = _cache.load(source)
         for name in functions:
@@ -95,4 +96,4 @@ def _argument_types(function: Any) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
-    _compile_all(json.load(sys.stdin))
+    compile_all(json.load(sys.stdin))
