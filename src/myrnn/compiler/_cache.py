@@ -92,7 +92,9 @@ def _unload(name: str) -> None:
 def is_known(source: str, function: str) -> bool:
     """Whether a function of the module with this text has been compiled before."""
     name = _name(source)
-    if name in _modules and getattr(_modules[name], function).signatures:
+    # Another thread may unload it meanwhile.
+    module = _modules.get(name)
+    if module is not None and getattr(module, function).signatures:
         return True
     return any((cache_folder() / "__pycache__").glob(f"{name}.{function}-*.nbc"))
 

@@ -58,7 +58,7 @@ class Guard:
         self.looks = tuple(dict.fromkeys(origin for traced in traces.values() for origin in traced.looks))
         self.reached = {length: traced.parameters for length, traced in traces.items()}
         self._lengths = set(traces)
-        self._readable = self._readable_now()
+        self._readable, self._is_refused = self._readable_now(), False
         self._empty_checked = False
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Guard:
@@ -87,7 +87,7 @@ class Guard:
 
     def has_changed(self) -> bool:
         """Whether the model, apart from its parameters, can read anything else now than when it was checked."""
-        return bool(self._readable_now() != self._readable)
+        return self._is_refused or bool(self._readable_now() != self._readable)
 
     def _readable_now(self) -> dict[str, Any]:
         return readable(self._model, arrays=True, without=frozenset(id(p) for p in self._parameters))
@@ -142,7 +142,7 @@ class Guard:
             with MYGRAD:
                 self._check(x, looks=True)
         except CompileError:
-            self._readable = {"": object()}
+            self._is_refused = True
             raise
 
     def check_lengths(self, sequences: Sequences) -> None:
@@ -197,7 +197,7 @@ class Guard:
                 "some values, it does what it did not do when it was traced.\n"
                 f"{difference_from_recurrence(self._recurrence, traced, self._build)}"
             )
-        self._readable = self._readable_now()
+        self._readable, self._is_refused = self._readable_now(), False
 
     def _check_logits(self, x: NDArray[np.float32]) -> None:
         """Compare the model's logits with the recurrence's on a sequence that is too long to be traced."""

@@ -134,7 +134,7 @@ def _items(lists: pl.Series, table: dict[str, int]) -> tuple[NDArray[np.int32], 
 
 def _words(text: pl.Series, table: dict[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the codes of all words, and how many each text has."""
-    if text.str.contains(rf"{WHITE}").any():
+    if text.str.contains(r"[^\S ]|[\x1c-\x1f]").any():
         text = text.str.replace_all(WHITE, " ")
     lists = text.str.split(" ")
     pieces = lists.explode()
