@@ -19,7 +19,7 @@ from myrnn.sequences import Sequences
 
 ENGINES = ("auto", "native", "mygrad")
 
-# What a model gives is looked up on so many steps of a sequence.
+# The shape of a model's logits is found on so many steps of a sequence.
 BEGINNING = 500
 
 Losses = NDArray[np.float64]
@@ -150,18 +150,18 @@ def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64
 
 def classes_of(model: Any, sequences: Sequences, index: int) -> int:
     """Run the model on one sequence and return K, or say what is wrong with what comes back."""
-    told, width = getattr(model, "dim_input", None), sequences.dim_input
-    if isinstance(told, int | np.integer) and told != width:
+    made_for, width = getattr(model, "dim_input", None), sequences.dim_input
+    if isinstance(made_for, int | np.integer) and made_for != width:
         kind = "symbols" if sequences.is_tokens else "features"
         raise InvalidArgument(
-            f"the sequences have {width} {kind}, but {type(model).__name__} was made for {told} inputs: "
+            f"the sequences have {width} {kind}, but {type(model).__name__} was made for {made_for} inputs: "
             f"make it with dim_input={width}"
         )
     try:
-        # The beginning of a long sequence tells as much.
+        # The beginning of a long sequence is enough.
         return _classes_of(model, sequences.features(index, BEGINNING))
     except MyRNNError:
-        # It may need all of it.
+        # The model may need the whole sequence.
         return _classes_of(model, sequences.features(index))
 
 

@@ -95,15 +95,15 @@ def checked_hooks(hooks: Iterable[Any]) -> tuple[Any, ...]:
     return listed
 
 
-def is_own(code: Any) -> bool:
-    """Whether an object's code is MyRNN's own, which changes no model; nothing at all changes none either."""
+def is_shipped(code: Any) -> bool:
+    """Whether an object's class is part of MyRNN, whose code changes no model; None changes none either."""
     return code is None or type(code).__module__.partition(".")[0] == "myrnn"
 
 
 def call(hooks: Sequence[Any], event: str, *arguments: Any) -> bool:
-    """Call `event` of every hook that has it, in order; return whether any of them is the user's own."""
+    """Call `event` of every hook that has it, in order; return whether the user wrote any of them."""
     assert event in EVENTS
     called = [hook for hook in hooks if getattr(hook, event, None) is not None]
     for hook in called:
         getattr(hook, event)(*arguments)
-    return not all(map(is_own, called))
+    return not all(map(is_shipped, called))

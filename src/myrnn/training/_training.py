@@ -20,7 +20,7 @@ from myrnn.training._engine import ChosenEngine
 from myrnn.training._engines import ENGINES, Correct, Losses, classes_of
 from myrnn.training._feed import make_feed
 from myrnn.training._history import History
-from myrnn.training._hooks import Report, TrainingStart, call, checked_hooks, is_own
+from myrnn.training._hooks import Report, TrainingStart, call, checked_hooks, is_shipped
 from myrnn.training._interrupts import held_interrupts
 from myrnn.training._rates import Rates
 from myrnn.training._record import NONE, Record
@@ -75,7 +75,7 @@ class Training:
         self._rates = Rates(optimizer, schedule)
         _arguments.check_optimizer(optimizer, model)
         self._hooks = checked_hooks(hooks)
-        self._is_own_schedule, self._is_own_task = is_own(schedule), is_own(task)
+        self._is_schedule_shipped, self._is_task_shipped = is_shipped(schedule), is_shipped(task)
         self._model, self._optimizer, self._parameters = model, optimizer, parameters_of(model)
         self._feed = make_feed(task, batch, np.random.default_rng(given["seed"]))
         example = self._feed.peek()
@@ -243,7 +243,7 @@ class Training:
             self._checked = data
         done = self.iteration
         rates = self._rates.between(done, done + len(order), self._restarts.scale)
-        if not self._is_own_schedule or (is_new and not self._is_own_task):
+        if not self._is_schedule_shipped or (is_new and not self._is_task_shipped):
             self._engine.doubt()
         losses, correct = self._engine.run(data, order, rates)
         check_losses(losses, done)
