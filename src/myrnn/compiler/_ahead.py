@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,23 +59,21 @@ def begin_to_compile(programs: Sequence[Wanted]) -> subprocess.Popen[str]:
     """Return the process that compiles these programs; it ends when the cache has them all."""
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", __name__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": path, _cache.CACHE_VARIABLE: str(_cache.cache_folder().parent)},
-        # Ctrl-C in the terminal is for who has started it, and ends it.
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    json.dump([(wanted.source, wanted.functions) for wanted in programs], process.stdin)
-    process.stdin.close()
-    # As `communicate` wants it.
-    process.stdin = None
-    return process
+    # A file, unlike a pipe, takes everything at once: nobody waits until the process has begun to read.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as wanted:
+        json.dump([(program.source, program.functions) for program in programs], wanted)
+        wanted.seek(0)
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__],
+            stdin=wanted,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": path, _cache.CACHE_VARIABLE: str(_cache.cache_folder().parent)},
+            # Ctrl-C in the terminal is for the process that has started it, and which ends it.
+            start_new_session=True,
+        )
 
 
 def compile_all(programs: Sequence[tuple[str, Sequence[str]]]) -> None:
