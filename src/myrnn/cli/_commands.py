@@ -124,7 +124,7 @@ def train(
         float | None, typer.Option(help="Of sgd: how much of the last step goes on.  [default: 0]")
     ] = None,
     weight_decay: Annotated[
-        float, typer.Option(help="Times the learning rate, the share of every weight that a step takes away.")
+        float, typer.Option(help="A step shrinks every weight by this share times the learning rate.")
     ] = 0.0,
     schedule: Annotated[
         str, typer.Option(help="The learning rate: constant, or falling to zero as cosine or linear.")

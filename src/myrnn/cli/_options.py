@@ -76,7 +76,7 @@ Delimiter = Annotated[
     str | None,
     typer.Option(
         metavar="CHAR",
-        help="What stands between the fields of a .csv or .tsv file, such as ';'.  [default: a comma, a tab]",
+        help="The character between the fields of a .csv or .tsv file, such as ';'.  [default: a comma, a tab]",
         show_default=False,
     ),
 ]
