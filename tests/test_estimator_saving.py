@@ -91,7 +91,7 @@ def test_a_cell_of_ones_own_is_given_again(tmp_path):
     classifier.save(tmp_path / "saved")
     loaded = SequenceClassifier.load(tmp_path / "saved", cell=cell)
     assert np.array_equal(loaded.predict_proba(ROWS), classifier.predict_proba(ROWS))
-    told = f"{tmp_path / 'saved'} holds the weights of a cell of one's own: give its class or function as cell="
+    told = f"{tmp_path / 'saved'} holds the weights of a cell of yours: give its class or function as cell="
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
         SequenceClassifier.load(tmp_path / "saved")
     with pytest.raises(RunError, match=r"model\.safetensors"):

@@ -27,7 +27,7 @@ def shown(value: Any) -> str:
 
 
 def call_of(thing: Any, *names: str) -> str:
-    """Return a thing as the call that makes it, such as ``RNN(dim_input=10, ...)``, from these attributes of it."""
+    """Return the call that makes an object, such as ``RNN(dim_input=10, ...)``, with these of its attributes."""
     settings = ", ".join(f"{name}={getattr(thing, name)!r}" for name in names)
     return f"{type(thing).__name__}({settings})"
 

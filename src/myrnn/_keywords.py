@@ -1,4 +1,4 @@
-"""Names the right word where somebody calls an argument as other libraries do."""
+"""Suggests the right keyword where a call uses another library's name for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from myrnn.errors import InvalidArgument
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Our words, and what others call the same.
+# Our keywords, and the names that other libraries have for the same.
 OTHER_NAMES = {
     "learning_rate": "lr eta rate step_size learning_rate_init initial_lr",
     "weight_decay": "wd l2 decay",
@@ -52,7 +52,7 @@ OTHER_NAMES = {
     "characters": "chars",
     "labels": "targets",
 }
-# Words of an object that a function takes made.
+# Keywords of an object that is passed ready-made.
 OWNERS = {
     "learning_rate": "optimizer",
     "momentum": "optimizer",
@@ -64,11 +64,11 @@ OWNERS = {
 
 
 class UnknownKeyword(InvalidArgument, TypeError):
-    """A call has a keyword that the function does not take, which Python calls a TypeError."""
+    """A call has a keyword that the function does not take; Python itself raises a TypeError for that."""
 
 
 def meant(name: str, known: Collection[str]) -> str | None:
-    """Return which of the known words an unknown one stands for, if any."""
+    """Return the known keyword that an unknown one most likely stands for, if any."""
     if name in known:
         return name
     same = [word for word, names in OTHER_NAMES.items() if word in known and name.lower() in names.split()]
@@ -80,24 +80,24 @@ def keywords(function: Function) -> Function:
     """Let a function, or the ``__init__`` of a class, name the right word when it is called with an unknown keyword."""
     parameters = inspect.signature(function).parameters
     known = [name for name in parameters if name != "self"]
-    made = {name for name in known if parameters[name].default is inspect.Parameter.empty}
+    required = {name for name in known if parameters[name].default is inspect.Parameter.empty}
     called = function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
     def checked(*arguments: Any, **given: Any) -> Any:
         unknown = next((name for name in given if name not in known), None)
         if unknown is not None:
-            raise UnknownKeyword(f"{called} takes no argument {unknown!r}{_advice(unknown, known, made)}")
+            raise UnknownKeyword(f"{called} takes no argument {unknown!r}{_advice(unknown, known, required)}")
         return function(*arguments, **given)
 
     return cast(Function, checked)
 
 
-def _advice(unknown: str, known: list[str], made: Collection[str]) -> str:
+def _advice(unknown: str, known: list[str], required: Collection[str]) -> str:
     word = meant(unknown, known)
     if word is not None:
         return f"; did you mean {word!r}?"
     elsewhere = meant(unknown, OWNERS)
-    if elsewhere is not None and OWNERS[elsewhere] in made:
+    if elsewhere is not None and OWNERS[elsewhere] in required:
         return f": {elsewhere!r} is an argument of the {OWNERS[elsewhere]}"
     return f"; its arguments are {', '.join(known)}"

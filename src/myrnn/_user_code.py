@@ -52,12 +52,12 @@ def failure(error: BaseException) -> str:
             f": {text}" if text else ""
         )
     message = " ".join(str(error).split())
-    told = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     frame = user_frame(error)
     if frame is None:
-        return told
-    text = line_of(frame)
-    return f"{told}, in {frame.filename}:{frame.lineno}" + (f": {text}" if text else "")
+        return text
+    line = line_of(frame)
+    return f"{text}, in {frame.filename}:{frame.lineno}" + (f": {line}" if line else "")
 
 
 def _is_users(filename: str) -> bool:

@@ -27,7 +27,7 @@ _ARRAYS = {
     types.int64: ("members", "sizes", "barrier", "start"),
     types.int32: ("tables", "lined"),
 }
-# The types of all that emitted functions take, by its name. Those of the results are in `_argument_types`.
+# The types of the arguments of emitted functions, by name; `_argument_types` adds those of the results.
 _TYPES: dict[str, Any] = {
     # The arrays of `Sequences` cannot be written to.
     **{name: types.Array(kind, 1, "C", readonly=True) for name, kind in _VALUES.items()},
@@ -44,7 +44,7 @@ _TYPES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """A program that is going to be used: the text of its module, and which of its functions."""
+    """A program that will be used: the text of its module, and the names of the functions that will be called."""
 
     source: str
     functions: tuple[str, ...]
@@ -71,7 +71,7 @@ def begin_to_compile(programs: Sequence[Wanted]) -> subprocess.Popen[str]:
             text=True,
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": path, _cache.CACHE_VARIABLE: str(_cache.cache_folder().parent)},
-            # Ctrl-C in the terminal is for the process that has started it, and which ends it.
+            # Ctrl-C in the terminal reaches only the process that started this one, which ends it.
             start_new_session=True,
         )
 
@@ -88,7 +88,7 @@ def compile_all(programs: Sequence[tuple[str, Sequence[str]]]) -> None:
 def _argument_types(function: Any) -> tuple[Any, ...]:
     """Return the types that a function of a module is called with."""
     names = list(inspect.signature(function.py_func).parameters)
-    # Of each shard a row.
+    # One row a shard.
     dimensions = 2 if "shards" in names else 1
     results = {"losses": types.Array(types.float64, dimensions, "C"), "hits": types.Array(types.int64, dimensions, "C")}
     return tuple((_TYPES | results)[name] for name in names)

@@ -41,7 +41,7 @@ MOST_UNUSED = 64
 
 # Held while a module is written and imported.
 MODULES = threading.Lock()
-# The one that was asked for last is the last.
+# In the order in which they were last asked for.
 _modules: dict[str, ModuleType] = {}
 _users: dict[str, weakref.WeakSet[Any]] = {}
 

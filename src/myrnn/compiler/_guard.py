@@ -21,10 +21,10 @@ from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
 
-# So many steps are traced to see whether a model is still what it was.
+# How many steps are traced to see whether a model has changed.
 FEW = 2
-# So many steps of a sequence are traced at most; a longer one runs as a whole in NumPy, and its logits are compared, up
-# to so many steps. Either way so many numbers go in at most, which take 64 MB.
+# The most steps of a sequence that are traced, and the most of a longer one that run in NumPy to compare its logits.
+# Both are fewer where a sequence would have more than NUMBERS numbers (64 MB).
 TRACED, RUN, NUMBERS = 500, 20_000, 2**24
 # The steps that are traced, each in a millisecond or two, when sequences of lengths that were not checked are used.
 STEPS_AT_ONCE = 2000
@@ -130,7 +130,7 @@ class Guard:
             self.check(sequences, int(sequences.lengths.argmax()))
 
     def check_again(self) -> None:
-        """Check the model on a few steps after others' code ran, which may have changed what `has_changed` cannot see.
+        """Check the model on a few steps after the user's code ran: it may have changed what `has_changed` cannot see.
 
         Raises
         ------
@@ -204,7 +204,7 @@ class Guard:
         with mygrad.no_autodiff, np.errstate(all="ignore"):
             result, expected = self._model(x.copy()), self._logits(x)
             found = np.ravel(np.asarray(result.data if isinstance(result, Tensor) else result))
-            # Where a change of the sequence that is as small as rounding does the same, the numbers tell nothing.
+            # Unless a change of the sequence by as much as rounding makes the same difference.
             if not _alike(found, expected) and _alike(self._logits(x * np.float32(1 + 1e-6)), expected):
                 raise NotARecurrence(
                     f"on a sequence of {len(x)} steps the model gives other logits than what was compiled, though it "

@@ -64,7 +64,7 @@ class Descent:
 
 
 natives: WeakSet[Native] = WeakSet()
-"""All that there are."""
+"""All programs of this process."""
 
 
 class Native:

@@ -1,4 +1,4 @@
-"""A word to whoever waits for a compilation, and how long compilations have taken."""
+"""Show that a model is being compiled, and count the time that compilations take."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _thread = threading.local()
 
 @contextmanager
 def notice() -> Iterator[None]:
-    """Say that a compilation takes a moment, and for how long it has: in a terminal and in a notebook while it does.
+    """Show that a model is being compiled: in a terminal with the seconds so far, in a notebook as a line of text.
 
-    Elsewhere it is said once, on the error stream.
+    Elsewhere a line is printed once, on the error stream.
     """
     begin = time.perf_counter()
     try:
@@ -30,7 +30,7 @@ def notice() -> Iterator[None]:
 
 
 def compiling_seconds() -> float:
-    """Return for how long the calling thread has compiled, in all."""
+    """Return how many seconds the calling thread has spent on compilations, in all."""
     return getattr(_thread, "seconds", 0.0)
 
 
@@ -60,7 +60,7 @@ def _shown() -> Iterator[None]:
 
 @contextmanager
 def _counting() -> Iterator[None]:
-    """Show a line that counts the seconds, and take it away at the end."""
+    """Show a line that counts the seconds, and remove it at the end."""
     # Rich is imported where it is used: importing it costs more than all the rest of this package.
     from rich.console import Console
     from rich.live import Live

@@ -28,7 +28,7 @@ MYGRAD = threading.RLock()
 
 # Lengths that are traced to find the loop; the longest that is asked for is traced beside them.
 PROBES = (1, 2, 3, 4, 5, 6, 7, 13)
-# After how many calls that all change something the model is what changes it, and not another thread.
+# If so many calls in a row all change something, the model changes it, and not another thread.
 CALLS = 100
 
 
@@ -120,7 +120,7 @@ _SHARED: dict[str, Callable[[], Any]] = {
 
 
 def _changed_by_calls(model: Any, x: NDArray[np.float32]) -> set[str]:
-    """Return what every call of the model changes of what it can read; other threads change it in some calls only."""
+    """Return what every call changes of all that the model can read; another thread would miss some of the calls."""
     changed: set[str] | None = None
     for _ in range(CALLS):
         before = _surroundings(model)
@@ -177,13 +177,13 @@ def _same_graph(one: Trace, other: Trace, what: str) -> None:
         raise NotARecurrence(
             "the model takes numbers out of its tensors, with .data or NumPy, and computes with them or branches on\n"
             f"  them, where no gradient passes:\n  {one.looks[0]}\n"
-            "  Use MyGrad's operations alone: in the place of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum\n"
+            "  Use MyGrad's operations alone: instead of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum\n"
             "  or mg.minimum."
         )
     raise NotARecurrence(
         f"what the model computes depends on {what}, not only through MyGrad's operations.\n"
         f"{difference_told(one, other)}"
-        f"  In the place of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum or mg.minimum.\n{ADVICE}"
+        f"  Instead of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum or mg.minimum.\n{ADVICE}"
     )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Quoting:
-    """How fields are written that stand between a delimiter, and may stand in quotes."""
+    """The patterns of fields that a delimiter separates, and that may be quoted."""
 
     delimiter: str
 

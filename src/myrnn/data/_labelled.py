@@ -58,7 +58,7 @@ class LabelledSequences:
 
     @property
     def tokenize(self) -> str | None:
-        """What of text the symbols are, ``"words"`` or ``"characters"``; None where the file has lists."""
+        """How text was split into symbols, ``"words"`` or ``"characters"``; None where the file has lists."""
         return self.sequences.tokenize if isinstance(self.sequences, TokenSequences) else None
 
     @property

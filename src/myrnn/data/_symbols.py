@@ -38,7 +38,7 @@ class TokenSequences(Sequence[list[str]]):
     offsets : ndarray, int64 (N + 1,)
         Where each sequence begins, and the end of the last one. A sequence may be empty.
     tokenize : {"words", "characters"}, optional
-        What of text the symbols are; None where they were not read from text.
+        How text was split into the symbols; None where they were not read from text.
     """
 
     symbols: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What the symbols of text are: its words, or its characters."""
+"""How text is split into symbols: its words, or its characters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FEW = 0.1
 
 
 def read_as(tokenize: str, with_spaces: int, total: int, source: str) -> str:
-    """Return whether texts are read as words or as characters: where that is not said, words if one has a space in it.
+    """Return how texts are read; ``"auto"`` is words if any of them has a space between two words, else characters.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def read_as(tokenize: str, with_spaces: int, total: int, source: str) -> str:
     with_spaces, total : int
         How many of the texts have white space between two words, and how many there are.
     source : str
-        What the texts are called in a warning, which says so where few of them have any.
+        What a warning calls the texts, where only few of them have one.
     """
     if tokenize != AUTO:
         return tokenize

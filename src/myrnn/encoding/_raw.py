@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# "words", "characters" or what returns the symbols of a text.
+# "words", "characters", or a function that returns the symbols of a text.
 Tokenize = str | Callable[[str], Sequence[str]]
 # What symbols may be, and how messages call sequences of them.
 KINDS = {
@@ -33,7 +33,7 @@ class Symbols:
     table : tuple of str or int
         Every symbol that occurs, once.
     tokenize : {"words", "characters"} or callable, optional
-        What made symbols of text; None where they were not read from text.
+        How text was split into the symbols; None where they were not read from text.
     """
 
     kind: str

@@ -100,7 +100,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         are kept for it, ``validation_loss`` and ``validation_accuracy``.
     best_epoch_ : int
         The epoch whose weights the network has.
-    model_ : RNN, GRU, LSTM, Stacked or the model of one's own
+    model_ : RNN, GRU, LSTM, Stacked or a user-defined model
         The trained network, for `myrnn.inspect` and its like.
     tokenize_ : {"words", "characters"}, callable or None
         What made symbols of strings; None where X held none.
@@ -303,7 +303,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the fitted classifier into a folder of its own, as JSON and safetensors, and return its path.
 
-        A cell of one's own is not kept, only its weights; nor is a function that tokenizes.
+        Of a user-defined cell only the weights are kept; a function that tokenizes is not.
 
         Raises
         ------
@@ -362,7 +362,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
             _checks.real("gradient_clip", self.gradient_clip, above=0)
 
     def _check_read(self, raw: RawSequences) -> None:
-        """Refuse a way to read text that X was not read in, and say which way it was, where that is wanted."""
+        """Refuse a `tokenize` that does not fit X; with `verbose`, say how text was read."""
         how = raw.tokenize if isinstance(raw, Symbols) else None
         # Lists of strings are words.
         if self.tokenize not in ("auto", how) and (how is not None or self.tokenize != "words"):
@@ -392,12 +392,12 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         return scores_of(self._predictor, sequences), sequences.lengths
 
     def _name_unknown(self, raw: RawSequences) -> None:
-        """Warn of symbols that the training did not see, of each once."""
+        """Warn once about each symbol that the training did not see."""
         inner = self.encoder_.inner
         if not isinstance(inner, Vocabulary) or not isinstance(raw, Symbols):
             return
         if self.max_vocabulary is not None and len(inner.symbols) >= self.max_vocabulary:
-            # That rare symbols count as unknown is what was asked for.
+            # The user asked for rare symbols to count as unknown.
             return
         new = {symbol: count for symbol, count in inner.unknown(raw).items() if symbol not in self._named_unknown}
         if not new:

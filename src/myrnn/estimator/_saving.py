@@ -25,7 +25,7 @@ LARGEST = 2**63 - 1
 PARTS = ("settings", "fitted")
 
 
-# Settings that classifiers of the first version have not, and what they mean there.
+# Settings that folders of the first version lack, and their values there.
 ADDED = {"activation": None, "tokenize": "auto"}
 # Stands where a classifier has a function that its folder does not hold.
 OWN = "own"
@@ -38,7 +38,7 @@ def save_classifier(folder: str | os.PathLike[str], classifier: Any) -> Path:
     settings = {name: _plain(value) for name, value in classifier.get_params(deep=False).items() if name != "cell"}
     fitted = {"best_epoch": classifier.best_epoch_, "table": classifier._fitted_on_table}
     fitted["tokenize"] = OWN if callable(how) else how
-    # What "auto" came to.
+    # The size that "auto" stood for.
     fitted["dim_embedding"] = None if own else getattr(classifier.model_, "dim_embedding", None)
     if hasattr(classifier, "n_features_in_"):
         fitted["n_features_in"] = int(classifier.n_features_in_)
@@ -66,7 +66,7 @@ def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any, tokeni
     stored = CLASSIFIER.read(folder)
     saved = stored.index.get("cell")
     if saved is None and cell is None:
-        raise InvalidArgument(f"{folder} holds the weights of a cell of one's own: give its class or function as cell=")
+        raise InvalidArgument(f"{folder} holds the weights of a cell of yours: give its class or function as cell=")
     if saved is not None and cell is not None:
         raise InvalidArgument(f"{folder} holds the cell {saved!r}: leave cell= out")
     try:
@@ -74,9 +74,9 @@ def load_classifier(kind: Any, folder: str | os.PathLike[str], cell: Any, tokeni
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)
     if how == OWN and not callable(tokenize):
-        raise InvalidArgument(f"{folder} reads text by a function of one's own: give it as tokenize=")
+        raise InvalidArgument(f"{folder} reads text with a function of yours: give it as tokenize=")
     if how != OWN and tokenize is not None:
-        raise InvalidArgument(f"{folder} reads text by no function of one's own: leave tokenize= out")
+        raise InvalidArgument(f"{folder} reads text without a function of yours: leave tokenize= out")
     try:
         classifier = _with_settings(kind, stored, saved if cell is None else cell, tokenize)
         encoder, labels = _encoding(stored.json(ENCODING))
@@ -113,7 +113,7 @@ def _new_model(stored: Stored, classifier: Any, dims: tuple[int, int, int], widt
             rng=np.random.default_rng(0),
         )
     except InvalidArgument as error:
-        # A cell of one's own is the caller's, the others are the file's.
+        # The caller gives a user-defined cell; the others come from the file.
         if own:
             raise
         stored.damaged(INDEX, f"cannot be used: {error}", error)
@@ -173,7 +173,7 @@ def _check_cell(saved: Any, layers: Any, dim_embedding: Any) -> None:
     if saved is not None:
         _checks.one_of("cell", saved, tuple(MODELS))
     elif layers != 1 or dim_embedding is not None:
-        raise InvalidArgument("a cell of one's own has no layers and no dim_embedding")
+        raise InvalidArgument("a cell of yours has no layers and no dim_embedding")
 
 
 def _check_size(dims: tuple[int, int, int], layers: Any, dim_embedding: Any, weight_bytes: int) -> None:

@@ -81,7 +81,7 @@ class ChosenEngine:
         return self._engine.iterations_per_call
 
     def doubt(self) -> None:
-        """Take note that others' code ran, which may have changed the model."""
+        """Check the model again before the next iterations: the user's code ran, and may have changed it."""
         if isinstance(self._engine, NativeEngine):
             self._engine.doubt()
 

@@ -143,7 +143,7 @@ class NativeEngine:
         return self._compiled.guard.has_changed()
 
     def doubt(self) -> None:
-        """Hold the model against what was compiled before the next iterations: others' code ran meanwhile."""
+        """Check the model again before the next iterations: the user's code ran, and may have changed it."""
         self._is_doubted = True
 
     def run(
@@ -167,7 +167,7 @@ class NativeEngine:
             begin = time.perf_counter()
             self._compiled.guard.check_lengths(sequences)
             if sequences.lengths.max(initial=0) > self._compiled.guard.traced:
-                # It takes seconds, and the next one shall wait until they are few beside the training.
+                # This takes seconds: the next check waits until they are a small share of the training.
                 self._checked += time.perf_counter() - begin
             self._seen = sequences
         if self._is_doubted:
@@ -238,7 +238,7 @@ def _refuse_looks(compiled: CompiledModel) -> None:
         raise NotARecurrence(
             "the model looks at the numbers of its tensors while it runs, and for others may do something else:\n"
             f"  {compiled.guard.looks[0]}\n"
-            "  Use MyGrad's operations in the place of .data, item(), comparisons and NumPy."
+            "  Use MyGrad's operations instead of .data, item(), comparisons and NumPy."
         )
 
 

@@ -98,7 +98,7 @@ class Learner:
         values = {name: float(getattr(self._optimizer, name)) for name in self._kind.settings}
         decay: float | str = float(getattr(self._optimizer, "weight_decay", 0))
         if decay and self._kind.is_decay_scaled:
-            # Checkpoints of the time when the rate did not scale it have the bare number: they cannot go on.
+            # Checkpoints from before the rate scaled it hold the bare number, and cannot be continued.
             decay = f"{decay!r} times learning_rate"
         kind = type(self._optimizer).__name__
         return {"optimizer": kind, "learning_rate": float(learning_rate), "weight_decay": decay, **values}
