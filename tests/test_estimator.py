@@ -252,7 +252,7 @@ def test_a_generator_goes_on():
     assert not np.array_equal(weights(first)[0], weights(second)[0])
 
 
-# --- a cell of one's own
+# --- a cell of your own
 
 
 class Sums:

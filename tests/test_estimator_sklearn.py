@@ -20,7 +20,7 @@ from myrnn.data import read_sequences
 
 SMALL = {"dim_recurrent": 8, "max_epochs": 60, "random_state": 0}
 
-# scikit-learn's checks that do not hold, and why. The guide for one's own sequences has the same list.
+# scikit-learn's checks that do not hold, and why. The guide for your own sequences has the same list.
 ANY_WIDTH = (
     "The classifier SequenceClassifier does not raise an error when the number of features in predict is different "
     "from the number of features in fit."

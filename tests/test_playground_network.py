@@ -189,7 +189,7 @@ def test_a_class_that_fails_in_the_training_is_trained_no_further(here):
             refusing()
 
 
-# --- a class of one's own
+# --- a class of your own
 
 
 def test_a_class_of_ones_own_is_trained_op_by_op_where_it_cannot_be_compiled(own):

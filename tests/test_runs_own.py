@@ -1,4 +1,4 @@
-"""A run of a model of one's own class: the weights are kept, the class is given again, and another one is refused."""
+"""A run of a model of your own class: the weights are kept, the class is given again, and another one is refused."""
 
 import json
 import re

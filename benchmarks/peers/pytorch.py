@@ -1,4 +1,4 @@
-"""PyTorch: its own recurrent layers, and a cell of one's own as a loop over the steps."""
+"""PyTorch: its own recurrent layers, and a cell of your own as a loop over the steps."""
 
 from __future__ import annotations
 

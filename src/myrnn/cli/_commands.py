@@ -167,7 +167,7 @@ def train(
     """Train a network, test it by length, and write a run folder.
 
     With no options: a simple recurrent network of 50 units learns in 100,000 iterations whether a sequence of digits
-    is the same half twice. With --data, a classifier of one's own sequences is trained, and tested with --test. What
+    is the same half twice. With --data, a classifier of your own sequences is trained, and tested with --test. What
     was stopped goes on with --resume.
     """
     options = renamed(given(context))

@@ -1,4 +1,4 @@
-"""Runs that a command is given, and the class of somebody's own that goes with them."""
+"""Runs that a command is given, and the user-defined class that goes with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def load(folder: Path, own: str | None) -> Run:
 
 
 def load_all(folders: Sequence[Path], own: str | None) -> list[Run]:
-    """Read several runs, of which those with a model of somebody's own are given the class."""
+    """Read several runs, of which those with a user-defined model are given the class."""
     if own is None:
         return [load_run(folder) for folder in folders]
     make, whose = load_own(own).make, [holds_own(folder) for folder in folders]

@@ -68,7 +68,7 @@ def told(folder: Path, own: str | None, on_divergence: str) -> Iterator[None]:
     folder : Path
         Of a run that has begun.
     own : str or None
-        Where its model's class stands, if that is somebody's own.
+        Where its model's class stands, if it is user-defined.
     on_divergence : {"stop", "restart"}
         What the run does when its loss is no longer finite.
     """

@@ -113,7 +113,7 @@ def orthogonal(model: Any, rng: np.random.Generator) -> None:
 
 
 def _layers(model: Any) -> tuple[Any, ...]:
-    """Return the recurrent layers, the lowest first; a model of one's own has none that are known."""
+    """Return the recurrent layers, the lowest first; a model of your own has none that are known."""
     if isinstance(model, Stacked):
         return model.stack
     return (model,) if type(model) in MODELS.values() else ()

@@ -65,7 +65,7 @@ def load_own(place: str) -> OwnModel:
 
 
 def make_own(make: Callable[..., Any], sizes: tuple[int, int, int], rng: np.random.Generator) -> Any:
-    """Return a new model of a class or a function of somebody's own.
+    """Return a new model of a user-defined class or function.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def serve(
     port : int
         0 takes any that is free.
     model : str, optional
-        A class of one's own, as ``"my_file.py:MyClass"``.
+        A class of your own, as ``"my_file.py:MyClass"``.
     browser : bool
         Whether to open the page; it is opened only on this machine's own address.
     tell : callable

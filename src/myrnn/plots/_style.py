@@ -34,7 +34,7 @@ WINDOW_BACKENDS = frozenset(["macosx", "wx", *(kit + way for kit in _TOOLKITS fo
 
 
 def word_of(name: str, longest: int = 60) -> str:
-    """Return somebody's own name for a thing as matplotlib takes it: as it is written, and not too long."""
+    """Return a user's name for a thing as matplotlib takes it: as it is written, and not too long."""
     short = name if len(name) <= longest else f"{name[: longest - 1]}…"
     # A dollar sign would begin a formula, and what begins with an underscore would be left out of a legend.
     return ("\u200b" if short.startswith("_") else "") + short.replace("$", r"\$")

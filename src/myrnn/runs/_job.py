@@ -56,7 +56,7 @@ class Job:
         Parameters
         ----------
         own : class or callable, optional
-            The class of the model, where it is somebody's own.
+            The class of the model, where it is user-defined.
         """
         model = remake(self.model, own, weight_generator(self.training["seed"]))
         check_same(self.model, model)

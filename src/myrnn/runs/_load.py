@@ -46,7 +46,7 @@ class Run:
         first weights are those of another run also ``continued_from``, which says of which; where settings changed
         while it was trained also ``phases``.
     task : TwinHalves or Palindromes
-    model : RNN, GRU or LSTM, or a model of somebody's own class
+    model : RNN, GRU or LSTM, or a model of a user-defined class
         With the trained weights.
     history : History
     report : dict
@@ -69,7 +69,7 @@ class Run:
         Raises
         ------
         InvalidArgument
-            When the model is of a class of somebody's own, and `load_run` was not given the class.
+            When the model is of a user-defined class, and `load_run` was not given the class.
         """
         if self.own is self.model:
             raise InvalidArgument(f"{self.folder} was loaded into a model: give load_run its class to make another one")
@@ -83,7 +83,7 @@ def load_run(folder: str | os.PathLike[str], model: Any = None) -> Run:
     ----------
     folder : path
     model : class, callable or model, optional
-        Of a run whose model is of a class of somebody's own: that class, a function that makes a model of it from C, D
+        Of a run whose model is of a user-defined class: that class, a function that makes a model of it from C, D
         and K, or such a model, whose weights are replaced.
 
     Raises
@@ -123,13 +123,13 @@ def load_run(folder: str | os.PathLike[str], model: Any = None) -> Run:
 
 
 def holds_own(folder: str | os.PathLike[str]) -> bool:
-    """Return whether the model of a run is of a class of somebody's own; raises RunError where there is no run."""
+    """Return whether the model of a run is of a user-defined class; raises RunError where there is no run."""
     model = RUN.read_index(folder).get("model")
     return isinstance(model, dict) and model.get("name") == OWN
 
 
 def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, dict[str, Any], Any]:
-    """Return the task, the settings of the model, and the model, None where it is of a class of somebody's own.
+    """Return the task, the settings of the model, and the model, None where it is of a user-defined class.
 
     Whatever is wrong with settings is an error of the index.
     """

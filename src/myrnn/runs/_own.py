@@ -1,4 +1,4 @@
-"""Models of somebody's own class in run folders: what is kept of one, and how it is made again.
+"""Models of user-defined classes in run folders: what is kept of one, and how it is made again.
 
 No file of a folder holds code. Of such a model the name of its class, its sizes and its weights are kept, and what it
 says of two fixed sequences: whoever loads the run gives the class again, and one that says something else is refused.
@@ -32,9 +32,9 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
     ----------
     model : object
     task : TwinHalves or Palindromes
-        The sizes of a model of somebody's own are those of its task.
+        The sizes of a user-defined model are those of its task.
     dim_recurrent : int, optional
-        D of a model of somebody's own; by default its attribute of that name, if it has one.
+        D of a user-defined model; by default its attribute of that name, if it has one.
     """
     if type(model) in MODELS.values():
         return describe("model", model)
@@ -51,7 +51,7 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
 
 
 def checked_own(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a model of somebody's own that a file holds, or refuse them with InvalidArgument."""
+    """Return the settings of a user-defined model that a file holds, or refuse them with InvalidArgument."""
     if odd := sorted(set(given) ^ set(_SETTINGS)):
         raise InvalidArgument("model own " + (f"needs {odd[0]!r}" if odd[0] in _SETTINGS else f"has no {odd[0]!r}"))
     name = given["class"]
@@ -76,7 +76,7 @@ def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) ->
     settings : mapping
         As `describe_model` returns them.
     given : class, callable or model, optional
-        The class of somebody's own, a function that makes a model of it, or such a model; none for a model that ships.
+        The user-defined class, a function that makes a model of it, or such a model; none for a model that ships.
     rng : numpy.random.Generator
         Draws the weights.
     """
@@ -100,7 +100,7 @@ def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) ->
 
 
 def check_same(settings: Mapping[str, Any], model: Any) -> None:
-    """Refuse a model of somebody's own that does not say, with the same weights, what the one that was kept said."""
+    """Refuse a user-defined model that does not say, with the same weights, what the one that was kept said."""
     kept = settings["logits"] if settings["name"] == OWN else None
     if kept is None:
         return

@@ -84,8 +84,8 @@ def save_run(
     folder : path
         It must not exist or be empty.
     task : TwinHalves or Palindromes
-    model : RNN, GRU or LSTM, or a model of a class of one's own
-        With its trained weights. Of a class of one's own the name is kept, not the code: `load_run` is given it again.
+    model : RNN, GRU or LSTM, or a model of a class of your own
+        With its trained weights. Of a class of your own the name is kept, not the code: `load_run` is given it again.
     optimizer : SGD, RMSprop or Adam
         Only its settings are kept.
     history : History

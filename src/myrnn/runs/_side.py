@@ -21,7 +21,7 @@ from myrnn.storage import Stored
 
 # What an index says of itself, and not of the training.
 OF_THE_FILE = ("format", "format_version", "sha256", "files", "created")
-# What the settings of a model of somebody's own class hold that is no setting: it says what its weights say.
+# What the settings of a model of a user-defined class hold that is no setting: it says what its weights say.
 NO_SETTING = ("model.logits",)
 # More sequences than can be counted in a float without loss are no count.
 MOST_COUNTED = 2**53

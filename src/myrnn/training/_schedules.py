@@ -59,7 +59,7 @@ def named_schedule(name: str, rate: float, iterations: int) -> FallingRate | Non
 
 
 def schedule_name(schedule: Schedule | None) -> str:
-    """Say what a schedule is; of somebody's own function no more can be said than that it is one."""
+    """Say what a schedule is; of a user-defined function no more can be said than that it is one."""
     if schedule is None:
         return "constant"
     return repr(schedule) if isinstance(schedule, FallingRate) else "a function"
