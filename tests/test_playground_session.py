@@ -555,6 +555,16 @@ def test_a_view_that_a_class_fails_in_says_so_and_the_training_goes_on(tmp_path)
         assert not any(told["type"] == "pinned" for told in page.all)
 
 
+def test_why_a_model_is_not_compiled_is_told_without_the_folders_of_its_file(tmp_path):
+    failing = POSITIONAL.replace(
+        "        h = np.z", "        if len(x) > 2:\n            raise IndexError('3')\n        h = np.z"
+    )
+    (tmp_path / "failing.py").write_text(failing)
+    with open_session({**SMALL, "cell": "own"}, own=load_own(str(tmp_path / "failing.py:Positional"))) as page:
+        assert "IndexError: 3, in failing.py:" in page.ask("recurrence", "recurrence")["equations"]
+        assert str(tmp_path) not in str(page.all)
+
+
 @pytest.fixture
 def without_network(tmp_path):
     """A session whose settings make no network, since the class fails, and why."""

@@ -12,7 +12,7 @@ import numpy as np
 from myrnn.errors import InvalidArgument
 from myrnn.models import OwnModel
 from myrnn.playground import _keep, _looks
-from myrnn.playground._bench import COMPILING, Bench
+from myrnn.playground._bench import COMPILING, Bench, without_folders
 from myrnn.playground._network import Network
 from myrnn.playground._script import script
 from myrnn.playground._settings import checked_settings
@@ -136,8 +136,8 @@ class Answers:
 
     def _do_recurrence(self) -> None:
         network = self._bench.now
-        told = _looks.recurrence(network) if network.compiled else {"equations": network.note, "svg": None}
-        self._bench.outbox.answer("recurrence", **told)
+        why = {"equations": without_folders(network.note), "svg": None}
+        self._bench.outbox.answer("recurrence", **(_looks.recurrence(network) if network.compiled else why))
 
     def _do_pin(self) -> None:
         self._bench.pin()
