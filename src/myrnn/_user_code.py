@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import traceback
 import warnings
+from functools import cache
 from pathlib import Path
 
 import mygrad
@@ -27,7 +28,7 @@ LIBRARIES = tuple(
 
 def user_frame(error: BaseException) -> traceback.FrameSummary | None:
     """Return the innermost frame of an exception that is the user's code, None if there is none."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users_file(frame.filename)]
     return frames[-1] if frames else None
 
 
@@ -35,7 +36,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line of the user's code, however many calls of libraries lie between."""
     frames = (frame for frame, _ in traceback.walk_stack(sys._getframe(1)))
     # 1 is this function, 2 the function that calls it; these are also the place to name where no frame is the user's.
-    level = next((level for level, frame in enumerate(frames, 2) if _is_users(frame.f_code.co_filename)), 2)
+    level = next((level for level, frame in enumerate(frames, 2) if is_users_file(frame.f_code.co_filename)), 2)
     warnings.warn(message, category, stacklevel=level)
 
 
@@ -60,9 +61,11 @@ def failure(error: BaseException) -> str:
     return f"{text}, in {frame.filename}:{frame.lineno}" + (f": {line}" if line else "")
 
 
-def _is_users(filename: str) -> bool:
+@cache
+def is_users_file(filename: str) -> bool:
+    """Whether code in this file is the user's, and not a library's or MyRNN's own."""
     # Compiled libraries name their sources by relative paths.
     if filename.startswith("<frozen") or filename.endswith((".pyx", ".pxd", ".pxi")):
         return False
-    # What has no file, such as a notebook's cell, is nobody's but the user's.
+    # Code without a file, such as a notebook's cell, is the user's.
     return filename.startswith("<") or not str(Path(filename).resolve()).startswith(LIBRARIES)

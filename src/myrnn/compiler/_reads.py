@@ -9,10 +9,8 @@ from __future__ import annotations
 import dis
 import functools
 import itertools
-import os
 import random
 import sys
-import sysconfig
 from collections import deque
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -24,12 +22,12 @@ from typing import Any
 import numpy as np
 from mygrad import Tensor
 
+from myrnn._user_code import is_users_file
+
 _WORDS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), slice, range, Enum)
 _ARRAYS = (np.ndarray, np.generic, Tensor)
 _DRAWN_FROM = (np.random.Generator, np.random.RandomState, random.Random, itertools.count)
 _WRAPPERS = (staticmethod, classmethod, functools.cached_property)
-_PATHS = sysconfig.get_paths()
-_LIBRARIES = tuple(os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _MYRNN = __name__.partition(".")[0]
 # A model that leads to more than this is taken to have changed every time.
 _MOST = 10_000
@@ -195,7 +193,7 @@ def _names(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
 def _is_users(module: str, file: str, home: str) -> bool:
     """Whether code may change as the user goes: it is no library's, or of the same package as the model."""
     top = module.partition(".")[0]
-    return top not in (_MYRNN, "builtins") and (top == home or not file.startswith(("<frozen ", *_LIBRARIES)))
+    return top not in (_MYRNN, "builtins") and (top == home or is_users_file(file))
 
 
 # Numbers -------------------------------------------------------------------------------------------------------------

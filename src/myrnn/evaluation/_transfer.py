@@ -171,8 +171,8 @@ def transfer(
         (model, task), why = next(iter(reasons.items()))
         raise InvalidArgument(f"no model can read any of the tasks; {model} on {task}: {why}")
     if lost:
-        where = ", ".join(f"{count:,} of {where}" for where, count in lost.items())
-        warn(f"sequences whose logits are not finite count as wrong: {where}")
+        listed = ", ".join(f"{count:,} of {where}" for where, count in lost.items())
+        warn(f"sequences whose logits are not finite count as wrong: {listed}")
     return TransferTable(names, task_names, total, correct, chance, reasons, confidence)
 
 
