@@ -7,11 +7,9 @@ import signal
 import socket
 import stat
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,9 +25,15 @@ from myrnn.playground._token import kept_token
 from playground_help import SMALL, WAIT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
-# Where a server keeps its token.
-STATE = {"XDG_STATE_HOME": str(Path(tempfile.gettempdir()) / "myrnn-tests")}
 HELLO = {"type": "hello", "session": None, "page": "page", "settings": SMALL, "tokens": [1, 2, 1, 2]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def state(tmp_path_factory):
+    """Where a server keeps its token."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 class Server:
@@ -38,7 +42,7 @@ class Server:
     def __init__(self, *options):
         self.process = processes.start(
             [sys.executable, "-m", "myrnn", "playground", "--port", "0", *options],
-            env={n: v for n, v in os.environ.items() if n not in ("DISPLAY", "WAYLAND_DISPLAY")} | STATE,
+            env={n: v for n, v in os.environ.items() if n not in ("DISPLAY", "WAYLAND_DISPLAY")},
         )
         self.address = self.process.stdout.readline().split()[-1]
         self.place, self.token = urlsplit(self.address).netloc, urlsplit(self.address).query
