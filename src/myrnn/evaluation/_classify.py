@@ -122,8 +122,9 @@ class Classifier:
             if self._compiled is None:
                 self._compiled = compile_for(self.model, sequences)
             compiled = self._compiled
-            # What is compiled at the first use says so itself, before there is a progress bar.
-            compiled.logits(sequences[np.arange(min(2, len(sequences)))])
+            if progress is not False:
+                # Compile before there is a progress bar, for a compilation shows a line of its own.
+                compiled.logits(sequences[:2])
             return _in_portions(lambda part: compiled.logits(sequences[part]), len(sequences), NATIVE_PORTION, progress)
         except CompileError as error:
             if self._engine == "native":
