@@ -13,7 +13,7 @@ import pytest
 
 import myrnn
 from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation
-from myrnn.training import _engine
+from myrnn.training import Training, _engine
 from myrnn.training._engines import MyGradEngine
 from myrnn.training._feed import BLOCK
 from myrnn.training._native import NativeEngine
@@ -508,6 +508,21 @@ def test_no_change_by_the_users_code_is_trained_past(far_away, where):
     model, write = far_away
     with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
         train_far_away(model, write, where, "native")
+
+
+def test_no_change_by_a_hook_that_fails_is_trained_past(far_away):
+    model, write = far_away
+
+    class ChangesAndFails:
+        def on_progress(self, iteration):
+            write(2.0)
+            raise InterruptedError
+
+    training = Training(model, data(1.0), SGD(model.parameters), hooks=[ChangesAndFails()], engine="native")
+    with pytest.raises(InterruptedError):
+        training.run(5)
+    with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
+        training.run(5)
 
 
 def test_a_model_that_is_changed_far_away_is_compiled_again():

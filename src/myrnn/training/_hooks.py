@@ -100,10 +100,7 @@ def is_shipped(code: Any) -> bool:
     return code is None or type(code).__module__.partition(".")[0] == "myrnn"
 
 
-def call(hooks: Sequence[Any], event: str, *arguments: Any) -> bool:
-    """Call `event` of every hook that has it, in order; return whether the user wrote any of them."""
+def with_event(hooks: Sequence[Any], event: str) -> list[Any]:
+    """Return the hooks that have the method `event`, in order."""
     assert event in EVENTS
-    called = [hook for hook in hooks if getattr(hook, event, None) is not None]
-    for hook in called:
-        getattr(hook, event)(*arguments)
-    return not all(map(is_shipped, called))
+    return [hook for hook in hooks if getattr(hook, event, None) is not None]

@@ -20,7 +20,7 @@ from myrnn.training._engine import ChosenEngine
 from myrnn.training._engines import ENGINES, Correct, Losses, classes_of
 from myrnn.training._feed import make_feed
 from myrnn.training._history import History
-from myrnn.training._hooks import Report, TrainingStart, call, checked_hooks, is_shipped
+from myrnn.training._hooks import Report, TrainingStart, checked_hooks, is_shipped, with_event
 from myrnn.training._interrupts import held_interrupts
 from myrnn.training._rates import Rates
 from myrnn.training._record import NONE, Record
@@ -255,8 +255,12 @@ class Training:
         return losses, correct
 
     def _call(self, event: str, *arguments: Any) -> None:
-        if call(self._hooks, event, *arguments):
+        called = with_event(self._hooks, event)
+        # Before the calls, one of which may change the model and then raise.
+        if not all(map(is_shipped, called)):
             self._engine.doubt()
+        for hook in called:
+            getattr(hook, event)(*arguments)
 
     def _close_report(self) -> None:
         check_learner(self._parameters, self._optimizer, self.iteration)
