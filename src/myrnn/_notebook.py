@@ -1,4 +1,4 @@
-"""Where what we say is shown, a notebook or a terminal, and an output of a notebook that changes in place."""
+"""Whether output goes to a notebook or a terminal, and a notebook's output that is replaced in place."""
 
 from __future__ import annotations
 

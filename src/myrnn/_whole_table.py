@@ -89,7 +89,7 @@ class _Column:
         """Return the lines of a cell, each as wide as the column."""
         lines = self._cells[row]
         if self._stays and row:
-            # What stands under each other goes on under each other.
+            # Lines that belong under each other are cut at the same places.
             begins = range(0, max(_longest(lines), 1), self.width)
             lines = [line[begin : begin + self.width] for begin in begins for line in lines]
         else:
@@ -114,7 +114,7 @@ def _cut(line: Text, breaks: re.Pattern[str]) -> list[Text]:
 
 
 def _wrapped(line: Text, width: int, breaks: re.Pattern[str]) -> Iterator[Text]:
-    """Cut a line where it may be wrapped; what is too long for that behind any sign, or else anywhere."""
+    """Cut a line where it may be wrapped; a part that is still too long behind any sign, or else anywhere."""
     rest = line.copy()
     while rest.cell_len > width:
         last = max(n for n in range(1, len(rest)) if n == 1 or cell_len(rest.plain[:n].rstrip()) <= width)

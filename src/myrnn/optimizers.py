@@ -23,9 +23,9 @@ from myrnn._keywords import keywords
 
 
 class _Optimizer(ABC):
-    """What all share: the parameters, a rate, and decay of the weights."""
+    """What all optimizers share: parameters, a learning rate and weight decay."""
 
-    # What its text shows.
+    # The settings that `repr` shows.
     _settings: tuple[str, ...]
 
     def __init__(self, params: Iterable[Tensor], learning_rate: float, weight_decay: float) -> None:
@@ -34,7 +34,7 @@ class _Optimizer(ABC):
         self.weight_decay = _checks.real("weight_decay", weight_decay, minimum=0)
 
     def __repr__(self) -> str:
-        """Return the settings, and what is updated."""
+        """Return the settings, and how many numbers are updated."""
         made = _checks.call_of(self, *self._settings)
         numbers = sum(parameter.size for parameter in self.params)
         return f"{made.removesuffix(')')}, of {len(self.params)} tensors with {numbers:,} numbers)"

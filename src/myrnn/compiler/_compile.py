@@ -111,7 +111,7 @@ def compile_for(model: Any, sequences: Sequences) -> CompiledModel:
 
 def _made_again(compiled: CompiledModel) -> tuple[Any, ...]:
     """Tell copy and pickle how to make a compiled model again: machine code and its memory cannot be copied."""
-    # What it was checked on is checked again where it is used.
+    # The lengths that it was checked on are not kept: the copy checks its own when it is used.
     return _compiled_again, (compiled.model, compiled.dim_input)
 
 

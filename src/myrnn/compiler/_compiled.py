@@ -170,7 +170,7 @@ class CompiledModel:
         return self._programs.native(tokens=tokens, batched=batched, max_length=self.max_length)
 
     def programs_for_tokens(self, batch_size: int) -> list[Wanted]:
-        """Return what training on tokens, classifying them and looking into sequences of them use."""
+        """Return the programs for training on tokens, for classifying them and for inspecting sequences of them."""
         functions: dict[Kind, list[str]] = {(True, batch_size > 1, False): ["run", "train"]}
         functions.setdefault((True, self._pays_to_batch(), False), ["run"]).append("logits")
         functions[False, False, True] = ["run"]

@@ -11,8 +11,8 @@ from myrnn.compiler._cache import MODULES
 from myrnn.compiler._native import natives
 from myrnn.compiler._probe import MYGRAD
 
-# Whoever holds these leaves weights, files or MyGrad's own state half changed, which the child would keep for ever: a
-# fork waits for them. They are taken in the order in which a compilation takes them.
+# While one of these is held, weights, files or MyGrad's own state are half changed, and the child would keep them so: a
+# fork waits for all of them, in the order in which a compilation takes them.
 _WAITED_FOR = (MYGRAD, MODULES, global_compiler_lock)
 
 
@@ -29,7 +29,7 @@ def _release() -> None:
 def _begin_anew() -> None:
     _release()
     for native in natives:
-        # Its run goes on in the parent. What it left in the workspaces here is written again by the next.
+        # Its run goes on in the parent only. The next one here writes the workspaces anew.
         native.lock = threading.RLock()
 
 

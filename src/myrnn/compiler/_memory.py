@@ -221,7 +221,7 @@ class Memory:
             workspace[where[name] : where[name] + node.size] = node.numbers
 
     def forget(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64], steps: int, sequences: int) -> None:
-        """Write NaN over all that a program computes, so that it cannot read what it has not written before.
+        """Write NaN over all numbers that a program computes, so that reading one before it is written shows.
 
         Padding stays: programs leave zeros there, and read them.
         """

@@ -115,7 +115,7 @@ class Native:
         return known
 
     def forget(self) -> None:
-        """Write NaN over all that the program has computed: whatever it reads without having written it, shows."""
+        """Write NaN over all numbers that the program has computed, so that reading one before it is written shows."""
         for work in self._workspaces.values():
             self.program.memory.forget(work.numbers, work.sizes, work.steps, work.sequences)
 

@@ -79,7 +79,7 @@ def _agrees(
 
 @dataclass(frozen=True)
 class _Result:
-    """What a trial comes to: the mean loss of its sequences for these labels, and its gradients."""
+    """The result of a trial: the mean loss of its sequences for these labels, and its gradients."""
 
     labels: NDArray[np.int64]
     loss: float

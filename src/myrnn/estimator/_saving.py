@@ -27,7 +27,7 @@ PARTS = ("settings", "fitted")
 
 # Settings that folders of the first version lack, and their values there.
 ADDED = {"activation": None, "tokenize": "auto"}
-# Stands where a classifier has a function that its folder does not hold.
+# Stands for a function, which a folder cannot hold.
 OWN = "own"
 
 
@@ -130,7 +130,7 @@ def _plain(value: Any) -> Any:
 
 
 def _tokenize(stored: Stored) -> str | None:
-    """Return what made symbols of text: ``"words"``, ``"characters"``, a function (`OWN`), or None."""
+    """Return how text is split into symbols: ``"words"``, ``"characters"``, a function (`OWN`), or None."""
     fitted = stored.index.get("fitted")
     how = fitted.get("tokenize") if isinstance(fitted, dict) else None
     return None if how is None else _checks.one_of("tokenize", how, ("words", "characters", OWN))

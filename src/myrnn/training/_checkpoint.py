@@ -232,7 +232,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _was_cut_off(path: Path) -> bool:
-    """Whether a crash stopped the writing of a checkpoint: its index is missing, and what was to become it is there."""
+    """Whether a crash cut off the writing of a checkpoint: it has no index, and no arrays or a scratch file."""
     return not (path / INDEX).exists() and (not (path / ARRAYS).exists() or any(map(is_scratch, path.iterdir())))
 
 
