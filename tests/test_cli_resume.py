@@ -211,7 +211,7 @@ def test_a_run_that_was_stopped_can_be_given_other_iterations(here, whole, monke
         Stop(20)(patch)
         assert train("--iterations=40", "--out=run") == 130
     assert resume("run", "--iterations=15") == 2
-    assert capsys.readouterr().err.endswith("myrnn: iterations must be at least 20, which run has done, not 15\n")
+    assert capsys.readouterr().err.endswith("myrnn: --iterations must be at least 20, which run has done, not 15\n")
     assert resume("run", "--iterations=60") == 0
     assert result("run") == result(whole)
 
@@ -506,7 +506,7 @@ def test_a_run_that_diverged_goes_on_with_restarts(here, monkeypatch, capsys):
 
     told = []
     monkeypatch.setattr(_training, "check_losses", check)
-    monkeypatch.setattr(_training.warnings, "warn", lambda message, **_: told.append(message))
+    monkeypatch.setattr(_training, "warn", told.append)
     assert train("--iterations=60", "--out=a run") == 2
     assert capsys.readouterr().err == (
         "myrnn: the loss is nan at iteration 33: try a smaller --learning-rate or --gradient-clip 1; "

@@ -11,7 +11,7 @@ SIZE = 160
 
 
 def train(optimizer_class, native_step, remembered, **settings):
-    """Take 50 steps both ways on a matrix (which decays) and return both results."""
+    """Take 50 steps both ways on a matrix, which decays by its rate times `weight_decay`, and return both results."""
     rng = np.random.default_rng(0)
     start = rng.normal(size=(10, 16)).astype(np.float32)
     parameter = mg.tensor(start.copy())
@@ -32,7 +32,7 @@ def train(optimizer_class, native_step, remembered, **settings):
 @pytest.mark.parametrize("decay", [0.0, 0.01])
 def test_adam(decay):
     def step(p, g, m, v, t):
-        _updates.adam_step(p, g, m, v, 0, SIZE, 1 - 0.8**t, 1 - 0.99**t, 0.002, 0.8, 0.99, 1e-6, decay)
+        _updates.adam_step(p, g, m, v, 0, SIZE, 1 - 0.8**t, 1 - 0.99**t, 0.002, 0.8, 0.99, 1e-6, 0.002 * decay)
 
     options = {"learning_rate": 0.002, "beta1": 0.8, "beta2": 0.99, "eps": 1e-6, "weight_decay": decay}
     native, reference = train(optimizers.Adam, step, 2, **options)
@@ -42,7 +42,7 @@ def test_adam(decay):
 @pytest.mark.parametrize("decay", [0.0, 0.01])
 def test_rmsprop(decay):
     def step(p, g, v, t):
-        _updates.rmsprop_step(p, g, v, 0, SIZE, 0.003, 0.95, 1e-7, decay)
+        _updates.rmsprop_step(p, g, v, 0, SIZE, 0.003, 0.95, 1e-7, 0.003 * decay)
 
     options = {"learning_rate": 0.003, "alpha": 0.95, "eps": 1e-7, "weight_decay": decay}
     native, reference = train(optimizers.RMSprop, step, 1, **options)
@@ -53,7 +53,7 @@ def test_rmsprop(decay):
 @pytest.mark.parametrize("decay", [0.0, 0.01])
 def test_sgd(momentum, decay):
     def step(p, g, v, t):
-        _updates.sgd_step(p, g, v, 0, SIZE, 0.01, momentum, decay)
+        _updates.sgd_step(p, g, v, 0, SIZE, 0.01, momentum, 0.01 * decay)
 
     options = {"learning_rate": 0.01, "momentum": momentum, "weight_decay": decay}
     native, reference = train(optimizers.SGD, step, 1, **options)
