@@ -151,3 +151,10 @@ def test_what_was_compiled_last_for_a_model_is_what_is_known(model):
     model.scale = np.float32(2)
     changed = myrnn.compile(model)
     assert myrnn.compile(model) is changed
+
+
+def test_a_model_that_was_spoiled_does_not_spoil_others_of_its_class():
+    spoiled = RNN(4, 8, 3, rng=0)
+    myrnn.compile(spoiled, check=False)
+    spoiled.fc_h2h.weight = mygrad.tensor(spoiled.fc_h2h.weight.data, constant=True)
+    assert myrnn.compile(RNN(4, 8, 3, rng=1), check=False).dim_output == 3

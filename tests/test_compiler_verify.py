@@ -143,3 +143,16 @@ def test_a_chaotic_model_leaves_mygrad_as_fast_as_mygrad_leaves_itself(lengths):
     assert (parted[1] < 1e-4) == (lengths[0] == 3)
     assert np.abs(weights - expected).max() < 10 * parted[0] + 1e-5
     assert np.abs(loss - expected_loss).max() < 10 * parted[1] + 1e-5
+
+
+class TimesZero(RNN):
+    """Adds nothing, but by MyGrad nothing times the logarithm of zero, which is NaN."""
+
+    def __call__(self, x):
+        logits = super().__call__(x)
+        return logits + 0 * mg.log(mg.maximum(logits, 0))
+
+
+def test_a_model_whose_loss_is_not_finite_is_not_one_whose_loss_is():
+    with pytest.raises(NotARecurrence, match=r"the loss of a random sequence is .*, and by MyGrad nan"):
+        myrnn.compile(TimesZero(5, 8, 2, rng=0))

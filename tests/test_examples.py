@@ -42,6 +42,7 @@ def test_digits(run):
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:.*symbols were not in the training:UserWarning")
 def test_languages(run, capsys):
     report, figures = run("languages")
     languages = importlib.import_module("languages")

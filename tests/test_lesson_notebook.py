@@ -330,9 +330,10 @@ def test_what_the_lesson_says_is_so(lesson):
     # The first losses of the loop by hand and its last ones are both near those of a coin.
     for part in (names["losses"][:50], names["losses"][-50:]):
         assert abs(np.mean(part) - np.log(2)) < 0.15
-    # Shuffled halves fool the network of near misses about as often as the first one, and that of palindromes less.
+    # On shuffled halves the first network is no better than a coin, that of near misses about as bad, and that of
+    # palindromes less so.
     fooled = dict(zip(names["exams"].models, names["exams"].accuracy[:, 3], strict=True))
-    assert fooled["halves"] < 0.5
+    assert fooled["halves"] < 0.6
     assert abs(fooled["near misses"] - fooled["halves"]) < 0.15
     assert fooled["palindromes"] > fooled["halves"] + 0.15
     # The gated networks are nearly perfect, and do better on near misses, but far from well on shuffled halves.

@@ -352,3 +352,25 @@ def test_what_is_compiled_ahead_is_what_is_called(batch_size):
     _ahead.compile_all([(wanted.source, wanted.functions) for wanted in programs])
     assert compiled_types() == before
     assert all(len(types) == 1 for types in before)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_a_training_that_diverges_goes_on_from_where_it_was_good(batch_size):
+    losses = {}
+    for engine in ("native", "mygrad"):
+        model = RNN(10, 20, 2, rng=0)
+        optimizer = SGD(model.parameters, learning_rate=5.0)
+        with pytest.warns(UserWarning, match="goes on from iteration 0 with 0.5 times the learning rate"):
+            history = myrnn.train(
+                model,
+                tasks.TwinHalves(1, 10),
+                optimizer,
+                60,
+                batch_size,
+                seed=0,
+                engine=engine,
+                on_divergence="restart",
+                progress=False,
+            )
+        losses[engine] = history.loss
+    np.testing.assert_allclose(losses["native"], losses["mygrad"], rtol=1e-3)

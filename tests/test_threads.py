@@ -205,7 +205,8 @@ def test_a_process_that_is_forked_while_it_trains_can_compile_and_train(engine):
 )
 def test_a_compiled_model_is_copied_and_pickled_by_making_it_again(again):
     x = np.eye(10, dtype=np.float32)[[3, 1, 4, 1]]
-    compiled = myrnn.compile(RNN(10, 8, 2, rng=0))
+    # NumPy pickles arrays of more than a thousand bytes in another way.
+    compiled = myrnn.compile(RNN(10, 24, 2, rng=0))
     other = again(compiled)
     assert (other.model is compiled.model) == (again is copy.copy)
     np.testing.assert_array_equal(other(x), compiled(x))

@@ -82,6 +82,8 @@ class CompiledModel:
         self.model, self.recurrence, self.guard, self._programs = model, recurrence, guard, programs
         self.dim_input, self.dim_output = recurrence.dim_input, recurrence.readout.size
         self._parameters = parameters_of(model)
+        # Whatever becomes of this model, others are compared with what it was.
+        self._names = parameter_names(model)
 
     @classmethod
     def found(
@@ -96,7 +98,7 @@ class CompiledModel:
         """Whether another model is of the same class, with parameters of the same names and shapes."""
         return (
             type(model) is type(self.model)
-            and parameter_names(model) == parameter_names(self.model)
+            and parameter_names(model) == self._names
             and [p.shape for p in parameters] == [p.shape for p in self._parameters]
         )
 

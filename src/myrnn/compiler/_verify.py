@@ -55,16 +55,16 @@ def _agrees(
 ) -> bool:
     """Whether a trial shows that model and program agree; False where it shows nothing.
 
-    It shows nothing where no loss is finite, or where rounding alone makes as much of a difference, as in a model that
-    is chaotic with these weights, or that comes close to a kink.
+    It shows nothing where neither loss is finite, or where rounding alone makes as much of a difference, as in a model
+    that is chaotic with these weights, or that comes close to a kink.
     """
     with replaced(parameters_of(model), weights):
         expected = _by_model(model, sequences)
-        if not np.isfinite(expected.loss):
-            return False
         native.workspace(len(sequences.values), len(sequences))
         native.forget()
         found = _by_program(native, weights, sequences, expected.labels)
+        if not (np.isfinite(expected.loss) or np.isfinite(found.loss)):
+            return False
         difference = _difference(found, expected, parameter_names(model))
     if difference is None:
         return True

@@ -19,22 +19,27 @@ class Block:
 
     def __init__(self, layouts: dict[int, ParameterLayout], size: int, copies: int = 1) -> None:
         self.numbers = aligned(size * copies)
-        self._views = {}
+        self._rows = {}
         for index, layout in layouts.items():
             rows, columns = (layout.columns, layout.rows) if layout.flipped else (layout.rows, layout.columns)
-            view = self.numbers[layout.at : layout.at + layout.size].reshape(rows, padded(columns))[:, :columns]
-            self._views[index] = (view.T if layout.flipped else view, (layout.rows, layout.columns))
+            block = self.numbers[layout.at : layout.at + layout.size].reshape(rows, padded(columns))
+            self._rows[index] = block, columns, layout
+
+    def _view(self, index: int) -> NDArray[Any]:
+        """Return a parameter's numbers as a matrix, without the padding of its rows."""
+        rows, columns, layout = self._rows[index]
+        return rows[:, :columns].T if layout.flipped else rows[:, :columns]
 
     def write(self, index: int, array: NDArray[Any]) -> None:
-        """Copy a parameter's array into the block."""
-        view, shape = self._views[index]
-        view[...] = array.reshape(shape)
+        """Copy a parameter's array into the block, and zeros into its padding, where a diverged update leaves NaN."""
+        rows, columns, layout = self._rows[index]
+        rows[:, columns:] = 0
+        self._view(index)[...] = array.reshape(layout.rows, layout.columns)
 
     def read(self, index: int, array: NDArray[Any]) -> None:
         """Copy from the block into a parameter's array."""
-        view, _ = self._views[index]
         # Not the other way round: an array in another order of memory has no such view, only a copy.
-        array[...] = view.reshape(array.shape)
+        array[...] = self._view(index).reshape(array.shape)
 
 
 @dataclass

@@ -55,6 +55,9 @@ def parameters_of(model: Any) -> tuple[Tensor, ...]:
     for index, parameter in enumerate(parameters):
         if parameter.constant:
             raise InvalidArgument(f"{name}[{index}] must be a trainable tensor, not a constant one")
+        if isinstance(parameter.data.base, bytes):
+            # NumPy leaves a large array that was pickled in the bytes that it came in, which MyGrad cannot lock.
+            parameter.data = parameter.data.copy()
     return parameters
 
 
