@@ -31,16 +31,20 @@ def lost_message(lost: int, total: int, shortest: int) -> str:
     return f"the logits of {lost:,} of {sequences} are not finite, the shortest of length {shortest}"
 
 
+def _message_of(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> str | None:
+    """Return the message for such sequences of these lengths; None where there are none."""
+    return lost_message(int(lost.sum()), len(lost), int(lengths[lost].min())) if lost.any() else None
+
+
 def check_finite(logits: NDArray[np.floating[Any]], lengths: NDArray[np.int64]) -> None:
     """Raise NotFinite if any sequence has logits that are not finite."""
-    lost = is_lost(logits)
-    if lost.any():
-        message = lost_message(int(lost.sum()), len(lost), int(lengths[lost].min()))
+    message = _message_of(is_lost(logits), lengths)
+    if message is not None:
         raise NotFinite(f"{message}: the model's numbers overflow there")
 
 
 def warn_of_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> None:
     """Warn once, for all of them, that sequences whose logits are not finite count as wrong."""
-    if lost.any():
-        message = lost_message(int(lost.sum()), len(lost), int(lengths[lost].min()))
+    message = _message_of(lost, lengths)
+    if message is not None:
         warn(f"{message}: they count as wrong")
