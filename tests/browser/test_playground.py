@@ -1,6 +1,7 @@
 """What somebody sees and does on the page of the playground, in a real browser."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
