@@ -42,7 +42,7 @@ def no_process_is_left():
 
 @pytest.fixture
 def in_python(monkeypatch):
-    """Run compiled models in Python, which compiles no machine code; native training is not to be had."""
+    """Run compiled models in Python, which compiles no machine code."""
     monkeypatch.setattr("myrnn.compiler._cache.load", interpreted)
 
 

@@ -6,26 +6,35 @@ outside of an array fails, and so does a number where sixteen side by side belon
 """
 
 import ast
+import inspect
 import math
+import threading
 from types import SimpleNamespace
 
 import numpy as np
 
-from myrnn.compiler import _moves
-from myrnn.compiler._runtime import OF_PROGRAMS
+from myrnn.compiler import _lookups, _moves, _updates
+from myrnn.compiler._runtime import AROUND_PROGRAMS, OF_PROGRAMS
 
 LANES = np.arange(16)
 
 
 def interpreted(source, user=None):
     """Return the functions of an emitted module, as `compiler._cache.load` does."""
+    scope = functions_of(source, {"np": np, **CALLED})
+    return SimpleNamespace(**{name: quiet(scope[name]) for name in ("run", "train", "logits")})
+
+
+def functions_of(source, known):
+    """Return what is known and the functions that a text defines, none of them compiled."""
     tree = ast.parse(source)
     tree.body = [part for part in tree.body if isinstance(part, ast.FunctionDef)]
     for function in tree.body:
         function.decorator_list = []
-    scope = {"np": np, **CALLED}
-    exec(compile(tree, "emitted", "exec"), scope)
-    return SimpleNamespace(run=quiet(scope["run"]), logits=quiet(scope["logits"]))
+    scope = dict(known)
+    exec("from __future__ import annotations", scope)
+    exec(compile(tree, "interpreted", "exec"), scope)
+    return scope
 
 
 def quiet(function):
@@ -156,3 +165,14 @@ CALLED = {
     "restore_mode": lambda mode: None,
 }
 assert set(CALLED) == {name for names in OF_PROGRAMS.values() for name in names}
+
+
+def meet(barrier, parties):
+    BARRIERS.setdefault((id(barrier), parties), threading.Barrier(parties, timeout=60)).wait()
+
+
+BARRIERS = {}
+for module in (_updates, _lookups):
+    CALLED |= functions_of(inspect.getsource(module), {**vars(module), **CALLED, "total": np.sum})
+CALLED |= {"meet": meet}
+assert {name for names in AROUND_PROGRAMS.values() for name in names} <= set(CALLED)

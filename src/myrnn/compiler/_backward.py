@@ -15,7 +15,7 @@ from myrnn.compiler._terms import Outer, outer_terms, plain_terms
 
 def write_readout_backward(frame: Frame) -> None:
     pullback = frame.derivative.readout
-    frame.writer.line(f"fill(g, 0, {frame.memory.fixed(frame.weights.size, 'parameters')}, 0.0)")
+    frame.writer.line(f"fill(g, 0, {frame.memory.fixed(frame.weights.dense_size, 'parameters')}, 0.0)")
     for i, node in enumerate(frame.derivative.derived):
         leaf = frame.derived_leaf(i, node)
         if leaf is not None:

@@ -2,12 +2,13 @@
 
 There are two kinds of module, for one sequence at a time and for batches; each has ``run``, ``train`` and ``logits``.
 The latter two call ``run`` with ``bool(1)``, ``bool(0)`` and ``np.int64(0)``, for Numba compiles a function once more
-for each literal.
+for each literal. Words in capitals are replaced; some are what a program with lookups does besides.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 
 from myrnn.compiler._emit import Program
 from myrnn.compiler._runtime import RUNTIME
@@ -24,19 +25,23 @@ BODY
 @njit(cache=True, nogil=True)
 def train(
     VALUES, offsets, labels, order, class_weights, rates, limit, optimizer, first_step, ranges, trained,
-    p, g, m, v, w, sizes, tables, losses, hits,
+    p, g, m, v, w, sizes, tables, losses, hits_LOOKUPS,
 ):
     """Do one iteration for each row of `order`."""
     mode, learn = flush_subnormals(), bool(1)
+    BEGIN_LOOKUPS
     for n in range(len(order)):
+        READ_LOOKUPS
         s = order[n, 0]
         begin, label = offsets[s], labels[s]
         steps, weight = offsets[s + 1] - begin, class_weights[label]
         losses[n], hits[n] = run(VALUES, begin, steps, label, weight, learn, p, g, w, sizes, tables)
-        factor = clip_factor(g, len(p), limit)
+        factor = clip_factor(g, DENSE, limit_SQUARE_OF_LOOKUPS)
         if factor != 1.0:
-            scale(g, 0, len(p), factor)
-        update(optimizer, first_step + n, rates[n], ranges, trained[n], 0, len(p), p, g, m, v)
+            scale(g, 0, DENSE, factor)
+        update(optimizer, first_step + n, rates[n], ranges, trained[n], 0, DENSE, p, g, m, v)
+        STEP_LOOKUPS
+    END_LOOKUPS
     restore_mode(mode)
 
 
@@ -69,15 +74,17 @@ BODY
 @njit(cache=True, nogil=True)
 def train(
     shard, shards, barrier, VALUES, offsets, labels, order, class_weights, rates, limit, optimizer, first_step,
-    ranges, trained, p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
+    ranges, trained, p, gradients, m, v, w, sizes, tables, start, lined, losses, hits_LOOKUPS,
 ):
     """Do one iteration for each row of `order`, together with the other shards."""
     size = len(p)
     g = gradients[shard * size : (shard + 1) * size]
-    lower, upper = size // 16 * shard // shards * 16, size // 16 * (shard + 1) // shards * 16
+    BEGIN_LOOKUPS
+    lower, upper = DENSE // 16 * shard // shards * 16, DENSE // 16 * (shard + 1) // shards * 16
     share = np.float32(1 / order.shape[1])
     mode, learn = flush_subnormals(), bool(1)
     for n in range(len(order)):
+        READ_LOOKUPS
         members = order[n, shard::shards].copy()
         loss, right = run(
             VALUES, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined
@@ -86,13 +93,16 @@ def train(
         hits[shard, n] = right
         meet(barrier, shards)
         sum_shards(gradients, lower, upper, size, shards)
+        SUM_LOOKUPS
         if limit > 0:
             meet(barrier, shards)
-            factor = clip_factor(gradients, size, limit)
+            factor = clip_factor(gradients, DENSE, limit_SQUARE_OF_LOOKUPS)
             meet(barrier, shards)
             scale(gradients, lower, upper, factor)
         update(optimizer, first_step + n, rates[n], ranges, trained[n], lower, upper, p, gradients, m, v)
+        STEP_LOOKUPS
         meet(barrier, shards)
+    END_LOOKUPS
     restore_mode(mode)
 
 
@@ -109,14 +119,45 @@ def logits(
 '''
 
 
+# What replaces the words in capitals where a program has lookups; without, they go, together with their lines.
+_LOOKUPS = {
+    "BEGIN_LOOKUPS": """\
+dense, pace = lookups[0, 0], paces(optimizer, first_step, rates)
+    descent = optimizer, first_step, rates, ranges, trained, pace, every""",
+    "READ_LOOKUPS": """\
+count = list_tokens(tokens, offsets, order[n], n, shard, rows)
+        catch_up(count, n, shard, shards, rows, lookups, descent, p, m, v)
+        meet(barrier, shards)""",
+    "SUM_LOOKUPS": """\
+sum_listed(count, shard, shards, rows, lookups, size, gradients)
+        factor = 1.0""",
+    "STEP_LOOKUPS": "step_listed(count, n, factor, shard, shards, rows, lookups, size, descent, p, gradients, m, v)",
+    "END_LOOKUPS": "catch_up(-1, len(order), shard, shards, rows, lookups, descent, p, m, v)",
+    "_SQUARE_OF_LOOKUPS": ", square_of_listed(count, shard, rows, lookups, gradients)",
+    "_LOOKUPS": ", rows, lookups, every",
+}
+# One sequence at a time needs no other shards.
+_ALONE = {
+    "BEGIN_LOOKUPS": f"shard, shards, size, gradients = 0, 1, len(p), g\n    {_LOOKUPS['BEGIN_LOOKUPS']}",
+    "READ_LOOKUPS": _LOOKUPS["READ_LOOKUPS"].replace("\n        meet(barrier, shards)", ""),
+}
+
+
 def module_source(program: Program, header: str, tokens: bool, batched: bool, reverse: bool) -> str:
     """Return the text of the module."""
-    values = "tokens" if tokens else "features"
-    text = (_BATCH if batched else _SINGLE).replace("VALUES", values)
+    text = _BATCH if batched else _SINGLE
+    if program.weights.lookups:
+        for mark, line in (_LOOKUPS | ({} if batched else _ALONE)).items():
+            text = text.replace(mark, line)
+        text = text.replace("DENSE", "dense")
+    else:
+        text = re.sub(r"^ *[A-Z]+_LOOKUPS\n|[A-Z_]*_LOOKUPS", "", text, flags=re.MULTILINE)
+        text = text.replace("DENSE", "size" if batched else "len(p)")
     lines = ""
     if batched and tokens:
         lines = f"    line_up_tokens(lined, tokens, offsets, members, start, steps, {reverse})\n    tokens = lined\n"
-    text = text.replace("TOKENS\n", lines).replace("BODY", program.body)
+    text = text.replace("TOKENS\n", lines).replace("VALUES", "tokens" if tokens else "features")
+    text = text.replace("BODY", program.body)
     return f'"""{header}\n"""\n\n{_imports(text)}\n\n{text}'
 
 

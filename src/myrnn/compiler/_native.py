@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from myrnn.compiler import _cache
 from myrnn.compiler._barrier import BARRIER_SIZE
 from myrnn.compiler._emit import Program
+from myrnn.compiler._lookups import row_account
 from myrnn.compiler._memory import Place, padded
 from myrnn.compiler._threads import in_threads
 from myrnn.compiler._workspace import Block, Floats, Workspace
@@ -236,11 +237,13 @@ class Native:
         self, sequences: Sequences, order: NDArray[np.int64], descent: Descent
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         losses, hits = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
-        work = self.workspace(int(sequences.lengths[order].max(initial=0)), 1)
+        lengths = sequences.lengths[order]
+        lookups = self._lookups(descent, lengths, 1)
+        work = self.workspace(int(lengths.max(initial=0)), 1)
         self._module.train(
             _flat(sequences), sequences.offsets, sequences.labels, order, *descent.settings,
             descent.parameters, self._gradient_numbers(1), descent.means, descent.squares,
-            work.numbers, work.sizes, self._tables, losses, hits,
+            work.numbers, work.sizes, self._tables, losses, hits, *lookups,
         )  # fmt: skip
         return losses, hits
 
@@ -253,7 +256,11 @@ class Native:
         lengths = np.take_along_axis(lengths, longest_first, axis=1)
         losses, hits = np.zeros((shards, len(order))), np.zeros((shards, len(order)), dtype=np.int64)
         barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
-        values, gradients = _flat(sequences), self._gradient_numbers(shards)
+        values, gradients, lookups = (
+            _flat(sequences),
+            self._gradient_numbers(shards),
+            self._lookups(descent, lengths, shards),
+        )
 
         # All that can fail is done before the threads start: one that never came would keep the others waiting.
         works = [
@@ -268,17 +275,32 @@ class Native:
             self._module.train(
                 shard, shards, barrier, values, sequences.offsets, sequences.labels, order, *descent.settings,
                 descent.parameters, gradients, descent.means, descent.squares,
-                work.numbers, work.sizes, self._tables, work.start, work.lined, losses, hits,
+                work.numbers, work.sizes, self._tables, work.start, work.lined, losses, hits, *lookups,
             )  # fmt: skip
 
         in_threads(run, shards)
         return losses.sum(axis=0), hits.sum(axis=0)
 
     def _gradient_numbers(self, shards: int) -> Floats:
-        """Return room for the gradients of so many shards; every iteration clears it."""
+        """Return room for the gradients of so many shards; every iteration clears it, of lookups what it wrote."""
         if shards not in self._gradients:
             self._gradients[shards] = self.block(shards).numbers
         return self._gradients[shards]
+
+    def _lookups(self, descent: Descent, lengths: NDArray[np.int64], shards: int) -> tuple[Any, ...]:
+        """Return what a program with lookups takes besides: an account of their rows, their places, and the manner.
+
+        The manner is to update every row at every step: where weights decay, or a batch's tokens are so many that to
+        keep account of them costs more.
+        """
+        layouts = sorted((self.program.weights.layouts[i] for i in self.program.weights.lookups), key=lambda x: x.at)
+        if not layouts:
+            return ()
+        numbers = {int(begin): i for i, (begin, _, _) in enumerate(descent.ranges)}
+        places = [(layout.at, layout.size // layout.rows, numbers.get(layout.at, -1)) for layout in layouts]
+        symbols, tokens = layouts[0].rows, lengths.sum() / max(1, len(lengths))
+        every = bool(descent.optimizer[1:3].any() or 16 * tokens > symbols)
+        return row_account(symbols, shards), np.array(places, dtype=np.int64), every
 
     def _offset(self, work: Workspace) -> int:
         return self.program.memory.value(self.program.logits, work.sizes)

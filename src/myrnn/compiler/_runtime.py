@@ -20,7 +20,11 @@ OF_PROGRAMS = {
     "_subnormals": ("flush_subnormals", "restore_mode"),
 }  # fmt: skip
 # What only the functions around it call.
-AROUND_PROGRAMS = {"_barrier": ("meet",), "_updates": ("clip_factor", "scale", "sum_shards", "update")}
+AROUND_PROGRAMS = {
+    "_barrier": ("meet",),
+    "_lookups": ("catch_up", "list_tokens", "paces", "square_of_listed", "step_listed", "sum_listed"),
+    "_updates": ("clip_factor", "scale", "sum_shards", "update"),
+}
 RUNTIME = dict(sorted((OF_PROGRAMS | AROUND_PROGRAMS).items()))
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from myrnn.compiler._graph import Node
 from myrnn.compiler._plan import Plan
 
+# From how many symbols on the work on all rows of a weight costs more than to keep account of each.
+LOOKUP_ROWS = 4096
+
 
 @dataclass(frozen=True)
 class Outer:
@@ -31,6 +34,23 @@ def outer_terms(plan: Plan, terms: dict[Node, tuple[Node, ...]]) -> list[Outer]:
                 left, right = reversed(term.inputs) if plan.weights[leaf].flipped else term.inputs
                 found.append(Outer(leaf, left, right))
     return found
+
+
+def lookups(plan: Plan) -> frozenset[int]:
+    """Return the parameters of many rows of which a step reads and changes only those of its tokens.
+
+    Only these rows of their gradients are cleared, clipped and used; the others are zero.
+    """
+    gradients = plan.derivative.readout.weights.keys() | plan.derivative.prelude.weights.keys()
+    summed_elsewhere = {leaf.attributes[0] for leaf in gradients if leaf.operation != "derived"}
+    found = set()
+    for leaf, terms in plan.derivative.step.weights.items():
+        if leaf.operation == "parameter" and plan.tokens and plan.weights[leaf].rows >= LOOKUP_ROWS:
+            outer = outer_terms(plan, {leaf: terms})
+            if len(outer) == len(terms) and all(o.left.operation == "input" for o in outer):
+                found.add(leaf.attributes[0])
+    taken_apart = {leaf.attributes[0] for leaf in plan.weights if leaf.operation == "rows"}
+    return frozenset(found - summed_elsewhere - taken_apart)
 
 
 def plain_terms(plan: Plan, terms: dict[Node, tuple[Node, ...]]) -> list[tuple[Node, Node]]:

@@ -161,28 +161,57 @@ def update(
     means, squares : float32 arrays
         What the optimizer remembers; SGD's moments are the means.
     """
-    kind = int(optimizer[0])
-    share = optimizer[1] + rate * optimizer[2]
-    a, b, c = optimizer[3], optimizer[4], optimizer[5]
     # Powers are slow: one for all ranges.
-    first, second = (1 - a**step, 1 - b**step) if kind == ADAM else (1.0, 1.0)
+    first, second = fullness(optimizer, step)
+    share = optimizer[1] + rate * optimizer[2]
     for i in range(len(ranges)):
         begin, end = max(ranges[i, 0], lower), min(ranges[i, 1], upper)
         if begin >= end or not trained[i]:
             continue
         decay = share * ranges[i, 2]
-        if kind == ADAM:
-            adam_step(parameters, gradients, means, squares, begin, end, first, second, rate, a, b, c, decay)
-        elif kind == RMSPROP:
-            rmsprop_step(parameters, gradients, squares, begin, end, rate, a, b, decay)
-        else:
-            sgd_step(parameters, gradients, means, begin, end, rate, a, decay)
+        take_step(optimizer, first, second, rate, decay, begin, end, parameters, gradients, means, squares)
 
 
 @compiled
-def clip_factor(gradients: Floats, size: int, limit: float) -> float:
-    """Return what to multiply gradients by so that their norm is at most `limit`; 1 where the limit is 0."""
+def fullness(optimizer: NDArray[np.float64], step: int) -> tuple[float, float]:
+    """Return how full Adam's two averages are at step number `step`, counted from 1."""
+    if optimizer[0] != ADAM:
+        return 1.0, 1.0
+    return 1 - optimizer[3] ** step, 1 - optimizer[4] ** step
+
+
+@compiled
+def take_step(
+    optimizer: NDArray[np.float64],
+    first: float,
+    second: float,
+    rate: float,
+    decay: float,
+    begin: int,
+    end: int,
+    parameters: Floats,
+    gradients: Floats,
+    means: Floats,
+    squares: Floats,
+) -> None:
+    """Take the optimizer's step on the numbers from `begin` to `end`; see `update` and `fullness`."""
+    kind = int(optimizer[0])
+    a, b, c = optimizer[3], optimizer[4], optimizer[5]
+    if kind == ADAM:
+        adam_step(parameters, gradients, means, squares, begin, end, first, second, rate, a, b, c, decay)
+    elif kind == RMSPROP:
+        rmsprop_step(parameters, gradients, squares, begin, end, rate, a, b, decay)
+    else:
+        sgd_step(parameters, gradients, means, begin, end, rate, a, decay)
+
+
+@compiled
+def clip_factor(gradients: Floats, size: int, limit: float, others: float = 0.0) -> float:
+    """Return what to multiply gradients by so that their norm is at most `limit`; 1 where the limit is 0.
+
+    `others` is the sum of the squares of the gradients that stand elsewhere.
+    """
     if limit <= 0:
         return 1.0
-    norm = np.sqrt(squared_norm(gradients, 0, size))
+    norm = np.sqrt(squared_norm(gradients, 0, size) + others)
     return limit / norm if norm > limit else 1.0

@@ -8,6 +8,7 @@ from math import prod
 from myrnn.compiler._graph import Node
 from myrnn.compiler._memory import LANES, Memory, Place, padded
 from myrnn.compiler._plan import Plan, Weight
+from myrnn.compiler._terms import lookups
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class WeightPlaces:
     def __init__(self, plan: Plan, parameter_names: tuple[str, ...], memory: Memory) -> None:
         self._memory = memory
         self._weights = plan.weights
-        self.layouts = _layouts(plan)
+        self.lookups = lookups(plan)
+        self.layouts = _layouts(plan, self.lookups)
         self._matrices: dict[Node, Matrix] = {}
         self._gradients: dict[Node, Matrix] = {}
         self._flat: dict[Node, Place] = {}
@@ -87,6 +89,11 @@ class WeightPlaces:
     def size(self) -> int:
         """How many numbers the block of all parameters has, padding included."""
         return sum(layout.size for layout in self.layouts.values())
+
+    @property
+    def dense_size(self) -> int:
+        """How many of them are of parameters that are no lookups; these come first."""
+        return min((self.layouts[i].at for i in self.lookups), default=self.size)
 
     def _set(self, leaf: Node, array: str, gradient_array: str, at: str, gradient_at: str) -> None:
         stride = self._memory.padded(self._weights[leaf].stored_columns)
@@ -167,11 +174,11 @@ class WeightPlaces:
             self.copies.parameters.append(call)
 
 
-def _layouts(plan: Plan) -> dict[int, ParameterLayout]:
-    """Lay the parameters out one after the other."""
+def _layouts(plan: Plan, lookups: frozenset[int]) -> dict[int, ParameterLayout]:
+    """Lay the parameters out one after the other, the lookups last."""
     whole = {n.attributes[0]: plan.weights[n] for n in plan.weights if n.operation == "parameter"}
     layouts, at = {}, 0
-    for index, shape in enumerate(plan.shapes):
+    for index, shape in sorted(enumerate(plan.shapes), key=lambda item: item[0] in lookups):
         columns = shape[-1] if shape else 1
         rows = prod(shape) // columns if columns else 0
         flipped = index in whole and whole[index].flipped

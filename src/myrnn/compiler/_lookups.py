@@ -1,0 +1,195 @@
+"""Training of lookups: weights with many rows, of which a step reads only those of its tokens, such as embeddings.
+
+Only the rows of a batch's tokens have a gradient. Only they are summed, clipped, and cleared after the step; all others
+are zero at any time. Adam, RMSprop and momentum move the other rows, too: each catches up when it is read next, and at
+the end of a call, by the very steps that it missed. So the numbers are those of an update of all rows, and do not
+depend on where a call ends. With weight decay, and where batches have very many tokens, all rows are updated at every
+step.
+
+Several shards share a batch; each takes care of rows of its own. Their account of rows is one int64 array of shape
+(1 + 2 * shards, C): how many iterations of this call each row has seen; and, for each shard, the iteration that saw a
+token last, and the tokens of the present one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler._elementary import absolute, sqrt
+from myrnn.compiler._kernels import fill
+from myrnn.compiler._lanes import compiled, load, store, total
+from myrnn.compiler._updates import ADAM, RMSPROP, SGD, Floats, fullness, scale, squared_norm, sum_shards, take_step
+
+Integers = NDArray[np.int64]
+
+# Rows go to the shards in turn, so many at a time.
+_ROWS = 64
+
+
+def row_account(symbols: int, shards: int) -> Integers:
+    """Return the account of rows at the beginning of a call."""
+    rows = np.full((1 + 2 * shards, symbols), -1, dtype=np.int64)
+    rows[0] = 0
+    return rows
+
+
+@compiled
+def _is_own(row: int, shard: int, shards: int) -> bool:
+    # The check for one shard saves a division, which is slow.
+    return shards == 1 or row // _ROWS % shards == shard
+
+
+@compiled
+def paces(optimizer: NDArray[np.float64], first_step: int, rates: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return what Adam multiplies means and squares by at every step, float32 (n, 2), as `adam_step` computes it."""
+    result = np.zeros((len(rates), 2), dtype=np.float32)
+    if optimizer[0] == ADAM:
+        for n in range(len(rates)):
+            first, second = fullness(optimizer, first_step + n)
+            result[n, 0] = -rates[n] / first
+            result[n, 1] = 1 / second
+    return result
+
+
+@compiled
+def list_tokens(
+    tokens: NDArray[np.int32], offsets: Integers, members: Integers, n: int, shard: int, rows: Integers
+) -> int:
+    """List the tokens of the sequences `members`, each once, for iteration `n`; return how many they are."""
+    seen, listed = rows[1 + 2 * shard], rows[2 + 2 * shard]
+    count = 0
+    for s in members:
+        for i in range(offsets[s], offsets[s + 1]):
+            token = tokens[i]
+            if seen[token] != n:
+                seen[token] = n
+                listed[count] = token
+                count += 1
+    return count
+
+
+@compiled
+def catch_up(
+    count: int, n: int, shard: int, shards: int, rows: Integers, lookups: Integers, descent: Any,
+    p: Floats, m: Floats, v: Floats,
+) -> None:  # fmt: skip
+    """Take the steps before iteration `n` that this shard's rows among the listed have missed; all rows if count < 0.
+
+    Parameters
+    ----------
+    lookups : int64 array, shape (L, 3)
+        Where each begins, how many numbers a row has, padding included, and its number in `ranges`; -1 if not trained.
+    descent : tuple
+        The optimizer, the number of this call's first step, and the rates, ranges and flags that `update` takes; the
+        paces; and whether all rows are updated at every step.
+    """
+    optimizer, _, _, _, trained, pace, every = descent
+    if every:
+        return
+    done, listed = rows[0], rows[2 + 2 * shard]
+    for k in range(count if count >= 0 else len(done)):
+        row = listed[k] if count >= 0 else k
+        if _is_own(row, shard, shards) and done[row] < n:
+            for i in range(len(lookups)):
+                if lookups[i, 2] >= 0:
+                    begin = lookups[i, 0] + row * lookups[i, 1]
+                    _take_missed(
+                        done[row], n, begin, begin + lookups[i, 1], optimizer, trained, lookups[i, 2], pace, p, m, v
+                    )
+            done[row] = n
+
+
+@compiled
+def _take_missed(
+    first: int, last: int, begin: int, end: int, optimizer: NDArray[np.float64],
+    trained: NDArray[np.bool_], own: int, pace: NDArray[np.float32], p: Floats, m: Floats, v: Floats,
+) -> None:  # fmt: skip
+    """Take the steps of iterations `first` to `last` on numbers from `begin` to `end` that have no gradient."""
+    if optimizer[0] == SGD and optimizer[3] == 0:
+        return
+    kept, little = np.float32(optimizer[3]), np.float32(optimizer[5])
+    kept_square = np.float32(optimizer[4] if optimizer[0] == ADAM else optimizer[3])
+    for j in range(begin, end, 16):
+        mean, square, parameter = load(m, j), load(v, j), load(p, j)
+        if optimizer[0] == RMSPROP or total(absolute(mean)) == 0:
+            # Only the squares shrink; step by step, for a power would round otherwise.
+            if total(square) != 0:
+                for n in range(first, last):
+                    if trained[n, own]:
+                        square = kept_square * square
+        elif optimizer[0] == ADAM:
+            for n in range(first, last):
+                if trained[n, own]:
+                    mean, square = kept * mean, kept_square * square
+                    parameter = parameter + pace[n, 0] * mean / (sqrt(pace[n, 1] * square) + little)
+        else:
+            for n in range(first, last):
+                if trained[n, own]:
+                    mean = kept * mean
+                    parameter = parameter + mean
+        if optimizer[0] != RMSPROP:
+            store(m, j, mean)
+        if optimizer[0] != SGD:
+            store(v, j, square)
+        store(p, j, parameter)
+
+
+@compiled
+def sum_listed(count: int, shard: int, shards: int, rows: Integers, lookups: Integers, size: int, g: Floats) -> None:
+    """Add the gradients of all shards, `size` numbers apart, into those of the first, for this shard's listed rows."""
+    listed = rows[2 + 2 * shard]
+    for k in range(count):
+        if _is_own(listed[k], shard, shards):
+            for i in range(len(lookups)):
+                begin = lookups[i, 0] + listed[k] * lookups[i, 1]
+                sum_shards(g, begin, begin + lookups[i, 1], size, shards)
+
+
+@compiled
+def square_of_listed(count: int, shard: int, rows: Integers, lookups: Integers, g: Floats) -> float:
+    """Return the sum of the squares of the gradients of all listed rows, a float64."""
+    listed = rows[2 + 2 * shard]
+    result = 0.0
+    for k in range(count):
+        for i in range(len(lookups)):
+            begin = lookups[i, 0] + listed[k] * lookups[i, 1]
+            result += squared_norm(g, begin, begin + lookups[i, 1])
+    return result
+
+
+@compiled
+def step_listed(
+    count: int, n: int, factor: float, shard: int, shards: int, rows: Integers, lookups: Integers, size: int,
+    descent: Any, p: Floats, g: Floats, m: Floats, v: Floats,
+) -> None:  # fmt: skip
+    """Take the step of iteration `n` on this shard's listed rows, their gradients times `factor`, and clear these."""
+    optimizer, first_step, rates, ranges, trained, _, every = descent
+    done, listed = rows[0], rows[2 + 2 * shard]
+    first, second = fullness(optimizer, first_step + n)
+    share = optimizer[1] + rates[n] * optimizer[2]
+    for i in range(len(lookups)):
+        at, stride, own = lookups[i]
+        steps = own >= 0 and trained[n, own]
+        decay = share * ranges[own, 2]
+        for k in range(count):
+            if _is_own(listed[k], shard, shards):
+                begin = at + listed[k] * stride
+                if factor != 1.0:
+                    scale(g, begin, begin + stride, factor)
+                if steps and not every:
+                    take_step(optimizer, first, second, rates[n], decay, begin, begin + stride, p, g, m, v)
+        if steps and every:
+            for row in range(_ROWS * shard, len(done), _ROWS * shards):
+                begin, end = at + row * stride, at + min(row + _ROWS, len(done)) * stride
+                take_step(optimizer, first, second, rates[n], decay, begin, end, p, g, m, v)
+        for k in range(count):
+            if _is_own(listed[k], shard, shards):
+                begin = at + listed[k] * stride
+                for other in range(shards):
+                    fill(g, other * size + begin, other * size + begin + stride, 0.0)
+    for k in range(count):
+        if _is_own(listed[k], shard, shards):
+            done[listed[k]] = n + 1
