@@ -22,6 +22,7 @@ BROWSERS, DRIVERS = ("chromium", "chromium-browser", "google-chrome"), ("chromed
 FLAGS = """
     --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run
     --disable-background-networking --disable-component-update --disable-sync --window-size=1100,1500
+    --disable-features=BackForwardCache
 """.split()
 
 
@@ -127,23 +128,30 @@ def playground_server(tmp_path_factory):
 
 
 @pytest.fixture
-def page(browser, playground_server, tmp_path):
-    """A page of the playground that is not open yet."""
-    yield PlaygroundPage(browser, playground_server, tmp_path)
-    # Its session ends, so that the next test has the machine for itself.
-    browser.get("about:blank")
+def tab(browser):
+    """The browser, in a tab of the test's own: a tab knows which network it showed last."""
+    before = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    yield browser
+    browser.close()
+    browser.switch_to.window(before)
 
 
 @pytest.fixture
-def serve_playground(browser, tmp_path):
+def page(tab, playground_server, tmp_path):
+    """A page of the playground that is not open yet."""
+    return PlaygroundPage(tab, playground_server, tmp_path)
+
+
+@pytest.fixture
+def serve_playground(tab, tmp_path):
     """Serve a playground of the test's own, with options, and return its page."""
     servers = []
 
     def serve(*options):
         servers.append(PlaygroundServer(tmp_path, *options))
-        return PlaygroundPage(browser, servers[-1], tmp_path)
+        return PlaygroundPage(tab, servers[-1], tmp_path)
 
     yield serve
-    browser.get("about:blank")
     for server in servers:
         server.stop()

@@ -251,6 +251,7 @@ def test_a_shared_link_shows_the_same(page):
     page.type("5", 7)
     link = page.driver.current_url
     assert "optimizer=sgd" in link and "learning_rate=0.03" in link and link.endswith("sequence=12344325")
+    tab = page.driver.current_window_handle
     page.driver.switch_to.new_window("tab")
     try:
         page.driver.get(link)
@@ -260,7 +261,20 @@ def test_a_shared_link_shows_the_same(page):
         assert page.row()["values"] == row["values"]
     finally:
         page.driver.close()
-        page.driver.switch_to.window(page.driver.window_handles[0])
+        page.driver.switch_to.window(tab)
+
+
+def test_a_link_is_followed_in_a_tab_whose_earlier_network_still_waits(page):
+    page.open(f"{SHORT}&dim_recurrent=8")
+    page.step()
+    page.open(f"{SHORT}&cell=gru&dim_recurrent=8&sequence=4242")
+    page.wait_for_network(cell="gru", dim_recurrent=8)
+    assert (page.setting("cell"), page.digits()) == ("GRU", "4242")
+    page.step()
+    # A page that is loaded again goes on with its network.
+    page.driver.refresh()
+    page.wait_until_ready()
+    assert (page.network()["cell"], page.iteration, page.digits()) == ("gru", 1, "4242")
 
 
 @pytest.mark.parametrize(

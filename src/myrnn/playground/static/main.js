@@ -28,8 +28,13 @@ const app = {
   linked() { writeLink(this.settings, this.tokens, DEFAULTS); },
 };
 
+// What an opened link asks for. A page that is loaded again asks for nothing: its network waits.
+const isReloaded = performance.getEntriesByType("navigation")[0]?.type === "reload";
+let linked = location.hash && !isReloaded ? app.settings : null;
+
 // A link may hold settings that are refused: then the page begins with its own.
 const refused = () => {
+  linked = null;
   const others = JSON.stringify(app.settings) !== JSON.stringify(DEFAULTS);
   app.settings = {...DEFAULTS};
   return others;
@@ -80,6 +85,9 @@ app.connection.on("adjusted", note);
 app.connection.on("network", message => {
   note(message);
   byId("banner").hidden = true;
+  // The tab may have had another network before, which waits for its page.
+  if (linked && Object.keys(DEFAULTS).some(name => linked[name] !== message.settings[name])) app.settingsPanel.apply(linked, true);
+  linked = null;
 });
 // A link that is pasted over the page's own: all of it is read before the page writes its address again.
 window.addEventListener("hashchange", () => {
