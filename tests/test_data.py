@@ -310,6 +310,13 @@ def test_a_file_that_is_no_table_is_refused(content, told, put):
         read_sequences(path)
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "txt"])
+def test_a_byte_order_mark_alone_is_an_empty_file(ending, put):
+    path = put(f"a.{ending}", b"\xef\xbb\xbf")
+    with pytest.raises(DataError, match=f"^{re.escape(f'{path} is empty')}$"):
+        read_sequences(path, labelled=False)
+
+
 def test_many_columns_are_not_all_named(put):
     path = put("a.csv", ",".join(f"c{place}" for place in range(100)) + "\n")
     with pytest.raises(DataError, match=r"its columns are 'c0', .*'c11', \.\.\.: say which is the"):

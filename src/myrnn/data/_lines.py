@@ -50,6 +50,8 @@ def _decompressed(path: Path, content: bytes) -> bytes:
 def read_text(path: Path) -> bytes:
     """Return the content of a file of UTF-8 text, as bytes without a byte order mark."""
     content = read_bytes(path).removeprefix(BYTE_ORDER_MARK)
+    if not content:
+        raise DataError(f"{path} is empty")
     # Text in UTF-16 and files that are no text at all have such bytes.
     place = content.find(b"\0")
     if place >= 0:
