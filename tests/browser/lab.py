@@ -172,9 +172,9 @@ class LabPage(BrowserPage):
 
     def saved_outputs(self, number):
         """Save the notebook and return the outputs of a cell as they stand in the file."""
-        before = self.path.stat().st_mtime_ns
-        self.script("window.jupyterapp.commands.execute('docmanager:save')")
-        self.wait(lambda: self.path.stat().st_mtime_ns != before, "the notebook was not saved")
+        self.driver.execute_async_script(
+            "window.jupyterapp.commands.execute('docmanager:save').finally(arguments[arguments.length - 1])"
+        )
         return json.loads(self.path.read_text())["cells"][number]["outputs"]
 
     def screenshot(self, path):

@@ -23,8 +23,8 @@ def kinds(outputs):
     return [kind if kind in ("picture", "svg") else text for kind, text in outputs]
 
 
-def test_a_training_of_a_second_draws_its_curve_as_it_grows(open_lab):
-    page = open_lab([WARM, PLOT, "history = myrnn.train(model, task, optimizer, 100_000, hooks=[plotter])"])
+def test_a_training_of_a_few_seconds_draws_its_curve_as_it_grows(open_lab):
+    page = open_lab([WARM, PLOT, "history = myrnn.train(model, task, optimizer, 400_000, hooks=[plotter])"])
     page.run(0)
     page.run(1)
     page.watch(1, while_runs=2)
@@ -35,8 +35,8 @@ def test_a_training_of_a_second_draws_its_curve_as_it_grows(open_lab):
     assert kinds(page.outputs(1)) == ["picture"]
     assert [list(output["data"]) for output in page.saved_outputs(1)] == [["image/png", "text/plain"]]
     ((_, progress),) = page.outputs(2)
-    assert "100,000/100,000" in progress
-    assert page.count_in(2, 'progress[value="100000"][max="100000"]') == 1
+    assert "400,000/400,000" in progress
+    assert page.count_in(2, 'progress[value="400000"][max="400000"]') == 1
     loss, accuracy = (line.split() for line in progress.splitlines()[-1].split("   "))
     assert (loss[0], accuracy[0]) == ("loss", "accuracy")
     assert set(loss[2]) <= set("▁▂▃▄▅▆▇█")
