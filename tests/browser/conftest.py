@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -37,15 +36,11 @@ def program(names):
 def server(tmp_path_factory):
     """The address of a JupyterLab that serves an empty folder, the folder, and the token that opens it."""
     folder, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     token = secrets.token_hex(16)
-    places = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    places = {name: str(home / name.lower()) for name in names}
     settings = {
         "ip": "127.0.0.1",
-        "port": port,
-        "port_retries": 0,
         "open_browser": False,
         "allow_root": True,
         "root_dir": str(folder),
@@ -68,10 +63,8 @@ def server(tmp_path_factory):
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        address = f"http://127.0.0.1:{port}"
         try:
-            wait_for_server(process, f"{address}/api", log)
-            yield address, folder, token
+            yield wait_for_server(process, home / "jupyter_runtime_dir", log), folder, token
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -79,15 +72,19 @@ def server(tmp_path_factory):
             process.kill()
 
 
-def wait_for_server(process, address, log):
+def wait_for_server(process, folder, log):
+    """Wait until it answers, and return its address, on the port that it has found: it notes it in its folder."""
+
     def answers(_):
         if process.poll() is not None:
             pytest.exit(f"JupyterLab did not start:\n{log.read_text()}", returncode=2)
-        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            return urllib.request.urlopen(address, timeout=5).status == 200
-        return False
+        with contextlib.suppress(ValueError, urllib.error.URLError, ConnectionError, TimeoutError):
+            for note in folder.glob("jpserver-*.json"):
+                address = f"http://127.0.0.1:{json.loads(note.read_text())['port']}"
+                return address if urllib.request.urlopen(f"{address}/api", timeout=5).status == 200 else ""
+        return ""
 
-    WebDriverWait(None, 60).until(answers, "JupyterLab did not answer within a minute")
+    return WebDriverWait(None, 240).until(answers, "JupyterLab did not answer within four minutes")
 
 
 @pytest.fixture(scope="session")

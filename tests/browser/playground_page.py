@@ -3,21 +3,15 @@
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from browser_page import BrowserPage
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class PlaygroundServer:
@@ -32,11 +26,11 @@ class PlaygroundServer:
     """
 
     def __init__(self, folder, *options):
-        self.folder, self._options, self._port = folder, options, free_port()
-        self.address = ""
+        self.folder, self._options, self._port = folder, options, 0
         self.start()
 
     def start(self):
+        """Start it, on the port that it had before if there was one."""
         command = [sys.executable, "-m", "myrnn", "playground", "--no-browser", "--port", str(self._port)]
         self._process = subprocess.Popen(
             [*command, *self._options],
@@ -46,9 +40,8 @@ class PlaygroundServer:
             stdout=subprocess.PIPE,
             text=True,
         )
-        address = self._process.stdout.readline().split()[-1]
-        assert self.address in ("", address)
-        self.address = address
+        self.address = self._process.stdout.readline().split()[-1]
+        self._port = urlsplit(self.address).port
 
     def stop(self):
         self._process.terminate()
@@ -91,6 +84,16 @@ class PlaygroundPage(BrowserPage):
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         features = [{"name": "prefers-color-scheme", "value": theme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def hide(self, hidden):
+        """Let the page be told that its tab is behind another, or in front again."""
+        self.script(
+            """
+            Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true});
+            document.dispatchEvent(new Event('visibilitychange'));
+            """,
+            hidden,
+        )
 
     def seen(self):
         return f"the page shows: {self.script('return document.body.innerText')}"

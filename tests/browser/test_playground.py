@@ -90,9 +90,9 @@ def test_every_view_says_its_iteration_and_is_dimmed_when_it_is_left_behind(page
         return [(old, told) for old, told in found if told]
 
     page.wait(lambda: ages() and not any(old for old, _ in ages()), "no view was of now")
-    page.script("window.playground.connection.send('watch', {views: []})")
+    page.hide(True)
     page.wait(lambda: all(old for old, _ in ages()), "a view that nobody looks at was not dimmed")
-    page.script("window.playground.watch([])")
+    page.hide(False)
     page.pause()
     page.wait(lambda: (False, f"at iteration {page.text('iteration')}") in ages(), "no view was of now again")
 
@@ -556,6 +556,7 @@ def test_text_and_parts_of_graphics_stand_out(page, theme):
     page.wait_for_network(seed=0)
     page.step()
     page.click("tour-open")
+    page.wait_for_network(pattern_length_max=3)
     page.press(Keys.ESCAPE)
     page.wait(lambda: page.iteration == 1, "the network did not come back")
     page.click("shortcuts")
