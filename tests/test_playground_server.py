@@ -158,24 +158,22 @@ def test_whoever_comes_is_let_in_with_the_token_alone(options):
 
 
 def test_a_connection_on_which_no_whole_request_comes_is_closed(monkeypatch):
-    # Long enough for a busy machine to send what is whole.
     monkeypatch.setattr(_http, "PATIENCE", 0.5)
     sessions = Sessions()
     server = uvicorn.Server(_serve._config(sessions, "secret", local=True))
-    with contextlib.closing(listen("127.0.0.1", 0)) as listening:
+    with contextlib.closing(listen("127.0.0.1", 0)) as listening, contextlib.ExitStack() as connections:
+        place = f"127.0.0.1:{listening.getsockname()[1]}"
+        whole = f"GET /other HTTP/1.1\r\nHost: {place}\r\n\r\n".encode()
+        begun = {b"": 0, whole[:-2]: 0, whole: 1, whole + whole[:9]: 1, 2 * whole: 2}
+        raws = []
+        # All is sent before the server begins: however busy the machine is, what is whole is not late.
+        for sent in begun:
+            raws.append(connections.enter_context(socket.create_connection(listening.getsockname(), timeout=WAIT)))
+            raws[-1].sendall(sent)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            place = f"127.0.0.1:{listening.getsockname()[1]}"
-            whole = f"GET /other HTTP/1.1\r\nHost: {place}\r\n\r\n".encode()
-            begun = {b"": 0, whole[:-2]: 0, whole: 1, whole + whole[:9]: 1, 2 * whole: 2}
-            with contextlib.ExitStack() as connections:
-                raws = []
-                for sent in begun:
-                    raw = socket.create_connection(listening.getsockname(), timeout=WAIT)
-                    raws.append(connections.enter_context(raw))
-                    raw.sendall(sent)
-                answered = [b"".join(iter(lambda raw=raw: raw.recv(65_536), b"")) for raw in raws]
+            answered = [b"".join(iter(lambda raw=raw: raw.recv(65_536), b"")) for raw in raws]
             assert [answer.count(b"HTTP/1.1 403") for answer in answered] == list(begun.values())
             # What has become a WebSocket stays.
             with connect(f"ws://{place}/session?token=secret", origin=f"http://{place}", open_timeout=WAIT) as page:

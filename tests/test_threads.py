@@ -185,7 +185,7 @@ def test_a_process_that_is_forked_while_it_trains_can_compile_and_train(engine):
             if not child:
                 # Whatever happens, this copy of the tests ends here.
                 try:
-                    signal.alarm(60)
+                    signal.alarm(600)
                     _ = (
                         compiled(np.eye(10, dtype=np.float32))
                         if what == "use"
