@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).parent))
 
 from interpreter import interpreted  # noqa: E402
 from processes import kill_all  # noqa: E402
-from sweeps_help import NATIVE, STUDY  # noqa: E402
+from sweeps_help import ENDLESS, NATIVE, STUDY  # noqa: E402
 
 
 def pytest_configure(config):
@@ -51,6 +51,14 @@ def study(tmp_path_factory):
     """Return the file of a small study."""
     path = tmp_path_factory.mktemp("study") / "small.toml"
     path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def endless_study(tmp_path_factory):
+    """Return the file of a study that begins with the small one and does not come to its end."""
+    path = tmp_path_factory.mktemp("study") / "endless.toml"
+    path.write_text(ENDLESS)
     return path
 
 

@@ -41,6 +41,15 @@ NATIVE = STUDY.replace(
     '[[variants]]\nname = "native"\ntraining = { engine = "native", seed = "0:3", iterations = 200 }\n\n[[variants]]',
     1,
 )
+# The same, and after it two runs that take hours: whatever stops it comes in time, however late.
+ENDLESS = (
+    STUDY
+    + """
+[[variants]]
+name = "endless"
+training = { iterations = 100_000_000, seed = "0:1" }
+"""
+)
 TABLES = ("results.csv", "results.parquet", "lengths.csv", "lengths.parquet", "groups.csv")
 
 

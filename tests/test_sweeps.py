@@ -164,9 +164,9 @@ def test_failed_runs_are_done_again_on_request_alone(study, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize("moments", [[3, 5, 8], [14]])
-def test_a_sweep_that_is_killed_goes_on(study, one_core, tmp_path, moments):
+def test_a_sweep_that_is_killed_goes_on(study, endless_study, one_core, tmp_path, moments):
     for moment in moments:
-        process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
+        process = SweepProcess(endless_study, tmp_path / "out", "--jobs", "2")
         process.wait_for(moment)
         process.kill()
     process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
@@ -195,13 +195,15 @@ def test_runs_of_a_worker_that_is_killed_are_done_again(study, one_core, tmp_pat
     ("number", "exit_code", "word"),
     [("SIGINT", 130, "interrupted"), pytest.param("SIGTERM", 143, "terminated", marks=pytest.mark.long)],
 )
-def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_go_on(study, one_core, tmp_path, number, exit_code, word):
-    process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
+def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_go_on(
+    study, endless_study, one_core, tmp_path, number, exit_code, word
+):
+    process = SweepProcess(endless_study, tmp_path / "out", "--jobs", "2")
     process.wait_for(5)
     process.signal(getattr(signal, number))
     code, _, error = process.end()
     assert code == exit_code
-    found = re.match(rf"myrnn: {word}: (\d+) of 24 runs are done and kept in .*; the same command goes on$", error)
+    found = re.match(rf"myrnn: {word}: (\d+) of 26 runs are done and kept in .*; the same command goes on$", error)
     kept = (tmp_path / "out" / "results.jsonl").read_bytes().splitlines()
     assert found and int(found[1]) == len(kept) >= 5
     workers = {int(json.loads(line)["worker"].rpartition(":")[2]) for line in kept}
