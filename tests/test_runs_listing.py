@@ -297,6 +297,7 @@ def links_beside(path):
         lambda path: path.write_bytes(b"no database at all" * 500),
         lambda path: os.truncate(path, path.stat().st_size // 2),
         lambda path: path.write_bytes(path.read_bytes()[:100] + b"\xff" * (path.stat().st_size - 100)),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"runsruns", b"run\xffruns")),
         lambda path: os.truncate(path, MAX_BYTES + 1),
         lambda path: path.with_name(f"{FILE}-wal").write_bytes(b"x" * 5000),
         lambda path: path.with_name(f"{FILE}-shm").write_bytes(b"x" * 5000),

@@ -101,7 +101,8 @@ def _with_index(folder: Path, work: Callable[[Connection], Found]) -> Found | No
             with closing(sqlite3.connect(folder / FILE, timeout=PATIENCE, isolation_level=None)) as index:
                 _prepare(index)
                 return work(index)
-        except sqlite3.Error as error:
+        # SQLite quotes a damaged name in its message, which Python cannot decode then.
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             # The low byte tells the kind. Without a code the error is one of what the file holds.
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_THE_PLACE:
                 return None
