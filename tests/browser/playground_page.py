@@ -69,6 +69,8 @@ class PlaygroundPage(BrowserPage):
         super().__init__(driver)
         self.server, self.downloads = server, downloads
         driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
+        # As if it were the one tab that keys go to, whichever the browser has in front.
+        driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
         self.resize(1280, 900)
 
     def open(self, settings="", width=1280):
