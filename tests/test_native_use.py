@@ -335,13 +335,14 @@ def test_all_uses_of_a_program_share_what_numba_compiled(batch_size):
     assert set(compiled_to.values()) <= {0, 1}
 
 
-@pytest.mark.parametrize("batch_size", [1, 5])
-def test_what_is_compiled_ahead_is_what_is_called(batch_size):
-    model, features = small(), np.eye(10, dtype=np.float32)
+@pytest.mark.parametrize(("batch_size", "symbols"), [(1, 10), (5, 10), (5, 5000)])
+def test_what_is_compiled_ahead_is_what_is_called(batch_size, symbols):
+    model = RNN(symbols, 12, 2, activation="tanh", rng=0)
+    tokens = Sequences(np.arange(10), np.arange(0, 12, 2), np.arange(5) % 2, symbols)
     compiled = compile(model)
-    train(model, batch_size=batch_size, iterations=2)
-    compiled.logits(TASK.sample(5, np.random.default_rng(0)))
-    compiled.observe(features, 0)
+    train(model, tokens, batch_size=batch_size, iterations=2)
+    compiled.logits(tokens)
+    compiled.observe(tokens.features(0), 0)
 
     def compiled_types():
         modules = ((wanted, _cache.load(wanted.source)) for wanted in programs)

@@ -32,13 +32,13 @@ _TYPES: dict[str, Any] = {
     # The arrays of `Sequences` cannot be written to.
     **{name: types.Array(kind, 1, "C", readonly=True) for name, kind in _VALUES.items()},
     **{name: types.Array(kind, 1, "C") for kind, names in _ARRAYS.items() for name in names},
-    **{name: types.Array(types.int64, 2, "C") for name in ("order", "ranges")},
+    **{name: types.Array(types.int64, 2, "C") for name in ("order", "ranges", "rows", "lookups")},
     **dict.fromkeys(("begin", "steps", "label", "first_step", "shard", "shards", "at", "row", "classes"), types.int64),
     **dict.fromkeys(("weight", "share"), types.float32),
     "trained": types.Array(types.boolean, 2, "C"),
     "out": types.Array(types.float32, 2, "C"),
     "limit": types.float64,
-    "learn": types.boolean,
+    **dict.fromkeys(("learn", "every"), types.boolean),
 }
 
 

@@ -256,11 +256,8 @@ class Native:
         lengths = np.take_along_axis(lengths, longest_first, axis=1)
         losses, hits = np.zeros((shards, len(order))), np.zeros((shards, len(order)), dtype=np.int64)
         barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
-        values, gradients, lookups = (
-            _flat(sequences),
-            self._gradient_numbers(shards),
-            self._lookups(descent, lengths, shards),
-        )
+        values, gradients = _flat(sequences), self._gradient_numbers(shards)
+        lookups = self._lookups(descent, lengths, shards)
 
         # All that can fail is done before the threads start: one that never came would keep the others waiting.
         works = [
@@ -296,7 +293,8 @@ class Native:
         layouts = sorted((self.program.weights.layouts[i] for i in self.program.weights.lookups), key=lambda x: x.at)
         if not layouts:
             return ()
-        numbers = {int(begin): i for i, (begin, _, _) in enumerate(descent.ranges)}
+        # A parameter without numbers begins where the next one does.
+        numbers = {int(begin): i for i, (begin, end, _) in enumerate(descent.ranges) if begin < end}
         places = [(layout.at, layout.size // layout.rows, numbers.get(layout.at, -1)) for layout in layouts]
         symbols, tokens = layouts[0].rows, lengths.sum() / max(1, len(lengths))
         every = bool(descent.optimizer[1:3].any() or 16 * tokens > symbols)
