@@ -32,7 +32,7 @@ class TwoTables:
 
 def sequences(symbols=SYMBOLS, count=60):
     rng = np.random.default_rng(1)
-    drawn = [np.minimum(rng.zipf(1.4, size=rng.integers(1, 9)), symbols) - 1 for _ in range(count)]
+    drawn = [np.minimum(rng.zipf(1.4, size=rng.integers(1, 4)), symbols) - 1 for _ in range(count)]
     return myrnn.Sequences.from_pairs([(tokens, rng.integers(3)) for tokens in drawn], dim_input=symbols)
 
 

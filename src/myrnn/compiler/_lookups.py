@@ -1,14 +1,14 @@
 """Training of lookups: weights with many rows, of which a step reads only those of its tokens, such as embeddings.
 
-Only the rows of a batch's tokens have a gradient. Only they are summed, clipped, and cleared after the step; all others
-are zero at any time. Adam, RMSprop and momentum move the other rows, too: each catches up when it is read next, and at
-the end of a call, by the very steps that it missed. So the numbers are those of an update of all rows, and do not
-depend on where a call ends. With weight decay, and where batches have very many tokens, all rows are updated at every
-step.
+Only the rows of a batch's tokens have a gradient. Only these rows are summed, clipped and updated, and their gradients
+cleared after the step; the gradients of all other rows stay zero. Adam, RMSprop and momentum also move rows without a
+gradient: such a row takes the steps that it missed when it is next read, and at the end of the call. So the numbers are
+those of an update of all rows, but for the rounding of the norm where gradients are clipped, and do not depend on where
+a call ends. With weight decay, or with many tokens in a batch, all rows are updated at every step.
 
-Several shards share a batch; each takes care of rows of its own. Their account of rows is one int64 array of shape
-(1 + 2 * shards, C): how many iterations of this call each row has seen; and, for each shard, the iteration that saw a
-token last, and the tokens of the present one.
+The threads that share a batch (shards) update rows of their own each. They keep one int64 array of shape
+(1 + 2 * shards, C): for each row how many iterations of this call it has taken; then two lines for each shard: for each
+token the last iteration that had it, and the list of the tokens of the present one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from myrnn.compiler._updates import ADAM, RMSPROP, SGD, Floats, fullness, scale,
 
 Integers = NDArray[np.int64]
 
-# Rows go to the shards in turn, so many at a time.
+# The shards take turns with the rows, so many at a time.
 _ROWS = 64
 
 
-def row_account(symbols: int, shards: int) -> Integers:
-    """Return the account of rows at the beginning of a call."""
+def row_record(symbols: int, shards: int) -> Integers:
+    """Return the record of rows at the beginning of a call; see above."""
     rows = np.full((1 + 2 * shards, symbols), -1, dtype=np.int64)
     rows[0] = 0
     return rows
@@ -87,7 +87,8 @@ def catch_up(
         paces; and whether all rows are updated at every step.
     """
     optimizer, _, _, _, trained, pace, every = descent
-    if every:
+    # Without momentum, gradient descent leaves a row without a gradient as it is.
+    if every or (optimizer[0] == SGD and optimizer[3] == 0):
         return
     done, listed = rows[0], rows[2 + 2 * shard]
     for k in range(count if count >= 0 else len(done)):
@@ -108,8 +109,6 @@ def _take_missed(
     trained: NDArray[np.bool_], own: int, pace: NDArray[np.float32], p: Floats, m: Floats, v: Floats,
 ) -> None:  # fmt: skip
     """Take the steps of iterations `first` to `last` on numbers from `begin` to `end` that have no gradient."""
-    if optimizer[0] == SGD and optimizer[3] == 0:
-        return
     kept, little = np.float32(optimizer[3]), np.float32(optimizer[5])
     kept_square = np.float32(optimizer[4] if optimizer[0] == ADAM else optimizer[3])
     for j in range(begin, end, 16):

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from myrnn.compiler import _cache
 from myrnn.compiler._barrier import BARRIER_SIZE
 from myrnn.compiler._emit import Program
-from myrnn.compiler._lookups import row_account
+from myrnn.compiler._lookups import row_record
 from myrnn.compiler._memory import Place, padded
 from myrnn.compiler._threads import in_threads
 from myrnn.compiler._workspace import Block, Floats, Workspace
 from myrnn.sequences import Sequences
+
+# What the row of a token costs, in rows of an update of all rows, and what finding it costs, in numbers of a row.
+TOKEN_COST, ROW_COST = 6, 150
 
 
 @dataclass(frozen=True)
@@ -285,10 +288,10 @@ class Native:
         return self._gradients[shards]
 
     def _lookups(self, descent: Descent, lengths: NDArray[np.int64], shards: int) -> tuple[Any, ...]:
-        """Return what a program with lookups takes besides: an account of their rows, their places, and the manner.
+        """Return what the functions of a program with lookups take besides; nothing where it has none.
 
-        The manner is to update every row at every step: where weights decay, or a batch's tokens are so many that to
-        keep account of them costs more.
+        That is the record of their rows, their places, and whether to update all rows at every step: where weights
+        decay, or where a batch has so many tokens that finding their rows takes longer.
         """
         layouts = sorted((self.program.weights.layouts[i] for i in self.program.weights.lookups), key=lambda x: x.at)
         if not layouts:
@@ -297,8 +300,9 @@ class Native:
         numbers = {int(begin): i for i, (begin, end, _) in enumerate(descent.ranges) if begin < end}
         places = [(layout.at, layout.size // layout.rows, numbers.get(layout.at, -1)) for layout in layouts]
         symbols, tokens = layouts[0].rows, lengths.sum() / max(1, len(lengths))
-        every = bool(descent.optimizer[1:3].any() or 16 * tokens > symbols)
-        return row_account(symbols, shards), np.array(places, dtype=np.int64), every
+        width = sum(stride for _, stride, _ in places) / len(places)
+        every = bool(descent.optimizer[1:3].any() or tokens * TOKEN_COST * (width + ROW_COST) > symbols * width)
+        return row_record(symbols, shards), np.array(places, dtype=np.int64), every
 
     def _offset(self, work: Workspace) -> int:
         return self.program.memory.value(self.program.logits, work.sizes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from myrnn.compiler._graph import Node
 from myrnn.compiler._plan import Plan
 
-# From how many symbols on the work on all rows of a weight costs more than to keep account of each.
+# From how many rows on updating all rows of a weight costs more than keeping a record of each.
 LOOKUP_ROWS = 4096
 
 
