@@ -43,7 +43,7 @@ def _is_own(row: int, shard: int, shards: int) -> bool:
 
 
 @compiled
-def paces(optimizer: NDArray[np.float64], first_step: int, rates: NDArray[np.float64]) -> NDArray[np.float32]:
+def adam_factors(optimizer: NDArray[np.float64], first_step: int, rates: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return what Adam multiplies means and squares by at every step, float32 (n, 2), as `adam_step` computes it."""
     result = np.zeros((len(rates), 2), dtype=np.float32)
     if optimizer[0] == ADAM:
@@ -84,9 +84,9 @@ def catch_up(
         Where each begins, how many numbers a row has, padding included, and its number in `ranges`; -1 if not trained.
     descent : tuple
         The optimizer, the number of this call's first step, and the rates, ranges and flags that `update` takes; the
-        paces; and whether all rows are updated at every step.
+        factors of `adam_factors`; and whether all rows are updated at every step.
     """
-    optimizer, _, _, _, trained, pace, every = descent
+    optimizer, _, _, _, trained, factors, every = descent
     # Without momentum, gradient descent leaves a row without a gradient as it is.
     if every or (optimizer[0] == SGD and optimizer[3] == 0):
         return
@@ -98,7 +98,7 @@ def catch_up(
                 if lookups[i, 2] >= 0:
                     begin = lookups[i, 0] + row * lookups[i, 1]
                     _take_missed(
-                        done[row], n, begin, begin + lookups[i, 1], optimizer, trained, lookups[i, 2], pace, p, m, v
+                        done[row], n, begin, begin + lookups[i, 1], optimizer, trained, lookups[i, 2], factors, p, m, v
                     )
             done[row] = n
 
@@ -106,7 +106,7 @@ def catch_up(
 @compiled
 def _take_missed(
     first: int, last: int, begin: int, end: int, optimizer: NDArray[np.float64],
-    trained: NDArray[np.bool_], own: int, pace: NDArray[np.float32], p: Floats, m: Floats, v: Floats,
+    trained: NDArray[np.bool_], own: int, factors: NDArray[np.float32], p: Floats, m: Floats, v: Floats,
 ) -> None:  # fmt: skip
     """Take the steps of iterations `first` to `last` on numbers from `begin` to `end` that have no gradient."""
     kept, little = np.float32(optimizer[3]), np.float32(optimizer[5])
@@ -123,7 +123,7 @@ def _take_missed(
             for n in range(first, last):
                 if trained[n, own]:
                     mean, square = kept * mean, kept_square * square
-                    parameter = parameter + pace[n, 0] * mean / (sqrt(pace[n, 1] * square) + little)
+                    parameter = parameter + factors[n, 0] * mean / (sqrt(factors[n, 1] * square) + little)
         else:
             for n in range(first, last):
                 if trained[n, own]:

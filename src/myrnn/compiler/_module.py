@@ -2,7 +2,7 @@
 
 There are two kinds of module, for one sequence at a time and for batches; each has ``run``, ``train`` and ``logits``.
 The latter two call ``run`` with ``bool(1)``, ``bool(0)`` and ``np.int64(0)``, for Numba compiles a function once more
-for each literal. Words in capitals are replaced; some are what a program with lookups does besides.
+for each literal. Words in capitals are placeholders; those with LOOKUPS stand for what only programs with lookups have.
 """
 
 from __future__ import annotations
@@ -119,11 +119,11 @@ def logits(
 '''
 
 
-# What replaces the words in capitals where a program has lookups; without, they go, together with their lines.
+# What takes the place of these words where a program has lookups; in other programs they go, together with their lines.
 _LOOKUPS = {
     "BEGIN_LOOKUPS": """\
-dense, pace = lookups[0, 0], paces(optimizer, first_step, rates)
-    descent = optimizer, first_step, rates, ranges, trained, pace, every""",
+dense, factors = lookups[0, 0], adam_factors(optimizer, first_step, rates)
+    descent = optimizer, first_step, rates, ranges, trained, factors, every""",
     "READ_LOOKUPS": """\
 count = list_tokens(tokens, offsets, order[n], n, shard, rows)
         catch_up(count, n, shard, shards, rows, lookups, descent, p, m, v)

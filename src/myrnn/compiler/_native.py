@@ -282,7 +282,7 @@ class Native:
         return losses.sum(axis=0), hits.sum(axis=0)
 
     def _gradient_numbers(self, shards: int) -> Floats:
-        """Return room for the gradients of so many shards; every iteration clears it, of lookups what it wrote."""
+        """Return a buffer for the gradients of so many shards; iterations clear it, of lookups only what they wrote."""
         if shards not in self._gradients:
             self._gradients[shards] = self.block(shards).numbers
         return self._gradients[shards]

@@ -22,7 +22,7 @@ OF_PROGRAMS = {
 # What only the functions around it call.
 AROUND_PROGRAMS = {
     "_barrier": ("meet",),
-    "_lookups": ("catch_up", "list_tokens", "paces", "square_of_listed", "step_listed", "sum_listed"),
+    "_lookups": ("adam_factors", "catch_up", "list_tokens", "square_of_listed", "step_listed", "sum_listed"),
     "_updates": ("clip_factor", "scale", "sum_shards", "update"),
 }
 RUNTIME = dict(sorted((OF_PROGRAMS | AROUND_PROGRAMS).items()))
