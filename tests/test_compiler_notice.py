@@ -1,10 +1,13 @@
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
+from interpreter import interpreted
+from myrnn import SequenceClassifier
 from myrnn.compiler import _notice
 from myrnn.compiler._notice import TOLD, compiling_seconds, notice
 
@@ -51,3 +54,30 @@ def test_a_notebook_is_told_as_long_as_it_lasts(outputs, capsys):
     assert [output["update"] for output in outputs] == [False, True]
     assert outputs[-1]["data"]["text/html"] == ""
     assert capsys.readouterr().err == ""
+
+
+def test_all_compilations_of_a_fit_count(monkeypatch, capsys):
+    now = [0.0]
+
+    def load(source, user=None):
+        """Let the first run of every function take as long as compiling it does."""
+
+        def slow_at_first(function):
+            pending = [8.0]
+
+            def run(*arguments):
+                now[0] += pending.pop() if pending else 0.0
+                return function(*arguments)
+
+            return run
+
+        return SimpleNamespace(
+            **{name: slow_at_first(function) for name, function in vars(interpreted(source)).items()}
+        )
+
+    monkeypatch.setattr(_notice, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("myrnn.compiler._cache.load", load)
+    classifier = SequenceClassifier(dim_recurrent=3, max_epochs=1, engine="native", random_state=0)
+    classifier.fit(["ab", "ba"] * 5, ["a", "b"] * 5)
+    assert compiling_seconds() == now[0] > 0
+    assert capsys.readouterr().err == f"myrnn: {TOLD}\n"

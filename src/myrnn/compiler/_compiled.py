@@ -18,6 +18,7 @@ from myrnn.compiler._equations import equations, state_names
 from myrnn.compiler._graph import Builder, topological
 from myrnn.compiler._guard import Guard
 from myrnn.compiler._native import Native
+from myrnn.compiler._notice import notice
 from myrnn.compiler._programs import Kind, Programs
 from myrnn.compiler._roll import Recurrence
 from myrnn.compiler._text import stage_texts
@@ -208,6 +209,9 @@ class CompiledModel:
                 out[members] = native.logits(sequences, members, parameters, shard)
 
         with native.lock:
+            if len(order) and native.is_new("logits"):
+                with notice():
+                    native.logits(sequences, order[:1], parameters)
             in_threads(run, shards)
         return out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -16,6 +17,7 @@ from myrnn.compiler._barrier import BARRIER_SIZE
 from myrnn.compiler._emit import Program
 from myrnn.compiler._lookups import row_record
 from myrnn.compiler._memory import Place, padded
+from myrnn.compiler._notice import notice
 from myrnn.compiler._threads import in_threads
 from myrnn.compiler._workspace import Block, Floats, Workspace
 from myrnn.sequences import Sequences
@@ -95,8 +97,19 @@ class Native:
         self._equal_weights = np.ones(program.classes, dtype=np.float32)
         self._workspaces: dict[int, Workspace] = {}
         self._gradients: dict[int, Floats] = {}
+        self._ready: set[str] = set()
         self.lock = threading.RLock()
         natives.add(self)
+
+    def is_new(self, function: str) -> bool:
+        """Whether the next run of a function of the module compiles it; False when asked again."""
+        new = function not in self._ready and not _cache.is_known(self.source, function)
+        self._ready.add(function)
+        return new
+
+    def first_run(self, function: str) -> AbstractContextManager[None]:
+        """Show that a function of the module is compiled, where its next run does that."""
+        return notice() if self.is_new(function) else nullcontext()
 
     def block(self, copies: int = 1) -> Block:
         """Return an empty block in the layout of the parameters."""

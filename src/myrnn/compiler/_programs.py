@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 from mygrad import Tensor
 
-from myrnn.compiler import _cache
 from myrnn.compiler._differentiate import Derivative, differentiate
 from myrnn.compiler._emit import Program, emit
 from myrnn.compiler._equations import equations
@@ -17,7 +16,6 @@ from myrnn.compiler._graph import Builder
 from myrnn.compiler._hoist import hoist
 from myrnn.compiler._module import module_source
 from myrnn.compiler._native import Native
-from myrnn.compiler._notice import notice
 from myrnn.compiler._plan import make_plan
 from myrnn.compiler._probe import MYGRAD
 from myrnn.compiler._record import Origin
@@ -96,9 +94,8 @@ class Programs:
             if kind in self._natives:
                 return self._natives[kind]
             program, source = self.emitted(tokens=tokens, batched=batched, observed=observed)
-            with _waiting(source):
-                native = Native(program, source, tokens, batched)
-                # Numba compiles at the first run.
+            native = Native(program, source, tokens, batched)
+            with native.first_run("run"):
                 if verify(self._model, native, self._recurrence.dim_input, max_length):
                     self._natives[kind] = native
             return native
@@ -129,8 +126,3 @@ def failures_named(model: Any) -> Iterator[None]:
             f"{type(model).__name__} cannot be compiled ({reason}).{line}\n"
             '  If the model runs in MyGrad, this is a fault of the compiler. Train the model with engine="mygrad".'
         ) from error
-
-
-def _waiting(source: str) -> AbstractContextManager[None]:
-    """Tell whoever waits that this program has not been compiled before, if so."""
-    return nullcontext() if _cache.is_known(source, "run") else notice()
