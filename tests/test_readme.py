@@ -6,12 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import myrnn
 from myrnn import RNN
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SNIPPETS = dict(
     zip(("lesson", "own class", "classifier"), re.findall(r"^```python\n(.*?)^```$", README, re.S | re.M), strict=True)
 )
+# The second column of the table of questions.
+QUESTIONS = [
+    call for cell in re.findall(r"^\| [^|]+\? \| ([^|]+) \|", README, re.M) for call in re.findall(r"`([^`]+)`", cell)
+]
 
 
 @pytest.fixture(params=SNIPPETS)
@@ -29,6 +34,10 @@ def test_a_snippet_runs_as_it_stands(ran):
         assert names["report"].lengths.tolist() == list(range(2, 41, 2))
         assert "<svg" in Path("graph.svg").read_text(encoding="utf-8")
         assert Path("training.png").is_file() and Path("accuracy_by_length.png").is_file()
+        # What the table of questions asks goes on from here.
+        made = {"models": {"RNN": names["model"]}, "tasks": {"halves": names["task"]}}
+        for call in QUESTIONS:
+            assert eval(call, vars(myrnn) | names | made) is not None, call
     elif name == "own class":
         # The equations that it prints stand in the README as they are.
         assert f"```\n{printed}```" in README
