@@ -273,6 +273,40 @@ def test_what_another_thread_draws_is_not_the_models_doing(draw):
     assert compiled.recurrence.state_sizes == (5,)
 
 
+class GivesOthersTime(Base):
+    """Takes so long that another thread comes to draw in every call, as in a large model."""
+
+    def __init__(self):
+        super().__init__()
+        self.drawn = threading.Event()
+
+    def __call__(self, x):
+        # What is told first may have been drawn before the call.
+        for _ in range(2):
+            self.drawn.clear()
+            self.drawn.wait(0.1)
+        return super().__call__(x)
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.random], ids=range(2))
+def test_what_another_thread_draws_in_every_call_is_not_the_models_doing(draw):
+    model, done = GivesOthersTime(), threading.Event()
+
+    def beside():
+        while not done.is_set():
+            draw()
+            model.drawn.set()
+
+    thread = threading.Thread(target=beside)
+    thread.start()
+    try:
+        compiled = myrnn.compile(model, 9, dim_input=4, check=False)
+    finally:
+        done.set()
+        thread.join()
+    assert compiled.recurrence.state_sizes == (5,)
+
+
 def test_a_model_that_begins_to_look_at_numbers_is_no_longer_trained_natively():
     class Clips(Base):
         clips = False

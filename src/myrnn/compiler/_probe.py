@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from types import FrameType
 from typing import Any
 
 import mygrad
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from myrnn.compiler._differences import ADVICE, difference_told
 from myrnn.compiler._graph import Builder
 from myrnn.compiler._reads import readable
-from myrnn.compiler._record import Origin
+from myrnn.compiler._record import Origin, watched
 from myrnn.compiler._roll import Recurrence, unroll
 from myrnn.compiler._trace import Trace, trace
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
@@ -101,7 +102,7 @@ def _check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float
     if changed := _changed_by_calls(model, x[:3]):
         raise NotDeterministic(
             'the model draws random numbers while it runs: draw them outside, or train it with engine="mygrad".'
-            if changed & _SHARED.keys()
+            if changed & _SHARED
             else f"every call of the model changes its {', '.join(sorted(changed))}, so that a later one may compute "
             'something else.\n  Leave that out of the call, or train it with engine="mygrad".'
         )
@@ -112,30 +113,51 @@ def _check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float
         )
 
 
-# The sources of random numbers that all code shares.
-_SHARED: dict[str, Callable[[], Any]] = {
-    "the state of random": random.getstate,
-    "the state of np.random": lambda: readable(np.random.get_state(legacy=False), arrays=True),  # noqa: NPY002
-}
-
-
 def _changed_by_calls(model: Any, x: NDArray[np.float32]) -> set[str]:
     """Return what every call changes of all that the model can read; another thread would miss some of the calls."""
     changed: set[str] | None = None
     for _ in range(CALLS):
-        before = _surroundings(model)
-        with mygrad.no_autodiff, np.errstate(all="ignore"):
+        before = readable(model, arrays=False)
+        with mygrad.no_autodiff, np.errstate(all="ignore"), _shared_draws() as drawn_from:
             model(mygrad.tensor(x))
-        after = _surroundings(model)
-        now = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+        after = readable(model, arrays=False)
+        now = {name for name in {*before, *after} if before.get(name) != after.get(name)} | drawn_from
         changed = now if changed is None else changed & now
         if not changed:
             break
     return changed or set()
 
 
-def _surroundings(model: Any) -> dict[str, Any]:
-    return {**readable(model, arrays=False), **{name: state() for name, state in _SHARED.items()}}
+# The sources of random numbers that all code shares.
+_SHARED = {"random", "np.random"}
+
+
+@contextmanager
+def _shared_draws() -> Iterator[set[str]]:
+    """Note which of the shared sources the block draws from; what other threads draw meanwhile does not count."""
+    drawn_from: set[str] = set()
+    source = random.random.__self__  # type: ignore[attr-defined]
+
+    def watch(_: FrameType, event: str, function: Any) -> None:
+        if event == "c_call" and getattr(function, "__self__", None) is source:
+            drawn_from.add("random")
+
+    # NumPy's functions show in no profile, but its lock keeps the draws of other threads out. Older versions have one
+    # that would keep out the model's own as well; there, only a draw at every one of the calls tells.
+    lock = np.random.get_bit_generator().lock
+    with lock if isinstance(lock, _REENTRANT) else nullcontext():
+        before = _numpy_state()
+        with watched(watch):
+            yield drawn_from
+        if _numpy_state() != before:
+            drawn_from.add("np.random")
+
+
+_REENTRANT = type(threading.RLock())
+
+
+def _numpy_state() -> dict[str, Any]:
+    return readable(np.random.get_state(legacy=False), arrays=True)  # noqa: NPY002
 
 
 def traced_with_array(

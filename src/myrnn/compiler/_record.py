@@ -5,8 +5,8 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from types import FrameType
@@ -114,7 +114,6 @@ class Recording:
 def record(model: Callable[[Any], Any], x: Any, *, looks: bool = True) -> Recording:
     """Run ``model(x)`` and note where each tensor is made, what it is called and, with `looks`, who reads numbers."""
     recording = Recording(None, {})
-    previous = sys.getprofile()
     operation = Tensor._op.__func__.__code__
 
     # It is called for all that MyGrad and NumPy do inside, thousands of times: what does not matter has to leave soon.
@@ -146,16 +145,23 @@ def record(model: Callable[[Any], Any], x: Any, *, looks: bool = True) -> Record
         if not _looks.asks_for_size(frame):
             recording.looks.setdefault(_line(frame))
 
+    with watched(watch), _looks.noted(look) if looks else nullcontext():
+        output = model(x)
+    return replace(recording, output=output)
+
+
+@contextmanager
+def watched(watch: Callable[[FrameType, str, Any], object]) -> Iterator[None]:
+    """Let the calling thread's profile function be `watch`, and afterwards what it was."""
+    previous = sys.getprofile()
     sys.setprofile(watch)
     try:
-        with _looks.noted(look) if looks else nullcontext():
-            output = model(x)
+        yield
     finally:
         # Python's own profiler is no function: it is switched on again by its own method.
         sys.setprofile(previous if previous is None or callable(previous) else None)
         if previous is not None and not callable(previous):
             previous.enable()
-    return replace(recording, output=output)
 
 
 def lines_that_look(model: Callable[[Any], Any], x: Any) -> list[Origin]:
