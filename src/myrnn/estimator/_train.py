@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from myrnn.encoding import UNKNOWN, ClassLabels, SequenceEncoder, Vocabulary
 from myrnn.errors import TrainingDiverged
 from myrnn.estimator._fitting import EpochProgress, Fit
-from myrnn.estimator._loss import class_weights, loss_and_accuracy
+from myrnn.estimator._loss import class_weights, loss_and_accuracy, scores_of
 from myrnn.estimator._models import check_memory, embedding_size, make_model, no_input, orthogonal
 from myrnn.evaluation import Classifier
 from myrnn.runs import make_optimizer
@@ -107,6 +107,9 @@ def train_model(
             )
             validate = partial(loss_and_accuracy, predictor, kept, weights) if len(kept) else None
             fit = Fit(model, training, per_epoch, validate, settings.early_stopping_patience)
+            if validate is not None:
+                # Compile before there is a progress bar, for a compilation shows a line of its own.
+                scores_of(predictor, kept[:2])
             progress.begin()
             fit.run(settings.max_epochs, progress, obey)
     except TrainingDiverged as error:
