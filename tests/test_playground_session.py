@@ -12,7 +12,7 @@ from myrnn.compiler import Wanted, _cache
 from myrnn.errors import InvalidArgument
 from myrnn.models import load_own
 from myrnn.optimizers import RMSprop
-from myrnn.playground import _bench, _session
+from myrnn.playground import _bench, _looks, _session
 from myrnn.playground._network import Network
 from myrnn.playground._outbox import Outbox
 from myrnn.playground._session import MOST_WAITING, Session
@@ -157,6 +157,23 @@ def test_of_settings_that_come_while_a_training_waits_for_its_turn_only_the_last
             wait_until(lambda: TURNS.waiting, "the training did not wait for its turn")
             choose_five(page)
         assert page.next("network")["settings"]["seed"] == 5
+
+
+def test_of_sequences_that_wait_only_the_last_is_looked_at(monkeypatch):
+    row, looked = _looks.row, []
+    with open_session() as page:
+        page.session.submit("watch", {"views": ["row"]})
+        page.next("row")
+        monkeypatch.setattr(
+            _looks, "row", lambda network, tokens, *of: looked.append(tokens) or row(network, tokens, *of)
+        )
+        with TURNS.turn("test"):
+            page.session.submit("pause", {})
+            wait_until(lambda: TURNS.waiting, "it did not take the first message")
+            for length in range(1, 6):
+                page.session.submit("tokens", {"tokens": [1] * length})
+        page.until(lambda told: told["type"] == "row" and told["tokens"] == [1] * 5)
+    assert looked == [[1] * 5]
 
 
 def choose_five(page):

@@ -31,6 +31,8 @@ QUICK = frozenset({"refresh", "play", "pause", "step", "speed", "tokens", "draw"
 NATIVE = frozenset({"step", "pin", "save", "figure"})
 # What changes the network, and waits behind a network that is still to be pinned or saved.
 CHANGES = frozenset({"configure", "reset", "load", "play", "unpin", "set_aside", "take_back"})
+# What the next of its kind takes the place of.
+REPLACED = frozenset({"configure", "tokens"})
 # More messages than this at a time are refused.
 MOST_WAITING = 200
 _TOO_MANY = f"{MOST_WAITING} messages are waiting already: give it a moment"
@@ -133,12 +135,14 @@ class Session:
             return None
 
     def _latest(self, message: Message | None) -> Message | None:
-        """Return a message, or the last of those that wait behind it where all of them choose settings."""
-        while message is not None and message[0] == "configure" and self._is_next("configure"):
+        """Return a message, or the last of those behind it where all of them choose settings, or a sequence."""
+        while message is not None and message[0] in REPLACED and self._is_next(message[0]):
             latest = self._messages.get_nowait()
             assert latest is not None
             kind, fields = latest
-            message = kind, {**fields, "anew": fields["anew"] or message[1]["anew"]}
+            if kind == "configure":
+                fields = {**fields, "anew": fields["anew"] or message[1]["anew"]}
+            message = kind, fields
         return message
 
     def _is_next(self, kind: str) -> bool:
