@@ -1,6 +1,6 @@
 // Returns what does not stand out enough on the page: text below 4.5:1, borders of controls and parts of graphics below
 // 3:1, each with its contrast as WCAG defines it.
-const CONTROLS = "button:not(.told button), select, input:is([type=text], [type=number]), .digit";
+const CONTROLS = "button:not(.told button), select, input:is([type=text], [type=number]), summary, .digit";
 // Parts of graphics, and which property colours them.
 const PARTS = [
   ["svg.chart :is(.line, .axis, .level, .interval, .unit-circle, .eigen-then, .band)", "stroke"],

@@ -400,6 +400,15 @@ def test_every_question_of_the_tour_ends_in_something_seen(page, question):
     assert not page.shown("tour")
 
 
+def test_a_notice_covers_no_button(page):
+    page.open(SHORT)
+    for width in (390, 800, 1280):
+        page.resize(width, 900)
+        page.script("window.playground.transport.rest('a notice')")
+        assert page.text("banner") == "a notice"
+        assert page.box("banner")["top"] >= page.script("return document.querySelector('.top').offsetHeight")
+
+
 def test_the_tour_is_on_the_screen_beside_what_it_speaks_of(page):
     def both_in_view(card):
         tour, shown = page.box("tour"), page.box(card)
@@ -564,8 +573,10 @@ def test_text_and_parts_of_graphics_stand_out(page, theme):
     page.wait(lambda: page.driver.find_elements(By.CLASS_NAME, "mistake"), "no mistakes were found")
     page.wait(lambda: page.driver.find_elements(By.CSS_SELECTOR, ".line.cut"), "no shortcuts were found")
     page.wait(lambda: "fc_h2h" in page.text("unit"), "the weights did not come")
-    page.frames()
-    assert page.script((HERE / "contrast.js").read_text()) == []
+    for width in (1280, 400):
+        page.resize(width, 4000, theme)
+        page.frames()
+        assert page.script((HERE / "contrast.js").read_text()) == []
 
 
 def test_the_keyboard_reaches_what_there_is_to_play_with(page):
@@ -583,6 +594,14 @@ def test_the_keyboard_reaches_what_there_is_to_play_with(page):
             page.wait(lambda plays=plays: page.playing == plays, "the space bar did nothing")
             assert not page.script("return window.scrolls")
     assert page.digits() == "123123"
+    page.resize(390, 900)
+    fold = page.driver.find_element(By.TAG_NAME, "summary")
+    page.wait(lambda: fold.is_displayed() and not page.shown("settings"), "the settings were not folded")
+    page.script("arguments[0].focus()", fold)
+    page.press(" ")
+    page.wait(lambda: page.shown("settings"), "the space bar did not unfold the settings")
+    assert not page.playing
+    page.resize(1280, 900)
     page.script("document.getElementById('follow').focus()")
     # All digits are one stop; the colours are the next.
     page.press(Keys.TAB)

@@ -46,7 +46,7 @@ export class Transport {
   }
 
   key(event) {
-    const busy = event.target.closest("input, select, textarea, button, [contenteditable]");
+    const busy = event.target.closest("input, select, textarea, button, summary, [contenteditable]");
     if (event.key === " " && !busy) {
       event.preventDefault();
       byId("play").click();
