@@ -228,6 +228,15 @@ def test_of_a_very_long_sequence_few_steps_are_traced():
     assert (history.engine, max(model.note.__self__)) == ("native", 500)
 
 
+def test_of_wide_sequences_fewer_steps_are_traced():
+    model, width = NotesTracedLengths(), 2**16
+    model.x = mg.tensor(np.zeros((width, 6), dtype=np.float32))
+    model.parameters = (model.x, model.h, model.y)
+    guard = myrnn.compile(model, 9, dim_input=width, check=False).guard
+    guard.check_use(myrnn.Sequences(np.zeros(300, dtype=int), [0, 300], [0], width))
+    assert max(model.note.__self__) == 64
+
+
 class LeavesStepsOut(Base):
     def __call__(self, x):
         return super().__call__(x[:30])
@@ -508,6 +517,20 @@ def test_no_change_by_the_users_code_is_trained_past(far_away, where):
     model, write = far_away
     with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
         train_far_away(model, write, where, "native")
+
+
+class ReadsFarAwayLater(ReadsFarAway):
+    def step(self, h, x_t, t):
+        return Base.step(self, h, x_t, t) * np.float32(self.read() if t >= 3 else 1)
+
+
+def test_no_change_of_what_is_read_after_some_steps_is_trained_past():
+    read, write = WAYS["a mapping proxy"]
+    try:
+        with pytest.raises(NotARecurrence, match="gives other logits"):
+            train_far_away(ReadsFarAwayLater(read), write, "on_report", "native")
+    finally:
+        write(1.0)
 
 
 def test_no_change_by_a_hook_that_fails_is_trained_past(far_away):

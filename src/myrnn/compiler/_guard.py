@@ -21,11 +21,12 @@ from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
 
-# How many steps are traced to see whether a model has changed.
-FEW = 2
+# How many steps are traced to see whether a model has changed, and how many run in NumPy to compare its logits.
+FEW, MORE = 2, 13
 # The most steps of a sequence that are traced, and the most of a longer one that run in NumPy to compare its logits.
-# Both are fewer where a sequence would have more than NUMBERS numbers (64 MB).
-TRACED, RUN, NUMBERS = 500, 20_000, 2**24
+TRACED, RUN = 500, 20_000
+# Both are fewer where so many steps would have more numbers than these (16 MB and 64 MB).
+TRACED_NUMBERS, RUN_NUMBERS = 2**22, 2**24
 # The steps that are traced, each in a millisecond or two, when sequences of lengths that were not checked are used.
 STEPS_AT_ONCE = 2000
 
@@ -73,7 +74,7 @@ class Guard:
     @property
     def traced(self) -> int:
         """How many steps of a sequence are traced at most."""
-        return min(TRACED, self._steps_of(NUMBERS))
+        return min(TRACED, self._steps_of(TRACED_NUMBERS))
 
     def _steps_of(self, numbers: int) -> int:
         """Return how many steps have so many numbers, or a few where even these have more."""
@@ -137,10 +138,13 @@ class Guard:
         NotARecurrence
             When the model does something else now; from then on it counts as changed.
         """
-        x = np.random.default_rng(0).normal(size=(FEW, self._recurrence.dim_input)).astype(np.float32)
+        steps = max(FEW, min(MORE, self._steps_of(RUN_NUMBERS)))
+        x = np.random.default_rng(0).normal(size=(steps, self._recurrence.dim_input)).astype(np.float32)
         try:
             with MYGRAD:
-                self._check(x, looks=True)
+                self._check(x[:FEW], looks=True)
+                # What is done otherwise only after some steps shows in the logits.
+                self._check_logits(x, FEW)
         except CompileError:
             self._is_refused = True
             raise
@@ -182,7 +186,7 @@ class Guard:
             # A model that was changed may look at numbers now.
             self._check(sequences.features(index, self.traced), looks=self.has_changed())
             if length > self.traced:
-                self._check_logits(sequences.features(index, min(RUN, self._steps_of(NUMBERS))))
+                self._check_logits(sequences.features(index, min(RUN, self._steps_of(RUN_NUMBERS))), self.traced)
         self._lengths.add(length)
         self.max_length = max(self.max_length, length)
 
@@ -199,8 +203,8 @@ class Guard:
             )
         self._readable, self._is_refused = self._readable_now(), False
 
-    def _check_logits(self, x: NDArray[np.float32]) -> None:
-        """Compare the model's logits with the recurrence's on a sequence that is too long to be traced."""
+    def _check_logits(self, x: NDArray[np.float32], traced: int) -> None:
+        """Compare the model's logits with the recurrence's on a sequence of which only so many steps were traced."""
         with mygrad.no_autodiff, np.errstate(all="ignore"):
             result, expected = self._model(x.copy()), self._logits(x)
             found = np.ravel(np.asarray(result.data if isinstance(result, Tensor) else result))
@@ -208,7 +212,7 @@ class Guard:
             if not _alike(found, expected) and _alike(self._logits(x * np.float32(1 + 1e-6)), expected):
                 raise NotARecurrence(
                     f"on a sequence of {len(x)} steps the model gives other logits than what was compiled, though it "
-                    f"computes the same on the first {self.traced}:\n"
+                    f"computes the same on the first {traced}:\n"
                     f"  later on it does what its other steps do not, or leaves steps out.\n{ADVICE}"
                 )
 

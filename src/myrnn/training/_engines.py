@@ -19,8 +19,8 @@ from myrnn.sequences import Sequences
 
 ENGINES = ("auto", "native", "mygrad")
 
-# The shape of a model's logits is found on so many steps of a sequence.
-BEGINNING = 500
+# The shape of a model's logits is found on so many steps of a sequence, fewer where they have more numbers (16 MB).
+BEGINNING, BEGINNING_NUMBERS = 500, 2**22
 
 Losses = NDArray[np.float64]
 Correct = NDArray[np.int64]
@@ -159,7 +159,7 @@ def classes_of(model: Any, sequences: Sequences, index: int) -> int:
         )
     try:
         # The beginning of a long sequence is enough.
-        return _classes_of(model, sequences.features(index, BEGINNING))
+        return _classes_of(model, sequences.features(index, min(BEGINNING, max(2, BEGINNING_NUMBERS // width))))
     except MyRNNError:
         # The model may need the whole sequence.
         return _classes_of(model, sequences.features(index))
