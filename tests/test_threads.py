@@ -200,8 +200,13 @@ def test_a_process_that_is_forked_while_it_trains_can_compile_and_train(engine):
         thread.join()
 
 
+def sent(compiled):
+    """Return what another process would get."""
+    return pickle.loads(memoryview(pickle.dumps(compiled, 5)))
+
+
 @pytest.mark.parametrize(
-    "again", [copy.copy, copy.deepcopy, lambda compiled: pickle.loads(pickle.dumps(compiled))], ids=range(3)
+    "again", [copy.copy, copy.deepcopy, lambda compiled: pickle.loads(pickle.dumps(compiled)), sent], ids=range(4)
 )
 def test_a_compiled_model_is_copied_and_pickled_by_making_it_again(again):
     x = np.eye(10, dtype=np.float32)[[3, 1, 4, 1]]
