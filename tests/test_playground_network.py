@@ -170,7 +170,7 @@ def test_a_training_that_diverges_says_what_to_do():
     network = Network(SMALL)
     for parameter in network.model.parameters:
         parameter.data[...] = 1e30
-    with pytest.raises(TrainingDiverged, match="try a smaller learning rate, or clip the gradients"):
+    with pytest.raises(TrainingDiverged, match="choose a smaller learning rate, or clipping, and train again"):
         network.advance(0.0, 1)
 
 

@@ -278,9 +278,13 @@ class Network:
         begin = time.perf_counter()
         try:
             losses, right = self.training.advance(count)
-        except BaseException as error:
-            became = "has diverged" if isinstance(error, TrainingDiverged) else "failed in its training"
-            self.failed = f"this network {became}: reset it, or load a run"
+        except TrainingDiverged as error:
+            self.failed = "this network has diverged: reset it, or load a run"
+            # What to do in Python is of no use on the page.
+            what = str(error).partition(":")[0]
+            raise TrainingDiverged(f"{what}: choose a smaller learning rate, or clipping, and train again") from error
+        except BaseException:
+            self.failed = "this network failed in its training: reset it, or load a run"
             raise
         took = time.perf_counter() - begin
         measured = count / max(took, 1e-6)
