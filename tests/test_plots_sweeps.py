@@ -66,6 +66,16 @@ def test_more_than_three_groups_have_bars_side_by_side_instead_of_bands():
     assert len({line.get_color() for line in ax.get_lines()[:-1:2]}) == 6
 
 
+def test_a_legend_of_many_groups_makes_the_figure_higher():
+    names = [f"a network with a name of many words, number {number}" for number in range(12)]
+    bands = plot_length_bands(LENGTHS, dict.fromkeys(names, RUNS["RNN"]))
+    settings = plot_setting([1, 2] * 12, np.linspace(0.1, 0.9, 24), [name for name in names for _ in range(2)])
+    for ax in (bands, settings):
+        figure = ax.figure
+        figure.draw_without_rendering()
+        assert ax.get_position().height * figure.get_figheight() > 2
+
+
 def test_one_run_alone_has_no_band():
     ax = plot_length_bands(LENGTHS, {"GRU": RUNS["GRU"]})
     assert not ax.collections

@@ -26,6 +26,8 @@ from myrnn.plots._scales import Scale
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Of a figure, and what a legend above the axes must leave of it, in inches.
+_HEIGHT, _LEFT = 3.8, 2.8
 _DASHES = ("-", "--", ":")
 # The room of all groups beside each other at a word or a length, of the way to the next.
 _BESIDE = 0.6
@@ -73,7 +75,8 @@ def plot_length_bands(
     runs = {name: _runs(name, values, x) for name, values in curves.items()}
     if not runs:
         raise InvalidArgument("there is no curve to draw: curves is empty")
-    ax = _style.axes_for(ax, height=3.8)
+    is_new = ax is None
+    ax = _style.axes_for(ax, height=_HEIGHT)
     with_bands = sum(len(accuracy) > 1 for accuracy in runs.values()) <= _MOST_BANDS
     beyond = x > (np.inf if trained_up_to is None else trained_up_to)
     for place, (name, accuracy) in enumerate(runs.items()):
@@ -103,6 +106,8 @@ def plot_length_bands(
         _legend(ax, band=with_bands)
     else:
         put_legend_above(ax, legend_entries(ax))
+    if is_new:
+        _make_room(ax)
     return ax
 
 
@@ -143,7 +148,8 @@ def plot_setting(
     named = [""] * len(setting) if groups is None else list(groups)
     if len(named) != len(setting):
         raise InvalidArgument(f"groups must be one for each of the {len(setting)} runs, not {len(named)}")
-    ax = _style.axes_for(ax, height=3.8)
+    is_new = ax is None
+    ax = _style.axes_for(ax, height=_HEIGHT)
     scale = Scale(setting)
     x = scale.places(setting)
     names = list(dict.fromkeys(named))
@@ -159,6 +165,8 @@ def plot_setting(
         fit_accuracy(ax, y, None)
     if any(named):
         put_legend_above(ax, legend_entries(ax))
+    if is_new:
+        _make_room(ax)
     return ax
 
 
@@ -206,6 +214,13 @@ def _aside(place: int, groups: int, x: NDArray[np.float64]) -> float:
     """Return how far a group stands from its length, so that the bars of several stand side by side."""
     room = _BESIDE * float(np.diff(x).min()) if len(x) > 1 else 0.0
     return room * ((place + 0.5) / groups - 0.5)
+
+
+def _make_room(ax: Axes) -> None:
+    """Make the figure higher where a legend of many groups would press the axes flat."""
+    legend, figure = ax.get_legend(), ax.figure.figure
+    if legend is not None:
+        figure.set_figheight(max(_HEIGHT, _LEFT + legend.get_window_extent().height / figure.dpi))
 
 
 def _legend(ax: Axes, band: bool) -> None:
