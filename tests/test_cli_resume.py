@@ -542,7 +542,9 @@ def begun(*options, **more):
 LONG = (*SMALL[1:], "--iterations=100000000", "--checkpoint-every=0")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
+)
 def test_a_signal_stops_a_real_training(here, number, code):
     running = begun(*LONG, "--out=run")
     running.stderr.readline()  # its first progress

@@ -77,8 +77,9 @@ def test_all_compilations_of_a_fit_count(monkeypatch, tmp_path, capsys):
         )
 
     monkeypatch.setattr(_notice, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    # A cache in which no other test has left machine code.
+    # A cache in which no other test has left machine code, on disk and in memory.
     monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("myrnn.compiler._cache._modules", {})
     monkeypatch.setattr("myrnn.compiler._cache.load", load)
     before_the_bar = []
     begin = EpochProgress.begin

@@ -335,7 +335,7 @@ def test_all_uses_of_a_program_share_what_numba_compiled(batch_size):
     assert set(compiled_to.values()) <= {0, 1}
 
 
-@pytest.mark.parametrize(("batch_size", "symbols"), [(1, 10), (5, 10), (5, 5000)])
+@pytest.mark.parametrize(("batch_size", "symbols"), [(1, 10), (5, 10), pytest.param(5, 5000, marks=pytest.mark.long)])
 def test_what_is_compiled_ahead_is_what_is_called(batch_size, symbols):
     model = RNN(symbols, 12, 2, activation="tanh", rng=0)
     tokens = Sequences(np.arange(10), np.arange(0, 12, 2), np.arange(5) % 2, symbols)

@@ -124,6 +124,7 @@ def test_what_is_too_large_ends_the_connection_and_the_session_goes_on():
         assert server.answers()
 
 
+@pytest.mark.long
 def test_a_page_that_breaks_off_or_never_listens_harms_nobody():
     with serving() as server:
         with server.page(max_queue=1) as page:

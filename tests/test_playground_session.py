@@ -289,6 +289,7 @@ def test_what_is_watched_is_told_once_at_rest(fresh):
     fresh.session.submit("watch", {"views": []})
 
 
+@pytest.mark.long
 def test_what_a_page_uses_is_compiled_in_another_process_before_it_plays(tmp_path, monkeypatch):
     monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
     (tmp_path / "recurrent.py").write_text(RECURRENT.replace("tanh(", "0.5 + 0.3125 * tanh("))
