@@ -255,22 +255,26 @@ class MadeFromAShared(Base):
         self.x.data[...] = SHARED.normal(size=(4, 5)) / 2
 
 
-@pytest.mark.parametrize("draw", [random.random, np.random.random, SHARED.random], ids=range(3))
-def test_what_another_thread_draws_is_not_the_models_doing(draw):
-    model, done = MadeFromAShared(), threading.Event()
+def compiled_beside(work, model):
+    """Compile a model while another thread does some work again and again."""
+    done = threading.Event()
 
     def beside():
         while not done.is_set():
-            draw()
+            work()
 
     thread = threading.Thread(target=beside)
     thread.start()
     try:
-        compiled = myrnn.compile(model, 9, dim_input=4, check=False)
+        return myrnn.compile(model, 9, dim_input=4, check=False)
     finally:
         done.set()
         thread.join()
-    assert compiled.recurrence.state_sizes == (5,)
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.random, SHARED.random], ids=range(3))
+def test_what_another_thread_draws_is_not_the_models_doing(draw):
+    assert compiled_beside(draw, MadeFromAShared()).recurrence.state_sizes == (5,)
 
 
 class GivesOthersTime(Base):
@@ -290,21 +294,13 @@ class GivesOthersTime(Base):
 
 @pytest.mark.parametrize("draw", [random.random, np.random.random], ids=range(2))
 def test_what_another_thread_draws_in_every_call_is_not_the_models_doing(draw):
-    model, done = GivesOthersTime(), threading.Event()
+    model = GivesOthersTime()
 
-    def beside():
-        while not done.is_set():
-            draw()
-            model.drawn.set()
+    def draw_and_tell():
+        draw()
+        model.drawn.set()
 
-    thread = threading.Thread(target=beside)
-    thread.start()
-    try:
-        compiled = myrnn.compile(model, 9, dim_input=4, check=False)
-    finally:
-        done.set()
-        thread.join()
-    assert compiled.recurrence.state_sizes == (5,)
+    assert compiled_beside(draw_and_tell, model).recurrence.state_sizes == (5,)
 
 
 def test_a_model_that_begins_to_look_at_numbers_is_no_longer_trained_natively():

@@ -29,6 +29,7 @@ def train(
 ):
     """Do one iteration for each row of `order`."""
     mode, learn = flush_subnormals(), bool(1)
+    ALONE_LOOKUPS
     BEGIN_LOOKUPS
     for n in range(len(order)):
         READ_LOOKUPS
@@ -85,6 +86,7 @@ def train(
     mode, learn = flush_subnormals(), bool(1)
     for n in range(len(order)):
         READ_LOOKUPS
+        MEET_LOOKUPS
         members = order[n, shard::shards].copy()
         loss, right = run(
             VALUES, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined
@@ -121,13 +123,14 @@ def logits(
 
 # What takes the place of these words where a program has lookups; in other programs they go, together with their lines.
 _LOOKUPS = {
+    "ALONE_LOOKUPS": "shard, shards, size, gradients = 0, 1, len(p), g",
     "BEGIN_LOOKUPS": """\
 dense, factors = lookups[0, 0], adam_factors(optimizer, first_step, rates)
     descent = optimizer, first_step, rates, ranges, trained, factors, every""",
     "READ_LOOKUPS": """\
 count = list_tokens(tokens, offsets, order[n], n, shard, rows)
-        catch_up(count, n, shard, shards, rows, lookups, descent, p, m, v)
-        meet(barrier, shards)""",
+        catch_up(count, n, shard, shards, rows, lookups, descent, p, m, v)""",
+    "MEET_LOOKUPS": "meet(barrier, shards)",
     "SUM_LOOKUPS": """\
 sum_listed(count, shard, shards, rows, lookups, size, gradients)
         factor = 1.0""",
@@ -136,18 +139,13 @@ sum_listed(count, shard, shards, rows, lookups, size, gradients)
     "_SQUARE_OF_LOOKUPS": ", square_of_listed(count, shard, rows, lookups, gradients)",
     "_LOOKUPS": ", rows, lookups, every",
 }
-# One sequence at a time needs no other shards.
-_ALONE = {
-    "BEGIN_LOOKUPS": f"shard, shards, size, gradients = 0, 1, len(p), g\n    {_LOOKUPS['BEGIN_LOOKUPS']}",
-    "READ_LOOKUPS": _LOOKUPS["READ_LOOKUPS"].replace("\n        meet(barrier, shards)", ""),
-}
 
 
 def module_source(program: Program, header: str, tokens: bool, batched: bool, reverse: bool) -> str:
     """Return the text of the module."""
     text = _BATCH if batched else _SINGLE
     if program.weights.lookups:
-        for mark, line in (_LOOKUPS | ({} if batched else _ALONE)).items():
+        for mark, line in _LOOKUPS.items():
             text = text.replace(mark, line)
         text = text.replace("DENSE", "dense")
     else:
