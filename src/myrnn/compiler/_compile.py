@@ -116,13 +116,6 @@ def _made_again(compiled: CompiledModel) -> tuple[Any, ...]:
 
 
 def _compiled_again(model: Any, dim_input: int) -> CompiledModel:
-    for parameter in parameters_of(model):
-        # From another process comes a view of its message, which MyGrad cannot work on.
-        root = parameter.data
-        while isinstance(root, np.ndarray) and root.base is not None:
-            root = root.base
-        if not isinstance(root, np.ndarray):
-            parameter.data = np.array(parameter.data)
     return compile(model, dim_input=dim_input, check=False)
 
 

@@ -55,9 +55,13 @@ def parameters_of(model: Any) -> tuple[Tensor, ...]:
     for index, parameter in enumerate(parameters):
         if parameter.constant:
             raise InvalidArgument(f"{name}[{index}] must be a trainable tensor, not a constant one")
-        if isinstance(parameter.data.base, bytes):
-            # NumPy leaves a large array that was pickled in the bytes that it came in, which MyGrad cannot lock.
-            parameter.data = parameter.data.copy()
+        owner = parameter.data
+        while isinstance(owner, np.ndarray) and owner.base is not None:
+            owner = owner.base
+        if not isinstance(owner, np.ndarray):
+            # What was pickled, or sent by another process, may lie in the message that it came in, or in a file: MyGrad
+            # cannot lock these.
+            parameter.data = np.array(parameter.data)
     return parameters
 
 
