@@ -12,7 +12,7 @@ from mygrad.nnet import activations
 from mygrad.nnet.losses import softmax_crossentropy
 
 from myrnn.compiler import _compile, compile
-from myrnn.compiler._graph import Node, evaluate, topological
+from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.errors import NotARecurrence
 from myrnn.sequences import Sequences
 

@@ -14,7 +14,7 @@ import myrnn
 from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation, tasks
 from myrnn.compiler import compile
 from myrnn.compiler._differences import told
-from myrnn.compiler._graph import Builder
+from myrnn.compiler.graph import Builder
 
 
 class Base:

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import sigmoid
 
-from myrnn.compiler._differentiate import differentiate
-from myrnn.compiler._graph import Builder, check, evaluate, topological
-from myrnn.compiler._hoist import hoist
 from myrnn.compiler._names import name_in
 from myrnn.compiler._roll import roll
 from myrnn.compiler._trace import trace
+from myrnn.compiler.derive import differentiate, hoist
+from myrnn.compiler.graph import Builder, check, evaluate, topological
 
 C, D, K = 3, 4, 2
 
@@ -176,7 +175,7 @@ def test_gradients_are_named_after_what_they_belong_to(parts):
 
 def test_gradients_of_slices_that_fill_a_vector_are_joined():
     build = Builder(simplify=True)
-    from myrnn.compiler._differentiate import _summed
+    from myrnn.compiler.derive import _summed
 
     a, b = build.leaf("gradient", 0, size=2), build.leaf("gradient", 1, size=3)
     first, second = (

@@ -6,7 +6,7 @@ import pytest
 
 from myrnn.compiler import compile
 from myrnn.compiler._equations import Expressions
-from myrnn.compiler._graph import Builder
+from myrnn.compiler.graph import Builder
 from myrnn.models import LSTM, RNN
 
 

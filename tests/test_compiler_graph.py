@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myrnn.compiler._graph import Builder, Node, check, evaluate, indices_of, substitute, topological
+from myrnn.compiler.graph import Builder, Node, check, evaluate, indices_of, substitute, topological
 
 
 def leaf(build, number=0, size=3):

@@ -11,10 +11,10 @@ from numba import njit
 
 from myrnn.compiler import _elementary
 from myrnn.compiler._calls import CALLS
-from myrnn.compiler._differentiate import _propagate
-from myrnn.compiler._graph import Builder, evaluate
 from myrnn.compiler._lanes import load, spread, store
-from myrnn.compiler._operations import OPERATIONS
+from myrnn.compiler.derive import _propagate
+from myrnn.compiler.graph import Builder, evaluate
+from myrnn.compiler.ops import OPERATIONS
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from mygrad.nnet.activations import relu
 
 from myrnn.compiler._frontier import between_rows, handed_on, shared_between_rows
-from myrnn.compiler._graph import Builder, check, evaluate, topological
 from myrnn.compiler._roll import Recurrence, roll, unroll
 from myrnn.compiler._trace import trace
+from myrnn.compiler.graph import Builder, check, evaluate, topological
 from myrnn.errors import NotARecurrence
 
 C, D = 3, 4

@@ -15,9 +15,9 @@ from mygrad.operation_base import Operation
 
 from myrnn import RNN
 from myrnn.compiler import _trace, compile
-from myrnn.compiler._graph import Builder, check, evaluate, topological
-from myrnn.compiler._lower import RULES
 from myrnn.compiler._record import Origin, record
+from myrnn.compiler.graph import Builder, check, evaluate, topological
+from myrnn.compiler.lower import RULES
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 
 ROWS, COLUMNS = 4, 3

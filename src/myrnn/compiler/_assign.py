@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from myrnn.compiler._graph import Node
 from myrnn.compiler._memory import Place
 from myrnn.compiler._places import Places, Sink
 from myrnn.compiler._schedule import Loop, Schedule
 from myrnn.compiler._scope import Scope
+from myrnn.compiler.graph import Node
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from myrnn.compiler._graph import Node
 from myrnn.compiler._places import Places
 from myrnn.compiler._scope import Scope
+from myrnn.compiler.graph import Node
 
 
 def write_call(scope: Scope, node: Node) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from myrnn.compiler._graph import Node, topological
 from myrnn.compiler._record import Origin
 from myrnn.compiler._trace import Trace
+from myrnn.compiler.graph import Node, topological
 
 ADVICE = (
     "  A compiled model runs the same equations at every step. "

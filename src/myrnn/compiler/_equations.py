@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from myrnn.compiler._expressions import Expressions, is_square
-from myrnn.compiler._graph import Node, topological
 from myrnn.compiler._roll import Recurrence
+from myrnn.compiler.graph import Node, topological
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler._graph import Node, indices_of
-from myrnn.compiler._operations import transposed_indices
+from myrnn.compiler.graph import Node, indices_of
+from myrnn.compiler.ops import transposed_indices
 
 _INFIX = {
     "add": "+",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from myrnn.compiler._frame import Frame
-from myrnn.compiler._graph import in_order, topological
 from myrnn.compiler._memory import Place
 from myrnn.compiler._places import Sink
+from myrnn.compiler.graph import in_order, topological
 
 
 def write_prelude(frame: Frame) -> None:

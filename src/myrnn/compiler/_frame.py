@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from myrnn.compiler._assign import Room
-from myrnn.compiler._graph import Node, topological
 from myrnn.compiler._memory import Memory, Names, Place
 from myrnn.compiler._names import Words
-from myrnn.compiler._operations import OPERATIONS
 from myrnn.compiler._places import Places
 from myrnn.compiler._plan import Plan, backward_targets, fits, reads_as_stored
 from myrnn.compiler._products import FirstStep
@@ -17,6 +15,8 @@ from myrnn.compiler._scope import Scope
 from myrnn.compiler._terms import Outer, outer_terms
 from myrnn.compiler._weights import WeightPlaces
 from myrnn.compiler._writer import Writer
+from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.ops import OPERATIONS
 
 _MAPS = frozenset(name for name, row in OPERATIONS.items() if row.kind == "map")
 

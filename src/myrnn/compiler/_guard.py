@@ -11,12 +11,12 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn.compiler._differences import ADVICE
-from myrnn.compiler._graph import Builder, evaluate
 from myrnn.compiler._probe import MYGRAD, difference_from_recurrence, gradients_kept, traced_with_array
 from myrnn.compiler._reads import readable
 from myrnn.compiler._roll import Recurrence, in_its_order, unroll
 from myrnn.compiler._templates import placeholders
 from myrnn.compiler._trace import Trace
+from myrnn.compiler.graph import Builder, evaluate
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences

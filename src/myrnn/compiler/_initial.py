@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from myrnn.compiler._differences import ADVICE, told, where
-from myrnn.compiler._graph import Builder, Node, reads_rows, substitute
 from myrnn.compiler._templates import placeholders
 from myrnn.compiler._trace import Trace
+from myrnn.compiler.graph import Builder, Node, reads_rows, substitute
 from myrnn.errors import NotARecurrence
 
 

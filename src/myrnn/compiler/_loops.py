@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from myrnn.compiler._graph import Node
 from myrnn.compiler._memory import LANES
 from myrnn.compiler._names import LONGEST
-from myrnn.compiler._operations import OPERATIONS
 from myrnn.compiler._places import Sink
 from myrnn.compiler._schedule import Loop, Schedule
 from myrnn.compiler._scope import Scope
+from myrnn.compiler.graph import Node
+from myrnn.compiler.ops import OPERATIONS
 
 # An unnamed expression that is read once stands where it is read, unless it is longer.
 _LONGEST_INSIDE = 60

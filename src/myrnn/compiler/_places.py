@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from myrnn.compiler._graph import Node, indices_of
 from myrnn.compiler._memory import LANES, Memory, Place
 from myrnn.compiler._weights import WeightPlaces
+from myrnn.compiler.graph import Node, indices_of
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from myrnn.compiler._differentiate import Derivative, Pullback
-from myrnn.compiler._graph import Node, topological
 from myrnn.compiler._memory import LANES
+from myrnn.compiler.derive import Derivative, Pullback
+from myrnn.compiler.graph import Node, topological
 
 # Not worth a place in memory when their inputs have one: computed again on the way back.
 _CHEAP = frozenset({"add", "subtract", "multiply", "negative", "greater", "equal", "select", "expand"})

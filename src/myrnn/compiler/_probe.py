@@ -15,11 +15,11 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn.compiler._differences import ADVICE, difference_told
-from myrnn.compiler._graph import Builder
 from myrnn.compiler._reads import readable
 from myrnn.compiler._record import Origin, watched
 from myrnn.compiler._roll import Recurrence, unroll
 from myrnn.compiler._trace import Trace, trace
+from myrnn.compiler.graph import Builder
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.sequences import one_hot
 
@@ -144,7 +144,7 @@ def _shared_draws() -> Iterator[set[str]]:
 
     # NumPy's functions show in no profile, but its lock keeps the draws of other threads out. Older versions have one
     # that would keep out the model's own as well; there, only a draw at every one of the calls tells.
-    lock = np.random.get_bit_generator().lock
+    lock = np.random.get_bit_generator().lock  # type: ignore[attr-defined]
     with lock if isinstance(lock, _REENTRANT) else nullcontext():
         before = _numpy_state()
         with watched(watch):

@@ -9,11 +9,8 @@ from typing import Any
 
 from mygrad import Tensor
 
-from myrnn.compiler._differentiate import Derivative, differentiate
 from myrnn.compiler._emit import Program, emit
 from myrnn.compiler._equations import equations
-from myrnn.compiler._graph import Builder
-from myrnn.compiler._hoist import hoist
 from myrnn.compiler._module import module_source
 from myrnn.compiler._native import Native
 from myrnn.compiler._plan import make_plan
@@ -22,6 +19,8 @@ from myrnn.compiler._record import Origin
 from myrnn.compiler._roll import Recurrence
 from myrnn.compiler._verify import verify
 from myrnn.compiler._workspace import Block
+from myrnn.compiler.derive import Derivative, differentiate, hoist
+from myrnn.compiler.graph import Builder
 from myrnn.errors import CompileError, MyRNNError
 from myrnn.models import parameter_names
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from myrnn.compiler._graph import Node, topological
-from myrnn.compiler._operations import OPERATIONS
+from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.ops import OPERATIONS
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,9 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn._user_code import failure
-from myrnn.compiler._graph import Builder, Node
-from myrnn.compiler._lower import RULES
-from myrnn.compiler._lower_shapes import SHAPES
 from myrnn.compiler._record import Origin, Recording, record
-from myrnn.compiler._values import Plain, Rows, Rule, Value, as_plain
+from myrnn.compiler.graph import Builder, Node
+from myrnn.compiler.lower import RULES, SHAPES, Plain, Rows, Rule, Value, as_plain
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 
 # What to write in the place of an operation of MyGrad that has no rule.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from myrnn.compiler._graph import Node
 from myrnn.compiler._memory import LANES, Memory, Place, padded
 from myrnn.compiler._plan import Plan, Weight
 from myrnn.compiler._terms import lookups
+from myrnn.compiler.graph import Node
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Every value is a flat vector of `size` float32 numbers. Shapes belong to MyGrad's side: axes of length one, reshapes and
 transposes are gone once a model is traced (a transpose that matters is a fixed permutation, or a flag of the product
-that reads it). What is left are few kinds of operation, all in the table of `_operations`.
+that reads it). What is left are few kinds of operation, all in the table of `ops`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler._operations import OPERATIONS
+from myrnn.compiler.ops import OPERATIONS
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,0 +1,295 @@
+"""Stages 3 and 4: what leaves the loop, and backpropagation through time, as graphs.
+
+References
+----------
+Werbos, "Backpropagation through time: what it does and how to do it", 1990.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler._equations import state_names
+from myrnn.compiler._names import give_name, named, note_gradient
+from myrnn.compiler._record import Origin
+from myrnn.compiler._roll import Recurrence
+from myrnn.compiler.graph import Builder, Node, indices_of, substitute, topological
+from myrnn.compiler.ops import OPERATIONS
+
+# Hoisting -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hoisted:
+    """A recurrence whose step and readout read what depends on parameters alone as leaves.
+
+    Whole rows of a parameter are a leaf ``rows`` (the parameter's number and the first row), for they need no
+    computing. Everything else is a leaf ``derived``.
+
+    Attributes
+    ----------
+    recurrence : Recurrence
+    derived : tuple of Node
+        What each leaf ``derived`` stands for, by its number.
+    """
+
+    recurrence: Recurrence
+    derived: tuple[Node, ...]
+
+
+def hoist(recurrence: Recurrence, shapes: Sequence[tuple[int, ...]], build: Builder) -> Hoisted:
+    """Rebuild the recurrence in `build`, with joined products split and what is fixed replaced by leaves.
+
+    Parameters
+    ----------
+    recurrence : Recurrence
+    shapes : sequence of tuple
+        The shape of each parameter.
+    build : Builder
+    """
+    split = _rewritten(recurrence, build)
+    targets = [*split.step, split.readout]
+    order = topological(targets)
+    fixed: set[Node] = set()
+    for node in order:
+        if node.operation in ("parameter", "constant") or (node.inputs and all(i in fixed for i in node.inputs)):
+            fixed.add(node)
+    read = {i for node in order if node not in fixed for i in node.inputs} | set(targets)
+    candidates = [n for n in order if n in fixed and n in read and n.inputs]
+    leaves = {n: leaf for n in candidates if (leaf := _rows_of_parameter(n, shapes, build)) is not None}
+    chosen = [n for n in candidates if n not in leaves]
+    leaves |= {n: build.leaf("derived", i, size=n.size) for i, n in enumerate(chosen)}
+    written = substitute(build, order, leaves)
+    place = dict(zip(order, written, strict=True))
+    hoisted = replace(
+        split,
+        step=tuple(place[n] for n in split.step),
+        readout=place[split.readout],
+        origins={place[n]: origin for n, origin in split.origins.items() if n in place},
+    )
+    return Hoisted(hoisted, tuple(chosen))
+
+
+def _rows_of_parameter(node: Node, shapes: Sequence[tuple[int, ...]], build: Builder) -> Node | None:
+    """Return the leaf for whole rows of a parameter; None when the node is anything else."""
+    if node.operation != "take" or node.inputs[0].operation != "parameter":
+        return None
+    index = node.inputs[0].attributes[0]
+    where = indices_of(node.attributes[0])
+    if len(shapes[index]) != 2 or where[0] % shapes[index][1] or node.size % shapes[index][1]:
+        return None
+    if not np.array_equal(where, np.arange(where[0], where[0] + node.size)):
+        return None
+    return build.leaf("rows", index, int(where[0]) // shapes[index][1], size=node.size)
+
+
+def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:
+    """Write a product of joined vectors with a matrix as the sum of each one's product with its rows of the matrix."""
+    targets = [*recurrence.initial, *recurrence.step, recurrence.readout]
+    place: dict[Node, Node] = {}
+    for node in topological(targets):
+        inputs = [place[i] for i in node.inputs]
+        parts = _split_product(node, inputs, build)
+        place[node] = parts if parts is not None else build.rebuild(node, inputs)
+    return replace(
+        recurrence,
+        initial=tuple(place[n] for n in recurrence.initial),
+        step=tuple(place[n] for n in recurrence.step),
+        readout=place[recurrence.readout],
+        origins={place[n]: origin for n, origin in recurrence.origins.items() if n in place},
+    )
+
+
+def _split_product(node: Node, inputs: list[Node], build: Builder) -> Node | None:
+    if node.operation != "matmul" or inputs[0].operation != "join":
+        return None
+    m, _, n, transposed = node.attributes
+    if m != 1 or transposed:
+        return None
+    total, start = None, 0
+    for part, places in zip(inputs[0].inputs, inputs[0].attributes[0], strict=True):
+        if not np.array_equal(indices_of(places), np.arange(start, start + part.size)):
+            return None
+        rows = build.take(inputs[1], np.arange(start * n, (start + part.size) * n))
+        product = build.matmul(part, rows, m=1, k=part.size, n=n, transposed=False)
+        total = product if total is None else build.add(total, product)
+        start += part.size
+    return total
+
+
+# Derivatives ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pullback:
+    """The derivatives of a part of the recurrence.
+
+    Attributes
+    ----------
+    states : tuple of Node
+        The gradient with respect to each state that the part reads.
+    input : Node
+        The gradient with respect to the row of the sequence.
+    weights : dict
+        Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term
+        ``outer(v, dz)`` is kept apart from the others, because it can be summed over all steps in one product.
+    """
+
+    states: tuple[Node, ...]
+    input: Node
+    weights: dict[Node, tuple[Node, ...]]
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """The recurrence and all its derivatives.
+
+    Gradients that come from outside are leaves ``gradient``: of the logits (attribute ``"logits"``), of each state (its
+    number) and of each derived node (``"derived"`` and its number).
+
+    Attributes
+    ----------
+    recurrence : Recurrence
+    derived : tuple of Node
+    readout, step : Pullback
+    prelude : Pullback
+        From the initial states and the derived nodes to the parameters.
+    """
+
+    recurrence: Recurrence
+    derived: tuple[Node, ...]
+    readout: Pullback
+    step: Pullback
+    prelude: Pullback
+
+
+def differentiate(hoisted: Hoisted, build: Builder) -> Derivative:
+    """Derive backpropagation through time; `build` is the simplifying builder that `hoisted` is made in."""
+    recurrence = hoisted.recurrence
+    of_states = [build.leaf("gradient", i, size=size) for i, size in enumerate(recurrence.state_sizes)]
+    of_derived = [build.leaf("gradient", "derived", i, size=n.size) for i, n in enumerate(hoisted.derived)]
+    of_logits = [build.leaf("gradient", "logits", size=recurrence.readout.size)]
+    recurrence = replace(recurrence, origins=named(recurrence))
+    return Derivative(
+        recurrence,
+        hoisted.derived,
+        _pull_back(build, [recurrence.readout], of_logits, recurrence),
+        _pull_back(build, recurrence.step, of_states, recurrence),
+        _pull_back(build, [*recurrence.initial, *hoisted.derived], [*of_states, *of_derived], recurrence),
+    )
+
+
+def _pull_back(build: Builder, targets: Sequence[Node], gradients: Sequence[Node], recurrence: Recurrence) -> Pullback:
+    """Reverse a part: from the gradients of its targets to those of its leaves."""
+    terms: dict[Node, list[Node]] = {}
+    for target, gradient in zip(targets, gradients, strict=True):
+        terms.setdefault(target, []).append(gradient)
+    for node in reversed(topological(targets)):
+        if node.inputs and node in terms:
+            _propagate(build, node, _summed(build, terms.pop(node), node.size), terms, recurrence.origins)
+    states = (build.leaf("state", i, size=size) for i, size in enumerate(recurrence.state_sizes))
+    row = build.leaf("input", size=recurrence.dim_input)
+    of_states = tuple(_summed(build, terms.get(state, []), state.size) for state in states)
+    for name, node in zip(state_names(recurrence), of_states, strict=True):
+        give_name(recurrence.origins, node, f"d_{name}")
+    return Pullback(
+        of_states,
+        _summed(build, terms.get(row, []), row.size),
+        {node: tuple(t) for node, t in terms.items() if node.operation in ("parameter", "rows", "derived")},
+    )
+
+
+def _propagate(
+    build: Builder, node: Node, gradient: Node, terms: dict[Node, list[Node]], origins: dict[Node, Origin]
+) -> None:
+    """Hand the gradient of a node on to its inputs by the table's rule."""
+    rule = OPERATIONS[node.operation].derivative
+    if rule is None or _is_zero(gradient):
+        return
+    shares = rule(build, node, gradient, *node.inputs)
+    note_gradient(origins, node, gradient, shares)
+    for child, term in zip(node.inputs, shares, strict=True):
+        if term is None or child.is_constant or _is_zero(term):
+            continue
+        if child.size == 1 and term.size > 1:
+            # A single number served for every element: its gradient is the sum over them.
+            term = build.sum(term, outer=1, n=term.size, inner=1)
+        terms.setdefault(child, []).append(build.expand(term, child.size))
+
+
+def _summed(build: Builder, terms: list[Node], size: int) -> Node:
+    if not terms:
+        return build.constant(np.zeros(size))
+    joined = _joined(build, terms, size)
+    if joined is not None:
+        return joined
+    total = terms[0]
+    for term in terms[1:]:
+        total = build.add(total, term)
+    return total
+
+
+def _joined(build: Builder, terms: list[Node], size: int) -> Node | None:
+    """Return terms that fill a vector piece by piece, as gradients of slices do, side by side; None for other terms."""
+    if len(terms) < 2 or any(t.operation != "put" for t in terms):
+        return None
+    places = [t.attributes[0] for t in terms]
+    if sum(len(p) // 4 for p in places) != size or len(set(np.concatenate([indices_of(p) for p in places]))) != size:
+        return None
+    return build.make("join", *(t.inputs[0] for t in terms), places=tuple(places))
+
+
+def _is_zero(node: Node) -> bool:
+    return node.is_constant and not node.numbers.any()
+
+
+# What is trained ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Reads:
+    """The parameters and the states that a part of the recurrence reads, by their numbers."""
+
+    parameters: frozenset[int]
+    states: frozenset[int]
+
+
+def trained_by_length(
+    recurrence: Recurrence, seen: Mapping[int, Collection[int]], parameters: int, longest: int
+) -> NDArray[np.bool_]:
+    """Return which of so many parameters the loss reaches from a sequence of 0, 1, ..., `longest` steps.
+
+    Parameters
+    ----------
+    recurrence : Recurrence
+    seen : mapping
+        Length -> the parameters that MyGrad's graph was seen to reach. The recurrence alone does not tell whether the
+        first step multiplies a state of zeros by a weight, which then has a gradient, or leaves that out.
+    parameters, longest : int
+
+    Returns
+    -------
+    ndarray, bool (longest + 1, parameters)
+    """
+    step, initial = ([_reads(node) for node in nodes] for nodes in (recurrence.step, recurrence.initial))
+    result = np.zeros((longest + 1, parameters), dtype=np.bool_)
+    readout = _reads(recurrence.readout)
+    found, states = readout.parameters, readout.states
+    for length, trained in enumerate(result):
+        reached = found.union(*(initial[i].parameters for i in states))
+        trained[list(seen.get(length, reached))] = True
+        found = found.union(*(step[i].parameters for i in states))
+        states = frozenset[int]().union(*(step[i].states for i in states))
+    return result
+
+
+def _reads(node: Node) -> _Reads:
+    order = topological([node])
+    parameters, states = (
+        frozenset(n.attributes[0] for n in order if n.operation == kind) for kind in ("parameter", "state")
+    )
+    return _Reads(parameters, states)
