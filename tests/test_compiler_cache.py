@@ -291,5 +291,5 @@ def test_another_text_of_the_functions_that_are_called_is_another_entry(monkeypa
         names[changed.stem] = _cache._name(SOURCE)
     monkeypatch.undo()
     _cache._surroundings.cache_clear()
-    assert "_tiles" in called_modules() and "_emit" not in called_modules()
+    assert "_tiles" in called_modules() and "emit" not in called_modules()
     assert {stem for stem, name in names.items() if name != names["none"]} == called_modules()

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myrnn.compiler._schedule import Call, Loop, is_map, schedule
 from myrnn.compiler.graph import Builder, evaluate, topological
 from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.schedule import Call, Loop, is_map, schedule
 
 
 @st.composite

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from myrnn.compiler._memory import Place
 from myrnn.compiler._places import Places, Sink
-from myrnn.compiler._schedule import Loop, Schedule
 from myrnn.compiler._scope import Scope
 from myrnn.compiler.graph import Node
+from myrnn.compiler.schedule import Loop, Schedule
 
 
 @dataclass(frozen=True)

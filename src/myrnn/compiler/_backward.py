@@ -7,10 +7,10 @@ from dataclasses import replace
 from myrnn.compiler._frame import Frame
 from myrnn.compiler._memory import Place, padded
 from myrnn.compiler._places import Sink
-from myrnn.compiler._plan import backward_targets
 from myrnn.compiler._region import Region
 from myrnn.compiler._terms import Outer, outer_terms, plain_terms
 from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.plan import backward_targets
 
 
 def write_readout_backward(frame: Frame) -> None:

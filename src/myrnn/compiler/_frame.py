@@ -8,7 +8,6 @@ from myrnn.compiler._assign import Room
 from myrnn.compiler._memory import Memory, Names, Place
 from myrnn.compiler._names import Words
 from myrnn.compiler._places import Places
-from myrnn.compiler._plan import Plan, backward_targets, fits, reads_as_stored
 from myrnn.compiler._products import FirstStep
 from myrnn.compiler._region import Region
 from myrnn.compiler._scope import Scope
@@ -17,6 +16,7 @@ from myrnn.compiler._weights import WeightPlaces
 from myrnn.compiler._writer import Writer
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.plan import Plan, backward_targets, fits, reads_as_stored
 
 _MAPS = frozenset(name for name, row in OPERATIONS.items() if row.kind == "map")
 

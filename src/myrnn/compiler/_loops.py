@@ -7,10 +7,10 @@ from collections import Counter
 from myrnn.compiler._memory import LANES
 from myrnn.compiler._names import LONGEST
 from myrnn.compiler._places import Sink
-from myrnn.compiler._schedule import Loop, Schedule
 from myrnn.compiler._scope import Scope
 from myrnn.compiler.graph import Node
 from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.schedule import Loop, Schedule
 
 # An unnamed expression that is read once stands where it is read, unless it is longer.
 _LONGEST_INSIDE = 60

@@ -10,8 +10,8 @@ from __future__ import annotations
 import ast
 import re
 
-from myrnn.compiler._emit import Program
 from myrnn.compiler._runtime import RUNTIME
+from myrnn.compiler.emit import Program
 
 _SINGLE = '''
 @njit(cache=True, nogil=True)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import _cache
 from myrnn.compiler._barrier import BARRIER_SIZE
-from myrnn.compiler._emit import Program
 from myrnn.compiler._lookups import row_record
 from myrnn.compiler._memory import Place, padded
 from myrnn.compiler._notice import notice
 from myrnn.compiler._threads import in_threads
 from myrnn.compiler._workspace import Block, Floats, Workspace
+from myrnn.compiler.emit import Program
 from myrnn.sequences import Sequences
 
 # What the row of a token costs, in rows of an update of all rows, and what finding it costs, in numbers of a row.

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from myrnn.compiler._calls import plain_product
 from myrnn.compiler._memory import Place
-from myrnn.compiler._plan import fits, reads_as_stored
-from myrnn.compiler._schedule import Linear
 from myrnn.compiler._scope import Scope
 from myrnn.compiler._weights import Matrix
 from myrnn.compiler.graph import Node
+from myrnn.compiler.plan import fits, reads_as_stored
+from myrnn.compiler.schedule import Linear
 
 
 @dataclass(frozen=True)

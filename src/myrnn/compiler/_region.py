@@ -10,9 +10,9 @@ from myrnn.compiler._calls import write_call
 from myrnn.compiler._loops import write_loop
 from myrnn.compiler._places import Sink
 from myrnn.compiler._products import FirstStep, write_products
-from myrnn.compiler._schedule import Loop, schedule
 from myrnn.compiler._scope import Scope
 from myrnn.compiler.graph import Node
+from myrnn.compiler.schedule import Loop, schedule
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from myrnn.compiler._plan import Plan
 from myrnn.compiler.graph import Node
+from myrnn.compiler.plan import Plan
 
 # From how many rows on updating all rows of a weight costs more than keeping a record of each.
 LOOKUP_ROWS = 4096

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import prod
 
 from myrnn.compiler._memory import LANES, Memory, Place, padded
-from myrnn.compiler._plan import Plan, Weight
 from myrnn.compiler._terms import lookups
 from myrnn.compiler.graph import Node
+from myrnn.compiler.plan import Plan, Weight
 
 
 @dataclass(frozen=True)

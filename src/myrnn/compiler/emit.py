@@ -16,9 +16,9 @@ from myrnn.compiler._backward import write_prelude_backward, write_readout_backw
 from myrnn.compiler._forward import write_prelude, write_projections, write_readout, write_steps
 from myrnn.compiler._frame import Frame
 from myrnn.compiler._memory import Memory, Place
-from myrnn.compiler._plan import Plan
 from myrnn.compiler._weights import WeightPlaces
 from myrnn.compiler._writer import Writer, names_in, wrapped
+from myrnn.compiler.plan import Plan
 
 
 @dataclass(frozen=True)
