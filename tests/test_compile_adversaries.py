@@ -191,7 +191,7 @@ def test_a_habit_of_one_among_many_lengths_is_found():
 
 
 def test_lengths_of_very_many_steps_are_checked_here_and_there(monkeypatch):
-    monkeypatch.setattr("myrnn.compiler._guard.STEPS_AT_ONCE", 100)
+    monkeypatch.setattr("myrnn.compiler.guard.STEPS_AT_ONCE", 100)
     guard = myrnn.compile(Base(), dim_input=10, check=False).guard
     sequences = of_lengths(range(15, 31))
 
@@ -200,10 +200,10 @@ def test_lengths_of_very_many_steps_are_checked_here_and_there(monkeypatch):
 
     guard.check_use(sequences)
     assert left() == [15, 16, 17, 19, 20, 21, 23, 24, 25, 27, 28, 29]
-    monkeypatch.setattr("myrnn.compiler._guard.STEPS_AT_ONCE", 10)
+    monkeypatch.setattr("myrnn.compiler.guard.STEPS_AT_ONCE", 10)
     guard.check_use(sequences)
     assert 29 not in left() and 28 in left()
-    monkeypatch.setattr("myrnn.compiler._guard.STEPS_AT_ONCE", 1000)
+    monkeypatch.setattr("myrnn.compiler.guard.STEPS_AT_ONCE", 1000)
     guard.check_use(sequences)
     assert left() == []
 
@@ -251,7 +251,7 @@ class Chaotic(Base):
 
 @pytest.mark.parametrize(("model", "is_refused"), [(LeavesStepsOut, True), (Chaotic, False), (Base, False)])
 def test_what_a_model_does_beyond_the_traced_steps_is_compared_by_its_logits(model, is_refused, monkeypatch):
-    monkeypatch.setattr("myrnn.compiler._guard.TRACED", 20)
+    monkeypatch.setattr("myrnn.compiler.guard.TRACED", 20)
     guard = myrnn.compile(model(), 9, dim_input=10, check=False).guard
     with pytest.raises(NotARecurrence, match="gives other logits") if is_refused else contextlib.nullcontext():
         guard.check_use(of_lengths([300]))

@@ -7,9 +7,9 @@ from mygrad.nnet.activations import sigmoid
 
 from myrnn.compiler._names import name_in
 from myrnn.compiler._roll import roll
-from myrnn.compiler._trace import trace
 from myrnn.compiler.derive import differentiate, hoist
 from myrnn.compiler.graph import Builder, check, evaluate, topological
+from myrnn.compiler.trace import trace
 
 C, D, K = 3, 4, 2
 

@@ -7,9 +7,9 @@ from mygrad.nnet.activations import relu
 
 import myrnn
 from myrnn import Adam
-from myrnn.compiler._trace import trace
 from myrnn.compiler.derive import _propagate
 from myrnn.compiler.graph import Builder, evaluate, topological
+from myrnn.compiler.trace import trace
 
 FUNCTIONS = {
     "sinh": mg.sinh,

@@ -9,8 +9,8 @@ from mygrad.nnet.activations import relu
 
 from myrnn.compiler._frontier import between_rows, handed_on, shared_between_rows
 from myrnn.compiler._roll import Recurrence, roll, unroll
-from myrnn.compiler._trace import trace
 from myrnn.compiler.graph import Builder, check, evaluate, topological
+from myrnn.compiler.trace import trace
 from myrnn.errors import NotARecurrence
 
 C, D = 3, 4
@@ -400,7 +400,7 @@ def recurrences(draw):
 @given(recurrences())
 def test_rolling_undoes_unrolling(drawn):
     build, recurrence = drawn
-    from myrnn.compiler._trace import Trace
+    from myrnn.compiler.trace import Trace
 
     traces = {n: Trace(n, unroll(recurrence, n, build), {}) for n in LENGTHS}
     found = roll(traces, build, D)

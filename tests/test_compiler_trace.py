@@ -14,10 +14,10 @@ from mygrad.nnet.losses import focal_loss, margin_ranking_loss, multiclass_hinge
 from mygrad.operation_base import Operation
 
 from myrnn import RNN
-from myrnn.compiler import _trace, compile
-from myrnn.compiler._record import Origin, record
+from myrnn.compiler import compile
 from myrnn.compiler.graph import Builder, check, evaluate, topological
 from myrnn.compiler.lower import RULES
+from myrnn.compiler.trace import Origin, _inputs_first, record, trace
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 
 ROWS, COLUMNS = 4, 3
@@ -39,7 +39,7 @@ class Model:
 def traced(model):
     build = Builder()
     x = np.random.default_rng(0).uniform(0.3, 0.9, size=(ROWS, COLUMNS)).astype(np.float32)
-    return _trace.trace(model, model.parameters, x, build), x
+    return trace(model, model.parameters, x, build), x
 
 
 def numbers(trace, model, x):
@@ -176,7 +176,7 @@ def in_place(a):
 
 def names_below(output):
     """Return the names of the operations in MyGrad's graph."""
-    return {type(t.creator).__name__ for t in _trace._inputs_first(output) if t.creator is not None}
+    return {type(t.creator).__name__ for t in _inputs_first(output) if t.creator is not None}
 
 
 def test_every_rule_is_tested():

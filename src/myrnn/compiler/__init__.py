@@ -10,11 +10,11 @@ from myrnn.compiler._compiled import CompiledModel, Observation
 from myrnn.compiler._equations import Equation, Equations, write_equations
 from myrnn.compiler._native import Descent, Native
 from myrnn.compiler._notice import compiling_seconds, without_notice
-from myrnn.compiler._probe import MYGRAD, unreached
-from myrnn.compiler._record import lines_that_look
 from myrnn.compiler._threads import limit_threads, shards_for
 from myrnn.compiler._workspace import Block
 from myrnn.compiler.graph import Node, evaluate, topological
+from myrnn.compiler.guard import unreached
+from myrnn.compiler.trace import MYGRAD, lines_that_look
 
 __all__ = [
     "MYGRAD",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from myrnn.compiler._record import Origin
-from myrnn.compiler._trace import Trace
 from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.trace import Origin, Trace
 
 ADVICE = (
     "  A compiled model runs the same equations at every step. "

@@ -9,7 +9,7 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from myrnn.compiler._cache import MODULES
 from myrnn.compiler._native import natives
-from myrnn.compiler._probe import MYGRAD
+from myrnn.compiler.trace import MYGRAD
 
 # While one of these is held, weights, files or MyGrad's own state are half changed, and the child would keep them so: a
 # fork waits for all of them, in the order in which a compilation takes them.

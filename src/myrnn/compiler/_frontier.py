@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from myrnn.compiler._trace import Trace
 from myrnn.compiler.graph import Node, reads_rows, topological
+from myrnn.compiler.trace import Trace
 
 Cut = Callable[[dict[int, Trace], int], list[Node]]
 

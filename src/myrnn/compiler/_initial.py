@@ -6,8 +6,8 @@ import numpy as np
 
 from myrnn.compiler._differences import ADVICE, told, where
 from myrnn.compiler._templates import placeholders
-from myrnn.compiler._trace import Trace
 from myrnn.compiler.graph import Builder, Node, reads_rows, substitute
+from myrnn.compiler.trace import Trace
 from myrnn.errors import NotARecurrence
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from myrnn.compiler._equations import state_names
 from myrnn.compiler._expressions import Expressions
-from myrnn.compiler._record import Origin
 from myrnn.compiler._roll import Recurrence
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.trace import Origin
 
 LONGEST = 90
 """How many letters of an expression are shown."""

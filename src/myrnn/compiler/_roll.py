@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from myrnn.compiler._differences import ADVICE, difference_told, where
 from myrnn.compiler._frontier import Cut, handed_on
 from myrnn.compiler._initial import initial_states
-from myrnn.compiler._record import Origin
 from myrnn.compiler._templates import check_same, placeholders, readout_of, template
-from myrnn.compiler._trace import Trace
 from myrnn.compiler.graph import Builder, Node, reads_rows, substitute, topological
+from myrnn.compiler.trace import Origin, Trace
 from myrnn.errors import NotARecurrence
 
 # How many steps a model may look back: few, and where no loop is found for these, more.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from myrnn.compiler._differences import ADVICE, first_difference, told, where
-from myrnn.compiler._trace import Trace
 from myrnn.compiler.graph import Builder, Node, substitute, topological
+from myrnn.compiler.trace import Trace
 from myrnn.errors import NotARecurrence
 
 

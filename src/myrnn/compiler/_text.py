@@ -10,13 +10,12 @@ import numpy as np
 from myrnn.compiler._equations import equations, state_names
 from myrnn.compiler._expressions import Expressions
 from myrnn.compiler._names import Words, name_in
-from myrnn.compiler._record import Origin
 from myrnn.compiler._roll import Recurrence
-from myrnn.compiler._trace import Trace, trace
 from myrnn.compiler.derive import Derivative, Pullback
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.plan import Plan, backward_targets, make_plan
 from myrnn.compiler.schedule import Loop, Schedule, schedule
+from myrnn.compiler.trace import Origin, Trace, trace
 
 Shapes = Sequence[tuple[int, ...]]
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from myrnn.compiler._equations import state_names
 from myrnn.compiler._names import give_name, named, note_gradient
-from myrnn.compiler._record import Origin
 from myrnn.compiler._roll import Recurrence
 from myrnn.compiler.graph import Builder, Node, indices_of, substitute, topological
 from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.trace import Origin
 
 # Hoisting -------------------------------------------------------------------------------------------------------------
 
