@@ -43,7 +43,7 @@ def no_process_is_left():
 @pytest.fixture
 def in_python(monkeypatch):
     """Run compiled models in Python, which compiles no machine code."""
-    monkeypatch.setattr("myrnn.compiler._cache.load", interpreted)
+    monkeypatch.setattr("myrnn.compiler.cache.load", interpreted)
 
 
 @pytest.fixture(scope="session")

@@ -13,14 +13,13 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from myrnn.compiler import _lookups, _moves, _updates
-from myrnn.compiler._runtime import AROUND_PROGRAMS, OF_PROGRAMS
+from myrnn.compiler.runtime import AROUND_PROGRAMS, OF_PROGRAMS, lookups, moves, updates
 
 LANES = np.arange(16)
 
 
 def interpreted(source, user=None):
-    """Return the functions of an emitted module, as `compiler._cache.load` does."""
+    """Return the functions of an emitted module, as `compiler.cache.load` does."""
     scope = functions_of(source, {"np": np, **CALLED})
     return SimpleNamespace(**{name: quiet(scope[name]) for name in ("run", "train", "logits")})
 
@@ -160,7 +159,7 @@ CALLED = {
     "sum_rows": sum_rows,
     "transpose": transpose,
     # what moves numbers is Python already
-    **{name: getattr(_moves, name).py_func for name in OF_PROGRAMS["_moves"]},
+    **{name: getattr(moves, name).py_func for name in OF_PROGRAMS["moves"]},
     "flush_subnormals": lambda: 0,
     "restore_mode": lambda mode: None,
 }
@@ -172,7 +171,7 @@ def meet(barrier, parties):
 
 
 BARRIERS = {}
-for module in (_updates, _lookups):
+for module in (updates, lookups):
     CALLED |= functions_of(inspect.getsource(module), {**vars(module), **CALLED, "total": np.sum})
 CALLED |= {"meet": meet}
 assert {name for names in AROUND_PROGRAMS.values() for name in names} <= set(CALLED)

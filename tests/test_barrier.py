@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from myrnn.compiler._barrier import BARRIER_SIZE, meet
+from myrnn.compiler.runtime.threads import BARRIER_SIZE, meet
 
 
 @njit(nogil=True)

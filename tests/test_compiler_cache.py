@@ -1,7 +1,7 @@
 """The cache of compiled modules: found again, keyed by content, never fatal."""
 
-import importlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import processes
-from myrnn.compiler import _cache
-from myrnn.compiler._lanes import compiled
-from myrnn.compiler._runtime import RUNTIME
+from myrnn.compiler import cache
+from myrnn.compiler.runtime.lanes import compiled
 
+FOLDER = Path(cache.__file__).parent / "runtime"
 SOURCE = """
 from numba import njit
 
@@ -23,11 +23,11 @@ def double(x):
 """
 PROGRAM = f"""
 import sys
-from myrnn.compiler import _cache
+from myrnn.compiler import cache
 source = {SOURCE!r}
-known = _cache.is_known(source, "double")
-module = _cache.load(source)
-print(known, module.double(21), sum(module.double.stats.cache_hits.values()), _cache.cache_folder())
+known = cache.is_known(source, "double")
+module = cache.load(source)
+print(known, module.double(21), sum(module.double.stats.cache_hits.values()), cache.cache_folder())
 """
 
 
@@ -52,14 +52,14 @@ def run(folder, **more):
 def here(tmp_path, monkeypatch):
     """Load into a folder of this test's own, and forget it afterwards."""
     monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(_cache, "_modules", {})
+    monkeypatch.setattr(cache, "_modules", {})
     return tmp_path / "compiled"
 
 
 def again():
     """Load the module as a new process would; return its result and how many functions came from the cache."""
-    _cache._modules.clear()
-    module = _cache.load(SOURCE)
+    cache._modules.clear()
+    module = cache.load(SOURCE)
     return module.double(21), sum(module.double.stats.cache_hits.values())
 
 
@@ -77,11 +77,11 @@ PRODUCTS = """
 import sys
 import numpy as np
 from numba import njit
-from myrnn.compiler import _cache
+from myrnn.compiler import cache
 
 SOURCE = '''
 from numba import njit
-from myrnn.compiler._kernels import multiply
+from myrnn.compiler.runtime.products import multiply
 
 @njit(cache=True)
 def product(out, a, b, rows, steps, columns):
@@ -91,7 +91,7 @@ before, names = int(sys.argv[1]), sys.argv[2:]
 for number in range(before):
     njit(lambda x: x + 1)(number)
 for name in names:
-    module = _cache.load(f"{SOURCE}# {name}")
+    module = cache.load(f"{SOURCE}# {name}")
     rng = np.random.default_rng(0)
     a, b = (rng.normal(size=size).astype(np.float32) for size in ((9, 5), (5, 80)))
     out = np.zeros((9, 80), dtype=np.float32)
@@ -154,18 +154,18 @@ def test_a_full_disk_stops_nothing(here, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_cache._CheckedFile, "_save_index", full)
+    monkeypatch.setattr(cache._CheckedFile, "_save_index", full)
     assert again() == (42, 0)
     assert again() == (42, 0)
     assert not list(here.rglob("*.nb*"))
 
 
 def test_what_is_known_is_what_was_compiled(here):
-    assert not _cache.is_known(SOURCE, "double")
+    assert not cache.is_known(SOURCE, "double")
     again()
-    assert _cache.is_known(SOURCE, "double")
-    _cache._modules.clear()
-    assert _cache.is_known(SOURCE, "double") and not _cache.is_known(SOURCE + "#", "double")
+    assert cache.is_known(SOURCE, "double")
+    cache._modules.clear()
+    assert cache.is_known(SOURCE, "double") and not cache.is_known(SOURCE + "#", "double")
 
 
 class User:
@@ -173,15 +173,15 @@ class User:
 
     def __init__(self, number):
         self.itself = self
-        self.module = _cache.load(SOURCE + f"# {number}\n", user=self)
+        self.module = cache.load(SOURCE + f"# {number}\n", user=self)
 
 
 def test_of_the_modules_that_nobody_uses_any_more_only_the_latest_stay_in_memory(here, monkeypatch):
-    monkeypatch.setattr(_cache, "_users", {})
-    monkeypatch.setattr(_cache, "MOST_UNUSED", 2)
+    monkeypatch.setattr(cache, "_users", {})
+    monkeypatch.setattr(cache, "MOST_UNUSED", 2)
     libraries = []
     used = User(0)
-    forever = _cache.load(SOURCE)
+    forever = cache.load(SOURCE)
     for number in range(1, 6):
         module = User(number).module
         assert module.double(21) == 42
@@ -190,13 +190,13 @@ def test_of_the_modules_that_nobody_uses_any_more_only_the_latest_stay_in_memory
     User(6)
     # What LLVM knows of the functions is freed, too.
     assert [library._final_module.closed for library in libraries] == [True, True, True, False, False]
-    assert len(_cache._modules) == 5
+    assert len(cache._modules) == 5
     assert [module.double(4) for module in (used.module, forever, User(1).module)] == [8, 8, 8]
 
 
 FILLED = """
 from numba import njit
-from myrnn.compiler._kernels import fill
+from myrnn.compiler.runtime.products import fill
 
 
 @njit(cache=True)
@@ -206,12 +206,12 @@ def filled(a, value):
 
 
 def test_what_an_unused_module_imports_is_left_to_the_others(here, monkeypatch):
-    monkeypatch.setattr(_cache, "_users", {})
-    monkeypatch.setattr(_cache, "MOST_UNUSED", 1)
+    monkeypatch.setattr(cache, "_users", {})
+    monkeypatch.setattr(cache, "MOST_UNUSED", 1)
     numbers = np.zeros(16, np.float32)
     for value in range(5):
         user = User(value)
-        _cache.load(f"{FILLED}# {value}", user=user).filled(numbers, np.float32(value))
+        cache.load(f"{FILLED}# {value}", user=user).filled(numbers, np.float32(value))
         assert numbers.tolist() == [value] * 16
         del user
 
@@ -235,61 +235,53 @@ def test_a_home_that_cannot_be_written_still_works(tmp_path):
 
 def test_the_platforms_folder_serves_without_the_variable(monkeypatch, tmp_path):
     monkeypatch.delenv("MYRNN_CACHE_DIR", raising=False)
-    monkeypatch.setattr(_cache, "user_cache_path", lambda name, appauthor: tmp_path / name)
-    assert _cache.cache_folder() == tmp_path / "myrnn" / "compiled"
+    monkeypatch.setattr(cache, "user_cache_path", lambda name, appauthor: tmp_path / name)
+    assert cache.cache_folder() == tmp_path / "myrnn" / "compiled"
 
 
 def test_the_same_text_is_the_same_module(here):
-    module = _cache.load("value = [1]")
-    assert _cache.load("value = [1]") is module
-    assert _cache.load("value = [2]") is not module
+    module = cache.load("value = [1]")
+    assert cache.load("value = [1]") is module
+    assert cache.load("value = [2]") is not module
     assert [path.suffix for path in here.iterdir()] == [".py", ".py"]
 
 
 def test_a_module_says_where_it_stands(here):
-    module = _cache.load("value = 1")
+    module = cache.load("value = 1")
     assert Path(module.__file__).read_text() == "value = 1"
     assert sys.modules[module.__name__] is module
 
 
 @pytest.mark.parametrize("what", ["__version__", "numba", "llvmlite", "np"])
 def test_another_version_is_another_entry(what, monkeypatch):
-    _cache._surroundings.cache_clear()
-    before = _cache._name(SOURCE)
+    cache._surroundings.cache_clear()
+    before = cache._name(SOURCE)
     if what == "__version__":
-        monkeypatch.setattr(_cache, what, "0.0.0")
+        monkeypatch.setattr(cache, what, "0.0.0")
     else:
-        monkeypatch.setattr(getattr(_cache, what), "__version__", "0.0.0")
-    _cache._surroundings.cache_clear()
-    assert _cache._name(SOURCE) != before
+        monkeypatch.setattr(getattr(cache, what), "__version__", "0.0.0")
+    cache._surroundings.cache_clear()
+    assert cache._name(SOURCE) != before
     monkeypatch.undo()
-    _cache._surroundings.cache_clear()
-    assert _cache._name(SOURCE) == before
-
-
-def called_modules():
-    """Return the modules whose functions emitted code calls, or these functions in turn, as Python has them."""
-    found, waiting, package = set(), list(RUNTIME), "myrnn.compiler."
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            values = vars(importlib.import_module(package + name)).values()
-            origins = {getattr(value, "__module__", None) or "" for value in values}
-            waiting += [origin.removeprefix(package) for origin in origins if origin.startswith(package)]
-    return found
+    cache._surroundings.cache_clear()
+    assert cache._name(SOURCE) == before
 
 
 def test_another_text_of_the_functions_that_are_called_is_another_entry(monkeypatch):
     read = Path.read_text
     names = {}
-    for changed in (Path("none"), *Path(_cache.__file__).parent.glob("_*.py")):
+    for changed in (Path("none"), *Path(cache.__file__).parent.rglob("*.py")):
         monkeypatch.setattr(
             Path, "read_text", lambda self, changed=changed, **how: read(self, **how) + "#" * (self == changed)
         )
-        _cache._surroundings.cache_clear()
-        names[changed.stem] = _cache._name(SOURCE)
+        cache._surroundings.cache_clear()
+        names[changed] = cache._name(SOURCE)
     monkeypatch.undo()
-    _cache._surroundings.cache_clear()
-    assert "_tiles" in called_modules() and "emit" not in called_modules()
-    assert {stem for stem, name in names.items() if name != names["none"]} == called_modules()
+    cache._surroundings.cache_clear()
+    assert {path for path, name in names.items() if name != names[Path("none")]} == set(FOLDER.glob("*.py"))
+
+
+def test_functions_that_are_called_call_nothing_of_the_compiler_but_each_other():
+    for path in FOLDER.glob("*.py"):
+        calls = set(re.findall(r"from (myrnn\.\S+) import", path.read_text()))
+        assert all(name.startswith("myrnn.compiler.runtime") for name in calls)

@@ -13,8 +13,8 @@ from mygrad.nnet.activations import relu, sigmoid
 import zoo
 from myrnn.compiler import compile
 from myrnn.compiler._memory import Names
-from myrnn.compiler._runtime import OF_PROGRAMS, RUNTIME
 from myrnn.compiler._writer import WIDTH, Writer, names_in, wrapped
+from myrnn.compiler.runtime import OF_PROGRAMS, RUNTIME
 from myrnn.models import GRU, LSTM, RNN
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -178,7 +178,7 @@ def test_every_function_that_may_be_called_exists():
     import importlib
 
     for module, functions_of in RUNTIME.items():
-        runtime = importlib.import_module(f"myrnn.compiler.{module}")
+        runtime = importlib.import_module(f"myrnn.compiler.runtime.{module}")
         assert all(callable(getattr(runtime, name)) for name in functions_of)
 
 

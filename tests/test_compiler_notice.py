@@ -8,14 +8,14 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from interpreter import interpreted
 from myrnn import SequenceClassifier
-from myrnn.compiler import _notice
-from myrnn.compiler._notice import TOLD, compiling_seconds, notice
+from myrnn.compiler import cache
+from myrnn.compiler.cache import TOLD, compiling_seconds, notice
 from myrnn.estimator._fitting import EpochProgress
 
 
 @pytest.fixture(autouse=True)
 def unsaid(monkeypatch):
-    monkeypatch.setattr(_notice, "_thread", type("Unsaid", (), {})())
+    monkeypatch.setattr(cache, "_thread", type("Unsaid", (), {})())
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def outputs(monkeypatch):
 
 def test_a_terminal_counts_the_seconds_as_long_as_it_lasts(capsys, monkeypatch):
     now = iter(np.arange(0, 1000, 3.5).tolist())
-    monkeypatch.setattr(_notice.time, "perf_counter", lambda: next(now))
-    monkeypatch.setattr(_notice, "on_terminal", lambda: True)
+    monkeypatch.setattr(cache.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(cache, "on_terminal", lambda: True)
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     with notice():
         pass
@@ -76,11 +76,11 @@ def test_all_compilations_of_a_fit_count(monkeypatch, tmp_path, capsys):
             **{name: slow_at_first(function) for name, function in vars(interpreted(source)).items()}
         )
 
-    monkeypatch.setattr(_notice, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(cache, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     # A cache in which no other test has left machine code, on disk and in memory.
     monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("myrnn.compiler._cache._modules", {})
-    monkeypatch.setattr("myrnn.compiler._cache.load", load)
+    monkeypatch.setattr("myrnn.compiler.cache._modules", {})
+    monkeypatch.setattr("myrnn.compiler.cache.load", load)
     before_the_bar = []
     begin = EpochProgress.begin
     monkeypatch.setattr(EpochProgress, "begin", lambda self: before_the_bar.append(now[0]) or begin(self))

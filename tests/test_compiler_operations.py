@@ -9,12 +9,12 @@ import pytest
 from mygrad.nnet.activations import logsoftmax, relu, sigmoid, softmax
 from numba import njit
 
-from myrnn.compiler import _elementary
 from myrnn.compiler._calls import CALLS
-from myrnn.compiler._lanes import load, spread, store
 from myrnn.compiler.derive import _propagate
 from myrnn.compiler.graph import Builder, evaluate
 from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.runtime import elementary
+from myrnn.compiler.runtime.lanes import load, spread, store
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def natively():
         read = "spread" if name == "expand" else "load"
         inputs = [f"{read}(w, {16 * (3 * i + j)})" for j in range(len(case.ranges))]
         lines.append(f"    store(out, {16 * i}, {OPERATIONS[name].emitted.format(*inputs)})")
-    scope = {"load": load, "store": store, "spread": spread, **vars(_elementary)}
+    scope = {"load": load, "store": store, "spread": spread, **vars(elementary)}
     exec("\n".join(lines), scope)
     compiled = njit(scope["run"])
     rng = np.random.default_rng(0)

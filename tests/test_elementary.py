@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numba import njit
 
-from myrnn.compiler import _elementary
-from myrnn.compiler._elementary import above, absolute, maximum, minimum, relu, sqrt, where
-from myrnn.compiler._lanes import load, store
+from myrnn.compiler.runtime import elementary
+from myrnn.compiler.runtime.elementary import above, absolute, maximum, minimum, relu, sqrt, where
+from myrnn.compiler.runtime.lanes import load, store
 
 ODD = np.array([0, -0.0, 1, -1, 2.5, -2.5, np.inf, -np.inf, np.nan, 1e-40, 3e38, -3e38, 7, 8, 9, 10], dtype=np.float32)
 REFERENCES = {
@@ -22,7 +22,7 @@ TINY = float(np.finfo(np.float32).tiny)
 
 
 def compiled(name):
-    function = getattr(_elementary, name)
+    function = getattr(elementary, name)
 
     @njit
     def run(x, out):

@@ -50,7 +50,7 @@ def weight(rng, *shape):
 def in_python():
     """Run the programs in Python: `test_cli_inspect` looks inside with machine code."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("myrnn.compiler._cache.load", interpreted)
+        patch.setattr("myrnn.compiler.cache.load", interpreted)
         yield
 
 

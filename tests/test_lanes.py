@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from myrnn.compiler import _lanes as lanes
-from myrnn.compiler._lanes import (
+from myrnn.compiler.runtime import lanes
+from myrnn.compiler.runtime.lanes import (
     full,
     keep,
     load,

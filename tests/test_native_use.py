@@ -24,7 +24,7 @@ from myrnn import (
     compile,
     tasks,
 )
-from myrnn.compiler import Descent, Native, _ahead, _cache, limit_threads, shards_for
+from myrnn.compiler import Descent, Native, cache, limit_threads, shards_for
 from myrnn.training import Training
 from zoo import Narrow, made
 
@@ -345,12 +345,12 @@ def test_what_is_compiled_ahead_is_what_is_called(batch_size, symbols):
     compiled.observe(tokens.features(0), 0)
 
     def compiled_types():
-        modules = ((wanted, _cache.load(wanted.source)) for wanted in programs)
+        modules = ((wanted, cache.load(wanted.source)) for wanted in programs)
         return [getattr(module, name).signatures[:] for wanted, module in modules for name in wanted.functions]
 
     programs = compiled.programs_for_tokens(batch_size)
     before = compiled_types()
-    _ahead.compile_all([(wanted.source, wanted.functions) for wanted in programs])
+    cache.compile_all([(wanted.source, wanted.functions) for wanted in programs])
     assert compiled_types() == before
     assert all(len(types) == 1 for types in before)
 

@@ -8,7 +8,7 @@ import pytest
 from numba.core.event import install_recorder
 
 from myrnn import inspect
-from myrnn.compiler import Wanted, _cache
+from myrnn.compiler import Wanted, cache
 from myrnn.errors import InvalidArgument
 from myrnn.models import load_own
 from myrnn.optimizers import RMSprop
@@ -709,7 +709,7 @@ def test_what_closed_sessions_held_is_let_go_and_programs_are_shared(monkeypatch
         begin(bench, network)
 
     monkeypatch.setattr(_bench.Bench, "begin", noted)
-    monkeypatch.setattr(_cache, "MOST_UNUSED", 1000)
+    monkeypatch.setattr(cache, "MOST_UNUSED", 1000)
     programs = []
     for _ in range(3):
         with contextlib.ExitStack() as stack:
@@ -722,7 +722,7 @@ def test_what_closed_sessions_held_is_let_go_and_programs_are_shared(monkeypatch
                 page.ask("pin", "pinned")
             sessions = [weakref.ref(page.session) for page in pages]
         del pages, page, stack
-        programs.append(len(_cache._modules))
+        programs.append(len(cache._modules))
     gc.collect()
     assert len(networks) == 18
     assert sum(network() is not None for network in networks) == 0

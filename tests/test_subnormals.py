@@ -6,7 +6,7 @@ import pytest
 from llvmlite import ir
 from numba import njit
 
-from myrnn.compiler._subnormals import MODES, flush_subnormals, restore_mode
+from myrnn.compiler.runtime.threads import MODES, flush_subnormals, restore_mode
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
 from myrnn.tasks import TwinHalves

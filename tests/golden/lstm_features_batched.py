@@ -17,13 +17,12 @@ after the last step:
 import numpy as np
 from numba import njit
 
-from myrnn.compiler._barrier import meet
-from myrnn.compiler._elementary import sigmoid, tanh
-from myrnn.compiler._kernels import add_dots, cross_entropy, fill, multiply, transpose
-from myrnn.compiler._lanes import keep, load, store
-from myrnn.compiler._moves import line_up, line_up_rows
-from myrnn.compiler._subnormals import flush_subnormals, restore_mode
-from myrnn.compiler._updates import clip_factor, scale, sum_shards, update
+from myrnn.compiler.runtime.elementary import sigmoid, tanh
+from myrnn.compiler.runtime.lanes import keep, load, store
+from myrnn.compiler.runtime.moves import line_up, line_up_rows
+from myrnn.compiler.runtime.products import add_dots, cross_entropy, fill, multiply, transpose
+from myrnn.compiler.runtime.threads import flush_subnormals, restore_mode, meet
+from myrnn.compiler.runtime.updates import clip_factor, scale, sum_shards, update
 
 
 @njit(cache=True, nogil=True)

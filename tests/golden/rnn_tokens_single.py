@@ -11,11 +11,11 @@ after the last step:
 import numpy as np
 from numba import njit
 
-from myrnn.compiler._elementary import above, relu
-from myrnn.compiler._kernels import add_dots, cross_entropy, fill, multiply, multiply_row, transpose
-from myrnn.compiler._lanes import keep, load, store
-from myrnn.compiler._subnormals import flush_subnormals, restore_mode
-from myrnn.compiler._updates import clip_factor, scale, update
+from myrnn.compiler.runtime.elementary import above, relu
+from myrnn.compiler.runtime.lanes import keep, load, store
+from myrnn.compiler.runtime.products import add_dots, cross_entropy, fill, multiply, multiply_row, transpose
+from myrnn.compiler.runtime.threads import flush_subnormals, restore_mode
+from myrnn.compiler.runtime.updates import clip_factor, scale, update
 
 
 @njit(cache=True, nogil=True)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler._runtime import OF_PROGRAMS
 from myrnn.compiler.graph import Node
+from myrnn.compiler.runtime import OF_PROGRAMS
 
 LANES = 16
 

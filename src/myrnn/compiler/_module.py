@@ -10,8 +10,8 @@ from __future__ import annotations
 import ast
 import re
 
-from myrnn.compiler._runtime import RUNTIME
 from myrnn.compiler.emit import Program
+from myrnn.compiler.runtime import RUNTIME
 
 _SINGLE = '''
 @njit(cache=True, nogil=True)
@@ -167,5 +167,5 @@ def _imports(text: str) -> str:
     for module, names in RUNTIME.items():
         chosen = [name for name in names if name in used]
         if chosen:
-            lines.append(f"from myrnn.compiler.{module} import {', '.join(chosen)}")
+            lines.append(f"from myrnn.compiler.runtime.{module} import {', '.join(chosen)}")
     return "\n".join(lines)

@@ -11,13 +11,12 @@ from mygrad import Tensor
 
 from myrnn.compiler._equations import equations
 from myrnn.compiler._module import module_source
-from myrnn.compiler._native import Native
 from myrnn.compiler._roll import Recurrence
-from myrnn.compiler._workspace import Block
 from myrnn.compiler.derive import Derivative, differentiate, hoist
 from myrnn.compiler.emit import Program, emit
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.guard import verify
+from myrnn.compiler.native import Block, Native
 from myrnn.compiler.plan import make_plan
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.errors import CompileError, MyRNNError

@@ -10,14 +10,19 @@ import atexit
 import contextlib
 import gc
 import hashlib
+import inspect
 import io
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -26,12 +31,14 @@ from typing import Any
 import llvmlite
 import numba
 import numpy as np
+from numba import types
 from numba.core.caching import IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
 from platformdirs import user_cache_path
 
+from myrnn._notebook import Output, in_kernel, on_terminal
 from myrnn._version import __version__
-from myrnn.compiler._runtime import runtime_texts
+from myrnn.compiler.runtime import runtime_texts
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
@@ -193,6 +200,152 @@ def _is_intact(path: str) -> bool:
     except OSError:
         return False
     return hashlib.sha256(content[:-32]).digest() == content[-32:]
+
+
+# ---- ahead: in a process of its own. Numba holds the interpreter while it compiles, and all threads stand still ----
+
+_VALUES = {"tokens": types.int32, "features": types.float32, "offsets": types.int64, "labels": types.int64}
+_ARRAYS = {
+    types.float32: ("class_weights", "p", "g", "gradients", "m", "v", "w"),
+    types.float64: ("rates", "optimizer"),
+    types.int64: ("members", "sizes", "barrier", "start"),
+    types.int32: ("tables", "lined"),
+}
+# The types of the arguments of emitted functions, by name; `_argument_types` adds those of the results.
+_TYPES: dict[str, Any] = {
+    # The arrays of `Sequences` cannot be written to.
+    **{name: types.Array(kind, 1, "C", readonly=True) for name, kind in _VALUES.items()},
+    **{name: types.Array(kind, 1, "C") for kind, names in _ARRAYS.items() for name in names},
+    **{name: types.Array(types.int64, 2, "C") for name in ("order", "ranges", "rows", "lookups")},
+    **dict.fromkeys(("begin", "steps", "label", "first_step", "shard", "shards", "at", "row", "classes"), types.int64),
+    **dict.fromkeys(("weight", "share"), types.float32),
+    "trained": types.Array(types.boolean, 2, "C"),
+    "out": types.Array(types.float32, 2, "C"),
+    "limit": types.float64,
+    **dict.fromkeys(("learn", "every"), types.boolean),
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A program that will be used: the text of its module, and the names of the functions that will be called."""
+
+    source: str
+    functions: tuple[str, ...]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all of them have been compiled before."""
+        return all(is_known(self.source, function) for function in self.functions)
+
+
+_COMPILE = f"import json, sys; from {__name__} import compile_all; compile_all(json.load(sys.stdin))"
+
+
+def begin_to_compile(programs: Sequence[Wanted]) -> subprocess.Popen[str]:
+    """Return the process that compiles these programs; it ends when the cache has them all."""
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    # A file, unlike a pipe, takes everything at once: nobody waits until the process has begun to read.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as wanted:
+        json.dump([(program.source, program.functions) for program in programs], wanted)
+        wanted.seek(0)
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", _COMPILE],
+            stdin=wanted,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": path, CACHE_VARIABLE: str(cache_folder().parent)},
+            # Ctrl-C in the terminal reaches only the process that started this one, which ends it.
+            start_new_session=True,
+        )
+
+
+def compile_all(programs: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Compile functions of modules, given by their texts, for the types that they are called with."""
+    for source, functions in programs:
+        module = load(source)
+        for name in functions:
+            function = getattr(module, name)
+            function.compile(_argument_types(function))
+
+
+def _argument_types(function: Any) -> tuple[Any, ...]:
+    """Return the types that a function of a module is called with."""
+    names = list(inspect.signature(function.py_func).parameters)
+    # One row a shard.
+    dimensions = 2 if "shards" in names else 1
+    results = {"losses": types.Array(types.float64, dimensions, "C"), "hits": types.Array(types.int64, dimensions, "C")}
+    return tuple((_TYPES | results)[name] for name in names)
+
+
+# ---- the notice ----
+
+TOLD = "compiling this model; it takes a few seconds, once"
+
+_thread = threading.local()
+
+
+@contextlib.contextmanager
+def notice() -> Iterator[None]:
+    """Show that a model is being compiled: in a terminal with the seconds so far, in a notebook as a line of text.
+
+    Elsewhere a line is printed once, on the error stream.
+    """
+    begin = time.perf_counter()
+    try:
+        with _shown():
+            yield
+    finally:
+        _thread.seconds = compiling_seconds() + time.perf_counter() - begin
+
+
+def compiling_seconds() -> float:
+    """Return how many seconds the calling thread has spent on compilations, in all."""
+    return getattr(_thread, "seconds", 0.0)
+
+
+def without_notice() -> None:
+    """Say nothing of compilations in the calling thread from now on: nobody waits for one of many runs."""
+    _thread.is_silent = True
+
+
+@contextlib.contextmanager
+def _shown() -> Iterator[None]:
+    if in_kernel():
+        output = Output(f"<i>{TOLD} …</i>")
+        try:
+            yield
+        finally:
+            output.replace("")
+    elif getattr(_thread, "is_silent", False):
+        yield
+    elif on_terminal():
+        with _counting():
+            yield
+    else:
+        without_notice()
+        print(f"myrnn: {TOLD}", file=sys.stderr, flush=True)
+        yield
+
+
+@contextlib.contextmanager
+def _counting() -> Iterator[None]:
+    """Show a line that counts the seconds, and remove it at the end."""
+    # Rich is imported where it is used: importing it costs more than all the rest of this package.
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    begin = time.perf_counter()
+
+    def line() -> Text:
+        return Text(f"compiling this model, once: {time.perf_counter() - begin:.0f} s", overflow="ellipsis")
+
+    with Live(get_renderable=line, console=Console(stderr=True), refresh_per_second=4, transient=True):
+        yield
 
 
 # Now, while the files are those that were imported: an update may change them under a running process.

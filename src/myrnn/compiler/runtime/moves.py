@@ -1,6 +1,6 @@
 """What emitted code calls to move numbers, to sum over features, and for products that no weight is part of.
 
-As in `_kernels`, arrays are flat and offsets count numbers. Each function writes just the numbers that it says, and
+As in `products`, arrays are flat and offsets count numbers. Each function writes just the numbers that it says, and
 leaves padding alone.
 """
 
@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler._lanes import compiled
+from myrnn.compiler.runtime.lanes import compiled
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]

@@ -1,29 +1,91 @@
-"""Stage 7: an emitted program as functions over a model's own parameters."""
+"""Stage 7: an emitted program as functions over a model's own parameters: its memory, its threads, its calls."""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
-from myrnn.compiler import _cache
-from myrnn.compiler._barrier import BARRIER_SIZE
-from myrnn.compiler._lookups import row_record
-from myrnn.compiler._memory import Place, padded
-from myrnn.compiler._notice import notice
-from myrnn.compiler._threads import in_threads
-from myrnn.compiler._workspace import Block, Floats, Workspace
+from myrnn.compiler import cache
+from myrnn.compiler._memory import Memory, Place, padded
+from myrnn.compiler._weights import ParameterLayout
+from myrnn.compiler.cache import notice
 from myrnn.compiler.emit import Program
+from myrnn.compiler.runtime.lookups import row_record
+from myrnn.compiler.runtime.threads import BARRIER_SIZE
+from myrnn.compiler.trace import MYGRAD
+from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences
+
+Floats = NDArray[np.float32]
 
 # What the row of a token costs, in rows of an update of all rows, and what finding it costs, in numbers of a row.
 TOKEN_COST, ROW_COST = 6, 150
+
+
+class Block:
+    """A flat, aligned block of numbers in the layout of the parameters: they, gradients or an optimizer's memory."""
+
+    def __init__(self, layouts: dict[int, ParameterLayout], size: int, copies: int = 1) -> None:
+        self.numbers = aligned(size * copies)
+        self._rows = {}
+        for index, layout in layouts.items():
+            rows, columns = (layout.columns, layout.rows) if layout.flipped else (layout.rows, layout.columns)
+            block = self.numbers[layout.at : layout.at + layout.size].reshape(rows, padded(columns))
+            self._rows[index] = block, columns, layout
+
+    def _view(self, index: int) -> NDArray[Any]:
+        """Return a parameter's numbers as a matrix, without the padding of its rows."""
+        rows, columns, layout = self._rows[index]
+        return rows[:, :columns].T if layout.flipped else rows[:, :columns]
+
+    def write(self, index: int, array: NDArray[Any]) -> None:
+        """Copy a parameter's array into the block, and zeros into its padding, where a diverged update leaves NaN."""
+        rows, columns, layout = self._rows[index]
+        rows[:, columns:] = 0
+        self._view(index)[...] = array.reshape(layout.rows, layout.columns)
+
+    def read(self, index: int, array: NDArray[Any]) -> None:
+        """Copy from the block into a parameter's array."""
+        # Not the other way round: an array in another order of memory has no such view, only a copy.
+        array[...] = self._view(index).reshape(array.shape)
+
+
+@dataclass
+class Workspace:
+    """The memory that a program runs in, for so many steps and sequences."""
+
+    steps: int
+    sequences: int
+    numbers: Floats
+    sizes: NDArray[np.int64]
+    start: NDArray[np.int64]
+    lined: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, memory: Memory, steps: int, sequences: int) -> Workspace:
+        """Return what the memory of a program comes to, its constants filled in."""
+        sizes, count = memory.resolve(steps, sequences)
+        numbers = aligned(count)
+        memory.fill_constants(numbers, sizes)
+        start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
+        return cls(steps, sequences, numbers, sizes, start, lined)
+
+
+def aligned(size: int) -> Floats:
+    """Return `size` float32 zeros, aligned to 64 bytes."""
+    numbers = np.zeros(size + 16, dtype=np.float32)
+    offset = -(numbers.ctypes.data // 4) % 16
+    return numbers[offset : offset + size]
 
 
 @dataclass(frozen=True)
@@ -39,11 +101,11 @@ class Descent:
     limit : float
         The largest norm of all gradients together; 0 for no limit.
     optimizer : ndarray, float64
-        Its kind and settings, as `_updates.update` takes them.
+        Its kind and settings, as `runtime.updates.update` takes them.
     first_step : int
         The number of the first step, counted from 1.
     ranges : ndarray, int64 (R, 3)
-        The parts of the block that are trained, as `_updates.update` takes them.
+        The parts of the block that are trained, as `runtime.updates.update` takes them.
     trained : ndarray, bool (n, R)
         Which of these have a gradient in every iteration.
     parameters, means, squares : ndarray, float32
@@ -92,7 +154,7 @@ class Native:
 
     def __init__(self, program: Program, source: str, tokens: bool, batched: bool) -> None:
         self.program, self.source, self.tokens, self.batched = program, source, tokens, batched
-        self._module = _cache.load(source, user=self)
+        self._module = cache.load(source, user=self)
         self._tables = program.memory.tables()
         self._equal_weights = np.ones(program.classes, dtype=np.float32)
         self._workspaces: dict[int, Workspace] = {}
@@ -103,7 +165,7 @@ class Native:
 
     def is_new(self, function: str) -> bool:
         """Whether the next run of a function of the module compiles it; False when asked again."""
-        new = function not in self._ready and not _cache.is_known(self.source, function)
+        new = function not in self._ready and not cache.is_known(self.source, function)
         self._ready.add(function)
         return new
 
@@ -323,3 +385,102 @@ class Native:
 
 def _flat(sequences: Sequences) -> NDArray[Any]:
     return sequences.values.reshape(-1)
+
+
+# ---- threads ----
+
+# The most threads that the calling thread's work may take; 0 leaves it to the machine.
+_limit: ContextVar[int] = ContextVar("limit", default=0)
+
+
+def in_threads(run: Any, shards: int) -> None:
+    """Run shard 0 here and the others in threads of their own; an error in any of them comes out."""
+    errors: list[BaseException] = []
+
+    def guarded(shard: int) -> None:
+        try:
+            run(shard)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(shard,), daemon=True) for shard in range(1, shards)]
+    for thread in threads:
+        thread.start()
+    guarded(0)
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+@contextmanager
+def limit_threads(count: int) -> Iterator[None]:
+    """Let native code take at most `count` threads while the block runs, whatever ``MYRNN_NUM_THREADS`` says.
+
+    It holds for the calling thread alone: another one may train with more at the same time.
+    """
+    token = _limit.set(count)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def shards_for(rows: int, work: float, least_work: float) -> int:
+    """Return over how many threads it pays to spread a batch, or any work that is done side by side.
+
+    Parameters
+    ----------
+    rows : int
+        How many rows there are to spread.
+    work : float
+        How many multiplications all of them take, until the threads meet again.
+    least_work : float
+        How many of them are worth a thread.
+
+    Raises
+    ------
+    InvalidArgument
+        When ``MYRNN_NUM_THREADS`` is no number of threads.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = _limit.get() or _environment_limit() or cores
+    worthwhile = int(work // least_work)
+    return max(1, min(cores, limit, rows // 4, worthwhile))
+
+
+def _environment_limit() -> int | None:
+    given = os.environ.get("MYRNN_NUM_THREADS")
+    if not given:
+        return None
+    if not given.strip().isdecimal() or not int(given):
+        raise InvalidArgument(f"MYRNN_NUM_THREADS must be an integer of 1 or more, not {given!r}")
+    return int(given)
+
+
+# ---- forks: the child has the locks of its parent's threads, but none of these threads ----
+
+# While one of these is held, weights, files or MyGrad's own state are half changed, and the child would keep them so: a
+# fork waits for all of them, in the order in which a compilation takes them.
+_WAITED_FOR = (MYGRAD, cache.MODULES, global_compiler_lock)
+
+
+def _hold() -> None:
+    for lock in _WAITED_FOR:
+        lock.acquire()
+
+
+def _release() -> None:
+    for lock in reversed(_WAITED_FOR):
+        lock.release()
+
+
+def _begin_anew() -> None:
+    _release()
+    for native in natives:
+        # Its run goes on in the parent only. The next one here writes the workspaces anew.
+        native.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_begin_anew)

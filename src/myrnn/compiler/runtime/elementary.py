@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myrnn.compiler._lanes import (
+from myrnn.compiler.runtime.lanes import (
     FLOATS,
     INTEGERS,
     at_least,

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler._elementary import sqrt
-from myrnn.compiler._lanes import compiled, load, store, total
+from myrnn.compiler.runtime.elementary import sqrt
+from myrnn.compiler.runtime.lanes import compiled, load, store, total
 
 Floats = NDArray[np.float32]
 

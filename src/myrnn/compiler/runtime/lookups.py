@@ -18,10 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler._elementary import absolute, sqrt
-from myrnn.compiler._kernels import fill
-from myrnn.compiler._lanes import compiled, load, store, total
-from myrnn.compiler._updates import ADAM, RMSPROP, SGD, Floats, fullness, scale, squared_norm, sum_shards, take_step
+from myrnn.compiler.runtime.elementary import absolute, sqrt
+from myrnn.compiler.runtime.lanes import compiled, load, store, total
+from myrnn.compiler.runtime.products import fill
+from myrnn.compiler.runtime.updates import (
+    ADAM,
+    RMSPROP,
+    SGD,
+    Floats,
+    fullness,
+    scale,
+    squared_norm,
+    sum_shards,
+    take_step,
+)
 
 Integers = NDArray[np.int64]
 

@@ -1,0 +1,44 @@
+"""What emitted code calls, each file building on those before it.
+
+- `lanes`: sixteen numbers side by side, to load, to store and to compute with
+- `elementary`: functions of lanes
+- `products`: matrix products, and the loss
+- `moves`: moving numbers, sums over features, and bringing sequences side by side
+- `threads`: the floating-point mode of a thread, and the barrier where the threads of a batch meet
+- `updates`: the optimizers' steps
+- `lookups`: the same for weights of which a step reads only the rows of its tokens
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# What a program calls. No name of its own may hide one of them.
+OF_PROGRAMS = {
+    "elementary": (
+        "above", "absolute", "cos", "exp", "expm1", "log", "log1p", "maximum", "minimum", "power", "relu", "sigmoid",
+        "sin", "softplus", "sqrt", "tanh", "where",
+    ),
+    "lanes": ("full", "keep", "load", "spread", "store"),
+    "moves": (
+        "add_packed", "copy_rows", "line_up", "line_up_rows", "line_up_tokens", "multiply_plain", "one_hot_rows",
+        "pack", "put", "softmax_axis", "spread_out", "sum_axis", "take", "unpack",
+    ),
+    "products": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "sum_rows", "transpose"),
+    "threads": ("flush_subnormals", "restore_mode"),
+}  # fmt: skip
+# What only the functions around it call.
+AROUND_PROGRAMS = {
+    "lookups": ("adam_factors", "catch_up", "list_tokens", "square_of_listed", "step_listed", "sum_listed"),
+    "threads": ("meet",),
+    "updates": ("clip_factor", "scale", "sum_shards", "update"),
+}
+RUNTIME = {
+    module: OF_PROGRAMS.get(module, ()) + AROUND_PROGRAMS.get(module, ())
+    for module in sorted(OF_PROGRAMS | AROUND_PROGRAMS)
+}
+
+
+def runtime_texts() -> list[str]:
+    """Return the texts of all these modules."""
+    return [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))]
