@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from myrnn.compiler import compile
-from myrnn.compiler._equations import Expressions
 from myrnn.compiler.graph import Builder
+from myrnn.compiler.names import Expressions
 from myrnn.models import LSTM, RNN
 
 

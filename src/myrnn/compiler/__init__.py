@@ -5,11 +5,11 @@ The stages are plain functions, one file each: trace, roll, hoist, differentiate
 
 from myrnn.compiler._compile import compile, compile_for
 from myrnn.compiler._compiled import CompiledModel, Observation
-from myrnn.compiler._equations import Equation, Equations, write_equations
 from myrnn.compiler.cache import Wanted, begin_to_compile, compiling_seconds, without_notice
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.guard import unreached
 from myrnn.compiler.native import Block, Descent, Native, limit_threads, shards_for
+from myrnn.compiler.show import Equation, Equations, write_equations
 from myrnn.compiler.trace import MYGRAD, lines_that_look
 
 __all__ = [

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from myrnn.compiler._assign import Room
 from myrnn.compiler._memory import Memory, Names, Place
-from myrnn.compiler._names import Words
 from myrnn.compiler._places import Places
 from myrnn.compiler._products import FirstStep
 from myrnn.compiler._region import Region
@@ -15,6 +14,7 @@ from myrnn.compiler._terms import Outer, outer_terms
 from myrnn.compiler._weights import WeightPlaces
 from myrnn.compiler._writer import Writer
 from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.names import Words
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import Plan, backward_targets, fits, reads_as_stored
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from myrnn.compiler._memory import LANES
-from myrnn.compiler._names import LONGEST
 from myrnn.compiler._places import Sink
 from myrnn.compiler._scope import Scope
 from myrnn.compiler.graph import Node
+from myrnn.compiler.names import LONGEST
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.schedule import Loop, Schedule
 

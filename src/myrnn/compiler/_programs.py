@@ -9,7 +9,6 @@ from typing import Any
 
 from mygrad import Tensor
 
-from myrnn.compiler._equations import equations
 from myrnn.compiler._module import module_source
 from myrnn.compiler._roll import Recurrence
 from myrnn.compiler.derive import Derivative, differentiate, hoist
@@ -18,6 +17,7 @@ from myrnn.compiler.graph import Builder
 from myrnn.compiler.guard import verify
 from myrnn.compiler.native import Block, Native
 from myrnn.compiler.plan import make_plan
+from myrnn.compiler.show import equations
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.errors import CompileError, MyRNNError
 from myrnn.models import parameter_names

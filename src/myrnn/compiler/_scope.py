@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from myrnn.compiler._names import Words
 from myrnn.compiler._places import Places
 from myrnn.compiler._writer import Writer
+from myrnn.compiler.names import Words
 
 
 @dataclass(frozen=True)
