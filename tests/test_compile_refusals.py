@@ -13,8 +13,8 @@ from mygrad.operation_base import Operation
 import myrnn
 from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation, tasks
 from myrnn.compiler import compile
-from myrnn.compiler._differences import told
 from myrnn.compiler.graph import Builder
+from myrnn.compiler.roll import told
 
 
 class Base:

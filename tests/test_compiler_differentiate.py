@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import sigmoid
 
-from myrnn.compiler._roll import roll
 from myrnn.compiler.derive import differentiate, hoist
 from myrnn.compiler.graph import Builder, check, evaluate, topological
 from myrnn.compiler.names import name_in
+from myrnn.compiler.roll import roll
 from myrnn.compiler.trace import trace
 
 C, D, K = 3, 4, 2

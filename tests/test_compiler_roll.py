@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mygrad.nnet.activations import relu
 
-from myrnn.compiler._frontier import between_rows, handed_on, shared_between_rows
-from myrnn.compiler._roll import Recurrence, roll, unroll
 from myrnn.compiler.graph import Builder, check, evaluate, topological
+from myrnn.compiler.roll import Recurrence, between_rows, handed_on, roll, shared_between_rows, unroll
 from myrnn.compiler.trace import trace
 from myrnn.errors import NotARecurrence
 

@@ -9,8 +9,8 @@ from mygrad import Tensor
 from mygrad.nnet.activations import sigmoid, softmax
 
 from myrnn.compiler import evaluate, topological, write_equations
-from myrnn.compiler._roll import roll
 from myrnn.compiler.graph import Builder
+from myrnn.compiler.roll import roll
 from myrnn.compiler.trace import trace
 from myrnn.models import GRU, LSTM, RNN, parameter_names
 

@@ -12,11 +12,10 @@ from mygrad import Tensor
 
 from myrnn import _checks
 from myrnn.compiler._compiled import CompiledModel
-from myrnn.compiler._frontier import between_rows, handed_on, shared_between_rows
 from myrnn.compiler._programs import failures_named
-from myrnn.compiler._roll import BACK, Recurrence, roll
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.guard import input_width, probe, probe_further
+from myrnn.compiler.roll import BACK, Recurrence, between_rows, handed_on, roll, shared_between_rows
 from myrnn.compiler.trace import MYGRAD, Trace
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import num_classes, parameter_names, parameters_of

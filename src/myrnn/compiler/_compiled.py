@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._logits import check_finite, is_lost
 from myrnn.compiler._programs import Kind, Programs
-from myrnn.compiler._roll import Recurrence
 from myrnn.compiler.cache import Wanted, notice
 from myrnn.compiler.derive import Derivative, trained_by_length
 from myrnn.compiler.graph import Builder, topological
 from myrnn.compiler.guard import Guard
 from myrnn.compiler.names import state_names
 from myrnn.compiler.native import Block, Native, in_threads, shards_for
+from myrnn.compiler.roll import Recurrence
 from myrnn.compiler.show import equations, stage_texts
 from myrnn.compiler.trace import Trace
 from myrnn.errors import InvalidArgument

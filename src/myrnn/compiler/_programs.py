@@ -10,13 +10,13 @@ from typing import Any
 from mygrad import Tensor
 
 from myrnn.compiler._module import module_source
-from myrnn.compiler._roll import Recurrence
 from myrnn.compiler.derive import Derivative, differentiate, hoist
 from myrnn.compiler.emit import Program, emit
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.guard import verify
 from myrnn.compiler.native import Block, Native
 from myrnn.compiler.plan import make_plan
+from myrnn.compiler.roll import Recurrence
 from myrnn.compiler.show import equations
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.errors import CompileError, MyRNNError

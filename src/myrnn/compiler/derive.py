@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler._roll import Recurrence
 from myrnn.compiler.graph import Builder, Node, indices_of, substitute, topological
 from myrnn.compiler.names import give_name, named, note_gradient, state_names
 from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.roll import Recurrence
 from myrnn.compiler.trace import Origin
 
 # Hoisting -------------------------------------------------------------------------------------------------------------

@@ -17,12 +17,10 @@ from mygrad import Tensor
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
-from myrnn.compiler._differences import ADVICE, difference_told
 from myrnn.compiler._reads import readable
-from myrnn.compiler._roll import Recurrence, in_its_order, unroll
-from myrnn.compiler._templates import placeholders
 from myrnn.compiler.graph import Builder, evaluate
 from myrnn.compiler.native import Native
+from myrnn.compiler.roll import ADVICE, Recurrence, difference_told, in_its_order, placeholders, unroll
 from myrnn.compiler.trace import MYGRAD, Origin, Trace, trace, watched
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.models import parameter_names, parameters_of

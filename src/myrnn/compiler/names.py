@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler._roll import Recurrence
 from myrnn.compiler.graph import Node, indices_of, topological
 from myrnn.compiler.ops import OPERATIONS, transposed_indices
+from myrnn.compiler.roll import Recurrence
 from myrnn.compiler.trace import Origin
 
 LONGEST = 90

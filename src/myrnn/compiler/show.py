@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from myrnn.compiler._roll import Recurrence
 from myrnn.compiler.derive import Derivative, Pullback
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.names import Expressions, Words, is_square, name_in, state_names
 from myrnn.compiler.plan import Plan, backward_targets, make_plan
+from myrnn.compiler.roll import Recurrence
 from myrnn.compiler.schedule import Loop, Schedule, schedule
 from myrnn.compiler.trace import Origin, Trace, trace
 
