@@ -7,7 +7,7 @@ from mygrad.nnet.activations import sigmoid
 
 from myrnn.compiler.derive import differentiate, hoist
 from myrnn.compiler.graph import Builder, check, evaluate, topological
-from myrnn.compiler.names import name_in
+from myrnn.compiler.names import node_names
 from myrnn.compiler.roll import roll
 from myrnn.compiler.trace import trace
 
@@ -167,8 +167,8 @@ def test_weights_of_the_loop_get_terms_that_can_be_summed_in_one_product(parts):
 
 def test_gradients_are_named_after_what_they_belong_to(parts):
     derivative = parts[3]
-    origins = derivative.recurrence.origins
-    names = {name_in(origins, n) for n in topological(targets_of(derivative.step))}
+    called = node_names(derivative)
+    names = {called.get(node) for node in topological(targets_of(derivative.step))}
     assert {"d_h", "d_gate", "slope_gate", "d_both"} <= names
     assert "gate_sum" not in names
 

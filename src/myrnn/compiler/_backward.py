@@ -125,9 +125,8 @@ def _sum_over_steps(frame: Frame, operand: Outer) -> None:
 def _sum_outer(frame: Frame, operand: Outer, rows: str, left: Place, right: Place) -> None:
     """Add the products of two vectors in `rows` rows to a weight's gradient."""
     gradient = frame.weights.gradient(operand.leaf)
-    names = [frame.words.operand(n) for n in (operand.left, operand.right)]
     flipped = frame.weights.weight(operand.leaf).flipped
-    product = f"({names[1]}.T @ {names[0]}).T" if flipped else f"{names[0]}.T @ {names[1]}"
+    product = frame.words.text("({1}.T @ {0}).T" if flipped else "{0}.T @ {1}", operand.left, operand.right)
     with frame.writer.section(f"d_{gradient.at} += {product}"):
         frame.writer.line(
             f"multiply({gradient.array}, {gradient.at}, {gradient.stride}, "

@@ -20,7 +20,7 @@ from myrnn.compiler.guard import Guard
 from myrnn.compiler.names import state_names
 from myrnn.compiler.native import Block, Native, in_threads, shards_for
 from myrnn.compiler.roll import Recurrence
-from myrnn.compiler.show import equations, stage_texts
+from myrnn.compiler.show import stage_texts, write_equations
 from myrnn.compiler.trace import Trace
 from myrnn.errors import InvalidArgument
 from myrnn.models import parameter_names, parameters_of
@@ -118,7 +118,7 @@ class CompiledModel:
 
     def __str__(self) -> str:
         """Return the recurrence as equations, in the model's own names."""
-        return equations(self.recurrence, parameter_names(self.model))
+        return str(write_equations(self.recurrence, parameter_names(self.model)))
 
     def __repr__(self) -> str:
         """Say what it is."""

@@ -14,7 +14,7 @@ from myrnn.compiler._terms import Outer, outer_terms
 from myrnn.compiler._weights import WeightPlaces
 from myrnn.compiler._writer import Writer
 from myrnn.compiler.graph import Node, topological
-from myrnn.compiler.names import Words
+from myrnn.compiler.names import printer_of
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import Plan, backward_targets, fits, reads_as_stored
 
@@ -29,7 +29,7 @@ class Frame:
         self.plan, self.derivative, self.batched = plan, plan.derivative, batched
         self.recurrence = plan.derivative.recurrence
         self.memory = Memory(Names())
-        self.words = Words(self.recurrence, parameter_names, plan.shapes)
+        self.words = printer_of(plan.derivative, parameter_names, plan.shapes)
         self.writer = Writer()
         self._name_sizes()
         self.weights = WeightPlaces(plan, parameter_names, self.memory)

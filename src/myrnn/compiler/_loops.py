@@ -8,8 +8,8 @@ from myrnn.compiler._memory import LANES
 from myrnn.compiler._places import Sink
 from myrnn.compiler._scope import Scope
 from myrnn.compiler.graph import Node
-from myrnn.compiler.names import LONGEST
 from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.printer import LONGEST
 from myrnn.compiler.schedule import Loop, Schedule
 
 # An unnamed expression that is read once stands where it is read, unless it is longer.
@@ -31,7 +31,7 @@ def _told(scope: Scope, plan: Schedule, loop: Loop, sinks: list[Sink]) -> str:
     for node in loop.nodes:
         linear = plan.linear.get(node)
         if linear is not None and linear.terms:
-            told.append((f"{words.label(node)} =", " + ".join(words.operand(term) for term in linear.terms)))
+            told.append((f"{words.label(node)} =", words.sum(linear.terms)))
         elif linear is None and node in plan.kept:
             told.append((f"{words.label(node)} =", words.expression(node)))
     for sink in sinks:
@@ -73,7 +73,7 @@ class _Lanes:
         text = OPERATIONS[node.operation].emitted.format(*(self._value(i) for i in node.inputs))
         kept, uses = node in self._plan.kept, self._uses[node]
         stored = kept and node not in self._last
-        if not self._words.name(node) and not kept and uses == 1 and len(text) < _LONGEST_INSIDE:
+        if node not in self._words.names and not kept and uses == 1 and len(text) < _LONGEST_INSIDE:
             self._local[node] = f"({text})"
             return
         self._local[node] = text if stored and not uses else self._variable(node, text)

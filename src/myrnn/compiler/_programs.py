@@ -17,7 +17,7 @@ from myrnn.compiler.guard import verify
 from myrnn.compiler.native import Block, Native
 from myrnn.compiler.plan import make_plan
 from myrnn.compiler.roll import Recurrence
-from myrnn.compiler.show import equations
+from myrnn.compiler.show import write_equations
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.errors import CompileError, MyRNNError
 from myrnn.models import parameter_names
@@ -68,7 +68,7 @@ class Programs:
         names = parameter_names(self._model)
         program = emit(make_plan(self.derivative, self._shapes, tokens), names, batched, observed)
         # Without the name of the model's class: classes with the same equations share their machine code.
-        header = f"A recurrent model, compiled.\n\n{equations(self._recurrence, names)}"
+        header = f"A recurrent model, compiled.\n\n{write_equations(self._recurrence, names)}"
         return program, module_source(program, header, tokens, batched, self._recurrence.reverse)
 
     def native(self, *, tokens: bool, batched: bool, max_length: int) -> Native:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from myrnn.compiler._places import Places
 from myrnn.compiler._writer import Writer
-from myrnn.compiler.names import Words
+from myrnn.compiler.printer import Printer
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Scope:
     Attributes
     ----------
     writer : Writer
-    words : Words
+    words : Printer
         What nodes are called.
     places : Places
         Where they stand.
@@ -27,7 +27,7 @@ class Scope:
     """
 
     writer: Writer
-    words: Words
+    words: Printer
     places: Places
     prepare: tuple[str, ...] = ()
 

@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Builder, Node, indices_of, substitute, topological
-from myrnn.compiler.names import give_name, named, note_gradient, state_names
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.roll import Recurrence
-from myrnn.compiler.trace import Origin
 
 # Hoisting -------------------------------------------------------------------------------------------------------------
 
@@ -136,11 +134,14 @@ class Pullback:
     weights : dict
         Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term
         ``outer(v, dz)`` is kept apart from the others, because it can be summed over all steps in one product.
+    gradients : dict
+        What the part computes on its way forward -> the gradient with respect to it, and what each input gets of that.
     """
 
     states: tuple[Node, ...]
     input: Node
     weights: dict[Node, tuple[Node, ...]]
+    gradients: dict[Node, tuple[Node, tuple[Node | None, ...]]]
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,6 @@ def differentiate(hoisted: Hoisted, build: Builder) -> Derivative:
     of_states = [build.leaf("gradient", i, size=size) for i, size in enumerate(recurrence.state_sizes)]
     of_derived = [build.leaf("gradient", "derived", i, size=n.size) for i, n in enumerate(hoisted.derived)]
     of_logits = [build.leaf("gradient", "logits", size=recurrence.readout.size)]
-    recurrence = replace(recurrence, origins=named(recurrence))
     return Derivative(
         recurrence,
         hoisted.derived,
@@ -187,30 +187,27 @@ def _pull_back(build: Builder, targets: Sequence[Node], gradients: Sequence[Node
     terms: dict[Node, list[Node]] = {}
     for target, gradient in zip(targets, gradients, strict=True):
         terms.setdefault(target, []).append(gradient)
+    gradients_of: dict[Node, tuple[Node, tuple[Node | None, ...]]] = {}
     for node in reversed(topological(targets)):
         if node.inputs and node in terms:
-            _propagate(build, node, _summed(build, terms.pop(node), node.size), terms, recurrence.origins)
+            gradient = _summed(build, terms.pop(node), node.size)
+            gradients_of[node] = gradient, _propagate(build, node, gradient, terms)
     states = (build.leaf("state", i, size=size) for i, size in enumerate(recurrence.state_sizes))
     row = build.leaf("input", size=recurrence.dim_input)
-    of_states = tuple(_summed(build, terms.get(state, []), state.size) for state in states)
-    for name, node in zip(state_names(recurrence), of_states, strict=True):
-        give_name(recurrence.origins, node, f"d_{name}")
     return Pullback(
-        of_states,
+        tuple(_summed(build, terms.get(state, []), state.size) for state in states),
         _summed(build, terms.get(row, []), row.size),
         {node: tuple(t) for node, t in terms.items() if node.operation in ("parameter", "rows", "derived")},
+        gradients_of,
     )
 
 
-def _propagate(
-    build: Builder, node: Node, gradient: Node, terms: dict[Node, list[Node]], origins: dict[Node, Origin]
-) -> None:
-    """Hand the gradient of a node on to its inputs by the table's rule."""
+def _propagate(build: Builder, node: Node, gradient: Node, terms: dict[Node, list[Node]]) -> tuple[Node | None, ...]:
+    """Hand the gradient of a node on to its inputs by the table's rule, and return what each gets."""
     rule = OPERATIONS[node.operation].derivative
     if rule is None or _is_zero(gradient):
-        return
-    shares = rule(build, node, gradient, *node.inputs)
-    note_gradient(origins, node, gradient, shares)
+        return ()
+    shares: tuple[Node | None, ...] = rule(build, node, gradient, *node.inputs)
     for child, term in zip(node.inputs, shares, strict=True):
         if term is None or child.is_constant or _is_zero(term):
             continue
@@ -218,6 +215,7 @@ def _propagate(
             # A single number served for every element: its gradient is the sum over them.
             term = build.sum(term, outer=1, n=term.size, inner=1)
         terms.setdefault(child, []).append(build.expand(term, child.size))
+    return shares
 
 
 def _summed(build: Builder, terms: list[Node], size: int) -> Node:

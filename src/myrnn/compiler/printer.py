@@ -1,0 +1,308 @@
+"""Nodes as Python text: one printer for equations, stages, messages, and the comments and expressions of emitted code.
+
+The text of an operation is a template of Python syntax, such as ``{0} * {1}``. It is parsed once. The trees of the
+operands take the place of the placeholders, and `ast.unparse` writes the result, with brackets just where they are
+needed.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler.graph import Node, indices_of
+from myrnn.compiler.ops import transposed_indices
+
+LONGEST = 90
+"""How many letters of an expression are shown."""
+
+_SIGNS = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "negative": "-",
+    "power": "**",
+    "greater": ">",
+    "equal": "==",
+    "select": "where",
+}
+
+
+# Trees ----------------------------------------------------------------------------------------------------------------
+
+
+def atom(text: str) -> ast.expr:
+    """Return the tree of a text that needs no brackets anywhere: a name, a call or a number that is not negative."""
+    return ast.Name(text, ast.Load())
+
+
+def number(text: str) -> ast.expr:
+    """Return the tree of a number that is written like this."""
+    return ast.UnaryOp(ast.USub(), atom(text[1:])) if text.startswith("-") else atom(text)
+
+
+def compose(template: str, operands: Sequence[ast.expr]) -> ast.expr:
+    """Return the tree of a template, with operands for the placeholders ``{0}``, ``{1}``, ..."""
+    return _filled(_parsed(template), operands)
+
+
+@cache
+def _parsed(template: str) -> ast.expr:
+    # A placeholder is valid Python, a set of one number, so that templates need no syntax of their own.
+    return ast.parse(template, mode="eval").body
+
+
+def _filled(tree: ast.expr, operands: Sequence[ast.expr]) -> ast.expr:
+    match tree:
+        case ast.Set([ast.Constant(int(which))]):
+            return operands[which]
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, list):
+            return [fill(item) for item in value]
+        if not isinstance(value, ast.expr):
+            return value
+        part = _filled(value, operands)
+        return atom(f"({ast.unparse(part)})") if _unclear(part, tree) else part
+
+    return type(tree)(**{name: fill(value) for name, value in ast.iter_fields(tree)})
+
+
+def _unclear(part: ast.expr, whole: ast.expr) -> bool:
+    """Whether a reader needs brackets around a part that Python does not need."""
+    # Python reads * and @ from left to right, and ** before @; a reader should not have to know.
+    operators = {type(getattr(tree, "op", None)) for tree in (part, whole)}
+    return ast.MatMult in operators and not operators.isdisjoint((ast.Mult, ast.Div, ast.Pow))
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a node can be written: how many letters that takes at most, and which forms of its operands it shows."""
+
+    length: int
+    template: str = ""
+    operands: tuple[int, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may need brackets."""
+        return self.template[:1] in ("{", "-")
+
+
+LEFT_OUT = Form(3)
+
+# Nodes ----------------------------------------------------------------------------------------------------------------
+
+
+class Printer:
+    """Writes nodes as Python, in the model's words.
+
+    Parameters
+    ----------
+    states, parameters : sequence of str
+        What the leaves are called; those without a name are numbered.
+    columns : sequence of int
+        How many columns each parameter has; only rows of parameters need it.
+    names : mapping
+        Computed node -> the name that stands for it inside of other expressions.
+    longest : int
+        What would make an expression longer is left out: ``...`` stands there instead.
+    sequence, steps : str
+        What the present row of the sequence and its length are called.
+    """
+
+    def __init__(
+        self,
+        states: Sequence[str] = (),
+        parameters: Sequence[str] = (),
+        columns: Sequence[int] = (),
+        names: Mapping[Node, str] | None = None,
+        longest: int = LONGEST,
+        sequence: str = "x",
+        steps: str = "T",
+    ) -> None:
+        self.states, self.parameters, self.names = states, parameters, dict(names or {})
+        self._columns, self._longest, self._sequence, self._steps = columns, longest, sequence, steps
+        self._forms: dict[Node, list[Form]] = {}
+
+    def label(self, node: Node) -> str:
+        """Return the name of a node or, where it has none, that of its operation."""
+        return self.names.get(node) or (self.expression(node) if node.operation == "state" else node.operation)
+
+    def operand(self, node: Node) -> str:
+        """Return the name of a node or, where it has none, how it is computed."""
+        return self.text("{0}", node)
+
+    def expression(self, node: Node) -> str:
+        """Return how a node is computed."""
+        self._plan(node)
+        return ast.unparse(self._tree(node, 0))
+
+    def text(self, template: str, *nodes: Node) -> str:
+        """Return a template with the names of nodes, or how they are computed, for its placeholders."""
+        for node in nodes:
+            self._plan(node)
+        return ast.unparse(compose(template, [self._operand(node, 0) for node in nodes]))
+
+    def sum(self, nodes: Sequence[Node]) -> str:
+        """Return the sum of some nodes."""
+        return self.text(" + ".join(f"{{{i}}}" for i in range(len(nodes))), *nodes)
+
+    def length(self, node: Node) -> int:
+        """Return how many letters the expression of a node takes at most."""
+        return self._plan(node)[0].length
+
+    def _plan(self, node: Node) -> list[Form]:
+        """Return the forms that a node can be written in, from the longest to the shortest."""
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            missing = [i for i in top.inputs if i not in self._forms and i not in self.names]
+            if missing:
+                stack += missing
+            elif stack.pop() not in self._forms:
+                self._forms[top] = self._forms_of(top)
+        return self._forms[node]
+
+    def _forms_of(self, node: Node) -> list[Form]:
+        if node.is_leaf:
+            return [Form(len(ast.unparse(self._leaf(node))))]
+        operands = [[Form(len(self.names[i]))] if i in self.names else self._forms[i] for i in node.inputs]
+        template = _template(node)
+        forms: list[Form] = []
+        for longest in (self._longest, self._longest * 2 // 3, self._longest // 3):
+            if not forms or forms[-1].length > longest:
+                forms.append(_within(longest, template, operands))
+        return [*forms, LEFT_OUT]
+
+    def _operand(self, node: Node, form: int) -> ast.expr:
+        return atom(self.names[node]) if node in self.names else self._tree(node, form)
+
+    def _tree(self, node: Node, form: int) -> ast.expr:
+        if node.is_leaf:
+            return self._leaf(node)
+        chosen = self._forms[node][form]
+        if chosen is LEFT_OUT:
+            return ast.Constant(...)
+        operands = [self._operand(i, which) for i, which in zip(node.inputs, chosen.operands, strict=True)]
+        if node.operation == "matmul" and node.inputs[0].is_constant:
+            operands[0] = _vector(node.inputs[0])
+        return compose(chosen.template, operands)
+
+    def _leaf(self, node: Node) -> ast.expr:
+        which = node.attributes
+        match node.operation:
+            case "constant":
+                return _constant(node)
+            case "input":
+                return atom(self._sequence)
+            case "length":
+                return atom(self._steps)
+            case "row":
+                return atom(f"{self._sequence}[{which[0]}]")
+            case "state" if which[0] < len(self.states):
+                return atom(self.states[which[0]])
+            case "gradient" if isinstance(which[0], int) and which[0] < len(self.states):
+                return atom(f"d_{self.states[which[0]]}")
+            case "parameter" if which[0] < len(self.parameters):
+                return atom(self.parameters[which[0]])
+            case "rows" if which[0] < len(self.parameters):
+                end = which[1] + node.size // self._columns[which[0]]
+                return atom(f"{self.parameters[which[0]]}[{which[1]}:{end}]")
+        return atom("_".join(map(str, ("d" if node.operation == "gradient" else node.operation, *which))))
+
+
+def _within(longest: int, template: str, operands: Sequence[list[Form]]) -> Form:
+    """Return a form of an operation that is not too long, its longest operands in shorter forms or left out.
+
+    What is read often, as in x * x of y * y of ..., would else stand there as often.
+    """
+    which = [0] * len(operands)
+    while True:
+        chosen = [forms[i] for forms, i in zip(operands, which, strict=True)]
+        lengths = [form.length - 3 + 2 * (form.is_open and template[0] in "{-") for form in chosen]
+        length = len(template) + sum(lengths)
+        longer = [i for i, forms in enumerate(operands) if which[i] + 1 < len(forms)]
+        if length <= longest or not longer:
+            return Form(length, template, tuple(which))
+        which[max(longer, key=lengths.__getitem__)] += 1
+
+
+def _vector(node: Node) -> ast.expr:
+    """Return a constant as the factor of a product, where a number alone would not tell its size."""
+    text = ast.unparse(_constant(node))
+    filled = {"0": f"zeros({node.size})", "1": f"ones({node.size})"}.get(text, f"full({node.size}, {text})")
+    return atom(text if text.startswith("[") else filled)
+
+
+def _constant(node: Node) -> ast.expr:
+    numbers = node.numbers
+    if np.all(numbers == numbers[0]):
+        return number(f"{numbers[0]:g}")
+    return atom(f"[{' '.join(f'{n:g}' for n in numbers[:4])}{' ...' if len(numbers) > 4 else ''}]")
+
+
+def is_square(node: Node) -> bool:
+    """Whether the node is the product of a value with itself."""
+    return node.operation == "multiply" and node.inputs[0] is node.inputs[1]
+
+
+def shows_nothing(node: Node) -> bool:
+    """Whether the text of a node is that of its input, as that of a number which is repeated."""
+    return _template(node) == "{0}"
+
+
+def _template(node: Node) -> str:
+    """Return the text of a node's operation."""
+    match node.operation:
+        case "multiply" if is_square(node):
+            return "{0} ** 2"
+        case "matmul" if node.attributes[0] == 1:
+            return "{0} @ {1}.T" if node.attributes[3] else "{0} @ {1}"
+        case "take":
+            return f"{{0}}{_index(node)}"
+        case "expand" | "put":
+            return "{0}"
+        case "sum" | "softmax" | "log_softmax":
+            outer, _, inner = node.attributes
+            axis = -1 if inner == 1 else 0 if outer == 1 else 1
+            return f"{node.operation}({{0}})" if outer == inner == 1 else f"{node.operation}({{0}}, axis={axis})"
+    text = _SIGNS.get(node.operation, node.operation)
+    operands = [f"{{{i}}}" for i in range(len(node.inputs))]
+    if len(operands) > 6:
+        operands[4:] = ["..."]
+    if text.isidentifier():
+        return f"{text}({', '.join(operands)})"
+    return f"{text}{operands[0]}" if len(operands) == 1 else f" {text} ".join(operands)
+
+
+def _index(node: Node) -> str:
+    """Return the index of what is taken; nothing for what NumPy repeats by itself."""
+    where, size = indices_of(node.attributes[0]), node.inputs[0].size
+    if len(where) > size and len(where) % size == 0:
+        times, every = len(where) // size, np.arange(size)
+        if np.array_equal(where, np.tile(every, times)) or np.array_equal(where, np.repeat(every, times)):
+            return ""
+    if len(where) == 1:
+        return f"[{where[0]}]"
+    steps = np.unique(np.diff(where))
+    if len(steps) == 1 and steps[0] != 0:
+        first, step = int(where[0]), int(steps[0])
+        end = int(where[-1]) + (1 if step > 0 else -1)
+        return f"[{first}:{end if end >= 0 else ''}{f':{step}' if step != 1 else ''}]"
+    if len(where) == size and _is_transpose(where):
+        return ".T"
+    return f"[[{', '.join(map(str, where[:4]))}{', ...' if len(where) > 4 else ''}]]"
+
+
+def _is_transpose(where: NDArray[np.int32]) -> bool:
+    size = len(where)
+    rows = (n for n in range(2, size // 2 + 1) if size % n == 0)
+    return any(np.array_equal(where, transposed_indices(n, size // n)) for n in rows)
