@@ -138,10 +138,17 @@ ELEMENTARY = {
     "absolute": np.abs,
     "relu": lambda x: np.where(np.signbit(x), np.float32(0), x),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "softplus": lambda x: np.logaddexp(x, np.float32(0)),
+    "same": np.equal,
     "power": np.power,
     "where": lambda condition, a, b: np.where(condition != 0, a, b),
-    **{name: getattr(np, name) for name in "cos exp expm1 log log1p maximum minimum sin sqrt tanh".split()},
+    **{
+        name: getattr(np, name)
+        for names in (
+            "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt cos exp expm1",
+            "log log1p logaddexp maximum minimum sin sinc sqrt tanh",
+        )
+        for name in names.split()
+    },
 }
 CALLED = {
     "load": load,

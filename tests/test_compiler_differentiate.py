@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import sigmoid
 
-from myrnn.compiler.derive import differentiate, hoist
+from myrnn.compiler import ops
+from myrnn.compiler.derive import differentiate, hoist, pull_back
 from myrnn.compiler.graph import Builder, check, evaluate, topological
 from myrnn.compiler.names import node_names
 from myrnn.compiler.roll import roll
@@ -45,9 +46,8 @@ def parts():
     rng = np.random.default_rng(1)
     traces = {n: trace(model, model.parameters, rng.normal(size=(n, C)).astype(np.float32), build) for n in range(1, 8)}
     recurrence = roll(traces, build, C)
-    other = Builder(simplify=True)
-    hoisted = hoist(recurrence, [p.shape for p in model.parameters], other)
-    return model, recurrence, hoisted, differentiate(hoisted, other), other
+    hoisted = hoist(recurrence, [p.shape for p in model.parameters])
+    return model, recurrence, hoisted, differentiate(hoisted)
 
 
 def known_weights(model, derivative):
@@ -126,7 +126,7 @@ def backpropagated(model, derivative, x, logit_gradient):
 
 @pytest.mark.parametrize("length", [1, 2, 7])
 def test_the_graphs_give_mygrads_gradients(parts, length):
-    model, _, _, derivative, _ = parts
+    model, _, _, derivative = parts
     rng = np.random.default_rng(length)
     x, gradient = rng.normal(size=(length, C)), rng.normal(size=K)
     found, of_rows = backpropagated(model, derivative, x, gradient)
@@ -138,7 +138,7 @@ def test_the_graphs_give_mygrads_gradients(parts, length):
 
 
 def test_the_graphs_read_only_what_they_may(parts):
-    _, _, hoisted, derivative, _ = parts
+    _, _, hoisted, derivative = parts
     weights = ["parameter", "rows", "derived"]
     check(derivative.recurrence.step, ["state", "input", *weights])
     check(derivative.derived, ["parameter"])
@@ -149,7 +149,7 @@ def test_the_graphs_read_only_what_they_may(parts):
 
 
 def test_a_joined_product_is_taken_apart_and_fixed_weights_leave_the_loop(parts):
-    _, recurrence, hoisted, _, _ = parts
+    _, recurrence, hoisted, _ = parts
     assert leaves(recurrence.step, "parameter") and any(n.operation == "join" for n in topological(recurrence.step))
     step = topological(hoisted.recurrence.step)
     assert not any(n.operation == "join" for n in step)
@@ -175,17 +175,12 @@ def test_gradients_are_named_after_what_they_belong_to(parts):
 
 def test_gradients_of_slices_that_fill_a_vector_are_joined():
     build = Builder(simplify=True)
-    from myrnn.compiler.derive import _summed
-
-    a, b = build.leaf("gradient", 0, size=2), build.leaf("gradient", 1, size=3)
-    first, second = (
-        build.put(a, indices=np.int32([0, 1]).tobytes(), size=5),
-        build.put(b, indices=np.int32([4, 3, 2]).tobytes(), size=5),
-    )
-    joined = _summed(build, [first, second], 5)
-    assert joined.operation == "join"
-    values = {a: np.array([1.0, 2]), b: np.array([3.0, 4, 5])}
-    np.testing.assert_array_equal(evaluate([joined], values)[0], [1, 2, 5, 4, 3])
-    overlapping = _summed(build, [first, first], 5)
-    assert overlapping.operation == "add"
-    assert _summed(build, [], 5).is_constant
+    state = build.leaf("state", 0, size=5)
+    gradients = [build.leaf("gradient", i, size=n) for i, n in enumerate((2, 3))]
+    slices = [ops.take(-state, indices=np.array(places)) for places in ([0, 1], [4, 3, 2])]
+    (term,) = pull_back(build, slices, gradients)[0][state]
+    assert [node.operation for node in (term, *term.inputs)] == ["negative", "join"]
+    values = dict(zip(gradients, (np.array([1.0, 2]), np.array([3.0, 4, 5])), strict=True))
+    np.testing.assert_array_equal(evaluate([term], values)[0], [-1, -2, -5, -4, -3])
+    (term,) = pull_back(build, slices[:1] * 2, gradients[:1] * 2)[0][state]
+    np.testing.assert_array_equal(evaluate([term], values)[0], [-2, -4, 0, 0, 0])

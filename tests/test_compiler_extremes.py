@@ -7,8 +7,8 @@ from mygrad.nnet.activations import relu
 
 import myrnn
 from myrnn import Adam
-from myrnn.compiler.derive import _propagate
-from myrnn.compiler.graph import Builder, evaluate, topological
+from myrnn.compiler.derive import pull_back
+from myrnn.compiler.graph import Builder, evaluate
 from myrnn.compiler.trace import trace
 
 FUNCTIONS = {
@@ -43,13 +43,7 @@ def test_gradients_are_mygrads_and_the_slopes(name):
     build = Builder()
     out = trace(model, model.parameters, np.zeros((1, 1), np.float32), build).output
     leaf, grad = build.leaf("parameter", 0, size=20), build.leaf("gradient", 0, size=out.size)
-    terms = {out: [grad]}
-    for node in reversed(topological([out])):
-        if node.inputs and node in terms:
-            total = terms[node][0]
-            for term in terms[node][1:]:
-                total = build.add(total, term)
-            _propagate(build, node, total, terms, {})
+    terms, _ = pull_back(build, [out], [grad])
     values = model.w.data.astype(float).reshape(-1)
     gradient = np.random.default_rng(0).normal(size=out.size)
     found = sum(evaluate(terms[leaf], {leaf: values, grad: gradient}, np.float64))

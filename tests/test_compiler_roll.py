@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mygrad.nnet.activations import relu
 
+from myrnn.compiler import ops
 from myrnn.compiler.graph import Builder, check, evaluate, topological
 from myrnn.compiler.roll import Recurrence, between_rows, handed_on, roll, shared_between_rows, unroll
 from myrnn.compiler.trace import trace
@@ -385,13 +386,13 @@ def recurrences(draw):
     for _ in range(draw(st.integers(0, 6))):
         a, b = draw(st.sampled_from(nodes)), draw(st.sampled_from(nodes))
         nodes.append(build.make(draw(st.sampled_from(["add", "multiply", "maximum"])), a, b))
-    first = build.tanh(build.add(build.multiply(weight, draw(st.sampled_from(nodes))), build.sin(row)))
+    first = ops.tanh(ops.add(ops.multiply(weight, draw(st.sampled_from(nodes))), ops.sin(row)))
     for state in states:
-        first = build.add(first, build.multiply(state, weight))
-    step = [build.cos(first), *(build.exp(build.add(s, row)) for s in states[1:])]
-    readout = build.sin(build.multiply(states[0], weight))
+        first = first + (state * weight)
+    step = [ops.cos(first), *(ops.exp(s + row) for s in states[1:])]
+    readout = ops.sin(ops.multiply(states[0], weight))
     for state in states[1:]:
-        readout = build.add(readout, state)
+        readout = readout + state
     initial = tuple(build.constant(np.zeros(D)) for _ in states)
     return build, Recurrence(D, initial, tuple(step), readout)
 

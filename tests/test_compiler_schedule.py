@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from myrnn.compiler import ops
 from myrnn.compiler.graph import Builder, evaluate, topological
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.schedule import Call, Loop, is_map, schedule
@@ -24,13 +25,13 @@ def graphs(draw):
             n = draw(st.sampled_from([3, 4]))
             weight = {(4, 4): 4, (4, 3): 5, (3, 4): 6}.get((a.size, n))
             if weight is not None:
-                nodes.append(build.matmul(a, leaves[weight], m=1, k=a.size, n=n, transposed=False))
+                nodes.append(ops.matmul(a, leaves[weight], m=1, k=a.size, n=n, transposed=False))
         elif kind == "sum":
-            nodes.append(build.sum(a, outer=1, n=a.size, inner=1))
+            nodes.append(ops.total(a, outer=1, n=a.size, inner=1))
         elif kind == "take" and a.size > 1:
-            nodes.append(build.take(a, range(a.size - 1, -1, -1)))
+            nodes.append(ops.take(a, indices=np.arange(a.size)[::-1]))
         elif kind == "tanh":
-            nodes.append(build.tanh(a))
+            nodes.append(ops.tanh(a))
         elif kind in ("add", "multiply"):
             nodes.append(build.make(kind, a, draw(st.sampled_from(fitting))))
     targets = draw(st.lists(st.sampled_from(nodes), min_size=1, max_size=4))
@@ -50,10 +51,10 @@ def executed(plan, known):
             node = instruction.node
             for product in plan.linear[node].products:
                 arrays = [read(i) for i in product.inputs]
-                memory[node] = memory[node] + OPERATIONS["matmul"].reference(arrays, product.attributes)
+                memory[node] = memory[node] + OPERATIONS["matmul"].reference(*arrays, *product.attributes)
         elif isinstance(instruction, Call):
             node = instruction.node
-            memory[node] = OPERATIONS[node.operation].reference([read(i) for i in node.inputs], node.attributes)
+            memory[node] = OPERATIONS[node.operation].reference(*map(read, node.inputs), *node.attributes)
         else:
             loop(instruction, plan, memory, read)
     return memory
@@ -68,7 +69,7 @@ def loop(instruction, plan, memory, read):
             memory[node] = sum((np.broadcast_to(t, node.size) for t in terms), np.zeros(node.size))
             continue
         inputs = [local[i] if i in local else read(i) for i in node.inputs]
-        local[node] = OPERATIONS[node.operation].reference(inputs, node.attributes)
+        local[node] = OPERATIONS[node.operation].reference(*inputs, *node.attributes)
         if node in plan.kept:
             memory[node] = local[node]
 
@@ -109,9 +110,9 @@ def test_a_sum_of_products_is_one_linear_node():
     build = Builder()
     h, x, bias = (build.leaf("state", i, size=4) for i in range(3))
     weight = build.leaf("parameter", 0, size=16)
-    products = [build.matmul(v, weight, m=1, k=4, n=4, transposed=False) for v in (h, x)]
-    total = build.add(build.add(products[0], bias), products[1])
-    plan = schedule([build.tanh(total)], {h, x, bias, weight}, set())
+    products = [ops.matmul(v, weight, m=1, k=4, n=4, transposed=False) for v in (h, x)]
+    total = ops.add(ops.add(products[0], bias), products[1])
+    plan = schedule([ops.tanh(total)], {h, x, bias, weight}, set())
     assert set(plan.linear) == {total}
     assert plan.linear[total].products == tuple(products) and plan.linear[total].terms == (bias,)
     assert [type(i) for i in plan.instructions] == [Loop, Call, Loop]
@@ -120,16 +121,16 @@ def test_a_sum_of_products_is_one_linear_node():
 def test_a_product_that_is_read_twice_stands_alone():
     build = Builder()
     h, weight = build.leaf("state", 0, size=4), build.leaf("parameter", 0, size=16)
-    product = build.matmul(h, weight, m=1, k=4, n=4, transposed=False)
-    total = build.add(product, h)
-    plan = schedule([total, build.tanh(product)], {h, weight}, set())
+    product = ops.matmul(h, weight, m=1, k=4, n=4, transposed=False)
+    total = product + h
+    plan = schedule([total, ops.tanh(product)], {h, weight}, set())
     assert product in plan.linear and total not in plan.linear
 
 
 def test_what_is_available_is_not_computed_again():
     build = Builder()
     h = build.leaf("state", 0, size=4)
-    middle = build.exp(h)
-    plan = schedule([build.tanh(middle)], {middle}, set())
-    assert plan.instructions == [Loop(4, (build.tanh(middle),))]
+    middle = ops.exp(h)
+    plan = schedule([ops.tanh(middle)], {middle}, set())
+    assert plan.instructions == [Loop(4, (ops.tanh(middle),))]
     assert schedule([middle], {middle}, set()).instructions == []

@@ -5,17 +5,34 @@ import pytest
 from numba import njit
 
 from myrnn.compiler.runtime import elementary
-from myrnn.compiler.runtime.elementary import above, absolute, maximum, minimum, relu, sqrt, where
+from myrnn.compiler.runtime.elementary import (
+    above,
+    absolute,
+    arctan2,
+    logaddexp,
+    maximum,
+    minimum,
+    relu,
+    same,
+    sqrt,
+    where,
+)
 from myrnn.compiler.runtime.lanes import load, store
 
 ODD = np.array([0, -0.0, 1, -1, 2.5, -2.5, np.inf, -np.inf, np.nan, 1e-40, 3e38, -3e38, 7, 8, 9, 10], dtype=np.float32)
 REFERENCES = {
+    "arccos": np.arccos,
+    "arccosh": np.arccosh,
+    "arcsin": np.arcsin,
+    "arcsinh": np.arcsinh,
+    "arctan": np.arctan,
+    "arctanh": np.arctanh,
+    "cbrt": np.cbrt,
     "exp": np.exp,
     "expm1": np.expm1,
     "log": np.log,
     "log1p": np.log1p,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
     "tanh": np.tanh,
 }
 TINY = float(np.finfo(np.float32).tiny)
@@ -49,6 +66,8 @@ def all_magnitudes(count=1 << 16):
 def test_relative_error_is_below_1e_6(name):
     x = all_magnitudes()
     x = np.abs(x) if name in ("log", "log1p") else x
+    x = 1 + np.abs(x) if name == "arccosh" else x
+    x = np.clip(x, -1, 1) if name in ("arccos", "arcsin", "arctanh") else x
     out = compiled(name)(x)
     with np.errstate(all="ignore"):
         expected = REFERENCES[name](x.astype(np.float64))
@@ -91,12 +110,18 @@ def two_arguments(a, b, out):
     store(out, 16, minimum(x, y))
     store(out, 32, above(x, y))
     store(out, 48, where(above(x, y), x, 0.5))
+    store(out, 64, same(x, y))
+    store(out, 80, arctan2(x, y))
+    store(out, 96, logaddexp(x, y))
 
 
 @pytest.mark.parametrize("shift", range(16))
 def test_choices_agree_for_every_pair_of_odd_numbers(shift):
     other = np.roll(ODD, shift)
-    out = np.empty(64, dtype=np.float32)
+    out = np.empty(112, dtype=np.float32)
     two_arguments(ODD, other, out)
     expected = [np.maximum(ODD, other), np.minimum(ODD, other), ODD > other, np.where(ODD > other, ODD, 0.5)]
-    np.testing.assert_array_equal(out, np.concatenate(expected))
+    np.testing.assert_array_equal(out[:80], np.concatenate([*expected, ODD == other]))
+    with np.errstate(all="ignore"):
+        expected = np.concatenate([np.arctan2(ODD, other), np.logaddexp(ODD, other)])
+    np.testing.assert_allclose(out[80:], expected, rtol=1e-6)

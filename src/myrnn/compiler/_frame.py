@@ -57,7 +57,7 @@ class Frame:
         self.leaves = {(n.operation, *n.attributes): n for n in nodes if n.is_leaf and not n.is_constant}
         for i, size in enumerate(self.recurrence.state_sizes):
             # What nothing reads may still be observed.
-            self.leaves.setdefault(("gradient", i), Node("gradient", (), (i,), size))
+            self.leaves.setdefault(("gradient", i), self.recurrence.readout.build.leaf("gradient", i, size=size))
         self.operands = outer_terms(plan, plan.derivative.step.weights)
         self.vectors = self._product_vectors()
         self.clean = frozenset(self._clean_nodes())
@@ -68,7 +68,7 @@ class Frame:
 
     def leaf(self, *key: object) -> Node:
         """Return a leaf by its kind and number; one that nothing reads is made up."""
-        return self.leaves.setdefault(key, Node(str(key[0]), (), key[1:], 0))
+        return self.leaves.setdefault(key, self.recurrence.readout.build.leaf(str(key[0]), *key[1:], size=0))
 
     # Names and places ------------------------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ class _Lanes:
         return self._plan.linear[node].terms if node in self._plan.linear else node.inputs
 
     def _compute(self, node: Node) -> None:
-        text = OPERATIONS[node.operation].emitted.format(*(self._value(i) for i in node.inputs))
+        text = OPERATIONS[node.operation].native.format(*(self._value(i) for i in node.inputs))
         kept, uses = node in self._plan.kept, self._uses[node]
         stored = kept and node not in self._last
         if node not in self._words.names and not kept and uses == 1 and len(text) < _LONGEST_INSIDE:

@@ -8,7 +8,8 @@ import numpy as np
 
 from myrnn.compiler._memory import LANES, Memory, Place
 from myrnn.compiler._weights import WeightPlaces
-from myrnn.compiler.graph import Node, indices_of
+from myrnn.compiler.graph import Node
+from myrnn.compiler.ops import indices_of
 
 
 @dataclass(frozen=True)

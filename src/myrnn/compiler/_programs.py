@@ -12,7 +12,6 @@ from mygrad import Tensor
 from myrnn.compiler._module import module_source
 from myrnn.compiler.derive import Derivative, differentiate, hoist
 from myrnn.compiler.emit import Program, emit
-from myrnn.compiler.graph import Builder
 from myrnn.compiler.guard import verify
 from myrnn.compiler.native import Block, Native
 from myrnn.compiler.plan import make_plan
@@ -53,9 +52,8 @@ class Programs:
     @cached_property
     def derivative(self) -> Derivative:
         """The derivatives of the recurrence, as graphs."""
-        build = Builder(simplify=True)
         with failures_named(self._model):
-            return differentiate(hoist(self._recurrence, self._shapes, build), build)
+            return differentiate(hoist(self._recurrence, self._shapes))
 
     def emitted(self, *, tokens: bool, batched: bool, observed: bool = False) -> tuple[Program, str]:
         """Return the program for this kind of data, and the text of its module."""

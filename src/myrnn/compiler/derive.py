@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.graph import Builder, Node, indices_of, substitute, topological
-from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.graph import Builder, Node, substitute, topological
+from myrnn.compiler.ops import OPERATIONS, add, expand, indices_of, join, matmul, take, total
 from myrnn.compiler.roll import Recurrence
 
 # Hoisting -------------------------------------------------------------------------------------------------------------
@@ -38,17 +39,17 @@ class Hoisted:
     derived: tuple[Node, ...]
 
 
-def hoist(recurrence: Recurrence, shapes: Sequence[tuple[int, ...]], build: Builder) -> Hoisted:
-    """Rebuild the recurrence in `build`, with joined products split and what is fixed replaced by leaves.
+def hoist(recurrence: Recurrence, shapes: Sequence[tuple[int, ...]]) -> Hoisted:
+    """Rebuild the recurrence with joined products split and what is fixed replaced by leaves.
 
     Parameters
     ----------
     recurrence : Recurrence
     shapes : sequence of tuple
         The shape of each parameter.
-    build : Builder
     """
-    split = _rewritten(recurrence, build)
+    split = _rewritten(recurrence, Builder(simplify=True))
+    build = split.readout.build
     targets = [*split.step, split.readout]
     order = topological(targets)
     fixed: set[Node] = set()
@@ -57,65 +58,57 @@ def hoist(recurrence: Recurrence, shapes: Sequence[tuple[int, ...]], build: Buil
             fixed.add(node)
     read = {i for node in order if node not in fixed for i in node.inputs} | set(targets)
     candidates = [n for n in order if n in fixed and n in read and n.inputs]
-    leaves = {n: leaf for n in candidates if (leaf := _rows_of_parameter(n, shapes, build)) is not None}
+    leaves = {n: leaf for n in candidates if (leaf := _rows_of_parameter(n, shapes)) is not None}
     chosen = [n for n in candidates if n not in leaves]
     leaves |= {n: build.leaf("derived", i, size=n.size) for i, n in enumerate(chosen)}
-    written = substitute(build, order, leaves)
-    place = dict(zip(order, written, strict=True))
-    hoisted = replace(
-        split,
-        step=tuple(place[n] for n in split.step),
-        readout=place[split.readout],
-        origins={place[n]: origin for n, origin in split.origins.items() if n in place},
-    )
-    return Hoisted(hoisted, tuple(chosen))
-
-
-def _rows_of_parameter(node: Node, shapes: Sequence[tuple[int, ...]], build: Builder) -> Node | None:
-    """Return the leaf for whole rows of a parameter; None when the node is anything else."""
-    if node.operation != "take" or node.inputs[0].operation != "parameter":
-        return None
-    index = node.inputs[0].attributes[0]
-    where = indices_of(node.attributes[0])
-    if len(shapes[index]) != 2 or where[0] % shapes[index][1] or node.size % shapes[index][1]:
-        return None
-    if not np.array_equal(where, np.arange(where[0], where[0] + node.size)):
-        return None
-    return build.leaf("rows", index, int(where[0]) // shapes[index][1], size=node.size)
+    place = dict(zip(order, substitute(build, order, leaves), strict=True))
+    return Hoisted(replace(_placed(split, place), initial=split.initial), tuple(chosen))
 
 
 def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:
     """Write a product of joined vectors with a matrix as the sum of each one's product with its rows of the matrix."""
-    targets = [*recurrence.initial, *recurrence.step, recurrence.readout]
     place: dict[Node, Node] = {}
-    for node in topological(targets):
+    for node in topological([*recurrence.initial, *recurrence.step, recurrence.readout]):
         inputs = [place[i] for i in node.inputs]
-        parts = _split_product(node, inputs, build)
-        place[node] = parts if parts is not None else build.rebuild(node, inputs)
+        place[node] = _split_product(node, inputs) or build.rebuild(node, inputs)
+    return _placed(recurrence, place)
+
+
+def _split_product(node: Node, inputs: list[Node]) -> Node | None:
+    if node.operation != "matmul" or inputs[0].operation != "join" or node.attributes[0] != 1 or node.attributes[3]:
+        return None
+    n, products, start = node.attributes[2], [], 0
+    for part, places in zip(inputs[0].inputs, inputs[0].attributes[0], strict=True):
+        if not np.array_equal(indices_of(places), np.arange(start, start + part.size)):
+            return None
+        rows = take(inputs[1], indices=np.arange(start * n, (start + part.size) * n))
+        products.append(matmul(part, rows, m=1, k=part.size, n=n, transposed=False))
+        start += part.size
+    return reduce(add, products)
+
+
+def _rows_of_parameter(node: Node, shapes: Sequence[tuple[int, ...]]) -> Node | None:
+    """Return the leaf for whole rows of a parameter; None when the node is anything else."""
+    if node.operation != "take" or node.inputs[0].operation != "parameter":
+        return None
+    index = node.inputs[0].attributes[0]
+    where, shape = indices_of(node.attributes[0]), shapes[index]
+    if len(shape) != 2 or where[0] % shape[1] or node.size % shape[1]:
+        return None
+    if not np.array_equal(where, np.arange(where[0], where[0] + node.size)):
+        return None
+    return node.build.leaf("rows", index, int(where[0]) // shape[1], size=node.size)
+
+
+def _placed(recurrence: Recurrence, place: dict[Node, Node]) -> Recurrence:
+    """Return the recurrence with each node replaced by its place."""
     return replace(
         recurrence,
-        initial=tuple(place[n] for n in recurrence.initial),
+        initial=tuple(place.get(n, n) for n in recurrence.initial),
         step=tuple(place[n] for n in recurrence.step),
         readout=place[recurrence.readout],
         origins={place[n]: origin for n, origin in recurrence.origins.items() if n in place},
     )
-
-
-def _split_product(node: Node, inputs: list[Node], build: Builder) -> Node | None:
-    if node.operation != "matmul" or inputs[0].operation != "join":
-        return None
-    m, _, n, transposed = node.attributes
-    if m != 1 or transposed:
-        return None
-    total, start = None, 0
-    for part, places in zip(inputs[0].inputs, inputs[0].attributes[0], strict=True):
-        if not np.array_equal(indices_of(places), np.arange(start, start + part.size)):
-            return None
-        rows = build.take(inputs[1], np.arange(start * n, (start + part.size) * n))
-        product = build.matmul(part, rows, m=1, k=part.size, n=n, transposed=False)
-        total = product if total is None else build.add(total, product)
-        start += part.size
-    return total
 
 
 # Derivatives ---------------------------------------------------------------------------------------------------------
@@ -167,31 +160,25 @@ class Derivative:
     prelude: Pullback
 
 
-def differentiate(hoisted: Hoisted, build: Builder) -> Derivative:
-    """Derive backpropagation through time; `build` is the simplifying builder that `hoisted` is made in."""
+def differentiate(hoisted: Hoisted) -> Derivative:
+    """Derive backpropagation through time."""
     recurrence = hoisted.recurrence
-    of_states = [build.leaf("gradient", i, size=size) for i, size in enumerate(recurrence.state_sizes)]
-    of_derived = [build.leaf("gradient", "derived", i, size=n.size) for i, n in enumerate(hoisted.derived)]
-    of_logits = [build.leaf("gradient", "logits", size=recurrence.readout.size)]
+    leaf = recurrence.readout.build.leaf
+    of_states = [leaf("gradient", i, size=size) for i, size in enumerate(recurrence.state_sizes)]
+    of_derived = [leaf("gradient", "derived", i, size=n.size) for i, n in enumerate(hoisted.derived)]
+    of_logits = [leaf("gradient", "logits", size=recurrence.readout.size)]
     return Derivative(
         recurrence,
         hoisted.derived,
-        _pull_back(build, [recurrence.readout], of_logits, recurrence),
-        _pull_back(build, recurrence.step, of_states, recurrence),
-        _pull_back(build, [*recurrence.initial, *hoisted.derived], [*of_states, *of_derived], recurrence),
+        _pullback([recurrence.readout], of_logits, recurrence),
+        _pullback(recurrence.step, of_states, recurrence),
+        _pullback([*recurrence.initial, *hoisted.derived], [*of_states, *of_derived], recurrence),
     )
 
 
-def _pull_back(build: Builder, targets: Sequence[Node], gradients: Sequence[Node], recurrence: Recurrence) -> Pullback:
-    """Reverse a part: from the gradients of its targets to those of its leaves."""
-    terms: dict[Node, list[Node]] = {}
-    for target, gradient in zip(targets, gradients, strict=True):
-        terms.setdefault(target, []).append(gradient)
-    gradients_of: dict[Node, tuple[Node, tuple[Node | None, ...]]] = {}
-    for node in reversed(topological(targets)):
-        if node.inputs and node in terms:
-            gradient = _summed(build, terms.pop(node), node.size)
-            gradients_of[node] = gradient, _propagate(build, node, gradient, terms)
+def _pullback(targets: Sequence[Node], gradients: Sequence[Node], recurrence: Recurrence) -> Pullback:
+    build = recurrence.readout.build
+    terms, gradients_of = pull_back(build, targets, gradients)
     states = (build.leaf("state", i, size=size) for i, size in enumerate(recurrence.state_sizes))
     row = build.leaf("input", size=recurrence.dim_input)
     return Pullback(
@@ -202,42 +189,54 @@ def _pull_back(build: Builder, targets: Sequence[Node], gradients: Sequence[Node
     )
 
 
-def _propagate(build: Builder, node: Node, gradient: Node, terms: dict[Node, list[Node]]) -> tuple[Node | None, ...]:
-    """Hand the gradient of a node on to its inputs by the table's rule, and return what each gets."""
-    rule = OPERATIONS[node.operation].derivative
-    if rule is None or _is_zero(gradient):
-        return ()
-    shares: tuple[Node | None, ...] = rule(build, node, gradient, *node.inputs)
-    for child, term in zip(node.inputs, shares, strict=True):
-        if term is None or child.is_constant or _is_zero(term):
+def pull_back(
+    build: Builder, targets: Sequence[Node], gradients: Sequence[Node]
+) -> tuple[dict[Node, list[Node]], dict[Node, tuple[Node, tuple[Node | None, ...]]]]:
+    """Go back from the gradients of the targets to all that they read.
+
+    Returns
+    -------
+    terms : dict
+        Leaf -> the terms of its gradient.
+    gradients : dict
+        Computed node -> its gradient, and what each input gets of that.
+    """
+    terms: dict[Node, list[Node]] = {}
+    for target, gradient in zip(targets, gradients, strict=True):
+        terms.setdefault(target, []).append(gradient)
+    gradients_of: dict[Node, tuple[Node, tuple[Node | None, ...]]] = {}
+    for node in reversed(topological(targets)):
+        if node.is_leaf or node not in terms:
             continue
-        if child.size == 1 and term.size > 1:
-            # A single number served for every element: its gradient is the sum over them.
-            term = build.sum(term, outer=1, n=term.size, inner=1)
-        terms.setdefault(child, []).append(build.expand(term, child.size))
-    return shares
+        gradient = _summed(build, terms.pop(node), node.size)
+        rule = OPERATIONS[node.operation].derivative
+        shares = () if rule is None or _is_zero(gradient) else rule(gradient, node, *node.inputs)
+        shares = shares if isinstance(shares, tuple) else (shares,)
+        gradients_of[node] = gradient, shares
+        for child, term in zip(node.inputs, shares, strict=False):
+            if term is None or child.is_constant or _is_zero(term):
+                continue
+            if child.size == 1 and term.size > 1:
+                # A single number served for every element: its gradient is the sum over them.
+                term = total(term, outer=1, n=term.size, inner=1)
+            terms.setdefault(child, []).append(expand(term, size=child.size))
+    return terms, gradients_of
 
 
 def _summed(build: Builder, terms: list[Node], size: int) -> Node:
     if not terms:
         return build.constant(np.zeros(size))
-    joined = _joined(build, terms, size)
-    if joined is not None:
-        return joined
-    total = terms[0]
-    for term in terms[1:]:
-        total = build.add(total, term)
-    return total
+    return _side_by_side(terms, size) or reduce(add, terms)
 
 
-def _joined(build: Builder, terms: list[Node], size: int) -> Node | None:
-    """Return terms that fill a vector piece by piece, as gradients of slices do, side by side; None for other terms."""
+def _side_by_side(terms: list[Node], size: int) -> Node | None:
+    """Return terms that fill a vector piece by piece, as gradients of slices do, joined; None for other terms."""
     if len(terms) < 2 or any(t.operation != "put" for t in terms):
         return None
     places = [t.attributes[0] for t in terms]
     if sum(len(p) // 4 for p in places) != size or len(set(np.concatenate([indices_of(p) for p in places]))) != size:
         return None
-    return build.make("join", *(t.inputs[0] for t in terms), places=tuple(places))
+    return join(*(t.inputs[0] for t in terms), places=tuple(places))
 
 
 def _is_zero(node: Node) -> bool:

@@ -8,18 +8,19 @@ that reads it). What is left are few kinds of operation, all in the table of `op
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler import ops
+from myrnn.compiler.ops import OPERATIONS, indices_of
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
-    """One computation.
+    """One computation. Nodes are calculated with like numbers, which makes nodes: ``g * (1 - y * y)``.
 
     Attributes
     ----------
@@ -31,12 +32,15 @@ class Node:
         What else the operation needs to know, such as indices; for a leaf, which one it is.
     size : int
         How many numbers it has.
+    build : Builder
+        What made it, and makes what is calculated from it.
     """
 
     operation: str
     inputs: tuple[Node, ...]
     attributes: tuple[Any, ...]
     size: int
+    build: Builder = field(repr=False)
 
     def __repr__(self) -> str:
         """Return the operation and its size."""
@@ -58,6 +62,46 @@ class Node:
         """The numbers of a constant, float32 (size,)."""
         assert self.is_constant
         return np.frombuffer(self.attributes[0], dtype=np.float32)
+
+    def __add__(self, other: Any) -> Node:
+        """Return the sum."""
+        return ops.add(self, other)
+
+    def __radd__(self, other: Any) -> Node:
+        """Return the sum."""
+        return ops.add(other, self)
+
+    def __sub__(self, other: Any) -> Node:
+        """Return the difference."""
+        return ops.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Node:
+        """Return the difference."""
+        return ops.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Node:
+        """Return the product, element by element."""
+        return ops.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Node:
+        """Return the product, element by element."""
+        return ops.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Node:
+        """Return the ratio."""
+        return ops.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Node:
+        """Return the ratio."""
+        return ops.divide(other, self)
+
+    def __neg__(self) -> Node:
+        """Return the negative."""
+        return ops.negative(self)
+
+
+# NumPy's numbers leave the operators to the node.
+Node.__array_ufunc__ = None  # type: ignore[attr-defined]
 
 
 class Builder:
@@ -87,14 +131,18 @@ class Builder:
         return self._intern("constant", (), (numbers.tobytes(),), numbers.size)
 
     def make(self, operation: str, *operands: Any, **attributes: Any) -> Node:
-        """Return the node of an operation on nodes or numbers."""
+        """Return the node of an operation on nodes or numbers; arrays among the attributes are indices."""
         row = OPERATIONS[operation]
         inputs = tuple(o if isinstance(o, Node) else self.constant(o) for o in operands)
-        given = tuple(attributes[name] for name in row.attributes)
-        size = row.size(tuple(i.size for i in inputs), given)
+        given = tuple(_hashable(attributes[name]) for name in row.attributes)
+        if operation in ("take", "expand"):
+            moved = self._moved(operation, inputs[0], given)
+            if moved is not None:
+                return moved
+        size: int = row.size(tuple(i.size for i in inputs), *given)
         if self._fold and inputs and all(i.is_constant for i in inputs):
             with np.errstate(all="ignore"):
-                return self.constant(row.reference([i.numbers for i in inputs], given))
+                return self.constant(row.reference(*(i.numbers for i in inputs), *given))
         if operation == "multiply" and 0 in map(_number, inputs):
             # A first step multiplies a state of zeros by a weight, or skips that when the weight is no tensor.
             return self.constant(np.zeros(size))
@@ -103,41 +151,23 @@ class Builder:
         node = self._simpler(operation, inputs, size) if self._simplify else None
         return node if node is not None else self._intern(operation, inputs, given, size)
 
-    def __getattr__(self, operation: str) -> Any:
-        """Return a function that makes nodes of the operation: ``build.multiply(a, b)``."""
-        if operation not in OPERATIONS:
-            raise AttributeError(operation)
-        return lambda *operands, **attributes: self.make(operation, *operands, **attributes)
-
-    def spread(self, node: Node, outer: int, n: int, inner: int) -> Node:
-        """Repeat (outer, inner) numbers n times, to (outer, n, inner); a single one needs no repeating."""
-        if node.size == 1:
-            return node
-        indices = np.broadcast_to(np.arange(node.size).reshape(outer, 1, inner), (outer, n, inner))
-        return self.take(node, indices)
-
-    def take(self, node: Node, indices: Any) -> Node:
-        """Return the elements of `node` at the flat `indices`; all of them in order are the node itself."""
-        flat = np.ascontiguousarray(indices, dtype=np.int32).reshape(-1)
-        if flat.size == node.size and np.array_equal(flat, np.arange(node.size)):
-            return node
-        if node.operation == "take":
-            flat = indices_of(node.attributes[0])[flat]
-            return self.take(node.inputs[0], flat)
-        return self.make("take", node, indices=flat.tobytes())
-
-    def expand(self, node: Node, size: int) -> Node:
-        """Return `node` with `size` elements: itself, or its single number repeated."""
-        return node if node.size == size else self.make("expand", node, size=size)
-
     def rebuild(self, node: Node, inputs: Sequence[Node]) -> Node:
         """Return the operation of `node` on other inputs; a leaf of another table becomes one of this."""
         if node.is_leaf:
             return self.leaf(node.operation, *node.attributes, size=node.size)
-        row = OPERATIONS[node.operation]
+        names = OPERATIONS[node.operation].attributes
+        return self.make(node.operation, *inputs, **dict(zip(names, node.attributes, strict=True)))
+
+    def _moved(self, operation: str, node: Node, given: tuple[Any, ...]) -> Node | None:
+        """Return `node` where all of it is taken in order; of what is taken from another node, take from that."""
+        if operation == "expand":
+            return node if node.size == given[0] else None
+        where = indices_of(given[0])
+        if where.size == node.size and np.array_equal(where, np.arange(node.size)):
+            return node
         if node.operation == "take":
-            return self.take(inputs[0], indices_of(node.attributes[0]))
-        return self.make(node.operation, *inputs, **dict(zip(row.attributes, node.attributes, strict=True)))
+            return self.make("take", node.inputs[0], indices=indices_of(node.attributes[0])[where])
+        return None
 
     def _narrowed(self, node: Node) -> Node:
         """Return a constant whose numbers are all the same as a single number."""
@@ -152,24 +182,24 @@ class Builder:
             if left == 0 or right == 0:
                 return self.constant(np.zeros(size))
             if left == 1 or right == 1:
-                return self.expand(inputs[0] if right == 1 else inputs[1], size)
+                return self.make("expand", inputs[0] if right == 1 else inputs[1], size=size)
         if operation == "add" and (left == 0 or right == 0):
-            return self.expand(inputs[0] if right == 0 else inputs[1], size)
+            return self.make("expand", inputs[0] if right == 0 else inputs[1], size=size)
         if operation in ("subtract", "divide") and right == (0 if operation == "subtract" else 1):
-            return self.expand(inputs[0], size)
+            return self.make("expand", inputs[0], size=size)
         return None
 
     def _intern(self, operation: str, inputs: tuple[Node, ...], attributes: tuple[Any, ...], size: int) -> Node:
         key = (operation, *map(id, inputs), attributes, size)
         node = self._table.get(key)
         if node is None:
-            node = self._table[key] = Node(operation, inputs, attributes, size)
+            node = self._table[key] = Node(operation, inputs, attributes, size, self)
         return node
 
 
-def indices_of(data: bytes) -> NDArray[np.int32]:
-    """Return the indices that an attribute holds as bytes, int32."""
-    return np.frombuffer(data, dtype=np.int32)
+def _hashable(attribute: Any) -> Any:
+    is_indices = isinstance(attribute, np.ndarray | np.generic)
+    return np.ascontiguousarray(attribute, dtype=np.int32).tobytes() if is_indices else attribute
 
 
 def _number(node: Node) -> float | None:
@@ -234,7 +264,7 @@ def evaluate(targets: Sequence[Node], known: dict[Node, NDArray[Any]], dtype: An
             values[node] = node.numbers.astype(dtype)
         else:
             inputs = [values[i] for i in node.inputs]
-            values[node] = OPERATIONS[node.operation].reference(inputs, node.attributes).astype(dtype, copy=False)
+            values[node] = OPERATIONS[node.operation].reference(*inputs, *node.attributes).astype(dtype, copy=False)
     return [values[target] for target in targets]
 
 
@@ -246,4 +276,4 @@ def check(targets: Iterable[Node], leaves: Iterable[str]) -> None:
             assert node.operation in allowed, f"unexpected leaf {node}"
             continue
         row = OPERATIONS[node.operation]
-        assert node.size == row.size(tuple(i.size for i in node.inputs), node.attributes), f"wrong size of {node}"
+        assert node.size == row.size(tuple(i.size for i in node.inputs), *node.attributes), f"wrong size of {node}"

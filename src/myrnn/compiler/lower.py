@@ -1,25 +1,29 @@
 """How each of MyGrad's operations is written in the compiler's own: one rule for each, by MyGrad's name for it.
 
-A tensor of the model is one node, or rows, a node for each place of the first axis. A rule builds the value of the
-result from the values of the operands.
+A tensor of the model is one node, or rows: a node for each place of its first axis. The sequence is rows, and so is
+what is computed for all steps at once, so that a projection of the whole sequence and one inside the loop are the same
+graph. Rules are written for plain values, and `lifted` applies them row by row.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
+from itertools import accumulate
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.compiler import ops
 from myrnn.compiler.graph import Builder, Node
-from myrnn.compiler.ops import transposed_indices
+from myrnn.compiler.ops import OPERATIONS, take, transposed_indices
 from myrnn.errors import UnsupportedOperation
 
+Array = NDArray[Any]
 Shape = tuple[int, ...]
 
 
@@ -60,182 +64,107 @@ def as_plain(build: Builder, value: Value) -> Plain:
     return Plain(build.make("join", *value.nodes, places=places), value.shape)
 
 
-def as_rows(build: Builder, value: Value) -> Rows:
+def as_rows(value: Value) -> Rows:
     """Return the value as a node for each place of its first axis."""
     if isinstance(value, Rows):
         return value
     size = prod(value.shape[1:])
-    nodes = tuple(build.take(value.node, np.arange(i * size, (i + 1) * size)) for i in range(value.shape[0]))
-    return Rows(nodes, value.shape[1:])
+    nodes = (take(value.node, indices=np.arange(i * size, (i + 1) * size)) for i in range(value.shape[0]))
+    return Rows(tuple(nodes), value.shape[1:])
 
 
-def fitted(build: Builder, node: Node, shape: Shape, target: Shape) -> Node:
+def fitted(value: Plain, target: Shape) -> Node:
     """Return the node with as many elements as `target`, or a single one."""
-    if node.size in (1, prod(target)):
-        return node
-    indices = np.broadcast_to(np.arange(node.size).reshape(shape), target)
-    return build.take(node, indices)
+    if value.node.size in (1, prod(target)):
+        return value.node
+    return take(value.node, indices=np.broadcast_to(np.arange(value.node.size).reshape(value.shape), target))
 
 
-# Element by element -------------------------------------------------------------------------------------------------
+def lifted(
+    build: Builder, rule: Callable[..., Node], operands: Sequence[Value], by_row: Sequence[bool], shape: Shape
+) -> Value:
+    """Apply a rule for plain values: to each row, where an operand is rows of the result, otherwise to the whole.
+
+    Parameters
+    ----------
+    build : Builder
+    rule : callable
+        From plain values to the node of the result. It means the same for a row as for the whole: what it knows about
+        axes, it counts from the last.
+    operands : sequence of Value
+    by_row : sequence of bool
+        Whether the first axis of each operand is that of the result; otherwise every row reads the whole operand.
+    shape : tuple of int
+        Of the result.
+    """
+    pairs = list(zip(operands, by_row, strict=True))
+    if not any(isinstance(o, Rows) and along and len(o.nodes) == shape[0] for o, along in pairs):
+        return Plain(rule(*(as_plain(build, o) for o in operands)), shape)
+    parts = []
+    for operand, along in pairs:
+        rows = as_rows(operand) if along else Rows((as_plain(build, operand).node,), operand.shape)
+        nodes = rows.nodes * shape[0] if len(rows.nodes) == 1 else rows.nodes
+        parts.append([Plain(node, rows.row_shape) for node in nodes])
+    return Rows(tuple(rule(*row) for row in zip(*parts, strict=True)), shape[1:])
 
 
-Elementwise = Callable[..., Node]
+# Element by element ---------------------------------------------------------------------------------------------------
 
 
-def _broadcast_apply(build: Builder, function: Elementwise, operands: list[Value]) -> Value:
-    """Return `function` of the operands' nodes, row by row where one of them is rows of the result's length."""
-    shape = np.broadcast_shapes(*(o.shape for o in operands))
-    if any(
-        isinstance(o, Rows) and o.shape == (shape[0], *o.row_shape) and len(o.shape) == len(shape) for o in operands
-    ):
-        parts = [_row_operands(build, o, shape) for o in operands]
-        row_shape = shape[1:]
-        nodes = tuple(
-            function(*(fitted(build, node, row, row_shape) for node, row in row)) for row in zip(*parts, strict=True)
-        )
-        return Rows(nodes, row_shape)
-    plain = [as_plain(build, o) for o in operands]
-    return Plain(function(*(fitted(build, p.node, p.shape, shape) for p in plain)), shape)
+def _element_wise(function: Callable[..., Node]) -> Rule:
+    """Return the rule of a function of nodes of one size, or of single numbers."""
 
+    def whole(*values: Plain) -> Node:
+        shape = np.broadcast_shapes(*(v.shape for v in values))
+        return function(*(fitted(v, shape) for v in values))
 
-def _row_operands(build: Builder, value: Value, shape: Shape) -> list[tuple[Node, Shape]]:
-    """Return what each row of a result of `shape` reads of this operand, and the shape of that."""
-    if len(value.shape) < len(shape):
-        plain = as_plain(build, value)
-        return [(plain.node, plain.shape)] * shape[0]
-    rows = as_rows(build, value)
-    nodes = rows.nodes * shape[0] if len(rows.nodes) == 1 else rows.nodes
-    return [(node, rows.row_shape) for node in nodes]
+    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+        by_row = [len(o.shape) == len(tensor.shape) for o in operands]
+        return lifted(build, whole, operands, by_row, tensor.shape)
 
-
-def _exponential_unit(build: Builder, a: Node, alpha: float, scale: float) -> Node:
-    # The exponential is taken of what is not positive only, so that the branch not chosen cannot overflow.
-    below = build.multiply(alpha, build.subtract(build.exp(build.minimum(a, 0.0)), 1.0))
-    chosen = build.select(build.greater(0.0, a), below, a)
-    return chosen if scale == 1.0 else build.multiply(scale, chosen)
+    return rule
 
 
 def _elu(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    return _broadcast_apply(build, lambda a: _exponential_unit(build, a, float(creator.alpha), 1.0), operands)
+    return _element_wise(partial(ops.exponential_unit, alpha=float(creator.alpha)))(build, creator, operands, tensor)
+
+
+def _abs(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+    row = ops.absolute if creator._nan_to_num else ops.upright
+    return _element_wise(row)(build, creator, operands, tensor)
 
 
 def _where(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
     mask = np.asarray(creator.condition, dtype=np.float32)
-    return _broadcast_apply(build, build.select, [Plain(build.constant(mask), mask.shape), *operands])
-
-
-_NAMED = {
-    "Add": "add",
-    "Subtract": "subtract",
-    "Multiply": "multiply",
-    "Divide": "divide",
-    "Power": "power",
-    "Negative": "negative",
-    "Maximum": "maximum",
-    "Minimum": "minimum",
-    "Logaddexp": "logaddexp",
-    "Exp": "exp",
-    "Expm1": "expm1",
-    "Log": "log",
-    "Log1p": "log1p",
-    "Sqrt": "sqrt",
-    "Abs": "abs",
-    "Sin": "sin",
-    "Cos": "cos",
-    "Tanh": "tanh",
-    "Sigmoid": "sigmoid",
-    "ReLu": "relu",
-}
-"""Those that the compiler has itself, under its own names."""
-
-
-def _sinh(build: Builder, a: Node) -> Node:
-    # By exp itself, small numbers would lose their digits.
-    return build.multiply(0.5, build.subtract(build.expm1(a), build.expm1(build.negative(a))))
-
-
-def _cosh(build: Builder, a: Node) -> Node:
-    return build.multiply(0.5, build.add(build.exp(a), build.exp(build.negative(a))))
-
-
-_MADE: dict[str, Elementwise] = {
-    "Positive": lambda build, a: a,
-    "Square": lambda build, a: build.multiply(a, a),
-    "Reciprocal": lambda build, a: build.divide(1.0, a),
-    "Exp2": lambda build, a: build.exp(build.multiply(a, np.log(2))),
-    "Log2": lambda build, a: build.multiply(build.log(a), 1 / np.log(2)),
-    "Log10": lambda build, a: build.multiply(build.log(a), 1 / np.log(10)),
-    "Sinh": _sinh,
-    "Cosh": _cosh,
-    "Tan": lambda build, a: build.divide(build.sin(a), build.cos(a)),
-    "AddSequence": lambda build, *a: reduce(build.add, a),
-    "MultiplySequence": lambda build, *a: reduce(build.multiply, a),
-    # The constants of Klambauer et al., "Self-normalizing neural networks", 2017.
-    "SELU": lambda build, a: _exponential_unit(build, a, 1.6732632423543772, 1.0507009873554805),
-}
-"""Those that are made of others: from the builder and the operands' nodes to the result's."""
-
-
-def _named(operation: str) -> Rule:
-    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-        return _broadcast_apply(build, getattr(build, operation), operands)
-
-    return rule
-
-
-def _made(function: Elementwise) -> Rule:
-    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-        return _broadcast_apply(build, partial(function, build), operands)
-
-    return rule
+    return _element_wise(ops.select)(build, creator, [Plain(build.constant(mask), mask.shape), *operands], tensor)
 
 
 ELEMENTWISE: dict[str, Rule] = {
-    **{name: _named(operation) for name, operation in _NAMED.items()},
-    **{name: _made(function) for name, function in _MADE.items()},
+    **{row.mygrad: _element_wise(row) for row in OPERATIONS.values() if row.mygrad},
+    "Abs": _abs,
+    "AddSequence": _element_wise(lambda *a: reduce(ops.add, a)),
     "ELU": _elu,
+    "MultiplySequence": _element_wise(lambda *a: reduce(ops.multiply, a)),
     "Where": _where,
 }
 
-
-# Shapes and places ---------------------------------------------------------------------------------------------------
-
-Array = NDArray[Any]
+# Shapes and places ----------------------------------------------------------------------------------------------------
 
 
 def _moved(build: Builder, value: Value, move: Callable[[Array], Array]) -> Value:
     """Return the value with its elements moved as `move` moves those of an array of its shape."""
-    if isinstance(value, Rows):
-        whole = np.arange(prod(value.shape)).reshape(value.shape)
-        moved = move(whole)
-        rows = _rows_of(moved, prod(value.row_shape))
-        if rows is not None:
-            nodes = tuple(build.take(value.nodes[row], inside) for row, inside in rows)
-            return Rows(nodes, moved.shape[1:])
-    plain = as_plain(build, value)
-    moved = move(np.arange(plain.node.size).reshape(plain.shape))
-    if isinstance(value, Rows) and prod(moved.shape) == prod(value.row_shape):
-        # All of it out of one row: the row itself, so that the others are not read.
+    moved = np.asarray(move(np.arange(prod(value.shape)).reshape(value.shape)))
+    if isinstance(value, Rows) and moved.size:
         size = prod(value.row_shape)
-        row = int(moved.reshape(-1)[0]) // size if moved.size else 0
-        if np.all(moved // size == row):
-            return Plain(build.take(value.nodes[row], moved - row * size), moved.shape)
-    return Plain(build.take(plain.node, moved), moved.shape)
-
-
-def _rows_of(moved: Array, size: int) -> list[tuple[int, Array]] | None:
-    """Return, for each place of the first axis, the one row that it is taken from and where in it; None if several."""
-    if moved.ndim < 1 or moved.size == 0 or size == 0:
-        return None
-    found = []
-    for part in moved:
-        row = int(part.reshape(-1)[0]) // size
-        inside = part - row * size
-        if np.any(inside < 0) or np.any(inside >= size):
-            return None
-        found.append((row, inside))
-    return found
+        sources = [np.unique(part // size) for part in np.atleast_1d(moved)]
+        if all(len(rows) == 1 for rows in sources):
+            rows = [int(row) for (row,) in sources]
+            # Several pieces of one row are that row in another shape.
+            if moved.ndim == 0 or (len(set(rows)) == 1 and len(rows) > 1 and prod(moved.shape[1:]) < size):
+                return Plain(take(value.nodes[rows[0]], indices=moved - rows[0] * size), moved.shape)
+            nodes = (take(value.nodes[r], indices=moved[i : i + 1] - r * size) for i, r in enumerate(rows))
+            return Rows(tuple(nodes), moved.shape[1:])
+    return Plain(take(as_plain(build, value).node, indices=moved), moved.shape)
 
 
 def _get_item(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
@@ -243,23 +172,20 @@ def _get_item(build: Builder, creator: Any, operands: list[Value], tensor: Any) 
     value = operands[0]
     if isinstance(value, Rows) and index and isinstance(index[0], int | np.integer):
         # The common case, x[t], without looking at every element of the sequence.
-        row = Plain(value.nodes[operator.index(index[0])], value.row_shape)
-        return _moved(build, row, lambda a: a[index[1:]])
+        value, index = Plain(value.nodes[operator.index(index[0])], value.row_shape), index[1:]
     return _moved(build, value, lambda a: a[index])
+
+
+def _move(move: Callable[[Array, Any, Any], Array]) -> Rule:
+    return lambda build, creator, operands, tensor: _moved(build, operands[0], lambda a: move(a, creator, tensor))
 
 
 def _concatenate(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
     if creator.axis == 0 and not _is_one_value(operands):
-        parts = [as_rows(build, o) for o in operands]
-        return Rows(tuple(node for part in parts for node in part.nodes), parts[0].row_shape)
-    if creator.axis is not None and all(isinstance(o, Rows) for o in operands):
-        rows = [as_rows(build, o) for o in operands]
-        joined = [
-            _joined(build, [Plain(node, r.row_shape) for node, r in zip(row, rows, strict=True)], creator.axis - 1)
-            for row in zip(*(r.nodes for r in rows), strict=True)
-        ]
-        return Rows(tuple(j.node for j in joined), joined[0].shape)
-    return _joined(build, [as_plain(build, o) for o in operands], creator.axis)
+        return Rows(tuple(node for o in operands for node in as_rows(o).nodes), operands[0].shape[1:])
+    axis = None if creator.axis is None else creator.axis - len(tensor.shape)
+    by_row = [creator.axis not in (None, 0) and all(isinstance(o, Rows) for o in operands)] * len(operands)
+    return lifted(build, partial(_joined, axis=axis), operands, by_row, tensor.shape)
 
 
 def _is_one_value(operands: list[Value]) -> bool:
@@ -272,225 +198,259 @@ def _is_one_value(operands: list[Value]) -> bool:
 
 
 def _stack(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    plain = [as_plain(build, o) for o in operands]
-    if creator.axis == 0:
-        return Rows(tuple(p.node for p in plain), plain[0].shape)
-    shape = tuple(np.expand_dims(np.empty(plain[0].shape, dtype=bool), creator.axis).shape)
-    return _joined(build, [Plain(p.node, shape) for p in plain], creator.axis)
+    axis = creator.axis % len(tensor.shape)
+    if axis == 0:
+        return Rows(tuple(as_plain(build, o).node for o in operands), tensor.shape[1:])
+
+    def rule(*parts: Plain) -> Node:
+        end = axis - len(tensor.shape)
+        wide = (np.expand_dims(np.empty(part.shape, dtype=bool), end).shape for part in parts)
+        return _joined(*(Plain(p.node, s) for p, s in zip(parts, wide, strict=True)), axis=end)
+
+    by_row = [all(isinstance(o, Rows) for o in operands)] * len(operands)
+    return lifted(build, rule, operands, by_row, tensor.shape)
 
 
-def _joined(build: Builder, parts: list[Plain], axis: int | None) -> Plain:
+def _joined(*parts: Plain, axis: int | None) -> Node:
     """Return the parts side by side along an axis, as one node."""
-    numbered, start = [], 0
-    for part in parts:
-        numbered.append(np.arange(start, start + part.node.size).reshape(part.shape))
-        start += part.node.size
-    whole = np.concatenate(numbered, axis=axis)
-    order = np.empty(start, dtype=np.int32)
-    order[whole.reshape(-1)] = np.arange(start, dtype=np.int32)
     ends = np.cumsum([part.node.size for part in parts])
-    places = tuple(piece.tobytes() for piece in np.split(order, ends[:-1]))
+    numbered = [
+        np.arange(end - p.node.size, end).reshape(p.shape) if p.node.size else np.empty(p.shape, dtype=int)
+        for p, end in zip(parts, ends, strict=True)
+    ]
+    whole = np.concatenate(numbered, axis=axis)
+    order = np.empty(ends[-1], dtype=np.int32)
+    order[whole.reshape(-1)] = np.arange(ends[-1], dtype=np.int32)
+    places = [place.tobytes() for place in np.split(order, ends[:-1])]
     kept = [(part.node, place) for part, place in zip(parts, places, strict=True) if part.node.size]
-    node = build.make("join", *(n for n, _ in kept), places=tuple(p for _, p in kept)) if len(kept) > 1 else kept[0][0]
-    return Plain(node, whole.shape)
-
-
-_MOVES: dict[str, Callable[[Array, Any, Any], Array]] = {
-    **dict.fromkeys(
-        ("Reshape", "Squeeze", "Flatten", "Ravel", "ExpandDims", "AtLeast1D", "AtLeast2D", "AtLeast3D"),
-        lambda a, creator, tensor: a.reshape(tensor.shape),
-    ),
-    "BroadcastTo": lambda a, creator, tensor: np.broadcast_to(a, tensor.shape),
-    "Transpose": lambda a, creator, tensor: a.transpose(creator.axes),
-    "Tensor_Transpose_Property": lambda a, creator, tensor: a.T,
-    "MoveAxis": lambda a, creator, tensor: np.moveaxis(a, creator.source, creator.destination),
-    "SwapAxes": lambda a, creator, tensor: np.swapaxes(a, creator.axis1, creator.axis2),
-    "Roll": lambda a, creator, tensor: np.roll(a, creator.shift, creator.axis),
-    "Repeat": lambda a, creator, tensor: np.repeat(a, creator._repeats, creator._axis),
-}
-"""What each does to an array, given MyGrad's operation and the resulting tensor."""
-
-
-def _move(move: Callable[[Array, Any, Any], Array]) -> Rule:
-    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-        return _moved(build, operands[0], lambda a: move(a, creator, tensor))
-
-    return rule
+    return ops.join(*(n for n, _ in kept), places=tuple(p for _, p in kept)) if len(kept) > 1 else kept[0][0]
 
 
 SHAPES: dict[str, Rule] = {
-    **{name: _move(move) for name, move in _MOVES.items()},
+    **dict.fromkeys(
+        ("Reshape", "Squeeze", "Flatten", "Ravel", "ExpandDims", "AtLeast1D", "AtLeast2D", "AtLeast3D"),
+        _move(lambda a, creator, tensor: a.reshape(tensor.shape)),
+    ),
+    "BroadcastTo": _move(lambda a, creator, tensor: np.broadcast_to(a, tensor.shape)),
+    "Transpose": _move(lambda a, creator, tensor: a.transpose(creator.axes)),
+    "Tensor_Transpose_Property": _move(lambda a, creator, tensor: a.T),
+    "MoveAxis": _move(lambda a, creator, tensor: np.moveaxis(a, creator.source, creator.destination)),
+    "SwapAxes": _move(lambda a, creator, tensor: np.swapaxes(a, creator.axis1, creator.axis2)),
+    "Roll": _move(lambda a, creator, tensor: np.roll(a, creator.shift, creator.axis)),
+    "Repeat": _move(lambda a, creator, tensor: np.repeat(a, creator._repeats, creator._axis)),
     "GetItem": _get_item,
     "Concatenate": _concatenate,
     "Stack": _stack,
 }
 
-
-# Along axes ----------------------------------------------------------------------------------------------------------
-
-
-def _axes_of(creator: Any, ndim: int) -> tuple[int, ...]:
-    axis = creator.axis
-    return tuple(range(ndim)) if axis is None else tuple(sorted(a % ndim for a in axis))
+# Along axes -----------------------------------------------------------------------------------------------------------
 
 
-def _reduced(build: Builder, operands: list[Value], tensor: Any, axes: tuple[int, ...], mean: bool) -> Value:
-    """Return the sum or mean over `axes`; over the first axis of rows it is a running sum."""
-    value = operands[0]
-    count = prod(value.shape[a] for a in axes)
-    if isinstance(value, Rows) and 0 in axes:
-        # From zero on, so that the sum after one step is no other computation than after many.
-        zeros = build.constant(np.zeros(prod(value.row_shape)))
-        total: Value = Plain(reduce(build.add, value.nodes, zeros), value.row_shape)
-        value = total
-        axes = tuple(a - 1 for a in axes if a > 0)
-    elif isinstance(value, Rows):
-        inner = tuple(a - 1 for a in axes)
-        nodes = tuple(_sum_plain(build, Plain(node, value.row_shape), inner) for node in value.nodes)
-        nodes = tuple(build.divide(node, float(count)) if mean else node for node in nodes)
-        return Rows(nodes, tensor.shape[1:])
-    node = _sum_plain(build, as_plain(build, value), axes)
-    return Plain(build.divide(node, float(count)) if mean else node, tensor.shape)
+def _axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return axes in order, counted from the last; None is all of them."""
+    return tuple(range(-ndim, 0)) if axis is None else tuple(sorted(int(a) % ndim - ndim for a in np.atleast_1d(axis)))
 
 
-def _sum_plain(build: Builder, value: Plain, axes: tuple[int, ...]) -> Node:
-    node, shape = value.node, list(value.shape)
-    for axis in sorted(axes, reverse=True):
-        outer, n, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
-        if n != 1:
-            node = build.sum(node, outer=outer, n=n, inner=inner)
-        del shape[axis]
-    return node
+def _along_axes(rule: Callable[..., Node], axes: tuple[int, ...]) -> Callable[..., Value]:
+    """Return what applies a rule for a plain value and axes, row by row where the first axis is none of them."""
+
+    def apply(build: Builder, value: Value, shape: Shape) -> Value:
+        return lifted(build, partial(rule, axes=axes), [value], [-len(value.shape) not in axes], shape)
+
+    return apply
 
 
-def _sum(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    return _reduced(build, operands, tensor, _axes_of(creator, len(operands[0].shape)), mean=False)
+def _fold(whole: Callable[..., Node], row: ops.Row, start: float, mean: bool = False) -> Rule:
+    """Return the rule of a sum or the like: `whole` does it for a plain value, `row` for two.
 
-
-def _mean(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    return _reduced(build, operands, tensor, _axes_of(creator, len(operands[0].shape)), mean=True)
-
-
-def _extreme(operation: str, end: float) -> Rule:
-    """Return the rule for the largest or smallest number along axes; `end` is what no number goes beyond."""
+    Over rows it goes on step by step, from `start` on, so that one step is no other computation than many.
+    """
 
     def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-        value, choose = operands[0], getattr(build, operation)
-        axes = _axes_of(creator, len(value.shape))
-        if not isinstance(value, Rows):
-            return Plain(_extreme_plain(build, choose, as_plain(build, value), axes), tensor.shape)
-        inner = tuple(a - 1 for a in axes if a > 0)
-        nodes = tuple(_extreme_plain(build, choose, Plain(n, value.row_shape), inner) for n in value.nodes)
-        if 0 not in axes:
-            return Rows(nodes, tensor.shape[1:])
-        # As for sums, one step is no other computation than many.
-        start = build.constant(np.full(nodes[0].size, end))
-        return Plain(reduce(choose, nodes, start), tensor.shape)
+        value = operands[0]
+        axes, first = _axes_of(creator.axis, len(value.shape)), -len(value.shape)
+        count = float(prod(value.shape[a] for a in axes))
+
+        def of_plain(plain: Plain, axes: tuple[int, ...]) -> Node:
+            node = whole(plain, axes)
+            return node / count if mean else node
+
+        if not isinstance(value, Rows) or first not in axes:
+            return _along_axes(of_plain, axes)(build, value, tensor.shape)
+        inner = [whole(Plain(node, value.row_shape), axes[1:]) for node in value.nodes]
+        size = prod(value.row_shape) // prod(value.row_shape[a] for a in axes[1:])
+        node = reduce(row, inner, build.constant(np.full(size, start)))
+        return Plain(node / count if mean else node, tensor.shape)
 
     return rule
 
 
-def _extreme_plain(build: Builder, choose: Callable[[Node, Node], Node], value: Plain, axes: tuple[int, ...]) -> Node:
+def _sum(value: Plain, axes: tuple[int, ...]) -> Node:
     node, shape = value.node, list(value.shape)
-    for axis in sorted(axes, reverse=True):
-        outer, n = prod(shape[:axis]), shape.pop(axis)
-        while n > 1:
-            # Neighbours in pairs: the first of equal ones stays the first. The last may be without, and its own.
-            places = np.arange(node.size).reshape(outer, n, -1)
-            second = np.minimum(np.arange(1, n + 1, 2), n - 1)
-            node = choose(build.take(node, places[:, ::2]), build.take(node, places[:, second]))
-            n = len(second)
+    for axis in reversed(axes):
+        outer, n, inner = _around(shape, axis)
+        if n != 1:
+            node = ops.total(node, outer=outer, n=n, inner=inner)
+        shape[axis] = 1
     return node
 
 
-def _variance_node(build: Builder, value: Plain, axes: tuple[int, ...], ddof: float) -> Node:
-    kept = tuple(1 if a in axes else n for a, n in enumerate(value.shape))
-    count = prod(value.shape[a] for a in axes)
-    mean = build.divide(_sum_plain(build, value, axes), float(count))
-    centred = build.subtract(value.node, fitted(build, mean, kept, value.shape))
-    square = Plain(build.multiply(centred, centred), value.shape)
-    return build.divide(_sum_plain(build, square, axes), float(count) - ddof)
+def _around(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
+    """Return how many numbers lie before, along and behind an axis."""
+    axis %= len(shape)
+    return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+
+
+def _in_pairs(row: ops.Row) -> Callable[..., Node]:
+    """Return the fold of a plain value along axes: of neighbours in pairs, so that the first of equal ones stays it."""
+
+    def whole(value: Plain, axes: tuple[int, ...]) -> Node:
+        node, shape = value.node, list(value.shape)
+        for axis in reversed(axes):
+            outer, n, _ = _around(shape, axis)
+            shape[axis], rest = 1, None
+            while n > 1:
+                places = np.arange(node.size).reshape(outer, n, -1)
+                if n % 2:
+                    last = take(node, indices=places[:, -1])
+                    rest = last if rest is None else row(last, rest)
+                n //= 2
+                node = row(take(node, indices=places[:, : 2 * n : 2]), take(node, indices=places[:, 1 : 2 * n : 2]))
+            node = node if rest is None else row(node, rest)
+        return node
+
+    return whole
+
+
+def _running(row: ops.Row, start: float) -> Rule:
+    """Return the rule of the sums, or products, of all numbers up to each one along an axis."""
+
+    def whole(value: Plain, axis: int) -> Node:
+        node, (outer, n, inner) = value.node, _around(value.shape, axis)
+        places = np.arange(node.size).reshape(outer, n, inner)
+        step = 1
+        while step < n:
+            # Every number with the one `step` places before, those of which twice as many behind are made.
+            earlier = ops.put(
+                take(node, indices=places[:, :-step]),
+                indices=np.ascontiguousarray(places[:, step:]).reshape(-1),
+                size=node.size,
+            )
+            missing = np.where(np.arange(n)[:, None] < step, start, np.zeros((outer, n, inner)))
+            node = row(node, earlier + missing if start else earlier)
+            step *= 2
+        return node
+
+    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+        value, axis = operands[0], creator.axis
+        if axis is None:
+            value, axis = _moved(build, value, np.ravel), 0
+        axis = axis % len(value.shape) - len(value.shape)
+        if isinstance(value, Rows) and axis == -len(value.shape):
+            begin = build.constant(np.full(prod(value.row_shape), start))
+            return Rows(tuple(accumulate(value.nodes, row, initial=begin))[1:], value.row_shape)
+        return lifted(build, partial(whole, axis=axis), [value], [axis != -len(value.shape)], tensor.shape)
+
+    return rule
 
 
 def _variance(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    axes = _axes_of(creator, len(operands[0].shape))
     ddof = float(creator.ddof) if isinstance(creator.ddof, int | float) else 0.0
-    root = build.sqrt if type(creator).__name__ == "StdDev" else lambda node: node
-    value = operands[0]
-    if isinstance(value, Rows) and 0 not in axes:
-        inner = tuple(a - 1 for a in axes)
-        nodes = (root(_variance_node(build, Plain(n, value.row_shape), inner, ddof)) for n in value.nodes)
-        return Rows(tuple(nodes), tensor.shape[1:])
-    return Plain(root(_variance_node(build, as_plain(build, value), axes, ddof)), tensor.shape)
+
+    def rule(value: Plain, axes: tuple[int, ...]) -> Node:
+        kept = tuple(1 if a - len(value.shape) in axes else n for a, n in enumerate(value.shape))
+        count = float(prod(value.shape[a] for a in axes))
+        centred = value.node - fitted(Plain(_sum(value, axes) / count, kept), value.shape)
+        variance = _sum(Plain(centred * centred, value.shape), axes) / (count - ddof)
+        return ops.sqrt(variance) if type(creator).__name__ == "StdDev" else variance
+
+    axes = _axes_of(creator.axis, len(operands[0].shape))
+    return _along_axes(rule, axes)(build, operands[0], tensor.shape)
 
 
-def _softmax_rule(operation: str) -> Rule:
+def _norm(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+    if not creator._nan_to_num:
+        raise UnsupportedOperation("a norm with nan_to_num=False has no rule")
+    order = float(creator.ord)
+
+    def rule(value: Plain, axes: tuple[int, ...]) -> Node:
+        if order == 2:
+            return ops.sqrt(_sum(Plain(value.node * value.node, value.shape), axes))
+        sizes = ops.absolute(value.node)
+        if order == 1:
+            return _sum(Plain(sizes, value.shape), axes)
+        return ops.power(_sum(Plain(ops.power(sizes, order), value.shape), axes), 1 / order)
+
+    axes = _axes_of(creator.axis, len(operands[0].shape))
+    return _along_axes(rule, axes)(build, operands[0], tensor.shape)
+
+
+def _softmax(row: ops.Row) -> Rule:
+    def whole(value: Plain, axes: tuple[int, ...]) -> Node:
+        wide = [a for a in axes if value.shape[a] != 1]
+        if len(wide) > 1 and len(wide) < sum(n != 1 for n in value.shape):
+            raise UnsupportedOperation(f"a softmax over several of the axes of shape {value.shape} has no rule")
+        around = (value.node.size, 1, 1) if not wide else (1, value.node.size, 1)
+        outer, n, inner = _around(value.shape, wide[0]) if len(wide) == 1 else around
+        return row(value.node, outer=outer, n=n, inner=inner)
+
     def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-        value, axis = operands[0], creator._kw["axis"]
-        axes = tuple(range(len(value.shape))) if axis is None else tuple(np.atleast_1d(axis) % len(value.shape))
-        if isinstance(value, Rows) and 0 not in axes:
-            inner = tuple(a - 1 for a in axes)
-            nodes = (_softmax_node(build, operation, Plain(n, value.row_shape), inner) for n in value.nodes)
-            return Rows(tuple(nodes), value.row_shape)
-        return Plain(_softmax_node(build, operation, as_plain(build, value), axes), value.shape)
+        axes = _axes_of(creator._kw["axis"], len(operands[0].shape))
+        return _along_axes(whole, axes)(build, operands[0], tensor.shape)
 
     return rule
 
 
-def _softmax_node(build: Builder, operation: str, value: Plain, axes: tuple[int, ...]) -> Node:
-    wide = [a for a in axes if value.shape[a] != 1]
-    if len(wide) > 1 and len(wide) < sum(n != 1 for n in value.shape):
-        raise UnsupportedOperation(f"a softmax over several of the axes of shape {value.shape} has no rule")
-    if len(wide) > 1:
-        outer, n, inner = 1, value.node.size, 1
-    elif wide:
-        outer, n, inner = prod(value.shape[: wide[0]]), value.shape[wide[0]], prod(value.shape[wide[0] + 1 :])
-    else:
-        outer, n, inner = value.node.size, 1, 1
-    return build.make(operation, value.node, outer=outer, n=n, inner=inner)
-
-
 REDUCTIONS: dict[str, Rule] = {
-    "Sum": _sum,
-    "Mean": _mean,
-    "Max": _extreme("larger", -np.inf),
-    "Min": _extreme("smaller", np.inf),
+    "Sum": _fold(_sum, ops.add, 0.0),
+    "Mean": _fold(_sum, ops.add, 0.0, mean=True),
+    "Prod": _fold(_in_pairs(ops.multiply), ops.multiply, 1.0),
+    "Max": _fold(_in_pairs(ops.larger), ops.larger, -np.inf),
+    "Min": _fold(_in_pairs(ops.smaller), ops.smaller, np.inf),
+    "CumSum": _running(ops.add, 0.0),
+    "CumProd": _running(ops.multiply, 1.0),
     "Variance": _variance,
     "StdDev": _variance,
-    "Softmax": _softmax_rule("softmax"),
-    "LogSoftmax": _softmax_rule("log_softmax"),
+    "Norm": _norm,
+    "Softmax": _softmax(ops.softmax),
+    "LogSoftmax": _softmax(ops.log_softmax),
 }
 
-
-# Products ------------------------------------------------------------------------------------------------------------
+# Products -------------------------------------------------------------------------------------------------------------
 
 
 def _matmul(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    left, right = operands
-    if isinstance(left, Rows) and len(left.shape) == 2:
-        matrix = as_plain(build, right)
-        nodes = tuple(_product(build, Plain(node, left.row_shape), matrix) for node in left.nodes)
-        return Rows(nodes, tensor.shape[1:])
-    return Plain(_product(build, as_plain(build, left), as_plain(build, right)), tensor.shape)
+    ranks = [len(o.shape) for o in operands]
+    # The rows of a matrix on the left are those of the result; of stacks it is the matrices, one after the other.
+    by_row = [rank == max(ranks) for rank in ranks] if max(ranks) > 2 else [ranks[0] == 2, False]
+    return lifted(build, _product, operands, by_row, tensor.shape)
 
 
-def _product(build: Builder, left: Plain, right: Plain) -> Node:
+def _product(left: Plain, right: Plain) -> Node:
     a = left.shape if len(left.shape) > 1 else (1, *left.shape)
     b = right.shape if len(right.shape) > 1 else (*right.shape, 1)
-    # Leading axes of length one are no batch; a real one would need a product for each.
-    if prod(a[:-2]) != 1 or prod(b[:-2]) != 1:
-        raise UnsupportedOperation(f"a product of stacks of matrices, {left.shape} @ {right.shape}, has no rule")
     m, k, n = a[-2], a[-1], b[-1]
+    if prod(b[:-2]) == 1:
+        m *= prod(a[:-2])
+    elif prod(a[:-2]) != 1 or prod(b[:-2]) != 1:
+        stack = np.broadcast_shapes(a[:-2], b[:-2])
+        matrices = []
+        for value, shape in ((left, a), (right, b)):
+            places = np.arange(value.node.size).reshape(shape)
+            places = np.broadcast_to(places, (*stack, *shape[-2:])).reshape(-1, *shape[-2:])
+            matrices.append([Plain(take(value.node, indices=p), p.shape) for p in places])
+        parts = [Plain(_product(*pair), (m, n)) for pair in zip(*matrices, strict=True)]
+        return _joined(*parts, axis=0)
     if m == 1 and n == 1:
-        return build.sum(build.multiply(left.node, right.node), outer=1, n=k, inner=1)
-    matrix, flipped = _untransposed(right.node, k, n)
+        return ops.total(left.node * right.node, outer=1, n=k, inner=1)
     if k == 1 and m > 1 and n > 1:
-        return build.outer(left.node, right.node)
+        return ops.outer(left.node, right.node)
     if n == 1 and m > 1:
         # A matrix times a column is the column, as a row, times the transposed matrix.
         matrix, flipped = _untransposed(left.node, m, k)
-        return build.matmul(right.node, matrix, m=1, k=k, n=m, transposed=not flipped)
-    return build.matmul(left.node, matrix, m=m, k=k, n=n, transposed=flipped)
+        return ops.matmul(right.node, matrix, m=1, k=k, n=m, transposed=not flipped)
+    matrix, flipped = _untransposed(right.node, k, n)
+    return ops.matmul(left.node, matrix, m=m, k=k, n=n, transposed=flipped)
 
 
 def _untransposed(node: Node, rows: int, columns: int) -> tuple[Node, bool]:
@@ -501,6 +461,79 @@ def _untransposed(node: Node, rows: int, columns: int) -> tuple[Node, bool]:
     return node, False
 
 
-PRODUCTS: dict[str, Rule] = {"MatMul": _matmul}
+Labels = Sequence[str]
+
+
+def _einsum(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+    labels, out = creator.in_lbls, creator.out_lbls
+    by_row = [out != "" and own.startswith(out[0]) and own.count(out[0]) == 1 for own in labels]
+    if any(out[:1] in own and not along for own, along in zip(labels, by_row, strict=True)):
+        by_row = [False] * len(operands)
+
+    def rule(*values: Plain) -> Node:
+        cut = [own[len(own) - len(v.shape) :] for own, v in zip(labels, values, strict=True)]
+        return _contracted(values, cut, out if cut == labels else out[1:])
+
+    return lifted(build, rule, operands, by_row, tensor.shape)
+
+
+def _contracted(values: Sequence[Plain], labels: Labels, out: str) -> Node:
+    """Multiply values that share the axes of the same label, and sum over the axes that `out` lacks."""
+    pairs = [pair for own, v in zip(labels, values, strict=True) for pair in zip(own, v.shape, strict=True)]
+    sizes = {label: max(n for other, n in pairs if other == label) for label, _ in pairs}
+    parts: list[tuple[Node, str]] = []
+    for value, own in zip(values, labels, strict=True):
+        once = "".join(dict.fromkeys(own))
+        places = np.einsum(f"{own}->{once}", np.arange(value.node.size).reshape(value.shape))
+        # Along an axis of one that others have longer, it serves for every place.
+        kept = "".join(label for label, n in zip(once, places.shape, strict=True) if n == sizes[label])
+        parts.append((take(value.node, indices=places), kept))
+    node, own = parts[0]
+    for i, (other, its) in enumerate(parts[1:], start=2):
+        needed = out + "".join(later for _, later in parts[i:])
+        node, own = _summed_but(node, own, needed + its, sizes)
+        other, its = _summed_but(other, its, needed + own, sizes)
+        shared = [label for label in own if label in its]
+        batch, inner = ("".join(label for label in shared if (label in needed) == is_kept) for is_kept in (True, False))
+        left = "".join(label for label in own if label not in its)
+        right = "".join(label for label in its if label not in own)
+        count, m, k, n = (prod(sizes[label] for label in some) for some in (batch, left, inner, right))
+        a, b = _arranged(node, own, batch + left + inner, sizes), _arranged(other, its, batch + inner + right, sizes)
+        if count == 1:
+            node = _product(Plain(a, (m, k)), Plain(b, (k, n)))
+        else:
+            b = _arranged(other, its, batch + right + inner, sizes)
+            full = (count, m, n, k)
+            terms = fitted(Plain(a, (count, m, 1, k)), full) * fitted(Plain(b, (count, 1, n, k)), full)
+            node = _sum(Plain(terms, full), (-1,))
+        own = batch + left + right
+    node, own = _summed_but(node, own, out, sizes)
+    return _arranged(node, own, out, sizes)
+
+
+def _summed_but(node: Node, labels: str, kept: str, sizes: dict[str, int]) -> tuple[Node, str]:
+    axes = tuple(i - len(labels) for i, label in enumerate(labels) if label not in kept)
+    summed = _sum(Plain(node, tuple(sizes[label] for label in labels)), axes)
+    return summed, "".join(label for label in labels if label in kept)
+
+
+def _arranged(node: Node, labels: str, order: str, sizes: dict[str, int]) -> Node:
+    places = np.arange(node.size).reshape([sizes[label] for label in labels])
+    return take(node, indices=places.transpose([labels.index(label) for label in order]))
+
+
+PRODUCTS: dict[str, Rule] = {"MatMul": _matmul, "EinSum": _einsum}
 
 RULES: dict[str, Rule] = {**ELEMENTWISE, **SHAPES, **REDUCTIONS, **PRODUCTS}
+"""MyGrad's class -> rule."""
+
+_LOSS = "Return logits: training computes the loss"
+INSTEAD = {
+    "SetItem": "Collect states in a list, or assign them to a name",
+    "GRUnit": "Write the steps as a loop over the sequence, as `myrnn.GRU` does",
+    "ConvND": "Write it as products with the last elements of the sequence, which a step hands on to the next",
+    "MaxPoolND": "Write it as the max along an axis of a reshaped tensor",
+    "BatchNorm": "Normalise over the features, by `mean` and `var`",
+    **dict.fromkeys(("FocalLoss", "MarginRanking", "MulticlassHinge", "SoftmaxCrossEntropy"), _LOSS),
+}
+"""What to write instead of an operation of MyGrad's that has no rule."""

@@ -1,6 +1,6 @@
 """The one table of operations: what each is in NumPy, its derivative, its native form. Adding one is adding a row.
 
-Values are flat vectors. There are four kinds of operation:
+Values are flat vectors. There are five kinds of operation:
 
 ``map``
     element by element; an input may be a single number, which then serves for every element;
@@ -9,331 +9,451 @@ Values are flat vectors. There are four kinds of operation:
 ``reduce``
     over the middle axis of the input seen as (outer, n, inner);
 ``product``
-    matrix products: ``matmul`` of (m, k) and (k, n), the right matrix stored as (n, k) where it is read transposed.
+    matrix products: ``matmul`` of (m, k) and (k, n), the right matrix stored as (n, k) where it is read transposed;
+``formula``
+    element by element, made of other rows: it never stands in a graph itself.
 
-A derivative rule gets a builder, the result, the gradient with respect to it and the inputs, and returns graph nodes:
-the gradient with respect to each input, or None where there is none. Where a function has a kink or a tie, MyGrad's
-convention holds.
+A row is called like the function that it is, and then makes a node. So a derivative rule reads as it does in a book: it
+gets the gradient `g` of the result, the result `y` and the inputs, and returns the gradient of each input, or None
+where there is none. Broadcasting is undone and gradients are summed elsewhere (`derive`). Where a function has a kink
+or a tie, MyGrad's convention holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from myrnn.compiler.graph import Node
+
 Array = NDArray[Any]
-SizeRule = Callable[[tuple[int, ...], tuple[Any, ...]], int]
-Reference = Callable[[Sequence[Array], tuple[Any, ...]], Array]
-Rule = Callable[..., "tuple[Any, ...]"]
+Sizes = tuple[int, ...]
+Interval = tuple[float, float]
+
+ANY, POSITIVE, ABOVE_ONE, WITHIN_ONE = (-2.0, 2.0), (0.3, 2.5), (1.2, 3.0), (-0.9, 0.9)
 
 
-@dataclass(frozen=True)
-class Operation:
-    """A row of the table.
-
-    Attributes
-    ----------
-    kind : str
-        ``map``, ``move``, ``reduce`` or ``product``.
-    attributes : tuple of str
-        The names of what the operation needs beside its inputs.
-    size : callable
-        The sizes of the inputs and the attributes -> the size of the result.
-    reference : callable
-        The inputs as arrays and the attributes -> the result, by NumPy.
-    derivative : callable or None
-        ``(build, out, grad, *inputs)`` -> gradients; None for what has no gradient (it is constant almost everywhere).
-    emitted : str
-        For a map, the expression in the emitted code: ``{0}`` and so on are the inputs.
-    """
-
-    kind: str
-    attributes: tuple[str, ...]
-    size: SizeRule
-    reference: Reference
-    derivative: Rule | None
-    emitted: str
-
-
-class Operations(dict[str, Operation]):
-    """A table of operations by their names, whose rows are entered as decorators of their derivative rules."""
-
-    def map(self, name: str, reference: Callable[..., Array], emitted: str) -> Callable[[Rule], Rule]:
-        """Enter an element-wise operation with its derivative rule."""
-
-        def enter(rule: Rule) -> Rule:
-            self[name] = _element_wise(reference, rule, emitted)
-            return rule
-
-        return enter
-
-    def flat(self, name: str, reference: Callable[..., Array], emitted: str) -> None:
-        """Enter an element-wise operation that is constant almost everywhere: no gradient passes."""
-        self[name] = _element_wise(reference, None, emitted)
-
-    def other(
-        self, kind: str, name: str, attributes: tuple[str, ...], size: SizeRule, reference: Reference
-    ) -> Callable[[Rule], Rule]:
-        """Enter another kind of operation with its derivative rule."""
-
-        def enter(rule: Rule) -> Rule:
-            self[name] = Operation(kind, attributes, size, reference, rule, "")
-            return rule
-
-        return enter
-
-
-def _element_wise(reference: Callable[..., Array], rule: Rule | None, emitted: str) -> Operation:
-    return Operation("map", (), _map_size, lambda arrays, _: reference(*arrays), rule, emitted)
-
-
-def _map_size(sizes: tuple[int, ...], attributes: tuple[Any, ...]) -> int:
+def _largest(sizes: Sizes, *_: Any) -> int:
     largest = max(sizes)
     assert all(size in (1, largest) for size in sizes), f"sizes {sizes} do not fit together"
     return largest
 
 
-OPERATIONS = Operations()
+@dataclass(frozen=True, eq=False)
+class Row:
+    """An operation.
+
+    Attributes
+    ----------
+    name : str
+        What `Node.operation` says.
+    kind : str
+        ``map``, ``move``, ``reduce``, ``product`` or ``formula``.
+    reference : callable
+        The operation in NumPy: inputs as flat arrays, then the attributes -> the result.
+    derivative : callable or None
+        ``(g, y, *inputs)`` -> the gradient of each input, as nodes; None for what is constant almost everywhere.
+    formula : callable or None
+        Of a formula, what makes it of other rows.
+    native : str
+        Of a map, the expression over lanes in emitted code: ``{0}`` and so on are the inputs.
+    text : str
+        The sign between its operands in equations, or the name of the function.
+    cheap : bool
+        Whether to compute it again on the way back rather than to keep it.
+    mygrad : str
+        MyGrad's class of the same operation, where it works element by element and has no options.
+    attributes : tuple of str
+        The names of what the operation needs beside its inputs.
+    size : callable
+        The sizes of the inputs and the attributes -> the size of the result.
+    domain : tuple of (float, float)
+        Of a map or formula, intervals of inputs that tests draw from.
+    """
+
+    name: str
+    kind: str
+    reference: Callable[..., Array]
+    derivative: Callable[..., Any] | None = None
+    formula: Callable[..., Node] | None = None
+    native: str = ""
+    text: str = ""
+    cheap: bool = False
+    mygrad: str = ""
+    attributes: tuple[str, ...] = ()
+    size: Callable[..., int] = _largest
+    domain: tuple[Interval, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Enter the row in the table."""
+        assert self.name not in OPERATIONS
+        OPERATIONS[self.name] = self
+
+    def __call__(self, *operands: Any, **attributes: Any) -> Node:
+        """Return the node of this operation on nodes, one at least, and numbers."""
+        if self.formula is not None:
+            return self.formula(*operands)
+        build = next(o.build for o in operands if hasattr(o, "build"))
+        return build.make(self.name, *operands, **attributes)
+
+
+OPERATIONS: dict[str, Row] = {}
+"""Name -> row."""
+
+
+def unary(name: str, reference: Any, derivative: Any, native: str = "", domain: Interval = ANY, **columns: Any) -> Row:
+    """Enter a function of one number."""
+    native = native or f"{name}({{0}})"
+    return Row(name, "map", reference, derivative, native=native, domain=(domain,), **{"text": name, **columns})
+
+
+def binary(
+    name: str, reference: Any, derivative: Any, native: str, domain: tuple[Interval, ...] = (ANY, ANY), **columns: Any
+) -> Row:
+    """Enter a function of two numbers; where one of them has a name for itself, its text is that."""
+    return Row(name, "map", reference, derivative, native=native, domain=domain, **{"text": name, **columns})
+
+
+def formula(name: str, reference: Any, made: Any, *domain: Interval, mygrad: str) -> Row:
+    """Enter a function that is made of others."""
+    return Row(name, "formula", reference, formula=made, domain=domain or (ANY,), mygrad=mygrad)
+
+
+# Arithmetic -----------------------------------------------------------------------------------------------------------
 
 
 def _as_float(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda *arrays: function(*arrays).astype(arrays[0].dtype)
 
 
-# Element by element --------------------------------------------------------------------------------------------------
+greater = binary("greater", _as_float(np.greater), None, "above({0}, {1})", text=">", cheap=True)
+equal = binary("equal", _as_float(np.equal), None, "same({0}, {1})", text="==", cheap=True)
+sign = unary("sign", np.sign, None, "above({0}, 0.0) - above(0.0, {0})")
 
 
-@OPERATIONS.map("add", np.add, "{0} + {1}")
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
-    return grad, grad
-
-
-@OPERATIONS.map("subtract", np.subtract, "{0} - {1}")
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
-    return grad, build.negative(grad)
-
-
-@OPERATIONS.map("multiply", np.multiply, "{0} * {1}")
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
-    return build.multiply(grad, b), build.multiply(grad, a)
-
-
-@OPERATIONS.map("divide", np.divide, "{0} / {1}")
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
-    return build.divide(grad, b), build.negative(build.divide(build.multiply(grad, out), b))
-
-
-@OPERATIONS.map("negative", np.negative, "-{0}")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.negative(grad),)
-
-
-@OPERATIONS.map("power", np.power, "power({0}, {1})")
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
+def _power(g: Node, y: Node, a: Node, b: Node) -> Any:
     # MyGrad's convention at an exponent of zero is 0 * x, and log of a zero base counts as 0.
-    lower = build.select(build.equal(b, 0.0), 1.0, build.subtract(b, 1.0))
-    base = build.multiply(grad, build.multiply(b, build.power(a, lower)))
-    exponent = build.multiply(build.multiply(grad, out), build.log(build.select(build.equal(a, 0.0), 1.0, a)))
-    return base, exponent
+    lower = select(equal(b, 0.0), 1.0, b - 1.0)
+    return g * (b * power(a, lower)), g * y * log(select(equal(a, 0.0), 1.0, a))
 
 
-@OPERATIONS.map("maximum", np.maximum, "maximum({0}, {1})")
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
-    return build.multiply(grad, build.greater(a, b)), build.multiply(grad, build.greater(b, a))
+def _select(g: Node, y: Node, mask: Node, a: Node, b: Node) -> Any:
+    return None, select(mask, g, 0.0), select(mask, 0.0, g)
 
 
-@OPERATIONS.map("minimum", np.minimum, "minimum({0}, {1})")
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
-    return build.multiply(grad, build.greater(b, a)), build.multiply(grad, build.greater(a, b))
+def _larger(g: Node, y: Node, a: Node, b: Node) -> Any:
+    second = greater(b, a)
+    return g * (1.0 - second), g * second
 
 
+def _smaller(g: Node, y: Node, a: Node, b: Node) -> Any:
+    second = greater(a, b)
+    return g * (1.0 - second), g * second
+
+
+add = binary("add", np.add, lambda g, y, a, b: (g, g), "{0} + {1}", text="+", cheap=True, mygrad="Add")
+subtract = binary(
+    "subtract", np.subtract, lambda g, y, a, b: (g, -g), "{0} - {1}", text="-", cheap=True, mygrad="Subtract"
+)
+multiply = binary(
+    "multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), "{0} * {1}", text="*", cheap=True, mygrad="Multiply"
+)
+divide = binary(
+    "divide",
+    np.divide,
+    lambda g, y, a, b: (g / b, -(g * y / b)),
+    "{0} / {1}",
+    (ANY, POSITIVE),
+    text="/",
+    mygrad="Divide",
+)
+power = binary("power", np.power, _power, "power({0}, {1})", (POSITIVE, ANY), text="**", mygrad="Power")
+negative = unary("negative", np.negative, lambda g, y, x: -g, "-{0}", text="-", cheap=True, mygrad="Negative")
+
+maximum = binary(
+    "maximum",
+    np.maximum,
+    lambda g, y, a, b: (g * greater(a, b), g * greater(b, a)),
+    "maximum({0}, {1})",
+    mygrad="Maximum",
+)
+minimum = binary(
+    "minimum",
+    np.minimum,
+    lambda g, y, a, b: (g * greater(b, a), g * greater(a, b)),
+    "minimum({0}, {1})",
+    mygrad="Minimum",
+)
 # Along an axis MyGrad gives the gradient to the first of the largest, of any two to neither.
-@OPERATIONS.map("larger", np.maximum, "maximum({0}, {1})")
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
-    second = build.greater(b, a)
-    return build.multiply(grad, build.subtract(1.0, second)), build.multiply(grad, second)
+larger = binary("larger", np.maximum, _larger, "maximum({0}, {1})")
+smaller = binary("smaller", np.minimum, _smaller, "minimum({0}, {1})")
+
+select = Row(
+    "select",
+    "map",
+    lambda mask, a, b: np.where(mask != 0, a, b),  # type: ignore[arg-type,return-value]
+    _select,
+    native="where({0}, {1}, {2})",
+    text="where",
+    cheap=True,
+    domain=((1.0, 1.0), ANY, ANY),
+)
+
+# Elementary functions -------------------------------------------------------------------------------------------------
+
+relu = unary("relu", lambda x: x * (x > 0), lambda g, y, x: g * greater(y, 0.0), mygrad="ReLu")
+tanh = unary("tanh", np.tanh, lambda g, y, x: g * (1.0 - y * y), mygrad="Tanh")
+sigmoid = unary("sigmoid", lambda x: 1 / (1 + np.exp(-x)), lambda g, y, x: g * (y * (1.0 - y)), mygrad="Sigmoid")
+exp = unary("exp", np.exp, lambda g, y, x: g * y, mygrad="Exp")
+expm1 = unary("expm1", np.expm1, lambda g, y, x: g * exp(x), mygrad="Expm1")
+log = unary("log", np.log, lambda g, y, x: g / x, domain=POSITIVE, mygrad="Log")
+log1p = unary("log1p", np.log1p, lambda g, y, x: g / (1.0 + x), domain=POSITIVE, mygrad="Log1p")
+logaddexp = binary(
+    "logaddexp",
+    np.logaddexp,
+    lambda g, y, a, b: (g * sigmoid(a - b), g * sigmoid(b - a)),
+    "logaddexp({0}, {1})",
+    mygrad="Logaddexp",
+)
+sqrt = unary("sqrt", np.sqrt, lambda g, y, x: g / (2.0 * y), domain=POSITIVE, mygrad="Sqrt")
+cbrt = unary("cbrt", np.cbrt, lambda g, y, x: g / (3.0 * (y * y)), mygrad="Cbrt")
+absolute = unary("abs", np.abs, lambda g, y, x: g * sign(x), "absolute({0})")
+# MyGrad's abs with nan_to_num=False.
+upright = unary("upright", np.abs, lambda g, y, x: g * (sign(x) / (1.0 - equal(x, 0.0))), "absolute({0})", text="abs")
 
 
-@OPERATIONS.map("smaller", np.minimum, "minimum({0}, {1})")
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
-    second = build.greater(a, b)
-    return build.multiply(grad, build.subtract(1.0, second)), build.multiply(grad, second)
+def _sin(g: Node, y: Node, x: Node) -> Node:
+    return g * cos(x)
 
 
-def _select(mask: Array, a: Array, b: Array) -> Array:
-    return np.where(mask != 0, a, b)
+sin = unary("sin", np.sin, _sin, mygrad="Sin")
+cos = unary("cos", np.cos, lambda g, y, x: -(g * sin(x)), mygrad="Cos")
 
 
-@OPERATIONS.map("select", _select, "where({0}, {1}, {2})")
-def _(build: Any, out: Any, grad: Any, mask: Any, a: Any, b: Any) -> Any:
-    return None, build.select(mask, grad, 0.0), build.select(mask, 0.0, grad)
+def _sinc(g: Node, y: Node, x: Node) -> Node:
+    # Near zero the difference would lose its digits, and the first terms of its series do not.
+    near, square = greater(0.003, absolute(x)), np.pi**2 * (x * x)
+    series = (-(np.pi**2) / 3) * x * (1.0 - 0.1 * square)
+    return g * select(near, series, (cos(np.pi * x) - y) / select(near, 1.0, x))
 
 
-@OPERATIONS.map("relu", lambda a: a * (a > 0), "relu({0})")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.multiply(grad, build.greater(out, 0.0)),)
+sinc = unary("sinc", np.sinc, _sinc, mygrad="Sinc")
 
 
-@OPERATIONS.map("tanh", np.tanh, "tanh({0})")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.multiply(grad, build.subtract(1.0, build.multiply(out, out))),)
+def _inside(slope: Callable[[Node], Any]) -> Callable[[Node, Node, Node], Node]:
+    """Return the rule of a function that ends upright at -1 and 1, where MyGrad's slope is zero."""
+
+    def rule(g: Node, y: Node, x: Node) -> Node:
+        end = equal(absolute(x), 1.0)
+        return g * select(end, 0.0, slope(sqrt(select(end, 1.0, (1.0 - x) * (1.0 + x)))))
+
+    return rule
 
 
-@OPERATIONS.map("sigmoid", lambda a: 1 / (1 + np.exp(-a)), "sigmoid({0})")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.multiply(grad, build.multiply(out, build.subtract(1.0, out))),)
-
-
-@OPERATIONS.map("exp", np.exp, "exp({0})")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.multiply(grad, out),)
-
-
-@OPERATIONS.map("log", np.log, "log({0})")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.divide(grad, a),)
-
-
-@OPERATIONS.map("expm1", np.expm1, "expm1({0})")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.multiply(grad, build.exp(a)),)
-
-
-@OPERATIONS.map("log1p", np.log1p, "log1p({0})")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.divide(grad, build.add(1.0, a)),)
-
-
-@OPERATIONS.map("logaddexp", np.logaddexp, "maximum({0}, {1}) + softplus(-absolute({0} - {1}))")
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
-    return (
-        build.multiply(grad, build.sigmoid(build.subtract(a, b))),
-        build.multiply(grad, build.sigmoid(build.subtract(b, a))),
-    )
-
-
-@OPERATIONS.map("sqrt", np.sqrt, "sqrt({0})")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.divide(grad, build.multiply(2.0, out)),)
-
-
-@OPERATIONS.map("abs", np.abs, "absolute({0})")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.multiply(grad, build.sign(a)),)
-
-
-@OPERATIONS.map("sin", np.sin, "sin({0})")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.multiply(grad, build.cos(a)),)
-
-
-@OPERATIONS.map("cos", np.cos, "cos({0})")
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.negative(build.multiply(grad, build.sin(a))),)
-
-
-OPERATIONS.flat("greater", _as_float(np.greater), "above({0}, {1})")
-OPERATIONS.flat("equal", _as_float(np.equal), "1.0 - above({0}, {1}) - above({1}, {0})")
-OPERATIONS.flat("sign", np.sign, "above({0}, 0.0) - above(0.0, {0})")
-
-
-# Other places --------------------------------------------------------------------------------------------------------
-
-
-def _indices(data: bytes) -> NDArray[np.int32]:
-    return np.frombuffer(data, dtype=np.int32)
-
-
-def _expand_rule(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.sum(grad, outer=1, n=out.size, inner=1),)
-
-
-OPERATIONS["expand"] = Operation(
-    "map", ("size",), lambda sizes, a: a[0], lambda x, a: np.repeat(x[0], a[0]), _expand_rule, "{0}"
+arcsin = unary("arcsin", np.arcsin, _inside(lambda root: 1.0 / root), domain=WITHIN_ONE, mygrad="Arcsin")
+arccos = unary("arccos", np.arccos, _inside(lambda root: -1.0 / root), domain=WITHIN_ONE, mygrad="Arccos")
+arctan = unary("arctan", np.arctan, lambda g, y, x: g / (1.0 + x * x), mygrad="Arctan")
+arccot = unary(
+    "arccot",
+    # Adding zero makes the two zeros one, whose inverse is infinite.
+    lambda x: np.arctan(1 / (x + 0.0)),
+    lambda g, y, x: -(g / (1.0 + x * x)),
+    "arctan(1.0 / ({0} + 0.0))",
+    mygrad="Arccot",
 )
 
 
-@OPERATIONS.other("move", "take", ("indices",), lambda sizes, a: len(a[0]) // 4, lambda x, a: x[0][_indices(a[0])])
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.put(grad, indices=out.attributes[0], size=a.size),)
+def _arctan2(g: Node, y: Node, a: Node, b: Node) -> Any:
+    square = a * a + b * b
+    return g * b / square, -(g * a / square)
 
 
-def _put(arrays: Sequence[Array], attributes: tuple[Any, ...]) -> Array:
-    indices, size = attributes
-    result = np.zeros(size, dtype=arrays[0].dtype)
-    np.add.at(result, _indices(indices), arrays[0])
+arctan2 = binary("arctan2", np.arctan2, _arctan2, "arctan2({0}, {1})", mygrad="Arctan2")
+arcsinh = unary("arcsinh", np.arcsinh, lambda g, y, x: g / sqrt(1.0 + x * x), mygrad="Arcsinh")
+arccosh = unary(
+    "arccosh", np.arccosh, lambda g, y, x: g / sqrt((x - 1.0) * (x + 1.0)), domain=ABOVE_ONE, mygrad="Arccosh"
+)
+arctanh = unary("arctanh", np.arctanh, lambda g, y, x: g / ((1.0 - x) * (1.0 + x)), domain=WITHIN_ONE, mygrad="Arctanh")
+
+# Formulas -------------------------------------------------------------------------------------------------------------
+
+
+def exponential_unit(x: Node, alpha: float = 1.0, scale: float = 1.0) -> Node:
+    """Return ``scale * alpha * (exp(x) - 1)`` where `x` is negative, else ``scale * x``."""
+    # The exponential is taken of what is not positive only, so that the branch not chosen cannot overflow.
+    chosen = select(greater(0.0, x), alpha * (exp(minimum(x, 0.0)) - 1.0), x)
+    return chosen if scale == 1.0 else scale * chosen
+
+
+# The constants of Klambauer et al., "Self-normalizing neural networks", 2017.
+_SELU = {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}
+
+positive = formula("positive", np.positive, lambda x: x, mygrad="Positive")
+square = formula("square", np.square, lambda x: x * x, mygrad="Square")
+reciprocal = formula("reciprocal", np.reciprocal, lambda x: 1.0 / x, POSITIVE, mygrad="Reciprocal")
+exp2 = formula("exp2", np.exp2, lambda x: exp(x * np.log(2)), mygrad="Exp2")
+log2 = formula("log2", np.log2, lambda x: log(x) * (1 / np.log(2)), POSITIVE, mygrad="Log2")
+log10 = formula("log10", np.log10, lambda x: log(x) * (1 / np.log(10)), POSITIVE, mygrad="Log10")
+logaddexp2 = formula(
+    "logaddexp2",
+    np.logaddexp2,
+    lambda a, b: logaddexp(a * np.log(2), b * np.log(2)) * (1 / np.log(2)),
+    ANY,
+    ANY,
+    mygrad="Logaddexp2",
+)
+elu = formula("elu", lambda x: np.where(x < 0, np.expm1(x), x), exponential_unit, mygrad="")
+selu = formula(
+    "selu",
+    lambda x: _SELU["scale"] * np.where(x < 0, _SELU["alpha"] * np.expm1(x), x),
+    lambda x: exponential_unit(x, **_SELU),
+    mygrad="SELU",
+)
+tan = formula("tan", np.tan, lambda x: sin(x) / cos(x), (-1.2, 1.2), mygrad="Tan")
+cot = formula("cot", lambda x: 1 / np.tan(x), lambda x: cos(x) / sin(x), POSITIVE, mygrad="Cot")
+sec = formula("sec", lambda x: 1 / np.cos(x), lambda x: 1.0 / cos(x), (-1.2, 1.2), mygrad="Sec")
+csc = formula("csc", lambda x: 1 / np.sin(x), lambda x: 1.0 / sin(x), POSITIVE, mygrad="Csc")
+arcsec = formula("arcsec", lambda x: np.arccos(1 / x), lambda x: arccos(1.0 / x), ABOVE_ONE, mygrad="Arcsec")
+arccsc = formula("arccsc", lambda x: np.arcsin(1 / x), lambda x: arcsin(1.0 / x), ABOVE_ONE, mygrad="Arccsc")
+# By exp itself, small numbers would lose their digits.
+sinh = formula("sinh", np.sinh, lambda x: 0.5 * (expm1(x) - expm1(-x)), mygrad="Sinh")
+cosh = formula("cosh", np.cosh, lambda x: 0.5 * (exp(x) + exp(-x)), mygrad="Cosh")
+coth = formula("coth", lambda x: 1 / np.tanh(x), lambda x: 1.0 / tanh(x), POSITIVE, mygrad="Coth")
+sech = formula("sech", lambda x: 1 / np.cosh(x), lambda x: 1.0 / cosh(x), mygrad="Sech")
+csch = formula("csch", lambda x: 1 / np.sinh(x), lambda x: 1.0 / sinh(x), POSITIVE, mygrad="Csch")
+arccoth = formula("arccoth", lambda x: np.arctanh(1 / x), lambda x: arctanh(1.0 / x), ABOVE_ONE, mygrad="Arccoth")
+arccsch = formula("arccsch", lambda x: np.arcsinh(1 / x), lambda x: arcsinh(1.0 / x), POSITIVE, mygrad="Arccsch")
+
+# Other places ---------------------------------------------------------------------------------------------------------
+
+
+def indices_of(data: bytes) -> NDArray[np.int32]:
+    """Return the indices that an attribute holds as bytes, int32."""
+    return np.frombuffer(data, dtype=np.int32)
+
+
+def _take(g: Node, y: Node, x: Node) -> Node:
+    return put(g, indices=y.attributes[0], size=x.size)
+
+
+def _put(array: Array, indices: bytes, size: int) -> Array:
+    result = np.zeros(size, dtype=array.dtype)
+    np.add.at(result, indices_of(indices), array)
     return result
 
 
-@OPERATIONS.other("move", "put", ("indices", "size"), lambda sizes, a: a[1], _put)
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.take(grad, _indices(out.attributes[0])),)
-
-
-def _join(arrays: Sequence[Array], attributes: tuple[Any, ...]) -> Array:
-    result = np.empty(sum(array.size for array in arrays), dtype=arrays[0].dtype)
-    for array, places in zip(arrays, attributes[0], strict=True):
-        result[_indices(places)] = array
+def _join(*parts_and_places: Any) -> Array:
+    *parts, places = parts_and_places
+    result = np.empty(sum(part.size for part in parts), dtype=parts[0].dtype)
+    for part, place in zip(parts, places, strict=True):
+        result[indices_of(place)] = part
     return result
 
 
-@OPERATIONS.other("move", "join", ("places",), lambda sizes, a: sum(sizes), _join)
-def _(build: Any, out: Any, grad: Any, *parts: Any) -> Any:
-    return tuple(build.take(grad, _indices(places)) for places in out.attributes[0])
+take = Row(
+    "take",
+    "move",
+    lambda x, indices: x[indices_of(indices)],
+    _take,
+    text="take",
+    attributes=("indices",),
+    size=lambda sizes, indices: len(indices) // 4,
+)
+put = Row(
+    "put",
+    "move",
+    _put,
+    lambda g, y, x: take(g, indices=y.attributes[0]),
+    text="put",
+    attributes=("indices", "size"),
+    size=lambda sizes, indices, size: size,
+)
+join = Row(
+    "join",
+    "move",
+    _join,
+    lambda g, y, *parts: tuple(take(g, indices=places) for places in y.attributes[0]),
+    text="join",
+    attributes=("places",),
+    size=lambda sizes, places: sum(sizes),
+)
 
-
-# Over features -------------------------------------------------------------------------------------------------------
+# Over features --------------------------------------------------------------------------------------------------------
 
 _AXES = ("outer", "n", "inner")
 
 
-def _block(array: Array, axes: tuple[int, ...]) -> Array:
-    return array.reshape(axes)
+def spread(x: Node, outer: int, n: int, inner: int) -> Node:
+    """Repeat (outer, inner) numbers n times, to (outer, n, inner); a single one needs no repeating."""
+    if x.size == 1:
+        return x
+    return take(x, indices=np.broadcast_to(np.arange(x.size).reshape(outer, 1, inner), (outer, n, inner)))
 
 
-@OPERATIONS.other("reduce", "sum", _AXES, lambda s, a: a[0] * a[2], lambda x, a: _block(x[0], a).sum(1).reshape(-1))
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    return (build.spread(grad, *out.attributes),)
+total = Row(
+    "sum",
+    "reduce",
+    lambda x, *axes: x.reshape(axes).sum(1).reshape(-1),
+    lambda g, y, x: spread(g, *y.attributes),
+    text="sum",
+    attributes=_AXES,
+    size=lambda sizes, outer, n, inner: outer * inner,
+)
+expand = Row(
+    "expand",
+    "map",
+    np.repeat,
+    lambda g, y, x: total(g, outer=1, n=y.size, inner=1),
+    native="{0}",
+    text="expand",
+    cheap=True,
+    attributes=("size",),
+    size=lambda sizes, size: size,
+)
 
 
-def _softmax(array: Array, axes: tuple[int, ...]) -> Array:
-    block = _block(array, axes)
+def _softmax(array: Array, *axes: int) -> Array:
+    block = array.reshape(axes)
     exponentials = np.exp(block - block.max(1, keepdims=True))
     return (exponentials / exponentials.sum(1, keepdims=True)).reshape(-1)
 
 
-@OPERATIONS.other("reduce", "softmax", _AXES, lambda s, a: s[0], lambda x, a: _softmax(x[0], a))
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    outer, n, inner = out.attributes
-    share = build.multiply(out, grad)
-    total = build.spread(build.sum(share, outer=outer, n=n, inner=inner), outer, n, inner)
-    return (build.subtract(share, build.multiply(out, total)),)
-
-
-def _log_softmax(array: Array, axes: tuple[int, ...]) -> Array:
-    block = _block(array, axes)
+def _log_softmax(array: Array, *axes: int) -> Array:
+    block = array.reshape(axes)
     shifted = block - block.max(1, keepdims=True)
     return (shifted - np.log(np.exp(shifted).sum(1, keepdims=True))).reshape(-1)
 
 
-@OPERATIONS.other("reduce", "log_softmax", _AXES, lambda s, a: s[0], lambda x, a: _log_softmax(x[0], a))
-def _(build: Any, out: Any, grad: Any, a: Any) -> Any:
-    outer, n, inner = out.attributes
-    total = build.spread(build.sum(grad, outer=outer, n=n, inner=inner), outer, n, inner)
-    return (build.subtract(grad, build.multiply(build.exp(out), total)),)
+def _along(x: Node, y: Node) -> Node:
+    """Return the sums of `x` over the axis of `y`, beside every element."""
+    axes = dict(zip(_AXES, y.attributes, strict=True))
+    return spread(total(x, **axes), **axes)
 
 
-# Products ------------------------------------------------------------------------------------------------------------
+def _softmax_rule(g: Node, y: Node, x: Node) -> Node:
+    share = y * g
+    return share - y * _along(share, y)
 
 
-def _matmul(arrays: Sequence[Array], attributes: tuple[Any, ...]) -> Array:
-    m, k, n, transposed = attributes
-    right = arrays[1].reshape(n, k).T if transposed else arrays[1].reshape(k, n)
-    return (arrays[0].reshape(m, k) @ right).reshape(-1)
+softmax = Row(
+    "softmax", "reduce", _softmax, _softmax_rule, text="softmax", attributes=_AXES, size=lambda sizes, *axes: sizes[0]
+)
+log_softmax = Row(
+    "log_softmax",
+    "reduce",
+    _log_softmax,
+    lambda g, y, x: g - exp(y) * _along(g, y),
+    text="log_softmax",
+    attributes=_AXES,
+    size=lambda sizes, *axes: sizes[0],
+)
+
+# Products -------------------------------------------------------------------------------------------------------------
 
 
 def transposed_indices(rows: int, columns: int) -> NDArray[np.int32]:
@@ -341,20 +461,37 @@ def transposed_indices(rows: int, columns: int) -> NDArray[np.int32]:
     return np.arange(rows * columns, dtype=np.int32).reshape(rows, columns).T.reshape(-1)
 
 
-@OPERATIONS.other("product", "matmul", ("m", "k", "n", "transposed"), lambda s, a: a[0] * a[2], _matmul)
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
-    m, k, n, transposed = out.attributes
-    left = build.matmul(grad, b, m=m, k=n, n=k, transposed=not transposed)
+def _matmul(a: Array, b: Array, m: int, k: int, n: int, transposed: bool) -> Array:
+    return (a.reshape(m, k) @ (b.reshape(n, k).T if transposed else b.reshape(k, n))).reshape(-1)
+
+
+def _matmul_rule(g: Node, y: Node, a: Node, b: Node) -> Any:
+    m, k, n, transposed = y.attributes
+    left = matmul(g, b, m=m, k=n, n=k, transposed=not transposed)
     if m == 1:
-        return left, build.outer(grad, a) if transposed else build.outer(a, grad)
+        return left, outer(g, a) if transposed else outer(a, g)
     if transposed:
-        return left, build.matmul(build.take(grad, transposed_indices(m, n)), a, m=n, k=m, n=k, transposed=False)
-    return left, build.matmul(build.take(a, transposed_indices(m, k)), grad, m=k, k=m, n=n, transposed=False)
+        return left, matmul(take(g, indices=transposed_indices(m, n)), a, m=n, k=m, n=k, transposed=False)
+    return left, matmul(take(a, indices=transposed_indices(m, k)), g, m=k, k=m, n=n, transposed=False)
 
 
-@OPERATIONS.other("product", "outer", (), lambda s, a: s[0] * s[1], lambda x, a: np.outer(x[0], x[1]).reshape(-1))
-def _(build: Any, out: Any, grad: Any, a: Any, b: Any) -> Any:
-    return (
-        build.matmul(b, grad, m=1, k=b.size, n=a.size, transposed=True),
-        build.matmul(a, grad, m=1, k=a.size, n=b.size, transposed=False),
-    )
+matmul = Row(
+    "matmul",
+    "product",
+    _matmul,
+    _matmul_rule,
+    text="@",
+    attributes=("m", "k", "n", "transposed"),
+    size=lambda sizes, m, k, n, transposed: m * n,
+)
+outer = Row(
+    "outer",
+    "product",
+    lambda a, b: np.outer(a, b).reshape(-1),
+    lambda g, y, a, b: (
+        matmul(b, g, m=1, k=b.size, n=a.size, transposed=True),
+        matmul(a, g, m=1, k=a.size, n=b.size, transposed=False),
+    ),
+    text="outer",
+    size=lambda sizes: sizes[0] * sizes[1],
+)

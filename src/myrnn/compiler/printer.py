@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.graph import Node, indices_of
-from myrnn.compiler.ops import transposed_indices
+from myrnn.compiler.graph import Node
+from myrnn.compiler.ops import indices_of, transposed_indices
 
 LONGEST = 90
 """How many letters of an expression are shown."""

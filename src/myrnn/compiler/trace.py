@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from myrnn._user_code import failure
 from myrnn.compiler import _looks
 from myrnn.compiler.graph import Builder, Node
-from myrnn.compiler.lower import RULES, SHAPES, Plain, Rows, Rule, Value, as_plain
+from myrnn.compiler.lower import INSTEAD, RULES, SHAPES, Plain, Rows, Rule, Value, as_plain
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 
 # MyGrad has one switch and one set of locks for all threads: whatever runs a model in it, or writes into parameters,
@@ -212,8 +212,6 @@ def _line(frame: FrameType | None) -> tuple[str, int]:
 
 # Reading the graph --------------------------------------------------------------------------------------------------
 
-# What to write in the place of an operation of MyGrad that has no rule.
-_INSTEAD = {"SetItem": "Collect states in a list, or assign them to a name"}
 # What is smaller is taken for 0 by native code.
 _LEAST = np.finfo(np.float32).tiny
 
@@ -360,7 +358,7 @@ def _lowered(creator: Any, operands: list[Value], tensor: Any, build: Builder, r
     try:
         return _rule_for(creator, tensor)(build, creator, operands, tensor)
     except UnsupportedOperation as error:
-        instead = _INSTEAD.get(type(creator).__name__, "Write it with supported operations")
+        instead = INSTEAD.get(type(creator).__name__, "Write it with supported operations")
         raise UnsupportedOperation(
             f'{error}\n  {recording.origin(tensor)}\n  {instead}, or train with engine="mygrad".'
         ) from None

@@ -16,8 +16,9 @@ from pathlib import Path
 # What a program calls. No name of its own may hide one of them.
 OF_PROGRAMS = {
     "elementary": (
-        "above", "absolute", "cos", "exp", "expm1", "log", "log1p", "maximum", "minimum", "power", "relu", "sigmoid",
-        "sin", "softplus", "sqrt", "tanh", "where",
+        "above", "absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos",
+        "exp", "expm1", "log", "log1p", "logaddexp", "maximum", "minimum", "power", "relu", "same", "sigmoid", "sin",
+        "sinc", "sqrt", "tanh", "where",
     ),
     "lanes": ("full", "keep", "load", "spread", "store"),
     "moves": (

@@ -8,6 +8,7 @@ NaN in all functions.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from myrnn.compiler.runtime.lanes import (
@@ -71,6 +72,16 @@ def above(typing: Any, a: Any, b: Any) -> Any:
 
     def build(builder: Any, a: Any, b: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", a, b), constant(1.0), constant(0.0))
+
+    return elementwise(build, (a, b))
+
+
+@instruction
+def same(typing: Any, a: Any, b: Any) -> Any:
+    """Return 1 where a == b, else 0."""
+
+    def build(builder: Any, a: Any, b: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("==", a, b), constant(1.0), constant(0.0))
 
     return elementwise(build, (a, b))
 
@@ -186,20 +197,20 @@ def log(typing: Any, x: Any) -> Any:
     return elementwise(_log, (x,))
 
 
+def _log1p(builder: Any, x: Any) -> Any:
+    # What the sum lost of x goes back in as a factor: Goldberg, "What every computer scientist should know about
+    # floating-point arithmetic", 1991, theorem 4.
+    larger = builder.fadd(x, constant(1.0))
+    factor = builder.fdiv(x, builder.fsub(larger, constant(1.0)))
+    lost = builder.fcmp_ordered("==", larger, constant(1.0))
+    infinite = builder.fcmp_ordered("==", x, constant(float("inf")))
+    return builder.select(builder.or_(lost, infinite), x, builder.fmul(_log(builder, larger), factor))
+
+
 @instruction
 def log1p(typing: Any, x: Any) -> Any:
     """Return log(1 + x), which keeps its digits where `x` is small."""
-
-    def build(builder: Any, x: Any) -> Any:
-        # What the sum lost of x goes back in as a factor: Goldberg, "What every computer scientist should know about
-        # floating-point arithmetic", 1991, theorem 4.
-        larger = builder.fadd(x, constant(1.0))
-        factor = builder.fdiv(x, builder.fsub(larger, constant(1.0)))
-        lost = builder.fcmp_ordered("==", larger, constant(1.0))
-        infinite = builder.fcmp_ordered("==", x, constant(float("inf")))
-        return builder.select(builder.or_(lost, infinite), x, builder.fmul(_log(builder, larger), factor))
-
-    return elementwise(build, (x,))
+    return elementwise(_log1p, (x,))
 
 
 @instruction
@@ -227,9 +238,16 @@ def _softplus(builder: Any, x: Any) -> Any:
 
 
 @instruction
-def softplus(typing: Any, x: Any) -> Any:
-    """Return log(1 + e^x)."""
-    return elementwise(_softplus, (x,))
+def logaddexp(typing: Any, a: Any, b: Any) -> Any:
+    """Return log(e^a + e^b)."""
+
+    def build(builder: Any, a: Any, b: Any) -> Any:
+        distance = call(builder, "fabs", builder.fsub(a, b))
+        # The distance of two infinities is not a number.
+        distance = builder.select(builder.fcmp_ordered("==", a, b), constant(0.0), distance)
+        return builder.fadd(at_least(builder, a, b), _softplus(builder, builder.fneg(distance)))
+
+    return elementwise(build, (a, b))
 
 
 @instruction
@@ -248,3 +266,169 @@ def sin(typing: Any, x: Any) -> Any:
 def cos(typing: Any, x: Any) -> Any:
     """Return the cosine, number by number through the C library."""
     return elementwise(lambda builder, x: call(builder, "cos", x), (x,))
+
+
+@instruction
+def sinc(typing: Any, x: Any) -> Any:
+    """Return sin(pi x) / (pi x), and 1 at 0; the sine goes number by number through the C library."""
+
+    def build(builder: Any, x: Any) -> Any:
+        angle = builder.fmul(x, constant(math.pi))
+        ratio = builder.fdiv(call(builder, "sin", angle), angle)
+        return builder.select(builder.fcmp_ordered("==", x, constant(0.0)), constant(1.0), ratio)
+
+    return elementwise(build, (x,))
+
+
+# The polynomials of the inverse functions are those of Moshier's Cephes library, 1989.
+_ARCTAN = (-3.33329491539e-1, 1.99777106478e-1, -1.38776856032e-1, 8.05374449538e-2)
+_ARCSIN = (1.6666752422e-1, 7.4953002686e-2, 4.5470025998e-2, 2.4181311049e-2, 4.2163199048e-2)
+
+
+def _odd(builder: Any, x: Any, coefficients: tuple[float, ...]) -> Any:
+    """Return x + x^3 (c0 + c1 x^2 + ...)."""
+    square = builder.fmul(x, x)
+    return fma(builder, builder.fmul(x, square), polynomial(builder, square, coefficients), x)
+
+
+def _arctan(builder: Any, x: Any) -> Any:
+    """Return the angle whose tangent is `x`, from 0 on."""
+    # By the addition theorem: what is left of an angle beyond 3 pi / 8 from pi / 2, beyond pi / 8 from pi / 4.
+    steep = builder.fcmp_ordered(">", x, constant(2.414213562373095))
+    middle = builder.fcmp_ordered(">", x, constant(0.4142135623730951))
+    over = builder.select(middle, builder.fsub(x, constant(1.0)), x)
+    under = builder.select(middle, builder.fadd(x, constant(1.0)), constant(1.0))
+    rest = builder.fdiv(builder.select(steep, constant(-1.0), over), builder.select(steep, x, under))
+    begin = builder.select(middle, constant(math.pi / 4), constant(0.0))
+    begin = builder.select(steep, constant(math.pi / 2), begin)
+    return builder.fadd(begin, _odd(builder, rest, _ARCTAN))
+
+
+def _signed(of_size: Any) -> Any:
+    """Return the odd function that `of_size` is for positive numbers."""
+    return lambda builder, x: call(builder, "copysign", of_size(builder, call(builder, "fabs", x)), x)
+
+
+@instruction
+def arctan(typing: Any, x: Any) -> Any:
+    """Return the angle whose tangent is `x`."""
+    return elementwise(_signed(_arctan), (x,))
+
+
+@instruction
+def arctan2(typing: Any, y: Any, x: Any) -> Any:
+    """Return the angle of the point (x, y), from -pi to pi."""
+
+    def build(builder: Any, y: Any, x: Any) -> Any:
+        high, wide = call(builder, "fabs", y), call(builder, "fabs", x)
+        steep = builder.fcmp_ordered(">", high, wide)
+        over, under = builder.select(steep, wide, high), builder.select(steep, high, wide)
+        # Both may be zero or infinite: then they have no ratio.
+        ratio = builder.fdiv(
+            over, builder.select(builder.fcmp_ordered("==", under, constant(0.0)), constant(1.0), under)
+        )
+        infinite = builder.fcmp_ordered("==", over, constant(float("inf")))
+        angle = _arctan(builder, builder.select(infinite, constant(1.0), ratio))
+        angle = builder.select(steep, builder.fsub(constant(math.pi / 2), angle), angle)
+        left = builder.icmp_signed("<", builder.bitcast(x, INTEGERS), integer(0))
+        angle = builder.select(left, builder.fsub(constant(math.pi), angle), angle)
+        angle = builder.select(builder.fcmp_unordered("uno", x, y), constant(float("nan")), angle)
+        return call(builder, "copysign", angle, y)
+
+    return elementwise(build, (y, x))
+
+
+def _arcsin(builder: Any, x: Any) -> tuple[Any, Any]:
+    """Return the angle whose sine is `x`, from 0 on, and, beyond a half, what is left of pi / 2."""
+    far = builder.fcmp_ordered(">", x, constant(0.5))
+    root = call(builder, "sqrt", builder.fmul(constant(0.5), builder.fsub(constant(1.0), x)))
+    near = _odd(builder, builder.select(far, root, x), _ARCSIN)
+    rest = builder.fadd(near, near)
+    return builder.select(far, builder.fsub(constant(math.pi / 2), rest), near), rest
+
+
+@instruction
+def arcsin(typing: Any, x: Any) -> Any:
+    """Return the angle whose sine is `x`."""
+    return elementwise(_signed(lambda builder, x: _arcsin(builder, x)[0]), (x,))
+
+
+@instruction
+def arccos(typing: Any, x: Any) -> Any:
+    """Return the angle whose cosine is `x`."""
+
+    def build(builder: Any, x: Any) -> Any:
+        size = call(builder, "fabs", x)
+        angle, rest = _arcsin(builder, size)
+        angle = builder.fsub(constant(math.pi / 2), call(builder, "copysign", angle, x))
+        left = builder.fcmp_ordered("<", x, constant(0.0))
+        far = builder.select(left, builder.fsub(constant(math.pi), rest), rest)
+        return builder.select(builder.fcmp_ordered(">", size, constant(0.5)), far, angle)
+
+    return elementwise(build, (x,))
+
+
+def _log_of_twice(builder: Any, x: Any) -> Any:
+    return builder.fadd(_log(builder, x), constant(math.log(2)))
+
+
+def _arcsinh(builder: Any, x: Any) -> Any:
+    root = call(builder, "sqrt", fma(builder, x, x, constant(1.0)))
+    beyond = builder.fmul(x, builder.fdiv(x, builder.fadd(root, constant(1.0))))
+    # The square of a large number would be infinite.
+    large = builder.fcmp_ordered(">", x, constant(1e8))
+    return builder.select(large, _log_of_twice(builder, x), _log1p(builder, builder.fadd(x, beyond)))
+
+
+@instruction
+def arcsinh(typing: Any, x: Any) -> Any:
+    """Return the inverse of the hyperbolic sine."""
+    return elementwise(_signed(_arcsinh), (x,))
+
+
+@instruction
+def arccosh(typing: Any, x: Any) -> Any:
+    """Return the inverse of the hyperbolic cosine."""
+
+    def build(builder: Any, x: Any) -> Any:
+        more = builder.fsub(x, constant(1.0))
+        root = call(builder, "sqrt", fma(builder, more, more, builder.fadd(more, more)))
+        small = _log1p(builder, builder.fadd(more, root))
+        large = builder.fcmp_ordered(">", x, constant(1e8))
+        result = builder.select(large, _log_of_twice(builder, x), small)
+        return builder.select(builder.fcmp_ordered("<", x, constant(1.0)), constant(float("nan")), result)
+
+    return elementwise(build, (x,))
+
+
+def _arctanh(builder: Any, x: Any) -> Any:
+    ratio = builder.fdiv(builder.fadd(x, x), builder.fsub(constant(1.0), x))
+    return builder.fmul(constant(0.5), _log1p(builder, ratio))
+
+
+@instruction
+def arctanh(typing: Any, x: Any) -> Any:
+    """Return the inverse of the hyperbolic tangent."""
+    return elementwise(_signed(_arctanh), (x,))
+
+
+def _cbrt(builder: Any, x: Any) -> Any:
+    tiny = builder.fcmp_ordered("<", x, constant(_TINY))
+    scaled = builder.select(tiny, builder.fmul(x, constant(2.0**24)), x)
+    # A third of the exponent, and of what lies above it, comes close; Newton's method does the rest.
+    third = builder.sdiv(builder.bitcast(scaled, INTEGERS), integer(3))
+    root = builder.bitcast(builder.add(third, integer(0x2A5137A0)), FLOATS)
+    for _ in range(3):
+        error = builder.fsub(builder.fdiv(scaled, builder.fmul(root, root)), root)
+        root = fma(builder, error, constant(1 / 3), root)
+    root = builder.select(tiny, builder.fmul(root, constant(2.0**-8)), root)
+    itself = builder.or_(
+        builder.fcmp_ordered("==", x, constant(0.0)), builder.fcmp_ordered("==", x, constant(float("inf")))
+    )
+    return builder.select(itself, x, root)
+
+
+@instruction
+def cbrt(typing: Any, x: Any) -> Any:
+    """Return the cube root."""
+    return elementwise(_signed(_cbrt), (x,))
