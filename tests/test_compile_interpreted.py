@@ -124,3 +124,30 @@ def test_computed_weights_follow_their_parameters(manner, reading):
 def test_native_code_follows_them_too(batched):
     model = Computed("scaled", "transposed", SIZES[0])
     assert_agrees(model, compile(model, check=False).native(tokens=False, batched=batched), SIZES[0][0], tokens=False)
+
+
+class Summed:
+    """A recurrence whose state's gradient is the gradient of two weights, from a learned start."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        shapes = (1, 6), (4, 6), (6, 6), (6, 3)
+        self.start, self.x2h, self.h2h, self.h2y = (
+            mg.tensor(rng.normal(size=s).astype(np.float32) / 3) for s in shapes
+        )
+        self.parameters = (self.start, self.x2h, self.h2h, self.h2y)
+
+    def __call__(self, x):
+        h = self.start
+        for x_t in x:
+            h = x_t[None] @ self.x2h + h @ self.h2h
+        return h @ self.h2y
+
+
+@pytest.mark.usefixtures("in_python")
+def test_the_gradient_before_the_first_step_is_observed():
+    model = Summed()
+    x = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+    observed = compile(model, dim_input=4, check=False).observe(x, 1)
+    softmax_crossentropy(model(x), np.array([1])).backward()
+    np.testing.assert_allclose(observed.state_gradients[0][:1], model.start.grad, rtol=1e-5)

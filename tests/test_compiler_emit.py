@@ -3,6 +3,7 @@
 import ast
 import itertools
 import os
+import re
 from pathlib import Path
 
 import mygrad as mg
@@ -12,8 +13,8 @@ from mygrad.nnet.activations import relu, sigmoid
 
 import zoo
 from myrnn.compiler import compile
-from myrnn.compiler._memory import Names
-from myrnn.compiler._writer import WIDTH, Writer, names_in, wrapped
+from myrnn.compiler.emit import WIDTH, names_in, wrapped
+from myrnn.compiler.layout import Names
 from myrnn.compiler.runtime import OF_PROGRAMS, RUNTIME
 from myrnn.models import GRU, LSTM, RNN
 
@@ -198,41 +199,6 @@ def test_names_are_identifiers_of_their_own():
     assert given.new("...") == "value"
 
 
-def test_conditions_go_on_and_empty_blocks_vanish():
-    writer = Writer()
-    with writer.block("if t > 0:"), writer.section("first"):
-        writer.line("a = 1")
-    with writer.block("if t > 0:"), writer.section("second"):
-        writer.line("b = 2")
-    with writer.block("for r in range(n):"):
-        pass
-    with writer.section("nothing"):
-        pass
-    with writer.block("if t > 1:"):
-        writer.line("c = 3")
-    assert [line[4:] for line in writer.lines] == [
-        "if t > 0:",
-        "    # first",
-        "    a = 1",
-        "    # second",
-        "    b = 2",
-        "if t > 1:",
-        "    c = 3",
-    ]
-
-
-def test_only_what_is_read_is_prepared():
-    writer = Writer()
-    with writer.prepared(("row = start[t]", "active = start[t + 1] - row", "going = 2")), writer.section("of going"):
-        writer.line("use(active)")
-    assert [line.strip() for line in writer.lines] == [
-        "row = start[t]",
-        "active = start[t + 1] - row",
-        "# of going",
-        "use(active)",
-    ]
-
-
 def test_names_are_found_outside_of_comments():
     assert names_in(["    a = b2 + 1.0e5", "    # c", "d(0x1)"]) == {"a", "b2", "d"}
 
@@ -252,8 +218,8 @@ def test_every_model_can_be_observed(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
     program, source = compiled._programs.emitted(tokens=False, batched=False, observed=True)
     ast.parse(source)
-    assert program.input_gradients.size == kind.C
-    assert [place.size for place in program.state_gradients] == list(compiled.recurrence.state_sizes)
+    assert program.input_gradients.columns == kind.C
+    assert [buffer.columns for buffer in program.state_gradients] == list(compiled.recurrence.state_sizes)
 
 
 # Tokens or not, batched or not, and the one that is observed.
@@ -267,8 +233,8 @@ def test_no_name_of_the_emitted_code_is_left_for_a_users_variable(kind):
         program, source = compiled._programs.emitted(tokens=tokens, batched=batched, observed=observed)
         run = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == "run")
         names = {n.id for n in ast.walk(run) if isinstance(n, ast.Name)} | {a.arg for a in run.args.args}
-        for name in names:
-            assert program.memory.names.new(name) != name
+        for name in names - set(program.memory.names):
+            assert name.split("_")[-1] == "j" or re.search(r"_j_\d+$", name) or Names().new(name) != name, name
 
 
 def test_models_of_the_same_equations_share_their_program():

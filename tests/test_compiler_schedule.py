@@ -1,13 +1,22 @@
-"""Schedules: the instructions, done in order, compute the graph, and read only what is done."""
+"""Schedules: what shares a loop, and the instructions of programs, as they are printed."""
+
+import dataclasses
+import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myrnn.compiler import ops
+import zoo
+from myrnn.compiler import compile, ops
+from myrnn.compiler.emit import emit
 from myrnn.compiler.graph import Builder, evaluate, topological
+from myrnn.compiler.layout import Place
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.schedule import Call, Loop, is_map, schedule
+from myrnn.compiler.plan import Kind, plan
+from myrnn.compiler.schedule import For, IfLater, Loop, Store, fuse, schedule
+from myrnn.models import parameter_names
 
 
 @st.composite
@@ -39,49 +48,50 @@ def graphs(draw):
     return leaves, targets, keep
 
 
-def executed(plan, known):
-    """Do the instructions in order with NumPy; everything read outside its own loop must be done, and in memory."""
+def executed(fused, known):
+    """Do the groups in order with NumPy; everything read outside its own loop must be done, and in memory."""
     memory = dict(known)
 
     def read(node):
         return node.numbers.astype(float) if node.is_constant else memory[node]
 
-    for instruction in plan.instructions:
-        if isinstance(instruction, Call) and instruction.node in plan.linear:
-            node = instruction.node
-            for product in plan.linear[node].products:
+    for is_loop, nodes in fused.groups:
+        if is_loop:
+            loop(nodes, fused, memory, read)
+        elif nodes[0] in fused.linear:
+            (node,) = nodes
+            for product in fused.linear[node].products:
                 arrays = [read(i) for i in product.inputs]
                 memory[node] = memory[node] + OPERATIONS["matmul"].reference(*arrays, *product.attributes)
-        elif isinstance(instruction, Call):
-            node = instruction.node
-            memory[node] = OPERATIONS[node.operation].reference(*map(read, node.inputs), *node.attributes)
         else:
-            loop(instruction, plan, memory, read)
+            (node,) = nodes
+            memory[node] = OPERATIONS[node.operation].reference(*map(read, node.inputs), *node.attributes)
     return memory
 
 
-def loop(instruction, plan, memory, read):
+def loop(nodes, fused, memory, read):
     local = {}
-    for node in instruction.nodes:
-        assert node.size == instruction.size
-        if node in plan.linear:
-            terms = [local[t] if t in local else read(t) for t in plan.linear[node].terms]
+    for node in nodes:
+        assert node.size == nodes[0].size
+        if node in fused.linear:
+            terms = [local[t] if t in local else read(t) for t in fused.linear[node].terms]
             memory[node] = sum((np.broadcast_to(t, node.size) for t in terms), np.zeros(node.size))
             continue
+        assert OPERATIONS[node.operation].kind == "map"
         inputs = [local[i] if i in local else read(i) for i in node.inputs]
         local[node] = OPERATIONS[node.operation].reference(*inputs, *node.attributes)
-        if node in plan.kept:
+        if node in fused.kept:
             memory[node] = local[node]
 
 
 @given(graphs(), st.integers(0, 2**32 - 1))
-def test_the_instructions_compute_the_graph(drawn, seed):
+def test_the_groups_compute_the_graph(drawn, seed):
     leaves, targets, keep = drawn
     rng = np.random.default_rng(seed)
     known = {leaf: rng.uniform(-1, 1, leaf.size) for leaf in leaves}
     wanted = [*dict.fromkeys([*targets, *(n for n in topological(targets) if n in keep and n.inputs)])]
-    plan = schedule(wanted, set(leaves), set(wanted))
-    memory = executed(plan, known)
+    fused = fuse(wanted, set(leaves), set(wanted))
+    memory = executed(fused, known)
     for node, value in zip(wanted, evaluate(wanted, known, np.float64), strict=True):
         found = node.numbers if node.is_constant else memory[node]
         np.testing.assert_allclose(found, value, rtol=1e-9, atol=1e-12)
@@ -90,15 +100,9 @@ def test_the_instructions_compute_the_graph(drawn, seed):
 @given(graphs())
 def test_every_node_is_computed_once_and_nothing_is_forgotten(drawn):
     leaves, targets, keep = drawn
-    plan = schedule(targets, set(leaves), keep)
-    absorbed = {p for linear in plan.linear.values() for p in linear.products}
-    computed = []
-    for instruction in plan.instructions:
-        if isinstance(instruction, Loop):
-            computed += [n for n in instruction.nodes if n not in plan.linear]
-            assert all(is_map(n, plan.linear) or n in plan.linear for n in instruction.nodes)
-        else:
-            computed.append(instruction.node)
+    fused = fuse(targets, set(leaves), keep)
+    absorbed = {p for linear in fused.linear.values() for p in linear.products}
+    computed = [n for is_loop, nodes in fused.groups for n in nodes if not (is_loop and n in fused.linear)]
     assert len(computed) == len(set(computed))
     needed = {n for n in topological(targets) if n.inputs}
     assert {t for t in targets if t.inputs} <= set(computed) <= needed
@@ -112,25 +116,66 @@ def test_a_sum_of_products_is_one_linear_node():
     weight = build.leaf("parameter", 0, size=16)
     products = [ops.matmul(v, weight, m=1, k=4, n=4, transposed=False) for v in (h, x)]
     total = ops.add(ops.add(products[0], bias), products[1])
-    plan = schedule([ops.tanh(total)], {h, x, bias, weight}, set())
-    assert set(plan.linear) == {total}
-    assert plan.linear[total].products == tuple(products) and plan.linear[total].terms == (bias,)
-    assert [type(i) for i in plan.instructions] == [Loop, Call, Loop]
+    fused = fuse([ops.tanh(total)], {h, x, bias, weight}, set())
+    assert set(fused.linear) == {total}
+    assert fused.linear[total].products == tuple(products) and fused.linear[total].terms == (bias,)
+    assert [is_loop for is_loop, _ in fused.groups] == [True, False, True]
 
 
 def test_a_product_that_is_read_twice_stands_alone():
     build = Builder()
     h, weight = build.leaf("state", 0, size=4), build.leaf("parameter", 0, size=16)
     product = ops.matmul(h, weight, m=1, k=4, n=4, transposed=False)
-    total = product + h
-    plan = schedule([total, ops.tanh(product)], {h, weight}, set())
-    assert product in plan.linear and total not in plan.linear
+    total = ops.add(product, h)
+    fused = fuse([total, ops.tanh(product)], {h, weight}, set())
+    assert product in fused.linear and total not in fused.linear
 
 
 def test_what_is_available_is_not_computed_again():
     build = Builder()
     h = build.leaf("state", 0, size=4)
     middle = ops.exp(h)
-    plan = schedule([ops.tanh(middle)], {middle}, set())
-    assert plan.instructions == [Loop(4, (ops.tanh(middle),))]
-    assert schedule([middle], {middle}, set()).instructions == []
+    fused = fuse([ops.tanh(middle)], {middle}, set())
+    assert fused.groups == [(True, (ops.tanh(middle),))]
+    assert fuse([middle], {middle}, set()).groups == []
+
+
+KINDS = [Kind(*flags) for flags in itertools.product((False, True), repeat=2)] + [Kind(False, False, observed=True)]
+
+
+def instructions(body):
+    for instruction in body:
+        yield instruction
+        if isinstance(instruction, For | IfLater):
+            yield from instructions(instruction.body)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("model", zoo.ALL, ids=lambda model: model.__name__)
+def test_what_is_printed_is_what_is_emitted(model, kind):
+    made = zoo.made(model)
+    compiled = compile(made, dim_input=model.C, check=False)
+    shapes, names = [p.shape for p in made.parameters], parameter_names(made)
+    found = schedule(plan(compiled.derivative, shapes, names, kind))
+    parts = [*found.forward, *found.backward]
+    every = list(instructions(i for part in parts for i in part.body))
+    comments = {getattr(i, "comment", "") for i in every} | {part.title for part in parts}
+    emitted = {line.strip()[2:] for line in emit(found).body.splitlines() if line.strip().startswith("# ")}
+    headings = {line for line in emitted if line == "sizes" or line.startswith("where ")}
+    assert emitted - headings == comments - {""}
+    printed = str(found)
+    assert all(comment in printed for comment in comments)
+    # All sizes and places are known; nothing else is left to decide.
+    assert all(buffer.name in {b.name for b in found.buffers} for i in every for buffer in buffers_of(i))
+
+
+def buffers_of(instruction):
+    """Return all buffers of an instruction."""
+    values = [getattr(instruction, field.name) for field in dataclasses.fields(instruction)]
+    places = [v for v in values if isinstance(v, Place)]
+    if isinstance(instruction, Loop):
+        places += [
+            *instruction.reads.values(),
+            *(s.place for s in (*instruction.body, *instruction.last) if isinstance(s, Store)),
+        ]
+    return [place.buffer for place in places]

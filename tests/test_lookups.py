@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import myrnn
-from myrnn.compiler import _terms
+from myrnn.compiler import plan as planning
 from myrnn.compiler._compile import _recent
 
 SYMBOLS = 300
@@ -63,7 +63,7 @@ def trained(optimizer, **options):
 @pytest.fixture
 def with_lookups(monkeypatch):
     """Return what lets weights of many rows be lookups."""
-    return lambda: monkeypatch.setattr(_terms, "LOOKUP_ROWS", SYMBOLS)
+    return lambda: monkeypatch.setattr(planning, "LOOKUP_ROWS", SYMBOLS)
 
 
 # With many tokens in a batch every row is updated at every step.

@@ -27,14 +27,14 @@ def run(tokens, begin, steps, label, weight, learn, p, g, w, sizes, tables):
     # sizes
     K = sizes[1]
     D = sizes[2]
-    D_padded = sizes[4]
-    K_padded = sizes[9]
+    D_padded = sizes[3]
+    K_padded = sizes[4]
     # where the parameters stand in p, and their gradients in g
-    fc_x2h_weight = sizes[3]
-    fc_x2h_bias = sizes[5]
-    fc_h2h_weight = sizes[6]
-    fc_h2y_weight = sizes[7]
-    fc_h2y_bias = sizes[8]
+    fc_x2h_weight = sizes[5]
+    fc_x2h_bias = sizes[6]
+    fc_h2h_weight = sizes[7]
+    fc_h2y_weight = sizes[8]
+    fc_h2y_bias = sizes[9]
     parameters = sizes[10]
     # where everything else stands in w
     h = sizes[11]

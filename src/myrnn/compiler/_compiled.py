@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._logits import check_finite, is_lost
-from myrnn.compiler._programs import Kind, Programs
+from myrnn.compiler._programs import Programs
 from myrnn.compiler.cache import Wanted, notice
 from myrnn.compiler.derive import Derivative, trained_by_length
 from myrnn.compiler.graph import Builder, topological
 from myrnn.compiler.guard import Guard
 from myrnn.compiler.names import state_names
 from myrnn.compiler.native import Block, Native, in_threads, shards_for
+from myrnn.compiler.plan import Kind
 from myrnn.compiler.roll import Recurrence
 from myrnn.compiler.show import stage_texts, write_equations
 from myrnn.compiler.trace import Trace
@@ -170,9 +171,9 @@ class CompiledModel:
 
     def programs_for_tokens(self, batch_size: int) -> list[Wanted]:
         """Return the programs for training on tokens, for classifying them and for inspecting sequences of them."""
-        functions: dict[Kind, list[str]] = {(True, batch_size > 1, False): ["run", "train"]}
-        functions.setdefault((True, self._pays_to_batch(), False), ["run"]).append("logits")
-        functions[False, False, True] = ["run"]
+        functions: dict[Kind, list[str]] = {Kind(tokens=True, batched=batch_size > 1): ["run", "train"]}
+        functions.setdefault(Kind(tokens=True, batched=self._pays_to_batch()), ["run"]).append("logits")
+        functions[Kind(tokens=False, batched=False, observed=True)] = ["run"]
         return [
             Wanted(self._programs.emitted(tokens=tokens, batched=batched, observed=observed)[1], tuple(names))
             for (tokens, batched, observed), names in functions.items()

@@ -14,15 +14,13 @@ from myrnn.compiler.derive import Derivative, differentiate, hoist
 from myrnn.compiler.emit import Program, emit
 from myrnn.compiler.guard import verify
 from myrnn.compiler.native import Block, Native
-from myrnn.compiler.plan import make_plan
+from myrnn.compiler.plan import Kind, plan
 from myrnn.compiler.roll import Recurrence
+from myrnn.compiler.schedule import schedule
 from myrnn.compiler.show import write_equations
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.errors import CompileError, MyRNNError
 from myrnn.models import parameter_names
-
-# Whether a program takes tokens, takes batches, and keeps what it computes on the way.
-Kind = tuple[bool, bool, bool]
 
 
 class Programs:
@@ -57,14 +55,14 @@ class Programs:
 
     def emitted(self, *, tokens: bool, batched: bool, observed: bool = False) -> tuple[Program, str]:
         """Return the program for this kind of data, and the text of its module."""
-        kind = (tokens, batched, observed)
+        kind = Kind(tokens, batched, observed)
         if kind not in self._emitted:
             self._emitted[kind] = self._emit(*kind)
         return self._emitted[kind]
 
     def _emit(self, tokens: bool, batched: bool, observed: bool) -> tuple[Program, str]:
         names = parameter_names(self._model)
-        program = emit(make_plan(self.derivative, self._shapes, tokens), names, batched, observed)
+        program = emit(schedule(plan(self.derivative, self._shapes, names, Kind(tokens, batched, observed))))
         # Without the name of the model's class: classes with the same equations share their machine code.
         header = f"A recurrent model, compiled.\n\n{write_equations(self._recurrence, names)}"
         return program, module_source(program, header, tokens, batched, self._recurrence.reverse)
@@ -77,11 +75,11 @@ class Programs:
         NotARecurrence
             When loss or gradients of random sequences differ from MyGrad's by more than rounding.
         """
-        return self._checked((tokens, batched, False), max_length)
+        return self._checked(Kind(tokens, batched), max_length)
 
     def observer(self, *, max_length: int) -> Native:
         """Return the program for one sequence of features that keeps what it computes on the way, checked, too."""
-        return self._checked((False, False, True), max_length)
+        return self._checked(Kind(tokens=False, batched=False, observed=True), max_length)
 
     def _checked(self, kind: Kind, max_length: int) -> Native:
         tokens, batched, observed = kind

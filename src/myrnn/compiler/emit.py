@@ -1,24 +1,43 @@
-"""Stage 6: write the plan as Python for Numba.
-
-Two programs come out of one plan: one runs a single sequence, the other several of different lengths side by side.
-Both go forward to the logits and the loss, and back to the gradients of all weights.
-
-Side by side means: at step t the sequences that are longer than t, longest first, are rows of one matrix. Row
-``start[t] + r`` of a buffer belongs to sequence r at step t; nothing is padded. A state's rows are those before each
-step, and after them one for each sequence: its last.
-"""
+"""Writes the instructions of a schedule as Python for Numba: one renderer for a single sequence and for a batch."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from myrnn.compiler._backward import write_prelude_backward, write_readout_backward, write_steps_backward
-from myrnn.compiler._forward import write_prelude, write_projections, write_readout, write_steps
-from myrnn.compiler._frame import Frame
-from myrnn.compiler._memory import Memory, Place
-from myrnn.compiler._weights import WeightPlaces
-from myrnn.compiler._writer import Writer, names_in, wrapped
-from myrnn.compiler.plan import Plan
+import numpy as np
+
+from myrnn.compiler.graph import Node
+from myrnn.compiler.layout import BATCH, LANES, SINGLE, Buffer, Memory, Names, Over, Place, Row, Rows, padded
+from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.plan import Parameters
+from myrnn.compiler.schedule import (
+    Call,
+    Fill,
+    For,
+    IfLater,
+    Inputs,
+    Instruction,
+    Length,
+    Loop,
+    Loss,
+    Padded,
+    Part,
+    Product,
+    Schedule,
+    Store,
+    Sum,
+    is_one_number,
+    sizes_of,
+)  # fmt: skip
+
+WIDTH = 120
+
+# An unnamed expression that is read once stands where it is read, unless it is longer.
+_LONGEST_INSIDE = 60
 
 
 @dataclass(frozen=True)
@@ -31,71 +50,373 @@ class Program:
         The lines of the function.
     memory : Memory
         What its sizes and offsets are.
-    weights : WeightPlaces
+    weights : Parameters
         Where the parameters stand.
     logits : str
         The name of the offset at which it leaves the logits.
     classes : int
         K, how many they are.
-    states : tuple of Place
+    states : tuple of Buffer
         Where it leaves the states, a row before every step and the last ones.
-    state_gradients : tuple of Place
+    state_gradients : tuple of Buffer
         Where an observed program leaves the gradients with respect to them, row by row.
-    input_gradients : Place or None
+    input_gradients : Buffer or None
         Where it leaves those with respect to the rows of the sequence.
     """
 
     body: str
     memory: Memory
-    weights: WeightPlaces
+    weights: Parameters
     logits: str
     classes: int
-    states: tuple[Place, ...] = ()
-    state_gradients: tuple[Place, ...] = ()
-    input_gradients: Place | None = None
+    states: tuple[Buffer, ...]
+    state_gradients: tuple[Buffer, ...]
+    input_gradients: Buffer | None
 
 
-def emit(plan: Plan, parameter_names: tuple[str, ...], batched: bool, observed: bool = False) -> Program:
-    """Write one of the two programs; an observed one keeps the gradients of all states and inputs."""
-    frame = Frame(plan, parameter_names, batched, observed)
-    # The same node, such as the square of a state, is another number before a step and after the last one: what
-    # one part of the program keeps is never read in the place of the other's.
-    with frame.writer.part("What depends on the parameters alone, and the states before the first step."):
-        write_prelude(frame)
-    prelude, frame.writer = frame.writer, Writer()
-    fixed = dict(frame.places)
-    with frame.writer.part("What the input alone gives, for all steps at once."):
-        write_projections(frame)
-    with frame.writer.part("Forward, step by step."):
-        write_steps(frame)
-    of_steps, frame.places = frame.places, dict(fixed)
-    with frame.writer.part("The readout, the loss, and the gradient of the logits."):
-        write_readout(frame)
-    forward = frame.writer
-    frame.writer = Writer()
-    frame.weights.in_backward = True
-    with frame.writer.part("Back through the readout."):
-        write_readout_backward(frame)
-    frame.places = of_steps
-    with frame.writer.part("Back through time, the last step first."):
-        write_steps_backward(frame)
-    frame.places = fixed
-    with frame.writer.part("Back to what depends on the parameters alone."):
-        write_prelude_backward(frame)
-    copies = frame.weights.copies
-    lines = [*_copied("Weights as the way forward reads them.", copies.parameters), *prelude.lines]
-    lines += [*_copied("Computed weights as the way forward reads them.", copies.derived), *forward.lines]
-    lines += ["    if not learn:", "        restore_mode(mode)", "        return loss, hits"]
-    lines += _copied("Weights as the way back reads them.", copies.backward)
-    lines += [*frame.writer.lines, "    restore_mode(mode)", "    return loss, hits"]
-    header = [*frame.memory.header(names_in(lines)), "mode = flush_subnormals()"]
-    lines = [f"    {text}" for text in header] + lines
+def emit(schedule: Schedule) -> Program:
+    """Write a schedule as the body of a function."""
+    renderer = _Renderer(schedule)
+    renderer.parts(schedule.forward)
+    renderer.lines(["if not learn:", "    restore_mode(mode)", "    return loss, hits"])
+    renderer.parts(schedule.backward)
+    renderer.lines(["restore_mode(mode)", "return loss, hits"])
+    memory = renderer.memory()
+    header = [f"    {line}" for line in (*renderer.header(memory), "mode = flush_subnormals()")]
     return Program(
-        "\n".join(lines) + "\n", frame.memory, frame.weights, frame.logits.at, frame.recurrence.readout.size,
-        tuple(frame.states), tuple(frame.seen_gradients), frame.input_gradients,
+        "\n".join([*header, *renderer.written]) + "\n", memory, schedule.plan.parameters, schedule.logits.name,
+        schedule.logits.columns, schedule.states, schedule.state_gradients, schedule.input_gradients,
     )  # fmt: skip
 
 
-def _copied(told: str, calls: list[str]) -> list[str]:
-    lines = [part for call in calls for part in wrapped(f"    {call}")]
-    return ["", f"    # {told}", *lines] if lines else []
+class _Renderer:
+    """The lines of a program, and the names that they use."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.written: list[str] = []
+        self._depth = 1
+        self._schedule, self.printer = schedule, schedule.plan.printer
+        self._kind = schedule.plan.kind
+        self._form = BATCH if self._kind.batched else SINGLE
+        self._reverse = schedule.plan.derivative.recurrence.reverse
+        self._names = Names(buffer.name for buffer in schedule.buffers)
+        self._parameters = self._names.new("parameters")
+        self._numbers: dict[str, int] = {}
+        self._by_value: dict[int, str] = {}
+        self._padded: dict[int, str] = {}
+        self._tables: dict[bytes, str] = {}
+        for name, size in sizes_of(schedule.plan).items():
+            self._number(size, name)
+
+    # Lines -----------------------------------------------------------------------------------------------------------
+
+    def line(self, text: str) -> None:
+        """Write a line, in several where it is long."""
+        self.written += wrapped("    " * self._depth + text)
+
+    def lines(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self.line(text)
+
+    @contextmanager
+    def _block(self, text: str, prepared: Sequence[str] = ()) -> Iterator[None]:
+        """Write a line that opens a block, if any, and in it those of `prepared`, ``name = value``, that it reads."""
+        if text:
+            self.line(text)
+            self._depth += 1
+        begin = len(self.written)
+        yield
+        for line in reversed(prepared):
+            if line.split(" = ")[0] in names_in(self.written[begin:]):
+                self.written.insert(begin, "    " * self._depth + line)
+        if text:
+            self._depth -= 1
+
+    @contextmanager
+    def _each_row(self, over: Over) -> Iterator[None]:
+        """Write what follows inside for each of the sequences side by side."""
+        rows = self._form.count.get(over)
+        with self._block(f"for r in range({rows}):" if rows else "", self._form.for_each.get(over, ())):
+            yield
+
+    def parts(self, parts: Iterable[Part]) -> None:
+        for part in parts:
+            self.written.append("")
+            self.line(f"# {part.title}")
+            self._body(part.body)
+
+    def _body(self, body: Iterable[Instruction]) -> None:
+        for instruction in body:
+            if comment := getattr(instruction, "comment", ""):
+                self.line(f"# {comment}")
+            self._write(instruction)
+
+    def _write(self, instruction: Instruction) -> None:
+        form = self._form
+        match instruction:
+            case For(backward, body):
+                first = "begin + steps - 1 - t" if self._reverse else "begin + t"
+                at_step = [line.format(first=first) for line in form.at_step]
+                with self._block(f"for t in range({'steps - 1, -1, -1' if backward else 'steps'}):", at_step):
+                    self._body(body)
+            case IfLater(body):
+                with self._block("if t > 0:"):
+                    self._body(body)
+            case Loop():
+                with self._each_row(instruction.over):
+                    self._loop(instruction)
+            case Product():
+                self._product(instruction)
+            case Sum(over, gradient, left, right, _):
+                sizes = f"{self._number(left.size)}, {form.count.get(over, '1')}, {self._padded_size(right.size)}"
+                self.line(
+                    f"multiply({self._matrix(gradient)}, {self._first_row(left, over)}, 1, {self._stride(left)}, "
+                    f"{self._first_row(right, over)}, {self._stride(right)}, {sizes}, True)"
+                )
+            case Call(over, function, arguments, _):
+                with self._each_row(over):
+                    self.line(f"{function}({', '.join(self._argument(a, over) for a in arguments)})")
+            case Fill(buffer) if buffer is None:
+                self.line(f"fill(g, 0, {self._parameters}, 0.0)")
+            case Fill(buffer):
+                assert buffer is not None
+                size = self._number(buffer.lines * padded(buffer.columns))
+                self.line(f"fill({buffer.array}, {buffer.name}, {buffer.name} + {size}, 0.0)")
+            case Inputs(place):
+                inputs, width = self._matrix(place.buffer), self._number(place.size)
+                text = form.inputs[self._kind.tokens].format(inputs=inputs, width=width, reverse=self._reverse)
+                self.line(text)
+            case Length(place):
+                self.lines(text.format(length=self._base(place, Over.END)) for text in form.length)
+            case Loss(logits, gradients):
+                texts = {"logits": self._base(logits, Over.END), "gradients": self._base(gradients, Over.END)}
+                self.lines(text.format(classes=self._number(logits.size), **texts) for text in form.loss)
+
+    # Loops and products ----------------------------------------------------------------------------------------------
+
+    def _loop(self, loop: Loop) -> None:
+        with self._block(f"for j in range(0, {self._padded_size(loop.size)}, {LANES}):"):
+            _Lanes(self, loop).write()
+
+    def _product(self, product: Product) -> None:
+        over, out, vector = product.over, product.out, product.vector
+        if product.by_dots:
+            with self._each_row(over):
+                target = self._address(out, over)
+                if not product.add:
+                    self.line(f"fill({target}, {self._base(out, over)} + {self._padded_size(product.n)}, 0.0)")
+                sizes = f"{self._number(product.n)}, {self._padded_size(product.k)}"
+                self.line(f"add_dots({target}, {self._address(vector, over)}, {self._matrix(product.matrix)}, {sizes})")
+            return
+        target, left, right = self._first_row(out, over), self._first_row(vector, over), self._matrix(product.matrix)
+        sizes = f"{self._number(product.k)}, {self._padded_size(product.n)}, {product.add}"
+        if rows := self._form.count.get(over):
+            strides = self._stride(out), self._stride(vector)
+            self.line(f"multiply({target}, {strides[0]}, {left}, {strides[1]}, 1, {right}, {rows}, {sizes})")
+        else:
+            self.line(f"multiply_row({target}, {left}, {right}, {sizes})")
+
+    # Places ----------------------------------------------------------------------------------------------------------
+
+    def _base(self, place: Place, over: Over, each_row: bool = True) -> str:
+        """Return the offset of a place, in the row of sequence r where several stand side by side."""
+        buffer, parts = place.buffer, [place.buffer.name]
+        rows = "x" if place.row is Row.TOKEN else ""
+        if buffer.rows in (Rows.STEPS, Rows.STATES):
+            rows = self._form.row[over, place.row]
+        # `after` counts the sequences already.
+        if each_row and buffer.rows is not Rows.ONE and over in self._form.count and rows != "after":
+            rows = f"{rows} + r" if rows else "r"
+        if rows:
+            parts.append(f"({rows}) * {self._line(place)}" if "+" in rows else f"{rows} * {self._line(place)}")
+        if place.offset is not None:
+            parts.append(self._number(place.offset, "offset"))
+        return " + ".join(parts)
+
+    def _address(self, place: Place, over: Over) -> str:
+        """Return the array and the offset of a place, as the arguments of a call."""
+        return f"{place.buffer.array}, {self._base(place, over)}"
+
+    def _first_row(self, place: Place, over: Over) -> str:
+        """Return the address of the first of the rows side by side."""
+        return f"{place.buffer.array}, {self._base(place, over, each_row=False)}"
+
+    def _line(self, place: Place) -> str:
+        return self._padded_size(place.buffer.columns)
+
+    def _stride(self, place: Place) -> str:
+        """Return the distance of two rows."""
+        return "0" if place.buffer.rows is Rows.ONE else self._line(place)
+
+    def _matrix(self, buffer: Buffer) -> str:
+        """Return the array, the offset and the distance of two lines of a matrix, as the arguments of a call."""
+        return f"{buffer.array}, {buffer.name}, {self._padded_size(buffer.columns)}"
+
+    def _argument(self, value: Place | Buffer | int | Padded | bytes | Over, over: Over) -> str:
+        match value:
+            case Place():
+                return self._address(value, over)
+            case Buffer():
+                return self._matrix(value)
+            case bytes():
+                return f"tables, {self._table(value)}"
+            case Over():
+                return self._form.count[value]
+            case Padded(size):
+                return self._padded_size(size)
+            case bool():
+                return str(value)
+        return self._number(value)
+
+    # Names -----------------------------------------------------------------------------------------------------------
+
+    def _number(self, value: int, wanted: str = "n") -> str:
+        """Return the name of an integer: sizes that are equal share one."""
+        if value not in self._by_value:
+            self._by_value[value] = self._fixed(value, wanted)
+        return self._by_value[value]
+
+    def _fixed(self, value: int, wanted: str) -> str:
+        """Return a name of its own for an integer, also where another one has the same value."""
+        name = self._names.new(wanted)
+        self._numbers[name] = value
+        return name
+
+    def _padded_size(self, size: int) -> str:
+        """Return the name of a size in whole lanes: one for each size, even where both or two of them are equal."""
+        if size not in self._padded:
+            self._padded[size] = self._fixed(padded(size), f"{self._number(size)}_padded")
+        return self._padded[size]
+
+    def _table(self, indices: bytes) -> str:
+        if indices not in self._tables:
+            self._tables[indices] = self._names.new("table")
+        return self._tables[indices]
+
+    def memory(self) -> Memory:
+        """Return the integers that the program reads."""
+        buffers = tuple(b for b in self._schedule.buffers if b.array == "w")
+        return Memory(self._numbers | self._offsets(), buffers, self._schedule.constants, self._tables)
+
+    def _offsets(self) -> dict[str, int]:
+        """Return where the parameters begin, and where those that are no lookups end."""
+        offsets = {b.name: b.begin for b in self._schedule.buffers if b.array == "p"}
+        return offsets | {self._parameters: self._schedule.plan.parameters.dense_size}
+
+    def header(self, memory: Memory) -> list[str]:
+        """Return the lines that read those of the integers that the program uses."""
+        used = names_in(self.written)
+        titles = {
+            "sizes": set(self._numbers),
+            "where the parameters stand in p, and their gradients in g": set(self._offsets()),
+            "where everything else stands in w": {b.name for b in memory.buffers},
+            "where the indices stand in tables": set(memory.table_names.values()),
+        }
+        lines = []
+        for title, names in titles.items():
+            chosen = [f"{name} = sizes[{i}]" for i, name in enumerate(memory.names) if name in names & used]
+            lines += [f"# {title}", *chosen] if chosen else []
+        return lines
+
+
+class _Lanes:
+    """The lines inside of one loop."""
+
+    def __init__(self, renderer: _Renderer, loop: Loop) -> None:
+        self._renderer, self._loop = renderer, loop
+        stores = [s for s in (*loop.body, *loop.last) if isinstance(s, Store)]
+        self._home = {s.node for s in stores if s.is_home}
+        self._written_at_once = {s.node for s in loop.body if isinstance(s, Store)}
+        inputs = [i for n in loop.body if isinstance(n, Node) for i in n.inputs]
+        self._uses = Counter([*inputs, *(i for s in stores for i in s.terms or (() if s.is_home else (s.node,)))])
+        # The expression of each node that is computed here: a variable, or what it is made of.
+        self._local: dict[Node, str] = {}
+
+    def write(self) -> None:
+        for item in self._loop.body:
+            if isinstance(item, Store):
+                self._write(item, self._stored(item))
+            else:
+                self._compute(item)
+        # All is read before any of the last is written, since something here may read it.
+        texts = [self._settled(store) for store in self._loop.last]
+        for store, text in zip(self._loop.last, texts, strict=True):
+            self._write(store, text)
+
+    def _compute(self, node: Node) -> None:
+        text = OPERATIONS[node.operation].native.format(*(self._value(i) for i in node.inputs))
+        kept, uses = node in self._home, self._uses[node]
+        if node not in self._renderer.printer.names and not kept and uses == 1 and len(text) < _LONGEST_INSIDE:
+            self._local[node] = f"({text})"
+        elif node in self._written_at_once and not uses:
+            self._local[node] = text
+        else:
+            self._local[node] = self._variable(node, text)
+
+    def _value(self, node: Node) -> str:
+        """Return the expression for lanes of a node."""
+        if node in self._local:
+            return self._local[node]
+        if node not in self._loop.reads:
+            return _literal(float(node.numbers[0]))
+        place = self._loop.reads[node]
+        address = self._renderer._address(place, self._loop.over)
+        return f"spread({address})" if place.size == 1 else f"load({address} + j)"
+
+    def _stored(self, store: Store) -> str:
+        return " + ".join(map(self._value, store.terms or (store.node,)))
+
+    def _settled(self, store: Store) -> str:
+        """Return what is stored; where several are, as what no write changes."""
+        text = self._stored(store)
+        if len(self._loop.last) == 1 or text.isidentifier() or store.node.is_constant:
+            return text
+        return self._variable(store.node, text)
+
+    def _variable(self, node: Node, text: str) -> str:
+        """Write an assignment to a new variable and return its name."""
+        name = self._renderer._names.new(f"{self._renderer.printer.label(node)}_j")
+        self._renderer.line(f"{name} = {text}")
+        return name
+
+    def _write(self, store: Store, text: str) -> None:
+        address = f"{self._renderer._address(store.place, self._loop.over)} + j"
+        size = store.node.size
+        if store.clean and size % LANES and text != "0.0":
+            text = f"full({text})" if store.node.is_constant and is_one_number(store.node) else text
+            text = f"keep({text}, {self._renderer._number(size)} - j)"
+        self._renderer.line(f"store({address}, {f'load({address}) + {text}' if store.add else text})")
+
+
+def _literal(value: float) -> str:
+    number = np.float32(value)
+    if np.isfinite(number):
+        return str(number)
+    return "np.float32(np.nan)" if np.isnan(number) else f"np.float32({'-' if number < 0 else ''}np.inf)"
+
+
+def names_in(lines: Iterable[str]) -> set[str]:
+    """Return all names that stand in the lines, comments apart."""
+    return {name for line in lines if not line.lstrip().startswith("#") for name in re.findall(r"\b[A-Za-z_]\w*", line)}
+
+
+def wrapped(line: str) -> list[str]:
+    """Break a line that is too long behind commas, as few brackets deep as it can be."""
+    if len(line) <= WIDTH or line.lstrip().startswith("#"):
+        return [line]
+    depth, commas = 0, []
+    for at, character in enumerate(line):
+        depth += (character in "([") - (character in ")]")
+        if line[at : at + 2] == ", " and depth:
+            commas.append((depth, at + 1))
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    parts, begin = [], 0
+    while len(indent) + len(line) - begin > WIDTH:
+        room = WIDTH - (len(indent) if begin else 0)
+        within = [(-deep, at) for deep, at in commas if begin < at <= begin + room]
+        if not within:
+            break
+        parts.append(line[begin : max(within)[1]])
+        begin = max(within)[1] + 1
+    parts.append(line[begin:])
+    return [parts[0], *(indent + part for part in parts[1:])]

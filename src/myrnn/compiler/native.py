@@ -16,10 +16,10 @@ from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
 from myrnn.compiler import cache
-from myrnn.compiler._memory import Memory, Place, padded
-from myrnn.compiler._weights import ParameterLayout
 from myrnn.compiler.cache import notice
 from myrnn.compiler.emit import Program
+from myrnn.compiler.layout import Buffer, Memory, padded
+from myrnn.compiler.plan import ParameterLayout
 from myrnn.compiler.runtime.lookups import row_record
 from myrnn.compiler.runtime.threads import BARRIER_SIZE
 from myrnn.compiler.trace import MYGRAD
@@ -287,14 +287,14 @@ class Native:
             return (
                 loss,
                 work.numbers[at : at + program.classes].copy(),
-                tuple(self._rows(place, work, steps + 1) for place in program.states),
-                tuple(self._rows(place, work, steps + 1) for place in program.state_gradients),
+                tuple(self._rows(buffer, work, steps + 1) for buffer in program.states),
+                tuple(self._rows(buffer, work, steps + 1) for buffer in program.state_gradients),
                 self._rows(program.input_gradients, work, steps),
             )
 
-    def _rows(self, place: Place, work: Workspace, rows: int) -> Floats:
-        at, width = self.program.memory.value(place.at, work.sizes), padded(place.size)
-        return work.numbers[at : at + rows * width].reshape(rows, width)[:, : place.size].copy()
+    def _rows(self, buffer: Buffer, work: Workspace, rows: int) -> Floats:
+        at, width = self.program.memory.value(buffer.name, work.sizes), padded(buffer.columns)
+        return work.numbers[at : at + rows * width].reshape(rows, width)[:, : buffer.columns].copy()
 
     def train(
         self, sequences: Sequences, order: NDArray[np.int64], descent: Descent, shards: int = 1

@@ -1,16 +1,29 @@
-"""Stage 5: how the weights are laid out in memory, and what the way forward keeps for the way back."""
+"""How the weights are laid out in memory, what is kept for the way back, and what the first step can leave out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
 
-from myrnn.compiler._memory import LANES
 from myrnn.compiler.derive import Derivative, Pullback
 from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.layout import LANES, padded
+from myrnn.compiler.names import printer_of
+from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.printer import Printer
 
-# Not worth a place in memory when their inputs have one: computed again on the way back.
-_CHEAP = frozenset({"add", "subtract", "multiply", "negative", "greater", "equal", "select", "expand"})
+# From how many rows on updating all rows of a weight costs more than keeping a record of each.
+LOOKUP_ROWS = 4096
+
+
+class Kind(NamedTuple):
+    """What a program takes, tokens or features, one sequence or a batch, and whether it keeps all gradients."""
+
+    tokens: bool
+    batched: bool
+    observed: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,54 +55,181 @@ class Weight:
         """How many numbers of each row in memory are its own; what follows them is padding."""
         return self.rows if self.flipped else self.columns
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether its numbers stand one after the other, without padding between."""
+        return self.rows == 1 or (self.columns % LANES == 0 and not self.flipped)
+
+    def fits(self, product: Node) -> bool:
+        """Whether the product reads the weight in the shape that it is laid out in."""
+        _, k, n, transposed = product.attributes
+        return (self.rows, self.columns) == ((n, k) if transposed else (k, n))
+
+    def goes_along_rows(self, product: Node) -> bool:
+        """Whether the product goes along the rows of the weight in memory (else it needs the transposed matrix)."""
+        return bool(product.attributes[3]) == self.flipped
+
+
+@dataclass(frozen=True)
+class ParameterLayout:
+    """Where a parameter stands in the block of all parameters, and how.
+
+    Attributes
+    ----------
+    name : str
+    at : int
+        The offset of its first row.
+    rows, columns : int
+        Its own shape.
+    flipped : bool
+        Whether it stands there transposed.
+    """
+
+    name: str
+    at: int
+    rows: int
+    columns: int
+    flipped: bool
+
+    @property
+    def size(self) -> int:
+        """How many numbers it takes, padding included."""
+        rows, columns = (self.columns, self.rows) if self.flipped else (self.rows, self.columns)
+        return rows * padded(columns)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The block of all parameters.
+
+    Attributes
+    ----------
+    layouts : dict
+        A parameter's number -> where it stands.
+    lookups : frozenset of int
+        The parameters of many rows of which a step reads and changes only those of its tokens. They come last. Only
+        these rows of their gradients are cleared, clipped and used; the others are zero.
+    """
+
+    layouts: dict[int, ParameterLayout]
+    lookups: frozenset[int]
+
+    @property
+    def size(self) -> int:
+        """How many numbers the block has, padding included."""
+        return sum(layout.size for layout in self.layouts.values())
+
+    @property
+    def dense_size(self) -> int:
+        """How many of them are of parameters that are no lookups."""
+        return min((self.layouts[i].at for i in self.lookups), default=self.size)
+
+
+@dataclass(frozen=True)
+class Outer:
+    """A term of a weight's gradient that is a product of two vectors, as the weight lies in memory: rows by lanes.
+
+    Such terms are summed over all steps in one product. A token's is one row of the gradient (`is_row`).
+    """
+
+    leaf: Node
+    left: Node
+    right: Node
+    is_row: bool
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of weights' gradients of one way back: products of two vectors, and all others with their weights."""
+
+    outer: tuple[Outer, ...]
+    others: tuple[tuple[Node, Node], ...]
+
+    @property
+    def operands(self) -> list[Node]:
+        """The vectors whose products are summed later."""
+        return [node for term in self.outer if not term.is_row for node in (term.left, term.right)]
+
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that the emitter needs to know beside the derivative.
+    """All that is decided of one kind of program before its instructions are.
 
     Attributes
     ----------
     derivative : Derivative
-    shapes : tuple of tuple
-        The shape of each parameter.
-    tokens : bool
-        Whether a sequence is tokens (one row of a weight for each) or features.
+    kind : Kind
+    printer : Printer
+        What nodes are called.
+    leaves : dict
+        Kind and number -> leaf, such as ``("state", 0)``.
+    parameters : Parameters
     weights : dict
         Leaf -> weight.
     saved_step, saved_readout, saved_prelude : set of Node
         What each part's way forward leaves for its way back.
     projected : set of Node
         Products of the input with a weight: computed for all steps at once, or, for tokens, a row of the weight.
+    terms : dict
+        ``step``, ``readout``, ``prelude`` -> the terms of the weights' gradients.
+    whole : set of Node
+        What an operation of a step that is not element-wise reads.
+    clean : frozenset of Node
+        Nodes whose padding must be zero, because a product or a sum reads it.
+    zero_at_first, unread_at_first : frozenset of Node
+        States that are zero before the first step, and gradients that nothing reads there.
+    reads_inputs : bool
+        Whether anything but a token's row of a weight reads the rows of the sequence.
     """
 
     derivative: Derivative
-    shapes: tuple[tuple[int, ...], ...]
-    tokens: bool
+    kind: Kind
+    printer: Printer
+    leaves: dict[tuple[object, ...], Node]
+    parameters: Parameters
     weights: dict[Node, Weight]
     saved_step: set[Node]
     saved_readout: set[Node]
     saved_prelude: set[Node]
     projected: set[Node]
+    terms: dict[str, Terms]
+    whole: set[Node]
+    clean: frozenset[Node]
+    zero_at_first: frozenset[Node]
+    unread_at_first: frozenset[Node]
+    reads_inputs: bool
 
 
-def make_plan(derivative: Derivative, shapes: Sequence[tuple[int, ...]], tokens: bool) -> Plan:
-    """Plan the memory of a recurrence whose parameters have the given shapes."""
+def plan(derivative: Derivative, shapes: Sequence[tuple[int, ...]], names: tuple[str, ...], kind: Kind) -> Plan:
+    """Plan the memory of a recurrence whose parameters have these shapes and names, for one kind of data."""
     r = derivative.recurrence
     weights = _weights(derivative, shapes)
     projected = {
         n
         for n in topological(r.step)
-        if n.operation == "matmul" and n.inputs[0].operation == "input" and _fits(n, weights)
+        if n.operation == "matmul" and n.inputs[0].operation == "input" and _is_projection(n, weights)
     }
+    parts = {"step": derivative.step, "readout": derivative.readout, "prelude": derivative.prelude}
+    terms = {name: _terms(weights, pullback, kind) for name, pullback in parts.items()}
+    leaves = _leaves(derivative)
+    is_zero = [n.is_constant and not n.numbers.any() for n in r.initial]
     return Plan(
         derivative,
-        tuple(shapes),
-        tokens,
+        kind,
+        printer_of(derivative, names, shapes),
+        leaves,
+        _parameters(weights, shapes, names, _lookups(derivative, weights, terms, kind)),
         weights,
         _saved(r.step, derivative.step) - projected,
         _saved([r.readout], derivative.readout),
         _saved([*r.initial, *derivative.derived], derivative.prelude),
         projected,
+        terms,
+        _read_whole(derivative, projected),
+        _clean(derivative, weights, terms),
+        frozenset(leaves["state", i] for i, zero in enumerate(is_zero) if zero),
+        frozenset() if kind.observed else _unread_at_first(derivative),
+        _reads_inputs(derivative, projected, terms["step"], kind),
     )
 
 
@@ -102,22 +242,14 @@ def backward_targets(pullback: Pullback) -> list[Node]:
     return targets
 
 
-def reads_as_stored(product: Node, weight: Weight) -> bool:
-    """Whether the product goes along the rows of the weight in memory (else it needs the transposed matrix)."""
-    return bool(product.attributes[3]) == weight.flipped
+# Weights -------------------------------------------------------------------------------------------------------------
 
 
-def _fits(product: Node, weights: dict[Node, Weight]) -> bool:
+def _is_projection(product: Node, weights: dict[Node, Weight]) -> bool:
     weight = weights.get(product.inputs[1])
     return (
-        weight is not None and product.attributes[0] == 1 and fits(product, weight) and reads_as_stored(product, weight)
+        weight is not None and product.attributes[0] == 1 and weight.fits(product) and weight.goes_along_rows(product)
     )
-
-
-def fits(product: Node, weight: Weight) -> bool:
-    """Whether the product reads the weight in the shape that it is laid out in."""
-    _, k, n, transposed = product.attributes
-    return (weight.rows, weight.columns) == ((n, k) if transposed else (k, n))
 
 
 def _weights(derivative: Derivative, shapes: Sequence[tuple[int, ...]]) -> dict[Node, Weight]:
@@ -140,15 +272,15 @@ def _weights(derivative: Derivative, shapes: Sequence[tuple[int, ...]]) -> dict[
 
 def _only_multiplied(graph: Sequence[Node], leaf: Node, rows: int, columns: int) -> bool:
     """Whether every use is a product of a vector other than the input with the leaf in its own shape."""
-    uses = [n for n in graph if leaf in n.inputs]
     weight = Weight(leaf, rows, columns)
     return all(
         n.operation == "matmul"
         and n.attributes[0] == 1
         and n.inputs[0] is not leaf
         and n.inputs[0].operation != "input"
-        and fits(n, weight)
-        for n in uses
+        and weight.fits(n)
+        for n in graph
+        if leaf in n.inputs
     )
 
 
@@ -160,12 +292,45 @@ def _shape_by_products(graph: Sequence[Node], leaf: Node) -> tuple[int, int]:
     return 1, leaf.size
 
 
+def _parameters(
+    weights: dict[Node, Weight], shapes: Sequence[tuple[int, ...]], names: tuple[str, ...], lookups: frozenset[int]
+) -> Parameters:
+    """Lay the parameters out one after the other, the lookups last."""
+    flipped = {n.attributes[0] for n, weight in weights.items() if n.operation == "parameter" and weight.flipped}
+    layouts, at = {}, 0
+    for index, shape in sorted(enumerate(shapes), key=lambda item: item[0] in lookups):
+        columns = shape[-1] if shape else 1
+        rows = prod(shape) // columns if columns else 0
+        layouts[index] = ParameterLayout(names[index], at, rows, columns, index in flipped)
+        at += layouts[index].size
+    return Parameters(layouts, lookups)
+
+
+def _lookups(
+    derivative: Derivative, weights: dict[Node, Weight], terms: dict[str, Terms], kind: Kind
+) -> frozenset[int]:
+    if not kind.tokens:
+        return frozenset()
+    elsewhere = {*derivative.readout.weights, *derivative.prelude.weights}
+    elsewhere |= {leaf for leaf, _ in terms["step"].others} | {o.leaf for o in terms["step"].outer if not o.is_row}
+    taken_apart = {leaf.attributes[0] for leaf in weights if leaf.operation == "rows"}
+    return frozenset(
+        leaf.attributes[0]
+        for leaf in derivative.step.weights
+        if leaf.operation == "parameter" and weights[leaf].rows >= LOOKUP_ROWS and leaf not in elsewhere
+    ) - taken_apart  # fmt: skip
+
+
+# What is kept, and what is left out ----------------------------------------------------------------------------------
+
+
 def _saved(forward: Sequence[Node], pullback: Pullback) -> set[Node]:
     """Return the nodes of the way forward that must be in memory for the way back."""
     ahead = {n for n in topological(forward) if n.inputs}
     saved = {n for n in topological(backward_targets(pullback), stop=ahead) if n in ahead}
     for node in topological(forward):
-        if node in saved and node.operation in _CHEAP and node not in forward:
+        # What is cheap is not worth a buffer when its inputs have one: it is computed again on the way back.
+        if node in saved and OPERATIONS[node.operation].cheap and node not in forward:
             if all(i.is_leaf or i in saved for i in node.inputs):
                 saved.discard(node)
     # A slice is read where it lies, so what it is a slice of must stay.
@@ -173,3 +338,77 @@ def _saved(forward: Sequence[Node], pullback: Pullback) -> set[Node]:
         if node in saved and node.operation == "take" and node.inputs[0].inputs:
             saved.add(node.inputs[0])
     return saved
+
+
+def _terms(weights: dict[Node, Weight], pullback: Pullback, kind: Kind) -> Terms:
+    outer, others = [], []
+    for leaf, several in pullback.weights.items():
+        weight = weights[leaf]
+        for term in several:
+            sizes = tuple(i.size for i in term.inputs)
+            if term.operation == "outer" and sizes == (weight.rows, weight.columns):
+                left, right = reversed(term.inputs) if weight.flipped else term.inputs
+                outer.append(Outer(leaf, left, right, kind.tokens and left.operation == "input"))
+            else:
+                others.append((leaf, term))
+    return Terms(tuple(outer), tuple(others))
+
+
+def _step_targets(derivative: Derivative) -> list[Node]:
+    return [*derivative.recurrence.step, *backward_targets(derivative.step)]
+
+
+def _read_whole(derivative: Derivative, projected: set[Node]) -> set[Node]:
+    found: set[Node] = set()
+    for node in topological(_step_targets(derivative)):
+        if node.inputs and OPERATIONS[node.operation].kind != "map" and node not in projected:
+            found.update(node.inputs)
+    return found
+
+
+def _clean(derivative: Derivative, weights: dict[Node, Weight], terms: dict[str, Terms]) -> frozenset[Node]:
+    r = derivative.recurrence
+    clean = {*derivative.step.states, *derivative.readout.states}
+    clean |= {term.right for part in terms.values() for term in part.outer}
+    for node in topological([*_step_targets(derivative), r.readout, *backward_targets(derivative.readout)]):
+        weight = weights.get(node.inputs[1]) if node.operation == "matmul" else None
+        if weight is not None and weight.fits(node) and not weight.goes_along_rows(node):
+            clean.add(node.inputs[0])
+    for i, node in enumerate(r.step):
+        if any(n.operation == "state" and n.attributes[0] == i for n in clean):
+            clean |= {node, r.initial[i]}
+    return frozenset(clean)
+
+
+def _unread_at_first(derivative: Derivative) -> frozenset[Node]:
+    """Return the gradients of states that nothing reads at step 0: no parameter is behind or needs them."""
+    step = derivative.step
+    terms = [term for several in derivative.prelude.weights.values() for term in several]
+    read = {n.attributes[0] for n in topological(terms) if n.operation == "gradient"}
+    others = backward_targets(step)[len(step.states) :]
+    # A weight that is added to a state has the state's gradient for its own.
+    needed = set(topological([*others, *(node for i, node in enumerate(step.states) if i in read)]))
+    return frozenset(node for i, node in enumerate(step.states) if i not in read and node not in needed)
+
+
+def _reads_inputs(derivative: Derivative, projected: set[Node], terms: Terms, kind: Kind) -> bool:
+    if not kind.tokens or any(node.operation == "input" for node in (*derivative.recurrence.step, *terms.operands)):
+        return True
+    return any(
+        child.operation == "input" and node not in projected
+        for node in topological(_step_targets(derivative))
+        for child in node.inputs
+    )
+
+
+def _leaves(derivative: Derivative) -> dict[tuple[object, ...], Node]:
+    """Return the leaves by their kind and number; states and gradients that nothing reads are made up."""
+    r = derivative.recurrence
+    targets = [*r.initial, *r.step, r.readout, *derivative.derived, derivative.step.input]
+    for pullback in (derivative.readout, derivative.step, derivative.prelude):
+        targets += [*pullback.states, *(term for terms in pullback.weights.values() for term in terms)]
+    leaves = {(n.operation, *n.attributes): n for n in topological(targets) if n.is_leaf and not n.is_constant}
+    leaf = r.readout.build.leaf
+    made_up = [leaf(kind, i, size=n) for kind in ("state", "gradient") for i, n in enumerate(r.state_sizes)]
+    made_up += [leaf("gradient", "logits", size=r.readout.size), leaf("input", size=r.dim_input)]
+    return {(n.operation, *n.attributes): n for n in made_up} | leaves

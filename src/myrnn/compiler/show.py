@@ -11,11 +11,11 @@ import numpy as np
 
 from myrnn.compiler.derive import Derivative, Hoisted, Pullback
 from myrnn.compiler.graph import Builder, Node, topological
-from myrnn.compiler.names import columns_of, forward_names, node_names, printer_of, state_names
-from myrnn.compiler.plan import Plan, backward_targets, make_plan
+from myrnn.compiler.names import columns_of, forward_names, node_names, state_names
+from myrnn.compiler.plan import Kind, Plan, plan
 from myrnn.compiler.printer import Printer, is_square, shows_nothing
 from myrnn.compiler.roll import Recurrence
-from myrnn.compiler.schedule import Loop, Schedule, schedule
+from myrnn.compiler.schedule import schedule
 from myrnn.compiler.trace import Origin, Trace, trace
 
 Origins = Mapping[Node, Origin]
@@ -197,14 +197,14 @@ def stage_texts(
     """Return what every stage made of a model, by the stage's name; the trace is one of a sequence of two steps."""
     shapes = [parameter.shape for parameter in parameters]
     probe = np.zeros((2, recurrence.dim_input), dtype=np.float32)
-    plan = make_plan(derivative, shapes, tokens=True)
+    planned = plan(derivative, shapes, names, Kind(tokens=True, batched=False))
     return {
         "trace": show_trace(trace(model, parameters, probe, Builder()), names),
         "recurrence": str(write_equations(recurrence, names)),
         "hoisted": show_hoisted(Hoisted(derivative.recurrence, derivative.derived), names, shapes),
         "derivative": show_derivative(derivative, names, shapes),
-        "plan": show_plan(plan, names),
-        "schedule": show_step(plan, names),
+        "plan": show_plan(planned),
+        "schedule": str(schedule(planned)),
     }
 
 
@@ -276,52 +276,18 @@ def _after(recurrence: Recurrence) -> dict[Node, str]:
     return {node: f"{name}'" for name, node in states if node.inputs}
 
 
-def show_plan(plan: Plan, parameter_names: Sequence[str]) -> str:
+def show_plan(plan: Plan) -> str:
     """Return how the weights lie in memory, and what the way forward keeps for the way back."""
-    printer = printer_of(plan.derivative, parameter_names, plan.shapes)
+    printer = plan.printer
     lines = ["weights:"]
     for leaf, weight in plan.weights.items():
         how = ", kept transposed" if weight.flipped else ""
         size = f"{weight.stored_rows} x {weight.stored_columns}, rows of {-(-weight.stored_columns // 16) * 16}"
         lines.append(f"    {printer.operand(leaf):<16} {size} in memory{how}")
     lines.append(
-        f"products of the input alone, {'a row of the weight each' if plan.tokens else 'for all steps at once'}:"
+        f"products of the input alone, {'a row of the weight each' if plan.kind.tokens else 'for all steps at once'}:"
     )
     lines += sorted(f"    {printer.operand(node)}" for node in plan.projected)
     for title, saved in (("step", plan.saved_step), ("readout", plan.saved_readout), ("prelude", plan.saved_prelude)):
         lines.append(f"kept of every {title}: {', '.join(sorted(map(printer.operand, saved))) or 'nothing'}")
     return "\n".join(lines)
-
-
-def show_step(plan: Plan, parameter_names: Sequence[str]) -> str:
-    """Return the instructions of a step, forward and back."""
-    recurrence, pullback = plan.derivative.recurrence, plan.derivative.step
-    printer = printer_of(plan.derivative, parameter_names, plan.shapes)
-    leaves = {n for n in topological([*recurrence.step, *backward_targets(pullback)]) if not n.inputs}
-    forward = schedule(recurrence.step, leaves | plan.projected, plan.saved_step)
-    known = leaves | plan.projected | plan.saved_step | set(recurrence.step)
-    back = schedule(backward_targets(pullback), known, set(backward_targets(pullback)))
-    lines = ["a step forward:", *show_schedule(forward, printer), "a step back:", *show_schedule(back, printer)]
-    return "\n".join(lines)
-
-
-def show_schedule(plan: Schedule, printer: Printer) -> list[str]:
-    """Return a line for each instruction."""
-    lines = []
-    for instruction in plan.instructions:
-        if isinstance(instruction, Loop):
-            parts = []
-            for node in instruction.nodes:
-                terms = plan.linear[node].terms if node in plan.linear else ()
-                if node not in plan.linear and (node in printer.names or node in plan.kept):
-                    parts.append(f"{printer.label(node)} = {printer.expression(node)}")
-                elif terms:
-                    parts.append(f"{printer.names.get(node, 'sum')} begins with {printer.sum(terms)}")
-            lines += [f"    loop over {instruction.size}: " + "; ".join(parts)] if parts else []
-        elif instruction.node in plan.linear:
-            for product in plan.linear[instruction.node].products:
-                text = printer.expression(product) if product is instruction.node else printer.operand(product)
-                lines.append(f"    product: {printer.names.get(instruction.node, 'sum')} gets {text}")
-        else:
-            lines.append(f"    {printer.label(instruction.node)} = {printer.expression(instruction.node)}")
-    return lines
