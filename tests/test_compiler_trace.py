@@ -2,7 +2,6 @@
 
 import importlib
 import pkgutil
-import random
 import sys
 
 import mygrad as mg
@@ -17,7 +16,7 @@ from myrnn import RNN
 from myrnn.compiler import compile
 from myrnn.compiler.graph import Builder, check, evaluate, topological
 from myrnn.compiler.lower import INSTEAD, RULES
-from myrnn.compiler.trace import Origin, _inputs_first, record, trace
+from myrnn.compiler.trace import Origin, Recorder, _inputs_first, trace
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 
 ROWS, COLUMNS = 4, 3
@@ -379,21 +378,20 @@ def test_nodes_know_the_users_lines_and_names():
     assert str(Origin()) == "(a value of unknown origin)"
 
 
-def test_recording_leaves_the_profiler_as_it_was():
-    calls = []
+def test_tracing_leaves_the_profiler_and_tensors_as_they_were():
+    def fails(x):
+        raise ValueError(x + 1)
 
-    def profiler(*event):
-        calls.append(event)
-
-    before = sys.getprofile()
-    sys.setprofile(profiler)
+    calls, before, attributes = [], sys.getprofile(), set(vars(mg.Tensor))
+    sys.setprofile(lambda *event: calls.append(event))
     try:
-        recording = record(lambda x: x + 1, mg.tensor([random.random()]))
-        after = sys.getprofile()
+        assert Recorder().run(lambda x: x + 1, mg.tensor([1.0])).shape == (1,)
+        with pytest.raises(ValueError):
+            Recorder().run(fails, mg.tensor([1.0]))
+        assert calls and sys.getprofile() is not before
     finally:
         sys.setprofile(before)
-    assert after is profiler and calls
-    assert recording.output.shape == (1,)
+    assert set(vars(mg.Tensor)) == attributes
 
 
 def test_a_graph_that_is_still_alive_keeps_its_lock_on_the_parameters():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from myrnn.compiler._reads import readable
 from myrnn.compiler.graph import Builder, evaluate
 from myrnn.compiler.native import Native
 from myrnn.compiler.roll import ADVICE, Recurrence, difference_told, in_its_order, placeholders, unroll
-from myrnn.compiler.trace import MYGRAD, Origin, Trace, trace, watched
+from myrnn.compiler.trace import MYGRAD, Origin, Trace, trace
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences, one_hot
@@ -154,6 +155,20 @@ def _shared_draws() -> Iterator[set[str]]:
             drawn_from.add("np.random")
 
 
+@contextmanager
+def watched(watch: Callable[[FrameType, str, Any], object]) -> Iterator[None]:
+    """Let the calling thread's profile function be `watch`, and afterwards what it was."""
+    previous = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        yield
+    finally:
+        # Python's own profiler is no function: it is switched on again by its own method.
+        sys.setprofile(previous if previous is None or callable(previous) else None)
+        if previous is not None and not callable(previous):
+            previous.enable()
+
+
 _REENTRANT = type(threading.RLock())
 
 
@@ -161,9 +176,7 @@ def _numpy_state() -> dict[str, Any]:
     return readable(np.random.get_state(legacy=False), arrays=True)  # noqa: NPY002
 
 
-def traced_with_array(
-    model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder, *, looks: bool = True
-) -> Trace:
+def traced_with_array(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> Trace:
     """Trace the model on `x` as a tensor, and see that it gives the same logits for the array that it is used on.
 
     Raises
@@ -171,7 +184,7 @@ def traced_with_array(
     NotARecurrence
         When it does not.
     """
-    traced = trace(model, parameters, x, build, looks=looks)
+    traced = trace(model, parameters, x, build)
     try:
         # As while tracing, what overflows on numbers that are made up is nobody's concern.
         with mygrad.no_autodiff, np.errstate(all="ignore"):
@@ -398,7 +411,7 @@ class Guard:
         x = np.random.default_rng(0).normal(size=(steps, self._recurrence.dim_input)).astype(np.float32)
         try:
             with MYGRAD:
-                self._check(x[:FEW], looks=True)
+                self._check(x[:FEW])
                 # What is done otherwise only after some steps shows in the logits.
                 self._check_logits(x, FEW)
         except CompileError:
@@ -439,16 +452,15 @@ class Guard:
         """
         length = int(sequences.lengths[index])
         with MYGRAD:
-            # A model that was changed may look at numbers now.
-            self._check(sequences.features(index, self.traced), looks=self.has_changed())
+            self._check(sequences.features(index, self.traced))
             if length > self.traced:
                 self._check_logits(sequences.features(index, min(RUN, self._steps_of(RUN_NUMBERS))), self.traced)
         self._lengths.add(length)
         self.max_length = max(self.max_length, length)
 
-    def _check(self, x: NDArray[np.float32], looks: bool) -> None:
+    def _check(self, x: NDArray[np.float32]) -> None:
         with gradients_kept(self._parameters):
-            traced = traced_with_array(self._model, self._parameters, x, self._build, looks=looks)
+            traced = traced_with_array(self._model, self._parameters, x, self._build)
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
         traced = in_its_order(self._recurrence, traced, self._build)
         if traced.output is not unroll(self._recurrence, len(x), self._build):

@@ -10,16 +10,17 @@ What MyGrad's graph does not show, the user's lines and names, is noted while th
 
 from __future__ import annotations
 
+import dis
 import gc
 import linecache
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import mygrad
@@ -28,7 +29,6 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn._user_code import failure
-from myrnn.compiler import _looks
 from myrnn.compiler.graph import Builder, Node
 from myrnn.compiler.lower import INSTEAD, RULES, SHAPES, Plain, Rows, Rule, Value, as_plain
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
@@ -46,6 +46,14 @@ _DENSE = os.path.join("myrnn", "models", "_dense.py")
 _MODELS = os.path.join(os.sep, "myrnn", "models", "")
 
 _OF_MYGRAD, _OF_NUMPY, _OF_LAYERS, _OF_MODELS, _OF_USER = range(5)
+
+# Functions of MyGrad that read numbers and do not give them to their caller: an operation's result is in the graph, a
+# new tensor is a constant there, and a size is no number.
+_GIVE_NO_NUMBERS = frozenset(
+    {"_op", "_in_place_op", "__init__", "tensor", "astensor", "astype", "copy", "zeros_like", "ones_like", "full_like"}
+    | {"empty_like", "shape", "ndim", "size", "dtype", "__len__", "__repr__", "backward", "einsum"}
+)
+_SIZES = frozenset({"dtype", "ndim", "shape", "size"})
 
 
 @dataclass(frozen=True)
@@ -72,130 +80,146 @@ class Origin:
         return f"{os.path.basename(self.file)}:{self.line}   {text}"
 
 
-@dataclass(frozen=True)
-class Recording:
-    """One run of a model.
+class Recorder:
+    """Notes what MyGrad's graph does not show while a model runs: the user's lines, names, and looks at numbers.
 
     Attributes
     ----------
-    output : mygrad.Tensor
-    lines : dict
-        The id of a tensor, and of its operation -> (file, line) of the user's code that made it.
-    names : dict
-        The id of a tensor -> the local variable that held it when its function returned.
-    passing : dict
-        The same for what a variable held only until it got the value of the next step.
-    passed : dict
-        The same for arguments: what a function calls that which another one gave it.
-    looks : dict
-        (file, line) of the user's code that looks at the numbers of a tensor.
     operations : dict
-        The operations of MyGrad that were made, by id. A tensor that is written into may get another's.
-    keep : dict
-        Keeps the tensors alive, by id, so that an id stays that of one tensor.
+        The id of an operation of MyGrad -> (file, line) of the user's code that made it.
+    looks : dict
+        (file, line) of the user's code that takes numbers out of a tensor: what it does next may depend on them.
     """
 
-    output: Any
-    lines: dict[int, tuple[str, int]]
-    names: dict[int, str] = field(default_factory=dict)
-    passing: dict[int, str] = field(default_factory=dict)
-    passed: dict[int, str] = field(default_factory=dict)
-    looks: dict[tuple[str, int], None] = field(default_factory=dict)
-    operations: dict[int, Any] = field(default_factory=dict)
-    keep: dict[int, Any] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.operations: dict[int, tuple[str, int]] = {}
+        self.looks: dict[tuple[str, int], None] = {}
+        # What a variable held: when its function returned, until it got another value, or as an argument.
+        self._returned, self._passing, self._passed = dict[int, str](), dict[int, str](), dict[int, str]()
+        # An id stays that of one object while the object is kept.
+        self._kept: list[Any] = []
+        # The frames of the user's functions that ran, and how many of them called each: a frame that is kept keeps its
+        # variables. What called the model is none of them.
+        self._depths: dict[FrameType, int] = {}
+        self._outside: FrameType | None = None
+
+    def run(self, model: Callable[[Any], Any], x: Any) -> Any:
+        """Return ``model(x)``, noting how it comes about in this thread."""
+        here = threading.get_ident()
+        self._outside = _user_frame(sys._getframe(1))
+
+        def look(tensor: Tensor) -> NDArray[Any]:
+            if threading.get_ident() == here:
+                self._note_look(sys._getframe(1))
+            return vars(tensor)["data"]
+
+        def make(tensor: Tensor, operation: Any) -> None:
+            vars(tensor)["_creator"] = operation
+            if threading.get_ident() == here:
+                self._kept.append((tensor, operation))
+                if operation is not None:
+                    self._note_made(operation, _user_frame(sys._getframe(1)))
+
+        with (
+            MYGRAD,
+            _watched("data", look, lambda tensor, value: vars(tensor).update(data=value)),
+            _watched("_creator", lambda tensor: vars(tensor)["_creator"], make),
+        ):
+            try:
+                output = model(x)
+                self._note_returned()
+            finally:
+                # A frame that is kept keeps those that called it, and the graph, which locks the parameters.
+                self._depths.clear()
+                self._outside = None
+        return output
 
     def origin(self, tensor: Any) -> Origin:
         """Return where the tensor was made, and the best of its names."""
-        found = (names[id(tensor)] for names in (self.names, self.passing, self.passed) if id(tensor) in names)
-        # What is written into a tensor makes another operation of it.
-        line = self.lines.get(id(tensor.creator)) or self.lines.get(id(tensor)) or ("", 0)
-        return Origin(*line, next(found, ""))
+        names = (names.get(id(tensor)) for names in (self._returned, self._passing, self._passed))
+        return Origin(*self.operations.get(id(tensor.creator), ("", 0)), next(filter(None, names), ""))
 
-    def note(self, frame: FrameType, *, returns: bool) -> None:
-        """Note what the variables of a frame hold; what the caller calls a result wins over what the function did."""
+    def _note_made(self, operation: Any, user: FrameType | None) -> None:
+        self.operations.setdefault(id(operation), ("", 0) if user is None else (user.f_code.co_filename, user.f_lineno))
+        if user is not None:
+            self._note_frame(user)
+            self._note_names(user, self._passing)
+
+    def _note_returned(self) -> None:
+        # What the caller calls a result wins over what the function did, and what was last over what was before.
+        for frame in sorted(reversed(self._depths), key=lambda frame: self._depths[frame]):
+            self._note_names(frame, self._returned)
+
+    def _note_frame(self, frame: FrameType) -> None:
+        """Keep a frame of the user's and those that called it."""
+        new = list[FrameType]()
+        caller: FrameType | None = frame
+        while caller is not None and caller is not self._outside and caller not in self._depths:
+            new.append(caller)
+            caller = _user_frame(caller.f_back)
+        depth = self._depths.get(caller, 0) if caller is not None else 0
+        self._depths.update((one, depth + 1 + i) for i, one in enumerate(reversed(new)))
+
+    def _note_names(self, frame: FrameType, names: dict[int, str]) -> None:
+        """Note which variables of a frame hold tensors, beside those that were noted before."""
         code = frame.f_code
         arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        held: dict[int, str] = {}
         for name, value in frame.f_locals.items():
-            if not isinstance(value, Tensor):
-                continue
-            self.keep[id(value)] = value
-            if name in arguments:
-                self.passed.setdefault(id(value), name)
-            else:
-                held.setdefault(id(value), name)
-        if returns:
-            self.names.update(held)
-        else:
-            self.passing.update((key, name) for key, name in held.items() if key not in self.passing)
+            if isinstance(value, Tensor):
+                (self._passed if name in arguments else names).setdefault(id(value), name)
 
-
-def record(model: Callable[[Any], Any], x: Any, *, looks: bool = True) -> Recording:
-    """Run ``model(x)`` and note where each tensor is made, what it is called and, with `looks`, who reads numbers."""
-    recording = Recording(None, {})
-    operation = Tensor._op.__func__.__code__
-
-    # It is called for all that MyGrad and NumPy do inside, thousands of times: what does not matter has to leave soon.
-    def watch(frame: FrameType, event: str, result: Any) -> None:
-        if event != "return":
-            return
-        code = frame.f_code
-        kind = _kind_of(code.co_filename)
-        if kind == _OF_MYGRAD and _looks.gives_numbers(frame, result):
-            look(frame.f_back)
-        if code is operation:
-            user = _user_frame(frame)
-            if isinstance(result, Tensor):
-                recording.keep[id(result)] = result
-                recording.operations[id(result.creator)] = result.creator
-                for made in (result, result.creator):
-                    recording.lines.setdefault(id(made), _line(user))
-            if user is not None:
-                recording.note(user, returns=False)
-        elif kind >= _OF_MODELS:
-            recording.note(frame, returns=True)
-
-    def look(frame: FrameType | None) -> None:
-        # NumPy may stand between, as in np.asarray(h); MyGrad's own work is no look.
-        while frame is not None and _kind_of(frame.f_code.co_filename) == _OF_NUMPY:
+    def _note_look(self, frame: FrameType | None) -> None:
+        """Note that numbers are read where the user's code does it, or asks MyGrad or NumPy for them."""
+        while frame is not None and (kind := _kind_of(frame.f_code.co_filename)) <= _OF_NUMPY:
+            if kind == _OF_MYGRAD and _gives_no_numbers(frame):
+                return
             frame = frame.f_back
-        if frame is None or _kind_of(frame.f_code.co_filename) < _OF_USER:
-            return
-        if not _looks.asks_for_size(frame):
-            recording.looks.setdefault(_line(frame))
-
-    with watched(watch), _looks.noted(look) if looks else nullcontext():
-        output = model(x)
-    return replace(recording, output=output)
+        if frame is not None and kind == _OF_USER and not _asks_for_size(frame.f_code, frame.f_lasti):
+            self.looks.setdefault((frame.f_code.co_filename, frame.f_lineno))
 
 
 @contextmanager
-def watched(watch: Callable[[FrameType, str, Any], object]) -> Iterator[None]:
-    """Let the calling thread's profile function be `watch`, and afterwards what it was."""
-    previous = sys.getprofile()
-    sys.setprofile(watch)
+def _watched(name: str, read: Callable[[Any], Any], write: Callable[[Any, Any], None]) -> Iterator[None]:
+    """Read and write an attribute of tensors by these functions: a property of the class comes before it."""
+    before = vars(Tensor).get(name)
+    setattr(Tensor, name, property(read, write))
     try:
         yield
     finally:
-        # Python's own profiler is no function: it is switched on again by its own method.
-        sys.setprofile(previous if previous is None or callable(previous) else None)
-        if previous is not None and not callable(previous):
-            previous.enable()
+        # A model may trace another one while it runs.
+        if before is None:
+            delattr(Tensor, name)
+        else:
+            setattr(Tensor, name, before)
 
 
 def lines_that_look(model: Callable[[Any], Any], x: Any) -> list[Origin]:
     """Run the model on `x`, an array (T, C), and return where its code looks at the numbers of a tensor."""
-    return [Origin(*line) for line in record(model, mygrad.tensor(x)).looks]
+    recorder = Recorder()
+    recorder.run(model, mygrad.tensor(x))
+    return [Origin(*line) for line in recorder.looks]
+
+
+def _gives_no_numbers(frame: FrameType) -> bool:
+    name = frame.f_code.co_name
+    return name in _GIVE_NO_NUMBERS or (name == "__array_function__" and frame.f_locals["func"].__name__ in _SIZES)
+
+
+@cache
+def _asks_for_size(code: CodeType, at: int) -> bool:
+    """Whether code asks what it has just read for its shape alone, as in ``weight.data.shape``."""
+    following = next((i for i in dis.get_instructions(code) if i.offset > at), None)
+    return following is not None and following.opname == "LOAD_ATTR" and following.argval in _SIZES
 
 
 @cache
 def _kind_of(file: str) -> int:
     """Return whose code stands in a file, as a number that is the larger the more it is a user's own."""
-    if file.startswith(_MYGRAD):
+    if file.startswith(_MYGRAD) or file == __file__:
         return _OF_MYGRAD
     if file.startswith((_NUMPY, "<frozen ")):
         return _OF_NUMPY
-    if file == _looks.__file__ or _MYNN in file or file.endswith(_DENSE):
+    if _MYNN in file or file.endswith(_DENSE):
         return _OF_LAYERS
     return _OF_MODELS if _MODELS in file else _OF_USER
 
@@ -204,10 +228,6 @@ def _user_frame(frame: FrameType | None) -> FrameType | None:
     while frame is not None and _kind_of(frame.f_code.co_filename) < _OF_MODELS:
         frame = frame.f_back
     return frame
-
-
-def _line(frame: FrameType | None) -> tuple[str, int]:
-    return ("", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 
 # Reading the graph --------------------------------------------------------------------------------------------------
@@ -244,10 +264,8 @@ class Trace:
     parameters: frozenset[int] = frozenset()
 
 
-def trace(
-    model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder, *, looks: bool = True
-) -> Trace:
-    """Trace the model on `x`, float32 (T, C); with `looks`, note where its code looks at numbers.
+def trace(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
+    """Trace the model on `x`, float32 (T, C).
 
     Raises
     ------
@@ -257,20 +275,19 @@ def trace(
         When the model fails, or its result does not depend on its parameters.
     """
     with _collection_paused():
-        return _traced(model, parameters, x, build, looks)
+        return _traced(model, parameters, x, build)
 
 
-def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder, looks: bool) -> Trace:
-    sequence = mygrad.tensor(x, constant=False)
+def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
+    sequence, recorder = mygrad.tensor(x, constant=False), Recorder()
     try:
         # The sequences are made up, and larger than life: what overflows on them says nothing about the model.
         with np.errstate(all="ignore"):
-            recording = record(model, sequence, looks=looks)
+            output = recorder.run(model, sequence)
     except Exception as error:
         if isinstance(error, InvalidArgument):
             raise
         raise CompileError(f"the model fails on a sequence of shape {x.shape}: {failure(error)}") from error
-    output = recording.output
     if not isinstance(output, Tensor):
         raise CompileError(
             f"the model must return a MyGrad tensor, but returned {type(output).__name__}: no gradient reaches any "
@@ -278,7 +295,7 @@ def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any],
         )
     if output.ndim != 2 or output.shape[0] != 1:
         raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {output.shape}")
-    _check_untouched(parameters, sequence, recording)
+    _check_untouched(parameters, sequence, recorder)
     leaves: dict[int, Value] = {
         id(p): Plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))
     }
@@ -286,8 +303,8 @@ def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any],
     leaves[id(sequence)] = Rows(tuple(rows), (x.shape[1],))
     origins: dict[Node, Origin] = {}
     tensors = list(_inputs_first(output))
-    value = _read(tensors, leaves, build, recording, origins)
-    noticed = tuple(Origin(*line) for line in recording.looks)
+    value = _read(tensors, leaves, build, recorder, origins)
+    noticed = tuple(Origin(*line) for line in recorder.looks)
     below = {id(tensor) for tensor in tensors}
     reached = frozenset(i for i, p in enumerate(parameters) if id(p) in below)
     return Trace(len(x), as_plain(build, value).node, origins, output.data.copy(), noticed, reached)
@@ -305,12 +322,12 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recording: Recording) -> None:
+def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder: Recorder) -> None:
     """See that no parameter, nor the sequence, is the result of something itself: it would be taken for what it was."""
     for i, tensor in enumerate((*parameters, sequence)):
         if tensor.creator is not None:
             what = "the sequence" if tensor is sequence else f"parameters[{i}] of the model"
-            line = f"\n  {recording.origin(tensor)}" if id(tensor) in recording.lines else ""
+            line = f"\n  {recorder.origin(tensor)}" if id(tensor.creator) in recorder.operations else ""
             raise CompileError(
                 f"{what} is computed from other tensors, or changed in place. Parameters must be tensors of their own, "
                 f"and stay as they are during a call.{line}"
@@ -318,7 +335,7 @@ def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recording
 
 
 def _read(
-    tensors: list[Any], values: dict[int, Value], build: Builder, recording: Recording, origins: dict[Node, Origin]
+    tensors: list[Any], values: dict[int, Value], build: Builder, recorder: Recorder, origins: dict[Node, Origin]
 ) -> Value:
     """Turn tensors, inputs first, into values, and return that of the last."""
     output = tensors[-1]
@@ -327,18 +344,18 @@ def _read(
             continue
         creator = tensor.creator
         if creator is None:
-            _check_constant(tensor, output, recording)
+            _check_constant(tensor, output, recorder)
             values[id(tensor)] = Plain(build.constant(tensor.data), tensor.shape)
             continue
-        if id(creator) not in recording.operations:
-            raise CompileError(_computed_before(output, recording))
-        value = _lowered(creator, [values[id(v)] for v in creator.variables], tensor, build, recording)
+        if id(creator) not in recorder.operations:
+            raise CompileError(_computed_before(output, recorder))
+        value = _lowered(creator, [values[id(v)] for v in creator.variables], tensor, build, recorder)
         values[id(tensor)] = value
-        _note(value, recording.origin(tensor), origins)
+        _note(value, recorder.origin(tensor), origins)
     return values[id(output)]
 
 
-def _check_constant(tensor: Any, output: Any, recording: Recording) -> None:
+def _check_constant(tensor: Any, output: Any, recorder: Recorder) -> None:
     """See that native code, which works in float32 and takes what is too small for 0, has the numbers of a constant."""
     numbers = np.asarray(tensor.data)
     with np.errstate(over="ignore", under="ignore"):
@@ -350,20 +367,20 @@ def _check_constant(tensor: Any, output: Any, recording: Recording) -> None:
         reader = next((t for t in _inputs_first(output) if any(v is tensor for v in _variables(t))), output)
         raise CompileError(
             f"{number:g} is {becomes} in float32, in which compiled models work: use {instead}.\n"
-            f"  {recording.origin(reader)}"
+            f"  {recorder.origin(reader)}"
         )
 
 
-def _lowered(creator: Any, operands: list[Value], tensor: Any, build: Builder, recording: Recording) -> Value:
+def _lowered(creator: Any, operands: list[Value], tensor: Any, build: Builder, recorder: Recorder) -> Value:
     try:
         return _rule_for(creator, tensor)(build, creator, operands, tensor)
     except UnsupportedOperation as error:
         instead = INSTEAD.get(type(creator).__name__, "Write it with supported operations")
         raise UnsupportedOperation(
-            f'{error}\n  {recording.origin(tensor)}\n  {instead}, or train with engine="mygrad".'
+            f'{error}\n  {recorder.origin(tensor)}\n  {instead}, or train with engine="mygrad".'
         ) from None
     except NotARecurrence as error:
-        raise NotARecurrence(f"{error}\n  {recording.origin(tensor)}") from None
+        raise NotARecurrence(f"{error}\n  {recorder.origin(tensor)}") from None
 
 
 def _rule_for(creator: Any, tensor: Any) -> Rule:
@@ -387,16 +404,16 @@ def _rule_for(creator: Any, tensor: Any) -> Rule:
     return RULES[name]
 
 
-def _computed_before(output: Any, recording: Recording) -> str:
+def _computed_before(output: Any, recorder: Recorder) -> str:
     # MyGrad forgets how it was computed once the gradient has gone back through it: then it is a fixed tensor.
     made_before = {
-        id(t) for t in _inputs_first(output) if t.creator is not None and id(t.creator) not in recording.operations
+        id(t) for t in _inputs_first(output) if t.creator is not None and id(t.creator) not in recorder.operations
     }
-    of_call = (t for t in _inputs_first(output) if id(t) in recording.lines)
+    of_call = (t for t in _inputs_first(output) if id(t.creator) in recorder.operations)
     reader = next((t for t in of_call if any(id(v) in made_before for v in _variables(t))), output)
     return (
         "the model uses a tensor that was computed from others before it was called: it would not follow its "
-        f"parameters.\n  {recording.origin(reader)}\n"
+        f"parameters.\n  {recorder.origin(reader)}\n"
         "  Compute it inside the call, or keep its numbers only."
     )
 
