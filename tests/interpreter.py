@@ -133,22 +133,12 @@ def elementwise(function):
     return call
 
 
-ELEMENTARY = {
+ELEMENTARY = {name: getattr(np, name) for name in OF_PROGRAMS["elementary"] if hasattr(np, name)} | {
     "above": np.greater,
-    "absolute": np.abs,
     "relu": lambda x: np.where(np.signbit(x), np.float32(0), x),
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "same": np.equal,
-    "power": np.power,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "where": lambda condition, a, b: np.where(condition != 0, a, b),
-    **{
-        name: getattr(np, name)
-        for names in (
-            "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt cos exp expm1",
-            "log log1p logaddexp maximum minimum sin sinc sqrt tanh",
-        )
-        for name in names.split()
-    },
 }
 CALLED = {
     "load": load,

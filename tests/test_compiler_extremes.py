@@ -1,4 +1,4 @@
-"""The largest and smallest along an axis, and functions made of others: gradients, ties, and the way to native code."""
+"""The largest and smallest along an axis and over time, on the way to native code."""
 
 import mygrad as mg
 import numpy as np
@@ -7,55 +7,6 @@ from mygrad.nnet.activations import relu
 
 import myrnn
 from myrnn import Adam
-from myrnn.compiler.derive import pull_back
-from myrnn.compiler.graph import Builder, evaluate
-from myrnn.compiler.trace import trace
-
-FUNCTIONS = {
-    "sinh": mg.sinh,
-    "cosh": mg.cosh,
-    "tan": mg.tan,
-    "max of columns": lambda a: a.max(axis=0),
-    "max of rows": lambda a: a.max(axis=1, keepdims=True) * a,
-    "min of all": lambda a: a.min() * a,
-    "min of an odd number": lambda a: a[:, :3].min(axis=1),
-    "max over two of three axes": lambda a: a.reshape(2, 2, 5).max(axis=(0, 2)),
-    "max of those that are not negative": lambda a: relu(a).max(axis=1),
-    "max of equal ones": lambda a: mg.concatenate([a, a], axis=1).max(axis=1) + mg.minimum(a, -1).min(axis=0).sum(),
-}
-
-
-class Function:
-    """A function of a parameter as a model."""
-
-    def __init__(self, function):
-        self.function = function
-        self.w = mg.tensor(np.random.default_rng(1).uniform(-0.9, 0.9, size=(4, 5)).astype(np.float32))
-        self.parameters = (self.w,)
-
-    def __call__(self, x):
-        return self.function(self.w).reshape(1, -1)
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_gradients_are_mygrads_and_the_slopes(name):
-    model = Function(FUNCTIONS[name])
-    build = Builder()
-    out = trace(model, model.parameters, np.zeros((1, 1), np.float32), build).output
-    leaf, grad = build.leaf("parameter", 0, size=20), build.leaf("gradient", 0, size=out.size)
-    terms, _ = pull_back(build, [out], [grad])
-    values = model.w.data.astype(float).reshape(-1)
-    gradient = np.random.default_rng(0).normal(size=out.size)
-    found = sum(evaluate(terms[leaf], {leaf: values, grad: gradient}, np.float64))
-
-    tensor = mg.tensor(values.reshape(4, 5))
-    model.function(tensor).reshape(-1).backward(gradient)
-    np.testing.assert_allclose(found, tensor.grad.reshape(-1), rtol=1e-12, atol=1e-14)
-    if "equal" not in name:
-        steps = 1e-6 * np.eye(20)
-        sides = [[evaluate([out], {leaf: values + s * step}, np.float64)[0] for step in steps] for s in (1, -1)]
-        slopes = (np.array(sides[0]) - sides[1]) @ gradient / 2e-6
-        np.testing.assert_allclose(found, slopes, rtol=1e-6, atol=1e-8)
 
 
 class Pooled:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from myrnn.compiler import ops
 from myrnn.compiler.graph import Builder, evaluate
 from myrnn.compiler.printer import LONGEST, Printer, atom, compose
 
@@ -94,9 +95,9 @@ TEXTS = [
     (node("negative", matmul(H)), "-(h @ W)"),
     (matmul(matmul(H), transposed=True), "h @ W @ W.T"),
     (matmul(BUILD.constant(np.zeros(SIZE))), "zeros(3) @ W"),
-    (BUILD.take(node(add, H, X), [1, 2]), "(h + x)[1:3]"),
-    (BUILD.take(H, [2]), "h[2]"),
-    (BUILD.take(H, [2, 1, 0]), "h[2::-1]"),
+    (ops.take(node(add, H, X), indices=np.array([1, 2])), "(h + x)[1:3]"),
+    (ops.take(H, indices=np.array([2])), "h[2]"),
+    (ops.take(H, indices=np.array([2, 1, 0])), "h[2::-1]"),
     (node("sum", node(mul, H, X), outer=1, n=SIZE, inner=1), "sum(h * x)"),
 ]
 

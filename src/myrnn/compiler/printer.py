@@ -17,22 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Node
-from myrnn.compiler.ops import indices_of, transposed_indices
+from myrnn.compiler.ops import OPERATIONS, indices_of, transposed_indices
 
 LONGEST = 90
 """How many letters of an expression are shown."""
-
-_SIGNS = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "*",
-    "divide": "/",
-    "negative": "-",
-    "power": "**",
-    "greater": ">",
-    "equal": "==",
-    "select": "where",
-}
 
 
 # Trees ----------------------------------------------------------------------------------------------------------------
@@ -274,7 +262,7 @@ def _template(node: Node) -> str:
             outer, _, inner = node.attributes
             axis = -1 if inner == 1 else 0 if outer == 1 else 1
             return f"{node.operation}({{0}})" if outer == inner == 1 else f"{node.operation}({{0}}, axis={axis})"
-    text = _SIGNS.get(node.operation, node.operation)
+    text = OPERATIONS[node.operation].text
     operands = [f"{{{i}}}" for i in range(len(node.inputs))]
     if len(operands) > 6:
         operands[4:] = ["..."]
