@@ -248,6 +248,11 @@ def test_a_rule_gives_mygrads_gradients(name, of):
     np.testing.assert_allclose(np.concatenate(found), tensor.grad.reshape(-1), rtol=1e-5, atol=1e-6)
 
 
+def test_a_row_in_another_shape_is_one_value():
+    trace, _ = traced(Model(MORE["pieces of a row"], "sequence"))
+    assert [node.operation for node in topological([trace.output]) if node.inputs] == ["matmul"]
+
+
 REFUSED = {
     "BatchNorm": lambda a: batchnorm(a, eps=1e-5),
     "ConvND": lambda a: conv_nd(a.reshape(1, 1, 12), np.ones((1, 1, 3)), stride=1),

@@ -1,0 +1,65 @@
+"""The page about operations shows what the compiler really does with each of MyGrad's functions."""
+
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad.nnet.activations import sigmoid
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+if not DOCS.exists():
+    pytest.skip("the documentation is not part of this copy", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def maker():
+    spec = importlib.util.spec_from_file_location("make_operations", DOCS / "make_operations.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_shows_the_operations_as_they_are(maker, monkeypatch):
+    # MyGrad compiles this one at its first call, which takes long.
+    module = sys.modules["mygrad.nnet.layers.gru"]
+    for compiled in ("dot", "_gru_layer"):
+        monkeypatch.setattr(module, compiled, getattr(module, compiled).py_func)
+    document = (DOCS / "operations.md").read_text(encoding="utf-8")
+    assert maker.filled(document) == document, "run python docs/make_operations.py"
+
+
+def test_every_function_of_a_list_is_mygrads(maker):
+    assert {*maker.NUMBERS, *maker.CONSTANTS, *maker.AROUND} <= set(maker.functions(mg))
+    every = maker.functions(*(module for modules in maker.MODULES.values() for module in modules))
+    assert set(maker.EXAMPLES) <= set(every)
+
+
+def test_what_gives_numbers_gives_no_tensor_with_a_gradient(maker):
+    a, called = mg.tensor(np.full((4, 3), 0.5)), 0
+    for name in maker.NUMBERS:
+        for tensors in ((a,), (a, a)):
+            try:
+                result = getattr(mg, name)(*tensors)
+            except (TypeError, ValueError):
+                continue
+            called += 1
+            assert not isinstance(result, mg.Tensor) or result.constant, name
+    assert called >= 30
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: mg.logaddexp(x, 0),
+        lambda x: x * sigmoid(x),
+        lambda x: 0.5 * x * (1 + mg.tanh(0.79788456 * (x + 0.044715 * x**3))),
+    ],
+    ids=lambda function: inspect.getsource(function).strip(" \n,"),
+)
+def test_what_the_page_says_beside_the_tables_compiles(maker, function):
+    assert maker.outcome(function)[0] == "yes"
