@@ -6,8 +6,7 @@ import mygrad as mg
 import numpy as np
 import pytest
 from mygrad.nnet.losses import softmax_crossentropy
-from tests.test_graphs import SVG, overlap
-from tests.test_graphs_equations import (
+from tests.test_compiler_equations import (
     Backwards,
     Base,
     Collisions,
@@ -19,6 +18,7 @@ from tests.test_graphs_equations import (
     TwoLayers,
     written,
 )  # fmt: skip
+from tests.test_graphs import SVG, overlap
 
 import myrnn
 from myrnn.errors import InvalidArgument, NotARecurrence
