@@ -8,8 +8,7 @@ needed.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -21,7 +20,6 @@ from myrnn.compiler.ops import OPERATIONS, indices_of, transposed_indices
 
 LONGEST = 90
 """How many letters of an expression are shown."""
-
 
 # Trees ----------------------------------------------------------------------------------------------------------------
 
@@ -70,22 +68,6 @@ def _unclear(part: ast.expr, whole: ast.expr) -> bool:
     return ast.MatMult in operators and not operators.isdisjoint((ast.Mult, ast.Div, ast.Pow))
 
 
-@dataclass(frozen=True)
-class Form:
-    """How a node can be written: how many letters that takes at most, and which forms of its operands it shows."""
-
-    length: int
-    template: str = ""
-    operands: tuple[int, ...] = ()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it may need brackets."""
-        return self.template[:1] in ("{", "-")
-
-
-LEFT_OUT = Form(3)
-
 # Nodes ----------------------------------------------------------------------------------------------------------------
 
 
@@ -117,8 +99,8 @@ class Printer:
         steps: str = "T",
     ) -> None:
         self.states, self.parameters, self.names = states, parameters, dict(names or {})
-        self._columns, self._longest, self._sequence, self._steps = columns, longest, sequence, steps
-        self._forms: dict[Node, list[Form]] = {}
+        self._longest, self._columns, self._sequence, self._steps = longest, columns, sequence, steps
+        self._left_out = False
 
     def label(self, node: Node) -> str:
         """Return the name of a node or, where it has none, that of its operation."""
@@ -130,59 +112,47 @@ class Printer:
 
     def expression(self, node: Node) -> str:
         """Return how a node is computed."""
-        self._plan(node)
-        return ast.unparse(self._tree(node, 0))
+        return self._shown(lambda depth: self._tree(node, depth))
 
     def text(self, template: str, *nodes: Node) -> str:
         """Return a template with the names of nodes, or how they are computed, for its placeholders."""
-        for node in nodes:
-            self._plan(node)
-        return ast.unparse(compose(template, [self._operand(node, 0) for node in nodes]))
+        return self._shown(lambda depth: compose(template, [self._operand(node, depth) for node in nodes]))
 
     def sum(self, nodes: Sequence[Node]) -> str:
         """Return the sum of some nodes."""
         return self.text(" + ".join(f"{{{i}}}" for i in range(len(nodes))), *nodes)
 
-    def length(self, node: Node) -> int:
-        """Return how many letters the expression of a node takes at most."""
-        return self._plan(node)[0].length
+    def _shown(self, tree: Callable[[int], ast.expr]) -> str:
+        """Return the text of the deepest tree that is short enough: a node that is read often stands there as often."""
 
-    def _plan(self, node: Node) -> list[Form]:
-        """Return the forms that a node can be written in, from the longest to the shortest."""
-        stack = [node]
-        while stack:
-            top = stack[-1]
-            missing = [i for i in top.inputs if i not in self._forms and i not in self.names]
-            if missing:
-                stack += missing
-            elif stack.pop() not in self._forms:
-                self._forms[top] = self._forms_of(top)
-        return self._forms[node]
+        def text_at(depth: int) -> str:
+            self._left_out = False
+            return ast.unparse(tree(depth))
 
-    def _forms_of(self, node: Node) -> list[Form]:
-        if node.is_leaf:
-            return [Form(len(ast.unparse(self._leaf(node))))]
-        operands = [[Form(len(self.names[i]))] if i in self.names else self._forms[i] for i in node.inputs]
-        template = _template(node)
-        forms: list[Form] = []
-        for longest in (self._longest, self._longest * 2 // 3, self._longest // 3):
-            if not forms or forms[-1].length > longest:
-                forms.append(_within(longest, template, operands))
-        return [*forms, LEFT_OUT]
+        depth = 4
+        while len(text := text_at(depth)) > self._longest and depth:
+            depth -= 1
+        while self._left_out and len(deeper := text_at(depth + 1)) <= self._longest:
+            depth, text = depth + 1, deeper
+        return text
 
-    def _operand(self, node: Node, form: int) -> ast.expr:
-        return atom(self.names[node]) if node in self.names else self._tree(node, form)
+    def _operand(self, node: Node, depth: int) -> ast.expr:
+        while node not in self.names and shows_nothing(node):
+            node = node.inputs[0]
+        if node in self.names:
+            return atom(self.names[node])
+        if depth or node.is_leaf:
+            return self._tree(node, depth - 1)
+        self._left_out = True
+        return ast.Constant(...)
 
-    def _tree(self, node: Node, form: int) -> ast.expr:
+    def _tree(self, node: Node, depth: int) -> ast.expr:
         if node.is_leaf:
             return self._leaf(node)
-        chosen = self._forms[node][form]
-        if chosen is LEFT_OUT:
-            return ast.Constant(...)
-        operands = [self._operand(i, which) for i, which in zip(node.inputs, chosen.operands, strict=True)]
+        operands = [self._operand(i, depth) for i in node.inputs]
         if node.operation == "matmul" and node.inputs[0].is_constant:
             operands[0] = _vector(node.inputs[0])
-        return compose(chosen.template, operands)
+        return compose(_template(node), operands)
 
     def _leaf(self, node: Node) -> ast.expr:
         which = node.attributes
@@ -207,22 +177,6 @@ class Printer:
         return atom("_".join(map(str, ("d" if node.operation == "gradient" else node.operation, *which))))
 
 
-def _within(longest: int, template: str, operands: Sequence[list[Form]]) -> Form:
-    """Return a form of an operation that is not too long, its longest operands in shorter forms or left out.
-
-    What is read often, as in x * x of y * y of ..., would else stand there as often.
-    """
-    which = [0] * len(operands)
-    while True:
-        chosen = [forms[i] for forms, i in zip(operands, which, strict=True)]
-        lengths = [form.length - 3 + 2 * (form.is_open and template[0] in "{-") for form in chosen]
-        length = len(template) + sum(lengths)
-        longer = [i for i, forms in enumerate(operands) if which[i] + 1 < len(forms)]
-        if length <= longest or not longer:
-            return Form(length, template, tuple(which))
-        which[max(longer, key=lengths.__getitem__)] += 1
-
-
 def _vector(node: Node) -> ast.expr:
     """Return a constant as the factor of a product, where a number alone would not tell its size."""
     text = ast.unparse(_constant(node))
@@ -244,7 +198,7 @@ def is_square(node: Node) -> bool:
 
 def shows_nothing(node: Node) -> bool:
     """Whether the text of a node is that of its input, as that of a number which is repeated."""
-    return _template(node) == "{0}"
+    return not node.is_leaf and _template(node) == "{0}"
 
 
 def _template(node: Node) -> str:

@@ -13,7 +13,7 @@ from myrnn.compiler.derive import Derivative, Hoisted, Pullback
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.names import columns_of, forward_names, node_names, state_names
 from myrnn.compiler.plan import Kind, Plan, plan
-from myrnn.compiler.printer import Printer, is_square, shows_nothing
+from myrnn.compiler.printer import LONGEST, Printer, is_square, shows_nothing
 from myrnn.compiler.roll import Recurrence
 from myrnn.compiler.schedule import schedule
 from myrnn.compiler.trace import Origin, Trace, trace
@@ -22,8 +22,8 @@ Origins = Mapping[Node, Origin]
 Targets = Iterable[tuple[str, Node]]
 Shapes = Sequence[tuple[int, ...]]
 
-# What is longer is given a name and an equation of its own.
-_LONGEST = 200
+# What is deeper is given a name and an equation of its own.
+_DEEPEST = 20
 
 
 # Equations ------------------------------------------------------------------------------------------------------------
@@ -98,10 +98,10 @@ def write_equations(recurrence: Recurrence, parameter_names: tuple[str, ...]) ->
 
     # What a name stands for ends with its part: a state that it was made of has another value in the next.
     def part(targets: Targets) -> tuple[Equation, ...]:
-        printer = Printer(states, parameters, longest=10 * _LONGEST, sequence=sequence, steps=steps)
+        printer = Printer(states, parameters, longest=10**6, sequence=sequence, steps=steps)
         return tuple(_equations_of(printer, targets, variables, recurrence.origins, taken))
 
-    printer = Printer(states, parameters, longest=_LONGEST, sequence=sequence, steps=steps)
+    printer = Printer(states, parameters, longest=10 * LONGEST, sequence=sequence, steps=steps)
     initial = tuple(
         Equation(name, printer.expression(node), node, _reads(printer, node))
         for name, node in zip(states, recurrence.initial, strict=True)
@@ -139,7 +139,7 @@ def _equations_of(
     taken : set of str
         Names that have another meaning.
     every : bool
-        Whether every node has an equation, and not only what has a name, is read twice or is long.
+        Whether every node has an equation, and not only what has a name, is read twice or is deep.
     known : container of Node
         What needs no equation.
     """
@@ -154,10 +154,11 @@ def _equations_of(
             names[node] = name
             used.add(name)
     reads = Counter(i for node in order for i in node.inputs[: 1 if is_square(node) else None])
-    lines = []
+    lines, depth = [], dict[Node, int]()
     for node in order:
+        depth[node] = 1 + max(depth.get(i, 0) for i in node.inputs)
         needed = every and not shows_nothing(node)
-        if node not in names and (needed or reads[node] > 1 or printer.length(node) > _LONGEST):
+        if node not in names and (needed or reads[node] > 1 or depth[node] > _DEEPEST):
             name = stem = variables.get(node, "v")
             while name in used or name == stem:
                 numbers[stem] += 1
@@ -167,6 +168,7 @@ def _equations_of(
         if node in names:
             lines.append(Equation(names[node], printer.expression(node), node, _reads(printer, node)))
             printer.names[node] = names[node]
+            depth[node] = 0
     # Two states may be one value, or a state that of another before the step.
     others = [(name, node) for name, node in targets if final.get(node) != name]
     return lines + [Equation(name, printer.operand(node), node, (node,)) for name, node in others]
