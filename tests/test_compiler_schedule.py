@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 import zoo
 from myrnn.compiler import compile, ops
+from myrnn.compiler.assemble import fuse
 from myrnn.compiler.emit import emit
 from myrnn.compiler.graph import Builder, evaluate, topological
+from myrnn.compiler.instructions import For, IfLater, Loop, Store
 from myrnn.compiler.layout import Place
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import Kind, plan
-from myrnn.compiler.schedule import For, IfLater, Loop, Store, fuse, schedule
+from myrnn.compiler.schedule import schedule
 from myrnn.models import parameter_names
 
 

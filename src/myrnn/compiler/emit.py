@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from myrnn.compiler.assemble import is_one_number, sizes_of
 from myrnn.compiler.graph import Node
-from myrnn.compiler.layout import BATCH, LANES, SINGLE, Buffer, Memory, Names, Over, Place, Row, Rows, padded
-from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.plan import Parameters
-from myrnn.compiler.schedule import (
+from myrnn.compiler.instructions import (
+    Argument,
     Call,
     Fill,
     For,
@@ -30,9 +29,10 @@ from myrnn.compiler.schedule import (
     Schedule,
     Store,
     Sum,
-    is_one_number,
-    sizes_of,
 )  # fmt: skip
+from myrnn.compiler.layout import BATCH, LANES, SINGLE, Buffer, Memory, Names, Over, Place, Row, Rows, padded
+from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.plan import Parameters
 
 WIDTH = 120
 
@@ -252,7 +252,7 @@ class _Renderer:
         """Return the array, the offset and the distance of two lines of a matrix, as the arguments of a call."""
         return f"{buffer.array}, {buffer.name}, {self._padded_size(buffer.columns)}"
 
-    def _argument(self, value: Place | Buffer | int | Padded | bytes | Over, over: Over) -> str:
+    def _argument(self, value: Argument, over: Over) -> str:
         match value:
             case Place():
                 return self._address(value, over)

@@ -60,24 +60,14 @@ class Row(Enum):
 
 @dataclass(frozen=True)
 class Buffer:
-    """Numbers in a flat array: `rows` times `lines` lines of `columns` numbers, each line padded to whole lanes.
+    """Numbers in a flat array: `rows` times `lines` lines of `columns` numbers, each line padded to whole lanes."""
 
-    Attributes
-    ----------
-    array : str
-        ``w``, the workspace, ``p``, the parameters, or ``g``, their gradients.
-    name : str
-        The name of its offset.
-    begin : int
-        The offset in `p` and `g`; in `w` it depends on how many steps and sequences there are.
-    """
-
-    array: str
+    array: str  # ``w``, the workspace, ``p``, the parameters, or ``g``, their gradients
     name: str
     columns: int
     rows: Rows = Rows.ONE
     lines: int = 1
-    begin: int = 0
+    begin: int = 0  # in `p` and `g`; in `w` it depends on how many steps and sequences there are
 
 
 @dataclass(frozen=True)
@@ -99,29 +89,18 @@ class Place:
 
 @dataclass(frozen=True)
 class Form:
-    """How a kind of program writes what its instructions run over and the rows that their places mean.
+    """How a kind of program writes what its instructions run over and the rows that their places mean."""
 
-    Attributes
-    ----------
-    count : dict
-        How many rows there are side by side; one where it is missing.
-    row : dict
-        The row of a buffer that has several, at each moment.
-    at_step : tuple of str
-        What may be read at a step, each ``name = value``.
-    for_each : dict
-        What may be read for each sequence r.
-    inputs : dict
-        For tokens and for features, the call that makes the rows of the sequence ready.
-    length, loss : tuple of str
-        The lines that write T, and that compute the loss and the gradient of the logits.
-    """
-
+    # How many rows there are side by side; one where it is missing.
     count: dict[Over, str]
+    # The row of a buffer that has several, at each moment.
     row: dict[tuple[Over, Row], str]
+    # What may be read at a step, each ``name = value``; and for each sequence r.
     at_step: tuple[str, ...]
     for_each: dict[Over, tuple[str, ...]]
+    # For tokens and for features, the call that makes the rows of the sequence ready.
     inputs: dict[bool, str]
+    # The lines that write T, and that compute the loss and the gradient of the logits.
     length: tuple[str, ...]
     loss: tuple[str, ...]
 
@@ -218,23 +197,14 @@ class Names:
 
 @dataclass(frozen=True)
 class Memory:
-    """The integers of a program, in the order in which it reads them, and what stands in its memory from the beginning.
+    """The integers of a program, in the order in which it reads them, and what is in its memory at first."""
 
-    Attributes
-    ----------
-    numbers : dict
-        Name -> value of the sizes, and of the offsets in the block of the parameters.
-    buffers : tuple of Buffer
-        Those of the workspace.
-    constants : dict
-        Constant vector -> its buffer.
-    table_names : dict
-        Fixed indices, int32 -> the name of their offset among all of them.
-    """
-
+    # The sizes, and the offsets in the block of the parameters.
     numbers: dict[str, int]
+    # The workspace, and the constant vectors in it.
     buffers: tuple[Buffer, ...]
     constants: dict[Node, Buffer]
+    # Fixed indices, int32 -> the name of their offset among all of them.
     table_names: dict[bytes, str]
 
     @property

@@ -28,32 +28,17 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class Weight:
-    """What every step reads: a parameter, rows of one, or a node computed from parameters once.
+    """The shape in which products read a parameter, rows of one, or what is computed once; a vector has one row."""
 
-    Attributes
-    ----------
-    leaf : Node
-        What stands for it in the graphs.
-    rows, columns : int
-        Its shape as the products read it; a vector has one row.
-    flipped : bool
-        Whether it is kept transposed, because it has many rows and few columns.
-    """
-
-    leaf: Node
     rows: int
     columns: int
+    # Kept transposed, because it has many rows and few columns.
     flipped: bool = False
 
     @property
-    def stored_rows(self) -> int:
-        """How many rows it has in memory."""
-        return self.columns if self.flipped else self.rows
-
-    @property
-    def stored_columns(self) -> int:
-        """How many numbers of each row in memory are its own; what follows them is padding."""
-        return self.rows if self.flipped else self.columns
+    def stored(self) -> tuple[int, int]:
+        """Its rows and columns in memory."""
+        return (self.columns, self.rows) if self.flipped else (self.rows, self.columns)
 
     @property
     def is_flat(self) -> bool:
@@ -72,18 +57,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class ParameterLayout:
-    """Where a parameter stands in the block of all parameters, and how.
-
-    Attributes
-    ----------
-    name : str
-    at : int
-        The offset of its first row.
-    rows, columns : int
-        Its own shape.
-    flipped : bool
-        Whether it stands there transposed.
-    """
+    """Where a parameter, (rows, columns), begins in the block of all parameters, and whether it is kept transposed."""
 
     name: str
     at: int
@@ -100,18 +74,11 @@ class ParameterLayout:
 
 @dataclass(frozen=True)
 class Parameters:
-    """The block of all parameters.
-
-    Attributes
-    ----------
-    layouts : dict
-        A parameter's number -> where it stands.
-    lookups : frozenset of int
-        The parameters of many rows of which a step reads and changes only those of its tokens. They come last. Only
-        these rows of their gradients are cleared, clipped and used; the others are zero.
-    """
+    """The block of all parameters."""
 
     layouts: dict[int, ParameterLayout]
+    # The parameters of many rows of which a step reads and changes only those of its tokens. They come last. Only these
+    # rows of their gradients are cleared, clipped and used; the others are zero.
     lookups: frozenset[int]
 
     @property
@@ -153,50 +120,29 @@ class Terms:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is decided of one kind of program before its instructions are.
-
-    Attributes
-    ----------
-    derivative : Derivative
-    kind : Kind
-    printer : Printer
-        What nodes are called.
-    leaves : dict
-        Kind and number -> leaf, such as ``("state", 0)``.
-    parameters : Parameters
-    weights : dict
-        Leaf -> weight.
-    saved_step, saved_readout, saved_prelude : set of Node
-        What each part's way forward leaves for its way back.
-    projected : set of Node
-        Products of the input with a weight: computed for all steps at once, or, for tokens, a row of the weight.
-    terms : dict
-        ``step``, ``readout``, ``prelude`` -> the terms of the weights' gradients.
-    whole : set of Node
-        What an operation of a step that is not element-wise reads.
-    clean : frozenset of Node
-        Nodes whose padding must be zero, because a product or a sum reads it.
-    zero_at_first, unread_at_first : frozenset of Node
-        States that are zero before the first step, and gradients that nothing reads there.
-    reads_inputs : bool
-        Whether anything but a token's row of a weight reads the rows of the sequence.
-    """
+    """All that is decided of one kind of program before its instructions are."""
 
     derivative: Derivative
     kind: Kind
     printer: Printer
-    leaves: dict[tuple[object, ...], Node]
     parameters: Parameters
     weights: dict[Node, Weight]
+    # What each part's way forward leaves for its way back.
     saved_step: set[Node]
     saved_readout: set[Node]
     saved_prelude: set[Node]
+    # Products of the input with a weight: computed for all steps at once, or, for tokens, a row of the weight.
     projected: set[Node]
+    # The terms of the weights' gradients in the step, the readout, and before the first step.
     terms: dict[str, Terms]
+    # What an operation of a step that is not element-wise reads.
     whole: set[Node]
+    # Nodes whose padding must be zero, because a product or a sum reads it.
     clean: frozenset[Node]
+    # States that are zero before the first step, and gradients of states that nothing reads there.
     zero_at_first: frozenset[Node]
     unread_at_first: frozenset[Node]
+    # Whether anything but a token's row of a weight reads the rows of the sequence.
     reads_inputs: bool
 
 
@@ -211,13 +157,11 @@ def plan(derivative: Derivative, shapes: Sequence[tuple[int, ...]], names: tuple
     }
     parts = {"step": derivative.step, "readout": derivative.readout, "prelude": derivative.prelude}
     terms = {name: _terms(weights, pullback, kind) for name, pullback in parts.items()}
-    leaves = _leaves(derivative)
-    is_zero = [n.is_constant and not n.numbers.any() for n in r.initial]
+    zero = [i for i, n in enumerate(r.initial) if n.is_constant and not n.numbers.any()]
     return Plan(
         derivative,
         kind,
         printer_of(derivative, names, shapes),
-        leaves,
         _parameters(weights, shapes, names, _lookups(derivative, weights, terms, kind)),
         weights,
         _saved(r.step, derivative.step) - projected,
@@ -227,7 +171,7 @@ def plan(derivative: Derivative, shapes: Sequence[tuple[int, ...]], names: tuple
         terms,
         _read_whole(derivative, projected),
         _clean(derivative, weights, terms),
-        frozenset(leaves["state", i] for i, zero in enumerate(is_zero) if zero),
+        frozenset(r.readout.build.leaf("state", i, size=r.state_sizes[i]) for i in zero),
         frozenset() if kind.observed else _unread_at_first(derivative),
         _reads_inputs(derivative, projected, terms["step"], kind),
     )
@@ -264,15 +208,15 @@ def _weights(derivative: Derivative, shapes: Sequence[tuple[int, ...]]) -> dict[
         rows = leaf.size // columns
         whole = leaf.operation == "parameter" and leaf.attributes[0] not in taken_apart
         flipped = whole and columns < min(LANES, rows) and _only_multiplied(graph, leaf, rows, columns)
-        weights[leaf] = Weight(leaf, rows, columns, flipped)
+        weights[leaf] = Weight(rows, columns, flipped)
     for leaf in [n for n in graph if n.operation == "derived"]:
-        weights[leaf] = Weight(leaf, *_shape_by_products(graph, leaf))
+        weights[leaf] = Weight(*_shape_by_products(graph, leaf))
     return weights
 
 
 def _only_multiplied(graph: Sequence[Node], leaf: Node, rows: int, columns: int) -> bool:
     """Whether every use is a product of a vector other than the input with the leaf in its own shape."""
-    weight = Weight(leaf, rows, columns)
+    weight = Weight(rows, columns)
     return all(
         n.operation == "matmul"
         and n.attributes[0] == 1
@@ -399,16 +343,3 @@ def _reads_inputs(derivative: Derivative, projected: set[Node], terms: Terms, ki
         for node in topological(_step_targets(derivative))
         for child in node.inputs
     )
-
-
-def _leaves(derivative: Derivative) -> dict[tuple[object, ...], Node]:
-    """Return the leaves by their kind and number; states and gradients that nothing reads are made up."""
-    r = derivative.recurrence
-    targets = [*r.initial, *r.step, r.readout, *derivative.derived, derivative.step.input]
-    for pullback in (derivative.readout, derivative.step, derivative.prelude):
-        targets += [*pullback.states, *(term for terms in pullback.weights.values() for term in terms)]
-    leaves = {(n.operation, *n.attributes): n for n in topological(targets) if n.is_leaf and not n.is_constant}
-    leaf = r.readout.build.leaf
-    made_up = [leaf(kind, i, size=n) for kind in ("state", "gradient") for i, n in enumerate(r.state_sizes)]
-    made_up += [leaf("gradient", "logits", size=r.readout.size), leaf("input", size=r.dim_input)]
-    return {(n.operation, *n.attributes): n for n in made_up} | leaves

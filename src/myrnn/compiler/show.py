@@ -11,6 +11,7 @@ import numpy as np
 
 from myrnn.compiler.derive import Derivative, Hoisted, Pullback
 from myrnn.compiler.graph import Builder, Node, topological
+from myrnn.compiler.layout import padded
 from myrnn.compiler.names import columns_of, forward_names, node_names, state_names
 from myrnn.compiler.plan import Kind, Plan, plan
 from myrnn.compiler.printer import LONGEST, Printer, is_square, shows_nothing
@@ -284,7 +285,8 @@ def show_plan(plan: Plan) -> str:
     lines = ["weights:"]
     for leaf, weight in plan.weights.items():
         how = ", kept transposed" if weight.flipped else ""
-        size = f"{weight.stored_rows} x {weight.stored_columns}, rows of {-(-weight.stored_columns // 16) * 16}"
+        rows, columns = weight.stored
+        size = f"{rows} x {columns}, rows of {padded(columns)}"
         lines.append(f"    {printer.operand(leaf):<16} {size} in memory{how}")
     lines.append(
         f"products of the input alone, {'a row of the weight each' if plan.kind.tokens else 'for all steps at once'}:"
