@@ -130,7 +130,7 @@ def _elu(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Va
 
 
 def _abs(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    row = ops.absolute if creator._nan_to_num else ops.upright
+    row = ops.absolute if creator._nan_to_num else ops.abs_nan
     return _element_wise(row)(build, creator, operands, tensor)
 
 

@@ -106,17 +106,21 @@ OPERATIONS: dict[str, Row] = {}
 """Name -> row."""
 
 
-def unary(name: str, reference: Any, derivative: Any, native: str = "", domain: Interval = ANY, **columns: Any) -> Row:
+def unary(name: str, reference: Any, derivative: Any, *, domain: Interval = ANY, **columns: Any) -> Row:
     """Enter a function of one number."""
-    native = native or f"{name}({{0}})"
-    return Row(name, "map", reference, derivative, native=native, domain=(domain,), **{"text": name, **columns})
+    columns = {"native": f"{name}({{0}})", "text": name, **columns}
+    return Row(name, "map", reference, derivative, domain=(domain,), **columns)
 
 
-def binary(
-    name: str, reference: Any, derivative: Any, native: str, domain: tuple[Interval, ...] = (ANY, ANY), **columns: Any
-) -> Row:
-    """Enter a function of two numbers; where one of them has a name for itself, its text is that."""
-    return Row(name, "map", reference, derivative, native=native, domain=domain, **{"text": name, **columns})
+def binary(name: str, reference: Any, derivative: Any, *, domain: Any = (ANY, ANY), **columns: Any) -> Row:
+    """Enter a function of two numbers."""
+    columns = {"native": f"{name}({{0}}, {{1}})", "text": name, **columns}
+    return Row(name, "map", reference, derivative, domain=domain, **columns)
+
+
+def infix(sign: str, name: str, reference: Any, derivative: Any, **columns: Any) -> Row:
+    """Enter a function of two numbers with a sign between them."""
+    return binary(name, reference, derivative, text=sign, **{"native": f"{{0}} {sign} {{1}}", **columns})
 
 
 def formula(name: str, reference: Any, made: Any, *domain: Interval, mygrad: str) -> Row:
@@ -131,9 +135,17 @@ def _as_float(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda *arrays: function(*arrays).astype(arrays[0].dtype)
 
 
-greater = binary("greater", _as_float(np.greater), None, "above({0}, {1})", text=">", cheap=True)
-equal = binary("equal", _as_float(np.equal), None, "same({0}, {1})", text="==", cheap=True)
-sign = unary("sign", np.sign, None, "above({0}, 0.0) - above(0.0, {0})")
+greater = infix(">", "greater", _as_float(np.greater), None, native="above({0}, {1})", cheap=True)
+equal = infix("==", "equal", _as_float(np.equal), None, native="same({0}, {1})", cheap=True)
+sign = unary("sign", np.sign, None, native="above({0}, 0.0) - above(0.0, {0})")
+
+add = infix("+", "add", np.add, lambda g, y, a, b: (g, g), mygrad="Add", cheap=True)
+subtract = infix("-", "subtract", np.subtract, lambda g, y, a, b: (g, -g), mygrad="Subtract", cheap=True)
+multiply = infix("*", "multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), mygrad="Multiply", cheap=True)
+divide = infix(
+    "/", "divide", np.divide, lambda g, y, a, b: (g / b, -(g * y / b)), mygrad="Divide", domain=(ANY, POSITIVE)
+)
+negative = unary("negative", np.negative, lambda g, y, x: -g, mygrad="Negative", native="-{0}", text="-", cheap=True)
 
 
 def _power(g: Node, y: Node, a: Node, b: Node) -> Any:
@@ -142,8 +154,15 @@ def _power(g: Node, y: Node, a: Node, b: Node) -> Any:
     return g * (b * power(a, lower)), g * y * log(select(equal(a, 0.0), 1.0, a))
 
 
-def _select(g: Node, y: Node, mask: Node, a: Node, b: Node) -> Any:
-    return None, select(mask, g, 0.0), select(mask, 0.0, g)
+power = infix("**", "power", np.power, _power, mygrad="Power", native="power({0}, {1})", domain=(POSITIVE, ANY))
+
+
+def _maximum(g: Node, y: Node, a: Node, b: Node) -> Any:
+    return g * greater(a, b), g * greater(b, a)
+
+
+def _minimum(g: Node, y: Node, a: Node, b: Node) -> Any:
+    return g * greater(b, a), g * greater(a, b)
 
 
 def _larger(g: Node, y: Node, a: Node, b: Node) -> Any:
@@ -156,42 +175,16 @@ def _smaller(g: Node, y: Node, a: Node, b: Node) -> Any:
     return g * (1.0 - second), g * second
 
 
-add = binary("add", np.add, lambda g, y, a, b: (g, g), "{0} + {1}", text="+", cheap=True, mygrad="Add")
-subtract = binary(
-    "subtract", np.subtract, lambda g, y, a, b: (g, -g), "{0} - {1}", text="-", cheap=True, mygrad="Subtract"
-)
-multiply = binary(
-    "multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), "{0} * {1}", text="*", cheap=True, mygrad="Multiply"
-)
-divide = binary(
-    "divide",
-    np.divide,
-    lambda g, y, a, b: (g / b, -(g * y / b)),
-    "{0} / {1}",
-    (ANY, POSITIVE),
-    text="/",
-    mygrad="Divide",
-)
-power = binary("power", np.power, _power, "power({0}, {1})", (POSITIVE, ANY), text="**", mygrad="Power")
-negative = unary("negative", np.negative, lambda g, y, x: -g, "-{0}", text="-", cheap=True, mygrad="Negative")
+# At a tie MyGrad gives the gradient to neither of two numbers, and along an axis to the first of the largest.
+maximum = binary("maximum", np.maximum, _maximum, mygrad="Maximum")
+minimum = binary("minimum", np.minimum, _minimum, mygrad="Minimum")
+larger = binary("larger", np.maximum, _larger, native="maximum({0}, {1})")
+smaller = binary("smaller", np.minimum, _smaller, native="minimum({0}, {1})")
 
-maximum = binary(
-    "maximum",
-    np.maximum,
-    lambda g, y, a, b: (g * greater(a, b), g * greater(b, a)),
-    "maximum({0}, {1})",
-    mygrad="Maximum",
-)
-minimum = binary(
-    "minimum",
-    np.minimum,
-    lambda g, y, a, b: (g * greater(b, a), g * greater(a, b)),
-    "minimum({0}, {1})",
-    mygrad="Minimum",
-)
-# Along an axis MyGrad gives the gradient to the first of the largest, of any two to neither.
-larger = binary("larger", np.maximum, _larger, "maximum({0}, {1})")
-smaller = binary("smaller", np.minimum, _smaller, "minimum({0}, {1})")
+
+def _select(g: Node, y: Node, mask: Node, a: Node, b: Node) -> Any:
+    return None, select(mask, g, 0.0), select(mask, 0.0, g)
+
 
 select = Row(
     "select",
@@ -214,17 +207,15 @@ expm1 = unary("expm1", np.expm1, lambda g, y, x: g * exp(x), mygrad="Expm1")
 log = unary("log", np.log, lambda g, y, x: g / x, domain=POSITIVE, mygrad="Log")
 log1p = unary("log1p", np.log1p, lambda g, y, x: g / (1.0 + x), domain=POSITIVE, mygrad="Log1p")
 logaddexp = binary(
-    "logaddexp",
-    np.logaddexp,
-    lambda g, y, a, b: (g * sigmoid(a - b), g * sigmoid(b - a)),
-    "logaddexp({0}, {1})",
-    mygrad="Logaddexp",
+    "logaddexp", np.logaddexp, lambda g, y, a, b: (g * sigmoid(a - b), g * sigmoid(b - a)), mygrad="Logaddexp"
 )
 sqrt = unary("sqrt", np.sqrt, lambda g, y, x: g / (2.0 * y), domain=POSITIVE, mygrad="Sqrt")
 cbrt = unary("cbrt", np.cbrt, lambda g, y, x: g / (3.0 * (y * y)), mygrad="Cbrt")
-absolute = unary("abs", np.abs, lambda g, y, x: g * sign(x), "absolute({0})")
+absolute = unary("abs", np.abs, lambda g, y, x: g * sign(x), native="absolute({0})")
 # MyGrad's abs with nan_to_num=False.
-upright = unary("upright", np.abs, lambda g, y, x: g * (sign(x) / (1.0 - equal(x, 0.0))), "absolute({0})", text="abs")
+abs_nan = unary(
+    "abs_nan", np.abs, lambda g, y, x: g * (sign(x) / (1.0 - equal(x, 0.0))), native="absolute({0})", text="abs"
+)
 
 
 def _sin(g: Node, y: Node, x: Node) -> Node:
@@ -263,7 +254,7 @@ arccot = unary(
     # Adding zero makes the two zeros one, whose inverse is infinite.
     lambda x: np.arctan(1 / (x + 0.0)),
     lambda g, y, x: -(g / (1.0 + x * x)),
-    "arctan(1.0 / ({0} + 0.0))",
+    native="arctan(1.0 / ({0} + 0.0))",
     mygrad="Arccot",
 )
 
@@ -273,7 +264,7 @@ def _arctan2(g: Node, y: Node, a: Node, b: Node) -> Any:
     return g * b / square, -(g * a / square)
 
 
-arctan2 = binary("arctan2", np.arctan2, _arctan2, "arctan2({0}, {1})", mygrad="Arctan2")
+arctan2 = binary("arctan2", np.arctan2, _arctan2, mygrad="Arctan2")
 arcsinh = unary("arcsinh", np.arcsinh, lambda g, y, x: g / sqrt(1.0 + x * x), mygrad="Arcsinh")
 arccosh = unary(
     "arccosh", np.arccosh, lambda g, y, x: g / sqrt((x - 1.0) * (x + 1.0)), domain=ABOVE_ONE, mygrad="Arccosh"
