@@ -12,6 +12,7 @@ from mygrad.nnet.activations import relu
 from mygrad.nnet.initializers import glorot_normal
 
 from myrnn import compile, dense
+from myrnn.compiler.runtime import training
 
 DOCUMENT = Path(__file__).parent / "how-it-works.md"
 
@@ -44,16 +45,15 @@ def texts() -> dict[str, str]:
     found = compiled.stages
     found["model"] = inspect.getsource(RNN).strip()
     single, batched = (compiled.source_for(tokens=True, batched=batched) for batched in (False, True))
-    found["emitted"] = function_in(single, "run")
-    found["loop"] = function_in(single, "train")
-    found["batched step"] = step_in(function_in(batched, "run"))
+    found["emitted"] = run_in(single)
+    found["loop"] = inspect.getsource(training.train_one_by_one).strip()
+    found["batched step"] = step_in(run_in(batched))
     return found
 
 
-def function_in(source: str, name: str) -> str:
-    """Return one function of a module."""
-    begin = source.index(f"@njit(cache=True, nogil=True)\ndef {name}(")
-    return source[begin:].split("\n\n\n")[0].strip()
+def run_in(source: str) -> str:
+    """Return the function of a program."""
+    return source[source.index("def run(") :].strip()
 
 
 def step_in(function: str) -> str:

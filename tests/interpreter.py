@@ -13,15 +13,24 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from myrnn.compiler.runtime import AROUND_PROGRAMS, OF_PROGRAMS, lookups, moves, updates
+from myrnn.compiler.runtime import OF_PROGRAMS, functions, lookups, moves, training, updates
 
 LANES = np.arange(16)
 
 
-def interpreted(source, user=None):
-    """Return the functions of an emitted module, as `compiler.cache.load` does."""
-    scope = functions_of(source, {"np": np, **CALLED})
-    return SimpleNamespace(**{name: quiet(scope[name]) for name in ("run", "train", "logits")})
+def interpreted(source):
+    """Return an emitted program, as `compiler.cache.load` does."""
+    run = functions_of(source, {"np": np, **CALLED})["run"]
+
+    def program(values, *arguments):
+        takes_features = next(iter(inspect.signature(run).parameters)) == "features"
+        return run(values.view(np.float32) if takes_features else values, *arguments)
+
+    def call(function, *arguments):
+        with np.errstate(all="ignore"):
+            return CALLED[function.__name__](program, *arguments)
+
+    return SimpleNamespace(call=call)
 
 
 def functions_of(source, known):
@@ -34,16 +43,6 @@ def functions_of(source, known):
     exec("from __future__ import annotations", scope)
     exec(compile(tree, "interpreted", "exec"), scope)
     return scope
-
-
-def quiet(function):
-    """Let NaN and infinities pass, as machine code does."""
-
-    def run(*arguments):
-        with np.errstate(all="ignore"):
-            return function(*arguments)
-
-    return run
 
 
 def load(array, at):
@@ -156,9 +155,11 @@ CALLED = {
     "sum_rows": sum_rows,
     "transpose": transpose,
     # what moves numbers is Python already
-    **{name: getattr(moves, name).py_func for name in OF_PROGRAMS["moves"]},
+    **{name: getattr(moves, name) for name in OF_PROGRAMS["moves"]},
     "flush_subnormals": lambda: 0,
     "restore_mode": lambda mode: None,
+    # the types of arguments
+    **{name: getattr(functions, name) for name in OF_PROGRAMS["functions"]},
 }
 assert set(CALLED) == {name for names in OF_PROGRAMS.values() for name in names}
 
@@ -168,7 +169,6 @@ def meet(barrier, parties):
 
 
 BARRIERS = {}
-for module in (updates, lookups):
+CALLED["meet"] = meet
+for module in (updates, lookups, training):
     CALLED |= functions_of(inspect.getsource(module), {**vars(module), **CALLED, "total": np.sum})
-CALLED |= {"meet": meet}
-assert {name for names in AROUND_PROGRAMS.values() for name in names} <= set(CALLED)

@@ -1,4 +1,5 @@
 import re
+from functools import cache as cache_results
 from types import SimpleNamespace
 
 import numpy as np
@@ -57,29 +58,17 @@ def test_a_notebook_is_told_as_long_as_it_lasts(outputs, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_all_compilations_of_a_fit_count(monkeypatch, tmp_path, capsys):
+def test_all_compilations_of_a_fit_count(monkeypatch, capsys):
     now = [0.0]
 
-    def load(source, user=None):
-        """Let the first run of every function take as long as compiling it does."""
-
-        def slow_at_first(function):
-            pending = [8.0]
-
-            def run(*arguments):
-                now[0] += pending.pop() if pending else 0.0
-                return function(*arguments)
-
-            return run
-
-        return SimpleNamespace(
-            **{name: slow_at_first(function) for name, function in vars(interpreted(source)).items()}
-        )
+    @cache_results
+    def load(source):
+        """Take eight seconds for every program."""
+        with notice():
+            now[0] += 8
+        return interpreted(source)
 
     monkeypatch.setattr(cache, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    # A cache in which no other test has left machine code, on disk and in memory.
-    monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("myrnn.compiler.cache._modules", {})
     monkeypatch.setattr("myrnn.compiler.cache.load", load)
     before_the_bar = []
     begin = EpochProgress.begin

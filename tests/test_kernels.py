@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn.compiler.runtime import products
+from natively import native
 
 MARK = np.float32(77)
 SIZES = st.integers(1, 40)
@@ -38,7 +39,7 @@ def test_multiply_is_the_product_with_and_without_transposition(rows, steps, col
     left_row = left.shape[1] + 3
     out = flat(old, columns + 16, 5)
     strides = (1, left_row) if transposed else (left_row, 1)
-    products.multiply(
+    native(products.multiply)(
         out, 5, columns + 16, flat(left, left_row, 2), 2, *strides, flat(b, columns, 7), 7, columns,
         rows, steps, columns, add,
     )  # fmt: skip
@@ -54,12 +55,12 @@ def test_a_long_product_is_that_of_its_parts(steps, add):
     a, b, old = random(0, 7, steps), random(1, steps, 80), random(2, 7, 80)
     out, parts = old.copy().ravel(), old.copy() if add else np.zeros((7, 80), dtype=np.float32)
     left, right = np.r_[a.ravel(), MARK], np.r_[b.ravel(), MARK]
-    products.multiply(out, 0, 80, left, 0, steps, 1, right, 0, 80, 7, steps, 80, add)
+    native(products.multiply)(out, 0, 80, left, 0, steps, 1, right, 0, 80, 7, steps, 80, add)
     np.testing.assert_allclose(out.reshape(7, 80), parts + a @ b, rtol=1e-4, atol=1e-4)
     # In whatever parts it is done, a sum adds the same numbers in the same order.
     flat_parts = parts.ravel()
     for step in range(steps):
-        products.multiply(flat_parts, 0, 80, left, step, steps, 1, right, step * 80, 80, 7, 1, 80, True)
+        native(products.multiply)(flat_parts, 0, 80, left, step, steps, 1, right, step * 80, 80, 7, 1, 80, True)
     np.testing.assert_array_equal(out, flat_parts)
 
 
@@ -67,7 +68,9 @@ def test_a_long_product_is_that_of_its_parts(steps, add):
 def test_multiply_row_is_the_product(steps, columns, add):
     a, b, old = random(0, steps), random(1, steps, columns), random(2, columns)
     out = np.r_[MARK, old, MARK]
-    products.multiply_row(out, 1, np.r_[MARK, a], 1, flat(b, columns + 4, 3), 3, columns + 4, steps, columns, add)
+    native(products.multiply_row)(
+        out, 1, np.r_[MARK, a], 1, flat(b, columns + 4, 3), 3, columns + 4, steps, columns, add
+    )
     np.testing.assert_allclose(out[1:-1], a @ b + (old if add else 0), rtol=1e-4, atol=1e-5)
     assert out[0] == out[-1] == MARK
 
@@ -78,7 +81,7 @@ def test_transpose_pads_with_zeros(rows, columns):
     a = np.zeros((rows, wide), dtype=np.float32)
     a[:, :columns] = random(0, rows, columns)
     out = np.full(wide * (high + 16) + 1, MARK)
-    products.transpose(out, 1, high + 16, flat(a, wide, 2), 2, wide, rows, wide)
+    native(products.transpose)(out, 1, high + 16, flat(a, wide, 2), 2, wide, rows, wide)
     result = view(out, 1, high + 16, (wide, high))
     np.testing.assert_array_equal(result[:, :rows], a.T)
     assert np.all(result[:, rows:] == 0)
@@ -89,7 +92,7 @@ def test_transpose_pads_with_zeros(rows, columns):
 def test_add_dots_is_the_product_with_the_transpose(rows, columns):
     a, b, old = random(0, columns), random(1, rows, columns), random(2, rows)
     out = old.copy()
-    products.add_dots(out, 0, a, 0, flat(b, columns, 1), 1, columns, rows, columns)
+    native(products.add_dots)(out, 0, a, 0, flat(b, columns, 1), 1, columns, rows, columns)
     np.testing.assert_allclose(out, old + b @ a, rtol=1e-4, atol=1e-5)
 
 
@@ -97,19 +100,19 @@ def test_add_dots_is_the_product_with_the_transpose(rows, columns):
 def test_sum_rows(rows, columns, add):
     a, old = random(0, rows, columns), random(1, columns)
     out = old.copy()
-    products.sum_rows(out, 0, flat(a, columns + 16, 1), 1, columns + 16, rows, columns, add)
+    native(products.sum_rows)(out, 0, flat(a, columns + 16, 1), 1, columns + 16, rows, columns, add)
     np.testing.assert_allclose(out, a.sum(0) + (old if add else 0), rtol=1e-4, atol=1e-5)
 
 
 def test_sum_rows_of_no_rows_does_not_read_what_is_there():
     out = np.zeros(16, dtype=np.float32)
-    products.sum_rows(out, 0, np.full(16, np.nan, dtype=np.float32), 0, 16, 0, 16, False)
+    native(products.sum_rows)(out, 0, np.full(16, np.nan, dtype=np.float32), 0, 16, 0, 16, False)
     np.testing.assert_array_equal(out, 0)
 
 
 def test_fill_writes_between_its_bounds_only():
     out = np.zeros(64, dtype=np.float32)
-    products.fill(out, 16, 48, 3)
+    native(products.fill)(out, 16, 48, 3)
     np.testing.assert_array_equal(out, np.repeat([0, 3, 3, 0], 16))
 
 
@@ -120,7 +123,7 @@ def test_cross_entropy_is_the_softmax_loss_with_its_gradient(classes, data):
     logits = np.full(padded(classes), np.nan, dtype=np.float32)
     logits[:classes] = scale * random(data.draw(st.integers(0, 99)), classes)
     gradient = np.full(padded(classes) + 1, MARK)
-    loss, best = products.cross_entropy(logits, 0, classes, label, gradient, 0, 0.25)
+    loss, best = native(products.cross_entropy)(logits, 0, classes, label, gradient, 0, 0.25)
     y = logits[:classes].astype(np.float64)
     mass = np.exp(y - y.max()).sum()
     expected = np.exp(y - y.max()) / mass - (np.arange(classes) == label)
@@ -135,5 +138,5 @@ def test_cross_entropy_is_the_softmax_loss_with_its_gradient(classes, data):
 def test_a_diverged_logit_shows_in_the_loss(bad):
     logits = np.zeros(16, dtype=np.float32)
     logits[1] = bad
-    loss, _ = products.cross_entropy(logits, 0, 3, 0, np.zeros(16, dtype=np.float32), 0, 1.0)
+    loss, _ = native(products.cross_entropy)(logits, 0, 3, 0, np.zeros(16, dtype=np.float32), 0, 1.0)
     assert not np.isfinite(loss)

@@ -8,7 +8,7 @@ import pytest
 from numba.core.event import install_recorder
 
 from myrnn import inspect
-from myrnn.compiler import Wanted, cache
+from myrnn.compiler import cache
 from myrnn.errors import InvalidArgument
 from myrnn.models import load_own
 from myrnn.optimizers import RMSprop
@@ -335,7 +335,7 @@ class Held:
 def held(monkeypatch):
     process = Held()
     monkeypatch.setattr("myrnn.playground._compiling.begin_to_compile", process.begin)
-    monkeypatch.setattr(Wanted, "is_known", property(lambda wanted: process.ended.is_set()))
+    monkeypatch.setattr("myrnn.playground._compiling.is_known", lambda program: process.ended.is_set())
     return process
 
 
@@ -400,7 +400,7 @@ def test_more_messages_than_can_wait_for_a_network_are_refused(held, monkeypatch
 
 
 def test_what_a_page_that_is_closed_was_waiting_for_is_not_compiled(held, monkeypatch):
-    monkeypatch.setattr(Wanted, "is_known", False)
+    monkeypatch.setattr("myrnn.playground._compiling.is_known", lambda program: False)
     pages = []
     try:
         for _ in range(3):
@@ -709,7 +709,8 @@ def test_what_closed_sessions_held_is_let_go_and_programs_are_shared(monkeypatch
         begin(bench, network)
 
     monkeypatch.setattr(_bench.Bench, "begin", noted)
-    monkeypatch.setattr(cache, "MOST_UNUSED", 1000)
+    loaded = set()
+    monkeypatch.setattr(cache, "load", lambda source, load=cache.load: loaded.add(source) or load(source))
     programs = []
     for _ in range(3):
         with contextlib.ExitStack() as stack:
@@ -722,7 +723,7 @@ def test_what_closed_sessions_held_is_let_go_and_programs_are_shared(monkeypatch
                 page.ask("pin", "pinned")
             sessions = [weakref.ref(page.session) for page in pages]
         del pages, page, stack
-        programs.append(len(cache._modules))
+        programs.append(len(loaded))
     gc.collect()
     assert len(networks) == 18
     assert sum(network() is not None for network in networks) == 0

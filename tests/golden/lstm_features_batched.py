@@ -15,22 +15,23 @@ after the last step:
 """
 
 import numpy as np
-from numba import njit
 
 from myrnn.compiler.runtime.elementary import sigmoid, tanh
+from myrnn.compiler.runtime.functions import Floats, Integers, Tokens
 from myrnn.compiler.runtime.lanes import keep, load, store
 from myrnn.compiler.runtime.moves import line_up, line_up_rows
 from myrnn.compiler.runtime.products import add_dots, cross_entropy, fill, multiply, transpose
-from myrnn.compiler.runtime.threads import flush_subnormals, restore_mode, meet
-from myrnn.compiler.runtime.updates import clip_factor, scale, sum_shards, update
+from myrnn.compiler.runtime.threads import flush_subnormals, restore_mode
 
 
-@njit(cache=True, nogil=True)
-def run(features, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined):
+def run(
+    features: Floats, offsets: Integers, labels: Integers, class_weights: Floats, members: Integers, share: np.float32,
+    learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
+) -> tuple[float, int]:
     """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
 
-    Return the sum of their losses, each weighted by its class, and how many are right. Each counts for `share` in the
-    gradients.
+    `myrnn.compiler.runtime.training` calls this in every iteration. Return the sum of the losses, each weighted by its
+    class, and how many are right. Each counts for `share` in the gradients.
     """
     sequences = len(members)
     steps = line_up(start, offsets, members)
@@ -270,45 +271,3 @@ def run(features, offsets, labels, class_weights, members, share, learn, p, g, w
     multiply(g, fc_x2f_weight, D_padded, w, inputs, 1, C_padded, w, d_f_sum, D_padded, C, total, D_padded, True)
     restore_mode(mode)
     return loss, hits
-
-
-@njit(cache=True, nogil=True)
-def train(
-    shard, shards, barrier, features, offsets, labels, order, class_weights, rates, limit, optimizer, first_step,
-    ranges, trained, p, gradients, m, v, w, sizes, tables, start, lined, losses, hits,
-):
-    """Do one iteration for each row of `order`, together with the other shards."""
-    size = len(p)
-    g = gradients[shard * size : (shard + 1) * size]
-    lower, upper = size // 16 * shard // shards * 16, size // 16 * (shard + 1) // shards * 16
-    share = np.float32(1 / order.shape[1])
-    mode, learn = flush_subnormals(), bool(1)
-    for n in range(len(order)):
-        members = order[n, shard::shards].copy()
-        loss, right = run(
-            features, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined
-        )
-        losses[shard, n] = loss * share
-        hits[shard, n] = right
-        meet(barrier, shards)
-        sum_shards(gradients, lower, upper, size, shards)
-        if limit > 0:
-            meet(barrier, shards)
-            factor = clip_factor(gradients, size, limit)
-            meet(barrier, shards)
-            scale(gradients, lower, upper, factor)
-        update(optimizer, first_step + n, rates[n], ranges, trained[n], lower, upper, p, gradients, m, v)
-        meet(barrier, shards)
-    restore_mode(mode)
-
-
-@njit(cache=True, nogil=True)
-def logits(
-    features, offsets, labels, class_weights, members, p, g, w, sizes, tables, start, lined, at, row, classes, out
-):
-    """Write the logits of the sequences `members`, the longest first."""
-    learn = bool(0)
-    run(features, offsets, labels, class_weights, members, np.float32(1), learn, p, g, w, sizes, tables, start, lined)
-    for n in range(len(members)):
-        for k in range(classes):
-            out[n, k] = w[at + n * row + k]

@@ -9,20 +9,22 @@ after the last step:
 """
 
 import numpy as np
-from numba import njit
 
 from myrnn.compiler.runtime.elementary import above, relu
+from myrnn.compiler.runtime.functions import Floats, Integers, Tokens
 from myrnn.compiler.runtime.lanes import keep, load, store
 from myrnn.compiler.runtime.products import add_dots, cross_entropy, fill, multiply, multiply_row, transpose
 from myrnn.compiler.runtime.threads import flush_subnormals, restore_mode
-from myrnn.compiler.runtime.updates import clip_factor, scale, update
 
 
-@njit(cache=True, nogil=True)
-def run(tokens, begin, steps, label, weight, learn, p, g, w, sizes, tables):
+def run(
+    tokens: Tokens, begin: int, steps: int, label: int, weight: np.float32, learn: bool,
+    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
+) -> tuple[float, int]:
     """Run one sequence; with `learn`, leave the gradients of all parameters in `g`.
 
-    Return the loss, which counts `weight` times, and 1 where the largest logit is the right one.
+    `myrnn.compiler.runtime.training` calls this in every iteration. Return the loss, which counts `weight` times, and 1
+    where the largest logit is the right one.
     """
     # sizes
     K = sizes[1]
@@ -110,34 +112,3 @@ def run(tokens, begin, steps, label, weight, learn, p, g, w, sizes, tables):
         steps - 1, D_padded, True)
     restore_mode(mode)
     return loss, hits
-
-
-@njit(cache=True, nogil=True)
-def train(
-    tokens, offsets, labels, order, class_weights, rates, limit, optimizer, first_step, ranges, trained,
-    p, g, m, v, w, sizes, tables, losses, hits,
-):
-    """Do one iteration for each row of `order`."""
-    mode, learn = flush_subnormals(), bool(1)
-    for n in range(len(order)):
-        s = order[n, 0]
-        begin, label = offsets[s], labels[s]
-        steps, weight = offsets[s + 1] - begin, class_weights[label]
-        losses[n], hits[n] = run(tokens, begin, steps, label, weight, learn, p, g, w, sizes, tables)
-        factor = clip_factor(g, len(p), limit)
-        if factor != 1.0:
-            scale(g, 0, len(p), factor)
-        update(optimizer, first_step + n, rates[n], ranges, trained[n], 0, len(p), p, g, m, v)
-    restore_mode(mode)
-
-
-@njit(cache=True, nogil=True)
-def logits(tokens, offsets, members, p, g, w, sizes, tables, at, classes, out):
-    """Write the logits of the sequences `members`."""
-    learn = bool(0)
-    for n in range(len(members)):
-        s = members[n]
-        begin = offsets[s]
-        run(tokens, begin, offsets[s + 1] - begin, np.int64(0), np.float32(1), learn, p, g, w, sizes, tables)
-        for k in range(classes):
-            out[n, k] = w[at + k]

@@ -5,7 +5,7 @@ The stages are plain functions, one file each: trace, roll, hoist, differentiate
 
 from myrnn.compiler._compile import compile, compile_for
 from myrnn.compiler._compiled import CompiledModel, Observation
-from myrnn.compiler.cache import Wanted, begin_to_compile, compiling_seconds, without_notice
+from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.guard import unreached
 from myrnn.compiler.native import Block, Descent, Native, limit_threads, shards_for
@@ -22,12 +22,12 @@ __all__ = [
     "Native",
     "Node",
     "Observation",
-    "Wanted",
     "begin_to_compile",
     "compile",
     "compile_for",
     "compiling_seconds",
     "evaluate",
+    "is_known",
     "limit_threads",
     "lines_that_look",
     "shards_for",

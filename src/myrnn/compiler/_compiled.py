@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._logits import check_finite, is_lost
 from myrnn.compiler._programs import Programs
-from myrnn.compiler.cache import Wanted, notice
 from myrnn.compiler.derive import Derivative, trained_by_length
 from myrnn.compiler.graph import Builder, topological
 from myrnn.compiler.guard import Guard
@@ -169,15 +168,11 @@ class CompiledModel:
         """
         return self._programs.native(tokens=tokens, batched=batched, max_length=self.max_length)
 
-    def programs_for_tokens(self, batch_size: int) -> list[Wanted]:
-        """Return the programs for training on tokens, for classifying them and for inspecting sequences of them."""
-        functions: dict[Kind, list[str]] = {Kind(tokens=True, batched=batch_size > 1): ["run", "train"]}
-        functions.setdefault(Kind(tokens=True, batched=self._pays_to_batch()), ["run"]).append("logits")
-        functions[Kind(tokens=False, batched=False, observed=True)] = ["run"]
-        return [
-            Wanted(self._programs.emitted(tokens=tokens, batched=batched, observed=observed)[1], tuple(names))
-            for (tokens, batched, observed), names in functions.items()
-        ]
+    def programs_for_tokens(self, batch_size: int) -> list[str]:
+        """Return the texts of the programs that train on tokens, classify them and inspect sequences of them."""
+        batched = sorted({batch_size > 1, self._pays_to_batch()})
+        kinds = [*(Kind(True, many) for many in batched), Kind(tokens=False, batched=False, observed=True)]
+        return [self._programs.emitted(**kind._asdict())[1] for kind in kinds]
 
     # Using it --------------------------------------------------------------------------------------------------------
 
@@ -206,9 +201,6 @@ class CompiledModel:
                 out[members] = native.logits(sequences, members, parameters, shard)
 
         with native.lock:
-            if len(order) and native.is_new("logits"):
-                with notice():
-                    native.logits(sequences, order[:1], parameters)
             in_threads(run, shards)
         return out
 

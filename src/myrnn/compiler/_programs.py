@@ -88,9 +88,8 @@ class Programs:
                 return self._natives[kind]
             program, source = self.emitted(tokens=tokens, batched=batched, observed=observed)
             native = Native(program, source, tokens, batched)
-            with native.first_run("run"):
-                if verify(self._model, native, self._recurrence.dim_input, max_length):
-                    self._natives[kind] = native
+            if verify(self._model, native, self._recurrence.dim_input, max_length):
+                self._natives[kind] = native
             return native
 
     def parameter_block(self, native: Native) -> Block:

@@ -169,9 +169,9 @@ BATCH = Form(
 
 # Names that the emitted code has for itself, beside the functions that it calls.
 _OWN = (
-    "p g m v w t r j s n k x np njit row rows steps total begin label labels learn loss one_loss hits best share mode "
+    "p g m v w t r j s n k x np row rows steps total begin label labels learn loss one_loss hits best share mode "
     "weight class_weights tokens features offsets members sequences sizes tables start lined active going after "
-    "range len int bool compiled"
+    "range len int float bool tuple"
 ).split()
 _TAKEN = frozenset(_OWN).union(*OF_PROGRAMS.values())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,10 @@ from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
 from myrnn.compiler import cache
-from myrnn.compiler.cache import notice
 from myrnn.compiler.emit import Program
 from myrnn.compiler.layout import Buffer, Memory, padded
 from myrnn.compiler.plan import ParameterLayout
+from myrnn.compiler.runtime import training
 from myrnn.compiler.runtime.lookups import row_record
 from myrnn.compiler.runtime.threads import BARRIER_SIZE
 from myrnn.compiler.trace import MYGRAD
@@ -154,24 +154,13 @@ class Native:
 
     def __init__(self, program: Program, source: str, tokens: bool, batched: bool) -> None:
         self.program, self.source, self.tokens, self.batched = program, source, tokens, batched
-        self._module = cache.load(source, user=self)
+        self._code = cache.load(source)
         self._tables = program.memory.tables()
         self._equal_weights = np.ones(program.classes, dtype=np.float32)
         self._workspaces: dict[int, Workspace] = {}
         self._gradients: dict[int, Floats] = {}
-        self._ready: set[str] = set()
         self.lock = threading.RLock()
         natives.add(self)
-
-    def is_new(self, function: str) -> bool:
-        """Whether the next run of a function of the module compiles it; False when asked again."""
-        new = function not in self._ready and not cache.is_known(self.source, function)
-        self._ready.add(function)
-        return new
-
-    def first_run(self, function: str) -> AbstractContextManager[None]:
-        """Show that a function of the module is compiled, where its next run does that."""
-        return notice() if self.is_new(function) else nullcontext()
 
     def block(self, copies: int = 1) -> Block:
         """Return an empty block in the layout of the parameters."""
@@ -215,28 +204,18 @@ class Native:
         longest = int(lengths.max(initial=0))
         if not self.batched:
             work = self.workspace(longest, 1, shard)
-            at = self._offset(work)
-            self._module.logits(
-                values,
-                sequences.offsets,
-                members,
-                parameters,
-                empty,
-                work.numbers,
-                work.sizes,
-                self._tables,
-                at,
-                classes,
-                out,
-            )
+            self._code.call(
+                training.logits_one_by_one, values, sequences.offsets, members, parameters, empty, work.numbers,
+                work.sizes, self._tables, self._offset(work), out,
+            )  # fmt: skip
             return out
         order = np.argsort(-lengths, kind="stable")
         work = self.workspace(int(lengths.sum()), len(members), shard)
         arguments = (parameters, empty, work.numbers, work.sizes, self._tables, work.start, work.lined)
         sorted_out = np.zeros_like(out)
-        self._module.logits(
-            values, sequences.offsets, sequences.labels, self._equal_weights, members[order], *arguments,
-            self._offset(work), padded(classes), classes, sorted_out,
+        self._code.call(
+            training.logits_of_batch, values, sequences.offsets, sequences.labels, self._equal_weights, members[order],
+            *arguments, self._offset(work), padded(classes), sorted_out,
         )  # fmt: skip
         out[order] = sorted_out
         return out
@@ -255,15 +234,16 @@ class Native:
             (s,) = members
             steps = int(offsets[s + 1] - offsets[s])
             work = self.workspace(steps, 1)
-            loss, _ = self._module.run(
-                values, int(offsets[s]), steps, int(sequences.labels[s]), np.float32(1), True,
+            loss, _ = self._code.call(
+                training.run_sequence, values, int(offsets[s]), steps, int(sequences.labels[s]), np.float32(1), True,
                 parameters, block.numbers, work.numbers, work.sizes, self._tables,
             )  # fmt: skip
             return float(loss), block
         lengths = sequences.lengths[members]
         work = self.workspace(int(lengths.sum()), len(members))
-        loss, _ = self._module.run(
-            values, offsets, sequences.labels, self._equal_weights, members[np.argsort(-lengths, kind="stable")],
+        loss, _ = self._code.call(
+            training.run_batch, values, offsets, sequences.labels, self._equal_weights,
+            members[np.argsort(-lengths, kind="stable")],
             np.float32(1 / len(members)), True, parameters, block.numbers, work.numbers, work.sizes, self._tables,
             work.start, work.lined,
         )  # fmt: skip
@@ -318,8 +298,8 @@ class Native:
         lengths = sequences.lengths[order]
         lookups = self._lookups(descent, lengths, 1)
         work = self.workspace(int(lengths.max(initial=0)), 1)
-        self._module.train(
-            _flat(sequences), sequences.offsets, sequences.labels, order, *descent.settings,
+        self._code.call(
+            training.train_one_by_one, _flat(sequences), sequences.offsets, sequences.labels, order, *descent.settings,
             descent.parameters, self._gradient_numbers(1), descent.means, descent.squares,
             work.numbers, work.sizes, self._tables, losses, hits, *lookups,
         )  # fmt: skip
@@ -347,10 +327,11 @@ class Native:
 
         def run(shard: int) -> None:
             work = works[shard]
-            self._module.train(
-                shard, shards, barrier, values, sequences.offsets, sequences.labels, order, *descent.settings,
-                descent.parameters, gradients, descent.means, descent.squares,
-                work.numbers, work.sizes, self._tables, work.start, work.lined, losses, hits, *lookups,
+            self._code.call(
+                training.train_batch, shard, shards, barrier, values, sequences.offsets, sequences.labels, order,
+                *descent.settings, descent.parameters, gradients, descent.means, descent.squares,
+                work.numbers, work.sizes, self._tables, work.start, work.lined,
+                np.empty(len(order[0, shard::shards]) if len(order) else 0, dtype=np.int64), losses, hits, *lookups,
             )  # fmt: skip
 
         in_threads(run, shards)
@@ -370,21 +351,23 @@ class Native:
         """
         layouts = sorted((self.program.weights.layouts[i] for i in self.program.weights.lookups), key=lambda x: x.at)
         if not layouts:
-            return ()
+            empty = np.zeros((0, 0), dtype=np.int64)
+            return empty, empty, False, np.zeros((0, 0), dtype=np.float32)
         # A parameter without numbers begins where the next one does.
         numbers = {int(begin): i for i, (begin, end, _) in enumerate(descent.ranges) if begin < end}
         places = [(layout.at, layout.size // layout.rows, numbers.get(layout.at, -1)) for layout in layouts]
         symbols, tokens = layouts[0].rows, lengths.sum() / max(1, len(lengths))
         width = sum(stride for _, stride, _ in places) / len(places)
         every = bool(descent.optimizer[1:3].any() or tokens * TOKEN_COST * (width + ROW_COST) > symbols * width)
-        return row_record(symbols, shards), np.array(places, dtype=np.int64), every
+        factors = np.zeros((len(descent.rates), 2), dtype=np.float32)
+        return row_record(symbols, shards), np.array(places, dtype=np.int64), every, factors
 
     def _offset(self, work: Workspace) -> int:
         return self.program.memory.value(self.program.logits, work.sizes)
 
 
 def _flat(sequences: Sequences) -> NDArray[Any]:
-    return sequences.values.reshape(-1)
+    return sequences.values.reshape(-1).view(np.int32)
 
 
 # ---- threads ----
@@ -462,7 +445,7 @@ def _environment_limit() -> int | None:
 
 # While one of these is held, weights, files or MyGrad's own state are half changed, and the child would keep them so: a
 # fork waits for all of them, in the order in which a compilation takes them.
-_WAITED_FOR = (MYGRAD, cache.MODULES, global_compiler_lock)
+_WAITED_FOR = (MYGRAD, cache.LOADING, global_compiler_lock)
 
 
 def _hold() -> None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from myrnn.compiler import Wanted, begin_to_compile
+from myrnn.compiler import begin_to_compile, is_known
 
 _log = logging.getLogger("myrnn.playground")
 
@@ -26,9 +26,9 @@ class Compiling:
         self._process: subprocess.Popen[str] | None = None
         self._closed = False
 
-    def start(self, programs: Sequence[Wanted], finished: Callable[[], None]) -> Future[None] | None:
+    def start(self, programs: Sequence[str], finished: Callable[[], None]) -> Future[None] | None:
         """Compile those that the cache has not, then call `finished`; None where it has them all."""
-        if all(wanted.is_known for wanted in programs):
+        if all(map(is_known, programs)):
             return None
         with self._lock:
             if self._closed:
@@ -45,9 +45,9 @@ class Compiling:
                 self._process.kill()
         self._pool.shutdown(cancel_futures=True)
 
-    def _compile(self, programs: Sequence[Wanted]) -> None:
+    def _compile(self, programs: Sequence[str]) -> None:
         # Another network may have needed the same meanwhile.
-        missing = [wanted for wanted in programs if not wanted.is_known]
+        missing = [program for program in programs if not is_known(program)]
         with self._lock:
             if self._closed or not missing:
                 return

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import CompiledModel, Wanted, compile
+from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.models import make_own
 from myrnn.playground._curve import Curve
@@ -245,7 +245,7 @@ class Network:
         """The task with sequences up to twice as long."""
         return twice_as_long(self.task)
 
-    def programs(self) -> list[Wanted]:
+    def programs(self) -> list[str]:
         """Return the compiled programs that training the network and looking at it use."""
         return [] if self.compiled is None else self.compiled.programs_for_tokens(self.settings["batch_size"])
 

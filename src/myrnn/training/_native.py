@@ -134,9 +134,6 @@ class NativeEngine:
         self._rng = np.random.default_rng(0)
         self._ran, self._checked = 0.0, 0.0
         self.iterations_per_call = 32
-        # The first call compiles; it shall not count as training.
-        with self._native.first_run("train"):
-            self._run(example, np.zeros((0, batch_size), dtype=np.int64), np.zeros(0))
 
     @property
     def has_changed(self) -> bool:

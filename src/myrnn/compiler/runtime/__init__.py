@@ -1,5 +1,6 @@
 """What emitted code calls, each file building on those before it.
 
+- `functions`: how machine code is made once for all programs, and how it is called
 - `lanes`: sixteen numbers side by side, to load, to store and to compute with
 - `elementary`: functions of lanes
 - `products`: matrix products, and the loss
@@ -7,6 +8,7 @@
 - `threads`: the floating-point mode of a thread, and the barrier where the threads of a batch meet
 - `updates`: the optimizers' steps
 - `lookups`: the same for weights of which a step reads only the rows of its tokens
+- `training`: what calls programs: training, and logits
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ OF_PROGRAMS = {
         "exp", "expm1", "log", "log1p", "logaddexp", "maximum", "minimum", "power", "relu", "same", "sigmoid", "sin",
         "sinc", "sqrt", "tanh", "where",
     ),
+    "functions": ("Floats", "Integers", "Tokens"),
     "lanes": ("full", "keep", "load", "spread", "store"),
     "moves": (
         "add_packed", "copy_rows", "line_up", "line_up_rows", "line_up_tokens", "multiply_plain", "one_hot_rows",
@@ -28,16 +31,6 @@ OF_PROGRAMS = {
     "products": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "sum_rows", "transpose"),
     "threads": ("flush_subnormals", "restore_mode"),
 }  # fmt: skip
-# What only the functions around it call.
-AROUND_PROGRAMS = {
-    "lookups": ("adam_factors", "catch_up", "list_tokens", "square_of_listed", "step_listed", "sum_listed"),
-    "threads": ("meet",),
-    "updates": ("clip_factor", "scale", "sum_shards", "update"),
-}
-RUNTIME = {
-    module: OF_PROGRAMS.get(module, ()) + AROUND_PROGRAMS.get(module, ())
-    for module in sorted(OF_PROGRAMS | AROUND_PROGRAMS)
-}
 
 
 def runtime_texts() -> list[str]:

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from llvmlite import ir
-from numba import njit
 from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
@@ -51,22 +50,6 @@ class _LanesModel(models.PrimitiveModel):
 def instruction(define: Callable[..., Any]) -> Any:
     """Make a function of compiled code from `define`, which returns its types and what builds its instructions."""
     return intrinsic(define)
-
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def compiled(function: _Function) -> _Function:
-    """Compile a function that compiled code calls.
-
-    It is not kept on disk by itself but as a part of what calls it: a file of its own would know nothing of changes in
-    the modules that it is built on. Where machine code of several processes comes together, functions are told apart by
-    their names, the types of their arguments and a number that each process counts for itself: so one name must not
-    stand for several functions, as it would if a function made them.
-    """
-    if "<locals>" in function.__qualname__:
-        raise ValueError(f"a compiled function needs a name of its own: {function.__qualname__}")
-    return cast("_Function", njit(nogil=True)(function))
 
 
 def constant(value: float) -> Any:

@@ -13,33 +13,28 @@ token the last iteration that had it, and the list of the tokens of the present 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from myrnn.compiler.runtime.elementary import absolute, sqrt
-from myrnn.compiler.runtime.lanes import compiled, load, store, total
-from myrnn.compiler.runtime.products import fill
-from myrnn.compiler.runtime.updates import (
-    ADAM,
-    RMSPROP,
-    SGD,
+from myrnn.compiler.runtime.functions import (
+    BoolTable,
+    Doubles,
     Floats,
-    fullness,
-    scale,
-    squared_norm,
-    sum_shards,
-    take_step,
+    FloatTable,
+    Integers,
+    IntegerTable,
+    Tokens,
+    compiled,
 )
-
-Integers = NDArray[np.int64]
+from myrnn.compiler.runtime.lanes import load, store, total
+from myrnn.compiler.runtime.products import fill
+from myrnn.compiler.runtime.updates import ADAM, RMSPROP, SGD, fullness, scale, squared_norm, sum_shards, take_step
 
 # The shards take turns with the rows, so many at a time.
 _ROWS = 64
 
 
-def row_record(symbols: int, shards: int) -> Integers:
+def row_record(symbols: int, shards: int) -> IntegerTable:
     """Return the record of rows at the beginning of a call; see above."""
     rows = np.full((1 + 2 * shards, symbols), -1, dtype=np.int64)
     rows[0] = 0
@@ -53,21 +48,17 @@ def _is_own(row: int, shard: int, shards: int) -> bool:
 
 
 @compiled
-def adam_factors(optimizer: NDArray[np.float64], first_step: int, rates: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return what Adam multiplies means and squares by at every step, float32 (n, 2), as `adam_step` computes it."""
-    result = np.zeros((len(rates), 2), dtype=np.float32)
+def adam_factors(optimizer: Doubles, first_step: int, rates: Doubles, factors: FloatTable) -> None:
+    """Write what Adam multiplies means and squares by at every step, as `adam_step` computes it."""
     if optimizer[0] == ADAM:
         for n in range(len(rates)):
             first, second = fullness(optimizer, first_step + n)
-            result[n, 0] = -rates[n] / first
-            result[n, 1] = 1 / second
-    return result
+            factors[n, 0] = -rates[n] / first
+            factors[n, 1] = 1 / second
 
 
 @compiled
-def list_tokens(
-    tokens: NDArray[np.int32], offsets: Integers, members: Integers, n: int, shard: int, rows: Integers
-) -> int:
+def list_tokens(tokens: Tokens, offsets: Integers, members: Integers, n: int, shard: int, rows: IntegerTable) -> int:
     """List the tokens of the sequences `members`, each once, for iteration `n`; return how many they are."""
     seen, listed = rows[1 + 2 * shard], rows[2 + 2 * shard]
     count = 0
@@ -83,8 +74,8 @@ def list_tokens(
 
 @compiled
 def catch_up(
-    count: int, n: int, shard: int, shards: int, rows: Integers, lookups: Integers, descent: Any,
-    p: Floats, m: Floats, v: Floats,
+    count: int, n: int, shard: int, shards: int, rows: IntegerTable, lookups: IntegerTable, every: bool,
+    optimizer: Doubles, trained: BoolTable, factors: FloatTable, p: Floats, m: Floats, v: Floats,
 ) -> None:  # fmt: skip
     """Take the steps before iteration `n` that this shard's rows among the listed have missed; all rows if count < 0.
 
@@ -92,11 +83,13 @@ def catch_up(
     ----------
     lookups : int64 array, shape (L, 3)
         Where each begins, how many numbers a row has, padding included, and its number in `ranges`; -1 if not trained.
-    descent : tuple
-        The optimizer, the number of this call's first step, and the rates, ranges and flags that `update` takes; the
-        factors of `adam_factors`; and whether all rows are updated at every step.
+    every : bool
+        Whether all rows are updated at every step.
+    optimizer, trained
+        As `update` takes them, for every iteration.
+    factors : float32 array, shape (n, 2)
+        Those of `adam_factors`.
     """
-    optimizer, _, _, _, trained, factors, every = descent
     # Without momentum, gradient descent leaves a row without a gradient as it is.
     if every or (optimizer[0] == SGD and optimizer[3] == 0):
         return
@@ -115,8 +108,8 @@ def catch_up(
 
 @compiled
 def _take_missed(
-    first: int, last: int, begin: int, end: int, optimizer: NDArray[np.float64],
-    trained: NDArray[np.bool_], own: int, factors: NDArray[np.float32], p: Floats, m: Floats, v: Floats,
+    first: int, last: int, begin: int, end: int, optimizer: Doubles, trained: BoolTable, own: int,
+    factors: FloatTable, p: Floats, m: Floats, v: Floats,
 ) -> None:  # fmt: skip
     """Take the steps of iterations `first` to `last` on numbers from `begin` to `end` that have no gradient."""
     kept, little = np.float32(optimizer[3]), np.float32(optimizer[5])
@@ -147,7 +140,9 @@ def _take_missed(
 
 
 @compiled
-def sum_listed(count: int, shard: int, shards: int, rows: Integers, lookups: Integers, size: int, g: Floats) -> None:
+def sum_listed(
+    count: int, shard: int, shards: int, rows: IntegerTable, lookups: IntegerTable, size: int, g: Floats
+) -> None:
     """Add the gradients of all shards, `size` numbers apart, into those of the first, for this shard's listed rows."""
     listed = rows[2 + 2 * shard]
     for k in range(count):
@@ -158,7 +153,7 @@ def sum_listed(count: int, shard: int, shards: int, rows: Integers, lookups: Int
 
 
 @compiled
-def square_of_listed(count: int, shard: int, rows: Integers, lookups: Integers, g: Floats) -> float:
+def square_of_listed(count: int, shard: int, rows: IntegerTable, lookups: IntegerTable, g: Floats) -> float:
     """Return the sum of the squares of the gradients of all listed rows, a float64."""
     listed = rows[2 + 2 * shard]
     result = 0.0
@@ -171,16 +166,16 @@ def square_of_listed(count: int, shard: int, rows: Integers, lookups: Integers, 
 
 @compiled
 def step_listed(
-    count: int, n: int, factor: float, shard: int, shards: int, rows: Integers, lookups: Integers, size: int,
-    descent: Any, p: Floats, g: Floats, m: Floats, v: Floats,
+    count: int, n: int, factor: float, shard: int, shards: int, rows: IntegerTable, lookups: IntegerTable, size: int,
+    every: bool, optimizer: Doubles, first_step: int, rates: Doubles, ranges: IntegerTable, trained: BoolTable,
+    p: Floats, g: Floats, m: Floats, v: Floats,
 ) -> None:  # fmt: skip
     """Take the step of iteration `n` on this shard's listed rows, their gradients times `factor`, and clear these."""
-    optimizer, first_step, rates, ranges, trained, _, every = descent
     done, listed = rows[0], rows[2 + 2 * shard]
     first, second = fullness(optimizer, first_step + n)
     share = optimizer[1] + rates[n] * optimizer[2]
     for i in range(len(lookups)):
-        at, stride, own = lookups[i]
+        at, stride, own = lookups[i, 0], lookups[i, 1], lookups[i, 2]
         steps = own >= 0 and trained[n, own]
         decay = share * ranges[own, 2]
         for k in range(count):

@@ -9,23 +9,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from myrnn.compiler.runtime.lanes import compiled
-
-Floats = NDArray[np.float32]
-Indices = NDArray[np.int32]
+from myrnn.compiler.runtime.functions import Floats, Integers, Tokens, compiled
 
 
 @compiled
-def take(out: Floats, out_at: int, a: Floats, a_at: int, tables: Indices, table: int, count: int) -> None:
+def take(out: Floats, out_at: int, a: Floats, a_at: int, tables: Tokens, table: int, count: int) -> None:
     """Compute ``out[i] = a[index[i]]`` for ``i < count``; the indices stand in `tables` from `table` on."""
     for i in range(count):
         out[out_at + i] = a[a_at + tables[table + i]]
 
 
 @compiled
-def put(out: Floats, out_at: int, a: Floats, a_at: int, tables: Indices, table: int, count: int, size: int) -> None:
+def put(out: Floats, out_at: int, a: Floats, a_at: int, tables: Tokens, table: int, count: int, size: int) -> None:
     """Clear `size` numbers of `out`, then add ``out[index[i]] += a[i]`` for ``i < count``."""
     for i in range(size):
         out[out_at + i] = np.float32(0)
@@ -34,7 +30,7 @@ def put(out: Floats, out_at: int, a: Floats, a_at: int, tables: Indices, table: 
 
 
 @compiled
-def spread_out(out: Floats, out_at: int, a: Floats, a_at: int, tables: Indices, table: int, count: int) -> None:
+def spread_out(out: Floats, out_at: int, a: Floats, a_at: int, tables: Tokens, table: int, count: int) -> None:
     """Compute ``out[index[i]] = a[i]`` for ``i < count``."""
     for i in range(count):
         out[out_at + tables[table + i]] = a[a_at + i]
@@ -134,7 +130,7 @@ def copy_rows(
 
 @compiled
 def one_hot_rows(
-    out: Floats, out_at: int, out_row: int, tokens: Indices, begin: int, steps: int, width: int, backwards: bool
+    out: Floats, out_at: int, out_row: int, tokens: Tokens, begin: int, steps: int, width: int, backwards: bool
 ) -> None:
     """Write a row for each of `steps` tokens: zeros, and a one at the token."""
     for t in range(steps):
@@ -144,7 +140,7 @@ def one_hot_rows(
 
 
 @compiled
-def line_up(start: NDArray[np.int64], offsets: NDArray[np.int64], members: NDArray[np.int64]) -> int:
+def line_up(start: Integers, offsets: Integers, members: Integers) -> int:
     """Count the rows of sequences side by side: row ``start[t]`` is the first of step t. Return the number of steps.
 
     `members` are the sequences, the longest first; `start` has room for three numbers more than the longest has steps.
@@ -166,9 +162,9 @@ def line_up_rows(
     out_at: int,
     out_row: int,
     features: Floats,
-    offsets: NDArray[np.int64],
-    members: NDArray[np.int64],
-    start: NDArray[np.int64],
+    offsets: Integers,
+    members: Integers,
+    start: Integers,
     steps: int,
     width: int,
     backwards: bool,
@@ -184,11 +180,11 @@ def line_up_rows(
 
 @compiled
 def line_up_tokens(
-    out: Indices,
-    tokens: Indices,
-    offsets: NDArray[np.int64],
-    members: NDArray[np.int64],
-    start: NDArray[np.int64],
+    out: Tokens,
+    tokens: Tokens,
+    offsets: Integers,
+    members: Integers,
+    start: Integers,
     steps: int,
     backwards: bool,
 ) -> None:

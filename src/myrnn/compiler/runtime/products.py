@@ -17,12 +17,11 @@ import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numpy.typing import NDArray
 
 from myrnn.compiler.runtime.elementary import exp
+from myrnn.compiler.runtime.functions import Floats, compiled
 from myrnn.compiler.runtime.lanes import (
     FLOATS,
-    compiled,
     fma,
     full,
     instruction,
@@ -34,8 +33,6 @@ from myrnn.compiler.runtime.lanes import (
     store,
     total,
 )
-
-Floats = NDArray[np.float32]
 
 # A tile's sums should fill the registers and no more: 24 of the 32 of AVX-512, 12 of the 16 of AVX2.
 _BLOCK = 64 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 16
@@ -334,7 +331,7 @@ def fill(out: Floats, begin: int, end: int, value: float) -> None:
 @compiled
 def cross_entropy(
     logits: Floats, logits_at: int, classes: int, label: int, gradient: Floats, gradient_at: int, share: float
-) -> tuple[float, int]:
+) -> tuple[np.float32, int]:
     """Return the softmax cross-entropy of one row of logits and the class with the largest (the first of equals).
 
     Parameters

@@ -16,12 +16,11 @@ import sys
 from typing import Any
 
 import llvmlite.binding
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numpy.typing import NDArray
 
-from myrnn.compiler.runtime.lanes import compiled, instruction
+from myrnn.compiler.runtime.functions import Integers, compiled
+from myrnn.compiler.runtime.lanes import instruction
 
 _WORD, _LONG = ir.IntType(32), ir.IntType(64)
 
@@ -122,7 +121,7 @@ def _add(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @compiled
-def meet(barrier: NDArray[np.int64], parties: int) -> None:
+def meet(barrier: Integers, parties: int) -> None:
     """Wait until all `parties` threads have come here. `barrier` is an int64 array of BARRIER_SIZE, zeros at first."""
     if parties == 1:
         return

@@ -8,12 +8,10 @@ threads, are separate calls. The numbers are those of `myrnn.optimizers`, but fo
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from myrnn.compiler.runtime.elementary import sqrt
-from myrnn.compiler.runtime.lanes import compiled, load, store, total
-
-Floats = NDArray[np.float32]
+from myrnn.compiler.runtime.functions import Bools, Doubles, Floats, IntegerTable, compiled
+from myrnn.compiler.runtime.lanes import load, store, total
 
 
 @compiled
@@ -133,11 +131,11 @@ SGD, RMSPROP, ADAM = 0, 1, 2
 
 @compiled
 def update(
-    optimizer: NDArray[np.float64],
+    optimizer: Doubles,
     step: int,
     rate: float,
-    ranges: NDArray[np.int64],
-    trained: NDArray[np.bool_],
+    ranges: IntegerTable,
+    trained: Bools,
     lower: int,
     upper: int,
     parameters: Floats,
@@ -173,7 +171,7 @@ def update(
 
 
 @compiled
-def fullness(optimizer: NDArray[np.float64], step: int) -> tuple[float, float]:
+def fullness(optimizer: Doubles, step: int) -> tuple[float, float]:
     """Return how full Adam's two averages are at step number `step`, counted from 1."""
     if optimizer[0] != ADAM:
         return 1.0, 1.0
@@ -182,7 +180,7 @@ def fullness(optimizer: NDArray[np.float64], step: int) -> tuple[float, float]:
 
 @compiled
 def take_step(
-    optimizer: NDArray[np.float64],
+    optimizer: Doubles,
     first: float,
     second: float,
     rate: float,
@@ -206,7 +204,7 @@ def take_step(
 
 
 @compiled
-def clip_factor(gradients: Floats, size: int, limit: float, others: float = 0.0) -> float:
+def clip_factor(gradients: Floats, size: int, limit: float, others: float) -> float:
     """Return what to multiply gradients by so that their norm is at most `limit`; 1 where the limit is 0.
 
     `others` is the sum of the squares of the gradients that stand elsewhere.

@@ -1,0 +1,256 @@
+"""Functions of machine code that are compiled once for all programs, and that programs call by their names.
+
+Numba compiles a function anew into everything that calls it, which for a model takes seconds. So these functions are
+one file of machine code, kept on disk, and a program holds no more than their names. What a call passes is what the
+annotations say.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.codegen import CPUCodeLibrary
+from numba.core.compiler import Flags, compile_extra
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.funcdesc import default_mangler
+from numba.core.registry import cpu_target
+from numba.core.typing.templates import AbstractTemplate, Signature, infer_global, signature
+from numba.extending import lower_builtin
+from numba.np.arrayobj import populate_array
+from numpy.typing import NDArray
+
+Floats = Annotated[NDArray[np.float32], types.float32[::1]]
+Doubles = Annotated[NDArray[np.float64], types.float64[::1]]
+Tokens = Annotated[NDArray[np.int32], types.int32[::1]]
+Integers = Annotated[NDArray[np.int64], types.int64[::1]]
+FloatTable = Annotated[NDArray[np.float32], types.float32[:, ::1]]
+DoubleTable = Annotated[NDArray[np.float64], types.float64[:, ::1]]
+IntegerTable = Annotated[NDArray[np.int64], types.int64[:, ::1]]
+Bools = Annotated[NDArray[np.bool_], types.boolean[::1]]
+BoolTable = Annotated[NDArray[np.bool_], types.boolean[:, ::1]]
+Address = Annotated[Any, types.uintp]
+
+_SCALARS = {
+    int: types.int64,
+    float: types.float64,
+    bool: types.boolean,
+    np.float32: types.float32,
+    type(None): types.none,
+}
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""All compiled functions, by the names of their machine code."""
+
+
+def compiled(function: _Function) -> _Function:
+    """Let compiled code call `function`, whose machine code is made once for all."""
+    FUNCTIONS[symbol(function)] = function
+
+    def address(builder: Any, kind: Any, arguments: Any) -> Any:
+        return cgutils.get_or_insert_function(builder.module, kind, symbol(function))
+
+    return _callable(function, signature_of(function), address)
+
+
+def by_address(function: _Function) -> _Function:
+    """Let compiled code call machine code at an address, which is the first argument, with the other ones."""
+
+    def address(builder: Any, kind: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments.pop(0), kind.as_pointer())
+
+    return _callable(function, program_signature(function), address)
+
+
+def _callable(function: Any, called: Signature, address: Any) -> Any:
+    outer = signature_of(function)
+
+    class Template(AbstractTemplate):
+        key = function
+
+        def generic(self, arguments: Any, keywords: Any) -> Signature | None:
+            return outer if len(arguments) == len(outer.args) else None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        arguments = list(arguments)
+        callee = address(builder, _machine_type(context, called), arguments)
+        words = []
+        for kind, value in zip(called.args, arguments, strict=True):
+            if isinstance(kind, types.Array):
+                array = context.make_array(kind)(context, builder, value)
+                words += [array.data, *cgutils.unpack_tuple(builder, array.shape)]
+            else:
+                words.append(value)
+        if called.return_type == types.none:
+            builder.call(callee, words)
+            return context.get_dummy_value()
+        result = cgutils.alloca_once(builder, context.get_value_type(called.return_type))
+        builder.call(callee, [result, *words])
+        return builder.load(result)
+
+    infer_global(function, types.Function(Template))
+    lower_builtin(function, *outer.args)(generate)
+    return function
+
+
+def _machine_type(context: Any, kinds: Signature) -> Any:
+    """Return how machine code is called: with a pointer for the result, if any; an array as its address and sizes."""
+    words = [] if kinds.return_type == types.none else [context.get_value_type(kinds.return_type).as_pointer()]
+    for kind in kinds.args:
+        if isinstance(kind, types.Array):
+            words += [context.get_data_type(kind.dtype).as_pointer(), *[ir.IntType(64)] * kind.ndim]
+        else:
+            words.append(context.get_value_type(kind))
+    return ir.FunctionType(ir.VoidType(), words)
+
+
+def _entry(context: Any, module: Any, name: str, kinds: Signature) -> None:
+    """Write the function of this name, which is called as above, around the one that Numba makes."""
+    entry = ir.Function(module, _machine_type(context, kinds), name)
+    builder = ir.IRBuilder(entry.append_basic_block())
+    words = iter(entry.args)
+    result = None if kinds.return_type == types.none else next(words)
+    arguments = []
+    for kind in kinds.args:
+        if not isinstance(kind, types.Array):
+            arguments.append(next(words))
+            continue
+        array = context.make_array(kind)(context, builder)
+        data, shape = next(words), [next(words) for _ in range(kind.ndim)]
+        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(data.type.pointee))
+        strides = [itemsize]
+        for size in reversed(shape[1:]):
+            strides.insert(0, builder.mul(strides[0], size))
+        populate_array(array, data, shape, strides, itemsize, meminfo=None)
+        arguments.append(array._getvalue())
+    inner = context.call_conv.get_function_type(kinds.return_type, kinds.args)
+    body = cgutils.get_or_insert_function(module, inner, name + ".body")
+    # Nothing fails: neither memory is allocated nor division checked.
+    _, value = context.call_conv.call_function(builder, body, kinds.return_type, kinds.args, arguments)
+    if result is not None:
+        builder.store(value, result)
+    builder.ret_void()
+
+
+def symbol(function: Callable[..., Any]) -> str:
+    """Return the name of a function's machine code."""
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+@cache
+def signature_of(function: Callable[..., Any]) -> Signature:
+    """Return the types of a function's arguments and result, as its annotations have them."""
+    hints = get_type_hints(function, include_extras=True)
+    result = _type_of(hints.pop("return"))
+    return signature(result, *map(_type_of, hints.values()))
+
+
+def program_signature(function: Callable[..., Any]) -> Signature:
+    """Return the types of the machine code that a function of `by_address` calls."""
+    whole = signature_of(function)
+    return signature(whole.return_type, *whole.args[1:])
+
+
+def _type_of(hint: Any) -> Any:
+    if get_origin(hint) is Annotated:
+        return hint.__metadata__[0]
+    if get_origin(hint) is tuple:
+        return types.BaseTuple.from_types(tuple(map(_type_of, get_args(hint))))
+    return _SCALARS[hint]
+
+
+class _Library(CPUCodeLibrary):
+    """Code on its way to a file: Numba neither loads nor keeps it."""
+
+    def _finalize_final_module(self) -> None:
+        pass
+
+
+def machine_code(functions: Iterable[Callable[..., Any]]) -> bytes:
+    """Compile functions into one object file, in which each has its `symbol`."""
+    ours = {symbol(function): function for function in functions}
+    flags = Flags()
+    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    flags.nrt = False
+    flags.error_model = "numpy"
+
+    def mangled(name: str, kinds: Any, **more: Any) -> str:
+        return f"{name}.body" if name in ours else default_mangler(name, kinds, **more)
+
+    with global_compiler_lock:
+        typing, target = cpu_target.typing_context, cpu_target.target_context.subtarget(mangler=mangled)
+        typing.refresh()
+        target.refresh()
+        library = _Library(target.codegen(), "myrnn")
+        module = library.create_ir_module("entries")
+        for name, function in ours.items():
+            kinds = signature_of(function)
+            compile_extra(typing, target, function, kinds.args, kinds.return_type, flags, {}, library)
+            _entry(target, module, name, kinds)
+        library.add_ir_module(module)
+        for name in ours:
+            library._final_module.get_function(f"{name}.body").linkage = "internal"
+        library.finalize()
+        return target.codegen()._tm.emit_object(library._final_module)
+
+
+class MachineCode:
+    """Machine code in memory, for as long as this object lives.
+
+    Parameters
+    ----------
+    content : bytes
+        The object file.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        target = llvm.Target.from_triple(llvm.get_process_triple())
+        machine = target.create_target_machine(jit=True, codemodel="jitdefault")
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(content))
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Return where the function of this name begins."""
+        address: int = self._engine.get_function_address(name)
+        assert address, name
+        return address
+
+
+# ---- calls from Python ----
+
+_C_TYPES = {
+    types.int64: ctypes.c_int64, types.float64: ctypes.c_double, types.float32: ctypes.c_float,
+    types.boolean: ctypes.c_bool, types.uintp: ctypes.c_size_t, types.none: ctypes.c_void_p,
+}  # fmt: skip
+_FUNCTION = ctypes.CFUNCTYPE(None)
+
+
+def call(address: int, kinds: Signature, arguments: Iterable[Any]) -> Any:
+    """Call machine code with these types, without the GIL."""
+    result = _result_of(kinds.return_type)()
+    words: list[Any] = [] if kinds.return_type == types.none else [ctypes.byref(result)]
+    for kind, value in zip(kinds.args, arguments, strict=True):
+        if isinstance(kind, types.Array):
+            assert (value.dtype.name, value.ndim, value.flags.c_contiguous) == (kind.dtype.name, kind.ndim, True)
+            words += map(ctypes.c_int64, (value.ctypes.data, *value.shape))
+        else:
+            words.append(_C_TYPES[kind](value))
+    _FUNCTION(address)(*words)
+    returned = tuple(getattr(result, field[0]) for field in result._fields_)
+    return returned if isinstance(kinds.return_type, types.BaseTuple) else returned[0]
+
+
+@cache
+def _result_of(kind: Any) -> type[ctypes.Structure]:
+    """Return the structure that a result of this type is written to."""
+    kinds = kind.types if isinstance(kind, types.BaseTuple) else (kind,)
+    return type("Result", (ctypes.Structure,), {"_fields_": [(f"part_{i}", _C_TYPES[k]) for i, k in enumerate(kinds)]})
