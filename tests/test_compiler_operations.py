@@ -6,7 +6,7 @@ from typing import Any
 import mygrad as mg
 import numpy as np
 import pytest
-from mygrad.nnet.activations import elu, logsoftmax, softmax
+from mygrad.nnet.activations import logsoftmax, softmax
 from mygrad.operation_base import Operation
 from numba import njit
 
@@ -48,7 +48,7 @@ def of_mygrad(row):
 FUNCTIONS = {
     "abs": mg.abs,
     "abs_nan": lambda a: mg.abs(a, nan_to_num=False),
-    "elu": lambda a: elu(a, 1.0),
+    "cube": lambda a: a**3,
     "larger": lambda a, b: mg.stack([a + 0 * b, b + 0 * a]).max(axis=0),
     "smaller": lambda a, b: mg.stack([a + 0 * b, b + 0 * a]).min(axis=0),
     "select": lambda mask, a, b: mg.where(mask.data > 0, a, b),
@@ -241,7 +241,7 @@ def test_derivative_is_mygrads(name):
         ("power", ([0.0, 0, -2], [1, 2, 2]), ([1, 0, -4], [0, 0, np.nan])),
         ("logaddexp", ([1.0, 700], [1, 700]), ([0.5, 0.5], [0.5, 0.5])),
         ("abs_nan", ([0.0, -0.0, -2],), ([np.nan, np.nan, -1],)),
-        ("elu", ([0.0, -0.0],), ([1, 1],)),
+        ("selu", ([0.0, -0.0],), ([1.0507009873554805] * 2,)),
         ("sinc", ([0.0, -0.0],), ([0, 0],)),
         ("arcsin", ([1.0, -1],), ([0, 0],)),
         ("arccos", ([1.0, -1],), ([0, 0],)),
@@ -259,7 +259,7 @@ def test_kinks_and_ties_are_mygrads(name, points, gradients):
         CASES[name].function(*tensors).backward()
         found = pulled_back(build, out, leaves, values, np.ones(out.size))
     for own, tensor, pinned in zip(found, tensors, gradients, strict=True):
-        np.testing.assert_allclose(own, pinned, rtol=1e-12)
+        np.testing.assert_allclose(own, pinned, rtol=precision(name))
         np.testing.assert_allclose(tensor.grad, pinned, rtol=1e-12)
 
 

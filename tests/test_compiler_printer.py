@@ -74,6 +74,7 @@ TEXTS = [
     (node(mul, node("negative", H), node("negative", H)), "(-h) ** 2"),
     (node("negative", node(mul, H, H)), "-h ** 2"),
     (node(power, node(add, H, X), 2.0), "(h + x) ** 2"),
+    (node("negative", node("cube", node(add, H, X))), "-(h + x) ** 3"),
     (node(power, node(mul, H, H), 3.0), "(h ** 2) ** 3"),
     (node(power, node("exp", H), node(power, node("exp", X), B)), "exp(h) ** exp(x) ** b"),
     (node("tanh", node("exp", node(sub, H, 0.1))), "tanh(exp(h - 0.1))"),

@@ -124,6 +124,8 @@ MORE = {
     "max over two of three axes": lambda a: a.reshape(2, 2, 3).max(axis=(0, 2)),
     "max of those that are not negative": lambda a: relu(a - 0.5).max(axis=1),
     "max of equal ones": lambda a: mg.concatenate([a, a], axis=1).max(axis=1) + mg.minimum(a, -1).min(axis=0).sum(),
+    "the third power": lambda a: a**3,
+    "the fourth power": lambda a: a**4,
     "clip": lambda a: mg.clip(a, 0.4, 0.6),
     "sum of all": lambda a: a.sum(),
     "sum over both axes": lambda a: mg.sum(a, axis=(0, 1)),

@@ -134,6 +134,13 @@ def _abs(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Va
     return _element_wise(row)(build, creator, operands, tensor)
 
 
+def _power(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+    base, exponent = operands
+    if isinstance(exponent, Plain) and exponent.node is build.constant(3.0):
+        return _element_wise(ops.cube)(build, creator, [base], tensor)
+    return _element_wise(ops.power)(build, creator, operands, tensor)
+
+
 def _where(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
     mask = np.asarray(creator.condition, dtype=np.float32)
     return _element_wise(ops.select)(build, creator, [Plain(build.constant(mask), mask.shape), *operands], tensor)
@@ -144,6 +151,7 @@ ELEMENTWISE: dict[str, Rule] = {
     "Abs": _abs,
     "AddSequence": _element_wise(lambda *a: reduce(ops.add, a)),
     "ELU": _elu,
+    "Power": _power,
     "MultiplySequence": _element_wise(lambda *a: reduce(ops.multiply, a)),
     "Where": _where,
 }

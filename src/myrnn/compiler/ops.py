@@ -63,7 +63,7 @@ class Row:
     native : str
         Of a map, the expression over lanes in emitted code: ``{0}`` and so on are the inputs.
     text : str
-        The sign between its operands in equations, or the name of the function.
+        The sign between its operands in equations, the name of the function, or a template as in `native`.
     cheap : bool
         Whether to compute it again on the way back rather than to keep it.
     mygrad : str
@@ -154,6 +154,10 @@ def _power(g: Node, y: Node, a: Node, b: Node) -> Any:
     return g * (b * power(a, lower)), g * y * log(select(equal(a, 0.0), 1.0, a))
 
 
+# The C library's power takes one number at a time, and squares are products already.
+cube = unary(
+    "cube", lambda x: x**3, lambda g, y, x: g * (3.0 * (x * x)), native="{0} * {0} * {0}", text="{0} ** 3", cheap=True
+)
 power = infix("**", "power", np.power, _power, mygrad="Power", native="power({0}, {1})", domain=(POSITIVE, ANY))
 
 
@@ -298,7 +302,6 @@ logaddexp2 = formula(
     ANY,
     mygrad="Logaddexp2",
 )
-elu = formula("elu", lambda x: np.where(x < 0, np.expm1(x), x), exponential_unit, mygrad="")
 selu = formula(
     "selu",
     lambda x: _SELU["scale"] * np.where(x < 0, _SELU["alpha"] * np.expm1(x), x),

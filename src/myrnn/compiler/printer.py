@@ -217,6 +217,8 @@ def _template(node: Node) -> str:
             axis = -1 if inner == 1 else 0 if outer == 1 else 1
             return f"{node.operation}({{0}})" if outer == inner == 1 else f"{node.operation}({{0}}, axis={axis})"
     text = OPERATIONS[node.operation].text
+    if "{" in text:
+        return text
     operands = [f"{{{i}}}" for i in range(len(node.inputs))]
     if len(operands) > 6:
         operands[4:] = ["..."]
