@@ -13,7 +13,7 @@ from myrnn.compiler import compile, ops
 from myrnn.compiler.assemble import fuse
 from myrnn.compiler.emit import emit
 from myrnn.compiler.graph import Builder, evaluate, topological
-from myrnn.compiler.instructions import For, IfLater, Loop, Store
+from myrnn.compiler.instructions import For, IfLater, Loop
 from myrnn.compiler.layout import Place
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import Kind, plan
@@ -178,6 +178,6 @@ def buffers_of(instruction):
     if isinstance(instruction, Loop):
         places += [
             *instruction.reads.values(),
-            *(s.place for s in (*instruction.body, *instruction.last) if isinstance(s, Store)),
+            *(store.place for store in instruction.stores),
         ]
     return [place.buffer for place in places]

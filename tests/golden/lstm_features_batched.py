@@ -121,14 +121,14 @@ def run(
         # f_sum, i_sum, g_sum, o_sum
         for r in range(active):
             for j in range(0, D_padded, 16):
-                store(w, f_sum + r * D_padded + j,
-                    load(w, x_fc_x2f_weight + (row + r) * D_padded + j) + load(p, fc_x2f_bias + j))
-                store(w, i_sum + r * D_padded + j,
-                    load(w, x_fc_x2i_weight + (row + r) * D_padded + j) + load(p, fc_x2i_bias + j))
-                store(w, g_sum + r * D_padded + j,
-                    load(w, x_fc_x2g_weight + (row + r) * D_padded + j) + load(p, fc_x2g_bias + j))
-                store(w, o_sum + r * D_padded + j,
-                    load(w, x_fc_x2o_weight + (row + r) * D_padded + j) + load(p, fc_x2o_bias + j))
+                f_sum_j = load(w, x_fc_x2f_weight + (row + r) * D_padded + j) + load(p, fc_x2f_bias + j)
+                i_sum_j = load(w, x_fc_x2i_weight + (row + r) * D_padded + j) + load(p, fc_x2i_bias + j)
+                g_sum_j = load(w, x_fc_x2g_weight + (row + r) * D_padded + j) + load(p, fc_x2g_bias + j)
+                o_sum_j = load(w, x_fc_x2o_weight + (row + r) * D_padded + j) + load(p, fc_x2o_bias + j)
+                store(w, f_sum + r * D_padded + j, f_sum_j)
+                store(w, i_sum + r * D_padded + j, i_sum_j)
+                store(w, g_sum + r * D_padded + j, g_sum_j)
+                store(w, o_sum + r * D_padded + j, o_sum_j)
         if t > 0:
             # f_sum += h @ fc_h2f.weight
             multiply(w, f_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2f_weight, D_padded, active, D,
@@ -147,17 +147,17 @@ def run(
             after = start[t + 1] + r if r < going else total + r
             for j in range(0, D_padded, 16):
                 f_j = sigmoid(load(w, f_sum + r * D_padded + j))
-                store(w, f + (row + r) * D_padded + j, f_j)
                 i_j = sigmoid(load(w, i_sum + r * D_padded + j))
-                store(w, i + (row + r) * D_padded + j, i_j)
                 g_j = tanh(load(w, g_sum + r * D_padded + j))
-                store(w, g_2 + (row + r) * D_padded + j, g_j)
                 c_j = (f_j * load(w, c + (row + r) * D_padded + j)) + (i_j * g_j)
                 o_j = sigmoid(load(w, o_sum + r * D_padded + j))
-                store(w, o + (row + r) * D_padded + j, o_j)
                 tanh_c_j = tanh(c_j)
-                store(w, tanh_c + (row + r) * D_padded + j, tanh_c_j)
                 h_j = o_j * tanh_c_j
+                store(w, f + (row + r) * D_padded + j, f_j)
+                store(w, i + (row + r) * D_padded + j, i_j)
+                store(w, g_2 + (row + r) * D_padded + j, g_j)
+                store(w, o + (row + r) * D_padded + j, o_j)
+                store(w, tanh_c + (row + r) * D_padded + j, tanh_c_j)
                 store(w, c + after * D_padded + j, c_j)
                 store(w, h + after * D_padded + j, keep(h_j, D - j))
 
@@ -217,19 +217,19 @@ def run(
                 d_o_j = load(w, d_h + r * D_padded + j) * load(w, tanh_c + (row + r) * D_padded + j)
                 slope_o_j = load(w, o + (row + r) * D_padded + j) * (1.0 - load(w, o + (row + r) * D_padded + j))
                 d_o_sum_j = d_o_j * slope_o_j
-                store(w, d_o_sum + (row + r) * D_padded + j, keep(d_o_sum_j, D - j))
                 d_g_j = d_c_j * load(w, i + (row + r) * D_padded + j)
                 multiply_j_2 = load(w, g_2 + (row + r) * D_padded + j) * load(w, g_2 + (row + r) * D_padded + j)
                 slope_g_j = 1.0 - multiply_j_2
                 d_g_sum_j = d_g_j * slope_g_j
-                store(w, d_g_sum + (row + r) * D_padded + j, keep(d_g_sum_j, D - j))
                 d_i_j = d_c_j * load(w, g_2 + (row + r) * D_padded + j)
                 slope_i_j = load(w, i + (row + r) * D_padded + j) * (1.0 - load(w, i + (row + r) * D_padded + j))
                 d_i_sum_j = d_i_j * slope_i_j
-                store(w, d_i_sum + (row + r) * D_padded + j, keep(d_i_sum_j, D - j))
                 d_f_j = d_c_j * load(w, c + (row + r) * D_padded + j)
                 slope_f_j = load(w, f + (row + r) * D_padded + j) * (1.0 - load(w, f + (row + r) * D_padded + j))
                 d_f_sum_j = d_f_j * slope_f_j
+                store(w, d_o_sum + (row + r) * D_padded + j, keep(d_o_sum_j, D - j))
+                store(w, d_g_sum + (row + r) * D_padded + j, keep(d_g_sum_j, D - j))
+                store(w, d_i_sum + (row + r) * D_padded + j, keep(d_i_sum_j, D - j))
                 store(w, d_f_sum + (row + r) * D_padded + j, keep(d_f_sum_j, D - j))
                 store(w, d_c + r * D_padded + j, keep(d_c_j_2, D - j))
                 store(g, fc_x2o_bias + j, load(g, fc_x2o_bias + j) + keep(d_o_sum_j, D - j))

@@ -339,26 +339,22 @@ class Assembler:
 
     def _loop(self, over: Over, fused: Fused, nodes: Group, stores: list[Store]) -> None:
         """Add a loop that computes nodes, begins the linear ones with their terms, and ends with the stores."""
-        body: list[Node | Store] = []
-        last = list(stores)
         reads: dict[Node, Place] = {}
+        begun: list[Store] = []
         for node in nodes:
             linear = fused.linear.get(node)
             terms = linear.terms if linear is not None else ()
-            if linear is None:
-                body.append(node)
             for i in terms if linear is not None else node.inputs:
                 self._note_read(reads, i, nodes)
             if node in self.places and (linear is None or terms):
-                place = self.places[node]
-                store = Store(node, place, terms, clean=node in self.plan.clean, is_home=True)
-                (last if self._sharing(place) - {node} else body).append(store)
+                begun.append(replace(self.store(node, self.places[node]), terms=terms))
         for store in stores:
             self._note_read(reads, store.node, nodes)
-        if body or last:
+        if begun or stores:
             size = (*nodes, *(s.node for s in stores))[0].size
+            computed = tuple(n for n in nodes if n not in fused.linear)
             comment = _comment(self.printer, fused, nodes, stores)
-            self.out.append(Loop(over, size, tuple(body), tuple(last), reads, comment))
+            self.out.append(Loop(over, size, computed, (*begun, *stores), reads, comment))
 
     def _note_read(self, reads: dict[Node, Place], node: Node, computed: Group) -> None:
         if node not in computed and node not in reads and not (node.is_constant and is_one_number(node)):

@@ -324,34 +324,21 @@ class _Lanes:
 
     def __init__(self, renderer: _Renderer, loop: Loop) -> None:
         self._renderer, self._loop = renderer, loop
-        stores = [s for s in (*loop.body, *loop.last) if isinstance(s, Store)]
-        self._home = {s.node for s in stores if s.is_home}
-        self._written_at_once = {s.node for s in loop.body if isinstance(s, Store)}
-        inputs = [i for n in loop.body if isinstance(n, Node) for i in n.inputs]
-        self._uses = Counter([*inputs, *(i for s in stores for i in s.terms or (() if s.is_home else (s.node,)))])
+        inputs = [i for n in loop.nodes for i in n.inputs]
+        self._uses = Counter([*inputs, *(i for s in loop.stores for i in s.terms or (s.node,))])
         # The expression of each node that is computed here: a variable, or what it is made of.
         self._local: dict[Node, str] = {}
 
     def write(self) -> None:
-        for item in self._loop.body:
-            if isinstance(item, Store):
-                self._write(item, self._stored(item))
-            else:
-                self._compute(item)
-        # All is read before any of the last is written, since something here may read it.
-        texts = [self._settled(store) for store in self._loop.last]
-        for store, text in zip(self._loop.last, texts, strict=True):
+        for node in self._loop.nodes:
+            text = OPERATIONS[node.operation].native.format(*map(self._value, node.inputs))
+            inside = node not in self._renderer.printer.names and self._uses[node] == 1
+            is_short = len(text) < _LONGEST_INSIDE
+            self._local[node] = f"({text})" if inside and is_short else self._variable(node, text)
+        # All is read before any of it is written, since something here may read it.
+        texts = [self._settled(store) for store in self._loop.stores]
+        for store, text in zip(self._loop.stores, texts, strict=True):
             self._write(store, text)
-
-    def _compute(self, node: Node) -> None:
-        text = OPERATIONS[node.operation].native.format(*(self._value(i) for i in node.inputs))
-        kept, uses = node in self._home, self._uses[node]
-        if node not in self._renderer.printer.names and not kept and uses == 1 and len(text) < _LONGEST_INSIDE:
-            self._local[node] = f"({text})"
-        elif node in self._written_at_once and not uses:
-            self._local[node] = text
-        else:
-            self._local[node] = self._variable(node, text)
 
     def _value(self, node: Node) -> str:
         """Return the expression for lanes of a node."""
@@ -363,13 +350,10 @@ class _Lanes:
         address = self._renderer._address(place, self._loop.over)
         return f"spread({address})" if place.size == 1 else f"load({address} + j)"
 
-    def _stored(self, store: Store) -> str:
-        return " + ".join(map(self._value, store.terms or (store.node,)))
-
     def _settled(self, store: Store) -> str:
         """Return what is stored; where several are, as what no write changes."""
-        text = self._stored(store)
-        if len(self._loop.last) == 1 or text.isidentifier() or store.node.is_constant:
+        text = " + ".join(map(self._value, store.terms or (store.node,)))
+        if len(self._loop.stores) == 1 or text.isidentifier() or store.node.is_constant:
             return text
         return self._variable(store.node, text)
 

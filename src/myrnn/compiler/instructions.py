@@ -19,21 +19,16 @@ class Store:
     terms: tuple[Node, ...] = ()
     add: bool = False  # to what is there
     clean: bool = False  # zeros are written into the padding
-    is_home: bool = False  # later instructions read the node there; otherwise this is a copy
 
 
 @dataclass(frozen=True)
 class Loop:
-    """Computes nodes of one size element by element.
-
-    The stores in its body are done as soon as their nodes are computed. The last ones wait until all is computed,
-    because something else stands in their places until then.
-    """
+    """Computes nodes of one size element by element; what it stores, it stores when all is computed."""
 
     over: Over
     size: int
-    body: tuple[Node | Store, ...]
-    last: tuple[Store, ...]
+    nodes: tuple[Node, ...]
+    stores: tuple[Store, ...]
     reads: dict[Node, Place]
     comment: str
 
@@ -182,9 +177,8 @@ def _described(instruction: Instruction) -> tuple[str, list[Place], list[Place]]
             return f"for every step{', the last one first' if instruction.backward else ''}:", [], []
         case IfLater():
             return "not at the first step:", [], []
-        case Loop(_, size, body, last, reads, comment):
-            stores = [s.place for s in (*body, *last) if isinstance(s, Store)]
-            return f"loop over {size}: {comment}", list(reads.values()), stores
+        case Loop(_, size, _, stores, reads, comment):
+            return f"loop over {size}: {comment}", list(reads.values()), [store.place for store in stores]
         case Product():
             factors = [instruction.vector, _whole(instruction.matrix)]
             return f"product: {instruction.comment}", factors, [instruction.out]
