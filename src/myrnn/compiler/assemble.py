@@ -176,7 +176,7 @@ class Assembler:
         self.copies: dict[str, list[Instruction]] = {"parameters": [], "derived": [], "backward": []}
         self._copied: dict[tuple[str, Node], Buffer] = {}
         self.is_backward = False
-        self._names = Names(sizes_of(plan))
+        self._names = Names(plan.sizes)
         # Where each weight and its gradient stand.
         self.weights: dict[Node, tuple[Buffer, Buffer]] = {}
         for leaf in sorted(plan.weights, key=lambda n: (n.operation, n.attributes)):
@@ -242,7 +242,7 @@ class Assembler:
             return Place(self._flat(node), node.size)
         assert self._is_slice(node), f"{node} has no place"
         whole = self.place(node.inputs[0])
-        return replace(whole, size=node.size, offset=(whole.offset or 0) + _run(node))
+        return replace(whole, size=node.size, offset=whole.offset + _run(node))
 
     def _is_slice(self, node: Node) -> bool:
         """Whether the node is a run of another one's numbers and can be read where they stand."""
@@ -357,7 +357,7 @@ class Assembler:
             self.out.append(Loop(over, size, computed, (*begun, *stores), reads, comment))
 
     def _note_read(self, reads: dict[Node, Place], node: Node, computed: Group) -> None:
-        if node not in computed and node not in reads and not (node.is_constant and is_one_number(node)):
+        if node not in computed and node not in reads and not is_one_number(node):
             reads[node] = self.place(node)
 
     def _products(self, over: Over, node: Node, linear: Linear) -> None:
@@ -425,16 +425,9 @@ class Assembler:
                 self.out.append(Call(over, "softmax_axis", arguments, comment))
 
 
-def sizes_of(plan: Plan) -> dict[str, int]:
-    """Return the sizes that have names of their own: the number of inputs, of classes, and of the units."""
-    r = plan.derivative.recurrence
-    units = {"D" if i == 0 else f"D_{i + 1}": size for i, size in enumerate(r.state_sizes)}
-    return {"C": r.dim_input, "K": r.readout.size, **units}
-
-
 def is_one_number(node: Node) -> bool:
-    """Whether a constant is one number, however often: its lanes are a literal."""
-    return bool(np.all(node.numbers == node.numbers[0]))
+    """Whether the node is one constant number, however often: its lanes are a literal."""
+    return node.is_constant and bool(np.all(node.numbers == node.numbers[0]))
 
 
 def _run(node: Node) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from myrnn.compiler.assemble import is_one_number, sizes_of
+from myrnn.compiler.assemble import is_one_number
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
     Argument,
@@ -27,7 +27,6 @@ from myrnn.compiler.instructions import (
     Part,
     Product,
     Schedule,
-    Store,
     Sum,
 )  # fmt: skip
 from myrnn.compiler.layout import BATCH, LANES, SINGLE, Buffer, Memory, Names, Over, Place, Row, Rows, padded
@@ -42,33 +41,15 @@ _LONGEST_INSIDE = 60
 
 @dataclass(frozen=True)
 class Program:
-    """An emitted program.
-
-    Attributes
-    ----------
-    body : str
-        The lines of the function.
-    memory : Memory
-        What its sizes and offsets are.
-    weights : Parameters
-        Where the parameters stand.
-    logits : str
-        The name of the offset at which it leaves the logits.
-    classes : int
-        K, how many they are.
-    states : tuple of Buffer
-        Where it leaves the states, a row before every step and the last ones.
-    state_gradients : tuple of Buffer
-        Where an observed program leaves the gradients with respect to them, row by row.
-    input_gradients : Buffer or None
-        Where it leaves those with respect to the rows of the sequence.
-    """
+    """An emitted program: the lines of its function, and where that leaves what."""
 
     body: str
     memory: Memory
     weights: Parameters
+    # The name of the offset of the logits, and K, how many they are.
     logits: str
     classes: int
+    # A row before every step and the last ones; in an observed program also the gradients of these and of its input.
     states: tuple[Buffer, ...]
     state_gradients: tuple[Buffer, ...]
     input_gradients: Buffer | None
@@ -95,7 +76,7 @@ class _Renderer:
     def __init__(self, schedule: Schedule) -> None:
         self.written: list[str] = []
         self._depth = 1
-        self._schedule, self.printer = schedule, schedule.plan.printer
+        self._schedule, self._printer = schedule, schedule.plan.printer
         self._kind = schedule.plan.kind
         self._form = BATCH if self._kind.batched else SINGLE
         self._reverse = schedule.plan.derivative.recurrence.reverse
@@ -105,7 +86,7 @@ class _Renderer:
         self._by_value: dict[int, str] = {}
         self._padded: dict[int, str] = {}
         self._tables: dict[bytes, str] = {}
-        for name, size in sizes_of(schedule.plan).items():
+        for name, size in schedule.plan.sizes.items():
             self._number(size, name)
 
     # Lines -----------------------------------------------------------------------------------------------------------
@@ -163,7 +144,8 @@ class _Renderer:
                 with self._block("if t > 0:"):
                     self._body(body)
             case Loop():
-                with self._each_row(instruction.over):
+                lanes = f"for j in range(0, {self._padded_size(instruction.size)}, {LANES}):"
+                with self._each_row(instruction.over), self._block(lanes):
                     self._loop(instruction)
             case Product():
                 self._product(instruction)
@@ -195,8 +177,44 @@ class _Renderer:
     # Loops and products ----------------------------------------------------------------------------------------------
 
     def _loop(self, loop: Loop) -> None:
-        with self._block(f"for j in range(0, {self._padded_size(loop.size)}, {LANES}):"):
-            _Lanes(self, loop).write()
+        inputs = [i for n in loop.nodes for i in n.inputs]
+        uses = Counter([*inputs, *(i for s in loop.stores for i in s.terms or (s.node,))])
+        # The expression of each node that is computed here: a variable, or what it is made of.
+        local: dict[Node, str] = {}
+
+        def value(node: Node) -> str:
+            return local[node] if node in local else self._lanes(node, loop)
+
+        for node in loop.nodes:
+            text = OPERATIONS[node.operation].native.format(*map(value, node.inputs))
+            inside = node not in self._printer.names and uses[node] == 1 and len(text) < _LONGEST_INSIDE
+            local[node] = f"({text})" if inside else self._variable(node, text)
+        # All is read before any of it is written, since something here may read what is overwritten.
+        texts = [" + ".join(map(value, store.terms or (store.node,))) for store in loop.stores]
+        if len(texts) > 1:
+            texts = [
+                text if text.isidentifier() or store.node.is_constant else self._variable(store.node, text)
+                for store, text in zip(loop.stores, texts, strict=True)
+            ]
+        for store, text in zip(loop.stores, texts, strict=True):
+            address = f"{self._address(store.place, loop.over)} + j"
+            if store.clean and store.node.size % LANES and text != "0.0":
+                text = f"full({text})" if is_one_number(store.node) else text
+                text = f"keep({text}, {self._number(store.node.size)} - j)"
+            self.line(f"store({address}, {f'load({address}) + {text}' if store.add else text})")
+
+    def _lanes(self, node: Node, loop: Loop) -> str:
+        """Return the expression for lanes of a node that a loop reads."""
+        if node not in loop.reads:
+            return _literal(float(node.numbers[0]))
+        address = self._address(loop.reads[node], loop.over)
+        return f"spread({address})" if loop.reads[node].size == 1 else f"load({address} + j)"
+
+    def _variable(self, node: Node, text: str) -> str:
+        """Write an assignment to a new variable and return its name."""
+        name = self._names.new(f"{self._printer.label(node)}_j")
+        self.line(f"{name} = {text}")
+        return name
 
     def _product(self, product: Product) -> None:
         over, out, vector = product.over, product.out, product.vector
@@ -229,7 +247,7 @@ class _Renderer:
             rows = f"{rows} + r" if rows else "r"
         if rows:
             parts.append(f"({rows}) * {self._line(place)}" if "+" in rows else f"{rows} * {self._line(place)}")
-        if place.offset is not None:
+        if place.offset:
             parts.append(self._number(place.offset, "offset"))
         return " + ".join(parts)
 
@@ -317,59 +335,6 @@ class _Renderer:
             chosen = [f"{name} = sizes[{i}]" for i, name in enumerate(memory.names) if name in names & used]
             lines += [f"# {title}", *chosen] if chosen else []
         return lines
-
-
-class _Lanes:
-    """The lines inside of one loop."""
-
-    def __init__(self, renderer: _Renderer, loop: Loop) -> None:
-        self._renderer, self._loop = renderer, loop
-        inputs = [i for n in loop.nodes for i in n.inputs]
-        self._uses = Counter([*inputs, *(i for s in loop.stores for i in s.terms or (s.node,))])
-        # The expression of each node that is computed here: a variable, or what it is made of.
-        self._local: dict[Node, str] = {}
-
-    def write(self) -> None:
-        for node in self._loop.nodes:
-            text = OPERATIONS[node.operation].native.format(*map(self._value, node.inputs))
-            inside = node not in self._renderer.printer.names and self._uses[node] == 1
-            is_short = len(text) < _LONGEST_INSIDE
-            self._local[node] = f"({text})" if inside and is_short else self._variable(node, text)
-        # All is read before any of it is written, since something here may read it.
-        texts = [self._settled(store) for store in self._loop.stores]
-        for store, text in zip(self._loop.stores, texts, strict=True):
-            self._write(store, text)
-
-    def _value(self, node: Node) -> str:
-        """Return the expression for lanes of a node."""
-        if node in self._local:
-            return self._local[node]
-        if node not in self._loop.reads:
-            return _literal(float(node.numbers[0]))
-        place = self._loop.reads[node]
-        address = self._renderer._address(place, self._loop.over)
-        return f"spread({address})" if place.size == 1 else f"load({address} + j)"
-
-    def _settled(self, store: Store) -> str:
-        """Return what is stored; where several are, as what no write changes."""
-        text = " + ".join(map(self._value, store.terms or (store.node,)))
-        if len(self._loop.stores) == 1 or text.isidentifier() or store.node.is_constant:
-            return text
-        return self._variable(store.node, text)
-
-    def _variable(self, node: Node, text: str) -> str:
-        """Write an assignment to a new variable and return its name."""
-        name = self._renderer._names.new(f"{self._renderer.printer.label(node)}_j")
-        self._renderer.line(f"{name} = {text}")
-        return name
-
-    def _write(self, store: Store, text: str) -> None:
-        address = f"{self._renderer._address(store.place, self._loop.over)} + j"
-        size = store.node.size
-        if store.clean and size % LANES and text != "0.0":
-            text = f"full({text})" if store.node.is_constant and is_one_number(store.node) else text
-            text = f"keep({text}, {self._renderer._number(size)} - j)"
-        self._renderer.line(f"store({address}, {f'load({address}) + {text}' if store.add else text})")
 
 
 def _literal(value: float) -> str:

@@ -77,7 +77,7 @@ class Place:
     buffer: Buffer
     size: int
     row: Row = Row.NOW
-    offset: int | None = None
+    offset: int = 0
 
     def __str__(self) -> str:
         """Return the place as an index."""

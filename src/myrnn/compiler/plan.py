@@ -145,6 +145,13 @@ class Plan:
     # Whether anything but a token's row of a weight reads the rows of the sequence.
     reads_inputs: bool
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes that have names of their own: the number of inputs, of classes, and of the units."""
+        r = self.derivative.recurrence
+        units = {"D" if i == 0 else f"D_{i + 1}": size for i, size in enumerate(r.state_sizes)}
+        return {"C": r.dim_input, "K": r.readout.size, **units}
+
 
 def plan(derivative: Derivative, shapes: Sequence[tuple[int, ...]], names: tuple[str, ...], kind: Kind) -> Plan:
     """Plan the memory of a recurrence whose parameters have these shapes and names, for one kind of data."""

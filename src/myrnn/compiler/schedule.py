@@ -198,10 +198,8 @@ class _Scheduler(Assembler):
         self._stand(copied, copies)
         for o in terms.outer:
             if not o.is_row:
-                whole = self.place(o.left).offset is None and self.place(o.right).offset is None
-                # The state before the first step is zero, and so are its products.
-                later = whole and {o.left, o.right} & self.plan.zero_at_first
-                self._sum(Over.LATER if later else Over.ALL, o)
+                # Where the state before the first step is zero, so are its products.
+                self._sum(Over.LATER if {o.left, o.right} & self.plan.zero_at_first else Over.ALL, o)
 
     def _prelude_backward(self) -> None:
         if not self._derivative.prelude.weights:
