@@ -254,21 +254,24 @@ SHAPES: dict[str, Rule] = {
 # Along axes -----------------------------------------------------------------------------------------------------------
 
 
-def _axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Return axes in order, counted from the last; None is all of them."""
+def _axes_of(creator: Any, ndim: int) -> tuple[int, ...]:
+    """Return the axes of an operation in order, counted from the last; None is all of them."""
+    axis = creator._kw["axis"] if hasattr(creator, "_kw") else creator.axis
     return tuple(range(-ndim, 0)) if axis is None else tuple(sorted(int(a) % ndim - ndim for a in np.atleast_1d(axis)))
 
 
-def _along_axes(rule: Callable[..., Node], axes: tuple[int, ...]) -> Callable[..., Value]:
-    """Return what applies a rule for a plain value and axes, row by row where the first axis is none of them."""
+def _along_axes(whole: Callable[[Any, Plain, tuple[int, ...]], Node]) -> Rule:
+    """Return the rule of what `whole` does along axes, row by row where the first axis is none of them."""
 
-    def apply(build: Builder, value: Value, shape: Shape) -> Value:
-        return lifted(build, partial(rule, axes=axes), [value], [-len(value.shape) not in axes], shape)
+    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+        ndim = len(operands[0].shape)
+        axes = _axes_of(creator, ndim)
+        return lifted(build, lambda value: whole(creator, value, axes), operands, [-ndim not in axes], tensor.shape)
 
-    return apply
+    return rule
 
 
-def _fold(whole: Callable[..., Node], row: ops.Row, start: float, mean: bool = False) -> Rule:
+def _fold(whole: Callable[[Plain, tuple[int, ...]], Node], row: ops.Row, start: float) -> Rule:
     """Return the rule of a sum or the like: `whole` does it for a plain value, `row` for two.
 
     Over rows it goes on step by step, from `start` on, so that one step is no other computation than many.
@@ -276,21 +279,19 @@ def _fold(whole: Callable[..., Node], row: ops.Row, start: float, mean: bool = F
 
     def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
         value = operands[0]
-        axes, first = _axes_of(creator.axis, len(value.shape)), -len(value.shape)
-        count = float(prod(value.shape[a] for a in axes))
-
-        def of_plain(plain: Plain, axes: tuple[int, ...]) -> Node:
-            node = whole(plain, axes)
-            return node / count if mean else node
-
-        if not isinstance(value, Rows) or first not in axes:
-            return _along_axes(of_plain, axes)(build, value, tensor.shape)
-        inner = [whole(Plain(node, value.row_shape), axes[1:]) for node in value.nodes]
-        size = prod(value.row_shape) // prod(value.row_shape[a] for a in axes[1:])
-        node = reduce(row, inner, build.constant(np.full(size, start)))
-        return Plain(node / count if mean else node, tensor.shape)
+        first, *others = _axes_of(creator, len(value.shape)) or (0,)
+        if not isinstance(value, Rows) or first != -len(value.shape):
+            return _along_axes(lambda _, value, axes: whole(value, axes))(build, creator, operands, tensor)
+        inner = (whole(Plain(node, value.row_shape), tuple(others)) for node in value.nodes)
+        return Plain(reduce(row, inner, build.constant(np.full(tensor.size, start))), tensor.shape)
 
     return rule
+
+
+def _mean(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+    count = prod(operands[0].shape) / max(tensor.size, 1)
+    total = REDUCTIONS["Sum"](build, creator, operands, tensor)
+    return lifted(build, lambda value: value.node / count, [total], [True], tensor.shape)
 
 
 def _sum(value: Plain, axes: tuple[int, ...]) -> Node:
@@ -362,39 +363,28 @@ def _running(row: ops.Row, start: float) -> Rule:
     return rule
 
 
-def _variance(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+def _variance(creator: Any, value: Plain, axes: tuple[int, ...]) -> Node:
     ddof = float(creator.ddof) if isinstance(creator.ddof, int | float) else 0.0
-
-    def rule(value: Plain, axes: tuple[int, ...]) -> Node:
-        kept = tuple(1 if a - len(value.shape) in axes else n for a, n in enumerate(value.shape))
-        count = float(prod(value.shape[a] for a in axes))
-        centred = value.node - fitted(Plain(_sum(value, axes) / count, kept), value.shape)
-        variance = _sum(Plain(centred * centred, value.shape), axes) / (count - ddof)
-        return ops.sqrt(variance) if type(creator).__name__ == "StdDev" else variance
-
-    axes = _axes_of(creator.axis, len(operands[0].shape))
-    return _along_axes(rule, axes)(build, operands[0], tensor.shape)
+    kept = tuple(1 if a - len(value.shape) in axes else n for a, n in enumerate(value.shape))
+    count = float(prod(value.shape[a] for a in axes))
+    centred = value.node - fitted(Plain(_sum(value, axes) / count, kept), value.shape)
+    return _sum(Plain(centred * centred, value.shape), axes) / (count - ddof)
 
 
-def _norm(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+def _norm(creator: Any, value: Plain, axes: tuple[int, ...]) -> Node:
     if not creator._nan_to_num:
         raise UnsupportedOperation("a norm with nan_to_num=False has no rule")
     order = float(creator.ord)
-
-    def rule(value: Plain, axes: tuple[int, ...]) -> Node:
-        if order == 2:
-            return ops.sqrt(_sum(Plain(value.node * value.node, value.shape), axes))
-        sizes = ops.absolute(value.node)
-        if order == 1:
-            return _sum(Plain(sizes, value.shape), axes)
-        return ops.power(_sum(Plain(ops.power(sizes, order), value.shape), axes), 1 / order)
-
-    axes = _axes_of(creator.axis, len(operands[0].shape))
-    return _along_axes(rule, axes)(build, operands[0], tensor.shape)
+    if order == 2:
+        return ops.sqrt(_sum(Plain(value.node * value.node, value.shape), axes))
+    sizes = ops.absolute(value.node)
+    if order == 1:
+        return _sum(Plain(sizes, value.shape), axes)
+    return ops.power(_sum(Plain(ops.power(sizes, order), value.shape), axes), 1 / order)
 
 
 def _softmax(row: ops.Row) -> Rule:
-    def whole(value: Plain, axes: tuple[int, ...]) -> Node:
+    def whole(creator: Any, value: Plain, axes: tuple[int, ...]) -> Node:
         wide = [a for a in axes if value.shape[a] != 1]
         if len(wide) > 1 and len(wide) < sum(n != 1 for n in value.shape):
             raise UnsupportedOperation(f"a softmax over several of the axes of shape {value.shape} has no rule")
@@ -402,24 +392,20 @@ def _softmax(row: ops.Row) -> Rule:
         outer, n, inner = _around(value.shape, wide[0]) if len(wide) == 1 else around
         return row(value.node, outer=outer, n=n, inner=inner)
 
-    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-        axes = _axes_of(creator._kw["axis"], len(operands[0].shape))
-        return _along_axes(whole, axes)(build, operands[0], tensor.shape)
-
-    return rule
+    return _along_axes(whole)
 
 
 REDUCTIONS: dict[str, Rule] = {
     "Sum": _fold(_sum, ops.add, 0.0),
-    "Mean": _fold(_sum, ops.add, 0.0, mean=True),
+    "Mean": _mean,
     "Prod": _fold(_in_pairs(ops.multiply), ops.multiply, 1.0),
     "Max": _fold(_in_pairs(ops.larger), ops.larger, -np.inf),
     "Min": _fold(_in_pairs(ops.smaller), ops.smaller, np.inf),
     "CumSum": _running(ops.add, 0.0),
     "CumProd": _running(ops.multiply, 1.0),
-    "Variance": _variance,
-    "StdDev": _variance,
-    "Norm": _norm,
+    "Variance": _along_axes(_variance),
+    "StdDev": _along_axes(lambda *known: ops.sqrt(_variance(*known))),
+    "Norm": _along_axes(_norm),
     "Softmax": _softmax(ops.softmax),
     "LogSoftmax": _softmax(ops.log_softmax),
 }
