@@ -6,7 +6,7 @@ import pytest
 from mygrad.nnet.activations import sigmoid
 
 from myrnn.compiler import compile
-from test_compile_interpreted import assert_agrees
+from test_compile_interpreted import assert_agrees, assert_all_agree
 from test_compiler_trace import CASES, COLUMNS, MORE, ROWS
 
 # Without its graph MyGrad does not compute it.
@@ -49,3 +49,61 @@ def test_an_operation_in_a_step(name, batched):
     model = Stepped({**CASES, **MORE}[name])
     native = compile(model, dim_input=model.dim_input, check=False).native(tokens=False, batched=batched)
     assert_agrees(model, native, model.dim_input, tokens=False)
+
+
+class Pieces:
+    """Reads each element as a row of the sequence in another shape."""
+
+    dim_input = 3
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.W, self.U, self.V = (
+            mg.tensor((rng.normal(size=shape) * 0.4).astype(np.float32)) for shape in ((3, 6), (6, 6), (6, 2))
+        )
+        self.parameters = (self.W, self.U, self.V)
+
+    def __call__(self, x):
+        h = np.zeros(6, dtype=np.float32)
+        for t in range(len(x)):
+            h = mg.tanh(x[t : t + 1].reshape(-1) @ self.W + h @ self.U)
+        return (h @ self.V).reshape(1, -1)
+
+
+class Stacked(Pieces):
+    """Projects all elements as a stack of matrices of one row."""
+
+    def __call__(self, x):
+        projected = mg.reshape(x, (len(x), 1, 3)) @ self.W
+        h = np.zeros((1, 6), dtype=np.float32)
+        for t in range(len(x)):
+            h = mg.tanh(projected[t] + h @ self.U)
+        return h @ self.V
+
+
+class Heads(Pieces):
+    """Multiplies the pieces of its state by a matrix each."""
+
+    def __call__(self, x):
+        h = np.zeros((1, 6), dtype=np.float32)
+        for x_t in x:
+            pieces = mg.reshape(h, (2, 1, 3)) @ mg.reshape(self.U, (4, 3, 3))[:2]
+            h = mg.arctan(x_t[np.newaxis] @ self.W + pieces.reshape(1, 6))
+        return h @ self.V
+
+
+class Running(Pieces):
+    """Reads running sums of what einsum projects, and normalises its last state."""
+
+    def __call__(self, x):
+        projected = mg.cumsum(mg.einsum("tc,cd->td", x, self.W), axis=0)
+        h = np.zeros((1, 6), dtype=np.float32)
+        for t in range(len(x)):
+            h = mg.tanh(0.1 * projected[t : t + 1] + h @ self.U)
+        return (h / (1 + mg.linalg.norm(h, axis=1, keepdims=True))) @ self.V
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("kind", [Pieces, Stacked, Heads, Running], ids=lambda kind: kind.__name__)
+def test_shapes_and_sums_over_the_sequence(kind):
+    assert_all_agree(kind(), kind.dim_input)
