@@ -151,3 +151,32 @@ def test_the_gradient_before_the_first_step_is_observed():
     observed = compile(model, dim_input=4, check=False).observe(x, 1)
     softmax_crossentropy(model(x), np.array([1])).backward()
     np.testing.assert_allclose(observed.state_gradients[0][:1], model.start.grad, rtol=1e-5)
+
+
+class Halves:
+    """A state of two halves, made in one of three ways; the gradients of both are read where the state's stands."""
+
+    def __init__(self, way):
+        rng = np.random.default_rng(0)
+        shapes = (5, 4), (8, 4), (1, 4), (8, 3)
+        self.x2h, self.h2h, self.bias, self.h2y = (mg.tensor(rng.normal(size=s).astype(np.float32) / 3) for s in shapes)
+        self.parameters = (self.x2h, self.h2h, self.bias, self.h2y)
+        self.way = way
+
+    def __call__(self, x):
+        h = mg.tensor(np.zeros((1, 8), np.float32))
+        for x_t in x:
+            u = mg.tanh(x_t[None] @ self.x2h + h @ self.h2h)
+            ways = {
+                "shifted": (h[:, 4:] + self.bias, u),
+                "scaled": (u * self.bias, u + self.bias),
+                "twice": (u, u * self.bias),
+            }
+            h = mg.concatenate(ways[self.way], axis=1)
+        return h @ self.h2y
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("way", ["shifted", "scaled", "twice"])
+def test_a_slice_is_read_before_its_source_is_overwritten(way):
+    assert_all_agree(Halves(way), 5)

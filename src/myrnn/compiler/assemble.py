@@ -248,6 +248,12 @@ class Assembler:
         """Whether the node is a run of another one's numbers and can be read where they stand."""
         return node.operation == "take" and node not in self.plan.clean and _run(node) >= 0
 
+    def _source(self, node: Node) -> Node:
+        """Return the node whose numbers are read where a node is: of a slice, what it is a slice of."""
+        while node not in self.places and self._is_slice(node):
+            node = node.inputs[0]
+        return node
+
     def _sharing(self, place: Place) -> set[Node]:
         """Return the nodes whose numbers stand at a place."""
         return {n for n, p in self.places.items() if p.buffer == place.buffer and p.row == place.row}
@@ -291,8 +297,11 @@ class Assembler:
                 self._products(over, nodes[0], fused.linear[nodes[0]])
             else:
                 self._call(over, nodes[0])
-        for size in dict.fromkeys(s.node.size for s in waiting):
+        while waiting:
+            # A slice is read before what it is a slice of is overwritten.
+            size = min((s.node.size for s in waiting), key=lambda size: self._is_read_by_others(size, waiting))
             self._loop(over, fused, (), [s for s in waiting if s.node.size == size])
+            waiting = [s for s in waiting if s.node.size != size]
 
     def _assign(self, over: Over, fused: Fused, stores: Sequence[Store], lasting: set[Node]) -> list[Store]:
         """Give a place to every node that needs one; return the stores whose place is no node's."""
@@ -322,7 +331,7 @@ class Assembler:
         if linear is not None:
             if store.place.row is Row.AFTER and self.plan.kind.batched:
                 return False
-            vectors = [self.places.get(p.inputs[0]) for p in linear.products]
+            vectors = [self.places.get(self._source(p.inputs[0])) for p in linear.products]
             if any(v is not None and v.buffer == store.place.buffer for v in vectors):
                 return False
         return not self._is_read_later(fused, index, store, stores)
@@ -335,7 +344,12 @@ class Assembler:
         # A loop reads each lane before it writes it; a call reads one number after others are written.
         groups = fused.groups[index + fused.groups[index][0] :]
         later = {i for group in groups for i in fused.reads(*group)} | {s.node for s in stores if s is not store}
-        return bool(over & later)
+        return not over.isdisjoint(map(self._source, later))
+
+    def _is_read_by_others(self, size: int, stores: Sequence[Store]) -> bool:
+        """Whether stores of other sizes read what those of this size overwrite."""
+        read = {self._source(s.node) for s in stores if s.node.size != size}
+        return any(self._sharing(s.place) & read for s in stores if s.node.size == size and not s.add)
 
     def _loop(self, over: Over, fused: Fused, nodes: Group, stores: list[Store]) -> None:
         """Add a loop that computes nodes, begins the linear ones with their terms, and ends with the stores."""
