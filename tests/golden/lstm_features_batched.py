@@ -149,7 +149,7 @@ def run(
                 f_j = sigmoid(load(w, f_sum + r * D_padded + j))
                 i_j = sigmoid(load(w, i_sum + r * D_padded + j))
                 g_j = tanh(load(w, g_sum + r * D_padded + j))
-                c_j = (f_j * load(w, c + (row + r) * D_padded + j)) + (i_j * g_j)
+                c_j = f_j * load(w, c + (row + r) * D_padded + j) + i_j * g_j
                 o_j = sigmoid(load(w, o_sum + r * D_padded + j))
                 tanh_c_j = tanh(c_j)
                 h_j = o_j * tanh_c_j
@@ -212,7 +212,7 @@ def run(
                 d_tanh_c_j = load(w, d_h + r * D_padded + j) * load(w, o + (row + r) * D_padded + j)
                 multiply_j = load(w, tanh_c + (row + r) * D_padded + j) * load(w, tanh_c + (row + r) * D_padded + j)
                 slope_tanh_c_j = 1.0 - multiply_j
-                d_c_j = load(w, d_c + r * D_padded + j) + (d_tanh_c_j * slope_tanh_c_j)
+                d_c_j = load(w, d_c + r * D_padded + j) + d_tanh_c_j * slope_tanh_c_j
                 d_c_j_2 = d_c_j * load(w, f + (row + r) * D_padded + j)
                 d_o_j = load(w, d_h + r * D_padded + j) * load(w, tanh_c + (row + r) * D_padded + j)
                 slope_o_j = load(w, o + (row + r) * D_padded + j) * (1.0 - load(w, o + (row + r) * D_padded + j))

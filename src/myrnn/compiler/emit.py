@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +33,7 @@ from myrnn.compiler.instructions import (
 from myrnn.compiler.layout import BATCH, LANES, SINGLE, Buffer, Memory, Names, Over, Place, Row, Rows, padded
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import Parameters
+from myrnn.compiler.printer import added, atom, compose, number
 
 WIDTH = 120
 
@@ -180,41 +182,43 @@ class _Renderer:
         inputs = [i for n in loop.nodes for i in n.inputs]
         uses = Counter([*inputs, *(i for s in loop.stores for i in s.terms or (s.node,))])
         # The expression of each node that is computed here: a variable, or what it is made of.
-        local: dict[Node, str] = {}
+        local: dict[Node, ast.expr] = {}
 
-        def value(node: Node) -> str:
+        def value(node: Node) -> ast.expr:
             return local[node] if node in local else self._lanes(node, loop)
 
         for node in loop.nodes:
-            text = OPERATIONS[node.operation].native.format(*map(value, node.inputs))
-            inside = node not in self._printer.names and uses[node] == 1 and len(text) < _LONGEST_INSIDE
-            local[node] = f"({text})" if inside else self._variable(node, text)
+            made = compose(OPERATIONS[node.operation].native, [value(i) for i in node.inputs])
+            inside = node not in self._printer.names and uses[node] == 1 and len(ast.unparse(made)) < _LONGEST_INSIDE
+            local[node] = made if inside else self._variable(node, made)
         # All is read before any of it is written, since something here may read what is overwritten.
-        texts = [" + ".join(map(value, store.terms or (store.node,))) for store in loop.stores]
-        if len(texts) > 1:
-            texts = [
-                text if text.isidentifier() or store.node.is_constant else self._variable(store.node, text)
-                for store, text in zip(loop.stores, texts, strict=True)
+        values = [added([value(node) for node in store.terms or (store.node,)]) for store in loop.stores]
+        if len(values) > 1:
+            values = [
+                v if ast.unparse(v).isidentifier() or store.node.is_constant else self._variable(store.node, v)
+                for store, v in zip(loop.stores, values, strict=True)
             ]
-        for store, text in zip(loop.stores, texts, strict=True):
+        for store, v in zip(loop.stores, values, strict=True):
             address = f"{self._address(store.place, loop.over)} + j"
-            if store.clean and store.node.size % LANES and text != "0.0":
-                text = f"full({text})" if is_one_number(store.node) else text
-                text = f"keep({text}, {self._number(store.node.size)} - j)"
-            self.line(f"store({address}, {f'load({address}) + {text}' if store.add else text})")
+            if store.clean and store.node.size % LANES and ast.unparse(v) != "0.0":
+                filled = "full({0})" if is_one_number(store.node) else "{0}"
+                v = compose(f"keep({filled}, {self._number(store.node.size)} - j)", [v])
+            if store.add:
+                v = added([atom(f"load({address})"), v])
+            self.line(f"store({address}, {ast.unparse(v)})")
 
-    def _lanes(self, node: Node, loop: Loop) -> str:
+    def _lanes(self, node: Node, loop: Loop) -> ast.expr:
         """Return the expression for lanes of a node that a loop reads."""
         if node not in loop.reads:
-            return _literal(float(node.numbers[0]))
+            return number(_literal(float(node.numbers[0])))
         address = self._address(loop.reads[node], loop.over)
-        return f"spread({address})" if loop.reads[node].size == 1 else f"load({address} + j)"
+        return atom(f"spread({address})" if loop.reads[node].size == 1 else f"load({address} + j)")
 
-    def _variable(self, node: Node, text: str) -> str:
-        """Write an assignment to a new variable and return its name."""
+    def _variable(self, node: Node, value: ast.expr) -> ast.expr:
+        """Write an assignment to a new variable and return it."""
         name = self._names.new(f"{self._printer.label(node)}_j")
-        self.line(f"{name} = {text}")
-        return name
+        self.line(f"{name} = {ast.unparse(value)}")
+        return atom(name)
 
     def _product(self, product: Product) -> None:
         over, out, vector = product.over, product.out, product.vector

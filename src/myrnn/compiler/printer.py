@@ -39,6 +39,11 @@ def compose(template: str, operands: Sequence[ast.expr]) -> ast.expr:
     return _filled(_parsed(template), operands)
 
 
+def added(operands: Sequence[ast.expr]) -> ast.expr:
+    """Return the tree of a sum."""
+    return compose(" + ".join(f"{{{i}}}" for i in range(len(operands))), operands)
+
+
 @cache
 def _parsed(template: str) -> ast.expr:
     # A placeholder is valid Python, a set of one number, so that templates need no syntax of their own.
@@ -120,7 +125,7 @@ class Printer:
 
     def sum(self, nodes: Sequence[Node]) -> str:
         """Return the sum of some nodes."""
-        return self.text(" + ".join(f"{{{i}}}" for i in range(len(nodes))), *nodes)
+        return self._shown(lambda depth: added([self._operand(node, depth) for node in nodes]))
 
     def _shown(self, tree: Callable[[int], ast.expr]) -> str:
         """Return the text of the deepest tree that is short enough: a node that is read often stands there as often."""
