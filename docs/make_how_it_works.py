@@ -12,7 +12,6 @@ from mygrad.nnet.activations import relu
 from mygrad.nnet.initializers import glorot_normal
 
 from myrnn import compile, dense
-from myrnn.compiler.runtime import training
 
 DOCUMENT = Path(__file__).parent / "how-it-works.md"
 
@@ -46,7 +45,6 @@ def texts() -> dict[str, str]:
     found["model"] = inspect.getsource(RNN).strip()
     single, batched = (compiled.source_for(tokens=True, batched=batched) for batched in (False, True))
     found["emitted"] = run_in(single)
-    found["loop"] = inspect.getsource(training.train_one_by_one).strip()
     found["batched step"] = step_in(run_in(batched))
     return found
 
@@ -67,7 +65,7 @@ def filled(document: str) -> str:
 
     def block(match: re.Match[str]) -> str:
         name = match[1]
-        language = "python" if name in ("model", "emitted", "loop", "batched step") else "text"
+        language = "python" if name in ("model", "emitted", "batched step") else "text"
         return f"<!-- {name} -->\n```{language}\n{found[name]}\n```\n<!-- end -->"
 
     found = texts()
