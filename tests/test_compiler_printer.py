@@ -45,7 +45,7 @@ def matmul(vector, transposed=False):
 
 
 def printer(longest=10**6, names=None):
-    return Printer(("h",), ("b", "W"), (1, SIZE), names, longest)
+    return Printer(("h",), ("b", "W"), ((SIZE,), (SIZE, SIZE)), names, longest)
 
 
 def assert_same_numbers(text, made):

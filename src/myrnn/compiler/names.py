@@ -9,32 +9,33 @@ from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.printer import Printer
 from myrnn.compiler.roll import Recurrence
+from myrnn.compiler.trace import Trace
 
 
 def state_names(recurrence: Recurrence) -> tuple[str, ...]:
     """Return a name for each state: the model's own variable, what it sums up, or ``state_i``."""
-    names: list[str] = []
+    variables, names = variables_of(recurrence), list[str]()
     for i, node in enumerate(recurrence.step):
-        name = _variable(recurrence, node) or _total(recurrence, node) or f"state_{i}"
+        name = variables.get(node) or _total(node, variables) or f"state_{i}"
         names.append(name if name not in names else f"{name}_{i}")
     return tuple(names)
 
 
-def _variable(recurrence: Recurrence, node: Node) -> str:
-    return recurrence.origins[node].name if node in recurrence.origins else ""
+def variables_of(stage: Trace | Recurrence) -> dict[Node, str]:
+    """Return the model's variables, by what they hold."""
+    return {node: origin.name for node, origin in stage.origins.items() if origin.name}
 
 
-def _total(recurrence: Recurrence, node: Node) -> str:
+def _total(node: Node, variables: dict[Node, str]) -> str:
     """Return ``total_h`` for a state that adds up `h` step by step, as a mean over all steps does; else nothing."""
     if node.operation != "add" or not any(i.operation == "state" for i in node.inputs):
         return ""
-    summed = (_variable(recurrence, i) for i in node.inputs if i.operation != "state")
-    return next((f"total_{name}" for name in summed if name), "")
+    return next((f"total_{variables[i]}" for i in node.inputs if i.operation != "state" and i in variables), "")
 
 
 def forward_names(recurrence: Recurrence) -> dict[Node, str]:
     """Name what goes forward: states and variables, sums of products (``h_sum``) and functions of what has a name."""
-    names = {node: origin.name for node, origin in recurrence.origins.items() if origin.name}
+    names = variables_of(recurrence)
     names |= {node: name for node, name in zip(recurrence.step, state_names(recurrence), strict=True) if node.inputs}
     names[recurrence.readout] = "logits"
     for node in topological([*recurrence.step, recurrence.readout]):
@@ -77,9 +78,4 @@ def node_names(derivative: Derivative) -> dict[Node, str]:
 
 def printer_of(derivative: Derivative, parameter_names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> Printer:
     """Return a printer with a name for all that has one."""
-    return Printer(state_names(derivative.recurrence), parameter_names, columns_of(shapes), node_names(derivative))
-
-
-def columns_of(shapes: Sequence[tuple[int, ...]]) -> list[int]:
-    """Return how many columns parameters of such shapes have."""
-    return [shape[-1] if shape else 1 for shape in shapes]
+    return Printer(state_names(derivative.recurrence), parameter_names, shapes, node_names(derivative))

@@ -83,8 +83,8 @@ class Printer:
     ----------
     states, parameters : sequence of str
         What the leaves are called; those without a name are numbered.
-    columns : sequence of int
-        How many columns each parameter has; only rows of parameters need it.
+    shapes : sequence of tuple
+        Of the parameters; only rows of parameters need them.
     names : mapping
         Computed node -> the name that stands for it inside of other expressions.
     longest : int
@@ -97,15 +97,20 @@ class Printer:
         self,
         states: Sequence[str] = (),
         parameters: Sequence[str] = (),
-        columns: Sequence[int] = (),
+        shapes: Sequence[tuple[int, ...]] = (),
         names: Mapping[Node, str] | None = None,
         longest: int = LONGEST,
         sequence: str = "x",
         steps: str = "T",
     ) -> None:
         self.states, self.parameters, self.names = states, parameters, dict(names or {})
-        self._longest, self._columns, self._sequence, self._steps = longest, columns, sequence, steps
+        self._longest, self._shapes, self._sequence, self._steps = longest, shapes, sequence, steps
         self._left_out = False
+
+    @property
+    def taken(self) -> set[str]:
+        """What no other name may be."""
+        return {*self.states, *(name.split(".")[0] for name in self.parameters), self._sequence, self._steps}
 
     def label(self, node: Node) -> str:
         """Return the name of a node or, where it has none, that of its operation."""
@@ -177,7 +182,7 @@ class Printer:
             case "parameter" if which[0] < len(self.parameters):
                 return atom(self.parameters[which[0]])
             case "rows" if which[0] < len(self.parameters):
-                end = which[1] + node.size // self._columns[which[0]]
+                end = which[1] + node.size // self._shapes[which[0]][-1]
                 return atom(f"{self.parameters[which[0]]}[{which[1]}:{end}]")
         return atom("_".join(map(str, ("d" if node.operation == "gradient" else node.operation, *which))))
 

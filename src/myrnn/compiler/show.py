@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from myrnn.compiler.derive import Derivative, Hoisted, Pullback
+from myrnn.compiler.derive import Derivative, Hoisted
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.layout import padded
-from myrnn.compiler.names import columns_of, forward_names, node_names, state_names
+from myrnn.compiler.names import forward_names, node_names, state_names, variables_of
 from myrnn.compiler.plan import Kind, Plan, plan
 from myrnn.compiler.printer import LONGEST, Printer, is_square, shows_nothing
 from myrnn.compiler.roll import Recurrence
@@ -91,26 +92,23 @@ def write_equations(recurrence: Recurrence, parameter_names: tuple[str, ...]) ->
     """Write the initial states, the step and the readout as equations."""
     states = state_names(recurrence)
     # A parameter that is called like a state is told from it by where it is kept.
-    parameters = tuple(f"self.{name}" if name in states else name for name in parameter_names)
-    taken = {*states, *(name.split(".")[0] for name in parameters)}
-    sequence, steps = _free("x", taken), _free("T", taken)
-    taken |= {sequence, steps}
-    variables = {node: origin.name for node, origin in recurrence.origins.items() if origin.name}
+    parameters = [f"self.{name}" if name in states else name for name in parameter_names]
+    sequence, steps = (_free(name, Printer(states, parameters, sequence="", steps="").taken) for name in ("x", "T"))
+    words = partial(Printer, states, parameters, sequence=sequence, steps=steps)
 
     # What a name stands for ends with its part: a state that it was made of has another value in the next.
     def part(targets: Targets) -> tuple[Equation, ...]:
-        printer = Printer(states, parameters, longest=10**6, sequence=sequence, steps=steps)
-        return tuple(_equations_of(printer, targets, variables, recurrence.origins, taken))
+        return tuple(_equations_of(words(longest=10**6), targets, variables_of(recurrence), recurrence.origins))
 
-    printer = Printer(states, parameters, longest=10 * LONGEST, sequence=sequence, steps=steps)
-    initial = tuple(
+    printer = words(longest=10 * LONGEST)
+    initial = [
         Equation(name, printer.expression(node), node, _reads(printer, node))
         for name, node in zip(states, recurrence.initial, strict=True)
-    )
+    ]
     dash = "'" * (len(states) > 1)
     step = part([(f"{name}{dash}", node) for name, node in zip(states, recurrence.step, strict=True)])
-    readout = part([(_free("logits", taken), recurrence.readout)])
-    return Equations(initial, step, readout, states, sequence, recurrence.reverse)
+    readout = part([(_free("logits", printer.taken), recurrence.readout)])
+    return Equations(tuple(initial), step, readout, states, sequence, recurrence.reverse)
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -119,35 +117,30 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _equations_of(
-    printer: Printer,
-    targets: Targets,
-    variables: Mapping[Node, str],
-    origins: Origins,
-    taken: set[str],
-    every: bool = False,
-    known: Container[Node] = (),
+    printer: Printer, targets: Targets, variables: Mapping[Node, str], origins: Origins, every: bool = False
 ) -> list[Equation]:
     """Return the equations of some targets, and tell the printer the names of what they compute.
 
     Parameters
     ----------
     printer : Printer
+        What it has a name for already needs no equation.
     targets : iterable of (str, Node)
     variables : mapping
         What has a name, and an equation of its own for that.
     origins : mapping
-        Where nodes stand in the user's code; the equations stand in the same order.
-    taken : set of str
-        Names that have another meaning.
+        Where nodes stand in the user's code; the equations stand in the same order, as far as inputs stand first.
     every : bool
         Whether every node has an equation, and not only what has a name, is read twice or is deep.
-    known : container of Node
-        What needs no equation.
     """
     targets = list(targets)
-    order = [n for n in _in_order([node for _, node in targets], origins) if n not in printer.names and n not in known]
-    final = {node: (every and variables.get(node)) or name for name, node in targets if node in order}
-    names, used, numbers = dict(final), {*taken, *final.values()}, Counter[str]()
+    order = [n for n in topological([n for _, n in targets], printer.names) if n.inputs and n not in printer.names]
+    line: dict[Node, int] = {}
+    for node in order:
+        line[node] = max([origins[node].line if node in origins else 0, *(line.get(i, 0) for i in node.inputs)])
+    order.sort(key=line.__getitem__)
+    names = {node: (every and variables.get(node)) or name for name, node in targets if node in line}
+    given, used, numbers = dict(names), {*printer.taken, *names.values()}, Counter[str]()
     # Of several values of one variable the last has its name; the ones before only need one if they are read twice.
     for node in reversed(order):
         name = variables.get(node, "")
@@ -155,7 +148,7 @@ def _equations_of(
             names[node] = name
             used.add(name)
     reads = Counter(i for node in order for i in node.inputs[: 1 if is_square(node) else None])
-    lines, depth = [], dict[Node, int]()
+    equations, depth = [], dict[Node, int]()
     for node in order:
         depth[node] = 1 + max(depth.get(i, 0) for i in node.inputs)
         needed = every and not shows_nothing(node)
@@ -167,22 +160,12 @@ def _equations_of(
             names[node] = name
             used.add(name)
         if node in names:
-            lines.append(Equation(names[node], printer.expression(node), node, _reads(printer, node)))
+            equations.append(Equation(names[node], printer.expression(node), node, _reads(printer, node)))
             printer.names[node] = names[node]
             depth[node] = 0
     # Two states may be one value, or a state that of another before the step.
-    others = [(name, node) for name, node in targets if final.get(node) != name]
-    return lines + [Equation(name, printer.operand(node), node, (node,)) for name, node in others]
-
-
-def _in_order(targets: Sequence[Node], origins: Origins) -> list[Node]:
-    """Return what the targets are computed by, in the order of the model's lines as far as inputs stand first."""
-    order = topological(targets)
-    line: dict[Node, int] = {}
-    for node in order:
-        own = origins[node].line if node in origins and node.inputs else 0
-        line[node] = max([own, *(line[i] for i in node.inputs)])
-    return sorted((node for node in order if node.inputs), key=lambda node: line[node])
+    others = [(name, node) for name, node in targets if given.get(node) != name]
+    return equations + [Equation(name, printer.operand(node), node, (node,)) for name, node in others]
 
 
 def _reads(printer: Printer, node: Node) -> tuple[Node, ...]:
@@ -211,12 +194,10 @@ def stage_texts(
     }
 
 
-def _listing(
-    printer: Printer, targets: Targets, variables: Mapping[Node, str], origins: Origins, known: Container[Node] = ()
-) -> list[str]:
+def _listing(printer: Printer, targets: Targets, variables: Mapping[Node, str], origins: Origins) -> list[str]:
     """Return a line for every node, with its size and the line of the model that it comes from."""
     lines = []
-    for equation in _equations_of(printer, targets, variables, origins, set(printer.states), True, known):
+    for equation in _equations_of(printer, targets, variables, origins, every=True):
         size, origin = equation.node.size, origins.get(equation.node)
         line = f", {str(origin).split('   ')[0]}" if origin is not None and origin.file else ""
         lines.append(f"    {equation!s:<58}  # {size} number{'s' if size != 1 else ''}{line}")
@@ -225,9 +206,10 @@ def _listing(
 
 def show_trace(traced: Trace, parameter_names: Sequence[str]) -> str:
     """Return what a model computes for a sequence of one length."""
-    variables = {node: origin.name for node, origin in traced.origins.items() if origin.name}
-    lines = _listing(Printer((), parameter_names), [("logits", traced.output)], variables, traced.origins)
-    return "\n".join([f"{traced.length} steps:", *lines])
+    printer, variables = Printer((), parameter_names), variables_of(traced)
+    return "\n".join(
+        [f"{traced.length} steps:", *_listing(printer, [("logits", traced.output)], variables, traced.origins)]
+    )
 
 
 def show_hoisted(hoisted: Hoisted, parameter_names: Sequence[str], shapes: Shapes) -> str:
@@ -235,48 +217,45 @@ def show_hoisted(hoisted: Hoisted, parameter_names: Sequence[str], shapes: Shape
     recurrence = hoisted.recurrence
     states, variables = state_names(recurrence), forward_names(recurrence) | _after(recurrence)
     parts: dict[str, list[tuple[str, Node]]] = {
-        "once:": [(f"derived_{i}", node) for i, node in enumerate(hoisted.derived)],
-        "before the first step:": list(zip(states, recurrence.initial, strict=True)),
-        "for every x:": [(f"{name}'", node) for name, node in zip(states, recurrence.step, strict=True)],
-        "after the last step:": [("logits", recurrence.readout)],
+        "once": [(f"derived_{i}", node) for i, node in enumerate(hoisted.derived)],
+        "before the first step": list(zip(states, recurrence.initial, strict=True)),
+        "for every x": [(f"{name}'", node) for name, node in zip(states, recurrence.step, strict=True)],
+        "after the last step": [("logits", recurrence.readout)],
     }
-    lines = []
-    for title, targets in parts.items():
-        printer = Printer(states, parameter_names, columns_of(shapes))
-        text = _listing(printer, targets, variables, recurrence.origins)
-        lines += [title, *text] if text else []
-    return "\n".join(lines)
+    words = partial(Printer, states, parameter_names, shapes)
+    return _titled({title: _listing(words(), part, variables, recurrence.origins) for title, part in parts.items()})
 
 
 def show_derivative(derivative: Derivative, parameter_names: Sequence[str], shapes: Shapes) -> str:
     """Return the three graphs that go back: through the readout, through a step, and before the first step."""
-    recurrence, derived = derivative.recurrence, derivative.derived
+    recurrence = derivative.recurrence
     states, variables = state_names(recurrence), node_names(derivative)
-    after = _after(recurrence)
-    parts: tuple[tuple[str, Pullback, Sequence[Node], dict[Node, str], tuple[str, ...]], ...] = (
-        ("back through the readout", derivative.readout, [recurrence.readout], {}, states),
-        ("back through a step", derivative.step, recurrence.step, after, states),
-        ("back to the parameters, before the first step", derivative.prelude, [*recurrence.initial, *derived], {}, ()),
-    )
-    lines = []
-    for title, pullback, forward, dashed, before in parts:
-        known = set(topological(forward))
-        printer = Printer(states, parameter_names, columns_of(shapes))
-        printer.names |= {node: name for node, name in (variables | dashed).items() if node in known}
-        if dashed:
-            leaves = (n for n in topological(pullback.states) if n.operation == "gradient")
-            printer.names |= {leaf: f"{printer.operand(leaf)}'" for leaf in leaves}
+    forward, after = forward_names(recurrence), _after(recurrence)
+    for node in topological([*derivative.step.states, *(t for ts in derivative.step.weights.values() for t in ts)]):
+        if node.operation == "gradient":
+            after[node] = f"d_{states[node.attributes[0]]}'"
+    parts = {
+        "back through the readout": (derivative.readout, forward, states),
+        "back through a step": (derivative.step, forward | after, states),
+        "back to the parameters, before the first step": (derivative.prelude, forward, ()),
+    }
+    listings = {}
+    for title, (pullback, names, before) in parts.items():
+        printer = Printer(states, parameter_names, shapes, names)
         targets = [(f"d_{name}", node) for name, node in zip(before, pullback.states, strict=False)]
         targets += [(f"d_{printer.operand(leaf)}", term) for leaf, terms in pullback.weights.items() for term in terms]
-        text = _listing(printer, targets, variables, {}, known)
-        lines += [f"{title}:", *text] if text else []
-    return "\n".join(lines)
+        listings[title] = _listing(printer, targets, variables, {})
+    return _titled(listings)
 
 
 def _after(recurrence: Recurrence) -> dict[Node, str]:
     """Return the names of the states after a step."""
     states = zip(state_names(recurrence), recurrence.step, strict=True)
     return {node: f"{name}'" for name, node in states if node.inputs}
+
+
+def _titled(parts: Mapping[str, list[str]]) -> str:
+    return "\n".join(line for title, lines in parts.items() if lines for line in (f"{title}:", *lines))
 
 
 def show_plan(plan: Plan) -> str:
