@@ -1,6 +1,6 @@
 """Runs emitted programs in Python: each in milliseconds, for tests that go through hundreds of models.
 
-Numba's types and machine code stay outside: `test_lanes`, `test_kernels` and `test_elementary` hold what emitted code
+Numba's types and machine code stay outside: `test_lanes` and `test_runtime` hold what emitted code
 calls against NumPy, and what is here is that NumPy. It is stricter than machine code, and as strict as Numba: an access
 outside of an array fails, and so does a number where sixteen side by side belong.
 """

@@ -1,10 +1,22 @@
-"""Lanes: memory, operators and choices, held against NumPy."""
+"""Lanes and the elementary functions over them, held against NumPy over everything that float32 can hold."""
 
 import numpy as np
 import pytest
 from numba import njit
 
-from myrnn.compiler.runtime import lanes
+from myrnn.compiler.runtime import elementary, lanes
+from myrnn.compiler.runtime.elementary import (
+    above,
+    absolute,
+    arctan2,
+    logaddexp,
+    maximum,
+    minimum,
+    relu,
+    same,
+    sqrt,
+    where,
+)
 from myrnn.compiler.runtime.lanes import (
     full,
     keep,
@@ -88,3 +100,111 @@ def test_only_flat_float32_arrays_are_loaded():
     with pytest.raises(TypingError, match="load"):
         total_of(np.zeros(16))
     assert lanes.WIDTH == 16
+
+
+ODD = np.array([0, -0.0, 1, -1, 2.5, -2.5, np.inf, -np.inf, np.nan, 1e-40, 3e38, -3e38, 7, 8, 9, 10], dtype=np.float32)
+REFERENCES = {
+    "arccos": np.arccos,
+    "arccosh": np.arccosh,
+    "arcsin": np.arcsin,
+    "arcsinh": np.arcsinh,
+    "arctan": np.arctan,
+    "arctanh": np.arctanh,
+    "cbrt": np.cbrt,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+}
+TINY = float(np.finfo(np.float32).tiny)
+
+
+def compiled(name):
+    function = getattr(elementary, name)
+
+    @njit
+    def run(x, out):
+        for j in range(0, len(x), 16):
+            store(out, j, function(load(x, j)))
+
+    def call(x):
+        out = np.empty_like(x)
+        run(x, out)
+        return out
+
+    return call
+
+
+def all_magnitudes(count=1 << 16):
+    """Return float32 of both signs, spread over the usual range and over all exponents."""
+    rng = np.random.default_rng(0)
+    sign = rng.choice([-1, 1], count)
+    parts = [rng.uniform(-110, 110, count), rng.uniform(-2, 2, count), sign * np.exp(rng.uniform(-100, 88, count))]
+    return np.concatenate(parts).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_relative_error_is_below_1e_6(name):
+    x = all_magnitudes()
+    x = np.abs(x) if name in ("log", "log1p") else x
+    x = 1 + np.abs(x) if name == "arccosh" else x
+    x = np.clip(x, -1, 1) if name in ("arccos", "arcsin", "arctanh") else x
+    out = compiled(name)(x)
+    with np.errstate(all="ignore"):
+        expected = REFERENCES[name](x.astype(np.float64))
+        single = expected.astype(np.float32)
+    normal = np.isfinite(single) & (np.abs(expected) > TINY)
+    np.testing.assert_allclose(out[normal], expected[normal], rtol=1e-6)
+    np.testing.assert_array_equal(out[~np.isfinite(single)], single[~np.isfinite(single)])
+    # Where float32 loses digits of its own accord, what counts is that nothing but a tiny number comes out.
+    small = np.abs(expected) <= TINY
+    np.testing.assert_allclose(out[small], expected[small], atol=2 * TINY)
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_limits_and_nan_are_numpys(name):
+    x = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 3e38, -3e38, 1, -1, 89, -105, 20, -20, 0.5], "f4")
+    with np.errstate(all="ignore"):
+        expected = REFERENCES[name](x.astype(np.float64)).astype(np.float32)
+    np.testing.assert_allclose(compiled(name)(x), expected, rtol=1e-6, atol=2 * TINY)
+
+
+@njit
+def one_argument(a, out):
+    x = load(a, 0)
+    store(out, 0, relu(x))
+    store(out, 16, sqrt(x))
+    store(out, 32, absolute(x))
+
+
+def test_relu_sqrt_and_absolute_agree_on_every_odd_number():
+    out = np.empty(48, dtype=np.float32)
+    one_argument(ODD, out)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(out, np.r_[np.maximum(ODD, 0), np.sqrt(ODD), np.abs(ODD)])
+
+
+@njit
+def two_arguments(a, b, out):
+    x, y = load(a, 0), load(b, 0)
+    store(out, 0, maximum(x, y))
+    store(out, 16, minimum(x, y))
+    store(out, 32, above(x, y))
+    store(out, 48, where(above(x, y), x, 0.5))
+    store(out, 64, same(x, y))
+    store(out, 80, arctan2(x, y))
+    store(out, 96, logaddexp(x, y))
+
+
+@pytest.mark.parametrize("shift", range(16))
+def test_choices_agree_for_every_pair_of_odd_numbers(shift):
+    other = np.roll(ODD, shift)
+    out = np.empty(112, dtype=np.float32)
+    two_arguments(ODD, other, out)
+    expected = [np.maximum(ODD, other), np.minimum(ODD, other), ODD > other, np.where(ODD > other, ODD, 0.5)]
+    np.testing.assert_array_equal(out[:80], np.concatenate([*expected, ODD == other]))
+    with np.errstate(all="ignore"):
+        expected = np.concatenate([np.arctan2(ODD, other), np.logaddexp(ODD, other)])
+    np.testing.assert_allclose(out[80:], expected, rtol=1e-6)

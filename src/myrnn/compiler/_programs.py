@@ -9,9 +9,8 @@ from typing import Any
 
 from mygrad import Tensor
 
-from myrnn.compiler._module import module_source
 from myrnn.compiler.derive import Derivative, differentiate, hoist
-from myrnn.compiler.emit import Program, emit
+from myrnn.compiler.emit import Program, emit, module_source
 from myrnn.compiler.guard import verify
 from myrnn.compiler.native import Block, Native
 from myrnn.compiler.plan import Kind, plan
