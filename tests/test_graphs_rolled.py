@@ -156,7 +156,7 @@ def test_all_states_enter_at_the_top():
 def test_a_state_that_is_a_matrix_is_shown_as_one():
     drawing = drawn(FastWeights())
     assert [n.details[-1] for n in drawing.nodes if n.label in ("F = 0", "F")] == ["7×7", "7×7"]  # noqa: RUF001
-    assert drawing.title == "FastWeights: states F (49), h (7), 105 parameters"
+    assert drawing.title == "FastWeights: states h (7), F (49), 105 parameters"
 
 
 def test_a_held_state_and_a_learned_start_have_cards_of_their_own():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copyreg
 from collections import deque
-from itertools import combinations, product
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from myrnn.compiler._compiled import CompiledModel
 from myrnn.compiler._programs import failures_named
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.guard import input_width, probe, probe_further
-from myrnn.compiler.roll import BACK, Recurrence, between_rows, handed_on, roll, shared_between_rows
+from myrnn.compiler.roll import BACK, LooksFurtherBack, Recurrence, roll
 from myrnn.compiler.trace import MYGRAD, Trace
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import num_classes, parameter_names, parameters_of
@@ -159,20 +159,15 @@ def _found(
 ) -> tuple[Recurrence, Builder, dict[int, Trace]]:
     """Find the loop of the model; return it with the builder and the traces that it was found in."""
     refusal: NotARecurrence | None = None
-    builders = {fold: Builder(fold=fold) for fold in (True, False)}
-    traces: dict[bool, dict[int, Trace]] = {True: {}, False: {}}
-    # What the first step computes from constants alone is a number, unless it is kept as it was written: the first
-    # gives the start of a model that does it with NumPy, the second that of one that does it with MyGrad.
-    for back, cut, fold in product(BACK, (handed_on, between_rows, shared_between_rows), (True, False)):
-        build, known = builders[fold], traces[fold]
-        if cut is handed_on:
-            if back == BACK[0]:
-                known |= probe(model, parameters, width, longest, build)
-            else:
-                known |= probe_further(model, parameters, width, back, build)
+    # As written: what a first step computes from constants alone shows what it is computed from.
+    build, table = Builder(), Builder(fold=False)
+    traces = probe(model, parameters, width, longest, table)
+    for back in BACK:
+        if back > BACK[0]:
+            traces |= probe_further(model, parameters, width, back, table)
         try:
-            return roll(known, build, width, cut, back), build, known
+            return roll(traces, build, width, back), build, traces
         except NotARecurrence as error:
-            refusal = refusal or error
+            refusal = error if refusal is None or isinstance(error, LooksFurtherBack) else refusal
     assert refusal is not None
     raise refusal

@@ -170,7 +170,9 @@ class Builder:
         return None
 
     def _narrowed(self, node: Node) -> Node:
-        """Return a constant whose numbers are all the same as a single number."""
+        """Return a single number instead of what repeats it."""
+        if node.operation == "expand":
+            return node.inputs[0]
         if node.is_constant and node.size > 1 and np.all(node.numbers == node.numbers[0]):
             return self.constant(node.numbers[:1])
         return node
@@ -238,11 +240,6 @@ def in_order(nodes: Container[Node], targets: Iterable[Node]) -> list[Node]:
     A set of nodes has another order in every process; what is emitted from it must not.
     """
     return [node for node in topological(targets) if node in nodes]
-
-
-def reads_rows(node: Node) -> bool:
-    """Whether the node depends on the sequence."""
-    return any(n.operation == "row" for n in topological([node]))
 
 
 def substitute(build: Builder, targets: Sequence[Node], known: dict[Node, Node]) -> list[Node]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from myrnn.compiler._reads import readable
 from myrnn.compiler.graph import Builder, evaluate
 from myrnn.compiler.native import Native
-from myrnn.compiler.roll import ADVICE, Recurrence, difference_told, in_its_order, placeholders, unroll
+from myrnn.compiler.roll import ADVICE, Recurrence, difference_told, lengths_for, mirrored, placeholders, unroll
 from myrnn.compiler.trace import MYGRAD, Origin, Trace, trace
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.models import parameter_names, parameters_of
@@ -63,9 +63,8 @@ def probe_further(
     model: Any, parameters: tuple[Tensor, ...], dim_input: int, back: int, build: Builder
 ) -> dict[int, Trace]:
     """Trace the model at the lengths that are needed beside to find a loop that looks back at up to `back` steps."""
-    lengths = {*range(back, back + 4), 2 * back + 7}
     with gradients_kept(parameters):
-        return _traces(model, parameters, dim_input, lengths, build, np.random.default_rng(back))
+        return _traces(model, parameters, dim_input, lengths_for(back), build, np.random.default_rng(back))
 
 
 def _traces(
@@ -462,7 +461,7 @@ class Guard:
         with gradients_kept(self._parameters):
             traced = traced_with_array(self._model, self._parameters, x, self._build)
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
-        traced = in_its_order(self._recurrence, traced, self._build)
+        traced = mirrored(traced, self._build) if self._recurrence.reverse else traced
         if traced.output is not unroll(self._recurrence, len(x), self._build):
             raise NotARecurrence(
                 f"on a sequence of {len(x)} steps the model does not compute what was compiled: at some step, or with "

@@ -1,101 +1,44 @@
 """Stage 2: find the loop in traces of several lengths, and prove it by unrolling it again.
 
-All traces share one table of nodes. A *frontier* in them are the states after so many steps. Between two frontiers lies
-the step, from the last one to the logits the readout. Matching the step backwards from a frontier gives the initial
-states. The proof does not rest on any of this: unrolled again, the recurrence must be the very nodes that were traced,
-at every length.
+Two traces are walked side by side from their logits, one with some rows more in front. Where they part, the longer one
+reads what those rows have left. What the steps after any number of rows read of these must come from the states. They
+are a cut between what was needed before a row, with that row, and what is needed after it. Any such cut will do, so it
+is the one that carries the fewest numbers (a minimum cut). The states before and after a row give the step, the last
+ones and the logits the readout, and what the shorter trace has in their place the initial states.
+
+The proof does not rest on any of this: unrolled again, the recurrence must be the very nodes that were traced, at every
+length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
 
 import numpy as np
 
-from myrnn.compiler.graph import Builder, Node, reads_rows, substitute, topological
+from myrnn.compiler.graph import Builder, Node, substitute, topological
 from myrnn.compiler.trace import Origin, Trace
 from myrnn.errors import NotARecurrence
 
-Cut = Callable[[dict[int, Trace], int], list[Node]]
-
-# Where to cut traces into steps ---------------------------------------------------------------------------------------
-
-
-def handed_on(traces: dict[int, Trace], steps: int) -> list[Node]:
-    """Return what the longest trace takes over from that of `steps` steps, in the order in which that one reads it.
-
-    Against the longest, because a state may wait for some steps before it is used. What only the readout of the shorter
-    one reads belongs to it too: the last state as it was before the next step uses a function of it, or the last row
-    itself.
-    """
-    shorter, longer = (topological([traces[n].output]) for n in (steps, max(traces)))
-    shared = set(shorter) & set(longer)
-    taken = {i for node in longer if node not in shared for i in node.inputs if i in shared}
-    read_out = {i for node in shorter if node not in shared for i in node.inputs}
-    taken |= {i for i in read_out if i in shared or i.operation == "row"}
-    taken |= {longer[-1]} & shared
-    # A row that the new step reads is its input, not a state, unless the shorter trace had it already.
-    return [node for node in shorter if node in taken and (not node.is_leaf or node.operation == "row")]
-
-
-def between_rows(traces: dict[int, Trace], steps: int) -> list[Node]:
-    """Return what later steps read of the first `steps` rows, what they read of one row less, and the row between.
-
-    That is for models of which the last step does not compute all states: what only the step after it would read is
-    not in its trace. Their readout is written on the states before the last step and on the last row.
-    """
-    before, after = (_read_later(traces, n) for n in (steps - 1, steps))
-    rows = (n for n in topological([traces[steps].output]) if n.operation == "row")
-    return list(dict.fromkeys([*after, *before, *(n for n in rows if n.attributes[0] == steps - 1)]))
-
-
-def shared_between_rows(traces: dict[int, Trace], steps: int) -> list[Node]:
-    """Return the same, but what several read in the place of what each makes of it.
-
-    That is for states that are updated together and of which the readout reads only what it was handed: the state
-    itself, and not its product with a weight of the next step, is what it shares with that step.
-    """
-    readers: dict[Node, set[Node]] = {}
-    for trace in (traces[steps], traces[steps + 1], traces[max(traces)]):
-        for node in topological([trace.output]):
-            for child in node.inputs:
-                readers.setdefault(child, set()).add(node)
-    return list(dict.fromkeys(_shared_below(node, readers) for node in between_rows(traces, steps)))
-
-
-def _shared_below(node: Node, readers: dict[Node, set[Node]]) -> Node:
-    """Return the first node with several readers that this one is made of alone, but for weights; or itself."""
-    below = node
-    while len(varying := {i for i in below.inputs if reads_rows(i)}) == 1:
-        (below,) = varying
-        if len(readers[below]) > 1:
-            return below
-    return node
-
-
-def _read_later(traces: dict[int, Trace], steps: int) -> list[Node]:
-    """Return what is computed of the first `steps` rows alone, and read by what depends on others too."""
-    found: dict[Node, None] = {}
-    for trace in (traces[steps + 1], traces[max(traces)]):
-        last: dict[Node, int] = {}
-        for node in topological([trace.output]):
-            below = node.attributes if node.operation == "row" else [last[i] for i in node.inputs]
-            last[node] = max(below, default=-1)
-            if last[node] >= steps:
-                found |= {i: None for i in node.inputs if 0 <= last[i] < steps}
-    return [node for node in found if not _follows(node, set(found) - {node})]
-
-
-def _follows(node: Node, others: set[Node]) -> bool:
-    """Whether a node can be computed of others alone, without the sequence."""
-    return all(n in others or n.operation != "row" for n in topological([node], stop=others))
-
-
-# Rolling -------------------------------------------------------------------------------------------------------------
-
+BEGIN = "  Begin with states that every step can read, such as np.zeros((1, D)).\n"
 # How many steps a model may look back: few, and where no loop is found for these, more.
 BACK = (3, 10)
+
+ADVICE = (
+    "  A compiled model runs the same equations at every step. "
+    'Feed what differs as an input, or train with engine="mygrad".'
+)
+
+
+# A node of the shortest trace, where it has one in that place, and of the two longer ones.
+Trio = tuple[Node | None, Node, Node]
+
+
+class LooksFurtherBack(NotARecurrence):
+    """Raised where a comparison of longer sequences may show the loop."""
 
 
 @dataclass(frozen=True)
@@ -131,51 +74,44 @@ class Recurrence:
         return tuple(node.size for node in self.step)
 
 
-def roll(
-    traces: dict[int, Trace], build: Builder, dim_input: int, cut: Cut = handed_on, back: int = BACK[0]
-) -> Recurrence:
-    """Find the loop in traces of the lengths k, k + 1, k + 2, k + 3 for some k, and prove it at all lengths given.
+def lengths_for(back: int) -> set[int]:
+    """Return the lengths whose traces show a loop that looks back at up to `back` steps."""
+    return {length for tail in _tails(back) for length in (tail, tail + back, tail + back + 1)} | {back, back + 1}
 
-    It may go along the sequence, or from its end to its beginning; `cut` tells what its states are. `back` is how many
-    steps the model may look back, and the least k: only from then on all states come from the sequence.
+
+def roll(traces: Mapping[int, Trace], build: Builder, dim_input: int, back: int = BACK[0]) -> Recurrence:
+    """Find the loop in traces of the lengths `lengths_for` tells, and prove it at all lengths given.
+
+    Parameters
+    ----------
+    traces : mapping
+        Length -> trace. They share one table of nodes, which may keep computations on constants as they were written.
+    build : Builder
+        The table of the recurrence, in which such computations are numbers.
+    dim_input : int
+    back : int
+        How many steps the model may look back.
 
     Raises
     ------
     NotARecurrence
         When there is none; the message shows the user's line and what differs.
     """
-    try:
-        return _rolled(traces, build, dim_input, cut, back, reverse=False)
-    except NotARecurrence as error:
-        mirrored = {length: _mirrored(trace, build) for length, trace in traces.items()}
-        try:
-            return _rolled(mirrored, build, dim_input, cut, back, reverse=True)
-        except NotARecurrence:
-            raise error from None
-
-
-def _rolled(traces: dict[int, Trace], build: Builder, dim_input: int, cut: Cut, back: int, reverse: bool) -> Recurrence:
-    k = next(n for n in sorted(traces) if n >= back and all(n + i in traces for i in range(4)))
-    first, second, third = (cut(traces, n) for n in (k, k + 1, k + 2))
-    invariant = set(first) & set(third) - {n for n in first if reads_rows(n)}
-    first, second, third = ([n for n in f if n not in invariant] for f in (first, second, third))
-    _same_count(traces, k, first, second)
-    _same_count(traces, k + 1, second, third)
-    used = _in_use(traces[k].output, first, second)
-    first, second, third = (
-        [n for n, start in zip(f, first, strict=True) if start in used] for f in (first, second, third)
-    )
-    step = template(build, second, first, k, traces[k + 1])
-    again = template(build, third, second, k + 1, traces[k + 2])
-    check_same(again, step, traces[k + 2], traces[k + 1], f"step {k + 1} of the model", f"step {k}")
-    readout = readout_of(build, traces, k, first, second)
-    initial = initial_states(build, step.nodes, readout.nodes[0], first, k, traces)
-    origins = {node: traces[k].origins[n] for node, n in readout.source.items() if n in traces[k].origins}
-    # What the two share, such as the states, has the name that it has in the step.
-    origins |= {node: traces[k + 1].origins[n] for node, n in step.source.items() if n in traces[k + 1].origins}
-    recurrence = Recurrence(dim_input, tuple(initial), step.nodes, readout.nodes[0], reverse, origins)
-    for length in sorted(traces):
-        _prove(recurrence, traces[length], build)
+    traces = dict(sorted(traces.items()))
+    if reverse := _goes_backwards(traces[2 * back + 1]):
+        mirror = Builder(fold=False)
+        traces = {length: mirrored(trace, mirror) for length, trace in traces.items()}
+    order = topological(trace.output for trace in traces.values())
+    folded = dict(zip(order, substitute(build, order, {}), strict=True))
+    recurrence = replace(_found(_Comparison(traces, folded, back), build, dim_input), reverse=reverse)
+    for length, trace in traces.items():
+        unrolled = unroll(recurrence, length, build)
+        if unrolled is not folded[trace.output]:
+            origins = {folded[n]: origin for n, origin in trace.origins.items() if n in folded}
+            told = difference_told(Trace(length, folded[trace.output], origins), Trace(length, unrolled, {}))
+            raise NotARecurrence(
+                f"on a sequence of {length} the model does something that its other steps do not.\n{told}{ADVICE}"
+            )
     return recurrence
 
 
@@ -193,72 +129,14 @@ def unroll(recurrence: Recurrence, length: int, build: Builder) -> Node:
     return substitute(build, [recurrence.readout], known)[0]
 
 
-# Which way the loop goes ---------------------------------------------------------------------------------------------
-
-
-def in_its_order(recurrence: Recurrence, trace: Trace, build: Builder) -> Trace:
-    """Return the trace with its rows numbered in the order in which the loop reads them."""
-    return _mirrored(trace, build) if recurrence.reverse else trace
-
-
-def _mirrored(trace: Trace, build: Builder) -> Trace:
-    """Return the trace with the rows numbered from the end."""
+def mirrored(trace: Trace, build: Builder) -> Trace:
+    """Return the trace with its rows numbered from the end."""
     order = topological([trace.output])
-    known = {
-        n: build.leaf("row", trace.length - 1 - n.attributes[0], size=n.size) for n in order if n.operation == "row"
-    }
-    mirrored = substitute(build, order, known)
-    origins = {new: trace.origins[old] for old, new in zip(order, mirrored, strict=True) if old in trace.origins}
-    return Trace(trace.length, mirrored[-1], origins)
-
-
-# The parts, and the proof ---------------------------------------------------------------------------------------------
-
-
-def _in_use(output: Node, first: list[Node], second: list[Node]) -> set[Node]:
-    """Return those of the first frontier that the readout reads, or the step computes others in use of."""
-    following = dict(zip(first, second, strict=True))
-    below, found = [output], set[Node]()
-    while below:
-        read = {n for n in topological(below, stop=first) if n in following} - found
-        found |= read
-        below = [following[n] for n in read]
-    return found
-
-
-def _same_count(traces: dict[int, Trace], k: int, first: list[Node], second: list[Node]) -> None:
-    if not first and not reads_rows(traces[k].output):
-        raise NotARecurrence(
-            "the model's logits do not depend on the sequence: there is no loop to compile.\n" + ADVICE
-        )
-    if len(first) != len(second) or [n.size for n in first] != [n.size for n in second]:
-        extra = next((n for n in reversed(second) if n not in first), second[-1] if second else traces[k].output)
-        raise NotARecurrence(
-            f"the model carries {sum(n.size for n in first)} numbers on after {k} steps, but "
-            f"{sum(n.size for n in second)} after {k + 1}: it looks back at more than its last states, or goes\n"
-            "  over the sequence in both directions.\n"
-            f"  {where(traces[k + 1], extra)}\n" + ADVICE
-        )
-
-
-def _prove(recurrence: Recurrence, trace: Trace, build: Builder) -> None:
-    unrolled = Trace(trace.length, unroll(recurrence, trace.length, build), {})
-    if unrolled.output is not trace.output:
-        raise NotARecurrence(
-            f"on a sequence of {trace.length} the model does something that its other steps do not.\n"
-            f"{difference_told(trace, unrolled)}{ADVICE}"
-        )
-
-
-# Parts of the loop, cut out of a trace --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Template:
-    """A part of the loop with placeholders for what it reads, and the traced node behind each of its nodes."""
-
-    nodes: tuple[Node, ...]
-    source: dict[Node, Node]
+    rows = (n for n in order if n.operation == "row")
+    known = {n: build.leaf("row", trace.length - 1 - n.attributes[0], size=n.size) for n in rows}
+    nodes = substitute(build, order, known)
+    origins = {new: trace.origins[old] for old, new in zip(order, nodes, strict=True) if old in trace.origins}
+    return Trace(trace.length, nodes[-1], origins)
 
 
 def placeholders(build: Builder, sizes: tuple[int, ...]) -> list[Node]:
@@ -266,152 +144,396 @@ def placeholders(build: Builder, sizes: tuple[int, ...]) -> list[Node]:
     return [build.leaf("state", i, size=size) for i, size in enumerate(sizes)]
 
 
-def template(build: Builder, targets: list[Node], states: list[Node], row: int | None, trace: Trace) -> Template:
+def _goes_backwards(trace: Trace) -> bool:
+    """Whether the rows are read from the last to the first: what is read first lies farthest below the logits."""
+    depth = {trace.output: 0}
+    for node in reversed(topological([trace.output])):
+        for i in node.inputs:
+            depth[i] = max(depth.get(i, 0), depth[node] + 1)
+    rows = {n.attributes[0]: depth[n] for n in depth if n.operation == "row"}
+    if not rows:
+        raise NotARecurrence(
+            "the model's logits do not depend on the sequence: there is no loop to compile.\n" + ADVICE
+        )
+    middle = trace.length // 2
+    if max(rows) < middle or min(rows) > middle:
+        # Of a model that looks at a few rows only, these are the last ones.
+        return max(rows) < middle
+    return min(rows, key=lambda t: (rows[t], -t)) < max(rows, key=lambda t: (rows[t], -t))
+
+
+# What is needed of the rows in front ---------------------------------------------------------------------------------
+
+
+def _tails(back: int) -> tuple[int, ...]:
+    """Return how many rows follow those in front: few show what the readout alone reads, many what is read late."""
+    return tuple(sorted({1, 2, 3, back}))
+
+
+class _Comparison:
+    """Walks the traces of n, n + `back` and n + `back` + 1 rows side by side, the further rows in front.
+
+    Attributes
+    ----------
+    traces : mapping
+        Length -> trace.
+    folded : mapping
+        Node -> the same with computations on constants done.
+    rows : dict
+        Node -> how many rows, from the first one on, it may depend on; 0 where it reads none.
+    needed : dict
+        Pairs of nodes, after `back` rows and after one more -> what the shortest traces have in their place. These are
+        the values that the steps after those rows read.
+    shown : dict
+        The same for the values that are logits already.
+    begun : set of Node
+        What those after one more row are made of and the shortest traces have, too: it is known what it begins with.
+    lowest : set of Node
+        The values after `back` rows below which the traces have nothing in common.
+    """
+
+    def __init__(self, traces: Mapping[int, Trace], folded: Mapping[Node, Node], back: int) -> None:
+        self.traces, self.folded, self.back = traces, folded, back
+        self.needed: dict[tuple[Node, Node], list[Node]] = {}
+        self.shown: dict[tuple[Node, Node], list[Node]] = {(traces[back].output, traces[back + 1].output): []}
+        self.lowest: set[Node] = set()
+        self.begun: set[Node] = set()
+        self.rows: dict[Node, int] = {}
+        self.oldest: dict[Node, float] = {}
+        for node in topological(trace.output for trace in traces.values()):
+            below = (self.rows[i] for i in node.inputs)
+            self.rows[node] = node.attributes[0] + 1 if node.operation == "row" else max(below, default=0)
+            first = (self.oldest[i] for i in node.inputs)
+            self.oldest[node] = node.attributes[0] if node.operation == "row" else min(first, default=inf)
+        for tail in _tails(back):
+            self._walk([traces[tail], traces[tail + back], traces[tail + back + 1]])
+        self.lowest = {n for n in self.lowest if not self._follows(n, self.lowest - {n})}
+
+    def _walk(self, trio: list[Trace]) -> None:
+        """Note what the rows after those in front read of these."""
+        rows, back = self.rows, self.back
+        outputs = (trio[0].output, trio[1].output, trio[2].output)
+        stack: list[tuple[Trio, Trio | None]] = [(outputs, None)]
+        seen = set()
+        while stack:
+            nodes, readers = stack.pop()
+            a, b, c = nodes
+            is_first = readers is None or rows[readers[2]] > back + 1
+            if (nodes, is_first) in seen or (b is c and a in (None, b) and not rows[c]):
+                continue
+            seen.add((nodes, is_first))
+            alike = self.alike(nodes, trio)
+            if 0 < rows[c] <= back + 1:
+                if rows[b] > back or (a is not None and rows[a]):
+                    raise _parted(nodes, readers, trio, self)
+                if not rows[b]:
+                    raise _looks_back(self, c)
+                if a is not None:
+                    self.begun.add(c)
+                if is_first:
+                    found = self.shown if readers is None else self.needed
+                    found.setdefault((b, c), []).extend([] if a is None else [a])
+                inputs = self._inputs(nodes) if alike and a is not None else []
+                if inputs and all(x is y or rows[y] for x, y, _ in inputs):
+                    stack.extend((below, nodes) for below in inputs)
+                else:
+                    self.lowest.add(b)
+            elif alike:
+                stack.extend((below, nodes) for below in self._inputs(nodes))
+            elif a is not None and a.is_constant and rows[c] and self.alike((None, b, c), trio):
+                # Where no rows are in front, NumPy did this arithmetic, or zero times something is zero.
+                stack.append(((None, b, c), readers))
+            elif a is not None and not rows[c] and not self._are_constant((b, c)):
+                # A state that changes by itself, whatever the sequence is.
+                self.needed.setdefault((b, c), []).append(a)
+                self.lowest.add(b)
+                self.begun.add(c)
+            else:
+                raise _parted(nodes, readers, trio, self)
+
+    def _follows(self, node: Node, others: Collection[Node]) -> bool:
+        """Whether a value can be computed of others, without the sequence."""
+        below = topological([node], stop=others)
+        return any(n in others for n in below) and all(n in others or n.operation != "row" for n in below)
+
+    def one_step_before(self) -> dict[Node, Node]:
+        """Return for the nodes that the needed values are made of what they were one step before."""
+        before: dict[Node, Node] = {}
+        traces = (self.traces[self.back], self.traces[self.back + 1])
+        stack = [*self.needed, *self.shown]
+        while stack:
+            b, c = stack.pop()
+            if c in before:
+                continue
+            before[c] = b
+            if self.alike((b, c), traces):
+                stack.extend(zip(b.inputs, c.inputs, strict=True))
+        return before
+
+    def alike(self, nodes: Sequence[Node | None], traces: Sequence[Trace]) -> bool:
+        """Whether nodes are the same operation, the same row from the end, or the length of their sequences."""
+        pairs = [(node, trace.length) for node, trace in zip(nodes, traces, strict=True) if node is not None]
+        last, length = pairs[-1]
+        if last.operation == "row":
+            return all(n.operation == "row" and n.attributes[0] - at == last.attributes[0] - length for n, at in pairs)
+        if self._are_constant(nodes):
+            numbers = [self.folded[n].numbers for n, _ in pairs]
+            lengths = (np.array([at], np.float32) for _, at in pairs)
+            return len({n.tobytes() for n in numbers}) == 1 or all(map(np.array_equal, numbers, lengths))
+        return len({n.size for n, _ in pairs[-2:]}) == 1 and all(
+            n.operation == last.operation and n.attributes == last.attributes and len(n.inputs) == len(last.inputs)
+            for n, _ in pairs
+        )
+
+    def _are_constant(self, nodes: Sequence[Node | None]) -> bool:
+        return all(self.folded[n].is_constant for n in nodes if n is not None)
+
+    def _inputs(self, nodes: Trio) -> list[Trio]:
+        """Return the inputs of nodes that are alike, side by side."""
+        if self._are_constant(nodes):
+            return []
+        a, b, c = nodes
+        return list(zip([None] * len(b.inputs) if a is None else a.inputs, b.inputs, c.inputs, strict=True))
+
+
+# The cut --------------------------------------------------------------------------------------------------------------
+
+
+def _states(known: _Comparison, previous: Mapping[Node, Node], fixed: Collection[Node]) -> list[Node]:
+    """Return the states after `back` rows and one more: the fewest numbers that carry all that is needed.
+
+    First what the next steps need, then what the readout reads beside. Those of `fixed` are states in any case.
+    """
+    rows, back = known.rows, known.back
+    output = known.traces[back + 1].output
+    computed = set(topological([output]))
+    row = {n for n in rows if n.operation == "row" and n.attributes[0] == back}
+    sources = {*known.lowest, *row, *fixed}
+    needed = [*(c for _, c in known.needed), *fixed]
+    steps = set(_varying(needed, sources))
+    begins = {c: _readout_begins(c, steps, rows) for _, c in known.shown}
+    readout = [n for n in topological(begins, stop={*steps, *sources}) if n not in steps]
+    mixed = {n for n in steps if known.oldest[n] < back < rows[n]} | steps & known.begun
+    read = [i for n in readout for i in n.inputs if i in mixed]
+
+    def cost(node: Node) -> float:
+        # A row as it is, or what is made of it alone, is a state only where it was one from the beginning on: else the
+        # loop would be a step late. Of cuts that are alike, one is taken that the last step computes in any case, of
+        # what is new.
+        late = node not in known.begun and known.oldest[node] == back
+        odd = (node not in computed) + (rows[node] <= back)
+        return 2.0**40 if late else node.size + odd / 2.0**20
+
+    def states(read: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+        carried = _minimum_cut([*needed, *read], sources, cost)
+        known_before = {*(previous[n] for n in carried if n in previous), *row, *fixed}
+        allowed = steps | known_before | {n for c, n in begins.items() if n is not c}
+
+        def cost_of_readout(node: Node) -> float:
+            # What the readout makes of the states stays there.
+            return 0.0 if node in carried else node.size if node in allowed else 2.0**40
+
+        return carried, _minimum_cut(list(begins.values()), known_before, cost_of_readout)
+
+    carried, beside = states(read)
+    if set(beside) - set(carried):
+        # The readout goes back to before the last step: it may do without what it reads after it.
+        carried, beside = min((carried, beside), states([]), key=lambda s: sum(n.size for n in {*s[0], *s[1]}))
+    order = topological([output, *carried, *beside])
+    return sorted({*carried, *beside}, key=order.index)
+
+
+def _readout_begins(output: Node, steps: Collection[Node], rows: Mapping[Node, int]) -> Node:
+    """Return the value of which the logits are made by products with weights after the last step."""
+    begins = node = output
+    while len(varying := {i for i in node.inputs if rows[i]}) == 1:
+        (below,) = varying
+        if below in steps:
+            return below
+        begins, node = (below if node.operation == "matmul" else begins), below
+    return begins
+
+
+# A node's entry or exit, or where all ways begin or end.
+Place = tuple[Node, str] | str
+
+
+def _varying(targets: Iterable[Node], sources: Collection[Node]) -> list[Node]:
+    """Return what the targets are made of, down to the sources and rows, without what depends on parameters alone."""
+    found: dict[Node, None] = {}
+    for node in topological(targets, stop=sources):
+        if node in sources or node.operation == "row" or any(i in found for i in node.inputs):
+            found[node] = None
+    return list(found)
+
+
+def _minimum_cut(sinks: Sequence[Node], sources: Collection[Node], cost: Callable[[Node], float]) -> list[Node]:
+    """Return the cheapest nodes that every way from a source to a sink goes through, as near to the sinks as can be.
+
+    By maximal flow along shortest paths (Edmonds and Karp, 1972); every node is an edge from its entry to its exit.
+    """
+    inside = _varying(sinks, sources)
+    room: dict[Place, dict[Place, float]] = {"begin": {}, "end": {}}
+    for n in inside:
+        room[n, "in"], room[n, "out"] = {}, {}
+    for n in inside:
+        ways = (
+            [("begin", (n, "in"))]
+            if n in sources or n.is_leaf
+            else [((i, "out"), (n, "in")) for i in n.inputs if (i, "in") in room]
+        )
+        for way in ways:
+            room[way[0]][way[1]] = inf
+        room[n, "in"][n, "out"] = cost(n)
+    for n in sinks:
+        if (n, "out") in room:
+            room[n, "out"]["end"] = inf
+    for origin in list(room):
+        for target in list(room[origin]):
+            room[target].setdefault(origin, 0.0)
+    while True:
+        reached = _reached("begin", lambda v: (w for w, left in room[v].items() if left > 0))
+        if "end" not in reached:
+            break
+        path: list[tuple[Place, Place]] = [(reached["end"], "end")]
+        while path[-1][0] != "begin":
+            path.append((reached[path[-1][0]], path[-1][0]))
+        flow = min(room[v][w] for v, w in path)
+        for v, w in path:
+            room[v][w] -= flow
+            room[w][v] += flow
+    open_to_end = _reached("end", lambda v: (w for w in room[v] if room[w][v] > 0))
+    return [n for n in inside if (n, "out") in open_to_end and (n, "in") not in open_to_end]
+
+
+def _reached(start: Place, following: Callable[[Place], Iterable[Place]]) -> dict[Place, Place]:
+    """Return all that can be reached, breadth first -> where from."""
+    reached, queue = {start: start}, [start]
+    for v in queue:
+        for w in following(v):
+            if w not in reached:
+                reached[w] = v
+                queue.append(w)
+    return reached
+
+
+# The parts of the loop ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the loop with placeholders for what it reads, and the traced node behind each of its nodes."""
+
+    nodes: tuple[Node, ...]
+    source: dict[Node, Node]
+
+
+def _found(known: _Comparison, build: Builder, dim_input: int) -> Recurrence:
+    """Return the loop as far as the compared traces show it, unproved."""
+    traces, back = known.traces, known.back
+    previous = known.one_step_before()
+    fixed: dict[Node, None] = {}
+    while True:
+        after = _states(known, previous, fixed)
+        before = [previous[n] for n in after if n in previous]
+        if len(set(before)) < len(after):
+            raise _looks_back(known, after[-1])
+        initial, further = _initial(known, build, before, after)
+        if further is None or further in fixed:
+            break
+        fixed[further] = None
+    longest = traces[max(lengths_for(back))]
+    step = _part(build, after, before, longest, back)
+    readout = _readout(build, traces, before, after, back)
+    # What the two share, such as the states, has the name that it has in the step.
+    origins = ChainMap(traces[back + 1].origins, traces[back].origins, longest.origins)
+    named = {node: origins[n] for node, n in (readout.source | step.source).items() if n in origins}
+    return Recurrence(dim_input, initial, step.nodes, readout.nodes[0], origins=named)
+
+
+def _part(build: Builder, targets: Sequence[Node], states: Sequence[Node], trace: Trace, row: int | None) -> _Part:
     """Write the targets with placeholders for the states and for the row that they read."""
     known = dict(zip(states, placeholders(build, tuple(n.size for n in states)), strict=True))
     order = topological(targets, stop=known)
     for node in order:
-        if node.operation != "row" or node in known:
-            continue
-        if row is None or node.attributes[0] != row:
-            raise NotARecurrence(_wrong_row(trace, order, node, row))
-        known[node] = build.leaf("input", size=node.size)
-    written = substitute(build, order, known)
-    return Template(
-        tuple(written[order.index(t)] for t in targets), {w: n for w, n in zip(written, order, strict=True)}
-    )
+        if node.operation == "row" and node not in known:
+            if node.attributes[0] != row:
+                reader = next((n for n in order if node in n.inputs), node)
+                raise NotARecurrence(_reads_a_row(node, reader, trace, row))
+            known[node] = build.leaf("input", size=node.size)
+    written = dict(zip(order, substitute(build, order, known), strict=True))
+    return _Part(tuple(written[n] for n in targets), {w: n for n, w in written.items()})
 
 
-def _wrong_row(trace: Trace, order: list[Node], row: Node, expected: int | None) -> str:
-    reader = next((n for n in order if row in n.inputs), row)
-    which = "after its last step" if expected is None else f"at its step {expected}"
-    return (
-        f"the model reads element {row.attributes[0]} of the sequence {which}, and not at every length.\n"
-        f"  {where(trace, reader)}\n" + ADVICE
-    )
-
-
-def readout_of(build: Builder, traces: dict[int, Trace], k: int, first: list[Node], second: list[Node]) -> Template:
+def _readout(
+    build: Builder, traces: Mapping[int, Trace], before: Sequence[Node], after: Sequence[Node], back: int
+) -> _Part:
     """Return the logits on the states; constants that equal the length at both lengths become the length."""
-    shorter = template(build, [traces[k].output], first, None, traces[k])
-    longer = template(build, [traces[k + 1].output], second, None, traces[k + 1])
+    first, second = traces[back], traces[back + 1]
+    shorter, longer = (_part(build, [t.output], states, t, None) for t, states in ((first, before), (second, after)))
     if shorter.nodes == longer.nodes:
         return shorter
     length = build.leaf("length", size=1)
-    at_k, at_next = ({build.constant(float(n)): length} for n in (k, k + 1))
-    general = substitute(build, list(shorter.source), at_k)
-    other = substitute(build, list(longer.nodes), at_next)
-    output = general[list(shorter.source).index(shorter.nodes[0])]
-    if output is not other[0]:
-        check_same(shorter, longer, traces[k], traces[k + 1], f"the readout after {k} steps", f"after {k + 1}")
-    return Template((output,), {g: n for g, n in zip(general, shorter.source.values(), strict=True)})
+    order = list(shorter.source)
+    general = substitute(build, order, {build.constant(float(back)): length})
+    (other,) = substitute(build, longer.nodes, {build.constant(float(back + 1)): length})
+    output = general[order.index(shorter.nodes[0])]
+    if output is not other:
+        here, there = first_difference(shorter.nodes[0], longer.nodes[0]) or (shorter.nodes[0], longer.nodes[0])
+        raise NotARecurrence(
+            f"the readout after {back} steps is not the same computation as after {back + 1}.\n"
+            + _both(first, here, shorter.source.get(here), second, there, longer.source.get(there))
+        )
+    return _Part((output,), dict(zip(general, shorter.source.values(), strict=True)))
 
 
-def check_same(one: Template, two: Template, trace: Trace, other: Trace, what: str, reference: str) -> None:
-    """Refuse the model where two parts are not the same computation."""
-    if one.nodes == two.nodes:
-        return
-    for a, b in zip(one.nodes, two.nodes, strict=True):
-        difference = first_difference(a, b)
-        if difference is not None:
-            x, y = difference
-            place, otherwise = where(trace, one.source.get(x)), where(other, two.source.get(y))
-            raise NotARecurrence(
-                f"{what} is not the same computation as {reference}: {told(x)} here, {told(y)} there.\n  {place}\n"
-                + ("" if place == otherwise else f"  {otherwise}\n")
-                + ADVICE
-            )
+def _initial(
+    known: _Comparison, build: Builder, before: Sequence[Node], after: Sequence[Node]
+) -> tuple[tuple[Node, ...], Node | None]:
+    """Return what the states are where no rows are in front, and a value that must be a state as well.
 
-
-# The states before the first step -------------------------------------------------------------------------------------
-
-
-def initial_states(
-    build: Builder, step: tuple[Node, ...], readout: Node, after: list[Node], k: int, traces: dict[int, Trace]
-) -> list[Node]:
-    """Match the step backwards, from the states after `k` steps to those before the first."""
-    trace = traces[k + 1]
-    states: list[Node | None] = [*after]
-    for t in reversed(range(k)):
-        pairs = [(pattern, node) for pattern, node in zip(step, states, strict=True) if node is not None]
-        bound, folded = _match(build, pairs, t, trace)
-        states = [bound.get(build.leaf("state", i, size=node.size)) for i, node in enumerate(step)]
-        for i, node in enumerate(step):
-            # Nothing that was traced shows this state before the step (only the readout reads it, or NumPy did the
-            # arithmetic): zeros will do if they give what was seen, here and when the loop is unrolled again.
-            bound.setdefault(build.leaf("state", i, size=node.size), build.constant(np.zeros(node.size)))
-        for template, constant in folded:
-            value = substitute(build, [template], bound)[0]
-            if not value.is_constant or not np.array_equal(
-                value.numbers, np.broadcast_to(constant.numbers, value.size)
-            ):
-                raise NotARecurrence(_first_step_differs(trace, t, template, constant))
-    if None in states and 1 in traces:
-        once = _before_one(build, step, readout, traces[1])
-        states = [o if s is None else s for s, o in zip(states, once, strict=True)]
-    found = [build.constant(np.zeros(n.size)) if s is None else s for s, n in zip(states, step, strict=True)]
-    for node in found:
-        if reads_rows(node):
-            raise NotARecurrence(_first_step_differs(trace, 0, node, node))
-    return found
-
-
-def _before_one(build: Builder, step: tuple[Node, ...], readout: Node, trace: Trace) -> list[Node | None]:
-    """Return the states before the only step of a trace, for what no longer trace shows: what one step alone reads."""
-    leaves = placeholders(build, tuple(node.size for node in step))
-    after, _ = _match(build, [(readout, trace.output)], 0, trace)
-    pairs = [(pattern, after[leaf]) for pattern, leaf in zip(step, leaves, strict=True) if leaf in after]
-    before, _ = _match(build, pairs, 0, trace)
-    return [before.get(leaf) for leaf in leaves]
-
-
-def _match(
-    build: Builder, pairs: list[tuple[Node, Node]], t: int, trace: Trace
-) -> tuple[dict[Node, Node], list[tuple[Node, Node]]]:
-    """Find what the placeholders must be for the patterns of the step to give the nodes beside them."""
-    bound: dict[Node, Node] = {}
-    folded: list[tuple[Node, Node]] = []
-    seen: set[tuple[Node, Node]] = set()
-    stack = pairs[::-1]
+    The former by matching what is computed of the states. Where nothing shows it (the readout alone reads the state, or
+    NumPy did the arithmetic) zeros will do if they give what was seen. A value is a state of its own if its start does
+    not follow from theirs, or if it is one of them a step later.
+    """
+    leaves = placeholders(build, tuple(n.size for n in before))
+    states = dict(zip(before, leaves, strict=True))
+    pairs = [(b, c, a) for (b, c), several in {**known.shown, **known.needed}.items() for a in several]
+    found: dict[Node, Node] = {}
+    stack: list[tuple[Node, Node]] = [(b, a) for b, _, a in reversed(pairs)]
+    seen = set()
     while stack:
-        pattern, node = stack.pop()
-        if (pattern, node) in seen:
+        b, a = stack.pop()
+        if (b, a) in seen:
             continue
-        seen.add((pattern, node))
-        if pattern.operation == "state":
-            value = node if node.size == pattern.size else build.constant(np.broadcast_to(node.numbers, pattern.size))
-            if bound.setdefault(pattern, value) is not value:
-                raise NotARecurrence(_first_step_differs(trace, t, pattern, node))
-        elif pattern.operation == "length" and node.is_constant:
-            continue
-        elif pattern.operation == "input":
-            if node.operation != "row" or node.attributes[0] != t:
-                raise NotARecurrence(_first_step_differs(trace, t, pattern, node))
-        elif node.is_constant and not pattern.is_leaf:
-            folded.append((pattern, node))
-        elif pattern is not node:
-            alike = pattern.operation == node.operation and pattern.attributes == node.attributes
-            if not alike or pattern.is_leaf or len(pattern.inputs) != len(node.inputs):
-                raise NotARecurrence(_first_step_differs(trace, t, pattern, node))
-            stack.extend(reversed(list(zip(pattern.inputs, node.inputs, strict=True))))
-    return bound, folded
-
-
-def _first_step_differs(trace: Trace, t: int, pattern: Node, node: Node) -> str:
-    begin = "  Begin with states that every step can read, such as np.zeros((1, D)).\n" if t == 0 else ""
-    return (
-        f"step {t} of the model is not the same computation as the steps after it: "
-        f"{told(node)} here, {told(pattern)} later.\n  {where(trace, node)}\n" + begin + ADVICE
-    )
+        seen.add((b, a))
+        if b in states:
+            start = known.folded[a]
+            if start.size < b.size:
+                start = build.make("expand", start, size=b.size)
+            found.setdefault(states[b], start)
+        elif b.operation == a.operation and len(b.inputs) == len(a.inputs):
+            stack.extend(reversed(list(zip(b.inputs, a.inputs, strict=True))))
+    initial = tuple(found.get(leaf) or build.constant(np.zeros(leaf.size)) for leaf in leaves)
+    starts = dict(zip(before, initial, strict=True))
+    values = substitute(build, [b for b, _, _ in pairs], starts)
+    for (b, c, a), value in zip(pairs, values, strict=True):
+        start = known.folded[a]
+        same = value is start or (
+            value.is_constant and start.is_constant and bool(np.all(value.numbers == start.numbers))
+        )
+        if not same and b not in states:
+            return initial, c
+    row = {n for n in known.rows if n.operation == "row" and n.attributes[0] == known.back}
+    later = {b: c for c, b in known.one_step_before().items()}
+    for node in after:
+        below = topological([node], stop={*before, *row})
+        if any(n.operation == "row" and n not in row and n not in before for n in below) and node in later:
+            return initial, later[node]
+    return initial, None
 
 
 # What errors show -----------------------------------------------------------------------------------------------------
-
-
-ADVICE = (
-    "  A compiled model runs the same equations at every step. "
-    'Feed what differs as an input, or train with engine="mygrad".'
-)
 
 
 def first_difference(a: Node, b: Node) -> tuple[Node, Node] | None:
@@ -440,12 +562,10 @@ def told(node: Node) -> str:
     return f"{node.operation}({', '.join(map(str, node.attributes))})" if node.is_leaf else node.operation
 
 
-def where(trace: Trace, node: Node | None) -> Origin | str:
+def where(trace: Trace, node: Node | None) -> Origin:
     """Return the user's line of a node, or of what reads it where the node has none (a constant has none)."""
-    if node is None:
-        return Origin()
-    if node in trace.origins:
-        return trace.origins[node]
+    if node is None or node in trace.origins:
+        return trace.origins.get(node, Origin()) if node is not None else Origin()
     readers = (n for n in topological([trace.output]) if node in n.inputs and n in trace.origins)
     return trace.origins.get(next(readers, node), Origin())
 
@@ -456,3 +576,59 @@ def difference_told(trace: Trace, other: Trace) -> str:
     assert difference is not None
     here, there = difference
     return f"  {where(trace, here)}      <- {told(here)} here, {told(there)} otherwise\n"
+
+
+def _both(trace: Trace, here: Node, reader: Node | None, other: Trace, there: Node, its: Node | None) -> str:
+    """Return lines that show what is computed here, and what there."""
+    one = where(trace, here if here in trace.origins else reader)
+    two = where(other, there if there in other.origins else its)
+    if one == two:
+        return f"  {one}      <- {told(here)} here, {told(there)} there\n{ADVICE}"
+    return f"  {one}      <- {told(here)} here\n  {two}      <- {told(there)} there\n{ADVICE}"
+
+
+def _reads_a_row(row: Node, reader: Node, trace: Trace, step: int | None) -> str:
+    when = "after the last step" if step is None else f"at step {step}"
+    return (
+        f"the model reads element {row.attributes[0]} of a sequence of {trace.length} {when}, and not so at every\n"
+        f"  length.\n  {where(trace, reader)}\n{ADVICE}"
+    )
+
+
+def _looks_back(known: _Comparison, node: Node) -> LooksFurtherBack:
+    """Return the refusal of a model of which more steps have to be known than are looked at."""
+    return LooksFurtherBack(
+        f"what the model carries on after {known.back} steps is not what it carries on after {known.back + 1}:\n"
+        "  it looks back at more than its last states, or goes over the sequence in both directions.\n"
+        f"  {where(max(known.traces.items())[1], node)}\n{ADVICE}"
+    )
+
+
+def _parted(nodes: Trio, readers: Trio | None, traces: Sequence[Trace], known: _Comparison) -> NotARecurrence:
+    """Return the refusal of a model whose traces part where nothing is read that the rows in front have left."""
+    a, b, c = nodes
+    # The two longer traces differ, or the shortest from both.
+    differ = a is None or not known.alike((None, b, c), traces)
+    if b is c and known.rows[c]:
+        row = next(n for n in reversed(topological([c])) if n.operation == "row")
+        reader = next((n for n in topological([c]) if row in n.inputs), row)
+        return NotARecurrence(_reads_a_row(row, reader, traces[2], known.rows[reader] - 1))
+    if not differ and a is not None and known.rows[a] == 1:
+        lines = _both(traces[0], a, readers and readers[0], traces[1], b, readers and readers[1])
+        return NotARecurrence(f"step 0 of the model is not the same computation as the steps after it.\n{BEGIN}{lines}")
+    if differ and b.operation == c.operation and b.operation != "row" and not c.is_leaf:
+        return _looks_back(known, c)
+    here, there = (2, 1) if differ else (0, 1)
+    node, other = nodes[here], nodes[there]
+    assert node is not None and other is not None
+    reader, its = (readers[here] or node, readers[there] or other) if readers else (node, other)
+    if node.operation == "row":
+        return NotARecurrence(_reads_a_row(node, reader, traces[here], known.rows[reader] - 1))
+    at = [known.rows[n if n.inputs else r] for n, r in ((node, reader), (other, its))]
+    longest = max(known.traces.items())[1]
+    if differ and (node if node.inputs else reader) not in topological([longest.output]):
+        what = f"the readout after {traces[2].length} steps is not the same computation as after {traces[1].length}"
+    else:
+        what = f"step {at[0] - 1} of the model is not the same computation as step {at[1] - 1}"
+    begin = BEGIN if at[0] == 1 else ""
+    return NotARecurrence(f"{what}.\n{begin}{_both(traces[here], node, reader, traces[there], other, its)}")
