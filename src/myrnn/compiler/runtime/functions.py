@@ -168,15 +168,11 @@ def _type_of(hint: Any) -> Any:
 
 
 class _Library(CPUCodeLibrary):
-    """Code on its way to a file: optimized once, as a whole, and neither loaded nor kept."""
+    """Code on its way to a file: optimized as a whole, not function by function before, and neither loaded nor kept."""
 
     def add_llvm_module(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
         self._final_module.link_in(module)
-
-    def _optimize_final_module(self) -> None:
-        manager, builder = self._codegen._module_pass_manager()
-        manager.run(self._final_module, builder)
 
     def _finalize_final_module(self) -> None:
         pass
