@@ -527,7 +527,7 @@ class ReadsFarAwayLater(ReadsFarAway):
 def test_no_change_of_what_is_read_after_some_steps_is_trained_past():
     read, write = WAYS["a mapping proxy"]
     try:
-        with pytest.raises(NotARecurrence, match="gives other logits"):
+        with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
             train_far_away(ReadsFarAwayLater(read), write, "on_report", "native")
     finally:
         write(1.0)

@@ -87,7 +87,7 @@ def test_another_model_of_the_class_is_compiled_as_the_first_was(model, monkeypa
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("scale", [np.float32(2), np.ones(2, dtype=np.float32)])
+@pytest.mark.parametrize("scale", [np.float32(2), np.array([1, 2], dtype=np.float32)])
 def test_another_model_of_the_class_that_reads_something_else_is_compiled_anew(model, scale):
     first = myrnn.compile(model)
     other = Scaled(10, 6, 2, rng=1)

@@ -129,8 +129,6 @@ def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int)
     compiled = next((c for c in reversed(_recent) if c.model is model and c.guard.is_over(parameters)), None)
     if compiled is None or compiled.dim_input != width:
         return None
-    if compiled.guard.looks or compiled.guard.has_changed():
-        return None
     return compiled if _is_still(compiled, longest) else None
 
 
@@ -139,13 +137,15 @@ def _alike(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int)
     for known in reversed(_recent):
         if known.dim_input == width and known.is_like(model, parameters):
             compiled = known.of(model, parameters)
-            if not compiled.guard.looks and not compiled.guard.has_changed() and _is_still(compiled, longest):
+            if _is_still(compiled, longest):
                 return compiled
     return None
 
 
 def _is_still(compiled: CompiledModel, longest: int) -> bool:
-    """Whether the model is the recurrence still on a sequence as long as it must be."""
+    """Whether the model is the recurrence on a sequence as long as it must be."""
+    if compiled.guard.looks:
+        return False
     x = np.random.default_rng(0).normal(size=(max(longest, 9), compiled.dim_input)).astype(np.float32)
     try:
         compiled.guard.check(Sequences.from_pairs([(x, 0)]), 0)

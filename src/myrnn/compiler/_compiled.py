@@ -202,6 +202,7 @@ class CompiledModel:
 
         with native.lock:
             in_threads(run, shards)
+        self.guard.check_result(sequences, out)
         return out
 
     def predict(self, sequences: Sequences, *, not_finite: int | None = None) -> NDArray[np.int64]:

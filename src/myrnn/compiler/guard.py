@@ -1,15 +1,37 @@
-"""Everything that makes a compiled model safe in use: it is held against the model itself wherever there is doubt."""
+"""Everything that makes a compiled model safe in use: it is held against the model itself wherever there is doubt.
+
+What can go wrong, and the guard that finds it (`tests/test_guard.py` has a model for each):
+
+=====================================================  =================================================================
+a model changes: an attribute, a global, a layer,      before every use five steps are run, and traced unless the
+a context variable, by whatever code                   result is bit for bit what it was (`Guard.check_unchanged`)
+it does something else at one length, or later on      each length is traced once, when it is new; beyond `TRACED` steps
+                                                       the logits are compared (`Guard.check`)
+it is changed so that this shows at one length only    of many sequences one's logits are compared with the model's own
+                                                       at every use (`Guard.check_result`); training traces some
+it looks at numbers, on which it may then depend       looks are noted while tracing; it is not trained natively, and
+                                                       traced on every sequence that it is used on
+it draws random numbers, or keeps something            what a call changes is looked for when it is compiled
+                                                       (`check_calls`)
+its parameters are replaced                            they are known by identity (`Guard.is_over`)
+the compiler is wrong                                  native losses and gradients are compared with MyGrad's before a
+                                                       program is first used (`verify`)
+=====================================================  =================================================================
+"""
 
 from __future__ import annotations
 
+import gc
+import itertools
+import pickle
 import random
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
-from types import FrameType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import mygrad
@@ -18,11 +40,11 @@ from mygrad import Tensor
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
-from myrnn.compiler._reads import readable
+from myrnn._user_code import is_users_file
 from myrnn.compiler.graph import Builder, evaluate
 from myrnn.compiler.native import Native
 from myrnn.compiler.roll import ADVICE, Recurrence, difference_told, lengths_for, mirrored, placeholders, unroll
-from myrnn.compiler.trace import MYGRAD, Origin, Trace, trace
+from myrnn.compiler.trace import MYGRAD, Origin, Recorder, Trace, trace
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences, one_hot
@@ -32,22 +54,20 @@ from myrnn.sequences import Sequences, one_hot
 # Lengths that are traced to find the loop; the longest that is asked for is traced beside them.
 PROBES = (1, 2, 3, 4, 5, 6, 7, 13)
 # If so many calls in a row all change something, the model changes it, and not another thread.
-CALLS = 100
+CALLS = 30
 
 
 def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: int, build: Builder) -> dict[int, Trace]:
     """Trace the model at several lengths, and again with other values, which must change nothing."""
     rng = np.random.default_rng(0)
     with gradients_kept(parameters):
-        x = _drawn(5, dim_input, rng)
-        _check_calls(model, parameters, x, build)
+        x = _random_rows(5, dim_input, rng)
+        check_calls(model, parameters, x, build)
         traces = _traces(model, parameters, dim_input, {*PROBES, max(longest, 9)}, build, rng)
         _check_reaches_parameters(traces)
-        tokens = one_hot(rng.integers(0, dim_input, 5), dim_input)
-        _same_graph(traces[5], trace(model, parameters, tokens, build), "the values of the sequence")
-        _same_graph(
-            traces[5], trace(model, parameters, 10 * _drawn(5, dim_input, rng), build), "the values of the sequence"
-        )
+        tokens, large = one_hot(rng.integers(0, dim_input, 5), dim_input), 10 * _random_rows(5, dim_input, rng)
+        for values in (tokens, large):
+            _same_graph(traces[5], trace(model, parameters, values, build), "the values of the sequence")
         with replaced(parameters, shifted(parameters, rng)):
             before = [parameter.data.tobytes() for parameter in parameters]
             _same_graph(traces[5], trace(model, parameters, x, build), "the values of its parameters")
@@ -75,10 +95,10 @@ def _traces(
     build: Builder,
     rng: np.random.Generator,
 ) -> dict[int, Trace]:
-    return {n: traced_with_array(model, parameters, _drawn(n, dim_input, rng), build) for n in lengths}
+    return {n: traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build) for n in lengths}
 
 
-def _drawn(length: int, dim_input: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def _random_rows(length: int, dim_input: int, rng: np.random.Generator) -> NDArray[np.float32]:
     return rng.normal(size=(length, dim_input)).astype(np.float32)
 
 
@@ -97,13 +117,29 @@ def unreached(looks: Sequence[Origin]) -> str:
     )
 
 
-def _check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:
-    """Call the model again and again on one sequence: it must compute the same, and change nothing by it."""
+# What a call changes -------------------------------------------------------------------------------------------------
+
+_SCALARS = (bool, int, float, complex, str, bytes, type(None))
+_SOURCES = (np.random.Generator, np.random.RandomState, random.Random, itertools.count)
+# The sources of random numbers that all code shares.
+_SHARED = (random.random.__self__, np.random.random.__self__)  # type: ignore[attr-defined]
+# How many objects are looked into, those nearest to the model first, and how many parts of each.
+_MOST = 10_000
+
+
+def check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:
+    """Call the model again and again on one sequence: it must compute the same, and change nothing by it.
+
+    Raises
+    ------
+    NotDeterministic
+        When it does not.
+    """
     first = trace(model, parameters, x, build)
     if changed := _changed_by_calls(model, x[:3]):
         raise NotDeterministic(
             'the model draws random numbers while it runs: draw them outside, or train it with engine="mygrad".'
-            if changed & _SHARED
+            if changed & {"random", "np.random"}
             else f"every call of the model changes its {', '.join(sorted(changed))}, so that a later one may compute "
             'something else.\n  Leave that out of the call, or train it with engine="mygrad".'
         )
@@ -115,64 +151,92 @@ def _check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float
 
 
 def _changed_by_calls(model: Any, x: NDArray[np.float32]) -> set[str]:
-    """Return what every call changes of all that the model can read; another thread would miss some of the calls."""
+    """Return what every one of many calls changes: what another thread changes meanwhile, some calls do not see."""
     changed: set[str] | None = None
+    scalars, sources = _reachable(model)
     for _ in range(CALLS):
-        before = readable(model, arrays=False)
-        with mygrad.no_autodiff, np.errstate(all="ignore"), _shared_draws() as drawn_from:
-            model(mygrad.tensor(x))
-        after = readable(model, arrays=False)
-        now = {name for name in {*before, *after} if before.get(name) != after.get(name)} | drawn_from
+        # Nothing that takes time stands between the states of sources before and after the call.
+        drawn = [_drawn(source) for source in sources.values()]
+        answer(model, x)
+        now = {path for path, before in zip(sources, drawn, strict=True) if _drawn(sources[path]) != before}
+        before, (scalars, _) = scalars, _reachable(model)
+        now |= {path for path in {*before, *scalars} if before.get(path) != scalars.get(path)}
         changed = now if changed is None else changed & now
         if not changed:
             break
     return changed or set()
 
 
-# The sources of random numbers that all code shares.
-_SHARED = {"random", "np.random"}
+def _drawn(source: Any) -> Any:
+    """Return the state of a source of numbers, another one after every draw."""
+    return repr(source) if isinstance(source, itertools.count) else pickle.dumps(source)
 
 
-@contextmanager
-def _shared_draws() -> Iterator[set[str]]:
-    """Note which of the shared sources the block draws from; what other threads draw meanwhile does not count."""
-    drawn_from: set[str] = set()
-    source = random.random.__self__  # type: ignore[attr-defined]
-
-    def watch(_: FrameType, event: str, function: Any) -> None:
-        if event == "c_call" and getattr(function, "__self__", None) is source:
-            drawn_from.add("random")
-
-    # NumPy's functions show in no profile, but its lock keeps the draws of other threads out. Older versions have one
-    # that would keep out the model's own as well; there, only a draw at every one of the calls tells.
-    lock = np.random.get_bit_generator().lock  # type: ignore[attr-defined]
-    with lock if isinstance(lock, _REENTRANT) else nullcontext():
-        before = _numpy_state()
-        with watched(watch):
-            yield drawn_from
-        if _numpy_state() != before:
-            drawn_from.add("np.random")
+def _reachable(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the scalars, and the sources of random and other numbers, that the model's code can reach, by paths."""
+    home = type(model).__module__.partition(".")[0]
+    scalars, sources = dict[str, Any](), dict[str, Any](zip(("random", "np.random"), _SHARED, strict=True))
+    seen, waiting = set[int](), deque([("", model)])
+    while waiting and len(seen) + len(scalars) < _MOST:
+        path, value = waiting.popleft()
+        if isinstance(value, _SCALARS):
+            scalars[path] = value
+        elif id(value) not in seen:
+            seen.add(id(value))
+            if isinstance(value, _SOURCES):
+                sources[path] = value
+            else:
+                waiting.extend(_parts(path, value, home)[:_MOST])
+    return scalars, sources
 
 
-@contextmanager
-def watched(watch: Callable[[FrameType, str, Any], object]) -> Iterator[None]:
-    """Let the calling thread's profile function be `watch`, and afterwards what it was."""
-    previous = sys.getprofile()
-    sys.setprofile(watch)
+def _parts(path: str, value: Any, home: str) -> list[tuple[str, Any]]:
+    """Return what an object of the user's holds, by paths; of arrays, modules and what libraries define nothing."""
+    if isinstance(value, np.ndarray | Tensor | ModuleType):
+        return []
+    if isinstance(value, FunctionType):
+        if not _is_users(value.__module__ or "", value.__code__.co_filename, home):
+            return []
+        names = [(f"{value.__module__}.{name}", item) for name, item in list(value.__globals__.items())]
+        return [*names, *((path, item) for item in (value.__closure__, value.__defaults__, value.__kwdefaults__))]
+    if isinstance(value, type):
+        module = sys.modules.get(value.__module__)
+        if not _is_users(value.__module__, getattr(module, "__file__", None) or "", home):
+            return []
+        names = [(f"{value.__name__}.{name}", item) for name, item in list(vars(value).items())]
+        return [*((name, item) for name, item in names if ".__" not in name or callable(item)), *_bases(value)]
+    if isinstance(value, dict):
+        return [(f"{path}[{key!r}]", item) for key, item in list(value.items())]
+    if hasattr(value, "__dict__"):
+        held = [(f"{path}.{name}".lstrip("."), item) for name, item in list(vars(value).items())]
+        return [*held, (path, type(value))]
+    if isinstance(value, list):
+        return [(f"{path}[{i}]", item) for i, item in enumerate(value)]
+    return [(path, item) for item in gc.get_referents(value)]
+
+
+def _bases(kind: type) -> list[tuple[str, Any]]:
+    return [(base.__name__, base) for base in kind.__bases__]
+
+
+def _is_users(module: str, file: str, home: str) -> bool:
+    """Whether code may change as the user goes: it is no library's, or of the same package as the model."""
+    top = module.partition(".")[0]
+    return top not in ("myrnn", "builtins") and (top == home or is_users_file(file))
+
+
+# The model itself ----------------------------------------------------------------------------------------------------
+
+
+def answer(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
+    """Return the model's own logits for an array, as it gives them where no graph is made."""
     try:
-        yield
-    finally:
-        # Python's own profiler is no function: it is switched on again by its own method.
-        sys.setprofile(previous if previous is None or callable(previous) else None)
-        if previous is not None and not callable(previous):
-            previous.enable()
-
-
-_REENTRANT = type(threading.RLock())
-
-
-def _numpy_state() -> dict[str, Any]:
-    return readable(np.random.get_state(legacy=False), arrays=True)  # noqa: NPY002
+        # The sequences may be made up, and what overflows on these is nobody's concern.
+        with mygrad.no_autodiff, np.errstate(all="ignore"):
+            result = model(x.copy())
+    except Exception as error:
+        raise CompileError(f"the model fails on an array of shape {x.shape}, but not on a tensor: {error}") from error
+    return np.asarray(result.data if isinstance(result, Tensor) else result)
 
 
 def traced_with_array(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> Trace:
@@ -183,14 +247,7 @@ def traced_with_array(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.
     NotARecurrence
         When it does not.
     """
-    traced = trace(model, parameters, x, build)
-    try:
-        # As while tracing, what overflows on numbers that are made up is nobody's concern.
-        with mygrad.no_autodiff, np.errstate(all="ignore"):
-            result = model(x.copy())
-    except Exception as error:
-        raise CompileError(f"the model fails on an array of shape {x.shape}, but not on a tensor: {error}") from error
-    logits = np.asarray(result.data if isinstance(result, Tensor) else result)
+    traced, logits = trace(model, parameters, x, build), answer(model, x)
     expected = np.asarray(traced.logits)
     scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
     same = logits.shape == expected.shape and np.allclose(
@@ -289,8 +346,8 @@ def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
 
 # In use --------------------------------------------------------------------------------------------------------------
 
-# How many steps are traced to see whether a model has changed, and how many run in NumPy to compare its logits.
-FEW, MORE = 2, 13
+# How many steps are run, and traced, to see whether a model has changed.
+FEW = 5
 # The most steps of a sequence that are traced, and the most of a longer one that run in NumPy to compare its logits.
 TRACED, RUN = 500, 20_000
 # Both are fewer where so many steps would have more numbers than these (16 MB and 64 MB).
@@ -327,16 +384,16 @@ class Guard:
         self.looks = tuple(dict.fromkeys(origin for traced in traces.values() for origin in traced.looks))
         self.reached = {length: traced.parameters for length, traced in traces.items()}
         self._lengths = set(traces)
-        self._readable, self._is_refused = self._readable_now(), False
-        self._empty_checked = False
+        self._rng = np.random.default_rng(0)
+        steps = max(2, min(FEW, self._steps_of(RUN_NUMBERS)))
+        self._probe = self._rng.normal(size=(steps, recurrence.dim_input)).astype(np.float32)
+        # The bytes of the logits of the probe when it was last traced.
+        self._answer: bytes | None = None
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Guard:
-        """Return the guard of another model of the class.
-
-        As long as `has_changed` says that it can read nothing else, what this one was checked on holds for it, too.
-        """
+        """Return the guard of another model of the class, which is to be checked."""
         guard = copy(self)
-        guard._model, guard._parameters, guard._lengths = model, parameters, set(self._lengths)
+        guard._model, guard._parameters, guard._lengths, guard._answer = model, parameters, set(self._lengths), None
         return guard
 
     @property
@@ -345,8 +402,8 @@ class Guard:
         return min(TRACED, self._steps_of(TRACED_NUMBERS))
 
     def _steps_of(self, numbers: int) -> int:
-        """Return how many steps have so many numbers, or a few where even these have more."""
-        return max(FEW, numbers // self._recurrence.dim_input)
+        """Return how many steps have so many numbers, or two where even these have more."""
+        return max(2, numbers // self._recurrence.dim_input)
 
     def is_over(self, parameters: tuple[Tensor, ...]) -> bool:
         """Whether these are the very tensors that the model was compiled over."""
@@ -355,11 +412,12 @@ class Guard:
         )
 
     def has_changed(self) -> bool:
-        """Whether the model, apart from its parameters, can read anything else now than when it was checked."""
-        return self._is_refused or bool(self._readable_now() != self._readable)
-
-    def _readable_now(self) -> dict[str, Any]:
-        return readable(self._model, arrays=True, without=frozenset(id(p) for p in self._parameters))
+        """Whether the model does something else now than what was compiled, even on a few steps."""
+        try:
+            self.check_again()
+        except CompileError:
+            return True
+        return False
 
     def check_use(self, sequences: Sequences) -> None:
         """Check the model before it is used on the sequences, as far as there is reason to.
@@ -367,10 +425,9 @@ class Guard:
         That is on one sequence of each length that it was not checked on before: on all of these lengths, or on so many
         of them, from the longest down and evenly spread, that no more than `STEPS_AT_ONCE` steps are traced.
         """
-        if not self.looks:
-            self.check_unchanged(sequences)
+        self.check_unchanged()
         if self.looks:
-            # Its code may do something else for the numbers of any of them; one that was changed may do so now.
+            # Its code may do something else for the numbers of any of them.
             for index in range(len(sequences)):
                 self.check(sequences, index)
             return
@@ -381,8 +438,10 @@ class Guard:
         for index in next((p for p in sparser if traced[p].sum() <= STEPS_AT_ONCE), places[:1]):
             self.check(sequences, int(index))
 
-    def check_unchanged(self, sequences: Sequences) -> None:
-        """Check the model again, on the longest of the sequences, if it has changed since it was last checked.
+    def check_unchanged(self) -> None:
+        """Run a few steps of the model, and check it again unless its logits are what they were, bit for bit.
+
+        Where they are, neither its weights nor anything else that they depend on has changed.
 
         Raises
         ------
@@ -391,31 +450,28 @@ class Guard:
         NotARecurrence
             When the model does something else now.
         """
-        if not self.is_over(parameters_of(self._model)):
+        recorder = Recorder()
+        with MYGRAD:
+            try:
+                found = _bits(answer(lambda x: recorder.run(self._model, x, names=False), self._probe))
+            except CompileError:
+                found = None
+            if found is None or found != self._answer or recorder.looks or not self._is_over_its_own():
+                self.check_again()
+
+    def check_again(self) -> None:
+        """Trace a few steps of the model, and compare them with the recurrence; see `check_unchanged`."""
+        if not self._is_over_its_own():
             raise CompileError(
                 "the model's parameters are other tensors than those that it was compiled with: compile it again"
             )
-        if len(sequences) and self.has_changed():
-            self.check(sequences, int(sequences.lengths.argmax()))
+        self._answer = None
+        with MYGRAD:
+            self._check(self._probe)
+            self._answer = _bits(answer(self._model, self._probe))
 
-    def check_again(self) -> None:
-        """Check the model on a few steps after the user's code ran: it may have changed what `has_changed` cannot see.
-
-        Raises
-        ------
-        NotARecurrence
-            When the model does something else now; from then on it counts as changed.
-        """
-        steps = max(FEW, min(MORE, self._steps_of(RUN_NUMBERS)))
-        x = np.random.default_rng(0).normal(size=(steps, self._recurrence.dim_input)).astype(np.float32)
-        try:
-            with MYGRAD:
-                self._check(x[:FEW])
-                # What is done otherwise only after some steps shows in the logits.
-                self._check_logits(x, FEW)
-        except CompileError:
-            self._is_refused = True
-            raise
+    def _is_over_its_own(self) -> bool:
+        return self.is_over(parameters_of(self._model))
 
     def check_lengths(self, sequences: Sequences) -> None:
         """Check the model on the longest of the sequences, if it is longer than any before, and on an empty one.
@@ -428,9 +484,8 @@ class Guard:
             When the model takes no empty sequence.
         """
         lengths = sequences.lengths
-        if len(lengths) and not self._empty_checked and lengths.min() == 0:
+        if len(lengths) and lengths.min() == 0 and 0 not in self._lengths:
             self.check(sequences, int(lengths.argmin()))
-            self._empty_checked = True
         if len(lengths) and lengths.max() > self.max_length:
             self.check(sequences, int(lengths.argmax()))
 
@@ -453,9 +508,30 @@ class Guard:
         with MYGRAD:
             self._check(sequences.features(index, self.traced))
             if length > self.traced:
-                self._check_logits(sequences.features(index, min(RUN, self._steps_of(RUN_NUMBERS))), self.traced)
+                self._compare(
+                    sequences.features(index, min(RUN, self._steps_of(RUN_NUMBERS))),
+                    f"than what was compiled, though it computes the same on the first {self.traced}:\n"
+                    "  later on it does what its other steps do not, or leaves steps out.",
+                )
         self._lengths.add(length)
         self.max_length = max(self.max_length, length)
+
+    def check_result(self, sequences: Sequences, logits: NDArray[np.float32]) -> None:
+        """Compare the logits of one of many sequences, drawn at random, with the model's own.
+
+        Raises
+        ------
+        NotARecurrence
+            When they differ by more than rounding explains.
+        """
+        index = int(self._rng.integers(max(1, len(sequences))))
+        if len(sequences) > 1 and sequences.lengths[index] <= self.traced:
+            with MYGRAD:
+                self._compare(
+                    sequences.features(index),
+                    "than what was compiled: it does something else at this length, or with these values.",
+                    logits[index],
+                )
 
     def _check(self, x: NDArray[np.float32]) -> None:
         with gradients_kept(self._parameters):
@@ -468,20 +544,16 @@ class Guard:
                 "some values, it does what it did not do when it was traced.\n"
                 f"{difference_from_recurrence(self._recurrence, traced, self._build)}"
             )
-        self._readable, self._is_refused = self._readable_now(), False
 
-    def _check_logits(self, x: NDArray[np.float32], traced: int) -> None:
-        """Compare the model's logits with the recurrence's on a sequence of which only so many steps were traced."""
-        with mygrad.no_autodiff, np.errstate(all="ignore"):
-            result, expected = self._model(x.copy()), self._logits(x)
-            found = np.ravel(np.asarray(result.data if isinstance(result, Tensor) else result))
-            # Unless a change of the sequence by as much as rounding makes the same difference.
-            if not _alike(found, expected) and _alike(self._logits(x * np.float32(1 + 1e-6)), expected):
-                raise NotARecurrence(
-                    f"on a sequence of {len(x)} steps the model gives other logits than what was compiled, though it "
-                    f"computes the same on the first {traced}:\n"
-                    f"  later on it does what its other steps do not, or leaves steps out.\n{ADVICE}"
-                )
+    def _compare(self, x: NDArray[np.float32], what: str, native: NDArray[np.float32] | None = None) -> None:
+        """Compare the model's logits with native ones, and where these differ with those of the recurrence in NumPy."""
+        found = np.ravel(answer(self._model, x))
+        if native is not None and _alike(found, native):
+            return
+        expected = self._logits(x)
+        # Unless a change of the sequence by as much as rounding makes the same difference.
+        if not _alike(found, expected) and _alike(self._logits(x * np.float32(1 + 1e-6)), expected):
+            raise NotARecurrence(f"on a sequence of {len(x)} steps the model gives other logits {what}\n{ADVICE}")
 
     def _logits(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the recurrence on a sequence in NumPy, step by step."""
@@ -496,6 +568,11 @@ class Guard:
         known = {**parameters, **dict(zip(leaves, states, strict=True))}
         known[build.leaf("length", size=1)] = np.array([len(x)], dtype=np.float32)
         return evaluate([recurrence.readout], known)[0]
+
+
+def _bits(logits: NDArray[Any]) -> bytes | None:
+    """Return logits as bytes to compare; None where they tell nothing, as those of a readout of zeros."""
+    return logits.tobytes() if np.isfinite(logits).all() and logits.all() else None
 
 
 def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:

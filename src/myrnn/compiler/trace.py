@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from types import CodeType, FrameType
@@ -103,8 +103,8 @@ class Recorder:
         self._depths: dict[FrameType, int] = {}
         self._outside: FrameType | None = None
 
-    def run(self, model: Callable[[Any], Any], x: Any) -> Any:
-        """Return ``model(x)``, noting how it comes about in this thread."""
+    def run(self, model: Callable[[Any], Any], x: Any, *, names: bool = True) -> Any:
+        """Return ``model(x)``, noting how it comes about in this thread; without `names`, looks at numbers alone."""
         here = threading.get_ident()
         self._outside = _user_frame(sys._getframe(1))
 
@@ -123,7 +123,7 @@ class Recorder:
         with (
             MYGRAD,
             _watched("data", look, lambda tensor, value: vars(tensor).update(data=value)),
-            _watched("_creator", lambda tensor: vars(tensor)["_creator"], make),
+            _watched("_creator", lambda tensor: vars(tensor)["_creator"], make) if names else nullcontext(),
         ):
             try:
                 output = model(x)

@@ -177,6 +177,7 @@ class Training:
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         model, optimizer, batch, engine = self._model, self._optimizer, self._batch_size, self._engine.name
         start = TrainingStart(model, optimizer, end, batch, engine, self.iteration, self.state, self.keep_good)
+        self._engine.doubt()
         self._call("on_train_begin", start)
         try:
             # Numbers that overflow end in a loss that is refused.
@@ -210,6 +211,7 @@ class Training:
         """
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         done: list[tuple[Losses, Correct]] = []
+        self._engine.doubt()
         with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
             while self._record.iteration < end and (portion := self._portion(end)) is not None:
                 done.append(portion)
