@@ -106,6 +106,8 @@ class Printer:
         self.states, self.parameters, self.names = states, parameters, dict(names or {})
         self._longest, self._shapes, self._sequence, self._steps = longest, shapes, sequence, steps
         self._left_out = False
+        # The text of an index is found by looking at all of its numbers.
+        self._templates: dict[Node, str] = {}
 
     @property
     def taken(self) -> set[str]:
@@ -147,7 +149,7 @@ class Printer:
         return text
 
     def _operand(self, node: Node, depth: int) -> ast.expr:
-        while node not in self.names and shows_nothing(node):
+        while node not in self.names and self.shows_nothing(node):
             node = node.inputs[0]
         if node in self.names:
             return atom(self.names[node])
@@ -162,7 +164,16 @@ class Printer:
         operands = [self._operand(i, depth) for i in node.inputs]
         if node.operation == "matmul" and node.inputs[0].is_constant:
             operands[0] = _vector(node.inputs[0])
-        return compose(_template(node), operands)
+        return compose(self._template(node), operands)
+
+    def shows_nothing(self, node: Node) -> bool:
+        """Whether the text of a node is that of its input, as that of a number which is repeated."""
+        return not node.is_leaf and self._template(node) == "{0}"
+
+    def _template(self, node: Node) -> str:
+        if node not in self._templates:
+            self._templates[node] = _template(node)
+        return self._templates[node]
 
     def _leaf(self, node: Node) -> ast.expr:
         which = node.attributes
@@ -204,11 +215,6 @@ def _constant(node: Node) -> ast.expr:
 def is_square(node: Node) -> bool:
     """Whether the node is the product of a value with itself."""
     return node.operation == "multiply" and node.inputs[0] is node.inputs[1]
-
-
-def shows_nothing(node: Node) -> bool:
-    """Whether the text of a node is that of its input, as that of a number which is repeated."""
-    return not node.is_leaf and _template(node) == "{0}"
 
 
 def _template(node: Node) -> str:

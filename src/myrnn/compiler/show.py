@@ -15,7 +15,7 @@ from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.layout import padded
 from myrnn.compiler.names import forward_names, node_names, state_names, variables_of
 from myrnn.compiler.plan import Kind, Plan, plan
-from myrnn.compiler.printer import LONGEST, Printer, is_square, shows_nothing
+from myrnn.compiler.printer import LONGEST, Printer, is_square
 from myrnn.compiler.roll import Recurrence
 from myrnn.compiler.schedule import schedule
 from myrnn.compiler.trace import Origin, Trace, trace
@@ -151,7 +151,7 @@ def _equations_of(
     equations, depth = [], dict[Node, int]()
     for node in order:
         depth[node] = 1 + max(depth.get(i, 0) for i in node.inputs)
-        needed = every and not shows_nothing(node)
+        needed = every and not printer.shows_nothing(node)
         if node not in names and (needed or reads[node] > 1 or depth[node] > _DEEPEST):
             name = stem = variables.get(node, "v")
             while name in used or name == stem:
