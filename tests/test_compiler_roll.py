@@ -152,6 +152,20 @@ def half(m, x):
     return h @ m.W
 
 
+def one_number(m, x):
+    h = m.h0[:, :1]
+    for x_t in x:
+        h = mg.tanh(x_t[np.newaxis] @ m.A + h * m.B[:1])
+    return h @ m.W
+
+
+def changes_by_itself(m, x):
+    h, scale = zeros(), m.h0
+    for x_t in x:
+        h, scale = mg.tanh(x_t[np.newaxis] @ m.A + (h * scale) @ m.B), scale * m.B[:1]
+    return h @ m.W
+
+
 def bag_of_rows(m, x):
     return mg.sum(x @ m.A, axis=0, keepdims=True) @ m.W
 
@@ -181,6 +195,8 @@ GOOD = {
     folded_half: (2, False),
     half: (1, False),
     bag_of_rows: (1, False),
+    one_number: (1, False),
+    changes_by_itself: (2, False),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 from collections import deque
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -166,7 +167,9 @@ def _found(
         if back > BACK[0]:
             traces |= probe_further(model, parameters, width, back, table)
         try:
-            return roll(traces, build, width, back), build, traces
+            found = roll(traces, build, width, back)
+            shapes = tuple(p.shape for p in parameters)
+            return replace(found, parameter_names=parameter_names(model), shapes=shapes), build, traces
         except NotARecurrence as error:
             refusal = error if refusal is None or isinstance(error, LooksFurtherBack) else refusal
     assert refusal is not None

@@ -59,6 +59,9 @@ class Recurrence:
         Whether the loop goes from the last element of the sequence to the first.
     origins : dict
         Node of `step` or `readout` -> where it stands in the user's code.
+    parameter_names : tuple of str
+    shapes : tuple of tuple
+        Those of the parameters, in the model's order.
     """
 
     dim_input: int
@@ -67,6 +70,8 @@ class Recurrence:
     readout: Node
     reverse: bool = False
     origins: dict[Node, Origin] = field(default_factory=dict, repr=False)
+    parameter_names: tuple[str, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
