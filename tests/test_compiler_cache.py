@@ -4,7 +4,9 @@ import gc
 import os
 import re
 import sys
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache as cache_results
 from pathlib import Path
 from types import SimpleNamespace
@@ -149,6 +151,15 @@ def test_machine_code_stays_in_memory_as_long_as_somebody_uses_it(here):
     del code
     gc.collect()
     assert memory() is None
+
+
+def test_threads_that_load_at_once_share_what_programs_call(monkeypatch):
+    monkeypatch.setattr(cache, "_runtime", [])
+    monkeypatch.setattr(cache.llvmlite.binding, "add_symbol", lambda name, address: None)
+    together = threading.Barrier(4, timeout=60)
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(lambda: together.wait() * 0 or cache.runtime()) for _ in range(4)]
+    assert len({id(future.result()) for future in found}) == 1
 
 
 def test_a_folder_that_cannot_be_written_is_replaced_for_this_process(tmp_path):

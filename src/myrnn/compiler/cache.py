@@ -48,6 +48,8 @@ CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 # Held while machine code is made and loaded.
 LOADING = threading.Lock()
 _loaded: WeakValueDictionary[str, MachineCode] = WeakValueDictionary()
+# Empty until the first program is loaded.
+_runtime: list[MachineCode] = []
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,16 @@ def _function(name: str, source: str) -> FunctionType:
     return run
 
 
-@cache
 def runtime() -> MachineCode:
-    """Return what all programs call."""
-    with LOADING:
-        code = _kept(_name(""), FUNCTIONS.values)
-    for name in FUNCTIONS:
-        llvmlite.binding.add_symbol(name, code.address(name))
-    return code
+    """Return what all programs call. It stays in memory: programs hold its addresses."""
+    if not _runtime:
+        with LOADING:
+            if not _runtime:
+                code = _kept(_name(""), FUNCTIONS.values)
+                for name in FUNCTIONS:
+                    llvmlite.binding.add_symbol(name, code.address(name))
+                _runtime.append(code)
+    return _runtime[0]
 
 
 def _kept(name: str, functions: Callable[[], Any]) -> MachineCode:
