@@ -9,7 +9,7 @@ from mygrad.nnet.losses import softmax_crossentropy
 
 import myrnn
 from myrnn import RNN, Adam, InvalidArgument, tasks
-from myrnn.compiler import _compile
+from myrnn.compiler import model as compiler_model
 
 
 class Scaled(RNN):
@@ -74,7 +74,7 @@ def test_a_model_with_other_tensors_is_compiled_anew(model):
 def test_another_model_of_the_class_is_compiled_as_the_first_was(model, monkeypatch):
     first, before = myrnn.compile(model), model(X).data.copy()
     # Where its loop is looked for anew, this fails.
-    monkeypatch.setattr(_compile, "probe", None)
+    monkeypatch.setattr(compiler_model, "probe", None)
     other = Scaled(10, 6, 2, rng=1)
     compiled = myrnn.compile(other)
     assert (compiled.model, compiled.recurrence) == (other, first.recurrence)

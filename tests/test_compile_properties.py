@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mygrad.nnet import activations
 from mygrad.nnet.losses import softmax_crossentropy
 
-from myrnn.compiler import _compile, compile
+from myrnn.compiler import compile
+from myrnn.compiler import model as compiler_model
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.errors import NotARecurrence
 from myrnn.sequences import Sequences
@@ -477,7 +478,7 @@ def test_what_is_emitted_is_the_same_in_every_process(batched, monkeypatch):
     for process in range(4):
         # A node's hash is its place in memory: sets of nodes have another order in every process.
         monkeypatch.setattr(Node, "__hash__", lambda node, process=process: hash((id(node), process)))
-        monkeypatch.setattr(_compile, "_recent", deque())
+        monkeypatch.setattr(compiler_model, "_recent", deque())
         _, compiled = drawn_and_compiled(28)
-        texts.add(compiled._programs.emitted(tokens=False, batched=batched)[1])
+        texts.add(compiled.source_for(tokens=False, batched=batched))
     assert len(texts) == 1

@@ -419,13 +419,13 @@ def test_a_constant_first_state_may_have_any_numbers():
     np.testing.assert_allclose(compiled.logits(SOME), np.concatenate([model(x).data for x, _ in SOME]), rtol=1e-4)
 
 
-@pytest.mark.parametrize("fails", ["_programs.emit", "_programs.hoist", "_programs.Native", "_compile.roll"])
+@pytest.mark.parametrize("fails", ["emit", "hoist", "Native", "roll"])
 def test_whatever_fails_while_compiling_is_a_compile_error_that_shows_the_model(fails, monkeypatch):
     def fail(*given, **named):
         raise TypeError("cannot type\nthis")
 
-    monkeypatch.setattr(f"myrnn.compiler.{fails}", fail)
-    monkeypatch.setattr("myrnn.compiler._compile._recent", deque())
+    monkeypatch.setattr(f"myrnn.compiler.model.{fails}", fail)
+    monkeypatch.setattr("myrnn.compiler.model._recent", deque())
     model = FilledStart()
     with pytest.raises(CompileError) as caught:
         compile(model)

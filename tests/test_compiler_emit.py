@@ -214,8 +214,8 @@ def test_long_lines_break_behind_commas_of_the_outermost_brackets():
 @pytest.mark.parametrize("kind", zoo.ALL)
 def test_every_model_can_be_observed(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
-    program, source = compiled._programs.emitted(tokens=False, batched=False, observed=True)
-    ast.parse(source)
+    program = compiled.program(tokens=False, batched=False, observed=True)
+    ast.parse(program.source)
     assert program.input_gradients.columns == kind.C
     assert [buffer.columns for buffer in program.state_gradients] == list(compiled.recurrence.state_sizes)
 
@@ -228,8 +228,8 @@ PROGRAMS = [*itertools.product([False, True], [False, True], [False]), (False, F
 def test_no_name_of_the_emitted_code_is_left_for_a_users_variable(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
     for tokens, batched, observed in PROGRAMS:
-        program, source = compiled._programs.emitted(tokens=tokens, batched=batched, observed=observed)
-        run = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == "run")
+        program = compiled.program(tokens=tokens, batched=batched, observed=observed)
+        run = next(n for n in ast.parse(program.source).body if isinstance(n, ast.FunctionDef) and n.name == "run")
         names = {n.id for n in ast.walk(run) if isinstance(n, ast.Name)} | {a.arg for a in run.args.args}
         for name in names - set(program.memory.names):
             assert name.split("_")[-1] == "j" or re.search(r"_j_\d+$", name) or Names().new(name) != name, name
@@ -239,5 +239,5 @@ def test_models_of_the_same_equations_share_their_program():
     class Mine(RNN):
         """The same by another name."""
 
-    texts = {compile(kind(10, 6, 2, rng=0))._programs.emitted(tokens=True, batched=True)[1] for kind in (RNN, Mine)}
+    texts = {compile(kind(10, 6, 2, rng=0)).source_for(tokens=True, batched=True) for kind in (RNN, Mine)}
     assert len(texts) == 1

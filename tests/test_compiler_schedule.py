@@ -162,7 +162,7 @@ def test_what_is_printed_is_what_is_emitted(model, kind):
     parts = [*found.forward, *found.backward]
     every = list(instructions(i for part in parts for i in part.body))
     comments = {getattr(i, "comment", "") for i in every} | {part.title for part in parts}
-    emitted = {line.strip()[2:] for line in emit(found).body.splitlines() if line.strip().startswith("# ")}
+    emitted = {line.strip()[2:] for line in emit(found).source.splitlines() if line.strip().startswith("# ")}
     headings = {line for line in emitted if line == "sizes" or line.startswith("where ")}
     assert emitted - headings == comments - {""}
     printed = str(found)

@@ -97,7 +97,7 @@ def test_a_program_that_could_not_be_compared_is_compared_when_it_can_be():
 def test_a_right_program_is_compared_once(monkeypatch):
     compiled = myrnn.compile(RNN(5, 8, 2, rng=0))
     compiled.observe(X, 0)
-    monkeypatch.setattr("myrnn.compiler._programs.verify", lambda *given: pytest.fail("it is compared again"))
+    monkeypatch.setattr("myrnn.compiler.model.verify", lambda *given: pytest.fail("it is compared again"))
     compiled(X)
     compiled.observe(X, 1)
 

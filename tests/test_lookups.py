@@ -6,7 +6,7 @@ import pytest
 
 import myrnn
 from myrnn.compiler import plan as planning
-from myrnn.compiler._compile import _recent
+from myrnn.compiler.model import _recent
 
 SYMBOLS = 300
 
@@ -132,7 +132,7 @@ def test_lookups_are_what_steps_read_by_tokens_alone(step):
 
     compiled = myrnn.compiler.compile(Model(), check=False)
     for batched in (False, True):
-        program, _ = compiled._programs.emitted(tokens=True, batched=batched)
+        program = compiled.program(tokens=True, batched=batched)
         assert bool(program.weights.lookups) == expected
         assert "list_tokens" not in compiled.source_for(tokens=False, batched=batched)
 

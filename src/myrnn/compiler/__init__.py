@@ -3,11 +3,10 @@
 The stages are plain functions, one file each: trace, roll, hoist, differentiate, plan, emit, native.
 """
 
-from myrnn.compiler._compile import compile, compile_for
-from myrnn.compiler._compiled import CompiledModel, Observation
 from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.guard import unreached
+from myrnn.compiler.model import CompiledModel, Observation, compile, compile_for
 from myrnn.compiler.native import Block, Descent, Native, limit_threads, shards_for
 from myrnn.compiler.show import Equation, Equations, write_equations
 from myrnn.compiler.trace import MYGRAD, lines_that_look

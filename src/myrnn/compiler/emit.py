@@ -1,4 +1,7 @@
-"""Writes the instructions of a schedule as Python for Numba: one renderer for a single sequence and for a batch."""
+"""Writes the instructions of a schedule as a module of Python for Numba.
+
+One renderer serves both forms of program, for a single sequence and for a batch; `runtime.training` calls them.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from myrnn.compiler.instructions import (
 )  # fmt: skip
 from myrnn.compiler.layout import BATCH, LANES, SINGLE, Buffer, Memory, Names, Over, Place, Row, Rows, padded
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.plan import Parameters
+from myrnn.compiler.plan import Kind, Parameters, Plan
 from myrnn.compiler.printer import added, atom, compose, number
 from myrnn.compiler.runtime import OF_PROGRAMS
 
@@ -44,9 +47,10 @@ _LONGEST_INSIDE = 60
 
 @dataclass(frozen=True)
 class Program:
-    """An emitted program: the lines of its function, and where that leaves what."""
+    """An emitted program: the text of its module, and where its function leaves what."""
 
-    body: str
+    source: str
+    kind: Kind
     memory: Memory
     weights: Parameters
     # The name of the offset of the logits, and K, how many they are.
@@ -59,7 +63,7 @@ class Program:
 
 
 def emit(schedule: Schedule) -> Program:
-    """Write a schedule as the body of a function."""
+    """Write a schedule as a module with the function `run`."""
     renderer = _Renderer(schedule)
     renderer.parts(schedule.forward)
     renderer.lines(["if not learn:", "    restore_mode(mode)", "    return loss, hits"])
@@ -67,8 +71,9 @@ def emit(schedule: Schedule) -> Program:
     renderer.lines(["restore_mode(mode)", "return loss, hits"])
     memory = renderer.memory()
     header = [f"    {line}" for line in (*renderer.header(memory), "mode = flush_subnormals()")]
+    source = _module(schedule.plan, [*header, *renderer.written])
     return Program(
-        "\n".join([*header, *renderer.written]) + "\n", memory, schedule.plan.parameters, schedule.logits.name,
+        source, schedule.plan.kind, memory, schedule.plan.parameters, schedule.logits.name,
         schedule.logits.columns, schedule.states, schedule.state_gradients, schedule.input_gradients,
     )  # fmt: skip
 
@@ -407,15 +412,14 @@ TOKENS
 BODY'''
 
 
-def module_source(program: Program, header: str, tokens: bool, batched: bool, reverse: bool) -> str:
-    """Return the text of the module."""
-    text = _BATCH if batched else _SINGLE
-    lines = ""
-    if batched and tokens:
-        lines = f"    line_up_tokens(lined, tokens, offsets, members, start, steps, {reverse})\n    tokens = lined\n"
-    text = text.replace("TOKENS\n", lines).replace("VALUES", "tokens: Tokens" if tokens else "features: Floats")
-    text = text.replace("BODY", program.body)
-    return f'"""{header}\n"""\n\n{_imports(text)}\n\n{text}'
+def _module(plan: Plan, body: list[str]) -> str:
+    kind, reverse = plan.kind, plan.derivative.recurrence.reverse
+    text, lined_up = _BATCH if kind.batched else _SINGLE, ""
+    if kind.tokens and kind.batched:
+        lined_up = f"    line_up_tokens(lined, tokens, offsets, members, start, steps, {reverse})\n    tokens = lined\n"
+    text = text.replace("TOKENS\n", lined_up).replace("VALUES", "tokens: Tokens" if kind.tokens else "features: Floats")
+    text = text.replace("BODY", "\n".join(body) + "\n")
+    return f"{_imports(text)}\n\n{text}"
 
 
 def _imports(text: str) -> str:

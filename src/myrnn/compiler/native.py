@@ -141,10 +141,6 @@ class Native:
     Parameters
     ----------
     program : Program
-    source : str
-        The text of its module.
-    tokens, batched : bool
-        What kind of program it is.
 
     Attributes
     ----------
@@ -152,9 +148,10 @@ class Native:
         Held by who runs the program, whose workspaces serve one at a time.
     """
 
-    def __init__(self, program: Program, source: str, tokens: bool, batched: bool) -> None:
-        self.program, self.source, self.tokens, self.batched = program, source, tokens, batched
-        self._code = cache.load(source)
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.tokens, self.batched, _ = program.kind
+        self._code = cache.load(program.source)
         self._tables = program.memory.tables()
         self._equal_weights = np.ones(program.classes, dtype=np.float32)
         self._workspaces: dict[int, Workspace] = {}

@@ -1,9 +1,13 @@
-"""A compiled model: what was found of it, and its native functions."""
+"""Compile a model: all passes in one list, what they made of it, and its native functions."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,26 +16,61 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._logits import check_finite, is_lost
-from myrnn.compiler._programs import Programs
-from myrnn.compiler.derive import Derivative, trained_by_length
+from myrnn.compiler.derive import Derivative, differentiate, hoist, trained_by_length
+from myrnn.compiler.emit import Program, emit
 from myrnn.compiler.graph import Builder, topological
-from myrnn.compiler.guard import Guard
+from myrnn.compiler.guard import Guard, input_width, probe, probe_further, verify
 from myrnn.compiler.names import state_names
 from myrnn.compiler.native import Block, Native, in_threads, shards_for
-from myrnn.compiler.plan import Kind
-from myrnn.compiler.roll import Recurrence
+from myrnn.compiler.plan import Kind, plan
+from myrnn.compiler.roll import BACK, LooksFurtherBack, Recurrence, roll
+from myrnn.compiler.schedule import schedule
 from myrnn.compiler.show import stage_texts, write_equations
-from myrnn.compiler.trace import Trace
-from myrnn.errors import InvalidArgument
-from myrnn.models import parameter_names, parameters_of
+from myrnn.compiler.trace import MYGRAD, Origin, Trace
+from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
+from myrnn.models import num_classes, parameter_names, parameters_of
 from myrnn.sequences import Sequences
 
+# Up to what length a model is checked to be a recurrence, unless more is asked for.
+MAX_LENGTH = 64
 # Sequences whose logits are computed in one native call: few enough for their states to stay in the cache.
 PORTION = 512
 # The memory for all steps of these sequences, in bytes: wide layers and long sequences come in smaller portions.
 PORTION_BYTES = 2**24
 # How many multiplications are worth a thread.
 LEAST_WORK = 200_000
+
+
+PASSES = (roll, hoist, differentiate, plan, schedule, emit)
+
+
+class Stages:
+    """What the passes make of a recurrence, each when it is first asked for. Models of one class share them.
+
+    Parameters
+    ----------
+    recurrence : Recurrence
+    names, shapes : tuple
+        Those of the model's parameters.
+    """
+
+    def __init__(self, recurrence: Recurrence, names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]) -> None:
+        self.recurrence, self.names, self.shapes = recurrence, names, shapes
+        self._programs: dict[Kind, Program] = {}
+
+    @cached_property
+    def derivative(self) -> Derivative:
+        """The derivatives of the recurrence, as graphs."""
+        return differentiate(hoist(self.recurrence, self.shapes))
+
+    def program(self, kind: Kind) -> Program:
+        """Return the program for one kind of data."""
+        if kind not in self._programs:
+            program = emit(schedule(plan(self.derivative, self.shapes, self.names, kind)))
+            # Without the name of the model's class: classes with the same equations share their machine code.
+            header = f'"""A recurrent model, compiled.\n\n{write_equations(self.recurrence, self.names)}\n"""\n\n'
+            self._programs[kind] = replace(program, source=header + program.source)
+        return self._programs[kind]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -75,34 +114,29 @@ class CompiledModel:
         Holds the recurrence against the model while it is in use.
     """
 
-    def __init__(self, model: Any, recurrence: Recurrence, guard: Guard, programs: Programs) -> None:
-        self.model, self.recurrence, self.guard, self._programs = model, recurrence, guard, programs
-        self.dim_input, self.dim_output = recurrence.dim_input, recurrence.readout.size
+    def __init__(self, model: Any, stages: Stages, guard: Guard) -> None:
+        self.model, self.guard, self._stages = model, guard, stages
+        self.recurrence = stages.recurrence
+        self.dim_input, self.dim_output = self.recurrence.dim_input, self.recurrence.readout.size
         self._parameters = parameters_of(model)
-        # Whatever becomes of this model, others are compared with what it was.
-        self._names = parameter_names(model)
-
-    @classmethod
-    def found(
-        cls, model: Any, recurrence: Recurrence, build: Builder, traces: dict[int, Trace], max_length: int
-    ) -> CompiledModel:
-        """Return a model of which this recurrence was found, in these traces."""
-        parameters = parameters_of(model)
-        guard = Guard(model, parameters, recurrence, build, traces, max_length)
-        return cls(model, recurrence, guard, Programs(model, parameters, recurrence))
+        self._natives: dict[Kind, Native] = {}
 
     def is_like(self, model: Any, parameters: tuple[Tensor, ...]) -> bool:
         """Whether another model is of the same class, with parameters of the same names and shapes."""
         return (
             type(model) is type(self.model)
-            and parameter_names(model) == self._names
-            and [p.shape for p in parameters] == [p.shape for p in self._parameters]
+            and parameter_names(model) == self._stages.names
+            and tuple(p.shape for p in parameters) == self._stages.shapes
         )
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> CompiledModel:
         """Return this recurrence over the parameters of another model that is like this one; it is to be checked."""
-        guard, programs = self.guard.of(model, parameters), self._programs.of(model, parameters)
-        return CompiledModel(model, self.recurrence, guard, programs)
+        return CompiledModel(model, self._stages, self.guard.of(model, parameters))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell copy and pickle how to make it again: machine code and its memory cannot be copied."""
+        # The lengths that it was checked on are not kept: the copy checks its own when it is used.
+        return _compiled_again, (self.model, self.dim_input)
 
     # What was found --------------------------------------------------------------------------------------------------
 
@@ -135,18 +169,23 @@ class CompiledModel:
 
     def source_for(self, *, tokens: bool, batched: bool) -> str:
         """Return the emitted Python for tokens or features, for one sequence at a time or for batches."""
-        return self._programs.emitted(tokens=tokens, batched=batched)[1]
+        return self.program(tokens=tokens, batched=batched).source
+
+    def program(self, *, tokens: bool, batched: bool, observed: bool = False) -> Program:
+        """Return the program for one kind of data; an observed one keeps the gradients of all states and inputs."""
+        with failures_named(self.model):
+            return self._stages.program(Kind(tokens, batched, observed))
 
     @property
     def stages(self) -> dict[str, str]:
         """What every stage made of the model, as text, by the stage's name."""
-        names = parameter_names(self.model)
-        return stage_texts(self.model, self._parameters, names, self.recurrence, self.derivative)
+        return stage_texts(self.model, self._parameters, self._stages.names, self.recurrence, self.derivative)
 
     @property
     def derivative(self) -> Derivative:
         """The derivatives of the recurrence, as graphs."""
-        return self._programs.derivative
+        with failures_named(self.model):
+            return self._stages.derivative
 
     def trained_by_length(self, longest: int) -> NDArray[np.bool_]:
         """Return which parameters have a gradient after 0, 1, ..., `longest` steps, bool (longest + 1, parameters)."""
@@ -166,13 +205,22 @@ class CompiledModel:
         NotARecurrence
             When loss or gradients of random sequences differ from MyGrad's by more than rounding.
         """
-        return self._programs.native(tokens=tokens, batched=batched, max_length=self.max_length)
+        return self._native(Kind(tokens, batched))
+
+    def _native(self, kind: Kind) -> Native:
+        with MYGRAD, failures_named(self.model):
+            if kind in self._natives:
+                return self._natives[kind]
+            native = Native(self._stages.program(kind))
+            if verify(self.model, native, self.dim_input, self.max_length):
+                self._natives[kind] = native
+            return native
 
     def programs_for_tokens(self, batch_size: int) -> list[str]:
         """Return the texts of the programs that train on tokens, classify them and inspect sequences of them."""
         batched = sorted({batch_size > 1, self._pays_to_batch()})
         kinds = [*(Kind(True, many) for many in batched), Kind(tokens=False, batched=False, observed=True)]
-        return [self._programs.emitted(**kind._asdict())[1] for kind in kinds]
+        return [self.program(**kind._asdict()).source for kind in kinds]
 
     # Using it --------------------------------------------------------------------------------------------------------
 
@@ -267,7 +315,7 @@ class CompiledModel:
         sequences = self._one(x, y)
         self._check_input(sequences)
         self.guard.check_use(sequences)
-        native = self._programs.observer(max_length=self.max_length)
+        native = self._native(Kind(tokens=False, batched=False, observed=True))
         observation = Observation(*native.observe(sequences, 0, self.parameter_block(native).numbers))
         if self.recurrence.reverse:
             return replace(observation, input_gradients=observation.input_gradients[::-1])
@@ -285,7 +333,9 @@ class CompiledModel:
 
     def parameter_block(self, native: Native) -> Block:
         """Return the model's parameters in the layout of a program."""
-        return self._programs.parameter_block(native)
+        # Who compiles this very model meanwhile tries other numbers in them.
+        with MYGRAD:
+            return native.block_of([parameter.data for parameter in self._parameters])
 
     def _one(self, x: Any, y: Any) -> Sequences:
         array = np.asarray(x.data if isinstance(x, Tensor) else x)
@@ -320,3 +370,166 @@ def _portions(order: NDArray[np.int64], lengths: NDArray[np.int64], steps: int) 
         end = min(begin + PORTION, begin + max(1, int(steps // max(1, longest))), len(order))
         yield order[begin:end]
         begin = end
+
+
+def compile(
+    model: Any, max_length: int = MAX_LENGTH, *, dim_input: int | None = None, check: bool = True
+) -> CompiledModel:
+    """Compile a model to native code: find its loop, derive backpropagation through time, check it against the model.
+
+    Parameters
+    ----------
+    model : callable
+        ``model(x)``, for one sequence of shape (T, C), returns the logits (1, K) by a loop over the rows of `x` that
+        does the same at every step; ``model.parameters`` is a tuple of float32 MyGrad tensors.
+    max_length : int
+        Up to what length the model is checked to be the recurrence that was found. Longer sequences are checked when
+        they turn up.
+    dim_input : int, optional
+        C. By default it is ``model.dim_input``, or the first size among the parameters' that the model accepts.
+    check : bool
+        Whether to run the functions for features against the model at once. Those for each kind of data are run
+        against it in any case before they are first used.
+
+    Returns
+    -------
+    CompiledModel
+
+    Raises
+    ------
+    NotARecurrence
+        When the model does not do the same at every step; the message shows the line and what differs.
+    UnsupportedOperation
+        When it uses an operation that the compiler has no rule for.
+    NotDeterministic
+        When two calls on the same sequence differ.
+    InvalidArgument
+        When the model is none, or an argument is not what it should be.
+
+    Examples
+    --------
+    >>> from myrnn.models import RNN
+    >>> compiled = compile(RNN(dim_input=10, dim_recurrent=16, dim_output=2))
+    >>> compiled(np.zeros((4, 10), dtype=np.float32)).shape
+    (1, 2)
+    """
+    parameters = parameters_of(model)
+    _check_parameters(parameters, parameter_names(model))
+    longest = _checks.integer("max_length", max_length, minimum=1)
+    width = None if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
+    with MYGRAD, failures_named(model):
+        width = width or input_width(model, parameters)
+        compiled = _known(model, parameters, width, longest)
+        if compiled is None:
+            compiled = _alike(model, parameters, width, longest) or _compiled(model, parameters, width, longest)
+            _recent.append(compiled)
+    num_classes((1, compiled.dim_output))
+    if check:
+        compiled.native(tokens=False, batched=False)
+    return compiled
+
+
+def _check_parameters(parameters: tuple[Tensor, ...], names: tuple[str, ...]) -> None:
+    for name, parameter in zip(names, parameters, strict=True):
+        if parameter.dtype != np.float32:
+            raise CompileError(
+                f"{name} is {parameter.dtype}: compiled models work in float32 only; make it with dtype=np.float32"
+            )
+    if len({id(p) for p in parameters}) < len(parameters):
+        raise CompileError("a tensor stands twice among the model's parameters: list it once to compile the model")
+    for (name, one), (other_name, other) in combinations(zip(names, parameters, strict=True), 2):
+        if np.may_share_memory(one.data, other.data) and np.shares_memory(one.data, other.data):
+            raise CompileError(
+                f"{name} and {other_name} share their numbers: use one tensor in both places to compile the model"
+            )
+
+
+def compile_for(model: Any, sequences: Sequences) -> CompiledModel:
+    """Compile a model for use on such sequences: up to their lengths, as far as `compile` goes by itself.
+
+    The programs are checked when each is first used, and lengths beyond when they turn up.
+    """
+    longest = int(np.clip(sequences.lengths.max(initial=1), 1, MAX_LENGTH))
+    return compile(model, longest, dim_input=sequences.dim_input, check=False)
+
+
+def _compiled_again(model: Any, dim_input: int) -> CompiledModel:
+    return compile(model, dim_input=dim_input, check=False)
+
+
+# What was compiled last: training, evaluation and inspection of one model follow one another, and models of one class.
+_recent: deque[CompiledModel] = deque(maxlen=4)
+
+
+def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
+    """Return what the model was compiled to before, if it still is what the model computes."""
+    compiled = next((c for c in reversed(_recent) if c.model is model and c.guard.is_over(parameters)), None)
+    if compiled is None or compiled.dim_input != width:
+        return None
+    return compiled if _is_still(compiled, longest) else None
+
+
+def _alike(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
+    """Return the model compiled as another one of its class was before, if that is what it computes, too."""
+    for known in reversed(_recent):
+        if known.dim_input == width and known.is_like(model, parameters):
+            compiled = known.of(model, parameters)
+            if _is_still(compiled, longest):
+                return compiled
+    return None
+
+
+def _is_still(compiled: CompiledModel, longest: int) -> bool:
+    """Whether the model is the recurrence on a sequence as long as it must be."""
+    if compiled.guard.looks:
+        return False
+    x = np.random.default_rng(0).normal(size=(max(longest, 9), compiled.dim_input)).astype(np.float32)
+    try:
+        compiled.guard.check(Sequences.from_pairs([(x, 0)]), 0)
+    except CompileError:
+        return False
+    return True
+
+
+def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel:
+    recurrence, build, traces = _found(model, parameters, width, longest)
+    stages = Stages(recurrence, parameter_names(model), tuple(parameter.shape for parameter in parameters))
+    return CompiledModel(model, stages, Guard(model, parameters, recurrence, build, traces, longest))
+
+
+def _found(
+    model: Any, parameters: tuple[Tensor, ...], width: int, longest: int
+) -> tuple[Recurrence, Builder, dict[int, Trace]]:
+    """Find the loop of the model; return it with the builder and the traces that it was found in."""
+    refusal: NotARecurrence | None = None
+    # As written: what a first step computes from constants alone shows what it is computed from.
+    build, table = Builder(), Builder(fold=False)
+    traces = probe(model, parameters, width, longest, table)
+    for back in BACK:
+        if back > BACK[0]:
+            traces |= probe_further(model, parameters, width, back, table)
+        try:
+            found = roll(traces, build, width, back)
+            shapes = tuple(p.shape for p in parameters)
+            return replace(found, parameter_names=parameter_names(model), shapes=shapes), build, traces
+        except NotARecurrence as error:
+            refusal = error if refusal is None or isinstance(error, LooksFurtherBack) else refusal
+    assert refusal is not None
+    raise refusal
+
+
+@contextmanager
+def failures_named(model: Any) -> Iterator[None]:
+    """Raise whatever fails while a model is compiled as a CompileError that names the model and its line."""
+    try:
+        yield
+    except (MyRNNError, MemoryError):
+        raise
+    except Exception as error:
+        code = getattr(type(model).__call__, "__code__", None)
+        line = f"\n  {Origin(code.co_filename, code.co_firstlineno)}" if code else ""
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
+        raise CompileError(
+            f"{type(model).__name__} cannot be compiled ({reason}).{line}\n"
+            '  If the model runs in MyGrad, this is a fault of the compiler. Train the model with engine="mygrad".'
+        ) from error
