@@ -43,9 +43,8 @@ def texts() -> dict[str, str]:
     compiled = compile(model, check=False)
     found = compiled.stages
     found["model"] = inspect.getsource(RNN).strip()
-    single, batched = (compiled.source_for(tokens=True, batched=batched) for batched in (False, True))
-    found["emitted"] = run_in(single)
-    found["batched step"] = step_in(run_in(batched))
+    found["emit"] = run_in(found["emit"])
+    found["batched step"] = step_in(run_in(compiled.source_for(tokens=True, batched=True)))
     return found
 
 
@@ -65,7 +64,7 @@ def filled(document: str) -> str:
 
     def block(match: re.Match[str]) -> str:
         name = match[1]
-        language = "python" if name in ("model", "emitted", "batched step") else "text"
+        language = "python" if name in ("model", "emit", "batched step") else "text"
         return f"<!-- {name} -->\n```{language}\n{found[name]}\n```\n<!-- end -->"
 
     found = texts()

@@ -18,7 +18,7 @@ from mygrad.nnet import activations, layers, losses
 from myrnn.compiler.graph import Builder, topological
 from myrnn.compiler.lower import INSTEAD
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.trace import trace
+from myrnn.compiler.trace import trace_once
 from myrnn.errors import UnsupportedOperation
 
 DOCUMENT = Path(__file__).parent / "operations.md"
@@ -116,7 +116,7 @@ def outcome(function: Callable[[Any], Any]) -> tuple[str, str]:
     """Return whether a function is compiled, and what it is made of, or what to write instead."""
     model = Model(function)
     try:
-        traced = trace(model, model.parameters, np.zeros((1, 1), np.float32), Builder())
+        traced = trace_once(model, model.parameters, np.zeros((1, 1), np.float32), Builder())
     except UnsupportedOperation as error:
         kind = re.search(r"MyGrad's (\w+)", str(error))
         assert kind, error

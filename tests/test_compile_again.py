@@ -74,7 +74,7 @@ def test_a_model_with_other_tensors_is_compiled_anew(model):
 def test_another_model_of_the_class_is_compiled_as_the_first_was(model, monkeypatch):
     first, before = myrnn.compile(model), model(X).data.copy()
     # Where its loop is looked for anew, this fails.
-    monkeypatch.setattr(compiler_model, "probe", None)
+    monkeypatch.setattr(compiler_model, "trace", None)
     other = Scaled(10, 6, 2, rng=1)
     compiled = myrnn.compile(other)
     assert (compiled.model, compiled.recurrence) == (other, first.recurrence)

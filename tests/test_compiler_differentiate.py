@@ -9,8 +9,10 @@ from myrnn.compiler import ops
 from myrnn.compiler.derive import differentiate, hoist, pull_back
 from myrnn.compiler.graph import Builder, check, evaluate, topological
 from myrnn.compiler.names import node_names
+from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import roll
-from myrnn.compiler.trace import trace
+from myrnn.compiler.trace import trace_once
+from myrnn.models import parameter_names
 
 C, D, K = 3, 4, 2
 
@@ -44,10 +46,10 @@ def parts():
     model = Gated()
     build = Builder()
     rng = np.random.default_rng(1)
-    traces = {n: trace(model, model.parameters, rng.normal(size=(n, C)).astype(np.float32), build) for n in range(1, 8)}
-    recurrence = roll(traces, build, C)
-    hoisted = hoist(recurrence, [p.shape for p in model.parameters])
-    return model, recurrence, hoisted, differentiate(hoisted)
+    x = rng.normal(size=(7, C)).astype(np.float32)
+    traces = {n: trace_once(model, model.parameters, x[:n], build) for n in range(1, 8)}
+    hoisted = hoist(roll(Traces(traces, C, parameter_names(model), tuple(p.shape for p in model.parameters))))
+    return model, hoisted.rolled, hoisted, differentiate(hoisted)
 
 
 def known_weights(model, derivative):

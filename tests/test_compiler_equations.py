@@ -10,8 +10,9 @@ from mygrad.nnet.activations import sigmoid, softmax
 
 from myrnn.compiler import compile, evaluate, topological, write_equations
 from myrnn.compiler.graph import Builder
+from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import roll
-from myrnn.compiler.trace import trace
+from myrnn.compiler.trace import trace_once
 from myrnn.models import GRU, LSTM, RNN, parameter_names
 
 
@@ -181,15 +182,14 @@ class Heads(Base):
 def rolled(model):
     build, rng = Builder(), np.random.default_rng(0)
     dim = model.dim_input
-    traces = {
-        n: trace(model, model.parameters, rng.normal(size=(n, dim)).astype(np.float32), build) for n in range(1, 8)
-    }
-    return roll(traces, build, dim)
+    x = rng.normal(size=(7, dim)).astype(np.float32)
+    traces = {n: trace_once(model, model.parameters, x[:n], build) for n in range(1, 8)}
+    return roll(Traces(traces, dim, parameter_names(model), tuple(p.shape for p in model.parameters)))
 
 
 def written(model):
     recurrence = rolled(model)
-    return recurrence, write_equations(recurrence, parameter_names(model))
+    return recurrence, write_equations(recurrence)
 
 
 def values_of(recurrence, model, states, row):

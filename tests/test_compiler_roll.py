@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from mygrad.nnet.activations import relu
 
 from myrnn.compiler import ops
-from myrnn.compiler.graph import Builder, check, evaluate, topological
+from myrnn.compiler.graph import Builder, check, evaluate, substitute, topological
+from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import Recurrence, roll, unroll
-from myrnn.compiler.trace import trace
+from myrnn.compiler.trace import trace_once
 from myrnn.errors import NotARecurrence
 
 C, D = 3, 4
@@ -40,13 +41,14 @@ def zeros():
 
 def traces_of(model, build, lengths=LENGTHS):
     rng = np.random.default_rng(1)
-    return {n: trace(model, model.parameters, rng.normal(size=(n, C)).astype(np.float32), build) for n in lengths}
+    return {n: trace_once(model, model.parameters, rng.normal(size=(n, C)).astype(np.float32), build) for n in lengths}
 
 
 def rolled(run, lengths=LENGTHS):
-    build = Builder()
     model = Model(run)
-    return model, roll(traces_of(model, Builder(fold=False), lengths), build, C), build
+    shapes = tuple(p.shape for p in model.parameters)
+    recurrence = roll(Traces(traces_of(model, Builder(fold=False), lengths), C, ("A", "B", "E", "h0", "W"), shapes))
+    return model, recurrence, recurrence.readout.build
 
 
 def plain(m, x):
@@ -393,5 +395,7 @@ def test_rolling_undoes_unrolling(drawn):
     from myrnn.compiler.trace import Trace
 
     traces = {n: Trace(n, unroll(recurrence, n, build), {}) for n in LENGTHS}
-    found = roll(traces, build, D)
-    assert unroll(found, 17, build) is unroll(recurrence, 17, build)
+    found = roll(Traces(traces, D, ("W",), ((D,),)))
+    table = found.readout.build
+    (again,) = substitute(table, [unroll(recurrence, 17, build)], {})
+    assert unroll(found, 17, table) is again

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 import zoo
 from myrnn.compiler import compile, ops
 from myrnn.compiler.assemble import fuse
+from myrnn.compiler.derive import Kind
 from myrnn.compiler.emit import emit
 from myrnn.compiler.graph import Builder, evaluate, topological
 from myrnn.compiler.instructions import For, IfLater, Loop
 from myrnn.compiler.layout import Place
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.plan import Kind, plan
+from myrnn.compiler.plan import plan
 from myrnn.compiler.schedule import schedule
-from myrnn.models import parameter_names
 
 
 @st.composite
@@ -157,8 +157,7 @@ def instructions(body):
 def test_what_is_printed_is_what_is_emitted(model, kind):
     made = zoo.made(model)
     compiled = compile(made, dim_input=model.C, check=False)
-    shapes, names = [p.shape for p in made.parameters], parameter_names(made)
-    found = schedule(plan(compiled.derivative, shapes, names, kind))
+    found = schedule(plan(dataclasses.replace(compiled.derivative, kind=kind)))
     parts = [*found.forward, *found.backward]
     every = list(instructions(i for part in parts for i in part.body))
     comments = {getattr(i, "comment", "") for i in every} | {part.title for part in parts}

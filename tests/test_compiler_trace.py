@@ -18,7 +18,7 @@ from myrnn.compiler.derive import pull_back
 from myrnn.compiler.graph import Builder, check, evaluate, topological
 from myrnn.compiler.lower import INSTEAD, RULES
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.trace import Origin, Recorder, _inputs_first, trace
+from myrnn.compiler.trace import Origin, Recorder, _inputs_first, trace_once
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 
 ROWS, COLUMNS = 4, 3
@@ -40,7 +40,7 @@ class Model:
 def traced(model):
     build = Builder()
     x = np.random.default_rng(0).uniform(0.3, 0.9, size=(ROWS, COLUMNS)).astype(np.float32)
-    return trace(model, model.parameters, x, build), x
+    return trace_once(model, model.parameters, x, build), x
 
 
 def numbers(trace, model, x):

@@ -269,7 +269,7 @@ def test_a_tensor_that_is_listed_twice_is_refused():
 
 def test_many_long_sequences_take_bounded_memory(monkeypatch):
     portion = 2**20
-    monkeypatch.setattr("myrnn.compiler.modeld.PORTION_BYTES", portion)
+    monkeypatch.setattr("myrnn.compiler.model.PORTION_BYTES", portion)
     compiled = compile(RNN(10, 16, 2, rng=0), check=False)
     rng = np.random.default_rng(0)
     sequences = Sequences(rng.integers(0, 10, 80 * 300), 80 * np.arange(301), np.zeros(300, dtype=np.int64), 10)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,21 +34,17 @@ class Hoisted:
     recurrence : Recurrence
     derived : tuple of Node
         What each leaf ``derived`` stands for, by its number.
+    rolled : Recurrence
+        The recurrence as it was found.
     """
 
     recurrence: Recurrence
     derived: tuple[Node, ...]
+    rolled: Recurrence
 
 
-def hoist(recurrence: Recurrence, shapes: Sequence[tuple[int, ...]]) -> Hoisted:
-    """Rebuild the recurrence with joined products split and what is fixed replaced by leaves.
-
-    Parameters
-    ----------
-    recurrence : Recurrence
-    shapes : sequence of tuple
-        The shape of each parameter.
-    """
+def hoist(recurrence: Recurrence) -> Hoisted:
+    """Rebuild the recurrence with joined products split and what is fixed replaced by leaves."""
     split = _rewritten(recurrence, Builder(simplify=True))
     build = split.readout.build
     targets = [*split.step, split.readout]
@@ -58,11 +55,11 @@ def hoist(recurrence: Recurrence, shapes: Sequence[tuple[int, ...]]) -> Hoisted:
             fixed.add(node)
     read = {i for node in order if node not in fixed for i in node.inputs} | set(targets)
     candidates = [n for n in order if n in fixed and n in read and n.inputs]
-    leaves = {n: leaf for n in candidates if (leaf := _rows_of_parameter(n, shapes)) is not None}
+    leaves = {n: leaf for n in candidates if (leaf := _rows_of_parameter(n, recurrence.shapes)) is not None}
     chosen = [n for n in candidates if n not in leaves]
     leaves |= {n: build.leaf("derived", i, size=n.size) for i, n in enumerate(chosen)}
     place = dict(zip(order, substitute(build, order, leaves), strict=True))
-    return Hoisted(replace(_placed(split, place), initial=split.initial), tuple(chosen))
+    return Hoisted(replace(_placed(split, place), initial=split.initial), tuple(chosen), recurrence)
 
 
 def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:
@@ -137,6 +134,17 @@ class Pullback:
     gradients: dict[Node, tuple[Node, tuple[Node | None, ...]]]
 
 
+class Kind(NamedTuple):
+    """What a program takes, tokens or features, one sequence or a batch, and whether it keeps all gradients."""
+
+    tokens: bool = False
+    batched: bool = False
+    observed: bool = False
+
+
+ONE_OF_FEATURES = Kind()
+
+
 @dataclass(frozen=True)
 class Derivative:
     """The recurrence and all its derivatives.
@@ -151,6 +159,10 @@ class Derivative:
     readout, step : Pullback
     prelude : Pullback
         From the initial states and the derived nodes to the parameters.
+    rolled : Recurrence
+        The recurrence as it was found.
+    kind : Kind
+        For what data the next passes make a program.
     """
 
     recurrence: Recurrence
@@ -158,6 +170,8 @@ class Derivative:
     readout: Pullback
     step: Pullback
     prelude: Pullback
+    rolled: Recurrence
+    kind: Kind = ONE_OF_FEATURES
 
 
 def differentiate(hoisted: Hoisted) -> Derivative:
@@ -173,6 +187,7 @@ def differentiate(hoisted: Hoisted) -> Derivative:
         _pullback([recurrence.readout], of_logits, recurrence),
         _pullback(recurrence.step, of_states, recurrence),
         _pullback([*recurrence.initial, *hoisted.derived], [*of_states, *of_derived], recurrence),
+        hoisted.rolled,
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from myrnn.compiler.assemble import is_one_number
+from myrnn.compiler.derive import Kind
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
     Argument,
@@ -35,9 +36,10 @@ from myrnn.compiler.instructions import (
 )  # fmt: skip
 from myrnn.compiler.layout import BATCH, LANES, SINGLE, Buffer, Memory, Names, Over, Place, Row, Rows, padded
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.plan import Kind, Parameters, Plan
+from myrnn.compiler.plan import Parameters, Plan
 from myrnn.compiler.printer import added, atom, compose, number
 from myrnn.compiler.runtime import OF_PROGRAMS
+from myrnn.compiler.show import write_equations
 
 WIDTH = 120
 
@@ -60,6 +62,10 @@ class Program:
     states: tuple[Buffer, ...]
     state_gradients: tuple[Buffer, ...]
     input_gradients: Buffer | None
+
+    def __str__(self) -> str:
+        """Return the text of its module."""
+        return self.source
 
 
 def emit(schedule: Schedule) -> Program:
@@ -419,7 +425,9 @@ def _module(plan: Plan, body: list[str]) -> str:
         lined_up = f"    line_up_tokens(lined, tokens, offsets, members, start, steps, {reverse})\n    tokens = lined\n"
     text = text.replace("TOKENS\n", lined_up).replace("VALUES", "tokens: Tokens" if kind.tokens else "features: Floats")
     text = text.replace("BODY", "\n".join(body) + "\n")
-    return f"{_imports(text)}\n\n{text}"
+    # Without the name of the model's class: classes with the same equations share their machine code.
+    equations = write_equations(plan.derivative.rolled)
+    return f'"""A recurrent model, compiled.\n\n{equations}\n"""\n\n{_imports(text)}\n\n{text}'
 
 
 def _imports(text: str) -> str:

@@ -21,17 +21,8 @@ the compiler is wrong                                  native losses and gradien
 
 from __future__ import annotations
 
-import gc
-import itertools
-import pickle
-import random
-import sys
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
-from types import FunctionType, ModuleType
 from typing import Any
 
 import mygrad
@@ -40,308 +31,29 @@ from mygrad import Tensor
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
-from myrnn._user_code import is_users_file
 from myrnn.compiler.graph import Builder, evaluate
 from myrnn.compiler.native import Native
-from myrnn.compiler.roll import ADVICE, Recurrence, difference_told, lengths_for, mirrored, placeholders, unroll
-from myrnn.compiler.trace import MYGRAD, Origin, Recorder, Trace, trace
-from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
+from myrnn.compiler.probe import (
+    ADVICE,
+    Traces,
+    answer,
+    difference_told,
+    gradients_kept,
+    replaced,
+    shifted,
+    traced_with_array,
+)
+from myrnn.compiler.roll import Recurrence, mirrored, placeholders, unroll
+from myrnn.compiler.trace import MYGRAD, Recorder, Trace
+from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameter_names, parameters_of
-from myrnn.sequences import Sequences, one_hot
-
-# When it is compiled -------------------------------------------------------------------------------------------------
-
-# Lengths that are traced to find the loop; the longest that is asked for is traced beside them.
-PROBES = (1, 2, 3, 4, 5, 6, 7, 13)
-# If so many calls in a row all change something, the model changes it, and not another thread.
-CALLS = 30
-
-
-def probe(model: Any, parameters: tuple[Tensor, ...], dim_input: int, longest: int, build: Builder) -> dict[int, Trace]:
-    """Trace the model at several lengths, and again with other values, which must change nothing."""
-    rng = np.random.default_rng(0)
-    with gradients_kept(parameters):
-        x = _random_rows(5, dim_input, rng)
-        check_calls(model, parameters, x, build)
-        traces = _traces(model, parameters, dim_input, {*PROBES, max(longest, 9)}, build, rng)
-        _check_reaches_parameters(traces)
-        tokens, large = one_hot(rng.integers(0, dim_input, 5), dim_input), 10 * _random_rows(5, dim_input, rng)
-        for values in (tokens, large):
-            _same_graph(traces[5], trace(model, parameters, values, build), "the values of the sequence")
-        with replaced(parameters, shifted(parameters, rng)):
-            before = [parameter.data.tobytes() for parameter in parameters]
-            _same_graph(traces[5], trace(model, parameters, x, build), "the values of its parameters")
-            if before != [parameter.data.tobytes() for parameter in parameters]:
-                raise NotDeterministic(
-                    "a call of the model changes the numbers of its parameters, which only training may: change them\n"
-                    '  between calls, in a hook, or train it with engine="mygrad".'
-                )
-    return traces
-
-
-def probe_further(
-    model: Any, parameters: tuple[Tensor, ...], dim_input: int, back: int, build: Builder
-) -> dict[int, Trace]:
-    """Trace the model at the lengths that are needed beside to find a loop that looks back at up to `back` steps."""
-    with gradients_kept(parameters):
-        return _traces(model, parameters, dim_input, lengths_for(back), build, np.random.default_rng(back))
-
-
-def _traces(
-    model: Any,
-    parameters: tuple[Tensor, ...],
-    dim_input: int,
-    lengths: set[int],
-    build: Builder,
-    rng: np.random.Generator,
-) -> dict[int, Trace]:
-    return {n: traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build) for n in lengths}
-
-
-def _random_rows(length: int, dim_input: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    return rng.normal(size=(length, dim_input)).astype(np.float32)
-
-
-def _check_reaches_parameters(traces: dict[int, Trace]) -> None:
-    if not any(traced.parameters for traced in traces.values()):
-        looks = dict.fromkeys(look for traced in traces.values() for look in traced.looks)
-        raise CompileError(unreached(list(looks)))
-
-
-def unreached(looks: Sequence[Origin]) -> str:
-    """Say that no gradient reaches a parameter, and where numbers are taken out of tensors, which is why."""
-    return "no gradient reaches any parameter of the model, so that it would learn nothing: " + (
-        f"it takes numbers out of its tensors, with .data or NumPy, in\n  {looks[0]}"
-        if looks
-        else "its logits must be computed from its parameters by MyGrad's operations"
-    )
-
-
-# What a call changes -------------------------------------------------------------------------------------------------
-
-_SCALARS = (bool, int, float, complex, str, bytes, type(None))
-_SOURCES = (np.random.Generator, np.random.RandomState, random.Random, itertools.count)
-# The sources of random numbers that all code shares.
-_SHARED = (random.random.__self__, np.random.random.__self__)  # type: ignore[attr-defined]
-# How many objects are looked into, those nearest to the model first, and how many parts of each.
-_MOST = 10_000
-
-
-def check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:
-    """Call the model again and again on one sequence: it must compute the same, and change nothing by it.
-
-    Raises
-    ------
-    NotDeterministic
-        When it does not.
-    """
-    first = trace(model, parameters, x, build)
-    if changed := _changed_by_calls(model, x[:3]):
-        raise NotDeterministic(
-            'the model draws random numbers while it runs: draw them outside, or train it with engine="mygrad".'
-            if changed & {"random", "np.random"}
-            else f"every call of the model changes its {', '.join(sorted(changed))}, so that a later one may compute "
-            'something else.\n  Leave that out of the call, or train it with engine="mygrad".'
-        )
-    if trace(model, parameters, x, build).output is not first.output:
-        raise NotDeterministic(
-            "two calls of the model on the same sequence compute different things: it draws random numbers, or\n"
-            '  keeps something from one call to the next. Train it with engine="mygrad".'
-        )
-
-
-def _changed_by_calls(model: Any, x: NDArray[np.float32]) -> set[str]:
-    """Return what every one of many calls changes: what another thread changes meanwhile, some calls do not see."""
-    changed: set[str] | None = None
-    scalars, sources = _reachable(model)
-    for _ in range(CALLS):
-        # Nothing that takes time stands between the states of sources before and after the call.
-        drawn = [_drawn(source) for source in sources.values()]
-        answer(model, x)
-        now = {path for path, before in zip(sources, drawn, strict=True) if _drawn(sources[path]) != before}
-        before, (scalars, _) = scalars, _reachable(model)
-        now |= {path for path in {*before, *scalars} if before.get(path) != scalars.get(path)}
-        changed = now if changed is None else changed & now
-        if not changed:
-            break
-    return changed or set()
-
-
-def _drawn(source: Any) -> Any:
-    """Return the state of a source of numbers, another one after every draw."""
-    return repr(source) if isinstance(source, itertools.count) else pickle.dumps(source)
-
-
-def _reachable(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the scalars, and the sources of random and other numbers, that the model's code can reach, by paths."""
-    home = type(model).__module__.partition(".")[0]
-    scalars, sources = dict[str, Any](), dict[str, Any](zip(("random", "np.random"), _SHARED, strict=True))
-    seen, waiting = set[int](), deque([("", model)])
-    while waiting and len(seen) + len(scalars) < _MOST:
-        path, value = waiting.popleft()
-        if isinstance(value, _SCALARS):
-            scalars[path] = value
-        elif id(value) not in seen:
-            seen.add(id(value))
-            if isinstance(value, _SOURCES):
-                sources[path] = value
-            else:
-                waiting.extend(_parts(path, value, home)[:_MOST])
-    return scalars, sources
-
-
-def _parts(path: str, value: Any, home: str) -> list[tuple[str, Any]]:
-    """Return what an object of the user's holds, by paths; of arrays, modules and what libraries define nothing."""
-    if isinstance(value, np.ndarray | Tensor | ModuleType):
-        return []
-    if isinstance(value, FunctionType):
-        if not _is_users(value.__module__ or "", value.__code__.co_filename, home):
-            return []
-        names = [(f"{value.__module__}.{name}", item) for name, item in list(value.__globals__.items())]
-        return [*names, *((path, item) for item in (value.__closure__, value.__defaults__, value.__kwdefaults__))]
-    if isinstance(value, type):
-        module = sys.modules.get(value.__module__)
-        if not _is_users(value.__module__, getattr(module, "__file__", None) or "", home):
-            return []
-        names = [(f"{value.__name__}.{name}", item) for name, item in list(vars(value).items())]
-        return [*((name, item) for name, item in names if ".__" not in name or callable(item)), *_bases(value)]
-    if isinstance(value, dict):
-        return [(f"{path}[{key!r}]", item) for key, item in list(value.items())]
-    if hasattr(value, "__dict__"):
-        held = [(f"{path}.{name}".lstrip("."), item) for name, item in list(vars(value).items())]
-        return [*held, (path, type(value))]
-    if isinstance(value, list):
-        return [(f"{path}[{i}]", item) for i, item in enumerate(value)]
-    return [(path, item) for item in gc.get_referents(value)]
-
-
-def _bases(kind: type) -> list[tuple[str, Any]]:
-    return [(base.__name__, base) for base in kind.__bases__]
-
-
-def _is_users(module: str, file: str, home: str) -> bool:
-    """Whether code may change as the user goes: it is no library's, or of the same package as the model."""
-    top = module.partition(".")[0]
-    return top not in ("myrnn", "builtins") and (top == home or is_users_file(file))
-
-
-# The model itself ----------------------------------------------------------------------------------------------------
-
-
-def answer(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
-    """Return the model's own logits for an array, as it gives them where no graph is made."""
-    try:
-        # The sequences may be made up, and what overflows on these is nobody's concern.
-        with mygrad.no_autodiff, np.errstate(all="ignore"):
-            result = model(x.copy())
-    except Exception as error:
-        raise CompileError(f"the model fails on an array of shape {x.shape}, but not on a tensor: {error}") from error
-    return np.asarray(result.data if isinstance(result, Tensor) else result)
-
-
-def traced_with_array(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> Trace:
-    """Trace the model on `x` as a tensor, and see that it gives the same logits for the array that it is used on.
-
-    Raises
-    ------
-    NotARecurrence
-        When it does not.
-    """
-    traced, logits = trace(model, parameters, x, build), answer(model, x)
-    expected = np.asarray(traced.logits)
-    scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
-    same = logits.shape == expected.shape and np.allclose(
-        logits, expected, rtol=1e-3, atol=1e-3 * scale, equal_nan=True
-    )
-    if not same:
-        raise NotARecurrence(
-            f"on a sequence of {len(x)} the model gives other logits for an array than for a tensor of the same\n"
-            "  numbers: it looks at the kind of its argument, or keeps something from one call to the next.\n"
-            '  Train it with engine="mygrad".'
-        )
-    return traced
-
-
-def _same_graph(one: Trace, other: Trace, what: str) -> None:
-    if one.output is other.output:
-        return
-    if one.looks:
-        raise NotARecurrence(
-            "the model takes numbers out of its tensors, with .data or NumPy, and computes with them or branches on\n"
-            f"  them, where no gradient passes:\n  {one.looks[0]}\n"
-            "  Use MyGrad's operations alone: instead of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum\n"
-            "  or mg.minimum."
-        )
-    raise NotARecurrence(
-        f"what the model computes depends on {what}, not only through MyGrad's operations.\n"
-        f"{difference_told(one, other)}"
-        f"  Instead of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum or mg.minimum.\n{ADVICE}"
-    )
+from myrnn.sequences import Sequences
 
 
 def difference_from_recurrence(recurrence: Recurrence, traced: Trace, build: Builder) -> str:
     """Return where a trace and the recurrence part, and what to do."""
     unrolled = Trace(traced.length, unroll(recurrence, traced.length, build), {})
     return difference_told(traced, unrolled) + ADVICE
-
-
-def shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> list[NDArray[np.float32]]:
-    """Return values near those of the parameters."""
-    shifts = (rng.normal(size=parameter.shape).astype(np.float32) for parameter in parameters)
-    return [p.data * np.float32(1.25) + shift * np.float32(0.1) for p, shift in zip(parameters, shifts, strict=True)]
-
-
-@contextmanager
-def replaced(parameters: tuple[Tensor, ...], values: Sequence[NDArray[np.float32]]) -> Iterator[None]:
-    """Give the parameters other values for a while; afterwards they are the same bytes."""
-    before = [parameter.data.copy() for parameter in parameters]
-    try:
-        for parameter, value in zip(parameters, values, strict=True):
-            _write(parameter, value)
-        yield
-    finally:
-        for parameter, value in zip(parameters, before, strict=True):
-            _write(parameter, value)
-
-
-def _write(parameter: Tensor, values: NDArray[np.float32]) -> None:
-    """Write into a parameter, and leave MyGrad's lock on it as it is: a graph of the user's may still hold it."""
-    writeable = parameter.data.flags.writeable
-    parameter.data.flags.writeable = True
-    parameter.data[...] = values
-    parameter.data.flags.writeable = writeable
-
-
-@contextmanager
-def gradients_kept(parameters: tuple[Tensor, ...]) -> Iterator[None]:
-    """Leave the parameters' gradients as they were, and the user's own graphs of them able to go back."""
-    before = [(parameter._grad, set(parameter._ops)) for parameter in parameters]
-    try:
-        yield
-    finally:
-        for parameter, (gradient, readers) in zip(parameters, before, strict=True):
-            parameter._grad = gradient
-            # Going back through one graph makes MyGrad forget all graphs of the tensors in it.
-            parameter._ops.update(reader for reader in readers if reader() is not None)
-
-
-def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
-    """Return C: what the model says, or the first size of a parameter that it accepts as the width of a sequence."""
-    told = getattr(model, "dim_input", None)
-    if isinstance(told, int | np.integer) and told > 0:
-        return int(told)
-    sizes = [p.shape[0] for p in parameters if p.ndim == 2] + [p.shape[1] for p in parameters if p.ndim == 2]
-    error: Exception | None = None
-    for size in dict.fromkeys(sizes):
-        try:
-            with mygrad.no_autodiff, np.errstate(all="ignore"):
-                model(np.zeros((3, size), dtype=np.float32))
-            return int(size)
-        except Exception as failure:
-            error = error or failure
-    raise CompileError(
-        f"how many inputs the model takes cannot be told ({error}): name it, compile(model, dim_input=...)"
-    ) from error
 
 
 # In use --------------------------------------------------------------------------------------------------------------
@@ -375,15 +87,15 @@ class Guard:
         model: Any,
         parameters: tuple[Tensor, ...],
         recurrence: Recurrence,
-        build: Builder,
-        traces: dict[int, Trace],
+        traces: Traces,
         max_length: int,
     ) -> None:
-        self._model, self._parameters, self._recurrence, self._build = model, parameters, recurrence, build
+        self._model, self._parameters, self._recurrence = model, parameters, recurrence
+        self._build = recurrence.readout.build
         self.max_length = max_length
-        self.looks = tuple(dict.fromkeys(origin for traced in traces.values() for origin in traced.looks))
-        self.reached = {length: traced.parameters for length, traced in traces.items()}
-        self._lengths = set(traces)
+        self.looks = tuple(dict.fromkeys(origin for traced in traces.by_length.values() for origin in traced.looks))
+        self.reached = {length: traced.parameters for length, traced in traces.by_length.items()}
+        self._lengths = set(traces.by_length)
         self._rng = np.random.default_rng(0)
         steps = max(2, min(FEW, self._steps_of(RUN_NUMBERS)))
         self._probe = self._rng.normal(size=(steps, recurrence.dim_input)).astype(np.float32)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -16,17 +15,18 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._logits import check_finite, is_lost
-from myrnn.compiler.derive import Derivative, differentiate, hoist, trained_by_length
+from myrnn.compiler.derive import ONE_OF_FEATURES, Derivative, Kind, differentiate, hoist, trained_by_length
 from myrnn.compiler.emit import Program, emit
-from myrnn.compiler.graph import Builder, topological
-from myrnn.compiler.guard import Guard, input_width, probe, probe_further, verify
+from myrnn.compiler.graph import topological
+from myrnn.compiler.guard import Guard, verify
 from myrnn.compiler.names import state_names
 from myrnn.compiler.native import Block, Native, in_threads, shards_for
-from myrnn.compiler.plan import Kind, plan
-from myrnn.compiler.roll import BACK, LooksFurtherBack, Recurrence, roll
+from myrnn.compiler.plan import plan
+from myrnn.compiler.probe import BACK, Subject, Traces, input_width, trace
+from myrnn.compiler.roll import LooksFurtherBack, Recurrence, roll
 from myrnn.compiler.schedule import schedule
-from myrnn.compiler.show import stage_texts, write_equations
-from myrnn.compiler.trace import MYGRAD, Origin, Trace
+from myrnn.compiler.show import show, write_equations
+from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
 from myrnn.models import num_classes, parameter_names, parameters_of
 from myrnn.sequences import Sequences
@@ -41,36 +41,27 @@ PORTION_BYTES = 2**24
 LEAST_WORK = 200_000
 
 
-PASSES = (roll, hoist, differentiate, plan, schedule, emit)
+PASSES = (trace, roll, hoist, differentiate, plan, schedule, emit)
+"""The compiler: each pass takes what the one before it returned, a frozen dataclass that `show` writes as text.
+
+The first takes a `Subject`. What the first four make serves every kind of data; `Derivative.kind` tells the others.
+"""
 
 
 class Stages:
-    """What the passes make of a recurrence, each when it is first asked for. Models of one class share them.
+    """What the passes returned for a model, each run when it is first asked for. Models of one class share it."""
 
-    Parameters
-    ----------
-    recurrence : Recurrence
-    names, shapes : tuple
-        Those of the model's parameters.
-    """
+    def __init__(self, traces: Traces, recurrence: Recurrence) -> None:
+        self._returned: dict[Any, Any] = {(trace, None): traces, (roll, None): recurrence}
 
-    def __init__(self, recurrence: Recurrence, names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]) -> None:
-        self.recurrence, self.names, self.shapes = recurrence, names, shapes
-        self._programs: dict[Kind, Program] = {}
-
-    @cached_property
-    def derivative(self) -> Derivative:
-        """The derivatives of the recurrence, as graphs."""
-        return differentiate(hoist(self.recurrence, self.shapes))
-
-    def program(self, kind: Kind) -> Program:
-        """Return the program for one kind of data."""
-        if kind not in self._programs:
-            program = emit(schedule(plan(self.derivative, self.shapes, self.names, kind)))
-            # Without the name of the model's class: classes with the same equations share their machine code.
-            header = f'"""A recurrent model, compiled.\n\n{write_equations(self.recurrence, self.names)}\n"""\n\n'
-            self._programs[kind] = replace(program, source=header + program.source)
-        return self._programs[kind]
+    def after(self, last: Callable[[Any], Any], kind: Kind = ONE_OF_FEATURES) -> Any:
+        """Return what a pass returned, for one kind of data."""
+        position = PASSES.index(last)
+        key = last, kind if position >= PASSES.index(plan) else None
+        if key not in self._returned:
+            before = self.after(PASSES[position - 1], kind)
+            self._returned[key] = last(replace(before, kind=kind) if last is plan else before)
+        return self._returned[key]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -116,7 +107,7 @@ class CompiledModel:
 
     def __init__(self, model: Any, stages: Stages, guard: Guard) -> None:
         self.model, self.guard, self._stages = model, guard, stages
-        self.recurrence = stages.recurrence
+        self.recurrence: Recurrence = stages.after(roll)
         self.dim_input, self.dim_output = self.recurrence.dim_input, self.recurrence.readout.size
         self._parameters = parameters_of(model)
         self._natives: dict[Kind, Native] = {}
@@ -125,8 +116,8 @@ class CompiledModel:
         """Whether another model is of the same class, with parameters of the same names and shapes."""
         return (
             type(model) is type(self.model)
-            and parameter_names(model) == self._stages.names
-            and tuple(p.shape for p in parameters) == self._stages.shapes
+            and parameter_names(model) == self.recurrence.parameter_names
+            and tuple(p.shape for p in parameters) == self.recurrence.shapes
         )
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> CompiledModel:
@@ -152,7 +143,7 @@ class CompiledModel:
 
     def __str__(self) -> str:
         """Return the recurrence as equations, in the model's own names."""
-        return str(write_equations(self.recurrence, parameter_names(self.model)))
+        return str(write_equations(self.recurrence))
 
     def __repr__(self) -> str:
         """Say what it is."""
@@ -174,18 +165,20 @@ class CompiledModel:
     def program(self, *, tokens: bool, batched: bool, observed: bool = False) -> Program:
         """Return the program for one kind of data; an observed one keeps the gradients of all states and inputs."""
         with failures_named(self.model):
-            return self._stages.program(Kind(tokens, batched, observed))
+            program: Program = self._stages.after(emit, Kind(tokens, batched, observed))
+            return program
 
     @property
     def stages(self) -> dict[str, str]:
-        """What every stage made of the model, as text, by the stage's name."""
-        return stage_texts(self.model, self._parameters, self._stages.names, self.recurrence, self.derivative)
+        """What every pass returned for the model, as text, by the pass's name: what the next one is given."""
+        return {make.__name__: show(self._stages.after(make, Kind(tokens=True))) for make in PASSES}
 
     @property
     def derivative(self) -> Derivative:
         """The derivatives of the recurrence, as graphs."""
         with failures_named(self.model):
-            return self._stages.derivative
+            derivative: Derivative = self._stages.after(differentiate)
+            return derivative
 
     def trained_by_length(self, longest: int) -> NDArray[np.bool_]:
         """Return which parameters have a gradient after 0, 1, ..., `longest` steps, bool (longest + 1, parameters)."""
@@ -211,7 +204,7 @@ class CompiledModel:
         with MYGRAD, failures_named(self.model):
             if kind in self._natives:
                 return self._natives[kind]
-            native = Native(self._stages.program(kind))
+            native = Native(self._stages.after(emit, kind))
             if verify(self.model, native, self.dim_input, self.max_length):
                 self._natives[kind] = native
             return native
@@ -492,28 +485,16 @@ def _is_still(compiled: CompiledModel, longest: int) -> bool:
 
 
 def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel:
-    recurrence, build, traces = _found(model, parameters, width, longest)
-    stages = Stages(recurrence, parameter_names(model), tuple(parameter.shape for parameter in parameters))
-    return CompiledModel(model, stages, Guard(model, parameters, recurrence, build, traces, longest))
-
-
-def _found(
-    model: Any, parameters: tuple[Tensor, ...], width: int, longest: int
-) -> tuple[Recurrence, Builder, dict[int, Trace]]:
-    """Find the loop of the model; return it with the builder and the traces that it was found in."""
     refusal: NotARecurrence | None = None
-    # As written: what a first step computes from constants alone shows what it is computed from.
-    build, table = Builder(), Builder(fold=False)
-    traces = probe(model, parameters, width, longest, table)
     for back in BACK:
-        if back > BACK[0]:
-            traces |= probe_further(model, parameters, width, back, table)
+        traces = trace(Subject(model, parameters, width, longest, back))
         try:
-            found = roll(traces, build, width, back)
-            shapes = tuple(p.shape for p in parameters)
-            return replace(found, parameter_names=parameter_names(model), shapes=shapes), build, traces
+            recurrence = roll(traces)
         except NotARecurrence as error:
             refusal = error if refusal is None or isinstance(error, LooksFurtherBack) else refusal
+        else:
+            guard = Guard(model, parameters, recurrence, traces, longest)
+            return CompiledModel(model, Stages(traces, recurrence), guard)
     assert refusal is not None
     raise refusal
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from myrnn.compiler.derive import Derivative
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.ops import OPERATIONS
@@ -76,6 +74,7 @@ def node_names(derivative: Derivative) -> dict[Node, str]:
     return names
 
 
-def printer_of(derivative: Derivative, parameter_names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> Printer:
+def printer_of(derivative: Derivative) -> Printer:
     """Return a printer with a name for all that has one."""
-    return Printer(state_names(derivative.recurrence), parameter_names, shapes, node_names(derivative))
+    r = derivative.recurrence
+    return Printer(state_names(r), r.parameter_names, r.shapes, node_names(derivative))

@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
 
-from myrnn.compiler.derive import Derivative, Pullback
+from myrnn.compiler.derive import Derivative, Kind, Pullback
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.layout import LANES, padded
 from myrnn.compiler.names import printer_of
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.printer import Printer
+from myrnn.compiler.roll import Recurrence
 
 # From how many rows on updating all rows of a weight costs more than keeping a record of each.
 LOOKUP_ROWS = 4096
-
-
-class Kind(NamedTuple):
-    """What a program takes, tokens or features, one sequence or a batch, and whether it keeps all gradients."""
-
-    tokens: bool
-    batched: bool
-    observed: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,10 +145,10 @@ class Plan:
         return {"C": r.dim_input, "K": r.readout.size, **units}
 
 
-def plan(derivative: Derivative, shapes: Sequence[tuple[int, ...]], names: tuple[str, ...], kind: Kind) -> Plan:
-    """Plan the memory of a recurrence whose parameters have these shapes and names, for one kind of data."""
-    r = derivative.recurrence
-    weights = _weights(derivative, shapes)
+def plan(derivative: Derivative) -> Plan:
+    """Plan the memory of a program for one kind of data."""
+    r, kind = derivative.recurrence, derivative.kind
+    weights = _weights(derivative)
     projected = {
         n
         for n in topological(r.step)
@@ -168,8 +160,8 @@ def plan(derivative: Derivative, shapes: Sequence[tuple[int, ...]], names: tuple
     return Plan(
         derivative,
         kind,
-        printer_of(derivative, names, shapes),
-        _parameters(weights, shapes, names, _lookups(derivative, weights, terms, kind)),
+        printer_of(derivative),
+        _parameters(weights, r, _lookups(derivative, weights, terms, kind)),
         weights,
         _saved(r.step, derivative.step) - projected,
         _saved([r.readout], derivative.readout),
@@ -203,14 +195,14 @@ def _is_projection(product: Node, weights: dict[Node, Weight]) -> bool:
     )
 
 
-def _weights(derivative: Derivative, shapes: Sequence[tuple[int, ...]]) -> dict[Node, Weight]:
+def _weights(derivative: Derivative) -> dict[Node, Weight]:
     """Decide the shape of every parameter and derived node in memory from how the products read it."""
     r = derivative.recurrence
     graph = topological([*r.step, r.readout, *r.initial, *derivative.derived])
     weights: dict[Node, Weight] = {}
     taken_apart = {n.attributes[0] for n in graph if n.operation == "rows"}
     for leaf in [n for n in graph if n.operation in ("parameter", "rows")]:
-        shape = shapes[leaf.attributes[0]]
+        shape = derivative.recurrence.shapes[leaf.attributes[0]]
         columns = shape[-1] if shape else 1
         rows = leaf.size // columns
         whole = leaf.operation == "parameter" and leaf.attributes[0] not in taken_apart
@@ -243,16 +235,14 @@ def _shape_by_products(graph: Sequence[Node], leaf: Node) -> tuple[int, int]:
     return 1, leaf.size
 
 
-def _parameters(
-    weights: dict[Node, Weight], shapes: Sequence[tuple[int, ...]], names: tuple[str, ...], lookups: frozenset[int]
-) -> Parameters:
+def _parameters(weights: dict[Node, Weight], recurrence: Recurrence, lookups: frozenset[int]) -> Parameters:
     """Lay the parameters out one after the other, the lookups last."""
     flipped = {n.attributes[0] for n, weight in weights.items() if n.operation == "parameter" and weight.flipped}
     layouts, at = {}, 0
-    for index, shape in sorted(enumerate(shapes), key=lambda item: item[0] in lookups):
+    for index, shape in sorted(enumerate(recurrence.shapes), key=lambda item: item[0] in lookups):
         columns = shape[-1] if shape else 1
         rows = prod(shape) // columns if columns else 0
-        layouts[index] = ParameterLayout(names[index], at, rows, columns, index in flipped)
+        layouts[index] = ParameterLayout(recurrence.parameter_names[index], at, rows, columns, index in flipped)
         at += layouts[index].size
     return Parameters(layouts, lookups)
 

@@ -20,18 +20,11 @@ from math import inf
 import numpy as np
 
 from myrnn.compiler.graph import Builder, Node, substitute, topological
+from myrnn.compiler.probe import ADVICE, Traces, difference_told, first_difference, lengths_for, tails, told, where
 from myrnn.compiler.trace import Origin, Trace
 from myrnn.errors import NotARecurrence
 
 BEGIN = "  Begin with states that every step can read, such as np.zeros((1, D)).\n"
-# How many steps a model may look back: few, and where no loop is found for these, more.
-BACK = (3, 10)
-
-ADVICE = (
-    "  A compiled model runs the same equations at every step. "
-    'Feed what differs as an input, or train with engine="mygrad".'
-)
-
 
 # A node of the shortest trace, where it has one in that place, and of the two longer ones.
 Trio = tuple[Node | None, Node, Node]
@@ -79,36 +72,24 @@ class Recurrence:
         return tuple(node.size for node in self.step)
 
 
-def lengths_for(back: int) -> set[int]:
-    """Return the lengths whose traces show a loop that looks back at up to `back` steps."""
-    return {length for tail in _tails(back) for length in (tail, tail + back, tail + back + 1)} | {back, back + 1}
-
-
-def roll(traces: Mapping[int, Trace], build: Builder, dim_input: int, back: int = BACK[0]) -> Recurrence:
-    """Find the loop in traces of the lengths `lengths_for` tells, and prove it at all lengths given.
-
-    Parameters
-    ----------
-    traces : mapping
-        Length -> trace. They share one table of nodes, which may keep computations on constants as they were written.
-    build : Builder
-        The table of the recurrence, in which such computations are numbers.
-    dim_input : int
-    back : int
-        How many steps the model may look back.
+def roll(traced: Traces) -> Recurrence:
+    """Find the loop in traces, and prove it at all their lengths.
 
     Raises
     ------
     NotARecurrence
         When there is none; the message shows the user's line and what differs.
     """
-    traces = dict(sorted(traces.items()))
+    # In this table computations on constants are numbers.
+    build, back = Builder(), traced.back
+    traces = dict(sorted(traced.by_length.items()))
     if reverse := _goes_backwards(traces[2 * back + 1]):
         mirror = Builder(fold=False)
         traces = {length: mirrored(trace, mirror) for length, trace in traces.items()}
     order = topological(trace.output for trace in traces.values())
     folded = dict(zip(order, substitute(build, order, {}), strict=True))
-    recurrence = replace(_found(_Comparison(traces, folded, back), build, dim_input), reverse=reverse)
+    found = _found(_Comparison(traces, folded, back), build, traced.dim_input)
+    recurrence = replace(found, reverse=reverse, parameter_names=traced.parameter_names, shapes=traced.shapes)
     for length, trace in traces.items():
         unrolled = unroll(recurrence, length, build)
         if unrolled is not folded[trace.output]:
@@ -170,11 +151,6 @@ def _goes_backwards(trace: Trace) -> bool:
 # What is needed of the rows in front ---------------------------------------------------------------------------------
 
 
-def _tails(back: int) -> tuple[int, ...]:
-    """Return how many rows follow those in front: few show what the readout alone reads, many what is read late."""
-    return tuple(sorted({1, 2, 3, back}))
-
-
 class _Comparison:
     """Walks the traces of n, n + `back` and n + `back` + 1 rows side by side, the further rows in front.
 
@@ -210,7 +186,7 @@ class _Comparison:
             self.rows[node] = node.attributes[0] + 1 if node.operation == "row" else max(below, default=0)
             first = (self.oldest[i] for i in node.inputs)
             self.oldest[node] = node.attributes[0] if node.operation == "row" else min(first, default=inf)
-        for tail in _tails(back):
+        for tail in tails(back):
             self._walk([traces[tail], traces[tail + back], traces[tail + back + 1]])
         self.lowest = {n for n in self.lowest if not self._follows(n, self.lowest - {n})}
 
@@ -539,48 +515,6 @@ def _initial(
 
 
 # What errors show -----------------------------------------------------------------------------------------------------
-
-
-def first_difference(a: Node, b: Node) -> tuple[Node, Node] | None:
-    """Return the lowest pair of nodes that differ, the two graphs walked side by side."""
-    seen: set[tuple[Node, Node]] = set()
-    stack = [(a, b)]
-    found = None
-    while stack:
-        x, y = stack.pop()
-        if x is y or (x, y) in seen:
-            continue
-        seen.add((x, y))
-        found = (x, y)
-        if x.operation == y.operation and len(x.inputs) == len(y.inputs):
-            stack.extend(zip(x.inputs, y.inputs, strict=True))
-    return found
-
-
-def told(node: Node) -> str:
-    """Return what a node is, on one line."""
-    if node.is_constant:
-        numbers = node.numbers
-        if numbers.size == 1:
-            return f"{numbers[0]:g}"
-        return f"a constant {np.array2string(numbers, precision=4, threshold=6, max_line_width=120)}"
-    return f"{node.operation}({', '.join(map(str, node.attributes))})" if node.is_leaf else node.operation
-
-
-def where(trace: Trace, node: Node | None) -> Origin:
-    """Return the user's line of a node, or of what reads it where the node has none (a constant has none)."""
-    if node is None or node in trace.origins:
-        return trace.origins.get(node, Origin()) if node is not None else Origin()
-    readers = (n for n in topological([trace.output]) if node in n.inputs and n in trace.origins)
-    return trace.origins.get(next(readers, node), Origin())
-
-
-def difference_told(trace: Trace, other: Trace) -> str:
-    """Return a line that shows where two traces of one length differ."""
-    difference = first_difference(trace.output, other.output)
-    assert difference is not None
-    here, there = difference
-    return f"  {where(trace, here)}      <- {told(here)} here, {told(there)} otherwise\n"
 
 
 def _both(trace: Trace, here: Node, reader: Node | None, other: Trace, there: Node, its: Node | None) -> str:

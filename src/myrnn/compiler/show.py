@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, singledispatch
 from typing import Any
 
-import numpy as np
-
 from myrnn.compiler.derive import Derivative, Hoisted
-from myrnn.compiler.graph import Builder, Node, topological
+from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.layout import padded
 from myrnn.compiler.names import forward_names, node_names, state_names, variables_of
-from myrnn.compiler.plan import Kind, Plan, plan
+from myrnn.compiler.plan import Plan
 from myrnn.compiler.printer import LONGEST, Printer, is_square
+from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import Recurrence
-from myrnn.compiler.schedule import schedule
-from myrnn.compiler.trace import Origin, Trace, trace
+from myrnn.compiler.trace import Origin
 
 Origins = Mapping[Node, Origin]
 Targets = Iterable[tuple[str, Node]]
@@ -88,11 +86,11 @@ class Equations:
         return "\n".join(line for head, part in parts.items() for line in (head, *(f"    {e}" for e in part)))
 
 
-def write_equations(recurrence: Recurrence, parameter_names: tuple[str, ...]) -> Equations:
+def write_equations(recurrence: Recurrence) -> Equations:
     """Write the initial states, the step and the readout as equations."""
     states = state_names(recurrence)
     # A parameter that is called like a state is told from it by where it is kept.
-    parameters = [f"self.{name}" if name in states else name for name in parameter_names]
+    parameters = [f"self.{name}" if name in states else name for name in recurrence.parameter_names]
     sequence, steps = (_free(name, Printer(states, parameters, sequence="", steps="").taken) for name in ("x", "T"))
     words = partial(Printer, states, parameters, sequence=sequence, steps=steps)
 
@@ -177,21 +175,10 @@ def _reads(printer: Printer, node: Node) -> tuple[Node, ...]:
 # Stages ---------------------------------------------------------------------------------------------------------------
 
 
-def stage_texts(
-    model: Any, parameters: tuple[Any, ...], names: tuple[str, ...], recurrence: Recurrence, derivative: Derivative
-) -> dict[str, str]:
-    """Return what every stage made of a model, by the stage's name; the trace is one of a sequence of two steps."""
-    shapes = [parameter.shape for parameter in parameters]
-    probe = np.zeros((2, recurrence.dim_input), dtype=np.float32)
-    planned = plan(derivative, shapes, names, Kind(tokens=True, batched=False))
-    return {
-        "trace": show_trace(trace(model, parameters, probe, Builder()), names),
-        "recurrence": str(write_equations(recurrence, names)),
-        "hoisted": show_hoisted(Hoisted(derivative.recurrence, derivative.derived), names, shapes),
-        "derivative": show_derivative(derivative, names, shapes),
-        "plan": show_plan(planned),
-        "schedule": str(schedule(planned)),
-    }
+@singledispatch
+def show(stage: Any) -> str:
+    """Return what a pass returned, as text."""
+    return str(stage)
 
 
 def _listing(printer: Printer, targets: Targets, variables: Mapping[Node, str], origins: Origins) -> list[str]:
@@ -204,16 +191,23 @@ def _listing(printer: Printer, targets: Targets, variables: Mapping[Node, str], 
     return lines
 
 
-def show_trace(traced: Trace, parameter_names: Sequence[str]) -> str:
-    """Return what a model computes for a sequence of one length."""
-    printer, variables = Printer((), parameter_names), variables_of(traced)
+@show.register
+def _(traces: Traces) -> str:
+    # Those of other lengths say the same at greater length.
+    traced = traces.by_length[2]
+    printer, variables = Printer((), traces.parameter_names), variables_of(traced)
     return "\n".join(
         [f"{traced.length} steps:", *_listing(printer, [("logits", traced.output)], variables, traced.origins)]
     )
 
 
-def show_hoisted(hoisted: Hoisted, parameter_names: Sequence[str], shapes: Shapes) -> str:
-    """Return what is computed once, the states before the first step, the step and the readout."""
+@show.register
+def _(recurrence: Recurrence) -> str:
+    return str(write_equations(recurrence))
+
+
+@show.register
+def _(hoisted: Hoisted) -> str:
     recurrence = hoisted.recurrence
     states, variables = state_names(recurrence), forward_names(recurrence) | _after(recurrence)
     parts: dict[str, list[tuple[str, Node]]] = {
@@ -222,12 +216,12 @@ def show_hoisted(hoisted: Hoisted, parameter_names: Sequence[str], shapes: Shape
         "for every x": [(f"{name}'", node) for name, node in zip(states, recurrence.step, strict=True)],
         "after the last step": [("logits", recurrence.readout)],
     }
-    words = partial(Printer, states, parameter_names, shapes)
+    words = partial(Printer, states, recurrence.parameter_names, recurrence.shapes)
     return _titled({title: _listing(words(), part, variables, recurrence.origins) for title, part in parts.items()})
 
 
-def show_derivative(derivative: Derivative, parameter_names: Sequence[str], shapes: Shapes) -> str:
-    """Return the three graphs that go back: through the readout, through a step, and before the first step."""
+@show.register
+def _(derivative: Derivative) -> str:
     recurrence = derivative.recurrence
     states, variables = state_names(recurrence), node_names(derivative)
     forward, after = forward_names(recurrence), _after(recurrence)
@@ -241,7 +235,7 @@ def show_derivative(derivative: Derivative, parameter_names: Sequence[str], shap
     }
     listings = {}
     for title, (pullback, names, before) in parts.items():
-        printer = Printer(states, parameter_names, shapes, names)
+        printer = Printer(states, recurrence.parameter_names, recurrence.shapes, names)
         targets = [(f"d_{name}", node) for name, node in zip(before, pullback.states, strict=False)]
         targets += [(f"d_{printer.operand(leaf)}", term) for leaf, terms in pullback.weights.items() for term in terms]
         listings[title] = _listing(printer, targets, variables, {})
@@ -258,8 +252,8 @@ def _titled(parts: Mapping[str, list[str]]) -> str:
     return "\n".join(line for title, lines in parts.items() if lines for line in (f"{title}:", *lines))
 
 
-def show_plan(plan: Plan) -> str:
-    """Return how the weights lie in memory, and what the way forward keeps for the way back."""
+@show.register
+def _(plan: Plan) -> str:
     printer = plan.printer
     lines = ["weights:"]
     for leaf, weight in plan.weights.items():

@@ -264,7 +264,7 @@ class Trace:
     parameters: frozenset[int] = frozenset()
 
 
-def trace(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
+def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
     """Trace the model on `x`, float32 (T, C).
 
     Raises

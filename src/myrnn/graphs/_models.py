@@ -20,7 +20,7 @@ from myrnn.sequences import Sequences
 def recurrence_graph(model: Any, shown: Shown, x: Any, y: Any) -> ComputationalGraph:
     """Draw the recurrence of a model, compiled or not, with the numbers of one sequence where there is one."""
     compiled = model if isinstance(model, CompiledModel) else compile(model)
-    equations = write_equations(compiled.recurrence, parameter_names(compiled.model))
+    equations = write_equations(compiled.recurrence)
     observed = None if x is None else observe(compiled, equations, x, y)
     return ComputationalGraph(*draw_recurrence(compiled, equations, observed, shown))
 
