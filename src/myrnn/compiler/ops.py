@@ -169,6 +169,10 @@ def _minimum(g: Node, y: Node, a: Node, b: Node) -> Any:
     return g * greater(b, a), g * greater(a, b)
 
 
+def _selected(mask: Array, a: Array, b: Array) -> Array:
+    return np.where(mask != 0, a, b)
+
+
 def _larger(g: Node, y: Node, a: Node, b: Node) -> Any:
     second = greater(b, a)
     return g * (1.0 - second), g * second
@@ -193,7 +197,7 @@ def _select(g: Node, y: Node, mask: Node, a: Node, b: Node) -> Any:
 select = Row(
     "select",
     "map",
-    lambda mask, a, b: np.where(mask != 0, a, b),  # type: ignore[arg-type,return-value]
+    _selected,
     _select,
     native="where({0}, {1}, {2})",
     text="where",
