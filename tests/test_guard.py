@@ -324,6 +324,32 @@ class CountsInItsClass(Base):
         return 2.0 if self.calls % 10_000 == 9_999 else 1.0
 
 
+class KeepsAList(Base):
+    def __init__(self):
+        super().__init__()
+        self.log = []
+
+    def scale(self):
+        self.log.append(1.0)
+        return 2.0 if len(self.log) == 9_999 else 1.0
+
+
+class KeepsItsStates(Base):
+    """Keeps the states of all calls for somebody to see."""
+
+    def __init__(self):
+        super().__init__()
+        self.states = []
+
+    def activation(self, z):
+        self.states.append(mg.tanh(z))
+        return self.states[-1]
+
+
+def test_states_that_are_kept_for_somebody_to_see_are_no_reason_to_refuse_a_model():
+    assert myrnn.compile(KeepsItsStates(), 9, dim_input=4, check=False).recurrence.state_sizes == (5,)
+
+
 class Draws(Base):
     def __init__(self, source):
         super().__init__()
@@ -357,6 +383,7 @@ class Numbers(Base):
         (CountsInAGlobal, r"changes its \S+\.CALLS"),
         (CountsInItsClass, r"changes its CountsInItsClass\.calls"),
         (Numbers, "changes its number"),
+        (KeepsAList, "changes its log"),
         (lambda: Owns(np.random.default_rng(0)), "changes its rng"),
         (lambda: Owns(random.Random(0)), "changes its rng"),
         (lambda: Owns(np.random.RandomState(0)), "changes its rng"),

@@ -225,8 +225,11 @@ def _parts(path: str, value: Any, home: str) -> list[tuple[str, Any]]:
         held = [(f"{path}.{name}".lstrip("."), item) for name, item in list(vars(value).items())]
         return [*held, (path, type(value))]
     if isinstance(value, list):
-        return [(f"{path}[{i}]", item) for i, item in enumerate(value)]
-    return [(path, item) for item in gc.get_referents(value)]
+        # What grows has other parts every time, but always another length. Tensors may be kept for somebody to see.
+        size = [(path, len(value))] if all(isinstance(item, _SCALARS) for item in value) else []
+        return [*size, *((f"{path}[{i}]", item) for i, item in enumerate(value))]
+    size = [(path, len(value))] if isinstance(value, set) else []
+    return [*size, *((path, item) for item in gc.get_referents(value))]
 
 
 def _bases(kind: type) -> list[tuple[str, Any]]:
