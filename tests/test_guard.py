@@ -481,3 +481,21 @@ def test_a_model_that_leads_to_very_much_compiles():
     model = Base()
     model.log, model.parts = [object() for _ in range(20_000)], [model, {"self": model}]
     assert myrnn.compile(model, dim_input=4, check=False).dim_output == 2
+
+
+class Answers:
+    """Has whatever attribute is asked for, as wrappers of C libraries do."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name):
+        return Answers()
+
+
+LIBRARY = Answers()
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_model_may_lead_to_objects_that_have_every_attribute():
+    model = Base()
+    np.testing.assert_allclose(myrnn.compile(model, dim_input=4)(X), model(X).data, rtol=1e-4)

@@ -221,15 +221,22 @@ def _parts(path: str, value: Any, home: str) -> list[tuple[str, Any]]:
         return [*((name, item) for name, item in names if ".__" not in name or callable(item)), *_bases(value)]
     if isinstance(value, dict):
         return [(f"{path}[{key!r}]", item) for key, item in list(value.items())]
-    if hasattr(value, "__dict__"):
-        held = [(f"{path}.{name}".lstrip("."), item) for name, item in list(vars(value).items())]
-        return [*held, (path, type(value))]
+    if (held := _attributes(value)) is not None:
+        return [*((f"{path}.{name}".lstrip("."), item) for name, item in held.items()), (path, type(value))]
     if isinstance(value, list):
         # What grows has other parts every time, but always another length. Tensors may be kept for somebody to see.
         size = [(path, len(value))] if all(isinstance(item, _SCALARS) for item in value) else []
         return [*size, *((f"{path}[{i}]", item) for i, item in enumerate(value))]
     size = [(path, len(value))] if isinstance(value, set) else []
     return [*size, *((path, item) for item in gc.get_referents(value))]
+
+
+def _attributes(value: Any) -> dict[str, Any] | None:
+    """Return what an object holds by itself; its class may answer any other question about attributes."""
+    try:
+        return dict(object.__getattribute__(value, "__dict__"))
+    except AttributeError:
+        return None
 
 
 def _bases(kind: type) -> list[tuple[str, Any]]:
