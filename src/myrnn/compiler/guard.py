@@ -43,7 +43,7 @@ from myrnn.compiler.probe import (
     shifted,
     traced_with_array,
 )
-from myrnn.compiler.roll import Recurrence, mirrored, placeholders, unroll
+from myrnn.compiler.roll import Recurrence, placeholders, rewritten, unroll
 from myrnn.compiler.trace import MYGRAD, Recorder, Trace
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameter_names, parameters_of
@@ -247,9 +247,13 @@ class Guard:
 
     def _check(self, x: NDArray[np.float32]) -> None:
         with gradients_kept(self._parameters):
-            traced = traced_with_array(self._model, self._parameters, x, self._build)
+            # As for rolling: first as it is written, and then with computations on constants done.
+            table = Builder(fold=False)
+            traced = traced_with_array(self._model, self._parameters, x, table)
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
-        traced = mirrored(traced, self._build) if self._recurrence.reverse else traced
+        if self._recurrence.reverse:
+            traced = rewritten(traced, table, mirrored=True)
+        traced = rewritten(traced, self._build)
         if traced.output is not unroll(self._recurrence, len(x), self._build):
             raise NotARecurrence(
                 f"on a sequence of {len(x)} steps the model does not compute what was compiled: at some step, or with "

@@ -85,7 +85,7 @@ def roll(traced: Traces) -> Recurrence:
     traces = dict(sorted(traced.by_length.items()))
     if reverse := _goes_backwards(traces[2 * back + 1]):
         mirror = Builder(fold=False)
-        traces = {length: mirrored(trace, mirror) for length, trace in traces.items()}
+        traces = {length: rewritten(trace, mirror, mirrored=True) for length, trace in traces.items()}
     order = topological(trace.output for trace in traces.values())
     folded = dict(zip(order, substitute(build, order, {}), strict=True))
     found = _found(_Comparison(traces, folded, back), build, traced.dim_input)
@@ -115,10 +115,10 @@ def unroll(recurrence: Recurrence, length: int, build: Builder) -> Node:
     return substitute(build, [recurrence.readout], known)[0]
 
 
-def mirrored(trace: Trace, build: Builder) -> Trace:
-    """Return the trace with its rows numbered from the end."""
+def rewritten(trace: Trace, build: Builder, *, mirrored: bool = False) -> Trace:
+    """Return the trace in another table, with its rows numbered from the end where it is `mirrored`."""
     order = topological([trace.output])
-    rows = (n for n in order if n.operation == "row")
+    rows = [n for n in order if n.operation == "row"] if mirrored else []
     known = {n: build.leaf("row", trace.length - 1 - n.attributes[0], size=n.size) for n in rows}
     nodes = substitute(build, order, known)
     origins = {new: trace.origins[old] for old, new in zip(order, nodes, strict=True) if old in trace.origins}
