@@ -66,6 +66,21 @@ def _filled(tree: ast.expr, operands: Sequence[ast.expr]) -> ast.expr:
     return type(tree)(**{name: fill(value) for name, value in ast.iter_fields(tree)})
 
 
+def _without_idle_brackets(tree: ast.expr) -> ast.expr:
+    """Return a sum in a sum, or a product in a product, from left to right: to a reader the order says nothing.
+
+    Of code that is run this would change the rounding.
+    """
+    match tree:
+        case ast.BinOp(left, ast.Add() | ast.Mult() as sign, right):
+            left = _without_idle_brackets(left)
+            match right:
+                case ast.BinOp(first, same, second) if type(same) is type(sign):
+                    return ast.BinOp(_without_idle_brackets(ast.BinOp(left, sign, first)), sign, second)
+            return ast.BinOp(left, sign, right)
+    return tree
+
+
 def _unclear(part: ast.expr, whole: ast.expr) -> bool:
     """Whether a reader needs brackets around a part that Python does not need."""
     # Python reads * and @ from left to right, and ** before @; a reader should not have to know.
@@ -132,7 +147,7 @@ class Printer:
 
     def sum(self, nodes: Sequence[Node]) -> str:
         """Return the sum of some nodes."""
-        return self._shown(lambda depth: added([self._operand(node, depth) for node in nodes]))
+        return self._shown(lambda depth: _without_idle_brackets(added([self._operand(n, depth) for n in nodes])))
 
     def _shown(self, tree: Callable[[int], ast.expr]) -> str:
         """Return the text of the deepest tree that is short enough: a node that is read often stands there as often."""
@@ -164,7 +179,7 @@ class Printer:
         operands = [self._operand(i, depth) for i in node.inputs]
         if node.operation == "matmul" and node.inputs[0].is_constant:
             operands[0] = _vector(node.inputs[0])
-        return compose(self._template(node), operands)
+        return _without_idle_brackets(compose(self._template(node), operands))
 
     def shows_nothing(self, node: Node) -> bool:
         """Whether the text of a node is that of its input, as that of a number which is repeated."""
