@@ -12,6 +12,6 @@ def native(function):
     @wraps(function)
     def run(*arguments):
         address = cache.runtime().address(functions.symbol(function))
-        return functions.call(address, functions.signature_of(function), arguments)
+        return functions.caller(function)(address, arguments)
 
     return run

@@ -14,7 +14,7 @@ from numba import njit
 from myrnn import optimizers
 from myrnn.compiler.cache import runtime
 from myrnn.compiler.runtime import products, updates
-from myrnn.compiler.runtime.functions import Integers, MachineCode, call, machine_code, signature_of, symbol
+from myrnn.compiler.runtime.functions import Caller, Integers, MachineCode, machine_code, signature_of, symbol
 from myrnn.compiler.runtime.threads import BARRIER_SIZE, MODES, flush_subnormals, meet, restore_mode
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
@@ -257,7 +257,8 @@ def run():
     """Run the function above as machine code."""
     runtime()
     code = MachineCode(machine_code([pass_on]))
-    return lambda *arguments: call(code.address(symbol(pass_on)), signature_of(pass_on), arguments)
+    call = Caller(signature_of(pass_on))
+    return lambda *arguments: call(code.address(symbol(pass_on)), arguments)
 
 
 @pytest.mark.parametrize("parties", [1, 2, 3])

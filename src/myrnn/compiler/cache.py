@@ -36,10 +36,8 @@ from myrnn.compiler.runtime import moves, products, runtime_texts, training  # n
 from myrnn.compiler.runtime.functions import (
     FUNCTIONS,
     MachineCode,
-    call,
+    caller,
     machine_code,
-    program_signature,
-    signature_of,
     symbol,
 )
 
@@ -61,9 +59,9 @@ class Code:
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function of `runtime.training`, whose first argument is the program."""
-        if symbol(function) in FUNCTIONS:
-            return call(runtime().address(symbol(function)), signature_of(function), (self.address, *arguments))
-        return call(self.address, program_signature(function), arguments)
+        if (name := symbol(function)) in FUNCTIONS:
+            return caller(function)(runtime().address(name), (self.address, *arguments))
+        return caller(function)(self.address, arguments)
 
 
 def load(source: str) -> Code:

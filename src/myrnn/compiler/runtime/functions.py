@@ -233,28 +233,46 @@ class MachineCode:
 
 _C_TYPES = {
     types.int64: ctypes.c_int64, types.float64: ctypes.c_double, types.float32: ctypes.c_float,
-    types.boolean: ctypes.c_bool, types.uintp: ctypes.c_size_t, types.none: ctypes.c_void_p,
+    types.boolean: ctypes.c_bool, types.uintp: ctypes.c_size_t,
 }  # fmt: skip
-_FUNCTION = ctypes.CFUNCTYPE(None)
 
 
-def call(address: int, kinds: Signature, arguments: Iterable[Any]) -> Any:
-    """Call machine code with these types, without the GIL."""
-    result = _result_of(kinds.return_type)()
-    words: list[Any] = [] if kinds.return_type == types.none else [ctypes.byref(result)]
-    for kind, value in zip(kinds.args, arguments, strict=True):
-        if isinstance(kind, types.Array):
-            assert (value.dtype.name, value.ndim, value.flags.c_contiguous) == (kind.dtype.name, kind.ndim, True)
-            words += map(ctypes.c_int64, (value.ctypes.data, *value.shape))
-        else:
-            words.append(_C_TYPES[kind](value))
-    _FUNCTION(address)(*words)
-    returned = tuple(getattr(result, field[0]) for field in result._fields_)
-    return returned if isinstance(kinds.return_type, types.BaseTuple) else returned[0]
+class Caller:
+    """Calls machine code with these types, without the GIL; how is found out once, and not at every call."""
+
+    def __init__(self, kinds: Signature) -> None:
+        returned = kinds.return_type
+        self._is_tuple = isinstance(returned, types.BaseTuple)
+        parts = returned.types if self._is_tuple else () if returned == types.none else (returned,)
+        self._names = [f"part_{i}" for i in range(len(parts))]
+        fields = [(name, _C_TYPES[kind]) for name, kind in zip(self._names, parts, strict=True)]
+        self._result = type("Result", (ctypes.Structure,), {"_fields_": fields})
+        # What each array has to be; None for a number.
+        self._arrays = [
+            (np.dtype(kind.dtype.name), kind.ndim, True) if isinstance(kind, types.Array) else None
+            for kind in kinds.args
+        ]
+        words: list[Any] = [ctypes.POINTER(self._result)] if parts else []
+        for kind in kinds.args:
+            words += [ctypes.c_int64] * (1 + kind.ndim) if isinstance(kind, types.Array) else [_C_TYPES[kind]]
+        self._function = ctypes.CFUNCTYPE(None, *words)
+
+    def __call__(self, address: int, arguments: Iterable[Any]) -> Any:
+        """Call the machine code at an address."""
+        result = self._result()
+        words: list[Any] = [ctypes.byref(result)] if self._names else []
+        for array, value in zip(self._arrays, arguments, strict=True):
+            if array is None:
+                words.append(value)
+            else:
+                assert (value.dtype, value.ndim, value.flags.c_contiguous) == array
+                words += (value.__array_interface__["data"][0], *value.shape)
+        self._function(address)(*words)
+        returned = tuple(getattr(result, name) for name in self._names)
+        return returned if self._is_tuple else returned[0] if returned else None
 
 
 @cache
-def _result_of(kind: Any) -> type[ctypes.Structure]:
-    """Return the structure that a result of this type is written to."""
-    kinds = kind.types if isinstance(kind, types.BaseTuple) else (kind,)
-    return type("Result", (ctypes.Structure,), {"_fields_": [(f"part_{i}", _C_TYPES[k]) for i, k in enumerate(kinds)]})
+def caller(function: Callable[..., Any]) -> Caller:
+    """Return what calls a compiled function, or the program that a function of `by_address` calls."""
+    return Caller(signature_of(function) if symbol(function) in FUNCTIONS else program_signature(function))
