@@ -49,13 +49,6 @@ from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences
 
-
-def difference_from_recurrence(recurrence: Recurrence, traced: Trace, build: Builder) -> str:
-    """Return where a trace and the recurrence part, and what to do."""
-    unrolled = Trace(traced.length, unroll(recurrence, traced.length, build), {})
-    return difference_told(traced, unrolled) + ADVICE
-
-
 # In use --------------------------------------------------------------------------------------------------------------
 
 # How many steps are run, and traced, to see whether a model has changed.
@@ -248,17 +241,15 @@ class Guard:
     def _check(self, x: NDArray[np.float32]) -> None:
         with gradients_kept(self._parameters):
             # As for rolling: first as it is written, and then with computations on constants done.
-            table = Builder(fold=False)
-            traced = traced_with_array(self._model, self._parameters, x, table)
+            traced = traced_with_array(self._model, self._parameters, x, Builder(fold=False))
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
-        if self._recurrence.reverse:
-            traced = rewritten(traced, table, mirrored=True)
-        traced = rewritten(traced, self._build)
-        if traced.output is not unroll(self._recurrence, len(x), self._build):
+        traced = rewritten(traced, self._build, mirrored=self._recurrence.reverse)
+        unrolled = Trace(len(x), unroll(self._recurrence, len(x), self._build), {})
+        if traced.output is not unrolled.output:
             raise NotARecurrence(
                 f"on a sequence of {len(x)} steps the model does not compute what was compiled: at some step, or with "
                 "some values, it does what it did not do when it was traced.\n"
-                f"{difference_from_recurrence(self._recurrence, traced, self._build)}"
+                f"{difference_told(traced, unrolled)}{ADVICE}"
             )
 
     def _compare(self, x: NDArray[np.float32], what: str, native: NDArray[np.float32] | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial, singledispatch
 from typing import Any
@@ -20,7 +20,6 @@ from myrnn.compiler.trace import Origin
 
 Origins = Mapping[Node, Origin]
 Targets = Iterable[tuple[str, Node]]
-Shapes = Sequence[tuple[int, ...]]
 
 # What is deeper is given a name and an equation of its own.
 _DEEPEST = 20
