@@ -1,27 +1,16 @@
 """The page about the compiler shows what its stages really say."""
 
-import importlib.util
 import re
-import sys
-from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs"
-
-if not DOCS.exists():
-    pytest.skip("the documentation is not part of this copy", allow_module_level=True)
+from pages import DOCS, script
 
 
 @pytest.fixture(scope="module")
 def maker():
-    # Registered for a while, so that the source of its model can be found.
-    spec = importlib.util.spec_from_file_location("make_how_it_works", DOCS / "make_how_it_works.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with script("make_how_it_works") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

@@ -1,27 +1,20 @@
 """The page about operations shows what the compiler really does with each of MyGrad's functions."""
 
-import importlib.util
 import inspect
 import sys
-from pathlib import Path
 
 import mygrad as mg
 import numpy as np
 import pytest
 from mygrad.nnet.activations import sigmoid
 
-DOCS = Path(__file__).parents[1] / "docs"
-
-if not DOCS.exists():
-    pytest.skip("the documentation is not part of this copy", allow_module_level=True)
+from pages import DOCS, script
 
 
 @pytest.fixture(scope="module")
 def maker():
-    spec = importlib.util.spec_from_file_location("make_operations", DOCS / "make_operations.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with script("make_operations") as module:
+        yield module
 
 
 def test_the_page_shows_the_operations_as_they_are(maker, monkeypatch):
