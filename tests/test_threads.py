@@ -200,6 +200,14 @@ def test_a_process_that_is_forked_while_it_trains_can_compile_and_train(engine):
         thread.join()
 
 
+def test_what_is_loaded_runs_without_llvm_whose_lock_a_fork_may_find_taken(monkeypatch):
+    compiled = myrnn.compile(RNN(10, 8, 2, rng=0))
+    engine = "llvmlite.binding.executionengine.ExecutionEngine.get_function_address"
+    monkeypatch.setattr(engine, lambda *given: pytest.fail("LLVM is asked again"))
+    assert compiled(np.eye(10, dtype=np.float32)).shape == (1, 2)
+    assert compiled.loss_and_gradients(np.eye(10, dtype=np.float32), 1)[0] > 0
+
+
 def sent(compiled):
     """Return what another process would get."""
     return pickle.loads(memoryview(pickle.dumps(compiled, 5)))

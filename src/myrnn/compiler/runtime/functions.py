@@ -221,12 +221,16 @@ class MachineCode:
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(content))
         self._engine.finalize_object()
+        self._addresses: dict[str, int] = {}
 
     def address(self, name: str) -> int:
         """Return where the function of this name begins."""
-        address: int = self._engine.get_function_address(name)
-        assert address, name
-        return address
+        # LLVM is asked once: its lock, which all threads share, must be free when a process forks while others train.
+        if name not in self._addresses:
+            address = self._engine.get_function_address(name)
+            assert address, name
+            self._addresses[name] = address
+        return self._addresses[name]
 
 
 # ---- calls from Python ----
