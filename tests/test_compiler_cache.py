@@ -48,13 +48,14 @@ print(known, run(), cache.cache_folder())
 
 def run(source=SOURCE):
     """Load a program and return its result."""
+    weights = np.arange(6, dtype=np.float32)
     floats, integers, tokens = (np.zeros(16, kind) for kind in (np.float32, np.int64, np.int32))
-    code = cache.load(source)
-    loss, label = code.call(
-        training.run_sequence, tokens, 0, 21, 5, np.float32(7), True, floats, floats, floats, integers, tokens
-    )
+    loss, label = cache.load(source).call(
+        training.run, False, tokens, np.array([0, 21]), np.array([5]), weights, np.array([0]), 1.0, True,
+        floats, floats, floats, integers, tokens, integers, tokens,
+    )  # fmt: skip
     assert label == 5
-    np.testing.assert_array_equal(floats, 7)
+    np.testing.assert_array_equal(floats, 5)
     return int(loss)
 
 

@@ -59,9 +59,7 @@ class Code:
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function of `runtime.training`, whose first argument is the program."""
-        if (name := symbol(function)) in FUNCTIONS:
-            return caller(function)(runtime().address(name), (self.address, *arguments))
-        return caller(function)(self.address, arguments)
+        return caller(function)(runtime().address(symbol(function)), (self.address, *arguments))
 
 
 def load(source: str) -> Code:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -184,7 +185,7 @@ class CompiledModel:
         """Return which parameters have a gradient after 0, 1, ..., `longest` steps, bool (longest + 1, parameters)."""
         return trained_by_length(self.recurrence, self.guard.reached, len(self._parameters), longest)
 
-    @property
+    @cached_property
     def work_per_row(self) -> int:
         """How many multiplications of matrix products one step of one sequence takes, forward."""
         products = (n for n in topological(self.derivative.recurrence.step) if n.operation == "matmul")
@@ -230,16 +231,14 @@ class CompiledModel:
         self.guard.check_use(sequences)
         native = self.native(tokens=sequences.is_tokens, batched=batched)
         parameters = self.parameter_block(native).numbers
-        # Neighbours in length side by side leave the fewest rows of a batch idle.
-        order = np.argsort(sequences.lengths, kind="stable")
         out = np.zeros((len(sequences), self.dim_output), dtype=np.float32)
-        portions = list(_portions(order, sequences.lengths[order], PORTION_BYTES // native.bytes_per_step))
+        portions = _portions(sequences.lengths, PORTION_BYTES // native.bytes_per_step)
         steps = len(sequences.values)
         shards = shards_for(steps, steps * self.work_per_row, LEAST_WORK)
 
         def run(shard: int) -> None:
             for members in portions[shard::shards]:
-                out[members] = native.logits(sequences, members, parameters, shard)
+                native.logits(sequences, members, parameters, out, shard)
 
         with native.lock:
             in_threads(run, shards)
@@ -355,14 +354,15 @@ class CompiledModel:
         return max(self.recurrence.state_sizes, default=0) >= 8
 
 
-def _portions(order: NDArray[np.int64], lengths: NDArray[np.int64], steps: int) -> Iterator[NDArray[np.int64]]:
-    """Cut sequences, sorted by length, into portions of at most so many steps."""
-    begin = 0
+def _portions(lengths: NDArray[np.int64], steps: int) -> list[NDArray[np.int64]]:
+    """Cut sequences into portions of at most so many steps, neighbours in length together, the longest first."""
+    order = np.argsort(-lengths, kind="stable")
+    portions, begin = [], 0
     while begin < len(order):
-        longest = lengths[min(begin + PORTION, len(order)) - 1]
-        end = min(begin + PORTION, begin + max(1, int(steps // max(1, longest))), len(order))
-        yield order[begin:end]
+        end = begin + min(PORTION, max(1, steps // max(1, int(lengths[order[begin]]))))
+        portions.append(order[begin:end])
         begin = end
+    return portions
 
 
 def compile(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from weakref import WeakSet
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import cache
 from myrnn.compiler.emit import Program
-from myrnn.compiler.layout import Buffer, Memory, padded
+from myrnn.compiler.layout import Buffer, padded
 from myrnn.compiler.plan import ParameterLayout
 from myrnn.compiler.runtime import training
 from myrnn.compiler.runtime.lookups import row_record
@@ -32,53 +33,54 @@ Floats = NDArray[np.float32]
 TOKEN_COST, ROW_COST = 6, 150
 
 
+@dataclass(frozen=True)
 class Block:
-    """A flat, aligned block of numbers in the layout of the parameters: they, gradients or an optimizer's memory."""
+    """Numbers in the layout of the parameters: these themselves, their gradients or an optimizer's memory."""
 
-    def __init__(self, layouts: dict[int, ParameterLayout], size: int, copies: int = 1) -> None:
-        self.numbers = aligned(size * copies)
-        self._rows = {}
-        for index, layout in layouts.items():
-            rows, columns = (layout.columns, layout.rows) if layout.flipped else (layout.rows, layout.columns)
-            block = self.numbers[layout.at : layout.at + layout.size].reshape(rows, padded(columns))
-            self._rows[index] = block, columns, layout
+    layouts: dict[int, ParameterLayout]
+    numbers: Floats
 
-    def _view(self, index: int) -> NDArray[Any]:
-        """Return a parameter's numbers as a matrix, without the padding of its rows."""
-        rows, columns, layout = self._rows[index]
-        return rows[:, :columns].T if layout.flipped else rows[:, :columns]
+    def _rows(self, index: int) -> tuple[Floats, NDArray[Any]]:
+        """Return a parameter's numbers as they lie, and without the padding of the rows as the model has them."""
+        layout = self.layouts[index]
+        rows, columns = (layout.columns, layout.rows) if layout.flipped else (layout.rows, layout.columns)
+        padded_rows = self.numbers[layout.at : layout.at + layout.size].reshape(rows, padded(columns))
+        numbers = padded_rows[:, :columns]
+        return padded_rows[:, columns:], numbers.T if layout.flipped else numbers
 
     def write(self, index: int, array: NDArray[Any]) -> None:
         """Copy a parameter's array into the block, and zeros into its padding, where a diverged update leaves NaN."""
-        rows, columns, layout = self._rows[index]
-        rows[:, columns:] = 0
-        self._view(index)[...] = array.reshape(layout.rows, layout.columns)
+        padding, numbers = self._rows(index)
+        padding[...] = 0
+        numbers[...] = array.reshape(numbers.shape)
 
     def read(self, index: int, array: NDArray[Any]) -> None:
         """Copy from the block into a parameter's array."""
         # Not the other way round: an array in another order of memory has no such view, only a copy.
-        array[...] = self._view(index).reshape(array.shape)
+        array[...] = self._rows(index)[1].reshape(array.shape)
 
 
-@dataclass
 class Workspace:
-    """The memory that a program runs in, for so many steps and sequences."""
+    """The memory that a program runs in, for up to so many steps, of all sequences together, and sequences."""
 
-    steps: int
-    sequences: int
-    numbers: Floats
-    sizes: NDArray[np.int64]
-    start: NDArray[np.int64]
-    lined: NDArray[np.int32]
-
-    @classmethod
-    def of(cls, memory: Memory, steps: int, sequences: int) -> Workspace:
-        """Return what the memory of a program comes to, its constants filled in."""
-        sizes, count = memory.resolve(steps, sequences)
-        numbers = aligned(count)
-        memory.fill_constants(numbers, sizes)
+    def __init__(self, program: Program, steps: int, sequences: int) -> None:
+        self.memory, self.steps, self.sequences = program.memory, steps, sequences
+        self.sizes, count = program.memory.resolve(steps, sequences)
+        self.numbers = aligned(count)
+        program.memory.fill_constants(self.numbers, self.sizes)
         start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
-        return cls(steps, sequences, numbers, sizes, start, lined)
+        # As the functions of `runtime.training` take it.
+        self.arguments = self.numbers, self.sizes, program.memory.tables(), start, lined
+        self.logits = self.at(program.logits)
+
+    def at(self, name: str) -> int:
+        """Return where a buffer begins."""
+        return self.memory.value(name, self.sizes)
+
+    def rows(self, buffer: Buffer, count: int) -> Floats:
+        """Return the first rows of a buffer, without their padding."""
+        at, width = self.at(buffer.name), padded(buffer.columns)
+        return self.numbers[at : at + count * width].reshape(count, width)[:, : buffer.columns].copy()
 
 
 def aligned(size: int) -> Floats:
@@ -127,7 +129,7 @@ class Descent:
     def settings(self) -> tuple[Any, ...]:
         """What the optimizer goes by, in the order of the emitted functions."""
         return (
-            self.class_weights, self.rates, self.limit, self.optimizer, self.first_step, self.ranges, self.trained
+            self.rates, self.limit, self.optimizer, self.first_step, self.ranges, self.trained
         )  # fmt: skip
 
 
@@ -152,7 +154,6 @@ class Native:
         self.program = program
         self.tokens, self.batched, _ = program.kind
         self._code = cache.load(program.source)
-        self._tables = program.memory.tables()
         self._equal_weights = np.ones(program.classes, dtype=np.float32)
         self._workspaces: dict[int, Workspace] = {}
         self._gradients: dict[int, Floats] = {}
@@ -161,7 +162,7 @@ class Native:
 
     def block(self, copies: int = 1) -> Block:
         """Return an empty block in the layout of the parameters."""
-        return Block(self.program.weights.layouts, self.program.weights.size, copies)
+        return Block(self.program.weights.layouts, aligned(self.program.weights.size * copies))
 
     def block_of(self, arrays: Sequence[NDArray[Any]]) -> Block:
         """Return a block with the numbers of all parameters, in the order of the model's."""
@@ -176,7 +177,7 @@ class Native:
         if known is None or known.steps < steps or known.sequences < sequences:
             steps = max(steps, known.steps if known else 0)
             sequences = max(sequences, known.sequences if known else 0)
-            known = self._workspaces[shard] = Workspace.of(self.program.memory, steps, sequences)
+            known = self._workspaces[shard] = Workspace(self.program, steps, sequences)
         return known
 
     def forget(self) -> None:
@@ -184,7 +185,7 @@ class Native:
         for work in self._workspaces.values():
             self.program.memory.forget(work.numbers, work.sizes, work.steps, work.sequences)
 
-    @property
+    @cached_property
     def bytes_per_step(self) -> int:
         """How much memory one more step of a sequence takes."""
         one, more = (self.program.memory.resolve(steps, 1)[1] for steps in (1, 257))
@@ -192,59 +193,37 @@ class Native:
 
     # Running ---------------------------------------------------------------------------------------------------------
 
-    def logits(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, shard: int = 0) -> Floats:
-        """Return the logits of the sequences `members`, float32 (N, K); each thread that shares the lock is a shard."""
-        classes = self.program.classes
-        out = np.zeros((len(members), classes), dtype=np.float32)
-        values, lengths = _flat(sequences), sequences.lengths[members]
-        empty = np.zeros(0, dtype=np.float32)
-        longest = int(lengths.max(initial=0))
-        if not self.batched:
-            work = self.workspace(longest, 1, shard)
-            self._code.call(
-                training.logits_one_by_one, values, sequences.offsets, members, parameters, empty, work.numbers,
-                work.sizes, self._tables, self._offset(work), out,
-            )  # fmt: skip
-            return out
-        order = np.argsort(-lengths, kind="stable")
-        work = self.workspace(int(lengths.sum()), len(members), shard)
-        arguments = (parameters, empty, work.numbers, work.sizes, self._tables, work.start, work.lined)
-        sorted_out = np.zeros_like(out)
-        self._code.call(
-            training.logits_of_batch, values, sequences.offsets, sequences.labels, self._equal_weights, members[order],
-            *arguments, self._offset(work), padded(classes), sorted_out,
+    def _call(self, function: Any, sequences: Sequences, class_weights: Floats, *arguments: Any) -> Any:
+        values = sequences.values.reshape(-1).view(np.int32)
+        return self._code.call(
+            function, self.batched, values, sequences.offsets, sequences.labels, class_weights, *arguments
+        )
+
+    def logits(
+        self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, out: Floats, shard: int = 0
+    ) -> None:
+        """Write the logits of the sequences `members` into their rows of `out`, float32 (N, K).
+
+        Each thread that shares the lock is a shard.
+        """
+        lengths = sequences.lengths[members]
+        steps = lengths.sum() if self.batched else lengths.max(initial=0)
+        work = self.workspace(int(steps), len(members) if self.batched else 1, shard)
+        self._call(
+            training.logits, sequences, self._equal_weights, members[_longest_first(lengths)], parameters,
+            *work.arguments, work.logits, padded(self.program.classes), out,
         )  # fmt: skip
-        out[order] = sorted_out
-        return out
 
     def gradients(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats) -> tuple[float, Block]:
         """Return the mean loss of the sequences `members`, and its gradients."""
         with self.lock:
-            return self._gradients_of(sequences, members, parameters)
-
-    def _gradients_of(
-        self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats
-    ) -> tuple[float, Block]:
-        block = self.block()
-        values, offsets = _flat(sequences), sequences.offsets
-        if not self.batched:
-            (s,) = members
-            steps = int(offsets[s + 1] - offsets[s])
-            work = self.workspace(steps, 1)
-            loss, _ = self._code.call(
-                training.run_sequence, values, int(offsets[s]), steps, int(sequences.labels[s]), np.float32(1), True,
-                parameters, block.numbers, work.numbers, work.sizes, self._tables,
+            block, lengths = self.block(), sequences.lengths[members]
+            work = self.workspace(int(lengths.sum()), len(members))
+            loss, _ = self._call(
+                training.run, sequences, self._equal_weights, members[_longest_first(lengths)], 1 / len(members), True,
+                parameters, block.numbers, *work.arguments,
             )  # fmt: skip
-            return float(loss), block
-        lengths = sequences.lengths[members]
-        work = self.workspace(int(lengths.sum()), len(members))
-        loss, _ = self._code.call(
-            training.run_batch, values, offsets, sequences.labels, self._equal_weights,
-            members[np.argsort(-lengths, kind="stable")],
-            np.float32(1 / len(members)), True, parameters, block.numbers, work.numbers, work.sizes, self._tables,
-            work.start, work.lined,
-        )  # fmt: skip
-        return float(loss) / len(members), block
+            return loss / len(members), block
 
     def observe(
         self, sequences: Sequences, index: int, parameters: Floats
@@ -255,23 +234,19 @@ class Native:
         -------
         The loss, the logits (K,), the states and their gradients (T + 1, D), and the input's gradient (T, C).
         """
+        program = self.program
+        assert program.input_gradients is not None
         with self.lock:
             loss, _ = self.gradients(sequences, np.array([index]), parameters)
             steps = int(sequences.lengths[index])
-            work, program = self.workspace(steps, 1), self.program
-            assert program.input_gradients is not None
-            at = self._offset(work)
+            work = self.workspace(steps, 1)
             return (
                 loss,
-                work.numbers[at : at + program.classes].copy(),
-                tuple(self._rows(buffer, work, steps + 1) for buffer in program.states),
-                tuple(self._rows(buffer, work, steps + 1) for buffer in program.state_gradients),
-                self._rows(program.input_gradients, work, steps),
+                work.numbers[work.logits : work.logits + program.classes].copy(),
+                tuple(work.rows(buffer, steps + 1) for buffer in program.states),
+                tuple(work.rows(buffer, steps + 1) for buffer in program.state_gradients),
+                work.rows(program.input_gradients, steps),
             )
-
-    def _rows(self, buffer: Buffer, work: Workspace, rows: int) -> Floats:
-        at, width = self.program.memory.value(buffer.name, work.sizes), padded(buffer.columns)
-        return work.numbers[at : at + rows * width].reshape(rows, width)[:, : buffer.columns].copy()
 
     def train(
         self, sequences: Sequences, order: NDArray[np.int64], descent: Descent, shards: int = 1
@@ -284,54 +259,26 @@ class Native:
         hits : ndarray, int64 (n,)
         """
         with self.lock:
-            if self.batched:
-                return self._train_batch(sequences, order, descent, shards)
-            return self._train_one_by_one(sequences, order, descent)
+            order = np.take_along_axis(order, _longest_first(sequences.lengths[order]), axis=1)
+            lengths = sequences.lengths[order]
+            losses, hits = np.zeros((shards, len(order))), np.zeros((shards, len(order)), dtype=np.int64)
+            barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
+            gradients, lookups = self._gradient_numbers(shards), self._lookups(descent, lengths, shards)
+            # All that can fail is done before the threads start: one that never came would keep the others waiting.
+            members = [np.ascontiguousarray(order[:, s::shards]) for s in range(shards)]
+            works = [
+                self.workspace(int(lengths[:, s::shards].sum(axis=1).max(initial=1)), members[s].shape[1], s)
+                for s in range(shards)
+            ]
 
-    def _train_one_by_one(
-        self, sequences: Sequences, order: NDArray[np.int64], descent: Descent
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        losses, hits = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
-        lengths = sequences.lengths[order]
-        lookups = self._lookups(descent, lengths, 1)
-        work = self.workspace(int(lengths.max(initial=0)), 1)
-        self._code.call(
-            training.train_one_by_one, _flat(sequences), sequences.offsets, sequences.labels, order, *descent.settings,
-            descent.parameters, self._gradient_numbers(1), descent.means, descent.squares,
-            work.numbers, work.sizes, self._tables, losses, hits, *lookups,
-        )  # fmt: skip
-        return losses, hits
+            def run(shard: int) -> None:
+                self._call(
+                    training.train, sequences, descent.class_weights, order, members[shard], shard, shards, barrier,
+                    *descent.settings, descent.parameters, gradients, descent.means, descent.squares,
+                    *works[shard].arguments, losses, hits, *lookups,
+                )  # fmt: skip
 
-    def _train_batch(
-        self, sequences: Sequences, order: NDArray[np.int64], descent: Descent, shards: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        lengths = sequences.lengths[order]
-        longest_first = np.argsort(-lengths, axis=1, kind="stable")
-        order = np.ascontiguousarray(np.take_along_axis(order, longest_first, axis=1))
-        lengths = np.take_along_axis(lengths, longest_first, axis=1)
-        losses, hits = np.zeros((shards, len(order))), np.zeros((shards, len(order)), dtype=np.int64)
-        barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
-        values, gradients = _flat(sequences), self._gradient_numbers(shards)
-        lookups = self._lookups(descent, lengths, shards)
-
-        # All that can fail is done before the threads start: one that never came would keep the others waiting.
-        works = [
-            self.workspace(int(lengths[:, s::shards].sum(axis=1).max(initial=0)), len(order[0, s::shards]), s)
-            if len(order)
-            else self.workspace(1, 1, s)
-            for s in range(shards)
-        ]
-
-        def run(shard: int) -> None:
-            work = works[shard]
-            self._code.call(
-                training.train_batch, shard, shards, barrier, values, sequences.offsets, sequences.labels, order,
-                *descent.settings, descent.parameters, gradients, descent.means, descent.squares,
-                work.numbers, work.sizes, self._tables, work.start, work.lined,
-                np.empty(len(order[0, shard::shards]) if len(order) else 0, dtype=np.int64), losses, hits, *lookups,
-            )  # fmt: skip
-
-        in_threads(run, shards)
+            in_threads(run, shards)
         return losses.sum(axis=0), hits.sum(axis=0)
 
     def _gradient_numbers(self, shards: int) -> Floats:
@@ -359,12 +306,9 @@ class Native:
         factors = np.zeros((len(descent.rates), 2), dtype=np.float32)
         return row_record(symbols, shards), np.array(places, dtype=np.int64), every, factors
 
-    def _offset(self, work: Workspace) -> int:
-        return self.program.memory.value(self.program.logits, work.sizes)
 
-
-def _flat(sequences: Sequences) -> NDArray[Any]:
-    return sequences.values.reshape(-1).view(np.int32)
+def _longest_first(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.argsort(-lengths, axis=-1, kind="stable")
 
 
 # ---- threads ----

@@ -67,7 +67,8 @@ def by_address(function: _Function) -> _Function:
     def address(builder: Any, kind: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments.pop(0), kind.as_pointer())
 
-    return _callable(function, program_signature(function), address)
+    whole = signature_of(function)
+    return _callable(function, signature(whole.return_type, *whole.args[1:]), address)
 
 
 def _callable(function: Any, called: Signature, address: Any) -> Any:
@@ -151,12 +152,6 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     hints = get_type_hints(function, include_extras=True)
     result = _type_of(hints.pop("return"))
     return signature(result, *map(_type_of, hints.values()))
-
-
-def program_signature(function: Callable[..., Any]) -> Signature:
-    """Return the types of the machine code that a function of `by_address` calls."""
-    whole = signature_of(function)
-    return signature(whole.return_type, *whole.args[1:])
 
 
 def _type_of(hint: Any) -> Any:
@@ -270,7 +265,7 @@ class Caller:
                 words.append(value)
             else:
                 assert (value.dtype, value.ndim, value.flags.c_contiguous) == array
-                words += (value.__array_interface__["data"][0], *value.shape)
+                words += (value.ctypes.data, *value.shape)
         self._function(address)(*words)
         returned = tuple(getattr(result, name) for name in self._names)
         return returned if self._is_tuple else returned[0] if returned else None
@@ -278,5 +273,5 @@ class Caller:
 
 @cache
 def caller(function: Callable[..., Any]) -> Caller:
-    """Return what calls a compiled function, or the program that a function of `by_address` calls."""
-    return Caller(signature_of(function) if symbol(function) in FUNCTIONS else program_signature(function))
+    """Return what calls a compiled function."""
+    return Caller(signature_of(function))

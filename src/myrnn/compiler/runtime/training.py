@@ -1,7 +1,8 @@
-"""What calls the programs of all models: training, and logits, for one sequence at a time and for batches.
+"""What calls the programs of all models: loss and gradients, training, and logits.
 
-A program is one function `run`, of which these functions get the address; they are compiled once for all programs.
-`values` are tokens, or the bits of features, which only `run` reads.
+A program is one function, of which these get the address; they are compiled once for all programs. Here alone stands
+how a program for one sequence differs from one for batches. `values` are tokens, or the bits of features, which only
+the program reads.
 """
 
 from __future__ import annotations
@@ -35,68 +36,51 @@ from myrnn.compiler.runtime.updates import clip_factor, scale, sum_shards, updat
 
 @by_address
 def run_sequence(
-    run: Address, values: Tokens, begin: int, steps: int, label: int, weight: np.float32, learn: bool,
+    program: Address, values: Tokens, begin: int, steps: int, label: int, weight: np.float32, learn: bool,
     p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, int]:  # fmt: skip
     """Call a program for one sequence."""
-    return run(values, begin, steps, label, weight, learn, p, g, w, sizes, tables)
+    return program(values, begin, steps, label, weight, learn, p, g, w, sizes, tables)
 
 
 @by_address
 def run_batch(
-    run: Address, values: Tokens, offsets: Integers, labels: Integers, class_weights: Floats, members: Integers,
+    program: Address, values: Tokens, offsets: Integers, labels: Integers, class_weights: Floats, members: Integers,
     share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers,
     lined: Tokens,
 ) -> tuple[float, int]:  # fmt: skip
     """Call a program for a batch."""
-    return run(values, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined)
+    return program(values, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined)
 
 
 @compiled
-def train_one_by_one(
-    run: Address, values: Tokens, offsets: Integers, labels: Integers, order: IntegerTable, class_weights: Floats,
-    rates: Doubles, limit: float, optimizer: Doubles, first_step: int, ranges: IntegerTable, trained: BoolTable,
-    p: Floats, g: Floats, m: Floats, v: Floats, w: Floats, sizes: Integers, tables: Tokens, losses: Doubles,
-    hits: Integers, rows: IntegerTable, lookups: IntegerTable, every: bool, factors: FloatTable,
-) -> None:  # fmt: skip
-    """Do one iteration for each row of `order`."""
-    mode, size, dense = flush_subnormals(), len(p), len(p)
-    if len(lookups):
-        dense = lookups[0, 0]
-        adam_factors(optimizer, first_step, rates, factors)
-    for n in range(len(order)):
-        s = order[n, 0]
-        begin, label = offsets[s], labels[s]
-        count = 0
-        if len(lookups):
-            count = list_tokens(values, offsets, order[n], n, 0, rows)
-            catch_up(count, n, 0, 1, rows, lookups, every, optimizer, trained, factors, p, m, v)
-        steps, weight = offsets[s + 1] - begin, class_weights[label]
-        losses[n], hits[n] = run_sequence(run, values, begin, steps, label, weight, True, p, g, w, sizes, tables)
-        others = square_of_listed(count, 0, rows, lookups, g) if len(lookups) else 0.0
-        factor = clip_factor(g, dense, limit, others)
-        if factor != 1.0:
-            scale(g, 0, dense, factor)
-        update(optimizer, first_step + n, rates[n], ranges, trained[n], 0, dense, p, g, m, v)
-        if len(lookups):
-            step_listed(
-                count, n, factor, 0, 1, rows, lookups, size, every, optimizer, first_step, rates, ranges, trained,
-                p, g, m, v,
-            )  # fmt: skip
-    if len(lookups):
-        catch_up(-1, len(order), 0, 1, rows, lookups, every, optimizer, trained, factors, p, m, v)
-    restore_mode(mode)
+def run(
+    program: Address, batched: bool, values: Tokens, offsets: Integers, labels: Integers, class_weights: Floats,
+    members: Integers, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
+    start: Integers, lined: Tokens,
+) -> tuple[float, int]:  # fmt: skip
+    """Run a program for `members`, a batch with the longest first or one sequence; return the loss and the hits.
+
+    The loss is the sum over the sequences; the gradients are those of the loss times `share`.
+    """
+    if batched:
+        return run_batch(
+            program, values, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined
+        )
+    begin, end, label = offsets[members[0]], offsets[members[0] + 1], labels[members[0]]
+    return run_sequence(program, values, begin, end - begin, label, class_weights[label], learn, p, g, w, sizes, tables)
 
 
 @compiled
-def train_batch(
-    run: Address, shard: int, shards: int, barrier: Integers, values: Tokens, offsets: Integers, labels: Integers,
-    order: IntegerTable, class_weights: Floats, rates: Doubles, limit: float, optimizer: Doubles, first_step: int,
-    ranges: IntegerTable, trained: BoolTable, p: Floats, gradients: Floats, m: Floats, v: Floats, w: Floats,
-    sizes: Integers, tables: Tokens, start: Integers, lined: Tokens, members: Integers, losses: DoubleTable,
-    hits: IntegerTable, rows: IntegerTable, lookups: IntegerTable, every: bool, factors: FloatTable,
+def train(
+    program: Address, batched: bool, values: Tokens, offsets: Integers, labels: Integers, class_weights: Floats,
+    order: IntegerTable, members: IntegerTable, shard: int, shards: int, barrier: Integers, rates: Doubles,
+    limit: float, optimizer: Doubles, first_step: int, ranges: IntegerTable, trained: BoolTable, p: Floats,
+    gradients: Floats, m: Floats, v: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers,
+    lined: Tokens, losses: DoubleTable, hits: IntegerTable, rows: IntegerTable, lookups: IntegerTable, every: bool,
+    factors: FloatTable,
 ) -> None:  # fmt: skip
-    """Do one iteration for each row of `order`, together with the other shards."""
+    """Do one iteration for each row of `order`, of which `members` are this shard's, together with other shards."""
     mode, size, dense = flush_subnormals(), len(p), len(p)
     g = gradients[shard * size : (shard + 1) * size]
     if len(lookups):
@@ -110,13 +94,11 @@ def train_batch(
             count = list_tokens(values, offsets, order[n], n, shard, rows)
             catch_up(count, n, shard, shards, rows, lookups, every, optimizer, trained, factors, p, m, v)
             meet(barrier, shards)
-        for i in range(len(members)):
-            members[i] = order[n, shard + i * shards]
-        loss, right = run_batch(
-            run, values, offsets, labels, class_weights, members, share, True, p, g, w, sizes, tables, start, lined
-        )
-        losses[shard, n] = loss * share
-        hits[shard, n] = right
+        loss, right = run(
+            program, batched, values, offsets, labels, class_weights, members[n], share, True, p, g, w, sizes, tables,
+            start, lined,
+        )  # fmt: skip
+        losses[shard, n], hits[shard, n] = loss * share, right
         meet(barrier, shards)
         sum_shards(gradients, lower, upper, size, shards)
         factor = 1.0
@@ -127,7 +109,8 @@ def train_batch(
             others = square_of_listed(count, shard, rows, lookups, gradients) if len(lookups) else 0.0
             factor = clip_factor(gradients, dense, limit, others)
             meet(barrier, shards)
-            scale(gradients, lower, upper, factor)
+            if factor != 1.0:
+                scale(gradients, lower, upper, factor)
         update(optimizer, first_step + n, rates[n], ranges, trained[n], lower, upper, p, gradients, m, v)
         if len(lookups):
             step_listed(
@@ -141,27 +124,19 @@ def train_batch(
 
 
 @compiled
-def logits_one_by_one(
-    run: Address, values: Tokens, offsets: Integers, members: Integers, p: Floats, g: Floats, w: Floats,
-    sizes: Integers, tables: Tokens, at: int, out: FloatTable,
+def logits(
+    program: Address, batched: bool, values: Tokens, offsets: Integers, labels: Integers, class_weights: Floats,
+    members: Integers, p: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens, at: int,
+    row: int, out: FloatTable,
 ) -> None:  # fmt: skip
-    """Write the logits of the sequences `members`."""
-    for n in range(len(members)):
-        begin, end = offsets[members[n]], offsets[members[n] + 1]
-        run_sequence(run, values, begin, end - begin, 0, np.float32(1), False, p, g, w, sizes, tables)
-        for k in range(out.shape[1]):
-            out[n, k] = w[at + k]
-
-
-@compiled
-def logits_of_batch(
-    run: Address, values: Tokens, offsets: Integers, labels: Integers, class_weights: Floats, members: Integers,
-    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens, at: int, row: int,
-    out: FloatTable,
-) -> None:  # fmt: skip
-    """Write the logits of the sequences `members`, the longest first."""
-    share = np.float32(1)
-    run_batch(run, values, offsets, labels, class_weights, members, share, False, p, g, w, sizes, tables, start, lined)
-    for n in range(len(members)):
-        for k in range(out.shape[1]):
-            out[n, k] = w[at + n * row + k]
+    """Write the logits of `members`, of a batch the longest first, into their rows of `out`."""
+    together = max(1, len(members)) if batched else 1
+    for first in range(0, len(members), together):
+        some = members[first : first + together]
+        run(
+            program, batched, values, offsets, labels, class_weights, some, np.float32(1), False, p, p, w, sizes,
+            tables, start, lined,
+        )  # fmt: skip
+        for n in range(len(some)):
+            for k in range(out.shape[1]):
+                out[some[n], k] = w[at + n * row + k]
