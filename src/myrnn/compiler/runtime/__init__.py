@@ -20,10 +20,10 @@ OF_PROGRAMS = {
     "elementary": (
         "above", "absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos",
         "exp", "expm1", "log", "log1p", "logaddexp", "maximum", "minimum", "power", "relu", "same", "sigmoid", "sin",
-        "sinc", "sqrt", "tanh", "where",
+        "sinc", "sqrt", "tanh",
     ),
     "functions": ("Floats", "Integers", "Tokens"),
-    "lanes": ("full", "keep", "load", "spread", "store"),
+    "lanes": ("full", "keep", "load", "spread", "store", "where"),
     "moves": (
         "add_packed", "copy_rows", "line_up", "line_up_rows", "line_up_tokens", "multiply_plain", "one_hot_rows",
         "pack", "put", "softmax_axis", "spread_out", "sum_axis", "take", "unpack",

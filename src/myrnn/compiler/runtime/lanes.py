@@ -5,37 +5,41 @@ reads, which it often cannot. Code over lanes *is* vector code: `load` reads 16 
 and functions work on all of them at once, `store` writes them back. LLVM cuts lanes to what the machine has (one
 register of AVX-512, two of AVX2, four of NEON).
 
-All of this runs inside functions compiled by Numba only; Python itself cannot call it.
+An `instruction` is a Python function of `Value`, which stands for a value of code that is being built. Numba calls the
+function where compiled code calls it, and gets the LLVM instructions that its operators have appended.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.core.typeconv import Conversion
+from numba.core.typing.templates import ConcreteTemplate, Signature, infer_global, signature
+from numba.extending import lower_builtin, lower_cast, models, register_model
+
+from myrnn.compiler.runtime.functions import signature_of
 
 WIDTH = 16
 """How many numbers lanes hold. Flat buffers are padded to multiples of it."""
 
 FLOATS = ir.VectorType(ir.FloatType(), WIDTH)
 INTEGERS = ir.VectorType(ir.IntType(32), WIDTH)
-# A product and a sum may become one fused instruction. Nothing else: infinities and NaN keep their meaning.
-_FLAGS = ("contract",)
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class _Lanes(types.Type):
-    """The type, for Numba."""
+    """The type, for Numba; a number becomes sixteen of it."""
 
     def __init__(self) -> None:
         super().__init__(name="float32x16")
 
-
-lanes = _Lanes()
+    def can_convert_from(self, typing: Any, other: Any) -> Any:
+        return Conversion.safe if isinstance(other, types.Number) else None
 
 
 @register_model(_Lanes)
@@ -44,205 +48,198 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, kind, FLOATS)
 
 
-# ---- building blocks ----
+@lower_cast(types.Number, _Lanes)  # type: ignore[untyped-decorator]
+def _sixteen(context: Any, builder: Any, kind: Any, lanes: Any, number: Any) -> Any:
+    return splat(Value(builder, context.cast(builder, number, kind, types.float32))).llvm
 
 
-def instruction(define: Callable[..., Any]) -> Any:
-    """Make a function of compiled code from `define`, which returns its types and what builds its instructions."""
-    return intrinsic(define)
+# What instructions take and return, as their annotations have it; the numbers of an array are given by their address.
+lanes = _Lanes()
+Lanes = Annotated[Any, lanes]
+Array = Annotated[Any, types.float32[::1]]
+Index = Annotated[Any, types.int64]
+Float = Annotated[Any, types.float32]
+Truth = Annotated[Any, types.boolean]
 
 
-def constant(value: float) -> Any:
-    """Return sixteen times one float32."""
-    return ir.Constant(FLOATS, [ir.Constant(ir.FloatType(), value)] * WIDTH)
+# ---- values of code that is being built ----
 
 
-def integer(value: int) -> Any:
-    """Return sixteen times one int32."""
-    return ir.Constant(INTEGERS, [ir.Constant(ir.IntType(32), value)] * WIDTH)
+def _infix(name: str) -> tuple[Any, Any]:
+    """Return the methods of an operator: for a value on the left of it, and on the right."""
+    return lambda self, other: self.join(name, other), lambda self, other: self.beside(other).join(name, self)
 
 
-def splat(builder: Any, scalar: Any) -> Any:
-    """Return sixteen times a number of running code."""
-    undefined = ir.Constant(ir.VectorType(scalar.type, WIDTH), ir.Undefined)
-    one = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(one, undefined, integer(0))
+def _comparison(symbol: str) -> Any:
+    return lambda self, other: self.compare(symbol, other)
 
 
-def _as_lanes(context: Any, builder: Any, value: Any, kind: Any) -> Any:
-    """Return the value as lanes; a number becomes sixteen of it."""
-    if kind == lanes:
-        return value
-    return splat(builder, context.cast(builder, value, kind, types.float32))
+class Value:
+    """A value of code that is being built: a number, sixteen of them, or an address. Operators append instructions.
+
+    Python's numbers become constants. Comparisons give truth values; with NaN all are false but `!=`.
+    """
+
+    def __init__(self, builder: Any, llvm: Any) -> None:
+        self.builder, self.llvm = builder, llvm
+        self.is_float = getattr(llvm.type, "element", llvm.type) == ir.FloatType()
+
+    def beside(self, other: Any) -> Value:
+        """Return the other value; a number as a constant of this one's type."""
+        return other if isinstance(other, Value) else Value(self.builder, _constant(self.llvm.type, other))
+
+    def join(self, name: str, other: Any, flags: tuple[str, ...] = ()) -> Value:
+        """Append LLVM's instruction `name` on this value and another one."""
+        build = getattr(self.builder, f"f{name}" if self.is_float else name)
+        return Value(self.builder, build(self.llvm, self.beside(other).llvm, flags=flags))
+
+    def compare(self, symbol: str, other: Any) -> Value:
+        """Return where this value is smaller, larger or equal."""
+        of_floats = self.builder.fcmp_unordered if symbol == "!=" else self.builder.fcmp_ordered
+        build = of_floats if self.is_float else self.builder.icmp_signed
+        return Value(self.builder, build(symbol, self.llvm, self.beside(other).llvm))
+
+    def cast(self, name: str, kind: Any) -> Value:
+        """Return the value as another type, by LLVM's instruction `name`."""
+        return Value(self.builder, getattr(self.builder, name)(self.llvm, kind))
+
+    def __neg__(self) -> Value:  # noqa: D105 - as the operators below
+        return Value(self.builder, self.builder.fneg(self.llvm))
+
+    __add__, __radd__ = _infix("add")
+    __sub__, __rsub__ = _infix("sub")
+    __mul__, __rmul__ = _infix("mul")
+    __truediv__, __rtruediv__ = _infix("div")
+    __floordiv__, _ = _infix("sdiv")
+    __lshift__, _ = _infix("shl")
+    __rshift__, _ = _infix("ashr")
+    __or__, _ = _infix("or_")
+    __lt__, __gt__ = _comparison("<"), _comparison(">")
+    __le__, __ge__ = _comparison("<="), _comparison(">=")
+    __eq__, __ne__ = _comparison("=="), _comparison("!=")
+    __hash__ = None  # type: ignore[assignment]
 
 
-def call(builder: Any, name: str, *values: Any) -> Any:
+def _constant(kind: Any, number: Any) -> Any:
+    if isinstance(kind, ir.VectorType):
+        return ir.Constant(kind, [ir.Constant(kind.element, number)] * WIDTH)
+    return ir.Constant(kind, number)
+
+
+def call(name: str, *values: Any) -> Value:
     """Call LLVM's own function `name` of as many lanes as are given."""
-    function = ir.FunctionType(FLOATS, [value.type for value in values])
-    return builder.call(cgutils.get_or_insert_function(builder.module, function, f"llvm.{name}.v{WIDTH}f32"), values)
+    known = next(value for value in values if isinstance(value, Value))
+    kind = ir.FunctionType(FLOATS, [FLOATS] * len(values))
+    function = cgutils.get_or_insert_function(known.builder.module, kind, f"llvm.{name}.v{WIDTH}f32")
+    return Value(known.builder, known.builder.call(function, [known.beside(value).llvm for value in values]))
 
 
-def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
+def fma(a: Any, b: Any, c: Any) -> Value:
     """Return a * b + c, by one instruction where the machine has it."""
-    return call(builder, "fmuladd", a, b, c)
+    return call("fmuladd", a, b, c)
 
 
-def polynomial(builder: Any, x: Any, coefficients: tuple[float, ...]) -> Any:
-    """Return c0 + c1 x + c2 x^2 + ..., by Horner's rule."""
-    result = constant(coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        result = fma(builder, result, x, constant(coefficient))
-    return result
+def shuffle(a: Value, b: Value, order: list[int]) -> Value:
+    """Return the numbers of two lanes that `order` names; those of `b` count from 16 on."""
+    return Value(a.builder, a.builder.shuffle_vector(a.llvm, b.llvm, ir.Constant(INTEGERS, order)))
 
 
-def at_most(builder: Any, x: Any, limit: Any) -> Any:
-    """Return the smaller of `x` and `limit`; NaN stays NaN."""
-    return builder.select(builder.fcmp_ordered(">", x, limit), limit, x)
+def splat(number: Value) -> Value:
+    """Return sixteen times a number."""
+    undefined = ir.Constant(ir.VectorType(number.llvm.type, WIDTH), ir.Undefined)
+    first = number.builder.insert_element(undefined, number.llvm, ir.Constant(ir.IntType(32), 0))
+    return Value(number.builder, number.builder.shuffle_vector(first, undefined, _constant(INTEGERS, 0)))
 
 
-def at_least(builder: Any, x: Any, limit: Any) -> Any:
-    """Return the larger of `x` and `limit`; NaN stays NaN."""
-    return builder.select(builder.fcmp_ordered("<", x, limit), limit, x)
+def _vector_at(array: Value, index: Value) -> Any:
+    return array.builder.bitcast(array.builder.gep(array.llvm, [index.llvm]), FLOATS.as_pointer())
 
 
-# ---- memory ----
+# ---- instructions ----
 
 
-def pointer_to(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
-    """Return the address of a flat array's number `index`."""
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.gep(data, [index])
+def instruction(function: _Function) -> _Function:
+    """Let compiled code call a function of values, with what its annotations say."""
+    _register(function, signature_of(function), function)
+    return function
 
 
-def is_flat(kind: Any) -> bool:
-    """Return whether a type is that of a flat float32 array."""
-    return isinstance(kind, types.Array) and kind.ndim == 1 and kind.layout == "C" and kind.dtype == types.float32
+def _register(symbol: Any, kinds: Signature, function: Callable[..., Any]) -> None:
+    class Template(ConcreteTemplate):
+        key = symbol
+        cases = (kinds,)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = []
+        for kind, value in zip(kinds.args, arguments, strict=True):
+            is_array = isinstance(kind, types.Array)
+            values.append(Value(builder, context.make_array(kind)(context, builder, value).data if is_array else value))
+        result = function(*values)
+        return context.get_dummy_value() if result is None else result.llvm
+
+    infer_global(symbol, types.Function(Template))
+    lower_builtin(symbol, *kinds.args)(generate)
+
+
+def _fused(name: str) -> Any:
+    # A product and a sum may become one fused instruction. Nothing else: infinities and NaN keep their meaning.
+    return lambda a, b: a.join(name, b, ("contract",))
+
+
+_register(operator.add, signature(lanes, lanes, lanes), _fused("add"))
+_register(operator.sub, signature(lanes, lanes, lanes), _fused("sub"))
+_register(operator.mul, signature(lanes, lanes, lanes), _fused("mul"))
+_register(operator.truediv, signature(lanes, lanes, lanes), _fused("div"))
+_register(operator.neg, signature(lanes, lanes), operator.neg)
 
 
 @instruction
-def load(typing: Any, array: Any, index: Any) -> Any:
+def load(array: Array, index: Index) -> Lanes:
     """Return `array[index:index + 16]` of a flat float32 array. Nothing is checked."""
-    if not (is_flat(array) and isinstance(index, types.Integer)):
-        return None
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = pointer_to(context, builder, array, *arguments)
-        return builder.load(builder.bitcast(pointer, FLOATS.as_pointer()), align=4)
-
-    return lanes(array, types.intp), generate
+    return Value(array.builder, array.builder.load(_vector_at(array, index), align=4))
 
 
 @instruction
-def spread(typing: Any, array: Any, index: Any) -> Any:
+def spread(array: Array, index: Index) -> Lanes:
     """Return sixteen times `array[index]` of a flat float32 array. Nothing is checked."""
-    if not (is_flat(array) and isinstance(index, types.Integer)):
-        return None
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return splat(builder, builder.load(pointer_to(context, builder, array, *arguments), align=4))
-
-    return lanes(array, types.intp), generate
+    address = array.builder.gep(array.llvm, [index.llvm])
+    return splat(Value(array.builder, array.builder.load(address, align=4)))
 
 
 @instruction
-def full(typing: Any, number: Any) -> Any:
-    """Return sixteen times `number`."""
-    if not isinstance(number, types.Number):
-        return None
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _as_lanes(context, builder, arguments[0], number)
-
-    return lanes(number), generate
-
-
-@instruction
-def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
+def store(array: Array, index: Index, value: Lanes) -> None:
     """Write `array[index:index + 16] = value`. Nothing is checked."""
-    if not (is_flat(array) and isinstance(index, types.Integer)):
-        return None
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = pointer_to(context, builder, array, *arguments[:2])
-        vector = _as_lanes(context, builder, arguments[2], value)
-        builder.store(vector, builder.bitcast(pointer, FLOATS.as_pointer()), align=4)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, value), generate
+    array.builder.store(value.llvm, _vector_at(array, index), align=4)
 
 
 @instruction
-def keep(typing: Any, value: Any, count: Any) -> Any:
+def full(number: Lanes) -> Lanes:
+    """Return sixteen times `number`."""
+    return number
+
+
+@instruction
+def where(condition: Lanes, a: Lanes, b: Lanes) -> Lanes:
+    """Return `a` where a condition is true, or a number is not 0, else `b`."""
+    if condition.is_float:
+        condition = condition != 0.0
+    kind = next((value.llvm.type for value in (a, b) if isinstance(value, Value)), FLOATS)
+    a, b = (value.llvm if isinstance(value, Value) else _constant(kind, value) for value in (a, b))
+    return Value(condition.builder, condition.builder.select(condition.llvm, a, b))
+
+
+@instruction
+def keep(value: Lanes, count: Index) -> Lanes:
     """Return the first `count` lanes of `value` and zeros in the others, whatever stood there."""
-    if value != lanes:
-        return None
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        count32 = builder.trunc(arguments[1], ir.IntType(32))
-        numbers = ir.Constant(INTEGERS, [ir.Constant(ir.IntType(32), lane) for lane in range(WIDTH)])
-        inside = builder.icmp_signed("<", numbers, splat(builder, count32))
-        return builder.select(inside, arguments[0], constant(0.0))
-
-    return lanes(lanes, types.intp), generate
+    numbers = Value(value.builder, ir.Constant(INTEGERS, list(range(WIDTH))))
+    return where(numbers < splat(count.cast("trunc", ir.IntType(32))), value, 0.0)
 
 
 @instruction
-def total(typing: Any, value: Any) -> Any:
-    """Return the sum of all lanes, a float32."""
-    if value != lanes:
-        return None
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        (vector,) = arguments
-        half = WIDTH // 2
-        while half:
-            order = ir.Constant(
-                INTEGERS, [ir.Constant(ir.IntType(32), lane + half if lane < half else lane) for lane in range(WIDTH)]
-            )
-            vector = builder.fadd(vector, builder.shuffle_vector(vector, vector, order))
-            half //= 2
-        return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
-
-    return types.float32(lanes), generate
-
-
-# ---- operators ----
-
-
-def _operator(symbol: Any, build: Callable[..., Any], arity: int = 2) -> None:
-    """Let `symbol` act on lanes, and on numbers beside lanes, by the instructions that `build` makes."""
-
-    class Template(AbstractTemplate):
-        def generic(self, arguments: Any, keywords: Any) -> Any:
-            known = all(kind == lanes or isinstance(kind, types.Number) for kind in arguments)
-            return signature(lanes, *arguments) if known and lanes in arguments and len(arguments) == arity else None
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pairs = zip(arguments, signature.args, strict=True)
-        return build(builder, *(_as_lanes(context, builder, value, kind) for value, kind in pairs))
-
-    infer_global(symbol)(Template)
-    for mix in range(1, 2**arity):
-        lower_builtin(symbol, *(lanes if mix >> place & 1 else types.Number for place in range(arity)))(generate)
-
-
-_operator(operator.add, lambda builder, a, b: builder.fadd(a, b, flags=_FLAGS))
-_operator(operator.sub, lambda builder, a, b: builder.fsub(a, b, flags=_FLAGS))
-_operator(operator.mul, lambda builder, a, b: builder.fmul(a, b, flags=_FLAGS))
-_operator(operator.truediv, lambda builder, a, b: builder.fdiv(a, b, flags=_FLAGS))
-_operator(operator.neg, lambda builder, a: builder.fneg(a), arity=1)
-
-
-# ---- functions ----
-
-
-def elementwise(build: Callable[..., Any], kinds: tuple[Any, ...]) -> Any:
-    """Return what an instruction on lanes, or numbers beside lanes, is made of: its types and its generator."""
-    if lanes not in kinds or not all(kind == lanes or isinstance(kind, types.Number) for kind in kinds):
-        return None
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pairs = zip(arguments, kinds, strict=True)
-        return build(builder, *(_as_lanes(context, builder, value, kind) for value, kind in pairs))
-
-    return lanes(*kinds), generate
+def total(value: Lanes) -> Float:
+    """Return the sum of all lanes."""
+    half = WIDTH // 2
+    while half:
+        value = value + shuffle(value, value, [lane + half if lane < half else lane for lane in range(WIDTH)])
+        half //= 2
+    return Value(value.builder, value.builder.extract_element(value.llvm, ir.Constant(ir.IntType(32), 0)))

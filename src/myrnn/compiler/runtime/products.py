@@ -16,22 +16,26 @@ from typing import Any
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils
 
 from myrnn.compiler.runtime.elementary import exp
 from myrnn.compiler.runtime.functions import Floats, compiled
 from myrnn.compiler.runtime.lanes import (
     FLOATS,
+    Array,
+    Index,
+    Truth,
+    Value,
     fma,
     full,
     instruction,
-    is_flat,
     keep,
     load,
-    pointer_to,
-    splat,
+    shuffle,
+    spread,
     store,
     total,
+    where,
 )
 
 # A tile's sums should fill the registers and no more: 24 of the 32 of AVX-512, 12 of the 16 of AVX2.
@@ -40,117 +44,51 @@ _BLOCK = 64 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 16
 _PART = 256
 
 
-def _vector_at(builder: Any, pointer: Any, offset: Any) -> Any:
-    return builder.bitcast(builder.gep(pointer, [offset]), FLOATS.as_pointer())
-
-
 def make_tile(rows: int, vectors: int) -> Any:
     """Return the function that computes a block of `rows` by `16 * vectors` numbers of a product."""
 
     @instruction
     def tile(
-        typing: Any,
-        out: Any,
-        out_at: Any,
-        out_row: Any,
-        a: Any,
-        a_at: Any,
-        a_row: Any,
-        a_step: Any,
-        b: Any,
-        b_at: Any,
-        b_step: Any,
-        steps: Any,
-        add: Any,
-    ) -> Any:
-        if not all(is_flat(array) for array in (out, a, b)):
-            return None
-        integer = types.intp
-        kinds = (out, integer, integer, a, integer, integer, integer, b, integer, integer, integer, types.boolean)
-
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            _, out_at, out_row, _, a_at, a_row, a_step, _, b_at, b_step, steps, add = arguments
-            out_pointer = pointer_to(context, builder, out, arguments[0], out_at)
-            a_pointer = pointer_to(context, builder, a, arguments[3], a_at)
-            b_pointer = pointer_to(context, builder, b, arguments[7], b_at)
-            word = context.get_value_type(integer)
-            places = [
-                _vector_at(
-                    builder,
-                    builder.gep(out_pointer, [builder.mul(out_row, word(row))]),
-                    word(16 * vector),
-                )
-                for row in range(rows)
-                for vector in range(vectors)
-            ]
-            sums = [cgutils.alloca_once_value(builder, ir.Constant(FLOATS, None)) for _ in places]
-            with builder.if_then(add):
-                for variable, place in zip(sums, places, strict=True):
-                    builder.store(builder.load(place, align=4), variable)
-            starts = [builder.mul(a_row, word(row)) for row in range(rows)]
-            with cgutils.for_range(builder, steps) as loop:
-                a_now = builder.gep(a_pointer, [builder.mul(a_step, loop.index)])
-                b_now = builder.gep(b_pointer, [builder.mul(b_step, loop.index)])
-                right = [
-                    builder.load(_vector_at(builder, b_now, word(16 * vector)), align=4) for vector in range(vectors)
-                ]
-                for row in range(rows):
-                    left = splat(builder, builder.load(builder.gep(a_now, [starts[row]]), align=4))
-                    for vector in range(vectors):
-                        variable = sums[row * vectors + vector]
-                        builder.store(fma(builder, left, right[vector], builder.load(variable)), variable)
-            for variable, place in zip(sums, places, strict=True):
-                builder.store(builder.load(variable), place, align=4)
-            return context.get_dummy_value()
-
-        return types.void(*kinds), generate
+        out: Array, out_at: Index, out_row: Index, a: Array, a_at: Index, a_row: Index, a_step: Index,
+        b: Array, b_at: Index, b_row: Index, steps: Index, add: Truth,
+    ) -> None:  # fmt: skip
+        builder = out.builder
+        places = [[out_at + row * out_row + 16 * vector for vector in range(vectors)] for row in range(rows)]
+        sums = [[cgutils.alloca_once_value(builder, ir.Constant(FLOATS, None)) for _ in row] for row in places]
+        block = [(sums[row][vector], places[row][vector]) for row in range(rows) for vector in range(vectors)]
+        with builder.if_then(add.llvm):
+            for variable, place in block:
+                builder.store(load(out, place).llvm, variable)
+        with cgutils.for_range(builder, steps.llvm) as loop:
+            step = Value(builder, loop.index)
+            right = [load(b, b_at + step * b_row + 16 * vector) for vector in range(vectors)]
+            for row in range(rows):
+                left = spread(a, a_at + step * a_step + row * a_row)
+                for variable, vector in zip(sums[row], right, strict=True):
+                    builder.store(fma(left, vector, Value(builder, builder.load(variable))).llvm, variable)
+        for variable, place in block:
+            store(out, place, Value(builder, builder.load(variable)))
 
     return tile
 
 
 @instruction
-def transpose_tile(typing: Any, out: Any, out_at: Any, out_row: Any, a: Any, a_at: Any, a_row: Any, rows: Any) -> Any:
+def transpose_tile(out: Array, out_at: Index, out_row: Index, a: Array, a_at: Index, a_row: Index, rows: Index) -> None:
     """Write the transpose of the 16 by 16 block of `a` to `out`; rows of `a` from number `rows` on count as zeros."""
-    if not (is_flat(out) and is_flat(a)):
-        return None
-    integer = types.intp
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, out_at, out_row, _, a_at, a_row, count = arguments
-        out_pointer = pointer_to(context, builder, out, arguments[0], out_at)
-        a_pointer = pointer_to(context, builder, a, arguments[3], a_at)
-        word = context.get_value_type(integer)
-        last = builder.sub(count, word(1))
-        block = []
-        for row in range(16):
-            inside = builder.icmp_signed("<", word(row), count)
-            offset = builder.mul(builder.select(inside, word(row), last), a_row)
-            vector = builder.load(_vector_at(builder, a_pointer, offset), align=4)
-            block.append(builder.select(inside, vector, ir.Constant(FLOATS, None)))
-        for half in (8, 4, 2, 1):
-            block = _exchange(builder, block, half)
-        for row in range(16):
-            builder.store(block[row], _vector_at(builder, out_pointer, builder.mul(out_row, word(row))), align=4)
-        return context.get_dummy_value()
-
-    return types.void(out, integer, integer, a, integer, integer, integer), generate
-
-
-def _exchange(builder: Any, block: list[Any], half: int) -> list[Any]:
-    """Swap the off-diagonal quarters of every square of 2 * half rows and columns."""
-    lane = range(16)
-    numbers = ir.VectorType(ir.IntType(32), 16)
-    upper = ir.Constant(numbers, [i if not i & half else 16 + i - half for i in lane])
-    lower = ir.Constant(numbers, [i + half if not i & half else 16 + i for i in lane])
-    result = list(block)
+    block = []
     for row in range(16):
-        if not row & half:
-            result[row] = builder.shuffle_vector(block[row], block[row + half], upper)
-            result[row + half] = builder.shuffle_vector(block[row], block[row + half], lower)
-    return result
-
-
-_row_64, _row_32, _row_16 = (make_tile(1, vectors) for vectors in (4, 2, 1))
+        inside = rows > row
+        block.append(where(inside, load(a, a_at + where(inside, row, rows - 1) * a_row), 0.0))
+    # Swap the off-diagonal quarters: of the whole block, then of each of its quarters, and so on.
+    for half in (8, 4, 2, 1):
+        upper = [lane if not lane & half else 16 + lane - half for lane in range(16)]
+        lower = [lane + half if not lane & half else 16 + lane for lane in range(16)]
+        for row in range(16):
+            if not row & half:
+                above, below = block[row], block[row + half]
+                block[row], block[row + half] = shuffle(above, below, upper), shuffle(above, below, lower)
+    for row in range(16):
+        store(out, out_at + row * out_row, block[row])
 
 
 def _panel(vectors: int) -> Any:
@@ -158,20 +96,9 @@ def _panel(vectors: int) -> Any:
     tile_6, tile_2, tile_1 = (make_tile(rows, vectors) for rows in (6, 2, 1))
 
     def panel(
-        out: Floats,
-        out_at: int,
-        out_row: int,
-        a: Floats,
-        a_at: int,
-        a_row: int,
-        a_step: int,
-        b: Floats,
-        b_at: int,
-        b_row: int,
-        rows: int,
-        steps: int,
-        add: bool,
-    ) -> None:
+        out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, a_row: int, a_step: int,
+        b: Floats, b_at: int, b_row: int, rows: int, steps: int, add: bool,
+    ) -> None:  # fmt: skip
         i = 0
         while i + 6 <= rows:
             tile_6(out, out_at, out_row, a, a_at, a_row, a_step, b, b_at, b_row, steps, add)
@@ -187,77 +114,18 @@ def _panel(vectors: int) -> Any:
 
 
 _wide, _narrow = _panel(_BLOCK // 16), _panel(1)
-
-
-@compiled
-def multiply_row(
-    out: Floats,
-    out_at: int,
-    a: Floats,
-    a_at: int,
-    b: Floats,
-    b_at: int,
-    b_row: int,
-    steps: int,
-    columns: int,
-    add: bool,
-) -> None:
-    """Multiply one row by a matrix: ``out[j] (+)= sum over s < steps of a[s] * b[s, j]`` for ``j < columns``.
-
-    Parameters
-    ----------
-    out, a, b : float32 arrays, flat
-        The product, the row and the matrix, from `out_at`, `a_at` and `b_at` on.
-    b_row : int
-        The distance between two rows of `b`.
-    steps, columns : int
-        How many rows of `b` there are, and how many columns, a multiple of 16.
-    add : bool
-        Whether to add to what `out` holds.
-    """
-    j = 0
-    while j + 64 <= columns:
-        _row_64(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
-        j += 64
-    if j + 32 <= columns:
-        _row_32(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
-        j += 32
-    if j < columns:
-        _row_16(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
+_row_64, _row_32, _row_16 = (make_tile(1, vectors) for vectors in (4, 2, 1))
 
 
 @compiled
 def multiply(
-    out: Floats,
-    out_at: int,
-    out_row: int,
-    a: Floats,
-    a_at: int,
-    a_row: int,
-    a_step: int,
-    b: Floats,
-    b_at: int,
-    b_row: int,
-    rows: int,
-    steps: int,
-    columns: int,
-    add: bool,
-) -> None:
-    """Multiply matrices: ``out[i, j] (+)= sum over s < steps of a[i, s] * b[s, j]``.
+    out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, a_row: int, a_step: int,
+    b: Floats, b_at: int, b_row: int, rows: int, steps: int, columns: int, add: bool,
+) -> None:  # fmt: skip
+    """Multiply matrices: ``out[i, j] (+)= sum over s < steps of a[i, s] * b[s, j]`` for ``i < rows``, ``j < columns``.
 
-    Parameters
-    ----------
-    out, a, b : float32 arrays, flat
-        The product and its factors, from `out_at`, `a_at` and `b_at` on.
-    out_row, b_row : int
-        The distance between two rows.
-    a_row, a_step : int
-        How far ``a[i + 1, s]`` and ``a[i, s + 1]`` are from ``a[i, s]``: the distance between two rows, and 1. The
-        other way round, the left factor is the transpose of what lies there.
-    rows, steps, columns : int
-        The sizes; `columns` is a multiple of 16.
-    add : bool
-        Whether to add to what `out` holds.
+    `columns` is a multiple of 16. The distance from ``a[i, s]`` to ``a[i + 1, s]`` is `a_row`, to ``a[i, s + 1]`` it is
+    `a_step`: the distance of two rows, and 1, or the other way round for the transpose of what lies there.
     """
     done = 0
     while True:
@@ -276,20 +144,27 @@ def multiply(
 
 
 @compiled
+def multiply_row(
+    out: Floats, out_at: int, a: Floats, a_at: int, b: Floats, b_at: int, b_row: int, steps: int, columns: int,
+    add: bool,
+) -> None:  # fmt: skip
+    """Multiply one row by a matrix: ``out[j] (+)= sum over s < steps of a[s] * b[s, j]``, like `multiply`."""
+    j = 0
+    while j + 64 <= columns:
+        _row_64(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
+        j += 64
+    if j + 32 <= columns:
+        _row_32(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
+        j += 32
+    if j < columns:
+        _row_16(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
+
+
+@compiled
 def transpose(
     out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, a_row: int, rows: int, columns: int
 ) -> None:
-    """Write ``out[j, i] = a[i, j]``; `out` gets zeros in its padding.
-
-    Parameters
-    ----------
-    out, a : float32 arrays, flat
-        The transpose, with room for `columns` rows of `rows` numbers padded to a multiple of 16, and the matrix.
-    out_row, a_row : int
-        The distances between two rows.
-    rows, columns : int
-        The sizes of `a`; `columns` is a multiple of 16.
-    """
+    """Write ``out[j, i] = a[i, j]``, and zeros up to the next multiple of 16 rows; `columns` is one."""
     for i in range(0, rows, 16):
         for j in range(0, columns, 16):
             transpose_tile(out, out_at + j * out_row + i, out_row, a, a_at + i * a_row + j, a_row, rows - i)
@@ -334,16 +209,7 @@ def cross_entropy(
 ) -> tuple[np.float32, int]:
     """Return the softmax cross-entropy of one row of logits and the class with the largest (the first of equals).
 
-    Parameters
-    ----------
-    logits : float32 array, flat
-        K logits from `logits_at` on, padded to a multiple of 16 with anything.
-    classes, label : int
-        K, and the right class.
-    gradient : float32 array, flat
-        Gets `share` times the loss' gradient by the logits, from `gradient_at` on, and zeros in the padding.
-    share : float
-        How much of the batch's loss this one is: one over the number of sequences.
+    `gradient` gets `share` times the gradient by the logits, and zeros in its padding.
     """
     best = 0
     for k in range(1, classes):

@@ -13,28 +13,34 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import llvmlite.binding
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.extending import intrinsic
 
 from myrnn.compiler.runtime.functions import Integers, compiled
-from myrnn.compiler.runtime.lanes import instruction
+from myrnn.compiler.runtime.lanes import Index, Value, instruction
 
-_WORD, _LONG = ir.IntType(32), ir.IntType(64)
+_BYTE, _WORD, _LONG = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+
+
+def _call(builder: Any, name: str, result: Any, *values: Any) -> Any:
+    kind = ir.FunctionType(result, [value.type for value in values])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
 
 
 def _read_x86(builder: Any) -> Any:
     room = cgutils.alloca_once(builder, _WORD)
-    _call(builder, "llvm.x86.sse.stmxcsr", ir.VoidType(), room)
+    _call(builder, "llvm.x86.sse.stmxcsr", ir.VoidType(), builder.bitcast(room, _BYTE.as_pointer()))
     return builder.zext(builder.load(room), _LONG)
 
 
 def _write_x86(builder: Any, mode: Any) -> None:
     room = cgutils.alloca_once(builder, _WORD)
     builder.store(builder.trunc(mode, _WORD), room)
-    _call(builder, "llvm.x86.sse.ldmxcsr", ir.VoidType(), room)
+    _call(builder, "llvm.x86.sse.ldmxcsr", ir.VoidType(), builder.bitcast(room, _BYTE.as_pointer()))
 
 
 def _read_arm(builder: Any) -> Any:
@@ -45,30 +51,20 @@ def _write_arm(builder: Any, mode: Any) -> None:
     _call(builder, "llvm.aarch64.set.fpcr", ir.VoidType(), mode)
 
 
-def _call(builder: Any, name: str, result: Any, *values: Any) -> Any:
-    kinds = [ir.IntType(8).as_pointer() if value.type.is_pointer else value.type for value in values]
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, kinds), name)
-    cast = [builder.bitcast(value, kind) for value, kind in zip(values, kinds, strict=True)]
-    return builder.call(function, cast)
-
-
 # How the mode is read and written, and its bit that flushes results to zero. On other processors nothing is done.
 MODES = {"x86_64": (_read_x86, _write_x86, 1 << 15), "aarch64": (_read_arm, _write_arm, 1 << 24)}
 MODES["arm64"] = MODES["aarch64"]
+_mode = MODES.get(llvmlite.binding.get_process_triple().split("-")[0])
 
 
-def _mode() -> Any:
-    return MODES.get(llvmlite.binding.get_process_triple().split("-")[0])
-
-
-@instruction
+@intrinsic  # type: ignore[untyped-decorator]
 def flush_subnormals(typing: Any) -> Any:
     """Let results that are too small for a normal float32 be zero; return the mode before, for `restore_mode`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if (known := _mode()) is None:
+        if _mode is None:
             return ir.Constant(_LONG, 0)
-        read, write, bit = known
+        read, write, bit = _mode
         before = read(builder)
         write(builder, builder.or_(before, ir.Constant(_LONG, bit)))
         return before
@@ -77,47 +73,41 @@ def flush_subnormals(typing: Any) -> Any:
 
 
 @instruction
-def restore_mode(typing: Any, mode: Any) -> Any:
+def restore_mode(mode: Index) -> None:
     """Go back to the mode that `flush_subnormals` found."""
+    if _mode is not None:
+        _mode[1](mode.builder, mode.llvm)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if (known := _mode()) is not None:
-            known[1](builder, arguments[0])
-        return context.get_dummy_value()
 
-    return types.void(types.int64), generate
-
+# ---- the barrier ----
 
 # What lets another thread of this machine run: named here, so that code in the cache on disk finds it at every start.
-_YIELD = "myrnn_yield"
 _library: Any = ctypes
 _switch = _library.WinDLL("kernel32").SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).sched_yield
-llvmlite.binding.add_symbol(_YIELD, ctypes.cast(_switch, ctypes.c_void_p).value)
+llvmlite.binding.add_symbol("myrnn_yield", ctypes.cast(_switch, ctypes.c_void_p).value)
+_yield = types.ExternalFunction("myrnn_yield", types.int32())
 
-BARRIER_SIZE = 32
+_Cells = Annotated[Any, types.int64[::1]]
+
+BARRIER_SIZE = 16
 """How many int64 zeros a barrier is made of."""
+# It counts in the middle, where no other number is on the line of the cache.
+_COUNT = BARRIER_SIZE // 2
 _SPINS = 2000
 
 
 @instruction
-def _yield(typing: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), []), _YIELD)
-        builder.call(function, [])
-        return context.get_dummy_value()
-
-    return types.void(), generate
+def _arrive(cells: _Cells) -> Index:
+    """Add one to the count and return what it was, in one step that no other thread can split."""
+    address = cells.builder.gep(cells.llvm, [ir.Constant(_LONG, _COUNT)])
+    return Value(cells.builder, cells.builder.atomic_rmw("add", address, ir.Constant(_LONG, 1), "seq_cst"))
 
 
 @instruction
-def _add(typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """Add to `array[index]` and return what was there before, in one step that no other thread can split."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(array)(context, builder, arguments[0]).data
-        return builder.atomic_rmw("add", builder.gep(data, [arguments[1]]), arguments[2], "seq_cst")
-
-    return types.int64(array, types.intp, types.int64), generate
+def _arrived(cells: _Cells) -> Index:
+    """Return how often a thread has arrived, in all."""
+    address = cells.builder.gep(cells.llvm, [ir.Constant(_LONG, _COUNT)])
+    return Value(cells.builder, cells.builder.load_atomic(address, "seq_cst", 8))
 
 
 @compiled
@@ -125,13 +115,10 @@ def meet(barrier: Integers, parties: int) -> None:
     """Wait until all `parties` threads have come here. `barrier` is an int64 array of BARRIER_SIZE, zeros at first."""
     if parties == 1:
         return
-    round_now = _add(barrier, 16, 0)
-    if _add(barrier, 0, 1) == parties - 1:
-        _add(barrier, 0, -parties)
-        _add(barrier, 16, 1)
-        return
+    # The round ends when the count is the next multiple.
+    end = (_arrive(barrier) // parties + 1) * parties
     spins = 0
-    while _add(barrier, 16, 0) == round_now:
+    while _arrived(barrier) < end:
         spins += 1
         if spins > _SPINS:
             _yield()
