@@ -161,7 +161,7 @@ def test_the_header_shows_the_recurrence(kind, sources):
 def test_gradients_and_sums_carry_the_models_names(sources):
     lstm = functions(sources["lstm", False, True])[0]
     found = names(lstm, ast.Store)
-    assert {"f_sum", "i_sum", "o_sum", "d_f_sum", "d_c", "d_h", "slope_o_j", "tanh_c", "d_logits"} <= found
+    assert {"f_sum", "i_sum", "o_sum", "d_f_sum", "d_c", "d_h", "d_o_j", "tanh_c", "d_logits"} <= found
     text = sources["rnn", True, False]
     for comment in (
         "# h_sum = x @ fc_x2h.weight + fc_x2h.bias",

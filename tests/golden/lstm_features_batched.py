@@ -209,24 +209,22 @@ def run(
         # d_o_sum, d_g_sum, d_i_sum, d_f_sum, d_c, d_fc_x2o_bias, d_fc_x2g_bias, d_fc_x2i_bias, ...
         for r in range(active):
             for j in range(0, D_padded, 16):
-                d_tanh_c_j = load(w, d_h + r * D_padded + j) * load(w, o + (row + r) * D_padded + j)
+                multiply_d_h_j = load(w, d_h + r * D_padded + j) * load(w, o + (row + r) * D_padded + j)
                 multiply_j = load(w, tanh_c + (row + r) * D_padded + j) * load(w, tanh_c + (row + r) * D_padded + j)
-                slope_tanh_c_j = 1.0 - multiply_j
-                d_c_j = load(w, d_c + r * D_padded + j) + d_tanh_c_j * slope_tanh_c_j
+                d_c_j = load(w, d_c + r * D_padded + j) + multiply_d_h_j * (1.0 - multiply_j)
                 d_c_j_2 = d_c_j * load(w, f + (row + r) * D_padded + j)
                 d_o_j = load(w, d_h + r * D_padded + j) * load(w, tanh_c + (row + r) * D_padded + j)
-                slope_o_j = load(w, o + (row + r) * D_padded + j) * (1.0 - load(w, o + (row + r) * D_padded + j))
-                d_o_sum_j = d_o_j * slope_o_j
+                multiply_o_j = load(w, o + (row + r) * D_padded + j) * (1.0 - load(w, o + (row + r) * D_padded + j))
+                d_o_sum_j = d_o_j * multiply_o_j
                 d_g_j = d_c_j * load(w, i + (row + r) * D_padded + j)
-                multiply_j_2 = load(w, g_2 + (row + r) * D_padded + j) * load(w, g_2 + (row + r) * D_padded + j)
-                slope_g_j = 1.0 - multiply_j_2
-                d_g_sum_j = d_g_j * slope_g_j
+                multiply_g_j = load(w, g_2 + (row + r) * D_padded + j) * load(w, g_2 + (row + r) * D_padded + j)
+                d_g_sum_j = d_g_j * (1.0 - multiply_g_j)
                 d_i_j = d_c_j * load(w, g_2 + (row + r) * D_padded + j)
-                slope_i_j = load(w, i + (row + r) * D_padded + j) * (1.0 - load(w, i + (row + r) * D_padded + j))
-                d_i_sum_j = d_i_j * slope_i_j
+                multiply_i_j = load(w, i + (row + r) * D_padded + j) * (1.0 - load(w, i + (row + r) * D_padded + j))
+                d_i_sum_j = d_i_j * multiply_i_j
                 d_f_j = d_c_j * load(w, c + (row + r) * D_padded + j)
-                slope_f_j = load(w, f + (row + r) * D_padded + j) * (1.0 - load(w, f + (row + r) * D_padded + j))
-                d_f_sum_j = d_f_j * slope_f_j
+                multiply_f_j = load(w, f + (row + r) * D_padded + j) * (1.0 - load(w, f + (row + r) * D_padded + j))
+                d_f_sum_j = d_f_j * multiply_f_j
                 store(w, d_o_sum + (row + r) * D_padded + j, keep(d_o_sum_j, D - j))
                 store(w, d_g_sum + (row + r) * D_padded + j, keep(d_g_sum_j, D - j))
                 store(w, d_i_sum + (row + r) * D_padded + j, keep(d_i_sum_j, D - j))

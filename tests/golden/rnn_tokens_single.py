@@ -96,10 +96,9 @@ def run(
     # Back through time, the last step first.
     for t in range(steps - 1, -1, -1):
         x = tokens[begin + t]
-        # d_h_sum = d_h * slope_h; d_fc_x2h_weight += d_h_sum; d_fc_x2h_bias += d_h_sum
+        # d_h_sum = d_h * (h > 0); d_fc_x2h_weight += d_h_sum; d_fc_x2h_bias += d_h_sum
         for j in range(0, D_padded, 16):
-            slope_h_j = above(load(w, h + (t + 1) * D_padded + j), 0.0)
-            d_h_sum_j = load(w, d_h + j) * slope_h_j
+            d_h_sum_j = load(w, d_h + j) * above(load(w, h + (t + 1) * D_padded + j), 0.0)
             store(w, d_h_sum + t * D_padded + j, keep(d_h_sum_j, D - j))
             store(g, fc_x2h_weight + x * D_padded + j,
                 load(g, fc_x2h_weight + x * D_padded + j) + keep(d_h_sum_j, D - j))

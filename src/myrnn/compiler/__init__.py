@@ -1,17 +1,17 @@
 """The compiler: from a model's own code to native training.
 
 In the order in which data flows: `ops` and `graph` (what programs are made of); the passes in `trace` and `lower`,
-`probe`, `roll`, `derive`, `plan`, `schedule` (with `layout`, `instructions` and `assemble`) and `emit`; `printer`,
-`names` and `show` (all of it as text); `runtime` (what emitted code calls), `cache` and `native` (machine code);
+`probe`, `roll`, `derive`, `plan`, `schedule` (with `layout`, `instructions` and `assemble`) and `emit`; `printer` and
+`equations` (all of it as text); `runtime` (what emitted code calls), `cache` and `native` (machine code);
 `guard` (what makes it safe in use); `model` (the list of passes, and what users call).
 """
 
 from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice
+from myrnn.compiler.equations import Equation, Equations, write_equations
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.model import CompiledModel, Observation, compile, compile_for
 from myrnn.compiler.native import Block, Descent, Native, limit_threads, shards_for
 from myrnn.compiler.probe import unreached
-from myrnn.compiler.show import Equation, Equations, write_equations
 from myrnn.compiler.trace import MYGRAD, lines_that_look
 
 __all__ = [

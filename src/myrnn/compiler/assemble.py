@@ -17,7 +17,7 @@ from myrnn.compiler.instructions import Argument, Call, For, IfLater, Instructio
 from myrnn.compiler.layout import Buffer, Names, Over, Place, Row, Rows, padded
 from myrnn.compiler.ops import OPERATIONS, indices_of
 from myrnn.compiler.plan import Plan
-from myrnn.compiler.printer import LONGEST, Printer
+from myrnn.compiler.printer import LONGEST, Printer, sum_of
 
 # What shares a loop --------------------------------------------------------------------------------------------------
 
@@ -381,7 +381,7 @@ class Assembler:
         # What is zero at the first step comes last, so that there is something to add it to.
         for i, product in enumerate(sorted(linear.products, key=lambda p: p.inputs[0] in zero)):
             add = bool(linear.terms) or i > 0
-            what = self.printer.expression(node) if product is node else self.printer.operand(product)
+            what = self.printer.expression(node) if product is node else self.printer.text("{0}", product)
             instruction = self._product(over, out, product, add, f"{label} {'+=' if add else '='} {what}")
             if node in unread or (add and product.inputs[0] in zero):
                 # One condition serves all that follow each other.
@@ -456,12 +456,12 @@ def _comment(printer: Printer, fused: Fused, nodes: Group, stores: list[Store]) 
     for node in nodes:
         linear = fused.linear.get(node)
         if linear is not None and linear.terms:
-            parts.append((f"{printer.label(node)} =", printer.sum(linear.terms)))
+            parts.append((f"{printer.label(node)} =", printer.text(sum_of(len(linear.terms)), *linear.terms)))
         elif linear is None and node in fused.kept:
             parts.append((f"{printer.label(node)} =", printer.expression(node)))
     for store in stores:
         inside = store.node in nodes and store.node not in fused.kept and not store.add
-        right = printer.expression(store.node) if inside else printer.operand(store.node)
+        right = printer.expression(store.node) if inside else printer.text("{0}", store.node)
         name = f"d_{store.place.buffer.name}" if store.place.buffer.array == "g" else store.place.buffer.name
         if name != right:
             parts.append((f"{name} {'+=' if store.add else '='}", right))

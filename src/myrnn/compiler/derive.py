@@ -125,13 +125,13 @@ class Pullback:
         Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term
         ``outer(v, dz)`` is kept apart from the others, because it can be summed over all steps in one product.
     gradients : dict
-        What the part computes on its way forward -> the gradient with respect to it, and what each input gets of that.
+        What the part computes on its way forward -> the gradient with respect to it.
     """
 
     states: tuple[Node, ...]
     input: Node
     weights: dict[Node, tuple[Node, ...]]
-    gradients: dict[Node, tuple[Node, tuple[Node | None, ...]]]
+    gradients: dict[Node, Node]
 
 
 class Kind(NamedTuple):
@@ -206,7 +206,7 @@ def _pullback(targets: Sequence[Node], gradients: Sequence[Node], recurrence: Re
 
 def pull_back(
     build: Builder, targets: Sequence[Node], gradients: Sequence[Node]
-) -> tuple[dict[Node, list[Node]], dict[Node, tuple[Node, tuple[Node | None, ...]]]]:
+) -> tuple[dict[Node, list[Node]], dict[Node, Node]]:
     """Go back from the gradients of the targets to all that they read.
 
     Returns
@@ -214,20 +214,19 @@ def pull_back(
     terms : dict
         Leaf -> the terms of its gradient.
     gradients : dict
-        Computed node -> its gradient, and what each input gets of that.
+        Computed node -> its gradient.
     """
     terms: dict[Node, list[Node]] = {}
     for target, gradient in zip(targets, gradients, strict=True):
         terms.setdefault(target, []).append(gradient)
-    gradients_of: dict[Node, tuple[Node, tuple[Node | None, ...]]] = {}
+    gradients_of: dict[Node, Node] = {}
     for node in reversed(topological(targets)):
         if node.is_leaf or node not in terms:
             continue
-        gradient = _summed(build, terms.pop(node), node.size)
+        gradient = gradients_of[node] = _summed(build, terms.pop(node), node.size)
         rule = OPERATIONS[node.operation].derivative
         shares = () if rule is None or _is_zero(gradient) else rule(gradient, node, *node.inputs)
         shares = shares if isinstance(shares, tuple) else (shares,)
-        gradients_of[node] = gradient, shares
         for child, term in zip(node.inputs, shares, strict=False):
             if term is None or child.is_constant or _is_zero(term):
                 continue

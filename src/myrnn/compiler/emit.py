@@ -16,6 +16,7 @@ import numpy as np
 
 from myrnn.compiler.assemble import is_one_number
 from myrnn.compiler.derive import Kind
+from myrnn.compiler.equations import write_equations
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
     Argument,
@@ -37,9 +38,8 @@ from myrnn.compiler.instructions import (
 from myrnn.compiler.layout import BATCH, LANES, SINGLE, Buffer, Memory, Names, Over, Place, Row, Rows, padded
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import Parameters, Plan
-from myrnn.compiler.printer import added, atom, compose, number
+from myrnn.compiler.printer import atom, compose, sum_of
 from myrnn.compiler.runtime import OF_PROGRAMS
-from myrnn.compiler.show import write_equations
 
 WIDTH = 120
 
@@ -204,7 +204,8 @@ class _Renderer:
             inside = node not in self._printer.names and uses[node] == 1 and len(ast.unparse(made)) < _LONGEST_INSIDE
             local[node] = made if inside else self._variable(node, made)
         # All is read before any of it is written, since something here may read what is overwritten.
-        values = [added([value(node) for node in store.terms or (store.node,)]) for store in loop.stores]
+        summed = [store.terms or (store.node,) for store in loop.stores]
+        values = [compose(sum_of(len(nodes)), [value(node) for node in nodes]) for nodes in summed]
         if len(values) > 1:
             values = [
                 v if ast.unparse(v).isidentifier() or store.node.is_constant else self._variable(store.node, v)
@@ -216,13 +217,13 @@ class _Renderer:
                 filled = "full({0})" if is_one_number(store.node) else "{0}"
                 v = compose(f"keep({filled}, {self._number(store.node.size)} - j)", [v])
             if store.add:
-                v = added([atom(f"load({address})"), v])
+                v = compose("{0} + {1}", [atom(f"load({address})"), v])
             self.line(f"store({address}, {ast.unparse(v)})")
 
     def _lanes(self, node: Node, loop: Loop) -> ast.expr:
         """Return the expression for lanes of a node that a loop reads."""
         if node not in loop.reads:
-            return number(_literal(float(node.numbers[0])))
+            return compose(_literal(float(node.numbers[0])))
         address = self._address(loop.reads[node], loop.over)
         return atom(f"spread({address})" if loop.reads[node].size == 1 else f"load({address} + j)")
 

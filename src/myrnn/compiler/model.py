@@ -18,15 +18,14 @@ from myrnn import _checks
 from myrnn._logits import check_finite, is_lost
 from myrnn.compiler.derive import ONE_OF_FEATURES, Derivative, Kind, differentiate, hoist, trained_by_length
 from myrnn.compiler.emit import Program, emit
+from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import Guard, verify
-from myrnn.compiler.names import state_names
 from myrnn.compiler.native import Block, Native, in_threads, shards_for
 from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import BACK, Subject, Traces, input_width, trace
 from myrnn.compiler.roll import LooksFurtherBack, Recurrence, roll
 from myrnn.compiler.schedule import schedule
-from myrnn.compiler.show import show, write_equations
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
 from myrnn.models import num_classes, parameter_names, parameters_of

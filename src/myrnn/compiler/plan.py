@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from math import prod
 
 from myrnn.compiler.derive import Derivative, Kind, Pullback
+from myrnn.compiler.equations import printer_of
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.layout import LANES, padded
-from myrnn.compiler.names import printer_of
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.printer import Printer
 from myrnn.compiler.roll import Recurrence
@@ -143,6 +143,27 @@ class Plan:
         r = self.derivative.recurrence
         units = {"D" if i == 0 else f"D_{i + 1}": size for i, size in enumerate(r.state_sizes)}
         return {"C": r.dim_input, "K": r.readout.size, **units}
+
+    def __str__(self) -> str:
+        """Return what is decided of the weights and of what is kept, as text."""
+        weights = []
+        for leaf, weight in self.weights.items():
+            rows, columns = weight.stored
+            how = ", transposed" if weight.flipped else ""
+            weights.append(f"{self.printer.names[leaf]:<16} {rows} x {columns} in rows of {padded(columns)}{how}")
+
+        def texts(nodes: set[Node]) -> list[str]:
+            return sorted(self.printer.text("{0}", node) for node in nodes)
+
+        how = "which are a row of the weight" if self.kind.tokens else "computed for all steps at once"
+        parts = {
+            "weights in memory": weights,
+            f"products of the input alone, {how}": texts(self.projected),
+            "kept of every step": texts(self.saved_step),
+            "kept of the readout": texts(self.saved_readout),
+            "kept of what comes before the first step": texts(self.saved_prelude),
+        }
+        return "\n".join("\n    ".join([f"{title}:", *lines]) for title, lines in parts.items() if lines)
 
 
 def plan(derivative: Derivative) -> Plan:

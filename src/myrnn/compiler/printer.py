@@ -1,15 +1,14 @@
-"""Nodes as Python text: one printer for equations, stages, messages, and the comments and expressions of emitted code.
+"""Nodes as Python text: one printer for equations, stages, and the comments and expressions of emitted code.
 
-The text of an operation is a template of Python syntax, such as ``{0} * {1}``. It is parsed once. The trees of the
-operands take the place of the placeholders, and `ast.unparse` writes the result, with brackets just where they are
-needed.
+The text of an operation is a template of Python syntax, such as ``{0} * {1}``. The trees of the operands take the
+place of the placeholders, and `ast.unparse` writes the result, with brackets just where they are needed.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -21,30 +20,25 @@ from myrnn.compiler.ops import OPERATIONS, indices_of, transposed_indices
 LONGEST = 90
 """How many letters of an expression are shown."""
 
-# Trees ----------------------------------------------------------------------------------------------------------------
+# Templates ------------------------------------------------------------------------------------------------------------
 
 
 def atom(text: str) -> ast.expr:
-    """Return the tree of a text that needs no brackets anywhere: a name, a call or a number that is not negative."""
+    """Return the tree of a text that needs no brackets anywhere, such as a name or a call."""
     return ast.Name(text, ast.Load())
 
 
-def number(text: str) -> ast.expr:
-    """Return the tree of a number that is written like this."""
-    return ast.UnaryOp(ast.USub(), atom(text[1:])) if text.startswith("-") else atom(text)
-
-
-def compose(template: str, operands: Sequence[ast.expr]) -> ast.expr:
+def compose(template: str, operands: Sequence[ast.expr] = ()) -> ast.expr:
     """Return the tree of a template, with operands for the placeholders ``{0}``, ``{1}``, ..."""
     return _filled(_parsed(template), operands)
 
 
-def added(operands: Sequence[ast.expr]) -> ast.expr:
-    """Return the tree of a sum."""
-    return compose(" + ".join(f"{{{i}}}" for i in range(len(operands))), operands)
+def sum_of(count: int) -> str:
+    """Return the template of a sum of so many terms."""
+    return " + ".join(f"{{{i}}}" for i in range(count))
 
 
-@cache
+@lru_cache
 def _parsed(template: str) -> ast.expr:
     # A placeholder is valid Python, a set of one number, so that templates need no syntax of their own.
     return ast.parse(template, mode="eval").body
@@ -61,170 +55,93 @@ def _filled(tree: ast.expr, operands: Sequence[ast.expr]) -> ast.expr:
         if not isinstance(value, ast.expr):
             return value
         part = _filled(value, operands)
-        return atom(f"({ast.unparse(part)})") if _unclear(part, tree) else part
+        return atom(f"({ast.unparse(part)})") if _is_unclear(part, tree) else part
 
     return type(tree)(**{name: fill(value) for name, value in ast.iter_fields(tree)})
 
 
-def _without_idle_brackets(tree: ast.expr) -> ast.expr:
-    """Return a sum in a sum, or a product in a product, from left to right: to a reader the order says nothing.
-
-    Of code that is run this would change the rounding.
-    """
-    match tree:
-        case ast.BinOp(left, ast.Add() | ast.Mult() as sign, right):
-            left = _without_idle_brackets(left)
-            match right:
-                case ast.BinOp(first, same, second) if type(same) is type(sign):
-                    return ast.BinOp(_without_idle_brackets(ast.BinOp(left, sign, first)), sign, second)
-            return ast.BinOp(left, sign, right)
-    return tree
-
-
-def _unclear(part: ast.expr, whole: ast.expr) -> bool:
+def _is_unclear(part: ast.expr, whole: ast.expr) -> bool:
     """Whether a reader needs brackets around a part that Python does not need."""
     # Python reads * and @ from left to right, and ** before @; a reader should not have to know.
     operators = {type(getattr(tree, "op", None)) for tree in (part, whole)}
     return ast.MatMult in operators and not operators.isdisjoint((ast.Mult, ast.Div, ast.Pow))
 
 
+def _from_left_to_right(tree: ast.expr) -> ast.expr:
+    """Return a sum of sums, or a product of products, in the order that needs no brackets, as it is easiest to read.
+
+    Of code that is run this would change the rounding.
+    """
+    match tree:
+        case ast.BinOp(op=ast.Add() | ast.Mult() as sign):
+            return reduce(lambda left, right: ast.BinOp(left, sign, right), _operands(tree, type(sign)))
+    return tree
+
+
+def _operands(tree: ast.expr, sign: type[ast.operator]) -> list[ast.expr]:
+    match tree:
+        case ast.BinOp(left, op, right) if isinstance(op, sign):
+            return [*_operands(left, sign), *_operands(right, sign)]
+    return [tree]
+
+
 # Nodes ----------------------------------------------------------------------------------------------------------------
 
 
 class Printer:
-    """Writes nodes as Python, in the model's words.
+    """Writes nodes as Python; the name of a node stands for it inside of other expressions.
 
-    Parameters
-    ----------
-    states, parameters : sequence of str
-        What the leaves are called; those without a name are numbered.
-    shapes : sequence of tuple
-        Of the parameters; only rows of parameters need them.
-    names : mapping
-        Computed node -> the name that stands for it inside of other expressions.
-    longest : int
-        What would make an expression longer is left out: ``...`` stands there instead.
-    sequence, steps : str
-        What the present row of the sequence and its length are called.
+    What would make an expression longer than `longest` letters is left out: ``...`` stands there instead.
     """
 
-    def __init__(
-        self,
-        states: Sequence[str] = (),
-        parameters: Sequence[str] = (),
-        shapes: Sequence[tuple[int, ...]] = (),
-        names: Mapping[Node, str] | None = None,
-        longest: int = LONGEST,
-        sequence: str = "x",
-        steps: str = "T",
-    ) -> None:
-        self.states, self.parameters, self.names = states, parameters, dict(names or {})
-        self._longest, self._shapes, self._sequence, self._steps = longest, shapes, sequence, steps
-        self._left_out = False
+    def __init__(self, names: Mapping[Node, str], longest: int = LONGEST) -> None:
+        self.names = dict(names)
+        self._longest = longest
         # The text of an index is found by looking at all of its numbers.
         self._templates: dict[Node, str] = {}
 
-    @property
-    def taken(self) -> set[str]:
-        """What no other name may be."""
-        return {*self.states, *(name.split(".")[0] for name in self.parameters), self._sequence, self._steps}
-
     def label(self, node: Node) -> str:
-        """Return the name of a node or, where it has none, that of its operation."""
-        return self.names.get(node) or (self.expression(node) if node.operation == "state" else node.operation)
-
-    def operand(self, node: Node) -> str:
-        """Return the name of a node or, where it has none, how it is computed."""
-        return self.text("{0}", node)
+        """Return the name of a node or, where it has none, one that tells its operation and what it reads."""
+        read = next((f"_{self.names[i]}" for i in node.inputs if i in self.names), "")
+        return self.names.get(node, f"{node.operation}{read}")
 
     def expression(self, node: Node) -> str:
-        """Return how a node is computed."""
-        return self._shown(lambda depth: self._tree(node, depth))
+        """Return how a node is computed, also where it has a name."""
+        return self._fitting(lambda depth: self._tree(node, depth))
 
     def text(self, template: str, *nodes: Node) -> str:
         """Return a template with the names of nodes, or how they are computed, for its placeholders."""
-        return self._shown(lambda depth: compose(template, [self._operand(node, depth) for node in nodes]))
+        return self._fitting(lambda depth: self._composed(template, nodes, depth))
 
-    def sum(self, nodes: Sequence[Node]) -> str:
-        """Return the sum of some nodes."""
-        return self._shown(lambda depth: _without_idle_brackets(added([self._operand(n, depth) for n in nodes])))
-
-    def _shown(self, tree: Callable[[int], ast.expr]) -> str:
+    def _fitting(self, tree: Callable[[int], ast.expr]) -> str:
         """Return the text of the deepest tree that is short enough: a node that is read often stands there as often."""
+        depth, text = 0, ast.unparse(tree(0))
+        while True:
+            depth += 1
+            deeper = ast.unparse(tree(depth))
+            if deeper == text or len(deeper) > self._longest:
+                return text
+            text = deeper
 
-        def text_at(depth: int) -> str:
-            self._left_out = False
-            return ast.unparse(tree(depth))
+    def _tree(self, node: Node, depth: int) -> ast.expr:
+        if node.is_leaf and node in self.names:
+            return atom(self.names[node])
+        return self._composed(self._template(node), node.inputs, depth)
 
-        depth = 4
-        while len(text := text_at(depth)) > self._longest and depth:
-            depth -= 1
-        while self._left_out and len(deeper := text_at(depth + 1)) <= self._longest:
-            depth, text = depth + 1, deeper
-        return text
+    def _composed(self, template: str, nodes: Sequence[Node], depth: int) -> ast.expr:
+        return _from_left_to_right(compose(template, [self._operand(node, depth) for node in nodes]))
 
     def _operand(self, node: Node, depth: int) -> ast.expr:
-        while node not in self.names and self.shows_nothing(node):
+        while node not in self.names and self._template(node) == "{0}":
             node = node.inputs[0]
         if node in self.names:
             return atom(self.names[node])
-        if depth or node.is_leaf:
-            return self._tree(node, depth - 1)
-        self._left_out = True
-        return ast.Constant(...)
-
-    def _tree(self, node: Node, depth: int) -> ast.expr:
-        if node.is_leaf:
-            return self._leaf(node)
-        operands = [self._operand(i, depth) for i in node.inputs]
-        if node.operation == "matmul" and node.inputs[0].is_constant:
-            operands[0] = _vector(node.inputs[0])
-        return _without_idle_brackets(compose(self._template(node), operands))
-
-    def shows_nothing(self, node: Node) -> bool:
-        """Whether the text of a node is that of its input, as that of a number which is repeated."""
-        return not node.is_leaf and self._template(node) == "{0}"
+        return self._tree(node, depth - 1) if depth or node.is_leaf else ast.Constant(...)
 
     def _template(self, node: Node) -> str:
         if node not in self._templates:
             self._templates[node] = _template(node)
         return self._templates[node]
-
-    def _leaf(self, node: Node) -> ast.expr:
-        which = node.attributes
-        match node.operation:
-            case "constant":
-                return _constant(node)
-            case "input":
-                return atom(self._sequence)
-            case "length":
-                return atom(self._steps)
-            case "row":
-                return atom(f"{self._sequence}[{which[0]}]")
-            case "state" if which[0] < len(self.states):
-                return atom(self.states[which[0]])
-            case "gradient" if isinstance(which[0], int) and which[0] < len(self.states):
-                return atom(f"d_{self.states[which[0]]}")
-            case "parameter" if which[0] < len(self.parameters):
-                return atom(self.parameters[which[0]])
-            case "rows" if which[0] < len(self.parameters):
-                end = which[1] + node.size // self._shapes[which[0]][-1]
-                return atom(f"{self.parameters[which[0]]}[{which[1]}:{end}]")
-        return atom("_".join(map(str, ("d" if node.operation == "gradient" else node.operation, *which))))
-
-
-def _vector(node: Node) -> ast.expr:
-    """Return a constant as the factor of a product, where a number alone would not tell its size."""
-    text = ast.unparse(_constant(node))
-    filled = {"0": f"zeros({node.size})", "1": f"ones({node.size})"}.get(text, f"full({node.size}, {text})")
-    return atom(text if text.startswith("[") else filled)
-
-
-def _constant(node: Node) -> ast.expr:
-    numbers = node.numbers
-    if np.all(numbers == numbers[0]):
-        return number(f"{numbers[0]:g}")
-    return atom(f"[{' '.join(f'{n:g}' for n in numbers[:4])}{' ...' if len(numbers) > 4 else ''}]")
 
 
 def is_square(node: Node) -> bool:
@@ -233,12 +150,17 @@ def is_square(node: Node) -> bool:
 
 
 def _template(node: Node) -> str:
-    """Return the text of a node's operation."""
+    """Return the text of a node, with placeholders for its inputs."""
     match node.operation:
+        case "constant":
+            return _number(node) or _listed(node.numbers, "g")
+        case _ if node.is_leaf:
+            return "_".join(map(str, (node.operation, *node.attributes)))
         case "multiply" if is_square(node):
             return "{0} ** 2"
-        case "matmul" if node.attributes[0] == 1:
-            return "{0} @ {1}.T" if node.attributes[3] else "{0} @ {1}"
+        case "matmul":
+            left = _vector(node.inputs[0]) if node.inputs[0].is_constant else "{0}"
+            return f"{left} @ {{1}}.T" if node.attributes[3] else f"{left} @ {{1}}"
         case "take":
             return f"{{0}}{_index(node)}"
         case "expand" | "put":
@@ -258,6 +180,24 @@ def _template(node: Node) -> str:
     return f"{text}{operands[0]}" if len(operands) == 1 else f" {text} ".join(operands)
 
 
+def _number(constant: Node) -> str:
+    """Return the only number of a constant; nothing where it has several."""
+    numbers = constant.numbers
+    return f"{numbers[0]:g}" if np.all(numbers == numbers[0]) else ""
+
+
+def _vector(constant: Node) -> str:
+    """Return a constant as the factor of a product, where a number alone would not tell its size."""
+    size, number = constant.size, _number(constant)
+    filled = {"0": f"zeros({size})", "1": f"ones({size})", "": _listed(constant.numbers, "g")}
+    return filled.get(number, f"full({size}, {number})")
+
+
+def _listed(numbers: NDArray[Any], form: str) -> str:
+    """Return the first few numbers as a list."""
+    return f"[{', '.join(format(n, form) for n in numbers[:4])}{', ...' if len(numbers) > 4 else ''}]"
+
+
 def _index(node: Node) -> str:
     """Return the index of what is taken; nothing for what NumPy repeats by itself."""
     where, size = indices_of(node.attributes[0]), node.inputs[0].size
@@ -274,7 +214,7 @@ def _index(node: Node) -> str:
         return f"[{first}:{end if end >= 0 else ''}{f':{step}' if step != 1 else ''}]"
     if len(where) == size and _is_transpose(where):
         return ".T"
-    return f"[[{', '.join(map(str, where[:4]))}{', ...' if len(where) > 4 else ''}]]"
+    return f"[{_listed(where, 'd')}]"
 
 
 def _is_transpose(where: NDArray[np.int32]) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from myrnn.compiler.assemble import Assembler
+from myrnn.compiler.equations import state_names
 from myrnn.compiler.graph import Node, in_order, topological
 from myrnn.compiler.instructions import Call, Fill, Inputs, Length, Loss, Padded, Part, Product, Schedule, Store, Sum
 from myrnn.compiler.layout import Buffer, Over, Place, Row, Rows
-from myrnn.compiler.names import state_names
 from myrnn.compiler.plan import Outer, Plan, Terms
 
 _COPIES = {

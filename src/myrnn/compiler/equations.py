@@ -1,0 +1,319 @@
+"""What the values of a model are called, its recurrence as equations, and what each pass hands to the next as text."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import count
+from typing import Any
+
+from myrnn.compiler.derive import Derivative, Hoisted
+from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.ops import add
+from myrnn.compiler.printer import LONGEST, Printer, is_square
+from myrnn.compiler.probe import Traces
+from myrnn.compiler.roll import Recurrence
+from myrnn.compiler.trace import Trace
+
+Targets = Iterable[tuple[str, Node]]
+
+# What is deeper is given a name and an equation of its own.
+_DEEPEST = 20
+
+# Names ----------------------------------------------------------------------------------------------------------------
+
+
+def state_names(recurrence: Recurrence) -> tuple[str, ...]:
+    """Return a name for each state: the model's own variable, what it sums up, or ``state_i``."""
+    variables, names = variables_of(recurrence), list[str]()
+    for i, node in enumerate(recurrence.step):
+        name = variables.get(node) or _total(node, variables) or f"state_{i}"
+        names.append(name if name not in names else f"{name}_{i}")
+    return tuple(names)
+
+
+def variables_of(stage: Trace | Recurrence) -> dict[Node, str]:
+    """Return the model's variables, by what they hold."""
+    return {node: origin.name for node, origin in stage.origins.items() if origin.name}
+
+
+def _total(node: Node, variables: dict[Node, str]) -> str:
+    """Return ``total_h`` for a state that adds up `h` step by step, as a mean over all steps does; else nothing."""
+    if node.operation != "add" or not any(i.operation == "state" for i in node.inputs):
+        return ""
+    return next((f"total_{variables[i]}" for i in node.inputs if i.operation != "state" and i in variables), "")
+
+
+def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterable[Node]) -> dict[Node, str]:
+    """Name the leaves below some nodes, so that no two of them are called the same."""
+    # A parameter that is called like a state is told from it by where it is kept.
+    parameters = [f"self.{name}" if name in states else name for name in stage.parameter_names]
+    taken = {*states, *_heads(parameters)}
+    sequence, steps = _free("x", taken), _free("T", taken)
+    names: dict[Node, str] = {}
+    for node in topological(nodes):
+        match node.operation, node.attributes:
+            case "input", _:
+                names[node] = sequence
+            case "row", (t,):
+                names[node] = f"{sequence}[{t}]"
+            case "length", _:
+                names[node] = steps
+            case "state", (i,):
+                names[node] = states[i]
+            case "gradient", (int(i),):
+                names[node] = f"d_{states[i]}"
+            case "gradient", which:
+                names[node] = "_".join(map(str, ("d", *which)))
+            case "parameter", (i,):
+                names[node] = parameters[i]
+            case "rows", (i, first):
+                names[node] = f"{parameters[i]}[{first}:{first + node.size // stage.shapes[i][-1]}]"
+            case "derived", (i,):
+                names[node] = f"derived_{i}"
+    return names
+
+
+def _heads(names: Iterable[str]) -> set[str]:
+    return {re.split(r"[.\[]", name)[0] for name in names}
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """Return the name, with a number where something else has it."""
+    return name if name not in taken else _numbered(name, taken)
+
+
+def _numbered(name: str, taken: Collection[str]) -> str:
+    return next(n for i in count(1) if (n := f"{name}_{i}") not in taken)
+
+
+def _forward_names(recurrence: Recurrence) -> dict[Node, str]:
+    """Name the values of the way forward: variables, states and logits, and sums of products in them (``h_sum``)."""
+    names = variables_of(recurrence) | dict(zip(recurrence.step, state_names(recurrence), strict=True))
+    names[recurrence.readout] = "logits"
+    for node, name in list(names.items()):
+        sums = [i for i in node.inputs if _holds_product(i)] if node.operation not in ("add", "matmul") else []
+        names = dict.fromkeys(sums, f"{name}_sum") | names
+    return {node: name for node, name in names.items() if node.inputs}
+
+
+def _holds_product(node: Node) -> bool:
+    while node.operation == "add" and not any(i.operation == "matmul" for i in node.inputs):
+        node = node.inputs[0]
+    return node.operation in ("add", "matmul")
+
+
+def _gradient_names(derivative: Derivative, forward: Mapping[Node, str]) -> dict[Node, str]:
+    """Name the gradients of what has a name, and those of the states before a step (``d_h``)."""
+    names: dict[Node, str] = {}
+    for pullback in (derivative.readout, derivative.step, derivative.prelude):
+        given = [(gradient, forward[node]) for node, gradient in pullback.gradients.items() if node in forward]
+        for gradient, name in [*given, *zip(pullback.states, state_names(derivative.recurrence), strict=True)]:
+            if gradient.inputs:
+                names.setdefault(gradient, f"d_{name}")
+    return names
+
+
+def printer_of(derivative: Derivative) -> Printer:
+    """Return a printer with a name for all that emitted code may call by one."""
+    forward = _forward_names(derivative.recurrence)
+    return Printer(_leaves_of(derivative) | _gradient_names(derivative, forward) | forward)
+
+
+def _leaves_of(derivative: Derivative) -> dict[Node, str]:
+    r = derivative.recurrence
+    nodes = [*r.initial, *r.step, r.readout, *derivative.derived]
+    for pullback in (derivative.readout, derivative.step, derivative.prelude):
+        terms = [term for several in pullback.weights.values() for term in several]
+        nodes += [*pullback.states, pullback.input, *pullback.weights, *terms]
+    return leaf_names(r, state_names(r), nodes)
+
+
+# Equations ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One line of a recurrence.
+
+    Attributes
+    ----------
+    name : str
+        What it computes: a state, a variable of the model, or the logits.
+    text : str
+        How: the right side of the equation.
+    node : Node
+    reads : tuple of Node
+        What the right side names, in order and once each: leaves, and the nodes of other equations.
+    """
+
+    name: str
+    text: str
+    node: Node
+    reads: tuple[Node, ...]
+
+    def __str__(self) -> str:
+        """Return ``name = text``."""
+        return f"{self.name} = {self.text}"
+
+
+@dataclass(frozen=True)
+class Equations:
+    """A recurrence in the model's own names.
+
+    Attributes
+    ----------
+    initial : tuple of Equation
+        The states before the first step, in the order of the recurrence's states.
+    step, readout : tuple of Equation
+        In the order of the model's lines; nothing is read before it is computed. A state on the right is that of the
+        step before, and where there are several, its new value has a dash: ``h'``.
+    states : tuple of str
+    sequence : str
+        What the present row of the sequence is called: ``x``, unless the model calls something else so.
+    reverse : bool
+        Whether the last row comes first.
+    """
+
+    initial: tuple[Equation, ...]
+    step: tuple[Equation, ...]
+    readout: tuple[Equation, ...]
+    states: tuple[str, ...]
+    sequence: str
+    reverse: bool
+
+    def __str__(self) -> str:
+        """Return the initial states, the step and the readout, one equation a line."""
+        every = f"for every {self.sequence}{', the last one first' if self.reverse else ''}"
+        return _titled({"before the first step": self.initial, every: self.step, "after the last step": self.readout})
+
+
+def write_equations(recurrence: Recurrence) -> Equations:
+    """Write the initial states, the step and the readout as equations."""
+    r, states = recurrence, state_names(recurrence)
+    row = r.readout.build.leaf("input", size=r.dim_input)
+    leaves, variables = leaf_names(r, states, [row, *r.initial, *r.step, r.readout]), variables_of(r)
+    lines = {node: origin.line for node, origin in r.origins.items() if node.inputs}
+    printer, dash = Printer(leaves, 10 * LONGEST), "'" * (len(states) > 1)
+    initial = tuple(
+        Equation(name, printer.expression(node), node, _reads(printer, node))
+        for name, node in zip(states, r.initial, strict=True)
+    )
+    # What a name stands for ends with its part: a state that it was made of has another value in the next.
+    step = _equations(leaves, [(f"{name}{dash}", n) for name, n in zip(states, r.step, strict=True)], variables, lines)
+    readout = _equations(leaves, [(_free("logits", _heads(leaves.values())), r.readout)], variables, lines)
+    return Equations(initial, step, readout, states, leaves[row], r.reverse)
+
+
+def _equations(
+    names: Mapping[Node, str],
+    targets: Targets,
+    variables: Mapping[Node, str],
+    moments: Mapping[Node, int],
+    every: bool = False,
+) -> tuple[Equation, ...]:
+    """Return the equations of some targets, and of those values below them that need a name.
+
+    Parameters
+    ----------
+    names : mapping
+        What has a name already, and needs no equation.
+    targets : iterable of (str, Node)
+    variables : mapping
+        What a value is called if it needs a name: it is read twice, is deep, or is the last value of a variable.
+    moments : mapping
+        The order of the equations, as far as inputs stand first: the lines of the model.
+    every : bool
+        Whether every value of a variable needs a name.
+    """
+    printer, targets = Printer(names, 10**6), list(targets)
+    nodes = topological([node for _, node in targets], names)
+    moment: dict[Node, int] = {}
+    for node in nodes:
+        moment[node] = max([moments.get(node, 0), *(moment.get(i, 0) for i in node.inputs)])
+    order = sorted((n for n in nodes if n.inputs and n not in names), key=moment.__getitem__)
+    reads = Counter(i for node in order for i in node.inputs[: 1 if is_square(node) else None])
+    chosen = {node: name for name, node in reversed(targets) if node.inputs and node not in names}
+    used = {*_heads(names.values()), *chosen.values()}
+    for node in reversed(order):
+        name = variables.get(node, "")
+        if name and name not in used and node not in chosen:
+            chosen[node] = name
+            used.add(name)
+    equations, depth = [], dict[Node, int]()
+    for node in order:
+        depth[node] = 1 + max(depth.get(i, 0) for i in node.inputs)
+        if node not in chosen and (reads[node] > 1 or depth[node] > _DEEPEST or (every and node in variables)):
+            chosen[node] = _numbered(variables.get(node, "v"), used)
+            used.add(chosen[node])
+        if node in chosen:
+            equations.append(Equation(chosen[node], printer.expression(node), node, _reads(printer, node)))
+            printer.names[node] = chosen[node]
+            depth[node] = 0
+    # Two states may be one value, or a state that of another before the step.
+    others = [(name, node) for name, node in targets if chosen.get(node) != name]
+    return (*equations, *(Equation(name, printer.text("{0}", node), node, (node,)) for name, node in others))
+
+
+def _reads(printer: Printer, node: Node) -> tuple[Node, ...]:
+    """Return the leaves and the named nodes that the expression of a node mentions."""
+    below = topological(node.inputs or [node], stop=printer.names)
+    return tuple(n for n in below if not n.is_constant and (n.is_leaf or n in printer.names))
+
+
+def _titled(parts: Mapping[str, Sequence[Equation]]) -> str:
+    blocks = ("\n    ".join([f"{title}:", *map(str, part)]) for title, part in parts.items() if part)
+    return "\n".join(blocks)
+
+
+# Stages ---------------------------------------------------------------------------------------------------------------
+
+
+def show(stage: Any) -> str:
+    """Return what a pass returned, as text: graphs as equations."""
+    match stage:
+        case Traces():
+            return _show_traces(stage)
+        case Recurrence():
+            return str(write_equations(stage))
+        case Hoisted():
+            recurrence = stage.recurrence
+            leaves = leaf_names(recurrence, state_names(recurrence), stage.derived)
+            once = _equations(leaves, [(f"derived_{i}", n) for i, n in enumerate(stage.derived)], {}, {})
+            return "\n".join(filter(None, [_titled({"once": once}), str(write_equations(recurrence))]))
+        case Derivative():
+            return _show_derivative(stage)
+    return str(stage)
+
+
+def _show_traces(traces: Traces) -> str:
+    # Those of other lengths say the same at greater length.
+    trace = traces.by_length[2]
+    leaves = leaf_names(traces, (), [trace.output])
+    rows = {node: node.attributes[0] for node in leaves if node.operation == "row"}
+    return _titled({"2 steps": _equations(leaves, [("logits", trace.output)], variables_of(trace), rows, every=True)})
+
+
+def _show_derivative(derivative: Derivative) -> str:
+    recurrence, before = derivative.recurrence, state_names(derivative.recurrence)
+    leaves, forward = _leaves_of(derivative), _forward_names(recurrence)
+    gradients = _gradient_names(derivative, forward)
+    # In a step a state and its gradient have two values: before it, and after it with a dash.
+    after = {node: f"{name}'" for name, node in zip(before, recurrence.step, strict=True) if node.inputs}
+    after |= {node: f"{name}'" for node, name in leaves.items() if node.operation == "gradient"}
+    parts = {
+        "back through the readout": (derivative.readout, {}, before),
+        "back through a step": (derivative.step, after, before),
+        "back to the parameters, before the first step": (derivative.prelude, {}, ()),
+    }
+    titled = {}
+    for title, (pullback, others, read) in parts.items():
+        weights = [(f"d_{leaves[leaf]}", reduce(add, terms)) for leaf, terms in pullback.weights.items()]
+        # The gradient of a bias is that of a sum, which has a name.
+        sums = [(gradients[node], node) for _, node in weights if node in gradients]
+        states = [(f"d_{name}", node) for name, node in zip(read, pullback.states, strict=False)]
+        titled[title] = _equations(leaves | forward | others, [*sums, *states, *weights], gradients, {})
+    return _titled(titled)
