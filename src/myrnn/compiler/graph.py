@@ -135,7 +135,7 @@ class Builder:
         row = OPERATIONS[operation]
         inputs = tuple(o if isinstance(o, Node) else self.constant(o) for o in operands)
         given = tuple(_hashable(attributes[name]) for name in row.attributes)
-        if operation in ("take", "expand"):
+        if operation in ("take", "expand", "sum"):
             moved = self._moved(operation, inputs[0], given)
             if moved is not None:
                 return moved
@@ -160,6 +160,8 @@ class Builder:
 
     def _moved(self, operation: str, node: Node, given: tuple[Any, ...]) -> Node | None:
         """Return `node` where all of it is taken in order; of what is taken from another node, take from that."""
+        if operation == "sum":
+            return node if given[1] == 1 else None
         if operation == "expand":
             return node if node.size == given[0] else None
         where = indices_of(given[0])
@@ -200,6 +202,8 @@ class Builder:
 
 
 def _hashable(attribute: Any) -> Any:
+    if isinstance(attribute, list):
+        return tuple(_hashable(one) for one in attribute)
     is_indices = isinstance(attribute, np.ndarray | np.generic)
     return np.ascontiguousarray(attribute, dtype=np.int32).tobytes() if is_indices else attribute
 

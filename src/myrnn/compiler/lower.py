@@ -2,15 +2,15 @@
 
 A tensor of the model is one node, or rows: a node for each place of its first axis. The sequence is rows, and so is
 what is computed for all steps at once, so that a projection of the whole sequence and one inside the loop are the same
-graph. Rules are written for plain values, and `lifted` applies them row by row.
+graph. Rules are written for whole values, and `lifted` applies them row by row.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial, reduce
+from dataclasses import dataclass, replace
+from functools import cached_property, partial, reduce
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import ops
-from myrnn.compiler.graph import Builder, Node
+from myrnn.compiler.graph import Node
 from myrnn.compiler.ops import OPERATIONS, take, transposed_indices
 from myrnn.errors import UnsupportedOperation
 
@@ -28,172 +28,154 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Plain:
-    """A value that is one node, and its shape in MyGrad."""
-
-    node: Node
-    shape: Shape
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A value that is a node for each place of its first axis; `row_shape` is the shape of one of them."""
+class Value:
+    """A tensor of the model: its numbers in one node or, `by_row`, in a node for each place of its first axis."""
 
     nodes: tuple[Node, ...]
-    row_shape: Shape
+    shape: Shape
+    by_row: bool = False
+
+    @cached_property
+    def node(self) -> Node:
+        """All numbers in one node: rows are joined."""
+        if len(self.nodes) == 1:
+            return self.nodes[0]
+        return ops.join(*self.nodes, places=list(self.places.reshape(len(self.nodes), -1)))
 
     @property
-    def shape(self) -> Shape:
-        """The shape in MyGrad."""
-        return (len(self.nodes), *self.row_shape)
+    def rows(self) -> list[Value]:
+        """What stands at each place of the first axis."""
+        nodes = self.nodes if self.by_row else [take(self.node, indices=place) for place in self.places]
+        return [plain(node, self.shape[1:]) for node in nodes]
+
+    @property
+    def places(self) -> Array:
+        """Where each number stands in `node`, as an array of this shape."""
+        return np.arange(prod(self.shape)).reshape(self.shape)
+
+    def fitted(self, shape: Shape) -> Node:
+        """Return the node with as many numbers as `shape` has, or with a single one."""
+        if self.node.size in (1, prod(shape)):
+            return self.node
+        return take(self.node, indices=np.broadcast_to(self.places, shape))
 
 
-Value = Plain | Rows
-Rule = Callable[[Builder, Any, list[Value], Any], Value]
-"""From the builder, MyGrad's operation, the operands and the resulting tensor to the value of that tensor."""
+def plain(node: Node, shape: Shape) -> Value:
+    """Return the value that is one node."""
+    return Value((node,), shape)
 
 
-def as_plain(build: Builder, value: Value) -> Plain:
-    """Return the value as one node: rows are joined."""
-    if isinstance(value, Plain):
-        return value
-    if len(value.nodes) == 1:
-        return Plain(value.nodes[0], value.shape)
-    size = prod(value.row_shape)
-    places = tuple(np.arange(i * size, (i + 1) * size, dtype=np.int32).tobytes() for i in range(len(value.nodes)))
-    return Plain(build.make("join", *value.nodes, places=places), value.shape)
+Rule = Callable[[Any, list[Value], Shape], Value]
+"""From MyGrad's operation, the operands and the shape of the result to its value."""
 
 
-def as_rows(value: Value) -> Rows:
-    """Return the value as a node for each place of its first axis."""
-    if isinstance(value, Rows):
-        return value
-    size = prod(value.shape[1:])
-    nodes = (take(value.node, indices=np.arange(i * size, (i + 1) * size)) for i in range(value.shape[0]))
-    return Rows(tuple(nodes), value.shape[1:])
-
-
-def fitted(value: Plain, target: Shape) -> Node:
-    """Return the node with as many elements as `target`, or a single one."""
-    if value.node.size in (1, prod(target)):
-        return value.node
-    return take(value.node, indices=np.broadcast_to(np.arange(value.node.size).reshape(value.shape), target))
-
-
-def lifted(
-    build: Builder, rule: Callable[..., Node], operands: Sequence[Value], by_row: Sequence[bool], shape: Shape
-) -> Value:
-    """Apply a rule for plain values: to each row, where an operand is rows of the result, otherwise to the whole.
+def lifted(whole: Callable[..., Node], operands: Sequence[Value], along: Sequence[bool], shape: Shape) -> Value:
+    """Apply a rule for whole values: to each row, where an operand is rows of the result, otherwise to the whole.
 
     Parameters
     ----------
-    build : Builder
-    rule : callable
-        From plain values to the node of the result. It means the same for a row as for the whole: what it knows about
-        axes, it counts from the last.
+    whole : callable
+        From values to the node of the result. It means the same for a row as for the whole: what it knows about axes,
+        it counts from the last.
     operands : sequence of Value
-    by_row : sequence of bool
+    along : sequence of bool
         Whether the first axis of each operand is that of the result; otherwise every row reads the whole operand.
     shape : tuple of int
         Of the result.
     """
-    pairs = list(zip(operands, by_row, strict=True))
-    if not any(isinstance(o, Rows) and along and len(o.nodes) == shape[0] for o, along in pairs):
-        return Plain(rule(*(as_plain(build, o) for o in operands)), shape)
-    parts = []
-    for operand, along in pairs:
-        rows = as_rows(operand) if along else Rows((as_plain(build, operand).node,), operand.shape)
-        nodes = rows.nodes * shape[0] if len(rows.nodes) == 1 else rows.nodes
-        parts.append([Plain(node, rows.row_shape) for node in nodes])
-    return Rows(tuple(rule(*row) for row in zip(*parts, strict=True)), shape[1:])
+    pairs = list(zip(operands, along, strict=True))
+    if not any(o.by_row and is_along and o.shape[0] == shape[0] for o, is_along in pairs):
+        return plain(whole(*operands), shape)
+    columns = [o.rows if is_along else [o] for o, is_along in pairs]
+    columns = [column * shape[0] if len(column) == 1 else column for column in columns]
+    return Value(tuple(whole(*row) for row in zip(*columns, strict=True)), shape, by_row=True)
 
 
 # Element by element ---------------------------------------------------------------------------------------------------
 
 
-def _element_wise(function: Callable[..., Node]) -> Rule:
-    """Return the rule of a function of nodes of one size, or of single numbers."""
+def _element_wise(function: Callable[..., Node], creator: Any, operands: list[Value], shape: Shape) -> Value:
+    """Apply a function of nodes of one size, or of single numbers."""
 
-    def whole(*values: Plain) -> Node:
-        shape = np.broadcast_shapes(*(v.shape for v in values))
-        return function(*(fitted(v, shape) for v in values))
+    def whole(*values: Value) -> Node:
+        common = np.broadcast_shapes(*(v.shape for v in values))
+        return function(*(v.fitted(common) for v in values))
 
-    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-        by_row = [len(o.shape) == len(tensor.shape) for o in operands]
-        return lifted(build, whole, operands, by_row, tensor.shape)
-
-    return rule
+    return lifted(whole, operands, [len(o.shape) == len(shape) for o in operands], shape)
 
 
-def _elu(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    return _element_wise(partial(ops.exponential_unit, alpha=float(creator.alpha)))(build, creator, operands, tensor)
+def _elu(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    return _element_wise(partial(ops.exponential_unit, alpha=float(creator.alpha)), creator, operands, shape)
 
 
-def _abs(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    row = ops.absolute if creator._nan_to_num else ops.abs_nan
-    return _element_wise(row)(build, creator, operands, tensor)
+def _abs(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    return _element_wise(ops.absolute if creator._nan_to_num else ops.abs_nan, creator, operands, shape)
 
 
-def _power(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    base, exponent = operands
-    if isinstance(exponent, Plain) and exponent.node is build.constant(3.0):
-        return _element_wise(ops.cube)(build, creator, [base], tensor)
-    return _element_wise(ops.power)(build, creator, operands, tensor)
+def _power(base: Node, exponent: Node) -> Node:
+    return ops.cube(base) if exponent is exponent.build.constant(3.0) else ops.power(base, exponent)
 
 
-def _where(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    mask = np.asarray(creator.condition, dtype=np.float32)
-    return _element_wise(ops.select)(build, creator, [Plain(build.constant(mask), mask.shape), *operands], tensor)
+def _where(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    condition = np.asarray(creator.condition)
+    mask = plain(operands[0].nodes[0].build.constant(condition), condition.shape)
+    return _element_wise(ops.select, creator, [mask, *operands], shape)
 
 
 ELEMENTWISE: dict[str, Rule] = {
-    **{row.mygrad: _element_wise(row) for row in OPERATIONS.values() if row.mygrad},
+    **{row.mygrad: partial(_element_wise, row) for row in OPERATIONS.values() if row.mygrad},
     "Abs": _abs,
-    "AddSequence": _element_wise(lambda *a: reduce(ops.add, a)),
+    "AddSequence": partial(_element_wise, lambda *nodes: reduce(ops.add, nodes)),
     "ELU": _elu,
-    "Power": _power,
-    "MultiplySequence": _element_wise(lambda *a: reduce(ops.multiply, a)),
+    "Power": partial(_element_wise, _power),
+    "MultiplySequence": partial(_element_wise, lambda *nodes: reduce(ops.multiply, nodes)),
     "Where": _where,
 }
 
 # Shapes and places ----------------------------------------------------------------------------------------------------
 
 
-def _moved(build: Builder, value: Value, move: Callable[[Array], Array]) -> Value:
-    """Return the value with its elements moved as `move` moves those of an array of its shape."""
-    moved = np.asarray(move(np.arange(prod(value.shape)).reshape(value.shape)))
-    if isinstance(value, Rows) and moved.size:
-        size = prod(value.row_shape)
-        sources = [np.unique(part // size) for part in np.atleast_1d(moved)]
-        if all(len(rows) == 1 for rows in sources):
-            rows = [int(row) for (row,) in sources]
+def _moved(value: Value, places: Array) -> Value:
+    """Return the numbers that stand at these places of a value, in the shape of the places."""
+    if value.by_row and places.size:
+        size = prod(value.shape[1:])
+        sources = places.reshape(places.shape[0] if places.ndim else 1, -1) // size
+        rows = sources[:, 0]
+        if np.all(sources == rows[:, None]):
             # Several pieces of one row are that row in another shape.
-            if moved.ndim == 0 or (len(set(rows)) == 1 and len(rows) > 1 and prod(moved.shape[1:]) < size):
-                return Plain(take(value.nodes[rows[0]], indices=moved - rows[0] * size), moved.shape)
-            nodes = (take(value.nodes[r], indices=moved[i : i + 1] - r * size) for i, r in enumerate(rows))
-            return Rows(tuple(nodes), moved.shape[1:])
-    return Plain(take(as_plain(build, value).node, indices=moved), moved.shape)
+            if places.ndim == 0 or (len(rows) > 1 and np.all(rows == rows[0]) and sources.shape[1] < size):
+                return plain(take(value.nodes[rows[0]], indices=places % size), places.shape)
+            nodes = (take(value.nodes[row], indices=piece % size) for row, piece in zip(rows, places, strict=True))
+            return Value(tuple(nodes), places.shape, by_row=True)
+    return plain(take(value.node, indices=places), places.shape)
 
 
-def _get_item(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    index = creator.index
-    value = operands[0]
-    if isinstance(value, Rows) and index and isinstance(index[0], int | np.integer):
+def _move(move: Callable[[Array, Any, Shape], Array]) -> Rule:
+    """Return the rule of an operation that moves numbers: `move` does it with an array, and knows the new shape."""
+    return lambda creator, operands, shape: _moved(operands[0], np.asarray(move(operands[0].places, creator, shape)))
+
+
+def _get_item(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    value, index = operands[0], creator.index
+    if value.by_row and index and isinstance(index[0], int | np.integer):
         # The common case, x[t], without looking at every element of the sequence.
-        value, index = Plain(value.nodes[operator.index(index[0])], value.row_shape), index[1:]
-    return _moved(build, value, lambda a: a[index])
+        value, index = plain(value.nodes[operator.index(index[0])], value.shape[1:]), index[1:]
+    return _moved(value, np.asarray(value.places[index]))
 
 
-def _move(move: Callable[[Array, Any, Any], Array]) -> Rule:
-    return lambda build, creator, operands, tensor: _moved(build, operands[0], lambda a: move(a, creator, tensor))
+def _stack(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    axis = creator.axis % len(shape)
+    if axis == 0:
+        return Value(tuple(o.node for o in operands), shape, by_row=True)
+    return _concatenated(axis, [replace(o, shape=(*o.shape[:axis], 1, *o.shape[axis:])) for o in operands], shape)
 
 
-def _concatenate(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    if creator.axis == 0 and not _is_one_value(operands):
-        return Rows(tuple(node for o in operands for node in as_rows(o).nodes), operands[0].shape[1:])
-    axis = None if creator.axis is None else creator.axis - len(tensor.shape)
-    by_row = [creator.axis not in (None, 0) and all(isinstance(o, Rows) for o in operands)] * len(operands)
-    return lifted(build, partial(_joined, axis=axis), operands, by_row, tensor.shape)
+def _concatenated(axis: int | None, operands: list[Value], shape: Shape) -> Value:
+    if axis == 0 and not _is_one_value(operands):
+        return Value(tuple(row.node for o in operands for row in o.rows), shape, by_row=True)
+    along = axis not in (None, 0) and all(o.by_row for o in operands)
+    end = None if axis is None else axis - len(shape)
+    return lifted(partial(_joined, axis=end), operands, [along] * len(operands), shape)
 
 
 def _is_one_value(operands: list[Value]) -> bool:
@@ -201,107 +183,46 @@ def _is_one_value(operands: list[Value]) -> bool:
 
     Rows of the sequence, and single rows that may be those of all steps, are rows.
     """
-    plain = [o.shape for o in operands if isinstance(o, Plain)]
-    return len(plain) == len(operands) and any(len(shape) == 1 or shape[0] > 1 for shape in plain)
+    return not any(o.by_row for o in operands) and any(len(o.shape) == 1 or o.shape[0] > 1 for o in operands)
 
 
-def _stack(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    axis = creator.axis % len(tensor.shape)
-    if axis == 0:
-        return Rows(tuple(as_plain(build, o).node for o in operands), tensor.shape[1:])
-
-    def rule(*parts: Plain) -> Node:
-        end = axis - len(tensor.shape)
-        wide = (np.expand_dims(np.empty(part.shape, dtype=bool), end).shape for part in parts)
-        return _joined(*(Plain(p.node, s) for p, s in zip(parts, wide, strict=True)), axis=end)
-
-    by_row = [all(isinstance(o, Rows) for o in operands)] * len(operands)
-    return lifted(build, rule, operands, by_row, tensor.shape)
-
-
-def _joined(*parts: Plain, axis: int | None) -> Node:
+def _joined(*parts: Value, axis: int | None) -> Node:
     """Return the parts side by side along an axis, as one node."""
     ends = np.cumsum([part.node.size for part in parts])
-    numbered = [
-        np.arange(end - p.node.size, end).reshape(p.shape) if p.node.size else np.empty(p.shape, dtype=int)
-        for p, end in zip(parts, ends, strict=True)
-    ]
-    whole = np.concatenate(numbered, axis=axis)
-    order = np.empty(ends[-1], dtype=np.int32)
-    order[whole.reshape(-1)] = np.arange(ends[-1], dtype=np.int32)
-    places = [place.tobytes() for place in np.split(order, ends[:-1])]
-    kept = [(part.node, place) for part, place in zip(parts, places, strict=True) if part.node.size]
-    return ops.join(*(n for n, _ in kept), places=tuple(p for _, p in kept)) if len(kept) > 1 else kept[0][0]
+    numbers = [part.places + end - part.node.size for part, end in zip(parts, ends, strict=True)]
+    places = np.split(np.argsort(np.concatenate(numbers, axis=axis), axis=None), ends[:-1])
+    filled = [i for i, place in enumerate(places) if place.size]
+    if len(filled) == 1:
+        return parts[filled[0]].node
+    return ops.join(*(parts[i].node for i in filled), places=[places[i] for i in filled])
 
 
 SHAPES: dict[str, Rule] = {
     **dict.fromkeys(
         ("Reshape", "Squeeze", "Flatten", "Ravel", "ExpandDims", "AtLeast1D", "AtLeast2D", "AtLeast3D"),
-        _move(lambda a, creator, tensor: a.reshape(tensor.shape)),
+        _move(lambda a, creator, shape: a.reshape(shape)),
     ),
-    "BroadcastTo": _move(lambda a, creator, tensor: np.broadcast_to(a, tensor.shape)),
-    "Transpose": _move(lambda a, creator, tensor: a.transpose(creator.axes)),
-    "Tensor_Transpose_Property": _move(lambda a, creator, tensor: a.T),
-    "MoveAxis": _move(lambda a, creator, tensor: np.moveaxis(a, creator.source, creator.destination)),
-    "SwapAxes": _move(lambda a, creator, tensor: np.swapaxes(a, creator.axis1, creator.axis2)),
-    "Roll": _move(lambda a, creator, tensor: np.roll(a, creator.shift, creator.axis)),
-    "Repeat": _move(lambda a, creator, tensor: np.repeat(a, creator._repeats, creator._axis)),
+    "BroadcastTo": _move(lambda a, creator, shape: np.broadcast_to(a, shape)),
+    "Transpose": _move(lambda a, creator, shape: a.transpose(creator.axes)),
+    "Tensor_Transpose_Property": _move(lambda a, creator, shape: a.T),
+    "MoveAxis": _move(lambda a, creator, shape: np.moveaxis(a, creator.source, creator.destination)),
+    "SwapAxes": _move(lambda a, creator, shape: np.swapaxes(a, creator.axis1, creator.axis2)),
+    "Roll": _move(lambda a, creator, shape: np.roll(a, creator.shift, creator.axis)),
+    "Repeat": _move(lambda a, creator, shape: np.repeat(a, creator._repeats, creator._axis)),
     "GetItem": _get_item,
-    "Concatenate": _concatenate,
+    "Concatenate": lambda creator, operands, shape: _concatenated(creator.axis, operands, shape),
     "Stack": _stack,
 }
 
 # Along axes -----------------------------------------------------------------------------------------------------------
 
+Axes = tuple[int, ...]
 
-def _axes_of(creator: Any, ndim: int) -> tuple[int, ...]:
+
+def _axes_of(creator: Any, ndim: int) -> Axes:
     """Return the axes of an operation in order, counted from the last; None is all of them."""
     axis = creator._kw["axis"] if hasattr(creator, "_kw") else creator.axis
     return tuple(range(-ndim, 0)) if axis is None else tuple(sorted(int(a) % ndim - ndim for a in np.atleast_1d(axis)))
-
-
-def _along_axes(whole: Callable[[Any, Plain, tuple[int, ...]], Node]) -> Rule:
-    """Return the rule of what `whole` does along axes, row by row where the first axis is none of them."""
-
-    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-        ndim = len(operands[0].shape)
-        axes = _axes_of(creator, ndim)
-        return lifted(build, lambda value: whole(creator, value, axes), operands, [-ndim not in axes], tensor.shape)
-
-    return rule
-
-
-def _fold(whole: Callable[[Plain, tuple[int, ...]], Node], row: ops.Row, start: float) -> Rule:
-    """Return the rule of a sum or the like: `whole` does it for a plain value, `row` for two.
-
-    Over rows it goes on step by step, from `start` on, so that one step is no other computation than many.
-    """
-
-    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-        value = operands[0]
-        first, *others = _axes_of(creator, len(value.shape)) or (0,)
-        if not isinstance(value, Rows) or first != -len(value.shape):
-            return _along_axes(lambda _, value, axes: whole(value, axes))(build, creator, operands, tensor)
-        inner = (whole(Plain(node, value.row_shape), tuple(others)) for node in value.nodes)
-        return Plain(reduce(row, inner, build.constant(np.full(tensor.size, start))), tensor.shape)
-
-    return rule
-
-
-def _mean(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-    count = prod(operands[0].shape) / max(tensor.size, 1)
-    total = REDUCTIONS["Sum"](build, creator, operands, tensor)
-    return lifted(build, lambda value: value.node / count, [total], [True], tensor.shape)
-
-
-def _sum(value: Plain, axes: tuple[int, ...]) -> Node:
-    node, shape = value.node, list(value.shape)
-    for axis in reversed(axes):
-        outer, n, inner = _around(shape, axis)
-        if n != 1:
-            node = ops.total(node, outer=outer, n=n, inner=inner)
-        shape[axis] = 1
-    return node
 
 
 def _around(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
@@ -310,133 +231,161 @@ def _around(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
     return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
 
 
-def _in_pairs(row: ops.Row) -> Callable[..., Node]:
-    """Return the fold of a plain value along axes: of neighbours in pairs, so that the first of equal ones stays it."""
-
-    def whole(value: Plain, axes: tuple[int, ...]) -> Node:
-        node, shape = value.node, list(value.shape)
-        for axis in reversed(axes):
-            outer, n, _ = _around(shape, axis)
-            shape[axis], rest = 1, None
-            while n > 1:
-                places = np.arange(node.size).reshape(outer, n, -1)
-                if n % 2:
-                    last = take(node, indices=places[:, -1])
-                    rest = last if rest is None else row(last, rest)
-                n //= 2
-                node = row(take(node, indices=places[:, : 2 * n : 2]), take(node, indices=places[:, 1 : 2 * n : 2]))
-            node = node if rest is None else row(node, rest)
-        return node
-
-    return whole
+def _along_axes(whole: Callable[[Any, Value, Axes], Node], creator: Any, operands: list[Value], shape: Shape) -> Value:
+    """Apply a rule for a value and its axes, row by row where the first axis is none of them."""
+    ndim = len(operands[0].shape)
+    axes = _axes_of(creator, ndim)
+    return lifted(lambda value: whole(creator, value, axes), operands, [-ndim not in axes], shape)
 
 
-def _running(row: ops.Row, start: float) -> Rule:
-    """Return the rule of the sums, or products, of all numbers up to each one along an axis."""
+Fold = Callable[[Node, int, int, int], Node]
+"""From a node of (outer, n, inner) numbers to what they give over n."""
 
-    def whole(value: Plain, axis: int) -> Node:
+
+def _folded(fold: Fold, value: Value, axes: Axes) -> Node:
+    """Fold a value along its axes, one after the other."""
+    node, shape = value.node, list(value.shape)
+    for axis in reversed(axes):
+        node = fold(node, *_around(shape, axis))
+        shape[axis] = 1
+    return node
+
+
+def _fold(fold: Fold, row: ops.Row, start: float, creator: Any, operands: list[Value], shape: Shape) -> Value:
+    """Apply a sum or the like: `row` does it for two nodes."""
+    (value,) = operands
+    first, *others = _axes_of(creator, len(value.shape)) or (0,)
+    if not value.by_row or first != -len(value.shape):
+        return _along_axes(lambda _, value, axes: _folded(fold, value, axes), creator, operands, shape)
+    return plain(_so_far(row, start, [_folded(fold, part, tuple(others)) for part in value.rows])[-1], shape)
+
+
+def _so_far(row: ops.Row, start: float, nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Return what `row` makes of the nodes up to each one, from `start` on: so the first step is like the others."""
+    begin: Any = np.full(nodes[0].size, start)
+    return tuple(accumulate(nodes, row, initial=begin))[1:]
+
+
+def _total(node: Node, outer: int, n: int, inner: int) -> Node:
+    return ops.total(node, outer=outer, n=n, inner=inner)
+
+
+_sum = partial(_folded, _total)
+
+
+def _in_pairs(row: ops.Row) -> Fold:
+    """Return the fold of neighbours in pairs: few nodes, and the first of equal numbers stays the first."""
+
+    def fold(node: Node, outer: int, n: int, inner: int) -> Node:
+        rest = None
+        while n > 1:
+            places = np.arange(node.size).reshape(outer, n, inner)
+            if n % 2:
+                last = take(node, indices=places[:, -1])
+                rest = last if rest is None else row(last, rest)
+            n //= 2
+            node = row(take(node, indices=places[:, : 2 * n : 2]), take(node, indices=places[:, 1 : 2 * n : 2]))
+        return node if rest is None else row(node, rest)
+
+    return fold
+
+
+def _mean(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    total = REDUCTIONS["Sum"](creator, operands, shape)
+    count = prod(operands[0].shape) / max(prod(shape), 1)
+    return replace(total, nodes=tuple(node / count for node in total.nodes))
+
+
+def _running(row: ops.Row, start: float, creator: Any, operands: list[Value], shape: Shape) -> Value:
+    """Apply `row` to all numbers up to each one along an axis."""
+
+    def whole(value: Value) -> Node:
         node, (outer, n, inner) = value.node, _around(value.shape, axis)
         places = np.arange(node.size).reshape(outer, n, inner)
         step = 1
         while step < n:
-            # Every number with the one `step` places before, those of which twice as many behind are made.
-            earlier = ops.put(
-                take(node, indices=places[:, :-step]),
-                indices=np.ascontiguousarray(places[:, step:]).reshape(-1),
-                size=node.size,
-            )
-            missing = np.where(np.arange(n)[:, None] < step, start, np.zeros((outer, n, inner)))
-            node = row(node, earlier + missing if start else earlier)
+            # Each number with the one `step` places before it: then twice as many numbers are in it.
+            begin = plain(node.build.constant(np.full(outer * step * inner, start)), (outer, step, inner))
+            rest = plain(take(node, indices=places[:, :-step]), (outer, n - step, inner))
+            node = row(node, _joined(begin, rest, axis=1))
             step *= 2
         return node
 
-    def rule(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
-        value, axis = operands[0], creator.axis
-        if axis is None:
-            value, axis = _moved(build, value, np.ravel), 0
-        axis = axis % len(value.shape) - len(value.shape)
-        if isinstance(value, Rows) and axis == -len(value.shape):
-            begin = build.constant(np.full(prod(value.row_shape), start))
-            return Rows(tuple(accumulate(value.nodes, row, initial=begin))[1:], value.row_shape)
-        return lifted(build, partial(whole, axis=axis), [value], [axis != -len(value.shape)], tensor.shape)
-
-    return rule
+    (value,), axis = operands, creator.axis
+    if axis is None:
+        value, axis = _moved(value, value.places.ravel()), 0
+    axis = axis % len(value.shape) - len(value.shape)
+    if value.by_row and axis == -len(value.shape):
+        return replace(value, nodes=_so_far(row, start, value.nodes))
+    return lifted(whole, [value], [axis != -len(value.shape)], shape)
 
 
-def _variance(creator: Any, value: Plain, axes: tuple[int, ...]) -> Node:
+def _variance(creator: Any, value: Value, axes: Axes) -> Node:
     ddof = float(creator.ddof) if isinstance(creator.ddof, int | float) else 0.0
     kept = tuple(1 if a - len(value.shape) in axes else n for a, n in enumerate(value.shape))
     count = float(prod(value.shape[a] for a in axes))
-    centred = value.node - fitted(Plain(_sum(value, axes) / count, kept), value.shape)
-    return _sum(Plain(centred * centred, value.shape), axes) / (count - ddof)
+    centred = value.node - plain(_sum(value, axes) / count, kept).fitted(value.shape)
+    return _sum(plain(centred * centred, value.shape), axes) / (count - ddof)
 
 
-def _norm(creator: Any, value: Plain, axes: tuple[int, ...]) -> Node:
+def _norm(creator: Any, value: Value, axes: Axes) -> Node:
     if not creator._nan_to_num:
         raise UnsupportedOperation("a norm with nan_to_num=False has no rule")
     order = float(creator.ord)
     if order == 2:
-        return ops.sqrt(_sum(Plain(value.node * value.node, value.shape), axes))
+        return ops.sqrt(_sum(plain(value.node * value.node, value.shape), axes))
     sizes = ops.absolute(value.node)
     if order == 1:
-        return _sum(Plain(sizes, value.shape), axes)
-    return ops.power(_sum(Plain(ops.power(sizes, order), value.shape), axes), 1 / order)
+        return _sum(plain(sizes, value.shape), axes)
+    return ops.power(_sum(plain(ops.power(sizes, order), value.shape), axes), 1 / order)
 
 
-def _softmax(row: ops.Row) -> Rule:
-    def whole(creator: Any, value: Plain, axes: tuple[int, ...]) -> Node:
-        wide = [a for a in axes if value.shape[a] != 1]
-        if len(wide) > 1 and len(wide) < sum(n != 1 for n in value.shape):
-            raise UnsupportedOperation(f"a softmax over several of the axes of shape {value.shape} has no rule")
-        around = (value.node.size, 1, 1) if not wide else (1, value.node.size, 1)
-        outer, n, inner = _around(value.shape, wide[0]) if len(wide) == 1 else around
-        return row(value.node, outer=outer, n=n, inner=inner)
-
-    return _along_axes(whole)
+def _softmax(row: ops.Row, creator: Any, value: Value, axes: Axes) -> Node:
+    wide = [a for a in axes if value.shape[a] != 1]
+    if len(wide) == 1:
+        outer, n, inner = _around(value.shape, wide[0])
+    elif not wide or len(wide) == sum(n != 1 for n in value.shape):
+        n = value.node.size if wide else 1
+        outer, inner = value.node.size // n, 1
+    else:
+        raise UnsupportedOperation(f"a softmax over several of the axes of shape {value.shape} has no rule")
+    return row(value.node, outer=outer, n=n, inner=inner)
 
 
 REDUCTIONS: dict[str, Rule] = {
-    "Sum": _fold(_sum, ops.add, 0.0),
+    "Sum": partial(_fold, _total, ops.add, 0.0),
     "Mean": _mean,
-    "Prod": _fold(_in_pairs(ops.multiply), ops.multiply, 1.0),
-    "Max": _fold(_in_pairs(ops.larger), ops.larger, -np.inf),
-    "Min": _fold(_in_pairs(ops.smaller), ops.smaller, np.inf),
-    "CumSum": _running(ops.add, 0.0),
-    "CumProd": _running(ops.multiply, 1.0),
-    "Variance": _along_axes(_variance),
-    "StdDev": _along_axes(lambda *known: ops.sqrt(_variance(*known))),
-    "Norm": _along_axes(_norm),
-    "Softmax": _softmax(ops.softmax),
-    "LogSoftmax": _softmax(ops.log_softmax),
+    "Prod": partial(_fold, _in_pairs(ops.multiply), ops.multiply, 1.0),
+    "Max": partial(_fold, _in_pairs(ops.larger), ops.larger, -np.inf),
+    "Min": partial(_fold, _in_pairs(ops.smaller), ops.smaller, np.inf),
+    "CumSum": partial(_running, ops.add, 0.0),
+    "CumProd": partial(_running, ops.multiply, 1.0),
+    "Variance": partial(_along_axes, _variance),
+    "StdDev": partial(_along_axes, lambda *known: ops.sqrt(_variance(*known))),
+    "Norm": partial(_along_axes, _norm),
+    "Softmax": partial(_along_axes, partial(_softmax, ops.softmax)),
+    "LogSoftmax": partial(_along_axes, partial(_softmax, ops.log_softmax)),
 }
 
 # Products -------------------------------------------------------------------------------------------------------------
 
 
-def _matmul(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+def _matmul(creator: Any, operands: list[Value], shape: Shape) -> Value:
     ranks = [len(o.shape) for o in operands]
     # The rows of a matrix on the left are those of the result; of stacks it is the matrices, one after the other.
-    by_row = [rank == max(ranks) for rank in ranks] if max(ranks) > 2 else [ranks[0] == 2, False]
-    return lifted(build, _product, operands, by_row, tensor.shape)
+    along = [rank == max(ranks) for rank in ranks] if max(ranks) > 2 else [ranks[0] == 2, False]
+    return lifted(_product, operands, along, shape)
 
 
-def _product(left: Plain, right: Plain) -> Node:
+def _product(left: Value, right: Value) -> Node:
+    """Return the product of two matrices, or of stacks of them."""
     a = left.shape if len(left.shape) > 1 else (1, *left.shape)
     b = right.shape if len(right.shape) > 1 else (*right.shape, 1)
-    m, k, n = a[-2], a[-1], b[-1]
-    if prod(b[:-2]) == 1:
-        m *= prod(a[:-2])
-    elif prod(a[:-2]) != 1 or prod(b[:-2]) != 1:
-        stack = np.broadcast_shapes(a[:-2], b[:-2])
-        matrices = []
-        for value, shape in ((left, a), (right, b)):
-            places = np.arange(value.node.size).reshape(shape)
-            places = np.broadcast_to(places, (*stack, *shape[-2:])).reshape(-1, *shape[-2:])
-            matrices.append([Plain(take(value.node, indices=p), p.shape) for p in places])
-        parts = [Plain(_product(*pair), (m, n)) for pair in zip(*matrices, strict=True)]
-        return _joined(*parts, axis=0)
+    if prod(b[:-2]) != 1:
+        return _stacked_product(plain(left.node, a), plain(right.node, b))
+    m, k, n = prod(a[:-1]), a[-1], b[-1]
     if m == 1 and n == 1:
-        return ops.total(left.node * right.node, outer=1, n=k, inner=1)
+        return _total(left.node * right.node, 1, k, 1)
     if k == 1 and m > 1 and n > 1:
         return ops.outer(left.node, right.node)
     if n == 1 and m > 1:
@@ -447,6 +396,21 @@ def _product(left: Plain, right: Plain) -> Node:
     return ops.matmul(left.node, matrix, m=m, k=k, n=n, transposed=flipped)
 
 
+def _stacked_product(left: Value, right: Value) -> Node:
+    """Return the products of each two matrices: numbers by numbers where that is no more work, else one by one."""
+    (*_, m, k), n = left.shape, right.shape[-1]
+    stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    if k == 1 or m == n == 1:
+        rows, columns = plain(left.node, (*left.shape, 1)), plain(right.node, (*right.shape[:-2], 1, k, n))
+        terms = rows.fitted((*stack, m, k, n)) * columns.fitted((*stack, m, k, n))
+        return _total(terms, prod(stack) * m, k, n)
+    pairs = (np.broadcast_to(v.places, (*stack, *v.shape[-2:])).reshape(-1, *v.shape[-2:]) for v in (left, right))
+    parts = [
+        plain(_product(_moved(left, its), _moved(right, others)), (m, n)) for its, others in zip(*pairs, strict=True)
+    ]
+    return _joined(*parts, axis=0)
+
+
 def _untransposed(node: Node, rows: int, columns: int) -> tuple[Node, bool]:
     """Return the matrix that `node`, of shape (rows, columns), is the transpose of, and True; or itself, and False."""
     if node.operation == "take" and rows > 1 and columns > 1 and node.inputs[0].size == rows * columns:
@@ -455,65 +419,47 @@ def _untransposed(node: Node, rows: int, columns: int) -> tuple[Node, bool]:
     return node, False
 
 
-Labels = Sequence[str]
-
-
-def _einsum(build: Builder, creator: Any, operands: list[Value], tensor: Any) -> Value:
+def _einsum(creator: Any, operands: list[Value], shape: Shape) -> Value:
     labels, out = creator.in_lbls, creator.out_lbls
-    by_row = [out != "" and own.startswith(out[0]) and own.count(out[0]) == 1 for own in labels]
-    if any(out[:1] in own and not along for own, along in zip(labels, by_row, strict=True)):
-        by_row = [False] * len(operands)
+    first = out[:1]
+    is_first = first != "" and all(own.rfind(first) <= 0 for own in labels)
 
-    def rule(*values: Plain) -> Node:
+    def whole(*values: Value) -> Node:
         cut = [own[len(own) - len(v.shape) :] for own, v in zip(labels, values, strict=True)]
         return _contracted(values, cut, out if cut == labels else out[1:])
 
-    return lifted(build, rule, operands, by_row, tensor.shape)
+    return lifted(whole, operands, [is_first and own.startswith(first) for own in labels], shape)
 
 
-def _contracted(values: Sequence[Plain], labels: Labels, out: str) -> Node:
+def _contracted(values: Sequence[Value], labels: Sequence[str], out: str) -> Node:
     """Multiply values that share the axes of the same label, and sum over the axes that `out` lacks."""
-    pairs = [pair for own, v in zip(labels, values, strict=True) for pair in zip(own, v.shape, strict=True)]
-    sizes = {label: max(n for other, n in pairs if other == label) for label, _ in pairs}
+    sizes: dict[str, int] = {}
+    for value, own in zip(values, labels, strict=True):
+        sizes |= {label: n for label, n in zip(own, value.shape, strict=True) if n != 1 or label not in sizes}
+
+    def shape(some: str) -> Shape:
+        return tuple(sizes[label] for label in some)
+
+    def arranged(node: Node, own: str, order: str) -> Node:
+        return take(node, indices=np.einsum(f"{own}->{order}", plain(node, shape(own)).places))
+
     parts: list[tuple[Node, str]] = []
     for value, own in zip(values, labels, strict=True):
-        once = "".join(dict.fromkeys(own))
-        places = np.einsum(f"{own}->{once}", np.arange(value.node.size).reshape(value.shape))
         # Along an axis of one that others have longer, it serves for every place.
-        kept = "".join(label for label, n in zip(once, places.shape, strict=True) if n == sizes[label])
-        parts.append((take(value.node, indices=places), kept))
-    node, own = parts[0]
-    for i, (other, its) in enumerate(parts[1:], start=2):
-        needed = out + "".join(later for _, later in parts[i:])
-        node, own = _summed_but(node, own, needed + its, sizes)
-        other, its = _summed_but(other, its, needed + own, sizes)
-        shared = [label for label in own if label in its]
-        batch, inner = ("".join(label for label in shared if (label in needed) == is_kept) for is_kept in (True, False))
+        kept = "".join(dict.fromkeys(label for label, n in zip(own, value.shape, strict=True) if n == sizes[label]))
+        parts.append((take(value.node, indices=np.einsum(f"{own}->{kept}", value.places)), kept))
+    (node, own), *others = parts
+    for i, (other, its) in enumerate(others):
+        later = out + "".join(theirs for _, theirs in others[i + 1 :])
+        batch = "".join(label for label in own if label in its and label in later)
+        inner = "".join(label for label in own if label in its and label not in later)
         left = "".join(label for label in own if label not in its)
         right = "".join(label for label in its if label not in own)
-        count, m, k, n = (prod(sizes[label] for label in some) for some in (batch, left, inner, right))
-        a, b = _arranged(node, own, batch + left + inner, sizes), _arranged(other, its, batch + inner + right, sizes)
-        if count == 1:
-            node = _product(Plain(a, (m, k)), Plain(b, (k, n)))
-        else:
-            b = _arranged(other, its, batch + right + inner, sizes)
-            full = (count, m, n, k)
-            terms = fitted(Plain(a, (count, m, 1, k)), full) * fitted(Plain(b, (count, 1, n, k)), full)
-            node = _sum(Plain(terms, full), (-1,))
-        own = batch + left + right
-    node, own = _summed_but(node, own, out, sizes)
-    return _arranged(node, own, out, sizes)
-
-
-def _summed_but(node: Node, labels: str, kept: str, sizes: dict[str, int]) -> tuple[Node, str]:
-    axes = tuple(i - len(labels) for i, label in enumerate(labels) if label not in kept)
-    summed = _sum(Plain(node, tuple(sizes[label] for label in labels)), axes)
-    return summed, "".join(label for label in labels if label in kept)
-
-
-def _arranged(node: Node, labels: str, order: str, sizes: dict[str, int]) -> Node:
-    places = np.arange(node.size).reshape([sizes[label] for label in labels])
-    return take(node, indices=places.transpose([labels.index(label) for label in order]))
+        stack, m, k, n = (prod(shape(some)) for some in (batch, left, inner, right))
+        a, b = arranged(node, own, batch + left + inner), arranged(other, its, batch + inner + right)
+        node, own = _product(plain(a, (stack, m, k)), plain(b, (stack, k, n))), batch + left + right
+    rest = "".join(label for label in own if label not in out)
+    return _total(arranged(node, own, out + rest), prod(shape(out)), prod(shape(rest)), 1)
 
 
 PRODUCTS: dict[str, Rule] = {"MatMul": _matmul, "EinSum": _einsum}

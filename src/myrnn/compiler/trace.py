@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import failure
 from myrnn.compiler.graph import Builder, Node
-from myrnn.compiler.lower import INSTEAD, RULES, SHAPES, Plain, Rows, Rule, Value, as_plain
+from myrnn.compiler.lower import INSTEAD, RULES, SHAPES, Rule, Value, plain
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 
 # MyGrad has one switch and one set of locks for all threads: whatever runs a model in it, or writes into parameters,
@@ -297,17 +297,17 @@ def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any],
         raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {output.shape}")
     _check_untouched(parameters, sequence, recorder)
     leaves: dict[int, Value] = {
-        id(p): Plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))
+        id(p): plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))
     }
-    rows = [build.leaf("row", t, size=x.shape[1]) for t in range(len(x))]
-    leaves[id(sequence)] = Rows(tuple(rows), (x.shape[1],))
+    rows = tuple(build.leaf("row", t, size=x.shape[1]) for t in range(len(x)))
+    leaves[id(sequence)] = Value(rows, x.shape, by_row=True)
     origins: dict[Node, Origin] = {}
     tensors = list(_inputs_first(output))
     value = _read(tensors, leaves, build, recorder, origins)
     noticed = tuple(Origin(*line) for line in recorder.looks)
     below = {id(tensor) for tensor in tensors}
     reached = frozenset(i for i, p in enumerate(parameters) if id(p) in below)
-    return Trace(len(x), as_plain(build, value).node, origins, output.data.copy(), noticed, reached)
+    return Trace(len(x), value.node, origins, output.data.copy(), noticed, reached)
 
 
 @contextmanager
@@ -345,11 +345,11 @@ def _read(
         creator = tensor.creator
         if creator is None:
             _check_constant(tensor, output, recorder)
-            values[id(tensor)] = Plain(build.constant(tensor.data), tensor.shape)
+            values[id(tensor)] = plain(build.constant(tensor.data), tensor.shape)
             continue
         if id(creator) not in recorder.operations:
             raise CompileError(_computed_before(output, recorder))
-        value = _lowered(creator, [values[id(v)] for v in creator.variables], tensor, build, recorder)
+        value = _lowered(creator, [values[id(v)] for v in creator.variables], tensor, recorder)
         values[id(tensor)] = value
         _note(value, recorder.origin(tensor), origins)
     return values[id(output)]
@@ -371,9 +371,9 @@ def _check_constant(tensor: Any, output: Any, recorder: Recorder) -> None:
         )
 
 
-def _lowered(creator: Any, operands: list[Value], tensor: Any, build: Builder, recorder: Recorder) -> Value:
+def _lowered(creator: Any, operands: list[Value], tensor: Any, recorder: Recorder) -> Value:
     try:
-        return _rule_for(creator, tensor)(build, creator, operands, tensor)
+        return _rule_for(creator, tensor)(creator, operands, tensor.shape)
     except UnsupportedOperation as error:
         instead = INSTEAD.get(type(creator).__name__, "Write it with supported operations")
         raise UnsupportedOperation(
@@ -419,7 +419,7 @@ def _computed_before(output: Any, recorder: Recorder) -> str:
 
 
 def _note(value: Value, origin: Origin, origins: dict[Node, Origin]) -> None:
-    for node in value.nodes if isinstance(value, Rows) else (value.node,):
+    for node in value.nodes:
         known = origins.get(node)
         if known is None or (origin.name and not known.name):
             origins[node] = origin
