@@ -7,7 +7,7 @@ that reads it). What is left are few kinds of operation, all in the table of `op
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,27 +20,48 @@ from myrnn.compiler.ops import OPERATIONS, indices_of
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
-    """One computation. Nodes are calculated with like numbers, which makes nodes: ``g * (1 - y * y)``.
+    """One computation. Nodes are calculated with like numbers, which makes nodes: ``g * (1 - y * y)``."""
 
-    Attributes
-    ----------
-    operation : str
-        A key of `OPERATIONS`, or a leaf: ``parameter``, ``constant``, ``row`` (of the sequence, by its step), ``input``
-        (the row of the present step), ``state``, ``length`` (T) or ``gradient``.
-    inputs : tuple of Node
-    attributes : tuple
-        What else the operation needs to know, such as indices; for a leaf, which one it is.
-    size : int
-        How many numbers it has.
-    build : Builder
-        What made it, and makes what is calculated from it.
-    """
-
+    # A key of `OPERATIONS`, or a leaf: ``parameter``, ``constant``, ``row`` (of the sequence, by its step), ``input``
+    # (the row of the present step), ``state``, ``length`` (T) or ``gradient``.
     operation: str
     inputs: tuple[Node, ...]
+    # What else the operation needs to know, such as indices; for a leaf, which one it is.
     attributes: tuple[Any, ...]
+    # How many numbers it has.
     size: int
+    # What made it, and makes what is calculated from it.
     build: Builder = field(repr=False)
+
+    # NumPy's numbers leave the operators to the node.
+    __array_ufunc__ = None
+
+    def __add__(self, other: Any) -> Node:
+        return ops.add(self, other)
+
+    def __radd__(self, other: Any) -> Node:
+        return ops.add(other, self)
+
+    def __sub__(self, other: Any) -> Node:
+        return ops.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Node:
+        return ops.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Node:
+        return ops.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Node:
+        return ops.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Node:
+        return ops.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Node:
+        return ops.divide(other, self)
+
+    def __neg__(self) -> Node:
+        return ops.negative(self)
 
     def __repr__(self) -> str:
         """Return the operation and its size."""
@@ -63,57 +84,12 @@ class Node:
         assert self.is_constant
         return np.frombuffer(self.attributes[0], dtype=np.float32)
 
-    def __add__(self, other: Any) -> Node:
-        """Return the sum."""
-        return ops.add(self, other)
-
-    def __radd__(self, other: Any) -> Node:
-        """Return the sum."""
-        return ops.add(other, self)
-
-    def __sub__(self, other: Any) -> Node:
-        """Return the difference."""
-        return ops.subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Node:
-        """Return the difference."""
-        return ops.subtract(other, self)
-
-    def __mul__(self, other: Any) -> Node:
-        """Return the product, element by element."""
-        return ops.multiply(self, other)
-
-    def __rmul__(self, other: Any) -> Node:
-        """Return the product, element by element."""
-        return ops.multiply(other, self)
-
-    def __truediv__(self, other: Any) -> Node:
-        """Return the ratio."""
-        return ops.divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Node:
-        """Return the ratio."""
-        return ops.divide(other, self)
-
-    def __neg__(self) -> Node:
-        """Return the negative."""
-        return ops.negative(self)
-
-
-# NumPy's numbers leave the operators to the node.
-Node.__array_ufunc__ = None  # type: ignore[attr-defined]
-
 
 class Builder:
     """Makes nodes, and returns the one that exists already where there is one.
 
-    Parameters
-    ----------
-    simplify : bool
-        Whether to leave out additions of zero and products with one and zero, as derivatives are full of. A trace is
-        kept as it is, so that it can be compared with the model.
-    fold : bool
-        Whether to compute what depends on constants alone at once.
+    With `fold`, what depends on constants alone is computed at once. With `simplify`, additions of zero and products
+    with one are left out, as derivatives are full of; a trace is kept as it is, to be compared with the model.
     """
 
     def __init__(self, simplify: bool = False, fold: bool = True) -> None:
@@ -135,21 +111,14 @@ class Builder:
         row = OPERATIONS[operation]
         inputs = tuple(o if isinstance(o, Node) else self.constant(o) for o in operands)
         given = tuple(_hashable(attributes[name]) for name in row.attributes)
-        if operation in ("take", "expand", "sum"):
-            moved = self._moved(operation, inputs[0], given)
-            if moved is not None:
-                return moved
         size: int = row.size(tuple(i.size for i in inputs), *given)
-        if self._fold and inputs and all(i.is_constant for i in inputs):
+        if self._fold and all(i.is_constant for i in inputs):
             with np.errstate(all="ignore"):
                 return self.constant(row.reference(*(i.numbers for i in inputs), *given))
-        if operation == "multiply" and 0 in map(_number, inputs):
-            # A first step multiplies a state of zeros by a weight, or skips that when the weight is no tensor.
-            return self.constant(np.zeros(size))
         if row.kind == "map" and any(i.size == size and not i.is_constant for i in inputs):
             inputs = tuple(self._narrowed(i) for i in inputs)
-        node = self._simpler(operation, inputs, size) if self._simplify else None
-        return node if node is not None else self._intern(operation, inputs, given, size)
+        simpler = self._simpler(operation, inputs, given, size)
+        return self._intern(operation, inputs, given, size) if simpler is None else simpler
 
     def rebuild(self, node: Node, inputs: Sequence[Node]) -> Node:
         """Return the operation of `node` on other inputs; a leaf of another table becomes one of this."""
@@ -157,19 +126,6 @@ class Builder:
             return self.leaf(node.operation, *node.attributes, size=node.size)
         names = OPERATIONS[node.operation].attributes
         return self.make(node.operation, *inputs, **dict(zip(names, node.attributes, strict=True)))
-
-    def _moved(self, operation: str, node: Node, given: tuple[Any, ...]) -> Node | None:
-        """Return `node` where all of it is taken in order; of what is taken from another node, take from that."""
-        if operation == "sum":
-            return node if given[1] == 1 else None
-        if operation == "expand":
-            return node if node.size == given[0] else None
-        where = indices_of(given[0])
-        if where.size == node.size and np.array_equal(where, np.arange(node.size)):
-            return node
-        if node.operation == "take":
-            return self.make("take", node.inputs[0], indices=indices_of(node.attributes[0])[where])
-        return None
 
     def _narrowed(self, node: Node) -> Node:
         """Return a single number instead of what repeats it."""
@@ -179,18 +135,24 @@ class Builder:
             return self.constant(node.numbers[:1])
         return node
 
-    def _simpler(self, operation: str, inputs: tuple[Node, ...], size: int) -> Node | None:
-        left = _number(inputs[0])
-        right = _number(inputs[1]) if len(inputs) > 1 else None
-        if operation == "multiply":
-            if left == 0 or right == 0:
-                return self.constant(np.zeros(size))
-            if left == 1 or right == 1:
-                return self.make("expand", inputs[0] if right == 1 else inputs[1], size=size)
-        if operation == "add" and (left == 0 or right == 0):
-            return self.make("expand", inputs[0] if right == 0 else inputs[1], size=size)
-        if operation in ("subtract", "divide") and right == (0 if operation == "subtract" else 1):
-            return self.make("expand", inputs[0], size=size)
+    def _simpler(self, operation: str, inputs: tuple[Node, ...], given: tuple[Any, ...], size: int) -> Node | None:
+        """Return a node that has the same numbers with less work, if there is one."""
+        first = inputs[0]
+        if operation in ("expand", "sum") and first.size == size:
+            return first
+        if operation == "take":
+            where = indices_of(given[0])
+            if size == first.size and np.array_equal(where, np.arange(size)):
+                return first
+            if first.operation == "take":
+                return self.make("take", first.inputs[0], indices=indices_of(first.attributes[0])[where])
+        if operation == "multiply" and 0 in map(_number, inputs):
+            # A first step multiplies a state of zeros by a weight, or skips that when the weight is no tensor.
+            return self.constant(np.zeros(size))
+        if self._simplify and operation in _NEUTRAL:
+            left, right = (_number(i) == _NEUTRAL[operation] for i in inputs)
+            if right or (left and operation in ("add", "multiply")):
+                return self.make("expand", first if right else inputs[1], size=size)
         return None
 
     def _intern(self, operation: str, inputs: tuple[Node, ...], attributes: tuple[Any, ...], size: int) -> Node:
@@ -199,6 +161,10 @@ class Builder:
         if node is None:
             node = self._table[key] = Node(operation, inputs, attributes, size, self)
         return node
+
+
+# What changes nothing on the right of an operation.
+_NEUTRAL = {"add": 0, "subtract": 0, "multiply": 1, "divide": 1}
 
 
 def _hashable(attribute: Any) -> Any:
@@ -217,24 +183,23 @@ def _number(node: Node) -> float | None:
 
 def topological(targets: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node]:
     """Return every node that the targets need, each after its inputs; nothing below a node of `stop` is visited."""
-    order: list[Node] = []
-    seen: set[Node] = set()
     ends = set(stop)
-    for target in targets:
-        stack: list[tuple[Node, Iterator[Node]]] = []
-        if target not in seen:
-            seen.add(target)
-            stack.append((target, iter(() if target in ends else target.inputs)))
-        while stack:
-            node, below = stack[-1]
-            for child in below:
-                if child not in seen:
-                    seen.add(child)
-                    stack.append((child, iter(() if child in ends else child.inputs)))
-                    break
-            else:
-                order.append(node)
-                stack.pop()
+    return inputs_first(targets, lambda node: () if node in ends else node.inputs)
+
+
+def inputs_first(targets: Iterable[Any], inputs_of: Callable[[Any], Sequence[Any]]) -> list[Any]:
+    """Return the targets and all below them, each after its inputs; a graph of any depth needs no recursion."""
+    order: list[Any] = []
+    seen: set[int] = set()
+    stack = [(target, False) for target in reversed(list(targets))]
+    while stack:
+        one, is_last = stack.pop()
+        if is_last:
+            order.append(one)
+        elif id(one) not in seen:
+            seen.add(id(one))
+            stack.append((one, True))
+            stack += [(child, False) for child in reversed(inputs_of(one))]
     return order
 
 

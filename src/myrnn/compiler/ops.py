@@ -46,47 +46,29 @@ def _largest(sizes: Sizes, *_: Any) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """An operation.
-
-    Attributes
-    ----------
-    name : str
-        What `Node.operation` says.
-    kind : str
-        ``map``, ``move``, ``reduce``, ``product`` or ``formula``.
-    reference : callable
-        The operation in NumPy: inputs as flat arrays, then the attributes -> the result.
-    derivative : callable or None
-        ``(g, y, *inputs)`` -> the gradient of each input, as nodes; None for what is constant almost everywhere.
-    formula : callable or None
-        Of a formula, what makes it of other rows.
-    native : str
-        Of a map, the expression over lanes in emitted code: ``{0}`` and so on are the inputs.
-    text : str
-        The sign between its operands in equations, the name of the function, or a template as in `native`.
-    cheap : bool
-        Whether to compute it again on the way back rather than to keep it.
-    mygrad : str
-        MyGrad's class of the same operation, where it works element by element and has no options.
-    attributes : tuple of str
-        The names of what the operation needs beside its inputs.
-    size : callable
-        The sizes of the inputs and the attributes -> the size of the result.
-    domain : tuple of (float, float)
-        Of a map or formula, intervals of inputs that tests draw from.
-    """
+    """An operation."""
 
     name: str
     kind: str
+    # In NumPy: inputs as flat arrays, then the attributes -> the result.
     reference: Callable[..., Array]
+    # (g, y, *inputs) -> the gradient of each input, as nodes; None for what is constant almost everywhere.
     derivative: Callable[..., Any] | None = None
+    # Of a formula, what makes it of other rows.
     formula: Callable[..., Node] | None = None
+    # Of a map, the expression over lanes in emitted code: {0} and so on are the inputs.
     native: str = ""
+    # The sign between its operands in equations, the name of the function, or a template as in `native`.
     text: str = ""
+    # Whether to compute it again on the way back rather than to keep it.
     cheap: bool = False
+    # MyGrad's class of the same operation, where it works element by element and has no options.
     mygrad: str = ""
+    # The names of what the operation needs beside its inputs.
     attributes: tuple[str, ...] = ()
+    # The sizes of the inputs and the attributes -> the size of the result.
     size: Callable[..., int] = _largest
+    # Of a map or formula, intervals of inputs that tests draw from.
     domain: tuple[Interval, ...] = ()
 
     def __post_init__(self) -> None:
@@ -106,26 +88,26 @@ OPERATIONS: dict[str, Row] = {}
 """Name -> row."""
 
 
-def unary(name: str, reference: Any, derivative: Any, *, domain: Interval = ANY, **columns: Any) -> Row:
-    """Enter a function of one number."""
-    columns = {"native": f"{name}({{0}})", "text": name, **columns}
-    return Row(name, "map", reference, derivative, domain=(domain,), **columns)
+# MyGrad's classes have the same names, with a capital, where a row says nothing else.
 
 
-def binary(name: str, reference: Any, derivative: Any, *, domain: Any = (ANY, ANY), **columns: Any) -> Row:
-    """Enter a function of two numbers."""
-    columns = {"native": f"{name}({{0}}, {{1}})", "text": name, **columns}
+def function(name: str, reference: Any, derivative: Any, *domain: Interval, **columns: Any) -> Row:
+    """Enter a function of as many numbers as there are intervals, or of one."""
+    domain = domain or (ANY,)
+    inputs = ", ".join(f"{{{i}}}" for i in range(len(domain)))
+    columns = {"native": f"{name}({inputs})", "text": name, "mygrad": name.capitalize(), **columns}
     return Row(name, "map", reference, derivative, domain=domain, **columns)
 
 
-def infix(sign: str, name: str, reference: Any, derivative: Any, **columns: Any) -> Row:
+def infix(sign: str, name: str, reference: Any, derivative: Any, *domain: Interval, **columns: Any) -> Row:
     """Enter a function of two numbers with a sign between them."""
-    return binary(name, reference, derivative, text=sign, **{"native": f"{{0}} {sign} {{1}}", **columns})
+    columns = {"native": f"{{0}} {sign} {{1}}", "text": sign, **columns}
+    return function(name, reference, derivative, *domain or (ANY, ANY), **columns)
 
 
-def formula(name: str, reference: Any, made: Any, *domain: Interval, mygrad: str) -> Row:
+def formula(name: str, reference: Any, made: Any, *domain: Interval, mygrad: str = "") -> Row:
     """Enter a function that is made of others."""
-    return Row(name, "formula", reference, formula=made, domain=domain or (ANY,), mygrad=mygrad)
+    return Row(name, "formula", reference, formula=made, domain=domain or (ANY,), mygrad=mygrad or name.capitalize())
 
 
 # Arithmetic -----------------------------------------------------------------------------------------------------------
@@ -135,17 +117,25 @@ def _as_float(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda *arrays: function(*arrays).astype(arrays[0].dtype)
 
 
-greater = infix(">", "greater", _as_float(np.greater), None, native="above({0}, {1})", cheap=True)
-equal = infix("==", "equal", _as_float(np.equal), None, native="same({0}, {1})", cheap=True)
-sign = unary("sign", np.sign, None, native="above({0}, 0.0) - above(0.0, {0})")
-
-add = infix("+", "add", np.add, lambda g, y, a, b: (g, g), mygrad="Add", cheap=True)
-subtract = infix("-", "subtract", np.subtract, lambda g, y, a, b: (g, -g), mygrad="Subtract", cheap=True)
-multiply = infix("*", "multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), mygrad="Multiply", cheap=True)
-divide = infix(
-    "/", "divide", np.divide, lambda g, y, a, b: (g / b, -(g * y / b)), mygrad="Divide", domain=(ANY, POSITIVE)
+greater = infix(">", "greater", _as_float(np.greater), None, native="above({0}, {1})", cheap=True, mygrad="")
+equal = infix("==", "equal", _as_float(np.equal), None, native="same({0}, {1})", cheap=True, mygrad="")
+sign = function("sign", np.sign, None, native="above({0}, 0.0) - above(0.0, {0})", mygrad="")
+select: Row = function(
+    "select",
+    lambda mask, a, b: np.where(mask != 0, a, b),
+    lambda g, y, mask, a, b: (None, select(mask, g, 0.0), select(mask, 0.0, g)),
+    *((1.0, 1.0), ANY, ANY),
+    native="where({0}, {1}, {2})",
+    text="where",
+    cheap=True,
+    mygrad="",
 )
-negative = unary("negative", np.negative, lambda g, y, x: -g, mygrad="Negative", native="-{0}", text="-", cheap=True)
+
+add = infix("+", "add", np.add, lambda g, y, a, b: (g, g), cheap=True)
+subtract = infix("-", "subtract", np.subtract, lambda g, y, a, b: (g, -g), cheap=True)
+multiply = infix("*", "multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), cheap=True)
+divide = infix("/", "divide", np.divide, lambda g, y, a, b: (g / b, -(g * y / b)), ANY, POSITIVE)
+negative = function("negative", np.negative, lambda g, y, x: -g, native="-{0}", text="-", cheap=True)
 
 
 def _power(g: Node, y: Node, a: Node, b: Node) -> Any:
@@ -154,84 +144,62 @@ def _power(g: Node, y: Node, a: Node, b: Node) -> Any:
     return g * (b * power(a, lower)), g * y * log(select(equal(a, 0.0), 1.0, a))
 
 
+power = infix("**", "power", np.power, _power, POSITIVE, ANY, native="power({0}, {1})")
 # The C library's power takes one number at a time, and squares are products already.
-cube = unary(
-    "cube", lambda x: x**3, lambda g, y, x: g * (3.0 * (x * x)), native="{0} * {0} * {0}", text="{0} ** 3", cheap=True
+cube = function(
+    "cube",
+    lambda x: x**3,
+    lambda g, y, x: g * (3.0 * (x * x)),
+    native="{0} * {0} * {0}",
+    text="{0} ** 3",
+    cheap=True,
+    mygrad="",
 )
-power = infix("**", "power", np.power, _power, mygrad="Power", native="power({0}, {1})", domain=(POSITIVE, ANY))
-
-
-def _maximum(g: Node, y: Node, a: Node, b: Node) -> Any:
-    return g * greater(a, b), g * greater(b, a)
-
-
-def _minimum(g: Node, y: Node, a: Node, b: Node) -> Any:
-    return g * greater(b, a), g * greater(a, b)
-
-
-def _selected(mask: Array, a: Array, b: Array) -> Array:
-    return np.where(mask != 0, a, b)
-
-
-def _larger(g: Node, y: Node, a: Node, b: Node) -> Any:
-    second = greater(b, a)
-    return g * (1.0 - second), g * second
-
-
-def _smaller(g: Node, y: Node, a: Node, b: Node) -> Any:
-    second = greater(a, b)
-    return g * (1.0 - second), g * second
-
 
 # At a tie MyGrad gives the gradient to neither of two numbers, and along an axis to the first of the largest.
-maximum = binary("maximum", np.maximum, _maximum, mygrad="Maximum")
-minimum = binary("minimum", np.minimum, _minimum, mygrad="Minimum")
-larger = binary("larger", np.maximum, _larger, native="maximum({0}, {1})")
-smaller = binary("smaller", np.minimum, _smaller, native="minimum({0}, {1})")
-
-
-def _select(g: Node, y: Node, mask: Node, a: Node, b: Node) -> Any:
-    return None, select(mask, g, 0.0), select(mask, 0.0, g)
-
-
-select = Row(
-    "select",
-    "map",
-    _selected,
-    _select,
-    native="where({0}, {1}, {2})",
-    text="where",
-    cheap=True,
-    domain=((1.0, 1.0), ANY, ANY),
+maximum = function("maximum", np.maximum, lambda g, y, a, b: (g * greater(a, b), g * greater(b, a)), ANY, ANY)
+minimum = function("minimum", np.minimum, lambda g, y, a, b: (g * greater(b, a), g * greater(a, b)), ANY, ANY)
+larger = function(
+    "larger",
+    np.maximum,
+    lambda g, y, a, b: (g * (1.0 - greater(b, a)), g * greater(b, a)),
+    *(ANY, ANY),
+    native=maximum.native,
+    mygrad="",
+)
+smaller = function(
+    "smaller",
+    np.minimum,
+    lambda g, y, a, b: (g * (1.0 - greater(a, b)), g * greater(a, b)),
+    *(ANY, ANY),
+    native=minimum.native,
+    mygrad="",
 )
 
 # Elementary functions -------------------------------------------------------------------------------------------------
 
-relu = unary("relu", lambda x: x * (x > 0), lambda g, y, x: g * greater(y, 0.0), mygrad="ReLu")
-tanh = unary("tanh", np.tanh, lambda g, y, x: g * (1.0 - y * y), mygrad="Tanh")
-sigmoid = unary("sigmoid", lambda x: 1 / (1 + np.exp(-x)), lambda g, y, x: g * (y * (1.0 - y)), mygrad="Sigmoid")
-exp = unary("exp", np.exp, lambda g, y, x: g * y, mygrad="Exp")
-expm1 = unary("expm1", np.expm1, lambda g, y, x: g * exp(x), mygrad="Expm1")
-log = unary("log", np.log, lambda g, y, x: g / x, domain=POSITIVE, mygrad="Log")
-log1p = unary("log1p", np.log1p, lambda g, y, x: g / (1.0 + x), domain=POSITIVE, mygrad="Log1p")
-logaddexp = binary(
-    "logaddexp", np.logaddexp, lambda g, y, a, b: (g * sigmoid(a - b), g * sigmoid(b - a)), mygrad="Logaddexp"
-)
-sqrt = unary("sqrt", np.sqrt, lambda g, y, x: g / (2.0 * y), domain=POSITIVE, mygrad="Sqrt")
-cbrt = unary("cbrt", np.cbrt, lambda g, y, x: g / (3.0 * (y * y)), mygrad="Cbrt")
-absolute = unary("abs", np.abs, lambda g, y, x: g * sign(x), native="absolute({0})")
+relu = function("relu", lambda x: x * (x > 0), lambda g, y, x: g * greater(y, 0.0), mygrad="ReLu")
+tanh = function("tanh", np.tanh, lambda g, y, x: g * (1.0 - y * y))
+sigmoid = function("sigmoid", lambda x: 1 / (1 + np.exp(-x)), lambda g, y, x: g * (y * (1.0 - y)))
+exp = function("exp", np.exp, lambda g, y, x: g * y)
+expm1 = function("expm1", np.expm1, lambda g, y, x: g * exp(x))
+log = function("log", np.log, lambda g, y, x: g / x, POSITIVE)
+log1p = function("log1p", np.log1p, lambda g, y, x: g / (1.0 + x), POSITIVE)
+logaddexp = function("logaddexp", np.logaddexp, lambda g, y, a, b: (g * sigmoid(a - b), g * sigmoid(b - a)), ANY, ANY)
+sqrt = function("sqrt", np.sqrt, lambda g, y, x: g / (2.0 * y), POSITIVE)
+cbrt = function("cbrt", np.cbrt, lambda g, y, x: g / (3.0 * (y * y)))
+absolute = function("abs", np.abs, lambda g, y, x: g * sign(x), native="absolute({0})", mygrad="")
 # MyGrad's abs with nan_to_num=False.
-abs_nan = unary(
-    "abs_nan", np.abs, lambda g, y, x: g * (sign(x) / (1.0 - equal(x, 0.0))), native="absolute({0})", text="abs"
+abs_nan = function(
+    "abs_nan",
+    np.abs,
+    lambda g, y, x: g * (sign(x) / (1.0 - equal(x, 0.0))),
+    native=absolute.native,
+    text="abs",
+    mygrad="",
 )
-
-
-def _sin(g: Node, y: Node, x: Node) -> Node:
-    return g * cos(x)
-
-
-sin = unary("sin", np.sin, _sin, mygrad="Sin")
-cos = unary("cos", np.cos, lambda g, y, x: -(g * sin(x)), mygrad="Cos")
+sin: Row = function("sin", np.sin, lambda g, y, x: g * cos(x))
+cos: Row = function("cos", np.cos, lambda g, y, x: -(g * sin(x)))
 
 
 def _sinc(g: Node, y: Node, x: Node) -> Node:
@@ -241,29 +209,24 @@ def _sinc(g: Node, y: Node, x: Node) -> Node:
     return g * select(near, series, (cos(np.pi * x) - y) / select(near, 1.0, x))
 
 
-sinc = unary("sinc", np.sinc, _sinc, mygrad="Sinc")
+sinc = function("sinc", np.sinc, _sinc)
 
 
-def _inside(slope: Callable[[Node], Any]) -> Callable[[Node, Node, Node], Node]:
-    """Return the rule of a function that ends upright at -1 and 1, where MyGrad's slope is zero."""
-
-    def rule(g: Node, y: Node, x: Node) -> Node:
-        end = equal(absolute(x), 1.0)
-        return g * select(end, 0.0, slope(sqrt(select(end, 1.0, (1.0 - x) * (1.0 + x)))))
-
-    return rule
+def _arcsin(g: Node, y: Node, x: Node) -> Node:
+    # The function ends upright at -1 and 1, where MyGrad's slope is zero.
+    end = equal(absolute(x), 1.0)
+    return g * select(end, 0.0, 1.0 / sqrt(select(end, 1.0, (1.0 - x) * (1.0 + x))))
 
 
-arcsin = unary("arcsin", np.arcsin, _inside(lambda root: 1.0 / root), domain=WITHIN_ONE, mygrad="Arcsin")
-arccos = unary("arccos", np.arccos, _inside(lambda root: -1.0 / root), domain=WITHIN_ONE, mygrad="Arccos")
-arctan = unary("arctan", np.arctan, lambda g, y, x: g / (1.0 + x * x), mygrad="Arctan")
-arccot = unary(
+arcsin = function("arcsin", np.arcsin, _arcsin, WITHIN_ONE)
+arccos = function("arccos", np.arccos, lambda g, y, x: -_arcsin(g, y, x), WITHIN_ONE)
+arctan = function("arctan", np.arctan, lambda g, y, x: g / (1.0 + x * x))
+# Adding zero makes the two zeros one, whose inverse is infinite.
+arccot = function(
     "arccot",
-    # Adding zero makes the two zeros one, whose inverse is infinite.
     lambda x: np.arctan(1 / (x + 0.0)),
     lambda g, y, x: -(g / (1.0 + x * x)),
     native="arctan(1.0 / ({0} + 0.0))",
-    mygrad="Arccot",
 )
 
 
@@ -272,12 +235,10 @@ def _arctan2(g: Node, y: Node, a: Node, b: Node) -> Any:
     return g * b / square, -(g * a / square)
 
 
-arctan2 = binary("arctan2", np.arctan2, _arctan2, mygrad="Arctan2")
-arcsinh = unary("arcsinh", np.arcsinh, lambda g, y, x: g / sqrt(1.0 + x * x), mygrad="Arcsinh")
-arccosh = unary(
-    "arccosh", np.arccosh, lambda g, y, x: g / sqrt((x - 1.0) * (x + 1.0)), domain=ABOVE_ONE, mygrad="Arccosh"
-)
-arctanh = unary("arctanh", np.arctanh, lambda g, y, x: g / ((1.0 - x) * (1.0 + x)), domain=WITHIN_ONE, mygrad="Arctanh")
+arctan2 = function("arctan2", np.arctan2, _arctan2, ANY, ANY)
+arcsinh = function("arcsinh", np.arcsinh, lambda g, y, x: g / sqrt(1.0 + x * x))
+arccosh = function("arccosh", np.arccosh, lambda g, y, x: g / sqrt((x - 1.0) * (x + 1.0)), ABOVE_ONE)
+arctanh = function("arctanh", np.arctanh, lambda g, y, x: g / ((1.0 - x) * (1.0 + x)), WITHIN_ONE)
 
 # Formulas -------------------------------------------------------------------------------------------------------------
 
@@ -290,42 +251,37 @@ def exponential_unit(x: Node, alpha: float = 1.0, scale: float = 1.0) -> Node:
 
 
 # The constants of Klambauer et al., "Self-normalizing neural networks", 2017.
-_SELU = {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}
+_ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805
 
-positive = formula("positive", np.positive, lambda x: x, mygrad="Positive")
-square = formula("square", np.square, lambda x: x * x, mygrad="Square")
-reciprocal = formula("reciprocal", np.reciprocal, lambda x: 1.0 / x, POSITIVE, mygrad="Reciprocal")
-exp2 = formula("exp2", np.exp2, lambda x: exp(x * np.log(2)), mygrad="Exp2")
-log2 = formula("log2", np.log2, lambda x: log(x) * (1 / np.log(2)), POSITIVE, mygrad="Log2")
-log10 = formula("log10", np.log10, lambda x: log(x) * (1 / np.log(10)), POSITIVE, mygrad="Log10")
-logaddexp2 = formula(
-    "logaddexp2",
-    np.logaddexp2,
-    lambda a, b: logaddexp(a * np.log(2), b * np.log(2)) * (1 / np.log(2)),
-    ANY,
-    ANY,
-    mygrad="Logaddexp2",
-)
 selu = formula(
     "selu",
-    lambda x: _SELU["scale"] * np.where(x < 0, _SELU["alpha"] * np.expm1(x), x),
-    lambda x: exponential_unit(x, **_SELU),
+    lambda x: _SCALE * np.where(x < 0, _ALPHA * np.expm1(x), x),
+    lambda x: exponential_unit(x, _ALPHA, _SCALE),
     mygrad="SELU",
 )
-tan = formula("tan", np.tan, lambda x: sin(x) / cos(x), (-1.2, 1.2), mygrad="Tan")
-cot = formula("cot", lambda x: 1 / np.tan(x), lambda x: cos(x) / sin(x), POSITIVE, mygrad="Cot")
-sec = formula("sec", lambda x: 1 / np.cos(x), lambda x: 1.0 / cos(x), (-1.2, 1.2), mygrad="Sec")
-csc = formula("csc", lambda x: 1 / np.sin(x), lambda x: 1.0 / sin(x), POSITIVE, mygrad="Csc")
-arcsec = formula("arcsec", lambda x: np.arccos(1 / x), lambda x: arccos(1.0 / x), ABOVE_ONE, mygrad="Arcsec")
-arccsc = formula("arccsc", lambda x: np.arcsin(1 / x), lambda x: arcsin(1.0 / x), ABOVE_ONE, mygrad="Arccsc")
+positive = formula("positive", np.positive, lambda x: x)
+square = formula("square", np.square, lambda x: x * x)
+reciprocal = formula("reciprocal", np.reciprocal, lambda x: 1.0 / x, POSITIVE)
+exp2 = formula("exp2", np.exp2, lambda x: exp(x * np.log(2)))
+log2 = formula("log2", np.log2, lambda x: log(x) * (1 / np.log(2)), POSITIVE)
+log10 = formula("log10", np.log10, lambda x: log(x) * (1 / np.log(10)), POSITIVE)
+logaddexp2 = formula(
+    "logaddexp2", np.logaddexp2, lambda a, b: logaddexp(a * np.log(2), b * np.log(2)) * (1 / np.log(2)), ANY, ANY
+)
+tan = formula("tan", np.tan, lambda x: sin(x) / cos(x), (-1.2, 1.2))
+cot = formula("cot", lambda x: 1 / np.tan(x), lambda x: cos(x) / sin(x), POSITIVE)
+sec = formula("sec", lambda x: 1 / np.cos(x), lambda x: 1.0 / cos(x), (-1.2, 1.2))
+csc = formula("csc", lambda x: 1 / np.sin(x), lambda x: 1.0 / sin(x), POSITIVE)
+arcsec = formula("arcsec", lambda x: np.arccos(1 / x), lambda x: arccos(1.0 / x), ABOVE_ONE)
+arccsc = formula("arccsc", lambda x: np.arcsin(1 / x), lambda x: arcsin(1.0 / x), ABOVE_ONE)
 # By exp itself, small numbers would lose their digits.
-sinh = formula("sinh", np.sinh, lambda x: 0.5 * (expm1(x) - expm1(-x)), mygrad="Sinh")
-cosh = formula("cosh", np.cosh, lambda x: 0.5 * (exp(x) + exp(-x)), mygrad="Cosh")
-coth = formula("coth", lambda x: 1 / np.tanh(x), lambda x: 1.0 / tanh(x), POSITIVE, mygrad="Coth")
-sech = formula("sech", lambda x: 1 / np.cosh(x), lambda x: 1.0 / cosh(x), mygrad="Sech")
-csch = formula("csch", lambda x: 1 / np.sinh(x), lambda x: 1.0 / sinh(x), POSITIVE, mygrad="Csch")
-arccoth = formula("arccoth", lambda x: np.arctanh(1 / x), lambda x: arctanh(1.0 / x), ABOVE_ONE, mygrad="Arccoth")
-arccsch = formula("arccsch", lambda x: np.arcsinh(1 / x), lambda x: arcsinh(1.0 / x), POSITIVE, mygrad="Arccsch")
+sinh = formula("sinh", np.sinh, lambda x: 0.5 * (expm1(x) - expm1(-x)))
+cosh = formula("cosh", np.cosh, lambda x: 0.5 * (exp(x) + exp(-x)))
+coth = formula("coth", lambda x: 1 / np.tanh(x), lambda x: 1.0 / tanh(x), POSITIVE)
+sech = formula("sech", lambda x: 1 / np.cosh(x), lambda x: 1.0 / cosh(x))
+csch = formula("csch", lambda x: 1 / np.sinh(x), lambda x: 1.0 / sinh(x), POSITIVE)
+arccoth = formula("arccoth", lambda x: np.arctanh(1 / x), lambda x: arctanh(1.0 / x), ABOVE_ONE)
+arccsch = formula("arccsch", lambda x: np.arcsinh(1 / x), lambda x: arcsinh(1.0 / x), POSITIVE)
 
 # Other places ---------------------------------------------------------------------------------------------------------
 
@@ -438,9 +394,7 @@ def _softmax_rule(g: Node, y: Node, x: Node) -> Node:
     return share - y * _along(share, y)
 
 
-softmax = Row(
-    "softmax", "reduce", _softmax, _softmax_rule, text="softmax", attributes=_AXES, size=lambda sizes, *axes: sizes[0]
-)
+softmax = Row("softmax", "reduce", _softmax, _softmax_rule, text="softmax", attributes=_AXES)
 log_softmax = Row(
     "log_softmax",
     "reduce",
@@ -448,7 +402,6 @@ log_softmax = Row(
     lambda g, y, x: g - exp(y) * _along(g, y),
     text="log_softmax",
     attributes=_AXES,
-    size=lambda sizes, *axes: sizes[0],
 )
 
 # Products -------------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn._user_code import failure
-from myrnn.compiler.graph import Builder, Node
+from myrnn.compiler.graph import Builder, Node, inputs_first
 from myrnn.compiler.lower import INSTEAD, RULES, SHAPES, Rule, Value, plain
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 
@@ -302,7 +302,7 @@ def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any],
     rows = tuple(build.leaf("row", t, size=x.shape[1]) for t in range(len(x)))
     leaves[id(sequence)] = Value(rows, x.shape, by_row=True)
     origins: dict[Node, Origin] = {}
-    tensors = list(_inputs_first(output))
+    tensors = _inputs_first(output)
     value = _read(tensors, leaves, build, recorder, origins)
     noticed = tuple(Origin(*line) for line in recorder.looks)
     below = {id(tensor) for tensor in tensors}
@@ -425,19 +425,8 @@ def _note(value: Value, origin: Origin, origins: dict[Node, Origin]) -> None:
             origins[node] = origin
 
 
-def _inputs_first(output: Any) -> Iterator[Any]:
-    seen = {id(output)}
-    stack = [(output, iter(_variables(output)))]
-    while stack:
-        tensor, below = stack[-1]
-        for child in below:
-            if id(child) not in seen:
-                seen.add(id(child))
-                stack.append((child, iter(_variables(child))))
-                break
-        else:
-            yield tensor
-            stack.pop()
+def _inputs_first(output: Any) -> list[Any]:
+    return inputs_first([output], _variables)
 
 
 def _variables(tensor: Any) -> tuple[Any, ...]:
