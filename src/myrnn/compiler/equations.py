@@ -95,8 +95,8 @@ def _forward_names(recurrence: Recurrence) -> dict[Node, str]:
     names = variables_of(recurrence) | dict(zip(recurrence.step, state_names(recurrence), strict=True))
     names[recurrence.readout] = "logits"
     for node, name in list(names.items()):
-        sums = [i for i in node.inputs if _holds_product(i)] if node.operation not in ("add", "matmul") else []
-        names = dict.fromkeys(sums, f"{name}_sum") | names
+        if node.operation not in ("add", "matmul"):
+            names = {i: f"{name}_sum" for i in node.inputs if _holds_product(i)} | names
     return {node: name for node, name in names.items() if node.inputs}
 
 

@@ -7,8 +7,8 @@ place of the placeholders, and `ast.unparse` writes the result, with brackets ju
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, reduce
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -95,10 +95,9 @@ class Printer:
     """
 
     def __init__(self, names: Mapping[Node, str], longest: int = LONGEST) -> None:
-        self.names = dict(names)
-        self._longest = longest
+        self.names, self._longest = dict(names), longest
         # The text of an index is found by looking at all of its numbers.
-        self._templates: dict[Node, str] = {}
+        self._template = cache(_template)
 
     def label(self, node: Node) -> str:
         """Return the name of a node or, where it has none, one that tells its operation and what it reads."""
@@ -107,28 +106,18 @@ class Printer:
 
     def expression(self, node: Node) -> str:
         """Return how a node is computed, also where it has a name."""
-        return self._fitting(lambda depth: self._tree(node, depth))
+        return self.text("{0}", node) if node.is_leaf else self.text(self._template(node), *node.inputs)
 
     def text(self, template: str, *nodes: Node) -> str:
         """Return a template with the names of nodes, or how they are computed, for its placeholders."""
-        return self._fitting(lambda depth: self._composed(template, nodes, depth))
+        # As deep as the text stays short enough: a node that is read often stands there as often.
+        depth, text, deeper = 0, "", ast.unparse(self._tree(template, nodes, 0))
+        while deeper != text and (len(deeper) <= self._longest or not depth):
+            depth, text = depth + 1, deeper
+            deeper = ast.unparse(self._tree(template, nodes, depth))
+        return text
 
-    def _fitting(self, tree: Callable[[int], ast.expr]) -> str:
-        """Return the text of the deepest tree that is short enough: a node that is read often stands there as often."""
-        depth, text = 0, ast.unparse(tree(0))
-        while True:
-            depth += 1
-            deeper = ast.unparse(tree(depth))
-            if deeper == text or len(deeper) > self._longest:
-                return text
-            text = deeper
-
-    def _tree(self, node: Node, depth: int) -> ast.expr:
-        if node.is_leaf and node in self.names:
-            return atom(self.names[node])
-        return self._composed(self._template(node), node.inputs, depth)
-
-    def _composed(self, template: str, nodes: Sequence[Node], depth: int) -> ast.expr:
+    def _tree(self, template: str, nodes: Sequence[Node], depth: int) -> ast.expr:
         return _from_left_to_right(compose(template, [self._operand(node, depth) for node in nodes]))
 
     def _operand(self, node: Node, depth: int) -> ast.expr:
@@ -136,12 +125,9 @@ class Printer:
             node = node.inputs[0]
         if node in self.names:
             return atom(self.names[node])
-        return self._tree(node, depth - 1) if depth or node.is_leaf else ast.Constant(...)
-
-    def _template(self, node: Node) -> str:
-        if node not in self._templates:
-            self._templates[node] = _template(node)
-        return self._templates[node]
+        if node.inputs and not depth:
+            return ast.Constant(...)
+        return self._tree(self._template(node), node.inputs, depth - 1)
 
 
 def is_square(node: Node) -> bool:
