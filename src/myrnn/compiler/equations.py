@@ -18,7 +18,8 @@ from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import Recurrence
 from myrnn.compiler.trace import Trace
 
-Targets = Iterable[tuple[str, Node]]
+Target = tuple[str, Node]
+"""What a value is to be called, and the value."""
 
 # What is deeper is given a name and an equation of its own.
 _DEEPEST = 20
@@ -209,27 +210,14 @@ def write_equations(recurrence: Recurrence) -> Equations:
 
 
 def _equations(
-    names: Mapping[Node, str],
-    targets: Targets,
-    variables: Mapping[Node, str],
-    moments: Mapping[Node, int],
-    every: bool = False,
+    names: Mapping[Node, str], targets: Sequence[Target], variables: Mapping[Node, str], moments: Mapping[Node, int]
 ) -> tuple[Equation, ...]:
-    """Return the equations of some targets, and of those values below them that need a name.
+    """Return the equations of some targets, and of what is below them: variables, and what is read twice or deep.
 
-    Parameters
-    ----------
-    names : mapping
-        What has a name already, and needs no equation.
-    targets : iterable of (str, Node)
-    variables : mapping
-        What a value is called if it needs a name: it is read twice, is deep, or is the last value of a variable.
-    moments : mapping
-        The order of the equations, as far as inputs stand first: the lines of the model.
-    every : bool
-        Whether every value of a variable needs a name.
+    What `names` holds has a name already, and needs no equation. The equations stand in the order of `moments`, such as
+    the lines of the model, as far as inputs stand first.
     """
-    printer, targets = Printer(names, 10**6), list(targets)
+    printer = Printer(names, 10**6)
     nodes = topological([node for _, node in targets], names)
     moment: dict[Node, int] = {}
     for node in nodes:
@@ -238,6 +226,7 @@ def _equations(
     reads = Counter(i for node in order for i in node.inputs[: 1 if is_square(node) else None])
     chosen = {node: name for name, node in reversed(targets) if node.inputs and node not in names}
     used = {*_heads(names.values()), *chosen.values()}
+    # The last value of a variable is called like it, those before are numbered.
     for node in reversed(order):
         name = variables.get(node, "")
         if name and name not in used and node not in chosen:
@@ -246,7 +235,7 @@ def _equations(
     equations, depth = [], dict[Node, int]()
     for node in order:
         depth[node] = 1 + max(depth.get(i, 0) for i in node.inputs)
-        if node not in chosen and (reads[node] > 1 or depth[node] > _DEEPEST or (every and node in variables)):
+        if node not in chosen and (node in variables or reads[node] > 1 or depth[node] > _DEEPEST):
             chosen[node] = _numbered(variables.get(node, "v"), used)
             used.add(chosen[node])
         if node in chosen:
@@ -294,7 +283,7 @@ def _show_traces(traces: Traces) -> str:
     trace = traces.by_length[2]
     leaves = leaf_names(traces, (), [trace.output])
     rows = {node: node.attributes[0] for node in leaves if node.operation == "row"}
-    return _titled({"2 steps": _equations(leaves, [("logits", trace.output)], variables_of(trace), rows, every=True)})
+    return _titled({"2 steps": _equations(leaves, [("logits", trace.output)], variables_of(trace), rows)})
 
 
 def _show_derivative(derivative: Derivative) -> str:
