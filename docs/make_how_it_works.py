@@ -1,10 +1,12 @@
-"""Fill the stages' texts into ``how-it-works.md``: ``python docs/make_how_it_works.py``.
+"""Fill what the compiler makes of a model into ``how-it-works.md``: ``python docs/make_how_it_works.py``.
 
 What stands between ``<!-- name -->`` and ``<!-- end -->`` is replaced; everything else is written by hand.
 """
 
 import inspect
 import re
+import textwrap
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from mygrad.nnet.activations import relu
 from mygrad.nnet.initializers import glorot_normal
 
 from myrnn import compile, dense
+from myrnn.errors import NotARecurrence
 
 DOCUMENT = Path(__file__).parent / "how-it-works.md"
 
@@ -37,34 +40,65 @@ class RNN:
         return self.fc_x2h.parameters + self.fc_h2h.parameters + self.fc_h2y.parameters
 
 
+class Masked(RNN):
+    """Some units do not hear some others."""
+
+    def __call__(self, x):
+        """Return the logits (1, K) of one sequence (T, C)."""
+        h = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32)
+        mask = np.tril(np.ones(self.fc_h2h.weight.shape, dtype=np.float32))
+        for x_t in x:
+            h = relu(self.fc_x2h(x_t[np.newaxis]) + h @ (self.fc_h2h.weight * mask))
+        return self.fc_h2y(h)
+
+
+class Late(RNN):
+    """It is no recurrence, but up to step 7 it looks like one."""
+
+    def __call__(self, x):
+        """Return the logits (1, K) of one sequence (T, C)."""
+        h = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32)
+        for t, x_t in enumerate(x):
+            h = relu(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h))
+            h = 2 * h if t == 7 else h
+        return self.fc_h2y(h)
+
+
 def texts() -> dict[str, str]:
     """Return what goes into the document, by name."""
-    model = RNN(10, 50, 2)
-    compiled = compile(model, check=False)
+    compiled = compile(RNN(10, 50, 2), check=False)
     found = compiled.stages
     found["model"] = inspect.getsource(RNN).strip()
-    found["emit"] = run_in(found["emit"])
-    found["batched step"] = step_in(run_in(compiled.source_for(tokens=True, batched=True)))
+    found["refusal"] = refusal(Late(10, 50, 2))
+    found["hoist"] = compile(Masked(10, 50, 2), check=False).stages["hoist"]
+    found["schedule"] = part(found["schedule"], "Forward, step by step", until=r"^\S")
+    titles = "# Forward, step by step", "# Back through time"
+    found["emit"] = "\n\n".join(part(found["emit"], title, until="^$|restore_mode") for title in titles)
+    found["batch"] = part(compiled.source_for(tokens=True, batched=True), r"# h = relu\(h_sum\)", until="^$")
     return found
 
 
-def run_in(source: str) -> str:
-    """Return the function of a program."""
-    return source[source.index("def run(") :].strip()
+def refusal(model: RNN) -> str:
+    """Return the error that a model raises when it is compiled."""
+    try:
+        compile(model, check=False)
+    except NotARecurrence as error:
+        return f"{type(error).__name__}: {error}"
+    raise AssertionError("the model was compiled")
 
 
-def step_in(function: str) -> str:
-    """Return the part that goes forward step by step."""
-    begin = function.index("    # Forward, step by step.")
-    return inspect.cleandoc(function[begin:].split("\n\n")[0])
+def part(text: str, title: str, until: str) -> str:
+    """Return the lines of a text from a title to what comes next."""
+    first, *lines = text[re.search(rf"^ *{title}", text, flags=re.MULTILINE).start() :].splitlines()
+    return textwrap.dedent("\n".join([first, *takewhile(lambda line: not re.search(until, line), lines)]))
 
 
 def filled(document: str) -> str:
-    """Return the document with the stages' texts in their places."""
+    """Return the document with the texts in their places."""
 
     def block(match: re.Match[str]) -> str:
         name = match[1]
-        language = "python" if name in ("model", "emit", "batched step") else "text"
+        language = "python" if name in ("model", "emit", "batch") else "text"
         return f"<!-- {name} -->\n```{language}\n{found[name]}\n```\n<!-- end -->"
 
     found = texts()
