@@ -159,62 +159,40 @@ def test_a_diverged_logit_shows_in_the_loss(bad):
 SIZE = 160
 
 
-def both_ways(optimizer_class, native_step, remembered, **settings):
-    """Take 50 steps both ways on a matrix, which decays by its rate times `weight_decay`, and return both results."""
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+@pytest.mark.parametrize(
+    ("optimizer", "kind", "settings"),
+    [
+        (optimizers.Adam, updates.ADAM, {"beta1": 0.8, "beta2": 0.99, "eps": 1e-6}),
+        (optimizers.RMSprop, updates.RMSPROP, {"alpha": 0.95, "eps": 1e-7}),
+        (optimizers.SGD, updates.SGD, {"momentum": 0.0}),
+        (optimizers.SGD, updates.SGD, {"momentum": 0.9}),
+    ],
+)
+def test_steps_are_those_of_the_optimizers(optimizer, kind, settings, decay):
     rng = np.random.default_rng(0)
-    start = rng.normal(size=(10, 16)).astype(np.float32)
+    start, rate, steps = rng.normal(size=(10, 16)).astype(np.float32), 0.002, 50
     parameter = mg.tensor(start.copy())
-    optimizer = optimizer_class([parameter], **settings)
-    native = np.r_[start.ravel(), np.float32(5)]
-    state = [np.zeros(SIZE, dtype=np.float32) for _ in range(remembered)]
-    for step in range(1, 51):
-        gradient = rng.normal(size=start.shape).astype(np.float32) * rng.choice(
-            np.array([1e-4, 1, 30], dtype=np.float32)
-        )
+    reference = optimizer([parameter], learning_rate=rate, weight_decay=decay, **settings)
+    numbers = np.r_[start.ravel(), np.float32(5)]
+    # What a kind does not remember may be empty.
+    means = np.zeros(SIZE if kind == updates.ADAM or settings.get("momentum") else 0, dtype=np.float32)
+    squares = np.zeros(SIZE if kind != updates.SGD else 0, dtype=np.float32)
+    own = np.zeros(6)
+    own[[0, 2]], own[3 : 3 + len(settings)] = (kind, decay), list(settings.values())
+    descent = updates.Descent(
+        np.ones(2, dtype=np.float32), np.full(steps, rate), 0.0, own, 1, np.array([[0, SIZE, 1]]),
+        np.ones((steps, 1), dtype=bool), numbers, means, squares,
+    )  # fmt: skip
+    paces = np.zeros((steps, 2), dtype=np.float32)
+    native(updates.set_paces)(descent, paces)
+    for n in range(steps):
+        gradient = random(n, 10, 16) * rng.choice(np.array([1e-4, 1, 30], dtype=np.float32))
         parameter._grad = gradient
-        optimizer.step()
-        native_step(native, gradient.ravel().copy(), *state, step)
-    assert native[-1] == 5
-    return native[:-1].reshape(start.shape), parameter.data
-
-
-@pytest.mark.parametrize("decay", [0.0, 0.01])
-def test_adam(decay):
-    def step(p, g, m, v, t):
-        native(updates.adam_step)(p, g, m, v, 0, SIZE, 1 - 0.8**t, 1 - 0.99**t, 0.002, 0.8, 0.99, 1e-6, 0.002 * decay)
-
-    options = {"learning_rate": 0.002, "beta1": 0.8, "beta2": 0.99, "eps": 1e-6, "weight_decay": decay}
-    ours, reference = both_ways(optimizers.Adam, step, 2, **options)
-    np.testing.assert_allclose(ours, reference, rtol=2e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("decay", [0.0, 0.01])
-def test_rmsprop(decay):
-    def step(p, g, v, t):
-        native(updates.rmsprop_step)(p, g, v, 0, SIZE, 0.003, 0.95, 1e-7, 0.003 * decay)
-
-    options = {"learning_rate": 0.003, "alpha": 0.95, "eps": 1e-7, "weight_decay": decay}
-    ours, reference = both_ways(optimizers.RMSprop, step, 1, **options)
-    np.testing.assert_allclose(ours, reference, rtol=2e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("decay", [0.0, 0.01])
-def test_sgd(momentum, decay):
-    def step(p, g, v, t):
-        native(updates.sgd_step)(p, g, v, 0, SIZE, 0.01, momentum, 0.01 * decay)
-
-    options = {"learning_rate": 0.01, "momentum": momentum, "weight_decay": decay}
-    ours, reference = both_ways(optimizers.SGD, step, 1, **options)
-    np.testing.assert_allclose(ours, reference, rtol=2e-5, atol=1e-6)
-
-
-def test_sgd_without_momentum_needs_no_memory():
-    parameters = np.ones(16, dtype=np.float32)
-    native(updates.sgd_step)(
-        parameters, np.ones(16, dtype=np.float32), np.empty(0, dtype=np.float32), 0, 16, 0.5, 0.0, 0.0
-    )
-    np.testing.assert_array_equal(parameters, 0.5)
+        reference.step()
+        native(updates.update)(descent, paces, n, 0, SIZE, gradient.ravel())
+    assert numbers[-1] == 5
+    np.testing.assert_allclose(numbers[:-1].reshape(start.shape), parameter.data, rtol=2e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [16, 4096, 4112, 50_000])

@@ -10,8 +10,9 @@ from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, 
 from myrnn.compiler.equations import Equation, Equations, write_equations
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.model import CompiledModel, Observation, compile, compile_for
-from myrnn.compiler.native import Block, Descent, Native, limit_threads, shards_for
+from myrnn.compiler.native import Block, Native, limit_threads, shards_for
 from myrnn.compiler.probe import unreached
+from myrnn.compiler.runtime.updates import Descent
 from myrnn.compiler.trace import MYGRAD, lines_that_look
 
 __all__ = [

@@ -21,8 +21,9 @@ from myrnn.compiler.emit import Program
 from myrnn.compiler.layout import Buffer, padded
 from myrnn.compiler.plan import ParameterLayout
 from myrnn.compiler.runtime import training
-from myrnn.compiler.runtime.lookups import row_record
+from myrnn.compiler.runtime.lookups import Lookups, lookups_of
 from myrnn.compiler.runtime.threads import BARRIER_SIZE
+from myrnn.compiler.runtime.updates import Descent
 from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences
@@ -70,7 +71,7 @@ class Workspace:
         program.memory.fill_constants(self.numbers, self.sizes)
         start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
         # As the functions of `runtime.training` take it.
-        self.arguments = self.numbers, self.sizes, program.memory.tables(), start, lined
+        self.arguments = training.Work(self.numbers, self.sizes, program.memory.tables(), start, lined)
         self.logits = self.at(program.logits)
 
     def at(self, name: str) -> int:
@@ -88,49 +89,6 @@ def aligned(size: int) -> Floats:
     numbers = np.zeros(size + 16, dtype=np.float32)
     offset = -(numbers.ctypes.data // 4) % 16
     return numbers[offset : offset + size]
-
-
-@dataclass(frozen=True)
-class Descent:
-    """How the optimizer goes on from where it is.
-
-    Attributes
-    ----------
-    class_weights : ndarray, float32 (K,)
-        How much the loss of a sequence of each class counts.
-    rates : ndarray, float64 (n,)
-        The learning rate of every iteration.
-    limit : float
-        The largest norm of all gradients together; 0 for no limit.
-    optimizer : ndarray, float64
-        Its kind and settings, as `runtime.updates.update` takes them.
-    first_step : int
-        The number of the first step, counted from 1.
-    ranges : ndarray, int64 (R, 3)
-        The parts of the block that are trained, as `runtime.updates.update` takes them.
-    trained : ndarray, bool (n, R)
-        Which of these have a gradient in every iteration.
-    parameters, means, squares : ndarray, float32
-        The blocks of the parameters and of what the optimizer remembers.
-    """
-
-    class_weights: Floats
-    rates: NDArray[np.float64]
-    limit: float
-    optimizer: NDArray[np.float64]
-    first_step: int
-    ranges: NDArray[np.int64]
-    trained: NDArray[np.bool_]
-    parameters: Floats
-    means: Floats
-    squares: Floats
-
-    @property
-    def settings(self) -> tuple[Any, ...]:
-        """What the optimizer goes by, in the order of the emitted functions."""
-        return (
-            self.rates, self.limit, self.optimizer, self.first_step, self.ranges, self.trained
-        )  # fmt: skip
 
 
 natives: WeakSet[Native] = WeakSet()
@@ -195,9 +153,8 @@ class Native:
 
     def _call(self, function: Any, sequences: Sequences, class_weights: Floats, *arguments: Any) -> Any:
         values = sequences.values.reshape(-1).view(np.int32)
-        return self._code.call(
-            function, self.batched, values, sequences.offsets, sequences.labels, class_weights, *arguments
-        )
+        samples = training.Samples(values, sequences.offsets, sequences.labels, class_weights)
+        return self._code.call(function, self.batched, samples, *arguments)
 
     def logits(
         self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, out: Floats, shard: int = 0
@@ -211,7 +168,7 @@ class Native:
         work = self.workspace(int(steps), len(members) if self.batched else 1, shard)
         self._call(
             training.logits, sequences, self._equal_weights, members[_longest_first(lengths)], parameters,
-            *work.arguments, work.logits, padded(self.program.classes), out,
+            work.arguments, work.logits, padded(self.program.classes), out,
         )  # fmt: skip
 
     def gradients(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats) -> tuple[float, Block]:
@@ -221,7 +178,7 @@ class Native:
             work = self.workspace(int(lengths.sum()), len(members))
             loss, _ = self._call(
                 training.run, sequences, self._equal_weights, members[_longest_first(lengths)], 1 / len(members), True,
-                parameters, block.numbers, *work.arguments,
+                parameters, block.numbers, work.arguments,
             )  # fmt: skip
             return loss / len(members), block
 
@@ -264,6 +221,7 @@ class Native:
             losses, hits = np.zeros((shards, len(order))), np.zeros((shards, len(order)), dtype=np.int64)
             barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
             gradients, lookups = self._gradient_numbers(shards), self._lookups(descent, lengths, shards)
+            paces = np.zeros((len(order), 2), dtype=np.float32)
             # All that can fail is done before the threads start: one that never came would keep the others waiting.
             members = [np.ascontiguousarray(order[:, s::shards]) for s in range(shards)]
             works = [
@@ -274,8 +232,7 @@ class Native:
             def run(shard: int) -> None:
                 self._call(
                     training.train, sequences, descent.class_weights, order, members[shard], shard, shards, barrier,
-                    *descent.settings, descent.parameters, gradients, descent.means, descent.squares,
-                    *works[shard].arguments, losses, hits, *lookups,
+                    descent, paces, gradients, works[shard].arguments, lookups, losses, hits,
                 )  # fmt: skip
 
             in_threads(run, shards)
@@ -287,24 +244,22 @@ class Native:
             self._gradients[shards] = self.block(shards).numbers
         return self._gradients[shards]
 
-    def _lookups(self, descent: Descent, lengths: NDArray[np.int64], shards: int) -> tuple[Any, ...]:
-        """Return what the functions of a program with lookups take besides; nothing where it has none.
+    def _lookups(self, descent: Descent, lengths: NDArray[np.int64], shards: int) -> Lookups:
+        """Return the lookups of the program.
 
-        That is the record of their rows, their places, and whether to update all rows at every step: where weights
-        decay, or where a batch has so many tokens that finding their rows takes longer.
+        All their rows are updated at every step where weights decay, or where a batch has so many tokens that finding
+        their rows takes longer.
         """
         layouts = sorted((self.program.weights.layouts[i] for i in self.program.weights.lookups), key=lambda x: x.at)
         if not layouts:
-            empty = np.zeros((0, 0), dtype=np.int64)
-            return empty, empty, False, np.zeros((0, 0), dtype=np.float32)
+            return lookups_of(self.program.weights.size, [], 0, shards, every=False)
         # A parameter without numbers begins where the next one does.
-        numbers = {int(begin): i for i, (begin, end, _) in enumerate(descent.ranges) if begin < end}
-        places = [(layout.at, layout.size // layout.rows, numbers.get(layout.at, -1)) for layout in layouts]
+        parts = {int(begin): i for i, (begin, end, _) in enumerate(descent.ranges) if begin < end}
+        places = [(layout.at, layout.size // layout.rows, parts.get(layout.at, -1)) for layout in layouts]
         symbols, tokens = layouts[0].rows, lengths.sum() / max(1, len(lengths))
         width = sum(stride for _, stride, _ in places) / len(places)
         every = bool(descent.optimizer[1:3].any() or tokens * TOKEN_COST * (width + ROW_COST) > symbols * width)
-        factors = np.zeros((len(descent.rates), 2), dtype=np.float32)
-        return row_record(symbols, shards), np.array(places, dtype=np.int64), every, factors
+        return lookups_of(layouts[0].at, places, symbols, shards, every=every)
 
 
 def _longest_first(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ annotations say.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -83,13 +83,8 @@ def _callable(function: Any, called: Signature, address: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         arguments = list(arguments)
         callee = address(builder, _machine_type(context, called), arguments)
-        words = []
-        for kind, value in zip(called.args, arguments, strict=True):
-            if isinstance(kind, types.Array):
-                array = context.make_array(kind)(context, builder, value)
-                words += [array.data, *cgutils.unpack_tuple(builder, array.shape)]
-            else:
-                words.append(value)
+        pairs = zip(called.args, arguments, strict=True)
+        words = [word for kind, value in pairs for word in _words(context, builder, kind, value)]
         if called.return_type == types.none:
             builder.call(callee, words)
             return context.get_dummy_value()
@@ -103,14 +98,46 @@ def _callable(function: Any, called: Signature, address: Any) -> Any:
 
 
 def _machine_type(context: Any, kinds: Signature) -> Any:
-    """Return how machine code is called: with a pointer for the result, if any; an array as its address and sizes."""
-    words = [] if kinds.return_type == types.none else [context.get_value_type(kinds.return_type).as_pointer()]
-    for kind in kinds.args:
-        if isinstance(kind, types.Array):
-            words += [context.get_data_type(kind.dtype).as_pointer(), *[ir.IntType(64)] * kind.ndim]
-        else:
-            words.append(context.get_value_type(kind))
-    return ir.FunctionType(ir.VoidType(), words)
+    """Return how machine code is called: with a pointer for the result, if any, and the words of all arguments."""
+    result = [] if kinds.return_type == types.none else [context.get_value_type(kinds.return_type).as_pointer()]
+    words = [word for kind in kinds.args for word in _word_types(context, kind)]
+    return ir.FunctionType(ir.VoidType(), result + words)
+
+
+def _word_types(context: Any, kind: Any) -> list[Any]:
+    """Return how an argument is passed: an array as its address and sizes, a named tuple as its fields."""
+    if isinstance(kind, types.NamedTuple):
+        return [word for field in kind for word in _word_types(context, field)]
+    if isinstance(kind, types.Array):
+        return [context.get_data_type(kind.dtype).as_pointer(), *[ir.IntType(64)] * kind.ndim]
+    return [context.get_value_type(kind)]
+
+
+def _words(context: Any, builder: Any, kind: Any, value: Any) -> list[Any]:
+    """Return an argument as it is passed."""
+    if isinstance(kind, types.NamedTuple):
+        fields = zip(kind, cgutils.unpack_tuple(builder, value), strict=True)
+        return [word for field in fields for word in _words(context, builder, *field)]
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        return [array.data, *cgutils.unpack_tuple(builder, array.shape)]
+    return [value]
+
+
+def _argument(context: Any, builder: Any, kind: Any, words: Iterator[Any]) -> Any:
+    """Return an argument, as Numba has it, of the words that come next."""
+    if isinstance(kind, types.NamedTuple):
+        return context.make_tuple(builder, kind, [_argument(context, builder, field, words) for field in kind])
+    if not isinstance(kind, types.Array):
+        return next(words)
+    array = context.make_array(kind)(context, builder)
+    data, shape = next(words), [next(words) for _ in range(kind.ndim)]
+    itemsize = context.get_constant(types.intp, context.get_abi_sizeof(data.type.pointee))
+    strides = [itemsize]
+    for size in reversed(shape[1:]):
+        strides.insert(0, builder.mul(strides[0], size))
+    populate_array(array, data, shape, strides, itemsize, meminfo=None)
+    return array._getvalue()
 
 
 def _entry(context: Any, module: Any, name: str, kinds: Signature) -> None:
@@ -119,19 +146,7 @@ def _entry(context: Any, module: Any, name: str, kinds: Signature) -> None:
     builder = ir.IRBuilder(entry.append_basic_block())
     words = iter(entry.args)
     result = None if kinds.return_type == types.none else next(words)
-    arguments = []
-    for kind in kinds.args:
-        if not isinstance(kind, types.Array):
-            arguments.append(next(words))
-            continue
-        array = context.make_array(kind)(context, builder)
-        data, shape = next(words), [next(words) for _ in range(kind.ndim)]
-        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(data.type.pointee))
-        strides = [itemsize]
-        for size in reversed(shape[1:]):
-            strides.insert(0, builder.mul(strides[0], size))
-        populate_array(array, data, shape, strides, itemsize, meminfo=None)
-        arguments.append(array._getvalue())
+    arguments = [_argument(context, builder, kind, words) for kind in kinds.args]
     inner = context.call_conv.get_function_type(kinds.return_type, kinds.args)
     body = cgutils.get_or_insert_function(module, inner, name + ".body")
     # Nothing fails: neither memory is allocated nor division checked.
@@ -157,6 +172,9 @@ def signature_of(function: Callable[..., Any]) -> Signature:
 def _type_of(hint: Any) -> Any:
     if get_origin(hint) is Annotated:
         return hint.__metadata__[0]
+    if hasattr(hint, "_fields"):
+        fields = get_type_hints(hint, include_extras=True)
+        return types.NamedTuple([_type_of(field) for field in fields.values()], hint)
     if get_origin(hint) is tuple:
         return types.BaseTuple.from_types(tuple(map(_type_of, get_args(hint))))
     return _SCALARS[hint]
@@ -246,13 +264,13 @@ class Caller:
         self._names = [f"part_{i}" for i in range(len(parts))]
         fields = [(name, _C_TYPES[kind]) for name, kind in zip(self._names, parts, strict=True)]
         self._result = type("Result", (ctypes.Structure,), {"_fields_": fields})
+        flat = [field for kind in kinds.args for field in (kind if isinstance(kind, types.NamedTuple) else [kind])]
         # What each array has to be; None for a number.
         self._arrays = [
-            (np.dtype(kind.dtype.name), kind.ndim, True) if isinstance(kind, types.Array) else None
-            for kind in kinds.args
+            (np.dtype(kind.dtype.name), kind.ndim, True) if isinstance(kind, types.Array) else None for kind in flat
         ]
         words: list[Any] = [ctypes.POINTER(self._result)] if parts else []
-        for kind in kinds.args:
+        for kind in flat:
             words += [ctypes.c_int64] * (1 + kind.ndim) if isinstance(kind, types.Array) else [_C_TYPES[kind]]
         self._function = ctypes.CFUNCTYPE(None, *words)
 
@@ -260,7 +278,8 @@ class Caller:
         """Call the machine code at an address."""
         result = self._result()
         words: list[Any] = [ctypes.byref(result)] if self._names else []
-        for array, value in zip(self._arrays, arguments, strict=True):
+        flat = [field for value in arguments for field in (value if isinstance(value, tuple) else [value])]
+        for array, value in zip(self._arrays, flat, strict=True):
             if array is None:
                 words.append(value)
             else:

@@ -6,39 +6,43 @@ gradient: such a row takes the steps that it missed when it is next read, and at
 those of an update of all rows, but for the rounding of the norm where gradients are clipped, and do not depend on where
 a call ends. With weight decay, or with many tokens in a batch, all rows are updated at every step.
 
-The threads that share a batch (shards) update rows of their own each. They keep one int64 array of shape
-(1 + 2 * shards, C): for each row how many iterations of this call it has taken; then two lines for each shard: for each
-token the last iteration that had it, and the list of the tokens of the present one.
+The threads that share a batch (shards) update rows of their own each.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from myrnn.compiler.runtime.elementary import absolute, sqrt
-from myrnn.compiler.runtime.functions import (
-    BoolTable,
-    Doubles,
-    Floats,
-    FloatTable,
-    Integers,
-    IntegerTable,
-    Tokens,
-    compiled,
-)
+from myrnn.compiler.runtime.functions import Floats, FloatTable, Integers, IntegerTable, Tokens, compiled
 from myrnn.compiler.runtime.lanes import load, store, total
 from myrnn.compiler.runtime.products import fill
-from myrnn.compiler.runtime.updates import ADAM, RMSPROP, SGD, fullness, scale, squared_norm, sum_shards, take_step
+from myrnn.compiler.runtime.updates import ADAM, RMSPROP, SGD, Descent, scale, squared_norm, sum_shards, take_step
 
 # The shards take turns with the rows, so many at a time.
 _ROWS = 64
 
 
-def row_record(symbols: int, shards: int) -> IntegerTable:
-    """Return the record of rows at the beginning of a call; see above."""
-    rows = np.full((1 + 2 * shards, symbols), -1, dtype=np.int64)
-    rows[0] = 0
-    return rows
+class Lookups(NamedTuple):
+    """The lookups of a program: L weights, each with a row for each of C tokens. L and C may be 0."""
+
+    begin: int  # where the first begins in the block of parameters; they are the last in it
+    places: IntegerTable  # (L, 3): where each begins, how far its rows are apart, its number in `ranges` or -1
+    every: bool  # whether all rows are updated at every step
+    done: Integers  # (C,): how many iterations of this call each row has taken
+    rows: Integers  # (C,): all rows
+    seen: IntegerTable  # (shards, C): the last iteration that had each token
+    listed: IntegerTable  # (shards, C): the tokens of the present iteration, each once, and anything behind them
+
+
+def lookups_of(begin: int, places: list[tuple[int, int, int]], rows: int, shards: int, *, every: bool) -> Lookups:
+    """Return lookups as they are at the beginning of a call."""
+    table = np.array(places, dtype=np.int64).reshape(-1, 3)
+    done, numbers = np.zeros(rows, dtype=np.int64), np.arange(rows, dtype=np.int64)
+    seen, listed = np.full((2, shards, rows), -1, dtype=np.int64)
+    return Lookups(begin, table, every, done, numbers, seen, listed)
 
 
 @compiled
@@ -48,19 +52,11 @@ def _is_own(row: int, shard: int, shards: int) -> bool:
 
 
 @compiled
-def adam_factors(optimizer: Doubles, first_step: int, rates: Doubles, factors: FloatTable) -> None:
-    """Write what Adam multiplies means and squares by at every step, as `adam_step` computes it."""
-    if optimizer[0] == ADAM:
-        for n in range(len(rates)):
-            first, second = fullness(optimizer, first_step + n)
-            factors[n, 0] = -rates[n] / first
-            factors[n, 1] = 1 / second
-
-
-@compiled
-def list_tokens(tokens: Tokens, offsets: Integers, members: Integers, n: int, shard: int, rows: IntegerTable) -> int:
+def list_tokens(lookups: Lookups, tokens: Tokens, offsets: Integers, members: Integers, n: int, shard: int) -> int:
     """List the tokens of the sequences `members`, each once, for iteration `n`; return how many they are."""
-    seen, listed = rows[1 + 2 * shard], rows[2 + 2 * shard]
+    if not len(lookups.places):
+        return 0
+    seen, listed = lookups.seen[shard], lookups.listed[shard]
     count = 0
     for s in members:
         for i in range(offsets[s], offsets[s + 1]):
@@ -74,126 +70,98 @@ def list_tokens(tokens: Tokens, offsets: Integers, members: Integers, n: int, sh
 
 @compiled
 def catch_up(
-    count: int, n: int, shard: int, shards: int, rows: IntegerTable, lookups: IntegerTable, every: bool,
-    optimizer: Doubles, trained: BoolTable, factors: FloatTable, p: Floats, m: Floats, v: Floats,
-) -> None:  # fmt: skip
-    """Take the steps before iteration `n` that this shard's rows among the listed have missed; all rows if count < 0.
-
-    Parameters
-    ----------
-    lookups : int64 array, shape (L, 3)
-        Where each begins, how many numbers a row has, padding included, and its number in `ranges`; -1 if not trained.
-    every : bool
-        Whether all rows are updated at every step.
-    optimizer, trained
-        As `update` takes them, for every iteration.
-    factors : float32 array, shape (n, 2)
-        Those of `adam_factors`.
-    """
+    lookups: Lookups, listed: Integers, n: int, shard: int, shards: int, d: Descent, paces: FloatTable
+) -> None:
+    """Take the steps before iteration `n` that this shard's rows among the listed have missed."""
     # Without momentum, gradient descent leaves a row without a gradient as it is.
-    if every or (optimizer[0] == SGD and optimizer[3] == 0):
+    if lookups.every or (d.optimizer[0] == SGD and d.optimizer[3] == 0):
         return
-    done, listed = rows[0], rows[2 + 2 * shard]
-    for k in range(count if count >= 0 else len(done)):
-        row = listed[k] if count >= 0 else k
-        if _is_own(row, shard, shards) and done[row] < n:
-            for i in range(len(lookups)):
-                if lookups[i, 2] >= 0:
-                    begin = lookups[i, 0] + row * lookups[i, 1]
-                    _take_missed(
-                        done[row], n, begin, begin + lookups[i, 1], optimizer, trained, lookups[i, 2], factors, p, m, v
-                    )
-            done[row] = n
+    for row in listed:
+        if _is_own(row, shard, shards) and lookups.done[row] < n:
+            for i in range(len(lookups.places)):
+                at, stride, part = lookups.places[i, 0], lookups.places[i, 1], lookups.places[i, 2]
+                if part >= 0:
+                    _take_missed(d, paces, lookups.done[row], n, part, at + row * stride, at + (row + 1) * stride)
+            lookups.done[row] = n
 
 
 @compiled
-def _take_missed(
-    first: int, last: int, begin: int, end: int, optimizer: Doubles, trained: BoolTable, own: int,
-    factors: FloatTable, p: Floats, m: Floats, v: Floats,
-) -> None:  # fmt: skip
+def _take_missed(d: Descent, paces: FloatTable, first: int, last: int, part: int, begin: int, end: int) -> None:
     """Take the steps of iterations `first` to `last` on numbers from `begin` to `end` that have no gradient."""
-    kept, little = np.float32(optimizer[3]), np.float32(optimizer[5])
-    kept_square = np.float32(optimizer[4] if optimizer[0] == ADAM else optimizer[3])
+    kind = d.optimizer[0]
+    kept, little = np.float32(d.optimizer[3]), np.float32(d.optimizer[5])
+    kept_square = np.float32(d.optimizer[4] if kind == ADAM else d.optimizer[3])
     for j in range(begin, end, 16):
-        mean, square, parameter = load(m, j), load(v, j), load(p, j)
-        if optimizer[0] == RMSPROP or total(absolute(mean)) == 0:
+        mean, square, parameter = load(d.means, j), load(d.squares, j), load(d.parameters, j)
+        if kind == RMSPROP or total(absolute(mean)) == 0:
             # Only the squares shrink; step by step, for a power would round otherwise.
             if total(square) != 0:
                 for n in range(first, last):
-                    if trained[n, own]:
+                    if d.trained[n, part]:
                         square = kept_square * square
-        elif optimizer[0] == ADAM:
+        elif kind == ADAM:
             for n in range(first, last):
-                if trained[n, own]:
+                if d.trained[n, part]:
                     mean, square = kept * mean, kept_square * square
-                    parameter = parameter + factors[n, 0] * mean / (sqrt(factors[n, 1] * square) + little)
+                    parameter = parameter + paces[n, 0] * mean / (sqrt(paces[n, 1] * square) + little)
         else:
             for n in range(first, last):
-                if trained[n, own]:
+                if d.trained[n, part]:
                     mean = kept * mean
                     parameter = parameter + mean
-        if optimizer[0] != RMSPROP:
-            store(m, j, mean)
-        if optimizer[0] != SGD:
-            store(v, j, square)
-        store(p, j, parameter)
+        if kind != RMSPROP:
+            store(d.means, j, mean)
+        if kind != SGD:
+            store(d.squares, j, square)
+        store(d.parameters, j, parameter)
 
 
 @compiled
-def sum_listed(
-    count: int, shard: int, shards: int, rows: IntegerTable, lookups: IntegerTable, size: int, g: Floats
-) -> None:
+def sum_listed(lookups: Lookups, listed: Integers, shard: int, shards: int, size: int, g: Floats) -> None:
     """Add the gradients of all shards, `size` numbers apart, into those of the first, for this shard's listed rows."""
-    listed = rows[2 + 2 * shard]
-    for k in range(count):
-        if _is_own(listed[k], shard, shards):
-            for i in range(len(lookups)):
-                begin = lookups[i, 0] + listed[k] * lookups[i, 1]
-                sum_shards(g, begin, begin + lookups[i, 1], size, shards)
+    for row in listed:
+        if _is_own(row, shard, shards):
+            for i in range(len(lookups.places)):
+                begin = lookups.places[i, 0] + row * lookups.places[i, 1]
+                sum_shards(g, begin, begin + lookups.places[i, 1], size, shards)
 
 
 @compiled
-def square_of_listed(count: int, shard: int, rows: IntegerTable, lookups: IntegerTable, g: Floats) -> float:
+def square_of_listed(lookups: Lookups, listed: Integers, g: Floats) -> float:
     """Return the sum of the squares of the gradients of all listed rows, a float64."""
-    listed = rows[2 + 2 * shard]
     result = 0.0
-    for k in range(count):
-        for i in range(len(lookups)):
-            begin = lookups[i, 0] + listed[k] * lookups[i, 1]
-            result += squared_norm(g, begin, begin + lookups[i, 1])
+    for row in listed:
+        for i in range(len(lookups.places)):
+            begin = lookups.places[i, 0] + row * lookups.places[i, 1]
+            result += squared_norm(g, begin, begin + lookups.places[i, 1])
     return result
 
 
 @compiled
 def step_listed(
-    count: int, n: int, factor: float, shard: int, shards: int, rows: IntegerTable, lookups: IntegerTable, size: int,
-    every: bool, optimizer: Doubles, first_step: int, rates: Doubles, ranges: IntegerTable, trained: BoolTable,
-    p: Floats, g: Floats, m: Floats, v: Floats,
+    lookups: Lookups, listed: Integers, n: int, factor: float, shard: int, shards: int, d: Descent, paces: FloatTable,
+    g: Floats,
 ) -> None:  # fmt: skip
     """Take the step of iteration `n` on this shard's listed rows, their gradients times `factor`, and clear these."""
-    done, listed = rows[0], rows[2 + 2 * shard]
-    first, second = fullness(optimizer, first_step + n)
-    share = optimizer[1] + rates[n] * optimizer[2]
-    for i in range(len(lookups)):
-        at, stride, own = lookups[i, 0], lookups[i, 1], lookups[i, 2]
-        steps = own >= 0 and trained[n, own]
-        decay = share * ranges[own, 2]
-        for k in range(count):
-            if _is_own(listed[k], shard, shards):
-                begin = at + listed[k] * stride
+    size = len(d.parameters)
+    for i in range(len(lookups.places)):
+        at, stride, part = lookups.places[i, 0], lookups.places[i, 1], lookups.places[i, 2]
+        for row in listed:
+            if _is_own(row, shard, shards):
+                begin, end = at + row * stride, at + (row + 1) * stride
                 if factor != 1.0:
-                    scale(g, begin, begin + stride, factor)
-                if steps and not every:
-                    take_step(optimizer, first, second, rates[n], decay, begin, begin + stride, p, g, m, v)
-        if steps and every:
-            for row in range(_ROWS * shard, len(done), _ROWS * shards):
-                begin, end = at + row * stride, at + min(row + _ROWS, len(done)) * stride
-                take_step(optimizer, first, second, rates[n], decay, begin, end, p, g, m, v)
-        for k in range(count):
-            if _is_own(listed[k], shard, shards):
-                begin = at + listed[k] * stride
+                    scale(g, begin, end, factor)
+                if part >= 0 and not lookups.every:
+                    take_step(d, paces, n, part, begin, end, g)
+        if part >= 0 and lookups.every:
+            for row in range(_ROWS * shard, len(lookups.done), _ROWS * shards):
+                begin, end = at + row * stride, at + min(row + _ROWS, len(lookups.done)) * stride
+                take_step(d, paces, n, part, begin, end, g)
+        for row in listed:
+            if _is_own(row, shard, shards):
                 for other in range(shards):
-                    fill(g, other * size + begin, other * size + begin + stride, 0.0)
-    for k in range(count):
-        if _is_own(listed[k], shard, shards):
-            done[listed[k]] = n + 1
+                    begin = other * size + at + row * stride
+                    fill(g, begin, begin + stride, 0.0)
+    for row in listed:
+        if _is_own(row, shard, shards):
+            lookups.done[row] = n + 1

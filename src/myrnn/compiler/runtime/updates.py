@@ -1,99 +1,141 @@
 """The optimizers' steps in compiled code, over one flat block of parameters.
 
-Parameters, gradients and what an optimizer remembers are flat float32 arrays of one layout. Each function works on the
-numbers from `begin` to `end`, both multiples of 16, so that ranges with and without decay, and the shares of several
-threads, are separate calls. The numbers are those of `myrnn.optimizers`, but for rounding.
+Parameters, gradients and what an optimizer remembers are flat float32 arrays of one layout. A step works on the numbers
+from `begin` to `end`, both multiples of 16, so that the shares of several threads, and single rows of a weight, are
+separate calls. The numbers are those of `myrnn.optimizers`, but for rounding.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from myrnn.compiler.runtime.elementary import sqrt
-from myrnn.compiler.runtime.functions import Bools, Doubles, Floats, IntegerTable, compiled
+from myrnn.compiler.runtime.functions import BoolTable, Doubles, Floats, FloatTable, IntegerTable, compiled
 from myrnn.compiler.runtime.lanes import load, store, total
 
+SGD, RMSPROP, ADAM = 0, 1, 2
+"""The kinds of optimizer."""
 
-@compiled
-def adam_step(
-    parameters: Floats,
-    gradients: Floats,
-    means: Floats,
-    squares: Floats,
-    begin: int,
-    end: int,
-    first: float,
-    second: float,
-    rate: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    decay: float,
-) -> None:
-    """Take a step of Adam; `decay` is the share of every parameter that goes.
 
-    `first` and `second` say how full the two averages are: ``1 - beta**step``, the steps counted from 1.
+class Descent(NamedTuple):
+    """How the optimizer goes on from where it is, for n iterations.
+
+    Attributes
+    ----------
+    class_weights : ndarray, float32 (K,)
+        How much the loss of a sequence of each class counts.
+    rates : ndarray, float64 (n,)
+        The learning rate of every iteration.
+    limit : float
+        The largest norm of all gradients together; 0 for no limit.
+    optimizer : ndarray, float64
+        The kind; the share of every weight that a step takes away, and the share that it takes away times the rate;
+        and the kind's own three: beta1, beta2, eps of Adam; alpha, eps of RMSprop; momentum of SGD.
+    first_step : int
+        The number of the first step, counted from 1.
+    ranges : ndarray, int64 (R, 3)
+        The parts of the block that are trained: where each begins and ends, and 1 where its numbers decay.
+    trained : ndarray, bool (n, R)
+        Which of these have a gradient in every iteration; the others are left as they are.
+    parameters, means, squares : ndarray, float32
+        The blocks of the parameters and of what the optimizer remembers; SGD's moments are the means.
     """
-    old_mean, new_mean = np.float32(beta1), np.float32(1 - beta1)
-    old_square, new_square = np.float32(beta2), np.float32(1 - beta2)
-    size = np.float32(-rate / first)
-    correction = np.float32(1 / second)
-    little, share = np.float32(eps), np.float32(decay)
+
+    class_weights: Floats
+    rates: Doubles
+    limit: float
+    optimizer: Doubles
+    first_step: int
+    ranges: IntegerTable
+    trained: BoolTable
+    parameters: Floats
+    means: Floats
+    squares: Floats
+
+
+@compiled
+def set_paces(d: Descent, paces: FloatTable) -> None:
+    """Write what every iteration multiplies by: means by the learning rate, Adam's squares by one over their fullness.
+
+    The averages of Adam are as full as ``1 - beta**step``. Powers are slow: they are taken once for all numbers.
+    """
+    for n in range(len(paces)):
+        first, second = 1.0, 1.0
+        if d.optimizer[0] == ADAM:
+            step = d.first_step + n
+            first, second = 1 - d.optimizer[3] ** step, 1 - d.optimizer[4] ** step
+        paces[n, 0] = -d.rates[n] / first
+        paces[n, 1] = 1 / second
+
+
+@compiled
+def update(d: Descent, paces: FloatTable, n: int, lower: int, upper: int, g: Floats) -> None:
+    """Take the optimizer's step of iteration `n` on the part of the block from `lower` to `upper`."""
+    for part in range(len(d.ranges)):
+        begin, end = max(d.ranges[part, 0], lower), min(d.ranges[part, 1], upper)
+        if begin < end:
+            take_step(d, paces, n, part, begin, end, g)
+
+
+@compiled
+def take_step(d: Descent, paces: FloatTable, n: int, part: int, begin: int, end: int, g: Floats) -> None:
+    """Take the step of iteration `n` on the numbers from `begin` to `end`, which belong to range number `part`."""
+    if not d.trained[n, part]:
+        return
+    share = np.float32((d.optimizer[1] + d.rates[n] * d.optimizer[2]) * d.ranges[part, 2])
+    if d.optimizer[0] == ADAM:
+        _adam(d, begin, end, g, paces[n, 0], paces[n, 1], share)
+    elif d.optimizer[0] == RMSPROP:
+        _rmsprop(d, begin, end, g, paces[n, 0], share)
+    else:
+        _sgd(d, begin, end, g, paces[n, 0], share)
+
+
+@compiled
+def _adam(
+    d: Descent, begin: int, end: int, g: Floats, size: np.float32, correction: np.float32, share: np.float32
+) -> None:
+    old_mean, new_mean = np.float32(d.optimizer[3]), np.float32(1 - d.optimizer[3])
+    old_square, new_square = np.float32(d.optimizer[4]), np.float32(1 - d.optimizer[4])
+    little = np.float32(d.optimizer[5])
     for j in range(begin, end, 16):
-        gradient = load(gradients, j)
-        mean = old_mean * load(means, j) + new_mean * gradient
-        square = old_square * load(squares, j) + new_square * (gradient * gradient)
-        parameter = load(parameters, j)
+        gradient = load(g, j)
+        mean = old_mean * load(d.means, j) + new_mean * gradient
+        square = old_square * load(d.squares, j) + new_square * (gradient * gradient)
+        parameter = load(d.parameters, j)
         change = size * mean / (sqrt(correction * square) + little)
-        store(means, j, mean)
-        store(squares, j, square)
-        store(parameters, j, parameter + (change - share * parameter))
+        store(d.means, j, mean)
+        store(d.squares, j, square)
+        store(d.parameters, j, parameter + (change - share * parameter))
 
 
 @compiled
-def rmsprop_step(
-    parameters: Floats,
-    gradients: Floats,
-    squares: Floats,
-    begin: int,
-    end: int,
-    rate: float,
-    alpha: float,
-    eps: float,
-    decay: float,
-) -> None:
-    """Take a step of RMSprop."""
-    old_square, new_square = np.float32(alpha), np.float32(1 - alpha)
-    size, little, share = np.float32(-rate), np.float32(eps), np.float32(decay)
+def _rmsprop(d: Descent, begin: int, end: int, g: Floats, size: np.float32, share: np.float32) -> None:
+    old_square, new_square = np.float32(d.optimizer[3]), np.float32(1 - d.optimizer[3])
+    little = np.float32(d.optimizer[4])
     for j in range(begin, end, 16):
-        gradient = load(gradients, j)
-        square = old_square * load(squares, j) + new_square * (gradient * gradient)
-        parameter = load(parameters, j)
+        gradient = load(g, j)
+        square = old_square * load(d.squares, j) + new_square * (gradient * gradient)
+        parameter = load(d.parameters, j)
         change = size * gradient / (sqrt(square) + little)
-        store(squares, j, square)
-        store(parameters, j, parameter + (change - share * parameter))
+        store(d.squares, j, square)
+        store(d.parameters, j, parameter + (change - share * parameter))
 
 
 @compiled
-def sgd_step(
-    parameters: Floats,
-    gradients: Floats,
-    moments: Floats,
-    begin: int,
-    end: int,
-    rate: float,
-    momentum: float,
-    decay: float,
-) -> None:
-    """Take a step of gradient descent; `moments` stays untouched, and may be empty, where `momentum` is 0."""
-    size, kept, share = np.float32(-rate), np.float32(momentum), np.float32(decay)
+def _sgd(d: Descent, begin: int, end: int, g: Floats, size: np.float32, share: np.float32) -> None:
+    # Without momentum the means stay untouched, and may be empty.
+    momentum = d.optimizer[3]
+    kept = np.float32(momentum)
     for j in range(begin, end, 16):
-        change = size * load(gradients, j)
+        change = size * load(g, j)
         if momentum != 0:
-            change = kept * load(moments, j) + change
-            store(moments, j, change)
-        parameter = load(parameters, j)
-        store(parameters, j, parameter + (change - share * parameter))
+            change = kept * load(d.means, j) + change
+            store(d.means, j, change)
+        parameter = load(d.parameters, j)
+        store(d.parameters, j, parameter + (change - share * parameter))
 
 
 @compiled
@@ -123,93 +165,3 @@ def sum_shards(gradients: Floats, begin: int, end: int, size: int, shards: int) 
     for shard in range(1, shards):
         for j in range(begin, end, 16):
             store(gradients, j, load(gradients, j) + load(gradients, shard * size + j))
-
-
-SGD, RMSPROP, ADAM = 0, 1, 2
-"""The kinds of optimizer, as `update` takes them."""
-
-
-@compiled
-def update(
-    optimizer: Doubles,
-    step: int,
-    rate: float,
-    ranges: IntegerTable,
-    trained: Bools,
-    lower: int,
-    upper: int,
-    parameters: Floats,
-    gradients: Floats,
-    means: Floats,
-    squares: Floats,
-) -> None:
-    """Take an optimizer's step number `step`, counted from 1, on the part of the block from `lower` to `upper`.
-
-    Parameters
-    ----------
-    optimizer : float64 array
-        The kind; the share of every weight that a step takes away, and the share that it takes away times the rate;
-        and the kind's own three: beta1, beta2, eps of Adam; alpha, eps of RMSprop; momentum of SGD.
-    rate : float
-        The learning rate.
-    ranges : int64 array, shape (R, 3)
-        Where each range begins and ends, and 1 where its numbers decay.
-    trained : bool array, shape (R,)
-        Which ranges have a gradient; the others are left as they are.
-    means, squares : float32 arrays
-        What the optimizer remembers; SGD's moments are the means.
-    """
-    # Powers are slow: one for all ranges.
-    first, second = fullness(optimizer, step)
-    share = optimizer[1] + rate * optimizer[2]
-    for i in range(len(ranges)):
-        begin, end = max(ranges[i, 0], lower), min(ranges[i, 1], upper)
-        if begin >= end or not trained[i]:
-            continue
-        decay = share * ranges[i, 2]
-        take_step(optimizer, first, second, rate, decay, begin, end, parameters, gradients, means, squares)
-
-
-@compiled
-def fullness(optimizer: Doubles, step: int) -> tuple[float, float]:
-    """Return how full Adam's two averages are at step number `step`, counted from 1."""
-    if optimizer[0] != ADAM:
-        return 1.0, 1.0
-    return 1 - optimizer[3] ** step, 1 - optimizer[4] ** step
-
-
-@compiled
-def take_step(
-    optimizer: Doubles,
-    first: float,
-    second: float,
-    rate: float,
-    decay: float,
-    begin: int,
-    end: int,
-    parameters: Floats,
-    gradients: Floats,
-    means: Floats,
-    squares: Floats,
-) -> None:
-    """Take the optimizer's step on the numbers from `begin` to `end`; see `update` and `fullness`."""
-    kind = int(optimizer[0])
-    a, b, c = optimizer[3], optimizer[4], optimizer[5]
-    if kind == ADAM:
-        adam_step(parameters, gradients, means, squares, begin, end, first, second, rate, a, b, c, decay)
-    elif kind == RMSPROP:
-        rmsprop_step(parameters, gradients, squares, begin, end, rate, a, b, decay)
-    else:
-        sgd_step(parameters, gradients, means, begin, end, rate, a, decay)
-
-
-@compiled
-def clip_factor(gradients: Floats, size: int, limit: float, others: float) -> float:
-    """Return what to multiply gradients by so that their norm is at most `limit`; 1 where the limit is 0.
-
-    `others` is the sum of the squares of the gradients that stand elsewhere.
-    """
-    if limit <= 0:
-        return 1.0
-    norm = np.sqrt(squared_norm(gradients, 0, size) + others)
-    return limit / norm if norm > limit else 1.0
