@@ -15,10 +15,10 @@ from mygrad.operation_base import Operation
 from myrnn import RNN
 from myrnn.compiler import compile
 from myrnn.compiler.derive import pull_back
-from myrnn.compiler.graph import Builder, check, evaluate, topological
+from myrnn.compiler.graph import Builder, check, evaluate, inputs_first, topological
 from myrnn.compiler.lower import INSTEAD, RULES
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.trace import Origin, Recorder, _inputs_first, trace_once
+from myrnn.compiler.trace import Origin, Recorder, _variables, trace_once
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 
 ROWS, COLUMNS = 4, 3
@@ -213,7 +213,7 @@ def in_place(a):
 
 def names_below(output):
     """Return the names of the operations in MyGrad's graph."""
-    return {type(t.creator).__name__ for t in _inputs_first(output) if t.creator is not None}
+    return {type(t.creator).__name__ for t in inputs_first([output], _variables) if t.creator is not None}
 
 
 def test_every_rule_is_tested():

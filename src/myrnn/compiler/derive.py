@@ -28,18 +28,12 @@ class Hoisted:
 
     Whole rows of a parameter are a leaf ``rows`` (the parameter's number and the first row), for they need no
     computing. Everything else is a leaf ``derived``.
-
-    Attributes
-    ----------
-    recurrence : Recurrence
-    derived : tuple of Node
-        What each leaf ``derived`` stands for, by its number.
-    rolled : Recurrence
-        The recurrence as it was found.
     """
 
     recurrence: Recurrence
+    # What each leaf ``derived`` stands for, by its number.
     derived: tuple[Node, ...]
+    # The recurrence as it was found.
     rolled: Recurrence
 
 
@@ -113,24 +107,14 @@ def _placed(recurrence: Recurrence, place: dict[Node, Node]) -> Recurrence:
 
 @dataclass(frozen=True)
 class Pullback:
-    """The derivatives of a part of the recurrence.
-
-    Attributes
-    ----------
-    states : tuple of Node
-        The gradient with respect to each state that the part reads.
-    input : Node
-        The gradient with respect to the row of the sequence.
-    weights : dict
-        Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term
-        ``outer(v, dz)`` is kept apart from the others, because it can be summed over all steps in one product.
-    gradients : dict
-        What the part computes on its way forward -> the gradient with respect to it.
-    """
+    """The gradients of the states and the input that a part of the recurrence reads, and more."""
 
     states: tuple[Node, ...]
     input: Node
+    # Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term
+    # ``outer(v, dz)`` is kept apart from the others, because it can be summed over all steps in one product.
     weights: dict[Node, tuple[Node, ...]]
+    # What the part computes on its way forward -> its gradient.
     gradients: dict[Node, Node]
 
 
@@ -151,26 +135,16 @@ class Derivative:
 
     Gradients that come from outside are leaves ``gradient``: of the logits (attribute ``"logits"``), of each state (its
     number) and of each derived node (``"derived"`` and its number).
-
-    Attributes
-    ----------
-    recurrence : Recurrence
-    derived : tuple of Node
-    readout, step : Pullback
-    prelude : Pullback
-        From the initial states and the derived nodes to the parameters.
-    rolled : Recurrence
-        The recurrence as it was found.
-    kind : Kind
-        For what data the next passes make a program.
     """
 
     recurrence: Recurrence
     derived: tuple[Node, ...]
+    rolled: Recurrence
     readout: Pullback
     step: Pullback
+    # From the initial states and the derived nodes to the parameters.
     prelude: Pullback
-    rolled: Recurrence
+    # For what data the next passes make a program.
     kind: Kind = ONE_OF_FEATURES
 
 
@@ -184,10 +158,10 @@ def differentiate(hoisted: Hoisted) -> Derivative:
     return Derivative(
         recurrence,
         hoisted.derived,
+        hoisted.rolled,
         _pullback([recurrence.readout], of_logits, recurrence),
         _pullback(recurrence.step, of_states, recurrence),
         _pullback([*recurrence.initial, *hoisted.derived], [*of_states, *of_derived], recurrence),
-        hoisted.rolled,
     )
 
 
@@ -260,14 +234,6 @@ def _is_zero(node: Node) -> bool:
 # What is trained ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Reads:
-    """The parameters and the states that a part of the recurrence reads, by their numbers."""
-
-    parameters: frozenset[int]
-    states: frozenset[int]
-
-
 def trained_by_length(
     recurrence: Recurrence, seen: Mapping[int, Collection[int]], parameters: int, longest: int
 ) -> NDArray[np.bool_]:
@@ -285,21 +251,19 @@ def trained_by_length(
     -------
     ndarray, bool (longest + 1, parameters)
     """
-    step, initial = ([_reads(node) for node in nodes] for nodes in (recurrence.step, recurrence.initial))
     result = np.zeros((longest + 1, parameters), dtype=np.bool_)
-    readout = _reads(recurrence.readout)
-    found, states = readout.parameters, readout.states
+    step, initial = ([_read_by(node) for node in nodes] for nodes in (recurrence.step, recurrence.initial))
+    found, states = _read_by(recurrence.readout)
     for length, trained in enumerate(result):
-        reached = found.union(*(initial[i].parameters for i in states))
+        reached = found.union(*(initial[i][0] for i in states))
         trained[list(seen.get(length, reached))] = True
-        found = found.union(*(step[i].parameters for i in states))
-        states = frozenset[int]().union(*(step[i].states for i in states))
+        found = found.union(*(step[i][0] for i in states))
+        states = set[int]().union(*(step[i][1] for i in states))
     return result
 
 
-def _reads(node: Node) -> _Reads:
+def _read_by(node: Node) -> tuple[set[int], set[int]]:
+    """Return the numbers of the parameters and of the states that a node needs."""
     order = topological([node])
-    parameters, states = (
-        frozenset(n.attributes[0] for n in order if n.operation == kind) for kind in ("parameter", "state")
-    )
-    return _Reads(parameters, states)
+    parameters, states = ({n.attributes[0] for n in order if n.operation == kind} for kind in ("parameter", "state"))
+    return parameters, states

@@ -1,10 +1,5 @@
 """Stage 1: run the model on a probe sequence and read MyGrad's graph into the table of nodes.
 
-A value is either plain, one node; or rows, a list of nodes along the first axis. The sequence itself is rows, and so
-is whatever is computed for all its steps at once, before, after or between the loops. Rows are taken apart: an
-operation on rows becomes one operation on each, so that a projection of the whole sequence and one inside the loop are
-the same graph.
-
 What MyGrad's graph does not show, the user's lines and names, is noted while the model runs.
 """
 
@@ -31,7 +26,7 @@ from numpy.typing import NDArray
 from myrnn._user_code import failure
 from myrnn.compiler.graph import Builder, Node, inputs_first
 from myrnn.compiler.lower import INSTEAD, RULES, SHAPES, Rule, Value, plain
-from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
+from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 
 # MyGrad has one switch and one set of locks for all threads: whatever runs a model in it, or writes into parameters,
 # holds this, so that no two do at a time.
@@ -58,15 +53,7 @@ _SIZES = frozenset({"dtype", "ndim", "shape", "size"})
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a computation stands in the user's code, and the variable that holds it.
-
-    Attributes
-    ----------
-    file : str
-    line : int
-    name : str
-        The local variable that held the result; empty where there is none.
-    """
+    """Where a computation stands in the user's code, and the local variable that held its result, if there was one."""
 
     file: str = ""
     line: int = 0
@@ -80,27 +67,26 @@ class Origin:
         return f"{os.path.basename(self.file)}:{self.line}   {text}"
 
 
-class Recorder:
-    """Notes what MyGrad's graph does not show while a model runs: the user's lines, names, and looks at numbers.
+# How well a variable names what it held: best where its function returned with it, then where it got another value
+# later, and least where it is an argument.
+_RETURNED, _REPLACED, _ARGUMENT = range(3)
 
-    Attributes
-    ----------
-    operations : dict
-        The id of an operation of MyGrad -> (file, line) of the user's code that made it.
-    looks : dict
-        (file, line) of the user's code that takes numbers out of a tensor: what it does next may depend on them.
-    """
+
+class Recorder:
+    """Notes what MyGrad's graph does not show while a model runs: the user's lines, names, and looks at numbers."""
 
     def __init__(self) -> None:
+        # The id of an operation of MyGrad -> (file, line) of the user's code that made it.
         self.operations: dict[int, tuple[str, int]] = {}
+        # (file, line) of the user's code that takes numbers out of a tensor: what it does next may depend on them.
         self.looks: dict[tuple[str, int], None] = {}
-        # What a variable held: when its function returned, until it got another value, or as an argument.
-        self._returned, self._passing, self._passed = dict[int, str](), dict[int, str](), dict[int, str]()
+        # The id of a tensor -> the best of its names, behind how good that is.
+        self._names: dict[int, tuple[int, str]] = {}
         # An id stays that of one object while the object is kept.
         self._kept: list[Any] = []
-        # The frames of the user's functions that ran, and how many of them called each: a frame that is kept keeps its
-        # variables. What called the model is none of them.
-        self._depths: dict[FrameType, int] = {}
+        # The frames of the user's functions that ran, each after its caller: a frame that is kept keeps its variables.
+        # What called the model is none of them.
+        self._frames: dict[FrameType, None] = {}
         self._outside: FrameType | None = None
 
     def run(self, model: Callable[[Any], Any], x: Any, *, names: bool = True) -> Any:
@@ -130,43 +116,40 @@ class Recorder:
                 self._note_returned()
             finally:
                 # A frame that is kept keeps those that called it, and the graph, which locks the parameters.
-                self._depths.clear()
+                self._frames.clear()
                 self._outside = None
         return output
 
     def origin(self, tensor: Any) -> Origin:
         """Return where the tensor was made, and the best of its names."""
-        names = (names.get(id(tensor)) for names in (self._returned, self._passing, self._passed))
-        return Origin(*self.operations.get(id(tensor.creator), ("", 0)), next(filter(None, names), ""))
+        _, name = self._names.get(id(tensor), (0, ""))
+        return Origin(*self.operations.get(id(tensor.creator), ("", 0)), name)
 
     def _note_made(self, operation: Any, user: FrameType | None) -> None:
         self.operations.setdefault(id(operation), ("", 0) if user is None else (user.f_code.co_filename, user.f_lineno))
         if user is not None:
-            self._note_frame(user)
-            self._note_names(user, self._passing)
+            self._note_names(user, _REPLACED)
+        new = list[FrameType]()
+        while user is not None and user is not self._outside and user not in self._frames:
+            new.append(user)
+            user = _user_frame(user.f_back)
+        self._frames |= dict.fromkeys(reversed(new))
 
     def _note_returned(self) -> None:
-        # What the caller calls a result wins over what the function did, and what was last over what was before.
-        for frame in sorted(reversed(self._depths), key=lambda frame: self._depths[frame]):
-            self._note_names(frame, self._returned)
+        # What a function calls a result wins over what the functions that it called did.
+        for frame in self._frames:
+            self._note_names(frame, _RETURNED)
 
-    def _note_frame(self, frame: FrameType) -> None:
-        """Keep a frame of the user's and those that called it."""
-        new = list[FrameType]()
-        caller: FrameType | None = frame
-        while caller is not None and caller is not self._outside and caller not in self._depths:
-            new.append(caller)
-            caller = _user_frame(caller.f_back)
-        depth = self._depths.get(caller, 0) if caller is not None else 0
-        self._depths.update((one, depth + 1 + i) for i, one in enumerate(reversed(new)))
-
-    def _note_names(self, frame: FrameType, names: dict[int, str]) -> None:
-        """Note which variables of a frame hold tensors, beside those that were noted before."""
+    def _note_names(self, frame: FrameType, rank: int) -> None:
+        """Note which variables of a frame hold tensors."""
         code = frame.f_code
         arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         for name, value in frame.f_locals.items():
             if isinstance(value, Tensor):
-                (self._passed if name in arguments else names).setdefault(id(value), name)
+                offered = (_ARGUMENT if name in arguments else rank), name
+                known = self._names.setdefault(id(value), offered)
+                if offered[0] < known[0]:
+                    self._names[id(value)] = offered
 
     def _note_look(self, frame: FrameType | None) -> None:
         """Note that numbers are read where the user's code does it, or asks MyGrad or NumPy for them."""
@@ -238,76 +221,19 @@ _LEAST = np.finfo(np.float32).tiny
 
 @dataclass(frozen=True)
 class Trace:
-    """What a model computes for a sequence of one length.
-
-    Attributes
-    ----------
-    length : int
-        T.
-    output : Node
-        The logits, of size K.
-    origins : dict
-        Node -> where it stands in the user's code.
-    logits : ndarray, (1, K)
-        Their numbers.
-    looks : tuple of Origin
-        Where the user's code looks at the numbers of a tensor.
-    parameters : frozenset of int
-        Those that MyGrad's graph reaches, which have a gradient, by their place among the model's.
-    """
+    """What a model computes for a sequence of one length, T."""
 
     length: int
+    # The logits, of size K.
     output: Node
+    # Where each node stands in the user's code.
     origins: dict[Node, Origin] = field(repr=False)
+    # The numbers of the logits, (1, K).
     logits: NDArray[Any] | None = field(default=None, repr=False)
+    # Where the user's code looks at the numbers of a tensor.
     looks: tuple[Origin, ...] = ()
+    # Those that MyGrad's graph reaches, which have a gradient, by their place among the model's.
     parameters: frozenset[int] = frozenset()
-
-
-def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
-    """Trace the model on `x`, float32 (T, C).
-
-    Raises
-    ------
-    UnsupportedOperation
-        When an operation has no rule; the message shows the user's line.
-    CompileError
-        When the model fails, or its result does not depend on its parameters.
-    """
-    with _collection_paused():
-        return _traced(model, parameters, x, build)
-
-
-def _traced(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
-    sequence, recorder = mygrad.tensor(x, constant=False), Recorder()
-    try:
-        # The sequences are made up, and larger than life: what overflows on them says nothing about the model.
-        with np.errstate(all="ignore"):
-            output = recorder.run(model, sequence)
-    except Exception as error:
-        if isinstance(error, InvalidArgument):
-            raise
-        raise CompileError(f"the model fails on a sequence of shape {x.shape}: {failure(error)}") from error
-    if not isinstance(output, Tensor):
-        raise CompileError(
-            f"the model must return a MyGrad tensor, but returned {type(output).__name__}: no gradient reaches any "
-            "parameter of the model, so that it would learn nothing"
-        )
-    if output.ndim != 2 or output.shape[0] != 1:
-        raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {output.shape}")
-    _check_untouched(parameters, sequence, recorder)
-    leaves: dict[int, Value] = {
-        id(p): plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))
-    }
-    rows = tuple(build.leaf("row", t, size=x.shape[1]) for t in range(len(x)))
-    leaves[id(sequence)] = Value(rows, x.shape, by_row=True)
-    origins: dict[Node, Origin] = {}
-    tensors = _inputs_first(output)
-    value = _read(tensors, leaves, build, recorder, origins)
-    noticed = tuple(Origin(*line) for line in recorder.looks)
-    below = {id(tensor) for tensor in tensors}
-    reached = frozenset(i for i, p in enumerate(parameters) if id(p) in below)
-    return Trace(len(x), value.node, origins, output.data.copy(), noticed, reached)
 
 
 @contextmanager
@@ -322,6 +248,50 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
+@_collection_paused()
+def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
+    """Trace the model on `x`, float32 (T, C).
+
+    Raises
+    ------
+    UnsupportedOperation
+        When an operation has no rule; the message shows the user's line.
+    CompileError
+        When the model fails, or its result does not depend on its parameters.
+    """
+    sequence, recorder = mygrad.tensor(x, constant=False), Recorder()
+    try:
+        # The sequences are made up, and larger than life: what overflows on them says nothing about the model.
+        with np.errstate(all="ignore"):
+            output = recorder.run(model, sequence)
+    except InvalidArgument:
+        raise
+    except Exception as error:
+        raise CompileError(f"the model fails on a sequence of shape {x.shape}: {failure(error)}") from error
+    if not isinstance(output, Tensor):
+        raise CompileError(
+            f"the model must return a MyGrad tensor, but returned {type(output).__name__}: no gradient reaches any "
+            "parameter of the model, so that it would learn nothing"
+        )
+    if output.ndim != 2 or output.shape[0] != 1:
+        raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {output.shape}")
+    _check_untouched(parameters, sequence, recorder)
+    values = {
+        id(p): plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))
+    }
+    rows = tuple(build.leaf("row", t, size=x.shape[1]) for t in range(len(x)))
+    values[id(sequence)] = Value(rows, x.shape, by_row=True)
+    tensors = inputs_first([output], _variables)
+    origins = _read(tensors, values, build, recorder)
+    reached = frozenset(i for i, p in enumerate(parameters) if any(p is t for t in tensors))
+    looks = tuple(Origin(*line) for line in recorder.looks)
+    return Trace(len(x), values[id(output)].node, origins, output.data.copy(), looks, reached)
+
+
+def _variables(tensor: Any) -> tuple[Any, ...]:
+    return () if tensor.creator is None else tensor.creator.variables
+
+
 def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder: Recorder) -> None:
     """See that no parameter, nor the sequence, is the result of something itself: it would be taken for what it was."""
     for i, tensor in enumerate((*parameters, sequence)):
@@ -334,28 +304,43 @@ def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder:
             )
 
 
-def _read(
-    tensors: list[Any], values: dict[int, Value], build: Builder, recorder: Recorder, origins: dict[Node, Origin]
-) -> Value:
-    """Turn tensors, inputs first, into values, and return that of the last."""
-    output = tensors[-1]
+def _read(tensors: list[Any], values: dict[int, Value], build: Builder, recorder: Recorder) -> dict[Node, Origin]:
+    """Add the values of tensors, inputs first, to those of the leaves; return where their nodes come from."""
+    origins: dict[Node, Origin] = {}
     for tensor in tensors:
         if id(tensor) in values:
             continue
-        creator = tensor.creator
-        if creator is None:
-            _check_constant(tensor, output, recorder)
+        if tensor.creator is None:
+            _check_constant(tensor, tensors, recorder)
             values[id(tensor)] = plain(build.constant(tensor.data), tensor.shape)
             continue
-        if id(creator) not in recorder.operations:
-            raise CompileError(_computed_before(output, recorder))
-        value = _lowered(creator, [values[id(v)] for v in creator.variables], tensor, recorder)
-        values[id(tensor)] = value
-        _note(value, recorder.origin(tensor), origins)
-    return values[id(output)]
+        if _is_older(tensor, recorder):
+            # MyGrad forgets how it was computed once the gradient has gone back through it: then it is a constant.
+            raise CompileError(
+                "the model uses a tensor that was computed from others before it was called: it would not follow its "
+                f"parameters.\n  {_reader(lambda t: _is_older(t, recorder), tensors, recorder)}\n"
+                "  Compute it inside the call, or keep its numbers only."
+            )
+        value = values[id(tensor)] = _lowered(tensor, [values[id(v)] for v in _variables(tensor)], recorder)
+        origin = recorder.origin(tensor)
+        for node in value.nodes:
+            if node not in origins or (origin.name and not origins[node].name):
+                origins[node] = origin
+    return origins
 
 
-def _check_constant(tensor: Any, output: Any, recorder: Recorder) -> None:
+def _is_older(tensor: Any, recorder: Recorder) -> bool:
+    """Whether a tensor was computed before the model was called."""
+    return tensor.creator is not None and id(tensor.creator) not in recorder.operations
+
+
+def _reader(is_read: Callable[[Any], bool], tensors: list[Any], recorder: Recorder) -> Origin:
+    """Return where the model first reads such a tensor."""
+    readers = (t for t in tensors if id(t.creator) in recorder.operations and any(map(is_read, _variables(t))))
+    return recorder.origin(next(readers, tensors[-1]))
+
+
+def _check_constant(tensor: Any, tensors: list[Any], recorder: Recorder) -> None:
     """See that native code, which works in float32 and takes what is too small for 0, has the numbers of a constant."""
     numbers = np.asarray(tensor.data)
     with np.errstate(over="ignore", under="ignore"):
@@ -364,14 +349,14 @@ def _check_constant(tensor: Any, output: Any, recorder: Recorder) -> None:
     if lost.any():
         number = numbers[lost][0]
         becomes, instead = ("0", "1e-30 or larger") if abs(number) < 1 else ("infinite", "1e30 or smaller")
-        reader = next((t for t in _inputs_first(output) if any(v is tensor for v in _variables(t))), output)
         raise CompileError(
             f"{number:g} is {becomes} in float32, in which compiled models work: use {instead}.\n"
-            f"  {recorder.origin(reader)}"
+            f"  {_reader(lambda t: t is tensor, tensors, recorder)}"
         )
 
 
-def _lowered(creator: Any, operands: list[Value], tensor: Any, recorder: Recorder) -> Value:
+def _lowered(tensor: Any, operands: list[Value], recorder: Recorder) -> Value:
+    creator = tensor.creator
     try:
         return _rule_for(creator, tensor)(creator, operands, tensor.shape)
     except UnsupportedOperation as error:
@@ -379,8 +364,6 @@ def _lowered(creator: Any, operands: list[Value], tensor: Any, recorder: Recorde
         raise UnsupportedOperation(
             f'{error}\n  {recorder.origin(tensor)}\n  {instead}, or train with engine="mygrad".'
         ) from None
-    except NotARecurrence as error:
-        raise NotARecurrence(f"{error}\n  {recorder.origin(tensor)}") from None
 
 
 def _rule_for(creator: Any, tensor: Any) -> Rule:
@@ -402,32 +385,3 @@ def _rule_for(creator: Any, tensor: Any) -> Rule:
             "begin with a float, such as 0.0 in the place of 0."
         )
     return RULES[name]
-
-
-def _computed_before(output: Any, recorder: Recorder) -> str:
-    # MyGrad forgets how it was computed once the gradient has gone back through it: then it is a fixed tensor.
-    made_before = {
-        id(t) for t in _inputs_first(output) if t.creator is not None and id(t.creator) not in recorder.operations
-    }
-    of_call = (t for t in _inputs_first(output) if id(t.creator) in recorder.operations)
-    reader = next((t for t in of_call if any(id(v) in made_before for v in _variables(t))), output)
-    return (
-        "the model uses a tensor that was computed from others before it was called: it would not follow its "
-        f"parameters.\n  {recorder.origin(reader)}\n"
-        "  Compute it inside the call, or keep its numbers only."
-    )
-
-
-def _note(value: Value, origin: Origin, origins: dict[Node, Origin]) -> None:
-    for node in value.nodes:
-        known = origins.get(node)
-        if known is None or (origin.name and not known.name):
-            origins[node] = origin
-
-
-def _inputs_first(output: Any) -> list[Any]:
-    return inputs_first([output], _variables)
-
-
-def _variables(tensor: Any) -> tuple[Any, ...]:
-    return () if tensor.creator is None else tensor.creator.variables
