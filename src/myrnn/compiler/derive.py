@@ -183,12 +183,7 @@ def pull_back(
 ) -> tuple[dict[Node, list[Node]], dict[Node, Node]]:
     """Go back from the gradients of the targets to all that they read.
 
-    Returns
-    -------
-    terms : dict
-        Leaf -> the terms of its gradient.
-    gradients : dict
-        Computed node -> its gradient.
+    Return the terms of the gradient of each leaf, and the gradient of each node that is computed.
     """
     terms: dict[Node, list[Node]] = {}
     for target, gradient in zip(targets, gradients, strict=True):
@@ -237,19 +232,10 @@ def _is_zero(node: Node) -> bool:
 def trained_by_length(
     recurrence: Recurrence, seen: Mapping[int, Collection[int]], parameters: int, longest: int
 ) -> NDArray[np.bool_]:
-    """Return which of so many parameters the loss reaches from a sequence of 0, 1, ..., `longest` steps.
+    """Return which parameters the loss reaches from 0, 1, ..., `longest` steps, bool (longest + 1, parameters).
 
-    Parameters
-    ----------
-    recurrence : Recurrence
-    seen : mapping
-        Length -> the parameters that MyGrad's graph was seen to reach. The recurrence alone does not tell whether the
-        first step multiplies a state of zeros by a weight, which then has a gradient, or leaves that out.
-    parameters, longest : int
-
-    Returns
-    -------
-    ndarray, bool (longest + 1, parameters)
+    `seen` has the parameters that MyGrad's graph was seen to reach, by length. The recurrence alone does not tell
+    whether the first step multiplies a state of zeros by a weight, which then has a gradient, or leaves that out.
     """
     result = np.zeros((longest + 1, parameters), dtype=np.bool_)
     step, initial = ([_read_by(node) for node in nodes] for nodes in (recurrence.step, recurrence.initial))

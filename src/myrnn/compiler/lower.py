@@ -66,22 +66,14 @@ def plain(node: Node, shape: Shape) -> Value:
 
 
 Rule = Callable[[Any, list[Value], Shape], Value]
-"""From MyGrad's operation, the operands and the shape of the result to its value."""
+"""From MyGrad's operation, the operands and the shape of the result to its value; what else it knows comes first."""
 
 
 def lifted(whole: Callable[..., Node], operands: Sequence[Value], along: Sequence[bool], shape: Shape) -> Value:
     """Apply a rule for whole values: to each row, where an operand is rows of the result, otherwise to the whole.
 
-    Parameters
-    ----------
-    whole : callable
-        From values to the node of the result. It means the same for a row as for the whole: what it knows about axes,
-        it counts from the last.
-    operands : sequence of Value
-    along : sequence of bool
-        Whether the first axis of each operand is that of the result; otherwise every row reads the whole operand.
-    shape : tuple of int
-        Of the result.
+    The rule means the same for a row as for the whole: it counts axes from the last. `along` says of each operand
+    whether its first axis is that of the result; if it is not, every row reads the whole operand.
     """
     pairs = list(zip(operands, along, strict=True))
     if not any(o.by_row and is_along and o.shape[0] == shape[0] for o, is_along in pairs):
@@ -105,7 +97,7 @@ def _element_wise(function: Callable[..., Node], creator: Any, operands: list[Va
 
 
 def _elu(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    return _element_wise(partial(ops.exponential_unit, alpha=float(creator.alpha)), creator, operands, shape)
+    return _element_wise(partial(ops.elu, alpha=float(creator.alpha)), creator, operands, shape)
 
 
 def _abs(creator: Any, operands: list[Value], shape: Shape) -> Value:
@@ -150,9 +142,9 @@ def _moved(value: Value, places: Array) -> Value:
     return plain(take(value.node, indices=places), places.shape)
 
 
-def _move(move: Callable[[Array, Any, Shape], Array]) -> Rule:
-    """Return the rule of an operation that moves numbers: `move` does it with an array, and knows the new shape."""
-    return lambda creator, operands, shape: _moved(operands[0], np.asarray(move(operands[0].places, creator, shape)))
+def _move(move: Callable[[Array, Any, Shape], Array], creator: Any, operands: list[Value], shape: Shape) -> Value:
+    """Move the numbers of a value as `move`, which knows the operation and the new shape, moves those of an array."""
+    return _moved(operands[0], np.asarray(move(operands[0].places, creator, shape)))
 
 
 def _get_item(creator: Any, operands: list[Value], shape: Shape) -> Value:
@@ -200,15 +192,15 @@ def _joined(*parts: Value, axis: int | None) -> Node:
 SHAPES: dict[str, Rule] = {
     **dict.fromkeys(
         ("Reshape", "Squeeze", "Flatten", "Ravel", "ExpandDims", "AtLeast1D", "AtLeast2D", "AtLeast3D"),
-        _move(lambda a, creator, shape: a.reshape(shape)),
+        partial(_move, lambda a, creator, shape: a.reshape(shape)),
     ),
-    "BroadcastTo": _move(lambda a, creator, shape: np.broadcast_to(a, shape)),
-    "Transpose": _move(lambda a, creator, shape: a.transpose(creator.axes)),
-    "Tensor_Transpose_Property": _move(lambda a, creator, shape: a.T),
-    "MoveAxis": _move(lambda a, creator, shape: np.moveaxis(a, creator.source, creator.destination)),
-    "SwapAxes": _move(lambda a, creator, shape: np.swapaxes(a, creator.axis1, creator.axis2)),
-    "Roll": _move(lambda a, creator, shape: np.roll(a, creator.shift, creator.axis)),
-    "Repeat": _move(lambda a, creator, shape: np.repeat(a, creator._repeats, creator._axis)),
+    "BroadcastTo": partial(_move, lambda a, creator, shape: np.broadcast_to(a, shape)),
+    "Transpose": partial(_move, lambda a, creator, shape: a.transpose(creator.axes)),
+    "Tensor_Transpose_Property": partial(_move, lambda a, creator, shape: a.T),
+    "MoveAxis": partial(_move, lambda a, creator, shape: np.moveaxis(a, creator.source, creator.destination)),
+    "SwapAxes": partial(_move, lambda a, creator, shape: np.swapaxes(a, creator.axis1, creator.axis2)),
+    "Roll": partial(_move, lambda a, creator, shape: np.roll(a, creator.shift, creator.axis)),
+    "Repeat": partial(_move, lambda a, creator, shape: np.repeat(a, creator._repeats, creator._axis)),
     "GetItem": _get_item,
     "Concatenate": lambda creator, operands, shape: _concatenated(creator.axis, operands, shape),
     "Stack": _stack,
@@ -273,21 +265,17 @@ def _total(node: Node, outer: int, n: int, inner: int) -> Node:
 _sum = partial(_folded, _total)
 
 
-def _in_pairs(row: ops.Row) -> Fold:
-    """Return the fold of neighbours in pairs: few nodes, and the first of equal numbers stays the first."""
-
-    def fold(node: Node, outer: int, n: int, inner: int) -> Node:
-        rest = None
-        while n > 1:
-            places = np.arange(node.size).reshape(outer, n, inner)
-            if n % 2:
-                last = take(node, indices=places[:, -1])
-                rest = last if rest is None else row(last, rest)
-            n //= 2
-            node = row(take(node, indices=places[:, : 2 * n : 2]), take(node, indices=places[:, 1 : 2 * n : 2]))
-        return node if rest is None else row(node, rest)
-
-    return fold
+def _in_pairs(row: ops.Row, node: Node, outer: int, n: int, inner: int) -> Node:
+    """Fold neighbours in pairs: it takes few nodes, and the first of equal numbers stays the first."""
+    rest = None
+    while n > 1:
+        places = np.arange(node.size).reshape(outer, n, inner)
+        if n % 2:
+            last = take(node, indices=places[:, -1])
+            rest = last if rest is None else row(last, rest)
+        n //= 2
+        node = row(take(node, indices=places[:, : 2 * n : 2]), take(node, indices=places[:, 1 : 2 * n : 2]))
+    return node if rest is None else row(node, rest)
 
 
 def _mean(creator: Any, operands: list[Value], shape: Shape) -> Value:
@@ -355,9 +343,9 @@ def _softmax(row: ops.Row, creator: Any, value: Value, axes: Axes) -> Node:
 REDUCTIONS: dict[str, Rule] = {
     "Sum": partial(_fold, _total, ops.add, 0.0),
     "Mean": _mean,
-    "Prod": partial(_fold, _in_pairs(ops.multiply), ops.multiply, 1.0),
-    "Max": partial(_fold, _in_pairs(ops.larger), ops.larger, -np.inf),
-    "Min": partial(_fold, _in_pairs(ops.smaller), ops.smaller, np.inf),
+    "Prod": partial(_fold, partial(_in_pairs, ops.multiply), ops.multiply, 1.0),
+    "Max": partial(_fold, partial(_in_pairs, ops.larger), ops.larger, -np.inf),
+    "Min": partial(_fold, partial(_in_pairs, ops.smaller), ops.smaller, np.inf),
     "CumSum": partial(_running, ops.add, 0.0),
     "CumProd": partial(_running, ops.multiply, 1.0),
     "Variance": partial(_along_axes, _variance),

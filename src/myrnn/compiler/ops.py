@@ -243,11 +243,10 @@ arctanh = function("arctanh", np.arctanh, lambda g, y, x: g / ((1.0 - x) * (1.0 
 # Formulas -------------------------------------------------------------------------------------------------------------
 
 
-def exponential_unit(x: Node, alpha: float = 1.0, scale: float = 1.0) -> Node:
-    """Return ``scale * alpha * (exp(x) - 1)`` where `x` is negative, else ``scale * x``."""
+def elu(x: Node, alpha: float) -> Node:
+    """Return ``alpha * (exp(x) - 1)`` where `x` is negative, else `x`."""
     # The exponential is taken of what is not positive only, so that the branch not chosen cannot overflow.
-    chosen = select(greater(0.0, x), alpha * (exp(minimum(x, 0.0)) - 1.0), x)
-    return chosen if scale == 1.0 else scale * chosen
+    return select(greater(0.0, x), alpha * (exp(minimum(x, 0.0)) - 1.0), x)
 
 
 # The constants of Klambauer et al., "Self-normalizing neural networks", 2017.
@@ -256,7 +255,7 @@ _ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805
 selu = formula(
     "selu",
     lambda x: _SCALE * np.where(x < 0, _ALPHA * np.expm1(x), x),
-    lambda x: exponential_unit(x, _ALPHA, _SCALE),
+    lambda x: _SCALE * elu(x, _ALPHA),
     mygrad="SELU",
 )
 positive = formula("positive", np.positive, lambda x: x)

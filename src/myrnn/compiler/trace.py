@@ -250,15 +250,7 @@ def _collection_paused() -> Iterator[None]:
 
 @_collection_paused()
 def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
-    """Trace the model on `x`, float32 (T, C).
-
-    Raises
-    ------
-    UnsupportedOperation
-        When an operation has no rule; the message shows the user's line.
-    CompileError
-        When the model fails, or its result does not depend on its parameters.
-    """
+    """Trace the model on `x`, float32 (T, C)."""
     sequence, recorder = mygrad.tensor(x, constant=False), Recorder()
     try:
         # The sequences are made up, and larger than life: what overflows on them says nothing about the model.
