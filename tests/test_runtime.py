@@ -182,15 +182,14 @@ def test_steps_are_those_of_the_optimizers(optimizer, kind, settings, decay):
     own[[0, 2]], own[3 : 3 + len(settings)] = (kind, decay), list(settings.values())
     descent = updates.Descent(
         np.ones(2, dtype=np.float32), np.full(steps, rate), 0.0, own, 1, np.array([[0, SIZE, 1]]),
-        np.ones((steps, 1), dtype=bool), numbers, means, squares,
+        np.ones((steps, 1), dtype=bool), numbers, means, squares, np.zeros((steps, 2), dtype=np.float32),
     )  # fmt: skip
-    paces = np.zeros((steps, 2), dtype=np.float32)
-    native(updates.set_paces)(descent, paces)
+    native(updates.set_paces)(descent)
     for n in range(steps):
         gradient = random(n, 10, 16) * rng.choice(np.array([1e-4, 1, 30], dtype=np.float32))
         parameter._grad = gradient
         reference.step()
-        native(updates.update)(descent, paces, n, 0, SIZE, gradient.ravel())
+        native(updates.update)(descent, n, 0, SIZE, gradient.ravel())
     assert numbers[-1] == 5
     np.testing.assert_allclose(numbers[:-1].reshape(start.shape), parameter.data, rtol=2e-5, atol=1e-6)
 

@@ -221,7 +221,7 @@ class Native:
             losses, hits = np.zeros((shards, len(order))), np.zeros((shards, len(order)), dtype=np.int64)
             barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
             gradients, lookups = self._gradient_numbers(shards), self._lookups(descent, lengths, shards)
-            paces = np.zeros((len(order), 2), dtype=np.float32)
+            descent = descent._replace(paces=np.zeros((len(order), 2), dtype=np.float32))
             # All that can fail is done before the threads start: one that never came would keep the others waiting.
             members = [np.ascontiguousarray(order[:, s::shards]) for s in range(shards)]
             works = [
@@ -231,8 +231,8 @@ class Native:
 
             def run(shard: int) -> None:
                 self._call(
-                    training.train, sequences, descent.class_weights, order, members[shard], shard, shards, barrier,
-                    descent, paces, gradients, works[shard].arguments, lookups, losses, hits,
+                    training.train, sequences, descent.class_weights, order, members[shard], barrier, descent,
+                    gradients, works[shard].arguments, lookups[shard], losses, hits,
                 )  # fmt: skip
 
             in_threads(run, shards)
@@ -244,8 +244,8 @@ class Native:
             self._gradients[shards] = self.block(shards).numbers
         return self._gradients[shards]
 
-    def _lookups(self, descent: Descent, lengths: NDArray[np.int64], shards: int) -> Lookups:
-        """Return the lookups of the program.
+    def _lookups(self, descent: Descent, lengths: NDArray[np.int64], shards: int) -> list[Lookups]:
+        """Return the lookups of the program, for each shard.
 
         All their rows are updated at every step where weights decay, or where a batch has so many tokens that finding
         their rows takes longer.

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from myrnn.compiler.runtime.elementary import absolute, sqrt
-from myrnn.compiler.runtime.functions import Floats, FloatTable, Integers, IntegerTable, Tokens, compiled
+from myrnn.compiler.runtime.functions import Floats, Integers, IntegerTable, Tokens, compiled
 from myrnn.compiler.runtime.lanes import load, store, total
 from myrnn.compiler.runtime.products import fill
 from myrnn.compiler.runtime.updates import ADAM, RMSPROP, SGD, Descent, scale, squared_norm, sum_shards, take_step
@@ -26,67 +26,73 @@ _ROWS = 64
 
 
 class Lookups(NamedTuple):
-    """The lookups of a program: L weights, each with a row for each of C tokens. L and C may be 0."""
+    """The lookups of a program, for one of the shards: L weights, each with a row for each of C tokens."""
 
+    shard: int
+    shards: int
     begin: int  # where the first begins in the block of parameters; they are the last in it
     places: IntegerTable  # (L, 3): where each begins, how far its rows are apart, its number in `ranges` or -1
     every: bool  # whether all rows are updated at every step
-    done: Integers  # (C,): how many iterations of this call each row has taken
     rows: Integers  # (C,): all rows
-    seen: IntegerTable  # (shards, C): the last iteration that had each token
-    listed: IntegerTable  # (shards, C): the tokens of the present iteration, each once, and anything behind them
+    done: Integers  # (C,): how many iterations of this call each row has taken; all shards share it
+    seen: Integers  # (C,): the last iteration that had each token
+    listed: Integers  # (C,): the tokens of the present iteration, each once, and anything behind them
 
 
-def lookups_of(begin: int, places: list[tuple[int, int, int]], rows: int, shards: int, *, every: bool) -> Lookups:
-    """Return lookups as they are at the beginning of a call."""
-    table = np.array(places, dtype=np.int64).reshape(-1, 3)
-    done, numbers = np.zeros(rows, dtype=np.int64), np.arange(rows, dtype=np.int64)
-    seen, listed = np.full((2, shards, rows), -1, dtype=np.int64)
-    return Lookups(begin, table, every, done, numbers, seen, listed)
+def lookups_of(begin: int, places: list[tuple[int, int, int]], rows: int, shards: int, *, every: bool) -> list[Lookups]:
+    """Return the lookups of each shard as they are at the beginning of a call; without places there are none."""
+    table, numbers = np.array(places, dtype=np.int64).reshape(-1, 3), np.arange(rows)
+    done, never = np.zeros(rows, dtype=np.int64), np.full(rows, -1)
+    return [
+        Lookups(shard, shards, begin, table, every, numbers, done, never.copy(), never.copy())
+        for shard in range(shards)
+    ]
 
 
 @compiled
-def _is_own(row: int, shard: int, shards: int) -> bool:
+def _is_own(lookups: Lookups, row: int) -> bool:
     # The check for one shard saves a division, which is slow.
-    return shards == 1 or row // _ROWS % shards == shard
+    return lookups.shards == 1 or row // _ROWS % lookups.shards == lookups.shard
 
 
 @compiled
-def list_tokens(lookups: Lookups, tokens: Tokens, offsets: Integers, members: Integers, n: int, shard: int) -> int:
+def _bounds(lookups: Lookups, i: int, row: int) -> tuple[int, int]:
+    """Return where a row of lookup number `i` begins and ends in the block of parameters."""
+    begin = lookups.places[i, 0] + row * lookups.places[i, 1]
+    return begin, begin + lookups.places[i, 1]
+
+
+@compiled
+def list_tokens(lookups: Lookups, tokens: Tokens, offsets: Integers, members: Integers, n: int) -> int:
     """List the tokens of the sequences `members`, each once, for iteration `n`; return how many they are."""
-    if not len(lookups.places):
-        return 0
-    seen, listed = lookups.seen[shard], lookups.listed[shard]
     count = 0
     for s in members:
         for i in range(offsets[s], offsets[s + 1]):
             token = tokens[i]
-            if seen[token] != n:
-                seen[token] = n
-                listed[count] = token
+            if lookups.seen[token] != n:
+                lookups.seen[token] = n
+                lookups.listed[count] = token
                 count += 1
     return count
 
 
 @compiled
-def catch_up(
-    lookups: Lookups, listed: Integers, n: int, shard: int, shards: int, d: Descent, paces: FloatTable
-) -> None:
+def catch_up(lookups: Lookups, listed: Integers, n: int, d: Descent) -> None:
     """Take the steps before iteration `n` that this shard's rows among the listed have missed."""
     # Without momentum, gradient descent leaves a row without a gradient as it is.
     if lookups.every or (d.optimizer[0] == SGD and d.optimizer[3] == 0):
         return
     for row in listed:
-        if _is_own(row, shard, shards) and lookups.done[row] < n:
+        if _is_own(lookups, row) and lookups.done[row] < n:
             for i in range(len(lookups.places)):
-                at, stride, part = lookups.places[i, 0], lookups.places[i, 1], lookups.places[i, 2]
-                if part >= 0:
-                    _take_missed(d, paces, lookups.done[row], n, part, at + row * stride, at + (row + 1) * stride)
+                if lookups.places[i, 2] >= 0:
+                    begin, end = _bounds(lookups, i, row)
+                    _take_missed(d, lookups.done[row], n, lookups.places[i, 2], begin, end)
             lookups.done[row] = n
 
 
 @compiled
-def _take_missed(d: Descent, paces: FloatTable, first: int, last: int, part: int, begin: int, end: int) -> None:
+def _take_missed(d: Descent, first: int, last: int, part: int, begin: int, end: int) -> None:
     """Take the steps of iterations `first` to `last` on numbers from `begin` to `end` that have no gradient."""
     kind = d.optimizer[0]
     kept, little = np.float32(d.optimizer[3]), np.float32(d.optimizer[5])
@@ -103,7 +109,7 @@ def _take_missed(d: Descent, paces: FloatTable, first: int, last: int, part: int
             for n in range(first, last):
                 if d.trained[n, part]:
                     mean, square = kept * mean, kept_square * square
-                    parameter = parameter + paces[n, 0] * mean / (sqrt(paces[n, 1] * square) + little)
+                    parameter = parameter + d.paces[n, 0] * mean / (sqrt(d.paces[n, 1] * square) + little)
         else:
             for n in range(first, last):
                 if d.trained[n, part]:
@@ -117,13 +123,13 @@ def _take_missed(d: Descent, paces: FloatTable, first: int, last: int, part: int
 
 
 @compiled
-def sum_listed(lookups: Lookups, listed: Integers, shard: int, shards: int, size: int, g: Floats) -> None:
+def sum_listed(lookups: Lookups, listed: Integers, size: int, g: Floats) -> None:
     """Add the gradients of all shards, `size` numbers apart, into those of the first, for this shard's listed rows."""
     for row in listed:
-        if _is_own(row, shard, shards):
+        if _is_own(lookups, row):
             for i in range(len(lookups.places)):
-                begin = lookups.places[i, 0] + row * lookups.places[i, 1]
-                sum_shards(g, begin, begin + lookups.places[i, 1], size, shards)
+                begin, end = _bounds(lookups, i, row)
+                sum_shards(g, begin, end, size, lookups.shards)
 
 
 @compiled
@@ -132,36 +138,34 @@ def square_of_listed(lookups: Lookups, listed: Integers, g: Floats) -> float:
     result = 0.0
     for row in listed:
         for i in range(len(lookups.places)):
-            begin = lookups.places[i, 0] + row * lookups.places[i, 1]
-            result += squared_norm(g, begin, begin + lookups.places[i, 1])
+            begin, end = _bounds(lookups, i, row)
+            result += squared_norm(g, begin, end)
     return result
 
 
 @compiled
-def step_listed(
-    lookups: Lookups, listed: Integers, n: int, factor: float, shard: int, shards: int, d: Descent, paces: FloatTable,
-    g: Floats,
-) -> None:  # fmt: skip
+def step_listed(lookups: Lookups, listed: Integers, n: int, factor: float, d: Descent, g: Floats) -> None:
     """Take the step of iteration `n` on this shard's listed rows, their gradients times `factor`, and clear these."""
-    size = len(d.parameters)
+    size, count = len(d.parameters), len(lookups.rows)
     for i in range(len(lookups.places)):
-        at, stride, part = lookups.places[i, 0], lookups.places[i, 1], lookups.places[i, 2]
+        part = lookups.places[i, 2]
         for row in listed:
-            if _is_own(row, shard, shards):
-                begin, end = at + row * stride, at + (row + 1) * stride
+            if _is_own(lookups, row):
+                begin, end = _bounds(lookups, i, row)
                 if factor != 1.0:
                     scale(g, begin, end, factor)
                 if part >= 0 and not lookups.every:
-                    take_step(d, paces, n, part, begin, end, g)
+                    take_step(d, n, part, begin, end, g)
         if part >= 0 and lookups.every:
-            for row in range(_ROWS * shard, len(lookups.done), _ROWS * shards):
-                begin, end = at + row * stride, at + min(row + _ROWS, len(lookups.done)) * stride
-                take_step(d, paces, n, part, begin, end, g)
+            for row in range(_ROWS * lookups.shard, count, _ROWS * lookups.shards):
+                begin, _ = _bounds(lookups, i, row)
+                _, end = _bounds(lookups, i, min(row + _ROWS, count) - 1)
+                take_step(d, n, part, begin, end, g)
         for row in listed:
-            if _is_own(row, shard, shards):
-                for other in range(shards):
-                    begin = other * size + at + row * stride
-                    fill(g, begin, begin + stride, 0.0)
+            if _is_own(lookups, row):
+                begin, end = _bounds(lookups, i, row)
+                for shard in range(lookups.shards):
+                    fill(g, shard * size + begin, shard * size + end, 0.0)
     for row in listed:
-        if _is_own(row, shard, shards):
+        if _is_own(lookups, row):
             lookups.done[row] = n + 1

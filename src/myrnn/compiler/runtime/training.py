@@ -32,17 +32,17 @@ class Samples(NamedTuple):
     values: Tokens  # tokens, or the bits of features, which only the program reads
     offsets: Integers
     labels: Integers
-    class_weights: Floats
+    class_weights: Floats  # how much the loss of each class counts
 
 
 class Work(NamedTuple):
-    """What a program runs in and where its buffers lie."""
+    """The memory that a program runs in."""
 
     numbers: Floats
-    sizes: Integers
-    tables: Tokens
-    start: Integers
-    lined: Tokens
+    sizes: Integers  # and where each buffer begins
+    tables: Tokens  # indices
+    start: Integers  # of a batch: the first row of every step
+    lined: Tokens  # of a batch: the tokens of all steps
 
 
 @by_address
@@ -89,30 +89,29 @@ def run(
 @compiled
 def train(
     program: Address, batched: bool, samples: Samples, order: IntegerTable, members: IntegerTable,
-    shard: int, shards: int, barrier: Integers, d: Descent, paces: FloatTable, gradients: Floats, work: Work,
-    lookups: Lookups, losses: DoubleTable, hits: IntegerTable,
+    barrier: Integers, d: Descent, gradients: Floats, work: Work, lookups: Lookups, losses: DoubleTable,
+    hits: IntegerTable,
 ) -> None:  # fmt: skip
     """Do one iteration for each row of `order`, of which `members` are this shard's, together with other shards."""
-    mode, size = flush_subnormals(), len(d.parameters)
+    mode, size, shard, shards = flush_subnormals(), len(d.parameters), lookups.shard, lookups.shards
     g = gradients[shard * size : (shard + 1) * size]
     # Of all weights but lookups each shard updates a part of its own.
-    vectors = lookups.begin // 16
+    vectors, looks_up = lookups.begin // 16, len(lookups.places) > 0
     lower, upper = vectors * shard // shards * 16, vectors * (shard + 1) // shards * 16
     share = np.float32(1 / order.shape[1])
-    set_paces(d, paces)
-    looks_up = len(lookups.places) > 0
+    set_paces(d)
     for n in range(len(order)):
-        count = list_tokens(lookups, samples.values, samples.offsets, order[n], n, shard)
-        listed = lookups.listed[shard, :count]
+        count = list_tokens(lookups, samples.values, samples.offsets, order[n], n) if looks_up else 0
+        listed = lookups.listed[:count]
         if looks_up:
-            catch_up(lookups, listed, n, shard, shards, d, paces)
+            catch_up(lookups, listed, n, d)
         meet(barrier, shards)
         loss, right = run(program, batched, samples, members[n], share, True, d.parameters, g, work)
         losses[shard, n], hits[shard, n] = loss * share, right
         meet(barrier, shards)
         sum_shards(gradients, lower, upper, size, shards)
         if looks_up:
-            sum_listed(lookups, listed, shard, shards, size, gradients)
+            sum_listed(lookups, listed, size, gradients)
         factor = 1.0
         if d.limit > 0:
             meet(barrier, shards)
@@ -122,10 +121,10 @@ def train(
             meet(barrier, shards)
             if factor != 1.0:
                 scale(gradients, lower, upper, factor)
-        update(d, paces, n, lower, upper, gradients)
+        update(d, n, lower, upper, gradients)
         if looks_up:
-            step_listed(lookups, listed, n, factor, shard, shards, d, paces, gradients)
-    catch_up(lookups, lookups.rows, len(order), shard, shards, d, paces)
+            step_listed(lookups, listed, n, factor, d, gradients)
+    catch_up(lookups, lookups.rows, len(order), d)
     restore_mode(mode)
 
 

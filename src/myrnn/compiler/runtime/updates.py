@@ -41,6 +41,8 @@ class Descent(NamedTuple):
         Which of these have a gradient in every iteration; the others are left as they are.
     parameters, means, squares : ndarray, float32
         The blocks of the parameters and of what the optimizer remembers; SGD's moments are the means.
+    paces : ndarray, float32 (n, 2)
+        Gets what every iteration multiplies means and squares by.
     """
 
     class_weights: Floats
@@ -53,44 +55,45 @@ class Descent(NamedTuple):
     parameters: Floats
     means: Floats
     squares: Floats
+    paces: FloatTable = np.zeros((0, 2), dtype=np.float32)
 
 
 @compiled
-def set_paces(d: Descent, paces: FloatTable) -> None:
-    """Write what every iteration multiplies by: means by the learning rate, Adam's squares by one over their fullness.
+def set_paces(d: Descent) -> None:
+    """Write the paces: minus the learning rate, and 1, each over how full the averages of Adam are.
 
-    The averages of Adam are as full as ``1 - beta**step``. Powers are slow: they are taken once for all numbers.
+    They are as full as ``1 - beta**step``. Powers are slow: they are taken once for all numbers.
     """
-    for n in range(len(paces)):
+    for n in range(len(d.paces)):
         first, second = 1.0, 1.0
         if d.optimizer[0] == ADAM:
             step = d.first_step + n
             first, second = 1 - d.optimizer[3] ** step, 1 - d.optimizer[4] ** step
-        paces[n, 0] = -d.rates[n] / first
-        paces[n, 1] = 1 / second
+        d.paces[n, 0] = -d.rates[n] / first
+        d.paces[n, 1] = 1 / second
 
 
 @compiled
-def update(d: Descent, paces: FloatTable, n: int, lower: int, upper: int, g: Floats) -> None:
+def update(d: Descent, n: int, lower: int, upper: int, g: Floats) -> None:
     """Take the optimizer's step of iteration `n` on the part of the block from `lower` to `upper`."""
     for part in range(len(d.ranges)):
         begin, end = max(d.ranges[part, 0], lower), min(d.ranges[part, 1], upper)
         if begin < end:
-            take_step(d, paces, n, part, begin, end, g)
+            take_step(d, n, part, begin, end, g)
 
 
 @compiled
-def take_step(d: Descent, paces: FloatTable, n: int, part: int, begin: int, end: int, g: Floats) -> None:
+def take_step(d: Descent, n: int, part: int, begin: int, end: int, g: Floats) -> None:
     """Take the step of iteration `n` on the numbers from `begin` to `end`, which belong to range number `part`."""
     if not d.trained[n, part]:
         return
     share = np.float32((d.optimizer[1] + d.rates[n] * d.optimizer[2]) * d.ranges[part, 2])
     if d.optimizer[0] == ADAM:
-        _adam(d, begin, end, g, paces[n, 0], paces[n, 1], share)
+        _adam(d, begin, end, g, d.paces[n, 0], d.paces[n, 1], share)
     elif d.optimizer[0] == RMSPROP:
-        _rmsprop(d, begin, end, g, paces[n, 0], share)
+        _rmsprop(d, begin, end, g, d.paces[n, 0], share)
     else:
-        _sgd(d, begin, end, g, paces[n, 0], share)
+        _sgd(d, begin, end, g, d.paces[n, 0], share)
 
 
 @compiled
