@@ -13,7 +13,8 @@ import pytest
 
 import myrnn
 from myrnn import RNN, SGD, CompileError, build_graph, tasks
-from myrnn.compiler import MYGRAD, Block
+from myrnn.compiler import MYGRAD, Block, cache
+from myrnn.compiler.native import in_threads
 from myrnn.exercises import check_model
 from myrnn.training import Training
 
@@ -206,6 +207,34 @@ def test_what_is_loaded_runs_without_llvm_whose_lock_a_fork_may_find_taken(monke
     monkeypatch.setattr(engine, lambda *given: pytest.fail("LLVM is asked again"))
     assert compiled(np.eye(10, dtype=np.float32)).shape == (1, 2)
     assert compiled.loss_and_gradients(np.eye(10, dtype=np.float32), 1)[0] > 0
+
+
+def test_no_thread_runs_where_another_cannot_start(monkeypatch):
+    ran, started = [], []
+
+    class Scarce(threading.Thread):
+        def start(self):
+            if started:
+                raise RuntimeError("can't start new thread")
+            started.append(self)
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", Scarce)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        in_threads(ran.append, 3)
+    started[0].join(10)
+    assert not started[0].is_alive() and not ran
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only some systems fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_thread_may_fork_while_it_loads_a_program():
+    with cache.LOADING:
+        child = os.fork()
+        if not child:
+            signal.alarm(60)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def sent(compiled):

@@ -1,9 +1,12 @@
-"""Whether output goes to a notebook or a terminal, and a notebook's output that is replaced in place."""
+"""Whether output goes to a notebook or a terminal, and what is shown there for a while."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
 
 def in_kernel() -> bool:
@@ -38,3 +41,32 @@ class Output:
     def replace(self, html: str) -> None:
         """Show something else in its place."""
         self._handle.update(self._html(html))
+
+
+@contextmanager
+def passing_line(text: str) -> Iterator[None]:
+    """Show a line while the block runs, in a terminal with the seconds; elsewhere it is printed, the first time."""
+    if in_kernel():
+        output = Output(f"<i>{text} …</i>")
+        try:
+            yield
+        finally:
+            output.replace("")
+    elif on_terminal():
+        # Rich is imported where it is used: importing it costs more than all the rest of this package.
+        from rich.console import Console
+        from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+        columns = TextColumn("{task.description}"), TimeElapsedColumn()
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            progress.add_task(text, total=None)
+            yield
+    else:
+        print_once(text)
+        yield
+
+
+@cache
+def print_once(text: str) -> None:
+    """Print a line on the error stream, the first time that it is asked for."""
+    print(f"myrnn: {text}", file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -30,21 +31,22 @@ import numba
 import numpy as np
 from platformdirs import user_cache_path
 
-from myrnn._notebook import Output, in_kernel, on_terminal
+from myrnn._notebook import passing_line
 from myrnn._version import __version__
 from myrnn.compiler.runtime import moves, products, runtime_texts, training  # noqa: F401 - their functions are the runtime
 from myrnn.compiler.runtime.functions import (
     FUNCTIONS,
     MachineCode,
     caller,
+    code_generation,
     machine_code,
     symbol,
 )
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
-# Held while machine code is made and loaded.
-LOADING = threading.Lock()
+# Held while machine code is made and loaded. A fork takes it, too, maybe in the very thread that holds it.
+LOADING = threading.RLock()
 _loaded: WeakValueDictionary[str, MachineCode] = WeakValueDictionary()
 # Empty until the first program is loaded.
 _runtime: list[MachineCode] = []
@@ -116,14 +118,13 @@ def _read(path: Path) -> bytes | None:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; another process may do the same at the same time."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    # Not by `tempfile`, whose files are closed to other users, who may share the folder.
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content + hashlib.sha256(content).digest())
+        temporary.write_bytes(content + hashlib.sha256(content).digest())
         os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def is_known(source: str) -> bool:
@@ -160,10 +161,9 @@ def _name(source: str) -> str:
 
 @cache
 def _surroundings() -> str:
-    """Return what machine code depends on beside its source: versions, the processor, and the functions it calls."""
+    """Return what machine code depends on beside its source: versions, its target, and the functions it calls."""
     versions = (__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version)
-    processor = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten()
-    return "\n".join((*versions, *processor, *runtime_texts()))
+    return "\n".join((*versions, *code_generation(), *runtime_texts()))
 
 
 # ---- ahead: in a process of its own. Numba holds the interpreter while it compiles, and all threads stand still ----
@@ -201,13 +201,10 @@ _thread = threading.local()
 
 @contextlib.contextmanager
 def notice() -> Iterator[None]:
-    """Show that a model is being compiled: in a terminal with the seconds so far, in a notebook as a line of text.
-
-    Elsewhere a line is printed once, on the error stream.
-    """
+    """Show that a model is being compiled, and count the seconds."""
     begin = time.perf_counter()
     try:
-        with _shown():
+        with contextlib.nullcontext() if getattr(_thread, "is_silent", False) else passing_line(TOLD):
             yield
     finally:
         _thread.seconds = compiling_seconds() + time.perf_counter() - begin
@@ -221,42 +218,6 @@ def compiling_seconds() -> float:
 def without_notice() -> None:
     """Say nothing of compilations in the calling thread from now on: nobody waits for one of many runs."""
     _thread.is_silent = True
-
-
-@contextlib.contextmanager
-def _shown() -> Iterator[None]:
-    if in_kernel():
-        output = Output(f"<i>{TOLD} …</i>")
-        try:
-            yield
-        finally:
-            output.replace("")
-    elif getattr(_thread, "is_silent", False):
-        yield
-    elif on_terminal():
-        with _counting():
-            yield
-    else:
-        without_notice()
-        print(f"myrnn: {TOLD}", file=sys.stderr, flush=True)
-        yield
-
-
-@contextlib.contextmanager
-def _counting() -> Iterator[None]:
-    """Show a line that counts the seconds, and remove it at the end."""
-    # Rich is imported where it is used: importing it costs more than all the rest of this package.
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    begin = time.perf_counter()
-
-    def line() -> Text:
-        return Text(f"compiling this model, once: {time.perf_counter() - begin:.0f} s", overflow="ellipsis")
-
-    with Live(get_renderable=line, console=Console(stderr=True), refresh_per_second=4, transient=True):
-        yield
 
 
 # Now, while the files are those that were imported: an update may change them under a running process.

@@ -273,18 +273,28 @@ _limit: ContextVar[int] = ContextVar("limit", default=0)
 
 
 def in_threads(run: Any, shards: int) -> None:
-    """Run shard 0 here and the others in threads of their own; an error in any of them comes out."""
+    """Run shard 0 here and the others in threads of their own; an error in any of them comes out.
+
+    None of them runs where a thread cannot start: the others would wait for it for ever.
+    """
+    together = threading.Barrier(shards)
     errors: list[BaseException] = []
 
     def guarded(shard: int) -> None:
         try:
+            together.wait()
             run(shard)
         except BaseException as error:
             errors.append(error)
+            together.abort()
 
     threads = [threading.Thread(target=guarded, args=(shard,), daemon=True) for shard in range(1, shards)]
-    for thread in threads:
-        thread.start()
+    try:
+        for thread in threads:
+            thread.start()
+    except BaseException:
+        together.abort()
+        raise
     guarded(0)
     for thread in threads:
         thread.join()

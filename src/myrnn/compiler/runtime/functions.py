@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -16,7 +17,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.core.codegen import CPUCodeLibrary
 from numba.core.compiler import Flags, compile_extra
 from numba.core.compiler_lock import global_compiler_lock
@@ -202,7 +203,7 @@ def machine_code(functions: Iterable[Callable[..., Any]]) -> bytes:
     def mangled(name: str, kinds: Any, **more: Any) -> str:
         return f"{name}.body" if name in ours else default_mangler(name, kinds, **more)
 
-    with global_compiler_lock:
+    with global_compiler_lock, _unchecked():
         typing, target = cpu_target.typing_context, cpu_target.target_context.subtarget(mangler=mangled)
         typing.refresh()
         target.refresh()
@@ -217,6 +218,22 @@ def machine_code(functions: Iterable[Callable[..., Any]]) -> bytes:
             library._final_module.get_function(f"{name}.body").linkage = "internal"
         library.finalize()
         return target.codegen()._tm.emit_object(library._final_module)
+
+
+@contextmanager
+def _unchecked() -> Iterator[None]:
+    """Ignore NUMBA_BOUNDSCHECK, for which machine code would need a way to raise errors."""
+    checks, config.BOUNDSCHECK = config.BOUNDSCHECK, 0
+    try:
+        yield
+    finally:
+        config.BOUNDSCHECK = checks
+
+
+def code_generation() -> tuple[str, ...]:
+    """Return what machine code is made for, and how: the processor, and what Numba's settings say."""
+    settings = config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE
+    return (*cpu_target.target_context.codegen().magic_tuple(), *map(repr, settings))
 
 
 class MachineCode:
