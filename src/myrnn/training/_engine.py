@@ -22,20 +22,8 @@ WORTH_COMPILING = 50_000
 class ChosenEngine:
     """The native engine or MyGrad's; with ``"auto"`` the first for as long as it can.
 
-    A model that was changed, by a hook as a rule, is compiled again. Where it changes so often that this would take
-    longer than the training, MyGrad goes on with it, for as long as compiling takes, the next time for twice as long,
-    and so on.
-
-    Parameters
-    ----------
-    engine : {"auto", "native", "mygrad"}
-    model, optimizer, batch_size, gradient_clip, class_weights, example
-        As the engines take them.
-
-    Raises
-    ------
-    CompileError
-        When the model has to be native and cannot be.
+    A model that was changed, by a hook as a rule, is compiled again. Where it was compiled only shortly before, MyGrad
+    first goes on with it for as long as compiling takes. The other arguments are those of the engines.
     """
 
     def __init__(
@@ -53,10 +41,8 @@ class ChosenEngine:
         self._engine: Engine = reference
         self._model, self._optimizer, self._batch_size = model, optimizer, batch_size
         self._class_weights = class_weights
-        # The steps since the model was compiled, or given to MyGrad; whether it is to be compiled after enough of them.
+        # The steps since the model was compiled again, or given to MyGrad; whether to compile it after enough of them.
         self._steps, self._is_changed = WORTH_COMPILING, False
-        # By how many steps MyGrad goes on for longer the next time.
-        self._longer = 0
         if engine == "mygrad":
             return
         try:
@@ -114,7 +100,7 @@ class ChosenEngine:
         if not has_changed:
             _warn_of_fallback(error)
         elif self._steps < WORTH_COMPILING:
-            self._steps, self._longer = -self._longer, 2 * self._longer + WORTH_COMPILING
+            self._steps = 0
             _warn_of_fallback(error, " for a while")
 
     def _compile_again(self, sequences: Sequences) -> None:
