@@ -74,7 +74,7 @@ def texts() -> dict[str, str]:
     found["schedule"] = part(found["schedule"], "Forward, step by step", until=r"^\S")
     titles = "# Forward, step by step", "# Back through time"
     found["emit"] = "\n\n".join(part(found["emit"], title, until="^$|restore_mode") for title in titles)
-    found["batch"] = part(compiled.source_for(tokens=True, batched=True), r"# h = relu\(h_sum\)", until="^$")
+    found["batch"] = part(compiled.program(tokens=True, batched=True).source, r"# h = relu\(h_sum\)", until="^$")
     return found
 
 

@@ -14,6 +14,7 @@ from mygrad.nnet.losses import softmax_crossentropy
 from myrnn.compiler import compile
 from myrnn.compiler import model as compiler_model
 from myrnn.compiler.graph import Node, evaluate, topological
+from myrnn.compiler.native import longest_first
 from myrnn.errors import NotARecurrence
 from myrnn.sequences import Sequences
 
@@ -463,9 +464,9 @@ def test_native_code_of_a_random_model_agrees_with_its_graphs(seed, tokens, batc
     )
     members = np.arange(len(lengths))
     native = compiled.native(tokens=tokens, batched=batched)
-    parameters = compiled.parameter_block(native)
+    parameters = native.block_of([p.data for p in model.parameters])
     found = np.empty((len(members), CLASSES), dtype=np.float32)
-    native.logits(sequences, members, parameters.numbers, found)
+    native.logits(sequences, longest_first(sequences.lengths), parameters.numbers, found)
     loss, block = native.gradients(sequences, members, parameters.numbers)
     read = [np.empty(p.shape, np.float32) for p in model.parameters]
     for i, gradient in enumerate(read):
@@ -481,5 +482,5 @@ def test_what_is_emitted_is_the_same_in_every_process(batched, monkeypatch):
         monkeypatch.setattr(Node, "__hash__", lambda node, process=process: hash((id(node), process)))
         monkeypatch.setattr(compiler_model, "_recent", deque())
         _, compiled = drawn_and_compiled(28)
-        texts.add(compiled.source_for(tokens=False, batched=batched))
+        texts.add(compiled.program(tokens=False, batched=batched).source)
     assert len(texts) == 1

@@ -91,7 +91,7 @@ def sources():
     # What is emitted is looked at here; that it computes the right numbers is tested elsewhere.
     width = {"awkward": 5, "everything": 5}
     found = {name: compile(make(), 13, dim_input=width.get(name, 10), check=False) for name, make in MODELS.items()}
-    return {(n, t, b): found[n].source_for(tokens=t, batched=b) for n, t, b in KINDS}
+    return {(n, t, b): found[n].program(tokens=t, batched=b).source for n, t, b in KINDS}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_the_emitted_code_is_what_was_reviewed(file, kind, sources):
 def test_one_program_serves_all_widths_of_a_class(make, widths):
     found = [compile(make(10, width, 2, rng=0), 9, check=False) for width in widths]
     for tokens, batched in itertools.product((True, False), repeat=2):
-        assert len({one.source_for(tokens=tokens, batched=batched) for one in found}) == 1
+        assert len({one.program(tokens=tokens, batched=batched).source for one in found}) == 1
 
 
 def functions(source):
@@ -239,5 +239,5 @@ def test_models_of_the_same_equations_share_their_program():
     class Mine(RNN):
         """The same by another name."""
 
-    texts = {compile(kind(10, 6, 2, rng=0)).source_for(tokens=True, batched=True) for kind in (RNN, Mine)}
+    texts = {compile(kind(10, 6, 2, rng=0)).program(tokens=True, batched=True).source for kind in (RNN, Mine)}
     assert len(texts) == 1

@@ -9,8 +9,8 @@ In the order in which data flows: `ops` and `graph` (what programs are made of);
 from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice
 from myrnn.compiler.equations import Equation, Equations, write_equations
 from myrnn.compiler.graph import Node, evaluate, topological
-from myrnn.compiler.model import CompiledModel, Observation, compile, compile_for
-from myrnn.compiler.native import Block, Native, limit_threads, shards_for
+from myrnn.compiler.model import CompiledModel, compile, compile_for
+from myrnn.compiler.native import Block, Native, Observation, limit_threads, shards_for
 from myrnn.compiler.probe import unreached
 from myrnn.compiler.runtime.updates import Descent
 from myrnn.compiler.trace import MYGRAD, lines_that_look

@@ -54,25 +54,26 @@ _runtime: list[MachineCode] = []
 
 @dataclass(frozen=True)
 class Code:
-    """The machine code of an emitted program."""
+    """The machine code of an emitted program, and that of what all programs call."""
 
     machine_code: MachineCode
     address: int
+    runtime: MachineCode
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function of `runtime.training`, whose first argument is the program."""
-        return caller(function)(runtime().address(symbol(function)), (self.address, *arguments))
+        return caller(function)(self.runtime.address(symbol(function)), (self.address, *arguments))
 
 
 def load(source: str) -> Code:
     """Return the program with this text; it is compiled where the cache folder has no machine code of it."""
-    runtime()
     name = _name(source)
     with LOADING:
+        called = runtime()
         code = _loaded.get(name)
         if code is None:
             code = _loaded[name] = _kept(name, lambda: [_function(name, source)])
-    return Code(code, code.address(f"{name}.run"))
+    return Code(code, code.address(f"{name}.run"), called)
 
 
 def _function(name: str, source: str) -> FunctionType:
@@ -84,13 +85,12 @@ def _function(name: str, source: str) -> FunctionType:
 
 def runtime() -> MachineCode:
     """Return what all programs call. It stays in memory: programs hold its addresses."""
-    if not _runtime:
-        with LOADING:
-            if not _runtime:
-                code = _kept(_name(""), FUNCTIONS.values)
-                for name in FUNCTIONS:
-                    llvmlite.binding.add_symbol(name, code.address(name))
-                _runtime.append(code)
+    with LOADING:
+        if not _runtime:
+            code = _kept(_name(""), FUNCTIONS.values)
+            for name in FUNCTIONS:
+                llvmlite.binding.add_symbol(name, code.address(name))
+            _runtime.append(code)
     return _runtime[0]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from itertools import combinations
 from typing import Any
 
@@ -21,7 +21,7 @@ from myrnn.compiler.emit import Program, emit
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import Guard, verify
-from myrnn.compiler.native import Block, Native, in_threads, shards_for
+from myrnn.compiler.native import Floats, Native, Observation, in_threads, longest_first, shards_for
 from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import BACK, Subject, Traces, input_width, trace
 from myrnn.compiler.roll import LooksFurtherBack, Recurrence, roll
@@ -64,30 +64,6 @@ class Stages:
         return self._returned[key]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class Observation:
-    """What went on inside while one sequence ran forward and back.
-
-    Attributes
-    ----------
-    loss : float
-        The softmax cross-entropy, in nats.
-    logits : ndarray, float32 (K,)
-    states : tuple of ndarray, float32 (T + 1, D)
-        Each state, in the order of ``CompiledModel.state_names``: before the first step, and after every step.
-    state_gradients : tuple of ndarray, float32 (T + 1, D)
-        The gradient of the loss with respect to each of these.
-    input_gradients : ndarray, float32 (T, C)
-        The gradient of the loss with respect to every row of the sequence.
-    """
-
-    loss: float
-    logits: NDArray[np.float32]
-    states: tuple[NDArray[np.float32], ...]
-    state_gradients: tuple[NDArray[np.float32], ...]
-    input_gradients: NDArray[np.float32]
-
-
 class CompiledModel:
     """The native functions of a model, over the model's own parameters.
 
@@ -97,10 +73,6 @@ class CompiledModel:
         The model that was compiled; its parameters are read at every call.
     dim_input, dim_output : int
         C and K.
-    max_length : int
-        Up to what length the model has been checked to be this recurrence.
-    state_names : tuple of str
-        What the model calls its states.
     guard : Guard
         Holds the recurrence against the model while it is in use.
     """
@@ -112,22 +84,24 @@ class CompiledModel:
         self._parameters = parameters_of(model)
         self._natives: dict[Kind, Native] = {}
 
-    def is_like(self, model: Any, parameters: tuple[Tensor, ...]) -> bool:
-        """Whether another model is of the same class, with parameters of the same names and shapes."""
-        return (
+    def of(self, model: Any, parameters: tuple[Tensor, ...]) -> CompiledModel | None:
+        """Return this recurrence over another model, which is to be checked.
+
+        None where that is of another class, or where its parameters have other names or shapes.
+        """
+        if model is self.model and self.guard.is_over(parameters):
+            return self
+        is_like = (
             type(model) is type(self.model)
             and parameter_names(model) == self.recurrence.parameter_names
             and tuple(p.shape for p in parameters) == self.recurrence.shapes
         )
-
-    def of(self, model: Any, parameters: tuple[Tensor, ...]) -> CompiledModel:
-        """Return this recurrence over the parameters of another model that is like this one; it is to be checked."""
-        return CompiledModel(model, self._stages, self.guard.of(model, parameters))
+        return CompiledModel(model, self._stages, self.guard.of(model, parameters)) if is_like else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Tell copy and pickle how to make it again: machine code and its memory cannot be copied."""
         # The lengths that it was checked on are not kept: the copy checks its own when it is used.
-        return _compiled_again, (self.model, self.dim_input)
+        return partial(compile, dim_input=self.dim_input, check=False), (self.model,)
 
     # What was found --------------------------------------------------------------------------------------------------
 
@@ -156,14 +130,13 @@ class CompiledModel:
     @property
     def source(self) -> str:
         """The emitted Python for one sequence of features at a time."""
-        return self.source_for(tokens=False, batched=False)
+        return self.program().source
 
-    def source_for(self, *, tokens: bool, batched: bool) -> str:
-        """Return the emitted Python for tokens or features, for one sequence at a time or for batches."""
-        return self.program(tokens=tokens, batched=batched).source
+    def program(self, *, tokens: bool = False, batched: bool = False, observed: bool = False) -> Program:
+        """Return the program for tokens or features, and one sequence at a time or batches.
 
-    def program(self, *, tokens: bool, batched: bool, observed: bool = False) -> Program:
-        """Return the program for one kind of data; an observed one keeps the gradients of all states and inputs."""
+        An observed one keeps the gradients of all states and inputs.
+        """
         with failures_named(self.model):
             program: Program = self._stages.after(emit, Kind(tokens, batched, observed))
             return program
@@ -190,17 +163,15 @@ class CompiledModel:
         products = (n for n in topological(self.derivative.recurrence.step) if n.operation == "matmul")
         return sum(m * k * n for m, k, n, _ in (product.attributes for product in products))
 
-    def native(self, *, tokens: bool, batched: bool) -> Native:
-        """Return the compiled program for this kind of data, checked against the model; it may take some seconds.
+    def native(self, *, tokens: bool = False, batched: bool = False, observed: bool = False) -> Native:
+        """Return the compiled program of a kind, checked against the model; it may take some seconds.
 
         Raises
         ------
         NotARecurrence
             When loss or gradients of random sequences differ from MyGrad's by more than rounding.
         """
-        return self._native(Kind(tokens, batched))
-
-    def _native(self, kind: Kind) -> Native:
+        kind = Kind(tokens, batched, observed)
         with MYGRAD, failures_named(self.model):
             if kind in self._natives:
                 return self._natives[kind]
@@ -212,8 +183,8 @@ class CompiledModel:
     def programs_for_tokens(self, batch_size: int) -> list[str]:
         """Return the texts of the programs that train on tokens, classify them and inspect sequences of them."""
         batched = sorted({batch_size > 1, self._pays_to_batch()})
-        kinds = [*(Kind(True, many) for many in batched), Kind(tokens=False, batched=False, observed=True)]
-        return [self.program(**kind._asdict()).source for kind in kinds]
+        programs = [*(self.program(tokens=True, batched=many) for many in batched), self.program(observed=True)]
+        return [program.source for program in programs]
 
     # Using it --------------------------------------------------------------------------------------------------------
 
@@ -226,10 +197,7 @@ class CompiledModel:
         return self._logits(sequences, batched=len(sequences) > 1 and self._pays_to_batch())
 
     def _logits(self, sequences: Sequences, *, batched: bool) -> NDArray[np.float32]:
-        self._check_input(sequences)
-        self.guard.check_use(sequences)
-        native = self.native(tokens=sequences.is_tokens, batched=batched)
-        parameters = self.parameter_block(native).numbers
+        native, parameters = self._ready(sequences, batched=batched)
         out = np.zeros((len(sequences), self.dim_output), dtype=np.float32)
         portions = _portions(sequences.lengths, PORTION_BYTES // native.bytes_per_step)
         steps = len(sequences.values)
@@ -281,10 +249,8 @@ class CompiledModel:
             In the order and the shapes of ``model.parameters``.
         """
         sequences = self._one(x, y)
-        self._check_input(sequences)
-        self.guard.check_use(sequences)
-        native = self.native(tokens=sequences.is_tokens, batched=False)
-        loss, block = native.gradients(sequences, np.zeros(1, dtype=np.int64), self.parameter_block(native).numbers)
+        native, parameters = self._ready(sequences)
+        loss, block = native.gradients(sequences, np.zeros(1, dtype=np.int64), parameters)
         gradients = tuple(np.empty(parameter.shape, dtype=np.float32) for parameter in self._parameters)
         for i, gradient in enumerate(gradients):
             block.read(i, gradient)
@@ -304,10 +270,8 @@ class CompiledModel:
         Observation
         """
         sequences = self._one(x, y)
-        self._check_input(sequences)
-        self.guard.check_use(sequences)
-        native = self._native(Kind(tokens=False, batched=False, observed=True))
-        observation = Observation(*native.observe(sequences, 0, self.parameter_block(native).numbers))
+        native, parameters = self._ready(sequences, observed=True)
+        observation = native.observe(sequences, 0, parameters)
         if self.recurrence.reverse:
             return replace(observation, input_gradients=observation.input_gradients[::-1])
         return observation
@@ -322,11 +286,14 @@ class CompiledModel:
         width = sequences.dim_input if sequences.is_tokens else None
         return self._logits(Sequences(prefixes, ends, labels, width), batched=self._pays_to_batch())
 
-    def parameter_block(self, native: Native) -> Block:
-        """Return the model's parameters in the layout of a program."""
-        # Who compiles this very model meanwhile tries other numbers in them.
+    def _ready(self, sequences: Sequences, *, batched: bool = False, observed: bool = False) -> tuple[Native, Floats]:
+        """Check sequences, and the model on them; return the program for them, and the parameters as it takes them."""
+        self._check_input(sequences)
+        self.guard.check_use(sequences)
+        native = self.native(tokens=sequences.is_tokens, batched=batched, observed=observed)
+        # Who compiles this very model meanwhile tries other numbers in its parameters.
         with MYGRAD:
-            return native.block_of([parameter.data for parameter in self._parameters])
+            return native, native.block_of([parameter.data for parameter in self._parameters]).numbers
 
     def _one(self, x: Any, y: Any) -> Sequences:
         array = np.asarray(x.data if isinstance(x, Tensor) else x)
@@ -355,7 +322,7 @@ class CompiledModel:
 
 def _portions(lengths: NDArray[np.int64], steps: int) -> list[NDArray[np.int64]]:
     """Cut sequences into portions of at most so many steps, neighbours in length together, the longest first."""
-    order = np.argsort(-lengths, kind="stable")
+    order = longest_first(lengths)
     portions, begin = [], 0
     while begin < len(order):
         end = begin + min(PORTION, max(1, steps // max(1, int(lengths[order[begin]]))))
@@ -411,9 +378,8 @@ def compile(
     width = None if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
     with MYGRAD, failures_named(model):
         width = width or input_width(model, parameters)
-        compiled = _known(model, parameters, width, longest)
-        if compiled is None:
-            compiled = _alike(model, parameters, width, longest) or _compiled(model, parameters, width, longest)
+        compiled = _known(model, parameters, width, longest) or _compiled(model, parameters, width, longest)
+        if compiled not in _recent:
             _recent.append(compiled)
     num_classes((1, compiled.dim_output))
     if check:
@@ -445,29 +411,16 @@ def compile_for(model: Any, sequences: Sequences) -> CompiledModel:
     return compile(model, longest, dim_input=sequences.dim_input, check=False)
 
 
-def _compiled_again(model: Any, dim_input: int) -> CompiledModel:
-    return compile(model, dim_input=dim_input, check=False)
-
-
 # What was compiled last: training, evaluation and inspection of one model follow one another, and models of one class.
 _recent: deque[CompiledModel] = deque(maxlen=4)
 
 
 def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
-    """Return what the model was compiled to before, if it still is what the model computes."""
-    compiled = next((c for c in reversed(_recent) if c.model is model and c.guard.is_over(parameters)), None)
-    if compiled is None or compiled.dim_input != width:
-        return None
-    return compiled if _is_still(compiled, longest) else None
-
-
-def _alike(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
-    """Return the model compiled as another one of its class was before, if that is what it computes, too."""
-    for known in reversed(_recent):
-        if known.dim_input == width and known.is_like(model, parameters):
-            compiled = known.of(model, parameters)
-            if _is_still(compiled, longest):
-                return compiled
+    """Return the model as it, or else another one of its class, was compiled before, if that is what it computes."""
+    for known in sorted(reversed(_recent), key=lambda known: known.model is not model):
+        compiled = known.of(model, parameters) if known.dim_input == width else None
+        if compiled is not None and _is_still(compiled, longest):
+            return compiled
     return None
 
 

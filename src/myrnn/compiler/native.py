@@ -91,22 +91,36 @@ def aligned(size: int) -> Floats:
     return numbers[offset : offset + size]
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class Observation:
+    """What went on inside while one sequence ran forward and back.
+
+    Attributes
+    ----------
+    loss : float
+        The softmax cross-entropy, in nats.
+    logits : ndarray, float32 (K,)
+    states : tuple of ndarray, float32 (T + 1, D)
+        Each state, in the order of ``CompiledModel.state_names``: before the first step, and after every step.
+    state_gradients : tuple of ndarray, float32 (T + 1, D)
+        The gradient of the loss with respect to each of these.
+    input_gradients : ndarray, float32 (T, C)
+        The gradient of the loss with respect to every row of the sequence.
+    """
+
+    loss: float
+    logits: NDArray[np.float32]
+    states: tuple[NDArray[np.float32], ...]
+    state_gradients: tuple[NDArray[np.float32], ...]
+    input_gradients: NDArray[np.float32]
+
+
 natives: WeakSet[Native] = WeakSet()
 """All programs of this process."""
 
 
 class Native:
-    """An emitted and compiled program.
-
-    Parameters
-    ----------
-    program : Program
-
-    Attributes
-    ----------
-    lock : threading.RLock
-        Held by who runs the program, whose workspaces serve one at a time.
-    """
+    """An emitted and compiled program, with the memory that it runs in."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -115,6 +129,7 @@ class Native:
         self._equal_weights = np.ones(program.classes, dtype=np.float32)
         self._workspaces: dict[int, Workspace] = {}
         self._gradients: dict[int, Floats] = {}
+        # Held by who runs the program, whose workspaces serve one at a time.
         self.lock = threading.RLock()
         natives.add(self)
 
@@ -159,7 +174,7 @@ class Native:
     def logits(
         self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, out: Floats, shard: int = 0
     ) -> None:
-        """Write the logits of the sequences `members` into their rows of `out`, float32 (N, K).
+        """Write the logits of the sequences `members`, the longest first, into their rows of `out`, float32 (N, K).
 
         Each thread that shares the lock is a shard.
         """
@@ -167,8 +182,8 @@ class Native:
         steps = lengths.sum() if self.batched else lengths.max(initial=0)
         work = self.workspace(int(steps), len(members) if self.batched else 1, shard)
         self._call(
-            training.logits, sequences, self._equal_weights, members[_longest_first(lengths)], parameters,
-            work.arguments, work.logits, padded(self.program.classes), out,
+            training.logits, sequences, self._equal_weights, members, parameters, work.arguments, work.logits,
+            padded(self.program.classes), out,
         )  # fmt: skip
 
     def gradients(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats) -> tuple[float, Block]:
@@ -177,27 +192,20 @@ class Native:
             block, lengths = self.block(), sequences.lengths[members]
             work = self.workspace(int(lengths.sum()), len(members))
             loss, _ = self._call(
-                training.run, sequences, self._equal_weights, members[_longest_first(lengths)], 1 / len(members), True,
+                training.run, sequences, self._equal_weights, members[longest_first(lengths)], 1 / len(members), True,
                 parameters, block.numbers, work.arguments,
             )  # fmt: skip
             return loss / len(members), block
 
-    def observe(
-        self, sequences: Sequences, index: int, parameters: Floats
-    ) -> tuple[float, Floats, tuple[Floats, ...], tuple[Floats, ...], Floats]:
-        """Run an observed program.
-
-        Returns
-        -------
-        The loss, the logits (K,), the states and their gradients (T + 1, D), and the input's gradient (T, C).
-        """
+    def observe(self, sequences: Sequences, index: int, parameters: Floats) -> Observation:
+        """Run an observed program."""
         program = self.program
         assert program.input_gradients is not None
         with self.lock:
             loss, _ = self.gradients(sequences, np.array([index]), parameters)
             steps = int(sequences.lengths[index])
             work = self.workspace(steps, 1)
-            return (
+            return Observation(
                 loss,
                 work.numbers[work.logits : work.logits + program.classes].copy(),
                 tuple(work.rows(buffer, steps + 1) for buffer in program.states),
@@ -208,15 +216,12 @@ class Native:
     def train(
         self, sequences: Sequences, order: NDArray[np.int64], descent: Descent, shards: int = 1
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Do one iteration for each row of `order`; the blocks of `descent` change in place.
+        """Do one iteration for each row of `order`; return the loss and the hits of each, float64 and int64 (n,).
 
-        Returns
-        -------
-        losses : ndarray, float64 (n,)
-        hits : ndarray, int64 (n,)
+        The blocks of `descent` change in place.
         """
         with self.lock:
-            order = np.take_along_axis(order, _longest_first(sequences.lengths[order]), axis=1)
+            order = np.take_along_axis(order, longest_first(sequences.lengths[order]), axis=1)
             lengths = sequences.lengths[order]
             losses, hits = np.zeros((shards, len(order))), np.zeros((shards, len(order)), dtype=np.int64)
             barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
@@ -262,7 +267,8 @@ class Native:
         return lookups_of(layouts[0].at, places, symbols, shards, every=every)
 
 
-def _longest_first(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def longest_first(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the order of sequences, or of those of each row, in which a batch takes them."""
     return np.argsort(-lengths, axis=-1, kind="stable")
 
 
@@ -316,21 +322,10 @@ def limit_threads(count: int) -> Iterator[None]:
 
 
 def shards_for(rows: int, work: float, least_work: float) -> int:
-    """Return over how many threads it pays to spread a batch, or any work that is done side by side.
+    """Return over how many threads to spread `rows` of a batch, or of any work that is done side by side.
 
-    Parameters
-    ----------
-    rows : int
-        How many rows there are to spread.
-    work : float
-        How many multiplications all of them take, until the threads meet again.
-    least_work : float
-        How many of them are worth a thread.
-
-    Raises
-    ------
-    InvalidArgument
-        When ``MYRNN_NUM_THREADS`` is no number of threads.
+    `work` is how many multiplications all of them take until the threads meet again, `least_work` how many are worth a
+    thread.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = _limit.get() or _environment_limit() or cores

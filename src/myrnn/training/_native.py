@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,8 @@ class _OptimizerState:
             dtype=np.int64,
         ).reshape(-1, 3)
         self._compiled = compiled
-        # For every length so far, a bit for each range; and the longest length whose bits are not those of all longer.
-        self._bits, self._odd = np.zeros((0, 0), dtype=np.uint8), -1
+        # Which ranges have a gradient at every length so far; and the longest length that is not like all longer ones.
+        self._by_length, self._odd = np.zeros((0, 0), dtype=np.bool_), -1
 
     def trained(self, sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which ranges have a gradient in each iteration; MyGrad's optimizers leave the others alone.
@@ -52,16 +53,13 @@ class _OptimizerState:
         A parameter has one that any of an iteration's sequences is long enough to use.
         """
         longest = int(sequences.lengths.max(initial=0))
-        if longest >= len(self._bits):
-            by_length = self._compiled.trained_by_length(longest)
-            self._bits = np.packbits(by_length[:, [place for _, place in self._places]], axis=1)
-            like_last = (self._bits[::-1] == self._bits[-1]).all(axis=1)
+        if longest >= len(self._by_length):
+            self._by_length = self._compiled.trained_by_length(longest)[:, [place for _, place in self._places]]
+            like_last = (self._by_length[::-1] == self._by_length[-1]).all(axis=1)
             self._odd = longest - int(np.logical_and.accumulate(like_last).sum())
         if sequences.lengths.min(initial=longest) > self._odd:
-            bits = np.repeat(self._bits[-1:], len(order), axis=0)
-        else:
-            bits = np.bitwise_or.reduce(self._bits[sequences.lengths[order]], axis=1)
-        return np.unpackbits(bits, axis=1, count=len(self.ranges)).view(np.bool_)
+            return np.repeat(self._by_length[-1:], len(order), axis=0)
+        return np.ascontiguousarray(self._by_length[sequences.lengths[order]].any(axis=1))
 
     @property
     def settings(self) -> NDArray[np.float64]:
@@ -76,37 +74,21 @@ class _OptimizerState:
         """How many steps have been taken."""
         return int(getattr(self._optimizer, "t", 0))
 
-    def load(self, means: Block, squares: Block) -> None:
+    def memory(self, means: Block, squares: Block) -> Iterator[tuple[Block, int, NDArray[Any]]]:
+        """Yield the arrays that the optimizer remembers, each with its block and its parameter's place there."""
         for block, name in ((means, self._kind.means), (squares, self._kind.squares)):
             arrays = getattr(self._optimizer, name) if name else []
-            for k, place in self._places:
-                if arrays:
-                    block.write(place, arrays[k])
+            if arrays:
+                yield from ((block, place, arrays[k]) for k, place in self._places)
 
-    def store(self, means: Block, squares: Block, steps: int) -> None:
-        for block, name in ((means, self._kind.means), (squares, self._kind.squares)):
-            arrays = getattr(self._optimizer, name) if name else []
-            for k, place in self._places:
-                if arrays:
-                    block.read(place, arrays[k])
+    def advance(self, steps: int) -> None:
+        """Count the steps that were taken."""
         if hasattr(self._optimizer, "t"):
-            self._optimizer.t = steps
+            self._optimizer.t += steps
 
 
 class NativeEngine:
-    """Runs iterations in the compiled model, with the GIL released.
-
-    Parameters
-    ----------
-    compiled : CompiledModel
-    optimizer : SGD, RMSprop, Adam, or MyNN's SGD or Adam
-    batch_size : int
-    gradient_clip : float or None
-    class_weights : ndarray, float32 (K,), or None
-        How much the loss of a sequence of each class counts; None is 1 for all.
-    example : Sequences
-        Data of the kind that will come.
-    """
+    """Runs iterations in the compiled model, with the GIL released, on data of the kind of `example`."""
 
     name = "native"
 
@@ -173,50 +155,39 @@ class NativeEngine:
             self._is_doubted = False
         _refuse_looks(self._compiled)
         begin = time.perf_counter()
-        self._load()
-        steps = self._state.steps
-        rates = np.full(len(order), float(self._optimizer.learning_rate)) if rates is None else rates
-        losses, hits = self._run(sequences, order, rates)
+        for block, place, array in self._arrays():
+            block.write(place, array)
+        losses, hits = self._native.train(sequences, order, self._descent(sequences, order, rates), self._shards)
         ran = time.perf_counter() - begin
         self._ran += ran
         self.iterations_per_call = int(np.clip(CALL / ran * len(order), 1, 10 * self.iterations_per_call))
         # What a check refuses never reaches the model.
         self._check_now_and_then(sequences, order)
-        self._store(steps + len(order))
+        for block, place, array in self._arrays():
+            block.read(place, array)
+        self._state.advance(len(order))
         return losses, hits
 
-    def _run(
-        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64]
-    ) -> tuple[Losses, Correct]:
-        parameters, means, squares = self._blocks
+    def _descent(self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None) -> Descent:
         state = self._state
-        blocks = (parameters.numbers, means.numbers, squares.numbers)
-        descent = Descent(
+        return Descent(
             self._class_weights,
-            rates,
+            np.full(len(order), float(self._optimizer.learning_rate)) if rates is None else rates,
             self.gradient_clip or 0.0,
             state.settings,
             state.steps + 1,
             state.ranges,
             state.trained(sequences, order),
-            *blocks,
+            *(block.numbers for block in self._blocks),
         )
-        return self._native.train(sequences, order, descent, self._shards)
 
-    def _load(self) -> None:
+    def _arrays(self) -> Iterator[tuple[Block, int, NDArray[Any]]]:
+        """Yield all arrays that training changes, each with its block and its parameter's place there."""
         parameters, means, squares = self._blocks
         # Who compiles this very model meanwhile tries other numbers in its parameters, and locks them.
         with MYGRAD:
-            for i, parameter in enumerate(self._parameters):
-                parameters.write(i, parameter.data)
-        self._state.load(means, squares)
-
-    def _store(self, steps: int) -> None:
-        parameters, means, squares = self._blocks
-        with MYGRAD:
-            for i, parameter in enumerate(self._parameters):
-                parameters.read(i, parameter.data)
-        self._state.store(means, squares, steps)
+            yield from ((parameters, i, parameter.data) for i, parameter in enumerate(self._parameters))
+        yield from self._state.memory(means, squares)
 
     def _check_now_and_then(self, sequences: Sequences, order: NDArray[np.int64]) -> None:
         """Hold the compiled model against the model itself on one of the last sequences, while time allows."""

@@ -237,13 +237,7 @@ def code_generation() -> tuple[str, ...]:
 
 
 class MachineCode:
-    """Machine code in memory, for as long as this object lives.
-
-    Parameters
-    ----------
-    content : bytes
-        The object file.
-    """
+    """Machine code, read from the content of an object file, in memory for as long as this object lives."""
 
     def __init__(self, content: bytes) -> None:
         target = llvm.Target.from_triple(llvm.get_process_triple())
