@@ -81,16 +81,15 @@ def _columns(after: Node, place: int) -> Iterator[tuple[int, int, int, bool]]:
             matrix, (rows, _, columns, transposed) = node.inputs[1], node.attributes
             if rows == 1 and matrix.operation == "parameter":
                 yield matrix.attributes[0], place, columns, transposed
-        elif node.operation == "sum":
-            # The product with a matrix of a single column is written as a sum.
-            yield from ((leaf.attributes[0], 0, 1, False) for leaf in _factors(node) if leaf.operation == "parameter")
-        else:
+        elif weights := [leaf for leaf in _factors(node) if leaf.operation == "parameter"]:
+            yield from ((leaf.attributes[0], 0, 1, False) for leaf in weights)
+        elif node.operation != "sum":
             waiting += _before(node, place)
 
 
 def _factors(node: Node) -> tuple[Node, ...]:
-    """Return what is multiplied in a sum of products that is a single number."""
-    product = node.inputs[0]
+    """Return the factors of a product with a matrix of one column: a sum of products or, of one row, a product."""
+    product = node.inputs[0] if node.operation == "sum" else node
     return product.inputs if node.size == 1 and product.operation == "multiply" else ()
 
 
