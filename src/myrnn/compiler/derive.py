@@ -107,7 +107,7 @@ def _placed(recurrence: Recurrence, place: dict[Node, Node]) -> Recurrence:
 
 @dataclass(frozen=True)
 class Pullback:
-    """The gradients of the states and the input that a part of the recurrence reads, and more."""
+    """What a part of the recurrence hands back: gradients of the states, the input and the weights that it reads."""
 
     states: tuple[Node, ...]
     input: Node

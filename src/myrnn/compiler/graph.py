@@ -20,7 +20,7 @@ from myrnn.compiler.ops import OPERATIONS, indices_of
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
-    """One computation. Nodes are calculated with like numbers, which makes nodes: ``g * (1 - y * y)``."""
+    """One computation. Operators on nodes make nodes: ``g * (1 - y * y)``."""
 
     # A key of `OPERATIONS`, or a leaf: ``parameter``, ``constant``, ``row`` (of the sequence, by its step), ``input``
     # (the row of the present step), ``state``, ``length`` (T) or ``gradient``.
@@ -30,7 +30,7 @@ class Node:
     attributes: tuple[Any, ...]
     # How many numbers it has.
     size: int
-    # What made it, and makes what is calculated from it.
+    # The table that it is in; operators make nodes of the same table.
     build: Builder = field(repr=False)
 
     # NumPy's numbers leave the operators to the node.
@@ -163,7 +163,7 @@ class Builder:
         return node
 
 
-# What changes nothing on the right of an operation.
+# The number that changes nothing on the right of an operation.
 _NEUTRAL = {"add": 0, "subtract": 0, "multiply": 1, "divide": 1}
 
 

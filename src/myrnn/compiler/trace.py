@@ -40,6 +40,7 @@ _DENSE = os.path.join("myrnn", "models", "_dense.py")
 # The models that ship look at their argument only to check it.
 _MODELS = os.path.join(os.sep, "myrnn", "models", "")
 
+# Whose code a file holds; the larger the number, the more it is the user's own.
 _OF_MYGRAD, _OF_NUMPY, _OF_LAYERS, _OF_MODELS, _OF_USER = range(5)
 
 # Functions of MyGrad that read numbers and do not give them to their caller: an operation's result is in the graph, a
@@ -90,7 +91,7 @@ class Recorder:
         self._outside: FrameType | None = None
 
     def run(self, model: Callable[[Any], Any], x: Any, *, names: bool = True) -> Any:
-        """Return ``model(x)``, noting how it comes about in this thread; without `names`, looks at numbers alone."""
+        """Return ``model(x)``, and note what happens in this thread; without `names`, only looks at numbers."""
         here = threading.get_ident()
         self._outside = _user_frame(sys._getframe(1))
 
@@ -163,7 +164,7 @@ class Recorder:
 
 @contextmanager
 def _watched(name: str, read: Callable[[Any], Any], write: Callable[[Any, Any], None]) -> Iterator[None]:
-    """Read and write an attribute of tensors by these functions: a property of the class comes before it."""
+    """Let these functions read and write an attribute of all tensors: a property of the class hides it."""
     before = vars(Tensor).get(name)
     setattr(Tensor, name, property(read, write))
     try:
@@ -197,7 +198,7 @@ def _asks_for_size(code: CodeType, at: int) -> bool:
 
 @cache
 def _kind_of(file: str) -> int:
-    """Return whose code stands in a file, as a number that is the larger the more it is a user's own."""
+    """Return whose code is in a file."""
     if file.startswith(_MYGRAD) or file == __file__:
         return _OF_MYGRAD
     if file.startswith((_NUMPY, "<frozen ")):
@@ -215,7 +216,7 @@ def _user_frame(frame: FrameType | None) -> FrameType | None:
 
 # Reading the graph --------------------------------------------------------------------------------------------------
 
-# What is smaller is taken for 0 by native code.
+# Native code works in float32, and takes smaller numbers for 0.
 _LEAST = np.finfo(np.float32).tiny
 
 
@@ -232,7 +233,7 @@ class Trace:
     logits: NDArray[Any] | None = field(default=None, repr=False)
     # Where the user's code looks at the numbers of a tensor.
     looks: tuple[Origin, ...] = ()
-    # Those that MyGrad's graph reaches, which have a gradient, by their place among the model's.
+    # The numbers of the parameters that MyGrad's graph reaches: these have a gradient.
     parameters: frozenset[int] = frozenset()
 
 
@@ -285,7 +286,7 @@ def _variables(tensor: Any) -> tuple[Any, ...]:
 
 
 def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder: Recorder) -> None:
-    """See that no parameter, nor the sequence, is the result of something itself: it would be taken for what it was."""
+    """Refuse parameters or a sequence that are computed, or changed in place: it would not be noticed."""
     for i, tensor in enumerate((*parameters, sequence)):
         if tensor.creator is not None:
             what = "the sequence" if tensor is sequence else f"parameters[{i}] of the model"
@@ -333,7 +334,7 @@ def _reader(is_read: Callable[[Any], bool], tensors: list[Any], recorder: Record
 
 
 def _check_constant(tensor: Any, tensors: list[Any], recorder: Recorder) -> None:
-    """See that native code, which works in float32 and takes what is too small for 0, has the numbers of a constant."""
+    """Refuse a constant with numbers that are 0 or infinite in native code."""
     numbers = np.asarray(tensor.data)
     with np.errstate(over="ignore", under="ignore"):
         sizes = np.abs(numbers.astype(np.float32))
