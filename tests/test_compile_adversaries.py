@@ -646,6 +646,31 @@ def test_a_sum_over_no_rows_is_zero():
         np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-6)
 
 
+class BeginsByComputing(Base):
+    """Computes its first states from parameters, in another way than its steps do."""
+
+    def __init__(self):
+        super().__init__()
+        self.b = mg.tensor(np.linspace(-1, 1, 6, dtype=np.float32)[None])
+        self.parameters = (*self.parameters, self.b)
+
+    def __call__(self, x):
+        h = mg.tanh(self.b @ self.h)
+        c = h * self.b
+        for x_t in x:
+            c = mg.tanh(x_t[None] @ self.x + h @ self.h) * c + c
+            h = mg.tanh(c)
+        return (h + c) @ self.y
+
+
+@pytest.mark.usefixtures("in_python")
+def test_first_states_that_are_computed_are_those_of_an_empty_sequence():
+    model = BeginsByComputing()
+    compiled = myrnn.compile(model, dim_input=10)
+    for x in (np.zeros((0, 10), dtype=np.float32), np.ones((1, 10), dtype=np.float32)):
+        np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-6)
+
+
 class SmallLogarithms(Base):
     """Goes through numbers so small that one more than them is one."""
 

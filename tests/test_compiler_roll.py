@@ -181,7 +181,7 @@ def read_a_step_late(m, x):
 
 
 GOOD = {
-    read_a_step_late: (2, False),
+    read_a_step_late: (3, False),
     plain: (1, False),
     learned: (1, False),
     lagged: (2, False),
@@ -257,6 +257,34 @@ def test_states_that_the_last_step_does_not_compute_begin_as_those_of_an_empty_s
     model, recurrence, build = rolled(run)
     (empty,) = traces_of(model, build, (0,)).values()
     assert unroll(recurrence, 0, build) is empty.output
+
+
+def begun_by_computing(m, x):
+    h = mg.tanh(m.h0 @ m.B)
+    c = h * m.h0
+    for x_t in x:
+        c = mg.tanh(x_t[np.newaxis] @ m.A + h @ m.E) * c + c
+        h = mg.tanh(c)
+    return (h + c) @ m.W
+
+
+@pytest.mark.parametrize(
+    ("run", "sizes"),
+    [(begun_by_computing, (D, D)), (read_a_step_late, (D, D)), (folded_half, (D,)), (together, (D, D))],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_an_empty_sequence_shows_what_no_other_does(run, sizes):
+    model, recurrence, build = rolled(run, (0, *LENGTHS))
+    assert recurrence.state_sizes == sizes
+    (empty,) = traces_of(model, Builder(), (0,)).values()
+    assert unroll(recurrence, 0, build) is substitute(build, [empty.output], {})[0]
+
+
+def test_a_model_may_do_something_else_with_an_empty_sequence():
+    def run(m, x):
+        return plain(m, x) if len(x) else m.h0[:, :2] * 2
+
+    assert str(rolled(run, (0, *LENGTHS))[1].step) == str(rolled(plain)[1].step)
 
 
 def test_the_length_is_read_where_the_model_divides_by_it():
@@ -341,7 +369,7 @@ def squared_length(m, x):
         (first_only, None),
         (all_states, None),
         (look_back_to_the_first, None),
-        (middle, "reads element 2 of a sequence of 5 at step 2, and not so at every"),
+        (middle, "reads element 3 of a sequence of 7 at step 3, and not so at every"),
         (no_loop, "do not depend on the sequence"),
         (squared_length, "the readout after 5 steps is not the same computation as after 4"),
     ],

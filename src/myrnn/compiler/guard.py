@@ -88,7 +88,8 @@ class Guard:
         self.max_length = max_length
         self.looks = tuple(dict.fromkeys(origin for traced in traces.by_length.values() for origin in traced.looks))
         self.reached = {length: traced.parameters for length, traced in traces.by_length.items()}
-        self._lengths = set(traces.by_length)
+        # That an empty sequence was traced does not say that the recurrence gives the same for it.
+        self._lengths = set(traces.by_length) - {0}
         self._rng = np.random.default_rng(0)
         steps = max(2, min(FEW, self._steps_of(RUN_NUMBERS)))
         self._probe = self._rng.normal(size=(steps, recurrence.dim_input)).astype(np.float32)

@@ -7,6 +7,7 @@ import itertools
 import pickle
 import random
 import sys
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -97,6 +98,8 @@ def trace(subject: Subject) -> Traces:
         lengths = {*PROBES, *lengths_for(subject.back), max(subject.longest, 9)}
         traces = {n: traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build) for n in lengths}
         _check_reaches_parameters(traces)
+        if (empty := _empty_trace(model, parameters, dim_input, build)) is not None:
+            traces[0] = empty
         tokens, large = one_hot(rng.integers(0, dim_input, 5), dim_input), 10 * _random_rows(5, dim_input, rng)
         for values in (tokens, large):
             _same_graph(traces[5], trace_once(model, parameters, values, build), "the values of the sequence")
@@ -110,6 +113,16 @@ def trace(subject: Subject) -> Traces:
                 )
     shapes = tuple(parameter.shape for parameter in parameters)
     return Traces(traces, dim_input, parameter_names(model), shapes, subject.back)
+
+
+def _empty_trace(model: Any, parameters: tuple[Tensor, ...], dim_input: int, build: Builder) -> Trace | None:
+    """Trace the model on an empty sequence, which shows where its states begin; None where it takes none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return traced_with_array(model, parameters, np.zeros((0, dim_input), np.float32), build)
+    except Exception:
+        return None
 
 
 def _random_rows(length: int, dim_input: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -1,19 +1,19 @@
 """Stage 2: find the loop in traces of several lengths, and prove it by unrolling it again.
 
-Two traces are walked side by side from their logits, one with some rows more in front. Where they part, the longer one
-reads what those rows have left. What the steps after any number of rows read of these must come from the states. They
-are a cut between what was needed before a row, with that row, and what is needed after it. Any such cut will do, so it
-is the one that carries the fewest numbers (a minimum cut). The states before and after a row give the step, the last
-ones and the logits the readout, and what the shorter trace has in their place the initial states.
+Two traces are walked side by side from their logits, one with a row more in front. What their later steps read of the
+rows in front must come from the states. These are a cut between the rows and what is read of them; any such cut will
+do, so it is the one that carries the fewest numbers (a minimum cut). The states before and after a row give the step,
+the last ones and the logits the readout. The traces of an empty and of short sequences show the initial states.
 
-The proof does not rest on any of this: unrolled again, the recurrence must be the very nodes that were traced, at every
-length.
+Finding may be wrong, because the proof does not rest on it: unrolled again, the recurrence must be the very nodes that
+were traced, at every length.
 """
 
 from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -26,8 +26,8 @@ from myrnn.errors import NotARecurrence
 
 BEGIN = "  Begin with states that every step can read, such as np.zeros((1, D)).\n"
 
-# A node of the shortest trace, where it has one in that place, and of the two longer ones.
-Trio = tuple[Node | None, Node, Node]
+# Two nodes in the same place of two traces.
+Pair = tuple[Node, Node]
 
 
 class LooksFurtherBack(NotARecurrence):
@@ -88,17 +88,30 @@ def roll(traced: Traces) -> Recurrence:
         traces = {length: rewritten(trace, mirror, mirrored=True) for length, trace in traces.items()}
     order = topological(trace.output for trace in traces.values())
     folded = dict(zip(order, substitute(build, order, {}), strict=True))
-    found = _found(_Comparison(traces, folded, back), build, traced.dim_input)
-    recurrence = replace(found, reverse=reverse, parameter_names=traced.parameter_names, shapes=traced.shapes)
-    for length, trace in traces.items():
-        unrolled = unroll(recurrence, length, build)
-        if unrolled is not folded[trace.output]:
-            origins = {folded[n]: origin for n, origin in trace.origins.items() if n in folded}
-            told = difference_told(Trace(length, folded[trace.output], origins), Trace(length, unrolled, {}))
-            raise NotARecurrence(
-                f"on a sequence of {length} the model does something that its other steps do not.\n{told}{ADVICE}"
-            )
-    return recurrence
+    known = _Comparison(traces, folded, back)
+
+    def proved(lengths: Sequence[int]) -> Recurrence:
+        found = _found(known, build, traced.dim_input, lengths)
+        for length in lengths:
+            _prove(found, traces[length], folded)
+        return replace(found, reverse=reverse, parameter_names=traced.parameter_names, shapes=traced.shapes)
+
+    if 0 in traces:
+        # An empty sequence shows where all states begin, but a model may do something else altogether with it.
+        with suppress(NotARecurrence):
+            return proved(list(traces))
+    return proved([length for length in traces if length])
+
+
+def _prove(recurrence: Recurrence, trace: Trace, folded: Mapping[Node, Node]) -> None:
+    """See that the recurrence, unrolled, is the very graph that was traced."""
+    unrolled = unroll(recurrence, trace.length, recurrence.readout.build)
+    if unrolled is not folded[trace.output]:
+        origins = {folded[n]: origin for n, origin in trace.origins.items() if n in folded}
+        told = difference_told(Trace(trace.length, folded[trace.output], origins), Trace(trace.length, unrolled, {}))
+        raise NotARecurrence(
+            f"on a sequence of {trace.length} the model does something that its other steps do not.\n{told}{ADVICE}"
+        )
 
 
 def unroll(recurrence: Recurrence, length: int, build: Builder) -> Node:
@@ -152,187 +165,123 @@ def _goes_backwards(trace: Trace) -> bool:
 
 
 class _Comparison:
-    """Walks the traces of n, n + `back` and n + `back` + 1 rows side by side, the further rows in front.
-
-    Attributes
-    ----------
-    traces : mapping
-        Length -> trace.
-    folded : mapping
-        Node -> the same with computations on constants done.
-    rows : dict
-        Node -> how many rows, from the first one on, it may depend on; 0 where it reads none.
-    needed : dict
-        Pairs of nodes, after `back` rows and after one more -> what the shortest traces have in their place. These are
-        the values that the steps after those rows read.
-    shown : dict
-        The same for the values that are logits already.
-    begun : set of Node
-        What those after one more row are made of and the shortest traces have, too: it is known what it begins with.
-    lowest : set of Node
-        The values after `back` rows below which the traces have nothing in common.
-    """
+    """Walks the traces of n + `back` and n + `back` + 1 rows side by side, the further row in front."""
 
     def __init__(self, traces: Mapping[int, Trace], folded: Mapping[Node, Node], back: int) -> None:
-        self.traces, self.folded, self.back = traces, folded, back
-        self.needed: dict[tuple[Node, Node], list[Node]] = {}
-        self.shown: dict[tuple[Node, Node], list[Node]] = {(traces[back].output, traces[back + 1].output): []}
-        self.lowest: set[Node] = set()
-        self.begun: set[Node] = set()
+        self.traces, self.back = traces, back
+        # The same nodes with computations on constants done.
+        self.folded = folded
+        # How many rows, from the first one on, a node may depend on; 0 where it reads none.
         self.rows: dict[Node, int] = {}
-        self.oldest: dict[Node, float] = {}
+        # What is made of a single row.
+        self.of_one_row: set[Node] = set()
+        # The values after `back` + 1 rows that the steps after those read.
+        self.needed: dict[Node, None] = {}
+        # What the needed values, and those that they are made of, were one step before.
+        self.before: dict[Node, Node] = {}
+        # What states that read no row were one step before.
+        self.changing: set[Node] = set()
         for node in topological(trace.output for trace in traces.values()):
-            below = (self.rows[i] for i in node.inputs)
-            self.rows[node] = node.attributes[0] + 1 if node.operation == "row" else max(below, default=0)
-            first = (self.oldest[i] for i in node.inputs)
-            self.oldest[node] = node.attributes[0] if node.operation == "row" else min(first, default=inf)
+            read = [i for i in node.inputs if self.rows[i]]
+            rows = {self.rows[i] for i in read}
+            self.rows[node] = node.attributes[0] + 1 if node.operation == "row" else max(rows, default=0)
+            if node.operation == "row" or (len(rows) == 1 and self.of_one_row.issuperset(read)):
+                self.of_one_row.add(node)
         for tail in tails(back):
-            self._walk([traces[tail], traces[tail + back], traces[tail + back + 1]])
-        self.lowest = {n for n in self.lowest if not self._follows(n, self.lowest - {n})}
+            self._walk((traces[tail + back], traces[tail + back + 1]))
+        self._go_down((traces[back].output, traces[back + 1].output), (traces[back], traces[back + 1]))
+        below_each = {n: set(topological(n.inputs)) for n in self.changing}
+        self.changing = {n for n in self.changing if not below_each[n] & self.changing}
 
-    def _walk(self, trio: list[Trace]) -> None:
+    def _walk(self, pair: tuple[Trace, Trace]) -> None:
         """Note what the rows after those in front read of these."""
         rows, back = self.rows, self.back
-        outputs = (trio[0].output, trio[1].output, trio[2].output)
-        stack: list[tuple[Trio, Trio | None]] = [(outputs, None)]
+        stack: list[tuple[Pair, Pair | None]] = [((pair[0].output, pair[1].output), None)]
         seen = set()
         while stack:
             nodes, readers = stack.pop()
-            a, b, c = nodes
-            is_first = readers is None or rows[readers[2]] > back + 1
-            if (nodes, is_first) in seen or (b is c and a in (None, b) and not rows[c]):
+            b, c = nodes
+            if nodes in seen or (b is c and not rows[c]):
                 continue
-            seen.add((nodes, is_first))
-            alike = self.alike(nodes, trio)
+            seen.add(nodes)
             if 0 < rows[c] <= back + 1:
-                if rows[b] > back or (a is not None and rows[a]):
-                    raise _parted(nodes, readers, trio, self)
+                if rows[b] > back:
+                    raise _parted(nodes, readers, pair, self)
                 if not rows[b]:
                     raise _looks_back(self, c)
-                if a is not None:
-                    self.begun.add(c)
-                if is_first:
-                    found = self.shown if readers is None else self.needed
-                    found.setdefault((b, c), []).extend([] if a is None else [a])
-                inputs = self._inputs(nodes) if alike and a is not None else []
-                if inputs and all(x is y or rows[y] for x, y, _ in inputs):
-                    stack.extend((below, nodes) for below in inputs)
-                else:
-                    self.lowest.add(b)
-            elif alike:
-                stack.extend((below, nodes) for below in self._inputs(nodes))
-            elif a is not None and a.is_constant and rows[c] and self.alike((None, b, c), trio):
-                # Where no rows are in front, NumPy did this arithmetic, or zero times something is zero.
-                stack.append(((None, b, c), readers))
-            elif a is not None and not rows[c] and not self._are_constant((b, c)):
+                self.needed[c] = None
+                self._go_down(nodes, pair)
+            elif not rows[c] and b in topological([c]) and not b.is_constant:
                 # A state that changes by itself, whatever the sequence is.
-                self.needed.setdefault((b, c), []).append(a)
-                self.lowest.add(b)
-                self.begun.add(c)
+                self.needed[c] = None
+                self.before[c] = b
+                self.changing.add(b)
+            elif self.alike(nodes, pair):
+                stack.extend((below, nodes) for below in self.inputs(nodes))
             else:
-                raise _parted(nodes, readers, trio, self)
+                raise _parted(nodes, readers, pair, self)
 
-    def _follows(self, node: Node, others: Collection[Node]) -> bool:
-        """Whether a value can be computed of others, without the sequence."""
-        below = topological([node], stop=others)
-        return any(n in others for n in below) and all(n in others or n.operation != "row" for n in below)
-
-    def one_step_before(self) -> dict[Node, Node]:
-        """Return for the nodes that the needed values are made of what they were one step before."""
-        before: dict[Node, Node] = {}
-        traces = (self.traces[self.back], self.traces[self.back + 1])
-        stack = [*self.needed, *self.shown]
+    def _go_down(self, nodes: Pair, pair: tuple[Trace, Trace]) -> None:
+        """Note what values, and what they are made of, were one step before."""
+        stack = [nodes]
         while stack:
             b, c = stack.pop()
-            if c in before:
+            if c in self.before:
                 continue
-            before[c] = b
-            if self.alike((b, c), traces):
-                stack.extend(zip(b.inputs, c.inputs, strict=True))
-        return before
+            self.before[c] = b
+            if self.alike((b, c), pair):
+                stack.extend(self.inputs((b, c)))
 
-    def alike(self, nodes: Sequence[Node | None], traces: Sequence[Trace]) -> bool:
+    def alike(self, nodes: Pair, traces: Sequence[Trace]) -> bool:
         """Whether nodes are the same operation, the same row from the end, or the length of their sequences."""
-        pairs = [(node, trace.length) for node, trace in zip(nodes, traces, strict=True) if node is not None]
-        last, length = pairs[-1]
-        if last.operation == "row":
-            return all(n.operation == "row" and n.attributes[0] - at == last.attributes[0] - length for n, at in pairs)
+        (one, at), (other, length) = ((node, trace.length) for node, trace in zip(nodes, traces, strict=True))
+        if "row" in (one.operation, other.operation):
+            return one.operation == other.operation and one.attributes[0] - at == other.attributes[0] - length
         if self._are_constant(nodes):
-            numbers = [self.folded[n].numbers for n, _ in pairs]
-            lengths = (np.array([at], np.float32) for _, at in pairs)
+            numbers = [self.folded[n].numbers for n in nodes]
+            lengths = (np.array([n], np.float32) for n in (at, length))
             return len({n.tobytes() for n in numbers}) == 1 or all(map(np.array_equal, numbers, lengths))
-        return len({n.size for n, _ in pairs[-2:]}) == 1 and all(
-            n.operation == last.operation and n.attributes == last.attributes and len(n.inputs) == len(last.inputs)
-            for n, _ in pairs
+        return one.size == other.size and (one.operation, one.attributes, len(one.inputs)) == (
+            other.operation,
+            other.attributes,
+            len(other.inputs),
         )
 
-    def _are_constant(self, nodes: Sequence[Node | None]) -> bool:
-        return all(self.folded[n].is_constant for n in nodes if n is not None)
+    def _are_constant(self, nodes: Pair) -> bool:
+        return all(self.folded[n].is_constant for n in nodes)
 
-    def _inputs(self, nodes: Trio) -> list[Trio]:
+    def inputs(self, nodes: Pair) -> list[Pair]:
         """Return the inputs of nodes that are alike, side by side."""
-        if self._are_constant(nodes):
-            return []
-        a, b, c = nodes
-        return list(zip([None] * len(b.inputs) if a is None else a.inputs, b.inputs, c.inputs, strict=True))
+        return [] if self._are_constant(nodes) else list(zip(nodes[0].inputs, nodes[1].inputs, strict=True))
 
 
 # The cut --------------------------------------------------------------------------------------------------------------
 
 
-def _states(known: _Comparison, previous: Mapping[Node, Node], fixed: Collection[Node]) -> list[Node]:
+def _states(known: _Comparison, fixed: Collection[Node]) -> list[Node]:
     """Return the states after `back` rows and one more: the fewest numbers that carry all that is needed.
 
-    First what the next steps need, then what the readout reads beside. Those of `fixed` are states in any case.
+    That is what the next steps read, and what the readout reads of the values that those are made of. Nodes of `fixed`
+    are states in any case.
     """
-    rows, back = known.rows, known.back
-    output = known.traces[back + 1].output
+    rows, back, output = known.rows, known.back, known.traces[known.back + 1].output
     computed = set(topological([output]))
-    row = {n for n in rows if n.operation == "row" and n.attributes[0] == back}
-    sources = {*known.lowest, *row, *fixed}
-    needed = [*(c for _, c in known.needed), *fixed]
-    steps = set(_varying(needed, sources))
-    begins = {c: _readout_begins(c, steps, rows) for _, c in known.shown}
-    readout = [n for n in topological(begins, stop={*steps, *sources}) if n not in steps]
-    mixed = {n for n in steps if known.oldest[n] < back < rows[n]} | steps & known.begun
-    read = [i for n in readout for i in n.inputs if i in mixed]
 
     def cost(node: Node) -> float:
-        # A row as it is, or what is made of it alone, is a state only where it was one from the beginning on: else the
-        # loop would be a step late. Of cuts that are alike, one is taken that the last step computes in any case, of
-        # what is new.
-        late = node not in known.begun and known.oldest[node] == back
-        odd = (node not in computed) + (rows[node] <= back)
-        return 2.0**40 if late else node.size + odd / 2.0**20
+        # What is made of a single row is a state only where nothing else will do: else the loop would be a step late.
+        # Of cuts that are alike, take the one that the last step computes in any case, of what is new.
+        late, odd = node in known.of_one_row, (node not in computed) + (rows[node] <= back)
+        return 2.0**20 * late + node.size + odd / 2.0**10
 
-    def states(read: Sequence[Node]) -> tuple[list[Node], list[Node]]:
-        carried = _minimum_cut([*needed, *read], sources, cost)
-        known_before = {*(previous[n] for n in carried if n in previous), *row, *fixed}
-        allowed = steps | known_before | {n for c, n in begins.items() if n is not c}
-
-        def cost_of_readout(node: Node) -> float:
-            # What the readout makes of the states stays there.
-            return 0.0 if node in carried else node.size if node in allowed else 2.0**40
-
-        return carried, _minimum_cut(list(begins.values()), known_before, cost_of_readout)
-
-    carried, beside = states(read)
-    if set(beside) - set(carried):
-        # The readout goes back to before the last step: it may do without what it reads after it.
-        carried, beside = min((carried, beside), states([]), key=lambda s: sum(n.size for n in {*s[0], *s[1]}))
-    order = topological([output, *carried, *beside])
+    steps = set(_varying([*known.needed, *fixed], known.changing))
+    read = [n for n in topological([output], stop=steps) if n in steps and n not in known.of_one_row]
+    carried = _minimum_cut([*known.needed, *fixed, *read], {*known.changing, *fixed}, cost)
+    # The readout may also read what the last step read: the states before it, and its row.
+    ends = {*carried, *(known.before[n] for n in carried if n in known.before)}
+    ends |= {n for n in rows if n.operation == "row" and n.attributes[0] == back}
+    beside = [n for n in topological([output], stop=ends) if n in ends]
+    order = topological([output, *carried])
     return sorted({*carried, *beside}, key=order.index)
-
-
-def _readout_begins(output: Node, steps: Collection[Node], rows: Mapping[Node, int]) -> Node:
-    """Return the value of which the logits are made by products with weights after the last step."""
-    begins = node = output
-    while len(varying := {i for i in node.inputs if rows[i]}) == 1:
-        (below,) = varying
-        if below in steps:
-            return below
-        begins, node = (below if node.operation == "matmul" else begins), below
-    return begins
 
 
 # A node's entry or exit, or where all ways begin or end.
@@ -409,17 +358,16 @@ class _Part:
     source: dict[Node, Node]
 
 
-def _found(known: _Comparison, build: Builder, dim_input: int) -> Recurrence:
+def _found(known: _Comparison, build: Builder, dim_input: int, lengths: Sequence[int]) -> Recurrence:
     """Return the loop as far as the compared traces show it, unproved."""
     traces, back = known.traces, known.back
-    previous = known.one_step_before()
     fixed: dict[Node, None] = {}
     while True:
-        after = _states(known, previous, fixed)
-        before = [previous[n] for n in after if n in previous]
+        after = _states(known, fixed)
+        before = [known.before[n] for n in after if n in known.before]
         if len(set(before)) < len(after):
             raise _looks_back(known, after[-1])
-        initial, further = _initial(known, build, before, after)
+        initial, further = _initial(known, build, before, lengths)
         if further is None or further in fixed:
             break
         fixed[further] = None
@@ -469,48 +417,51 @@ def _readout(
 
 
 def _initial(
-    known: _Comparison, build: Builder, before: Sequence[Node], after: Sequence[Node]
+    known: _Comparison, build: Builder, before: Sequence[Node], lengths: Sequence[int]
 ) -> tuple[tuple[Node, ...], Node | None]:
-    """Return what the states are where no rows are in front, and a value that must be a state as well.
+    """Return the states before the first step, and a value that must be a state as well: its start does not follow.
 
-    The former by matching what is computed of the states. Where nothing shows it (the readout alone reads the state, or
-    NumPy did the arithmetic) zeros will do if they give what was seen. A value is a state of its own if its start does
-    not follow from theirs, or if it is one of them a step later.
+    The trace of a short sequence is held against one of `back` rows more, in which `before` are the states after these
+    rows. Where nothing shows a state (NumPy did the arithmetic, or the readout of longer sequences alone reads it),
+    it begins with zeros.
     """
-    leaves = placeholders(build, tuple(n.size for n in before))
-    states = dict(zip(before, leaves, strict=True))
-    pairs = [(b, c, a) for (b, c), several in {**known.shown, **known.needed}.items() for a in several]
     found: dict[Node, Node] = {}
-    stack: list[tuple[Node, Node]] = [(b, a) for b, _, a in reversed(pairs)]
-    seen = set()
-    while stack:
-        b, a = stack.pop()
-        if (b, a) in seen:
-            continue
-        seen.add((b, a))
-        if b in states:
-            start = known.folded[a]
-            if start.size < b.size:
-                start = build.make("expand", start, size=b.size)
-            found.setdefault(states[b], start)
-        elif b.operation == a.operation and len(b.inputs) == len(a.inputs):
-            stack.extend(reversed(list(zip(b.inputs, a.inputs, strict=True))))
-    initial = tuple(found.get(leaf) or build.constant(np.zeros(leaf.size)) for leaf in leaves)
-    starts = dict(zip(before, initial, strict=True))
-    values = substitute(build, [b for b, _, _ in pairs], starts)
-    for (b, c, a), value in zip(pairs, values, strict=True):
+    starts: list[Pair] = []
+    for length in (n for n in (0, *tails(known.back)) if n in lengths):
+        pair = (known.traces[length + known.back], known.traces[length])
+        # From the logits down: what is read as it is shows a state better than what is computed of it.
+        queue: list[tuple[Pair, Pair]] = [((pair[0].output, pair[1].output),) * 2]
+        seen = set()
+        for nodes, readers in queue:
+            b, a = nodes
+            if nodes in seen:
+                continue
+            seen.add(nodes)
+            if b in before:
+                if known.rows[a]:
+                    row = next(n for n in topological([a]) if n.operation == "row")
+                    raise NotARecurrence(_reads_a_row(row, readers[1], pair[1], 0))
+                start = known.folded[a]
+                found.setdefault(b, start if start.size == b.size else build.make("expand", start, size=b.size))
+                continue
+            # The logits are no state: a model may do something else altogether with an empty sequence.
+            if known.rows[b] <= known.back and b is not pair[0].output:
+                starts.append(nodes)
+            if known.alike(nodes, pair):
+                queue.extend((inputs, nodes) for inputs in known.inputs(nodes))
+            elif known.rows[b] > known.back and not known.folded[a].is_constant:
+                raise NotARecurrence(
+                    f"step 0 of the model is not the same computation as the steps after it.\n{BEGIN}"
+                    + _both(pair[1], a, readers[1], pair[0], b, readers[0])
+                )
+    initial = tuple(found.get(b) or build.constant(np.zeros(b.size)) for b in before)
+    after = {b: c for c, b in known.before.items()}
+    values = substitute(build, [b for b, _ in starts], dict(zip(before, initial, strict=True)))
+    for (b, a), value in reversed(list(zip(starts, values, strict=True))):
         start = known.folded[a]
-        same = value is start or (
-            value.is_constant and start.is_constant and bool(np.all(value.numbers == start.numbers))
-        )
-        if not same and b not in states:
-            return initial, c
-    row = {n for n in known.rows if n.operation == "row" and n.attributes[0] == known.back}
-    later = {b: c for c, b in known.one_step_before().items()}
-    for node in after:
-        below = topological([node], stop={*before, *row})
-        if any(n.operation == "row" and n not in row and n not in before for n in below) and node in later:
-            return initial, later[node]
+        same = value is start or (value.is_constant and start.is_constant and np.all(value.numbers == start.numbers))
+        if not same and b in after:
+            return initial, after[b]
     return initial, None
 
 
@@ -543,31 +494,23 @@ def _looks_back(known: _Comparison, node: Node) -> LooksFurtherBack:
     )
 
 
-def _parted(nodes: Trio, readers: Trio | None, traces: Sequence[Trace], known: _Comparison) -> NotARecurrence:
+def _parted(nodes: Pair, readers: Pair | None, traces: Sequence[Trace], known: _Comparison) -> NotARecurrence:
     """Return the refusal of a model whose traces part where nothing is read that the rows in front have left."""
-    a, b, c = nodes
-    # The two longer traces differ, or the shortest from both.
-    differ = a is None or not known.alike((None, b, c), traces)
-    if b is c and known.rows[c]:
+    b, c = nodes
+    if b is c:
         row = next(n for n in reversed(topological([c])) if n.operation == "row")
         reader = next((n for n in topological([c]) if row in n.inputs), row)
-        return NotARecurrence(_reads_a_row(row, reader, traces[2], known.rows[reader] - 1))
-    if not differ and a is not None and known.rows[a] == 1:
-        lines = _both(traces[0], a, readers and readers[0], traces[1], b, readers and readers[1])
-        return NotARecurrence(f"step 0 of the model is not the same computation as the steps after it.\n{BEGIN}{lines}")
-    if differ and b.operation == c.operation and b.operation != "row" and not c.is_leaf:
+        return NotARecurrence(_reads_a_row(row, reader, traces[1], known.rows[reader] - 1))
+    if b.operation == c.operation and b.operation != "row" and not c.is_leaf:
         return _looks_back(known, c)
-    here, there = (2, 1) if differ else (0, 1)
-    node, other = nodes[here], nodes[there]
-    assert node is not None and other is not None
-    reader, its = (readers[here] or node, readers[there] or other) if readers else (node, other)
-    if node.operation == "row":
-        return NotARecurrence(_reads_a_row(node, reader, traces[here], known.rows[reader] - 1))
-    at = [known.rows[n if n.inputs else r] for n, r in ((node, reader), (other, its))]
+    its, reader = readers or nodes
+    if c.operation == "row":
+        return NotARecurrence(_reads_a_row(c, reader, traces[1], known.rows[reader] - 1))
+    at = [known.rows[n if n.inputs else r] for n, r in ((c, reader), (b, its))]
     longest = max(known.traces.items())[1]
-    if differ and (node if node.inputs else reader) not in topological([longest.output]):
-        what = f"the readout after {traces[2].length} steps is not the same computation as after {traces[1].length}"
+    if (c if c.inputs else reader) not in topological([longest.output]):
+        what = f"the readout after {traces[1].length} steps is not the same computation as after {traces[0].length}"
     else:
         what = f"step {at[0] - 1} of the model is not the same computation as step {at[1] - 1}"
     begin = BEGIN if at[0] == 1 else ""
-    return NotARecurrence(f"{what}.\n{begin}{_both(traces[here], node, reader, traces[there], other, its)}")
+    return NotARecurrence(f"{what}.\n{begin}{_both(traces[1], c, reader, traces[0], b, its)}")
