@@ -86,11 +86,6 @@ def add_dots(out, out_at, a, a_at, b, b_at, b_row, count, columns):
     out[out_at : out_at + count] += rows(b, b_at, b_row, count, columns) @ a[a_at : a_at + columns]
 
 
-def sum_rows(out, out_at, a, a_at, a_row, count, columns, add):
-    summed = rows(a, a_at, a_row, count, columns).sum(0)
-    out[out_at : out_at + columns] = summed + (out[out_at : out_at + columns] if add else 0)
-
-
 def fill(out, begin, end, value):
     out[begin:end] = value
 
@@ -152,7 +147,6 @@ CALLED = {
     "fill": fill,
     "multiply": multiply,
     "multiply_row": multiply_row,
-    "sum_rows": sum_rows,
     "transpose": transpose,
     # what moves numbers is Python already
     **{name: getattr(moves, name) for name in OF_PROGRAMS["moves"]},

@@ -13,8 +13,8 @@ from mygrad.nnet.activations import relu, sigmoid
 
 import zoo
 from myrnn.compiler import compile
+from myrnn.compiler.assemble import Names
 from myrnn.compiler.emit import WIDTH, names_in, wrapped
-from myrnn.compiler.layout import Names
 from myrnn.compiler.runtime import OF_PROGRAMS
 from myrnn.models import GRU, LSTM, RNN
 

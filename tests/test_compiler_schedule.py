@@ -14,8 +14,7 @@ from myrnn.compiler.assemble import fuse
 from myrnn.compiler.derive import Kind
 from myrnn.compiler.emit import emit
 from myrnn.compiler.graph import Builder, evaluate, topological
-from myrnn.compiler.instructions import For, IfLater, Loop
-from myrnn.compiler.layout import Place
+from myrnn.compiler.instructions import For, Loop, Place
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import plan
 from myrnn.compiler.schedule import schedule
@@ -148,7 +147,7 @@ KINDS = [Kind(*flags) for flags in itertools.product((False, True), repeat=2)] +
 def instructions(body):
     for instruction in body:
         yield instruction
-        if isinstance(instruction, For | IfLater):
+        if isinstance(instruction, For):
             yield from instructions(instruction.body)
 
 

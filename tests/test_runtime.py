@@ -110,20 +110,6 @@ def test_add_dots_is_the_product_with_the_transpose(rows, columns):
     np.testing.assert_allclose(out, old + b @ a, rtol=1e-4, atol=1e-5)
 
 
-@given(st.integers(0, 40), WIDTHS, st.booleans())
-def test_sum_rows(rows, columns, add):
-    a, old = random(0, rows, columns), random(1, columns)
-    out = old.copy()
-    native(products.sum_rows)(out, 0, flat(a, columns + 16, 1), 1, columns + 16, rows, columns, add)
-    np.testing.assert_allclose(out, a.sum(0) + (old if add else 0), rtol=1e-4, atol=1e-5)
-
-
-def test_sum_rows_of_no_rows_does_not_read_what_is_there():
-    out = np.zeros(16, dtype=np.float32)
-    native(products.sum_rows)(out, 0, np.full(16, np.nan, dtype=np.float32), 0, 16, 0, 16, False)
-    np.testing.assert_array_equal(out, 0)
-
-
 def test_fill_writes_between_its_bounds_only():
     out = np.zeros(64, dtype=np.float32)
     native(products.fill)(out, 16, 48, 3)

@@ -19,7 +19,7 @@ import numpy as np
 from myrnn.compiler.runtime.elementary import sigmoid, tanh
 from myrnn.compiler.runtime.functions import Floats, Integers, Tokens
 from myrnn.compiler.runtime.lanes import keep, load, store
-from myrnn.compiler.runtime.moves import line_up, line_up_rows
+from myrnn.compiler.runtime.moves import copy, line_up
 from myrnn.compiler.runtime.products import add_dots, cross_entropy, fill, multiply, transpose
 from myrnn.compiler.runtime.threads import flush_subnormals, restore_mode
 
@@ -34,7 +34,7 @@ def run(
     class, and how many are right. Each counts for `share` in the gradients.
     """
     sequences = len(members)
-    steps = line_up(start, offsets, members)
+    steps = line_up(start, lined, offsets, members, False)
     total = start[steps]
     # sizes
     C = sizes[0]
@@ -66,8 +66,8 @@ def run(
     d_h = sizes[24]
     logits = sizes[25]
     d_logits = sizes[26]
-    inputs = sizes[27]
-    x_fc_x2f_weight = sizes[28]
+    x_fc_x2f_weight = sizes[27]
+    inputs = sizes[28]
     x_fc_x2i_weight = sizes[29]
     x_fc_x2g_weight = sizes[30]
     x_fc_x2o_weight = sizes[31]
@@ -93,13 +93,15 @@ def run(
     # What depends on the parameters alone, and the states before the first step.
     # c = 0; h = 0
     for r in range(sequences):
-        after = r if r < start[1] else total + r
+        length = offsets[members[r] + 1] - offsets[members[r]]
         for j in range(0, D_padded, 16):
-            store(w, c + after * D_padded + j, 0.0)
-            store(w, h + after * D_padded + j, 0.0)
+            store(w, c + (start[steps - length] + r) * D_padded + j, 0.0)
+            store(w, h + (start[steps - length] + r) * D_padded + j, 0.0)
 
     # What the input alone gives, for all steps at once.
-    line_up_rows(w, inputs, C_padded, features, offsets, members, start, steps, C, False)
+    for r in range(total):
+        source = lined[r]
+        copy(w, inputs + r * C_padded, features, source * C, C)
     # x @ fc_x2f.weight
     multiply(w, x_fc_x2f_weight, D_padded, w, inputs, C_padded, 1, p, fc_x2f_weight, D_padded, total, C, D_padded,
         False)
@@ -116,8 +118,9 @@ def run(
     # Forward, step by step.
     for t in range(steps):
         row = start[t]
+        after = start[t + 1]
         active = start[t + 1] - row
-        going = start[t + 2] - start[t + 1]
+        begun = row - start[t - 1] if t > 0 else 0
         # f_sum, i_sum, g_sum, o_sum
         for r in range(active):
             for j in range(0, D_padded, 16):
@@ -129,22 +132,20 @@ def run(
                 store(w, i_sum + r * D_padded + j, i_sum_j)
                 store(w, g_sum + r * D_padded + j, g_sum_j)
                 store(w, o_sum + r * D_padded + j, o_sum_j)
-        if t > 0:
-            # f_sum += h @ fc_h2f.weight
-            multiply(w, f_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2f_weight, D_padded, active, D,
-                D_padded, True)
-            # i_sum += h @ fc_h2i.weight
-            multiply(w, i_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2i_weight, D_padded, active, D,
-                D_padded, True)
-            # g_sum += h @ fc_h2g.weight
-            multiply(w, g_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2g_weight, D_padded, active, D,
-                D_padded, True)
-            # o_sum += h @ fc_h2o.weight
-            multiply(w, o_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2o_weight, D_padded, active, D,
-                D_padded, True)
+        # f_sum += h @ fc_h2f.weight
+        multiply(w, f_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2f_weight, D_padded, begun, D, D_padded,
+            True)
+        # i_sum += h @ fc_h2i.weight
+        multiply(w, i_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2i_weight, D_padded, begun, D, D_padded,
+            True)
+        # g_sum += h @ fc_h2g.weight
+        multiply(w, g_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2g_weight, D_padded, begun, D, D_padded,
+            True)
+        # o_sum += h @ fc_h2o.weight
+        multiply(w, o_sum, D_padded, w, h + row * D_padded, D_padded, 1, p, fc_h2o_weight, D_padded, begun, D, D_padded,
+            True)
         # f, i, g, o, tanh_c, c, h
         for r in range(active):
-            after = start[t + 1] + r if r < going else total + r
             for j in range(0, D_padded, 16):
                 f_j = sigmoid(load(w, f_sum + r * D_padded + j))
                 i_j = sigmoid(load(w, i_sum + r * D_padded + j))
@@ -158,8 +159,8 @@ def run(
                 store(w, g_2 + (row + r) * D_padded + j, g_j)
                 store(w, o + (row + r) * D_padded + j, o_j)
                 store(w, tanh_c + (row + r) * D_padded + j, tanh_c_j)
-                store(w, c + after * D_padded + j, c_j)
-                store(w, h + after * D_padded + j, keep(h_j, D - j))
+                store(w, c + (after + r) * D_padded + j, c_j)
+                store(w, h + (after + r) * D_padded + j, keep(h_j, D - j))
 
     # The readout, the loss, and the gradient of the logits.
     # logits = fc_h2y.bias
@@ -189,11 +190,12 @@ def run(
     # Back through the readout.
     fill(g, 0, parameters, 0.0)
     # d_h = d_logits @ fc_h2y.weight.T
-    multiply(w, d_h, D_padded, w, d_logits, K_padded, 1, p, fc_h2y_weight, D_padded, sequences, K, D_padded, False)
+    multiply(w, d_h + total * D_padded, D_padded, w, d_logits, K_padded, 1, p, fc_h2y_weight, D_padded, sequences, K,
+        D_padded, False)
     # d_c = 0
     for r in range(sequences):
         for j in range(0, D_padded, 16):
-            store(w, d_c + r * D_padded + j, 0.0)
+            store(w, d_c + (total + r) * D_padded + j, 0.0)
     # d_fc_h2y_bias += d_logits
     for r in range(sequences):
         for j in range(0, K_padded, 16):
@@ -205,15 +207,17 @@ def run(
     # Back through time, the last step first.
     for t in range(steps - 1, -1, -1):
         row = start[t]
+        after = start[t + 1]
         active = start[t + 1] - row
+        begun = row - start[t - 1] if t > 0 else 0
         # d_o_sum, d_g_sum, d_i_sum, d_f_sum, d_c, d_fc_x2o_bias, d_fc_x2g_bias, d_fc_x2i_bias, ...
         for r in range(active):
             for j in range(0, D_padded, 16):
-                multiply_d_h_j = load(w, d_h + r * D_padded + j) * load(w, o + (row + r) * D_padded + j)
+                multiply_d_h_j = load(w, d_h + (after + r) * D_padded + j) * load(w, o + (row + r) * D_padded + j)
                 multiply_j = load(w, tanh_c + (row + r) * D_padded + j) * load(w, tanh_c + (row + r) * D_padded + j)
-                d_c_j = load(w, d_c + r * D_padded + j) + multiply_d_h_j * (1.0 - multiply_j)
+                d_c_j = load(w, d_c + (after + r) * D_padded + j) + multiply_d_h_j * (1.0 - multiply_j)
                 d_c_j_2 = d_c_j * load(w, f + (row + r) * D_padded + j)
-                d_o_j = load(w, d_h + r * D_padded + j) * load(w, tanh_c + (row + r) * D_padded + j)
+                d_o_j = load(w, d_h + (after + r) * D_padded + j) * load(w, tanh_c + (row + r) * D_padded + j)
                 multiply_o_j = load(w, o + (row + r) * D_padded + j) * (1.0 - load(w, o + (row + r) * D_padded + j))
                 d_o_sum_j = d_o_j * multiply_o_j
                 d_g_j = d_c_j * load(w, i + (row + r) * D_padded + j)
@@ -229,24 +233,23 @@ def run(
                 store(w, d_g_sum + (row + r) * D_padded + j, keep(d_g_sum_j, D - j))
                 store(w, d_i_sum + (row + r) * D_padded + j, keep(d_i_sum_j, D - j))
                 store(w, d_f_sum + (row + r) * D_padded + j, keep(d_f_sum_j, D - j))
-                store(w, d_c + r * D_padded + j, keep(d_c_j_2, D - j))
+                store(w, d_c + (row + r) * D_padded + j, keep(d_c_j_2, D - j))
                 store(g, fc_x2o_bias + j, load(g, fc_x2o_bias + j) + keep(d_o_sum_j, D - j))
                 store(g, fc_x2g_bias + j, load(g, fc_x2g_bias + j) + keep(d_g_sum_j, D - j))
                 store(g, fc_x2i_bias + j, load(g, fc_x2i_bias + j) + keep(d_i_sum_j, D - j))
                 store(g, fc_x2f_bias + j, load(g, fc_x2f_bias + j) + keep(d_f_sum_j, D - j))
-        if t > 0:
-            # d_h = d_o_sum @ fc_h2o.weight.T
-            multiply(w, d_h, D_padded, w, d_o_sum + row * D_padded, D_padded, 1, w, fc_h2o_weight_transposed, D_padded,
-                active, D, D_padded, False)
-            # d_h += d_g_sum @ fc_h2g.weight.T
-            multiply(w, d_h, D_padded, w, d_g_sum + row * D_padded, D_padded, 1, w, fc_h2g_weight_transposed, D_padded,
-                active, D, D_padded, True)
-            # d_h += d_i_sum @ fc_h2i.weight.T
-            multiply(w, d_h, D_padded, w, d_i_sum + row * D_padded, D_padded, 1, w, fc_h2i_weight_transposed, D_padded,
-                active, D, D_padded, True)
-            # d_h += d_f_sum @ fc_h2f.weight.T
-            multiply(w, d_h, D_padded, w, d_f_sum + row * D_padded, D_padded, 1, w, fc_h2f_weight_transposed, D_padded,
-                active, D, D_padded, True)
+        # d_h = d_o_sum @ fc_h2o.weight.T
+        multiply(w, d_h + row * D_padded, D_padded, w, d_o_sum + row * D_padded, D_padded, 1, w,
+            fc_h2o_weight_transposed, D_padded, begun, D, D_padded, False)
+        # d_h += d_g_sum @ fc_h2g.weight.T
+        multiply(w, d_h + row * D_padded, D_padded, w, d_g_sum + row * D_padded, D_padded, 1, w,
+            fc_h2g_weight_transposed, D_padded, begun, D, D_padded, True)
+        # d_h += d_i_sum @ fc_h2i.weight.T
+        multiply(w, d_h + row * D_padded, D_padded, w, d_i_sum + row * D_padded, D_padded, 1, w,
+            fc_h2i_weight_transposed, D_padded, begun, D, D_padded, True)
+        # d_h += d_f_sum @ fc_h2f.weight.T
+        multiply(w, d_h + row * D_padded, D_padded, w, d_f_sum + row * D_padded, D_padded, 1, w,
+            fc_h2f_weight_transposed, D_padded, begun, D, D_padded, True)
     # d_fc_h2o_weight += h.T @ d_o_sum
     multiply(g, fc_h2o_weight, D_padded, w, h + start[1] * D_padded, 1, D_padded, w, d_o_sum + start[1] * D_padded,
         D_padded, D, total - start[1], D_padded, True)

@@ -59,8 +59,8 @@ def run(
         # h_sum = x @ fc_x2h.weight + fc_x2h.bias
         for j in range(0, D_padded, 16):
             store(w, h_sum + j, load(p, fc_x2h_weight + x * D_padded + j) + load(p, fc_x2h_bias + j))
+        # h_sum += h @ fc_h2h.weight
         if t > 0:
-            # h_sum += h @ fc_h2h.weight
             multiply_row(w, h_sum, w, h + t * D_padded, p, fc_h2h_weight, D_padded, D, D_padded, True)
         # h = relu(h_sum)
         for j in range(0, D_padded, 16):
@@ -73,8 +73,10 @@ def run(
         store(w, logits + j, load(p, fc_h2y_bias + j))
     # logits += h @ fc_h2y.weight
     add_dots(w, logits, w, h + steps * D_padded, p, fc_h2y_weight, D_padded, K, D_padded)
-    loss, hits = cross_entropy(w, logits, K, label, w, d_logits, weight)
-    loss, hits = loss * weight, int(hits == label)
+    loss, hits = 0.0, 0
+    one_loss, best = cross_entropy(w, logits, K, label, w, d_logits, weight)
+    loss += one_loss * weight
+    hits += int(best == label)
     if not learn:
         restore_mode(mode)
         return loss, hits
@@ -85,7 +87,7 @@ def run(
     # Back through the readout.
     fill(g, 0, parameters, 0.0)
     # d_h = d_logits @ fc_h2y.weight.T
-    multiply_row(w, d_h, w, d_logits, p, fc_h2y_weight, D_padded, K, D_padded, False)
+    multiply_row(w, d_h + steps * D_padded, w, d_logits, p, fc_h2y_weight, D_padded, K, D_padded, False)
     # d_fc_h2y_bias += d_logits
     for j in range(0, K_padded, 16):
         store(g, fc_h2y_bias + j, load(g, fc_h2y_bias + j) + keep(load(w, d_logits + j), K - j))
@@ -98,14 +100,15 @@ def run(
         x = tokens[begin + t]
         # d_h_sum = d_h * (h > 0); d_fc_x2h_weight += d_h_sum; d_fc_x2h_bias += d_h_sum
         for j in range(0, D_padded, 16):
-            d_h_sum_j = load(w, d_h + j) * above(load(w, h + (t + 1) * D_padded + j), 0.0)
+            d_h_sum_j = load(w, d_h + (t + 1) * D_padded + j) * above(load(w, h + (t + 1) * D_padded + j), 0.0)
             store(w, d_h_sum + t * D_padded + j, keep(d_h_sum_j, D - j))
             store(g, fc_x2h_weight + x * D_padded + j,
                 load(g, fc_x2h_weight + x * D_padded + j) + keep(d_h_sum_j, D - j))
             store(g, fc_x2h_bias + j, load(g, fc_x2h_bias + j) + keep(d_h_sum_j, D - j))
+        # d_h = d_h_sum @ fc_h2h.weight.T
         if t > 0:
-            # d_h = d_h_sum @ fc_h2h.weight.T
-            multiply_row(w, d_h, w, d_h_sum + t * D_padded, w, fc_h2h_weight_transposed, D_padded, D, D_padded, False)
+            multiply_row(w, d_h + t * D_padded, w, d_h_sum + t * D_padded, w, fc_h2h_weight_transposed, D_padded, D,
+                D_padded, False)
     # d_fc_h2h_weight += h.T @ d_h_sum
     multiply(g, fc_h2h_weight, D_padded, w, h + 1 * D_padded, 1, D_padded, w, d_h_sum + 1 * D_padded, D_padded, D,
         steps - 1, D_padded, True)

@@ -6,6 +6,8 @@ other terms becomes one *linear* node: a loop begins it with its terms, and its 
 
 from __future__ import annotations
 
+import keyword
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,18 +15,36 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from myrnn.compiler.graph import Node, topological
-from myrnn.compiler.instructions import Argument, Call, For, IfLater, Instruction, Loop, Padded, Product, Store
-from myrnn.compiler.layout import Buffer, Names, Over, Place, Row, Rows, padded
+from myrnn.compiler.instructions import (
+    Argument,
+    Buffer,
+    Call,
+    For,
+    Inputs,
+    Instruction,
+    Length,
+    Loop,
+    Over,
+    Padded,
+    Place,
+    Product,
+    Rows,
+    Store,
+)
 from myrnn.compiler.ops import OPERATIONS, indices_of
-from myrnn.compiler.plan import Plan
+from myrnn.compiler.plan import Plan, Weight, padded
 from myrnn.compiler.printer import LONGEST, Printer, sum_of
+from myrnn.compiler.runtime import OF_PROGRAMS
 
 # What shares a loop --------------------------------------------------------------------------------------------------
 
 
+_PRODUCTS = ("matmul", "outer")
+
+
 @dataclass(frozen=True)
 class Linear:
-    """A sum of vector-matrix products and other terms."""
+    """A sum of products and other terms."""
 
     products: tuple[Node, ...]
     terms: tuple[Node, ...]
@@ -101,7 +121,7 @@ def _linear_nodes(
     linear: dict[Node, Linear] = {}
     absorbed: set[Node] = set()
     for node in reversed(order):
-        if node in absorbed or node.operation not in ("add", "matmul"):
+        if node in absorbed or node.operation not in ("add", *_PRODUCTS):
             continue
         leaves, inner, stack = [], [], [node]
         while stack:
@@ -112,15 +132,11 @@ def _linear_nodes(
                     stack.extend(reversed(part.inputs))
                     continue
             leaves.append(part)
-        products = tuple(n for n in leaves if _is_row_product(n) and (n is node or private(n)))
+        products = tuple(n for n in leaves if n.operation in _PRODUCTS and (n is node or private(n)))
         if products:
             linear[node] = Linear(products, tuple(n for n in leaves if n not in products))
             absorbed |= ({*inner, *products}) - {node}
     return linear, absorbed
-
-
-def _is_row_product(node: Node) -> bool:
-    return node.operation == "matmul" and node.attributes[0] == 1
 
 
 def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> list[tuple[bool, Group]]:
@@ -160,7 +176,44 @@ def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> l
     return groups
 
 
+# Names ---------------------------------------------------------------------------------------------------------------
+
+# Names that the emitted code has for itself, beside the functions that it calls.
+_OWN = (
+    "p g m v w t r j s n k x np row rows steps total begin label labels learn loss one_loss hits best share mode "
+    "weight class_weights tokens features offsets members sequences sizes tables start lined active begun after length "
+    "source range len int float bool tuple"
+).split()
+_TAKEN = frozenset(_OWN).union(*OF_PROGRAMS.values())
+
+
+class Names:
+    """Gives every thing one name of its own that Python accepts."""
+
+    def __init__(self, used: Iterable[str] = ()) -> None:
+        self.used = {*_TAKEN, *used}
+
+    def new(self, wanted: str) -> str:
+        """Return `wanted`, made into an identifier, with a number behind it where the name is in use."""
+        stem = re.sub(r"\W+", "_", wanted).strip("_") or "value"
+        if stem[0].isdigit() or keyword.iskeyword(stem):
+            stem = f"v_{stem}"
+        name, count = stem, 1
+        while name in self.used:
+            count += 1
+            name = f"{stem}_{count}"
+        self.used.add(name)
+        return name
+
+
 # Where everything goes -----------------------------------------------------------------------------------------------
+
+
+# Headings of what is made ready before it is read.
+PARAMETERS = "Weights as the way forward reads them."
+DERIVED = "Computed weights as the way forward reads them."
+INPUT = "What the input alone gives, for all steps at once."
+BACKWARD = "Weights as the way back reads them."
 
 
 class Assembler:
@@ -172,91 +225,93 @@ class Assembler:
         self.places: dict[Node, Place] = {}
         self.buffers: list[Buffer] = []
         self.constants: dict[Node, Buffer] = {}
-        # What computes copies of weights in the layout in which they are read.
-        self.copies: dict[str, list[Instruction]] = {"parameters": [], "derived": [], "backward": []}
-        self._copied: dict[tuple[str, Node], Buffer] = {}
+        # What must be done before, because something asked for its result: heading -> instructions.
+        self.before: dict[str, list[Instruction]] = {heading: [] for heading in (PARAMETERS, DERIVED, INPUT, BACKWARD)}
         self.is_backward = False
+        self._made: dict[tuple[str, Node], Place] = {}
         self._names = Names(plan.sizes)
         # Where each weight and its gradient stand.
-        self.weights: dict[Node, tuple[Buffer, Buffer]] = {}
+        self.weights: dict[Node, tuple[Place, Place]] = {}
         for leaf in sorted(plan.weights, key=lambda n: (n.operation, n.attributes)):
             self.weights[leaf] = self._place_weight(leaf)
 
     # Buffers and places ----------------------------------------------------------------------------------------------
 
-    def new(self, wanted: str, columns: int, rows: Rows = Rows.ONE, lines: int = 1) -> Buffer:
-        """Return a new buffer of the workspace."""
+    def new(self, wanted: str, columns: int, rows: Rows = Rows.ONE, lines: int = 1) -> Place:
+        """Return the place of a new buffer of the workspace."""
         buffer = Buffer("w", self._names.new(wanted), columns, rows, lines)
         self.buffers.append(buffer)
-        return buffer
+        return buffer.whole
 
-    def _place_weight(self, leaf: Node) -> tuple[Buffer, Buffer]:
+    def _place_weight(self, leaf: Node) -> tuple[Place, Place]:
         """Return where a weight and its gradient stand."""
         weight = self.plan.weights[leaf]
         if leaf.operation == "derived":
-            matrix = self.new(f"derived_{leaf.attributes[0]}", weight.columns, lines=weight.rows)
-            return matrix, self.new(f"d_{matrix.name}", weight.columns, lines=weight.rows)
+            name = f"derived_{leaf.attributes[0]}"
+            matrix = self.new(name, weight.columns, lines=weight.rows)
+            return matrix, self.new(f"d_{name}", weight.columns, lines=weight.rows)
         index, *first_row = leaf.attributes
         rows, columns = weight.stored
         layout = self.plan.parameters.layouts[index]
         at, name = layout.at, layout.name
         if first_row:
             at, name = at + first_row[0] * padded(weight.columns), f"{name}_from_{first_row[0]}"
-        matrix = Buffer("p", self._names.new(name), columns, Rows.ONE, rows, at)
-        self.buffers.append(matrix)
-        return matrix, replace(matrix, array="g")
-
-    def _flat(self, leaf: Node) -> Buffer:
-        """Return a weight's numbers one after the other: where they are, or a copy."""
-        weight, (matrix, _) = self.plan.weights[leaf], self.weights[leaf]
-        if weight.is_flat:
-            return matrix
-        if ("flat", leaf) not in self._copied:
-            flat = self._copied["flat", leaf] = self.new(f"{matrix.name}_flat", leaf.size)
-            shape = weight.rows, weight.columns, weight.flipped
-            self._copy(leaf, "unpack", Place(flat, leaf.size), matrix, *shape)
-        return self._copied["flat", leaf]
-
-    def _transposed(self, leaf: Node) -> Buffer:
-        """Return a copy of the weight with the rows and columns of its layout exchanged."""
-        if ("transposed", leaf) not in self._copied:
-            matrix, _ = self.weights[leaf]
-            copy = self.new(f"{matrix.name}_transposed", matrix.lines, lines=padded(matrix.columns))
-            self._copied["transposed", leaf] = copy
-            self._copy(leaf, "transpose", copy, matrix, matrix.lines, Padded(matrix.columns))
-        return self._copied["transposed", leaf]
-
-    def _copy(self, leaf: Node, function: str, *arguments: Argument) -> None:
-        when = "backward" if self.is_backward else "derived" if leaf.operation == "derived" else "parameters"
-        self.copies[when].append(Call(Over.ONCE, function, arguments))
+        buffer = Buffer("p", self._names.new(name), columns, Rows.ONE, rows, at)
+        self.buffers.append(buffer)
+        return buffer.whole, replace(buffer, array="g").whole
 
     def place(self, node: Node) -> Place:
         """Return where the numbers of a node stand."""
         if node in self.places:
             return self.places[node]
-        if node.is_constant:
-            if node not in self.constants:
-                self.constants[node] = self.new("constant", node.size)
-            return Place(self.constants[node], node.size)
-        if node in self.weights:
-            return Place(self._flat(node), node.size)
+        if node.is_leaf:
+            return self._given(node)
         assert self._is_slice(node), f"{node} has no place"
         whole = self.place(node.inputs[0])
         return replace(whole, size=node.size, offset=whole.offset + _run(node))
 
+    def _given(self, leaf: Node) -> Place:
+        """Return where a leaf stands: a constant, the input, or a weight's numbers without padding between its rows."""
+        if leaf in self.plan.weights and self.plan.weights[leaf].is_flat:
+            return self.weights[leaf][0]
+        if ("flat", leaf) not in self._made:
+            match leaf.operation:
+                case "constant":
+                    flat = self.new("constant", leaf.size)
+                    self.constants[leaf] = flat.buffer
+                case "input":
+                    flat = self.new("inputs", leaf.size, Rows.STEPS)
+                    self.before[INPUT].append(Inputs(flat))
+                case "length":
+                    flat = self.new("length", 1, Rows.SEQUENCES)
+                    self.before[INPUT].append(Length(flat))
+                case _:
+                    weight, (matrix, _) = self.plan.weights[leaf], self.weights[leaf]
+                    flat = self.new(f"{matrix.buffer.name}_flat", leaf.size)
+                    self._before(leaf).append(moved(weight, flat, matrix, to_matrix=False))
+            self._made["flat", leaf] = flat
+        return self._made["flat", leaf]
+
+    def _transposed(self, leaf: Node) -> Place:
+        """Return a copy of the weight with the rows and columns of its layout exchanged."""
+        if ("transposed", leaf) not in self._made:
+            matrix, _ = self.weights[leaf]
+            lines, columns = self.plan.weights[leaf].stored
+            copy = self.new(f"{matrix.buffer.name}_transposed", lines, lines=padded(columns))
+            self._made["transposed", leaf] = copy
+            arguments = (copy, Padded(lines), matrix, Padded(columns), lines, Padded(columns))
+            self._before(leaf).append(Call(Over.ONCE, "transpose", arguments))
+        return self._made["transposed", leaf]
+
+    def _before(self, leaf: Node) -> list[Instruction]:
+        """Return where to write what makes a copy of a weight."""
+        if self.is_backward:
+            return self.before[BACKWARD]
+        return self.before[DERIVED if leaf.operation == "derived" else PARAMETERS]
+
     def _is_slice(self, node: Node) -> bool:
         """Whether the node is a run of another one's numbers and can be read where they stand."""
         return node.operation == "take" and node not in self.plan.clean and _run(node) >= 0
-
-    def _source(self, node: Node) -> Node:
-        """Return the node whose numbers are read where a node is: of a slice, what it is a slice of."""
-        while node not in self.places and self._is_slice(node):
-            node = node.inputs[0]
-        return node
-
-    def _sharing(self, place: Place) -> set[Node]:
-        """Return the nodes whose numbers stand at a place."""
-        return {n for n, p in self.places.items() if p.buffer == place.buffer and p.row == place.row}
 
     @contextmanager
     def steps(self, backward: bool) -> Iterator[None]:
@@ -278,78 +333,36 @@ class Assembler:
     ) -> None:
         """Compute all nodes of the stores and of `keep`, which stay in memory, those of `lasting` for every step."""
         fused = fuse([*(s.node for s in stores), *keep], set(self.places), {*keep, *lasting})
-        # Some stores must wait until the end, because they overwrite what is read until then.
-        late = [
-            s
-            for s in stores
-            for i, (is_loop, nodes) in enumerate(fused.groups)
-            if is_loop and s.node in nodes and self._is_read_later(fused, i, s, stores)
-        ]
-        fused.kept.update(s.node for s in late)
-        waiting = self._assign(over, fused, stores, set(lasting))
+        stores = self._assign(over, fused, stores, set(lasting))
+        done: set[Node] = set()
         for is_loop, nodes in fused.groups:
             if is_loop:
                 computed = {n for n in nodes if n not in fused.linear}
-                now = [s for s in waiting if s.node in computed and s not in late]
-                waiting = [s for s in waiting if s not in now]
-                self._loop(over, fused, nodes, now)
+                self._loop(over, fused, nodes, [s for s in stores if s.node in computed])
+                done |= computed
             elif nodes[0] in fused.linear:
                 self._products(over, nodes[0], fused.linear[nodes[0]])
             else:
                 self._call(over, nodes[0])
-        while waiting:
-            # A slice is read before what it is a slice of is overwritten.
-            size = min((s.node.size for s in waiting), key=lambda size: self._is_read_by_others(size, waiting))
-            self._loop(over, fused, (), [s for s in waiting if s.node.size == size])
-            waiting = [s for s in waiting if s.node.size != size]
+        left = [s for s in stores if s.node not in done]
+        for size in dict.fromkeys(s.node.size for s in left):
+            self._loop(over, fused, (), [s for s in left if s.node.size == size])
 
     def _assign(self, over: Over, fused: Fused, stores: Sequence[Store], lasting: set[Node]) -> list[Store]:
-        """Give a place to every node that needs one; return the stores whose place is no node's."""
+        """Give a place to every node that needs one, where it is stored or a buffer; return the other stores."""
         left = list(stores)
         rows = Rows.SEQUENCES if over in (Over.STEP, Over.END) else Rows.ONE
-        for i, (_, nodes) in enumerate(fused.groups):
-            for node in nodes:
-                if node not in fused.kept or node in self.places:
-                    continue
-                store = next((s for s in left if s.node is node and not s.add), None)
-                lasts = node in lasting
-                if store is not None and not lasts and self._may_compute_in_place(fused, i, store, left):
-                    self.places[node] = store.place
-                    left.remove(store)
-                elif not self._is_slice(node) or (lasts and self._needs_copy(node, store)):
-                    buffer = self.new(self.printer.label(node), node.size, Rows.STEPS if lasts else rows)
-                    self.places[node] = Place(buffer, node.size)
+        for node in [n for _, nodes in fused.groups for n in nodes if n in fused.kept]:
+            if node in self.places:
+                continue
+            lasts = node in lasting
+            store = next((s for s in left if s.node is node and not s.add and (s.place.lasts or not lasts)), None)
+            if store is not None:
+                self.places[node] = store.place
+                left.remove(store)
+            elif not self._is_slice(node) or (lasts and not self.place(node).lasts):
+                self.places[node] = self.new(self.printer.label(node), node.size, Rows.STEPS if lasts else rows)
         return left
-
-    def _needs_copy(self, node: Node, store: Store | None) -> bool:
-        """Whether a slice that is kept for every step needs a buffer: its source is overwritten, or it is stored."""
-        return store is not None or self.place(node.inputs[0]).buffer.rows not in (Rows.STEPS, Rows.STATES)
-
-    def _may_compute_in_place(self, fused: Fused, index: int, store: Store, stores: Sequence[Store]) -> bool:
-        """Whether the node of a group may be computed where a store writes it."""
-        linear = fused.linear.get(store.node)
-        if linear is not None:
-            if store.place.row is Row.AFTER and self.plan.kind.batched:
-                return False
-            vectors = [self.places.get(self._source(p.inputs[0])) for p in linear.products]
-            if any(v is not None and v.buffer == store.place.buffer for v in vectors):
-                return False
-        return not self._is_read_later(fused, index, store, stores)
-
-    def _is_read_later(self, fused: Fused, index: int, store: Store, stores: Sequence[Store]) -> bool:
-        """Whether anything after a group still reads what the store would overwrite, or a call at that moment."""
-        over = self._sharing(store.place)
-        if store.add or not over:
-            return False
-        # A loop reads each lane before it writes it; a call reads one number after others are written.
-        groups = fused.groups[index + fused.groups[index][0] :]
-        later = {i for group in groups for i in fused.reads(*group)} | {s.node for s in stores if s is not store}
-        return not over.isdisjoint(map(self._source, later))
-
-    def _is_read_by_others(self, size: int, stores: Sequence[Store]) -> bool:
-        """Whether stores of other sizes read what those of this size overwrite."""
-        read = {self._source(s.node) for s in stores if s.node.size != size}
-        return any(self._sharing(s.place) & read for s in stores if s.node.size == size and not s.add)
 
     def _loop(self, over: Over, fused: Fused, nodes: Group, stores: list[Store]) -> None:
         """Add a loop that computes nodes, begins the linear ones with their terms, and ends with the stores."""
@@ -382,61 +395,50 @@ class Assembler:
         for i, product in enumerate(sorted(linear.products, key=lambda p: p.inputs[0] in zero)):
             add = bool(linear.terms) or i > 0
             what = self.printer.expression(node) if product is node else self.printer.text("{0}", product)
-            instruction = self._product(over, out, product, add, f"{label} {'+=' if add else '='} {what}")
-            if node in unread or (add and product.inputs[0] in zero):
-                # One condition serves all that follow each other.
-                before = self.out[-1] if self.out else None
-                if isinstance(before, IfLater):
-                    self.out[-1] = IfLater((*before.body, instruction))
-                else:
-                    self.out.append(IfLater((instruction,)))
-            else:
-                self.out.append(instruction)
+            # What is zero, or unread, before the first step, need not be multiplied there.
+            idle = node in unread or (add and product.inputs[0] in zero)
+            comment = f"{label} {'+=' if add else '='} {what}"
+            self.out.append(self._product(Over.GOING if idle else over, out, product, add, comment))
 
     def _product(self, over: Over, out: Place, product: Node, add: bool, comment: str) -> Instruction:
-        """Return the instruction for `out (+)= vector @ matrix`."""
+        """Return the instruction for `out (+)= vector @ matrix`, or for the product of any other two nodes."""
         left, right = product.inputs
         vector = self.place(left)
         weight = self.plan.weights.get(right)
-        if weight is None or not weight.fits(product):
-            return self._plain_product(over, out, product, add, comment)
-        _, k, n, _ = product.attributes
-        along = weight.goes_along_rows(product)
-        # Dots are better than a transposed copy where there are few rows.
-        by_dots = not along and weight.flipped
-        matrix = self.weights[right][0] if along or by_dots else self._transposed(right)
-        return Product(over, out, vector, matrix, k, n, add, by_dots, comment)
-
-    def _plain_product(self, over: Over, out: Place, product: Node, add: bool, comment: str) -> Call:
-        """Return the product of two values, whatever their shapes."""
-        left, right = map(self.place, product.inputs)
-        return Call(over, "multiply_plain", (out, left, right, *product.attributes, add), comment)
+        if weight is not None and weight.fits(product):
+            _, k, n, _ = product.attributes
+            along = weight.goes_along_rows(product)
+            # Dots are better than a transposed copy where there are few rows.
+            by_dots = not along and weight.flipped
+            matrix = self.weights[right][0] if along or by_dots else self._transposed(right)
+            return Product(over, out, vector, matrix, k, n, add, by_dots, comment)
+        shape = product.attributes or (left.size, 1, right.size, False)
+        return Call(over, "multiply_plain", (out, vector, self.place(right), *shape, add), comment)
 
     def _call(self, over: Over, node: Node) -> None:
-        """Add the call of an operation that neither works element by element nor is one row times a weight."""
-        sources = [self.place(i) for i in node.inputs]
-        if self._is_slice(node) and node not in self.places:
-            # It is read where it stands; what it is a slice of has its place now.
+        """Add the call of an operation that neither works element by element nor is a product."""
+        if node not in self.places:
+            # A slice is read where it stands.
             return
-        out = self.places[node]
+        function, out, sources = OPERATIONS[node.operation].native, self.places[node], [*map(self.place, node.inputs)]
+        arguments: list[tuple[Argument, ...]] = [(out, *sources, *node.attributes)]
+        if node.operation == "join":
+            arguments = [(out, source, where) for source, where in zip(sources, node.attributes[0], strict=True)]
         comment = f"{self.printer.label(node)} = {self.printer.expression(node)}"
-        match node.operation:
-            case "matmul":
-                self.out.append(self._plain_product(over, out, node, False, comment))
-            case "join":
-                for source, where in zip(sources, node.attributes[0], strict=True):
-                    self.out.append(Call(over, "spread_out", (out, source, where, source.size), comment))
-            case "outer":
-                m, n = (i.size for i in node.inputs)
-                self.out.append(Call(over, "multiply_plain", (out, *sources, m, 1, n, False, False), comment))
-            case "take" | "put":
-                sizes = (node.size,) if node.operation == "take" else (node.inputs[0].size, node.size)
-                self.out.append(Call(over, node.operation, (out, *sources, node.attributes[0], *sizes), comment))
-            case "sum":
-                self.out.append(Call(over, "sum_axis", (out, *sources, *node.attributes), comment))
-            case "softmax" | "log_softmax":
-                arguments = out, *sources, *node.attributes, node.operation == "log_softmax"
-                self.out.append(Call(over, "softmax_axis", arguments, comment))
+        self.out += [Call(over, function, a, comment) for a in arguments]
+
+
+def moved(
+    weight: Weight, flat: Place, matrix: Place, *, to_matrix: bool, over: Over = Over.ONCE, add: bool = False
+) -> Call:
+    """Return the call that copies or adds a weight's numbers from rows without padding to its layout, or back."""
+    line = Padded(weight.stored[1])
+    sides: list[tuple[Argument, ...]] = [
+        (flat, weight.columns, 1),
+        (matrix, 1, line) if weight.flipped else (matrix, line, 1),
+    ]
+    source, out = sides if to_matrix else reversed(sides)
+    return Call(over, "copy_matrix", (*out, *source, weight.rows, weight.columns, add))
 
 
 def is_one_number(node: Node) -> bool:

@@ -8,36 +8,40 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from myrnn.compiler.assemble import is_one_number
+from myrnn.compiler.assemble import Names, is_one_number
 from myrnn.compiler.derive import Kind
 from myrnn.compiler.equations import write_equations
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
     Argument,
+    Buffer,
     Call,
-    Fill,
+    Clear,
     For,
-    IfLater,
     Inputs,
     Instruction,
     Length,
     Loop,
     Loss,
+    Over,
     Padded,
-    Part,
+    Place,
     Product,
+    Row,
+    Rows,
     Schedule,
+    Section,
     Sum,
 )  # fmt: skip
-from myrnn.compiler.layout import BATCH, LANES, SINGLE, Buffer, Memory, Names, Over, Place, Row, Rows, padded
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.plan import Parameters, Plan
+from myrnn.compiler.plan import LANES, Parameters, Plan, padded
 from myrnn.compiler.printer import atom, compose, sum_of
 from myrnn.compiler.runtime import OF_PROGRAMS
 
@@ -45,6 +49,72 @@ WIDTH = 120
 
 # An unnamed expression that is read once stands where it is read, unless it is longer.
 _LONGEST_INSIDE = 60
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The integers of a program, in the order in which it reads them, and what is in its memory at first."""
+
+    # The sizes, and the offsets in the block of the parameters.
+    numbers: dict[str, int]
+    # The workspace, and the constant vectors in it.
+    buffers: tuple[Buffer, ...]
+    constants: dict[Node, Buffer]
+    # Fixed indices, int32 -> the name of their offset among all of them.
+    table_names: dict[bytes, str]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all integers."""
+        return [*self.numbers, *(b.name for b in self.buffers), *self.table_names.values()]
+
+    def resolve(self, steps: int, sequences: int) -> tuple[NDArray[np.int64], int]:
+        """Return the values of all names for so many steps and sequences, and the size of the workspace."""
+        values, at = list(self.numbers.values()), 0
+        for buffer in self.buffers:
+            values.append(at)
+            at += _lines(buffer, steps, sequences) * padded(buffer.columns)
+        place = 0
+        for indices in self.table_names:
+            values.append(place)
+            place += len(indices) // 4
+        # A slice of the last buffer is read in whole lanes, beyond its end.
+        return np.array(values, dtype=np.int64), at + 4 * LANES
+
+    def value(self, name: str, sizes: NDArray[np.int64]) -> int:
+        """Return one of the resolved values by its name."""
+        return int(sizes[self.names.index(name)])
+
+    def tables(self) -> NDArray[np.int32]:
+        """Return all fixed indices, one after the other."""
+        return np.frombuffer(b"".join(self.table_names) or b"\0\0\0\0", dtype=np.int32).copy()
+
+    def fill_constants(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64]) -> None:
+        """Write the constant vectors into a workspace."""
+        where = dict(zip(self.names, sizes.tolist(), strict=True))
+        for node, buffer in self.constants.items():
+            workspace[where[buffer.name] : where[buffer.name] + node.size] = node.numbers
+
+    def forget(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64], steps: int, sequences: int) -> None:
+        """Write NaN over all numbers that a program computes, so that reading one before it is written shows.
+
+        Padding stays: programs leave zeros there, and read them.
+        """
+        where = dict(zip(self.names, sizes.tolist(), strict=True))
+        for buffer in set(self.buffers) - set(self.constants.values()):
+            begin, lines = where[buffer.name], _lines(buffer, steps, sequences)
+            block = workspace[begin : begin + lines * padded(buffer.columns)].reshape(lines, -1)
+            block[:, : buffer.columns] = np.nan
+
+
+def _lines(buffer: Buffer, steps: int, sequences: int) -> int:
+    rows = {
+        Rows.ONE: 1,
+        Rows.SEQUENCES: sequences,
+        Rows.STEPS: steps,
+        Rows.STATES: steps + sequences,
+    }
+    return max(1, rows[buffer.rows]) * buffer.lines
 
 
 @dataclass(frozen=True)
@@ -68,19 +138,88 @@ class Program:
         return self.source
 
 
+@dataclass(frozen=True)
+class Form:
+    """How a kind of program writes what its instructions run over and the rows that their places mean."""
+
+    # How many rows there are side by side; one where it is missing.
+    count: dict[Over, str]
+    # The first row of a buffer that has several, at each moment and after a step.
+    row: dict[Over | Row, str]
+    # What is known at a step, and of each row of several.
+    at_step: tuple[str, ...]
+    for_each: dict[Over, tuple[str, ...]]
+    # How long a sequence is, and how much its loss counts in the gradients.
+    length: str
+    share: str
+
+
+SINGLE = Form(
+    count={Over.ALL: "steps", Over.LATER: "steps - 1"},
+    row={
+        Over.START: "",
+        Over.STEP: "t",
+        Over.GOING: "t",
+        Row.AFTER: "t + 1",
+        Over.END: "steps",
+        Over.ALL: "",
+        Over.LATER: "1",
+    },
+    at_step=("x = tokens[{begin} t]",),
+    for_each={Over.ALL: ("source = {begin} r", "x = tokens[source]")},
+    length="steps",
+    share="weight",
+)
+_LENGTH = "length = offsets[members[r] + 1] - offsets[members[r]]"
+BATCH = Form(
+    count={
+        Over.START: "sequences",
+        Over.STEP: "active",
+        Over.GOING: "begun",
+        Over.END: "sequences",
+        Over.ALL: "total",
+        Over.LATER: "total - start[1]",
+    },
+    row={
+        Over.START: "start[steps - length]",
+        Over.STEP: "row",
+        Over.GOING: "row",
+        Row.AFTER: "after",
+        Over.END: "total",
+        Over.ALL: "",
+        Over.LATER: "start[1]",
+    },
+    at_step=(
+        "row = start[t]",
+        "after = start[t + 1]",
+        "active = start[t + 1] - row",
+        "begun = row - start[t - 1] if t > 0 else 0",
+    ),
+    for_each={
+        Over.START: (_LENGTH,),
+        Over.STEP: ("x = tokens[lined[row + r]]",),
+        Over.GOING: ("x = tokens[lined[row + r]]",),
+        Over.END: (_LENGTH, "label = labels[members[r]]", "weight = class_weights[label]"),
+        Over.ALL: ("source = lined[r]", "x = tokens[source]"),
+    },
+    length="length",
+    share="share * weight",
+)
+
+
 def emit(schedule: Schedule) -> Program:
     """Write a schedule as a module with the function `run`."""
     renderer = _Renderer(schedule)
-    renderer.parts(schedule.forward)
-    renderer.lines(["if not learn:", "    restore_mode(mode)", "    return loss, hits"])
-    renderer.parts(schedule.backward)
-    renderer.lines(["restore_mode(mode)", "return loss, hits"])
-    memory = renderer.memory()
-    header = [f"    {line}" for line in (*renderer.header(memory), "mode = flush_subnormals()")]
-    source = _module(schedule.plan, [*header, *renderer.written])
+    renderer.sections(schedule.forward)
+    renderer.lines("if not learn:", "    restore_mode(mode)", "    return loss, hits")
+    renderer.sections(schedule.backward)
+    renderer.lines("restore_mode(mode)", "return loss, hits")
+    memory, plan = renderer.memory(), schedule.plan
+    body = [line for line in read_lines([*renderer.header(memory), *renderer.written])]
     return Program(
-        source, schedule.plan.kind, memory, schedule.plan.parameters, schedule.logits.name,
-        schedule.logits.columns, schedule.states, schedule.state_gradients, schedule.input_gradients,
+        _module(plan, [part for line in body for part in wrapped(line)]),
+        plan.kind, memory, plan.parameters, schedule.logits.name, schedule.logits.columns, schedule.states,
+        schedule.state_gradients, schedule.input_gradients,
     )  # fmt: skip
 
 
@@ -93,7 +232,7 @@ class _Renderer:
         self._schedule, self._printer = schedule, schedule.plan.printer
         self._kind = schedule.plan.kind
         self._form = BATCH if self._kind.batched else SINGLE
-        self._reverse = schedule.plan.derivative.recurrence.reverse
+        self._begin = "begin + steps - 1 -" if schedule.plan.derivative.recurrence.reverse else "begin +"
         self._names = Names(buffer.name for buffer in schedule.buffers)
         self._parameters = self._names.new("parameters")
         self._numbers: dict[str, int] = {}
@@ -105,88 +244,86 @@ class _Renderer:
 
     # Lines -----------------------------------------------------------------------------------------------------------
 
-    def line(self, text: str) -> None:
-        """Write a line, in several where it is long."""
-        self.written += wrapped("    " * self._depth + text)
-
-    def lines(self, texts: Iterable[str]) -> None:
-        for text in texts:
-            self.line(text)
+    def lines(self, *texts: str) -> None:
+        """Write lines."""
+        self.written += ["    " * self._depth + text.replace("{begin}", self._begin) if text else "" for text in texts]
 
     @contextmanager
-    def _block(self, text: str, prepared: Sequence[str] = ()) -> Iterator[None]:
-        """Write a line that opens a block, if any, and in it those of `prepared`, ``name = value``, that it reads."""
-        if text:
-            self.line(text)
+    def _block(self, *heads: str) -> Iterator[None]:
+        """Write what follows inside in a block that each of the lines opens."""
+        for head in heads:
+            self.lines(head)
             self._depth += 1
-        begin = len(self.written)
         yield
-        for line in reversed(prepared):
-            if line.split(" = ")[0] in names_in(self.written[begin:]):
-                self.written.insert(begin, "    " * self._depth + line)
-        if text:
-            self._depth -= 1
+        self._depth -= len(heads)
 
     @contextmanager
     def _each_row(self, over: Over) -> Iterator[None]:
-        """Write what follows inside for each of the sequences side by side."""
+        """Write what follows inside for each of the rows side by side."""
         rows = self._form.count.get(over)
-        with self._block(f"for r in range({rows}):" if rows else "", self._form.for_each.get(over, ())):
+        with self._block(*[f"for r in range({rows}):"] if rows else ()):
+            self.lines(*self._form.for_each.get(over, ()))
             yield
 
-    def parts(self, parts: Iterable[Part]) -> None:
-        for part in parts:
-            self.written.append("")
-            self.line(f"# {part.title}")
-            self._body(part.body)
+    def sections(self, sections: Iterable[Section]) -> None:
+        for section in sections:
+            self.lines("", f"# {section.title}")
+            self._body(section.body)
 
     def _body(self, body: Iterable[Instruction]) -> None:
         for instruction in body:
             if comment := getattr(instruction, "comment", ""):
-                self.line(f"# {comment}")
-            self._write(instruction)
+                self.lines(f"# {comment}")
+            # Of a batch, it is the sequences that have begun before.
+            alone = getattr(instruction, "over", None) is Over.GOING and not self._kind.batched
+            with self._block(*["if t > 0:"] if alone else ()):
+                self._write(instruction)
 
     def _write(self, instruction: Instruction) -> None:
-        form = self._form
         match instruction:
             case For(backward, body):
-                first = "begin + steps - 1 - t" if self._reverse else "begin + t"
-                at_step = [line.format(first=first) for line in form.at_step]
-                with self._block(f"for t in range({'steps - 1, -1, -1' if backward else 'steps'}):", at_step):
+                with self._block(f"for t in range({'steps - 1, -1, -1' if backward else 'steps'}):"):
+                    self.lines(*self._form.at_step)
                     self._body(body)
-            case IfLater(body):
-                with self._block("if t > 0:"):
-                    self._body(body)
-            case Loop():
-                lanes = f"for j in range(0, {self._padded_size(instruction.size)}, {LANES}):"
-                with self._each_row(instruction.over), self._block(lanes):
+            case Loop(over, size):
+                with self._each_row(over), self._block(f"for j in range(0, {self._padded_size(size)}, {LANES}):"):
                     self._loop(instruction)
             case Product():
                 self._product(instruction)
-            case Sum(over, gradient, left, right, _):
-                sizes = f"{self._number(left.size)}, {form.count.get(over, '1')}, {self._padded_size(right.size)}"
-                self.line(
-                    f"multiply({self._matrix(gradient)}, {self._first_row(left, over)}, 1, {self._stride(left)}, "
-                    f"{self._first_row(right, over)}, {self._stride(right)}, {sizes}, True)"
-                )
-            case Call(over, function, arguments, _):
+            case Sum(over, gradient, left, right):
+                count = self._form.count.get(over, "1")
+                self._call(
+                    "multiply", self._matrix(gradient), self._first_row(left, over), 1, self._stride(left),
+                    self._first_row(right, over), self._stride(right), self._number(left.size), count,
+                    self._padded_size(right.size), True,
+                )  # fmt: skip
+            case Call(over, function, arguments):
                 with self._each_row(over):
-                    self.line(f"{function}({', '.join(self._argument(a, over) for a in arguments)})")
-            case Fill(buffer) if buffer is None:
-                self.line(f"fill(g, 0, {self._parameters}, 0.0)")
-            case Fill(buffer):
-                assert buffer is not None
-                size = self._number(buffer.lines * padded(buffer.columns))
-                self.line(f"fill({buffer.array}, {buffer.name}, {buffer.name} + {size}, 0.0)")
-            case Inputs(place):
-                inputs, width = self._matrix(place.buffer), self._number(place.size)
-                text = form.inputs[self._kind.tokens].format(inputs=inputs, width=width, reverse=self._reverse)
-                self.line(text)
-            case Length(place):
-                self.lines(text.format(length=self._base(place, Over.END)) for text in form.length)
-            case Loss(logits, gradients):
-                texts = {"logits": self._base(logits, Over.END), "gradients": self._base(gradients, Over.END)}
-                self.lines(text.format(classes=self._number(logits.size), **texts) for text in form.loss)
+                    self._call(function, *(self._argument(a, over) for a in arguments))
+            case Clear(None):
+                self._call("fill", "g", 0, self._parameters, "0.0")
+            case Clear(Place(Buffer(array, name, columns, _, lines))):
+                self._call("fill", array, name, f"{name} + {self._number(lines * padded(columns))}", "0.0")
+            case Inputs(out):
+                width = self._number(out.size)
+                with self._each_row(Over.ALL):
+                    if self._kind.tokens:
+                        self._call("one_hot", self._address(out, Over.ALL), "x", width)
+                    else:
+                        self._call("copy", self._address(out, Over.ALL), "features", f"source * {width}", width)
+            case Length(out):
+                with self._each_row(Over.END):
+                    self.lines(f"w[{self._base(out, Over.END)}] = {self._form.length}")
+            case Loss(gradients, logits):
+                self.lines("loss, hits = 0.0, 0")
+                with self._each_row(Over.END):
+                    places = self._address(logits, Over.END), self._address(gradients, Over.END)
+                    classes = self._number(logits.size)
+                    call = f"cross_entropy({places[0]}, {classes}, label, {places[1]}, {self._form.share})"
+                    self.lines(f"one_loss, best = {call}", "loss += one_loss * weight", "hits += int(best == label)")
+
+    def _call(self, function: str, *arguments: object) -> None:
+        self.lines(f"{function}({', '.join(map(str, arguments))})")
 
     # Loops and products ----------------------------------------------------------------------------------------------
 
@@ -218,7 +355,7 @@ class _Renderer:
                 v = compose(f"keep({filled}, {self._number(store.node.size)} - j)", [v])
             if store.add:
                 v = compose("{0} + {1}", [atom(f"load({address})"), v])
-            self.line(f"store({address}, {ast.unparse(v)})")
+            self._call("store", address, ast.unparse(v))
 
     def _lanes(self, node: Node, loop: Loop) -> ast.expr:
         """Return the expression for lanes of a node that a loop reads."""
@@ -230,40 +367,39 @@ class _Renderer:
     def _variable(self, node: Node, value: ast.expr) -> ast.expr:
         """Write an assignment to a new variable and return it."""
         name = self._names.new(f"{self._printer.label(node)}_j")
-        self.line(f"{name} = {ast.unparse(value)}")
+        self.lines(f"{name} = {ast.unparse(value)}")
         return atom(name)
 
     def _product(self, product: Product) -> None:
-        over, out, vector = product.over, product.out, product.vector
+        over, out, vector, matrix = product.over, product.out, product.vector, self._matrix(product.matrix)
         if product.by_dots:
             with self._each_row(over):
-                target = self._address(out, over)
+                target, n = self._address(out, over), self._number(product.n)
                 if not product.add:
-                    self.line(f"fill({target}, {self._base(out, over)} + {self._padded_size(product.n)}, 0.0)")
-                sizes = f"{self._number(product.n)}, {self._padded_size(product.k)}"
-                self.line(f"add_dots({target}, {self._address(vector, over)}, {self._matrix(product.matrix)}, {sizes})")
+                    self._call("fill", target, f"{self._base(out, over)} + {self._padded_size(product.n)}", "0.0")
+                self._call("add_dots", target, self._address(vector, over), matrix, n, self._padded_size(product.k))
             return
-        target, left, right = self._first_row(out, over), self._first_row(vector, over), self._matrix(product.matrix)
-        sizes = f"{self._number(product.k)}, {self._padded_size(product.n)}, {product.add}"
+        target, left = self._first_row(out, over), self._first_row(vector, over)
+        sizes = self._number(product.k), self._padded_size(product.n), product.add
         if rows := self._form.count.get(over):
-            strides = self._stride(out), self._stride(vector)
-            self.line(f"multiply({target}, {strides[0]}, {left}, {strides[1]}, 1, {right}, {rows}, {sizes})")
+            self._call("multiply", target, self._stride(out), left, self._stride(vector), 1, matrix, rows, *sizes)
         else:
-            self.line(f"multiply_row({target}, {left}, {right}, {sizes})")
+            self._call("multiply_row", target, left, matrix, *sizes)
 
     # Places ----------------------------------------------------------------------------------------------------------
 
     def _base(self, place: Place, over: Over, each_row: bool = True) -> str:
         """Return the offset of a place, in the row of sequence r where several stand side by side."""
         buffer, parts = place.buffer, [place.buffer.name]
-        rows = "x" if place.row is Row.TOKEN else ""
-        if buffer.rows in (Rows.STEPS, Rows.STATES):
-            rows = self._form.row[over, place.row]
-        # `after` counts the sequences already.
-        if each_row and buffer.rows is not Rows.ONE and over in self._form.count and rows != "after":
+        rows, moment = "", over if place.row is Row.NOW else place.row
+        if place.row is Row.TOKEN:
+            rows = "x"
+        elif buffer.rows in (Rows.STEPS, Rows.STATES):
+            rows = self._form.row[moment]
+        if each_row and buffer.rows is not Rows.ONE and over in self._form.count:
             rows = f"{rows} + r" if rows else "r"
         if rows:
-            parts.append(f"({rows}) * {self._line(place)}" if "+" in rows else f"{rows} * {self._line(place)}")
+            parts.append(f"({rows}) * {self._line(place)}" if " " in rows else f"{rows} * {self._line(place)}")
         if place.offset:
             parts.append(self._number(place.offset, "offset"))
         return " + ".join(parts)
@@ -283,20 +419,16 @@ class _Renderer:
         """Return the distance of two rows."""
         return "0" if place.buffer.rows is Rows.ONE else self._line(place)
 
-    def _matrix(self, buffer: Buffer) -> str:
+    def _matrix(self, place: Place) -> str:
         """Return the array, the offset and the distance of two lines of a matrix, as the arguments of a call."""
-        return f"{buffer.array}, {buffer.name}, {self._padded_size(buffer.columns)}"
+        return f"{self._address(place, Over.ONCE)}, {self._line(place)}"
 
     def _argument(self, value: Argument, over: Over) -> str:
         match value:
             case Place():
                 return self._address(value, over)
-            case Buffer():
-                return self._matrix(value)
             case bytes():
-                return f"tables, {self._table(value)}"
-            case Over():
-                return self._form.count[value]
+                return f"tables, {self._table(value)}, {self._number(len(value) // 4)}"
             case Padded(size):
                 return self._padded_size(size)
             case bool():
@@ -339,19 +471,34 @@ class _Renderer:
         return offsets | {self._parameters: self._schedule.plan.parameters.dense_size}
 
     def header(self, memory: Memory) -> list[str]:
-        """Return the lines that read those of the integers that the program uses."""
-        used = names_in(self.written)
+        """Return the lines that read the integers of the program."""
         titles = {
-            "sizes": set(self._numbers),
-            "where the parameters stand in p, and their gradients in g": set(self._offsets()),
-            "where everything else stands in w": {b.name for b in memory.buffers},
-            "where the indices stand in tables": set(memory.table_names.values()),
+            "sizes": self._numbers,
+            "where the parameters stand in p, and their gradients in g": self._offsets(),
+            "where everything else stands in w": [b.name for b in memory.buffers],
+            "where the indices stand in tables": memory.table_names.values(),
         }
-        lines = []
+        where, lines = {name: i for i, name in enumerate(memory.names)}, []
         for title, names in titles.items():
-            chosen = [f"{name} = sizes[{i}]" for i, name in enumerate(memory.names) if name in names & used]
-            lines += [f"# {title}", *chosen] if chosen else []
-        return lines
+            if names:
+                lines += [f"    # {title}", *(f"    {name} = sizes[{where[name]}]" for name in names)]
+        return [*lines, "    mode = flush_subnormals()"]
+
+
+def read_lines(lines: list[str]) -> list[str]:
+    """Return the lines without the assignments of names that nothing reads afterwards."""
+    kept, read = [], set[str]()
+    for line in reversed(lines):
+        name, assigned, value = line.strip().partition(" = ")
+        if assigned and name.isidentifier():
+            if name not in read:
+                continue
+            read.discard(name)
+            read |= names_in([value])
+        else:
+            read |= names_in([line])
+        kept.append(line)
+    return kept[::-1]
 
 
 def _literal(value: float) -> str:
@@ -413,18 +560,14 @@ def run(
     class, and how many are right. Each counts for `share` in the gradients.
     """
     sequences = len(members)
-    steps = line_up(start, offsets, members)
+    steps = line_up(start, lined, offsets, members, REVERSE)
     total = start[steps]
-TOKENS
 BODY'''
 
 
 def _module(plan: Plan, body: list[str]) -> str:
-    kind, reverse = plan.kind, plan.derivative.recurrence.reverse
-    text, lined_up = _BATCH if kind.batched else _SINGLE, ""
-    if kind.tokens and kind.batched:
-        lined_up = f"    line_up_tokens(lined, tokens, offsets, members, start, steps, {reverse})\n    tokens = lined\n"
-    text = text.replace("TOKENS\n", lined_up).replace("VALUES", "tokens: Tokens" if kind.tokens else "features: Floats")
+    text = (_BATCH if plan.kind.batched else _SINGLE).replace("REVERSE", str(plan.derivative.recurrence.reverse))
+    text = text.replace("VALUES", "tokens: Tokens" if plan.kind.tokens else "features: Floats")
     text = text.replace("BODY", "\n".join(body) + "\n")
     # Without the name of the model's class: classes with the same equations share their machine code.
     equations = write_equations(plan.derivative.rolled)

@@ -1,13 +1,92 @@
-"""What a program is made of: a short list of kinds of instructions, each with the places that it reads and writes."""
+"""What a program is made of: buffers, places in them, and a short list of kinds of instructions that read and write.
+
+A batch has its sequences side by side. They end together: at step t those that have begun, the longest first, are the
+rows of one matrix. Row ``start[t] + r`` of a buffer belongs to sequence r at step t; nothing is padded. The rows of a
+state are those before each step, and behind them the last of each sequence. So row ``start[t + 1] + r`` is the state
+after step t, also at the last one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 from myrnn.compiler.graph import Node
-from myrnn.compiler.layout import Buffer, Over, Place
 from myrnn.compiler.plan import Plan
+
+# Where numbers stand -------------------------------------------------------------------------------------------------
+
+
+class Rows(Enum):
+    """How many rows a buffer has."""
+
+    ONE = "one"
+    SEQUENCES = "one for each sequence"
+    STEPS = "one for each step of each sequence"
+    STATES = "one for each step of each sequence, and one for each sequence"
+
+
+class Over(Enum):
+    """What an instruction runs over: at which moment, and over how many rows side by side."""
+
+    ONCE = "once"
+    START = "each sequence before its first step"
+    STEP = "each sequence at this step"
+    GOING = "each sequence at this step, unless it is its first"
+    END = "each sequence after its last step"
+    ALL = "all steps"
+    LATER = "all steps but the first"
+
+
+class Row(Enum):
+    """Which row of a buffer a place means, as seen from the moment of an instruction."""
+
+    NOW = "now"
+    AFTER = "after"  # this step
+    TOKEN = "token"
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Numbers in a flat array: `rows` times `lines` lines of `columns` numbers, each line padded to whole lanes."""
+
+    array: str  # ``w``, the workspace, ``p``, the parameters, or ``g``, their gradients
+    name: str
+    columns: int
+    rows: Rows = Rows.ONE
+    lines: int = 1
+    begin: int = 0  # in `p` and `g`; in `w` it depends on how many steps and sequences there are
+
+    @property
+    def whole(self) -> Place:
+        """All lines of a row."""
+        return Place(self, self.lines * self.columns)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where `size` numbers stand: a row of a buffer, from `offset` on. A single one serves all lanes."""
+
+    buffer: Buffer
+    size: int
+    row: Row = Row.NOW
+    offset: int = 0
+
+    @property
+    def lasts(self) -> bool:
+        """Whether each step has the numbers in its own row, so that all steps can be read at once."""
+        return self.row is Row.NOW and self.buffer.rows in (Rows.STEPS, Rows.STATES)
+
+    def __str__(self) -> str:
+        """Return the place as an index."""
+        array = "" if self.buffer.array == "w" else f"{self.buffer.array}."
+        moves = self.buffer.rows in (Rows.STEPS, Rows.STATES) or self.row is Row.TOKEN
+        row = f"[{self.row.value}]" if moves else ""
+        return f"{array}{self.buffer.name}{row}" + (f"[{self.offset}:]" if self.offset else "")
+
+
+# Instructions --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -40,7 +119,7 @@ class Product:
     over: Over
     out: Place
     vector: Place
-    matrix: Buffer
+    matrix: Place
     k: int
     n: int
     add: bool
@@ -53,7 +132,7 @@ class Sum:
     """Adds the outer products of two vectors, those of all rows at once, to the gradient of a weight."""
 
     over: Over
-    gradient: Buffer
+    gradient: Place
     left: Place
     right: Place
     comment: str
@@ -66,8 +145,8 @@ class Padded:
     size: int
 
 
-Argument = Place | Buffer | int | Padded | bytes | Over
-"""Places, matrices, sizes, flags, indices, and how many rows there are."""
+Argument = Place | Padded | int | bytes
+"""Where numbers stand, sizes, flags, and indices."""
 
 
 @dataclass(frozen=True)
@@ -81,32 +160,32 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Fill:
-    """Clears a matrix; without one, the gradients of all parameters that are no lookups."""
+class Clear:
+    """Fills a matrix with zeros; without one, the gradients of all parameters that are no lookups."""
 
-    buffer: Buffer | None = None
+    out: Place | None = None
 
 
 @dataclass(frozen=True)
 class Inputs:
     """Makes the rows of the sequences ready."""
 
-    place: Place
+    out: Place
 
 
 @dataclass(frozen=True)
 class Length:
     """Writes how long each sequence is."""
 
-    place: Place
+    out: Place
 
 
 @dataclass(frozen=True)
 class Loss:
     """Computes the loss, and the gradient of the logits."""
 
+    out: Place
     logits: Place
-    gradients: Place
 
 
 @dataclass(frozen=True)
@@ -117,19 +196,12 @@ class For:
     body: tuple[Instruction, ...]
 
 
-@dataclass(frozen=True)
-class IfLater:
-    """Does its body at every step but the first."""
-
-    body: tuple[Instruction, ...]
-
-
-Instruction = Loop | Product | Sum | Call | Fill | Inputs | Length | Loss | For | IfLater
+Instruction = Loop | Product | Sum | Call | Clear | Inputs | Length | Loss | For
 
 
 @dataclass(frozen=True)
-class Part:
-    """A section of the program."""
+class Section:
+    """A part of the program under one heading."""
 
     title: str
     body: tuple[Instruction, ...]
@@ -140,60 +212,56 @@ class Schedule:
     """The instructions of a program; printed, one below the other, each with what it reads and writes."""
 
     plan: Plan
-    forward: tuple[Part, ...]
-    backward: tuple[Part, ...]
+    forward: tuple[Section, ...]
+    backward: tuple[Section, ...]
     # All that the instructions read and write; those of the parameters too.
     buffers: tuple[Buffer, ...]
     constants: dict[Node, Buffer]
     logits: Buffer
     states: tuple[Buffer, ...]
-    # In an observed program, those of the states at every step and of the rows of the sequence.
     state_gradients: tuple[Buffer, ...]
     input_gradients: Buffer | None
 
     def __str__(self) -> str:
         """Return the instructions as text."""
-        parts = [*self.forward, *self.backward]
-        return "\n".join(line for part in parts for line in (part.title, *_lines(part.body, "    ")))
+        sections = [*self.forward, *self.backward]
+        return "\n".join(line for s in sections for line in (s.title, *_lines(s.body, "    ")))
 
 
 def _lines(body: Iterable[Instruction], indent: str) -> list[str]:
     lines = []
     for instruction in body:
-        text, reads, writes = _described(instruction)
-        lines.append(f"{indent}{text}")
-        if isinstance(instruction, For | IfLater):
-            lines += _lines(instruction.body, f"{indent}    ")
-        elif writes:
-            read, written = (", ".join(dict.fromkeys(map(str, places))) for places in (reads, writes))
+        lines.append(f"{indent}{_title(instruction)}")
+        match instruction:
+            case For():
+                lines += _lines(instruction.body, f"{indent}    ")
+                continue
+            case Loop():
+                reads, writes = list(instruction.reads.values()), [store.place for store in instruction.stores]
+            case _:
+                # What an instruction writes stands first.
+                values = instruction.arguments if isinstance(instruction, Call) else vars(instruction).values()
+                places = [value for value in values if isinstance(value, Place)]
+                reads, writes = places[1:], places[:1]
+        read, written = (", ".join(dict.fromkeys(map(str, places))) for places in (reads, writes))
+        if written:
             lines.append(f"{indent}    {f'{read} -> {written}'.lstrip()}")
     return lines
 
 
-def _described(instruction: Instruction) -> tuple[str, list[Place], list[Place]]:
-    """Return what an instruction does, what it reads and what it writes."""
+def _title(instruction: Instruction) -> str:
     match instruction:
-        case For():
-            return f"for every step{', the last one first' if instruction.backward else ''}:", [], []
-        case IfLater():
-            return "not at the first step:", [], []
-        case Loop(_, size, _, stores, reads, comment):
-            return f"loop over {size}: {comment}", list(reads.values()), [store.place for store in stores]
+        case For(backward):
+            return f"for every step{', the last one first' if backward else ''}:"
+        case Loop():
+            return f"loop over {instruction.size}: {instruction.comment}"
         case Product():
-            factors = [instruction.vector, _whole(instruction.matrix)]
-            return f"product: {instruction.comment}", factors, [instruction.out]
-        case Sum(_, gradient, left, right, comment):
-            return f"sum of products: {comment}", [left, right], [_whole(gradient)]
-        case Call(_, function, arguments, comment):
-            out, *rest = [a if isinstance(a, Place) else _whole(a) for a in arguments if isinstance(a, Place | Buffer)]
-            return f"{function}: {comment}" if comment else function, rest, [out]
-        case Fill(buffer):
-            return f"fill with zeros: {buffer.name if buffer else 'all gradients of parameters'}", [], []
-        case Inputs(place) | Length(place):
-            return type(instruction).__name__.lower(), [], [place]
-        case Loss(logits, gradients):
-            return "loss", [logits], [gradients]
-
-
-def _whole(matrix: Buffer) -> Place:
-    return Place(matrix, matrix.lines * matrix.columns)
+            when = ", not at the first step" if instruction.over is Over.GOING else ""
+            return f"product{when}: {instruction.comment}"
+        case Sum():
+            return f"sum of products: {instruction.comment}"
+        case Call(_, function, _, comment):
+            return f"{function}: {comment}" if comment else function
+        case Clear(out):
+            return "clear" if out else "clear all gradients of parameters"
+    return type(instruction).__name__.lower()

@@ -57,6 +57,7 @@ class Row:
     # Of a formula, what makes it of other rows.
     formula: Callable[..., Node] | None = None
     # Of a map, the expression over lanes in emitted code: {0} and so on are the inputs.
+    # Of what moves or sums, the function of `runtime.moves`, which takes the result, the inputs and the attributes.
     native: str = ""
     # The sign between its operands in equations, the name of the function, or a template as in `native`.
     text: str = ""
@@ -313,6 +314,7 @@ take = Row(
     "move",
     lambda x, indices: x[indices_of(indices)],
     _take,
+    native="take",
     text="take",
     attributes=("indices",),
     size=lambda sizes, indices: len(indices) // 4,
@@ -322,6 +324,7 @@ put = Row(
     "move",
     _put,
     lambda g, y, x: take(g, indices=y.attributes[0]),
+    native="put",
     text="put",
     attributes=("indices", "size"),
     size=lambda sizes, indices, size: size,
@@ -331,6 +334,7 @@ join = Row(
     "move",
     _join,
     lambda g, y, *parts: tuple(take(g, indices=places) for places in y.attributes[0]),
+    native="spread_out",
     text="join",
     attributes=("places",),
     size=lambda sizes, places: sum(sizes),
@@ -353,6 +357,7 @@ total = Row(
     "reduce",
     lambda x, *axes: x.reshape(axes).sum(1).reshape(-1),
     lambda g, y, x: spread(g, *y.attributes),
+    native="sum_axis",
     text="sum",
     attributes=_AXES,
     size=lambda sizes, outer, n, inner: outer * inner,
@@ -393,12 +398,13 @@ def _softmax_rule(g: Node, y: Node, x: Node) -> Node:
     return share - y * _along(share, y)
 
 
-softmax = Row("softmax", "reduce", _softmax, _softmax_rule, text="softmax", attributes=_AXES)
+softmax = Row("softmax", "reduce", _softmax, _softmax_rule, native="softmax_axis", text="softmax", attributes=_AXES)
 log_softmax = Row(
     "log_softmax",
     "reduce",
     _log_softmax,
     lambda g, y, x: g - exp(y) * _along(g, y),
+    native="log_softmax_axis",
     text="log_softmax",
     attributes=_AXES,
 )

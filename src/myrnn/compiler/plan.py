@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from myrnn.compiler.derive import Derivative, Kind, Pullback
 from myrnn.compiler.equations import printer_of
 from myrnn.compiler.graph import Node, topological
-from myrnn.compiler.layout import LANES, padded
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.printer import Printer
 from myrnn.compiler.roll import Recurrence
 
+LANES = 16
+
 # From how many rows on updating all rows of a weight costs more than keeping a record of each.
 LOOKUP_ROWS = 4096
+
+
+def padded(size: int) -> int:
+    """Return the size, rounded up to whole lanes."""
+    return -(-size // LANES) * LANES
 
 
 @dataclass(frozen=True)
@@ -38,30 +44,29 @@ class Weight:
         return self.rows == 1 or (self.columns % LANES == 0 and not self.flipped)
 
     def fits(self, product: Node) -> bool:
-        """Whether the product reads the weight in the shape that it is laid out in."""
-        _, k, n, transposed = product.attributes
-        return (self.rows, self.columns) == ((n, k) if transposed else (k, n))
+        """Whether the product is one of a row with the weight in the shape that it is laid out in."""
+        if product.operation != "matmul":
+            return False
+        m, k, n, transposed = product.attributes
+        return m == 1 and (self.rows, self.columns) == ((n, k) if transposed else (k, n))
 
     def goes_along_rows(self, product: Node) -> bool:
         """Whether the product goes along the rows of the weight in memory (else it needs the transposed matrix)."""
         return bool(product.attributes[3]) == self.flipped
 
 
-@dataclass(frozen=True)
-class ParameterLayout:
-    """Where a parameter, (rows, columns), begins in the block of all parameters, and whether it is kept transposed."""
+@dataclass(frozen=True, kw_only=True)
+class ParameterLayout(Weight):
+    """Where a parameter begins in the block of all parameters."""
 
     name: str
     at: int
-    rows: int
-    columns: int
-    flipped: bool
 
     @property
     def size(self) -> int:
         """How many numbers it takes, padding included."""
-        rows, columns = (self.columns, self.rows) if self.flipped else (self.rows, self.columns)
-        return rows * padded(columns)
+        lines, columns = self.stored
+        return lines * padded(columns)
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,12 @@ class Outer:
 
 
 @dataclass(frozen=True)
-class Terms:
-    """The terms of weights' gradients of one way back: products of two vectors, and all others with their weights."""
+class Part:
+    """What is decided of the prelude, the step or the readout: what it keeps, and the gradients of weights."""
 
+    # What the way forward leaves in memory for the way back.
+    saved: set[Node]
+    # The terms of the weights' gradients: products of two vectors, and all others with their weights.
     outer: tuple[Outer, ...]
     others: tuple[tuple[Node, Node], ...]
 
@@ -115,27 +123,24 @@ class Plan:
     """All that is decided of one kind of program before its instructions are."""
 
     derivative: Derivative
-    kind: Kind
     printer: Printer
     parameters: Parameters
     weights: dict[Node, Weight]
-    # What each part's way forward leaves for its way back.
-    saved_step: set[Node]
-    saved_readout: set[Node]
-    saved_prelude: set[Node]
+    prelude: Part
+    step: Part
+    readout: Part
     # Products of the input with a weight: computed for all steps at once, or, for tokens, a row of the weight.
     projected: set[Node]
-    # The terms of the weights' gradients in the step, the readout, and before the first step.
-    terms: dict[str, Terms]
-    # What an operation of a step that is not element-wise reads.
-    whole: set[Node]
     # Nodes whose padding must be zero, because a product or a sum reads it.
     clean: frozenset[Node]
     # States that are zero before the first step, and gradients of states that nothing reads there.
     zero_at_first: frozenset[Node]
     unread_at_first: frozenset[Node]
-    # Whether anything but a token's row of a weight reads the rows of the sequence.
-    reads_inputs: bool
+
+    @property
+    def kind(self) -> Kind:
+        """For what data the program is."""
+        return self.derivative.kind
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -159,9 +164,9 @@ class Plan:
         parts = {
             "weights in memory": weights,
             f"products of the input alone, {how}": texts(self.projected),
-            "kept of every step": texts(self.saved_step),
-            "kept of the readout": texts(self.saved_readout),
-            "kept of what comes before the first step": texts(self.saved_prelude),
+            "kept of every step": texts(self.step.saved),
+            "kept of the readout": texts(self.readout.saved),
+            "kept of what comes before the first step": texts(self.prelude.saved),
         }
         return "\n".join("\n    ".join([f"{title}:", *lines]) for title, lines in parts.items() if lines)
 
@@ -173,27 +178,24 @@ def plan(derivative: Derivative) -> Plan:
     projected = {
         n
         for n in topological(r.step)
-        if n.operation == "matmul" and n.inputs[0].operation == "input" and _is_projection(n, weights)
+        if n.operation == "matmul" and n.inputs[0].operation == "input" and _goes_along_rows(n, weights)
     }
-    parts = {"step": derivative.step, "readout": derivative.readout, "prelude": derivative.prelude}
-    terms = {name: _terms(weights, pullback, kind) for name, pullback in parts.items()}
+    prelude = _part([*r.initial, *derivative.derived], derivative.prelude, weights, kind)
+    step = _part(r.step, derivative.step, weights, kind, projected)
+    readout = _part([r.readout], derivative.readout, weights, kind)
     zero = [i for i, n in enumerate(r.initial) if n.is_constant and not n.numbers.any()]
     return Plan(
         derivative,
-        kind,
         printer_of(derivative),
-        _parameters(weights, r, _lookups(derivative, weights, terms, kind)),
+        _parameters(weights, r, _lookups(derivative, weights, step)),
         weights,
-        _saved(r.step, derivative.step) - projected,
-        _saved([r.readout], derivative.readout),
-        _saved([*r.initial, *derivative.derived], derivative.prelude),
+        prelude,
+        step,
+        readout,
         projected,
-        terms,
-        _read_whole(derivative, projected),
-        _clean(derivative, weights, terms),
+        _clean(derivative, weights, (prelude, step, readout)),
         frozenset(r.readout.build.leaf("state", i, size=r.state_sizes[i]) for i in zero),
         frozenset() if kind.observed else _unread_at_first(derivative),
-        _reads_inputs(derivative, projected, terms["step"], kind),
     )
 
 
@@ -209,11 +211,9 @@ def backward_targets(pullback: Pullback) -> list[Node]:
 # Weights -------------------------------------------------------------------------------------------------------------
 
 
-def _is_projection(product: Node, weights: dict[Node, Weight]) -> bool:
+def _goes_along_rows(product: Node, weights: dict[Node, Weight]) -> bool:
     weight = weights.get(product.inputs[1])
-    return (
-        weight is not None and product.attributes[0] == 1 and weight.fits(product) and weight.goes_along_rows(product)
-    )
+    return weight is not None and weight.fits(product) and weight.goes_along_rows(product)
 
 
 def _weights(derivative: Derivative) -> dict[Node, Weight]:
@@ -238,11 +238,7 @@ def _only_multiplied(graph: Sequence[Node], leaf: Node, rows: int, columns: int)
     """Whether every use is a product of a vector other than the input with the leaf in its own shape."""
     weight = Weight(rows, columns)
     return all(
-        n.operation == "matmul"
-        and n.attributes[0] == 1
-        and n.inputs[0] is not leaf
-        and n.inputs[0].operation != "input"
-        and weight.fits(n)
+        weight.fits(n) and n.inputs[0] is not leaf and n.inputs[0].operation != "input"
         for n in graph
         if leaf in n.inputs
     )
@@ -263,18 +259,16 @@ def _parameters(weights: dict[Node, Weight], recurrence: Recurrence, lookups: fr
     for index, shape in sorted(enumerate(recurrence.shapes), key=lambda item: item[0] in lookups):
         columns = shape[-1] if shape else 1
         rows = prod(shape) // columns if columns else 0
-        layouts[index] = ParameterLayout(recurrence.parameter_names[index], at, rows, columns, index in flipped)
+        layouts[index] = ParameterLayout(rows, columns, index in flipped, name=recurrence.parameter_names[index], at=at)
         at += layouts[index].size
     return Parameters(layouts, lookups)
 
 
-def _lookups(
-    derivative: Derivative, weights: dict[Node, Weight], terms: dict[str, Terms], kind: Kind
-) -> frozenset[int]:
-    if not kind.tokens:
+def _lookups(derivative: Derivative, weights: dict[Node, Weight], step: Part) -> frozenset[int]:
+    if not derivative.kind.tokens:
         return frozenset()
     elsewhere = {*derivative.readout.weights, *derivative.prelude.weights}
-    elsewhere |= {leaf for leaf, _ in terms["step"].others} | {o.leaf for o in terms["step"].outer if not o.is_row}
+    elsewhere |= {leaf for leaf, _ in step.others} | {o.leaf for o in step.outer if not o.is_row}
     taken_apart = {leaf.attributes[0] for leaf in weights if leaf.operation == "rows"}
     return frozenset(
         leaf.attributes[0]
@@ -284,6 +278,26 @@ def _lookups(
 
 
 # What is kept, and what is left out ----------------------------------------------------------------------------------
+
+
+def _part(
+    forward: Sequence[Node],
+    pullback: Pullback,
+    weights: dict[Node, Weight],
+    kind: Kind,
+    projected: Container[Node] = (),
+) -> Part:
+    outer, others = [], []
+    for leaf, terms in pullback.weights.items():
+        weight = weights[leaf]
+        for term in terms:
+            if term.operation == "outer" and [i.size for i in term.inputs] == [weight.rows, weight.columns]:
+                left, right = reversed(term.inputs) if weight.flipped else term.inputs
+                outer.append(Outer(leaf, left, right, kind.tokens and left.operation == "input"))
+            else:
+                others.append((leaf, term))
+    saved = {node for node in _saved(forward, pullback) if node not in projected}
+    return Part(saved, tuple(outer), tuple(others))
 
 
 def _saved(forward: Sequence[Node], pullback: Pullback) -> set[Node]:
@@ -302,37 +316,12 @@ def _saved(forward: Sequence[Node], pullback: Pullback) -> set[Node]:
     return saved
 
 
-def _terms(weights: dict[Node, Weight], pullback: Pullback, kind: Kind) -> Terms:
-    outer, others = [], []
-    for leaf, several in pullback.weights.items():
-        weight = weights[leaf]
-        for term in several:
-            sizes = tuple(i.size for i in term.inputs)
-            if term.operation == "outer" and sizes == (weight.rows, weight.columns):
-                left, right = reversed(term.inputs) if weight.flipped else term.inputs
-                outer.append(Outer(leaf, left, right, kind.tokens and left.operation == "input"))
-            else:
-                others.append((leaf, term))
-    return Terms(tuple(outer), tuple(others))
-
-
-def _step_targets(derivative: Derivative) -> list[Node]:
-    return [*derivative.recurrence.step, *backward_targets(derivative.step)]
-
-
-def _read_whole(derivative: Derivative, projected: set[Node]) -> set[Node]:
-    found: set[Node] = set()
-    for node in topological(_step_targets(derivative)):
-        if node.inputs and OPERATIONS[node.operation].kind != "map" and node not in projected:
-            found.update(node.inputs)
-    return found
-
-
-def _clean(derivative: Derivative, weights: dict[Node, Weight], terms: dict[str, Terms]) -> frozenset[Node]:
+def _clean(derivative: Derivative, weights: dict[Node, Weight], parts: Iterable[Part]) -> frozenset[Node]:
     r = derivative.recurrence
     clean = {*derivative.step.states, *derivative.readout.states}
-    clean |= {term.right for part in terms.values() for term in part.outer}
-    for node in topological([*_step_targets(derivative), r.readout, *backward_targets(derivative.readout)]):
+    clean |= {term.right for part in parts for term in part.outer}
+    pullbacks = [derivative.step, derivative.readout]
+    for node in topological([*r.step, r.readout, *(n for p in pullbacks for n in backward_targets(p))]):
         weight = weights.get(node.inputs[1]) if node.operation == "matmul" else None
         if weight is not None and weight.fits(node) and not weight.goes_along_rows(node):
             clean.add(node.inputs[0])
@@ -351,13 +340,3 @@ def _unread_at_first(derivative: Derivative) -> frozenset[Node]:
     # A weight that is added to a state has the state's gradient for its own.
     needed = set(topological([*others, *(node for i, node in enumerate(step.states) if i in read)]))
     return frozenset(node for i, node in enumerate(step.states) if i not in read and node not in needed)
-
-
-def _reads_inputs(derivative: Derivative, projected: set[Node], terms: Terms, kind: Kind) -> bool:
-    if not kind.tokens or any(node.operation == "input" for node in (*derivative.recurrence.step, *terms.operands)):
-        return True
-    return any(
-        child.operation == "input" and node not in projected
-        for node in topological(_step_targets(derivative))
-        for child in node.inputs
-    )

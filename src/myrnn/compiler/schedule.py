@@ -6,20 +6,28 @@ A program goes forward from what depends on parameters alone over the steps to t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import replace
 
-from myrnn.compiler.assemble import Assembler
+from myrnn.compiler.assemble import BACKWARD, DERIVED, INPUT, PARAMETERS, Assembler, moved
 from myrnn.compiler.equations import state_names
 from myrnn.compiler.graph import Node, in_order, topological
-from myrnn.compiler.instructions import Call, Fill, Inputs, Length, Loss, Padded, Part, Product, Schedule, Store, Sum
-from myrnn.compiler.layout import Buffer, Over, Place, Row, Rows
-from myrnn.compiler.plan import Outer, Plan, Terms
-
-_COPIES = {
-    "parameters": "Weights as the way forward reads them.",
-    "derived": "Computed weights as the way forward reads them.",
-    "backward": "Weights as the way back reads them.",
-}
+from myrnn.compiler.instructions import (
+    Clear,
+    Instruction,
+    Loss,
+    Over,
+    Place,
+    Product,
+    Row,
+    Rows,
+    Schedule,
+    Section,
+    Store,
+    Sum,
+)
+from myrnn.compiler.plan import Part, Plan
 
 
 def schedule(plan: Plan) -> Schedule:
@@ -34,60 +42,67 @@ class _Scheduler(Assembler):
         super().__init__(plan)
         self._derivative, self._recurrence = plan.derivative, plan.derivative.recurrence
         self._leaf = self._recurrence.readout.build.leaf
-        names = dict(enumerate(zip(state_names(self._recurrence), self._recurrence.state_sizes, strict=True)))
-        classes, width = self._recurrence.readout.size, self._recurrence.dim_input
-        self._states = [self.new(name, size, Rows.STATES) for name, size in names.values()]
-        self._gradients = [self.new(f"d_{name}", size, Rows.SEQUENCES) for name, size in names.values()]
-        self._logits = self.new("logits", classes, Rows.SEQUENCES)
-        self._logit_gradients = self.new("d_logits", classes, Rows.SEQUENCES)
-        # What an observed program keeps besides.
+        names, sizes = state_names(self._recurrence), self._recurrence.state_sizes
         observed = plan.kind.observed
-        self._seen = [self.new(f"seen_{b.name}", b.columns, Rows.STATES) for b in self._gradients if observed]
-        self._input_gradients = self.new("d_inputs", width, Rows.STEPS) if observed else None
-        self._state_leaves = [self._leaf("state", i, size=size) for i, (_, size) in names.items()]
-        self._gradient_leaves = [self._leaf("gradient", i, size=size) for i, (_, size) in names.items()]
+        self._states = [self.new(name, size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
+        self._gradients = [self.new(f"d_{name}", size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
+        self._logits = self.new("logits", self._recurrence.readout.size, Rows.SEQUENCES)
+        self._logit_gradients = self.new("d_logits", self._recurrence.readout.size, Rows.SEQUENCES)
+        self._input_gradients = self.new("d_inputs", self._recurrence.dim_input, Rows.STEPS) if observed else None
+        self._state_leaves = [self._leaf("state", i, size=size) for i, size in enumerate(sizes)]
+        self._gradient_leaves = [self._leaf("gradient", i, size=size) for i, size in enumerate(sizes)]
 
     def result(self) -> Schedule:
         # The same node, such as the square of a state, is another number before a step and after the last one: what
         # one part of the program keeps is never read in the place of the other's.
-        prelude = self._part(
-            "What depends on the parameters alone, and the states before the first step.", self._prelude
-        )
+        prelude = self._written(self._prelude)
         fixed = dict(self.places)
-        forward = self._part("What the input alone gives, for all steps at once.", self._projections)
-        forward += self._part("Forward, step by step.", self._steps)
+        projections, steps = self._written(self._projections), self._written(self._steps)
         of_steps, self.places = self.places, dict(fixed)
-        forward += self._part("The readout, the loss, and the gradient of the logits.", self._readout)
+        readout = self._written(self._readout)
         self.is_backward = True
-        backward = self._part("Back through the readout.", self._readout_backward)
+        readout_backward = self._written(self._readout_backward)
         self.places = of_steps
-        backward += self._part("Back through time, the last step first.", self._steps_backward)
+        steps_backward = self._written(self._steps_backward)
         self.places = fixed
-        backward += self._part("Back to what depends on the parameters alone.", self._prelude_backward)
-        copies = {when: [Part(_COPIES[when], tuple(calls))] if calls else [] for when, calls in self.copies.items()}
+        prelude_backward = self._written(self._prelude_backward)
+        forward = {
+            PARAMETERS: self.before[PARAMETERS],
+            "What depends on the parameters alone, and the states before the first step.": prelude,
+            DERIVED: self.before[DERIVED],
+            INPUT: [*self.before[INPUT], *projections],
+            "Forward, step by step.": steps,
+            "The readout, the loss, and the gradient of the logits.": readout,
+        }
+        backward = {
+            BACKWARD: self.before[BACKWARD],
+            "Back through the readout.": readout_backward,
+            "Back through time, the last step first.": steps_backward,
+            "Back to what depends on the parameters alone.": prelude_backward,
+        }
         return Schedule(
             self.plan,
-            (*copies["parameters"], *prelude, *copies["derived"], *forward),
-            (*copies["backward"], *backward),
+            tuple(Section(title, tuple(body)) for title, body in forward.items() if body),
+            tuple(Section(title, tuple(body)) for title, body in backward.items() if body),
             tuple(self.buffers),
             self.constants,
-            self._logits,
-            tuple(self._states),
-            tuple(self._seen),
-            self._input_gradients,
+            self._logits.buffer,
+            tuple(place.buffer for place in self._states),
+            tuple(place.buffer for place in self._gradients),
+            self._input_gradients.buffer if self._input_gradients else None,
         )
 
-    def _part(self, title: str, write: Callable[[], None]) -> list[Part]:
+    def _written(self, write: Callable[[], None]) -> list[Instruction]:
         self.out = []
         write()
-        return [Part(title, tuple(self.out))] if self.out else []
+        return self.out
 
-    def _stores(self, nodes: Iterable[Node], buffers: Iterable[Buffer], row: Row = Row.NOW) -> list[Store]:
-        return [self.store(n, Place(b, b.columns, row)) for n, b in zip(nodes, buffers, strict=True)]
+    def _stores(self, nodes: Iterable[Node], places: Iterable[Place], row: Row = Row.NOW) -> list[Store]:
+        return [self.store(n, replace(p, row=row)) for n, p in zip(nodes, places, strict=True)]
 
-    def _stand(self, nodes: Iterable[Node], buffers: Iterable[Buffer]) -> None:
-        """Note that nodes stand in buffers."""
-        self.places.update((n, Place(b, n.size)) for n, b in zip(nodes, buffers, strict=True))
+    def _stand(self, nodes: Iterable[Node], places: Iterable[Place], row: Row = Row.NOW) -> None:
+        """Note where nodes stand."""
+        self.places.update((n, replace(p, row=row)) for n, p in zip(nodes, places, strict=True))
 
     # Forward ---------------------------------------------------------------------------------------------------------
 
@@ -97,151 +112,125 @@ class _Scheduler(Assembler):
         return [(node, leaf) for node, leaf in leaves if leaf in self.plan.weights]
 
     def _prelude(self) -> None:
-        stores, packs = [], []
+        stores, packs, initial = [], [], self._recurrence.initial
         for node, leaf in self._derived():
             (matrix, _), weight = self.weights[leaf], self.plan.weights[leaf]
-            flat = matrix if weight.is_flat else self.new(f"{matrix.name}_flat", node.size)
-            stores.append(self.store(node, Place(flat, node.size)))
+            flat = matrix if weight.is_flat else self.new(f"{matrix.buffer.name}_flat", node.size)
+            stores.append(self.store(node, flat))
             if not weight.is_flat:
-                shape = weight.rows, weight.columns, False
-                packs.append(Call(Over.ONCE, "pack", (matrix, Place(flat, node.size), *shape)))
-        initial = self._recurrence.initial
-        self.compute(Over.ONCE, stores, in_order(self.plan.saved_prelude, [*initial, *self._derivative.derived]))
+                packs.append(moved(weight, flat, matrix, to_matrix=True))
+        self.compute(Over.ONCE, stores, in_order(self.plan.prelude.saved, [*initial, *self._derivative.derived]))
         self.out += packs
-        if self.plan.kind.batched:
-            # Once for all sequences; each gets a copy.
-            self.compute(Over.ONCE, [], [n for n in initial if n.inputs])
-        self.compute(Over.START, self._stores(initial, self._states, Row.AFTER))
+        # Once for all sequences; each gets a copy.
+        self.compute(Over.ONCE, [], [n for n in initial if n.inputs])
+        self.compute(Over.START, self._stores(initial, self._states))
 
     def _projections(self) -> None:
         """Multiply all rows of the sequence by the weights that they meet first; a token picks a row of the weight."""
-        width = self._recurrence.dim_input
-        inputs = Place(self.new("inputs", width, Rows.STEPS), width) if self.plan.reads_inputs else None
-        if inputs is not None:
-            self.places[self._leaf("input", size=width)] = inputs
-            self.out.append(Inputs(inputs))
         for node in in_order(self.plan.projected, self._recurrence.step):
-            matrix, _ = self.weights[node.inputs[1]]
+            row, (matrix, _) = node.inputs[0], self.weights[node.inputs[1]]
             if self.plan.kind.tokens:
-                self.places[node] = Place(matrix, node.size, Row.TOKEN)
+                self.places[node] = Place(matrix.buffer, node.size, Row.TOKEN)
                 continue
-            assert inputs is not None
-            out = self.places[node] = Place(self.new(f"x_{matrix.name}", node.size, Rows.STEPS), node.size)
+            out = self.places[node] = self.new(self.printer.text("{0}", node), node.size, Rows.STEPS)
             comment = self.printer.expression(node)
-            self.out.append(Product(Over.ALL, out, inputs, matrix, width, node.size, False, False, comment))
+            self.out.append(Product(Over.ALL, out, self.place(row), matrix, row.size, node.size, False, False, comment))
 
     def _steps(self) -> None:
-        step = self._recurrence.step
+        step, saved, operands = self._recurrence.step, self.plan.step.saved, set(self.plan.step.operands)
+        order = topological(step)
+        # The rows of tokens lie apart, but products read rows side by side.
+        factors = {i for n in order if n.operation == "matmul" and n not in self.plan.projected for i in n.inputs}
         self._stand(self._state_leaves, self._states)
-        operands = {n for o in self.plan.terms["step"].outer for n in (o.left, o.right)}
-        lasting = {n for n in self.plan.saved_step | (operands & set(topological(step))) if n.inputs and n not in step}
-        if self.plan.kind.batched:
-            # In a batch the states after a step do not lie side by side.
-            lasting |= {n for n in step if n.inputs and n in self.plan.whole | operands}
+        lasting = [n for n in order if n.inputs and (n in operands or (n in saved and n not in step))]
         after = self._stores(step, self._states, Row.AFTER)
         with self.steps(backward=False):
-            if self.plan.kind.tokens:
-                self._copy_token_rows(operands)
-            known = set(self.places) | lasting
-            self.compute(Over.STEP, after, in_order(lasting - set(self.places), step), lasting)
+            self._give_rows(n for n in order if n in self.plan.projected and n in operands | factors)
+            known = {*self.places, *lasting}
+            self.compute(Over.STEP, after, [n for n in lasting if n not in self.places], lasting)
         # What else has a place holds the last step's numbers only.
         self.places = {node: place for node, place in self.places.items() if node in known}
         for store in after:
-            self.places.setdefault(store.node, store.place)
+            if store.node.inputs:
+                self.places.setdefault(store.node, store.place)
 
-    def _copy_token_rows(self, operands: set[Node]) -> None:
-        """Copy a token's row of a weight where whole rows of many steps or sequences are read."""
-        rows = in_order(self.plan.projected & (operands | self.plan.whole), self._recurrence.step)
-        names = [f"x_{self.weights[n.inputs[1]][0].name}" for n in rows]
-        copies = [self.new(name, n.size, Rows.STEPS) for name, n in zip(names, rows, strict=True)]
-        self.compute(Over.STEP, self._stores(rows, copies))
-        self._stand(rows, copies)
+    def _give_rows(self, nodes: Iterable[Node]) -> None:
+        """Copy nodes that do not have a row for each step, but are read like that, to rows of their own."""
+        nodes = [node for node in nodes if not self.places[node].lasts]
+        copies = [self.new(self.printer.text("{0}", node), node.size, Rows.STEPS) for node in nodes]
+        self.compute(Over.STEP, self._stores(nodes, copies))
+        self._stand(nodes, copies)
 
     def _readout(self) -> None:
         self._stand(self._state_leaves, self._states)
-        readout, length = self._recurrence.readout, self._leaf("length", size=1)
-        if length in topological([readout]):
-            self._stand([length], [self.new("length", 1, Rows.SEQUENCES)])
-            self.out.append(Length(self.places[length]))
-        (logits,) = self._stores([readout], [self._logits])
-        self.compute(Over.END, [logits], in_order(self.plan.saved_readout, [readout]))
-        self.out.append(Loss(logits.place, Place(self._logit_gradients, readout.size)))
+        readout = self._recurrence.readout
+        logits = self.store(readout, self._logits)
+        self.compute(Over.END, [logits], in_order(self.plan.readout.saved, [readout]))
+        self.out.append(Loss(self._logit_gradients, self._logits))
 
     # Back ------------------------------------------------------------------------------------------------------------
 
     def _readout_backward(self) -> None:
-        self.out += [Fill(), *(Fill(gradient) for _, gradient in self.weights.values() if gradient.array == "w")]
+        self.out += [
+            Clear(),
+            *(Clear(gradient) for _, gradient in self.weights.values() if gradient.buffer.array == "w"),
+        ]
         self._stand([self._leaf("gradient", "logits", size=self._recurrence.readout.size)], [self._logit_gradients])
-        self._way_back(Over.END, self._stores(self._derivative.readout.states, self._gradients), "readout")
+        self._way_back(Over.END, self.plan.readout, self._stores(self._derivative.readout.states, self._gradients))
 
     def _steps_backward(self) -> None:
-        terms, pullback = self.plan.terms["step"], self._derivative.step
+        part, pullback = self.plan.step, self._derivative.step
         self._stand(self._state_leaves, self._states)
-        self._stand(self._gradient_leaves, self._gradients)
-        lasting = [n for n in dict.fromkeys(terms.operands) if n.inputs and n not in self.places]
+        self._stand(self._gradient_leaves, self._gradients, Row.AFTER)
         stores = self._stores(pullback.states, self._gradients)
-        for o in terms.outer:
+        for o in part.outer:
             if o.is_row:
-                gradient = self.weights[o.leaf][1]
-                stores.append(self.store(o.right, Place(gradient, o.right.size, Row.TOKEN), add=True))
-        # A gradient that a later sum reads is overwritten at every step, and needs a copy.
-        copied = [n for n in self._gradient_leaves if n in terms.operands]
-        copies = [self.new("d_kept", n.size, Rows.STEPS) for n in copied]
-        stores += self._stores(copied, copies)
-        seen = self._stores(self._gradient_leaves, self._seen, Row.AFTER) if self._seen else []
-        stores += seen
+                gradient = Place(self.weights[o.leaf][1].buffer, o.right.size, Row.TOKEN)
+                stores.append(self.store(o.right, gradient, add=True))
         if self._input_gradients is not None:
-            stores += self._stores([pullback.input], [self._input_gradients])
-        with self.steps(backward=True):
-            self._compute_terms(Over.STEP, stores, terms, lasting, lasting)
-        self.compute(Over.START, seen)
-        self._stand(copied, copies)
-        for o in terms.outer:
-            if not o.is_row:
-                # Where the state before the first step is zero, so are its products.
-                self._sum(Over.LATER if {o.left, o.right} & self.plan.zero_at_first else Over.ALL, o)
+            stores.append(self.store(pullback.input, self._input_gradients))
+        self._way_back(Over.STEP, part, stores)
 
     def _prelude_backward(self) -> None:
-        if not self._derivative.prelude.weights:
-            return
-        gradients = self._gradients
-        if self.plan.kind.batched:
-            gradients = [self.new(f"{b.name}_sum", b.columns) for b in self._gradients]
-            for summed, b in zip(gradients, self._gradients, strict=True):
-                arguments = Place(summed, b.columns), b, Over.END, Padded(b.columns), False
-                self.out.append(Call(Over.ONCE, "sum_rows", arguments))
-        self._stand(self._gradient_leaves, gradients)
+        terms = [term for several in self._derivative.prelude.weights.values() for term in several]
+        needed = topological(terms)
+        # The gradient of an initial state is a sum over all sequences.
+        for leaf, place in zip(self._gradient_leaves, self._gradients, strict=True):
+            if leaf in needed:
+                total = self.new(f"{place.buffer.name}_sum", leaf.size)
+                self.out.append(Clear(total))
+                self._stand([leaf], [place])
+                self.compute(Over.START, [self.store(leaf, total, add=True)])
+                self._stand([leaf], [total])
         for node, leaf in self._derived():
             weight, (_, gradient) = self.plan.weights[leaf], self.weights[leaf]
-            flat = gradient if weight.is_flat else self.new(f"{gradient.name}_flat", node.size)
+            flat = gradient if weight.is_flat else self.new(f"{gradient.buffer.name}_flat", node.size)
             self._stand([self._leaf("gradient", "derived", *leaf.attributes, size=node.size)], [flat])
             if not weight.is_flat:
-                shape = weight.rows, weight.columns, False
-                self.out.append(Call(Over.ONCE, "unpack", (Place(flat, node.size), gradient, *shape)))
-        self._way_back(Over.ONCE, [], "prelude")
+                self.out.append(moved(weight, flat, gradient, to_matrix=False))
+        self._way_back(Over.ONCE, self.plan.prelude, [])
 
-    def _way_back(self, over: Over, stores: list[Store], part: str) -> None:
-        terms = self.plan.terms[part]
-        self._compute_terms(over, stores, terms, [n for n in terms.operands if n.inputs and n not in self.places])
-        for outer in terms.outer:
-            self._sum(over, outer)
-
-    def _compute_terms(
-        self, over: Over, stores: list[Store], terms: Terms, keep: Sequence[Node], lasting: Iterable[Node] = ()
-    ) -> None:
-        """Compute a way back: the stores, and the terms of weights that no product sums up."""
-        wide = [(leaf, term) for leaf, term in terms.others if not self.plan.weights[leaf].is_flat]
-        for leaf, term in terms.others:
-            if self.plan.weights[leaf].is_flat:
-                stores.append(self.store(term, Place(self.weights[leaf][1], term.size), add=True))
-        self.compute(over, stores, [*keep, *(term for _, term in wide)], lasting)
-        for leaf, term in wide:
-            weight = self.plan.weights[leaf]
-            shape = weight.rows, weight.columns, weight.flipped
-            self.out.append(Call(over, "add_packed", (self.weights[leaf][1], self.place(term), *shape)))
-
-    def _sum(self, over: Over, outer: Outer) -> None:
-        gradient = self.weights[outer.leaf][1]
-        product = "({1}.T @ {0}).T" if self.plan.weights[outer.leaf].flipped else "{0}.T @ {1}"
-        comment = f"d_{gradient.name} += {self.printer.text(product, outer.left, outer.right)}"
-        self.out.append(Sum(over, gradient, self.place(outer.left), self.place(outer.right), comment))
+    def _way_back(self, over: Over, part: Part, stores: list[Store]) -> None:
+        """Compute the stores, and what the part adds to the gradients of weights."""
+        weights, at_step = self.plan.weights, over is Over.STEP
+        wide = [(leaf, term) for leaf, term in part.others if not weights[leaf].is_flat]
+        for leaf, term in part.others:
+            if weights[leaf].is_flat:
+                stores.append(self.store(term, replace(self.weights[leaf][1], size=term.size), add=True))
+        with self.steps(backward=True) if at_step else nullcontext():
+            if at_step:
+                self._give_rows(n for n in self._gradient_leaves if n in part.operands)
+            keep = [n for n in dict.fromkeys(part.operands) if n.inputs and n not in self.places]
+            self.compute(over, stores, [*keep, *(term for _, term in wide)], keep if at_step else ())
+            for leaf, term in wide:
+                gradient = self.weights[leaf][1]
+                self.out.append(moved(weights[leaf], self.place(term), gradient, to_matrix=True, over=over, add=True))
+        for o in part.outer:
+            if not o.is_row:
+                # Where the state before the first step is zero, so are its products.
+                later = {o.left, o.right} & self.plan.zero_at_first
+                rows = (Over.LATER if later else Over.ALL) if at_step else over
+                gradient = self.weights[o.leaf][1]
+                product = "({1}.T @ {0}).T" if weights[o.leaf].flipped else "{0}.T @ {1}"
+                comment = f"d_{gradient.buffer.name} += {self.printer.text(product, o.left, o.right)}"
+                self.out.append(Sum(rows, gradient, self.place(o.left), self.place(o.right), comment))

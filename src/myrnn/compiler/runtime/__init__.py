@@ -25,10 +25,10 @@ OF_PROGRAMS = {
     "functions": ("Floats", "Integers", "Tokens"),
     "lanes": ("full", "keep", "load", "spread", "store", "where"),
     "moves": (
-        "add_packed", "copy_rows", "line_up", "line_up_rows", "line_up_tokens", "multiply_plain", "one_hot_rows",
-        "pack", "put", "softmax_axis", "spread_out", "sum_axis", "take", "unpack",
+        "copy", "copy_matrix", "line_up", "log_softmax_axis", "multiply_plain", "one_hot", "put", "softmax_axis",
+        "spread_out", "sum_axis", "take",
     ),
-    "products": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "sum_rows", "transpose"),
+    "products": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "transpose"),
     "threads": ("flush_subnormals", "restore_mode"),
 }  # fmt: skip
 

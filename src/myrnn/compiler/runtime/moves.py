@@ -48,10 +48,8 @@ def sum_axis(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int,
 
 
 @compiled
-def softmax_axis(
-    out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, inner: int, logarithm: bool
-) -> None:
-    """Compute the softmax of `a`, seen as (outer, n, inner), over its middle axis, or the logarithm of it."""
+def log_softmax_axis(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, inner: int) -> None:
+    """Compute the logarithm of the softmax of `a`, seen as (outer, n, inner), over its middle axis."""
     for i in range(outer):
         for k in range(inner):
             first = i * n * inner + k
@@ -63,24 +61,22 @@ def softmax_axis(
                 mass += np.float32(math.exp(a[a_at + first + j * inner] - largest))
             shift = np.float32(math.log(mass))
             for j in range(n):
-                exponent = a[a_at + first + j * inner] - largest - shift
-                out[out_at + first + j * inner] = exponent if logarithm else np.float32(math.exp(exponent))
+                out[out_at + first + j * inner] = a[a_at + first + j * inner] - largest - shift
+
+
+@compiled
+def softmax_axis(out: Floats, out_at: int, a: Floats, a_at: int, outer: int, n: int, inner: int) -> None:
+    """Compute the softmax of `a`, seen as (outer, n, inner), over its middle axis."""
+    log_softmax_axis(out, out_at, a, a_at, outer, n, inner)
+    for i in range(outer * n * inner):
+        out[out_at + i] = np.float32(math.exp(out[out_at + i]))
 
 
 @compiled
 def multiply_plain(
-    out: Floats,
-    out_at: int,
-    a: Floats,
-    a_at: int,
-    b: Floats,
-    b_at: int,
-    m: int,
-    k: int,
-    n: int,
-    transposed: bool,
+    out: Floats, out_at: int, a: Floats, a_at: int, b: Floats, b_at: int, m: int, k: int, n: int, transposed: bool,
     add: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Multiply (m, k) by (k, n), matrices without padding; the right one is kept as (n, k) where it is `transposed`."""
     for i in range(m):
         for j in range(n):
@@ -92,104 +88,57 @@ def multiply_plain(
 
 
 @compiled
-def unpack(out: Floats, out_at: int, a: Floats, a_at: int, a_row: int, rows: int, columns: int, flipped: bool) -> None:
-    """Write a matrix without padding between its rows; where it is `flipped`, `a` holds its transpose."""
+def copy_matrix(
+    out: Floats, out_at: int, out_row: int, out_step: int, a: Floats, a_at: int, a_row: int, a_step: int,
+    rows: int, columns: int, add: bool,
+) -> None:  # fmt: skip
+    """Compute ``out[i, j] (+)= a[i, j]``, where the next row is `row` numbers away and the next column `step`."""
     for i in range(rows):
         for j in range(columns):
-            out[out_at + i * columns + j] = a[a_at + j * a_row + i] if flipped else a[a_at + i * a_row + j]
+            old = out[out_at + i * out_row + j * out_step] if add else np.float32(0)
+            out[out_at + i * out_row + j * out_step] = old + a[a_at + i * a_row + j * a_step]
 
 
 @compiled
-def pack(out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, rows: int, columns: int, flipped: bool) -> None:
-    """Write a matrix without padding to rows `out_row` apart; where it is `flipped`, as its transpose."""
-    for i in range(rows):
-        for j in range(columns):
-            out[out_at + (j * out_row + i if flipped else i * out_row + j)] = a[a_at + i * columns + j]
+def copy(out: Floats, out_at: int, a: Floats, a_at: int, count: int) -> None:
+    """Copy `count` numbers."""
+    for i in range(count):
+        out[out_at + i] = a[a_at + i]
 
 
 @compiled
-def add_packed(
-    out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, rows: int, columns: int, flipped: bool
-) -> None:
-    """Add a matrix without padding to one whose rows are `out_row` apart; where that is `flipped`, to its transpose."""
-    for i in range(rows):
-        for j in range(columns):
-            out[out_at + (j * out_row + i if flipped else i * out_row + j)] += a[a_at + i * columns + j]
+def one_hot(out: Floats, out_at: int, token: int, count: int) -> None:
+    """Write `count` numbers: zeros, and a one at the token."""
+    for i in range(count):
+        out[out_at + i] = np.float32(i == token)
 
 
 @compiled
-def copy_rows(
-    out: Floats, out_at: int, out_row: int, features: Floats, begin: int, steps: int, width: int, backwards: bool
-) -> None:
-    """Copy the rows of one sequence, from row `begin` of all features on; `backwards` begins with the last."""
-    for t in range(steps):
-        source = (begin + (steps - 1 - t if backwards else t)) * width
-        for j in range(width):
-            out[out_at + t * out_row + j] = features[source + j]
+def line_up(start: Integers, lined: Tokens, offsets: Integers, members: Integers, backwards: bool) -> int:
+    """Lay out the rows of sequences that end together, step after step, and return how many steps there are.
 
-
-@compiled
-def one_hot_rows(
-    out: Floats, out_at: int, out_row: int, tokens: Tokens, begin: int, steps: int, width: int, backwards: bool
-) -> None:
-    """Write a row for each of `steps` tokens: zeros, and a one at the token."""
-    for t in range(steps):
-        for j in range(width):
-            out[out_at + t * out_row + j] = np.float32(0)
-        out[out_at + t * out_row + tokens[begin + (steps - 1 - t if backwards else t)]] = np.float32(1)
-
-
-@compiled
-def line_up(start: Integers, offsets: Integers, members: Integers) -> int:
-    """Count the rows of sequences side by side: row ``start[t]`` is the first of step t. Return the number of steps.
-
-    `members` are the sequences, the longest first; `start` has room for three numbers more than the longest has steps.
+    Parameters
+    ----------
+    start : int64 array
+        Gets the first row of each step, and the end twice.
+    lined : int32 array
+        Gets the step of the data that each row is.
+    offsets : int64 array
+        Where each sequence begins in the data.
+    members : int64 array
+        The sequences, the longest first.
+    backwards : bool
+        Whether sequences are read from their end.
     """
     steps = offsets[members[0] + 1] - offsets[members[0]]
-    active = len(members)
-    start[0] = 0
+    active = start[0] = 0
     for t in range(steps):
-        while offsets[members[active - 1] + 1] - offsets[members[active - 1]] <= t:
-            active -= 1
+        left = steps - t
+        while active < len(members) and offsets[members[active] + 1] - offsets[members[active]] >= left:
+            active += 1
         start[t + 1] = start[t] + active
+        for r in range(active):
+            begin, end = offsets[members[r]], offsets[members[r] + 1]
+            lined[start[t] + r] = begin + left - 1 if backwards else end - left
     start[steps + 1] = start[steps]
     return steps
-
-
-@compiled
-def line_up_rows(
-    out: Floats,
-    out_at: int,
-    out_row: int,
-    features: Floats,
-    offsets: Integers,
-    members: Integers,
-    start: Integers,
-    steps: int,
-    width: int,
-    backwards: bool,
-) -> None:
-    """Copy the rows of sequences side by side, step after step."""
-    for t in range(steps):
-        for r in range(start[t + 1] - start[t]):
-            begin, end = offsets[members[r]], offsets[members[r] + 1]
-            source = (end - 1 - t if backwards else begin + t) * width
-            for j in range(width):
-                out[out_at + (start[t] + r) * out_row + j] = features[source + j]
-
-
-@compiled
-def line_up_tokens(
-    out: Tokens,
-    tokens: Tokens,
-    offsets: Integers,
-    members: Integers,
-    start: Integers,
-    steps: int,
-    backwards: bool,
-) -> None:
-    """Copy the tokens of sequences side by side, step after step."""
-    for t in range(steps):
-        for r in range(start[t + 1] - start[t]):
-            begin, end = offsets[members[r]], offsets[members[r] + 1]
-            out[start[t] + r] = tokens[end - 1 - t if backwards else begin + t]

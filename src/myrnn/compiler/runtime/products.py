@@ -27,7 +27,6 @@ from myrnn.compiler.runtime.lanes import (
     Truth,
     Value,
     fma,
-    full,
     instruction,
     keep,
     load,
@@ -184,16 +183,6 @@ def add_dots(
         for j in range(16, columns, 16):
             result = result + load(a, a_at + j) * load(b, row + j)
         out[out_at + i] += total(result)
-
-
-@compiled
-def sum_rows(out: Floats, out_at: int, a: Floats, a_at: int, a_row: int, rows: int, columns: int, add: bool) -> None:
-    """Compute ``out[j] (+)= sum over i < rows of a[i, j]`` for ``j < columns``, a multiple of 16."""
-    for j in range(0, columns, 16):
-        result = load(out, out_at + j) if add else full(0)
-        for i in range(rows):
-            result = result + load(a, a_at + i * a_row + j)
-        store(out, out_at + j, result)
 
 
 @compiled
