@@ -56,20 +56,12 @@ Group = tuple[Node, ...]
 
 @dataclass(frozen=True)
 class Fused:
-    """The nodes of a part in groups.
+    """The nodes of a part in groups."""
 
-    Attributes
-    ----------
-    groups : list
-        Whether each is a loop, and its nodes.
-    linear : dict
-        The linear nodes.
-    kept : set of Node
-        The nodes that must be in memory: something outside their own loop reads them.
-    """
-
+    # Whether each is a loop, and its nodes.
     groups: list[tuple[bool, Group]]
     linear: dict[Node, Linear]
+    # The nodes that must be in memory: something outside their own loop reads them.
     kept: set[Node] = field(default_factory=set)
 
     def reads(self, is_loop: bool, nodes: Group) -> set[Node]:
@@ -81,17 +73,7 @@ class Fused:
 
 
 def fuse(targets: Iterable[Node], available: set[Node], keep: set[Node]) -> Fused:
-    """Order the computation of the targets from what is available, and gather it in loops.
-
-    Parameters
-    ----------
-    targets : iterable of Node
-        What must be computed.
-    available : set of Node
-        What stands in memory already.
-    keep : set of Node
-        What must stand in memory afterwards.
-    """
+    """Order the computation of the targets from what is in memory, and gather it in loops; `keep` stays in memory."""
     wanted = list(dict.fromkeys(targets))
     order = [n for n in topological(wanted, stop=available) if n not in available and n.inputs]
     linear, absorbed = _linear_nodes(order, set(wanted), available)
