@@ -215,7 +215,7 @@ def emit(schedule: Schedule) -> Program:
     renderer.sections(schedule.backward)
     renderer.lines("restore_mode(mode)", "return loss, hits")
     memory, plan = renderer.memory(), schedule.plan
-    body = [line for line in read_lines([*renderer.header(memory), *renderer.written])]
+    body = read_lines([*renderer.header(memory), *renderer.written])
     return Program(
         _module(plan, [part for line in body for part in wrapped(line)]),
         plan.kind, memory, plan.parameters, schedule.logits.name, schedule.logits.columns, schedule.states,
@@ -274,7 +274,7 @@ class _Renderer:
         for instruction in body:
             if comment := getattr(instruction, "comment", ""):
                 self.lines(f"# {comment}")
-            # Of a batch, it is the sequences that have begun before.
+            # In a batch, `begun` leaves out the sequences whose first step this is.
             alone = getattr(instruction, "over", None) is Over.GOING and not self._kind.batched
             with self._block(*["if t > 0:"] if alone else ()):
                 self._write(instruction)
