@@ -16,26 +16,29 @@ _INFINITY, _NAN = math.inf, math.nan
 _TINY = 1.17549435e-38
 
 
-def polynomial(x: Lanes, coefficients: tuple[float, ...]) -> Lanes:
+# ---- building blocks ----
+
+
+def polynomial(x: Value, coefficients: tuple[float, ...]) -> Value:
     """Return c0 + c1 x + c2 x^2 + ..., by Horner's rule."""
-    result: Lanes = coefficients[-1]
+    result = x.beside(coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         result = fma(result, x, coefficient)
     return result
 
 
-def clip(x: Lanes, least: float, most: float) -> Lanes:
+def clip(x: Value, least: float, most: float) -> Value:
     """Return `x` cut to at least `least` and at most `most`; NaN stays NaN."""
     x = where(x < least, least, x)
     return where(x > most, most, x)
 
 
-def bits_of(x: Lanes) -> Lanes:
+def bits_of(x: Value) -> Value:
     """Return the bits of floats, as integers: the exponent stands above the lowest 23."""
     return x.cast("bitcast", INTEGERS)
 
 
-def of_bits(bits: Lanes) -> Lanes:
+def of_bits(bits: Value) -> Value:
     """Return the floats that have these bits."""
     return bits.cast("bitcast", FLOATS)
 
