@@ -314,7 +314,17 @@ def _read(tensors: list[Any], values: dict[int, Value], build: Builder, recorder
                 f"parameters.\n  {_reader(lambda t: _is_older(t, recorder), tensors, recorder)}\n"
                 "  Compute it inside the call, or keep its numbers only."
             )
-        value = values[id(tensor)] = _lowered(tensor, [values[id(v)] for v in _variables(tensor)], recorder)
+        operands = [values[id(v)] for v in _variables(tensor)]
+        if not any(operand.nodes for operand in operands):
+            # Of no rows nothing is computed, and what they come to is fixed: a sum is 0.
+            known = (
+                plain(build.constant(tensor.data), tensor.shape)
+                if tensor.size
+                else Value((), tensor.shape, by_row=True)
+            )
+            values[id(tensor)] = known
+            continue
+        value = values[id(tensor)] = _lowered(tensor, operands, recorder)
         origin = recorder.origin(tensor)
         for node in value.nodes:
             if node not in origins or (origin.name and not origins[node].name):
