@@ -8,7 +8,7 @@ import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
 import myrnn
-from myrnn import RNN, Adam, InvalidArgument, tasks
+from myrnn import RNN, Adam, InvalidArgument, NotARecurrence, compile, tasks
 from myrnn.compiler import model as compiler_model
 
 
@@ -158,3 +158,48 @@ def test_a_model_that_was_spoiled_does_not_spoil_others_of_its_class():
     myrnn.compile(spoiled, check=False)
     spoiled.fc_h2h.weight = mygrad.tensor(spoiled.fc_h2h.weight.data, constant=True)
     assert myrnn.compile(RNN(4, 8, 3, rng=1), check=False).dim_output == 3
+
+
+class DoublesAtOneLength(RNN):
+    """Does something else at one length, which instances name for themselves."""
+
+    odd = None
+
+    def __call__(self, x):
+        return super().__call__(x) * (2 if len(x) == self.odd else 1)
+
+
+@pytest.mark.parametrize("odd", [2, 6, 13])
+@pytest.mark.usefixtures("in_python")
+def test_another_model_of_a_class_is_checked_at_all_lengths(odd):
+    first, other = DoublesAtOneLength(4, 3, 2, rng=0), DoublesAtOneLength(4, 3, 2, rng=1)
+    compile(first)
+    other.odd = odd
+    with pytest.raises(NotARecurrence):
+        compile(other)
+    first.odd = odd
+    with pytest.raises(NotARecurrence):
+        compile(first)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_lengths_are_checked_anew_after_another_compilation():
+    model = DoublesAtOneLength(4, 3, 2, rng=0)
+    x = np.ones((17, 4), dtype=np.float32)
+    compile(model)(x)
+    model.odd = 17
+    with pytest.raises(NotARecurrence):
+        compile(model)(x)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_gradient_that_a_users_graph_left_does_no_harm():
+    model = RNN(4, 3, 2, rng=0)
+    model.unread = mygrad.tensor(np.ones((1, 2), dtype=np.float32))
+    parameters = (*model.parameters, model.unread)
+    type_with_more = type("More", (RNN,), {"parameters": property(lambda self: parameters)})
+    model.__class__ = type_with_more
+    (model.unread * 2).sum().backward()
+    left = model.unread.grad.copy()
+    compile(model)
+    assert np.array_equal(model.unread.grad, left)

@@ -137,7 +137,7 @@ def label_of_the_first_digits_alone(pattern_length_min=1, pattern_length_max=10,
     return x, np.array([sequence[0] == sequence[len(sequence) // 2]], dtype=np.int16), sequence
 
 
-@wrong("With palindrome=True, y is 1 exactly", r"(\d) (\d) \2 \1 is labelled 0, but it reads the same backwards")
+@wrong("With palindrome=True, y is 1 exactly", r"(\d)( \d)+ \1 is labelled 0, but it reads the same backwards")
 def palindromes_among_the_negatives(pattern_length_min=1, pattern_length_max=10, palindrome=False):
     pattern, partner, match = halves(pattern_length_min, pattern_length_max, palindrome)
     # The non-match is told apart from the pattern, not from the pattern backwards.

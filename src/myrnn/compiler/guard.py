@@ -35,6 +35,7 @@ from myrnn.compiler.graph import Builder, evaluate
 from myrnn.compiler.native import Native
 from myrnn.compiler.probe import (
     ADVICE,
+    PROBES,
     Traces,
     answer,
     difference_told,
@@ -95,12 +96,40 @@ class Guard:
         self._probe = self._rng.normal(size=(steps, recurrence.dim_input)).astype(np.float32)
         # The bytes of the logits of the probe when it was last traced.
         self._answer: bytes | None = None
+        # The same of sequences of the lengths that a compilation traces.
+        self._answers: dict[int, bytes] = {}
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Guard:
-        """Return the guard of another model of the class, which is to be checked."""
+        """Return the guard of another model of the class, which is to be checked at all lengths."""
         guard = copy(self)
-        guard._model, guard._parameters, guard._lengths, guard._answer = model, parameters, set(self._lengths), None
+        guard._model, guard._parameters, guard._lengths, guard._answer = model, parameters, set(), None
+        guard._answers = {}
         return guard
+
+    def check_as_compiled(self, longest: int) -> None:
+        """Check the model at the lengths that a compilation traces, where its logits are not what they were, bit for bit.
+
+        Raises
+        ------
+        NotARecurrence
+            When it is not this recurrence at one of them.
+        """
+        rng, anew = np.random.default_rng(0), not self._answers
+        for length in sorted({*PROBES, max(longest, 9)}):
+            x = rng.normal(size=(length, self._recurrence.dim_input)).astype(np.float32)
+            with MYGRAD:
+                found = _bits(answer(self._model, x))
+            if found is None or self._answers.get(length) != found:
+                if not anew:
+                    # What it was checked on, it was checked on as it was then.
+                    anew, self._lengths, self._answers = True, set(), {}
+                self.check(Sequences.from_pairs([(x, 0)]), 0)
+                if found is not None:
+                    self._answers[length] = found
+
+    def forget(self) -> None:
+        """Check lengths beside those of a compilation again: what was checked on them, may do something else now."""
+        self._lengths &= {*self._answers, *PROBES}
 
     @property
     def traced(self) -> int:
@@ -377,6 +406,9 @@ def _by_model(model: Any, sequences: Sequences, labels: NDArray[np.int64] | None
     """Run the model; without labels each sequence gets the class that the model holds least likely."""
     tensors = parameters_of(model)
     with gradients_kept(tensors), np.errstate(all="ignore"):
+        for tensor in tensors:
+            # MyGrad clears the gradients of what a graph reads only: others keep what a user's own graph left.
+            tensor.null_grad()
         logits = [model(sequences.features(i)) for i in range(len(sequences))]
         if labels is None:
             # The gradients of a right answer are mostly rounding.
