@@ -107,7 +107,7 @@ class Guard:
         return guard
 
     def check_as_compiled(self, longest: int) -> None:
-        """Check the model at the lengths that a compilation traces, where its logits are not what they were, bit for bit.
+        """Check the model at the lengths that a compilation traces, where its logits are not bit for bit as before.
 
         Raises
         ------
