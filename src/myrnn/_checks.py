@@ -78,18 +78,21 @@ def one_of(name: str, value: Any, choices: Collection[str]) -> str:
     if isinstance(value, str) and value in choices:
         return value
     listed = ", ".join(repr(choice) for choice in choices)
+    raise InvalidArgument(f"{name} must be one of {listed}, not {shown(value)}{nearest(value, choices)}")
+
+
+def nearest(value: Any, choices: Collection[str]) -> str:
+    """Return a question after the choice that is most like a value, to end a message with."""
     near = difflib.get_close_matches(str(value), list(choices), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InvalidArgument(f"{name} must be one of {listed}, not {shown(value)}{hint}")
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def check_setting(owner: str, name: Any, known: Collection[str]) -> None:
     """Refuse a setting that its owner does not have, and name the nearest right one."""
     if isinstance(name, str) and name in known:
         return
-    near = difflib.get_close_matches(str(name), list(known), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InvalidArgument(f"{owner} has no setting {shown(name)}, only {', '.join(map(repr, known))}{hint}")
+    only = ", ".join(map(repr, known))
+    raise InvalidArgument(f"{owner} has no setting {shown(name)}, only {only}{nearest(name, known)}")
 
 
 def span(name: str, text: str, most: int) -> range | None:

@@ -1,4 +1,4 @@
-"""Suggests the right keyword where a call uses another library's name for it."""
+"""Checks the arguments of a call, and names the right keyword where another library's name stands in its place."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
 
 from myrnn.errors import InvalidArgument
+from myrnn.settings import settings_of_call
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -77,10 +78,13 @@ def meant(name: str, known: Collection[str]) -> str | None:
 
 
 def keywords(function: Function) -> Function:
-    """Let a function, or the ``__init__`` of a class, name the right word when it is called with an unknown keyword."""
-    parameters = inspect.signature(function).parameters
-    known = [name for name in parameters if name != "self"]
-    required = {name for name in known if parameters[name].default is inspect.Parameter.empty}
+    """Let a function, or the ``__init__`` of a class, check its arguments.
+
+    For an unknown keyword it names the right one; arguments whose annotation is a setting's are checked by it.
+    """
+    signature = inspect.signature(function)
+    known = [name for name in signature.parameters if name != "self"]
+    required = {name for name in known if signature.parameters[name].default is inspect.Parameter.empty}
     called = function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
@@ -88,7 +92,15 @@ def keywords(function: Function) -> Function:
         unknown = next((name for name in given if name not in known), None)
         if unknown is not None:
             raise UnknownKeyword(f"{called} takes no argument {unknown!r}{_advice(unknown, known, required)}")
-        return function(*arguments, **given)
+        try:
+            bound = signature.bind(*arguments, **given)
+        except TypeError:
+            # Python says what is missing, or too much.
+            return function(*arguments, **given)
+        for name, setting in settings_of_call(function).items():
+            if name in bound.arguments:
+                bound.arguments[name] = setting.checked(bound.arguments[name])
+        return function(*bound.args, **bound.kwargs)
 
     return cast(Function, checked)
 

@@ -12,14 +12,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
+from myrnn.registry import register
+
+Rate = Annotated[float, Meta(ge=0, description="The size of a step.")]
+Decay = Annotated[float, Meta(ge=0, description="A step shrinks every weight by this share times the learning rate.")]
+Share = Annotated[float, Meta(ge=0, lt=1)]
+Little = Annotated[float, Meta(gt=0)]
 
 
 class _Optimizer(ABC):
@@ -30,8 +37,7 @@ class _Optimizer(ABC):
 
     def __init__(self, params: Iterable[Tensor], learning_rate: float, weight_decay: float) -> None:
         self.params = _checks.tensors("params", params)
-        self.learning_rate = _checks.real("learning_rate", learning_rate, minimum=0)
-        self.weight_decay = _checks.real("weight_decay", weight_decay, minimum=0)
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
 
     def __repr__(self) -> str:
         """Return the settings, and how many numbers are updated."""
@@ -64,6 +70,7 @@ class _Optimizer(ABC):
         return [np.zeros_like(parameter.data) for parameter in self.params]
 
 
+@register("optimizer", "sgd")
 class SGD(_Optimizer):
     """Stochastic gradient descent, with momentum on request.
 
@@ -89,12 +96,12 @@ class SGD(_Optimizer):
         self,
         params: Iterable[Tensor],
         *,
-        learning_rate: float = 0.1,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
+        learning_rate: Rate = 0.1,
+        momentum: Annotated[float, Meta(ge=0, lt=1, description="How much of the last step goes on.")] = 0.0,
+        weight_decay: Decay = 0.0,
     ) -> None:
         super().__init__(params, learning_rate, weight_decay)
-        self.momentum = _checks.real("momentum", momentum, minimum=0, below=1)
+        self.momentum = momentum
         self.param_moments = self._zeros() if self.momentum else []
 
     def _change(self, index: int, gradient: NDArray[Any]) -> NDArray[Any]:
@@ -106,6 +113,7 @@ class SGD(_Optimizer):
         return moment
 
 
+@register("optimizer", "rmsprop")
 class RMSprop(_Optimizer):
     """Divide the gradient by a running average of its recent size.
 
@@ -135,14 +143,13 @@ class RMSprop(_Optimizer):
         self,
         params: Iterable[Tensor],
         *,
-        learning_rate: float = 0.01,
-        alpha: float = 0.9,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        learning_rate: Rate = 0.01,
+        alpha: Share = 0.9,
+        eps: Little = 1e-8,
+        weight_decay: Decay = 0.0,
     ) -> None:
         super().__init__(params, learning_rate, weight_decay)
-        self.alpha = _checks.real("alpha", alpha, minimum=0, below=1)
-        self.eps = _checks.real("eps", eps, above=0)
+        self.alpha, self.eps = alpha, eps
         self.v = self._zeros()
 
     def _change(self, index: int, gradient: NDArray[Any]) -> NDArray[Any]:
@@ -150,6 +157,7 @@ class RMSprop(_Optimizer):
         return -self.learning_rate * gradient / (np.sqrt(self.v[index]) + self.eps)
 
 
+@register("optimizer", "adam")
 class Adam(_Optimizer):
     """Steps by running averages of the gradient and of its square.
 
@@ -179,16 +187,14 @@ class Adam(_Optimizer):
         self,
         params: Iterable[Tensor],
         *,
-        learning_rate: float = 0.001,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        learning_rate: Rate = 0.001,
+        beta1: Share = 0.9,
+        beta2: Share = 0.999,
+        eps: Little = 1e-8,
+        weight_decay: Decay = 0.0,
     ) -> None:
         super().__init__(params, learning_rate, weight_decay)
-        self.beta1 = _checks.real("beta1", beta1, minimum=0, below=1)
-        self.beta2 = _checks.real("beta2", beta2, minimum=0, below=1)
-        self.eps = _checks.real("eps", eps, above=0)
+        self.beta1, self.beta2, self.eps = beta1, beta2, eps
         self.t = 0
         self.m = self._zeros()
         self.v = self._zeros()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 from mygrad import Tensor
 from mygrad.nnet.initializers import glorot_normal
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.models._dense import dense, seeded_glorot_normal
+
+Size = Annotated[int, Meta(ge=1)]
+Units = Annotated[int, Meta(ge=1, description="How many recurrent units there are.")]
 
 
 def layer_maker(rng: np.random.Generator | int | None) -> Callable[..., dense]:

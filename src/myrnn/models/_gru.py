@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn.models._cell import check_sequence, layer_maker, zero_state
+from myrnn.models._cell import Size, Units, check_sequence, layer_maker, zero_state
+from myrnn.registry import register
 
 
+@register("model", "gru", dim_recurrent=50)
 class GRU:
     """A gated recurrent unit that scores a sequence by its last hidden state.
 
@@ -45,15 +47,13 @@ class GRU:
     @keywords
     def __init__(
         self,
-        dim_input: int,
-        dim_recurrent: int,
-        dim_output: int,
+        dim_input: Size,
+        dim_recurrent: Units,
+        dim_output: Size,
         *,
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        self.dim_input = _checks.integer("dim_input", dim_input, minimum=1)
-        self.dim_recurrent = _checks.integer("dim_recurrent", dim_recurrent, minimum=1)
-        self.dim_output = _checks.integer("dim_output", dim_output, minimum=1)
+        self.dim_input, self.dim_recurrent, self.dim_output = dim_input, dim_recurrent, dim_output
         layer = layer_maker(rng)
         self.fc_x2z = layer(dim_input, dim_recurrent)
         self.fc_h2z = layer(dim_recurrent, dim_recurrent, bias=False)

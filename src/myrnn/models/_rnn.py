@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 from mygrad import Tensor, tanh
 from mygrad.nnet.activations import relu
 from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn.models._cell import check_sequence, identity, layer_maker, zero_state
+from myrnn.models._cell import Size, Units, check_sequence, identity, layer_maker, zero_state
 from myrnn.models._dense import dense
+from myrnn.registry import register
 
 ACTIVATIONS = {"relu": relu, "tanh": tanh}
-RECURRENT_INITS = ("glorot", "identity", "minus_identity")
 
 
+@register("model", "rnn", dim_recurrent=50)
 class RNN:
     """A simple recurrent network that scores a sequence by its last hidden state.
 
@@ -60,19 +62,19 @@ class RNN:
     @keywords
     def __init__(
         self,
-        dim_input: int,
-        dim_recurrent: int,
-        dim_output: int,
+        dim_input: Size,
+        dim_recurrent: Units,
+        dim_output: Size,
         *,
-        activation: str = "relu",
-        recurrent_init: str = "glorot",
+        activation: Annotated[Literal["relu", "tanh"], Meta(description="Its nonlinearity: relu or tanh.")] = "relu",
+        recurrent_init: Annotated[
+            Literal["glorot", "identity", "minus_identity"],
+            Meta(description="How its recurrent weights begin: glorot, identity or minus_identity."),
+        ] = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        self.activation = _checks.one_of("activation", activation, tuple(ACTIVATIONS))
-        self.recurrent_init = _checks.one_of("recurrent_init", recurrent_init, RECURRENT_INITS)
-        self.dim_input = _checks.integer("dim_input", dim_input, minimum=1)
-        self.dim_recurrent = _checks.integer("dim_recurrent", dim_recurrent, minimum=1)
-        self.dim_output = _checks.integer("dim_output", dim_output, minimum=1)
+        self.activation, self.recurrent_init = activation, recurrent_init
+        self.dim_input, self.dim_recurrent, self.dim_output = dim_input, dim_recurrent, dim_output
         layer = layer_maker(rng)
         self.fc_x2h = layer(dim_input, dim_recurrent)
         if recurrent_init == "glorot":

@@ -4,44 +4,45 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.registry import register
 from myrnn.sequences import LARGEST_INT32, Sequences
+from myrnn.settings import check_fields
 
-NEGATIVES = ("uniform", "near_miss")
-PARITIES = ("even", "odd", "both")
+# Far longer ones than can be learned: with these, sequences would only fill the memory.
+LONGEST_HALF, MOST_SYMBOLS = 1_000_000, 2**31 - 1
 
 
 @dataclass(frozen=True)
 class _Halves(ABC):
     """What the two tasks share: a first half at random, and a second half that follows from it or does not."""
 
-    pattern_length_min: int = 1
-    pattern_length_max: int = 10
-    alphabet_size: int = 10
-    negatives: str = "uniform"
-    max_changes: int = 3
+    pattern_length_min: Annotated[int, Meta(ge=1, le=LONGEST_HALF, description="The shortest half of a sequence.")] = 1
+    pattern_length_max: Annotated[int, Meta(ge=1, le=LONGEST_HALF, description="The longest half of a sequence.")] = 10
+    alphabet_size: Annotated[int, Meta(ge=2, le=MOST_SYMBOLS, description="How many different symbols there are.")] = 10
+    negatives: Annotated[
+        Literal["uniform", "near_miss"],
+        Meta(description="Second halves that do not match: uniform (any), or near_miss (a few symbols changed)."),
+    ] = "uniform"
+    max_changes: Annotated[int, Meta(ge=1, description="How many symbols of a near miss are changed at most.")] = 3
 
     dim_output: ClassVar[int] = 2
     class_names: ClassVar[tuple[str, ...]] = ("no match", "match")
 
     def __post_init__(self) -> None:
-        # With one symbol every second half matches, and no negative could be drawn.
-        least = {"pattern_length_min": 1, "pattern_length_max": 1, "alphabet_size": 2, "max_changes": 1}
-        for name, minimum in least.items():
-            value = _checks.integer(name, getattr(self, name), minimum=minimum, maximum=LARGEST_INT32)
-            object.__setattr__(self, name, value)
+        check_fields(self)
         if self.pattern_length_min > self.pattern_length_max:
             raise InvalidArgument(
                 "pattern_length_min must not exceed pattern_length_max, "
                 f"but they are {self.pattern_length_min} and {self.pattern_length_max}"
             )
-        _checks.one_of("negatives", self.negatives, NEGATIVES)
 
     @property
     def dim_input(self) -> int:
@@ -123,6 +124,7 @@ class _Halves(ABC):
         return Sequences(values, offsets, match, self.alphabet_size)
 
 
+@register("task", "twin-halves")
 @dataclass(frozen=True)
 class TwinHalves(_Halves):
     """Sequences whose second half repeats the first (class 1) or does not (class 0).
@@ -152,6 +154,7 @@ class TwinHalves(_Halves):
         return step + half
 
 
+@register("task", "palindromes")
 @dataclass(frozen=True)
 class Palindromes(_Halves):
     """Sequences that read the same from both ends (class 1) or do not (class 0).
@@ -164,13 +167,11 @@ class Palindromes(_Halves):
         Whether lengths are twice the pattern's, one more, or either.
     """
 
-    parity: str = "even"
+    parity: Annotated[
+        Literal["even", "odd", "both"], Meta(description="Lengths of palindromes: even, odd or both.")
+    ] = "even"
 
     name: ClassVar[str] = "palindromes"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _checks.one_of("parity", self.parity, PARITIES)
 
     @property
     def lengths(self) -> NDArray[np.int64]:

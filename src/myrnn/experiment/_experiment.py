@@ -1,0 +1,207 @@
+"""An experiment: all that it takes to train a model and to test it, as one value."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.experiment._sections import Evaluation, Training
+from myrnn.models import load_own, make_own
+from myrnn.models._cell import Units
+from myrnn.registry import Kind, find, kinds
+from myrnn.settings import Section
+
+
+class OwnModel(Section):
+    """The settings of a model of a class of your own."""
+
+    dim_recurrent: Units = 50
+
+
+@dataclass(frozen=True)
+class Part:
+    """A task, model or optimizer: its kind and its settings.
+
+    Attributes
+    ----------
+    part : {"task", "model", "optimizer"}
+    name : str
+        The name of the kind; of a model also ``file.py:Class``.
+    settings : Section
+    """
+
+    part: str
+    name: str
+    settings: Section
+
+    @classmethod
+    def read(cls, part: str, given: Any) -> Self:
+        """Return the part with these settings: its name alone, a mapping, or an object of a registered kind."""
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, str):
+            given = {"name": given}
+        if not isinstance(given, Mapping):
+            return cls.of(part, given)
+        settings = dict(given)
+        name = settings.pop("name", DEFAULTS[part])
+        if not isinstance(name, str):
+            raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
+        section = OwnModel if part == "model" and is_own(name) else find(part, name).section
+        return cls(part, name, section.read(settings, f"{part} {name}"))
+
+    @classmethod
+    def of(cls, part: str, thing: Any) -> Self:
+        """Return the kind and the settings of an object."""
+        for kind in kinds(part).values():
+            if type(thing) is kind.make:
+                names = [name for name in kind.section.__struct_fields__]
+                return cls(part, kind.name, kind.section(**{name: getattr(thing, name) for name in names}))
+        known = ", ".join(kinds(part))
+        raise InvalidArgument(f"the {part} of an experiment must be one of {known}, not {type(thing).__name__}")
+
+    @property
+    def kind(self) -> Kind:
+        """What is registered under its name."""
+        return find(self.part, self.name)
+
+    def make(self, **further: Any) -> Any:
+        """Return a new object with these settings."""
+        return self.kind.make(**self.settings.to_dict(), **further)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the name and all settings as plain values."""
+        return {"name": self.name, **self.settings.to_dict()}
+
+
+DEFAULTS = {"task": "twin-halves", "model": "rnn", "optimizer": "adam"}
+
+
+def is_own(name: str) -> bool:
+    """Whether a model is named by a file and a class in it."""
+    return ":" in name or name.endswith(".py")
+
+
+def weight_generator(seed: int) -> np.random.Generator:
+    """Return the generator of the first weights: another stream than the one that draws the sequences."""
+    return np.random.default_rng((seed, 1))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that it takes to train a model and to test it.
+
+    Each section may be given as a mapping, and a task, model or optimizer by its name alone, too.
+
+    Attributes
+    ----------
+    task, model, optimizer : Part
+    training : Training
+    evaluation : Evaluation
+
+    Raises
+    ------
+    InvalidArgument
+        When a setting is unknown, or not what it should be.
+
+    Examples
+    --------
+    >>> experiment = Experiment(model={"name": "gru", "dim_recurrent": 16}, training={"iterations": 1000})
+    >>> experiment.model.to_dict(), experiment.training.seed
+    ({'name': 'gru', 'dim_recurrent': 16}, 0)
+    """
+
+    task: Any = "twin-halves"
+    model: Any = "rnn"
+    optimizer: Any = "adam"
+    training: Any = None
+    evaluation: Any = None
+
+    def __post_init__(self) -> None:
+        """Read sections that are given as mappings or names."""
+        for part in DEFAULTS:
+            object.__setattr__(self, part, Part.read(part, getattr(self, part)))
+        for name, kind in (("training", Training), ("evaluation", Evaluation)):
+            given = getattr(self, name)
+            if not isinstance(given, kind):
+                object.__setattr__(self, name, kind.read(_mapping(name, given), name))
+        # What settings must be together, the task says.
+        self.task.make()
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Self:
+        """Return the experiment with these sections, as `to_dict` gives them; what is missing has its defaults."""
+        for name in given:
+            _checks.one_of("a section of an experiment", name, SECTIONS)
+        return cls(**given)
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Self:
+        """Read an experiment from a TOML file: a table for each section."""
+        return cls._from_text(path, "TOML", tomllib.loads)
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> Self:
+        """Read an experiment from a JSON file, as `to_json` writes it."""
+        return cls._from_text(path, "JSON", json.loads)
+
+    @classmethod
+    def _from_text(cls, path: str | os.PathLike[str], what: str, parse: Any) -> Self:
+        try:
+            found = parse(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InvalidArgument(f"{path} cannot be read: {error.strerror or error}") from error
+        except ValueError as error:
+            raise InvalidArgument(f"{path} is not {what}: {error}") from error
+        try:
+            return cls.read(_mapping(str(path), found))
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{path}: {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings as plain values, by section."""
+        return {name: getattr(self, name).to_dict() for name in SECTIONS}
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write all settings as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+    def with_training(self, **changed: Any) -> Experiment:
+        """Return the experiment with some settings of its training changed."""
+        return replace(self, training={**self.training.to_dict(), **changed})
+
+    def make(self, own: Any = None) -> tuple[Any, Any, Any]:
+        """Return the task, the model with its first weights, and its optimizer.
+
+        Parameters
+        ----------
+        own : callable, optional
+            What makes the model, instead of the class that its name names.
+        """
+        task, rng = self.task.make(), weight_generator(self.training.seed)
+        if own is None and not is_own(self.model.name):
+            model = self.model.make(dim_input=task.dim_input, dim_output=task.dim_output, rng=rng)
+        else:
+            sizes = task.dim_input, self.model.settings.dim_recurrent, task.dim_output
+            model = make_own(load_own(self.model.name).make if own is None else own, sizes, rng)
+        return task, model, self.optimizer.make(params=model.parameters)
+
+
+SECTIONS = ("task", "model", "optimizer", "training", "evaluation")
+
+
+def _mapping(name: str, given: Any) -> Mapping[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InvalidArgument(f"{name} must have settings by name, not {_checks.shown(given)}")
+    return given

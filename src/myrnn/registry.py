@@ -1,0 +1,111 @@
+"""Tasks, models and optimizers by name. What is registered here, the command line, studies and run folders know.
+
+A package of your own adds to it by an entry point of the group ``myrnn``, whose module calls `register`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.settings import REQUIRED, Section
+
+PARTS = ("task", "model", "optimizer")
+# What a kind is made from, but no setting of it: the experiment has them.
+_NOT_SETTINGS = ("rng", "params", "dim_input", "dim_output")
+
+_Made = TypeVar("_Made", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of task, model or optimizer.
+
+    Attributes
+    ----------
+    part : {"task", "model", "optimizer"}
+    name : str
+    make : callable
+        Makes one of its settings. A model's also takes `dim_input`, `dim_output` and `rng`, an optimizer's `params`.
+    section : type of Section
+        Its settings.
+    """
+
+    part: str
+    name: str
+    make: Callable[..., Any]
+    section: type[Section]
+
+
+_KINDS: dict[str, dict[str, Kind]] = {part: {} for part in PARTS}
+
+
+def register(part: str, name: str, **defaults: Any) -> Callable[[_Made], _Made]:
+    """Return a decorator that registers a class, or a function, under a name.
+
+    Its parameters are the settings. Annotations give their types, bounds and help, as
+    ``Annotated[int, Meta(ge=1, description="How many units there are.")]``.
+
+    Parameters
+    ----------
+    part : {"task", "model", "optimizer"}
+    name : str
+    **defaults
+        Defaults of settings for which the signature has none, or another one.
+
+    Examples
+    --------
+    >>> @register("optimizer", "still")
+    ... class Still:
+    ...     def __init__(self, params, learning_rate: float = 0.0):
+    ...         self.params = params
+    >>> find("optimizer", "still").section().to_dict()
+    {'learning_rate': 0.0}
+    """
+    _checks.one_of("part", part, PARTS)
+
+    def enter(make: _Made) -> _Made:
+        if name in _KINDS[part]:
+            raise InvalidArgument(f"there is a {part} {name!r} already: register yours under another name")
+        _KINDS[part][name] = Kind(part, name, make, _section(name, make, defaults))
+        return make
+
+    return enter
+
+
+def _section(name: str, make: Callable[..., Any], defaults: Mapping[str, Any]) -> type[Section]:
+    # The fields of a dataclass carry their annotations; of another class its constructor does.
+    source = make if not isinstance(make, type) or hasattr(make, "__dataclass_fields__") else make.__init__  # type: ignore[misc]
+    hints = get_type_hints(source, include_extras=True)
+    fields: list[tuple[str, Any, Any]] = []
+    for setting, parameter in inspect.signature(make).parameters.items():
+        if setting not in _NOT_SETTINGS:
+            default = defaults.get(setting, parameter.default)
+            fields.append((setting, hints.get(setting, Any), REQUIRED if default is parameter.empty else default))
+    return msgspec.defstruct(name, fields, bases=(Section,), frozen=True, kw_only=True, forbid_unknown_fields=True)
+
+
+def kinds(part: str) -> Mapping[str, Kind]:
+    """Return all kinds of a part, by name."""
+    _load_others()
+    return _KINDS[part]
+
+
+def find(part: str, name: Any) -> Kind:
+    """Return the kind of a part with this name; raises InvalidArgument where there is none."""
+    known = kinds(part)
+    return known[_checks.one_of(part, name, tuple(known))]
+
+
+@cache
+def _load_others() -> None:
+    for other in entry_points(group="myrnn"):
+        other.load()

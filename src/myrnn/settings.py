@@ -1,0 +1,158 @@
+"""Settings in sections: what a value may be, its default and what it is for stand in one place, beside the field.
+
+A section is a frozen struct of msgspec. From its fields come the checks, the options of the command line, the keys of
+TOML and JSON, and the fields of the page.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+
+REQUIRED = msgspec.NODEFAULT
+"""The default of a setting that has none."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a section.
+
+    Attributes
+    ----------
+    name : str
+    kind : type
+        Of the value: with its bounds, where it has any, as ``Annotated[int, Meta(ge=1)]``.
+    default : object
+        `REQUIRED` where it must be given.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+
+    @property
+    def meta(self) -> Meta:
+        """Bounds, help and label."""
+        return next((m for part in self._parts for m in getattr(part, "__metadata__", ())), Meta())
+
+    @property
+    def is_described(self) -> bool:
+        """Whether the annotation says more than a type."""
+        return any(hasattr(part, "__metadata__") for part in self._parts)
+
+    @property
+    def help(self) -> str:
+        """One line that says what it is for."""
+        return self.meta.description or ""
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether it may be None."""
+        return types.NoneType in self._parts
+
+    @property
+    def type(self) -> Any:
+        """The type of a value that is not None, without bounds."""
+        (part,) = [part for part in self._parts if part is not types.NoneType]
+        return get_args(part)[0] if get_origin(part) is Annotated else part
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values that there are, where they are few."""
+        return get_args(self.type) if get_origin(self.type) is Literal else ()
+
+    @property
+    def _parts(self) -> tuple[Any, ...]:
+        return get_args(self.kind) if get_origin(self.kind) in (Union, types.UnionType) else (self.kind,)
+
+    def checked(self, value: Any) -> Any:
+        """Return the value as it is kept; raises InvalidArgument where it is none of this setting's."""
+        given = value.item() if isinstance(value, np.generic) else value
+        if isinstance(given, float) and self.type is float:
+            _checks.real(self.name, given)
+        try:
+            return msgspec.convert(given, self.kind)
+        except msgspec.ValidationError:
+            raise InvalidArgument(self._refusal(given)) from None
+
+    def _refusal(self, value: Any) -> str:
+        if self.choices:
+            near = _checks.nearest(value, self.choices)
+            return f"{self.name} must be one of {', '.join(map(repr, self.choices))}, not {_checks.shown(value)}{near}"
+        what = {int: "an integer", float: "a number", bool: "true or false", str: "text"}.get(self.type)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        bounds = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+        limits = [f"{word} {limit:,}" for b, word in bounds.items() if (limit := getattr(self.meta, b)) is not None]
+        if what is None or (is_number and limits and (self.type is float or isinstance(value, int))):
+            what = " and ".join(limits) or str(self.type)
+        return f"{self.name} must be {what}{' or none' if self.is_optional else ''}, not {_checks.shown(value)}"
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings that belong together; every value is checked when a section is made.
+
+    Raises
+    ------
+    InvalidArgument
+        When a value is not what it should be.
+    """
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        for setting in settings_of(type(self)):
+            self._keep(setting.name, setting.checked(getattr(self, setting.name)))
+
+    def _keep(self, name: str, value: Any) -> None:
+        msgspec.structs.force_setattr(self, name, value)
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], owner: str) -> Self:
+        """Return the section with these settings, the others at their defaults; `owner` is what messages call it."""
+        known = settings_of(cls)
+        for name in given:
+            _checks.check_setting(owner, name, [setting.name for setting in known])
+        for setting in known:
+            if setting.default is REQUIRED and setting.name not in given:
+                raise InvalidArgument(f"{owner} needs {setting.name!r}")
+        return cls(**given)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings as plain values."""
+        values: dict[str, Any] = msgspec.to_builtins(self)
+        return values
+
+
+@cache
+def settings_of_call(function: Callable[..., Any]) -> dict[str, Setting]:
+    """Return the arguments of a function, or the fields of a dataclass, whose annotations say what they may be."""
+    hints = get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(function).parameters
+    settings = {name: Setting(name, hints.get(name), parameter.default) for name, parameter in parameters.items()}
+    return {name: setting for name, setting in settings.items() if setting.is_described}
+
+
+def check_fields(thing: Any) -> None:
+    """Check the fields of a frozen dataclass by their annotations."""
+    for name, setting in settings_of_call(type(thing)).items():
+        object.__setattr__(thing, name, setting.checked(getattr(thing, name)))
+
+
+@cache
+def settings_of(section: type[Section]) -> tuple[Setting, ...]:
+    """Return the settings of a section, in order."""
+    fields = msgspec.structs.fields(section)
+    return tuple(
+        Setting(f.name, f.type, f.default if f.default_factory is msgspec.NODEFAULT else f.default_factory())
+        for f in fields
+    )
