@@ -15,8 +15,7 @@ import numpy as np
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.experiment._sections import Evaluation, Training
-from myrnn.models import load_own, make_own
-from myrnn.models._cell import Units
+from myrnn.models import Units, load_own, make_own
 from myrnn.registry import Kind, find, kinds
 from myrnn.settings import Section
 
@@ -57,6 +56,8 @@ class Part:
         if not isinstance(name, str):
             raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
         section = OwnModel if part == "model" and is_own(name) else find(part, name).section
+        for setting in settings:
+            _checks.check_setting(f"{part} {name}", setting, ("name", *section.__struct_fields__))
         return cls(part, name, section.read(settings, f"{part} {name}"))
 
     @classmethod

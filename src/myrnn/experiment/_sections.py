@@ -28,9 +28,7 @@ class Training(Section):
     """How a model is trained."""
 
     iterations: Iterations = 100_000
-    batch_size: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="How many sequences each step is the mean of.")
-    ] = 1
+    batch_size: Annotated[int, Meta(ge=1, le=1_000_000, description="How many sequences each step is the mean of.")] = 1
     seed: Seed = 0
     engine: Engine = "auto"
     report_every: Annotated[

@@ -1,5 +1,6 @@
 """Recurrent models: plain MyGrad classes over dense layers."""
 
+from myrnn.models._cell import Units
 from myrnn.models._dense import dense
 from myrnn.models._gru import GRU
 from myrnn.models._lstm import LSTM
@@ -16,6 +17,7 @@ __all__ = [
     "Model",
     "OwnModel",
     "Stacked",
+    "Units",
     "dense",
     "load_own",
     "make_own",

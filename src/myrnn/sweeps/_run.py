@@ -16,11 +16,12 @@ from mygrad import mem_guard_off
 
 from myrnn.compiler import limit_threads, without_notice
 from myrnn.evaluation import evaluate
+from myrnn.experiment import Experiment
 from myrnn.models import num_parameters
-from myrnn.runs import made_with, make_model, make_optimizer, weight_generator
+from myrnn.runs import made_with
 from myrnn.sweeps._points import Point
-from myrnn.sweeps._settings import Settings
-from myrnn.tasks import make_task, twice_as_long
+from myrnn.sweeps._settings import FIXED, Settings
+from myrnn.tasks import twice_as_long
 from myrnn.training import train
 
 DONE, FAILED = "done", "failed"
@@ -56,22 +57,20 @@ def failure(error: BaseException) -> Record:
 
 def _trained(settings: Settings) -> Record:
     """Train and test as ``myrnn train`` does with the same settings."""
-    task = make_task(**settings["task"])
-    training, test = settings["training"], settings["evaluate"]
-    seed = training["seed"]
-    sizes = {"dim_input": task.dim_input, "dim_output": task.dim_output}
-    model = make_model(**{**settings["model"], **sizes}, rng=weight_generator(seed))
-    optimizer = make_optimizer(**settings["optimizer"], params=model.parameters)
-    history = train(model, task, optimizer, **training, progress=False)
+    parts = {section: values for section, values in settings.items() if section != FIXED}
+    experiment = Experiment.read({**parts, "evaluation": settings[FIXED]})
+    task, model, optimizer = experiment.make()
+    training, test = experiment.training, experiment.evaluation
+    history = train(model, task, optimizer, **training.to_dict(), progress=False)
     report = evaluate(
         model,
         task,
-        test["samples"],
+        test.samples,
         # The sequences of the next seed: others than it was trained on.
-        seed + 1 if test["seed"] is None else test["seed"],
-        lengths=twice_as_long(task).lengths if test["lengths"] is None else test["lengths"],
+        training.seed + 1 if test.seed is None else test.seed,
+        lengths=twice_as_long(task).lengths if test.lengths is None else test.lengths,
         trained=history,
-        engine=training["engine"],
+        engine=training.engine,
         progress=False,
     )
     return {
