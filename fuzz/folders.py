@@ -9,6 +9,7 @@ from pathlib import Path
 
 from myrnn.estimator import SequenceClassifier
 from myrnn.evaluation import evaluate
+from myrnn.experiment import Experiment
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import (
@@ -17,8 +18,6 @@ from myrnn.runs import (
     CLASSIFIER_FOLDER,
     DATA_RUN,
     Job,
-    check_training,
-    describe,
     describe_model,
     save_run,
 )
@@ -112,10 +111,9 @@ def _write_checkpoint(folder: Path) -> None:
 
 def _write_unfinished(folder: Path) -> None:
     model = RNN(3, 2, 2, rng=0)
-    optimizer = Adam(model.parameters)
-    described = describe_model(model, TASK), describe("optimizer", optimizer), check_training(TRAINING)
+    experiment = Experiment(TASK, {"dim_recurrent": 2}, training=TRAINING, evaluation={"samples": 12})
     folder.mkdir()
-    Job(TASK, *described, samples=12).begin(folder, model)
+    Job(experiment, describe_model(model, TASK)).begin(folder, model)
     _write_checkpoint(folder / CHECKPOINTS)
 
 

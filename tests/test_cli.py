@@ -17,6 +17,7 @@ from myrnn import __version__
 from myrnn.cli import _main, _train, _work, main
 from myrnn.cli._use import parse_tokens
 from myrnn.errors import InvalidArgument
+from myrnn.experiment import Experiment
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
 from myrnn.presets import PRESETS
@@ -131,13 +132,13 @@ PRESET = ("--preset=best", "--iterations=40", "--batch-size=2", "--samples=200",
 def test_a_preset_says_what_it_is_and_is_kept_in_the_run(here, capsys):
     assert main(["train", *PRESET]) == 0
     out = capsys.readouterr().out
-    told = PRESETS["best"].told
+    told = PRESETS["best"].summary
     assert out.startswith(f"preset      best: {told}; but with --iterations 40 --batch-size 2\n")
     assert "recurrent weights begin as the identity\n" in out
-    settings, best = load_run("run").settings, PRESETS["best"]
-    assert settings["training"].items() >= {**best.training, "iterations": 40, "batch_size": 2}.items()
+    settings, best = load_run("run").settings, PRESETS["best"].sections
+    assert settings["training"].items() >= {**best["training"], "iterations": 40, "batch_size": 2}.items()
     for part in ("task", "model", "optimizer"):
-        assert settings[part].items() >= getattr(best, part).items()
+        assert settings[part].items() >= best[part].items()
 
 
 def test_another_kind_takes_the_place_of_a_presets_own_with_all_its_settings(here):
@@ -145,7 +146,7 @@ def test_another_kind_takes_the_place_of_a_presets_own_with_all_its_settings(her
     run = load_run("run")
     assert run.settings["model"]["name"] == "gru"
     assert run.settings["optimizer"] == {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.0}
-    assert run.settings["training"]["schedule"] == PRESETS["best"].training["schedule"]
+    assert run.settings["training"]["schedule"] == PRESETS["best"].sections["training"]["schedule"]
 
 
 def test_the_lessons_preset_is_what_no_preset_is(here, saved):
@@ -281,30 +282,41 @@ def test_runs_go_into_folders_of_their_own(here, capsys):
 
 
 def test_without_options_it_is_the_jobs_defaults(here, monkeypatch):
-    asked = {}
-    monkeypatch.setattr(_train, "train_and_save", lambda **given: asked.update(given))
+    asked = []
+    monkeypatch.setattr(_train, "train_and_save", asked.append)
     assert main(["train"]) == 0
-    assert asked["task"] == {
-        "name": "twin-halves",
-        "negatives": "uniform",
-        "pattern_length_min": 1,
-        "pattern_length_max": 10,
-        "alphabet_size": 10,
-        "max_changes": 3,
+    assert asked == [{}]
+    assert _train.experiment_of({}) == Experiment()
+    assert Experiment().to_dict() == {
+        "task": {
+            "name": "twin-halves",
+            "pattern_length_min": 1,
+            "pattern_length_max": 10,
+            "alphabet_size": 10,
+            "negatives": "uniform",
+            "max_changes": 3,
+        },
+        "model": {"name": "rnn", "dim_recurrent": 50, "activation": "relu", "recurrent_init": "glorot"},
+        "optimizer": {
+            "name": "adam",
+            "learning_rate": 0.001,
+            "beta1": 0.9,
+            "beta2": 0.999,
+            "eps": 1e-8,
+            "weight_decay": 0.0,
+        },
+        "training": {
+            "iterations": 100_000,
+            "batch_size": 1,
+            "seed": 0,
+            "engine": "auto",
+            "report_every": 500,
+            "schedule": "constant",
+            "gradient_clip": None,
+            "on_divergence": "stop",
+        },
+        "evaluation": {"samples": 100_000, "seed": None, "lengths": None},
     }
-    assert asked["model"] == {"name": "rnn", "dim_recurrent": 50}
-    assert asked["optimizer"] == {"name": "adam", "weight_decay": 0.0}
-    assert asked["training"] == {
-        "iterations": 100_000,
-        "batch_size": 1,
-        "seed": 0,
-        "engine": "auto",
-        "report_every": 500,
-        "schedule": "constant",
-        "gradient_clip": None,
-        "on_divergence": "stop",
-    }
-    assert asked["samples"] == 100_000
 
 
 # --- evaluate
@@ -526,7 +538,8 @@ def test_a_mistake_is_one_line(line, message, saved, here, capsys):
 def test_a_wrong_number_names_its_option(option, value, wanted, here, capsys):
     for arguments in ([option, value], [f"{option}={value}"]):
         assert main(["train", *arguments]) == 2
-        assert capsys.readouterr() == ("", f"myrnn: {option} must be {wanted}, not '{value}'\n")
+        shown = repr(value) if "integer" in wanted else value
+        assert capsys.readouterr() == ("", f"myrnn: {option} must be {wanted}, not {shown}\n")
 
 
 def test_an_empty_sequence_is_refused(saved, capsys):
@@ -545,11 +558,12 @@ def test_a_model_that_fits_into_no_memory(here, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("option", "largest"), [("--dim-recurrent", 50000), ("--alphabet-size", 50000), ("--pattern-length-max", 10000)]
+    ("option", "largest"),
+    [("--dim-recurrent", 50000), ("--alphabet-size", 1_000_000), ("--pattern-length-max", 1_000_000)],
 )
 def test_absurd_sizes_are_refused(option, largest, here, capsys):
     assert main(["train", option, "1000000000000"]) == 2
-    assert capsys.readouterr() == ("", f"myrnn: {option} must be at most {largest}, not '1000000000000'\n")
+    assert capsys.readouterr() == ("", f"myrnn: {option} must be at most {largest}, not 1000000000000\n")
 
 
 def test_a_training_that_diverges(here, capsys):
@@ -578,7 +592,7 @@ def test_a_file_that_cannot_be_written(saved, here, capsys):
 
 
 def test_a_warning_is_one_line(here, capsys, monkeypatch):
-    def warning(**_):
+    def warning(_):
         warnings.simplefilter("default")
         warnings.warn("this goes\nmore slowly", UserWarning, stacklevel=1)
 

@@ -18,7 +18,8 @@ from myrnn.models import RNN, load_own
 from myrnn.playground import _keep, _looks, _trial
 from myrnn.playground._network import NEXT_SEED, Network, Recorded, new_model
 from myrnn.playground._script import script
-from myrnn.runs import load_run, make_optimizer, save_run
+from myrnn.registry import make
+from myrnn.runs import load_run, save_run
 from myrnn.tasks import Palindromes, TwinHalves
 from playground_help import POSITIONAL, RECURRENT, SMALL
 
@@ -74,7 +75,7 @@ def test_short_turns_train_what_one_call_trains(batch_size):
     network = trained(settings)
     task = TwinHalves(1, 3)
     model = new_model(settings, task)
-    optimizer = make_optimizer("adam", model.parameters, learning_rate=0.01)
+    optimizer = make("optimizer", "adam", params=model.parameters, learning_rate=0.01)
     history = train(model, task, optimizer, 700, batch_size, seed=0, engine="native")
     assert contents(network.model) == contents(model)
     assert network.training.history.loss.tolist() == history.loss.tolist()
@@ -102,7 +103,7 @@ def test_a_network_goes_on_with_other_settings_and_the_weights_and_the_optimizer
     assert network.settings == {**SMALL, "learning_rate": 0.03, "batch_size": 4, "gradient_clip": 0.5}
     task = TwinHalves(1, 3)
     model = new_model(SMALL, task)
-    optimizer = make_optimizer("adam", model.parameters, learning_rate=0.01)
+    optimizer = make("optimizer", "adam", params=model.parameters, learning_rate=0.01)
     losses = []
     for i, (settings, iterations) in enumerate(zip(phases, [620, 70, 30], strict=True)):
         optimizer.learning_rate = settings["learning_rate"]
@@ -414,14 +415,19 @@ def test_a_run_that_went_on_from_another_says_from_which(here):
     # What it takes to repeat the run.
     again = load_run(first)
     training = {name: continued.settings["training"][name] for name in ("iterations", "batch_size", "seed")}
-    train(again.model, again.task, make_optimizer("adam", again.model.parameters, learning_rate=0.01), **training)
+    train(
+        again.model,
+        again.task,
+        make("optimizer", "adam", params=again.model.parameters, learning_rate=0.01),
+        **training,
+    )
     assert contents(again.model) == contents(continued.model)
 
 
 def test_a_run_that_no_settings_make_again_is_shown_and_says_so(here):
     model = RNN(10, 8, 2, recurrent_init="identity", rng=0)
     task = TwinHalves(1, 3)
-    optimizer = make_optimizer("adam", model.parameters, learning_rate=0.002)
+    optimizer = make("optimizer", "adam", params=model.parameters, learning_rate=0.002)
     history = train(model, task, optimizer, 60, 128, seed=0, schedule="cosine")
     training = {"iterations": 60, "batch_size": 128, "schedule": "cosine"}
     save_run("runs/best", task=task, model=model, optimizer=optimizer, history=history, training=training)

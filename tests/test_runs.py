@@ -14,7 +14,8 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import evaluate
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
-from myrnn.runs import claim_folder, load_run, make_model, make_optimizer, save_run, summarize
+from myrnn.registry import make
+from myrnn.runs import claim_folder, load_run, save_run, summarize
 from myrnn.storage import seal
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import History, reference_logits, train
@@ -106,7 +107,7 @@ def test_a_run_comes_back_as_it_was(tmp_path, task, model, optimizer):
     for column in ("iteration", "loss", "accuracy"):
         assert getattr(run.history, column).tobytes() == getattr(history, column).tobytes()
     assert (run.history.longest, run.history.engine) == (history.longest, "mygrad")
-    again = make_optimizer(**run.settings["optimizer"], params=run.model.parameters)
+    again = make("optimizer", **run.settings["optimizer"], params=run.model.parameters)
     assert (type(again), again.learning_rate) == (type(made), made.learning_rate)
     sequences = task.sample(5, np.random.default_rng(0))
     assert np.array_equal(reference_logits(run.model, sequences), reference_logits(model, sequences))
@@ -114,8 +115,8 @@ def test_a_run_comes_back_as_it_was(tmp_path, task, model, optimizer):
 
 def test_the_settings_repeat_the_run(tmp_path, folder, parts):
     settings = load_run(folder).settings
-    model = make_model(**settings["model"], rng=0)
-    optimizer = make_optimizer(**settings["optimizer"], params=model.parameters)
+    model = make("model", **settings["model"], rng=0)
+    optimizer = make("optimizer", **settings["optimizer"], params=model.parameters)
     train(model, TASK, optimizer, **settings["training"])
     assert contents(model) == contents(parts["model"])
 
@@ -217,8 +218,8 @@ def test_a_run_without_a_report_loads(tmp_path, parts):
     ("change", "message"),
     [
         ({"model": 3}, "model must have `parameters` and be callable on one sequence, which int is not"),
-        ({"task": [1]}, "the task of a run must be of the kinds TwinHalves, Palindromes, not list"),
-        ({"optimizer": None}, "the optimizer of a run must be of the kinds SGD, RMSprop, Adam, not NoneType"),
+        ({"task": [1]}, "the task must be of the kinds TwinHalves, Palindromes, not list"),
+        ({"optimizer": None}, "the optimizer must be of the kinds SGD, RMSprop, Adam, not NoneType"),
         (
             {"training": {"iteration": 3}},
             "a training has no setting 'iteration', only 'iterations', 'batch_size', 'seed', 'engine', 'report_every', "
@@ -562,15 +563,15 @@ def test_whatever_stands_in_a_folder_is_loaded_or_refused(folder, data):
 
 
 def test_names_make_models_and_optimizers():
-    model = make_model("lstm", rng=3, dim_input=5, dim_recurrent=4, dim_output=2)
+    model = make("model", "lstm", rng=3, dim_input=5, dim_recurrent=4, dim_output=2)
     assert contents(model) == contents(LSTM(5, 4, 2, rng=3))
-    optimizer = make_optimizer("sgd", model.parameters, momentum=0.5)
+    optimizer = make("optimizer", "sgd", params=model.parameters, momentum=0.5)
     assert (type(optimizer), optimizer.momentum, optimizer.learning_rate) == (SGD, 0.5, 0.1)
 
 
 def test_unknown_names_are_refused():
     with refused("model must be one of 'rnn', 'gru', 'lstm', not 'lsmt'; did you mean 'lstm'?", InvalidArgument):
-        make_model("lsmt", dim_input=5, dim_recurrent=4, dim_output=2)
+        make("model", "lsmt", dim_input=5, dim_recurrent=4, dim_output=2)
     message = "optimizer sgd has no setting 'beta', only 'name', 'learning_rate', 'momentum', 'weight_decay'"
     with refused(message, InvalidArgument):
-        make_optimizer("sgd", RNN(5, 6, 2).parameters, beta=0.5)
+        make("optimizer", "sgd", params=RNN(5, 6, 2).parameters, beta=0.5)

@@ -17,9 +17,10 @@ import pytest
 import myrnn
 from myrnn.cli import main
 from myrnn.errors import CompileError, InvalidArgument, RunError
+from myrnn.experiment import weight_generator
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
-from myrnn.runs import made_with, weight_generator
+from myrnn.runs import made_with
 from myrnn.storage import FolderLock
 from myrnn.sweeps import _log, _pool, load_sweep, points, read_study, sweep
 from myrnn.sweeps._backends import open_place

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 import msgspec
 
@@ -90,13 +90,23 @@ def _section(name: str, make: Callable[..., Any], defaults: Mapping[str, Any]) -
         if setting not in _NOT_SETTINGS:
             default = defaults.get(setting, parameter.default)
             fields.append((setting, hints.get(setting, Any), REQUIRED if default is parameter.empty else default))
-    return msgspec.defstruct(name, fields, bases=(Section,), frozen=True, kw_only=True, forbid_unknown_fields=True)
+    made: Any = msgspec.defstruct(name, fields, bases=(Section,), frozen=True, kw_only=True)
+    return cast(type[Section], made)
 
 
 def kinds(part: str) -> Mapping[str, Kind]:
     """Return all kinds of a part, by name."""
     _load_others()
     return _KINDS[part]
+
+
+def make(part: str, name: Any, **settings: Any) -> Any:
+    """Return a new object of the kind with this name."""
+    kind = find(part, name)
+    for setting in settings:
+        if setting not in _NOT_SETTINGS:
+            _checks.check_setting(f"{part} {name}", setting, ("name", *kind.section.__struct_fields__))
+    return kind.make(**settings)
 
 
 def find(part: str, name: Any) -> Kind:

@@ -7,8 +7,9 @@ TOML and JSON, and the fields of the page.
 from __future__ import annotations
 
 import inspect
+import operator
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
@@ -78,25 +79,42 @@ class Setting:
 
     def checked(self, value: Any) -> Any:
         """Return the value as it is kept; raises InvalidArgument where it is none of this setting's."""
-        given = value.item() if isinstance(value, np.generic) else value
-        if isinstance(given, float) and self.type is float:
-            _checks.real(self.name, given)
+        given = self._plain(value)
         try:
             return msgspec.convert(given, self.kind)
         except msgspec.ValidationError:
             raise InvalidArgument(self._refusal(given)) from None
 
+    def _plain(self, value: Any) -> Any:
+        """Return numbers of other kinds, such as NumPy's, as Python's own."""
+        if value is None or isinstance(value, bool | str) or np.ndim(value):
+            return value
+        try:
+            if self.type is int:
+                return operator.index(value)
+            return _checks.real(self.name, value) if self.type is float else value
+        except TypeError:
+            return value
+
     def _refusal(self, value: Any) -> str:
         if self.choices:
             near = _checks.nearest(value, self.choices)
             return f"{self.name} must be one of {', '.join(map(repr, self.choices))}, not {_checks.shown(value)}{near}"
-        what = {int: "an integer", float: "a number", bool: "true or false", str: "text"}.get(self.type)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        bounds = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-        limits = [f"{word} {limit:,}" for b, word in bounds.items() if (limit := getattr(self.meta, b)) is not None]
-        if what is None or (is_number and limits and (self.type is float or isinstance(value, int))):
-            what = " and ".join(limits) or str(self.type)
-        return f"{self.name} must be {what}{' or none' if self.is_optional else ''}, not {_checks.shown(value)}"
+        what = {int: "an integer", float: "a number", bool: "true or false", str: "text"}.get(self.type, self.type)
+        if isinstance(value, int if self.type is int else int | float) and not isinstance(value, bool):
+            what = next((words for is_broken, words in self._bounds(value) if is_broken), what)
+        return f"{self.name} must be {what}, not {_checks.shown(value)}"
+
+    def _bounds(self, value: float) -> Iterator[tuple[bool, str]]:
+        meta = self.meta
+        if meta.ge is not None:
+            yield value < meta.ge, f"at least {meta.ge}"
+        if meta.gt is not None:
+            yield value <= meta.gt, f"above {meta.gt}"
+        if meta.le is not None:
+            yield value > meta.le, f"at most {meta.le}"
+        if meta.lt is not None:
+            yield value >= meta.lt, f"below {meta.lt}"
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,6 +132,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             self._keep(setting.name, setting.checked(getattr(self, setting.name)))
 
     def _keep(self, name: str, value: Any) -> None:
+        """Set a value while the section is made."""
         msgspec.structs.force_setattr(self, name, value)
 
     @classmethod
@@ -144,12 +163,13 @@ def settings_of_call(function: Callable[..., Any]) -> dict[str, Setting]:
 
 def check_fields(thing: Any) -> None:
     """Check the fields of a frozen dataclass by their annotations."""
-    for name, setting in settings_of_call(type(thing)).items():
+    described: Callable[..., Any] = type(thing)
+    for name, setting in settings_of_call(described).items():
         object.__setattr__(thing, name, setting.checked(getattr(thing, name)))
 
 
 @cache
-def settings_of(section: type[Section]) -> tuple[Setting, ...]:
+def settings_of(section: Any) -> tuple[Setting, ...]:
     """Return the settings of a section, in order."""
     fields = msgspec.structs.fields(section)
     return tuple(

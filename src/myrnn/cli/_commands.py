@@ -16,7 +16,6 @@ from myrnn.cli._inspect import inspect
 from myrnn.cli._lesson import lesson
 from myrnn.cli._options import (
     FOR_DATA,
-    SETTINGS,
     CheckpointEvery,
     ClassWeight,
     DataFile,
@@ -32,7 +31,6 @@ from myrnn.cli._options import (
     Layers,
     MaxEpochs,
     MaxVocabulary,
-    OnDivergence,
     OwnClass,
     Resume,
     SkipBadLines,
@@ -49,18 +47,15 @@ from myrnn.cli._playground import playground
 from myrnn.cli._plot import plot
 from myrnn.cli._predict import predict
 from myrnn.cli._runs import runs
+from myrnn.cli._settings import with_settings
 from myrnn.cli._sweep import sweep
 from myrnn.cli._transfer import transfer
-from myrnn.runs import LARGEST
+from myrnn.experiment import MOST_SAMPLES
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
-LONGEST_HALF, MOST_SYMBOLS, WIDEST = (
-    LARGEST[name] for name in ("pattern_length_max", "alphabet_size", "dim_recurrent")
-)
-
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-Samples = Annotated[int, typer.Option(min=1, max=LARGEST["samples"], help="How many sequences to evaluate on.")]
+Samples = Annotated[int, typer.Option(min=1, max=MOST_SAMPLES, help="How many sequences to evaluate on.")]
 Engine = Annotated[str, typer.Option(help="How to run the equations: auto, native or mygrad.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables.")]
 
@@ -80,66 +75,25 @@ def myrnn(
 
 
 @app.command()
+@with_settings
 def train(
     context: typer.Context,
     preset: Annotated[
         str,
         typer.Option(help="Where the other options begin: lesson, as they say, or best, the best training found."),
     ] = "lesson",
-    task: Annotated[str, typer.Option(help="What to learn: twin-halves or palindromes.")] = "twin-halves",
-    negatives: Annotated[
-        str, typer.Option(help="Second halves that do not match: uniform (any), or near_miss (a few symbols changed).")
-    ] = "uniform",
-    pattern_length_min: Annotated[
-        int, typer.Option(min=1, max=LONGEST_HALF, help="The shortest half of a sequence.")
-    ] = 1,
-    pattern_length_max: Annotated[
-        int, typer.Option(min=1, max=LONGEST_HALF, help="The longest half of a sequence.")
-    ] = 10,
-    alphabet_size: Annotated[
-        int, typer.Option(min=2, max=MOST_SYMBOLS, help="How many different symbols there are.")
-    ] = 10,
-    parity: Annotated[
-        str | None, typer.Option(help="Lengths of palindromes: even, odd or both.  [default: even]")
-    ] = None,
-    max_changes: Annotated[int, typer.Option(min=1, help="How many symbols of a near miss are changed at most.")] = 3,
-    model: Annotated[
-        str, typer.Option(help="The network: rnn, gru or lstm; or a class of your own, as my_file.py:MyClass.")
-    ] = "rnn",
-    activation: Annotated[str | None, typer.Option(help="Of an rnn: relu or tanh.  [default: relu]")] = None,
-    recurrent_init: Annotated[
-        str | None,
+    config: Annotated[
+        Path | None,
         typer.Option(
-            help="Of an rnn: how its recurrent weights begin, glorot, identity or minus-identity.  [default: glorot]"
+            metavar="FILE",
+            help="Where the other options begin: a .toml or .json file with a table for each part of an experiment.",
+            show_default=False,
         ),
     ] = None,
-    dim_recurrent: Annotated[int, typer.Option(min=1, max=WIDEST, help="How many recurrent units there are.")] = 50,
-    iterations: Annotated[int, typer.Option(min=1, help="How many optimizer steps to do.")] = 100_000,
-    batch_size: Annotated[int, typer.Option(min=1, help="How many sequences each step is the mean of.")] = 1,
-    optimizer: Annotated[str, typer.Option(help="sgd, rmsprop or adam.")] = "adam",
-    learning_rate: Annotated[
-        float | None, typer.Option(help="The size of a step.  [default: the optimizer's own]")
-    ] = None,
-    momentum: Annotated[
-        float | None, typer.Option(help="Of sgd: how much of the last step goes on.  [default: 0]")
-    ] = None,
-    weight_decay: Annotated[
-        float, typer.Option(help="A step shrinks every weight by this share times the learning rate.")
-    ] = 0.0,
-    schedule: Annotated[
-        str, typer.Option(help="The learning rate: constant, or falling to zero as cosine or linear.")
-    ] = "constant",
-    gradient_clip: Annotated[
-        float | None, typer.Option(help="The largest norm of the gradient.  [default: no limit]")
-    ] = None,
-    engine: Engine = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
-    report_every: Annotated[int, typer.Option(min=1, help="Iterations that each point of the history averages.")] = 500,
     samples: Samples = 100_000,
     out: Annotated[
         Path | None, typer.Option(help="The folder to write to.  [default: runs/<task>-<time>]", show_default=False)
     ] = None,
-    on_divergence: OnDivergence = "stop",
     checkpoint_every: CheckpointEvery = None,
     resume: Resume = None,
     quiet: Quiet = False,
@@ -163,6 +117,7 @@ def train(
     patience: FormerPatience = None,
     balanced: FormerBalanced = False,
     characters: FormerCharacters = False,
+    **settings: Any,
 ) -> None:
     """Train a network, test it by length, and write a run folder.
 
@@ -181,22 +136,8 @@ def train(
         return train_on_data(options)
     refuse_without("--data", options, FOR_DATA)
     from myrnn.cli._train import train_and_save
-    from myrnn.presets import find_preset
 
-    begins = find_preset(preset)
-    chosen = {**context.params, **begins.beside(options)}
-    for name in ("negatives", "recurrent_init"):
-        chosen[name] = chosen[name] and chosen[name].replace("-", "_")
-    settings = {part: {name: chosen[name] for name in names} for part, names in SETTINGS.items()}
-    train_and_save(
-        **{part: _given(name=chosen[part], **settings[part]) for part in ("task", "model", "optimizer")},
-        training=settings["training"],
-        preset=begins.described(options) if "preset" in options else None,
-        samples=samples,
-        out=out,
-        every=checkpoint_every,
-        quiet=quiet,
-    )
+    train_and_save(options)
 
 
 @app.command()
@@ -232,8 +173,3 @@ app.command()(predict)
 app.command()(sweep)
 app.command()(transfer)
 app.add_typer(runs, name="runs")
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """Return the options that were given; the others keep the defaults of what they belong to."""
-    return {name: value for name, value in options.items() if value is not None}

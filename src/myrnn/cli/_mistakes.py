@@ -54,7 +54,8 @@ def _wrong_value(error: Exception, arguments: Sequence[str]) -> str | None:
     for pattern, wanted in WANTED:
         found = re.search(pattern, str(getattr(error, "message", "")))
         if found and given is not None:
-            return f"{options[0]} must {wanted.format(*found.groups())}, not {given!r}"
+            shown = given if re.fullmatch(r"-?\d+", given) else repr(given)
+            return f"{options[0]} must {wanted.format(*found.groups())}, not {shown}"
     return None
 
 

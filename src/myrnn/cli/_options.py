@@ -38,17 +38,6 @@ FORMER: dict[str, tuple[str, Any]] = {
     "characters": ("tokenize", "characters"),
 }
 
-# The options of `myrnn train` that are settings of a part of a run, beside the kind of task, model and optimizer.
-SETTINGS = {
-    "task": ("negatives", "pattern_length_min", "pattern_length_max", "alphabet_size", "parity", "max_changes"),
-    "model": ("activation", "recurrent_init", "dim_recurrent"),
-    "optimizer": ("learning_rate", "momentum", "weight_decay"),
-    "training": (
-        *("iterations", "batch_size", "seed", "engine", "report_every"),
-        *("schedule", "gradient_clip", "on_divergence"),
-    ),
-}
-
 DataFile = Annotated[
     Path | None,
     typer.Option(
@@ -133,12 +122,6 @@ CheckpointEvery = Annotated[
         help="How often the state of the training is saved; 0: at every report.  [default: every 10 seconds, "
         "less often where it would take more than a hundredth of the time]",
         show_default=False,
-    ),
-]
-OnDivergence = Annotated[
-    str,
-    typer.Option(
-        help="When the loss is no longer finite: stop, or restart from before with half the rate and clipped gradients."
     ),
 ]
 OwnClass = Annotated[

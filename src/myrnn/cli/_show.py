@@ -23,14 +23,14 @@ PICTURES = (".svg", ".png")
 LONG = 1.0
 
 
-def job(job: Job, model: Any, optimizer: Any, done: int = 0) -> None:
+def job(job: Job, task: Any, model: Any, optimizer: Any, done: int = 0) -> None:
     """Say what is about to be trained, and how many iterations of it are done."""
-    task, training = job.task, job.training
+    training = job.training
     matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
     kind = type(model).__name__ + (f" ({model.activation})" if hasattr(model, "activation") else "")
     diagonal = {"identity": "as the identity", "minus_identity": "as minus the identity"}
     begin = diagonal.get(getattr(model, "recurrent_init", ""))
-    clip = training["gradient_clip"]
+    clip = training.gradient_clip
     falls = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
     named_rows(
         ("task", f"{task.name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {task.alphabet_size} symbols"),
@@ -42,13 +42,12 @@ def job(job: Job, model: Any, optimizer: Any, done: int = 0) -> None:
         ),
         (
             "optimizer",
-            f"{type(optimizer).__name__}, learning rate {optimizer.learning_rate:g}{falls[training['schedule']]}"
+            f"{type(optimizer).__name__}, learning rate {optimizer.learning_rate:g}{falls[training.schedule]}"
             + ("" if clip is None else f", gradients clipped to {clip:g}"),
         ),
         (
             "training",
-            f"{training['iterations']:,} iterations of {_count(training['batch_size'], 'sequence')}, "
-            f"seed {training['seed']}",
+            f"{training.iterations:,} iterations of {_count(training.batch_size, 'sequence')}, seed {training.seed}",
         ),
         *([("resumed", f"after iteration {done:,}")] if done else []),
     )

@@ -19,7 +19,8 @@ from myrnn.data import LabelledSequences, read_sequences, without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.estimator import SequenceClassifier
 from myrnn.evaluation import ClassificationReport, classification_report
-from myrnn.runs import MODELS, OPTIMIZERS, claim_folder, is_data_run
+from myrnn.registry import kinds
+from myrnn.runs import claim_folder, is_data_run
 from myrnn.training import held_interrupts
 
 # Options that are settings of a SequenceClassifier, and the two that have another name there.
@@ -101,9 +102,9 @@ def _check_options(options: Mapping[str, Any]) -> None:
         raise InvalidArgument("--data is plain text: give its labels, one a line, with --labels")
     if "test" in options and "test_labels" not in options and _is_plain_text(options["test"]):
         raise InvalidArgument("--test is plain text: give its labels, one a line, with --test-labels")
-    for option, names in (("model", MODELS), ("optimizer", OPTIMIZERS)):
+    for option in ("model", "optimizer"):
         if option in options:
-            _checks.one_of(f"--{option}", options[option], tuple(names))
+            _checks.one_of(f"--{option}", options[option], tuple(kinds(option)))
     if "activation" in options and options.get("model", "rnn") != "rnn":
         raise InvalidArgument(f"--activation does not go with --model {options['model']}")
 

@@ -28,7 +28,7 @@ class Work:
     ----------
     folder : Path
     job : Job
-    model, optimizer : object
+    task, model, optimizer : object
         As the job makes them.
     every : float, optional
         Seconds between two checkpoints; by default as `Checkpoint` has them.
@@ -37,6 +37,7 @@ class Work:
 
     folder: Path
     job: Job
+    task: Any
     model: Any
     optimizer: Any
     every: float | None
@@ -48,7 +49,7 @@ class Work:
         history = self._train(clock)
         trained = time.perf_counter()
         # The sequences of the next seed: others than it was trained on.
-        seed = self.job.training["seed"] + 1
+        seed = self.job.training.seed + 1
         report = self._evaluate(history, seed)
         numbers = summarize(
             self.model,
@@ -57,7 +58,7 @@ class Work:
             training=clock.numbers(int(history.iteration[-1]), trained),
             evaluation={"seed": seed, **_speed("sequences", int(report.total.sum()), time.perf_counter() - trained)},
         )
-        pictures = {"graph.svg": lambda path: write_graph(self.model, _example(self.job.task, seed), path)}
+        pictures = {"graph.svg": lambda path: write_graph(self.model, _example(self.task, seed), path)}
         write_run(self.folder, self.job.settings(self.model), self.model, history, numbers, report, pictures)
         end_job(self.folder)
         if self.quiet:
@@ -72,9 +73,9 @@ class Work:
         saving = Checkpoint(folder) if self.every is None else Checkpoint(folder, self.every, ANY_SHARE)
         return train(
             self.model,
-            self.job.task,
+            self.task,
             self.optimizer,
-            **self.job.training,
+            **self.job.training.to_dict(),
             checkpoint=saving,
             resume=True,
             hooks=[clock],
@@ -82,15 +83,15 @@ class Work:
         )
 
     def _evaluate(self, history: History, seed: int) -> LengthReport:
-        longer = twice_as_long(self.job.task)
+        longer = twice_as_long(self.task)
         return evaluate(
             self.model,
             longer,
-            self.job.samples,
+            self.job.experiment.evaluation.samples,
             seed,
             lengths=longer.lengths,
             trained=history,
-            engine=self.job.training["engine"],
+            engine=self.job.training.engine,
             progress=not self.quiet,
         )
 

@@ -29,7 +29,7 @@ from myrnn.estimator._split import validation_mask
 from myrnn.estimator._train import train_model
 from myrnn.evaluation import ENGINES, Classifier
 from myrnn.models import ACTIVATIONS, parameters_of
-from myrnn.runs import OPTIMIZERS
+from myrnn.registry import find
 from myrnn.training import SCHEDULES
 
 # Unknown symbols that a warning names.
@@ -337,7 +337,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     def check_settings(self) -> None:
         """Refuse settings that no training can go by; raises InvalidArgument."""
         _checks.integer("dim_recurrent", self.dim_recurrent, minimum=1)
-        _checks.one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
+        find("optimizer", self.optimizer)
         _checks.one_of("schedule", self.schedule, SCHEDULES)
         _checks.one_of("engine", self.engine, ENGINES)
         if not callable(self.tokenize):

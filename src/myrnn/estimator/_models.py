@@ -10,7 +10,7 @@ import numpy as np
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.models import Stacked, make_own
-from myrnn.runs import MODELS
+from myrnn.registry import find, kinds
 
 # Float32 arrays of the size of the weights that a training holds at a time: the weights, the best ones, gradients of
 # two threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
@@ -20,6 +20,7 @@ AUTO = "auto"
 # The cells that read symbols through an embedding where the user asks for none, and its size. Both were chosen by
 # measurement: docs/your-own-sequences.md has the numbers.
 GATED, DIM_EMBEDDING = ("gru", "lstm"), 32
+CELLS = ("rnn", "gru", "lstm")
 
 
 def embedding_size(dim_embedding: Any, cell: Any, is_symbols: bool) -> int | None:
@@ -69,14 +70,14 @@ def make_model(
     count = _checks.integer("layers", layers, minimum=1)
     width = None if dim_embedding is None else _checks.integer("dim_embedding", dim_embedding, minimum=1)
     if isinstance(cell, str):
-        name = _checks.one_of("cell", cell, tuple(MODELS))
+        name = _checks.one_of("cell", cell, CELLS)
         chosen: dict[str, Any] = {} if activation is None else {"activation": activation}
         if count == 1 and width is None:
-            return MODELS[name](*dims, **chosen, rng=rng)
+            return find("model", name).make(*dims, **chosen, rng=rng)
         return Stacked(*dims, cell=name, **chosen, layers=count, dim_embedding=width, rng=rng)
     if not callable(cell) or (not isinstance(cell, type) and hasattr(cell, "parameters")):
         raise InvalidArgument(
-            f"cell must be one of {', '.join(map(repr, MODELS))}, or a model class or a function that makes a model, "
+            f"cell must be one of {', '.join(map(repr, CELLS))}, or a model class or a function that makes a model, "
             f"not {_checks.shown(cell)}"
         )
     if count != 1 or width is not None:
@@ -116,7 +117,7 @@ def _layers(model: Any) -> tuple[Any, ...]:
     """Return the recurrent layers, the lowest first; a model of your own has none that are known."""
     if isinstance(model, Stacked):
         return model.stack
-    return (model,) if type(model) in MODELS.values() else ()
+    return (model,) if any(type(model) is kind.make for kind in kinds("model").values()) else ()
 
 
 def _weights(layer: Any, begin: str, but: str = "") -> list[Any]:

@@ -13,9 +13,9 @@ from myrnn import _checks
 from myrnn.encoding import ClassLabels, SequenceEncoder
 from myrnn.errors import InvalidArgument
 from myrnn.estimator._given import note_features
-from myrnn.estimator._models import AUTO, make_model
+from myrnn.estimator._models import AUTO, CELLS, make_model
 from myrnn.evaluation import Classifier
-from myrnn.runs import CLASSIFIER, MODELS, classifier_history, load_weights, made_with, weight_bytes
+from myrnn.runs import CLASSIFIER, classifier_history, load_weights, made_with, weight_bytes
 from myrnn.storage import Stored, empty_folder, json_to_bytes
 
 INDEX = CLASSIFIER.index
@@ -171,7 +171,7 @@ def _encoding(given: Mapping[str, Any]) -> tuple[SequenceEncoder, ClassLabels]:
 
 def _check_cell(saved: Any, layers: Any, dim_embedding: Any) -> None:
     if saved is not None:
-        _checks.one_of("cell", saved, tuple(MODELS))
+        _checks.one_of("cell", saved, CELLS)
     elif layers != 1 or dim_embedding is not None:
         raise InvalidArgument("a cell of yours has no layers and no dim_embedding")
 

@@ -15,7 +15,7 @@ from myrnn.estimator._fitting import EpochProgress, Fit
 from myrnn.estimator._loss import class_weights, loss_and_accuracy, scores_of
 from myrnn.estimator._models import check_memory, embedding_size, make_model, no_input, orthogonal
 from myrnn.evaluation import Classifier
-from myrnn.runs import make_optimizer
+from myrnn.registry import make
 from myrnn.sequences import Sequences
 from myrnn.training import Training, held_interrupts, named_schedule
 
@@ -90,9 +90,10 @@ def train_model(
             training = Training(
                 model,
                 learned,
-                make_optimizer(
+                make(
+                    "optimizer",
                     settings.optimizer,
-                    model.parameters,
+                    params=model.parameters,
                     learning_rate=settings.learning_rate,
                     weight_decay=settings.weight_decay,
                 ),

@@ -20,7 +20,7 @@ from myrnn.registry import Kind, find, kinds
 from myrnn.settings import Section
 
 
-class OwnModel(Section):
+class OwnModel(Section, frozen=True, kw_only=True):
     """The settings of a model of a class of your own."""
 
     dim_recurrent: Units = 50
@@ -52,12 +52,12 @@ class Part:
         if not isinstance(given, Mapping):
             return cls.of(part, given)
         settings = dict(given)
-        name = settings.pop("name", DEFAULTS[part])
+        name = settings.pop("name", PARTS[part])
         if not isinstance(name, str):
             raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
-        section = OwnModel if part == "model" and is_own(name) else find(part, name).section
+        section = section_of(part, name)
         for setting in settings:
-            _checks.check_setting(f"{part} {name}", setting, ("name", *section.__struct_fields__))
+            _checks.check_setting(f"{part} {name}", setting, ("name", *setting_names(part, name)))
         return cls(part, name, section.read(settings, f"{part} {name}"))
 
     @classmethod
@@ -67,8 +67,8 @@ class Part:
             if type(thing) is kind.make:
                 names = [name for name in kind.section.__struct_fields__]
                 return cls(part, kind.name, kind.section(**{name: getattr(thing, name) for name in names}))
-        known = ", ".join(kinds(part))
-        raise InvalidArgument(f"the {part} of an experiment must be one of {known}, not {type(thing).__name__}")
+        known = ", ".join(kind.make.__name__ for kind in kinds(part).values())
+        raise InvalidArgument(f"the {part} must be of the kinds {known}, not {type(thing).__name__}")
 
     @property
     def kind(self) -> Kind:
@@ -84,7 +84,17 @@ class Part:
         return {"name": self.name, **self.settings.to_dict()}
 
 
-DEFAULTS = {"task": "twin-halves", "model": "rnn", "optimizer": "adam"}
+PARTS = {"task": "twin-halves", "model": "rnn", "optimizer": "adam"}
+
+
+def section_of(part: str, name: str) -> type[Section]:
+    """Return the settings of a kind of task, model or optimizer."""
+    return OwnModel if part == "model" and is_own(name) else find(part, name).section
+
+
+def setting_names(part: str, name: str) -> tuple[str, ...]:
+    """Return the names of the settings of a kind."""
+    return section_of(part, name).__struct_fields__
 
 
 def is_own(name: str) -> bool:
@@ -129,7 +139,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         """Read sections that are given as mappings or names."""
-        for part in DEFAULTS:
+        for part in PARTS:
             object.__setattr__(self, part, Part.read(part, getattr(self, part)))
         for name, kind in (("training", Training), ("evaluation", Evaluation)):
             given = getattr(self, name)
@@ -146,25 +156,11 @@ class Experiment:
         return cls(**given)
 
     @classmethod
-    def from_toml(cls, path: str | os.PathLike[str]) -> Self:
-        """Read an experiment from a TOML file: a table for each section."""
-        return cls._from_text(path, "TOML", tomllib.loads)
-
-    @classmethod
-    def from_json(cls, path: str | os.PathLike[str]) -> Self:
-        """Read an experiment from a JSON file, as `to_json` writes it."""
-        return cls._from_text(path, "JSON", json.loads)
-
-    @classmethod
-    def _from_text(cls, path: str | os.PathLike[str], what: str, parse: Any) -> Self:
+    def from_file(cls, path: str | os.PathLike[str]) -> Self:
+        """Read an experiment from a file: TOML with a table for each section, or JSON as `to_json` writes it."""
+        sections = read_sections(path)
         try:
-            found = parse(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InvalidArgument(f"{path} cannot be read: {error.strerror or error}") from error
-        except ValueError as error:
-            raise InvalidArgument(f"{path} is not {what}: {error}") from error
-        try:
-            return cls.read(_mapping(str(path), found))
+            return cls.read(sections)
         except InvalidArgument as error:
             raise InvalidArgument(f"{path}: {error}") from None
 
@@ -198,6 +194,31 @@ class Experiment:
 
 
 SECTIONS = ("task", "model", "optimizer", "training", "evaluation")
+
+
+def read_sections(path: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """Return what a TOML or JSON file says, section by section, unchecked."""
+    parse, what = (json.loads, "JSON") if Path(path).suffix == ".json" else (tomllib.loads, "TOML")
+    try:
+        found = parse(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidArgument(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InvalidArgument(f"{path} is not {what}: {error}") from error
+    return {name: _mapping(f"[{name}] in {path}", section) for name, section in _mapping(str(path), found).items()}
+
+
+def merged(begin: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return sections with some settings changed; another kind of task, model or optimizer begins at its defaults."""
+    sections = {**begin}
+    for name, settings in changed.items():
+        before = begin.get(name, {})
+        if isinstance(before, str):
+            before = {"name": before}
+        if name in PARTS and settings.get("name", before.get("name")) != before.get("name", PARTS[name]):
+            before = {}
+        sections[name] = {**before, **settings}
+    return sections
 
 
 def _mapping(name: str, given: Any) -> Mapping[str, Any]:

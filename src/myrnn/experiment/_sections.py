@@ -15,16 +15,17 @@ from myrnn.settings import Section
 # Iterations have twelve digits in the names of checkpoints.
 MOST_ITERATIONS = 10**12 - 1
 MOST_LENGTHS = 100_000
+MOST_SAMPLES = 10_000_000
 
 Iterations = Annotated[int, Meta(ge=1, le=MOST_ITERATIONS, description="How many optimizer steps to do.")]
 Engine = Annotated[
     Literal["auto", "native", "mygrad"], Meta(description="How to run the equations: auto, native or mygrad.")
 ]
 Seed = Annotated[int, Meta(ge=0, description="The same seed gives the same weights.")]
-Samples = Annotated[int, Meta(ge=1, le=10_000_000, description="How many sequences to evaluate on.")]
+Samples = Annotated[int, Meta(ge=1, le=MOST_SAMPLES, description="How many sequences to evaluate on.")]
 
 
-class Training(Section):
+class Training(Section, frozen=True, kw_only=True):
     """How a model is trained."""
 
     iterations: Iterations = 100_000
@@ -48,7 +49,7 @@ class Training(Section):
     ] = "stop"
 
 
-class Evaluation(Section):
+class Evaluation(Section, frozen=True, kw_only=True):
     """How a trained model is tested.
 
     Attributes

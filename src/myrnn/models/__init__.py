@@ -8,6 +8,7 @@ from myrnn.models._model import Model, num_classes, num_parameters, parameter_na
 from myrnn.models._own import OwnModel, load_own, make_own
 from myrnn.models._rnn import ACTIVATIONS, RNN
 from myrnn.models._stacked import Stacked
+from myrnn.registry import register
 
 __all__ = [
     "ACTIVATIONS",
@@ -26,3 +27,6 @@ __all__ = [
     "parameter_names",
     "parameters_of",
 ]
+
+for _name, _kind in (("rnn", RNN), ("gru", GRU), ("lstm", LSTM)):
+    register("model", _name, dim_recurrent=50)(_kind)

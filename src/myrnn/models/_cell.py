@@ -17,7 +17,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.models._dense import dense, seeded_glorot_normal
 
 Size = Annotated[int, Meta(ge=1)]
-Units = Annotated[int, Meta(ge=1, description="How many recurrent units there are.")]
+Units = Annotated[int, Meta(ge=1, le=50_000, description="How many recurrent units there are.")]
 
 
 def layer_maker(rng: np.random.Generator | int | None) -> Callable[..., dense]:

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.models._cell import Size, Units, check_sequence, layer_maker, zero_state
-from myrnn.registry import register
 
 
-@register("model", "gru", dim_recurrent=50)
 class GRU:
     """A gated recurrent unit that scores a sequence by its last hidden state.
 

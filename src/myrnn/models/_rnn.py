@@ -15,12 +15,10 @@ from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.models._cell import Size, Units, check_sequence, identity, layer_maker, zero_state
 from myrnn.models._dense import dense
-from myrnn.registry import register
 
 ACTIVATIONS = {"relu": relu, "tanh": tanh}
 
 
-@register("model", "rnn", dim_recurrent=50)
 class RNN:
     """A simple recurrent network that scores a sequence by its last hidden state.
 

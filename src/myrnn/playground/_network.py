@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
+from myrnn.experiment import weight_generator
 from myrnn.models import make_own
 from myrnn.playground._curve import Curve
 from myrnn.playground._loaded import origin_of, unrepeatable
 from myrnn.playground._settings import ADJUSTABLE, OWN
-from myrnn.runs import Run, make_model, make_optimizer, weight_generator
+from myrnn.registry import make
+from myrnn.runs import Run
 from myrnn.sequences import Sequences
-from myrnn.tasks import Palindromes, TwinHalves, make_task, twice_as_long
+from myrnn.tasks import Palindromes, TwinHalves, twice_as_long
 from myrnn.training import History, Training
 
 HalvesTask = TwinHalves | Palindromes
@@ -106,7 +108,8 @@ class Network:
 
     def __init__(self, settings: Mapping[str, Any], own: ModelClass | None = None, run: Run | None = None) -> None:
         self.settings = dict(settings)
-        self.task = make_task(
+        self.task = make(
+            "task",
             settings["task"],
             **{
                 name: settings[name]
@@ -117,8 +120,8 @@ class Network:
         # Before it learns anything more.
         self.origin = None if run is None else origin_of(run)
         self.model = new_model(settings, self.task, own) if run is None else run.model
-        self.optimizer = make_optimizer(
-            settings["optimizer"], self.model.parameters, learning_rate=settings["learning_rate"]
+        self.optimizer = make(
+            "optimizer", settings["optimizer"], params=self.model.parameters, learning_rate=settings["learning_rate"]
         )
         self.compiled, self.note = _compiled(self.model, self.task.dim_input)
         # What was trained before the current settings: each phase, and its history.
@@ -306,7 +309,8 @@ def new_model(settings: Mapping[str, Any], task: HalvesTask, own: ModelClass | N
             )
         return make_own(own, sizes, weight_generator(settings["seed"]))
     name, _, activation = cell.partition("-")
-    return make_model(
+    return make(
+        "model",
         name,
         rng=weight_generator(settings["seed"]),
         dim_input=sizes[0],

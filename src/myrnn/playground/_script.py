@@ -8,7 +8,7 @@ from pathlib import Path
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.playground._network import REPORT_EVERY, Network, Phase
 from myrnn.playground._settings import OWN
-from myrnn.runs import OPTIMIZERS
+from myrnn.registry import find
 
 _CLASSES = {"rnn": RNN.__name__, "gru": GRU.__name__, "lstm": LSTM.__name__}
 
@@ -56,7 +56,7 @@ def script(network: Network, own_source: tuple[str, str] | None = None) -> str:
     settings, task = network.settings, network.task
     imports = ["import numpy as np", "import myrnn"]
     of_own = settings["cell"] == OWN
-    optimizer = OPTIMIZERS[settings["optimizer"]].__name__
+    optimizer = find("optimizer", settings["optimizer"]).make.__name__
     if network.run is not None:
         loading = ["from myrnn.models import load_own"] if of_own else []
         imports = ["import myrnn", *loading, "from myrnn.runs import load_run"]

@@ -9,19 +9,6 @@ that is under way holds ``unfinished.json`` and the state of its training in ``c
 from myrnn.runs._compare import RunComparison, compare_runs
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, classifier_history, is_data_run
 from myrnn.runs._job import Job, drop_job, end_job, is_unfinished, is_whole, iterations_saved, load_job
-from myrnn.runs._kinds import (
-    KINDS,
-    LARGEST,
-    MODELS,
-    OPTIMIZERS,
-    check_largest,
-    check_training,
-    describe,
-    make_model,
-    make_optimizer,
-    setting_names,
-    weight_generator,
-)
 from myrnn.runs._listing import ORDERS, RunListing, list_runs, printable
 from myrnn.runs._load import Run, holds_own, load_run, load_weights
 from myrnn.runs._names import run_names
@@ -34,10 +21,6 @@ __all__ = [
     "CLASSIFIER",
     "CLASSIFIER_FOLDER",
     "DATA_RUN",
-    "KINDS",
-    "LARGEST",
-    "MODELS",
-    "OPTIMIZERS",
     "ORDERS",
     "STATES",
     "Job",
@@ -45,12 +28,9 @@ __all__ = [
     "RunComparison",
     "RunListing",
     "RunSummary",
-    "check_largest",
-    "check_training",
     "claim_folder",
     "classifier_history",
     "compare_runs",
-    "describe",
     "describe_model",
     "drop_job",
     "end_job",
@@ -64,14 +44,10 @@ __all__ = [
     "load_run",
     "load_weights",
     "made_with",
-    "make_model",
-    "make_optimizer",
     "printable",
     "run_names",
     "save_run",
-    "setting_names",
     "summarize",
     "weight_bytes",
-    "weight_generator",
     "write_run",
 ]

@@ -18,14 +18,12 @@ from typing import Any
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.models import dense
+from myrnn.experiment import Experiment, Training, weight_generator
 from myrnn.runs._data import DATA_RUN, is_data_run
-from myrnn.runs._kinds import check_largest, check_training, describe, make_model, make_optimizer, weight_generator
-from myrnn.runs._load import check_size, checked_settings, checked_task
-from myrnn.runs._own import OWN, check_same, describe_model, remake
+from myrnn.runs._load import check_size, checked_settings
+from myrnn.runs._own import OWN, SIZES, check_same, describe_model, remake
 from myrnn.runs._save import CHECKPOINTS, RUN, UNFINISHED, WEIGHTS, made_with
 from myrnn.storage import Stored
-from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import keep_last_checkpoint, load_checkpoint, saved_iteration
 
 
@@ -35,20 +33,24 @@ class Job:
 
     Attributes
     ----------
-    task : TwinHalves or Palindromes
-    model, optimizer : mapping
-        Their names and settings.
-    training : mapping
-        The arguments of `train` that a run keeps.
-    samples : int
-        How many sequences the trained model is tested on.
+    experiment : Experiment
+    model : mapping
+        What the run's folder says of the model.
     """
 
-    task: TwinHalves | Palindromes
+    experiment: Experiment
     model: Mapping[str, Any]
-    optimizer: Mapping[str, Any]
-    training: Mapping[str, Any]
-    samples: int
+
+    @classmethod
+    def of(cls, experiment: Experiment, task: Any, model: Any) -> Job:
+        """Return the job of an experiment whose task and model are made."""
+        return cls(experiment, describe_model(model, task, getattr(experiment.model.settings, "dim_recurrent", None)))
+
+    @property
+    def training(self) -> Training:
+        """How it trains."""
+        training: Training = self.experiment.training
+        return training
 
     def make(self, own: Any = None) -> tuple[Any, Any]:
         """Return the model with its first weights, and its optimizer.
@@ -58,20 +60,15 @@ class Job:
         own : class or callable, optional
             The class of the model, where it is user-defined.
         """
-        model = remake(self.model, own, weight_generator(self.training["seed"]))
+        model = remake(self.model, own, weight_generator(self.training.seed))
         check_same(self.model, model)
-        return model, make_optimizer(**self.optimizer, params=model.parameters)
+        return model, self.experiment.optimizer.make(params=model.parameters)
 
     def settings(self, model: Any) -> dict[str, Any]:
         """Return what a run's index says of it, with the model as it now is."""
-        return {
-            **made_with(),
-            "task": describe("task", self.task),
-            "model": describe_model(model, self.task, self.model["dim_recurrent"]),
-            "optimizer": dict(self.optimizer),
-            "training": dict(self.training),
-            "evaluation": {"samples": self.samples},
-        }
+        settings = self.experiment.to_dict()
+        described = describe_model(model, self.experiment.task.make(), self.model.get("dim_recurrent"))
+        return {**made_with(), **settings, "model": described}
 
     def begin(self, folder: Path, model: Any) -> None:
         """Write down in a folder what is to be done; raises RunError where it cannot be written."""
@@ -80,7 +77,7 @@ class Job:
     def with_iterations(self, folder: Path, iterations: int) -> Job:
         """Return the job with another number of iterations, for a run that has done some of them."""
         done = saved_iteration(folder / CHECKPOINTS)
-        asked, schedule = self.training["iterations"], self.training["schedule"]
+        asked, schedule = self.training.iterations, self.training.schedule
         if iterations == asked:
             return self
         if schedule != "constant":
@@ -90,12 +87,12 @@ class Job:
             )
         if iterations < done:
             raise InvalidArgument(f"iterations must be at least {done}, which {folder} has done, not {iterations}")
-        return replace(self, training={**self.training, "iterations": iterations})
+        return replace(self, experiment=self.experiment.with_training(iterations=iterations))
 
     def on_divergence(self, what: str) -> Job:
         """Return the job with another answer to a loss that is no longer finite."""
-        given = {**self.training, "on_divergence": what}
-        return self if given == self.training else replace(self, training=check_training(given))
+        changed = self.experiment.with_training(on_divergence=what)
+        return self if changed == self.experiment else replace(self, experiment=changed)
 
 
 def load_job(folder: str | os.PathLike[str]) -> Job:
@@ -131,21 +128,23 @@ def load_job(folder: str | os.PathLike[str]) -> Job:
 
 def _parse(stored: Stored) -> Job:
     index = stored.index
-    evaluation, training = index.get("evaluation"), index.get("training")
-    if not isinstance(evaluation, dict) or not isinstance(training, dict):
-        raise InvalidArgument("it does not say how to train and to test")
-    model, optimizer = (checked_settings(part, index.get(part)) for part in ("model", "optimizer"))
+    model = checked_settings("model", index.get("model"))
     check_size(model, RUN.files[WEIGHTS], "a run can hold")
-    # Whether these settings make anything shows on small ones.
-    make_optimizer(**optimizer, params=dense(1, 1).parameters)
-    if model["name"] != OWN:
-        make_model(**{**model, "dim_input": 1, "dim_recurrent": 1, "dim_output": 1}, rng=0)
-    task = checked_task(index.get("task"))
+    if model["name"] == OWN:
+        # Its class is named when it is made.
+        units = model["dim_recurrent"]
+        part: Any = {"name": ".py", **({} if units is None else {"dim_recurrent": units})}
+    else:
+        part = {name: value for name, value in model.items() if name not in SIZES}
+    parts = {name: checked_settings(name, index.get(name)) for name in ("task", "optimizer")}
+    further = {name: index.get(name) for name in ("training", "evaluation")}
+    if not all(isinstance(section, dict) for section in further.values()):
+        raise InvalidArgument("it does not say how to train and to test")
+    experiment = Experiment(**parts, model=part, **further)
+    task = experiment.task.make()
     if (model["dim_input"], model["dim_output"]) != (task.dim_input, task.dim_output):
         raise InvalidArgument("the model does not have the sizes of the task")
-    samples = _checks.integer("samples", evaluation.get("samples"), minimum=1)
-    check_largest({**vars(task), "samples": samples, **({} if model["name"] == OWN else model)})
-    return Job(task, model, optimizer, check_training(training), samples)
+    return Job(experiment, model)
 
 
 def _warn_of_versions(stored: Stored) -> None:

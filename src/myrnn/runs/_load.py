@@ -13,18 +13,17 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.models import dense, parameter_names, parameters_of
+from myrnn.experiment import Part, Training, weight_generator
+from myrnn.models import parameter_names, parameters_of
+from myrnn.registry import PARTS, find
 from myrnn.runs._data import is_data_run
-from myrnn.runs._kinds import KINDS, check_training, make_model, make_optimizer, setting_names, weight_generator
 from myrnn.runs._origin import CONTINUED_FROM, PHASES, check_origin, check_phases
-from myrnn.runs._own import OWN, check_same, checked_own, remake
+from myrnn.runs._own import OWN, SIZES, check_same, checked_own, remade, remake
 from myrnn.runs._save import HISTORY, INDEX, REPORT, RUN, UNFINISHED, WEIGHTS
 from myrnn.storage import Stored
-from myrnn.tasks import Palindromes, TwinHalves, make_task
+from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import History
 
-# No sound task comes near this: a longer one is refused before anything is allocated.
-MAX_PATTERN_LENGTH = 1_000_000
 # No size is larger; with digits without end even a message about it would fail.
 LARGEST = 2**63 - 1
 
@@ -103,7 +102,7 @@ def load_run(folder: str | os.PathLike[str], model: Any = None) -> Run:
     if (path / UNFINISHED.index).exists() and not (path / INDEX).exists():
         raise RunError(f"{folder} is not finished yet: myrnn train --resume {folder} goes on with it")
     stored = RUN.read(folder)
-    for part in (*KINDS, "training"):
+    for part in (*PARTS, "training"):
         if not isinstance(stored.index.get(part), dict):
             stored.damaged(INDEX, f"has no valid {part!r}: {_checks.shown(stored.index.get(part))}")
     report = stored.json(REPORT)
@@ -117,7 +116,7 @@ def load_run(folder: str | os.PathLike[str], model: Any = None) -> Run:
         raise InvalidArgument(f"{folder}: {error}") from None
     history = parse_history(stored, report, 1 / task.dim_output)
     settings = {
-        part: stored.index[part] for part in (*KINDS, "training", CONTINUED_FROM, PHASES) if part in stored.index
+        part: stored.index[part] for part in (*PARTS, "training", CONTINUED_FROM, PHASES) if part in stored.index
     }
     return Run(stored.folder, settings, task, loaded, history, report, model)
 
@@ -136,11 +135,11 @@ def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, dict[str, Any], 
     index = stored.index
     try:
         task = checked_task(index["task"])
-        settings, optimizer = (checked_settings(part, index[part]) for part in ("model", "optimizer"))
+        settings = checked_settings("model", index["model"])
         check_size(settings, len(stored.content[WEIGHTS]), f"{WEIGHTS} has")
-        model = None if settings["name"] == OWN else make_model(**settings, rng=0)
-        make_optimizer(**optimizer, params=dense(1, 1).parameters)
-        check_training(index["training"])
+        model = None if settings["name"] == OWN else remade(settings, rng=0)
+        Part.read("optimizer", checked_settings("optimizer", index["optimizer"]))
+        Training.read(index["training"], "a training")
         if CONTINUED_FROM in index:
             check_origin(index[CONTINUED_FROM])
         if PHASES in index:
@@ -157,9 +156,8 @@ def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, dict[str, Any], 
 
 def checked_task(given: Any) -> TwinHalves | Palindromes:
     """Return the task with these settings; raises InvalidArgument where there is none."""
-    settings = checked_settings("task", given)
-    _checks.integer("pattern_length_max", settings["pattern_length_max"], maximum=MAX_PATTERN_LENGTH)
-    return make_task(**settings)
+    task: TwinHalves | Palindromes = Part.read("task", checked_settings("task", given)).make()
+    return task
 
 
 def checked_settings(part: str, given: Any) -> dict[str, Any]:
@@ -168,8 +166,8 @@ def checked_settings(part: str, given: Any) -> dict[str, Any]:
         raise InvalidArgument(f"the {part} must have settings by name, not {_checks.shown(given)}")
     if part == "model" and given.get("name") == OWN:
         return checked_own(given)
-    name = _checks.one_of(part, given.get("name"), tuple(KINDS[part]))
-    wanted = {"name", *setting_names(KINDS[part][name])}
+    kind = find(part, given.get("name"))
+    name, wanted = kind.name, {"name", *kind.section.__struct_fields__, *(SIZES if part == "model" else ())}
     settings = {**LATER_SETTINGS.get(name, {}), **given}
     if set(settings) != wanted:
         odd = sorted(set(settings) ^ wanted)[0]

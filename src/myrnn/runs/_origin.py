@@ -7,7 +7,7 @@ from typing import Any
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.runs._kinds import check_training
+from myrnn.experiment import Training
 
 # In the settings of a run.
 CONTINUED_FROM, PHASES = "continued_from", "phases"
@@ -39,5 +39,5 @@ def check_phases(given: Any) -> list[dict[str, Any]]:
                 f"every one of {PHASES} must have {', '.join(_PHASE_FIELDS)}, not {_checks.shown(phase)}"
             )
         _checks.real("learning_rate", phase["learning_rate"], minimum=0)
-        check_training({name: phase[name] for name in _PHASE_FIELDS if name != "learning_rate"})
+        Training.read({name: phase[name] for name in _PHASE_FIELDS if name != "learning_rate"}, "a phase")
     return [dict(phase) for phase in given]

@@ -14,12 +14,14 @@ import numpy as np
 from myrnn import _checks
 from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument, MyRNNError
+from myrnn.experiment import Part
 from myrnn.models import make_own, parameters_of
-from myrnn.runs._kinds import MODELS, describe, make_model
+from myrnn.registry import find, kinds
 from myrnn.sequences import Sequences
 from myrnn.training import reference_logits
 
 OWN = "own"
+SIZES = ("dim_input", "dim_output")
 _SETTINGS = ("name", "class", "dim_input", "dim_recurrent", "dim_output", "logits")
 # The lengths of the sequences whose logits are kept, and how far they may be off on another machine.
 _LENGTHS, _TOLERANCE = (3, 8), 1e-3
@@ -36,8 +38,9 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
     dim_recurrent : int, optional
         D of a user-defined model; by default its attribute of that name, if it has one.
     """
-    if type(model) in MODELS.values():
-        return describe("model", model)
+    if any(type(model) is kind.make for kind in kinds("model").values()):
+        sizes = {"dim_input": model.dim_input, "dim_output": model.dim_output}
+        return {**Part.of("model", model).to_dict(), **sizes}
     parameters_of(model)
     units = getattr(model, "dim_recurrent", None) if dim_recurrent is None else dim_recurrent
     return {
@@ -83,7 +86,7 @@ def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) ->
     if settings["name"] != OWN:
         if given is not None:
             raise InvalidArgument(f"its model is the {settings['name']} that ships: leave the class of your own out")
-        return make_model(**settings, rng=rng)
+        return remade(settings, rng)
     name = settings["class"]
     if given is None:
         raise InvalidArgument(
@@ -97,6 +100,12 @@ def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) ->
         raise InvalidArgument(f"it does not know how many units its {name} has: give a model, as model={name}(...)")
     sizes = (settings["dim_input"], settings["dim_recurrent"], settings["dim_output"])
     return make_own(given, sizes, rng)
+
+
+def remade(settings: Mapping[str, Any], rng: Any) -> Any:
+    """Make a model of a registered kind again, with new weights, from what `describe_model` says of it."""
+    given = {name: value for name, value in settings.items() if name != "name"}
+    return find("model", settings["name"]).make(**given, rng=rng)
 
 
 def check_same(settings: Mapping[str, Any], model: Any) -> None:

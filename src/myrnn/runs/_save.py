@@ -15,8 +15,8 @@ from myrnn import plots
 from myrnn._version import __version__
 from myrnn.errors import RunError
 from myrnn.evaluation import LengthReport
+from myrnn.experiment import Part, Training
 from myrnn.models import num_parameters, parameter_names, parameters_of
-from myrnn.runs._kinds import check_training, describe
 from myrnn.runs._origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.runs._own import describe_model
 from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, empty_folder, json_to_bytes
@@ -116,10 +116,10 @@ def save_run(
     """
     settings = {
         **made_with(),
-        "task": describe("task", task),
+        "task": Part.of("task", task).to_dict(),
         "model": dict(describe_model(model, task) if described is None else described),
-        "optimizer": describe("optimizer", optimizer),
-        "training": check_training(training or {}),
+        "optimizer": Part.of("optimizer", optimizer).to_dict(),
+        "training": Training.read(training or {}, "a training").to_dict(),
         **({} if continued_from is None else {CONTINUED_FROM: check_origin(continued_from)}),
         **({PHASES: check_phases(list(phases))} if phases else {}),
     }

@@ -12,6 +12,7 @@ from rich.table import Table
 from myrnn import _checks
 from myrnn._tables import ShownAsTable, new_table
 from myrnn.errors import InvalidArgument
+from myrnn.registry import make
 from myrnn.storage import FolderFormat, damaged
 from myrnn.sweeps._figures import draw_lengths, draw_parallel, draw_setting, few_groups
 from myrnn.sweeps._groups import (
@@ -29,7 +30,6 @@ from myrnn.sweeps._points import Point, count_points, points
 from myrnn.sweeps._run import FAILED
 from myrnn.sweeps._study import MOST_STORED, Study, read_study
 from myrnn.sweeps._table import Columns, Tables, collect
-from myrnn.tasks import TASKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -172,7 +172,7 @@ class SweepResults(ShownAsTable):
     @property
     def _chance(self) -> float | None:
         """The accuracy of guessing, where it is the same for all runs."""
-        classes = {TASKS[name].dim_output for name in self.runs["task.name"]}
+        classes = {make("task", name).dim_output for name in self.runs["task.name"]}
         return 1 / classes.pop() if len(classes) == 1 else None
 
     def _checked(self, by: str | Iterable[str]) -> tuple[str, ...]:

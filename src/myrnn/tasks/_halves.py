@@ -16,8 +16,8 @@ from myrnn.registry import register
 from myrnn.sequences import LARGEST_INT32, Sequences
 from myrnn.settings import check_fields
 
-# Far longer ones than can be learned: with these, sequences would only fill the memory.
-LONGEST_HALF, MOST_SYMBOLS = 1_000_000, 2**31 - 1
+# No sound task comes near this: longer sequences would only fill the memory.
+LONGEST_HALF, MOST_SYMBOLS = 1_000_000, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class _Halves(ABC):
         Literal["uniform", "near_miss"],
         Meta(description="Second halves that do not match: uniform (any), or near_miss (a few symbols changed)."),
     ] = "uniform"
-    max_changes: Annotated[int, Meta(ge=1, description="How many symbols of a near miss are changed at most.")] = 3
+    max_changes: Annotated[
+        int, Meta(ge=1, le=LARGEST_INT32, description="How many symbols of a near miss are changed at most.")
+    ] = 3
 
     dim_output: ClassVar[int] = 2
     class_names: ClassVar[tuple[str, ...]] = ("no match", "match")
@@ -168,7 +170,7 @@ class Palindromes(_Halves):
     """
 
     parity: Annotated[
-        Literal["even", "odd", "both"], Meta(description="Lengths of palindromes: even, odd or both.")
+        Literal["even", "odd", "both"], Meta(description="Which lengths there are: even, odd or both.")
     ] = "even"
 
     name: ClassVar[str] = "palindromes"

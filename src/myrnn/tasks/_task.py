@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from myrnn import _checks
 from myrnn.sequences import Sequences
-from myrnn.tasks._halves import Palindromes, TwinHalves
 
 
 @runtime_checkable
@@ -41,14 +38,3 @@ class Task(Protocol):
     def sample_lengths(self, lengths: ArrayLike, rng: np.random.Generator) -> Sequences:
         """Draw one sequence for each of the given lengths."""
         ...
-
-
-TASKS: dict[str, type[TwinHalves] | type[Palindromes]] = {task.name: task for task in (TwinHalves, Palindromes)}
-
-
-def make_task(name: str, **settings: Any) -> TwinHalves | Palindromes:
-    """Return the task called `name` (``"twin-halves"`` or ``"palindromes"``) with the given settings."""
-    kind = TASKS[_checks.one_of("task", name, tuple(TASKS))]
-    for setting in settings:
-        _checks.check_setting(f"task {name}", setting, ("name", *(field.name for field in fields(kind))))
-    return kind(**settings)

@@ -1,0 +1,148 @@
+"""Experiments as values: read from mappings, TOML and JSON, checked, and made into a task, a model and an optimizer."""
+
+import json
+from typing import Annotated
+
+import numpy as np
+import pytest
+from msgspec import Meta
+
+from myrnn.cli import main
+from myrnn.errors import InvalidArgument
+from myrnn.experiment import Experiment, Part, Training, merged
+from myrnn.models import GRU, RNN, num_parameters
+from myrnn.optimizers import SGD
+from myrnn.registry import find, kinds, register
+from myrnn.runs import load_run
+from myrnn.tasks import Palindromes, TwinHalves
+
+TANH = {"model": {"name": "rnn", "activation": "tanh"}}
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{message}$")
+
+
+def test_sections_may_be_names_mappings_or_objects():
+    experiment = Experiment(
+        Palindromes(1, 3, parity="odd"), "gru", {"name": "sgd", "momentum": 0.5}, training={"iterations": 7}
+    )
+    task, model, optimizer = experiment.make()
+    assert task == Palindromes(1, 3, parity="odd")
+    assert (type(model), model.dim_recurrent, model.dim_input) == (GRU, 50, 10)
+    assert (type(optimizer), optimizer.momentum) == (SGD, 0.5)
+    assert experiment.training == Training(iterations=7)
+
+
+def test_the_seed_draws_the_weights():
+    first, second, other = (Experiment(training={"seed": seed}).make()[1] for seed in (3, 3, 4))
+    assert first.fc_x2h.weight.data.tobytes() == second.fc_x2h.weight.data.tobytes()
+    assert first.fc_x2h.weight.data.tobytes() != other.fc_x2h.weight.data.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"modle": "gru"}, "a section of an experiment must be one of .*, not 'modle'; did you mean 'model'\\?"),
+        ({"model": "gur"}, "model must be one of 'rnn', 'gru', 'lstm'.*, not 'gur'; did you mean 'gru'\\?"),
+        ({"model": {"activation": "rellu"}}, "activation must be one of 'relu', 'tanh', not 'rellu'; did you .*"),
+        ({"model": {"name": "gru", "activation": "relu"}}, "model gru has no setting 'activation', only 'name', .*"),
+        ({"model": {"name": 3}}, "name must be a word, not 3"),
+        ({"optimizer": {"learning_rate": "fast"}}, "learning_rate must be a number, not 'fast'"),
+        ({"optimizer": {"learning_rate": -1}}, "learning_rate must be at least 0, not -1.0"),
+        ({"optimizer": {"beta1": float("nan")}}, "beta1 must be finite, not nan"),
+        ({"training": {"iterations": 0}}, "iterations must be at least 1, not 0"),
+        ({"training": {"iterations": 2.0}}, "iterations must be an integer, not 2.0"),
+        ({"training": {"seed": True}}, "seed must be an integer, not True"),
+        ({"training": {"schedul": "cosine"}}, "training has no setting 'schedul', only .* did you mean 'schedule'\\?"),
+        ({"training": [1]}, "training must have settings by name, not \\[1\\]"),
+        ({"task": {"pattern_length_min": 5, "pattern_length_max": 3}}, "pattern_length_min must not exceed .*"),
+        ({"task": 3}, "the task must be of the kinds TwinHalves, Palindromes.*, not int"),
+        ({"evaluation": {"lengths": []}}, "lengths is empty: name at least one length"),
+        ({"evaluation": {"lengths": "9:1"}}, "lengths must go up, as in '0:9' or '2:40:2', not '9:1'"),
+    ],
+)
+def test_what_is_wrong_is_said(given, message):
+    with refused(message):
+        Experiment.read(given)
+
+
+def test_files_hold_experiments(tmp_path):
+    toml = tmp_path / "experiment.toml"
+    toml.write_text('model = "gru"\n[task]\nname = "palindromes"\n[evaluation]\nlengths = "2:6:2"\n')
+    with refused(r"\[model\] in .*experiment.toml must have settings by name, not 'gru'"):
+        Experiment.from_file(toml)
+    toml.write_text('[model]\nname = "gru"\n[task]\nname = "palindromes"\n[evaluation]\nlengths = "2:6:2"\n')
+    experiment = Experiment.from_file(toml)
+    assert experiment == Experiment("palindromes", "gru", evaluation={"lengths": [6, 2, 4, 4]})
+    experiment.to_json(tmp_path / "experiment.json")
+    assert Experiment.from_file(tmp_path / "experiment.json") == experiment
+    assert Experiment.read(json.loads((tmp_path / "experiment.json").read_text())) == experiment
+    with refused(".*none.toml cannot be read: No such file or directory"):
+        Experiment.from_file(tmp_path / "none.toml")
+    toml.write_text("[model")
+    with refused(".*experiment.toml is not TOML: .*"):
+        Experiment.from_file(toml)
+
+
+@pytest.mark.parametrize(
+    ("begin", "changed", "found"),
+    [
+        (TANH, {"model": {"dim_recurrent": 3}}, {"name": "rnn", "activation": "tanh", "dim_recurrent": 3}),
+        (TANH, {"model": {"name": "gru"}}, {"name": "gru"}),
+        ({"model": {"activation": "tanh"}}, {"model": {"name": "gru"}}, {"name": "gru"}),
+        ({"model": {"activation": "tanh"}}, {"model": {"name": "rnn"}}, {"name": "rnn", "activation": "tanh"}),
+        ({}, {"model": {"name": "gru"}}, {"name": "gru"}),
+    ],
+)
+def test_another_kind_begins_at_its_own_defaults(begin, changed, found):
+    assert merged(begin, changed)["model"] == found
+
+
+def test_a_command_begins_with_a_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(
+        '[task]\npattern_length_max = 2\n[model]\nname = "gru"\ndim_recurrent = 4\n[training]\niterations = 30\n'
+        'engine = "mygrad"\n[evaluation]\nsamples = 50\n'
+    )
+    assert main(["train", "--config=mine.toml", "--dim-recurrent=3", "--out=run", "--quiet"]) == 0
+    run = load_run("run")
+    assert (type(run.model), run.model.dim_recurrent, run.settings["training"]["iterations"]) == (GRU, 3, 30)
+    capsys.readouterr()
+    assert main(["train", "--config=mine.toml", "--activation=tanh"]) == 2
+    assert capsys.readouterr().err == "myrnn: --activation does not go with --model gru\n"
+    assert main(["train", "--config=mine.toml", "--preset=best"]) == 2
+    assert "--preset does not go with --config" in capsys.readouterr().err
+
+
+def test_what_is_registered_can_be_named(monkeypatch):
+    monkeypatch.setattr("myrnn.registry._KINDS", {part: dict(kinds(part)) for part in ("task", "model", "optimizer")})
+
+    @register("model", "wide", dim_recurrent=5)
+    class Wide(RNN):
+        def __init__(
+            self,
+            dim_input: int,
+            dim_recurrent: int,
+            dim_output: int,
+            factor: Annotated[int, Meta(ge=1, description="How much wider.")] = 2,
+            rng=None,
+        ):
+            super().__init__(dim_input, factor * dim_recurrent, dim_output, rng=rng)
+            self.factor = factor
+
+    with refused("there is a model 'wide' already: register yours under another name"):
+        register("model", "wide")(Wide)
+    _, model, _ = Experiment(model={"name": "wide", "factor": 3}).make()
+    assert model.dim_recurrent == 15
+    with refused("factor must be at least 1, not 0"):
+        Part.read("model", {"name": "wide", "factor": 0})
+    assert find("model", "wide").section().to_dict() == {"dim_recurrent": 5, "factor": 2}
+
+
+def test_numbers_of_numpy_are_plain():
+    section = Training(iterations=np.int64(5), gradient_clip=np.float32(0.5))
+    assert section.to_dict()["iterations"] == 5
+    assert type(section.gradient_clip) is float
+    assert num_parameters(Experiment(model={"dim_recurrent": np.int8(3)}).make()[1]) == 50
+    assert Experiment(TwinHalves(np.int32(1), 2)).to_dict()["task"]["pattern_length_min"] == 1
