@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn._user_code import warn
 from myrnn.encoding import UNKNOWN, ClassLabels, SequenceEncoder, Vocabulary
 from myrnn.errors import TrainingDiverged
-from myrnn.estimator._fitting import EpochProgress, Fit
+from myrnn.estimator._fitting import EpochProgress
 from myrnn.estimator._loss import class_weights, loss_and_accuracy, scores_of
 from myrnn.estimator._models import check_memory, embedding_size, make_model, no_input, orthogonal
 from myrnn.evaluation import Classifier
 from myrnn.registry import make
 from myrnn.sequences import Sequences
-from myrnn.training import Training, held_interrupts, named_schedule
+from myrnn.training import Checkpoint, Training, Validation, held_interrupts, load_checkpoint, named_schedule
 
 # What else helps where a training diverges.
 BOUNDED = "; an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not"
@@ -51,6 +52,7 @@ def train_model(
     sequences: Sequences,
     validation: NDArray[np.bool_],
     rng: np.random.Generator,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Make a model and train it.
 
@@ -67,6 +69,8 @@ def train_model(
         Which of them to watch the training on; it learns from the others.
     rng : numpy.random.Generator
         Draws the weights, and seeds the order of the sequences.
+    checkpoint : Checkpoint, optional
+        Keeps the state of the training; where its folder holds one already, the training goes on from there.
 
     Raises
     ------
@@ -83,10 +87,12 @@ def train_model(
     iterations = settings.max_epochs * per_epoch
     # By its scores the network is watched now and used later.
     predictor = Classifier(model, settings.engine)
-    progress = EpochProgress(bool(settings.verbose), iterations)
+    measure = partial(loss_and_accuracy, predictor, kept, weights) if len(kept) else None
+    watched = Validation(model, measure, settings.early_stopping_patience)
+    progress = EpochProgress(bool(settings.verbose), iterations, watched)
     try:
-        # Also while the model is compiled and watched: MyGrad's finalizers would swallow Ctrl-C there.
-        with held_interrupts() as obey:
+        # Also while the model is compiled: MyGrad's finalizers would swallow Ctrl-C there.
+        with held_interrupts():
             training = Training(
                 model,
                 learned,
@@ -104,20 +110,35 @@ def train_model(
                 schedule=named_schedule(settings.schedule, settings.learning_rate, iterations),
                 gradient_clip=settings.gradient_clip,
                 class_weight=weights,
-                hooks=[progress],
+                hooks=[watched, progress, *([] if checkpoint is None else [checkpoint])],
             )
-            validate = partial(loss_and_accuracy, predictor, kept, weights) if len(kept) else None
-            fit = Fit(model, training, per_epoch, validate, settings.early_stopping_patience)
-            if validate is not None:
+            if checkpoint is not None and (state := load_checkpoint(checkpoint.folder)) is not None:
+                training.restore(state)
+            if measure is not None:
                 # Compile before there is a progress bar, for a compilation shows a line of its own.
                 scores_of(predictor, kept[:2])
-            progress.begin()
-            fit.run(settings.max_epochs, progress, obey)
+        if training.iteration < iterations:
+            training.run(iterations - training.iteration)
+    except KeyboardInterrupt:
+        if not watched.best:
+            raise
+        warn(
+            f"fit was interrupted in epoch {watched.reports + 1}: the model is that of epoch {watched.best}, "
+            "and can be used"
+        )
     except TrainingDiverged as error:
         raise TrainingDiverged(f"{error}{BOUNDED if settings.cell == 'rnn' else ''}") from None
-    finally:
-        progress.close()
-    return Trained(model, predictor, fit.epochs.arrays(), fit.best_epoch)
+    watched.use_best()
+    return Trained(model, predictor, _history(training, watched), watched.best)
+
+
+def _history(training: Training, validation: Validation) -> dict[str, NDArray[Any]]:
+    """Return what every whole epoch came to, as arrays."""
+    found = training.history
+    columns = {"loss": found.loss, "accuracy": found.accuracy}
+    columns |= {name: np.array(values) for name, values in validation.columns.items() if values}
+    whole = validation.reports
+    return {"epoch": np.arange(1, whole + 1), **{name: column[:whole] for name, column in columns.items()}}
 
 
 def _model(settings: Any, encoder: SequenceEncoder, classes: int, rng: np.random.Generator) -> Any:

@@ -12,6 +12,7 @@ from myrnn.training._sparkline import curve_levels, sparkline
 from myrnn.training._state import TrainingState
 from myrnn.training._train import train
 from myrnn.training._training import Training
+from myrnn.training._validation import Validation
 
 __all__ = [
     "ON_DIVERGENCE",
@@ -24,6 +25,7 @@ __all__ = [
     "Training",
     "TrainingStart",
     "TrainingState",
+    "Validation",
     "curve_levels",
     "duration",
     "held_interrupts",

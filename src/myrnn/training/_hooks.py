@@ -14,7 +14,10 @@ A hook has one or more of these methods; training calls whichever it has:
     once, with the `History` so far, also when training stops by an error or is interrupted.
 
 In ``on_report`` a hook may set the optimizer's ``learning_rate``: training goes on with it, also from a checkpoint, and
-leaves it there. Where there is a schedule, that counts alone. What a hook itself remembers is in no checkpoint.
+leaves it there. Where there is a schedule, that counts alone.
+
+What a hook itself remembers is in a checkpoint where it has a name of its own, ``hook.state_name``, and two methods:
+``hook.state()`` returns arrays by name, and ``hook.restore(arrays)`` takes them back, of any shape: it checks them.
 
 A hook may change the model as well: after every call of one that is not MyRNN's own, two steps of a compiled model are
 traced again and 13 are run, which takes two to ten milliseconds. Where that is much beside `report_every` iterations,
@@ -47,6 +50,8 @@ class TrainingStart:
         ``"native"`` or ``"mygrad"``.
     iteration : int
         How many iterations have been done already.
+    stop : callable
+        Ends the training after the present report.
     state : callable
         Returns the `TrainingState`, in ``on_report``, ``on_reported`` and ``on_train_end``.
     keep_good : callable
@@ -59,6 +64,7 @@ class TrainingStart:
     batch_size: int
     engine: str
     iteration: int
+    stop: Callable[[], None]
     state: Callable[[], TrainingState]
     keep_good: Callable[[], Callable[[], TrainingState]]
 
@@ -99,6 +105,11 @@ def checked_hooks(hooks: Iterable[Any]) -> tuple[Any, ...]:
 def is_shipped(code: Any) -> bool:
     """Whether an object's class is part of MyRNN, whose code changes no model; None changes none either."""
     return code is None or type(code).__module__.partition(".")[0] == "myrnn"
+
+
+def with_state(hooks: Sequence[Any]) -> dict[str, Any]:
+    """Return the hooks whose state belongs into checkpoints, by their names."""
+    return {hook.state_name: hook for hook in hooks if getattr(hook, "state_name", None)}
 
 
 def with_event(hooks: Sequence[Any], event: str) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from myrnn.training._kinds import kind_of
 
 # The columns of the reports, in the order of a `Report`, and how they are kept.
 COLUMNS = {"iteration": np.int64, "sequences": np.int64, "loss": np.float64, "accuracy": np.float64}
+
+OF_HOOKS = "hook."
 
 
 class CutOff(InvalidArgument):
@@ -62,6 +64,8 @@ class Snapshot:
         What the iterations since the last report came to.
     position : Position
         Where the feed stands.
+    hooks : mapping of str to ndarray
+        What hooks remember, as ``hook.<name>.<array>``.
     """
 
     iteration: int
@@ -72,6 +76,7 @@ class Snapshot:
     losses: NDArray[np.float64]
     correct: NDArray[np.int64]
     position: Position
+    hooks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class Learner:
@@ -151,7 +156,7 @@ def to_state(
         for name, kind in COLUMNS.items()
     }
     since = {"since.losses": snapshot.losses, "since.correct": snapshot.correct}
-    return TrainingState(values, {**snapshot.arrays, "left": position.left, **since, **columns})
+    return TrainingState(values, {**snapshot.arrays, **snapshot.hooks, "left": position.left, **since, **columns})
 
 
 def from_state(state: TrainingState, expected: Mapping[str, NDArray[Any]]) -> tuple[Snapshot, list[Report]]:
@@ -163,7 +168,9 @@ def from_state(state: TrainingState, expected: Mapping[str, NDArray[Any]]) -> tu
     expected : mapping of str to ndarray
         The arrays that the learner has at present: those of the state must be like them.
     """
-    values, arrays = state.values, state.arrays
+    values = state.values
+    hooks = {name: array for name, array in state.arrays.items() if name.startswith(OF_HOOKS)}
+    arrays = {name: array for name, array in state.arrays.items() if name not in hooks}
     _check_arrays(arrays, expected)
     generator, sequences = _mapping(values, "generator"), values.get("sequences")
     snapshot = Snapshot(
@@ -180,6 +187,7 @@ def from_state(state: TrainingState, expected: Mapping[str, NDArray[Any]]) -> tu
             arrays["left"],
             lambda: str(sequences),
         ),
+        hooks,
     )
     _check_since(snapshot)
     return snapshot, _reports(arrays, snapshot.iteration - len(snapshot.losses))

@@ -20,12 +20,21 @@ from myrnn.training._engine import ChosenEngine
 from myrnn.training._engines import ENGINES, Correct, Losses, classes_of
 from myrnn.training._feed import make_feed
 from myrnn.training._history import History
-from myrnn.training._hooks import Report, TrainingStart, checked_hooks, is_shipped, with_event
+from myrnn.training._hooks import Report, TrainingStart, checked_hooks, is_shipped, with_event, with_state
 from myrnn.training._interrupts import held_interrupts
 from myrnn.training._rates import Rates
 from myrnn.training._record import NONE, Record
 from myrnn.training._schedules import Schedule, schedule_name
-from myrnn.training._state import CutOff, Learner, Snapshot, TrainingState, check_settings, from_state, to_state
+from myrnn.training._state import (
+    OF_HOOKS,
+    CutOff,
+    Learner,
+    Snapshot,
+    TrainingState,
+    check_settings,
+    from_state,
+    to_state,
+)
 
 
 class Training:
@@ -86,6 +95,7 @@ class Training:
         self._given = {**given, "class_weight": class_weight, "schedule": schedule_name(schedule)}
         self._record, self._restarts = Record(batch, self._classes), Restarts(clip, on_divergence == "restart")
         self._checked: Sequences | None = None
+        self._is_stopped = False
         # Whether weights, feed and reports belong together, not while an iteration is under way; whether one diverged.
         self._is_whole, self._has_diverged = True, False
         if self._restarts.allowed:
@@ -176,13 +186,14 @@ class Training:
         """
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         model, optimizer, batch, engine = self._model, self._optimizer, self._batch_size, self._engine.name
-        start = TrainingStart(model, optimizer, end, batch, engine, self.iteration, self.state, self.keep_good)
+        keeps = self._stop, self.state, self.keep_good
+        start = TrainingStart(model, optimizer, end, batch, engine, self.iteration, *keeps)
         self._engine.doubt()
         self._call("on_train_begin", start)
         try:
             # Numbers that overflow end in a loss that is refused.
             with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
-                while self._record.iteration < end and self._portion(end, closing=True) is not None:
+                while self._goes_on_to(end) and self._portion(end, closing=True) is not None:
                     obey()
                 # Where the sequences came to an end.
                 if self._record.is_open:
@@ -213,11 +224,17 @@ class Training:
         done: list[tuple[Losses, Correct]] = []
         self._engine.doubt()
         with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
-            while self._record.iteration < end and (portion := self._portion(end)) is not None:
+            while self._goes_on_to(end) and (portion := self._portion(end)) is not None:
                 done.append(portion)
                 obey()
         losses, correct = (np.concatenate(parts) for parts in zip(NONE, *done, strict=True))
         return losses, correct
+
+    def _stop(self) -> None:
+        self._is_stopped = True
+
+    def _goes_on_to(self, end: int) -> bool:
+        return self._record.iteration < end and not self._is_stopped
 
     def _portion(self, end: int, closing: bool = False) -> tuple[Losses, Correct] | None:
         """Do the iterations of one call of the engine, up to the next report; None when there are no more sequences.
@@ -298,7 +315,16 @@ class Training:
     def _snapshot(self) -> Snapshot:
         arrays = self._learner.copies()
         record, steps, rate = self._record, self._learner.steps, self._rates.own
-        return Snapshot(record.iteration, record.longest, steps, rate, arrays, *record.since(), self._feed.position())
+        further = self._feed.position(), self._of_hooks()
+        return Snapshot(record.iteration, record.longest, steps, rate, arrays, *record.since(), *further)
+
+    def _of_hooks(self) -> dict[str, NDArray[Any]]:
+        """Return what hooks remember, by ``hook.<name>.<array>``."""
+        return {
+            f"{OF_HOOKS}{name}.{key}": array.copy()
+            for name, hook in with_state(self._hooks).items()
+            for key, array in hook.state().items()
+        }
 
     @cached_property
     def _learner(self) -> Learner:
@@ -306,6 +332,10 @@ class Training:
         return Learner(self._model, self._optimizer)
 
     def _put_back(self, snapshot: Snapshot, reports: list[Report], restarts: int) -> None:
+        for name, hook in with_state(self._hooks).items():
+            begin = f"{OF_HOOKS}{name}."
+            hook.restore({key.removeprefix(begin): a for key, a in snapshot.hooks.items() if key.startswith(begin)})
+        self._is_stopped = False
         self._learner.put_back(snapshot)
         self._record.go_to(snapshot, reports)
         self._restarts.count = restarts
