@@ -6,6 +6,7 @@ A folder holds the classifier, in a folder of its own as `SequenceClassifier.sav
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,9 +41,14 @@ class DataRun:
 
 
 def save_data_run(
-    folder: Path, classifier: SequenceClassifier, numbers: Mapping[str, Any], *, text_column: str
+    folder: Path,
+    classifier: SequenceClassifier,
+    numbers: Mapping[str, Any],
+    *,
+    text_column: str,
+    options: Mapping[str, Any],
 ) -> None:
-    """Write a run into an empty folder: the classifier and the numbers of its training.
+    """Write a run into a folder: the classifier and the numbers of its training, with the options that it came from.
 
     Raises
     ------
@@ -54,8 +60,11 @@ def save_data_run(
         HISTORY: _history_csv(classifier.history_),
         REPORT: json_to_bytes(numbers),
     }
+    # A run that goes on has a classifier already: without its index it is none.
+    (folder / DATA_RUN.index).unlink(missing_ok=True)
+    shutil.rmtree(folder / CLASSIFIER_FOLDER, ignore_errors=True)
     created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    DATA_RUN.write(folder, {"created": created, "text_column": text_column}, files)
+    DATA_RUN.write(folder, {"created": created, "text_column": text_column, "options": dict(options)}, files)
 
 
 def add_results(
@@ -85,7 +94,7 @@ def add_results(
         for ending in FORMATS:
             files[f"{name}.{ending}"] = partial(plots.save_figure, figure)
     index = DATA_RUN.read_index(folder)
-    DATA_RUN.write(folder, {name: index[name] for name in ("created", "text_column")}, files)
+    DATA_RUN.write(folder, {name: index[name] for name in ("created", "text_column", "options")}, files)
 
 
 def load_data_run(folder: Path) -> DataRun:

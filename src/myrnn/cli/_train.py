@@ -9,6 +9,7 @@ from typing import Any
 from myrnn.cli import _show
 from myrnn.cli._settings import option_of, sections_of
 from myrnn.cli._stop import told
+from myrnn.cli._train_data import resume_on_data
 from myrnn.cli._work import Work
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import PARTS, Experiment, is_own, merged, read_sections, setting_names
@@ -18,7 +19,7 @@ from myrnn.runs import (
     Job,
     claim_folder,
     drop_job,
-    is_data_run,
+    is_on_data,
     is_unfinished,
     is_whole,
     iterations_saved,
@@ -99,6 +100,12 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
     options : mapping
         Those that were given on the command line.
     """
+    if folder.is_dir() and is_on_data(folder):
+        with FolderLock(folder):
+            clear_scratch(folder)
+            if not is_unfinished(folder) and "max_epochs" not in options and is_whole(folder):
+                return _say_whole(folder, options)
+            return resume_on_data(folder, options)
     for name in options:
         if name not in FOR_RESUME:
             raise InvalidArgument(f"--{name.replace('_', '-')} does not go with --resume: a run keeps its settings")
@@ -138,5 +145,5 @@ def _say_whole(folder: Path, options: Mapping[str, Any]) -> None:
     if options.get("quiet"):
         print(folder)
     else:
-        further = "" if is_data_run(folder) else "; --iterations gives it more"
+        further = f"; {'--max-epochs' if is_on_data(folder) else '--iterations'} gives it more"
         _show.named_rows(("resumed", f"{folder} is whole: nothing is left to do{further}"))

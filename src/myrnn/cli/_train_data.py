@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,14 +15,25 @@ from myrnn._user_code import warn
 from myrnn.cli import _show, _show_data
 from myrnn.cli._data_run import add_results, save_data_run
 from myrnn.cli._stop import Stops, keeping, noted_stops
+from myrnn.cli._work import ANY_SHARE
 from myrnn.compiler import compiling_seconds
 from myrnn.data import LabelledSequences, read_sequences, without_gz
 from myrnn.errors import InvalidArgument
-from myrnn.estimator import SequenceClassifier
+from myrnn.estimator import SequenceClassifier, fit_with_checkpoints
 from myrnn.evaluation import ClassificationReport, classification_report
 from myrnn.registry import kinds
-from myrnn.runs import claim_folder, is_data_run
-from myrnn.training import held_interrupts
+from myrnn.runs import (
+    CHECKPOINTS,
+    begin_data_job,
+    claim_folder,
+    data_job_of,
+    drop_job,
+    end_job,
+    is_data_run,
+    is_unfinished,
+    iterations_saved,
+)
+from myrnn.training import Checkpoint, held_interrupts
 
 # Options that are settings of a SequenceClassifier, and the two that have another name there.
 SETTINGS = (
@@ -32,7 +44,12 @@ SETTINGS = (
 OTHER_NAMES = {"model": "cell", "seed": "random_state"}
 READING = ("text_column", "label_column", "delimiter")
 FILES = ("data", "labels", "test", "test_labels", "tokenize", *READING, "skip_bad_lines")
-OTHERS = ("out", "quiet")
+OTHERS = ("out", "quiet", "checkpoint_every")
+# Options that name files: a run's folder keeps them as they are seen from there.
+PATHS = ("data", "labels", "test", "test_labels")
+# Options that may change while a run goes on, and those that go with --resume.
+CHANGEABLE = ("max_epochs", "early_stopping_patience")
+FOR_RESUME = ("resume", "quiet", "checkpoint_every", *CHANGEABLE)
 # Symbols and classes that a warning names.
 MOST_NAMED = 5
 
@@ -46,49 +63,109 @@ def train_on_data(options: Mapping[str, Any]) -> None:
         The options that were given on the command line, by their names, and ``data`` among them.
     """
     _check_options(options)
-    quiet = bool(options.get("quiet"))
-    classifier = _classifier(options)
-    train = _read(options, "data", "labels", None, options.get("tokenize", "auto"))
-    classifier.set_params(tokenize=train.tokenize or "auto")
-    if len(train.classes) < 2:
-        raise InvalidArgument(
-            f"{train.source} holds one class only, {str(train.labels[0])!r}: a classifier needs two or more"
-        )
-    # Text of the test is read as that of the training was.
-    test = _read(options, "test", "test_labels", "tokens" if train.is_tokens else "features", train.tokenize or "words")
-    with claim_folder(options.get("out"), without_gz(Path(options["data"])).stem) as folder, noted_stops() as stops:
-        if not quiet:
-            _show_data.job(train, test, classifier, chosen=options.get("tokenize", "auto") != "auto")
-        _warn_of_numbers(train)
-        if test is not None:
-            _warn_of_news(train, test)
-        begin, compiled = time.perf_counter(), compiling_seconds()
-        classifier.fit(train.sequences, train.labels)
-        compiled = compiling_seconds() - compiled
-        numbers = _numbers(classifier, train, compiled, time.perf_counter() - begin - compiled)
-        report, tested = None, False
-        held = f"{folder} holds the classifier of epoch {classifier.best_epoch_}"
+    work = _Work(options)
+    with claim_folder(options.get("out"), without_gz(Path(options["data"])).stem) as folder:
         try:
-            # A first signal waits until all is written, and is obeyed below; a second one waits for nothing.
-            with held_interrupts():
-                save_data_run(folder, classifier, numbers, text_column=options.get("text_column", "sequence"))
-            with keeping(lambda: held):
-                if not quiet:
-                    _show_data.training(numbers["training"])
-                report = None if test is None else _tested(classifier, test, numbers, stops)
+            begin_data_job(folder, kept_options(options, folder))
+            work.do(folder)
+        except BaseException:
+            if is_unfinished(folder) and iterations_saved(folder) is None:
+                drop_job(folder)
+            raise
+
+
+def resume_on_data(folder: Path, given: Mapping[str, Any]) -> None:
+    """Go on with a run that was stopped, or give a whole one further epochs; its folder is held.
+
+    Parameters
+    ----------
+    folder : Path
+    given : mapping
+        The options that were given on the command line.
+    """
+    for name in given:
+        if name not in FOR_RESUME:
+            raise InvalidArgument(f"--{name.replace('_', '-')} does not go with --resume: a run keeps its settings")
+    kept = data_job_of(folder)
+    options = {**{name: value for name, value in kept.items() if name != "quiet"}, **given}
+    options = {name: folder / value if name in PATHS else value for name, value in options.items()}
+    if "max_epochs" in given and options.get("schedule", "constant") != "constant":
+        raise InvalidArgument(
+            f"the learning rate of {folder} falls to 0 over its epochs ({options['schedule']}): it cannot do others"
+        )
+    work = _Work(options)
+    begin_data_job(folder, {**kept, **{name: given[name] for name in CHANGEABLE if name in given}})
+    work.do(folder)
+
+
+class _Work:
+    """A training on data that is to be done, or gone on with: all that is read and checked before a folder is made."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options, self._quiet = options, bool(options.get("quiet"))
+        self._classifier = _classifier(options)
+        train = self._train = _read(options, "data", "labels", None, options.get("tokenize", "auto"))
+        self._classifier.set_params(tokenize=train.tokenize or "auto")
+        if len(train.classes) < 2:
+            raise InvalidArgument(
+                f"{train.source} holds one class only, {str(train.labels[0])!r}: a classifier needs two or more"
+            )
+        # Text of the test is read as that of the training was.
+        kind = "tokens" if train.is_tokens else "features"
+        self._test = _read(options, "test", "test_labels", kind, train.tokenize or "words")
+
+    def do(self, folder: Path) -> None:
+        """Train from the last checkpoint on, or from the beginning, test, and write what there is to a folder."""
+        options, classifier, train, test = self._options, self._classifier, self._train, self._test
+        again = f"go on with: myrnn train --resume {folder}"
+        with noted_stops() as stops:
+            if not self._quiet:
+                _show_data.job(train, test, classifier, chosen=options.get("tokenize", "auto") != "auto")
+            _warn_of_numbers(train)
+            if test is not None:
+                _warn_of_news(train, test)
+            begin, compiled = time.perf_counter(), compiling_seconds()
+            with keeping(lambda: "" if iterations_saved(folder) is None else again):
+                fit_with_checkpoints(classifier, train.sequences, train.labels, self._checkpoint(folder))
+            compiled = compiling_seconds() - compiled
+            numbers = _numbers(classifier, train, compiled, time.perf_counter() - begin - compiled)
+            report, tested = None, False
+            held = f"{folder} holds the classifier of epoch {classifier.best_epoch_}"
+            try:
+                # A first signal waits until all is written, and is obeyed below; a second one waits for nothing.
                 with held_interrupts():
-                    add_results(folder, classifier, numbers, report)
-                    tested = report is not None
-        except KeyboardInterrupt:
-            if stops.last is None or not is_data_run(folder):
-                raise
-    if quiet:
-        print(folder)
-    else:
-        if report is not None:
-            _show_data.report(report, numbers["evaluation"])
-        _show.files(folder)
-    stops.obey(held + (", which was not tested" if test is not None and not tested else ""))
+                    save_data_run(
+                        folder,
+                        classifier,
+                        numbers,
+                        text_column=options.get("text_column", "sequence"),
+                        options=data_job_of(folder),
+                    )
+                with keeping(lambda: held):
+                    if not self._quiet:
+                        _show_data.training(numbers["training"])
+                    report = None if test is None else _tested(classifier, test, numbers, stops)
+                    with held_interrupts():
+                        add_results(folder, classifier, numbers, report)
+                        tested = report is not None
+            except KeyboardInterrupt:
+                if stops.last is None or not is_data_run(folder):
+                    raise
+            if stops.last is None:
+                end_job(folder)
+        if self._quiet:
+            print(folder)
+        else:
+            if report is not None:
+                _show_data.report(report, numbers["evaluation"])
+            _show.files(folder)
+        untested = ", which was not tested" if test is not None and not tested else ""
+        stops.obey(f"{held}{untested}; {again}")
+
+    def _checkpoint(self, folder: Path) -> Checkpoint:
+        every = self._options.get("checkpoint_every")
+        saving = folder / CHECKPOINTS
+        return Checkpoint(saving) if every is None else Checkpoint(saving, every, ANY_SHARE)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
@@ -107,6 +184,12 @@ def _check_options(options: Mapping[str, Any]) -> None:
             _checks.one_of(f"--{option}", options[option], tuple(kinds(option)))
     if "activation" in options and options.get("model", "rnn") != "rnn":
         raise InvalidArgument(f"--activation does not go with --model {options['model']}")
+
+
+def kept_options(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the options that a run's folder keeps, as plain values."""
+    kept = {name: value for name, value in options.items() if name not in OTHERS}
+    return {name: os.path.relpath(value, folder) if name in PATHS else value for name, value in kept.items()}
 
 
 def _is_plain_text(name: str) -> bool:

@@ -30,7 +30,7 @@ from myrnn.estimator._train import train_model
 from myrnn.evaluation import ENGINES, Classifier
 from myrnn.models import ACTIVATIONS, parameters_of
 from myrnn.registry import find
-from myrnn.training import SCHEDULES
+from myrnn.training import SCHEDULES, Checkpoint
 
 # Unknown symbols that a warning names.
 MOST_NAMED = 5
@@ -204,6 +204,9 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         TrainingDiverged
             When the loss is no longer finite.
         """
+        return self._fit(X, y, None)
+
+    def _fit(self, X: Any, y: ArrayLike, checkpoint: Checkpoint | None) -> Self:
         self.check_settings()
         table = is_table(X)
         given = checked_table(self, X, reset=True) if table else X
@@ -219,7 +222,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         )
         if not np.repeat(~validation, np.diff(raw.offsets)).any():
             raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
-        trained = train_model(self, encoder, labels, encoder.encode(raw, numbers), validation, rng)
+        trained = train_model(self, encoder, labels, encoder.encode(raw, numbers), validation, rng, checkpoint)
         self.classes_, self.encoder_, self.model_ = labels.classes, encoder, trained.model
         self.tokenize_ = raw.tokenize if isinstance(raw, Symbols) else None
         self._named_unknown: set[Any] = set()
@@ -432,3 +435,17 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def fit_with_checkpoints(classifier: SequenceClassifier, X: Any, y: ArrayLike, checkpoint: Checkpoint) -> None:
+    """Fit a classifier, from the last checkpoint of a folder on where it holds one.
+
+    Parameters
+    ----------
+    classifier : SequenceClassifier
+        With an integer for `random_state`: everything else that it draws must be the same again.
+    X, y
+        As `SequenceClassifier.fit` takes them, the same as before.
+    checkpoint : Checkpoint
+    """
+    classifier._fit(X, y, checkpoint)

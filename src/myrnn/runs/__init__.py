@@ -8,7 +8,18 @@ that is under way holds ``unfinished.json`` and the state of its training in ``c
 
 from myrnn.runs._compare import RunComparison, compare_runs
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, classifier_history, is_data_run
-from myrnn.runs._job import Job, drop_job, end_job, is_unfinished, is_whole, iterations_saved, load_job
+from myrnn.runs._job import (
+    Job,
+    begin_data_job,
+    data_job_of,
+    drop_job,
+    end_job,
+    is_on_data,
+    is_unfinished,
+    is_whole,
+    iterations_saved,
+    load_job,
+)
 from myrnn.runs._listing import ORDERS, RunListing, list_runs, printable
 from myrnn.runs._load import Run, holds_own, load_run, load_weights
 from myrnn.runs._names import run_names
@@ -28,14 +39,17 @@ __all__ = [
     "RunComparison",
     "RunListing",
     "RunSummary",
+    "begin_data_job",
     "claim_folder",
     "classifier_history",
     "compare_runs",
+    "data_job_of",
     "describe_model",
     "drop_job",
     "end_job",
     "holds_own",
     "is_data_run",
+    "is_on_data",
     "is_unfinished",
     "is_whole",
     "iterations_saved",

@@ -104,8 +104,6 @@ def load_job(folder: str | os.PathLike[str]) -> Job:
         When there is no such run, or what stands in its folder is damaged; the message says what is wrong.
     """
     path = Path(folder)
-    if is_data_run(path):
-        raise RunError(f"{path} was trained on data: such a training keeps no state to go on from")
     unfinished = is_unfinished(path)
     if unfinished or not (path / RUN.index).exists():
         stored = UNFINISHED.read(path)
@@ -156,6 +154,36 @@ def _warn_of_versions(stored: Stored) -> None:
                 f"{stored.folder} was begun with {changed} {_checks.shown(then.get(changed))}, this is {now[changed]}: "
                 "it goes on, but maybe not bit for bit"
             )
+
+
+def begin_data_job(folder: Path, options: Mapping[str, Any]) -> None:
+    """Write down in a folder with which options a classifier is trained on data; raises RunError where it cannot be."""
+    UNFINISHED.write(folder, {**made_with("scikit-learn"), "data": dict(options)}, {})
+
+
+def data_job_of(folder: Path) -> dict[str, Any]:
+    """Return the options of a run on data, under way or whole.
+
+    Raises
+    ------
+    RunError
+        When it has none, as runs of earlier versions, or they are damaged.
+    """
+    unfinished = is_unfinished(folder)
+    stored = UNFINISHED.read(folder) if unfinished else DATA_RUN.read(folder)
+    options = stored.index.get("data" if unfinished else "options")
+    if options is None and not unfinished:
+        raise RunError(f"{folder} is of an earlier version, and keeps no state of its training to go on from")
+    if not isinstance(options, dict) or not isinstance(options.get("data"), str):
+        stored.damaged(UNFINISHED.index if unfinished else DATA_RUN.index, "does not say what it was trained on")
+    return options
+
+
+def is_on_data(folder: Path) -> bool:
+    """Return whether the run in a folder, under way or whole, is one on data."""
+    if is_unfinished(folder):
+        return "data" in UNFINISHED.read_index(folder)
+    return is_data_run(folder)
 
 
 def is_unfinished(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN
-from myrnn.runs._job import is_unfinished
+from myrnn.runs._job import data_job_of, is_unfinished
 from myrnn.runs._load import checked_settings, checked_task
 from myrnn.runs._own import OWN
 from myrnn.runs._save import CHECKPOINTS, INDEX, REPORT, RUN, UNFINISHED
@@ -108,7 +108,10 @@ def _unfinished(folder: Path) -> RunSummary | None:
     state = _state(folder)
     if is_unfinished(folder):
         stored = UNFINISHED.read(folder)
-        task, model = _task_and_model(stored, UNFINISHED.index)
+        if "data" in stored.index:
+            task, model = "data", _classifier_of(data_job_of(folder))
+        else:
+            task, model = _task_and_model(stored, UNFINISHED.index)
         done, made = saved_iteration(folder / CHECKPOINTS), _moment(stored.index.get("created"))
         return RunSummary(folder.name, state, task, model, iterations=done or None, made=made)
     if is_locked(folder) or saved_iteration(folder):
@@ -142,6 +145,12 @@ def _task_and_model(stored: Stored, file: str) -> tuple[str, str]:
     except InvalidArgument as error:
         stored.damaged(file, f"cannot be used: {error}", error)
     return f"{task.name} {task.lengths[0]}-{task.lengths[-1]}", model
+
+
+def _classifier_of(options: Mapping[str, Any]) -> str:
+    """Return in a few words which classifier a run on data trains."""
+    cell, units, layers = options.get("model", "rnn"), options.get("dim_recurrent", 50), options.get("layers", 1)
+    return f"{cell} {'' if layers == 1 else f'{layers}x'}{units}"
 
 
 def _model_name(settings: Mapping[str, Any]) -> str:
