@@ -21,8 +21,9 @@ from myrnn.cli._data_run import load_data_run, save_data_run
 from myrnn.data import read_sequences
 from myrnn.errors import NotFinite, RunError
 from myrnn.evaluation import classification_report
-from myrnn.training import Training
+from myrnn.training import _validation
 
+AGAIN = "; go on with: myrnn train --resume run"
 SMALL = ("--dim-recurrent=4", "--max-epochs=2", "--engine=mygrad")
 TRAIN = "sequence,label\n" + "good film,pos\nbad,neg\na bad film,neg\n,neg\nfine,pos\n" * 5
 TEST = "sequence,label\ngood,pos\nodd film,neg\nbad bad,neg\nfine,other\n,neg\n"
@@ -77,6 +78,7 @@ def test_train_reads_trains_tests_and_writes(here, capsys):
     ]
     assert {path.name for path in Path("run").iterdir()} == {
         "data.json",
+        "checkpoints",
         "classifier",
         "report.json",
         "history.csv",
@@ -402,7 +404,7 @@ def growing(saved, tmp_path_factory):
     run.classifier.model_.fc_x2h.weight.data[...] = 1
     run.classifier.model_.fc_h2h.weight.data[...] = 2 * np.eye(4)
     folder = tmp_path_factory.mktemp("growing")
-    save_data_run(folder, run.classifier, {"training": {}}, text_column="sequence")
+    save_data_run(folder, run.classifier, {"training": {}}, text_column="sequence", options={"data": "train.csv"})
     return folder
 
 
@@ -476,15 +478,15 @@ class Pressing:
     ("number", "word", "code"), [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
 )
 def test_a_signal_ends_a_training_in_good_order(here, capsys, monkeypatch, number, word, code):
-    pressing = Pressing(3, number, Training.advance)
-    monkeypatch.setattr(Training, "advance", lambda *given: pressing(*given))
+    pressing = Pressing(3, number, _validation.Validation.on_report)
+    monkeypatch.setattr(_validation.Validation, "on_report", lambda *given: pressing(*given))
     options = ("--data=train.csv", "--test=train.csv", *SMALL, "--max-epochs=9", "--out=run", "--quiet")
     assert main(["train", *options]) == code
     out, err = capsys.readouterr()
     assert out == "run\n"
     assert re.fullmatch(
         r"myrnn: warning: fit was interrupted in epoch 4: the model is that of epoch [123], and can be used\n"
-        rf"myrnn: {word}: run holds the classifier of epoch [123]\n",
+        rf"myrnn: {word}: run holds the classifier of epoch [123]{AGAIN}\n",
         err,
     )
     report = json.loads(Path("run/report.json").read_text())
@@ -498,7 +500,9 @@ def test_a_signal_during_the_test_costs_only_that(here, capsys, monkeypatch):
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
     out, err = capsys.readouterr()
     assert out == "run\n"
-    assert re.fullmatch(r"myrnn: interrupted: run holds the classifier of epoch [123], which was not tested\n", err)
+    assert re.fullmatch(
+        r"myrnn: interrupted: run holds the classifier of epoch [123], which was not tested" + AGAIN + r"\n", err
+    )
     assert set(json.loads(Path("run/report.json").read_text())) == {"training"}
     load_data_run(Path("run"))
 
@@ -527,7 +531,9 @@ def test_a_second_signal_while_pictures_are_drawn_waits_for_nothing(here, capsys
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
     out, err = capsys.readouterr()
     assert out == "run\n"
-    assert re.search(r"myrnn: interrupted: run holds the classifier of epoch [12], which was not tested\n$", err)
+    assert re.search(
+        r"myrnn: interrupted: run holds the classifier of epoch [12], which was not tested" + AGAIN + r"\n$", err
+    )
     load_data_run(Path("run"))
 
 
@@ -535,7 +541,7 @@ def test_an_interrupt_leaves_nothing(here, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_train_data.SequenceClassifier, "fit", interrupted)
+    monkeypatch.setattr(_train_data, "fit_with_checkpoints", interrupted)
     assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
     assert capsys.readouterr() == ("", "myrnn: interrupted: nothing was saved\n")
     assert left() == set()
@@ -548,8 +554,9 @@ def full(*_, **__):
 def test_a_full_disk_leaves_nothing(here, capsys, monkeypatch):
     monkeypatch.setattr(SequenceClassifier, "save", full)
     assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--quiet"]) == 2
-    assert capsys.readouterr() == ("", "myrnn: cannot write the run folder run: No space left on device\n")
-    assert left() == set()
+    message = f"cannot write the run folder run: No space left on device{AGAIN}"
+    assert capsys.readouterr() == ("", f"myrnn: {message}\n")
+    assert left() == {"run"}
 
 
 def failing(*_, **__):
@@ -583,7 +590,9 @@ def test_what_fails_after_the_training_does_not_cost_the_classifier(here, capsys
 
 def test_a_run_on_data_is_whole(saved, capsys):
     assert main(["train", "--resume", str(saved)]) == 0
-    assert capsys.readouterr().out == f"resumed     {saved} is whole: nothing is left to do\n"
+    assert (
+        capsys.readouterr().out == f"resumed     {saved} is whole: nothing is left to do; --max-epochs gives it more\n"
+    )
 
 
 def test_a_damaged_run_is_refused(saved, here):
@@ -712,3 +721,87 @@ def test_any_file_is_read_or_refused_in_one_line(saved, here, capsys, content, e
     else:
         Path("run").rename(f"run{len(list(here.iterdir()))}")
         capsys.readouterr()
+
+
+# --- going on
+
+
+RESULTS = ("classifier/model.safetensors", "classifier/history.json", "classifier/encoding.json", "history.csv")
+LONGER = ("--dim-recurrent=4", "--engine=mygrad", "--checkpoint-every=0", "--quiet")
+
+
+def contents(folder):
+    return {name: Path(folder, name).read_bytes() for name in RESULTS}
+
+
+def stop_after(epochs, monkeypatch, error):
+    """Let a training fail within the epoch after so many."""
+    measured = _validation.Validation.on_report
+
+    def on_report(validation, report):
+        measured(validation, report)
+        if validation.reports > epochs:
+            raise error
+
+    monkeypatch.setattr(_validation.Validation, "on_report", on_report)
+
+
+@pytest.mark.parametrize("more", [(), ("--validation-fraction=0",), ("--early-stopping-patience=2", "--model=gru")])
+def test_what_was_stopped_goes_on_to_the_same_bytes(here, monkeypatch, capsys, more):
+    arguments = ("train", "--data=train.csv", "--test=test.csv", *LONGER, "--max-epochs=8", *more)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert main([*arguments, "--out=whole"]) == 0
+        with monkeypatch.context() as patch:
+            stop_after(3, patch, MemoryError("Unable to allocate 9 GiB"))
+            assert main([*arguments, "--out=cut"]) == 2
+        assert capsys.readouterr().err.endswith("go on with: myrnn train --resume cut\n")
+        assert {path.name for path in Path("cut").iterdir()} == {"unfinished.json", "checkpoints"}
+        assert main(["train", "--resume=cut", "--quiet"]) == 0
+    assert contents("cut") == contents("whole")
+    assert Path("cut/classes.csv").read_bytes() == Path("whole/classes.csv").read_bytes()
+    assert not Path("cut/unfinished.json").exists()
+
+
+def test_a_whole_run_can_be_given_more_epochs(here, capsys):
+    arguments = ("train", "--data=train.csv", *LONGER)
+    assert main([*arguments, "--max-epochs=6", "--out=whole"]) == 0
+    assert main([*arguments, "--max-epochs=3", "--out=short"]) == 0
+    assert main(["train", "--resume=short", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--resume=short", "--max-epochs=6", "--quiet"]) == 0
+    assert contents("short") == contents("whole")
+
+
+def test_what_a_run_keeps_cannot_be_changed(here, capsys):
+    assert main(["train", "--data=train.csv", *SMALL, "--schedule=cosine", "--out=run", "--quiet"]) == 0
+    capsys.readouterr()
+    for option, message in (
+        ("--seed=3", "--seed does not go with --resume: a run keeps its settings"),
+        ("--max-epochs=9", "the learning rate of run falls to 0 over its epochs (cosine): it cannot do others"),
+    ):
+        assert main(["train", "--resume=run", "--max-epochs=9", option]) == 2
+        assert capsys.readouterr().err == f"myrnn: {message}\n"
+
+
+def test_other_data_are_refused(here, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        stop_after(1, patch, MemoryError("full"))
+        assert main(["train", "--data=train.csv", *LONGER, "--max-epochs=8", "--out=run"]) == 2
+    Path("train.csv").write_text(TRAIN.replace("good film", "bad film"))
+    capsys.readouterr()
+    assert main(["train", "--resume=run", "--quiet"]) == 2
+    assert "must be what it was when the training was saved" in capsys.readouterr().err
+    Path("train.csv").unlink()
+    assert main(["train", "--resume=run", "--quiet"]) == 2
+    assert "train.csv" in capsys.readouterr().err
+    assert {path.name for path in Path("run").iterdir()} == {"unfinished.json", "checkpoints"}
+
+
+def test_runs_are_listed_while_they_are_under_way(here, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        stop_after(1, patch, MemoryError("full"))
+        main(["train", "--data=train.csv", *LONGER, "--layers=2", "--model=gru", "--max-epochs=8", "--out=runs/cut"])
+    capsys.readouterr()
+    assert main(["runs", "list"]) == 0
+    assert re.search(r"cut +data +gru 2x4 .*interrupted", capsys.readouterr().out)

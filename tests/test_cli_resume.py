@@ -17,7 +17,7 @@ import pytest
 import processes
 from myrnn.cli import main
 from myrnn.errors import RunError
-from myrnn.runs import list_runs, load_run
+from myrnn.runs import DATA_RUN, list_runs, load_run
 from myrnn.storage import FolderLock
 from myrnn.training import load_checkpoint
 
@@ -281,12 +281,12 @@ def test_folders_that_hold_no_run_to_go_on_with(here, whole, capsys):
     shutil.copytree(whole, "bare")
     shutil.rmtree("bare/checkpoints")
     Path("data").mkdir()
-    Path("data/data.json").write_text("{}")
+    DATA_RUN.write(Path("data"), {}, {"report.json": b"{}"})
     for folder, message in (
         ("nowhere", "there is no run folder nowhere"),
         ("empty", "empty is not a whole unfinished run: unfinished.json is missing, which is written last"),
         ("bare", "bare is whole, and keeps no state of its training to go on from"),
-        ("data", "data was trained on data: such a training keeps no state to go on from"),
+        ("data", "data is of an earlier version, and keeps no state of its training to go on from"),
     ):
         assert resume(folder, "--iterations=90") == 2
         assert capsys.readouterr().err == f"myrnn: {message}\n"

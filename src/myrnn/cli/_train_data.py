@@ -127,13 +127,14 @@ class _Work:
             begin, compiled = time.perf_counter(), compiling_seconds()
             with keeping(lambda: "" if iterations_saved(folder) is None else again):
                 fit_with_checkpoints(classifier, train.sequences, train.labels, self._checkpoint(folder))
+            is_cut = stops.last is not None
             compiled = compiling_seconds() - compiled
             numbers = _numbers(classifier, train, compiled, time.perf_counter() - begin - compiled)
             report, tested = None, False
             held = f"{folder} holds the classifier of epoch {classifier.best_epoch_}"
             try:
                 # A first signal waits until all is written, and is obeyed below; a second one waits for nothing.
-                with held_interrupts():
+                with held_interrupts(), keeping(lambda: again):
                     save_data_run(
                         folder,
                         classifier,
@@ -151,7 +152,8 @@ class _Work:
             except KeyboardInterrupt:
                 if stops.last is None or not is_data_run(folder):
                     raise
-            if stops.last is None:
+            is_whole = not is_cut and (test is None or tested)
+            if is_whole:
                 end_job(folder)
         if self._quiet:
             print(folder)
@@ -160,7 +162,7 @@ class _Work:
                 _show_data.report(report, numbers["evaluation"])
             _show.files(folder)
         untested = ", which was not tested" if test is not None and not tested else ""
-        stops.obey(f"{held}{untested}; {again}")
+        stops.obey(f"{held}{untested}" + ("" if is_whole else f"; {again}"))
 
     def _checkpoint(self, folder: Path) -> Checkpoint:
         every = self._options.get("checkpoint_every")
