@@ -286,11 +286,14 @@ def test_folders_that_hold_no_run_to_go_on_with(here, whole, capsys):
         ("nowhere", "there is no run folder nowhere"),
         ("empty", "empty is not a whole unfinished run: unfinished.json is missing, which is written last"),
         ("bare", "bare is whole, and keeps no state of its training to go on from"),
-        ("data", "data is of an earlier version, and keeps no state of its training to go on from"),
+        ("data", "--iterations does not go with --resume: a run keeps its settings"),
     ):
         assert resume(folder, "--iterations=90") == 2
         assert capsys.readouterr().err == f"myrnn: {message}\n"
     assert list(Path("empty").iterdir()) == []
+    assert resume("data", "--max-epochs=90") == 2
+    message = "data is of an earlier version, and keeps no state of its training to go on from"
+    assert capsys.readouterr().err == f"myrnn: {message}\n"
 
 
 def test_a_run_in_use_is_left_alone(here, monkeypatch, capsys):

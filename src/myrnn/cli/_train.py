@@ -9,7 +9,7 @@ from typing import Any
 from myrnn.cli import _show
 from myrnn.cli._settings import option_of, sections_of
 from myrnn.cli._stop import told
-from myrnn.cli._train_data import resume_on_data
+from myrnn.cli._train_data import FOR_RESUME_ON_DATA, resume_on_data
 from myrnn.cli._work import Work
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import PARTS, Experiment, is_own, merged, read_sections, setting_names
@@ -100,15 +100,16 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
     options : mapping
         Those that were given on the command line.
     """
-    if folder.is_dir() and is_on_data(folder):
+    on_data = folder.is_dir() and is_on_data(folder)
+    for name in options:
+        if name not in (FOR_RESUME_ON_DATA if on_data else FOR_RESUME):
+            raise InvalidArgument(f"{option_of(name)} does not go with --resume: a run keeps its settings")
+    if on_data:
         with FolderLock(folder):
             clear_scratch(folder)
             if not is_unfinished(folder) and "max_epochs" not in options and is_whole(folder):
                 return _say_whole(folder, options)
             return resume_on_data(folder, options)
-    for name in options:
-        if name not in FOR_RESUME:
-            raise InvalidArgument(f"--{name.replace('_', '-')} does not go with --resume: a run keeps its settings")
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}")
     with FolderLock(folder):

@@ -49,7 +49,7 @@ OTHERS = ("out", "quiet", "checkpoint_every")
 PATHS = ("data", "labels", "test", "test_labels")
 # Options that may change while a run goes on, and those that go with --resume.
 CHANGEABLE = ("max_epochs", "early_stopping_patience")
-FOR_RESUME = ("resume", "quiet", "checkpoint_every", *CHANGEABLE)
+FOR_RESUME_ON_DATA = ("resume", "quiet", "checkpoint_every", *CHANGEABLE)
 # Symbols and classes that a warning names.
 MOST_NAMED = 5
 
@@ -83,9 +83,6 @@ def resume_on_data(folder: Path, given: Mapping[str, Any]) -> None:
     given : mapping
         The options that were given on the command line.
     """
-    for name in given:
-        if name not in FOR_RESUME:
-            raise InvalidArgument(f"--{name.replace('_', '-')} does not go with --resume: a run keeps its settings")
     kept = data_job_of(folder)
     options = {**{name: value for name, value in kept.items() if name != "quiet"}, **given}
     options = {name: folder / value if name in PATHS else value for name, value in options.items()}
