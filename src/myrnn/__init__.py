@@ -34,6 +34,7 @@ from myrnn.evaluation import (
     shortcuts,
     transfer,
 )
+from myrnn.experiment import Experiment
 from myrnn.graphs import ComputationalGraph, build_graph
 from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues, state_space
 from myrnn.models import GRU, LSTM, RNN, Stacked, dense
@@ -59,6 +60,7 @@ __all__ = [
     "ComputationalGraph",
     "Counterexamples",
     "DataError",
+    "Experiment",
     "History",
     "InvalidArgument",
     "LabelledSequences",
