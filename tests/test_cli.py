@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn import __version__
-from myrnn.cli import _main, _train, _work, main
+from myrnn.cli import _main, _train, main
 from myrnn.cli._use import parse_tokens
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
 from myrnn.presets import PRESETS
-from myrnn.runs import load_run, save_run
+from myrnn.runs import _work, load_run, save_run
 from myrnn.tasks import TwinHalves
 from myrnn.training import train
 

@@ -147,7 +147,7 @@ def test_an_interrupt_while_it_is_tested_costs_no_training(here, whole, monkeypa
 
 
 def test_an_interrupt_before_the_first_iteration_leaves_nothing(here, monkeypatch, capsys):
-    from myrnn.cli import _work
+    from myrnn.runs import _work
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from msgspec import Meta
 
+import myrnn
 from myrnn.cli import main
-from myrnn.errors import InvalidArgument
+from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import Experiment, Part, Training, merged
 from myrnn.models import GRU, RNN, num_parameters
 from myrnn.optimizers import SGD
@@ -17,6 +18,10 @@ from myrnn.runs import load_run
 from myrnn.tasks import Palindromes, TwinHalves
 
 TANH = {"model": {"name": "rnn", "activation": "tanh"}}
+
+
+def contents(model):
+    return [parameter.data.tobytes() for parameter in model.parameters]
 
 
 def refused(message):
@@ -113,6 +118,34 @@ def test_a_command_begins_with_a_file(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "myrnn: --activation does not go with --model gru\n"
     assert main(["train", "--config=mine.toml", "--preset=best"]) == 2
     assert "--preset does not go with --config" in capsys.readouterr().err
+
+
+SMALL = {
+    "task": {"pattern_length_max": 2},
+    "model": {"dim_recurrent": 3},
+    "training": {"iterations": 30, "engine": "mygrad"},
+    "evaluation": {"samples": 40, "lengths": [2, 6], "seed": 9},
+}
+
+
+def test_an_experiment_runs_into_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = myrnn.run(Experiment.read(SMALL), "runs/mine", progress=False)
+    assert [row["length"] for row in run.report["evaluation"]["lengths"]] == [2, 6]
+    assert run.report["evaluation"]["seed"] == 9
+    assert sorted(path.name for path in run.folder.iterdir() if path.suffix in (".json", ".svg"))[-1] == "training.svg"
+    again = myrnn.run(Experiment.read(SMALL), progress=False)
+    assert again.folder.parent.name == "runs"
+    assert contents(again.model) == contents(run.model)
+    with pytest.raises(RunError, match="runs/mine"):
+        myrnn.run(Experiment.read(SMALL), "runs/mine")
+
+
+def test_a_command_tests_as_its_file_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Experiment.read(SMALL).to_json("mine.json")
+    assert main(["train", "--config=mine.json", "--out=run", "--quiet"]) == 0
+    assert load_run("run").report["evaluation"]["seed"] == 9
 
 
 def test_what_is_registered_can_be_named(monkeypatch):

@@ -40,6 +40,7 @@ from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent
 from myrnn.models import GRU, LSTM, RNN, Stacked, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
+from myrnn.runs import run
 from myrnn.sequences import Sequences
 from myrnn.sweeps import SweepResults, load_sweep, sweep
 from myrnn.training import History, train
@@ -97,6 +98,7 @@ __all__ = [
     "plots",
     "read_sequences",
     "recurrent_eigenvalues",
+    "run",
     "shortcuts",
     "state_space",
     "sweep",

@@ -10,15 +10,15 @@ from myrnn.cli import _show
 from myrnn.cli._settings import option_of, sections_of
 from myrnn.cli._stop import told
 from myrnn.cli._train_data import FOR_RESUME_ON_DATA, resume_on_data
-from myrnn.cli._work import Work
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import PARTS, Experiment, is_own, merged, read_sections, setting_names
 from myrnn.models import load_own
 from myrnn.presets import find_preset
 from myrnn.runs import (
     Job,
+    Work,
+    begun,
     claim_folder,
-    drop_job,
     is_on_data,
     is_unfinished,
     is_whole,
@@ -45,18 +45,12 @@ def train_and_save(options: Mapping[str, Any]) -> None:
     job, quiet = Job.of(experiment, task, model), bool(options.get("quiet"))
     own = experiment.model.name if is_own(experiment.model.name) else None
     with claim_folder(options.get("out"), task.name) as folder:
-        try:
-            job.begin(folder, model)
-            with told(folder, own, job.training.on_divergence):
-                if not quiet:
-                    if "preset" in options:
-                        _show.named_rows(("preset", _told_of_preset(options)))
-                    _show.job(job, task, model, optimizer)
-                Work(folder, job, task, model, optimizer, options.get("checkpoint_every"), quiet).do()
-        except BaseException:
-            if is_unfinished(folder) and iterations_saved(folder) is None:
-                drop_job(folder)
-            raise
+        with begun(folder, job, model), told(folder, own, job.training.on_divergence):
+            if not quiet:
+                if "preset" in options:
+                    _show.named_rows(("preset", _told_of_preset(options)))
+                _show.job(job, task, model, optimizer)
+            _do(Work(folder, job, task, model, optimizer, options.get("checkpoint_every"), not quiet))
 
 
 def experiment_of(options: Mapping[str, Any]) -> Experiment:
@@ -77,6 +71,17 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
             if setting != "name" and setting not in setting_names(part, name):
                 raise InvalidArgument(f"{option_of(setting)} does not go with --{part} {name}")
     return Experiment.read(experiment)
+
+
+def _do(work: Work) -> None:
+    """Do the work of a run, and show the numbers."""
+    report, numbers = work.do()
+    if not work.progress:
+        print(work.folder)
+        return
+    _show.training(numbers)
+    _show.accuracy(report, numbers["evaluation"]["seed"], numbers["evaluation"]["seconds"])
+    _show.files(work.folder)
 
 
 def _told_of_preset(options: Mapping[str, Any]) -> str:
@@ -139,7 +144,7 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
         with told(folder, own, job.training.on_divergence):
             if not quiet:
                 _show.job(job, task, model, optimizer, iterations_saved(folder) or 0)
-            Work(folder, job, task, model, optimizer, options.get("checkpoint_every"), quiet).do()
+            _do(Work(folder, job, task, model, optimizer, options.get("checkpoint_every"), not quiet))
 
 
 def _say_whole(folder: Path, options: Mapping[str, Any]) -> None:

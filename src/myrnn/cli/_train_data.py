@@ -15,7 +15,6 @@ from myrnn._user_code import warn
 from myrnn.cli import _show, _show_data
 from myrnn.cli._data_run import add_results, save_data_run
 from myrnn.cli._stop import Stops, keeping, noted_stops
-from myrnn.cli._work import ANY_SHARE
 from myrnn.compiler import compiling_seconds
 from myrnn.data import LabelledSequences, read_sequences, without_gz
 from myrnn.errors import InvalidArgument
@@ -23,6 +22,7 @@ from myrnn.estimator import SequenceClassifier, fit_with_checkpoints
 from myrnn.evaluation import ClassificationReport, classification_report
 from myrnn.registry import kinds
 from myrnn.runs import (
+    ANY_SHARE,
     CHECKPOINTS,
     begin_data_job,
     claim_folder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import mygrad as mg
@@ -13,8 +14,9 @@ from myrnn.graphs._graph import ComputationalGraph
 from myrnn.graphs._models import recurrence_graph, sequence_graph
 from myrnn.graphs._read import Shown, read_graph
 from myrnn.graphs._record import Drawing, GraphNode
+from myrnn.sequences import Sequences
 
-__all__ = ["ComputationalGraph", "Drawing", "GraphNode", "build_graph"]
+__all__ = ["ComputationalGraph", "Drawing", "GraphNode", "build_graph", "write_graph", "write_recurrence"]
 
 
 def build_graph(
@@ -146,3 +148,18 @@ def _need_creator(fin: mg.Tensor) -> None:
         "this tensor has no graph: it was not computed from other tensors, was computed under mygrad.no_autodiff, "
         "or its graph was cleared. Compute it again without no_autodiff and build the graph before backward()"
     )
+
+
+def write_graph(model: Any, sequences: Sequences, path: Path) -> None:
+    """Write the graph of the loss on the first of `sequences` as SVG, with the size of every gradient."""
+    x, y = sequences[0]
+    graph = build_graph(model, rolled=False, x=x, y=y)
+    assert graph is not None
+    graph.save(path)
+
+
+def write_recurrence(model: Any, path: Path) -> None:
+    """Write the step that a model repeats as SVG."""
+    graph = build_graph(model)
+    assert graph is not None
+    graph.save(path)

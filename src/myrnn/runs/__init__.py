@@ -26,8 +26,10 @@ from myrnn.runs._names import run_names
 from myrnn.runs._own import describe_model
 from myrnn.runs._save import CHECKPOINTS, claim_folder, made_with, save_run, summarize, weight_bytes, write_run
 from myrnn.runs._summary import STATES, RunSummary
+from myrnn.runs._work import ANY_SHARE, Work, begun, evaluated, run
 
 __all__ = [
+    "ANY_SHARE",
     "CHECKPOINTS",
     "CLASSIFIER",
     "CLASSIFIER_FOLDER",
@@ -39,7 +41,9 @@ __all__ = [
     "RunComparison",
     "RunListing",
     "RunSummary",
+    "Work",
     "begin_data_job",
+    "begun",
     "claim_folder",
     "classifier_history",
     "compare_runs",
@@ -47,6 +51,7 @@ __all__ = [
     "describe_model",
     "drop_job",
     "end_job",
+    "evaluated",
     "holds_own",
     "is_data_run",
     "is_on_data",
@@ -59,6 +64,7 @@ __all__ = [
     "load_weights",
     "made_with",
     "printable",
+    "run",
     "run_names",
     "save_run",
     "summarize",

@@ -15,13 +15,11 @@ from typing import Any
 from mygrad import mem_guard_off
 
 from myrnn.compiler import limit_threads, without_notice
-from myrnn.evaluation import evaluate
 from myrnn.experiment import Experiment
 from myrnn.models import num_parameters
-from myrnn.runs import made_with
+from myrnn.runs import evaluated, made_with
 from myrnn.sweeps._points import Point
 from myrnn.sweeps._settings import FIXED, Settings
-from myrnn.tasks import twice_as_long
 from myrnn.training import train
 
 DONE, FAILED = "done", "failed"
@@ -60,19 +58,8 @@ def _trained(settings: Settings) -> Record:
     parts = {section: values for section, values in settings.items() if section != FIXED}
     experiment = Experiment.read({**parts, "evaluation": settings[FIXED]})
     task, model, optimizer = experiment.make()
-    training, test = experiment.training, experiment.evaluation
-    history = train(model, task, optimizer, **training.to_dict(), progress=False)
-    report = evaluate(
-        model,
-        task,
-        test.samples,
-        # The sequences of the next seed: others than it was trained on.
-        training.seed + 1 if test.seed is None else test.seed,
-        lengths=twice_as_long(task).lengths if test.lengths is None else test.lengths,
-        trained=history,
-        engine=training.engine,
-        progress=False,
-    )
+    history = train(model, task, optimizer, **experiment.training.to_dict(), progress=False)
+    report = evaluated(experiment, task, model, history, progress=False)
     return {
         "engine": history.engine,
         "parameters": num_parameters(model),
