@@ -3,6 +3,7 @@ import gzip
 import io
 import json
 import re
+import shutil
 import signal
 import warnings
 from pathlib import Path
@@ -20,7 +21,9 @@ from myrnn.cli import _data_run, _train_data, main
 from myrnn.cli._data_run import load_data_run, save_data_run
 from myrnn.data import read_sequences
 from myrnn.errors import NotFinite, RunError
+from myrnn.estimator import _train
 from myrnn.evaluation import classification_report
+from myrnn.runs._save import UNFINISHED
 from myrnn.training import _validation
 
 AGAIN = "; go on with: myrnn train --resume run"
@@ -404,7 +407,13 @@ def growing(saved, tmp_path_factory):
     run.classifier.model_.fc_x2h.weight.data[...] = 1
     run.classifier.model_.fc_h2h.weight.data[...] = 2 * np.eye(4)
     folder = tmp_path_factory.mktemp("growing")
-    save_data_run(folder, run.classifier, {"training": {}}, text_column="sequence", options={"data": "train.csv"})
+    save_data_run(
+        folder,
+        run.classifier,
+        {"training": {}},
+        text_column="sequence",
+        job={"data": {"data": "train.csv"}, "data_files": {}},
+    )
     return folder
 
 
@@ -784,18 +793,107 @@ def test_what_a_run_keeps_cannot_be_changed(here, capsys):
         assert capsys.readouterr().err == f"myrnn: {message}\n"
 
 
-def test_other_data_are_refused(here, monkeypatch, capsys):
+@pytest.fixture
+def cut(here, monkeypatch, capsys):
+    """A run on data that was stopped after its first epoch."""
+    Path("test.csv").write_text(TEST.replace("other", "neg"))
     with monkeypatch.context() as patch:
         stop_after(1, patch, MemoryError("full"))
-        assert main(["train", "--data=train.csv", *LONGER, "--max-epochs=8", "--out=run"]) == 2
-    Path("train.csv").write_text(TRAIN.replace("good film", "bad film"))
+        assert main(["train", "--data=train.csv", "--test=test.csv", *LONGER, "--max-epochs=8", "--out=run"]) == 2
     capsys.readouterr()
+    return Path("run")
+
+
+@pytest.mark.parametrize("name", ["train.csv", "test.csv"])
+def test_other_data_are_refused(cut, capsys, name):
+    before = (cut / "unfinished.json").read_bytes()
+    text = Path(name).read_text()
+    Path(name).write_text(text.replace("pos", "neg", 1))
     assert main(["train", "--resume=run", "--quiet"]) == 2
-    assert "must be what it was when the training was saved" in capsys.readouterr().err
-    Path("train.csv").unlink()
+    assert f"{name} has changed since run was begun" in capsys.readouterr().err
+    Path(name).unlink()
     assert main(["train", "--resume=run", "--quiet"]) == 2
-    assert "train.csv" in capsys.readouterr().err
-    assert {path.name for path in Path("run").iterdir()} == {"unfinished.json", "checkpoints"}
+    assert name in capsys.readouterr().err
+    assert {path.name for path in cut.iterdir()} == {"unfinished.json", "checkpoints"}
+    assert (cut / "unfinished.json").read_bytes() == before
+
+
+def test_a_project_can_be_moved(cut, here):
+    moved = here / "moved"
+    moved.mkdir()
+    for path in (cut, Path("train.csv"), Path("test.csv")):
+        path.rename(moved / path.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert main(["train", "--resume", str(moved / "run"), "--quiet"]) == 0
+    assert load_data_run(moved / "run").classifier.best_epoch_
+
+
+def test_a_link_to_the_folder_of_runs_does_no_harm(here, monkeypatch):
+    (here / "elsewhere" / "deep").mkdir(parents=True)
+    Path("runs").symlink_to("elsewhere/deep")
+    with monkeypatch.context() as patch:
+        stop_after(1, patch, MemoryError("full"))
+        main(["train", "--data=train.csv", *LONGER, "--max-epochs=3", "--out=runs/mine"])
+    assert main(["train", "--resume=runs/mine", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": "x"}, "seed must be an integer, not 'x'"),
+        ({"labels": 3}, "an option that names something is no text"),
+        ({"dim_recurrent": -1}, "dim_recurrent must be at least 1, not -1"),
+        ({"iterations": 3}, "--iterations does not go with --data"),
+        ({"data": None}, "does not say what it was trained on"),
+    ],
+)
+def test_what_a_run_keeps_is_checked(cut, capsys, changed, message):
+    index = UNFINISHED.read_index(cut)
+    UNFINISHED.write(cut, {"data": {**index["data"], **changed}, "data_files": index["data_files"]}, {})
+    assert main(["train", "--resume=run", "--quiet"]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_run_that_patience_ended_says_so(here, capsys):
+    arguments = ("train", "--data=train.csv", *LONGER, "--learning-rate=0.5", "--max-epochs=40")
+    assert main([*arguments, "--early-stopping-patience=1", "--out=run"]) == 0
+    done = json.loads(Path("run/report.json").read_text())["training"]["epochs"]
+    assert done < 40
+    capsys.readouterr()
+    assert main(["train", "--resume=run", "--max-epochs=50", "--quiet"]) == 0
+    assert "the training ended after 1 epochs without a smaller validation loss" in capsys.readouterr().err
+    assert main(["train", "--resume=run", f"--max-epochs={done - 1}", "--quiet"]) == 2
+    assert f"--max-epochs must be at least {done}, which have been done, not {done - 1}" in capsys.readouterr().err
+    assert not Path("run/unfinished.json").exists()
+    more = done + 3
+    assert main(["train", "--resume=run", "--early-stopping-patience=30", f"--max-epochs={more}", "--quiet"]) == 0
+    assert json.loads(Path("run/report.json").read_text())["training"]["epochs"] == more
+    shutil.rmtree("run/checkpoints")
+    capsys.readouterr()
+    assert main(["train", "--resume=run", "--max-epochs=99", "--quiet"]) == 2
+    assert "keeps no state of its training to go on from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fault", [MemoryError("full"), NotFinite("the logits of 1 of 5 sequences are not finite")])
+def test_a_validation_that_fails_is_done_again(here, monkeypatch, fault):
+    arguments = ("train", "--data=train.csv", *LONGER, "--max-epochs=6")
+    assert main([*arguments, "--out=whole"]) == 0
+    measured = _train.loss_and_accuracy
+    calls = []
+
+    def loss_and_accuracy(*given):
+        calls.append(given)
+        if len(calls) == 4:
+            raise fault
+        return measured(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_train, "loss_and_accuracy", loss_and_accuracy)
+        assert main([*arguments, "--out=cut"]) == 2
+    assert main(["train", "--resume=cut", "--quiet"]) == 0
+    assert contents("cut") == contents("whole")
 
 
 def test_runs_are_listed_while_they_are_under_way(here, monkeypatch, capsys):

@@ -6,6 +6,7 @@ A package of your own adds to it by an entry point of the group ``myrnn``, whose
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 import msgspec
 
 from myrnn import _checks
+from myrnn._user_code import failure, warn
 from myrnn.errors import InvalidArgument
 from myrnn.settings import REQUIRED, Section
 
@@ -71,6 +73,8 @@ def register(part: str, name: str, **defaults: Any) -> Callable[[_Made], _Made]:
     {'learning_rate': 0.0}
     """
     _checks.one_of("part", part, PARTS)
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", name) or name == "own":
+        raise InvalidArgument(f"a {part} must be named by small letters, digits and dashes, not {_checks.shown(name)}")
 
     def enter(make: _Made) -> _Made:
         if name in _KINDS[part]:
@@ -87,6 +91,8 @@ def _section(name: str, make: Callable[..., Any], defaults: Mapping[str, Any]) -
     hints = get_type_hints(source, include_extras=True)
     fields: list[tuple[str, Any, Any]] = []
     for setting, parameter in inspect.signature(make).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise InvalidArgument(f"{name} takes any arguments, *{setting}: its settings must have names")
         if setting not in _NOT_SETTINGS:
             default = defaults.get(setting, parameter.default)
             fields.append((setting, hints.get(setting, Any), REQUIRED if default is parameter.empty else default))
@@ -118,4 +124,7 @@ def find(part: str, name: Any) -> Kind:
 @cache
 def _load_others() -> None:
     for other in entry_points(group="myrnn"):
-        other.load()
+        try:
+            other.load()
+        except Exception as error:
+            warn(f"the entry point {other.name!r} of the group 'myrnn' cannot be loaded: {failure(error)}")

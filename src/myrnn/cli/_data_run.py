@@ -46,9 +46,9 @@ def save_data_run(
     numbers: Mapping[str, Any],
     *,
     text_column: str,
-    options: Mapping[str, Any],
+    job: Mapping[str, Any],
 ) -> None:
-    """Write a run into a folder: the classifier and the numbers of its training, with the options that it came from.
+    """Write a run into a folder: the classifier and the numbers of its training, with the job that it was.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def save_data_run(
     (folder / DATA_RUN.index).unlink(missing_ok=True)
     shutil.rmtree(folder / CLASSIFIER_FOLDER, ignore_errors=True)
     created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    DATA_RUN.write(folder, {"created": created, "text_column": text_column, "options": dict(options)}, files)
+    DATA_RUN.write(folder, {"created": created, "text_column": text_column, **job}, files)
 
 
 def add_results(
@@ -94,7 +94,7 @@ def add_results(
         for ending in FORMATS:
             files[f"{name}.{ending}"] = partial(plots.save_figure, figure)
     index = DATA_RUN.read_index(folder)
-    DATA_RUN.write(folder, {name: index[name] for name in ("created", "text_column", "options")}, files)
+    DATA_RUN.write(folder, {name: index[name] for name in ("created", "text_column", "data", "data_files")}, files)
 
 
 def load_data_run(folder: Path) -> DataRun:

@@ -74,16 +74,17 @@ def sections_of(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     sections: dict[str, dict[str, Any]] = {}
     for part, settings in settings_by_part().items():
         chosen = {"name": options[part]} if part in options else {}
-        sections[part] = chosen | {name: _plain(options[name]) for name in settings if name in options}
+        sections[part] = chosen | {name: _chosen(options[name], settings[name]) for name in settings if name in options}
     names = Training.__struct_fields__
     sections["training"] = {name: options[name] for name in names if name in options}
     sections["evaluation"] = {name: options[name] for name in ("samples",) if name in options}
     return sections
 
 
-def _plain(value: Any) -> Any:
-    # What a name of Python's is called in a file may be written as an option is.
-    return value.replace("-", "_") if isinstance(value, str) else value
+def _chosen(value: Any, owners: list[tuple[str, Setting]]) -> Any:
+    """Return a choice as it is called in Python, where it was written with dashes."""
+    name = value.replace("-", "_") if isinstance(value, str) else value
+    return name if any(name in setting.choices for _, setting in owners) else value
 
 
 def option_of(name: str) -> str:

@@ -32,12 +32,17 @@ def job(job: Job, task: Any, model: Any, optimizer: Any, done: int = 0) -> None:
     begin = diagonal.get(getattr(model, "recurrent_init", ""))
     clip = training.gradient_clip
     falls = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
+    task_name, units = job.experiment.task.name, job.model.get("dim_recurrent")
     named_rows(
-        ("task", f"{task.name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {task.alphabet_size} symbols"),
-        ("", f"second halves that do not match are {matching[task.negatives]}"),
+        ("task", f"{task_name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {task.dim_input} symbols"),
+        *(
+            [("", f"second halves that do not match are {matching[task.negatives]}")]
+            if hasattr(task, "negatives")
+            else []
+        ),
         (
             "model",
-            f"{kind}, {job.model['dim_recurrent']} units, {num_parameters(model):,} parameters"
+            f"{kind}, {'' if units is None else f'{units} units, '}{num_parameters(model):,} parameters"
             + ("" if begin is None else f", recurrent weights begin {begin}"),
         ),
         (

@@ -9,7 +9,7 @@ from typing import Any
 from myrnn.cli import _show
 from myrnn.cli._settings import option_of, sections_of
 from myrnn.cli._stop import told
-from myrnn.cli._train_data import FOR_RESUME_ON_DATA, resume_on_data
+from myrnn.cli._train_data import CHANGEABLE, FOR_RESUME_ON_DATA, resume_on_data
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import PARTS, Experiment, is_own, merged, read_sections, setting_names
 from myrnn.models import load_own
@@ -44,7 +44,7 @@ def train_and_save(options: Mapping[str, Any]) -> None:
     task, model, optimizer = experiment.make()
     job, quiet = Job.of(experiment, task, model), bool(options.get("quiet"))
     own = experiment.model.name if is_own(experiment.model.name) else None
-    with claim_folder(options.get("out"), task.name) as folder:
+    with claim_folder(options.get("out"), experiment.task.name) as folder:
         with begun(folder, job, model), told(folder, own, job.training.on_divergence):
             if not quiet:
                 if "preset" in options:
@@ -112,7 +112,7 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
     if on_data:
         with FolderLock(folder):
             clear_scratch(folder)
-            if not is_unfinished(folder) and "max_epochs" not in options and is_whole(folder):
+            if not is_unfinished(folder) and not set(options) & set(CHANGEABLE) and is_whole(folder):
                 return _say_whole(folder, options)
             return resume_on_data(folder, options)
     if not folder.is_dir():

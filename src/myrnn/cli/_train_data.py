@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +19,7 @@ from myrnn.cli._data_run import add_results, save_data_run
 from myrnn.cli._stop import Stops, keeping, noted_stops
 from myrnn.compiler import compiling_seconds
 from myrnn.data import LabelledSequences, read_sequences, without_gz
-from myrnn.errors import InvalidArgument
+from myrnn.errors import InvalidArgument, RunError
 from myrnn.estimator import SequenceClassifier, fit_with_checkpoints
 from myrnn.evaluation import ClassificationReport, classification_report
 from myrnn.registry import kinds
@@ -26,12 +28,12 @@ from myrnn.runs import (
     CHECKPOINTS,
     begin_data_job,
     claim_folder,
-    data_job_of,
     drop_job,
     end_job,
     is_data_run,
     is_unfinished,
     iterations_saved,
+    load_data_job,
 )
 from myrnn.training import Checkpoint, held_interrupts
 
@@ -66,7 +68,7 @@ def train_on_data(options: Mapping[str, Any]) -> None:
     work = _Work(options)
     with claim_folder(options.get("out"), without_gz(Path(options["data"])).stem) as folder:
         try:
-            begin_data_job(folder, kept_options(options, folder))
+            begin_data_job(folder, work.kept(folder), work.hashes)
             work.do(folder)
         except BaseException:
             if is_unfinished(folder) and iterations_saved(folder) is None:
@@ -83,16 +85,36 @@ def resume_on_data(folder: Path, given: Mapping[str, Any]) -> None:
     given : mapping
         The options that were given on the command line.
     """
-    kept = data_job_of(folder)
-    options = {**{name: value for name, value in kept.items() if name != "quiet"}, **given}
-    options = {name: folder / value if name in PATHS else value for name, value in options.items()}
-    if "max_epochs" in given and options.get("schedule", "constant") != "constant":
+    kept, hashes = load_data_job(folder)
+    was_whole, done = not is_unfinished(folder), iterations_saved(folder)
+    if "max_epochs" in given and kept.get("schedule", "constant") != "constant":
         raise InvalidArgument(
-            f"the learning rate of {folder} falls to 0 over its epochs ({options['schedule']}): it cannot do others"
+            f"the learning rate of {folder} falls to 0 over its epochs ({kept['schedule']}): it cannot do others"
         )
-    work = _Work(options)
-    begin_data_job(folder, {**kept, **{name: given[name] for name in CHANGEABLE if name in given}})
-    work.do(folder)
+    try:
+        if not all(isinstance(kept[name], str) for name in (*PATHS, *READING, "tokenize") if name in kept):
+            raise InvalidArgument("an option that names something is no text")
+        options = {name: folder.resolve() / value if name in PATHS else value for name, value in kept.items()}
+        _check_options(options)
+        _classifier(options)
+    except InvalidArgument as error:
+        raise RunError(f"{folder} cannot go on, what it keeps cannot be used: {error}") from error
+    work = _Work({**options, **given})
+    for name, found in work.hashes.items():
+        if hashes.get(name) != found:
+            raise RunError(
+                f"{options[name].name} has changed since {folder} was begun: it cannot go on with other data"
+            )
+    try:
+        begin_data_job(folder, work.kept(folder), work.hashes)
+        work.do(folder)
+    except BaseException:
+        # What was refused is as it was before.
+        if iterations_saved(folder) == done and was_whole:
+            end_job(folder)
+        elif iterations_saved(folder) == done:
+            begin_data_job(folder, kept, hashes)
+        raise
 
 
 class _Work:
@@ -111,10 +133,32 @@ class _Work:
         kind = "tokens" if train.is_tokens else "features"
         self._test = _read(options, "test", "test_labels", kind, train.tokenize or "words")
 
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The SHA-256 of every file that the options name."""
+        found = {}
+        for name in PATHS:
+            if name in self._options:
+                with open(self._options[name], "rb") as file:
+                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return found
+
+    def kept(self, folder: Path) -> dict[str, Any]:
+        """Return what a run's folder keeps of the options: all settings, and files as they are seen from there."""
+        given = {name: value for name, value in self._options.items() if name in (*FILES, "class_weight")}
+        paths = {
+            name: os.path.relpath(Path(given[name]).resolve(), folder.resolve()) for name in PATHS if name in given
+        }
+        found = self._classifier.get_params(deep=False)
+        settings = {name: found[OTHER_NAMES.get(name, name)] for name in SETTINGS if name != "class_weight"}
+        # On the command line 0 stands for no embedding.
+        settings["dim_embedding"] = settings["dim_embedding"] or 0
+        return {**{name: value for name, value in settings.items() if value is not None}, **given, **paths}
+
     def do(self, folder: Path) -> None:
         """Train from the last checkpoint on, or from the beginning, test, and write what there is to a folder."""
         options, classifier, train, test = self._options, self._classifier, self._train, self._test
-        again = f"go on with: myrnn train --resume {folder}"
+        again = f"go on with: {shlex.join(['myrnn', 'train', '--resume', str(folder)])}"
         with noted_stops() as stops:
             if not self._quiet:
                 _show_data.job(train, test, classifier, chosen=options.get("tokenize", "auto") != "auto")
@@ -137,7 +181,7 @@ class _Work:
                         classifier,
                         numbers,
                         text_column=options.get("text_column", "sequence"),
-                        options=data_job_of(folder),
+                        job={"data": self.kept(folder), "data_files": self.hashes},
                     )
                 with keeping(lambda: held):
                     if not self._quiet:
@@ -181,14 +225,8 @@ def _check_options(options: Mapping[str, Any]) -> None:
     for option in ("model", "optimizer"):
         if option in options:
             _checks.one_of(f"--{option}", options[option], tuple(kinds(option)))
-    if "activation" in options and options.get("model", "rnn") != "rnn":
+    if options.get("activation") is not None and options.get("model", "rnn") != "rnn":
         raise InvalidArgument(f"--activation does not go with --model {options['model']}")
-
-
-def kept_options(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the options that a run's folder keeps, as plain values."""
-    kept = {name: value for name, value in options.items() if name not in OTHERS}
-    return {name: os.path.relpath(value, folder) if name in PATHS else value for name, value in kept.items()}
 
 
 def _is_plain_text(name: str) -> bool:
@@ -197,6 +235,7 @@ def _is_plain_text(name: str) -> bool:
 
 def _classifier(options: Mapping[str, Any]) -> SequenceClassifier:
     settings = {OTHER_NAMES.get(name, name): value for name, value in options.items() if name in SETTINGS}
+    _checks.integer("seed", settings.get("random_state", 0), minimum=0, maximum=2**32 - 1)
     # On the command line 0 stands for no embedding.
     if settings.get("dim_embedding") == 0:
         settings["dim_embedding"] = None

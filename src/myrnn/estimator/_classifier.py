@@ -340,6 +340,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     def check_settings(self) -> None:
         """Refuse settings that no training can go by; raises InvalidArgument."""
         _checks.integer("dim_recurrent", self.dim_recurrent, minimum=1)
+        if isinstance(self.random_state, int | np.integer):
+            _checks.integer("random_state", self.random_state, minimum=0, maximum=2**32 - 1)
         find("optimizer", self.optimizer)
         _checks.one_of("schedule", self.schedule, SCHEDULES)
         _checks.one_of("engine", self.engine, ENGINES)

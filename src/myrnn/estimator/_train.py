@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import warn
 from myrnn.encoding import UNKNOWN, ClassLabels, SequenceEncoder, Vocabulary
-from myrnn.errors import TrainingDiverged
+from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.estimator._fitting import EpochProgress
 from myrnn.estimator._loss import class_weights, loss_and_accuracy, scores_of
 from myrnn.estimator._models import check_memory, embedding_size, make_model, no_input, orthogonal
@@ -114,6 +114,7 @@ def train_model(
             )
             if checkpoint is not None and (state := load_checkpoint(checkpoint.folder)) is not None:
                 training.restore(state)
+                _check_epochs(training, watched, settings, per_epoch)
             if measure is not None:
                 # Compile before there is a progress bar, for a compilation shows a line of its own.
                 scores_of(predictor, kept[:2])
@@ -130,6 +131,18 @@ def train_model(
         raise TrainingDiverged(f"{error}{BOUNDED if settings.cell == 'rnn' else ''}") from None
     watched.use_best()
     return Trained(model, predictor, _history(training, watched), watched.best)
+
+
+def _check_epochs(training: Training, watched: Validation, settings: Any, per_epoch: int) -> None:
+    """See that a training that goes on has something left to do."""
+    done = training.iteration // per_epoch
+    if done > settings.max_epochs:
+        raise InvalidArgument(f"max_epochs must be at least {done}, which have been done, not {settings.max_epochs}")
+    if watched.is_over and done < settings.max_epochs:
+        warn(
+            f"the training ended after {settings.early_stopping_patience} epochs without a smaller validation loss: "
+            "a larger early_stopping_patience lets it go on"
+        )
 
 
 def _history(training: Training, validation: Validation) -> dict[str, NDArray[Any]]:

@@ -46,6 +46,8 @@ class Part:
     def read(cls, part: str, given: Any) -> Self:
         """Return the part with these settings: its name alone, a mapping, or an object of a registered kind."""
         if isinstance(given, cls):
+            if given.part != part:
+                raise InvalidArgument(f"the {part} must be one, not the {given.part} {given.name!r}")
             return given
         if isinstance(given, str):
             given = {"name": given}
@@ -84,6 +86,8 @@ class Part:
         return {"name": self.name, **self.settings.to_dict()}
 
 
+# Longer sequences are not drawn to see whether the task has such lengths.
+LONGEST_TRIED = 10_000
 PARTS = {"task": "twin-halves", "model": "rnn", "optimizer": "adam"}
 
 
@@ -145,8 +149,10 @@ class Experiment:
             given = getattr(self, name)
             if not isinstance(given, kind):
                 object.__setattr__(self, name, kind.read(_mapping(name, given), name))
-        # What settings must be together, the task says.
-        self.task.make()
+        # The task checks settings that depend on each other, and the lengths that it is tested on.
+        task, lengths = self.task.make(), self.evaluation.lengths
+        if lengths is not None and callable(getattr(task, "sample_lengths", None)):
+            task.sample_lengths([n for n in lengths if n <= LONGEST_TRIED], np.random.default_rng(0))
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:

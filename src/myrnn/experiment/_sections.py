@@ -57,7 +57,7 @@ class Evaluation(Section, frozen=True, kw_only=True):
     samples : int
     seed : int or None
         By default that of the training and one: other sequences than it was trained on.
-    lengths : list of int or None
+    lengths : tuple of int or None
         By default up to twice the longest trained length. ``"2:40:2"`` stands for every second length from 2 to 40.
     """
 
@@ -70,8 +70,12 @@ class Evaluation(Section, frozen=True, kw_only=True):
         super().__post_init__()
         self._keep("lengths", _lengths(self.lengths))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings as plain values."""
+        return {**super().to_dict(), "lengths": None if self.lengths is None else list(self.lengths)}
 
-def _lengths(given: Any) -> list[int] | None:
+
+def _lengths(given: Any) -> tuple[int, ...] | None:
     if given is None:
         return None
     if isinstance(given, str):
@@ -82,5 +86,4 @@ def _lengths(given: Any) -> list[int] | None:
     whole = _checks.integers("lengths", given, minimum=1, maximum=LARGEST_INT32)
     if not len(whole):
         raise InvalidArgument("lengths is empty: name at least one length")
-    lengths: list[int] = np.unique(whole).tolist()
-    return lengths
+    return tuple(np.unique(whole).tolist())

@@ -11,13 +11,13 @@ from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, classifier
 from myrnn.runs._job import (
     Job,
     begin_data_job,
-    data_job_of,
     drop_job,
     end_job,
     is_on_data,
     is_unfinished,
     is_whole,
     iterations_saved,
+    load_data_job,
     load_job,
 )
 from myrnn.runs._listing import ORDERS, RunListing, list_runs, printable
@@ -47,7 +47,6 @@ __all__ = [
     "claim_folder",
     "classifier_history",
     "compare_runs",
-    "data_job_of",
     "describe_model",
     "drop_job",
     "end_job",
@@ -59,6 +58,7 @@ __all__ = [
     "is_whole",
     "iterations_saved",
     "list_runs",
+    "load_data_job",
     "load_job",
     "load_run",
     "load_weights",

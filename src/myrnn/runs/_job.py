@@ -18,7 +18,7 @@ from typing import Any
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import Experiment, Training, weight_generator
+from myrnn.experiment import Experiment, Training, is_own, weight_generator
 from myrnn.runs._data import DATA_RUN, is_data_run
 from myrnn.runs._load import check_size, checked_settings
 from myrnn.runs._own import OWN, SIZES, check_same, describe_model, remake
@@ -44,7 +44,7 @@ class Job:
     @classmethod
     def of(cls, experiment: Experiment, task: Any, model: Any) -> Job:
         """Return the job of an experiment whose task and model are made."""
-        return cls(experiment, describe_model(model, task, getattr(experiment.model.settings, "dim_recurrent", None)))
+        return cls(experiment, _described(experiment, task, model))
 
     @property
     def training(self) -> Training:
@@ -67,8 +67,7 @@ class Job:
     def settings(self, model: Any) -> dict[str, Any]:
         """Return what a run's index says of it, with the model as it now is."""
         settings = self.experiment.to_dict()
-        described = describe_model(model, self.experiment.task.make(), self.model.get("dim_recurrent"))
-        return {**made_with(), **settings, "model": described}
+        return {**made_with(), **settings, "model": _described(self.experiment, self.experiment.task.make(), model)}
 
     def begin(self, folder: Path, model: Any) -> None:
         """Write down in a folder what is to be done; raises RunError where it cannot be written."""
@@ -93,6 +92,13 @@ class Job:
         """Return the job with another answer to a loss that is no longer finite."""
         changed = self.experiment.with_training(on_divergence=what)
         return self if changed == self.experiment else replace(self, experiment=changed)
+
+
+def _described(experiment: Experiment, task: Any, model: Any) -> dict[str, Any]:
+    """Return what a run's folder says of the model: its settings and the sizes that the task gives it."""
+    if is_own(experiment.model.name):
+        return describe_model(model, task, experiment.model.settings.dim_recurrent)
+    return {**experiment.model.to_dict(), "dim_input": task.dim_input, "dim_output": task.dim_output}
 
 
 def load_job(folder: str | os.PathLike[str]) -> Job:
@@ -131,7 +137,7 @@ def _parse(stored: Stored) -> Job:
     if model["name"] == OWN:
         # Its class is named when it is made.
         units = model["dim_recurrent"]
-        part: Any = {"name": ".py", **({} if units is None else {"dim_recurrent": units})}
+        part: Any = {"name": f"{OWN}.py", **({} if units is None else {"dim_recurrent": units})}
     else:
         part = {name: value for name, value in model.items() if name not in SIZES}
     parts = {name: checked_settings(name, index.get(name)) for name in ("task", "optimizer")}
@@ -156,27 +162,41 @@ def _warn_of_versions(stored: Stored) -> None:
             )
 
 
-def begin_data_job(folder: Path, options: Mapping[str, Any]) -> None:
-    """Write down in a folder with which options a classifier is trained on data; raises RunError where it cannot be."""
-    UNFINISHED.write(folder, {**made_with("scikit-learn"), "data": dict(options)}, {})
+def begin_data_job(folder: Path, options: Mapping[str, Any], files: Mapping[str, str]) -> None:
+    """Write down in a folder how a classifier is trained on data; raises RunError where it cannot be written.
+
+    Parameters
+    ----------
+    folder : Path
+    options : mapping
+        Those of the command line.
+    files : mapping
+        The SHA-256 of every file that they name, by the option.
+    """
+    UNFINISHED.write(folder, {**made_with("scikit-learn"), "data": dict(options), "data_files": dict(files)}, {})
 
 
-def data_job_of(folder: Path) -> dict[str, Any]:
-    """Return the options of a run on data, under way or whole.
+def load_data_job(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options of a run on data, under way or whole, and the SHA-256 of its files.
 
     Raises
     ------
     RunError
-        When it has none, as runs of earlier versions, or they are damaged.
+        When it keeps no state to go on from, or what stands in its folder is damaged.
     """
     unfinished = is_unfinished(folder)
     stored = UNFINISHED.read(folder) if unfinished else DATA_RUN.read(folder)
-    options = stored.index.get("data" if unfinished else "options")
-    if options is None and not unfinished:
-        raise RunError(f"{folder} is of an earlier version, and keeps no state of its training to go on from")
-    if not isinstance(options, dict) or not isinstance(options.get("data"), str):
-        stored.damaged(UNFINISHED.index if unfinished else DATA_RUN.index, "does not say what it was trained on")
-    return options
+    options, files = stored.index.get("data"), stored.index.get("data_files")
+    if not unfinished and (options is None or not saved_iteration(folder / CHECKPOINTS)):
+        raise RunError(f"{folder} is whole, and keeps no state of its training to go on from")
+    index = UNFINISHED.index if unfinished else DATA_RUN.index
+    if not isinstance(options, dict) or not isinstance(options.get("data"), str) or not isinstance(files, dict):
+        stored.damaged(index, "does not say what it was trained on")
+    if (folder / CHECKPOINTS).is_symlink():
+        stored.damaged(CHECKPOINTS, "is a link that leads out of the folder")
+    if unfinished:
+        _warn_of_versions(stored)
+    return options, files
 
 
 def is_on_data(folder: Path) -> bool:

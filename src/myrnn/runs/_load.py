@@ -177,7 +177,7 @@ def checked_settings(part: str, given: Any) -> dict[str, Any]:
 
 def check_size(model: Mapping[str, Any], most: int, whose: str) -> None:
     """Refuse a model that ships and has more bytes of weights than there can be; `whose` says where `most` is from."""
-    if model["name"] == OWN:
+    if model["name"] == OWN or "dim_recurrent" not in model:
         return
     inputs, units, classes = (
         _checks.integer(name, model[name], minimum=1, maximum=LARGEST)

@@ -13,9 +13,8 @@ from typing import Any
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN
-from myrnn.runs._job import data_job_of, is_unfinished
+from myrnn.runs._job import is_unfinished
 from myrnn.runs._load import checked_settings, checked_task
-from myrnn.runs._own import OWN
 from myrnn.runs._save import CHECKPOINTS, INDEX, REPORT, RUN, UNFINISHED
 from myrnn.storage import Stored, is_locked
 from myrnn.training import saved_iteration
@@ -109,7 +108,7 @@ def _unfinished(folder: Path) -> RunSummary | None:
     if is_unfinished(folder):
         stored = UNFINISHED.read(folder)
         if "data" in stored.index:
-            task, model = "data", _classifier_of(data_job_of(folder))
+            task, model = "data", _classifier_of(_part(stored.index, "data"))
         else:
             task, model = _task_and_model(stored, UNFINISHED.index)
         done, made = saved_iteration(folder / CHECKPOINTS), _moment(stored.index.get("created"))
@@ -154,8 +153,8 @@ def _classifier_of(options: Mapping[str, Any]) -> str:
 
 
 def _model_name(settings: Mapping[str, Any]) -> str:
-    if settings["name"] == OWN and settings["dim_recurrent"] is None:
-        return OWN
+    if settings.get("dim_recurrent") is None:
+        return str(settings["name"])
     return f"{settings['name']} {_checks.integer('dim_recurrent', settings['dim_recurrent'], minimum=1)}"
 
 

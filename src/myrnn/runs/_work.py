@@ -15,6 +15,7 @@ import numpy as np
 from myrnn.evaluation import LengthReport, evaluate
 from myrnn.experiment import Experiment, is_own
 from myrnn.graphs import write_graph
+from myrnn.models import load_own
 from myrnn.runs._job import Job, drop_job, end_job, is_unfinished, iterations_saved
 from myrnn.runs._load import Run, load_run
 from myrnn.runs._save import CHECKPOINTS, claim_folder, summarize, write_run
@@ -50,9 +51,9 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
         When the loss is no longer finite.
     """
     task, model, optimizer = experiment.make()
-    with claim_folder(folder, task.name) as path, begun(path, Job.of(experiment, task, model), model) as job:
+    with claim_folder(folder, experiment.task.name) as path, begun(path, Job.of(experiment, task, model), model) as job:
         Work(path, job, task, model, optimizer, progress=progress).do()
-    return load_run(path, model=model if is_own(experiment.model.name) else None)
+    return load_run(path, model=load_own(experiment.model.name).make if is_own(experiment.model.name) else None)
 
 
 @contextmanager
@@ -141,13 +142,15 @@ def evaluated(
     experiment: Experiment, task: Any, model: Any, history: History, progress: bool | None = None
 ) -> LengthReport:
     """Evaluate a trained model as its experiment says, by default up to twice the lengths that it was trained on."""
-    longer, lengths = twice_as_long(task), experiment.evaluation.lengths
+    lengths = experiment.evaluation.lengths
+    if lengths is None:
+        lengths = (twice_as_long(task) if isinstance(task, TwinHalves | Palindromes) else task).lengths
     return evaluate(
         model,
-        longer,
+        task,
         experiment.evaluation.samples,
         evaluation_seed(experiment),
-        lengths=longer.lengths if lengths is None else lengths,
+        lengths=lengths,
         trained=history,
         engine=experiment.training.engine,
         progress=progress,

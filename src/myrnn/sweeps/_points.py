@@ -39,7 +39,7 @@ class Point:
         task, model, optimizer, training = (self.settings[s] for s in ("task", "model", "optimizer", "training"))
         name = self.variant or model["name"]
         return (
-            f"{name} of {model['dim_recurrent']} units on {task['name']}, "
+            f"{name} of {model.get('dim_recurrent', '?')} units on {task['name']}, "
             f"{optimizer['name']} at {optimizer['learning_rate']:g}, seed {training['seed']}"
         )
 

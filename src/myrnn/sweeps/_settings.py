@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from myrnn.experiment import Evaluation, Part, Training
+from myrnn.errors import InvalidArgument
+from myrnn.experiment import Evaluation, Part, Training, is_own
+from myrnn.registry import kinds
 
 SAMPLES = 10_000
 PARTS = ("task", "model", "optimizer")
@@ -26,6 +28,10 @@ def resolve(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     if section in PARTS:
         part = Part.read(section, given)
+        if section == "model" and is_own(part.name):
+            raise InvalidArgument(
+                f"name must be one of {', '.join(kinds('model'))}: a study takes no class of your own"
+            )
         if section == "task":
             # What settings must be together, the task says.
             part.make()

@@ -8,14 +8,14 @@ import numpy as np
 
 from myrnn import _checks
 from myrnn.sequences import Sequences
-from myrnn.tasks._halves import Palindromes, TwinHalves
+from myrnn.tasks._halves import LONGEST_HALF, Palindromes, TwinHalves
 
 FAMILIES = ("trained", "longer", "near", "other")
 
 
 def twice_as_long(task: TwinHalves | Palindromes) -> TwinHalves | Palindromes:
-    """Return the task with sequences up to twice as long, which a run is tested on."""
-    return replace(task, pattern_length_max=2 * task.pattern_length_max)
+    """Return the task with sequences up to twice as long, as far as it can have them, which a run is tested on."""
+    return replace(task, pattern_length_max=min(2 * task.pattern_length_max, LONGEST_HALF))
 
 
 def sample_family(task: TwinHalves | Palindromes, family: str, n: int, rng: np.random.Generator) -> Sequences:

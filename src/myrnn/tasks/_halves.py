@@ -17,7 +17,7 @@ from myrnn.sequences import LARGEST_INT32, Sequences
 from myrnn.settings import check_fields
 
 # No sound task comes near this: longer sequences would only fill the memory.
-LONGEST_HALF, MOST_SYMBOLS = 1_000_000, 1_000_000
+LONGEST_HALF, MOST_SYMBOLS = 20_000, 100_000
 
 
 @dataclass(frozen=True)

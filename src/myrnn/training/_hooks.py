@@ -14,7 +14,8 @@ A hook has one or more of these methods; training calls whichever it has:
     once, with the `History` so far, also when training stops by an error or is interrupted.
 
 In ``on_report`` a hook may set the optimizer's ``learning_rate``: training goes on with it, also from a checkpoint, and
-leaves it there. Where there is a schedule, that counts alone.
+leaves it there. Where there is a schedule, that counts alone. ``start.stop()`` ends the training after the present
+report.
 
 What a hook itself remembers is in a checkpoint where it has a name of its own, ``hook.state_name``, and two methods:
 ``hook.state()`` returns arrays by name, and ``hook.restore(arrays)`` takes them back, of any shape: it checks them.
@@ -50,6 +51,8 @@ class TrainingStart:
         ``"native"`` or ``"mygrad"``.
     iteration : int
         How many iterations have been done already.
+    reports : int
+        How many reports there have been.
     stop : callable
         Ends the training after the present report.
     state : callable
@@ -64,6 +67,7 @@ class TrainingStart:
     batch_size: int
     engine: str
     iteration: int
+    reports: int
     stop: Callable[[], None]
     state: Callable[[], TrainingState]
     keep_good: Callable[[], Callable[[], TrainingState]]
@@ -99,7 +103,17 @@ def checked_hooks(hooks: Iterable[Any]) -> tuple[Any, ...]:
     for hook in listed:
         if isinstance(hook, type) or not any(callable(getattr(hook, event, None)) for event in EVENTS):
             raise InvalidArgument(f"a hook must be an object with one of the methods {', '.join(EVENTS)}, not {hook!r}")
+    _check_states(listed)
     return listed
+
+
+def _check_states(hooks: Sequence[Any]) -> None:
+    names = [hook.state_name for hook in hooks if getattr(hook, "state_name", None)]
+    for name, hook in with_state(hooks).items():
+        if not isinstance(name, str) or not name.isidentifier() or names.count(name) > 1:
+            raise InvalidArgument(f"state_name must be an identifier that no other hook has, not {name!r}")
+        if not all(callable(getattr(hook, method, None)) for method in ("state", "restore")):
+            raise InvalidArgument(f"the hook {name!r} has a state_name, and needs the methods state and restore")
 
 
 def is_shipped(code: Any) -> bool:

@@ -48,6 +48,11 @@ class Record:
         """Whether there were iterations since the last report."""
         return bool(self._losses)
 
+    @property
+    def count(self) -> int:
+        """How many reports there were."""
+        return len(self._reports)
+
     def since(self) -> tuple[Losses, Correct]:
         """Return what the iterations since the last report came to, float64 and int64 (n,)."""
         return np.concatenate([NONE[0], *self._losses]), np.concatenate([NONE[1], *self._correct])

@@ -90,7 +90,7 @@ def train(
         bit for bit.
     hooks : iterable of hooks
         Objects that watch the training, such as a `LivePlot`, or set the optimizer's learning rate. What a hook itself
-        remembers is in no checkpoint. See `myrnn.training`.
+        remembers is in a checkpoint if it has a ``state_name``. See `myrnn.training`.
     progress : bool, optional
         Whether to show a progress bar (plain lines where the output is not a terminal). By default it shows in a
         terminal and in a notebook.

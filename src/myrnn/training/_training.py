@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.errors import TrainingDiverged
+from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
 from myrnn.training import _arguments
@@ -169,6 +169,7 @@ class Training:
         snapshot, reports = from_state(state, self._learner.arrays())
         restarts = _checks.integer("restarts", state.values.get("restarts"), minimum=0, maximum=MOST_RESTARTS)
         engine = self._engine.checked(state.values.get("engine"))
+        self._restore_hooks(snapshot)
         self._feed.go_to(snapshot.position)
         self._engine.become(engine)
         self._rates.first = first
@@ -186,7 +187,8 @@ class Training:
         """
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         model, optimizer, batch, engine = self._model, self._optimizer, self._batch_size, self._engine.name
-        keeps = self._stop, self.state, self.keep_good
+        self._is_stopped = False
+        keeps = self._record.count, self._stop, self.state, self.keep_good
         start = TrainingStart(model, optimizer, end, batch, engine, self.iteration, *keeps)
         self._engine.doubt()
         self._call("on_train_begin", start)
@@ -284,13 +286,15 @@ class Training:
     def _close_report(self) -> None:
         check_learner(self._parameters, self._optimizer, self.iteration)
         report = self._record.close()
-        self._is_whole = True
+        # What hooks remember belongs to the report only when they have had it.
+        self._is_whole = not with_state(self._hooks)
         is_kept = self._restarts.wants(report, self._classes, self._class_weights)
         for event in ("on_report", "on_reported"):
             # Before the first, which may fail, and after it, since it may set the learning rate.
-            if is_kept:
+            if is_kept and self._is_whole:
                 self._restarts.last = self._snapshot()
             self._call(event, report)
+            self._is_whole = True
 
     def _restart(self, error: TrainingDiverged) -> None:
         """Go back to a good report with half the rate, and clip; or say what to try, where that is not wanted."""
@@ -318,6 +322,16 @@ class Training:
         further = self._feed.position(), self._of_hooks()
         return Snapshot(record.iteration, record.longest, steps, rate, arrays, *record.since(), *further)
 
+    def _restore_hooks(self, snapshot: Snapshot) -> None:
+        left = dict(snapshot.hooks)
+        for name, hook in with_state(self._hooks).items():
+            begin = f"{OF_HOOKS}{name}."
+            own = [key for key in left if key.startswith(begin)]
+            hook.restore({key.removeprefix(begin): left.pop(key) for key in own})
+        if left:
+            name = next(iter(left)).removeprefix(OF_HOOKS).partition(".")[0]
+            raise InvalidArgument(f"the state is that of a training with a hook {name!r}, which is not given")
+
     def _of_hooks(self) -> dict[str, NDArray[Any]]:
         """Return what hooks remember, by ``hook.<name>.<array>``."""
         return {
@@ -332,10 +346,7 @@ class Training:
         return Learner(self._model, self._optimizer)
 
     def _put_back(self, snapshot: Snapshot, reports: list[Report], restarts: int) -> None:
-        for name, hook in with_state(self._hooks).items():
-            begin = f"{OF_HOOKS}{name}."
-            hook.restore({key.removeprefix(begin): a for key, a in snapshot.hooks.items() if key.startswith(begin)})
-        self._is_stopped = False
+        self._restore_hooks(snapshot)
         self._learner.put_back(snapshot)
         self._record.go_to(snapshot, reports)
         self._restarts.count = restarts

@@ -24,7 +24,7 @@ class Validation:
     Parameters
     ----------
     model : callable
-        That is trained.
+        The model that is trained.
     measure : callable, optional
         Returns loss and accuracy on sequences that the model does not learn from. The best report is the one with the
         smallest loss there; without it the last one counts.
@@ -49,6 +49,8 @@ class Validation:
         self.columns: dict[str, list[float]] = {name: [] for name in COLUMNS}
         self.reports, self.best = 0, 0
         self._weights: list[NDArray[Any]] = []
+        # Until a training begins there is nothing to stop.
+        self._stop: Callable[[], None] = lambda: None
 
     @property
     def is_over(self) -> bool:
@@ -56,7 +58,11 @@ class Validation:
         return self._patience is not None and self.reports - self.best >= self._patience
 
     def on_train_begin(self, start: TrainingStart) -> None:
-        """Stop at once what was stopped before."""
+        """Stop again a training that patience has ended."""
+        if self.reports != start.reports:
+            raise InvalidArgument(
+                f"of {start.reports} reports of the training {self.reports} were validated: it cannot go on from there"
+            )
         self._stop = start.stop
         if self.is_over:
             start.stop()
@@ -76,7 +82,9 @@ class Validation:
             self._stop()
 
     def use_best(self) -> None:
-        """Give the model the weights of the best report."""
+        """Give the model the weights of the best report; raises InvalidArgument where there was none."""
+        if not self._weights:
+            raise InvalidArgument("there was no report yet, whose weights could be used")
         for parameter, weights in zip(self._parameters, self._weights, strict=True):
             parameter.data[...] = weights
 
@@ -87,7 +95,7 @@ class Validation:
         return {**columns, **weights, "reports": np.array([self.reports, self.best], dtype=np.int64)}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Be what it was at a state.
+        """Restore a saved state.
 
         Raises
         ------
@@ -113,6 +121,9 @@ class Validation:
 
     def _measured(self, measure: Callable[[], tuple[float, float]]) -> tuple[float, float]:
         try:
-            return measure()
+            loss, accuracy = measure()
+            if not np.isfinite(loss):
+                raise NotFinite(f"the validation loss is {loss}")
+            return loss, accuracy
         except NotFinite as error:
             raise TrainingDiverged(f"after epoch {self.reports + 1} {error}; a smaller learning rate helps") from None

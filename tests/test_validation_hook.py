@@ -1,0 +1,133 @@
+"""Watching a training on other sequences: the best weights, patience, and the state in checkpoints."""
+
+import numpy as np
+import pytest
+
+from myrnn import RNN, Adam, tasks
+from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.training import Checkpoint, Training, Validation, train
+
+TASK = tasks.TwinHalves(1, 2)
+
+
+class Counter:
+    """A hook of a user's own with a state."""
+
+    def __init__(self, name="counter"):
+        self.state_name, self.seen = name, 0
+
+    def on_report(self, report):
+        self.seen += 1
+
+    def state(self):
+        return {"seen": np.array([self.seen])}
+
+    def restore(self, arrays):
+        self.seen = int(arrays["seen"][0])
+
+
+class Stops:
+    """A hook that stops a training before it begins."""
+
+    def on_train_begin(self, start):
+        start.stop()
+
+
+def new(*hooks, losses=(), patience=None):
+    """Return a model, its training with these hooks, and its validation by these losses, if any."""
+    model = RNN(10, 3, 2, rng=0)
+    left = iter(losses)
+    validation = Validation(model, lambda: (next(left), 0.5), patience)
+    hooks = [*hooks, *([validation] if losses else [])]
+    training = Training(model, TASK, Adam(model.parameters), engine="mygrad", report_every=5, hooks=hooks)
+    return model, training, validation
+
+
+def contents(model):
+    return [parameter.data.tobytes() for parameter in model.parameters]
+
+
+def test_the_best_weights_are_kept_and_patience_ends():
+    model, training, validation = new(losses=[3, 1, 2, 2, 2], patience=2)
+    training.run(10)
+    best = contents(model)
+    training.run(90)
+    assert (training.iteration, validation.reports, validation.best) == (20, 4, 2)
+    assert contents(model) != best
+    validation.use_best()
+    assert contents(model) == best
+
+
+def test_short_turns_are_watched_too():
+    _, training, validation = new(losses=[1, 2], patience=1)
+    training.advance(5)
+    training.advance(5)
+    assert validation.is_over
+
+
+def test_a_loss_that_is_not_finite_is_a_divergence():
+    _, training, _ = new(losses=[np.nan])
+    with pytest.raises(TrainingDiverged, match="the validation loss is nan"):
+        training.run(5)
+
+
+def test_without_a_report_there_is_no_best():
+    with pytest.raises(InvalidArgument, match="there was no report yet"):
+        new()[2].use_best()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: {},
+        lambda arrays: {**arrays, "reports": np.array([2, 3])},
+        lambda arrays: {**arrays, "reports": np.array([2.0, 1.0])},
+        lambda arrays: {**arrays, "best.0": np.zeros(3, dtype=np.float32)},
+        lambda arrays: {**arrays, "best.0": np.full_like(arrays["best.0"], np.nan)},
+        lambda arrays: {**arrays, "validation_loss": np.zeros(1)},
+        lambda arrays: {name: array for name, array in arrays.items() if name != "best.1"},
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(change):
+    _, training, validation = new(losses=[3, 2])
+    training.run(10)
+    arrays = validation.state()
+    _, _, fresh = new()
+    fresh.restore(arrays)
+    assert (fresh.reports, fresh.best, fresh.columns) == (2, 2, validation.columns)
+    with pytest.raises(InvalidArgument):
+        fresh.restore(change(arrays))
+
+
+def test_what_hooks_remember_is_in_checkpoints(tmp_path):
+    model, whole = RNN(10, 3, 2, rng=0), Counter()
+    options = {"engine": "mygrad", "report_every": 5, "progress": False}
+    train(model, TASK, Adam(model.parameters), 20, hooks=[whole], checkpoint=Checkpoint(tmp_path, every=0), **options)
+    again, counter = RNN(10, 3, 2, rng=1), Counter()
+    train(again, TASK, Adam(again.parameters), 30, hooks=[counter], checkpoint=tmp_path, resume=True, **options)
+    assert (whole.seen, counter.seen) == (4, 6)
+    other = RNN(10, 3, 2, rng=1)
+    with pytest.raises(InvalidArgument, match="with a hook 'counter', which is not given"):
+        train(other, TASK, Adam(other.parameters), 40, checkpoint=tmp_path, resume=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("hooks", "message"),
+    [
+        ([Counter(), Counter()], "state_name must be an identifier that no other hook has, not 'counter'"),
+        ([Counter("a.b")], "state_name must be an identifier that no other hook has, not 'a.b'"),
+        ([type("Odd", (), {"state_name": "odd", "on_report": print})()], "the hook 'odd' has a state_name, and needs"),
+    ],
+)
+def test_hooks_whose_states_cannot_be_kept_are_refused(hooks, message):
+    with pytest.raises(InvalidArgument, match=message):
+        new(*hooks)
+
+
+def test_a_hook_may_stop_a_training():
+    _, training, _ = new(Stops())
+    training.run(5)
+    assert training.iteration == 0
+    _, training, _ = new(losses=[1, 2], patience=1)
+    training.run(50)
+    assert training.iteration == 10
