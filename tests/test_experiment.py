@@ -1,6 +1,9 @@
 """Experiments as values: read from mappings, TOML and JSON, checked, and made into a task, a model and an optimizer."""
 
+import copy
 import json
+import pickle
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -139,6 +142,67 @@ def test_an_experiment_runs_into_a_folder(tmp_path, monkeypatch):
     assert contents(again.model) == contents(run.model)
     with pytest.raises(RunError, match="runs/mine"):
         myrnn.run(Experiment.read(SMALL), "runs/mine")
+
+
+def test_a_file_need_not_name_kinds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text("\ufeff[task]\npattern_length_max=3\n[model]\ndim_recurrent=7\n")
+    assert main(["train", "--config=mine.toml", "--iterations=20", "--engine=mygrad", "--samples=20", "--out=run"]) == 0
+    run = load_run("run")
+    assert (run.task.pattern_length_max, run.model.dim_recurrent) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[model]\nname=3\n", "mine.toml: name must be a word, not 3"),
+        ("[training]\nbatch_size=-1\n", "mine.toml: batch_size must be at least 1, not -1"),
+        ("[evaluation]\nlengths=[[1,2],[3]]\n", "mine.toml: lengths must be an array, but its items differ in shape"),
+        (
+            "[evaluation]\nlengths=1.5\n",
+            "mine.toml: lengths must be a list, or 'first:last:step' as in '2:40:2', not 1.5",
+        ),
+        ("a=" + "[" * 3000, "mine.toml is not TOML"),
+        ("[evaluation]\nlengths=[3]\n", "mine.toml: TwinHalves has no sequence of length 3"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said_of_the_file(tmp_path, monkeypatch, capsys, text, message):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(text)
+    assert main(["train", "--config=mine.toml", "--dim-recurrent=3"]) == 2
+    assert capsys.readouterr().err.startswith(f"myrnn: {message}")
+
+
+def test_experiments_are_pickled_and_copied():
+    experiment = Experiment("palindromes", "gru", evaluation={"lengths": [2, 4]})
+    assert pickle.loads(pickle.dumps(experiment)) == copy.deepcopy(experiment) == experiment
+    assert hash(experiment) == hash(copy.copy(experiment))
+
+
+def test_what_cannot_be_written_or_read_is_said(tmp_path):
+    with pytest.raises(RunError, match="cannot be written"):
+        Experiment().to_json(tmp_path / "missing" / "experiment.json")
+    with pytest.raises(InvalidArgument, match="is not UTF-8"):
+        (tmp_path / "odd.toml").write_bytes("[task]".encode("utf-16"))
+        Experiment.from_file(tmp_path / "odd.toml")
+    with pytest.raises(InvalidArgument, match="an experiment must have settings by name, not \\[\\]"):
+        Experiment.read([])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda params, size: None, "odd has a setting 'size', which must be"),
+        (lambda params, *sizes: None, "odd takes any arguments, \\*sizes"),
+    ],
+)
+def test_what_cannot_be_a_setting_is_refused(make, message):
+    if message.startswith("odd has"):
+        make.__annotations__["size"] = int | float
+    with pytest.raises(InvalidArgument, match=message):
+        register("optimizer", "odd")(make)
+    with pytest.raises(InvalidArgument, match="must be named by small letters"):
+        register("model", "a:b")
 
 
 def test_a_command_tests_as_its_file_says(tmp_path, monkeypatch):

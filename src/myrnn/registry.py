@@ -18,7 +18,7 @@ import msgspec
 from myrnn import _checks
 from myrnn._user_code import failure, warn
 from myrnn.errors import InvalidArgument
-from myrnn.settings import REQUIRED, Section
+from myrnn.settings import REQUIRED, Section, Setting
 
 PARTS = ("task", "model", "optimizer")
 # What a kind is made from, but no setting of it: the experiment has them.
@@ -94,10 +94,22 @@ def _section(name: str, make: Callable[..., Any], defaults: Mapping[str, Any]) -
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise InvalidArgument(f"{name} takes any arguments, *{setting}: its settings must have names")
         if setting not in _NOT_SETTINGS:
+            _check_hint(name, setting, hints.get(setting, Any))
             default = defaults.get(setting, parameter.default)
             fields.append((setting, hints.get(setting, Any), REQUIRED if default is parameter.empty else default))
     made: Any = msgspec.defstruct(name, fields, bases=(Section,), frozen=True, kw_only=True)
     return cast(type[Section], made)
+
+
+def _check_hint(name: str, setting: str, hint: Any) -> None:
+    """Refuse a setting that a file or an option cannot hold."""
+    described = Setting(setting, hint, None)
+    parts = [kind for kind in described.parts if kind is not type(None)]
+    if setting == "name" or len(parts) != 1:
+        raise InvalidArgument(f"{name} has a setting {setting!r}, which must have one type and not be called 'name'")
+    choices, type_ = described.choices, described.type
+    if not (type_ in (int, float, bool, str, Any) or (choices and all(isinstance(c, str) for c in choices))):
+        raise InvalidArgument(f"{name} has a setting {setting!r}, which must be a number, a truth value or text")
 
 
 def kinds(part: str) -> Mapping[str, Kind]:

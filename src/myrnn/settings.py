@@ -45,12 +45,12 @@ class Setting:
     @property
     def meta(self) -> Meta:
         """Bounds, help and label."""
-        return next((m for part in self._parts for m in getattr(part, "__metadata__", ())), Meta())
+        return next((m for part in self.parts for m in getattr(part, "__metadata__", ())), Meta())
 
     @property
     def is_described(self) -> bool:
         """Whether the annotation says more than a type."""
-        return any(hasattr(part, "__metadata__") for part in self._parts)
+        return any(hasattr(part, "__metadata__") for part in self.parts)
 
     @property
     def help(self) -> str:
@@ -60,12 +60,12 @@ class Setting:
     @property
     def is_optional(self) -> bool:
         """Whether it may be None."""
-        return types.NoneType in self._parts
+        return types.NoneType in self.parts
 
     @property
     def type(self) -> Any:
         """The type of a value that is not None, without bounds."""
-        (part,) = [part for part in self._parts if part is not types.NoneType]
+        (part,) = [part for part in self.parts if part is not types.NoneType]
         return get_args(part)[0] if get_origin(part) is Annotated else part
 
     @property
@@ -74,7 +74,8 @@ class Setting:
         return get_args(self.type) if get_origin(self.type) is Literal else ()
 
     @property
-    def _parts(self) -> tuple[Any, ...]:
+    def parts(self) -> tuple[Any, ...]:
+        """The types that a value may be of, None among them."""
         return get_args(self.kind) if get_origin(self.kind) in (Union, types.UnionType) else (self.kind,)
 
     def checked(self, value: Any) -> Any:

@@ -64,6 +64,9 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
         if "preset" in options:
             raise InvalidArgument("--preset does not go with --config: both say where the other options begin")
         begin = read_sections(options["config"])
+    if "config" in options:
+        # What is wrong in the file is said of the file.
+        Experiment.from_file(options["config"])
     experiment = merged(begin, sections)
     for part in PARTS:
         name = experiment[part].get("name", PARTS[part])
@@ -105,7 +108,9 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
     options : mapping
         Those that were given on the command line.
     """
-    on_data = folder.is_dir() and is_on_data(folder)
+    if not folder.is_dir():
+        raise RunError(f"there is no run folder {folder}")
+    on_data = is_on_data(folder)
     for name in options:
         if name not in (FOR_RESUME_ON_DATA if on_data else FOR_RESUME):
             raise InvalidArgument(f"{option_of(name)} does not go with --resume: a run keeps its settings")
@@ -115,8 +120,6 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
             if not is_unfinished(folder) and not set(options) & set(CHANGEABLE) and is_whole(folder):
                 return _say_whole(folder, options)
             return resume_on_data(folder, options)
-    if not folder.is_dir():
-        raise RunError(f"there is no run folder {folder}")
     with FolderLock(folder):
         clear_scratch(folder)
         if "iterations" not in options and is_whole(folder):

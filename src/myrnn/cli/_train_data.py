@@ -20,7 +20,7 @@ from myrnn.cli._stop import Stops, keeping, noted_stops
 from myrnn.compiler import compiling_seconds
 from myrnn.data import LabelledSequences, read_sequences, without_gz
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.estimator import SequenceClassifier, fit_with_checkpoints
+from myrnn.estimator import CELLS, SequenceClassifier, fit_with_checkpoints
 from myrnn.evaluation import ClassificationReport, classification_report
 from myrnn.registry import kinds
 from myrnn.runs import (
@@ -92,7 +92,8 @@ def resume_on_data(folder: Path, given: Mapping[str, Any]) -> None:
             f"the learning rate of {folder} falls to 0 over its epochs ({kept['schedule']}): it cannot do others"
         )
     try:
-        if not all(isinstance(kept[name], str) for name in (*PATHS, *READING, "tokenize") if name in kept):
+        texts = (*PATHS, *READING, "tokenize", "class_weight")
+        if not all(isinstance(kept[name], str) for name in texts if name in kept):
             raise InvalidArgument("an option that names something is no text")
         options = {name: folder.resolve() / value if name in PATHS else value for name, value in kept.items()}
         _check_options(options)
@@ -224,7 +225,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
         raise InvalidArgument("--test is plain text: give its labels, one a line, with --test-labels")
     for option in ("model", "optimizer"):
         if option in options:
-            _checks.one_of(f"--{option}", options[option], tuple(kinds(option)))
+            _checks.one_of(f"--{option}", options[option], CELLS if option == "model" else tuple(kinds(option)))
     if options.get("activation") is not None and options.get("model", "rnn") != "rnn":
         raise InvalidArgument(f"--activation does not go with --model {options['model']}")
 

@@ -1,6 +1,6 @@
 """Classifiers of sequences for scikit-learn."""
 
 from myrnn.estimator._classifier import SequenceClassifier, fit_with_checkpoints
-from myrnn.estimator._models import embedding_size
+from myrnn.estimator._models import CELLS, embedding_size
 
-__all__ = ["SequenceClassifier", "embedding_size", "fit_with_checkpoints"]
+__all__ = ["CELLS", "SequenceClassifier", "embedding_size", "fit_with_checkpoints"]

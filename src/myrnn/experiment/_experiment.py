@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from myrnn import _checks
-from myrnn.errors import InvalidArgument
+from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment._sections import Evaluation, Training
 from myrnn.models import Units, load_own, make_own
 from myrnn.registry import Kind, find, kinds
@@ -93,6 +93,8 @@ PARTS = {"task": "twin-halves", "model": "rnn", "optimizer": "adam"}
 
 def section_of(part: str, name: str) -> type[Section]:
     """Return the settings of a kind of task, model or optimizer."""
+    if not isinstance(name, str):
+        raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
     return OwnModel if part == "model" and is_own(name) else find(part, name).section
 
 
@@ -157,7 +159,7 @@ class Experiment:
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
         """Return the experiment with these sections, as `to_dict` gives them; what is missing has its defaults."""
-        for name in given:
+        for name in _mapping("an experiment", given):
             _checks.one_of("a section of an experiment", name, SECTIONS)
         return cls(**given)
 
@@ -176,7 +178,14 @@ class Experiment:
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write all settings as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        try:
+            Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+
+    def __reduce__(self) -> Any:
+        """Return how to make it again: sections of registered kinds are classes without a name of their own."""
+        return Experiment.read, (self.to_dict(),)
 
     def with_training(self, **changed: Any) -> Experiment:
         """Return the experiment with some settings of its training changed."""
@@ -202,29 +211,39 @@ class Experiment:
 SECTIONS = ("task", "model", "optimizer", "training", "evaluation")
 
 
-def read_sections(path: str | os.PathLike[str]) -> Mapping[str, Any]:
+def read_sections(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     """Return what a TOML or JSON file says, section by section, unchecked."""
-    parse, what = (json.loads, "JSON") if Path(path).suffix == ".json" else (tomllib.loads, "TOML")
     try:
-        found = parse(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidArgument(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InvalidArgument(f"{path} is not {what}: {error}") from error
-    return {name: _mapping(f"[{name}] in {path}", section) for name, section in _mapping(str(path), found).items()}
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from error
+    except (OSError, TypeError, ValueError) as error:
+        raise InvalidArgument(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    is_json = Path(path).suffix.lower() == ".json" or text.lstrip().startswith("{")
+    try:
+        found = json.loads(text) if is_json else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(f"{path} is not {'JSON' if is_json else 'TOML'}: {error}") from error
+    sections = {}
+    for name, section in _mapping(str(path), found).items():
+        named = {"name": section} if name in PARTS and isinstance(section, str) else section
+        sections[name] = dict(_mapping(f"[{name}] in {path}", named))
+    return sections
 
 
-def merged(begin: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+def merged(begin: Mapping[str, Mapping[str, Any]], changed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return sections with some settings changed; another kind of task, model or optimizer begins at its defaults."""
     sections = {**begin}
     for name, settings in changed.items():
         before = begin.get(name, {})
-        if isinstance(before, str):
-            before = {"name": before}
-        if name in PARTS and settings.get("name", before.get("name")) != before.get("name", PARTS[name]):
+        if name in PARTS and settings.get("name", _name(name, before)) != _name(name, before):
             before = {}
         sections[name] = {**before, **settings}
     return sections
+
+
+def _name(part: str, settings: Mapping[str, Any]) -> Any:
+    return settings.get("name", PARTS[part])
 
 
 def _mapping(name: str, given: Any) -> Mapping[str, Any]:

@@ -83,6 +83,10 @@ def _lengths(given: Any) -> tuple[int, ...] | None:
         if numbers is None:
             raise InvalidArgument(f"lengths must be a list, or 'first:last:step' as in '2:40:2', not {given!r}")
         given = list(numbers)
+    if not isinstance(given, list | tuple | range | np.ndarray):
+        raise InvalidArgument(
+            f"lengths must be a list, or 'first:last:step' as in '2:40:2', not {_checks.shown(given)}"
+        )
     whole = _checks.integers("lengths", given, minimum=1, maximum=LARGEST_INT32)
     if not len(whole):
         raise InvalidArgument("lengths is empty: name at least one length")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -334,11 +334,13 @@ class Training:
 
     def _of_hooks(self) -> dict[str, NDArray[Any]]:
         """Return what hooks remember, by ``hook.<name>.<array>``."""
-        return {
-            f"{OF_HOOKS}{name}.{key}": array.copy()
-            for name, hook in with_state(self._hooks).items()
-            for key, array in hook.state().items()
-        }
+        found: dict[str, NDArray[Any]] = {}
+        for name, hook in with_state(self._hooks).items():
+            arrays = hook.state()
+            if not isinstance(arrays, Mapping) or not all(_is_plain(array) for array in arrays.values()):
+                raise InvalidArgument(f"state() of the hook {name!r} must return arrays of numbers by name")
+            found |= {f"{OF_HOOKS}{name}.{key}": array.copy() for key, array in arrays.items()}
+        return found
 
     @cached_property
     def _learner(self) -> Learner:
@@ -354,3 +356,7 @@ class Training:
         self._checked, self._is_whole, self._has_diverged = None, True, False
         if self._restarts.last is not None:
             self._restarts.last = snapshot
+
+
+def _is_plain(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype.kind in "biuf"

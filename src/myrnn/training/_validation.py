@@ -45,6 +45,10 @@ class Validation:
         self, model: Any, measure: Callable[[], tuple[float, float]] | None = None, patience: int | None = None
     ) -> None:
         self._parameters = parameters_of(model)
+        if measure is not None and not callable(measure):
+            raise InvalidArgument(f"measure must be a function, not {_checks.shown(measure)}")
+        if patience is not None:
+            _checks.integer("patience", patience, minimum=1)
         self._measure, self._patience = measure, patience
         self.columns: dict[str, list[float]] = {name: [] for name in COLUMNS}
         self.reports, self.best = 0, 0
@@ -110,7 +114,7 @@ class Validation:
         fits = [(p.shape, p.dtype) == (w.shape, w.dtype) for p, w in zip(self._parameters, weights, strict=False)]
         columns = {name: arrays.get(name, np.empty(0)) for name in COLUMNS}
         measured = reports if self._measure is not None else 0
-        if len(weights) != (len(self._parameters) if best else 0) or not all(fits):
+        if bool(best) != bool(reports) or len(weights) != (len(self._parameters) if best else 0) or not all(fits):
             raise InvalidArgument("the state has no best weights of this model's shapes")
         if any(c.shape != (measured,) or c.dtype != np.float64 for c in columns.values()):
             raise InvalidArgument(f"the state has not been validated at each of {reports} reports")
