@@ -88,7 +88,7 @@ class Setting:
 
     def _plain(self, value: Any) -> Any:
         """Return numbers of other kinds, such as NumPy's, as Python's own."""
-        if value is None or isinstance(value, bool | str) or np.ndim(value):
+        if value is None or isinstance(value, bool | str | list | tuple | dict) or np.ndim(value):
             return value
         try:
             if self.type is int:
