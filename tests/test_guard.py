@@ -17,7 +17,7 @@ import pytest
 from mygrad.nnet.activations import leaky_relu
 
 import myrnn
-from myrnn import NotARecurrence, NotDeterministic
+from myrnn import RNN, NotARecurrence, NotDeterministic, compile
 from myrnn.compiler import lines_that_look
 
 SCALE = 1.0
@@ -499,3 +499,32 @@ LIBRARY = Answers()
 def test_a_model_may_lead_to_objects_that_have_every_attribute():
     model = Base()
     np.testing.assert_allclose(myrnn.compile(model, dim_input=4)(X), model(X).data, rtol=1e-4)
+
+
+class SkipsNothing(RNN):
+    """Adds to the logits what a weight of zeros makes of the last row, or does not."""
+
+    skips = False
+
+    def __init__(self):
+        super().__init__(4, 3, 2, rng=0)
+        self.skip = mg.tensor(np.zeros((4, 2), dtype=np.float32))
+
+    @property
+    def parameters(self):
+        return (*super().parameters, self.skip)
+
+    def __call__(self, x):
+        logits = super().__call__(x)
+        return logits + x[-1:] @ self.skip if self.skips else logits
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("ask", [lambda c, x: c.loss_and_gradients(x, 1), lambda c, x: c.observe(x, 1)])
+def test_gradients_are_not_those_of_a_model_that_gave_the_same_logits(ask):
+    model, x = SkipsNothing(), np.ones((4, 4), dtype=np.float32)
+    compiled = compile(model)
+    ask(compiled, x)
+    model.skips = True
+    with pytest.raises(NotARecurrence):
+        ask(compiled, x)

@@ -4,7 +4,8 @@ What can go wrong, and the guard that finds it (`tests/test_guard.py` has a mode
 
 =====================================================  =================================================================
 a model changes: an attribute, a global, a layer,      before every use five steps are run, and traced unless the
-a context variable, by whatever code                   result is bit for bit what it was (`Guard.check_unchanged`)
+a context variable, by whatever code                   result is bit for bit what it was (`Guard.check_unchanged`);
+                                                       for gradients they are always traced
 it does something else at one length, or later on      each length is traced once, when it is new; beyond `TRACED` steps
                                                        the logits are compared (`Guard.check`)
 it is changed so that this shows at one length only    of many sequences one's logits are compared with the model's own
@@ -154,13 +155,17 @@ class Guard:
             return True
         return False
 
-    def check_use(self, sequences: Sequences) -> None:
+    def check_use(self, sequences: Sequences, *, gradients: bool = False) -> None:
         """Check the model before it is used on the sequences, as far as there is reason to.
 
         That is on one sequence of each length that it was not checked on before: on all of these lengths, or on so many
         of them, from the longest down and evenly spread, that no more than `STEPS_AT_ONCE` steps are traced.
+        For `gradients` a few steps are traced in any case: they may have changed where the logits have not.
         """
-        self.check_unchanged()
+        if gradients:
+            self.check_again()
+        else:
+            self.check_unchanged()
         if self.looks:
             # Its code may do something else for the numbers of any of them.
             for index in range(len(sequences)):

@@ -249,7 +249,7 @@ class CompiledModel:
             In the order and the shapes of ``model.parameters``.
         """
         sequences = self._one(x, y)
-        native, parameters = self._ready(sequences)
+        native, parameters = self._ready(sequences, gradients=True)
         loss, block = native.gradients(sequences, np.zeros(1, dtype=np.int64), parameters)
         gradients = tuple(np.empty(parameter.shape, dtype=np.float32) for parameter in self._parameters)
         for i, gradient in enumerate(gradients):
@@ -270,7 +270,7 @@ class CompiledModel:
         Observation
         """
         sequences = self._one(x, y)
-        native, parameters = self._ready(sequences, observed=True)
+        native, parameters = self._ready(sequences, observed=True, gradients=True)
         observation = native.observe(sequences, 0, parameters)
         if self.recurrence.reverse:
             return replace(observation, input_gradients=observation.input_gradients[::-1])
@@ -286,10 +286,12 @@ class CompiledModel:
         width = sequences.dim_input if sequences.is_tokens else None
         return self._logits(Sequences(prefixes, ends, labels, width), batched=self._pays_to_batch())
 
-    def _ready(self, sequences: Sequences, *, batched: bool = False, observed: bool = False) -> tuple[Native, Floats]:
+    def _ready(
+        self, sequences: Sequences, *, batched: bool = False, observed: bool = False, gradients: bool = False
+    ) -> tuple[Native, Floats]:
         """Check sequences, and the model on them; return the program for them, and the parameters as it takes them."""
         self._check_input(sequences)
-        self.guard.check_use(sequences)
+        self.guard.check_use(sequences, gradients=gradients)
         native = self.native(tokens=sequences.is_tokens, batched=batched, observed=observed)
         # Who compiles this very model meanwhile tries other numbers in its parameters.
         with MYGRAD:
