@@ -109,8 +109,8 @@ Resume = Annotated[
     Path | None,
     typer.Option(
         metavar="RUN",
-        help="Go on with a run that was stopped, as if it had not been; with a whole one, given more --iterations; "
-        "or with one that diverged, given --on-divergence restart.",
+        help="Go on with a run that was stopped, as if it had not been; with a whole one, given more --iterations, or "
+        "--max-epochs for one on data; or with one that diverged, given --on-divergence restart.",
         show_default=False,
     ),
 ]
