@@ -447,7 +447,7 @@ HUGE = 10**12
         ("task", {"name": "palindromes"}, "task palindromes needs 'parity'"),
         ("task", {"length": 3}, "task twin-halves has no setting 'length'"),
         ("task", {"pattern_length_min": -1}, "pattern_length_min must be at least 1, not -1"),
-        ("task", {"pattern_length_max": HUGE}, "pattern_length_max must be at most 1000000, not 1000000000000"),
+        ("task", {"pattern_length_max": HUGE}, "pattern_length_max must be at most 20000, not 1000000000000"),
         ("task", {"alphabet_size": 6}, "the model has 5 inputs and 2 classes, the task 6 and 2"),
         ("task", {"negatives": None}, "negatives must be one of 'uniform', 'near_miss', not None"),
         ("model", {"name": None}, "model must be one of 'rnn', 'gru', 'lstm', not None"),

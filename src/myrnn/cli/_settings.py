@@ -65,7 +65,8 @@ def _option(name: str, kind: Any, default: Any, text: str) -> inspect.Parameter:
     kind = kind if kind in (int, float, bool) else str
     # Bounds are checked with the other settings.
     shown: Any = kind if default is not None else kind | None
-    annotation = Annotated.__class_getitem__((shown, typer.Option(help=text)))  # type: ignore[attr-defined]
+    annotated: Any = Annotated
+    annotation = annotated[shown, typer.Option(help=text)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 

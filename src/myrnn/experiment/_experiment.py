@@ -59,6 +59,8 @@ class Part:
             raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
         section = section_of(part, name)
         for setting in settings:
+            if part == "model" and setting in ("dim_input", "dim_output"):
+                raise InvalidArgument(f"{setting} is for the task to say: leave it out")
             _checks.check_setting(f"{part} {name}", setting, ("name", *setting_names(part, name)))
         return cls(part, name, section.read(settings, f"{part} {name}"))
 
