@@ -92,7 +92,8 @@ def _job(folder: Path, good: Path) -> None:
         # A model of somebody's own class needs that class.
         assert "of which it holds the weights alone" in str(error), error
     else:
-        assert (model.dim_input, model.dim_output) == (job.task.dim_input, job.task.dim_output)
+        task = job.experiment.task.make()
+        assert (model.dim_input, model.dim_output) == (task.dim_input, task.dim_output)
 
 
 def _use(classifier: SequenceClassifier) -> None:

@@ -292,7 +292,7 @@ def test_folders_that_hold_no_run_to_go_on_with(here, whole, capsys):
         assert capsys.readouterr().err == f"myrnn: {message}\n"
     assert list(Path("empty").iterdir()) == []
     assert resume("data", "--max-epochs=90") == 2
-    message = "data is of an earlier version, and keeps no state of its training to go on from"
+    message = "data is whole, and keeps no state of its training to go on from"
     assert capsys.readouterr().err == f"myrnn: {message}\n"
 
 

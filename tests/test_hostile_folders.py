@@ -165,7 +165,7 @@ LONG = 10**4000
             "unfinished",
             "unfinished.json",
             lambda index: index["task"].update(pattern_length_max=10**6),
-            "unfinished.json cannot be used: pattern_length_max must be at most 10000, not 1000000",
+            "unfinished.json cannot be used: pattern_length_max must be at most 20000, not 1000000",
         ),
     ],
 )

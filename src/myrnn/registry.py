@@ -71,6 +71,7 @@ def register(part: str, name: str, **defaults: Any) -> Callable[[_Made], _Made]:
     ...         self.params = params
     >>> find("optimizer", "still").section().to_dict()
     {'learning_rate': 0.0}
+    >>> _ = _KINDS["optimizer"].pop("still")  # for the other examples
     """
     _checks.one_of("part", part, PARTS)
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", name) or name == "own":
