@@ -9,6 +9,8 @@ from browser_page import BrowserPage
 
 # Everything that is asked of the page goes through this: the notebook's cells, in order, those not in view too.
 CELLS = "[...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]"
+# The notebook that is open, whether or not the page has the focus.
+NOTEBOOK = "[...window.jupyterapp.shell.widgets('main')][0]"
 # From now on, keep a copy of every picture that an output of cell `arguments[0]` shows, in order, with whether cell
 # `arguments[1]` was running.
 WATCH = """
@@ -64,7 +66,9 @@ class LabPage(BrowserPage):
         self.set("themes", theme={"light": "JupyterLab Light", "dark": "JupyterLab Dark"}[theme])
         self.set("notification", fetchNews="false", checkForUpdates=False)
         self.driver.get(f"{self.address}/doc/tree/{quote(self.name)}?token={self.token}&reset")
-        self.wait(lambda: self.script("return window.jupyterapp.shell.currentWidget.context.isReady"), "nothing opened")
+        self.wait(lambda: self.script("return NOTEBOOK.context.isReady"), "nothing opened")
+        # A page that no window shows has no focus, and JupyterLab then no current notebook.
+        self.script("window.jupyterapp.shell.activateById(NOTEBOOK.id)")
         self.wait(lambda: self.count_cells() == len(cells), "the notebook did not open")
         self.wait(self.kernel_is_ready, "the kernel did not start")
 
@@ -97,7 +101,7 @@ class LabPage(BrowserPage):
         return f"outputs: {shown}; the page: {picture}"
 
     def script(self, text, *arguments):
-        return self.driver.execute_script(text.replace("CELLS", CELLS), *arguments)
+        return self.driver.execute_script(text.replace("CELLS", CELLS).replace("NOTEBOOK", NOTEBOOK), *arguments)
 
     def count_cells(self):
         return self.script("return CELLS.length")
@@ -105,7 +109,7 @@ class LabPage(BrowserPage):
     def kernel_is_ready(self):
         return self.script(
             """
-            const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session?.kernel;
+            const kernel = NOTEBOOK.context.sessionContext.session?.kernel;
             return kernel?.connectionStatus === 'connected' && kernel?.status === 'idle';
             """
         )
@@ -119,7 +123,7 @@ class LabPage(BrowserPage):
         before = self.prompt(number)
         self.script(
             """
-            const notebook = window.jupyterapp.shell.currentWidget.content;
+            const notebook = NOTEBOOK.content;
             notebook.activeCellIndex = arguments[0];
             window.jupyterapp.commands.execute('notebook:run-cell');
             """,
@@ -172,9 +176,7 @@ class LabPage(BrowserPage):
 
     def saved_outputs(self, number):
         """Save the notebook and return the outputs of a cell as they stand in the file."""
-        self.driver.execute_async_script(
-            "window.jupyterapp.commands.execute('docmanager:save').finally(arguments[arguments.length - 1])"
-        )
+        self.driver.execute_async_script(f"{NOTEBOOK}.context.save().finally(arguments[arguments.length - 1])")
         return json.loads(self.path.read_text())["cells"][number]["outputs"]
 
     def screenshot(self, path):
