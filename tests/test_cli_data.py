@@ -818,6 +818,21 @@ def test_other_data_are_refused(cut, capsys, name):
     assert (cut / "unfinished.json").read_bytes() == before
 
 
+def test_data_that_change_while_a_run_trains_are_other_data(here, monkeypatch, capsys):
+    measured = _validation.Validation.on_report
+
+    def on_report(validation, report):
+        measured(validation, report)
+        Path("train.csv").write_text(TRAIN.replace("pos", "neg", 1))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_validation.Validation, "on_report", on_report)
+        assert main(["train", "--data=train.csv", *LONGER, "--max-epochs=2", "--out=run", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--resume=run", "--max-epochs=4", "--quiet"]) == 2
+    assert "train.csv has changed since run was begun" in capsys.readouterr().err
+
+
 def test_a_project_can_be_moved(cut, here):
     moved = here / "moved"
     moved.mkdir()

@@ -133,16 +133,8 @@ class _Work:
         # Text of the test is read as that of the training was.
         kind = "tokens" if train.is_tokens else "features"
         self._test = _read(options, "test", "test_labels", kind, train.tokenize or "words")
-
-    @property
-    def hashes(self) -> dict[str, str]:
-        """The SHA-256 of every file that the options name."""
-        found = {}
-        for name in PATHS:
-            if name in self._options:
-                with open(self._options[name], "rb") as file:
-                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-        return found
+        # Of the files as they are now: one that changes while the training runs is not what it was trained on.
+        self.hashes = {name: _hash_of(options[name]) for name in PATHS if name in options}
 
     def kept(self, folder: Path) -> dict[str, Any]:
         """Return what a run's folder keeps of the options: all settings, and files as they are seen from there."""
@@ -210,6 +202,11 @@ class _Work:
         every = self._options.get("checkpoint_every")
         saving = folder / CHECKPOINTS
         return Checkpoint(saving) if every is None else Checkpoint(saving, every, ANY_SHARE)
+
+
+def _hash_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
