@@ -23,7 +23,7 @@ from myrnn import SequenceClassifier, _notebook
 from myrnn.compiler import cache
 from myrnn.compiler.cache import TOLD, compiling_seconds, notice
 from myrnn.compiler.runtime import training
-from myrnn.estimator._fitting import EpochProgress
+from myrnn.estimator._train import EpochProgress
 
 RUNTIME = Path(cache.__file__).parent / "runtime"
 SOURCE = """

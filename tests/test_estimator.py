@@ -15,9 +15,9 @@ from sklearn.utils.class_weight import compute_sample_weight
 from myrnn import GRU, RNN, SequenceClassifier, dense
 from myrnn.encoding import read_sequences
 from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
-from myrnn.estimator._fitting import EpochProgress
 from myrnn.estimator._loss import loss_and_accuracy
 from myrnn.estimator._split import validation_mask
+from myrnn.estimator._train import EpochProgress
 
 SMALL = {"dim_recurrent": 4, "max_epochs": 3, "engine": "mygrad", "random_state": 0}
 

@@ -11,14 +11,14 @@ from myrnn.cli._settings import option_of, sections_of
 from myrnn.cli._stop import told
 from myrnn.cli._train_data import CHANGEABLE, FOR_RESUME_ON_DATA, resume_on_data
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import PARTS, Experiment, is_own, merged, read_sections, setting_names
+from myrnn.experiment import PARTS, Experiment, is_own, merged, setting_names
 from myrnn.models import load_own
 from myrnn.presets import find_preset
 from myrnn.runs import (
     Job,
     Work,
-    begun,
     claim_folder,
+    dropped_unless_saved,
     is_on_data,
     is_unfinished,
     is_whole,
@@ -45,7 +45,8 @@ def train_and_save(options: Mapping[str, Any]) -> None:
     job, quiet = Job.of(experiment, task, model), bool(options.get("quiet"))
     own = experiment.model.name if is_own(experiment.model.name) else None
     with claim_folder(options.get("out"), experiment.task.name) as folder:
-        with begun(folder, job, model), told(folder, own, job.training.on_divergence):
+        with dropped_unless_saved(folder), told(folder, own, job.training.on_divergence):
+            job.begin(folder, model)
             if not quiet:
                 if "preset" in options:
                     _show.named_rows(("preset", _told_of_preset(options)))
@@ -63,10 +64,8 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
     if "config" in options:
         if "preset" in options:
             raise InvalidArgument("--preset does not go with --config: both say where the other options begin")
-        begin = read_sections(options["config"])
-    if "config" in options:
         # What is wrong in the file is said of the file.
-        Experiment.from_file(options["config"])
+        begin = Experiment.from_file(options["config"]).to_dict()
     experiment = merged(begin, sections)
     for part in PARTS:
         name = experiment[part].get("name", PARTS[part])
@@ -124,13 +123,13 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
         clear_scratch(folder)
         if "iterations" not in options and is_whole(folder):
             return _say_whole(folder, options)
-        begun = load_job(folder)
-        asked = begun.training.iterations
+        kept = load_job(folder)
+        asked = kept.training.iterations
         if not is_unfinished(folder) and options["iterations"] <= asked:
             if options["iterations"] == asked:
                 return _say_whole(folder, options)
             raise InvalidArgument(f"{folder} is whole, with its {asked:,} iterations: ask for more with --iterations")
-        job = begun.with_iterations(folder, options.get("iterations", asked))
+        job = kept.with_iterations(folder, options.get("iterations", asked))
         job = job.on_divergence(options.get("on_divergence", job.training.on_divergence))
         own = options.get("model")
         make = None if own is None else load_own(own).make
@@ -141,7 +140,7 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
             model, optimizer = job.make(make)
         except InvalidArgument as error:
             raise InvalidArgument(f"{folder}: {error}") from None
-        if job is not begun:
+        if job is not kept:
             job.begin(folder, model)
         task, quiet = job.experiment.task.make(), bool(options.get("quiet"))
         with told(folder, own, job.training.on_divergence):

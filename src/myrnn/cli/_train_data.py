@@ -28,7 +28,7 @@ from myrnn.runs import (
     CHECKPOINTS,
     begin_data_job,
     claim_folder,
-    drop_job,
+    dropped_unless_saved,
     end_job,
     is_data_run,
     is_unfinished,
@@ -67,13 +67,9 @@ def train_on_data(options: Mapping[str, Any]) -> None:
     _check_options(options)
     work = _Work(options)
     with claim_folder(options.get("out"), without_gz(Path(options["data"])).stem) as folder:
-        try:
+        with dropped_unless_saved(folder):
             begin_data_job(folder, work.kept(folder), work.hashes)
             work.do(folder)
-        except BaseException:
-            if is_unfinished(folder) and iterations_saved(folder) is None:
-                drop_job(folder)
-            raise
 
 
 def resume_on_data(folder: Path, given: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from myrnn.compiler.model import CompiledModel, compile, compile_for
 from myrnn.compiler.native import Block, Native, Observation, limit_threads, shards_for
 from myrnn.compiler.probe import unreached
 from myrnn.compiler.runtime.updates import Descent
-from myrnn.compiler.trace import MYGRAD, lines_that_look
+from myrnn.compiler.trace import MYGRAD, lines_that_look, tensors_below
 
 __all__ = [
     "MYGRAD",
@@ -34,6 +34,7 @@ __all__ = [
     "limit_threads",
     "lines_that_look",
     "shards_for",
+    "tensors_below",
     "topological",
     "unreached",
     "without_notice",

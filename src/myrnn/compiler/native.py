@@ -44,7 +44,7 @@ class Block:
     def _rows(self, index: int) -> tuple[Floats, NDArray[Any]]:
         """Return a parameter's numbers as they lie, and without the padding of the rows as the model has them."""
         layout = self.layouts[index]
-        rows, columns = (layout.columns, layout.rows) if layout.flipped else (layout.rows, layout.columns)
+        rows, columns = layout.stored
         padded_rows = self.numbers[layout.at : layout.at + layout.size].reshape(rows, padded(columns))
         numbers = padded_rows[:, :columns]
         return padded_rows[:, columns:], numbers.T if layout.flipped else numbers

@@ -274,11 +274,16 @@ def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, An
     }
     rows = tuple(build.leaf("row", t, size=x.shape[1]) for t in range(len(x)))
     values[id(sequence)] = Value(rows, x.shape, by_row=True)
-    tensors = inputs_first([output], _variables)
+    tensors = tensors_below(output)
     origins = _read(tensors, values, build, recorder)
     reached = frozenset(i for i, p in enumerate(parameters) if any(p is t for t in tensors))
     looks = tuple(Origin(*line) for line in recorder.looks)
     return Trace(len(x), values[id(output)].node, origins, output.data.copy(), looks, reached)
+
+
+def tensors_below(target: Any) -> list[Any]:
+    """Return a MyGrad tensor and all that it is computed from, each after its operands."""
+    return inputs_first([target], _variables)
 
 
 def _variables(tensor: Any) -> tuple[Any, ...]:

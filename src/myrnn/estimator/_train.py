@@ -12,13 +12,24 @@ from numpy.typing import NDArray
 from myrnn._user_code import warn
 from myrnn.encoding import UNKNOWN, ClassLabels, SequenceEncoder, Vocabulary
 from myrnn.errors import InvalidArgument, TrainingDiverged
-from myrnn.estimator._fitting import EpochProgress
 from myrnn.estimator._loss import class_weights, loss_and_accuracy, scores_of
 from myrnn.estimator._models import check_memory, embedding_size, make_model, no_input, orthogonal
 from myrnn.evaluation import Classifier
 from myrnn.registry import make
 from myrnn.sequences import Sequences
-from myrnn.training import Checkpoint, Training, Validation, held_interrupts, load_checkpoint, named_schedule
+from myrnn.training import (
+    Checkpoint,
+    Curve,
+    Display,
+    Report,
+    Training,
+    TrainingStart,
+    Validation,
+    held_interrupts,
+    load_checkpoint,
+    named_schedule,
+    progress_display,
+)
 
 # What else helps where a training diverges.
 BOUNDED = "; an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not"
@@ -171,3 +182,49 @@ def _model(settings: Any, encoder: SequenceEncoder, classes: int, rng: np.random
     if is_symbols:
         no_input(model, UNKNOWN)
     return model
+
+
+class EpochProgress:
+    """Shows iterations, the time left, and what the last epochs came to. A training's hook.
+
+    Parameters
+    ----------
+    show : bool
+    iterations : int
+        How many there are in all, if no patience ends.
+    validation : Validation
+    """
+
+    def __init__(self, show: bool, iterations: int, validation: Validation) -> None:
+        self._show, self._iterations, self._validation = show, iterations, validation
+        self._display: Display | None = None
+        self._curves: tuple[Curve, ...] = ()
+        self._losses: list[float] = []
+        self._accuracies: list[float] = []
+
+    def on_train_begin(self, start: TrainingStart) -> None:
+        """Show that the training begins: what came before, such as compiling the model, is not in its time."""
+        self._display = progress_display(self._show, "training", self._iterations, "iterations")
+        self.on_progress(start.iteration)
+
+    def on_progress(self, iteration: int) -> None:
+        """Show the number of iterations done."""
+        if self._display is not None:
+            self._display.update(iteration, self._curves)
+
+    def on_reported(self, report: Report) -> None:
+        """Show what the epochs came to."""
+        self._losses.append(report.loss)
+        self._accuracies.append(report.accuracy)
+        validated = self._validation.columns["validation_accuracy"]
+        shown, name = (validated, "validation accuracy") if validated else (self._accuracies, "accuracy")
+        self._curves = (
+            Curve(f"epoch {self._validation.reports}  loss {report.loss:.4f}", self._losses),
+            Curve(f"{name} {shown[-1]:.1%}", shown),
+        )
+        self.on_progress(report.iteration)
+
+    def on_train_end(self, history: Any) -> None:
+        """Leave the last state."""
+        if self._display is not None:
+            self._display.close()

@@ -6,7 +6,6 @@ from myrnn.experiment._experiment import (
     Part,
     is_own,
     merged,
-    read_sections,
     setting_names,
     weight_generator,
 )
@@ -21,7 +20,6 @@ __all__ = [
     "Training",
     "is_own",
     "merged",
-    "read_sections",
     "setting_names",
     "weight_generator",
 ]

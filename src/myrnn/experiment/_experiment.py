@@ -55,8 +55,6 @@ class Part:
             return cls.of(part, given)
         settings = dict(given)
         name = settings.pop("name", PARTS[part])
-        if not isinstance(name, str):
-            raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
         section = section_of(part, name)
         for setting in settings:
             if part == "model" and setting in ("dim_input", "dim_output"):
@@ -69,8 +67,8 @@ class Part:
         """Return the kind and the settings of an object."""
         for kind in kinds(part).values():
             if type(thing) is kind.make:
-                names = [name for name in kind.section.__struct_fields__]
-                return cls(part, kind.name, kind.section(**{name: getattr(thing, name) for name in names}))
+                settings = {name: getattr(thing, name) for name in kind.section.__struct_fields__}
+                return cls(part, kind.name, kind.section(**settings))
         known = ", ".join(kind.make.__name__ for kind in kinds(part).values())
         raise InvalidArgument(f"the {part} must be of the kinds {known}, not {type(thing).__name__}")
 
@@ -168,7 +166,7 @@ class Experiment:
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Self:
         """Read an experiment from a file: TOML with a table for each section, or JSON as `to_json` writes it."""
-        sections = read_sections(path)
+        sections = _sections_of(path)
         try:
             return cls.read(sections)
         except InvalidArgument as error:
@@ -193,27 +191,21 @@ class Experiment:
         """Return the experiment with some settings of its training changed."""
         return replace(self, training={**self.training.to_dict(), **changed})
 
-    def make(self, own: Any = None) -> tuple[Any, Any, Any]:
-        """Return the task, the model with its first weights, and its optimizer.
-
-        Parameters
-        ----------
-        own : callable, optional
-            What makes the model, instead of the class that its name names.
-        """
+    def make(self) -> tuple[Any, Any, Any]:
+        """Return the task, the model with its first weights, and its optimizer."""
         task, rng = self.task.make(), weight_generator(self.training.seed)
-        if own is None and not is_own(self.model.name):
-            model = self.model.make(dim_input=task.dim_input, dim_output=task.dim_output, rng=rng)
-        else:
+        if is_own(self.model.name):
             sizes = task.dim_input, self.model.settings.dim_recurrent, task.dim_output
-            model = make_own(load_own(self.model.name).make if own is None else own, sizes, rng)
+            model = make_own(load_own(self.model.name).make, sizes, rng)
+        else:
+            model = self.model.make(dim_input=task.dim_input, dim_output=task.dim_output, rng=rng)
         return task, model, self.optimizer.make(params=model.parameters)
 
 
 SECTIONS = ("task", "model", "optimizer", "training", "evaluation")
 
 
-def read_sections(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     """Return what a TOML or JSON file says, section by section, unchecked."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")

@@ -13,6 +13,7 @@ import mygrad as mg
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.compiler import tensors_below
 from myrnn.graphs._names import arrays_in, place_in, tensor_names
 from myrnn.graphs._record import Drawing, Emphasis, GraphNode, Kind
 from myrnn.graphs._steps import Steps, Vertex, find_steps
@@ -76,7 +77,7 @@ def _note_gradients(
 
 def read_graph(loss: mg.Tensor, names: Mapping[str, Any], shown: Shown) -> tuple[Drawing, Gradients]:
     """Read the graph that ends in `loss`, which must have a creator."""
-    tensors = _in_topological_order(loss)
+    tensors = tensors_below(loss)
     keys, kept = _merge_constants(tensors)
     inputs = [tuple(keys[id(v)] for v in t.creator.variables) if t.creator else () for t in kept]
     found = tensor_names(names, kept, (t for t in kept if t.creator is None))
@@ -92,22 +93,6 @@ def read_graph(loss: mg.Tensor, names: Mapping[str, Any], shown: Shown) -> tuple
     drawing = Drawing(*_sentences(nodes, kept, found), nodes, steps.headings)
     drawing.check()
     return drawing, Gradients(loss, kept)
-
-
-def _in_topological_order(loss: mg.Tensor) -> list[mg.Tensor]:
-    order: list[mg.Tensor] = []
-    seen: set[int] = set()
-    stack: list[tuple[mg.Tensor, bool]] = [(loss, False)]
-    while stack:
-        tensor, done = stack.pop()
-        if done:
-            order.append(tensor)
-        elif id(tensor) not in seen:
-            seen.add(id(tensor))
-            stack.append((tensor, True))
-            if tensor.creator is not None:
-                stack.extend((v, False) for v in reversed(tensor.creator.variables))
-    return order
 
 
 def _merge_constants(tensors: list[mg.Tensor]) -> tuple[dict[int, int], list[mg.Tensor]]:

@@ -11,7 +11,7 @@ from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, classifier
 from myrnn.runs._job import (
     Job,
     begin_data_job,
-    drop_job,
+    dropped_unless_saved,
     end_job,
     is_on_data,
     is_unfinished,
@@ -26,7 +26,7 @@ from myrnn.runs._names import run_names
 from myrnn.runs._own import describe_model
 from myrnn.runs._save import CHECKPOINTS, claim_folder, made_with, save_run, summarize, weight_bytes, write_run
 from myrnn.runs._summary import STATES, RunSummary
-from myrnn.runs._work import ANY_SHARE, Work, begun, evaluated, run
+from myrnn.runs._work import ANY_SHARE, Work, evaluated, run
 
 __all__ = [
     "ANY_SHARE",
@@ -43,12 +43,11 @@ __all__ = [
     "RunSummary",
     "Work",
     "begin_data_job",
-    "begun",
     "claim_folder",
     "classifier_history",
     "compare_runs",
     "describe_model",
-    "drop_job",
+    "dropped_unless_saved",
     "end_job",
     "evaluated",
     "holds_own",

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -239,8 +240,13 @@ def end_job(folder: Path) -> None:
     (folder / UNFINISHED.index).unlink(missing_ok=True)
 
 
-def drop_job(folder: Path) -> None:
-    """Remove a run that has nothing to go on from."""
-    assert iterations_saved(folder) is None
-    (folder / UNFINISHED.index).unlink(missing_ok=True)
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+@contextmanager
+def dropped_unless_saved(folder: Path) -> Iterator[None]:
+    """Remove from a folder what a run has begun there, where the work fails with nothing to go on from."""
+    try:
+        yield
+    except BaseException:
+        if is_unfinished(folder) and iterations_saved(folder) is None:
+            (folder / UNFINISHED.index).unlink(missing_ok=True)
+            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        raise

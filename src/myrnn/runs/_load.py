@@ -15,10 +15,10 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import Part, Training, weight_generator
 from myrnn.models import parameter_names, parameters_of
-from myrnn.registry import PARTS, find
+from myrnn.registry import PARTS, find, make
 from myrnn.runs._data import is_data_run
 from myrnn.runs._origin import CONTINUED_FROM, PHASES, check_origin, check_phases
-from myrnn.runs._own import OWN, SIZES, check_same, checked_own, remade, remake
+from myrnn.runs._own import OWN, SIZES, check_same, checked_own, remake
 from myrnn.runs._save import HISTORY, INDEX, REPORT, RUN, UNFINISHED, WEIGHTS
 from myrnn.storage import Stored
 from myrnn.tasks import Palindromes, TwinHalves
@@ -137,7 +137,7 @@ def _rebuild(stored: Stored) -> tuple[TwinHalves | Palindromes, dict[str, Any], 
         task = checked_task(index["task"])
         settings = checked_settings("model", index["model"])
         check_size(settings, len(stored.content[WEIGHTS]), f"{WEIGHTS} has")
-        model = None if settings["name"] == OWN else remade(settings, rng=0)
+        model = None if settings["name"] == OWN else make("model", **settings, rng=0)
         Part.read("optimizer", checked_settings("optimizer", index["optimizer"]))
         Training.read(index["training"], "a training")
         if CONTINUED_FROM in index:

@@ -16,7 +16,7 @@ from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.experiment import Part
 from myrnn.models import make_own, parameters_of
-from myrnn.registry import find, kinds
+from myrnn.registry import kinds, make
 from myrnn.sequences import Sequences
 from myrnn.training import reference_logits
 
@@ -86,7 +86,7 @@ def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) ->
     if settings["name"] != OWN:
         if given is not None:
             raise InvalidArgument(f"its model is the {settings['name']} that ships: leave the class of your own out")
-        return remade(settings, rng)
+        return make("model", **settings, rng=rng)
     name = settings["class"]
     if given is None:
         raise InvalidArgument(
@@ -100,12 +100,6 @@ def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) ->
         raise InvalidArgument(f"it does not know how many units its {name} has: give a model, as model={name}(...)")
     sizes = (settings["dim_input"], settings["dim_recurrent"], settings["dim_output"])
     return make_own(given, sizes, rng)
-
-
-def remade(settings: Mapping[str, Any], rng: Any) -> Any:
-    """Make a model of a registered kind again, with new weights, from what `describe_model` says of it."""
-    given = {name: value for name, value in settings.items() if name != "name"}
-    return find("model", settings["name"]).make(**given, rng=rng)
 
 
 def check_same(settings: Mapping[str, Any], model: Any) -> None:

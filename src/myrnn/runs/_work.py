@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from myrnn.evaluation import LengthReport, evaluate
 from myrnn.experiment import Experiment, is_own
 from myrnn.graphs import write_graph
 from myrnn.models import load_own
-from myrnn.runs._job import Job, drop_job, end_job, is_unfinished, iterations_saved
+from myrnn.runs._job import Job, dropped_unless_saved, end_job
 from myrnn.runs._load import Run, load_run
 from myrnn.runs._save import CHECKPOINTS, claim_folder, summarize, write_run
 from myrnn.tasks import Palindromes, TwinHalves, twice_as_long
@@ -51,21 +49,11 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
         When the loss is no longer finite.
     """
     task, model, optimizer = experiment.make()
-    with claim_folder(folder, experiment.task.name) as path, begun(path, Job.of(experiment, task, model), model) as job:
+    job = Job.of(experiment, task, model)
+    with claim_folder(folder, experiment.task.name) as path, dropped_unless_saved(path):
+        job.begin(path, model)
         Work(path, job, task, model, optimizer, progress=progress).do()
     return load_run(path, model=load_own(experiment.model.name).make if is_own(experiment.model.name) else None)
-
-
-@contextmanager
-def begun(folder: Path, job: Job, model: Any) -> Iterator[Job]:
-    """Write down what is to be done in a folder, and remove that again where the work fails with nothing saved."""
-    try:
-        job.begin(folder, model)
-        yield job
-    except BaseException:
-        if is_unfinished(folder) and iterations_saved(folder) is None:
-            drop_job(folder)
-        raise
 
 
 @dataclass

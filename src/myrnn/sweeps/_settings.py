@@ -7,10 +7,9 @@ from typing import Any
 
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Evaluation, Part, Training, is_own
-from myrnn.registry import kinds
+from myrnn.registry import PARTS, kinds
 
 SAMPLES = 10_000
-PARTS = ("task", "model", "optimizer")
 SECTIONS = (*PARTS, "training", "evaluate")
 # What is not swept over: all runs of a study are tried in the same way.
 FIXED = "evaluate"

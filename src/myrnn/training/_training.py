@@ -301,6 +301,7 @@ class Training:
         self._has_diverged = True
         snapshot = self._restarts.back_from(error)
         self._feed.go_to(snapshot.position)
+        self._restore_hooks(snapshot)
         self._put_back(snapshot, self._record.reports(snapshot.iteration), self._restarts.count + 1)
         warn(self._restarts.told(error, self.iteration))
 
@@ -348,7 +349,6 @@ class Training:
         return Learner(self._model, self._optimizer)
 
     def _put_back(self, snapshot: Snapshot, reports: list[Report], restarts: int) -> None:
-        self._restore_hooks(snapshot)
         self._learner.put_back(snapshot)
         self._record.go_to(snapshot, reports)
         self._restarts.count = restarts
