@@ -334,6 +334,23 @@ class KeepsAList(Base):
         return 2.0 if len(self.log) == 9_999 else 1.0
 
 
+class CountsDeepInside(Base):
+    """Counts so deep inside that the search comes last to it: it must not lose itself in what imported this module."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = SimpleNamespace(calls=0)
+        for _ in range(24):
+            self.part = SimpleNamespace(part=self.part)
+
+    def scale(self):
+        part = self.part
+        while hasattr(part, "part"):
+            part = part.part
+        part.calls += 1
+        return 2.0 if part.calls == 9_999 else 1.0
+
+
 class KeepsItsStates(Base):
     """Keeps the states of all calls for somebody to see."""
 
@@ -384,6 +401,7 @@ class Numbers(Base):
         (CountsInItsClass, r"changes its CountsInItsClass\.calls"),
         (Numbers, "changes its number"),
         (KeepsAList, "changes its log"),
+        (CountsDeepInside, r"changes its part\S+\.calls"),
         (lambda: Owns(np.random.default_rng(0)), "changes its rng"),
         (lambda: Owns(random.Random(0)), "changes its rng"),
         (lambda: Owns(np.random.RandomState(0)), "changes its rng"),

@@ -152,6 +152,8 @@ _SOURCES = (np.random.Generator, np.random.RandomState, random.Random, itertools
 _SHARED = (random.random.__self__, np.random.random.__self__)  # type: ignore[attr-defined]
 # How many objects are looked into, those nearest to the model first, and how many parts of each.
 _MOST = 10_000
+# What Python puts into every module when it imports it. Under pytest a loader leads to the whole of pytest.
+_OF_IMPORT = ("__builtins__", "__loader__", "__spec__")
 
 
 def check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:
@@ -224,7 +226,8 @@ def _parts(path: str, value: Any, home: str) -> list[tuple[str, Any]]:
     if isinstance(value, FunctionType):
         if not _is_users(value.__module__ or "", value.__code__.co_filename, home):
             return []
-        names = [(f"{value.__module__}.{name}", item) for name, item in list(value.__globals__.items())]
+        known = [(name, item) for name, item in list(value.__globals__.items()) if name not in _OF_IMPORT]
+        names = [(f"{value.__module__}.{name}", item) for name, item in known]
         return [*names, *((path, item) for item in (value.__closure__, value.__defaults__, value.__kwdefaults__))]
     if isinstance(value, type):
         module = sys.modules.get(value.__module__)
