@@ -14,7 +14,7 @@ from fuzz.folders import CHECKPOINT_AT, SEQUENCES, new_training
 from myrnn.cli._data_run import load_data_run
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.estimator import SequenceClassifier
-from myrnn.runs import CHECKPOINTS, compare_runs, iterations_saved, list_runs, load_job, load_run
+from myrnn.runs import CHECKPOINTS, STATES, compare_runs, iterations_saved, list_runs, load_job, load_run
 from myrnn.sequences import Sequences
 from myrnn.sweeps import load_sweep
 from myrnn.training import load_checkpoint, reference_logits
@@ -58,7 +58,8 @@ def _listing(folder: Path, good: Path) -> None:
     found = list_runs(folder.parent)
     assert len(found.rows()) == len(found)
     for run in found:
-        assert run.is_sound()
+        assert run.state in STATES
+        assert all(number is None or np.isfinite(number) for number in (run.loss, run.accuracy, run.tested, run.made))
         check_message(run.fault or "")
     assert found.table().row_count == len(found)
     for order in ("made", "loss", "model"):

@@ -20,13 +20,12 @@ from myrnn.runs._job import (
     load_data_job,
     load_job,
 )
-from myrnn.runs._listing import ORDERS, RunListing, list_runs, printable
 from myrnn.runs._load import Run, holds_own, load_run, load_weights
 from myrnn.runs._names import run_names
 from myrnn.runs._own import describe_model
 from myrnn.runs._save import CHECKPOINTS, claim_folder, made_with, save_run, summarize, weight_bytes, write_run
-from myrnn.runs._summary import STATES, RunSummary
 from myrnn.runs._work import ANY_SHARE, Work, evaluated, run
+from myrnn.runs.listing import ORDERS, STATES, RunListing, RunSummary, list_runs, printable
 
 __all__ = [
     "ANY_SHARE",

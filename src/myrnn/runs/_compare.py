@@ -14,9 +14,9 @@ from myrnn import _checks, plots
 from myrnn._tables import ShownAsTable, bare_table, new_table, per_cent, points
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Comparison, newcombe_interval
-from myrnn.runs._listing import printable
 from myrnn.runs._names import run_names
 from myrnn.runs._side import Side, read_side
+from myrnn.runs.listing import printable
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -63,9 +63,10 @@ class FolderLock:
 
 def is_locked(folder: str | os.PathLike[str]) -> bool:
     """Return whether a process is at work in a folder."""
-    lock = FileLock(Path(folder) / LOCK, thread_local=False)
-    if not (Path(folder) / LOCK).exists():
+    file = Path(folder) / LOCK
+    if not file.exists():
         return False
+    lock = FileLock(file, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:

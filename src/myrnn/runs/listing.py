@@ -1,0 +1,343 @@
+"""The runs of a folder at a glance: read from their small files, the large ones only seen to be there."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from myrnn import _checks
+from myrnn._tables import ShownAsTable, bare_table
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN
+from myrnn.runs._job import is_unfinished
+from myrnn.runs._load import checked_settings, checked_task
+from myrnn.runs._save import CHECKPOINTS, INDEX, REPORT, RUN, UNFINISHED
+from myrnn.storage import Stored, is_locked
+from myrnn.training import saved_iteration
+
+STATES = ("whole", "in progress", "interrupted", "unreadable")
+ORDERS = ("name", "state", "task", "model", "iterations", "loss", "accuracy", "tested", "made")
+NUMBERS = ("iterations", "loss", "accuracy", "tested")
+# Times after this, in the year 2514, are no times.
+LATEST = 2.0**34
+MOST_ITERATIONS = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line of a list of runs. What is not known is None.
+
+    Attributes
+    ----------
+    name : str
+        The folder's own.
+    state : {"whole", "in progress", "interrupted", "unreadable"}
+        In progress while a process is at work in the folder; interrupted where that has ended before the run was
+        whole; unreadable where `fault` says what is wrong.
+    task, model : str
+        Such as ``"twin-halves 2-20"`` and ``"rnn 50"``.
+    iterations, epochs : int
+        A run on a task counts iterations, one on data epochs.
+    loss, accuracy : float
+        At the end, on the sequences that were learned from.
+    tested : float
+        The accuracy on others: on the lengths trained on, or on the data of the test.
+    made : float
+        When, in seconds since 1970.
+    fault : str
+        What is wrong with it, in one line.
+    """
+
+    name: str
+    state: str
+    task: str | None = None
+    model: str | None = None
+    iterations: int | None = None
+    epochs: int | None = None
+    loss: float | None = None
+    accuracy: float | None = None
+    tested: float | None = None
+    made: float | None = None
+    fault: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Return a plain record, the time as text in the zone of this machine."""
+        made = None if self.made is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.made))
+        return {**asdict(self), "made": made}
+
+
+@dataclass(frozen=True, repr=False)
+class RunListing(ShownAsTable, Sequence[RunSummary]):
+    """The runs of a folder: a sequence of `RunSummary`, in the order in which they were made.
+
+    Attributes
+    ----------
+    folder : Path
+    runs : tuple of RunSummary
+    """
+
+    folder: Path
+    runs: tuple[RunSummary, ...]
+
+    def __len__(self) -> int:
+        """Return the number of runs."""
+        return len(self.runs)
+
+    def __getitem__(self, place: Any) -> Any:
+        """Return a run, or a listing of several."""
+        return RunListing(self.folder, self.runs[place]) if isinstance(place, slice) else self.runs[place]
+
+    def __iter__(self) -> Iterator[RunSummary]:
+        """Go through the runs."""
+        return iter(self.runs)
+
+    def __repr__(self) -> str:
+        """Say how many there are, and how many of them are not whole."""
+        partial = sum(run.state != "whole" for run in self.runs)
+        return f"RunListing({len(self):,} runs in {self.folder}" + (f", {partial:,} not whole)" if partial else ")")
+
+    def sorted(self, by: str, reverse: bool = False) -> RunListing:
+        """Return the same runs in another order. One of which it is not known counts as the worst.
+
+        Parameters
+        ----------
+        by : str
+            One of ``ORDERS``: an attribute of `RunSummary`.
+        reverse : bool
+            Whether the largest comes first.
+        """
+        _checks.one_of("by", by, ORDERS)
+        known = [run for run in self.runs if getattr(run, by) is not None]
+        unknown = tuple(run for run in self.runs if getattr(run, by) is None)
+        # Runs alike in this keep the order that they had.
+        order = tuple(sorted(known, key=lambda run: getattr(run, by), reverse=reverse))
+        unknown_last = reverse != (by == "loss")
+        return RunListing(self.folder, order + unknown if unknown_last else unknown + order)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one plain record a run: the attributes of `RunSummary`, ``made`` as text."""
+        return [run.row() for run in self.runs]
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows as CSV."""
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(RunSummary)])
+            writer.writeheader()
+            writer.writerows(self.rows())
+
+    def table(self) -> Table:
+        """Return the runs as a Rich table."""
+        table = bare_table("")
+        lines = [_cells(run) for run in self.runs]
+        columns = ["run", "task", "model", "iterations", "loss", "accuracy", "tested", "made"]
+        if any(line[-1] for line in lines):
+            columns.append("")
+        for name in columns:
+            table.add_column(name, justify="right" if name in NUMBERS else "left")
+        for run, line in zip(self.runs, lines, strict=True):
+            table.add_row(*line[: len(columns)], style=None if run.state == "whole" else "yellow")
+        return table
+
+
+def list_runs(folder: str | os.PathLike[str] = "runs") -> RunListing:
+    """Return what is known of every run in a folder.
+
+    Parameters
+    ----------
+    folder : path
+        Where the folders of runs lie. What else lies there is passed over.
+
+    Raises
+    ------
+    RunError
+        When it is missing, no folder, a run itself, or cannot be read.
+    """
+    path = Path(folder)
+    found = [summary for name in _folders(path) if (summary := summarize_run(path / name)) is not None]
+    return RunListing(path, tuple(sorted(found, key=lambda run: (run.made or 0, run.name))))
+
+
+def printable(text: str) -> str:
+    """Return a text as it may be shown: what is no letter, digit or sign in it is spelled out, line breaks too."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def summarize_run(folder: Path) -> RunSummary | None:
+    """Return the summary of a folder, or None where it is no run."""
+    name = folder.name
+    try:
+        if (folder / INDEX).exists():
+            summary = _of_task(name, RUN.glance(folder, REPORT))
+        elif (folder / DATA_RUN.index).exists():
+            summary = _of_data(name, folder)
+        else:
+            return _unfinished(folder)
+    except RunError as error:
+        return RunSummary(name, "unreadable", fault=str(error))
+    except OSError as error:
+        return RunSummary(name, "unreadable", fault=f"{folder} cannot be read: {error.strerror or error}")
+    # A whole run may be given further iterations.
+    return replace(summary, state=_state(folder)) if is_locked(folder) or is_unfinished(folder) else summary
+
+
+def _folders(path: Path) -> list[str]:
+    """Return the names of all folders in a folder."""
+    try:
+        if any((path / index).exists() for index in (INDEX, DATA_RUN.index)):
+            raise RunError(f"{path} is a run itself: give the folder that it lies in")
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except FileNotFoundError:
+        raise RunError(f"there is no folder {path} with runs in it") from None
+    except OSError as error:
+        raise RunError(f"cannot read the folder {path}: {error.strerror or error}") from error
+
+
+def _state(folder: Path) -> str:
+    return "in progress" if is_locked(folder) else "interrupted"
+
+
+def _unfinished(folder: Path) -> RunSummary | None:
+    """Return the summary of a folder without an index: a run that is not whole yet, or none at all."""
+    state = _state(folder)
+    if is_unfinished(folder):
+        stored = UNFINISHED.read(folder)
+        if "data" in stored.index:
+            task, model = "data", _classifier_of(_part(stored.index, "data"))
+        else:
+            task, model = _task_and_model(stored, UNFINISHED.index)
+        done, made = saved_iteration(folder / CHECKPOINTS), _moment(stored.index.get("created"))
+        return RunSummary(folder.name, state, task, model, iterations=done or None, made=made)
+    if state == "in progress" or saved_iteration(folder):
+        return RunSummary(folder.name, state, made=folder.stat().st_mtime)
+    return None
+
+
+def _of_task(name: str, stored: Stored) -> RunSummary:
+    task, model = _task_and_model(stored, INDEX)
+    report = stored.json(REPORT)
+    training = _part(report, "training")
+    return RunSummary(
+        name,
+        "whole",
+        task,
+        model,
+        iterations=_count(training.get("iterations")),
+        loss=_number(training.get("loss")),
+        accuracy=_number(training.get("accuracy")),
+        tested=_number(_part(report, "evaluation").get("accuracy_trained_lengths")),
+        made=_moment(stored.index.get("created")),
+    )
+
+
+def _of_data(name: str, folder: Path) -> RunSummary:
+    stored = DATA_RUN.read(folder)
+    report = stored.json(REPORT)
+    training = _part(report, "training")
+    classes = training.get("classes")
+    return RunSummary(
+        name,
+        "whole",
+        f"data, {len(classes)} classes" if isinstance(classes, dict) else "data",
+        _classifier_name(CLASSIFIER.glance(folder / CLASSIFIER_FOLDER)),
+        epochs=_count(training.get("epochs")),
+        loss=_number(training.get("loss")),
+        accuracy=_number(training.get("accuracy")),
+        tested=_number(_part(report, "evaluation").get("accuracy")),
+        made=_moment(stored.index.get("created")),
+    )
+
+
+def _task_and_model(stored: Stored, file: str) -> tuple[str, str]:
+    """Return in a few words what an index says of its task and of its model; `file` is its name."""
+    try:
+        task = checked_task(stored.index.get("task"))
+        model = _model_name(checked_settings("model", stored.index.get("model")))
+    except InvalidArgument as error:
+        stored.damaged(file, f"cannot be used: {error}", error)
+    return f"{task.name} {task.lengths[0]}-{task.lengths[-1]}", model
+
+
+def _model_name(settings: Mapping[str, Any]) -> str:
+    if settings.get("dim_recurrent") is None:
+        return str(settings["name"])
+    return f"{settings['name']} {_checks.integer('dim_recurrent', settings['dim_recurrent'], minimum=1)}"
+
+
+def _classifier_of(options: Mapping[str, Any]) -> str:
+    """Return in a few words which classifier a run on data trains."""
+    cell, units, layers = options.get("model", "rnn"), options.get("dim_recurrent", 50), options.get("layers", 1)
+    return f"{cell} {'' if layers == 1 else f'{layers}x'}{units}"
+
+
+def _classifier_name(stored: Stored) -> str:
+    cell, settings = stored.index.get("cell"), _part(stored.index, "settings")
+    units, layers = _count(settings.get("dim_recurrent")), _count(settings.get("layers"))
+    if not isinstance(cell, str | None) or units is None or layers is None:
+        stored.damaged(CLASSIFIER.index, "does not say of what kind and size its network is")
+    times = "" if layers == 1 else f"{layers}x"
+    return f"{'own' if cell is None else cell} {times}{units}"
+
+
+def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = values.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _count(value: Any) -> int | None:
+    sound = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_ITERATIONS
+    return value if sound else None
+
+
+def _number(value: Any) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _moment(text: Any) -> float | None:
+    """Return the time that an index says, in seconds since 1970."""
+    try:
+        moment = datetime.fromisoformat(text).timestamp()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+    return moment if 0 <= moment <= LATEST else None
+
+
+def _cells(run: RunSummary) -> tuple[str, ...]:
+    """Return a run's line in the table: what a terminal cannot show of a name is spelled out."""
+    length = f"{run.epochs:,} ep." if run.iterations is None and run.epochs is not None else _shown(run.iterations, ",")
+    return (
+        printable(run.name),
+        run.task or "",
+        run.model or "",
+        length,
+        _shown(run.loss, ".4f"),
+        _shown(run.accuracy, ".1%"),
+        _shown(run.tested, ".1%"),
+        "" if run.made is None else _date(run.made),
+        "" if run.state == "whole" else run.state,
+    )
+
+
+def _date(made: float) -> str:
+    """Return a time of this year to the minute, one of another to the day."""
+    then = time.localtime(made)
+    return time.strftime("%b %d %H:%M" if then.tm_year == time.localtime().tm_year else "%Y-%m-%d", then)
+
+
+def _shown(number: float | None, form: str) -> str:
+    return "" if number is None else f"{number:{form}}"
