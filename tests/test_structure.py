@@ -101,7 +101,7 @@ def test_a_module_imports_only_from_modules_above_it(path):
         ("sequences.py", "from myrnn import tasks", "sequences comes before tasks and may not import it"),
         ("sequences.py", "from . import tasks", "sequences comes before tasks and may not import it"),
         ("sequences.py", "def late():\n    import myrnn.cli", "sequences comes before cli and may not import it"),
-        ("tasks/_halves.py", "from ..models import RNN", "tasks comes before models and may not import it"),
+        ("tasks/halves.py", "from ..models import RNN", "tasks comes before models and may not import it"),
         ("tasks/__init__.py", "from .. import training", "tasks comes before training and may not import it"),
         ("cli.py", "from myrnn.models._rnn import RNN", "myrnn.models._rnn.RNN is private to models"),
         ("cli.py", "from myrnn.models import _rnn", "myrnn.models._rnn is private to models"),
@@ -129,7 +129,7 @@ def test_what_is_imported_is_installed_with_the_library():
 
 
 def test_the_package_is_read():
-    assert {Path("errors.py"), Path("tasks/_halves.py")} <= set(MODULES)
+    assert {Path("errors.py"), Path("tasks/halves.py")} <= set(MODULES)
 
 
 def test_a_module_without_a_place_is_found():
@@ -139,10 +139,10 @@ def test_a_module_without_a_place_is_found():
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("tasks/_halves.py", "from myrnn import _checks\nfrom myrnn.sequences import Sequences\nimport numpy"),
+        ("tasks/halves.py", "from myrnn import _checks\nfrom myrnn.sequences import Sequences\nimport numpy"),
         (
             "tasks/__init__.py",
-            "from myrnn.tasks._halves import TwinHalves\nfrom ._task import Task\nfrom . import _task",
+            "from myrnn.tasks.halves import TwinHalves\nfrom .halves import FAMILIES\nfrom . import halves",
         ),
         ("cli.py", "import myrnn.models\nfrom myrnn import __version__, training\nfrom myrnn._checks import integer"),
     ],

@@ -1,9 +1,13 @@
-"""Does the second half follow from the first? Twin halves and palindromes, drawn many at once."""
+"""Does the second half follow from the first? Twin halves and palindromes, drawn many at once.
+
+`sample_family` draws sequences that try a network which learned one of the two; `generate_sequence` is the lesson's own
+generator, of one sequence of digits.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -18,6 +22,8 @@ from myrnn.settings import check_fields
 
 # No sound task comes near this: longer sequences would only fill the memory.
 LONGEST_HALF, MOST_SYMBOLS = 20_000, 100_000
+# What `sample_family` draws.
+FAMILIES = ("trained", "longer", "near", "other")
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,84 @@ class Palindromes(_Halves):
 
     def _partner(self, step: NDArray[Any], half: NDArray[Any], length: NDArray[Any]) -> NDArray[Any]:
         return length - 1 - step
+
+
+def twice_as_long(task: TwinHalves | Palindromes) -> TwinHalves | Palindromes:
+    """Return the task with sequences up to twice as long, as far as it can have them, which a run is tested on."""
+    return replace(task, pattern_length_max=min(2 * task.pattern_length_max, LONGEST_HALF))
+
+
+def sample_family(task: TwinHalves | Palindromes, family: str, n: int, rng: np.random.Generator) -> Sequences:
+    """Draw sequences of a family, labelled with the truth of the task.
+
+    Parameters
+    ----------
+    task : TwinHalves or Palindromes
+        What a network has learned.
+    family : {"trained", "longer", "near", "other"}
+        What the task draws; what lies beyond its lengths, up to twice as long; matches with one symbol changed or none;
+        what the other of the two tasks draws, at the same halves: a palindrome has the symbols of twin halves in
+        another order.
+    n : int
+    rng : numpy.random.Generator
+
+    Examples
+    --------
+    >>> drawn = sample_family(TwinHalves(pattern_length_max=4), "longer", 1000, np.random.default_rng(0))
+    >>> drawn
+    Sequences(1,000 of tokens below 10, lengths 10 to 16)
+    """
+    _checks.one_of("family", family, FAMILIES)
+    count, source = _checks.integer("n", n, minimum=0), _checks.generator("rng", rng)
+    if family == "longer":
+        lengths = twice_as_long(task).lengths
+        beyond = lengths[lengths > task.lengths[-1]]
+        return task.sample_lengths(source.choice(beyond, count), source)
+    if family == "near":
+        return replace(task, negatives="near_miss", max_changes=1).sample(count, source)
+    if family == "other":
+        kind = Palindromes if isinstance(task, TwinHalves) else TwinHalves
+        other = kind(task.pattern_length_min, task.pattern_length_max, task.alphabet_size)
+        drawn = other.sample(count, source)
+        return Sequences(drawn.values, drawn.offsets, task.truth(drawn), task.alphabet_size)
+    return task.sample(count, source)
+
+
+def generate_sequence(
+    pattern_length_min: int = 1,
+    pattern_length_max: int = 10,
+    palindrome: bool = False,
+    rng: np.random.Generator | int | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int16], NDArray[np.int64]]:
+    """Draw one sequence of digits whose second half matches its first with probability one half.
+
+    Parameters
+    ----------
+    pattern_length_min, pattern_length_max : int
+        The shortest and longest half; every length between is equally likely.
+    palindrome : bool
+        Whether a match is the first half backwards instead of the first half again.
+    rng : numpy.random.Generator, int or None
+        Where the randomness comes from: a generator, a seed, or None for a fresh one.
+
+    Returns
+    -------
+    x : ndarray, float32 (T, 10)
+        The digits, one-hot encoded.
+    y : ndarray, int16 (1,)
+        1 if the second half matches, else 0. It is always the truth.
+    sequence : ndarray, int64 (T,)
+        The digits.
+
+    Raises
+    ------
+    InvalidArgument
+        When a length is not a positive integer or the shortest exceeds the longest.
+    """
+    task = (Palindromes if palindrome else TwinHalves)(pattern_length_min, pattern_length_max)
+    drawn = task.sample(1, _checks.generator("rng", rng))
+    x, y = drawn[0]
+    return x, y, drawn.tokens(0)
 
 
 def _ramp(counts: NDArray[np.int64]) -> NDArray[np.int64]:
