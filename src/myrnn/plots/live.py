@@ -1,0 +1,530 @@
+"""The live plot: the record of a training, drawn while it grows under a notebook's cell or in a window."""
+
+from __future__ import annotations
+
+import io
+import os
+from array import array
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn._notebook import in_kernel
+from myrnn.errors import InvalidArgument
+from myrnn.plots import _style
+from myrnn.plots._save import save_figure
+from myrnn.plots.logger import LiveLogger, Series, metric_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+REPORTED = ("loss", "accuracy")  # what training reports
+COLORS = {"train": _style.BLUE, "test": _style.VERMILLION}
+MOST_POINTS = 2000  # of a line: more than the pixels across
+_FEW_POINTS = 50  # markers on more points than this would run into one thick line
+_DIGIT_SPACE = "\u2007"  # as wide as a digit, so that the legend does not move when a number gets shorter
+_MARGIN = 0.02  # of the span of iterations, left free at both ends
+# Inches. They are fixed, so that the axes do not move while a training is drawn.
+_LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN_ROWS, _BETWEEN_COLUMNS = 0.65, 0.35, 0.4, 0.55, 0.45, 0.7
+
+
+class LivePlot:
+    """Record a training and draw it while it runs.
+
+    It draws under the notebook's cell where it was created (JupyterLab, Notebook, VS Code, Colab), or in a window where
+    matplotlib has one, and only records where there is neither. It is a hook of training too:
+    ``train(..., hooks=[plotter])``. The axes then reach to the last iteration from the beginning, and the lines grow
+    into them; at the end the axes close in on the lines.
+
+    Parameters
+    ----------
+    metrics : str, list of str, or dict
+        The names to record. A dict maps each name to the colour of its training line, or to
+        ``{"train": colour, "test": colour}``.
+    max_fraction_spent_plotting : float
+        The largest share of the time that goes into drawing: 0 draws only when asked, 1 at every record. After a
+        drawing that took t seconds the next one waits for t (1 / fraction - 1). The drawings before and after a
+        training, and `plot`, do not wait.
+    last_n_batches : int, optional
+        Draw only this many of the latest iterations.
+    nrows, ncols : int
+        The grid of panels; rows are added when the metrics do not fit.
+    figsize : pair of float, optional
+        Width and height in inches.
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is not what it should be.
+    """
+
+    def __init__(
+        self,
+        metrics: str | Iterable[str] | Mapping[str, Any],
+        max_fraction_spent_plotting: float = 0.05,
+        last_n_batches: int | None = None,
+        nrows: int | None = None,
+        ncols: int = 1,
+        figsize: tuple[float, float] | None = None,
+    ) -> None:
+        self.metrics = metric_names(metrics)
+        self.logger = LiveLogger(self.metrics)
+        self.max_fraction_spent_plotting = max_fraction_spent_plotting
+        self.last_n_batches = last_n_batches
+        colors = _checked_colors(self.metrics, metrics)
+        grid = _checked_grid(len(self.metrics), nrows, ncols)
+        size = _checked_size(figsize, grid)
+        self.screen = find_screen()
+        self._figure = self.screen.new_figure(size)
+        self._axes, self._panels = _lay_out(self._figure, colors, grid)
+        self._with_batches = True
+        self._reported = 0  # iterations of the training under way
+        self._end = 0.0  # the last iteration of that training, where it is known
+        self._drawn_at, self._cost = -np.inf, 0.0  # when the last drawing ended, and how long it took
+
+    @property
+    def max_fraction_spent_plotting(self) -> float:
+        """The largest share of the time that goes into drawing."""
+        return self._fraction
+
+    @max_fraction_spent_plotting.setter
+    def max_fraction_spent_plotting(self, value: float) -> None:
+        fraction = _checks.real("max_fraction_spent_plotting", value, minimum=0.0)
+        if fraction > 1.0:
+            raise InvalidArgument(f"max_fraction_spent_plotting must be at most 1, not {fraction:g}")
+        self._fraction = fraction
+
+    @property
+    def last_n_batches(self) -> int | None:
+        """How many of the latest iterations are drawn; None for all."""
+        return self._last_n_batches
+
+    @last_n_batches.setter
+    def last_n_batches(self, value: int | None) -> None:
+        self._last_n_batches = None if value is None else _checks.integer("last_n_batches", value, minimum=1)
+
+    @property
+    def plot_objects(self) -> tuple[Figure, Any]:
+        """The figure, and its axes: one Axes for one panel, else an array of them, as ``pyplot.subplots`` gives."""
+        return self._figure, self._axes
+
+    @property
+    def train_metrics(self) -> dict[str, dict[str, Any]]:
+        """The training record; see `LiveLogger.train_metrics`."""
+        return self.logger.train_metrics
+
+    @property
+    def test_metrics(self) -> dict[str, dict[str, Any]]:
+        """The test record; see `LiveLogger.test_metrics`."""
+        return self.logger.test_metrics
+
+    def set_train_batch(self, metrics: Mapping[str, Any], batch_size: int, plot: bool = True) -> None:
+        """Record what was measured on a training batch, and draw it when the time allows.
+
+        Parameters
+        ----------
+        metrics, batch_size
+            As of `LiveLogger.set_train_batch`.
+        plot : bool
+            False only records, and leaves single batches out of the picture.
+
+        Raises
+        ------
+        InvalidArgument
+            When a name is unknown, a value is not a number, or the batch size is below 1.
+        """
+        self.logger.set_train_batch(metrics, batch_size)
+        self._with_batches = plot
+        if plot:
+            self._draw_when_due()
+
+    def set_train_epoch(self) -> None:
+        """Record the means over the training batches since the last epoch, and draw when the time allows."""
+        self.logger.set_train_epoch()
+        self._draw_when_due()
+
+    def set_test_batch(self, metrics: Mapping[str, Any], batch_size: int) -> None:
+        """Record what was measured on a test batch; its mean is drawn with the test epoch."""
+        self.logger.set_test_batch(metrics, batch_size)
+
+    def set_test_epoch(self) -> None:
+        """Record the means over the test batches since the last epoch, and draw when the time allows."""
+        self.logger.set_test_epoch()
+        self._draw_when_due()
+
+    def plot(self, plot_batches: bool | None = None) -> None:
+        """Draw all of the record now, whatever the time.
+
+        Parameters
+        ----------
+        plot_batches : bool, optional
+            Whether to draw single batches; by default as the last `set_train_batch` said.
+        """
+        if plot_batches is not None:
+            self._with_batches = plot_batches
+        self.screen.update(self._updated())
+
+    def show(self) -> None:
+        """Draw now and show: in a notebook under the cell that runs, in a window until it is closed."""
+        self.screen.show(self._updated())
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the picture of the whole record as SVG, PNG or PDF; see `save_figure`."""
+        return save_figure(self._updated(), path)
+
+    def on_train_begin(self, start: Any) -> None:
+        """Continue behind what is recorded, and draw the axes up to the last iteration to come.
+
+        The iterations of each training count from 0.
+        """
+        self._reported = 0
+        self._with_batches = False
+        self._end = self._position + getattr(start, "iterations", 0)
+        if self.screen.live and self._fraction > 0:
+            self.screen.update(self._updated(self._end))
+
+    def on_report(self, record: Any) -> None:
+        """Record the means of a report (``iteration``, ``sequences``, ``loss``, ``accuracy``) as an epoch.
+
+        Raises
+        ------
+        InvalidArgument
+            When the plot has a metric that training does not report.
+        """
+        if unknown := [name for name in self.metrics if name not in REPORTED]:
+            raise InvalidArgument(
+                f"training reports {' and '.join(REPORTED)}, but the plot was created for {', '.join(unknown)} too; "
+                f"use create_plot({list(REPORTED)})"
+            )
+        means = {name: getattr(record, name) for name in self.metrics}
+        self.logger.set_train_batch(means, record.sequences, iterations=record.iteration - self._reported)
+        self._reported = record.iteration
+        self._with_batches = False
+        self.set_train_epoch()
+
+    def on_train_end(self, history: Any) -> None:
+        """Draw the whole training, the axes just around it."""
+        self._end = 0.0
+        self.plot()
+
+    def __repr__(self) -> str:
+        """Name the metrics and count what was set."""
+        return f"LivePlot of {self.logger!r}"
+
+    @property
+    def _position(self) -> float:
+        """The iteration up to which there are records."""
+        splits = (self.logger.train, self.logger.test)
+        return max([series.position for split in splits for series in split.series.values()], default=0.0)
+
+    def _draw_when_due(self) -> None:
+        """Draw, unless that would take more than its share of the time since the last drawing."""
+        begin = perf_counter()
+        if not self.screen.live or self._fraction == 0:
+            return
+        if begin - self._drawn_at < self._cost * (1 / self._fraction - 1):
+            return
+        self.screen.update(self._updated(self._end))
+        self._drawn_at = perf_counter()
+        self._cost = self._drawn_at - begin
+
+    def _updated(self, end: float = 0.0) -> Figure:
+        """Bring the figure up to the record; the axes reach to iteration `end` where the record does not go as far."""
+        now = self._position
+        begin = 0.0 if self.last_n_batches is None else max(0.0, now - self.last_n_batches)
+        end = now if self.last_n_batches is not None else max(now, end)
+        for name, panel in zip(self.metrics, self._panels, strict=True):
+            series = {"train": self.logger.train.series.get(name), "test": self.logger.test.series.get(name)}
+            panel.update(series, (begin, end), self._with_batches)
+        return self._figure
+
+
+def create_plot(
+    metrics: str | Iterable[str] | Mapping[str, Any],
+    max_fraction_spent_plotting: float = 0.05,
+    last_n_batches: int | None = None,
+    nrows: int | None = None,
+    ncols: int = 1,
+    figsize: tuple[float, float] | None = None,
+) -> tuple[LivePlot, Figure, Any]:
+    """Create a live plot and show it, empty as it still is; it then changes in the place where it stands.
+
+    Parameters
+    ----------
+    metrics, max_fraction_spent_plotting, last_n_batches, nrows, ncols, figsize
+        As of `LivePlot`.
+
+    Returns
+    -------
+    plotter : LivePlot
+    figure : matplotlib Figure
+    axes : matplotlib Axes, or ndarray of Axes
+        One for each metric.
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is not what it should be.
+
+    Examples
+    --------
+    >>> plotter, fig, ax = create_plot(["loss", "accuracy"])
+    >>> plotter.set_train_batch({"loss": 0.7, "accuracy": 0.5}, batch_size=1, plot=False)
+    >>> plotter.set_train_epoch()
+    """
+    plotter = LivePlot(metrics, max_fraction_spent_plotting, last_n_batches, nrows, ncols, figsize)
+    figure, axes = plotter.plot_objects
+    plotter.screen.update(figure)
+    return plotter, figure, axes
+
+
+class NoScreen:
+    """A machine or process where nobody looks: nothing is drawn."""
+
+    live = False
+
+    def new_figure(self, size: tuple[float, float]) -> Figure:
+        """Return an empty figure of `size` inches that pyplot does not keep."""
+        from matplotlib.figure import Figure
+
+        return Figure(figsize=size, dpi=_style.DPI)
+
+    def update(self, figure: Figure) -> None:
+        """Show the figure as it is now, in the place where it was shown first."""
+
+    def show(self, figure: Figure) -> None:
+        """Show the figure to somebody who asks for it."""
+
+
+class NotebookScreen(NoScreen):
+    """The output of a cell, replaced in place.
+
+    It shows PNG, not the Figure: this needs no ``%matplotlib`` line and no extension, and works in every front end.
+    """
+
+    live = True
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def update(self, figure: Figure) -> None:
+        """Replace the picture where it stands; the first time, put it under the cell that runs."""
+        if self._handle is None:
+            self.show(figure)
+        else:
+            self._handle.update(_image(figure))
+
+    def show(self, figure: Figure) -> None:
+        """Put the picture under the cell that runs, and from now on replace it there."""
+        from IPython.display import display
+
+        self._handle = display(_image(figure), display_id=True)
+
+
+class WindowScreen(NoScreen):
+    """A window of matplotlib's; when the user closes it, drawing stops and training goes on."""
+
+    live = True
+
+    def __init__(self) -> None:
+        self._opened = False
+
+    def new_figure(self, size: tuple[float, float]) -> Figure:
+        """Return an empty figure that has a window."""
+        from matplotlib import pyplot
+
+        return pyplot.figure(figsize=size, dpi=_style.DPI)
+
+    def update(self, figure: Figure) -> None:
+        """Draw into the window and let it answer the mouse."""
+        if not self._is_open(figure):
+            return
+        if not self._opened:
+            figure.show()
+            self._opened = True
+        figure.canvas.draw_idle()
+        figure.canvas.flush_events()
+
+    def show(self, figure: Figure) -> None:
+        """Keep the window until the user closes it."""
+        from matplotlib import pyplot
+
+        if self._is_open(figure):
+            pyplot.show()
+
+    @staticmethod
+    def _is_open(figure: Figure) -> bool:
+        from matplotlib import pyplot
+
+        return pyplot.fignum_exists(figure.number)
+
+
+def find_screen() -> NoScreen:
+    """Return the place where this process can show a picture."""
+    # Windows belong to the main thread; a notebook's output may be written from any.
+    if _style.in_main_thread() and _style.window_backend():
+        return WindowScreen()
+    return NotebookScreen() if in_kernel() else NoScreen()
+
+
+def _image(figure: Figure) -> Any:
+    """Return the figure as a PNG that IPython displays."""
+    from IPython.display import Image
+
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return Image(data=file.getvalue(), format="png")
+
+
+class _Panel:
+    """The lines of one metric on one pair of axes: batches light, training epochs and test epochs strong."""
+
+    def __init__(self, ax: Axes, name: str, colors: Mapping[str, Any]) -> None:
+        _style.style_axes(ax)
+        ax.set_title(name, loc="left", fontsize=11)
+        self.ax = ax
+        self._batches = ax.plot([], [], color=colors["train"], alpha=0.35, linewidth=0.8)[0]
+        # Dashes and squares tell the test from the training where colours do not.
+        look: dict[str, Any] = {"linewidth": 1.8, "markersize": 4}
+        self._epochs = {
+            "train": ax.plot([], [], "-", color=colors["train"], **look)[0],
+            "test": ax.plot([], [], "--", color=colors["test"], **look)[0],
+        }
+        self._legend: Any = None
+        self.ax.set_ylim(0.0, 1.0, auto=None)  # the limits still follow what comes
+        self._set_span(0.0, 0.0)
+
+    def update(self, series: Mapping[str, Series | None], span: tuple[float, float], with_batches: bool) -> None:
+        """Draw the records after the first iteration of `span`, and let the axes reach just around them."""
+        train = series["train"]
+        shown = _since(span[0], train.positions, train.values) if train and with_batches else _EMPTY
+        self._batches.set_data(*thinned(*shown))
+        entries = [(self._batches, "each batch")] if len(shown[0]) else []
+        for split, line in self._epochs.items():
+            record = series[split]
+            if record is None or not record.epoch_means:
+                continue
+            x, y = _since(span[0], record.epoch_positions, record.epoch_means)
+            line.set_data(*thinned(x, y))
+            line.set_marker("" if len(x) > _FEW_POINTS else {"train": "o", "test": "s"}[split])
+            entries.append((line, f"{split} {record.epoch_means[-1]:{_DIGIT_SPACE}<6.4g}"))
+        if entries:
+            self._name_lines(entries)
+            self.ax.relim()
+            self.ax.autoscale_view(scalex=False)
+        self._set_span(*span)
+
+    def _name_lines(self, entries: list[tuple[Any, str]]) -> None:
+        """Write the legend above the axes, with the latest means, unless the user has made another one."""
+        if self.ax.get_legend() is self._legend:
+            look: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
+            self._legend = self.ax.legend(*zip(*entries, strict=True), ncols=3, fontsize=9, frameon=False, **look)
+
+    def _set_span(self, begin: float, end: float) -> None:
+        margin = _MARGIN * max(end - begin, 1.0)
+        self.ax.set_xlim(begin - margin, max(end, begin + 1.0) + margin)
+
+
+Points = tuple[NDArray[np.float64], NDArray[np.float64]]
+_EMPTY: Points = (np.empty(0), np.empty(0))
+
+
+def _since(begin: float, positions: array[float], values: array[float]) -> Points:
+    """Return the points after `begin`; positions never fall."""
+    x, y = np.array(positions), np.array(values)
+    start = int(np.searchsorted(x, begin, side="right")) if begin else 0
+    return x[start:], y[start:]
+
+
+def thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> Points:
+    """Return at most `MOST_POINTS` points that look like all of them.
+
+    Of each run of neighbours the lowest and the highest stay, so that no spike is lost; a run with a NaN leaves a gap.
+    """
+    if len(x) <= MOST_POINTS:
+        return x, y
+    edges = np.linspace(0, len(x), MOST_POINTS // 2 + 1).astype(np.intp)
+    starts, middles = edges[:-1], (edges[:-1] + edges[1:]) // 2
+    both = np.stack([np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)], axis=1)
+    return np.stack([x[starts], x[middles]], axis=1).ravel(), both.ravel()
+
+
+def _checked_grid(panels: int, nrows: int | None, ncols: int) -> tuple[int, int]:
+    """Return rows and columns for all panels; as in noggin, rows are added where they do not fit."""
+    columns = _checks.integer("ncols", ncols, minimum=1)
+    rows = 1 if nrows is None else _checks.integer("nrows", nrows, minimum=1)
+    return max(rows, -(-panels // columns)), columns
+
+
+def _checked_size(figsize: Any, grid: tuple[int, int]) -> tuple[float, float]:
+    """Return width and height in inches, by default made for the grid."""
+    rows, columns = grid
+    if figsize is None:
+        return _style.WIDTH if columns == 1 else 4.2 * columns, 0.5 + 2.05 * rows
+    try:
+        width, height = figsize
+    except (TypeError, ValueError):
+        raise InvalidArgument(f"figsize must be a width and a height in inches, not {figsize!r}") from None
+    size = _checks.real("figsize's width", width, above=0), _checks.real("figsize's height", height, above=0)
+    across, down = _margins(grid)
+    if size[0] <= across or size[1] <= down:
+        raise InvalidArgument(
+            f"figsize must be more than {across:.2f} by {down:.2f} inches for {rows} by {columns} panels, "
+            f"not {size[0]:g} by {size[1]:g}"
+        )
+    return size
+
+
+def _checked_colors(names: tuple[str, ...], metrics: Any) -> dict[str, dict[str, Any]]:
+    """Return the colours of the lines by metric and split: those that were given, or ours."""
+    colors = {name: dict(COLORS) for name in names}
+    if not isinstance(metrics, Mapping):
+        return colors
+    from matplotlib.colors import is_color_like  # late: importing matplotlib is most of our start-up time
+
+    for name, value in metrics.items():
+        for split, color in (value if isinstance(value, Mapping) else {"train": value}).items():
+            _checks.one_of(f"the split of {name!r}'s colour", split, tuple(COLORS))
+            if color is None:
+                continue
+            if not is_color_like(color):
+                raise InvalidArgument(f"the colour of {name!r} must be one of matplotlib's, not {color!r}")
+            colors[name][split] = color
+    return colors
+
+
+def _lay_out(
+    figure: Figure, colors: Mapping[str, Mapping[str, Any]], grid: tuple[int, int]
+) -> tuple[Any, list[_Panel]]:
+    """Put a panel for each metric into the figure; return the axes as ``pyplot.subplots`` does, and the panels."""
+    (rows, columns), (width, height) = grid, figure.get_size_inches()
+    across, down = _margins(grid)
+    spacing = {
+        "left": _LEFT / width,
+        "right": 1 - _RIGHT / width,
+        "bottom": _BOTTOM / height,
+        "top": 1 - _TOP / height,
+        "hspace": _BETWEEN_ROWS * rows / (height - down),
+        "wspace": _BETWEEN_COLUMNS * columns / (width - across),
+    }
+    axes = figure.subplots(rows, columns, sharex=True, squeeze=False, gridspec_kw=spacing)
+    panels = [_Panel(ax, name, colors[name]) for ax, name in zip(axes.flat, colors, strict=False)]
+    for ax in axes.flat[len(panels) :]:
+        ax.remove()
+    for panel in panels[-columns:]:  # those that have none below
+        panel.ax.tick_params(labelbottom=True)
+        _style.count_iterations(panel.ax)
+    flat = np.squeeze(axes)
+    return flat.item() if flat.size == 1 else flat, panels
+
+
+def _margins(grid: tuple[int, int]) -> tuple[float, float]:
+    """Return how much of the width and of the height lies outside the axes, in inches."""
+    rows, columns = grid
+    return _LEFT + _RIGHT + _BETWEEN_COLUMNS * (columns - 1), _TOP + _BOTTOM + _BETWEEN_ROWS * (rows - 1)

@@ -1,0 +1,204 @@
+"""The record of a training by hand: every batch, and means over the batches of an epoch."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+
+
+class Series:
+    """The values of one metric by batch, and their means by epoch; positions count iterations."""
+
+    def __init__(self) -> None:
+        self.values, self.positions = array("d"), array("d")
+        self.epoch_means, self.epoch_positions = array("d"), array("d")
+        self.position = 0.0
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        self.total, self.weight, self.pending = 0.0, 0.0, 0
+
+    def add(self, value: float, weight: int, iterations: int) -> None:
+        """Record the value of a batch that counts `weight` times in the epoch's mean."""
+        self.position += iterations
+        self.positions.append(self.position)
+        self.values.append(value)
+        self.total += weight * value
+        self.weight += weight
+        self.pending += 1
+
+    def end_epoch(self, position: float) -> None:
+        """Record the mean since the last epoch; without a batch since then there is none."""
+        if self.pending:
+            self.epoch_means.append(self.total / self.weight)
+            self.epoch_positions.append(position)
+            self._begin_epoch()
+
+    def record(self, name: str) -> dict[str, Any]:
+        """Return copies of the numbers under the keys that noggin gives them."""
+        return {
+            "name": name,
+            "batch_data": np.array(self.values),
+            "batch_domain": np.array(self.positions),
+            "epoch_data": np.array(self.epoch_means),
+            "epoch_domain": np.array(self.epoch_positions),
+            "cnt_since_epoch": self.pending,
+            "total_weighting": self.weight,
+            "running_weighted_sum": self.total,
+        }
+
+
+class Split:
+    """The series of training or of tests, and how many batches and epochs were recorded."""
+
+    def __init__(self, names: tuple[str, ...] | None) -> None:
+        self.names = names
+        self.series: dict[str, Series] = {}
+        self.batches = self.epochs = 0
+
+    def add_batch(self, metrics: Mapping[str, Any], batch_size: int, iterations: int = 1) -> None:
+        """Record all the values of a batch, or none when one is wrong."""
+        if not isinstance(metrics, Mapping):
+            raise InvalidArgument(f"metrics must map names to numbers, not be {metrics!r}")
+        batch_size = _checks.integer("batch_size", batch_size, minimum=1)
+        iterations = _checks.integer("iterations", iterations, minimum=1)
+        if not metrics:
+            raise InvalidArgument("metrics must name at least one metric")
+        values = {name: _number(name, value) for name, value in metrics.items()}
+        self._admit(metrics)
+        for name, value in values.items():
+            self.series[name].add(value, batch_size, iterations)
+        self.batches += 1
+
+    def _admit(self, names: Iterable[Any]) -> None:
+        """Begin the series of new names; without names given beforehand, those of the first batch are the names."""
+        known = self.names or tuple(self.series)
+        for name in names:
+            if known:
+                _checks.one_of("every metric", name, known)
+            elif not isinstance(name, str):
+                raise InvalidArgument(f"the name of a metric must be a string, not {name!r}")
+        for name in names:
+            self.series.setdefault(name, Series())
+
+    def end_epoch(self, beside: Mapping[str, Series] | None = None) -> None:
+        """Record the epoch's means, each at its own position or at that of the same metric in `beside`."""
+        for name, series in self.series.items():
+            leader = (beside or {}).get(name, series)
+            series.end_epoch(leader.position)
+        self.epochs += 1
+
+
+class LiveLogger:
+    """Keep the batch values and epoch means of a training and its tests.
+
+    It has the verbs of noggin's logger, and its numbers: an epoch's mean is weighted by batch size and runs over the
+    batches since the epoch before; it stands at the number of the last batch. A test epoch stands where training is.
+    A value may be NaN or infinite, as the loss of a failed training is.
+
+    Parameters
+    ----------
+    metrics : str or list of str, optional
+        The names that may be recorded. Without it, those of the first training batch are the names for training and
+        those of the first test batch the names for tests.
+
+    Examples
+    --------
+    >>> logger = LiveLogger()
+    >>> logger.set_train_batch({"loss": 2.0}, batch_size=10)
+    >>> logger.set_train_batch({"loss": 0.5}, batch_size=5)
+    >>> logger.set_train_epoch()
+    >>> logger.train_metrics["loss"]["epoch_data"]
+    array([1.5])
+    """
+
+    def __init__(self, metrics: str | Iterable[str] | None = None) -> None:
+        names = None if metrics is None else metric_names(metrics)
+        self.train, self.test = Split(names), Split(names)
+
+    def set_train_batch(
+        self, metrics: Mapping[str, Any], batch_size: int, plot: bool = True, *, iterations: int = 1
+    ) -> None:
+        """Record what was measured on a training batch.
+
+        Parameters
+        ----------
+        metrics : dict of str to number
+            The mean over the batch of each metric. A metric may be left out of a batch.
+        batch_size : int
+            How many sequences the means are over: the batch's weight in the epoch's mean.
+        plot : bool
+            Not used: it is here so that a logger can stand in for a `LivePlot`.
+        iterations : int
+            How many iterations the values stand for.
+
+        Raises
+        ------
+        InvalidArgument
+            When a name is unknown, a value is not a number, or a count is below 1. Nothing is recorded then.
+        """
+        self.train.add_batch(metrics, batch_size, iterations)
+
+    def set_train_epoch(self) -> None:
+        """Record each metric's mean over the training batches since the last epoch."""
+        self.train.end_epoch()
+
+    def set_test_batch(self, metrics: Mapping[str, Any], batch_size: int) -> None:
+        """Record what was measured on a test batch; as `set_train_batch`."""
+        self.test.add_batch(metrics, batch_size)
+
+    def set_test_epoch(self) -> None:
+        """Record each metric's mean over the test batches since the last epoch, where training stands."""
+        self.test.end_epoch(beside=self.train.series)
+
+    @property
+    def train_metrics(self) -> dict[str, dict[str, Any]]:
+        """The training record: for each name ``batch_data``, ``epoch_data``, their ``_domain``, and running sums."""
+        return {name: series.record(name) for name, series in self.train.series.items()}
+
+    @property
+    def test_metrics(self) -> dict[str, dict[str, Any]]:
+        """The test record, like `train_metrics`."""
+        return {name: series.record(name) for name, series in self.test.series.items()}
+
+    def __repr__(self) -> str:
+        """Name the metrics and count what was set."""
+        names = dict.fromkeys([*(self.train.names or ()), *self.train.series, *self.test.series])
+        counts = ", ".join(
+            f"{split.batches:,} {kind} batches, {split.epochs:,} {kind} epochs"
+            for kind, split in (("training", self.train), ("test", self.test))
+        )
+        return f"{type(self).__name__}({', '.join(names)}: {counts})"
+
+
+def metric_names(metrics: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names as a tuple; refuse none, doubles and what is not a string."""
+    if not isinstance(metrics, Iterable):
+        raise InvalidArgument(f"metrics must be a name or a list of names, not {metrics!r}")
+    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    if not names:
+        raise InvalidArgument("metrics must name at least one metric")
+    for name in names:
+        if not isinstance(name, str):
+            raise InvalidArgument(f"the name of a metric must be a string, not {name!r}")
+    doubles = sorted({name for name in names if names.count(name) > 1})
+    if doubles:
+        raise InvalidArgument(f"metrics must be different names, but {doubles[0]!r} stands there twice")
+    return names
+
+
+def _number(name: str, value: Any) -> float:
+    """Return one number, which may be NaN, from a Python number or anything with ``.item()`` such as a tensor."""
+    try:
+        plain = value.item() if hasattr(value, "item") else value
+        if isinstance(plain, str | bytes):
+            raise TypeError
+        return float(plain)
+    except (TypeError, ValueError):
+        raise InvalidArgument(f"{name} must be a number, not {value!r}") from None
