@@ -10,7 +10,7 @@ from mygrad.nnet.activations import sigmoid
 from numpy.typing import NDArray
 
 from myrnn.models import dense
-from myrnn.models._dense import seeded_glorot_normal
+from myrnn.models.dense import seeded_glorot_normal
 
 
 class MinimalGatedUnit:

@@ -460,7 +460,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(saved, here, capsys, m
         raise OSError(28, "No space left on device")
 
     Path("found.csv").write_text("old")
-    monkeypatch.setattr("myrnn.storage._write.os.replace", broken)
+    monkeypatch.setattr("os.replace", broken)
     assert main(["predict", str(saved), "--data=test.csv", "--out=found.csv"]) == 2
     assert capsys.readouterr() == ("", "myrnn: [Errno 28] No space left on device\n")
     assert (Path("found.csv").read_text(), left()) == ("old", {"found.csv"})

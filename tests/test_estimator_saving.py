@@ -113,7 +113,7 @@ def test_a_full_disk_leaves_nothing(saved, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     loaded = SequenceClassifier.load(saved)
-    monkeypatch.setattr("myrnn.storage._write.os.replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(RunError, match=r"^cannot write the classifier folder .*: No space left on device$"):
         loaded.save(tmp_path / "new")
     assert [path for path in (tmp_path / "new").rglob("*") if path.is_file()] == []

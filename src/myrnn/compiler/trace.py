@@ -36,7 +36,7 @@ MYGRAD = threading.RLock()
 _MYGRAD = os.path.join(os.path.dirname(mygrad.__file__), "")
 _NUMPY = os.path.join(os.path.dirname(np.__file__), "")
 _MYNN = os.path.join(os.sep, "mynn", "")
-_DENSE = os.path.join("myrnn", "models", "_dense.py")
+_DENSE = os.path.join("myrnn", "models", "dense.py")
 # The models that ship look at their argument only to check it.
 _MODELS = os.path.join(os.sep, "myrnn", "models", "")
 

@@ -74,7 +74,8 @@ def make_model(
         chosen: dict[str, Any] = {} if activation is None else {"activation": activation}
         if count == 1 and width is None:
             return find("model", name).make(*dims, **chosen, rng=rng)
-        return Stacked(*dims, cell=name, **chosen, layers=count, dim_embedding=width, rng=rng)
+        chosen["cell"] = name
+        return Stacked(*dims, **chosen, layers=count, dim_embedding=width, rng=rng)
     if not callable(cell) or (not isinstance(cell, type) and hasattr(cell, "parameters")):
         raise InvalidArgument(
             f"cell must be one of {', '.join(map(repr, CELLS))}, or a model class or a function that makes a model, "

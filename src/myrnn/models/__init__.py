@@ -1,14 +1,22 @@
-"""Recurrent models: plain MyGrad classes over dense layers."""
+"""Recurrent models: plain MyGrad classes over dense layers.
 
-from myrnn.models._cell import Units
-from myrnn.models._dense import dense
-from myrnn.models._gru import GRU
-from myrnn.models._lstm import LSTM
-from myrnn.models._model import Model, num_classes, num_parameters, parameter_names, parameters_of
-from myrnn.models._own import OwnModel, load_own, make_own
-from myrnn.models._rnn import ACTIVATIONS, RNN
-from myrnn.models._stacked import Stacked
-from myrnn.registry import register
+`model` says what a model is and makes those of a class that the user wrote, `dense` has the layer, `cells` RNN, GRU and
+LSTM, and `stacked` several of their layers on top of each other.
+"""
+
+from myrnn.models.cells import ACTIVATIONS, GRU, LSTM, RNN, Units
+from myrnn.models.dense import dense
+from myrnn.models.model import (
+    Model,
+    OwnModel,
+    load_own,
+    make_own,
+    num_classes,
+    num_parameters,
+    parameter_names,
+    parameters_of,
+)
+from myrnn.models.stacked import Stacked
 
 __all__ = [
     "ACTIVATIONS",
@@ -27,6 +35,3 @@ __all__ = [
     "parameter_names",
     "parameters_of",
 ]
-
-for _name, _kind in (("rnn", RNN), ("gru", GRU), ("lstm", LSTM)):
-    register("model", _name, dim_recurrent=50)(_kind)

@@ -1,4 +1,4 @@
-"""The dense layer, in the manner of MyNN."""
+"""The dense layer, in the manner of MyNN, and how the models that ship make theirs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from mygrad import Tensor, matmul
-from mygrad.nnet.initializers import constant, uniform
+from mygrad.nnet.initializers import constant, glorot_normal, uniform
 from numpy.typing import NDArray
 
 from myrnn import _checks
@@ -80,6 +80,15 @@ class dense:
     def parameters(self) -> tuple[Tensor, ...]:
         """The weight, and the bias where there is one."""
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
+
+
+def layer_maker(rng: np.random.Generator | int | None) -> Callable[..., dense]:
+    """Return a function that makes dense layers with Glorot-normal weights.
+
+    Without `rng` the weights come from NumPy's global generator, as MyGrad's own initializers draw them.
+    """
+    initializer = glorot_normal if rng is None else seeded_glorot_normal(rng)
+    return partial(dense, weight_initializer=initializer)
 
 
 def seeded_glorot_normal(rng: np.random.Generator | int | None) -> Initializer:

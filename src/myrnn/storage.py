@@ -1,0 +1,516 @@
+"""Folders of files that are whole or not there: a crash leaves no half, and reading checks everything.
+
+A `FolderFormat` says what belongs in a kind of folder. Its ``write`` puts every file on the disk before it gets its
+name, and last the index, a JSON file with the size and the SHA-256 of the others: a folder without it does not count.
+Its ``read`` trusts nothing that it finds. No file holds anything executable: tables are CSV, values JSON, arrays
+safetensors. A `FolderLock` lets one process at a time into a folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+import msgspec
+import numpy as np
+import safetensors.numpy
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.errors import RunError
+
+# A file's bytes, or a function that writes it to the path that it is called with.
+Content = bytes | Callable[[Path], Any]
+
+LOCK = ".lock"
+SCRATCH = ".unfinished-"
+# Seconds to wait for a lock.
+PATIENCE = 0.5
+# How deep JSON may nest; no sound file comes near this.
+DEEPEST = 100
+# The most characters of a message about a file.
+LONGEST = 400
+
+
+@dataclass(frozen=True)
+class FolderFormat:
+    """A kind of folder.
+
+    Attributes
+    ----------
+    name : str
+        Stands in the index under ``format``: ``"myrnn run"``.
+    version : int
+        Stands there under ``format_version``; a folder of a later one is refused.
+    what : str
+        How messages call such a folder: ``"run"``.
+    index : str
+        The name of the index file.
+    files : mapping of str to int
+        The files that are read back, and the most bytes that each may have.
+    index_bytes : int
+        The most that the index may have; no sound one comes near this. A larger one is refused before anything is
+        allocated.
+    oldest : int, optional
+        The oldest version that is still read; by default only `version` is.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> notes = FolderFormat("my notes", 1, "notebook", "index.json", {"text.json": 1000})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     notes.write(folder, {"author": "Ada"}, {"text.json": b'{"first": "line"}'})
+    ...     stored = notes.read(folder)
+    >>> stored.index["author"], stored.json("text.json")
+    ('Ada', {'first': 'line'})
+    """
+
+    name: str
+    version: int
+    what: str
+    index: str
+    files: Mapping[str, int]
+    index_bytes: int = 1_000_000
+    oldest: int | None = None
+
+    def write(self, folder: str | os.PathLike[str], values: Mapping[str, Any], files: Mapping[str, Content]) -> None:
+        """Write a folder's files, and the index last.
+
+        Whatever stops it leaves the old files, the new ones, or, where it was just replacing old ones that the format
+        lists, a folder without an index, which does not count.
+
+        Parameters
+        ----------
+        folder : path
+            It exists; what it holds under the same names is replaced.
+        values : mapping
+            Plain values for the index.
+        files : mapping of str to bytes or callable
+            Those that the format lists, and any further ones: their bytes, or a function that writes a file to the path
+            that it is called with.
+
+        Raises
+        ------
+        RunError
+            When something cannot be written, such as on a full disk; what stood in the folder then stands there still.
+        """
+        assert set(self.files) <= set(files), f"a {self.what} needs {set(self.files) - set(files)}"
+        header = {"format": self.name, "format_version": self.version}
+        try:
+            self._write(Path(folder), {**header, **values}, files)
+        except OSError as error:
+            raise RunError(f"cannot write the {self.what} folder {folder}: {error.strerror or error}") from error
+
+    def _write(self, folder: Path, values: Mapping[str, Any], files: Mapping[str, Content]) -> None:
+        index = folder / self.index
+        is_new = not index.exists()
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder) as made:
+            scratch = Path(made)
+            for name, content in files.items():
+                _write(scratch / name, content)
+            facts = {name: _fingerprint(scratch / name) for name in self.files}
+            _write(scratch / self.index, json_to_bytes(seal({**values, "files": facts})))
+            for name in (*files, self.index):
+                _to_disk(scratch / name)
+            if facts and not is_new:
+                # The old index does not vouch for the new files, which replace the old ones one after the other.
+                index.unlink()
+                _to_disk(folder)
+            for name in sorted(files):
+                os.replace(scratch / name, folder / name)
+            # The names of the other files before that of the index, should the power fail now.
+            _to_disk(folder)
+            os.replace(scratch / self.index, index)
+        _to_disk(folder)
+        if is_new:
+            # The folder itself may be new, and its own name stands in the one above.
+            _to_disk(folder.resolve().parent)
+
+    def read(self, folder: str | os.PathLike[str]) -> Stored:
+        """Read a folder's index and the files that the format lists.
+
+        Raises
+        ------
+        RunError
+            When the folder or a file is missing, cut short, too large, changed since it was written, of another format
+            or version, or leads out of the folder; the message says which file, and what is wrong with it.
+        """
+        return self._read_some(Path(folder), self.files)
+
+    def glance(self, folder: str | os.PathLike[str], *names: str) -> Stored:
+        """Read a folder's index and some of its files; of the others only see that they are there, and how large.
+
+        Parameters
+        ----------
+        folder : path
+        *names : str
+            The files to read, of those that the format lists.
+
+        Raises
+        ------
+        RunError
+            As `read` does; what was changed within a file that is not read stays unseen.
+        """
+        return self._read_some(Path(folder), names)
+
+    def read_index(self, folder: str | os.PathLike[str]) -> dict[str, Any]:
+        """Return the values of the index alone; raises RunError as `read` does."""
+        path = Path(folder)
+        try:
+            if not path.is_dir():
+                raise RunError(f"there is no {self.what} folder {path}" + (": it is a file" if path.is_file() else ""))
+            if not (path / self.index).exists():
+                raise RunError(f"{path} is not a whole {self.what}: {self.index} is missing, which is written last")
+        except OSError as error:
+            raise RunError(f"cannot read the {self.what} folder {path}: {error.strerror or error}") from error
+        index = _parse_object(path, self.index, _read(path, self.index, self.index_bytes))
+        if index.get("format") != self.name:
+            damaged(path, self.index, f"is not that of a {self.what}: 'format' must be {self.name!r}")
+        self._check_version(path, index.get("format_version"))
+        if index != seal(index):
+            damaged(path, self.index, "is damaged or was changed: its values do not have the hash that it holds")
+        return index
+
+    def _check_version(self, path: Path, version: Any) -> None:
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            damaged(path, self.index, f"has no valid 'format_version': {_checks.shown(version)}")
+        if version > self.version:
+            raise RunError(
+                f"{path} was written by a newer MyRNN, in format {version}; this one reads up to {self.version}"
+            )
+        if version < (self.oldest or self.version):
+            raise RunError(f"{path} was written by an older MyRNN, in format {version}; this one reads {self.version}")
+
+    def _read_some(self, path: Path, names: Collection[str]) -> Stored:
+        index = self.read_index(path)
+        listed = index.get("files")
+        if not isinstance(listed, dict):
+            damaged(path, self.index, f"has no valid 'files': {_checks.shown(listed)}")
+        for name in self.files:
+            facts = listed.get(name)
+            if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int):
+                damaged(path, self.index, f"does not say what {name} should be")
+            if name not in names:
+                _check_size(path, name, _size(path, name), facts["bytes"])
+        return Stored(path, index, {name: self._read_checked(path, name, listed[name]) for name in names})
+
+    def _read_checked(self, path: Path, name: str, facts: Mapping[str, Any]) -> bytes:
+        content = _read(path, name, self.files[name])
+        _check_size(path, name, len(content), facts["bytes"])
+        if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
+            damaged(path, name, f"is damaged or was changed: its hash is not the one in {self.index}")
+        return content
+
+
+def _check_size(path: Path, name: str, size: int, wanted: int) -> None:
+    if size != wanted:
+        how = "is cut short" if size < wanted else "is too long"
+        damaged(path, name, f"{how}: {size:,} bytes instead of {wanted:,}")
+
+
+def _size(path: Path, name: str) -> int:
+    file = path / name
+    try:
+        if file.is_file():
+            return file.stat().st_size
+    except OSError as error:
+        damaged(path, name, f"cannot be read: {error.strerror or error}", error)
+    damaged(path, name, "is missing")
+
+
+def _read(path: Path, name: str, limit: int) -> bytes:
+    """Return the bytes of a file that lies in the folder itself."""
+    file = path / name
+    try:
+        if not file.is_file():
+            damaged(path, name, "is missing")
+        if file.is_symlink() and file.resolve().parent != path.resolve():
+            damaged(path, name, "is a link that leads out of the folder")
+        with file.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+            if size > limit:
+                damaged(path, name, f"is too large: {size:,} bytes, at most {limit:,} are read")
+            # Never more than was said, should it grow meanwhile.
+            return opened.read(size)
+    except OSError as error:
+        damaged(path, name, f"cannot be read: {error.strerror or error}", error)
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """The files of a folder, their sizes and hashes checked; what is in them is still anybody's.
+
+    Attributes
+    ----------
+    folder : Path
+    index : dict
+        The values of the index.
+    content : mapping of str to bytes
+        The files that belong to the format.
+    """
+
+    folder: Path
+    index: dict[str, Any]
+    content: Mapping[str, bytes]
+
+    def json(self, name: str) -> dict[str, Any]:
+        """Return the object of a JSON file.
+
+        Raises
+        ------
+        RunError
+            When it is none; also too deep, or with numbers that are none or too large.
+        """
+        return _parse_object(self.folder, name, self.content[name])
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays of a safetensors file by their names; raises RunError where it is none."""
+        try:
+            return safetensors.numpy.load(self.content[name])
+        except Exception as error:  # its reader raises kinds of its own for what is wrong with the bytes
+            self.damaged(name, f"is not valid: {_one_line(error)}", error)
+
+    def rows(self, name: str, columns: Sequence[str]) -> list[list[str]]:
+        """Return the rows of a CSV file, as text; raises ValueError where it is none, or has other columns."""
+        try:
+            header, *rows = csv.reader(io.StringIO(self.content[name].decode("utf-8"), newline=""))
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+        if header != list(columns):
+            raise ValueError(f"its columns must be {', '.join(columns)}")
+        for number, row in enumerate(rows, start=1):
+            if len(row) != len(columns):
+                raise ValueError(f"row {number} has {len(row)} columns, not {len(columns)}")
+        return rows
+
+    def damaged(self, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
+        """Raise the RunError that a file of this folder is of no use: `what` goes on after the file's name."""
+        damaged(self.folder, name, what, cause)
+
+
+def damaged(folder: Path, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
+    """Raise the RunError for a file that is of no use: what the file holds must not fill a screen, or command it."""
+    message = what if what.isprintable() else repr(what)[1:-1]
+    short = message if len(message) <= LONGEST else f"{message[: LONGEST - 3]}..."
+    raise RunError(f"{folder}: {name} {short}") from cause
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def empty_folder(folder: str | os.PathLike[str], what: str) -> Path:
+    """Return a folder that is there, empty and can be written to; make it where it is missing.
+
+    A lock, and what a write that was cut off left behind, count as nothing.
+
+    Parameters
+    ----------
+    folder : path
+    what : str
+        What is to be written there, for the messages: ``"run"``.
+
+    Raises
+    ------
+    RunError
+        When it holds something or cannot be made or written to.
+    """
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        taken = any(item.name != LOCK and not is_scratch(item) for item in path.iterdir())
+    except (FileExistsError, NotADirectoryError):
+        raise RunError(f"{path} is or lies below a file: a {what} needs a folder of its own") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot make the {what} folder {path}: {getattr(error, 'strerror', None) or error}") from error
+    if taken:
+        raise RunError(f"{path} is not empty: choose another folder, nothing is overwritten")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise RunError(f"cannot write into {path}: permission denied")
+    return path
+
+
+def is_scratch(path: Path) -> bool:
+    """Return whether a path is what a write that was cut off leaves behind; it may be removed."""
+    return path.name.startswith(SCRATCH)
+
+
+def clear_scratch(folder: Path) -> None:
+    """Remove what writes that were cut off left behind; whoever calls this holds the folder's lock."""
+    for path in folder.iterdir():
+        if is_scratch(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def place_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` make a file beside the place where it belongs, and put it there only when all of it is there."""
+    unfinished = path.with_name(f"{SCRATCH}{path.name}")
+    # It may be there already, and be a link to another place.
+    unfinished.unlink(missing_ok=True)
+    try:
+        write(unfinished)
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _write(path: Path, content: Content) -> None:
+    if callable(content):
+        content(path)
+    else:
+        path.write_bytes(content)
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, have reached the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders, and keeps their names in order by itself.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class FolderLock:
+    """Keeps other processes out of a folder until it is released; the lock of a process that died is none.
+
+    Parameters
+    ----------
+    folder : path
+        It exists.
+
+    Raises
+    ------
+    RunError
+        When another process, or another part of this one, holds the folder, or it cannot be written to.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._file = Path(folder) / LOCK
+        # Held by the system for as long as this process lives, whatever becomes of it.
+        self._lock = FileLock(self._file, thread_local=False)
+        try:
+            # Who only asks whether it is held, holds it for a moment.
+            self._lock.acquire(timeout=PATIENCE)
+            self._file.write_text(str(os.getpid()), encoding="ascii")
+        except Timeout:
+            raise RunError(f"{folder} is in use by another process{_whose(self._file)}: wait until it ends") from None
+        except OSError as error:
+            self._lock.release()
+            raise RunError(f"cannot write into {folder}: {error.strerror or error}") from error
+
+    def release(self) -> None:
+        """Let others in; nothing of the lock stays behind."""
+        if self._lock.is_locked:
+            # While it is held: whoever opened the file before sees that it has no name any more, and opens another.
+            self._file.unlink(missing_ok=True)
+            self._lock.release()
+
+    def __enter__(self) -> FolderLock:
+        """Return the lock, which is held already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release it."""
+        self.release()
+
+
+def is_locked(folder: str | os.PathLike[str]) -> bool:
+    """Return whether a process is at work in a folder."""
+    file = Path(folder) / LOCK
+    if not file.exists():
+        return False
+    lock = FileLock(file, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
+
+
+def _whose(file: Path) -> str:
+    try:
+        number = file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    return f" (number {number})" if number.isdigit() else ""
+
+
+def json_to_bytes(values: Mapping[str, Any]) -> bytes:
+    """Return an object of plain values as JSON to be read by people; NaN and infinity have no place in it."""
+    return (json.dumps(values, indent=2, allow_nan=False) + "\n").encode("utf-8")
+
+
+def arrays_to_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return named arrays as safetensors."""
+    # The writer takes the memory of an array as it lies, whatever its strides.
+    return safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+
+
+def seal(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with the SHA-256 of all of them under ``sha256``."""
+    unsealed = {name: value for name, value in values.items() if name != "sha256"}
+    # As plain text that does not depend on spaces or on the order of names.
+    text = json.dumps(unsealed, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return {**unsealed, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
+
+
+def _parse_object(folder: Path, name: str, content: bytes) -> dict[str, Any]:
+    """Return the object that a JSON file holds, or say what is wrong with the file."""
+    try:
+        try:
+            parsed = msgspec.json.decode(content)
+        except (msgspec.DecodeError, RecursionError):
+            # Ten times slower: it says more of what is wrong, and reads names of files that are no text.
+            parsed = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+        _check_depth(parsed)
+    except (ValueError, RecursionError) as error:
+        damaged(folder, name, f"is not valid JSON: {_one_line(error)}", error)
+    if not isinstance(parsed, dict):
+        damaged(folder, name, f"must hold an object, not {_checks.shown(parsed)}")
+    return parsed
+
+
+def _check_depth(parsed: Any) -> None:
+    """Refuse what can be read, but not be written, compared or shown without reaching Python's own limit."""
+    level = [parsed]
+    for _ in range(DEEPEST):
+        inside = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [item for items in inside for item in items if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"it nests more than {DEEPEST} levels deep")
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not np.isfinite(number):
+        raise ValueError(f"{text} is too large a number")
+    return number
