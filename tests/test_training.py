@@ -105,8 +105,8 @@ def test_the_longest_is_that_of_the_sequences_used():
 
 def test_a_history_says_how_far_it_went():
     history = History(np.array([500, 1000]), np.array([0.7, 0.25]), np.array([0.5, 0.875]), 20)
-    assert repr(history) == "History(1,000 iterations, 2 reports, loss 0.7000 to 0.2500, accuracy 50.0% to 87.5%)"
-    assert repr(History(*np.empty((3, 0)))) == "History(no report yet)"
+    assert repr(history) == "LearningCurve(1,000 iterations, 2 reports, loss 0.7000 to 0.2500, accuracy 50.0% to 87.5%)"
+    assert repr(History(*np.empty((3, 0)))) == "LearningCurve(no report yet)"
 
 
 def test_histories_that_go_on_from_each_other_are_joined():

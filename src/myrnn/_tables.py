@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
-from myrnn._whole_table import WholeTable
+from myrnn.terminal import WholeTable
 
 
 class ShownAsTable(ABC):

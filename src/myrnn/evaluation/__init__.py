@@ -7,10 +7,11 @@ from myrnn.evaluation._classify import ENGINES, Classifier
 from myrnn.evaluation._compare import Comparison
 from myrnn.evaluation._counterexamples import Counterexamples, Mistake, counterexamples
 from myrnn.evaluation._evaluate import evaluate
-from myrnn.evaluation._intervals import mean_difference_interval, newcombe_interval, wilson_interval
+from myrnn.evaluation._intervals import mean_difference_interval, newcombe_interval
 from myrnn.evaluation._report import LengthReport
 from myrnn.evaluation._shortcuts import ShortcutReport, shortcuts
 from myrnn.evaluation._transfer import TransferTable, transfer
+from myrnn.results import wilson_interval
 
 __all__ = [
     "ENGINES",

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from myrnn import plots
 from myrnn._tables import ShownAsTable, new_table, per_cent
-from myrnn.evaluation._intervals import Counted
+from myrnn.results import Counted
 
 
 @dataclass(frozen=True, repr=False, eq=False)

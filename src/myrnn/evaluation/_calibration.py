@@ -11,7 +11,7 @@ from rich.table import Table
 
 from myrnn import plots
 from myrnn._tables import ShownAsTable, known, new_table, per_cent
-from myrnn.evaluation._intervals import Counted, shares
+from myrnn.results import Counted, shares
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -16,7 +16,7 @@ from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._buckets import LengthBuckets, length_buckets
 from myrnn.evaluation._calibration import Calibration, calibration
-from myrnn.evaluation._intervals import shares, wilson_interval
+from myrnn.results import shares, wilson_interval
 
 # Of more classes the most frequent mistakes are shown instead of all.
 MOST_CLASSES_IN_TABLE, MOST_MISTAKES = 10, 10

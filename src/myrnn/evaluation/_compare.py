@@ -12,7 +12,8 @@ from rich.table import Table
 
 from myrnn._tables import ShownAsTable, new_table, per_cent, points, write_csv
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation._intervals import mean_difference_interval, newcombe_interval, shares
+from myrnn.evaluation._intervals import mean_difference_interval, newcombe_interval
+from myrnn.results import shares
 
 if TYPE_CHECKING:
     from myrnn.evaluation._report import LengthReport

@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-
-
-def shares(correct: ArrayLike, total: ArrayLike) -> Floats:
-    """Return ``correct / total`` in their own shape, NaN where nothing was tried."""
-    right, tried = np.asarray(correct, dtype=np.float64), np.asarray(total, dtype=np.float64)
-    return np.divide(right, tried, out=np.full(np.broadcast(right, tried).shape, np.nan), where=tried > 0)
-
-
-def wilson_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0.95) -> Floats:
-    """Return Wilson's interval for a share.
-
-    Parameters
-    ----------
-    correct, total : array_like of int, shape (...)
-    confidence : float
-
-    Returns
-    -------
-    ndarray, float64 (..., 2)
-        Low and high; 0 and 1 where nothing was tried.
-
-    References
-    ----------
-    Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    """
-    share = shares(correct, total)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    spread = z**2 / np.maximum(np.asarray(total, dtype=np.float64), 1)
-    centre = (share + spread / 2) / (1 + spread)
-    half = np.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-    ends = np.stack((np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)), axis=-1)
-    return np.where(np.isnan(ends), np.array([0.0, 1.0]), ends)
+from myrnn.results import Floats, shares, wilson_interval
 
 
 def newcombe_interval(
@@ -105,21 +72,3 @@ def _reach(correct: Any, total: Any, other_correct: Any, other_total: Any, confi
     below = np.hypot(share - low, other_high - other)
     above = np.hypot(high - share, other - other_low)
     return share - other - below, share - other + above
-
-
-class Counted:
-    """The rates of a report that holds counts: `correct` of `total`, and the `confidence` of its intervals."""
-
-    correct: NDArray[np.int64]
-    total: NDArray[np.int64]
-    confidence: float
-
-    @property
-    def accuracy(self) -> Floats:
-        """The share that was classified rightly, float64 in the shape of `correct`; NaN where there was nothing."""
-        return shares(self.correct, self.total)
-
-    @property
-    def interval(self) -> Floats:
-        """The Wilson interval of each accuracy, float64 with one axis more: low and high."""
-        return wilson_interval(self.correct, np.broadcast_to(self.total, self.correct.shape), self.confidence)

@@ -15,8 +15,8 @@ from myrnn._logits import lost_message
 from myrnn._tables import ShownAsTable, known, new_table, per_cent, slug, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._compare import Comparison, compare
-from myrnn.evaluation._intervals import Counted, shares, wilson_interval
 from myrnn.evaluation._shortcuts import ShortcutReport
+from myrnn.results import Counted, shares, wilson_interval
 
 # Classes that have columns of their own in a table of 80 columns.
 FEW_CLASSES = 2

@@ -16,7 +16,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import _features
 from myrnn.evaluation._classify import draw
 from myrnn.evaluation._features import Codes
-from myrnn.evaluation._intervals import Counted, shares, wilson_interval
+from myrnn.results import Counted, shares, wilson_interval
 from myrnn.sequences import Sequences
 
 NAMES = ("length alone", "first, last", "counts", "even counts", "one place")

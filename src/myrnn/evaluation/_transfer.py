@@ -17,7 +17,7 @@ from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation._classify import Classifier, draw
-from myrnn.evaluation._intervals import Counted
+from myrnn.results import Counted
 
 NOT_APPLICABLE = "n/a"
 

@@ -1,9 +1,9 @@
 """Training: `train`, what it returns and what can watch it."""
 
+from myrnn.results import History
 from myrnn.training._checkpoint import Checkpoint, keep_last_checkpoint, load_checkpoint, saved_iteration
 from myrnn.training._divergence import ON_DIVERGENCE
 from myrnn.training._engines import reference_logits
-from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
 from myrnn.training._interrupts import held_interrupts, raising
 from myrnn.training._progress import Curve, Display, duration, progress_display

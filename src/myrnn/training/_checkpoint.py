@@ -11,8 +11,8 @@ from pathlib import Path
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import RunError, TrainingDiverged
+from myrnn.results import History
 from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, is_scratch
-from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart
 from myrnn.training._state import CutOff, TrainingState
 

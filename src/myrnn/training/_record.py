@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.results import LearningCurve
 from myrnn.training._engines import Correct, Losses
-from myrnn.training._history import History
 from myrnn.training._hooks import Report
 from myrnn.training._state import Snapshot
 
@@ -74,10 +74,11 @@ class Record:
         """Return the reports up to an iteration."""
         return [report for report in self._reports if report.iteration <= until]
 
-    def history(self, engine: str) -> History:
+    def history(self, engine: str) -> LearningCurve:
         """Return the reports so far, the last of them over what was done since the one before."""
         reports = [*self._reports, self.report()] if self.is_open else self._reports
-        return History.from_reports(reports, self.longest, engine, 1 / self._classes)
+        columns = {name: [getattr(report, name) for report in reports] for name in ("iteration", "loss", "accuracy")}
+        return LearningCurve.from_columns(columns, longest=self.longest, engine=engine, chance=1 / self._classes)
 
     def go_to(self, snapshot: Snapshot, reports: list[Report]) -> None:
         """Be what it was at a snapshot, with the reports up to there."""

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
+from myrnn.results import History
 from myrnn.training._checkpoint import Checkpoint, load_checkpoint
-from myrnn.training._history import History
 from myrnn.training._hooks import checked_hooks
 from myrnn.training._progress import progress_hooks
 from myrnn.training._schedules import Schedule, named_schedule

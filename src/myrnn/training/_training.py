@@ -13,13 +13,13 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.models import parameters_of
+from myrnn.results import History
 from myrnn.sequences import Sequences
 from myrnn.training import _arguments
 from myrnn.training._divergence import MOST_RESTARTS, ON_DIVERGENCE, Restarts, check_finite, check_learner, check_losses
 from myrnn.training._engine import ChosenEngine
 from myrnn.training._engines import ENGINES, Correct, Losses, classes_of
 from myrnn.training._feed import make_feed
-from myrnn.training._history import History
 from myrnn.training._hooks import Report, TrainingStart, checked_hooks, is_shipped, with_event, with_state
 from myrnn.training._interrupts import held_interrupts
 from myrnn.training._rates import Rates

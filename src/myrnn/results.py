@@ -1,0 +1,473 @@
+"""What is found, as values: a table of named columns, and the learning curve of a training.
+
+Reports hold counts and make a `Table` of them: the one place where results become text, CSV, JSON and data frames.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn.errors import InvalidArgument
+from myrnn.storage import bytes_to_rows
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    from rich.table import Table as RichTable
+
+Floats = NDArray[np.float64]
+# A row by the names of its columns, with plain values; None where there is none.
+Row = Mapping[str, Any]
+
+# --- Shares -----------------------------------------------------------------------------------------------------------
+
+
+def shares(correct: ArrayLike, total: ArrayLike) -> Floats:
+    """Return ``correct / total`` in their own shape, NaN where nothing was tried."""
+    right, tried = np.asarray(correct, dtype=np.float64), np.asarray(total, dtype=np.float64)
+    return np.divide(right, tried, out=np.full(np.broadcast(right, tried).shape, np.nan), where=tried > 0)
+
+
+def wilson_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0.95) -> Floats:
+    """Return Wilson's interval for a share.
+
+    Parameters
+    ----------
+    correct, total : array_like of int, shape (...)
+    confidence : float
+
+    Returns
+    -------
+    ndarray, float64 (..., 2)
+        Low and high; 0 and 1 where nothing was tried.
+
+    References
+    ----------
+    Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+    """
+    share = shares(correct, total)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    spread = z**2 / np.maximum(np.asarray(total, dtype=np.float64), 1)
+    centre = (share + spread / 2) / (1 + spread)
+    half = np.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
+    ends = np.stack((np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)), axis=-1)
+    return np.where(np.isnan(ends), np.array([0.0, 1.0]), ends)
+
+
+class Counted:
+    """The rates of a report that holds counts: `correct` of `total`, and the `confidence` of its intervals."""
+
+    correct: NDArray[np.int64]
+    total: NDArray[np.int64]
+    confidence: float
+
+    @property
+    def accuracy(self) -> Floats:
+        """The share that was classified rightly, float64 in the shape of `correct`; NaN where there was nothing."""
+        return shares(self.correct, self.total)
+
+    @property
+    def interval(self) -> Floats:
+        """The Wilson interval of each accuracy, float64 with one axis more: low and high."""
+        return wilson_interval(self.correct, np.broadcast_to(self.total, self.correct.shape), self.confidence)
+
+
+def counted(correct: ArrayLike, total: ArrayLike, confidence: float, prefix: str = "") -> dict[str, Any]:
+    """Return the columns that follow from counts (N,): total, correct, accuracy, and the ends of its interval."""
+    low, high = wilson_interval(correct, total, confidence).T
+    columns = {"total": total, "correct": correct, "accuracy": shares(correct, total), "low": low, "high": high}
+    return {f"{prefix}{name}": values for name, values in columns.items()}
+
+
+# --- Cells ------------------------------------------------------------------------------------------------------------
+
+
+def percent(share: float | None, interval: Sequence[float] | None = None) -> str:
+    """Return a share in per cent, with its interval if there is one; a dash where nothing was tried."""
+    if share is None or math.isnan(share):
+        return "-"
+    if interval is None:
+        return f"{100 * share:.1f}"
+    # Three columns of these fit into a line only without the zero of 100.0.
+    middle, low, high = (f"{100 * number:.1f}".replace("100.0", "100") for number in (share, *interval))
+    return f"{middle} ({low}-{high})"
+
+
+def points(difference: float, interval: Sequence[float]) -> str:
+    """Return a difference of two shares in percentage points, with its interval."""
+    low, high = interval
+    return f"{100 * difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def column_name(text: str) -> str:
+    """Return a text as a name for a column: ``"no match"`` as ``"no_match"``."""
+    return re.sub(r"\W+", "_", text.strip().lower()).strip("_")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A column of a table as people read it.
+
+    Attributes
+    ----------
+    heading : str
+    cell : callable
+        Returns what stands in a row of the column, as text or Rich text.
+    is_number : bool
+        Whether it is aligned at the right.
+    wraps : bool
+        Whether its lines may be wrapped between words; those that stand under each other on purpose may not.
+    """
+
+    heading: str
+    cell: Callable[[Row], Any]
+    is_number: bool = True
+    wraps: bool = True
+
+
+# In a row that lacks the column, such as one of totals, the cell is empty.
+
+
+def text(name: str, heading: str | None = None, *, is_number: bool = False) -> Shown:
+    """Show a column as it is; nothing for None."""
+    return Shown(name if heading is None else heading, lambda row: _text(row.get(name)), is_number)
+
+
+def integer(name: str, heading: str | None = None) -> Shown:
+    """Show whole numbers with commas between thousands."""
+    return Shown(name if heading is None else heading, lambda row: f"{row[name]:,}" if name in row else "")
+
+
+def number(name: str, spec: str, heading: str | None = None) -> Shown:
+    """Show numbers in a format such as ``".4f"``, a dash for None."""
+
+    def cell(row: Row) -> str:
+        return "" if name not in row else "-" if row[name] is None else format(row[name], spec)
+
+    return Shown(name if heading is None else heading, cell)
+
+
+def share(name: str, heading: str | None = None, interval: tuple[str, str] | None = None) -> Shown:
+    """Show shares in per cent, with the interval whose ends are in two other columns where the row has these."""
+
+    def cell(row: Row) -> str:
+        if name not in row:
+            return ""
+        low, high = interval or ("", "")
+        return percent(row[name], (row[low], row[high]) if low in row else None)
+
+    return Shown(name if heading is None else heading, cell)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+# --- Tables -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Table:
+    """A table of named columns, and how it is shown.
+
+    A terminal and a notebook show it. Everything else has all columns with all digits: `rows`, `to_csv`, `to_json`,
+    `to_pandas` and `to_polars`.
+
+    Attributes
+    ----------
+    title : str
+    columns : dict of str to list
+        Plain values, equally many in each column; None for NaN.
+    shown : sequence of Shown
+        What is shown, by default every column as it is.
+    caption : str or None
+    styles : sequence of str or None
+        The style of every row that is shown, as Rich calls it; by default none.
+    breaks : set of int
+        After which rows there is a line.
+    below : sequence of lists of (row, style)
+        Further parts that are shown below, such as totals, and are no data: rows by the names of their columns.
+    """
+
+    title: str
+    columns: dict[str, Any]
+    shown: Sequence[Shown] = ()
+    caption: str | None = None
+    styles: Sequence[str | None] = ()
+    breaks: frozenset[int] = frozenset()
+    below: Sequence[Sequence[tuple[Row, str | None]]] = ()
+
+    def __post_init__(self) -> None:
+        """Make the values plain."""
+        columns = {name: _plain(values) for name, values in self.columns.items()}
+        assert len({len(values) for values in columns.values()}) <= 1, "columns must be equally long"
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "shown", tuple(self.shown or (text(name) for name in columns)))
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(next(iter(self.columns.values()), ()))
+
+    def __repr__(self) -> str:
+        """Say what it is a table of."""
+        return f"Table({self.title!r}: {len(self):,} rows of {', '.join(self.columns)})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one plain record a row."""
+        return [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the columns as CSV: None as an empty field, a number with all its digits."""
+        write_csv(self.columns, path)
+
+    def to_json(self) -> str:
+        """Return the rows as a JSON list of objects."""
+        return json.dumps(self.rows(), allow_nan=False)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the columns as a data frame of pandas, which must be installed."""
+        import pandas
+
+        return pandas.DataFrame(self.columns)
+
+    def to_polars(self) -> polars.DataFrame:
+        """Return the columns as a data frame of Polars."""
+        import polars
+
+        return polars.DataFrame(self.columns, strict=False)
+
+    def to_text(self, width: int = 80) -> str:
+        """Return what a terminal of some columns shows, without colours."""
+        from rich.console import Console
+
+        console = Console(width=width, highlight=False, color_system=None, force_terminal=False)
+        with console.capture() as found:
+            console.print(self)
+        return found.get()
+
+    def cells(self, heading: str) -> list[str]:
+        """Return what is shown in a column, rows below included."""
+        (column,) = (shown for shown in self.shown if shown.heading == heading)
+        rows = [*self.rows(), *(row for part in self.below for row, _ in part)]
+        return [str(column.cell(row)) for row in rows]
+
+    def rich(self) -> RichTable:
+        """Return a Rich table, which is whole in a terminal of any width."""
+        from myrnn.terminal import WholeTable
+
+        table = WholeTable(title=self.title, caption=self.caption, title_style="bold")
+        for column in self.shown:
+            table.add_column(column.heading, justify="right" if column.is_number else "left", no_wrap=not column.wraps)
+        styles = self.styles or [None] * len(self)
+        for place, (row, style) in enumerate(zip(self.rows(), styles, strict=True)):
+            cells = (column.cell(row) for column in self.shown)
+            table.add_row(*cells, style=style, end_section=place in self.breaks)
+        for part in self.below:
+            table.add_section()
+            for below, style in part:
+                table.add_row(*(column.cell(below) for column in self.shown), style=style)
+        return table
+
+    def __rich__(self) -> RichTable:
+        """Let Rich print it."""
+        return self.rich()
+
+    def _repr_mimebundle_(self, include: Sequence[str] = (), exclude: Sequence[str] = (), **_: Any) -> dict[str, str]:
+        bundle: dict[str, str] = self.rich()._repr_mimebundle_(include, exclude)
+        return bundle
+
+
+class HasTable(ABC):
+    """What is a table in the end: a notebook shows it as its table, and a prompt as one line."""
+
+    @abstractmethod
+    def table(self) -> Table:
+        """Return the numbers as a table."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one plain record a row of the table."""
+        return self.table().rows()
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows as CSV."""
+        self.table().to_csv(path)
+
+    def _repr_mimebundle_(self, include: Sequence[str] = (), exclude: Sequence[str] = (), **_: Any) -> dict[str, str]:
+        return self.table()._repr_mimebundle_(include, exclude)
+
+
+def write_csv(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]) -> None:
+    """Write columns as CSV: None as an empty field, a number with all its digits."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def _plain(values: Any) -> list[Any]:
+    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    return [None if isinstance(value, float) and math.isnan(value) else value for value in listed]
+
+
+# --- Learning curves --------------------------------------------------------------------------------------------------
+
+# The columns of a learning curve, as its CSV file may have them.
+CURVE_COLUMNS = ("loss", "accuracy")
+VALIDATION_COLUMNS = ("validation_loss", "validation_accuracy")
+CURVE_HEADERS = (
+    ("iteration", *CURVE_COLUMNS),
+    ("epoch", *CURVE_COLUMNS),
+    ("epoch", *CURVE_COLUMNS, *VALIDATION_COLUMNS),
+)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LearningCurve:
+    """Loss and accuracy over a training, one mean per report.
+
+    Attributes
+    ----------
+    step : ndarray, int64 (R,)
+        How many iterations or epochs had been done at each report. Also called ``iteration`` or ``epoch``, by the unit.
+    loss : ndarray, float64 (R,)
+        Mean cross-entropy since the report before, in nats.
+    accuracy : ndarray, float64 (R,)
+        Share of sequences classified rightly since the report before, each before the model learned from it.
+    longest : int
+        T of the longest sequence that was trained on.
+    engine : str
+        ``"native"`` or ``"mygrad"``.
+    chance : float or None
+        The accuracy of guessing, 1 / K, where it is known.
+    unit : {"iteration", "epoch"}
+        What the steps count.
+    validation_loss, validation_accuracy : ndarray, float64 (R,), or None
+        The same on sequences that were kept apart, where some were.
+    """
+
+    step: NDArray[np.int64]
+    loss: Floats
+    accuracy: Floats
+    longest: int = 0
+    engine: str = "mygrad"
+    chance: float | None = None
+    unit: str = "iteration"
+    validation_loss: Floats | None = field(default=None, kw_only=True)
+    validation_accuracy: Floats | None = field(default=None, kw_only=True)
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, ArrayLike], **others: Any) -> LearningCurve:
+        """Return the curve of columns by name, as `columns` returns them; `others` are further attributes."""
+        unit = "epoch" if "epoch" in columns else "iteration"
+        numbers: dict[str, Any] = {
+            name: np.asarray(values, dtype=np.float64) for name, values in columns.items() if name != unit
+        }
+        return cls(step=np.asarray(columns[unit], dtype=np.int64), unit=unit, **numbers, **others)
+
+    @classmethod
+    def from_csv(cls, content: bytes, **others: Any) -> LearningCurve:
+        """Return the curve that a file of `to_csv` holds; `others` are further attributes.
+
+        Raises
+        ------
+        ValueError
+            When the columns are others, or something in them is no number.
+        """
+        first = content.partition(b"\n")[0].strip()
+        header = next((names for names in CURVE_HEADERS if ",".join(names).encode() == first), CURVE_HEADERS[0])
+        rows = bytes_to_rows(content, header)
+        # From int to array: an integer that is too large raises OverflowError.
+        try:
+            step = np.array([int(row[0]) for row in rows], dtype=np.int64)
+        except OverflowError as error:
+            raise ValueError(str(error)) from error
+        numbers = {name: np.array([float(row[i]) for row in rows]) for i, name in enumerate(header) if i}
+        return cls.from_columns({header[0]: step, **numbers}, **others)
+
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns of the curve by name, as its CSV file has them; those of the validation only if there are any."""
+        found: dict[str, NDArray[Any]] = {self.unit: self.step, "loss": self.loss, "accuracy": self.accuracy}
+        kept = {name: getattr(self, name) for name in VALIDATION_COLUMNS}
+        return found | {name: values for name, values in kept.items() if values is not None}
+
+    @property
+    def iteration(self) -> NDArray[np.int64]:
+        """How many iterations had been done at each report, int64 (R,)."""
+        return self._steps("iteration")
+
+    @property
+    def epoch(self) -> NDArray[np.int64]:
+        """How many epochs had been done at each report, int64 (R,)."""
+        return self._steps("epoch")
+
+    def _steps(self, unit: str) -> NDArray[np.int64]:
+        if unit != self.unit:
+            raise AttributeError(f"a learning curve by {self.unit} has no attribute {unit!r}")
+        return self.step
+
+    def joined(self, later: LearningCurve) -> LearningCurve:
+        """Return this curve and that of a training that went on from its end, and counts its steps from 0.
+
+        Raises
+        ------
+        InvalidArgument
+            When the two count different things, or only one has a validation.
+        """
+        if self.columns.keys() != later.columns.keys():
+            names = (", ".join(curve.columns) for curve in (self, later))
+            raise InvalidArgument("learning curves of {} and of {} cannot be joined".format(*names))
+        done = int(self.step[-1]) if len(self) else 0
+        columns = {name: np.concatenate((values, later.columns[name])) for name, values in self.columns.items()}
+        columns[self.unit] = np.concatenate((self.step, done + later.step))
+        longest = max(self.longest, later.longest)
+        return LearningCurve.from_columns(columns, longest=longest, engine=later.engine, chance=later.chance)
+
+    def __len__(self) -> int:
+        """Return the number of reports, R."""
+        return len(self.step)
+
+    def __repr__(self) -> str:
+        """Say how far the training went and where it ended."""
+        if not len(self):
+            return "LearningCurve(no report yet)"
+        return (
+            f"LearningCurve({self.step[-1]:,} {self.unit}s, {len(self)} reports, "
+            f"loss {self.loss[0]:.4f} to {self.loss[-1]:.4f}, "
+            f"accuracy {self.accuracy[0]:.1%} to {self.accuracy[-1]:.1%})"
+        )
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the columns, such as iteration, loss and accuracy: one row a report, each number to its last digit."""
+        write_csv({name: values.tolist() for name, values in self.columns.items()}, path)
+
+    def plot(self, axes: Any = None, label: str | None = None) -> Any:
+        """Draw loss and accuracy against the step, and the level of guessing; return the matplotlib axes.
+
+        Parameters
+        ----------
+        axes : two matplotlib Axes, optional
+            Those of another training's plot, to compare; without them, in a new figure.
+        label : str, optional
+            The name of the training in the legend.
+        """
+        from myrnn import plots
+
+        if self.unit == "epoch":
+            return plots.plot_epochs(self.columns, axes=axes)
+        return plots.plot_history(self.step, self.loss, self.accuracy, axes=axes, chance=self.chance, label=label)
+
+
+History = LearningCurve
