@@ -66,17 +66,6 @@ def test_what_stood_there_is_replaced(folder):
     assert set(everything(folder)) == {"index.json", *FILES}
 
 
-def test_a_table_is_read_with_its_columns(folder):
-    NOTES.write(folder, {}, {**FILES, "text.json": b"a,b\r\n1,x\r\n2,\xc3\xa9\r\n"})
-    stored = NOTES.read(folder)
-    assert stored.rows("text.json", ["a", "b"]) == [["1", "x"], ["2", "é"]]
-    with pytest.raises(ValueError, match=r"^its columns must be a, c$"):
-        stored.rows("text.json", ["a", "c"])
-    NOTES.write(folder, {}, {**FILES, "text.json": b"a,b\n1,2\n3\n"})
-    with pytest.raises(ValueError, match=r"^row 2 has 1 columns, not 2$"):
-        NOTES.read(folder).rows("text.json", ["a", "b"])
-
-
 # --- written whole or not at all
 
 

@@ -6,6 +6,7 @@ Reports hold counts and make a `Table` of them: the one place where results beco
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -20,7 +21,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn.errors import InvalidArgument
-from myrnn.storage import bytes_to_rows
 
 if TYPE_CHECKING:
     import pandas
@@ -385,10 +385,15 @@ class LearningCurve:
         ValueError
             When the columns are others, or something in them is no number.
         """
-        first = content.partition(b"\n")[0].strip()
-        header = next((names for names in CURVE_HEADERS if ",".join(names).encode() == first), CURVE_HEADERS[0])
-        rows = bytes_to_rows(content, header)
-        # From int to array: an integer that is too large raises OverflowError.
+        try:
+            header, *rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+        if tuple(header) not in CURVE_HEADERS:
+            raise ValueError("its columns must be iteration, loss, accuracy, or those of epochs")
+        for place, row in enumerate(rows, start=1):
+            if len(row) != len(header):
+                raise ValueError(f"row {place} has {len(row)} columns, not {len(header)}")
         try:
             step = np.array([int(row[0]) for row in rows], dtype=np.int64)
         except OverflowError as error:

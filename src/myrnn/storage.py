@@ -8,14 +8,12 @@ safetensors. A `FolderLock` lets one process at a time into a folder.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -280,19 +278,6 @@ class Stored:
             return safetensors.numpy.load(self.content[name])
         except Exception as error:  # its reader raises kinds of its own for what is wrong with the bytes
             self.damaged(name, f"is not valid: {_one_line(error)}", error)
-
-    def rows(self, name: str, columns: Sequence[str]) -> list[list[str]]:
-        """Return the rows of a CSV file, as text; raises ValueError where it is none, or has other columns."""
-        try:
-            header, *rows = csv.reader(io.StringIO(self.content[name].decode("utf-8"), newline=""))
-        except csv.Error as error:
-            raise ValueError(str(error)) from error
-        if header != list(columns):
-            raise ValueError(f"its columns must be {', '.join(columns)}")
-        for number, row in enumerate(rows, start=1):
-            if len(row) != len(columns):
-                raise ValueError(f"row {number} has {len(row)} columns, not {len(columns)}")
-        return rows
 
     def damaged(self, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
         """Raise the RunError that a file of this folder is of no use: `what` goes on after the file's name."""

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import Part, Training, weight_generator
 from myrnn.models import parameter_names, parameters_of
 from myrnn.registry import PARTS, find, make
+from myrnn.results import LearningCurve
 from myrnn.runs._data import is_data_run
 from myrnn.runs._origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.runs._own import OWN, SIZES, check_same, checked_own, remake
 from myrnn.runs._save import HISTORY, INDEX, REPORT, RUN, UNFINISHED, WEIGHTS
 from myrnn.storage import Stored
 from myrnn.tasks import Palindromes, TwinHalves
-from myrnn.training import History
 
 # No size is larger; with digits without end even a message about it would fail.
 LARGEST = 2**63 - 1
 
 # Settings that the first runs did not write, with what they were.
 LATER_SETTINGS = {"rnn": {"recurrent_init": "glorot"}}
-
-COLUMNS = ("iteration", "loss", "accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +44,7 @@ class Run:
     task : TwinHalves or Palindromes
     model : RNN, GRU or LSTM, or a model of a user-defined class
         With the trained weights.
-    history : History
+    history : LearningCurve
     report : dict
         The numbers of the training and of its evaluation.
     own : class, callable or model, optional
@@ -58,7 +55,7 @@ class Run:
     settings: dict[str, Any]
     task: TwinHalves | Palindromes
     model: Any
-    history: History
+    history: LearningCurve
     report: dict[str, Any]
     own: Any = None
 
@@ -209,9 +206,13 @@ def load_weights(stored: Stored, file: str, model: Any) -> None:
         parameter.data[...] = given
 
 
-def parse_history(stored: Stored, report: Mapping[str, Any], chance: float | None) -> History:
+def parse_history(stored: Stored, report: Mapping[str, Any], chance: float | None) -> LearningCurve:
     """Return the history that a run holds; raises RunError where it is none."""
-    iteration, loss, accuracy = _parse_columns(stored)
+    try:
+        curve = LearningCurve.from_csv(stored.content[HISTORY])
+        iteration, loss, accuracy = curve.iteration, curve.loss, curve.accuracy
+    except (ValueError, AttributeError) as error:
+        stored.damaged(HISTORY, f"is not a history: {error}", error)
     if len(iteration) and (iteration[0] < 1 or np.any(np.diff(iteration) < 1)):
         stored.damaged(HISTORY, "must have iterations that rise from 1 or more")
     if not (np.isfinite(loss).all() and np.all(loss >= 0) and np.all((accuracy >= 0) & (accuracy <= 1))):
@@ -224,16 +225,4 @@ def parse_history(stored: Stored, report: Mapping[str, Any], chance: float | Non
         engine = _checks.one_of("engine", training.get("engine"), ("native", "mygrad"))
     except InvalidArgument as error:
         stored.damaged(REPORT, f"cannot be used: {error}", error)
-    return History(iteration, loss, accuracy, longest, engine, chance)
-
-
-def _parse_columns(stored: Stored) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    try:
-        rows = stored.rows(HISTORY, COLUMNS)
-        return (
-            np.array([int(row[0]) for row in rows], dtype=np.int64),
-            np.array([float(row[1]) for row in rows], dtype=np.float64),
-            np.array([float(row[2]) for row in rows], dtype=np.float64),
-        )
-    except (ValueError, OverflowError) as error:
-        stored.damaged(HISTORY, f"is not a history: {error}", error)
+    return replace(curve, longest=longest, engine=engine, chance=chance)
