@@ -23,10 +23,9 @@ from tests.test_graphs import SVG, overlap
 import myrnn
 from myrnn.errors import InvalidArgument, NotARecurrence
 from myrnn.graphs import ComputationalGraph, build_graph
-from myrnn.graphs._layout import lay_out
-from myrnn.graphs._read import Shown
-from myrnn.graphs._rolled import draw_recurrence
-from myrnn.graphs._wrap import WIDTH, equation_lines, wrapped
+from myrnn.graphs.layout import lay_out
+from myrnn.graphs.read import Shown
+from myrnn.graphs.rolled import WIDTH, draw_recurrence, equation_lines, wrapped
 from myrnn.models import GRU, LSTM, RNN, parameter_names
 
 # What a network computes is what is drawn, not how fast.

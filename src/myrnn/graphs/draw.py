@@ -1,14 +1,33 @@
-"""Write a placed drawing as SVG."""
+"""A drawing that shows and saves itself: as SVG, or in the DOT language for those who want Graphviz to lay it out."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
 from xml.sax.saxutils import escape
 
-from myrnn.graphs._layout import HEADER, MARGIN, Band, Card, Layout, Route
-from myrnn.graphs._measure import BAR, CHIP, DETAIL, LABEL, Chip, short_names, shortened, text_width
-from myrnn.graphs._record import Drawing, GraphNode, compact
+from myrnn.errors import InvalidArgument
+from myrnn.graphs.layout import (
+    BAR,
+    CHIP,
+    DETAIL,
+    HEADER,
+    LABEL,
+    MARGIN,
+    Band,
+    Card,
+    Chip,
+    Layout,
+    Route,
+    lay_out,
+    short_names,
+    shortened,
+    text_width,
+)
+from myrnn.graphs.read import Drawing, GraphNode, compact
 
 # Okabe and Ito's palette, which people with any kind of colour vision tell apart; fills are tints of it.
 _INK, _SOFT, _PAPER, _BAND, _LINE = "#1a1a1a", "#595959", "#ffffff", "#f5f6f7", "#8a8f94"
@@ -18,6 +37,86 @@ _FILLS = {"parameter": "#d6e8f3", "input": "#fbecc8", "constant": "#e6e6e6"}
 _EDGES = {"state": _GREEN, "result": _VERMILION, "": "#6b7075"}
 _FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 _LEGEND = (("parameter", "parameter"), ("input", "input"), ("constant", "constant"))
+
+
+class ComputationalGraph:
+    """A computational graph that shows itself in a notebook.
+
+    It keeps no tensor and no array alive, so parameters are writeable again as soon as MyGrad lets go of the graph.
+    Where it comes from :func:`build_graph`, it shows the size of every gradient from the moment that ``backward()``
+    has run.
+
+    Parameters
+    ----------
+    drawing : Drawing
+        What to draw.
+    gradients : mapping of int to float, optional
+        The L2 norm of the gradient by the key of a node; read again at every drawing.
+    """
+
+    def __init__(self, drawing: Drawing, gradients: Mapping[int, float] | None = None) -> None:
+        self.drawing = drawing
+        self._gradients: Mapping[int, float] = {} if gradients is None else gradients
+
+    @property
+    def gradients(self) -> dict[int, float]:
+        """The L2 norm of the gradient by the key of a node; empty until ``backward()`` has run."""
+        return dict(self._gradients)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return lay_out(self.drawing)
+
+    def to_svg(self) -> str:
+        """Return the picture as an SVG element, the same bytes for the same graph."""
+        return to_svg(self.drawing, self._layout, self._gradients)
+
+    def to_dot(self) -> str:
+        """Return the graph in Graphviz's DOT language."""
+        return to_dot(self.drawing, self._gradients)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the graph to a file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to; its suffix says what: ``.svg`` a picture, ``.dot`` or ``.gv`` Graphviz's language.
+
+        Returns
+        -------
+        pathlib.Path
+            The file that was written.
+
+        Raises
+        ------
+        InvalidArgument
+            The suffix is none of these.
+        """
+        path = Path(path)
+        forms = {".svg": self.to_svg, ".dot": self.to_dot, ".gv": self.to_dot}
+        if path.suffix.lower() not in forms:
+            raise InvalidArgument(f"path must end in .svg, .dot or .gv, not {path.name!r}")
+        path.write_text(forms[path.suffix.lower()](), encoding="utf-8")
+        return path
+
+    def __repr__(self) -> str:
+        """Say how large the graph is."""
+        return f"<ComputationalGraph {self.drawing.title}>"
+
+    def _repr_svg_(self) -> str:
+        return self.to_svg()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        svg = self.to_svg()
+        # Within HTML the picture scrolls, and shows what hovering tells. It keeps its size: a notebook shrinks pictures
+        # to the width of the page, where a graph of many steps could not be read.
+        full_size = svg.replace("<svg ", '<svg style="max-width: none" ', 1)
+        html = f'<div style="overflow-x: auto; max-width: 100%">{full_size}</div>'
+        return {"text/html": html, "image/svg+xml": svg, "text/plain": repr(self)}
+
+
+# SVG ------------------------------------------------------------------------------------------------------------------
 
 
 def to_svg(drawing: Drawing, layout: Layout, gradients: Mapping[int, float]) -> str:
@@ -192,3 +291,45 @@ def _tooltip(node: GraphNode, gradients: Mapping[int, float]) -> str:
     if node.key in gradients:
         lines.append(f"gradient: L2 norm {gradients[node.key]:.6g}")
     return _text("\n".join(lines))
+
+
+# DOT ------------------------------------------------------------------------------------------------------------------
+
+_LOOKS = {
+    "operation": 'shape=box, style="rounded,filled", fillcolor="#ffffff"',
+    "parameter": 'shape=box, style="filled", fillcolor="#d6e8f3", color="#0072B2"',
+    "input": 'shape=box, style="filled", fillcolor="#fbecc8", color="#E69F00"',
+    "constant": 'shape=box, style="filled", fillcolor="#e6e6e6", color="#999999"',
+}
+
+
+def to_dot(drawing: Drawing, gradients: Mapping[int, float]) -> str:
+    """Return a ``digraph``: every node once, an edge for each operand, a cluster for each column with a heading."""
+    lines = [
+        "digraph {",
+        "  rankdir=LR;",
+        f"  label={_quoted(drawing.title)};",
+        '  node [fontname="Helvetica", fontsize=11];',
+    ]
+    for column, heading in enumerate(drawing.columns):
+        inside = [_node(n, gradients) for n in drawing.nodes if not n.leaf and n.column == column]
+        if heading:
+            inside = [f"  subgraph cluster_{column} {{", f"    label={_quoted(heading)};", *inside, "  }"]
+        lines += inside
+    lines += [_node(node, gradients) for node in drawing.nodes if node.leaf]
+    for node in drawing.nodes:
+        lines += [f"  n{operand} -> n{node.key};" for operand in node.inputs]
+    lines += [f"  n{state} -> n{reader} [constraint=false];" for state, reader in drawing.loops]
+    return "\n".join([*lines, "}", ""])
+
+
+def _node(node: GraphNode, gradients: Mapping[int, float]) -> str:
+    lines = [node.label, *node.details]
+    if node.key in gradients:
+        lines.append(f"∇ {compact(gradients[node.key])}")
+    return f"    n{node.key} [label={_quoted(chr(10).join(lines))}, {_LOOKS[node.kind]}];"
+
+
+def _quoted(text: str) -> str:
+    # A backslash starts an escape in DOT labels, so one that is meant is doubled; a new line is written as one.
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\0", "") + '"'

@@ -1,0 +1,194 @@
+"""What to draw: the graph of a tensor, a model rolled, or a model unrolled for one sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mygrad as mg
+import numpy as np
+from mygrad.nnet.losses import softmax_crossentropy
+
+from myrnn.compiler import MYGRAD, CompiledModel, compile, write_equations
+from myrnn.errors import InvalidArgument
+from myrnn.graphs.draw import ComputationalGraph
+from myrnn.graphs.read import Shown, read_graph
+from myrnn.graphs.rolled import draw_recurrence, observe
+from myrnn.models import parameter_names, parameters_of
+from myrnn.sequences import Sequences
+
+
+def build_graph(
+    fin: Any,
+    names: Mapping[str, Any] | None = None,
+    *,
+    rolled: bool | None = None,
+    x: Any = None,
+    y: Any = None,
+    render: bool = True,
+    save: bool = False,
+    dims: bool = True,
+    dtypes: bool = False,
+    sum_stats: bool = False,
+) -> ComputationalGraph | None:
+    """Draw a model as its recurrence, or the computational graph that ends in a tensor.
+
+    The recurrence is what repeats: one step with its states going round, the initial states before it, the readout
+    after it, and a card for every variable of the model with its equation, shape and number of parameters.
+
+    The graph of a tensor, a loss as a rule, has every operation of every step, the steps side by side. Every tensor is
+    visited once, so the time is linear in the size of the graph. Build it before ``backward()``, which takes MyGrad's
+    graph apart; afterwards the same object shows the size of each gradient as well.
+
+    Parameters
+    ----------
+    fin : mygrad.Tensor, model or CompiledModel
+        The tensor that the graph ends in; or a model, ``model(x)`` with ``model.parameters``, compiled or not.
+    names : dict of str to object, optional
+        What things are called in the graph of a tensor, ``locals()`` as a rule. A tensor or array has the name under
+        which it is found; parameters are also found in objects, as ``model.fc_x2h.weight``, and rows of an array as
+        ``x[3]``. A recurrence has the names of the model's own variables.
+    rolled : bool, optional
+        Whether to draw one step for all. By default a model is drawn so, and a tensor is not: its graph is that of one
+        sequence. A model that is not to be rolled needs `x`.
+    x : array, shape (T, C), optional
+        For a model: one sequence. Hovering shows the range of the values that each card had while it ran.
+    y : int or array of one int, optional
+        For a model with `x`: the right class. Hovering shows the size of the gradients of the softmax cross-entropy.
+        The model's own gradients stay as they are.
+    render : bool, optional
+        Whether to return the graph; without it nothing is returned, which makes sense together with `save`.
+    save : bool, optional
+        Whether to write ``computational_graph.svg`` in the current folder.
+    dims, dtypes, sum_stats : bool, optional
+        Whether each node shows its shape; its dtype; its range, median and mean. Hovering shows them in any case.
+
+    Returns
+    -------
+    ComputationalGraph or None
+        The graph, which a notebook shows as a picture. None when not `render`.
+
+    Raises
+    ------
+    InvalidArgument
+        `fin` is neither a tensor with a graph nor a model; `names` is no dictionary; `rolled`, `x` and `y` do not go
+        together with `fin`.
+    CompileError
+        The model is to be rolled but is no recurrence; the message shows the line.
+
+    Examples
+    --------
+    >>> import mygrad as mg
+    >>> x = mg.tensor([3.0, 4.0])
+    >>> loss = (x * x).sum()
+    >>> graph = build_graph(loss, names=locals())
+    >>> graph
+    <ComputationalGraph loss: 2 operations, 1 parameter (2 numbers)>
+    >>> loss.backward()
+    >>> sorted(graph.gradients.values())
+    [1.0, 1.4142135623730951, 10.0]
+    >>> from myrnn.models import RNN
+    >>> build_graph(RNN(dim_input=10, dim_recurrent=16, dim_output=2))
+    <ComputationalGraph RNN: state h (16), 466 parameters>
+    """
+    if names is not None and not isinstance(names, Mapping):
+        raise InvalidArgument(
+            f"names must be a dictionary from names to tensors, such as locals(), not {type(names).__name__}"
+        )
+    shown = Shown(dims, dtypes, sum_stats)
+    if isinstance(fin, mg.Tensor):
+        graph = _tensor_graph(fin, names or {}, shown, rolled, x, y)
+    else:
+        graph = _model_graph(fin, names or {}, shown, rolled is None or rolled, x, y)
+    if save:
+        graph.save("computational_graph.svg")
+    return graph if render else None
+
+
+def _tensor_graph(
+    result: mg.Tensor, names: Mapping[str, Any], shown: Shown, rolled: bool | None, x: Any, y: Any
+) -> ComputationalGraph:
+    if rolled:
+        raise InvalidArgument(
+            "rolled=True draws the step that a model repeats, which a tensor does not tell: pass the model, "
+            "build_graph(model), not what it computed"
+        )
+    if x is not None or y is not None:
+        raise InvalidArgument("x and y go with a model: the graph of a tensor has its sequence in it already")
+    _need_creator(result)
+    return ComputationalGraph(*read_graph(result, names, shown))
+
+
+def _model_graph(
+    model: Any, names: Mapping[str, Any], shown: Shown, rolled: bool, x: Any, y: Any
+) -> ComputationalGraph:
+    if not isinstance(model, CompiledModel) and (not callable(model) or not hasattr(model, "parameters")):
+        raise InvalidArgument(
+            f"what a graph shows must be a mygrad.Tensor, or a model with `parameters`, not {type(model).__name__}"
+        )
+    if x is None and y is not None:
+        raise InvalidArgument("y is the class of a sequence: pass the sequence too, x=...")
+    if rolled:
+        return _recurrence_graph(model, shown, x, y)
+    if x is None:
+        raise InvalidArgument("rolled=False draws all steps of one sequence: pass the sequence, x=...")
+    return _sequence_graph(model, names, shown, x, y)
+
+
+def _need_creator(fin: mg.Tensor) -> None:
+    if fin.creator is not None:
+        return
+    if fin.grad is not None:
+        raise InvalidArgument(
+            "this tensor has no graph any more: backward() takes it apart. Compute the tensor again, build the graph, "
+            "and call backward() afterwards; the graph shows the gradients from then on"
+        )
+    raise InvalidArgument(
+        "this tensor has no graph: it was not computed from other tensors, was computed under mygrad.no_autodiff, "
+        "or its graph was cleared. Compute it again without no_autodiff and build the graph before backward()"
+    )
+
+
+def write_graph(model: Any, sequences: Sequences, path: Path) -> None:
+    """Write the graph of the loss on the first of `sequences` as SVG, with the size of every gradient."""
+    x, y = sequences[0]
+    graph = build_graph(model, rolled=False, x=x, y=y)
+    assert graph is not None
+    graph.save(path)
+
+
+def write_recurrence(model: Any, path: Path) -> None:
+    """Write the step that a model repeats as SVG."""
+    graph = build_graph(model)
+    assert graph is not None
+    graph.save(path)
+
+
+def _recurrence_graph(model: Any, shown: Shown, x: Any, y: Any) -> ComputationalGraph:
+    """Draw the recurrence of a model, compiled or not, with the numbers of one sequence where there is one."""
+    compiled = model if isinstance(model, CompiledModel) else compile(model)
+    equations = write_equations(compiled.recurrence)
+    observed = None if x is None else observe(compiled, equations, x, y)
+    return ComputationalGraph(*draw_recurrence(compiled, equations, observed, shown))
+
+
+def _sequence_graph(model: Any, names: Mapping[str, Any], shown: Shown, x: Any, y: Any) -> ComputationalGraph:
+    """Draw all steps of a model on one sequence, up to the loss where the right class is given."""
+    model = model.model if isinstance(model, CompiledModel) else model
+    parameters = parameters_of(model)
+    sequence, labels = Sequences.from_pairs([(np.asarray(getattr(x, "data", x)), 0 if y is None else y)])[0]
+    known = dict(zip(parameter_names(model), parameters, strict=True)) | {"x": sequence}
+    with MYGRAD:
+        before = [parameter._grad for parameter in parameters]
+        try:
+            result = known["logits"] = model(sequence)
+            if y is not None:
+                result = known["loss"] = softmax_crossentropy(result, labels)
+            graph = ComputationalGraph(*read_graph(result, {**known, **names}, shown))
+            if y is not None:
+                result.backward()
+        finally:
+            for parameter, gradient in zip(parameters, before, strict=True):
+                parameter._grad = gradient
+    return graph
