@@ -243,3 +243,61 @@ def test_numbers_of_numpy_are_plain():
     assert type(section.gradient_clip) is float
     assert num_parameters(Experiment(model={"dim_recurrent": np.int8(3)}).make()[1]) == 50
     assert Experiment(TwinHalves(np.int32(1), 2)).to_dict()["task"]["pattern_length_min"] == 1
+
+
+def test_an_experiment_has_a_task_or_data():
+    experiment = Experiment(data={"file": "train.csv"}, model="gru", evaluation={"test": ["a.csv", "b=b/c.csv"]})
+    assert experiment.task is None
+    assert experiment.model.settings.recurrent_init == "orthogonal"
+    assert experiment.optimizer.settings.learning_rate == 0.003
+    assert experiment.files == {"data": "train.csv", "test a": "a.csv", "test b": "b/c.csv"}
+    assert experiment.with_paths(lambda path: f"x/{path}").files["test b"] == "x/b/c.csv"
+    assert Experiment.read(json.loads(json.dumps(experiment.to_dict()))) == experiment
+    assert pickle.loads(pickle.dumps(experiment)) == experiment
+    assert Experiment(data="train.csv", model={"name": "gru", "recurrent_init": "glorot"}) != Experiment(
+        data="train.csv", model="gru"
+    )
+    with refused("an experiment has a task or data, not both"):
+        Experiment("palindromes", data="train.csv")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"data": {"file": "a.txt"}}, "a.txt is plain text: its labels, one a line, must be in a file of their own"),
+        ({"data": {"fiel": "a.csv"}}, "data has no setting 'fiel', only .*"),
+        ({"data": 3}, "data must be a file, settings by name, a pair \\(X, y\\) or a Sequences, not 3"),
+        ({"training": {"iterations": 3}}, "training has no setting 'iterations', only 'max_epochs', .*"),
+        ({"evaluation": {"samples": 3}}, "evaluation has no setting 'samples', only 'test', 'test_labels'"),
+        ({"evaluation": {"test_labels": "a"}}, "test_labels goes with test, which is missing"),
+        (
+            {"evaluation": {"test": ["a/x.csv", "b/x.csv"]}},
+            "test has two files of the name 'x': name them, as NAME=FILE",
+        ),
+        ({"evaluation": {"test": {"../x": "x.csv"}}}, "test has the name '../x', which a part of a file's name .*"),
+        ({"training": {"class_weight": "spam"}}, "class_weight must be balanced, or weights such as .*, not 'spam'"),
+        ({"training": {"validation_fraction": 1}}, "validation_fraction must be below 1, not 1.0"),
+    ],
+)
+def test_what_is_wrong_with_data_is_said(given, message):
+    with refused(message):
+        Experiment.read({"data": "train.csv", **given})
+
+
+def test_files_of_a_file_are_looked_for_from_its_folder_on(tmp_path):
+    (tmp_path / "mine.toml").write_text('data = "train.csv"\n[evaluation.test]\nlong = "/tests/long.csv"\n')
+    files = Experiment.from_file(tmp_path / "mine.toml").files
+    assert files == {"data": str(tmp_path / "train.csv"), "test long": "/tests/long.csv"}
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_every_network_may_be_deep_and_begin_as_asked(name):
+    settings = {"name": name, "dim_recurrent": 4, "layers": 2, "dim_embedding": 3, "recurrent_init": "orthogonal"}
+    experiment = Experiment(model=settings)
+    model = experiment.make()[1]
+    assert (model.layers, model.dim_embedding) == (2, 3)
+    assert Part.of("model", model) == experiment.model
+    weight = next(v.weight.data for n, v in vars(model.stack[0]).items() if n.startswith("fc_h2"))
+    np.testing.assert_allclose(weight @ weight.T, np.eye(4), atol=1e-5)
+    assert experiment.model.to_dict()["layers"] == 2
+    assert "layers" not in Experiment(model=name).model.to_dict()

@@ -297,7 +297,7 @@ def test_dimensions_may_be_integers_of_any_kind(make):
 def test_other_settings_that_do_not_fit_are_refused():
     with refused("activation must be one of 'relu', 'tanh', not 'Relu'; did you mean 'relu'?"):
         RNN(3, 5, 2, activation="Relu")
-    inits = "'glorot', 'identity', 'minus_identity'"
+    inits = "'glorot', 'orthogonal', 'identity', 'minus_identity'"
     with refused(f"recurrent_init must be one of {inits}, not 'identiti'; did you mean 'identity'?"):
         RNN(3, 5, 2, recurrent_init="identiti")
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from myrnn.errors import InvalidArgument
 from myrnn.sweeps import count_points, points, read_study
 
-NO_SETTING_OF_GRU = "model gru has no setting 'activation', only 'name', 'dim_recurrent'"
+NO_SETTING_OF_GRU = (
+    "model gru has no setting 'activation', only 'name', 'dim_recurrent', 'recurrent_init', 'layers', 'dim_embedding'"
+)
 
 
 def refused(message):
@@ -177,8 +179,8 @@ def test_a_run_is_told_in_a_line():
         ({"model": 3}, "[model] must be a table, not 3"),
         (
             {"model": {"nam": "rnn"}},
-            "[model] model rnn has no setting 'nam', only 'name', 'dim_recurrent', 'activation', 'recurrent_init'; did "
-            "you mean 'name'?",
+            "[model] model rnn has no setting 'nam', only 'name', 'dim_recurrent', 'activation', 'recurrent_init', "
+            "'layers', 'dim_embedding'; did you mean 'name'?",
         ),
         ({"model": {"name": "gru", "activation": "relu"}}, f"[model] {NO_SETTING_OF_GRU}"),
         ({"model": {"dim_recurrent": [10, "x"]}}, "[model] dim_recurrent must be an integer, not 'x'"),

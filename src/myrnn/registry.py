@@ -18,7 +18,7 @@ import msgspec
 from myrnn import _checks
 from myrnn._user_code import failure, warn
 from myrnn.errors import InvalidArgument
-from myrnn.settings import REQUIRED, Section, Setting
+from myrnn.settings import REQUIRED, Section, Setting, settings_of
 
 PARTS = ("task", "model", "optimizer")
 # What a kind is made from, but no setting of it: the experiment has them.
@@ -39,18 +39,28 @@ class Kind:
         Makes one of its settings. A model's also takes `dim_input`, `dim_output` and `rng`, an optimizer's `params`.
     section : type of Section
         Its settings.
+    owns : callable
+        Tells whether an object is of this kind.
     """
 
     part: str
     name: str
     make: Callable[..., Any]
     section: type[Section]
+    owns: Callable[[Any], bool]
+
+    def settings_of(self, thing: Any) -> Section:
+        """Return the settings of an object of this kind: its attributes, and the defaults of what it has not."""
+        found = {setting.name: getattr(thing, setting.name, setting.default) for setting in settings_of(self.section)}
+        return self.section(**found)
 
 
 _KINDS: dict[str, dict[str, Kind]] = {part: {} for part in PARTS}
 
 
-def register(part: str, name: str, **defaults: Any) -> Callable[[_Made], _Made]:
+def register(
+    part: str, name: str, *, owns: Callable[[Any], bool] | None = None, **defaults: Any
+) -> Callable[[_Made], _Made]:
     """Return a decorator that registers a class, or a function, under a name.
 
     Its parameters are the settings. Annotations give their types, bounds and help, as
@@ -60,6 +70,8 @@ def register(part: str, name: str, **defaults: Any) -> Callable[[_Made], _Made]:
     ----------
     part : {"task", "model", "optimizer"}
     name : str
+    owns : callable, optional
+        Tells whether an object is of this kind; by default one of the class that is registered is.
     **defaults
         Defaults of settings for which the signature has none, or another one.
 
@@ -80,7 +92,9 @@ def register(part: str, name: str, **defaults: Any) -> Callable[[_Made], _Made]:
     def enter(make: _Made) -> _Made:
         if name in _KINDS[part]:
             raise InvalidArgument(f"there is a {part} {name!r} already: register yours under another name")
-        _KINDS[part][name] = Kind(part, name, make, _section(name, make, defaults))
+        _KINDS[part][name] = Kind(
+            part, name, make, _section(name, make, defaults), owns or (lambda thing: type(thing) is make)
+        )
         return make
 
     return enter
@@ -117,6 +131,11 @@ def kinds(part: str) -> Mapping[str, Kind]:
     """Return all kinds of a part, by name."""
     _load_others()
     return _KINDS[part]
+
+
+def kind_of(part: str, thing: Any) -> Kind | None:
+    """Return the kind that an object is of; None where it is of none."""
+    return next((kind for kind in kinds(part).values() if kind.owns(thing)), None)
 
 
 def make(part: str, name: Any, **settings: Any) -> Any:

@@ -48,6 +48,11 @@ class Setting:
         return next((m for part in self.parts for m in getattr(part, "__metadata__", ())), Meta())
 
     @property
+    def is_later(self) -> bool:
+        """Whether files leave it out where it has its default, as files did before there was such a setting."""
+        return bool((self.meta.extra or {}).get("later"))
+
+    @property
     def is_described(self) -> bool:
         """Whether the annotation says more than a type."""
         return any(hasattr(part, "__metadata__") for part in self.parts)
@@ -147,9 +152,12 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 raise InvalidArgument(f"{owner} needs {setting.name!r}")
         return cls(**given)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all settings as plain values."""
+    def to_dict(self, whole: bool = False) -> dict[str, Any]:
+        """Return all settings as plain values; unless `whole`, those that came later only if they are not default."""
         values: dict[str, Any] = msgspec.to_builtins(self)
+        for setting in settings_of(type(self)):
+            if not whole and setting.is_later and values[setting.name] == setting.default:
+                del values[setting.name]
         return values
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.models import Stacked, make_own
-from myrnn.registry import find, kinds
+from myrnn.registry import find, kind_of
 
 # Float32 arrays of the size of the weights that a training holds at a time: the weights, the best ones, gradients of
 # two threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
@@ -118,7 +118,7 @@ def _layers(model: Any) -> tuple[Any, ...]:
     """Return the recurrent layers, the lowest first; a model of your own has none that are known."""
     if isinstance(model, Stacked):
         return model.stack
-    return (model,) if any(type(model) is kind.make for kind in kinds("model").values()) else ()
+    return (model,) if kind_of("model", model) is not None else ()
 
 
 def _weights(layer: Any, begin: str, but: str = "") -> list[Any]:

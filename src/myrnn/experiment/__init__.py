@@ -1,6 +1,6 @@
 """An experiment is one value: what is trained on what, how, and how it is tested."""
 
-from myrnn.experiment._experiment import (
+from myrnn.experiment.experiment import (
     PARTS,
     Experiment,
     Part,
@@ -9,13 +9,16 @@ from myrnn.experiment._experiment import (
     setting_names,
     weight_generator,
 )
-from myrnn.experiment._sections import MOST_SAMPLES, Evaluation, Training
+from myrnn.experiment.sections import MOST_SAMPLES, Data, EpochTraining, Evaluation, FileEvaluation, Training
 
 __all__ = [
     "MOST_SAMPLES",
     "PARTS",
+    "Data",
+    "EpochTraining",
     "Evaluation",
     "Experiment",
+    "FileEvaluation",
     "Part",
     "Training",
     "is_own",

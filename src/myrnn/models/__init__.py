@@ -1,7 +1,7 @@
 """Recurrent models: plain MyGrad classes over dense layers.
 
 `model` says what a model is and makes those of a class that the user wrote, `dense` has the layer, `cells` RNN, GRU and
-LSTM, and `stacked` several of their layers on top of each other.
+LSTM, `stacked` several of their layers on top of each other, and `network` registers all of them by name.
 """
 
 from myrnn.models.cells import ACTIVATIONS, GRU, LSTM, RNN, Units
@@ -16,6 +16,7 @@ from myrnn.models.model import (
     parameter_names,
     parameters_of,
 )
+from myrnn.models.network import embedding_of, no_input
 from myrnn.models.stacked import Stacked
 
 __all__ = [
@@ -28,8 +29,10 @@ __all__ = [
     "Stacked",
     "Units",
     "dense",
+    "embedding_of",
     "load_own",
     "make_own",
+    "no_input",
     "num_classes",
     "num_parameters",
     "parameter_names",

@@ -6,7 +6,7 @@ dense scores of its last hidden state; `Stacked` puts several layers on top of e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,14 +19,19 @@ from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
 from myrnn.models.dense import dense, layer_maker
-from myrnn.registry import register
 
 Size = Annotated[int, Meta(ge=1)]
 Units = Annotated[int, Meta(ge=1, le=50_000, description="How many recurrent units there are.")]
 Activation = Annotated[Literal["relu", "tanh"], Meta(description="Its nonlinearity: relu or tanh.")]
 RecurrentInit = Annotated[
-    Literal["glorot", "identity", "minus_identity"],
-    Meta(description="How its recurrent weights begin: glorot, identity or minus_identity."),
+    Literal["glorot", "orthogonal", "identity", "minus_identity"],
+    Meta(description="How its recurrent weights begin: glorot, orthogonal, identity or minus_identity."),
+]
+# A file leaves these settings out where they have their defaults: files were written before there were such settings.
+LATER = {"later": True}
+GatedInit = Annotated[
+    Literal["glorot", "orthogonal"],
+    Meta(description="How its recurrent weights begin: glorot or orthogonal.", extra=LATER),
 ]
 
 ACTIVATIONS = {"relu": relu, "tanh": tanh}
@@ -75,7 +80,7 @@ class RNNLayer(Layer):
         super().__init__(dim_recurrent)
         self.activation = activation
         self.fc_x2h = layer(dim_input, dim_recurrent)
-        if recurrent_init == "glorot":
+        if recurrent_init in ("glorot", "orthogonal"):
             self.fc_h2h = layer(dim_recurrent, dim_recurrent, bias=False)
         else:
             make = identity if recurrent_init == "identity" else minus_identity
@@ -160,7 +165,6 @@ class _OneLayer(Layer):
         return self.fc_h2y(state[0])
 
 
-@register("model", "rnn", dim_recurrent=50)
 class RNN(_OneLayer, RNNLayer):
     """A simple recurrent network that scores a sequence by its last hidden state.
 
@@ -175,10 +179,10 @@ class RNN(_OneLayer, RNNLayer):
         C, D and K.
     activation : {"relu", "tanh"}
         The nonlinearity of the hidden state.
-    recurrent_init : {"glorot", "identity", "minus_identity"}
-        What W_hh begins as: Glorot normal as the other weights; the identity, with which a young network hands its
-        state on from step to step; or minus the identity, with which a unit that gets the same input again goes on and
-        off from step to step.
+    recurrent_init : {"glorot", "orthogonal", "identity", "minus_identity"}
+        What W_hh begins as: Glorot normal as the other weights; a random orthogonal matrix, which keeps the length of
+        a state; the identity, with which a young network hands its state on from step to step; or minus the identity,
+        with which a unit that gets the same input again goes on and off from step to step.
     rng : numpy.random.Generator, int or None
         Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
 
@@ -190,7 +194,8 @@ class RNN(_OneLayer, RNNLayer):
     References
     ----------
     Elman, "Finding structure in time", 1990; Le, Jaitly and Hinton, "A simple way to initialize recurrent networks of
-    rectified linear units", 2015 (the identity).
+    rectified linear units", 2015 (the identity); Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear
+    dynamics of learning in deep linear neural networks", 2014 (orthogonal matrices).
 
     Examples
     --------
@@ -210,18 +215,19 @@ class RNN(_OneLayer, RNNLayer):
         recurrent_init: RecurrentInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
+        rng = None if rng is None else _checks.generator("rng", rng)
         layer = layer_maker(rng)
         RNNLayer.__init__(self, dim_input, dim_recurrent, layer, activation, recurrent_init)
         self.recurrent_init = recurrent_init
         self.dim_input, self.dim_output = dim_input, dim_output
         self.fc_h2y = layer(dim_recurrent, dim_output)
+        begin_recurrent([self], recurrent_init, rng)
 
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
         return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output", "activation", "recurrent_init")
 
 
-@register("model", "gru", dim_recurrent=50)
 class GRU(_OneLayer, GRULayer):
     """A gated recurrent unit that scores a sequence by its last hidden state.
 
@@ -237,6 +243,8 @@ class GRU(_OneLayer, GRULayer):
     ----------
     dim_input, dim_recurrent, dim_output : int
         C, D and K.
+    recurrent_init : {"glorot", "orthogonal"}
+        What the recurrent weights begin as: Glorot normal as the others, or random orthogonal matrices.
     rng : numpy.random.Generator, int or None
         Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
 
@@ -257,15 +265,18 @@ class GRU(_OneLayer, GRULayer):
         dim_recurrent: Units,
         dim_output: Size,
         *,
+        recurrent_init: GatedInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
+        rng = None if rng is None else _checks.generator("rng", rng)
         layer = layer_maker(rng)
         GRULayer.__init__(self, dim_input, dim_recurrent, layer)
+        self.recurrent_init = recurrent_init
         self.dim_input, self.dim_output = dim_input, dim_output
         self.fc_h2y = layer(dim_recurrent, dim_output)
+        begin_recurrent([self], recurrent_init, rng)
 
 
-@register("model", "lstm", dim_recurrent=50)
 class LSTM(_OneLayer, LSTMLayer):
     """A long short-term memory that scores a sequence by its last hidden state.
 
@@ -285,6 +296,8 @@ class LSTM(_OneLayer, LSTMLayer):
     ----------
     dim_input, dim_recurrent, dim_output : int
         C, D and K.
+    recurrent_init : {"glorot", "orthogonal"}
+        What the recurrent weights begin as: Glorot normal as the others, or random orthogonal matrices.
     rng : numpy.random.Generator, int or None
         Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
 
@@ -307,12 +320,38 @@ class LSTM(_OneLayer, LSTMLayer):
         dim_recurrent: Units,
         dim_output: Size,
         *,
+        recurrent_init: GatedInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
+        rng = None if rng is None else _checks.generator("rng", rng)
         layer = layer_maker(rng)
         LSTMLayer.__init__(self, dim_input, dim_recurrent, layer)
+        self.recurrent_init = recurrent_init
         self.dim_input, self.dim_output = dim_input, dim_output
         self.fc_h2y = layer(dim_recurrent, dim_output)
+        begin_recurrent([self], recurrent_init, rng)
+
+
+def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator | None) -> None:
+    """Set the recurrent weights of layers, which are Glorot normal, to what `RecurrentInit` says.
+
+    An orthogonal matrix turns a state and keeps its length: without input, the state of an RNN does not grow from step
+    to step. With other random matrices it may grow beyond all bounds on a long sequence.
+
+    References
+    ----------
+    Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    networks", 2014.
+    """
+    normal = np.random.normal if rng is None else rng.normal
+    named = (item for layer in layers for item in vars(layer).items())
+    for weight in (inner.weight for name, inner in named if name.startswith("fc_h2") and name != "fc_h2y"):
+        if how == "orthogonal":
+            # With these signs every orthogonal matrix is equally likely.
+            turned, sizes = np.linalg.qr(normal(size=weight.shape))
+            weight.data[...] = turned * np.sign(np.diag(sizes))
+        elif how != "glorot":
+            weight.data[...] = (identity if how == "identity" else minus_identity)(*weight.shape).data
 
 
 def identity(rows: int, columns: int) -> Tensor:

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
-from myrnn.models.cells import Activation, GRULayer, Layer, LSTMLayer, RNNLayer, Size, check_sequence
+from myrnn.models.cells import (
+    Activation,
+    GRULayer,
+    Layer,
+    LSTMLayer,
+    RecurrentInit,
+    RNNLayer,
+    Size,
+    begin_recurrent,
+    check_sequence,
+)
 from myrnn.models.dense import layer_maker
 
 LAYERS: dict[str, Callable[..., Layer]] = {"rnn": RNNLayer, "gru": GRULayer, "lstm": LSTMLayer}
@@ -43,6 +53,8 @@ class Stacked:
         How many there are.
     dim_embedding : int, optional
         The size of the embedding; without it the lowest layer reads the sequence itself.
+    recurrent_init : {"glorot", "orthogonal", "identity", "minus_identity"}
+        What the recurrent weights of every layer begin as: see `RNN`.
     rng : numpy.random.Generator, int or None
         Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
 
@@ -67,6 +79,7 @@ class Stacked:
         activation: Activation | None = None,
         layers: Size = 2,
         dim_embedding: Size | None = None,
+        recurrent_init: RecurrentInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
         if activation is not None and cell != "rnn":
@@ -74,11 +87,14 @@ class Stacked:
         self.dim_input, self.dim_recurrent, self.dim_output = dim_input, dim_recurrent, dim_output
         self.cell, self.activation, self.dim_embedding = cell, activation, dim_embedding
         make = LAYERS[cell] if activation is None else partial(RNNLayer, activation=activation)
+        self.recurrent_init = recurrent_init
+        rng = None if rng is None else _checks.generator("rng", rng)
         layer = layer_maker(rng)
         self.embedding = None if dim_embedding is None else layer(dim_input, dim_embedding, bias=False)
         inputs = [dim_embedding or dim_input, *[dim_recurrent] * (layers - 1)]
         self.stack = tuple(make(dim, dim_recurrent, layer) for dim in inputs)
         self.fc_h2y = layer(dim_recurrent, dim_output)
+        begin_recurrent(self.stack, recurrent_init, rng)
 
     @property
     def layers(self) -> int:

@@ -20,6 +20,7 @@ from myrnn.runs._data import is_data_run
 from myrnn.runs._origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.runs._own import OWN, SIZES, check_same, checked_own, remake
 from myrnn.runs._save import HISTORY, INDEX, REPORT, RUN, UNFINISHED, WEIGHTS
+from myrnn.settings import settings_of
 from myrnn.storage import Stored
 from myrnn.tasks import Palindromes, TwinHalves
 
@@ -164,10 +165,12 @@ def checked_settings(part: str, given: Any) -> dict[str, Any]:
     if part == "model" and given.get("name") == OWN:
         return checked_own(given)
     kind = find(part, given.get("name"))
-    name, wanted = kind.name, {"name", *kind.section.__struct_fields__, *(SIZES if part == "model" else ())}
+    name, sizes = kind.name, SIZES if part == "model" else ()
     settings = {**LATER_SETTINGS.get(name, {}), **given}
-    if set(settings) != wanted:
-        odd = sorted(set(settings) ^ wanted)[0]
+    wanted = {"name", *sizes, *kind.section.__struct_fields__}
+    later = {setting.name for setting in settings_of(kind.section) if setting.is_later}
+    if odds := (set(settings) - wanted) | (wanted - later - set(settings)):
+        odd = sorted(odds)[0]
         raise InvalidArgument(f"{part} {name} " + (f"needs {odd!r}" if odd in wanted else f"has no setting {odd!r}"))
     return settings
 

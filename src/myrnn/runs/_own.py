@@ -16,7 +16,7 @@ from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.experiment import Part
 from myrnn.models import make_own, parameters_of
-from myrnn.registry import kinds, make
+from myrnn.registry import kind_of, make
 from myrnn.sequences import Sequences
 from myrnn.training import reference_logits
 
@@ -38,7 +38,7 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
     dim_recurrent : int, optional
         D of a user-defined model; by default its attribute of that name, if it has one.
     """
-    if any(type(model) is kind.make for kind in kinds("model").values()):
+    if kind_of("model", model) is not None:
         sizes = {"dim_input": model.dim_input, "dim_output": model.dim_output}
         return {**Part.of("model", model).to_dict(), **sizes}
     parameters_of(model)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,13 +14,14 @@ import numpy as np
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment._sections import Evaluation, Training
+from myrnn.experiment.sections import Data, EpochTraining, Evaluation, FileEvaluation, Training
 from myrnn.models import Units, load_own, make_own
-from myrnn.registry import Kind, find, kinds
+from myrnn.registry import Kind, find, kind_of, kinds
+from myrnn.sequences import Sequences
 from myrnn.settings import Section
 
 
-class OwnModel(Section, frozen=True, kw_only=True):
+class OwnModelSettings(Section, frozen=True, kw_only=True):
     """The settings of a model of a class of your own."""
 
     dim_recurrent: Units = 50
@@ -43,8 +44,11 @@ class Part:
     settings: Section
 
     @classmethod
-    def read(cls, part: str, given: Any) -> Self:
-        """Return the part with these settings: its name alone, a mapping, or an object of a registered kind."""
+    def read(cls, part: str, given: Any, defaults: Mapping[str, Any] | None = None) -> Self:
+        """Return the part with these settings: its name alone, a mapping, or an object of a registered kind.
+
+        `defaults` are those of settings that are not given, for kinds that have such settings.
+        """
         if isinstance(given, cls):
             if given.part != part:
                 raise InvalidArgument(f"the {part} must be one, not the {given.part} {given.name!r}")
@@ -60,15 +64,14 @@ class Part:
             if part == "model" and setting in ("dim_input", "dim_output"):
                 raise InvalidArgument(f"{setting} is for the task to say: leave it out")
             _checks.check_setting(f"{part} {name}", setting, ("name", *setting_names(part, name)))
-        return cls(part, name, section.read(settings, f"{part} {name}"))
+        known = {name: value for name, value in (defaults or {}).items() if name in section.__struct_fields__}
+        return cls(part, name, section.read({**known, **settings}, f"{part} {name}"))
 
     @classmethod
     def of(cls, part: str, thing: Any) -> Self:
         """Return the kind and the settings of an object."""
-        for kind in kinds(part).values():
-            if type(thing) is kind.make:
-                settings = {name: getattr(thing, name) for name in kind.section.__struct_fields__}
-                return cls(part, kind.name, kind.section(**settings))
+        if (kind := kind_of(part, thing)) is not None:
+            return cls(part, kind.name, kind.settings_of(thing))
         known = ", ".join(kind.make.__name__ for kind in kinds(part).values())
         raise InvalidArgument(f"the {part} must be of the kinds {known}, not {type(thing).__name__}")
 
@@ -78,12 +81,12 @@ class Part:
         return find(self.part, self.name)
 
     def make(self, **further: Any) -> Any:
-        """Return a new object with these settings."""
-        return self.kind.make(**self.settings.to_dict(), **further)
+        """Return a new object with these settings, of which `further` may change some."""
+        return self.kind.make(**{**self.settings.to_dict(whole=True), **further})
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the name and all settings as plain values."""
-        return {"name": self.name, **self.settings.to_dict()}
+    def to_dict(self, whole: bool = False) -> dict[str, Any]:
+        """Return the name and all settings as plain values, as `Section.to_dict` does."""
+        return {"name": self.name, **self.settings.to_dict(whole)}
 
 
 # Longer sequences are not drawn to see whether the task has such lengths.
@@ -95,7 +98,7 @@ def section_of(part: str, name: str) -> type[Section]:
     """Return the settings of a kind of task, model or optimizer."""
     if not isinstance(name, str):
         raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
-    return OwnModel if part == "model" and is_own(name) else find(part, name).section
+    return OwnModelSettings if part == "model" and is_own(name) else find(part, name).section
 
 
 def setting_names(part: str, name: str) -> tuple[str, ...]:
@@ -117,13 +120,22 @@ def weight_generator(seed: int) -> np.random.Generator:
 class Experiment:
     """All that it takes to train a model and to test it.
 
-    Each section may be given as a mapping, and a task, model or optimizer by its name alone, too.
+    Each section may be given as a mapping, and a task, model or optimizer by its name alone, too. An experiment has
+    either a task or data.
 
     Attributes
     ----------
-    task, model, optimizer : Part
-    training : Training
-    evaluation : Evaluation
+    task : Part or None
+        What draws the sequences.
+    model, optimizer : Part
+    training : Training or EpochTraining
+    evaluation : Evaluation or FileEvaluation
+        The latter ones where there are data.
+    data : Data or None
+        Files of sequences; or what is in memory, given as a pair of sequences and labels, as
+        `SequenceClassifier.fit` takes them, or as a `Sequences`.
+    memory : pair or None
+        Sequences and labels, where the data are in memory.
 
     Raises
     ------
@@ -135,26 +147,63 @@ class Experiment:
     >>> experiment = Experiment(model={"name": "gru", "dim_recurrent": 16}, training={"iterations": 1000})
     >>> experiment.model.to_dict(), experiment.training.seed
     ({'name': 'gru', 'dim_recurrent': 16}, 0)
+    >>> experiment = Experiment(data={"file": "train.csv"}, evaluation={"test": "test.csv"})
+    >>> experiment.training.max_epochs, dict(experiment.evaluation.test)
+    (100, {'test': 'test.csv'})
     """
 
-    task: Any = "twin-halves"
+    task: Any = None
     model: Any = "rnn"
     optimizer: Any = "adam"
     training: Any = None
     evaluation: Any = None
+    data: Any = None
+    memory: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Read sections that are given as mappings or names."""
-        for part in PARTS:
-            object.__setattr__(self, part, Part.read(part, getattr(self, part)))
-        for name, kind in (("training", Training), ("evaluation", Evaluation)):
+        if self.data is not None and self.task is not None:
+            raise InvalidArgument("an experiment has a task or data, not both")
+        on_data = self.data is not None
+        if on_data:
+            self._keep("data", self._read_data())
+        else:
+            self._keep("task", Part.read("task", PARTS["task"] if self.task is None else self.task))
+        for part in ("model", "optimizer"):
+            self._keep(part, Part.read(part, getattr(self, part), DATA_DEFAULTS[part] if on_data else None))
+        training: Any = EpochTraining if on_data else Training
+        evaluation: Any = FileEvaluation if on_data else Evaluation
+        for name, kind in (("training", training), ("evaluation", evaluation)):
             given = getattr(self, name)
             if not isinstance(given, kind):
-                object.__setattr__(self, name, kind.read(_mapping(name, given), name))
-        # The task checks settings that depend on each other, and the lengths that it is tested on.
-        task, lengths = self.task.make(), self.evaluation.lengths
-        if lengths is not None and callable(getattr(task, "sample_lengths", None)):
-            task.sample_lengths([n for n in lengths if n <= LONGEST_TRIED], np.random.default_rng(0))
+                if isinstance(given, Section):
+                    raise InvalidArgument(f"{name} must be {kind.__name__} here, not {type(given).__name__}")
+                self._keep(name, kind.read(_mapping(name, given), name))
+        if not on_data:
+            # The task checks settings that depend on each other, and the lengths that it is tested on.
+            task, lengths = self.task.make(), self.evaluation.lengths
+            if lengths is not None and callable(getattr(task, "sample_lengths", None)):
+                task.sample_lengths([n for n in lengths if n <= LONGEST_TRIED], np.random.default_rng(0))
+
+    def _keep(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _read_data(self) -> Data:
+        given = self.data
+        if isinstance(given, Data):
+            return given
+        if isinstance(given, str | os.PathLike):
+            given = {"file": os.fspath(given)}
+        if isinstance(given, Mapping):
+            return Data.read(given, "data")
+        if isinstance(given, Sequences):
+            given = given, given.labels
+        if not (isinstance(given, tuple) and len(given) == 2):
+            raise InvalidArgument(
+                f"data must be a file, settings by name, a pair (X, y) or a Sequences, not {_checks.shown(given)}"
+            )
+        self._keep("memory", given)
+        return Data()
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
@@ -164,17 +213,23 @@ class Experiment:
         return cls(**given)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> Self:
-        """Read an experiment from a file: TOML with a table for each section, or JSON as `to_json` writes it."""
+    def from_file(cls, path: str | os.PathLike[str]) -> Experiment:
+        """Read an experiment from a file: TOML with a table for each section, or JSON as `to_json` writes it.
+
+        Files that it names are looked for from its own folder on.
+        """
         sections = _sections_of(path)
         try:
-            return cls.read(sections)
+            found = cls.read(sections)
         except InvalidArgument as error:
             raise InvalidArgument(f"{path}: {error}") from None
+        return found.with_paths(lambda file: os.path.join(os.path.dirname(path), file))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain values, by section."""
-        return {name: getattr(self, name).to_dict() for name in SECTIONS}
+        whole = self.data is not None
+        sections = {name: getattr(self, name) for name in SECTIONS}
+        return {name: section.to_dict(whole) for name, section in sections.items() if section is not None}
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write all settings as JSON."""
@@ -185,14 +240,38 @@ class Experiment:
 
     def __reduce__(self) -> Any:
         """Return how to make it again: sections of registered kinds are classes without a name of their own."""
-        return Experiment.read, (self.to_dict(),)
+        return _made_again, (self.to_dict(), self.memory)
 
     def with_training(self, **changed: Any) -> Experiment:
         """Return the experiment with some settings of its training changed."""
         return replace(self, training={**self.training.to_dict(), **changed})
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The files of its data by what they are: ``"data"``, ``"labels"``, ``"test NAME"``, ``"test_labels NAME"``."""
+        if self.data is None:
+            return {}
+        named = {"data": self.data.file, "labels": self.data.labels}
+        tests = {
+            f"{setting} {name}": file
+            for setting in ("test", "test_labels")
+            for name, file in getattr(self.evaluation, setting)
+        }
+        return {name: file for name, file in {**named, **tests}.items() if file is not None}
+
+    def with_paths(self, change: Callable[[str], str]) -> Experiment:
+        """Return the experiment with the path of each of its `files` changed."""
+        if not self.files:
+            return self
+        data = {**self.data.to_dict(), **{n: change(f) for n in ("file", "labels") if (f := getattr(self.data, n))}}
+        evaluation = {
+            name: {test: change(file) for test, file in getattr(self.evaluation, name)}
+            for name in ("test", "test_labels")
+        }
+        return replace(self, data=Data(**data), evaluation=FileEvaluation(**evaluation))
+
     def make(self) -> tuple[Any, Any, Any]:
-        """Return the task, the model with its first weights, and its optimizer."""
+        """Return the task, the model with its first weights, and its optimizer, of an experiment with a task."""
         task, rng = self.task.make(), weight_generator(self.training.seed)
         if is_own(self.model.name):
             sizes = task.dim_input, self.model.settings.dim_recurrent, task.dim_output
@@ -202,7 +281,16 @@ class Experiment:
         return task, model, self.optimizer.make(params=model.parameters)
 
 
-SECTIONS = ("task", "model", "optimizer", "training", "evaluation")
+SECTIONS = ("task", "data", "model", "optimizer", "training", "evaluation")
+# Defaults where data are learned from; docs/your-own-sequences.md says how they were found.
+DATA_DEFAULTS: dict[str, dict[str, Any]] = {
+    "model": {"recurrent_init": "orthogonal"},
+    "optimizer": {"learning_rate": 0.003},
+}
+
+
+def _made_again(sections: Mapping[str, Any], memory: Any) -> Experiment:
+    return replace(Experiment.read(sections), memory=memory)
 
 
 def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
@@ -220,7 +308,8 @@ def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
         raise InvalidArgument(f"{path} is not {'JSON' if is_json else 'TOML'}: {error}") from error
     sections = {}
     for name, section in _mapping(str(path), found).items():
-        named = {"name": section} if name in PARTS and isinstance(section, str) else section
+        key = {"data": "file"}.get(name, "name")
+        named = {key: section} if name in (*PARTS, "data") and isinstance(section, str) else section
         sections[name] = dict(_mapping(f"[{name}] in {path}", named))
     return sections
 
@@ -228,6 +317,9 @@ def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
 def merged(begin: Mapping[str, Mapping[str, Any]], changed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return sections with some settings changed; another kind of task, model or optimizer begins at its defaults."""
     sections = {**begin}
+    if ("data" in changed and "data" not in begin) or ("task" in changed and "data" in begin):
+        # Other sequences: what the sections say of how to train and to test on them is of no use.
+        sections = {name: begin[name] for name in ("model",) if name in begin}
     for name, settings in changed.items():
         before = begin.get(name, {})
         if name in PARTS and settings.get("name", _name(name, before)) != _name(name, before):

@@ -1,0 +1,287 @@
+"""The sections of an experiment beside its task, model and optimizer: data, training and evaluation.
+
+What is drawn from a task and what is read from files or memory differ in what says how long to train and what to test
+on: each has sections of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from msgspec import Meta
+
+from myrnn import _checks
+from myrnn.data import without_gz
+from myrnn.errors import InvalidArgument
+from myrnn.sequences import LARGEST_INT32
+from myrnn.settings import Section
+
+# Iterations have twelve digits in the names of checkpoints.
+MOST_ITERATIONS = 10**12 - 1
+MOST_LENGTHS = 100_000
+MOST_SAMPLES = 10_000_000
+
+Iterations = Annotated[int, Meta(ge=1, le=MOST_ITERATIONS, description="How many optimizer steps to do.")]
+BatchSize = Annotated[int, Meta(ge=1, le=1_000_000, description="How many sequences each step is the mean of.")]
+Engine = Annotated[
+    Literal["auto", "native", "mygrad"], Meta(description="How to run the equations: auto, native or mygrad.")
+]
+Seed = Annotated[int, Meta(ge=0, description="The same seed gives the same weights.")]
+Schedule = Annotated[
+    Literal["constant", "cosine", "linear"],
+    Meta(description="The learning rate: constant, or falling to zero as cosine or linear."),
+]
+Clip = Annotated[float, Meta(gt=0, description="The largest norm of the gradient.")]
+OnDivergence = Annotated[
+    Literal["stop", "restart"],
+    Meta(
+        description="When the loss is no longer finite: stop, or restart from before with half the rate and clipped "
+        "gradients."
+    ),
+]
+Samples = Annotated[int, Meta(ge=1, le=MOST_SAMPLES, description="How many sequences to evaluate on.")]
+Tokenize = Annotated[
+    Literal["auto", "words", "characters"],
+    Meta(description="What the symbols of text are: words, characters, or auto (words where there are spaces)."),
+]
+
+
+class Data(Section, frozen=True, kw_only=True):
+    """Where sequences and their labels come from, and how they are read.
+
+    Attributes
+    ----------
+    file : str or None
+        None for sequences that are in memory.
+    """
+
+    file: (
+        Annotated[
+            str,
+            Meta(
+                description="Sequences to learn from: .csv, .tsv, .jsonl or .parquet with columns sequence and label, "
+                "or .txt."
+            ),
+        ]
+        | None
+    ) = None
+    labels: Annotated[str, Meta(description="The labels of a .txt file, one a line.")] | None = None
+    tokenize: Tokenize = "auto"
+    text_column: Annotated[str, Meta(min_length=1, description="The column of the sequences.")] = "sequence"
+    label_column: Annotated[str, Meta(min_length=1, description="The column of the labels.")] = "label"
+    delimiter: (
+        Annotated[str, Meta(description="The character between the fields of a .csv or .tsv file, such as ';'.")] | None
+    ) = None
+    skip_bad_lines: Annotated[bool, Meta(description="Count malformed lines and go on, instead of stopping.")] = False
+    max_vocabulary: (
+        Annotated[int, Meta(ge=1, description="How many symbols to tell apart, the most frequent.")] | None
+    ) = None
+    standardize: Annotated[
+        bool, Meta(description="Bring every column of numbers to mean 0 and standard deviation 1.")
+    ] = True
+
+    def __post_init__(self) -> None:
+        """Check all values, and that plain text has a file of labels."""
+        super().__post_init__()
+        if self.file is not None and self.labels is None and is_plain_text(self.file):
+            raise InvalidArgument(f"{self.file} is plain text: its labels, one a line, must be in a file of their own")
+
+
+def is_plain_text(file: str) -> bool:
+    """Return whether the name of a file ends in .txt, with or without .gz."""
+    return without_gz(Path(file)).suffix.lower() == ".txt"
+
+
+class Training(Section, frozen=True, kw_only=True):
+    """How a model is trained on sequences that a task draws."""
+
+    iterations: Iterations = 100_000
+    batch_size: BatchSize = 1
+    seed: Seed = 0
+    engine: Engine = "auto"
+    report_every: Annotated[
+        int, Meta(ge=1, le=MOST_ITERATIONS, description="Iterations that each point of the history averages.")
+    ] = 500
+    schedule: Schedule = "constant"
+    gradient_clip: Clip | None = None
+    on_divergence: OnDivergence = "stop"
+
+
+class EpochTraining(Section, frozen=True, kw_only=True):
+    """How a model is trained on given sequences: epoch by epoch, some of them kept for validation."""
+
+    max_epochs: Annotated[int, Meta(ge=1, le=10**9, description="How often to go through the data at most.")] = 100
+    batch_size: BatchSize = 32
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1, description="The same seed gives the same weights.")] = 0
+    engine: Engine = "auto"
+    validation_fraction: Annotated[
+        float, Meta(ge=0, lt=1, description="The share of the data to choose the best epoch by.")
+    ] = 0.1
+    early_stopping_patience: (
+        Annotated[int, Meta(ge=1, description="How many epochs may pass without a better one.")] | None
+    ) = 20
+    schedule: Schedule = "constant"
+    gradient_clip: Clip | None = 1.0
+    class_weight: Annotated[
+        Any,
+        Meta(
+            description="How much the classes count: balanced, so that rare ones count as much, or as in spam=3,ham=1."
+        ),
+    ] = None
+    on_divergence: OnDivergence = "stop"
+
+    def __post_init__(self) -> None:
+        """Check all values; weights of classes are kept as pairs."""
+        super().__post_init__()
+        self._keep("class_weight", _class_weight(self.class_weight))
+
+    def to_dict(self, whole: bool = False) -> dict[str, Any]:
+        """Return all settings as plain values."""
+        weight = self.class_weight
+        return {**super().to_dict(whole), "class_weight": dict(weight) if isinstance(weight, tuple) else weight}
+
+
+class Evaluation(Section, frozen=True, kw_only=True):
+    """How a model is tested that was trained on a task.
+
+    Attributes
+    ----------
+    samples : int
+    seed : int or None
+        By default that of the training and one: other sequences than it was trained on.
+    lengths : tuple of int or None
+        By default up to twice the longest trained length. ``"2:40:2"`` stands for every second length from 2 to 40.
+    """
+
+    samples: Samples = 100_000
+    seed: Annotated[int, Meta(ge=0, description="Seeds the sequences that are drawn to test on.")] | None = None
+    lengths: Any = None
+
+    def __post_init__(self) -> None:
+        """Check all values; lengths are listed once each, rising."""
+        super().__post_init__()
+        self._keep("lengths", _lengths(self.lengths))
+
+    def to_dict(self, whole: bool = False) -> dict[str, Any]:
+        """Return all settings as plain values."""
+        return {**super().to_dict(whole), "lengths": None if self.lengths is None else list(self.lengths)}
+
+
+class FileEvaluation(Section, frozen=True, kw_only=True):
+    """The files on which a model is tested that was trained on data.
+
+    Attributes
+    ----------
+    test, test_labels : tuple of pairs
+        Names of tests and the files of their sequences, and of their labels. One file, or a list of files, gets
+        its name from the file's.
+    """
+
+    test: Annotated[Any, Meta(description="Sequences to test on, as --data; NAME=FILE names one of several.")] = None
+    test_labels: Annotated[Any, Meta(description="The labels of --test, as --labels.")] = None
+
+    def __post_init__(self) -> None:
+        """Check all values; files are kept as pairs of a name and a path."""
+        super().__post_init__()
+        tests = named_files("test", self.test)
+        names = tuple(tests)
+        if not tests and self.test_labels is not None:
+            raise InvalidArgument("test_labels goes with test, which is missing")
+        given = self.test_labels
+        if isinstance(given, str | os.PathLike) and len(names) == 1 and "=" not in str(given):
+            given = {names[0]: given}
+        labels = named_files("test_labels", given)
+        for name in labels:
+            _checks.one_of("a name in test_labels", name, names)
+        for name, file in tests.items():
+            if name not in labels and is_plain_text(file):
+                raise InvalidArgument(f"{file} is plain text: its labels, one a line, must be named by test_labels")
+        self._keep("test", tuple(tests.items()))
+        self._keep("test_labels", tuple(labels.items()))
+
+    def to_dict(self, whole: bool = False) -> dict[str, Any]:
+        """Return all settings as plain values."""
+        return {"test": dict(self.test), "test_labels": dict(self.test_labels)}
+
+
+def named_files(setting: str, given: Any) -> dict[str, str]:
+    """Return files by name: of one file, of a list, of texts ``NAME=FILE``, or of a mapping.
+
+    Raises
+    ------
+    InvalidArgument
+        When it is none of these, or two have one name.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        pairs = list(given.items())
+    else:
+        pairs = [_named_file(file) for file in ([given] if isinstance(given, str | os.PathLike) else _listed(given))]
+    found: dict[str, str] = {}
+    for name, file in pairs:
+        if not isinstance(name, str) or not name.strip() or not isinstance(file, str | os.PathLike):
+            raise InvalidArgument(f"{setting} must be files, or files by name, not {_checks.shown(given)}")
+        if name in found:
+            raise InvalidArgument(f"{setting} has two files of the name {name!r}: name them, as NAME=FILE")
+        if not name.isprintable() or set(name) & set("/\\") or name.startswith("."):
+            raise InvalidArgument(f"{setting} has the name {name!r}, which a part of a file's name cannot be")
+        found[name] = os.fspath(file)
+    return found
+
+
+def _named_file(file: Any) -> tuple[Any, Any]:
+    if isinstance(file, list | tuple) and len(file) == 2:
+        return file[0], file[1]
+    name, equals, path = str(file).partition("=")
+    if equals and name and not set(name) & set("/\\.") and path:
+        return name, path
+    return without_gz(Path(file)).stem if isinstance(file, str | os.PathLike) else None, file
+
+
+def _listed(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _class_weight(given: Any) -> Any:
+    """Return None, ``"balanced"`` or pairs of a label and a number."""
+    if given is None or given == "balanced":
+        return given
+    wanted = "class_weight must be balanced, or weights such as spam=3,ham=1"
+    if isinstance(given, str):
+        parts = [part.rpartition("=") for part in given.split(",")]
+        if not all(label and equals for label, equals, _ in parts):
+            raise InvalidArgument(f"{wanted}, not {given!r}")
+        pairs: list[tuple[Any, Any]] = [(label, weight) for label, _, weight in parts]
+    elif isinstance(given, Mapping):
+        pairs = list(given.items())
+    elif isinstance(given, list | tuple) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in given):
+        pairs = [tuple(pair) for pair in given]
+    else:
+        raise InvalidArgument(f"{wanted}, not {_checks.shown(given)}")
+    try:
+        return tuple((str(label), float(weight)) for label, weight in pairs)
+    except (TypeError, ValueError):
+        raise InvalidArgument(f"{wanted}, not {_checks.shown(given)}") from None
+
+
+def _lengths(given: Any) -> tuple[int, ...] | None:
+    if given is None:
+        return None
+    if isinstance(given, str):
+        numbers = _checks.span("lengths", given, MOST_LENGTHS)
+        if numbers is None:
+            raise InvalidArgument(f"lengths must be a list, or 'first:last:step' as in '2:40:2', not {given!r}")
+        given = list(numbers)
+    if not isinstance(given, list | tuple | range | np.ndarray):
+        raise InvalidArgument(
+            f"lengths must be a list, or 'first:last:step' as in '2:40:2', not {_checks.shown(given)}"
+        )
+    whole = _checks.integers("lengths", given, minimum=1, maximum=LARGEST_INT32)
+    if not len(whole):
+        raise InvalidArgument("lengths is empty: name at least one length")
+    return tuple(np.unique(whole).tolist())

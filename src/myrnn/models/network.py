@@ -1,0 +1,99 @@
+"""The networks that ship, by name: one layer of a cell, several, or an embedding below them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+from msgspec import Meta
+
+from myrnn.models.cells import GRU, LATER, LSTM, RNN, Activation, GatedInit, RecurrentInit, Size, Units
+from myrnn.models.stacked import Stacked
+from myrnn.registry import register
+
+Generator = np.random.Generator | int | None
+Layers = Annotated[int, Meta(ge=1, le=1_000, description="How many recurrent layers there are.", extra=LATER)]
+Embedding = Annotated[
+    int, Meta(ge=0, le=50_000, description="The size of a learned embedding of symbols; 0 is one-hot.", extra=LATER)
+]
+
+
+def _is_of(cell: str, kind: type) -> Callable[[Any], bool]:
+    return lambda model: type(model) is kind or (type(model) is Stacked and model.cell == cell)
+
+
+@register("model", "rnn", owns=_is_of("rnn", RNN), dim_recurrent=50)
+def rnn(
+    dim_input: Size,
+    dim_recurrent: Units,
+    dim_output: Size,
+    *,
+    activation: Activation = "relu",
+    recurrent_init: RecurrentInit = "glorot",
+    layers: Layers = 1,
+    dim_embedding: Embedding | None = None,
+    rng: Generator = None,
+) -> RNN | Stacked:
+    """Return an `RNN`, or a `Stacked` of its layers."""
+    if layers == 1 and not dim_embedding:
+        return RNN(dim_input, dim_recurrent, dim_output, activation=activation, recurrent_init=recurrent_init, rng=rng)
+    return Stacked(
+        dim_input,
+        dim_recurrent,
+        dim_output,
+        cell="rnn",
+        activation=activation,
+        layers=layers,
+        dim_embedding=dim_embedding or None,
+        recurrent_init=recurrent_init,
+        rng=rng,
+    )
+
+
+def _gated(cell: str, kind: Any) -> None:
+    def make(
+        dim_input: Size,
+        dim_recurrent: Units,
+        dim_output: Size,
+        *,
+        recurrent_init: GatedInit = "glorot",
+        layers: Layers = 1,
+        dim_embedding: Embedding | None = None,
+        rng: Generator = None,
+    ) -> Any:
+        sizes = dim_input, dim_recurrent, dim_output
+        if layers == 1 and not dim_embedding:
+            return kind(*sizes, recurrent_init=recurrent_init, rng=rng)
+        deep: dict[str, Any] = {"cell": cell, "layers": layers, "dim_embedding": dim_embedding or None}
+        return Stacked(*sizes, **deep, recurrent_init=recurrent_init, rng=rng)
+
+    make.__name__ = kind.__name__
+    register("model", cell, owns=_is_of(cell, kind), dim_recurrent=50)(make)
+
+
+_gated("gru", GRU)
+_gated("lstm", LSTM)
+# The cells that read symbols through an embedding where the user does not choose, and its size. Both were chosen by
+# measurement: docs/your-own-sequences.md has the numbers.
+GATED, DIM_EMBEDDING = ("gru", "lstm"), 32
+
+
+def embedding_of(cell: str, dim_embedding: int | None, is_symbols: bool) -> int:
+    """Return the size of the embedding of a network that reads data: 0 for none, by default as the cell learns best."""
+    if dim_embedding is not None:
+        return dim_embedding
+    return DIM_EMBEDDING if is_symbols and cell in GATED else 0
+
+
+def no_input(model: Any, token: int) -> None:
+    """Let a token be a step without input, in a network of this module; it stays so while the token is not seen."""
+    if isinstance(model, Stacked) and model.embedding is not None:
+        tables = [model.embedding.weight]
+    elif isinstance(model, RNN | GRU | LSTM | Stacked):
+        lowest = model.stack[0] if isinstance(model, Stacked) else model
+        tables = [layer.weight for name, layer in vars(lowest).items() if name.startswith("fc_x2")]
+    else:
+        tables = []
+    for table in tables:
+        table.data[token] = 0.0
