@@ -87,6 +87,16 @@ def nearest(value: Any, choices: Collection[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def names(name: str, given: Iterable[str] | None, count: int) -> list[str]:
+    """Return the names of `count` classes: those that were given, or ``class 0``, ``class 1`` and so on."""
+    if given is None:
+        return [f"class {number}" for number in range(count)]
+    found = [str(one) for one in given]
+    if len(found) != count:
+        raise InvalidArgument(f"{name} must be one for each of the {count} classes, not {len(found)}")
+    return found
+
+
 def check_setting(owner: str, name: Any, known: Collection[str]) -> None:
     """Refuse a setting that its owner does not have, and name the nearest right one."""
     if isinstance(name, str) and name in known:

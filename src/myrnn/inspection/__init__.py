@@ -1,11 +1,12 @@
-"""Looking inside a trained model: its states, its probabilities step by step, the flow of its gradients."""
+"""Looking inside a trained model.
 
-from myrnn.inspection._eigenvalues import RecurrentEigenvalues, recurrent_eigenvalues
-from myrnn.inspection._flow import GradientFlow, gradient_flow
-from myrnn.inspection._given import parse_tokens
-from myrnn.inspection._incoming import incoming_weights
-from myrnn.inspection._one import Inspection, inspect
-from myrnn.inspection._space import StateSpace, state_space
+`one` follows one sequence: states, probabilities step by step, gradients. `many` gathers these over many sequences, and
+`weights` looks at the matrices.
+"""
+
+from myrnn.inspection.many import GradientFlow, StateSpace, gradient_flow, state_space
+from myrnn.inspection.one import Inspection, inspect, parse_tokens
+from myrnn.inspection.weights import RecurrentEigenvalues, incoming_weights, recurrent_eigenvalues
 
 __all__ = [
     "GradientFlow",

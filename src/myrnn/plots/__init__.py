@@ -2,7 +2,7 @@
 
 from myrnn.plots._classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion
 from myrnn.plots._figures import plot_accuracy_by_length, plot_epochs, plot_history
-from myrnn.plots._inside import checked_names, plot_gradients, plot_probabilities, plot_states
+from myrnn.plots._inside import plot_gradients, plot_probabilities, plot_states
 from myrnn.plots._levels import add_class_curves, add_level_curves, plot_level_curves
 from myrnn.plots._many import plot_gradient_flow, plot_state_space
 from myrnn.plots._matrices import plot_eigenvalues, plot_eigenvalues_each, plot_matrices, plot_matrix
@@ -19,7 +19,6 @@ __all__ = [
     "LivePlot",
     "add_class_curves",
     "add_level_curves",
-    "checked_names",
     "create_plot",
     "plot_accuracy_by_bucket",
     "plot_accuracy_by_length",

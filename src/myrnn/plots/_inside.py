@@ -107,7 +107,7 @@ def plot_probabilities(
     if values.min() < 0 or values.max() > 1 + 1e-6:
         raise InvalidArgument(f"probabilities must lie between 0 and 1, but there is {values.min()} to {values.max()}")
     classes = values.shape[1]
-    names = checked_names("class_names", class_names, classes)
+    names = _checks.names("class_names", class_names, classes)
     labels = _step_labels(symbols, len(values))
     ax = _style.axes_for(ax, height=2.8)
     shown = [1] if classes == 2 else sorted(np.argsort(-values[-1], kind="stable")[:_MOST_LINES].tolist())
@@ -178,16 +178,6 @@ def unit_order(states: NDArray[np.float64], order: str = "similarity") -> NDArra
     # A tree's order may be read from either end: the one with the earlier peaks on top is taken.
     half = units // 2
     return leaves[::-1] if peaks[leaves[:half]].sum() > peaks[leaves[-half:]].sum() else leaves
-
-
-def checked_names(name: str, given: Sequence[str] | None, count: int) -> list[str]:
-    """Return `count` names: those that were given, or ``class 0``, ``class 1`` and so on."""
-    if given is None:
-        return [f"class {number}" for number in range(count)]
-    names = [str(one) for one in given]
-    if len(names) != count:
-        raise InvalidArgument(f"{name} must be one for each of the {count} classes, not {len(names)}")
-    return names
 
 
 def _norms(name: str, given: ArrayLike) -> NDArray[np.float64]:

@@ -7,22 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from mygrad import Tensor
 from numpy.typing import NDArray
-from rich.table import Table
 
-from myrnn import _checks, plots
-from myrnn._tables import ShownAsTable, bare_table
-from myrnn.compiler import CompiledModel
-from myrnn.errors import NotFinite
-from myrnn.inspection._given import compiled_of, main_state, norms, one_sequence, weight_matrices
-from myrnn.sequences import Sequences
+from myrnn import _checks, results
+from myrnn.compiler import CompiledModel, compile, topological
+from myrnn.errors import InvalidArgument, NotFinite
+from myrnn.models import parameter_names, parameters_of
+from myrnn.sequences import Sequences, one_hot
+
+DIGITS = frozenset("0123456789")
 
 Floats = NDArray[np.float32]
 Named = dict[str, Floats]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Inspection(ShownAsTable):
+class Inspection(results.HasTable):
     """What went on inside a model while it read one sequence.
 
     T steps, C inputs, K classes, D units of a state. Row t of every array belongs to element t of the sequence. A
@@ -114,34 +115,29 @@ class Inspection(ShownAsTable):
 
     # Tables ----------------------------------------------------------------------------------------------------------
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return one plain record a step.
+    def table(self) -> results.Table:
+        """Return a table of one row a step, under one line that says what was read.
 
-        Its entries are ``step`` (from 1), ``symbol`` (for tokens), ``class`` and ``probability`` (the likeliest class
+        Its columns are ``step`` (from 1), ``symbol`` (for tokens), ``class`` and ``probability`` (the likeliest class
         if the sequence ended here), for every state ``|h|`` and ``|dL/dh|`` (the norms of the state and of the loss's
         gradient with respect to it) and ``|dL/dx|``.
         """
         best = self.logits.argmax(axis=1)
-        columns: dict[str, list[Any]] = {"step": list(range(1, len(self) + 1))}
+        columns: dict[str, Any] = {"step": range(1, len(self) + 1)}
         if self.tokens is not None:
-            columns["symbol"] = self.tokens.tolist()
+            columns["symbol"] = self.tokens
         columns["class"] = [self.class_names[which] for which in best.tolist()]
-        columns["probability"] = self.probabilities[np.arange(len(self)), best].tolist()
+        columns["probability"] = self.probabilities[np.arange(len(self)), best]
         for name, gradient_norms in self.state_gradient_norms.items():
-            columns[f"|{name}|"] = norms(self.states[name]).tolist()
-            columns[f"|dL/d{name}|"] = gradient_norms.tolist()
-        columns["|dL/dx|"] = self.input_gradient_norms.tolist()
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-    def table(self) -> Table:
-        """Return the rows as a Rich table, under one line that says what was read."""
-        rows = self.rows()
-        table = bare_table(self.summary())
-        for name in rows[0]:
-            table.add_column(name, justify="right")
-        for row in rows:
-            table.add_row(*(_written(value) for value in row.values()))
-        return table
+            columns[f"|{name}|"] = norms(self.states[name])
+            columns[f"|dL/d{name}|"] = gradient_norms
+        columns["|dL/dx|"] = self.input_gradient_norms
+        # Norms and probabilities with three figures that count.
+        words = ("step", "symbol", "class")
+        shown = [
+            results.text(name, is_number=True) if name in words else results.number(name, "#.3g") for name in columns
+        ]
+        return results.Table(self.summary(), columns, shown)
 
     # Figures ---------------------------------------------------------------------------------------------------------
 
@@ -156,15 +152,21 @@ class Inspection(ShownAsTable):
         order : {"similarity", "peak", "none"}
             How the units are ordered, see `myrnn.plots.plot_states`.
         """
+        from myrnn import plots
+
         name = self.main_state if state is None else _checks.one_of("state", state, tuple(self.states))
         return plots.plot_states(self.states[name], symbols=self._symbols, name=name, order=order, ax=ax)
 
     def plot_probabilities(self, ax: Any = None) -> Any:
         """Draw the probability of the classes if the sequence ended after each step, and return the axes."""
+        from myrnn import plots
+
         return plots.plot_probabilities(self.probabilities, symbols=self._symbols, class_names=self.class_names, ax=ax)
 
     def plot_gradients(self, ax: Any = None) -> Any:
         """Draw the norms of the loss's gradients with respect to states and inputs, and return the axes."""
+        from myrnn import plots
+
         curves = {f"state {name}": values for name, values in self.state_gradient_norms.items()}
         return plots.plot_gradients({**curves, "input": self.input_gradient_norms}, symbols=self._symbols, ax=ax)
 
@@ -176,6 +178,8 @@ class Inspection(ShownAsTable):
         axes : matplotlib Axes or array of them, optional
             One for each matrix with more than one row and column.
         """
+        from myrnn import plots
+
         return plots.plot_matrices(self._weights, axes=axes)
 
     @property
@@ -223,7 +227,7 @@ def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | N
     width = x.shape[1] if getattr(x, "ndim", 0) == 2 else None
     compiled = compiled_of(model, None if isinstance(model, CompiledModel) or hasattr(model, "dim_input") else width)
     features, tokens = one_sequence(x, compiled.dim_input)
-    names = plots.checked_names("class_names", class_names, compiled.dim_output)
+    names = _checks.names("class_names", class_names, compiled.dim_output)
     read = Sequences.from_pairs([(features if tokens is None else tokens, 0)], compiled.dim_input)
     logits = compiled.prefix_logits(read)
     label = _predicted(logits[-1]) if y is None else _checked_class(y, compiled.dim_output)
@@ -243,13 +247,8 @@ def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | N
         input_gradients=seen.input_gradients.copy(),
         class_names=names,
         main_state=main_state(compiled),
-        _weights=weight_matrices(compiled.model),
+        _weights=_weight_matrices(compiled.model),
     )
-
-
-def _written(value: Any) -> str:
-    """Return a value as the table shows it: norms and probabilities with three figures that count."""
-    return f"{value:#.3g}" if isinstance(value, float) else str(value)
 
 
 def _named(compiled: CompiledModel, arrays: list[Floats]) -> Named:
@@ -267,3 +266,100 @@ def _predicted(logits: Floats) -> int:
 def _checked_class(y: Any, classes: int) -> int:
     given = _checks.array("y", y)
     return _checks.integer("y", given.reshape(-1)[0] if given.size == 1 else y, minimum=0, maximum=classes - 1)
+
+
+# The model and the sequence -------------------------------------------------------------------------------------------
+
+
+def compiled_of(model: Any, dim_input: int | None = None) -> CompiledModel:
+    """Return the model compiled, as it is if it was before.
+
+    Raises
+    ------
+    InvalidArgument
+        When it is no model.
+    CompileError
+        When it cannot be compiled, as a model that keeps no state from step to step.
+    """
+    if isinstance(model, CompiledModel):
+        return model
+    parameters_of(model)
+    return compile(model, dim_input=dim_input)
+
+
+def parse_tokens(text: str, alphabet_size: int) -> list[int]:
+    """Return the tokens of a sequence as it is written on the command line.
+
+    Parameters
+    ----------
+    text : str
+        Digits, such as ``"2020"``, where the alphabet has no more than ten symbols; or whole numbers with commas
+        between, such as ``"10,3,10,3"``, for any alphabet.
+    alphabet_size : int
+
+    Raises
+    ------
+    InvalidArgument
+        When there is no symbol, or one that is not in the alphabet; the message says where.
+    """
+    if alphabet_size > 10 and "," not in text:
+        raise InvalidArgument(
+            f"sequence {_checks.shown(text)}: write it with commas between, such as 10,3,10,3, "
+            f"because the alphabet has {alphabet_size} symbols"
+        )
+    parts = text.split(",") if "," in text else list(text)
+    if not parts:
+        raise InvalidArgument("a sequence is empty: write digits, such as 2020")
+    for place, part in enumerate(parts, 1):
+        # Not isdigit(): that holds for digits of other scripts, too.
+        if not part or set(part) - DIGITS or len(part) > 10:
+            raise InvalidArgument(f"sequence {_checks.shown(text)}: {_checks.shown(part)} at place {place} is no digit")
+        if int(part) >= alphabet_size:
+            raise InvalidArgument(
+                f"sequence {_checks.shown(text)}: {part} at place {place} is not one of the symbols "
+                f"0 to {alphabet_size - 1}"
+            )
+    return [int(part) for part in parts]
+
+
+def one_sequence(x: Any, dim_input: int) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+    """Return the features (T, C) of one sequence, and its tokens (T,) where it has any.
+
+    Rows of features that are all one-hot are tokens, too.
+    """
+    if isinstance(x, str):
+        tokens = np.array(parse_tokens(x, dim_input), dtype=np.int64)
+        return one_hot(tokens, dim_input), tokens
+    given = _checks.array("x", x.data if isinstance(x, Tensor) else x)
+    if given.ndim in (1, 2) and not len(given):
+        raise InvalidArgument("x is empty: a sequence needs at least one step to look into")
+    if given.ndim == 1 and given.dtype.kind in "iu":
+        tokens = _checks.integers("x", given, minimum=0, maximum=dim_input - 1).astype(np.int64)
+        return one_hot(tokens, dim_input), tokens
+    if given.ndim != 2 or given.shape[1] != dim_input or given.dtype.kind not in "bfiu":
+        raise InvalidArgument(
+            f"x must be one sequence: features of shape (T, {dim_input}), integer tokens of shape (T,) or a string of "
+            f"digits, not {given.dtype} of shape {given.shape}"
+        )
+    features = given.astype(np.float32)
+    _checks.finite("x", features)
+    is_one_hot = bool(np.all((features == 0) | (features == 1)) and np.all(features.sum(axis=1) == 1))
+    return features, features.argmax(axis=1) if is_one_hot else None
+
+
+def main_state(compiled: CompiledModel) -> str:
+    """Return the name of the state that the logits are computed from, or of the first of several."""
+    leaves = topological([compiled.recurrence.readout])
+    read = [leaf.attributes[0] for leaf in leaves if leaf.operation == "state"]
+    return compiled.state_names[min(read, default=0)]
+
+
+def norms(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the Euclidean norm of every row, float64: squares of small float32 numbers would be zero."""
+    return np.linalg.norm(rows.astype(np.float64), axis=1)
+
+
+def _weight_matrices(model: Any) -> dict[str, NDArray[np.float32]]:
+    """Return copies of the model's parameters with more than one row and column, by name."""
+    named = zip(parameter_names(model), parameters_of(model), strict=True)
+    return {name: p.data.copy() for name, p in named if p.ndim == 2 and min(p.shape) > 1}

@@ -1,0 +1,374 @@
+"""Many sequences: how far back the gradient of the loss reaches, and where their states differ most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks, results
+from myrnn.compiler import CompiledModel, Observation
+from myrnn.errors import InvalidArgument, NotFinite
+from myrnn.inspection.one import compiled_of, main_state, norms
+from myrnn.sequences import Sequences, given_sequences
+
+Curves = dict[str, NDArray[np.float64]]
+# The band that is drawn around the mean: eight of ten sequences lie in it.
+QUANTILES = (0.1, 0.9)
+COLORS = ("step", "class", "symbol")
+
+
+def _many_sequences(name: str, given: Any, samples: int, seed: int, compiled: CompiledModel) -> Sequences:
+    """Draw sequences from a task, or take those that are given, without the empty ones."""
+    count = _checks.integer("samples", samples, minimum=1)
+    drawn = given_sequences(given, count, compiled.dim_input)
+    if drawn is None and callable(getattr(given, "sample", None)):
+        drawn = given.sample(count, np.random.default_rng(_checks.integer("seed", seed, minimum=0)))
+    if drawn is None:
+        raise InvalidArgument(
+            f"{name} must be a task, a Sequences or an iterable of (x, y) pairs, not {type(given).__name__}"
+        )
+    if drawn.dim_input != compiled.dim_input:
+        raise InvalidArgument(
+            f"{name} has sequences of {drawn.dim_input} inputs, but the model takes {compiled.dim_input}"
+        )
+    kept = drawn.select(drawn.lengths > 0)
+    if not len(kept):
+        raise InvalidArgument(f"{name} holds no sequence of at least one step")
+    if kept.labels.max() >= compiled.dim_output:
+        raise InvalidArgument(
+            f"{name} has a label {kept.labels.max()}, but the model has {compiled.dim_output} classes, "
+            f"0 .. {compiled.dim_output - 1}"
+        )
+    return kept
+
+
+def _observations(compiled: CompiledModel, sequences: Sequences) -> Iterator[Observation]:
+    """Look inside while each sequence runs, the loss being that of its own label."""
+    return (compiled.observe(sequences.features(i), int(sequences.labels[i])) for i in range(len(sequences)))
+
+
+# The flow of the gradient ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class GradientFlow(results.HasTable):
+    """The size of the loss's gradient with respect to the states, by their distance from the last step.
+
+    A norm that is exactly zero (units that are all switched off, a loss that has rounded to zero) has no logarithm:
+    `zeros` says how many there are, mean and quantiles are those of the others, and NaN where there are none.
+
+    Attributes
+    ----------
+    distance : ndarray, int64 (L,)
+        Steps between a state and the last one: 0, 1 and so on.
+    count : ndarray, int64 (L,)
+        How many sequences reach that far back.
+    mean : dict of str to ndarray, float64 (L,)
+        The geometric mean of the norm, for every state.
+    low, high : dict of str to ndarray, float64 (L,)
+        The 10 % and the 90 % quantile.
+    zeros : dict of str to ndarray, float64 (L,)
+        The share of norms that are zero.
+    relative : bool
+        Whether every norm was divided by that of all states together after the sequence's last step.
+    name : str
+        The class of the model.
+    """
+
+    distance: NDArray[np.int64]
+    count: NDArray[np.int64]
+    mean: Curves
+    low: Curves
+    high: Curves
+    zeros: Curves
+    relative: bool
+    name: str
+
+    def __repr__(self) -> str:
+        """Say what the gradients of every state come to at the far end."""
+        ends = ", ".join(f"{name} {_decades(mean)}" for name, mean in self.mean.items())
+        return f"GradientFlow({self.name}, {self.count[0]:,} sequences, up to {self.distance[-1]} steps back: {ends})"
+
+    def table(self) -> results.Table:
+        """Return a table of one row for every state and distance: state, distance, count, mean, low, high, zeros."""
+        states = list(self.mean)
+        columns: dict[str, Any] = {
+            "state": np.repeat(states, len(self.distance)),
+            "distance": np.tile(self.distance, len(states)),
+            "count": np.tile(self.count, len(states)),
+        }
+        curves = ("mean", "low", "high", "zeros")
+        columns |= {name: np.concatenate(list(getattr(self, name).values())) for name in curves}
+        shown = [results.text("state"), results.integer("distance"), results.integer("count")]
+        return results.Table(repr(self), columns, [*shown, *(results.number(name, ".3g") for name in curves)])
+
+    def plot(self, ax: Any = None, *, label: str | None = None) -> Any:
+        """Draw the norms against the distance from the end, on a log axis, and return the matplotlib axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Those of another model's plot, to compare.
+        label : str, optional
+            The name of the model in the legend.
+        """
+        from myrnn import plots
+
+        curves = {name: (self.mean[name], self.low[name], self.high[name]) for name in self.mean}
+        return plots.plot_gradient_flow(self.distance, curves, label=label, relative=self.relative, ax=ax)
+
+
+def gradient_flow(
+    model: Any, task_or_sequences: Any, samples: int = 1000, seed: int = 0, *, relative: bool = False
+) -> GradientFlow:
+    """Measure how large the loss's gradient is at every distance from the end, over many sequences.
+
+    The loss is that of the true classes. The model and its gradients are not changed.
+
+    Parameters
+    ----------
+    model : callable or CompiledModel
+        As for `myrnn.inspect`.
+    task_or_sequences : Task, Sequences or iterable of (x, y)
+        Draws the sequences, or holds them.
+    samples, seed : int
+        How many sequences to draw, and what seeds the drawing.
+    relative : bool
+        Whether to divide by the norm after the last step of the same sequence, which shows how much is lost or gained
+        on the way, however large the loss is. Sequences whose gradient is zero or not finite there are left out.
+
+    Returns
+    -------
+    GradientFlow
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is not what it should be.
+    CompileError
+        When the model cannot be compiled: it must keep a state from step to step.
+    NotFinite
+        When the gradient is not finite on any of the sequences.
+    """
+    compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
+    sequences = _many_sequences("task_or_sequences", task_or_sequences, samples, seed, compiled)
+    names = compiled.state_names
+    # One row a sequence, the last step first; NaN where a sequence is too short.
+    table = np.full((len(names), len(sequences), int(sequences.lengths.max())), np.nan)
+    for i, seen in enumerate(_observations(compiled, sequences)):
+        for state, gradients in enumerate(seen.state_gradients):
+            table[state, i, : len(gradients) - 1] = norms(gradients[:0:-1])
+    last = np.sqrt((table[:, :, 0] ** 2).sum(axis=0))
+    is_finite = np.isfinite(last)
+    if not is_finite.any():
+        raise NotFinite(
+            "the loss's gradient is not finite on any sequence: the network's numbers grow beyond all bounds"
+        )
+    if relative:
+        known = is_finite & (last > 0)
+        table = table[:, known] / last[known, np.newaxis]
+        if not table.shape[1]:
+            what = "zero" if is_finite.all() else "zero or not finite"
+            raise InvalidArgument(f"the loss's gradient is {what} on every sequence, so nothing can be relative to it")
+    return _summarized(table, names, relative, type(compiled.model).__name__)
+
+
+def _summarized(table: NDArray[np.float64], names: tuple[str, ...], relative: bool, model: str) -> GradientFlow:
+    """Gather norms of shape (states, sequences, L) into curves."""
+    count = np.isfinite(table[0]).sum(axis=0)
+    reached = int((count > 0).sum())
+    mean, low, high, zeros = ({name: np.full(reached, np.nan) for name in names} for _ in range(4))
+    for name, values in zip(names, table, strict=True):
+        for distance in range(reached):
+            column = values[:, distance]
+            column = column[np.isfinite(column)]
+            logs = np.log(column[column > 0])
+            zeros[name][distance] = 1 - len(logs) / len(column)
+            if len(logs):
+                mean[name][distance] = np.exp(logs.mean())
+                low[name][distance], high[name][distance] = np.exp(np.quantile(logs, QUANTILES))
+    return GradientFlow(np.arange(reached), count[:reached], mean, low, high, zeros, relative, model)
+
+
+def _decades(mean: NDArray[np.float64]) -> str:
+    known = mean[np.isfinite(mean)]
+    return f"{known[0]:.2g} to {known[-1]:.2g}" if len(known) else "all zero"
+
+
+# The space of the states ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class StateSpace:
+    """A state of many sequences in its first two principal components.
+
+    P points (every step of every sequence, or the last ones), D units of the state.
+
+    Attributes
+    ----------
+    state : str
+        Which state.
+    coordinates : ndarray, float64 (P, 2)
+        The points in the two components.
+    components : ndarray, float64 (2, D)
+        The two directions, of length 1; the entry that is largest in size is positive.
+    center : ndarray, float64 (D,)
+        The mean of all points, where both coordinates are 0.
+    explained : ndarray, float64 (2,)
+        The share of the variance along each direction.
+    sequence, step, label : ndarray, int64 (P,)
+        Of each point: the number of its sequence, the steps done (from 1) and the class of its sequence.
+    symbol : ndarray, int64 (P,), or None
+        The symbol that was read last, where the sequences are tokens.
+    class_names : tuple of str or None
+    name : str
+        The class of the model.
+    """
+
+    state: str
+    coordinates: NDArray[np.float64]
+    components: NDArray[np.float64]
+    center: NDArray[np.float64]
+    explained: NDArray[np.float64]
+    sequence: NDArray[np.int64]
+    step: NDArray[np.int64]
+    label: NDArray[np.int64]
+    symbol: NDArray[np.int64] | None
+    class_names: tuple[str, ...] | None
+    name: str
+
+    def __len__(self) -> int:
+        """Return the number of points, P."""
+        return len(self.coordinates)
+
+    def __repr__(self) -> str:
+        """Say how much of the variance the two components hold."""
+        return (
+            f"StateSpace({self.name}, state {self.state}, {len(self):,} points, "
+            f"two components explain {self.explained.sum():.0%} of the variance)"
+        )
+
+    def transform(self, states: ArrayLike) -> NDArray[np.float64]:
+        """Return the coordinates (N, 2) of other states of the same kind, (N, D)."""
+        given = _checks.array("states", states)
+        if given.ndim != 2 or given.shape[1] != len(self.center):
+            raise InvalidArgument(f"states must be of shape (N, {len(self.center)}), not {given.shape}")
+        return (given.astype(np.float64) - self.center) @ self.components.T
+
+    def plot(self, ax: Any = None, *, color: str = "step") -> Any:
+        """Draw the points and return the matplotlib axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        color : {"step", "class", "symbol"}
+            What the points are coloured by.
+        """
+        from myrnn import plots
+
+        groups = {"step": self.step, "class": self.label, "symbol": self.symbol}[_checks.one_of("color", color, COLORS)]
+        if groups is None:
+            raise InvalidArgument('color="symbol" needs sequences of tokens, but these hold features')
+        return plots.plot_state_space(
+            self.coordinates,
+            groups,
+            color=color,
+            names=self.class_names,
+            explained=(float(self.explained[0]), float(self.explained[1])),
+            ax=ax,
+        )
+
+
+def state_space(
+    model: Any,
+    task_or_sequences: Any,
+    samples: int = 300,
+    seed: int = 0,
+    *,
+    state: str | None = None,
+    last: bool = False,
+) -> StateSpace:
+    """Gather the states of many sequences and find the two directions in which they differ most.
+
+    The model and its gradients are not changed.
+
+    Parameters
+    ----------
+    model : callable or CompiledModel
+        As for `myrnn.inspect`.
+    task_or_sequences : Task, Sequences or iterable of (x, y)
+        Draws the sequences, or holds them.
+    samples, seed : int
+        How many sequences to draw, and what seeds the drawing.
+    state : str, optional
+        Which state; by default the one that the logits are computed from.
+    last : bool
+        Whether to take only the state after each sequence's last step, which the logits are computed from.
+
+    Returns
+    -------
+    StateSpace
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is not what it should be, the state has less than two units, or it is the same everywhere.
+    CompileError
+        When the model cannot be compiled: it must keep a state from step to step.
+
+    References
+    ----------
+    Pearson, "On lines and planes of closest fit to systems of points in space", 1901.
+    """
+    compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
+    names = compiled.state_names
+    chosen = main_state(compiled) if state is None else _checks.one_of("state", state, names)
+    which = names.index(chosen)
+    if compiled.recurrence.state_sizes[which] < 2:
+        raise InvalidArgument(f"state {chosen} has one unit, but two principal components need at least two")
+    sequences = _many_sequences("task_or_sequences", task_or_sequences, samples, seed, compiled)
+    points = np.concatenate([seen.states[which][1:] for seen in _observations(compiled, sequences)])
+    lengths = sequences.lengths
+    sequence = np.repeat(np.arange(len(sequences)), lengths)
+    step = np.arange(len(points)) - np.repeat(sequences.offsets[:-1], lengths) + 1
+    kept = step == lengths[sequence] if last else np.ones(len(points), dtype=bool)
+    place = np.arange(len(points))
+    if compiled.recurrence.reverse:
+        # Such a model reads the last element first.
+        place = sequences.offsets[1:][sequence] - step
+    center, components, explained = _principal_components(points[kept].astype(np.float64), chosen)
+    return StateSpace(
+        state=chosen,
+        coordinates=(points[kept] - center) @ components.T,
+        components=components,
+        center=center,
+        explained=explained,
+        sequence=sequence[kept],
+        step=step[kept],
+        label=sequences.labels[sequence][kept],
+        symbol=sequences.values[place][kept].astype(np.int64) if sequences.is_tokens else None,
+        class_names=getattr(task_or_sequences, "class_names", None),
+        name=type(compiled.model).__name__,
+    )
+
+
+def _principal_components(
+    points: NDArray[np.float64], name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the centre (D,), the first two components (2, D) and their shares of the variance (2,).
+
+    A component may as well point the other way; here its largest entry is positive, so that a figure is always the
+    same.
+    """
+    center = points.mean(axis=0)
+    _, scales, directions = np.linalg.svd(points - center, full_matrices=False)
+    # Equal points leave nothing but the rounding of their mean.
+    if len(points) < 2 or scales[0] <= 1e-7 * max(1.0, float(np.abs(points).max())) * np.sqrt(len(points)):
+        raise InvalidArgument(f"state {name} is the same in all {len(points)} points: there is no direction to show")
+    components = directions[:2]
+    signs = np.sign(components[np.arange(2), np.abs(components).argmax(axis=1)])
+    return center, components * signs[:, np.newaxis], scales[:2] ** 2 / (scales**2).sum()
