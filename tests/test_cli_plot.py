@@ -1,12 +1,10 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument
-from myrnn.plots import plot_history
 from myrnn.runs import run_names
 
 SMALL = (
@@ -83,14 +81,3 @@ def test_names_are_as_short_as_tells_them_apart():
     assert run_names([Path("/a/b/run"), Path("/a/c/run"), Path("/d/c/last")]) == ["b/run", "c/run", "c/last"]
     with pytest.raises(InvalidArgument, match=r"^/a/b/\.\./run is given twice$"):
         run_names([Path("/a/b/../run"), Path("/a/run")])
-
-
-def test_every_training_has_its_own_look():
-    axes, x = None, np.arange(3.0)
-    for k in range(9):
-        axes = plot_history(x, x + k, x / 3, axes=axes, label=f"run {k}", chance=0.5)
-    for ax in axes:
-        looks = [(line.get_color(), line.get_linestyle()) for line in ax.get_lines() if line.get_gid() == "training"]
-        assert len(set(looks)) == 9
-    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == [f"run {k}" for k in range(9)]
-    assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["chance"]

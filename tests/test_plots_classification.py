@@ -1,67 +1,85 @@
-import re
-
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from myrnn.errors import InvalidArgument
-from myrnn.plots import plot_accuracy_by_bucket, plot_calibration, plot_confusion
-from myrnn.plots._style import new_axes
+from myrnn.evaluation import Calibration, ClassificationReport, LengthBuckets, TransferTable
+from myrnn.plots import plot_accuracy_by_bucket, plot_calibration, plot_confusion, plot_transfer, save_figure
+
+BUCKETS = LengthBuckets(np.array([1]), np.array([3]), np.array([4]), np.array([2]))
+CALIBRATION = Calibration(np.array([0, 0.5, 1]), np.array([0, 2]), np.array([0, 2]), np.array([np.nan, 0.9]))
+
+
+def confusion(classes, counts):
+    counts = np.array(counts)
+    nothing = np.zeros(len(counts), dtype=int)
+    return ClassificationReport(tuple(classes), (), counts, nothing, None, BUCKETS, CALIBRATION)
 
 
 def test_figures_are_drawn_where_they_are_wanted():
-    axes = new_axes(3, height=8)
-    assert plot_confusion(["a"], [[3]], ax=axes[0]) is axes[0]
-    assert plot_accuracy_by_bucket(["1"], [0.5], [0.2], [0.8], total=[4], ax=axes[1]) is axes[1]
-    assert plot_calibration([0, 1], [4], [0.7], [0.5], [[0.2, 0.8]], ax=axes[2]) is axes[2]
+    axes = Figure().subplots(3)
+    assert plot_confusion(confusion("a", [[3]]), ax=axes[0]) is axes[0]
+    assert plot_accuracy_by_bucket(BUCKETS, chance=0.5, ax=axes[1]) is axes[1]
+    assert plot_calibration(CALIBRATION, ax=axes[2]) is axes[2]
+    assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["the most frequent class"]
 
 
 def test_names_are_shortened_and_are_no_formulas():
-    ax = plot_confusion(["$a_b$", "b" * 40], np.eye(2, dtype=int))
+    ax = plot_confusion(confusion(["$a_b$", "b" * 40], np.eye(2, dtype=int)))
     assert [label.get_text() for label in ax.get_yticklabels()] == [r"\$a_b\$", "b" * 17 + "…"]
 
 
 def test_a_class_that_was_not_there_has_an_empty_row():
-    ax = plot_confusion(["a", "b"], [[2, 0], [0, 0]])
+    ax = plot_confusion(confusion("ab", [[2, 0], [0, 0]]))
     assert ax.images[0].get_array().tolist() == [[1, 0], [0, 0]]
     assert [text.get_text() for text in ax.texts] == ["2"]
 
 
 def test_empty_bins_have_no_point():
-    ax = plot_calibration([0, 0.5, 1], [0, 2], [np.nan, 0.9], [np.nan, 1], [[0, 1], [0.3, 1]])
+    ax = plot_calibration(CALIBRATION)
     assert ax.containers[-1][0].get_xdata().tolist() == [0.9]
 
 
-@pytest.mark.parametrize(
-    ("draw", "told"),
-    [
-        (
-            lambda: plot_confusion(["a"], [[1, 2]]),
-            "counts must be whole numbers of shape (1, 1), 0 or more, a row and a column for each class, not int64 of "
-            "shape (1, 2)",
-        ),
-        (
-            lambda: plot_confusion([], np.zeros((0, 0), int)),
-            "counts must be whole numbers of shape (0, 0), 0 or more, a row and a column for each class, not int64 of "
-            "shape (0, 0)",
-        ),
-        (
-            lambda: plot_accuracy_by_bucket(["1", "2"], [0.5], [0.2], [0.8], total=[4]),
-            "names, accuracy, low, high, total must be equally long, not 2, 1, 1, 1, 1",
-        ),
-        (
-            lambda: plot_accuracy_by_bucket(["1"], [0.5], [0.6], [0.8], total=[4]),
-            "accuracy must lie between low and high, but at length 0 it is 0.5, outside 0.6 to 0.8",
-        ),
-        (
-            lambda: plot_calibration([0, 1], [4], [0.7], [0.5], [0.2, 0.8]),
-            "interval must be numbers of shape (1, 2), not float64 of shape (2,)",
-        ),
-        (
-            lambda: plot_calibration([0, 0.5, 1], [4], [0.7], [0.5], [[0.2, 0.8]]),
-            "edges must be numbers of shape (2,), not float64 of shape (3,)",
-        ),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused(draw, told):
-    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
-        draw()
+# Transfer
+
+
+TASKS = ("halves", "palindromes", "near misses")
+TOTAL = np.array([[100, 100, 100], [100, 0, 100]])
+CORRECT = np.array([[95, 60, 70], [50, 0, 100]])
+TABLE = TransferTable(("first", "second"), TASKS, TOTAL, CORRECT, np.array([0.5, 0.5]))
+
+
+def test_every_cell_says_its_share_and_interval():
+    ax = plot_transfer(TABLE)
+    low, high = 100 * TABLE.interval[0, 0]
+    texts = {text.get_text() for text in ax.texts}
+    assert {"95.0", f"{low:.1f}-{high:.1f}", "50.0", "100.0", "n/a"} <= texts
+    assert ax.images[0].get_clim() == (0.5, 1.0)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
+    assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["halves", "palindromes"]
+
+
+def test_a_cell_without_a_number_is_hatched():
+    ax = plot_transfer(TABLE)
+    (patch,) = ax.patches
+    assert patch.get_hatch()
+    assert patch.get_xy() == (0.5, 0.5)
+    assert np.ma.getmaskarray(ax.images[0].get_array())[1, 1]
+
+
+def test_text_is_light_on_dark_cells_and_dark_on_light_ones():
+    colors = {text.get_text(): text.get_color() for text in plot_transfer(TABLE).texts}
+    assert (colors["95.0"], colors["60.0"], colors["50.0"]) == ("white", "black", "black")
+
+
+@pytest.mark.parametrize(("count", "turned"), [(5, False), (6, True)])
+def test_the_names_of_many_tasks_are_turned(count, turned):
+    names = tuple(f"task number {i}" for i in range(count))
+    half = np.full((1, count), 50)
+    ax = plot_transfer(TransferTable(("model",), names, 2 * half, half, np.array([0.5])))
+    assert all((label.get_rotation() > 0) == turned for label in ax.get_xticklabels())
+
+
+def test_a_transfer_is_drawn_on_given_axes_and_saved(tmp_path):
+    ax = Figure().subplots()
+    assert plot_transfer(TABLE, ax=ax) is ax
+    assert save_figure(ax, tmp_path / "map.svg").stat().st_size > 1000

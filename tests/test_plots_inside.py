@@ -10,12 +10,63 @@ from matplotlib.figure import Figure
 
 from myrnn import plots
 from myrnn.errors import InvalidArgument
-from myrnn.plots import _style
-from myrnn.plots._inside import unit_order
+from myrnn.inspection import GradientFlow, Inspection, StateSpace
+from myrnn.plots import style
+from myrnn.plots.inside import unit_order
 
 RNG = np.random.default_rng(0)
 STATES = RNG.normal(size=(6, 9))
-CIRCLE = np.exp(2j * np.pi * np.arange(5) / 5)
+
+
+def inspection(states=STATES, tokens=None, name="h", probabilities=None, gradients=None, inputs=None, classes=None):
+    """What went on inside a model, as far as a figure shows it."""
+    steps = len(states)
+    shares = np.full((steps, 2), 0.5) if probabilities is None else np.array(probabilities)
+    norms = {name: np.ones(steps)} if gradients is None else gradients
+    return Inspection(
+        x=np.zeros((steps, 10)),
+        tokens=None if tokens is None else np.array(tokens),
+        y=0,
+        y_is_predicted=True,
+        loss=0.0,
+        states={name: np.array(states)},
+        initial_states={},
+        logits=np.log(shares),
+        state_gradients={state: np.reshape(values, (-1, 1)) for state, values in norms.items()},
+        input_gradients=np.reshape(np.ones(steps) if inputs is None else inputs, (-1, 1)),
+        class_names=[f"class {which}" for which in range(shares.shape[1])] if classes is None else classes,
+        main_state=name,
+        _weights={},
+    )
+
+
+def flow(curves, relative=False):
+    """The norms of gradients by state: mean, and the ends of the band."""
+    distance = np.arange(len(next(iter(curves.values()))[0]))
+    mean, low, high = ({name: np.array(curve[i], dtype=float) for name, curve in curves.items()} for i in range(3))
+    return GradientFlow(distance, np.ones_like(distance), mean, low, high, {}, relative, "RNN")
+
+
+def space(points, groups, color="step", names=None, explained=(0.5, 0.25)):
+    """A space of states whose points are all of these groups."""
+    kinds = np.array(groups)
+    return StateSpace(
+        state="h",
+        coordinates=np.array(points),
+        components=np.eye(2),
+        center=np.zeros(2),
+        explained=np.array(explained),
+        sequence=kinds,
+        step=kinds,
+        label=kinds,
+        symbol=kinds,
+        class_names=names,
+        name="RNN",
+    )
+
+
+def space_plot(points, groups, color="step", ax=None, **settings):
+    return plots.plot_state_space(space(points, groups, **settings), color=color, ax=ax)
 
 
 def refused(message):
@@ -35,13 +86,11 @@ def offsets(ax):
 
 
 DRAWN = {
-    "states": lambda ax: plots.plot_states(STATES, symbols="123123", ax=ax),
-    "probabilities": lambda ax: plots.plot_probabilities([[0.2, 0.8], [0.5, 0.5]], ax=ax),
-    "gradients": lambda ax: plots.plot_gradients({"h": [1.0, 0.1]}, ax=ax),
-    "flow": lambda ax: plots.plot_gradient_flow([0, 1], {"h": ([1, 0.5], [0.5, 0.2], [2, 1])}, ax=ax),
-    "space": lambda ax: plots.plot_state_space(STATES[:, :2], [1, 2, 3, 1, 2, 3], ax=ax),
-    "eigenvalues": lambda ax: plots.plot_eigenvalues({"W": CIRCLE}, before={"W": CIRCLE / 2}, ax=ax),
-    "matrix": lambda ax: plots.plot_matrix(STATES, title="W", ax=ax),
+    "states": lambda ax: plots.plot_states(inspection(tokens=[1, 2, 3, 1, 2, 3]), ax=ax),
+    "probabilities": lambda ax: plots.plot_probabilities(inspection(), ax=ax),
+    "gradients": lambda ax: plots.plot_gradients(inspection(), ax=ax),
+    "flow": lambda ax: plots.plot_gradient_flow(flow({"h": ([1, 0.5], [0.5, 0.2], [2, 1])}), ax=ax),
+    "space": lambda ax: space_plot(STATES[:, :2], [1, 2, 3, 1, 2, 3], ax=ax),
 }
 
 
@@ -51,7 +100,7 @@ def test_a_figure_takes_axes_and_returns_them(draw, tmp_path):
     assert draw(ax) is ax
     alone = draw(None)
     assert alone.figure is not ax.figure
-    assert alone.figure.get_figwidth() == _style.WIDTH
+    assert alone.figure.get_figwidth() == style.WIDTH
     one, two = (plots.save_figure(draw(None), tmp_path / f"{i}.svg").read_bytes() for i in range(2))
     assert one == two
 
@@ -60,7 +109,7 @@ def test_a_figure_takes_axes_and_returns_them(draw, tmp_path):
 
 
 def test_states_stand_under_their_symbols():
-    ax = plots.plot_states(STATES, symbols="314159", name="c", order="none")
+    ax = plots.plot_states(inspection(tokens=[3, 1, 4, 1, 5, 9], name="c"), order="none")
     assert tick_texts(ax) == list("314159")
     assert ax.xaxis.get_ticks_position() == "top"
     assert ax.get_xticks().tolist() == [1, 2, 3, 4, 5, 6]
@@ -71,13 +120,13 @@ def test_states_stand_under_their_symbols():
 
 
 def test_states_of_two_signs_are_white_at_zero():
-    image = plots.plot_states(STATES).images[0]
+    image = plots.plot_states(inspection()).images[0]
     assert image.get_clim() == (-np.abs(STATES).max(), np.abs(STATES).max())
     assert image.get_cmap().name == "RdBu_r"
-    positive = plots.plot_states(np.abs(STATES)).images[0]
+    positive = plots.plot_states(inspection(np.abs(STATES))).images[0]
     assert positive.get_clim() == (0, np.abs(STATES).max())
     assert positive.get_cmap().name == "Blues"
-    assert plots.plot_states(np.zeros((2, 3))).images[0].get_clim() == (0, 1)
+    assert plots.plot_states(inspection(np.zeros((2, 3)))).images[0].get_clim() == (0, 1)
 
 
 def test_units_that_behave_alike_stand_side_by_side():
@@ -108,44 +157,36 @@ def test_a_very_wide_state_is_ordered_too():
 
 
 def test_long_sequences_are_numbered():
-    ax = plots.plot_states(RNG.normal(size=(100, 3)), symbols=[0] * 100)
+    ax = plots.plot_states(inspection(RNG.normal(size=(100, 3)), [0] * 100))
     assert tick_texts(ax) == [str(step) for step in range(1, 101, 5)]
     assert ax.get_xlabel() == "step"
-    assert tick_texts(plots.plot_states(RNG.normal(size=(30, 3)), symbols=[7] * 30)) == ["7"] * 30
-    assert tick_texts(plots.plot_states(RNG.normal(size=(30, 3)))) == [str(step) for step in range(1, 31, 2)]
+    assert tick_texts(plots.plot_states(inspection(RNG.normal(size=(30, 3)), [7] * 30))) == ["7"] * 30
+    assert tick_texts(plots.plot_states(inspection(RNG.normal(size=(30, 3))))) == [
+        str(step) for step in range(1, 31, 2)
+    ]
 
 
 @pytest.mark.parametrize(
-    ("states", "options", "message"),
+    ("options", "message"),
     [
-        (
-            np.zeros(3),
-            {},
-            "states must be a matrix of numbers with at least one row, not float64 of shape (3,)",
-        ),
-        (
-            np.zeros((0, 3)),
-            {},
-            "states must be a matrix of numbers with at least one row, not float64 of shape (0, 3)",
-        ),
-        ([["a"]], {}, "states must be a matrix of numbers with at least one row, not <U1 of shape (1, 1)"),
-        ([[1, np.nan]], {}, "states must be finite float64, but there is nan at [0, 1]"),
-        (STATES, {"symbols": "12"}, "symbols must be one for each of the 6 steps, not 2"),
-        (STATES, {"order": "random"}, "order must be one of 'similarity', 'peak', 'none', not 'random'"),
+        ({"order": "random"}, "order must be one of 'similarity', 'peak', 'none', not 'random'"),
+        ({"state": "c"}, "state must be one of 'h', not 'c'"),
     ],
 )
-def test_what_are_no_states_is_refused(states, options, message):
+def test_wrong_options_for_states_are_refused(options, message):
     with refused(message):
-        plots.plot_states(states, **options)
+        plots.plot_states(inspection(), **options)
 
 
 # --- probabilities
 
 
 def test_of_two_classes_the_second_is_drawn():
-    ax = plots.plot_probabilities([[0.2, 0.8], [0.6, 0.4]], symbols="12", class_names=["no match", "match"])
+    ax = plots.plot_probabilities(
+        inspection(np.eye(2), [1, 2], probabilities=[[0.2, 0.8], [0.6, 0.4]], classes=["no match", "match"])
+    )
     line, guessing = ax.get_lines()
-    assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == ([1, 2], [0.8, 0.4])
+    assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == ([1, 2], pytest.approx([0.8, 0.4]))
     assert guessing.get_ydata()[0] == 0.5
     assert legend_texts(ax) == ["match", "chance"]
     assert ax.get_ylabel() == "probability of match\nif it ended here"
@@ -153,66 +194,36 @@ def test_of_two_classes_the_second_is_drawn():
 
 def test_of_many_classes_the_likeliest_are_drawn():
     last = np.array([0.02, 0.3, 0.1, 0.05, 0.2, 0.15, 0.01, 0.17])
-    ax = plots.plot_probabilities(np.array([np.full(8, 0.125), last]))
+    ax = plots.plot_probabilities(inspection(np.eye(2), probabilities=[np.full(8, 0.125), last]))
     assert legend_texts(ax) == [*(f"class {i}" for i in (1, 2, 3, 4, 5, 7)), "chance"]
     assert len({line.get_color() for line in ax.get_lines()[:6]}) == 6
-    assert legend_texts(plots.plot_probabilities([[1.0]])) == ["class 0", "chance"]
-
-
-@pytest.mark.parametrize(
-    ("probabilities", "options", "message"),
-    [
-        ([[0.2, 1.2]], {}, "probabilities must lie between 0 and 1, but there is 0.2 to 1.2"),
-        ([[-0.2, 1.2]], {}, "probabilities must lie between 0 and 1, but there is -0.2 to 1.2"),
-        ([[0.2, 0.8]], {"class_names": ["a"]}, "class_names must be one for each of the 2 classes, not 1"),
-        ([[0.2, 0.8]], {"symbols": [1, 2]}, "symbols must be one for each of the 1 steps, not 2"),
-        (
-            [0.2, 0.8],
-            {},
-            "probabilities must be a matrix of numbers with at least one row, not float64 of shape (2,)",
-        ),
-    ],
-)
-def test_what_are_no_probabilities_is_refused(probabilities, options, message):
-    with refused(message):
-        plots.plot_probabilities(probabilities, **options)
+    assert legend_texts(plots.plot_probabilities(inspection([[1.0]], probabilities=[[1.0]]))) == ["class 0", "chance"]
 
 
 # --- gradients
 
 
 def test_gradients_stand_on_a_log_axis_and_zero_is_a_gap():
-    ax = plots.plot_gradients({"h": [1e-4, 0.0, 10.0], "input": [1.0, 2.0, 3.0]}, symbols="123")
+    ax = plots.plot_gradients(inspection(np.eye(3), gradients={"h": [1e-4, 0.0, 10.0]}, inputs=[1.0, 2.0, 3.0]))
     assert ax.get_yscale() == "log"
     first, second = (line.get_ydata() for line in ax.get_lines())
-    assert (first[0], first[2], second.tolist()) == (1e-4, 10.0, [1, 2, 3])
+    assert (first[0], first[2], second.tolist()) == (pytest.approx(1e-4), 10.0, [1, 2, 3])
     assert np.isnan(first[1])
-    assert legend_texts(ax) == ["h", "input"]
+    assert legend_texts(ax) == ["state h", "input"]
 
 
 def test_gradients_of_few_decades_have_plain_numbers():
-    ax = plots.plot_gradients({"h": [0.05, 0.3]})
+    ax = plots.plot_gradients(inspection(np.eye(2), gradients={"h": [0.05, 0.3]}, inputs=[0.1, 0.1]))
     ax.figure.canvas.draw()
     texts = [tick.get_text() for tick in ax.get_yticklabels() if 0.05 <= tick.get_position()[1] <= 0.3]
     assert texts == ["0.05", "0.1", "0.2"]
 
 
 def test_gradients_that_are_all_zero_can_be_drawn():
-    assert plots.plot_gradients({"h": [0.0, 0.0]}).get_yscale() == "linear"
-
-
-@pytest.mark.parametrize(
-    ("norms", "message"),
-    [
-        ({}, "norms must be of one length, not []"),
-        ({"h": [1.0], "c": [1.0, 2.0]}, "norms must be of one length, not [1, 2]"),
-        ({"h": [-1.0]}, "norms['h'] must be a list of at least one number of 0 or more"),
-        ({"h": [[1.0]]}, "norms['h'] must be a list of at least one number of 0 or more"),
-    ],
-)
-def test_what_are_no_norms_is_refused(norms, message):
-    with refused(message):
-        plots.plot_gradients(norms)
+    assert (
+        plots.plot_gradients(inspection(np.eye(2), gradients={"h": [0.0, 0.0]}, inputs=[0.0, 0.0])).get_yscale()
+        == "linear"
+    )
 
 
 # --- the flow of gradients
@@ -220,44 +231,35 @@ def test_what_are_no_norms_is_refused(norms, message):
 
 def test_models_can_be_laid_over_each_other():
     curve = ([1.0, 0.5, np.nan], [0.5, 0.2, np.nan], [2.0, 1.0, np.nan])
-    ax = plots.plot_gradient_flow([0, 1, 2], {"h": curve}, label="RNN")
-    plots.plot_gradient_flow([0, 1, 2], {"c": curve, "h": curve}, label="LSTM", ax=ax)
+    ax = plots.plot_gradient_flow(flow({"h": curve}), label="RNN")
+    plots.plot_gradient_flow(flow({"c": curve, "h": curve}), label="LSTM", ax=ax)
     assert legend_texts(ax) == ["RNN", "LSTM, c", "LSTM, h", "the middle 80 % of sequences"]
-    assert [line.get_color() for line in ax.get_lines()] == list(_style.PALETTE[:3])
+    assert [line.get_color() for line in ax.get_lines()] == list(style.PALETTE[:3])
     assert len(ax.collections) == 3
     assert ax.get_yscale() == "log"
 
 
 def test_a_flow_draws_the_mean_and_says_what_it_is_relative_to():
-    ax = plots.plot_gradient_flow([0, 1], {"h": ([1.0, 0.0], [1.0, 0.0], [1.0, 0.0])}, relative=True)
+    ax = plots.plot_gradient_flow(flow({"h": ([1.0, 0.0], [1.0, 0.0], [1.0, 0.0])}, relative=True))
     assert ax.get_lines()[0].get_ydata()[0] == 1
     assert np.isnan(ax.get_lines()[0].get_ydata()[1])
     assert "share of the last state's" in ax.get_ylabel()
     assert legend_texts(ax)[0] == "h"
 
 
-def test_what_are_no_curves_is_refused():
-    with refused("curves must hold at least one curve"):
-        plots.plot_gradient_flow([0, 1], {})
-    with refused("curves['h'] must be three lists of the 2 distances' length, not of shape (2,), (2,), (1,)"):
-        plots.plot_gradient_flow([0, 1], {"h": ([1, 2], [1, 2], [1])})
-    with refused("curves['h'] must be three lists of the 2 distances' length, not of shape (2,), (2,)"):
-        plots.plot_gradient_flow([0, 1], {"h": ([1, 2], [1, 2])})
-
-
 # --- the space of states
 
 
 def test_classes_have_colours_and_names():
-    ax = plots.plot_state_space(STATES[:, :2], [0, 1, 1, 0, 1, 0], color="class", names=["no match", "match"])
+    ax = space_plot(STATES[:, :2], [0, 1, 1, 0, 1, 0], color="class", names=["no match", "match"])
     assert offsets(ax) == [STATES[:, :2].tolist()]
     colors = [to_hex(color, keep_alpha=False).upper() for color in ax.collections[0].get_facecolors()]
-    assert colors == [_style.PALETTE[i].upper() for i in (0, 1, 1, 0, 1, 0)]
+    assert colors == [style.PALETTE[i].upper() for i in (0, 1, 1, 0, 1, 0)]
     assert legend_texts(ax) == ["no match", "match"]
 
 
 def test_steps_have_a_scale():
-    ax = plots.plot_state_space(STATES[:, :2], [1, 2, 3, 4, 5, 6], explained=(0.5, 0.25))
+    ax = space_plot(STATES[:, :2], [1, 2, 3, 4, 5, 6], explained=(0.5, 0.25))
     assert ax.collections[0].get_array().tolist() == [1, 2, 3, 4, 5, 6]
     bar = ax.figure.axes[1]
     assert (bar.get_ylabel(), bar.get_ylim()) == ("step", (1, 6))
@@ -266,11 +268,11 @@ def test_steps_have_a_scale():
 
 
 def test_one_step_alone_has_a_scale_too():
-    assert plots.plot_state_space(STATES[:, :2], [3] * 6).collections[0].get_array().tolist() == [3] * 6
+    assert space_plot(STATES[:, :2], [3] * 6).collections[0].get_array().tolist() == [3] * 6
 
 
 def test_symbols_are_drawn_as_themselves():
-    ax = plots.plot_state_space(STATES[:, :2], [7, 7, 2, 7, 2, 7], color="symbol")
+    ax = space_plot(STATES[:, :2], [7, 7, 2, 7, 2, 7], color="symbol")
     drawn = [points for points in offsets(ax) if points]
     assert drawn == [STATES[[2, 4], :2].tolist(), STATES[[0, 1, 3, 5], :2].tolist()]
     assert ax.get_title() == "the symbol that was read last; a dot where there is no room for it"
@@ -278,7 +280,7 @@ def test_symbols_are_drawn_as_themselves():
 
 def test_symbols_do_not_pile_up():
     points = np.concatenate([RNG.normal(size=(200, 2)), np.zeros((200, 2))])
-    ax = plots.plot_state_space(points, np.arange(400) % 3, color="symbol")
+    ax = space_plot(points, np.arange(400) % 3, color="symbol")
     signs = [marks for marks in ax.collections if marks.get_sizes()[0] > 30 and len(marks.get_offsets())]
     places = np.concatenate([np.asarray(marks.get_offsets()) for marks in signs])
     apart = np.abs(places[:, None] - places) / np.ptp(points, axis=0)
@@ -289,7 +291,7 @@ def test_symbols_do_not_pile_up():
 
 
 def test_the_legend_of_the_gradient_flow_lies_above_all_curves():
-    ax = plots.plot_gradient_flow([0, 1], {"h": ([1, 0.5], [0.5, 0.2], [2, 1])})
+    ax = plots.plot_gradient_flow(flow({"h": ([1, 0.5], [0.5, 0.2], [2, 1])}))
     ax.figure.draw_without_rendering()
     assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1
 
@@ -297,120 +299,16 @@ def test_the_legend_of_the_gradient_flow_lies_above_all_curves():
 @pytest.mark.parametrize("color", ["class", "symbol"])
 def test_too_many_kinds_get_a_scale(color):
     points = RNG.normal(size=(40, 2))
-    ax = plots.plot_state_space(points, np.arange(40), color=color)
+    ax = space_plot(points, np.arange(40), color=color)
     assert ax.collections[0].get_array().tolist() == list(range(40))
     assert ax.figure.axes[1].get_ylabel() == color
 
 
 def test_very_many_points_become_a_picture():
-    few, many = (plots.plot_state_space(np.zeros((n, 2)), np.ones(n, int)) for n in (2000, 2001))
+    few, many = (space_plot(np.zeros((n, 2)), np.ones(n, int)) for n in (2000, 2001))
     assert [ax.collections[0].get_rasterized() for ax in (few, many)] == [False, True]
 
 
-@pytest.mark.parametrize(
-    ("points", "groups", "color", "message"),
-    [
-        (STATES, [1] * 6, "step", "coordinates must have two columns, not 9"),
-        (STATES[:, :2], [1], "step", "groups must be one for each of the 6 points, not 1"),
-        (STATES[:, :2], [0.5] * 6, "step", "groups must be integers of shape (N,), not float64 of shape (6,)"),
-        (
-            STATES[:, :2],
-            [1] * 6,
-            "steps",
-            "color must be one of 'step', 'class', 'symbol', not 'steps'; did you mean 'step'?",
-        ),
-    ],
-)
-def test_what_is_no_space_is_refused(points, groups, color, message):
-    with refused(message):
-        plots.plot_state_space(points, groups, color=color)
-
-
-# --- matrices
-
-
-def test_the_unit_circle_and_all_eigenvalues_are_in_sight():
-    ax = plots.plot_eigenvalues({"W": 3 * CIRCLE})
-    assert (ax.patches[0].get_radius(), ax.patches[0].center) == (1, (0, 0))
-    assert ax.get_xlim() == ax.get_ylim() == pytest.approx((-3.3, 3.3))
-    assert ax.get_aspect() == 1
-    np.testing.assert_allclose(offsets(ax), [np.column_stack((3 * CIRCLE.real, 3 * CIRCLE.imag))])
-    assert ax.get_title() == "W"
-    assert plots.plot_eigenvalues({"W": CIRCLE / 9}).get_xlim() == pytest.approx((-1.1, 1.1))
-
-
-def test_before_is_hollow():
-    ax = plots.plot_eigenvalues({"W": CIRCLE, "V": CIRCLE}, before={"W": 2 * CIRCLE, "other": 9 * CIRCLE})
-    assert legend_texts(ax) == ["before training", "W", "V"]
-    assert len(ax.collections[0].get_facecolors()) == 0
-    assert ax.get_xlim()[1] == pytest.approx(2.2)
-    one = plots.plot_eigenvalues({"W": CIRCLE}, before={"W": CIRCLE}, labels=("young", "old"))
-    assert legend_texts(one) == ["young", "old"]
-    assert one.get_legend().get_title().get_text() == "W"
-
-
-def test_every_matrix_may_have_axes_of_its_own():
-    values = {name: CIRCLE for name in "abcde"}
-    grid = plots.plot_eigenvalues_each(values, before=values)
-    assert [ax.get_title() for ax in grid] == list("abcde")
-    assert len(grid[0].figure.axes) == 5
-    assert [text.get_text() for text in grid[0].figure.legends[0].get_texts()] == ["before training", "after training"]
-    given = Figure().subplots(1, 2)
-    assert plots.plot_eigenvalues_each({"a": CIRCLE, "b": CIRCLE}, before=values, axes=given).tolist() == given.tolist()
-    assert legend_texts(given[0]) == ["before training", "after training"]
-    assert given[1].get_legend() is None
-
-
-def test_matrices_are_white_at_zero_and_named():
-    grid = plots.plot_matrices({"W": STATES, "long": np.zeros((50, 2))})
-    assert [ax.get_title() for ax in grid] == ["W", "long"]
-    image = grid[0].images[0]
-    assert np.asarray(image.get_array()).tolist() == STATES.tolist()
-    assert image.get_clim() == (-np.abs(STATES).max(), np.abs(STATES).max())
-    assert [ax.get_aspect() for ax in grid] == [1, "auto"]
-    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in grid] == [("to (column)", "from (row)")] * 2
-    assert grid[1].images[0].get_clim() == (-1, 1)
-
-
-@pytest.mark.parametrize(
-    ("draw", "message"),
-    [
-        (lambda: plots.plot_eigenvalues({}), "values must hold the eigenvalues of at least one matrix"),
-        (lambda: plots.plot_eigenvalues_each({}), "values must hold the eigenvalues of at least one matrix"),
-        (
-            lambda: plots.plot_eigenvalues({"W": [[1]]}),
-            "the eigenvalues of W must be a list of numbers, not of shape (1, 1)",
-        ),
-        (
-            lambda: plots.plot_eigenvalues({"W": [np.inf]}),
-            "the eigenvalues of W must be finite float64, but there is inf at [0]",
-        ),
-        (lambda: plots.plot_matrices({}), "matrices must hold at least one matrix"),
-        (
-            lambda: plots.plot_matrices({"W": STATES}, axes=Figure().subplots(1, 2)),
-            "axes must be one for each of the 1 matrices, not 2",
-        ),
-        (
-            lambda: plots.plot_matrices({"W": [1]}),
-            "the matrix W must be a matrix of numbers with at least one row, not int64 of shape (1,)",
-        ),
-        (lambda: plots.plot_matrix([[np.nan]]), "values must be finite float64, but there is nan at [0, 0]"),
-    ],
-)
-def test_what_is_no_matrix_is_refused(draw, message):
-    with refused(message):
-        draw()
-
-
-@pytest.mark.parametrize("given", ["ax", 3, [None]])
-def test_what_are_no_axes_is_refused(given):
-    with refused(f"ax must be a matplotlib Axes, not {type(given).__name__}"):
-        plots.plot_states(np.eye(3), ax=given)
-
-
-def test_empty_axes_take_on_the_style_and_used_ones_keep_theirs():
-    empty, used = Figure().subplots(1, 2)
-    used.plot([0, 1])
-    for ax in (empty, used):
-        plots.plot_probabilities([[0.5, 0.5]], ax=ax)
-    assert [ax.spines["top"].get_visible() for ax in (empty, used)] == [False, True]
+def test_wrong_colours_of_a_space_are_refused():
+    with refused("color must be one of 'step', 'class', 'symbol', not 'steps'; did you mean 'step'?"):
+        space_plot(STATES[:, :2], [1] * 6, color="steps")

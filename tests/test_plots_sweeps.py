@@ -20,20 +20,6 @@ def legend_of(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
-def test_bands_reach_from_the_lowest_run_to_the_highest():
-    ax = plot_length_bands(LENGTHS, RUNS, trained_up_to=4, chance=0.5)
-    lines = {line.get_label(): line for line in ax.get_lines()}
-    np.testing.assert_allclose(lines["RNN"].get_ydata(), np.mean(RUNS["RNN"], axis=0))
-    np.testing.assert_allclose(lines["GRU"].get_ydata(), RUNS["GRU"][0])
-    (band,) = ax.collections
-    corners = band.get_paths()[0].vertices
-    for place, length in enumerate(LENGTHS):
-        heights = corners[corners[:, 0] == length, 1]
-        values = [run[place] for run in RUNS["RNN"]]
-        assert (heights.min(), heights.max()) == (min(values), max(values))
-    assert legend_of(ax) == ["RNN", "GRU", "longer than trained on", "chance", "from the lowest run to the highest"]
-
-
 ODD = {"costs $5 \\frac{ and $": "costs \\$5 \\frac{ and \\$", "_b": "\u200b_b", "n" * 99: f"{'n' * 59}…"}
 
 
@@ -50,22 +36,6 @@ def test_names_stand_as_they_are_written(tmp_path):
         assert save_figure(drawn, tmp_path / "names.png").stat().st_size > 1000
 
 
-def test_more_than_three_groups_have_bars_side_by_side_instead_of_bands():
-    curves = {f"network {number}": np.array(RUNS["RNN"]) - number / 50 for number in range(6)}
-    ax = plot_length_bands(LENGTHS, curves, trained_up_to=4)
-    assert len(ax.collections) == 6
-    places = np.array([[segment[0, 0] for segment in bars.get_segments()] for bars in ax.collections])
-    # No bar stands on another one, nor nearer to another length than to its own.
-    assert len(np.unique(places.round(6))) == places.size
-    assert np.abs(places - LENGTHS).max() < 1
-    assert ax.get_xlim()[0] < places.min() and places.max() < ax.get_xlim()[1]
-    for bars, runs in zip(ax.collections, curves.values(), strict=True):
-        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
-        np.testing.assert_allclose(ends.T, [runs.min(axis=0), runs.max(axis=0)])
-    assert legend_of(ax)[-2:] == ["longer than trained on", "from the lowest run to the highest"]
-    assert len({line.get_color() for line in ax.get_lines()[:-1:2]}) == 6
-
-
 def test_a_legend_of_many_groups_makes_the_figure_higher():
     names = [f"a network with a name of many words, number {number}" for number in range(12)]
     bands = plot_length_bands(LENGTHS, dict.fromkeys(names, RUNS["RNN"]))
@@ -74,12 +44,6 @@ def test_a_legend_of_many_groups_makes_the_figure_higher():
         figure = ax.figure
         figure.draw_without_rendering()
         assert ax.get_position().height * figure.get_figheight() > 2
-
-
-def test_one_run_alone_has_no_band():
-    ax = plot_length_bands(LENGTHS, {"GRU": RUNS["GRU"]})
-    assert not ax.collections
-    assert legend_of(ax) == ["GRU"]
 
 
 def test_a_setting_shows_every_run_and_the_means_of_groups():
@@ -146,11 +110,6 @@ def test_runs_at_the_same_place_are_drawn_apart_the_better_above():
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: plot_length_bands(LENGTHS, {}), "there is no curve to draw: curves is empty"),
-        (
-            lambda: plot_length_bands(LENGTHS, {"a": [0.5] * 4}),
-            "the curves of a must be of shape (R, 4), not (4,)",
-        ),
         (lambda: plot_setting([1, 2], [0.5]), "outcome must be one number for each of the 2 runs, not 1"),
         (lambda: plot_setting([1], [np.nan]), "there is nothing to draw: no outcome is known"),
         (lambda: plot_setting([1, 2], [0, 1], ["a"]), "groups must be one for each of the 2 runs, not 1"),

@@ -470,9 +470,7 @@ class LearningCurve:
         """
         from myrnn import plots
 
-        if self.unit == "epoch":
-            return plots.plot_epochs(self.columns, axes=axes)
-        return plots.plot_history(self.step, self.loss, self.accuracy, axes=axes, chance=self.chance, label=label)
+        return plots.plot_learning_curve(self, axes=axes, label=label)
 
 
 History = LearningCurve

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from myrnn import plots
 from myrnn._tables import ShownAsTable, new_table, per_cent
 from myrnn.results import Counted
 
@@ -69,10 +68,9 @@ class LengthBuckets(Counted, ShownAsTable):
 
     def plot(self, ax: Any = None, *, chance: float | None = None) -> Any:
         """Draw the accuracies, and a line at `chance` where it is given, and return the matplotlib axes."""
-        ends = self.interval
-        return plots.plot_accuracy_by_bucket(
-            self.names, self.accuracy, ends[:, 0], ends[:, 1], total=self.total, chance=chance, ax=ax
-        )
+        from myrnn import plots
+
+        return plots.plot_accuracy_by_bucket(self, chance=chance, ax=ax)
 
 
 def length_buckets(lengths: NDArray[np.int64], right: NDArray[np.bool_], most: int, confidence: float) -> LengthBuckets:

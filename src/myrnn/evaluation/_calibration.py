@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from myrnn import plots
 from myrnn._tables import ShownAsTable, known, new_table, per_cent
 from myrnn.results import Counted, shares
 
@@ -105,9 +104,9 @@ class Calibration(Counted, ShownAsTable):
 
     def plot(self, ax: Any = None) -> Any:
         """Draw accuracy against probability, and return the matplotlib axes."""
-        return plots.plot_calibration(
-            self.edges, self.total, self.mean_probability, self.accuracy, self.interval, ax=ax
-        )
+        from myrnn import plots
+
+        return plots.plot_calibration(self, ax=ax)
 
 
 def calibration(

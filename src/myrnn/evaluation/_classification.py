@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
-from myrnn import _checks, plots
+from myrnn import _checks
 from myrnn._logits import is_lost, warn_of_lost
 from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn.errors import InvalidArgument
@@ -175,7 +175,9 @@ class ClassificationReport(ShownAsTable):
 
     def plot_confusion(self, ax: Any = None) -> Any:
         """Draw how often each class is seen as which, and return the matplotlib axes."""
-        return plots.plot_confusion(self.classes, self.confusion, ax=ax)
+        from myrnn import plots
+
+        return plots.plot_confusion(self, ax=ax)
 
     def plot_lengths(self, ax: Any = None) -> Any:
         """Draw accuracy by length beside that of always saying the most frequent class, and return the axes."""

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from myrnn import plots
 from myrnn._logits import lost_message
 from myrnn._tables import ShownAsTable, known, new_table, per_cent, slug, write_csv
 from myrnn.errors import InvalidArgument
@@ -195,24 +194,10 @@ class LengthReport(Counted, ShownAsTable):
         by_class : bool
             Whether to draw how often each class is seen as what it is, too.
         """
-        ax = plots.plot_accuracy_by_length(
-            self.lengths,
-            self.accuracy,
-            self.interval[:, 0],
-            self.interval[:, 1],
-            trained_up_to=self.trained_length,
-            chance=self.chance if shortcuts is None else None,
-            label="the model" if label is None and (shortcuts is not None or by_class) else label,
-            ax=ax,
-        )
-        if by_class:
-            shares_by_name = dict(zip(self.class_names, self.class_accuracy.T, strict=True))
-            plots.add_class_curves(ax, self.lengths, shares_by_name)
-        if shortcuts is not None:
-            matching = self._matching(shortcuts)
-            curves = dict(zip(matching.names, matching.accuracy, strict=True))
-            plots.add_level_curves(ax, self.lengths, curves, intervals=matching.interval)
-        return ax
+        from myrnn import plots
+
+        known = None if shortcuts is None else self._matching(shortcuts)
+        return plots.plot_accuracy_by_length(self, label=label, shortcuts=known, by_class=by_class, ax=ax)
 
     def compare(self, other: LengthReport, names: tuple[str, str] = ("first", "second")) -> Comparison:
         """Compare with the report of another model, or of the same at another time.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
-from myrnn import _checks, plots
+from myrnn import _checks
 from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import _features
@@ -102,8 +102,9 @@ class ShortcutReport(Counted, ShownAsTable):
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the accuracy of each against the length, and return the matplotlib axes."""
-        curves = dict(zip(self.names, self.accuracy, strict=True))
-        return plots.plot_level_curves(self.lengths, curves, intervals=self.interval, ax=ax)
+        from myrnn import plots
+
+        return plots.plot_shortcuts(self, ax=ax)
 
     def _counted(self, shortcut: int, part: slice) -> dict[str, Any]:
         total, correct = int(self.total[part].sum()), int(self.correct[shortcut, part].sum())

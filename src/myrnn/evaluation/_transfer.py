@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
-from myrnn import _checks, plots
+from myrnn import _checks
 from myrnn._logits import is_lost, predicted
 from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn._user_code import warn
@@ -101,8 +101,9 @@ class TransferTable(Counted, ShownAsTable):
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the accuracies as an annotated heat map, and return the matplotlib axes."""
-        lowest = float(np.nanmin(self.chance))
-        return plots.plot_transfer(self.models, self.tasks, self.accuracy, self.interval, chance=lowest, ax=ax)
+        from myrnn import plots
+
+        return plots.plot_transfer(self, ax=ax)
 
 
 def transfer(

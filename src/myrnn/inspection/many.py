@@ -18,7 +18,6 @@ from myrnn.sequences import Sequences, given_sequences
 Curves = dict[str, NDArray[np.float64]]
 # The band that is drawn around the mean: eight of ten sequences lie in it.
 QUANTILES = (0.1, 0.9)
-COLORS = ("step", "class", "symbol")
 
 
 def _many_sequences(name: str, given: Any, samples: int, seed: int, compiled: CompiledModel) -> Sequences:
@@ -118,8 +117,7 @@ class GradientFlow(results.HasTable):
         """
         from myrnn import plots
 
-        curves = {name: (self.mean[name], self.low[name], self.high[name]) for name in self.mean}
-        return plots.plot_gradient_flow(self.distance, curves, label=label, relative=self.relative, ax=ax)
+        return plots.plot_gradient_flow(self, label=label, ax=ax)
 
 
 def gradient_flow(
@@ -270,17 +268,7 @@ class StateSpace:
         """
         from myrnn import plots
 
-        groups = {"step": self.step, "class": self.label, "symbol": self.symbol}[_checks.one_of("color", color, COLORS)]
-        if groups is None:
-            raise InvalidArgument('color="symbol" needs sequences of tokens, but these hold features')
-        return plots.plot_state_space(
-            self.coordinates,
-            groups,
-            color=color,
-            names=self.class_names,
-            explained=(float(self.explained[0]), float(self.explained[1])),
-            ax=ax,
-        )
+        return plots.plot_state_space(self, color=color, ax=ax)
 
 
 def state_space(

@@ -154,21 +154,19 @@ class Inspection(results.HasTable):
         """
         from myrnn import plots
 
-        name = self.main_state if state is None else _checks.one_of("state", state, tuple(self.states))
-        return plots.plot_states(self.states[name], symbols=self._symbols, name=name, order=order, ax=ax)
+        return plots.plot_states(self, state=state, order=order, ax=ax)
 
     def plot_probabilities(self, ax: Any = None) -> Any:
         """Draw the probability of the classes if the sequence ended after each step, and return the axes."""
         from myrnn import plots
 
-        return plots.plot_probabilities(self.probabilities, symbols=self._symbols, class_names=self.class_names, ax=ax)
+        return plots.plot_probabilities(self, ax=ax)
 
     def plot_gradients(self, ax: Any = None) -> Any:
         """Draw the norms of the loss's gradients with respect to states and inputs, and return the axes."""
         from myrnn import plots
 
-        curves = {f"state {name}": values for name, values in self.state_gradient_norms.items()}
-        return plots.plot_gradients({**curves, "input": self.input_gradient_norms}, symbols=self._symbols, ax=ax)
+        return plots.plot_gradients(self, ax=ax)
 
     def plot_weights(self, axes: Any = None) -> Any:
         """Draw every weight matrix of the model as it was then, and return an array of axes.
@@ -181,10 +179,6 @@ class Inspection(results.HasTable):
         from myrnn import plots
 
         return plots.plot_matrices(self._weights, axes=axes)
-
-    @property
-    def _symbols(self) -> list[int] | None:
-        return None if self.tokens is None else self.tokens.tolist()
 
 
 def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | None = None) -> Inspection:

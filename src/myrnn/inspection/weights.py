@@ -58,10 +58,7 @@ class RecurrentEigenvalues:
         """
         from myrnn import plots
 
-        chosen = self.values
-        if matrix is not None:
-            chosen = {matrix: self.values[_checks.one_of("matrix", matrix, tuple(self.values))]}
-        return plots.plot_eigenvalues(chosen, before=_values_of(before), ax=ax)
+        return plots.plot_eigenvalues(self, matrix=matrix, before=before, ax=ax)
 
     def plot_each(
         self,
@@ -83,7 +80,7 @@ class RecurrentEigenvalues:
         """
         from myrnn import plots
 
-        return plots.plot_eigenvalues_each(self.values, before=_values_of(before), labels=labels, axes=axes)
+        return plots.plot_eigenvalues_each(self, before=before, labels=labels, axes=axes)
 
     def plot_matrices(self, axes: Any = None) -> Any:
         """Draw the recurrent matrices as heat maps, and return an array of axes, one for each matrix."""
@@ -135,14 +132,6 @@ def recurrent_eigenvalues(model: Any) -> RecurrentEigenvalues:
     return RecurrentEigenvalues(
         matrices, {n: _eigenvalues(m) for n, m in matrices.items()}, type(compiled.model).__name__
     )
-
-
-def _values_of(before: Any) -> dict[str, NDArray[np.complex128]] | None:
-    if before is not None and not isinstance(before, RecurrentEigenvalues):
-        raise InvalidArgument(
-            f"before must be what recurrent_eigenvalues returned before training, not {type(before).__name__}"
-        )
-    return None if before is None else before.values
 
 
 def _eigenvalues(matrix: NDArray[np.float32]) -> NDArray[np.complex128]:

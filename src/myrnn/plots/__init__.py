@@ -1,24 +1,24 @@
-"""Pictures of a training and of what it led to; matplotlib is loaded only when one is drawn."""
+"""Pictures of a training and of what it led to; matplotlib is loaded only when one is drawn.
 
-from myrnn.plots._classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion
-from myrnn.plots._figures import plot_accuracy_by_length, plot_epochs, plot_history
-from myrnn.plots._inside import plot_gradients, plot_probabilities, plot_states
-from myrnn.plots._levels import add_class_curves, add_level_curves, plot_level_curves
-from myrnn.plots._many import plot_gradient_flow, plot_state_space
-from myrnn.plots._matrices import plot_eigenvalues, plot_eigenvalues_each, plot_matrices, plot_matrix
-from myrnn.plots._parallel import plot_parallel
-from myrnn.plots._save import FIGURE_ENDINGS, save_figure
-from myrnn.plots._sweeps import plot_length_bands, plot_setting
-from myrnn.plots._transfer import plot_transfer
+In the order in which results arise: `style` (one look, legends, files); `logger` and `live` (a training under way);
+`curves` (a finished one); `lengths` and `classification` (its tests); `inside` and `matrices` (what a model does
+inside); `sweeps` (many runs).
+"""
+
+from myrnn.plots.classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion, plot_transfer
+from myrnn.plots.curves import plot_epochs, plot_history, plot_learning_curve
+from myrnn.plots.inside import plot_gradient_flow, plot_gradients, plot_probabilities, plot_state_space, plot_states
+from myrnn.plots.lengths import plot_accuracy_by_length, plot_length_bands, plot_shortcuts
 from myrnn.plots.live import LivePlot, create_plot
 from myrnn.plots.logger import LiveLogger
+from myrnn.plots.matrices import plot_eigenvalues, plot_eigenvalues_each, plot_matrices, plot_matrix
+from myrnn.plots.style import FIGURE_ENDINGS, save_figure
+from myrnn.plots.sweeps import plot_parallel, plot_setting
 
 __all__ = [
     "FIGURE_ENDINGS",
     "LiveLogger",
     "LivePlot",
-    "add_class_curves",
-    "add_level_curves",
     "create_plot",
     "plot_accuracy_by_bucket",
     "plot_accuracy_by_length",
@@ -30,13 +30,14 @@ __all__ = [
     "plot_gradient_flow",
     "plot_gradients",
     "plot_history",
+    "plot_learning_curve",
     "plot_length_bands",
-    "plot_level_curves",
     "plot_matrices",
     "plot_matrix",
     "plot_parallel",
     "plot_probabilities",
     "plot_setting",
+    "plot_shortcuts",
     "plot_state_space",
     "plot_states",
     "plot_transfer",

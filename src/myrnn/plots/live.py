@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._notebook import in_kernel
 from myrnn.errors import InvalidArgument
-from myrnn.plots import _style
-from myrnn.plots._save import save_figure
+from myrnn.plots import style
 from myrnn.plots.logger import LiveLogger, Series, metric_names
 
 if TYPE_CHECKING:
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REPORTED = ("loss", "accuracy")  # what training reports
-COLORS = {"train": _style.BLUE, "test": _style.VERMILLION}
+COLORS = {"train": style.BLUE, "test": style.VERMILLION}
 MOST_POINTS = 2000  # of a line: more than the pixels across
-_FEW_POINTS = 50  # markers on more points than this would run into one thick line
 _DIGIT_SPACE = "\u2007"  # as wide as a digit, so that the legend does not move when a number gets shorter
 _MARGIN = 0.02  # of the span of iterations, left free at both ends
 # Inches. They are fixed, so that the axes do not move while a training is drawn.
@@ -176,7 +174,7 @@ class LivePlot:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture of the whole record as SVG, PNG or PDF; see `save_figure`."""
-        return save_figure(self._updated(), path)
+        return style.save_figure(self._updated(), path)
 
     def on_train_begin(self, start: Any) -> None:
         """Continue behind what is recorded, and draw the axes up to the last iteration to come.
@@ -293,7 +291,7 @@ class NoScreen:
         """Return an empty figure of `size` inches that pyplot does not keep."""
         from matplotlib.figure import Figure
 
-        return Figure(figsize=size, dpi=_style.DPI)
+        return Figure(figsize=size, dpi=style.DPI)
 
     def update(self, figure: Figure) -> None:
         """Show the figure as it is now, in the place where it was shown first."""
@@ -339,7 +337,7 @@ class WindowScreen(NoScreen):
         """Return an empty figure that has a window."""
         from matplotlib import pyplot
 
-        return pyplot.figure(figsize=size, dpi=_style.DPI)
+        return pyplot.figure(figsize=size, dpi=style.DPI)
 
     def update(self, figure: Figure) -> None:
         """Draw into the window and let it answer the mouse."""
@@ -368,7 +366,7 @@ class WindowScreen(NoScreen):
 def find_screen() -> NoScreen:
     """Return the place where this process can show a picture."""
     # Windows belong to the main thread; a notebook's output may be written from any.
-    if _style.in_main_thread() and _style.window_backend():
+    if style.in_main_thread() and style.window_backend():
         return WindowScreen()
     return NotebookScreen() if in_kernel() else NoScreen()
 
@@ -386,7 +384,7 @@ class _Panel:
     """The lines of one metric on one pair of axes: batches light, training epochs and test epochs strong."""
 
     def __init__(self, ax: Axes, name: str, colors: Mapping[str, Any]) -> None:
-        _style.style_axes(ax)
+        style.style_axes(ax)
         ax.set_title(name, loc="left", fontsize=11)
         self.ax = ax
         self._batches = ax.plot([], [], color=colors["train"], alpha=0.35, linewidth=0.8)[0]
@@ -412,7 +410,7 @@ class _Panel:
                 continue
             x, y = _since(span[0], record.epoch_positions, record.epoch_means)
             line.set_data(*thinned(x, y))
-            line.set_marker("" if len(x) > _FEW_POINTS else {"train": "o", "test": "s"}[split])
+            line.set_marker("" if len(x) > style.FEW_POINTS else {"train": "o", "test": "s"}[split])
             entries.append((line, f"{split} {record.epoch_means[-1]:{_DIGIT_SPACE}<6.4g}"))
         if entries:
             self._name_lines(entries)
@@ -466,7 +464,7 @@ def _checked_size(figsize: Any, grid: tuple[int, int]) -> tuple[float, float]:
     """Return width and height in inches, by default made for the grid."""
     rows, columns = grid
     if figsize is None:
-        return _style.WIDTH if columns == 1 else 4.2 * columns, 0.5 + 2.05 * rows
+        return style.WIDTH if columns == 1 else 4.2 * columns, 0.5 + 2.05 * rows
     try:
         width, height = figsize
     except (TypeError, ValueError):
@@ -519,7 +517,7 @@ def _lay_out(
         ax.remove()
     for panel in panels[-columns:]:  # those that have none below
         panel.ax.tick_params(labelbottom=True)
-        _style.count_iterations(panel.ax)
+        style.count_iterations(panel.ax)
     flat = np.squeeze(axes)
     return flat.item() if flat.size == 1 else flat, panels
 

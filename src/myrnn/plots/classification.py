@@ -1,0 +1,198 @@
+"""The figures of classifiers that were tested: confusion, accuracy by length and by probability, transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from myrnn.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from myrnn.evaluation import Calibration, ClassificationReport, LengthBuckets, TransferTable
+
+_BLUES = "Blues"  # one hue from light to dark: it needs no sight of colours
+# Cells of more classes are too small for numbers, names of more too small to read.
+_MOST_NUMBERED, _MOST_NAMED = 14, 40
+_LONGEST_NAME = 18
+# Shares of the way from the lightest colour to the darkest above which text must be light.
+_DARK, _DARK_TRANSFER = 0.6, 0.68
+_CELL_HEIGHT, _ROOM = 0.62, 1.35  # inches
+# Characters that stand below all cells together, below one at least, and beside them.
+_ROW, _SHORTEST_LINE, _SIDE = 52, 8, 24
+_MOST_UPRIGHT = 5  # tasks whose names stand upright
+_TURNED: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+
+
+def plot_confusion(report: ClassificationReport, *, ax: Axes | None = None) -> Axes:
+    """Draw how often sequences of each class are seen as of which, as a heat map.
+
+    Rows are the true classes, columns what was predicted. Colours show shares of the row.
+
+    Parameters
+    ----------
+    report : ClassificationReport
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    counts = report.confusion
+    ax = style.axes_for(ax, height=5.2 if len(counts) > 4 else 4.2)
+    of_row = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = ax.imshow(of_row, cmap=_BLUES, vmin=0.0, vmax=1.0, interpolation="nearest")
+    if len(counts) <= _MOST_NUMBERED:
+        size = 10 if len(counts) <= 8 else 8
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            color = "white" if of_row[row, column] > _DARK else "black"
+            ax.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=size, color=color)
+    _name_classes(ax, report.classes)
+    style.add_percent_scale(ax, image, "share of the class, %")
+    return ax
+
+
+def _name_classes(ax: Axes, classes: Sequence[str]) -> None:
+    places = range(0, len(classes), -(-len(classes) // _MOST_NAMED))
+    names = [style.word_of(classes[place], _LONGEST_NAME) for place in places]
+    fits = max(map(len, names)) * len(names) <= 60
+    size = 9 if len(names) <= 20 else 6
+    ax.set_xticks(places, labels=names, fontsize=size, **({} if fits else _TURNED))
+    ax.set_yticks(places, labels=names, fontsize=size)
+    ax.tick_params(length=0)
+    ax.set_xlabel("predicted")
+    ax.set_ylabel("true class")
+
+
+def plot_accuracy_by_bucket(buckets: LengthBuckets, *, chance: float | None = None, ax: Axes | None = None) -> Axes:
+    """Draw accuracy for buckets of lengths, with an interval at each.
+
+    Parameters
+    ----------
+    buckets : LengthBuckets
+    chance : float, optional
+        The accuracy of saying the most frequent class, drawn as a line.
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = style.axes_for(ax, height=3.6)
+    places = np.arange(len(buckets.total))
+    look: dict[str, Any] = {"markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2.5}
+    bars = style.interval_bars(buckets.accuracy, buckets.interval)
+    ax.errorbar(places, buckets.accuracy, bars, **style.series(0), **look)
+    if chance is not None:
+        level = style.draw_chance(ax, chance)
+        style.add_legend(ax, [(level, "the most frequent class")])
+    names = [
+        f"{name.replace(' to ', '-')}\n({count:,})" for name, count in zip(buckets.names, buckets.total, strict=True)
+    ]
+    ax.set_xticks(places, labels=names)
+    ax.set_xlim(-0.5, len(places) - 0.5)
+    style.fit_accuracy(ax, buckets.interval[:, 0], chance)
+    ax.set_xlabel("length of the sequence (number of sequences)")
+    ax.set_ylabel("accuracy")
+    return ax
+
+
+def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
+    """Draw how often predictions are right against the probability that the classifier gives them.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = style.axes_for(ax, height=4.2)
+    edges, total = calibration.edges, calibration.total
+    columns: dict[str, Any] = {"color": style.LIGHT_GREY, "edgecolor": "white", "linewidth": 1, "zorder": 1}
+    shares = total / max(int(total.sum()), 1)
+    ax.bar(edges[:-1], shares, np.diff(edges), align="edge", label="share of the predictions", **columns)
+    ax.plot([0, 1], [0, 1], label="right as often as said", **{**style.LEVEL, "zorder": 2})
+    filled = total > 0
+    accuracy = calibration.accuracy[filled]
+    bars = style.interval_bars(accuracy, calibration.interval[filled])
+    look: dict[str, Any] = {"markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2.5, "zorder": 3}
+    probability = calibration.mean_probability[filled]
+    ax.errorbar(probability, accuracy, bars, label="the classifier", **style.series(0), **look)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1.03)
+    ax.set_xlabel("probability of the predicted class")
+    ax.set_ylabel("accuracy")
+    style.add_legend(ax, loc="upper left")
+    return ax
+
+
+def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy of every model on every task as a heat map, with the numbers and their intervals in it.
+
+    The colours begin at the level of guessing. Where a model cannot read a task, the cell is hatched and says "n/a".
+
+    Parameters
+    ----------
+    table : TransferTable
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    accuracy, interval = table.accuracy, table.interval
+    lowest = float(np.nanmin(table.chance))
+    ax = style.axes_for(ax, height=_ROOM + _CELL_HEIGHT * len(table.models))
+    image = ax.imshow(np.ma.masked_invalid(accuracy), cmap=_BLUES, vmin=lowest, vmax=1.0, aspect="auto")
+    for row, column in np.ndindex(*accuracy.shape):
+        share = accuracy[row, column]
+        if np.isnan(share):
+            _hatch_cell(ax, column, row)
+            continue
+        low, high = 100 * interval[row, column]
+        color = "white" if share > lowest + _DARK_TRANSFER * (1 - lowest) else "black"
+        ax.text(column, row, f"{100 * share:.1f}", va="bottom", ha="center", fontsize=11, color=color)
+        ax.text(column, row + 0.08, f"{low:.1f}-{high:.1f}", va="top", ha="center", fontsize=7.5, color=color)
+    style.add_percent_scale(ax, image, "accuracy, %")
+    _name_sides(ax, table.models, table.tasks)
+    return ax
+
+
+def _hatch_cell(ax: Axes, column: int, row: int) -> None:
+    """Show that there is no number."""
+    from matplotlib.patches import Rectangle
+
+    look: dict[str, Any] = {"facecolor": "white", "edgecolor": style.LIGHT_GREY, "hatch": "///", "linewidth": 0}
+    ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **look))
+    ground = {"facecolor": "white", "edgecolor": "none", "pad": 2}
+    ax.text(column, row, "n/a", ha="center", va="center", fontsize=10, color=style.GREY, bbox=ground)
+
+
+def _name_sides(ax: Axes, models: Sequence[str], tasks: Sequence[str]) -> None:
+    models, tasks = ([style.word_of(name) for name in names] for names in (models, tasks))
+    if len(tasks) > _MOST_UPRIGHT:
+        ax.set_xticks(range(len(tasks)), labels=tasks, **_TURNED)
+    else:
+        width = max(_ROW // len(tasks), _SHORTEST_LINE)
+        ax.set_xticks(range(len(tasks)), labels=[fill(name, width, break_long_words=False) for name in tasks])
+    ax.set_yticks(range(len(models)), labels=[fill(name, _SIDE) for name in models])
+    ax.tick_params(length=0, labelsize=9)
+    ax.tick_params(axis="x", labelsize=9 if len(tasks) < _MOST_UPRIGHT else 8)
+    ax.set_xlabel("tried on")
+    ax.set_ylabel("model")
+    # White lines between the cells.
+    ax.set_xticks(np.arange(len(tasks) + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(len(models) + 1) - 0.5, minor=True)
+    ax.grid(True, which="minor", color="white", linewidth=2)
+    ax.tick_params(which="minor", length=0)

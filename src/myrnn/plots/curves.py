@@ -1,0 +1,132 @@
+"""The figures of a training: loss and accuracy over its iterations or epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn.errors import InvalidArgument
+from myrnn.plots import style
+from myrnn.results import CURVE_COLUMNS, VALIDATION_COLUMNS, LearningCurve
+
+_TRAINING = "training"
+
+
+def plot_learning_curve(
+    curve: LearningCurve, *, axes: Any = None, label: str | None = None, best_epoch: int | None = None
+) -> Any:
+    """Draw loss and accuracy of a training, one above the other, and the level of guessing where it is known.
+
+    Sequences that were kept for validation have lines of their own. Call it again with the same `axes` and another
+    `label` to compare trainings.
+
+    Parameters
+    ----------
+    curve : LearningCurve
+        A loss or accuracy that is not finite leaves a gap.
+    axes : two matplotlib Axes, optional
+        Where to draw: loss on the first, accuracy on the second. Without it, in a new figure.
+    label : str, optional
+        The name of the training in the legend.
+    best_epoch : int, optional
+        The epoch whose weights were kept, marked by a line.
+
+    Returns
+    -------
+    ndarray of two matplotlib Axes
+
+    Raises
+    ------
+    InvalidArgument
+        When `axes` are not two.
+    """
+    panels = style.axes_for_each(2, axes, "two Axes, for loss and accuracy", height=4.6)
+    style.count_iterations(panels[1], f"{curve.unit}s")
+    has_validation = curve.validation_loss is not None and curve.validation_accuracy is not None
+    _draw(panels, curve, CURVE_COLUMNS, _TRAINING if label is None and has_validation else label)
+    if has_validation:
+        _draw(panels, curve, VALIDATION_COLUMNS, "validation" if label is None else f"{label}, validation")
+    for ax in panels if best_epoch is not None else ():
+        ax.axvline(best_epoch, color=style.GREY, linestyle=":", linewidth=1.4, zorder=1, label="weights kept")
+    if panels[0].get_legend_handles_labels()[0]:
+        style.add_legend(panels[0])
+    if curve.chance is not None:
+        level = style.draw_chance(panels[1], curve.chance)
+        style.add_legend(panels[1], [(level, level.get_label())])
+    return panels
+
+
+def _draw(panels: NDArray[Any], curve: LearningCurve, names: tuple[str, ...], label: str | None) -> None:
+    look = style.series(sum(line.get_gid() == _TRAINING for line in panels[0].get_lines()))
+    if len(curve) > style.FEW_POINTS:
+        look["marker"] = ""
+    named = None if label is None else style.word_of(label)
+    for ax, title, name in zip(panels, CURVE_COLUMNS, names, strict=True):
+        ax.plot(curve.step, curve.columns[name], markersize=4, linewidth=1.6, label=named, gid=_TRAINING, **look)
+        ax.set_ylabel(title)
+    style.fit_accuracy(panels[1], curve.columns[names[1]], curve.chance)
+
+
+def plot_history(
+    iteration: ArrayLike,
+    loss: ArrayLike,
+    accuracy: ArrayLike,
+    *,
+    axes: Any = None,
+    chance: float | None = None,
+    label: str | None = None,
+) -> Any:
+    """Draw loss and accuracy against the iteration, as `plot_learning_curve` does, from plain numbers.
+
+    Parameters
+    ----------
+    iteration, loss, accuracy : array_like (R,)
+        One entry a report.
+    axes, label
+        As for `plot_learning_curve`.
+    chance : float, optional
+        The accuracy of guessing, drawn as a line.
+
+    Returns
+    -------
+    ndarray of two matplotlib Axes
+
+    Raises
+    ------
+    InvalidArgument
+        When the arrays are not one-dimensional, of numbers and equally long, or `axes` are not two.
+    """
+    x, losses, accuracies = style.columns(iteration=iteration, loss=loss, accuracy=accuracy)
+    curve = LearningCurve(x.astype(np.int64), losses, accuracies, chance=chance)
+    return plot_learning_curve(curve, axes=axes, label=label)
+
+
+def plot_epochs(history: Mapping[str, ArrayLike], *, best_epoch: int | None = None, axes: Any = None) -> Any:
+    """Draw loss and accuracy by epoch, as `plot_learning_curve` does, from plain numbers.
+
+    Parameters
+    ----------
+    history : mapping
+        As `SequenceClassifier.history_` has it: ``epoch``, ``loss``, ``accuracy``, and ``validation_loss`` and
+        ``validation_accuracy`` where some sequences were kept for validation.
+    best_epoch, axes
+        As for `plot_learning_curve`.
+
+    Returns
+    -------
+    ndarray of two matplotlib Axes
+
+    Raises
+    ------
+    InvalidArgument
+        When a column is missing, or they are not equally long.
+    """
+    if missing := [name for name in ("epoch", *CURVE_COLUMNS) if name not in history]:
+        raise InvalidArgument(f"history must have epoch, loss and accuracy, but has no {missing[0]}")
+    names = [name for name in ("epoch", *CURVE_COLUMNS, *VALIDATION_COLUMNS) if name in history]
+    columns = style.columns(**{name: history[name] for name in names})
+    curve = LearningCurve.from_columns(dict(zip(names, columns, strict=True)))
+    return plot_learning_curve(curve, best_epoch=best_epoch, axes=axes)

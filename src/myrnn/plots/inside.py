@@ -1,0 +1,320 @@
+"""The figures of what happens inside a model: states, probabilities and gradients of one sequence and of many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from myrnn.inspection import GradientFlow, Inspection, StateSpace
+
+Floats = NDArray[np.float64]
+
+ORDERS = {"similarity": "similar ones side by side", "peak": "in order of their peaks", "none": "as numbered"}
+COLORS = ("step", "class", "symbol")
+# Above this many units the best of all trees' orders takes too long to find.
+_MOST_ORDERED = 400
+_MOST_STEPS, _MOST_LINES = 60, len(style.PALETTE)
+# One mark a class: more classes than colours are drawn as a scale. Symbols are drawn as themselves.
+_MOST_KINDS = {"step": 0, "class": len(style.PALETTE), "symbol": 16}
+# A sign's share of the width and of the height of the axes.
+_SIGN = np.array((0.022, 0.045))
+# An SVG file of more points than this is slow to open: they become a picture inside it.
+_MOST_VECTORS = 2000
+
+
+# One sequence ---------------------------------------------------------------------------------------------------------
+
+
+def plot_states(
+    inspection: Inspection, *, state: str | None = None, order: str = "similarity", ax: Axes | None = None
+) -> Axes:
+    """Draw a state after every step as a heat map under the symbols that were read.
+
+    Parameters
+    ----------
+    inspection : Inspection
+    state : str, optional
+        Which one; by default the one that the logits are computed from.
+    order : {"similarity", "peak", "none"}
+        Which units stand side by side: those that behave alike (the leaves of Ward's tree, so arranged that neighbours
+        are as close as they can be), those that are strongest at the same step (the earliest on top), or as numbered.
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InvalidArgument
+        When `state` or `order` is another word.
+    """
+    name = inspection.main_state if state is None else _checks.one_of("state", state, tuple(inspection.states))
+    values = inspection.states[name].astype(np.float64)
+    rows = unit_order(values, order)
+    ax = style.axes_for(ax, height=3.8)
+    steps, units = values.shape
+    extent = (0.5, steps + 0.5, units - 0.5, -0.5)
+    limit = float(np.abs(values).max()) or 1.0
+    # White is zero: where there are two signs, from blue to red, else one hue.
+    colors: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+    if values.min() >= 0:
+        colors = {"cmap": "Blues", "vmin": 0.0, "vmax": limit}
+    image = ax.imshow(values.T[rows], aspect="auto", interpolation="nearest", extent=extent, **colors)
+    ax.grid(False)
+    ax.figure.colorbar(image, ax=ax, pad=0.02).set_label(name, fontsize=10)
+    ax.xaxis.set_ticks_position("top")
+    ax.xaxis.set_label_position("top")
+    _label_steps(ax, inspection)
+    ax.set_yticks([])
+    ax.set_ylabel(f"{units} units of {name},\n{ORDERS[order]}")
+    return ax
+
+
+def unit_order(states: Floats, order: str = "similarity") -> NDArray[np.int64]:
+    """Return the order in which the units of states (T, D) are drawn, int64 (D,)."""
+    _checks.one_of("order", order, tuple(ORDERS))
+    units = states.shape[1]
+    if order == "none" or units < 3:
+        return np.arange(units)
+    peaks = np.abs(states).argmax(axis=0)
+    if order == "peak":
+        return np.argsort(peaks, kind="stable")
+    # Late imports: not every start of the program draws.
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import pdist
+
+    tree = linkage(pdist(states.T), method="ward", optimal_ordering=units <= _MOST_ORDERED)
+    leaves: NDArray[np.int64] = leaves_list(tree).astype(np.int64)
+    # A tree's order may be read from either end: the one with the earlier peaks on top is taken.
+    half = units // 2
+    return leaves[::-1] if peaks[leaves[:half]].sum() > peaks[leaves[-half:]].sum() else leaves
+
+
+def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
+    """Draw the probability of the classes if the sequence ended after each step.
+
+    Of two classes only the second is drawn, since the other mirrors it; of many, the six that are likeliest at the
+    end.
+
+    Parameters
+    ----------
+    inspection : Inspection
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    values, names = inspection.probabilities, inspection.class_names
+    classes = len(names)
+    ax = style.axes_for(ax, height=2.8)
+    shown = [1] if classes == 2 else sorted(np.argsort(-values[-1], kind="stable")[:_MOST_LINES].tolist())
+    for place, which in enumerate(shown):
+        _draw_steps(ax, values[:, which], names[which], place)
+    ax.axhline(1 / classes, label=style.CHANCE, **style.LEVEL)
+    ax.set_ylim(-0.04, 1.04)
+    ax.set_ylabel(f"probability of {names[1]}\nif it ended here" if classes == 2 else "probability if it ended here")
+    _label_steps(ax, inspection)
+    style.add_legend(ax)
+    return ax
+
+
+def plot_gradients(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
+    """Draw the norms of the loss's gradients with respect to states and inputs at each step, on a log axis.
+
+    A norm of zero, which no log axis has, leaves a gap.
+
+    Parameters
+    ----------
+    inspection : Inspection
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    curves = {f"state {name}": norms for name, norms in inspection.state_gradient_norms.items()}
+    curves["input"] = inspection.input_gradient_norms
+    ax = style.axes_for(ax, height=2.8)
+    for place, (name, norms) in enumerate(curves.items()):
+        _draw_steps(ax, np.where(norms > 0, norms, np.nan), name, place)
+    if any((norms > 0).any() for norms in curves.values()):
+        style.log_axis(ax)
+    ax.set_ylabel("norm of the\nloss's gradient")
+    _label_steps(ax, inspection)
+    style.add_legend(ax)
+    return ax
+
+
+def _draw_steps(ax: Axes, values: Floats, label: str, place: int) -> None:
+    size = 4 if len(values) <= _MOST_STEPS else 0
+    ax.plot(np.arange(1, len(values) + 1), values, markersize=size, linewidth=1.6, label=label, **style.series(place))
+
+
+def _label_steps(ax: Axes, inspection: Inspection) -> None:
+    """Write the symbols, or the numbers of the steps, along the axis: all of them, or every k-th."""
+    steps = len(inspection)
+    # Symbols without their neighbours say nothing: of a long sequence the steps are numbered instead.
+    symbols = inspection.tokens if steps <= _MOST_STEPS else None
+    places = np.arange(0, steps, -(-steps // 20) if symbols is None else 1)
+    texts = places + 1 if symbols is None else symbols
+    ax.set_xlim(0.5, steps + 0.5)
+    ax.set_xticks(places + 1, labels=[str(text) for text in texts], fontsize=9 if steps <= 32 else 6)
+    ax.set_xlabel("step" if symbols is None else "symbol read")
+
+
+# Many sequences -------------------------------------------------------------------------------------------------------
+
+
+def plot_gradient_flow(flow: GradientFlow, *, label: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the size of the gradient against the distance from the end, on a log axis.
+
+    Call it again with the same `ax` and another `label` to compare models. A mean of zero leaves a gap.
+
+    Parameters
+    ----------
+    flow : GradientFlow
+    label : str, optional
+        The name of the model in the legend.
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import MaxNLocator
+
+    ax = style.axes_for(ax, height=3.6)
+    for name in flow.mean:
+        look = style.series(sum(line.get_gid() == "flow" for line in ax.get_lines()))
+        mean, low, high = (np.where(curve[name] > 0, curve[name], np.nan) for curve in (flow.mean, flow.low, flow.high))
+        text = name if label is None else f"{label}, {name}" if len(flow.mean) > 1 else label
+        ax.fill_between(flow.distance, low, high, color=look["color"], alpha=0.18, linewidth=0, gid="flow")
+        ax.plot(flow.distance, mean, markersize=4, linewidth=1.6, label=text, gid="flow", **look)
+    style.log_axis(ax)
+    ax.set_xlabel("steps from the end of the sequence")
+    ax.set_ylabel("norm of the loss's gradient" + (",\nas a share of the last state's" if flow.relative else ""))
+    ax.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    ax.margins(x=0.02)
+    band = Patch(facecolor=style.GREY, alpha=0.3)
+    curves = zip(*ax.get_legend_handles_labels(), strict=True)
+    style.put_legend_above(ax, [*curves, (band, "the middle 80 % of sequences")])
+    return ax
+
+
+def plot_state_space(space: StateSpace, *, color: str = "step", ax: Axes | None = None) -> Axes:
+    """Draw states as points in two principal components.
+
+    Parameters
+    ----------
+    space : StateSpace
+    color : {"step", "class", "symbol"}
+        What the points are coloured by: steps on a scale, classes in colours of their own, symbols as themselves.
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InvalidArgument
+        When `color` is another word, or the sequences have no symbols to be coloured by.
+    """
+    groups = {"step": space.step, "class": space.label, "symbol": space.symbol}[_checks.one_of("color", color, COLORS)]
+    if groups is None:
+        raise InvalidArgument('color="symbol" needs sequences of tokens, but these hold features')
+    points = space.coordinates
+    ax = style.axes_for(ax, height=4.4)
+    if len(np.unique(groups)) > _MOST_KINDS[color]:
+        _scatter_on_scale(ax, points, groups, color)
+    elif color == "class":
+        _scatter_classes(ax, points, groups, space.class_names)
+    else:
+        _scatter_symbols(ax, points, groups)
+    for number, axis in enumerate((ax.xaxis, ax.yaxis)):
+        axis.set_label_text(f"principal component {number + 1} ({space.explained[number]:.0%} of the variance)")
+    return ax
+
+
+def _scatter_on_scale(ax: Axes, points: Floats, kinds: NDArray[Any], name: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    # Viridis reaches a yellow that vanishes on white paper, so the scale goes a little further than the data.
+    low, high = int(kinds.min()), int(kinds.max())
+    top = high + 0.12 * max(high - low, 1)
+    marks = ax.scatter(points[:, 0], points[:, 1], c=kinds, vmin=low, vmax=top, cmap="viridis", **_dots(points))
+    bar = ax.figure.colorbar(marks, ax=ax, pad=0.02)
+    bar.ax.set_ylim(low, high if high > low else top)
+    bar.ax.yaxis.set_major_locator(MaxNLocator(8, integer=True))
+    bar.set_label(name, fontsize=10)
+    bar.solids.set(alpha=1)  # type: ignore[union-attr]
+
+
+def _scatter_classes(ax: Axes, points: Floats, kinds: NDArray[Any], names: Sequence[str] | None) -> None:
+    present = np.unique(kinds).tolist()
+    colors = {kind: style.PALETTE[place] for place, kind in enumerate(present)}
+    # In the order of the points, so that no class lies on top of the others.
+    ax.scatter(points[:, 0], points[:, 1], c=[colors[kind] for kind in kinds.tolist()], **_dots(points))
+    for kind in present:
+        text = names[kind] if names is not None and kind < len(names) else f"class {kind}"
+        ax.scatter([], [], 30, color=colors[kind], label=text)
+    style.add_legend(ax)
+
+
+def _scatter_symbols(ax: Axes, points: Floats, kinds: NDArray[Any]) -> None:
+    from matplotlib import colormaps
+
+    present = np.unique(kinds).tolist()
+    apart = _far_apart(points)
+    for place, kind in enumerate(present):
+        color = colormaps["viridis"](style.VIRIDIS_END * place / max(len(present) - 1, 1))
+        for chosen, look in (
+            (points[(kinds == kind) & apart], {"marker": f"${kind}$", "s": 40, "zorder": 3}),
+            (points[(kinds == kind) & ~apart], {"s": 9, "alpha": 0.45}),
+        ):
+            ax.scatter(chosen[:, 0], chosen[:, 1], color=[color], **{**_dots(points), **look})
+        ax.scatter([], [], 40, color=[color], marker=f"${kind}$", label=f"{kind}")
+    ax.set_title("the symbol that was read last; a dot where there is no room for it", fontsize=10)
+    signs = [(handle, "") for handle in ax.get_legend_handles_labels()[0]]
+    style.add_legend(ax, signs, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handletextpad=0)
+
+
+def _far_apart(points: Floats) -> NDArray[np.bool_]:
+    """Return which of the points have room for a sign of a letter's size, bool (P,): none covers another, in turn."""
+    span = np.ptp(points, axis=0)
+    places = (points - points.min(axis=0)) / np.where(span > 0, span, 1) / _SIGN
+    kept: list[Floats] = []
+    apart = np.zeros(len(points), dtype=np.bool_)
+    for number, place in enumerate(places):
+        if not kept or (np.abs(np.array(kept) - place) >= 1).any(axis=1).all():
+            kept.append(place)
+            apart[number] = True
+    return apart
+
+
+def _dots(points: Floats) -> dict[str, Any]:
+    many = len(points) > 600
+    return {
+        "s": 9 if many else 18,
+        "alpha": 0.65 if many else 0.85,
+        "linewidths": 0,
+        "rasterized": len(points) > _MOST_VECTORS,
+    }

@@ -1,0 +1,315 @@
+"""The figures of accuracy against length: of models, of shortcuts, of groups of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from myrnn.evaluation import LengthReport, ShortcutReport
+
+Floats = NDArray[np.float64]
+
+_BEYOND = "longer than trained on"
+_MOST_TICKS = 20
+# Colours that the model and its two classes do not have come first.
+_SHORTCUT_COLORS = (style.ORANGE, style.PURPLE, style.SKY, style.GREY, style.GREEN, style.VERMILLION)
+_SHORTCUT_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1), (8, 2), (3, 3))
+# More bands than this hide each other: then there is an upright bar at every length.
+_MOST_BANDS = 3
+_BESIDE = 0.6  # the share of the way to the next length in which the bars of all groups stand
+
+
+def plot_accuracy_by_length(
+    report: LengthReport,
+    *,
+    label: str | None = None,
+    shortcuts: ShortcutReport | None = None,
+    by_class: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw accuracy against the length of the sequence, with an interval at every length.
+
+    Lengths beyond those trained on get hollow markers on a shaded ground. Call it again with the same `ax` and another
+    `label` to compare models.
+
+    Parameters
+    ----------
+    report : LengthReport
+    label : str, optional
+        The name of the model in the legend.
+    shortcuts : ShortcutReport, optional
+        What classifiers reach that see less, at the same lengths: dashed lines instead of the level of guessing.
+    by_class : bool
+        Whether to draw how often each class is seen as what it is, too.
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = style.axes_for(ax, height=3.6)
+    if label is None and (shortcuts is not None or by_class):
+        label = "the model"
+    _draw_model(ax, report, None if label is None else style.word_of(label))
+    shade_beyond(ax, report.lengths, report.trained_length)
+    chance = report.chance if shortcuts is None else None
+    if chance is not None:
+        style.draw_chance(ax, chance)
+    _fit_lengths(ax)
+    style.fit_accuracy(ax, report.interval[:, 0], chance)
+    _name_axes(ax)
+    if by_class:
+        _draw_classes(ax, report)
+    if shortcuts is not None:
+        _draw_shortcuts(ax, shortcuts)
+    entries = legend_entries(ax)
+    if by_class or shortcuts is not None:
+        style.put_legend_above(ax, entries)
+    elif entries:
+        style.add_legend(ax, entries)
+    return ax
+
+
+def plot_shortcuts(report: ShortcutReport, *, ax: Axes | None = None) -> Axes:
+    """Draw accuracy against length for each shortcut, as dashed lines.
+
+    Shortcuts whose intervals overlap at every length are not told apart: their mean is drawn as one line of all their
+    names.
+
+    Parameters
+    ----------
+    report : ShortcutReport
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = style.axes_for(ax, height=3.6)
+    if not ax.has_data():
+        _name_axes(ax)
+        tick_lengths(ax, report.lengths)
+    _draw_shortcuts(ax, report)
+    style.put_legend_above(ax, legend_entries(ax))
+    return ax
+
+
+def plot_length_bands(
+    lengths: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    *,
+    trained_up_to: int | None = None,
+    chance: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw accuracy against length for groups of runs: their mean as a line, a band from the lowest to the highest.
+
+    More than three bands would hide each other: then there is an upright bar at every length instead.
+
+    Parameters
+    ----------
+    lengths : array_like of int (N,)
+        T of the sequences.
+    curves : mapping of str to array_like (R, N)
+        By the group's name, the accuracies of its R runs.
+    trained_up_to : int, optional
+        The longest length that was trained on; longer ones lie on a shaded ground.
+    chance : float, optional
+        The accuracy of guessing, drawn as a line.
+    ax : matplotlib Axes, optional
+        Where to draw; without it, in a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InvalidArgument
+        When there is no curve, or the arrays are not of these shapes.
+    """
+    (x,) = style.columns(lengths=lengths)
+    runs = {name: _runs(name, values, x) for name, values in curves.items()}
+    if not runs:
+        raise InvalidArgument("there is no curve to draw: curves is empty")
+    is_new = ax is None
+    ax = style.axes_for(ax, height=style.GROUPS_HEIGHT)
+    with_bands = sum(len(accuracy) > 1 for accuracy in runs.values()) <= _MOST_BANDS
+    beyond = x > (np.inf if trained_up_to is None else trained_up_to)
+    for place, (name, accuracy) in enumerate(runs.items()):
+        at = x if with_bands else x + _aside(place, len(runs), x)
+        _draw_runs(ax, at, accuracy, beyond, style.series(place), with_bands, style.word_of(name))
+    outmost = 0.0 if with_bands else abs(_aside(0, len(runs), x))
+    margin = max(0.02 * (x[-1] - x[0]), 0.5) + outmost
+    ax.set_xlim(x[0] - margin, x[-1] + margin)
+    tick_lengths(ax, x)
+    shade_beyond(ax, x, trained_up_to)
+    _stretch_shades(ax, x[-1] + margin)
+    if chance is not None:
+        style.draw_chance(ax, chance)
+    style.fit_accuracy(ax, np.concatenate([accuracy.min(axis=0) for accuracy in runs.values()]), chance)
+    _name_axes(ax)
+    sample = [_band_sample(with_bands)] if any(len(accuracy) > 1 for accuracy in runs.values()) else []
+    style.put_legend_above(ax, [*legend_entries(ax), *sample])
+    if is_new:
+        style.fit_height(ax)
+    return ax
+
+
+# Curves ---------------------------------------------------------------------------------------------------------------
+
+
+def _draw_model(ax: Axes, report: LengthReport, label: str | None) -> None:
+    look = style.series(len(ax.containers))
+    bars = style.interval_bars(report.accuracy, report.interval)
+    settings: dict[str, Any] = {"markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2.5, "label": label}
+    ax.errorbar(report.lengths, report.accuracy, bars, **look, **settings)
+    hollow = {**look, "markersize": 5, "markerfacecolor": "white", "linestyle": ""}
+    if report.beyond.any():
+        ax.plot(report.lengths[report.beyond], report.accuracy[report.beyond], zorder=3, **hollow)
+
+
+def _draw_classes(ax: Axes, report: LengthReport) -> None:
+    for place, (name, shares) in enumerate(zip(report.class_names, report.class_accuracy.T, strict=True), 1):
+        look = {**style.series(place), "linestyle": "-", "markersize": 3.5, "linewidth": 1.0, "zorder": 1.8}
+        ax.plot(report.lengths, shares, label=f"{style.word_of(name)} only", **look)
+    style.fit_accuracy(ax, report.class_accuracy.ravel(), None)
+
+
+def _draw_shortcuts(ax: Axes, report: ShortcutReport) -> None:
+    for place, (name, level) in enumerate(_told_apart(report).items()):
+        color = _SHORTCUT_COLORS[place % len(_SHORTCUT_COLORS)]
+        dashes = _SHORTCUT_DASHES[place % len(_SHORTCUT_DASHES)]
+        marker = "." if len(level) == 1 else ""
+        look: dict[str, Any] = {"color": color, "dashes": dashes, "marker": marker, "linewidth": 1.5, "zorder": 1.5}
+        ax.plot(report.lengths, level, label=name, **look)
+    style.fit_accuracy(ax, report.accuracy.ravel(), None)
+
+
+def _told_apart(report: ShortcutReport) -> dict[str, Floats]:
+    """Return the curves; the mean of those that cannot be told apart, under their joint names."""
+    groups: list[list[int]] = []
+    for i, ends in enumerate(report.interval):
+        alike = (group for group in groups if all(_overlap(ends, report.interval[j]) for j in group))
+        group = next(alike, None)
+        if group is None:
+            groups.append([i])
+        else:
+            group.append(i)
+    return {" / ".join(report.names[i] for i in group): report.accuracy[group].mean(axis=0) for group in groups}
+
+
+def _overlap(one: Floats, other: Floats) -> bool:
+    """Return whether intervals (L, 2) overlap at every length; a gap, NaN, excludes nothing."""
+    return not np.any((one[:, 0] > other[:, 1]) | (other[:, 0] > one[:, 1]))
+
+
+def _draw_runs(
+    ax: Axes, at: Floats, accuracy: Floats, beyond: NDArray[np.bool_], look: dict[str, Any], band: bool, name: str
+) -> None:
+    low, high, mean = accuracy.min(axis=0), accuracy.max(axis=0), accuracy.mean(axis=0)
+    if len(accuracy) > 1 and band:
+        ax.fill_between(at, low, high, color=look["color"], alpha=0.16, linewidth=0)
+    elif len(accuracy) > 1:
+        ax.vlines(at, low, high, color=look["color"], alpha=0.6, linewidth=1.2)
+    ax.plot(at, mean, linewidth=1.6, markersize=4.5, label=name, **look)
+    ax.plot(at[beyond], mean[beyond], markersize=4.5, markerfacecolor="white", **{**look, "linestyle": ""})
+
+
+def _runs(name: str, values: ArrayLike, x: Floats) -> Floats:
+    runs = _checks.array(f"the curves of {name}", values)
+    if runs.ndim != 2 or runs.shape[1] != len(x) or not len(runs):
+        raise InvalidArgument(f"the curves of {name} must be of shape (R, {len(x)}), not {runs.shape}")
+    return runs.astype(np.float64)
+
+
+def _aside(place: int, groups: int, x: Floats) -> float:
+    """Return how far a group stands from its length, so that the bars of several stand side by side."""
+    room = _BESIDE * float(np.diff(x).min()) if len(x) > 1 else 0.0
+    return room * ((place + 0.5) / groups - 0.5)
+
+
+# Ground, limits, ticks and legends ------------------------------------------------------------------------------------
+
+
+def shade_beyond(ax: Axes, lengths: NDArray[Any], trained_up_to: int | None) -> None:
+    """Shade the lengths beyond those trained on, if there are any, once for each boundary."""
+    from matplotlib.patches import Rectangle
+
+    if trained_up_to is None or not (lengths > trained_up_to).any():
+        return
+    boundary = (trained_up_to + lengths[lengths > trained_up_to].min()) / 2
+    if any(patch.get_x() == boundary for patch in _shades(ax)):
+        return
+    shade = Rectangle((boundary, 0), 1, 1, transform=ax.get_xaxis_transform(), color="black", alpha=0.06, linewidth=0)
+    shade.set_gid(_BEYOND)
+    shade.set_zorder(0)
+    ax.add_artist(shade)  # not add_patch: the ground does not take part in choosing the limits
+
+
+def _shades(ax: Axes) -> list[Any]:
+    return [artist for artist in ax.get_children() if artist.get_gid() == _BEYOND]
+
+
+def _stretch_shades(ax: Axes, end: float) -> None:
+    """Let what is shaded reach to `end`."""
+    for shade in _shades(ax):
+        shade.set_width(end - shade.get_x())
+
+
+def _fit_lengths(ax: Axes) -> None:
+    """Let the axis reach from the shortest to the longest length of all curves, a tick at each or every k-th."""
+    from matplotlib.container import ErrorbarContainer
+
+    curves = [np.asarray(curve[0].get_xdata()) for curve in ax.containers if isinstance(curve, ErrorbarContainer)]
+    lengths = np.unique(np.concatenate(curves))
+    margin = max(0.03 * (lengths[-1] - lengths[0]), 0.5)
+    ax.set_xlim(lengths[0] - margin, lengths[-1] + margin)
+    tick_lengths(ax, lengths)
+    ax.set_xticks(lengths, minor=True)
+    _stretch_shades(ax, lengths[-1] + margin)
+
+
+def tick_lengths(ax: Axes, lengths: NDArray[Any]) -> None:
+    """Put a tick at each length, or at every k-th."""
+    shown = lengths[:: -(-len(lengths) // _MOST_TICKS)]
+    ax.set_xticks(shown, labels=[f"{length:.0f}" for length in shown])
+
+
+def _name_axes(ax: Axes) -> None:
+    ax.set_xlabel("length of the sequence")
+    ax.set_ylabel("accuracy")
+
+
+def legend_entries(ax: Axes) -> list[tuple[Any, str]]:
+    """Name what needs a name: models first, then the other curves, the hollow markers, chance."""
+    from matplotlib.container import ErrorbarContainer
+    from matplotlib.lines import Line2D
+
+    named = list(zip(*ax.get_legend_handles_labels(), strict=True))
+    curves = [(handle, text) for handle, text in named if text != style.CHANCE]
+    curves.sort(key=lambda entry: not isinstance(entry[0], ErrorbarContainer))
+    if _shades(ax):
+        sample = Line2D([], [], marker="o", color=style.GREY, markerfacecolor="white", linestyle="none")
+        curves.append((sample, _BEYOND))
+    return curves + [entry for entry in named if entry[1] == style.CHANCE][:1]
+
+
+def _band_sample(band: bool) -> tuple[Any, str]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    upright = Line2D([], [], color=style.GREY, marker="|", markersize=9, linestyle="none")
+    return (Patch(facecolor=style.GREY, alpha=0.3) if band else upright), "from the lowest run to the highest"

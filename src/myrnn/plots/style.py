@@ -1,0 +1,326 @@
+"""One look for all figures: colours, sizes, grids, legends; and figures as files.
+
+Everything is set on the figure and axes at hand. matplotlib's global settings are never touched, so a user's own style
+stays as it was, and figures can be drawn in several threads. matplotlib is loaded only when something is drawn, since
+importing it takes most of our start-up time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn._notebook import in_kernel
+from myrnn.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito, "Color Universal Design" (2008): eight colours that the colour-blind tell apart. Yellow is left out,
+# since it vanishes on white paper.
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+MARKERS = ("o", "s", "^", "D", "v", "P")
+LINES = ("-", "--", ":", "-.")
+GREY, LIGHT_GREY = "#666666", "#D9D9D9"
+# The level of guessing.
+CHANCE = "chance"
+LEVEL: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "zorder": 1}
+VIRIDIS_END = 0.88  # beyond it, viridis is a yellow that vanishes on white paper
+
+WIDTH = 6.4  # inches: a column of text in a notebook, and a page's width on paper
+# The height of a figure of groups, and what a legend above the axes must leave of it.
+GROUPS_HEIGHT, _AXES_HEIGHT = 3.8, 2.8
+DPI = 100  # for the screen
+PRINT_DPI = 200  # for files
+FEW_POINTS = 50  # markers on more points than this would run into one thick line
+
+# The back ends of matplotlib that open windows of their own.
+_TOOLKITS = ("gtk3", "gtk4", "qt", "qt5", "tk", "wx")
+WINDOW_BACKENDS = frozenset(["macosx", "wx", *(kit + way for kit in _TOOLKITS for way in ("agg", "cairo"))])
+
+# What matplotlib would write into files besides: the time of day and its version.
+_METADATA: dict[str, dict[str, Any]] = {
+    ".svg": {"Date": None, "Creator": "MyRNN"},
+    ".png": {"Software": "MyRNN"},
+    ".pdf": {"CreationDate": None, "Creator": "MyRNN", "Producer": None},
+}
+FIGURE_ENDINGS = tuple(_METADATA)
+# What matplotlib takes from its global settings alone. Journals want no fonts of Type 3.
+_FILE_SETTINGS: Any = {"svg.hashsalt": "myrnn", "svg.fonttype": "path", "pdf.fonttype": 42}
+# Global settings are set while a file is written, by one thread at a time.
+_ONE_AT_A_TIME = threading.Lock()
+
+_LEGEND_COLUMNS = 3
+# What the axes and the legend above them have of a figure's width, without the labels at the side.
+_SHARE_OF_AXES = 0.88
+
+
+# Figures and axes -----------------------------------------------------------------------------------------------------
+
+
+def axes_for(given: Any, height: float) -> Axes:
+    """Return the axes to draw into: those that were given, or else the axes of a new figure of `height` inches."""
+    return _ready(given) if given is not None else next(iter(new_grid(1, 1, height)))
+
+
+def axes_for_each(count: int, given: Any, what: str, height: float, columns: int = 1) -> NDArray[Any]:
+    """Return `count` axes as a flat array: those that were given, or those of a new figure of `height` inches."""
+    if given is None:
+        return new_grid(count, columns, height)
+    axes = np.ravel(np.array(given, dtype=object))
+    if len(axes) != count:
+        raise InvalidArgument(f"axes must be {what}, not {len(axes)}")
+    for ax in axes:
+        _ready(ax)
+    return axes
+
+
+def new_grid(count: int, columns: int, height: float) -> NDArray[Any]:
+    """Return `count` styled axes in a new figure of `height` inches; axes of one column share their horizontal axis."""
+    figure = _figure_that_shows_itself((WIDTH, height))
+    axes = figure.subplots(-(-count // columns), columns, sharex=columns == 1, squeeze=False).ravel()
+    for ax in axes[:count]:
+        style_axes(ax)
+    for ax in axes[count:]:
+        ax.remove()
+    return axes[:count]
+
+
+def _ready(ax: Any) -> Axes:
+    """Return axes that somebody has given, in our style if nothing is drawn there yet."""
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise InvalidArgument(f"ax must be a matplotlib Axes, not {type(ax).__name__}")
+    if not ax.has_data():
+        style_axes(ax)
+    return ax
+
+
+def style_axes(ax: Axes) -> None:
+    """Give `ax` the colours, grid, spines and text sizes of all our figures."""
+    ax.set_prop_cycle(color=PALETTE)
+    ax.grid(True, color=LIGHT_GREY, linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=9)
+    ax.xaxis.label.set_fontsize(10)
+    ax.yaxis.label.set_fontsize(10)
+
+
+def in_main_thread() -> bool:
+    """Return whether pyplot, which is not safe in threads, may be used."""
+    return threading.current_thread() is threading.main_thread()
+
+
+def window_backend() -> bool:
+    """Return whether pyplot opens windows; this loads pyplot, which picks its back end."""
+    from matplotlib import pyplot
+
+    return pyplot.get_backend().lower() in WINDOW_BACKENDS
+
+
+def _figure_that_shows_itself(size: tuple[float, float]) -> Figure:
+    """Return a figure that a notebook shows under its cell and ``pyplot.show()`` in a window.
+
+    Only pyplot's figures are shown so. Where nobody looks (a script without a window, a thread) a plain Figure is
+    better: pyplot would keep it for ever.
+    """
+    from matplotlib.figure import Figure
+
+    # In a script, pyplot is asked only when the user has loaded it: who has not will not call ``pyplot.show()``.
+    shown = in_main_thread() and (in_kernel() or ("matplotlib.pyplot" in sys.modules and window_backend()))
+    if not shown:
+        return Figure(figsize=size, dpi=DPI, layout="constrained")
+    from matplotlib import pyplot
+
+    return pyplot.figure(figsize=size, dpi=DPI, layout="constrained")
+
+
+# Lines, names and numbers ---------------------------------------------------------------------------------------------
+
+
+def series(place: int) -> dict[str, Any]:
+    """Return the colour, marker and line of the curve with this number: no two of the first 24 are alike."""
+    return {
+        "color": PALETTE[place % len(PALETTE)],
+        "marker": MARKERS[place % len(MARKERS)],
+        "linestyle": LINES[place // len(PALETTE) % len(LINES)],
+    }
+
+
+def word_of(name: str, longest: int = 60) -> str:
+    """Return a user's name for a thing as matplotlib takes it: as it is written, and not too long."""
+    short = name if len(name) <= longest else f"{name[: longest - 1]}…"
+    # A dollar sign would begin a formula, and what begins with an underscore would be left out of a legend.
+    return ("\u200b" if short.startswith("_") else "") + short.replace("$", r"\$")
+
+
+def count_iterations(ax: Axes, name: str = "iterations") -> None:
+    """Let the horizontal axis count iterations, in whole numbers that are easy to read."""
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    ax.set_xlabel(name)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def log_axis(ax: Axes) -> None:
+    """Make the vertical axis logarithmic, and write plain numbers where it spans few decades."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if 0 < low < high < 50 * low:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_locator(NullLocator())
+
+
+def columns(**named: ArrayLike) -> list[NDArray[np.float64]]:
+    """Return the arguments as float64 (N,) arrays of one length N > 0."""
+    found = []
+    for name, values in named.items():
+        try:
+            column = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InvalidArgument(f"{name} must be a list of numbers, not {values!r}") from None
+        if column.ndim != 1 or not len(column):
+            raise InvalidArgument(f"{name} must be a list of at least one number, not of shape {column.shape}")
+        found.append(column)
+    if len({len(column) for column in found}) > 1:
+        sizes = ", ".join(str(len(column)) for column in found)
+        raise InvalidArgument(f"{', '.join(named)} must be equally long, not {sizes}")
+    return found
+
+
+def interval_bars(values: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far intervals (N, 2) reach below and above their values (N,), as matplotlib takes it, (2, N)."""
+    # Rounding may put a perfect score a hair outside its interval; matplotlib refuses negative bars.
+    return np.maximum([values - ends[:, 0], ends[:, 1] - values], 0.0)
+
+
+# Accuracy -------------------------------------------------------------------------------------------------------------
+
+
+def draw_chance(ax: Axes, chance: float) -> Any:
+    """Draw the level of guessing, once for each level, and return its line."""
+    level = _checks.real("chance", chance, minimum=0.0)
+    drawn: list[Any] = [line for line in ax.get_lines() if line.get_gid() == CHANCE]
+    same = next((line for line in drawn if line.get_ydata()[0] == level), None)
+    return same if same is not None else ax.axhline(level, label=CHANCE, gid=CHANCE, **LEVEL)
+
+
+def fit_accuracy(ax: Axes, values: NDArray[np.float64], chance: float | None) -> None:
+    """Let the axis reach from a little below the lowest value ever drawn here to 1."""
+    known = [*values[np.isfinite(values)], 1.0 if chance is None else chance]
+    bottom = max(0.0, min(known) - 0.05)
+    # The limits of untouched axes start at 0 and say nothing.
+    before = ax.get_ylim()[0] if not ax.get_autoscaley_on() else bottom
+    ax.set_ylim(min(bottom, before), 1.03)
+
+
+# Legends and scales ---------------------------------------------------------------------------------------------------
+
+
+def add_legend(ax: Axes, entries: Iterable[tuple[Any, str]] | None = None, **look: Any) -> None:
+    """Put the legend inside the axes, where it hides the least; without entries it names all curves with labels."""
+    entries = zip(*ax.get_legend_handles_labels(), strict=True) if entries is None else entries
+    settings: dict[str, Any] = {"loc": "best", "fontsize": 9, "framealpha": 0.9, "edgecolor": "none", **look}
+    ax.legend(*zip(*entries, strict=True), **settings)
+
+
+def put_legend_above(ax: Axes, entries: Iterable[tuple[Any, str]]) -> None:
+    """Put the legend above the axes, where curves cannot run under it, in as many columns as fit."""
+    handles, labels = zip(*entries, strict=True)
+    look: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "fontsize": 9, "frameon": False}
+    grid = ax.get_subplotspec()
+    # A legend that is wider would push the axes together.
+    room = _SHARE_OF_AXES * ax.figure.bbox.width / (1 if grid is None else grid.get_gridspec().ncols)
+    for count in range(_LEGEND_COLUMNS, 0, -1):
+        legend = ax.legend(handles, labels, ncols=count, **look)
+        if legend.get_window_extent().width <= room:
+            return
+
+
+def fit_height(ax: Axes) -> None:
+    """Make a figure of `GROUPS_HEIGHT` higher where a legend of many groups would press the axes flat."""
+    legend, figure = ax.get_legend(), ax.figure.figure
+    if legend is not None:
+        figure.set_figheight(max(GROUPS_HEIGHT, _AXES_HEIGHT + legend.get_window_extent().height / figure.dpi))
+
+
+def add_percent_scale(ax: Axes, image: Any, label: str) -> None:
+    """Put a scale of shares, written in per cent, beside a heat map without grid and frame."""
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    scale = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.05, format=lambda share, _: f"{100 * share:.0f}")
+    scale.set_label(label, fontsize=10)
+    scale.ax.tick_params(labelsize=9, length=0)
+    scale.outline.set_visible(False)
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def save_figure(fig_or_ax: Any, path: str | os.PathLike[str]) -> Path:
+    """Write a figure as SVG, PNG or PDF, so that the same data give the same bytes.
+
+    Parameters
+    ----------
+    fig_or_ax : matplotlib Figure, Axes or array of Axes
+        The figure, or axes that stand in it.
+    path : str or path
+        Where to; it ends in ``.svg``, ``.png`` or ``.pdf``, and its folder exists. A file that is there is replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InvalidArgument
+        When there is no figure, the ending is another one, or the folder is missing.
+    """
+    figure = _figure_of(fig_or_ax)
+    target = _checked_target(path)
+    from matplotlib import rc_context
+
+    with _ONE_AT_A_TIME, rc_context(_FILE_SETTINGS):
+        figure.savefig(target, dpi=PRINT_DPI, metadata=_METADATA[target.suffix.lower()])
+    return target
+
+
+def _figure_of(fig_or_ax: Any) -> Figure:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    if isinstance(fig_or_ax, Figure):
+        return fig_or_ax
+    first = next(iter(np.ravel(fig_or_ax)), None) if isinstance(fig_or_ax, list | tuple | np.ndarray) else fig_or_ax
+    if isinstance(first, Axes) and isinstance(first.figure, Figure):
+        return first.figure
+    raise InvalidArgument(f"fig_or_ax must be a matplotlib Figure or Axes, not {type(fig_or_ax).__name__}")
+
+
+def _checked_target(path: str | os.PathLike[str]) -> Path:
+    try:
+        target = Path(path)
+    except TypeError:
+        raise InvalidArgument(f"path must be the name of a file, not {path!r}") from None
+    if target.suffix.lower() not in _METADATA:
+        raise InvalidArgument(f"path must end in .svg, .png or .pdf, not {target.name!r}")
+    if not target.parent.is_dir():
+        raise InvalidArgument(f"path must lie in a folder that exists, but {str(target.parent)!r} does not")
+    return target

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from myrnn.errors import InvalidArgument
+from myrnn.plots import plot_epochs, plot_history, plot_learning_curve
+from myrnn.results import LearningCurve
+
+ITERATION = [500, 1000, 1500]
+
+
+def history(**settings):
+    return plot_history(ITERATION, [0.7, 0.5, 0.25], [0.5, 0.75, 1.0], **settings)
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_history_has_a_panel_for_loss_and_one_for_accuracy():
+    loss, accuracy = history()
+    assert loss.figure is accuracy.figure
+    assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("loss", "accuracy")
+    assert (loss.get_xlabel(), accuracy.get_xlabel()) == ("", "iterations")
+    assert loss.get_lines()[0].get_xydata().tolist() == [[500, 0.7], [1000, 0.5], [1500, 0.25]]
+    assert accuracy.get_lines()[0].get_xydata().tolist() == [[500, 0.5], [1000, 0.75], [1500, 1.0]]
+    assert accuracy.get_ylim() == pytest.approx((0.45, 1.03))
+
+
+def test_history_shows_the_chance_level():
+    _, accuracy = history(chance=0.1)
+    assert list(accuracy.get_lines()[1].get_ydata()) == [0.1, 0.1]
+    assert legend(accuracy) == ["chance"]
+    assert accuracy.get_ylim()[0] == pytest.approx(0.05)
+
+
+def test_histories_can_be_compared_on_given_axes():
+    axes = Figure().subplots(2, 1)
+    assert history(axes=axes, chance=0.5).tolist() == axes.tolist()
+    plot_history([100], [1.0], [0.2], axes=tuple(axes), chance=0.5)
+    assert [len(ax.get_lines()) for ax in axes] == [2, 3]  # chance once
+    assert axes[1].get_ylim()[0] == pytest.approx(0.15)
+
+
+def test_many_reports_are_a_line_without_markers():
+    x = np.arange(1, 201)
+    assert plot_history(x, x, x / 200)[0].get_lines()[0].get_marker() in ("", "None")
+    assert history()[0].get_lines()[0].get_marker() == "o"
+
+
+def test_a_loss_that_is_not_finite_leaves_a_gap():
+    loss, _ = plot_history(ITERATION, [1.0, np.nan, np.inf], [0.5, np.nan, 0.5])
+    loss.figure.draw_without_rendering()
+    assert np.isfinite(loss.get_ylim()).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1, 2], [1.0], [1.0]), "iteration, loss, accuracy must be equally long, not 2, 1, 1"),
+        (([], [], []), "iteration must be a list of at least one number, not of shape (0,)"),
+        (([1], [[1.0]], [1.0]), "loss must be a list of at least one number, not of shape (1, 1)"),
+        (([1], ["a"], [1.0]), "loss must be a list of numbers, not ['a']"),
+    ],
+)
+def test_wrong_histories_are_refused(arguments, message):
+    with pytest.raises(InvalidArgument) as error:
+        plot_history(*arguments)
+    assert str(error.value) == message
+
+
+def test_history_needs_two_axes():
+    with pytest.raises(InvalidArgument, match=r"^axes must be two Axes, for loss and accuracy, not 1$"):
+        history(axes=Figure().subplots())
+
+
+def test_every_training_has_its_own_look():
+    axes, x = None, np.arange(3.0)
+    for k in range(9):
+        axes = plot_history(x, x + k, x / 3, axes=axes, label=f"run {k}", chance=0.5)
+    for ax in axes:
+        looks = [(line.get_color(), line.get_linestyle()) for line in ax.get_lines() if line.get_gid() == "training"]
+        assert len(set(looks)) == 9
+    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == [f"run {k}" for k in range(9)]
+    assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["chance"]
+
+
+def test_epochs_are_drawn_beside_those_of_the_validation():
+    columns = {"epoch": [1, 2], "loss": [0.7, 0.5], "accuracy": [0.5, 0.6]}
+    kept = {"validation_loss": [0.8, 0.4], "validation_accuracy": [0.4, 0.7]}
+    assert [len(panel.get_lines()) for panel in plot_epochs(columns)] == [1, 1]
+    loss, accuracy = plot_epochs({**columns, **kept})
+    assert [line.get_label() for line in loss.get_lines()] == ["training", "validation"]
+    assert accuracy.get_lines()[1].get_ydata().tolist() == [0.4, 0.7]
+    assert accuracy.get_xlabel() == "epochs"
+
+
+def test_epochs_without_a_loss_are_refused():
+    with pytest.raises(InvalidArgument, match="history must have epoch, loss and accuracy, but has no loss"):
+        plot_epochs({"epoch": [1], "accuracy": [0.5]})
+
+
+def test_the_epoch_whose_weights_are_kept_is_marked():
+    columns = {"epoch": [1, 2, 3], "loss": [0.9, 0.5, 0.4], "accuracy": [0.5, 0.7, 0.8]}
+    for panel in plot_epochs(columns, best_epoch=2):
+        line = panel.get_lines()[-1]
+        assert (line.get_label(), set(line.get_xdata())) == ("weights kept", {2})
+
+
+def test_a_learning_curve_draws_itself():
+    curve = LearningCurve(np.array([1, 2]), np.array([0.7, 0.5]), np.array([0.5, 0.6]), chance=0.25, unit="epoch")
+    loss, accuracy = plot_learning_curve(curve, label="mine")
+    assert [line.get_ydata().tolist() for line in loss.get_lines()] == [[0.7, 0.5]]
+    assert (legend(loss), legend(accuracy)) == (["mine"], ["chance"])
+    kept = {"validation_loss": np.array([0.8, 0.4]), "validation_accuracy": np.array([0.4, 0.7])}
+    axes = LearningCurve.from_columns({**curve.columns, **kept}).plot()
+    assert legend(axes[0]) == ["training", "validation"]
+    LearningCurve.from_columns({**curve.columns, **kept}).plot(axes, "other")
+    assert legend(axes[0]) == ["training", "validation", "other", "other, validation"]

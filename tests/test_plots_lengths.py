@@ -1,0 +1,225 @@
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import LengthReport, ShortcutReport
+from myrnn.plots import plot_accuracy_by_length, plot_length_bands, plot_shortcuts
+
+LENGTHS = [2, 4, 6, 8]
+RUNS = {"RNN": [[0.9, 0.8, 0.7, 0.5], [1.0, 0.9, 0.6, 0.5]], "GRU": [[1.0, 1.0, 0.9, 0.8]]}
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+def counts(shares, total=100):
+    return np.round(np.array(shares) * total).astype(np.int64)
+
+
+def a_report(lengths=LENGTHS, accuracy=(1.0, 0.9, 0.8, 0.6), trained_up_to=None, chance=0.5, **settings):
+    total = np.full(len(lengths), 100)
+    return LengthReport(np.array(lengths), total, counts(accuracy), chance, trained_up_to, **settings)
+
+
+def by_length(lengths=LENGTHS, accuracy=(1.0, 0.9, 0.8, 0.6), trained_up_to=None, chance=0.5, **settings):
+    return plot_accuracy_by_length(a_report(lengths, accuracy, trained_up_to, chance), **settings)
+
+
+def shortcuts(curves, total=100):
+    lengths = np.array(LENGTHS[: len(next(iter(curves.values())))])
+    tried = np.full(len(lengths), total)
+    return ShortcutReport(tuple(curves), lengths, tried, counts(list(curves.values()), total), 0)
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def curve_colors(ax):
+    return [to_hex(container[0].get_color()) for container in ax.containers]
+
+
+def shades(ax):
+    return [artist for artist in ax.get_children() if artist.get_gid() == "longer than trained on"]
+
+
+def test_every_length_has_a_point_with_its_interval():
+    ax = by_length()
+    (container,) = ax.containers
+    line, _, (bars,) = container
+    assert line.get_xydata().tolist() == [[2, 1.0], [4, 0.9], [6, 0.8], [8, 0.6]]
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    np.testing.assert_allclose(ends, a_report().interval)
+    assert ax.get_xticks().tolist() == [2, 4, 6, 8]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("length of the sequence", "accuracy")
+    assert legend(ax) == ["chance"]
+    left, right = ax.get_xlim()
+    assert left < 2
+    assert right > 8
+
+
+def test_lengths_beyond_training_are_hollow_on_shaded_ground():
+    ax = by_length(trained_up_to=4, chance=0.5, label="RNN")
+    hollow = [line for line in ax.get_lines() if line.get_markerfacecolor() == "white"]
+    assert [line.get_xdata().tolist() for line in hollow] == [[6, 8]]
+    (shade,) = shades(ax)
+    assert shade.get_x() == 5
+    assert shade.get_x() + shade.get_width() == pytest.approx(ax.get_xlim()[1])
+    assert legend(ax) == ["RNN", "longer than trained on", "chance"]
+
+
+def test_a_perfect_score_can_be_drawn():
+    by_length((2,), (1.0,)).figure.draw_without_rendering()
+
+
+def test_nothing_is_marked_where_no_length_is_beyond():
+    ax = by_length(trained_up_to=8, label="RNN")
+    assert shades(ax) == []
+    assert legend(ax) == ["RNN", "chance"]
+
+
+def test_models_are_compared_on_one_axes():
+    ax = by_length(trained_up_to=4, chance=0.5, label="RNN")
+    assert by_length((2, 4, 6, 12), (1, 1, 1, 0.3), trained_up_to=4, chance=0.5, label="LSTM", ax=ax) is ax
+    by_length((3, 5), (1, 1), trained_up_to=4, chance=0.5, label="GRU", ax=ax)
+    assert legend(ax) == ["RNN", "LSTM", "GRU", "longer than trained on", "chance"]
+    assert curve_colors(ax) == ["#0072b2", "#d55e00", "#009e73"]
+    assert len({container[0].get_marker() for container in ax.containers}) == 3
+    assert ax.get_xticks().tolist() == [2, 3, 4, 5, 6, 8, 12]
+    assert len([line for line in ax.get_lines() if line.get_gid() == "chance"]) == 1
+    assert {shade.get_x() + shade.get_width() for shade in shades(ax)} == {ax.get_xlim()[1]}
+    assert ax.get_ylim()[0] == pytest.approx(a_report((12,), (0.3,)).interval[0, 0] - 0.05)
+
+
+def test_each_end_of_training_is_shaded_once():
+    ax = by_length(trained_up_to=4)
+    by_length(trained_up_to=4, ax=ax)
+    by_length(trained_up_to=6, ax=ax)
+    assert [shade.get_x() for shade in shades(ax)] == [5, 7]
+
+
+@given(st.sets(st.integers(1, 300), min_size=1, max_size=150))
+def test_there_are_never_too_many_ticks(lengths):
+    lengths = sorted(lengths)
+    ax = by_length(lengths, [0.9] * len(lengths), ax=Figure().subplots())
+    assert 1 <= len(ax.get_xticks()) <= 20
+    assert set(ax.get_xticks()) <= set(lengths)
+    left, right = ax.get_xlim()
+    assert left < lengths[0]
+    assert lengths[-1] < right
+
+
+# Shortcuts and classes
+
+
+def test_shortcuts_that_differ_have_a_line_each():
+    ax = plot_shortcuts(shortcuts({"one": [0.5, 0.5, 0.5], "two": [1.0, 0.9, 0.5]}))
+    assert legend(ax) == ["one", "two"]
+    assert [list(line.get_ydata()) for line in ax.get_lines()] == [[0.5, 0.5, 0.5], [1.0, 0.9, 0.5]]
+    assert len({to_hex(line.get_color()) for line in ax.get_lines()}) == 2
+    assert all(line.is_dashed() for line in ax.get_lines())
+    assert ax.get_xticks().tolist() == [2, 4, 6]
+    assert ax.get_ylim() == pytest.approx((0.45, 1.03))
+
+
+def test_shortcuts_are_one_where_all_their_intervals_overlap():
+    # The third overlaps the second, but not the first, which is in the group already.
+    ax = plot_shortcuts(shortcuts({"a": [0.5, 0.5, 0.5], "b": [0.53, 0.5, 0.5], "c": [0.57, 0.5, 0.5]}, total=3000))
+    assert legend(ax) == ["a / b", "c"]
+    np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), [0.515, 0.5, 0.5])
+
+
+def test_a_length_without_sequences_tells_nothing_apart():
+    known = shortcuts({"one": [0.5, 0.5, 0.5], "two": [0.9, 0.5, 0.5], "three": [0.5, 0.9, 0.5]})
+    total = np.array([0, 100, 100])
+    report = ShortcutReport(known.names, known.lengths, total, known.correct * (total > 0), 0)
+    assert legend(plot_shortcuts(report)) == ["one / two", "three"]
+
+
+def test_shortcuts_and_classes_join_a_model():
+    class_counts = {"class_total": np.full((3, 2), 50), "class_correct": np.array([[50, 40], [45, 35], [40, 30]])}
+    names = ("no match", "match")
+    report = a_report([2, 4, 6], [0.9, 0.8, 0.7], chance=0.5, class_names=names, **class_counts)
+    ax = Figure().subplots()
+    known = shortcuts({"length": [0.3, 0.3, 0.3]})
+    assert plot_accuracy_by_length(report, shortcuts=known, by_class=True, ax=ax) is ax
+    assert legend(ax) == ["the model", "no match only", "match only", "length"]
+    assert ax.get_ylim()[0] == pytest.approx(0.25)
+    colors = [to_hex(line.get_color()) for line in ax.get_lines() if not line.get_label().startswith("_")]
+    assert len(set(colors)) == 3
+    named = plot_accuracy_by_length(report, shortcuts=known, label="RNN")
+    assert legend(named) == ["RNN", "length"]
+
+
+def test_one_length_is_a_point():
+    assert plot_shortcuts(shortcuts({"one": [0.5]})).get_lines()[0].get_marker() == "."
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_wide_legend_does_not_push_the_axes_together(columns):
+    names = ["length alone / one place", "first, last", "counts / even counts", "what one sees of the middle alone"]
+    axes = Figure(figsize=(6.4 * columns, 3.6), layout="constrained").subplots(1, columns, squeeze=False)[0]
+    curves = {name: [0.2 * place] * 3 for place, name in enumerate(names, 1)}
+    for ax in axes:
+        plot_shortcuts(shortcuts(curves), ax=ax)
+    axes[0].figure.draw_without_rendering()
+    for ax in axes:
+        assert ax.get_position().width * columns > 0.8
+
+
+# Groups of runs
+
+
+def test_bands_reach_from_the_lowest_run_to_the_highest():
+    ax = plot_length_bands(LENGTHS, RUNS, trained_up_to=4, chance=0.5)
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    np.testing.assert_allclose(lines["RNN"].get_ydata(), np.mean(RUNS["RNN"], axis=0))
+    np.testing.assert_allclose(lines["GRU"].get_ydata(), RUNS["GRU"][0])
+    (band,) = ax.collections
+    corners = band.get_paths()[0].vertices
+    for place, length in enumerate(LENGTHS):
+        heights = corners[corners[:, 0] == length, 1]
+        values = [run[place] for run in RUNS["RNN"]]
+        assert (heights.min(), heights.max()) == (min(values), max(values))
+    assert legend(ax) == ["RNN", "GRU", "longer than trained on", "chance", "from the lowest run to the highest"]
+
+
+def test_more_than_three_groups_have_bars_side_by_side_instead_of_bands():
+    curves = {f"network {number}": np.array(RUNS["RNN"]) - number / 50 for number in range(6)}
+    ax = plot_length_bands(LENGTHS, curves, trained_up_to=4)
+    assert len(ax.collections) == 6
+    places = np.array([[segment[0, 0] for segment in bars.get_segments()] for bars in ax.collections])
+    # No bar stands on another one, nor nearer to another length than to its own.
+    assert len(np.unique(places.round(6))) == places.size
+    assert np.abs(places - LENGTHS).max() < 1
+    assert ax.get_xlim()[0] < places.min() and places.max() < ax.get_xlim()[1]
+    for bars, runs in zip(ax.collections, curves.values(), strict=True):
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        np.testing.assert_allclose(ends.T, [runs.min(axis=0), runs.max(axis=0)])
+    assert legend(ax)[-2:] == ["longer than trained on", "from the lowest run to the highest"]
+    assert len({line.get_color() for line in ax.get_lines()[:-1:2]}) == 6
+
+
+def test_one_run_alone_has_no_band():
+    ax = plot_length_bands(LENGTHS, {"GRU": RUNS["GRU"]})
+    assert not ax.collections
+    assert legend(ax) == ["GRU"]
+
+
+@pytest.mark.parametrize(
+    ("curves", "message"),
+    [
+        ({}, "there is no curve to draw: curves is empty"),
+        ({"a": [0.5] * 4}, "the curves of a must be of shape (R, 4), not (4,)"),
+    ],
+)
+def test_what_are_no_groups_is_refused(curves, message):
+    with refused(message):
+        plot_length_bands(LENGTHS, curves)
