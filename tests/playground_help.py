@@ -1,17 +1,20 @@
 """What the tests of the playground share: a small network, and a page that listens."""
 
+import json
 import threading
 import time
 from collections import deque
 from contextlib import contextmanager
+from types import SimpleNamespace
 
-from myrnn.playground._compiling import Compiling
-from myrnn.playground._session import Session
-from myrnn.playground._settings import DEFAULTS
-from myrnn.playground._turns import Turns
+from anyio.from_thread import start_blocking_portal
+
+from myrnn.playground.messages import parse
+from myrnn.playground.session import Session, Shared
+from myrnn.playground.settings import defaults
 
 # Compiled once for all of them.
-SMALL = {**DEFAULTS, "pattern_length_max": 3, "dim_recurrent": 8, "learning_rate": 0.01}
+SMALL = {**defaults(), "pattern_length_max": 3, "dim_recurrent": 8, "learning_rate": 0.01}
 # Cannot be compiled, since its step depends on the place: it is trained op by op, without a compiler.
 POSITIONAL = """
 import numpy as np
@@ -57,10 +60,33 @@ class Recurrent:
     def parameters(self):
         return self.fc_x2h.parameters + self.fc_h2h.parameters + self.fc_h2y.parameters
 """
-# MyGrad runs one model at a time: whoever uses the library beside a session takes a turn.
-TURNS = Turns()
-COMPILING = Compiling()
 WAIT = 120  # seconds, for whatever is waited for
+# The event loop in which the sessions run, and what they share.
+LOOP = SimpleNamespace(portal=None, shared=None)
+
+
+@contextmanager
+def loop():
+    """Run sessions as long as this lasts."""
+    with start_blocking_portal() as LOOP.portal:
+        LOOP.shared = Shared()
+        yield
+
+
+@contextmanager
+def turn():
+    """A turn with MyGrad, which runs one model at a time: who uses the library beside a session takes one."""
+    me = object()
+    LOOP.portal.call(LOOP.shared.turns.acquire_on_behalf_of, me)
+    try:
+        yield
+    finally:
+        LOOP.portal.call(LOOP.shared.turns.release_on_behalf_of, me)
+
+
+def wait_for_waiting():
+    """Wait until somebody waits for a turn."""
+    wait_until(lambda: LOOP.portal.call(LOOP.shared.turns.statistics).tasks_waiting, "nobody waits for a turn")
 
 
 def wait_until(condition, message):
@@ -68,16 +94,34 @@ def wait_until(condition, message):
     latest = time.monotonic() + WAIT
     while not condition():
         assert time.monotonic() < latest, message
+        time.sleep(0.001)
 
 
 class Listener:
-    """Takes what a session tells, as a page does."""
+    """A session, and what it shows a page."""
 
-    def __init__(self, session):
-        self.session, self.last, self.all = session, {}, []
+    def __init__(self, settings=SMALL, tokens=(1, 2, 1, 2), own=None):
+        self.session = LOOP.portal.call(Session, dict(settings), list(tokens), LOOP.shared, own)
+        self.last, self.all = {}, []
         self._waiting = deque()
-        self._ready = threading.Event()
-        session.outbox.attach(self._ready.set)
+        self._ready, self._ended = threading.Event(), threading.Event()
+        self.session.outbox.wake = self._ready.set
+        self._running = LOOP.portal.start_task_soon(self._run)
+
+    async def _run(self):
+        try:
+            await self.session.run()
+        finally:
+            self._ended.set()
+
+    def close(self):
+        """End the session."""
+        self._running.cancel()
+        assert self._ended.wait(WAIT)
+
+    def send(self, kind, /, **fields):
+        """Send a message, as the page does."""
+        LOOP.portal.call(self.session.submit, parse(json.dumps({"type": kind, **fields})))
 
     def until(self, condition, message="nothing came"):
         """Wait until the condition holds of a message that comes, and return it."""
@@ -97,13 +141,13 @@ class Listener:
     def next(self, kind):
         return self.until(lambda told: told["type"] == kind, f"no {kind} came")
 
-    def ask(self, kind, answer, **fields):
-        self.session.submit(kind, fields)
+    def ask(self, kind, answer, /, **fields):
+        self.send(kind, **fields)
         return self.next(answer)
 
     def step(self, done):
         """Do one more iteration than so many, and return the status that tells of it; one before it may still come."""
-        self.session.submit("step", {})
+        self.send("step")
         return self.status(lambda told: told.get("iteration") == done + 1)
 
     def settled(self, condition):
@@ -117,12 +161,10 @@ class Listener:
 
 @contextmanager
 def open_session(settings=SMALL, tokens=(1, 2, 1, 2), own=None):
-    """A session that is ready, and its listener."""
-    session = Session(dict(settings), list(tokens), turns=TURNS, compiling=COMPILING, own=own)
-    listener = Listener(session)
+    """A session that is ready."""
+    listener = Listener(settings, tokens, own)
     try:
         listener.status(lambda told: "iteration" in told and "busy" not in told)
         yield listener
     finally:
-        session.close()
-        assert session.join(WAIT)
+        listener.close()

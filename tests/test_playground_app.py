@@ -9,13 +9,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument
-from myrnn.playground import _serve
-from myrnn.playground._app import STATIC, make_app
-from myrnn.playground._guard import cookie_name
-from myrnn.playground._outbox import Outbox
-from myrnn.playground._session import Session
-from myrnn.playground._sessions import Sessions
-from myrnn.playground._settings import DEFAULTS, LONGEST
+from myrnn.playground import serve as serve_playground
+from myrnn.playground.app import STATIC, cookie_name, make_app
+from myrnn.playground.session import Session, Sessions
+from myrnn.playground.settings import LONGEST, defaults
 from playground_help import SMALL
 
 PORT = 8400
@@ -75,8 +72,9 @@ def test_the_page_knows_the_defaults_and_the_longest_sequence_of_the_server(clie
     answer = client.get("/static/known.js")
     assert answer.headers["content-type"].startswith("text/javascript")
     names, values = zip(*(line.removesuffix(";").split(" = ") for line in answer.text.splitlines()), strict=True)
-    assert names == ("export const DEFAULTS", "export const LONGEST")
-    assert [json.loads(value) for value in values] == [DEFAULTS, LONGEST]
+    assert names == ("export const DEFAULTS", "export const LONGEST", "export const RATES")
+    rates = {"adam": 0.001, "rmsprop": 0.001, "sgd": 0.03}
+    assert [json.loads(value) for value in values] == [defaults(), LONGEST, rates]
 
 
 @pytest.mark.parametrize("path", ["/", "/static/main.js", "/other"])
@@ -89,7 +87,7 @@ def test_the_policy_allows_only_this_servers_files(client, path):
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("path", ["/static/../_app.py", "/static/%2e%2e/_app.py", "/static/none.js", "/other"])
+@pytest.mark.parametrize("path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static/none.js", "/other"])
 def test_nothing_else_is_served(client, path):
     assert client.get(path).status_code == 404
 
@@ -230,25 +228,29 @@ def test_a_page_that_comes_back_goes_on(client):
             pass
 
 
-def test_a_page_that_comes_back_over_a_lost_connection_is_the_one_that_is_told(client, monkeypatch):
-    attach, submit, order = Outbox.attach, Session.submit, []
-    monkeypatch.setattr(Outbox, "attach", lambda *given: (order.append("attach"), attach(*given)))
-    monkeypatch.setattr(Session, "submit", lambda *given: (order.append(given[1]), submit(*given)))
-    # The server has not noticed yet that the first connection is lost, and would tell it what the second asks for.
-    with greeted(client) as (page, welcome):
-        next_of(page, "network")
-        with greeted(client, {**HELLO, "session": welcome["session"]}) as (page, _):
-            next_of(page, "network")
-    assert [event for event in order if event in ("attach", "refresh")] == ["attach", "attach", "refresh"]
+def test_a_page_that_comes_back_over_a_lost_connection_takes_the_place_of_that(client):
+    # The server has not noticed yet that the first connection is lost.
+    with greeted(client) as (lost, welcome):
+        next_of(lost, "network")
+        with greeted(client, {**HELLO, "session": welcome["session"]}) as (page, again):
+            assert again["session"] == welcome["session"]
+            assert next_of(page, "network")["settings"] == SMALL
+            with pytest.raises(WebSocketDisconnect):
+                next_of(lost, "nothing")
+            page.send_text(json.dumps({"type": "step"}))
+            while next_of(page, "status").get("iteration") != 1:
+                pass
 
 
-def test_a_connection_over_which_nothing_can_be_told_ends_and_the_page_goes_on_over_another():
-    sessions = Sessions()
-    with opened(sessions) as client:
-        with pytest.RaisesGroup(TypeError), greeted(client) as (page, welcome):
+def test_a_connection_over_which_nothing_can_be_sent_ends_and_the_page_goes_on_over_another(monkeypatch):
+    answers = Session._answer
+    with opened(Sessions()) as client:
+        with monkeypatch.context() as patch, pytest.RaisesGroup(TypeError), greeted(client) as (page, welcome):
             next_of(page, "network")
-            sessions.tell("saved", runs=object())
+            patch.setattr(Session, "_answer", lambda session, _: session.outbox.answer("saved", runs=object()))
+            page.send_text(json.dumps({"type": "runs"}))
             next_of(page, "saved")
+        assert Session._answer is answers
         with greeted(client, {**HELLO, "session": welcome["session"]}) as (page, again):
             assert again["session"] == welcome["session"]
             assert next_of(page, "network")["settings"] == SMALL
@@ -257,9 +259,12 @@ def test_a_connection_over_which_nothing_can_be_told_ends_and_the_page_goes_on_o
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"type": "play"}', "the first message must be 'hello', not 'play'"),
-        ("nonsense", "a message must be JSON, not 'nonsense'"),
-        (json.dumps({**HELLO, "tokens": []}), "tokens must have 1 to 80 entries, not 0"),
+        ('{"type": "play"}', "the first message must be 'hello'"),
+        ("nonsense", "this is not a message of the page: JSON is malformed: invalid character"),
+        (
+            json.dumps({**HELLO, "tokens": []}),
+            "this is not a message of the page: Expected `array` of length >= 1 - at `$.tokens`",
+        ),
         (json.dumps({**HELLO, "settings": {**SMALL, "dim_recurrent": 10**9}}), "dim_recurrent must be at most 256"),
     ],
 )
@@ -295,11 +300,11 @@ def test_a_port_in_use_is_told_and_a_free_one_is_offered(capsys):
 
 def test_an_address_of_another_machine_is_refused():
     with pytest.raises(InvalidArgument, match=r"^cannot listen on 192.0.2.1, port 0: "):
-        _serve.serve(host="192.0.2.1", port=0, browser=False)
+        serve_playground(host="192.0.2.1", port=0, browser=False)
     with pytest.raises(InvalidArgument, match=r"^cannot listen on a{64}, port 0: "):
-        _serve.serve(host="a" * 64, port=0, browser=False)
+        serve_playground(host="a" * 64, port=0, browser=False)
     with pytest.raises(InvalidArgument, match=r"^port must be at most 65535, not 65536$"):
-        _serve.serve(port=65_536, browser=False)
+        serve_playground(port=65_536, browser=False)
 
 
 def test_a_missing_package_is_told(monkeypatch, capsys):

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from starlette.testclient import TestClient
 
-from myrnn.playground import _connection, _looks
-from myrnn.playground._app import make_app
-from myrnn.playground._bench import Bench
-from myrnn.playground._messages import LONGEST_MESSAGE, MESSAGES, VIEWS
-from myrnn.playground._session import MOST_WAITING
-from myrnn.playground._sessions import Sessions
+from myrnn.playground import app, views
+from myrnn.playground.app import make_app
+from myrnn.playground.bench import Bench
+from myrnn.playground.messages import LONGEST_MESSAGE, MESSAGES, VIEWS
+from myrnn.playground.session import MOST_WAITING, Sessions
 from playground_help import SMALL, WAIT
 
 BASE = "http://127.0.0.1:8400"
@@ -37,7 +36,8 @@ values = st.recursive(
 def wrong_messages(draw):
     """A message of a kind that there is, with any fields; cut off, doubled, or wrapped now and then."""
     kind = draw(st.sampled_from(list(MESSAGES)) | words | values)
-    fields = {name: draw(values) for name in MESSAGES[kind]} if isinstance(kind, str) and kind in MESSAGES else {}
+    known = MESSAGES[kind].__struct_fields__ if isinstance(kind, str) and kind in MESSAGES else ()
+    fields = {name: draw(values) for name in known}
     # Nothing that takes long when by chance it is right, nor what `quiet` asks for.
     if kind in ("configure", "figure", "save", "load", "pin", "reset", "shortcuts", "unit"):
         fields["more"] = draw(values)
@@ -97,13 +97,11 @@ class Page:
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    # A test is quicker than a hand.
-    monkeypatch.setattr(_connection, "RATE", 1e6)
-    monkeypatch.setattr(_connection, "PACKET", 0.0)
-    sessions = Sessions()
+    monkeypatch.setattr(app, "PACKET", 0.0)
+    # A session waits for its page to come back: there are as many as examples.
+    sessions = Sessions(most=10_000)
     cookies = {"myrnn-playground-8400": "secret"}
     with TestClient(make_app(sessions, "secret"), base_url=BASE, cookies=cookies) as client:
-        client.sessions = sessions
         yield client
 
 
@@ -198,8 +196,6 @@ def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
             if hasattr(self, "page"):
                 self.page.quiet()
                 self.stack.close()
-            # A session waits for its page to come back; of a quick machine's visits they would fill the server.
-            server.sessions.sweep(patience=0.0)
             assert server.get("/").status_code == 200
 
     Visit.TestCase.settings = settings(
@@ -217,8 +213,6 @@ def test_before_hello_everything_else_is_an_error(server, text):
             socket.send_text(text)
             assert page.next("error")["fatal"] is True
         page.hello()
-    # A session waits for its page to come back; so many as there are examples would fill the server.
-    server.sessions.sweep(patience=0.0)
 
 
 def test_of_too_many_messages_some_are_refused_and_the_page_goes_on(server, monkeypatch):
@@ -237,7 +231,7 @@ def test_of_too_many_messages_some_are_refused_and_the_page_goes_on(server, monk
 
 
 def test_a_network_whose_numbers_overflow_is_told_in_json(server, monkeypatch):
-    monkeypatch.setattr(_looks, "gradient", lambda network: {"mean": [1.0, math.nan], "low": [-math.inf], "of": "h"})
+    monkeypatch.setattr(views, "gradient", lambda network: {"mean": [1.0, math.nan], "low": [-math.inf], "of": "h"})
     with server.websocket_connect("/session", headers=HEADERS) as socket:
         page = Page(socket)
         page.hello()
@@ -245,9 +239,3 @@ def test_a_network_whose_numbers_overflow_is_told_in_json(server, monkeypatch):
         told = page.next("gradient")
         assert (told["mean"], told["low"], told["of"]) == ([1.0, None], [None], "h")
         page.quiet()
-
-
-def test_a_flood_is_listened_to_at_the_pace_of_a_hand():
-    pace = _connection.Pace(rate=10, burst=5)
-    assert [round(pace.due(100.0), 6) for _ in range(8)] == [0, 0, 0, 0, 0, 0.1, 0.2, 0.3]
-    assert pace.due(200.0) == 0

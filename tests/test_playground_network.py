@@ -3,7 +3,7 @@ import contextlib
 import hashlib
 import re
 import shlex
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from itertools import pairwise
 
 import numpy as np
@@ -15,9 +15,9 @@ from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument, NotFinite, RunError, TrainingDiverged
 from myrnn.inspection import recurrent_eigenvalues
 from myrnn.models import RNN, load_own
-from myrnn.playground import _keep, _looks, _trial
-from myrnn.playground._network import NEXT_SEED, Network, Recorded, new_model
-from myrnn.playground._script import script
+from myrnn.playground import keep, views
+from myrnn.playground.keep import script
+from myrnn.playground.network import NEXT_SEED, Network, Recorded, new_model
 from myrnn.registry import make
 from myrnn.runs import load_run, save_run
 from myrnn.tasks import Palindromes, TwinHalves
@@ -52,7 +52,7 @@ def own(here):
 
 
 def saved(network):
-    return _keep.save(network, _trial.tested(network, 40, nullcontext), nullcontext)
+    return keep.save(network, views.tried_further(network, None))
 
 
 def trained(settings=SMALL, iterations=700):
@@ -146,7 +146,7 @@ def test_the_loss_of_an_iteration_is_that_of_the_sequence_that_is_told():
         parameter.data[...] = trained_one.data
     network.advance(0.0, 1)
     tokens = network.recorded.last_of(network.iteration - 1)
-    truth = _looks.truth_of(network.task, tokens.tolist())
+    truth = views.truth_of(network.task, tokens.tolist())
     x = np.eye(10, dtype=np.float32)[tokens]
     loss, _ = compile(twin).loss_and_gradients(x, truth)
     assert network.last_loss == pytest.approx(loss, rel=1e-5)
@@ -184,7 +184,7 @@ def test_a_class_that_fails_in_the_training_is_trained_no_further(here):
     for refusing in (
         lambda: network.advance(0.0, 1),
         lambda: script(network),
-        lambda: _keep.check_can_be_saved(network),
+        lambda: keep.check_can_be_saved(network),
     ):
         with refused(message):
             refusing()
@@ -253,12 +253,12 @@ def test_a_class_that_is_not_there_is_told(here, place, message):
 
 
 def test_a_network_of_one_unit_is_tried_like_any_other():
-    assert _trial.portion(Network({**SMALL, "dim_recurrent": 1})) == _trial.MOST
+    assert views.portion(Network({**SMALL, "dim_recurrent": 1})) == views.MOST
 
 
 def test_a_row_is_what_inspect_says():
     network = trained()
-    told = _looks.row(network, [1, 2, 3, 1, 2, 3])
+    told = views.row(network, [1, 2, 3, 1, 2, 3])
     seen = inspect(network.model, "123123", 1)
     assert (told["truth"], told["units"], told["state_names"]) == (1, 8, ["h"])
     assert unpacked(told["states"], (6, 8)).tolist() == seen.states["h"].tolist()
@@ -269,16 +269,16 @@ def test_a_row_is_what_inspect_says():
 
 def test_of_a_network_whose_numbers_are_not_finite_there_is_no_row():
     network = Network(SMALL)
-    assert _looks.row(network, [2, 1, 2, 1])["units"] == 8
+    assert views.row(network, [2, 1, 2, 1])["units"] == 8
     network.model.fc_x2h.weight.data[1] = np.nan
     with refused("there is nothing to see in this sequence: the network's numbers grow beyond all bounds", NotFinite):
-        _looks.row(network, [2, 1, 2, 1])
+        views.row(network, [2, 1, 2, 1])
 
 
 def test_accuracy_is_what_evaluate_counts():
     network = trained()
-    sequences = _trial.test_sequences(network.longer, 30)
-    told = _looks.accuracy_told(_trial.accuracy(network, sequences))
+    sequences = views.test_sequences(network.longer, 30)
+    told = views.accuracy_shown(views.accuracy(network, sequences))
     report = evaluate(network.model, sequences, engine="mygrad")
     assert told["lengths"] == [2, 4, 6, 8, 10, 12]
     assert told["accuracy"] == report.accuracy.tolist()
@@ -289,17 +289,17 @@ def test_accuracy_is_what_evaluate_counts():
 @pytest.mark.parametrize("settings", [SMALL, {**SMALL, "cell": "lstm", "dim_recurrent": 256, "pattern_length_max": 20}])
 def test_a_look_takes_a_bounded_amount_of_work(settings):
     network = Network(settings)
-    sequences = _trial.test_sequences(network.longer, _trial.portion(network))
-    assert len(sequences.values) * network.compiled.work_per_row <= _trial.WORK or _trial.portion(network) == 1
-    assert 1 <= _trial.portion(network) <= _trial.MOST
+    sequences = views.test_sequences(network.longer, views.portion(network))
+    assert len(sequences.values) * network.compiled.work_per_row <= views.WORK or views.portion(network) == 1
+    assert 1 <= views.portion(network) <= views.MOST
 
 
 def test_a_network_that_rests_is_tried_on_more_and_more():
-    network, trial = trained(), _trial.Trial(100)
+    network, trial = trained(), views.Trial(100)
     reports = [trial.report(network) for _ in range(5)]
     assert [report.total[0] for report in reports] == [40, 80, 120, 120, 120]
     assert trial.parts(network) == 3
-    parts = [_trial.accuracy(network, _trial.test_sequences(network.longer, 40, part)) for part in range(3)]
+    parts = [views.accuracy(network, views.test_sequences(network.longer, 40, part)) for part in range(3)]
     assert reports[-1].correct.tolist() == sum(part.correct for part in parts).tolist()
     assert reports[0].correct.tolist() == parts[0].correct.tolist()
     network.advance(0.0, 1)
@@ -307,26 +307,24 @@ def test_a_network_that_rests_is_tried_on_more_and_more():
     assert trial.report(network).total[0] == 40
 
 
-def test_a_run_is_tested_in_several_turns():
-    network, turns = trained(), []
-
-    @contextmanager
-    def turn():
-        turns.append("begin")
-        yield
-        turns.append("end")
-
-    assert _trial.tested(network, 100, turn).total.tolist() == [120] * 6
-    assert turns == ["begin", "end"] * 3
+def test_a_run_is_tested_in_several_portions():
+    network, report = trained(), None
+    for total in (40, 80, 120):
+        report = views.tried_further(network, report)
+        assert report.total.tolist() == [total] * 6
+    trial = views.Trial(120)
+    for _ in range(3):
+        expected = trial.report(network)
+    assert report.correct.tolist() == expected.correct.tolist()
 
 
 def test_eigenvalues_and_gradient_are_the_librarys():
     network = trained()
-    (matrix,) = _looks.eigenvalues(network)
+    (matrix,) = views.eigenvalues(network)
     values = recurrent_eigenvalues(network.model).values["fc_h2h.weight"]
     assert matrix["real"] == pytest.approx(values.real.tolist(), abs=1e-5)
     assert matrix["imaginary"] == pytest.approx(values.imag.tolist(), abs=1e-5)
-    flow = _looks.gradient(network)
+    flow = views.gradient(network)
     assert flow["distance"] == [0, 1, 2, 3, 4, 5]
     assert flow["mean"][0] == pytest.approx(1)
 
@@ -334,14 +332,14 @@ def test_eigenvalues_and_gradient_are_the_librarys():
 @pytest.mark.parametrize("family", ["trained", "longer", "near", "other"])
 def test_mistakes_are_mistakes(family):
     network = trained()
-    told = _looks.mistakes(network, family, 300, 1)
+    told = views.mistakes(network, family, 300, 1)
     assert told["samples"] == 300
     probabilities = [mistake["probability"] for mistake in told["mistakes"]]
     assert probabilities == sorted(probabilities, reverse=True)
     assert told["mistakes"]
     for mistake in told["mistakes"]:
         tokens = mistake["tokens"]
-        assert mistake["truth"] == _looks.truth_of(network.task, tokens) != mistake["predicted"]
+        assert mistake["truth"] == views.truth_of(network.task, tokens) != mistake["predicted"]
         assert inspect(network.model, np.array(tokens)).predicted == mistake["predicted"]
         length = len(tokens)
         assert length > 6 if family == "longer" else length <= 6
@@ -354,29 +352,29 @@ def test_mistakes_are_mistakes(family):
 
 def test_a_unit_tells_the_weights_that_lead_into_it():
     network = trained(iterations=1)
-    told = {one["name"]: one["weights"] for one in _looks.unit(network, 3)["incoming"]}
+    told = {one["name"]: one["weights"] for one in views.unit(network, 3)["incoming"]}
     assert list(told) == ["fc_x2h.weight", "fc_h2h.weight"]
     assert told["fc_h2h.weight"] == pytest.approx(network.model.fc_h2h.weight.data[:, 3].tolist(), abs=1e-5)
-    assert _looks.unit(network, 3, "none")["incoming"] == _looks.unit(network, 3)["incoming"]
-    assert _looks.unit(network, 8)["incoming"] == []
+    assert views.unit(network, 3, "none")["incoming"] == views.unit(network, 3)["incoming"]
+    assert views.unit(network, 8)["incoming"] == []
 
 
 @pytest.mark.parametrize("units", [4, 16])
 def test_the_units_are_those_of_the_state_whatever_size_a_class_of_ones_own_gives_it(units):
     network = Network({**SMALL, "cell": "own"}, lambda inputs, _, outputs: RNN(inputs, units, outputs))
     for unit in range(units):
-        *_, (name, weights) = [(one["name"], one["weights"]) for one in _looks.unit(network, unit)["incoming"]]
+        *_, (name, weights) = [(one["name"], one["weights"]) for one in views.unit(network, unit)["incoming"]]
         assert name == "fc_h2h.weight"
         assert weights == pytest.approx(network.model.fc_h2h.weight.data[:, unit].tolist(), abs=1e-5)
     for beyond in (units, 255):
-        assert _looks.unit(network, beyond) == {"unit": beyond, "incoming": []}
+        assert views.unit(network, beyond) == {"unit": beyond, "incoming": []}
 
 
 def test_short_cuts_and_the_recurrence_are_told():
-    levels = _looks.shortcut_levels(TwinHalves(1, 3))
+    levels = views.shortcut_levels(TwinHalves(1, 3))
     assert levels["lengths"] == [2, 4, 6]
     assert np.shape(levels["accuracy"]) == (len(levels["names"]), 3)
-    told = _looks.recurrence(trained(iterations=1))
+    told = views.recurrence(trained(iterations=1))
     assert "h = relu(" in told["equations"]
     assert told["svg"].startswith("<svg")
 
@@ -388,15 +386,15 @@ def test_a_saved_run_is_loaded_again(here):
     settings = {**SMALL, "cell": "rnn-tanh", "task": "palindromes", "negatives": "near_miss", "gradient_clip": 1.0}
     network = trained(settings, 120)
     folder = saved(network)
-    assert _keep.listed_runs() == [folder.name]
+    assert keep.listed_runs() == [folder.name]
     assert load_run(folder).history.iteration.tolist() == [120]
-    run, loaded = _keep.load(folder.name)
+    run, loaded = keep.load(folder.name)
     assert loaded == settings
     again = Network(loaded, run=run)
     assert contents(again.model) == contents(network.model)
     assert again.done_before == 120
     with refused("there is nothing new to save: press play first"):
-        _keep.check_can_be_saved(again)
+        keep.check_can_be_saved(again)
     again.advance(0.0, 1)
     assert again.history.iteration.tolist() == [120, 121]
     assert "continued_from" not in run.settings
@@ -404,7 +402,7 @@ def test_a_saved_run_is_loaded_again(here):
 
 def test_a_run_that_went_on_from_another_says_from_which(here):
     first = saved(trained(iterations=20))
-    run, settings = _keep.load(first.name)
+    run, settings = keep.load(first.name)
     network = Network(settings, run=run)
     network.advance(0.0, 16)
     continued = load_run(saved(network))
@@ -431,7 +429,7 @@ def test_a_run_that_no_settings_make_again_is_shown_and_says_so(here):
     history = train(model, task, optimizer, 60, 128, seed=0, schedule="cosine")
     training = {"iterations": 60, "batch_size": 128, "schedule": "cosine"}
     save_run("runs/best", task=task, model=model, optimizer=optimizer, history=history, training=training)
-    run, settings = _keep.load("best")
+    run, settings = keep.load("best")
     network = Network(settings, run=run)
     assert (settings["cell"], settings["batch_size"]) == ("rnn-relu", 128)
     assert network.unrepeatable == (
@@ -449,46 +447,46 @@ def test_a_run_of_a_class_of_ones_own_is_loaded_with_the_class(here, text, name)
     network = Network({**SMALL, "cell": "own"}, own.make)
     network.advance(0.0, 5)
     folder = saved(network)
-    run, settings = _keep.load(folder.name, own.make)
+    run, settings = keep.load(folder.name, own.make)
     assert settings == network.settings
     again = Network(settings, run=run)
     assert contents(again.model) == contents(network.model)
     again.advance(0.0, 2)
-    texts = [script(one, (own.file, own.name)) for one in (network, again)]
+    texts = [script(one, own) for one in (network, again)]
     # Where the class lies on the server is nobody's business.
     assert all("'own.py:" in text and str(here) not in text for text in texts)
     with pytest.warns(UserWarning, match="op by op") if again.compiled is None else nullcontext():
         found = run_script(texts[1].replace("samples=20_000", "samples=60"))
     assert contents(found["model"]) == contents(again.model)
     with pytest.raises(InvalidArgument, match=f"its model is of the class {name}, of which it holds the weights alone"):
-        _keep.load(folder.name)
+        keep.load(folder.name)
 
 
 def test_the_command_that_tests_a_saved_run_is_told(here):
     folder = saved(trained(iterations=1))
-    assert _keep.opening_command(folder, Network(SMALL), None) == f"myrnn evaluate {folder.as_posix()}"
+    assert keep.opening_command(folder, Network(SMALL), None) == f"myrnn evaluate {folder.as_posix()}"
     (here / "my own.py").write_text(RECURRENT)
     own = load_own("my own.py:Recurrent")
     network = Network({**SMALL, "cell": "own"}, own.make)
     network.advance(0.0, 5)
-    command = _keep.opening_command(saved(network), network, own)
+    command = keep.opening_command(saved(network), network, own)
     assert command.endswith(" --model 'my own.py:Recurrent'")
     assert main([*shlex.split(command)[1:], "--samples", "60", "--quiet"]) == 0
     (here / "elsewhere").mkdir()
     with contextlib.chdir(here / "elsewhere"):
-        assert str(here) not in _keep.opening_command(folder, network, own)
+        assert str(here) not in keep.opening_command(folder, network, own)
 
 
 def test_there_is_an_end_to_the_runs_that_are_saved(here, monkeypatch):
-    monkeypatch.setattr(_keep, "MOST_RUNS", 2)
+    monkeypatch.setattr(keep, "MOST_RUNS", 2)
     network = trained(iterations=1)
     saved(network)
     saved(network)
     message = "there are 2 runs in runs/, and the playground adds no more: move some of them away, or start it in "
-    for refusing in (lambda: _keep.check_can_be_saved(network), lambda: saved(network)):
+    for refusing in (lambda: keep.check_can_be_saved(network), lambda: saved(network)):
         with refused(f"{message}another folder"):
             refusing()
-    assert len(_keep.listed_runs()) == 2
+    assert len(keep.listed_runs()) == 2
 
 
 def test_runs_that_the_playground_cannot_show_are_refused(here):
@@ -496,7 +494,7 @@ def test_runs_that_the_playground_cannot_show_are_refused(here):
     network.task = Palindromes(1, 3, parity="both")
     folder = saved(network)
     with refused("the playground cannot show this run: its task has parity both"):
-        _keep.load(folder.name)
+        keep.load(folder.name)
 
 
 def test_only_whole_runs_on_tasks_are_listed(here):
@@ -505,13 +503,13 @@ def test_only_whole_runs_on_tasks_are_listed(here):
     for name, content in (("other", "{}"), ("unreadable", "[")):
         (here / "runs" / name).mkdir()
         (here / "runs" / name / "settings.json").write_text(content)
-    assert _keep.listed_runs() == [second.name, first.name]
+    assert keep.listed_runs() == [second.name, first.name]
 
 
 @pytest.mark.parametrize("name", ["none", "../runs", "/etc", ""])
 def test_a_run_that_is_not_listed_is_not_looked_for(here, name):
     with refused("there is no such run any more: look at the list again", RunError):
-        _keep.load(name)
+        keep.load(name)
 
 
 def test_what_cannot_be_saved_or_drawn_is_refused(here, own):
@@ -519,21 +517,21 @@ def test_what_cannot_be_saved_or_drawn_is_refused(here, own):
     with refused("there is nothing to save yet: press play first"):
         saved(network)
     with refused("there is nothing to draw yet: press play first"):
-        _keep.figure("training", "svg", network, [1, 1])
+        keep.figure("training", "svg", network, [1, 1])
     with refused("the graph is an SVG: choose SVG"):
-        _keep.figure("graph", "png", network, [1, 1])
+        keep.figure("graph", "png", network, [1, 1])
     positional = Network({**SMALL, "cell": "own"}, own.make)
     with refused("this figure needs a model that can be compiled"):
-        _keep.figure("states", "svg", positional, [1, 1])
+        keep.figure("states", "svg", positional, [1, 1])
 
 
 @pytest.mark.parametrize("name", ["training", "states", "gradient", "eigenvalues", "graph"])
 def test_every_picture_is_drawn(name):
-    assert "<svg" in _keep.figure(name, "svg", trained(iterations=30), [1, 2, 1, 2])()[:600]
+    assert "<svg" in keep.figure(name, "svg", trained(iterations=30), [1, 2, 1, 2])()[:600]
 
 
 def test_a_picture_is_drawn_as_png():
-    content = _keep.figure("states", "png", trained(iterations=1), [1, 2, 1, 2])()
+    content = keep.figure("states", "png", trained(iterations=1), [1, 2, 1, 2])()
     assert base64.b64decode(content).startswith(b"\x89PNG")
 
 
@@ -564,7 +562,7 @@ def test_the_script_of_a_network_that_was_adjusted_gives_the_same_numbers(here):
 def test_a_run_that_was_adjusted_says_how(here):
     network, _ = adjusted_on_the_way()
     folder = saved(network)
-    run, settings = _keep.load(folder.name)
+    run, settings = keep.load(folder.name)
     assert settings == network.settings
     assert run.settings["phases"] == [
         {"iterations": 620, "learning_rate": 0.01, "batch_size": 1, "seed": 0, "gradient_clip": None},
@@ -591,7 +589,7 @@ def test_a_run_that_was_adjusted_after_its_last_iteration_says_what_it_was_train
 def test_the_script_of_a_loaded_run_goes_on_from_it(here):
     network = trained(iterations=60)
     folder = saved(network)
-    run, settings = _keep.load(folder.name)
+    run, settings = keep.load(folder.name)
     again = Network(settings, run=run)
     again.advance(0.0, 10)
     assert contents(run_script(script(again))["model"]) == contents(again.model)
@@ -601,7 +599,7 @@ def test_the_script_of_a_class_of_ones_own_runs_its_file(own):
     network = Network({**SMALL, "cell": "own", "seed": 2}, own.make)
     network.advance(0.0, 5)
     with pytest.warns(UserWarning, match="op by op"):
-        found = run_script(script(network, (own.file, own.name)).replace("samples=20_000", "samples=60"))
+        found = run_script(script(network, own).replace("samples=20_000", "samples=60"))
     assert contents(found["model"]) == contents(network.model)
 
 

@@ -7,21 +7,16 @@ import signal
 import socket
 import stat
 import sys
-import threading
 import time
 import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 import processes
-from myrnn.playground import _browser, _http, _serve
-from myrnn.playground._listen import address_of, listen
-from myrnn.playground._sessions import Sessions
-from myrnn.playground._token import kept_token
+from myrnn.playground.serve import address_of, kept_token, listen, open_page, private_folder
 from playground_help import SMALL, WAIT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
@@ -100,12 +95,11 @@ def test_it_ends_cleanly_in_the_middle_of_a_training_and_tells_its_pages(number)
         greet(page)
         play(page)
         code, said, errors = server.end(number)
-        told = next_of(page, "ended")
         with pytest.raises(ConnectionClosed) as closed:
             next_of(page, "nothing")
     assert (code, errors.replace("myrnn: compiling this model; it takes a few seconds, once\n", "")) == (0, "")
     assert said[-2:] == ["ended", ""]
-    assert told["message"].startswith("The playground's server was stopped.")
+    # By this code the page knows why.
     assert closed.value.rcvd.code == 1012
 
 
@@ -158,34 +152,6 @@ def test_whoever_comes_is_let_in_with_the_token_alone(options):
     assert server.token not in "\n".join(said) + errors
 
 
-def test_a_connection_on_which_no_whole_request_comes_is_closed(monkeypatch):
-    monkeypatch.setattr(_http, "PATIENCE", 0.5)
-    sessions = Sessions()
-    server = uvicorn.Server(_serve._config(sessions, "secret", local=True))
-    with contextlib.closing(listen("127.0.0.1", 0)) as listening, contextlib.ExitStack() as connections:
-        place = f"127.0.0.1:{listening.getsockname()[1]}"
-        whole = f"GET /other HTTP/1.1\r\nHost: {place}\r\n\r\n".encode()
-        begun = {b"": 0, whole[:-2]: 0, whole: 1, whole + whole[:9]: 1, 2 * whole: 2}
-        raws = []
-        # All is sent before the server begins: however busy the machine is, what is whole is not late.
-        for sent in begun:
-            raws.append(connections.enter_context(socket.create_connection(listening.getsockname(), timeout=WAIT)))
-            raws[-1].sendall(sent)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            answered = [b"".join(iter(lambda raw=raw: raw.recv(65_536), b"")) for raw in raws]
-            assert [answer.count(b"HTTP/1.1 403") for answer in answered] == list(begun.values())
-            # What has become a WebSocket stays.
-            with connect(f"ws://{place}/session?token=secret", origin=f"http://{place}", open_timeout=WAIT) as page:
-                greet(page)
-                assert next_of(page, "status", lambda told: "iteration" in told and "busy" not in told)
-        finally:
-            server.should_exit = True
-            thread.join(WAIT)
-    assert not thread.is_alive()
-
-
 def test_the_token_of_an_account_is_kept_where_no_other_can_read_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     token = kept_token()
@@ -212,16 +178,16 @@ def test_every_address_is_shown_as_one_that_a_browser_takes():
 
 def test_the_page_is_opened_only_where_there_is_a_screen_and_its_token_is_no_argument(tmp_path, monkeypatch):
     opened = []
-    monkeypatch.setattr(_browser.webbrowser, "open", opened.append)
+    monkeypatch.setattr("webbrowser.open", opened.append)
     for platform, screen in (("linux", ""), ("linux", "wayland-0"), ("darwin", "")):
-        monkeypatch.setattr(_browser.sys, "platform", platform)
+        monkeypatch.setattr("sys.platform", platform)
         for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
             monkeypatch.delenv(name, raising=False)
         if screen:
             monkeypatch.setenv("WAYLAND_DISPLAY", screen)
-        _browser.open_page("http://127.0.0.1:1/?token=secret", tmp_path)
+        open_page("http://127.0.0.1:1/?token=secret", tmp_path)
         (tmp_path / "playground.html").touch()
     assert opened == 2 * [(tmp_path / "playground.html").as_uri()]
     assert 'url=http://127.0.0.1:1/?token=secret"' in (tmp_path / "playground.html").read_text()
-    with _browser.private_folder() as folder:
+    with private_folder() as folder:
         assert not os.stat(folder).st_mode & 0o077

@@ -5,6 +5,7 @@ import threading
 import weakref
 
 import pytest
+from anyio import CancelScope, sleep
 from numba.core.event import install_recorder
 
 from myrnn import inspect
@@ -12,21 +13,33 @@ from myrnn.compiler import cache
 from myrnn.errors import InvalidArgument
 from myrnn.models import load_own
 from myrnn.optimizers import RMSprop
-from myrnn.playground import _bench, _looks, _session
-from myrnn.playground._network import Network
-from myrnn.playground._outbox import Outbox
-from myrnn.playground._session import MOST_WAITING, Session
-from myrnn.playground._sessions import Sessions
-from myrnn.playground._turns import Turns
+from myrnn.playground import bench as bench_module
+from myrnn.playground import session as session_module
+from myrnn.playground import views
+from myrnn.playground.messages import Outbox
+from myrnn.playground.network import Network
+from myrnn.playground.session import MOST_WAITING, Full, Sessions
 from myrnn.runs import save_run
-from playground_help import COMPILING, POSITIONAL, RECURRENT, SMALL, TURNS, WAIT, Listener, open_session, wait_until
+from playground_help import (
+    LOOP,
+    POSITIONAL,
+    RECURRENT,
+    SMALL,
+    WAIT,
+    Listener,
+    loop,
+    open_session,
+    turn,
+    wait_for_waiting,
+    wait_until,
+)
 
 VIEWS = ["row", "accuracy", "gradient", "eigenvalues", "mistakes"]
 
 
 def advanced(iterations):
     """The network that a session has after so many iterations."""
-    with TURNS.turn("test"):
+    with turn():
         network = Network(SMALL)
         if iterations:
             network.advance(0.0, iterations)
@@ -34,7 +47,7 @@ def advanced(iterations):
 
 
 def seen_by(network, digits, truth):
-    with TURNS.turn("test"):
+    with turn():
         return inspect(network.model, digits, truth)
 
 
@@ -60,11 +73,17 @@ def refused(message):
     ],
 )
 def test_where_files_lie_on_the_server_is_not_told(said, told):
-    assert _bench.reason(InvalidArgument(said)) == told
+    assert bench_module.reason(InvalidArgument(said)) == told
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sessions_run():
+    with loop():
+        yield
 
 
 @pytest.fixture(scope="module")
-def page():
+def page(sessions_run):
     """A session for all tests that leave the settings as they are."""
     with open_session() as listener:
         yield listener
@@ -97,8 +116,8 @@ def test_one_iteration_is_told_with_the_sequence_it_learned_from(fresh):
 
 
 def test_a_training_plays_until_it_is_paused(fresh):
-    fresh.session.submit("speed", {"speed": 0.0})
-    fresh.session.submit("play", {})
+    fresh.send("speed", speed=0.0)
+    fresh.send("play")
     assert fresh.status(lambda told: told["playing"] and told["iteration"] > 2000)
     told = fresh.ask("pause", "status")
     while told["playing"]:
@@ -108,21 +127,21 @@ def test_a_training_plays_until_it_is_paused(fresh):
 
 
 def test_a_slow_training_tells_every_sequence(fresh):
-    fresh.session.submit("speed", {"speed": 20.0})
-    fresh.session.submit("play", {})
+    fresh.send("speed", speed=20.0)
+    fresh.send("play")
     network = advanced(40)
     for _ in range(3):
         told = fresh.status(lambda told: told.get("iteration", 0) > 0)
         # A page that is slower than the training sees every few.
         tokens = network.recorded.last_of(told["iteration"] - 1).tolist()
         assert told["last"]["tokens"] == tokens
-    fresh.session.submit("pause", {})
+    fresh.send("pause")
 
 
 def test_the_curve_comes_in_pieces_that_fit_together(fresh):
     pieces = []
     for _ in range(5):
-        fresh.session.submit("step", {})
+        fresh.send("step")
         pieces.append(fresh.next("curve"))
     losses = []
     for piece in pieces:
@@ -142,36 +161,36 @@ CONFIGURE = ("configure", {"settings": SMALL, "anew": False})
 @pytest.mark.parametrize("first", [("pause", {}), CONFIGURE], ids=["pause", "configure"])
 def test_of_settings_that_wait_only_the_last_are_made_a_network(first):
     with open_session() as page:
-        with TURNS.turn("test"):
-            page.session.submit(*first)
-            wait_until(lambda: TURNS.waiting, "it did not take the first message")
+        with turn():
+            page.send(first[0], **first[1])
+            wait_for_waiting()
             choose_five(page)
         assert page.next("network")["settings"]["seed"] == 5
 
 
 def test_of_settings_that_come_while_a_training_waits_for_its_turn_only_the_last_are_made_a_network():
     with open_session() as page:
-        page.session.submit("play", {})
+        page.send("play")
         page.status(lambda told: told["playing"])
-        with TURNS.turn("test"):
-            wait_until(lambda: TURNS.waiting, "the training did not wait for its turn")
+        with turn():
+            wait_for_waiting()
             choose_five(page)
         assert page.next("network")["settings"]["seed"] == 5
 
 
 def test_of_sequences_that_wait_only_the_last_is_looked_at(monkeypatch):
-    row, looked = _looks.row, []
+    row, looked = views.row, []
     with open_session() as page:
-        page.session.submit("watch", {"views": ["row"]})
+        page.send("watch", views=["row"])
         page.next("row")
         monkeypatch.setattr(
-            _looks, "row", lambda network, tokens, *of: looked.append(tokens) or row(network, tokens, *of)
+            views, "row", lambda network, tokens, *of: looked.append(tokens) or row(network, tokens, *of)
         )
-        with TURNS.turn("test"):
-            page.session.submit("pause", {})
-            wait_until(lambda: TURNS.waiting, "it did not take the first message")
+        with turn():
+            page.send("pause")
+            wait_for_waiting()
             for length in range(1, 6):
-                page.session.submit("tokens", {"tokens": [1] * length})
+                page.send("tokens", tokens=[1] * length)
         page.until(lambda told: told["type"] == "row" and told["tokens"] == [1] * 5)
     assert looked == [[1] * 5]
 
@@ -179,15 +198,15 @@ def test_of_sequences_that_wait_only_the_last_is_looked_at(monkeypatch):
 def choose_five(page):
     """Choose five seeds, one after the other."""
     for seed in range(1, 6):
-        page.session.submit("configure", {"settings": {**SMALL, "seed": seed}, "anew": False})
+        page.send("configure", settings={**SMALL, "seed": seed}, anew=False)
 
 
 ADJUSTED = {"learning_rate": 0.003, "gradient_clip": 1.0, "batch_size": 4}
 
 
 def test_another_rate_clipping_or_batch_keeps_the_weights_and_goes_on_playing(fresh):
-    fresh.session.submit("speed", {"speed": 0.0})
-    fresh.session.submit("play", {})
+    fresh.send("speed", speed=0.0)
+    fresh.send("play")
     for name, value in ADJUSTED.items():
         done = fresh.status(lambda told: told["playing"] and told["iteration"])["iteration"]
         seen = len(fresh.all)
@@ -196,7 +215,7 @@ def test_another_rate_clipping_or_batch_keeps_the_weights_and_goes_on_playing(fr
         told = fresh.status(lambda told, done=done: told.get("iteration", 0) > done)
         assert told["playing"]
         assert not any(told["type"] == "network" for told in fresh.all[seen:])
-    fresh.session.submit("pause", {})
+    fresh.send("pause")
 
 
 def test_the_same_settings_leave_the_network_unless_another_is_wanted(fresh):
@@ -210,11 +229,11 @@ def test_the_same_settings_leave_the_network_unless_another_is_wanted(fresh):
 
 def test_a_network_that_is_wanted_anew_is_not_kept_by_settings_that_come_at_once(fresh):
     fresh.step(0)
-    with TURNS.turn("test"):
-        fresh.session.submit("pause", {})
-        wait_until(lambda: TURNS.waiting, "it did not take the first message")
-        fresh.session.submit("configure", {"settings": SMALL, "anew": True})
-        fresh.session.submit("configure", {"settings": {**SMALL, "learning_rate": 0.1}, "anew": False})
+    with turn():
+        fresh.send("pause")
+        wait_for_waiting()
+        fresh.send("configure", settings=SMALL, anew=True)
+        fresh.send("configure", settings={**SMALL, "learning_rate": 0.1}, anew=False)
     assert fresh.next("network")["settings"]["learning_rate"] == 0.1
     fresh.ask("configure", "network", settings=SMALL, anew=True)
 
@@ -222,10 +241,10 @@ def test_a_network_that_is_wanted_anew_is_not_kept_by_settings_that_come_at_once
 @pytest.mark.parametrize("speed", [1.0, 3.0, 10.0, 30.0, 100.0, 1000.0])
 def test_so_many_iterations_a_second_are_done_as_are_asked_for(speed, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(_bench.time, "monotonic", lambda: now[0])
-    bench = _bench.Bench([1, 2], Outbox())
-    with TURNS.turn("test"):
-        bench.begin(Network(SMALL))
+    monkeypatch.setattr(bench_module.time, "monotonic", lambda: now[0])
+    bench = bench_module.Bench([1, 2], Outbox())
+    with turn():
+        bench.begin(lambda: Network(SMALL))
         bench.playing, bench.speed = True, speed
         while bench.due < 10:
             now[0] = max(now[0], bench.due)
@@ -238,13 +257,13 @@ def test_settings_that_do_not_go_together_leave_the_network(page):
     page.step(0)
     wrong = {**SMALL, "pattern_length_min": 5}
     told = page.ask("configure", "error", settings=wrong, anew=False)
-    assert told["message"] == "the shortest half must not be longer than the longest: 5 is more than 3"
+    assert told["message"] == "pattern_length_min must not exceed pattern_length_max, but they are 5 and 3"
     assert page.step(1)
 
 
 def test_a_training_ends_where_playing_ends(fresh, monkeypatch):
-    monkeypatch.setattr("myrnn.playground._network.MOST_ITERATIONS", 300)
-    fresh.session.submit("speed", {"speed": 0.0})
+    monkeypatch.setattr("myrnn.playground.network.MOST_ITERATIONS", 300)
+    fresh.send("speed", speed=0.0)
     for act in ("play", "play", "step"):
         assert fresh.ask(act, "error")["message"] == "300 iterations are enough here: save it, and go on in Python"
         assert fresh.settled(lambda told: not told["playing"])["iteration"] == 300
@@ -254,7 +273,7 @@ def test_a_training_ends_where_playing_ends(fresh, monkeypatch):
 def test_after_a_divergence_only_another_network_is_trained():
     diverging = {**SMALL, "dim_recurrent": 50, "optimizer": "sgd", "learning_rate": 10.0}
     with open_session(diverging) as page:
-        page.session.submit("watch", {"views": ["accuracy"]})
+        page.send("watch", views=["accuracy"])
         assert "accuracy" in page.next("accuracy")
         assert re.fullmatch(
             r"the loss is nan at iteration \d+: choose a smaller learning rate, or clipping, and train again",
@@ -272,7 +291,7 @@ def test_after_a_divergence_only_another_network_is_trained():
 
 
 def test_what_is_watched_is_told_once_at_rest(fresh):
-    fresh.session.submit("watch", {"views": VIEWS})
+    fresh.send("watch", views=VIEWS)
     seen = []
     enough = [400] * 6
     fresh.until(
@@ -286,7 +305,7 @@ def test_what_is_watched_is_told_once_at_rest(fresh):
     assert [seen.count(view) for view in VIEWS if view != "accuracy"] == [1] * 4
     # Of ten portions each, and the look that finds that these are enough.
     assert seen.count("accuracy") <= 11
-    fresh.session.submit("watch", {"views": []})
+    fresh.send("watch", views=[])
 
 
 @pytest.mark.long
@@ -295,10 +314,10 @@ def test_what_a_page_uses_is_compiled_in_another_process_before_it_plays(tmp_pat
     (tmp_path / "recurrent.py").write_text(RECURRENT.replace("tanh(", "0.5 + 0.3125 * tanh("))
     own = load_own(str(tmp_path / "recurrent.py:Recurrent"))
     with install_recorder("numba:compile") as compiled, open_session({**SMALL, "cell": "own"}, own=own) as page:
-        page.session.submit("watch", {"views": VIEWS})
-        page.session.submit("tokens", {"tokens": [1]})
-        page.session.submit("speed", {"speed": 0.0})
-        page.session.submit("play", {})
+        page.send("watch", views=VIEWS)
+        page.send("tokens", tokens=[1])
+        page.send("speed", speed=0.0)
+        page.send("play")
         waiting = set(VIEWS)
         while waiting:
             waiting.discard(page.until(lambda told: told["type"] in waiting and told["iteration"] > 100)["type"])
@@ -334,23 +353,22 @@ class Held:
 @pytest.fixture
 def held(monkeypatch):
     process = Held()
-    monkeypatch.setattr("myrnn.playground._compiling.begin_to_compile", process.begin)
-    monkeypatch.setattr("myrnn.playground._compiling.is_known", lambda program: process.ended.is_set())
+    monkeypatch.setattr("myrnn.playground.session.begin_to_compile", process.begin)
+    monkeypatch.setattr("myrnn.playground.session.is_known", lambda program: process.ended.is_set())
     return process
 
 
 def test_while_one_network_is_compiled_the_others_go_on(page, held):
-    page.session.submit("speed", {"speed": 0.0})
+    page.send("speed", speed=0.0)
     page.ask("play", "status")
-    other = Session(dict(SMALL), [1, 2], turns=TURNS, compiling=COMPILING)
-    waiting = Listener(other)
+    waiting = Listener()
     try:
         assert held.begun.wait(WAIT)
         done = page.last["status"]["iteration"]
         page.status(lambda told: told["iteration"] > done + 2000)
         # The page of the other is answered; what runs its network waits.
-        other.submit("step", {})
-        other.submit("tokens", {"tokens": [3, 4]})
+        waiting.send("step")
+        waiting.send("tokens", tokens=[3, 4])
         assert waiting.ask("runs", "runs")
         assert waiting.last["status"]["busy"].startswith("Compiling this cell.")
         assert waiting.last["status"]["iteration"] == 0
@@ -358,80 +376,69 @@ def test_while_one_network_is_compiled_the_others_go_on(page, held):
         assert waiting.status(lambda told: told["iteration"] == 1 and "busy" not in told)
     finally:
         held.ended.set()
-        other.close()
-        assert other.join(WAIT)
+        waiting.close()
         page.ask("pause", "status")
 
 
 def test_a_network_that_is_pinned_while_it_is_compiled_is_the_one_that_is_compared(held):
-    session = Session(dict(SMALL), [1, 2], turns=TURNS, compiling=COMPILING)
-    page = Listener(session)
+    page = Listener()
     try:
         assert held.begun.wait(WAIT)
-        session.submit("pin", {})
+        page.send("pin")
         for seed in (4, 5):
-            session.submit("configure", {"settings": {**SMALL, "seed": seed}, "anew": False})
+            page.send("configure", settings={**SMALL, "seed": seed}, anew=False)
         page.ask("runs", "runs")
         held.ended.set()
         assert page.next("pinned")["network"]["settings"] == SMALL
         page.until(lambda told: told["type"] == "network" and told["settings"]["seed"] == 5)
     finally:
         held.ended.set()
-        session.close()
-        assert session.join(WAIT)
+        page.close()
 
 
 def test_more_messages_than_can_wait_for_a_network_are_refused(held, monkeypatch):
-    monkeypatch.setattr("myrnn.playground._session.MOST_WAITING", 3)
-    session = Session(dict(SMALL), [1, 2], turns=TURNS, compiling=COMPILING)
-    page = Listener(session)
+    monkeypatch.setattr("myrnn.playground.session.MOST_WAITING", 3)
+    page = Listener()
     try:
         assert held.begun.wait(WAIT)
         for _ in range(3):
-            session.submit("step", {})
+            page.send("step")
             page.ask("runs", "runs")
         assert "are waiting already" in page.ask("step", "error")["message"]
         held.ended.set()
         assert page.status(lambda told: told["iteration"] == 3 and "busy" not in told)
     finally:
         held.ended.set()
-        session.close()
-        assert session.join(WAIT)
+        page.close()
 
 
 def test_what_a_page_that_is_closed_was_waiting_for_is_not_compiled(held, monkeypatch):
-    monkeypatch.setattr("myrnn.playground._compiling.is_known", lambda program: False)
-    pages = []
+    monkeypatch.setattr(session_module, "is_known", lambda program: False)
+    pages = [Listener() for _ in range(3)]
     try:
-        for _ in range(3):
-            session = Session(dict(SMALL), [1, 2], turns=TURNS, compiling=COMPILING)
-            pages.append(Listener(session))
-            pages[-1].ask("runs", "runs")
-        pages[1].session.close()
-        assert pages[1].session.join(WAIT)
+        for page in pages:
+            page.ask("runs", "runs")
+        pages.pop(1).close()
         held.ended.set()
-        for page in (pages[0], pages[2]):
+        for page in pages:
             assert page.status(lambda told: "iteration" in told and "busy" not in told)
         assert held.times == 2
     finally:
         held.ended.set()
         for page in pages:
-            page.session.close()
-            assert page.session.join(WAIT)
+            page.close()
 
 
-def test_a_server_that_ends_breaks_off_what_is_compiled(held):
-    sessions = Sessions()
-    _, session = sessions.attach(None, "page", SMALL, [1, 2])
+def test_a_session_that_ends_breaks_off_what_is_compiled_for_it(held):
+    page = Listener()
     assert held.begun.wait(WAIT)
-    sessions.close()
+    page.close()
     assert held.returncode == -9
-    assert session.join(WAIT)
 
 
 def test_another_sequence_is_looked_at_at_once(fresh):
-    fresh.session.submit("watch", {"views": ["row"]})
-    fresh.session.submit("tokens", {"tokens": [7, 8, 7, 8]})
+    fresh.send("watch", views=["row"])
+    fresh.send("tokens", tokens=[7, 8, 7, 8])
     told = fresh.until(lambda told: told["type"] == "row" and told["tokens"] == [7, 8, 7, 8])
     seen = seen_by(advanced(0), "7878", 1)
     assert told["loss"] == seen.loss
@@ -440,17 +447,17 @@ def test_another_sequence_is_looked_at_at_once(fresh):
 
 @pytest.mark.parametrize(("kind", "truth"), [("match", 1), ("other", 0)])
 def test_a_sequence_is_drawn_of_the_class_that_is_asked_for(page, kind, truth):
-    page.session.submit("watch", {"views": ["row"]})
-    page.session.submit("draw", {"kind": kind, "length": 9})
+    page.send("watch", views=["row"])
+    page.send("draw", kind=kind, length=9)
     told = page.until(lambda told: told["type"] == "row" and len(told["tokens"]) == 8)
     assert told["truth"] == truth
-    page.session.submit("tokens", {"tokens": [1, 2]})
+    page.send("tokens", tokens=[1, 2])
     page.until(lambda told: told["type"] == "row" and told["tokens"] == [1, 2])
 
 
 def test_mistakes_of_another_family_are_looked_for(page):
-    page.session.submit("watch", {"views": ["mistakes"]})
-    page.session.submit("family", {"family": "longer"})
+    page.send("watch", views=["mistakes"])
+    page.send("family", family="longer")
     told = page.until(lambda told: told["type"] == "mistakes" and told["family"] == "longer")
     assert all(len(mistake["tokens"]) > 6 for mistake in told["mistakes"])
 
@@ -486,8 +493,8 @@ def test_a_pinned_network_stays_while_another_is_trained(fresh):
     assert told["accuracy"]["lengths"] == [2, 4, 6, 8, 10, 12]
     # The status that is known already is that of the pinned one.
     fresh.status(rests_untrained)
-    fresh.session.submit("watch", {"views": ["row"]})
-    fresh.session.submit("tokens", {"tokens": [5, 6, 5, 6]})
+    fresh.send("watch", views=["row"])
+    fresh.send("tokens", tokens=[5, 6, 5, 6])
     row = fresh.until(lambda told: told["type"] == "row" and told["tokens"] == [5, 6, 5, 6])
     assert row["loss"] == seen_by(advanced(0), "5656", 1).loss
     assert row["pinned"]["loss"] == pytest.approx(seen_by(advanced(1), "5656", 1).loss)
@@ -501,24 +508,24 @@ def test_a_network_waits_while_others_take_its_place(fresh):
     fresh.step(0)
     told = fresh.step(1)
     first = fresh.last["network"]["eigenvalues"]
-    fresh.session.submit("set_aside", {})
+    fresh.send("set_aside")
     assert fresh.ask("configure", "network", settings={**SMALL, "seed": 5}, anew=True)["aside"]
     assert fresh.ask("unpin", "pinned")["network"] is None
     # What waits already is not replaced.
-    fresh.session.submit("set_aside", {})
+    fresh.send("set_aside")
     back = fresh.ask("take_back", "network")
     assert (back["settings"], back["aside"], back["eigenvalues"]) == (SMALL, False, first)
     assert fresh.next("pinned")["iteration"] == 1
     assert fresh.settled(lambda told: told.get("iteration") == 2)["last"] == told["last"]
     assert len(fresh.last["curve"]["loss"]) == 2
-    fresh.session.submit("take_back", {})
+    fresh.send("take_back")
     assert fresh.step(2)
     fresh.ask("unpin", "pinned")
 
 
 def test_a_run_is_saved_and_loaded(fresh, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fresh.session.submit("step", {})
+    fresh.send("step")
     saved = fresh.ask("save", "saved")
     assert [f"runs/{name}" for name in saved["runs"]] == [saved["folder"]]
     told = fresh.ask("load", "network", run=saved["runs"][0])
@@ -534,7 +541,7 @@ def test_a_run_that_no_settings_make_again_is_not_reset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network = advanced(1)
     network.optimizer = RMSprop(network.model.parameters, learning_rate=0.01, alpha=0.5)
-    with TURNS.turn("test"):
+    with turn():
         folder = save_run(
             "runs/odd", task=network.task, model=network.model, optimizer=network.optimizer, history=network.history
         )
@@ -548,11 +555,11 @@ def test_a_run_that_no_settings_make_again_is_not_reset(tmp_path, monkeypatch):
 def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypatch):
     (tmp_path / "positional.py").write_text(POSITIONAL)
     own = load_own(str(tmp_path / "positional.py:Positional"))
-    monkeypatch.setattr(_bench, "ENOUGH", 40)
+    monkeypatch.setattr(bench_module, "ENOUGH", 40)
     with open_session({**SMALL, "cell": "own"}, own=own) as page:
         assert page.last["status"]["engine"] == "mygrad"
         assert page.step(0)
-        page.session.submit("watch", {"views": ["row", "accuracy"]})
+        page.send("watch", views=["row", "accuracy"])
         assert page.next("row")["problem"].startswith("this model cannot be compiled, so it cannot be looked into:")
         assert page.next("accuracy")["total"] == [2] * 6
         assert "A compiled model runs the same equations" in page.ask("recurrence", "recurrence")["equations"]
@@ -567,10 +574,10 @@ def test_a_view_that_a_class_fails_in_says_so_and_the_training_goes_on(tmp_path)
     )
     (tmp_path / "failing.py").write_text(failing)
     with open_session({**SMALL, "cell": "own"}, own=load_own(str(tmp_path / "failing.py:Positional"))) as page:
-        page.session.submit("watch", {"views": ["accuracy"]})
+        page.send("watch", views=["accuracy"])
         seen = page.next("accuracy")
         assert (seen["problem"], seen["iteration"]) == ("IndexError: 7 steps", 0)
-        page.session.submit("play", {})
+        page.send("play")
         page.status(lambda told: told["playing"] and told["iteration"] > 20)
         assert page.ask("pin", "error")["message"] == "IndexError: 7 steps"
         assert not any(told["type"] == "pinned" for told in page.all)
@@ -593,13 +600,11 @@ def without_network(tmp_path):
         "class Failing:\n    def __init__(self, *sizes):\n        raise ValueError(f'no luck with {sizes[1]}')\n"
     )
     own = load_own(str(tmp_path / "failing.py:Failing"))
-    session = Session({**SMALL, "cell": "own"}, [1, 2], turns=TURNS, compiling=COMPILING, own=own)
-    page = Listener(session)
+    page = Listener({**SMALL, "cell": "own"}, own=own)
     try:
         yield page, page.status(says_why)["busy"]
     finally:
-        session.close()
-        assert session.join(WAIT)
+        page.close()
 
 
 def says_why(told):
@@ -614,7 +619,7 @@ def test_as_long_as_there_is_no_network_it_is_said_why(without_network):
     for act in ("step", "save", "script"):
         assert page.ask(act, "error")["message"] == reason
         assert page.settled(says_why)["busy"] == why
-    page.session.submit("configure", {"settings": SMALL, "anew": False})
+    page.send("configure", settings=SMALL, anew=False)
     assert "busy" not in page.status(lambda told: "iteration" in told and "busy" not in told)
 
 
@@ -629,20 +634,19 @@ def test_what_else_fails_meanwhile_is_not_why_there_is_no_network(without_networ
     ("changed", "reason"),
     [
         ({"cell": "own", "dim_recurrent": 9}, FAILS.format(9)),
-        ({"pattern_length_min": 5}, "the shortest half must not be longer than the longest: 5 is more than 3"),
+        ({"pattern_length_min": 5}, "pattern_length_min must not exceed pattern_length_max, but they are 5 and 3"),
     ],
 )
 def test_other_settings_without_a_network_have_a_reason_of_their_own(without_network, changed, reason):
     page, why = without_network
-    page.session.submit("configure", {"settings": {**SMALL, **changed}, "anew": False})
+    page.send("configure", settings={**SMALL, **changed}, anew=False)
     told = page.status(lambda told: says_why(told) and told["busy"] != why)
     assert told["busy"] == f"There is no network with these settings: {reason}"
     assert not any(told["type"] == "error" for told in page.all)
 
 
 def test_a_fault_ends_in_a_message_and_the_session_goes_on(page, monkeypatch, caplog):
-    monkeypatch.setattr(_session, "MyRNNError", InvalidArgument)
-    monkeypatch.setattr("myrnn.playground._keep.listed_runs", lambda: 1 / 0)
+    monkeypatch.setattr("myrnn.playground.keep.listed_runs", lambda: 1 / 0)
     assert page.ask("runs", "error")["message"] == "ZeroDivisionError: division by zero"
     assert "the playground failed" in caplog.text
     monkeypatch.undo()
@@ -650,83 +654,89 @@ def test_a_fault_ends_in_a_message_and_the_session_goes_on(page, monkeypatch, ca
 
 
 def test_too_many_messages_are_refused():
-    turns = Turns()
-    with turns.turn("test"):
-        session = Session(SMALL, [1, 2], turns=turns, compiling=COMPILING)
-        wait_until(lambda: turns.waiting, "it did not take the first message")
-        for _ in range(MOST_WAITING):
-            session.submit("play", {})
-        with refused(f"{MOST_WAITING} messages are waiting already: give it a moment"):
-            session.submit("play", {})
-        session.close()
-    assert session.join(WAIT)
+    with open_session() as page:
+        with turn():
+            page.send("pause")
+            wait_for_waiting()
+            for _ in range(MOST_WAITING - 1):
+                page.send("pause")
+            with refused(f"{MOST_WAITING} messages are waiting already: give it a moment"):
+                page.send("pause")
+        wait_until(lambda: not page.session._waiting, "the messages were not answered")
+        assert page.ask("runs", "runs")
 
 
 # --- all of them
 
 
-def test_a_session_waits_for_its_page_and_is_freed_after_a_while():
+@pytest.fixture
+def sessions(monkeypatch):
+    """Two sessions at most, each freed as soon as its page has gone."""
+    monkeypatch.setattr(session_module, "PATIENCE", 0.0)
     sessions = Sessions(most=2)
-    try:
-        name, session = sessions.attach(None, "page", SMALL, [1, 2])
-        sessions.detach(name)
-        assert sessions.attach(name, "reloaded", SMALL, [1, 2]) == (name, session)
-        other, second = sessions.attach(name, "copy", SMALL, [1, 2])
-        assert (other, second) != (name, session)
-        message = "2 pages are open already, and more would slow them all down: this one starts when another is closed"
-        with refused(message):
-            sessions.attach(None, "third", SMALL, [1, 2])
-        sessions.detach(other)
-        sessions.sweep(patience=1000.0)
-        assert len(sessions) == 2
-        sessions.sweep(patience=0.0)
-        assert len(sessions) == 1
-        assert second.join(WAIT)
-    finally:
-        sessions.close()
-    assert session.join(WAIT)
+    with LOOP.portal.wrap_async_context_manager(sessions.open()):
+        yield sessions
     assert len(sessions) == 0
 
 
-def test_a_page_that_comes_back_takes_its_session_over():
-    sessions = Sessions()
-    try:
-        name, session = sessions.attach(None, "page", SMALL, [1, 2])
-        # The server has not noticed yet that the first connection is lost.
-        assert sessions.attach(name, "page", SMALL, [1, 2]) == (name, session)
-        sessions.detach(name)
-        sessions.sweep(patience=0.0)
-        assert len(sessions) == 1
-    finally:
-        sessions.close()
+def attached(sessions, name, page):
+    """The name of a page's session, that session, and the connection."""
+    connection = LOOP.portal.call(CancelScope)
+    return *LOOP.portal.call(sessions.attach, name, page, SMALL, [1, 2], connection), connection
+
+
+def test_a_session_waits_for_its_page_and_is_freed_after_a_while(sessions, monkeypatch):
+    monkeypatch.setattr(session_module, "PATIENCE", WAIT)
+    name, session, connection = attached(sessions, None, "page")
+    LOOP.portal.call(sessions.detach, name, connection)
+    again, same, _ = attached(sessions, name, "reloaded")
+    assert (again, same) == (name, session)
+    other, second, connection = attached(sessions, name, "copy")
+    assert other != name and second is not session
+    with pytest.raises(Full, match=r"^2 pages are open already, and more would slow them all down: this one starts"):
+        attached(sessions, None, "third")
+    monkeypatch.setattr(session_module, "PATIENCE", 0.0)
+    LOOP.portal.call(sessions.detach, other, connection)
+    wait_until(lambda: len(sessions) == 1, "the session was not freed")
+    assert attached(sessions, name, "reloaded")[:2] == (name, session)
+
+
+def test_a_page_that_comes_back_takes_its_session_over(sessions):
+    name, session, lost = attached(sessions, None, "page")
+    # The server has not noticed yet that the first connection is lost.
+    again, same, connection = attached(sessions, name, "page")
+    assert (again, same) == (name, session)
+    assert lost.cancel_called and not connection.cancel_called
+    LOOP.portal.call(sessions.detach, name, lost)
+    LOOP.portal.call(sleep, 0.01)
+    assert len(sessions) == 1
 
 
 def test_what_closed_sessions_held_is_let_go_and_programs_are_shared(monkeypatch):
-    networks, begin = [], _bench.Bench.begin
+    networks, put = [], bench_module.Bench._put
 
-    def noted(bench, network):
+    def noted(bench, network, began):
         networks.append(weakref.ref(network))
-        begin(bench, network)
+        put(bench, network, began)
 
-    monkeypatch.setattr(_bench.Bench, "begin", noted)
-    loaded = set()
+    monkeypatch.setattr(bench_module.Bench, "_put", noted)
+    loaded, programs, sessions = set(), [], []
     monkeypatch.setattr(cache, "load", lambda source, load=cache.load: loaded.add(source) or load(source))
-    programs = []
-    for _ in range(3):
+    for _ in range(2):
         with contextlib.ExitStack() as stack:
-            pages = [stack.enter_context(open_session({**SMALL, "dim_recurrent": size})) for size in (8, 8, 24)]
+            pages = [stack.enter_context(open_session({**SMALL, "dim_recurrent": size})) for size in (8, 24)]
             for page in pages:
-                page.session.submit("watch", {"views": VIEWS})
-                page.session.submit("speed", {"speed": 0.0})
-                page.session.submit("play", {})
+                page.send("watch", views=VIEWS)
+                page.send("speed", speed=0.0)
+                page.send("play")
                 page.status(lambda told: told["iteration"] > 500)
                 page.ask("pin", "pinned")
-            sessions = [weakref.ref(page.session) for page in pages]
+            sessions += [weakref.ref(page.session) for page in pages]
         del pages, page, stack
         programs.append(len(loaded))
     gc.collect()
-    assert len(networks) == 18
-    assert sum(network() is not None for network in networks) == 0
-    assert [session() for session in sessions] == [None] * 3
+    assert len(networks) == 8
+    assert [network() for network in networks] == [None] * 8
+    assert [session() for session in sessions] == [None] * 4
     # Nothing is compiled for a session alone.
-    assert programs[1:] == programs[:1] * 2
+    assert programs[0] == programs[1]

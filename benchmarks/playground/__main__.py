@@ -12,7 +12,7 @@ from benchmarks import machine
 from benchmarks.playground.alone import train_alone, turn
 from benchmarks.playground.crowd import crowd
 from benchmarks.playground.pages import server
-from myrnn.playground._settings import DEFAULTS
+from myrnn.playground.settings import defaults
 
 app = typer.Typer(add_completion=False, help="Measure the playground.")
 
@@ -30,7 +30,7 @@ def many(
     with server() as started:
         typer.echo(f"before anybody came  {started.memory:.0f} MB, {started.threads} threads")
         for number in range(1, rounds + 1):
-            told = asyncio.run(crowd(started, DEFAULTS | {"dim_recurrent": units}, pages, seconds, alike))
+            told = asyncio.run(crowd(started, defaults() | {"dim_recurrent": units}, pages, seconds, alike))
             typer.echo(f"round {number}  {told}")
 
 
@@ -41,11 +41,11 @@ def alone(
 ) -> None:
     """One page at full speed, beside `train` without a page; the two take turns."""
     typer.echo(_machine())
-    train_alone(DEFAULTS, 1000)
+    train_alone(defaults(), 1000)
     measured = []
     with server() as started:
         for _ in range(turns):
-            measured.append(asyncio.run(turn(started, DEFAULTS, iterations)))
+            measured.append(asyncio.run(turn(started, defaults(), iterations)))
             typer.echo(str(measured[-1]))
     slower = median(one.page / one.alone for one in measured) - 1
     typer.echo(f"median of {turns}: {slower:+.1%}; 100,000 in {100_000 / median(one.page for one in measured):.2f} s")

@@ -8,8 +8,8 @@ from typing import Any
 
 from benchmarks.playground.pages import Page, Server
 from myrnn import train
-from myrnn.playground._network import new_model
-from myrnn.runs import make_optimizer
+from myrnn.playground.network import new_model
+from myrnn.registry import make
 from myrnn.tasks import TwinHalves
 
 
@@ -34,7 +34,9 @@ def train_alone(settings: dict[str, Any], iterations: int) -> float:
     """Return the iterations a second of one call of ``train``, as a script has it."""
     task = TwinHalves(settings["pattern_length_min"], settings["pattern_length_max"], settings["alphabet_size"])
     model = new_model(settings, task)
-    optimizer = make_optimizer(settings["optimizer"], model.parameters, learning_rate=settings["learning_rate"])
+    optimizer = make(
+        "optimizer", settings["optimizer"], params=model.parameters, learning_rate=settings["learning_rate"]
+    )
     begin = time.perf_counter()
     train(model, task, optimizer, iterations, settings["batch_size"], seed=settings["seed"], progress=False)
     return iterations / (time.perf_counter() - begin)

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.playground.pages import Page, Server, fetch
-from myrnn.playground._sessions import PATIENCE
+from myrnn.playground.session import PATIENCE
 
 # The cells that the pages take in turn, when they are not all alike.
 CELLS = ("rnn-relu", "rnn-tanh", "gru", "lstm")

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from myrnn.playground._guard import cookie_name
+from myrnn.playground.app import cookie_name
 
 VIEWS = ("row", "accuracy", "gradient", "eigenvalues", "mistakes")
 

@@ -23,7 +23,15 @@ from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.registry import register
 
-Rate = Annotated[float, Meta(ge=0, description="The size of a step.")]
+Rate = Annotated[
+    float,
+    Meta(
+        ge=0,
+        title="Learning rate",
+        description="The size of a step.",
+        examples=[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0],
+    ),
+]
 Decay = Annotated[float, Meta(ge=0, description="A step shrinks every weight by this share times the learning rate.")]
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Little = Annotated[float, Meta(gt=0)]

@@ -63,6 +63,11 @@ class Setting:
         return self.meta.description or ""
 
     @property
+    def label(self) -> str:
+        """What a page calls it; a setting without a label is not on the page."""
+        return self.meta.title or ""
+
+    @property
     def is_optional(self) -> bool:
         """Whether it may be None."""
         return types.NoneType in self.parts

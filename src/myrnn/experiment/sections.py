@@ -26,16 +26,30 @@ MOST_LENGTHS = 100_000
 MOST_SAMPLES = 10_000_000
 
 Iterations = Annotated[int, Meta(ge=1, le=MOST_ITERATIONS, description="How many optimizer steps to do.")]
-BatchSize = Annotated[int, Meta(ge=1, le=1_000_000, description="How many sequences each step is the mean of.")]
+BatchSize = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=1_000_000,
+        title="Batch size",
+        description="How many sequences each step is the mean of.",
+        examples=[1, 4, 16, 64],
+    ),
+]
 Engine = Annotated[
     Literal["auto", "native", "mygrad"], Meta(description="How to run the equations: auto, native or mygrad.")
 ]
-Seed = Annotated[int, Meta(ge=0, description="The same seed gives the same weights.")]
+Seed = Annotated[
+    int, Meta(ge=0, title="Seed", description="The same seed gives the same weights.", examples=[0, 1, 2, 3, 4])
+]
 Schedule = Annotated[
     Literal["constant", "cosine", "linear"],
     Meta(description="The learning rate: constant, or falling to zero as cosine or linear."),
 ]
-Clip = Annotated[float, Meta(gt=0, description="The largest norm of the gradient.")]
+Clip = Annotated[
+    float,
+    Meta(gt=0, title="Clipping", description="The largest norm of the gradient.", examples=[0.1, 0.3, 1.0, 3.0, 10.0]),
+]
 OnDivergence = Annotated[
     Literal["stop", "restart"],
     Meta(

@@ -21,7 +21,16 @@ from myrnn.errors import InvalidArgument
 from myrnn.models.dense import dense, layer_maker
 
 Size = Annotated[int, Meta(ge=1)]
-Units = Annotated[int, Meta(ge=1, le=50_000, description="How many recurrent units there are.")]
+Units = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=50_000,
+        title="Units",
+        description="How many recurrent units there are.",
+        examples=[4, 8, 16, 32, 50, 100],
+    ),
+]
 Activation = Annotated[Literal["relu", "tanh"], Meta(description="Its nonlinearity: relu or tanh.")]
 RecurrentInit = Annotated[
     Literal["glorot", "orthogonal", "identity", "minus_identity"],

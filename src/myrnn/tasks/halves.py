@@ -30,12 +30,42 @@ FAMILIES = ("trained", "longer", "near", "other")
 class _Halves(ABC):
     """What the two tasks share: a first half at random, and a second half that follows from it or does not."""
 
-    pattern_length_min: Annotated[int, Meta(ge=1, le=LONGEST_HALF, description="The shortest half of a sequence.")] = 1
-    pattern_length_max: Annotated[int, Meta(ge=1, le=LONGEST_HALF, description="The longest half of a sequence.")] = 10
-    alphabet_size: Annotated[int, Meta(ge=2, le=MOST_SYMBOLS, description="How many different symbols there are.")] = 10
+    pattern_length_min: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=LONGEST_HALF,
+            title="Shortest half",
+            description="The shortest half of a sequence.",
+            examples=[1, 2, 3, 5, 8, 10],
+        ),
+    ] = 1
+    pattern_length_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=LONGEST_HALF,
+            title="Longest half",
+            description="The longest half of a sequence.",
+            examples=[1, 2, 3, 5, 8, 10, 15, 20],
+        ),
+    ] = 10
+    alphabet_size: Annotated[
+        int,
+        Meta(
+            ge=2,
+            le=MOST_SYMBOLS,
+            title="Digits",
+            description="How many different symbols there are.",
+            examples=[2, 3, 5, 10],
+        ),
+    ] = 10
     negatives: Annotated[
         Literal["uniform", "near_miss"],
-        Meta(description="Second halves that do not match: uniform (any), or near_miss (a few symbols changed)."),
+        Meta(
+            title="Non-matches",
+            description="Second halves that do not match: uniform (any), or near_miss (a few symbols changed).",
+        ),
     ] = "uniform"
     max_changes: Annotated[
         int, Meta(ge=1, le=LARGEST_INT32, description="How many symbols of a near miss are changed at most.")

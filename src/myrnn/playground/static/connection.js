@@ -1,6 +1,7 @@
 // The WebSocket: says hello, hands messages on, and comes back when the connection is lost.
 
 const STORED = "myrnn-session";
+const SERVER_ENDS = 1012;  // the code of a connection that ends with its server
 const FIRST_WAIT = 300, LONGEST_WAIT = 5000;  // milliseconds
 
 export class Connection {
@@ -32,8 +33,9 @@ export class Connection {
     const socket = this.socket = new WebSocket(`${scheme}://${location.host}/session`);
     socket.onopen = () => { this.farewell = ""; this.greet(); };
     socket.onmessage = event => this.receive(JSON.parse(event.data));
-    socket.onclose = () => {
+    socket.onclose = event => {
       this.ready = false;
+      if (event.code === SERVER_ENDS) this.farewell = "The playground's server was stopped. This page goes on as soon as it runs again.";
       this.tell("lost", {reason: this.farewell});
       setTimeout(() => this.open(), this.wait);
       this.wait = Math.min(2 * this.wait, LONGEST_WAIT);
@@ -53,9 +55,9 @@ export class Connection {
       this.wait = FIRST_WAIT;
     }
     const refused = message.fatal && !this.refused();
-    if (refused || message.type === "ended" || message.type === "full") {
+    if (refused || message.type === "full") {
       this.farewell = message.message;
-      if (message.type !== "ended") this.socket.close();
+      this.socket.close();
       return;
     }
     this.tell(message.type, message);

@@ -7,7 +7,8 @@ export function settingsFromLink(defaults) {
   for (const name of Object.keys(defaults)) {
     if (!given.has(name)) continue;
     const text = given.get(name);
-    settings[name] = text === "off" ? null : typeof defaults[name] === "string" ? text : Number(text);
+    const kind = typeof defaults[name];
+    settings[name] = text === "off" ? null : kind === "string" ? text : kind === "boolean" ? text === "true" : Number(text);
   }
   return settings;
 }

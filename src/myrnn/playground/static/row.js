@@ -36,7 +36,7 @@ export class Row {
     app.connection.on("row", message => this.take(message));
     app.connection.on("network", ({settings}) => {
       this.scale = 0;
-      byId("task-told").textContent = TASKS[settings.task];
+      byId("task-told").textContent = TASKS[settings.task] ?? "";
       this.choose(this.app.tokens);
     });
     app.connection.on("status", message => this.follow(message));

@@ -1,10 +1,7 @@
 // The controls of what is trained, made from what the server says of them.
 import {byId, make} from "./dom.js";
-import {DEFAULTS} from "./known.js";
+import {DEFAULTS, RATES} from "./known.js";
 import {writeLink} from "./link.js";
-
-// A learning rate that suits each optimizer, for whoever changes only the optimizer.
-const RATES = {adam: 0.001, rmsprop: 0.001, sgd: 0.03};
 
 // Controls that share a line of three.
 const THIRDS = {pattern_length_min: "third", pattern_length_max: "third", alphabet_size: "third", cell: "thirds", dim_recurrent: "third"};
@@ -26,6 +23,7 @@ export class Settings {
   build(described) {
     if (this.controls.size) return;
     const groups = new Map();
+    this.described = described;
     for (const one of described) {
       if (!groups.has(one.group)) groups.set(one.group, [make("h2", {id: `group-${groups.size}`}, one.group)]);
       const select = make("select", {id: `set-${one.name}`, "data-hint": one.hint, onchange: () => this.changed(one.name)});
@@ -50,6 +48,10 @@ export class Settings {
       }
       select.value = value;
     }
+    // A setting that what is chosen has not is not shown.
+    for (const {name, of} of this.described || []) {
+      this.controls.get(name).closest(".control").hidden = Boolean(of) && !of[1].includes(settings[of[0]]);
+    }
     byId("settings-told").textContent = this.told();
     writeLink(settings, this.app.tokens, DEFAULTS);
   }
@@ -62,7 +64,8 @@ export class Settings {
 
   changed(name) {
     const settings = {...this.app.settings, [name]: JSON.parse(this.controls.get(name).value)};
-    if (name === "optimizer") settings.learning_rate = RATES[settings.optimizer];
+    // A learning rate that suits the optimizer, for whoever changes only that.
+    if (name === "optimizer") settings.learning_rate = RATES[settings.optimizer] ?? settings.learning_rate;
     if (name === "pattern_length_min") settings.pattern_length_max = Math.max(settings.pattern_length_min, settings.pattern_length_max);
     if (name === "pattern_length_max") settings.pattern_length_min = Math.min(settings.pattern_length_min, settings.pattern_length_max);
     this.apply(settings);

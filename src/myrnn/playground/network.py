@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +17,26 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.experiment import weight_generator
 from myrnn.models import make_own
-from myrnn.playground._curve import Curve
-from myrnn.playground._loaded import origin_of, unrepeatable
-from myrnn.playground._settings import ADJUSTABLE, OWN
+from myrnn.optimizers import SGD, Adam, RMSprop
+from myrnn.playground.settings import ADJUSTABLE, OWN, sections_of, unrepeatable
 from myrnn.registry import make
-from myrnn.runs import Run
+from myrnn.results import LearningCurve
+from myrnn.runs import Run, weight_bytes
 from myrnn.sequences import Sequences
-from myrnn.tasks import Palindromes, TwinHalves, twice_as_long
-from myrnn.training import History, Training
+from myrnn.tasks import Palindromes, Task, TwinHalves, twice_as_long
+from myrnn.training import Training
 
-HalvesTask = TwinHalves | Palindromes
+
+class PageTask(Task, Protocol):
+    """A task that the page can show: of two classes, with at most ten tokens."""
+
+    class_names: tuple[str, ...]
+
+    def truth(self, sequences: Sequences) -> NDArray[np.int64]:
+        """Return the true class of every sequence."""
+        ...
+
+
 ModelClass = Callable[..., Any]
 
 REPORT_EVERY = 500
@@ -33,6 +44,10 @@ REPORT_EVERY = 500
 MOST_ITERATIONS = 20_000_000
 # After an adjustment the sequences are drawn with another seed, this much larger: no seed of the settings is as large.
 NEXT_SEED = 10_000_000
+# One digit each.
+MOST_TOKENS = 10
+# How many points a curve on the page has at most, an even number.
+MOST_POINTS = 512
 
 
 class Recorded:
@@ -40,11 +55,11 @@ class Recorded:
 
     Parameters
     ----------
-    task : TwinHalves or Palindromes
+    task : PageTask
     batch_size : int
     """
 
-    def __init__(self, task: HalvesTask, batch_size: int) -> None:
+    def __init__(self, task: PageTask, batch_size: int) -> None:
         self._task, self._batch_size = task, batch_size
         self._blocks: deque[tuple[int, Sequences]] = deque(maxlen=2)
         self._drawn = 0
@@ -75,6 +90,64 @@ class Phase:
     gradient_clip: float | None
 
 
+class Curve:
+    """Means over equally many iterations each: one at first, and twice as many whenever the points become too many.
+
+    Parameters
+    ----------
+    most : int
+        How many points there may be, an even number.
+
+    Attributes
+    ----------
+    width : int
+        How many iterations each point is the mean of; the last point may still have fewer.
+    iterations : int
+        How many there were.
+
+    Examples
+    --------
+    >>> curve = Curve(most=4)
+    >>> curve.add([4.0, 2.0, 1.0, 1.0, 0.5], [0, 0, 1, 1, 1])
+    >>> curve.width, curve.since(0)
+    (2, ([3.0, 1.0, 0.5], [0.0, 1.0, 1.0]))
+    """
+
+    def __init__(self, most: int = MOST_POINTS) -> None:
+        self._most = most
+        self.width, self.iterations = 1, 0
+        self._loss, self._right = np.zeros(most), np.zeros(most)
+
+    def add(self, losses: Any, right: Any) -> None:
+        """Add the mean loss and the share of right answers of iterations, each of shape (n,)."""
+        losses, right = np.asarray(losses, dtype=np.float64), np.asarray(right, dtype=np.float64)
+        while self.iterations + len(losses) > self._most * self.width:
+            self._halve()
+        first = self.iterations // self.width
+        place = (self.iterations + np.arange(len(losses))) // self.width - first
+        for sums, numbers in ((self._loss, losses), (self._right, right)):
+            added = np.bincount(place, weights=numbers)
+            sums[first : first + len(added)] += added
+        self.iterations += len(losses)
+
+    def since(self, point: int) -> tuple[list[float], list[float]]:
+        """Return the losses and accuracies of all points from the given one on."""
+        counts = self._counts()
+        loss = self._loss[: len(counts)] / counts
+        accuracy = self._right[: len(counts)] / counts
+        return loss[point:].tolist(), accuracy[point:].tolist()
+
+    def _counts(self) -> NDArray[np.int64]:
+        points = -(-self.iterations // self.width)
+        return np.minimum(self.iterations - self.width * np.arange(points), self.width)
+
+    def _halve(self) -> None:
+        for sums in (self._loss, self._right):
+            pairs = sums.reshape(-1, 2).sum(axis=1)
+            sums[: len(pairs)], sums[len(pairs) :] = pairs, 0.0
+        self.width *= 2
+
+
 class Network:
     """A model with its training.
 
@@ -89,12 +162,14 @@ class Network:
 
     Attributes
     ----------
-    task : TwinHalves or Palindromes
+    task : PageTask
     model : object
     compiled : CompiledModel or None
         None where the model cannot be compiled: it is then trained op by op, and cannot be looked into.
+    engine : {"native", "mygrad"}
+        How it is trained.
     note : str
-        Why it cannot be compiled, or nothing.
+        Why it cannot be trained by native code, or nothing.
     curve : Curve
     rate : float
         About how many iterations it does in a second; 0 before the first.
@@ -106,26 +181,22 @@ class Network:
         What became of its training, and what to do, where that broke off within an iteration; else nothing.
     """
 
-    def __init__(self, settings: Mapping[str, Any], own: ModelClass | None = None, run: Run | None = None) -> None:
+    def __init__(self, settings: dict[str, Any], own: ModelClass | None = None, run: Run | None = None) -> None:
         self.settings = dict(settings)
-        self.task = make(
-            "task",
-            settings["task"],
-            **{
-                name: settings[name]
-                for name in ("negatives", "pattern_length_min", "pattern_length_max", "alphabet_size")
-            },
-        )
+        sections = sections_of(self.settings)
+        self.task: PageTask = _shown(make("task", **sections["task"]))
         self.run = run
         # Before it learns anything more.
-        self.origin = None if run is None else origin_of(run)
-        self.model = new_model(settings, self.task, own) if run is None else run.model
-        self.optimizer = make(
-            "optimizer", settings["optimizer"], params=self.model.parameters, learning_rate=settings["learning_rate"]
-        )
+        self.origin = None if run is None else _origin_of(run)
+        self.model = new_model(self.settings, self.task, own) if run is None else run.model
+        self.optimizer = make("optimizer", params=self.model.parameters, **sections["optimizer"])
         self.compiled, self.note = _compiled(self.model, self.task.dim_input)
+        has_native_form = type(self.optimizer) in (Adam, RMSprop, SGD)
+        self.engine = "native" if self.compiled is not None and has_native_form else "mygrad"
+        if not has_native_form:
+            self.note = self.note or f"{type(self.optimizer).__name__} has no native form"
         # What was trained before the current settings: each phase, and its history.
-        self._finished: list[tuple[Phase, History]] = []
+        self._finished: list[tuple[Phase, LearningCurve]] = []
         self.recorded = Recorded(self.task, settings["batch_size"])
         self._training: Training | None = None
         self.curve = Curve()
@@ -145,13 +216,13 @@ class Network:
                 self.optimizer,
                 settings["batch_size"],
                 self._seed,
-                engine="mygrad" if self.compiled is None else "native",
+                engine=self.engine,
                 report_every=REPORT_EVERY,
                 gradient_clip=settings["gradient_clip"],
             )
         return self._training
 
-    def adjust(self, settings: Mapping[str, Any]) -> bool:
+    def adjust(self, settings: dict[str, Any]) -> bool:
         """Go on with other settings and the same weights; return whether that is possible.
 
         It is where only the learning rate, the clipping or the batch size differ, and the training has not failed.
@@ -226,7 +297,7 @@ class Network:
         return "" if self.run is None else unrepeatable(self.run)
 
     @property
-    def before(self) -> History | None:
+    def before(self) -> LearningCurve | None:
         """The history of the run that the network goes on from."""
         return self.run.history if self.run is not None and len(self.run.history) else None
 
@@ -236,17 +307,18 @@ class Network:
         return 0 if self.before is None else int(self.before.iteration[-1])
 
     @property
-    def history(self) -> History:
+    def history(self) -> LearningCurve:
         """The history, that of the run that the network goes on from included."""
         parts = [history for _, history in self._finished]
         if self._done or not parts:
             parts.append(self.training.history)
-        return reduce(History.joined, parts if self.before is None else [self.before, *parts])
+        return reduce(LearningCurve.joined, parts if self.before is None else [self.before, *parts])
 
     @property
-    def longer(self) -> HalvesTask:
-        """The task with sequences up to twice as long."""
-        return twice_as_long(self.task)
+    def longer(self) -> PageTask:
+        """The task with sequences up to twice as long, where it can have them."""
+        longer: Any = twice_as_long(self.task) if isinstance(self.task, TwinHalves | Palindromes) else self.task
+        return _shown(longer)
 
     def programs(self) -> list[str]:
         """Return the compiled programs that training the network and looking at it use."""
@@ -299,25 +371,38 @@ class Network:
         return count
 
 
-def new_model(settings: Mapping[str, Any], task: HalvesTask, own: ModelClass | None = None) -> Any:
+def new_model(settings: dict[str, Any], task: PageTask, own: ModelClass | None = None) -> Any:
     """Return a model with its first weights: the seed draws them, in another stream than the sequences."""
-    cell, sizes = settings["cell"], (task.dim_input, settings["dim_recurrent"], task.dim_output)
-    if cell == OWN:
-        if own is None:
-            raise InvalidArgument(
-                "there is no class of your own here: start with myrnn playground --model my_file.py:MyClass"
-            )
-        return make_own(own, sizes, weight_generator(settings["seed"]))
-    name, _, activation = cell.partition("-")
-    return make(
-        "model",
-        name,
-        rng=weight_generator(settings["seed"]),
-        dim_input=sizes[0],
-        dim_recurrent=sizes[1],
-        dim_output=sizes[2],
-        **({"activation": activation} if activation else {}),
-    )
+    section = sections_of(settings)["model"]
+    rng = weight_generator(settings["seed"])
+    if settings["cell"] != OWN:
+        return make("model", dim_input=task.dim_input, dim_output=task.dim_output, rng=rng, **section)
+    if own is None:
+        raise InvalidArgument(
+            "there is no class of your own here: start with myrnn playground --model my_file.py:MyClass"
+        )
+    return make_own(own, (task.dim_input, section["dim_recurrent"], task.dim_output), rng)
+
+
+def _shown(task: Any) -> PageTask:
+    """Refuse a task that the page cannot show."""
+    if not (task.dim_output == 2 and task.dim_input <= MOST_TOKENS and hasattr(task, "truth")):
+        raise InvalidArgument(
+            f"the page shows tasks of two classes and at most {MOST_TOKENS} tokens that have a method 'truth', and "
+            f"{type(task).__name__} is none"
+        )
+    shown: PageTask = task
+    return shown
+
+
+def _origin_of(run: Run) -> dict[str, Any]:
+    """Return what a run that goes on from this one, whose weights are still its own, says of it."""
+    iterations = int(run.history.iteration[-1]) if len(run.history) else 0
+    return {
+        "name": run.folder.resolve().name,
+        "weights": hashlib.sha256(weight_bytes(run.model)).hexdigest(),
+        "iterations": iterations,
+    }
 
 
 def _compiled(model: Any, dim_input: int) -> tuple[CompiledModel | None, str]:

@@ -1,0 +1,262 @@
+"""The web application: the page and its files, one WebSocket a tab, and a guard before them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+from anyio import CancelScope
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from myrnn._version import __version__
+from myrnn.errors import InvalidArgument
+from myrnn.playground.messages import Hello, Refresh, as_json, parse
+from myrnn.playground.session import Full, Session, Sessions
+from myrnn.playground.settings import known_to_the_page, offered_settings
+
+STATIC = Path(__file__).parent / "static"
+# How long a page may wait before it says who it is, in seconds.
+_HELLO = 10.0
+# The shortest time between two packets of messages to one page, in seconds.
+PACKET = 0.05
+
+
+def make_app(sessions: Sessions, token: str, local: bool = True) -> Starlette:
+    """Return the application.
+
+    Parameters
+    ----------
+    sessions : Sessions
+    token : str
+        What everybody must know who asks.
+    local : bool
+        Whether whoever asks must be on this machine.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with sessions.open():
+            yield
+
+    async def page(_: Request) -> Response:
+        return FileResponse(STATIC / "index.html")
+
+    async def known(_: Request) -> Response:
+        return Response(known_to_the_page(), media_type="text/javascript")
+
+    async def session(socket: WebSocket) -> None:
+        await _talk(socket, sessions)
+
+    routes = [
+        Route("/", page),
+        WebSocketRoute("/session", session),
+        Route("/static/known.js", known),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Guard, token, local)])
+
+
+# Who may ask ---------------------------------------------------------------------------------------------------------
+
+LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
+COOKIE = "myrnn-playground"
+_PORT = re.compile(r":([0-9]+)$")
+
+# Everything comes from this server in files of its own, and nobody may put the page into a frame.
+_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-cache",
+}
+
+
+class Guard:
+    """Refuses what does not come from the page itself.
+
+    A page of another site can send requests to this machine, too. Its browser says so in Origin; and where such a site
+    lets its own name point to this machine, in Host. Starlette's own check of hosts does not know IPv6 addresses.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What is guarded.
+    token : str
+        What whoever asks must know, also on this machine, which may have other accounts; it comes in the address first,
+        then as a cookie.
+    local : bool
+        Whether only this machine may ask.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, local: bool) -> None:
+        self._app, self._token, self._local = app, token, local
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        request = HTTPConnection(scope)
+        refusal = self._refusal(request)
+        if scope["type"] == "websocket":
+            if refusal is None:
+                await self._app(scope, receive, send)
+            else:
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal})
+        elif refusal is not None:
+            await PlainTextResponse(f"{refusal}\n", 403)(scope, receive, _marked(send))
+        elif self._is_token(request.query_params.get("token")):
+            await self._without_token(request)(scope, receive, _marked(send))
+        else:
+            await self._app(scope, receive, _marked(send))
+
+    def _refusal(self, request: HTTPConnection) -> str | None:
+        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        # The port is the other end's of a tunnel or a container, and says nothing.
+        if self._local and _PORT.sub("", host).lower() not in LOCAL_NAMES:
+            return "this server only answers requests from this machine"
+        cookie = request.cookies.get(cookie_name(host))
+        if not (self._is_token(request.query_params.get("token")) or self._is_token(cookie)):
+            return "the address lacks the token that the server has printed"
+        foreign = origin is not None and origin not in (f"http://{host}", f"https://{host}")
+        if foreign or (request.scope["type"] == "websocket" and origin is None):
+            return "this server answers its own page alone"
+        return None
+
+    def _is_token(self, given: str | None) -> bool:
+        return given is not None and secrets.compare_digest(given.encode(), self._token.encode())
+
+    def _without_token(self, request: HTTPConnection) -> Response:
+        """Keep the token in a cookie, and out of the address, which people show and share."""
+        answer = RedirectResponse("/", 303)
+        # Lax: whoever follows a link from elsewhere has the cookie at the redirection, too.
+        name = cookie_name(request.headers.get("host", ""))
+        answer.set_cookie(name, self._token, httponly=True, samesite="lax")
+        return answer
+
+
+def cookie_name(host: str) -> str:
+    """Return the name of a server's cookie: a browser shares cookies among all ports of a name."""
+    port = _PORT.search(host)
+    return COOKIE if port is None else f"{COOKIE}-{port[1]}"
+
+
+def _marked(send: Send) -> Send:
+    async def marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(_HEADERS)
+        await send(message)
+
+    return marked
+
+
+# One connection ------------------------------------------------------------------------------------------------------
+
+
+async def _talk(socket: WebSocket, sessions: Sessions) -> None:
+    """Serve one page until its connection ends, or another takes its place."""
+    await socket.accept()
+    connection = CancelScope()
+    with contextlib.suppress(WebSocketDisconnect, TimeoutError), connection:
+        with anyio.fail_after(_HELLO):
+            hello, name, session = await _greet(socket, sessions, connection)
+        try:
+            await _serve(socket, sessions, hello, name, session)
+        finally:
+            sessions.detach(name, connection)
+    if socket.client_state is WebSocketState.CONNECTED:
+        await socket.close()
+
+
+async def _greet(socket: WebSocket, sessions: Sessions, connection: CancelScope) -> tuple[Hello, str, Session]:
+    """Wait for a page to say who it is, and return that and its session."""
+    while True:
+        try:
+            hello = parse(await _received(socket))
+            if not isinstance(hello, Hello):
+                raise InvalidArgument("the first message must be 'hello'")
+            return hello, *sessions.attach(hello.session, hello.page, hello.settings, hello.tokens, connection)
+        except Full as error:
+            await _send(socket, type="full", message=str(error))
+        except InvalidArgument as error:
+            await _send(socket, type="error", message=str(error), fatal=True)
+
+
+async def _serve(socket: WebSocket, sessions: Sessions, hello: Hello, name: str, session: Session) -> None:
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake() -> None:
+        # The loop may be gone already when the server ends.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(ready.set)
+
+    own = None if sessions.own is None else sessions.own.name
+    await _send(socket, type="welcome", session=name, version=__version__, settings=offered_settings(own))
+    session.outbox.wake = wake
+    ready.set()
+    if name == hello.session:
+        with contextlib.suppress(InvalidArgument):
+            session.submit(Refresh())
+    # Whatever fails here ends the connection, and is logged: a page whose connection is lost comes back.
+    try:
+        async with anyio.create_task_group() as both:
+            both.start_soon(_receive_all, socket, session)
+            both.start_soon(_send_all, socket, session, ready)
+    except* WebSocketDisconnect:
+        pass
+
+
+async def _receive_all(socket: WebSocket, session: Session) -> None:
+    while True:
+        try:
+            message = parse(await _received(socket))
+            if isinstance(message, Hello):
+                raise InvalidArgument("this page has said 'hello' already")
+            session.submit(message)
+        except InvalidArgument as error:
+            session.outbox.answer("error", message=str(error))
+
+
+async def _send_all(socket: WebSocket, session: Session, ready: asyncio.Event) -> None:
+    while True:
+        await ready.wait()
+        ready.clear()
+        for message in session.outbox.take():
+            await _send(socket, **message)
+        await asyncio.sleep(PACKET)
+
+
+async def _received(socket: WebSocket) -> str:
+    """Return the next message as text; bytes are none."""
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1000))
+    return message.get("text") or ""
+
+
+async def _send(socket: WebSocket, **message: object) -> None:
+    try:
+        await socket.send_text(as_json(message))
+    except RuntimeError:
+        if socket.client_state is WebSocketState.DISCONNECTED:
+            raise WebSocketDisconnect from None
+        raise

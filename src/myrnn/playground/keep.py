@@ -1,0 +1,249 @@
+"""What a person takes along: a run folder, a picture, the Python that does the same."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from myrnn import plots
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.evaluation import LengthReport
+from myrnn.graphs import build_graph
+from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
+from myrnn.models import OwnModel
+from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase
+from myrnn.playground.settings import OWN, sections_of, settings_of
+from myrnn.playground.views import TEST_SEED, truth_of
+from myrnn.runs import Run, claim_folder, describe_model, holds_own, list_runs, load_run, save_run
+
+RUNS = Path("runs")
+MOST_LISTED = 50
+# With so many runs in the folder, no page saves another: whoever may open a page could fill the disk.
+MOST_RUNS = 500
+# Draws a picture and returns it as a text.
+Drawing = Callable[[], str]
+
+
+def check_can_be_saved(network: Network) -> None:
+    """Refuse a network that a run folder cannot hold."""
+    network.check_whole()
+    if not network.iteration:
+        what = "nothing to save yet" if network.run is None else "nothing new to save"
+        raise InvalidArgument(f"there is {what}: press play first")
+    if len(_runs()) >= MOST_RUNS:
+        raise InvalidArgument(
+            f"there are {MOST_RUNS} runs in {RUNS}/, and the playground adds no more: move some of them away, "
+            "or start it in another folder"
+        )
+
+
+def save(network: Network, report: LengthReport) -> Path:
+    """Write a run folder below ``runs`` and return its path."""
+    check_can_be_saved(network)
+    described = describe_model(network.model, network.task, network.settings["dim_recurrent"])
+    with claim_folder(None, network.settings["task"]) as folder:
+        return save_run(
+            folder,
+            task=network.task,
+            model=network.model,
+            optimizer=network.optimizer,
+            history=network.history,
+            training=_training_of(network),
+            report=report,
+            described=described,
+            continued_from=network.origin,
+            phases=[asdict(phase) for phase in network.phases] if network.was_adjusted else [],
+        )
+
+
+def opening_command(folder: Path, network: Network, own: OwnModel | None) -> str:
+    """Return the command that tests a saved run; it needs the file of the person's own class."""
+    parts = ["myrnn", "evaluate", folder.as_posix()]
+    if network.settings["cell"] == OWN and own is not None:
+        file = Path(own.file)
+        # Pages must not learn where files lie on the server.
+        shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file.name
+        parts += ["--model", f"{shown}:{own.name}"]
+    return shlex.join(parts)
+
+
+def _training_of(network: Network) -> dict[str, Any]:
+    settings = {name: network.settings[name] for name in ("batch_size", "seed", "gradient_clip")}
+    return {**settings, "iterations": network.iteration, "report_every": REPORT_EVERY}
+
+
+def listed_runs() -> list[str]:
+    """Return the names of the newest whole runs on tasks below ``runs``, the newest first."""
+    return _runs()[:MOST_LISTED]
+
+
+def _runs() -> list[str]:
+    try:
+        found = list_runs(RUNS)
+    except RunError:
+        return []
+    # Those on data count epochs.
+    return [run.name for run in reversed(found) if run.state == "whole" and run.iterations is not None]
+
+
+def load(name: str, own: ModelClass | None = None) -> tuple[Run, dict[str, Any]]:
+    """Return one of the listed runs and its settings as the playground has them; `own` is the person's own class."""
+    # The name is looked up, never used as a path.
+    if name not in listed_runs():
+        raise RunError("there is no such run any more: look at the list again")
+    run = load_run(RUNS / name, own if holds_own(RUNS / name) else None)
+    return run, settings_of(run)
+
+
+def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing:
+    """Compute what a picture shows, and return a function that draws it without MyGrad.
+
+    That returns SVG as it is, PNG as base64.
+    """
+    if name == "graph":
+        return _graph(network, form)
+    if name == "training":
+        history = network.history
+        if not len(history):
+            raise InvalidArgument("there is nothing to draw yet: press play first")
+        return lambda: drawn(history.plot, form)
+    if network.compiled is None:
+        raise InvalidArgument("this figure needs a model that can be compiled")
+    if name == "states":
+        seen = inspect(network.compiled, np.array(tokens), truth_of(network.task, tokens))
+        return lambda: drawn(seen.plot_states, form)
+    if name == "gradient":
+        flow = gradient_flow(network.compiled, network.task, seed=TEST_SEED, relative=True)
+        return lambda: drawn(flow.plot, form)
+    values = recurrent_eigenvalues(network.compiled)
+    return lambda: drawn(values.plot, form)
+
+
+def _graph(network: Network, form: str) -> Drawing:
+    if form != "svg":
+        raise InvalidArgument("the graph is an SVG: choose SVG")
+    graph = build_graph(network.model if network.compiled is None else network.compiled)
+    assert graph is not None
+    return graph.to_svg
+
+
+def drawn(plot: Callable[[], Any], form: str) -> str:
+    """Return the picture that a function draws, as a text."""
+    with tempfile.TemporaryDirectory(prefix="myrnn-") as folder:
+        content = plots.save_figure(plot(), Path(folder) / f"figure.{form}").read_bytes()
+    return content.decode("utf-8") if form == "svg" else base64.b64encode(content).decode("ascii")
+
+
+# The script -----------------------------------------------------------------------------------------------------------
+
+_WEIGHTS = """# The seed draws the first weights, in another stream than the sequences.
+weights = np.random.default_rng(({seed}, 1))
+"""
+_LOADED = """# The playground went on from this run, with a new optimizer.
+model = load_run({given}).model
+"""
+_TRAIN = """{name} = myrnn.train(
+    model, task, optimizer, iterations={iterations}, batch_size={batch_size}, seed={seed},
+    report_every={report_every}, gradient_clip={gradient_clip},
+)
+"""
+_LATER = """
+# From here on with other settings, and other sequences.
+optimizer.learning_rate = {learning_rate}
+{train}history = history.joined(later)
+"""
+_REPORT = """print(history)
+
+report = myrnn.evaluate(model, task, samples=20_000, lengths={lengths}, trained=history)
+print(report)
+myrnn.plots.save_figure(history.plot(), "training.png")
+myrnn.plots.save_figure(report.plot(), "accuracy_by_length.png")
+"""
+
+
+def script(network: Network, own: OwnModel | None = None) -> str:
+    """Return a Python program that makes the network and trains it as far as it is now.
+
+    Raises
+    ------
+    InvalidArgument
+        When its training failed: no number of iterations makes these weights.
+    """
+    network.check_whole()
+    settings, task = network.settings, network.task
+    sections, phases = sections_of(settings), network.phases
+    of_own = settings["cell"] == OWN
+    imports = ["import numpy as np", "import myrnn"] if network.run is None else ["import myrnn"]
+    if network.run is not None:
+        given = repr(network.run.folder.as_posix()) + (f", {_class(own)}" if of_own else "")
+        model = _LOADED.format(given=given)
+        imports += ["from myrnn.models import load_own"] if of_own else []
+        imports += ["from myrnn.runs import load_run"]
+    elif of_own:
+        sizes = f"({task.dim_input}, {settings['dim_recurrent']}, {task.dim_output})"
+        model = _WEIGHTS.format(seed=settings["seed"]) + f"model = make_own({_class(own)}, {sizes}, weights)\n"
+        imports += ["from myrnn.models import load_own, make_own"]
+    else:
+        sizes = f"dim_input={task.dim_input}, dim_output={task.dim_output}"
+        made = _made("model", network.model, sections["model"], f"{sizes}, rng=weights")
+        model = _WEIGHTS.format(seed=settings["seed"]) + f"model = {made}\n"
+    optimizer = sections["optimizer"]
+    if phases:
+        # Later phases have other rates.
+        optimizer = {**optimizer, "learning_rate": phases[0].learning_rate}
+    text = [
+        f"task = {_made('task', task, sections['task'])}\n",
+        model,
+        f"optimizer = {_made('optimizer', network.optimizer, optimizer, 'params=model.parameters')}\n\n",
+    ]
+    if any("registry." in line for line in text):
+        imports += ["from myrnn import registry"]
+    beside = f"\n\nRun it in the folder of {Path(own.file).name}.\n" if of_own and own else ""
+    head = f'"""The network of the playground, after {network.iteration:,} iterations.{beside}"""\n\n'
+    text = [head, *(f"{line}\n" for line in imports), "\n", *text]
+    if not phases:
+        return "".join([*text, "# It has not been trained yet.\n"])
+    lengths = [int(length) for length in network.longer.lengths]
+    return "".join([*text, _trained(phases), _REPORT.format(lengths=_listed(lengths))])
+
+
+def _trained(phases: list[Phase]) -> str:
+    calls = [
+        _TRAIN.format(name="later" if i else "history", report_every=REPORT_EVERY, **asdict(phase))
+        for i, phase in enumerate(phases)
+    ]
+    later = [
+        _LATER.format(learning_rate=phase.learning_rate, train=call)
+        for phase, call in zip(phases[1:], calls[1:], strict=True)
+    ]
+    return "".join([calls[0], *later])
+
+
+def _made(part: str, thing: Any, section: dict[str, Any], further: str = "") -> str:
+    """Return the call that makes a task, a model or an optimizer like `thing`."""
+    settings = [f"{name}={value!r}" for name, value in section.items() if name != "name"]
+    arguments = ", ".join(filter(None, [further, *settings]))
+    if type(thing).__module__.startswith("myrnn."):
+        return f"myrnn.{'tasks.' if part == 'task' else ''}{type(thing).__name__}({arguments})"
+    return f"registry.make({part!r}, {section['name']!r}, {arguments})"
+
+
+def _listed(lengths: list[int]) -> str:
+    """Return lengths as Python: as a range where they are one."""
+    steps = {after - before for before, after in pairwise(lengths)}
+    if len(steps) != 1:
+        return repr(lengths)
+    return f"range({lengths[0]}, {lengths[-1] + 1}, {steps.pop()})"
+
+
+def _class(own: OwnModel | None) -> str:
+    assert own is not None
+    return f"load_own({f'{Path(own.file).name}:{own.name}'!r}).make"

@@ -1,0 +1,472 @@
+"""The sessions of a server: each is one tab of the page, with a network that learns and answers to messages.
+
+MyGrad keeps switches that hold for the whole process, so two models cannot run in it side by side: the sessions take
+turns, in the order in which they ask for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import numpy as np
+from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio.abc import TaskGroup
+
+from myrnn.compiler import begin_to_compile, is_known
+from myrnn.errors import InvalidArgument, MyRNNError
+from myrnn.evaluation import LengthReport
+from myrnn.models import OwnModel
+from myrnn.playground import keep, messages, views
+from myrnn.playground.bench import Bench, reason, without_folders
+from myrnn.playground.messages import Message, Outbox
+from myrnn.playground.network import Network
+from myrnn.playground.settings import checked_settings
+
+_log = logging.getLogger("myrnn.playground")
+
+MOST_SESSIONS = 40
+# How long a session waits for a page that has lost its connection, in seconds.
+PATIENCE = 30.0
+# How long one turn of training takes at most, and of looking, in seconds; many sessions share the time of a round.
+TURN, ROUND = 0.045, 0.15
+# More messages than this at a time are refused.
+MOST_WAITING = 200
+_TOO_MANY = f"{MOST_WAITING} messages are waiting already: give it a moment"
+# How many sequences of each length a run is tested on.
+EACH = 500
+# A sequence of a class is drawn at most so many times.
+_TRIES = 60
+
+# What runs the network, and waits until it is compiled.
+_NATIVE = (messages.Step, messages.Pin, messages.Save, messages.Figure)
+# What changes the network, and waits behind a network that is still to be pinned or saved.
+_CHANGES = (
+    messages.Configure,
+    messages.Reset,
+    messages.Load,
+    messages.Play,
+    messages.Unpin,
+    messages.SetAside,
+    messages.TakeBack,
+)
+# Of these only the last counts, where several wait.
+_REPLACED = (messages.Configure, messages.Look)
+
+# What is left to do after a turn: it takes long and needs no MyGrad, or takes turns of its own.
+Later = Callable[[], Awaitable[None]]
+
+
+@dataclass
+class Shared:
+    """What all sessions of a server share.
+
+    Attributes
+    ----------
+    turns, drawing : CapacityLimiter
+        One at a time runs a model, and one draws: matplotlib and MyGrad know nothing of each other.
+    compiler : Lock
+        Of two cores one is left to the trainings.
+    """
+
+    turns: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    drawing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    compiler: anyio.Lock = field(default_factory=anyio.Lock)
+
+
+class Session:
+    """Trains a network, and answers the messages of one page.
+
+    Parameters
+    ----------
+    settings : dict
+        Of the first network.
+    tokens : list of int
+        The sequence that is looked at.
+    shared : Shared
+    own : OwnModel, optional
+        The person's own class.
+
+    Attributes
+    ----------
+    outbox : Outbox
+    """
+
+    def __init__(
+        self, settings: dict[str, Any], tokens: list[int], shared: Shared, own: OwnModel | None = None
+    ) -> None:
+        self.outbox = Outbox()
+        self._bench = Bench(tokens, self.outbox)
+        self._shared, self._own = shared, own
+        self._rng = np.random.default_rng()
+        # Messages that came, and those that wait until the network is compiled.
+        self._waiting: deque[Message] = deque()
+        self._held: deque[Message] = deque()
+        self._news = asyncio.Event()
+        # The steps whose programs were asked for last, and those whose programs are still being compiled.
+        self._asked: object = None
+        self._compiling: object = None
+        self.submit(messages.Configure(settings=checked_settings(settings), anew=True))
+
+    def submit(self, message: Message) -> None:
+        """Leave a message for the session to answer.
+
+        Raises
+        ------
+        InvalidArgument
+            When too many are waiting.
+        """
+        if len(self._waiting) >= MOST_WAITING:
+            raise InvalidArgument(_TOO_MANY)
+        self._waiting.append(message)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Train and answer until this is cancelled."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                self._news.clear()
+                with anyio.move_on_after(self._patience()):
+                    await self._news.wait()
+                share = min(TURN, ROUND / (1 + self._shared.turns.statistics().tasks_waiting))
+                later = await self._in_turn(self._work, share)
+                if later is not None:
+                    await self._finish(later)
+                await self._ask_for_programs(tasks)
+
+    def _patience(self) -> float | None:
+        """Return how long to wait for a message: until there is something to do; None is for ever."""
+        bench = self._bench
+        if self._waiting:
+            return 0.0
+        if bench.steps:
+            return None if self._compiling is not None else 0.0
+        if self._held:
+            return 0.0
+        if bench.playing:
+            return max(0.0, bench.due - time.monotonic()) if bench.speed else 0.0
+        return None if bench.next_view() is None else 0.0
+
+    async def _in_turn(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do work with MyGrad in a thread, when it is this session's turn."""
+        return await to_thread.run_sync(_contained, work, *arguments, limiter=self._shared.turns)
+
+    def _work(self, share: float) -> Later | None:
+        """Answer a message, or train for so many seconds; then look."""
+        bench, later = self._bench, None
+        try:
+            message = self._next_message()
+            if message is not None:
+                later = self._answer(message)
+            elif bench.steps:
+                if self._compiling is None:
+                    bench.prepare()
+            elif bench.playing and time.monotonic() >= bench.due:
+                bench.train(share)
+            bench.look(share)
+        # Also what ends a program, which a class of the person's own may raise: the page would wait for ever.
+        except BaseException as error:
+            self._fail(error)
+        return later
+
+    async def _finish(self, later: Later) -> None:
+        try:
+            await later()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not isinstance(error, MyRNNError):
+            _log.error("the playground failed", exc_info=error)
+        self._bench.stop(reason(error))
+
+    # Messages --------------------------------------------------------------------------------------------------------
+
+    def _next_message(self) -> Message | None:
+        """Return the next message that can be answered now."""
+        if self._held and not self._bench.steps:
+            return self._held.popleft()
+        message = self._waiting.popleft() if self._waiting else None
+        while isinstance(message, _REPLACED) and self._waiting and type(self._waiting[0]) is type(message):
+            latest = self._waiting.popleft()
+            if isinstance(message, messages.Configure) and isinstance(latest, messages.Configure):
+                latest = messages.Configure(latest.settings, latest.anew or message.anew)
+            message = latest
+        if message is not None and self._bench.steps and self._must_wait(message):
+            if len(self._held) >= MOST_WAITING:
+                raise InvalidArgument(_TOO_MANY)
+            self._held.append(message)
+            return None
+        return message
+
+    def _must_wait(self, message: Message) -> bool:
+        """Return whether a message has to wait until the network is compiled."""
+        keeps = any(isinstance(held, (*_CHANGES, messages.Pin, messages.Save)) for held in self._held)
+        return isinstance(message, _NATIVE) or (keeps and isinstance(message, _CHANGES))
+
+    def _answer(self, message: Message) -> Later | None:
+        """Do what a message asks for; what is returned is still to be done."""
+        bench, outbox = self._bench, self.outbox
+        match message:
+            case messages.Configure(settings, anew):
+                self._configure(settings, anew)
+            case messages.Reset():
+                self._reset()
+            case messages.Play():
+                bench.play()
+            case messages.Pause():
+                bench.pause()
+            case messages.Step():
+                bench.step()
+            case messages.Speed(speed):
+                bench.choose_speed(speed)
+            case messages.Refresh():
+                bench.show_all()
+            case messages.Look(tokens):
+                bench.look_at(tokens)
+            case messages.Draw(kind, length):
+                self._draw(kind, length)
+            case messages.State(name):
+                bench.show_state(name)
+            case messages.Watch(watched):
+                bench.views.watched = frozenset(watched)
+            case messages.Family(family):
+                bench.choose_family(family)
+            case messages.Unit(unit):
+                outbox.answer("unit", **views.unit(bench.now, unit, bench.state))
+            case messages.Recurrence():
+                network = bench.now
+                why = {"equations": without_folders(network.note), "svg": None}
+                outbox.answer("recurrence", **(views.recurrence(network) if network.compiled else why))
+            case messages.SetAside():
+                bench.set_aside()
+            case messages.TakeBack():
+                bench.take_back()
+            case messages.Pin():
+                bench.pin()
+                self._configure(bench.now.settings, anew=True)
+            case messages.Unpin():
+                bench.unpin()
+            case messages.Runs():
+                outbox.answer("runs", runs=keep.listed_runs())
+            case messages.Load(run):
+                loaded, settings = keep.load(run, self._own.make if self._own else None)
+                bench.begin(lambda: Network(settings, run=loaded))
+            case messages.Script():
+                outbox.answer("script", text=keep.script(bench.now, self._own))
+            case messages.Shortcuts():
+                return self._shortcuts(bench.now)
+            case messages.Save():
+                return self._save(bench.now)
+            case messages.Figure(figure, form):
+                return self._figure(bench.now, figure, form)
+        return None
+
+    def _configure(self, settings: dict[str, Any], anew: bool) -> None:
+        self._bench.forget_problem()
+        settings = checked_settings(settings)
+        if anew or not self._bench.adjust(settings):
+            self._bench.begin(lambda: Network(settings, self._own.make if self._own else None))
+
+    def _reset(self) -> None:
+        network = self._bench.now
+        if network.unrepeatable:
+            raise InvalidArgument(network.unrepeatable)
+        self._configure(network.settings, anew=True)
+
+    def _draw(self, kind: str, length: int) -> None:
+        task = self._bench.now.task
+        for _ in range(_TRIES):
+            drawn = task.sample_lengths([max(2, length - length % 2)], self._rng)
+            if drawn.labels[0] == (kind == "match"):
+                break
+        self._bench.look_at(drawn.tokens(0).tolist())
+
+    def _shortcuts(self, network: Network) -> Later:
+        async def shortcuts() -> None:
+            self.outbox.answer("shortcuts", **await to_thread.run_sync(views.shortcut_levels, network.longer))
+
+        return shortcuts
+
+    def _save(self, network: Network) -> Later:
+        keep.check_can_be_saved(network)
+
+        async def save() -> None:
+            folder = await self._in_turn(keep.save, network, await self._tested(network))
+            command = keep.opening_command(folder, network, self._own)
+            self.outbox.answer("saved", folder=folder.as_posix(), command=command, runs=keep.listed_runs())
+
+        return save
+
+    def _figure(self, network: Network, figure: str, form: str) -> Later:
+        draw = None if figure == "accuracy" else keep.figure(figure, form, network, self._bench.tokens)
+
+        async def draw_figure() -> None:
+            drawing = draw
+            if drawing is None:
+                report = await self._tested(network)
+                drawing = lambda: keep.drawn(report.plot, form)  # noqa: E731
+            content = await to_thread.run_sync(drawing, limiter=self._shared.drawing)
+            self.outbox.answer("figure", figure=figure, format=form, content=content)
+
+        return draw_figure
+
+    async def _tested(self, network: Network) -> LengthReport:
+        """Try a network in several turns, since everybody else waits meanwhile."""
+        report: LengthReport | None = None
+        while report is None or report.total.min() < EACH:
+            report = await self._in_turn(views.tried_further, network, report)
+        return report
+
+    # Compiling -------------------------------------------------------------------------------------------------------
+
+    async def _ask_for_programs(self, tasks: TaskGroup) -> None:
+        """Let the programs of a new network be compiled; meanwhile, messages are answered."""
+        # A network that needs other programs has other steps.
+        steps = self._bench.steps
+        if steps is self._asked:
+            return
+        self._asked, self._compiling = steps, None
+        network = self._bench.network
+        if network is None or not steps:
+            return
+        programs = await to_thread.run_sync(network.programs)
+        if not all(map(is_known, programs)):
+            self._compiling = steps
+            tasks.start_soon(self._compile, programs, steps)
+
+    async def _compile(self, programs: list[str], steps: object) -> None:
+        async with self._shared.compiler:
+            # Another network may have taken its place while it waited.
+            if self._compiling is steps:
+                await _compile_apart(programs)
+        if self._compiling is steps:
+            self._compiling = None
+            self._news.set()
+
+
+def _contained(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Do work whose user-defined class may ask the program to end: that ends the work alone."""
+    try:
+        return work(*arguments)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise MyRNNError(reason(error)) from error
+
+
+async def _compile_apart(programs: list[str]) -> None:
+    """Compile what the cache has not, in another process: this one goes on, and compiles it itself if that fails."""
+    missing = [program for program in programs if not is_known(program)]
+    if not missing:
+        return
+    process = begin_to_compile(missing)
+    try:
+        _, errors = await to_thread.run_sync(process.communicate, abandon_on_cancel=True)
+    except BaseException:
+        process.kill()
+        raise
+    if process.returncode:
+        _log.warning("compiling in a process of its own failed: %s", errors.strip())
+
+
+# All of them ---------------------------------------------------------------------------------------------------------
+
+
+class Full(InvalidArgument):
+    """There are as many sessions as there may be."""
+
+
+@dataclass
+class _Entry:
+    """A session, the page it belongs to, and the connection over which that is there, if it is."""
+
+    session: Session
+    page: str
+    connection: CancelScope | None
+    left: float = 0.0
+    life: CancelScope = field(default_factory=CancelScope)
+
+
+class Sessions:
+    """Opens, finds and frees sessions, while it is open itself.
+
+    Parameters
+    ----------
+    own : OwnModel, optional
+        The person's own class.
+    most : int
+        How many sessions there may be at once.
+    """
+
+    def __init__(self, own: OwnModel | None = None, most: int = MOST_SESSIONS) -> None:
+        self.own, self._most, self._shared = own, most, Shared()
+        self._entries: dict[str, _Entry] = {}
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._entries)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Let sessions run until this is left."""
+        async with anyio.create_task_group() as self._tasks:
+            yield
+            self._tasks.cancel_scope.cancel()
+        self._entries.clear()
+
+    def attach(
+        self, name: str | None, page: str, settings: dict[str, Any], tokens: list[int], connection: CancelScope
+    ) -> tuple[str, Session]:
+        """Return the session of that name if it waits for this page, or a new one, with its name.
+
+        A page is one document in one tab: a copy of the tab, which knows the same name, gets a session of its own. A
+        connection of the same page before this one, which the server did not know to be lost, is cancelled.
+
+        Raises
+        ------
+        Full
+            When there are too many.
+        InvalidArgument
+            When the settings do not go together.
+        """
+        entry = self._entries.get(name or "")
+        if name is not None and entry is not None and (entry.page == page or entry.connection is None):
+            if entry.connection is not None:
+                entry.connection.cancel()
+            entry.page, entry.connection = page, connection
+            return name, entry.session
+        if len(self._entries) >= self._most:
+            raise Full(
+                f"{self._most} pages are open already, and more would slow them all down: "
+                "this one starts when another is closed"
+            )
+        fresh, session = secrets.token_urlsafe(16), Session(settings, tokens, self._shared, self.own)
+        entry = self._entries[fresh] = _Entry(session, page, connection)
+        self._tasks.start_soon(self._run, entry)
+        return fresh, session
+
+    def detach(self, name: str, connection: CancelScope) -> None:
+        """Note that a connection has ended; its page may come back for a while."""
+        entry = self._entries.get(name)
+        if entry is not None and entry.connection is connection:
+            entry.connection, entry.left = None, anyio.current_time()
+            self._tasks.start_soon(self._free_later, name, entry)
+
+    async def _run(self, entry: _Entry) -> None:
+        with entry.life:
+            await entry.session.run()
+
+    async def _free_later(self, name: str, entry: _Entry) -> None:
+        await anyio.sleep(PATIENCE)
+        if entry.connection is None and anyio.current_time() - entry.left >= PATIENCE:
+            self._entries.pop(name, None)
+            entry.life.cancel()

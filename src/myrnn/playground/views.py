@@ -1,0 +1,300 @@
+"""What the page shows of a network, as plain values, and how often: looking is to cost little of the training."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from myrnn.errors import InvalidArgument, NotFinite
+from myrnn.evaluation import LengthReport, counterexamples, evaluate, shortcuts
+from myrnn.graphs import build_graph
+from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues
+from myrnn.playground.network import Network, PageTask
+from myrnn.sequences import Sequences
+from myrnn.tasks import Palindromes, TwinHalves, sample_family
+
+MISTAKES = 8
+FLOW_SAMPLES = 40
+SHORTCUT_SAMPLES = 40_000
+# Seeds what is tested on: other sequences than those of the training, the same at every look.
+TEST_SEED = 1_000_001
+# How many sequences of each length are tried at a time, within about so many multiplications.
+MOST, WORK = 40, 40_000_000
+# Op by op, all takes so many times longer.
+SLOWER = 20
+# Of each view: the share of the time that it may take while the network trains as fast as it can, and the shortest time
+# between two looks, in seconds.
+_SHARES = {"row": 0.008, "accuracy": 0.006, "gradient": 0.003, "eigenvalues": 0.002, "mistakes": 0.001}
+_PAUSES = {"row": 0.05, "accuracy": 0.25, "gradient": 0.5, "eigenvalues": 0.1, "mistakes": 1.0}
+# While the network waits most of the time, looking takes time that nobody needs.
+_IDLE = 20.0
+# Whatever a look costs, the next is due after so many seconds: what is older than that misleads.
+LONGEST_PAUSE = 1.0
+
+
+def packed(values: Any) -> str:
+    """Return numbers as base64 of little-endian float32."""
+    return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode("ascii")
+
+
+def truth_of(task: PageTask, tokens: list[int]) -> int:
+    """Return the true class of a sequence."""
+    one = Sequences.from_pairs([(np.array(tokens), 0)], task.dim_input)
+    return int(task.truth(one)[0])
+
+
+def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
+    """Return what goes on inside while the network reads one sequence; the loss is that of its true class.
+
+    Raises
+    ------
+    NotFinite
+        When some of it is not finite.
+    """
+    assert network.compiled is not None
+    truth = truth_of(network.task, tokens)
+    seen = inspect(network.compiled, np.array(tokens), truth, class_names=network.task.class_names)
+    name = state if state in seen.states else seen.main_state
+    if not all(np.isfinite(part).all() for part in (seen.states[name], seen.logits, seen.state_gradients[name])):
+        raise NotFinite("there is nothing to see in this sequence: the network's numbers grow beyond all bounds")
+    return {
+        "tokens": tokens,
+        "state": name,
+        "state_names": list(seen.states),
+        "units": seen.states[name].shape[1],
+        "states": packed(seen.states[name]),
+        "probabilities": seen.probabilities[:, 1].tolist(),
+        "gradients": seen.state_gradient_norms[name].tolist(),
+        "loss": seen.loss,
+        "truth": truth,
+        "iteration": network.iteration,
+    }
+
+
+def accuracy_shown(report: LengthReport) -> dict[str, Any]:
+    """Return a report as columns."""
+    return {
+        "lengths": report.lengths.tolist(),
+        "accuracy": report.accuracy.tolist(),
+        "low": report.interval[:, 0].tolist(),
+        "high": report.interval[:, 1].tolist(),
+        "total": report.total.tolist(),
+        "trained": report.trained_length,
+        "chance": report.chance,
+    }
+
+
+def gradient(network: Network) -> dict[str, Any]:
+    """Return how much of the gradient is left so many steps before the end, over sequences of the task."""
+    assert network.compiled is not None
+    flow = gradient_flow(network.compiled, _longest(network.task), seed=TEST_SEED, relative=True)
+    name = next(iter(flow.mean))
+    return {
+        # Where there are several, which of them it is.
+        "state": name if len(flow.mean) > 1 else "",
+        "distance": flow.distance.tolist(),
+        **{key: getattr(flow, key)[name].tolist() for key in ("mean", "low", "high")},
+    }
+
+
+def eigenvalues(network: Network) -> list[dict[str, Any]]:
+    """Return the eigenvalues of every recurrent matrix."""
+    assert network.compiled is not None
+    found = recurrent_eigenvalues(network.compiled).values
+    return [
+        {"name": name, "real": values.real.round(5).tolist(), "imaginary": values.imag.round(5).tolist()}
+        for name, values in found.items()
+    ]
+
+
+def eigenvalues_or_none(network: Network) -> list[dict[str, Any]]:
+    """Return the eigenvalues of a network that has some, else an empty list."""
+    try:
+        return [] if network.compiled is None else eigenvalues(network)
+    except InvalidArgument:
+        return []
+
+
+def mistakes(network: Network, family: str, samples: int, seed: int) -> dict[str, Any]:
+    """Return sequences of a family that the network gets wrong, the ones it is surest of first."""
+    if not isinstance(network.task, TwinHalves | Palindromes):
+        raise InvalidArgument("mistakes are looked for in twin halves and palindromes alone")
+    drawn = sample_family(network.task, family, samples, np.random.default_rng((TEST_SEED, seed)))
+    model = network.model if network.compiled is None else network.compiled
+    engine = "mygrad" if network.compiled is None else "native"
+    found = counterexamples(model, drawn, most=MISTAKES, engine=engine)
+    listed = [
+        {
+            "tokens": mistake.sequence.tolist(),
+            "truth": mistake.truth,
+            "predicted": mistake.predicted,
+            "probability": mistake.probability,
+        }
+        for mistake in found.most_confident
+    ]
+    return {"family": family, "mistakes": listed, "count": found.mistakes, "samples": found.samples}
+
+
+def shortcut_levels(task: PageTask) -> dict[str, Any]:
+    """Return what classifiers reach that see only a part of each sequence, by length."""
+    report = shortcuts(task, SHORTCUT_SAMPLES, TEST_SEED, lengths=task.lengths)
+    return {
+        "lengths": report.lengths.tolist(),
+        "names": list(report.names),
+        "accuracy": report.accuracy.tolist(),
+    }
+
+
+def recurrence(network: Network) -> dict[str, Any]:
+    """Return the equations of the network, and the picture of its step."""
+    assert network.compiled is not None
+    graph = build_graph(network.compiled)
+    assert graph is not None
+    return {"equations": str(network.compiled), "svg": graph.to_svg()}
+
+
+def unit(network: Network, number: int, state: str = "") -> dict[str, Any]:
+    """Return the weights that lead into one unit of a state, by the name of their matrix."""
+    compiled, incoming = network.compiled, {}
+    if compiled is not None:
+        # The page may ask for a unit of the network before this one, whose state may have had more.
+        with contextlib.suppress(InvalidArgument):
+            incoming = incoming_weights(compiled, number, state if state in compiled.state_names else None)
+    named = [{"name": name, "weights": weights.round(5).tolist()} for name, weights in incoming.items()]
+    return {"unit": number, "incoming": named}
+
+
+def _longest(task: PageTask) -> Sequences:
+    """Return sequences of the greatest length of a task."""
+    return task.sample_lengths(np.repeat(task.lengths[-1:], FLOW_SAMPLES), np.random.default_rng(TEST_SEED))
+
+
+# How it does on new sequences -----------------------------------------------------------------------------------------
+
+
+def portion(network: Network) -> int:
+    """Return how many sequences of each length a network is tried on at a time, at least one."""
+    if network.compiled is None:
+        return MOST // SLOWER
+    work = int(network.longer.lengths.sum()) * network.compiled.work_per_row
+    # A single unit has no matrix product.
+    return int(np.clip(WORK // max(1, work), 1, MOST))
+
+
+def test_sequences(task: PageTask, each: int, part: int = 0) -> Sequences:
+    """Return `each` sequences of every length of a task, the same at every call, others for every part."""
+    return task.sample_lengths(np.repeat(task.lengths, each), np.random.default_rng((TEST_SEED, part)))
+
+
+def accuracy(network: Network, sequences: Sequences) -> LengthReport:
+    """Try a network on given sequences."""
+    model = network.model if network.compiled is None else network.compiled
+    longest = int(network.task.lengths[-1])
+    engine = "mygrad" if network.compiled is None else "native"
+    return evaluate(model, sequences, trained=longest, engine=engine, progress=False)
+
+
+def tried_further(network: Network, known: LengthReport | None) -> LengthReport:
+    """Try a network on one more portion of sequences, up to twice as long as it learned from."""
+    each = portion(network)
+    part = 0 if known is None else int(known.total.min()) // each
+    found = accuracy(network, test_sequences(network.longer, each, part))
+    return found if known is None else known.joined(found)
+
+
+class Trial:
+    """Tries a network on more and more sequences, as long as it stays as it is.
+
+    Parameters
+    ----------
+    most : int
+        How many of every length are enough.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._subject: tuple[Network, object] | None = None
+        self._report: LengthReport | None = None
+        self._part = 0
+        # What every look at a network that learns begins with.
+        self._first: tuple[tuple[PageTask, int], Sequences] | None = None
+
+    def parts(self, network: Network) -> int:
+        """Return on how many portions the network has been tried as it is."""
+        return self._part if self._subject == (network, network.moment) else 0
+
+    def report(self, network: Network) -> LengthReport:
+        """Return what is known of the network as it is, after one more portion if it is not enough."""
+        if self._subject != (network, network.moment):
+            self._subject, self._report, self._part = (network, network.moment), None, 0
+        known = self._report
+        enough = self._most if network.compiled is not None else self._most // SLOWER
+        if known is not None and known.total.min() >= enough:
+            return known
+        found = accuracy(network, self._sequences(network))
+        self._report, self._part = found if known is None else known.joined(found), self._part + 1
+        return self._report
+
+    def _sequences(self, network: Network) -> Sequences:
+        key = network.longer, portion(network)
+        if self._part:
+            return test_sequences(*key, self._part)
+        if self._first is None or self._first[0] != key:
+            self._first = key, test_sequences(*key)
+        return self._first[1]
+
+
+# Which view is due ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _View:
+    shown: Hashable = None
+    due: float = 0.0
+
+
+class Views:
+    """Decides which view is looked at next.
+
+    Parameters
+    ----------
+    clock : callable
+        Returns the time in seconds.
+
+    Attributes
+    ----------
+    watched : frozenset of str
+        The views that are on the screen.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._views = {name: _View() for name in _SHARES}
+        self.watched: frozenset[str] = frozenset()
+
+    def forget(self, name: str | None = None) -> None:
+        """Let a view (by default each) be looked at as soon as possible, whether anything has changed or not."""
+        for view in self._views.values() if name is None else [self._views[name]]:
+            view.shown, view.due = None, 0.0
+
+    def next(self, state: Callable[[str], Hashable], at_rest: bool) -> str | None:
+        """Return the first view that has changed and is due, at rest at once; `state` says what a view would show."""
+        now = self._clock()
+        for name, view in self._views.items():
+            if name in self.watched and (at_rest or view.due <= now) and view.shown != state(name):
+                return name
+        return None
+
+    def looked(self, name: str, shown: Hashable, cost: float, busy: bool) -> None:
+        """Note that a view shows `shown` now, and how many seconds that took; `busy` is training at full speed."""
+        share = _SHARES[name] * (1.0 if busy else _IDLE)
+        view = self._views[name]
+        # The first look also loads what all of them need.
+        pause = 0.0 if view.shown is None else min(LONGEST_PAUSE, cost / share)
+        view.shown, view.due = shown, self._clock() + max(_PAUSES[name], pause)
