@@ -1,20 +1,24 @@
-"""What a check of an answer found, property by property, and how it runs a list of checks."""
+"""A list of checks of an answer, what it finds, property by property, and how that is shown."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from myrnn.exercises import _limits
-from myrnn.exercises._faults import FAULTS, describe
-from myrnn.exercises._limits import few_lines, within
+from myrnn._user_code import line_of, user_frame
+from myrnn.exercises import limits
 
 PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
 MARKS = {PASSED: "pass", FAILED: "FAIL", NOT_CHECKED: "  - "}
 # The sign carries the meaning, the colour only supports it.
 SIGNS = {PASSED: ("✓", "#1a7f37"), FAILED: ("✗", "#b3261e"), NOT_CHECKED: ("…", "#6e7781")}
+# What an answer may do wrong. KeyboardInterrupt comes from the person who waits.
+FAULTS = (Exception, SystemExit, limits.TookTooLong)
+
+# Looks for a breach of a property, and returns what is wrong, or an empty string.
+Breach = Callable[[Any], str]
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,6 @@ class Finding:
     says: str
     outcome: str
     detail: str = ""
-
-
-@dataclass(frozen=True)
-class Check:
-    """A property with the function that looks for a breach of it: it returns what is wrong, or an empty string."""
-
-    name: str
-    says: str
-    breach: Callable[[Any], str]
-    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,21 +96,60 @@ class ExerciseReport:
         return f"<p><b>{html.escape(self._summary)}</b></p><table>{''.join(rows)}</table>"
 
 
-def run_checks(name: str, answer: Any, checks: Iterable[Check]) -> ExerciseReport:
-    """Run the checks in order; what an answer raises, and that it never ends, is a breach like any other."""
-    findings: dict[str, Finding] = {}
-    with few_lines():
-        for check in checks:
-            if any(findings[needed].outcome != PASSED for needed in check.needs):
-                findings[check.name] = Finding(check.says, NOT_CHECKED)
-            else:
-                detail = _breach(check, answer)
-                findings[check.name] = Finding(check.says, FAILED if detail else PASSED, detail)
-    return ExerciseReport(name, tuple(findings.values()))
+class Checklist:
+    """Properties of a right answer, in the order in which they are checked.
+
+    >>> checks = Checklist()
+    >>> @checks("It is a number.")
+    ... def number(answer):
+    ...     return "" if isinstance(answer, int) else f"It is {answer!r}."
+    >>> @checks("It is positive.", number)
+    ... def positive(answer):
+    ...     return "" if answer > 0 else "It is not."
+    >>> print(checks.run("answer", "x"))
+    answer: 1 of 2 properties do not hold, 1 could not be checked yet
+      FAIL  It is a number.
+            It is 'x'.
+        -   It is positive.
+    """
+
+    def __init__(self) -> None:
+        self._checks: list[tuple[str, Breach, tuple[Breach, ...]]] = []
+
+    def __call__(self, says: str, *needs: Breach) -> Callable[[Breach], Breach]:
+        """Add a property, whose function looks for a breach of it; it rests on the properties that it needs."""
+
+        def add(breach: Breach) -> Breach:
+            self._checks.append((says, breach, needs))
+            return breach
+
+        return add
+
+    def run(self, name: str, answer: Any) -> ExerciseReport:
+        """Check an answer. What it raises, and that it never ends, is a breach like any other."""
+        findings: dict[Breach, Finding] = {}
+        with limits.few_lines():
+            for says, breach, needs in self._checks:
+                if any(findings[needed].outcome != PASSED for needed in needs):
+                    findings[breach] = Finding(says, NOT_CHECKED)
+                else:
+                    detail = _detail(breach, answer)
+                    findings[breach] = Finding(says, FAILED if detail else PASSED, detail)
+        return ExerciseReport(name, tuple(findings.values()))
 
 
-def _breach(check: Check, answer: Any) -> str:
+def _detail(breach: Breach, answer: Any) -> str:
     try:
-        return within(_limits.SECONDS, lambda: check.breach(answer))
+        return limits.within(limits.SECONDS, lambda: breach(answer))
     except FAULTS as error:
         return describe(error)
+
+
+def describe(error: BaseException) -> str:
+    """Return one line: the exception, and the line of the student's code that it came from."""
+    message, frame = " ".join(str(error).split()), user_frame(error)
+    text = "" if frame is None else line_of(frame)
+    place = "" if frame is None else f", in {frame.name}, line {frame.lineno}" + (f": {text}" if text else "")
+    if isinstance(error, limits.TookTooLong):
+        return f"{message}{place}. Does a loop never end?"
+    return f"it raised {type(error).__name__}" + (f": {message}" if message else "") + place

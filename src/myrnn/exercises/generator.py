@@ -1,0 +1,389 @@
+"""Is a student's generator of sequences right? What it returns is looked at thousands of times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtr, bdtrc
+
+from myrnn._checks import shown
+from myrnn.errors import InvalidArgument
+from myrnn.exercises.report import FAULTS, Checklist, ExerciseReport, describe
+
+DIGITS = 10
+# How many results are kept twice, to see whether later calls change them.
+KEPT = 20
+# Every count is compared with its binomial law, exactly. A check makes fewer than 90 such comparisons, so that a right
+# answer is called wrong less than once in a million times.
+FALSE_ALARM = 1e-8
+
+
+def check_generate_sequence(fn: Callable[..., Any]) -> ExerciseReport:
+    """Say what is wrong with a generator of sequences, ``generate_sequence`` of the lesson.
+
+    It is called some twenty thousand times, by itself and with other arguments. What is random is judged so that a
+    right answer fails less than once in a million checks, whatever the seed; the generator of random numbers is left
+    alone. In the main thread a call that never ends is stopped, and of what is printed the first lines are shown.
+
+    Parameters
+    ----------
+    fn : callable
+        ``fn(pattern_length_min=1, pattern_length_max=10, palindrome=False)`` returns ``(x, y, sequence)``:
+        one-hot rows, float32 (T, 10); the label, int16 (1,); the digits, integers (T,).
+
+    Returns
+    -------
+    ExerciseReport
+        ``.ok`` and one line for each property. An exception of `fn` is a property that does not hold.
+
+    Raises
+    ------
+    InvalidArgument
+        When `fn` is no function.
+
+    Examples
+    --------
+    >>> from myrnn import tasks
+    >>> check_generate_sequence(lambda: tasks.generate_sequence()).failed[0].says
+    'It takes pattern_length_min and pattern_length_max.'
+    """
+    if not callable(fn):
+        raise InvalidArgument(f"fn must be a function, passed without calling it, not {shown(fn)}")
+    return checks.run(getattr(fn, "__name__", type(fn).__name__), _Draws(fn))
+
+
+# What it returned -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """Arguments, how often to call with them, and the lengths of the pattern that they allow."""
+
+    arguments: dict[str, Any]
+    calls: int
+    shortest: int = 1
+    longest: int = 10
+
+    @property
+    def palindrome(self) -> bool:
+        return bool(self.arguments.get("palindrome", False))
+
+    @property
+    def call(self) -> str:
+        """The arguments as they are written in a call."""
+        return ", ".join(f"{name}={value}" for name, value in self.arguments.items()) or "the default arguments"
+
+
+# Where something rare can go wrong, there are enough calls to see it: a second half that matches by chance is most
+# frequent at the shortest lengths; a palindrome differs from a pair of equal halves from length 4 on.
+SETTINGS = {
+    "default": _Setting({}, 4000),
+    "length 1": _Setting({"pattern_length_min": 1, "pattern_length_max": 1}, 8000, 1, 1),
+    "3 to 5": _Setting({"pattern_length_min": 3, "pattern_length_max": 5}, 1000, 3, 5),
+    "11 to 12": _Setting({"pattern_length_min": 11, "pattern_length_max": 12}, 300, 11, 12),
+    "palindromes": _Setting({"palindrome": True}, 2000),
+    "palindromes of 4": _Setting({"pattern_length_min": 2, "pattern_length_max": 2, "palindrome": True}, 5000, 2, 2),
+}
+
+
+class _Numbers:
+    """The sequences and labels of one setting, in flat arrays."""
+
+    def __init__(self, setting: _Setting, results: list[Any]) -> None:
+        sequences = [np.asarray(sequence) for _, _, sequence in results]
+        self.setting = setting
+        self.tokens = np.concatenate(sequences)
+        self.lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
+        self.labels = np.array([_label(y) for _, y, _ in results], dtype=np.int64)
+        self.offsets = np.concatenate(([0], np.cumsum(self.lengths)))
+        place = np.arange(len(self.tokens)) - np.repeat(self.offsets[:-1], self.lengths)
+        # Which tokens belong to a first half.
+        self.first = place < np.repeat(self.lengths // 2, self.lengths)
+
+    @cached_property
+    def matches(self) -> NDArray[np.bool_]:
+        """Whether each sequence is what the setting calls a match."""
+        partner = self.tokens[~self.first]
+        halves = self.lengths // 2
+        if self.setting.palindrome:
+            starts = np.repeat(np.cumsum(halves) - halves, halves)
+            partner = partner[2 * starts + np.repeat(halves, halves) - 1 - np.arange(len(partner))]
+        owner = np.repeat(np.arange(len(halves)), halves)
+        return np.bincount(owner, self.tokens[self.first] != partner, minlength=len(halves)) == 0
+
+    def text(self, index: int) -> str:
+        """Return a sequence as a message shows it."""
+        return " ".join(map(str, self.tokens[self.offsets[index] : self.offsets[index + 1]].tolist()))
+
+
+def _label(y: Any) -> int:
+    """Return the label, or -1 where `y` is none, which the check of its shape finds."""
+    return int(y[0]) if y.shape == (1,) and y.dtype.kind in "biuf" and np.isfinite(y[0]) else -1
+
+
+class _Draws:
+    """Calls the generator when a check asks for it, and keeps what came back."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self._fn = fn
+        self._results: dict[str, list[Any]] = {}
+        self._numbers: dict[str, _Numbers] = {}
+        # The first results, each with a copy.
+        self.early: list[tuple[Any, Any]] = []
+
+    def draw(self, *names: str) -> str:
+        """Call the generator under the settings; return what went wrong, or an empty string."""
+        for name in names:
+            setting = SETTINGS[name]
+            try:
+                results = self._call(setting)
+            except FAULTS as error:
+                return f"With {setting.call} {describe(error)}"
+            self._results[name] = results
+        return ""
+
+    def _call(self, setting: _Setting) -> list[Any]:
+        results = []
+        for _ in range(setting.calls):
+            results.append(self._fn(**setting.arguments))
+            if len(self.early) < KEPT:
+                result = results[-1]
+                copy = tuple(np.array(part) for part in result) if isinstance(result, tuple) else result
+                self.early.append((result, copy))
+        return results
+
+    def results(self) -> Iterator[tuple[_Setting, Any]]:
+        """Go through the results of all settings that it could be called with."""
+        return ((SETTINGS[name], result) for name, results in self._results.items() for result in results)
+
+    def parts(self) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+        """Go through x, y and sequence of every call, once they are known to be three arrays."""
+        return (result for _, result in self.results())
+
+    def numbers(self, *, palindrome: bool | None = None) -> list[_Numbers]:
+        """Return the numbers of every setting, or only of those with or without palindromes, once they are digits."""
+        chosen = [name for name in self._results if palindrome in (None, SETTINGS[name].palindrome)]
+        for name in chosen:
+            if name not in self._numbers:
+                self._numbers[name] = _Numbers(SETTINGS[name], self._results[name])
+        return [self._numbers[name] for name in chosen]
+
+
+# Calls, shapes, dtypes and the encoding -------------------------------------------------------------------------------
+
+checks = Checklist()
+
+
+@checks("It can be called without arguments.")
+def _called(draws: _Draws) -> str:
+    return draws.draw("default")
+
+
+@checks("It takes pattern_length_min and pattern_length_max.")
+def _bounds(draws: _Draws) -> str:
+    return draws.draw("3 to 5", "11 to 12", "length 1")
+
+
+@checks("It takes palindrome=True.", _called)
+def _palindrome(draws: _Draws) -> str:
+    return draws.draw("palindromes", "palindromes of 4")
+
+
+@checks("It returns (x, y, sequence): three NumPy arrays.", _called)
+def _three_arrays(draws: _Draws) -> str:
+    for setting, result in draws.results():
+        if not isinstance(result, tuple | list):
+            kind = "nothing: is the return missing?" if result is None else f"{type(result).__name__}."
+            return f"With {setting.call} it returned {kind}"
+        if len(result) != 3:
+            return f"With {setting.call} it returned {len(result)} values, not 3."
+        for name, part in zip(("x", "y", "sequence"), result, strict=True):
+            if not isinstance(part, np.ndarray):
+                return f"{name} is {shown(part)}, of type {type(part).__name__}, and must be an array."
+    return ""
+
+
+@checks("sequence holds the T digits: integers 0 to 9, shape (T,), T even.", _three_arrays)
+def _sequence(draws: _Draws) -> str:
+    for _, _, digits in draws.parts():
+        if digits.ndim != 1 or digits.dtype.kind not in "iu":
+            return f"sequence is {digits.dtype} of shape {digits.shape}."
+        if len(digits) < 2 or len(digits) % 2:
+            return f"A sequence has {len(digits)} digits, so it has no two halves: {digits.tolist()}."
+        if digits.min() < 0 or digits.max() >= DIGITS:
+            return f"A sequence holds {digits.max() if digits.max() >= DIGITS else digits.min()}: {digits.tolist()}."
+    return ""
+
+
+@checks("x has shape (T, 10).", _sequence)
+def _x_shape(draws: _Draws) -> str:
+    for x, _, digits in draws.parts():
+        if x.shape != (len(digits), DIGITS):
+            hint = " The digits 0 to 9 are ten." if x.shape == (len(digits), DIGITS + 1) else ""
+            return f"x has shape {x.shape} for {len(digits)} digits, which make ({len(digits)}, {DIGITS}).{hint}"
+    return ""
+
+
+@checks("x is float32.", _three_arrays)
+def _x_dtype(draws: _Draws) -> str:
+    return next((f"x is {x.dtype}." for x, _, _ in draws.parts() if x.dtype != np.float32), "")
+
+
+@checks("Row t of x is the one-hot encoding of digit t of sequence.", _x_shape)
+def _one_hot(draws: _Draws) -> str:
+    encodings = np.eye(DIGITS)
+    for x, _, digits in draws.parts():
+        if not np.array_equal(x, encodings[digits]):
+            t = int(np.argmax((x != encodings[digits]).any(axis=1)))
+            row = "[" + " ".join(f"{value:g}" for value in x[t].tolist()) + "]"
+            return f"Digit {t} of {digits.tolist()} is {digits[t]}, but row {t} of x is {row}."
+    return ""
+
+
+@checks("y has shape (1,) and holds 0 or 1.", _three_arrays)
+def _y_shape(draws: _Draws) -> str:
+    for _, y, _ in draws.parts():
+        if y.shape != (1,):
+            return f"y has shape {y.shape}: {shown(y)}."
+        if y[0] not in (0, 1):
+            return f"y is {shown(y)}."
+    return ""
+
+
+@checks("y is int16.", _three_arrays)
+def _y_dtype(draws: _Draws) -> str:
+    return next((f"y is {y.dtype}." for _, y, _ in draws.parts() if y.dtype != np.int16), "")
+
+
+# Chance ---------------------------------------------------------------------------------------------------------------
+
+
+def is_unlikely(count: int, total: int, chance: float) -> bool:
+    """Return whether a binomial count lies so far out that chance alone is no explanation."""
+    below, above = bdtr(count, total, chance), bdtrc(count - 1, total, chance) if count else 1.0
+    return bool(2 * min(below, above) < FALSE_ALARM)
+
+
+@checks("Every call draws anew and returns arrays of its own.", _three_arrays)
+def _anew(draws: _Draws) -> str:
+    kept = [result[2] for _, result in draws.early]
+    if all(np.array_equal(kept[0], other) for other in kept[1:]):
+        return f"{len(kept)} calls gave the same sequence {kept[0].tolist()}: is a seed set inside?"
+    for given, copy in draws.early:
+        for name, part, before in zip(("x", "y", "sequence"), given, copy, strict=True):
+            if not np.array_equal(part, before):
+                return f"A later call changed the {name} of an earlier one: make a new array in every call."
+    return ""
+
+
+@checks("Every length lies within the bounds.", _sequence, _bounds)
+def _within(draws: _Draws) -> str:
+    for numbers in draws.numbers():
+        setting = numbers.setting
+        low, high = 2 * setting.shortest, 2 * setting.longest
+        for length in (numbers.lengths.min(), numbers.lengths.max()):
+            if not low <= length <= high:
+                return f"With {setting.call} lengths are {low} to {high}, but there is one of length {length}."
+    return ""
+
+
+@checks("Every length within the bounds is drawn, all equally often.", _within)
+def _lengths(draws: _Draws) -> str:
+    for numbers in draws.numbers():
+        setting, total = numbers.setting, len(numbers.lengths)
+        patterns = np.arange(setting.shortest, setting.longest + 1)
+        counts = {int(2 * pattern): int((numbers.lengths == 2 * pattern).sum()) for pattern in patterns}
+        missing = [length for length, count in counts.items() if not count]
+        if missing:
+            last = " Does the range leave out its upper end?" if missing == [2 * setting.longest] else ""
+            return f"With {setting.call} none of {total:,} sequences has length {missing[-1]}.{last}"
+        for length, count in counts.items():
+            if is_unlikely(count, total, 1 / len(patterns)):
+                expected = f"{1 / len(patterns):.1%}"
+                return f"With {setting.call} {count / total:.1%} of the sequences have length {length}, not {expected}."
+    return ""
+
+
+@checks("Every digit of the pattern is drawn at random, all ten equally often.", _sequence, _anew)
+def _digits(draws: _Draws) -> str:
+    every = draws.numbers()
+    first = np.concatenate([numbers.first for numbers in every])
+    tokens = np.concatenate([numbers.tokens for numbers in every])
+    begins = np.concatenate([np.isin(np.arange(len(n.tokens)), n.offsets[:-1]) for n in every])
+    # The digit that a sequence begins with may be drawn in another way than those after it.
+    for what, drawn in (
+        ("of the digits of the first half are", tokens[first & ~begins]),
+        ("of the sequences begin with", tokens[begins]),
+    ):
+        counts = np.bincount(drawn, minlength=DIGITS)
+        digit = int(np.argmax(np.abs(counts - len(drawn) / DIGITS)))
+        if is_unlikely(int(counts[digit]), len(drawn), 1 / DIGITS):
+            return f"{counts[digit] / len(drawn):.1%} {what} {digit}, not 10%."
+    # Two of a first half side by side are of one sequence.
+    follows = first[1:] & first[:-1]
+    same, total = int((tokens[1:] == tokens[:-1])[follows].sum()), int(follows.sum())
+    if is_unlikely(same, total, 1 / DIGITS):
+        return f"A digit of the first half equals the one before it in {same / total:.1%} of the cases, not 10%."
+    return ""
+
+
+# Labels ---------------------------------------------------------------------------------------------------------------
+
+
+@checks("y is 1 exactly where the second half repeats the first.", _sequence, _y_shape)
+def _truth(draws: _Draws) -> str:
+    return _untrue(draws.numbers(palindrome=False), "the halves are the same", "the halves differ")
+
+
+@checks(
+    "With palindrome=True, y is 1 exactly where the sequence reads the same backwards.",
+    _sequence,
+    _y_shape,
+    _palindrome,
+)
+def _palindrome_truth(draws: _Draws) -> str:
+    return _untrue(draws.numbers(palindrome=True), "it reads the same backwards", "it does not read the same backwards")
+
+
+def _untrue(every: list[_Numbers], match: str, no_match: str) -> str:
+    for numbers in every:
+        wrong = np.flatnonzero(numbers.labels != numbers.matches)
+        if not len(wrong):
+            continue
+        index = int(wrong[np.argmin(numbers.lengths[wrong])])
+        why = match if numbers.matches[index] else no_match
+        return (
+            f"{numbers.text(index)} is labelled {numbers.labels[index]}, but {why} "
+            f"({len(wrong):,} of {len(numbers.labels):,} labels are untrue with {numbers.setting.call})."
+        )
+    return ""
+
+
+@checks("Half of the sequences match, at every length.", _sequence, _y_shape, _anew)
+def _balance(draws: _Draws) -> str:
+    for numbers in draws.numbers():
+        groups = [("", np.ones(len(numbers.lengths), dtype=bool))]
+        groups += [(f" of length {length}", numbers.lengths == length) for length in np.unique(numbers.lengths)]
+        for which, group in groups:
+            matches, total = int(numbers.matches[group].sum()), int(group.sum())
+            if is_unlikely(matches, total, 0.5):
+                share = f"{matches / total:.1%} of {total:,} sequences{which} match, not half."
+                return f"With {numbers.setting.call} {share}"
+    return ""
+
+
+@checks("A second half that does not match is drawn at random.", _truth, _digits)
+def _random_negatives(draws: _Draws) -> str:
+    for numbers in draws.numbers():
+        negative = np.repeat(~numbers.matches, numbers.lengths // 2)
+        apart = (numbers.tokens[~numbers.first] - numbers.tokens[numbers.first])[negative] % DIGITS
+        found = np.unique(apart).tolist()
+        # Of length 1, a match is no non-match: nine differences are left.
+        if not set(range(1, DIGITS)) <= set(found):
+            return f"With {numbers.setting.call} they differ from the first half only by {found} (modulo 10)."
+    return ""

@@ -1,0 +1,452 @@
+"""Is a student's model class right? It is made, called, differentiated and compared with the equations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import mygrad as mg
+import numpy as np
+from mygrad import Tensor
+from mygrad.nnet.losses import softmax_crossentropy
+from numpy.typing import NDArray
+
+from myrnn._checks import shown
+from myrnn.compiler import MYGRAD
+from myrnn.errors import InvalidArgument
+from myrnn.exercises.report import Checklist, ExerciseReport
+from myrnn.sequences import one_hot
+
+# C, D and K of the lesson. No two are equal, so that a shape shows what a parameter is for.
+SIZES = (10, 50, 2)
+OTHER_SIZES = (6, 17, 4)
+NAMES = ("dim_input", "dim_recurrent", "dim_output")
+SEQUENCES = ((3, 1, 4, 0, 5, 9), (2, 7, 1, 8, 6, 4), (1, 6, 0, 3, 9, 8), (5, 7, 2, 9, 4, 0))
+# A digit that the sequence of one check has at its beginning alone.
+RARE = 7
+# Rounding of float32 in another order of summation stays far below; what a digit changes lies far above.
+TOLERANCE = 1e-5
+MODERATE = 1e4
+
+
+def check_model(cls: type) -> ExerciseReport:
+    """Say what is wrong with a recurrent model class, ``RNN`` of the lesson.
+
+    Models of the class are made and called on short sequences, with weights that the check chooses, so that what the
+    class draws its first weights from does not matter. Cells with other equations (gates, a second state, another
+    activation) pass as well: only a class whose parameters are those of the lesson is compared with its equations.
+    In the main thread a call that never ends is stopped, and of what is printed the first lines are shown.
+
+    Parameters
+    ----------
+    cls : type
+        ``cls(dim_input, dim_recurrent, dim_output)`` makes a model; ``model(x)`` with `x` float32 (T, C) returns the
+        scores, a MyGrad tensor of shape (1, K); ``model.parameters`` is a tuple of tensors.
+
+    Returns
+    -------
+    ExerciseReport
+        ``.ok`` and one line for each property. An exception of the class is a property that does not hold.
+
+    Raises
+    ------
+    InvalidArgument
+        When `cls` is no class.
+
+    Examples
+    --------
+    >>> from myrnn import RNN
+    >>> check_model(RNN).ok
+    True
+    """
+    if isinstance(cls, type):
+        with MYGRAD:
+            return checks.run(cls.__name__, _Subject(cls))
+    hint = f"pass the class itself, {type(cls).__name__}" if hasattr(type(cls), "parameters") else "pass a class"
+    raise InvalidArgument(f"cls must be a model class, not {shown(cls)}: {hint}")
+
+
+# The model under examination ------------------------------------------------------------------------------------------
+
+
+class _Subject:
+    """A model class; its models are made when a check asks for one."""
+
+    def __init__(self, cls: type) -> None:
+        self.cls = cls
+
+    def make(self, sizes: tuple[int, int, int] = SIZES) -> Any:
+        """Return a new model."""
+        return self.cls(**dict(zip(NAMES, sizes, strict=True)))
+
+    def filled(self) -> Any:
+        """Return a new model with weights of Glorot's size, and biases that are not zero: the same at every call."""
+        rng = np.random.default_rng(0)
+        model = self.make()
+        for parameter in model.parameters:
+            shape = parameter.shape
+            deviation = np.sqrt(2 / sum(shape)) if min(shape, default=0) > 1 else 0.1
+            parameter.data[...] = rng.normal(0.0, deviation, shape)
+        return model
+
+
+def _encoded(*digits: int) -> NDArray[np.float32]:
+    """Return the digits as the model takes them, float32 (T, 10)."""
+    return one_hot(np.array(digits), SIZES[0])
+
+
+def _scores_of(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
+    """Return the scores of one sequence, without a graph; the model gets a copy of the sequence."""
+    with mg.no_autodiff:
+        return np.array(model(x.copy()))
+
+
+def _path_to(tensor: Tensor, model: Any) -> str:
+    """Return the attribute that holds a tensor, such as ``fc_x2h.weight``, or its shape where there is none."""
+    for name, value in vars(model).items() if hasattr(model, "__dict__") else ():
+        if value is tensor:
+            return name
+        for part, inner in getattr(value, "__dict__", {}).items():
+            if inner is tensor:
+                return f"{name}.{part}"
+    return f"a tensor of shape {tensor.shape}"
+
+
+# What it consists of --------------------------------------------------------------------------------------------------
+
+checks = Checklist()
+
+
+@checks("A model is made from dim_input, dim_recurrent and dim_output.")
+def _made(subject: _Subject) -> str:
+    subject.make()
+    return ""
+
+
+@checks("parameters is a tuple of trainable tensors, each once.", _made)
+def _parameters(subject: _Subject) -> str:
+    model = subject.make()
+    if not hasattr(model, "parameters"):
+        return "The model has no attribute parameters."
+    given = model.parameters
+    if callable(given) and not isinstance(given, Tensor):
+        return "parameters is a method: put @property above it, so that model.parameters is the tuple."
+    # A list is not what was asked for, but every optimizer takes it.
+    if not isinstance(given, tuple | list):
+        return f"parameters is of type {type(given).__name__}" + (
+            ", not yet joined into a tuple." if isinstance(given, Iterable) else "."
+        )
+    if not given:
+        return "parameters is empty."
+    for index, parameter in enumerate(given):
+        if not isinstance(parameter, Tensor):
+            hint = ": a layer without a bias has none" if parameter is None else ""
+            hint = ": join the layers' tuples with +" if isinstance(parameter, tuple) else hint
+            return f"parameters[{index}] is of type {type(parameter).__name__} and no tensor{hint}."
+        if parameter.constant:
+            return f"parameters[{index}], {_path_to(parameter, model)}, is constant, so it gets no gradient."
+        if any(parameter is other for other in given[:index]):
+            return f"{_path_to(parameter, model)} is in parameters twice: the optimizer would move it twice."
+    return ""
+
+
+@checks("Every parameter is float32.", _parameters)
+def _parameter_dtypes(subject: _Subject) -> str:
+    model = subject.make()
+    for parameter in model.parameters:
+        if parameter.dtype != np.float32:
+            return f"{_path_to(parameter, model)} is {parameter.dtype}."
+    return ""
+
+
+@checks("The parameters map the input to the hidden state, the hidden state to itself and to the scores.", _parameters)
+def _weights(subject: _Subject) -> str:
+    inputs, hidden, classes = SIZES
+    shapes = [parameter.shape for parameter in subject.make().parameters]
+    # Gates may be joined side by side, and input and hidden state one after the other.
+    wanted = (
+        ("W_xh, shape (C, D)", {inputs, inputs + hidden}, hidden, inputs),
+        ("W_hh, shape (D, D)", {hidden, inputs + hidden}, hidden, hidden),
+        ("W_hy, shape (D, K)", {hidden}, classes, hidden),
+    )
+    for name, rows, columns, first in wanted:
+        if not any(_maps(shape, rows, columns) or _maps(shape[::-1], rows, columns) for shape in shapes):
+            return f"No parameter is {name} = ({first}, {columns}). There are {', '.join(map(str, shapes))}."
+    return ""
+
+
+def _maps(shape: tuple[int, ...], rows: set[int], columns: int) -> bool:
+    return len(shape) == 2 and shape[0] in rows and shape[1] % columns == 0 and (columns > 2 or shape[1] == columns)
+
+
+@checks("Every model has parameters of its own.", _parameters)
+def _own_parameters(subject: _Subject) -> str:
+    one, other = subject.make(), subject.make()
+    for parameter in one.parameters:
+        if any(parameter is theirs for theirs in other.parameters):
+            return f"Two models share {_path_to(parameter, one)}: make the layers in __init__, as attributes of self."
+    return ""
+
+
+# What it computes -----------------------------------------------------------------------------------------------------
+
+
+@checks("A sequence gives one row of scores, a tensor of shape (1, K).", _made)
+def _scores(subject: _Subject) -> str:
+    inputs, hidden, classes = SIZES
+    for steps in (20, 2, 1):
+        given = subject.make()(_encoded(*(np.arange(steps) % inputs)))
+        if not isinstance(given, Tensor):
+            hint = " Is the return missing?" if given is None else ""
+            return f"The model returns {type(given).__name__}, not a mygrad.Tensor.{hint}"
+        if given.shape != (1, classes):
+            hints = {
+                (steps, classes): " These are scores for every step: only those of the last are asked for.",
+                (1, hidden): " This is a hidden state: the readout W_hy is still to come.",
+                (classes,): " The hidden state has shape (1, D); keep its first axis.",
+            }
+            return f"For {steps} steps the scores have shape {given.shape}.{hints.get(given.shape, '')}"
+    return ""
+
+
+@checks("The scores are float32.", _scores)
+def _score_dtype(subject: _Subject) -> str:
+    dtype = subject.make()(_encoded(1, 2)).dtype
+    hint = " Is the hidden state made of zeros with dtype=np.float32?" if dtype == np.float64 else ""
+    return "" if dtype == np.float32 else f"They are {dtype}.{hint}"
+
+
+@checks("Other sizes than 10, 50 and 2 do as well.", _scores)
+def _other_sizes(subject: _Subject) -> str:
+    inputs, _, classes = OTHER_SIZES
+    shape = subject.make(OTHER_SIZES)(np.eye(inputs, dtype=np.float32)[[0, 1, 5]]).shape
+    return (
+        ""
+        if shape == (1, classes)
+        else f"With dim_input, dim_recurrent, dim_output = {OTHER_SIZES} the scores have shape {shape}."
+    )
+
+
+@checks("The same sequence gives the same scores, whatever came before.", _scores)
+def _repeatable(subject: _Subject) -> str:
+    model = subject.make()
+    x = _encoded(*SEQUENCES[0])
+    with mg.no_autodiff:
+        first = np.array(model(x))
+        if not np.array_equal(x, _encoded(*SEQUENCES[0])):
+            return "The model changes the sequence that it is given."
+        model(_encoded(*SEQUENCES[1]))
+        again = np.array(model(x))
+    if np.array_equal(first, again):
+        return ""
+    return (
+        f"A second call gave {_row(again)} after {_row(first)}. The hidden state begins with zeros in every call, and "
+        "the layers are made in __init__ alone."
+    )
+
+
+@checks("The first weights are small: scores stay moderate over 20 steps.", _scores)
+def _moderate(subject: _Subject) -> str:
+    largest = max(_largest(subject.make()) for _ in range(3))
+    if largest < MODERATE:
+        return ""
+    return f"There is a score of size {largest:.0e}. Is weight_initializer=glorot_normal given to every layer?"
+
+
+def _largest(model: Any) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.abs(_scores_of(model, _encoded(*(np.arange(20) % SIZES[0])))).max()
+    return float(size) if np.isfinite(size) else np.inf
+
+
+@checks("Every tensor that the scores are computed from is in parameters.", _scores, _parameters)
+def _listed(subject: _Subject) -> str:
+    model = subject.make()
+    first, second = _leaves(model), _leaves(model)
+    known = {id(parameter) for parameter in model.parameters}
+    # What is made anew in every call, such as a tensor of zeros, is not the model's to learn.
+    missing = [leaf for key, leaf in first.items() if key in second and key not in known]
+    if not missing:
+        return ""
+    return f"{_path_to(missing[0], model)} takes part, but is not in parameters: the optimizer would leave it as it is."
+
+
+def _leaves(model: Any) -> dict[int, Tensor]:
+    """Return the trainable tensors that the scores are computed from, by identity."""
+    scores = model(_encoded(1, 2, 3))
+    found: dict[int, Tensor] = {}
+    seen: set[int] = set()
+    waiting = [scores]
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        if tensor.creator is not None:
+            waiting.extend(tensor.creator.variables)
+        elif not tensor.constant:
+            found[id(tensor)] = tensor
+    scores.clear_graph()
+    return found
+
+
+@checks("A gradient reaches every parameter.", _scores, _parameters)
+def _reaches_parameters(subject: _Subject) -> str:
+    model = subject.filled()
+    reached = [False] * len(model.parameters)
+    for digits in SEQUENCES:
+        gradients = _gradients(model, _encoded(*digits))
+        reached = [before or _is_there(gradient) for before, gradient in zip(reached, gradients, strict=True)]
+    if not any(reached):
+        return "No parameter gets a gradient: are the scores computed with MyGrad's operations, without .data?"
+    for parameter, there in zip(model.parameters, reached, strict=True):
+        if not there:
+            return f"No gradient reaches {_path_to(parameter, model)}: is it used?"
+    return ""
+
+
+def _gradients(model: Any, x: NDArray[np.float32]) -> list[NDArray[Any] | None]:
+    for parameter in model.parameters:
+        parameter.null_grad()
+    loss = softmax_crossentropy(model(x), np.array([1], dtype=np.int16))
+    loss.backward()
+    return [None if parameter.grad is None else np.array(parameter.grad) for parameter in model.parameters]
+
+
+def _is_there(gradient: NDArray[Any] | None) -> bool:
+    return gradient is not None and bool(np.any(gradient))
+
+
+@checks("The scores depend on every element of the sequence.", _repeatable, _parameters)
+def _every_element(subject: _Subject) -> str:
+    model = subject.filled()
+    steps = len(SEQUENCES[0])
+    # An element may go unnoticed by chance in one sequence, where a unit is silent, but not in all.
+    unnoticed = [t for t in range(steps) if not _notices(model, t)]
+    if not unnoticed:
+        return ""
+    if unnoticed == list(range(steps - 1)):
+        return f"Of {steps} elements only the last one matters: is the hidden state carried from step to step?"
+    if unnoticed == list(range(1, steps)):
+        return f"Of {steps} elements only the first one matters: does the loop end too early?"
+    return f"Of {steps} elements, numbers {', '.join(map(str, unnoticed))} (counted from 0) change nothing."
+
+
+def _notices(model: Any, step: int) -> bool:
+    for digits in SEQUENCES:
+        changed = list(digits)
+        changed[step] = (changed[step] + 1) % SIZES[0]
+        if _differ(_scores_of(model, _encoded(*digits)), _scores_of(model, _encoded(*changed))):
+            return True
+    return False
+
+
+@checks("The scores depend on the order of the elements.", _every_element)
+def _order(subject: _Subject) -> str:
+    model = subject.filled()
+    for digits in SEQUENCES:
+        exchanged = (digits[2], digits[1], digits[0], digits[4], digits[3], *digits[5:])
+        if _differ(_scores_of(model, _encoded(*digits)), _scores_of(model, _encoded(*exchanged))):
+            return ""
+    return "Elements that change places change nothing: the hidden state has to go through W_hh at every step."
+
+
+@checks("The gradient goes back through time to the first element.", _reaches_parameters, _every_element)
+def _reaches_first_step(subject: _Subject) -> str:
+    """Look for a state that is cut off from its past.
+
+    The digit 7 stands at the beginning alone. What it is multiplied with, row 7 of a matrix with a row for each input,
+    gets a gradient only through all the states between.
+    """
+    model = subject.filled()
+    inputs, hidden, _ = SIZES
+    x = _encoded(RARE, *(digit for digit in SEQUENCES[0] if digit != RARE))
+    for gradient in _gradients(model, x):
+        if gradient is None:
+            continue
+        for axis, size in enumerate(gradient.shape):
+            # In a matrix for input and hidden state together, either may come first.
+            places = {inputs: (RARE,), inputs + hidden: (RARE, hidden + RARE)}.get(size, ())
+            if any(gradient.take(place, axis=axis).any() for place in places):
+                return ""
+    return (
+        "It ends on the way, although the scores depend on the first element: is the state taken out of the graph, by "
+        ".data, by an array made of it, or by no_autodiff?"
+    )
+
+
+@checks("The hidden state has an activation function.", _repeatable, _parameters)
+def _nonlinear(subject: _Subject) -> str:
+    model = subject.filled()
+    for one, other in pairwise(SEQUENCES):
+        between = (_encoded(*one) + _encoded(*other)) * np.float32(0.5)
+        mean = (_scores_of(model, _encoded(*one)) + _scores_of(model, _encoded(*other))) / 2
+        if _differ(_scores_of(model, between), mean):
+            return ""
+    return "The scores are a linear function of the input: no activation function is applied to the hidden state."
+
+
+@checks("The scores come straight from the hidden state: softmax is left to the loss.", _repeatable, _weights)
+def _linear_readout(subject: _Subject) -> str:
+    model = subject.filled()
+    before = [_scores_of(model, _encoded(*digits)) for digits in SEQUENCES]
+    for parameter in model.parameters:
+        if SIZES[2] in parameter.shape:
+            parameter.data[...] *= -1
+    after = [_scores_of(model, _encoded(*digits)) for digits in SEQUENCES]
+    if not any(_differ(one, -other) for one, other in zip(before, after, strict=True)):
+        return ""
+    if all(np.allclose(one.sum(), 1, atol=1e-4) for one in before):
+        return "The scores always sum to 1: return them before softmax."
+    return "Something is applied to the scores after h W_hy + b_y."
+
+
+@checks("Where the parameters are those of the equations, so are the scores.", _repeatable, _weights)
+def _equations(subject: _Subject) -> str:
+    model = subject.filled()
+    parts = _parts_of_the_equations(model.parameters)
+    if parts is None:
+        return ""
+    for activation in (lambda h: np.maximum(h, 0), np.tanh):
+        if not any(_differ(_scores_of(model, _encoded(*d)), _reference(d, parts, activation)) for d in SEQUENCES):
+            return ""
+    digits = SEQUENCES[0]
+    found, expected = _scores_of(model, _encoded(*digits)), _reference(digits, parts, lambda h: np.maximum(h, 0))
+    return (
+        f"For the digits {list(digits)} the scores are {_row(found)}, where the equations with the same weights give "
+        f"{_row(expected)}."
+    )
+
+
+def _parts_of_the_equations(parameters: Any) -> tuple[NDArray[np.float64], ...] | None:
+    """Return W_xh, W_hh, W_hy, b_h and b_y, or None where the parameters are those of another cell."""
+    inputs, hidden, classes = SIZES
+    matrices = [p for p in parameters if p.ndim == 2 and min(p.shape) > 1]
+    biases = [p for p in parameters if p.size in (hidden, classes) and p.size == max(p.shape)]
+    if sorted(p.shape for p in matrices) != sorted([(inputs, hidden), (hidden, hidden), (hidden, classes)]):
+        return None
+    if len(matrices) + len(biases) < len(parameters):
+        return None
+    found = {p.shape: p.data.astype(np.float64) for p in matrices}
+    # Layers may each have a bias: they add up.
+    h_bias = sum((b.data.ravel() for b in biases if b.size == hidden), np.zeros(hidden))
+    y_bias = sum((b.data.ravel() for b in biases if b.size == classes), np.zeros(classes))
+    return found[inputs, hidden], found[hidden, hidden], found[hidden, classes], h_bias, y_bias
+
+
+def _reference(digits: Any, parts: Any, activation: Any) -> NDArray[np.float64]:
+    x_to_h, h_to_h, h_to_y, h_bias, y_bias = parts
+    h = np.zeros((1, SIZES[1]))
+    for digit in digits:
+        h = activation(x_to_h[digit] + h @ h_to_h + h_bias)
+    result: NDArray[np.float64] = h @ h_to_y + y_bias
+    return result
+
+
+def _differ(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return bool(np.abs(one - other).max() > TOLERANCE * max(1.0, np.abs(one).max()))
+
+
+def _row(values: NDArray[Any]) -> str:
+    return "[" + ", ".join(f"{value:.4f}" for value in np.ravel(values)) + "]"
