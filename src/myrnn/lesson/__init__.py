@@ -1,8 +1,5 @@
-"""The lesson, and notebooks for instructors and students from one tagged source."""
+"""The lesson, `lesson.md`, and `notebook`, which makes notebooks for instructors and for students of its tagged text."""
 
-from myrnn.lesson._cells import Cell, read_cells
-from myrnn.lesson._notebook import write_lesson
-from myrnn.lesson._source import lesson_source
-from myrnn.lesson._tags import VERSIONS, make_version
+from myrnn.lesson.notebook import VERSIONS, Cell, lesson_source, make_version, read_cells, write_lesson
 
 __all__ = ["VERSIONS", "Cell", "lesson_source", "make_version", "read_cells", "write_lesson"]
