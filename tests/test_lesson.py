@@ -159,7 +159,7 @@ def test_the_cells_run_with_only_the_imports_changed(lesson, capsys):
     assert set(names["length_total"]) == set(range(2, 21, 2))
     assert "fc_h2h.weight" in shown.to_svg()
     # Iterations 501 and 1,001 ended an epoch.
-    assert list(names["plotter"].to_dict()["train_metrics"]["loss"]["epoch_domain"]) == [501, 1001]
+    assert list(names["plotter"].train_metrics["loss"]["epoch_domain"]) == [501, 1001]
 
 
 def test_the_cells_of_the_lesson_are_all_found():

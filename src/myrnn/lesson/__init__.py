@@ -1,4 +1,4 @@
-"""The lesson, `lesson.md`, and `notebook`, which makes notebooks for instructors and for students of its tagged text."""
+"""The lesson, `lesson.md`, and `notebook`, which makes notebooks for instructors and students of its tagged text."""
 
 from myrnn.lesson.notebook import VERSIONS, Cell, lesson_source, make_version, read_cells, write_lesson
 
