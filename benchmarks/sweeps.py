@@ -36,7 +36,7 @@ def study(iterations: int, seeds: int, **model: Any) -> dict[str, Any]:
     return {
         "model": model,
         "training": {"iterations": iterations, "seed": f"0:{seeds - 1}"},
-        "evaluate": {"samples": 10_000, "lengths": "2:40:2"},
+        "evaluation": {"samples": 10_000, "lengths": "2:40:2"},
     }
 
 
@@ -67,12 +67,12 @@ def seconds_a_network() -> dict[str, float]:
 
 
 def _processor_seconds(name: str, iterations: int) -> float:
-    from myrnn.sweeps import points, read_study
-    from myrnn.sweeps._run import do
+    from myrnn.sweeps import read_study
+    from myrnn.sweeps.run import Done, do
 
-    (point,) = points(read_study(study(iterations, 1, name=name, dim_recurrent=50)))
+    (point,) = read_study(study(iterations, 1, name=name, dim_recurrent=50)).points
     begin = time.process_time()
-    assert do(point)["status"] == "done"
+    assert isinstance(do(point), Done)
     return time.process_time() - begin
 
 
@@ -106,23 +106,23 @@ def keep(found: dict[str, Any]) -> None:
 
 def waiting_runs(count: int, pause: float) -> dict[str, float]:
     """Return what runs cost that only wait: milliseconds a run, and the parent's memory in MB."""
-    from myrnn.sweeps import _pool, points, read_study
-    from myrnn.sweeps._backends import open_place
-    from myrnn.sweeps._log import Log
+    from myrnn.sweeps import pool, read_study
+    from myrnn.sweeps.log import Log
+    from myrnn.sweeps.run import Done
 
-    def do(point: Any) -> dict[str, Any]:
+    def do(point: Any) -> Done:
         time.sleep(pause)
         counts = {"lengths": list(range(2, 42, 2)), "total": [500] * 20, "correct": [400] * 20}
-        found = {"status": "done", "engine": "native", "parameters": 3152, "loss": 0.3, "longest": 20, **counts}
-        return {"run": point.run, **found, "seconds": 0.0, "worker": "a:1"}
+        return Done(run=point.run, engine="native", parameters=3152, loss=0.3, longest=20, **counts)
 
-    honest, _pool.do = _pool.do, do
+    honest, pool.do = pool.do, do
     memory = []
     try:
-        with tempfile.TemporaryDirectory() as folder, open_place("loky", None, 2) as place, Log(Path(folder)) as log:
+        backend = pool.open_backend("loky", None, 2)
+        with tempfile.TemporaryDirectory() as folder, backend as place, Log(Path(folder)) as log:
             plan = read_study(study(1, count, dim_recurrent=50))
             begin, used = time.perf_counter(), time.process_time()
-            for number, (_, record) in enumerate(_pool.Pool(place).records(points(plan)), start=1):
+            for number, (_, record) in enumerate(pool.Pool(place).records(plan.points), start=1):
                 log.add(record)
                 if number % (count // 10) == 0:
                     memory.append(resident())
@@ -130,7 +130,7 @@ def waiting_runs(count: int, pause: float) -> dict[str, float]:
                     begin, used = time.perf_counter(), time.process_time()
             seconds, cpu = time.perf_counter() - begin, time.process_time() - used
     finally:
-        _pool.do = honest
+        pool.do = honest
     left = count - count // 10
     return {
         "runs": count,

@@ -15,7 +15,7 @@ STUDY = {
     "task": {"name": ["twin-halves", "palindromes"], "pattern_length_max": 5},
     "model": {"dim_recurrent": [10, 25]},
     "training": {"iterations": 20_000, "seed": "0:4"},
-    "evaluate": {"samples": 10_000, "lengths": "2:20:2"},
+    "evaluation": {"samples": 10_000, "lengths": "2:20:2"},
     "variants": [
         {"name": "RNN", "model": {"name": "rnn"}},
         {"name": "IRNN", "model": {"name": "rnn", "recurrent_init": "identity"}},

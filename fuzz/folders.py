@@ -24,8 +24,8 @@ from myrnn.runs import (
 from myrnn.runs._save import RUN, UNFINISHED
 from myrnn.storage import FolderFormat, json_to_bytes
 from myrnn.sweeps import sweep
-from myrnn.sweeps._log import LOG
-from myrnn.sweeps._results import SWEEP
+from myrnn.sweeps.folder import SWEEP
+from myrnn.sweeps.log import LOG
 from myrnn.tasks import TwinHalves
 from myrnn.training import Training, train
 from myrnn.training._checkpoint import FORMAT, save_state

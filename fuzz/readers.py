@@ -123,7 +123,7 @@ def _sweep(folder: Path, good: Path) -> None:
     assert len(results) <= results.planned
     assert repr(results)
     if len(results):
-        assert results.table().row_count == len(results.groups())
+        assert len(results.table()) == len(results.groups())
 
 
 READERS: dict[str, tuple[Callable[[Path, Path], Any], ...]] = {

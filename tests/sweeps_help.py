@@ -20,7 +20,7 @@ iterations = 12
 engine = "mygrad"
 seed = "0:7"
 
-[evaluate]
+[evaluation]
 samples = 40
 
 [[variants]]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from myrnn.sweeps import points, read_study
+from myrnn.sweeps import read_study
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,13 +45,13 @@ def results():
 
 def test_the_study_covers_what_it_says():
     study = read_study(ROOT / "studies" / "halves.toml")
-    runs = [point.settings for point in points(study)]
+    runs = [point.experiment.to_dict() for point in study.points]
     assert len(runs) == 90
     assert {run["task"]["name"] for run in runs} == {"twin-halves", "palindromes"}
     assert {run["model"]["name"] for run in runs} == {"rnn", "gru", "lstm"}
     assert {run["model"].get("recurrent_init") for run in runs} == {"glorot", "identity", "minus_identity", None}
     assert {run["training"]["seed"] for run in runs} == {0, 1, 2}
-    assert {tuple(run["evaluate"]["lengths"]) for run in runs} == {tuple(range(2, 41, 2))}
+    assert {tuple(run["evaluation"]["lengths"]) for run in runs} == {tuple(range(2, 41, 2))}
 
 
 def test_the_table_has_mean_lowest_and_highest(make_study, results):
@@ -76,7 +76,7 @@ def test_the_page_shows_a_table_of_every_network_and_size():
     page = (ROOT / "docs" / "study-halves.md").read_text(encoding="utf-8")
     rows = page.partition("<!-- table -->")[2].partition("<!-- end of table -->")[0].strip().splitlines()[2:]
     study = read_study(ROOT / "studies" / "halves.toml")
-    kinds = {(point.variant, point.settings["model"]["dim_recurrent"]) for point in points(study)}
+    kinds = {(point.variant, point.settings["model.dim_recurrent"]) for point in study.points}
     assert {tuple(cell.strip() for cell in row.split("|")[1:3]) for row in rows} == {
         (variant, str(width)) for variant, width in kinds
     }

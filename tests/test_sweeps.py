@@ -10,9 +10,11 @@ import signal
 import statistics
 import threading
 
+import msgspec
 import numpy as np
 import polars
 import pytest
+from msgspec.structs import replace
 
 import myrnn
 from myrnn.cli import main
@@ -21,12 +23,13 @@ from myrnn.experiment import weight_generator
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import made_with
-from myrnn.storage import FolderLock
-from myrnn.sweeps import _log, _pool, load_sweep, points, read_study, sweep
-from myrnn.sweeps._backends import open_place
-from myrnn.sweeps._log import Finished, Log
-from myrnn.sweeps._pool import Pool
-from myrnn.sweeps._results import SWEEP
+from myrnn.storage import FolderLock, seal
+from myrnn.sweeps import folder as sweep_folder
+from myrnn.sweeps import load_sweep, log, pool, read_study, sweep
+from myrnn.sweeps.folder import SWEEP
+from myrnn.sweeps.log import Log, read_log
+from myrnn.sweeps.pool import Pool, open_backend
+from myrnn.sweeps.run import Done, Failed
 from myrnn.tasks import TwinHalves
 from myrnn.training import _engine
 from sweeps_help import RUNS, STUDY, SweepProcess, is_alive, tables
@@ -34,6 +37,18 @@ from sweeps_help import RUNS, STUDY, SweepProcess, is_alive, tables
 
 def refused(message, kind=InvalidArgument):
     return pytest.raises(kind, match=f"^{re.escape(message)}$")
+
+
+@pytest.fixture(autouse=True)
+def without_figures(monkeypatch):
+    """Leave the figures out: they take most of the time of a small sweep. Those of `one_core` are there."""
+    monkeypatch.setattr(sweep_folder, "_write_figures", lambda results: None)
+
+
+@pytest.fixture
+def done(one_core, tmp_path):
+    """A copy of the sweep on one core, its figures left out."""
+    return shutil.copytree(one_core, tmp_path / "done", ignore=shutil.ignore_patterns("*.svg", "*.png"))
 
 
 # --- what a run is
@@ -60,7 +75,7 @@ def test_a_run_is_what_train_and_evaluate_give(one_core):
 def test_the_table_holds_all_runs_in_the_order_of_the_study(study, one_core):
     with open(one_core / "results.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["run"] for row in rows] == [point.run for point in points(read_study(study))]
+    assert [row["run"] for row in rows] == [point.run for point in read_study(study).points]
     assert len(rows) == RUNS
     frame = polars.read_parquet(one_core / "results.parquet")
     assert frame["run"].to_list() == [row["run"] for row in rows]
@@ -117,12 +132,18 @@ def test_native_runs_that_are_killed_go_on_and_give_the_same_bytes(native_study,
     assert tables(tmp_path / "out") == tables(native_one_core)
 
 
-def test_finished_runs_are_not_done_again(study, one_core, tmp_path):
-    sweep(study, tmp_path, jobs=1)
-    before = (tmp_path / "results.jsonl").read_bytes()
-    sweep(study, tmp_path, jobs=1)
-    assert (tmp_path / "results.jsonl").read_bytes() == before
-    assert tables(tmp_path) == tables(one_core)
+def test_finished_runs_are_not_done_again(study, one_core, done):
+    before = (done / "results.jsonl").read_bytes()
+    sweep(study, done, jobs=1)
+    assert (done / "results.jsonl").read_bytes() == before
+    assert tables(done) == tables(one_core)
+
+
+def test_the_figures_show_every_setting_that_varies(one_core):
+    figures = ("accuracy_by_length", "accuracy_by_variant", "parallel")
+    assert {path.name for path in one_core.iterdir() if path.suffix in (".svg", ".png")} == {
+        f"{name}{ending}" for name in figures for ending in (".svg", ".png")
+    }
 
 
 def test_the_progress_of_a_sweep_that_goes_on_counts_what_was_done_before(study, one_core, tmp_path, capsys):
@@ -136,7 +157,7 @@ def test_the_progress_of_a_sweep_that_goes_on_counts_what_was_done_before(study,
     sweep(study, tmp_path, jobs=1, progress=True)
     last = capsys.readouterr().err.splitlines()[-1]
     assert f"{results.failed} failed" in last and results.failed
-    assert f"best {results.best()['accuracy']:.1%}: {results.point(best).told}" in last
+    assert f"best {results.best()['accuracy']:.1%}: {results.point(best).label}" in last
 
 
 def test_a_larger_study_goes_on_from_a_smaller_one(study, one_core, tmp_path):
@@ -151,13 +172,11 @@ def test_a_larger_study_goes_on_from_a_smaller_one(study, one_core, tmp_path):
     assert len(results) == RUNS and len(sweep(smaller, tmp_path, jobs=1)) == 6
 
 
-def test_failed_runs_are_done_again_on_request_alone(study, tmp_path):
-    sweep(study, tmp_path, jobs=1)
-    failed = load_sweep(tmp_path).failed
-    before = tables(tmp_path)
-    sweep(study, tmp_path, jobs=1, retry_failed=True)
-    assert (tmp_path / "results.jsonl").read_bytes().count(b"\n") == RUNS + failed
-    assert tables(tmp_path) == before
+def test_failed_runs_are_done_again_on_request_alone(study, one_core, done):
+    failed = load_sweep(done).failed
+    sweep(study, done, jobs=1, retry_failed=True)
+    assert (done / "results.jsonl").read_bytes().count(b"\n") == RUNS + failed
+    assert tables(done) == tables(one_core)
 
 
 # --- faults
@@ -216,8 +235,8 @@ def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_go_on(
 
 @pytest.mark.long
 def test_a_run_that_kills_its_workers_is_found_and_recorded(study, monkeypatch):
-    honest = _pool.do
-    chosen = [point for point in points(read_study(study)) if point.variant == "RNN"]
+    honest = pool.do
+    chosen = [point for point in read_study(study).points if point.variant == "RNN"]
     deadly = chosen[2].run
 
     def do(point):  # a nested function goes to the workers as it is
@@ -228,30 +247,27 @@ def test_a_run_that_kills_its_workers_is_found_and_recorded(study, monkeypatch):
             os.kill(os.getpid(), signal.SIGKILL)
         return honest(point)
 
-    monkeypatch.setattr(_pool, "do", do)
-    with open_place("loky", None, 2) as place:
-        pool = Pool(place)
-        records = {point.run: record for point, record in pool.records(iter(chosen))}
+    monkeypatch.setattr(pool, "do", do)
+    with open_backend("loky", None, 2) as backend:
+        workers = Pool(backend)
+        records = {point.run: record for point, record in workers.records(iter(chosen))}
     assert set(records) == {point.run for point in chosen}
-    assert records[deadly]["status"] == "failed"
-    assert records[deadly]["error"].startswith("WorkerLost: the worker that does this run is lost, each time anew")
-    assert all(record["status"] == "done" for run, record in records.items() if run != deadly)
-    assert pool.lost >= 4
+    assert records[deadly].error.startswith("WorkerLost: the worker that does this run is lost, each time anew")
+    assert all(isinstance(record, Done) for run, record in records.items() if run != deadly)
+    assert workers.lost >= 4
 
 
 @pytest.mark.parametrize("cut", [1, 40, 200])
-def test_a_torn_last_line_is_done_again(study, one_core, tmp_path, cut):
-    sweep(study, tmp_path, jobs=1)
-    path = tmp_path / "results.jsonl"
+def test_a_torn_last_line_is_done_again(study, one_core, done, cut):
+    path = done / "results.jsonl"
     path.write_bytes(path.read_bytes()[:-cut])
-    sweep(study, tmp_path, jobs=1)
-    assert tables(tmp_path) == tables(one_core)
-    assert Finished(tmp_path).damaged == 0
+    sweep(study, done, jobs=1)
+    assert tables(done) == tables(one_core)
+    assert read_log(done)[1] == 0
 
 
-def test_damaged_lines_are_done_again_with_a_warning(study, one_core, tmp_path):
-    sweep(study, tmp_path, jobs=1)
-    path = tmp_path / "results.jsonl"
+def test_damaged_lines_are_done_again_with_a_warning(study, one_core, done):
+    path = done / "results.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     rng = np.random.default_rng(0)
     for number in (2, 7, 11):
@@ -260,8 +276,8 @@ def test_damaged_lines_are_done_again_with_a_warning(study, one_core, tmp_path):
         lines[number] = bytes(line).replace(b"\n", b" ") + (b"" if line.endswith(b"\n") else b"\n")
     path.write_bytes(b"".join(lines))
     with pytest.warns(UserWarning, match=r"results\.jsonl has 3 damaged lines: their runs are done again$"):
-        sweep(study, tmp_path, jobs=1)
-    assert tables(tmp_path) == tables(one_core)
+        sweep(study, done, jobs=1)
+    assert tables(done) == tables(one_core)
 
 
 @pytest.mark.parametrize(
@@ -279,8 +295,7 @@ def test_damaged_lines_are_done_again_with_a_warning(study, one_core, tmp_path):
 )
 def test_a_line_that_is_no_record_counts_for_nothing(tmp_path, line):
     (tmp_path / "results.jsonl").write_bytes(line + b"\n")
-    finished = Finished(tmp_path)
-    assert finished.damaged == 1 and "a" not in finished
+    assert read_log(tmp_path) == ({}, 1)
 
 
 @pytest.mark.parametrize(
@@ -303,12 +318,11 @@ def test_a_line_that_is_no_record_counts_for_nothing(tmp_path, line):
 def test_a_sealed_line_of_the_wrong_kinds_counts_for_nothing(tmp_path, wrong):
     record = {"run": "a", "status": "done", "engine": "native", "parameters": 3, "loss": 0.5, "longest": 4}
     record |= {"lengths": [2, 4], "total": [5, 5], "correct": [1, 2]}
-    with Log(tmp_path) as log:
-        log.add(record)
-        log.add({**record, "run": "b", **wrong})
-    finished = Finished(tmp_path)
-    assert finished.record("a") == record
-    assert "b" not in finished and finished.damaged == 1
+    lines = [json.dumps(seal(values)) + "\n" for values in (record, {**record, "run": "b", **wrong})]
+    (tmp_path / "results.jsonl").write_text("".join(lines))
+    records, damaged = read_log(tmp_path)
+    assert {run: msgspec.to_builtins(found) for run, found in records.items()} == {"a": record}
+    assert damaged == 1
 
 
 def link_of_a_text(path):
@@ -346,10 +360,8 @@ def test_a_table_is_not_written_through_a_link(study, one_core, tmp_path):
 
 
 def test_the_largest_studies_can_be_read_back(tmp_path):
-    # Of so few bytes a value, JSON needs the most beside TOML.
-    seeds = ",".join(map(str, range(150_000)))
-    path = tmp_path / "seeds.toml"
-    path.write_text(f"[training]\nseed = [{seeds}]\n")
+    path = tmp_path / "lengths.toml"
+    path.write_text(f"[evaluation]\nlengths = [{','.join(map(str, range(10**9, 10**9 + 90_000)))}]\n")
     assert 900_000 < path.stat().st_size < 1_000_000
     study = read_study(path)
     SWEEP.write(tmp_path, {"study": study.given}, {})
@@ -359,7 +371,7 @@ def test_the_largest_studies_can_be_read_back(tmp_path):
 
 def test_a_study_that_could_not_be_read_back_is_refused():
     with pytest.raises(InvalidArgument, match=r"^study is too large for a study: 1\d,\d{3},\d{3} bytes as JSON"):
-        read_study({"training": {"seed": range(10**15, 10**15 + 500_000)}})
+        read_study({"evaluation": {"lengths": range(10**9, 10**9 + 600_000)}})
 
 
 def test_a_study_of_a_folder_that_is_wrong_is_told(tmp_path):
@@ -378,9 +390,9 @@ def test_a_record_comes_to_the_disk_though_no_other_follows(tmp_path, monkeypatc
         if sizes[-1]:
             is_there.set()
 
-    monkeypatch.setattr(_log.os, "fsync", noted)
-    with Log(tmp_path) as log:
-        log.add({"run": "a", "status": "failed", "error": "none"})
+    monkeypatch.setattr(log.os, "fsync", noted)
+    with Log(tmp_path) as records:
+        records.add(Failed(run="a", error="none"))
         assert is_there.wait(60), f"the record is not on the disk: {sizes}"
         assert sizes == [(tmp_path / "results.jsonl").stat().st_size]
 
@@ -392,10 +404,10 @@ def test_what_never_came_to_the_disk_is_told(tmp_path, monkeypatch):
         tried.set()
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(_log.os, "fsync", failing)
+    monkeypatch.setattr(log.os, "fsync", failing)
     message = f"cannot write {tmp_path / 'results.jsonl'}: Input/output error; what stands there stays"
-    with refused(message, RunError), Log(tmp_path) as log:
-        log.add({"run": "a", "status": "failed", "error": "none"})
+    with refused(message, RunError), Log(tmp_path) as records:
+        records.add(Failed(run="a", error="none"))
         assert tried.wait(60), "nothing was brought to the disk"
 
 
@@ -409,7 +421,7 @@ def test_a_full_disk_ends_the_sweep_and_loses_nothing(study, one_core, tmp_path,
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(file, data)
 
-    monkeypatch.setattr(_log.os, "write", full)
+    monkeypatch.setattr(log.os, "write", full)
     message = f"cannot write {tmp_path / 'results.jsonl'}: No space left on device; what stands there stays"
     with refused(message, RunError):
         sweep(study, tmp_path, jobs=1)
@@ -455,21 +467,21 @@ def test_a_folder_in_use_is_refused(study, tmp_path):
 
 
 def test_runs_of_other_versions_are_told(study, tmp_path, monkeypatch):
-    sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluate": {"samples": 4}}, tmp_path, jobs=1)
+    sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluation": {"samples": 4}}, tmp_path, jobs=1)
     monkeypatch.setattr("myrnn.runs._save.metadata.version", lambda name: "0.0")
     with pytest.warns(UserWarning, match="mygrad 0.0.*: for one table of one kind begin in a new folder"):
-        sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluate": {"samples": 4}}, tmp_path, jobs=1)
+        sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluation": {"samples": 4}}, tmp_path, jobs=1)
 
 
 def test_a_worker_of_other_versions_is_told_and_noted(study, one_core, tmp_path, monkeypatch):
-    honest = _pool.do
+    honest = pool.do
     there = {**made_with()["versions"], "llvmlite": "0.0"}
 
     def do(point):
         record = honest(point)
-        return {**record, "versions": there} if point.variant == "GRU" else record
+        return replace(record, versions=there) if point.variant == "GRU" else record
 
-    monkeypatch.setattr(_pool, "do", do)
+    monkeypatch.setattr(pool, "do", do)
     with pytest.warns(UserWarning) as told:
         sweep(study, tmp_path, jobs=1)
     (message,) = (str(warning.message) for warning in told)
@@ -551,7 +563,7 @@ def test_what_follows_from_other_settings_makes_no_group(tmp_path):
         "model": {"name": ["rnn", "gru"], "dim_recurrent": [2, 3]},
         "optimizer": {"learning_rate": {"low": 0.001, "high": 0.01}},
         "training": {"iterations": 1, "engine": "mygrad", "seed": [0, 1]},
-        "evaluate": {"samples": 4, "lengths": [2]},
+        "evaluation": {"samples": 4, "lengths": [2]},
         "search": {"draws": 2},
     }
     results = sweep(study, tmp_path, jobs=1)
@@ -562,10 +574,9 @@ def test_what_follows_from_other_settings_makes_no_group(tmp_path):
     assert set(results.runs["beyond"]) == {None}
 
 
-def test_results_of_a_sweep_under_way_can_be_loaded(study, tmp_path):
-    sweep(study, tmp_path, jobs=1)
-    path = tmp_path / "results.jsonl"
+def test_results_of_a_sweep_under_way_can_be_loaded(done):
+    path = done / "results.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:5]))
-    results = load_sweep(tmp_path)
+    results = load_sweep(done)
     assert len(results) == 5 and results.planned == RUNS
     assert repr(results).startswith("SweepResults(small: 5 of 24 runs, 0 failed, best accuracy ")

@@ -9,9 +9,9 @@ import pytest
 
 from clusters import dask_cluster
 from myrnn.errors import RunError
-from myrnn.sweeps import _backends, _pool, points, read_study, sweep
-from myrnn.sweeps._backends import open_place
-from myrnn.sweeps._pool import Pool
+from myrnn.sweeps import pool, read_study, sweep
+from myrnn.sweeps.pool import Pool, open_backend
+from myrnn.sweeps.run import Done
 from sweeps_help import RUNS, SweepProcess, is_alive, tables
 
 pytest.importorskip("distributed", reason="Dask is not installed")
@@ -56,8 +56,8 @@ def test_a_lost_scheduler_ends_the_sweep_in_a_line_and_another_place_goes_on(stu
 
 @pytest.mark.long
 def test_a_run_that_takes_all_workers_of_dask_with_it_is_recorded(study, monkeypatch):
-    honest = _pool.do
-    chosen = [point for point in points(read_study(study)) if point.variant == "RNN"]
+    honest = pool.do
+    chosen = [point for point in read_study(study).points if point.variant == "RNN"]
     deadly = chosen[3].run
 
     def do(point):  # a nested function goes to the workers as it is
@@ -68,18 +68,18 @@ def test_a_run_that_takes_all_workers_of_dask_with_it_is_recorded(study, monkeyp
             os.kill(os.getpid(), signal.SIGKILL)
         return honest(point)
 
-    monkeypatch.setattr(_pool, "do", do)
+    monkeypatch.setattr(pool, "do", do)
     # Dask gives a task up when four workers have died of it: one is left for the others.
-    with dask_cluster(workers=5) as (address, _), open_place("dask", address, None) as place:
-        records = {point.run: record for point, record in Pool(place).records(iter(chosen))}
-    assert {run: record["status"] for run, record in records.items()} == {
-        point.run: "failed" if point.run == deadly else "done" for point in chosen
+    with dask_cluster(workers=5) as (address, _), open_backend("dask", address, None) as backend:
+        records = {point.run: record for point, record in Pool(backend).records(iter(chosen))}
+    assert {run for run, record in records.items() if isinstance(record, Done)} == {
+        point.run for point in chosen if point.run != deadly
     }
-    assert records[deadly]["error"].startswith("WorkerLost: the worker that does this run is lost")
+    assert records[deadly].error.startswith("WorkerLost: the worker that does this run is lost")
 
 
 def test_an_address_where_nobody_is_is_told(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(_backends, "CONNECT", 0.5)
+    monkeypatch.setattr(pool, "CONNECT", 0.5)
     with pytest.raises(RunError, match=r"^there is no Dask scheduler at tcp://127\.0\.0\.1:9: "):
         sweep(study, tmp_path / "out", backend="dask", address="tcp://127.0.0.1:9")
     assert not (tmp_path / "out").exists()

@@ -1,5 +1,6 @@
 """What a study may say, what is refused, and which runs it is."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn.errors import InvalidArgument
-from myrnn.sweeps import count_points, points, read_study
+from myrnn.sweeps import read_study
 
 NO_SETTING_OF_GRU = (
     "model gru has no setting 'activation', only 'name', 'dim_recurrent', 'recurrent_init', 'layers', 'dim_embedding'"
@@ -22,11 +23,16 @@ def refused(message):
 
 
 def all_points(given):
-    return list(points(read_study(given)))
+    return list(read_study(given).points)
+
+
+def settings(point):
+    """Return the settings of a run, section by section."""
+    return point.experiment.to_dict()
 
 
 def values(given, section, name):
-    return [point.settings[section][name] for point in all_points(given)]
+    return [settings(point)[section][name] for point in all_points(given)]
 
 
 # --- what it says
@@ -34,7 +40,7 @@ def values(given, section, name):
 
 def test_an_empty_study_is_the_run_of_the_lesson():
     (point,) = all_points({})
-    assert point.settings["task"] == {
+    assert settings(point)["task"] == {
         "name": "twin-halves",
         "pattern_length_min": 1,
         "pattern_length_max": 10,
@@ -42,29 +48,29 @@ def test_an_empty_study_is_the_run_of_the_lesson():
         "negatives": "uniform",
         "max_changes": 3,
     }
-    assert point.settings["model"] == {
+    assert settings(point)["model"] == {
         "name": "rnn",
         "dim_recurrent": 50,
         "activation": "relu",
         "recurrent_init": "glorot",
     }
-    assert point.settings["optimizer"]["learning_rate"] == 0.001
-    assert point.settings["training"]["iterations"] == 100_000
-    assert point.settings["evaluate"] == {"samples": 10_000, "seed": None, "lengths": None}
+    assert settings(point)["optimizer"]["learning_rate"] == 0.001
+    assert settings(point)["training"]["iterations"] == 100_000
+    assert settings(point)["evaluation"] == {"samples": 10_000, "seed": None, "lengths": None}
 
 
 def test_lists_are_crossed_with_each_other():
     study = {"model": {"name": ["rnn", "gru"], "dim_recurrent": [4, 8]}, "training": {"seed": "0:2"}}
-    found = [(p.settings["model"]["name"], p.settings["model"]["dim_recurrent"]) for p in all_points(study)]
+    found = [(settings(p)["model"]["name"], settings(p)["model"]["dim_recurrent"]) for p in all_points(study)]
     assert found == [pair for pair in [("rnn", 4), ("rnn", 8), ("gru", 4), ("gru", 8)] for _ in range(3)]
     assert values(study, "training", "seed") == [0, 1, 2] * 4
-    assert count_points(read_study(study)) == 12
+    assert len(all_points(study)) == 12
 
 
 def test_a_span_holds_its_last_number():
     assert values({"training": {"seed": "2:8:3"}}, "training", "seed") == [2, 5, 8]
-    (point,) = all_points({"evaluate": {"lengths": "2:6:2"}})
-    assert point.settings["evaluate"]["lengths"] == [2, 4, 6]
+    (point,) = all_points({"evaluation": {"lengths": "2:6:2"}})
+    assert settings(point)["evaluation"]["lengths"] == [2, 4, 6]
 
 
 def test_variants_keep_settings_together():
@@ -77,7 +83,7 @@ def test_variants_keep_settings_together():
         ],
     }
     found = [
-        (p.variant, p.settings["model"]["name"], p.settings["model"]["dim_recurrent"], p.settings["optimizer"])
+        (p.variant, settings(p)["model"]["name"], settings(p)["model"]["dim_recurrent"], settings(p)["optimizer"])
         for p in all_points(study)
     ]
     assert [(*first, optimizer["learning_rate"]) for *first, optimizer in found] == [
@@ -92,7 +98,7 @@ def test_a_file_says_the_same_as_a_mapping(tmp_path):
     path.write_text("[model]\nname = ['rnn', 'gru']\n[training]\nseed = [3, 4]\n")
     study = read_study(path)
     assert study.name == "halves"
-    assert list(points(study)) == all_points({"model": {"name": ["rnn", "gru"]}, "training": {"seed": [3, 4]}})
+    assert list(study.points) == all_points({"model": {"name": ["rnn", "gru"]}, "training": {"seed": [3, 4]}})
 
 
 def test_numbers_of_numpy_and_tuples_will_do():
@@ -140,9 +146,27 @@ def test_choices_are_drawn_too():
 # --- which run it is
 
 
+def test_identities_stay_so_that_older_folders_go_on():
+    assert [point.run for point in all_points({})] == ["2a6e7af9bf8fe06d"]
+    study = {
+        "task": {"name": ["palindromes", "twin-halves"], "pattern_length_max": 4},
+        "model": {"name": "gru", "dim_recurrent": [3, 4]},
+        "optimizer": {"name": ["sgd", "rmsprop", "adam"], "learning_rate": RATE},
+        "training": {"seed": "0:2", "gradient_clip": 1.0, "schedule": "cosine"},
+        "search": {"draws": 3},
+    }
+    tested = {"samples": 50, "seed": 3, "lengths": "2:6:2"}
+    runs = [point.run for point in all_points({**study, "evaluation": tested})]
+    assert hashlib.sha256("".join(runs).encode()).hexdigest()[:16] == "c73858e4531d7696"
+    # The older name of the table.
+    assert [point.run for point in all_points({**study, "evaluate": tested})] == runs
+    with refused("study: [evaluate] is an older name of [evaluation]: leave one of them out"):
+        read_study({"evaluate": tested, "evaluation": tested})
+
+
 def test_an_identity_is_that_of_the_settings_alone():
     alone = {p.run for p in all_points({"training": {"seed": 3}})}
-    among_others = {p.settings["training"]["seed"]: p.run for p in all_points({"training": {"seed": "0:5"}})}
+    among_others = {settings(p)["training"]["seed"]: p.run for p in all_points({"training": {"seed": "0:5"}})}
     assert alone == {among_others[3]}
     named = all_points({"variants": [{"name": "some name"}], "training": {"seed": 3}})
     assert {p.run for p in named} == alone
@@ -162,7 +186,7 @@ ALL = {p.run for p in all_points({"training": {"seed": "0:4"}, "model": {"name":
 
 def test_a_run_is_told_in_a_line():
     (point,) = all_points({"variants": [{"name": "IRNN", "model": {"recurrent_init": "identity"}}]})
-    assert point.told == "IRNN of 50 units on twin-halves, adam at 0.001, seed 0"
+    assert point.label == "IRNN of 50 units on twin-halves, adam at 0.001, seed 0"
 
 
 # --- what is refused
@@ -173,8 +197,8 @@ def test_a_run_is_told_in_a_line():
     [
         (
             {"modle": {}},
-            "a table of a study must be one of 'name', 'task', 'model', 'optimizer', 'training', 'evaluate', 'search', "
-            "'variants', not 'modle'; did you mean 'model'?",
+            "a table of a study must be one of 'name', 'task', 'model', 'optimizer', 'training', 'evaluation', "
+            "'search', 'variants', not 'modle'; did you mean 'model'?",
         ),
         ({"model": 3}, "[model] must be a table, not 3"),
         (
@@ -186,7 +210,7 @@ def test_a_run_is_told_in_a_line():
         ({"model": {"dim_recurrent": [10, "x"]}}, "[model] dim_recurrent must be an integer, not 'x'"),
         ({"model": {"dim_recurrent": [10, 0]}}, "[model] dim_recurrent must be at least 1, not 0"),
         ({"model": {"dim_recurrent": 10**9}}, "[model] dim_recurrent must be at most 50000, not 1000000000"),
-        ({"evaluate": {"samples": 10**9}}, "[evaluate] samples must be at most 10000000, not 1000000000"),
+        ({"evaluation": {"samples": 10**9}}, "[evaluation] samples must be at most 10000000, not 1000000000"),
         ({"task": {"pattern_length_max": 10**9}}, "[task] pattern_length_max must be at most 20000, not 1000000000"),
         ({"model": {"dim_input": 3}}, "[model] dim_input is for the task to say: leave it out"),
         ({"model": {"name": 3}}, "[model] name must be a word, not 3"),
@@ -202,32 +226,32 @@ def test_a_run_is_told_in_a_line():
         ({"optimizer": {"learning_rate": float("nan")}}, "[optimizer] learning_rate must be finite, not nan"),
         ({"task": {"pattern_length_min": 12}}, "[task] pattern_length_min must not exceed pattern_length_max, "
          "but they are 12 and 10"),
-        ({"evaluate": {"samples": 0}}, "[evaluate] samples must be at least 1, not 0"),
+        ({"evaluation": {"samples": 0}}, "[evaluation] samples must be at least 1, not 0"),
         (
-            {"evaluate": {"lengths": "some"}},
-            "[evaluate] lengths must be a list, or 'first:last:step' as in '2:40:2', not 'some'",
+            {"evaluation": {"lengths": "some"}},
+            "[evaluation] lengths must be a list, or 'first:last:step' as in '2:40:2', not 'some'",
         ),
-        ({"evaluate": {"lengths": []}}, "[evaluate] lengths is empty: name at least one length"),
-        ({"evaluate": {"seed": [1, 2]}}, "[evaluate] seed must be an integer, not [1, 2]"),
+        ({"evaluation": {"lengths": []}}, "[evaluation] lengths is empty: name at least one length"),
+        ({"evaluation": {"seed": [1, 2]}}, "[evaluation] seed must be an integer, not [1, 2]"),
         ({"name": ""}, "name must be a word, not ''"),
         ({"name": "../x"}, "name must be one that a folder can have, without / and \\, not '../x'"),
         ({"name": ".."}, "name must be one that a folder can have, without / and \\, not '..'"),
         ({"name": "a\x1b[2J"}, "name must be one that a folder can have, without / and \\, not 'a\\x1b[2J'"),
         (
             {"model": {"dim_recurrent": "1:40000"}, "training": {"seed": "1:50000"}},
-            "these are 2,000,000,000 runs: at most 1,000,000 are possible; draw some with [search]",
+            "these are 2,000,000,000 runs: at most 100,000 are possible; draw some with [search]",
         ),
         (
             {"training": {"seed": "1:100000", "iterations": "1:100000"}},
-            "[training] has 10,000,000,000 combinations: at most 1,000,000 are possible",
+            "[training] has 10,000,000,000 combinations: at most 100,000 are possible",
         ),
         (
             {"optimizer": {name: {"choices": [*range(2000)]} for name in ("beta1", "beta2")}, "search": {"draws": 2}},
-            "[optimizer] has 4,000,000 combinations: at most 1,000,000 are possible",
+            "[optimizer] has 4,000,000 combinations: at most 100,000 are possible",
         ),
         (
             {"training": {"seed": {"low": 0, "high": 10**9}, "iterations": "1:3"}, "search": {"draws": 10**6}},
-            "these are 3,000,000 runs: at most 1,000,000 are possible; draw some with [search]",
+            "these are 3,000,000 runs: at most 100,000 are possible; draw some with [search]",
         ),
         ({"search": {"draws": 0}}, "[search] draws must be at least 1, not 0"),
         (
@@ -271,9 +295,9 @@ def test_a_run_is_told_in_a_line():
             f"variant 'a': [model] {NO_SETTING_OF_GRU}",
         ),
         (
-            {"variants": [{"name": "a", "evaluate": {}}]},
+            {"variants": [{"name": "a", "evaluation": {}}]},
             "variant 'a': a table of a variant must be one of 'name', 'task', 'model', 'optimizer', 'training', not "
-            "'evaluate'",
+            "'evaluation'",
         ),
         ({"model": {"name": {1}}}, "a value must be one that TOML has, not {1}"),
     ],
@@ -317,11 +341,11 @@ def test_what_cannot_be_read_is_named(tmp_path):
 
 
 def test_the_same_run_twice_is_refused():
-    twice = read_study({"variants": [{"name": "a"}, {"name": "b"}]})
-    with refused("the variants 'a' and 'b' lead to the same run: b of 50 units on twin-halves, adam at 0.001, seed 0"):
-        count_points(twice)
-    with refused("two values of one list lead to the same run: rnn of 50 units on twin-halves, adam at 1, seed 0"):
-        count_points(read_study({"optimizer": {"learning_rate": [1, 1.0]}}))
+    run = "of 50 units on twin-halves, adam at"
+    with refused(f"study: the variants 'a' and 'b' lead to the same run: b {run} 0.001, seed 0"):
+        read_study({"variants": [{"name": "a"}, {"name": "b"}]})
+    with refused(f"study: two values of one list lead to the same run: rnn {run} 1, seed 0"):
+        read_study({"optimizer": {"learning_rate": [1, 1.0]}})
 
 
 JSON = st.recursive(
@@ -329,7 +353,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-SECTION = st.sampled_from(["task", "model", "optimizer", "training", "evaluate", "search", "variants", "name"])
+SECTION = st.sampled_from(
+    ["task", "model", "optimizer", "training", "evaluation", "evaluate", "search", "variants", "name"]
+)
 SETTING = st.sampled_from(["name", "dim_recurrent", "learning_rate", "seed", "draws", "lengths", "iterations"])
 
 
@@ -340,7 +366,7 @@ def test_whatever_it_says_is_read_or_refused_in_a_line(given):
     except InvalidArgument as error:
         assert "\n" not in str(error)
     else:
-        assert next(points(study)).run
+        assert study.points[0].run
 
 
 def test_the_example_of_the_documentation_can_be_read():
@@ -350,4 +376,4 @@ def test_the_example_of_the_documentation_can_be_read():
 
     assert len(examples) >= 2
     for example in examples:
-        assert count_points(read_study(tomllib.loads(example))) > 1
+        assert len(all_points(tomllib.loads(example))) > 1

@@ -82,11 +82,10 @@ def sweep(
 
 def _show_plan(study: Study) -> None:
     from myrnn.cli import _show
-    from myrnn.sweeps import count_points, points
 
-    planned = count_points(study)
-    for point in points(study):
-        _show.named_rows((point.run, point.told))
+    planned = len(study.points)
+    for point in study.points:
+        _show.named_rows((point.run, point.label))
     _show.named_rows(("", f"{planned:,} run{'' if planned == 1 else 's'}"))
 
 
@@ -97,7 +96,7 @@ def _show_results(results: SweepResults, by: list[str] | None, metric: str) -> N
     typer.echo()
     best = results.best(metric)
     if best is not None:
-        _show.named_rows(("best", results.point(best["run"]).told))
+        _show.named_rows(("best", results.point(best["run"]).label))
     if results.failed:
         first = next(error for error in results.runs["error"] if error is not None)
         _show.named_rows(("failed", f"{results.failed:,} of {len(results):,} runs, the first with {first}"))

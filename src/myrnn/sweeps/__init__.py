@@ -1,17 +1,15 @@
-"""Sweeps: many runs of one study, over all cores or a cluster, that nothing stops for good.
+"""Sweeps: many runs of one study, over all cores or a cluster; whatever stops a sweep, the same call goes on.
 
-A study is read (`read_study`) and laid out as points (`points`), each the settings of one run. A pool of workers does
-them, one thread each, and what they find is kept in a file that only grows. At the end that file becomes tables in the
-order of the study: the same bytes wherever and in whatever order the runs were done.
+In the order in which data pass through them: `choices` (what a setting may be) and `study` (a TOML file as points, each
+an experiment), `run` (one of them, as a record), `pool` (the workers), `log` (the records in a file that only grows),
+`results` (the tables in the order of the study: the same bytes wherever and in whatever order the runs were done), and
+`folder` (all of it in one call).
 """
 
-from myrnn.sweeps._backends import BACKENDS
-from myrnn.sweeps._groups import checked_names
-from myrnn.sweeps._points import Point, count_points, points
-from myrnn.sweeps._results import SweepResults, load_sweep
-from myrnn.sweeps._study import Study, read_study
-from myrnn.sweeps._sweep import sweep
-from myrnn.sweeps._table import METRICS, setting_names
+from myrnn.sweeps.folder import load_sweep, sweep
+from myrnn.sweeps.pool import BACKENDS
+from myrnn.sweeps.results import METRICS, SweepResults, checked_names, setting_names
+from myrnn.sweeps.study import Point, Study, read_study
 
 __all__ = [
     "BACKENDS",
@@ -20,9 +18,7 @@ __all__ = [
     "Study",
     "SweepResults",
     "checked_names",
-    "count_points",
     "load_sweep",
-    "points",
     "read_study",
     "setting_names",
     "sweep",

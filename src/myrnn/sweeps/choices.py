@@ -15,24 +15,15 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 
 MOST_NUMBERS = 100_000
-# Digits of a number that is drawn: it is to be read, and to be the same on every machine.
+# Digits of a number that is drawn: people can read it, and it is the same on every machine.
 DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Values to try, each of them.
-
-    Attributes
-    ----------
-    values : tuple
-    """
+    """Values to try, each of them."""
 
     values: tuple[Any, ...]
-
-    def ends(self) -> tuple[Any, ...]:
-        """Return values that are right if all are."""
-        return self.values
 
 
 @dataclass(frozen=True)
@@ -42,9 +33,9 @@ class Drawn:
     Attributes
     ----------
     place : str
-        The setting, as in ``"optimizer.learning_rate"``: every setting is drawn for itself.
+        The setting, as in ``"optimizer.learning_rate"``: every setting is drawn independently.
     values : tuple
-        The values to choose from; of a range its two ends.
+        The values to choose from; of a range its two ends. The setting must allow all of them.
     is_range : bool
     by_logarithm : bool
     """
@@ -54,12 +45,8 @@ class Drawn:
     is_range: bool = False
     by_logarithm: bool = False
 
-    def ends(self) -> tuple[Any, ...]:
-        """Return values that are right if all are."""
-        return self.values
-
     def draw(self, seed: int, number: int) -> Any:
-        """Return draw `number`, which depends on nothing but the seed, the setting and the range."""
+        """Return draw `number`, which depends on the seed, the setting and the range alone."""
         key = hashlib.sha256(self.place.encode()).digest()[:8]
         share = np.random.default_rng((seed, number, int.from_bytes(key, "big"))).random()
         if not self.is_range:
@@ -76,6 +63,19 @@ class Drawn:
 Choice = Listed | Drawn
 
 
+def combinations(section: Mapping[str, Choice], seed: int, number: int | None) -> Iterator[dict[str, Any]]:
+    """Yield all values of a section in draw `number`: every value of every list with every other's.
+
+    Without a number a range gives its two ends, and choices give all of them.
+    """
+    values = [
+        choice.values if number is None or isinstance(choice, Listed) else (choice.draw(seed, number),)
+        for choice in section.values()
+    ]
+    for chosen in product(*values):
+        yield dict(zip(section, chosen, strict=True))
+
+
 def read_choice(place: str, shown: str, value: Any) -> Choice:
     """Return what a study says of one setting.
 
@@ -84,7 +84,7 @@ def read_choice(place: str, shown: str, value: Any) -> Choice:
     place : str
         The setting, as in ``"optimizer.learning_rate"``.
     shown : str
-        How messages call it: ``"[optimizer] learning_rate"``.
+        What messages call it: ``"[optimizer] learning_rate"``.
     value : plain value
         A value; a list; ``"first:last"`` or ``"first:last:step"``, the integers from first to last; or a table, with
         ``low``, ``high`` and perhaps ``log``, or with ``choices``.
@@ -92,12 +92,13 @@ def read_choice(place: str, shown: str, value: Any) -> Choice:
     Raises
     ------
     InvalidArgument
-        When it is none of these. Whether the values are right for the setting is for others to say.
+        When it is none of these. Whether the setting allows the values is not checked here.
     """
     if isinstance(value, Mapping):
         return _drawn(place, shown, value)
     if isinstance(value, str):
-        return Listed(tuple(numbers) if (numbers := _checks.span(shown, value, MOST_NUMBERS)) is not None else (value,))
+        numbers = _checks.span(shown, value, MOST_NUMBERS)
+        return Listed((value,) if numbers is None else tuple(numbers))
     if isinstance(value, list | tuple):
         return Listed(_distinct(shown, value))
     return Listed((value,))
@@ -139,19 +140,8 @@ def _ends(shown: str, table: Mapping[str, Any]) -> tuple[Any, Any]:
         if name not in table:
             raise InvalidArgument(f"{shown} is a range without {name}: write {{ low = ..., high = ... }}")
     whole = all(isinstance(table[name], int) for name in ("low", "high"))
-    low, high = (
-        _checks.integer(f"{shown}.{name}", table[name]) if whole else _checks.real(f"{shown}.{name}", table[name])
-        for name in ("low", "high")
-    )
+    check = _checks.integer if whole else _checks.real
+    low, high = (check(f"{shown}.{name}", table[name]) for name in ("low", "high"))
     if low >= high:
         raise InvalidArgument(f"{shown}.low must be below high, but they are {low} and {high}")
     return low, high
-
-
-def combinations(section: Mapping[str, Choice], seed: int, number: int) -> Iterator[dict[str, Any]]:
-    """Yield all that a section may be in draw `number`: every value of every list with every other's."""
-    values = [
-        choice.values if isinstance(choice, Listed) else (choice.draw(seed, number),) for choice in section.values()
-    ]
-    for chosen in product(*values):
-        yield dict(zip(section, chosen, strict=True))

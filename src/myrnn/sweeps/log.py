@@ -1,4 +1,4 @@
-"""The results as they come in: a file that only grows, a sealed line a run, and that any crash leaves readable."""
+"""The records as they come in: a file that only grows, a sealed line a run, and that any crash leaves readable."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
+import msgspec
+
 from myrnn.errors import RunError
 from myrnn.storage import damaged, seal
-from myrnn.sweeps._run import DONE, FAILED, Record
+from myrnn.sweeps.run import Record
 
 LOG = "results.jsonl"
-# A line is at most this long; a longer one is damaged.
+# A longer line is damaged.
 MOST_BYTES = 10_000_000
-# Seconds from one sync to the next at least. What stands in the memory meanwhile is lost when the machine dies,
-# but not when the process does.
+# Seconds from one sync to the next at least. What is in memory meanwhile is lost when the machine dies, but not when
+# the process does.
 PAUSE = 0.05
 
 
@@ -58,7 +60,8 @@ class Log:
         """
         if not os.fstat(self._file).st_nlink:
             raise RunError(f"{self._path} was removed while runs were under way: the same command begins anew")
-        line = json.dumps(seal(record), separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+        values = seal(msgspec.to_builtins(record))
+        line = json.dumps(values, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
         try:
             while line:
                 line = line[os.write(self._file, line) :]
@@ -100,57 +103,49 @@ class Log:
             self._fail(self._fault)
 
 
-class Finished:
-    """Which runs stand in the log, and where.
+def read_log(folder: Path) -> tuple[dict[str, Record], int]:
+    """Return the last record of every run, and how many lines are damaged: their runs are to be done again.
 
-    Attributes
-    ----------
-    damaged : int
-        How many lines are no record; their runs are to be done again.
+    Raises
+    ------
+    RunError
+        When the log is no file of the folder, or cannot be read.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LOG
-        self._at: dict[str, tuple[int, bool]] = {}
-        self.damaged = 0
-        for at, line in _lines(self._path):
-            record = _record(line)
-            if record is None:
-                self.damaged += 1
-            else:
-                self._at[record["run"]] = (at, record["status"] == DONE)
-
-    def __contains__(self, run: str) -> bool:
-        """Return whether the run was done or failed."""
-        return run in self._at
-
-    def has_failed(self, run: str) -> bool:
-        """Return whether the run failed, the last time that it was tried."""
-        return run in self._at and not self._at[run][1]
-
-    def record(self, run: str) -> Record | None:
-        """Return the last record of a run, None where there is none that can be read."""
-        if run not in self._at:
-            return None
-        with os.fdopen(_open(self._path, os.O_RDONLY), "rb") as file:
-            file.seek(self._at[run][0])
-            return _record(file.readline(MOST_BYTES))
+    records: dict[str, Record] = {}
+    damages = 0
+    for line in _lines(folder / LOG):
+        record = _record(line)
+        if record is None:
+            damages += 1
+        else:
+            records[record.run] = record
+    return records, damages
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield where each whole line begins, and the line."""
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield every whole line."""
     try:
         file = os.fdopen(_open(path, os.O_RDONLY), "rb")
     except FileNotFoundError:
         return
     except OSError as error:
         damaged(path.parent, path.name, f"cannot be read: {error.strerror or error}", error)
-    at = 0
     with file:
         while line := file.readline(MOST_BYTES):
             if line.endswith(b"\n"):
-                yield at, line
-            at += len(line)
+                yield line
+
+
+def _record(line: bytes) -> Record | None:
+    """Return the record of a line, None where it is not what was written."""
+    try:
+        values: Any = json.loads(line)
+        if not isinstance(values, dict) or seal(values) != values:
+            return None
+        record: Record = msgspec.convert(values, Record)
+    except (ValueError, RecursionError):
+        return None
+    return record
 
 
 def _open(path: Path, flags: int) -> int:
@@ -165,7 +160,7 @@ def _open(path: Path, flags: int) -> int:
     """
     if path.is_symlink():
         damaged(path.parent, path.name, "is a link: results are in the folder itself")
-    # What the system at hand has of these. A pipe would wait for somebody at its other end.
+    # Those that the system has. A pipe would wait for somebody at its other end.
     for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
         flags |= getattr(os, name, 0)
     try:
@@ -176,43 +171,6 @@ def _open(path: Path, flags: int) -> int:
         os.close(file)
         damaged(path.parent, path.name, "is no file")
     return file
-
-
-def _record(line: bytes) -> Record | None:
-    """Return what a line says, None where it is not what was written."""
-    try:
-        record: Any = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict) or not isinstance(record.get("run"), str):
-        return None
-    if not _is_sealed(record) or not _is_sound(record):
-        return None
-    return {name: value for name, value in record.items() if name != "sha256"}
-
-
-def _is_sound(record: dict[str, Any]) -> bool:
-    """Return whether the parts of a record are of the kinds that they are written as."""
-    if record.get("status") == FAILED:
-        return isinstance(record.get("error"), str)
-    counts = [record.get(name) for name in ("lengths", "total", "correct")]
-    whole = [record.get(name) for name in ("parameters", "longest")]
-    return (
-        record.get("status") == DONE
-        and isinstance(record.get("engine"), str)
-        and isinstance(record.get("loss"), float)
-        and all(isinstance(count, list) and len(count) == len(counts[0] or []) > 0 for count in counts)
-        and all(type(number) is int and 0 <= number < 2**63 for count in (*counts, whole) for number in count or [])
-        and all(tried and right <= tried for _, tried, right in zip(*counts, strict=True))
-    )
-
-
-def _is_sealed(record: dict[str, Any]) -> bool:
-    try:
-        return seal(record) == record
-    except ValueError:
-        # NaN, which is never written.
-        return False
 
 
 def _cut_off_torn(file: int) -> None:

@@ -1,0 +1,291 @@
+"""A sweep in one call: its folder is made or gone on with, and at the end tables and figures are written into it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from myrnn._user_code import warn
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.plots import save_figure
+from myrnn.results import write_csv
+from myrnn.runs import made_with, printable
+from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file
+from myrnn.sweeps.log import LOG, Log, read_log
+from myrnn.sweeps.pool import Backend, Pool, open_backend
+from myrnn.sweeps.results import FOUND, METRICS, Columns, SweepResults, checked_metric, is_better
+from myrnn.sweeps.run import Failed, Record
+from myrnn.sweeps.study import MOST_STORED, Point, Study, read_study
+from myrnn.training import Curve, Display, progress_display
+
+# The study, and when and with which versions it was begun.
+SWEEP = FolderFormat("myrnn sweep", 1, "sweep", "sweep.json", {}, index_bytes=MOST_STORED + 100_000)
+# A figure each for so many settings; of more, the first.
+MOST_SETTINGS = 8
+
+
+def sweep(
+    study: str | os.PathLike[str] | Mapping[str, Any] | Study,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    jobs: int | None = None,
+    backend: str = "loky",
+    address: str | None = None,
+    retry_failed: bool = False,
+    metric: str = "accuracy",
+    progress: bool | None = None,
+) -> SweepResults:
+    """Do all runs of a study that are not done yet, and return the results of all.
+
+    Every run is what ``myrnn train`` does with the same settings, on one thread. The tables are the same, byte for
+    byte, wherever the runs are done, in whatever order, and however often the sweep was stopped on the way: the same
+    call goes on.
+
+    Parameters
+    ----------
+    study : path, mapping or Study
+        A TOML file, or what it says; ``docs/sweeps.md`` describes it.
+    folder : path, optional
+        Where the results are, by default ``sweeps/<name of the study>``. Runs that stand there are not done again,
+        those of another study among them.
+    jobs : int, optional
+        How many runs to do at a time, by default one a core of this machine, or of the Ray cluster. 1 does them in
+        this process.
+    backend : {"loky", "dask", "ray"}
+        Processes of this machine, or a cluster: ``pip install 'myrnn[dask]'`` or ``'myrnn[ray]'``.
+    address : str, optional
+        Of the cluster: ``"tcp://10.0.0.1:8786"`` for a scheduler of Dask. Ray takes a local one without it.
+    retry_failed : bool
+        Whether to do runs again that failed before.
+    metric : {"accuracy", "worst", "beyond", "loss"}
+        By which the progress display names the best run so far.
+    progress : bool, optional
+        Whether to show runs done, running and failed, the time left and the best so far; by default in a terminal and
+        in a notebook.
+
+    Returns
+    -------
+    SweepResults
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument or anything in the study is not what it should be.
+    RunError
+        When the folder cannot be used, or the cluster cannot be reached or is lost.
+    """
+    plan = study if isinstance(study, Study) else read_study(study)
+    checked_metric(metric)
+    path = Path("sweeps") / plan.name if folder is None else Path(folder)
+    with open_backend(backend, address, jobs) as place, _held(path, plan):
+        records, damages = read_log(path)
+        if damages:
+            warn(f"{path / LOG} has {damages} damaged lines: their runs are done again")
+        _do_all(plan, records, place, path, retry_failed, _Progress(progress, metric))
+        records, _ = read_log(path)
+        results = SweepResults.of(path, plan, records)
+        try:
+            _write_results(results, records)
+        except OSError as error:
+            raise RunError(f"cannot write the tables into {path}: {error.strerror or error}") from error
+    return results
+
+
+def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
+    """Return the results that stand in the folder of a sweep, whether it is at its end or not.
+
+    Raises
+    ------
+    RunError
+        When it is no such folder, or damaged.
+    """
+    path = Path(folder)
+    given = SWEEP.read_index(path).get("study")
+    if not isinstance(given, Mapping):
+        damaged(path, SWEEP.index, "holds no study")
+    try:
+        study = read_study(given)
+    except InvalidArgument as error:
+        damaged(path, SWEEP.index, f"cannot be used: {error}", error)
+    return SweepResults.of(path, study, read_log(path)[0])
+
+
+@contextmanager
+def _held(folder: Path, study: Study) -> Iterator[None]:
+    """Hold the folder of a sweep, which is made where it is missing, and note the study in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in folder.iterdir() if not is_scratch(path)}
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot make the sweep folder {folder}: {getattr(error, 'strerror', None) or error}") from error
+    if names - {LOCK} and not names & {SWEEP.index, LOG}:
+        raise RunError(f"{folder} holds something else than a sweep: choose another folder")
+    with FolderLock(folder):
+        known = SWEEP.read_index(folder) if SWEEP.index in names else made_with()
+        if (now := made_with()["versions"]) != known.get("versions"):
+            warn(
+                f"the runs in {folder} were done with {_versions(known.get('versions'))}, and others will be done "
+                f"with {_versions(now)}: for one table of one kind begin in a new folder"
+            )
+        if known.get("study") != study.given:
+            values = {"created": known.get("created"), "versions": known.get("versions"), "study": study.given}
+            try:
+                SWEEP.write(folder, values, {})
+            except OSError as error:
+                raise RunError(f"cannot write into {folder}: {error.strerror or error}") from error
+        yield
+
+
+# --- the runs
+
+
+def _do_all(
+    study: Study,
+    records: Mapping[str, Record],
+    backend: Backend,
+    folder: Path,
+    retry_failed: bool,
+    progress: _Progress,
+) -> None:
+    def is_over(point: Point) -> bool:
+        return point.run in records and not (retry_failed and isinstance(records[point.run], Failed))
+
+    over = [point for point in study.points if is_over(point)]
+    planned, done = len(study.points), len(over)
+    if done == planned:
+        return
+    pool, note = Pool(backend), _versions_noted()
+    try:
+        with Log(folder) as log, progress.over(planned, [(point, records[point.run]) for point in over]):
+            for point, record in pool.records(point for point in study.points if not is_over(point)):
+                log.add(note(record))
+                done += 1
+                progress.add(point, record, pool.running)
+    except KeyboardInterrupt as stop:
+        kept = f"{done:,} of {planned:,} runs are done and kept in {folder}; the same command goes on"
+        raise type(stop)(kept) from None
+
+
+def _versions_noted() -> Callable[[Record], Record]:
+    """Return a function that leaves the versions in a record only where a worker has others than this process.
+
+    It warns of them, once: a worker of a cluster may have others.
+    """
+    here = made_with()["versions"]
+    known = [here, None]
+
+    def note(record: Record) -> Record:
+        if record.versions not in known:
+            known.append(record.versions)
+            warn(
+                f"{record.worker} has {_versions(record.versions)}, and this process {_versions(here)}: "
+                "its runs may differ in their last digits from those of others"
+            )
+        return replace(record, versions=None) if record.versions == here else record
+
+    return note
+
+
+def _versions(versions: Any) -> str:
+    """Return versions by name in a line, as an index or a record has them."""
+    if not isinstance(versions, Mapping):
+        return "versions that are not known"
+    return printable(", ".join(f"{name} {version}" for name, version in versions.items()))
+
+
+class _Progress:
+    """The display of a sweep: runs done, running and failed, the time left, and the best so far.
+
+    Parameters
+    ----------
+    show : bool or None
+        As for `progress_display`.
+    metric : str
+        By which the best run is best.
+    """
+
+    def __init__(self, show: bool | None, metric: str) -> None:
+        self._show, self._metric = show, metric
+        self._display: Display | None = None
+        self._done, self._failed = 0, 0
+        self._best: float | None = None
+        self._best_label = ""
+
+    @contextmanager
+    def over(self, planned: int, known: Sequence[tuple[Point, Record]]) -> Iterator[None]:
+        """Show the display while the block runs; `known` are runs that were done before, and count as well."""
+        self._display = progress_display(self._show, "sweep", planned, "runs", len(known))
+        for point, record in known:
+            self._count(point, record)
+        try:
+            yield
+        finally:
+            if self._display is not None:
+                self._display.close()
+
+    def add(self, point: Point, record: Record, running: int) -> None:
+        """Count a run that has ended, while so many others are being done."""
+        self._count(point, record)
+        if self._display is not None:
+            lines = [f"{running} running", f"{self._failed} failed", *([self._best_label] if self._best_label else [])]
+            self._display.update(self._done, [Curve(line, ()) for line in lines])
+
+    def _count(self, point: Point, record: Record) -> None:
+        self._done += 1
+        if isinstance(record, Failed):
+            self._failed += 1
+            return
+        value = record.loss if self._metric == "loss" else record.accuracies[self._metric]
+        if value is not None and (self._best is None or is_better(self._metric, value, self._best)):
+            self._best = value
+            shown = f"{value:.4f}" if self._metric == "loss" else f"{value:.1%}"
+            self._best_label = f"best {shown}: {point.label}"
+
+
+# --- the files
+
+
+def _write_results(results: SweepResults, records: Mapping[str, Record]) -> None:
+    """Write all that follows from the results of a sweep, which may be none, into its folder.
+
+    All but the times is the same, byte for byte, wherever and in whatever order the runs were done.
+    """
+    folder = results.folder
+    for name, columns in (("results", results.runs), ("lengths", results.lengths)):
+        place_file(folder / f"{name}.csv", partial(write_csv, columns))
+        place_file(folder / f"{name}.parquet", partial(_write_parquet, columns))
+    done = [record for point in results.study.points if (record := records.get(point.run)) is not None]
+    times = {name: [getattr(record, name) for record in done] for name in ("run", "seconds", "worker")}
+    place_file(folder / "times.csv", partial(write_csv, times))
+    if len(results):
+        groups = [{"metric": metric, **group} for metric in METRICS for group in results.groups(metric=metric)]
+        columns = {name: [group[name] for group in groups] for name in groups[0]}
+        place_file(folder / "groups.csv", partial(write_csv, columns))
+    if len(results) > results.failed:
+        _write_figures(results)
+
+
+def _write_parquet(columns: Columns, path: Path) -> None:
+    import polars  # late, since it takes a moment
+
+    types = {str: polars.String, int: polars.Int64, float: polars.Float64}
+    kinds = {name: types[kind] for name, kind in FOUND.items() if name in columns}
+    polars.DataFrame(columns, schema_overrides=kinds, strict=False).write_parquet(path)
+
+
+def _write_figures(results: SweepResults) -> None:
+    draw: dict[str, Callable[[], Any]] = {"accuracy_by_length": results.plot_lengths}
+    for name in results.varied[:MOST_SETTINGS]:
+        draw[f"accuracy_by_{name.replace('.', '_')}"] = partial(results.plot_setting, name)
+    if results.varied:
+        draw["parallel"] = results.plot_parallel
+    for name, function in draw.items():
+        ax = function()
+        for ending in (".svg", ".png"):
+            place_file(results.folder / f"{name}{ending}", partial(save_figure, ax))

@@ -1,0 +1,358 @@
+"""Where the runs of a sweep are done: on the cores of this machine, or on a cluster of Dask or Ray.
+
+Workers may be lost. What was under way with them is done again, and a run that takes its worker with it is found.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.sweeps.run import Failed, Record, do
+from myrnn.sweeps.study import Point
+
+# How often a run may be under way when a worker is lost before it is done alone, to see whether it is the cause.
+SUSPECT = 3
+# Seconds to wait for a scheduler's answer.
+CONNECT = 20
+# Seconds between two looks at whether the parent process is still there.
+EVERY = 1.0
+
+Lost = tuple[type[BaseException], ...]
+
+
+class LostWithWorkers(Exception):
+    """Workers were lost with some runs, again and again.
+
+    Attributes
+    ----------
+    runs : list of str
+        One of them is the cause.
+    """
+
+    def __init__(self, runs: list[str], error: BaseException) -> None:
+        super().__init__(_line(error))
+        self.runs = runs
+
+
+# --- a pool of workers
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where runs are done.
+
+    Attributes
+    ----------
+    label : str
+        What messages call it: ``"2 cores"``.
+    workers : callable
+        Returns how many runs are done at a time.
+    parallel : callable
+        Returns a `joblib.Parallel` that gives results as they come.
+    lost : tuple of exception types
+        Raised when a worker is lost: the others go on, or new ones take their places.
+    gone : tuple of exception types
+        Raised when all of it is lost.
+    """
+
+    label: str
+    workers: Callable[[], int]
+    parallel: Callable[[], Any]
+    lost: Lost
+    gone: Lost = ()
+
+
+class Pool:
+    """Does runs and gives their records as they come."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._under_way: dict[str, Point] = {}
+        self.lost = 0
+
+    @property
+    def running(self) -> int:
+        """How many runs are being done; none where the backend does not answer, which `records` will raise."""
+        try:
+            return min(len(self._under_way), self._backend.workers())
+        except self._backend.gone:
+            return 0
+
+    def records(self, points: Iterable[Point]) -> Iterator[tuple[Point, Record]]:
+        """Yield every run with its record, in the order in which they end.
+
+        Raises
+        ------
+        RunError
+            When the whole backend is lost.
+        """
+        fresh, again, losses = iter(points), list[Point](), Counter[str]()
+        while True:
+            source = _Source(chain(again, fresh), self._under_way)
+            try:
+                yield from self._attempt(source)
+                return
+            except self._backend.lost as error:
+                self.lost += 1
+                source.close()
+                # Also those that were not begun yet.
+                again = [*self._under_way.values(), *again[source.taken :]]
+                blamed = error.runs if isinstance(error, LostWithWorkers) else []
+                losses.update(dict.fromkeys(blamed, SUSPECT) or self._under_way.keys())
+                self._under_way.clear()
+            suspects = [point for point in again if losses[point.run] >= SUSPECT]
+            again = sorted((point for point in again if losses[point.run] < SUSPECT), key=lambda p: losses[p.run])
+            for point in suspects:
+                # A single suspect has been tried often enough.
+                yield point, _lost(point) if blamed == [point.run] else self._alone(point)
+
+    def _attempt(self, source: _Source) -> Iterator[tuple[Point, Record]]:
+        try:
+            found = self._backend.parallel()((do, (point,), {}) for point in source)
+            try:
+                for record in found:
+                    yield self._under_way.pop(record.run), record
+            finally:
+                # Whatever ends it, workers stop.
+                found.close()
+        except self._backend.lost:
+            raise
+        except self._backend.gone as error:
+            raise RunError(f"{self._backend.label} is lost: {_line(error)}") from error
+
+    def _alone(self, point: Point) -> Record:
+        """Return the record of a run that workers were lost with, again and again."""
+        try:
+            ((_, record),) = self._attempt(_Source(iter([point]), self._under_way))
+        except self._backend.lost:
+            self.lost += 1
+            self._under_way.clear()
+            return _lost(point)
+        return record
+
+
+def _lost(point: Point) -> Record:
+    """Return the record of a run that takes every worker with it."""
+    error = "WorkerLost: the worker that does this run is lost, each time anew: it may need more memory than there is"
+    return Failed(run=point.run, error=error)
+
+
+class _Source:
+    """Hands out runs to threads, one at a time, and notes which; once closed it is empty."""
+
+    def __init__(self, points: Iterator[Point], under_way: dict[str, Point]) -> None:
+        self._points, self._under_way = points, under_way
+        self._lock, self._is_open = threading.Lock(), True
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[Point]:
+        return self
+
+    def __next__(self) -> Point:
+        with self._lock:
+            if not self._is_open:
+                raise StopIteration
+            point = next(self._points)
+            self.taken += 1
+            self._under_way[point.run] = point
+            return point
+
+    def close(self) -> None:
+        """Hand out no more."""
+        with self._lock:
+            self._is_open = False
+
+
+# --- the backends
+
+
+def open_backend(backend: str, address: str | None, jobs: int | None) -> AbstractContextManager[Backend]:
+    """Return a backend as a context manager that gives it back.
+
+    Parameters
+    ----------
+    backend : {"loky", "dask", "ray"}
+    address : str, optional
+        Of the cluster's scheduler, or of the Ray cluster.
+    jobs : int, optional
+        How many runs to do at a time; by default as many as there are cores.
+
+    Raises
+    ------
+    InvalidArgument
+        When the arguments do not go together, or the backend is not installed.
+    RunError
+        When the cluster cannot be reached.
+    """
+    _checks.one_of("backend", backend, BACKENDS)
+    count = None if jobs is None else _checks.integer("jobs", jobs, minimum=1)
+    if address is not None and not isinstance(address, str):
+        raise InvalidArgument(f"address must be a text, not {_checks.shown(address)}")
+    return {"loky": _loky, "dask": _dask, "ray": _ray}[backend](address, count)
+
+
+BACKENDS = ("loky", "dask", "ray")
+
+
+def _parallel(backend: str, jobs: int, **options: Any) -> Any:
+    import joblib
+
+    # Twice as many runs are under way as there are workers, so that none waits for the next; joblib puts short ones
+    # together. No more are in memory, whatever the number of runs.
+    with joblib.parallel_config(backend, n_jobs=jobs, **options):
+        return joblib.Parallel(return_as="generator_unordered", pre_dispatch="2*n_jobs")
+
+
+@contextmanager
+def _loky(address: str | None, jobs: int | None) -> Iterator[Backend]:
+    if address is not None:
+        raise InvalidArgument("address goes with the backends dask and ray: loky works on this machine")
+    import joblib  # late, as all that only sweeps need
+
+    count = joblib.cpu_count() if jobs is None else jobs
+    options = {"inner_max_num_threads": 1, "initializer": _live_with, "initargs": (os.getpid(),)}
+    yield Backend(
+        f"{count} core{'s' if count > 1 else ''} of this machine",
+        lambda: count,
+        # With one job joblib takes no other process.
+        lambda: _parallel("loky", count, **(options if count > 1 else {})),
+        (BrokenProcessPool,),
+    )
+
+
+def _live_with(parent: int) -> None:
+    """Leave Ctrl-C to the parent process, and end with it, also where it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
+    # loky's workers wait for work even if nobody is left to give it. On Windows, where the number of a parent never
+    # changes, they end when they have been idle for five minutes.
+    while os.getppid() == parent:
+        time.sleep(EVERY)
+    os._exit(1)
+
+
+@contextmanager
+def _dask(address: str | None, jobs: int | None) -> Iterator[Backend]:
+    distributed = _required("dask", "distributed")
+    if jobs is not None:
+        raise InvalidArgument("jobs goes with the backends loky and ray: how many workers Dask has, its cluster says")
+    if address is None:
+        raise InvalidArgument("the backend dask needs the address of the scheduler, such as tcp://10.0.0.1:8786")
+    _register_dask()
+    try:
+        client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise RunError(f"there is no Dask scheduler at {address}: {_line(error)}") from error
+    with client, _only_errors("distributed.client"):
+        threads = max(client.nthreads().values(), default=1)
+        if threads > 1:
+            warn(
+                f"a worker of {address} has {threads} threads, but a process does one run at a time: start workers "
+                "with --nthreads 1, one a core"
+            )
+        yield Backend(
+            f"the Dask cluster at {address}",
+            lambda: len(client.nthreads()),
+            lambda: _parallel("myrnn-dask", -1, client=client),
+            (LostWithWorkers,),
+            (OSError, TimeoutError, distributed.client.FutureCancelledError),
+        )
+
+
+def _register_dask() -> None:
+    import joblib
+    from distributed.scheduler import KilledWorker
+    from joblib._dask import DaskDistributedBackend
+
+    class FailingDaskBackend(DaskDistributedBackend):
+        # joblib's own does not pass on that a task failed, and waits for it for ever.
+        def submit(self, func: Any, callback: Any = None) -> Any:
+            def pass_on(done: Any) -> None:
+                error = done.exception()
+                if isinstance(error, KilledWorker):
+                    error = LostWithWorkers([arguments[0].run for _, arguments, _ in func.items], error)
+                if error is not None:
+                    callback(error)
+
+            task = super().submit(func, callback)
+            task.add_done_callback(pass_on)
+            return task
+
+    joblib.register_parallel_backend("myrnn-dask", FailingDaskBackend)
+
+
+@contextmanager
+def _ray(address: str | None, jobs: int | None) -> Iterator[Backend]:
+    ray = _required("ray", "ray")
+    import joblib
+    from ray.util.joblib.ray_backend import RayBackend
+
+    class GeneratingRayBackend(RayBackend):
+        # joblib forbids it for pools of multiprocessing alone, and Ray's backend inherits from theirs.
+        supports_return_generator = True
+
+    joblib.register_parallel_backend("myrnn-ray", GeneratingRayBackend)
+    is_ours = not ray.is_initialized()
+    try:
+        if is_ours:
+            # Without an address Ray would look for a cluster that was here once, and wait for one that is no more.
+            dashboard = False if address is None else None
+            ray.init(address or "local", log_to_driver=False, include_dashboard=dashboard, configure_logging=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        what = "Ray does not start here" if address is None else f"there is no Ray cluster at {address}"
+        raise RunError(f"{what}: {_line(error)}") from error
+    count = int(ray.cluster_resources().get("CPU", 1)) if jobs is None else jobs
+    try:
+        with _only_errors("ray"):
+            yield Backend(
+                "a Ray of this machine" if address is None else f"the Ray cluster at {address}",
+                lambda: count,
+                lambda: _parallel("myrnn-ray", count),
+                (ray.exceptions.RayError,),
+                (OSError,),
+            )
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+@contextmanager
+def _only_errors(logger: str) -> Iterator[None]:
+    """Let a library log nothing less than errors: what it warns of is handled here."""
+    log = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _required(extra: str, module: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise InvalidArgument(f"the backend {extra} is not installed: pip install 'myrnn[{extra}]'") from error
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,381 @@
+"""What a sweep has found, in the order of its study: a row a run, a row a run and length, and groups of runs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks, plots
+from myrnn.errors import InvalidArgument
+from myrnn.registry import make
+from myrnn.results import HasTable, Shown, Table, integer, number, share
+from myrnn.sweeps.run import Done, Failed, Record
+from myrnn.sweeps.study import Point, Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+METRIC_NAMES = {
+    "accuracy": "accuracy on the trained lengths",
+    "worst": "accuracy on the worst trained length",
+    "beyond": "accuracy beyond the trained lengths",
+    "loss": "loss at the end",
+}
+METRICS = tuple(METRIC_NAMES)
+# More lines in one picture hide each other: settings that would make more are left out of the groups.
+MOST_LINES = 6
+# They make runs differ by chance alone.
+SEEDS = ("training.seed",)
+# The columns beside the settings, with the kind of each.
+FOUND: dict[str, type] = {
+    "status": str,
+    "error": str,
+    "engine": str,
+    "parameters": int,
+    "longest": int,
+    "loss": float,
+    "accuracy": float,
+    "worst": float,
+    "beyond": float,
+}
+
+Columns = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SweepResults(HasTable):
+    """The results of a sweep, in the order of its study.
+
+    Attributes
+    ----------
+    folder : Path
+    study : Study
+    runs : mapping of str to list
+        The columns of ``results.csv``: ``run``, ``variant``, every setting (``model.dim_recurrent``), and what was
+        found: ``status`` (``"done"`` or ``"failed"``), ``error``, ``engine``, ``parameters``, ``longest`` (the longest
+        length that was trained on), ``loss`` (of the last report), ``accuracy`` (on the lengths that were trained on),
+        ``worst`` (that of the worst of these lengths) and ``beyond`` (on longer ones). What there is not is None.
+    lengths : mapping of str to list
+        The columns of ``lengths.csv``: ``run``, ``length``, ``total`` and ``correct``, how many sequences of a length
+        were tried, and right.
+    """
+
+    folder: Path
+    study: Study
+    runs: Columns
+    lengths: Columns
+
+    @classmethod
+    def of(cls, folder: Path, study: Study, records: Mapping[str, Record]) -> SweepResults:
+        """Return the results of all runs of the study that were done or failed."""
+        runs: dict[str, list[Any]] = {name: [] for name in ("run", *setting_names(study), *FOUND)}
+        lengths: dict[str, list[Any]] = {name: [] for name in ("run", "length", "total", "correct")}
+        for point in study.points:
+            record = records.get(point.run)
+            if record is None:
+                continue
+            row = {"run": point.run, "variant": point.variant, **point.settings, **_found(record)}
+            for name, column in runs.items():
+                column.append(row.get(name))
+            if isinstance(record, Done):
+                lengths["run"].extend([point.run] * len(record.lengths))
+                lengths["length"].extend(record.lengths)
+                lengths["total"].extend(record.total)
+                lengths["correct"].extend(record.correct)
+        return cls(folder, study, runs, lengths)
+
+    def __len__(self) -> int:
+        """Return how many runs were done or failed."""
+        return len(self.runs["run"])
+
+    def __repr__(self) -> str:
+        """Say how far it is and how well it went."""
+        best = self.best()
+        ending = "" if best is None else f", best accuracy {best['accuracy']:.1%}"
+        return (
+            f"SweepResults({self.study.name}: {len(self):,} of {self.planned:,} runs, {self.failed:,} failed{ending})"
+        )
+
+    @property
+    def planned(self) -> int:
+        """How many runs the study has."""
+        return len(self.study.points)
+
+    @property
+    def failed(self) -> int:
+        """How many runs failed."""
+        return self.runs["status"].count("failed")
+
+    @property
+    def fallbacks(self) -> int:
+        """How many runs went op by op although native code was to be used if possible."""
+        asked = self.runs["training.engine"]
+        return sum(a == "auto" and done == "mygrad" for a, done in zip(asked, self.runs["engine"], strict=True))
+
+    def best(self, metric: str = "accuracy") -> dict[str, Any] | None:
+        """Return the row of the best run by a metric, None where there is none."""
+        row = _best_row(self.runs, range(len(self)), checked_metric(metric))
+        return None if row is None else {name: column[row] for name, column in self.runs.items()}
+
+    def point(self, run: str) -> Point:
+        """Return a run with all its settings, by its name in the tables."""
+        for point in self.study.points:
+            if point.run == run:
+                return point
+        raise InvalidArgument(f"the sweep has no run {_checks.shown(run)}")
+
+    def groups(self, by: str | Iterable[str] | None = None, metric: str = "accuracy") -> list[dict[str, Any]]:
+        """Return a record a group of runs: mean, spread and best of a metric.
+
+        Parameters
+        ----------
+        by : str or iterable of str, optional
+            The settings that the runs of a group have in common, such as ``"model.dim_recurrent"``; by default all that
+            vary, but for the seeds and for what was drawn at random.
+        metric : {"accuracy", "worst", "beyond", "loss"}
+            What to compare: accuracy on the lengths that were trained on, on the worst of them, on longer ones, or the
+            loss at the end.
+
+        Returns
+        -------
+        list of dict
+            The settings; ``runs``, ``failed``; ``mean``, ``spread`` (standard deviation), ``low``, ``high``; ``best``,
+            the run. What there is not is None.
+        """
+        names = self._groups_by(by)
+        checked_metric(metric)
+        if not len(self):
+            raise InvalidArgument("the sweep has no results yet")
+        return [
+            dict(zip(names, key, strict=True)) | self._summary(rows, metric)
+            for key, rows in grouped(self.runs, names).items()
+        ]
+
+    def _summary(self, rows: Sequence[int], metric: str) -> dict[str, Any]:
+        values = [value for row in rows if (value := self.runs[metric][row]) is not None]
+        best = _best_row(self.runs, rows, metric)
+        return {
+            "runs": len(rows),
+            "failed": sum(self.runs["status"][row] == "failed" for row in rows),
+            "mean": statistics.fmean(values) if values else None,
+            "spread": statistics.stdev(values) if len(values) > 1 else None,
+            "low": min(values, default=None),
+            "high": max(values, default=None),
+            "best": None if best is None else self.runs["run"][best],
+        }
+
+    def table(self, by: str | Iterable[str] | None = None, metric: str = "accuracy") -> Table:
+        """Return the groups as a table, without arguments those of `groups`."""
+        records = self.groups(by, metric)
+        columns = {name: [record[name] for record in records] for name in records[0]}
+        names = self._groups_by(by)
+        settings = [_setting(name, columns[name]) for name in names]
+        if not names:
+            settings = [Shown("study", lambda row: self.study.name, is_number=False)]
+        counts = [integer("runs"), *([integer("failed")] if any(columns["failed"]) else [])]
+        numbers = ("mean", "spread", "low", "high")
+        measured = [number(name, ".4f") if metric == "loss" else share(name) for name in numbers]
+        title = f"{self.study.name}: {metric}" + ("" if metric == "loss" else ", %")
+        return Table(title, columns, (*settings, *counts, *measured))
+
+    def plot_lengths(self, by: str | Iterable[str] | None = None, ax: Any = None) -> Axes:
+        """Draw accuracy by length, a line for the mean of each group and a band from its lowest run to its highest.
+
+        Parameters
+        ----------
+        by : str or iterable of str, optional
+            As for `groups`; by default as many of the settings that vary as make few lines.
+        ax : matplotlib Axes, optional
+            Where to draw; without it, in a new figure.
+        """
+        names = self._groups_by(by)
+        lines = self._few(names) if by is None else names
+        accuracy, lengths = self._by_length()
+        if not len(lengths):
+            raise InvalidArgument("there is nothing to draw: no run of the sweep is done")
+        curves = {}
+        for key, rows in grouped(self.runs, lines).items():
+            known = accuracy[rows][~np.isnan(accuracy[rows]).any(axis=1)]
+            if len(known):
+                curves[_label(lines, key)] = known
+        longest = {value for value in self.runs["longest"] if value is not None}
+        trained = longest.pop() if len(longest) == 1 else None
+        return plots.plot_length_bands(lengths, curves, trained_up_to=trained, chance=self._chance, ax=ax)
+
+    def plot_setting(
+        self, name: str, metric: str = "accuracy", by: str | Iterable[str] | None = None, ax: Any = None
+    ) -> Axes:
+        """Draw a metric against one setting, such as ``"optimizer.learning_rate"``: a dot a run, and lines of means.
+
+        Parameters
+        ----------
+        name : str
+        metric : {"accuracy", "worst", "beyond", "loss"}
+        by : str or iterable of str, optional
+            What the lines are, as for `groups`; by default the other settings that vary, as far as they make few.
+        ax : matplotlib Axes, optional
+            Where to draw; without it, in a new figure.
+        """
+        (setting,) = self._groups_by(name)
+        names = self._groups_by(by)
+        lines = self._few(other for other in names if other != setting) if by is None else names
+        outcomes = self._outcomes(checked_metric(metric))
+        keys = zip(*(self.runs[line] for line in lines), strict=True)
+        groups = [_label(lines, key) for key in keys] if lines else None
+        labels = {"name": short(setting), "outcome_name": METRIC_NAMES[metric]}
+        return plots.plot_setting(self.runs[setting], outcomes, groups, **labels, ax=ax)
+
+    def plot_parallel(self, metric: str = "accuracy", ax: Any = None) -> Axes:
+        """Draw every run as a line through the values of all settings that vary, to its metric."""
+        outcomes = self._outcomes(checked_metric(metric))
+        if not self.varied:
+            raise InvalidArgument("there is nothing to draw: no setting varies")
+        settings = {short(name): self.runs[name] for name in self.varied}
+        return plots.plot_parallel(settings, outcomes, outcome_name=metric, ax=ax)
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The settings that tell the runs apart, but for the seeds."""
+        drawn = (name for name in _settings_of(self.runs) if name in self.study.drawn)
+        return (*self._groups_by(None), *(name for name in drawn if len(set(self.runs[name])) > 1))
+
+    @property
+    def _chance(self) -> float | None:
+        """The accuracy of guessing, where it is the same for all runs."""
+        classes = {make("task", name).dim_output for name in self.runs["task.name"]}
+        return 1 / classes.pop() if len(classes) == 1 else None
+
+    def _groups_by(self, by: str | Iterable[str] | None) -> tuple[str, ...]:
+        """Return the names of settings that were given, checked, or those that tell the groups apart."""
+        if by is None:
+            return _telling(self.runs, without=(*SEEDS, *self.study.drawn))
+        return checked_names(_settings_of(self.runs), by)
+
+    def _few(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return as many of the settings, from the first on, as make few groups together."""
+        kept: tuple[str, ...] = ()
+        for name in names:
+            if len(grouped(self.runs, (*kept, name))) > MOST_LINES:
+                break
+            kept = (*kept, name)
+        return kept
+
+    def _outcomes(self, metric: str) -> NDArray[np.float64]:
+        """Return a metric of all runs, NaN where there is none."""
+        return np.array([np.nan if value is None else value for value in self.runs[metric]], dtype=np.float64)
+
+    def _by_length(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the accuracies of all runs at the lengths (L,) that all of them have: float64 (R, L), NaN for none."""
+        rows = {run: row for row, run in enumerate(self.runs["run"])}
+        lengths, places = np.unique(np.asarray(self.lengths["length"], dtype=np.int64), return_inverse=True)
+        accuracy = np.full((len(rows), len(lengths)), np.nan)
+        owner = np.array([rows[run] for run in self.lengths["run"]], dtype=np.intp)
+        accuracy[owner, places] = np.asarray(self.lengths["correct"]) / np.asarray(self.lengths["total"])
+        done = ~np.isnan(accuracy).all(axis=1)
+        shared = ~np.isnan(accuracy[done]).any(axis=0)
+        return accuracy[:, shared], lengths[shared]
+
+
+def setting_names(study: Study) -> tuple[str, ...]:
+    """Return the variant, where there are any, and the settings that any run has, section by section."""
+    sections: dict[str, dict[str, None]] = {}
+    for point in study.points:
+        for name in point.settings:
+            sections.setdefault(name.partition(".")[0], {})[name] = None
+    variant = ("variant",) if any(point.variant for point in study.points) else ()
+    return (*variant, *(name for names in sections.values() for name in names))
+
+
+def checked_names(known: Collection[str], by: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names of settings that were given, or say which one is none of the known ones."""
+    names = (by,) if isinstance(by, str) else tuple(by)
+    for name in names:
+        _checks.one_of("a setting of the sweep", name, known)
+    return names
+
+
+def checked_metric(metric: str) -> str:
+    """Return the name of a metric, or say that it is none."""
+    return _checks.one_of("metric", metric, METRICS)
+
+
+def is_better(metric: str, one: float, other: float) -> bool:
+    """Return whether one value of a metric is better than another."""
+    return one < other if metric == "loss" else one > other
+
+
+def grouped(columns: Columns, by: Sequence[str]) -> dict[tuple[Any, ...], list[int]]:
+    """Return the rows of each group, under the values of its settings, in the order of the table."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for row in range(len(columns["run"])):
+        groups.setdefault(tuple(columns[name][row] for name in by), []).append(row)
+    return groups
+
+
+def short(name: str) -> str:
+    """Return a setting's name without its section; of ``"model.name"`` the section."""
+    section, _, setting = name.partition(".")
+    return section if setting in ("", "name") else setting
+
+
+def _found(record: Record) -> dict[str, Any]:
+    if isinstance(record, Failed):
+        return {"status": "failed", "error": record.error}
+    found = {name: getattr(record, name) for name in ("engine", "parameters", "longest", "loss")}
+    return {"status": "done", **found, **record.accuracies}
+
+
+def _settings_of(columns: Columns) -> tuple[str, ...]:
+    """Return the columns that say what a run was: its variant and its settings."""
+    return tuple(name for name in columns if name != "run" and name not in FOUND)
+
+
+def _telling(columns: Columns, without: Collection[str]) -> tuple[str, ...]:
+    """Return the fewest settings that tell runs apart, from left to right; those of `without` are left out.
+
+    A setting that follows from those before it tells nothing: the activation of a network whose variant is known.
+    """
+    kept: list[str] = []
+    count = 1
+    for name in _settings_of(columns):
+        if name in without:
+            continue
+        distinct = len(set(zip(*(columns[kept_name] for kept_name in kept), columns[name], strict=True)))
+        if distinct > count:
+            kept.append(name)
+            count = distinct
+    return tuple(kept)
+
+
+def _best_row(columns: Columns, rows: Iterable[int], metric: str) -> int | None:
+    """Return the row with the best value of the metric, the first of several; None where no row has one."""
+    best: int | None = None
+    for row in rows:
+        value = columns[metric][row]
+        if value is not None and (best is None or is_better(metric, value, columns[metric][best])):
+            best = row
+    return best
+
+
+def _label(names: Sequence[str], values: Sequence[Any]) -> str:
+    """Return a group's name in a legend."""
+    pairs = zip(names, values, strict=True)
+    words = (value if isinstance(value, str) else f"{short(name)} {_cell(value) or value}" for name, value in pairs)
+    return ", ".join(words) or "all runs"
+
+
+def _cell(value: Any) -> str:
+    """Return the value of a setting without digits that say nothing."""
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _setting(name: str, values: Sequence[Any]) -> Shown:
+    """Return how a setting of groups is shown: numbers at the right."""
+    is_number = not any(isinstance(value, str) for value in values)
+    return Shown(short(name), lambda row: _cell(row[name]), is_number)

@@ -1,0 +1,332 @@
+"""A study, read from TOML: which settings to try, and the experiments that this makes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.experiment import Experiment, is_own
+from myrnn.registry import kinds
+from myrnn.storage import json_to_bytes
+from myrnn.sweeps.choices import Choice, Drawn, Listed, combinations, read_choice
+
+MOST_BYTES = 1_000_000
+# As JSON, as which the folder of a sweep keeps it.
+MOST_STORED = 10_000_000
+# A study that has more runs is a slip, and must not fill the memory.
+MOST_RUNS = 100_000
+VARIED = ("task", "model", "optimizer", "training")
+# The section that all runs of a study share: it takes values as they are, a list among them.
+FIXED = "evaluation"
+SECTIONS = (*VARIED, FIXED)
+# An older name of it. The identities of runs are made with this name, so that older folders go on.
+EVALUATE = "evaluate"
+SAMPLES = 10_000
+# Hexadecimal digits of an identity: of a million runs two are the same by chance in one of forty million studies.
+DIGITS = 16
+
+Sections = Mapping[str, Mapping[str, Choice]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a study.
+
+    Attributes
+    ----------
+    run : str
+        The identity: the hash of all settings. It depends neither on the place in the study nor on the other runs.
+    variant : str
+        Empty in a study without variants.
+    experiment : Experiment
+    """
+
+    run: str
+    variant: str
+    experiment: Experiment
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings under dotted names, such as ``"model.dim_recurrent"``, but for those that all runs share."""
+        sections = self.experiment.to_dict()
+        return {f"{name}.{setting}": value for name in VARIED for setting, value in sections[name].items()}
+
+    @property
+    def label(self) -> str:
+        """Which run it is, in a line."""
+        settings = self.settings
+        name = self.variant or settings["model.name"]
+        return (
+            f"{name} of {settings.get('model.dim_recurrent', '?')} units on {settings['task.name']}, "
+            f"{settings['optimizer.name']} at {settings['optimizer.learning_rate']:g}, seed {settings['training.seed']}"
+        )
+
+
+@dataclass(frozen=True)
+class Study:
+    """Which settings to try.
+
+    Attributes
+    ----------
+    name : str
+    points : tuple of Point
+        Its runs, always in the same order.
+    drawn : frozenset of str
+        The settings that are drawn at random, as in ``"optimizer.learning_rate"``.
+    given : mapping
+        What was read, as plain values.
+    """
+
+    name: str
+    points: tuple[Point, ...] = field(repr=False)
+    drawn: frozenset[str]
+    given: Mapping[str, Any] = field(repr=False)
+
+
+def identity(experiment: Experiment) -> str:
+    """Return the hash of the settings of a run."""
+    settings = experiment.to_dict()
+    settings[EVALUATE] = settings.pop(FIXED)
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGITS]
+
+
+def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
+    """Read a study and check all of it.
+
+    Parameters
+    ----------
+    source : path or mapping
+        A TOML file, or what such a file says, as a mapping. ``docs/sweeps.md`` describes it.
+
+    Raises
+    ------
+    InvalidArgument
+        When the file cannot be read or is no TOML, or anything in it is not known or not right: in one line, with the
+        file, the table and the setting. Also when it leads to the same run twice: in two variants, or by two values
+        that are the same number.
+    """
+    if isinstance(source, Mapping):
+        with _located("study"):
+            return _study(_plain(source), "study")
+    if not isinstance(source, str | os.PathLike):
+        raise InvalidArgument(f"study must be a TOML file or a mapping, not {type(source).__name__}")
+    path = Path(source)
+    with _located(str(path)):
+        return _study(_parsed(path), path.stem)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise InvalidArgument(f"cannot be read: {error.strerror or error}") from error
+    if len(content) > MOST_BYTES:
+        raise InvalidArgument(f"is too large for a study: at most {MOST_BYTES:,} bytes are read")
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"is not text in UTF-8: byte {error.start} is {content[error.start]:#04x}") from None
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
+        raise InvalidArgument(f"is not valid TOML: {error}") from None
+
+
+def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping in the values that a TOML file has."""
+
+    def known(value: Any) -> Any:
+        if isinstance(value, np.generic | np.ndarray):
+            return value.tolist()
+        if isinstance(value, range):
+            return list(value)
+        raise InvalidArgument(f"a value must be one that TOML has, not {_checks.shown(value)}")
+
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(source), default=known))
+    except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, InvalidArgument):
+            raise
+        raise InvalidArgument(f"must hold what a TOML file could: {error}") from None
+    return plain
+
+
+def _study(given: Mapping[str, Any], name: str) -> Study:
+    if EVALUATE in given and FIXED in given:
+        raise InvalidArgument(f"[{EVALUATE}] is an older name of [{FIXED}]: leave one of them out")
+    tables = {FIXED if table == EVALUATE else table: value for table, value in given.items()}
+    for table in tables:
+        _checks.one_of("a table of a study", table, ("name", *SECTIONS, "search", "variants"))
+    name = _checked_name(tables.get("name", name))
+    given = {"name": name, **given}
+    search = _table("[search]", tables.get("search", {}))
+    for setting in search:
+        _checks.one_of("a setting of [search]", setting, ("draws", "seed"))
+    draws = _checks.integer("[search] draws", search.get("draws", 1), minimum=1)
+    seed = _checks.integer("[search] seed", search.get("seed", 0), minimum=0)
+    common = {section: _table(f"[{section}]", tables.get(section, {})) for section in SECTIONS}
+    variants = dict(_variants(tables.get("variants"), common))
+    drawn = frozenset(place for sections in variants.values() for place in _drawn(sections))
+    if "draws" in search and not drawn:
+        raise InvalidArgument("[search] draws has nothing to draw: no setting is a range { low = ..., high = ... }")
+    if "draws" not in search and drawn:
+        raise InvalidArgument(f"[search] draws is missing: how often is {min(drawn)} to be drawn?")
+    _check_size(variants, draws)
+    points = tuple(_points(variants, draws, seed))
+    if (stored := len(json_to_bytes(given))) > MOST_STORED:
+        raise InvalidArgument(f"is too large for a study: {stored:,} bytes as JSON, at most {MOST_STORED:,} are kept")
+    return Study(name, points, drawn, given)
+
+
+def _checked_name(name: Any) -> str:
+    """Return the name of a study, which is also that of a folder."""
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
+    if name in (".", "..") or not name.isprintable() or set(name) & set("/\\"):
+        raise InvalidArgument(f"name must be one that a folder can have, without / and \\, not {_checks.shown(name)}")
+    return name
+
+
+def _variants(given: Any, common: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Sections]]:
+    """Yield the name and the sections of every variant."""
+    if given is None:
+        yield "", _sections(common, {})
+        return
+    if not isinstance(given, list | tuple) or not given:
+        raise InvalidArgument(f"variants must be tables, each begun with [[variants]], not {_checks.shown(given)}")
+    names: set[str] = set()
+    for number, item in enumerate(given, start=1):
+        own = _table(f"[[variants]] number {number}", item)
+        name = own.get("name")
+        if not isinstance(name, str) or not name.strip():
+            raise InvalidArgument(f"[[variants]] number {number} needs a name, not {_checks.shown(name)}")
+        if name in names:
+            raise InvalidArgument(f"[[variants]] number {number} is called {name!r} as another one")
+        names.add(name)
+        with _located(f"variant {name!r}"):
+            for section in own:
+                _checks.one_of("a table of a variant", section, ("name", *VARIED))
+            yield name, _sections(common, own)
+
+
+def _sections(common: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -> Sections:
+    sections = {}
+    for section in SECTIONS:
+        settings = {**common[section], **_table(f"[{section}]", own.get(section, {}))}
+        sections[section] = {
+            name: Listed((value,))
+            if section == FIXED
+            else read_choice(f"{section}.{name}", f"[{section}] {name}", value)
+            for name, value in settings.items()
+        }
+    return sections
+
+
+def _drawn(sections: Sections) -> list[str]:
+    choices = (choice for section in sections.values() for choice in section.values())
+    return [choice.place for choice in choices if isinstance(choice, Drawn)]
+
+
+def _check_size(variants: Mapping[str, Sections], draws: int) -> None:
+    """Refuse more runs than can be done, and more choices than can be looked at, before either is tried."""
+    runs = 0
+    for sections in variants.values():
+        for name, choices in sections.items():
+            if (count := math.prod(len(choice.values) for choice in choices.values())) > MOST_RUNS:
+                raise InvalidArgument(f"[{name}] has {count:,} combinations: at most {MOST_RUNS:,} are possible")
+        listed = (len(c.values) for choices in sections.values() for c in choices.values() if isinstance(c, Listed))
+        runs += math.prod(listed) * (draws if _drawn(sections) else 1)
+    if runs > MOST_RUNS:
+        raise InvalidArgument(f"these are {runs:,} runs: at most {MOST_RUNS:,} are possible; draw some with [search]")
+
+
+def _points(variants: Mapping[str, Sections], draws: int, seed: int) -> Iterator[Point]:
+    """Yield all runs; draws of a variant that lead to the same settings are one run."""
+    known: dict[str, str] = {}
+    for variant, sections in variants.items():
+        drawn = _drawn(sections)
+        for draw in range(draws if drawn else 1):
+            with _located(f"variant {variant!r}" if variant else ""):
+                if drawn and not draw:
+                    _check_ends(sections)
+                experiments = list(_experiments(sections, seed, draw))
+            for experiment in experiments:
+                point = Point(identity(experiment), variant, experiment)
+                there = known.get(point.run)
+                if there is None:
+                    known[point.run] = variant
+                    yield point
+                elif there != variant or not drawn:
+                    where = f"the variants {there!r} and {variant!r}" if there != variant else "two values of one list"
+                    raise InvalidArgument(f"{where} lead to the same run: {point.label}")
+
+
+# The order in which sections are read: what a later one says may depend on the earlier ones.
+_READING = ("task", FIXED, "model", "optimizer", "training")
+
+
+def _experiments(sections: Sections, seed: int, draw: int) -> Iterator[Experiment]:
+    """Yield the experiment of every combination of values in a draw."""
+
+    def nested(names: Sequence[str], read: Mapping[str, Any]) -> Iterator[Experiment]:
+        name, *inner = names
+        for values in combinations(sections[name], seed, draw):
+            experiment = _experiment(name, values, read)
+            if inner:
+                # A section is read once for all runs that share it.
+                yield from nested(inner, {**read, name: getattr(experiment, name)})
+            else:
+                yield experiment
+
+    return nested(_READING, {})
+
+
+def _check_ends(sections: Sections) -> None:
+    """Try the ends of every range, so that a mistake does not depend on what is drawn."""
+    read: dict[str, Any] = {}
+    for name in _READING:
+        tried = [_experiment(name, values, read) for values in combinations(sections[name], 0, None)]
+        read[name] = getattr(tried[0], name)
+
+
+def _experiment(name: str, values: Mapping[str, Any], read: Mapping[str, Any]) -> Experiment:
+    """Return the experiment with the sections that were read and one more; an error says that it is this one."""
+    with _located(f"[{name}]"):
+        if name == FIXED:
+            values = {"samples": SAMPLES, **values}
+        experiment = Experiment(**{**read, name: values})
+        if is_own(experiment.model.name):
+            known = ", ".join(kinds("model"))
+            raise InvalidArgument(f"name must be one of {known}: a study takes no class of your own")
+    return experiment
+
+
+def _table(shown: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(f"{shown} must be a table, not {_checks.shown(value)}")
+    return value
+
+
+@contextmanager
+def _located(place: str) -> Iterator[None]:
+    """Say in the errors of the block where they are."""
+    try:
+        yield
+    except InvalidArgument as error:
+        message = str(error)
+        if not place:
+            raise
+        joint = " " if place.startswith("[") or message.startswith(("cannot", "is ")) else ": "
+        raise InvalidArgument(f"{place}{joint}{message}") from None
