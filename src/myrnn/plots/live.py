@@ -32,7 +32,7 @@ _MARGIN = 0.02  # of the span of iterations, left free at both ends
 _LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN_ROWS, _BETWEEN_COLUMNS = 0.65, 0.35, 0.4, 0.55, 0.45, 0.7
 
 
-class LivePlot:
+class LivePlot(LiveLogger):
     """Record a training and draw it while it runs.
 
     It draws under the notebook's cell where it was created (JupyterLab, Notebook, VS Code, Colab), or in a window where
@@ -71,8 +71,8 @@ class LivePlot:
         ncols: int = 1,
         figsize: tuple[float, float] | None = None,
     ) -> None:
+        super().__init__(metrics)
         self.metrics = metric_names(metrics)
-        self.logger = LiveLogger(self.metrics)
         self.max_fraction_spent_plotting = max_fraction_spent_plotting
         self.last_n_batches = last_n_batches
         colors = _checked_colors(self.metrics, metrics)
@@ -112,22 +112,14 @@ class LivePlot:
         """The figure, and its axes: one Axes for one panel, else an array of them, as ``pyplot.subplots`` gives."""
         return self._figure, self._axes
 
-    @property
-    def train_metrics(self) -> dict[str, dict[str, Any]]:
-        """The training record; see `LiveLogger.train_metrics`."""
-        return self.logger.train_metrics
-
-    @property
-    def test_metrics(self) -> dict[str, dict[str, Any]]:
-        """The test record; see `LiveLogger.test_metrics`."""
-        return self.logger.test_metrics
-
-    def set_train_batch(self, metrics: Mapping[str, Any], batch_size: int, plot: bool = True) -> None:
+    def set_train_batch(
+        self, metrics: Mapping[str, Any], batch_size: int, plot: bool = True, *, iterations: int = 1
+    ) -> None:
         """Record what was measured on a training batch, and draw it when the time allows.
 
         Parameters
         ----------
-        metrics, batch_size
+        metrics, batch_size, iterations
             As of `LiveLogger.set_train_batch`.
         plot : bool
             False only records, and leaves single batches out of the picture.
@@ -135,25 +127,21 @@ class LivePlot:
         Raises
         ------
         InvalidArgument
-            When a name is unknown, a value is not a number, or the batch size is below 1.
+            When a name is unknown, a value is not a number, or a count is below 1. Nothing is recorded then.
         """
-        self.logger.set_train_batch(metrics, batch_size)
+        super().set_train_batch(metrics, batch_size, iterations=iterations)
         self._with_batches = plot
         if plot:
             self._draw_when_due()
 
     def set_train_epoch(self) -> None:
         """Record the means over the training batches since the last epoch, and draw when the time allows."""
-        self.logger.set_train_epoch()
+        super().set_train_epoch()
         self._draw_when_due()
-
-    def set_test_batch(self, metrics: Mapping[str, Any], batch_size: int) -> None:
-        """Record what was measured on a test batch; its mean is drawn with the test epoch."""
-        self.logger.set_test_batch(metrics, batch_size)
 
     def set_test_epoch(self) -> None:
         """Record the means over the test batches since the last epoch, and draw when the time allows."""
-        self.logger.set_test_epoch()
+        super().set_test_epoch()
         self._draw_when_due()
 
     def plot(self, plot_batches: bool | None = None) -> None:
@@ -201,9 +189,8 @@ class LivePlot:
                 f"use create_plot({list(REPORTED)})"
             )
         means = {name: getattr(record, name) for name in self.metrics}
-        self.logger.set_train_batch(means, record.sequences, iterations=record.iteration - self._reported)
-        self._reported = record.iteration
-        self._with_batches = False
+        done, self._reported = record.iteration - self._reported, record.iteration
+        self.set_train_batch(means, record.sequences, plot=False, iterations=done)
         self.set_train_epoch()
 
     def on_train_end(self, history: Any) -> None:
@@ -211,15 +198,11 @@ class LivePlot:
         self._end = 0.0
         self.plot()
 
-    def __repr__(self) -> str:
-        """Name the metrics and count what was set."""
-        return f"LivePlot of {self.logger!r}"
-
     @property
     def _position(self) -> float:
         """The iteration up to which there are records."""
-        splits = (self.logger.train, self.logger.test)
-        return max([series.position for split in splits for series in split.series.values()], default=0.0)
+        both = (*self.train.series.values(), *self.test.series.values())
+        return max((series.position for series in both), default=0.0)
 
     def _draw_when_due(self) -> None:
         """Draw, unless that would take more than its share of the time since the last drawing."""
@@ -238,7 +221,7 @@ class LivePlot:
         begin = 0.0 if self.last_n_batches is None else max(0.0, now - self.last_n_batches)
         end = now if self.last_n_batches is not None else max(now, end)
         for name, panel in zip(self.metrics, self._panels, strict=True):
-            series = {"train": self.logger.train.series.get(name), "test": self.logger.test.series.get(name)}
+            series = {"train": self.train.series.get(name), "test": self.test.series.get(name)}
             panel.update(series, (begin, end), self._with_batches)
         return self._figure
 
