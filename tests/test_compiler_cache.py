@@ -19,7 +19,7 @@ from numba.core import config
 
 import processes
 from interpreter import interpreted
-from myrnn import SequenceClassifier, _notebook
+from myrnn import SequenceClassifier, output
 from myrnn.compiler import cache
 from myrnn.compiler.cache import TOLD, compiling_seconds, notice
 from myrnn.compiler.runtime import training
@@ -266,7 +266,7 @@ def test_functions_that_are_called_call_nothing_of_the_compiler_but_each_other()
 @pytest.fixture(autouse=True)
 def unsaid(monkeypatch):
     monkeypatch.setattr(cache, "_thread", type("Unsaid", (), {})())
-    _notebook.print_once.cache_clear()
+    output.print_once.cache_clear()
 
 
 @pytest.fixture
@@ -282,7 +282,7 @@ def outputs(monkeypatch):
 def test_a_terminal_counts_the_seconds_as_long_as_it_lasts(capsys, monkeypatch):
     now = iter(np.arange(0, 1000, 3.5).tolist())
     monkeypatch.setattr(cache.time, "perf_counter", lambda: next(now))
-    monkeypatch.setattr(_notebook, "on_terminal", lambda: True)
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     with notice():
         pass

@@ -19,7 +19,7 @@ ORDER = (
     "registry",
     "_keywords",
     "_logits",
-    "_notebook",
+    "output",
     "terminal",
     "results",
     "storage",
@@ -47,7 +47,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-SHARED = ("_checks", "_keywords", "_logits", "_notebook", "_start", "_tables", "_user_code", "_version")
+SHARED = ("_checks", "_keywords", "_logits", "_start", "_tables", "_user_code", "_version")
 
 
 def imported(tree, package):

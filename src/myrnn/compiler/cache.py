@@ -31,7 +31,6 @@ import numba
 import numpy as np
 from platformdirs import user_cache_path
 
-from myrnn._notebook import passing_line
 from myrnn._version import __version__
 from myrnn.compiler.runtime import moves, products, runtime_texts, training  # noqa: F401 - their functions are the runtime
 from myrnn.compiler.runtime.functions import (
@@ -42,6 +41,7 @@ from myrnn.compiler.runtime.functions import (
     machine_code,
     symbol,
 )
+from myrnn.output import passing_line
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 

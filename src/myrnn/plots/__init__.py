@@ -3,6 +3,9 @@
 In the order in which results arise: `style` (one look, legends, files); `logger` and `live` (a training under way);
 `curves` (a finished one); `lengths` and `classification` (its tests); `inside` and `matrices` (what a model does
 inside); `sweeps` (many runs).
+
+A figure takes a result, or numbers where there is no result. It is drawn into the matplotlib Axes `ax`, or several
+`axes`, by default those of a new figure, and returns them.
 """
 
 from myrnn.plots.classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion, plot_transfer

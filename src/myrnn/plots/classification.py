@@ -32,16 +32,6 @@ def plot_confusion(report: ClassificationReport, *, ax: Axes | None = None) -> A
     """Draw how often sequences of each class are seen as of which, as a heat map.
 
     Rows are the true classes, columns what was predicted. Colours show shares of the row.
-
-    Parameters
-    ----------
-    report : ClassificationReport
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
     """
     counts = report.confusion
     ax = style.axes_for(ax, height=5.2 if len(counts) > 4 else 4.2)
@@ -74,15 +64,8 @@ def plot_accuracy_by_bucket(buckets: LengthBuckets, *, chance: float | None = No
 
     Parameters
     ----------
-    buckets : LengthBuckets
     chance : float, optional
         The accuracy of saying the most frequent class, drawn as a line.
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
     """
     ax = style.axes_for(ax, height=3.6)
     places = np.arange(len(buckets.total))
@@ -104,18 +87,7 @@ def plot_accuracy_by_bucket(buckets: LengthBuckets, *, chance: float | None = No
 
 
 def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
-    """Draw how often predictions are right against the probability that the classifier gives them.
-
-    Parameters
-    ----------
-    calibration : Calibration
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
-    """
+    """Draw how often predictions are right against the probability that the classifier gives them."""
     ax = style.axes_for(ax, height=4.2)
     edges, total = calibration.edges, calibration.total
     columns: dict[str, Any] = {"color": style.LIGHT_GREY, "edgecolor": "white", "linewidth": 1, "zorder": 1}
@@ -140,16 +112,6 @@ def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
     """Draw the accuracy of every model on every task as a heat map, with the numbers and their intervals in it.
 
     The colours begin at the level of guessing. Where a model cannot read a task, the cell is hatched and says "n/a".
-
-    Parameters
-    ----------
-    table : TransferTable
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
     """
     accuracy, interval = table.accuracy, table.interval
     lowest = float(np.nanmin(table.chance))

@@ -34,10 +34,6 @@ def plot_learning_curve(
     best_epoch : int, optional
         The epoch whose weights were kept, marked by a line.
 
-    Returns
-    -------
-    ndarray of two matplotlib Axes
-
     Raises
     ------
     InvalidArgument
@@ -90,10 +86,6 @@ def plot_history(
     chance : float, optional
         The accuracy of guessing, drawn as a line.
 
-    Returns
-    -------
-    ndarray of two matplotlib Axes
-
     Raises
     ------
     InvalidArgument
@@ -114,10 +106,6 @@ def plot_epochs(history: Mapping[str, ArrayLike], *, best_epoch: int | None = No
         ``validation_accuracy`` where some sequences were kept for validation.
     best_epoch, axes
         As for `plot_learning_curve`.
-
-    Returns
-    -------
-    ndarray of two matplotlib Axes
 
     Raises
     ------

@@ -42,18 +42,11 @@ def plot_states(
 
     Parameters
     ----------
-    inspection : Inspection
     state : str, optional
         Which one; by default the one that the logits are computed from.
     order : {"similarity", "peak", "none"}
         Which units stand side by side: those that behave alike (the leaves of Ward's tree, so arranged that neighbours
         are as close as they can be), those that are strongest at the same step (the earliest on top), or as numbered.
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------
@@ -107,16 +100,6 @@ def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axe
 
     Of two classes only the second is drawn, since the other mirrors it; of many, the six that are likeliest at the
     end.
-
-    Parameters
-    ----------
-    inspection : Inspection
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
     """
     values, names = inspection.probabilities, inspection.class_names
     classes = len(names)
@@ -136,16 +119,6 @@ def plot_gradients(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
     """Draw the norms of the loss's gradients with respect to states and inputs at each step, on a log axis.
 
     A norm of zero, which no log axis has, leaves a gap.
-
-    Parameters
-    ----------
-    inspection : Inspection
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
     """
     curves = {f"state {name}": norms for name, norms in inspection.state_gradient_norms.items()}
     curves["input"] = inspection.input_gradient_norms
@@ -187,15 +160,8 @@ def plot_gradient_flow(flow: GradientFlow, *, label: str | None = None, ax: Axes
 
     Parameters
     ----------
-    flow : GradientFlow
     label : str, optional
         The name of the model in the legend.
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
     """
     from matplotlib.patches import Patch
     from matplotlib.ticker import MaxNLocator
@@ -223,15 +189,8 @@ def plot_state_space(space: StateSpace, *, color: str = "step", ax: Axes | None 
 
     Parameters
     ----------
-    space : StateSpace
     color : {"step", "class", "symbol"}
         What the points are coloured by: steps on a scale, classes in colours of their own, symbols as themselves.
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------

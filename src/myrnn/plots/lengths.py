@@ -44,19 +44,12 @@ def plot_accuracy_by_length(
 
     Parameters
     ----------
-    report : LengthReport
     label : str, optional
         The name of the model in the legend.
     shortcuts : ShortcutReport, optional
         What classifiers reach that see less, at the same lengths: dashed lines instead of the level of guessing.
     by_class : bool
         Whether to draw how often each class is seen as what it is, too.
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
     """
     ax = style.axes_for(ax, height=3.6)
     if label is None and (shortcuts is not None or by_class):
@@ -86,16 +79,6 @@ def plot_shortcuts(report: ShortcutReport, *, ax: Axes | None = None) -> Axes:
 
     Shortcuts whose intervals overlap at every length are not told apart: their mean is drawn as one line of all their
     names.
-
-    Parameters
-    ----------
-    report : ShortcutReport
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
     """
     ax = style.axes_for(ax, height=3.6)
     if not ax.has_data():
@@ -128,12 +111,6 @@ def plot_length_bands(
         The longest length that was trained on; longer ones lie on a shaded ground.
     chance : float, optional
         The accuracy of guessing, drawn as a line.
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------

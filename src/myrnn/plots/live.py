@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn._notebook import in_kernel
 from myrnn.errors import InvalidArgument
+from myrnn.output import in_kernel
 from myrnn.plots import style
 from myrnn.plots.logger import LiveLogger, Series, metric_names
 

@@ -31,12 +31,6 @@ def plot_matrix(values: ArrayLike, *, title: str = "", ax: Axes | None = None) -
     values : array_like (R, C)
         A layer computes ``x @ values``: rows are what comes in, columns what goes out.
     title : str
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------
@@ -73,12 +67,6 @@ def plot_matrices(matrices: Mapping[str, ArrayLike], *, axes: Any = None) -> Any
     ----------
     matrices : mapping of str to array_like (R, C)
         By the title.
-    axes : matplotlib Axes or array of them, optional
-        One for each matrix; without them, in a new figure of up to three columns.
-
-    Returns
-    -------
-    ndarray of matplotlib Axes
 
     Raises
     ------
@@ -108,19 +96,12 @@ def plot_eigenvalues(
 
     Parameters
     ----------
-    eigenvalues : RecurrentEigenvalues
     matrix : str, optional
         Which matrix; by default all of them.
     before : RecurrentEigenvalues, optional
         Those before training, drawn hollow and grey.
     labels : two str
         What `before` and `eigenvalues` are called in the legend.
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------
@@ -129,10 +110,16 @@ def plot_eigenvalues(
     """
     from matplotlib.patches import Circle
 
+    from myrnn.inspection import RecurrentEigenvalues
+
+    if before is not None and not isinstance(before, RecurrentEigenvalues):
+        raise InvalidArgument(
+            f"before must be what recurrent_eigenvalues returned before training, not {type(before).__name__}"
+        )
     found = eigenvalues.values
     if matrix is not None:
         found = {matrix: found[_checks.one_of("matrix", matrix, tuple(found))]}
-    earlier = {name: values for name, values in _values_of(before).items() if name in found}
+    earlier = {} if before is None else {name: values for name, values in before.values.items() if name in found}
     ax = style.axes_for(ax, height=4.4)
     ax.add_patch(Circle((0, 0), 1, fill=False, **style.LEVEL))
     for place, numbers in enumerate(earlier.values()):
@@ -172,12 +159,6 @@ def plot_eigenvalues_each(
     ----------
     eigenvalues, before, labels
         As for `plot_eigenvalues`.
-    axes : matplotlib Axes or array of them, optional
-        One for each matrix; without them, in a new figure of up to three columns.
-
-    Returns
-    -------
-    ndarray of matplotlib Axes
 
     Raises
     ------
@@ -222,13 +203,3 @@ def _matrix(name: str, given: ArrayLike) -> NDArray[np.float64]:
         )
     _checks.finite(name, values)
     return values.astype(np.float64)
-
-
-def _values_of(before: RecurrentEigenvalues | None) -> dict[str, NDArray[np.complex128]]:
-    from myrnn.inspection import RecurrentEigenvalues
-
-    if before is not None and not isinstance(before, RecurrentEigenvalues):
-        raise InvalidArgument(
-            f"before must be what recurrent_eigenvalues returned before training, not {type(before).__name__}"
-        )
-    return {} if before is None else before.values

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn._notebook import in_kernel
 from myrnn.errors import InvalidArgument
+from myrnn.output import in_kernel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

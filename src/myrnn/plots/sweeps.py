@@ -49,12 +49,6 @@ def plot_setting(
         The group of every run.
     name, outcome_name : str
         The labels of the axes.
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------
@@ -116,12 +110,6 @@ def plot_parallel(
         NaN leaves a run out.
     outcome_name : str
         The label of the last axis.
-    ax : matplotlib Axes, optional
-        Where to draw; without it, in a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------

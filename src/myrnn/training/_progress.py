@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
-from myrnn._notebook import Output, in_kernel, on_terminal
+from myrnn.output import Output, in_kernel, on_terminal
 from myrnn.results import History
 from myrnn.training._hooks import Report, TrainingStart
 from myrnn.training._sparkline import BLOCKS, curve_levels, sparkline
