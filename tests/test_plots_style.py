@@ -59,9 +59,10 @@ def test_the_same_data_give_the_same_bytes(tmp_path, suffix):
     assert save_figure(by_length(50), tmp_path / f"c{suffix}").read_bytes() != first
 
 
-def test_another_process_writes_the_same_bytes(tmp_path):
+def test_another_process_loads_matplotlib_when_it_draws_and_writes_the_same_bytes(tmp_path):
     script = (
         "import sys; from myrnn.plots import plot_history, save_figure\n"
+        "assert 'matplotlib' not in sys.modules\n"
         "save_figure(plot_history([500, 1000, 1500], [0.7, 0.5, 0.25], [0.5, 0.75, 1.0]), sys.argv[1])"
     )
     subprocess.run([sys.executable, "-c", script, tmp_path / "theirs.svg"], check=True)
