@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.cells import MinimalGatedUnit
-from myrnn.encoding import SequenceEncoder, read_sequences
+from myrnn.data import SequenceEncoder, flat_sequences
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
@@ -92,7 +92,7 @@ def data_set(name: str) -> Sequences:
     from sktime.datasets import load_japanese_vowels  # late: a large package that only this needs
 
     utterances, speakers = load_japanese_vowels("train", return_type="df-list")
-    raw = read_sequences([utterance.to_numpy() for utterance in utterances])
+    raw = flat_sequences([utterance.to_numpy() for utterance in utterances])
     order = np.random.default_rng(0).permutation(len(raw))
     return SequenceEncoder.fit(raw).encode(raw, speakers.astype(np.int64) - 1).select(order)
 

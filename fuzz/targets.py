@@ -14,7 +14,7 @@ from pathlib import Path
 import atheris
 
 # Numba cannot compile what has been instrumented: only what reads folders is.
-READING = ("myrnn.storage", "myrnn.runs", "myrnn.encoding", "myrnn.estimator", "myrnn.sweeps")
+READING = ("myrnn.storage", "myrnn.runs", "myrnn.data", "myrnn.estimator", "myrnn.sweeps")
 with atheris.instrument_imports(include=list(READING)):
     from fuzz.folders import Folder, folders
     from fuzz.mutations import Choices, Files, mutate, put_right, write

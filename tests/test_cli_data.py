@@ -285,7 +285,7 @@ def test_vectors_and_integers_of_json_lines(here, capsys):
     # Whole numbers are features, where those of the training were; and symbols are refused.
     Path("w.jsonl").write_text('{"sequence": ["a"]}')
     assert main(["predict", "run", "--data=w.jsonl"]) == 2
-    assert "w.jsonl holds a list of symbols, but features (numbers or vectors) are wanted" in capsys.readouterr().err
+    assert "w.jsonl holds lists of symbols, but features (numbers or vectors) are wanted" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("default::UserWarning")

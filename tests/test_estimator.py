@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 
 from myrnn import GRU, RNN, SequenceClassifier, dense
-from myrnn.encoding import read_sequences
+from myrnn.data import flat_sequences
 from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
 from myrnn.estimator._loss import loss_and_accuracy
 from myrnn.estimator._split import validation_mask
@@ -80,7 +80,7 @@ def test_padding_cannot_leak(engine, settings, kind):
     for index in range(len(X)):
         assert np.array_equal(classifier.predict_proba(X[index : index + 1])[0], alone[index])
     # The last state is each sequence's own: the model, op by op, on one sequence at a time.
-    given = classifier.encoder_.encode(read_sequences(X, classifier.encoder_.kind))
+    given = classifier.encoder_.encode(flat_sequences(X, classifier.encoder_.kind))
     for index, row in enumerate(alone):
         logits = classifier.model_(given.features(index)).data.astype(np.float64)[0]
         assert row == pytest.approx(np.exp(logits) / np.exp(logits).sum(), abs=1e-5)

@@ -26,7 +26,6 @@ ORDER = (
     "_tables",
     "sequences",
     "data",
-    "encoding",
     "tasks",
     "models",
     "optimizers",

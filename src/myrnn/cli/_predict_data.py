@@ -16,8 +16,7 @@ from myrnn._user_code import warn
 from myrnn.cli import _show
 from myrnn.cli._data_run import DataRun, load_data_run
 from myrnn.cli._places import check_file
-from myrnn.data import read_sequences
-from myrnn.encoding import Vocabulary
+from myrnn.data import Vocabulary, read_sequences
 from myrnn.errors import InvalidArgument
 from myrnn.storage import place_file
 

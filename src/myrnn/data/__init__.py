@@ -1,12 +1,31 @@
-"""Labelled sequences from files: CSV, TSV, JSON Lines, Parquet, and pairs of plain text files.
+"""Sequences and labels, from files and from memory, as a model takes them.
 
-Polars reads them. It is imported when a file is read, so that nobody else waits for it.
+In the order in which data passes through: `files` reads one file, `symbols` splits text and keeps sequences in flat
+arrays, `read` makes labelled sequences of a file, `memory` makes flat sequences of what Python holds, and `encode` has
+what is fitted on the sequences of a training and turns others into tokens, numbers and classes.
+
+Polars is imported when it is first used.
 """
 
-from myrnn.data._labelled import LabelledSequences
-from myrnn.data._lines import without_gz
-from myrnn.data._read import read_sequences
-from myrnn.data._symbols import TokenSequences
-from myrnn.data._tokenize import TOKENIZE, read_as, spaced
+from myrnn.data.encode import UNKNOWN, ClassLabels, SequenceEncoder, Standardizer, Vocabulary
+from myrnn.data.files import without_gz
+from myrnn.data.memory import flat_sequences
+from myrnn.data.read import LabelledSequences, read_sequences
+from myrnn.data.symbols import TOKENIZE, Numbers, RawSequences, Tokenize, TokenSequences
 
-__all__ = ["TOKENIZE", "LabelledSequences", "TokenSequences", "read_as", "read_sequences", "spaced", "without_gz"]
+__all__ = [
+    "TOKENIZE",
+    "UNKNOWN",
+    "ClassLabels",
+    "LabelledSequences",
+    "Numbers",
+    "RawSequences",
+    "SequenceEncoder",
+    "Standardizer",
+    "TokenSequences",
+    "Tokenize",
+    "Vocabulary",
+    "flat_sequences",
+    "read_sequences",
+    "without_gz",
+]

@@ -19,8 +19,7 @@ from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn._logits import NO_CLASS, check_finite, is_lost, predicted, warn_of_lost
 from myrnn._user_code import warn
-from myrnn.data import TOKENIZE
-from myrnn.encoding import RawSequences, SequenceEncoder, Symbols, Vocabulary, read_sequences
+from myrnn.data import TOKENIZE, RawSequences, SequenceEncoder, TokenSequences, Vocabulary, flat_sequences
 from myrnn.errors import InvalidArgument
 from myrnn.estimator._given import checked_labels, checked_table, is_table, note_features
 from myrnn.estimator._loss import scores_of
@@ -81,7 +80,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         characters; `tokenize_` says which, and with `verbose` a line. Sequences to predict are read in the same way.
     standardize : bool
         Whether numbers are brought to mean 0 and standard deviation 1, column by column, as measured on the sequences
-        of the training. Symbols are none of its business.
+        of the training. It has no effect on symbols.
     max_vocabulary : int, optional
         How many symbols to tell apart at most, the most frequent ones; the others count as unknown.
     engine : {"auto", "native", "mygrad"}
@@ -210,7 +209,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         self.check_settings()
         table = is_table(X)
         given = checked_table(self, X, reset=True) if table else X
-        raw = read_sequences(given, tokenize=self.tokenize)
+        raw = flat_sequences(given, tokenize=self.tokenize)
         self._check_read(raw)
         if not len(raw):
             raise InvalidArgument("X holds no sequence: at least two are needed, of two classes")
@@ -224,7 +223,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
             raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
         trained = train_model(self, encoder, labels, encoder.encode(raw, numbers), validation, rng, checkpoint)
         self.classes_, self.encoder_, self.model_ = labels.classes, encoder, trained.model
-        self.tokenize_ = raw.tokenize if isinstance(raw, Symbols) else None
+        self.tokenize_ = raw.tokenize if isinstance(raw, TokenSequences) else None
         self._named_unknown: set[Any] = set()
         self.history_, self.best_epoch_ = trained.history, trained.best_epoch
         self._predictor = trained.predictor
@@ -368,13 +367,13 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
 
     def _check_read(self, raw: RawSequences) -> None:
         """Refuse a `tokenize` that does not fit X; with `verbose`, say how text was read."""
-        how = raw.tokenize if isinstance(raw, Symbols) else None
+        how = raw.tokenize if isinstance(raw, TokenSequences) else None
         # Lists of strings are words.
         if self.tokenize not in ("auto", how) and (how is not None or self.tokenize != "words"):
             read = "but X holds none" if how is None else f"but X was read as {how}"
             raise InvalidArgument(f"tokenize={_checks.shown(self.tokenize)} says how to read text, {read}")
-        if self.verbose and self.tokenize == "auto" and isinstance(raw, Symbols) and how is not None:
-            print(f"X is read as {how} ({len(raw.table):,} different ones)", file=sys.stderr)
+        if self.verbose and self.tokenize == "auto" and isinstance(raw, TokenSequences) and how is not None:
+            print(f"X is read as {how} ({len(raw.symbols):,} different ones)", file=sys.stderr)
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
@@ -389,7 +388,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         table = is_table(X) and self._fitted_on_table
         given = checked_table(self, X, reset=False) if table else X
-        raw = read_sequences(given, self.encoder_.kind, self.tokenize_ or "characters")
+        raw = flat_sequences(given, self.encoder_.kind, self.tokenize_ or "characters")
         if not len(raw):
             raise InvalidArgument("X holds no sequence: found array with 0 sample(s), at least one is needed")
         sequences = self.encoder_.encode(raw)
@@ -399,7 +398,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     def _name_unknown(self, raw: RawSequences) -> None:
         """Warn once about each symbol that the training did not see."""
         inner = self.encoder_.inner
-        if not isinstance(inner, Vocabulary) or not isinstance(raw, Symbols):
+        if not isinstance(inner, Vocabulary) or not isinstance(raw, TokenSequences):
             return
         if self.max_vocabulary is not None and len(inner.symbols) >= self.max_vocabulary:
             # The user asked for rare symbols to count as unknown.

@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.encoding import ClassLabels
+from myrnn.data import ClassLabels
 from myrnn.errors import InvalidArgument
 
 

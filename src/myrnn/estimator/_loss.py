@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from myrnn import _checks
 from myrnn._logits import check_finite
-from myrnn.encoding import ClassLabels
+from myrnn.data import ClassLabels
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Classifier
 from myrnn.sequences import Sequences

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from myrnn import _checks
-from myrnn.encoding import ClassLabels, SequenceEncoder
+from myrnn.data import ClassLabels, SequenceEncoder
 from myrnn.errors import InvalidArgument
 from myrnn.estimator._given import note_features
 from myrnn.estimator._models import AUTO, CELLS, make_model

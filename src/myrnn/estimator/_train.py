@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn._user_code import warn
-from myrnn.encoding import UNKNOWN, ClassLabels, SequenceEncoder, Vocabulary
+from myrnn.data import UNKNOWN, ClassLabels, SequenceEncoder, Vocabulary
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.estimator._loss import class_weights, loss_and_accuracy, scores_of
 from myrnn.estimator._models import check_memory, embedding_size, make_model, no_input, orthogonal

@@ -1,9 +1,8 @@
-"""The many ways of writing sequences, brought down to flat arrays of symbols or of numbers."""
+"""Sequences in memory, in any of the forms that people have them in, as flat arrays of symbols or of numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -11,16 +10,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.data import TOKENIZE, TokenSequences, read_as, spaced
-from myrnn.encoding._raw import KINDS, Numbers, RawSequences, Symbols, Tokenize, offsets_of, place_of
+from myrnn.data.symbols import (
+    INTEGERS,
+    TOKENIZE,
+    WORDS,
+    Numbers,
+    RawSequences,
+    Tokenize,
+    TokenSequences,
+    factorised,
+    listed,
+    offsets_of,
+    place_of,
+    split_text,
+)
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences
 
 WANTED = "a list of strings, of token lists or of (T, C) arrays, an array of shape (N, T, C) or (N, T), or a Sequences"
+NUMBERS = "numbers"
+# How messages name the kinds.
+KINDS = {
+    "characters": "strings, read as characters",
+    "words": "words: lists of strings, or text with spaces",
+    "integers": "lists of integers",
+    "numbers": "sequences of numbers",
+}
 INT64 = np.iinfo(np.int64)
 
 
-def read_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto") -> RawSequences:
+def flat_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto") -> RawSequences:
     """Return sequences, however they are written, as flat arrays.
 
     Parameters
@@ -39,7 +58,7 @@ def read_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto")
 
     Returns
     -------
-    Symbols or Numbers
+    TokenSequences or Numbers
 
     Raises
     ------
@@ -49,26 +68,27 @@ def read_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto")
 
     Examples
     --------
-    >>> raw = read_sequences(["abba", "", "b"])
-    >>> raw.table, raw.codes.tolist(), raw.offsets.tolist()
+    >>> raw = flat_sequences(["abba", "", "b"])
+    >>> raw.symbols, raw.codes.tolist(), raw.offsets.tolist()
     (('a', 'b'), [0, 1, 1, 0, 1], [0, 4, 4, 5])
     """
     if not callable(tokenize):
         _checks.one_of("tokenize", tokenize, TOKENIZE)
     raw = _read(X, like, tokenize)
-    found = raw.kind if isinstance(raw, Symbols) else "numbers"
-    if like is not None and found != like:
-        if not len(_flat(raw)):
-            return _empty(like, len(raw))
-        names = {**KINDS, "numbers": "sequences of numbers"}
-        raise InvalidArgument(f"X must be {names[like]}, as what was fitted, not {names[found]}")
-    return raw
+    found = raw.kind if isinstance(raw, TokenSequences) else NUMBERS
+    if like is None or found == like:
+        return raw
+    if raw.offsets[-1]:
+        raise InvalidArgument(f"X must be {KINDS[like]}, as what was fitted, not {KINDS[found]}")
+    # Sequences without a step are of any kind.
+    if like == NUMBERS:
+        return Numbers(np.zeros((0, 1)), raw.offsets)
+    return TokenSequences((), np.zeros(0, dtype=np.int32), raw.offsets, like)
 
 
 def _read(X: Any, like: str | None, tokenize: Tokenize) -> RawSequences:
     if isinstance(X, TokenSequences):
-        kind = "characters" if X.tokenize == "characters" else "words"
-        return Symbols(kind, X.codes, X.offsets, X.symbols, X.tokenize)
+        return X
     if isinstance(X, Sequences):
         return _integers(X.values, X.offsets) if X.is_tokens else _numbers(X.values, X.offsets)
     if hasattr(X, "toarray"):
@@ -91,13 +111,13 @@ def _read_array(X: NDArray[Any], like: str | None, tokenize: Tokenize) -> RawSeq
     if X.dtype.kind in "UO":
         words = X.ravel().tolist() if X.ndim == 2 else [None]
         if all(isinstance(word, str) for word in words):
-            return _words(words, offsets)
+            return listed(words, offsets)
         X = _as_numbers("X", X)
     if X.ndim == 3:
         if not X.shape[2]:
             raise InvalidArgument("X must have at least one column of numbers")
         return _numbers(X.reshape(-1, X.shape[2]), offsets)
-    if X.dtype.kind in "biu" and like != "numbers":
+    if X.dtype.kind in "biu" and like != NUMBERS:
         return _integers(X.ravel(), offsets)
     return _numbers(X.reshape(-1, 1), offsets)
 
@@ -105,7 +125,7 @@ def _read_array(X: NDArray[Any], like: str | None, tokenize: Tokenize) -> RawSeq
 def _read_list(items: list[Any], like: str | None, tokenize: Tokenize) -> RawSequences:
     kinds = set(map(type, items))
     if items and all(issubclass(kind, str) for kind in kinds):
-        return _text(items, tokenize)
+        return _read_text(items, tokenize)
     if not all(map(_is_list, kinds)):
         _refuse_items(items)
     if not any(hasattr(kind, "__array__") for kind in kinds):
@@ -127,10 +147,10 @@ def _refuse_items(items: list[Any]) -> NoReturn:
     )
     if odd is not None:
         raise InvalidArgument(f"X must be {WANTED}, but sequence {odd} is {_named(items[odd])}")
-    first, other = (next(i for i, item in enumerate(items) if isinstance(item, str) is told) for told in (True, False))
+    text = next(index for index, item in enumerate(items) if isinstance(item, str))
+    other = next(index for index, item in enumerate(items) if not isinstance(item, str))
     raise InvalidArgument(
-        f"X must be {WANTED}, but sequence {first} is {_named(items[first])}, and sequence {other} "
-        f"{_named(items[other])}"
+        f"X must be {WANTED}, but sequence {text} is {_named(items[text])}, and sequence {other} {_named(items[other])}"
     )
 
 
@@ -140,8 +160,8 @@ def _read_lists(items: list[Any], like: str | None) -> RawSequences:
     flat = list(chain.from_iterable(items))
     kinds = set(map(type, flat))
     if all(issubclass(kind, str) for kind in kinds):
-        return _words(flat, offsets)
-    if all(issubclass(kind, int | np.integer) and kind is not bool for kind in kinds) and like != "numbers":
+        return listed(flat, offsets)
+    if all(issubclass(kind, int | np.integer) and kind is not bool for kind in kinds) and like != NUMBERS:
         return _integers(_int64(flat, offsets), offsets)
     if all(issubclass(kind, int | float | np.number) and kind is not bool for kind in kinds):
         return _numbers(_as_numbers("X", flat).reshape(-1, 1), offsets)
@@ -175,10 +195,10 @@ def _part(index: int, item: Any) -> NDArray[Any]:
 def _read_parts(parts: list[NDArray[Any]], like: str | None) -> RawSequences:
     offsets = offsets_of([len(part) for part in parts])
     filled = [(index, part) for index, part in enumerate(parts) if len(part)]
-    kinds = [(index, "words" if part.dtype.kind in "UO" else _kind_of_numbers(part, like)) for index, part in filled]
+    kinds = [(index, WORDS if part.dtype.kind in "UO" else _kind_of_numbers(part, like)) for index, part in filled]
     # Beside floats, integers are numbers too.
-    if "numbers" in {kind for _, kind in kinds}:
-        kinds = [(index, "numbers" if kind == "integers" else kind) for index, kind in kinds]
+    if NUMBERS in {kind for _, kind in kinds}:
+        kinds = [(index, NUMBERS if kind == INTEGERS else kind) for index, kind in kinds]
     for index, kind in kinds:
         if kind != kinds[0][1]:
             raise InvalidArgument(
@@ -188,15 +208,15 @@ def _read_parts(parts: list[NDArray[Any]], like: str | None) -> RawSequences:
     if not filled:
         columns = next((part.shape[1] for part in parts if part.ndim == 2), 1)
         return _numbers(np.zeros((0, columns)), offsets)
-    if kinds[0][1] == "words":
-        return _words(list(chain.from_iterable(part.tolist() for _, part in filled)), offsets)
-    if kinds[0][1] == "integers":
+    if kinds[0][1] == WORDS:
+        return listed(list(chain.from_iterable(part.tolist() for _, part in filled)), offsets)
+    if kinds[0][1] == INTEGERS:
         return _integers(np.concatenate([part for _, part in filled]), offsets)
     return _numbers(np.concatenate(_same_columns(filled)), offsets)
 
 
 def _kind_of_numbers(part: NDArray[Any], like: str | None) -> str:
-    return "integers" if part.ndim == 1 and part.dtype.kind in "biu" and like != "numbers" else "numbers"
+    return INTEGERS if part.ndim == 1 and part.dtype.kind in "biu" and like != NUMBERS else NUMBERS
 
 
 def _same_columns(filled: list[tuple[int, NDArray[Any]]]) -> list[NDArray[Any]]:
@@ -210,65 +230,25 @@ def _same_columns(filled: list[tuple[int, NDArray[Any]]]) -> list[NDArray[Any]]:
     return rows
 
 
-def _text(strings: list[str], tokenize: Tokenize) -> Symbols:
+def _read_text(texts: list[str], tokenize: Tokenize) -> TokenSequences:
     if isinstance(tokenize, str):
-        tokenize = read_as(tokenize, spaced(strings) if tokenize == "auto" else 0, len(strings), "X")
-    if tokenize == "characters":
-        return _characters(strings)
-    lists = [text.split() for text in strings] if isinstance(tokenize, str) else _tokenized(strings, tokenize)
-    raw = _words(list(chain.from_iterable(lists)), offsets_of(list(map(len, lists))))
-    return replace(raw, tokenize=tokenize)
-
-
-def _tokenized(strings: list[str], tokenize: Callable[[str], Sequence[str]]) -> list[Sequence[str]]:
-    lists = [tokenize(text) for text in strings]
-    for text, found in zip(strings, lists, strict=True):
+        return split_text(texts, tokenize, "X")
+    lists = [tokenize(text) for text in texts]
+    for text, found in zip(texts, lists, strict=True):
         if not isinstance(found, list | tuple) or not all(isinstance(symbol, str) for symbol in found):
             raise InvalidArgument(
                 f"tokenize must return a list of strings, but of {_checks.shown(text)} it returned "
                 f"{_checks.shown(found)}"
             )
-    return lists
+    return listed(list(chain.from_iterable(lists)), offsets_of(list(map(len, lists))), tokenize)
 
 
-# The four kinds ------------------------------------------------------------------------------------------------------
-
-
-def _characters(strings: list[str]) -> Symbols:
-    # Four bytes a character, lone surrogates included: one array of all of them.
-    points = np.frombuffer("".join(strings).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    codes, found = _factorised(points)
-    return Symbols("characters", codes, offsets_of(list(map(len, strings))), tuple(map(chr, found)), "characters")
-
-
-def _words(flat: list[Any], offsets: NDArray[np.int64]) -> Symbols:
-    table = {word: code for code, word in enumerate(sorted(set(flat)))}
-    codes = np.fromiter(map(table.__getitem__, flat), dtype=np.int32, count=len(flat))
-    return Symbols("words", codes, offsets, tuple(map(str, table)))
-
-
-def _integers(flat: NDArray[Any], offsets: NDArray[np.int64]) -> Symbols:
+def _integers(flat: NDArray[Any], offsets: NDArray[np.int64]) -> TokenSequences:
     if len(flat) and int(flat.max()) > INT64.max:
         sequence, step = place_of(int(flat.argmax()), offsets)
         raise InvalidArgument(f"sequence {sequence} holds {flat.max()} at step {step}: integers must fit 64 bits")
-    codes, found = _factorised(flat.astype(np.int64))
-    return Symbols("integers", codes, offsets, tuple(found))
-
-
-def _factorised(values: NDArray[Any]) -> tuple[NDArray[np.int32], list[int]]:
-    """Return which of the distinct values stands at every place, and these, rising."""
-    if not len(values):
-        return np.zeros(0, dtype=np.int32), []
-    least, span = int(values.min()), int(values.max()) - int(values.min())
-    if span > 2**22 and span > 4 * len(values):
-        found, codes = np.unique(values, return_inverse=True)
-        return codes.astype(np.int32), found.tolist()
-    # A table of all values between the least and the largest: no sorting.
-    shifted = values - values.dtype.type(least)
-    occurs = np.zeros(span + 1, dtype=bool)
-    occurs[shifted] = True
-    codes = (np.cumsum(occurs, dtype=np.int32) - np.int32(1))[shifted]
-    return codes, (np.flatnonzero(occurs) + least).tolist()
+    codes, found = factorised(flat.astype(np.int64))
+    return TokenSequences(tuple(found), codes, offsets, INTEGERS)
 
 
 def _numbers(rows: NDArray[Any], offsets: NDArray[np.int64]) -> Numbers:
@@ -282,20 +262,6 @@ def _numbers(rows: NDArray[Any], offsets: NDArray[np.int64]) -> Numbers:
             f"X must be finite numbers, but sequence {sequence} has {value} in row {step}, column {column}"
         )
     return Numbers(rows, offsets)
-
-
-def _empty(kind: str, count: int) -> RawSequences:
-    offsets = np.zeros(count + 1, dtype=np.int64)
-    if kind == "numbers":
-        return Numbers(np.zeros((0, 1)), offsets)
-    return Symbols(kind, np.zeros(0, dtype=np.int32), offsets, ())
-
-
-# Small helps ---------------------------------------------------------------------------------------------------------
-
-
-def _flat(raw: RawSequences) -> NDArray[Any]:
-    return raw.codes if isinstance(raw, Symbols) else raw.rows
 
 
 def _int64(flat: list[Any], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -315,16 +281,12 @@ def _as_numbers(name: str, given: Any) -> NDArray[np.float64]:
     except OverflowError as error:
         raise InvalidArgument(f"{name} holds an integer that is too large: {error}") from None
     except (TypeError, ValueError):
-        odd = next((item for item in _items(given) if not isinstance(item, int | float | np.number)), given)
+        items = given.flat if isinstance(given, np.ndarray) else given
+        odd = next((item for item in items if not isinstance(item, int | float | np.number)), given)
         raise InvalidArgument(
             f"{name} must hold symbols or numbers of one kind, but there is {_checks.shown(odd)}"
         ) from None
 
 
-def _items(given: Any) -> Iterable[Any]:
-    return given.flat if isinstance(given, np.ndarray) else given
-
-
 def _named(item: Any) -> str:
-    names: dict[type, Callable[[Any], str]] = {str: lambda item: f"the string {_checks.shown(item)}"}
-    return names.get(type(item), lambda item: f"{type(item).__name__} {_checks.shown(item)}")(item)
+    return f"{'the string' if type(item) is str else type(item).__name__} {_checks.shown(item)}"

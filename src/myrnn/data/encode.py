@@ -1,0 +1,438 @@
+"""From symbols, numbers and labels of any kind to what a model takes.
+
+A `SequenceEncoder` (a `Vocabulary` or a `Standardizer`) and `ClassLabels` are fitted on the sequences of a training.
+They are plain data: ``to_settings()`` returns values for JSON, which ``from_settings()`` checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.data.symbols import CHARACTERS, INTEGERS, WORDS, Numbers, RawSequences, TokenSequences, place_of
+from myrnn.errors import InvalidArgument
+from myrnn.sequences import LARGEST_LABEL, Sequences
+
+# The token of every symbol that is not in the vocabulary.
+UNKNOWN = 0
+# Rows that are standardized at a time, in float64.
+BLOCK = 2**16
+# A column whose deviation is a smaller share of its largest number is constant but for rounding.
+ROUNDING = 1e-12
+# What labels may be, and the kinds of NumPy's dtypes that hold them.
+LABEL_KINDS: dict[str, tuple[type, str]] = {
+    "str": (str, "U"),
+    "int": (int, "iu"),
+    "float": (float, "f"),
+    "bool": (bool, "b"),
+}
+# Classes that take more bytes are refused before anything is allocated.
+MOST_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Symbols and their tokens: 0 is for every unknown one, 1, 2, ... for the symbols in their order.
+
+    Attributes
+    ----------
+    kind : {"characters", "words", "integers"}
+    symbols : tuple of str or int
+        All different.
+
+    Examples
+    --------
+    >>> from myrnn.data import flat_sequences
+    >>> vocabulary = Vocabulary.fit(flat_sequences(["abba", "cab"]), max_size=2)
+    >>> vocabulary.symbols, vocabulary.encode(flat_sequences(["bad"])).tolist()
+    (('a', 'b'), [2, 1, 0])
+    """
+
+    kind: str
+    symbols: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        """Check the kind, and that every symbol is of it and stands there once."""
+        _checks.one_of("kind", self.kind, (CHARACTERS, WORDS, INTEGERS))
+        wanted = int if self.kind == "integers" else str
+        for symbol in self.symbols:
+            if type(symbol) is not wanted or (self.kind == "characters" and len(str(symbol)) != 1):
+                raise InvalidArgument(f"a vocabulary of {self.kind} cannot hold {_checks.shown(symbol)}")
+        if len(self._tokens) != len(self.symbols):
+            raise InvalidArgument("every symbol of a vocabulary must be there once")
+
+    @classmethod
+    def fit(
+        cls, raw: TokenSequences, training: NDArray[np.bool_] | None = None, max_size: int | None = None
+    ) -> Vocabulary:
+        """Return the symbols that occur, in their order.
+
+        Parameters
+        ----------
+        raw : TokenSequences
+        training : ndarray of bool (N,), optional
+            Which sequences to learn from; by default all.
+        max_size : int, optional
+            How many symbols to keep at most: the most frequent ones.
+        """
+        codes = raw.codes if training is None else raw.codes[np.repeat(training, np.diff(raw.offsets))]
+        counts = np.bincount(codes, minlength=len(raw.symbols))
+        kept = np.flatnonzero(counts)
+        if max_size is not None and len(kept) > _checks.integer("max_size", max_size, minimum=1):
+            kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[:max_size]])
+        return cls(raw.kind, tuple(raw.symbols[code] for code in kept))
+
+    def __len__(self) -> int:
+        """Return the number of tokens: that of the symbols, and one for unknown ones."""
+        return len(self.symbols) + 1
+
+    @cached_property
+    def _tokens(self) -> dict[Any, int]:
+        return {symbol: token for token, symbol in enumerate(self.symbols, start=1)}
+
+    def encode(self, raw: TokenSequences) -> NDArray[np.int32]:
+        """Return the token of every step, int32 (sum of T,)."""
+        tokens = np.array([self._tokens.get(symbol, UNKNOWN) for symbol in raw.symbols], dtype=np.int32)
+        return tokens[raw.codes] if len(raw.codes) else np.zeros(0, dtype=np.int32)
+
+    def unknown(self, raw: TokenSequences) -> dict[Any, int]:
+        """Return the symbols that are not in the vocabulary, and at how many steps each stands."""
+        counts = np.bincount(raw.codes, minlength=len(raw.symbols)).tolist()
+        return {
+            symbol: count
+            for symbol, count in zip(raw.symbols, counts, strict=True)
+            if count and symbol not in self._tokens
+        }
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {"kind": self.kind, "symbols": list(self.symbols)}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Vocabulary:
+        """Make it again; raises InvalidArgument where the values are not what `to_settings` returns."""
+        symbols = settings.get("symbols")
+        if set(settings) != {"kind", "symbols"} or not isinstance(symbols, list):
+            raise InvalidArgument("a vocabulary must have 'kind' and a list 'symbols', and nothing else")
+        return cls(settings["kind"], tuple(symbols))
+
+
+@dataclass(frozen=True)
+class Standardizer:
+    """For every column of numbers what is taken off, and what the rest is divided by.
+
+    Attributes
+    ----------
+    mean, scale : tuple of float, C each
+        A column that does not change has the scale 1.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check that both are finite numbers, as many of each, and the scales above 0."""
+        if len(self.mean) != len(self.scale) or not self.mean:
+            raise InvalidArgument("mean and scale must be a number for each column, of which there is at least one")
+        for mean, scale in zip(self.mean, self.scale, strict=True):
+            _checks.real("mean", mean)
+            _checks.real("scale", scale, above=0)
+
+    @classmethod
+    def identity(cls, columns: int) -> Standardizer:
+        """Return the one that leaves numbers as they are."""
+        return cls((0.0,) * columns, (1.0,) * columns)
+
+    @classmethod
+    def fit(cls, raw: Numbers, training: NDArray[np.bool_] | None = None) -> Standardizer:
+        """Measure mean and standard deviation of every column.
+
+        Parameters
+        ----------
+        raw : Numbers
+        training : ndarray of bool (N,), optional
+            Which sequences to learn from; by default all. Every step counts the same, so long sequences count more.
+        """
+        rows = raw.rows if training is None else raw.rows[np.repeat(training, np.diff(raw.offsets))]
+        if not len(rows):
+            return cls.identity(raw.rows.shape[1])
+        # In shares of the largest number: neither sums nor squares overflow.
+        largest = np.max([np.abs(part).max(axis=0) for part in _blocks(rows)], axis=0)
+        unit = np.where(largest > 0, largest, 1.0)
+        mean = sum((part / unit).sum(axis=0) for part in _blocks(rows)) / len(rows)
+        variance = sum(np.square(part / unit - mean).sum(axis=0) for part in _blocks(rows)) / len(rows)
+        deviation = np.sqrt(variance)
+        # Numbers next to the smallest that there are have no deviation that could be divided by.
+        scale = np.where((deviation > ROUNDING) & (deviation * unit > 1e-300), deviation * unit, 1.0)
+        return cls(tuple((mean * unit).tolist()), tuple(scale.tolist()))
+
+    def encode(self, raw: Numbers) -> NDArray[np.float32]:
+        """Return the standardised rows, float32 (sum of T, C).
+
+        Raises
+        ------
+        InvalidArgument
+            When a number is too large for float32 afterwards; the message says where it stands.
+        """
+        encoded = np.empty(raw.rows.shape, dtype=np.float32)
+        mean, scale = np.array(self.mean), np.array(self.scale)
+        with np.errstate(over="ignore"):
+            for index, part in enumerate(_blocks(raw.rows)):
+                encoded[index * BLOCK : index * BLOCK + len(part)] = (part - mean) / scale
+        bad = ~np.isfinite(encoded).all(axis=1)
+        if bad.any():
+            row = int(bad.argmax())
+            column = int((~np.isfinite(encoded[row])).argmax())
+            sequence, step = place_of(row, raw.offsets)
+            raise InvalidArgument(
+                f"X holds a number that is too large: sequence {sequence} has {raw.rows[row, column]} in row {step}, "
+                f"column {column}"
+            )
+        return encoded
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {"mean": list(self.mean), "scale": list(self.scale)}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Standardizer:
+        """Make it again; raises InvalidArgument where the values are not what `to_settings` returns."""
+        lists = [settings.get("mean"), settings.get("scale")]
+        if set(settings) != {"mean", "scale"} or not all(isinstance(values, list) for values in lists):
+            raise InvalidArgument("a standardizer must have the lists 'mean' and 'scale', and nothing else")
+        return cls(tuple(settings["mean"]), tuple(settings["scale"]))
+
+
+def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
+    return (rows[begin : begin + BLOCK].astype(np.float64) for begin in range(0, len(rows), BLOCK))
+
+
+@dataclass(frozen=True)
+class SequenceEncoder:
+    """A vocabulary for symbols, or a standardizer for numbers.
+
+    Attributes
+    ----------
+    inner : Vocabulary or Standardizer
+
+    Examples
+    --------
+    >>> from myrnn.data import flat_sequences
+    >>> encoder = SequenceEncoder.fit(flat_sequences([["to", "be"], ["or", "not", "to", "be"]]))
+    >>> encoder.encode(flat_sequences([["to", "see"]], encoder.kind)).tokens(0).tolist()
+    [4, 0]
+    """
+
+    inner: Vocabulary | Standardizer
+
+    @classmethod
+    def fit(
+        cls,
+        raw: RawSequences,
+        training: NDArray[np.bool_] | None = None,
+        *,
+        standardize: bool = True,
+        max_vocabulary: int | None = None,
+    ) -> SequenceEncoder:
+        """Learn from the sequences of a training.
+
+        Parameters
+        ----------
+        raw : TokenSequences or Numbers
+        training : ndarray of bool (N,), optional
+            Which sequences to learn from; by default all.
+        standardize : bool
+            Whether to bring numbers to mean 0 and standard deviation 1, column by column.
+        max_vocabulary : int, optional
+            How many symbols to keep at most, the most frequent ones; the others are unknown.
+        """
+        if isinstance(raw, TokenSequences):
+            return cls(Vocabulary.fit(raw, training, max_vocabulary))
+        if standardize:
+            return cls(Standardizer.fit(raw, training))
+        return cls(Standardizer.identity(raw.rows.shape[1]))
+
+    @property
+    def kind(self) -> str:
+        """What the sequences are: ``"characters"``, ``"words"``, ``"integers"`` or ``"numbers"``."""
+        return self.inner.kind if isinstance(self.inner, Vocabulary) else "numbers"
+
+    @property
+    def dim_input(self) -> int:
+        """C: the number of tokens, or of columns."""
+        return len(self.inner) if isinstance(self.inner, Vocabulary) else len(self.inner.mean)
+
+    def encode(self, raw: RawSequences, labels: NDArray[np.int64] | None = None) -> Sequences:
+        """Return the sequences as a model takes them, with `labels` or 0 as their classes.
+
+        Raises
+        ------
+        InvalidArgument
+            When they are of another kind, or have other columns, than those that were fitted.
+        """
+        classes = np.zeros(len(raw), dtype=np.int64) if labels is None else labels
+        if isinstance(raw, TokenSequences) and isinstance(self.inner, Vocabulary) and raw.kind == self.inner.kind:
+            return Sequences(self.inner.encode(raw), raw.offsets, classes, len(self.inner))
+        if not isinstance(raw, Numbers) or not isinstance(self.inner, Standardizer):
+            raise InvalidArgument(f"the sequences must be {self.kind}, as those that were fitted")
+        columns = len(self.inner.mean)
+        if not len(raw.rows):
+            raw = Numbers(np.zeros((0, columns)), raw.offsets)
+        if raw.rows.shape[1] != columns:
+            raise InvalidArgument(
+                f"the sequences have {raw.rows.shape[1]} columns, but those that were fitted have {columns}"
+            )
+        return Sequences(self.inner.encode(raw), raw.offsets, classes)
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        name = "vocabulary" if isinstance(self.inner, Vocabulary) else "standardizer"
+        return {name: self.inner.to_settings()}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> SequenceEncoder:
+        """Make it again; raises InvalidArgument where the values are not what `to_settings` returns."""
+        kinds: dict[str, type[Vocabulary] | type[Standardizer]] = {
+            "vocabulary": Vocabulary,
+            "standardizer": Standardizer,
+        }
+        if len(settings) != 1 or not set(settings) <= set(kinds) or not isinstance(next(iter(settings.values())), dict):
+            raise InvalidArgument("an encoder must have either a 'vocabulary' or a 'standardizer'")
+        ((name, inner),) = settings.items()
+        return cls(kinds[name].from_settings(inner))
+
+
+@dataclass(frozen=True, eq=False)
+class ClassLabels:
+    """The classes that a training saw, in their order; class ``i`` of a model is ``classes[i]``.
+
+    Attributes
+    ----------
+    classes : ndarray (K,)
+        Strings, integers, floats or booleans, rising.
+
+    Examples
+    --------
+    >>> labels = ClassLabels.fit(["no", "yes", "no"])
+    >>> labels.classes.tolist(), labels.encode(["yes", "no"]).tolist()
+    (['no', 'yes'], [1, 0])
+    """
+
+    classes: NDArray[Any]
+
+    @classmethod
+    def fit(cls, y: ArrayLike) -> ClassLabels:
+        """Learn the classes from the labels (N,).
+
+        Raises
+        ------
+        InvalidArgument
+            When labels are of no kind or of several, or there are more classes than a model may have.
+        """
+        labels = _checked_labels("y", y)
+        classes = np.unique(labels)
+        if len(classes) - 1 > LARGEST_LABEL:
+            raise InvalidArgument(f"y has {len(classes):,} classes, but at most {LARGEST_LABEL + 1:,} are possible")
+        return cls(classes)
+
+    def __len__(self) -> int:
+        """Return the number of classes, K."""
+        return len(self.classes)
+
+    def encode(self, y: ArrayLike) -> NDArray[np.int64]:
+        """Return the number of the class of every label, int64 (N,); raises InvalidArgument for an unknown one."""
+        labels = _checked_labels("y", y)
+        if _label_kind(labels) != _label_kind(self.classes) and len(labels):
+            raise InvalidArgument(
+                f"y must be {_label_kind(self.classes)}, as what was fitted, not {_label_kind(labels)}"
+            )
+        places = np.minimum(np.searchsorted(self.classes, labels), len(self.classes) - 1)
+        unknown = self.classes[places] != labels
+        if unknown.any():
+            raise InvalidArgument(
+                f"y holds {labels[unknown.argmax()]!r}, which is none of the classes that were fitted"
+            )
+        return places.astype(np.int64)
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {"kind": _label_kind(self.classes), "dtype": self.classes.dtype.str, "classes": self.classes.tolist()}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> ClassLabels:
+        """Make it again; raises InvalidArgument where the values are not what `to_settings` returns."""
+        classes = settings.get("classes")
+        if set(settings) != {"kind", "dtype", "classes"} or not isinstance(classes, list) or not classes:
+            raise InvalidArgument("classes must have 'kind', 'dtype' and a list 'classes', and nothing else")
+        kind, kinds = LABEL_KINDS[_checks.one_of("kind", settings["kind"], tuple(LABEL_KINDS))]
+        for name in classes:
+            if type(name) is not kind:
+                raise InvalidArgument(f"a class must be {settings['kind']}, not {_checks.shown(name)}")
+        array = _as_dtype(classes, settings["dtype"], kinds)
+        if array.tolist() != classes or (np.unique(array).tolist() != classes):
+            raise InvalidArgument("classes must rise, each there once, and fit their dtype")
+        return cls(array)
+
+
+def _as_dtype(classes: list[Any], given: Any, kinds: str) -> NDArray[Any]:
+    """Return the classes as an array of the dtype that is written in the settings."""
+    try:
+        dtype = np.dtype(given) if isinstance(given, str) else None
+        if dtype is None or dtype.kind not in (kinds if kinds != "U" else "UO"):
+            raise TypeError
+        if dtype.itemsize * len(classes) > MOST_BYTES:
+            raise ValueError
+        return np.array(classes, dtype=dtype)
+    except (TypeError, ValueError, OverflowError, SyntaxError):
+        raise InvalidArgument(f"the classes cannot be {_checks.shown(given)}") from None
+
+
+def _checked_labels(name: str, given: Any) -> NDArray[Any]:
+    """Return labels as an array (N,) of strings, integers, floats or booleans."""
+    if isinstance(given, list | tuple):
+        _check_label_kinds(name, given)
+    labels = _checks.array(name, given)
+    if labels.ndim != 1:
+        raise InvalidArgument(f"{name} must be one label for each sequence, shape (N,), not of shape {labels.shape}")
+    if labels.dtype.kind == "O":
+        _check_label_kinds(name, labels.tolist())
+        # Strings stay objects, as they were given.
+        labels = labels if isinstance(next(iter(labels), None), str) else np.array(labels.tolist())
+    if labels.dtype.kind not in "UObiuf":
+        raise InvalidArgument(f"{name} must be strings, integers, floats or booleans, not {labels.dtype}")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        place = int((~np.isfinite(labels)).argmax())
+        raise InvalidArgument(f"{name} must be labels, but there is {labels[place]} at [{place}]: input contains NaN")
+    return labels
+
+
+def _check_label_kinds(name: str, given: Any) -> None:
+    """Refuse labels of several kinds, which NumPy would make strings of."""
+    kinds = {_label_kind_of_type(kind): kind for kind in set(map(type, given))}
+    if None in kinds:
+        place = next(i for i, label in enumerate(given) if _label_kind_of_type(type(label)) is None)
+        raise InvalidArgument(
+            f"{name} must be strings, integers, floats or booleans, but there is {_checks.shown(given[place])} "
+            f"at [{place}]"
+        )
+    if len(kinds) > 1 and set(kinds) != {"int", "float"}:
+        raise InvalidArgument(
+            f"{name} must be labels of one kind, not {' and '.join(sorted(map(str, kinds)))} together"
+        )
+
+
+def _label_kind_of_type(kind: type) -> str | None:
+    if issubclass(kind, bool | np.bool_):
+        return "bool"
+    known = {"str": str, "int": int | np.integer, "float": float | np.floating}
+    return next((name for name, types in known.items() if issubclass(kind, types)), None)
+
+
+def _label_kind(labels: NDArray[Any]) -> str:
+    return next((name for name, (_, kinds) in LABEL_KINDS.items() if labels.dtype.kind in kinds), "str")

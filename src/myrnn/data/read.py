@@ -1,0 +1,277 @@
+"""From a file to labelled sequences."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn._keywords import keywords
+from myrnn._user_code import warn
+from myrnn.data import files
+from myrnn.data.symbols import CHARACTERS, TOKENIZE, Numbers, TokenSequences, split_text
+from myrnn.errors import DataError, InvalidArgument
+
+Kind = Literal["tokens", "features"]
+
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+JSON_LINES = (".jsonl", ".ndjson")
+PARQUET = (".parquet", ".pq")
+WITH_LABELS = (*DELIMITERS, *JSON_LINES, *PARQUET)
+PLAIN = ".txt"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LabelledSequences:
+    """The sequences of a file and their labels, as `SequenceClassifier.fit` takes them.
+
+    Attributes
+    ----------
+    sequences : TokenSequences, or list of ndarray, float64 (T, C)
+        Symbols, or features.
+    labels : ndarray of str (N,) or None
+        None where the file was read without. They are always text, so that ``1`` in one file and ``"1"`` in another
+        are the same class.
+    lines : ndarray, int64 (N,)
+        The line of the file that each sequence stands in, from 1; the row, in a file that has no lines.
+    skipped : int
+        How many malformed lines were passed over.
+    source : Path
+        The file.
+    """
+
+    sequences: TokenSequences | list[NDArray[np.float64]]
+    labels: NDArray[np.str_] | None
+    lines: NDArray[np.int64]
+    skipped: int
+    source: Path
+
+    def __len__(self) -> int:
+        """Return the number of sequences, N."""
+        return len(self.lines)
+
+    def __repr__(self) -> str:
+        """Say how many sequences there are, of what kind, and of how many classes."""
+        symbol = {"words": "word", "characters": "character"}.get(self.tokenize or "", "symbol")
+        kind = _count(len(self.symbols), symbol) if self.is_tokens else _count(self.dim_input or 0, "feature")
+        classes = "" if self.labels is None else f", {_count(len(self.classes), 'class', 'classes')}"
+        lengths = f"lengths {self.lengths.min()} to {self.lengths.max()}"
+        return f"LabelledSequences({len(self):,} of {kind}, {lengths}{classes})"
+
+    @property
+    def is_tokens(self) -> bool:
+        """Whether the sequences are of symbols (and not of features)."""
+        return isinstance(self.sequences, TokenSequences)
+
+    @property
+    def tokenize(self) -> str | None:
+        """How text was split into symbols, ``"words"`` or ``"characters"``; None where the file has lists."""
+        how = self.sequences.tokenize if isinstance(self.sequences, TokenSequences) else None
+        return how if isinstance(how, str) else None
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every symbol that is in the file; none, where there are features."""
+        return self.sequences.symbols if isinstance(self.sequences, TokenSequences) else ()
+
+    @property
+    def dim_input(self) -> int | None:
+        """The number of features of every step; None, where there are symbols."""
+        return None if isinstance(self.sequences, TokenSequences) else self.sequences[0].shape[1]
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """T of every sequence, int64 (N,); not to be written to."""
+        if isinstance(self.sequences, TokenSequences):
+            return self.sequences.lengths
+        lengths = np.fromiter(map(len, self.sequences), dtype=np.int64, count=len(self))
+        lengths.flags.writeable = False
+        return lengths
+
+    @cached_property
+    def classes(self) -> dict[str, int]:
+        """How many sequences have each label, by the label; none, where there are no labels."""
+        if self.labels is None:
+            return {}
+        names, counts = np.unique(self.labels, return_counts=True)
+        return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def _count(number: int, one: str, more: str = "") -> str:
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
+@keywords
+def read_sequences(
+    path: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None = None,
+    *,
+    tokenize: str = "auto",
+    text_column: str = "sequence",
+    label_column: str = "label",
+    delimiter: str | None = None,
+    kind: Kind | None = None,
+    labelled: bool = True,
+    skip_bad_lines: bool = False,
+    characters: bool | None = None,
+) -> LabelledSequences:
+    r"""Read labelled sequences from a file.
+
+    Parameters
+    ----------
+    path : path
+        A file whose name ends in ``.csv``, ``.tsv`` (or ``.tab``), ``.jsonl`` (or ``.ndjson``) or ``.parquet`` (or
+        ``.pq``), with columns of sequences and of labels; others are left alone. In the last two a sequence is text, or
+        a list of symbols, of numbers or of vectors. Or, with `labels`, a file of plain text, a sequence a line.
+        Any of them may be compressed, with ``.gz`` at the end of its name.
+    labels : path, optional
+        A file of plain text, a label a line.
+    tokenize : {"auto", "words", "characters"}
+        What the symbols of text are: its words, which white space parts, or its characters. ``"auto"`` are words where
+        a text has white space between two of them, else characters; the `tokenize` of the result says which.
+    text_column, label_column : str
+        The names of the columns; of the keys, in JSON Lines.
+    delimiter : str, optional
+        The character between the fields of ``.csv`` and ``.tsv``; by default a comma and a tab.
+    kind : {"tokens", "features"}, optional
+        What the sequences must be. Without it, lists of integers are of symbols, and lists of other numbers are of
+        one feature a step.
+    labelled : bool
+        Whether there must be labels; without, a column of labels is left alone, and plain text needs no file of them.
+    skip_bad_lines : bool
+        Whether malformed lines are counted and passed over, instead of refused.
+    characters : bool, optional
+        The former name of `tokenize`: True for ``"characters"``, False for ``"words"``.
+
+    Returns
+    -------
+    LabelledSequences
+
+    Raises
+    ------
+    DataError
+        When a file cannot be read, has not the columns, or a line is malformed; the message says which.
+    InvalidArgument
+        When the arguments do not go together.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "few.csv")
+    ...     _ = path.write_text("sequence,label\na b b,yes\n,no\n")
+    ...     data = read_sequences(path)
+    >>> data
+    LabelledSequences(2 of 2 words, lengths 0 to 3, 2 classes)
+    >>> data.sequences[0], data.labels.tolist()
+    (['a', 'b', 'b'], ['yes', 'no'])
+    """
+    if kind is not None:
+        _checks.one_of("kind", kind, ("tokens", "features"))
+    source, labels_source = _path("path", path), None if labels is None else _path("labels", labels)
+    _checks.one_of("tokenize", tokenize, TOKENIZE)
+    if characters is not None:
+        tokenize = _renamed(characters)
+    columns = files.Columns(
+        _name("text_column", text_column), _name("label_column", label_column) if labelled else None
+    )
+    if columns.text == columns.label:
+        raise InvalidArgument(f"text_column and label_column must differ, but both are {columns.text!r}")
+    table = _table(source, labels_source, columns, _delimiter(source, delimiter), skip_bad_lines)
+    sequences = table.sequences
+    if isinstance(sequences, TokenSequences | Numbers):
+        if tokenize == CHARACTERS:
+            raise DataError(f"{source} holds lists: only text can be read as characters")
+    else:
+        sequences = split_text(sequences, tokenize, str(source))
+    found = _as_kind(source, sequences, kind)
+    names = None if table.labels is None else table.labels.to_numpy().astype(np.str_)
+    return LabelledSequences(found, names, table.lines, table.skipped, source)
+
+
+def _path(name: str, given: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(given)
+    except TypeError:
+        raise InvalidArgument(f"{name} must be the name of a file, not {_checks.shown(given)}") from None
+
+
+def _renamed(characters: bool) -> str:
+    tokenize = "characters" if characters else "words"
+    warn(f"characters={characters} is now tokenize={tokenize!r}", DeprecationWarning)
+    return tokenize
+
+
+def _name(argument: str, given: str) -> str:
+    if not isinstance(given, str) or not given.strip():
+        raise InvalidArgument(f"{argument} must be the name of a column, not {_checks.shown(given)}")
+    return given.strip()
+
+
+def _delimiter(path: Path, given: str | None) -> str | None:
+    """Return the character between the fields of a file; None where it has none."""
+    usual = DELIMITERS.get(files.without_gz(path).suffix.lower())
+    if given is None:
+        return usual
+    if not isinstance(given, str) or len(given) != 1 or given in '"\r\n\0':
+        raise InvalidArgument(
+            f"delimiter must be one character, such as ';', and no quote or line end, not {_checks.shown(given)}"
+        )
+    if usual is None:
+        raise InvalidArgument(f"delimiter is for {' and '.join(DELIMITERS)} files, not for {path}")
+    return given
+
+
+def _table(path: Path, labels: Path | None, columns: files.Columns, delimiter: str | None, skip: bool) -> files.Table:
+    ending = files.without_gz(path).suffix.lower()
+    if labels is not None:
+        if ending in WITH_LABELS:
+            raise InvalidArgument(f"a {ending} file has a column of labels: labels go with plain text, not with {path}")
+        return files.read_text_pair(path, labels, skip)
+    if delimiter is not None:
+        return files.read_delimited(path, delimiter, ending == ".csv", columns, skip)
+    if ending in JSON_LINES:
+        return files.read_json_lines(path, columns, skip)
+    if ending in PARQUET:
+        return files.read_parquet(path, columns, skip)
+    if ending == PLAIN and columns.label is None:
+        return files.read_text_pair(path, None, skip)
+    if ending == PLAIN:
+        raise InvalidArgument(f"{path} is plain text: its labels must stand in a file of their own, one a line")
+    endings = f"{', '.join(WITH_LABELS)} or {PLAIN}, and may have {files.COMPRESSED} behind that"
+    raise InvalidArgument(f"path must end in {endings}, not {path.name!r}")
+
+
+def _as_kind(
+    path: Path, sequences: TokenSequences | Numbers, kind: Kind | None
+) -> TokenSequences | list[NDArray[np.float64]]:
+    """Return symbols, or features as views into one array, whichever is wanted."""
+    if isinstance(sequences, Numbers):
+        if kind == "tokens":
+            raise DataError(f"{path} holds lists of numbers or of vectors, but symbols are wanted")
+        return _parts(sequences.rows, sequences.offsets)
+    if kind != "features":
+        return sequences
+    if sequences.tokenize is not None:
+        raise DataError(f"{path} holds text, but features (numbers or vectors) are wanted")
+    # Whole numbers may be symbols or features.
+    try:
+        values = np.array(sequences.symbols, dtype=np.float64)
+    except ValueError:
+        values = np.array([np.nan])
+    if not np.isfinite(values).all():
+        raise DataError(f"{path} holds lists of symbols, but features (numbers or vectors) are wanted")
+    return _parts(values[sequences.codes][:, np.newaxis], sequences.offsets)
+
+
+def _parts(rows: NDArray[np.float64], offsets: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+    places = offsets.tolist()
+    return [rows[begin:end] for begin, end in pairwise(places)]

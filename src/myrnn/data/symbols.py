@@ -1,0 +1,252 @@
+"""Sequences of symbols and sequences of numbers in flat arrays, and how text becomes symbols.
+
+Text from files and text in memory come through here alike: `split_text` for text, `listed` for lists of symbols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    import polars as pl
+
+WORDS, CHARACTERS, INTEGERS, AUTO = "words", "characters", "integers", "auto"
+TOKENIZE = (AUTO, WORDS, CHARACTERS)
+# "auto", "words", "characters", or a function that returns the symbols of a text.
+Tokenize = str | Callable[[str], Sequence[str]]
+# White space as `str.split` knows it. Polars does not count the last four.
+WHITE, BLACK = r"[\s\x1c-\x1f]", r"[^\s\x1c-\x1f]"
+# If fewer texts than this share have spaces, reading them as words may be a mistake.
+FEW = 0.1
+# Texts that are split into words at a time: words as text take much memory.
+PORTION = 100_000
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TokenSequences(Sequence[list[Any]]):
+    """Many sequences of symbols: a list of lists that takes four bytes a symbol.
+
+    Sequence ``i`` is ``[symbols[code] for code in codes[offsets[i]:offsets[i + 1]]]``. The arrays are read-only.
+
+    Attributes
+    ----------
+    symbols : tuple of str or int
+        Every symbol once, rising.
+    codes : ndarray, int32 (sum of T,)
+        The places in `symbols` of all sequences, one after the other.
+    offsets : ndarray, int64 (N + 1,)
+        Where each sequence begins, and the end of the last one. A sequence may be empty.
+    kind : {"words", "characters", "integers"}
+        What the symbols are.
+    tokenize : {"words", "characters"} or callable, optional
+        How text was split into the symbols; None where they were not read from text.
+    """
+
+    symbols: tuple[Any, ...]
+    codes: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    kind: str = WORDS
+    tokenize: Tokenize | None = None
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        self.codes.flags.writeable = self.offsets.flags.writeable = False
+
+    def __len__(self) -> int:
+        """Return the number of sequences, N."""
+        return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        """Say how many sequences there are, of how many symbols."""
+        return f"TokenSequences({len(self):,} of {len(self.symbols):,} different symbols)"
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """T of every sequence, int64 (N,), read-only."""
+        lengths = np.diff(self.offsets)
+        lengths.flags.writeable = False
+        return lengths
+
+    @overload
+    def __getitem__(self, index: int) -> list[Any]: ...
+    @overload
+    def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> TokenSequences: ...
+    def __getitem__(self, index: Any) -> list[Any] | TokenSequences:
+        """Return the symbols of one sequence, or the sequences that a slice, a mask or an array of places selects."""
+        if isinstance(index, slice | np.ndarray | list):
+            return self._select(index)
+        place = _checks.integer("index", index)
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"there is no sequence {place}: there are {len(self)}")
+        place %= len(self)
+        return [self.symbols[code] for code in self.codes[self.offsets[place] : self.offsets[place + 1]]]
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        """Iterate over the sequences."""
+        return (self[place] for place in range(len(self)))
+
+    def _select(self, indices: Any) -> TokenSequences:
+        try:
+            chosen = np.arange(len(self))[indices]
+        except (IndexError, TypeError, ValueError):
+            chosen = None
+        if chosen is None or chosen.ndim != 1:
+            raise InvalidArgument(
+                f"index must be an integer, a mask or a slice that fits {len(self)} sequences, "
+                f"not {_checks.shown(indices)}"
+            )
+        lengths = self.lengths[chosen]
+        offsets = offsets_of(lengths)
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
+        return TokenSequences(self.symbols, self.codes[places], offsets, self.kind, self.tokenize)
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Sequences of rows of numbers, one after the other.
+
+    Attributes
+    ----------
+    rows : ndarray of float or int (sum of T, C)
+        All finite.
+    offsets : ndarray, int64 (N + 1,)
+        Where each sequence begins, and the end of the last one.
+    """
+
+    rows: NDArray[Any]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of sequences, N."""
+        return len(self.offsets) - 1
+
+
+RawSequences = TokenSequences | Numbers
+
+
+def offsets_of(lengths: Any) -> NDArray[np.int64]:
+    """Return where sequences of these lengths begin, and the end of the last one, int64 (N + 1,)."""
+    return np.concatenate(([0], np.cumsum(np.asarray(lengths, dtype=np.int64))))
+
+
+def place_of(row: int, offsets: NDArray[np.int64]) -> tuple[int, int]:
+    """Return which sequence a row of the flat array belongs to, and which row of that sequence it is."""
+    sequence = int(np.searchsorted(offsets, row, side="right")) - 1
+    return sequence, row - int(offsets[sequence])
+
+
+def split_text(texts: list[str] | pl.Series, tokenize: str, source: str) -> TokenSequences:
+    """Return the words or the characters of texts.
+
+    Parameters
+    ----------
+    texts : list of str, or polars Series of str (N,)
+    tokenize : {"auto", "words", "characters"}
+        ``"auto"`` is words where a text has white space between two of them, else characters.
+    source : str
+        The name of the texts in messages.
+    """
+    if tokenize == CHARACTERS:
+        return _characters(texts)
+    column = _column(texts, source)
+    if tokenize == AUTO:
+        spaced = int(column.str.contains(f"{BLACK}{WHITE}+{BLACK}").sum())
+        if not spaced:
+            return _characters(texts)
+        if spaced < FEW * len(column):
+            warn(
+                f"{source} is read as words, because {spaced:,} of {len(column):,} texts have spaces: "
+                "tokenize='characters' makes every character a symbol"
+            )
+    return _words(column)
+
+
+def listed(flat: list[Any], offsets: NDArray[np.int64], tokenize: Tokenize | None = None) -> TokenSequences:
+    """Return lists of symbols, of which `flat` has the items of all."""
+    table = {symbol: code for code, symbol in enumerate(sorted(set(flat)))}
+    codes = np.fromiter(map(table.__getitem__, flat), dtype=np.int32, count=len(flat))
+    return TokenSequences(tuple(map(str, table)), codes, offsets, WORDS, tokenize)
+
+
+def factorised(values: NDArray[Any]) -> tuple[NDArray[np.int32], list[int]]:
+    """Return which of the distinct values stands at every place, and these, rising."""
+    if not len(values):
+        return np.zeros(0, dtype=np.int32), []
+    least, span = int(values.min()), int(values.max()) - int(values.min())
+    if span > 2**22 and span > 4 * len(values):
+        found, codes = np.unique(values, return_inverse=True)
+        return codes.astype(np.int32), found.tolist()
+    # A table of all values between the least and the largest: no sorting.
+    shifted = values - values.dtype.type(least)
+    occurs = np.zeros(span + 1, dtype=bool)
+    occurs[shifted] = True
+    codes = (np.cumsum(occurs, dtype=np.int32) - np.int32(1))[shifted]
+    return codes, (np.flatnonzero(occurs) + least).tolist()
+
+
+def _column(texts: list[str] | pl.Series, source: str) -> pl.Series:
+    import polars as pl
+
+    if isinstance(texts, pl.Series):
+        return texts
+    try:
+        return pl.Series(texts, dtype=pl.String)
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(
+            f"{source} holds half of a surrogate pair, {error.object[error.start]!r}, which is not text: "
+            "remove it, or read characters with tokenize='characters'"
+        ) from None
+
+
+def _characters(texts: list[str] | pl.Series) -> TokenSequences:
+    if isinstance(texts, list):
+        joined, lengths = "".join(texts), list(map(len, texts))
+    else:
+        joined, lengths = texts.str.join("").item(), texts.str.len_chars().to_numpy()
+    # Four bytes a character, halves of surrogate pairs included.
+    codes, found = factorised(np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32))
+    return TokenSequences(tuple(map(chr, found)), codes, offsets_of(lengths), CHARACTERS, tokenize=CHARACTERS)
+
+
+def _words(texts: pl.Series) -> TokenSequences:
+    table: dict[str, int] = {}
+    codes, lengths = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int64)]
+    for part in texts.to_frame().iter_slices(PORTION):
+        found, counts = _words_of(part.to_series(), table)
+        codes.append(found)
+        lengths.append(counts)
+    # In the order of the alphabet, wherever in the texts a word came first.
+    symbols = sorted(table)
+    rank = np.empty(len(table), dtype=np.int32)
+    rank[[table[symbol] for symbol in symbols]] = np.arange(len(table))
+    return TokenSequences(
+        tuple(symbols), rank[np.concatenate(codes)], offsets_of(np.concatenate(lengths)), WORDS, tokenize=WORDS
+    )
+
+
+def _words_of(texts: pl.Series, table: dict[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the code of every word, and how many words each text has; new words get the next codes of `table`."""
+    import polars as pl
+
+    if texts.str.contains(r"[^\S ]|[\x1c-\x1f]").any():
+        texts = texts.str.replace_all(WHITE, " ")
+    lists = texts.str.split(" ")
+    pieces = lists.explode()
+    # Between two spaces, and in an empty text, there is an empty piece, which is no word. Every text has a piece.
+    is_word = pieces != ""
+    starts = offsets_of(lists.list.len().to_numpy())[:-1]
+    words = pieces.filter(is_word)
+    distinct = words.unique()
+    places = np.array([table.setdefault(word, len(table)) for word in distinct], dtype=np.int32)
+    codes: NDArray[np.int32] = places[words.cast(pl.Enum(distinct)).to_physical().to_numpy()]
+    return codes, np.add.reduceat(is_word.to_numpy(), starts, dtype=np.int64)
