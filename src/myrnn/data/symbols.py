@@ -209,6 +209,7 @@ def _column(texts: list[str] | pl.Series, source: str) -> pl.Series:
 
 
 def _characters(texts: list[str] | pl.Series) -> TokenSequences:
+    lengths: Any
     if isinstance(texts, list):
         joined, lengths = "".join(texts), list(map(len, texts))
     else:
