@@ -48,7 +48,7 @@ def disk(units: int, turns: int) -> float:
     """Return the seconds that it takes, from end to end, to write one checkpoint."""
     import myrnn
     from myrnn.training import Training
-    from myrnn.training._checkpoint import save_state
+    from myrnn.training.checkpoint import save_state
 
     model = myrnn.RNN(10, units, 2, rng=0)
     training = Training(model, myrnn.tasks.TwinHalves(1, 10), myrnn.Adam(model.parameters), engine="native")

@@ -23,8 +23,8 @@ from myrnn.models import RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.storage import FolderLock
 from myrnn.tasks import Palindromes, TwinHalves
-from myrnn.training import Checkpoint, Report, Training, TrainingState, _checkpoint, _feed, load_checkpoint, train
-from myrnn.training._divergence import Restarts
+from myrnn.training import Checkpoint, Report, Training, TrainingState, feed, load_checkpoint, train
+from myrnn.training.state import Restarts
 
 TASK = TwinHalves(pattern_length_max=3)
 DATA = TASK.sample(7, np.random.default_rng(0))
@@ -107,7 +107,7 @@ def test_native_training_goes_on_bit_for_bit(optimizer, batch_size):
 def test_where_it_stops_makes_no_difference(task, stop, batch_size, seed, block):
     with pytest.MonkeyPatch.context() as patch:
         # Blocks of drawn sequences end anywhere.
-        patch.setattr(_feed, "BLOCK", block)
+        patch.setattr(feed, "BLOCK", block)
         options = {"task": task, "batch_size": batch_size, "seed": seed, "report_every": 2}
         whole, first, second = (Job(**options) for _ in range(3))
         history = whole.training().run(16)
@@ -171,10 +171,6 @@ def test_a_state_leaves_the_training_alone():
     assert asked.content() == whole.content()
 
 
-class Own(SGD):
-    pass
-
-
 def test_what_cannot_go_on_says_so(tmp_path):
     message = (
         "a training on an iterator cannot be saved to go on later, for what it has given is gone: "
@@ -185,15 +181,164 @@ def test_what_cannot_go_on_says_so(tmp_path):
     with refused(message):
         Job(task=iter(DATA)).train(checkpoint=tmp_path / "checkpoints")
     assert not (tmp_path / "checkpoints").exists()
-    job = Job()
-    job.optimizer = Own(job.model.parameters)
-    with refused(
-        "a training with Own cannot be saved to go on later, for what it remembers is not known: "
-        "use SGD, RMSprop or Adam"
-    ):
-        job.training().state()
+
+
+class Moves:
+    """An optimizer of a user's own; what it remembers, subclasses say."""
+
+    def __init__(self, params, learning_rate=0.05):
+        self.params, self.learning_rate = list(params), learning_rate
+
+    def step(self):
+        for index, parameter in enumerate(self.params):
+            parameter.data -= self.learning_rate * self.direction(index, parameter.grad)
+
+
+class Averages(Moves):
+    """Remembers in attributes: arrays by name and in a list, numbers of Python and of NumPy, and text."""
+
+    def __init__(self, params, learning_rate=0.05, decay=0.9, kinds=("mean", 2)):
+        super().__init__(params, learning_rate)
+        self.decay, self.kinds, self.norm = decay, kinds, np.tanh
+        self.mean = [np.zeros_like(parameter.data) for parameter in self.params]
+        self.sizes = {"largest": np.zeros(1), 2: np.zeros(3, dtype=np.int64)}
+        self._calls, self.loudest, self.last, self.phase, self.recent = 0, np.float32(0), None, "first", (0.0, 0)
+
+    def direction(self, index, gradient):
+        self._calls += 1
+        self.mean[index] = self.decay * self.mean[index] + (1 - self.decay) * gradient
+        self.loudest = max(self.loudest, np.abs(gradient).max())
+        self.sizes["largest"][0] += self.loudest
+        self.sizes[2][index % 3] += 1
+        self.recent, self.last = (float(self.loudest), self._calls), 1 / self._calls
+        self.decay *= 0.999
+        if self._calls > 150:
+            self.phase = "second"
+        return self.norm(self.mean[index]) + 1e-3 * self.last + (self.phase == "second") * self.recent[0]
+
+
+class Late(Moves):
+    """Says itself what it remembers, which grows."""
+
+    def __init__(self, params, learning_rate=0.05):
+        super().__init__(params, learning_rate)
+        self._sums, self._count = {}, 0
+
+    def direction(self, index, gradient):
+        self._count += 1
+        before = self._sums.get(index, 0.0)
+        self._sums[index] = before + gradient**2
+        return gradient / (1 + np.sqrt(self._sums[index])) + self._count * 1e-4
+
+    def state_dict(self):
+        return {**{f"sum {index}": array for index, array in self._sums.items()}, "count": self._count}
+
+    def load_state_dict(self, state):
+        self._count = state["count"]
+        places = sorted(int(name.removeprefix("sum ")) for name in state if name != "count")
+        self._sums = {place: state[f"sum {place}"] for place in places}
+
+
+@pytest.mark.parametrize("kind", [Averages, Late, Moves])
+def test_an_optimizer_of_your_own_goes_on_bit_for_bit(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(Moves, "direction", lambda self, index, gradient: gradient, raising=False)
+    monkeypatch.setitem(OPTIMIZERS, "own", kind)
+    whole, first, second = (Job("own") for _ in range(3))
+    history = whole.train(60)
+    with pytest.raises(KeyboardInterrupt):
+        first.train(60, checkpoint=Checkpoint(tmp_path, every=0, share=1e9), hooks=[Stopping("on_reported", 30)])
+    assert columns(second.train(60, checkpoint=tmp_path, resume=True)) == columns(history)
+    assert second.content() == whole.content()
+    plain = [{k: repr(v) for k, v in vars(job.optimizer).items() if k != "params"} for job in (second, whole)]
+    assert plain[0] == plain[1]
+
+
+@pytest.mark.filterwarnings("ignore:the loss is")
+def test_an_optimizer_of_your_own_goes_back_when_a_training_diverges(monkeypatch):
+    monkeypatch.setitem(OPTIMIZERS, "own", Averages)
+    job, seen = Job("own", schedule=Exploding(25, 1e38), on_divergence="restart"), []
+
+    class Watching:
+        def on_train_begin(self, start):
+            self.start = start
+
+        def on_report(self, report):
+            seen.append((report.iteration, job.optimizer._calls))
+
+    with pytest.raises(TrainingDiverged, match="also after 5 restarts"):
+        job.train(hooks=[Watching()])
+    # Eight parameters a step; after every restart it had counted those of 20 iterations again.
+    assert seen[:2] == [(10, 10 * len(job.model.parameters)), (20, 20 * len(job.model.parameters))]
+
+
+class Inside(Moves):
+    def __init__(self, params, learning_rate=0.05):
+        super().__init__(params, learning_rate)
+        self.inner = Adam(params)
+
+    def step(self):
+        self.inner.step()
+
+
+class Making(Moves):
+    def direction(self, index, gradient):
+        self.latest = gradient
+        return gradient
+
+
+class Unbounded(Moves):
+    def __init__(self, params, learning_rate=0.05):
+        super().__init__(params, learning_rate)
+        self.best = np.inf
+
+    direction = Making.direction
+
+
+class Nesting(Late):
+    def state_dict(self):
+        return {"groups": [super().state_dict()]}
+
+
+MADE = "let its constructor make them as they stay"
+HOW = "give it the methods state_dict() and load_state_dict(state)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Inside, f"for its inner is neither arrays nor numbers: {HOW}, whose state has arrays and numbers by name"),
+        (Nesting, f"for its groups is neither arrays nor numbers: {HOW}, whose state has arrays and numbers by name"),
+        (
+            Making,
+            f"for it made or changed arrays while it trained: {MADE}, or {HOW}",
+        ),
+        (Unbounded, "for its best is inf"),
+    ],
+)
+def test_an_optimizer_whose_memory_cannot_be_kept_is_refused(tmp_path, monkeypatch, kind, message):
+    monkeypatch.setitem(OPTIMIZERS, "own", kind)
+    with refused(f"a training with {kind.__name__} cannot be saved to go on later, {message}"):
+        Job("own").train(checkpoint=Checkpoint(tmp_path, every=0, share=1e9))
     # Without a checkpoint it trains.
-    job.training().run(1)
+    Job("own").train()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step": 5}, "the state has 'step' of the optimizer, which this training has not"),
+        ({"_calls": [1]}, "_calls of the optimizer must be a number or text, not [1]"),
+        ({"_calls": {"type": "object", "value": 1}}, "_calls of the optimizer must be a number or text, not {'type': "),
+        ({"_calls": {"type": "int8", "value": 999}}, "_calls of the optimizer must be a number or text, not {'type': "),
+    ],
+)
+def test_a_memory_that_no_optimizer_has(monkeypatch, change, message):
+    monkeypatch.setitem(OPTIMIZERS, "own", Averages)
+    training = Job("own").training()
+    state = training.state()
+    changed = {**state.values, "optimizer": {**state.values["optimizer"], **change}}
+    with pytest.raises(InvalidArgument, match="^" + re.escape(message)):
+        training.restore(TrainingState(changed, state.arrays))
 
 
 class Stopping:
@@ -497,7 +642,7 @@ def test_checkpoints_are_written_in_their_time(tmp_path, monkeypatch):
             seen.append(sorted(int(path.name[-12:]) for path in tmp_path.iterdir() if path.is_dir()))
 
     clock, seen = count(100), []
-    monkeypatch.setattr(_checkpoint, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr("myrnn.training.checkpoint.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     # Every look at the clock is a second after the one before. So a checkpoint takes one, and may take a tenth of all.
     Job().train(130, checkpoint=Checkpoint(tmp_path, every=2, share=0.1), hooks=[Listing()])
     assert seen == [[], *[[20]] * 10, [20, 120], [20, 120]]

@@ -24,7 +24,7 @@ from myrnn.errors import NotFinite, RunError
 from myrnn.estimator import _train
 from myrnn.evaluation import classification_report
 from myrnn.runs._save import UNFINISHED
-from myrnn.training import _validation
+from myrnn.training import Validation
 
 AGAIN = "; go on with: myrnn train --resume run"
 SMALL = ("--dim-recurrent=4", "--max-epochs=2", "--engine=mygrad")
@@ -487,8 +487,8 @@ class Pressing:
     ("number", "word", "code"), [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
 )
 def test_a_signal_ends_a_training_in_good_order(here, capsys, monkeypatch, number, word, code):
-    pressing = Pressing(3, number, _validation.Validation.on_report)
-    monkeypatch.setattr(_validation.Validation, "on_report", lambda *given: pressing(*given))
+    pressing = Pressing(3, number, Validation.on_report)
+    monkeypatch.setattr(Validation, "on_report", lambda *given: pressing(*given))
     options = ("--data=train.csv", "--test=train.csv", *SMALL, "--max-epochs=9", "--out=run", "--quiet")
     assert main(["train", *options]) == code
     out, err = capsys.readouterr()
@@ -745,14 +745,14 @@ def contents(folder):
 
 def stop_after(epochs, monkeypatch, error):
     """Let a training fail within the epoch after so many."""
-    measured = _validation.Validation.on_report
+    measured = Validation.on_report
 
     def on_report(validation, report):
         measured(validation, report)
         if validation.reports > epochs:
             raise error
 
-    monkeypatch.setattr(_validation.Validation, "on_report", on_report)
+    monkeypatch.setattr(Validation, "on_report", on_report)
 
 
 @pytest.mark.parametrize("more", [(), ("--validation-fraction=0",), ("--early-stopping-patience=2", "--model=gru")])
@@ -819,14 +819,14 @@ def test_other_data_are_refused(cut, capsys, name):
 
 
 def test_data_that_change_while_a_run_trains_are_other_data(here, monkeypatch, capsys):
-    measured = _validation.Validation.on_report
+    measured = Validation.on_report
 
     def on_report(validation, report):
         measured(validation, report)
         Path("train.csv").write_text(TRAIN.replace("pos", "neg", 1))
 
     with monkeypatch.context() as patch:
-        patch.setattr(_validation.Validation, "on_report", on_report)
+        patch.setattr(Validation, "on_report", on_report)
         assert main(["train", "--data=train.csv", *LONGER, "--max-epochs=2", "--out=run", "--quiet"]) == 0
     capsys.readouterr()
     assert main(["train", "--resume=run", "--max-epochs=4", "--quiet"]) == 2

@@ -473,14 +473,14 @@ def test_a_training_that_diverged_at_once_goes_on_from_its_beginning(here, capsy
     ],
 )
 def test_a_training_that_diverges_late_keeps_what_was_finite(here, monkeypatch, capsys, options, after, how):
-    from myrnn.training import _training
+    from myrnn.training import loop
 
-    real = _training.check_losses
+    real = loop.check_losses
 
     def check(losses, first):
         real(np.where(np.arange(first, first + len(losses)) == 33, np.nan, losses), first)
 
-    monkeypatch.setattr(_training, "check_losses", check)
+    monkeypatch.setattr(loop, "check_losses", check)
     assert train("--iterations=60", "--out=run", *options) == 2
     assert capsys.readouterr().err == (
         f"myrnn: the loss is nan at iteration 33{after}: try a smaller --learning-rate or --gradient-clip 1; "
@@ -498,9 +498,9 @@ def test_a_training_that_diverges_restarts_if_it_may(here, capsys):
 
 @pytest.mark.filterwarnings("always")
 def test_a_run_that_diverged_goes_on_with_restarts(here, monkeypatch, capsys):
-    from myrnn.training import _training
+    from myrnn.training import loop
 
-    real = _training.check_losses
+    real = loop.check_losses
 
     def check(losses, first):
         # As long as the rate is the first one.
@@ -508,8 +508,8 @@ def test_a_run_that_diverged_goes_on_with_restarts(here, monkeypatch, capsys):
         real(losses if clipped else np.where(np.arange(first, first + len(losses)) == 33, np.nan, losses), first)
 
     told = []
-    monkeypatch.setattr(_training, "check_losses", check)
-    monkeypatch.setattr(_training, "warn", told.append)
+    monkeypatch.setattr(loop, "check_losses", check)
+    monkeypatch.setattr(loop, "warn", told.append)
     assert train("--iterations=60", "--out=a run") == 2
     assert capsys.readouterr().err == (
         "myrnn: the loss is nan at iteration 33: try a smaller --learning-rate or --gradient-clip 1; "

@@ -13,10 +13,10 @@ import pytest
 
 import myrnn
 from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation
-from myrnn.training import Training, _engine
-from myrnn.training._engines import MyGradEngine
-from myrnn.training._feed import BLOCK
-from myrnn.training._native import NativeEngine
+from myrnn.training import Training
+from myrnn.training.engine import MyGradEngine
+from myrnn.training.feed import BLOCK
+from myrnn.training.native import NativeEngine
 
 
 class Base:
@@ -258,7 +258,7 @@ def test_what_a_model_does_beyond_the_traced_steps_is_compared_by_its_logits(mod
 
 
 def test_training_checks_lengths_that_it_has_not_seen_first(monkeypatch):
-    monkeypatch.setattr("myrnn.training._native.CHECKED_SHARE", np.inf)
+    monkeypatch.setattr("myrnn.training.native.CHECKED_SHARE", np.inf)
     model = AtOneLength()
     with pytest.raises(NotARecurrence, match="on a sequence of 20 steps"):
         # One length of ten is 20, and there are but a few checks: chance alone would seldom come upon it.
@@ -415,7 +415,7 @@ def test_a_model_that_is_changed_while_it_trains_is_compiled_again():
 @pytest.mark.long
 def test_a_model_that_is_changed_too_often_is_compiled_again_after_a_while(monkeypatch):
     # About 90 iterations of sequences of 3 to 6 steps.
-    monkeypatch.setattr(_engine, "WORTH_COMPILING", 400)
+    monkeypatch.setattr("myrnn.training.engine.WORTH_COMPILING", 400)
     changes = {50: set_scale, 100: set_mask, 150: set_secret}
     with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad for a while, because") as caught:
         parameters, engines = changed_while_training("auto", changes)
@@ -432,7 +432,7 @@ def test_a_model_that_is_changed_into_no_recurrence_goes_on_op_by_op():
 
 @pytest.mark.long
 def test_a_model_that_is_changed_ever_again_takes_turns(monkeypatch):
-    monkeypatch.setattr(_engine, "WORTH_COMPILING", 400)
+    monkeypatch.setattr("myrnn.training.engine.WORTH_COMPILING", 400)
     changes = {50: set_scale, 100: set_mask, 200: set_secret}
     with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad for a while, because") as caught:
         parameters, engines = changed_while_training("auto", changes)
@@ -442,7 +442,7 @@ def test_a_model_that_is_changed_ever_again_takes_turns(monkeypatch):
 
 
 def test_a_model_that_is_changed_back_is_compiled_again(monkeypatch):
-    monkeypatch.setattr(_engine, "WORTH_COMPILING", 400)
+    monkeypatch.setattr("myrnn.training.engine.WORTH_COMPILING", 400)
     changes = {50: set_training, 100: lambda model: setattr(model, "training", False)}
     with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad, because") as caught:
         _, engines = changed_while_training("auto", changes)

@@ -18,7 +18,9 @@ from myrnn.models import GRU, RNN, num_parameters
 from myrnn.optimizers import SGD
 from myrnn.registry import find, kinds, register
 from myrnn.runs import load_run
+from myrnn.schedules import named_schedule
 from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.training import Training as TrainingLoop
 
 TANH = {"model": {"name": "rnn", "activation": "tanh"}}
 
@@ -212,8 +214,14 @@ def test_a_command_tests_as_its_file_says(tmp_path, monkeypatch):
     assert load_run("run").report["evaluation"]["seed"] == 9
 
 
+def keep_kinds(monkeypatch):
+    """Forget at the end of a test what it registers."""
+    parts = ("task", "model", "optimizer", "schedule")
+    monkeypatch.setattr("myrnn.registry._KINDS", {part: dict(kinds(part)) for part in parts})
+
+
 def test_what_is_registered_can_be_named(monkeypatch):
-    monkeypatch.setattr("myrnn.registry._KINDS", {part: dict(kinds(part)) for part in ("task", "model", "optimizer")})
+    keep_kinds(monkeypatch)
 
     @register("model", "wide", dim_recurrent=5)
     class Wide(RNN):
@@ -235,6 +243,46 @@ def test_what_is_registered_can_be_named(monkeypatch):
     with refused("factor must be at least 1, not 0"):
         Part.read("model", {"name": "wide", "factor": 0})
     assert find("model", "wide").section().to_dict() == {"dim_recurrent": 5, "factor": 2}
+
+
+def test_a_registered_schedule_is_known_to_experiments_folders_and_the_command_line(tmp_path, monkeypatch, capsys):
+    keep_kinds(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+
+    @register("schedule", "steps")
+    def steps(rate: float, iterations: int, factor: float = 0.5):
+        return lambda iteration: rate * (factor if iteration >= iterations // 2 else 1)
+
+    small = {"training": {"iterations": 20, "report_every": 10, "schedule": "steps"}, "model": {"dim_recurrent": 4}}
+    assert Experiment(**small).training.schedule == "steps"
+    with refused(
+        "schedule must be one of 'constant', 'cosine', 'linear', 'steps', not 'step'; did you mean 'steps'\\?"
+    ):
+        Experiment(training={"schedule": "step"})
+    Experiment(**small, evaluation={"samples": 10}).to_json("steps.json")
+    assert main(["train", "--config=steps.json", "--out=run", "--engine=mygrad"]) == 0
+    assert ", on the schedule steps" in capsys.readouterr().out
+    assert main(["train", "--config=steps.json", "--out=other", "--engine=mygrad", "--schedule=constant"]) == 0
+    weights = [[p.data.tobytes() for p in load_run(folder).model.parameters] for folder in ("run", "other")]
+    assert weights[0] != weights[1]
+    assert json.loads(Path("run", "settings.json").read_text())["training"]["schedule"] == "steps"
+    # The same rates as a function gives; a checkpoint knows it by name.
+    model = RNN(10, 4, 2, rng=0)
+    schedule = named_schedule("steps", 0.1, 20)
+    assert [schedule(9), schedule(10)] == [0.1, 0.05]
+    training = TrainingLoop(model, TwinHalves(), SGD(model.parameters), schedule=schedule, engine="mygrad")
+    assert training.state().values["settings"]["schedule"] == (
+        "RegisteredSchedule(name='steps', rate=0.1, iterations=20)"
+    )
+
+
+def test_a_schedule_that_is_none_is_refused(monkeypatch):
+    keep_kinds(monkeypatch)
+    with refused("rising is chosen by its name alone: its setting 'factor' needs a default"):
+        register("schedule", "rising")(lambda rate, iterations, factor: None)
+    register("schedule", "flat")(lambda rate, iterations: rate)
+    with refused("the schedule 'flat' must map an iteration to a learning rate, not be 0.1"):
+        named_schedule("flat", 0.1, 20)
 
 
 def test_numbers_of_numpy_are_plain():

@@ -81,7 +81,7 @@ BATCHES = {
 )
 @pytest.mark.usefixtures("in_python")
 def test_the_numbers_are_those_of_an_update_of_all_rows(monkeypatch, with_lookups, optimizer, batches):
-    monkeypatch.setattr("myrnn.training._native.shards_for", lambda *_: 2 if "two threads" in batches else 1)
+    monkeypatch.setattr("myrnn.training.native.shards_for", lambda *_: 2 if "two threads" in batches else 1)
     every = trained(optimizer, **BATCHES[batches])
     with_lookups()
     for a, b in zip(every, trained(optimizer, **BATCHES[batches]), strict=True):

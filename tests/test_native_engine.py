@@ -274,14 +274,14 @@ class Changing:
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 def test_sequences_that_grow_wider_are_refused(engine, monkeypatch):
-    monkeypatch.setattr("myrnn.training._feed.BLOCK", 64)
+    monkeypatch.setattr("myrnn.training.feed.BLOCK", 64)
     model = RNN(10, 12, 2, activation="tanh", rng=0)
     with pytest.raises(InvalidArgument, match=r"^sequences with 5000 inputs turned up, but the first ones have 10$"):
         myrnn.train(model, Changing(5000, True), SGD(model.parameters), 80, engine=engine, progress=False)
 
 
 def test_sequences_that_turn_into_features_go_on_op_by_op(monkeypatch):
-    monkeypatch.setattr("myrnn.training._feed.BLOCK", 64)
+    monkeypatch.setattr("myrnn.training.feed.BLOCK", 64)
     models = [RNN(10, 12, 2, activation="tanh", rng=0) for _ in range(2)]
     with pytest.raises(CompileError, match=r"^the sequences are features now and were tokens at first"):
         myrnn.train(models[0], Changing(10, False), SGD(models[0].parameters), 80, engine="native", progress=False)

@@ -31,7 +31,7 @@ from myrnn.sweeps.log import Log, read_log
 from myrnn.sweeps.pool import Pool, open_backend
 from myrnn.sweeps.run import Done, Failed
 from myrnn.tasks import TwinHalves
-from myrnn.training import _engine
+from myrnn.training import engine
 from sweeps_help import RUNS, STUDY, SweepProcess, is_alive, tables
 
 
@@ -92,7 +92,7 @@ def test_runs_without_native_code_are_told(tmp_path, monkeypatch, capsys):
     # One variant takes native code where there is any, the other asks for none.
     both = two.replace('engine = "mygrad"', 'engine = "auto"') + 'training = { engine = "mygrad" }\n'
     path.write_text(both)
-    monkeypatch.setattr(_engine, "compile_for", refused)
+    monkeypatch.setattr(engine, "compile_for", refused)
     assert main(["sweep", str(path), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
     assert load_sweep(tmp_path / "out").runs["engine"].count("mygrad") == 4
     lines = capsys.readouterr().out.splitlines()

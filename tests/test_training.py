@@ -25,7 +25,7 @@ from myrnn.training import (
     Report,
     Training,
     TrainingStart,
-    _feed,
+    feed,
     named_schedule,
     reference_logits,
     train,
@@ -166,7 +166,7 @@ def test_reports_do_not_change_the_weights(report_every):
 
 
 def test_reports_do_not_change_what_a_block_of_drawn_sequences_gives(monkeypatch):
-    monkeypatch.setattr(_feed, "BLOCK", 16)
+    monkeypatch.setattr(feed, "BLOCK", 16)
     one, _ = trained(batch_size=3, report_every=7)
     two, _ = trained(batch_size=3, report_every=40)
     assert contents(one) == contents(two)

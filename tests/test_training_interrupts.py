@@ -5,7 +5,7 @@ import pytest
 
 from myrnn import RNN, Adam, tasks
 from myrnn.training import Training
-from myrnn.training._interrupts import held_interrupts, raising
+from myrnn.training.interrupts import held_interrupts, raising
 
 
 def press():

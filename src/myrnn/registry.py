@@ -1,4 +1,4 @@
-"""Tasks, models and optimizers by name. What is registered here, the command line, studies and run folders know.
+"""Tasks, models, optimizers and schedules by name: the command line, studies and run folders know them.
 
 A package of your own adds to it by an entry point of the group ``myrnn``, whose module calls `register`.
 """
@@ -20,23 +20,28 @@ from myrnn._user_code import failure, warn
 from myrnn.errors import InvalidArgument
 from myrnn.settings import REQUIRED, Section, Setting, settings_of
 
-PARTS = ("task", "model", "optimizer")
-# What a kind is made from, but no setting of it: the experiment has them.
-_NOT_SETTINGS = ("rng", "params", "dim_input", "dim_output")
+# The parts, and what a kind of each is made from that is no setting of it.
+_GIVEN = {
+    "task": (),
+    "model": ("dim_input", "dim_output", "rng"),
+    "optimizer": ("params",),
+    "schedule": ("rate", "iterations"),
+}
 
 _Made = TypeVar("_Made", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of task, model or optimizer.
+    """A kind of task, model, optimizer or schedule.
 
     Attributes
     ----------
-    part : {"task", "model", "optimizer"}
+    part : {"task", "model", "optimizer", "schedule"}
     name : str
     make : callable
-        Makes one of its settings. A model's also takes `dim_input`, `dim_output` and `rng`, an optimizer's `params`.
+        Makes one of its settings. A model's also takes `dim_input`, `dim_output` and `rng`, an optimizer's `params`, a
+        schedule's `rate` and `iterations`.
     section : type of Section
         Its settings.
     owns : callable
@@ -55,7 +60,7 @@ class Kind:
         return self.section(**found)
 
 
-_KINDS: dict[str, dict[str, Kind]] = {part: {} for part in PARTS}
+_KINDS: dict[str, dict[str, Kind]] = {part: {} for part in _GIVEN}
 
 
 def register(
@@ -68,12 +73,13 @@ def register(
 
     Parameters
     ----------
-    part : {"task", "model", "optimizer"}
+    part : {"task", "model", "optimizer", "schedule"}
     name : str
     owns : callable, optional
         Tells whether an object is of this kind; by default one of the class that is registered is.
     **defaults
-        Defaults of settings for which the signature has none, or another one.
+        Defaults of settings for which the signature has none, or another one. A schedule is chosen by its name alone,
+        so all its settings have defaults.
 
     Examples
     --------
@@ -85,7 +91,7 @@ def register(
     {'learning_rate': 0.0}
     >>> _ = _KINDS["optimizer"].pop("still")  # for the other examples
     """
-    _checks.one_of("part", part, PARTS)
+    _checks.one_of("part", part, tuple(_GIVEN))
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", name) or name == "own":
         raise InvalidArgument(f"a {part} must be named by small letters, digits and dashes, not {_checks.shown(name)}")
 
@@ -93,14 +99,14 @@ def register(
         if name in _KINDS[part]:
             raise InvalidArgument(f"there is a {part} {name!r} already: register yours under another name")
         _KINDS[part][name] = Kind(
-            part, name, make, _section(name, make, defaults), owns or (lambda thing: type(thing) is make)
+            part, name, make, _section(part, name, make, defaults), owns or (lambda thing: type(thing) is make)
         )
         return make
 
     return enter
 
 
-def _section(name: str, make: Callable[..., Any], defaults: Mapping[str, Any]) -> type[Section]:
+def _section(part: str, name: str, make: Callable[..., Any], defaults: Mapping[str, Any]) -> type[Section]:
     # The fields of a dataclass carry their annotations; of another class its constructor does.
     source = make if not isinstance(make, type) or hasattr(make, "__dataclass_fields__") else make.__init__  # type: ignore[misc]
     hints = get_type_hints(source, include_extras=True)
@@ -108,9 +114,11 @@ def _section(name: str, make: Callable[..., Any], defaults: Mapping[str, Any]) -
     for setting, parameter in inspect.signature(make).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise InvalidArgument(f"{name} takes any arguments, *{setting}: its settings must have names")
-        if setting not in _NOT_SETTINGS:
+        if setting not in _GIVEN[part]:
             _check_hint(name, setting, hints.get(setting, Any))
             default = defaults.get(setting, parameter.default)
+            if part == "schedule" and default is parameter.empty:
+                raise InvalidArgument(f"{name} is chosen by its name alone: its setting {setting!r} needs a default")
             fields.append((setting, hints.get(setting, Any), REQUIRED if default is parameter.empty else default))
     made: Any = msgspec.defstruct(name, fields, bases=(Section,), frozen=True, kw_only=True)
     return cast(type[Section], made)
@@ -142,7 +150,7 @@ def make(part: str, name: Any, **settings: Any) -> Any:
     """Return a new object of the kind with this name."""
     kind = find(part, name)
     for setting in settings:
-        if setting not in _NOT_SETTINGS:
+        if setting not in _GIVEN[part]:
             _checks.check_setting(f"{part} {name}", setting, ("name", *kind.section.__struct_fields__))
     return kind.make(**settings)
 

@@ -59,8 +59,9 @@ class Setting:
 
     @property
     def help(self) -> str:
-        """One line that says what it is for."""
-        return self.meta.description or ""
+        """One line that says what it is for; choices that others can add to are listed."""
+        text = self.meta.description or ""
+        return f"{text}: {', '.join(self.choices)}." if "choices" in (self.meta.extra or {}) else text
 
     @property
     def label(self) -> str:
@@ -80,8 +81,11 @@ class Setting:
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """The values that there are, where they are few."""
-        return get_args(self.type) if get_origin(self.type) is Literal else ()
+        """The values that there are, where they are few: of a Literal, or those that ``extra["choices"]`` returns."""
+        if get_origin(self.type) is Literal:
+            return get_args(self.type)
+        listed = (self.meta.extra or {}).get("choices", tuple)
+        return tuple(listed())
 
     @property
     def parts(self) -> tuple[Any, ...]:
@@ -92,9 +96,12 @@ class Setting:
         """Return the value as it is kept; raises InvalidArgument where it is none of this setting's."""
         given = self._plain(value)
         try:
-            return msgspec.convert(given, self.kind)
+            found = msgspec.convert(given, self.kind)
         except msgspec.ValidationError:
             raise InvalidArgument(self._refusal(given)) from None
+        if self.choices and found is not None and found not in self.choices:
+            raise InvalidArgument(self._refusal(given))
+        return found
 
     def _plain(self, value: Any) -> Any:
         """Return numbers of other kinds, such as NumPy's, as Python's own."""

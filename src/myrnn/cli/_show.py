@@ -31,7 +31,8 @@ def job(job: Job, task: Any, model: Any, optimizer: Any, done: int = 0) -> None:
     diagonal = {"identity": "as the identity", "minus_identity": "as minus the identity"}
     begin = diagonal.get(getattr(model, "recurrent_init", ""))
     clip = training.gradient_clip
-    falls = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
+    shapes = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
+    falls = shapes.get(training.schedule, f", on the schedule {training.schedule}")
     task_name, units = job.experiment.task.name, job.model.get("dim_recurrent")
     named_rows(
         ("task", f"{task_name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {task.dim_input} symbols"),
@@ -47,7 +48,7 @@ def job(job: Job, task: Any, model: Any, optimizer: Any, done: int = 0) -> None:
         ),
         (
             "optimizer",
-            f"{type(optimizer).__name__}, learning rate {optimizer.learning_rate:g}{falls[training.schedule]}"
+            f"{type(optimizer).__name__}, learning rate {optimizer.learning_rate:g}{falls}"
             + ("" if clip is None else f", gradients clipped to {clip:g}"),
         ),
         (

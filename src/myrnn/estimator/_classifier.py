@@ -29,7 +29,8 @@ from myrnn.estimator._train import train_model
 from myrnn.evaluation import ENGINES, Classifier
 from myrnn.models import ACTIVATIONS, parameters_of
 from myrnn.registry import find
-from myrnn.training import SCHEDULES, Checkpoint
+from myrnn.schedules import schedule_names
+from myrnn.training import Checkpoint
 
 # Unknown symbols that a warning names.
 MOST_NAMED = 5
@@ -342,7 +343,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         if isinstance(self.random_state, int | np.integer):
             _checks.integer("random_state", self.random_state, minimum=0, maximum=2**32 - 1)
         find("optimizer", self.optimizer)
-        _checks.one_of("schedule", self.schedule, SCHEDULES)
+        _checks.one_of("schedule", self.schedule, schedule_names())
         _checks.one_of("engine", self.engine, ENGINES)
         if not callable(self.tokenize):
             _checks.one_of("tokenize", self.tokenize, TOKENIZE)

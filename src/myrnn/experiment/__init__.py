@@ -9,7 +9,8 @@ from myrnn.experiment.experiment import (
     setting_names,
     weight_generator,
 )
-from myrnn.experiment.sections import MOST_SAMPLES, Data, EpochTraining, Evaluation, FileEvaluation, Training
+from myrnn.experiment.sections import MOST_SAMPLES, Data, EpochTraining, Evaluation, FileEvaluation
+from myrnn.training import TrainingSettings as Training
 
 __all__ = [
     "MOST_SAMPLES",

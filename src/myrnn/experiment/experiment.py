@@ -14,11 +14,12 @@ import numpy as np
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment.sections import Data, EpochTraining, Evaluation, FileEvaluation, Training
+from myrnn.experiment.sections import Data, EpochTraining, Evaluation, FileEvaluation
 from myrnn.models import Units, load_own, make_own
 from myrnn.registry import Kind, find, kind_of, kinds
 from myrnn.sequences import Sequences
 from myrnn.settings import Section
+from myrnn.training import TrainingSettings as Training
 
 
 class OwnModelSettings(Section, frozen=True, kw_only=True):

@@ -19,44 +19,11 @@ from myrnn.data import without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import LARGEST_INT32
 from myrnn.settings import Section
+from myrnn.training.settings import BatchSize, EngineName, GradientClip, OnDivergence, ScheduleName
 
-# Iterations have twelve digits in the names of checkpoints.
-MOST_ITERATIONS = 10**12 - 1
 MOST_LENGTHS = 100_000
 MOST_SAMPLES = 10_000_000
 
-Iterations = Annotated[int, Meta(ge=1, le=MOST_ITERATIONS, description="How many optimizer steps to do.")]
-BatchSize = Annotated[
-    int,
-    Meta(
-        ge=1,
-        le=1_000_000,
-        title="Batch size",
-        description="How many sequences each step is the mean of.",
-        examples=[1, 4, 16, 64],
-    ),
-]
-Engine = Annotated[
-    Literal["auto", "native", "mygrad"], Meta(description="How to run the equations: auto, native or mygrad.")
-]
-Seed = Annotated[
-    int, Meta(ge=0, title="Seed", description="The same seed gives the same weights.", examples=[0, 1, 2, 3, 4])
-]
-Schedule = Annotated[
-    Literal["constant", "cosine", "linear"],
-    Meta(description="The learning rate: constant, or falling to zero as cosine or linear."),
-]
-Clip = Annotated[
-    float,
-    Meta(gt=0, title="Clipping", description="The largest norm of the gradient.", examples=[0.1, 0.3, 1.0, 3.0, 10.0]),
-]
-OnDivergence = Annotated[
-    Literal["stop", "restart"],
-    Meta(
-        description="When the loss is no longer finite: stop, or restart from before with half the rate and clipped "
-        "gradients."
-    ),
-]
 Samples = Annotated[int, Meta(ge=1, le=MOST_SAMPLES, description="How many sequences to evaluate on.")]
 Tokenize = Annotated[
     Literal["auto", "words", "characters"],
@@ -110,36 +77,21 @@ def is_plain_text(file: str) -> bool:
     return without_gz(Path(file)).suffix.lower() == ".txt"
 
 
-class Training(Section, frozen=True, kw_only=True):
-    """How a model is trained on sequences that a task draws."""
-
-    iterations: Iterations = 100_000
-    batch_size: BatchSize = 1
-    seed: Seed = 0
-    engine: Engine = "auto"
-    report_every: Annotated[
-        int, Meta(ge=1, le=MOST_ITERATIONS, description="Iterations that each point of the history averages.")
-    ] = 500
-    schedule: Schedule = "constant"
-    gradient_clip: Clip | None = None
-    on_divergence: OnDivergence = "stop"
-
-
 class EpochTraining(Section, frozen=True, kw_only=True):
     """How a model is trained on given sequences: epoch by epoch, some of them kept for validation."""
 
     max_epochs: Annotated[int, Meta(ge=1, le=10**9, description="How often to go through the data at most.")] = 100
     batch_size: BatchSize = 32
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1, description="The same seed gives the same weights.")] = 0
-    engine: Engine = "auto"
+    engine: EngineName = "auto"
     validation_fraction: Annotated[
         float, Meta(ge=0, lt=1, description="The share of the data to choose the best epoch by.")
     ] = 0.1
     early_stopping_patience: (
         Annotated[int, Meta(ge=1, description="How many epochs may pass without a better one.")] | None
     ) = 20
-    schedule: Schedule = "constant"
-    gradient_clip: Clip | None = 1.0
+    schedule: ScheduleName = "constant"
+    gradient_clip: GradientClip | None = 1.0
     class_weight: Annotated[
         Any,
         Meta(

@@ -25,6 +25,7 @@ from myrnn.runs import Run, weight_bytes
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, Task, TwinHalves, twice_as_long
 from myrnn.training import Training
+from myrnn.training.settings import EngineName
 
 
 class PageTask(Task, Protocol):
@@ -192,7 +193,7 @@ class Network:
         self.optimizer = make("optimizer", params=self.model.parameters, **sections["optimizer"])
         self.compiled, self.note = _compiled(self.model, self.task.dim_input)
         has_native_form = type(self.optimizer) in (Adam, RMSprop, SGD)
-        self.engine = "native" if self.compiled is not None and has_native_form else "mygrad"
+        self.engine: EngineName = "native" if self.compiled is not None and has_native_form else "mygrad"
         if not has_native_form:
             self.note = self.note or f"{type(self.optimizer).__name__} has no native form"
         # What was trained before the current settings: each phase, and its history.

@@ -12,9 +12,9 @@ import numpy as np
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import Part, Training, weight_generator
+from myrnn.experiment import PARTS, Part, Training, weight_generator
 from myrnn.models import parameter_names, parameters_of
-from myrnn.registry import PARTS, find, make
+from myrnn.registry import find, make
 from myrnn.results import LearningCurve
 from myrnn.runs._data import is_data_run
 from myrnn.runs._origin import CONTINUED_FROM, PHASES, check_origin, check_phases

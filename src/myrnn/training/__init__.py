@@ -1,28 +1,28 @@
-"""Training: `train`, what it returns and what can watch it."""
+"""Training: `train`, what it returns and what can watch it.
+
+`feed` gives the sequences of every iteration, and an `engine`, compiled (`native`) or MyGrad's, does it. `state` holds
+what that changes, and where to go back to; `checkpoint` keeps it on the disk. `hooks` watch, `progress` shows how far
+it is, and `interrupts` lets Ctrl-C wait until all is counted. `train` has the loop, and `settings` what can be chosen.
+"""
 
 from myrnn.results import History
-from myrnn.training._checkpoint import Checkpoint, keep_last_checkpoint, load_checkpoint, saved_iteration
-from myrnn.training._divergence import ON_DIVERGENCE
-from myrnn.training._engines import reference_logits
-from myrnn.training._hooks import Report, TrainingStart
-from myrnn.training._interrupts import held_interrupts, raising
-from myrnn.training._progress import Curve, Display, duration, progress_display
-from myrnn.training._schedules import SCHEDULES, named_schedule
-from myrnn.training._sparkline import curve_levels, sparkline
-from myrnn.training._state import TrainingState
-from myrnn.training._train import train
-from myrnn.training._training import Training
-from myrnn.training._validation import Validation
+from myrnn.schedules import named_schedule
+from myrnn.training.checkpoint import Checkpoint, TrainingState, keep_last_checkpoint, load_checkpoint, saved_iteration
+from myrnn.training.engine import reference_logits
+from myrnn.training.hooks import Report, TrainingStart, Validation
+from myrnn.training.interrupts import held_interrupts, raising
+from myrnn.training.loop import Training, train
+from myrnn.training.progress import Curve, Display, curve_levels, duration, progress_display, sparkline
+from myrnn.training.settings import TrainingSettings
 
 __all__ = [
-    "ON_DIVERGENCE",
-    "SCHEDULES",
     "Checkpoint",
     "Curve",
     "Display",
     "History",
     "Report",
     "Training",
+    "TrainingSettings",
     "TrainingStart",
     "TrainingState",
     "Validation",

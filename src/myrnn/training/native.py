@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import MYGRAD, Block, CompiledModel, Descent, Native, shards_for
 from myrnn.errors import CompileError, NotARecurrence
+from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.sequences import Sequences
-from myrnn.training._engines import Correct, Losses
-from myrnn.training._kinds import Kind, kind_of
+
+Losses = NDArray[np.float64]
+Correct = NDArray[np.int64]
 
 # How long one native call should take, in seconds: short enough to show progress and to heed an interrupt.
 CALL = 0.2
@@ -21,6 +24,27 @@ CALL = 0.2
 CHECKED_SHARE = 0.01
 # How many multiplications of an iteration, forward, are worth a thread, which meets the others at the end of each.
 LEAST_WORK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of optimizer in native code: its number, settings and memory, and whether the rate scales its decay."""
+
+    number: int
+    settings: tuple[str, ...]
+    means: str = ""
+    squares: str = ""
+    is_decay_scaled: bool = True
+
+
+_ADAM = Kind(2, ("beta1", "beta2", "eps"), "m", "v")
+_SGD = Kind(0, ("momentum",), "param_moments")
+_KINDS: dict[type, Kind] = {SGD: _SGD, RMSprop: Kind(1, ("alpha", "eps"), "", "v"), Adam: _ADAM}
+# MyNN's optimizers by name, so that MyNN need not be there.
+_KINDS_BY_NAME = {
+    "mynn.optimizers.adam.Adam": replace(_ADAM, is_decay_scaled=False),
+    "mynn.optimizers.sgd.SGD": replace(_SGD, is_decay_scaled=False),
+}
 
 
 class _OptimizerState:
@@ -211,10 +235,10 @@ def _refuse_looks(compiled: CompiledModel) -> None:
 
 
 def _native_kind(optimizer: Any) -> Kind:
-    kind = kind_of(optimizer)
-    if kind is None:
+    kind = type(optimizer)
+    found = _KINDS.get(kind) or _KINDS_BY_NAME.get(f"{kind.__module__}.{kind.__qualname__}")
+    if found is None:
         raise CompileError(
-            f"{type(optimizer).__name__} has no native form; "
-            "native training takes SGD, RMSprop and Adam, of myrnn or MyNN"
+            f"{kind.__name__} has no native form; native training takes SGD, RMSprop and Adam, of myrnn or MyNN"
         )
-    return kind
+    return found

@@ -1,0 +1,469 @@
+"""Checkpoints: the state of a training as plain values and arrays, on disk, so that it can go on after any stop."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
+from myrnn.results import History
+from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, is_scratch
+from myrnn.training.feed import Position
+from myrnn.training.hooks import Report, TrainingStart
+from myrnn.training.state import Learner, OptimizerMemory, Snapshot
+
+INDEX, ARRAYS = "state.json", "state.safetensors"
+FORMAT = FolderFormat("myrnn checkpoint", 1, "checkpoint", INDEX, {ARRAYS: 8_000_000_000})
+
+_NAME = re.compile(r"checkpoint-(\d{12})")
+
+# The columns of the reports, in the order of a `Report`, and how they are kept.
+COLUMNS = {"iteration": np.int64, "sequences": np.int64, "loss": np.float64, "accuracy": np.float64}
+OF_HOOKS, OF_OPTIMIZER = "hook.", "optimizer."
+
+
+class CutOff(InvalidArgument):
+    """The state of a training is asked for that stands within an iteration."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """All that a training needs to go on: plain values and arrays, nothing else.
+
+    Attributes
+    ----------
+    values : mapping
+        Numbers, text, lists and mappings, as JSON holds them.
+    arrays : mapping of str to ndarray
+        The parameters, the optimizer's memory, what is left of the shuffle, and the reports.
+    """
+
+    values: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]]
+
+    @property
+    def iteration(self) -> int:
+        """How many iterations had been done."""
+        return _checks.integer("iteration", self.values.get("iteration"), minimum=0)
+
+
+class Checkpoint:
+    """The hook that keeps a training's state in a folder: every so many seconds, at a report, and at the end.
+
+    The two last checkpoints stay, so that one that is damaged later does not cost the training. Where one cannot be
+    written, as on a full disk, there is a warning, those before stay, and it is tried again; at the end it is an error.
+    Of a training that diverges, the last is that of the last report whose loss was in hand, at most twice that of
+    guessing, or of the beginning: later ones are removed, for they lead to the same place again. Of one that is cut off
+    within an iteration it is the same, but a later one stays.
+
+    Parameters
+    ----------
+    folder : path
+        It is made where it is missing. No two processes can use it at the same time.
+    every : float
+        Seconds between two checkpoints at least.
+    share : float
+        The share of the training's time that they may take, but for the last: on a slow disk there are fewer.
+
+    Raises
+    ------
+    InvalidArgument
+        When `every` is not a number of 0 or more, or `share` not one above 0.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], every: float = 10.0, share: float = 0.01) -> None:
+        self.folder = Path(folder)
+        self._every = _checks.real("every", every, minimum=0)
+        self._share = _checks.real("share", share, above=0)
+        self._lock: FolderLock | None = None
+        self._good: list[Path] = []
+
+    def on_train_begin(self, start: TrainingStart) -> None:
+        """Lock the folder, and refuse one with checkpoints of another training."""
+        # Refuse what can never be saved now, and not in ten seconds.
+        begun = start.state()
+        _make(self.folder)
+        self._lock = FolderLock(self.folder)
+        self._state, self._good_state = start.state, start.keep_good()
+        here = self.folder / _name(begun.iteration)
+        self._good = [here] if begun.iteration and here.is_dir() else []
+        self._written = _mark(begun) if self._good else (0, 0)
+        if not self._good and (latest := saved_iteration(self.folder)):
+            self.close()
+            raise RunError(
+                f"{self.folder} holds checkpoints of a training already, up to iteration {latest:,}: "
+                "go on with resume=True, or choose another folder"
+            )
+        if not self._good:
+            # What is left of a training that never got anywhere.
+            _keep_only(self.folder, [])
+        self._due = time.monotonic() + self._every
+
+    def on_reported(self, report: Report) -> None:
+        """Write a checkpoint if it is time."""
+        if time.monotonic() < self._due:
+            return
+        try:
+            self.write()
+        except RunError as error:
+            warn(f"{error}: training goes on, and the checkpoint before this one stays")
+
+    def on_train_end(self, history: History) -> None:
+        """Write the last checkpoint, and unlock the folder."""
+        try:
+            self.write()
+        except CutOff:
+            self._write_good()
+        except TrainingDiverged:
+            self._write_good(instead=True)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let other processes use the folder."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def write(self) -> None:
+        """Write a checkpoint now: at a report, or after the training.
+
+        Raises
+        ------
+        RunError
+            When it cannot be written.
+        """
+        begin = time.monotonic()
+        state = self._state()
+        # After a restart it comes to the same iteration again, as another training.
+        if not state.iteration or _mark(state) == self._written:
+            return
+        try:
+            self._write(state)
+        finally:
+            now = time.monotonic()
+            self._due = now + max(self._every, (now - begin) / self._share)
+
+    def _write_good(self, instead: bool = False) -> None:
+        """Write what is good of a training of which the last is not, where that is more than there is already.
+
+        With `instead`, also where it is less: what came after it was finite, but is no place to go on from.
+        """
+        try:
+            state = self._good_state()
+            if not self._good or _mark(state) > self._written or (instead and _mark(state) < self._written):
+                self._write(state)
+        except TrainingDiverged:
+            # What the optimizer remembers went astray before the loss did.
+            pass
+        except RunError as error:
+            # The error that stopped the training matters more.
+            warn(str(error))
+
+    def _write(self, state: TrainingState) -> None:
+        path = self.folder / _name(state.iteration)
+        save_state(path, state)
+        self._written = _mark(state)
+        self._good = [*[good for good in self._good if _iteration(good) < state.iteration][-1:], path]
+        _keep_only(self.folder, self._good)
+
+
+def save_state(folder: Path, state: TrainingState) -> None:
+    """Write one checkpoint; raises RunError where it cannot be written."""
+    _make(folder)
+    try:
+        FORMAT.write(folder, {"state": dict(state.values)}, {ARRAYS: arrays_to_bytes(state.arrays)})
+    finally:
+        if not (folder / INDEX).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def load_checkpoint(folder: str | os.PathLike[str]) -> TrainingState | None:
+    """Return the last good state of a folder of checkpoints, with a warning for each later one that is of no use.
+
+    Returns
+    -------
+    TrainingState or None
+        None where there is no folder, or no checkpoint was ever completed in it.
+
+    Raises
+    ------
+    RunError
+        When there are checkpoints, but none is good.
+    """
+    state, faults, is_damaged = None, [], False
+    for path in reversed(_folders(Path(folder))):
+        if _was_cut_off(path):
+            continue
+        try:
+            state = _load(path)
+            break
+        except RunError as error:
+            faults.append(str(error))
+            is_damaged |= (path / INDEX).exists()
+    if state is None and is_damaged:
+        raise RunError(f"{faults[0]}; there is no good checkpoint to go back to")
+    back = "the beginning" if state is None else f"the checkpoint before, of iteration {state.iteration:,}"
+    for fault in faults:
+        warn(f"{fault}; going back to {back}")
+    return state
+
+
+def saved_iteration(folder: Path) -> int:
+    """Return how many iterations the last checkpoint of a folder has, 0 where none was ever completed."""
+    found = _checkpoints(folder)
+    return _iteration(found[-1]) if found else 0
+
+
+def keep_last_checkpoint(folder: Path) -> None:
+    """Remove all checkpoints but the last one, and what writes that were cut off left behind.
+
+    Raises
+    ------
+    RunError
+        When the folder is in use.
+    """
+    if found := _checkpoints(folder):
+        with FolderLock(folder):
+            _keep_only(folder, found[-1:])
+            clear_scratch(found[-1])
+
+
+def _load(path: Path) -> TrainingState:
+    stored = FORMAT.read(path)
+    values = stored.index.get("state")
+    if not isinstance(values, dict):
+        stored.damaged(INDEX, f"has no valid 'state': {_checks.shown(values)}")
+    if values.get("iteration") != _iteration(path):
+        stored.damaged(INDEX, f"is that of another iteration: {_checks.shown(values.get('iteration'))}")
+    return TrainingState(values, stored.arrays(ARRAYS))
+
+
+def _mark(state: TrainingState) -> tuple[int, int]:
+    return state.iteration, state.values["restarts"]
+
+
+def _name(iteration: int) -> str:
+    return f"checkpoint-{iteration:012d}"
+
+
+def _iteration(path: Path) -> int:
+    return int(path.name.removeprefix("checkpoint-"))
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints that were completed, the oldest first."""
+    return [path for path in _folders(folder) if (path / INDEX).exists()]
+
+
+def _was_cut_off(path: Path) -> bool:
+    """Whether a crash cut off the writing of a checkpoint: it has no index, and no arrays or a scratch file."""
+    return not (path / INDEX).exists() and (not (path / ARRAYS).exists() or any(map(is_scratch, path.iterdir())))
+
+
+def _keep_only(folder: Path, good: list[Path]) -> None:
+    """Remove all other checkpoints, and what writes that were cut off left behind."""
+    for path in _folders(folder):
+        if path not in good:
+            # Its index first: half a checkpoint is none.
+            (path / INDEX).unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return all folders with the name of a checkpoint, in order; a link that leads elsewhere is none."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and not path.is_symlink())
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RunError(f"{folder} is or lies below a file: checkpoints need a folder of their own") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot make the folder {folder}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def to_state(
+    snapshot: Snapshot,
+    reports: Sequence[Report],
+    memory: OptimizerMemory,
+    settings: Mapping[str, Any],
+    further: Mapping[str, Any],
+) -> TrainingState:
+    """Return a snapshot, the reports and what else belongs to a training as its state."""
+    position = snapshot.position
+    remembered = {name: value for name, value in snapshot.values.items() if value != memory.settings.get(name, _OTHER)}
+    steps = remembered.pop("t") if _counts_steps(memory) and "t" in remembered else 0
+    values = {
+        "iteration": snapshot.iteration,
+        "longest": snapshot.longest,
+        "steps": steps,
+        "learning_rate": snapshot.learning_rate,
+        "generator": dict(position.generator),
+        "used": position.used,
+        "sequences": position.fingerprint(),
+        "settings": dict(settings),
+        **({"optimizer": {name: _written(value) for name, value in remembered.items()}} if remembered else {}),
+        **further,
+    }
+    columns = {
+        f"reports.{name}": np.array([getattr(report, name) for report in reports], dtype=kind)
+        for name, kind in COLUMNS.items()
+    }
+    since = {"since.losses": snapshot.losses, "since.correct": snapshot.correct}
+    return TrainingState(values, {**snapshot.arrays, **snapshot.hooks, "left": position.left, **since, **columns})
+
+
+def from_state(state: TrainingState, learner: Learner) -> tuple[Snapshot, list[Report]]:
+    """Return the snapshot and the reports of a state, everything checked.
+
+    Parameters
+    ----------
+    state : TrainingState
+    learner : Learner
+        The arrays of the state must be like those that it has at present, but for those of a ``state_dict``.
+    """
+    values, memory = state.values, learner.memory
+    # Hooks, and an optimizer with load_state_dict, check what they take back.
+    free = (OF_HOOKS, OF_OPTIMIZER) if memory.has_state_dict else (OF_HOOKS,)
+    hooks = {name: array for name, array in state.arrays.items() if name.startswith(OF_HOOKS)}
+    arrays = {name: array for name, array in state.arrays.items() if name not in hooks}
+    expected = {name: array for name, array in learner.arrays().items() if not name.startswith(free)}
+    _check_arrays({name: array for name, array in arrays.items() if not name.startswith(free)}, expected)
+    generator, sequences = _mapping(values, "generator"), values.get("sequences")
+    snapshot = Snapshot(
+        state.iteration,
+        _checks.integer("longest", values.get("longest"), minimum=0),
+        _checks.real("learning_rate", values.get("learning_rate"), minimum=0),
+        _remembered(values, memory),
+        {name: arrays[name] for name in arrays if name in expected or name.startswith(free)},
+        arrays["since.losses"],
+        arrays["since.correct"],
+        Position(
+            generator,
+            _checks.integer("used", values.get("used"), minimum=0),
+            arrays["left"],
+            lambda: str(sequences),
+        ),
+        hooks,
+    )
+    _check_since(snapshot)
+    return snapshot, _reports(arrays, snapshot.iteration - len(snapshot.losses))
+
+
+# Is equal to no value.
+_OTHER = object()
+
+
+def _counts_steps(memory: OptimizerMemory) -> bool:
+    """Whether the optimizer counts its steps as Adam does: a state has the number under ``steps``."""
+    return not memory.has_state_dict and type(memory.values().get("t")) is int
+
+
+def _remembered(values: Mapping[str, Any], memory: OptimizerMemory) -> dict[str, Any]:
+    """Return the plain values that an optimizer remembers, from those of a state."""
+    steps = _checks.integer("steps", values.get("steps"), minimum=0)
+    given = _mapping(values, "optimizer") if "optimizer" in values else {}
+    remembered = {name: _read(name, value) for name, value in given.items()}
+    if memory.has_state_dict:
+        return remembered
+    if unknown := sorted(set(given) - set(memory.values())):
+        raise InvalidArgument(f"the state has {unknown[0]!r} of the optimizer, which this training has not")
+    counted = {"t": steps} if _counts_steps(memory) else {}
+    return {**memory.settings, **counted, **remembered}
+
+
+def _written(value: Any) -> Any:
+    """Return a plain value as JSON holds it: a number of NumPy with its type, a tuple as a list."""
+    if isinstance(value, list | tuple):
+        return {"type": type(value).__name__, "value": [_written(part) for part in value]}
+    if isinstance(value, np.generic):
+        return {"type": value.dtype.name, "value": value.item()}
+    return value
+
+
+def _read(name: str, given: Any) -> Any:
+    """Return the value that `_written` gave for JSON."""
+    if given is None or isinstance(given, bool | int | float | str):
+        return given
+    if isinstance(given, Mapping) and set(given) == {"type", "value"}:
+        kind, value = given["type"], given["value"]
+        if kind in ("list", "tuple") and isinstance(value, list):
+            parts = [_read(name, part) for part in value]
+            return tuple(parts) if kind == "tuple" else parts
+        with suppress(TypeError, ValueError, OverflowError):
+            if isinstance(value, bool | int | float) and np.dtype(kind).kind in "biuf":
+                return np.dtype(kind).type(value)
+    raise InvalidArgument(f"{name} of the optimizer must be a number or text, not {_checks.shown(given)}")
+
+
+def check_settings(state: TrainingState, settings: Mapping[str, Any]) -> None:
+    """Refuse a state that a training with other settings left: it would go on as another training."""
+    given = _mapping(state.values, "settings")
+    for name in {**settings, **given}:
+        theirs, ours = given.get(name), settings.get(name)
+        if theirs != ours:
+            raise InvalidArgument(
+                f"{name} must be what it was when the training was saved, {_checks.shown(theirs)}, "
+                f"not {_checks.shown(ours)}"
+            )
+
+
+def _check_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[Any]]) -> None:
+    wanted = {*expected, "left", "since.losses", "since.correct", *(f"reports.{name}" for name in COLUMNS)}
+    if odd := sorted(wanted ^ set(arrays)):
+        here, there = ("the state", "this training") if odd[0] in arrays else ("this training", "the state")
+        raise InvalidArgument(f"{here} has {_checks.shown(odd[0])}, which {there} has not")
+    for name, array in expected.items():
+        given = arrays[name]
+        if given.dtype != array.dtype or given.shape != array.shape:
+            raise InvalidArgument(
+                f"{name} must be {array.dtype} of shape {array.shape}, but in the state it is {given.dtype} of shape "
+                f"{given.shape}"
+            )
+        _checks.finite(name, given)
+
+
+def _check_since(snapshot: Snapshot) -> None:
+    losses, correct = snapshot.losses, snapshot.correct
+    if losses.dtype != np.float64 or correct.dtype != np.int64 or losses.ndim != 1 or losses.shape != correct.shape:
+        raise InvalidArgument("since.losses and since.correct must be float64 and int64 of one length")
+    _checks.finite("since.losses", losses)
+    if len(losses) > snapshot.iteration or np.any(losses < 0) or np.any(correct < 0):
+        raise InvalidArgument("since.losses and since.correct must be 0 or more, of iterations that were done")
+
+
+def _reports(arrays: Mapping[str, NDArray[Any]], last: int) -> list[Report]:
+    columns = [arrays[f"reports.{name}"] for name in COLUMNS]
+    for (name, kind), column in zip(COLUMNS.items(), columns, strict=True):
+        if column.dtype != kind or column.shape != (len(columns[0]) if columns[0].ndim else 0,):
+            raise InvalidArgument(f"reports.{name} must be {np.dtype(kind)} of one dimension like the others")
+        _checks.finite(f"reports.{name}", column)
+    iterations, sequences, losses, accuracies = columns
+    if not np.array_equal(iterations[-1:], [last] if last else []) or np.any(np.diff(iterations, prepend=0) < 1):
+        raise InvalidArgument(f"the reports must rise to {last}, where the state's last one is")
+    if np.any(sequences < 1) or np.any(losses < 0) or np.any((accuracies < 0) | (accuracies > 1)):
+        raise InvalidArgument("the reports must have sequences, losses of 0 or more and accuracies between 0 and 1")
+    return [Report(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = values.get(name)
+    if not isinstance(found, Mapping):
+        raise InvalidArgument(f"the state must have {name!r} with values by name, not {_checks.shown(found)}")
+    return found

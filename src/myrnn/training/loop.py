@@ -1,0 +1,628 @@
+"""The training loop: `train` in one call, and `Training`, which goes on where it stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from mygrad import Tensor
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn._keywords import keywords
+from myrnn._user_code import warn
+from myrnn.compiler import MYGRAD
+from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.models import parameters_of
+from myrnn.results import History, LearningCurve
+from myrnn.schedules import Rates, Schedule, named_schedule
+from myrnn.sequences import Sequences
+from myrnn.training.checkpoint import (
+    OF_HOOKS,
+    Checkpoint,
+    CutOff,
+    TrainingState,
+    check_settings,
+    from_state,
+    load_checkpoint,
+    to_state,
+)
+from myrnn.training.engine import ChosenEngine, classes_of
+from myrnn.training.feed import make_feed
+from myrnn.training.hooks import Report, TrainingStart, checked_hooks, is_shipped, with_event, with_state
+from myrnn.training.interrupts import held_interrupts
+from myrnn.training.native import Correct, Losses
+from myrnn.training.progress import progress_hooks
+from myrnn.training.settings import (
+    DEFAULTS,
+    BatchSize,
+    EngineName,
+    GradientClip,
+    Iterations,
+    OnDivergence,
+    ReportEvery,
+    Seed,
+)
+from myrnn.training.state import (
+    MOST_RESTARTS,
+    Learner,
+    Restarts,
+    Snapshot,
+    check_finite,
+    check_learner,
+    check_losses,
+)
+
+# No iteration: the losses and how many sequences were right.
+NONE: tuple[Losses, Correct] = (np.empty(0), np.empty(0, dtype=np.int64))
+
+
+@keywords
+def train(
+    model: Any,
+    task: Any,
+    optimizer: Any,
+    iterations: Iterations = DEFAULTS.iterations,
+    batch_size: BatchSize = DEFAULTS.batch_size,
+    seed: Seed = DEFAULTS.seed,
+    *,
+    engine: EngineName = DEFAULTS.engine,
+    report_every: ReportEvery = DEFAULTS.report_every,
+    schedule: Schedule | str = DEFAULTS.schedule,
+    gradient_clip: GradientClip | None = DEFAULTS.gradient_clip,
+    class_weight: ArrayLike | None = None,
+    on_divergence: OnDivergence = DEFAULTS.on_divergence,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    resume: bool | str | os.PathLike[str] = False,
+    hooks: Iterable[Any] = (),
+    progress: bool | None = None,
+) -> History:
+    """Train `model` in place by backpropagation through time.
+
+    Every iteration takes `batch_size` sequences, computes their mean softmax cross-entropy and its gradient, and lets
+    the optimizer step once.
+
+    Parameters
+    ----------
+    model : callable
+        ``model(x)``, for one sequence of shape (T, C), returns the logits (1, K); ``model.parameters`` is a tuple of
+        MyGrad tensors.
+    task : Task, Sequences or iterable of (x, y)
+        Where the sequences come from. A task draws new ones; a `Sequences` or a list of pairs is gone through again and
+        again, shuffled each time; an iterator is read as needed, and training ends with it.
+    optimizer : SGD, RMSprop, Adam, or an optimizer of MyNN
+        Made from ``model.parameters``.
+    iterations : int
+        The number of optimizer steps.
+    batch_size : int
+        B: how many sequences each step is the mean of.
+    seed : int
+        Seeds the drawing and the shuffling. The same seed gives the same weights and history, byte for byte, on the
+        same machine and engine.
+    engine : {"auto", "native", "mygrad"}
+        How the equations are run: compiled to native code, or op by op with MyGrad. ``"auto"`` is native, and where the
+        model cannot be compiled a warning that says why, and MyGrad; a model that a hook changes is compiled again.
+    report_every : int
+        How many iterations each entry of the history is the mean of. It does not change the training.
+    schedule : {"constant", "cosine", "linear"} or callable
+        The learning rate: the optimizer's own all the time, or falling from it to zero over the iterations, as a cosine
+        or a straight line; or a function that maps the iteration (0, 1, ...) to its rate.
+    gradient_clip : float, optional
+        The largest joint norm of all gradients; a longer one is scaled down to it.
+    class_weight : array_like of float, shape (K,), optional
+        How much the loss of a sequence of each class counts; by default 1. The loss of a batch is the mean of the
+        weighted losses of its sequences.
+    on_divergence : {"stop", "restart"}
+        What happens when the loss, a weight, or a gradient that the optimizer remembers is no longer finite.
+        ``"restart"`` goes back to the last report whose loss was at most twice that of guessing, halves the learning
+        rate from there on and clips gradients to a norm of 1 where `gradient_clip` is not given. After five restarts,
+        and with ``"stop"`` at once, it is an error.
+    checkpoint : path or Checkpoint, optional
+        A folder that keeps the state of the training: every ten seconds (`Checkpoint` takes another time), and at the
+        end; of one that diverges, that of the last good report, or a hundredth of its iterations before.
+    resume : bool or path
+        Goes on from the last checkpoint in that folder, True in the folder of `checkpoint`; where there is none yet, it
+        begins. The model, the task and all other arguments must be those of the training that was stopped; on the same
+        machine the weights, the optimizer and the history then become what they would have become without the stop,
+        bit for bit.
+    hooks : iterable of hooks
+        Objects that watch the training, such as a `LivePlot`, or set the optimizer's learning rate. What a hook itself
+        remembers is in a checkpoint if it has a ``state_name``. See `myrnn.training`.
+    progress : bool, optional
+        Whether to show a progress bar (plain lines where the output is not a terminal). By default it shows in a
+        terminal and in a notebook.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is not what it should be, a label lies outside the model's classes, or the model does not
+        return logits of shape (1, K).
+    RunError
+        When `checkpoint` or `resume` cannot be used: it cannot be written to, is in use by another process, or holds no
+        checkpoint that is whole.
+    TrainingDiverged
+        When the loss, a weight, or a gradient that the optimizer remembers is no longer finite.
+    """
+    if isinstance(schedule, str):
+        rate = getattr(optimizer, "learning_rate", 0.0)
+        chosen: Schedule | None = named_schedule(schedule, rate, iterations)
+    else:
+        chosen = schedule
+    saving = Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint
+    training = Training(
+        model,
+        task,
+        optimizer,
+        batch_size,
+        seed,
+        engine=engine,
+        report_every=report_every,
+        schedule=chosen,
+        gradient_clip=gradient_clip,
+        class_weight=class_weight,
+        on_divergence=on_divergence,
+        hooks=[*([] if saving is None else [saving]), *progress_hooks(progress), *checked_hooks(hooks)],
+    )
+    if (state := _state_to_resume(resume, saving)) is not None:
+        training.restore(state)
+    if training.iteration > iterations:
+        raise InvalidArgument(f"iterations is {iterations}, but the training has done {training.iteration} already")
+    return training.run(iterations - training.iteration) if training.iteration < iterations else training.history
+
+
+def _state_to_resume(resume: bool | str | os.PathLike[str], saving: Checkpoint | None) -> TrainingState | None:
+    if resume is False:
+        return None
+    if resume is True:
+        if saving is None:
+            raise InvalidArgument("resume=True goes on in the folder of checkpoint, which is not given")
+        return load_checkpoint(saving.folder)
+    return load_checkpoint(resume)
+
+
+class Training:
+    """A training that goes on where it stopped: `train` is one `run` of it.
+
+    The result does not depend on how the iterations are spread over calls of `run`, but for the reports: one more is
+    made where a run ends between two.
+
+    Parameters
+    ----------
+    model, task, optimizer, batch_size, seed, engine, report_every, gradient_clip, class_weight, on_divergence, hooks
+        As `train` takes them.
+    schedule : callable, optional
+        Maps the iteration to its learning rate; `named_schedule` makes one.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, Adam, tasks
+    >>> model = RNN(10, 8, 2, rng=0)
+    >>> training = Training(model, tasks.TwinHalves(1, 3), Adam(model.parameters), engine="mygrad")
+    >>> histories = [training.run(20), training.run(10)]
+    >>> [len(history) for history in histories], training.iteration
+    ([1, 2], 30)
+    """
+
+    @keywords
+    def __init__(
+        self,
+        model: Any,
+        task: Any,
+        optimizer: Any,
+        batch_size: BatchSize = DEFAULTS.batch_size,
+        seed: Seed = DEFAULTS.seed,
+        *,
+        engine: EngineName = DEFAULTS.engine,
+        report_every: ReportEvery = DEFAULTS.report_every,
+        schedule: Schedule | None = None,
+        gradient_clip: GradientClip | None = DEFAULTS.gradient_clip,
+        class_weight: ArrayLike | None = None,
+        on_divergence: OnDivergence = DEFAULTS.on_divergence,
+        hooks: Iterable[Any] = (),
+    ) -> None:
+        self._batch_size, self._report_every = batch_size, report_every
+        self._rates = Rates(optimizer, schedule)
+        _check_optimizer(optimizer, model)
+        self._hooks, self._is_task_shipped = checked_hooks(hooks), is_shipped(task)
+        self._model, self._optimizer, self._parameters = model, optimizer, parameters_of(model)
+        self._learner = Learner(model, optimizer)
+        self._feed = make_feed(task, batch_size, np.random.default_rng(seed))
+        example = self._feed.peek()
+        self._classes, self._dim_input = classes_of(model, example, 0), example.dim_input
+        self._class_weights = weights = _checked_class_weights(class_weight, self._classes)
+        self._engine = ChosenEngine(engine, model, optimizer, batch_size, gradient_clip, weights, example)
+        self._given = {
+            "batch_size": batch_size,
+            "seed": seed,
+            "report_every": report_every,
+            "gradient_clip": gradient_clip,
+            "class_weight": None if weights is None else weights.tolist(),
+            "schedule": self._rates.name,
+        }
+        self._record = Record(batch_size, self._classes)
+        self._restarts = Restarts(gradient_clip, on_divergence == "restart")
+        self._checked: Sequences | None = None
+        self._is_stopped = False
+        # Whether weights, feed and reports belong together, not while an iteration is under way; whether one diverged.
+        self._is_whole, self._has_diverged = True, False
+        if self._restarts.allowed:
+            self.keep_good()
+
+    @property
+    def iteration(self) -> int:
+        """How many iterations have been done."""
+        return self._record.iteration
+
+    @property
+    def batch_size(self) -> int:
+        """B: how many sequences each iteration is the mean of."""
+        return self._batch_size
+
+    @property
+    def history(self) -> History:
+        """The reports so far, the last of them over what was done since the one before."""
+        return self._record.history(self._engine.name)
+
+    def state(self) -> TrainingState:
+        """Return all that a training needs to go on from here.
+
+        With ``on_divergence="restart"`` it is the state that a restart would go back to, which `keep_good` gives.
+
+        Raises
+        ------
+        InvalidArgument
+            When the optimizer or the task cannot go on later, or the training was cut off within an iteration.
+        TrainingDiverged
+            When the training has diverged, or is about to: what `keep_good` gives can still go on.
+        """
+        if self._restarts.allowed:
+            return self._good_state()
+        if self._has_diverged:
+            raise TrainingDiverged(f"the training has diverged, after iteration {self.iteration}")
+        if not self._is_whole:
+            raise CutOff(f"the training was cut off within an iteration, after iteration {self.iteration}")
+        return self._state_at(self._snapshot())
+
+    def keep_good(self) -> Callable[[], TrainingState]:
+        """Keep from now on where to go back to when the training is cut off or diverges, and return what gives it.
+
+        That is the last report before the loss got out of hand, or in a long training one before it, by at most a
+        hundredth of the iterations; until there is one, the state at this call.
+
+        Raises
+        ------
+        InvalidArgument
+            As `state` does.
+        """
+        if self._restarts.last is None:
+            self._restarts.last = self._snapshot()
+        return self._good_state
+
+    def restore(self, state: TrainingState) -> None:
+        """Go back, or on, to where another training of the same kind gave its state.
+
+        From there the weights, the optimizer and the history become what they would have become in the other, bit for
+        bit, on the same machine.
+
+        Raises
+        ------
+        InvalidArgument
+            When the state is that of another kind of training: other settings, another model or optimizer, or other
+            sequences; or a graph of the model is alive. The training is then as it was.
+        """
+        first = self._rates.first_before(state.values)
+        check_settings(state, {**self._settings(), "learning_rate": first})
+        _check_writeable(self._parameters)
+        snapshot, reports = from_state(state, self._learner)
+        restarts = _checks.integer("restarts", state.values.get("restarts"), minimum=0, maximum=MOST_RESTARTS)
+        engine = self._engine.checked(state.values.get("engine"))
+        self._restore_hooks(snapshot)
+        self._feed.go_to(snapshot.position)
+        self._engine.become(engine)
+        self._rates.first = first
+        self._put_back(snapshot, reports, restarts)
+
+    def run(self, iterations: int) -> History:
+        """Do so many iterations more and return the history of all; fewer where the sequences come to an end.
+
+        Raises
+        ------
+        InvalidArgument
+            When `iterations` is not 1 or more, sequences turn up that the model cannot take, or a graph of it is alive.
+        TrainingDiverged
+            When the loss, a weight, or a gradient that the optimizer remembers is no longer finite.
+        """
+        end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
+        model, optimizer, batch, engine = self._model, self._optimizer, self._batch_size, self._engine.name
+        self._is_stopped = False
+        keeps = self._record.count, self._stop, self.state, self.keep_good
+        start = TrainingStart(model, optimizer, end, batch, engine, self.iteration, *keeps)
+        self._engine.doubt()
+        self._call("on_train_begin", start)
+        try:
+            # Numbers that overflow end in a loss that is refused.
+            with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
+                while self._goes_on_to(end) and self._portion(end, closing=True) is not None:
+                    obey()
+                # Where the sequences came to an end.
+                if self._record.is_open:
+                    self._close_report()
+        finally:
+            self._call("on_train_end", self.history)
+        return self.history
+
+    def advance(self, iterations: int) -> tuple[Losses, Correct]:
+        """Do so many iterations more, fewer where the sequences come to an end, and return what each came to.
+
+        It is `run` for somebody who takes many short turns: hooks hear of progress and of every whole report, not of
+        begin and end, and no report is made where the turn ends.
+
+        Returns
+        -------
+        losses : ndarray, float64 (n,)
+            The mean loss of each iteration's sequences, before the step.
+        correct : ndarray, int64 (n,)
+            How many of them were classified rightly.
+
+        Raises
+        ------
+        InvalidArgument, TrainingDiverged
+            As for `run`.
+        """
+        end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
+        done: list[tuple[Losses, Correct]] = []
+        self._engine.doubt()
+        with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
+            while self._goes_on_to(end) and (portion := self._portion(end)) is not None:
+                done.append(portion)
+                obey()
+        losses, correct = (np.concatenate(parts) for parts in zip(NONE, *done, strict=True))
+        return losses, correct
+
+    def _stop(self) -> None:
+        self._is_stopped = True
+
+    def _goes_on_to(self, end: int) -> bool:
+        return self._record.iteration < end and not self._is_stopped
+
+    def _portion(self, end: int, closing: bool = False) -> tuple[Losses, Correct] | None:
+        """Do the iterations of one call of the engine, up to the next report; None when there are no more sequences.
+
+        With `closing`, there is a report at the end, too.
+        """
+        _check_writeable(self._parameters)
+        # Reports stand at multiples, wherever a turn ends.
+        left = min(self._report_every - self.iteration % self._report_every, end - self.iteration)
+        self._is_whole, self._has_diverged = False, False
+        portion = self._feed.take(min(left, self._engine.iterations_per_call))
+        if portion is None:
+            self._is_whole = True
+            return None
+        try:
+            return self._iterate(*portion, closing_at=end if closing else None)
+        except TrainingDiverged as error:
+            self._restart(error)
+            return NONE
+
+    def _iterate(self, data: Sequences, order: NDArray[np.int64], closing_at: int | None) -> tuple[Losses, Correct]:
+        is_new = data is not self._checked
+        if is_new:
+            _check_sequences(data, self._classes, self._dim_input)
+            self._checked = data
+        done = self.iteration
+        rates = self._rates.between(done, done + len(order), self._restarts.scale)
+        if not self._rates.is_shipped or (is_new and not self._is_task_shipped):
+            self._engine.doubt()
+        losses, correct = self._engine.run(data, order, rates)
+        check_losses(losses, done)
+        self._record.add(losses, correct, data.lengths[order])
+        self._call("on_progress", self.iteration)
+        if self.iteration % self._report_every == 0 or self.iteration == closing_at:
+            self._close_report()
+        self._is_whole = True
+        return losses, correct
+
+    def _call(self, event: str, *arguments: Any) -> None:
+        called = with_event(self._hooks, event)
+        # Before the calls, one of which may change the model and then raise.
+        if not all(map(is_shipped, called)):
+            self._engine.doubt()
+        for hook in called:
+            getattr(hook, event)(*arguments)
+
+    def _close_report(self) -> None:
+        check_learner(self._parameters, self._learner.memory, self.iteration)
+        report = self._record.close()
+        # What hooks remember belongs to the report only when they have had it.
+        self._is_whole = not with_state(self._hooks)
+        is_kept = self._restarts.wants(report, self._classes, self._class_weights)
+        for event in ("on_report", "on_reported"):
+            # Before the first, which may fail, and after it, since it may set the learning rate.
+            if is_kept and self._is_whole:
+                self._restarts.last = self._snapshot()
+            self._call(event, report)
+            self._is_whole = True
+
+    def _restart(self, error: TrainingDiverged) -> None:
+        """Go back to a good report with half the rate, and clip; or say what to try, where that is not wanted."""
+        self._has_diverged = True
+        snapshot = self._restarts.back_from(error)
+        self._feed.go_to(snapshot.position)
+        self._restore_hooks(snapshot)
+        self._put_back(snapshot, self._record.reports(snapshot.iteration), self._restarts.count + 1)
+        warn(self._restarts.message(error, self.iteration))
+
+    def _good_state(self) -> TrainingState:
+        assert self._restarts.last is not None
+        return self._state_at(self._restarts.last)
+
+    def _state_at(self, snapshot: Snapshot) -> TrainingState:
+        check_finite("the weights or what the optimizer remembers", snapshot.arrays.values(), snapshot.iteration)
+        further = {"engine": self._engine.name, "restarts": self._restarts.count}
+        reports = self._record.reports(snapshot.iteration)
+        return to_state(snapshot, reports, self._learner.memory, self._settings(), further)
+
+    def _settings(self) -> dict[str, Any]:
+        return {**self._given, **self._learner.settings(self._rates.first)}
+
+    def _snapshot(self) -> Snapshot:
+        arrays, values = self._learner.copies(), self._learner.memory.values()
+        record, rate = self._record, self._rates.own
+        further = self._feed.position(), self._of_hooks()
+        return Snapshot(record.iteration, record.longest, rate, values, arrays, *record.since(), *further)
+
+    def _restore_hooks(self, snapshot: Snapshot) -> None:
+        left = dict(snapshot.hooks)
+        for name, hook in with_state(self._hooks).items():
+            begin = f"{OF_HOOKS}{name}."
+            own = [key for key in left if key.startswith(begin)]
+            hook.restore({key.removeprefix(begin): left.pop(key) for key in own})
+        if left:
+            name = next(iter(left)).removeprefix(OF_HOOKS).partition(".")[0]
+            raise InvalidArgument(f"the state is that of a training with a hook {name!r}, which is not given")
+
+    def _of_hooks(self) -> dict[str, NDArray[Any]]:
+        """Return what hooks remember, by ``hook.<name>.<array>``."""
+        found: dict[str, NDArray[Any]] = {}
+        for name, hook in with_state(self._hooks).items():
+            arrays = hook.state()
+            if not isinstance(arrays, Mapping) or not all(_is_plain(array) for array in arrays.values()):
+                raise InvalidArgument(f"state() of the hook {name!r} must return arrays of numbers by name")
+            found |= {f"{OF_HOOKS}{name}.{key}": array.copy() for key, array in arrays.items()}
+        return found
+
+    def _put_back(self, snapshot: Snapshot, reports: list[Report], restarts: int) -> None:
+        self._learner.put_back(snapshot)
+        self._record.go_to(snapshot, reports)
+        self._restarts.count = restarts
+        self._engine.clip(self._restarts.gradient_clip)
+        self._checked, self._is_whole, self._has_diverged = None, True, False
+        if self._restarts.last is not None:
+            self._restarts.last = snapshot
+
+
+def _is_plain(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
+
+
+class Record:
+    """The reports of a training, and what its iterations came to since the last of them.
+
+    Parameters
+    ----------
+    batch_size, classes : int
+        B and K.
+
+    Attributes
+    ----------
+    iteration, longest : int
+        Iterations done, and the longest sequence so far.
+    """
+
+    def __init__(self, batch_size: int, classes: int) -> None:
+        self._batch_size, self._classes = batch_size, classes
+        self.iteration, self.longest = 0, 0
+        self._reports: list[Report] = []
+        # What was done since the last report: the loss of every iteration and how many sequences were right.
+        self._losses: list[Losses] = []
+        self._correct: list[Correct] = []
+
+    def add(self, losses: Losses, correct: Correct, lengths: NDArray[np.int64]) -> None:
+        """Add iterations: what each came to, and the lengths of their sequences."""
+        self.longest = max(self.longest, int(np.max(lengths)))
+        self.iteration += len(losses)
+        self._losses.append(losses)
+        self._correct.append(correct)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there were iterations since the last report."""
+        return bool(self._losses)
+
+    @property
+    def count(self) -> int:
+        """How many reports there were."""
+        return len(self._reports)
+
+    def since(self) -> tuple[Losses, Correct]:
+        """Return what the iterations since the last report came to, float64 and int64 (n,)."""
+        return np.concatenate([NONE[0], *self._losses]), np.concatenate([NONE[1], *self._correct])
+
+    def report(self) -> Report:
+        """Return the means over the iterations since the last report."""
+        losses, correct = self.since()
+        sequences = len(losses) * self._batch_size
+        return Report(self.iteration, sequences, float(np.mean(losses)), float(np.sum(correct)) / sequences)
+
+    def close(self) -> Report:
+        """Make a report of the iterations since the last one, and return it."""
+        report = self.report()
+        self._reports.append(report)
+        self._losses, self._correct = [], []
+        return report
+
+    def reports(self, until: int) -> list[Report]:
+        """Return the reports up to an iteration."""
+        return [report for report in self._reports if report.iteration <= until]
+
+    def history(self, engine: str) -> LearningCurve:
+        """Return the reports so far, the last of them over what was done since the one before."""
+        reports = [*self._reports, self.report()] if self.is_open else self._reports
+        columns = {name: [getattr(report, name) for report in reports] for name in ("iteration", "loss", "accuracy")}
+        return LearningCurve.from_columns(columns, longest=self.longest, engine=engine, chance=1 / self._classes)
+
+    def go_to(self, snapshot: Snapshot, reports: list[Report]) -> None:
+        """Be what it was at a snapshot, with the reports up to there."""
+        self.iteration, self.longest, self._reports = snapshot.iteration, snapshot.longest, reports
+        some = len(snapshot.losses) > 0
+        self._losses, self._correct = ([snapshot.losses], [snapshot.correct]) if some else ([], [])
+
+
+def _check_optimizer(optimizer: Any, model: Any) -> None:
+    parameters = {id(parameter) for parameter in parameters_of(model)}
+    if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
+        raise InvalidArgument(f"optimizer must be an optimizer such as Adam(model.parameters), not {optimizer!r}")
+    _check_writeable(parameters_of(model))
+    if not any(id(parameter) in parameters for parameter in getattr(optimizer, "params", ())):
+        raise InvalidArgument("optimizer holds none of the model's parameters: make it from this model's .parameters")
+
+
+def _check_writeable(parameters: Iterable[Tensor]) -> None:
+    """Refuse a model whose graph is alive: a hook, too, may keep what the model computed."""
+    # Another thread that traces the model locks its parameters for a while.
+    with MYGRAD:
+        if not all(parameter.data.flags.writeable for parameter in parameters):
+            raise InvalidArgument(
+                "a graph of this model is still alive, and MyGrad keeps its parameters from changing: "
+                "call loss.backward() first, or delete the tensors that hold it"
+            )
+
+
+def _checked_class_weights(given: ArrayLike | None, classes: int) -> NDArray[np.float32] | None:
+    if given is None:
+        return None
+    weights = _checks.array("class_weight", given)
+    if weights.shape != (classes,) or weights.dtype.kind not in "fiu":
+        raise InvalidArgument(
+            f"class_weight must be a number for each of the {classes} classes, not {_checks.shown(given)}"
+        )
+    _checks.finite("class_weight", weights)
+    if weights.min() < 0:
+        raise InvalidArgument(f"class_weight must be at least 0, but there is {weights.min()} at [{weights.argmin()}]")
+    return weights.astype(np.float32)
+
+
+def _check_sequences(data: Sequences, classes: int, dim_input: int) -> None:
+    """Refuse sequences of a class that the model does not have, or of another width than the first ones."""
+    if data.labels.max() >= classes:
+        raise InvalidArgument(
+            f"a label is {data.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"
+        )
+    if data.dim_input != dim_input:
+        raise InvalidArgument(f"sequences with {data.dim_input} inputs turned up, but the first ones have {dim_input}")

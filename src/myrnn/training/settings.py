@@ -1,0 +1,68 @@
+"""The settings of a training: what each may be, its default and what it is for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from myrnn.schedules import schedule_names
+from myrnn.settings import Section
+
+# Iterations have twelve digits in the names of checkpoints.
+MOST_ITERATIONS = 10**12 - 1
+
+Iterations = Annotated[int, Meta(ge=1, le=MOST_ITERATIONS, description="How many optimizer steps to do.")]
+BatchSize = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=1_000_000,
+        title="Batch size",
+        description="How many sequences each step is the mean of.",
+        examples=[1, 4, 16, 64],
+    ),
+]
+Seed = Annotated[
+    int, Meta(ge=0, title="Seed", description="The same seed gives the same weights.", examples=[0, 1, 2, 3, 4])
+]
+EngineName = Annotated[
+    Literal["auto", "native", "mygrad"], Meta(description="How to run the equations: auto, native or mygrad.")
+]
+ReportEvery = Annotated[
+    int, Meta(ge=1, le=MOST_ITERATIONS, description="Iterations that each point of the history averages.")
+]
+ScheduleName = Annotated[
+    str,
+    Meta(
+        description="How the learning rate changes",
+        extra={"choices": schedule_names},
+    ),
+]
+GradientClip = Annotated[
+    float,
+    Meta(gt=0, title="Clipping", description="The largest norm of the gradient.", examples=[0.1, 0.3, 1.0, 3.0, 10.0]),
+]
+OnDivergence = Annotated[
+    Literal["stop", "restart"],
+    Meta(
+        description="When the loss is no longer finite: stop, or restart from before with half the rate and "
+        "clipped gradients."
+    ),
+]
+
+
+class TrainingSettings(Section, frozen=True, kw_only=True):
+    """How a model is trained on sequences that a task draws."""
+
+    iterations: Iterations = 100_000
+    batch_size: BatchSize = 1
+    seed: Seed = 0
+    engine: EngineName = "auto"
+    report_every: ReportEvery = 500
+    schedule: ScheduleName = "constant"
+    gradient_clip: GradientClip | None = None
+    on_divergence: OnDivergence = "stop"
+
+
+DEFAULTS = TrainingSettings()

@@ -1,0 +1,340 @@
+"""What a training changes as it goes, and where it goes back to if it diverges."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from mygrad import Tensor
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.compiler import MYGRAD
+from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.models import parameter_names, parameters_of
+from myrnn.training.feed import Position
+from myrnn.training.hooks import Report, is_shipped
+
+MOST_RESTARTS = 5
+# The norm that gradients are clipped to after a restart, where they were not clipped before.
+CLIP_AFTER_RESTART = 1.0
+# Reports to go back to are this part of a training apart at least, where it does not go back by itself.
+KEPT = 100
+ADVICE = "try a smaller learning rate, or clip the gradients with gradient_clip=1.0"
+
+# The most values in a list of an optimizer that holds no arrays.
+MOST_VALUES = 100
+# Attributes of these types are part of the program: they stay as they are.
+CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, np.ufunc)
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What a training changes as it goes, but for its reports.
+
+    Attributes
+    ----------
+    iteration, longest : int
+        Iterations done, and the longest sequence so far.
+    learning_rate : float
+        The optimizer's own, which a hook may have set.
+    values : mapping of str to object
+        The numbers and the text that the optimizer remembers, by name.
+    arrays : mapping of str to ndarray
+        Copies of the parameters and of the arrays that the optimizer remembers.
+    losses, correct : ndarray, float64 and int64 (n,)
+        What the iterations since the last report came to.
+    position : Position
+        Where the feed stands.
+    hooks : mapping of str to ndarray
+        What hooks remember, as ``hook.<name>.<array>``.
+    """
+
+    iteration: int
+    longest: int
+    learning_rate: float
+    values: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]]
+    losses: NDArray[np.float64]
+    correct: NDArray[np.int64]
+    position: Position
+    hooks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+# What an optimizer remembers ------------------------------------------------------------------------------------------
+
+
+class OptimizerMemory:
+    """What an optimizer holds: settings that stay, and arrays and plain values that it changes as it goes.
+
+    An optimizer with the methods ``state_dict()`` and ``load_state_dict(state)`` says itself what it remembers: arrays,
+    numbers and text by name. Of another one it is the attributes: arrays, alone or in a list or a dictionary, and plain
+    values. An attribute that is named like an argument of the constructor is a setting. A plain value is a number, text
+    or None, or a short list of these.
+
+    Attributes
+    ----------
+    has_state_dict : bool
+    settings : dict
+        The settings when this was made, but for the learning rate.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self._optimizer = optimizer
+        self.has_state_dict = all(callable(getattr(optimizer, m, None)) for m in ("state_dict", "load_state_dict"))
+        arguments = _arguments_of(type(optimizer))
+        own = {name: value for name, value in self._attributes() if name in arguments and _is_plain(value)}
+        if self.has_state_dict:
+            own = {name: value for name, value in own.items() if name not in self._found()}
+        self.settings = own
+        self._form: tuple[Any, ...] | None = None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return its arrays by name: of a list ``v.0``, ``v.1``. They are its own, unless it has a ``state_dict``."""
+        found = self._found().items()
+        parts = [part for name, value in found for part in _parts(name, value)]
+        return {name: part for name, part in parts if _is_array(part)}
+
+    def values(self) -> dict[str, Any]:
+        """Return its plain values by name."""
+        return {name: value for name, value in self._found().items() if _is_plain(value)}
+
+    def check(self) -> None:
+        """Refuse an optimizer of which something cannot be kept, or that holds other things than at the first check.
+
+        A new training has a new optimizer, whose arrays take in those that were kept.
+        """
+        kind = type(self._optimizer).__name__
+        cannot = f"a training with {kind} cannot be saved to go on later"
+        for name, value in self._found().items():
+            if not _is_plain(value) and not all(_is_array(part) for _, part in _parts(name, value)):
+                raise InvalidArgument(
+                    f"{cannot}, for its {name} is neither arrays nor numbers: give it the methods state_dict() and "
+                    "load_state_dict(state), whose state has arrays and numbers by name"
+                )
+            numbers = value if isinstance(value, list | tuple) else [value]
+            if _is_plain(value) and not all(np.isfinite(v) for v in numbers if isinstance(v, float | np.floating)):
+                raise InvalidArgument(f"{cannot}, for its {name} is {_checks.shown(value)}")
+        if self.has_state_dict:
+            return
+        arrays = self.arrays()
+        form = {name: (array.dtype, array.shape) for name, array in arrays.items()}, set(self.values())
+        if self._form is not None and form != self._form:
+            raise InvalidArgument(
+                f"{cannot}, for it made or changed arrays while it trained: let its constructor make them as they "
+                "stay, or give it the methods state_dict() and load_state_dict(state)"
+            )
+        self._form = form
+
+    def put_back(self, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
+        """Let it remember these arrays and values again."""
+        if self.has_state_dict:
+            self._optimizer.load_state_dict({**{name: array.copy() for name, array in arrays.items()}, **values})
+            return
+        for name, array in self.arrays().items():
+            array[...] = arrays[name]
+        for name, value in values.items():
+            setattr(self._optimizer, name, value)
+
+    def _found(self) -> Mapping[str, Any]:
+        if not self.has_state_dict:
+            return dict(self._attributes())
+        found = self._optimizer.state_dict()
+        if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+            raise InvalidArgument(f"state_dict() of {type(self._optimizer).__name__} must return arrays by name")
+        return found
+
+    def _attributes(self) -> Iterator[tuple[str, Any]]:
+        """Yield all attributes of the instance but its parameters, its learning rate, code and what is empty."""
+        trained = {id(parameter) for parameter in getattr(self._optimizer, "params", ())}
+        for name, value in getattr(self._optimizer, "__dict__", {}).items():
+            are_trained = all(id(part) in trained for _, part in _parts(name, value))
+            if name != "learning_rate" and not isinstance(value, CODE) and not are_trained:
+                yield name, value
+
+
+def _arguments_of(kind: type) -> tuple[str, ...]:
+    try:
+        return tuple(inspect.signature(kind).parameters)
+    except (TypeError, ValueError):
+        return ()
+
+
+def _parts(name: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, list | tuple):
+        return [(f"{name}.{place}", part) for place, part in enumerate(value)]
+    if isinstance(value, dict) and all(isinstance(key, str | int) for key in value):
+        return [(f"{name}.{key}", part) for key, part in value.items()]
+    return [(name, value)]
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) <= MOST_VALUES and all(_is_plain(v) and not isinstance(v, list | tuple) for v in value)
+    python = value.item() if isinstance(value, np.generic) else value
+    return python is None or type(python) in (bool, int, float, str)
+
+
+class Learner:
+    """A model and its optimizer: what they hold, by name, to be copied and put back.
+
+    Raises
+    ------
+    InvalidArgument
+        When what the optimizer remembers cannot be kept.
+    """
+
+    def __init__(self, model: Any, optimizer: Any) -> None:
+        self._model, self._optimizer = model, optimizer
+        self.memory = OptimizerMemory(optimizer)
+
+    def settings(self, learning_rate: float) -> dict[str, Any]:
+        """Return the optimizer's kind and settings; `learning_rate` is the one that it began with."""
+        values = {name: _setting(value) for name, value in self.memory.settings.items()}
+        decay = values.pop("weight_decay", 0.0)
+        if decay and is_shipped(self._optimizer):
+            # Checkpoints from before the rate scaled it hold the bare number, and cannot be continued.
+            decay = f"{decay!r} times learning_rate"
+        kind = type(self._optimizer).__name__
+        return {"optimizer": kind, "learning_rate": float(learning_rate), "weight_decay": decay, **values}
+
+    @cached_property
+    def parameters(self) -> dict[str, Tensor]:
+        """The parameters by name."""
+        return dict(zip(parameter_names(self._model), parameters_of(self._model), strict=True))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of the parameters and of the optimizer's memory, by name."""
+        arrays = {f"parameter.{name}": parameter.data for name, parameter in self.parameters.items()}
+        return arrays | {f"optimizer.{name}": array for name, array in self.memory.arrays().items()}
+
+    def copies(self) -> dict[str, NDArray[Any]]:
+        """Return copies of the arrays, as no other thread that compiles the model has changed them for a while."""
+        self.memory.check()
+        with MYGRAD:
+            return {name: array.copy() for name, array in self.arrays().items()}
+
+    def put_back(self, snapshot: Snapshot) -> None:
+        """Write the arrays and values of a snapshot into the model and the optimizer."""
+        with MYGRAD:
+            for name, parameter in self.parameters.items():
+                parameter.data[...] = snapshot.arrays[f"parameter.{name}"]
+            begin = "optimizer."
+            kept = {name.removeprefix(begin): a for name, a in snapshot.arrays.items() if name.startswith(begin)}
+            self.memory.put_back(kept, snapshot.values)
+        if hasattr(self._optimizer, "learning_rate"):
+            self._optimizer.learning_rate = snapshot.learning_rate
+
+
+def _setting(value: Any) -> Any:
+    """Return a setting as a checkpoint holds it."""
+    if isinstance(value, list | tuple):
+        return [_setting(part) for part in value]
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return float(value) if is_number else value.item() if isinstance(value, np.generic) else value
+
+
+# Divergence -----------------------------------------------------------------------------------------------------------
+
+
+def check_losses(losses: NDArray[np.float64], first: int) -> None:
+    """Raise TrainingDiverged for the first loss that is not finite; `first` is the iteration of the first of all."""
+    bad = np.flatnonzero(~np.isfinite(losses))
+    if len(bad):
+        raise TrainingDiverged(f"the loss is {losses[bad[0]]} at iteration {first + int(bad[0])}: {ADVICE}")
+
+
+def check_finite(what: str, arrays: Iterable[NDArray[Any]], iteration: int) -> None:
+    """Raise TrainingDiverged where an array is no longer finite; `what` says whose arrays they are."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise TrainingDiverged(f"{what} are no longer finite at iteration {iteration}: {ADVICE}")
+
+
+def check_learner(parameters: Iterable[Tensor], memory: OptimizerMemory, iteration: int) -> None:
+    """Raise TrainingDiverged where a weight is no longer finite, or a gradient or its square that is remembered.
+
+    A weight whose squared gradients have overflowed moves no more, and the loss need not show it.
+    """
+    check_finite("the weights", (parameter.data for parameter in parameters), iteration)
+    if not memory.has_state_dict:
+        check_finite("the gradients that the optimizer remembers", memory.arrays().values(), iteration)
+
+
+def is_in_hand(loss: float, classes: int, class_weights: NDArray[np.float32] | None) -> bool:
+    """Return whether a training may go back to a report with this loss.
+
+    Losses are far above that of guessing well before they stop being finite, and weights that brought them there are no
+    place to go on from.
+    """
+    heaviest = 1.0 if class_weights is None else float(class_weights.max())
+    return bool(loss <= 2 * np.log(classes) * heaviest)
+
+
+class Restarts:
+    """How often a training went back after it had gone astray, and what that changes.
+
+    Parameters
+    ----------
+    gradient_clip : float or None
+        The largest norm of the gradients before any restart; None for no limit.
+    allowed : bool
+        Whether it may go back.
+
+    Attributes
+    ----------
+    allowed : bool
+    count : int
+        How often it went back.
+    last : Snapshot or None
+        Where it would go back to; None where nobody wants to know.
+    """
+
+    def __init__(self, gradient_clip: float | None, allowed: bool) -> None:
+        self._gradient_clip, self.allowed = gradient_clip, allowed
+        self.count = 0
+        self.last: Snapshot | None = None
+
+    @property
+    def scale(self) -> float:
+        """What learning rates are multiplied by: every restart halves them."""
+        return 0.5**self.count
+
+    @property
+    def gradient_clip(self) -> float | None:
+        """The largest norm of the gradients by now."""
+        return CLIP_AFTER_RESTART if self.count and self._gradient_clip is None else self._gradient_clip
+
+    def wants(self, report: Report, classes: int, class_weights: NDArray[np.float32] | None) -> bool:
+        """Return whether it may go back to this report rather than to the last.
+
+        Copying the state at every report would cost a long training more time than a restart has to repeat.
+        """
+        if self.last is None or not is_in_hand(report.loss, classes, class_weights):
+            return False
+        return self.allowed or KEPT * (report.iteration - self.last.iteration) >= self.last.iteration
+
+    def message(self, error: TrainingDiverged, iteration: int) -> str:
+        """Say that the training has gone back to an iteration after an error."""
+        what = str(error).partition(": ")[0]
+        return (
+            f"{what}: training goes on from iteration {iteration} with {self.scale:g} times the learning rate "
+            f"and gradients clipped to {self.gradient_clip:g}"
+        )
+
+    def back_from(self, error: TrainingDiverged) -> Snapshot:
+        """Return where to go back to after an error; raise it, or what to try, where there is no going back."""
+        if self.last is None or not self.allowed:
+            raise error
+        if self.count == MOST_RESTARTS:
+            what, _, advice = str(error).partition(": ")
+            raise TrainingDiverged(f"{what}, also after {MOST_RESTARTS} restarts: {advice}") from None
+        return self.last
