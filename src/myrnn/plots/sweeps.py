@@ -71,6 +71,8 @@ def plot_setting(
         _draw_group(ax, x[mine] + aside, y[mine], scale, place, style.word_of(group))
     ticks = scale.ticks(8)
     ax.set_xticks(scale.places(ticks), labels=[word(value) for value in ticks])
+    if not scale.is_number:
+        ax.set_xlim(scale.low - 0.5, scale.high + 0.5)
     ax.set_xlabel(name)
     ax.set_ylabel(outcome_name)
     if outcome_name != "loss":
