@@ -166,6 +166,24 @@ def test_computed_start_is_told_from_later_states():
     assert drawing.columns == ("t = 0", "t = 1", "t = 2", "t = 3", "readout")
 
 
+def test_a_step_that_reads_its_state_through_several_weights_is_one_column():
+    u, v, h = mg.tensor(np.eye(3)), mg.tensor(np.eye(3)), np.zeros((1, 3))
+    for _ in range(3):
+        gate = mg.exp(mg.matmul(h, u))
+        h = mg.tanh(mg.matmul(gate * h, v) + mg.matmul(h, u.T))
+    drawing = build_graph(h.sum()).drawing
+    assert drawing.columns == ("t = 0", "t = 1", "t = 2", "readout")
+    assert [n.label for n in drawing.nodes if n.emphasis == "state"] == ["tanh"] * 3
+
+
+def test_a_state_that_is_read_beside_what_is_made_of_weights_is_found():
+    u, w = mg.tensor(np.ones((1, 3))), mg.tensor(np.eye(3))
+    h = np.zeros((1, 3))
+    for t in range(3):
+        h = mg.tanh(mg.matmul(np.full((1, 3), float(t)), w) * u + h)
+    assert build_graph(h.sum()).drawing.columns == ("t = 0", "t = 1", "t = 2", "readout")
+
+
 def test_a_graph_without_a_recurrence_is_one_column_without_a_heading():
     w = [mg.tensor(np.eye(3)) for _ in range(3)]
     h = np.ones((1, 3))

@@ -1,22 +1,19 @@
 """Find the steps of an unrolled recurrence, so that each becomes a column of the picture.
 
-A recurrence does the same operation with the same other operands again and again, each time on what came out of the
-time before, and the first time on something else: the initial state. So the operand by which `matmul(h, W)` reads the
-state is known: among all products with that very `W` one stands upstream of another, and what they multiply is not the
-same kind of thing every time (zeros at first, then a hidden state). Such operands are cut; the step of a node is the
-number of cuts upstream of it.
+A recurrence reads the same weights again and again, each time on what came out of the time before: `matmul(h, W)` of
+one step is computed from `matmul(h, W)` of the step before, but `matmul(x_t, V)` never from another `matmul(x_t, V)`.
+So the step of a node is the number of times that weights such as W were read in a row on the way to it.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-Slot = tuple[int, int]  # a node and the position of one of its operands
-_CUT = -1
-_ROUNDS = 8  # a state may only show after another one was cut; more than eight states in a chain stay uncut
-_DEPTHS = (1, 2, 3)  # how far two operands are compared to tell the initial state from later ones
+import numpy as np
+
+_STATE = -1
 
 
 @dataclass(frozen=True)
@@ -49,127 +46,79 @@ class Steps:
 
 def find_steps(vertices: Sequence[Vertex]) -> Steps:
     """Give every vertex a column such that none reads an operation to its right; leaves stand where first read."""
-    cut = _recurrent_slots(vertices)
-    steps = _steps_of_states(vertices, cut)
+    steps = _reads_in_a_row(vertices)
     last = max((step for step in steps if step is not None), default=0)
     if last == 0:
         return Steps((0,) * len(vertices), ("",), frozenset())
-    roles = _roles(vertices, cut, None)
-    _move_readout(roles, steps, last)
-    placed = _place_others(vertices, steps)
+    roles = _roles(vertices, steps)
+    carried = {roles[i] for node, vertex in enumerate(vertices) for i in vertex.inputs if _goes_on(steps, i, node)}
+    # What only the last step has is no part of the step: it is the readout, one column on.
+    seen = {roles[node] for node, step in enumerate(steps) if step is not None and step < last}
+    is_readout = [step == last and role not in seen for step, role in zip(steps, roles, strict=True)]
+    placed = _place_others(vertices, [last + 1 if out else step for step, out in zip(steps, is_readout, strict=True)])
     used = sorted(set(placed))
     headings = tuple("before" if step < 0 else f"t = {step}" if step <= last else "readout" for step in used)
     column = {step: index for index, step in enumerate(used)}
-    carried = (vertices[node].inputs[position] for node, position in cut)
-    kinds = {roles[node] for node in carried if vertices[node].inputs}
     # By their role the states of the last step, which no step reads any more, are states too.
-    states = frozenset(node for node, role in enumerate(roles) if role in kinds)
+    states = frozenset(node for node, role in enumerate(roles) if role in carried)
     return Steps(tuple(column[step] for step in placed), headings, states)
 
 
-def _recurrent_slots(vertices: Sequence[Vertex]) -> set[Slot]:
-    cut: set[Slot] = set()
-    for _ in range(_ROUNDS):
-        found: set[Slot] = set()
-        for depth in _DEPTHS:
-            found = _chained(vertices, _candidates(vertices, cut, depth))
-            if found:
-                break
-        if not found:
-            break
-        cut |= found
-    return cut
-
-
-def _roles(vertices: Sequence[Vertex], cut: set[Slot], depth: int | None) -> list[int]:
-    """Give equal numbers to vertices with the same upstream, `depth` operations far (all if None) or to a cut."""
+def _reads_in_a_row(vertices: Sequence[Vertex]) -> list[int | None]:
+    """Return the step of every vertex; None where nothing that is read in a row was read before it."""
+    # What is made of trained leaves in the same way is the same: a weight, its transpose, a row times a weight.
     numbers: dict[Hashable, int] = {}
+    roles: list[int] = []
+    trained: list[bool] = []
+    for vertex in vertices:
+        key = (vertex.role, *(roles[i] for i in vertex.inputs))
+        roles.append(numbers.setdefault(key, len(numbers)))
+        trained.append(vertex.trained or any(trained[i] for i in vertex.inputs))
+    reads = [
+        [(vertex.role, place, roles[i]) for place, i in enumerate(vertex.inputs) if trained[i]] for vertex in vertices
+    ]
+    found = Counter(read for of_one in reads for read in of_one)
+    column = {read: index for index, read in enumerate(read for read, count in found.items() if count > 1)}
+    counts = np.zeros((len(vertices), len(column)), dtype=np.int32)
+    for node, vertex in enumerate(vertices):
+        for i in vertex.inputs:
+            np.maximum(counts[node], counts[i], out=counts[node])
+        counts[node, [column[read] for read in reads[node] if read in column]] += 1
+    in_a_row = counts[:, counts.max(axis=0) > 1].max(axis=1, initial=0)
+    return [count - 1 if count else None for count in in_a_row.tolist()]
 
-    def number(role: Hashable) -> int:
-        return numbers.setdefault(role, len(numbers))
 
-    if depth is None:
-        roles: list[int] = []
-        for node, vertex in enumerate(vertices):
-            operands = tuple(_CUT if (node, p) in cut else roles[i] for p, i in enumerate(vertex.inputs))
-            roles.append(number((vertex.role, operands)))
-        return roles
-    roles = [number(vertex.role if vertex.inputs else "leaf") for vertex in vertices]
-    for _ in range(depth - 1):
-        roles = [
-            number((roles[node], tuple(_CUT if (node, p) in cut else roles[i] for p, i in enumerate(vertex.inputs))))
-            for node, vertex in enumerate(vertices)
-        ]
+def _goes_on(steps: Sequence[int | None], source: int, reader: int) -> bool:
+    """Whether a later step reads the source."""
+    before, after = steps[source], steps[reader]
+    return before is not None and after is not None and before < after
+
+
+def _roles(vertices: Sequence[Vertex], steps: Sequence[int | None]) -> list[int]:
+    """Give equal numbers to vertices that are computed in the same way from states, inputs and weights."""
+    numbers: dict[Hashable, int] = {}
+    roles = [_STATE] * len(vertices)
+    states: set[Hashable] = set()
+
+    def place(node: int, position: int) -> Hashable:
+        others = tuple(roles[i] for p, i in enumerate(vertices[node].inputs) if p != position)
+        return vertices[node].role, position, others
+
+    # The first step comes last: it reads the initial states in the places of the states of later steps.
+    for node in sorted(range(len(vertices)), key=lambda node: (steps[node] is not None, steps[node] == 0, node)):
+        operands = []
+        for position, i in enumerate(vertices[node].inputs):
+            is_state = _goes_on(steps, i, node)
+            if is_state:
+                states.add(place(node, position))
+            elif steps[node] == 0 and steps[i] is None:
+                is_state = place(node, position) in states
+            operands.append(_STATE if is_state else roles[i])
+        roles[node] = numbers.setdefault((vertices[node].role, *operands), len(numbers))
     return roles
 
 
-def _candidates(vertices: Sequence[Vertex], cut: set[Slot], depth: int) -> list[list[Slot]]:
-    """Group operands by operation and other operands; keep groups whose members are of different kinds."""
-    roles, kinds = _roles(vertices, cut, None), _roles(vertices, cut, depth)
-    anchored: list[bool] = []
-    groups: dict[Hashable, list[Slot]] = defaultdict(list)
-    for node, vertex in enumerate(vertices):
-        anchors = [anchored[i] and (node, p) not in cut for p, i in enumerate(vertex.inputs)]
-        anchored.append(vertex.trained or any(anchors))
-        for position in range(len(vertex.inputs)):
-            # Without a parameter beside it an operand says nothing: every tanh would be like every other.
-            if (node, position) in cut or not any(a for p, a in enumerate(anchors) if p != position):
-                continue
-            beside = tuple(_CUT if (node, p) in cut else roles[i] for p, i in enumerate(vertex.inputs) if p != position)
-            groups[vertex.role, position, beside].append((node, position))
-    return [
-        slots
-        for slots in groups.values()
-        if len({kinds[vertices[node].inputs[position]] for node, position in slots}) > 1
-    ]
-
-
-def _chained(vertices: Sequence[Vertex], candidates: list[list[Slot]]) -> set[Slot]:
-    """Keep the groups in which one member stands upstream of another's operand; one pass, one bit a group."""
-    if not candidates:
-        return set()
-    own: dict[int, int] = defaultdict(int)
-    for bit, slots in enumerate(candidates):
-        for node, _ in slots:
-            own[node] |= 1 << bit
-    upstream: list[int] = []
-    for node, vertex in enumerate(vertices):
-        mask = own.get(node, 0)
-        for i in vertex.inputs:
-            mask |= upstream[i]
-        upstream.append(mask)
-    return {
-        slot
-        for bit, slots in enumerate(candidates)
-        if any(upstream[vertices[node].inputs[position]] >> bit & 1 for node, position in slots)
-        for slot in slots
-    }
-
-
-def _steps_of_states(vertices: Sequence[Vertex], cut: set[Slot]) -> list[int | None]:
-    """Count the cuts upstream of each vertex; None where no state is read at all."""
-    steps: list[int | None] = []
-    for node, vertex in enumerate(vertices):
-        reached = []
-        for position, i in enumerate(vertex.inputs):
-            before = steps[i]
-            if (node, position) in cut:
-                reached.append(0 if before is None else before + 1)
-            elif before is not None:
-                reached.append(before)
-        steps.append(max(reached) if reached else None)
-    return steps
-
-
-def _move_readout(roles: list[int], steps: list[int | None], last: int) -> None:
-    """Move what only the last step has one column on: it is no part of the step."""
-    seen = {roles[node] for node, step in enumerate(steps) if step is not None and step < last}
-    for node, step in enumerate(steps):
-        if step == last and roles[node] not in seen:
-            steps[node] = last + 1
-
-
-def _place_others(vertices: Sequence[Vertex], steps: list[int | None]) -> list[int]:
+def _place_others(vertices: Sequence[Vertex], steps: Sequence[int | None]) -> list[int]:
     """Put what reads no state into the one column that uses it, and in front of all steps when several do."""
     readers: list[set[int]] = [set() for _ in vertices]
     placed = [0] * len(vertices)
