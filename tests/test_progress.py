@@ -32,7 +32,7 @@ class Clock:
 def clock(monkeypatch):
     """The time that the displays see."""
     clock = Clock()
-    monkeypatch.setattr(progress._Meter.__init__, "__defaults__", (clock,))
+    monkeypatch.setattr(progress.Display.__init__, "__defaults__", (0, clock))
     return clock
 
 
@@ -144,7 +144,7 @@ def test_a_terminal_that_cannot_go_back_gets_plain_lines(monkeypatch, term, kind
 
 def test_a_terminal_gets_a_bar_and_the_curves_below_it(terminal, clock):
     console, written = terminal()
-    display = progress._TerminalDisplay("training", 100, "iterations", console)
+    display = progress._TerminalDisplay("training", 100, "iterations", console=console)
     clock.now = 2.0
     display.update(50, CURVES)
     display.close()
@@ -162,7 +162,7 @@ def last_lines(text):
 
 def test_a_terminal_without_blocks_gets_ascii(terminal, clock):
     console, written = terminal(encoding="ascii")
-    display = progress._TerminalDisplay("training", 100, "iterations", console)
+    display = progress._TerminalDisplay("training", 100, "iterations", console=console)
     clock.now = 2.0
     display.update(50, CURVES)
     display.close()
@@ -174,7 +174,7 @@ def test_a_terminal_without_blocks_gets_ascii(terminal, clock):
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_no_line_is_wider_than_the_terminal(terminal, clock, width):
     console, written = terminal(width)
-    display = progress._TerminalDisplay("training", 100_000, "iterations", console)
+    display = progress._TerminalDisplay("training", 100_000, "iterations", console=console)
     clock.now = 0.5
     display.update(50_000, [Curve(curve.text, list(range(500))) for curve in CURVES])
     display.close()
@@ -186,7 +186,7 @@ def test_no_line_is_wider_than_the_terminal(terminal, clock, width):
 
 def test_work_without_curves_gets_the_bar_alone(terminal, clock):
     console, written = terminal()
-    display = progress._TerminalDisplay("evaluating", 100, "sequences", console)
+    display = progress._TerminalDisplay("evaluating", 100, "sequences", console=console)
     clock.now = 1.0
     display.update(100)
     display.close()

@@ -6,7 +6,7 @@ import html
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,16 +32,51 @@ class Curve(NamedTuple):
     values: Sequence[float]
 
 
-class Display(Protocol):
-    """Shows how far some work has come."""
+class Display:
+    """Shows how far some work has come.
+
+    Parameters
+    ----------
+    what : str
+        What is being done, such as ``"training"``.
+    total : int
+        How much there is to do.
+    unit : str
+        What is counted, such as ``"iterations"``.
+    begun : int
+        How much of it was done before.
+    clock : callable
+        Returns the time in seconds.
+    """
+
+    def __init__(
+        self, what: str, total: int, unit: str, begun: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.what, self.total, self.unit = what, total, unit
+        self._clock, self._begin, self._begun = clock, clock(), begun
+        self.done = begun
+        self.curves: Sequence[Curve] = ()
 
     def update(self, done: int, curves: Sequence[Curve] = ()) -> None:
         """Show that `done` of the total is done, and how values have changed on the way."""
-        ...
+        self.done, self.curves = done, curves
 
     def close(self) -> None:
         """Show the last state and leave it."""
-        ...
+
+    @property
+    def elapsed(self) -> float:
+        """The seconds since the work began."""
+        return self._clock() - self._begin
+
+    @property
+    def speed(self) -> str:
+        """How fast the work goes, and how long it will still take."""
+        elapsed = self.elapsed
+        rate = (self.done - self._begun) / elapsed if elapsed > 0 else 0.0
+        is_open = rate and self.done < self.total
+        left = f"{duration((self.total - self.done) / rate)} left" if is_open else duration(elapsed)
+        return f"{f'{rate:,.0f}' if rate >= 10 else f'{rate:.2g}'} {self.unit}/s  {left}"
 
 
 def progress_display(show: bool | None, what: str, total: int, unit: str, begun: int = 0) -> Display | None:
@@ -51,23 +86,15 @@ def progress_display(show: bool | None, what: str, total: int, unit: str, begun:
     ----------
     show : bool or None
         Whether to show it; None shows it in a terminal and in a notebook.
-    what : str
-        What is being done, such as ``"training"``.
-    total : int
-        How much there is to do.
-    unit : str
-        What is counted, such as ``"iterations"``.
-    begun : int
-        How much of it was done before.
+    what, total, unit, begun
+        As `Display` takes them.
     """
     notebook, terminal = in_kernel(), on_terminal()
     if show is False or (show is None and not notebook and not terminal):
         return None
-    if notebook:
-        return _NotebookDisplay(what, total, unit, begun=begun)
-    if terminal:
-        return _TerminalDisplay(what, total, unit, begun=begun)
-    return _PlainDisplay(what, total, unit, sys.stderr, begun)
+    kind: Any = _NotebookDisplay if notebook else _TerminalDisplay if terminal else _PlainDisplay
+    shown: Display = kind(what, total, unit, begun)
+    return shown
 
 
 def progress_hooks(show: bool | None) -> tuple[Any, ...]:
@@ -106,81 +133,50 @@ class _TrainingProgress:
             self._display.close()
 
 
-class _Meter:
-    """How fast the work goes and how long it will still take."""
-
-    def __init__(self, total: int, begun: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.total, self._clock, self._begin, self._begun = total, clock, clock(), begun
-
-    @property
-    def elapsed(self) -> float:
-        return self._clock() - self._begin
-
-    def describe(self, done: int, unit: str) -> str:
-        elapsed = self.elapsed
-        rate = (done - self._begun) / elapsed if elapsed > 0 else 0.0
-        left = f"{duration((self.total - done) / rate)} left" if rate and done < self.total else duration(elapsed)
-        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-        return f"{speed} {unit}/s  {left}"
-
-
-class _PlainDisplay:
+class _PlainDisplay(Display):
     """One line now and then: at most about thirty for the whole work, whatever its speed."""
 
-    def __init__(self, what: str, total: int, unit: str, stream: TextIO, begun: int = 0) -> None:
-        self._what, self._unit, self._stream = what, unit, stream
-        self._meter = _Meter(total, begun)
-        self._next_share, self._next_time = 0.1, 10.0
-        self._last: tuple[int, Sequence[Curve]] = (begun, ())
+    _next_share, _next_time = 0.1, 10.0
 
     def update(self, done: int, curves: Sequence[Curve] = ()) -> None:
-        self._last = (done, curves)
-        if done < self._meter.total and (
-            done >= self._next_share * self._meter.total or self._meter.elapsed >= self._next_time
-        ):
-            self._write()
+        super().update(done, curves)
+        if done < self.total and (done >= self._next_share * self.total or self.elapsed >= self._next_time):
+            self.close()
 
     def close(self) -> None:
-        self._write()
-
-    def _write(self) -> None:
-        done, curves = self._last
-        share = done / self._meter.total
-        line = f"{self._what} {done:,}/{self._meter.total:,} ({share:.0%})  {self._meter.describe(done, self._unit)}"
-        print("  ".join([line, *(curve.text for curve in curves)]), file=self._stream, flush=True)
+        share = self.done / self.total
+        line = f"{self.what} {self.done:,}/{self.total:,} ({share:.0%})  {self.speed}"
+        print("  ".join([line, *(curve.text for curve in self.curves)]), file=sys.stderr, flush=True)
         self._next_share = share + 0.1
-        self._next_time = self._meter.elapsed * 1.25 + 10.0
+        self._next_time = self.elapsed * 1.25 + 10.0
 
 
-class _TerminalDisplay:
+class _TerminalDisplay(Display):
     """A Rich progress bar, and the curves in a line below it."""
 
-    def __init__(self, what: str, total: int, unit: str, console: Console | None = None, begun: int = 0) -> None:
+    def __init__(self, what: str, total: int, unit: str, begun: int = 0, console: Console | None = None) -> None:
         # Rich is imported where it is used: importing it costs more than all the rest of this package.
-        from rich.console import Console, Group
+        from rich.console import Console
         from rich.live import Live
 
-        self._unit, self._meter, self._group = unit, _Meter(total, begun), Group
+        super().__init__(what, total, unit, begun)
         self._console = Console(stderr=True) if console is None else console
-        self._curves: Sequence[Curve] = ()
         self._bar = _bar(self._console)
         self._task = self._bar.add_task(what, total=total, speed="")
         # The picture is made when it is shown, eight times a second, whatever the number of updates.
         self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=8)
         self._live.start()
 
-    def update(self, done: int, curves: Sequence[Curve] = ()) -> None:
-        self._curves = curves
-        self._bar.update(self._task, completed=done, speed=self._meter.describe(done, self._unit))
-
     def close(self) -> None:
         self._live.stop()
 
     def _picture(self) -> Any:
+        from rich.console import Group
         from rich.text import Text
 
-        line = curves_line(self._curves, self._console.width, curve_levels(self._console))
-        return self._group(self._bar, *([Text(line, no_wrap=True, overflow="crop")] if line else []))
+        self._bar.update(self._task, completed=self.done, speed=self.speed)
+        line = curves_line(self.curves, self._console.width, curve_levels(self._console))
+        return Group(self._bar, *([Text(line, no_wrap=True, overflow="crop")] if line else []))
 
 
 def _bar(console: Console) -> Progress:
@@ -216,35 +212,29 @@ def curves_line(curves: Iterable[Curve], width: int, levels: str = BLOCKS) -> st
     return "   ".join(f"{curve.text} {sparkline(curve.values, each, levels)}".rstrip() for curve in shown)
 
 
-class _NotebookDisplay:
-    """A bar under the cell that runs."""
+class _NotebookDisplay(Display):
+    """A bar under the cell that runs, which is brought up to date five times a second."""
 
     def __init__(self, what: str, total: int, unit: str, begun: int = 0) -> None:
-        self._what, self._unit = what, unit
-        self._meter, self._shown_at = _Meter(total, begun), 0.0
-        self._last: tuple[int, Sequence[Curve]] = (begun, ())
+        super().__init__(what, total, unit, begun)
+        self._shown_at = 0.0
         self._output = Output(self._text())
 
     def update(self, done: int, curves: Sequence[Curve] = ()) -> None:
-        self._last = (done, curves)
-        if self._meter.elapsed - self._shown_at >= 0.2:
-            self._show()
+        super().update(done, curves)
+        if self.elapsed - self._shown_at >= 0.2:
+            self.close()
 
     def close(self) -> None:
-        self._show()
-
-    def _show(self) -> None:
-        self._shown_at = self._meter.elapsed
+        self._shown_at = self.elapsed
         self._output.replace(self._text())
 
     def _text(self) -> str:
-        done, curves = self._last
-        speed = f"{done:,}/{self._meter.total:,}  {self._meter.describe(done, self._unit)}"
-        lines = [speed, *([curves_line(curves, width=100)] if curves else [])]
-        text = html.escape("\n".join(lines))
+        lines = [f"{self.done:,}/{self.total:,}  {self.speed}", curves_line(self.curves, width=100)]
+        text = html.escape("\n".join(line for line in lines if line))
         # No colour is set: the page's own fit it, light or dark.
         return (
-            f'<div>{html.escape(self._what)} <progress value="{done}" max="{self._meter.total}"></progress></div>'
+            f'<div>{html.escape(self.what)} <progress value="{self.done}" max="{self.total}"></progress></div>'
             f'<div style="font-family: monospace; line-height: 1.5; white-space: pre-wrap">{text}</div>'
         )
 
