@@ -128,15 +128,15 @@ def test_a_resumed_run_says_what_was_done_when(here, monkeypatch, capsys):
 
 
 def test_an_interrupt_while_it_is_tested_costs_no_training(here, whole, monkeypatch, capsys):
-    from myrnn.evaluation import _classify
+    from myrnn.evaluation import classify
 
     def interrupted(*_, **__):
         signal.raise_signal(signal.SIGINT)
         return real(*_, **__)
 
-    real = _classify.reference_logits
+    real = classify.reference_logits
     with monkeypatch.context() as patch:
-        patch.setattr(_classify, "reference_logits", interrupted)
+        patch.setattr(classify, "reference_logits", interrupted)
         assert train("--iterations=60", "--out=run") == 130
     assert capsys.readouterr().err == (
         "myrnn: interrupted: iteration 60 is saved, go on with: myrnn train --resume run\n"

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import LengthReport, _classify, counterexamples, evaluate, transfer, wilson_interval
+from myrnn.evaluation import LengthReport, classify, counterexamples, evaluate, transfer, wilson_interval
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import Adam
 from myrnn.sequences import Sequences
@@ -87,7 +87,7 @@ def test_a_compiled_model_is_not_compiled_again(monkeypatch):
     expected = evaluate(model, TASK, samples=300)
     mistakes = counterexamples(model, TASK, samples=300)
     compiled = compile(model)
-    monkeypatch.delattr(_classify, "compile")
+    monkeypatch.delattr(classify, "compile")
     assert evaluate(compiled, TASK, samples=300).correct.tolist() == expected.correct.tolist()
     assert evaluate(compiled, TASK, samples=300, engine="mygrad").correct.tolist() == expected.correct.tolist()
     assert counterexamples(compiled, TASK, samples=300).mistakes == mistakes.mistakes
@@ -231,8 +231,8 @@ def test_progress_is_shown_on_request(capsys):
 def test_portions_change_nothing(engine, monkeypatch):
     model = RNN(10, 8, 2, rng=0)
     whole = evaluate(model, TASK, samples=300, engine=engine, progress=False)
-    monkeypatch.setattr(_classify, "PORTION", 70)
-    monkeypatch.setattr(_classify, "NATIVE_PORTION", 70)
+    monkeypatch.setattr(classify, "PORTION", 70)
+    monkeypatch.setattr(classify, "NATIVE_PORTION", 70)
     parts = evaluate(model, TASK, samples=300, engine=engine, progress=False)
     assert parts.correct.tolist() == whole.correct.tolist()
     assert parts.total.tolist() == whole.total.tolist()

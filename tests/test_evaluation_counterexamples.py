@@ -7,7 +7,7 @@ from rich.console import Console
 
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import counterexamples, evaluate, shortcuts
-from myrnn.evaluation._alignment import aligned, halves_of, spelled
+from myrnn.evaluation.mistakes import aligned, halves_of, spelled
 from myrnn.models import LSTM, RNN
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves

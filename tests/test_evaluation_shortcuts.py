@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import _features, shortcuts
-from myrnn.evaluation._shortcuts import NAMES, place_name
+from myrnn.evaluation import shortcuts
+from myrnn.evaluation.shortcuts import NAMES, counts, ends, evenness, lengths_of, marks_of, one_place, place_name
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
 
@@ -63,27 +63,27 @@ def same_groups(codes, keys):
 @given(lists)
 def test_codes_tell_apart_what_each_short_cut_sees(drawn):
     sequences = of(drawn, alphabet=4)
-    marks = _features.marks_of(4)
+    marks = marks_of(4)
     for name, chain in (
-        ("length alone", [_features.lengths_of(sequences)]),
-        ("first, last", _features.ends(sequences)),
-        ("counts", _features.counts(sequences, marks)),
-        ("even counts", _features.evenness(sequences, marks)),
+        ("length alone", [lengths_of(sequences)]),
+        ("first, last", ends(sequences)),
+        ("counts", counts(sequences, marks)),
+        ("even counts", evenness(sequences, marks)),
     ):
         assert same_groups(chain[-1], [SEES[name](one) for one in drawn])
 
 
 @given(lists, st.integers(-8, 7))
 def test_one_place_sees_the_length_and_one_symbol(drawn, place):
-    chain = _features.one_place(of(drawn, alphabet=4), place)
+    chain = one_place(of(drawn, alphabet=4), place)
     assert same_groups(chain[-1], [(len(one), symbol(one, place)) for one in drawn])
 
 
 @given(lists)
 def test_every_code_of_a_chain_is_finer_than_the_one_before(drawn):
     sequences = of(drawn, alphabet=4)
-    marks = _features.marks_of(4)
-    for chain in (_features.ends(sequences), _features.counts(sequences, marks), _features.one_place(sequences, 1)):
+    marks = marks_of(4)
+    for chain in (ends(sequences), counts(sequences, marks), one_place(sequences, 1)):
         for coarse, fine in pairwise(chain):
             assert len(set(zip(coarse.tolist(), fine.tolist(), strict=True))) == len(set(fine.tolist()))
 

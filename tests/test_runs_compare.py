@@ -113,7 +113,7 @@ def test_runs_without_lengths_in_common_have_no_difference(made, copied):
     edit_json(folder, "report.json", lambda report: report.pop("evaluation"))
     found = compare_runs(made / "rnn", folder)
     assert found.accuracy is None
-    assert found.table().row_count == 0
+    assert len(found.table()) == 0
     assert len(found.plot()) == 2
 
     def longer(report):
@@ -128,12 +128,12 @@ def test_runs_on_data_compare_in_the_same_way(made):
     found = compare_runs(made / "words", made / "wide")
     assert found.settings == {"settings.dim_recurrent": (4, 5), "settings.class_weight": (None, "balanced")}
     assert found.accuracy is None
-    assert [column.header for column in found.table().columns][:3] == ["length", "words", "wide"]
+    assert [column.heading for column in found.table().shown][:3] == ["length", "words", "wide"]
     one, other = (json.loads((made / name / "report.json").read_text())["evaluation"] for name in ("words", "wide"))
     ends = newcombe_interval(*(round(report["accuracy"] * 24) if k else 24 for report in (one, other) for k in (1, 0)))
     difference = f"{100 * (one['accuracy'] - other['accuracy']):+.1f} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
-    assert [*found.table().columns[3].cells][-1] == difference
-    assert [*found.table().columns[0].cells] == ["1", "2", "3", "all"]
+    assert found.table().cells("difference (95%)")[-1] == difference
+    assert found.table().columns["length"] == ["1", "2", "3", "all"]
 
 
 def test_data_runs_that_were_counted_apart_compare_as_a_whole(made, copied):
@@ -144,9 +144,9 @@ def test_data_runs_that_were_counted_apart_compare_as_a_whole(made, copied):
         rows[0]["longest"] = rows.pop(1)["longest"]
 
     edit_json(folder, "report.json", change)
-    assert [*compare_runs(made / "words", folder).table().columns[0].cells] == ["all"]
+    assert compare_runs(made / "words", folder).table().columns["length"] == ["all"]
     edit_json(folder, "report.json", lambda report: report.pop("evaluation"))
-    assert compare_runs(made / "words", folder).table().row_count == 0
+    assert compare_runs(made / "words", folder).table().rows() == []
 
 
 def test_what_cannot_be_compared_is_refused(made, tmp_path):

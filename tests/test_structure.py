@@ -18,12 +18,10 @@ ORDER = (
     "settings",
     "registry",
     "_keywords",
-    "_logits",
     "output",
     "terminal",
     "results",
     "storage",
-    "_tables",
     "sequences",
     "data",
     "tasks",
@@ -47,7 +45,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-SHARED = ("_checks", "_keywords", "_logits", "_start", "_tables", "_user_code", "_version")
+SHARED = ("_checks", "_keywords", "_start", "_user_code", "_version")
 
 
 def imported(tree, package):

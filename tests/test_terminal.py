@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from myrnn._tables import bare_table, new_table
 from myrnn.cli import main
+from myrnn.terminal import WholeTable
 from run_folders import data_run, task_run, without_pictures
 
 LONG = "a-run-with-a-long-name_20261126-155308"
@@ -22,6 +22,18 @@ def printed(table, width):
 
 
 # --- how a table is laid out
+
+
+def bare_table(title):
+    return WholeTable(title=title, title_style="bold")
+
+
+def new_table(title, first, *others):
+    table = bare_table(title)
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
 
 
 def many_columns():

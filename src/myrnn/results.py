@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from myrnn.errors import InvalidArgument
+from myrnn._user_code import warn
+from myrnn.errors import InvalidArgument, NotFinite
 
 if TYPE_CHECKING:
     import pandas
@@ -296,13 +297,17 @@ class HasTable(ABC):
     def table(self) -> Table:
         """Return the numbers as a table."""
 
+    def data(self) -> Table:
+        """Return all numbers; by default these are the columns of the table that is shown."""
+        return self.table()
+
     def rows(self) -> list[dict[str, Any]]:
-        """Return one plain record a row of the table."""
-        return self.table().rows()
+        """Return one plain record a row of `data`."""
+        return self.data().rows()
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the rows as CSV."""
-        self.table().to_csv(path)
+        """Write the columns of `data` as CSV."""
+        self.data().to_csv(path)
 
     def _repr_mimebundle_(self, include: Sequence[str] = (), exclude: Sequence[str] = (), **_: Any) -> dict[str, str]:
         return self.table()._repr_mimebundle_(include, exclude)
@@ -319,6 +324,48 @@ def write_csv(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]
 def _plain(values: Any) -> list[Any]:
     listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
     return [None if isinstance(value, float) and math.isnan(value) else value for value in listed]
+
+
+# --- Predicted classes ------------------------------------------------------------------------------------------------
+
+# The class of a sequence whose logits are not finite: it is none of the classes, so it is always wrong.
+NO_CLASS = -1
+
+
+def is_lost(logits: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Return for which sequences a logit is not finite, bool (N,): their largest logit says nothing."""
+    lost: NDArray[np.bool_] = ~np.isfinite(logits).all(axis=1)
+    return lost
+
+
+def predicted(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Return the class of every sequence, int64 (N,): of the largest logit, and `NO_CLASS` where one is not finite."""
+    return np.where(is_lost(logits), NO_CLASS, np.argmax(logits, axis=1))
+
+
+def lost_message(lost: int, total: int, shortest: int) -> str:
+    """Say how many sequences have logits that are not finite."""
+    sequences = f"{total:,} {'sequence' if total == 1 else 'sequences'}"
+    return f"the logits of {lost:,} of {sequences} are not finite, the shortest of length {shortest}"
+
+
+def _message_of(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> str | None:
+    """Return the message for such sequences of these lengths; None where there are none."""
+    return lost_message(int(lost.sum()), len(lost), int(lengths[lost].min())) if lost.any() else None
+
+
+def check_finite(logits: NDArray[np.floating[Any]], lengths: NDArray[np.int64]) -> None:
+    """Raise NotFinite if any sequence has logits that are not finite."""
+    message = _message_of(is_lost(logits), lengths)
+    if message is not None:
+        raise NotFinite(f"{message}: the model's numbers overflow there")
+
+
+def warn_of_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> None:
+    """Warn once, for all of them, that sequences whose logits are not finite count as wrong."""
+    message = _message_of(lost, lengths)
+    if message is not None:
+        warn(f"{message}: they count as wrong")
 
 
 # --- Learning curves --------------------------------------------------------------------------------------------------

@@ -39,24 +39,35 @@ def plot(
 def _show_runs(names: list[str], histories: list[History], out: Path) -> None:
     from rich.console import Console
 
-    from myrnn._tables import bare_table
     from myrnn.cli import _show
+    from myrnn.results import Table, integer, number, text
     from myrnn.training import curve_levels, sparkline
 
     console = Console(highlight=False)
     levels = curve_levels(console)
-    table = bare_table("")
-    for name in ("run", "iterations", "", "loss", "", "accuracy"):
-        table.add_column(name, justify="right" if name in ("iterations", "loss", "accuracy") else "left")
-    for name, history in zip(names, histories, strict=True):
-        table.add_row(
-            name,
-            f"{history.iteration[-1]:,}",
-            sparkline(history.loss, CURVE, levels),
-            f"{history.loss[-1]:.4f}",
-            sparkline(history.accuracy, CURVE, levels),
-            f"{history.accuracy[-1]:.1%}",
-        )
+
+    def curves(name: str) -> list[str]:
+        return [sparkline(getattr(history, name), CURVE, levels) for history in histories]
+
+    table = Table(
+        "",
+        {
+            "run": names,
+            "iterations": [history.iteration[-1] for history in histories],
+            "loss_curve": curves("loss"),
+            "loss": [history.loss[-1] for history in histories],
+            "accuracy_curve": curves("accuracy"),
+            "accuracy": [history.accuracy[-1] for history in histories],
+        },
+        (
+            text("run"),
+            integer("iterations"),
+            text("loss_curve", ""),
+            number("loss", ".4f"),
+            text("accuracy_curve", ""),
+            number("accuracy", ".1%"),
+        ),
+    )
     console.print(table)
     console.print()
     _show.path("plot", out)

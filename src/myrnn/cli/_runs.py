@@ -135,7 +135,7 @@ def _show_comparison(found: RunComparison) -> None:
     typer.echo()
     _show.named_rows(("weights", found.told()), ("history", _history(found)))
     table = found.table()
-    if not table.row_count:
+    if not table:
         typer.echo("\nnothing to compare by length: one of the two was not tested, or on other lengths")
         return
     if any(name.startswith("task.") for name in found.settings):

@@ -11,9 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from myrnn._tables import bare_table
 from myrnn.evaluation import LengthReport, ShortcutReport
 from myrnn.models import num_parameters
+from myrnn.results import Table
 from myrnn.runs import Job
 from myrnn.training import duration
 
@@ -102,12 +102,9 @@ def table(result: Any, **options: Any) -> None:
 def predictions(rows: Sequence[tuple[str, ...]]) -> None:
     """Show class and probability of sequences, and their truth where it is known, as a table."""
     names = ("sequence", "class", "probability", "truth")[: len(rows[0])]
-    table = bare_table("")
-    for name in names:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*row, style="yellow" if len(row) > 3 and row[1] != row[3] else None)
-    _console().print(table)
+    styles = ["yellow" if len(row) > 3 and row[1] != row[3] else None for row in rows]
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    _console().print(Table("", columns, styles=styles))
 
 
 def files(folder: Path) -> None:

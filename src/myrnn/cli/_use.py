@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn._logits import check_finite, is_lost
 from myrnn.cli import _show
 from myrnn.cli._load import load
 from myrnn.cli._places import check_file
 from myrnn.cli._predict_data import check_class, said
 from myrnn.graphs import write_graph, write_recurrence
 from myrnn.inspection import parse_tokens
+from myrnn.results import check_finite, is_lost
 from myrnn.sequences import Sequences
 from myrnn.training import reference_logits
 

@@ -15,7 +15,6 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn._logits import check_finite, is_lost
 from myrnn.compiler.derive import ONE_OF_FEATURES, Derivative, Kind, differentiate, hoist, trained_by_length
 from myrnn.compiler.emit import Program, emit
 from myrnn.compiler.equations import show, state_names, write_equations
@@ -29,6 +28,7 @@ from myrnn.compiler.schedule import schedule
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
 from myrnn.models import num_classes, parameter_names, parameters_of
+from myrnn.results import check_finite, is_lost
 from myrnn.sequences import Sequences
 
 # Up to what length a model is checked to be a recurrence, unless more is asked for.

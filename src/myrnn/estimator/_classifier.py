@@ -17,7 +17,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn._logits import NO_CLASS, check_finite, is_lost, predicted, warn_of_lost
 from myrnn._user_code import warn
 from myrnn.data import TOKENIZE, RawSequences, SequenceEncoder, TokenSequences, Vocabulary, flat_sequences
 from myrnn.errors import InvalidArgument
@@ -29,6 +28,7 @@ from myrnn.estimator._train import train_model
 from myrnn.evaluation import ENGINES, Classifier
 from myrnn.models import ACTIVATIONS, parameters_of
 from myrnn.registry import find
+from myrnn.results import NO_CLASS, check_finite, is_lost, predicted, warn_of_lost
 from myrnn.schedules import schedule_names
 from myrnn.training import Checkpoint
 

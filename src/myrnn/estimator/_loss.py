@@ -10,10 +10,10 @@ from scipy.special import log_softmax
 from sklearn.utils.class_weight import compute_class_weight
 
 from myrnn import _checks
-from myrnn._logits import check_finite
 from myrnn.data import ClassLabels
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Classifier
+from myrnn.results import check_finite
 from myrnn.sequences import Sequences
 
 

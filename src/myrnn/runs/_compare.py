@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from numpy.typing import NDArray
 
 from myrnn import _checks, plots
-from myrnn._tables import ShownAsTable, bare_table, new_table, per_cent, points
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import Comparison, newcombe_interval
+from myrnn.evaluation import Comparison, difference_columns, difference_table
+from myrnn.results import HasTable, Row, Shown, Table
 from myrnn.runs._names import run_names
 from myrnn.runs._side import Side, read_side
 from myrnn.runs.listing import printable
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class RunComparison(ShownAsTable):
+class RunComparison(HasTable):
     """What differs between two runs.
 
     Attributes
@@ -84,16 +84,18 @@ class RunComparison(ShownAsTable):
         return f"up to {apart:.3g} apart" if apart else "the same"
 
     def settings_table(self) -> Table:
-        """Return the settings that differ as a Rich table."""
-        table = bare_table("Settings that differ")
-        for name in ("setting", *self.names):
-            table.add_column(printable(name))
-        for name, pair in self.settings.items():
-            table.add_row(printable(name), *map(_text, pair))
-        return table
+        """Return the settings that differ: setting, first and second."""
+        pairs = self.settings.values()
+        columns = {
+            "setting": list(self.settings),
+            "first": [one for one, _ in pairs],
+            "second": [two for _, two in pairs],
+        }
+        names = zip(columns, ("setting", *self.names), strict=True)
+        return Table("Settings that differ", columns, [_setting(name, heading) for name, heading in names])
 
     def table(self) -> Table:
-        """Return accuracy by length of both, and the differences with their intervals, as a Rich table.
+        """Return accuracy by length of both, and the differences with their intervals.
 
         Of runs on data, whose tests hold all kinds of lengths, the accuracy on all of them, and by length where the two
         were counted in the same groups. Of runs that were not tested, a table without rows.
@@ -119,20 +121,26 @@ class RunComparison(ShownAsTable):
         return axes
 
     def _bucket_table(self) -> Table:
+        """Return the accuracy in each group of lengths, where these are the same in both, and in all."""
         one, other = self.first.buckets, self.second.buckets
-        level = "" if one is None else f" ({one.confidence:.0%})"
-        table = new_table("Accuracy, %", "length", *map(printable, self.names), f"difference{level}", "told apart")
-        if one is None or other is None:
-            return table
-        if one.names == other.names:
-            counts = zip(one.names, one.correct, one.total, other.correct, other.total, strict=True)
-            for row in counts:
-                table.add_row(*_difference(*row, one.confidence))
-            table.add_section()
-        right, tried = int(one.correct.sum()), int(one.total.sum())
-        other_right, other_tried = int(other.correct.sum()), int(other.total.sum())
-        table.add_row(*_difference("all", right, tried, other_right, other_tried, one.confidence), style="bold")
-        return table
+        confidence = None if one is None else one.confidence
+        groups: list[str] = []
+        counts: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)] * 4
+        if one is not None and other is not None:
+            each = (one.correct, one.total, other.correct, other.total)
+            counts = [np.atleast_1d(count.sum()) for count in each]
+            groups = ["all"]
+            if one.names == other.names:
+                counts = [np.append(*pair) for pair in zip(each, counts, strict=True)]
+                groups = [*one.names, "all"]
+        return difference_table(
+            "Accuracy, %",
+            difference_columns(groups, counts, confidence or 0.95),
+            [printable(name) for name in self.names],
+            confidence,
+            styles=["bold" if group == "all" else None for group in groups],
+            breaks=frozenset({len(groups) - 2}),
+        )
 
 
 def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> RunComparison:
@@ -184,8 +192,8 @@ def _text(value: Any) -> str:
     return printable(value) if isinstance(value, str) else f"{value:,}" if type(value) is int else _checks.shown(value)
 
 
-def _difference(name: str, right: int, tried: int, other_right: int, other_tried: int, level: float) -> tuple[str, ...]:
-    share, other = right / tried, other_right / other_tried
-    low, high = newcombe_interval(right, tried, other_right, other_tried, level).tolist()
-    told = "yes" if low > 0 or high < 0 else "no"
-    return name, per_cent(share), per_cent(other), points(share - other, (low, high)), told
+def _setting(name: str, heading: str) -> Shown:
+    def cell(row: Row) -> str:
+        return printable(row[name]) if name == "setting" else _text(row[name])
+
+    return Shown(printable(heading), cell, is_number=False)

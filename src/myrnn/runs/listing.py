@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import time
@@ -12,11 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from myrnn import _checks
-from myrnn._tables import ShownAsTable, bare_table
 from myrnn.errors import InvalidArgument, RunError
+from myrnn.results import HasTable, Shown, Table
 from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN
 from myrnn.runs._job import is_unfinished
 from myrnn.runs._load import checked_settings, checked_task
@@ -76,7 +73,7 @@ class RunSummary:
 
 
 @dataclass(frozen=True, repr=False)
-class RunListing(ShownAsTable, Sequence[RunSummary]):
+class RunListing(HasTable, Sequence[RunSummary]):
     """The runs of a folder: a sequence of `RunSummary`, in the order in which they were made.
 
     Attributes
@@ -123,29 +120,23 @@ class RunListing(ShownAsTable, Sequence[RunSummary]):
         unknown_last = reverse != (by == "loss")
         return RunListing(self.folder, order + unknown if unknown_last else unknown + order)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return one plain record a run: the attributes of `RunSummary`, ``made`` as text."""
-        return [run.row() for run in self.runs]
-
-    def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the rows as CSV."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(RunSummary)])
-            writer.writeheader()
-            writer.writerows(self.rows())
-
     def table(self) -> Table:
-        """Return the runs as a Rich table."""
-        table = bare_table("")
-        lines = [_cells(run) for run in self.runs]
-        columns = ["run", "task", "model", "iterations", "loss", "accuracy", "tested", "made"]
-        if any(line[-1] for line in lines):
-            columns.append("")
-        for name in columns:
-            table.add_column(name, justify="right" if name in NUMBERS else "left")
-        for run, line in zip(self.runs, lines, strict=True):
-            table.add_row(*line[: len(columns)], style=None if run.state == "whole" else "yellow")
-        return table
+        """Return the attributes of every `RunSummary`, ``made`` as text; a terminal shows them in short."""
+        rows = [run.row() for run in self.runs]
+        lines = {run.name: _cells(run) for run in self.runs}
+        headings = ["run", "task", "model", "iterations", "loss", "accuracy", "tested", "made"]
+        if any(line[-1] for line in lines.values()):
+            headings.append("")
+
+        def shown(place: int, heading: str) -> Shown:
+            return Shown(heading, lambda row: lines[row["name"]][place], is_number=heading in NUMBERS)
+
+        return Table(
+            "",
+            {field.name: [row[field.name] for row in rows] for field in fields(RunSummary)},
+            [shown(place, heading) for place, heading in enumerate(headings)],
+            styles=[None if run.state == "whole" else "yellow" for run in self.runs],
+        )
 
 
 def list_runs(folder: str | os.PathLike[str] = "runs") -> RunListing:

@@ -7,15 +7,62 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rich.table import Table
 from rich.text import Text
 
 from myrnn import _checks
-from myrnn._logits import NO_CLASS, is_lost, predicted, warn_of_lost
-from myrnn._tables import ShownAsTable, bare_table
-from myrnn.evaluation._alignment import Halves, aligned, halves_of, spelled
-from myrnn.evaluation._classify import Classifier, class_names, draw
+from myrnn.evaluation.classify import Classifier, class_names, draw
+from myrnn.results import (
+    NO_CLASS,
+    HasTable,
+    Shown,
+    Table,
+    is_lost,
+    number,
+    predicted,
+    text,
+    warn_of_lost,
+)
 from myrnn.sequences import Sequences
+from myrnn.tasks import Palindromes, TwinHalves
+
+# Characters of a line, with which the table fits into 80; the rest of a long half goes on further down.
+WIDTH = 30
+MARK, STYLE = "^", "bold red"
+
+
+@dataclass(frozen=True, eq=False)
+class Halves:
+    """The two halves, the second in the order in which it is compared with the first.
+
+    Attributes
+    ----------
+    first, second : ndarray, int64 (T // 2,)
+    middle : ndarray, int64 (T % 2,)
+        What stands between them.
+    backwards : bool
+        Whether the second half is written backwards here.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    middle: NDArray[np.int64]
+    backwards: bool
+
+    @property
+    def differ(self) -> NDArray[np.bool_]:
+        """Where the two differ, bool (T // 2,)."""
+        return self.first != self.second
+
+
+def halves_of(task: Any, tokens: NDArray[np.int64]) -> Halves | None:
+    """Return the halves of a sequence, or None where the task has none."""
+    half = len(tokens) // 2
+    first, middle, second = tokens[:half], tokens[half : len(tokens) - half], tokens[len(tokens) - half :]
+    if isinstance(task, Palindromes):
+        return Halves(first, second[::-1], middle, backwards=True)
+    if isinstance(task, TwinHalves):
+        return Halves(first, second, middle, backwards=False)
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +91,7 @@ class Mistake:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Counterexamples(ShownAsTable):
+class Counterexamples(HasTable):
     """The mistakes of a model that say most.
 
     Attributes
@@ -70,25 +117,37 @@ class Counterexamples(ShownAsTable):
         return f"Counterexamples({self.mistakes:,} mistakes in {self.samples:,} sequences{least})"
 
     def table(self) -> Table:
-        """Return both lists as one Rich table: halves under each other, marked where they differ."""
-        title = f"{self.mistakes:,} mistakes in {self.samples:,} sequences"
-        table = bare_table(title, _caption([*self.shortest, *self.most_confident]))
-        for name in ("", "length", "sequence", "truth", "model says", "sure"):
-            numbers = name in ("length", "sure")
-            # A folded line would no longer stand above the one that it is compared with.
-            table.add_column(name, justify="right" if numbers else "left", no_wrap=name == "sequence")
-        for name, found in (("shortest", self.shortest), ("surest", self.most_confident)):
-            for place, mistake in enumerate(found):
-                table.add_row("" if place else name, *self._cells(mistake), end_section=mistake is found[-1])
-        return table
+        """Return both lists, the halves of a sequence under each other and marked where they differ.
 
-    def _cells(self, mistake: Mistake) -> tuple[str | Text, ...]:
-        return (
-            f"{len(mistake.sequence)}",
-            _written(mistake),
-            self.class_names[mistake.truth],
-            "no class" if mistake.predicted is None else self.class_names[mistake.predicted],
-            "-" if mistake.predicted is None else f"{mistake.probability:.4f}",
+        Its columns are ``list`` (``"shortest"`` or ``"surest"``), ``rank``, ``length``, ``sequence`` as text,
+        ``truth``, ``predicted`` and ``probability``; the last two are None where no class is predicted.
+        """
+        lists = {"shortest": self.shortest, "surest": self.most_confident}
+        ranked = {(name, rank): found for name, mistakes in lists.items() for rank, found in enumerate(mistakes, 1)}
+        mistakes = list(ranked.values())
+        said = [None if found.predicted is None else self.class_names[found.predicted] for found in mistakes]
+        return Table(
+            f"{self.mistakes:,} mistakes in {self.samples:,} sequences",
+            {
+                "list": [name for name, _ in ranked],
+                "rank": [rank for _, rank in ranked],
+                "length": [len(found.sequence) for found in mistakes],
+                "sequence": [_spelled_out(found) for found in mistakes],
+                "truth": [self.class_names[found.truth] for found in mistakes],
+                "predicted": said,
+                "probability": [found.probability for found in mistakes],
+            },
+            (
+                Shown("", lambda row: row["list"] if row["rank"] == 1 else "", is_number=False),
+                text("length", is_number=True),
+                # A folded line would no longer stand above the one that it is compared with.
+                Shown("sequence", lambda row: _written(ranked[row["list"], row["rank"]]), False, wraps=False),
+                text("truth"),
+                Shown("model says", lambda row: row["predicted"] or "no class", is_number=False),
+                number("probability", ".4f", "sure"),
+            ),
+            caption=_caption(mistakes),
+            breaks=frozenset({len(self.shortest) - 1, len(mistakes) - 1}),
         )
 
 
@@ -182,8 +241,10 @@ def _mistake(task: Any, sequences: Sequences, index: int, said: int, doubt: floa
 
 
 def _written(mistake: Mistake) -> Text | str:
-    if mistake.halves is not None:
-        return aligned(mistake.halves)
+    return _spelled_out(mistake) if mistake.halves is None else aligned(mistake.halves)
+
+
+def _spelled_out(mistake: Mistake) -> str:
     values = mistake.sequence
     return spelled(values) if values.ndim == 1 else f"{values.shape[0]} rows of {values.shape[1]} features"
 
@@ -195,3 +256,31 @@ def _caption(mistakes: list[Mistake]) -> str | None:
     order = ", written backwards" if known[0].backwards else ""
     middle = "; the middle symbol of an odd length is left out" if any(len(halves.middle) for halves in known) else ""
     return f"first half above the second{order}; ^ marks where they differ{middle}"
+
+
+def spelled(tokens: NDArray[np.int64]) -> str:
+    """Return a sequence as it is written on the command line: digits, or numbers with commas between."""
+    return ("" if tokens.max(initial=0) < 10 else ",").join(str(token) for token in tokens)
+
+
+def aligned(halves: Halves) -> Text:
+    """Return the first half, the second one under it, and marks where they differ."""
+    pairs = list(zip(halves.first, halves.second, halves.differ, strict=True))
+    cell = max((len(str(token)) for pair in pairs for token in pair[:2]), default=1)
+    # Digits stand side by side; longer numbers need a space.
+    cell += cell > 1
+    in_line = max(1, WIDTH // cell)
+    text = Text()
+    for begin in range(0, len(pairs), in_line):
+        _add_block(text, pairs[begin : begin + in_line], cell)
+    return text
+
+
+def _add_block(text: Text, pairs: list[Any], cell: int) -> None:
+    for row in (0, 1):
+        text.append("\n" if len(text) else "")
+        for pair in pairs:
+            text.append(f"{pair[row]:>{cell}}", style=STYLE if pair[2] else None)
+    if any(differ for *_, differ in pairs):
+        line = "".join((MARK if differ else "").rjust(cell) for *_, differ in pairs)
+        text.append(f"\n{line.rstrip()}", style=STYLE)

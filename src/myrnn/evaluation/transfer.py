@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rich.table import Table
 
 from myrnn import _checks
-from myrnn._logits import is_lost, predicted
-from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation._classify import Classifier, draw
-from myrnn.results import Counted
+from myrnn.evaluation.classify import Classifier, draw
+from myrnn.results import Counted, HasTable, Row, Shown, Table, is_lost, percent, predicted, text
 
 NOT_APPLICABLE = "n/a"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class TransferTable(Counted, ShownAsTable):
+class TransferTable(Counted, HasTable):
     """The accuracy of every model on every task.
 
     Attributes
@@ -62,42 +58,43 @@ class TransferTable(Counted, ShownAsTable):
         missing = f", {len(self.reasons)} not applicable" if self.reasons else ""
         return f"TransferTable({len(self.models)} models on {len(self.tasks)} tasks{missing})"
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return one plain record a model and task: model, task, total, correct, accuracy, low, high, reason."""
-        return [
-            {
-                "model": model,
-                "task": task,
-                "total": int(self.total[i, j]),
-                "correct": int(self.correct[i, j]),
-                "accuracy": known(self.accuracy[i, j]),
-                "low": known(self.interval[i, j, 0]),
-                "high": known(self.interval[i, j, 1]),
-                "reason": self.reasons.get((model, task), ""),
-            }
-            for i, model in enumerate(self.models)
-            for j, task in enumerate(self.tasks)
-        ]
-
-    def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the rows as CSV."""
-        write_csv(self.rows(), path)
+    def data(self) -> Table:
+        """Return a row for every model and task: model, task, total, correct, accuracy, low, high, reason."""
+        pairs = [(model, task) for model in self.models for task in self.tasks]
+        low, high = self.interval.reshape(-1, 2).T
+        columns = {
+            "model": [model for model, _ in pairs],
+            "task": [task for _, task in pairs],
+            "total": self.total.ravel(),
+            "correct": self.correct.ravel(),
+            "accuracy": self.accuracy.ravel(),
+            "low": low,
+            "high": high,
+            "reason": [self.reasons.get(pair, "") for pair in pairs],
+        }
+        return Table("Accuracy on each task", columns)
 
     def table(self) -> Table:
-        """Return the accuracies as a Rich table, in per cent: a row a model, a column a task."""
-        told = "\n".join(f"{NOT_APPLICABLE}: {pair}: {why}" for pair, why in self._reasons_told().items())
-        title = f"Accuracy on each task, % ({self.confidence:.0%} interval)"
-        table = new_table(title, "model", *self.tasks, caption=told or None)
-        for model, accuracy, interval in zip(self.models, self.accuracy, self.interval, strict=True):
-            table.add_row(model, *(_cell(*pair) for pair in zip(accuracy, interval, strict=True)))
-        return table
-
-    def _reasons_told(self) -> dict[str, str]:
-        """Return why models cannot read tasks, tasks of one reason together."""
+        """Return the accuracies in per cent, as a terminal shows them: a row for a model, a column for a task."""
         together: dict[tuple[str, str], list[str]] = {}
         for (model, task), why in self.reasons.items():
             together.setdefault((model, why), []).append(task)
-        return {f"{model} on {'; '.join(tasks)}": why for (model, why), tasks in together.items()}
+        reasons = (f"{model} on {'; '.join(tasks)}: {why}" for (model, why), tasks in together.items())
+        return Table(
+            f"Accuracy on each task, % ({self.confidence:.0%} interval)",
+            {"model": self.models, **{f"on {task}": self.accuracy[:, j] for j, task in enumerate(self.tasks)}},
+            (text("model"), *(self._shown(j, task) for j, task in enumerate(self.tasks))),
+            caption="\n".join(f"{NOT_APPLICABLE}: {reason}" for reason in reasons) or None,
+        )
+
+    def _shown(self, column: int, task: str) -> Shown:
+        interval = dict(zip(self.models, self.interval[:, column].tolist(), strict=True))
+
+        def cell(row: Row) -> str:
+            accuracy = row[f"on {task}"]
+            return NOT_APPLICABLE if accuracy is None else percent(accuracy, interval[row["model"]])
+
+        return Shown(task, cell)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the accuracies as an annotated heat map, and return the matplotlib axes."""
@@ -186,7 +183,3 @@ def _names(what: str, given: Any) -> tuple[str, ...]:
     if wrong:
         raise InvalidArgument(f"{what} must have names that are strings, not {_checks.shown(wrong[0])}")
     return tuple(given)
-
-
-def _cell(accuracy: float, interval: NDArray[np.float64]) -> str:
-    return NOT_APPLICABLE if np.isnan(accuracy) else per_cent(accuracy, interval.tolist())

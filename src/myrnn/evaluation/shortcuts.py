@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rich.table import Table
 
 from myrnn import _checks
-from myrnn._tables import ShownAsTable, known, new_table, per_cent, write_csv
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import _features
-from myrnn.evaluation._classify import draw
-from myrnn.evaluation._features import Codes
-from myrnn.results import Counted, shares, wilson_interval
+from myrnn.evaluation.classify import draw
+from myrnn.results import Counted, HasTable, Shown, Table, counted, integer, percent, shares, text
 from myrnn.sequences import Sequences
 
+Codes = NDArray[np.uint64]
 NAMES = ("length alone", "first, last", "counts", "even counts", "one place")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ShortcutReport(Counted, ShownAsTable):
+class ShortcutReport(Counted, HasTable):
     """The accuracy of classifiers that see only a part of each sequence.
 
     Attributes
@@ -64,21 +61,18 @@ class ShortcutReport(Counted, ShownAsTable):
         best = "" if self.bayes is None else f"; Bayes rate {self.bayes:.0%}"
         return f"ShortcutReport({self.total.sum():,} sequences: {told}{best})"
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return one plain record a shortcut and length: shortcut, length, total, correct, accuracy, low, high."""
-        return [
-            {"shortcut": name, "length": int(length), **self._counted(i, slice(j, j + 1))}
-            for i, name in enumerate(self.names)
-            for j, length in enumerate(self.lengths)
-        ]
+    def data(self) -> Table:
+        """Return a row for every shortcut and length: shortcut, length, total, correct, accuracy, low, high."""
+        count, lengths = len(self.names), len(self.lengths)
+        columns = {"shortcut": np.repeat(self.names, lengths), "length": np.tile(self.lengths, count)}
+        counts = counted(self.correct.ravel(), np.tile(self.total, count), self.confidence)
+        return Table("Accuracy of shortcuts", {**columns, **counts})
 
     def totals(self) -> dict[str, dict[str, Any]]:
         """Return the record of each shortcut over all lengths, by its name."""
-        return {name: self._counted(i, slice(None)) for i, name in enumerate(self.names)}
-
-    def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the rows as CSV."""
-        write_csv(self.rows(), path)
+        correct = self.correct.sum(axis=1)
+        columns = counted(correct, np.full(len(correct), self.total.sum()), self.confidence)
+        return dict(zip(self.names, Table("", columns).rows(), strict=True))
 
     def only(self, lengths: NDArray[np.int64]) -> ShortcutReport:
         """Return what was found on some of the lengths alone."""
@@ -86,31 +80,29 @@ class ShortcutReport(Counted, ShownAsTable):
         return replace(self, lengths=self.lengths[chosen], total=self.total[chosen], correct=self.correct[:, chosen])
 
     def table(self) -> Table:
-        """Return the accuracy by length and over all as a Rich table, in per cent."""
-        told = f"one place: {place_name(self.place)}"
-        best = "" if self.bayes is None else f"\n{bayes_told(self.bayes)}"
-        table = new_table("Accuracy of shortcuts, %", "length", *self.names, "of", caption=told + best)
-        for length, total, column in zip(self.lengths, self.total, self.accuracy.T, strict=True):
-            table.add_row(f"{length}", *(per_cent(share) for share in column), f"{total:,}")
-        table.add_section()
-        records = self.totals().values()
-        tried = f"{self.total.sum():,}"
-        table.add_row("all", *(per_cent(row["accuracy"]) for row in records), tried, style="bold")
-        ends = (f"{100 * row['low']:.1f}-{100 * row['high']:.1f}" for row in records)
-        table.add_row(f"{self.confidence:.0%}", *ends, "")
-        return table
+        """Return the accuracy by length and over all, in per cent, as a terminal shows it: a column for a shortcut."""
+        best = "" if self.bayes is None else f"\n{bayes_rate(self.bayes)}"
+        totals = self.totals()
+        everything = {"length": "all", **{name: percent(row["accuracy"]) for name, row in totals.items()}}
+        ends = {name: f"{100 * row['low']:.1f}-{100 * row['high']:.1f}" for name, row in totals.items()}
+        return Table(
+            "Accuracy of shortcuts, %",
+            {"length": self.lengths, **dict(zip(self.names, self.accuracy, strict=True)), "total": self.total},
+            (text("length"), *map(_shown, self.names), integer("total", "of")),
+            caption=f"one place: {place_name(self.place)}{best}",
+            below=[
+                [
+                    ({**everything, "total": int(self.total.sum())}, "bold"),
+                    ({"length": f"{self.confidence:.0%}", **ends}, None),
+                ]
+            ],
+        )
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the accuracy of each against the length, and return the matplotlib axes."""
         from myrnn import plots
 
         return plots.plot_shortcuts(self, ax=ax)
-
-    def _counted(self, shortcut: int, part: slice) -> dict[str, Any]:
-        total, correct = int(self.total[part].sum()), int(self.correct[shortcut, part].sum())
-        low, high = wilson_interval(correct, total, self.confidence).tolist()
-        accuracy = known(float(shares(correct, total)))
-        return {"total": total, "correct": correct, "accuracy": accuracy, "low": low, "high": high}
 
 
 def shortcuts(
@@ -176,9 +168,14 @@ def shortcuts(
     return ShortcutReport(NAMES, distinct, np.bincount(where), counts, place, _bayes(task, sequences), confidence)
 
 
-def bayes_told(bayes: float) -> str:
+def bayes_rate(bayes: float) -> str:
     """Return the accuracy of the best possible classifier in words."""
-    return f"Bayes rate: {per_cent(bayes)}, since every label follows from its sequence"
+    return f"Bayes rate: {percent(bayes)}, since every label follows from its sequence"
+
+
+def _shown(name: str) -> Shown:
+    # In the rows of totals the cells are text.
+    return Shown(name, lambda row: row[name] if isinstance(row[name], str) else percent(row[name]))
 
 
 def place_name(place: int) -> str:
@@ -189,13 +186,13 @@ def place_name(place: int) -> str:
 
 def _chains(sequences: Sequences, place: int) -> tuple[list[Codes], ...]:
     """Return what each shortcut sees, in the order of their names."""
-    marks = _features.marks_of(sequences.dim_input)
+    marks = marks_of(sequences.dim_input)
     return (
-        [_features.lengths_of(sequences)],
-        _features.ends(sequences),
-        _features.counts(sequences, marks),
-        _features.evenness(sequences, marks),
-        _features.one_place(sequences, place),
+        [lengths_of(sequences)],
+        ends(sequences),
+        counts(sequences, marks),
+        evenness(sequences, marks),
+        one_place(sequences, place),
     )
 
 
@@ -233,12 +230,12 @@ def _best_place(sequences: Sequences, fitted: NDArray[np.bool_]) -> int:
     width = part.dim_input + 1
 
     def right(place: int) -> int:
-        entry = length * width + _features.symbol_at(part, place) + 1
+        entry = length * width + symbol_at(part, place) + 1
         seen = np.bincount(entry * classes + part.labels, minlength=(length.max() + 1) * width * classes)
         return int(seen.reshape(-1, classes).max(axis=1).sum())
 
     # Of places that tell the same, the first.
-    return max(_features.places(int(part.lengths.max())), key=right, default=0)
+    return max(places(int(part.lengths.max())), key=right, default=0)
 
 
 def _bayes(task: Any, sequences: Sequences) -> float | None:
@@ -247,3 +244,85 @@ def _bayes(task: Any, sequences: Sequences) -> float | None:
     if not callable(truth):
         return None
     return 1.0 if np.array_equal(truth(sequences), sequences.labels) else None
+
+
+# What the shortcuts see of a sequence: each as one number a sequence, the same where they see no difference. A shortcut
+# is a chain of such numbers, each finer than the one before: the coarser one counts where a finer one was seen too
+# seldom. All know the length.
+
+
+def lengths_of(sequences: Sequences) -> Codes:
+    """Return the length of every sequence."""
+    return sequences.lengths.astype(np.uint64)
+
+
+def symbol_at(sequences: Sequences, place: int) -> NDArray[np.int64]:
+    """Return the symbol at a place, counted from the end where negative; -1 where the sequence has none there."""
+    lengths = sequences.lengths
+    there = lengths > place if place >= 0 else lengths >= -place
+    index = (sequences.offsets[:-1] if place >= 0 else sequences.offsets[1:]) + place
+    symbols = np.full(len(sequences), -1, dtype=np.int64)
+    symbols[there] = sequences.values[index[there]]
+    return symbols
+
+
+def ends(sequences: Sequences) -> list[Codes]:
+    """Return whether the first and the last symbol are equal, and which they are."""
+    first, last = symbol_at(sequences, 0), symbol_at(sequences, -1)
+    length = lengths_of(sequences)
+    same = joined(length, first == last)
+    return [length, same, joined(length, first, last)]
+
+
+def one_place(sequences: Sequences, place: int) -> list[Codes]:
+    """Return the symbol at one place."""
+    length = lengths_of(sequences)
+    return [length, joined(length, symbol_at(sequences, place))]
+
+
+def evenness(sequences: Sequences, marks: Codes) -> list[Codes]:
+    """Return whether all symbols can be put into pairs of equal ones, but for one symbol of an odd length.
+
+    In other words: whether every symbol's count is even. Equal marks cancel, so that of all symbols in pairs nothing
+    is left.
+    """
+    length = lengths_of(sequences)
+    left = _summed(marks[sequences.values], sequences.offsets, np.bitwise_xor)
+    return [length, joined(length, np.where(length % 2 == 0, left == 0, np.isin(left, marks)))]
+
+
+def counts(sequences: Sequences, marks: Codes) -> list[Codes]:
+    """Return how often each symbol occurs: whether all counts are even, and the counts themselves.
+
+    Counts are told apart by the sum of the symbols' marks.
+    """
+    total = _summed(marks[sequences.values], sequences.offsets, np.add)
+    coarser = evenness(sequences, marks)
+    # The length is joined for the sake of those symbols whose marks might add up to the same.
+    return [*coarser, joined(coarser[-1], total)]
+
+
+def marks_of(alphabet_size: int) -> Codes:
+    """Return a random 64-bit number for each symbol; two sums of them agree by chance once in about 10^19 times."""
+    return np.random.default_rng(0).integers(0, 2**64, alphabet_size, dtype=np.uint64)
+
+
+def joined(*parts: NDArray[np.generic]) -> Codes:
+    """Return one number for what the parts say together."""
+    code = np.zeros(len(parts[0]), dtype=np.uint64)
+    for part in parts:
+        _, place = np.unique(part, return_inverse=True)
+        code = code * np.uint64(place.max(initial=0) + 1) + place.astype(np.uint64)
+    return code
+
+
+def places(longest: int) -> Sequence[int]:
+    """Return all places of sequences up to a length: from the beginning, and from the end."""
+    return (*range(longest), *range(-longest, 0))
+
+
+def _summed(values: Codes, offsets: NDArray[np.int64], operation: np.ufunc) -> Codes:
+    """Return each sequence's sum, or what stands for one, of a group's operation that undoes itself or wraps round."""
+    running = np.concatenate((np.zeros(1, dtype=np.uint64), operation.accumulate(values, dtype=np.uint64)))
+    begin, end = running[offsets[:-1]], running[offsets[1:]]
+    return end - begin if operation is np.add else end ^ begin

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn._logits import check_finite, is_lost
 from myrnn._user_code import warn
 from myrnn.compiler import MYGRAD, CompiledModel, compile, compile_for
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import num_classes, parameter_names, parameters_of
+from myrnn.results import check_finite, is_lost
 from myrnn.sequences import LARGEST_INT32, Sequences, given_sequences
 from myrnn.training import held_interrupts, progress_display, reference_logits
 

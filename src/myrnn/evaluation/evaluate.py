@@ -1,0 +1,500 @@
+"""How well a model does, length by length and class by class, and two such reports side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn._keywords import keywords
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation.classify import Classifier, class_names, draw
+from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
+from myrnn.evaluation.shortcuts import ShortcutReport
+from myrnn.results import (
+    Counted,
+    HasTable,
+    LearningCurve,
+    Row,
+    Shown,
+    Table,
+    column_name,
+    counted,
+    integer,
+    is_lost,
+    lost_message,
+    points,
+    predicted,
+    share,
+    shares,
+    text,
+    warn_of_lost,
+    wilson_interval,
+)
+
+# Classes that have columns of their own in a table of 80 columns.
+FEW_CLASSES = 2
+ENDS = ("low", "high")
+
+
+def _no_classes() -> NDArray[np.int64]:
+    return np.zeros((0, 0), dtype=np.int64)
+
+
+def _none() -> NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LengthReport(Counted, HasTable):
+    """Accuracy for every length.
+
+    Attributes
+    ----------
+    lengths : ndarray, int64 (L,)
+        The lengths T that were tried, rising.
+    total, correct : ndarray, int64 (L,)
+        How many sequences of each length were tried, and classified rightly.
+    chance : float
+        The accuracy of guessing, 1 / K.
+    trained_length : int or None
+        The longest length that the model was trained on; longer ones are marked as beyond.
+    confidence : float
+        The level of the intervals.
+    class_total, class_correct : ndarray, int64 (L, K)
+        The same counts for each true class: how many sequences of the class there were, and how many of them were
+        seen as that class. Shape (L, 0) in a report that was made without them.
+    class_names : tuple of str
+        What the K classes are called.
+    not_finite : ndarray, int64 (L,)
+        How many sequences of each length have logits that are not finite. They count in `total` and never in
+        `correct`.
+    """
+
+    lengths: NDArray[np.int64]
+    total: NDArray[np.int64]
+    correct: NDArray[np.int64]
+    chance: float
+    trained_length: int | None = None
+    confidence: float = 0.95
+    class_total: NDArray[np.int64] = field(default_factory=_no_classes)
+    class_correct: NDArray[np.int64] = field(default_factory=_no_classes)
+    class_names: tuple[str, ...] = ()
+    not_finite: NDArray[np.int64] = field(default_factory=_none)
+
+    def __post_init__(self) -> None:
+        """Give counts by class the shape (L, 0) where there are none."""
+        shape = (len(self.lengths), len(self.class_names))
+        for name in ("class_total", "class_correct"):
+            object.__setattr__(self, name, np.reshape(getattr(self, name), shape))
+        if not len(self.not_finite):
+            object.__setattr__(self, "not_finite", np.zeros(len(self.lengths), dtype=np.int64))
+
+    @property
+    def class_accuracy(self) -> NDArray[np.float64]:
+        """How often a sequence of each class is seen as one, float64 (L, K); NaN where there was none."""
+        return shares(self.class_correct, self.class_total)
+
+    @property
+    def class_interval(self) -> NDArray[np.float64]:
+        """The Wilson interval of each of these, float64 (L, K, 2)."""
+        return wilson_interval(self.class_correct, self.class_total, self.confidence)
+
+    @property
+    def beyond(self) -> NDArray[np.bool_]:
+        """Which lengths lie beyond those trained on, bool (L,)."""
+        return self.lengths > (np.inf if self.trained_length is None else self.trained_length)
+
+    @property
+    def mean_accuracy(self) -> float:
+        """The share of all sequences that was classified rightly."""
+        return float(self.correct.sum() / self.total.sum())
+
+    def __repr__(self) -> str:
+        """Say the accuracy over all lengths and at the two ends."""
+        return (
+            f"LengthReport({self.total.sum():,} sequences, accuracy {self.mean_accuracy:.2%}: "
+            f"{self.accuracy[0]:.1%} at length {self.lengths[0]}, {self.accuracy[-1]:.1%} at length {self.lengths[-1]})"
+        )
+
+    def joined(self, other: LengthReport) -> LengthReport:
+        """Return one report of these sequences and those of another evaluation of the same model.
+
+        Raises
+        ------
+        InvalidArgument
+            When the other has other lengths or classes.
+        """
+        if not np.array_equal(self.lengths, other.lengths) or self.class_names != other.class_names:
+            raise InvalidArgument("reports of other lengths or classes cannot be joined")
+        counts = ("total", "correct", "class_total", "class_correct", "not_finite")
+        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in counts})
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """Return which lengths belong together, by name, each bool (L,).
+
+        They are ``"trained"`` (lengths up to the longest trained on) and ``"beyond"`` where both are known and there
+        are some, and ``"all"``.
+        """
+        named = {"trained": ~self.beyond, "beyond": self.beyond} if self.trained_length is not None else {}
+        return _some(named, len(self.lengths))
+
+    def totals(self) -> dict[str, dict[str, Any]]:
+        """Return the records of `rows` for every one of `groups`, by its name: all its sequences counted together."""
+        groups = self.groups()
+        columns = self._columns([name == "beyond" for name in groups], list(groups.values()))
+        return dict(zip(groups, Table("", columns).rows(), strict=True))
+
+    def table(self, shortcuts: ShortcutReport | None = None) -> Table:
+        """Return the accuracy, and how often each class is seen as what it is; a terminal shows it in per cent.
+
+        Its columns are ``length``, ``total``, ``correct``, ``accuracy``, ``low``, ``high``, ``beyond``,
+        ``not_finite``, and for every class, by its name, ``..._total``, ``..._correct``, ``..._accuracy``, ``..._low``
+        and ``..._high``; a share of no sequences is None.
+
+        Parameters
+        ----------
+        shortcuts : ShortcutReport, optional
+            What classifiers reach that see less; they become rows below. They must have all lengths of the report.
+        """
+        keys = dict(zip(self._class_keys, self.class_names, strict=True))
+        shown_keys = keys if len(keys) <= FEW_CLASSES else {}
+        totals = self.totals()
+        # Further rows have the columns of a length, and a name in its place.
+        below: list[list[tuple[Row, str | None]]] = [
+            [({**row, "length": name}, "yellow" if row["beyond"] else "bold") for name, row in totals.items()]
+        ]
+        if not shown_keys and keys:
+            below.append([(_class_row(totals["all"], key, name), None) for key, name in keys.items()])
+        if shortcuts is not None:
+            below.append([(row, "dim") for row in _shortcut_rows(self._matching(shortcuts))])
+        return Table(
+            f"Accuracy by length, % ({self.confidence:.0%} interval)",
+            {"length": self.lengths, **self._columns(self.beyond)},
+            (
+                Shown("length", self._length_cell, is_number=False),
+                share("accuracy", interval=ENDS),
+                *(share(f"{key}_accuracy", name, (f"{key}_low", f"{key}_high")) for key, name in shown_keys.items()),
+                integer("total", "of"),
+            ),
+            caption=self._lost_caption(),
+            styles=["yellow" if beyond else None for beyond in self.beyond],
+            below=below,
+        )
+
+    def plot(
+        self,
+        ax: Any = None,
+        label: str | None = None,
+        *,
+        shortcuts: ShortcutReport | None = None,
+        by_class: bool = False,
+    ) -> Any:
+        """Draw accuracy against length, with intervals and the chance level, and return the matplotlib axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; without it, in a new figure.
+        label : str, optional
+            The name of the curve in the legend.
+        shortcuts : ShortcutReport, optional
+            What classifiers reach that see less; they become dashed lines, in the place of the chance level.
+        by_class : bool
+            Whether to draw how often each class is seen as what it is, too.
+        """
+        from myrnn import plots
+
+        known = None if shortcuts is None else self._matching(shortcuts)
+        return plots.plot_accuracy_by_length(self, label=label, shortcuts=known, by_class=by_class, ax=ax)
+
+    def compare(self, other: LengthReport, names: tuple[str, str] = ("first", "second")) -> Comparison:
+        """Compare with the report of another model, or of the same at another time.
+
+        Parameters
+        ----------
+        other : LengthReport
+            It must share some lengths with this one; the others are left out.
+        names : two strings
+            What to call the two, this one first.
+
+        Returns
+        -------
+        Comparison
+            The differences, this one less the other, and whether their intervals exclude zero.
+        """
+        if not isinstance(other, LengthReport):
+            raise InvalidArgument(f"other must be a LengthReport, not {type(other).__name__}")
+        if isinstance(names, str) or len(names) != 2 or not all(isinstance(name, str) for name in names):
+            raise InvalidArgument(f"names must be two strings, not {names!r}")
+        if names[0] == names[1]:
+            raise InvalidArgument(f"names must differ, but both are {names[0]!r}")
+        lengths = np.intersect1d(self.lengths, other.lengths)
+        if not len(lengths):
+            raise InvalidArgument("the two reports have no length in common: evaluate both on the same lengths")
+        return Comparison(self, other, (names[0], names[1]), lengths)
+
+    @property
+    def _class_keys(self) -> tuple[str, ...]:
+        """The classes' names as columns have them."""
+        keys = tuple(column_name(name) for name in self.class_names)
+        distinct = len(set(keys)) == len(keys) and all(keys)
+        return keys if distinct else tuple(f"class_{label}" for label in range(len(keys)))
+
+    def _columns(self, beyond: Any, groups: Sequence[NDArray[np.bool_]] | None = None) -> dict[str, Any]:
+        """Return the counts of every length, or of groups of lengths, with what follows from them."""
+
+        def gathered(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+            found = counts if groups is None else np.array([counts[chosen].sum(axis=0) for chosen in groups])
+            return found.astype(np.int64)
+
+        columns = counted(gathered(self.correct), gathered(self.total), self.confidence)
+        columns |= {"beyond": beyond, "not_finite": gathered(self.not_finite)}
+        by_class = zip(self._class_keys, gathered(self.class_correct).T, gathered(self.class_total).T, strict=True)
+        for key, correct, total in by_class:
+            columns |= counted(correct, total, self.confidence, f"{key}_")
+        return columns
+
+    def _length_cell(self, row: Row) -> str:
+        length = row["length"]
+        if isinstance(length, str):
+            return length
+        return f"{length:>{len(str(self.lengths[-1]))}}" + (" beyond" if row["beyond"] else "")
+
+    def _lost_caption(self) -> str | None:
+        if not self.not_finite.any():
+            return None
+        shortest = int(self.lengths[self.not_finite > 0].min())
+        return f"counted as wrong: {lost_message(int(self.not_finite.sum()), int(self.total.sum()), shortest)}"
+
+    def _matching(self, shortcuts: ShortcutReport) -> ShortcutReport:
+        if not isinstance(shortcuts, ShortcutReport):
+            raise InvalidArgument(f"shortcuts must be a ShortcutReport, not {type(shortcuts).__name__}")
+        missing = np.setdiff1d(self.lengths, shortcuts.lengths)
+        if len(missing):
+            raise InvalidArgument(
+                f"the shortcuts know nothing of length {missing[0]}, which the report has: "
+                "estimate them with shortcuts(task, lengths=report.lengths)"
+            )
+        return shortcuts.only(self.lengths)
+
+
+def _some(groups: dict[str, NDArray[np.bool_]], count: int) -> dict[str, NDArray[np.bool_]]:
+    """Return the groups that hold something, and the group of all."""
+    return {name: chosen for name, chosen in groups.items() if chosen.any()} | {"all": np.ones(count, dtype=bool)}
+
+
+def _class_row(total: Row, key: str, name: str) -> dict[str, Any]:
+    return {"length": f"of {name}", **{column: total[f"{key}_{column}"] for column in ("accuracy", *ENDS, "total")}}
+
+
+def _shortcut_rows(shortcuts: ShortcutReport) -> list[dict[str, Any]]:
+    rows = [{"length": name, **row} for name, row in shortcuts.totals().items()]
+    return rows if shortcuts.bayes is None else [*rows, {"length": "Bayes rate", "accuracy": shortcuts.bayes}]
+
+
+# Right and tried of the first, right and tried of the second.
+Counts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Comparison(HasTable):
+    """The accuracy of two models at the lengths that both were tried on.
+
+    Differences are the first less the second. Their intervals hold for sequences that were drawn apart; for the same
+    sequences, which two models judge alike more often than not, they are rather too wide. Of twenty differences at a
+    level of 95 %, one excludes zero by chance: look at the groups first.
+
+    Attributes
+    ----------
+    first, second : LengthReport
+    names : two strings
+    lengths : ndarray, int64 (N,)
+        The lengths that both reports have.
+    """
+
+    first: LengthReport
+    second: LengthReport
+    names: tuple[str, str]
+    lengths: NDArray[np.int64]
+
+    @property
+    def difference(self) -> NDArray[np.float64]:
+        """The first accuracy less the second at each length, float64 (N,)."""
+        correct, total, other_correct, other_total = self._counts
+        return shares(correct, total) - shares(other_correct, other_total)
+
+    @property
+    def interval(self) -> NDArray[np.float64]:
+        """Newcombe's interval of each difference, float64 (N, 2), at the level of the first report."""
+        return newcombe_interval(*self._counts, confidence=self.first.confidence)
+
+    @property
+    def told_apart(self) -> NDArray[np.bool_]:
+        """At which lengths the interval excludes zero, bool (N,)."""
+        low, high = self.interval.T
+        return np.logical_or(low > 0, high < 0)
+
+    def groups(self) -> dict[str, tuple[float, NDArray[np.float64]]]:
+        """Return the mean difference and its interval over the groups of lengths, each length counting alike.
+
+        They are ``"trained"`` (lengths that both were trained on), ``"beyond"`` (that neither was) and ``"all"``.
+        """
+        found = {}
+        for name, chosen in self._groups().items():
+            right, tried, other_right, other_tried = (counts[chosen] for counts in self._counts)
+            found[name] = mean_difference_interval(right, tried, other_right, other_tried, self.first.confidence)
+        return found
+
+    def __repr__(self) -> str:
+        """Say the mean difference over all common lengths."""
+        mean, (low, high) = self.groups()["all"]
+        return (
+            f"Comparison({self.names[0]} less {self.names[1]}: {100 * mean:+.2f} points "
+            f"({100 * low:+.2f} to {100 * high:+.2f}) over {len(self.lengths)} lengths)"
+        )
+
+    def table(self) -> Table:
+        """Return both accuracies and their differences; a terminal shows per cent and percentage points.
+
+        Its columns are ``length``, ``first``, ``second``, ``difference``, ``low``, ``high`` and ``told_apart``.
+        """
+        columns = difference_columns(self.lengths, self._counts, self.first.confidence)
+        below: list[tuple[Row, str | None]] = []
+        for name, (mean, (low, high)) in self.groups().items():
+            chosen = self._groups()[name]
+            pair = {key: float(columns[key][chosen].mean()) for key in ("first", "second")}
+            ends = {"low": low, "high": high, "told_apart": low > 0 or high < 0}
+            below.append(({"length": name, **pair, "difference": mean, **ends}, "bold"))
+        return difference_table("Accuracy by length, %", columns, self.names, self.first.confidence, below=[below])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw both curves, each at all lengths of its own, and return the matplotlib axes."""
+        ax = self.first.plot(ax, label=self.names[0])
+        return self.second.plot(ax, label=self.names[1])
+
+    @property
+    def _counts(self) -> Counts:
+        """Right and tried of the first, right and tried of the second, at the common lengths."""
+        places = [np.searchsorted(report.lengths, self.lengths) for report in (self.first, self.second)]
+        one, other = self.first, self.second
+        return one.correct[places[0]], one.total[places[0]], other.correct[places[1]], other.total[places[1]]
+
+    def _groups(self) -> dict[str, NDArray[np.bool_]]:
+        beyond = [np.isin(self.lengths, report.lengths[report.beyond]) for report in (self.first, self.second)]
+        both_known = None not in (self.first.trained_length, self.second.trained_length)
+        named = {"trained": ~(beyond[0] | beyond[1]), "beyond": beyond[0] & beyond[1]} if both_known else {}
+        return _some(named, len(self.lengths))
+
+
+def difference_columns(lengths: Any, counts: Sequence[NDArray[np.int64]], confidence: float) -> dict[str, Any]:
+    """Return two accuracies and their difference with its interval, from the counts of each length or kind (N,)."""
+    correct, total, other_correct, other_total = counts
+    first, second = shares(correct, total), shares(other_correct, other_total)
+    low, high = newcombe_interval(correct, total, other_correct, other_total, confidence).T
+    columns = {"length": lengths, "first": first, "second": second, "difference": first - second}
+    return {**columns, "low": low, "high": high, "told_apart": (low > 0) | (high < 0)}
+
+
+def difference_table(
+    title: str, columns: dict[str, Any], names: Sequence[str], confidence: float | None, **others: Any
+) -> Table:
+    """Return such columns as a table: a terminal shows per cent and percentage points."""
+    level = "" if confidence is None else f" ({confidence:.0%})"
+    shown = (
+        text("length"),
+        share("first", names[0]),
+        share("second", names[1]),
+        Shown(f"difference{level}", lambda row: points(row["difference"], (row["low"], row["high"]))),
+        Shown("told apart", lambda row: "yes" if row["told_apart"] else "no"),
+    )
+    return Table(title, columns, shown, **others)
+
+
+@keywords
+def evaluate(
+    model: Any,
+    task: Any,
+    samples: int = 100_000,
+    seed: int = 1,
+    *,
+    lengths: ArrayLike | None = None,
+    trained: LearningCurve | int | None = None,
+    confidence: float = 0.95,
+    engine: str = "auto",
+    progress: bool | None = None,
+) -> LengthReport:
+    """Classify sequences that the model has not learned from, and count the right answers for every length and class.
+
+    A sequence whose logits are not finite counts as wrong: the report says how many there are, and a warning, too.
+
+    Parameters
+    ----------
+    model : callable or CompiledModel
+        As for `myrnn.train`. It is not changed, and no graph is built.
+    task : Task, Sequences or iterable of (x, y)
+        Draws the sequences, or holds them. Its alphabet may be smaller than the model's: its tokens are then the
+        first of the model's own.
+    samples : int
+        How many sequences to draw, or to take from an iterator at most.
+    seed : int
+        Seeds the drawing.
+    lengths : array_like of int, optional
+        Draw these lengths instead of the task's own, such as ``range(2, 81, 2)``: ``samples // len(lengths)``
+        sequences of each, at least one. They may lie beyond the task's.
+    trained : LearningCurve or int, optional
+        What `myrnn.train` returned, or the longest length that it saw: longer lengths are then marked as beyond in
+        tables and plots.
+    confidence : float
+        The level of the intervals.
+    engine : {"auto", "native", "mygrad"}
+        How the equations are run.
+    progress : bool, optional
+        Whether to show a progress bar; by default it shows in a terminal and in a notebook.
+
+    Returns
+    -------
+    LengthReport
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is not what it should be, or the task has no sequence.
+    NotFinite
+        When the model's parameters are not finite.
+
+    References
+    ----------
+    Wilson, "Probable inference, the law of succession, and statistical inference", 1927 (the intervals).
+    """
+    classifier = Classifier(model, engine)
+    _checks.real("confidence", confidence, above=0, below=1)
+    longest = trained.longest if isinstance(trained, LearningCurve) else trained
+    if longest is not None:
+        longest = _checks.integer("trained", longest, minimum=0)
+    sequences = draw(task, samples, seed, lengths)
+    logits = classifier.scores(sequences, progress)
+    lost, classes = is_lost(logits), logits.shape[1]
+    warn_of_lost(lost, sequences.lengths)
+    right = predicted(logits) == sequences.labels
+    distinct, places = np.unique(sequences.lengths, return_inverse=True)
+    # One cell for every pair of a length and a class.
+    cells, shape = places * classes + sequences.labels, (len(distinct), classes)
+    total = np.bincount(cells, minlength=distinct.size * classes).reshape(shape)
+    correct = np.bincount(cells[right], minlength=distinct.size * classes).reshape(shape)
+    return LengthReport(
+        lengths=distinct,
+        total=total.sum(axis=1),
+        correct=correct.sum(axis=1),
+        chance=1 / classes,
+        trained_length=longest,
+        confidence=confidence,
+        class_total=total,
+        class_correct=correct,
+        class_names=class_names(task, classes),
+        not_finite=np.bincount(places[lost], minlength=distinct.size),
+    )
