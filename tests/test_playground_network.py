@@ -295,16 +295,17 @@ def test_a_look_takes_a_bounded_amount_of_work(settings):
 
 
 def test_a_network_that_rests_is_tried_on_more_and_more():
-    network, trial = trained(), views.Trial(100)
-    reports = [trial.report(network) for _ in range(5)]
+    network = trained()
+    trial = views.Trial(network, 100)
+    reports = [trial.report() for _ in range(5)]
     assert [report.total[0] for report in reports] == [40, 80, 120, 120, 120]
-    assert trial.parts(network) == 3
+    assert trial.total == 120
     parts = [views.accuracy(network, views.test_sequences(network.longer, 40, part)) for part in range(3)]
     assert reports[-1].correct.tolist() == sum(part.correct for part in parts).tolist()
     assert reports[0].correct.tolist() == parts[0].correct.tolist()
     network.advance(0.0, 1)
-    assert trial.parts(network) == 0
-    assert trial.report(network).total[0] == 40
+    assert trial.total == 0
+    assert trial.report().total[0] == 40
 
 
 def test_a_run_is_tested_in_several_portions():
@@ -312,9 +313,9 @@ def test_a_run_is_tested_in_several_portions():
     for total in (40, 80, 120):
         report = views.tried_further(network, report)
         assert report.total.tolist() == [total] * 6
-    trial = views.Trial(120)
+    trial = views.Trial(network, 120)
     for _ in range(3):
-        expected = trial.report(network)
+        expected = trial.report()
     assert report.correct.tolist() == expected.correct.tolist()
 
 

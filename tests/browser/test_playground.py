@@ -633,7 +633,7 @@ def test_every_control_says_what_it_does(page):
     )
     assert nameless == [[], []]
     page.script("document.getElementById('set-gradient_clip').focus()")
-    assert page.text("hint").startswith("Shortens gradients that are longer")
+    assert page.text("hint").startswith("The largest norm of the gradient.")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

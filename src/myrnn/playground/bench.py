@@ -39,18 +39,8 @@ class _Aside:
 class Bench:
     """Trains and looks. Whatever it is asked for needs a turn with MyGrad.
 
-    Parameters
-    ----------
-    tokens : list of int
-        The sequence that is looked at.
-    outbox : Outbox
-        Where messages to the page go.
-
     Attributes
     ----------
-    views : Views
-    network, pinned : Network or None
-    playing : bool
     speed : float
         Iterations a second; 0 is as fast as it goes.
     due : float
@@ -68,7 +58,7 @@ class Bench:
         self.playing, self.speed, self.due = False, 0.0, 0.0
         self.steps: list[Callable[[], object]] = []
         self.tokens, self.state, self.family = tokens, "", "trained"
-        self._trial = Trial(ENOUGH)
+        self._trial: Trial | None = None
         self._draws = 0
         # The eigenvalues that the network began with.
         self._began: list[dict[str, Any]] = []
@@ -153,8 +143,7 @@ class Bench:
     def _put(self, network: Network, began: list[dict[str, Any]]) -> None:
         self.network, self.playing, self.state = network, False, ""
         self.steps = network.preparations()
-        self._trial = Trial(ENOUGH)
-        self._began = began
+        self._trial, self._began = Trial(network, ENOUGH), began
         self._curve_from, self._curve_width = 0, 1
         self.views.forget()
         self._show_network()
@@ -248,7 +237,7 @@ class Bench:
             "network": _described(pinned),
             "iteration": pinned.iteration + pinned.done_before,
             "curve": {"width": pinned.curve.width, "loss": loss, "accuracy": accuracy},
-            "accuracy": views.accuracy_shown(self._trial.report(pinned)),
+            "accuracy": self._accuracy(),
             "gradient": views.gradient(pinned) if pinned.compiled else None,
         }
         # Not before all of it is known: a class of the person's own may fail.
@@ -309,7 +298,7 @@ class Bench:
         common = (id(network), network.moment if network else None, id(self.pinned))
         own: dict[str, Hashable] = {
             "row": (tuple(self.tokens), self.state),
-            "accuracy": self._trial.parts(network) if network else 0,
+            "accuracy": self._trial.total if self._trial else 0,
             "mistakes": self.family,
         }
         return (*common, own.get(view))
@@ -317,7 +306,7 @@ class Bench:
     def _see(self, view: str) -> dict[str, Any]:
         network = self.now
         if view == "accuracy":
-            return views.accuracy_shown(self._trial.report(network))
+            return self._accuracy()
         if view == "mistakes":
             self._draws += 1
             return views.mistakes(network, self.family, SEARCHED * portion(network) // MOST, self._draws)
@@ -326,6 +315,10 @@ class Bench:
         if view == "gradient":
             return views.gradient(network)
         return {"matrices": views.eigenvalues(network)} if view == "eigenvalues" else self._row(network)
+
+    def _accuracy(self) -> dict[str, Any]:
+        assert self._trial is not None
+        return views.accuracy_shown(self._trial.report())
 
     def _row(self, network: Network) -> dict[str, Any]:
         # The sequence may be one of an alphabet that was larger.

@@ -189,12 +189,7 @@ def as_json(message: dict[str, Any]) -> str:
 class Outbox:
     """Messages to the page in their order: of what changes all the time only the latest, and every answer.
 
-    Safe in threads.
-
-    Attributes
-    ----------
-    wake : callable
-        Called whenever there is something to take.
+    Safe in threads. `wake` is called whenever there is something to take.
     """
 
     def __init__(self) -> None:

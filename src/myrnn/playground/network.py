@@ -11,7 +11,7 @@ from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
@@ -52,13 +52,7 @@ MOST_POINTS = 512
 
 
 class Recorded:
-    """A task that remembers the sequences it drew last, so that those of the latest iteration can be shown.
-
-    Parameters
-    ----------
-    task : PageTask
-    batch_size : int
-    """
+    """A task that remembers the sequences it drew last, so that those of the latest iteration can be shown."""
 
     def __init__(self, task: PageTask, batch_size: int) -> None:
         self._task, self._batch_size = task, batch_size
@@ -92,19 +86,7 @@ class Phase:
 
 
 class Curve:
-    """Means over equally many iterations each: one at first, and twice as many whenever the points become too many.
-
-    Parameters
-    ----------
-    most : int
-        How many points there may be, an even number.
-
-    Attributes
-    ----------
-    width : int
-        How many iterations each point is the mean of; the last point may still have fewer.
-    iterations : int
-        How many there were.
+    """Means over `width` iterations each: 1 at first, twice as many whenever there are too many points for the page.
 
     Examples
     --------
@@ -115,63 +97,41 @@ class Curve:
     """
 
     def __init__(self, most: int = MOST_POINTS) -> None:
-        self._most = most
         self.width, self.iterations = 1, 0
-        self._loss, self._right = np.zeros(most), np.zeros(most)
+        # Of losses and of right answers.
+        self._sums = np.zeros((2, most))
 
-    def add(self, losses: Any, right: Any) -> None:
+    def add(self, losses: ArrayLike, right: ArrayLike) -> None:
         """Add the mean loss and the share of right answers of iterations, each of shape (n,)."""
-        losses, right = np.asarray(losses, dtype=np.float64), np.asarray(right, dtype=np.float64)
-        while self.iterations + len(losses) > self._most * self.width:
-            self._halve()
-        first = self.iterations // self.width
-        place = (self.iterations + np.arange(len(losses))) // self.width - first
-        for sums, numbers in ((self._loss, losses), (self._right, right)):
-            added = np.bincount(place, weights=numbers)
-            sums[first : first + len(added)] += added
-        self.iterations += len(losses)
+        added = np.asarray((losses, right), dtype=np.float64)
+        last = self.iterations + added.shape[1]
+        points = self._sums.shape[1]
+        while last > points * self.width:
+            halves = self._sums.reshape(2, -1, 2).sum(axis=2)
+            self._sums = np.hstack((halves, np.zeros_like(halves)))
+            self.width *= 2
+        point = np.arange(self.iterations, last) // self.width
+        self._sums += [np.bincount(point, weights=numbers, minlength=points) for numbers in added]
+        self.iterations = last
 
     def since(self, point: int) -> tuple[list[float], list[float]]:
         """Return the losses and accuracies of all points from the given one on."""
-        counts = self._counts()
-        loss = self._loss[: len(counts)] / counts
-        accuracy = self._right[: len(counts)] / counts
-        return loss[point:].tolist(), accuracy[point:].tolist()
-
-    def _counts(self) -> NDArray[np.int64]:
         points = -(-self.iterations // self.width)
-        return np.minimum(self.iterations - self.width * np.arange(points), self.width)
-
-    def _halve(self) -> None:
-        for sums in (self._loss, self._right):
-            pairs = sums.reshape(-1, 2).sum(axis=1)
-            sums[: len(pairs)], sums[len(pairs) :] = pairs, 0.0
-        self.width *= 2
+        # The last point may still have fewer iterations.
+        counts = np.minimum(self.iterations - self.width * np.arange(points), self.width)
+        loss, accuracy = (self._sums[:, :points] / counts)[:, point:].tolist()
+        return loss, accuracy
 
 
 class Network:
-    """A model with its training.
-
-    Parameters
-    ----------
-    settings : mapping
-        As `checked_settings` returns them.
-    own : class, optional
-        The class of the person's own, for the cell ``"own"``.
-    run : Run, optional
-        A run whose model is to go on; by default a new model is made.
+    """A model with its training: a new one, or that of a run that is to go on.
 
     Attributes
     ----------
-    task : PageTask
-    model : object
     compiled : CompiledModel or None
         None where the model cannot be compiled: it is then trained op by op, and cannot be looked into.
-    engine : {"native", "mygrad"}
-        How it is trained.
     note : str
-        Why it cannot be trained by native code, or nothing.
-    curve : Curve
+        Why it is not trained by native code, or nothing.
     rate : float
         About how many iterations it does in a second; 0 before the first.
     last_tokens, last_loss : list of int, float
@@ -179,7 +139,7 @@ class Network:
     origin : dict or None
         What is said of the run that it goes on from, where it is saved.
     failed : str
-        What became of its training, and what to do, where that broke off within an iteration; else nothing.
+        Why its training broke off within an iteration, and what to do; else nothing.
     """
 
     def __init__(self, settings: dict[str, Any], own: ModelClass | None = None, run: Run | None = None) -> None:

@@ -67,37 +67,19 @@ Later = Callable[[], Awaitable[None]]
 
 @dataclass
 class Shared:
-    """What all sessions of a server share.
-
-    Attributes
-    ----------
-    turns, drawing : CapacityLimiter
-        One at a time runs a model, and one draws: matplotlib and MyGrad know nothing of each other.
-    compiler : Lock
-        Of two cores one is left to the trainings.
-    """
+    """What all sessions of a server share: one at a time runs a model, one draws, and one compiles."""
 
     turns: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    # Beside a model: matplotlib and MyGrad know nothing of each other.
     drawing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    # Of two cores one is left to the trainings.
     compiler: anyio.Lock = field(default_factory=anyio.Lock)
 
 
 class Session:
     """Trains a network, and answers the messages of one page.
 
-    Parameters
-    ----------
-    settings : dict
-        Of the first network.
-    tokens : list of int
-        The sequence that is looked at.
-    shared : Shared
-    own : OwnModel, optional
-        The person's own class.
-
-    Attributes
-    ----------
-    outbox : Outbox
+    It begins with a network of `settings`, and looks at the sequence `tokens`; `own` is the person's own class.
     """
 
     def __init__(
@@ -397,15 +379,7 @@ class _Entry:
 
 
 class Sessions:
-    """Opens, finds and frees sessions, while it is open itself.
-
-    Parameters
-    ----------
-    own : OwnModel, optional
-        The person's own class.
-    most : int
-        How many sessions there may be at once.
-    """
+    """Opens, finds and frees sessions, at most so many at once, while it is open itself."""
 
     def __init__(self, own: OwnModel | None = None, most: int = MOST_SESSIONS) -> None:
         self.own, self._most, self._shared = own, most, Shared()

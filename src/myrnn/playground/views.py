@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,13 +51,7 @@ def truth_of(task: PageTask, tokens: list[int]) -> int:
 
 
 def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
-    """Return what goes on inside while the network reads one sequence; the loss is that of its true class.
-
-    Raises
-    ------
-    NotFinite
-        When some of it is not finite.
-    """
+    """Return what goes on inside while the network reads one sequence; the loss is that of its true class."""
     assert network.compiled is not None
     truth = truth_of(network.task, tokens)
     seen = inspect(network.compiled, np.array(tokens), truth, class_names=network.task.class_names)
@@ -209,45 +204,38 @@ def tried_further(network: Network, known: LengthReport | None) -> LengthReport:
 
 
 class Trial:
-    """Tries a network on more and more sequences, as long as it stays as it is.
+    """Tries a network on more and more sequences, up to `most` of every length, as long as it stays as it is."""
 
-    Parameters
-    ----------
-    most : int
-        How many of every length are enough.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._subject: tuple[Network, object] | None = None
+    def __init__(self, network: Network, most: int) -> None:
+        self._network = network
+        self._most = most if network.compiled is not None else most // SLOWER
         self._report: LengthReport | None = None
-        self._part = 0
-        # What every look at a network that learns begins with.
-        self._first: tuple[tuple[PageTask, int], Sequences] | None = None
+        self._moment = network.moment
 
-    def parts(self, network: Network) -> int:
-        """Return on how many portions the network has been tried as it is."""
-        return self._part if self._subject == (network, network.moment) else 0
+    @cached_property
+    def _first(self) -> Sequences:
+        return test_sequences(self._network.longer, portion(self._network))
 
-    def report(self, network: Network) -> LengthReport:
-        """Return what is known of the network as it is, after one more portion if it is not enough."""
-        if self._subject != (network, network.moment):
-            self._subject, self._report, self._part = (network, network.moment), None, 0
-        known = self._report
-        enough = self._most if network.compiled is not None else self._most // SLOWER
-        if known is not None and known.total.min() >= enough:
-            return known
-        found = accuracy(network, self._sequences(network))
-        self._report, self._part = found if known is None else known.joined(found), self._part + 1
-        return self._report
+    @property
+    def known(self) -> LengthReport | None:
+        """What is known of the network as it is."""
+        return self._report if self._moment == self._network.moment else None
 
-    def _sequences(self, network: Network) -> Sequences:
-        key = network.longer, portion(network)
-        if self._part:
-            return test_sequences(*key, self._part)
-        if self._first is None or self._first[0] != key:
-            self._first = key, test_sequences(*key)
-        return self._first[1]
+    @property
+    def total(self) -> int:
+        """On how many sequences of every length the network has been tried as it is."""
+        return 0 if self.known is None else int(self.known.total.min())
+
+    def report(self) -> LengthReport:
+        """Return what is known of the network, after one more portion if it is not enough."""
+        report, self._report, self._moment = self.known, None, self._network.moment
+        if report is None:
+            # Every look at a network that learns begins with the same sequences.
+            report = accuracy(self._network, self._first)
+        elif report.total.min() < self._most:
+            report = tried_further(self._network, report)
+        self._report = report
+        return report
 
 
 # Which view is due ----------------------------------------------------------------------------------------------------
@@ -260,18 +248,7 @@ class _View:
 
 
 class Views:
-    """Decides which view is looked at next.
-
-    Parameters
-    ----------
-    clock : callable
-        Returns the time in seconds.
-
-    Attributes
-    ----------
-    watched : frozenset of str
-        The views that are on the screen.
-    """
+    """Decides which view is looked at next, of those that are `watched`: on the screen."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
