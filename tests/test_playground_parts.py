@@ -199,7 +199,7 @@ class Kind(SGD):
 @pytest.fixture
 def registered(monkeypatch):
     """What a package of somebody else registers."""
-    monkeypatch.setattr(registry, "_KINDS", {part: dict(registry.kinds(part)) for part in registry.PARTS})
+    monkeypatch.setattr(registry, "_KINDS", {part: dict(registry.kinds(part)) for part in registry._KINDS})
     register("task", "ends")(Ends)
     register("optimizer", "kind")(Kind)
     register("model", "wide-gru", dim_recurrent=9)(registry.find("model", "gru").make)
