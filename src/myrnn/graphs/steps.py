@@ -7,8 +7,10 @@ So the step of a node is the number of times that weights such as W were read in
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,26 +68,44 @@ def find_steps(vertices: Sequence[Vertex]) -> Steps:
 
 def _reads_in_a_row(vertices: Sequence[Vertex]) -> list[int | None]:
     """Return the step of every vertex; None where nothing that is read in a row was read before it."""
-    # What is made of trained leaves in the same way is the same: a weight, its transpose, a row times a weight.
-    numbers: dict[Hashable, int] = {}
-    roles: list[int] = []
-    trained: list[bool] = []
-    for vertex in vertices:
-        key = (vertex.role, *(roles[i] for i in vertex.inputs))
-        roles.append(numbers.setdefault(key, len(numbers)))
-        trained.append(vertex.trained or any(trained[i] for i in vertex.inputs))
-    reads = [
-        [(vertex.role, place, roles[i]) for place, i in enumerate(vertex.inputs) if trained[i]] for vertex in vertices
-    ]
-    found = Counter(read for of_one in reads for read in of_one)
-    column = {read: index for index, read in enumerate(read for read, count in found.items() if count > 1)}
+    reads = _reads(vertices)
+    # One bit for each: of all that was read upstream, what is read once more?
+    bits = {read: 1 << index for index, read in enumerate(dict.fromkeys(read for of_one in reads for read in of_one))}
+    upstream: list[int] = []
+    in_a_row = 0
+    for vertex, of_one in zip(vertices, reads, strict=True):
+        before, own = _union(upstream[i] for i in vertex.inputs), _union(bits[read] for read in of_one)
+        in_a_row |= before & own
+        upstream.append(before | own)
+    column = {read: index for index, read in enumerate(read for read, bit in bits.items() if bit & in_a_row)}
     counts = np.zeros((len(vertices), len(column)), dtype=np.int32)
     for node, vertex in enumerate(vertices):
         for i in vertex.inputs:
             np.maximum(counts[node], counts[i], out=counts[node])
         counts[node, [column[read] for read in reads[node] if read in column]] += 1
-    in_a_row = counts[:, counts.max(axis=0) > 1].max(axis=1, initial=0)
-    return [count - 1 if count else None for count in in_a_row.tolist()]
+    return [count - 1 if count else None for count in counts.max(axis=1, initial=0).tolist()]
+
+
+def _reads(vertices: Sequence[Vertex]) -> list[list[Hashable]]:
+    """Return what each vertex reads that is made of weights, by which operation and in which place, if others do, too.
+
+    What is made of weights in the same way is the same: a weight, its transpose, the row of an input times a weight.
+    """
+    numbers: dict[Hashable, int] = {}
+    roles: list[int] = []
+    trained: list[bool] = []
+    reads: list[list[Hashable]] = []
+    for vertex in vertices:
+        reads.append([(vertex.role, place, roles[i]) for place, i in enumerate(vertex.inputs) if trained[i]])
+        key = (vertex.role, *(roles[i] for i in vertex.inputs))
+        roles.append(numbers.setdefault(key, len(numbers)))
+        trained.append(vertex.trained or any(trained[i] for i in vertex.inputs))
+    count = Counter(read for of_one in reads for read in of_one)
+    return [[read for read in of_one if count[read] > 1] for of_one in reads]
+
+
+def _union(masks: Iterable[int]) -> int:
+    return functools.reduce(operator.or_, masks, 0)
 
 
 def _goes_on(steps: Sequence[int | None], source: int, reader: int) -> bool:
