@@ -576,14 +576,17 @@ def test_parquet(sequences, expected, parquet):
 @pytest.mark.parametrize(
     ("sequences", "fault"),
     [
-        (["a", None], "no sequence"),
-        ([["a"], [None]], "null in the sequence"),
+        (["a", None], "Expected `str | array`, got `null` - at `$.sequence`"),
+        ([["a"], [None]], "Expected `bool | int | float | str | array`, got `null` - at `$.sequence[0]`"),
         ([[1.0], [float("nan")]], "a number that is not finite"),
-        ([[[1.0]], [[float("inf")]]], "a number that is null or not finite"),
-        ([[[1.0]], [[None]]], "a number that is null or not finite"),
-        ([[[1.0]], [[]]], "a vector of no numbers"),
-        ([[[1.0]], [None]], "null in the sequence"),
-        ([[[1.0]], [[1.0, 2.0]]], "a vector of 2 numbers, but the first vector of the file has 1"),
+        ([[[1.0]], [[float("inf")]]], "a number that is not finite"),
+        ([[[1.0]], [[None]]], "Expected `float`, got `null` - at `$.sequence[0][0]`"),
+        ([[[1.0]], [[]]], "vectors of 0 numbers in one sequence"),
+        ([[[1.0]], [None]], "Expected `bool | int | float | str | array`, got `null` - at `$.sequence[0]`"),
+        (
+            [[[1.0]], [[1.0, 2.0]]],
+            "the sequence is a list of vectors of 2 numbers, but that of row 1 is a list of vectors of 1 numbers",
+        ),
     ],
 )
 def test_a_malformed_row_of_parquet_is_named(sequences, fault, parquet):
@@ -599,12 +602,11 @@ def test_a_malformed_row_of_parquet_is_named(sequences, fault, parquet):
     [
         (
             {"sequence": [1, 2], "label": [1, 2]},
-            "{}: the column 'sequence' is of type Int64; it must hold text, or lists of symbols, of numbers or of "
-            "vectors",
+            "{}, row 1: Expected `str | array`, got `int` - at `$.sequence`",
         ),
         (
             {"sequence": ["a"], "label": [1.5]},
-            "{}: the column 'label' is of type Float64; it must hold text, integers or booleans",
+            "{}, row 1: Expected `bool | int | str`, got `float` - at `$.label`",
         ),
         (
             {"text": ["a"], "label": [1]},
@@ -614,7 +616,7 @@ def test_a_malformed_row_of_parquet_is_named(sequences, fault, parquet):
         ({"sequence": pl.Series([], dtype=pl.String), "label": pl.Series([], dtype=pl.String)}, "{} holds no sequence"),
         (
             {"sequence": ["a"], "label": [None]},
-            "{}: the column 'label' is of type Null; it must hold text, integers or booleans",
+            "{}, row 1: Expected `bool | int | str`, got `null` - at `$.label`",
         ),
     ],
 )

@@ -10,9 +10,11 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, compress
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -193,78 +195,115 @@ def read_text_pair(path: Path, labels: Path | None, skip: bool) -> Table:
 
 
 def read_json_lines(path: Path, columns: Columns, skip: bool) -> Table:
-    """Read an object a line; empty lines are skipped. msgspec says what is wrong with a malformed line."""
+    """Read an object a line; empty lines are skipped."""
+    lines = [(number, line) for number, line in enumerate(_text(path).split(b"\n"), 1) if line.strip()]
+    decode = msgspec.json.Decoder(_record_type(columns)).decode
+    try:
+        return _read_values(path, lines, decode, columns.label is not None, skip, "line")
+    except DataError:
+        # If the first object does not have the columns, the message lists those that it has.
+        with suppress(msgspec.MsgspecError, RecursionError, IndexError):
+            there = msgspec.json.decode(lines[0][1], type=dict[str, msgspec.Raw])
+            _check_columns(path, list(there), columns)
+        raise
+
+
+def read_parquet(path: Path, columns: Columns, skip: bool) -> Table:
+    """Read the columns of a Parquet file, whose rows are counted from 1."""
     import polars as pl
 
-    lines = [(number, line) for number, line in enumerate(_text(path).split(b"\n"), 1) if line.strip()]
-    decode = _json_decoder(columns)
+    content = _bytes(path)
+    if not (content.startswith(PARQUET_MARK) and content.endswith(PARQUET_MARK)):
+        raise DataError(f"{path} is not a Parquet file, or it is cut short")
+    try:
+        _check_columns(path, list(pl.read_parquet_schema(io.BytesIO(content))), columns)
+        frame = pl.read_parquet(io.BytesIO(content), columns=columns.names)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise DataError(f"{path} is a damaged Parquet file: {error}") from None
+    rows = enumerate(frame.iter_rows(named=True), 1)
+    read = partial(msgspec.convert, type=_record_type(columns))
+    return _read_values(path, rows, read, columns.label is not None, skip, "row")
+
+
+def _record_type(columns: Columns) -> Any:
+    """Return the type of a line or a row, with a sequence and a label by the names of their columns."""
+    integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+    sequence: Any = str | list[str | bool | integer | float | list[float]]
+    fields = [("sequence", sequence), ("label", str | bool | int)][: len(columns.names)]
+    return msgspec.defstruct("Record", fields, rename={"sequence": columns.text, "label": columns.label or ""})
+
+
+def _read_values(
+    path: Path,
+    records: Iterable[tuple[int, Any]],
+    read: Callable[[Any], Any],
+    labelled: bool,
+    skip: bool,
+    unit: str,
+) -> Table:
+    """Read sequences that are text, or lists of symbols, of numbers or of vectors, all of one kind.
+
+    Parameters
+    ----------
+    path : Path
+    records : iterable of (int, object)
+        Lines or rows, with their numbers.
+    read : callable
+        What makes a record of the right type of each; it raises the errors of msgspec.
+    labelled, skip : bool
+        Whether records have labels, and whether malformed ones are skipped.
+    unit : {"line", "row"}
+    """
+    import polars as pl
+
     sequences: list[Any] = []
     labels: list[str] = []
+    numbers: list[int] = []
     faults: dict[int, str] = {}
-    known, first = "", 0  # the kind of the sequences so far, and the line that shows it
-    for place, (number, line) in enumerate(lines):
+    known, first = "", 0  # the kind of the sequences so far, and the record that shows it
+    for place, (number, record) in enumerate(records):
+        numbers.append(number)
         try:
-            sequence, label = decode(line)
-            kind = _kind_of_json(sequence)
+            found = read(record)
+            label = _as_text(found.label).strip() if labelled else ""
+            if labelled and not label:
+                raise DataError("no label")
+            kind, sequence = _checked(found.sequence)
             if not known or (kind != known and _may_be(known, kind)):
                 known, first = kind, number
             elif kind != known and not _may_be(kind, known):
-                raise DataError(f"the sequence is {kind}, but that of line {first} is {known}")
+                raise DataError(f"the sequence is {kind}, but that of {unit} {first} is {known}")
         except (msgspec.MsgspecError, DataError, RecursionError) as error:
             faults[place] = str(error)
-            sequence, label = "", ""
-        sequences.append(sequence)
-        labels.append(label)
-    if len(faults) == len(lines) > 0:
-        _check_keys(path, lines[0][1], columns)
-    numbers = np.array([number for number, _ in lines], dtype=np.int64)
-    names = None if columns.label is None else pl.Series(labels, dtype=pl.String)
-    good, kept, skipped = _kept(path, numbers, names, faults, skip)
-    return Table(_of_kind(list(compress(sequences, good)), known), kept, numbers[good], skipped)
+        else:
+            sequences.append(sequence)
+            labels.append(label)
+    lines = np.array(numbers, dtype=np.int64)
+    good, _, skipped = _kept(path, lines, None, faults, skip, unit)
+    names = pl.Series(labels, dtype=pl.String) if labelled else None
+    return Table(_of_kind(sequences, known), names, lines[good], skipped)
 
 
-def _json_decoder(columns: Columns) -> Callable[[bytes], tuple[Any, str]]:
-    """Return what reads the sequence and the label of a line."""
-    integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-    fields: list[tuple[str, Any]] = [("sequence", str | list[str | bool | integer | float | list[float]])]
-    names = {"sequence": columns.text}
-    if columns.label is not None:
-        fields.append(("label", str | bool | int))
-        names["label"] = columns.label
-    decoder: Any = msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename=names))
-
-    def decode(line: bytes) -> tuple[Any, str]:
-        found = decoder.decode(line)
-        return found.sequence, "" if columns.label is None else _as_text(found.label)
-
-    return decode
-
-
-def _check_keys(path: Path, line: bytes, columns: Columns) -> None:
-    """Refuse a file without the columns that are wanted, if its first line is an object."""
-    try:
-        there = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, RecursionError):
-        return
-    _check_columns(path, list(there), columns)
-
-
-def _kind_of_json(sequence: Any) -> str:
+def _checked(sequence: Any) -> tuple[str, Any]:
+    """Return the kind of a sequence, and the sequence, numbers as float64 (T, C)."""
     if isinstance(sequence, str):
-        return TEXT
+        return TEXT, sequence
     kinds = set(map(type, sequence))
     if not kinds:
-        return EMPTY
-    if kinds == {list}:
-        widths = sorted(set(map(len, sequence)))
-        if len(widths) > 1 or not widths[0]:
+        return EMPTY, sequence
+    if kinds == {int}:
+        return INTEGERS, sequence
+    if kinds == {list} or kinds <= {int, float}:
+        widths = sorted(set(map(len, sequence))) if kinds == {list} else []
+        if len(widths) > 1 or widths == [0]:
             raise DataError(f"vectors of {' and of '.join(map(str, widths))} numbers in one sequence")
-        return f"{VECTORS} of {widths[0]} numbers"
+        rows = np.array(sequence, dtype=np.float64)
+        if not np.isfinite(rows).all():
+            raise DataError("a number that is not finite")
+        return (f"{VECTORS} of {widths[0]} numbers", rows) if widths else (NUMBERS, rows[:, np.newaxis])
     if list in kinds:
         raise DataError("the sequence must hold symbols, numbers or vectors, and not several of them")
-    if kinds <= {int, float}:
-        return INTEGERS if kinds == {int} else NUMBERS
-    return SYMBOLS
+    return SYMBOLS, sequence
 
 
 def _may_be(kind: str, other: str) -> bool:
@@ -273,124 +312,23 @@ def _may_be(kind: str, other: str) -> bool:
 
 
 def _as_text(value: Any) -> str:
-    """Return a label or a symbol of JSON as text."""
+    """Return a label or a symbol as text, as JSON has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _of_kind(sequences: list[Any], kind: str) -> pl.Series | TokenSequences | Numbers:
-    """Return text, or what JSON has as lists."""
+    """Return sequences that are all of a kind, flat if they are lists."""
     import polars as pl
 
     if kind == TEXT:
         return pl.Series(sequences, dtype=pl.String)
-    offsets, flat = offsets_of(list(map(len, sequences))), list(chain.from_iterable(sequences))
+    offsets = offsets_of(list(map(len, sequences)))
     if kind in (EMPTY, INTEGERS, SYMBOLS):
-        return listed(list(map(_as_text, flat)), offsets)
-    rows = np.array(flat, dtype=np.float64)
-    return Numbers(rows if rows.ndim == 2 else rows[:, np.newaxis], offsets)
-
-
-def read_parquet(path: Path, columns: Columns, skip: bool) -> Table:
-    """Read the columns of a Parquet file; what its messages count are rows."""
-    import polars as pl
-
-    content = _bytes(path)
-    if not (content.startswith(PARQUET_MARK) and content.endswith(PARQUET_MARK)):
-        raise DataError(f"{path} is not a Parquet file, or it is cut short")
-    try:
-        there = list(pl.read_parquet_schema(io.BytesIO(content)))
-        _check_columns(path, there, columns)
-        frame = pl.read_parquet(io.BytesIO(content), columns=columns.names)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise DataError(f"{path} is a damaged Parquet file: {error}") from None
-    kind = _kind_of_column(frame[columns.text].dtype)
-    if kind is None:
-        raise DataError(
-            f"{path}: the column {columns.text!r} is of type {frame[columns.text].dtype}; it must hold text, or lists "
-            "of symbols, of numbers or of vectors"
-        )
-    labels = None
-    if columns.label is not None:
-        labels = frame[columns.label]
-        if not (_is_text(labels.dtype) or labels.dtype.is_integer() or labels.dtype == pl.Boolean):
-            raise DataError(
-                f"{path}: the column {columns.label!r} is of type {labels.dtype}; it must hold text, integers or "
-                "booleans"
-            )
-        labels = labels.cast(pl.String).fill_null("")
-    plain = {SYMBOLS: pl.List(pl.String), NUMBERS: pl.List(pl.Float64), VECTORS: pl.List(pl.List(pl.Float64))}
-    sequences = frame[columns.text].cast(plain.get(kind, pl.String))
-    faults = dict.fromkeys(sequences.is_null().arg_true().to_list(), "no sequence") | _step_faults(sequences, kind)
-    rows = np.arange(1, frame.height + 1)
-    good, kept, skipped = _kept(path, rows, labels, faults, skip, unit="row")
-    return Table(_of_column(sequences.filter(good), kind), kept, rows[good], skipped)
-
-
-def _kind_of_column(dtype: Any) -> str | None:
-    """Return what sequences of this type are; None where they can be none."""
-    import polars as pl
-
-    if _is_text(dtype):
-        return TEXT
-    if not isinstance(dtype, pl.List | pl.Array):
-        return None
-    inner: Any = dtype.inner
-    if _is_text(inner) or inner.is_integer() or inner in (pl.Boolean, pl.Null):
-        return SYMBOLS
-    if inner.is_float():
-        return NUMBERS
-    vectors = isinstance(inner, pl.List | pl.Array) and (inner.inner.is_numeric() or inner.inner == pl.Null)
-    return VECTORS if vectors and not inner.inner.is_decimal() else None
-
-
-def _is_text(dtype: Any) -> bool:
-    import polars as pl
-
-    return dtype == pl.String or isinstance(dtype, pl.Categorical | pl.Enum)
-
-
-def _steps(sequences: pl.Series) -> tuple[pl.Series, NDArray[np.int64]]:
-    """Return the items of all lists, and how many each list has."""
-    lengths = sequences.list.len().fill_null(0)
-    # Of an empty list Polars would make an item.
-    return sequences.filter(lengths > 0).explode(), lengths.to_numpy().astype(np.int64)
-
-
-def _step_faults(sequences: pl.Series, kind: str) -> dict[int, str]:
-    """Return what is wrong with the items of lists, by the place of the list."""
-    import polars as pl
-
-    if kind == TEXT:
-        return {}
-    steps, lengths = _steps(sequences)
-    step = pl.col("step")
-    fault: Any = pl.when(step.is_null()).then(pl.lit("null in the sequence"))
-    if kind == NUMBERS:
-        fault = fault.when(~step.is_finite()).then(pl.lit("a number that is not finite"))
-    if kind == VECTORS:
-        width = steps.list.len().drop_nulls().head(1).sum()
-        odd = step.list.eval(pl.element().is_null() | ~pl.element().is_finite()).list.any()
-        count = step.list.len()
-        fault = fault.when(odd).then(pl.lit("a number that is null or not finite"))
-        fault = fault.when(count == 0).then(pl.lit("a vector of no numbers"))
-        wrong = pl.format("a vector of {} numbers, but the first vector of the file has {}", count, width)
-        fault = fault.when(count != width).then(wrong)
-    frame = pl.DataFrame({"row": np.repeat(np.arange(len(lengths)), lengths), "step": steps})
-    found = frame.select("row", fault=fault.otherwise(None).cast(pl.String)).drop_nulls()
-    # The first fault of a row stands last, and so is the one that is kept.
-    return dict(found.reverse().iter_rows())
-
-
-def _of_column(sequences: pl.Series, kind: str) -> pl.Series | TokenSequences | Numbers:
-    if kind == TEXT:
-        return sequences
-    steps, lengths = _steps(sequences)
-    if kind == SYMBOLS:
-        return listed(steps.to_list(), offsets_of(lengths))
-    if kind == NUMBERS:
-        return Numbers(steps.to_numpy()[:, np.newaxis], offsets_of(lengths))
-    width = len(steps[0]) if len(steps) else 1
-    return Numbers(steps.explode().to_numpy().reshape(-1, width), offsets_of(lengths))
+        return listed(list(map(_as_text, chain.from_iterable(sequences))), offsets)
+    # Beside numbers there may be lists of integers, and empty ones.
+    width = next(rows.shape[1] for rows in sequences if isinstance(rows, np.ndarray))
+    rows = [np.asarray(rows, dtype=np.float64).reshape(-1, width) for rows in sequences]
+    return Numbers(np.concatenate(rows), offsets)
 
 
 def _kept(
@@ -401,26 +339,10 @@ def _kept(
     skip: bool,
     unit: str = "line",
 ) -> tuple[NDArray[np.bool_], pl.Series | None, int]:
-    """Return which of the lines have no fault, bool (N,), their labels, and how many other lines there are.
+    """Return which lines have no fault, bool (N,), their labels, and how many other lines there are.
 
-    Parameters
-    ----------
-    path : Path
-    numbers : ndarray, int64 (N,)
-        The numbers of the lines.
-    labels : polars Series of str (N,) or None
-        A line without a label is malformed, too.
-    faults : dict
-        What is wrong with lines, by their places in `numbers`.
-    skip : bool
-        Whether malformed lines may be skipped.
-    unit : str
-        What is counted.
-
-    Raises
-    ------
-    DataError
-        When a line is malformed and may not be skipped, or no line is left.
+    `numbers` are those of the lines, and `faults` says what is wrong by the place in `numbers`. A fault is an error
+    unless faults may be skipped and a line is left.
     """
     if not len(numbers):
         raise DataError(f"{path} holds no sequence")
