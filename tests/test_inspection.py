@@ -869,6 +869,18 @@ def test_a_compiled_model_sees_what_was_learned_since():
     assert_allclose(second.logits, inspect(model, DIGITS).logits)
 
 
+@pytest.mark.parametrize(
+    "look", [lambda m: gradient_flow(m, TASK, samples=5), lambda m: state_space(m, TASK, samples=5)]
+)
+def test_a_model_that_does_something_else_by_now_is_refused(look):
+    model = RNN(10, 7, 2, rng=1)
+    ready = compile(model)
+    look(ready)
+    model.activation = "tanh"
+    with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
+        look(ready)
+
+
 # --- figures
 
 

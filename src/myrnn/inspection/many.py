@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks, results
-from myrnn.compiler import CompiledModel, Observation
+from myrnn.compiler import MYGRAD, CompiledModel, Observation
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.inspection.one import compiled_of, main_state, norms
+from myrnn.models import parameters_of
 from myrnn.sequences import Sequences, given_sequences
 
 Curves = dict[str, NDArray[np.float64]]
@@ -46,8 +47,15 @@ def _many_sequences(name: str, given: Any, samples: int, seed: int, compiled: Co
 
 
 def _observations(compiled: CompiledModel, sequences: Sequences) -> Iterator[Observation]:
-    """Look inside while each sequence runs, the loss being that of its own label."""
-    return (compiled.observe(sequences.features(i), int(sequences.labels[i])) for i in range(len(sequences)))
+    """Look inside while each sequence runs, the loss being that of its own label; the model is checked once for all."""
+    compiled.guard.check_use(sequences, gradients=True)
+    native = compiled.native(observed=True)
+    with MYGRAD:
+        parameters = native.block_of([parameter.data for parameter in parameters_of(compiled.model)]).numbers
+    for i in range(len(sequences)):
+        # The program takes features. All of them at once may be large.
+        one = Sequences.from_pairs([(sequences.features(i), int(sequences.labels[i]))])
+        yield native.observe(one, 0, parameters)
 
 
 # The flow of the gradient ---------------------------------------------------------------------------------------------
