@@ -1,5 +1,4 @@
 import csv
-import io
 import json
 import re
 
@@ -7,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 from sklearn import metrics
 
 from myrnn.errors import InvalidArgument
@@ -22,12 +20,6 @@ def drawn(count, known, seed):
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet(np.full(known, 0.5), size=count)
     return rng.choice(NAMES, size=count), probabilities, NAMES[:known], rng.integers(0, 30, size=count)
-
-
-def text(table):
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(table)
-    return console.export_text()
 
 
 @pytest.mark.filterwarnings("ignore:A single label was found")
@@ -86,7 +78,7 @@ def test_a_classifier_that_never_says_a_class_has_a_report():
     assert report.accuracy == 0
     assert json.loads(json.dumps(report.numbers(), allow_nan=False))["calibration"]["excess"] is None
     for table in (report.table(), report.confusion_table(), report.calibration.table(), report.lengths.table()):
-        assert text(table)
+        assert table.to_text()
 
 
 # --- by length
@@ -175,13 +167,13 @@ def test_a_csv_has_a_row_a_class(tmp_path):
 def test_tables():
     truth, probabilities, classes, lengths = drawn(200, 3, 2)
     report = classification_report(truth, probabilities, classes, lengths)
-    shown = text(report.table())
+    shown = report.table().to_text()
     assert re.search(rf"^a +{100 * report.precision[0]:.1f} +{100 * report.recall[0]:.1f} \(", shown, re.MULTILINE)
     assert re.search(rf"^d +- +0\.0 \(.*{report.total[3]} unseen in training", shown, re.MULTILINE)
     counts = " +".join(str(count or "·") for count in report.confusion[0])
-    assert re.search(rf"^a +{counts}", text(report.confusion_table()), re.MULTILINE)
-    assert f"{report.lengths.names[2]} " in text(report.lengths.table())
-    calibration = text(report.calibration.table())
+    assert re.search(rf"^a +{counts}", report.confusion_table().to_text(), re.MULTILINE)
+    assert f"{report.lengths.names[2]} " in report.lengths.table().to_text()
+    calibration = report.calibration.table().to_text()
     assert f"expected calibration error {report.calibration.expected_error:.2%}" in calibration
     assert "90 to 100 " in calibration
 
@@ -190,7 +182,7 @@ def test_many_classes_show_their_most_frequent_mistakes():
     names = [f"c{place}" for place in range(12)]
     truth = ["c0"] * 5 + ["c1"] * 3 + ["c2"]
     predicted = np.eye(12)[[7, 7, 7, 0, 0, 4, 4, 1, 3]]
-    shown = text(classification_report(truth, predicted, names, [1] * 9).confusion_table())
+    shown = classification_report(truth, predicted, names, [1] * 9).confusion_table().to_text()
     rows = [line.split() for line in shown.splitlines()[3:]]
     assert rows == [["c0", "c7", "3", "5"], ["c1", "c4", "2", "3"], ["c2", "c3", "1", "1"]]
 

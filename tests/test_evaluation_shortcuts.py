@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import shortcuts
@@ -18,13 +17,6 @@ from myrnn.tasks import Palindromes, TwinHalves
 
 def refused(message):
     return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
-
-
-def printed(table, width=80):
-    console = Console(width=width, highlight=False, color_system=None, force_terminal=False)
-    with console.capture() as shown:
-        console.print(table)
-    return shown.get()
 
 
 def of(lists, labels=None, alphabet=None):
@@ -252,7 +244,7 @@ def test_rows_and_totals_are_plain_records(tmp_path):
 
 def test_the_table_fits_into_80_columns():
     report = shortcuts(TwinHalves(1, 3), samples=200_000, lengths=[2, 4])
-    lines = printed(report.table()).splitlines()
+    lines = report.table().to_text().splitlines()
     assert max(map(len, lines)) <= 80
     assert " ".join(lines[1].split()) == "length length alone first, last counts even counts one place of"
     assert lines[3].split()[1:] == [*(f"{100 * share:.1f}" for share in report.accuracy[:, 0]), "50,000"]

@@ -4,7 +4,6 @@ import re
 import mygrad as mg
 import numpy as np
 import pytest
-from rich.console import Console
 
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import evaluate, transfer, wilson_interval
@@ -23,13 +22,6 @@ NOT_4 = "the sequences have 6 symbols, but the model takes 4 inputs"
 
 def refused(message):
     return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
-
-
-def printed(table, width=80):
-    console = Console(width=width, highlight=False, color_system=None, force_terminal=False)
-    with console.capture() as shown:
-        console.print(table)
-    return shown.get()
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +68,7 @@ def test_lengths_can_be_asked_for():
 
 
 def test_the_table_fits_into_80_columns(found):
-    text = printed(found.table())
+    text = found.table().to_text()
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[1].split() == ["model", "halves", "palindromes", "fewer", "symbols"]

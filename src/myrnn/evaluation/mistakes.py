@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rich.text import Text
 
 from myrnn import _checks
 from myrnn.evaluation.classify import Classifier, class_names, draw
@@ -24,6 +23,9 @@ from myrnn.results import (
 )
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 # Characters of a line, with which the table fits into 80; the rest of a long half goes on further down.
 WIDTH = 30
@@ -265,6 +267,8 @@ def spelled(tokens: NDArray[np.int64]) -> str:
 
 def aligned(halves: Halves) -> Text:
     """Return the first half, the second one under it, and marks where they differ."""
+    from rich.text import Text
+
     pairs = list(zip(halves.first, halves.second, halves.differ, strict=True))
     cell = max((len(str(token)) for pair in pairs for token in pair[:2]), default=1)
     # Digits stand side by side; longer numbers need a space.
