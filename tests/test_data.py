@@ -814,7 +814,9 @@ def test_places_that_are_not_there():
         found[2]
     with pytest.raises(InvalidArgument, match=r"^index must be an integer, not 'a'$"):
         found["a"]
-    with pytest.raises(InvalidArgument, match=r"^index must be an integer, a mask or a slice that fits 2 sequences"):
+    with pytest.raises(
+        InvalidArgument, match=r"^indices must be integers, a mask or a slice that fits 2 sequences, not \[5\]$"
+    ):
         found[[5]]
 
 

@@ -105,8 +105,7 @@ class Sequences:
             labels.append(_checked_label(f"the label of sequence {index}", y))
         if not parts:
             raise InvalidArgument("there is no sequence: at least one pair (x, y) is needed")
-        offsets = np.concatenate(([0], np.cumsum([len(part) for part in parts])))
-        return cls(np.concatenate(parts), offsets, labels, dim_input)
+        return cls(np.concatenate(parts), offsets_of([len(part) for part in parts]), labels, dim_input)
 
     def __len__(self) -> int:
         """Return the number of sequences, N."""
@@ -154,18 +153,7 @@ class Sequences:
         InvalidArgument
             When `indices` are of another kind or lie outside the sequences.
         """
-        try:
-            chosen = np.arange(len(self))[indices]
-        except (IndexError, TypeError, ValueError):
-            chosen = None
-        if chosen is None or chosen.ndim != 1:
-            raise InvalidArgument(
-                f"indices must be integers, a mask or a slice that fits {len(self)} sequences, "
-                f"not {_checks.shown(indices)}"
-            )
-        lengths = self.lengths[chosen]
-        offsets = np.concatenate(([0], np.cumsum(lengths)))
-        places = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
+        chosen, offsets, places = selected(indices, self.offsets)
         return Sequences(self.values[places], offsets, self.labels[chosen], self.dim_input)
 
     @overload
@@ -189,12 +177,51 @@ class Sequences:
         return (self[index] for index in range(len(self)))
 
     def _part(self, index: int) -> NDArray[Any]:
-        place = _checks.integer("index", index)
-        if not -len(self) <= place < len(self):
-            raise IndexError(f"there is no sequence {place}: there are {len(self)}")
-        place %= len(self)
-        part: NDArray[Any] = self.values[self.offsets[place] : self.offsets[place + 1]]
+        part: NDArray[Any] = self.values[steps_of(index, self.offsets)]
         return part
+
+
+def offsets_of(lengths: ArrayLike) -> NDArray[np.int64]:
+    """Return where sequences of these lengths begin in a flat array, and the end of the last one, int64 (N + 1,)."""
+    return np.concatenate(([0], np.cumsum(np.asarray(lengths, dtype=np.int64))))
+
+
+def ramp(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return 0 .. counts[0] - 1, 0 .. counts[1] - 1 and so on, one after the other."""
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+
+
+def steps_of(index: Any, offsets: NDArray[np.int64]) -> slice:
+    """Return where the steps of one sequence stand in a flat array; raises IndexError where there is none."""
+    count = len(offsets) - 1
+    place = _checks.integer("index", index)
+    if not -count <= place < count:
+        raise IndexError(f"there is no sequence {place}: there are {count}")
+    return slice(offsets[place % count], offsets[place % count + 1])
+
+
+def selected(
+    indices: Any, offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return which sequences are selected, their new offsets, and the places of their steps in the flat array.
+
+    Raises
+    ------
+    InvalidArgument
+        When `indices` are no integers, mask or slice, or lie outside the sequences.
+    """
+    count = len(offsets) - 1
+    try:
+        chosen = np.arange(count)[indices]
+    except (IndexError, TypeError, ValueError):
+        chosen = None
+    if chosen is None or chosen.ndim != 1:
+        raise InvalidArgument(
+            f"indices must be integers, a mask or a slice that fits {count} sequences, not {_checks.shown(indices)}"
+        )
+    lengths = np.diff(offsets)[chosen]
+    return chosen, offsets_of(lengths), np.repeat(offsets[chosen], lengths) + ramp(lengths)
 
 
 def given_sequences(given: Any, most: int | None = None, dim_input: int | None = None) -> Sequences | None:

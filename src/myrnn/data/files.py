@@ -22,8 +22,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.data.symbols import Numbers, TokenSequences, listed, offsets_of
+from myrnn.data.symbols import Numbers, TokenSequences, listed
 from myrnn.errors import DataError
+from myrnn.sequences import offsets_of
 
 if TYPE_CHECKING:
     import polars as pl

@@ -20,12 +20,11 @@ from myrnn.data.symbols import (
     TokenSequences,
     factorised,
     listed,
-    offsets_of,
     place_of,
     split_text,
 )
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Sequences
+from myrnn.sequences import Sequences, offsets_of
 
 WANTED = "a list of strings, of token lists or of (T, C) arrays, an array of shape (N, T, C) or (N, T), or a Sequences"
 NUMBERS = "numbers"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
+from myrnn.sequences import offsets_of, selected, steps_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -84,31 +84,13 @@ class TokenSequences(Sequence[list[Any]]):
     def __getitem__(self, index: Any) -> list[Any] | TokenSequences:
         """Return the symbols of one sequence, or the sequences that a slice, a mask or an array of places selects."""
         if isinstance(index, slice | np.ndarray | list):
-            return self._select(index)
-        place = _checks.integer("index", index)
-        if not -len(self) <= place < len(self):
-            raise IndexError(f"there is no sequence {place}: there are {len(self)}")
-        place %= len(self)
-        return [self.symbols[code] for code in self.codes[self.offsets[place] : self.offsets[place + 1]]]
+            _, offsets, places = selected(index, self.offsets)
+            return TokenSequences(self.symbols, self.codes[places], offsets, self.kind, self.tokenize)
+        return [self.symbols[code] for code in self.codes[steps_of(index, self.offsets)]]
 
     def __iter__(self) -> Iterator[list[Any]]:
         """Iterate over the sequences."""
         return (self[place] for place in range(len(self)))
-
-    def _select(self, indices: Any) -> TokenSequences:
-        try:
-            chosen = np.arange(len(self))[indices]
-        except (IndexError, TypeError, ValueError):
-            chosen = None
-        if chosen is None or chosen.ndim != 1:
-            raise InvalidArgument(
-                f"index must be an integer, a mask or a slice that fits {len(self)} sequences, "
-                f"not {_checks.shown(indices)}"
-            )
-        lengths = self.lengths[chosen]
-        offsets = offsets_of(lengths)
-        places = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
-        return TokenSequences(self.symbols, self.codes[places], offsets, self.kind, self.tokenize)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +114,6 @@ class Numbers:
 
 
 RawSequences = TokenSequences | Numbers
-
-
-def offsets_of(lengths: Any) -> NDArray[np.int64]:
-    """Return where sequences of these lengths begin, and the end of the last one, int64 (N + 1,)."""
-    return np.concatenate(([0], np.cumsum(np.asarray(lengths, dtype=np.int64))))
 
 
 def place_of(row: int, offsets: NDArray[np.int64]) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.registry import register
-from myrnn.sequences import LARGEST_INT32, Sequences
+from myrnn.sequences import LARGEST_INT32, Sequences, offsets_of, ramp
 from myrnn.settings import check_fields
 
 # No sound task comes near this: longer sequences would only fill the memory.
@@ -124,7 +124,7 @@ class _Halves(ABC):
             raise InvalidArgument("sequences must hold tokens, not features")
         lengths, half = sequences.lengths, sequences.lengths // 2
         starts = np.repeat(sequences.offsets[:-1], half)
-        step = _ramp(half)
+        step = ramp(half)
         first = sequences.values[starts + step]
         second = sequences.values[starts + self._partner(step, np.repeat(half, half), np.repeat(lengths, half))]
         wrong = np.bincount(np.repeat(np.arange(len(half)), half), first != second, minlength=len(half))
@@ -145,14 +145,14 @@ class _Halves(ABC):
 
     def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
         half = lengths // 2
-        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        offsets = offsets_of(lengths)
         match = rng.integers(0, 2, len(lengths))
         # Filled at random, so that the middle symbol of an odd length is drawn too.
         values = rng.integers(0, self.alphabet_size, int(offsets[-1]), dtype=np.int32)
-        ramp = _ramp(half)
+        step = ramp(half)
         starts = np.repeat(offsets[:-1], half)
-        first = starts + ramp
-        second = starts + self._partner(ramp, np.repeat(half, half), np.repeat(lengths, half))
+        first = starts + step
+        second = starts + self._partner(step, np.repeat(half, half), np.repeat(lengths, half))
         right = values[first]
         if self.negatives == "uniform":
             drawn = _uniform_negatives(right, values[second], half, match, self.alphabet_size, rng)
@@ -309,12 +309,6 @@ def generate_sequence(
     return x, y, drawn.tokens(0)
 
 
-def _ramp(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return 0 .. counts[0] - 1, 0 .. counts[1] - 1 and so on, one after the other."""
-    ends = np.cumsum(counts)
-    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
-
-
 def _uniform_negatives(
     right: NDArray[np.int32],
     drawn: NDArray[np.int32],
@@ -324,14 +318,14 @@ def _uniform_negatives(
     rng: np.random.Generator,
 ) -> NDArray[np.int32]:
     """Return the second halves: the right one for a match, else one drawn evenly from all the others."""
-    starts = np.concatenate(([0], np.cumsum(half)))
+    starts = offsets_of(half)
     negative = np.repeat(match == 0, half)
     drawn = np.where(negative, drawn, right)
     candidates = np.flatnonzero(match == 0)
     while len(candidates):
         # Drawing again whatever came out right by chance leaves the others equally likely.
         lengths = half[candidates]
-        places = np.repeat(starts[candidates], lengths) + _ramp(lengths)
+        places = np.repeat(starts[candidates], lengths) + ramp(lengths)
         owner = np.repeat(np.arange(len(candidates)), lengths)
         wrong = np.bincount(owner, drawn[places] != right[places], minlength=len(candidates))
         again = wrong == 0
