@@ -238,18 +238,18 @@ def test_a_network_that_is_wanted_anew_is_not_kept_by_settings_that_come_at_once
     fresh.ask("configure", "network", settings=SMALL, anew=True)
 
 
-@pytest.mark.parametrize("speed", [1.0, 3.0, 10.0, 30.0, 100.0, 1000.0])
-def test_so_many_iterations_a_second_are_done_as_are_asked_for(speed, monkeypatch):
+@pytest.mark.parametrize(("speed", "seconds"), [(1.0, 10), (3.0, 10), (10.0, 5), (30.0, 3), (100.0, 2), (1000.0, 1)])
+def test_so_many_iterations_a_second_are_done_as_are_asked_for(speed, seconds, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(bench_module.time, "monotonic", lambda: now[0])
     bench = bench_module.Bench([1, 2], Outbox())
     with turn():
         bench.begin(lambda: Network(SMALL))
         bench.playing, bench.speed = True, speed
-        while bench.due < 10:
+        while bench.due < seconds:
             now[0] = max(now[0], bench.due)
             bench.train(60.0)
-    assert bench.now.iteration == pytest.approx(10 * speed, rel=0.02, abs=1)
+    assert bench.now.iteration == pytest.approx(seconds * speed, rel=0.02, abs=1)
 
 
 def test_settings_that_do_not_go_together_leave_the_network(page):
@@ -397,14 +397,16 @@ def test_a_network_that_is_pinned_while_it_is_compiled_is_the_one_that_is_compar
 
 
 def test_more_messages_than_can_wait_for_a_network_are_refused(held, monkeypatch):
-    monkeypatch.setattr("myrnn.playground.session.MOST_WAITING", 3)
+    monkeypatch.setattr(session_module, "MOST_WAITING", 3)
     page = Listener()
     try:
         assert held.begun.wait(WAIT)
-        for _ in range(3):
+        for _ in range(2):
             page.send("step")
             page.ask("runs", "runs")
-        assert "are waiting already" in page.ask("step", "error")["message"]
+        page.send("step")
+        with pytest.raises(InvalidArgument, match="are waiting already"):
+            page.send("step")
         held.ended.set()
         assert page.status(lambda told: told["iteration"] == 3 and "busy" not in told)
     finally:
@@ -722,9 +724,9 @@ def test_what_closed_sessions_held_is_let_go_and_programs_are_shared(monkeypatch
     monkeypatch.setattr(bench_module.Bench, "_put", noted)
     loaded, programs, sessions = set(), [], []
     monkeypatch.setattr(cache, "load", lambda source, load=cache.load: loaded.add(source) or load(source))
-    for _ in range(2):
+    for many in (2, 1):
         with contextlib.ExitStack() as stack:
-            pages = [stack.enter_context(open_session({**SMALL, "dim_recurrent": size})) for size in (8, 24)]
+            pages = [stack.enter_context(open_session()) for _ in range(many)]
             for page in pages:
                 page.send("watch", views=VIEWS)
                 page.send("speed", speed=0.0)
@@ -735,8 +737,7 @@ def test_what_closed_sessions_held_is_let_go_and_programs_are_shared(monkeypatch
         del pages, page, stack
         programs.append(len(loaded))
     gc.collect()
-    assert len(networks) == 8
-    assert [network() for network in networks] == [None] * 8
-    assert [session() for session in sessions] == [None] * 4
+    assert [network() for network in networks] == [None] * 6
+    assert [session() for session in sessions] == [None] * 3
     # Nothing is compiled for a session alone.
     assert programs[0] == programs[1]

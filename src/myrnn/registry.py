@@ -69,8 +69,8 @@ def register(
     """Return a decorator that registers a class, or a function, under a name.
 
     Its parameters are the settings. Annotations give their types, bounds and help, as
-    ``Annotated[int, Meta(ge=1, description="How many units there are.")]``. A setting with a ``title`` is on the page of
-    the playground, which offers its ``examples``.
+    ``Annotated[int, Meta(ge=1, description="How many units there are.")]``. A setting with a ``title`` is on the
+    playground's page, which offers its ``examples``.
 
     Parameters
     ----------

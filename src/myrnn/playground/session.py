@@ -10,10 +10,10 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
@@ -89,9 +89,7 @@ class Session:
         self._bench = Bench(tokens, self.outbox)
         self._shared, self._own = shared, own
         self._rng = np.random.default_rng()
-        # Messages that came, and those that wait until the network is compiled.
-        self._waiting: deque[Message] = deque()
-        self._held: deque[Message] = deque()
+        self._waiting: list[Message] = []
         self._news = asyncio.Event()
         # The steps whose programs were asked for last, and those whose programs are still being compiled.
         self._asked: object = None
@@ -127,12 +125,10 @@ class Session:
     def _patience(self) -> float | None:
         """Return how long to wait for a message: until there is something to do; None is for ever."""
         bench = self._bench
-        if self._waiting:
+        if self._next_place() is not None:
             return 0.0
         if bench.steps:
             return None if self._compiling is not None else 0.0
-        if self._held:
-            return 0.0
         if bench.playing:
             return max(0.0, bench.due - time.monotonic()) if bench.speed else 0.0
         return None if bench.next_view() is None else 0.0
@@ -172,27 +168,28 @@ class Session:
 
     # Messages --------------------------------------------------------------------------------------------------------
 
+    def _next_place(self) -> int | None:
+        """Return the place of the first message that can be answered now, if there is one."""
+        # Whether a network is still to be pinned or saved, or to be changed after that.
+        keeps = False
+        for place, message in enumerate(self._waiting):
+            waits = isinstance(message, _NATIVE) or (keeps and isinstance(message, _CHANGES))
+            if not (waits and self._bench.steps):
+                return place
+            keeps = keeps or isinstance(message, (*_CHANGES, messages.Pin, messages.Save))
+        return None
+
     def _next_message(self) -> Message | None:
-        """Return the next message that can be answered now."""
-        if self._held and not self._bench.steps:
-            return self._held.popleft()
-        message = self._waiting.popleft() if self._waiting else None
-        while isinstance(message, _REPLACED) and self._waiting and type(self._waiting[0]) is type(message):
-            latest = self._waiting.popleft()
+        place = self._next_place()
+        if place is None:
+            return None
+        message, waiting = self._waiting.pop(place), self._waiting
+        while isinstance(message, _REPLACED) and place < len(waiting) and type(waiting[place]) is type(message):
+            latest = waiting.pop(place)
             if isinstance(message, messages.Configure) and isinstance(latest, messages.Configure):
                 latest = messages.Configure(latest.settings, latest.anew or message.anew)
             message = latest
-        if message is not None and self._bench.steps and self._must_wait(message):
-            if len(self._held) >= MOST_WAITING:
-                raise InvalidArgument(_TOO_MANY)
-            self._held.append(message)
-            return None
         return message
-
-    def _must_wait(self, message: Message) -> bool:
-        """Return whether a message has to wait until the network is compiled."""
-        keeps = any(isinstance(held, (*_CHANGES, messages.Pin, messages.Save)) for held in self._held)
-        return isinstance(message, _NATIVE) or (keeps and isinstance(message, _CHANGES))
 
     def _answer(self, message: Message) -> Later | None:
         """Do what a message asks for; what is returned is still to be done."""
@@ -245,11 +242,11 @@ class Session:
             case messages.Script():
                 outbox.answer("script", text=keep.script(bench.now, self._own))
             case messages.Shortcuts():
-                return self._shortcuts(bench.now)
+                return partial(self._shortcuts, bench.now)
             case messages.Save():
-                return self._save(bench.now)
+                return partial(self._save, bench.now)
             case messages.Figure(figure, form):
-                return self._figure(bench.now, figure, form)
+                return partial(self._figure, bench.now, figure, form)
         return None
 
     def _configure(self, settings: dict[str, Any], anew: bool) -> None:
@@ -272,34 +269,22 @@ class Session:
                 break
         self._bench.look_at(drawn.tokens(0).tolist())
 
-    def _shortcuts(self, network: Network) -> Later:
-        async def shortcuts() -> None:
-            self.outbox.answer("shortcuts", **await to_thread.run_sync(views.shortcut_levels, network.longer))
+    async def _shortcuts(self, network: Network) -> None:
+        self.outbox.answer("shortcuts", **await to_thread.run_sync(views.shortcut_levels, network.longer))
 
-        return shortcuts
-
-    def _save(self, network: Network) -> Later:
+    async def _save(self, network: Network) -> None:
         keep.check_can_be_saved(network)
+        folder = await self._in_turn(keep.save, network, await self._tested(network))
+        command = keep.opening_command(folder, network, self._own)
+        self.outbox.answer("saved", folder=folder.as_posix(), command=command, runs=keep.listed_runs())
 
-        async def save() -> None:
-            folder = await self._in_turn(keep.save, network, await self._tested(network))
-            command = keep.opening_command(folder, network, self._own)
-            self.outbox.answer("saved", folder=folder.as_posix(), command=command, runs=keep.listed_runs())
-
-        return save
-
-    def _figure(self, network: Network, figure: str, form: str) -> Later:
-        draw = None if figure == "accuracy" else keep.figure(figure, form, network, self._bench.tokens)
-
-        async def draw_figure() -> None:
-            drawing = draw
-            if drawing is None:
-                report = await self._tested(network)
-                drawing = lambda: keep.drawn(report.plot, form)  # noqa: E731
-            content = await to_thread.run_sync(drawing, limiter=self._shared.drawing)
-            self.outbox.answer("figure", figure=figure, format=form, content=content)
-
-        return draw_figure
+    async def _figure(self, network: Network, figure: str, form: str) -> None:
+        if figure == "accuracy":
+            draw = partial(keep.drawn, (await self._tested(network)).plot, form)
+        else:
+            draw = await self._in_turn(keep.figure, figure, form, network, self._bench.tokens)
+        content = await to_thread.run_sync(draw, limiter=self._shared.drawing)
+        self.outbox.answer("figure", figure=figure, format=form, content=content)
 
     async def _tested(self, network: Network) -> LengthReport:
         """Try a network in several turns, since everybody else waits meanwhile."""
