@@ -36,7 +36,6 @@ _STROKES = {"parameter": _BLUE, "input": _ORANGE, "constant": "#999999"}
 _FILLS = {"parameter": "#d6e8f3", "input": "#fbecc8", "constant": "#e6e6e6"}
 _EDGES = {"state": _GREEN, "result": _VERMILION, "": "#6b7075"}
 _FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
-_LEGEND = (("parameter", "parameter"), ("input", "input"), ("constant", "constant"))
 
 
 class ComputationalGraph:
@@ -132,10 +131,12 @@ def to_svg(drawing: Drawing, layout: Layout, gradients: Mapping[int, float]) -> 
         f'<rect width="{w}" height="{h}" rx="8" fill="{_PAPER}"/>',
         *_header(drawing, bool(gradients)),
         *(line for band in layout.bands if band.heading for line in _band(band)),
-        *_shelf_heading(layout),
-        *(_route(route, drawing) for route in layout.routes),
-        *_heads(layout.routes, drawing),
     ]
+    if layout.shelf:
+        parts.append(_label(layout.shelf[0].x, HEADER + 16, "parameters", f'font-weight="bold" fill="{_SOFT}"'))
+    lines = [_line(route, drawing) for route in layout.routes]
+    # No line runs over the head of another.
+    parts += [line for line, _ in lines] + [head for _, head in lines]
     names = short_names(drawing)
     for card in (*layout.shelf, *layout.cards):
         parts += _card(card, drawing.nodes, names, gradients, short)
@@ -163,11 +164,11 @@ def _header(drawing: Drawing, gradients: bool) -> Iterable[str]:
     yield _label(MARGIN, 24, drawing.title, 'font-size="13" font-weight="bold"')
     x, y = MARGIN, 43.0
     kinds = {node.kind for node in drawing.nodes}
-    for kind, word in _LEGEND:
+    for kind in _FILLS:
         if kind in kinds:
             yield _box(x, y - 9, 12, 11, 2, f'fill="{_FILLS[kind]}" stroke="{_STROKES[kind]}"')
-            yield _label(x + 17, y, word, f'fill="{_SOFT}"')
-            x += 30 + text_width(word, 11)
+            yield _label(x + 17, y, kind, f'fill="{_SOFT}"')
+            x += 30 + text_width(kind, 11)
     if any(node.emphasis == "state" for node in drawing.nodes):
         word = "state, on to the next step"
         yield f'<path d="M{_n(x)} {_n(y - 4)}h18" stroke="{_GREEN}" stroke-width="2"/>'
@@ -184,23 +185,16 @@ def _band(band: Band) -> Iterable[str]:
     yield _label(band.x + band.width / 2, band.y + 16, band.heading, attributes)
 
 
-def _shelf_heading(layout: Layout) -> Iterable[str]:
-    if layout.shelf:
-        yield _label(layout.shelf[0].x, HEADER + 16, "parameters", f'font-weight="bold" fill="{_SOFT}"')
-
-
-def _route(route: Route, drawing: Drawing) -> str:
+def _line(route: Route, drawing: Drawing) -> tuple[str, str]:
+    """Return the line of a route, and its head."""
     carried = drawing.nodes[route.source].emphasis == "state" and route.tracks
     colour, width = (_GREEN, 1.6) if carried else (_LINE, 1.2)
     path = _right_angled(route.points) if route.tracks else _curved(route.points)
-    return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
-
-
-def _heads(routes: Iterable[Route], drawing: Drawing) -> Iterable[str]:
-    for route in routes:
-        carried = drawing.nodes[route.source].emphasis == "state" and route.tracks
-        x, y = route.points[-1]
-        yield f'<path d="M{_n(x)} {_n(y)}l-3.5 -6h7z" fill="{_GREEN if carried else _LINE}"/>'
+    x, y = route.points[-1]
+    return (
+        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>',
+        f'<path d="M{_n(x)} {_n(y)}l-3.5 -6h7z" fill="{colour}"/>',
+    )
 
 
 def _right_angled(points: tuple[tuple[float, float], ...], radius: float = 4.0) -> str:
