@@ -58,7 +58,6 @@ class _Optimizer(ABC):
 
         Call it after ``loss.backward()``.
         """
-        self._begin_step()
         for index, parameter in enumerate(self.params):
             if parameter.grad is None:
                 continue
@@ -66,9 +65,6 @@ class _Optimizer(ABC):
             if self.weight_decay and parameter.ndim > 1:
                 change = change - self.learning_rate * self.weight_decay * parameter.data
             parameter.data += change
-
-    def _begin_step(self) -> None:  # noqa: B027 - only some optimizers have something to do
-        """Do what has to be done once a step."""
 
     @abstractmethod
     def _change(self, index: int, gradient: NDArray[Any]) -> NDArray[Any]:
@@ -207,8 +203,10 @@ class Adam(_Optimizer):
         self.m = self._zeros()
         self.v = self._zeros()
 
-    def _begin_step(self) -> None:
+    def step(self) -> None:
+        """Update every parameter in place from its gradient, and count the step."""
         self.t += 1
+        super().step()
 
     def _change(self, index: int, gradient: NDArray[Any]) -> NDArray[Any]:
         self.m[index] = self.beta1 * self.m[index] + (1 - self.beta1) * gradient

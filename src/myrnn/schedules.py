@@ -1,4 +1,4 @@
-"""Learning rates that change while a training goes on, by name.
+"""Learning rates that change during a training, by name.
 
 A schedule is registered like tasks, models and optimizers (`registry.register`): as a class or a function that takes
 `rate`, the learning rate that the training begins with, and `iterations`, how many it has, and returns what maps an
@@ -121,7 +121,7 @@ class Rates:
     first : float
         The rate that the optimizer had when the training began.
     name : str
-        What the schedule is; of a user-defined function no more can be said than that it is one.
+        The schedule as a checkpoint names it: ``"a function"`` for a user-defined one.
     """
 
     def __init__(self, optimizer: Any, schedule: Schedule | None) -> None:

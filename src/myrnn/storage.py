@@ -239,7 +239,7 @@ def _read(path: Path, name: str, limit: int) -> bytes:
             size = os.fstat(opened.fileno()).st_size
             if size > limit:
                 damaged(path, name, f"is too large: {size:,} bytes, at most {limit:,} are read")
-            # Never more than was said, should it grow meanwhile.
+            # Never more than the size that was checked: the file may grow meanwhile.
             return opened.read(size)
     except OSError as error:
         damaged(path, name, f"cannot be read: {error.strerror or error}", error)
@@ -247,7 +247,7 @@ def _read(path: Path, name: str, limit: int) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """The files of a folder, their sizes and hashes checked; what is in them is still anybody's.
+    """The files of a folder: their sizes and hashes are checked, what they say is not.
 
     Attributes
     ----------
@@ -268,24 +268,24 @@ class Stored:
         Raises
         ------
         RunError
-            When it is none; also too deep, or with numbers that are none or too large.
+            When it is no object, nests too deeply, or has a number that is NaN or too large.
         """
         return _parse_object(self.folder, name, self.content[name])
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
-        """Return the arrays of a safetensors file by their names; raises RunError where it is none."""
+        """Return the arrays of a safetensors file by their names; raises RunError where it is not valid."""
         try:
             return safetensors.numpy.load(self.content[name])
         except Exception as error:  # its reader raises kinds of its own for what is wrong with the bytes
             self.damaged(name, f"is not valid: {_one_line(error)}", error)
 
     def damaged(self, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
-        """Raise the RunError that a file of this folder is of no use: `what` goes on after the file's name."""
+        """Raise the RunError for a damaged file of this folder: `what` follows the file's name in the message."""
         damaged(self.folder, name, what, cause)
 
 
 def damaged(folder: Path, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
-    """Raise the RunError for a file that is of no use: what the file holds must not fill a screen, or command it."""
+    """Raise the RunError for a damaged file; what the file holds must not fill a screen, or control it."""
     message = what if what.isprintable() else repr(what)[1:-1]
     short = message if len(message) <= LONGEST else f"{message[: LONGEST - 3]}..."
     raise RunError(f"{folder}: {name} {short}") from cause
@@ -304,7 +304,7 @@ def empty_folder(folder: str | os.PathLike[str], what: str) -> Path:
     ----------
     folder : path
     what : str
-        What is to be written there, for the messages: ``"run"``.
+        What messages call such a folder: ``"run"``.
 
     Raises
     ------
@@ -375,7 +375,7 @@ def _to_disk(path: Path) -> None:
 
 
 class FolderLock:
-    """Keeps other processes out of a folder until it is released; the lock of a process that died is none.
+    """Keeps other processes out of a folder until it is released, or until this process ends, however it ends.
 
     Parameters
     ----------
@@ -393,7 +393,7 @@ class FolderLock:
         # Held by the system for as long as this process lives, whatever becomes of it.
         self._lock = FileLock(self._file, thread_local=False)
         try:
-            # Who only asks whether it is held, holds it for a moment.
+            # `is_locked` in another process holds it for a moment.
             self._lock.acquire(timeout=PATIENCE)
             self._file.write_text(str(os.getpid()), encoding="ascii")
         except Timeout:
@@ -405,7 +405,7 @@ class FolderLock:
     def release(self) -> None:
         """Let others in; nothing of the lock stays behind."""
         if self._lock.is_locked:
-            # While it is held: whoever opened the file before sees that it has no name any more, and opens another.
+            # Remove it while it is held: a process that has opened it sees that it has no name, and opens a new one.
             self._file.unlink(missing_ok=True)
             self._lock.release()
 

@@ -1,4 +1,4 @@
-"""What a model is, what can be said of any of them, and models of a class that the user wrote."""
+"""What a model is: its parameters and their names; and how a model of a user-defined class is made."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def parameters_of(model: Any) -> tuple[Tensor, ...]:
     try:
         given = model.parameters
     except Exception as error:
-        # An AttributeError out of the property itself is another one than that there is none.
+        # The property may exist, and fail with an AttributeError of its own.
         if user_frame(error) is not None:
             raise InvalidArgument(f"{name} fails: {failure(error)}") from error
         has_parameters = False

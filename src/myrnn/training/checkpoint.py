@@ -21,7 +21,7 @@ from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.results import History
 from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, is_scratch
 from myrnn.training.feed import Position
-from myrnn.training.hooks import Report, TrainingStart
+from myrnn.training.hooks import OF_HOOKS, Report, TrainingStart
 from myrnn.training.state import Learner, OptimizerMemory, Snapshot
 
 INDEX, ARRAYS = "state.json", "state.safetensors"
@@ -31,7 +31,7 @@ _NAME = re.compile(r"checkpoint-(\d{12})")
 
 # The columns of the reports, in the order of a `Report`, and how they are kept.
 COLUMNS = {"iteration": np.int64, "sequences": np.int64, "loss": np.float64, "accuracy": np.float64}
-OF_HOOKS, OF_OPTIMIZER = "hook.", "optimizer."
+OF_OPTIMIZER = "optimizer."
 
 
 class CutOff(InvalidArgument):
@@ -107,7 +107,7 @@ class Checkpoint:
                 "go on with resume=True, or choose another folder"
             )
         if not self._good:
-            # What is left of a training that never got anywhere.
+            # Remove what a training left that was stopped before its first checkpoint.
             _keep_only(self.folder, [])
         self._due = time.monotonic() + self._every
 
@@ -147,7 +147,7 @@ class Checkpoint:
         """
         begin = time.monotonic()
         state = self._state()
-        # After a restart it comes to the same iteration again, as another training.
+        # After a restart the same iteration comes again, with other weights.
         if not state.iteration or _mark(state) == self._written:
             return
         try:
@@ -201,7 +201,7 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> TrainingState | None:
     Raises
     ------
     RunError
-        When there are checkpoints, but none is good.
+        When there are checkpoints, but all are damaged.
     """
     state, faults, is_damaged = None, [], False
     for path in reversed(_folders(Path(folder))):
@@ -222,7 +222,7 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> TrainingState | None:
 
 
 def saved_iteration(folder: Path) -> int:
-    """Return how many iterations the last checkpoint of a folder has, 0 where none was ever completed."""
+    """Return the iteration of the last checkpoint of a folder, 0 if none was ever completed."""
     found = _checkpoints(folder)
     return _iteration(found[-1]) if found else 0
 
@@ -277,13 +277,13 @@ def _keep_only(folder: Path, good: list[Path]) -> None:
     """Remove all other checkpoints, and what writes that were cut off left behind."""
     for path in _folders(folder):
         if path not in good:
-            # Its index first: half a checkpoint is none.
+            # Its index first: a checkpoint without one does not count.
             (path / INDEX).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Return all folders with the name of a checkpoint, in order; a link that leads elsewhere is none."""
+    """Return all folders with the name of a checkpoint, in order; links do not count."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and not path.is_symlink())
@@ -305,7 +305,7 @@ def to_state(
     settings: Mapping[str, Any],
     further: Mapping[str, Any],
 ) -> TrainingState:
-    """Return a snapshot, the reports and what else belongs to a training as its state."""
+    """Return the state of a training: a snapshot, the reports and its settings."""
     position = snapshot.position
     remembered = {name: value for name, value in snapshot.values.items() if value != memory.settings.get(name, _OTHER)}
     steps = remembered.pop("t") if _counts_steps(memory) and "t" in remembered else 0

@@ -64,7 +64,7 @@ class Feed(Protocol):
         ...
 
     def go_to(self, position: Position) -> None:
-        """Go on from a position, or raise InvalidArgument where there is none, or not with this fingerprint."""
+        """Go on from a position; raises InvalidArgument if the feed cannot, or has other sequences there."""
         ...
 
 
@@ -211,14 +211,14 @@ def generator_at(state: Mapping[str, Any]) -> np.random.Generator:
     Raises
     ------
     InvalidArgument
-        When it is the state of another kind of generator, or of none.
+        When it is not the state of such a generator.
     """
     inner = state.get("state")
     if state.get("bit_generator") != "PCG64" or not isinstance(inner, Mapping):
         raise InvalidArgument(f"the generator must be a PCG64 with its state, not {_checks.shown(dict(state))}")
     increment = _number("inc", inner, 128)
     if not increment % 2:
-        # The generator of an even one could stand still, and whoever draws until something fits would draw forever.
+        # With an even increment the generator could repeat one number, and a loop that draws until one fits never end.
         raise InvalidArgument("inc of the generator must be odd")
     bits = np.random.PCG64()
     bits.state = {

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from myrnn.training.checkpoint import TrainingState
 
 MEASURED = ("validation_loss", "validation_accuracy")
+OF_HOOKS = "hook."
 EVENTS = ("on_train_begin", "on_progress", "on_report", "on_reported", "on_train_end")
 
 
@@ -123,13 +124,41 @@ def _check_states(hooks: Sequence[Any]) -> None:
 
 
 def is_shipped(code: Any) -> bool:
-    """Whether an object's class is part of MyRNN, whose code changes no model; None changes none either."""
+    """Whether an object is None or of a class of MyRNN: code that changes no model."""
     return code is None or type(code).__module__.partition(".")[0] == "myrnn"
 
 
 def with_state(hooks: Sequence[Any]) -> dict[str, Any]:
     """Return the hooks whose state belongs into checkpoints, by their names."""
     return {hook.state_name: hook for hook in hooks if getattr(hook, "state_name", None)}
+
+
+def states_of(hooks: Sequence[Any]) -> dict[str, NDArray[Any]]:
+    """Return what hooks remember, by ``hook.<name>.<array>``."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, hook in with_state(hooks).items():
+        arrays = hook.state()
+        if not isinstance(arrays, Mapping) or not all(is_numbers(array) for array in arrays.values()):
+            raise InvalidArgument(f"state() of the hook {name!r} must return arrays of numbers by name")
+        found |= {f"{OF_HOOKS}{name}.{key}": array.copy() for key, array in arrays.items()}
+    return found
+
+
+def restore_states(hooks: Sequence[Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Give hooks back what they remembered, as `states_of` returned it."""
+    left = dict(arrays)
+    for name, hook in with_state(hooks).items():
+        begin = f"{OF_HOOKS}{name}."
+        own = [key for key in left if key.startswith(begin)]
+        hook.restore({key.removeprefix(begin): left.pop(key) for key in own})
+    if left:
+        name = next(iter(left)).removeprefix(OF_HOOKS).partition(".")[0]
+        raise InvalidArgument(f"the state is that of a training with a hook {name!r}, which is not given")
+
+
+def is_numbers(array: Any) -> bool:
+    """Whether something is an array of numbers, as checkpoints hold it."""
+    return isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
 
 
 def with_event(hooks: Sequence[Any], event: str) -> list[Any]:
@@ -208,7 +237,7 @@ class Validation:
             self._stop()
 
     def use_best(self) -> None:
-        """Give the model the weights of the best report; raises InvalidArgument where there was none."""
+        """Give the model the weights of the best report; raises InvalidArgument before the first report."""
         if not self._weights:
             raise InvalidArgument("there was no report yet, whose weights could be used")
         for parameter, weights in zip(self._parameters, self._weights, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from myrnn.results import History, LearningCurve
 from myrnn.schedules import Rates, Schedule, named_schedule
 from myrnn.sequences import Sequences
 from myrnn.training.checkpoint import (
-    OF_HOOKS,
     Checkpoint,
     CutOff,
     TrainingState,
@@ -31,7 +30,16 @@ from myrnn.training.checkpoint import (
 )
 from myrnn.training.engine import ChosenEngine, classes_of
 from myrnn.training.feed import make_feed
-from myrnn.training.hooks import Report, TrainingStart, checked_hooks, is_shipped, with_event, with_state
+from myrnn.training.hooks import (
+    Report,
+    TrainingStart,
+    checked_hooks,
+    is_shipped,
+    restore_states,
+    states_of,
+    with_event,
+    with_state,
+)
 from myrnn.training.interrupts import held_interrupts
 from myrnn.training.native import Correct, Losses
 from myrnn.training.progress import progress_hooks
@@ -322,7 +330,7 @@ class Training:
         snapshot, reports = from_state(state, self._learner)
         restarts = _checks.integer("restarts", state.values.get("restarts"), minimum=0, maximum=MOST_RESTARTS)
         engine = self._engine.checked(state.values.get("engine"))
-        self._restore_hooks(snapshot)
+        restore_states(self._hooks, snapshot.hooks)
         self._feed.go_to(snapshot.position)
         self._engine.become(engine)
         self._rates.first = first
@@ -358,10 +366,10 @@ class Training:
         return self.history
 
     def advance(self, iterations: int) -> tuple[Losses, Correct]:
-        """Do so many iterations more, fewer where the sequences come to an end, and return what each came to.
+        """Do so many iterations more, fewer where the sequences come to an end, and return the loss of each.
 
-        It is `run` for somebody who takes many short turns: hooks hear of progress and of every whole report, not of
-        begin and end, and no report is made where the turn ends.
+        It is `run` in many short turns: hooks are called for progress and for every whole report, not for begin and
+        end, and no report is made where a turn ends.
 
         Returns
         -------
@@ -454,7 +462,7 @@ class Training:
         self._has_diverged = True
         snapshot = self._restarts.back_from(error)
         self._feed.go_to(snapshot.position)
-        self._restore_hooks(snapshot)
+        restore_states(self._hooks, snapshot.hooks)
         self._put_back(snapshot, self._record.reports(snapshot.iteration), self._restarts.count + 1)
         warn(self._restarts.message(error, self.iteration))
 
@@ -474,28 +482,8 @@ class Training:
     def _snapshot(self) -> Snapshot:
         arrays, values = self._learner.copies(), self._learner.memory.values()
         record, rate = self._record, self._rates.own
-        further = self._feed.position(), self._of_hooks()
+        further = self._feed.position(), states_of(self._hooks)
         return Snapshot(record.iteration, record.longest, rate, values, arrays, *record.since(), *further)
-
-    def _restore_hooks(self, snapshot: Snapshot) -> None:
-        left = dict(snapshot.hooks)
-        for name, hook in with_state(self._hooks).items():
-            begin = f"{OF_HOOKS}{name}."
-            own = [key for key in left if key.startswith(begin)]
-            hook.restore({key.removeprefix(begin): left.pop(key) for key in own})
-        if left:
-            name = next(iter(left)).removeprefix(OF_HOOKS).partition(".")[0]
-            raise InvalidArgument(f"the state is that of a training with a hook {name!r}, which is not given")
-
-    def _of_hooks(self) -> dict[str, NDArray[Any]]:
-        """Return what hooks remember, by ``hook.<name>.<array>``."""
-        found: dict[str, NDArray[Any]] = {}
-        for name, hook in with_state(self._hooks).items():
-            arrays = hook.state()
-            if not isinstance(arrays, Mapping) or not all(_is_plain(array) for array in arrays.values()):
-                raise InvalidArgument(f"state() of the hook {name!r} must return arrays of numbers by name")
-            found |= {f"{OF_HOOKS}{name}.{key}": array.copy() for key, array in arrays.items()}
-        return found
 
     def _put_back(self, snapshot: Snapshot, reports: list[Report], restarts: int) -> None:
         self._learner.put_back(snapshot)
@@ -507,12 +495,8 @@ class Training:
             self._restarts.last = snapshot
 
 
-def _is_plain(array: Any) -> bool:
-    return isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
-
-
 class Record:
-    """The reports of a training, and what its iterations came to since the last of them.
+    """The reports of a training, and the results of the iterations since the last of them.
 
     Parameters
     ----------
@@ -534,7 +518,7 @@ class Record:
         self._correct: list[Correct] = []
 
     def add(self, losses: Losses, correct: Correct, lengths: NDArray[np.int64]) -> None:
-        """Add iterations: what each came to, and the lengths of their sequences."""
+        """Add iterations: their results, and the lengths of their sequences."""
         self.longest = max(self.longest, int(np.max(lengths)))
         self.iteration += len(losses)
         self._losses.append(losses)
@@ -551,7 +535,7 @@ class Record:
         return len(self._reports)
 
     def since(self) -> tuple[Losses, Correct]:
-        """Return what the iterations since the last report came to, float64 and int64 (n,)."""
+        """Return the results of the iterations since the last report, float64 and int64 (n,)."""
         return np.concatenate([NONE[0], *self._losses]), np.concatenate([NONE[1], *self._correct])
 
     def report(self) -> Report:

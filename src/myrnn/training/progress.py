@@ -194,7 +194,7 @@ def _bar(console: Console) -> Progress:
 
 
 def curves_line(curves: Iterable[Curve], width: int, levels: str = BLOCKS) -> str:
-    """Return the last values and the curves beside each other, the curves as wide as fits; without them if none does.
+    """Return the last values and the curves beside each other, the curves as wide as fits.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.models import parameter_names, parameters_of
 from myrnn.training.feed import Position
-from myrnn.training.hooks import Report, is_shipped
+from myrnn.training.hooks import Report, is_numbers, is_shipped
 
 MOST_RESTARTS = 5
 # The norm that gradients are clipped to after a restart, where they were not clipped before.
@@ -48,7 +48,7 @@ class Snapshot:
     arrays : mapping of str to ndarray
         Copies of the parameters and of the arrays that the optimizer remembers.
     losses, correct : ndarray, float64 and int64 (n,)
-        What the iterations since the last report came to.
+        The results of the iterations since the last report.
     position : Position
         Where the feed stands.
     hooks : mapping of str to ndarray
@@ -98,7 +98,7 @@ class OptimizerMemory:
         """Return its arrays by name: of a list ``v.0``, ``v.1``. They are its own, unless it has a ``state_dict``."""
         found = self._found().items()
         parts = [part for name, value in found for part in _parts(name, value)]
-        return {name: part for name, part in parts if _is_array(part)}
+        return {name: part for name, part in parts if is_numbers(part)}
 
     def values(self) -> dict[str, Any]:
         """Return its plain values by name."""
@@ -112,7 +112,7 @@ class OptimizerMemory:
         kind = type(self._optimizer).__name__
         cannot = f"a training with {kind} cannot be saved to go on later"
         for name, value in self._found().items():
-            if not _is_plain(value) and not all(_is_array(part) for _, part in _parts(name, value)):
+            if not _is_plain(value) and not all(is_numbers(part) for _, part in _parts(name, value)):
                 raise InvalidArgument(
                     f"{cannot}, for its {name} is neither arrays nor numbers: give it the methods state_dict() and "
                     "load_state_dict(state), whose state has arrays and numbers by name"
@@ -171,10 +171,6 @@ def _parts(name: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, dict) and all(isinstance(key, str | int) for key in value):
         return [(f"{name}.{key}", part) for key, part in value.items()]
     return [(name, value)]
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
 
 
 def _is_plain(value: Any) -> bool:
