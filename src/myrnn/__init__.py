@@ -40,10 +40,11 @@ from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent
 from myrnn.models import GRU, LSTM, RNN, Stacked, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
+from myrnn.results import History, LearningCurve, Table
 from myrnn.runs import run
 from myrnn.sequences import Sequences
 from myrnn.sweeps import SweepResults, load_sweep, sweep
-from myrnn.training import History, train
+from myrnn.training import train
 
 if TYPE_CHECKING:
     from myrnn.estimator import SequenceClassifier
@@ -65,6 +66,7 @@ __all__ = [
     "History",
     "InvalidArgument",
     "LabelledSequences",
+    "LearningCurve",
     "LengthReport",
     "LivePlot",
     "Mistake",
@@ -79,6 +81,7 @@ __all__ = [
     "ShortcutReport",
     "Stacked",
     "SweepResults",
+    "Table",
     "TrainingDiverged",
     "TransferTable",
     "UnsupportedOperation",

@@ -28,7 +28,7 @@ SIGNS = re.compile(r"(?<=[-_/.,:=\s])(?=.)")
 class WholeTable(Table):
     """A table that wraps its cells between words, and names also behind a hyphen or an underscore.
 
-    Columns for which there is still no room stand in further lines of every row, with their headings above them.
+    Columns that still do not fit stand in further lines of every row, with their headings above them.
     """
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -42,9 +42,9 @@ class WholeTable(Table):
     def _laid_out(self, width: int) -> Table:
         columns = [_Column(column) for column in self.columns]
         for gap in (2, 1):
-            room = width - gap * (len(columns) - 1)
-            if sum(column.natural if gap == 2 else column.least for column in columns) <= room:
-                _narrow(columns, room)
+            space = width - gap * (len(columns) - 1)
+            if sum(column.natural if gap == 2 else column.least for column in columns) <= space:
+                _narrow(columns, space)
                 return self._drawn([[[column]] for column in columns], gap)
         return self._drawn(_in_further_lines(columns, width), gap=2)
 
@@ -126,10 +126,10 @@ def _wrapped(line: Text, width: int, breaks: re.Pattern[str]) -> Iterator[Text]:
     yield rest
 
 
-def _narrow(columns: list[_Column], room: int) -> None:
+def _narrow(columns: list[_Column], space: int) -> None:
     """Narrow the widest columns until all fit: those of names, and where these are as narrow as can be the others."""
     for is_name in (True, False):
-        while sum(column.width for column in columns) > room:
+        while sum(column.width for column in columns) > space:
             wide = [column for column in columns if column.is_name == is_name and column.width > column.least]
             if not wide:
                 break
@@ -140,11 +140,11 @@ def _in_further_lines(columns: list[_Column], width: int) -> list[list[list[_Col
     """Return the first column, and beside it the others in as many lines as they need; set their widths."""
     first, *others = columns
     first.width = min(first.natural, max(first.least, width // 3), width // 2 if others else width)
-    room = width - first.width - 2
+    space = width - first.width - 2
     lines: list[list[_Column]] = []
     for column in others:
-        column.width = min(column.usual, room)
-        if lines and sum(other.width + 2 for other in lines[-1]) + column.width <= room:
+        column.width = min(column.usual, space)
+        if lines and sum(other.width + 2 for other in lines[-1]) + column.width <= space:
             lines[-1].append(column)
         else:
             lines.append([column])
