@@ -114,13 +114,13 @@ class Checklist:
     """
 
     def __init__(self) -> None:
-        self._checks: list[tuple[str, Breach, tuple[Breach, ...]]] = []
+        self._properties: list[tuple[str, Breach, tuple[Breach, ...]]] = []
 
     def __call__(self, says: str, *needs: Breach) -> Callable[[Breach], Breach]:
         """Add a property, whose function looks for a breach of it; it rests on the properties that it needs."""
 
         def add(breach: Breach) -> Breach:
-            self._checks.append((says, breach, needs))
+            self._properties.append((says, breach, needs))
             return breach
 
         return add
@@ -129,7 +129,7 @@ class Checklist:
         """Check an answer. What it raises, and that it never ends, is a breach like any other."""
         findings: dict[Breach, Finding] = {}
         with limits.few_lines():
-            for says, breach, needs in self._checks:
+            for says, breach, needs in self._properties:
                 if any(findings[needed].outcome != PASSED for needed in needs):
                     findings[breach] = Finding(says, NOT_CHECKED)
                 else:
