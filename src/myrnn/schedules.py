@@ -107,21 +107,9 @@ def named_schedule(name: str, rate: float, iterations: int) -> FallingRate | Reg
 
 
 class Rates:
-    """The learning rate of every iteration: what a schedule says, or the optimizer's own rate without one.
+    """The learning rate of every iteration: what a schedule says, or the optimizer's own, which a hook may set.
 
-    Parameters
-    ----------
-    optimizer : object
-        Has a `learning_rate`, which a hook may set while a training runs.
-    schedule : callable or None
-        Maps the iteration to its learning rate.
-
-    Attributes
-    ----------
-    first : float
-        The rate that the optimizer had when the training began.
-    name : str
-        The schedule as a checkpoint names it: ``"a function"`` for a user-defined one.
+    `first` is the rate that the optimizer had when the training began, and `name` the schedule's name in a checkpoint.
     """
 
     def __init__(self, optimizer: Any, schedule: Schedule | None) -> None:

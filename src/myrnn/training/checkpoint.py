@@ -332,11 +332,7 @@ def to_state(
 def from_state(state: TrainingState, learner: Learner) -> tuple[Snapshot, list[Report]]:
     """Return the snapshot and the reports of a state, everything checked.
 
-    Parameters
-    ----------
-    state : TrainingState
-    learner : Learner
-        The arrays of the state must be like those that it has at present, but for those of a ``state_dict``.
+    The arrays of the state must be like those of the learner, but for those of a ``state_dict``.
     """
     values, memory = state.values, learner.memory
     # Hooks, and an optimizer with load_state_dict, check what they take back.

@@ -120,10 +120,10 @@ class MyGradEngine:
 
 
 class ChosenEngine:
-    """The native engine or MyGrad's; with ``"auto"`` the first for as long as it can.
+    """The native engine or MyGrad's; with ``"auto"`` the native one for as long as it can.
 
-    A model that was changed, by a hook as a rule, is compiled again. Where it was compiled only shortly before, MyGrad
-    first goes on with it for as long as compiling takes. The other arguments are those of the engines.
+    A model that was changed, usually by a hook, is compiled again. If it was compiled shortly before, MyGrad trains it
+    first for about as long as compiling takes.
     """
 
     def __init__(

@@ -28,23 +28,15 @@ Portion = tuple[Sequences, NDArray[np.int64]]
 
 @dataclass(frozen=True, eq=False)
 class Position:
-    """Where a feed stands.
+    """Where a feed stands."""
 
-    Attributes
-    ----------
-    generator : mapping
-        The state of the generator, as NumPy describes it.
-    used : int
-        How many iterations of the block that the generator draws next have been handed out.
-    left : ndarray, int64
-        What is left of the shuffle.
-    fingerprint : callable
-        Returns the SHA-256 of the sequences that are handed out there.
-    """
-
+    # The state of the generator, as NumPy describes it.
     generator: Mapping[str, Any]
+    # How many iterations of the block that the generator draws next have been handed out.
     used: int = 0
+    # What is left of the shuffle.
     left: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    # Returns the SHA-256 of the sequences that are handed out there.
     fingerprint: Callable[[], str] = str
 
 
@@ -205,14 +197,18 @@ def _check_same(position: Position, found: str, otherwise: str) -> None:
         raise InvalidArgument(f"the sequences must be those of the training that was saved, but {otherwise}")
 
 
-def generator_at(state: Mapping[str, Any]) -> np.random.Generator:
-    """Return a generator in a state that ``rng.bit_generator.state`` gave, and that a file may have kept.
+def check_sequences(data: Sequences, classes: int, dim_input: int) -> None:
+    """Refuse sequences of a class that the model does not have, or of another width than the first ones."""
+    if data.labels.max() >= classes:
+        raise InvalidArgument(
+            f"a label is {data.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"
+        )
+    if data.dim_input != dim_input:
+        raise InvalidArgument(f"sequences with {data.dim_input} inputs turned up, but the first ones have {dim_input}")
 
-    Raises
-    ------
-    InvalidArgument
-        When it is not the state of such a generator.
-    """
+
+def generator_at(state: Mapping[str, Any]) -> np.random.Generator:
+    """Return a generator in a state that ``rng.bit_generator.state`` gave; raises InvalidArgument for other values."""
     inner = state.get("state")
     if state.get("bit_generator") != "PCG64" or not isinstance(inner, Mapping):
         raise InvalidArgument(f"the generator must be a PCG64 with its state, not {_checks.shown(dict(state))}")

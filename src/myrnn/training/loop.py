@@ -16,7 +16,7 @@ from myrnn._user_code import warn
 from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.models import parameters_of
-from myrnn.results import History, LearningCurve
+from myrnn.results import History
 from myrnn.schedules import Rates, Schedule, named_schedule
 from myrnn.sequences import Sequences
 from myrnn.training.checkpoint import (
@@ -29,7 +29,7 @@ from myrnn.training.checkpoint import (
     to_state,
 )
 from myrnn.training.engine import ChosenEngine, classes_of
-from myrnn.training.feed import make_feed
+from myrnn.training.feed import check_sequences, make_feed
 from myrnn.training.hooks import (
     Report,
     TrainingStart,
@@ -55,16 +55,15 @@ from myrnn.training.settings import (
 )
 from myrnn.training.state import (
     MOST_RESTARTS,
+    NONE,
     Learner,
+    Record,
     Restarts,
     Snapshot,
     check_finite,
     check_learner,
     check_losses,
 )
-
-# No iteration: the losses and how many sequences were right.
-NONE: tuple[Losses, Correct] = (np.empty(0), np.empty(0, dtype=np.int64))
 
 
 @keywords
@@ -421,7 +420,7 @@ class Training:
     def _iterate(self, data: Sequences, order: NDArray[np.int64], closing_at: int | None) -> tuple[Losses, Correct]:
         is_new = data is not self._checked
         if is_new:
-            _check_sequences(data, self._classes, self._dim_input)
+            check_sequences(data, self._classes, self._dim_input)
             self._checked = data
         done = self.iteration
         rates = self._rates.between(done, done + len(order), self._restarts.scale)
@@ -495,79 +494,6 @@ class Training:
             self._restarts.last = snapshot
 
 
-class Record:
-    """The reports of a training, and the results of the iterations since the last of them.
-
-    Parameters
-    ----------
-    batch_size, classes : int
-        B and K.
-
-    Attributes
-    ----------
-    iteration, longest : int
-        Iterations done, and the longest sequence so far.
-    """
-
-    def __init__(self, batch_size: int, classes: int) -> None:
-        self._batch_size, self._classes = batch_size, classes
-        self.iteration, self.longest = 0, 0
-        self._reports: list[Report] = []
-        # What was done since the last report: the loss of every iteration and how many sequences were right.
-        self._losses: list[Losses] = []
-        self._correct: list[Correct] = []
-
-    def add(self, losses: Losses, correct: Correct, lengths: NDArray[np.int64]) -> None:
-        """Add iterations: their results, and the lengths of their sequences."""
-        self.longest = max(self.longest, int(np.max(lengths)))
-        self.iteration += len(losses)
-        self._losses.append(losses)
-        self._correct.append(correct)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there were iterations since the last report."""
-        return bool(self._losses)
-
-    @property
-    def count(self) -> int:
-        """How many reports there were."""
-        return len(self._reports)
-
-    def since(self) -> tuple[Losses, Correct]:
-        """Return the results of the iterations since the last report, float64 and int64 (n,)."""
-        return np.concatenate([NONE[0], *self._losses]), np.concatenate([NONE[1], *self._correct])
-
-    def report(self) -> Report:
-        """Return the means over the iterations since the last report."""
-        losses, correct = self.since()
-        sequences = len(losses) * self._batch_size
-        return Report(self.iteration, sequences, float(np.mean(losses)), float(np.sum(correct)) / sequences)
-
-    def close(self) -> Report:
-        """Make a report of the iterations since the last one, and return it."""
-        report = self.report()
-        self._reports.append(report)
-        self._losses, self._correct = [], []
-        return report
-
-    def reports(self, until: int) -> list[Report]:
-        """Return the reports up to an iteration."""
-        return [report for report in self._reports if report.iteration <= until]
-
-    def history(self, engine: str) -> LearningCurve:
-        """Return the reports so far, the last of them over what was done since the one before."""
-        reports = [*self._reports, self.report()] if self.is_open else self._reports
-        columns = {name: [getattr(report, name) for report in reports] for name in ("iteration", "loss", "accuracy")}
-        return LearningCurve.from_columns(columns, longest=self.longest, engine=engine, chance=1 / self._classes)
-
-    def go_to(self, snapshot: Snapshot, reports: list[Report]) -> None:
-        """Be what it was at a snapshot, with the reports up to there."""
-        self.iteration, self.longest, self._reports = snapshot.iteration, snapshot.longest, reports
-        some = len(snapshot.losses) > 0
-        self._losses, self._correct = ([snapshot.losses], [snapshot.correct]) if some else ([], [])
-
-
 def _check_optimizer(optimizer: Any, model: Any) -> None:
     parameters = {id(parameter) for parameter in parameters_of(model)}
     if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
@@ -600,13 +526,3 @@ def _checked_class_weights(given: ArrayLike | None, classes: int) -> NDArray[np.
     if weights.min() < 0:
         raise InvalidArgument(f"class_weight must be at least 0, but there is {weights.min()} at [{weights.argmin()}]")
     return weights.astype(np.float32)
-
-
-def _check_sequences(data: Sequences, classes: int, dim_input: int) -> None:
-    """Refuse sequences of a class that the model does not have, or of another width than the first ones."""
-    if data.labels.max() >= classes:
-        raise InvalidArgument(
-            f"a label is {data.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"
-        )
-    if data.dim_input != dim_input:
-        raise InvalidArgument(f"sequences with {data.dim_input} inputs turned up, but the first ones have {dim_input}")

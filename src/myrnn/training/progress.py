@@ -33,20 +33,9 @@ class Curve(NamedTuple):
 
 
 class Display:
-    """Shows how far some work has come.
+    """Shows how much is done of some work, such as ``"training"``, in a unit such as ``"iterations"``.
 
-    Parameters
-    ----------
-    what : str
-        What is being done, such as ``"training"``.
-    total : int
-        How much there is to do.
-    unit : str
-        What is counted, such as ``"iterations"``.
-    begun : int
-        How much of it was done before.
-    clock : callable
-        Returns the time in seconds.
+    `begun` of the total was done before. `clock` returns the time in seconds.
     """
 
     def __init__(
@@ -82,12 +71,7 @@ class Display:
 def progress_display(show: bool | None, what: str, total: int, unit: str, begun: int = 0) -> Display | None:
     """Return a display for the place where the program runs, or None where nothing shall be shown.
 
-    Parameters
-    ----------
-    show : bool or None
-        Whether to show it; None shows it in a terminal and in a notebook.
-    what, total, unit, begun
-        As `Display` takes them.
+    With `show` as None it is shown in a terminal and in a notebook. `Display` has the other arguments.
     """
     notebook, terminal = in_kernel(), on_terminal()
     if show is False or (show is None and not notebook and not terminal):
@@ -194,16 +178,7 @@ def _bar(console: Console) -> Progress:
 
 
 def curves_line(curves: Iterable[Curve], width: int, levels: str = BLOCKS) -> str:
-    """Return the last values and the curves beside each other, the curves as wide as fits.
-
-    Parameters
-    ----------
-    curves : iterable of Curve
-    width : int
-        Characters in all.
-    levels : str
-        The characters of the curves, from low to high.
-    """
+    """Return the last values and the curves side by side, in `width` characters; `levels` are those of `sparkline`."""
     shown = list(curves)
     if not shown:
         return ""

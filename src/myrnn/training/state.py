@@ -17,8 +17,10 @@ from myrnn import _checks
 from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.models import parameter_names, parameters_of
+from myrnn.results import LearningCurve
 from myrnn.training.feed import Position
 from myrnn.training.hooks import Report, is_numbers, is_shipped
+from myrnn.training.native import Correct, Losses
 
 MOST_RESTARTS = 5
 # The norm that gradients are clipped to after a restart, where they were not clipped before.
@@ -26,6 +28,9 @@ CLIP_AFTER_RESTART = 1.0
 # Reports to go back to are this part of a training apart at least, where it does not go back by itself.
 KEPT = 100
 ADVICE = "try a smaller learning rate, or clip the gradients with gradient_clip=1.0"
+
+# No iteration: the losses and how many sequences were right.
+NONE: tuple[Losses, Correct] = (np.empty(0), np.empty(0, dtype=np.int64))
 
 # The most values in a list of an optimizer that holds no arrays.
 MOST_VALUES = 100
@@ -35,34 +40,22 @@ CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, t
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What a training changes as it goes, but for its reports.
-
-    Attributes
-    ----------
-    iteration, longest : int
-        Iterations done, and the longest sequence so far.
-    learning_rate : float
-        The optimizer's own, which a hook may have set.
-    values : mapping of str to object
-        The numbers and the text that the optimizer remembers, by name.
-    arrays : mapping of str to ndarray
-        Copies of the parameters and of the arrays that the optimizer remembers.
-    losses, correct : ndarray, float64 and int64 (n,)
-        The results of the iterations since the last report.
-    position : Position
-        Where the feed stands.
-    hooks : mapping of str to ndarray
-        What hooks remember, as ``hook.<name>.<array>``.
-    """
+    """What a training changes as it goes, but for its reports."""
 
     iteration: int
+    # T of the longest sequence so far.
     longest: int
+    # The optimizer's own, which a hook may have set.
     learning_rate: float
+    # The numbers and the text that the optimizer remembers.
     values: Mapping[str, Any]
+    # Copies of the parameters and of the arrays that the optimizer remembers.
     arrays: Mapping[str, NDArray[Any]]
+    # Of the iterations since the last report: (n,) each.
     losses: NDArray[np.float64]
     correct: NDArray[np.int64]
     position: Position
+    # What hooks remember, as ``hook.<name>.<array>``.
     hooks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -74,14 +67,8 @@ class OptimizerMemory:
 
     An optimizer with the methods ``state_dict()`` and ``load_state_dict(state)`` says itself what it remembers: arrays,
     numbers and text by name. Of another one it is the attributes: arrays, alone or in a list or a dictionary, and plain
-    values. An attribute that is named like an argument of the constructor is a setting. A plain value is a number, text
-    or None, or a short list of these.
-
-    Attributes
-    ----------
-    has_state_dict : bool
-    settings : dict
-        The settings when this was made, but for the learning rate.
+    values. An attribute that is named like an argument of the constructor is a setting: `settings` has those as they
+    are now. A plain value is a number, text or None, or a short list of these.
     """
 
     def __init__(self, optimizer: Any) -> None:
@@ -181,13 +168,7 @@ def _is_plain(value: Any) -> bool:
 
 
 class Learner:
-    """A model and its optimizer: what they hold, by name, to be copied and put back.
-
-    Raises
-    ------
-    InvalidArgument
-        When what the optimizer remembers cannot be kept.
-    """
+    """A model and its optimizer: what they hold, by name, to be copied and put back."""
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         self._model, self._optimizer = model, optimizer
@@ -239,6 +220,68 @@ def _setting(value: Any) -> Any:
     return float(value) if is_number else value.item() if isinstance(value, np.generic) else value
 
 
+class Record:
+    """The reports of a training, and the results of the iterations since the last of them."""
+
+    def __init__(self, batch_size: int, classes: int) -> None:
+        self._batch_size, self._classes = batch_size, classes
+        self.iteration, self.longest = 0, 0
+        self._reports: list[Report] = []
+        # What was done since the last report: the loss of every iteration and how many sequences were right.
+        self._losses: list[Losses] = []
+        self._correct: list[Correct] = []
+
+    def add(self, losses: Losses, correct: Correct, lengths: NDArray[np.int64]) -> None:
+        """Add iterations: their results, and the lengths of their sequences."""
+        self.longest = max(self.longest, int(np.max(lengths)))
+        self.iteration += len(losses)
+        self._losses.append(losses)
+        self._correct.append(correct)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there were iterations since the last report."""
+        return bool(self._losses)
+
+    @property
+    def count(self) -> int:
+        """How many reports there were."""
+        return len(self._reports)
+
+    def since(self) -> tuple[Losses, Correct]:
+        """Return the results of the iterations since the last report, float64 and int64 (n,)."""
+        return np.concatenate([NONE[0], *self._losses]), np.concatenate([NONE[1], *self._correct])
+
+    def report(self) -> Report:
+        """Return the means over the iterations since the last report."""
+        losses, correct = self.since()
+        sequences = len(losses) * self._batch_size
+        return Report(self.iteration, sequences, float(np.mean(losses)), float(np.sum(correct)) / sequences)
+
+    def close(self) -> Report:
+        """Make a report of the iterations since the last one, and return it."""
+        report = self.report()
+        self._reports.append(report)
+        self._losses, self._correct = [], []
+        return report
+
+    def reports(self, until: int) -> list[Report]:
+        """Return the reports up to an iteration."""
+        return [report for report in self._reports if report.iteration <= until]
+
+    def history(self, engine: str) -> LearningCurve:
+        """Return the reports so far, the last of them over what was done since the one before."""
+        reports = [*self._reports, self.report()] if self.is_open else self._reports
+        columns = {name: [getattr(report, name) for report in reports] for name in ("iteration", "loss", "accuracy")}
+        return LearningCurve.from_columns(columns, longest=self.longest, engine=engine, chance=1 / self._classes)
+
+    def go_to(self, snapshot: Snapshot, reports: list[Report]) -> None:
+        """Be what it was at a snapshot, with the reports up to there."""
+        self.iteration, self.longest, self._reports = snapshot.iteration, snapshot.longest, reports
+        some = len(snapshot.losses) > 0
+        self._losses, self._correct = ([snapshot.losses], [snapshot.correct]) if some else ([], [])
+
+
 # Divergence -----------------------------------------------------------------------------------------------------------
 
 
@@ -276,27 +319,12 @@ def is_in_hand(loss: float, classes: int, class_weights: NDArray[np.float32] | N
 
 
 class Restarts:
-    """How often a training went back after it had gone astray, and what that changes.
-
-    Parameters
-    ----------
-    gradient_clip : float or None
-        The largest norm of the gradients before any restart; None for no limit.
-    allowed : bool
-        Whether it may go back.
-
-    Attributes
-    ----------
-    allowed : bool
-    count : int
-        How often it went back.
-    last : Snapshot or None
-        Where it would go back to; None where nobody wants to know.
-    """
+    """How often a training went back after it diverged, if that is `allowed`, and what that changes."""
 
     def __init__(self, gradient_clip: float | None, allowed: bool) -> None:
         self._gradient_clip, self.allowed = gradient_clip, allowed
         self.count = 0
+        # Where it would go back to; None as long as nothing is kept.
         self.last: Snapshot | None = None
 
     @property
