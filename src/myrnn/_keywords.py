@@ -1,4 +1,4 @@
-"""Checks the arguments of a call, and names the right keyword where another library's name stands in its place."""
+"""Checks the arguments of a call, and names our keyword for one that another library uses."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Lets the command stop while it is still importing, and imports MyGrad without a second of compilation.
+"""Lets Ctrl-C stop the command while it is still importing, and imports MyGrad a second faster.
 
-MyGrad's own GRU layer has Numba compile three small functions anew in every process that imports MyGrad. Here Numba
-keeps them from one process to the next, as it does with what it is asked to keep.
+MyGrad's own GRU layer has Numba compile three small functions in every process that imports MyGrad. Here Numba keeps
+them in its cache on the disk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def _is_command() -> bool:
     """Whether this process is the command ``myrnn``, by its script or as ``python -m myrnn``."""
     if sys.argv[:1] != ["-m"]:
         return Path(*sys.argv[:1]).stem == "myrnn"
-    # So it is while Python looks for the module.
+    # Python has not found the module yet: its path is not in sys.argv.
     return ("-m", "myrnn") in zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
 
 
@@ -42,11 +42,11 @@ if (
 ):
     signal.signal(signal.SIGINT, _stop_importing)
 
-import numba  # noqa: E402 - it takes its time, in which Ctrl-C may come
+import numba  # noqa: E402 - importing it takes long enough for a Ctrl-C
 
 
 def _kept(*arguments: Any, **options: Any) -> Callable[..., Any]:
-    """Stand in for `numba.vectorize`, and keep the machine code on the disk where there is a place for it."""
+    """Stand in for `numba.vectorize`, and keep the machine code on the disk where that is possible."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:

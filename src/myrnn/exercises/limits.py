@@ -1,4 +1,4 @@
-"""What an answer may not do: take for ever, or fill the notebook with what it prints."""
+"""Limits for an answer: how long it may run, and how much of what it prints is shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AGAIN = 0.05
 LINES, CHARACTERS = 20, 2000
 MORE = "... (what else it prints is left out)\n"
 
-# Windows has no alarm; a program that ends by SIGTERM does so after the check.
+# Windows has no alarm: SIGTERM serves there, and a real one takes effect only after the check.
 SIGNAL = getattr(signal, "SIGALRM", signal.SIGTERM)
 
 
@@ -47,7 +47,7 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
         return work()
 
     def stop(_: int, frame: FrameType | None) -> None:
-        # The signal may come when the work is done: what is run then is none of its business.
+        # Only while the work runs: the signal may also come just after it.
         while frame is not None and frame.f_code is not guarded.__code__:
             frame = frame.f_back
         if frame is not None:
@@ -68,7 +68,7 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
 
 @contextlib.contextmanager
 def _heard() -> Iterator[None]:
-    """Let the signal through, which whoever started this process may have blocked."""
+    """Let the signal through: this process may have been started with it blocked."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -1,4 +1,4 @@
-"""Sequences whose halves hold the same digits in another order: what a tally cannot tell from a match."""
+"""Sequences whose halves hold the same digits in another order: a count of digits takes them for a match."""
 
 from __future__ import annotations
 

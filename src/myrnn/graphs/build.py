@@ -111,7 +111,7 @@ def _tensor_graph(
 ) -> ComputationalGraph:
     if rolled:
         raise InvalidArgument(
-            "rolled=True draws the step that a model repeats, which a tensor does not tell: pass the model, "
+            "rolled=True draws the step that a model repeats, which a tensor does not show: pass the model, "
             "build_graph(model), not what it computed"
         )
     if x is not None or y is not None:

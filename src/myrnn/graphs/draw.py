@@ -29,7 +29,7 @@ from myrnn.graphs.layout import (
 )
 from myrnn.graphs.read import Drawing, GraphNode, compact
 
-# Okabe and Ito's palette, which people with any kind of colour vision tell apart; fills are tints of it.
+# Okabe and Ito's palette, which people with any kind of colour vision can distinguish; fills are tints of it.
 _INK, _SOFT, _PAPER, _BAND, _LINE = "#1a1a1a", "#595959", "#ffffff", "#f5f6f7", "#8a8f94"
 _BLUE, _ORANGE, _GREEN, _VERMILION, _PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 _STROKES = {"parameter": _BLUE, "input": _ORANGE, "constant": "#999999"}
@@ -108,8 +108,8 @@ class ComputationalGraph:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         svg = self.to_svg()
-        # Within HTML the picture scrolls, and shows what hovering tells. It keeps its size: a notebook shrinks pictures
-        # to the width of the page, where a graph of many steps could not be read.
+        # Within HTML the picture scrolls and has its tooltips. It keeps its size: a notebook shrinks pictures to the
+        # width of the page, where a graph of many steps could not be read.
         full_size = svg.replace("<svg ", '<svg style="max-width: none" ', 1)
         html = f'<div style="overflow-x: auto; max-width: 100%">{full_size}</div>'
         return {"text/html": html, "image/svg+xml": svg, "text/plain": repr(self)}

@@ -108,7 +108,7 @@ class _Rolled:
         self.recurrence, self.model = compiled.recurrence, compiled.model
         self.equations, self.observed, self.shown = equations, observed, shown
         self.parameters = tuple(self.model.parameters)
-        # As the equations tell a parameter that is called like a state from it.
+        # The equations write a parameter with the name of a state as self.name.
         names = parameter_names(self.model)
         self.names = tuple(f"self.{name}" if name in equations.states else name for name in names)
         self.shapes = _shapes(compiled)
