@@ -517,6 +517,7 @@ def test_kinds_of_sequences_are_not_mixed(first, second, fault, put):
             "{} has no column 'sequence'; its columns are 'text', 'label': say which is the text column "
             "(--text-column)",
         ),
+        ('{"sequence": "a"}\n{"sequence": "b", "label": "x"}', "{}, line 1: Object missing required field `label`"),
         ("\n \n", "{} holds no sequence"),
         ("1\n", "{}, line 1: Expected `object`, got `int`"),
     ],

@@ -60,9 +60,9 @@ class Vocabulary:
     def __post_init__(self) -> None:
         """Check the kind, and that every symbol is of it and stands there once."""
         _checks.one_of("kind", self.kind, (CHARACTERS, WORDS, INTEGERS))
-        wanted = int if self.kind == "integers" else str
+        wanted = int if self.kind == INTEGERS else str
         for symbol in self.symbols:
-            if type(symbol) is not wanted or (self.kind == "characters" and len(str(symbol)) != 1):
+            if type(symbol) is not wanted or (self.kind == CHARACTERS and len(str(symbol)) != 1):
                 raise InvalidArgument(f"a vocabulary of {self.kind} cannot hold {_checks.shown(symbol)}")
         if len(self._tokens) != len(self.symbols):
             raise InvalidArgument("every symbol of a vocabulary must be there once")
@@ -71,16 +71,7 @@ class Vocabulary:
     def fit(
         cls, raw: TokenSequences, training: NDArray[np.bool_] | None = None, max_size: int | None = None
     ) -> Vocabulary:
-        """Return the symbols that occur, in their order.
-
-        Parameters
-        ----------
-        raw : TokenSequences
-        training : ndarray of bool (N,), optional
-            Which sequences to learn from; by default all.
-        max_size : int, optional
-            How many symbols to keep at most: the most frequent ones.
-        """
+        """Return the `max_size` most frequent symbols of the sequences that `training` marks, by default all of all."""
         codes = raw.codes if training is None else raw.codes[np.repeat(training, np.diff(raw.offsets))]
         counts = np.bincount(codes, minlength=len(raw.symbols))
         kept = np.flatnonzero(counts)
@@ -151,14 +142,7 @@ class Standardizer:
 
     @classmethod
     def fit(cls, raw: Numbers, training: NDArray[np.bool_] | None = None) -> Standardizer:
-        """Measure mean and standard deviation of every column.
-
-        Parameters
-        ----------
-        raw : Numbers
-        training : ndarray of bool (N,), optional
-            Which sequences to learn from; by default all. Every step counts the same, so long sequences count more.
-        """
+        """Measure every column over all steps of the sequences that `training` marks, by default of all."""
         rows = raw.rows if training is None else raw.rows[np.repeat(training, np.diff(raw.offsets))]
         if not len(rows):
             return cls.identity(raw.rows.shape[1])
@@ -173,13 +157,7 @@ class Standardizer:
         return cls(tuple((mean * unit).tolist()), tuple(scale.tolist()))
 
     def encode(self, raw: Numbers) -> NDArray[np.float32]:
-        """Return the standardised rows, float32 (sum of T, C).
-
-        Raises
-        ------
-        InvalidArgument
-            When a number is too large for float32 afterwards; the message says where it stands.
-        """
+        """Return the standardized rows, float32 (sum of T, C); a number that is too large for that is an error."""
         encoded = np.empty(raw.rows.shape, dtype=np.float32)
         mean, scale = np.array(self.mean), np.array(self.scale)
         with np.errstate(over="ignore"):
@@ -240,17 +218,10 @@ class SequenceEncoder:
         standardize: bool = True,
         max_vocabulary: int | None = None,
     ) -> SequenceEncoder:
-        """Learn from the sequences of a training.
+        """Learn from the sequences that `training` marks, by default from all.
 
-        Parameters
-        ----------
-        raw : TokenSequences or Numbers
-        training : ndarray of bool (N,), optional
-            Which sequences to learn from; by default all.
-        standardize : bool
-            Whether to bring numbers to mean 0 and standard deviation 1, column by column.
-        max_vocabulary : int, optional
-            How many symbols to keep at most, the most frequent ones; the others are unknown.
+        With `standardize`, columns of numbers are brought to mean 0 and standard deviation 1. Symbols beyond the
+        `max_vocabulary` most frequent ones count as unknown.
         """
         if isinstance(raw, TokenSequences):
             return cls(Vocabulary.fit(raw, training, max_vocabulary))
@@ -269,13 +240,7 @@ class SequenceEncoder:
         return len(self.inner) if isinstance(self.inner, Vocabulary) else len(self.inner.mean)
 
     def encode(self, raw: RawSequences, labels: NDArray[np.int64] | None = None) -> Sequences:
-        """Return the sequences as a model takes them, with `labels` or 0 as their classes.
-
-        Raises
-        ------
-        InvalidArgument
-            When they are of another kind, or have other columns, than those that were fitted.
-        """
+        """Return sequences of the fitted kind as a model takes them, with `labels` or 0 as their classes."""
         classes = np.zeros(len(raw), dtype=np.int64) if labels is None else labels
         if isinstance(raw, TokenSequences) and isinstance(self.inner, Vocabulary) and raw.kind == self.inner.kind:
             return Sequences(self.inner.encode(raw), raw.offsets, classes, len(self.inner))
@@ -328,13 +293,7 @@ class ClassLabels:
 
     @classmethod
     def fit(cls, y: ArrayLike) -> ClassLabels:
-        """Learn the classes from the labels (N,).
-
-        Raises
-        ------
-        InvalidArgument
-            When labels are of no kind or of several, or there are more classes than a model may have.
-        """
+        """Learn the classes from the labels (N,), which must be of one kind."""
         labels = _checked_labels("y", y)
         classes = np.unique(labels)
         if len(classes) - 1 > LARGEST_LABEL:

@@ -55,22 +55,11 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The sequences and labels of a file, without its malformed lines.
+    """The sequences and labels of a file, without its malformed lines."""
 
-    Attributes
-    ----------
-    sequences : polars Series of str (N,), TokenSequences or Numbers
-        Text, lists of symbols, or features.
-    labels : polars Series of str (N,) or None
-    lines : ndarray, int64 (N,)
-        Where each stands in the file, from 1; rows, where a file has no lines.
-    skipped : int
-        How many malformed lines there were.
-    """
-
-    sequences: pl.Series | TokenSequences | Numbers
+    sequences: pl.Series | TokenSequences | Numbers  # text, lists of symbols, or features
     labels: pl.Series | None
-    lines: NDArray[np.int64]
+    lines: NDArray[np.int64]  # where each stands in the file, from 1; the row in a file without lines
     skipped: int = 0
 
 
@@ -80,19 +69,7 @@ def without_gz(path: Path) -> Path:
 
 
 def read_delimited(path: Path, delimiter: str, quotes: bool, columns: Columns, skip: bool) -> Table:
-    """Read a file of fields with a line of column names.
-
-    Parameters
-    ----------
-    path : Path
-    delimiter : str
-        The character between two fields.
-    quotes : bool
-        Whether a field may stand in quotes; else they are characters like others.
-    columns : Columns
-    skip : bool
-        Whether malformed lines are counted and skipped.
-    """
+    """Read a file of fields with a line of column names; without `quotes` a quote is a character like others."""
     # Polars' reader of CSV would fill lines that are too short with nulls, and does not count lines.
     lines = _lines(path)
     quoted = quotes and bool(lines.str.contains('"', literal=True).any())
@@ -103,20 +80,20 @@ def read_delimited(path: Path, delimiter: str, quotes: bool, columns: Columns, s
     if not any(names):
         raise DataError(f"{path}, line 1: no names of columns: the first line must name them")
     _check_columns(path, names, columns)
-    counts, there = records.counts, np.arange(len(records.counts)) > 0
+    counts, is_record = records.counts, np.arange(len(records.counts)) > 0
     if len(names) > 1:
-        there &= counts != 0
+        is_record &= counts != 0
     else:
         # An empty line is an empty field.
         counts = np.where(counts == 0, 1, counts)
-    counts, numbers = counts[there], records.numbers[there]
+    counts, numbers = counts[is_record], records.numbers[is_record]
     faults = {}
     for place in np.flatnonzero(counts != len(names)).tolist():
         fields = "1 field" if counts[place] == 1 else f"{counts[place]} fields"
         wrong = f"{fields} where the first line names {len(names)} ({', '.join(names)})"
         faults[place] = records.faults.get(int(numbers[place]), wrong)
-    sequences = records.field(names.index(columns.text)).filter(there)
-    labels = None if columns.label is None else records.field(names.index(columns.label)).filter(there)
+    sequences = records.field(names.index(columns.text)).filter(is_record)
+    labels = None if columns.label is None else records.field(names.index(columns.label)).filter(is_record)
     good, labels, skipped = _kept(path, numbers, labels, faults, skip)
     return Table(sequences.filter(good), labels, numbers[good], skipped)
 
@@ -197,15 +174,18 @@ def read_text_pair(path: Path, labels: Path | None, skip: bool) -> Table:
 
 def read_json_lines(path: Path, columns: Columns, skip: bool) -> Table:
     """Read an object a line; empty lines are skipped."""
-    lines = [(number, line) for number, line in enumerate(_text(path).split(b"\n"), 1) if line.strip()]
+    lines = {number: line for number, line in enumerate(_text(path).split(b"\n"), 1) if line.strip()}
     decode = msgspec.json.Decoder(_record_type(columns)).decode
     try:
-        return _read_values(path, lines, decode, columns.label is not None, skip, "line")
+        return _read_values(path, lines.items(), decode, columns.label is not None, skip, "line")
     except DataError:
-        # If the first object does not have the columns, the message lists those that it has.
-        with suppress(msgspec.MsgspecError, RecursionError, IndexError):
-            there = msgspec.json.decode(lines[0][1], type=dict[str, msgspec.Raw])
-            _check_columns(path, list(there), columns)
+        # If no line has one of the columns, the message lists those that there are.
+        keys: dict[str, Any] = {}
+        for line in lines.values():
+            with suppress(msgspec.MsgspecError, RecursionError):
+                keys |= msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+        if keys:
+            _check_columns(path, list(keys), columns)
         raise
 
 
@@ -244,16 +224,7 @@ def _read_values(
 ) -> Table:
     """Read sequences that are text, or lists of symbols, of numbers or of vectors, all of one kind.
 
-    Parameters
-    ----------
-    path : Path
-    records : iterable of (int, object)
-        Lines or rows, with their numbers.
-    read : callable
-        What makes a record of the right type of each; it raises the errors of msgspec.
-    labelled, skip : bool
-        Whether records have labels, and whether malformed ones are skipped.
-    unit : {"line", "row"}
+    `records` are lines or rows with their numbers. `read` turns each into a `_record_type` or raises msgspec's error.
     """
     import polars as pl
 

@@ -39,31 +39,18 @@ INT64 = np.iinfo(np.int64)
 
 
 def flat_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto") -> RawSequences:
-    """Return sequences, however they are written, as flat arrays.
+    """Return sequences, however they are written, as flat arrays; an error names the sequence that cannot be read.
 
     Parameters
     ----------
     X : list, array or Sequences
-        A list of strings (the symbols are their words or their characters), of lists of strings or of integers (the
-        symbols), of (T, C) arrays or (T,) arrays of floats (T steps of one number); an array (N, T, C), or (N, T) of
-        integers or strings (symbols) or floats (T steps of one number); a `Sequences`; the `TokenSequences` of a file.
-        A sequence may be empty.
-    tokenize : {"auto", "words", "characters"} or callable
-        What the symbols of strings are: their words, which white space parts, their characters, or the strings that a
-        function returns of each. ``"auto"`` are words where a string has white space between two of them, else
-        characters.
+        A list of strings (their words or characters), of lists of strings or of integers (symbols), of (T, C) arrays,
+        or of (T,) arrays of floats (one number a step); an array (N, T, C), or (N, T) of integers, strings or floats;
+        a `Sequences`; the `TokenSequences` of a file. A sequence may be empty.
     like : {"characters", "words", "integers", "numbers"}, optional
         What the sequences have to be. For ``"numbers"`` integers are numbers too.
-
-    Returns
-    -------
-    TokenSequences or Numbers
-
-    Raises
-    ------
-    InvalidArgument
-        When it is nothing of this kind, sequences differ in kind or in the number of columns, or a number is not
-        finite; the message names the sequence.
+    tokenize : {"auto", "words", "characters"} or callable
+        How strings become symbols, as for `SequenceClassifier`.
 
     Examples
     --------
@@ -194,28 +181,30 @@ def _part(index: int, item: Any) -> NDArray[Any]:
 def _read_parts(parts: list[NDArray[Any]], like: str | None) -> RawSequences:
     offsets = offsets_of([len(part) for part in parts])
     filled = [(index, part) for index, part in enumerate(parts) if len(part)]
-    kinds = [(index, WORDS if part.dtype.kind in "UO" else _kind_of_numbers(part, like)) for index, part in filled]
+    kinds = [_kind(part) for _, part in filled]
     # Beside floats, integers are numbers too.
-    if NUMBERS in {kind for _, kind in kinds}:
-        kinds = [(index, NUMBERS if kind == INTEGERS else kind) for index, kind in kinds]
-    for index, kind in kinds:
-        if kind != kinds[0][1]:
+    if like == NUMBERS or NUMBERS in kinds:
+        kinds = [NUMBERS if kind == INTEGERS else kind for kind in kinds]
+    for (index, _), kind in zip(filled, kinds, strict=True):
+        if kind != kinds[0]:
             raise InvalidArgument(
                 f"every sequence must be of one kind, but sequence {index} holds {kind} "
-                f"and sequence {kinds[0][0]} {kinds[0][1]}"
+                f"and sequence {filled[0][0]} {kinds[0]}"
             )
     if not filled:
         columns = next((part.shape[1] for part in parts if part.ndim == 2), 1)
         return _numbers(np.zeros((0, columns)), offsets)
-    if kinds[0][1] == WORDS:
+    if kinds[0] == WORDS:
         return listed(list(chain.from_iterable(part.tolist() for _, part in filled)), offsets)
-    if kinds[0][1] == INTEGERS:
+    if kinds[0] == INTEGERS:
         return _integers(np.concatenate([part for _, part in filled]), offsets)
     return _numbers(np.concatenate(_same_columns(filled)), offsets)
 
 
-def _kind_of_numbers(part: NDArray[Any], like: str | None) -> str:
-    return INTEGERS if part.ndim == 1 and part.dtype.kind in "biu" and like != NUMBERS else NUMBERS
+def _kind(part: NDArray[Any]) -> str:
+    if part.dtype.kind in "UO":
+        return WORDS
+    return INTEGERS if part.ndim == 1 and part.dtype.kind in "biu" else NUMBERS
 
 
 def _same_columns(filled: list[tuple[int, NDArray[Any]]]) -> list[NDArray[Any]]:

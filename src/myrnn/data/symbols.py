@@ -95,18 +95,10 @@ class TokenSequences(Sequence[list[Any]]):
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """Sequences of rows of numbers, one after the other.
+    """Sequences of finite numbers, one after the other."""
 
-    Attributes
-    ----------
-    rows : ndarray of float or int (sum of T, C)
-        All finite.
-    offsets : ndarray, int64 (N + 1,)
-        Where each sequence begins, and the end of the last one.
-    """
-
-    rows: NDArray[Any]
-    offsets: NDArray[np.int64]
+    rows: NDArray[Any]  # of float or int (sum of T, C)
+    offsets: NDArray[np.int64]  # where each sequence begins, and the end of the last one (N + 1,)
 
     def __len__(self) -> int:
         """Return the number of sequences, N."""
