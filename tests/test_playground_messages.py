@@ -199,7 +199,7 @@ def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
             assert server.get("/").status_code == 200
 
     Visit.TestCase.settings = settings(
-        max_examples=settings().max_examples // 2, stateful_step_count=12, suppress_health_check=list(HealthCheck)
+        max_examples=settings().max_examples // 4, stateful_step_count=12, suppress_health_check=list(HealthCheck)
     )
     Visit.TestCase("runTest").runTest()
 
