@@ -15,12 +15,13 @@ from mynn.optimizers.adam import Adam as MyNNAdam
 from myrnn.compiler import compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.estimator import SequenceClassifier
-from myrnn.evaluation import ENGINES, evaluate
+from myrnn.evaluation import evaluate
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import (
+    ENGINES,
     History,
     Report,
     Training,

@@ -25,12 +25,12 @@ from myrnn.estimator._loss import scores_of
 from myrnn.estimator._saving import ADDED, load_classifier, save_classifier
 from myrnn.estimator._split import validation_mask
 from myrnn.estimator._train import train_model
-from myrnn.evaluation import ENGINES, Classifier
+from myrnn.evaluation import Classifier
 from myrnn.models import ACTIVATIONS, parameters_of
 from myrnn.registry import find
 from myrnn.results import NO_CLASS, check_finite, is_lost, predicted, warn_of_lost
 from myrnn.schedules import schedule_names
-from myrnn.training import Checkpoint
+from myrnn.training import ENGINES, Checkpoint
 
 # Unknown symbols that a warning names.
 MOST_NAMED = 5

@@ -12,7 +12,7 @@ classification  a test of a classifier: classes, mistakes, lengths, probabilitie
 """
 
 from myrnn.evaluation.classification import Calibration, ClassificationReport, LengthBuckets, classification_report
-from myrnn.evaluation.classify import ENGINES, Classifier
+from myrnn.evaluation.classify import Classifier
 from myrnn.evaluation.evaluate import Comparison, LengthReport, difference_columns, difference_table, evaluate
 from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
 from myrnn.evaluation.mistakes import Counterexamples, Mistake, counterexamples
@@ -21,7 +21,6 @@ from myrnn.evaluation.transfer import TransferTable, transfer
 from myrnn.results import wilson_interval
 
 __all__ = [
-    "ENGINES",
     "Calibration",
     "ClassificationReport",
     "Classifier",

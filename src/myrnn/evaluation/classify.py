@@ -16,9 +16,7 @@ from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost
 from myrnn.sequences import LARGEST_INT32, Sequences, given_sequences
-from myrnn.training import held_interrupts, progress_display, reference_logits
-
-ENGINES = ("auto", "native", "mygrad")
+from myrnn.training import ENGINES, held_interrupts, progress_display, reference_logits
 
 # About how many sequences are classified between two updates of the progress display: op by op, and natively.
 PORTION, NATIVE_PORTION = 1000, 20_000

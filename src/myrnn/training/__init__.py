@@ -13,9 +13,10 @@ from myrnn.training.hooks import Report, TrainingStart, Validation
 from myrnn.training.interrupts import held_interrupts, raising
 from myrnn.training.loop import Training, train
 from myrnn.training.progress import Curve, Display, curve_levels, duration, progress_display, sparkline
-from myrnn.training.settings import TrainingSettings
+from myrnn.training.settings import ENGINES, TrainingSettings
 
 __all__ = [
+    "ENGINES",
     "Checkpoint",
     "Curve",
     "Display",

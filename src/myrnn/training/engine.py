@@ -11,14 +11,14 @@ from mygrad.nnet.activations import logsoftmax
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
+from myrnn import _checks
 from myrnn._user_code import failure, warn
 from myrnn.compiler import MYGRAD, compile_for, lines_that_look, unreached
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
 from myrnn.models import num_classes, parameters_of
 from myrnn.sequences import Sequences
-from myrnn.settings import Setting
 from myrnn.training.native import Correct, Losses, NativeEngine
-from myrnn.training.settings import EngineName
+from myrnn.training.settings import ENGINES
 
 # Compiling takes about as long as MyGrad takes for so many steps of sequences.
 WORTH_COMPILING = 50_000
@@ -214,7 +214,7 @@ class ChosenEngine:
 
     def checked(self, given: Any) -> str:
         """Return the name of an engine, if this one is that or can become it."""
-        name: str = Setting("engine", EngineName, None).checked(given)
+        name = _checks.one_of("engine", given, ENGINES)
         if name != self.name and (self._fallback is None or name != self._fallback.name):
             raise InvalidArgument(f"engine must be the one that the training was saved with, {name!r}")
         return name

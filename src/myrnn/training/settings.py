@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
@@ -26,9 +26,9 @@ BatchSize = Annotated[
 Seed = Annotated[
     int, Meta(ge=0, title="Seed", description="The same seed gives the same weights.", examples=[0, 1, 2, 3, 4])
 ]
-EngineName = Annotated[
-    Literal["auto", "native", "mygrad"], Meta(description="How to run the equations: auto, native or mygrad.")
-]
+_Engine = Literal["auto", "native", "mygrad"]
+ENGINES: tuple[str, ...] = get_args(_Engine)
+EngineName = Annotated[_Engine, Meta(description="How to run the equations: auto, native or mygrad.")]
 ReportEvery = Annotated[
     int, Meta(ge=1, le=MOST_ITERATIONS, description="Iterations that each point of the history averages.")
 ]
