@@ -21,6 +21,7 @@ from myrnn.runs import load_run
 from myrnn.schedules import named_schedule
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import Training as TrainingLoop
+from myrnn.training import loop
 
 TANH = {"model": {"name": "rnn", "activation": "tanh"}}
 
@@ -274,6 +275,42 @@ def test_a_registered_schedule_is_known_to_experiments_folders_and_the_command_l
     assert training.state().values["settings"]["schedule"] == (
         "RegisteredSchedule(name='steps', rate=0.1, iterations=20)"
     )
+
+
+def test_a_run_with_a_registered_optimizer_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+    keep_kinds(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+
+    @register("optimizer", "signs")
+    class Signs:
+        def __init__(self, params, learning_rate: float = 0.01, memory: float = 0.5):
+            self.params, self.learning_rate, self.memory = tuple(params), learning_rate, memory
+            self.means, self.calls = [np.zeros_like(parameter.data) for parameter in self.params], 0
+
+        def step(self):
+            self.calls += 1
+            for mean, parameter in zip(self.means, self.params, strict=True):
+                mean += self.memory * (parameter.grad - mean)
+                parameter.data -= self.learning_rate * np.sign(mean) / self.calls
+
+    Experiment(optimizer={"name": "signs", "memory": 0.25}).to_json("signs.json")
+    command = ["train", "--config=signs.json", "--iterations=60", "--report-every=10", "--engine=mygrad"]
+    small = ["--dim-recurrent=4", "--samples=20", "--checkpoint-every=0", "--quiet"]
+    assert main([*command, *small, "--out=whole"]) == 0
+    with monkeypatch.context() as patch:
+        check = loop.check_losses
+
+        def interrupted(losses, first):
+            if first > 30:
+                raise KeyboardInterrupt
+            check(losses, first)
+
+        patch.setattr(loop, "check_losses", interrupted)
+        assert main([*command, *small, "--out=run"]) == 130
+    assert main(["train", "--resume=run", "--quiet"]) == 0
+    for name in ("model.safetensors", "history.csv"):
+        assert Path("run", name).read_bytes() == Path("whole", name).read_bytes()
+    assert json.loads(Path("run", "settings.json").read_text())["optimizer"]["memory"] == 0.25
 
 
 def test_a_schedule_that_is_none_is_refused(monkeypatch):
