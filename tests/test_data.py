@@ -94,10 +94,12 @@ def test_text_with_spaces_is_words_and_other_text_characters(put, tmp_path, text
 
 def test_few_texts_with_spaces_are_warned_of(put):
     path = put("a.csv", "sequence\n" + "word\n" * 30 + "New York\n")
-    told = "is read as words, because 1 of 31 texts have spaces: tokenize='characters' makes every character a symbol"
-    with pytest.warns(UserWarning, match=f"^{re.escape(f'{path} {told}')}$") as of_file:
+    message = (
+        "is read as words, because 1 of 31 texts have spaces: tokenize='characters' makes every character a symbol"
+    )
+    with pytest.warns(UserWarning, match=f"^{re.escape(f'{path} {message}')}$") as of_file:
         assert read_sequences(path, labelled=False).tokenize == "words"
-    with pytest.warns(UserWarning, match=f"^X {re.escape(told)}$") as of_list:
+    with pytest.warns(UserWarning, match=f"^X {re.escape(message)}$") as of_list:
         assert flat_sequences(["word"] * 30 + ["New York"]).kind == "words"
     assert {warning.filename for warning in (*of_file, *of_list)} == {__file__}
     assert read_sequences(path, labelled=False, tokenize="characters").tokenize == "characters"
@@ -106,8 +108,8 @@ def test_few_texts_with_spaces_are_warned_of(put):
 def test_the_former_name_of_tokenize_still_works(put):
     path = put("a.csv", "sequence\na b\n")
     for characters, how in ((True, "characters"), (False, "words")):
-        told = f"characters={characters} is now tokenize={how!r}"
-        with pytest.warns(DeprecationWarning, match=f"^{told}$") as caught:
+        message = f"characters={characters} is now tokenize={how!r}"
+        with pytest.warns(DeprecationWarning, match=f"^{message}$") as caught:
             assert read_sequences(path, labelled=False, characters=characters).tokenize == how
         assert caught[0].filename == __file__
 
@@ -135,7 +137,7 @@ def test_columns_and_the_delimiter_can_be_chosen(put, name, content, options):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "told"),
+    ("name", "options", "message"),
     [
         (
             "a.csv",
@@ -157,8 +159,8 @@ def test_columns_and_the_delimiter_can_be_chosen(put, name, content, options):
         ),
     ],
 )
-def test_wrong_columns_and_delimiters_are_refused(name, options, told):
-    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
+def test_wrong_columns_and_delimiters_are_refused(name, options, message):
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$"):
         read_sequences(name, **options)
 
 
@@ -181,9 +183,9 @@ def test_a_long_field_in_quotes(put):
 
 
 def test_text_that_is_no_unicode_has_characters_but_no_words():
-    told = "X holds half of a surrogate pair, '\\ud83d', which is not text: remove it, or read characters with"
+    message = "X holds half of a surrogate pair, '\\ud83d', which is not text: remove it, or read characters with"
     for tokenize in ("auto", "words"):
-        with pytest.raises(InvalidArgument, match=f"^{re.escape(told)} tokenize='characters'$"):
+        with pytest.raises(InvalidArgument, match=f"^{re.escape(message)} tokenize='characters'$"):
             flat_sequences(["a b", "c \ud83d"], tokenize=tokenize)
     assert flat_sequences(["a\ud83d"], tokenize="characters").symbols == ("a", "\ud83d")
 
@@ -219,7 +221,7 @@ def test_a_file_may_be_compressed(ending, put):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"sequence,label\na,x\n", "{} is not a gzip file, or it is damaged: Not a gzipped file (b'se')"),
         (gzip.compress(b"sequence,label\na,x\n", mtime=0)[:-9], "{} is not a gzip file, or it is damaged: "),
@@ -235,9 +237,9 @@ def test_a_file_may_be_compressed(ending, put):
         ),
     ],
 )
-def test_what_cannot_be_decompressed(content, told, put):
+def test_what_cannot_be_decompressed(content, message, put):
     path = put("a.csv.gz", content)
-    with pytest.raises(DataError, match=f"^{re.escape(told.format(path))}[^\n]*$"):
+    with pytest.raises(DataError, match=f"^{re.escape(message.format(path))}[^\n]*$"):
         read_sequences(path)
 
 
@@ -301,7 +303,7 @@ def test_a_file_of_malformed_lines_only(put):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (
             "text,target\na,b\n",
@@ -326,9 +328,9 @@ def test_a_file_of_malformed_lines_only(put):
         (b"sequence,label\na,x\n\0", "{}, line 3: a zero byte: this is not a file of UTF-8 text"),
     ],
 )
-def test_a_file_that_is_no_table_is_refused(content, told, put):
+def test_a_file_that_is_no_table_is_refused(content, message, put):
     path = put("a.csv", content)
-    with pytest.raises(DataError, match=f"^{re.escape(told.format(path))}$"):
+    with pytest.raises(DataError, match=f"^{re.escape(message.format(path))}$"):
         read_sequences(path)
 
 
@@ -367,8 +369,8 @@ def test_text_without_labels(put):
 
 def test_text_and_labels_must_have_as_many_lines(put):
     path, labels = put("s.txt", "a\n\nb\n"), put("l.txt", "x\ny\n")
-    told = f"there must be a label for every sequence, but {path} has 3 lines and {labels} has 2"
-    with pytest.raises(DataError, match=f"^{re.escape(told)}$"):
+    message = f"there must be a label for every sequence, but {path} has 3 lines and {labels} has 2"
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         read_sequences(path, labels)
 
 
@@ -510,7 +512,7 @@ def test_kinds_of_sequences_are_not_mixed(first, second, fault, put):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (
             '{"text": "a", "label": 1}\n',
@@ -522,9 +524,9 @@ def test_kinds_of_sequences_are_not_mixed(first, second, fault, put):
         ("1\n", "{}, line 1: Expected `object`, got `int`"),
     ],
 )
-def test_json_lines_without_the_columns(content, told, put):
+def test_json_lines_without_the_columns(content, message, put):
     path = put("a.jsonl", content)
-    with pytest.raises(DataError, match=f"^{re.escape(told.format(path))}$"):
+    with pytest.raises(DataError, match=f"^{re.escape(message.format(path))}$"):
         read_sequences(path)
 
 
@@ -599,7 +601,7 @@ def test_a_malformed_row_of_parquet_is_named(sequences, fault, parquet):
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "message"),
     [
         (
             {"sequence": [1, 2], "label": [1, 2]},
@@ -621,9 +623,9 @@ def test_a_malformed_row_of_parquet_is_named(sequences, fault, parquet):
         ),
     ],
 )
-def test_parquet_of_a_wrong_type(columns, told, parquet):
+def test_parquet_of_a_wrong_type(columns, message, parquet):
     path = parquet(**columns)
-    with pytest.raises(DataError, match=f"^{re.escape(told.format(path))}$"):
+    with pytest.raises(DataError, match=f"^{re.escape(message.format(path))}$"):
         read_sequences(path)
 
 
@@ -686,16 +688,16 @@ def test_numbers_as_features_or_symbols(put):
 
 
 @pytest.mark.parametrize(
-    ("value", "kind", "told"),
+    ("value", "kind", "message"),
     [
         ("[1.5]", "tokens", "{} holds lists of numbers or of vectors, but symbols are wanted"),
         ('"1 2"', "features", "{} holds text, but features (numbers or vectors) are wanted"),
         ('["a"]', "features", "{} holds lists of symbols, but features (numbers or vectors) are wanted"),
     ],
 )
-def test_sequences_of_another_kind_than_wanted(value, kind, told, put):
+def test_sequences_of_another_kind_than_wanted(value, kind, message, put):
     path = put("a.jsonl", f'{{"sequence": {value}, "label": "x"}}\n')
-    with pytest.raises(DataError, match=f"^{re.escape(told.format(path))}$"):
+    with pytest.raises(DataError, match=f"^{re.escape(message.format(path))}$"):
         read_sequences(path, kind=kind)
 
 
@@ -709,7 +711,7 @@ ENDINGS = "path must end in .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq or 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("a.doc",), f"{ENDINGS}, not 'a.doc'"),
         (("a.csv.zip",), f"{ENDINGS}, not 'a.csv.zip'"),
@@ -720,8 +722,8 @@ ENDINGS = "path must end in .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq or 
         (("a.txt", 5), "labels must be the name of a file, not 5"),
     ],
 )
-def test_arguments_that_do_not_go_together(arguments, told):
-    with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
+def test_arguments_that_do_not_go_together(arguments, message):
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$"):
         read_sequences(*arguments)
 
 
@@ -733,8 +735,8 @@ def test_a_kind_that_is_none():
 def test_what_is_no_file(tmp_path):
     folder = tmp_path / "a.csv"
     folder.mkdir()
-    for name, told in ((folder, f"{folder} is a folder, not a file"), ("no.csv", "there is no file no.csv")):
-        with pytest.raises(DataError, match=f"^{re.escape(told)}$"):
+    for name, message in ((folder, f"{folder} is a folder, not a file"), ("no.csv", "there is no file no.csv")):
+        with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
             read_sequences(name)
     with pytest.raises(DataError, match=r"cannot be read: embedded null byte$"):
         read_sequences("a\0.csv")

@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.data.symbols import CHARACTERS, INTEGERS, WORDS, Numbers, RawSequences, TokenSequences, place_of
+from myrnn.data.symbols import (
+    CHARACTERS,
+    INTEGERS,
+    WORDS,
+    Numbers,
+    RawSequences,
+    TokenSequences,
+    first_not_finite,
+    place_of,
+)
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import LARGEST_LABEL, Sequences
 
@@ -163,10 +172,8 @@ class Standardizer:
         with np.errstate(over="ignore"):
             for index, part in enumerate(_blocks(raw.rows)):
                 encoded[index * BLOCK : index * BLOCK + len(part)] = (part - mean) / scale
-        bad = ~np.isfinite(encoded).all(axis=1)
-        if bad.any():
-            row = int(bad.argmax())
-            column = int((~np.isfinite(encoded[row])).argmax())
+        if odd := first_not_finite(encoded):
+            row, column = odd
             sequence, step = place_of(row, raw.offsets)
             raise InvalidArgument(
                 f"X holds a number that is too large: sequence {sequence} has {raw.rows[row, column]} in row {step}, "

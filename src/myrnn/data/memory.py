@@ -19,6 +19,7 @@ from myrnn.data.symbols import (
     Tokenize,
     TokenSequences,
     factorised,
+    first_not_finite,
     listed,
     place_of,
     split_text,
@@ -240,12 +241,10 @@ def _integers(flat: NDArray[Any], offsets: NDArray[np.int64]) -> TokenSequences:
 
 
 def _numbers(rows: NDArray[Any], offsets: NDArray[np.int64]) -> Numbers:
-    bad = ~np.isfinite(rows).all(axis=1)
-    if bad.any():
-        row = int(bad.argmax())
-        column = int((~np.isfinite(rows[row])).argmax())
+    if odd := first_not_finite(rows):
+        row, column = odd
         sequence, step = place_of(row, offsets)
-        value = {"nan": "NaN"}.get(text := str(rows[row, column]), text)
+        value = "NaN" if np.isnan(rows[row, column]) else rows[row, column]
         raise InvalidArgument(
             f"X must be finite numbers, but sequence {sequence} has {value} in row {step}, column {column}"
         )

@@ -114,6 +114,15 @@ def place_of(row: int, offsets: NDArray[np.int64]) -> tuple[int, int]:
     return sequence, row - int(offsets[sequence])
 
 
+def first_not_finite(rows: NDArray[Any]) -> tuple[int, int] | None:
+    """Return the row and the column of the first number that is not finite; None if there is none."""
+    bad = ~np.isfinite(rows)
+    if not bad.any():
+        return None
+    row = int(bad.any(axis=1).argmax())
+    return row, int(bad[row].argmax())
+
+
 def split_text(texts: list[str] | pl.Series, tokenize: str, source: str) -> TokenSequences:
     """Return the words or the characters of texts.
 
