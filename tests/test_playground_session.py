@@ -438,6 +438,36 @@ def test_a_session_that_ends_breaks_off_what_is_compiled_for_it(held):
     assert held.returncode == -9
 
 
+@pytest.mark.parametrize("fault", ["begin_to_compile", "programs"])
+def test_a_network_is_trained_where_another_process_cannot_compile_it(monkeypatch, fault):
+    def fails(*_):
+        raise OSError("no processes left")
+
+    monkeypatch.setattr(session_module, "is_known", lambda program: False)
+    if fault == "programs":
+        monkeypatch.setattr(Network, "programs", fails)
+    else:
+        monkeypatch.setattr(session_module, "begin_to_compile", fails)
+    with open_session() as page:
+        assert page.step(0)
+
+
+class Ends(BaseException):
+    """What ends a program."""
+
+
+def test_a_class_that_ends_the_program_ends_what_it_was_made_for_alone(page, monkeypatch):
+    def ends(*_):
+        raise Ends("of the program")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("myrnn.playground.views.recurrence", ends)
+        assert page.ask("recurrence", "error")["message"] == "Ends: of the program"
+        patch.setattr("myrnn.playground.views.tried_further", ends)
+        assert page.ask("figure", "error", figure="accuracy", format="svg")["message"] == "Ends: of the program"
+    assert page.ask("recurrence", "recurrence")
+
+
 def test_another_sequence_is_looked_at_at_once(fresh):
     fresh.send("watch", views=["row"])
     fresh.send("tokens", tokens=[7, 8, 7, 8])

@@ -113,14 +113,20 @@ class Session:
         """Train and answer until this is cancelled."""
         async with anyio.create_task_group() as tasks:
             while True:
-                self._news.clear()
-                with anyio.move_on_after(self._patience()):
-                    await self._news.wait()
-                share = min(TURN, ROUND / (1 + self._shared.turns.statistics().tasks_waiting))
-                later = await self._in_turn(self._work, share)
-                if later is not None:
-                    await self._finish(later)
-                await self._ask_for_programs(tasks)
+                try:
+                    await self._ask_for_programs(tasks)
+                    self._news.clear()
+                    with anyio.move_on_after(self._patience()):
+                        await self._news.wait()
+                    share = min(TURN, ROUND / (1 + self._shared.turns.statistics().tasks_waiting))
+                    later = await self._in_turn(self._work, share)
+                    if later is not None:
+                        await later()
+                # Whatever it is: the page would wait for ever.
+                except Exception as error:
+                    if not isinstance(error, MyRNNError):
+                        _log.exception("the playground failed")
+                    self._bench.stop(reason(error))
 
     def _patience(self) -> float | None:
         """Return how long to wait for a message: until there is something to do; None is for ever."""
@@ -140,31 +146,16 @@ class Session:
     def _work(self, share: float) -> Later | None:
         """Answer a message, or train for so many seconds; then look."""
         bench, later = self._bench, None
-        try:
-            message = self._next_message()
-            if message is not None:
-                later = self._answer(message)
-            elif bench.steps:
-                if self._compiling is None:
-                    bench.prepare()
-            elif bench.playing and time.monotonic() >= bench.due:
-                bench.train(share)
-            bench.look(share)
-        # Also what ends a program, which a class of the person's own may raise: the page would wait for ever.
-        except BaseException as error:
-            self._fail(error)
+        message = self._next_message()
+        if message is not None:
+            later = self._answer(message)
+        elif bench.steps:
+            if self._compiling is None:
+                bench.prepare()
+        elif bench.playing and time.monotonic() >= bench.due:
+            bench.train(share)
+        bench.look(share)
         return later
-
-    async def _finish(self, later: Later) -> None:
-        try:
-            await later()
-        except Exception as error:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        if not isinstance(error, MyRNNError):
-            _log.error("the playground failed", exc_info=error)
-        self._bench.stop(reason(error))
 
     # Messages --------------------------------------------------------------------------------------------------------
 
@@ -244,6 +235,7 @@ class Session:
             case messages.Shortcuts():
                 return partial(self._shortcuts, bench.now)
             case messages.Save():
+                keep.check_can_be_saved(bench.now)
                 return partial(self._save, bench.now)
             case messages.Figure(figure, form):
                 return partial(self._figure, bench.now, figure, form)
@@ -273,10 +265,10 @@ class Session:
         self.outbox.answer("shortcuts", **await to_thread.run_sync(views.shortcut_levels, network.longer))
 
     async def _save(self, network: Network) -> None:
-        keep.check_can_be_saved(network)
         folder = await self._in_turn(keep.save, network, await self._tested(network))
         command = keep.opening_command(folder, network, self._own)
-        self.outbox.answer("saved", folder=folder.as_posix(), command=command, runs=keep.listed_runs())
+        runs = await to_thread.run_sync(keep.listed_runs)
+        self.outbox.answer("saved", folder=folder.as_posix(), command=command, runs=runs)
 
     async def _figure(self, network: Network, figure: str, form: str) -> None:
         if figure == "accuracy":
@@ -314,14 +306,18 @@ class Session:
         async with self._shared.compiler:
             # Another network may have taken its place while it waited.
             if self._compiling is steps:
-                await _compile_apart(programs)
+                try:
+                    await _compile_apart(programs)
+                # What could not be compiled apart is compiled here.
+                except OSError as error:
+                    _log.warning("compiling in a process of its own failed: %s", error)
         if self._compiling is steps:
             self._compiling = None
             self._news.set()
 
 
 def _contained(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Do work whose user-defined class may ask the program to end: that ends the work alone."""
+    """Do work; where a user-defined class asks the program to end, that ends the work alone."""
     try:
         return work(*arguments)
     except Exception:
