@@ -179,16 +179,13 @@ def _parts(
 
 def _places_of(vector: Node, state: int, units: int) -> Iterator[int]:
     """Yield where in a vector the state stands: itself, times a gate, or moved by another vector."""
-    if (
-        _is_state(vector, state)
-        or (
-            vector.operation in ("multiply", "add", "subtract")
-            and vector.size == units
-            # What the state is taken off from has the matrix with its sign turned round.
-            and any(_is_state(v, state) for v in vector.inputs[: 1 if vector.operation == "subtract" else None])
-        )
-    ):
+    if _is_state(vector, state):
         yield 0
+    elif vector.operation in ("multiply", "add", "subtract") and vector.size == units:
+        # A state that is subtracted has the matrix with its sign changed.
+        operands = vector.inputs[:1] if vector.operation == "subtract" else vector.inputs
+        if any(_is_state(operand, state) for operand in operands):
+            yield 0
     elif vector.operation == "join":
         for part, places in zip(vector.inputs, vector.attributes[0], strict=True):
             where = np.frombuffer(places, dtype=np.int32)
