@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from myrnn.cli import main
+from myrnn.results import Table
 from myrnn.terminal import WholeTable
 from run_folders import data_run, task_run, without_pictures
 
@@ -161,24 +162,6 @@ COMMANDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def shown(made, tmp_path_factory):
-    """Return what a command prints in a terminal of some columns."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(made)
-        patch.setenv("TTY_COMPATIBLE", "1")
-        patch.setenv("NO_COLOR", "1")
-
-        def show(name, columns, capsys):
-            patch.setenv("COLUMNS", str(columns))
-            out = tmp_path_factory.mktemp("out")
-            assert main([part.replace("OUT", str(out)) for part in COMMANDS[name]]) == 0
-            text = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).replace(str(out), "OUT")
-            return re.sub(r"[\d,.]+ s\b", "1 s", text)
-
-        yield show
-
-
 def check_whole(wide, narrow, columns):
     """Hold a narrow print to a wide one: all words and numbers are there as often, names perhaps in parts."""
     assert max(len(line.rstrip()) for line in narrow.splitlines()) <= columns
@@ -190,7 +173,21 @@ def check_whole(wide, narrow, columns):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_table_of_every_command_is_whole(name, shown, capsys):
-    wide = shown(name, 500, capsys)
-    for columns in (80, 60):
-        check_whole(wide, shown(name, columns, capsys), columns)
+def test_every_table_of_every_command_is_whole(name, made, tmp_path, monkeypatch, capsys):
+    tables, show = [], Console.print
+
+    def recorded(console, *objects, **settings):
+        tables.extend(found for found in objects if isinstance(found, Table))
+        show(console, *objects, **settings)
+
+    monkeypatch.setattr(Console, "print", recorded)
+    monkeypatch.chdir(made)
+    for variable, value in {"TTY_COMPATIBLE": "1", "NO_COLOR": "1", "COLUMNS": "60"}.items():
+        monkeypatch.setenv(variable, value)
+    assert main([part.replace("OUT", str(tmp_path)) for part in COMMANDS[name]]) == 0
+    lines = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).replace(str(tmp_path), "OUT").splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 60
+    assert tables
+    for table in tuple(tables):
+        for columns in (80, 60):
+            check_whole(table.to_text(500), table.to_text(columns), columns)
