@@ -327,6 +327,7 @@ def test_an_optimizer_whose_memory_cannot_be_kept_is_refused(tmp_path, monkeypat
     ("change", "message"),
     [
         ({"step": 5}, "the state has 'step' of the optimizer, which this training has not"),
+        ({"decay": "fast"}, "decay of the optimizer must be a number, not 'fast'"),
         ({"_calls": [1]}, "_calls of the optimizer must be a number or text, not [1]"),
         ({"_calls": {"type": "object", "value": 1}}, "_calls of the optimizer must be a number or text, not {'type': "),
         ({"_calls": {"type": "int8", "value": 999}}, "_calls of the optimizer must be a number or text, not {'type': "),

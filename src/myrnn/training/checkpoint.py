@@ -380,8 +380,15 @@ def _remembered(values: Mapping[str, Any], memory: OptimizerMemory) -> dict[str,
         return remembered
     if unknown := sorted(set(given) - set(memory.values())):
         raise InvalidArgument(f"the state has {unknown[0]!r} of the optimizer, which this training has not")
+    for name in set(remembered) & set(memory.settings):
+        if _is_number(memory.settings[name]) and not _is_number(remembered[name]):
+            raise InvalidArgument(f"{name} of the optimizer must be a number, not {_checks.shown(remembered[name])}")
     counted = {"t": steps} if _counts_steps(memory) else {}
     return {**memory.settings, **counted, **remembered}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _written(value: Any) -> Any:

@@ -99,8 +99,11 @@ def train(
     task : Task, Sequences or iterable of (x, y)
         Where the sequences come from. A task draws new ones; a `Sequences` or a list of pairs is gone through again and
         again, shuffled each time; an iterator is read as needed, and training ends with it.
-    optimizer : SGD, RMSprop, Adam, or an optimizer of MyNN
-        Made from ``model.parameters``.
+    optimizer : SGD, RMSprop, Adam, an optimizer of MyNN, or one of your own
+        Made from ``model.parameters``. Your own has `params`, a tuple of them, `learning_rate`, and ``step()``, which
+        changes them by their gradients; it trains with MyGrad. What it remembers is in checkpoints: arrays, alone or in
+        lists and dictionaries, and numbers, in its attributes, or what its ``state_dict()`` returns and its
+        ``load_state_dict(state)`` takes back.
     iterations : int
         The number of optimizer steps.
     batch_size : int
@@ -113,7 +116,7 @@ def train(
         model cannot be compiled a warning that says why, and MyGrad; a model that a hook changes is compiled again.
     report_every : int
         How many iterations each entry of the history is the mean of. It does not change the training.
-    schedule : {"constant", "cosine", "linear"} or callable
+    schedule : {"constant", "cosine", "linear"}, the name of a registered schedule, or callable
         The learning rate: the optimizer's own all the time, or falling from it to zero over the iterations, as a cosine
         or a straight line; or a function that maps the iteration (0, 1, ...) to its rate.
     gradient_clip : float, optional
