@@ -144,12 +144,17 @@ def drawn(plot: Callable[[], Any], form: str) -> str:
 
 # The script -----------------------------------------------------------------------------------------------------------
 
-_WEIGHTS = """# The seed draws the first weights, in another stream than the sequences.
+_PROGRAM = """
+task = {task}
+{model}
+optimizer = {optimizer}
+
+"""
+_NEW = """# The seed draws the first weights, in another stream than the sequences.
 weights = np.random.default_rng(({seed}, 1))
-"""
+model = {made}"""
 _LOADED = """# The playground went on from this run, with a new optimizer.
-model = load_run({given}).model
-"""
+model = load_run({given}).model"""
 _TRAIN = """{name} = myrnn.train(
     model, task, optimizer, iterations={iterations}, batch_size={batch_size}, seed={seed},
     report_every={report_every}, gradient_clip={gradient_clip},
@@ -169,6 +174,17 @@ myrnn.plots.save_figure(report.plot(), "accuracy_by_length.png")
 """
 
 
+# What a program imports, by what it uses.
+_IMPORTS = {
+    "np.": "import numpy as np",
+    "myrnn.": "import myrnn",
+    "registry.": "from myrnn import registry",
+    "load_own(": "from myrnn.models import load_own",
+    "make_own(": "from myrnn.models import make_own",
+    "load_run(": "from myrnn.runs import load_run",
+}
+
+
 def script(network: Network, own: OwnModel | None = None) -> str:
     """Return a Python program that makes the network and trains it as far as it is now.
 
@@ -178,41 +194,37 @@ def script(network: Network, own: OwnModel | None = None) -> str:
         When its training failed: no number of iterations makes these weights.
     """
     network.check_whole()
-    settings, task = network.settings, network.task
-    sections, phases = sections_of(settings), network.phases
-    of_own = settings["cell"] == OWN
-    imports = ["import numpy as np", "import myrnn"] if network.run is None else ["import myrnn"]
-    if network.run is not None:
-        given = repr(network.run.folder.as_posix()) + (f", {_class(own)}" if of_own else "")
-        model = _LOADED.format(given=given)
-        imports += ["from myrnn.models import load_own"] if of_own else []
-        imports += ["from myrnn.runs import load_run"]
-    elif of_own:
-        sizes = f"({task.dim_input}, {settings['dim_recurrent']}, {task.dim_output})"
-        model = _WEIGHTS.format(seed=settings["seed"]) + f"model = make_own({_class(own)}, {sizes}, weights)\n"
-        imports += ["from myrnn.models import load_own, make_own"]
-    else:
-        sizes = f"dim_input={task.dim_input}, dim_output={task.dim_output}"
-        made = _made("model", network.model, sections["model"], f"{sizes}, rng=weights")
-        model = _WEIGHTS.format(seed=settings["seed"]) + f"model = {made}\n"
+    sections, phases = sections_of(network.settings), network.phases
     optimizer = sections["optimizer"]
     if phases:
         # Later phases have other rates.
         optimizer = {**optimizer, "learning_rate": phases[0].learning_rate}
-    text = [
-        f"task = {_made('task', task, sections['task'])}\n",
-        model,
-        f"optimizer = {_made('optimizer', network.optimizer, optimizer, 'params=model.parameters')}\n\n",
-    ]
-    if any("registry." in line for line in text):
-        imports += ["from myrnn import registry"]
-    beside = f"\n\nRun it in the folder of {Path(own.file).name}.\n" if of_own and own else ""
+    program = _PROGRAM.format(
+        task=_made("task", network.task, sections["task"]),
+        model=_model(network, sections["model"], own),
+        optimizer=_made("optimizer", network.optimizer, optimizer, "params=model.parameters"),
+    )
+    if phases:
+        program += _trained(phases) + _REPORT.format(lengths=_listed(network.longer.lengths.tolist()))
+    else:
+        program += "# It has not been trained yet.\n"
+    imports = [f"{line}\n" for used, line in _IMPORTS.items() if used in program]
+    beside = f"\n\nRun it in the folder of {Path(own.file).name}.\n" if own and "load_own(" in program else ""
     head = f'"""The network of the playground, after {network.iteration:,} iterations.{beside}"""\n\n'
-    text = [head, *(f"{line}\n" for line in imports), "\n", *text]
-    if not phases:
-        return "".join([*text, "# It has not been trained yet.\n"])
-    lengths = [int(length) for length in network.longer.lengths]
-    return "".join([*text, _trained(phases), _REPORT.format(lengths=_listed(lengths))])
+    return "".join([head, *imports, program])
+
+
+def _model(network: Network, section: dict[str, Any], own: OwnModel | None) -> str:
+    """Return the lines that make the model, or load it."""
+    sizes = {"dim_input": network.task.dim_input, "dim_output": network.task.dim_output}
+    of_own = f"load_own({f'{Path(own.file).name}:{own.name}'!r}).make" if own and section["name"] == OWN else ""
+    if network.run is not None:
+        return _LOADED.format(given=", ".join(filter(None, [repr(network.run.folder.as_posix()), of_own])))
+    if of_own:
+        made = f"make_own({of_own}, ({sizes['dim_input']}, {section['dim_recurrent']}, {sizes['dim_output']}), weights)"
+    else:
+        made = _made("model", network.model, {**sizes, **section}, "rng=weights")
+    return _NEW.format(seed=network.settings["seed"], made=made)
 
 
 def _trained(phases: list[Phase]) -> str:
@@ -242,8 +254,3 @@ def _listed(lengths: list[int]) -> str:
     if len(steps) != 1:
         return repr(lengths)
     return f"range({lengths[0]}, {lengths[-1] + 1}, {steps.pop()})"
-
-
-def _class(own: OwnModel | None) -> str:
-    assert own is not None
-    return f"load_own({f'{Path(own.file).name}:{own.name}'!r}).make"
