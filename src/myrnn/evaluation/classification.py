@@ -106,7 +106,7 @@ def length_buckets(lengths: NDArray[np.int64], right: NDArray[np.bool_], most: i
     if len(distinct) > most:
         longest = np.unique(np.quantile(lengths, np.arange(1, most + 1) / most, method="inverted_cdf"))
     place = np.searchsorted(longest, lengths)
-    # The shortest length that is there: a bucket tells of no lengths that nobody tried.
+    # A bucket begins at the shortest length that was tried, not where the bucket before ends.
     shortest = distinct[np.searchsorted(distinct, np.concatenate(([-1], longest[:-1])), side="right")]
     total = np.bincount(place, minlength=len(longest))
     correct = np.bincount(place, weights=right, minlength=len(longest)).astype(np.int64)

@@ -47,9 +47,9 @@ def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Seque
 
 def class_names(task: Any, classes: int) -> tuple[str, ...]:
     """Return what the classes are called: as the task says, or by their numbers."""
-    told = getattr(task, "class_names", None)
-    if told is not None and len(told) == classes:
-        return tuple(str(name) for name in told)
+    names = getattr(task, "class_names", None)
+    if names is not None and len(names) == classes:
+        return tuple(str(name) for name in names)
     return tuple(f"class {label}" for label in range(classes))
 
 
@@ -142,9 +142,9 @@ class Classifier:
 
     def _width(self, asked: int) -> int:
         """Return C: what the model says, or the number asked for if the model accepts it."""
-        told = getattr(self.model, "dim_input", None)
-        if isinstance(told, int | np.integer) and told > 0:
-            return int(told)
+        width = getattr(self.model, "dim_input", None)
+        if isinstance(width, int | np.integer) and width > 0:
+            return int(width)
         if self._compiled is not None:
             return self._compiled.dim_input
         try:

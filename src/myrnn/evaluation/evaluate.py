@@ -203,7 +203,7 @@ class LengthReport(Counted, HasTable):
         label : str, optional
             The name of the curve in the legend.
         shortcuts : ShortcutReport, optional
-            What classifiers reach that see less; they become dashed lines, in the place of the chance level.
+            What classifiers reach that see less; they become dashed lines instead of the chance level.
         by_class : bool
             Whether to draw how often each class is seen as what it is, too.
         """

@@ -127,7 +127,7 @@ class Counterexamples(HasTable):
         lists = {"shortest": self.shortest, "surest": self.most_confident}
         ranked = {(name, rank): found for name, mistakes in lists.items() for rank, found in enumerate(mistakes, 1)}
         mistakes = list(ranked.values())
-        said = [None if found.predicted is None else self.class_names[found.predicted] for found in mistakes]
+        names = [None if found.predicted is None else self.class_names[found.predicted] for found in mistakes]
         return Table(
             f"{self.mistakes:,} mistakes in {self.samples:,} sequences",
             {
@@ -136,7 +136,7 @@ class Counterexamples(HasTable):
                 "length": [len(found.sequence) for found in mistakes],
                 "sequence": [_spelled_out(found) for found in mistakes],
                 "truth": [self.class_names[found.truth] for found in mistakes],
-                "predicted": said,
+                "predicted": names,
                 "probability": [found.probability for found in mistakes],
             },
             (
@@ -198,16 +198,16 @@ def counterexamples(
     sequences = draw(task, samples, seed, lengths)
     logits = classifier.scores(sequences).astype(np.float64)
     warn_of_lost(is_lost(logits), sequences.lengths)
-    said = predicted(logits)
-    wrong = np.flatnonzero(said != sequences.labels)
-    has_class = said[wrong] != NO_CLASS
+    classes = predicted(logits)
+    wrong = np.flatnonzero(classes != sequences.labels)
+    has_class = classes[wrong] != NO_CLASS
     doubt = np.full(len(wrong), np.inf)
     doubt[has_class] = _doubt(logits[wrong[has_class]])
     length = sequences.lengths[wrong]
 
     def first(order: NDArray[np.int64]) -> list[Mistake]:
         places = _different(sequences, wrong, order, limit)
-        return [_mistake(task, sequences, wrong[i], int(said[wrong[i]]), doubt[i]) for i in places]
+        return [_mistake(task, sequences, wrong[i], int(classes[wrong[i]]), doubt[i]) for i in places]
 
     names = class_names(task, logits.shape[1])
     # lexsort is stable and takes its last key first.
@@ -217,7 +217,7 @@ def counterexamples(
 
 
 def _doubt(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return minus the logarithm of the largest probability: it tells apart what rounds to a probability of 1."""
+    """Return minus the logarithm of the largest probability; it differs also where probabilities round to 1."""
     ordered = np.sort(logits, axis=1)
     others = np.exp(ordered[:, :-1] - ordered[:, -1:]).sum(axis=1)
     doubt: NDArray[np.float64] = np.log1p(others)
@@ -235,10 +235,10 @@ def _different(sequences: Sequences, wrong: NDArray[np.int64], order: NDArray[np
     return list(found.values())
 
 
-def _mistake(task: Any, sequences: Sequences, index: int, said: int, doubt: float) -> Mistake:
+def _mistake(task: Any, sequences: Sequences, index: int, label: int, doubt: float) -> Mistake:
     halves = halves_of(task, sequences.tokens(index)) if sequences.is_tokens else None
     values = sequences.tokens(index) if sequences.is_tokens else sequences.features(index)
-    predicted, probability = (None, float("nan")) if said == NO_CLASS else (said, float(np.exp(-doubt)))
+    predicted, probability = (None, float("nan")) if label == NO_CLASS else (label, float(np.exp(-doubt)))
     return Mistake(values, int(sequences.labels[index]), predicted, probability, halves)
 
 

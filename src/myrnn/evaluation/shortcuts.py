@@ -57,9 +57,9 @@ class ShortcutReport(Counted, HasTable):
 
     def __repr__(self) -> str:
         """Say what each reaches over all lengths."""
-        told = ", ".join(f"{name} {share:.1%}" for name, share in self.overall.items())
+        overall = ", ".join(f"{name} {share:.1%}" for name, share in self.overall.items())
         best = "" if self.bayes is None else f"; Bayes rate {self.bayes:.0%}"
-        return f"ShortcutReport({self.total.sum():,} sequences: {told}{best})"
+        return f"ShortcutReport({self.total.sum():,} sequences: {overall}{best})"
 
     def data(self) -> Table:
         """Return a row for every shortcut and length: shortcut, length, total, correct, accuracy, low, high."""
@@ -121,12 +121,12 @@ def shortcuts(
     beginning or the end, whichever place serves best.
 
     Each is a table of what is seen and the class that came with it most often. It is made from one half of the
-    sequences and tried on the other, so that a table of many rare entries gets no credit for having learned them by
-    heart; the best place is chosen on the first half, too. A rare entry is judged together with a coarser table's: its
-    K classes begin with K sequences in the shares that the coarser one says (first only the length, then, for ``first,
-    last``, whether the two are equal, and for ``counts``, whether all are even). What comes out is what such a
-    classifier does reach on new sequences. The best possible from the same sight is that or more: more where there are
-    many entries and few sequences, as for ``counts`` of long sequences.
+    sequences and tried on the other, so a table of many rare entries gets no credit for knowing them by heart. The best
+    place is chosen on the first half, too. A rare entry leans on a coarser table: it begins with K sequences, in the
+    shares of the K classes in the coarser entry (first by length alone, then, for ``first, last``, by whether the two
+    are equal, and for ``counts``, by whether all are even). The result is what such a classifier reaches on new
+    sequences. The best classifier of this kind may reach more, where there are many entries and few sequences, as for
+    ``counts`` of long sequences.
 
     Parameters
     ----------
@@ -164,8 +164,8 @@ def shortcuts(
         np.bincount(where, _predicted(chain, sequences.labels, fitted) == truth, minlength=len(distinct))
         for chain in _chains(sequences, place)
     ]
-    counts = np.array(correct).astype(np.int64)
-    return ShortcutReport(NAMES, distinct, np.bincount(where), counts, place, _bayes(task, sequences), confidence)
+    right = np.array(correct).astype(np.int64)
+    return ShortcutReport(NAMES, distinct, np.bincount(where), right, place, _bayes(task, sequences), confidence)
 
 
 def bayes_rate(bayes: float) -> str:
@@ -223,7 +223,7 @@ def _predicted(chain: list[Codes], labels: NDArray[np.int64], fitted: NDArray[np
 
 
 def _best_place(sequences: Sequences, fitted: NDArray[np.bool_]) -> int:
-    """Return the place whose symbol tells most of the sequences that the tables are made from."""
+    """Return the place whose symbol predicts most of the sequences that the tables are made from."""
     part = sequences.select(fitted)
     classes = int(part.labels.max()) + 1
     _, length = np.unique(part.lengths, return_inverse=True)
@@ -234,7 +234,7 @@ def _best_place(sequences: Sequences, fitted: NDArray[np.bool_]) -> int:
         seen = np.bincount(entry * classes + part.labels, minlength=(length.max() + 1) * width * classes)
         return int(seen.reshape(-1, classes).max(axis=1).sum())
 
-    # Of places that tell the same, the first.
+    # Of places that are equally good, the first.
     return max(places(int(part.lengths.max())), key=right, default=0)
 
 
@@ -283,8 +283,7 @@ def one_place(sequences: Sequences, place: int) -> list[Codes]:
 def evenness(sequences: Sequences, marks: Codes) -> list[Codes]:
     """Return whether all symbols can be put into pairs of equal ones, but for one symbol of an odd length.
 
-    In other words: whether every symbol's count is even. Equal marks cancel, so that of all symbols in pairs nothing
-    is left.
+    In other words: whether every symbol's count is even. Equal marks cancel: their exclusive or is 0.
     """
     length = lengths_of(sequences)
     left = _summed(marks[sequences.values], sequences.offsets, np.bitwise_xor)
@@ -294,7 +293,7 @@ def evenness(sequences: Sequences, marks: Codes) -> list[Codes]:
 def counts(sequences: Sequences, marks: Codes) -> list[Codes]:
     """Return how often each symbol occurs: whether all counts are even, and the counts themselves.
 
-    Counts are told apart by the sum of the symbols' marks.
+    Different counts have different sums of the symbols' marks.
     """
     total = _summed(marks[sequences.values], sequences.offsets, np.add)
     coarser = evenness(sequences, marks)
@@ -322,7 +321,7 @@ def places(longest: int) -> Sequence[int]:
 
 
 def _summed(values: Codes, offsets: NDArray[np.int64], operation: np.ufunc) -> Codes:
-    """Return each sequence's sum, or what stands for one, of a group's operation that undoes itself or wraps round."""
+    """Return the sum of each sequence's values, by ``np.add`` (which wraps round) or ``np.bitwise_xor``."""
     running = np.concatenate((np.zeros(1, dtype=np.uint64), operation.accumulate(values, dtype=np.uint64)))
     begin, end = running[offsets[:-1]], running[offsets[1:]]
     return end - begin if operation is np.add else end ^ begin
