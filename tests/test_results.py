@@ -85,6 +85,11 @@ def test_files_and_frames_have_every_digit(tmp_path):
     assert pandas.isna(frame["accuracy"][1])
 
 
+def test_values_are_pythons_own():
+    table = Table("", {"a": [np.int64(3), 4], "b": (np.float32(0.5), np.nan), "c": np.array([True, False])})
+    assert table.to_json() == '[{"a": 3, "b": 0.5, "c": true}, {"a": 4, "b": null, "c": false}]'
+
+
 def test_an_empty_table_is_one(tmp_path):
     table = Table("", {"run": [], "loss": []}, [text("run")])
     table.to_csv(tmp_path / "none.csv")

@@ -322,7 +322,9 @@ def write_csv(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]
 
 
 def _plain(values: Any) -> list[Any]:
-    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    """Return a list of Python's own values, None for NaN."""
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    listed = [value.item() if isinstance(value, np.generic) else value for value in listed]
     return [None if isinstance(value, float) and math.isnan(value) else value for value in listed]
 
 
