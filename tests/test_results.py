@@ -142,6 +142,25 @@ def test_steps_are_called_what_they_count():
     assert not hasattr(EPOCH, "iteration")
 
 
+def test_a_curve_says_how_far_it_went():
+    curve = LearningCurve(np.array([500, 1000]), np.array([0.7, 0.25]), np.array([0.5, 0.875]), 20)
+    assert repr(curve) == "LearningCurve(1,000 iterations, 2 reports, loss 0.7000 to 0.2500, accuracy 50.0% to 87.5%)"
+    assert repr(LearningCurve(*np.empty((3, 0)))) == "LearningCurve(no report yet)"
+
+
+def test_curves_that_go_on_from_each_other_are_joined():
+    first = LearningCurve(np.array([5, 8]), np.array([0.7, 0.6]), np.array([0.5, 0.6]), 20, "mygrad", 0.5)
+    later = LearningCurve(np.array([5, 7]), np.array([0.4, 0.3]), np.array([0.7, 0.8]), 6, "native", 0.5)
+    joined = first.joined(later)
+    assert joined.iteration.tolist() == [5, 8, 13, 15]
+    assert joined.loss.tolist() == [0.7, 0.6, 0.4, 0.3]
+    assert joined.accuracy.tolist() == [0.5, 0.6, 0.7, 0.8]
+    assert (joined.longest, joined.engine, joined.chance) == (20, "native", 0.5)
+    none = LearningCurve(*np.empty((3, 0), dtype=np.int64))
+    assert none.joined(later).iteration.tolist() == [5, 7]
+    assert first.joined(none).iteration.tolist() == [5, 8]
+
+
 def test_validation_is_joined_too():
     joined = EPOCH.joined(EPOCH)
     assert joined.epoch.tolist() == [1, 2, 3, 4]

@@ -22,7 +22,6 @@ from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import (
     ENGINES,
-    History,
     Report,
     Training,
     TrainingStart,
@@ -102,25 +101,6 @@ def test_the_longest_is_that_of_the_sequences_used():
     pairs = [(np.array([1, 2]), 0), (np.array([3, 3, 3, 3, 3]), 1)]
     assert trained([(np.eye(10, dtype=np.float32)[x], y) for x, y in pairs], iterations=2)[1].longest == 5
     assert trained([(np.eye(10, dtype=np.float32)[x], y) for x, y in pairs[:1]], iterations=2)[1].longest == 2
-
-
-def test_a_history_says_how_far_it_went():
-    history = History(np.array([500, 1000]), np.array([0.7, 0.25]), np.array([0.5, 0.875]), 20)
-    assert repr(history) == "LearningCurve(1,000 iterations, 2 reports, loss 0.7000 to 0.2500, accuracy 50.0% to 87.5%)"
-    assert repr(History(*np.empty((3, 0)))) == "LearningCurve(no report yet)"
-
-
-def test_histories_that_go_on_from_each_other_are_joined():
-    first = History(np.array([5, 8]), np.array([0.7, 0.6]), np.array([0.5, 0.6]), 20, "mygrad", 0.5)
-    later = History(np.array([5, 7]), np.array([0.4, 0.3]), np.array([0.7, 0.8]), 6, "native", 0.5)
-    joined = first.joined(later)
-    assert joined.iteration.tolist() == [5, 8, 13, 15]
-    assert joined.loss.tolist() == [0.7, 0.6, 0.4, 0.3]
-    assert joined.accuracy.tolist() == [0.5, 0.6, 0.7, 0.8]
-    assert (joined.longest, joined.engine, joined.chance) == (20, "native", 0.5)
-    none = History(*np.empty((3, 0), dtype=np.int64))
-    assert none.joined(later).iteration.tolist() == [5, 7]
-    assert first.joined(none).iteration.tolist() == [5, 8]
 
 
 def test_a_history_draws_the_level_of_guessing():
