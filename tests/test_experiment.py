@@ -2,7 +2,10 @@
 
 import copy
 import json
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -311,6 +314,26 @@ def test_a_run_with_a_registered_optimizer_goes_on_to_the_same_bytes(tmp_path, m
     for name in ("model.safetensors", "history.csv"):
         assert Path("run", name).read_bytes() == Path("whole", name).read_bytes()
     assert json.loads(Path("run", "settings.json").read_text())["optimizer"]["memory"] == 0.25
+
+
+def test_another_package_adds_by_an_entry_point(tmp_path):
+    (tmp_path / "others.py").write_text(
+        "from myrnn import RNN\n"
+        "from myrnn.registry import register\n"
+        'register("schedule", "flat")(lambda rate, iterations: lambda iteration: rate)\n'
+    )
+    (tmp_path / "others-1.0.dist-info").mkdir()
+    (tmp_path / "others-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
+    (tmp_path / "others-1.0.dist-info" / "entry_points.txt").write_text("[myrnn]\nothers = others\n")
+    # It is loaded when all of MyRNN is there, not while that is imported.
+    code = (
+        "import myrnn, sys; assert 'others' not in sys.modules; from myrnn.cli import main; main(['train', '--help'])"
+    )
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    command = [sys.executable, "-W", "error::UserWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "How the learning rate changes: constant, cosine, linear, flat." in " ".join(done.stdout.split())
 
 
 def test_a_schedule_that_is_none_is_refused(monkeypatch):

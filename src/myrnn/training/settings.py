@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
 from myrnn.schedules import schedule_names
-from myrnn.settings import Section
+from myrnn.settings import Section, settings_of
 
 # Iterations have twelve digits in the names of checkpoints.
 MOST_ITERATIONS = 10**12 - 1
@@ -65,4 +66,5 @@ class TrainingSettings(Section, frozen=True, kw_only=True):
     on_divergence: OnDivergence = "stop"
 
 
-DEFAULTS = TrainingSettings()
+# Not an instance: making one would look for schedules of other packages, while this one is not yet imported.
+DEFAULTS = SimpleNamespace(**{setting.name: setting.default for setting in settings_of(TrainingSettings)})
