@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 # A row by the names of its columns, with plain values; None where there is none.
 Row = Mapping[str, Any]
+# The columns with the ends of an interval.
+ENDS = ("low", "high")
 
 # --- Shares -----------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.results import (
+    ENDS,
     Counted,
     HasTable,
     Row,
@@ -28,7 +29,6 @@ from myrnn.results import (
 
 # Of more classes the most frequent mistakes are shown instead of all.
 MOST_CLASSES_IN_TABLE, MOST_MISTAKES = 10, 10
-ENDS = ("low", "high")
 
 
 @dataclass(frozen=True, repr=False, eq=False)

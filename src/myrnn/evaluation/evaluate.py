@@ -16,6 +16,7 @@ from myrnn.evaluation.classify import Classifier, class_names, draw
 from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
 from myrnn.evaluation.shortcuts import ShortcutReport
 from myrnn.results import (
+    ENDS,
     Counted,
     HasTable,
     LearningCurve,
@@ -38,7 +39,6 @@ from myrnn.results import (
 
 # Classes that have columns of their own in a table of 80 columns.
 FEW_CLASSES = 2
-ENDS = ("low", "high")
 
 
 def _no_classes() -> NDArray[np.int64]:
