@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -73,7 +74,7 @@ def read_delimited(path: Path, delimiter: str, quotes: bool, columns: Columns, s
     # Polars' reader of CSV would fill lines that are too short with nulls, and does not count lines.
     lines = _lines(path)
     quoted = quotes and bool(lines.str.contains('"', literal=True).any())
-    records = _quoted((lines + "\n").to_list(), delimiter) if quoted else _split(lines, delimiter)
+    records = _quoted(lines + "\n", delimiter) if quoted else _split(lines, delimiter)
     if 1 in records.faults:
         raise DataError(f"{path}, line 1: {records.faults[1]}")
     names = [name.strip() for name in records.names]
@@ -119,10 +120,16 @@ def _split(lines: pl.Series, delimiter: str) -> _Records:
     return _Records(fields[0].to_list(), np.arange(1, len(lines) + 1), counts, field, {})
 
 
-def _quoted(lines: list[str], delimiter: str) -> _Records:
+def _quoted(column: pl.Series, delimiter: str) -> _Records:
     """Read CSV in which a field may stand in quotes (RFC 4180), and then hold delimiters, line ends and quotes."""
     import polars as pl
 
+    mark = re.escape(delimiter)
+    field_pattern = rf'(?:"(?:[^"]|"")*"|[^"{mark}\n]*)'
+    record = re.compile(rf"{field_pattern}(?:{mark}{field_pattern})*\n")
+    # Most records are one line, which Polars checks faster. The others are checked one by one.
+    is_record = column.str.contains(f"^{record.pattern}$").to_list()
+    lines = column.to_list()
     rows: list[list[str]] = []
     numbers: list[int] = []
     faults: dict[int, str] = {}
@@ -135,8 +142,12 @@ def _quoted(lines: list[str], delimiter: str) -> _Records:
             done = 0
             try:
                 for row in reader:
+                    first, end = begin + done, begin + reader.line_num
+                    # Python's reader takes quotes within a field as they are.
+                    if not is_record[first] and not record.fullmatch("".join(lines[first:end])):
+                        raise csv.Error('a quote (") within a field that is not in quotes')
                     rows.append(row)
-                    numbers.append(begin + done + 1)
+                    numbers.append(first + 1)
                     done = reader.line_num
             except csv.Error as error:
                 # The lines after a malformed one are read on their own.
