@@ -14,15 +14,16 @@ from myrnn.models import RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import (
     CHECKPOINTS,
-    CLASSIFIER,
-    CLASSIFIER_FOLDER,
-    DATA_RUN,
+    RUN,
+    RUN_ON_DATA,
+    UNFINISHED,
     Job,
     describe_model,
+    run,
     save_run,
 )
-from myrnn.runs._save import RUN, UNFINISHED
-from myrnn.storage import FolderFormat, json_to_bytes
+from myrnn.runs.former import FORMER_CLASSIFIER, FORMER_DATA_RUN
+from myrnn.storage import FolderFormat
 from myrnn.sweeps import sweep
 from myrnn.sweeps.folder import SWEEP
 from myrnn.sweeps.log import LOG
@@ -44,6 +45,7 @@ STUDY = {
 }
 TRAINING = {"iterations": 4, "report_every": 2, "engine": "mygrad"}
 CHECKPOINT_AT = 3
+FORMER = Path(__file__).parents[1] / "tests" / "golden" / "former"
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,10 @@ def folders() -> dict[str, Folder]:
             "run": _read(base / "run", {"": RUN}),
             "checkpoint": _read(base / "checkpoint", {at: FORMAT}),
             "unfinished": _read(base / "unfinished", {f"{CHECKPOINTS}/{at}": FORMAT, "": UNFINISHED}),
-            "classifier": _read(base / "classifier", {"": CLASSIFIER}),
-            "data-run": _read(base / "data-run", {CLASSIFIER_FOLDER: CLASSIFIER, "": DATA_RUN}),
+            "classifier": _read(base / "classifier", {"": RUN_ON_DATA}),
+            "data-run": _read(base / "data-run", {"": RUN_ON_DATA}),
+            "former-classifier": _read(FORMER / "classifier", {"": FORMER_CLASSIFIER}),
+            "former-run": _read(FORMER / "data-run", {"classifier": FORMER_CLASSIFIER, "": FORMER_DATA_RUN}),
             "sweep": Folder({name: (base / "sweep" / name).read_bytes() for name in (SWEEP.index, LOG)}, {"": SWEEP}),
         }
 
@@ -113,7 +117,7 @@ def _write_unfinished(folder: Path) -> None:
     model = RNN(3, 2, 2, rng=0)
     experiment = Experiment(TASK, {"dim_recurrent": 2}, training=TRAINING, evaluation={"samples": 12})
     folder.mkdir()
-    Job(experiment, describe_model(model, TASK)).begin(folder, model)
+    Job(experiment, describe_model(model, TASK)).begin(folder)
     _write_checkpoint(folder / CHECKPOINTS)
 
 
@@ -123,9 +127,8 @@ def _classifier() -> SequenceClassifier:
 
 
 def _write_data_run(folder: Path) -> None:
-    folder.mkdir()
-    training = {"classes": {"long": 6, "short": 6}, "sequences": 12, "epochs": 2, "loss": 0.5, "accuracy": 0.75}
-    lengths = [{"shortest": 1, "longest": 2, "total": 5, "correct": 3}]
-    numbers = {"training": training, "evaluation": {"accuracy": 0.6, "confidence": 0.95, "lengths": lengths}}
-    created = {"created": "2026-01-02T03:04:05+0000", "characters": False}
-    DATA_RUN.write(folder, created, {CLASSIFIER_FOLDER: _classifier().save, "report.json": json_to_bytes(numbers)})
+    file = folder.with_name("data.csv")
+    file.write_text("sequence,label\n" + "to be,long\nor,short\nnot to be,long\nbe be,short\n" * 3)
+    model = {"name": "gru", "dim_recurrent": 2, "dim_embedding": 2}
+    training = {"max_epochs": 2, "engine": "mygrad"}
+    run(Experiment(data=str(file), model=model, training=training, evaluation={"test": str(file)}), folder)

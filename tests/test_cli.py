@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from myrnn import __version__
 from myrnn.cli import _main, _train, main
-from myrnn.cli._use import parse_tokens
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
+from myrnn.inspection import parse_tokens
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
 from myrnn.presets import PRESETS
-from myrnn.runs import _work, load_run, save_run
+from myrnn.runs import load_run, save_run, work
 from myrnn.tasks import TwinHalves
 from myrnn.training import train
 
@@ -169,7 +169,7 @@ def test_clipping_is_told(here, capsys):
 
 def test_preparation_is_told_apart_from_training(here, capsys, monkeypatch):
     ticks = iter([100.0, 107.5, 109.5, 110.0])
-    monkeypatch.setattr(_work, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    monkeypatch.setattr(work, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     main(["train", *SMALL, "--out=run"])
     out = capsys.readouterr().out
     assert "prepared    in 7.5 s\ntrained     in 2.0 s (30 iterations/s, mygrad)\n" in out
@@ -551,7 +551,7 @@ def test_a_model_that_fits_into_no_memory(here, capsys, monkeypatch):
     def too_large(*_, **__):
         raise MemoryError("Unable to allocate 71.1 PiB")
 
-    monkeypatch.setattr(_work, "train", too_large)
+    monkeypatch.setattr(work, "train", too_large)
     assert main(["train", "--out=run", "--quiet"]) == 2
     assert capsys.readouterr().err == "myrnn: not enough memory: Unable to allocate 71.1 PiB\n"
     assert list(here.iterdir()) == []
@@ -579,7 +579,7 @@ def test_an_interrupt_is_one_line_and_130(here, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_work, "train", interrupted)
+    monkeypatch.setattr(work, "train", interrupted)
     assert main(["train", "--out=run", "--quiet"]) == 130
     assert capsys.readouterr() == ("", "myrnn: interrupted: nothing was saved\n")
     assert list(here.iterdir()) == []

@@ -17,7 +17,7 @@ import pytest
 import processes
 from myrnn.cli import main
 from myrnn.errors import RunError
-from myrnn.runs import DATA_RUN, list_runs, load_run
+from myrnn.runs import list_runs, load_run
 from myrnn.storage import FolderLock
 from myrnn.training import load_checkpoint
 
@@ -147,12 +147,12 @@ def test_an_interrupt_while_it_is_tested_costs_no_training(here, whole, monkeypa
 
 
 def test_an_interrupt_before_the_first_iteration_leaves_nothing(here, monkeypatch, capsys):
-    from myrnn.runs import _work
+    from myrnn.runs import work
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_work, "train", interrupted)
+    monkeypatch.setattr(work, "train", interrupted)
     assert train("--iterations=60", "--out=run") == 130
     assert capsys.readouterr().err == "myrnn: interrupted: nothing was saved\n"
     assert list(here.iterdir()) == []
@@ -280,8 +280,7 @@ def test_folders_that_hold_no_run_to_go_on_with(here, whole, capsys):
     Path("empty").mkdir()
     shutil.copytree(whole, "bare")
     shutil.rmtree("bare/checkpoints")
-    Path("data").mkdir()
-    DATA_RUN.write(Path("data"), {}, {"report.json": b"{}"})
+    shutil.copytree(Path(__file__).parent / "golden" / "former" / "data-run", "data")
     for folder, message in (
         ("nowhere", "there is no run folder nowhere"),
         ("empty", "empty is not a whole unfinished run: unfinished.json is missing, which is written last"),
@@ -370,12 +369,12 @@ def test_a_link_out_of_the_folder_is_refused(here, monkeypatch, capsys):
 
 @pytest.mark.filterwarnings("always")
 def test_other_versions_are_told(here, whole, monkeypatch, capsys):
-    from myrnn.runs import _job
+    from myrnn.runs import job
 
     stopped(monkeypatch, "run")
-    real = _job.made_with
+    real = job.made_with
     monkeypatch.setattr(
-        _job,
+        job,
         "made_with",
         lambda *names: {**real(*names), "versions": {**real(*names)["versions"], "numpy": "99.0"}},
     )

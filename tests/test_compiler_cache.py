@@ -23,7 +23,7 @@ from myrnn import SequenceClassifier, output
 from myrnn.compiler import cache
 from myrnn.compiler.cache import TOLD, compiling_seconds, notice
 from myrnn.compiler.runtime import training
-from myrnn.estimator._train import EpochProgress
+from myrnn.runs.fitting import EpochProgress
 
 RUNTIME = Path(cache.__file__).parent / "runtime"
 SOURCE = """

@@ -128,14 +128,14 @@ def test_the_most_frequent_symbols_are_kept():
 
 def test_symbols_of_the_validation_alone_are_unknown(monkeypatch):
     mask = np.arange(12) >= 10
-    monkeypatch.setattr("myrnn.estimator._classifier.validation_mask", lambda *_: mask)
+    monkeypatch.setattr("myrnn.runs.fitting.validation_mask", lambda *_: mask)
     X = [["a"]] * 5 + [["b"]] * 5 + [["only here"]] * 2
     assert fitted(X, ["x"] * 5 + ["y"] * 6 + ["x"]).encoder_.inner.symbols == ("a", "b")
 
 
 def test_columns_are_standardised_by_the_training_alone(monkeypatch):
     mask = np.arange(12) % 4 == 0
-    monkeypatch.setattr("myrnn.estimator._classifier.validation_mask", lambda *_: mask)
+    monkeypatch.setattr("myrnn.runs.fitting.validation_mask", lambda *_: mask)
     X = [100.0 * part + [1, 2, 3] for part in RAGGED]
     rows = np.concatenate([part for part, kept in zip(X, mask, strict=True) if not kept])
     classifier = fitted(X)
@@ -336,7 +336,7 @@ def test_what_are_no_labels_is_refused(y, told):
         ({"max_epochs": 0}, "max_epochs must be at least 1, not 0"),
         ({"validation_fraction": 1}, "validation_fraction must be below 1, not 1.0"),
         ({"early_stopping_patience": 0}, "early_stopping_patience must be at least 1, not 0"),
-        ({"standardize": "no"}, "standardize must be True or False, not 'no'"),
+        ({"standardize": "no"}, "standardize must be true or false, not 'no'"),
         ({"class_weight": "balance"}, "class_weight must be None, 'balanced' or a dict, not 'balance'"),
         ({"class_weight": np.ones(2)}, "class_weight must be None, 'balanced' or a dict, not array([1., 1.])"),
         ({"class_weight": {"third": 1}}, "class_weight names 'third', which is none of the classes of y"),
@@ -353,7 +353,7 @@ def test_a_setting_that_is_none_is_refused(settings, told):
 
 
 def test_a_vocabulary_that_is_too_large_for_the_memory(monkeypatch):
-    monkeypatch.setattr("myrnn.estimator._models.memory", lambda: 10**6)
+    monkeypatch.setattr("myrnn.runs.fitting.memory", lambda: 10**6)
     X = [[f"word {index}", f"word {index + 1}"] for index in range(2000)]
     y = [index % 2 for index in range(2000)]
     with pytest.raises(
@@ -367,10 +367,10 @@ def test_a_vocabulary_that_is_too_large_for_the_memory(monkeypatch):
 
 
 def test_units_that_are_too_many_for_the_memory(monkeypatch):
-    monkeypatch.setattr("myrnn.estimator._models.memory", lambda: 10**9)
-    told = "1,000,000 recurrent units take about 40000.0 GB to train, but there are 1.0 GB: make dim_recurrent smaller"
+    monkeypatch.setattr("myrnn.runs.fitting.memory", lambda: 10**9)
+    told = "20,000 recurrent units take about 16.0 GB to train, but there are 1.0 GB: make dim_recurrent smaller"
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
-        fitted(NUMBERS, dim_recurrent=10**6)
+        fitted(NUMBERS, dim_recurrent=20_000)
 
 
 @pytest.mark.parametrize("settings", [{}, {"not_finite": "x"}])

@@ -5,6 +5,7 @@ import pickle
 import re
 import shutil
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.storage import seal
 
 SMALL = {"dim_recurrent": 3, "max_epochs": 2, "engine": "mygrad", "random_state": 0}
-FILES = ("classifier.json", "encoding.json", "history.json", "model.safetensors")
+FILES = ("settings.json", "encoding.json", "history.csv", "model.safetensors", "report.json")
+FORMER = Path(__file__).parent / "golden" / "former" / "classifier"
 WORDS = ["ab" * (index % 5) + "c" * (index % 2) for index in range(12)]
 ROWS = [np.random.default_rng(index).normal(size=(index % 4, 2)) for index in range(12)]
 LABELS = ["yes", "no"] * 6
@@ -69,24 +71,24 @@ def test_what_was_saved_comes_back(example, tmp_path):
 def test_an_embedding_keeps_the_size_that_it_was_made_with(tmp_path, monkeypatch):
     classifier = SequenceClassifier("gru", **SMALL).fit(WORDS, LABELS)
     classifier.save(tmp_path / "saved")
-    monkeypatch.setattr("myrnn.estimator._models.DIM_EMBEDDING", 5)
+    monkeypatch.setattr("myrnn.models.network.DIM_EMBEDDING", 5)
     loaded = SequenceClassifier.load(tmp_path / "saved")
     assert np.array_equal(loaded.predict_proba(WORDS), classifier.predict_proba(WORDS))
     assert loaded.get_params()["dim_embedding"] == "auto"
 
 
-def test_a_classifier_of_before_there_was_an_embedding_loads(tmp_path):
-    classifier = SequenceClassifier("gru", dim_embedding=None, **SMALL).fit(WORDS, LABELS)
-    classifier.save(tmp_path / "saved")
-    fitted = json.loads((tmp_path / "saved" / "classifier.json").read_text())["fitted"]
-    del fitted["dim_embedding"]
-    index_with(tmp_path / "saved", fitted=fitted)
-    loaded = SequenceClassifier.load(tmp_path / "saved")
-    assert np.array_equal(loaded.predict_proba(WORDS), classifier.predict_proba(WORDS))
+class Mine(RNN):
+    """A cell of a class of your own."""
+
+
+def test_a_cell_made_by_a_function_is_what_it_makes(tmp_path):
+    classifier = SequenceClassifier(partial(RNN, activation="tanh"), **SMALL).fit(ROWS, LABELS)
+    loaded = SequenceClassifier.load(classifier.save(tmp_path / "saved"))
+    assert np.array_equal(loaded.predict_proba(ROWS), classifier.predict_proba(ROWS))
 
 
 def test_a_cell_of_ones_own_is_given_again(tmp_path):
-    cell = partial(RNN, activation="tanh")
+    cell = partial(Mine, activation="tanh")
     classifier = SequenceClassifier(cell, **SMALL).fit(ROWS, LABELS)
     classifier.save(tmp_path / "saved")
     loaded = SequenceClassifier.load(tmp_path / "saved", cell=cell)
@@ -95,11 +97,11 @@ def test_a_cell_of_ones_own_is_given_again(tmp_path):
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
         SequenceClassifier.load(tmp_path / "saved")
     with pytest.raises(RunError, match=r"model\.safetensors"):
-        SequenceClassifier.load(tmp_path / "saved", cell=lambda *dims: RNN(dims[0], dims[1] + 1, dims[2]))
+        SequenceClassifier.load(tmp_path / "saved", cell=lambda *dims: Mine(dims[0], dims[1] + 1, dims[2]))
 
 
 def test_a_cell_by_name_is_not_given_again(saved):
-    with pytest.raises(InvalidArgument, match=r"holds the cell 'rnn': leave cell= out$"):
+    with pytest.raises(InvalidArgument, match=r"holds a cell that has a name: leave cell= out$"):
         SequenceClassifier.load(saved, cell=RNN)
 
 
@@ -114,7 +116,7 @@ def test_a_full_disk_leaves_nothing(saved, tmp_path, monkeypatch):
 
     loaded = SequenceClassifier.load(saved)
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(RunError, match=r"^cannot write the classifier folder .*: No space left on device$"):
+    with pytest.raises(RunError, match=r"^cannot write the run folder .*: No space left on device$"):
         loaded.save(tmp_path / "new")
     assert [path for path in (tmp_path / "new").rglob("*") if path.is_file()] == []
 
@@ -124,58 +126,60 @@ def test_a_full_disk_leaves_nothing(saved, tmp_path, monkeypatch):
 
 def index_with(folder, **changes):
     """Change values of the index, as another program would that knows how it is sealed."""
-    path = folder / "classifier.json"
+    path = next(folder / name for name in ("classifier.json", "settings.json") if (folder / name).exists())
     path.write_text(json.dumps(seal({**json.loads(path.read_text()), **changes})))
 
 
-@pytest.mark.parametrize("X", [WORDS, [list(word) for word in WORDS], ROWS], ids=["characters", "words", "numbers"])
-def test_a_classifier_of_the_first_version_is_what_it_was(X, tmp_path):
-    classifier = SequenceClassifier(**SMALL).fit(X, LABELS)
-    folder = classifier.save(tmp_path / "saved")
+def test_a_classifier_of_the_first_version_is_what_it_was(tmp_path):
+    folder = shutil.copytree(FORMER, tmp_path / "saved")
+    classifier = SequenceClassifier.load(folder)
     index = json.loads((folder / "classifier.json").read_text())
-    later = ("tokenize", "activation")
+    later = ("tokenize", "activation", "dim_embedding")
     settings, fitted = (
-        {name: value for name, value in index[part].items() if name not in later} for part in ("settings", "fitted")
+        {name: value for name, value in index[part].items() if name not in drop}
+        for part, drop in (("settings", later[:2]), ("fitted", later))
     )
     index_with(folder, format_version=1, settings=settings, fitted=fitted)
     loaded = SequenceClassifier.load(folder)
-    assert np.array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+    # Its activation was relu.
+    assert loaded.activation is None
     assert loaded.tokenize_ is None
-    if X is WORDS:
-        # Text was characters, whatever was in it.
-        with pytest.warns(UserWarning, match=r"count as unknown: ' ', '\?'"):
-            spaced, other = loaded.predict_proba(["ab c", "ab?c"])
-        assert np.array_equal(spaced, other)
-    if X is not WORDS and X is not ROWS:
-        with pytest.raises(InvalidArgument, match=r"^X must be words: lists of strings"):
-            loaded.predict(["ab c"])
+    loaded.model_.activation = "tanh"
+    X = [["to", "be"], ["or"], ["not", "to", "be"]]
+    assert np.array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+    with pytest.raises(InvalidArgument, match=r"^X must be words: lists of strings"):
+        loaded.predict(["ab c"])
+
+
+def test_a_pickle_of_the_first_version_is_what_it_was():
+    classifier = SequenceClassifier(**SMALL).fit(WORDS, LABELS)
     old = pickle.loads(pickle.dumps(classifier))
-    state = {name: value for name, value in old.__getstate__().items() if name not in (*later, "tokenize_")}
-    state.pop("_named_unknown")
+    state = {name: v for name, v in old.__getstate__().items() if name not in ("tokenize", "activation", "tokenize_")}
     again = SequenceClassifier.__new__(SequenceClassifier)
     again.__setstate__(state)
-    assert np.array_equal(again.predict_proba(X), classifier.predict_proba(X))
+    assert np.array_equal(again.predict_proba(WORDS), classifier.predict_proba(WORDS))
+    # Text was characters, whatever was in it.
+    with pytest.warns(UserWarning, match=r"count as unknown: ' ', '\?'"):
+        spaced, other = again.predict_proba(["ab c", "ab?c"])
+    assert np.array_equal(spaced, other)
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"format_version": 3}, "FOLDER was written by a newer MyRNN, in format 3; this one reads up to 2"),
-        ({"format_version": 0}, "FOLDER: classifier.json has no valid 'format_version': 0"),
-        (
-            {"format": "myrnn run"},
-            "FOLDER: classifier.json is not that of a classifier: 'format' must be 'myrnn classifier'",
-        ),
-        ({"settings": {}}, "FOLDER: classifier.json cannot be used: a setting 'batch_size' is missing"),
-        ({"settings": 3}, "FOLDER: classifier.json cannot be used: 'settings' is missing"),
-        (
-            {"cell": "gr"},
-            "FOLDER: classifier.json cannot be used: cell must be one of 'rnn', 'gru', 'lstm', not 'gr'; "
-            "did you mean 'gru'?",
-        ),
-        ({"cell": ["rnn"]}, None),
-        ({"fitted": {"table": False}}, None),
-        ({"fitted": {"table": "no", "best_epoch": 1}}, None),
+        ({"format_version": 4}, "FOLDER was written by a newer MyRNN, in format 4; this one reads up to 3"),
+        ({"format_version": 0}, "FOLDER: settings.json has no valid 'format_version': 0"),
+        ({"format": "myrnn sweep"}, "FOLDER: settings.json is not that of a run: 'format' must be 'myrnn run'"),
+        ({"model": {}}, None),
+        ({"model": 3}, "FOLDER: settings.json has no valid 'model': 3"),
+        ({"classifier": {"best_epoch": 1, "settings": {}}}, None),
+        ({"classifier": {"best_epoch": 1, "settings": 3}}, None),
+        ({"classifier": {"best_epoch": 1, "tokenize": "lines"}}, None),
+        ({"classifier": {"best_epoch": 1, "table": "no"}}, None),
+        ({"classifier": {"table": False}}, None),
+        ({"classifier": 3}, "FOLDER: settings.json cannot be used: 'classifier' is missing"),
+        ({"data": {"tokenize": 3}}, None),
+        ({"training": {"seed": -1}}, "FOLDER: settings.json cannot be used: seed must be at least 0, not -1"),
     ],
 )
 def test_an_index_that_is_none_is_refused(changes, told, copy):
@@ -188,9 +192,17 @@ def test_an_index_that_is_none_is_refused(changes, told, copy):
 
 
 def test_a_setting_of_another_kind_is_refused(copy):
-    settings = json.loads((copy / "classifier.json").read_text())["settings"]
-    for name, value in [("dim_recurrent", "3"), ("layers", 0), ("layers", 3), ("dim_recurrent", 10**12)]:
-        index_with(copy, settings={**settings, name: value})
+    model = json.loads((copy / "settings.json").read_text())["model"]
+    for name, value in [
+        ("dim_recurrent", "3"),
+        ("layers", 0),
+        ("layers", 3),
+        ("dim_recurrent", 10**12),
+        ("dim_input", 10**9),
+        ("name", "gr"),
+        ("name", ["rnn"]),
+    ]:
+        index_with(copy, model={**model, name: value})
         with pytest.raises(RunError):
             SequenceClassifier.load(copy)
 
@@ -207,11 +219,9 @@ def test_a_file_that_is_missing_or_cut_short(name, copy):
 
 
 def test_what_is_no_folder_of_a_classifier(tmp_path):
-    with pytest.raises(RunError, match=r"^there is no classifier folder .*nowhere$"):
+    with pytest.raises(RunError, match=r"^there is no run folder .*nowhere$"):
         SequenceClassifier.load(tmp_path / "nowhere")
-    with pytest.raises(
-        RunError, match=r"is not a whole classifier: classifier.json is missing, which is written last$"
-    ):
+    with pytest.raises(RunError, match=r"is not a whole run: settings.json is missing, which is written last$"):
         SequenceClassifier.load(tmp_path)
 
 
@@ -228,5 +238,5 @@ def test_any_damage_is_noticed(saved, tmp_path_factory, name, data):
         assert "\n" not in str(error)
     else:
         # White space between the values of the index is nobody's business.
-        assert name == "classifier.json"
+        assert name == "settings.json"
         assert json.loads(content) == json.loads((saved / name).read_bytes())

@@ -95,24 +95,24 @@ LONG = 10**4000
     [
         (
             "classifier",
-            "classifier.json",
-            lambda index: index["settings"].update(layers=10**9),
-            "classifier.json cannot be used: a model of ",
+            "settings.json",
+            lambda index: index["model"].update(layers=10**9),
+            "settings.json cannot be used: a model of ",
         ),
         (
             "classifier",
-            "classifier.json",
-            lambda index: index["settings"].update(layers=LONG),
-            f"classifier.json cannot be used: layers must be at most {2**63 - 1}, not 1000000",
+            "settings.json",
+            lambda index: index["model"].update(layers=LONG),
+            f"settings.json cannot be used: layers must be at most {2**63 - 1}, not 1000000",
         ),
         (
             "classifier",
-            "classifier.json",
-            lambda index: index["settings"].update(dim_embedding="2"),
-            "classifier.json cannot be used: dim_embedding must be an integer, not '2'",
+            "settings.json",
+            lambda index: index["model"].update(dim_embedding="2"),
+            "settings.json cannot be used: dim_embedding must be an integer, not '2'",
         ),
         (
-            "classifier",
+            "former-classifier",
             "classifier.json",
             lambda index: index.update(cell=[1]),
             "classifier.json cannot be used: cell must be one of 'rnn', 'gru', 'lstm', not [1]",
@@ -121,13 +121,13 @@ LONG = 10**4000
             "classifier",
             "encoding.json",
             lambda encoding: encoding["labels"].update(dtype="<U134217728"),
-            "classifier.json cannot be used: the classes cannot be '<U134217728'",
+            "settings.json cannot be used: the classes cannot be '<U134217728'",
         ),
         (
-            "classifier",
+            "former-classifier",
             "history.json",
             lambda history: history["epoch"].__setitem__(0, 10**30),
-            "history.json has too large a number in 'epoch'",
+            "history.csv is not a history: ",
         ),
         (
             "run",
@@ -170,7 +170,11 @@ LONG = 10**4000
     ],
 )
 def test_what_was_found_is_refused(sound, tmp_path, kind, name, change, message):
-    readers = {"classifier": SequenceClassifier.load, "run": load_run, "unfinished": load_job}
+    readers = {
+        **dict.fromkeys(("classifier", "former-classifier"), SequenceClassifier.load),
+        "run": load_run,
+        "unfinished": load_job,
+    }
     put(changed(sound[kind], name, change), tmp_path / "it")
     with pytest.raises(RunError, match="^" + re.escape(f"{tmp_path / 'it'}: {message}")) as caught:
         readers[kind](tmp_path / "it")

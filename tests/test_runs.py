@@ -362,7 +362,7 @@ def test_an_index_that_is_none(folder, content, message):
     ("change", "message"),
     [
         ({"format_version": 3}, " was written by a newer MyRNN, in format 3; this one reads up to 2"),
-        ({"format_version": 1}, " was written by an older MyRNN, in format 1; this one reads 2"),
+        ({"format_version": 1}, " was written by an older MyRNN, in format 1; this one reads 3"),
         ({"format_version": "1"}, ": settings.json has no valid 'format_version': '1'"),
         ({"format_version": True}, ": settings.json has no valid 'format_version': True"),
         ({"format_version": 0}, ": settings.json has no valid 'format_version': 0"),
@@ -463,7 +463,7 @@ HUGE = 10**12
         ("training", {"iterations": 0}, "iterations must be at least 1, not 0"),
         ("training", {"schedule": "steps"}, "schedule must be one of 'constant', 'cosine', 'linear', not 'steps'"),
         ("training", {"gradient_clip": "x"}, "gradient_clip must be a number, not 'x'"),
-        ("training", {"steps": 4}, "a training has no setting 'steps', only "),
+        ("training", {"steps": 4}, "training has no setting 'steps', only "),
     ],
 )
 def test_settings_that_no_run_has(folder, part, change, message):

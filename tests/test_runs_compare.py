@@ -126,7 +126,7 @@ def test_runs_without_lengths_in_common_have_no_difference(made, copied):
 
 def test_runs_on_data_compare_in_the_same_way(made):
     found = compare_runs(made / "words", made / "wide")
-    assert found.settings == {"settings.dim_recurrent": (4, 5), "settings.class_weight": (None, "balanced")}
+    assert found.settings == {"model.dim_recurrent": (4, 5), "training.class_weight": (None, "balanced")}
     assert found.accuracy is None
     assert [column.heading for column in found.table().shown][:3] == ["length", "words", "wide"]
     one, other = (json.loads((made / name / "report.json").read_text())["evaluation"] for name in ("words", "wide"))

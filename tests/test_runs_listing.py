@@ -10,8 +10,7 @@ import pytest
 
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.runs import RunListing, RunSummary, list_runs
-from myrnn.runs._save import UNFINISHED
+from myrnn.runs import UNFINISHED, RunListing, RunSummary, list_runs
 from myrnn.storage import FolderLock
 from run_folders import data_run, gru_run, task_run, without_pictures
 
@@ -58,7 +57,7 @@ def test_a_list_says_what_the_runs_say(runs):
     )
     assert (found["gru"].model, found["gru"].iterations) == ("gru 6", 20)
     words, report = found["words"], json.loads((runs / "words" / "report.json").read_text())
-    assert (words.state, words.task, words.model) == ("whole", "data, 2 classes", "rnn 4")
+    assert (words.state, words.task, words.model) == ("whole", "data.csv, 2 classes", "rnn 4")
     assert (words.iterations, words.epochs, words.loss) == (None, 2, report["training"]["loss"])
     assert (words.accuracy, words.tested) == (report["training"]["accuracy"], report["evaluation"]["accuracy"])
 
@@ -122,8 +121,8 @@ def test_a_whole_run_that_is_given_more_iterations_is_not_whole(runs, begun):
 
 
 def test_a_run_that_is_not_whole_can_be_damaged(runs, begun):
-    (begun / "unfinished.json").write_text("{}")
-    UNFINISHED.write(begun, {"task": {"name": "twins"}}, {})
+    index = {name: value for name, value in UNFINISHED.read_index(begun).items() if name != "sha256"}
+    UNFINISHED.write(begun, {**index, "task": {"name": "twins"}}, {})
     (found,) = [run for run in list_runs(runs) if run.name == "begun"]
     assert found.state == "unreadable"
     assert found.fault.startswith(f"{begun}: unfinished.json cannot be used: task must be one of ")
@@ -146,12 +145,12 @@ def test_what_is_damaged_is_said_to_be(runs, name, fault):
     assert rnn.fault.startswith(f"{runs / 'rnn'}: {fault}")
 
 
-def test_a_run_on_data_without_its_classifier_is_damaged(runs):
-    shutil.rmtree(runs / "words" / "classifier")
+def test_a_run_on_data_without_its_encoding_is_damaged(runs):
+    (runs / "words" / "encoding.json").unlink()
     (words,) = [run for run in list_runs(runs) if run.name == "words"]
     assert (words.state, words.fault) == (
         "unreadable",
-        f"there is no classifier folder {runs / 'words' / 'classifier'}",
+        f"{runs / 'words'}: encoding.json is missing",
     )
 
 

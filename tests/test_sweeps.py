@@ -468,7 +468,7 @@ def test_a_folder_in_use_is_refused(study, tmp_path):
 
 def test_runs_of_other_versions_are_told(study, tmp_path, monkeypatch):
     sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluation": {"samples": 4}}, tmp_path, jobs=1)
-    monkeypatch.setattr("myrnn.runs._save.metadata.version", lambda name: "0.0")
+    monkeypatch.setattr("myrnn.runs.folder.metadata.version", lambda name: "0.0")
     with pytest.warns(UserWarning, match="mygrad 0.0.*: for one table of one kind begin in a new folder"):
         sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluation": {"samples": 4}}, tmp_path, jobs=1)
 

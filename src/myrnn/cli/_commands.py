@@ -15,32 +15,14 @@ from myrnn.cli._evaluate import evaluate
 from myrnn.cli._inspect import inspect
 from myrnn.cli._lesson import lesson
 from myrnn.cli._options import (
-    FOR_DATA,
     CheckpointEvery,
-    ClassWeight,
-    DataFile,
-    Delimiter,
-    DimEmbedding,
-    EarlyStoppingPatience,
     FormerBalanced,
     FormerCharacters,
     FormerEpochs,
     FormerPatience,
-    LabelColumn,
-    Labels,
-    Layers,
-    MaxEpochs,
-    MaxVocabulary,
     OwnClass,
     Resume,
-    SkipBadLines,
-    TestFile,
-    TestLabels,
-    TextColumn,
-    Tokenize,
-    ValidationFraction,
     given,
-    refuse_without,
     renamed,
 )
 from myrnn.cli._playground import playground
@@ -50,12 +32,10 @@ from myrnn.cli._runs import runs
 from myrnn.cli._settings import with_settings
 from myrnn.cli._sweep import sweep
 from myrnn.cli._transfer import transfer
-from myrnn.experiment import MOST_SAMPLES
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-Samples = Annotated[int, typer.Option(min=1, max=MOST_SAMPLES, help="How many sequences to evaluate on.")]
 Engine = Annotated[str, typer.Option(help="How to run the equations: auto, native or mygrad.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables.")]
 
@@ -90,29 +70,12 @@ def train(
             show_default=False,
         ),
     ] = None,
-    samples: Samples = 100_000,
     out: Annotated[
         Path | None, typer.Option(help="The folder to write to.  [default: runs/<task>-<time>]", show_default=False)
     ] = None,
     checkpoint_every: CheckpointEvery = None,
     resume: Resume = None,
     quiet: Quiet = False,
-    data: DataFile = None,
-    labels: Labels = None,
-    test: TestFile = None,
-    test_labels: TestLabels = None,
-    tokenize: Tokenize = "auto",
-    text_column: TextColumn = "sequence",
-    label_column: LabelColumn = "label",
-    delimiter: Delimiter = None,
-    skip_bad_lines: SkipBadLines = False,
-    layers: Layers = None,
-    dim_embedding: DimEmbedding = None,
-    max_epochs: MaxEpochs = None,
-    validation_fraction: ValidationFraction = None,
-    early_stopping_patience: EarlyStoppingPatience = None,
-    class_weight: ClassWeight = None,
-    max_vocabulary: MaxVocabulary = None,
     epochs: FormerEpochs = None,
     patience: FormerPatience = None,
     balanced: FormerBalanced = False,
@@ -122,19 +85,14 @@ def train(
     """Train a network, test it by length, and write a run folder.
 
     With no options: a simple recurrent network of 50 units learns in 100,000 iterations whether a sequence of digits
-    is the same half twice. With --data, a classifier of your own sequences is trained, and tested with --test. What
-    was stopped goes on with --resume.
+    is the same half twice. With --data, a network learns from the sequences of a file, and is tested on those of
+    --test. What was stopped goes on with --resume.
     """
     options = renamed(given(context))
     if resume is not None:
         from myrnn.cli._train import resume as go_on
 
         return go_on(resume, options)
-    if data is not None:
-        from myrnn.cli._train_data import train_on_data
-
-        return train_on_data(options)
-    refuse_without("--data", options, FOR_DATA)
     from myrnn.cli._train import train_and_save
 
     train_and_save(options)

@@ -49,6 +49,17 @@ def evaluate(
     figure: Annotated[
         Path | None, typer.Option(help="Draw the table into this file: .svg, .png or .pdf.", show_default=False)
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file of labelled sequences, for a run that was trained with --data.  [default: its tests]",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The labels of --data, one a line.", show_default=False)
+    ] = None,
     model: OwnClass = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables.")] = False,
 ) -> None:
@@ -58,10 +69,18 @@ def evaluate(
     from myrnn import evaluation
     from myrnn.cli import _show
     from myrnn.cli._load import load
+    from myrnn.errors import InvalidArgument
 
     check_file("--out", out)
     check_picture("--figure", figure)
     loaded = load(run, model)
+    if loaded.fitted is not None:
+        if lengths is not None or length_max is not None:
+            raise InvalidArgument("--lengths and --length-max go with a run on a task, which draws any length")
+        tests = loaded.tests(None if data is None else str(data), None if labels is None else str(labels))
+        return _of_data(loaded, tests, shortcuts, counterexamples, engine, out, figure, quiet)
+    if data is not None or labels is not None:
+        raise InvalidArgument(f"--data goes with a run that was trained on data, which {run} was not")
     asked = _lengths(loaded, lengths, length_max)
     begin = time.perf_counter()
     report = evaluation.evaluate(
@@ -88,6 +107,43 @@ def evaluate(
             loaded.model, loaded.task, samples, seed, most=counterexamples, lengths=asked, engine=engine
         )
         _show.table(found)
+
+
+def _of_data(
+    run: Run,
+    tests: dict[str, Any],
+    shortcuts: bool,
+    counterexamples: int,
+    engine: str,
+    out: Path | None,
+    figure: Path | None,
+    quiet: bool,
+) -> None:
+    """Evaluate a run on data on its tests, one after the other; of several, files are called after the test."""
+    import time
+
+    from myrnn import evaluation
+    from myrnn.cli import _show
+
+    for name, sequences in tests.items():
+        begin = time.perf_counter()
+        report = evaluation.evaluate(
+            run.model, sequences, len(sequences), trained=run.history, engine=engine, progress=not quiet
+        )
+        seconds = time.perf_counter() - begin
+        known = evaluation.shortcuts(sequences, len(sequences)) if shortcuts else None
+        if out is not None:
+            report.to_csv(out if len(tests) == 1 else out.with_stem(f"{out.stem}-{name}"))
+        if figure is not None:
+            _draw(report, known, figure if len(tests) == 1 else figure.with_stem(f"{figure.stem}-{name}"))
+        if quiet:
+            continue
+        _show.accuracy(report, name, seconds, known)
+        if counterexamples:
+            found = evaluation.counterexamples(
+                run.model, sequences, len(sequences), most=counterexamples, engine=engine
+            )
+            _show.table(found)
 
 
 def parse_lengths(text: str) -> list[int]:

@@ -27,7 +27,9 @@ def inspect(
     sequence: Annotated[
         str,
         typer.Argument(
-            metavar="SEQUENCE", help="Digits, such as 123123; or numbers with commas between.", show_default=False
+            metavar="SEQUENCE",
+            help="Digits, such as 123123; or numbers with commas between. Of a run on data: text as in its files.",
+            show_default=False,
         ),
     ],
     label: Annotated[
@@ -43,6 +45,14 @@ def inspect(
         ),
     ] = None,
     format: Annotated[str, typer.Option(help="Of the figures: svg, png or pdf.")] = "svg",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Labelled sequences for the figures over many, of a run on data.  [default: its first test]",
+            show_default=False,
+        ),
+    ] = None,
     model: OwnClass = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write the figures, show no table.")] = False,
 ) -> None:
@@ -53,7 +63,6 @@ def inspect(
     from myrnn.compiler import compile
     from myrnn.errors import InvalidArgument
     from myrnn.inspection import inspect as look_inside
-    from myrnn.inspection import parse_tokens
 
     _checks.one_of("--format", format, FORMATS)
     if out is not None and out.exists() and not out.is_dir():
@@ -61,15 +70,19 @@ def inspect(
     run = load(folder, model)
     if not len(run.history):
         raise InvalidArgument(f"{folder} holds a network that was never trained: there is nothing in it to look at yet")
-    tokens = parse_tokens(sequence, run.task.alphabet_size)
+    tokens = run.read_texts([sequence]).tokens(0)
     if label is not None:
-        _checks.integer("--label", label, maximum=run.task.dim_output - 1)
+        _checks.integer("--label", label, maximum=len(run.class_names) - 1)
     compiled = compile(run.model)
-    found = look_inside(compiled, tokens, label, class_names=run.task.class_names)
+    symbols = None if run.fitted is None else run.fitted.symbol_names
+    found = look_inside(compiled, tokens, label, class_names=run.class_names, symbol_names=symbols)
     if not quiet:
         _show.table(found)
-    name = sequence if len(sequence) <= LONGEST_IN_NAME else f"{len(found)}-steps"
-    figures = _of_one(found, name) | _of_many(compiled, run, samples, seed)
+    is_short = len(sequence) <= LONGEST_IN_NAME and sequence.isprintable() and not set(sequence) & set("/\\")
+    name = sequence.replace(" ", "-") if is_short else f"{len(found)}-steps"
+    figures = _of_one(found, name)
+    if run.fitted is None or data is not None or run.experiment.evaluation.test:
+        figures |= _of_many(compiled, run, run.samples(None if data is None else str(data)), samples, seed)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     _write(figures, run.folder if out is None else out, format)
@@ -104,11 +117,11 @@ def _of_one(found: Inspection, name: str) -> dict[str, Callable[[], Any]]:
     }
 
 
-def _of_many(compiled: CompiledModel, run: Run, samples: int, seed: int) -> dict[str, Callable[[], Any]]:
+def _of_many(compiled: CompiledModel, run: Run, source: Any, samples: int, seed: int) -> dict[str, Callable[[], Any]]:
     """Return what draws the figures over many sequences, by the names of their files."""
     from myrnn.inspection import gradient_flow, recurrent_eigenvalues, state_space
 
-    drawn = (compiled, run.task, samples, seed)
+    drawn = (compiled, source, samples, seed)
     return {
         "gradient_flow": lambda: gradient_flow(*drawn).plot(),
         "gradient_flow-relative": lambda: gradient_flow(*drawn, relative=True).plot(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from myrnn.errors import InvalidArgument
+from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import load_own
 from myrnn.runs import Run, holds_own, load_run
 
@@ -13,6 +13,15 @@ from myrnn.runs import Run, holds_own, load_run
 def load(folder: Path, own: str | None) -> Run:
     """Read a run; `own` is where the class of its model stands, such as ``"my_file.py:MyClass"``."""
     return load_run(folder, None if own is None else load_own(own).make)
+
+
+def check_on_task(run: Run) -> None:
+    """Refuse a run on data."""
+    if run.task is None:
+        raise RunError(
+            f"{run.folder} was trained on data, not on a task that draws sequences: "
+            f"myrnn predict {run.folder} --data FILE says the classes of others"
+        )
 
 
 def load_all(folders: Sequence[Path], own: str | None) -> list[Run]:

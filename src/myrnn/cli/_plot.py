@@ -53,7 +53,7 @@ def _show_runs(names: list[str], histories: list[History], out: Path) -> None:
         "",
         {
             "run": names,
-            "iterations": [history.iteration[-1] for history in histories],
+            "iterations": [history.step[-1] for history in histories],
             "loss_curve": curves("loss"),
             "loss": [history.loss[-1] for history in histories],
             "accuracy_curve": curves("accuracy"),

@@ -67,26 +67,16 @@ def predict(
         raise InvalidArgument("sequences and --data do not go together: give one or the other")
     if run.is_dir() and not is_data_run(run):
         raise InvalidArgument(f"--data goes with a run that was trained on data, which {run} was not: give sequences")
-    if model is not None:
-        raise InvalidArgument("--model does not go with --data: a classifier holds its own cell")
     from myrnn.cli._predict_data import predict_file
 
     predict_file(
-        run, data, out, not_finite, text_column=text_column, delimiter=delimiter, skip_bad_lines=skip_bad_lines
+        run, data, out, not_finite, model, text_column=text_column, delimiter=delimiter, skip_bad_lines=skip_bad_lines
     )
 
 
 def _of_texts(run: Path, texts: list[str], model: str | None, not_finite: str | None) -> None:
-    from myrnn.errors import InvalidArgument
+    from myrnn.cli._predict_data import predict_texts
+    from myrnn.cli._use import predict_sequences
     from myrnn.runs import is_data_run
 
-    if is_data_run(run) and model is not None:
-        raise InvalidArgument("--model goes with a run that was trained on a task, not on data")
-    if is_data_run(run):
-        from myrnn.cli._predict_data import predict_texts
-
-        predict_texts(run, texts, not_finite)
-    else:
-        from myrnn.cli._use import predict_sequences
-
-        predict_sequences(run, texts, model, not_finite)
+    (predict_texts if is_data_run(run) else predict_sequences)(run, texts, model, not_finite)

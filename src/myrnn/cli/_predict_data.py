@@ -1,4 +1,4 @@
-"""What ``myrnn predict`` does with a classifier that was trained on data."""
+"""What ``myrnn predict`` does with a run on data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.cli import _show
-from myrnn.cli._data_run import DataRun, load_data_run
+from myrnn.cli._load import load
 from myrnn.cli._places import check_file
-from myrnn.data import Vocabulary, read_sequences
+from myrnn.data import read_sequences
 from myrnn.errors import InvalidArgument
+from myrnn.runs import Fitted, Run
 from myrnn.storage import place_file
 
 # Rows that are written at a time.
@@ -29,6 +30,7 @@ def predict_file(
     data: Path,
     out: Path | None,
     not_finite: str | None,
+    own: str | None,
     *,
     text_column: str | None,
     delimiter: str | None,
@@ -41,20 +43,20 @@ def predict_file(
     The columns are ``line`` (of the file), ``label``, ``probability`` (of that label), and one for every class.
     """
     check_file("--out", out)
-    loaded = load_data_run(run)
-    kind = "tokens" if _reads_symbols(loaded) else "features"
+    loaded, fitted = _load(run, own)
+    kind = "tokens" if fitted.is_symbols else "features"
     given = read_sequences(
         data,
-        tokenize=_tokenize(loaded) if kind == "tokens" else "auto",
-        text_column=text_column or loaded.text_column,
+        tokenize=_tokenize(fitted) if kind == "tokens" else "auto",
+        text_column=text_column or loaded.experiment.data.text_column,
         delimiter=delimiter,
         kind=kind,  # type: ignore[arg-type]  # one of the two
         labelled=False,
         skip_bad_lines=skip_bad_lines,
     )
-    classes = [str(name) for name in loaded.classifier.classes_]
+    classes = list(fitted.class_names)
     check_class(not_finite, classes)
-    probabilities = _probabilities(loaded, given.sequences, not_finite)
+    probabilities = fitted.probabilities(given.sequences, None if not_finite is None else np.nan)
     if out is None:
         _write(sys.stdout, given.lines, classes, probabilities, not_finite)
     else:
@@ -70,15 +72,15 @@ def predict_file(
         warn(f"{lines} of {data} {'was' if given.skipped == 1 else 'were'} skipped")
 
 
-def predict_texts(run: Path, texts: list[str], not_finite: str | None) -> None:
+def predict_texts(run: Path, texts: list[str], own: str | None, not_finite: str | None) -> None:
     """Show the class of sequences that were written on the command line, and its probability."""
-    loaded = load_data_run(run)
-    if not _reads_symbols(loaded):
+    _, fitted = _load(run, own)
+    if not fitted.is_symbols:
         raise InvalidArgument(f"{run} reads features, which cannot be written here: give a file with --data")
-    sequences = texts if _tokenize(loaded) == "characters" else [text.split() for text in texts]
-    classes = [str(name) for name in loaded.classifier.classes_]
+    sequences = texts if _tokenize(fitted) == "characters" else [text.split() for text in texts]
+    classes = list(fitted.class_names)
     check_class(not_finite, classes)
-    probabilities = _probabilities(loaded, sequences, not_finite)
+    probabilities = fitted.probabilities(sequences, None if not_finite is None else np.nan)
     _show.predictions([(text, *said(row, classes, not_finite)) for text, row in zip(texts, probabilities, strict=True)])
 
 
@@ -96,18 +98,15 @@ def said(row: NDArray[np.float64], classes: Sequence[str], not_finite: str | Non
     return classes[int(row.argmax())], f"{row.max():.4f}"
 
 
-def _probabilities(run: DataRun, sequences: Any, not_finite: str | None) -> NDArray[np.float64]:
-    """Return the probabilities of the classes; a row of NaN where logits are not finite and that is allowed."""
-    return run.classifier.predict_proba(sequences, not_finite=None if not_finite is None else np.nan)
+def _load(folder: Path, own: str | None) -> tuple[Run, Fitted]:
+    run = load(folder, own)
+    assert run.fitted is not None
+    return run, run.fitted
 
 
-def _tokenize(run: DataRun) -> str:
-    """Return how text is read for a classifier of symbols: as in its training, and lists of symbols as words."""
-    return "characters" if run.classifier.encoder_.kind == "characters" else "words"
-
-
-def _reads_symbols(run: DataRun) -> bool:
-    return isinstance(run.classifier.encoder_.inner, Vocabulary)
+def _tokenize(fitted: Fitted) -> str:
+    """Return how text is read for a model of symbols: as in its training, and lists of symbols as words."""
+    return "characters" if fitted.encoder.kind == "characters" else "words"
 
 
 def _write(

@@ -146,10 +146,10 @@ def _show_comparison(found: RunComparison) -> None:
 
 def _history(found: RunComparison) -> str:
     common = found.common_reports
-    length, other = (len(side.curve["loss"]) for side in (found.first, found.second))
+    length, other = (len(side.curve.loss) for side in (found.first, found.second))
     if common == length == other:
         return "the same"
     if common == 0:
         return "differs from the beginning"
-    reached = int(found.first.curve[found.first.unit][common - 1])
+    reached = int(found.first.curve.step[common - 1])
     return f"the same up to {reached:,} {found.first.unit}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -11,16 +12,21 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from myrnn.evaluation import LengthReport, ShortcutReport
-from myrnn.models import num_parameters
+from myrnn.data import LabelledSequences
+from myrnn.evaluation import ClassificationReport, LengthReport, ShortcutReport
+from myrnn.experiment import is_own
+from myrnn.models import embedding_of, num_parameters
+from myrnn.registry import find
 from myrnn.results import Table
-from myrnn.runs import Job
+from myrnn.runs import DataWork, Job, tests_table
 from myrnn.training import duration
 
 LABEL_WIDTH = 10
 PICTURES = (".svg", ".png")
 # Seconds of preparation that are worth a word.
 LONG = 1.0
+# Classes that are named one by one, and rows of classes that are printed; files have them all.
+MOST_NAMED, MOST_ROWS = 6, 40
 
 
 def job(job: Job, task: Any, model: Any, optimizer: Any, done: int = 0) -> None:
@@ -82,21 +88,102 @@ def preparation(seconds: float, engine: str) -> list[tuple[str, str]]:
     return [(name, f"in {duration(seconds)}")] if seconds >= LONG else []
 
 
-def accuracy(report: LengthReport, seed: int, seconds: float, shortcuts: ShortcutReport | None = None) -> None:
-    """Show accuracy by length as a table, and on how many sequences it was counted."""
+def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: ShortcutReport | None = None) -> None:
+    """Show accuracy by length as a table, and on how many sequences it was counted: of a seed, or of a file."""
     console = _console()
     console.print()
     console.print(report.table(shortcuts))
     console.print()
-    drawn = f"{report.total.sum():,} new sequences (seed {seed})"
+    total = f"{report.total.sum():,}"
+    drawn = f"{total} sequences of {seed}" if isinstance(seed, str) else f"{total} new sequences (seed {seed})"
     named_rows(("guessing", f"{report.chance:.2%}"), ("evaluated", f"on {drawn} in {duration(seconds)}"))
+
+
+def data_job(work: DataWork, done: int = 0) -> None:
+    """Say what was read, and what is about to be trained."""
+    experiment, data = work.job.experiment, work.data
+    training, settings, name = experiment.training, experiment.model.settings, experiment.model.name
+    rows: list[tuple[str, str]] = []
+    if data.train is not None:
+        rows = _files("data", data.train)
+        for test, given in data.tests.items():
+            rows += _files("test" if len(data.tests) == 1 else f"test {test}", given)
+        if not data.tests:
+            rows.append(("test", "none: --test FILE tests the classifier on sequences that it has not seen"))
+        rows += _read_as(data.train, experiment.data.tokenize != "auto")
+    units, layers = getattr(settings, "dim_recurrent", None), getattr(settings, "layers", 1)
+    kind = name if is_own(name) else find("model", name).make.__name__
+    activation = f" ({settings.activation})" if hasattr(settings, "activation") else ""
+    width = getattr(settings, "dim_embedding", 0)
+    if hasattr(settings, "dim_embedding") and data.train is not None:
+        width = embedding_of(name, width, data.train.is_tokens)
+    kept = f", {training.validation_fraction:.0%} kept for validation" if training.validation_fraction else ""
+    optimizer = experiment.optimizer
+    called = find("optimizer", optimizer.name).make.__name__
+    named_rows(
+        *rows,
+        (
+            "model",
+            f"{kind.upper() if not is_own(name) else kind}{activation}, {'' if layers == 1 else f'{layers} layers of '}"
+            f"{units} units" + (f", embedding of {width}" if width else ""),
+        ),
+        ("optimizer", f"{called}, learning rate {optimizer.settings.learning_rate:g}"),
+        (
+            "training",
+            f"at most {training.max_epochs:,} epochs in batches of {training.batch_size}{kept}, seed {training.seed}",
+        ),
+        *([("resumed", f"after iteration {done:,}")] if done else []),
+    )
+
+
+def epochs(numbers: Mapping[str, Any]) -> None:
+    """Show how a training by epochs went."""
+    epochs = "1 epoch" if numbers["epochs"] == 1 else f"{numbers['epochs']:,} epochs"
+    learned = f"loss {numbers['loss']:.4f}, accuracy {numbers['accuracy']:.2%} on the sequences it learned from"
+    if "validation_accuracy" in numbers:
+        learned += f"; {numbers['validation_accuracy']:.2%} on those kept for validation"
+    named_rows(
+        *preparation(numbers["preparation_seconds"], numbers["engine"]),
+        ("trained", f"in {duration(numbers['seconds'])} ({epochs}, {numbers['parameters']:,} parameters)"),
+        (f"epoch {numbers['best_epoch']}", learned),
+    )
+
+
+def classification(found: ClassificationReport, numbers: Mapping[str, Any], name: str) -> None:
+    """Show a test on given sequences."""
+    tables = [found.lengths.table()]
+    if len(found.classes) <= MOST_ROWS:
+        tables.insert(0, found.table())
+    tables.insert(1, found.confusion_table())
+    console = _console()
+    if name != "test":
+        console.print()
+        path("test", Path(name))
+    for table in tables:
+        console.print()
+        console.print(table)
+    console.print()
+    low, high = found.interval
+    named_rows(
+        ("accuracy", f"{found.accuracy:.2%} ({low:.2%} to {high:.2%})"),
+        ("majority", f"{found.majority:.2%}, by always saying the most frequent class"),
+        ("balanced", f"accuracy {found.balanced_accuracy:.2%}, macro F1 {found.macro_f1:.4f}"),
+        ("calibrated", _calibrated(found)),
+        ("tested", f"on {numbers['sequences']:,} sequences in {duration(numbers['seconds'])}"),
+        *_lost(found),
+    )
+
+
+def tests(reports: Mapping[str, ClassificationReport]) -> None:
+    """Show several tests below each other."""
+    table(tests_table(reports))
 
 
 def table(result: Any, **options: Any) -> None:
     """Show what has a table of its own."""
     console = _console()
     console.print()
-    console.print(result.table(**options))
+    console.print(result.table(**options) if hasattr(result, "table") else result)
 
 
 def predictions(rows: Sequence[tuple[str, ...]]) -> None:
@@ -146,3 +233,56 @@ def _count(number: int, what: str) -> str:
 def _console() -> Console:
     # Numbers keep their colour to themselves: Rich would paint every one.
     return Console(highlight=False)
+
+
+def _lost(found: ClassificationReport) -> list[tuple[str, str]]:
+    """Return the row that says how many sequences have logits that are not finite; none if all are finite."""
+    if found.shortest_not_finite is None:
+        return []
+    which = f"the logits of {found.not_finite.sum():,}, the shortest of length {found.shortest_not_finite}"
+    return [("not finite", f"{which}: they count as wrong")]
+
+
+def _calibrated(found: ClassificationReport) -> str:
+    excess = found.calibration.excess
+    if math.isnan(excess):
+        return "not at all: no class was predicted"
+    how = "too sure" if excess > 0 else "too unsure"
+    return f"to within {found.calibration.expected_error:.2%}; {how} by {abs(excess):.2%} in the mean"
+
+
+def _files(name: str, data: LabelledSequences) -> list[tuple[str, str]]:
+    rows = [(name, f"{data.source}: {_what(data)}"), ("", _balance(data))]
+    if data.skipped:
+        lines = "1 malformed line was" if data.skipped == 1 else f"{data.skipped:,} malformed lines were"
+        rows.append(("", f"{lines} skipped"))
+    return rows
+
+
+def _read_as(data: LabelledSequences, chosen: bool) -> list[tuple[str, str]]:
+    """Say how text was read, and how it is read in the other way."""
+    if data.tokenize is None:
+        return []
+    how = {
+        "words": ("words, separated by white space", "--tokenize characters for characters"),
+        "characters": ("characters", "no text has a space between words; --tokenize words for whole words"),
+    }
+    what, other = how[data.tokenize]
+    return [("text", f"read as {what}" + ("" if chosen else f" ({other})"))]
+
+
+def _what(data: LabelledSequences) -> str:
+    kind = (
+        f"{len(data.symbols):,} different {data.tokenize or 'symbols'}"
+        if data.is_tokens
+        else f"{data.dim_input} features"
+    )
+    return f"{len(data):,} sequences of length {data.lengths.min()} to {data.lengths.max()}, {kind}"
+
+
+def _balance(data: LabelledSequences) -> str:
+    classes, total = data.classes, len(data)
+    if len(classes) > MOST_NAMED:
+        least, most = min(classes.values()), max(classes.values())
+        return f"{len(classes):,} classes of {least:,} to {most:,} sequences"
+    return ", ".join(f"{name} {count / total:.1%}" for name, count in classes.items())

@@ -60,7 +60,7 @@ def noted_stops() -> Iterator[Stops]:
 
 
 @contextmanager
-def told(folder: Path, own: str | None, on_divergence: str) -> Iterator[None]:
+def told(folder: Path, own: str | None, on_divergence: str) -> Iterator[Stops]:
     """Say of whatever stops the run in a folder what is saved of it, and how it goes on.
 
     Parameters
@@ -73,9 +73,11 @@ def told(folder: Path, own: str | None, on_divergence: str) -> Iterator[None]:
         What the run does when its loss is no longer finite.
     """
     try:
-        with noted_stops(), keeping(lambda: _kept(folder, own)):
-            yield
+        with noted_stops() as stops, keeping(lambda: _kept(folder, own)):
+            yield stops
     except KeyboardInterrupt as stop:
+        if str(stop):
+            raise
         raise stopped(stop, _kept(folder, own) or "nothing was saved") from None
     except TrainingDiverged as error:
         what, _, _ = str(error).partition(": ")
@@ -110,10 +112,11 @@ def _kept(folder: Path, own: str | None) -> str:
     if not is_unfinished(folder):
         return f"{folder} is whole"
     saved = iterations_saved(folder)
-    return "" if saved is None else f"iteration {saved:,} is saved, go on with: {_command(folder, own)}"
+    return "" if saved is None else f"iteration {saved:,} is saved, go on with: {command(folder, own)}"
 
 
-def _command(folder: Path, own: str | None, *options: str) -> str:
+def command(folder: Path, own: str | None, *options: str) -> str:
+    """Return the command that goes on with a run."""
     return shlex.join(["myrnn", "train", "--resume", str(folder), *([] if own is None else ["--model", own]), *options])
 
 
@@ -127,5 +130,5 @@ def _advice(folder: Path, own: str | None, on_divergence: str) -> str:
         return f"try a smaller --learning-rate, --gradient-clip 1, or {' '.join(gentle)}"
     return (
         f"try a smaller --learning-rate or --gradient-clip 1; iteration {saved:,}, from before it, is saved, "
-        f"go on with half the rate from there: {_command(folder, own, *gentle)}"
+        f"go on with half the rate from there: {command(folder, own, *gentle)}"
     )

@@ -8,17 +8,19 @@ from typing import Any
 
 from myrnn.cli import _show
 from myrnn.cli._settings import option_of, sections_of
-from myrnn.cli._stop import told
-from myrnn.cli._train_data import CHANGEABLE, FOR_RESUME_ON_DATA, resume_on_data
+from myrnn.cli._stop import Stops, command, keeping, told
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import PARTS, Experiment, is_own, merged, setting_names
 from myrnn.models import load_own
 from myrnn.presets import find_preset
 from myrnn.runs import (
-    Job,
-    Work,
+    DataWork,
+    TaskWork,
+    begin,
     claim_folder,
     dropped_unless_saved,
+    end_job,
+    has_run,
     is_on_data,
     is_unfinished,
     is_whole,
@@ -26,14 +28,18 @@ from myrnn.runs import (
     load_job,
     load_run,
 )
+from myrnn.runs import go_on as go_on_with
 from myrnn.storage import FolderLock, clear_scratch
 
 # Options that go with --resume: all others are those of the run.
 FOR_RESUME = ("resume", "iterations", "on_divergence", "model", "checkpoint_every", "quiet")
+FOR_RESUME_ON_DATA = ("resume", "max_epochs", "early_stopping_patience", "on_divergence", *FOR_RESUME[3:])
+# What of these a run takes over.
+CHANGEABLE = ("iterations", "max_epochs", "early_stopping_patience", "on_divergence")
 
 
 def train_and_save(options: Mapping[str, Any]) -> None:
-    """Train a new model, evaluate it, write the run folder and show the numbers.
+    """Train a new model, test it, write the run folder and show the numbers.
 
     Parameters
     ----------
@@ -41,17 +47,15 @@ def train_and_save(options: Mapping[str, Any]) -> None:
         Those that were given on the command line.
     """
     experiment = experiment_of(options)
-    task, model, optimizer = experiment.make()
-    job, quiet = Job.of(experiment, task, model), bool(options.get("quiet"))
+    quiet = bool(options.get("quiet"))
+    work = begin(experiment, every=options.get("checkpoint_every"), progress=not quiet)
     own = experiment.model.name if is_own(experiment.model.name) else None
-    with claim_folder(options.get("out"), experiment.task.name) as folder:
-        with dropped_unless_saved(folder), told(folder, own, job.training.on_divergence):
-            job.begin(folder, model)
-            if not quiet:
-                if "preset" in options:
-                    _show.named_rows(("preset", _told_of_preset(options)))
-                _show.job(job, task, model, optimizer)
-            _do(Work(folder, job, task, model, optimizer, options.get("checkpoint_every"), not quiet))
+    with claim_folder(options.get("out"), work.name) as folder:
+        with dropped_unless_saved(folder), told(folder, own, work.job.training.on_divergence) as stops:
+            work.job.begin(folder)
+            if not quiet and "preset" in options:
+                _show.named_rows(("preset", _preset_line(options)))
+            _do(work, folder, quiet, stops, own)
 
 
 def experiment_of(options: Mapping[str, Any]) -> Experiment:
@@ -59,34 +63,73 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
 
     They come before those of the file, or of the preset, that they begin with.
     """
-    sections = sections_of(options)
-    begin = find_preset(options.get("preset", "lesson")).sections
+    begin: Mapping[str, Any] = find_preset(options.get("preset", "lesson")).sections
     if "config" in options:
         if "preset" in options:
             raise InvalidArgument("--preset does not go with --config: both say where the other options begin")
         # What is wrong in the file is said of the file.
         begin = Experiment.from_file(options["config"]).to_dict()
+    on_data = "data" in options or "data" in begin
+    if on_data and "preset" in options:
+        raise InvalidArgument("--preset does not go with --data")
+    sections = sections_of(options, on_data)
     experiment = merged(begin, sections)
     for part in PARTS:
-        name = experiment[part].get("name", PARTS[part])
-        for setting in sections[part]:
-            if setting != "name" and setting not in setting_names(part, name):
-                raise InvalidArgument(f"{option_of(setting)} does not go with --{part} {name}")
+        if part in sections:
+            name = experiment[part].get("name", PARTS[part])
+            for setting in sections[part]:
+                if setting != "name" and setting not in setting_names(part, name):
+                    raise InvalidArgument(f"{option_of(setting)} does not go with --{part} {name}")
     return Experiment.read(experiment)
 
 
-def _do(work: Work) -> None:
+def _do(work: TaskWork | DataWork, folder: Path, quiet: bool, stops: Stops, own: str | None, done: int = 0) -> None:
     """Do the work of a run, and show the numbers."""
-    report, numbers = work.do()
-    if not work.progress:
-        print(work.folder)
+    if isinstance(work, DataWork):
+        return _do_on_data(work, folder, quiet, stops, own, done)
+    if not quiet:
+        _show.job(work.job, work.task, work.model, work.optimizer, done)
+    report, numbers = work.do(folder)
+    if quiet:
+        print(folder)
         return
     _show.training(numbers)
     _show.accuracy(report, numbers["evaluation"]["seed"], numbers["evaluation"]["seconds"])
-    _show.files(work.folder)
+    _show.files(folder)
 
 
-def _told_of_preset(options: Mapping[str, Any]) -> str:
+def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: str | None, done: int) -> None:
+    """Do the same where sequences are given. An interrupt leaves a classifier that can be used."""
+
+    def held() -> str:
+        return "" if work.fitted is None else f"{folder} holds the classifier of epoch {work.fitted.best_epoch}"
+
+    if not quiet:
+        _show.data_job(work, done)
+        work.on_trained = _show.epochs
+    work.data.warn_of_numbers()
+    work.data.warn_of_news()
+    reports: Mapping[str, Any] = {}
+    try:
+        with keeping(lambda: held() if has_run(folder) else ""):
+            reports, numbers = work.do(folder)
+    except KeyboardInterrupt:
+        if stops.last is None or not has_run(folder):
+            raise
+    if quiet:
+        print(folder)
+    else:
+        for name, found in reports.items():
+            _show.classification(found, numbers["evaluation"] if len(reports) == 1 else numbers["tests"][name], name)
+        if len(reports) > 1:
+            _show.tests(reports)
+        _show.files(folder)
+    untested = "" if work.is_tested else ", which was not tested"
+    again = f"; go on with: {command(folder, own)}" if is_unfinished(folder) else ""
+    stops.obey(f"{held()}{untested}{again}")
+
+
+def _preset_line(options: Mapping[str, Any]) -> str:
     """Say in a line what the preset is, and which options are given instead of its own."""
     preset, given = find_preset(options["preset"]), sections_of(options)
     others = [
@@ -99,7 +142,7 @@ def _told_of_preset(options: Mapping[str, Any]) -> str:
 
 
 def resume(folder: Path, options: Mapping[str, Any]) -> None:
-    """Go on with a run that was stopped, or give a whole one further iterations; without those nothing is left to do.
+    """Go on with a run that was stopped, or give a whole one more iterations or epochs.
 
     Parameters
     ----------
@@ -109,49 +152,51 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
     """
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}")
-    on_data = is_on_data(folder)
+    on_data, quiet = is_on_data(folder), bool(options.get("quiet"))
     for name in options:
         if name not in (FOR_RESUME_ON_DATA if on_data else FOR_RESUME):
             raise InvalidArgument(f"{option_of(name)} does not go with --resume: a run keeps its settings")
-    if on_data:
-        with FolderLock(folder):
-            clear_scratch(folder)
-            if not is_unfinished(folder) and not set(options) & set(CHANGEABLE) and is_whole(folder):
-                return _say_whole(folder, options)
-            return resume_on_data(folder, options)
+    changes = {name: options[name] for name in CHANGEABLE if name in options}
     with FolderLock(folder):
         clear_scratch(folder)
-        if "iterations" not in options and is_whole(folder):
-            return _say_whole(folder, options)
+        was_whole = not is_unfinished(folder)
+        if not set(changes) - ({"on_divergence"} if was_whole else set()) and is_whole(folder):
+            return _say_whole(folder, quiet, on_data)
         kept = load_job(folder)
-        asked = kept.training.iterations
-        if not is_unfinished(folder) and options["iterations"] <= asked:
-            if options["iterations"] == asked:
-                return _say_whole(folder, options)
-            raise InvalidArgument(f"{folder} is whole, with its {asked:,} iterations: ask for more with --iterations")
-        job = kept.with_iterations(folder, options.get("iterations", asked))
-        job = job.on_divergence(options.get("on_divergence", job.training.on_divergence))
+        if was_whole and not on_data and (asked := options["iterations"]) <= kept.training.iterations:
+            if asked == kept.training.iterations:
+                return _say_whole(folder, quiet, on_data)
+            raise InvalidArgument(
+                f"{folder} is whole, with its {kept.training.iterations:,} iterations: ask for more with --iterations"
+            )
+        job = kept.changed(folder, **changes)
         own = options.get("model")
         make = None if own is None else load_own(own).make
-        if not is_unfinished(folder):
+        if was_whole:
             # Whatever is wrong with it, or with the class, is to be said before it is changed.
             load_run(folder, model=make)
         try:
-            model, optimizer = job.make(make)
+            work = go_on_with(folder, job, make, every=options.get("checkpoint_every"), progress=not quiet)
         except InvalidArgument as error:
             raise InvalidArgument(f"{folder}: {error}") from None
-        if job is not kept:
-            job.begin(folder, model)
-        task, quiet = job.experiment.task.make(), bool(options.get("quiet"))
-        with told(folder, own, job.training.on_divergence):
-            if not quiet:
-                _show.job(job, task, model, optimizer, iterations_saved(folder) or 0)
-            _do(Work(folder, job, task, model, optimizer, options.get("checkpoint_every"), not quiet))
+        done = iterations_saved(folder) or 0
+        if job is not kept or was_whole:
+            job.begin(folder)
+        try:
+            with told(folder, own, job.training.on_divergence) as stops:
+                _do(work, folder, quiet, stops, own, done)
+        except InvalidArgument:
+            # What was refused is as it was before.
+            if was_whole and iterations_saved(folder) == done:
+                end_job(folder)
+            elif iterations_saved(folder) == done:
+                kept.begin(folder)
+            raise
 
 
-def _say_whole(folder: Path, options: Mapping[str, Any]) -> None:
-    if options.get("quiet"):
+def _say_whole(folder: Path, quiet: bool, on_data: bool) -> None:
+    if quiet:
         print(folder)
     else:
-        further = f"; {'--max-epochs' if is_on_data(folder) else '--iterations'} gives it more"
+        further = f"; {'--max-epochs' if on_data else '--iterations'} gives it more"
         _show.named_rows(("resumed", f"{folder} is whole: nothing is left to do{further}"))

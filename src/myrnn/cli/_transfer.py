@@ -46,12 +46,14 @@ def transfer(
     Tasks are of the lengths that the first run was trained on, and of the most symbols that one of the runs knows.
     """
     from myrnn.cli import _show
-    from myrnn.cli._load import load_all
+    from myrnn.cli._load import check_on_task, load_all
     from myrnn.evaluation import transfer as try_all
     from myrnn.runs import claim_folder, run_names
 
     names = run_names(runs)
     loaded = load_all(runs, model)
+    for run in loaded:
+        check_on_task(run)
     tasks = _tasks(loaded, task or [])
     models = dict(zip(names, (run.model for run in loaded), strict=True))
     with claim_folder(out, "transfer") as folder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +12,7 @@ from myrnn.cli._load import load
 from myrnn.cli._places import check_file
 from myrnn.cli._predict_data import check_class, said
 from myrnn.graphs import write_graph, write_recurrence
-from myrnn.inspection import parse_tokens
 from myrnn.results import check_finite, is_lost
-from myrnn.sequences import Sequences
 from myrnn.training import reference_logits
 
 # Longer sequences than this are not spelled out in the name of a file.
@@ -31,8 +28,9 @@ def draw_graph(folder: Path, text: str | None, out: Path | None, own: str | None
         write_recurrence(run.model, path)
         _show.path("graph", path)
         return
-    sequences = _as_sequences(run.task, [text])
-    name = text if len(text) <= LONGEST_IN_NAME else f"{sequences.lengths[0]}-steps"
+    sequences = run.read_texts([text])
+    is_short = len(text) <= LONGEST_IN_NAME and text.isprintable() and not set(text) & set("/\\")
+    name = text.replace(" ", "-") if is_short else f"{sequences.lengths[0]}-steps"
     path = run.folder / f"graph-{name}.svg" if out is None else out
     write_graph(run.model, sequences, path)
     _show.path("graph", path)
@@ -44,9 +42,9 @@ def predict_sequences(folder: Path, texts: list[str], own: str | None, not_finit
     Those whose logits are not finite are of the class `not_finite`, without a probability; without it an error.
     """
     run = load(folder, own)
-    names = run.task.class_names
+    names = run.class_names
     check_class(not_finite, names)
-    sequences = _as_sequences(run.task, texts)
+    sequences = run.read_texts(texts)
     with np.errstate(over="ignore", invalid="ignore"):
         logits = reference_logits(run.model, sequences)
         probabilities = _softmax(logits)
@@ -58,13 +56,6 @@ def predict_sequences(folder: Path, texts: list[str], own: str | None, not_finit
         for text, row, truth in zip(texts, probabilities, sequences.labels, strict=True)
     ]
     _show.predictions(rows)
-
-
-def _as_sequences(task: Any, texts: list[str]) -> Sequences:
-    """Return the sequences with their true classes as labels."""
-    tokens = [parse_tokens(text, task.alphabet_size) for text in texts]
-    unlabelled = Sequences.from_pairs([(np.array(one), 0) for one in tokens], task.alphabet_size)
-    return Sequences(unlabelled.values, unlabelled.offsets, task.truth(unlabelled), task.alphabet_size)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

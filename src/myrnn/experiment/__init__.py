@@ -1,6 +1,7 @@
 """An experiment is one value: what is trained on what, how, and how it is tested."""
 
 from myrnn.experiment.experiment import (
+    DATA_DEFAULTS,
     PARTS,
     Experiment,
     Part,
@@ -13,6 +14,7 @@ from myrnn.experiment.sections import MOST_SAMPLES, Data, EpochTraining, Evaluat
 from myrnn.training import TrainingSettings as Training
 
 __all__ = [
+    "DATA_DEFAULTS",
     "MOST_SAMPLES",
     "PARTS",
     "Data",

@@ -69,7 +69,7 @@ class Data(Section, frozen=True, kw_only=True):
         """Check all values, and that plain text has a file of labels."""
         super().__post_init__()
         if self.file is not None and self.labels is None and is_plain_text(self.file):
-            raise InvalidArgument(f"{self.file} is plain text: its labels, one a line, must be in a file of their own")
+            raise InvalidArgument(f"{self.file} is plain text: give its labels, one a line, with labels")
 
 
 def is_plain_text(file: str) -> bool:
@@ -155,17 +155,20 @@ class FileEvaluation(Section, frozen=True, kw_only=True):
         super().__post_init__()
         tests = named_files("test", self.test)
         names = tuple(tests)
-        if not tests and self.test_labels is not None:
+        if not tests and self.test_labels:
             raise InvalidArgument("test_labels goes with test, which is missing")
         given = self.test_labels
-        if isinstance(given, str | os.PathLike) and len(names) == 1 and "=" not in str(given):
-            given = {names[0]: given}
+        if not isinstance(given, Mapping | None):
+            listed = _listed(given)
+            # Without names they are those of the tests, one after the other.
+            if len(listed) == len(names) and all(isinstance(file, str) and "=" not in file for file in listed):
+                given = dict(zip(names, listed, strict=True))
         labels = named_files("test_labels", given)
         for name in labels:
             _checks.one_of("a name in test_labels", name, names)
         for name, file in tests.items():
             if name not in labels and is_plain_text(file):
-                raise InvalidArgument(f"{file} is plain text: its labels, one a line, must be named by test_labels")
+                raise InvalidArgument(f"{file} is plain text: give its labels, one a line, with test_labels")
         self._keep("test", tuple(tests.items()))
         self._keep("test_labels", tuple(labels.items()))
 

@@ -233,6 +233,8 @@ class StateSpace:
     class_names : tuple of str or None
     name : str
         The class of the model.
+    symbol_names : tuple of str or None
+        What the symbols are called; by default their numbers.
     """
 
     state: str
@@ -246,6 +248,7 @@ class StateSpace:
     symbol: NDArray[np.int64] | None
     class_names: tuple[str, ...] | None
     name: str
+    symbol_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         """Return the number of points, P."""
@@ -348,6 +351,7 @@ def state_space(
         label=sequences.labels[sequence][kept],
         symbol=sequences.values[place][kept].astype(np.int64) if sequences.is_tokens else None,
         class_names=getattr(task_or_sequences, "class_names", None),
+        symbol_names=getattr(task_or_sequences, "symbol_names", None),
         name=type(compiled.model).__name__,
     )
 

@@ -54,6 +54,8 @@ class Inspection(results.HasTable):
     input_gradients : ndarray, float32 (T, C)
         The gradient of the loss with respect to the sequence.
     class_names : list of str
+    symbol_names : tuple of str or None
+        What the symbols are called; by default their numbers.
     main_state : str
         The state that the logits are computed from, or the first of several.
     """
@@ -71,6 +73,7 @@ class Inspection(results.HasTable):
     class_names: list[str]
     main_state: str
     _weights: Named = field(repr=False)
+    symbol_names: tuple[str, ...] | None = None
 
     # Numbers ---------------------------------------------------------------------------------------------------------
 
@@ -79,6 +82,14 @@ class Inspection(results.HasTable):
         """The probability of every class if the sequence ended after each step, float64 (T, K)."""
         powers = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
+
+    @property
+    def symbols(self) -> list[str] | None:
+        """The name of the symbol at every step, (T,); None where the rows are not one-hot."""
+        if self.tokens is None:
+            return None
+        names = self.symbol_names
+        return [str(token) if names is None else names[token] for token in self.tokens.tolist()]
 
     @property
     def predicted(self) -> int:
@@ -106,8 +117,9 @@ class Inspection(results.HasTable):
     def summary(self) -> str:
         """Return one line: the sequence, what the model says, and what the gradients are of."""
         read = f"{len(self)} rows of {self.x.shape[1]} features"
-        if self.tokens is not None:
-            written = ("" if self.x.shape[1] <= 10 else ",").join(map(str, self.tokens.tolist()))
+        if self.symbols is not None:
+            between = " " if self.symbol_names is not None else "" if self.x.shape[1] <= 10 else ","
+            written = between.join(self.symbols)
             read = written if len(written) <= 40 else f"{len(self)} symbols"
         says = f"{self.class_names[self.predicted]} ({self.probabilities[-1, self.predicted]:.4f})"
         whose = "the class that it predicts" if self.y_is_predicted else "the class that was given"
@@ -125,7 +137,7 @@ class Inspection(results.HasTable):
         best = self.logits.argmax(axis=1)
         columns: dict[str, Any] = {"step": range(1, len(self) + 1)}
         if self.tokens is not None:
-            columns["symbol"] = self.tokens
+            columns["symbol"] = self.tokens if self.symbol_names is None else self.symbols
         columns["class"] = [self.class_names[which] for which in best.tolist()]
         columns["probability"] = self.probabilities[np.arange(len(self)), best]
         for name, gradient_norms in self.state_gradient_norms.items():
@@ -181,7 +193,14 @@ class Inspection(results.HasTable):
         return plots.plot_matrices(self._weights, axes=axes)
 
 
-def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | None = None) -> Inspection:
+def inspect(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    symbol_names: Sequence[str] | None = None,
+) -> Inspection:
     """Look inside a model while it reads one sequence.
 
     The model and its gradients are not changed.
@@ -197,6 +216,8 @@ def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | N
         The class that the loss is taken for; by default the class that the model predicts.
     class_names : sequence of K str, optional
         For tables and figures; by default ``class 0`` and so on.
+    symbol_names : sequence of C str, optional
+        The same for symbols; by default their numbers.
 
     Returns
     -------
@@ -242,6 +263,7 @@ def inspect(model: Any, x: Any, y: Any = None, *, class_names: Sequence[str] | N
         class_names=names,
         main_state=main_state(compiled),
         _weights=_weight_matrices(compiled.model),
+        symbol_names=None if symbol_names is None else tuple(symbol_names),
     )
 
 

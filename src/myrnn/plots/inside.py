@@ -142,7 +142,7 @@ def _label_steps(ax: Axes, inspection: Inspection) -> None:
     """Write the symbols, or the numbers of the steps, along the axis: all of them, or every k-th."""
     steps = len(inspection)
     # Symbols without their neighbours say nothing: of a long sequence the steps are numbered instead.
-    symbols = inspection.tokens if steps <= _MOST_STEPS else None
+    symbols = inspection.symbols if steps <= _MOST_STEPS else None
     places = np.arange(0, steps, -(-steps // 20) if symbols is None else 1)
     texts = places + 1 if symbols is None else symbols
     ax.set_xlim(0.5, steps + 0.5)
@@ -207,7 +207,7 @@ def plot_state_space(space: StateSpace, *, color: str = "step", ax: Axes | None 
     elif color == "class":
         _scatter_classes(ax, points, groups, space.class_names)
     else:
-        _scatter_symbols(ax, points, groups)
+        _scatter_symbols(ax, points, groups, space.symbol_names)
     for number, axis in enumerate((ax.xaxis, ax.yaxis)):
         axis.set_label_text(f"principal component {number + 1} ({space.explained[number]:.0%} of the variance)")
     return ax
@@ -238,21 +238,25 @@ def _scatter_classes(ax: Axes, points: Floats, kinds: NDArray[Any], names: Seque
     style.add_legend(ax)
 
 
-def _scatter_symbols(ax: Axes, points: Floats, kinds: NDArray[Any]) -> None:
+def _scatter_symbols(ax: Axes, points: Floats, kinds: NDArray[Any], names: Sequence[str] | None) -> None:
+    """Draw each point as its symbol: a letter or digit as it is, any other by its number, which the legend explains."""
     from matplotlib import colormaps
 
     present = np.unique(kinds).tolist()
+    texts = {kind: f"{kind}" if names is None else names[kind] for kind in present}
+    signs_of = {kind: text if text.isalnum() and len(text) == 1 else f"{kind}" for kind, text in texts.items()}
     apart = _far_apart(points)
     for place, kind in enumerate(present):
         color = colormaps["viridis"](style.VIRIDIS_END * place / max(len(present) - 1, 1))
         for chosen, look in (
-            (points[(kinds == kind) & apart], {"marker": f"${kind}$", "s": 40, "zorder": 3}),
+            (points[(kinds == kind) & apart], {"marker": f"${signs_of[kind]}$", "s": 40, "zorder": 3}),
             (points[(kinds == kind) & ~apart], {"s": 9, "alpha": 0.45}),
         ):
             ax.scatter(chosen[:, 0], chosen[:, 1], color=[color], **{**_dots(points), **look})
-        ax.scatter([], [], 40, color=[color], marker=f"${kind}$", label=f"{kind}")
+        ax.scatter([], [], 40, color=[color], marker=f"${signs_of[kind]}$", label=texts[kind])
     ax.set_title("the symbol that was read last; a dot where there is no room for it", fontsize=10)
-    signs = [(handle, "") for handle in ax.get_legend_handles_labels()[0]]
+    shown = zip(*ax.get_legend_handles_labels(), strict=True)
+    signs = [(handle, "" if text in signs_of.values() else text) for handle, text in shown]
     style.add_legend(ax, signs, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handletextpad=0)
 
 

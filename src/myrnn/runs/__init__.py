@@ -1,54 +1,74 @@
-"""Run folders: everything that a training leaves behind, in files that hold nothing executable.
+"""Runs: an experiment is trained, tested, and kept in a folder that holds nothing executable.
 
 A folder holds ``settings.json`` (what it takes to repeat the run, and the size and hash of the files that are read
-back), ``model.safetensors``, ``history.csv``, ``report.json`` and, where there is something to show,
-``accuracy_by_length.csv`` and pictures. ``settings.json`` is written last: a folder without it is no whole run. One
-that is under way holds ``unfinished.json`` and the state of its training in ``checkpoints``: see `Job`.
+back), ``model.safetensors``, ``history.csv``, ``report.json`` and, where there is something to show, tables and
+pictures; one on data also ``encoding.json``. ``settings.json`` is written last: a folder without it is no whole run.
+One that is under way holds ``unfinished.json`` and the state of its training in ``checkpoints``.
+
+`fitting` trains on given sequences, `data` reads them from files. `former`, `folder`, `model` and `origin` say what a
+folder holds, `job` what it is to do; `load` and `save` read and write it, `work` does it all. `listing` and
+`_compare` look at many.
 """
 
 from myrnn.runs._compare import RunComparison, compare_runs
-from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, classifier_history, is_data_run
-from myrnn.runs._job import (
-    Job,
-    begin_data_job,
+from myrnn.runs._names import run_names
+from myrnn.runs.data import GivenData, read_data
+from myrnn.runs.fitting import Fitted, class_weights, fit, loss_and_accuracy, scores_of
+from myrnn.runs.folder import (
+    CHECKPOINTS,
+    INDEX,
+    RUN,
+    RUN_ON_DATA,
+    UNFINISHED,
+    claim_folder,
     dropped_unless_saved,
     end_job,
+    has_run,
+    is_data_run,
     is_on_data,
     is_unfinished,
     is_whole,
     iterations_saved,
-    load_data_job,
-    load_job,
+    made_with,
+    weight_bytes,
 )
-from myrnn.runs._load import Run, holds_own, load_run, load_weights
-from myrnn.runs._names import run_names
-from myrnn.runs._own import describe_model
-from myrnn.runs._save import CHECKPOINTS, claim_folder, made_with, save_run, summarize, weight_bytes, write_run
-from myrnn.runs._work import ANY_SHARE, Work, evaluated, run
+from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.listing import ORDERS, STATES, RunListing, RunSummary, list_runs, printable
+from myrnn.runs.load import Run, holds_own, load_run
+from myrnn.runs.model import describe_model
+from myrnn.runs.save import save_run, summarize, tests_table, write_data_run, write_run
+from myrnn.runs.work import ANY_SHARE, DataWork, TaskWork, begin, evaluated, go_on, run
 
 __all__ = [
     "ANY_SHARE",
     "CHECKPOINTS",
-    "CLASSIFIER",
-    "CLASSIFIER_FOLDER",
-    "DATA_RUN",
+    "INDEX",
     "ORDERS",
+    "RUN",
+    "RUN_ON_DATA",
     "STATES",
+    "UNFINISHED",
+    "DataWork",
+    "Fitted",
+    "GivenData",
     "Job",
     "Run",
     "RunComparison",
     "RunListing",
     "RunSummary",
-    "Work",
-    "begin_data_job",
+    "TaskWork",
+    "begin",
     "claim_folder",
-    "classifier_history",
+    "class_weights",
     "compare_runs",
     "describe_model",
+    "described",
     "dropped_unless_saved",
     "end_job",
     "evaluated",
+    "fit",
+    "go_on",
+    "has_run",
     "holds_own",
     "is_data_run",
     "is_on_data",
@@ -56,16 +76,19 @@ __all__ = [
     "is_whole",
     "iterations_saved",
     "list_runs",
-    "load_data_job",
     "load_job",
     "load_run",
-    "load_weights",
+    "loss_and_accuracy",
     "made_with",
     "printable",
+    "read_data",
     "run",
     "run_names",
     "save_run",
+    "scores_of",
     "summarize",
+    "tests_table",
     "weight_bytes",
+    "write_data_run",
     "write_run",
 ]

@@ -55,9 +55,10 @@ class RunComparison(HasTable):
     @property
     def common_reports(self) -> int:
         """How many of the first points of the two histories are the same, bit for bit."""
-        pairs = [(self.first.curve[name], self.second.curve[name]) for name in (self.first.unit, "loss", "accuracy")]
+        one, other = self.first.curve.columns, self.second.curve.columns
+        pairs = [(one[name], other[name]) for name in one if name in other]
         length = min(len(column) for pair in pairs for column in pair)
-        apart = np.any([one[:length] != other[:length] for one, other in pairs], axis=0)
+        apart = np.any([before[:length] != after[:length] for before, after in pairs], axis=0)
         return int(apart.argmax()) if apart.any() else length
 
     @property
@@ -115,7 +116,7 @@ class RunComparison(HasTable):
         axes = None
         for name, side in zip(self.names, (self.first, self.second), strict=True):
             curve = side.curve
-            axes = plots.plot_history(curve[side.unit], curve["loss"], curve["accuracy"], axes=axes, label=name)
+            axes = plots.plot_history(curve.step, curve.loss, curve.accuracy, axes=axes, label=name)
         assert axes is not None
         axes[1].set_xlabel(self.first.unit)
         return axes

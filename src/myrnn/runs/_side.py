@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthBuckets, LengthReport
-from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN, classifier_history, is_data_run
-from myrnn.runs._load import parse_history
-from myrnn.runs._save import REPORT, RUN, WEIGHTS
+from myrnn.results import LearningCurve
+from myrnn.runs.folder import REPORT, WEIGHTS, read_folder
+from myrnn.runs.load import parse_history
 from myrnn.storage import Stored
 
 # What an index says of itself, and not of the training.
@@ -39,8 +39,7 @@ class Side:
     settings : dict of str to Any
         All settings under dotted names, such as ``"model.dim_recurrent"``.
     weights : dict of str to ndarray
-    curve : dict of str to ndarray (R,)
-        The unit, ``"loss"`` and ``"accuracy"`` at every report.
+    curve : LearningCurve
     lengths : LengthReport or None
         How it was tested, if it was; of a run on a task.
     buckets : LengthBuckets or None
@@ -50,44 +49,24 @@ class Side:
     unit: str
     settings: dict[str, Any]
     weights: dict[str, NDArray[Any]]
-    curve: dict[str, NDArray[Any]]
+    curve: LearningCurve
     lengths: LengthReport | None = None
     buckets: LengthBuckets | None = None
 
 
 def read_side(folder: Path) -> Side:
     """Read a run; raises RunError where it is not whole, or damaged."""
-    return _of_data(folder) if is_data_run(folder) else _of_task(folder)
-
-
-def _of_task(folder: Path) -> Side:
-    stored = RUN.read(folder)
+    stored = read_folder(folder)
     report = stored.json(REPORT)
-    history = parse_history(stored, report, None)
-    evaluation = _evaluation(stored, report)
-    return Side(
-        "iterations",
-        _flat(stored.index),
-        stored.arrays(WEIGHTS),
-        {"iterations": history.iteration, "loss": history.loss, "accuracy": history.accuracy},
-        lengths=None if evaluation is None else _length_report(stored, evaluation, history.longest),
-    )
-
-
-def _of_data(folder: Path) -> Side:
-    stored, classifier = DATA_RUN.read(folder), CLASSIFIER.read(folder / CLASSIFIER_FOLDER)
-    report = stored.json(REPORT)
-    training = report.get("training")
-    data = {name: training.get(name) for name in ("sequences", "classes")} if isinstance(training, dict) else {}
-    evaluation = _evaluation(stored, report)
-    settings = {**stored.index, **{name: classifier.index.get(name) for name in ("cell", "settings")}, "data": data}
-    return Side(
-        "epochs",
-        _flat(settings),
-        classifier.arrays(WEIGHTS),
-        {"epochs" if name == "epoch" else name: column for name, column in classifier_history(classifier).items()},
-        buckets=None if evaluation is None else _buckets(stored, evaluation),
-    )
+    history, evaluation = parse_history(stored, report, None), _evaluation(stored, report)
+    on_data = "data" in stored.index
+    lengths = buckets = None
+    if evaluation is not None and on_data:
+        buckets = _buckets(stored, evaluation)
+    elif evaluation is not None:
+        lengths = _length_report(stored, evaluation, history.longest)
+    settings = {name: value for name, value in stored.index.items() if name != "classifier"}
+    return Side(f"{history.unit}s", _flat(settings), stored.arrays(WEIGHTS), history, lengths, buckets)
 
 
 def _evaluation(stored: Stored, report: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -13,11 +13,10 @@ from typing import Any
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
+from myrnn.experiment import Part
 from myrnn.results import HasTable, Shown, Table
-from myrnn.runs._data import CLASSIFIER, CLASSIFIER_FOLDER, DATA_RUN
-from myrnn.runs._job import is_unfinished
-from myrnn.runs._load import checked_settings, checked_task
-from myrnn.runs._save import CHECKPOINTS, INDEX, REPORT, RUN, UNFINISHED
+from myrnn.runs.folder import CHECKPOINTS, INDEX, REPORT, UNFINISHED, has_run, is_unfinished, read_folder
+from myrnn.runs.model import LARGEST, checked_settings
 from myrnn.storage import Stored, is_locked
 from myrnn.training import saved_iteration
 
@@ -166,12 +165,9 @@ def summarize_run(folder: Path) -> RunSummary | None:
     """Return the summary of a folder, or None where it is no run."""
     name = folder.name
     try:
-        if (folder / INDEX).exists():
-            summary = _of_task(name, RUN.glance(folder, REPORT))
-        elif (folder / DATA_RUN.index).exists():
-            summary = _of_data(name, folder)
-        else:
+        if not has_run(folder):
             return _unfinished(folder)
+        summary = _whole(name, read_folder(folder, REPORT))
     except RunError as error:
         return RunSummary(name, "unreadable", fault=str(error))
     except OSError as error:
@@ -183,7 +179,7 @@ def summarize_run(folder: Path) -> RunSummary | None:
 def _folders(path: Path) -> list[str]:
     """Return the names of all folders in a folder."""
     try:
-        if any((path / index).exists() for index in (INDEX, DATA_RUN.index)):
+        if has_run(path):
             raise RunError(f"{path} is a run itself: give the folder that it lies in")
         with os.scandir(path) as entries:
             return [entry.name for entry in entries if entry.is_dir()]
@@ -202,57 +198,48 @@ def _unfinished(folder: Path) -> RunSummary | None:
     state = _state(folder)
     if is_unfinished(folder):
         stored = UNFINISHED.read(folder)
-        if "data" in stored.index:
-            task, model = "data", _classifier_of(_part(stored.index, "data"))
-        else:
-            task, model = _task_and_model(stored, UNFINISHED.index)
+        source, model = _source_and_model(stored, UNFINISHED.index)
         done, made = saved_iteration(folder / CHECKPOINTS), _moment(stored.index.get("created"))
-        return RunSummary(folder.name, state, task, model, iterations=done or None, made=made)
+        return RunSummary(folder.name, state, source, model, iterations=done or None, made=made)
     if state == "in progress" or saved_iteration(folder):
         return RunSummary(folder.name, state, made=folder.stat().st_mtime)
     return None
 
 
-def _of_task(name: str, stored: Stored) -> RunSummary:
-    task, model = _task_and_model(stored, INDEX)
+def _whole(name: str, stored: Stored) -> RunSummary:
+    source, model = _source_and_model(stored, INDEX)
     report = stored.json(REPORT)
-    training = _part(report, "training")
+    training, evaluation = _part(report, "training"), _part(report, "evaluation")
+    on_data = "data" in stored.index
+    tests = [found.get("accuracy") for found in _part(report, "tests").values() if isinstance(found, dict)]
+    tested = evaluation.get("accuracy", min(tests, default=None, key=lambda rate: _number(rate) or 0))
+    if on_data and isinstance(classes := training.get("classes"), dict):
+        source = f"{source}, {len(classes)} classes"
     return RunSummary(
         name,
         "whole",
-        task,
+        source,
         model,
         iterations=_count(training.get("iterations")),
-        loss=_number(training.get("loss")),
-        accuracy=_number(training.get("accuracy")),
-        tested=_number(_part(report, "evaluation").get("accuracy_trained_lengths")),
-        made=_moment(stored.index.get("created")),
-    )
-
-
-def _of_data(name: str, folder: Path) -> RunSummary:
-    stored = DATA_RUN.read(folder)
-    report = stored.json(REPORT)
-    training = _part(report, "training")
-    classes = training.get("classes")
-    return RunSummary(
-        name,
-        "whole",
-        f"data, {len(classes)} classes" if isinstance(classes, dict) else "data",
-        _classifier_name(CLASSIFIER.glance(folder / CLASSIFIER_FOLDER)),
         epochs=_count(training.get("epochs")),
         loss=_number(training.get("loss")),
         accuracy=_number(training.get("accuracy")),
-        tested=_number(_part(report, "evaluation").get("accuracy")),
+        tested=_number(tested if on_data else evaluation.get("accuracy_trained_lengths")),
         made=_moment(stored.index.get("created")),
     )
 
 
-def _task_and_model(stored: Stored, file: str) -> tuple[str, str]:
-    """Return in a few words what an index says of its task and of its model; `file` is its name."""
+def _source_and_model(stored: Stored, file: str) -> tuple[str, str]:
+    """Return in a few words what an index says of its task or data, and of its model; `file` is its name."""
+    on_data = "data" in stored.index
     try:
-        task = checked_task(stored.index.get("task"))
-        model = _model_name(checked_settings("model", stored.index.get("model")))
+        # Data that have not been read give the model no sizes yet.
+        is_sized = not on_data or file == INDEX
+        model = _model_name(checked_settings("model", stored.index.get("model"), is_sized))
+        if on_data:
+            data = _part(stored.index, "data").get("file")
+            return Path(data).name if isinstance(data, str) else "data", model
+        task = Part.read("task", checked_settings("task", stored.index.get("task"))).make()
     except InvalidArgument as error:
         stored.damaged(file, f"cannot be used: {error}", error)
     return f"{task.name} {task.lengths[0]}-{task.lengths[-1]}", model
@@ -261,22 +248,10 @@ def _task_and_model(stored: Stored, file: str) -> tuple[str, str]:
 def _model_name(settings: Mapping[str, Any]) -> str:
     if settings.get("dim_recurrent") is None:
         return str(settings["name"])
-    return f"{settings['name']} {_checks.integer('dim_recurrent', settings['dim_recurrent'], minimum=1)}"
-
-
-def _classifier_of(options: Mapping[str, Any]) -> str:
-    """Return in a few words which classifier a run on data trains."""
-    cell, units, layers = options.get("model", "rnn"), options.get("dim_recurrent", 50), options.get("layers", 1)
-    return f"{cell} {'' if layers == 1 else f'{layers}x'}{units}"
-
-
-def _classifier_name(stored: Stored) -> str:
-    cell, settings = stored.index.get("cell"), _part(stored.index, "settings")
-    units, layers = _count(settings.get("dim_recurrent")), _count(settings.get("layers"))
-    if not isinstance(cell, str | None) or units is None or layers is None:
-        stored.damaged(CLASSIFIER.index, "does not say of what kind and size its network is")
-    times = "" if layers == 1 else f"{layers}x"
-    return f"{'own' if cell is None else cell} {times}{units}"
+    units, layers = (
+        _checks.integer(name, settings.get(name, 1), minimum=1, maximum=LARGEST) for name in ("dim_recurrent", "layers")
+    )
+    return f"{settings['name']} {'' if layers == 1 else f'{layers}x'}{units}"
 
 
 def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

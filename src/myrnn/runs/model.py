@@ -1,7 +1,8 @@
-"""Models of user-defined classes in run folders: what is kept of one, and how it is made again.
+"""What a run folder says of its model, and how the model is made again.
 
-No file of a folder holds code. Of such a model the name of its class, its sizes and its weights are kept, and what it
-says of two fixed sequences: whoever loads the run gives the class again, and one that says something else is refused.
+No file of a folder holds code. Of a model of a class of your own the name of the class, its sizes and its weights are
+kept, and its logits of two fixed sequences: whoever loads the run gives the class again, and one with other logits is
+refused.
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ from myrnn import _checks
 from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.experiment import Part
-from myrnn.models import make_own, parameters_of
-from myrnn.registry import kind_of, make
+from myrnn.models import make_own, parameter_names, parameters_of
+from myrnn.registry import find, kind_of, make
 from myrnn.sequences import Sequences
+from myrnn.settings import settings_of
+from myrnn.storage import Stored
 from myrnn.training import reference_logits
 
 OWN = "own"
+# No size is larger; with digits without end even a message about it would fail.
+LARGEST = 2**63 - 1
+# Settings that the first runs did not write, with what they were.
+LATER_SETTINGS = {"rnn": {"recurrent_init": "glorot"}}
 SIZES = ("dim_input", "dim_output")
 _SETTINGS = ("name", "class", "dim_input", "dim_recurrent", "dim_output", "logits")
 # The lengths of the sequences whose logits are kept, and how far they may be off on another machine.
@@ -53,15 +60,16 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
     }
 
 
-def checked_own(given: Mapping[str, Any]) -> dict[str, Any]:
+def checked_own(given: Mapping[str, Any], is_sized: bool = True) -> dict[str, Any]:
     """Return the settings of a user-defined model that a file holds, or refuse them with InvalidArgument."""
-    if odd := sorted(set(given) ^ set(_SETTINGS)):
-        raise InvalidArgument("model own " + (f"needs {odd[0]!r}" if odd[0] in _SETTINGS else f"has no {odd[0]!r}"))
+    wanted = set(_SETTINGS) if is_sized else set(_SETTINGS) - set(SIZES)
+    if odd := sorted(set(given) ^ wanted):
+        raise InvalidArgument("model own " + (f"needs {odd[0]!r}" if odd[0] in wanted else f"has no {odd[0]!r}"))
     name = given["class"]
     if not isinstance(name, str) or not all(part.isidentifier() for part in name.replace("<locals>", "_").split(".")):
         raise InvalidArgument(f"class must be the name of a class, not {_checks.shown(name)}")
     for size in ("dim_input", "dim_output", "dim_recurrent"):
-        if size != "dim_recurrent" or given[size] is not None:
+        if size in given and (size != "dim_recurrent" or given[size] is not None):
             _checks.integer(size, given[size], minimum=1)
     logits = given["logits"]
     if logits is not None:
@@ -126,3 +134,59 @@ def _logits(model: Any, dim_input: int) -> list[list[float]] | None:
     except Exception as error:
         raise InvalidArgument(f"the model fails on a sequence of {dim_input} inputs: {failure(error)}") from error
     return once.tolist() if np.isfinite(once).all() and np.array_equal(once, again) else None
+
+
+def checked_settings(part: str, given: Any, is_sized: bool = True) -> dict[str, Any]:
+    """Return the settings of a task, model or optimizer (`part` says which), its name and all that it is made from.
+
+    A model has sizes, but for one that is not made yet because its data have not been read.
+    """
+    if not isinstance(given, dict):
+        raise InvalidArgument(f"the {part} must have settings by name, not {_checks.shown(given)}")
+    if part == "model" and given.get("name") == OWN:
+        return checked_own(given, is_sized)
+    kind = find(part, given.get("name"))
+    name, sizes = kind.name, SIZES if part == "model" and is_sized else ()
+    settings = {**LATER_SETTINGS.get(name, {}), **given}
+    wanted = {"name", *sizes, *kind.section.__struct_fields__}
+    later = {setting.name for setting in settings_of(kind.section) if setting.is_later}
+    if odds := (set(settings) - wanted) | (wanted - later - set(settings)):
+        odd = sorted(odds)[0]
+        raise InvalidArgument(f"{part} {name} " + (f"needs {odd!r}" if odd in wanted else f"has no setting {odd!r}"))
+    return settings
+
+
+def check_size(model: Mapping[str, Any], most: int, whose: str) -> None:
+    """Refuse a model that ships and has more bytes of weights than there can be; `whose` says where `most` is from."""
+    if model["name"] == OWN or "dim_recurrent" not in model:
+        return
+    inputs, units, classes, layers = (
+        _checks.integer(name, model.get(name, 1), minimum=1, maximum=LARGEST)
+        for name in ("dim_input", "dim_recurrent", "dim_output", "layers")
+    )
+    width = _checks.integer("dim_embedding", model.get("dim_embedding") or 0, minimum=0, maximum=LARGEST)
+    # Every model holds these matrices of float32 at least.
+    least = 4 * (inputs * (width or units) + units * (units + classes) + (layers - 1) * 2 * units**2)
+    if least > most:
+        deep = f"{layers} x " if layers > 1 else ""
+        raise InvalidArgument(
+            f"a model of {inputs} inputs, {deep}{units} units and {classes} classes has {least:,} bytes of weights or "
+            f"more, but {whose} {most:,}"
+        )
+
+
+def load_weights(stored: Stored, file: str, model: Any) -> None:
+    """Put the weights that a file of a folder holds into a model, or say what is wrong with the file."""
+    weights = stored.arrays(file)
+    names = parameter_names(model)
+    if odd := sorted(set(names) ^ set(weights)):
+        what = f"has no {odd[0]!r}" if odd[0] in names else f"holds {_checks.shown(odd[0])}, which the model has not"
+        stored.damaged(file, what)
+    for name, parameter in zip(names, parameters_of(model), strict=True):
+        given = weights[name]
+        if given.dtype != parameter.dtype or given.shape != parameter.shape:
+            wanted = f"{parameter.dtype} of shape {parameter.shape}"
+            stored.damaged(file, f"has {name!r} as {given.dtype} of shape {given.shape}, not {wanted}")
+        if not np.isfinite(given).all():
+            stored.damaged(file, f"has a value in {name!r} that is not finite")
+        parameter.data[...] = given

@@ -3,63 +3,24 @@
 from __future__ import annotations
 
 import os
-import platform
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from importlib import metadata
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from myrnn import plots
-from myrnn._version import __version__
-from myrnn.errors import RunError
-from myrnn.evaluation import LengthReport
+from myrnn.evaluation import ClassificationReport, LengthReport
 from myrnn.experiment import Part, Training
-from myrnn.models import num_parameters, parameter_names, parameters_of
-from myrnn.runs._origin import CONTINUED_FROM, PHASES, check_origin, check_phases
-from myrnn.runs._own import describe_model
-from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, empty_folder, json_to_bytes
+from myrnn.models import num_parameters
+from myrnn.results import Table, counted, integer, share, text
+from myrnn.runs.fitting import Fitted
+from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, RUN_ON_DATA, WEIGHTS, made_with, weight_bytes
+from myrnn.runs.model import describe_model
+from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
+from myrnn.storage import empty_folder, json_to_bytes
 from myrnn.training import History
 
-INDEX, WEIGHTS, HISTORY, REPORT = "settings.json", "model.safetensors", "history.csv", "report.json"
-# What numbers depend on, beside MyRNN, Python and all settings. The last two make the machine code.
-PACKAGES = ("numpy", "mygrad", "numba", "llvmlite")
-# What a folder holds until its run is whole.
-UNFINISHED = FolderFormat("myrnn unfinished run", 1, "unfinished run", "unfinished.json", {})
-CHECKPOINTS = "checkpoints"
-# No sound run comes near these sizes.
-RUN = FolderFormat("myrnn run", 2, "run", INDEX, {WEIGHTS: 2_000_000_000, HISTORY: 500_000_000, REPORT: 10_000_000})
-
-
-@contextmanager
-def claim_folder(folder: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
-    """Hold and lock an empty folder while a run is made, and remove it again when the work fails with nothing in it.
-
-    Parameters
-    ----------
-    folder : path, optional
-        Where to save: it must not exist or be empty. By default a new folder ``runs/<name>-<time>``.
-    name : str
-        Begins the name of the default folder.
-
-    Raises
-    ------
-    RunError
-        When the folder holds something, is in use by another process or cannot be made.
-    """
-    claimed = _new_folder(name) if folder is None else empty_folder(folder, "run")
-    made = False
-    try:
-        with FolderLock(claimed):
-            # Another process may have been at work between the first look and the lock.
-            clear_scratch(empty_folder(claimed, "run"))
-            yield claimed
-            made = True
-    finally:
-        if not made:
-            with suppress(OSError):  # there is something in it
-                claimed.rmdir()
+Files = dict[str, bytes | Callable[[Path], Any]]
 
 
 def save_run(
@@ -183,21 +144,6 @@ def _share(report: LengthReport, chosen: Any) -> float | None:
     return int(report.correct[chosen].sum()) / total if total else None
 
 
-def _new_folder(name: str) -> Path:
-    base = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    suffixes = ("", *(f"-{count}" for count in range(2, 1000)))
-    for suffix in suffixes:
-        folder = base.with_name(base.name + suffix)
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise RunError(f"cannot make the run folder {folder}: {error.strerror or error}") from error
-        return folder
-    raise RunError(f"there are {len(suffixes)} run folders called {base} already")
-
-
 def _parts(
     model: Any,
     history: History,
@@ -221,17 +167,58 @@ def _parts(
     return parts
 
 
-def made_with(*further: str) -> dict[str, Any]:
-    """Return when something was made, and with which versions: of what numbers depend on, and of `further` packages."""
-    versions = {name: metadata.version(name) for name in (*PACKAGES, *further)}
-    versions = {"myrnn": __version__, "python": platform.python_version(), **versions}
-    return {"created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "versions": versions}
+def write_data_run(
+    folder: Path,
+    settings: Mapping[str, Any],
+    fitted: Fitted,
+    numbers: Mapping[str, Any],
+    reports: Mapping[str, ClassificationReport],
+    pictures: bool = True,
+) -> None:
+    """Write the files of a run on data, the index with its settings last; raises RunError where it cannot be written.
+
+    `reports` are those of its tests, by their names.
+    """
+    how = "own" if callable(fitted.tokenize) else fitted.tokenize
+    noted = {"tokenize": how, "best_epoch": fitted.best_epoch, **settings.get("classifier", {})}
+    files: Files = {
+        WEIGHTS: weight_bytes(fitted.model),
+        HISTORY: fitted.history.to_csv,
+        REPORT: json_to_bytes(numbers),
+        ENCODING: json_to_bytes({"sequences": fitted.encoder.to_settings(), "labels": fitted.labels.to_settings()}),
+    }
+    # One at a time: a figure takes memory until it is written.
+    figures: dict[str, Callable[[], Any]] = {}
+    if pictures:
+        # Where nothing was kept to watch it on, the last weights are those that count.
+        best = fitted.best_epoch if fitted.history.validation_loss is not None else None
+        figures["training"] = partial(plots.plot_epochs, fitted.history.columns, best_epoch=best)
+    for name, report in reports.items():
+        end = "" if len(reports) == 1 else f"-{name}"
+        files[f"classes{end}.csv"] = report.to_csv
+        figures |= {
+            f"confusion{end}": report.plot_confusion,
+            f"accuracy_by_length{end}": report.plot_lengths,
+            f"calibration{end}": report.plot_calibration,
+        }
+    if len(reports) > 1:
+        files["tests.csv"] = tests_table(reports).to_csv
+    for name, draw in figures.items():
+        figure = draw()
+        files |= {f"{name}{ending}": partial(plots.save_figure, figure) for ending in (".svg", ".png")}
+    RUN_ON_DATA.write(folder, {**settings, "classifier": noted}, files)
 
 
-def weight_bytes(model: Any) -> bytes:
-    """Return a model's weights, by their names, as safetensors."""
-    names = parameter_names(model)
-    return arrays_to_bytes({name: p.data for name, p in zip(names, parameters_of(model), strict=True)})
+def tests_table(reports: Mapping[str, ClassificationReport]) -> Table:
+    """Return how often a model was right in each of several tests, with the intervals of the shares."""
+    total = [int(report.total.sum()) for report in reports.values()]
+    correct = [round(report.accuracy * tried) for report, tried in zip(reports.values(), total, strict=True)]
+    confidence = next(iter(reports.values())).confidence
+    return Table(
+        f"Tests, % ({confidence:.0%} interval)",
+        {"test": list(reports), **counted(correct, total, confidence)},
+        (text("test"), share("accuracy", interval=("low", "high")), integer("total", "of")),
+    )
 
 
 def _figure(axes: Any, name: str) -> dict[str, Callable[[Path], Any]]:

@@ -1,0 +1,207 @@
+"""The sequences of an experiment with data: read from its files, or taken from memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from myrnn._user_code import warn
+from myrnn.data import ClassLabels, LabelledSequences, flat_sequences, read_sequences, without_gz
+from myrnn.errors import InvalidArgument
+from myrnn.experiment import Experiment
+from myrnn.runs.fitting import Fitted, fit
+from myrnn.sequences import Sequences
+from myrnn.training import Checkpoint
+
+# Classes that a warning names.
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class GivenData:
+    """What an experiment with data learns from and is tested on.
+
+    Attributes
+    ----------
+    X, y : object
+        Sequences and labels, as `SequenceClassifier.fit` takes them.
+    train : LabelledSequences or None
+        The same as they were read from a file; None where they are in memory.
+    tests : dict of str to LabelledSequences
+        By the names of the tests.
+    hashes : dict of str to str
+        The SHA-256 of every file as it was when it was read, by the names of `Experiment.files`.
+    """
+
+    X: Any
+    y: Any
+    train: LabelledSequences | None = None
+    tests: Mapping[str, LabelledSequences] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    def fit(
+        self, experiment: Experiment, checkpoint: Checkpoint | None = None, *, make: Any = None, progress: bool = False
+    ) -> Fitted:
+        """Train a new model as the experiment says; the arguments are those of `fit`."""
+        how = experiment.data.tokenize if self.train is None else self.train.tokenize or "auto"
+        raw = flat_sequences(self.X, tokenize=how)
+        labels = ClassLabels.fit(self.y)
+        if len(labels) < 2:
+            raise InvalidArgument(f"y holds one class only, {labels.classes.tolist()[0]!r}: two or more are needed")
+        numbers = labels.encode(self.y)
+        return fit(experiment, raw, labels, numbers, make=make, checkpoint=checkpoint, progress=progress)
+
+    def warn_of_numbers(self) -> None:
+        """Say that text which holds decimal numbers is read as symbols: none of them is more than another."""
+        if self.train is None or not self.train.symbols or not all(map(_is_number, self.train.symbols)):
+            return
+        decimal = [symbol for symbol in self.train.symbols if not symbol.lstrip("+-").isdecimal()]
+        if 2 * len(decimal) > len(self.train.symbols):
+            warn(
+                f"{self.train.source} holds numbers such as {decimal[0]}, which are symbols without size in text: "
+                "features are read from lists of numbers, in JSON Lines or Parquet"
+            )
+
+    def warn_of_news(self) -> None:
+        """Say which classes of the tests the training does not know; of symbols, the model says which."""
+        for test in self.tests.values():
+            assert self.train is not None
+            news = sorted(set(test.classes) - set(self.train.classes))
+            if news:
+                count = sum(test.classes[name] for name in news)
+                more = ", ..." if len(news) > MOST_NAMED else ""
+                names = f"{', '.join(map(repr, news[:MOST_NAMED]))}{more}"
+                warn(
+                    f"{test.source} holds {len(news):,} {'class' if len(news) == 1 else 'classes'} ({names}) that "
+                    f"{self.train.source} does not: {count:,} of {len(test):,} sequences cannot be classified rightly"
+                )
+
+
+class NamedSequences(Sequences):
+    """Sequences whose classes and symbols have names, as a task's have.
+
+    Attributes
+    ----------
+    class_names : tuple of str
+    symbol_names : tuple of str or None
+    """
+
+    class_names: tuple[str, ...]
+    symbol_names: tuple[str, ...] | None
+
+    def __init__(self, sequences: Sequences, fitted: Fitted) -> None:
+        super().__init__(sequences.values, sequences.offsets, sequences.labels, sequences.dim_input)
+        object.__setattr__(self, "class_names", fitted.class_names)
+        object.__setattr__(self, "symbol_names", fitted.symbol_names)
+
+    def select(self, indices: Any) -> Sequences:
+        """Return some of the sequences, without names."""
+        return Sequences(self.values, self.offsets, self.labels, self.dim_input).select(indices)
+
+
+def read_tests(experiment: Experiment, fitted: Fitted, file: str | None = None, labels: str | None = None) -> Any:
+    """Return the tests of a run on data as its model reads them, a `NamedSequences` each by its name.
+
+    Sequences of classes that the training does not know are left out, and a warning says how many.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    fitted : Fitted
+    file, labels : str, optional
+        A file to read instead of those that the experiment names.
+    """
+    kind, how = "tokens" if fitted.is_symbols else "features", _tokenize_of(fitted)
+    files = dict(experiment.evaluation.test) if file is None else {Path(file).name: file}
+    all_labels = dict(experiment.evaluation.test_labels) if file is None else {Path(file).name: labels}
+    found = {}
+    for name, path in files.items():
+        given = _read(experiment, path, all_labels.get(name), kind, how)
+        assert given.labels is not None
+        known = np.isin(given.labels, np.array(fitted.class_names))
+        if not known.all():
+            warn(f"{given.source}: {(~known).sum():,} of {len(given):,} sequences are of classes that are not known")
+        if not known.any():
+            raise InvalidArgument(f"{given.source} has no sequence of a class that the training knows")
+        places = {name: place for place, name in enumerate(fitted.class_names)}
+        numbers = np.array([places.get(label, 0) for label in given.labels.tolist()], dtype=np.int64)
+        found[name] = NamedSequences(fitted.read(given.sequences, numbers).select(known), fitted)
+    return found
+
+
+def _tokenize_of(fitted: Fitted) -> str:
+    """Return how text is read for a model of symbols: as in its training, and lists of symbols as words."""
+    return "characters" if fitted.encoder.kind == "characters" else "words"
+
+
+def read_data(experiment: Experiment) -> GivenData:
+    """Read all files of an experiment with data.
+
+    Raises
+    ------
+    DataError
+        When a file cannot be read, or is malformed.
+    InvalidArgument
+        When the sequences are in memory and are not given, or there is one class only.
+    """
+    data, evaluation = experiment.data, experiment.evaluation
+    if data.file is None:
+        if experiment.memory is None:
+            raise InvalidArgument("the sequences were in memory: give them again, as Experiment(data=(X, y))")
+        X, y = experiment.memory
+        return GivenData(X, y)
+    # First, so that a file that changes while it is read is not taken for what it was.
+    hashes = {name: _hash_of(file) for name, file in experiment.files.items()}
+    train = _read(experiment, data.file, data.labels, None, data.tokenize)
+    if len(train.classes) < 2:
+        assert train.labels is not None
+        raise InvalidArgument(
+            f"{train.source} holds one class only, {str(train.labels[0])!r}: a classifier needs two or more"
+        )
+    labels = dict(evaluation.test_labels)
+    # Text of a test is read as that of the training was.
+    kind, how = "tokens" if train.is_tokens else "features", train.tokenize or "words"
+    tests = {name: _read(experiment, file, labels.get(name), kind, how) for name, file in evaluation.test}
+    return GivenData(train.sequences, train.labels, train, tests, hashes)
+
+
+def _read(experiment: Experiment, file: str, labels: str | None, kind: Any, tokenize: str) -> LabelledSequences:
+    data = experiment.data
+    return read_sequences(
+        file,
+        labels,
+        tokenize=tokenize,
+        text_column=data.text_column,
+        label_column=data.label_column,
+        delimiter=data.delimiter,
+        kind=kind,
+        skip_bad_lines=data.skip_bad_lines,
+    )
+
+
+def _hash_of(path: str | os.PathLike[str]) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        # Whoever reads it says what is wrong with it.
+        return ""
+
+
+def _is_number(symbol: str) -> bool:
+    try:
+        float(symbol)
+    except ValueError:
+        return False
+    return True
+
+
+def data_name(experiment: Experiment) -> str:
+    """Return what the data of an experiment are called, for the name of a folder."""
+    return "data" if experiment.data.file is None else without_gz(Path(experiment.data.file)).stem

@@ -1,0 +1,497 @@
+"""Training on sequences that are given, of files or in memory: epochs, validation, the weights of the best epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.data import UNKNOWN, ClassLabels, RawSequences, SequenceEncoder, TokenSequences, Vocabulary, flat_sequences
+from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.evaluation import Classifier
+from myrnn.experiment import Experiment, is_own
+from myrnn.models import embedding_of, load_own, make_own, no_input
+from myrnn.results import check_finite, is_lost
+from myrnn.sequences import Sequences
+from myrnn.training import (
+    Checkpoint,
+    Curve,
+    Display,
+    History,
+    Report,
+    Training,
+    TrainingStart,
+    Validation,
+    held_interrupts,
+    load_checkpoint,
+    named_schedule,
+    progress_display,
+)
+
+# What else helps where a training diverges.
+BOUNDED = "; an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not"
+# Float32 arrays of the size of the weights that a training holds at a time: the weights, the best ones, gradients of
+# two threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
+COPIES = 10
+# Unknown symbols that a warning names.
+MOST_NAMED = 5
+
+
+@dataclass(eq=False)
+class Fitted:
+    """What a training on given sequences leaves: a model that reads such sequences.
+
+    Attributes
+    ----------
+    model : callable
+        With the weights of its best epoch.
+    encoder : SequenceEncoder
+        Makes the model's inputs of sequences.
+    labels : ClassLabels
+    history : History
+        Its unit is the epoch.
+    best_epoch : int
+        From 1.
+    tokenize : {"words", "characters"}, callable or None
+        What makes symbols of text; None where the sequences are none.
+    engine : str
+    names_unknown : bool
+        Whether a warning names symbols that the training did not see, each once.
+    is_cut : bool
+        Whether the user interrupted it; the model can be used nevertheless.
+    """
+
+    model: Any
+    encoder: SequenceEncoder
+    labels: ClassLabels
+    history: History
+    best_epoch: int
+    tokenize: Any = None
+    engine: str = "auto"
+    names_unknown: bool = True
+    is_cut: bool = False
+    named: set[Any] = field(default_factory=set, repr=False)
+
+    @cached_property
+    def predictor(self) -> Classifier:
+        """What returns the logits of the model."""
+        return Classifier(self.model, self.engine)
+
+    @property
+    def is_symbols(self) -> bool:
+        """Whether the model reads symbols, and not numbers."""
+        return isinstance(self.encoder.inner, Vocabulary)
+
+    @property
+    def dim_input(self) -> int:
+        """C: symbols or columns that the model reads."""
+        return self.encoder.dim_input
+
+    @property
+    def dim_output(self) -> int:
+        """K: the number of classes."""
+        return len(self.labels)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called."""
+        return tuple(map(str, self.labels.classes.tolist()))
+
+    @property
+    def symbol_names(self) -> tuple[str, ...] | None:
+        """What the symbols are called, ``?`` for those that are not known; None where the model reads numbers."""
+        inner = self.encoder.inner
+        return ("?", *map(str, inner.symbols)) if isinstance(inner, Vocabulary) else None
+
+    def read_texts(self, texts: Sequence[str]) -> Sequences:
+        """Return texts as the model reads them, the words of each parted by white space if it reads words."""
+        if not self.is_symbols:
+            raise InvalidArgument("the run reads features, which cannot be written here: give a file with --data")
+        return self.read(list(texts) if self.encoder.kind == "characters" else [text.split() for text in texts])
+
+    def read(self, X: Any, labels: NDArray[np.int64] | None = None) -> Sequences:
+        """Return sequences as the model reads them, with the numbers of their classes where these are known."""
+        raw = flat_sequences(X, self.encoder.kind, self.tokenize or "characters")
+        if not len(raw):
+            raise InvalidArgument("X holds no sequence: found array with 0 sample(s), at least one is needed")
+        sequences = self.encoder.encode(raw, labels)
+        self._name_unknown(raw)
+        return sequences
+
+    def scores(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the logits (N, K), of which some may not be finite, and the lengths (N,)."""
+        sequences = self.read(X)
+        return scores_of(self.predictor, sequences), sequences.lengths
+
+    def probabilities(self, X: Any, not_finite: float | None = None) -> NDArray[np.float64]:
+        """Return the probabilities of the classes, float64 (N, K).
+
+        Raises
+        ------
+        NotFinite
+            When logits are not finite, and `not_finite` does not say what to return for them.
+        """
+        logits, lengths = self.scores(X)
+        if not_finite is None:
+            check_finite(logits, lengths)
+        lost = is_lost(logits)
+        found = np.full(logits.shape, np.nan if not_finite is None else float(not_finite))
+        found[~lost] = softmax(logits[~lost].astype(np.float64), axis=1)
+        return found
+
+    def _name_unknown(self, raw: RawSequences) -> None:
+        """Warn once about each symbol that the training did not see."""
+        inner = self.encoder.inner
+        if not self.names_unknown or not isinstance(inner, Vocabulary) or not isinstance(raw, TokenSequences):
+            return
+        new = {symbol: count for symbol, count in inner.unknown(raw).items() if symbol not in self.named}
+        if not new:
+            return
+        self.named.update(new)
+        names = ", ".join(map(_checks.shown, list(new)[:MOST_NAMED])) + (", ..." if len(new) > MOST_NAMED else "")
+        were, count = ("1 symbol was", "counts") if len(new) == 1 else (f"{len(new):,} symbols were", "count")
+        share = sum(new.values()) / len(raw.codes)
+        warn(f"{were} not in the training and {count} as unknown: {names} ({share:.1%} of all steps)")
+
+
+def fit(
+    experiment: Experiment,
+    raw: RawSequences,
+    labels: ClassLabels,
+    numbers: NDArray[np.int64],
+    *,
+    random_state: Any = None,
+    make: Callable[..., Any] | None = None,
+    class_weight: Any = None,
+    checkpoint: Checkpoint | None = None,
+    progress: bool = False,
+) -> Fitted:
+    """Make a model and train it as an experiment with data says.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    raw : RawSequences
+        N sequences.
+    labels : ClassLabels
+    numbers : ndarray, int64 (N,)
+        The number of the class of every sequence.
+    random_state : int, RandomState or None
+        As scikit-learn has it; by default the seed of the training.
+    make : callable, optional
+        The model's class, or a function that makes it of C, D and K; by default what the experiment names.
+    class_weight : {"balanced"} or dict, optional
+        By labels of any kind; by default what the experiment says.
+    checkpoint : Checkpoint, optional
+        Keeps the state of the training; where its folder holds one, the training goes on from there.
+    progress : bool
+        Whether to show it.
+
+    Raises
+    ------
+    InvalidArgument
+        When there is nothing to learn from, or the model would not fit in memory.
+    TrainingDiverged
+        When the loss is no longer finite.
+    KeyboardInterrupt
+        When the user interrupts before the end of the first epoch.
+    """
+    from sklearn.utils import check_random_state  # late: it takes long to import
+
+    training = experiment.training
+    seed = training.seed if random_state is None else random_state
+    rng = np.random.default_rng(check_random_state(seed).randint(2**31 - 1))
+    validation = validation_mask(numbers, training.validation_fraction, rng)
+    data = experiment.data
+    encoder = SequenceEncoder.fit(raw, ~validation, standardize=data.standardize, max_vocabulary=data.max_vocabulary)
+    if not np.repeat(~validation, np.diff(raw.offsets)).any():
+        raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
+    model = new_model(experiment, encoder, len(labels), rng, make)
+    sequences = encoder.encode(raw, numbers)
+    weights = class_weights(training.class_weight if class_weight is None else class_weight, labels, numbers)
+    fitted = Fitted(
+        model,
+        encoder,
+        labels,
+        History.from_columns({"epoch": [], "loss": [], "accuracy": []}),
+        best_epoch=0,
+        tokenize=raw.tokenize if isinstance(raw, TokenSequences) else None,
+        engine=training.engine,
+        # Where the vocabulary is full, the user asked for rare symbols to count as unknown.
+        names_unknown=data.max_vocabulary is None or len(getattr(encoder.inner, "symbols", ())) < data.max_vocabulary,
+    )
+    _train(experiment, fitted, sequences, validation, weights, rng, checkpoint, progress)
+    return fitted
+
+
+def _train(
+    experiment: Experiment,
+    fitted: Fitted,
+    sequences: Sequences,
+    validation: NDArray[np.bool_],
+    weights: NDArray[np.float64] | None,
+    rng: np.random.Generator,
+    checkpoint: Checkpoint | None,
+    progress: bool,
+) -> None:
+    settings, model = experiment.training, fitted.model
+    learned, kept = sequences.select(~validation), sequences.select(validation)
+    batch = min(settings.batch_size, len(learned))
+    per_epoch = -(-len(learned) // batch)
+    iterations = settings.max_epochs * per_epoch
+    # By its scores the network is watched now and used later.
+    measure = partial(loss_and_accuracy, fitted.predictor, kept, weights) if len(kept) else None
+    watched = Validation(model, measure, settings.early_stopping_patience)
+    shown = EpochProgress(progress, iterations, watched)
+    optimizer = experiment.optimizer.make(params=model.parameters)
+    try:
+        # Also while the model is compiled: MyGrad's finalizers would swallow Ctrl-C there.
+        with held_interrupts():
+            training = Training(
+                model,
+                learned,
+                optimizer,
+                batch,
+                int(rng.integers(2**31)),
+                engine=settings.engine,
+                report_every=per_epoch,
+                schedule=named_schedule(settings.schedule, optimizer.learning_rate, iterations),
+                gradient_clip=settings.gradient_clip,
+                class_weight=weights,
+                on_divergence=settings.on_divergence,
+                hooks=[watched, shown, *([] if checkpoint is None else [checkpoint])],
+            )
+            if checkpoint is not None and (state := load_checkpoint(checkpoint.folder)) is not None:
+                training.restore(state)
+                _check_epochs(training, watched, settings, per_epoch)
+            if measure is not None:
+                # Compile before there is a progress bar, for a compilation shows a line of its own.
+                scores_of(fitted.predictor, kept[:2])
+        if training.iteration < iterations:
+            training.run(iterations - training.iteration)
+    except KeyboardInterrupt:
+        if not watched.best:
+            raise
+        fitted.is_cut = True
+        warn(
+            f"fit was interrupted in epoch {watched.reports + 1}: the model is that of epoch {watched.best}, "
+            "and can be used"
+        )
+    except TrainingDiverged as error:
+        raise TrainingDiverged(f"{error}{BOUNDED if experiment.model.name == 'rnn' else ''}") from None
+    watched.use_best()
+    fitted.history, fitted.best_epoch = _history(training, watched), watched.best
+
+
+def new_model(
+    experiment: Experiment,
+    encoder: SequenceEncoder,
+    classes: int,
+    rng: np.random.Generator,
+    make: Callable[..., Any] | None = None,
+) -> Any:
+    """Return the model of an experiment with data, with its first weights."""
+    name, settings = experiment.model.name, experiment.model.settings
+    is_symbols = isinstance(encoder.inner, Vocabulary)
+    inputs, units = encoder.dim_input, settings.dim_recurrent if hasattr(settings, "dim_recurrent") else 1
+    if make is None and is_own(name):
+        make = load_own(name).make
+    if make is not None:
+        check_memory((inputs, units, classes), 0)
+        model = make_own(make, (inputs, units, classes), rng)
+    else:
+        further = {}
+        if hasattr(settings, "dim_embedding"):
+            further = {"dim_embedding": embedding_of(name, settings.dim_embedding, is_symbols)}
+        check_memory((inputs, units, classes), further.get("dim_embedding", 0))
+        model = experiment.model.make(dim_input=inputs, dim_output=classes, rng=rng, **further)
+    if is_symbols:
+        no_input(model, UNKNOWN)
+    return model
+
+
+def _check_epochs(training: Training, watched: Validation, settings: Any, per_epoch: int) -> None:
+    """See that a training that goes on has something left to do."""
+    done = training.iteration // per_epoch
+    if done > settings.max_epochs:
+        raise InvalidArgument(f"max_epochs must be at least {done}, which have been done, not {settings.max_epochs}")
+    if watched.is_over and done < settings.max_epochs:
+        warn(
+            f"the training ended after {settings.early_stopping_patience} epochs without a smaller validation loss: "
+            "a larger early_stopping_patience lets it go on"
+        )
+
+
+def _history(training: Training, validation: Validation) -> History:
+    """Return what every whole epoch came to."""
+    found, whole = training.history, validation.reports
+    columns = {"loss": found.loss, "accuracy": found.accuracy}
+    columns |= {name: np.array(values) for name, values in validation.columns.items() if values}
+    return History.from_columns(
+        {"epoch": np.arange(1, whole + 1), **{name: column[:whole] for name, column in columns.items()}},
+        longest=found.longest,
+        engine=found.engine,
+        chance=found.chance,
+    )
+
+
+def validation_mask(labels: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw the sequences to validate on: a fraction of every class, as near as whole numbers allow, bool (N,).
+
+    One sequence at least of every class stays for the training. Where the fraction comes to less than one sequence,
+    there is none to validate on.
+
+    Parameters
+    ----------
+    labels : ndarray, int64 (N,)
+    fraction : float
+    rng : numpy.random.Generator
+    """
+    chosen = np.zeros(len(labels), dtype=bool)
+    count = round(fraction * len(labels))
+    # Class after class, in any order within each: every so many-th is drawn.
+    shuffled = rng.permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    first = np.ones(len(labels), dtype=bool)
+    first[1:] = labels[by_class][1:] != labels[by_class][:-1]
+    candidates = by_class[~first]
+    count = min(count, len(candidates))
+    if count:
+        chosen[candidates[((np.arange(count) + 0.5) * len(candidates) / count).astype(np.int64)]] = True
+    return chosen
+
+
+def class_weights(given: Any, labels: ClassLabels, numbers: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """Return how much the loss of each class counts, float64 (K,), as scikit-learn's `class_weight` says it.
+
+    Raises
+    ------
+    InvalidArgument
+        When it is neither None, ``"balanced"`` nor a number for each of some of the classes.
+    """
+    if given is None:
+        return None
+    given = dict(given) if isinstance(given, tuple) else given
+    if not isinstance(given, dict) and not (isinstance(given, str) and given == "balanced"):
+        raise InvalidArgument(f"class_weight must be None, 'balanced' or a dict, not {_checks.shown(given)}")
+    if isinstance(given, dict) and (unknown := set(given) - set(labels.classes.tolist())):
+        raise InvalidArgument(f"class_weight names {next(iter(unknown))!r}, which is none of the classes of y")
+    from sklearn.utils.class_weight import compute_class_weight
+
+    try:
+        weights = compute_class_weight(given, classes=labels.classes, y=labels.classes[numbers])
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"class_weight must hold numbers: {error}") from None
+    return np.asarray(weights, dtype=np.float64)
+
+
+def scores_of(classifier: Classifier, sequences: Sequences) -> NDArray[np.float32]:
+    """Return the logits of every sequence, float32 (N, K), the same bits whatever the others are.
+
+    Some may not be finite.
+    """
+    # One alone would go through a program of its own, with sums in another order.
+    if len(sequences) == 1:
+        return classifier.scores(sequences.select([0, 0]))[:1]
+    return classifier.scores(sequences)
+
+
+def loss_and_accuracy(
+    classifier: Classifier, sequences: Sequences, weights: NDArray[np.float64] | None
+) -> tuple[float, float]:
+    """Return the mean cross-entropy in nats, each times the weight of its class, and the share classified rightly.
+
+    Raises
+    ------
+    NotFinite
+        When logits are not finite.
+    """
+    logits = scores_of(classifier, sequences).astype(np.float64)
+    check_finite(logits, sequences.lengths)
+    losses = -log_softmax(logits, axis=1)[np.arange(len(logits)), sequences.labels]
+    if weights is not None:
+        losses *= weights[sequences.labels]
+    return float(losses.mean()), float((logits.argmax(axis=1) == sequences.labels).mean())
+
+
+def check_memory(dims: tuple[int, int, int], dim_embedding: int) -> None:
+    """Raise before allocating a model whose weights alone would not fit in memory."""
+    inputs, units, _ = dims
+    there = memory()
+    limits = (
+        (units**2, f"{units:,} recurrent units", "make dim_recurrent smaller"),
+        (
+            inputs * (dim_embedding or units),
+            f"{inputs:,} inputs of a step",
+            "keep the most frequent symbols with max_vocabulary= (of numbers, give fewer columns), or make "
+            "dim_embedding or dim_recurrent smaller",
+        ),
+    )
+    for numbers, what, instead in limits:
+        needed = 4 * COPIES * numbers
+        if needed > there:
+            raise InvalidArgument(
+                f"{what} take about {needed / 1e9:.1f} GB to train, but there are {there / 1e9:.1f} GB: {instead}"
+            )
+
+
+def memory() -> int:
+    """Return how many bytes of memory the machine has; where it does not tell, more than any."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
+
+
+class EpochProgress:
+    """Shows iterations, the time left, and what the last epochs came to. A training's hook.
+
+    Parameters
+    ----------
+    show : bool
+    iterations : int
+        How many there are in all, if no patience ends.
+    validation : Validation
+    """
+
+    def __init__(self, show: bool, iterations: int, validation: Validation) -> None:
+        self._show, self._iterations, self._validation = show, iterations, validation
+        self._display: Display | None = None
+        self._curves: tuple[Curve, ...] = ()
+        self._losses: list[float] = []
+        self._accuracies: list[float] = []
+
+    def on_train_begin(self, start: TrainingStart) -> None:
+        """Show that the training begins: what came before, such as compiling the model, is not in its time."""
+        self._display = progress_display(self._show, "training", self._iterations, "iterations")
+        self.on_progress(start.iteration)
+
+    def on_progress(self, iteration: int) -> None:
+        """Show the number of iterations done."""
+        if self._display is not None:
+            self._display.update(iteration, self._curves)
+
+    def on_reported(self, report: Report) -> None:
+        """Show what the epochs came to."""
+        self._losses.append(report.loss)
+        self._accuracies.append(report.accuracy)
+        validated = self._validation.columns["validation_accuracy"]
+        shown, name = (validated, "validation accuracy") if validated else (self._accuracies, "accuracy")
+        self._curves = (
+            Curve(f"epoch {self._validation.reports}  loss {report.loss:.4f}", self._losses),
+            Curve(f"{name} {shown[-1]:.1%}", shown),
+        )
+        self.on_progress(report.iteration)
+
+    def on_train_end(self, history: Any) -> None:
+        """Leave the last state."""
+        if self._display is not None:
+            self._display.close()

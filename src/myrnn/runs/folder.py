@@ -1,0 +1,187 @@
+"""Run folders from the outside: which files they have, and whether a run in one has begun, is whole or is under way."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from myrnn._version import __version__
+from myrnn.errors import RunError
+from myrnn.models import parameter_names, parameters_of
+from myrnn.runs.former import is_former, read_former
+from myrnn.storage import FolderFormat, FolderLock, Stored, arrays_to_bytes, clear_scratch, empty_folder
+from myrnn.training import keep_last_checkpoint, load_checkpoint, saved_iteration
+
+INDEX, WEIGHTS, HISTORY, REPORT, ENCODING = (
+    "settings.json",
+    "model.safetensors",
+    "history.csv",
+    "report.json",
+    "encoding.json",
+)
+# What numbers depend on, beside MyRNN, Python and all settings. The last two make the machine code.
+PACKAGES = ("numpy", "mygrad", "numba", "llvmlite")
+# What a folder holds until its run is whole.
+UNFINISHED = FolderFormat("myrnn unfinished run", 1, "unfinished run", "unfinished.json", {})
+CHECKPOINTS = "checkpoints"
+# No sound run comes near these sizes.
+RUN = FolderFormat("myrnn run", 2, "run", INDEX, {WEIGHTS: 2_000_000_000, HISTORY: 500_000_000, REPORT: 10_000_000})
+# A run on data also keeps how sequences and labels become numbers.
+RUN_ON_DATA = FolderFormat(
+    "myrnn run",
+    3,
+    "run",
+    INDEX,
+    {WEIGHTS: 4_000_000_000, HISTORY: 500_000_000, REPORT: 1_000_000_000, ENCODING: 1_000_000_000},
+    oldest=3,
+)
+_ANY_RUN = FolderFormat("myrnn run", 3, "run", INDEX, {}, oldest=2)
+
+
+def read_folder(folder: str | os.PathLike[str], *names: str) -> Stored:
+    """Read a whole run; with `names`, only these of its files, of the others only that they are there.
+
+    Raises
+    ------
+    RunError
+        When it is missing, half-written, damaged, or of a newer version.
+    """
+    path = Path(folder)
+    if is_former(path):
+        return read_former(path)
+    kind = RUN_ON_DATA if "data" in _ANY_RUN.read_index(path) else RUN
+    return kind.glance(path, *names) if names else kind.read(path)
+
+
+def read_index(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a whole run's index says; raises RunError as `read_folder` does."""
+    path = Path(folder)
+    return read_former(path).index if is_former(path) else _ANY_RUN.read_index(path)
+
+
+def has_run(folder: Path) -> bool:
+    """Return whether a folder holds a run that was whole once; one that is given more iterations is still one."""
+    return (folder / INDEX).exists() or is_former(folder)
+
+
+def is_data_run(folder: Path) -> bool:
+    """Return whether a folder holds a run that was trained on data."""
+    return is_former(folder) or ((folder / INDEX).exists() and "data" in _ANY_RUN.read_index(folder))
+
+
+def is_on_data(folder: Path) -> bool:
+    """Return whether the run in a folder, under way or whole, is one on data."""
+    return "data" in UNFINISHED.read_index(folder) if is_unfinished(folder) else is_data_run(folder)
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Return whether a run has begun in a folder and is not whole yet; also a whole one that is given iterations."""
+    return (folder / UNFINISHED.index).is_file()
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder holds a run of which nothing is left to do; raises RunError where it is damaged."""
+    if is_unfinished(folder) or not has_run(folder):
+        return False
+    read_folder(folder)
+    return True
+
+
+def iterations_saved(folder: Path) -> int | None:
+    """Return how many iterations of a run are in its last good checkpoint, None where there is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            state = load_checkpoint(folder / CHECKPOINTS)
+        except RunError:
+            return None
+    return None if state is None else state.iteration
+
+
+def end_job(folder: Path) -> None:
+    """Remove from a whole run what it needed on its way; the last checkpoint stays."""
+    keep_last_checkpoint(folder / CHECKPOINTS)
+    (folder / UNFINISHED.index).unlink(missing_ok=True)
+
+
+@contextmanager
+def dropped_unless_saved(folder: Path) -> Iterator[None]:
+    """Remove from a folder what a run has begun there, where the work fails with nothing to go on from."""
+    try:
+        yield
+    except BaseException:
+        if is_unfinished(folder) and iterations_saved(folder) is None:
+            (folder / UNFINISHED.index).unlink(missing_ok=True)
+            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def claim_folder(folder: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
+    """Hold and lock an empty folder while a run is made, and remove it again when the work fails with nothing in it.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where to save: it must not exist or be empty. By default a new folder ``runs/<name>-<time>``.
+    name : str
+        Begins the name of the default folder.
+
+    Raises
+    ------
+    RunError
+        When the folder holds something, is in use by another process or cannot be made.
+    """
+    claimed = _new_folder(name) if folder is None else empty_folder(folder, "run")
+    made = False
+    try:
+        with FolderLock(claimed):
+            # Another process may have been at work between the first look and the lock.
+            clear_scratch(empty_folder(claimed, "run"))
+            yield claimed
+            made = True
+    finally:
+        if not made:
+            with suppress(OSError):  # there is something in it
+                claimed.rmdir()
+
+
+def _new_folder(name: str) -> Path:
+    base = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    suffixes = ("", *(f"-{count}" for count in range(2, 1000)))
+    for suffix in suffixes:
+        folder = base.with_name(base.name + suffix)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunError(f"cannot make the run folder {folder}: {error.strerror or error}") from error
+        return folder
+    raise RunError(f"there are {len(suffixes)} run folders called {base} already")
+
+
+def made_with(*further: str) -> dict[str, Any]:
+    """Return when something was made, and with which versions: of what numbers depend on, and of `further` packages."""
+    versions = {name: metadata.version(name) for name in (*PACKAGES, *further)}
+    versions = {"myrnn": __version__, "python": platform.python_version(), **versions}
+    return {"created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "versions": versions}
+
+
+def weight_bytes(model: Any) -> bytes:
+    """Return a model's weights, by their names, as safetensors."""
+    names = parameter_names(model)
+    return arrays_to_bytes({name: p.data for name, p in zip(names, parameters_of(model), strict=True)})
+
+
+def is_begun(folder: Path) -> bool:
+    """Return whether the state of a training stands in a folder."""
+    return bool(saved_iteration(folder / CHECKPOINTS))

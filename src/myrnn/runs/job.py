@@ -1,0 +1,221 @@
+"""What a run is to do, as its folder keeps it: written before the first iteration, read back to go on.
+
+Until a run is whole its folder holds ``unfinished.json`` and, in ``checkpoints``, the state of the training. From these
+two it goes on, whatever stopped it. ``settings.json``, the index of a whole run, is written before ``unfinished.json``
+is removed; the last checkpoint stays, so that a whole run can be given more iterations or epochs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.experiment import Experiment, is_own, weight_generator
+from myrnn.runs.folder import (
+    CHECKPOINTS,
+    INDEX,
+    RUN,
+    RUN_ON_DATA,
+    UNFINISHED,
+    WEIGHTS,
+    has_run,
+    is_begun,
+    is_unfinished,
+    made_with,
+    read_folder,
+)
+from myrnn.runs.model import OWN, SIZES, check_same, check_size, checked_settings, describe_model, remake
+from myrnn.storage import Stored
+from myrnn.training import saved_iteration
+
+HASHES = "data_files"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is to do: train a new model as an experiment says, and test it.
+
+    Attributes
+    ----------
+    experiment : Experiment
+    model : mapping
+        What the run's folder says of the model; without sizes where data have not been read.
+    hashes : mapping of str to str
+        The SHA-256 of every file that the experiment names, by the names of `Experiment.files`.
+    """
+
+    experiment: Experiment
+    model: Mapping[str, Any]
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, experiment: Experiment, task: Any, model: Any) -> Job:
+        """Return the job of an experiment whose task and model are made."""
+        return cls(experiment, described(experiment, task, model))
+
+    @classmethod
+    def on_data(cls, experiment: Experiment, hashes: Mapping[str, str]) -> Job:
+        """Return the job of an experiment with data."""
+        part = experiment.model
+        if is_own(part.name):
+            settings = {"name": OWN, "class": part.name.rpartition(":")[2], **part.settings.to_dict(), "logits": None}
+        else:
+            settings = part.to_dict(whole=True)
+        return cls(experiment, settings, hashes)
+
+    @property
+    def training(self) -> Any:
+        """How it trains."""
+        return self.experiment.training
+
+    def make(self, own: Any = None) -> tuple[Any, Any]:
+        """Return the model with its first weights, and its optimizer, of an experiment with a task.
+
+        Parameters
+        ----------
+        own : class or callable, optional
+            The class of the model, where it is user-defined.
+        """
+        model = remake(self.model, own, weight_generator(self.training.seed))
+        check_same(self.model, model)
+        return model, self.experiment.optimizer.make(params=model.parameters)
+
+    def settings(self, folder: Path, model: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return what the index in a folder says of it, with `model` if the model is described anew."""
+        kept = self.experiment.with_paths(lambda file: os.path.relpath(Path(file).resolve(), folder.resolve()))
+        sections = {**kept.to_dict(), "model": dict(self.model if model is None else model)}
+        if self.experiment.data is None:
+            return {**made_with(), **sections}
+        return {**made_with("scikit-learn"), **sections, HASHES: dict(self.hashes)}
+
+    def begin(self, folder: Path) -> None:
+        """Write down in a folder what is to be done; raises RunError where it cannot be written."""
+        UNFINISHED.write(folder, self.settings(folder), {})
+
+    def changed(self, folder: Path, **asked: Any) -> Job:
+        """Return the job with some settings of its training changed, for a run that has done some of it.
+
+        Raises
+        ------
+        InvalidArgument
+            When the run cannot do another number of iterations or epochs.
+        """
+        new = replace(self, experiment=self.experiment.with_training(**asked))
+        unit = "iterations" if self.experiment.data is None else "max_epochs"
+        what = unit.removeprefix("max_")
+        before, now, schedule = getattr(self.training, unit), getattr(new.training, unit), self.training.schedule
+        if now == before:
+            return self if new.experiment == self.experiment else new
+        if schedule != "constant":
+            raise InvalidArgument(
+                f"the learning rate of {folder} falls to 0 over its {before:,} {what} ({schedule}): "
+                f"it cannot do {now:,}"
+            )
+        done = saved_iteration(folder / CHECKPOINTS)
+        if unit == "iterations" and now < done:
+            raise InvalidArgument(f"iterations must be at least {done}, which {folder} has done, not {now}")
+        return new
+
+
+def described(experiment: Experiment, task: Any, model: Any) -> dict[str, Any]:
+    """Return what a run's folder says of a model that is made: its settings and its sizes.
+
+    `task` is what has the sizes.
+    """
+    if is_own(experiment.model.name):
+        return describe_model(model, task, experiment.model.settings.dim_recurrent)
+    whole = experiment.data is not None
+    settings = {**experiment.model.to_dict(whole), "dim_input": task.dim_input, "dim_output": task.dim_output}
+    if whole and "dim_embedding" in settings:
+        # The size that None stands for.
+        settings["dim_embedding"] = getattr(model, "dim_embedding", None) or 0
+    return settings
+
+
+def load_job(folder: str | os.PathLike[str]) -> Job:
+    """Read what a run has to do that is under way, or that is whole and keeps the state of its training.
+
+    Raises
+    ------
+    RunError
+        When there is no such run, or its folder is damaged; the message says what is wrong.
+    """
+    path = Path(folder)
+    unfinished = is_unfinished(path)
+    if unfinished or not has_run(path):
+        stored = UNFINISHED.read(path)
+    else:
+        stored = read_folder(path)
+        if not is_begun(path):
+            raise RunError(f"{path} is whole, and keeps no state of its training to go on from")
+    if (path / CHECKPOINTS).is_symlink():
+        stored.damaged(CHECKPOINTS, "is a link that leads out of the folder")
+    try:
+        job = parse_job(stored, is_sized=not unfinished)
+    except InvalidArgument as error:
+        stored.damaged(UNFINISHED.index if unfinished else INDEX, f"cannot be used: {error}", error)
+    _warn_of_versions(stored)
+    if not unfinished and job.model["name"] == OWN:
+        # Those of a whole run are the logits of the trained model, not of one with its first weights.
+        return replace(job, model={**job.model, "logits": None})
+    return job
+
+
+def parse_job(stored: Stored, is_sized: bool = True) -> Job:
+    """Return what an index says that a run was to do; raises InvalidArgument where it is of no use.
+
+    `is_sized` says whether a model that learns from data has its sizes, as it has once it is made.
+    """
+    index = stored.index
+    on_data = "data" in index
+    sized = is_sized or not on_data
+    model = checked_settings("model", index.get("model"), sized)
+    if sized:
+        most = (RUN_ON_DATA if on_data else RUN).files[WEIGHTS]
+        check_size(model, len(stored.content.get(WEIGHTS, b"")) or most, _whose(stored))
+    if model["name"] == OWN:
+        # Its class is named when it is made.
+        units = model["dim_recurrent"]
+        part: Any = {"name": f"{OWN}.py", **({} if units is None else {"dim_recurrent": units})}
+    else:
+        part = {name: value for name, value in model.items() if name not in SIZES}
+    optimizer = checked_settings("optimizer", index.get("optimizer"))
+    training, evaluation = index.get("training"), index.get("evaluation", {})
+    if not isinstance(training, dict) or not isinstance(evaluation, dict):
+        raise InvalidArgument("it does not say how to train and to test")
+    source = {"data": index["data"]} if on_data else {"task": checked_settings("task", index.get("task"))}
+    experiment = Experiment(model=part, optimizer=optimizer, training=training, evaluation=evaluation, **source)
+    if not on_data:
+        task = experiment.task.make()
+        if (model["dim_input"], model["dim_output"]) != (task.dim_input, task.dim_output):
+            raise InvalidArgument(
+                f"the model has {model['dim_input']} inputs and {model['dim_output']} classes, "
+                f"the task {task.dim_input} and {task.dim_output}"
+            )
+        return Job(experiment, model)
+    hashes = index.get(HASHES, {})
+    if not isinstance(hashes, dict) or not set(experiment.files) >= set(hashes):
+        raise InvalidArgument(f"{HASHES} must be those of its files, not {_checks.shown(hashes)}")
+    here = Path(os.path.relpath(stored.folder.resolve()))
+    return Job(experiment.with_paths(lambda file: os.path.normpath(here / file)), model, hashes)
+
+
+def _whose(stored: Stored) -> str:
+    return f"{WEIGHTS} has" if WEIGHTS in stored.content else "a run can hold"
+
+
+def _warn_of_versions(stored: Stored) -> None:
+    then, now = stored.index.get("versions"), made_with()["versions"]
+    if then != now and isinstance(then, dict):
+        changed = next((name for name in now if then.get(name) != now[name]), None)
+        if changed is not None:
+            warn(
+                f"{stored.folder} was begun with {changed} {_checks.shown(then.get(changed))}, this is {now[changed]}: "
+                "it goes on, but maybe not bit for bit"
+            )

@@ -1,0 +1,256 @@
+"""Reading a run folder back. Nothing in it is trusted: every value is checked before it is used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from myrnn import _checks
+from myrnn.data import ClassLabels, SequenceEncoder
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.experiment import Experiment, weight_generator
+from myrnn.inspection import parse_tokens
+from myrnn.results import LearningCurve
+from myrnn.runs.data import NamedSequences, read_tests
+from myrnn.runs.fitting import Fitted
+from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIGHTS, has_run, read_folder, read_index
+from myrnn.runs.job import parse_job
+from myrnn.runs.model import OWN, check_same, load_weights, remake
+from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
+from myrnn.sequences import Sequences
+from myrnn.storage import Stored
+from myrnn.training import History
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run as it was saved.
+
+    Attributes
+    ----------
+    folder : Path
+    settings : dict
+        What it takes to repeat the run: ``task`` or ``data``, ``model``, ``optimizer`` and ``training``, each a dict;
+        where its first weights are those of another run also ``continued_from``, which says of which; where settings
+        changed while it was trained also ``phases``.
+    experiment : Experiment
+        The same as a value. The files of its data are seen from the working folder.
+    task : TwinHalves or Palindromes, or None
+        None for a run on data.
+    model : RNN, GRU or LSTM, or a model of a user-defined class
+        With the trained weights.
+    history : History
+    report : dict
+        The numbers of the training and of its evaluation.
+    own : class, callable or model, optional
+        What `load_run` was given as the model.
+    fitted : Fitted or None
+        Of a run on data: reads sequences and labels as the model does.
+    noted : mapping
+        What `SequenceClassifier` noted of itself, where it wrote the folder.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    experiment: Experiment
+    task: Any
+    model: Any
+    history: History
+    report: dict[str, Any]
+    own: Any = None
+    fitted: Fitted | None = None
+    noted: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called."""
+        return tuple(self.task.class_names) if self.fitted is None else self.fitted.class_names
+
+    def read_texts(self, texts: Sequence[str]) -> Sequences:
+        """Return sequences as they are written on a command line: digits of a task, or text as in the data.
+
+        Labels are the true classes where a task says them, and else 0.
+        """
+        if self.fitted is not None:
+            return self.fitted.read_texts(texts)
+        size = self.task.alphabet_size
+        tokens = [parse_tokens(text, size) for text in texts]
+        read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], size)
+        return Sequences(read.values, read.offsets, self.task.truth(read), size)
+
+    def samples(self, file: str | None = None, labels: str | None = None) -> Any:
+        """Return what to look at the model with: its task; or of a run on data its first test.
+
+        Parameters
+        ----------
+        file, labels : str, optional
+            Another file of labelled sequences, of a run on data.
+
+        Raises
+        ------
+        InvalidArgument
+            When a run on data has no test.
+        """
+        if self.fitted is None:
+            return self.task
+        return next(iter(self.tests(file, labels).values()))
+
+    def tests(self, file: str | None = None, labels: str | None = None) -> dict[str, NamedSequences]:
+        """Return the tests of a run on data by name, or the sequences of a file, as the model reads them."""
+        assert self.fitted is not None
+        if file is None and not self.experiment.evaluation.test:
+            raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences with --data")
+        return read_tests(self.experiment, self.fitted, file, labels)
+
+    def untrained(self) -> Any:
+        """Return a new model of the same kind, with the weights that ``myrnn train`` begins with, given the run's seed.
+
+        Raises
+        ------
+        InvalidArgument
+            When the model is of a user-defined class, and `load_run` was not given the class.
+        """
+        if self.own is self.model:
+            raise InvalidArgument(f"{self.folder} was loaded into a model: give load_run its class to make another one")
+        return remake(self.settings["model"], self.own, weight_generator(self.experiment.training.seed))
+
+
+def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = None) -> Run:
+    """Read a run folder, or the folder of a saved classifier.
+
+    Parameters
+    ----------
+    folder : path
+    model : class, callable or model, optional
+        Of a run whose model is of a user-defined class: that class, a function that makes a model of it from C, D
+        and K, or such a model, whose weights are replaced.
+    tokenize : callable, optional
+        Of a classifier that reads text with a function of yours: that function.
+
+    Raises
+    ------
+    RunError
+        When it is missing, half-written, damaged, of a newer version, or holds what no run can hold; the message says
+        which file, and what is wrong with it.
+    InvalidArgument
+        When `model` is missing, is given where none is needed, or is not what was saved.
+    """
+    path = Path(folder)
+    if (path / UNFINISHED.index).exists() and not has_run(path):
+        raise RunError(f"{folder} is not finished yet: myrnn train --resume {folder} goes on with it")
+    stored = read_folder(path)
+    on_data = "data" in stored.index
+    for part in ("data" if on_data else "task", "model", "optimizer", "training"):
+        if not isinstance(stored.index.get(part), dict):
+            stored.damaged(INDEX, f"has no valid {part!r}: {_checks.shown(stored.index.get(part))}")
+    report = stored.json(REPORT)
+    try:
+        job = parse_job(stored)
+        if CONTINUED_FROM in stored.index:
+            check_origin(stored.index[CONTINUED_FROM])
+        if PHASES in stored.index:
+            check_phases(stored.index[PHASES])
+        # Whatever is wrong with settings is an error of the index.
+        made = None if job.model["name"] == OWN else remake(job.model, None, np.random.default_rng(0))
+    except InvalidArgument as error:
+        stored.damaged(INDEX, f"cannot be used: {error}", error)
+    try:
+        if made is None or model is not None:
+            made = remake(job.model, model, np.random.default_rng(0))
+        load_weights(stored, WEIGHTS, made)
+        check_same(job.model, made)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{folder}: {error}") from None
+    history = parse_history(stored, report, 1 / job.model["dim_output"])
+    names = ("task", "data", "model", "optimizer", "training", CONTINUED_FROM, PHASES)
+    settings = {name: stored.index[name] for name in names if name in stored.index}
+    if not on_data:
+        task = job.experiment.task.make()
+        return Run(path, settings, job.experiment, task, made, history, report, model)
+    fitted = _fitted(stored, job.experiment, made, history, report, tokenize)
+    return Run(path, settings, job.experiment, None, made, history, report, model, fitted, stored.index["classifier"])
+
+
+def _fitted(
+    stored: Stored, experiment: Experiment, model: Any, history: History, report: Mapping[str, Any], tokenize: Any
+) -> Fitted:
+    """Return what reads sequences as the model of a run on data does."""
+    try:
+        noted = stored.index.get("classifier")
+        if not isinstance(noted, dict):
+            raise InvalidArgument("'classifier' is missing")
+        how = noted.get("tokenize")
+        if how is not None:
+            _checks.one_of("tokenize", how, ("words", "characters", OWN))
+        encoding = stored.json(ENCODING)
+        for part in ("sequences", "labels"):
+            if not isinstance(encoding.get(part), dict):
+                raise InvalidArgument(f"{ENCODING} has no {part!r}")
+        labels = ClassLabels.from_settings(encoding["labels"])
+        encoder = SequenceEncoder.from_settings(encoding["sequences"])
+        sizes = stored.index["model"]["dim_input"], stored.index["model"]["dim_output"]
+        if (encoder.dim_input, len(labels)) != sizes or len(labels) < 2:
+            raise InvalidArgument(f"{ENCODING} has {encoder.dim_input} inputs and {len(labels)} classes, not {sizes}")
+        best = _checks.integer("best_epoch", noted.get("best_epoch"), minimum=1)
+    except InvalidArgument as error:
+        stored.damaged(INDEX, f"cannot be used: {error}", error)
+    if how == OWN and not callable(tokenize):
+        raise InvalidArgument(f"{stored.folder} reads text with a function of yours: give it as tokenize=")
+    if how != OWN and tokenize is not None:
+        raise InvalidArgument(f"{stored.folder} reads text without a function of yours: leave tokenize= out")
+    most = experiment.data.max_vocabulary
+    return Fitted(
+        model,
+        encoder,
+        labels,
+        history,
+        best,
+        tokenize=tokenize if how == OWN else how,
+        engine=experiment.training.engine,
+        names_unknown=most is None or len(getattr(encoder.inner, "symbols", ())) < most,
+    )
+
+
+def holds_own(folder: str | os.PathLike[str]) -> bool:
+    """Return whether the model of a run is of a user-defined class; raises RunError where there is no run."""
+    model = read_index(folder).get("model")
+    return isinstance(model, dict) and model.get("name") == OWN
+
+
+def parse_history(stored: Stored, report: Mapping[str, Any], chance: float | None) -> LearningCurve:
+    """Return the history that a run holds; raises RunError where it is none."""
+    unit = "epoch" if "data" in stored.index else "iteration"
+    try:
+        curve = LearningCurve.from_csv(stored.content[HISTORY])
+        if curve.unit != unit:
+            raise ValueError(f"its first column must be {unit}")
+    except ValueError as error:
+        stored.damaged(HISTORY, f"is not a history: {error}", error)
+    step = curve.step
+    if len(step) and (step[0] < 1 or np.any(np.diff(step) < 1)):
+        stored.damaged(HISTORY, f"must have {unit}s that rise from 1 or more")
+    numbers = {name: values for name, values in curve.columns.items() if name != unit}
+    losses = [values for name, values in numbers.items() if name.endswith("loss")]
+    rates = [values for name, values in numbers.items() if name.endswith("accuracy")]
+    if not (
+        all(np.isfinite(loss).all() and np.all(loss >= 0) for loss in losses)
+        and all(np.all((rate >= 0) & (rate <= 1)) for rate in rates)
+    ):
+        stored.damaged(HISTORY, "must have finite losses of 0 or more and accuracies between 0 and 1")
+    training = report.get("training")
+    try:
+        if not isinstance(training, dict):
+            raise InvalidArgument("'training' is missing")
+        if unit == "epoch":
+            # The first folders of classifiers did not say so.
+            training = {"longest": 0, "engine": "native", **training}
+        longest = _checks.integer("longest", training.get("longest"), minimum=0)
+        engine = _checks.one_of("engine", training.get("engine"), ("native", "mygrad"))
+    except InvalidArgument as error:
+        stored.damaged(REPORT, f"cannot be used: {error}", error)
+    return replace(curve, longest=longest, engine=engine, chance=chance)

@@ -1,0 +1,362 @@
+"""A run from its first iteration to a whole folder: what is drawn from a task, and what is given as data."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from myrnn.compiler import compiling_seconds
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.evaluation import ClassificationReport, LengthReport, classification_report, evaluate
+from myrnn.experiment import Experiment, is_own
+from myrnn.graphs import write_graph
+from myrnn.models import load_own, num_parameters
+from myrnn.runs.data import GivenData, data_name, read_data
+from myrnn.runs.fitting import Fitted
+from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, end_job
+from myrnn.runs.job import Job, described
+from myrnn.runs.load import Run, load_run
+from myrnn.runs.save import summarize, write_data_run, write_run
+from myrnn.tasks import Palindromes, TwinHalves, twice_as_long
+from myrnn.training import Checkpoint, History, TrainingStart, held_interrupts, train
+
+# Whoever names the seconds between two checkpoints gets them, whatever share of the time that is.
+ANY_SHARE = 1e9
+
+
+def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *, progress: bool | None = None) -> Run:
+    """Train and test what an experiment says, and keep it in a run folder.
+
+    What is stopped on its way is gone on with by ``myrnn train --resume FOLDER``.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With a task or with data.
+    folder : path, optional
+        It must not exist or be empty; by default a new folder ``runs/<task or file>-<time>``.
+    progress : bool, optional
+        Whether to show a progress bar; by default it shows in a terminal and in a notebook.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    RunError
+        When the folder holds something or cannot be written.
+    DataError
+        When a file of its data cannot be read, or is malformed.
+    TrainingDiverged
+        When the loss is no longer finite.
+    """
+    work = begin(experiment, progress=progress)
+    with claim_folder(folder, work.name) as path, dropped_unless_saved(path):
+        work.job.begin(path)
+        work.do(path)
+        if isinstance(work, DataWork) and work.fitted is not None and work.fitted.is_cut:
+            raise KeyboardInterrupt(f"{path} holds the model of epoch {work.fitted.best_epoch}")
+    return load_run(path, model=load_own(experiment.model.name).make if is_own(experiment.model.name) else None)
+
+
+def begin(experiment: Experiment, *, every: float | None = None, progress: bool | None = None) -> TaskWork | DataWork:
+    """Return the work of an experiment that is new: its model is made, or its data are read.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    every : float, optional
+        Seconds between two checkpoints; by default as `Checkpoint` has them.
+    progress : bool, optional
+    """
+    if experiment.data is not None:
+        data = read_data(experiment)
+        return DataWork(Job.on_data(experiment, data.hashes), data, every=every, progress=progress)
+    task, model, optimizer = experiment.make()
+    return TaskWork(Job.of(experiment, task, model), task, model, optimizer, every, progress)
+
+
+def go_on(
+    folder: Path, job: Job, make: Any = None, *, every: float | None = None, progress: bool | None = None
+) -> TaskWork | DataWork:
+    """Return the work of a job that was begun before.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it was begun.
+    job : Job
+        As `load_job` reads it.
+    make : class or callable, optional
+        The class of the model, where it is user-defined.
+    every, progress
+        As for `begin`.
+
+    Raises
+    ------
+    RunError
+        When its data are no longer what they were.
+    InvalidArgument
+        When `make` is missing, or makes another model.
+    """
+    if job.experiment.data is None:
+        model, optimizer = job.make(make)
+        return TaskWork(job, job.experiment.task.make(), model, optimizer, every, progress)
+    data = read_data(job.experiment)
+    for name, found in data.hashes.items():
+        if job.hashes.get(name) != found:
+            file = Path(job.experiment.files[name]).name
+            raise RunError(f"{file} has changed since {folder} was begun: it cannot go on with other data")
+    if job.model["name"] == "own" and make is None:
+        raise InvalidArgument(
+            f"its model is of the class {job.model['class']}, of which it holds the weights alone: give the class, "
+            f"with --model FILE.py:{job.model['class']}"
+        )
+    return DataWork(job, data, make, every, progress)
+
+
+def _checkpoint(folder: Path, every: float | None) -> Checkpoint:
+    return Checkpoint(folder / CHECKPOINTS) if every is None else Checkpoint(folder / CHECKPOINTS, every, ANY_SHARE)
+
+
+@dataclass
+class TaskWork:
+    """A run on a task that is to be done, or gone on with.
+
+    Attributes
+    ----------
+    job : Job
+    task, model, optimizer : object
+        As the job makes them.
+    every : float, optional
+        Seconds between two checkpoints; by default as `Checkpoint` has them.
+    progress : bool, optional
+    """
+
+    job: Job
+    task: Any
+    model: Any
+    optimizer: Any
+    every: float | None = None
+    progress: bool | None = None
+
+    @property
+    def name(self) -> str:
+        """What the folder is called after."""
+        name: str = self.job.experiment.task.name
+        return name
+
+    def do(self, folder: Path) -> tuple[LengthReport, dict[str, Any]]:
+        """Train from the last checkpoint on, or from the beginning, evaluate and write a folder, which is held.
+
+        Returns
+        -------
+        report : LengthReport
+        numbers : dict
+            As `summarize` gives them.
+        """
+        clock, experiment = _Clock(), self.job.experiment
+        history = train(
+            self.model,
+            self.task,
+            self.optimizer,
+            **self.job.training.to_dict(),
+            checkpoint=_checkpoint(folder, self.every),
+            resume=True,
+            hooks=[clock],
+            progress=self.progress,
+        )
+        trained = time.perf_counter()
+        report = evaluated(experiment, self.task, self.model, history, self.progress)
+        seed = evaluation_seed(experiment)
+        numbers = summarize(
+            self.model,
+            history,
+            report,
+            training=clock.numbers(int(history.iteration[-1]), trained),
+            evaluation={"seed": seed, **_speed("sequences", int(report.total.sum()), time.perf_counter() - trained)},
+        )
+        pictures = {"graph.svg": lambda path: write_graph(self.model, _example(self.task, seed), path)}
+        settings = self.job.settings(folder, described(experiment, self.task, self.model))
+        write_run(folder, settings, self.model, history, numbers, report, pictures)
+        end_job(folder)
+        return report, numbers
+
+
+@dataclass
+class DataWork:
+    """A run on data that is to be done, or gone on with.
+
+    Attributes
+    ----------
+    job : Job
+    data : GivenData
+    make : class or callable, optional
+        The class of the model, where it is user-defined and not named by the experiment.
+    every : float, optional
+        Seconds between two checkpoints; by default as `Checkpoint` has them.
+    progress : bool, optional
+    on_trained : callable, optional
+        Called with the numbers of the training before the tests.
+    fitted : Fitted or None
+        What was trained, once it was.
+    is_tested : bool
+        Whether the tests, too, were written.
+    """
+
+    job: Job
+    data: GivenData
+    make: Any = None
+    every: float | None = None
+    progress: bool | None = None
+    on_trained: Callable[[dict[str, Any]], None] = lambda numbers: None
+    fitted: Fitted | None = field(default=None, init=False)
+    is_tested: bool = field(default=False, init=False)
+
+    @property
+    def name(self) -> str:
+        """What the folder is called after."""
+        return data_name(self.job.experiment)
+
+    def do(self, folder: Path) -> tuple[dict[str, ClassificationReport], dict[str, Any]]:
+        """Train from the last checkpoint on, or from the beginning, test and write a folder, which is held.
+
+        A training that the user interrupts is tested and written as it is; it can still go on.
+
+        Returns
+        -------
+        reports : dict of str to ClassificationReport
+            By the names of the tests.
+        numbers : dict
+            Of the training and of its tests, as ``report.json`` has them.
+        """
+        experiment = self.job.experiment
+        begin, compiled = time.perf_counter(), compiling_seconds()
+        show = bool(self.progress)
+        fitted = self.data.fit(experiment, _checkpoint(folder, self.every), make=self.make, progress=show)
+        self.fitted = fitted
+        compiled = compiling_seconds() - compiled
+        seconds = time.perf_counter() - begin - compiled
+        numbers = {"training": self._trained(fitted, compiled, seconds)}
+        # Before anything else: whatever stops the tests leaves a run that can be used.
+        self._write(folder, numbers, {}, is_last=not self.data.tests)
+        self.on_trained(numbers["training"])
+        reports = self._test(fitted, numbers)
+        if reports:
+            self._write(folder, numbers, reports, is_last=True)
+        return reports, numbers
+
+    def _write(
+        self,
+        folder: Path,
+        numbers: dict[str, Any],
+        reports: Mapping[str, ClassificationReport],
+        is_last: bool,
+    ) -> None:
+        assert self.fitted is not None
+        settings = self.job.settings(folder, described(self.job.experiment, self.fitted, self.fitted.model))
+        # A first signal waits until all is written.
+        with held_interrupts():
+            write_data_run(folder, settings, self.fitted, numbers, reports, pictures=is_last)
+            self.is_tested = is_last
+            if is_last and not self.fitted.is_cut:
+                end_job(folder)
+
+    def _test(self, fitted: Fitted, numbers: dict[str, Any]) -> dict[str, ClassificationReport]:
+        reports = {}
+        for name, test in self.data.tests.items():
+            begin = time.perf_counter()
+            probabilities = fitted.probabilities(test.sequences, not_finite=np.nan)
+            seconds = time.perf_counter() - begin
+            assert test.labels is not None
+            reports[name] = classification_report(test.labels, probabilities, fitted.labels.classes, test.lengths)
+            found = {"skipped_lines": test.skipped, "seconds": seconds, **reports[name].numbers()}
+            if len(self.data.tests) == 1:
+                numbers["evaluation"] = found
+            numbers.setdefault("tests", {})[name] = found
+        if len(self.data.tests) == 1:
+            del numbers["tests"]
+        return reports
+
+    def _trained(self, fitted: Fitted, compiled: float, seconds: float) -> dict[str, Any]:
+        history, best, train = fitted.history, fitted.best_epoch - 1, self.data.train
+        lengths = fitted.read(self.data.X).lengths if train is None else train.lengths
+        values, counts = np.unique(np.asarray(self.data.y), return_counts=True)
+        classes = dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))
+        return {
+            "engine": history.engine,
+            "sequences": len(lengths),
+            "skipped_lines": 0 if train is None else train.skipped,
+            "shortest": int(lengths.min()),
+            "longest": int(lengths.max()),
+            "classes": classes,
+            "epochs": len(history),
+            "best_epoch": fitted.best_epoch,
+            "parameters": num_parameters(fitted.model),
+            **{name: float(column[best]) for name, column in history.columns.items() if name != "epoch"},
+            "preparation_seconds": compiled,
+            "seconds": seconds,
+        }
+
+
+def evaluation_seed(experiment: Experiment) -> int:
+    """Return what seeds the sequences of the test: by default the next seed, others than the model was trained on."""
+    asked: int | None = experiment.evaluation.seed
+    return experiment.training.seed + 1 if asked is None else asked
+
+
+def evaluated(
+    experiment: Experiment, task: Any, model: Any, history: History, progress: bool | None = None
+) -> LengthReport:
+    """Evaluate a trained model as its experiment says, by default up to twice the lengths that it was trained on."""
+    lengths = experiment.evaluation.lengths
+    if lengths is None:
+        lengths = (twice_as_long(task) if isinstance(task, TwinHalves | Palindromes) else task).lengths
+    return evaluate(
+        model,
+        task,
+        experiment.evaluation.samples,
+        evaluation_seed(experiment),
+        lengths=lengths,
+        trained=history,
+        engine=experiment.training.engine,
+        progress=progress,
+    )
+
+
+class _Clock:
+    """The hook that tells the training itself from what comes before it, such as compiling the model."""
+
+    def __init__(self) -> None:
+        self._made = time.perf_counter()
+        self._begin: float | None = None
+        self._first = 0
+
+    def on_train_begin(self, start: TrainingStart) -> None:
+        self._begin, self._first = time.perf_counter(), start.iteration
+
+    def numbers(self, iterations: int, end: float) -> dict[str, Any]:
+        """Return how many iterations the run has, and how long those took that were done now."""
+        if self._begin is None:
+            # All of them were done before.
+            return {"iterations": iterations, "resumed_at": iterations}
+        resumed = {"resumed_at": self._first} if self._first else {}
+        speed = _speed("iterations", iterations - self._first, end - self._begin)
+        return {"preparation_seconds": self._begin - self._made, **resumed, **speed, "iterations": iterations}
+
+
+def _example(task: TwinHalves | Palindromes, seed: int) -> Any:
+    """Return one sequence of about four symbols, whose graph fits on a page."""
+    length = task.lengths[np.argmin(abs(task.lengths - 4))]
+    return task.sample_lengths([length], np.random.default_rng(seed))
+
+
+def _speed(unit: str, count: int, seconds: float) -> dict[str, Any]:
+    return {unit: count, "seconds": seconds, f"{unit}_per_second": count / seconds}
