@@ -60,7 +60,7 @@ def _listing(folder: Path, good: Path) -> None:
         assert run.state in STATES
         assert all(number is None or np.isfinite(number) for number in (run.loss, run.accuracy, run.tested, run.made))
         check_message(run.fault or "")
-    assert found.table().row_count == len(found)
+    assert len(found.table()) == len(found)
     for order in ("made", "loss", "model"):
         assert len(found.sorted(order)) == len(found)
 

@@ -97,6 +97,7 @@ def again(here, monkeypatch):
     return run_again
 
 
+@pytest.mark.long
 def test_two_processes_at_once_both_work_and_a_third_compiles_nothing(tmp_path):
     both = [start(tmp_path), start(tmp_path)]
     assert [finish(process)[1] for process in both] == [42, 42]
@@ -184,6 +185,7 @@ def test_threads_that_load_at_once_share_what_programs_call(monkeypatch):
     assert len({id(future.result()) for future in found}) == 1
 
 
+@pytest.mark.long
 def test_a_folder_that_cannot_be_written_is_replaced_for_this_process(tmp_path):
     # Not even the superuser can make a folder below a file.
     (tmp_path / "file").write_text("")
@@ -192,6 +194,7 @@ def test_a_folder_that_cannot_be_written_is_replaced_for_this_process(tmp_path):
     assert folder.name.startswith("myrnn-") and not folder.exists()
 
 
+@pytest.mark.long
 def test_a_home_that_cannot_be_written_still_works(tmp_path):
     (tmp_path / "file").write_text("")
     home = str(tmp_path / "file")

@@ -55,6 +55,7 @@ class Deep(SequenceClassifier):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("kind", "exceptions"), [(SequenceClassifier, EXCEPTIONS), (Deep, {})], ids=["2-D", "3-D"])
+@pytest.mark.long
 def test_scikit_learns_own_checks(kind, exceptions):
     results = check_estimator(kind(**SMALL), on_fail=None, on_skip=None)
     # Array API input is checked where the environment asks for it.

@@ -20,11 +20,11 @@ from myrnn.experiment import Experiment, Part, Training, merged
 from myrnn.models import GRU, RNN, num_parameters
 from myrnn.optimizers import SGD
 from myrnn.registry import find, kinds, register
-from myrnn.runs import load_run
+from myrnn.runs import is_unfinished, load_run
 from myrnn.schedules import named_schedule
 from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.training import Checkpoint, loop
 from myrnn.training import Training as TrainingLoop
-from myrnn.training import loop
 
 TANH = {"model": {"name": "rnn", "activation": "tanh"}}
 
@@ -409,3 +409,69 @@ def test_every_network_may_be_deep_and_begin_as_asked(name):
     np.testing.assert_allclose(weight @ weight.T, np.eye(4), atol=1e-5)
     assert experiment.model.to_dict()["layers"] == 2
     assert "layers" not in Experiment(model=name).model.to_dict()
+
+
+@pytest.mark.parametrize("write", ["to_json", "to_toml"])
+def test_what_is_written_is_read_from_any_folder(tmp_path, monkeypatch, write):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    experiments = [
+        Experiment(data="a.csv", model="deep/mine.py:Mine", evaluation={"test": {'far "off"': "/b.csv"}}),
+        Experiment("palindromes", "gru", {"name": "adam", "eps": 1e-08}, evaluation={"lengths": "2:6:2"}),
+        Experiment(data={"file": "a.txt", "labels": "l.txt"}, training={"class_weight": "x=2,y=0.5"}),
+    ]
+    for experiment in experiments:
+        getattr(experiment, write)("deep/it.toml")
+        read = Experiment.from_toml("deep/it.toml")
+        assert read.with_paths(os.path.abspath) == experiment.with_paths(os.path.abspath) or (
+            os.path.normpath(read.model.name) == experiment.model.name
+        )
+        monkeypatch.chdir(tmp_path / "deep")
+        assert {os.path.abspath(file) for file in Experiment.from_json("it.toml").files.values()} == {
+            os.path.abspath(tmp_path / file) for file in experiment.files.values()
+        }
+        monkeypatch.chdir(tmp_path)
+    with refused("it.json cannot hold sequences that are in memory: .*"):
+        Experiment(data=(["a"], ["x"])).to_json("it.json")
+
+
+class Stop(Exception):
+    """What stops a training in the middle."""
+
+
+@pytest.mark.parametrize("source", ["task", "memory", "file"])
+def test_a_run_that_was_stopped_goes_on_by_the_same_call(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("sequence,label\n" + "ab,x\nba,y\nb,y\n" * 8)
+    X, y = ["ab", "ba", "b"] * 8, ["x", "y", "y"] * 8
+    given = {
+        "task": {**SMALL, "training": {"iterations": 60, "report_every": 20, "engine": "mygrad"}},
+        "memory": {"data": (X, y), "model": {"dim_recurrent": 3}, "training": {"max_epochs": 4, "engine": "mygrad"}},
+        "file": {"data": "a.csv", "model": {"dim_recurrent": 3}, "training": {"max_epochs": 4, "engine": "mygrad"}},
+    }[source]
+    calls = []
+
+    def stopping(hook, report):
+        on_reported(hook, report)
+        calls.append(report)
+        if len(calls) == 2:
+            raise Stop
+
+    whole = myrnn.run(Experiment(**given), "whole", progress=False)
+    monkeypatch.setattr("myrnn.runs.work.Checkpoint", lambda folder: Checkpoint(folder, 0, 1e9))
+    on_reported = Checkpoint.on_reported
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "on_reported", stopping)
+        with pytest.raises(Stop):
+            myrnn.run(Experiment(**given), "cut", progress=False)
+    assert is_unfinished(Path("cut"))
+    other = {**given, "model": {"dim_recurrent": 4}}
+    with pytest.raises(RunError, match="cut holds an unfinished run of another experiment"):
+        myrnn.run(Experiment(**other), "cut", progress=False)
+    if source == "memory":
+        with pytest.raises(RunError, match="memory has changed since cut was begun"):
+            myrnn.run(Experiment(**{**given, "data": (X, y[::-1])}), "cut", progress=False)
+        assert main(["train", "--resume=cut", "--quiet"]) == 2
+    cut = myrnn.run(Experiment(**given), "cut", progress=False)
+    assert contents(cut.model) == contents(whole.model)
+    assert np.array_equal(cut.history.loss, whole.history.loss)

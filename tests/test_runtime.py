@@ -224,7 +224,7 @@ def run():
     return lambda *arguments: call(code.address(symbol(pass_on)), arguments)
 
 
-@pytest.mark.parametrize("parties", [1, 2, 3])
+@pytest.mark.parametrize("parties", [1, 2, pytest.param(3, marks=pytest.mark.long)])
 def test_no_thread_runs_ahead(parties, run):
     barrier, cells = np.zeros(BARRIER_SIZE, dtype=np.int64), np.zeros(parties, dtype=np.int64)
     rounds = 2000

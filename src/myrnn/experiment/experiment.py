@@ -224,7 +224,9 @@ class Experiment:
             found = cls.read(sections)
         except InvalidArgument as error:
             raise InvalidArgument(f"{path}: {error}") from None
-        return found.with_paths(lambda file: os.path.join(os.path.dirname(path), file))
+        return found._with_files(lambda file: os.path.join(os.path.dirname(path), file))
+
+    from_toml = from_json = from_file
 
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain values, by section."""
@@ -233,11 +235,31 @@ class Experiment:
         return {name: section.to_dict(whole) for name, section in sections.items() if section is not None}
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write all settings as JSON."""
+        """Write all settings as JSON; files that they name are written as they are seen from its folder."""
+        self._write(path, lambda sections: json.dumps(sections, indent=2) + "\n")
+
+    def to_toml(self, path: str | os.PathLike[str]) -> None:
+        """Write all settings as TOML, those without a value left out; files as `to_json` writes them."""
+        self._write(path, _toml)
+
+    def _write(self, path: str | os.PathLike[str], write: Callable[[dict[str, Any]], str]) -> None:
+        if self.memory is not None:
+            raise InvalidArgument(f"{path} cannot hold sequences that are in memory: write them to a file of their own")
+        folder = os.path.dirname(os.path.abspath(path))
+        seen = self._with_files(lambda file: os.path.relpath(file, folder))
         try:
-            Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+            Path(path).write_text(write(seen.to_dict()), encoding="utf-8")
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+
+    def _with_files(self, change: Callable[[str], str]) -> Experiment:
+        """Return the experiment with the paths of its data and of the file of its model changed."""
+        changed = self.with_paths(change)
+        if not is_own(self.model.name):
+            return changed
+        file, colon, name = self.model.name.rpartition(":")
+        name = f"{change(file)}{colon}{name}" if colon else change(name)
+        return replace(changed, model=Part("model", name, self.model.settings))
 
     def __reduce__(self) -> Any:
         """Return how to make it again: sections of registered kinds are classes without a name of their own."""
@@ -288,6 +310,20 @@ DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     "model": {"recurrent_init": "orthogonal"},
     "optimizer": {"learning_rate": 0.003},
 }
+
+
+def _toml(sections: Mapping[str, Any]) -> str:
+    """Return settings by section as TOML; text and lists are written in it as in JSON."""
+    tables: dict[str, Mapping[str, Any]] = {}
+    for section, settings in sections.items():
+        tables[section] = {name: value for name, value in settings.items() if not isinstance(value, dict)}
+        inner = {f"{section}.{name}": value for name, value in settings.items() if isinstance(value, dict) and value}
+        tables |= inner
+    lines = []
+    for table, settings in tables.items():
+        known = {name: value for name, value in settings.items() if value is not None}
+        lines += [f"[{table}]", *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in known.items()), ""]
+    return "\n".join(lines)
 
 
 def _made_again(sections: Mapping[str, Any], memory: Any) -> Experiment:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from myrnn._user_code import warn
-from myrnn.data import ClassLabels, LabelledSequences, flat_sequences, read_sequences, without_gz
+from myrnn.data import ClassLabels, LabelledSequences, TokenSequences, flat_sequences, read_sequences, without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
 from myrnn.runs.fitting import Fitted, fit
@@ -21,6 +21,7 @@ from myrnn.training import Checkpoint
 
 # Classes that a warning names.
 MOST_NAMED = 5
+MEMORY = "memory"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,8 @@ class GivenData:
     tests : dict of str to LabelledSequences
         By the names of the tests.
     hashes : dict of str to str
-        The SHA-256 of every file as it was when it was read, by the names of `Experiment.files`.
+        The SHA-256 of every file as it was when it was read, by the names of `Experiment.files`; of what is in memory
+        by the name `MEMORY`.
     """
 
     X: Any
@@ -46,7 +48,12 @@ class GivenData:
     hashes: Mapping[str, str] = field(default_factory=dict)
 
     def fit(
-        self, experiment: Experiment, checkpoint: Checkpoint | None = None, *, make: Any = None, progress: bool = False
+        self,
+        experiment: Experiment,
+        checkpoint: Checkpoint | None = None,
+        *,
+        make: Any = None,
+        progress: bool | None = None,
     ) -> Fitted:
         """Train a new model as the experiment says; the arguments are those of `fit`."""
         how = experiment.data.tokenize if self.train is None else self.train.tokenize or "auto"
@@ -155,7 +162,7 @@ def read_data(experiment: Experiment) -> GivenData:
         if experiment.memory is None:
             raise InvalidArgument("the sequences were in memory: give them again, as Experiment(data=(X, y))")
         X, y = experiment.memory
-        return GivenData(X, y)
+        return GivenData(X, y, hashes={MEMORY: _hash_of_memory(X, y, data.tokenize)})
     # First, so that a file that changes while it is read is not taken for what it was.
     hashes = {name: _hash_of(file) for name, file in experiment.files.items()}
     train = _read(experiment, data.file, data.labels, None, data.tokenize)
@@ -183,6 +190,13 @@ def _read(experiment: Experiment, file: str, labels: str | None, kind: Any, toke
         kind=kind,
         skip_bad_lines=data.skip_bad_lines,
     )
+
+
+def _hash_of_memory(X: Any, y: Any, tokenize: str) -> str:
+    raw = flat_sequences(X, tokenize=tokenize)
+    parts = (raw.codes, raw.symbols) if isinstance(raw, TokenSequences) else (raw.rows,)
+    content = repr([part.tolist() if isinstance(part, np.ndarray) else part for part in (*parts, raw.offsets)])
+    return hashlib.sha256(f"{content} {np.asarray(y).tolist()}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _hash_of(path: str | os.PathLike[str]) -> str:

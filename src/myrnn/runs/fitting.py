@@ -172,7 +172,7 @@ def fit(
     make: Callable[..., Any] | None = None,
     class_weight: Any = None,
     checkpoint: Checkpoint | None = None,
-    progress: bool = False,
+    progress: bool | None = False,
 ) -> Fitted:
     """Make a model and train it as an experiment with data says.
 
@@ -192,8 +192,8 @@ def fit(
         By labels of any kind; by default what the experiment says.
     checkpoint : Checkpoint, optional
         Keeps the state of the training; where its folder holds one, the training goes on from there.
-    progress : bool
-        Whether to show it.
+    progress : bool or None
+        Whether to show it; None shows it in a terminal and in a notebook.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def _train(
     weights: NDArray[np.float64] | None,
     rng: np.random.Generator,
     checkpoint: Checkpoint | None,
-    progress: bool,
+    progress: bool | None,
 ) -> None:
     settings, model = experiment.training, fitted.model
     learned, kept = sequences.select(~validation), sequences.select(validation)
@@ -456,13 +456,13 @@ class EpochProgress:
 
     Parameters
     ----------
-    show : bool
+    show : bool or None
     iterations : int
         How many there are in all, if no patience ends.
     validation : Validation
     """
 
-    def __init__(self, show: bool, iterations: int, validation: Validation) -> None:
+    def __init__(self, show: bool | None, iterations: int, validation: Validation) -> None:
         self._show, self._iterations, self._validation = show, iterations, validation
         self._display: Display | None = None
         self._curves: tuple[Curve, ...] = ()

@@ -17,6 +17,7 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import Experiment, is_own, weight_generator
+from myrnn.runs.data import MEMORY
 from myrnn.runs.folder import (
     CHECKPOINTS,
     INDEX,
@@ -200,7 +201,7 @@ def parse_job(stored: Stored, is_sized: bool = True) -> Job:
             )
         return Job(experiment, model)
     hashes = index.get(HASHES, {})
-    if not isinstance(hashes, dict) or not set(experiment.files) >= set(hashes):
+    if not isinstance(hashes, dict) or not {*experiment.files, MEMORY} >= set(hashes):
         raise InvalidArgument(f"{HASHES} must be those of its files, not {_checks.shown(hashes)}")
     here = Path(os.path.relpath(stored.folder.resolve()))
     return Job(experiment.with_paths(lambda file: os.path.normpath(here / file)), model, hashes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from myrnn.graphs import write_graph
 from myrnn.models import load_own, num_parameters
 from myrnn.runs.data import GivenData, data_name, read_data
 from myrnn.runs.fitting import Fitted
-from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, end_job
-from myrnn.runs.job import Job, described
+from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, end_job, is_unfinished
+from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.load import Run, load_run
+from myrnn.runs.model import OWN
 from myrnn.runs.save import summarize, write_data_run, write_run
+from myrnn.storage import FolderLock, clear_scratch
 from myrnn.tasks import Palindromes, TwinHalves, twice_as_long
 from myrnn.training import Checkpoint, History, TrainingStart, held_interrupts, train
 
@@ -33,14 +35,15 @@ ANY_SHARE = 1e9
 def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *, progress: bool | None = None) -> Run:
     """Train and test what an experiment says, and keep it in a run folder.
 
-    What is stopped on its way is gone on with by ``myrnn train --resume FOLDER``.
+    Where it was stopped on its way, the same call goes on, as ``myrnn train --resume FOLDER`` does.
 
     Parameters
     ----------
     experiment : Experiment
         With a task or with data.
     folder : path, optional
-        It must not exist or be empty; by default a new folder ``runs/<task or file>-<time>``.
+        It must not exist or be empty, or hold an unfinished run of the same experiment; by default a new folder
+        ``runs/<task or file>-<time>``.
     progress : bool, optional
         Whether to show a progress bar; by default it shows in a terminal and in a notebook.
 
@@ -57,13 +60,37 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
     TrainingDiverged
         When the loss is no longer finite.
     """
-    work = begin(experiment, progress=progress)
-    with claim_folder(folder, work.name) as path, dropped_unless_saved(path):
-        work.job.begin(path)
-        work.do(path)
-        if isinstance(work, DataWork) and work.fitted is not None and work.fitted.is_cut:
-            raise KeyboardInterrupt(f"{path} holds the model of epoch {work.fitted.best_epoch}")
-    return load_run(path, model=load_own(experiment.model.name).make if is_own(experiment.model.name) else None)
+    make = load_own(experiment.model.name).make if is_own(experiment.model.name) else None
+    if folder is not None and is_unfinished(Path(folder)):
+        path = Path(folder)
+        with FolderLock(path):
+            clear_scratch(path)
+            work = go_on(path, _same_job(path, experiment), make, progress=progress)
+            _do(work, path)
+    else:
+        work = begin(experiment, progress=progress)
+        with claim_folder(folder, work.name) as path, dropped_unless_saved(path):
+            work.job.begin(path)
+            _do(work, path)
+    return load_run(path, model=make)
+
+
+def _do(work: TaskWork | DataWork, folder: Path) -> None:
+    work.do(folder)
+    if isinstance(work, DataWork) and work.fitted is not None and work.fitted.is_cut:
+        raise KeyboardInterrupt(f"{folder} holds the classifier of epoch {work.fitted.best_epoch}")
+
+
+def _same_job(folder: Path, experiment: Experiment) -> Job:
+    """Return the job that was begun in a folder; raises RunError where it is not that of an experiment."""
+    job = load_job(folder)
+    if job.settings(folder)["model"].get("name") == OWN:
+        # The folder does not say which file holds the class.
+        experiment = replace(experiment, model=job.experiment.model)
+    kept, given = (whole.with_paths(os.path.abspath) for whole in (job.experiment, experiment))
+    if kept != given:
+        raise RunError(f"{folder} holds an unfinished run of another experiment: choose another folder")
+    return replace(job, experiment=replace(job.experiment, memory=experiment.memory))
 
 
 def begin(experiment: Experiment, *, every: float | None = None, progress: bool | None = None) -> TaskWork | DataWork:
@@ -112,9 +139,9 @@ def go_on(
     data = read_data(job.experiment)
     for name, found in data.hashes.items():
         if job.hashes.get(name) != found:
-            file = Path(job.experiment.files[name]).name
+            file = Path(job.experiment.files.get(name, name)).name
             raise RunError(f"{file} has changed since {folder} was begun: it cannot go on with other data")
-    if job.model["name"] == "own" and make is None:
+    if job.model["name"] == OWN and make is None:
         raise InvalidArgument(
             f"its model is of the class {job.model['class']}, of which it holds the weights alone: give the class, "
             f"with --model FILE.py:{job.model['class']}"
@@ -239,8 +266,8 @@ class DataWork:
         """
         experiment = self.job.experiment
         begin, compiled = time.perf_counter(), compiling_seconds()
-        show = bool(self.progress)
-        fitted = self.data.fit(experiment, _checkpoint(folder, self.every), make=self.make, progress=show)
+        checkpoint = _checkpoint(folder, self.every)
+        fitted = self.data.fit(experiment, checkpoint, make=self.make, progress=self.progress)
         self.fitted = fitted
         compiled = compiling_seconds() - compiled
         seconds = time.perf_counter() - begin - compiled
