@@ -85,12 +85,14 @@ def keywords(function: Function) -> Function:
     signature = inspect.signature(function)
     known = [name for name in signature.parameters if name != "self"]
     required = {name for name in known if signature.parameters[name].default is inspect.Parameter.empty}
-    called = function.__qualname__.removesuffix(".__init__")
+    is_init = function.__name__ == "__init__"
 
     @functools.wraps(function)
     def checked(*arguments: Any, **given: Any) -> Any:
         unknown = next((name for name in given if name not in known), None)
         if unknown is not None:
+            # Of a class, the one whose object is made: it may inherit the function.
+            called = type(arguments[0]).__qualname__ if is_init else function.__qualname__
             raise UnknownKeyword(f"{called} takes no argument {unknown!r}{_advice(unknown, known, required)}")
         try:
             bound = signature.bind(*arguments, **given)

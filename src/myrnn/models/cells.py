@@ -174,6 +174,28 @@ class _OneLayer(Layer):
         return self.fc_h2y(state[0])
 
 
+class _Gated(_OneLayer):
+    """Such a model of a gated layer, which stands behind it among the classes that it inherits from."""
+
+    @keywords
+    def __init__(
+        self,
+        dim_input: Size,
+        dim_recurrent: Units,
+        dim_output: Size,
+        *,
+        recurrent_init: GatedInit = "glorot",
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        rng = None if rng is None else _checks.generator("rng", rng)
+        layer = layer_maker(rng)
+        super().__init__(dim_input, dim_recurrent, layer)  # type: ignore[call-arg]  # of the layer
+        self.recurrent_init = recurrent_init
+        self.dim_input, self.dim_output = dim_input, dim_output
+        self.fc_h2y = layer(dim_recurrent, dim_output)
+        begin_recurrent([self], recurrent_init, rng)
+
+
 class RNN(_OneLayer, RNNLayer):
     """A simple recurrent network that scores a sequence by its last hidden state.
 
@@ -237,7 +259,7 @@ class RNN(_OneLayer, RNNLayer):
         return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output", "activation", "recurrent_init")
 
 
-class GRU(_OneLayer, GRULayer):
+class GRU(_Gated, GRULayer):
     """A gated recurrent unit that scores a sequence by its last hidden state.
 
     With T steps, C inputs, D recurrent units and K classes::
@@ -267,26 +289,8 @@ class GRU(_OneLayer, GRULayer):
     (1, 2)
     """
 
-    @keywords
-    def __init__(
-        self,
-        dim_input: Size,
-        dim_recurrent: Units,
-        dim_output: Size,
-        *,
-        recurrent_init: GatedInit = "glorot",
-        rng: np.random.Generator | int | None = None,
-    ) -> None:
-        rng = None if rng is None else _checks.generator("rng", rng)
-        layer = layer_maker(rng)
-        GRULayer.__init__(self, dim_input, dim_recurrent, layer)
-        self.recurrent_init = recurrent_init
-        self.dim_input, self.dim_output = dim_input, dim_output
-        self.fc_h2y = layer(dim_recurrent, dim_output)
-        begin_recurrent([self], recurrent_init, rng)
 
-
-class LSTM(_OneLayer, LSTMLayer):
+class LSTM(_Gated, LSTMLayer):
     """A long short-term memory that scores a sequence by its last hidden state.
 
     With T steps, C inputs, D recurrent units and K classes::
@@ -321,24 +325,6 @@ class LSTM(_OneLayer, LSTMLayer):
     >>> LSTM(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
     """
-
-    @keywords
-    def __init__(
-        self,
-        dim_input: Size,
-        dim_recurrent: Units,
-        dim_output: Size,
-        *,
-        recurrent_init: GatedInit = "glorot",
-        rng: np.random.Generator | int | None = None,
-    ) -> None:
-        rng = None if rng is None else _checks.generator("rng", rng)
-        layer = layer_maker(rng)
-        LSTMLayer.__init__(self, dim_input, dim_recurrent, layer)
-        self.recurrent_init = recurrent_init
-        self.dim_input, self.dim_output = dim_input, dim_output
-        self.fc_h2y = layer(dim_recurrent, dim_output)
-        begin_recurrent([self], recurrent_init, rng)
 
 
 def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator | None) -> None:
