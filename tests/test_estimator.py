@@ -15,8 +15,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from myrnn import GRU, RNN, SequenceClassifier, dense
 from myrnn.data import flat_sequences
 from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
-from myrnn.runs import loss_and_accuracy
-from myrnn.runs.fitting import EpochProgress, validation_mask
+from myrnn.runs.fitting import EpochProgress, loss_and_accuracy, validation_mask
 
 SMALL = {"dim_recurrent": 4, "max_epochs": 3, "engine": "mygrad", "random_state": 0}
 

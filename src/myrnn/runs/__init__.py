@@ -5,15 +5,16 @@ back), ``model.safetensors``, ``history.csv``, ``report.json`` and, where there 
 pictures; one on data also ``encoding.json``. ``settings.json`` is written last: a folder without it is no whole run.
 One that is under way holds ``unfinished.json`` and the state of its training in ``checkpoints``.
 
-`fitting` trains on given sequences, `data` reads them from files. `former`, `folder`, `model` and `origin` say what a
-folder holds, `job` what it is to do; `load` and `save` read and write it, `work` does it all. `listing` and
-`_compare` look at many.
+`fitted` is a model that reads given sequences, `fitting` trains one, `data` reads them from files. `former`, `folder`,
+`model` and `origin` say what a folder holds, `job` what it is to do; `load` and `save` read and write it, `work` does
+it all. `listing` and `_compare` look at many.
 """
 
 from myrnn.runs._compare import RunComparison, compare_runs
 from myrnn.runs._names import run_names
 from myrnn.runs.data import GivenData, read_data
-from myrnn.runs.fitting import Fitted, class_weights, fit, loss_and_accuracy, scores_of
+from myrnn.runs.fitted import Fitted
+from myrnn.runs.fitting import fit
 from myrnn.runs.folder import (
     CHECKPOINTS,
     INDEX,
@@ -59,7 +60,6 @@ __all__ = [
     "TaskWork",
     "begin",
     "claim_folder",
-    "class_weights",
     "compare_runs",
     "describe_model",
     "described",
@@ -78,14 +78,12 @@ __all__ = [
     "list_runs",
     "load_job",
     "load_run",
-    "loss_and_accuracy",
     "made_with",
     "printable",
     "read_data",
     "run",
     "run_names",
     "save_run",
-    "scores_of",
     "summarize",
     "tests_table",
     "weight_bytes",

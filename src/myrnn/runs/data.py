@@ -15,7 +15,8 @@ from myrnn._user_code import warn
 from myrnn.data import ClassLabels, LabelledSequences, TokenSequences, flat_sequences, read_sequences, without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
-from myrnn.runs.fitting import Fitted, fit
+from myrnn.runs.fitted import Fitted
+from myrnn.runs.fitting import fit
 from myrnn.sequences import Sequences
 from myrnn.training import Checkpoint
 

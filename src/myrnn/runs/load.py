@@ -17,7 +17,7 @@ from myrnn.experiment import Experiment, weight_generator
 from myrnn.inspection import parse_tokens
 from myrnn.results import LearningCurve
 from myrnn.runs.data import NamedSequences, read_tests
-from myrnn.runs.fitting import Fitted
+from myrnn.runs.fitted import Fitted
 from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIGHTS, has_run, read_folder, read_index
 from myrnn.runs.job import parse_job
 from myrnn.runs.model import OWN, check_same, load_weights, remake

@@ -13,7 +13,7 @@ from myrnn.evaluation import ClassificationReport, LengthReport
 from myrnn.experiment import Part, Training
 from myrnn.models import num_parameters
 from myrnn.results import Table, counted, integer, share, text
-from myrnn.runs.fitting import Fitted
+from myrnn.runs.fitted import Fitted
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, RUN_ON_DATA, WEIGHTS, made_with, weight_bytes
 from myrnn.runs.model import describe_model
 from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases

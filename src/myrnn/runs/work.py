@@ -18,7 +18,7 @@ from myrnn.experiment import Experiment, is_own
 from myrnn.graphs import write_graph
 from myrnn.models import load_own, num_parameters
 from myrnn.runs.data import GivenData, data_name, read_data
-from myrnn.runs.fitting import Fitted
+from myrnn.runs.fitted import Fitted
 from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, end_job, is_unfinished
 from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.load import Run, load_run
