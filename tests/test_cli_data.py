@@ -497,6 +497,7 @@ def test_a_run_on_data_is_evaluated_by_length(parity, here, capsys):
     assert "evaluated   on 62 sequences of near" in out
     assert "even counts" in out
     assert " mistakes in 62 sequences\n" in out
+    assert re.search(r"^shortest +\d +[ab]+ +(even|odd) +(even|odd) +0", out, re.MULTILINE)
     assert {"lengths-near.csv", "lengths-far.csv"} <= left()
     accuracy = json.loads((parity / "report.json").read_text())["tests"]["near"]["accuracy"]
     rows = list(csv.DictReader(io.StringIO(Path("lengths-near.csv").read_text())))

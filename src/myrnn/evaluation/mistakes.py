@@ -105,6 +105,8 @@ class Counterexamples(HasTable):
     mistakes, samples : int
         How many sequences it got wrong, and of how many; one that was drawn twice counts twice.
     class_names : tuple of str
+    symbol_names : tuple of str or None
+        What the symbols are called; by default their numbers.
     """
 
     shortest: list[Mistake]
@@ -112,6 +114,7 @@ class Counterexamples(HasTable):
     mistakes: int
     samples: int
     class_names: tuple[str, ...]
+    symbol_names: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
         """Say how many mistakes there are, and how short the shortest is."""
@@ -134,7 +137,7 @@ class Counterexamples(HasTable):
                 "list": [name for name, _ in ranked],
                 "rank": [rank for _, rank in ranked],
                 "length": [len(found.sequence) for found in mistakes],
-                "sequence": [_spelled_out(found) for found in mistakes],
+                "sequence": [self._spelled(found) for found in mistakes],
                 "truth": [self.class_names[found.truth] for found in mistakes],
                 "predicted": names,
                 "probability": [found.probability for found in mistakes],
@@ -143,7 +146,7 @@ class Counterexamples(HasTable):
                 Shown("", lambda row: row["list"] if row["rank"] == 1 else "", is_number=False),
                 text("length", is_number=True),
                 # A folded line would no longer stand above the one that it is compared with.
-                Shown("sequence", lambda row: _written(ranked[row["list"], row["rank"]]), False, wraps=False),
+                Shown("sequence", lambda row: self._written(ranked[row["list"], row["rank"]]), False, wraps=False),
                 text("truth"),
                 Shown("model says", lambda row: row["predicted"] or "no class", is_number=False),
                 number("probability", ".4f", "sure"),
@@ -151,6 +154,17 @@ class Counterexamples(HasTable):
             caption=_caption(mistakes),
             breaks=frozenset({len(self.shortest) - 1, len(mistakes) - 1}),
         )
+
+    def _written(self, mistake: Mistake) -> Text | str:
+        return self._spelled(mistake) if mistake.halves is None else aligned(mistake.halves)
+
+    def _spelled(self, mistake: Mistake) -> str:
+        values, names = mistake.sequence, self.symbol_names
+        if values.ndim > 1:
+            return f"{values.shape[0]} rows of {values.shape[1]} features"
+        if names is None:
+            return spelled(values)
+        return ("" if max(map(len, names)) == 1 else " ").join(names[token] for token in values.tolist())
 
 
 def counterexamples(
@@ -209,11 +223,11 @@ def counterexamples(
         places = _different(sequences, wrong, order, limit)
         return [_mistake(task, sequences, wrong[i], int(classes[wrong[i]]), doubt[i]) for i in places]
 
-    names = class_names(task, logits.shape[1])
+    names, symbols = class_names(task, logits.shape[1]), getattr(task, "symbol_names", None)
     # lexsort is stable and takes its last key first.
     shortest, surest = np.lexsort((doubt, length)), np.lexsort((length, doubt))
     surest = surest[has_class[surest]]
-    return Counterexamples(first(shortest), first(surest), len(wrong), len(sequences), names)
+    return Counterexamples(first(shortest), first(surest), len(wrong), len(sequences), names, symbols)
 
 
 def _doubt(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -240,15 +254,6 @@ def _mistake(task: Any, sequences: Sequences, index: int, label: int, doubt: flo
     values = sequences.tokens(index) if sequences.is_tokens else sequences.features(index)
     predicted, probability = (None, float("nan")) if label == NO_CLASS else (label, float(np.exp(-doubt)))
     return Mistake(values, int(sequences.labels[index]), predicted, probability, halves)
-
-
-def _written(mistake: Mistake) -> Text | str:
-    return _spelled_out(mistake) if mistake.halves is None else aligned(mistake.halves)
-
-
-def _spelled_out(mistake: Mistake) -> str:
-    values = mistake.sequence
-    return spelled(values) if values.ndim == 1 else f"{values.shape[0]} rows of {values.shape[1]} features"
 
 
 def _caption(mistakes: list[Mistake]) -> str | None:

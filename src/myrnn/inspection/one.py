@@ -118,7 +118,8 @@ class Inspection(results.HasTable):
         """Return one line: the sequence, what the model says, and what the gradients are of."""
         read = f"{len(self)} rows of {self.x.shape[1]} features"
         if self.symbols is not None:
-            between = " " if self.symbol_names is not None else "" if self.x.shape[1] <= 10 else ","
+            names = self.symbol_names or [str(token) for token in range(self.x.shape[1])]
+            between = "" if max(map(len, names)) == 1 else "," if self.symbol_names is None else " "
             written = between.join(self.symbols)
             read = written if len(written) <= 40 else f"{len(self)} symbols"
         says = f"{self.class_names[self.predicted]} ({self.probabilities[-1, self.predicted]:.4f})"
