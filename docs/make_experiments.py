@@ -1,0 +1,105 @@
+"""Fill the tables of settings into ``experiments.md``: ``python docs/make_experiments.py``.
+
+The settings, their defaults and what they are for come from the sections themselves. What stands between
+``<!-- name -->`` and ``<!-- end -->`` is replaced; everything else is written by hand.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from myrnn.experiment import DATA_DEFAULTS, Data, EpochTraining, Evaluation, FileEvaluation, Training
+from myrnn.registry import kinds
+from myrnn.settings import REQUIRED, Section, Setting, settings_of
+
+DOCUMENT = Path(__file__).parent / "experiments.md"
+# What settings are for whose sections do not say it.
+FOR = {
+    "alpha": "How much of the mean of the squared gradients is kept at a step.",
+    "beta1": "How much of the mean of the gradients is kept at a step.",
+    "beta2": "How much of the mean of their squares is kept at a step.",
+    "eps": "Added to the denominator of a step.",
+    "lengths": 'Which lengths to test on: a list, or `"2:40:2"` for every second one from 2 to 40.',
+}
+# Defaults that depend on other settings.
+DEPENDS = {
+    ("evaluation", "seed"): "that of the training + 1",
+    ("evaluation", "lengths"): "up to twice the longest trained one",
+    ("model", "dim_embedding"): "0; with data 32 for `gru` and `lstm` that read symbols",
+}
+# Settings that take other names in a file than in the help of the options.
+WORDS = {"--data": "`file`", "--test-labels": "`test_labels`", "--test": "`test`", "--labels": "`labels`"}
+
+
+def shown(value: Any) -> str:
+    """Return a default as TOML has it."""
+    if value is REQUIRED:
+        return "must be given"
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value:g}`" if isinstance(value, float) else f'`"{value}"`' if isinstance(value, str) else f"`{value:_}`"
+
+
+def purpose(setting: Setting) -> str:
+    """Return what a setting is for, in a line."""
+    text = setting.help or FOR[setting.name]
+    for option, name in WORDS.items():
+        text = re.sub(rf"{option}\b", name, text)
+    return text
+
+
+def of_section(name: str, section: type[Section]) -> str:
+    """Return the table of a section."""
+    lines = ["| setting | default | |", "|---|---|---|"]
+    for setting in settings_of(section):
+        default = DEPENDS.get((name, setting.name), shown(setting.default))
+        lines.append(f"| `{setting.name}` | {default} | {purpose(setting)} |")
+    return "\n".join(lines)
+
+
+def of_part(part: str) -> str:
+    """Return the table of the settings of all kinds of a task, model or optimizer."""
+    found: dict[str, list[tuple[str, Setting]]] = {}
+    for kind in kinds(part).values():
+        for setting in settings_of(kind.section):
+            found.setdefault(setting.name, []).append((kind.name, setting))
+    lines = ["| setting | of | default | |", "|---|---|---|---|"]
+    for name, owners in found.items():
+        of = "all" if len(owners) == len(kinds(part)) else ", ".join(f"`{kind}`" for kind, _ in owners)
+        defaults = {kind: shown(setting.default) for kind, setting in owners}
+        same = len(set(defaults.values())) == 1
+        default = defaults[owners[0][0]] if same else ", ".join(f"{text} ({kind})" for kind, text in defaults.items())
+        if (on_data := DATA_DEFAULTS.get(part, {}).get(name)) is not None:
+            default += f"; with data {shown(on_data)}"
+        lines.append(f"| `{name}` | {of} | {DEPENDS.get((part, name), default)} | {purpose(owners[0][1])} |")
+    return "\n".join(lines)
+
+
+def texts() -> dict[str, str]:
+    """Return the tables, by name."""
+    sections = {
+        "data": ("data", Data),
+        "training on a task": ("training", Training),
+        "training on data": ("training", EpochTraining),
+        "evaluation on a task": ("evaluation", Evaluation),
+        "evaluation on data": ("evaluation", FileEvaluation),
+    }
+    parts = {part: of_part(part) for part in ("task", "model", "optimizer")}
+    return parts | {name: of_section(*section) for name, section in sections.items()}
+
+
+def filled(document: str) -> str:
+    """Return the document with the tables as they are now."""
+    found = texts()
+    return re.sub(
+        r"<!-- ([\w ]+) -->\n.*?<!-- end -->",
+        lambda match: f"<!-- {match[1]} -->\n{found[match[1]]}\n<!-- end -->",
+        document,
+        flags=re.DOTALL,
+    )
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
