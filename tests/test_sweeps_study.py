@@ -93,6 +93,17 @@ def test_variants_keep_settings_together():
     ]
 
 
+def test_variants_can_be_tested_in_other_ways():
+    variants = [{"name": "short"}, {"name": "long", "evaluation": {"lengths": [30], "samples": 5}}]
+    found = {
+        p.variant: settings(p)["evaluation"] for p in all_points({"evaluation": {"seed": 3}, "variants": variants})
+    }
+    assert found == {
+        "short": {"samples": 10_000, "seed": 3, "lengths": None},
+        "long": {"samples": 5, "seed": 3, "lengths": [30]},
+    }
+
+
 def test_a_file_says_the_same_as_a_mapping(tmp_path):
     path = tmp_path / "halves.toml"
     path.write_text("[model]\nname = ['rnn', 'gru']\n[training]\nseed = [3, 4]\n")
@@ -197,8 +208,8 @@ def test_a_run_is_told_in_a_line():
     [
         (
             {"modle": {}},
-            "a table of a study must be one of 'name', 'task', 'model', 'optimizer', 'training', 'evaluation', "
-            "'search', 'variants', not 'modle'; did you mean 'model'?",
+            "a table of a study must be one of 'name', 'task', 'data', 'model', 'optimizer', 'training', "
+            "'evaluation', 'search', 'variants', not 'modle'; did you mean 'model'?",
         ),
         ({"model": 3}, "[model] must be a table, not 3"),
         (
@@ -295,9 +306,9 @@ def test_a_run_is_told_in_a_line():
             f"variant 'a': [model] {NO_SETTING_OF_GRU}",
         ),
         (
-            {"variants": [{"name": "a", "evaluation": {}}]},
-            "variant 'a': a table of a variant must be one of 'name', 'task', 'model', 'optimizer', 'training', not "
-            "'evaluation'",
+            {"variants": [{"name": "a", "search": {}}]},
+            "variant 'a': a table of a variant must be one of 'name', 'task', 'data', 'model', 'optimizer', "
+            "'training', 'evaluation', not 'search'",
         ),
         ({"model": {"name": {1}}}, "a value must be one that TOML has, not {1}"),
     ],
@@ -354,7 +365,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 SECTION = st.sampled_from(
-    ["task", "model", "optimizer", "training", "evaluation", "evaluate", "search", "variants", "name"]
+    ["task", "data", "model", "optimizer", "training", "evaluation", "evaluate", "search", "variants", "name"]
 )
 SETTING = st.sampled_from(["name", "dim_recurrent", "learning_rate", "seed", "draws", "lengths", "iterations"])
 

@@ -29,7 +29,11 @@ def sweep(
         str | None, typer.Option(help="Of the cluster, such as tcp://10.0.0.1:8786.", show_default=False)
     ] = None,
     metric: Annotated[
-        str, typer.Option(help="What to compare: accuracy (on the trained lengths), worst (of them), beyond or loss.")
+        str,
+        typer.Option(
+            help="What to compare: accuracy (on the trained lengths), worst (of them), beyond or loss; of runs on "
+            "files accuracy (in all tests), worst, beyond, validation, loss or test.NAME."
+        ),
     ] = "accuracy",
     by: Annotated[
         list[str] | None,
@@ -49,17 +53,17 @@ def sweep(
     It can be stopped at any time, by whatever: the same command goes on, and does nothing twice.
     """
     from myrnn.cli._stop import noted_stops, stopped
-    from myrnn.sweeps import checked_names, read_study, setting_names
+    from myrnn.sweeps import checked_names, read_study
     from myrnn.sweeps import sweep as do_all
 
     read = read_study(study)
     if by:
         # It is of use at the end, but to be right before hours of runs.
-        checked_names(setting_names(read), by)
+        checked_names(read.settings, by)
     if plan:
         return _show_plan(read)
     try:
-        with noted_stops():
+        with noted_stops() as stops:
             results = do_all(
                 read,
                 out,
@@ -71,7 +75,8 @@ def sweep(
                 progress=not quiet,
             )
     except KeyboardInterrupt as stop:
-        raise stopped(stop, str(stop) or "the same command goes on") from None
+        # Training on files may have caught the signal's own exception.
+        raise stopped(stops.last or stop, str(stop) or "the same command goes on") from None
     if quiet:
         print(results.folder)
     else:

@@ -8,18 +8,16 @@ an experiment), `run` (one of them, as a record), `pool` (the workers), `log` (t
 
 from myrnn.sweeps.folder import load_sweep, sweep
 from myrnn.sweeps.pool import BACKENDS
-from myrnn.sweeps.results import METRICS, SweepResults, checked_names, setting_names
+from myrnn.sweeps.results import SweepResults, checked_names
 from myrnn.sweeps.study import Point, Study, read_study
 
 __all__ = [
     "BACKENDS",
-    "METRICS",
     "Point",
     "Study",
     "SweepResults",
     "checked_names",
     "load_sweep",
     "read_study",
-    "setting_names",
     "sweep",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,8 +20,8 @@ from myrnn.runs import made_with, printable
 from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file
 from myrnn.sweeps.log import LOG, Log, read_log
 from myrnn.sweeps.pool import Backend, Pool, open_backend
-from myrnn.sweeps.results import FOUND, METRICS, Columns, SweepResults, checked_metric, is_better
-from myrnn.sweeps.run import Failed, Record
+from myrnn.sweeps.results import Columns, SweepResults, checked_metric, found_columns, is_better, metrics
+from myrnn.sweeps.run import Done, Failed, Record
 from myrnn.sweeps.study import MOST_STORED, Point, Study, read_study
 from myrnn.training import Curve, Display, progress_display
 
@@ -64,7 +65,7 @@ def sweep(
     retry_failed : bool
         Whether to do runs again that failed before.
     metric : {"accuracy", "worst", "beyond", "loss"}
-        By which the progress display names the best run so far.
+        Or another of `SweepResults.groups`, by which the progress display names the best run so far.
     progress : bool, optional
         Whether to show runs done, running and failed, the time left and the best so far; by default in a terminal and
         in a notebook.
@@ -81,7 +82,7 @@ def sweep(
         When the folder cannot be used, or the cluster cannot be reached or is lost.
     """
     plan = study if isinstance(study, Study) else read_study(study)
-    checked_metric(metric)
+    checked_metric(plan, metric)
     path = Path("sweeps") / plan.name if folder is None else Path(folder)
     with open_backend(backend, address, jobs) as place, _held(path, plan):
         records, damages = read_log(path)
@@ -153,8 +154,14 @@ def _do_all(
     retry_failed: bool,
     progress: _Progress,
 ) -> None:
+    hashes = _hashes(study)
+
     def is_over(point: Point) -> bool:
-        return point.run in records and not (retry_failed and isinstance(records[point.run], Failed))
+        record = records.get(point.run)
+        if isinstance(record, Done):
+            # What was learned from files that have changed is done again.
+            return record.files == {name: hashes[file] for name, file in point.located.files.items()}
+        return record is not None and not retry_failed
 
     over = [point for point in study.points if is_over(point)]
     planned, done = len(study.points), len(over)
@@ -170,6 +177,19 @@ def _do_all(
     except KeyboardInterrupt as stop:
         kept = f"{done:,} of {planned:,} runs are done and kept in {folder}; the same command goes on"
         raise type(stop)(kept) from None
+
+
+def _hashes(study: Study) -> dict[str, str]:
+    """Return the SHA-256 of every file that the runs of a study name; raises InvalidArgument where one is missing."""
+    found = {}
+    for file in dict.fromkeys(file for point in study.points for file in point.located.files.values()):
+        try:
+            with open(file, "rb") as opened:
+                found[file] = hashlib.file_digest(opened, "sha256").hexdigest()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InvalidArgument(f"{file} cannot be read: {reason}") from error
+    return found
 
 
 def _versions_noted() -> Callable[[Record], Record]:
@@ -241,7 +261,7 @@ class _Progress:
         if isinstance(record, Failed):
             self._failed += 1
             return
-        value = record.loss if self._metric == "loss" else record.accuracies[self._metric]
+        value = record.loss if self._metric == "loss" else record.accuracies.get(self._metric)
         if value is not None and (self._best is None or is_better(self._metric, value, self._best)):
             self._best = value
             shown = f"{value:.4f}" if self._metric == "loss" else f"{value:.1%}"
@@ -257,34 +277,45 @@ def _write_results(results: SweepResults, records: Mapping[str, Record]) -> None
     All but the times is the same, byte for byte, wherever and in whatever order the runs were done.
     """
     folder = results.folder
-    for name, columns in (("results", results.runs), ("lengths", results.lengths)):
+    tables = {"results": results.runs, "lengths": results.lengths}
+    if results.study.is_on_data:
+        tables["tests"] = results.tests
+    kinds = found_columns(results.study)
+    for name, columns in tables.items():
         place_file(folder / f"{name}.csv", partial(write_csv, columns))
-        place_file(folder / f"{name}.parquet", partial(_write_parquet, columns))
+        place_file(folder / f"{name}.parquet", partial(_write_parquet, columns, kinds))
     done = [record for point in results.study.points if (record := records.get(point.run)) is not None]
     times = {name: [getattr(record, name) for record in done] for name in ("run", "seconds", "worker")}
     place_file(folder / "times.csv", partial(write_csv, times))
     if len(results):
-        groups = [{"metric": metric, **group} for metric in METRICS for group in results.groups(metric=metric)]
+        groups = [
+            {"metric": metric, **group} for metric in metrics(results.study) for group in results.groups(metric=metric)
+        ]
         columns = {name: [group[name] for group in groups] for name in groups[0]}
         place_file(folder / "groups.csv", partial(write_csv, columns))
     if len(results) > results.failed:
         _write_figures(results)
 
 
-def _write_parquet(columns: Columns, path: Path) -> None:
+def _write_parquet(columns: Columns, kinds: Mapping[str, type], path: Path) -> None:
     import polars  # late, since it takes a moment
 
     types = {str: polars.String, int: polars.Int64, float: polars.Float64}
-    kinds = {name: types[kind] for name, kind in FOUND.items() if name in columns}
-    polars.DataFrame(columns, schema_overrides=kinds, strict=False).write_parquet(path)
+    known = {name: types[kind] for name, kind in kinds.items() if name in columns}
+    polars.DataFrame(columns, schema_overrides=known, strict=False).write_parquet(path)
 
 
 def _write_figures(results: SweepResults) -> None:
-    draw: dict[str, Callable[[], Any]] = {"accuracy_by_length": results.plot_lengths}
+    draw: dict[str, Callable[[], Any]] = {}
+    if len(results.by_length()[1]):
+        draw["accuracy_by_length"] = results.plot_lengths
+    # Runs on data without tests have only a validation, or not even that.
+    known = (name for name in metrics(results.study) if any(value is not None for value in results.runs[name]))
+    metric = next(known, "loss")
     for name in results.varied[:MOST_SETTINGS]:
-        draw[f"accuracy_by_{name.replace('.', '_')}"] = partial(results.plot_setting, name)
+        draw[f"{metric}_by_{name.replace('.', '_')}"] = partial(results.plot_setting, name, metric)
     if results.varied:
-        draw["parallel"] = results.plot_parallel
+        draw["parallel"] = partial(results.plot_parallel, metric)
     for name, function in draw.items():
         ax = function()
         for ending in (".svg", ".png"):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import stat
-import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -20,15 +20,13 @@ from myrnn.sweeps.run import Record
 LOG = "results.jsonl"
 # A longer line is damaged.
 MOST_BYTES = 10_000_000
-# Seconds from one sync to the next at least. What is in memory meanwhile is lost when the machine dies, but not when
-# the process does.
+# Seconds from one sync to the next at least, since one takes milliseconds. What was written between them is lost when
+# the machine dies before the system writes it back, but not when the process does.
 PAUSE = 0.05
 
 
 class Log:
     """Writes records to the end of the file; what a crash left of a last line is cut off first.
-
-    A thread brings them to the disk, whether others follow or not.
 
     Parameters
     ----------
@@ -38,69 +36,47 @@ class Log:
     Raises
     ------
     RunError
-        When the file cannot be written to.
+        When the file cannot be written to; what stands there stays.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG
-        try:
+        self._synced = 0.0
+        with self._written():
             self._file = _open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             _cut_off_torn(self._file)
-        except OSError as error:
-            raise RunError(f"cannot write {self._path}: {error.strerror or error}") from error
-        self._is_news, self._is_over = threading.Event(), threading.Event()
-        self._fault: OSError | None = None
-        self._syncing = threading.Thread(target=self._keep_in_sync, daemon=True)
-        self._syncing.start()
 
     def add(self, record: Record) -> None:
-        """Write one record; raises RunError where that fails, and what stands there stays.
-
-        It is on the disk a few hundredths of a second later; where bringing it there fails, the next call says so.
-        """
+        """Write one record; raises RunError where that fails."""
         if not os.fstat(self._file).st_nlink:
             raise RunError(f"{self._path} was removed while runs were under way: the same command begins anew")
         values = seal(msgspec.to_builtins(record))
         line = json.dumps(values, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
-        try:
+        with self._written():
             while line:
                 line = line[os.write(self._file, line) :]
-        except OSError as error:
-            self._fail(error)
-        self._is_news.set()
-        if self._fault is not None:
-            self._fail(self._fault)
-
-    def _keep_in_sync(self) -> None:
-        while not self._is_over.wait(PAUSE):
-            self._is_news.wait()
-            self._is_news.clear()
-            try:
+            if time.monotonic() > self._synced + PAUSE:
                 os.fsync(self._file)
-            except OSError as error:
-                self._fault = error
+                self._synced = time.monotonic()
 
-    def _fail(self, error: OSError) -> NoReturn:
-        raise RunError(f"cannot write {self._path}: {error.strerror or error}; what stands there stays") from error
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            message = f"cannot write {self._path}: {error.strerror or error}; what stands there stays"
+            raise RunError(message) from error
 
     def __enter__(self) -> Log:
         """Return the log, which is open already."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Wait until all is on the disk, and close the file; raises RunError where that fails and nothing else has."""
-        self._is_over.set()
-        self._is_news.set()
-        self._syncing.join()
-        try:
-            os.fsync(self._file)
-        except OSError as fault:
-            self._fault = fault
-        os.close(self._file)
-        if self._fault is not None and kind is None:
-            self._fail(self._fault)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        """Bring all to the disk and close the file; raises RunError where that fails and nothing else has."""
+        with ExitStack() as closing:
+            closing.callback(os.close, self._file)
+            with self._written() if kind is None else suppress(OSError):
+                os.fsync(self._file)
 
 
 def read_log(folder: Path) -> tuple[dict[str, Record], int]:
@@ -176,14 +152,8 @@ def _open(path: Path, flags: int) -> int:
 def _cut_off_torn(file: int) -> None:
     """Cut off a last line that has no end."""
     size = os.lseek(file, 0, os.SEEK_END)
-    at = size
-    while at:
-        begin = max(0, at - 65_536)
-        os.lseek(file, begin, os.SEEK_SET)
-        found = os.read(file, at - begin).rfind(b"\n")
-        if found >= 0:
-            at = begin + found + 1
-            break
-        at = begin
-    if at < size:
-        os.ftruncate(file, at)
+    begin = max(0, size - MOST_BYTES)
+    os.lseek(file, begin, os.SEEK_SET)
+    end = begin + os.read(file, size - begin).rfind(b"\n") + 1
+    if end < size:
+        os.ftruncate(file, end)

@@ -14,36 +14,35 @@ from numpy.typing import NDArray
 from myrnn import _checks, plots
 from myrnn.errors import InvalidArgument
 from myrnn.registry import make
-from myrnn.results import HasTable, Shown, Table, integer, number, share
-from myrnn.sweeps.run import Done, Failed, Record
+from myrnn.results import HasTable, Shown, Table, counted, integer, number, share
+from myrnn.sweeps.run import Done, Failed, Record, TestCounts
 from myrnn.sweeps.study import Point, Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-METRIC_NAMES = {
+# Metrics, and what they are called: of runs on tasks, and of runs on data, which have each of their tests besides.
+TASK_METRICS = {
     "accuracy": "accuracy on the trained lengths",
     "worst": "accuracy on the worst trained length",
     "beyond": "accuracy beyond the trained lengths",
     "loss": "loss at the end",
 }
-METRICS = tuple(METRIC_NAMES)
+DATA_METRICS = {
+    "accuracy": "accuracy in the tests",
+    "worst": "accuracy in the worst test",
+    "beyond": "accuracy beyond the trained lengths",
+    "validation": "accuracy in the validation",
+    "loss": "loss of the best epoch",
+}
 # More lines in one picture hide each other: settings that would make more are left out of the groups.
 MOST_LINES = 6
+# Of the intervals in the table of tests.
+CONFIDENCE = 0.95
 # They make runs differ by chance alone.
 SEEDS = ("training.seed",)
-# The columns beside the settings, with the kind of each.
-FOUND: dict[str, type] = {
-    "status": str,
-    "error": str,
-    "engine": str,
-    "parameters": int,
-    "longest": int,
-    "loss": float,
-    "accuracy": float,
-    "worst": float,
-    "beyond": float,
-}
+# Columns beside the settings and the metrics, with the kind of each.
+FOUND: dict[str, type] = {"status": str, "error": str, "engine": str, "parameters": int, "longest": int}
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -60,22 +59,29 @@ class SweepResults(HasTable):
         The columns of ``results.csv``: ``run``, ``variant``, every setting (``model.dim_recurrent``), and what was
         found: ``status`` (``"done"`` or ``"failed"``), ``error``, ``engine``, ``parameters``, ``longest`` (the longest
         length that was trained on), ``loss`` (of the last report), ``accuracy`` (on the lengths that were trained on),
-        ``worst`` (that of the worst of these lengths) and ``beyond`` (on longer ones). What there is not is None.
+        ``worst`` (that of the worst of these lengths) and ``beyond`` (on longer ones). Of runs on data ``loss`` and
+        ``validation`` (accuracy) are those of the best epoch, ``accuracy`` is that in all tests, ``worst`` that in the
+        worst, and there is a column for each test, ``test.NAME``. What there is not is None.
     lengths : mapping of str to list
         The columns of ``lengths.csv``: ``run``, ``length``, ``total`` and ``correct``, how many sequences of a length
         were tried, and right.
+    tests : mapping of str to list
+        The columns of ``tests.csv``, of runs on data: a row a run and test, with the settings that tell the runs apart,
+        ``test``, ``total``, ``correct``, ``accuracy`` and the ends of its interval, and ``macro_f1``.
     """
 
     folder: Path
     study: Study
     runs: Columns
     lengths: Columns
+    tests: Columns
 
     @classmethod
     def of(cls, folder: Path, study: Study, records: Mapping[str, Record]) -> SweepResults:
         """Return the results of all runs of the study that were done or failed."""
-        runs: dict[str, list[Any]] = {name: [] for name in ("run", *setting_names(study), *FOUND)}
+        runs: dict[str, list[Any]] = {name: [] for name in ("run", *study.settings, *found_columns(study))}
         lengths: dict[str, list[Any]] = {name: [] for name in ("run", "length", "total", "correct")}
+        tested: list[tuple[int, str, TestCounts]] = []
         for point in study.points:
             record = records.get(point.run)
             if record is None:
@@ -84,11 +90,17 @@ class SweepResults(HasTable):
             for name, column in runs.items():
                 column.append(row.get(name))
             if isinstance(record, Done):
+                tested.extend((len(runs["run"]) - 1, name, test) for name, test in record.tests.items())
                 lengths["run"].extend([point.run] * len(record.lengths))
                 lengths["length"].extend(record.lengths)
                 lengths["total"].extend(record.total)
                 lengths["correct"].extend(record.correct)
-        return cls(folder, study, runs, lengths)
+        telling = ("run", *_telling(runs, study.settings))
+        tests = {name: [runs[name][row] for row, _, _ in tested] for name in telling}
+        tests["test"] = [name for _, name, _ in tested]
+        tests |= counted([test.correct for *_, test in tested], [test.total for *_, test in tested], CONFIDENCE)
+        tests["macro_f1"] = [test.macro_f1 for *_, test in tested]
+        return cls(folder, study, runs, lengths, Table("", tests).columns)
 
     def __len__(self) -> int:
         """Return how many runs were done or failed."""
@@ -120,7 +132,7 @@ class SweepResults(HasTable):
 
     def best(self, metric: str = "accuracy") -> dict[str, Any] | None:
         """Return the row of the best run by a metric, None where there is none."""
-        row = _best_row(self.runs, range(len(self)), checked_metric(metric))
+        row = _best_row(self.runs, range(len(self)), checked_metric(self.study, metric))
         return None if row is None else {name: column[row] for name, column in self.runs.items()}
 
     def point(self, run: str) -> Point:
@@ -140,7 +152,8 @@ class SweepResults(HasTable):
             vary, but for the seeds and for what was drawn at random.
         metric : {"accuracy", "worst", "beyond", "loss"}
             What to compare: accuracy on the lengths that were trained on, on the worst of them, on longer ones, or the
-            loss at the end.
+            loss at the end. Of runs on data the accuracy is that in all tests together or in the worst of them, and
+            there are also ``"validation"`` and each of the tests, as ``"test.NAME"``.
 
         Returns
         -------
@@ -149,7 +162,7 @@ class SweepResults(HasTable):
             the run. What there is not is None.
         """
         names = self._groups_by(by)
-        checked_metric(metric)
+        checked_metric(self.study, metric)
         if not len(self):
             raise InvalidArgument("the sweep has no results yet")
         return [
@@ -171,7 +184,7 @@ class SweepResults(HasTable):
         }
 
     def table(self, by: str | Iterable[str] | None = None, metric: str = "accuracy") -> Table:
-        """Return the groups as a table, without arguments those of `groups`."""
+        """Return the groups as a table; by accuracy, of runs on data, also with the mean accuracy in each test."""
         records = self.groups(by, metric)
         columns = {name: [record[name] for record in records] for name in records[0]}
         names = self._groups_by(by)
@@ -181,8 +194,11 @@ class SweepResults(HasTable):
         counts = [integer("runs"), *([integer("failed")] if any(columns["failed"]) else [])]
         numbers = ("mean", "spread", "low", "high")
         measured = [number(name, ".4f") if metric == "loss" else share(name) for name in numbers]
+        tests = [f"test.{name}" for name in self.study.tests] if metric == "accuracy" else []
+        for name in tests:
+            columns[name] = [group["mean"] for group in self.groups(by, name)]
         title = f"{self.study.name}: {metric}" + ("" if metric == "loss" else ", %")
-        return Table(title, columns, (*settings, *counts, *measured))
+        return Table(title, columns, (*settings, *counts, *(share(name, short(name)) for name in tests), *measured))
 
     def plot_lengths(self, by: str | Iterable[str] | None = None, ax: Any = None) -> Axes:
         """Draw accuracy by length, a line for the mean of each group and a band from its lowest run to its highest.
@@ -196,9 +212,9 @@ class SweepResults(HasTable):
         """
         names = self._groups_by(by)
         lines = self._few(names) if by is None else names
-        accuracy, lengths = self._by_length()
+        accuracy, lengths = self.by_length()
         if not len(lengths):
-            raise InvalidArgument("there is nothing to draw: no run of the sweep is done")
+            raise InvalidArgument("there is nothing to draw: there is no length at which all runs were tested")
         curves = {}
         for key, rows in grouped(self.runs, lines).items():
             known = accuracy[rows][~np.isnan(accuracy[rows]).any(axis=1)]
@@ -225,15 +241,15 @@ class SweepResults(HasTable):
         (setting,) = self._groups_by(name)
         names = self._groups_by(by)
         lines = self._few(other for other in names if other != setting) if by is None else names
-        outcomes = self._outcomes(checked_metric(metric))
+        outcomes = self._outcomes(checked_metric(self.study, metric))
         keys = zip(*(self.runs[line] for line in lines), strict=True)
         groups = [_label(lines, key) for key in keys] if lines else None
-        labels = {"name": short(setting), "outcome_name": METRIC_NAMES[metric]}
+        labels = {"name": short(setting), "outcome_name": metrics(self.study)[metric]}
         return plots.plot_setting(self.runs[setting], outcomes, groups, **labels, ax=ax)
 
     def plot_parallel(self, metric: str = "accuracy", ax: Any = None) -> Axes:
         """Draw every run as a line through the values of all settings that vary, to its metric."""
-        outcomes = self._outcomes(checked_metric(metric))
+        outcomes = self._outcomes(checked_metric(self.study, metric))
         if not self.varied:
             raise InvalidArgument("there is nothing to draw: no setting varies")
         settings = {short(name): self.runs[name] for name in self.varied}
@@ -242,20 +258,21 @@ class SweepResults(HasTable):
     @property
     def varied(self) -> tuple[str, ...]:
         """The settings that tell the runs apart, but for the seeds."""
-        drawn = (name for name in _settings_of(self.runs) if name in self.study.drawn)
+        drawn = (name for name in self.study.settings if name in self.study.drawn)
         return (*self._groups_by(None), *(name for name in drawn if len(set(self.runs[name])) > 1))
 
     @property
     def _chance(self) -> float | None:
         """The accuracy of guessing, where it is the same for all runs."""
-        classes = {make("task", name).dim_output for name in self.runs["task.name"]}
+        classes = {make("task", name).dim_output for name in self.runs.get("task.name", ())}
         return 1 / classes.pop() if len(classes) == 1 else None
 
     def _groups_by(self, by: str | Iterable[str] | None) -> tuple[str, ...]:
         """Return the names of settings that were given, checked, or those that tell the groups apart."""
         if by is None:
-            return _telling(self.runs, without=(*SEEDS, *self.study.drawn))
-        return checked_names(_settings_of(self.runs), by)
+            chance = {*SEEDS, *self.study.drawn}
+            return _telling(self.runs, [name for name in self.study.settings if name not in chance])
+        return checked_names(self.study.settings, by)
 
     def _few(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return as many of the settings, from the first on, as make few groups together."""
@@ -270,7 +287,7 @@ class SweepResults(HasTable):
         """Return a metric of all runs, NaN where there is none."""
         return np.array([np.nan if value is None else value for value in self.runs[metric]], dtype=np.float64)
 
-    def _by_length(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def by_length(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the accuracies of all runs at the lengths (L,) that all of them have: float64 (R, L), NaN for none."""
         rows = {run: row for row, run in enumerate(self.runs["run"])}
         lengths, places = np.unique(np.asarray(self.lengths["length"], dtype=np.int64), return_inverse=True)
@@ -282,16 +299,6 @@ class SweepResults(HasTable):
         return accuracy[:, shared], lengths[shared]
 
 
-def setting_names(study: Study) -> tuple[str, ...]:
-    """Return the variant, where there are any, and the settings that any run has, section by section."""
-    sections: dict[str, dict[str, None]] = {}
-    for point in study.points:
-        for name in point.settings:
-            sections.setdefault(name.partition(".")[0], {})[name] = None
-    variant = ("variant",) if any(point.variant for point in study.points) else ()
-    return (*variant, *(name for names in sections.values() for name in names))
-
-
 def checked_names(known: Collection[str], by: str | Iterable[str]) -> tuple[str, ...]:
     """Return the names of settings that were given, or say which one is none of the known ones."""
     names = (by,) if isinstance(by, str) else tuple(by)
@@ -300,9 +307,21 @@ def checked_names(known: Collection[str], by: str | Iterable[str]) -> tuple[str,
     return names
 
 
-def checked_metric(metric: str) -> str:
+def metrics(study: Study) -> dict[str, str]:
+    """Return what the runs of a study can be compared by, and what each is called."""
+    if not study.is_on_data:
+        return TASK_METRICS
+    return {**DATA_METRICS, **{f"test.{name}": f"accuracy in {name}" for name in study.tests}}
+
+
+def checked_metric(study: Study, metric: str) -> str:
     """Return the name of a metric, or say that it is none."""
-    return _checks.one_of("metric", metric, METRICS)
+    return _checks.one_of("metric", metric, tuple(metrics(study)))
+
+
+def found_columns(study: Study) -> dict[str, type]:
+    """Return the columns of what was found beside the settings of a run, with the kind of each."""
+    return {**FOUND, "loss": float, **dict.fromkeys(metrics(study), float)}
 
 
 def is_better(metric: str, one: float, other: float) -> bool:
@@ -331,21 +350,14 @@ def _found(record: Record) -> dict[str, Any]:
     return {"status": "done", **found, **record.accuracies}
 
 
-def _settings_of(columns: Columns) -> tuple[str, ...]:
-    """Return the columns that say what a run was: its variant and its settings."""
-    return tuple(name for name in columns if name != "run" and name not in FOUND)
-
-
-def _telling(columns: Columns, without: Collection[str]) -> tuple[str, ...]:
-    """Return the fewest settings that tell runs apart, from left to right; those of `without` are left out.
+def _telling(columns: Columns, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the fewest of these settings that tell runs apart, from left to right.
 
     A setting that follows from those before it tells nothing: the activation of a network whose variant is known.
     """
     kept: list[str] = []
     count = 1
-    for name in _settings_of(columns):
-        if name in without:
-            continue
+    for name in names:
         distinct = len(set(zip(*(columns[kept_name] for kept_name in kept), columns[name], strict=True)))
         if distinct > count:
             kept.append(name)

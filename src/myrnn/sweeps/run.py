@@ -13,19 +13,29 @@ from functools import cache
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 from mygrad import mem_guard_off
 
 from myrnn.compiler import limit_threads, without_notice
+from myrnn.evaluation import classification_report
 from myrnn.experiment import Experiment
 from myrnn.models import num_parameters
-from myrnn.runs import evaluated, made_with
+from myrnn.runs import evaluated, made_with, read_data
 from myrnn.sweeps.study import Point
 from myrnn.training import train
 
 LONGEST_MESSAGE = 500
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class TestCounts(msgspec.Struct, frozen=True):
+    """What a test file gave: how many of its sequences were classified rightly, and the mean F1 of its classes."""
+
+    total: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    correct: Count
+    macro_f1: float | None = None
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="status", tag="done"):
@@ -39,9 +49,15 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     parameters, longest : int
         How many weights there are, and the longest length that was trained on.
     loss : float
-        Of the last report.
+        Of the last report; of a run on data of its best epoch.
     lengths, total, correct : list of int
-        How many sequences of each length were tried, and right.
+        How many sequences of each length were tried, and right; of a run on data in all tests together.
+    validation : float, optional
+        The accuracy of the best epoch on what was kept for the validation, of a run on data.
+    tests : dict of str to TestCounts
+        Those of a run on data, by name.
+    files : dict of str to str
+        The SHA-256 of the files of a run on data as they were read, by the names of `Experiment.files`.
     seconds : float
     worker : str
     versions : dict, optional
@@ -56,27 +72,39 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     lengths: list[Count]
     total: list[Count]
     correct: list[Count]
+    validation: float | None = None
+    tests: dict[str, TestCounts] = {}
+    files: dict[str, str] = {}
     seconds: float = 0.0
     worker: str = ""
     versions: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check that the counts go together, since records are read from files."""
-        if not len(self.lengths) == len(self.total) == len(self.correct) > 0:
+        if not len(self.lengths) == len(self.total) == len(self.correct) or not (self.lengths or self.files):
             raise ValueError("there must be counts for every length")
         if not all(tried and right <= tried for tried, right in zip(self.total, self.correct, strict=True)):
             raise ValueError("a length must be tried, and no more can be right than were tried")
+        if any(test.correct > test.total for test in self.tests.values()):
+            raise ValueError("no more can be right than were tried")
 
     @property
     def accuracies(self) -> dict[str, float | None]:
-        """The ``accuracy`` on the trained lengths, on the ``worst`` of them, and on longer ones (``beyond``)."""
+        """The ``accuracy``, the ``worst`` and that on lengths longer than all that were trained on (``beyond``).
+
+        They are those on the trained lengths, and on the worst of them; of a run on data those in all tests together,
+        and in the worst of them, and further the accuracy in each, such as ``test.NAME``.
+        """
         counts = list(zip(self.lengths, self.total, self.correct, strict=True))
-        trained = [(total, right) for length, total, right in counts if length <= self.longest]
-        beyond = [(total, right) for length, total, right in counts if length > self.longest]
+        known = counts if self.files else [row for row in counts if row[0] <= self.longest]
+        tests = {f"test.{name}": test.correct / test.total for name, test in self.tests.items()}
+        shares = tests.values() if self.files else [right / total for _, total, right in known]
         return {
-            "accuracy": _share(trained),
-            "worst": min((right / total for total, right in trained), default=None),
-            "beyond": _share(beyond),
+            "accuracy": _share(known),
+            "worst": min(shares, default=None),
+            "beyond": _share([row for row in counts if row[0] > self.longest]),
+            **({"validation": self.validation} if self.files else {}),
+            **tests,
         }
 
 
@@ -100,19 +128,22 @@ def do(point: Point) -> Record:
     begin = time.perf_counter()
     try:
         with _alone_and_quiet():
-            record: Record = _trained(point.run, point.experiment)
+            work = _trained if point.experiment.data is None else _trained_on_data
+            record: Record = work(point.run, point.located)
     except Exception as error:
-        record = failure(point.run, error)
+        record = failure(point, error)
     worker = f"{socket.gethostname()}:{os.getpid()}"
     seconds = round(time.perf_counter() - begin, 4)
     return msgspec.structs.replace(record, seconds=seconds, worker=worker, versions=made_with()["versions"])
 
 
-def failure(run: str, error: BaseException) -> Failed:
-    """Return the record of a run that failed."""
+def failure(point: Point, error: BaseException) -> Failed:
+    """Return the record of a run that failed; files are named as in the study, so that it is the same everywhere."""
     message = " ".join(str(error).split())
+    if point.folder:
+        message = message.replace(os.path.join(point.folder, ""), "")
     line = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    return Failed(run=run, error=line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 3]}...")
+    return Failed(run=point.run, error=line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 3]}...")
 
 
 def _trained(run: str, experiment: Experiment) -> Done:
@@ -132,9 +163,46 @@ def _trained(run: str, experiment: Experiment) -> Done:
     )
 
 
-def _share(counts: list[tuple[int, int]]) -> float | None:
-    total = sum(total for total, _ in counts)
-    return sum(right for _, right in counts) / total if total else None
+def _trained_on_data(run: str, experiment: Experiment) -> Done:
+    """Train and test as ``myrnn train --data`` does with the same settings."""
+    data = read_data(experiment)
+    assert data.train is not None
+    fitted = data.fit(experiment, progress=False)
+    if fitted.is_cut:
+        raise KeyboardInterrupt
+    best = fitted.best_epoch - 1
+    validation = fitted.history.validation_accuracy
+    tests, lengths, right = {}, [], []
+    for name, test in data.tests.items():
+        assert test.labels is not None
+        probabilities = fitted.probabilities(test.sequences, not_finite=np.nan)
+        report = classification_report(test.labels, probabilities, fitted.labels.classes, test.lengths)
+        is_right = np.array(fitted.labels.classes)[probabilities.argmax(axis=1)] == np.array(test.labels)
+        is_right &= np.isfinite(probabilities).all(axis=1)
+        tests[name] = TestCounts(len(is_right), int(is_right.sum()), report.macro_f1)
+        lengths.append(test.lengths)
+        right.append(is_right)
+    tried = np.concatenate([*lengths, np.zeros(0, dtype=np.int64)])
+    values, places, total = np.unique(tried, return_inverse=True, return_counts=True)
+    correct = np.bincount(places, np.concatenate([*right, np.zeros(0)]), len(values)).astype(np.int64)
+    return Done(
+        run=run,
+        engine=fitted.history.engine,
+        parameters=num_parameters(fitted.model),
+        loss=float(fitted.history.loss[best]),
+        longest=int(data.train.lengths.max()),
+        lengths=values.tolist(),
+        total=total.tolist(),
+        correct=correct.tolist(),
+        validation=None if validation is None else float(validation[best]),
+        tests=tests,
+        files=dict(data.hashes),
+    )
+
+
+def _share(counts: list[tuple[int, int, int]]) -> float | None:
+    total = sum(total for _, total, _ in counts)
+    return sum(right for _, _, right in counts) / total if total else None
 
 
 @contextmanager

@@ -10,12 +10,14 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from myrnn import _checks
+from myrnn.data import without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment, is_own
 from myrnn.registry import kinds
@@ -27,13 +29,14 @@ MOST_BYTES = 1_000_000
 MOST_STORED = 10_000_000
 # A study that has more runs is a slip, and must not fill the memory.
 MOST_RUNS = 100_000
-VARIED = ("task", "model", "optimizer", "training")
-# The section that all runs of a study share: it takes values as they are, a list among them.
+SECTIONS = ("task", "data", "model", "optimizer", "training", "evaluation")
+# The section that is not varied: it takes values as they are, a list among them.
 FIXED = "evaluation"
-SECTIONS = (*VARIED, FIXED)
 # An older name of it. The identities of runs are made with this name, so that older folders go on.
 EVALUATE = "evaluate"
 SAMPLES = 10_000
+# The settings that name further files beside that to learn from.
+FILES = ("labels", "test", "test_labels")
 # Hexadecimal digits of an identity: of a million runs two are the same by chance in one of forty million studies.
 DIGITS = 16
 
@@ -51,25 +54,40 @@ class Point:
     variant : str
         Empty in a study without variants.
     experiment : Experiment
+        Its files are named as in the study.
+    folder : str
+        Where these files are looked for; empty where there are none.
     """
 
     run: str
     variant: str
     experiment: Experiment
+    folder: str = ""
+
+    @property
+    def located(self) -> Experiment:
+        """The experiment with the whole paths of its files."""
+        return self.experiment.with_paths(lambda file: os.path.join(self.folder, file))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All settings under dotted names, such as ``"model.dim_recurrent"``, but for those that all runs share."""
+        """All settings but those of the tests, under dotted names such as ``"model.dim_recurrent"``."""
         sections = self.experiment.to_dict()
-        return {f"{name}.{setting}": value for name in VARIED for setting, value in sections[name].items()}
+        return {
+            f"{name}.{setting}": value
+            for name in SECTIONS
+            if name != FIXED
+            for setting, value in sections.get(name, {}).items()
+        }
 
     @property
     def label(self) -> str:
         """Which run it is, in a line."""
         settings = self.settings
         name = self.variant or settings["model.name"]
+        source = settings.get("task.name") or settings["data.file"]
         return (
-            f"{name} of {settings.get('model.dim_recurrent', '?')} units on {settings['task.name']}, "
+            f"{name} of {settings.get('model.dim_recurrent', '?')} units on {source}, "
             f"{settings['optimizer.name']} at {settings['optimizer.learning_rate']:g}, seed {settings['training.seed']}"
         )
 
@@ -94,6 +112,27 @@ class Study:
     drawn: frozenset[str]
     given: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def is_on_data(self) -> bool:
+        """Whether its runs learn from files."""
+        return self.points[0].experiment.data is not None
+
+    @cached_property
+    def settings(self) -> tuple[str, ...]:
+        """The names of ``variant``, where there are any, and of the settings that any run has, section by section."""
+        sections: dict[str, dict[str, None]] = {}
+        for point in self.points:
+            for name in point.settings:
+                sections.setdefault(name.partition(".")[0], {})[name] = None
+        variant = ("variant",) if any(point.variant for point in self.points) else ()
+        return (*variant, *(name for names in sections.values() for name in names))
+
+    @cached_property
+    def tests(self) -> tuple[str, ...]:
+        """The names of the tests of runs on files."""
+        tests = (point.experiment.evaluation.test for point in self.points if self.is_on_data)
+        return tuple(dict.fromkeys(name for test in tests for name, _ in test))
+
 
 def identity(experiment: Experiment) -> str:
     """Return the hash of the settings of a run."""
@@ -109,7 +148,8 @@ def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
     Parameters
     ----------
     source : path or mapping
-        A TOML file, or what such a file says, as a mapping. ``docs/sweeps.md`` describes it.
+        A TOML file, or what such a file says, as a mapping. ``docs/sweeps.md`` describes it. Paths in a file begin at
+        its folder, those in a mapping at the current one.
 
     Raises
     ------
@@ -120,12 +160,12 @@ def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
     """
     if isinstance(source, Mapping):
         with _located("study"):
-            return _study(_plain(source), "study")
+            return _study(_plain(source), "study", Path())
     if not isinstance(source, str | os.PathLike):
         raise InvalidArgument(f"study must be a TOML file or a mapping, not {type(source).__name__}")
     path = Path(source)
     with _located(str(path)):
-        return _study(_parsed(path), path.stem)
+        return _study(_parsed(path), path.stem, path.parent)
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -163,7 +203,7 @@ def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _study(given: Mapping[str, Any], name: str) -> Study:
+def _study(given: Mapping[str, Any], name: str, folder: Path) -> Study:
     if EVALUATE in given and FIXED in given:
         raise InvalidArgument(f"[{EVALUATE}] is an older name of [{FIXED}]: leave one of them out")
     tables = {FIXED if table == EVALUATE else table: value for table, value in given.items()}
@@ -176,15 +216,17 @@ def _study(given: Mapping[str, Any], name: str) -> Study:
         _checks.one_of("a setting of [search]", setting, ("draws", "seed"))
     draws = _checks.integer("[search] draws", search.get("draws", 1), minimum=1)
     seed = _checks.integer("[search] seed", search.get("seed", 0), minimum=0)
-    common = {section: _table(f"[{section}]", tables.get(section, {})) for section in SECTIONS}
+    common = {section: _table(f"[{section}]", tables[section]) for section in SECTIONS if section in tables}
     variants = dict(_variants(tables.get("variants"), common))
+    if len({"data" in sections for sections in variants.values()}) > 1:
+        raise InvalidArgument("some variants have [data], others none: a study is of runs on tasks or on data")
     drawn = frozenset(place for sections in variants.values() for place in _drawn(sections))
     if "draws" in search and not drawn:
         raise InvalidArgument("[search] draws has nothing to draw: no setting is a range { low = ..., high = ... }")
     if "draws" not in search and drawn:
         raise InvalidArgument(f"[search] draws is missing: how often is {min(drawn)} to be drawn?")
     _check_size(variants, draws)
-    points = tuple(_points(variants, draws, seed))
+    points = tuple(_points(variants, draws, seed, str(folder.absolute())))
     if (stored := len(json_to_bytes(given))) > MOST_STORED:
         raise InvalidArgument(f"is too large for a study: {stored:,} bytes as JSON, at most {MOST_STORED:,} are kept")
     return Study(name, points, drawn, given)
@@ -217,14 +259,18 @@ def _variants(given: Any, common: Mapping[str, Mapping[str, Any]]) -> Iterator[t
         names.add(name)
         with _located(f"variant {name!r}"):
             for section in own:
-                _checks.one_of("a table of a variant", section, ("name", *VARIED))
+                _checks.one_of("a table of a variant", section, ("name", *SECTIONS))
             yield name, _sections(common, own)
 
 
 def _sections(common: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -> Sections:
+    """Return the sections of a variant in the order in which they are read: a later one may depend on earlier ones."""
+    given = {*common, *own}
+    if {"task", "data"} <= given:
+        raise InvalidArgument("a run has [task] or [data], not both")
     sections = {}
-    for section in SECTIONS:
-        settings = {**common[section], **_table(f"[{section}]", own.get(section, {}))}
+    for section in ("data" if "data" in given else "task", FIXED, "model", "optimizer", "training"):
+        settings = {**common.get(section, {}), **_table(f"[{section}]", own.get(section, {}))}
         sections[section] = {
             name: Listed((value,))
             if section == FIXED
@@ -252,7 +298,7 @@ def _check_size(variants: Mapping[str, Sections], draws: int) -> None:
         raise InvalidArgument(f"these are {runs:,} runs: at most {MOST_RUNS:,} are possible; draw some with [search]")
 
 
-def _points(variants: Mapping[str, Sections], draws: int, seed: int) -> Iterator[Point]:
+def _points(variants: Mapping[str, Sections], draws: int, seed: int, folder: str) -> Iterator[Point]:
     """Yield all runs; draws of a variant that lead to the same settings are one run."""
     known: dict[str, str] = {}
     for variant, sections in variants.items():
@@ -263,7 +309,7 @@ def _points(variants: Mapping[str, Sections], draws: int, seed: int) -> Iterator
                     _check_ends(sections)
                 experiments = list(_experiments(sections, seed, draw))
             for experiment in experiments:
-                point = Point(identity(experiment), variant, experiment)
+                point = Point(identity(experiment), variant, experiment, folder if experiment.files else "")
                 there = known.get(point.run)
                 if there is None:
                     known[point.run] = variant
@@ -271,10 +317,6 @@ def _points(variants: Mapping[str, Sections], draws: int, seed: int) -> Iterator
                 elif there != variant or not drawn:
                     where = f"the variants {there!r} and {variant!r}" if there != variant else "two values of one list"
                     raise InvalidArgument(f"{where} lead to the same run: {point.label}")
-
-
-# The order in which sections are read: what a later one says may depend on the earlier ones.
-_READING = ("task", FIXED, "model", "optimizer", "training")
 
 
 def _experiments(sections: Sections, seed: int, draw: int) -> Iterator[Experiment]:
@@ -290,27 +332,49 @@ def _experiments(sections: Sections, seed: int, draw: int) -> Iterator[Experimen
             else:
                 yield experiment
 
-    return nested(_READING, {})
+    return nested(tuple(sections), {})
 
 
 def _check_ends(sections: Sections) -> None:
     """Try the ends of every range, so that a mistake does not depend on what is drawn."""
     read: dict[str, Any] = {}
-    for name in _READING:
-        tried = [_experiment(name, values, read) for values in combinations(sections[name], 0, None)]
+    for name, choices in sections.items():
+        tried = [_experiment(name, values, read) for values in combinations(choices, 0, None)]
         read[name] = getattr(tried[0], name)
 
 
 def _experiment(name: str, values: Mapping[str, Any], read: Mapping[str, Any]) -> Experiment:
     """Return the experiment with the sections that were read and one more; an error says that it is this one."""
     with _located(f"[{name}]"):
-        if name == FIXED:
-            values = {"samples": SAMPLES, **values}
+        if name == "data":
+            if "file" not in values:
+                raise InvalidArgument("file is missing: what is there to learn from?")
+            values = _filled(values, values["file"])
+        elif name == FIXED:
+            values = _filled(values, read["data"].file) if "data" in read else {"samples": SAMPLES, **values}
         experiment = Experiment(**{**read, name: values})
         if is_own(experiment.model.name):
             known = ", ".join(kinds("model"))
             raise InvalidArgument(f"name must be one of {known}: a study takes no class of your own")
     return experiment
+
+
+def _filled(values: Mapping[str, Any], file: Any) -> dict[str, Any]:
+    """Return settings in which ``{folder}`` and ``{stem}`` in the names of files stand for parts of a file's path."""
+    path = Path(str(file))
+    parts = {"{folder}": str(path.parent), "{stem}": without_gz(path).stem}
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: filled(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [filled(inner) for inner in value]
+        if isinstance(value, str):
+            for mark, part in parts.items():
+                value = value.replace(mark, part)
+        return value
+
+    return {name: filled(value) if name in FILES else value for name, value in values.items()}
 
 
 def _table(shown: str, value: Any) -> Mapping[str, Any]:

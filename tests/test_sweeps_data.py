@@ -1,0 +1,325 @@
+"""Studies on files: files x networks x tests in one table, wherever the runs are done and whatever stops them."""
+
+import csv
+import json
+import os
+import random
+import re
+import shutil
+import signal
+
+import polars
+import pytest
+
+import myrnn
+from clusters import dask_cluster
+from myrnn.cli import main
+from myrnn.errors import InvalidArgument
+from myrnn.sweeps import folder as sweep_folder
+from myrnn.sweeps import load_sweep, read_study, sweep
+from sweeps_help import SweepProcess
+
+STUDY = """
+[data]
+file = ["even/train.csv", "first/train.csv"]
+
+[model]
+name = ["rnn", "gru"]
+dim_recurrent = 3
+
+[training]
+max_epochs = 2
+batch_size = 8
+engine = "mygrad"
+seed = "0:1"
+
+[evaluation]
+test = { short = "{folder}/short.csv", long = "{folder}/long.csv" }
+"""
+RUNS = 8
+TABLES = ("results.csv", "results.parquet", "lengths.csv", "tests.csv", "tests.parquet", "groups.csv")
+LANGUAGES = {"even": lambda word: word.count("b") % 2 == 0, "first": lambda word: word[0] == "a"}
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+def words(longest, count):
+    """Return words of two letters, always the same ones."""
+    draw = random.Random(longest)
+    return ["".join(draw.choices("ab", k=draw.randint(1, longest))) for _ in range(count)]
+
+
+def write_table(path, belongs, rows):
+    lines = [f"{word},{'yes' if belongs(word) else 'no'}\n" for word in rows]
+    path.write_text("sequence,label\n" + "".join(lines))
+
+
+def write_languages(folder):
+    """Write the files of two languages, and the study that names them."""
+    for name, belongs in LANGUAGES.items():
+        (folder / name).mkdir(parents=True)
+        for file, rows in (("train", words(5, 24)), ("short", words(4, 10)), ("long", words(9, 10))):
+            write_table(folder / name / f"{file}.csv", belongs, rows)
+    (folder / "study.toml").write_text(STUDY)
+    return folder / "study.toml"
+
+
+def tables(folder):
+    return {name: (folder / name).read_bytes() for name in TABLES}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return write_languages(tmp_path_factory.mktemp("languages"))
+
+
+@pytest.fixture(scope="module")
+def one_core(study, tmp_path_factory):
+    """The folder of its sweep on one core, which nothing writes to."""
+    folder = tmp_path_factory.mktemp("one") / "core"
+    sweep(study, folder, jobs=1)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def without_figures(monkeypatch):
+    """Leave the figures out: they take most of the time of a small sweep. Those of `one_core` are there."""
+    monkeypatch.setattr(sweep_folder, "_write_figures", lambda results: None)
+
+
+# --- what a study says
+
+
+def test_files_are_crossed_with_everything_else(study):
+    runs = [
+        (p.experiment.data.file, dict(p.experiment.evaluation.test)["long"], p.settings["model.name"])
+        for p in read_study(study).points
+    ]
+    assert runs == [
+        (f"{language}/train.csv", f"{language}/long.csv", name)
+        for language in ("even", "first")
+        for name in ("rnn", "gru")
+        for _ in range(2)
+    ]
+
+
+def test_defaults_are_those_of_training_on_data(study):
+    point = read_study(study).points[0]
+    assert point.label == "rnn of 3 units on even/train.csv, adam at 0.003, seed 0"
+    assert point.settings["model.recurrent_init"] == "orthogonal"
+    assert point.settings["training.early_stopping_patience"] == 20
+
+
+def test_an_identity_does_not_depend_on_where_the_files_lie(study, tmp_path):
+    elsewhere = write_languages(tmp_path / "elsewhere")
+    assert [p.run for p in read_study(elsewhere).points] == [p.run for p in read_study(study).points]
+
+
+def test_variants_name_data_and_tests():
+    given = {
+        "variants": [
+            {"name": "one", "data": {"file": "a.csv"}, "evaluation": {"test": "b.csv"}},
+            {"name": "two", "data": {"file": "text.txt.gz", "labels": "{stem}.labels"}},
+        ],
+        "evaluation": {"test": {"held out": "{stem}-test.csv"}},
+    }
+    found = {point.variant: point.experiment for point in read_study(given).points}
+    assert found["one"].evaluation.test == (("b", "b.csv"),)
+    assert found["two"].data.labels == "text.labels"
+    assert found["two"].evaluation.test == (("held out", "text-test.csv"),)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"data": {}}, "[data] file is missing: what is there to learn from?"),
+        ({"data": {"file": ["a.csv", 3]}}, "[data] file must be text, not 3"),
+        (
+            {"data": {"file": "a.txt"}},
+            "[data] a.txt is plain text: give its labels, one a line, with labels",
+        ),
+        ({"data": {"file": "a.csv"}, "task": {}}, "a run has [task] or [data], not both"),
+        (
+            {"data": {"file": "a.csv"}, "variants": [{"name": "v", "task": {}}]},
+            "variant 'v': a run has [task] or [data], not both",
+        ),
+        (
+            {"variants": [{"name": "v", "data": {"file": "a.csv"}}, {"name": "w"}]},
+            "some variants have [data], others none: a study is of runs on tasks or on data",
+        ),
+        (
+            {"data": {"file": "a.csv"}, "evaluation": {"test": ["b/c.csv", "d/c.csv"]}},
+            "[evaluation] test has two files of the name 'c': name them, as NAME=FILE",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(given, message):
+    with refused(f"study: {message}"):
+        read_study(given)
+
+
+# --- what comes out
+
+
+def test_a_run_is_what_training_on_files_gives(study, one_core, tmp_path):
+    results = load_sweep(one_core)
+    row = results.runs["training.seed"].index(1)
+    point = read_study(study).points[row]
+    myrnn.run(point.located, tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert point.run == results.runs["run"][row]
+    assert results.runs["loss"][row] == report["training"]["loss"]
+    assert results.runs["parameters"][row] == report["training"]["parameters"]
+    for name in ("short", "long"):
+        assert results.runs[f"test.{name}"][row] == report["tests"][name]["accuracy"]
+
+
+def test_the_table_of_tests_has_a_row_a_run_and_test(one_core):
+    with open(one_core / "tests.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * RUNS
+    assert list(rows[0])[1:8] == ["data.file", "model.name", "training.seed", "test", "total", "correct", "accuracy"]
+    assert [row["test"] for row in rows] == ["short", "long"] * RUNS
+    results = load_sweep(one_core)
+    for row in rows:
+        place = results.runs["run"].index(row["run"])
+        assert float(row["accuracy"]) == results.runs[f"test.{row['test']}"][place]
+        assert int(row["correct"]) / int(row["total"]) == float(row["accuracy"])
+    assert polars.read_parquet(one_core / "tests.parquet").height == 2 * RUNS
+
+
+def test_accuracies_are_those_of_all_tests_of_the_worst_and_beyond(one_core):
+    runs = load_sweep(one_core).runs
+    for row in range(RUNS):
+        tests = runs["test.short"][row], runs["test.long"][row]
+        assert runs["accuracy"][row] == pytest.approx(sum(tests) / 2)
+        assert runs["worst"][row] == min(tests)
+        assert 0 <= runs["beyond"][row] <= 1 and 0 <= runs["validation"][row] <= 1
+
+
+def test_the_groups_have_a_column_for_each_test(one_core):
+    results = load_sweep(one_core)
+    table = results.table()
+    assert [column.heading for column in table.shown][:5] == ["file", "model", "runs", "short", "long"]
+    long = {(group["data.file"], group["model.name"]): group["mean"] for group in results.groups(metric="test.long")}
+    assert table.columns["test.long"] == list(long.values())
+    assert results.best("test.long")["test.long"] == max(results.runs["test.long"])
+    with refused(
+        "metric must be one of 'accuracy', 'worst', 'beyond', 'validation', 'loss', 'test.short', 'test.long', "
+        "not 'test.lang'; did you mean 'test.long'?"
+    ):
+        results.groups(metric="test.lang")
+
+
+def test_the_figures_are_there(one_core):
+    names = {path.stem for path in one_core.glob("*.svg")}
+    assert names == {"accuracy_by_length", "accuracy_by_data_file", "accuracy_by_model_name", "parallel"}
+
+
+def test_runs_without_tests_are_compared_by_their_validation(study, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    given = {**read_study(study).given, "model": {"dim_recurrent": [2, 3]}}
+    given = {**given, "data": {"file": str(study.parent / "even" / "train.csv")}, "evaluation": {}}
+    results = sweep(given, tmp_path / "out", jobs=1, metric="validation")
+    assert set(results.runs["accuracy"]) == {None} and results.best("validation") is not None
+    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == {
+        "validation_by_model_dim_recurrent", "parallel",
+    }  # fmt: skip
+
+
+def test_the_command_line_shows_languages_networks_and_tests(study, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["sweep", str(study), "--jobs", "1", "--metric", "accuracy"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["file", "model", "runs", "short", "long", "mean", "spread", "low", "high"] in lines
+    assert sum(line[:1] == ["first/train.csv"] for line in lines) == 2
+    assert main(["sweep", str(study), "--plan"]) == 0
+    assert "rnn of 3 units on even/train.csv, adam at 0.003, seed 0" in capsys.readouterr().out
+
+
+# --- the same table
+
+
+def test_two_cores_and_another_folder_give_the_same_bytes(study, one_core, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sweep(os.path.relpath(study), tmp_path / "out", jobs=2)
+    assert tables(tmp_path / "out") == tables(one_core)
+
+
+def test_runs_on_a_file_that_has_changed_are_done_again(one_core, tmp_path):
+    study = write_languages(tmp_path / "languages")
+    shutil.copytree(one_core, tmp_path / "out", ignore=shutil.ignore_patterns("*.svg", "*.png"))
+    log = tmp_path / "out" / "results.jsonl"
+    sweep(study, tmp_path / "out", jobs=1)
+    assert log.read_bytes() == (one_core / "results.jsonl").read_bytes()
+    write_table(study.parent / "first" / "long.csv", LANGUAGES["first"], words(10, 12))
+    results = sweep(study, tmp_path / "out", jobs=1)
+    assert log.read_bytes().count(b"\n") == RUNS + RUNS // 2
+    assert sorted(set(results.tests["total"])) == [10, 12]
+
+
+def test_a_missing_file_is_told_before_anything_runs(tmp_path):
+    study = write_languages(tmp_path / "languages")
+    missing = study.parent / "first" / "short.csv"
+    missing.unlink()
+    with refused(f"{missing} cannot be read: No such file or directory"):
+        sweep(study, tmp_path / "out", jobs=1)
+    assert not (tmp_path / "out" / "results.jsonl").exists()
+
+
+def test_a_file_that_cannot_be_learned_from_fails_its_own_runs_alone(tmp_path):
+    study = write_languages(tmp_path / "languages")
+    write_table(study.parent / "even" / "train.csv", lambda word: True, words(4, 10))
+    results = sweep(study, tmp_path / "out", jobs=1)
+    pairs = zip(results.runs["data.file"], results.runs["status"], strict=True)
+    failed = [file for file, status in pairs if status == "failed"]
+    assert failed == ["even/train.csv"] * 4
+    assert results.runs["error"][0] == (
+        "InvalidArgument: even/train.csv holds one class only, 'yes': a classifier needs two or more"
+    )
+
+
+def test_a_run_that_is_interrupted_counts_for_nothing(study, one_core, tmp_path):
+    endless = study.with_name("endless.toml")
+    variant = "training = { max_epochs = 100_000_000, early_stopping_patience = 100_000_000, seed = 0 }"
+    endless.write_text(f'{STUDY}\n[[variants]]\nname = "short"\n\n[[variants]]\nname = "endless"\n{variant}\n')
+    process = SweepProcess(endless, tmp_path / "out", "--jobs", "1")
+    process.wait_for(RUNS)
+    process.signal(signal.SIGTERM)
+    code, _, error = process.end()
+    assert code == 143
+    assert re.match(r"myrnn: terminated: 8 of 12 runs are done and kept in .*; the same command goes on$", error)
+    assert (tmp_path / "out" / "results.jsonl").read_bytes().count(b"\n") == RUNS
+    sweep(study, tmp_path / "out", jobs=1)
+    assert tables(tmp_path / "out") == tables(one_core)
+
+
+@pytest.mark.long
+def test_a_sweep_that_is_killed_goes_on(study, one_core, tmp_path):
+    for moment in (2, 5):
+        process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
+        process.wait_for(moment)
+        process.kill()
+    assert SweepProcess(study, tmp_path / "out", "--jobs", "2").end()[0] == 0
+    assert tables(tmp_path / "out") == tables(one_core)
+
+
+@pytest.mark.long
+def test_dask_gives_the_same_bytes(study, one_core, tmp_path):
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    with dask_cluster() as (address, _):
+        process = SweepProcess(study, tmp_path / "out", "--backend", "dask", "--address", address)
+        assert process.end()[0] == 0
+    assert tables(tmp_path / "out") == tables(one_core)
+
+
+@pytest.mark.long
+def test_ray_gives_the_same_bytes(study, one_core, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not made for this Python")
+    patient = {"RAY_raylet_start_wait_time_s": "300"}
+    process = SweepProcess(study, tmp_path / "out", "--backend", "ray", "--jobs", "2", env=patient)
+    assert process.end()[0] == 0
+    assert tables(tmp_path / "out") == tables(one_core)
