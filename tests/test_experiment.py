@@ -15,7 +15,7 @@ from msgspec import Meta
 
 import myrnn
 from myrnn.cli import main
-from myrnn.errors import InvalidArgument, RunError
+from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.experiment import Experiment, Part, Training, merged
 from myrnn.models import GRU, RNN, num_parameters
 from myrnn.optimizers import SGD
@@ -385,11 +385,63 @@ def test_an_experiment_has_a_task_or_data():
         ({"evaluation": {"test": {"../x": "x.csv"}}}, "test has the name '../x', which a part of a file's name .*"),
         ({"training": {"class_weight": "spam"}}, "class_weight must be balanced, or weights such as .*, not 'spam'"),
         ({"training": {"validation_fraction": 1}}, "validation_fraction must be below 1, not 1.0"),
+        ({"training": {"class_weight": "x=nan,y=1"}}, "the weight of 'x' in class_weight must be finite, not nan"),
+        ({"training": {"class_weight": {"x": True}}}, "the weight of 'x' in class_weight must be a number, not True"),
+        ({"training": {"class_weight": "x=3,x=5"}}, "class_weight has two weights for 'x'"),
+        ({"training": {"class_weight": "x=0,y=0"}}, "class_weight must have a weight above 0 for one class at least"),
+        ({"data": {"file": "a\0b.csv"}}, "file must be the name of a file, not .*"),
+        ({"evaluation": {"test": ""}}, "test must be files, or files by name, not ''"),
+        ({"evaluation": {"test": {"x" * 101: "a.csv"}}}, "test has a name of 101 characters, at most 100 are possible"),
     ],
 )
 def test_what_is_wrong_with_data_is_said(given, message):
     with refused(message):
         Experiment.read({"data": "train.csv", **given})
+
+
+def test_data_in_memory_are_what_they_are():
+    X, y = ["a", "b"], [0, 1]
+    experiment = Experiment(data=(X, y))
+    assert experiment == copy.copy(experiment)
+    assert experiment != Experiment(data=(X, y))
+    with refused("the model of an experiment with data is made when these are read: use myrnn.run"):
+        experiment.make()
+    with refused("experiment must be an Experiment, not str"):
+        myrnn.run("best")
+    for X, y, message in (
+        ([], [], "X holds no sequence: at least two are needed, of two classes"),
+        (["a", "b"], ["x"], "X holds 2 sequences, but y 1 labels"),
+        (["a", "b"], ["x", "x"], "y holds one class only, 'x': two or more are needed"),
+    ):
+        with refused(message):
+            myrnn.run(Experiment(data=(X, y)), "nowhere", progress=False)
+    assert not Path("nowhere").exists()
+
+
+def test_data_in_memory_are_tested_on_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("test.csv").write_text("sequence,label\nab,0\nb,1\n")
+    X, y = ["ab", "ba", "b", "aab"] * 6, [0, 1, 1, 0] * 6
+    training = {"max_epochs": 2, "engine": "mygrad", "class_weight": {0: 2, 1: 1}}
+    experiment = Experiment(
+        data=(X, y), model={"dim_recurrent": 3}, training=training, evaluation={"test": Path("test.csv")}
+    )
+    run = myrnn.run(experiment, "run", progress=False)
+    same = myrnn.SequenceClassifier(
+        dim_recurrent=3, max_epochs=2, engine="mygrad", class_weight={0: 2, 1: 1}, random_state=0
+    ).fit(X, y)
+    assert run.report["evaluation"]["accuracy"] == same.score(["ab", "b"], [0, 1])
+    assert np.array_equal(run.history.loss, same.history_["loss"])
+    with pytest.raises(DataError, match=r"there is no file gone\.csv"):
+        myrnn.run(Experiment(data=(X, y), evaluation={"test": "gone.csv"}), "gone")
+
+
+def test_a_file_must_say_where_its_data_are(tmp_path):
+    (tmp_path / "mine.toml").write_text("[data]\ntokenize = 'words'\n")
+    with refused(".*mine.toml: data needs 'file'"):
+        Experiment.from_file(tmp_path / "mine.toml")
+    (tmp_path / "mine.json").write_text('{"data": null, "training": {"iterations": 7}}')
+    assert Experiment.from_file(tmp_path / "mine.json").training.iterations == 7
 
 
 def test_files_of_a_file_are_looked_for_from_its_folder_on(tmp_path):

@@ -117,6 +117,19 @@ def weight_generator(seed: int) -> np.random.Generator:
     return np.random.default_rng((seed, 1))
 
 
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """Sequences and labels in memory, as `SequenceClassifier.fit` takes them. It is equal to itself alone.
+
+    Attributes
+    ----------
+    X, y : object
+    """
+
+    X: Any
+    y: Any
+
+
 @dataclass(frozen=True)
 class Experiment:
     """All that it takes to train a model and to test it.
@@ -135,7 +148,7 @@ class Experiment:
     data : Data or None
         Files of sequences; or what is in memory, given as a pair of sequences and labels, as
         `SequenceClassifier.fit` takes them, or as a `Sequences`.
-    memory : pair or None
+    memory : Memory or None
         Sequences and labels, where the data are in memory.
 
     Raises
@@ -159,7 +172,7 @@ class Experiment:
     training: Any = None
     evaluation: Any = None
     data: Any = None
-    memory: Any = field(default=None, repr=False, compare=False)
+    memory: Memory | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Read sections that are given as mappings or names."""
@@ -203,7 +216,7 @@ class Experiment:
             raise InvalidArgument(
                 f"data must be a file, settings by name, a pair (X, y) or a Sequences, not {_checks.shown(given)}"
             )
-        self._keep("memory", given)
+        self._keep("memory", Memory(*given))
         return Data()
 
     @classmethod
@@ -222,6 +235,8 @@ class Experiment:
         sections = _sections_of(path)
         try:
             found = cls.read(sections)
+            if found.data is not None and found.data.file is None:
+                raise InvalidArgument("data needs 'file'")
         except InvalidArgument as error:
             raise InvalidArgument(f"{path}: {error}") from None
         return found._with_files(lambda file: os.path.join(os.path.dirname(path), file))
@@ -295,6 +310,8 @@ class Experiment:
 
     def make(self) -> tuple[Any, Any, Any]:
         """Return the task, the model with its first weights, and its optimizer, of an experiment with a task."""
+        if self.task is None:
+            raise InvalidArgument("the model of an experiment with data is made when these are read: use myrnn.run")
         task, rng = self.task.make(), weight_generator(self.training.seed)
         if is_own(self.model.name):
             sizes = task.dim_input, self.model.settings.dim_recurrent, task.dim_output
@@ -344,7 +361,8 @@ def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise InvalidArgument(f"{path} is not {'JSON' if is_json else 'TOML'}: {error}") from error
     sections = {}
-    for name, section in _mapping(str(path), found).items():
+    known = {name: section for name, section in _mapping(str(path), found).items() if section is not None}
+    for name, section in known.items():
         key = {"data": "file"}.get(name, "name")
         named = {key: section} if name in (*PARTS, "data") and isinstance(section, str) else section
         sections[name] = dict(_mapping(f"[{name}] in {path}", named))

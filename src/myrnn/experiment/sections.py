@@ -23,6 +23,8 @@ from myrnn.training.settings import BatchSize, EngineName, GradientClip, OnDiver
 
 MOST_LENGTHS = 100_000
 MOST_SAMPLES = 10_000_000
+# The names of tests are parts of the names of files.
+LONGEST_NAME = 100
 
 Samples = Annotated[int, Meta(ge=1, le=MOST_SAMPLES, description="How many sequences to evaluate on.")]
 Tokenize = Annotated[
@@ -67,9 +69,20 @@ class Data(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check all values, and that plain text has a file of labels."""
+        for name in ("file", "labels"):
+            if isinstance(given := getattr(self, name), os.PathLike):
+                self._keep(name, os.fspath(given))
         super().__post_init__()
+        for name in ("file", "labels"):
+            if (given := getattr(self, name)) is not None:
+                _check_file(name, given)
         if self.file is not None and self.labels is None and is_plain_text(self.file):
             raise InvalidArgument(f"{self.file} is plain text: give its labels, one a line, with labels")
+
+
+def _check_file(setting: str, file: str) -> None:
+    if not file or "\0" in file:
+        raise InvalidArgument(f"{setting} must be the name of a file, not {_checks.shown(file)}")
 
 
 def is_plain_text(file: str) -> bool:
@@ -195,8 +208,13 @@ def named_files(setting: str, given: Any) -> dict[str, str]:
     for name, file in pairs:
         if not isinstance(name, str) or not name.strip() or not isinstance(file, str | os.PathLike):
             raise InvalidArgument(f"{setting} must be files, or files by name, not {_checks.shown(given)}")
+        _check_file(setting, os.fspath(file))
         if name in found:
             raise InvalidArgument(f"{setting} has two files of the name {name!r}: name them, as NAME=FILE")
+        if len(name) > LONGEST_NAME:
+            raise InvalidArgument(
+                f"{setting} has a name of {len(name)} characters, at most {LONGEST_NAME} are possible"
+            )
         if not name.isprintable() or set(name) & set("/\\") or name.startswith("."):
             raise InvalidArgument(f"{setting} has the name {name!r}, which a part of a file's name cannot be")
         found[name] = os.fspath(file)
@@ -232,10 +250,19 @@ def _class_weight(given: Any) -> Any:
         pairs = [tuple(pair) for pair in given]
     else:
         raise InvalidArgument(f"{wanted}, not {_checks.shown(given)}")
-    try:
-        return tuple((str(label), float(weight)) for label, weight in pairs)
-    except (TypeError, ValueError):
-        raise InvalidArgument(f"{wanted}, not {_checks.shown(given)}") from None
+    weights: dict[str, float] = {}
+    for label, weight in pairs:
+        try:
+            number = float(weight) if isinstance(weight, str) else weight
+        except ValueError:
+            raise InvalidArgument(f"{wanted}, not {given!r}") from None
+        number = _checks.real(f"the weight of {str(label)!r} in class_weight", number, minimum=0)
+        if str(label) in weights:
+            raise InvalidArgument(f"class_weight has two weights for {str(label)!r}")
+        weights[str(label)] = number
+    if not any(weights.values()):
+        raise InvalidArgument("class_weight must have a weight above 0 for one class at least")
+    return tuple(weights.items())
 
 
 def _lengths(given: Any) -> tuple[int, ...] | None:

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from myrnn._user_code import warn
-from myrnn.data import ClassLabels, LabelledSequences, TokenSequences, flat_sequences, read_sequences, without_gz
+from myrnn.data import (
+    ClassLabels,
+    LabelledSequences,
+    RawSequences,
+    TokenSequences,
+    flat_sequences,
+    read_sequences,
+    without_gz,
+)
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
 from myrnn.runs.fitted import Fitted
@@ -59,6 +67,10 @@ class GivenData:
         """Train a new model as the experiment says; the arguments are those of `fit`."""
         how = experiment.data.tokenize if self.train is None else self.train.tokenize or "auto"
         raw = flat_sequences(self.X, tokenize=how)
+        if not len(raw):
+            raise InvalidArgument("X holds no sequence: at least two are needed, of two classes")
+        if len(self.y) != len(raw):
+            raise InvalidArgument(f"X holds {len(raw)} sequences, but y {len(self.y)} labels")
         labels = ClassLabels.fit(self.y)
         if len(labels) < 2:
             raise InvalidArgument(f"y holds one class only, {labels.classes.tolist()[0]!r}: two or more are needed")
@@ -78,16 +90,17 @@ class GivenData:
 
     def warn_of_news(self) -> None:
         """Say which classes of the tests the training does not know; of symbols, the model says which."""
+        known = set(map(str, np.unique(np.asarray(self.y)).tolist()))
+        source = "the training" if self.train is None else self.train.source
         for test in self.tests.values():
-            assert self.train is not None
-            news = sorted(set(test.classes) - set(self.train.classes))
+            news = sorted(set(test.classes) - known)
             if news:
                 count = sum(test.classes[name] for name in news)
                 more = ", ..." if len(news) > MOST_NAMED else ""
                 names = f"{', '.join(map(repr, news[:MOST_NAMED]))}{more}"
                 warn(
                     f"{test.source} holds {len(news):,} {'class' if len(news) == 1 else 'classes'} ({names}) that "
-                    f"{self.train.source} does not: {count:,} of {len(test):,} sequences cannot be classified rightly"
+                    f"{source} does not: {count:,} of {len(test):,} sequences cannot be classified rightly"
                 )
 
 
@@ -158,25 +171,35 @@ def read_data(experiment: Experiment) -> GivenData:
     InvalidArgument
         When the sequences are in memory and are not given, or there is one class only.
     """
-    data, evaluation = experiment.data, experiment.evaluation
-    if data.file is None:
-        if experiment.memory is None:
-            raise InvalidArgument("the sequences were in memory: give them again, as Experiment(data=(X, y))")
-        X, y = experiment.memory
-        return GivenData(X, y, hashes={MEMORY: _hash_of_memory(X, y, data.tokenize)})
+    data = experiment.data
+    if data.file is None and experiment.memory is None:
+        raise InvalidArgument("the sequences were in memory: give them again, as Experiment(data=(X, y))")
     # First, so that a file that changes while it is read is not taken for what it was.
     hashes = {name: _hash_of(file) for name, file in experiment.files.items()}
+    if experiment.memory is not None:
+        X, y = experiment.memory.X, experiment.memory.y
+        raw = flat_sequences(X, tokenize=data.tokenize)
+        is_tokens, how = isinstance(raw, TokenSequences), getattr(raw, "tokenize", None)
+        tests = _read_tests(experiment, is_tokens, how if isinstance(how, str) else None)
+        return GivenData(X, y, tests=tests, hashes={**hashes, MEMORY: _hash_of_memory(raw, y)})
     train = _read(experiment, data.file, data.labels, None, data.tokenize)
     if len(train.classes) < 2:
         assert train.labels is not None
         raise InvalidArgument(
             f"{train.source} holds one class only, {str(train.labels[0])!r}: a classifier needs two or more"
         )
-    labels = dict(evaluation.test_labels)
-    # Text of a test is read as that of the training was.
-    kind, how = "tokens" if train.is_tokens else "features", train.tokenize or "words"
-    tests = {name: _read(experiment, file, labels.get(name), kind, how) for name, file in evaluation.test}
+    tests = _read_tests(experiment, train.is_tokens, train.tokenize)
     return GivenData(train.sequences, train.labels, train, tests, hashes)
+
+
+def _read_tests(experiment: Experiment, is_tokens: bool, tokenize: str | None) -> dict[str, LabelledSequences]:
+    """Return the tests of an experiment; their text is read as that of the training was."""
+    labels = dict(experiment.evaluation.test_labels)
+    kind = "tokens" if is_tokens else "features"
+    return {
+        name: _read(experiment, file, labels.get(name), kind, tokenize or "words")
+        for name, file in experiment.evaluation.test
+    }
 
 
 def _read(experiment: Experiment, file: str, labels: str | None, kind: Any, tokenize: str) -> LabelledSequences:
@@ -193,8 +216,7 @@ def _read(experiment: Experiment, file: str, labels: str | None, kind: Any, toke
     )
 
 
-def _hash_of_memory(X: Any, y: Any, tokenize: str) -> str:
-    raw = flat_sequences(X, tokenize=tokenize)
+def _hash_of_memory(raw: RawSequences, y: Any) -> str:
     parts = (raw.codes, raw.symbols) if isinstance(raw, TokenSequences) else (raw.rows,)
     content = repr([part.tolist() if isinstance(part, np.ndarray) else part for part in (*parts, raw.offsets)])
     return hashlib.sha256(f"{content} {np.asarray(y).tolist()}".encode("utf-8", "surrogatepass")).hexdigest()

@@ -260,7 +260,10 @@ def class_weights(given: Any, labels: ClassLabels, numbers: NDArray[np.int64]) -
     """
     if given is None:
         return None
-    given = dict(given) if isinstance(given, tuple) else given
+    if isinstance(given, tuple):
+        # Those of an experiment are for labels as text.
+        names = {str(label): label for label in labels.classes.tolist()}
+        given = {names.get(label, label): weight for label, weight in given}
     if not isinstance(given, dict) and not (isinstance(given, str) and given == "balanced"):
         raise InvalidArgument(f"class_weight must be None, 'balanced' or a dict, not {_checks.shown(given)}")
     if isinstance(given, dict) and (unknown := set(given) - set(labels.classes.tolist())):

@@ -60,6 +60,8 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
     TrainingDiverged
         When the loss is no longer finite.
     """
+    if not isinstance(experiment, Experiment):
+        raise InvalidArgument(f"experiment must be an Experiment, not {type(experiment).__name__}")
     make = load_own(experiment.model.name).make if is_own(experiment.model.name) else None
     if folder is not None and is_unfinished(Path(folder)):
         path = Path(folder)
@@ -87,7 +89,8 @@ def _same_job(folder: Path, experiment: Experiment) -> Job:
     if job.settings(folder)["model"].get("name") == OWN:
         # The folder does not say which file holds the class.
         experiment = replace(experiment, model=job.experiment.model)
-    kept, given = (whole.with_paths(os.path.abspath) for whole in (job.experiment, experiment))
+    both = (job.experiment, replace(experiment, memory=None))
+    kept, given = (whole.with_paths(os.path.abspath) for whole in both)
     if kept != given:
         raise RunError(f"{folder} holds an unfinished run of another experiment: choose another folder")
     return replace(job, experiment=replace(job.experiment, memory=experiment.memory))
@@ -303,7 +306,8 @@ class DataWork:
             probabilities = fitted.probabilities(test.sequences, not_finite=np.nan)
             seconds = time.perf_counter() - begin
             assert test.labels is not None
-            reports[name] = classification_report(test.labels, probabilities, fitted.labels.classes, test.lengths)
+            classes = np.array(fitted.class_names)
+            reports[name] = classification_report(test.labels, probabilities, classes, test.lengths)
             found = {"skipped_lines": test.skipped, "seconds": seconds, **reports[name].numbers()}
             if len(self.data.tests) == 1:
                 numbers["evaluation"] = found
