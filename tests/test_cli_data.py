@@ -505,9 +505,12 @@ def test_a_run_on_data_is_evaluated_by_length(parity, here, capsys):
     Path("other.csv").write_text("sequence,label\nab,odd\nba,none\n")
     assert main(["evaluate", str(parity), "--data=other.csv", "--engine=mygrad", "--figure=other.svg"]) == 0
     out, err = capsys.readouterr()
-    assert "other.csv: 1 of 2 sequences are of classes that are not known" in err
+    assert "other.csv: 1 of 2 sequences are of classes that the training does not know, and are left out" in err
     assert "evaluated   on 1 sequences of other.csv" in out
     assert Path("other.svg").is_file()
+    Path("other.csv").write_text("sequence,label\nba,none\n")
+    assert main(["evaluate", str(parity), "--data=other.csv"]) == 2
+    assert capsys.readouterr().err.endswith("myrnn: no test has a sequence of a class that the training knows\n")
 
 
 def test_a_run_on_data_is_looked_into(parity, here, capsys):

@@ -147,12 +147,17 @@ def read_tests(experiment: Experiment, fitted: Fitted, file: str | None = None, 
         assert given.labels is not None
         known = np.isin(given.labels, np.array(fitted.class_names))
         if not known.all():
-            warn(f"{given.source}: {(~known).sum():,} of {len(given):,} sequences are of classes that are not known")
+            warn(
+                f"{given.source}: {(~known).sum():,} of {len(given):,} sequences are of classes that the training does "
+                "not know, and are left out"
+            )
         if not known.any():
-            raise InvalidArgument(f"{given.source} has no sequence of a class that the training knows")
+            continue
         places = {name: place for place, name in enumerate(fitted.class_names)}
         numbers = np.array([places.get(label, 0) for label in given.labels.tolist()], dtype=np.int64)
         found[name] = NamedSequences(fitted.read(given.sequences, numbers).select(known), fitted)
+    if not found:
+        raise InvalidArgument("no test has a sequence of a class that the training knows")
     return found
 
 
@@ -217,7 +222,7 @@ def _read(experiment: Experiment, file: str, labels: str | None, kind: Any, toke
 
 
 def _hash_of_memory(raw: RawSequences, y: Any) -> str:
-    parts = (raw.codes, raw.symbols) if isinstance(raw, TokenSequences) else (raw.rows,)
+    parts = (raw.kind, raw.codes, raw.symbols) if isinstance(raw, TokenSequences) else ("numbers", raw.rows)
     content = repr([part.tolist() if isinstance(part, np.ndarray) else part for part in (*parts, raw.offsets)])
     return hashlib.sha256(f"{content} {np.asarray(y).tolist()}".encode("utf-8", "surrogatepass")).hexdigest()
 
