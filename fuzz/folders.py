@@ -39,7 +39,7 @@ STUDY = {
     "model": {"dim_recurrent": [2, 3]},
     "optimizer": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
     "training": {"iterations": 2, "engine": "mygrad", "seed": "0:1"},
-    "evaluate": {"samples": 4},
+    "evaluation": {"samples": 4},
     "search": {"draws": 2},
     "variants": [{"name": "RNN"}, {"name": "GRU", "model": {"name": "gru"}}],
 }

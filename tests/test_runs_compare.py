@@ -149,6 +149,18 @@ def test_data_runs_that_were_counted_apart_compare_as_a_whole(made, copied):
     assert compare_runs(made / "words", folder).table().rows() == []
 
 
+def test_data_runs_with_several_tests_compare_test_by_test(made, tmp_path):
+    (tmp_path / "short.csv").write_text("sequence,label\nfine,pos\nbad,neg\n")
+    tests = (f"--test=short={tmp_path / 'short.csv'}", f"--test=long={made / 'data.csv'}")
+    for name, further in (("one", ()), ("other", ("--dim-recurrent=5",))):
+        data_run(tmp_path / name, *tests, *further)
+    found = compare_runs(tmp_path / "one", tmp_path / "other")
+    tested = [json.loads((tmp_path / name / "report.json").read_text())["tests"] for name in ("one", "other")]
+    assert found.table().columns["length"] == [name for name in tested[0] if name in tested[1]]
+    assert found.table().columns["first"] == [test["accuracy"] for test in tested[0].values()]
+    assert compare_runs(tmp_path / "one", made / "words").table().columns["length"] == []
+
+
 def test_what_cannot_be_compared_is_refused(made, tmp_path):
     for first, second, kind, message in (
         (made / "rnn", made / "rnn", InvalidArgument, f"{made / 'rnn'} is given twice"),

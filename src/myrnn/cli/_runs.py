@@ -133,7 +133,7 @@ def _show_comparison(found: RunComparison) -> None:
     else:
         typer.echo("the same settings")
     typer.echo()
-    _show.named_rows(("weights", found.told()), ("history", _history(found)))
+    _show.named_rows(("weights", found.describe_weights()), ("history", _history(found)))
     table = found.table()
     if not table:
         typer.echo("\nnothing to compare by length: one of the two was not tested, or on other lengths")

@@ -7,6 +7,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -194,10 +195,7 @@ class Experiment:
                     raise InvalidArgument(f"{name} must be {kind.__name__} here, not {type(given).__name__}")
                 self._keep(name, kind.read(_mapping(name, given), name))
         if not on_data:
-            # The task checks settings that depend on each other, and the lengths that it is tested on.
-            task, lengths = self.task.make(), self.evaluation.lengths
-            if lengths is not None and callable(getattr(task, "sample_lengths", None)):
-                task.sample_lengths([n for n in lengths if n <= LONGEST_TRIED], np.random.default_rng(0))
+            _check_task(self.task, self.evaluation.lengths)
 
     def _keep(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -341,6 +339,17 @@ def _toml(sections: Mapping[str, Any]) -> str:
         known = {name: value for name, value in settings.items() if value is not None}
         lines += [f"[{table}]", *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in known.items()), ""]
     return "\n".join(lines)
+
+
+@lru_cache
+def _check_task(part: Part, lengths: tuple[int, ...] | None) -> None:
+    """Let a task check settings that depend on each other, and the lengths that it is tested on.
+
+    It is remembered: most of the many experiments of a study are of one task.
+    """
+    task = part.make()
+    if lengths is not None and callable(getattr(task, "sample_lengths", None)):
+        task.sample_lengths([n for n in lengths if n <= LONGEST_TRIED], np.random.default_rng(0))
 
 
 def _made_again(sections: Mapping[str, Any], memory: Any) -> Experiment:

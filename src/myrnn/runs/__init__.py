@@ -7,11 +7,10 @@ One that is under way holds ``unfinished.json`` and the state of its training in
 
 `fitted` is a model that reads given sequences, `fitting` trains one, `data` reads them from files. `former`, `folder`,
 `model` and `origin` say what a folder holds, `job` what it is to do; `load` and `save` read and write it, `work` does
-it all. `listing` and `_compare` look at many.
+it all. `listing` and `compare` look at many.
 """
 
-from myrnn.runs._compare import RunComparison, compare_runs
-from myrnn.runs._names import run_names
+from myrnn.runs.compare import RunComparison, compare_runs, run_names
 from myrnn.runs.data import GivenData, read_data
 from myrnn.runs.fitted import Fitted
 from myrnn.runs.fitting import fit

@@ -1,0 +1,330 @@
+"""Two runs side by side: what differs in their settings, in their weights, and in what they can do."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks, plots
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import Comparison, LengthBuckets, LengthReport, difference_columns, difference_table
+from myrnn.results import HasTable, LearningCurve, Row, Shown, Table
+from myrnn.runs.folder import REPORT, WEIGHTS, read_folder
+from myrnn.runs.listing import printable
+from myrnn.runs.load import parse_history
+from myrnn.storage import Stored
+
+# Parts of an index that are no settings: those of the file, what was fitted, and what a user-defined model says.
+NO_SETTINGS = ("format", "format_version", "sha256", "files", "created", "classifier", "model.logits")
+# More sequences cannot be counted in a float without loss.
+MOST_COUNTED = 2**53
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedRun:
+    """What a comparison needs of a run. Its model is not made again, so it may be of any class.
+
+    Attributes
+    ----------
+    settings : dict of str to Any
+        All settings under dotted names, such as ``"model.dim_recurrent"``.
+    weights : dict of str to ndarray
+    curve : LearningCurve
+    lengths : LengthReport or None
+        How it was tested, if it was; of a run on a task.
+    tests : dict of str to LengthBuckets
+        The same of a run on data, by the names of its tests.
+    """
+
+    settings: dict[str, Any]
+    weights: dict[str, NDArray[Any]]
+    curve: LearningCurve
+    lengths: LengthReport | None = None
+    tests: Mapping[str, LengthBuckets] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        """What `curve` counts: ``"iterations"`` or ``"epochs"``."""
+        return f"{self.curve.unit}s"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class RunComparison(HasTable):
+    """What differs between two runs.
+
+    Attributes
+    ----------
+    first, second : ComparedRun
+    names : two strings
+    """
+
+    first: ComparedRun
+    second: ComparedRun
+    names: tuple[str, str]
+
+    @property
+    def settings(self) -> dict[str, tuple[Any, Any]]:
+        """The settings that differ, under names such as ``"model.dim_recurrent"``; None where a run has none."""
+        one, other = self.first.settings, self.second.settings
+        pairs = {name: (one.get(name), other.get(name)) for name in {**one, **other}}
+        # True is not 1.
+        return {name: (a, b) for name, (a, b) in pairs.items() if type(a) is not type(b) or a != b}
+
+    @property
+    def weight_distance(self) -> float | None:
+        """The largest distance between two weights in the same place, 0 where all are the same.
+
+        None where the two are not of one shape.
+        """
+        one, other = self.first.weights, self.second.weights
+        if {name: array.shape for name, array in one.items()} != {name: array.shape for name, array in other.items()}:
+            return None
+        return max((_distance(one[name], other[name]) for name in one), default=0.0)
+
+    @property
+    def common_reports(self) -> int:
+        """How many of the first points of the two learning curves are the same, bit for bit."""
+        one, other = self.first.curve.columns, self.second.curve.columns
+        pairs = [(one[name], other[name]) for name in one if name in other]
+        length = min(len(column) for pair in pairs for column in pair)
+        apart = np.any([before[:length] != after[:length] for before, after in pairs], axis=0)
+        return int(apart.argmax()) if apart.any() else length
+
+    @property
+    def accuracy(self) -> Comparison | None:
+        """The difference of accuracy at every length that both were tested on; None where there is none.
+
+        Each was tested on the sequences of its own task. A run on data has no lengths of its own, see `table`.
+        """
+        one, other = self.first.lengths, self.second.lengths
+        if one is None or other is None or not len(np.intersect1d(one.lengths, other.lengths)):
+            return None
+        return one.compare(other, self.names)
+
+    def __repr__(self) -> str:
+        """Say how much differs."""
+        differ = f"{len(self.settings)} settings differ, weights {self.describe_weights()}"
+        return f"RunComparison({self.names[0]} and {self.names[1]}: {differ})"
+
+    def describe_weights(self) -> str:
+        """Return in words how the weights of the two differ."""
+        apart = self.weight_distance
+        if apart is None:
+            return "of other shapes"
+        return f"up to {apart:.3g} apart" if apart else "the same"
+
+    def settings_table(self) -> Table:
+        """Return the settings that differ: setting, first and second."""
+        pairs = self.settings.values()
+        columns = {
+            "setting": list(self.settings),
+            "first": [one for one, _ in pairs],
+            "second": [other for _, other in pairs],
+        }
+        names = zip(columns, ("setting", *self.names), strict=True)
+        return Table("Settings that differ", columns, [_shown(name, heading) for name, heading in names])
+
+    def table(self) -> Table:
+        """Return the accuracies of both, and their differences with intervals; without rows if they were not tested.
+
+        Of runs on tasks by length. Of runs on data in every test that both have; where each has one test alone, in all
+        of it, and by length where the two were counted in the same groups.
+        """
+        comparison = self.accuracy
+        return self._test_table() if comparison is None else comparison.table()
+
+    def _test_table(self) -> Table:
+        tests, others = dict(self.first.tests), dict(self.second.tests)
+        rows: list[tuple[str, tuple[Any, ...]]] = []
+        if len(tests) == len(others) == 1:
+            (one,), (other,) = tests.values(), others.values()
+            if one.names == other.names:
+                by_length = zip(one.correct, one.total, other.correct, other.total, strict=True)
+                rows = list(zip(one.names, by_length, strict=True))
+            tests, others = {"all": one}, {"all": other}
+        lengths = len(rows)
+        for name in (name for name in tests if name in others):
+            one, other = tests[name], others[name]
+            rows.append((name, (one.correct.sum(), one.total.sum(), other.correct.sum(), other.total.sum())))
+        confidence = next((test.confidence for test in tests.values()), None)
+        counts = np.array([row for _, row in rows], dtype=np.int64).reshape(-1, 4).T
+        return difference_table(
+            "Accuracy, %",
+            difference_columns([printable(name) for name, _ in rows], list(counts), confidence or 0.95),
+            [printable(name) for name in self.names],
+            confidence,
+            styles=[None] * lengths + ["bold" if name == "all" else None for name, _ in rows[lengths:]],
+            breaks=frozenset({lengths - 1}),
+        )
+
+    def plot(self) -> Any:
+        """Draw accuracy by length of both, or where there is none loss and accuracy of both trainings.
+
+        Returns
+        -------
+        matplotlib Axes, or two of them
+        """
+        if self.accuracy is not None:
+            return self.accuracy.plot()
+        axes = None
+        for name, run in zip(self.names, (self.first, self.second), strict=True):
+            curve = run.curve
+            axes = plots.plot_history(curve.step, curve.loss, curve.accuracy, axes=axes, label=name)
+        assert axes is not None
+        axes[1].set_xlabel(self.first.unit)
+        return axes
+
+
+def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> RunComparison:
+    """Compare two run folders.
+
+    Parameters
+    ----------
+    first, second : path
+        Both on tasks, or both on data.
+
+    Returns
+    -------
+    RunComparison
+
+    Raises
+    ------
+    RunError
+        When one is missing, not whole or damaged.
+    InvalidArgument
+        When both are the same folder, or one is on a task and the other on data.
+    """
+    folders = [Path(first), Path(second)]
+    names = run_names(folders)
+    one, other = (_read(folder) for folder in folders)
+    if one.unit != other.unit:
+        task, data = (0, 1) if one.unit == "iterations" else (1, 0)
+        raise InvalidArgument(
+            f"{folders[task]} was trained on a task, {folders[data]} on data: there is nothing to compare"
+        )
+    return RunComparison(one, other, (names[0], names[1]))
+
+
+def run_names(runs: Sequence[Path]) -> list[str]:
+    """Return a name for each run: its folder's own, with as many of the folders above as tell it from the others.
+
+    Raises
+    ------
+    InvalidArgument
+        When a folder is given twice.
+    """
+    places = [run.resolve() for run in runs]
+    for place, run in zip(places, runs, strict=True):
+        if places.count(place) > 1:
+            raise InvalidArgument(f"{run} is given twice")
+    depth = 1
+    while True:
+        names = ["/".join(place.parts[-depth:]) for place in places]
+        if len(set(names)) == len(names):
+            return names
+        depth += 1
+
+
+def _distance(one: NDArray[Any], other: NDArray[Any]) -> float:
+    if one.dtype == other.dtype and one.tobytes() == other.tobytes():
+        return 0.0
+    return float(np.max(np.abs(one.astype(np.float64) - other.astype(np.float64)), initial=0.0))
+
+
+def _shown(name: str, heading: str) -> Shown:
+    def cell(row: Row) -> str:
+        value = row[name]
+        if value is None:
+            return "-"
+        if isinstance(value, str):
+            return printable(value)
+        return f"{value:,}" if type(value) is int else _checks.shown(value)
+
+    return Shown(printable(heading), cell, is_number=False)
+
+
+# --- reading
+
+
+def _read(folder: Path) -> ComparedRun:
+    """Read a run; raises RunError where it is not whole, or damaged."""
+    stored = read_folder(folder)
+    report = stored.json(REPORT)
+    curve = parse_history(stored, report, None)
+    settings, weights = _flat(stored.index), stored.arrays(WEIGHTS)
+    evaluation = _object(stored, report, "evaluation")
+    try:
+        if "data" in stored.index:
+            found = {"all": evaluation} if evaluation is not None else _object(stored, report, "tests") or {}
+            return ComparedRun(settings, weights, curve, tests={name: _buckets(test) for name, test in found.items()})
+        lengths = None if evaluation is None else _length_report(evaluation, curve.longest)
+    except InvalidArgument as error:
+        stored.damaged(REPORT, f"cannot be used: {error}", error)
+    return ComparedRun(settings, weights, curve, lengths)
+
+
+def _object(stored: Stored, report: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """Return a part of a report, None where it has none."""
+    found = report.get(name)
+    if not isinstance(found, dict | None):
+        stored.damaged(REPORT, f"has no valid {name!r}: {_checks.shown(found)}")
+    return found
+
+
+def _length_report(given: Mapping[str, Any], longest: int) -> LengthReport:
+    lengths, total, correct = _counts(given, ("length", "total", "correct"))
+    chance = _checks.real("chance", given.get("chance"), minimum=0, below=1)
+    return LengthReport(lengths, total, correct, chance, longest, _confidence(given))
+
+
+def _buckets(given: Any) -> LengthBuckets:
+    if not isinstance(given, dict):
+        raise InvalidArgument(f"a test must be an object, not {_checks.shown(given)}")
+    longest, shortest, total, correct = _counts(given, ("longest", "shortest", "total", "correct"))
+    if (shortest > longest).any():
+        raise InvalidArgument("'longest' must be 'shortest' at least")
+    return LengthBuckets(shortest, longest, total, correct, _confidence(given))
+
+
+def _counts(given: Mapping[str, Any], names: Sequence[str]) -> list[NDArray[np.int64]]:
+    """Return columns of the counts by length: of lengths, which rise, and last how many were tried and were right."""
+    rows = given.get("lengths")
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise InvalidArgument("'lengths' must be a list of records")
+    columns = [
+        np.array(
+            [_checks.integer(name, row.get(name), minimum=0, maximum=MOST_COUNTED) for row in rows], dtype=np.int64
+        )
+        for name in names
+    ]
+    if (columns[-1] > columns[-2]).any():
+        raise InvalidArgument("'correct' must be 'total' at most")
+    if not columns[-2].all():
+        raise InvalidArgument("'total' must be 1 at least")
+    if (np.diff(columns[0]) < 1).any():
+        raise InvalidArgument("the lengths must rise")
+    return columns
+
+
+def _confidence(given: Mapping[str, Any]) -> float:
+    return _checks.real("confidence", given.get("confidence"), above=0, below=1)
+
+
+def _flat(values: Mapping[str, Any], within: str = "") -> dict[str, Any]:
+    """Return nested settings under dotted names; lists are text."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if f"{within}{name}" in NO_SETTINGS:
+            continue
+        if isinstance(value, dict):
+            found |= _flat(value, f"{within}{name}.")
+        else:
+            found[f"{within}{name}"] = json.dumps(value) if isinstance(value, list) else value
+    return found
