@@ -68,6 +68,8 @@ def test_the_seed_draws_the_weights():
         ({"training": {"iterations": 0}}, "iterations must be at least 1, not 0"),
         ({"training": {"iterations": 2.0}}, "iterations must be an integer, not 2.0"),
         ({"training": {"seed": True}}, "seed must be an integer, not True"),
+        ({"training": {"seed": "\ud800"}}, "seed must be an integer, not .*ud800'"),
+        ({"training": {"engine": "\ud800"}}, "engine must be one of 'auto', 'native', 'mygrad', not .*ud800'"),
         ({"training": {"schedul": "cosine"}}, "training has no setting 'schedul', only .* did you mean 'schedule'\\?"),
         ({"training": [1]}, "training must have settings by name, not \\[1\\]"),
         ({"task": {"pattern_length_min": 5, "pattern_length_max": 3}}, "pattern_length_min must not exceed .*"),

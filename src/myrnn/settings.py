@@ -97,7 +97,8 @@ class Setting:
         given = self._plain(value)
         try:
             found = msgspec.convert(given, self.kind)
-        except msgspec.ValidationError:
+        # The latter for text with half of a surrogate pair.
+        except (msgspec.ValidationError, UnicodeEncodeError):
             raise InvalidArgument(self._refusal(given)) from None
         if self.choices and found is not None and found not in self.choices:
             raise InvalidArgument(self._refusal(given))
