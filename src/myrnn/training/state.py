@@ -79,6 +79,8 @@ class OptimizerMemory:
         if self.has_state_dict:
             own = {name: value for name, value in own.items() if name not in self._found()}
         self.settings = own
+        held = () if self.has_state_dict else self._attributes()
+        self._of_arrays = tuple(name for name, value in held if not _is_plain(value))
         self._form: tuple[Any, ...] | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -86,6 +88,13 @@ class OptimizerMemory:
         found = self._found().items()
         parts = [part for name, value in found for part in _parts(name, value)]
         return {name: part for name, part in parts if is_numbers(part)}
+
+    def gradients(self) -> Iterator[NDArray[Any]]:
+        """Yield the arrays in its attributes. It is called at every report, and looks only at those that had arrays."""
+        for name in self._of_arrays:
+            value: Any = getattr(self._optimizer, name, None)
+            parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+            yield from (part for part in parts if is_numbers(part))
 
     def values(self) -> dict[str, Any]:
         """Return its plain values by name."""
@@ -304,8 +313,7 @@ def check_learner(parameters: Iterable[Tensor], memory: OptimizerMemory, iterati
     A weight whose squared gradients have overflowed moves no more, and the loss need not show it.
     """
     check_finite("the weights", (parameter.data for parameter in parameters), iteration)
-    if not memory.has_state_dict:
-        check_finite("the gradients that the optimizer remembers", memory.arrays().values(), iteration)
+    check_finite("the gradients that the optimizer remembers", memory.gradients(), iteration)
 
 
 def is_in_hand(loss: float, classes: int, class_weights: NDArray[np.float32] | None) -> bool:
