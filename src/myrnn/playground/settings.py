@@ -117,7 +117,7 @@ class Control:
 
 def controls() -> dict[str, Control]:
     """Return what there is to choose, by its name among the settings of the page."""
-    return _controls(tuple((part, tuple(kinds(part).values())) for part in PARTS))
+    return _controls(tuple((part, tuple(kinds(part).values())) for part in _CHOICES))
 
 
 def cells() -> dict[str, dict[str, str]]:
