@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 import myrnn
-from myrnn import RNN
+from myrnn import RNN, Experiment
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SNIPPETS = dict(
-    zip(("lesson", "own class", "classifier"), re.findall(r"^```python\n(.*?)^```$", README, re.S | re.M), strict=True)
+    zip(
+        ("lesson", "own class", "classifier", "experiment"),
+        re.findall(r"^```python\n(.*?)^```$", README, re.S | re.M),
+        strict=True,
+    )
 )
 # The second column of the table of questions.
 QUESTIONS = [
@@ -50,6 +54,18 @@ def test_a_snippet_runs_as_it_stands(ran):
         for parameter, other in zip(own.parameters, ours.parameters, strict=True):
             parameter.data[...] = other.data
         assert np.array_equal(own(names["x"]).data, ours(names["x"]).data)
+    elif name == "experiment":
+        assert names["done"].model.fc_h2y.weight.shape == (32, 2)
+        assert Path("runs/palindromes/report.json").is_file()
     else:
         assert set(names["classifier"].classes_) == {"English", "Italian"}
         assert Path("languages").is_dir()
+
+
+def test_the_experiment_in_a_file_can_be_read(tmp_path):
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", README, re.S | re.M)
+    path = tmp_path / "parity.toml"
+    path.write_text(block, encoding="utf-8")
+    experiment = Experiment.from_file(path)
+    assert dict(experiment.evaluation.test) == {name: str(tmp_path / f"{name}.csv") for name in ("near", "far")}
+    assert (experiment.data.file, experiment.training.max_epochs) == (str(tmp_path / "train.csv"), 30)
