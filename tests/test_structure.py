@@ -161,3 +161,17 @@ def test_a_module_without_a_place_is_found():
 )
 def test_right_imports_pass(path, source):
     assert wrong_imports(Path(path), source) == []
+
+
+CONTRIBUTING = SOURCE.parents[1] / "CONTRIBUTING.md"
+
+
+@pytest.mark.skipif(not CONTRIBUTING.exists(), reason="the documentation is not part of this copy")
+def test_contributing_lists_the_modules_in_order_and_every_dependency():
+    text = CONTRIBUTING.read_text(encoding="utf-8")
+    tables = {title: body for title, body in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.M | re.S)}
+    first = {title: re.findall(r"^\| (`.*?) \|", body, re.M) for title, body in tables.items()}
+    assert tuple(re.findall(r"`(\w+)`", " ".join(first["Where things live"]))) == ORDER
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.match(r"[\w-]+", wanted)[0] for wanted in project["dependencies"]}
+    assert needed <= set(re.findall(r"`([\w-]+)`", " ".join(first["Dependencies"])))
