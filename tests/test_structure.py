@@ -28,6 +28,7 @@ ORDER = (
     "models",
     "optimizers",
     "schedules",
+    "losses",
     "compiler",
     "training",
     "experiment",

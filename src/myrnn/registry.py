@@ -26,6 +26,7 @@ _GIVEN = {
     "model": ("dim_input", "dim_output", "rng"),
     "optimizer": ("params",),
     "schedule": ("rate", "iterations"),
+    "loss": ("logits", "labels"),
 }
 
 _Made = TypeVar("_Made", bound=Callable[..., Any])
@@ -33,15 +34,15 @@ _Made = TypeVar("_Made", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of task, model, optimizer or schedule.
+    """A kind of task, model, optimizer, schedule or loss.
 
     Attributes
     ----------
-    part : {"task", "model", "optimizer", "schedule"}
+    part : {"task", "model", "optimizer", "schedule", "loss"}
     name : str
     make : callable
         Makes one of its settings. A model's also takes `dim_input`, `dim_output` and `rng`, an optimizer's `params`, a
-        schedule's `rate` and `iterations`.
+        schedule's `rate` and `iterations`. That of a loss takes `logits` and `labels`, and is the loss.
     section : type of Section
         Its settings.
     owns : callable
@@ -74,7 +75,7 @@ def register(
 
     Parameters
     ----------
-    part : {"task", "model", "optimizer", "schedule"}
+    part : {"task", "model", "optimizer", "schedule", "loss"}
     name : str
     owns : callable, optional
         Tells whether an object is of this kind; by default one of the class that is registered is.

@@ -17,9 +17,10 @@ from msgspec import Meta
 from myrnn import _checks
 from myrnn.data import without_gz
 from myrnn.errors import InvalidArgument
+from myrnn.losses import CROSS_ENTROPY
 from myrnn.sequences import LARGEST_INT32
 from myrnn.settings import Section
-from myrnn.training.settings import BatchSize, EngineName, GradientClip, OnDivergence, ScheduleName
+from myrnn.training.settings import BatchSize, EngineName, GradientClip, LossName, OnDivergence, ScheduleName
 
 MOST_LENGTHS = 100_000
 MOST_SAMPLES = 10_000_000
@@ -112,6 +113,7 @@ class EpochTraining(Section, frozen=True, kw_only=True):
         ),
     ] = None
     on_divergence: OnDivergence = "stop"
+    loss: LossName = CROSS_ENTROPY
 
     def __post_init__(self) -> None:
         """Check all values; weights of classes are kept as pairs."""

@@ -17,6 +17,7 @@ from myrnn.data import UNKNOWN, ClassLabels, RawSequences, SequenceEncoder, Toke
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.evaluation import Classifier
 from myrnn.experiment import Experiment, is_own
+from myrnn.losses import CROSS_ENTROPY, mean_of_logits
 from myrnn.models import embedding_of, load_own, make_own, no_input
 from myrnn.results import check_finite
 from myrnn.runs.fitted import Fitted, scores_of
@@ -129,7 +130,7 @@ def _train(
     per_epoch = -(-len(learned) // batch)
     iterations = settings.max_epochs * per_epoch
     # By its scores the network is watched now and used later.
-    measure = partial(loss_and_accuracy, fitted.predictor, kept, weights) if len(kept) else None
+    measure = partial(loss_and_accuracy, fitted.predictor, kept, weights, settings.loss) if len(kept) else None
     watched = Validation(model, measure, settings.early_stopping_patience)
     shown = EpochProgress(progress, iterations, watched)
     optimizer = experiment.optimizer.make(params=model.parameters)
@@ -148,6 +149,7 @@ def _train(
                 gradient_clip=settings.gradient_clip,
                 class_weight=weights,
                 on_divergence=settings.on_divergence,
+                loss=settings.loss,
                 hooks=[watched, shown, *([] if checkpoint is None else [checkpoint])],
             )
             if checkpoint is not None and (state := load_checkpoint(checkpoint.folder)) is not None:
@@ -278,9 +280,9 @@ def class_weights(given: Any, labels: ClassLabels, numbers: NDArray[np.int64]) -
 
 
 def loss_and_accuracy(
-    classifier: Classifier, sequences: Sequences, weights: NDArray[np.float64] | None
+    classifier: Classifier, sequences: Sequences, weights: NDArray[np.float64] | None, loss: str = CROSS_ENTROPY
 ) -> tuple[float, float]:
-    """Return the mean cross-entropy in nats, each times the weight of its class, and the share classified rightly.
+    """Return the mean loss (of cross-entropy in nats), each times the weight of its class, and the share of right ones.
 
     Raises
     ------
@@ -289,10 +291,13 @@ def loss_and_accuracy(
     """
     logits = scores_of(classifier, sequences).astype(np.float64)
     check_finite(logits, sequences.lengths)
+    accuracy = float((logits.argmax(axis=1) == sequences.labels).mean())
+    if loss != CROSS_ENTROPY:
+        return mean_of_logits(loss, logits, sequences.labels, weights), accuracy
     losses = -log_softmax(logits, axis=1)[np.arange(len(logits)), sequences.labels]
     if weights is not None:
         losses *= weights[sequences.labels]
-    return float(losses.mean()), float((logits.argmax(axis=1) == sequences.labels).mean())
+    return float(losses.mean()), accuracy
 
 
 def check_memory(dims: tuple[int, int, int], dim_embedding: int) -> None:

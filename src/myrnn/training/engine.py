@@ -7,14 +7,13 @@ from typing import Any, Protocol
 import mygrad
 import numpy as np
 from mygrad import Tensor
-from mygrad.nnet.activations import logsoftmax
-from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import failure, warn
 from myrnn.compiler import MYGRAD, compile_for, lines_that_look, unreached
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
+from myrnn.losses import CROSS_ENTROPY, mean_loss
 from myrnn.models import num_classes, parameters_of
 from myrnn.sequences import Sequences
 from myrnn.training.native import Correct, Losses, NativeEngine
@@ -77,9 +76,10 @@ class MyGradEngine:
         batch_size: int,
         gradient_clip: float | None,
         class_weights: NDArray[np.float32] | None,
+        loss: str,
     ) -> None:
         self._model, self._optimizer, self.gradient_clip = model, optimizer, gradient_clip
-        self._class_weights = class_weights
+        self._class_weights, self._loss = class_weights, loss
         self._parameters = parameters_of(model)
         # Few, since Ctrl-C is obeyed between two calls.
         self.iterations_per_call = max(1, 16 // batch_size)
@@ -108,7 +108,7 @@ class MyGradEngine:
         for parameter in (*self._parameters, *self._optimizer.params):
             parameter.null_grad()
         logits = _stack([self._model(sequences.features(index)) for index in batch])
-        loss = mean_crossentropy(logits, labels, self._class_weights)
+        loss = mean_loss(self._loss, logits, labels, self._class_weights)
         loss.backward()
         if all(parameter.grad is None for parameter in self._parameters) and sequences.lengths[batch].any():
             longest = sequences.features(batch[sequences.lengths[batch].argmax()])
@@ -135,8 +135,9 @@ class ChosenEngine:
         gradient_clip: float | None,
         class_weights: NDArray[np.float32] | None,
         example: Sequences,
+        loss: str,
     ) -> None:
-        reference = MyGradEngine(model, optimizer, batch_size, gradient_clip, class_weights)
+        reference = MyGradEngine(model, optimizer, batch_size, gradient_clip, class_weights, loss)
         self._fallback = reference if engine == "auto" else None
         self._engine: Engine = reference
         self._model, self._optimizer, self._batch_size = model, optimizer, batch_size
@@ -146,6 +147,8 @@ class ChosenEngine:
         if engine == "mygrad":
             return
         try:
+            if loss != CROSS_ENTROPY:
+                raise CompileError(f"the loss {loss!r} has no native form")
             self._engine = self._native(example, gradient_clip)
         except CompileError as error:
             if self._fallback is None:
@@ -227,14 +230,6 @@ class ChosenEngine:
 
 def _warn_of_fallback(error: CompileError, how_long: str = "") -> None:
     warn(f"training goes on op by op with MyGrad{how_long}, because {error}")
-
-
-def mean_crossentropy(logits: Tensor, labels: NDArray[np.int64], class_weights: NDArray[np.float32] | None) -> Tensor:
-    """Return the mean over a batch of the cross-entropies, each times the weight of its class."""
-    if class_weights is None:
-        return softmax_crossentropy(logits, labels)
-    chosen = logsoftmax(logits)[np.arange(len(labels)), labels]
-    return -(chosen * class_weights[labels]).mean()
 
 
 def clip_gradients(parameters: tuple[Tensor, ...], limit: float) -> None:

@@ -15,6 +15,7 @@ from myrnn._keywords import keywords
 from myrnn._user_code import warn
 from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.losses import CROSS_ENTROPY
 from myrnn.models import parameters_of
 from myrnn.results import History
 from myrnn.schedules import Rates, Schedule, named_schedule
@@ -49,6 +50,7 @@ from myrnn.training.settings import (
     EngineName,
     GradientClip,
     Iterations,
+    LossName,
     OnDivergence,
     ReportEvery,
     Seed,
@@ -81,6 +83,7 @@ def train(
     gradient_clip: GradientClip | None = DEFAULTS.gradient_clip,
     class_weight: ArrayLike | None = None,
     on_divergence: OnDivergence = DEFAULTS.on_divergence,
+    loss: LossName = DEFAULTS.loss,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     resume: bool | str | os.PathLike[str] = False,
     hooks: Iterable[Any] = (),
@@ -129,6 +132,8 @@ def train(
         ``"restart"`` goes back to the last report whose loss was at most twice that of guessing, halves the learning
         rate from there on and clips gradients to a norm of 1 where `gradient_clip` is not given. After five restarts,
         and with ``"stop"`` at once, it is an error.
+    loss : {"cross-entropy"} or the name of a registered loss
+        What is made smaller. Another one than softmax cross-entropy has no native form: see `myrnn.losses`.
     checkpoint : path or Checkpoint, optional
         A folder that keeps the state of the training: every ten seconds (`Checkpoint` takes another time), and at the
         end; of one that diverges, that of the last good report, or a hundredth of its iterations before.
@@ -177,6 +182,7 @@ def train(
         gradient_clip=gradient_clip,
         class_weight=class_weight,
         on_divergence=on_divergence,
+        loss=loss,
         hooks=[*([] if saving is None else [saving]), *progress_hooks(progress), *checked_hooks(hooks)],
     )
     if (state := _state_to_resume(resume, saving)) is not None:
@@ -205,7 +211,7 @@ class Training:
     Parameters
     ----------
     model, task, optimizer, batch_size, seed, engine, report_every, gradient_clip, class_weight, on_divergence, hooks
-        As `train` takes them.
+        As `train` takes them; `loss`, too.
     schedule : callable, optional
         Maps the iteration to its learning rate; `named_schedule` makes one.
 
@@ -234,6 +240,7 @@ class Training:
         gradient_clip: GradientClip | None = DEFAULTS.gradient_clip,
         class_weight: ArrayLike | None = None,
         on_divergence: OnDivergence = DEFAULTS.on_divergence,
+        loss: LossName = DEFAULTS.loss,
         hooks: Iterable[Any] = (),
     ) -> None:
         self._batch_size, self._report_every = batch_size, report_every
@@ -246,7 +253,7 @@ class Training:
         example = self._feed.peek()
         self._classes, self._dim_input = classes_of(model, example, 0), example.dim_input
         self._class_weights = weights = _checked_class_weights(class_weight, self._classes)
-        self._engine = ChosenEngine(engine, model, optimizer, batch_size, gradient_clip, weights, example)
+        self._engine = ChosenEngine(engine, model, optimizer, batch_size, gradient_clip, weights, example, loss)
         self._given = {
             "batch_size": batch_size,
             "seed": seed,
@@ -254,6 +261,7 @@ class Training:
             "gradient_clip": gradient_clip,
             "class_weight": None if weights is None else weights.tolist(),
             "schedule": self._rates.name,
+            **({} if loss == CROSS_ENTROPY else {"loss": loss}),
         }
         self._record = Record(batch_size, self._classes)
         self._restarts = Restarts(gradient_clip, on_divergence == "restart")

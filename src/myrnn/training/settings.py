@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
+from myrnn.losses import CROSS_ENTROPY, loss_names
 from myrnn.schedules import schedule_names
 from myrnn.settings import Section, settings_of
 
@@ -40,6 +41,10 @@ ScheduleName = Annotated[
         extra={"choices": schedule_names},
     ),
 ]
+LossName = Annotated[
+    str,
+    Meta(description="What the training makes smaller", extra={"choices": loss_names, "later": True}),
+]
 GradientClip = Annotated[
     float,
     Meta(gt=0, title="Clipping", description="The largest norm of the gradient.", examples=[0.1, 0.3, 1.0, 3.0, 10.0]),
@@ -64,6 +69,7 @@ class TrainingSettings(Section, frozen=True, kw_only=True):
     schedule: ScheduleName = "constant"
     gradient_clip: GradientClip | None = None
     on_divergence: OnDivergence = "stop"
+    loss: LossName = CROSS_ENTROPY
 
 
 # Not an instance: making one would look for schedules of other packages, while this one is not yet imported.

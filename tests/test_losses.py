@@ -1,0 +1,157 @@
+"""Losses by name: their numbers, and that a registered one is known everywhere at once."""
+
+import json
+import pickle
+from pathlib import Path
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad.nnet.activations import logsoftmax, softmax
+from mygrad.nnet.losses import softmax_crossentropy
+
+import myrnn
+from myrnn import RNN, SGD, Experiment, tasks, train
+from myrnn.cli import main
+from myrnn.errors import CompileError, InvalidArgument
+from myrnn.losses import mean_loss, mean_of_logits
+from myrnn.registry import kinds, register
+from myrnn.runs import load_run
+
+LOGITS = np.random.default_rng(0).normal(size=(6, 3))
+LABELS = np.array([0, 2, 1, 1, 0, 2])
+WEIGHTS = np.array([1.0, 0.5, 2.0])
+
+
+def smoothed(logits, labels, share: float = 0.2):
+    """Label smoothing: a share of the target is spread over all classes."""
+    log = logsoftmax(logits)
+    chosen = log[np.arange(len(labels)), labels]
+    return -((1 - share) * chosen + share * log.mean(axis=1))
+
+
+def brier(logits, labels):
+    """The squared distance of the probabilities from the truth."""
+    return ((softmax(logits) - np.eye(logits.shape[1])[labels]) ** 2).sum(axis=1)
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    parts = ("task", "model", "optimizer", "schedule", "loss")
+    monkeypatch.setattr("myrnn.registry._KINDS", {part: dict(kinds(part)) for part in parts})
+    register("loss", "smoothed")(smoothed)
+    register("loss", "brier")(brier)
+
+
+def test_cross_entropy_is_mygrads():
+    logits = mg.tensor(LOGITS)
+    found = mean_loss("cross-entropy", logits, LABELS)
+    assert found.item() == softmax_crossentropy(LOGITS, LABELS).item()
+    weighted = mean_loss("cross-entropy", mg.tensor(LOGITS), LABELS, WEIGHTS)
+    shares = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+    expected = np.mean(-np.log(shares[np.arange(6), LABELS]) * WEIGHTS[LABELS])
+    assert weighted.item() == pytest.approx(expected, rel=1e-12)
+    assert mean_of_logits("cross-entropy", LOGITS, LABELS, WEIGHTS) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("name", ["smoothed", "brier"])
+def test_gradients_are_differences(registered, name, weights):
+    logits = mg.tensor(LOGITS)
+    mean_loss(name, logits, LABELS, weights).backward()
+    step = 1e-6
+    for place in [(0, 0), (2, 1), (5, 2)]:
+        up, down = LOGITS.copy(), LOGITS.copy()
+        up[place] += step
+        down[place] -= step
+        ends = (mean_of_logits(name, moved, LABELS, weights) for moved in (up, down))
+        assert logits.grad[place] == pytest.approx((next(ends) - next(ends)) / (2 * step), rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:training goes on op by op with MyGrad, because the loss")
+def test_a_registered_loss_is_known_everywhere(registered, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("sequence,label\n" + "ab,x\nba,y\nb,y\n" * 8)
+    small = ("--dim-recurrent=3", "--loss=brier", "--quiet")
+    assert main(["train", *small, "--iterations=40", "--pattern-length-max=2", "--samples=20", "--out=drawn"]) == 0
+    assert main(["train", "--data=a.csv", *small, "--max-epochs=3", "--out=given"]) == 0
+    for name in ("drawn", "given"):
+        run = load_run(name)
+        assert run.experiment.training.loss == "brier"
+        assert run.history.engine == "mygrad"
+        # Of two classes it is 2 at most.
+        assert run.history.loss.max() < 2
+    assert (load_run("given").history.validation_loss < 2).all()
+    capsys.readouterr()
+    assert main(["train", "--data=a.csv", "--loss=brie"]) == 2
+    assert capsys.readouterr().err == (
+        "myrnn: --loss must be one of 'cross-entropy', 'smoothed', 'brier', not 'brie'; did you mean 'brier'?\n"
+    )
+    results = myrnn.sweep(
+        {
+            "task": {"pattern_length_max": 2},
+            "model": {"dim_recurrent": 2},
+            "training": {"loss": ["cross-entropy", "smoothed"], "iterations": 20, "engine": "mygrad"},
+            "evaluation": {"samples": 10},
+        },
+        "sweep",
+        jobs=1,
+        progress=False,
+    )
+    assert results.runs["training.loss"] == [None, "smoothed"] or results.runs["training.loss"] == [
+        "cross-entropy",
+        "smoothed",
+    ]
+
+
+def test_the_usual_loss_is_not_named_in_files():
+    experiment = Experiment(training={"loss": "cross-entropy"})
+    assert "loss" not in experiment.to_dict()["training"]
+    assert pickle.loads(pickle.dumps(experiment)) == experiment == Experiment()
+    assert json.dumps(experiment.to_dict())
+
+
+TASK = tasks.TwinHalves(1, 2, alphabet_size=3)
+
+
+def trained(loss, engine="mygrad", task=TASK, **options):
+    model = RNN(3, 4, 2, rng=0)
+    optimizer = SGD(model.parameters, learning_rate=0.1)
+    history = train(model, task, optimizer, 30, loss=loss, engine=engine, report_every=10, **options)
+    return model, history
+
+
+def test_a_loss_is_what_is_made_smaller(registered):
+    pairs = list(TASK.sample(30, np.random.default_rng(0)))
+    model, history = trained("smoothed", task=iter(pairs))
+    same = RNN(3, 4, 2, rng=0)
+    optimizer, losses = SGD(same.parameters, learning_rate=0.1), []
+    for x, y in pairs:
+        loss = smoothed(same(x), y.astype(np.int64)).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert history.engine == "mygrad"
+    np.testing.assert_allclose(history.loss, np.reshape(losses, (3, 10)).mean(axis=1), rtol=1e-6)
+    for one, other in zip(model.parameters, same.parameters, strict=True):
+        assert np.array_equal(one.data, other.data)
+
+
+def test_a_loss_without_a_native_form_says_so(registered, tmp_path):
+    with pytest.raises(CompileError, match="the loss 'brier' has no native form"):
+        trained("brier", "native")
+    with pytest.warns(UserWarning, match="op by op with MyGrad, because the loss 'brier' has no native form"):
+        trained("brier", "auto")
+    trained("brier", checkpoint=tmp_path)
+    with pytest.raises(InvalidArgument, match="loss"):
+        trained("smoothed", checkpoint=tmp_path, resume=True)
+
+
+def test_what_is_no_loss_is_refused(registered):
+    register("loss", "mean")(lambda logits, labels: softmax_crossentropy(logits, labels))
+    register("loss", "array")(lambda logits, labels: np.zeros(len(labels)))
+    for name, what in (("mean", "shape \\(\\)"), ("array", "shape \\(1,\\)")):
+        with pytest.raises(InvalidArgument, match=f"the loss '{name}' must return a tensor of shape .*, not {what}"):
+            trained(name)
+    with pytest.raises(InvalidArgument, match="loss must be one of 'cross-entropy'"):
+        trained("mea")
