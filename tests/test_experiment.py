@@ -222,7 +222,7 @@ def test_a_command_tests_as_its_file_says(tmp_path, monkeypatch):
 
 def keep_kinds(monkeypatch):
     """Forget at the end of a test what it registers."""
-    parts = ("task", "model", "optimizer", "schedule")
+    parts = ("task", "model", "optimizer", "schedule", "loss")
     monkeypatch.setattr("myrnn.registry._KINDS", {part: dict(kinds(part)) for part in parts})
 
 

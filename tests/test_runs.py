@@ -223,7 +223,7 @@ def test_a_run_without_a_report_loads(tmp_path, parts):
         (
             {"training": {"iteration": 3}},
             "a training has no setting 'iteration', only 'iterations', 'batch_size', 'seed', 'engine', 'report_every', "
-            "'schedule', 'gradient_clip', 'on_divergence'; did you mean 'iterations'?",
+            "'schedule', 'gradient_clip', 'on_divergence', 'loss'; did you mean 'iterations'?",
         ),
         ({"training": {"iterations": 0}}, "iterations must be at least 1, not 0"),
     ],
