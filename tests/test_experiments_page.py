@@ -52,14 +52,19 @@ def test_the_experiment_in_python_runs(tmp_path, monkeypatch):
 
 
 def test_the_parts_of_the_page_are_registered(monkeypatch):
-    for part in ("optimizer", "schedule"):
+    for part in ("optimizer", "schedule", "loss"):
         monkeypatch.setitem(registry._KINDS, part, dict(registry.kinds(part)))
-    _, optimizer, schedule, *_ = blocks("python")
+    _, optimizer, schedule, loss, *_ = blocks("python")
     names = {}
-    exec(optimizer + schedule, names)
+    exec(optimizer + schedule + loss, names)
     model = RNN(3, 4, 2, rng=0)
     myrnn.train(
-        model, myrnn.tasks.TwinHalves(1, 2, alphabet_size=3), names["Signs"](model.parameters), 2, engine="mygrad"
+        model,
+        myrnn.tasks.TwinHalves(1, 2, alphabet_size=3),
+        names["Signs"](model.parameters),
+        2,
+        engine="mygrad",
+        loss="brier",
     )
     made = registry.make("schedule", "steps", rate=1.0, iterations=10)
     assert (made(0), made(5)) == (1.0, 0.1)
