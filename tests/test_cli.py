@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn import __version__
-from myrnn.cli import _main, _train, main
+from myrnn.cli import entry, main
+from myrnn.cli import train as command_train
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
 from myrnn.inspection import parse_tokens
@@ -283,10 +284,10 @@ def test_runs_go_into_folders_of_their_own(here, capsys):
 
 def test_without_options_it_is_the_jobs_defaults(here, monkeypatch):
     asked = []
-    monkeypatch.setattr(_train, "train_and_save", asked.append)
+    monkeypatch.setattr(command_train, "train_and_save", asked.append)
     assert main(["train"]) == 0
     assert asked == [{}]
-    assert _train.experiment_of({}) == Experiment()
+    assert command_train.experiment_of({}) == Experiment()
     assert Experiment().to_dict() == {
         "task": {
             "name": "twin-halves",
@@ -596,7 +597,7 @@ def test_a_warning_is_one_line(here, capsys, monkeypatch):
         warnings.simplefilter("default")
         warnings.warn("this goes\nmore slowly", UserWarning, stacklevel=1)
 
-    monkeypatch.setattr(_train, "train_and_save", warning)
+    monkeypatch.setattr(command_train, "train_and_save", warning)
     assert main(["train"]) == 0
     assert capsys.readouterr() == ("", "myrnn: warning: this goes more slowly\n")
 
@@ -663,6 +664,6 @@ def test_a_warning_is_shown_once(capsys, monkeypatch):
         for told in ("one\n thing", "another", "one thing"):
             warnings.warn(told, stacklevel=1)
 
-    monkeypatch.setattr(_main, "_invoke", lambda _: warning())
+    monkeypatch.setattr(entry, "_invoke", lambda _: warning())
     assert main([]) == 0
     assert capsys.readouterr().err == "myrnn: warning: one thing\nmyrnn: warning: another\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from myrnn.cli import main
-from myrnn.cli._evaluate import parse_lengths
+from myrnn.cli.evaluate import parse_lengths
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import evaluate, shortcuts, transfer
 from myrnn.runs import load_run

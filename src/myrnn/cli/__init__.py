@@ -1,5 +1,11 @@
-"""The command line ``myrnn``: train, evaluate, transfer, inspect, predict, graph, plot and lesson."""
+"""The command line ``myrnn``.
 
-from myrnn.cli._main import main
+`entry` takes one command line and ends with an exit code. `options` makes the options of a command, those of ``train``
+from the settings of an experiment; `stop` handles what stops a command, `show` prints. The commands: `train`;
+`evaluate` and ``transfer``; `predict`; `look` (``inspect``, ``graph``, ``plot``); `runs` (``list``, ``compare``);
+`others` (``lesson``, ``playground``, ``sweep``).
+"""
+
+from myrnn.cli.entry import main
 
 __all__ = ["main"]

@@ -37,7 +37,7 @@ from myrnn.runs.listing import ORDERS, STATES, RunListing, RunSummary, list_runs
 from myrnn.runs.load import Run, holds_own, load_run
 from myrnn.runs.model import describe_model
 from myrnn.runs.save import save_run, summarize, tests_table, write_data_run, write_run
-from myrnn.runs.work import ANY_SHARE, DataWork, TaskWork, begin, evaluated, go_on, run
+from myrnn.runs.work import ANY_SHARE, DataWork, TaskWork, begin, evaluated, go_on, run, tested_lengths
 
 __all__ = [
     "ANY_SHARE",
@@ -84,6 +84,7 @@ __all__ = [
     "run_names",
     "save_run",
     "summarize",
+    "tested_lengths",
     "tests_table",
     "weight_bytes",
     "write_data_run",

@@ -92,8 +92,6 @@ class Fitted:
 
     def read_texts(self, texts: Sequence[str]) -> Sequences:
         """Return texts as the model reads them, the words of each parted by white space if it reads words."""
-        if not self.is_symbols:
-            raise InvalidArgument("the run reads features, which cannot be written here: give a file with --data")
         return self.read(list(texts) if self.encoder.kind == "characters" else [text.split() for text in texts])
 
     def read(self, X: Any, labels: NDArray[np.int64] | None = None) -> Sequences:
@@ -118,13 +116,7 @@ class Fitted:
         NotFinite
             When logits are not finite, and `not_finite` does not say what to return for them.
         """
-        logits, lengths = self.scores(X)
-        if not_finite is None:
-            check_finite(logits, lengths)
-        lost = is_lost(logits)
-        found = np.full(logits.shape, np.nan if not_finite is None else float(not_finite))
-        found[~lost] = softmax(logits[~lost].astype(np.float64), axis=1)
-        return found
+        return probabilities_of(*self.scores(X), not_finite)
 
     def _name_unknown(self, raw: RawSequences) -> None:
         """Warn once about each symbol that the training did not see."""
@@ -139,6 +131,24 @@ class Fitted:
         were, count = ("1 symbol was", "counts") if len(new) == 1 else (f"{len(new):,} symbols were", "count")
         share = sum(new.values()) / len(raw.codes)
         warn(f"{were} not in the training and {count} as unknown: {names} ({share:.1%} of all steps)")
+
+
+def probabilities_of(
+    logits: NDArray[np.float32], lengths: NDArray[np.int64], not_finite: float | None = None
+) -> NDArray[np.float64]:
+    """Return the probabilities of the classes, float64 (N, K), of logits of sequences of these lengths.
+
+    Raises
+    ------
+    NotFinite
+        When logits are not finite, and `not_finite` does not say what to return for them.
+    """
+    if not_finite is None:
+        check_finite(logits, lengths)
+    lost = is_lost(logits)
+    found = np.full(logits.shape, np.nan if not_finite is None else float(not_finite))
+    found[~lost] = softmax(logits[~lost].astype(np.float64), axis=1)
+    return found
 
 
 def scores_of(classifier: Classifier, sequences: Sequences) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.data import ClassLabels, SequenceEncoder
@@ -17,14 +18,14 @@ from myrnn.experiment import Experiment, weight_generator
 from myrnn.inspection import parse_tokens
 from myrnn.results import LearningCurve
 from myrnn.runs.data import NamedSequences, read_tests
-from myrnn.runs.fitted import Fitted
+from myrnn.runs.fitted import Fitted, probabilities_of, scores_of
 from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIGHTS, has_run, read_folder, read_index
 from myrnn.runs.job import parse_job
 from myrnn.runs.model import OWN, check_same, load_weights, remake
 from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.sequences import Sequences
 from myrnn.storage import Stored
-from myrnn.training import History
+from myrnn.training import History, reference_logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,9 @@ class Run:
     @property
     def class_names(self) -> tuple[str, ...]:
         """What the classes are called."""
-        return tuple(self.task.class_names) if self.fitted is None else self.fitted.class_names
+        if self.fitted is not None:
+            return self.fitted.class_names
+        return tuple(_checks.names("class_names", getattr(self.task, "class_names", None), self.task.dim_output))
 
     def read_texts(self, texts: Sequence[str]) -> Sequences:
         """Return sequences as they are written on a command line: digits of a task, or text as in the data.
@@ -77,11 +80,31 @@ class Run:
         Labels are the true classes where a task says them, and else 0.
         """
         if self.fitted is not None:
+            if not self.fitted.is_symbols:
+                raise InvalidArgument(
+                    f"{self.folder} reads features, which cannot be written here: give a file with --data"
+                )
             return self.fitted.read_texts(texts)
-        size = self.task.alphabet_size
+        size = self.task.dim_input
         tokens = [parse_tokens(text, size) for text in texts]
         read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], size)
-        return Sequences(read.values, read.offsets, self.task.truth(read), size)
+        truth = getattr(self.task, "truth", None)
+        return read if truth is None else Sequences(read.values, read.offsets, truth(read), size)
+
+    def probabilities(self, sequences: Sequences, not_finite: float | None = None) -> NDArray[np.float64]:
+        """Return the probabilities of the classes, float64 (N, K), of sequences as `read_texts` returns them.
+
+        Raises
+        ------
+        NotFinite
+            When logits are not finite, and `not_finite` does not say what to return for them.
+        """
+        if self.fitted is not None:
+            logits = scores_of(self.fitted.predictor, sequences)
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):
+                logits = reference_logits(self.model, sequences)
+        return probabilities_of(logits, sequences.lengths, not_finite)
 
     def samples(self, file: str | None = None, labels: str | None = None) -> Any:
         """Return what to look at the model with: its task; or of a run on data its first test.

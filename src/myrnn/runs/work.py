@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from myrnn.compiler import compiling_seconds
 from myrnn.errors import InvalidArgument, RunError
@@ -347,9 +348,8 @@ def evaluated(
     experiment: Experiment, task: Any, model: Any, history: History, progress: bool | None = None
 ) -> LengthReport:
     """Evaluate a trained model as its experiment says, by default up to twice the lengths that it was trained on."""
-    lengths = experiment.evaluation.lengths
-    if lengths is None:
-        lengths = (twice_as_long(task) if isinstance(task, TwinHalves | Palindromes) else task).lengths
+    asked = experiment.evaluation.lengths
+    lengths = tested_lengths(task) if asked is None else asked
     return evaluate(
         model,
         task,
@@ -360,6 +360,13 @@ def evaluated(
         engine=experiment.training.engine,
         progress=progress,
     )
+
+
+def tested_lengths(task: Any) -> NDArray[np.int64]:
+    """Return the lengths that a run on a task is tested on: all, of tasks with two halves up to twice the longest."""
+    longer = twice_as_long(task) if isinstance(task, TwinHalves | Palindromes) else task
+    lengths: NDArray[np.int64] = longer.lengths
+    return lengths
 
 
 class _Clock:

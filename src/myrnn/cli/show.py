@@ -16,9 +16,9 @@ from myrnn.data import LabelledSequences
 from myrnn.evaluation import ClassificationReport, LengthReport, ShortcutReport
 from myrnn.experiment import is_own
 from myrnn.models import embedding_of, num_parameters
-from myrnn.registry import find
 from myrnn.results import Table
-from myrnn.runs import DataWork, Job, tests_table
+from myrnn.runs import DataWork, TaskWork, tests_table
+from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import duration
 
 LABEL_WIDTH = 10
@@ -29,40 +29,78 @@ LONG = 1.0
 MOST_NAMED, MOST_ROWS = 6, 40
 
 
-def job(job: Job, task: Any, model: Any, optimizer: Any, done: int = 0) -> None:
-    """Say what is about to be trained, and how many iterations of it are done."""
-    training = job.training
-    matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
-    kind = type(model).__name__ + (f" ({model.activation})" if hasattr(model, "activation") else "")
-    diagonal = {"identity": "as the identity", "minus_identity": "as minus the identity"}
-    begin = diagonal.get(getattr(model, "recurrent_init", ""))
-    clip = training.gradient_clip
+def beginning(work: TaskWork | DataWork, done: int = 0) -> None:
+    """Show what is about to be trained on what, and how many iterations of it are done."""
+    experiment = work.job.experiment
+    training, optimizer = experiment.training, experiment.optimizer
+    if isinstance(work, DataWork):
+        rows = [*_data(work), ("model", _model(work))]
+        kept = f", {training.validation_fraction:.0%} kept for validation" if training.validation_fraction else ""
+        how = f"at most {training.max_epochs:,} epochs in batches of {training.batch_size}{kept}"
+    else:
+        rows = [*_task(work), ("model", _model(work))]
+        how = f"{training.iterations:,} iterations of {_count(training.batch_size, 'sequence')}"
     shapes = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
     falls = shapes.get(training.schedule, f", on the schedule {training.schedule}")
-    task_name, units = job.experiment.task.name, job.model.get("dim_recurrent")
+    rate = getattr(optimizer.settings, "learning_rate", None)
+    clip, usual = training.gradient_clip, type(training)().gradient_clip
     named_rows(
-        ("task", f"{task_name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {task.dim_input} symbols"),
-        *(
-            [("", f"second halves that do not match are {matching[task.negatives]}")]
-            if hasattr(task, "negatives")
-            else []
-        ),
-        (
-            "model",
-            f"{kind}, {'' if units is None else f'{units} units, '}{num_parameters(model):,} parameters"
-            + ("" if begin is None else f", recurrent weights begin {begin}"),
-        ),
+        *rows,
         (
             "optimizer",
-            f"{type(optimizer).__name__}, learning rate {optimizer.learning_rate:g}{falls}"
-            + ("" if clip is None else f", gradients clipped to {clip:g}"),
+            optimizer.kind.make.__name__
+            + ("" if rate is None else f", learning rate {rate:g}{falls}")
+            + ("" if clip in (None, usual) else f", gradients clipped to {clip:g}"),
         ),
-        (
-            "training",
-            f"{training.iterations:,} iterations of {_count(training.batch_size, 'sequence')}, seed {training.seed}",
-        ),
+        ("training", f"{how}, seed {training.seed}"),
         *([("resumed", f"after iteration {done:,}")] if done else []),
     )
+
+
+def _task(work: TaskWork) -> list[tuple[str, str]]:
+    task, name = work.task, work.job.experiment.task.name
+    rows = [("task", f"{name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {task.dim_input} symbols")]
+    matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
+    if isinstance(task, TwinHalves | Palindromes):
+        rows.append(("", f"second halves that do not match are {matching[task.negatives]}"))
+    return rows
+
+
+def _data(work: DataWork) -> list[tuple[str, str]]:
+    data = work.data
+    if data.train is None:
+        return []
+    rows = _files("data", data.train)
+    for test, given in data.tests.items():
+        rows += _files("test" if len(data.tests) == 1 else f"test {test}", given)
+    if not data.tests:
+        rows.append(("test", "none: --test FILE tests the classifier on sequences that it has not seen"))
+    return rows + _read_as(data.train, work.job.experiment.data.tokenize != "auto")
+
+
+def _model(work: TaskWork | DataWork) -> str:
+    """Return the kind of a model and its sizes; one that learns from data is not made yet."""
+    model = work.job.experiment.model
+    settings = model.settings
+    kind = model.name.rpartition(":")[2] if is_own(model.name) else model.kind.make.__name__
+    kind = kind.upper() if kind.islower() else kind
+    activation = f" ({settings.activation})" if hasattr(settings, "activation") else ""
+    layers, units = getattr(settings, "layers", 1), getattr(settings, "dim_recurrent", None)
+    parts = [f"{kind}{activation}"]
+    if units is not None:
+        parts.append(f"{'' if layers == 1 else f'{layers} layers of '}{units} units")
+    width = getattr(settings, "dim_embedding", None)
+    if isinstance(work, DataWork):
+        if work.data.train is not None and hasattr(settings, "dim_embedding"):
+            width = embedding_of(model.name, width, work.data.train.is_tokens)
+    else:
+        parts.append(f"{num_parameters(work.model):,} parameters")
+    if width:
+        parts.append(f"embedding of {width}")
+    begin = {"identity": "as the identity", "minus_identity": "as minus the identity"}
+    if (how := begin.get(getattr(settings, "recurrent_init", ""))) is not None:
+        parts.append(f"recurrent weights begin {how}")
+    return ", ".join(parts)
 
 
 def training(numbers: Mapping[str, Any]) -> None:
@@ -97,43 +135,6 @@ def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: S
     total = f"{report.total.sum():,}"
     drawn = f"{total} sequences of {seed}" if isinstance(seed, str) else f"{total} new sequences (seed {seed})"
     named_rows(("guessing", f"{report.chance:.2%}"), ("evaluated", f"on {drawn} in {duration(seconds)}"))
-
-
-def data_job(work: DataWork, done: int = 0) -> None:
-    """Say what was read, and what is about to be trained."""
-    experiment, data = work.job.experiment, work.data
-    training, settings, name = experiment.training, experiment.model.settings, experiment.model.name
-    rows: list[tuple[str, str]] = []
-    if data.train is not None:
-        rows = _files("data", data.train)
-        for test, given in data.tests.items():
-            rows += _files("test" if len(data.tests) == 1 else f"test {test}", given)
-        if not data.tests:
-            rows.append(("test", "none: --test FILE tests the classifier on sequences that it has not seen"))
-        rows += _read_as(data.train, experiment.data.tokenize != "auto")
-    units, layers = getattr(settings, "dim_recurrent", None), getattr(settings, "layers", 1)
-    kind = name if is_own(name) else find("model", name).make.__name__
-    activation = f" ({settings.activation})" if hasattr(settings, "activation") else ""
-    width = getattr(settings, "dim_embedding", 0)
-    if hasattr(settings, "dim_embedding") and data.train is not None:
-        width = embedding_of(name, width, data.train.is_tokens)
-    kept = f", {training.validation_fraction:.0%} kept for validation" if training.validation_fraction else ""
-    optimizer = experiment.optimizer
-    called = find("optimizer", optimizer.name).make.__name__
-    named_rows(
-        *rows,
-        (
-            "model",
-            f"{kind.upper() if not is_own(name) else kind}{activation}, {'' if layers == 1 else f'{layers} layers of '}"
-            f"{units} units" + (f", embedding of {width}" if width else ""),
-        ),
-        ("optimizer", f"{called}, learning rate {optimizer.settings.learning_rate:g}"),
-        (
-            "training",
-            f"at most {training.max_epochs:,} epochs in batches of {training.batch_size}{kept}, seed {training.seed}",
-        ),
-        *([("resumed", f"after iteration {done:,}")] if done else []),
-    )
 
 
 def epochs(numbers: Mapping[str, Any]) -> None:

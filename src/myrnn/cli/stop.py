@@ -1,4 +1,4 @@
-"""What stops a run on its way (Ctrl-C, SIGTERM, a fault), and what is said of it."""
+"""What stops a command on its way (Ctrl-C, SIGTERM, a fault), and the messages that say what is saved."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from myrnn._user_code import failure, user_frame
-from myrnn.cli._codes import Terminated
 from myrnn.errors import MyRNNError, RunError, TrainingDiverged
 from myrnn.runs import is_unfinished, iterations_saved
 from myrnn.training import raising
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end with SIGTERM: like Ctrl-C, but with another exit code."""
+
+
 class Stops:
-    """The signals that have told this process to stop."""
+    """The signals that asked this process to stop."""
 
     def __init__(self) -> None:
         self.last: KeyboardInterrupt | None = None
@@ -60,8 +63,8 @@ def noted_stops() -> Iterator[Stops]:
 
 
 @contextmanager
-def told(folder: Path, own: str | None, on_divergence: str) -> Iterator[Stops]:
-    """Say of whatever stops the run in a folder what is saved of it, and how it goes on.
+def explained(folder: Path, own: str | None, on_divergence: str) -> Iterator[Stops]:
+    """Add to the message of whatever stops a run what is saved of it, and how it goes on.
 
     Parameters
     ----------

@@ -1,17 +1,19 @@
-"""What ``myrnn runs`` does: list the runs of a folder, and compare two of them."""
+"""``myrnn runs`` lists the runs of a folder; ``myrnn runs compare`` shows what differs between two of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from typer.core import TyperGroup
 
-if TYPE_CHECKING:
-    from myrnn.runs import RunComparison, RunListing, RunSummary
-
-# What it needs is imported when a command runs.
+from myrnn import _checks
+from myrnn.cli import show
+from myrnn.cli.options import check_file, check_picture
+from myrnn.plots import save_figure
+from myrnn.runs import ORDERS, RunComparison, RunListing, compare_runs, list_runs, printable
 
 MOST_FAULTS = 10
 WIDEST = 10_000
@@ -50,10 +52,6 @@ def show_runs(
     The last are those made last, next to the prompt. Accuracy is that on the sequences that a network learned from,
     tested that on others of the same lengths.
     """
-    from myrnn import _checks
-    from myrnn.cli._places import check_file
-    from myrnn.runs import ORDERS, list_runs
-
     _checks.one_of("--sort", sort, ORDERS)
     check_file("--out", out)
     found = list_runs(folder).sorted(sort, reverse)
@@ -68,8 +66,6 @@ def show_runs(
 
 
 def _show_table(found: RunListing) -> None:
-    from rich.console import Console
-
     console, table = Console(highlight=False), found.table()
     if not console.is_terminal:
         # In a pipe every run is one line.
@@ -82,15 +78,9 @@ def _show_rest(found: RunListing, shown: int) -> None:
         typer.echo(f"\nthe last {shown:,} of {len(found):,} runs; --last 0 shows all")
     faults = [run for run in found if run.fault is not None]
     for run in faults[:MOST_FAULTS]:
-        typer.echo(f"unreadable: {_fault(run)}", err=True)
+        typer.echo(f"unreadable: {printable(str(run.fault))}", err=True)
     if len(faults) > MOST_FAULTS:
         typer.echo(f"and {len(faults) - MOST_FAULTS:,} more that are unreadable", err=True)
-
-
-def _fault(run: RunSummary) -> str:
-    from myrnn.runs import printable
-
-    return printable(str(run.fault))
 
 
 @runs.command()
@@ -106,26 +96,17 @@ def compare(
     ] = None,
 ) -> None:
     """Show what differs between two runs: settings, weights, and accuracy by length with intervals."""
-    from myrnn.cli._places import check_picture
-    from myrnn.plots import save_figure
-    from myrnn.runs import compare_runs
-
     check_picture("--figure", figure)
     found = compare_runs(first, second)
     if figure is not None:
         save_figure(found.plot(), figure)
     _show_comparison(found)
     if figure is not None:
-        from myrnn.cli import _show
-
         typer.echo()
-        _show.path("figure", figure)
+        show.path("figure", figure)
 
 
 def _show_comparison(found: RunComparison) -> None:
-    from rich.console import Console
-
-    from myrnn.cli import _show
 
     console = Console(highlight=False)
     if found.settings:
@@ -133,13 +114,13 @@ def _show_comparison(found: RunComparison) -> None:
     else:
         typer.echo("the same settings")
     typer.echo()
-    _show.named_rows(("weights", found.describe_weights()), ("history", _history(found)))
+    show.named_rows(("weights", found.describe_weights()), ("history", _history(found)))
     table = found.table()
     if not table:
         typer.echo("\nnothing to compare by length: one of the two was not tested, or on other lengths")
         return
     if any(name.startswith("task.") for name in found.settings):
-        _show.named_rows(("note", "the tasks differ: each was tested on sequences of its own"))
+        show.named_rows(("note", "the tasks differ: each was tested on sequences of its own"))
     typer.echo()
     console.print(table)
 

@@ -1,14 +1,26 @@
-"""What ``myrnn train`` does: a new run, or one that goes on."""
+"""``myrnn train`` begins a new run, or goes on with one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from myrnn.cli import _show
-from myrnn.cli._settings import option_of, sections_of
-from myrnn.cli._stop import Stops, command, keeping, told
+import typer
+
+from myrnn.cli import show
+from myrnn.cli.options import (
+    FormerBalanced,
+    FormerCharacters,
+    FormerEpochs,
+    FormerPatience,
+    Quiet,
+    given,
+    option_of,
+    renamed,
+    sections_of,
+)
+from myrnn.cli.stop import Stops, command, explained, keeping
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import PARTS, Experiment, is_own, merged, setting_names
 from myrnn.models import load_own
@@ -28,7 +40,7 @@ from myrnn.runs import (
     load_job,
     load_run,
 )
-from myrnn.runs import go_on as go_on_with
+from myrnn.runs import go_on as work_of
 from myrnn.storage import FolderLock, clear_scratch
 
 # Options that go with --resume: all others are those of the run.
@@ -36,6 +48,67 @@ FOR_RESUME = ("resume", "iterations", "on_divergence", "model", "checkpoint_ever
 FOR_RESUME_ON_DATA = ("resume", "max_epochs", "early_stopping_patience", "on_divergence", *FOR_RESUME[3:])
 # What of these a run takes over.
 CHANGEABLE = ("iterations", "max_epochs", "early_stopping_patience", "on_divergence")
+
+
+def train(
+    context: typer.Context,
+    preset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What the other options change: lesson, the defaults that stand here; or best, the best training "
+            "found.",
+        ),
+    ] = "lesson",
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What the other options change: an experiment in a .toml or .json file, a table for each part of it.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder to write to.  [default: runs/<task or file>-<time>]", show_default=False),
+    ] = None,
+    checkpoint_every: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="How often to save the state of the training; 0: at every report.  [default: every 10 seconds, "
+            "less often where it would take more than a hundredth of the time]",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Go on with a run that was stopped, as if it had not been; with a whole one, given more --iterations "
+            "(for data --max-epochs); or with one that diverged, given --on-divergence restart.",
+            show_default=False,
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    epochs: FormerEpochs = None,
+    patience: FormerPatience = None,
+    balanced: FormerBalanced = False,
+    characters: FormerCharacters = False,
+    **settings: Any,
+) -> None:
+    """Train a network, test it, and write a run folder.
+
+    With no options: a simple recurrent network of 50 units learns in 100,000 iterations whether a sequence of digits
+    is the same half twice. With --data, a network learns from the sequences of a file, and is tested on those of
+    --test. What was stopped goes on with --resume.
+    """
+    options = renamed(given(context))
+    if resume is None:
+        train_and_save(options)
+    else:
+        go_on(resume, options)
 
 
 def train_and_save(options: Mapping[str, Any]) -> None:
@@ -51,10 +124,10 @@ def train_and_save(options: Mapping[str, Any]) -> None:
     work = begin(experiment, every=options.get("checkpoint_every"), progress=not quiet)
     own = experiment.model.name if is_own(experiment.model.name) else None
     with claim_folder(options.get("out"), work.name) as folder:
-        with dropped_unless_saved(folder), told(folder, own, work.job.training.on_divergence) as stops:
+        with dropped_unless_saved(folder), explained(folder, own, work.job.training.on_divergence) as stops:
             work.job.begin(folder)
             if not quiet and "preset" in options:
-                _show.named_rows(("preset", _preset_line(options)))
+                show.named_rows(("preset", _preset_line(options)))
             _do(work, folder, quiet, stops, own)
 
 
@@ -85,28 +158,32 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
 
 def _do(work: TaskWork | DataWork, folder: Path, quiet: bool, stops: Stops, own: str | None, done: int = 0) -> None:
     """Do the work of a run, and show the numbers."""
-    if isinstance(work, DataWork):
-        return _do_on_data(work, folder, quiet, stops, own, done)
     if not quiet:
-        _show.job(work.job, work.task, work.model, work.optimizer, done)
-    report, numbers = work.do(folder)
+        show.beginning(work, done)
+    if isinstance(work, DataWork):
+        message: str | None = _do_on_data(work, folder, quiet, stops, own)
+    else:
+        message = None
+        report, numbers = work.do(folder)
+        if not quiet:
+            show.training(numbers)
+            show.accuracy(report, numbers["evaluation"]["seed"], numbers["evaluation"]["seconds"])
     if quiet:
         print(folder)
-        return
-    _show.training(numbers)
-    _show.accuracy(report, numbers["evaluation"]["seed"], numbers["evaluation"]["seconds"])
-    _show.files(folder)
+    else:
+        show.files(folder)
+    if message is not None:
+        stops.obey(message)
 
 
-def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: str | None, done: int) -> None:
-    """Do the same where sequences are given. An interrupt leaves a classifier that can be used."""
+def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: str | None) -> str:
+    """Do the same for data. An interrupt leaves a classifier that can be used; return what is said of it then."""
 
     def held() -> str:
         return "" if work.fitted is None else f"{folder} holds the classifier of epoch {work.fitted.best_epoch}"
 
     if not quiet:
-        _show.data_job(work, done)
-        work.on_trained = _show.epochs
+        work.on_trained = show.epochs
     work.data.warn_of_numbers()
     work.data.warn_of_news()
     reports: Mapping[str, Any] = {}
@@ -116,17 +193,14 @@ def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: st
     except KeyboardInterrupt:
         if stops.last is None or not has_run(folder):
             raise
-    if quiet:
-        print(folder)
-    else:
+    if not quiet:
         for name, found in reports.items():
-            _show.classification(found, numbers["evaluation"] if len(reports) == 1 else numbers["tests"][name], name)
+            show.classification(found, numbers["evaluation"] if len(reports) == 1 else numbers["tests"][name], name)
         if len(reports) > 1:
-            _show.tests(reports)
-        _show.files(folder)
+            show.tests(reports)
     untested = "" if work.is_tested else ", which was not tested"
     again = f"; go on with: {command(folder, own)}" if is_unfinished(folder) else ""
-    stops.obey(f"{held()}{untested}{again}")
+    return f"{held()}{untested}{again}"
 
 
 def _preset_line(options: Mapping[str, Any]) -> str:
@@ -141,7 +215,7 @@ def _preset_line(options: Mapping[str, Any]) -> str:
     return f"{preset.name}: {preset.summary}" + (f"; but with {' '.join(others)}" if others else "")
 
 
-def resume(folder: Path, options: Mapping[str, Any]) -> None:
+def go_on(folder: Path, options: Mapping[str, Any]) -> None:
     """Go on with a run that was stopped, or give a whole one more iterations or epochs.
 
     Parameters
@@ -176,14 +250,14 @@ def resume(folder: Path, options: Mapping[str, Any]) -> None:
             # Whatever is wrong with it, or with the class, is to be said before it is changed.
             load_run(folder, model=make)
         try:
-            work = go_on_with(folder, job, make, every=options.get("checkpoint_every"), progress=not quiet)
+            work = work_of(folder, job, make, every=options.get("checkpoint_every"), progress=not quiet)
         except InvalidArgument as error:
             raise InvalidArgument(f"{folder}: {error}") from None
         done = iterations_saved(folder) or 0
         if job is not kept or was_whole:
             job.begin(folder)
         try:
-            with told(folder, own, job.training.on_divergence) as stops:
+            with explained(folder, own, job.training.on_divergence) as stops:
                 _do(work, folder, quiet, stops, own, done)
         except InvalidArgument:
             # What was refused is as it was before.
@@ -199,4 +273,4 @@ def _say_whole(folder: Path, quiet: bool, on_data: bool) -> None:
         print(folder)
     else:
         further = f"; {'--max-epochs' if on_data else '--iterations'} gives it more"
-        _show.named_rows(("resumed", f"{folder} is whole: nothing is left to do{further}"))
+        show.named_rows(("resumed", f"{folder} is whole: nothing is left to do{further}"))

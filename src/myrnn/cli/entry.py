@@ -1,0 +1,200 @@
+"""Runs one command line, and turns whatever goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from myrnn import _start
+from myrnn._keywords import meant
+from myrnn._user_code import failure, user_frame
+from myrnn._version import __version__
+from myrnn.cli.evaluate import evaluate, transfer
+from myrnn.cli.look import graph, inspect, plot
+from myrnn.cli.options import SectionedCommand, with_settings
+from myrnn.cli.others import lesson, playground, sweep
+from myrnn.cli.predict import predict
+from myrnn.cli.runs import runs
+from myrnn.cli.stop import Terminated
+from myrnn.cli.train import train
+from myrnn.errors import MyRNNError
+
+FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
+# In the order in which they are used, and in which the help lists them.
+COMMANDS = (evaluate, predict, inspect, graph, plot, transfer, sweep, lesson, playground)
+# What Typer says is wrong with a value, and what is wanted instead.
+WANTED = (
+    (r"valid integer", "be an integer, written out, such as 100000"),
+    (r"valid number", "be a number"),
+    (r"greater than or equal to (\S+)", "be at least {}"),
+    (r"less than or equal to (\S+)", "be at most {}"),
+)
+# Typer keeps this class to itself: the root of all errors in how a command line is written.
+_UsageError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if issubclass(kind, Exception) and kind.__name__ == "ClickException"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those that the process was started with.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _shown_once()
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        try:
+            _start.imports_are_done()
+            _invoke(given)
+            sys.stdout.flush()
+        except typer.Exit as stop:
+            return stop.exit_code
+        except _UsageError as error:
+            return _fail(_usage_message(error, given))
+        except MyRNNError as error:
+            return _fail(_as_option(str(error), given))
+        except KeyboardInterrupt as stop:
+            code = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+            return _fail(str(stop) or "interrupted: nothing was saved", code)
+        except SystemExit as stop:
+            if isinstance(stop.__context__, BrokenPipeError):
+                # Rich raises it where the reader of our output has gone.
+                return 1
+            # Nothing of MyRNN's raises it: it comes out of a user's file.
+            return _fail(f"your code ends the process: {failure(stop)}")
+        except BrokenPipeError:
+            # The reader of our output has gone. Python would complain once more when it flushes at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except MemoryError as error:
+            return _fail(f"not enough memory: {error}".removesuffix(": "))
+        except OSError as error:
+            return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        except Exception as error:
+            # A fault of ours shows where it is; one in a class of the user's is a mistake like others.
+            if user_frame(error) is None:
+                raise
+            return _fail(f"the model fails: {failure(error)}")
+    return 0
+
+
+def make_app() -> typer.Typer:
+    """Return all commands; ``train`` has the settings of all that is registered by now."""
+    help_names = {"help_option_names": ["-h", "--help"]}
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=help_names)
+    app.callback(invoke_without_command=True)(myrnn)
+    app.command(cls=SectionedCommand)(with_settings(train))
+    for command in COMMANDS:
+        app.command(cls=SectionedCommand)(command)
+    app.add_typer(runs, name="runs")
+    return app
+
+
+def myrnn(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Train recurrent networks on sequences, and see what they learned."""
+    if version:
+        typer.echo(f"myrnn {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def _invoke(arguments: list[str]) -> None:
+    # Not app(), which would catch errors itself and show them in boxes of several lines.
+    command = typer.main.get_command(make_app())
+    with command.make_context("myrnn", arguments) as context:
+        command.invoke(context)
+
+
+def _fail(message: str, code: int = FAILED) -> int:
+    print(f"myrnn: {_one_line(message)}", file=sys.stderr)
+    return code
+
+
+def _shown_once() -> Callable[..., None]:
+    """Return what shows a warning in a line, but not again what it has shown before."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        line = _one_line(str(message))
+        if line not in shown:
+            shown.add(line)
+            print(f"myrnn: warning: {line}", file=sys.stderr)
+
+    return show
+
+
+def _one_line(message: str) -> str:
+    """Return a message of several lines in one, with a semicolon between a line of code and a sentence behind it."""
+    lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
+    joined = lines[0] if lines else ""
+    for line in lines[1:]:
+        joined += ("; " if line[0].isupper() and joined[-1] not in ",;:." else " ") + line
+    return joined
+
+
+def _as_option(message: str, arguments: Sequence[str]) -> str:
+    """Call arguments as the options that were given: ``learning_rate must`` is ``--learning-rate must`` then."""
+    for option in {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}:
+        name = option.removeprefix("--").replace("-", "_")
+        # A name of one word may be a word of the message.
+        pattern = rf"(?<![\w-]){re.escape(name)}(?!\w)" if "_" in name else rf"^{re.escape(name)}(?= must )"
+        message = re.sub(pattern, option, message)
+    return message
+
+
+def _usage_message(error: Exception, arguments: Sequence[str]) -> str:
+    """Return one line for an error that Typer found in the arguments."""
+    near = _near_option(error) or next(iter(getattr(error, "possibilities", None) or ()), None)
+    if near:
+        return f"{getattr(error, 'message', error)}; did you mean {near}?"
+    wrong = _wrong_value(error, arguments)
+    if wrong is not None:
+        return wrong
+    describe = getattr(error, "format_message", None)
+    return str(describe() if describe is not None else error)
+
+
+def _wrong_value(error: Exception, arguments: Sequence[str]) -> str | None:
+    """Return what an option must be and was not: Typer's own words do not say what was given."""
+    options: Sequence[str] = getattr(getattr(error, "param", None), "opts", ())
+    given = next((value for option in options for value in _values(option, arguments)), None)
+    for pattern, wanted in WANTED:
+        found = re.search(pattern, str(getattr(error, "message", "")))
+        if found and given is not None:
+            shown = given if re.fullmatch(r"-?\d+", given) else repr(given)
+            return f"{options[0]} must {wanted.format(*found.groups())}, not {shown}"
+    return None
+
+
+def _values(option: str, arguments: Sequence[str]) -> Iterator[str]:
+    """Yield what is given for an option, the last first: that is the one which counts."""
+    for place in reversed(range(len(arguments))):
+        name, equals, value = arguments[place].partition("=")
+        if name == option and (equals or place + 1 < len(arguments)):
+            yield value if equals else arguments[place + 1]
+
+
+def _near_option(error: Exception) -> str | None:
+    """Return the option that stands for an unknown one, where other programs call it so."""
+    unknown, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+    if unknown is None or context is None:
+        return None
+    options = {
+        option.lstrip("-").replace("-", "_"): option
+        for parameter in context.command.params
+        for option in parameter.opts
+        if option.startswith("--")
+    }
+    return options.get(meant(unknown.lstrip("-").replace("-", "_"), options) or "")

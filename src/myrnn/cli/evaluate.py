@@ -1,0 +1,261 @@
+"""``myrnn evaluate`` tests a trained network by length; ``myrnn transfer`` tries networks on other tasks."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from myrnn import _checks, evaluation
+from myrnn.cli import show
+from myrnn.cli.options import (
+    ON_DATA,
+    ON_TASK,
+    Engine,
+    OwnClass,
+    Quiet,
+    RunFolder,
+    check_file,
+    check_picture,
+    given,
+    load,
+    load_all,
+    option_of,
+)
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.plots import save_figure
+from myrnn.runs import Run, claim_folder, run_names, tested_lengths
+from myrnn.tasks import Palindromes, TwinHalves
+
+# More lengths than this are a slip of the keyboard.
+MOST_LENGTHS = 10_000
+OTHER_ALPHABET = 5
+
+
+def evaluate(
+    context: typer.Context,
+    run: RunFolder,
+    samples: Annotated[
+        int, typer.Option(min=1, help="How many sequences to evaluate on.", rich_help_panel=ON_TASK)
+    ] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seeds the drawing of the sequences.", rich_help_panel=ON_TASK)] = 1,
+    length_max: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="The longest sequence.  [default: twice the longest of the task]", rich_help_panel=ON_TASK
+        ),
+    ] = None,
+    lengths: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIRST:LAST:STEP",
+            help="These lengths, the last among them, such as 2:80:2; or numbers with commas between.",
+            show_default=False,
+            rich_help_panel=ON_TASK,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file of labelled sequences.  [default: the tests of the run]",
+            show_default=False,
+            rich_help_panel=ON_DATA,
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The labels of a .txt file, one a line.",
+            show_default=False,
+            rich_help_panel=ON_DATA,
+        ),
+    ] = None,
+    shortcuts: Annotated[
+        bool, typer.Option("--shortcuts", help="Show what classifiers reach that see only a part of a sequence.")
+    ] = False,
+    counterexamples: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Show the N shortest and the N most confident mistakes.")
+    ] = 0,
+    engine: Engine = "auto",
+    out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file, too.", show_default=False)] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the table into this file: .svg, .png or .pdf.", show_default=False)
+    ] = None,
+    model: OwnClass = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show how often a trained network is right, length by length and class by class.
+
+    A network that was trained on a task is tested on new sequences of it, one that was trained on data on its tests.
+    """
+    check_file("--out", out)
+    check_picture("--figure", figure)
+    loaded = load(run, model)
+    tests: dict[str, Any]
+    asked: Any = None
+    if loaded.fitted is None:
+        if data is not None or labels is not None:
+            raise InvalidArgument(f"--data goes with a run that was trained on data, which {run} was not")
+        asked, tests = _lengths(loaded.task, lengths, length_max), {"": loaded.task}
+    else:
+        if lengths is not None or length_max is not None:
+            raise InvalidArgument("--lengths and --length-max go with a run on a task, which draws any length")
+        for name in ("samples", "seed"):
+            if name in given(context):
+                raise InvalidArgument(f"{option_of(name)} goes with a run on a task, which draws sequences")
+        tests = loaded.tests(None if data is None else str(data), None if labels is None else str(labels))
+    for name, source in tests.items():
+        count = samples if loaded.fitted is None else len(source)
+        begin = time.perf_counter()
+        report = evaluation.evaluate(
+            loaded.model,
+            source,
+            count,
+            seed,
+            lengths=asked,
+            trained=loaded.history,
+            engine=engine,
+            progress=not quiet,
+        )
+        seconds = time.perf_counter() - begin
+        known = evaluation.shortcuts(source, count, seed, lengths=asked) if shortcuts else None
+        # Of several tests, each has files of its own.
+        ending = f"-{name}" if len(tests) > 1 else ""
+        if out is not None:
+            report.to_csv(out.with_stem(out.stem + ending))
+        if figure is not None:
+            save_figure(report.plot(shortcuts=known, by_class=True), figure.with_stem(figure.stem + ending))
+        if quiet:
+            continue
+        show.accuracy(report, name or seed, seconds, known)
+        if counterexamples:
+            found = evaluation.counterexamples(
+                loaded.model, source, count, seed, most=counterexamples, lengths=asked, engine=engine
+            )
+            show.table(found)
+
+
+def parse_lengths(text: str) -> list[int]:
+    """Return the lengths that are written as ``"2:80:2"``, the last among them, or as ``"2,4,10"``."""
+    numbers = _checks.span("--lengths", text, MOST_LENGTHS)
+    if numbers is not None:
+        return list(numbers)
+    parts = text.split(",")
+    # Not isdigit(): that holds for digits of other scripts, too.
+    if any(not part or set(part) - set("0123456789") or len(part) > 9 for part in parts):
+        wanted = "FIRST:LAST or FIRST:LAST:STEP, or numbers with commas between, such as 2:80:2"
+        raise InvalidArgument(f"--lengths must be {wanted}, not {text!r}")
+    return [int(part) for part in parts]
+
+
+def _lengths(task: Any, text: str | None, longest: int | None) -> NDArray[np.int64] | list[int]:
+    if text is not None:
+        if longest is not None:
+            raise InvalidArgument("--lengths and --length-max do not go together: --lengths says all")
+        return parse_lengths(text)
+    if longest is None:
+        return tested_lengths(task)
+    shortest = int(task.lengths[0])
+    if longest < shortest:
+        raise InvalidArgument(f"--length-max must be at least {shortest}, the shortest of the task, not {longest}")
+    if isinstance(task, TwinHalves | Palindromes):
+        task = replace(task, pattern_length_max=max(task.pattern_length_min, longest // 2))
+    lengths: NDArray[np.int64] = task.lengths
+    return lengths[lengths <= longest]
+
+
+def transfer(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="The folders of runs.", show_default=False)],
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="halves, palindromes, halves-near-miss, palindromes-near-miss or halves-5 (of 5 symbols), with "
+            "settings if need be: halves:alphabet_size=7,max_changes=1. Can be given several times.  [default: all]",
+            show_default=False,
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many sequences to draw from each task.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seeds the drawing of the sequences.")] = 1,
+    engine: Engine = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder to write to.  [default: runs/transfer-<time>]", show_default=False),
+    ] = None,
+    model: OwnClass = None,
+    quiet: Quiet = False,
+) -> None:
+    """Try trained networks on tasks that they were not trained on; write a table and a heat map.
+
+    Tasks are of the lengths that the first run was trained on, and of the most symbols that one of the runs knows.
+    """
+    names = run_names(runs)
+    loaded = load_all(runs, model)
+    for run in loaded:
+        if not isinstance(run.task, TwinHalves | Palindromes):
+            raise RunError(_untransferable(run))
+    tasks = _tasks(loaded, task or [])
+    models = dict(zip(names, (run.model for run in loaded), strict=True))
+    with claim_folder(out, "transfer") as folder:
+        table = evaluation.transfer(models, tasks, samples, seed, engine=engine)
+        table.to_csv(folder / "transfer.csv")
+        ax = table.plot()
+        for suffix in ("svg", "png"):
+            save_figure(ax, folder / f"transfer.{suffix}")
+    if quiet:
+        print(folder)
+        return
+    show.table(table)
+    typer.echo()
+    show.path("written", folder)
+
+
+def _untransferable(run: Run) -> str:
+    if run.task is not None:
+        return f"{run.folder} was trained on a task without halves: transfer tries networks on tasks with two halves"
+    return (
+        f"{run.folder} was trained on data, not on a task that draws sequences: "
+        f"myrnn predict {run.folder} --data FILE says the classes of others"
+    )
+
+
+def _tasks(runs: Sequence[Run], given: Sequence[str]) -> dict[str, Any]:
+    """Return the tasks by the names that they are given under; without any, all that have a name."""
+    first, alphabet = runs[0].task, max(run.task.alphabet_size for run in runs)
+    size = (first.pattern_length_min, first.pattern_length_max)
+    known = {
+        "halves": TwinHalves(*size, alphabet),
+        "palindromes": Palindromes(*size, alphabet),
+        "halves-near-miss": TwinHalves(*size, alphabet, negatives="near_miss"),
+        "palindromes-near-miss": Palindromes(*size, alphabet, negatives="near_miss"),
+        f"halves-{OTHER_ALPHABET}": TwinHalves(*size, OTHER_ALPHABET),
+    }
+    return {_in_words(text): _task(text, known) for text in given or known}
+
+
+def _in_words(text: str) -> str:
+    """Return a task as it is named in a table, where lines break between words."""
+    words = re.sub(r"[-_=]", " ", text)
+    return re.sub(r"([:,])\b", r"\1 ", words)
+
+
+def _task(text: str, known: dict[str, Any]) -> Any:
+    name, _, rest = text.partition(":")
+    base = known[_checks.one_of("--task", name, tuple(known))]
+    settings: dict[str, int | str] = {}
+    for part in rest.split(",") if rest else []:
+        setting, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidArgument(f"--task {text}: write settings as NAME=VALUE, not {part!r}")
+        _checks.check_setting(f"--task {name}", setting, tuple(field.name for field in fields(base)))
+        settings[setting] = int(value) if value.isascii() and value.isdigit() else value.replace("-", "_")
+    return replace(base, **settings)

@@ -1,0 +1,206 @@
+"""Looks into trained networks: ``myrnn inspect``, ``myrnn graph`` and ``myrnn plot``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from myrnn import _checks, inspection
+from myrnn.cli import show
+from myrnn.cli.options import ON_DATA, OwnClass, RunFolder, Runs, check_file, check_picture, load, load_all
+from myrnn.compiler import CompiledModel, compile
+from myrnn.errors import InvalidArgument
+from myrnn.graphs import write_graph, write_recurrence
+from myrnn.plots import save_figure
+from myrnn.results import History, Table, integer, number, text
+from myrnn.runs import Run, run_names
+from myrnn.training import curve_levels, sparkline
+
+FORMATS = ("svg", "png", "pdf")
+# A longer sequence is not spelled out in the names of files.
+LONGEST_IN_NAME = 40
+CURVE = 16  # characters across
+
+
+def inspect(
+    folder: RunFolder,
+    sequence: Annotated[
+        str,
+        typer.Argument(
+            metavar="SEQUENCE",
+            help="Of a run on a task: digits, such as 123123, or numbers with commas between. Of a run on data: text "
+            "as in its files.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Labelled sequences for the figures over many.  [default: the first test of the run]",
+            show_default=False,
+            rich_help_panel=ON_DATA,
+        ),
+    ] = None,
+    label: Annotated[
+        int | None,
+        typer.Option(min=0, help="The class that the loss is taken for.  [default: what the network predicts]"),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many sequences the figures over many are from.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Seeds the drawing of these sequences.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder for the figures, made if need be.  [default: that of the run]", show_default=False
+        ),
+    ] = None,
+    format: Annotated[str, typer.Option(metavar="NAME", help="Of the figures: svg, png or pdf.")] = "svg",
+    model: OwnClass = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write the figures, show no table.")] = False,
+) -> None:
+    """Show what a trained network does with a sequence, step by step, and draw what is inside it."""
+    _checks.one_of("--format", format, FORMATS)
+    if out is not None and out.exists() and not out.is_dir():
+        raise InvalidArgument(f"--out must be a folder, which {out} is not")
+    run = load(folder, model)
+    if not len(run.history):
+        raise InvalidArgument(f"{folder} holds a network that was never trained: there is nothing in it to look at yet")
+    tokens = run.read_texts([sequence]).tokens(0)
+    if label is not None:
+        _checks.integer("--label", label, maximum=len(run.class_names) - 1)
+    compiled = compile(run.model)
+    symbols = None if run.fitted is None else run.fitted.symbol_names
+    found = inspection.inspect(compiled, tokens, label, class_names=run.class_names, symbol_names=symbols)
+    if not quiet:
+        show.table(found)
+    figures = _of_one(found, _file_name(sequence, len(found)))
+    if run.fitted is None or data is not None or run.experiment.evaluation.test:
+        figures |= _of_many(compiled, run, run.samples(None if data is None else str(data)), samples, seed)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    _write(figures, run.folder if out is None else out, format)
+
+
+def _file_name(text: str, steps: int) -> str:
+    """Return what a sequence is called in the name of a file."""
+    is_short = len(text) <= LONGEST_IN_NAME and text.isprintable() and not set(text) & set("/\\")
+    return text.replace(" ", "-") if is_short else f"{steps}-steps"
+
+
+def _write(figures: dict[str, Callable[[], Any]], folder: Path, format: str) -> None:
+    """Write the figures. For one that cannot be drawn, such as the space of a state that never changes, say why."""
+    typer.echo()
+    show.path("figures", folder)
+    for name, draw in figures.items():
+        try:
+            written = save_figure(draw(), folder / f"{name}.{format}").name
+        except InvalidArgument as error:
+            written = f"no {name}: {error}"
+        show.named_rows(("", written))
+
+
+def _of_one(found: inspection.Inspection, name: str) -> dict[str, Callable[[], Any]]:
+    """Return what draws the figures of one sequence, by the names of their files."""
+    states = {
+        f"inspect-{name}-state-{state}": (lambda state=state: found.plot_states(state=state)) for state in found.states
+    }
+    return {
+        **states,
+        f"inspect-{name}-probabilities": found.plot_probabilities,
+        f"inspect-{name}-gradients": found.plot_gradients,
+        "weights": found.plot_weights,
+    }
+
+
+def _of_many(compiled: CompiledModel, run: Run, source: Any, samples: int, seed: int) -> dict[str, Callable[[], Any]]:
+    """Return what draws the figures over many sequences, by the names of their files."""
+    drawn = (compiled, source, samples, seed)
+    return {
+        "gradient_flow": lambda: inspection.gradient_flow(*drawn).plot(),
+        "gradient_flow-relative": lambda: inspection.gradient_flow(*drawn, relative=True).plot(),
+        "state_space-step": lambda: inspection.state_space(*drawn).plot(color="step"),
+        "state_space-symbol": lambda: inspection.state_space(*drawn, last=True).plot(color="symbol"),
+        "state_space-class": lambda: inspection.state_space(*drawn, last=True).plot(color="class"),
+        "eigenvalues": lambda: inspection.recurrent_eigenvalues(compiled).plot_each(
+            before=inspection.recurrent_eigenvalues(run.untrained()), labels=("untrained", "trained")
+        ),
+    }
+
+
+def graph(
+    run: RunFolder,
+    sequence: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw all steps of this sequence: of a run on a task, digits, such as 2020, or numbers with commas "
+            "between; of a run on data, text as in its files.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The SVG file.  [default: RUN/recurrence.svg, or RUN/graph-<sequence>.svg]", show_default=False
+        ),
+    ] = None,
+    model: OwnClass = None,
+) -> None:
+    """Draw the step that a network repeats, or the computational graph of one sequence, as SVG."""
+    check_file("--out", out)
+    loaded = load(run, model)
+    if sequence is None:
+        path = loaded.folder / "recurrence.svg" if out is None else out
+        write_recurrence(loaded.model, path)
+    else:
+        read = loaded.read_texts([sequence])
+        path = loaded.folder / f"graph-{_file_name(sequence, int(read.lengths[0]))}.svg" if out is None else out
+        write_graph(loaded.model, read, path)
+    show.path("graph", path)
+
+
+def plot(
+    runs: Runs,
+    model: OwnClass = None,
+    out: Annotated[Path, typer.Option(help="The picture: a file that ends in .svg, .png or .pdf.")] = Path("plot.svg"),
+) -> None:
+    """Draw loss and accuracy of one or several runs over each other."""
+    check_picture("--out", out)
+    names = run_names(runs)
+    histories = [run.history for run in load_all(runs, model)]
+    axes = None
+    for name, history in zip(names, histories, strict=True):
+        axes = history.plot(axes, name)
+    save_figure(axes, out)
+    console = Console(highlight=False)
+    console.print(_curves(names, histories, curve_levels(console)))
+    console.print()
+    show.path("plot", out)
+
+
+def _curves(names: list[str], histories: list[History], levels: str) -> Table:
+    def curves(name: str) -> list[str]:
+        return [sparkline(getattr(history, name), CURVE, levels) for history in histories]
+
+    return Table(
+        "",
+        {
+            "run": names,
+            "iterations": [history.step[-1] for history in histories],
+            "loss_curve": curves("loss"),
+            "loss": [history.loss[-1] for history in histories],
+            "accuracy_curve": curves("accuracy"),
+            "accuracy": [history.accuracy[-1] for history in histories],
+        },
+        (
+            text("run"),
+            integer("iterations"),
+            text("loss_curve", ""),
+            number("loss", ".4f"),
+            text("accuracy_curve", ""),
+            number("accuracy", ".1%"),
+        ),
+    )

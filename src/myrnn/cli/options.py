@@ -1,0 +1,331 @@
+"""The options of the commands: those that several have, and those of ``train``, made from the settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+from myrnn._user_code import warn
+from myrnn.errors import InvalidArgument
+from myrnn.experiment import DATA_DEFAULTS, PARTS, Data, EpochTraining, Evaluation, FileEvaluation, Training
+from myrnn.models import load_own
+from myrnn.plots import FIGURE_ENDINGS
+from myrnn.registry import Kind, kinds
+from myrnn.runs import Run, holds_own, load_run
+from myrnn.settings import REQUIRED, Section, Setting, settings_of
+
+# Headings of the help.
+ON_TASK, ON_DATA = "Options for a task", "Options for data"
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.", show_default=False)]
+Engine = Annotated[str, typer.Option(metavar="NAME", help="How to run the equations: auto, native or mygrad.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables.")]
+OwnClass = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="FILE.py:CLASS",
+        help="The class of the model, for a run that was trained with one of your own.",
+        show_default=False,
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHAR",
+        help="The character between the fields of a .csv or .tsv file, such as ';'.  [default: a comma, a tab]",
+        show_default=False,
+        rich_help_panel=ON_DATA,
+    ),
+]
+SkipBadLines = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad-lines", help="Count malformed lines and go on, instead of stopping.", rich_help_panel=ON_DATA
+    ),
+]
+# The former names of --max-epochs, --early-stopping-patience, --class-weight balanced and --tokenize characters.
+FormerEpochs = Annotated[int | None, typer.Option("--epochs", min=1, hidden=True)]
+FormerPatience = Annotated[int | None, typer.Option("--patience", min=1, hidden=True)]
+FormerBalanced = Annotated[bool, typer.Option("--balanced", hidden=True)]
+FormerCharacters = Annotated[bool, typer.Option("--characters", hidden=True)]
+# What they are called now, and what they meant where they took no value.
+FORMER: dict[str, tuple[str, Any]] = {
+    "epochs": ("max_epochs", None),
+    "patience": ("early_stopping_patience", None),
+    "balanced": ("class_weight", "balanced"),
+    "characters": ("tokenize", "characters"),
+}
+
+
+class SectionedCommand(TyperCommand):
+    """A command whose help has a heading for each group of its options."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options under their headings, in the order in which these come first."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                sections.setdefault(getattr(parameter, "rich_help_panel", None) or usual, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+# --- the options of a command line that were given
+
+
+def option_of(name: str) -> str:
+    """Return how an option is written."""
+    return f"--{name.replace('_', '-')}"
+
+
+def given(context: typer.Context) -> dict[str, Any]:
+    """Return the options that stand on the command line, by their names; not those left at their defaults."""
+    return {
+        name: value
+        for name, value in context.params.items()
+        # Typer keeps the kind of source to itself, but not its name.
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    }
+
+
+def renamed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options by their present names, with a warning for every former one."""
+    present = {name: value for name, value in options.items() if name not in FORMER}
+    for old in FORMER.keys() & options.keys():
+        new, meaning = FORMER[old]
+        former, now = option_of(old), option_of(new)
+        if new in present:
+            raise InvalidArgument(f"{former} is the former name of {now}: give one of them")
+        present[new] = options[old] if meaning is None else meaning
+        warn(f"{former} is now {now}{'' if meaning is None else f' {meaning}'}")
+    return present
+
+
+def refuse_without(option: str, options: Mapping[str, Any], names: Collection[str]) -> None:
+    """Refuse options that mean nothing without the one that is missing."""
+    for name in options:
+        if name in names:
+            raise InvalidArgument(f"{option_of(name)} goes with {option}, which is missing")
+
+
+def check_file(option: str, path: Path | None) -> None:
+    """Refuse a file in a folder that is not there, before the work is done."""
+    if path is not None and not path.parent.is_dir():
+        raise InvalidArgument(f"{option} must lie in a folder that exists, but {path.parent} does not")
+
+
+def check_picture(option: str, path: Path | None) -> None:
+    """Refuse a picture of a kind that is not drawn, or in a folder that is not there."""
+    if path is not None and path.suffix.lower() not in FIGURE_ENDINGS:
+        *first, last = FIGURE_ENDINGS
+        raise InvalidArgument(f"{option} must end in {', '.join(first)} or {last}, not {path.name!r}")
+    check_file(option, path)
+
+
+def load(folder: Path, own: str | None) -> Run:
+    """Read a run; `own` is where the class of its model stands, such as ``"my_file.py:MyClass"``."""
+    return load_run(folder, None if own is None else load_own(own).make)
+
+
+def load_all(folders: Sequence[Path], own: str | None) -> list[Run]:
+    """Read several runs, of which those with a user-defined model are given the class."""
+    if own is None:
+        return [load_run(folder) for folder in folders]
+    make, whose = load_own(own).make, [holds_own(folder) for folder in folders]
+    if not any(whose):
+        raise InvalidArgument("--model is for runs with a model of your own class: none of these has one")
+    return [load_run(folder, make if theirs else None) for folder, theirs in zip(folders, whose, strict=True)]
+
+
+# --- the options that are settings of an experiment
+
+# Settings that are no options: they are seldom changed, and a study or a file can.
+_NO_OPTIONS = ("beta1", "beta2", "alpha", "eps", "standardize", "lengths")
+# Options that are called otherwise than their setting.
+_RENAMED = {("data", "file"): "data"}
+# Options that may be given several times.
+_SEVERAL = ("test", "test_labels")
+# How the values of options are written.
+_METAVARS = {
+    **dict.fromkeys(("data", "labels", "test", "test_labels"), "FILE"),
+    **dict.fromkeys(("text_column", "label_column"), "NAME"),
+    "delimiter": "CHAR",
+    "class_weight": "WEIGHTS",
+}
+_TASK_SECTIONS: dict[str, type[Section]] = {"training": Training, "evaluation": Evaluation}
+_DATA_SECTIONS: dict[str, type[Section]] = {"data": Data, "evaluation": FileEvaluation, "training": EpochTraining}
+# What `train` has beside the settings.
+_OTHERS = ("preset", "config", "out", "checkpoint_every", "resume", "quiet", "help", "context", *FORMER)
+
+
+def settings_by_part() -> dict[str, dict[str, list[tuple[str, Setting]]]]:
+    """Return the settings of tasks, models and optimizers by part and name, each with the kinds that have it.
+
+    A setting that another package calls as another option is called is left out, with a warning.
+    """
+    found: dict[str, dict[str, list[tuple[str, Setting]]]] = {part: {} for part in PARTS}
+    owners: dict[str, Any] = dict.fromkeys((*PARTS, *_OTHERS, *_fields(_TASK_SECTIONS), *_fields(_DATA_SECTIONS)))
+    everything = [(part, kind, setting) for part in PARTS for kind in kinds(part).values() for setting in _of(kind)]
+    # MyRNN's own come first: they keep their names, whatever others register.
+    for part, kind, setting in sorted(everything, key=lambda one: not _is_ours(one[1])):
+        owner = part, _type(setting)
+        if owners.setdefault(setting.name, owner) == owner:
+            found[part].setdefault(setting.name, []).append((kind.name, setting))
+        else:
+            warn(
+                f"the {part} {kind.name!r} has a setting {setting.name!r}, but {option_of(setting.name)} is another "
+                "option of myrnn train: set it in a file, with --config, or give it another name"
+            )
+    return found
+
+
+def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command, whose last parameter is ``**options``, with an option for every setting of an experiment."""
+
+    @wraps(function)
+    def command(*arguments: Any, **options: Any) -> Any:
+        return function(*arguments, **options)
+
+    hints = get_type_hints(function, include_extras=True)
+    own = [p.replace(annotation=hints[p.name]) for p in inspect.signature(function).parameters.values()]
+    first, *others = (p for p in own if p.kind is not p.VAR_KEYWORD)
+    parameters = [first, *(p.replace(kind=p.KEYWORD_ONLY) for p in (*_setting_options(), *others))]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def _of(kind: Kind) -> Iterator[Setting]:
+    return (setting for setting in settings_of(kind.section) if setting.name not in _NO_OPTIONS)
+
+
+def _is_ours(kind: Kind) -> bool:
+    return kind.make.__module__.startswith("myrnn.")
+
+
+def _type(setting: Setting) -> type:
+    """Return the type of an option: that of its setting, or of its default where nothing else says it."""
+    kind = type(setting.default) if setting.type is Any else setting.type
+    return kind if kind in (int, float, bool) else str
+
+
+def _setting_options() -> Iterator[inspect.Parameter]:
+    for part, settings in settings_by_part().items():
+        heading = ON_TASK if part == "task" else part.capitalize()
+        of_model = "; or a class of your own, as my_file.py:MyClass" if part == "model" else ""
+        text = f"The {part}: {', '.join(kinds(part))}{of_model}.  [default: {PARTS[part]}]"
+        yield _option(part, Setting(part, str, None), text, heading)
+        for name, owners in settings.items():
+            text = owners[0][1].help
+            if len(owners) < len(kinds(part)):
+                text = f"Of {_listed([kind for kind, _ in owners])}: {text[:1].lower()}{text[1:]}"
+            yield _option(name, owners[0][1], f"{text}{_default_of(part, name, owners)}", heading)
+    on_task, on_data = _fields(_TASK_SECTIONS), _fields(_DATA_SECTIONS)
+    for name, (_, setting) in on_task.items():
+        default = _text(setting.default)
+        if name in on_data and on_data[name][1].default != setting.default:
+            default += f"; for data {on_data[name][1].default}"
+        heading = "Training" if name in on_data else ON_TASK
+        yield _option(name, setting, f"{setting.help}  [default: {default}]", heading)
+    for name, (_, setting) in on_data.items():
+        if name not in on_task:
+            has_default = setting.default not in (None, ()) and setting.type is not bool
+            text = setting.help + (f"  [default: {setting.default}]" if has_default else "")
+            yield _option(name, setting, text, ON_DATA)
+
+
+def _default_of(part: str, name: str, owners: Sequence[tuple[str, Setting]]) -> str:
+    """Return the end of a help that says the default of a setting, for each kind that has another one."""
+    if name == "dim_embedding":
+        # None stands for what the kind of data asks for.
+        return "  [default: 0; for data 32 for gru and lstm that read symbols]"
+    by_default: dict[str, list[str]] = {}
+    for kind, setting in owners:
+        if setting.default is not REQUIRED:
+            by_default.setdefault(_text(setting.default), []).append(kind)
+    if not by_default:
+        return ""
+    each = [default if len(by_default) == 1 else f"{default} for {_listed(ks)}" for default, ks in by_default.items()]
+    on_data = DATA_DEFAULTS.get(part, {}).get(name)
+    return f"  [default: {', '.join(each)}{'' if on_data is None else f'; for data {on_data}'}]"
+
+
+def _text(default: Any) -> str:
+    return "none" if default is None else str(default)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _fields(sections: Mapping[str, type[Section]]) -> dict[str, tuple[str, Setting]]:
+    """Return the options that sections have, by name, each with its section."""
+    return {
+        _RENAMED.get((section, setting.name), setting.name): (section, setting)
+        for section, kind in sections.items()
+        for setting in settings_of(kind)
+        if setting.name not in _NO_OPTIONS and (section, setting.name) != ("evaluation", "seed")
+    }
+
+
+def _option(name: str, setting: Setting, text: str, heading: str) -> inspect.Parameter:
+    kind: Any = list[str] if name in _SEVERAL else _type(setting)
+    names = []
+    if kind is bool:
+        names = [option_of(name) + (f"/--no-{name.replace('_', '-')}" if setting.default is not False else "")]
+    named = "NAME" if name in PARTS or setting.choices else None
+    # Bounds are checked with the other settings, and only options that were given count.
+    option = typer.Option(
+        *names, help=text, metavar=_METAVARS.get(name, named), show_default=False, rich_help_panel=heading
+    )
+    annotated: Any = Annotated
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotated[kind | None, option]
+    )
+
+
+def sections_of(options: Mapping[str, Any], on_data: bool = False) -> dict[str, dict[str, Any]]:
+    """Return the settings among the options of a command line, by section.
+
+    Raises
+    ------
+    InvalidArgument
+        When an option is one of data and there are none, or the other way round.
+    """
+    ours, others = (_DATA_SECTIONS, _TASK_SECTIONS) if on_data else (_TASK_SECTIONS, _DATA_SECTIONS)
+    fields, by_part = _fields(ours), settings_by_part()
+    sections: dict[str, dict[str, Any]] = {}
+    for part, settings in by_part.items():
+        if not (on_data and part == "task"):
+            chosen = {"name": options[part]} if part in options else {}
+            sections[part] = chosen | {
+                name: _chosen(options[name], s) for name, s in settings.items() if name in options
+            }
+    sections |= {section: {} for section in ours}
+    for name in options:
+        if name in fields:
+            section, setting = fields[name]
+            sections[section][setting.name] = options[name]
+        elif on_data and (name in _fields(others) or name in ("task", *by_part["task"])):
+            raise InvalidArgument(f"{option_of(name)} does not go with --data")
+        elif name in _fields(others):
+            raise InvalidArgument(f"{option_of(name)} goes with --data, which is missing")
+    return sections
+
+
+def _chosen(value: Any, owners: Sequence[tuple[str, Setting]]) -> Any:
+    """Return a choice as it is called in Python, where it was written with dashes."""
+    name = value.replace("-", "_") if isinstance(value, str) else value
+    return name if any(name in setting.choices for _, setting in owners) else value

@@ -1,0 +1,176 @@
+"""The other commands: ``myrnn lesson``, ``myrnn playground`` and ``myrnn sweep``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from myrnn.cli import show
+from myrnn.cli.stop import noted_stops, stopped
+from myrnn.errors import InvalidArgument
+from myrnn.lesson import write_lesson
+from myrnn.sweeps import Study, SweepResults, checked_names, read_study
+from myrnn.sweeps import sweep as do_all
+
+PORT = 8400
+
+
+def lesson(
+    student: Annotated[bool, typer.Option("--student", help="Leave out solutions and notes for instructors.")] = False,
+    tagged: Annotated[
+        bool, typer.Option("--tagged", help="Keep the tags that tell the versions apart, to edit the source.")
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Another tagged notebook.  [default: the lesson]", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file, .ipynb or .md.  [default: lesson.ipynb]", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+) -> None:
+    """Write the lesson as a notebook, for instructors or for students."""
+    if student and tagged:
+        raise InvalidArgument("--student and --tagged do not go together: a student's version has no tags")
+    version = "student" if student else "tagged" if tagged else "instructor"
+    path = out or _default_path(source, student=student, tagged=tagged)
+    if path.exists() and not force:
+        raise InvalidArgument(f"{path} is there already; name another file with --out, or replace it with --force")
+    cells = write_lesson(path, version, None if source is None else _read(source), overwrite=force)
+    code = sum(cell.kind == "code" for cell in cells)
+    show.path("lesson", path)
+    typer.echo(f"            {version} version, {len(cells)} cells, {code} of them code")
+
+
+def _default_path(source: Path | None, *, student: bool, tagged: bool) -> Path:
+    name = "lesson" if source is None else source.stem
+    return Path(f"{name}{'-student' if student else ''}{'.md' if tagged else '.ipynb'}")
+
+
+def _read(source: Path) -> str:
+    try:
+        return source.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"{source} is no text in UTF-8: byte {error.start} is wrong") from None
+
+
+def playground(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes any.")] = PORT,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="The address to listen on; 0.0.0.0 lets others in, who need the token in the address that is printed."
+        ),
+    ] = "127.0.0.1",
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.py:CLASS", help="A model class of your own, to play with it.", show_default=False),
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser, unless others are let in.")] = True,
+) -> None:
+    """Open a page that shows a recurrent network while it learns.
+
+    Without a screen it prints the address alone. For a class: myrnn playground --host 0.0.0.0 prints an address with a
+    token; everybody who opens it has a network of their own. Ctrl-C ends it for all.
+    """
+    try:
+        from myrnn.playground import serve
+    except ModuleNotFoundError as error:
+        if error.name not in ("anyio", "starlette", "uvicorn", "websockets"):
+            raise
+        raise InvalidArgument(f"the playground needs {error.name}: pip install 'myrnn[playground]'") from None
+    serve(host=host, port=port, model=model, browser=browser, tell=typer.echo)
+
+
+def sweep(
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="A TOML file: what to try. See docs/sweeps.md.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder of the results.  [default: sweeps/<name of the study>]", show_default=False),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="How many runs to do at a time.  [default: one a core]")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="Where to do them: loky (this machine), dask or ray.")] = "loky",
+    address: Annotated[
+        str | None, typer.Option(help="Of the cluster, such as tcp://10.0.0.1:8786.", show_default=False)
+    ] = None,
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="What to compare: accuracy (on the trained lengths), worst (of them), beyond or loss; of runs on "
+            "files accuracy (in all tests), worst, beyond, validation, loss or test.NAME."
+        ),
+    ] = "accuracy",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SETTING",
+            help="What the runs of a group have in common, such as model.dim_recurrent. Can be given several times.  "
+            "[default: all that varies but seeds]",
+            show_default=False,
+        ),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do runs again that failed before.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say which runs there are, and do none.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")] = False,
+) -> None:
+    """Do all runs of a study that are not done yet; write tables and figures of all of them.
+
+    It can be stopped at any time, by whatever: the same command goes on, and does nothing twice.
+    """
+    read = read_study(study)
+    if by:
+        # It is of use at the end, but to be right before hours of runs.
+        checked_names(read.settings, by)
+    if plan:
+        return _show_plan(read)
+    try:
+        with noted_stops() as stops:
+            results = do_all(
+                read,
+                out,
+                jobs=jobs,
+                backend=backend,
+                address=address,
+                retry_failed=retry_failed,
+                metric=metric,
+                progress=not quiet,
+            )
+    except KeyboardInterrupt as stop:
+        # Training on files may have caught the signal's own exception.
+        raise stopped(stops.last or stop, str(stop) or "the same command goes on") from None
+    if quiet:
+        print(results.folder)
+    else:
+        _show_results(results, by, metric)
+    if results.failed == len(results):
+        raise typer.Exit(2)
+
+
+def _show_plan(study: Study) -> None:
+    planned = len(study.points)
+    for point in study.points:
+        show.named_rows((point.run, point.label))
+    show.named_rows(("", f"{planned:,} run{'' if planned == 1 else 's'}"))
+
+
+def _show_results(results: SweepResults, by: list[str] | None, metric: str) -> None:
+    show.table(results, by=by or None, metric=metric)
+    typer.echo()
+    best = results.best(metric)
+    if best is not None:
+        show.named_rows(("best", results.point(best["run"]).label))
+    if results.failed:
+        first = next(error for error in results.runs["error"] if error is not None)
+        show.named_rows(("failed", f"{results.failed:,} of {len(results):,} runs, the first with {first}"))
+        show.named_rows(("", "--retry-failed does them again"))
+    if results.fallbacks:
+        show.named_rows(("op by op", f"{results.fallbacks:,} of {len(results):,} runs, without native code"))
+        show.named_rows(("", 'with engine = "native" in the study they fail and say why'))
+    show.path("written", results.folder)

@@ -1,0 +1,177 @@
+"""``myrnn predict`` says the classes of sequences."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.cli import show
+from myrnn.cli.options import (
+    ON_DATA,
+    Delimiter,
+    OwnClass,
+    RunFolder,
+    SkipBadLines,
+    check_file,
+    given,
+    load,
+    refuse_without,
+)
+from myrnn.data import LabelledSequences, read_sequences
+from myrnn.errors import InvalidArgument
+from myrnn.runs import Run, is_data_run
+from myrnn.storage import place_file
+
+# Rows that are written at a time.
+PORTION = 10_000
+
+
+def predict(
+    context: typer.Context,
+    run: RunFolder,
+    sequences: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SEQUENCE",
+            help="Of a run on a task: digits, such as 123123, or numbers with commas between. Of a run on data: text "
+            "as in its files.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file of sequences; labels are not needed.",
+            show_default=False,
+            rich_help_panel=ON_DATA,
+        ),
+    ] = None,
+    text_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The column of the sequences.  [default: as in the training]",
+            show_default=False,
+            rich_help_panel=ON_DATA,
+        ),
+    ] = None,
+    delimiter: Delimiter = None,
+    skip_bad_lines: SkipBadLines = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the CSV of --data here.  [default: print it]",
+            show_default=False,
+            rich_help_panel=ON_DATA,
+        ),
+    ] = None,
+    model: OwnClass = None,
+    not_finite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="The class to give to sequences whose logits are not finite.  [default: such a sequence is an error]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Show the class of sequences, and its probability; of a file's sequences, as CSV."""
+    if data is None:
+        refuse_without("--data", given(context), ("out", "text_column", "delimiter", "skip_bad_lines"))
+        if not sequences:
+            raise InvalidArgument("give sequences, or a file of them with --data")
+    elif sequences:
+        raise InvalidArgument("sequences and --data do not go together: give one or the other")
+    elif run.is_dir() and not is_data_run(run):
+        raise InvalidArgument(f"--data goes with a run that was trained on data, which {run} was not: give sequences")
+    check_file("--out", out)
+    loaded = load(run, model)
+    if not_finite is not None:
+        _checks.one_of("--not-finite", not_finite, loaded.class_names)
+    if data is None:
+        return _of_texts(loaded, sequences or [], not_finite)
+    read = _read(loaded, data, text_column=text_column, delimiter=delimiter, skip_bad_lines=skip_bad_lines)
+    _of_file(loaded, read, out, not_finite)
+    if read.skipped:
+        lines = "1 malformed line" if read.skipped == 1 else f"{read.skipped:,} malformed lines"
+        warn(f"{lines} of {data} {'was' if read.skipped == 1 else 'were'} skipped")
+
+
+def _of_texts(run: Run, texts: Sequence[str], not_finite: str | None) -> None:
+    """Show the classes of sequences of the command line; those of a task also beside the truth."""
+    names, sequences = run.class_names, run.read_texts(texts)
+    probabilities = run.probabilities(sequences, None if not_finite is None else np.nan)
+    truths = [(names[label],) for label in sequences.labels] if hasattr(run.task, "truth") else [()] * len(texts)
+    rows: list[tuple[str, ...]] = []
+    for text, row, truth in zip(texts, probabilities, truths, strict=True):
+        if np.isnan(row).any():
+            assert not_finite is not None
+            found = not_finite, "-"
+        else:
+            found = names[int(row.argmax())], f"{row.max():.4f}"
+        rows.append((text, *found, *truth))
+    show.predictions(rows)
+
+
+def _read(run: Run, data: Path, text_column: str | None, **options: Any) -> LabelledSequences:
+    """Read a file as those of the training were read."""
+    fitted = run.fitted
+    assert fitted is not None
+    is_characters = fitted.encoder.kind == "characters"
+    return read_sequences(
+        data,
+        tokenize=("characters" if is_characters else "words") if fitted.is_symbols else "auto",
+        text_column=text_column or run.experiment.data.text_column,
+        kind="tokens" if fitted.is_symbols else "features",
+        labelled=False,
+        **options,
+    )
+
+
+def _of_file(run: Run, read: LabelledSequences, out: Path | None, not_finite: str | None) -> None:
+    """Write the classes of the sequences of a file, and their probabilities, as CSV.
+
+    The columns are ``line`` (of the file), ``label``, ``probability`` (of that label), and one for every class.
+    """
+    assert run.fitted is not None
+    probabilities = run.fitted.probabilities(read.sequences, None if not_finite is None else np.nan)
+    if out is None:
+        return _write(sys.stdout, read.lines, run.class_names, probabilities, not_finite)
+
+    def write(path: Path) -> None:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            _write(file, read.lines, run.class_names, probabilities, not_finite)
+
+    place_file(out, write)
+    show.path("written", out)
+
+
+def _write(
+    file: TextIO,
+    lines: NDArray[np.int64],
+    classes: Sequence[str],
+    probabilities: NDArray[np.float64],
+    not_finite: str | None,
+) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["line", "label", "probability", *(f"p({name})" for name in classes)])
+    for begin in range(0, len(lines), PORTION):
+        part = slice(begin, begin + PORTION)
+        shares = probabilities[part]
+        best = shares.argmax(axis=1)
+        for line, place, row in zip(lines[part].tolist(), best.tolist(), shares.tolist(), strict=True):
+            if np.isnan(row[place]):
+                writer.writerow([line, not_finite, *[""] * (1 + len(row))])
+            else:
+                writer.writerow([line, classes[place], *(f"{share:.6g}" for share in (row[place], *row))])
