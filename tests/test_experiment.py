@@ -485,6 +485,8 @@ def test_what_is_written_is_read_from_any_folder(tmp_path, monkeypatch, write):
             os.path.abspath(tmp_path / file) for file in experiment.files.values()
         }
         monkeypatch.chdir(tmp_path)
+    with refused("TOML cannot say that early_stopping_patience is None: write JSON, with to_json"):
+        Experiment(data="a.csv", training={"early_stopping_patience": None}).to_toml("it.toml")
     with refused("it.json cannot hold sequences that are in memory: .*"):
         Experiment(data=(["a"], ["x"])).to_json("it.json")
 

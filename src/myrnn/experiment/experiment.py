@@ -19,7 +19,7 @@ from myrnn.experiment.sections import Data, EpochTraining, Evaluation, FileEvalu
 from myrnn.models import Units, load_own, make_own
 from myrnn.registry import Kind, find, kind_of, kinds
 from myrnn.sequences import Sequences
-from myrnn.settings import Section
+from myrnn.settings import Section, settings_of
 from myrnn.training import TrainingSettings as Training
 
 
@@ -252,7 +252,18 @@ class Experiment:
         self._write(path, lambda sections: json.dumps(sections, indent=2) + "\n")
 
     def to_toml(self, path: str | os.PathLike[str]) -> None:
-        """Write all settings as TOML, those without a value left out; files as `to_json` writes them."""
+        """Write all settings as TOML, those without a value left out; files as `to_json` writes them.
+
+        Raises
+        ------
+        InvalidArgument
+            When a setting is None that has another default: TOML has no word for it, JSON has.
+        """
+        for section in filter(None, (getattr(self, name) for name in SECTIONS)):
+            settings = section.settings if isinstance(section, Part) else section
+            for setting in settings_of(type(settings)):
+                if getattr(settings, setting.name) is None and setting.default is not None:
+                    raise InvalidArgument(f"TOML cannot say that {setting.name} is None: write JSON, with to_json")
         self._write(path, _toml)
 
     def _write(self, path: str | os.PathLike[str], write: Callable[[dict[str, Any]], str]) -> None:

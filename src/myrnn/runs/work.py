@@ -89,7 +89,7 @@ def _same_job(folder: Path, experiment: Experiment) -> Job:
     job = load_job(folder)
     if job.settings(folder)["model"].get("name") == OWN:
         # The folder does not say which file holds the class.
-        experiment = replace(experiment, model=job.experiment.model)
+        experiment = replace(experiment, model=replace(experiment.model, name=job.experiment.model.name))
     both = (job.experiment, replace(experiment, memory=None))
     kept, given = (whole.with_paths(os.path.abspath) for whole in both)
     if kept != given:
