@@ -261,7 +261,8 @@ class Experiment:
         """
         for section in filter(None, (getattr(self, name) for name in SECTIONS)):
             settings = section.settings if isinstance(section, Part) else section
-            for setting in settings_of(type(settings)):
+            kind: Any = type(settings)
+            for setting in settings_of(kind):
                 if getattr(settings, setting.name) is None and setting.default is not None:
                     raise InvalidArgument(f"TOML cannot say that {setting.name} is None: write JSON, with to_json")
         self._write(path, _toml)
