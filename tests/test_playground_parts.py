@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Meta
 
@@ -109,6 +109,7 @@ json_values = st.recursive(
 
 
 @given(st.sampled_from(sorted(MESSAGES)), st.dictionaries(st.text(max_size=8), json_values, max_size=3))
+@example("configure", {"\n": None})
 def test_any_object_is_a_message_or_is_refused(kind, fields):
     try:
         message = parse(json.dumps({**fields, "type": kind}))

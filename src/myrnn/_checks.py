@@ -26,6 +26,11 @@ def shown(value: Any) -> str:
     return line if len(line) <= 80 else f"{line[:77]}..."
 
 
+def printable(text: str) -> str:
+    """Return a text as it may be shown: what is no letter, digit or sign in it is spelled out, line breaks too."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
 def call_of(thing: Any, *names: str) -> str:
     """Return the call that makes an object, such as ``RNN(dim_input=10, ...)``, with these of its attributes."""
     settings = ", ".join(f"{name}={getattr(thing, name)!r}" for name in names)

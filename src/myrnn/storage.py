@@ -286,7 +286,7 @@ class Stored:
 
 def damaged(folder: Path, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
     """Raise the RunError for a damaged file; what the file holds must not fill a screen, or control it."""
-    message = what if what.isprintable() else repr(what)[1:-1]
+    message = _checks.printable(what)
     short = message if len(message) <= LONGEST else f"{message[: LONGEST - 3]}..."
     raise RunError(f"{folder}: {name} {short}") from cause
 

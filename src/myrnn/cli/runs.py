@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn.cli import show
 from myrnn.cli.options import check_file, check_picture
 from myrnn.plots import save_figure
-from myrnn.runs import ORDERS, RunComparison, RunListing, compare_runs, list_runs, printable
+from myrnn.runs import ORDERS, RunComparison, RunListing, compare_runs, list_runs
 
 MOST_FAULTS = 10
 WIDEST = 10_000
@@ -78,7 +78,7 @@ def _show_rest(found: RunListing, shown: int) -> None:
         typer.echo(f"\nthe last {shown:,} of {len(found):,} runs; --last 0 shows all")
     faults = [run for run in found if run.fault is not None]
     for run in faults[:MOST_FAULTS]:
-        typer.echo(f"unreadable: {printable(str(run.fault))}", err=True)
+        typer.echo(f"unreadable: {_checks.printable(str(run.fault))}", err=True)
     if len(faults) > MOST_FAULTS:
         typer.echo(f"and {len(faults) - MOST_FAULTS:,} more that are unreadable", err=True)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.playground.settings import LONGEST
 
@@ -175,7 +176,7 @@ def parse(text: str) -> Message:
     try:
         message: Message = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise InvalidArgument(f"this is not a message of the page: {error}") from None
+        raise InvalidArgument(f"this is not a message of the page: {_checks.printable(str(error))}") from None
     except RecursionError:
         raise InvalidArgument("a message must not be nested that deep") from None
     return message

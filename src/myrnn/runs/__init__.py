@@ -33,7 +33,7 @@ from myrnn.runs.folder import (
     weight_bytes,
 )
 from myrnn.runs.job import Job, described, load_job
-from myrnn.runs.listing import ORDERS, STATES, RunListing, RunSummary, list_runs, printable
+from myrnn.runs.listing import ORDERS, STATES, RunListing, RunSummary, list_runs
 from myrnn.runs.load import Run, holds_own, load_run
 from myrnn.runs.model import describe_model
 from myrnn.runs.save import save_run, summarize, tests_table, write_data_run, write_run
@@ -78,7 +78,6 @@ __all__ = [
     "load_job",
     "load_run",
     "made_with",
-    "printable",
     "read_data",
     "run",
     "run_names",

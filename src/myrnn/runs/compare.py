@@ -17,7 +17,6 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Comparison, LengthBuckets, LengthReport, difference_columns, difference_table
 from myrnn.results import HasTable, LearningCurve, Row, Shown, Table
 from myrnn.runs.folder import REPORT, WEIGHTS, read_folder
-from myrnn.runs.listing import printable
 from myrnn.runs.load import parse_history
 from myrnn.storage import Stored
 
@@ -157,8 +156,8 @@ class RunComparison(HasTable):
         counts = np.array([row for _, row in rows], dtype=np.int64).reshape(-1, 4).T
         return difference_table(
             "Accuracy, %",
-            difference_columns([printable(name) for name, _ in rows], list(counts), confidence or 0.95),
-            [printable(name) for name in self.names],
+            difference_columns([_checks.printable(name) for name, _ in rows], list(counts), confidence or 0.95),
+            [_checks.printable(name) for name in self.names],
             confidence,
             styles=[None] * lengths + ["bold" if name == "all" else None for name, _ in rows[lengths:]],
             breaks=frozenset({lengths - 1}),
@@ -244,10 +243,10 @@ def _shown(name: str, heading: str) -> Shown:
         if value is None:
             return "-"
         if isinstance(value, str):
-            return printable(value)
+            return _checks.printable(value)
         return f"{value:,}" if type(value) is int else _checks.shown(value)
 
-    return Shown(printable(heading), cell, is_number=False)
+    return Shown(_checks.printable(heading), cell, is_number=False)
 
 
 # --- reading

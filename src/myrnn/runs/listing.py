@@ -156,11 +156,6 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> RunListing:
     return RunListing(path, tuple(sorted(found, key=lambda run: (run.made or 0, run.name))))
 
 
-def printable(text: str) -> str:
-    """Return a text as it may be shown: what is no letter, digit or sign in it is spelled out, line breaks too."""
-    return text if text.isprintable() else repr(text)[1:-1]
-
-
 def summarize_run(folder: Path) -> RunSummary | None:
     """Return the summary of a folder, or None where it is no run."""
     name = folder.name
@@ -287,7 +282,7 @@ def _cells(run: RunSummary) -> tuple[str, ...]:
     """Return a run's line in the table: what a terminal cannot show of a name is spelled out."""
     length = f"{run.epochs:,} ep." if run.iterations is None and run.epochs is not None else _shown(run.iterations, ",")
     return (
-        printable(run.name),
+        _checks.printable(run.name),
         run.task or "",
         run.model or "",
         length,

@@ -12,11 +12,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.plots import save_figure
 from myrnn.results import write_csv
-from myrnn.runs import made_with, printable
+from myrnn.runs import made_with
 from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file
 from myrnn.sweeps.log import LOG, Log, read_log
 from myrnn.sweeps.pool import Backend, Pool, open_backend
@@ -216,7 +217,7 @@ def _versions(versions: Any) -> str:
     """Return versions by name in a line, as an index or a record has them."""
     if not isinstance(versions, Mapping):
         return "versions that are not known"
-    return printable(", ".join(f"{name} {version}" for name, version in versions.items()))
+    return _checks.printable(", ".join(f"{name} {version}" for name, version in versions.items()))
 
 
 class _Progress:
