@@ -773,7 +773,18 @@ TRAINED_ON_DATA = (
         ),
         ("evaluate SAVED", "SAVED has no test: give a file of labelled sequences with --data"),
         ("evaluate SAVED --data none.csv", "there is no file none.csv"),
-        ("evaluate SAVED --length-max 9", "--lengths and --length-max go with a run on a task, which draws any length"),
+        *(
+            (
+                f"{line} {option} 9",
+                f"{option} goes with a run on a task, which draws its sequences; SAVED is on data",
+            )
+            for line, options in (
+                ("evaluate SAVED", ("--length-max", "--lengths", "--samples", "--seed")),
+                ("inspect SAVED good", ("--seed",)),
+            )
+            for option in options
+        ),
+        ("evaluate SAVED --labels l.txt", "--labels goes with --data, which is missing"),
         ("transfer SAVED", TRAINED_ON_DATA),
     ],
 )
@@ -871,6 +882,33 @@ def test_a_whole_run_can_be_given_more_epochs(here, capsys):
     capsys.readouterr()
     assert main(["train", "--resume=short", "--max-epochs=6", "--quiet"]) == 0
     assert contents("short") == contents("whole")
+
+
+def test_a_whole_run_has_no_fewer_epochs_and_no_iterations(here, capsys):
+    assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--quiet"]) == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")}
+    capsys.readouterr()
+    for option, message in (
+        ("--max-epochs=1", "run is whole, with its 2 epochs: ask for more with --max-epochs"),
+        ("--iterations=9", "--iterations does not go with run, which is on data: --max-epochs gives it more"),
+    ):
+        assert main(["train", "--resume=run", option]) == 2
+        assert capsys.readouterr() == ("", f"myrnn: {message}\n")
+    assert main(["train", "--resume=run", "--max-epochs=2"]) == 0
+    assert "run is whole: nothing is left to do; --max-epochs gives it more\n" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")} == before
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+@pytest.mark.parametrize("command", [["evaluate", "run"], ["inspect", "run", "good"]])
+def test_a_test_that_is_gone_can_be_another_file(here, capsys, command):
+    assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--out=run", "--quiet"]) == 0
+    Path("test.csv").rename("moved.csv")
+    capsys.readouterr()
+    assert main(command) == 2
+    message = "myrnn: there is no file test.csv; give another file of labelled sequences with --data\n"
+    assert capsys.readouterr().err.endswith(message)
+    assert main([*command, "--data=moved.csv"]) == 0
 
 
 def test_what_a_run_keeps_cannot_be_changed(here, capsys):

@@ -269,11 +269,12 @@ def test_a_falling_rate_goes_on_where_it_was(here, monkeypatch):
         (["--seed=1"], "--seed does not go with --resume: a run keeps its settings"),
         (["--out=x"], "--out does not go with --resume: a run keeps its settings"),
         (["--data=x.csv"], "--data does not go with --resume: a run keeps its settings"),
+        (["--max-epochs=9"], "--max-epochs does not go with WHOLE, which is on a task: --iterations gives it more"),
     ],
 )
 def test_a_run_keeps_its_settings(whole, capsys, options, message):
     assert resume(whole, *options) == 2
-    assert capsys.readouterr().err == f"myrnn: {message}\n"
+    assert capsys.readouterr().err == f"myrnn: {message.replace('WHOLE', str(whole))}\n"
 
 
 def test_folders_that_hold_no_run_to_go_on_with(here, whole, capsys):
@@ -285,7 +286,7 @@ def test_folders_that_hold_no_run_to_go_on_with(here, whole, capsys):
         ("nowhere", "there is no run folder nowhere"),
         ("empty", "empty is not a whole unfinished run: unfinished.json is missing, which is written last"),
         ("bare", "bare is whole, and keeps no state of its training to go on from"),
-        ("data", "--iterations does not go with --resume: a run keeps its settings"),
+        ("data", "--iterations does not go with data, which is on data: --max-epochs gives it more"),
     ):
         assert resume(folder, "--iterations=90") == 2
         assert capsys.readouterr().err == f"myrnn: {message}\n"
@@ -413,6 +414,17 @@ def test_a_disk_that_is_really_full(here, whole):
     assert done.stdout.split()[:2] == ["disk/run:", "checkpoints"]
     for name in ("model.safetensors", "history.csv"):
         assert Path(name).read_bytes() == (whole / name).read_bytes()
+
+
+TOO_FULL = "mkdir disk && mount -t tmpfs -o size=4k none disk && {python} -m myrnn train --out disk/run; ls disk"
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs a system that lets a process mount a file system of its own")
+def test_a_disk_without_room_for_the_first_file_holds_no_run(here):
+    script = TOO_FULL.format(python=sys.executable)
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, timeout=300)
+    message = "myrnn: cannot write the unfinished run folder disk/run: No space left on device\n"
+    assert (done.stdout, done.stderr) == ("", message)
 
 
 READ_ONLY = (

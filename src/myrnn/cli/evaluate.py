@@ -27,7 +27,8 @@ from myrnn.cli.options import (
     given,
     load,
     load_all,
-    option_of,
+    refuse,
+    refuse_of_others,
 )
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.plots import save_figure
@@ -37,6 +38,8 @@ from myrnn.tasks import Palindromes, TwinHalves
 # More lengths than this are a slip of the keyboard.
 MOST_LENGTHS = 10_000
 OTHER_ALPHABET = 5
+# What the help says of the files of a run with several tests.
+OF_EACH = " Of a run with several tests, each has a file of its own: NAME-TEST.ENDING."
 
 
 def evaluate(
@@ -86,9 +89,12 @@ def evaluate(
         int, typer.Option(min=0, metavar="N", help="Show the N shortest and the N most confident mistakes.")
     ] = 0,
     engine: Engine = "auto",
-    out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file, too.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help=f"Write the table to this CSV file, too.{OF_EACH}", show_default=False)
+    ] = None,
     figure: Annotated[
-        Path | None, typer.Option(help="Draw the table into this file: .svg, .png or .pdf.", show_default=False)
+        Path | None,
+        typer.Option(help=f"Draw the table into this file: .svg, .png or .pdf.{OF_EACH}", show_default=False),
     ] = None,
     model: OwnClass = None,
     quiet: Quiet = False,
@@ -100,18 +106,15 @@ def evaluate(
     check_file("--out", out)
     check_picture("--figure", figure)
     loaded = load(run, model)
+    options = given(context)
+    refuse_of_others(options, loaded, ("samples", "seed", "length_max", "lengths"), ("data", "labels"))
     tests: dict[str, Any]
     asked: Any = None
     if loaded.fitted is None:
-        if data is not None or labels is not None:
-            raise InvalidArgument(f"--data goes with a run that was trained on data, which {run} was not")
         asked, tests = _lengths(loaded.task, lengths, length_max), {"": loaded.task}
     else:
-        if lengths is not None or length_max is not None:
-            raise InvalidArgument("--lengths and --length-max go with a run on a task, which draws any length")
-        for name in ("samples", "seed"):
-            if name in given(context):
-                raise InvalidArgument(f"{option_of(name)} goes with a run on a task, which draws sequences")
+        if data is None:
+            refuse(options, ("labels",), "--data, which is missing")
         tests = loaded.tests(None if data is None else str(data), None if labels is None else str(labels))
     for name, source in tests.items():
         count = samples if loaded.fitted is None else len(source)

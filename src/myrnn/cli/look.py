@@ -11,7 +11,19 @@ from rich.console import Console
 
 from myrnn import _checks, inspection
 from myrnn.cli import show
-from myrnn.cli.options import ON_DATA, OwnClass, RunFolder, Runs, check_file, check_picture, load, load_all
+from myrnn.cli.options import (
+    ON_DATA,
+    ON_TASK,
+    OwnClass,
+    RunFolder,
+    Runs,
+    check_file,
+    check_picture,
+    given,
+    load,
+    load_all,
+    refuse_of_others,
+)
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import InvalidArgument
 from myrnn.graphs import write_graph, write_recurrence
@@ -27,6 +39,7 @@ CURVE = 16  # characters across
 
 
 def inspect(
+    context: typer.Context,
     folder: RunFolder,
     sequence: Annotated[
         str,
@@ -51,7 +64,9 @@ def inspect(
         typer.Option(min=0, help="The class that the loss is taken for.  [default: what the network predicts]"),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="How many sequences the figures over many are from.")] = 300,
-    seed: Annotated[int, typer.Option(min=0, help="Seeds the drawing of these sequences.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seeds the drawing of these sequences.", rich_help_panel=ON_TASK)
+    ] = 1,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -67,6 +82,7 @@ def inspect(
     if out is not None and out.exists() and not out.is_dir():
         raise InvalidArgument(f"--out must be a folder, which {out} is not")
     run = load(folder, model)
+    refuse_of_others(given(context), run, ("seed",), ("data",))
     if not len(run.history):
         raise InvalidArgument(f"{folder} holds a network that was never trained: there is nothing in it to look at yet")
     tokens = run.read_texts([sequence]).tokens(0)

@@ -112,11 +112,19 @@ def renamed(options: Mapping[str, Any]) -> dict[str, Any]:
     return present
 
 
-def refuse_without(option: str, options: Mapping[str, Any], names: Collection[str]) -> None:
-    """Refuse options that mean nothing without the one that is missing."""
+def refuse(options: Mapping[str, Any], names: Collection[str], wanted: str) -> None:
+    """Refuse options that mean nothing without something else, such as ``"--data, which is missing"``."""
     for name in options:
         if name in names:
-            raise InvalidArgument(f"{option_of(name)} goes with {option}, which is missing")
+            raise InvalidArgument(f"{option_of(name)} goes with {wanted}")
+
+
+def refuse_of_others(options: Mapping[str, Any], run: Run, of_task: Collection[str], of_data: Collection[str]) -> None:
+    """Refuse options for a task where a run is on data, and those for data where it is on a task."""
+    if run.fitted is None:
+        refuse(options, of_data, f"a run on data, which {run.folder} is not")
+    else:
+        refuse(options, of_task, f"a run on a task, which draws its sequences; {run.folder} is on data")
 
 
 def check_file(option: str, path: Path | None) -> None:

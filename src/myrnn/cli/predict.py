@@ -24,7 +24,7 @@ from myrnn.cli.options import (
     check_file,
     given,
     load,
-    refuse_without,
+    refuse,
 )
 from myrnn.data import LabelledSequences, read_sequences
 from myrnn.errors import InvalidArgument
@@ -88,7 +88,7 @@ def predict(
 ) -> None:
     """Show the class of sequences, and its probability; of a file's sequences, as CSV."""
     if data is None:
-        refuse_without("--data", given(context), ("out", "text_column", "delimiter", "skip_bad_lines"))
+        refuse(given(context), ("out", "text_column", "delimiter", "skip_bad_lines"), "--data, which is missing")
         if not sequences:
             raise InvalidArgument("give sequences, or a file of them with --data")
     elif sequences:

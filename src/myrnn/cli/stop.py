@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from myrnn._user_code import failure, user_frame
 from myrnn.errors import MyRNNError, RunError, TrainingDiverged
-from myrnn.runs import is_unfinished, iterations_saved
+from myrnn.runs import has_run, is_unfinished, iterations_saved
 from myrnn.training import raising
 
 
@@ -113,7 +113,8 @@ def _joined(*parts: str) -> str:
 
 def _kept(folder: Path, own: str | None) -> str:
     if not is_unfinished(folder):
-        return f"{folder} is whole"
+        # It may not have begun: a full disk can hold up even the first file.
+        return f"{folder} is whole" if has_run(folder) else ""
     saved = iterations_saved(folder)
     return "" if saved is None else f"iteration {saved:,} is saved, go on with: {command(folder, own)}"
 

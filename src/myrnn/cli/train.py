@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from myrnn._checks import counted
 from myrnn.cli import show
 from myrnn.cli.options import (
     FormerBalanced,
@@ -46,6 +47,8 @@ from myrnn.storage import FolderLock, clear_scratch
 # Options that go with --resume: all others are those of the run.
 FOR_RESUME = ("resume", "iterations", "on_divergence", "model", "checkpoint_every", "quiet")
 FOR_RESUME_ON_DATA = ("resume", "max_epochs", "early_stopping_patience", "on_divergence", *FOR_RESUME[3:])
+# What says how long a run trains: one on data, and one on a task.
+UNITS = ("max_epochs", "iterations")
 # What of these a run takes over.
 CHANGEABLE = ("iterations", "max_epochs", "early_stopping_patience", "on_divergence")
 
@@ -227,7 +230,11 @@ def go_on(folder: Path, options: Mapping[str, Any]) -> None:
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}")
     on_data, quiet = is_on_data(folder), bool(options.get("quiet"))
+    (unit, other), source = (UNITS, "data") if on_data else (UNITS[::-1], "a task")
+    more = f"{option_of(unit)} gives it more"
     for name in options:
+        if name == other:
+            raise InvalidArgument(f"{option_of(other)} does not go with {folder}, which is on {source}: {more}")
         if name not in (FOR_RESUME_ON_DATA if on_data else FOR_RESUME):
             raise InvalidArgument(f"{option_of(name)} does not go with --resume: a run keeps its settings")
     changes = {name: options[name] for name in CHANGEABLE if name in options}
@@ -235,20 +242,21 @@ def go_on(folder: Path, options: Mapping[str, Any]) -> None:
         clear_scratch(folder)
         was_whole = not is_unfinished(folder)
         if not set(changes) - ({"on_divergence"} if was_whole else set()) and is_whole(folder):
-            return _say_whole(folder, quiet, on_data)
+            return _say_whole(folder, quiet, more)
         kept = load_job(folder)
-        if was_whole and not on_data and (asked := options["iterations"]) <= kept.training.iterations:
-            if asked == kept.training.iterations:
-                return _say_whole(folder, quiet, on_data)
-            raise InvalidArgument(
-                f"{folder} is whole, with its {kept.training.iterations:,} iterations: ask for more with --iterations"
-            )
-        job = kept.changed(folder, **changes)
         own = options.get("model")
         make = None if own is None else load_own(own).make
         if was_whole:
             # Whatever is wrong with it, or with the class, is to be said before it is changed.
-            load_run(folder, model=make)
+            history = load_run(folder, model=make).history
+            has = int(history.step[-1]) if len(history) else 0
+            asked = options.get(unit)
+            if asked == has:
+                return _say_whole(folder, quiet, more)
+            if asked is not None and asked < has:
+                whole = counted(has, history.unit)
+                raise InvalidArgument(f"{folder} is whole, with its {whole}: ask for more with {option_of(unit)}")
+        job = kept.changed(folder, **changes)
         try:
             work = work_of(folder, job, make, every=options.get("checkpoint_every"), progress=not quiet)
         except InvalidArgument as error:
@@ -256,21 +264,20 @@ def go_on(folder: Path, options: Mapping[str, Any]) -> None:
         done = iterations_saved(folder) or 0
         if job is not kept or was_whole:
             job.begin(folder)
-        try:
-            with explained(folder, own, job.training.on_divergence) as stops:
+        with explained(folder, own, job.training.on_divergence) as stops:
+            try:
                 _do(work, folder, quiet, stops, own, done)
-        except InvalidArgument:
-            # What was refused is as it was before.
-            if was_whole and iterations_saved(folder) == done:
-                end_job(folder)
-            elif iterations_saved(folder) == done:
-                kept.begin(folder)
-            raise
+            except InvalidArgument:
+                # What was refused is as it was before.
+                if was_whole and iterations_saved(folder) == done:
+                    end_job(folder)
+                elif iterations_saved(folder) == done:
+                    kept.begin(folder)
+                raise
 
 
-def _say_whole(folder: Path, quiet: bool, on_data: bool) -> None:
+def _say_whole(folder: Path, quiet: bool, more: str) -> None:
     if quiet:
         print(folder)
     else:
-        further = f"; {'--max-epochs' if on_data else '--iterations'} gives it more"
-        show.named_rows(("resumed", f"{folder} is whole: nothing is left to do{further}"))
+        show.named_rows(("resumed", f"{folder} is whole: nothing is left to do; {more}"))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.data import ClassLabels, SequenceEncoder
-from myrnn.errors import InvalidArgument, RunError
+from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.experiment import Experiment, weight_generator
 from myrnn.inspection import parse_tokens
 from myrnn.results import LearningCurve
@@ -128,7 +128,12 @@ class Run:
         assert self.fitted is not None
         if file is None and not self.experiment.evaluation.test:
             raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences with --data")
-        return read_tests(self.experiment, self.fitted, file, labels)
+        try:
+            return read_tests(self.experiment, self.fitted, file, labels)
+        except DataError as error:
+            if file is not None:
+                raise
+            raise DataError(f"{error}; give another file of labelled sequences with --data") from None
 
     def untrained(self) -> Any:
         """Return a new model of the same kind, with the weights that ``myrnn train`` begins with, given the run's seed.
