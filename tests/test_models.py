@@ -431,12 +431,14 @@ def test_a_model_shows_the_call_that_makes_it():
     for model in (
         RNN(5, 4, 2, recurrent_init="identity"),
         GRU(5, 4, 2),
+        GRU(5, 4, 2, recurrent_init="orthogonal"),
         LSTM(5, 4, 3),
-        Stacked(5, 4, 2, cell="rnn", activation="tanh"),
-        Stacked(5, 4, 2, cell="lstm", layers=3, dim_embedding=2),
+        Stacked(5, 4, 2, cell="rnn", activation="tanh", recurrent_init="minus_identity"),
+        Stacked(5, 4, 2, cell="lstm", layers=3, dim_embedding=2, recurrent_init="orthogonal"),
     ):
         again = eval(repr(model))
         assert repr(again) == repr(model)
+        assert again.recurrent_init == model.recurrent_init
         assert getattr(again, "activation", None) == getattr(model, "activation", None)
         assert [p.shape for p in again.parameters] == [p.shape for p in model.parameters]
     assert [repr(layer) for layer in (model.fc_h2y, dense(3, 4, bias=False))] == [

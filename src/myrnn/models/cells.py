@@ -7,12 +7,14 @@ dense scores of its last hidden state; `Stacked` puts several layers on top of e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta
 from mygrad import Tensor, tanh
 from mygrad.nnet.activations import relu, sigmoid
+from mygrad.nnet.initializers import constant
 from numpy.typing import NDArray
 
 from myrnn import _checks
@@ -84,16 +86,12 @@ class RNNLayer(Layer):
         dim_recurrent: int,
         layer: Maker,
         activation: str = "relu",
-        recurrent_init: str = "glorot",
+        recurrent: Maker | None = None,
     ) -> None:
         super().__init__(dim_recurrent)
         self.activation = activation
         self.fc_x2h = layer(dim_input, dim_recurrent)
-        if recurrent_init in ("glorot", "orthogonal"):
-            self.fc_h2h = layer(dim_recurrent, dim_recurrent, bias=False)
-        else:
-            make = identity if recurrent_init == "identity" else minus_identity
-            self.fc_h2h = dense(dim_recurrent, dim_recurrent, weight_initializer=make, bias=False)
+        self.fc_h2h = (recurrent or layer)(dim_recurrent, dim_recurrent, bias=False)
 
     def step(self, x_t: Any, state: State) -> State:
         """Return the next hidden state."""
@@ -161,10 +159,6 @@ class _OneLayer(Layer):
     dim_output: int
     fc_h2y: dense
 
-    def __repr__(self) -> str:
-        """Return the call that makes such a model."""
-        return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output")
-
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
         check_sequence(x, self.dim_input)
@@ -194,6 +188,10 @@ class _Gated(_OneLayer):
         self.dim_input, self.dim_output = dim_input, dim_output
         self.fc_h2y = layer(dim_recurrent, dim_output)
         begin_recurrent([self], recurrent_init, rng)
+
+    def __repr__(self) -> str:
+        """Return the call that makes such a model."""
+        return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output", "recurrent_init")
 
 
 class RNN(_OneLayer, RNNLayer):
@@ -248,7 +246,10 @@ class RNN(_OneLayer, RNNLayer):
     ) -> None:
         rng = None if rng is None else _checks.generator("rng", rng)
         layer = layer_maker(rng)
-        RNNLayer.__init__(self, dim_input, dim_recurrent, layer, activation, recurrent_init)
+        # The identity takes nothing from the generator.
+        without = partial(dense, weight_initializer=constant, weight_kwargs={"dtype": np.float32})
+        recurrent = without if "identity" in recurrent_init else layer
+        RNNLayer.__init__(self, dim_input, dim_recurrent, layer, activation, recurrent)
         self.recurrent_init = recurrent_init
         self.dim_input, self.dim_output = dim_input, dim_output
         self.fc_h2y = layer(dim_recurrent, dim_output)
@@ -328,7 +329,7 @@ class LSTM(_Gated, LSTMLayer):
 
 
 def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator | None) -> None:
-    """Set the recurrent weights of layers, which are Glorot normal, to what `RecurrentInit` says.
+    """Set the recurrent weights of layers to what `RecurrentInit` says; what they are is Glorot normal.
 
     An orthogonal matrix turns a state and keeps its length: without input, the state of an RNN does not grow from step
     to step. With other random matrices it may grow beyond all bounds on a long sequence.
@@ -346,17 +347,8 @@ def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator 
             turned, sizes = np.linalg.qr(normal(size=weight.shape))
             weight.data[...] = turned * np.sign(np.diag(sizes))
         elif how != "glorot":
-            weight.data[...] = (identity if how == "identity" else minus_identity)(*weight.shape).data
-
-
-def identity(rows: int, columns: int) -> Tensor:
-    """Return the weights that hand the state on as it is, float32 (rows, columns)."""
-    return Tensor(np.eye(rows, columns, dtype=np.float32))
-
-
-def minus_identity(rows: int, columns: int) -> Tensor:
-    """Return the weights that hand the state on with the other sign, float32 (rows, columns)."""
-    return Tensor(-np.eye(rows, columns, dtype=np.float32))
+            same = np.eye(*weight.shape)
+            weight.data[...] = same if how == "identity" else -same
 
 
 def check_sequence(x: Tensor | NDArray[Any], dim_input: int) -> None:

@@ -104,7 +104,7 @@ class Stacked:
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
         sizes = ("dim_input", "dim_recurrent", "dim_output")
-        return _checks.call_of(self, *sizes, "cell", "activation", "layers", "dim_embedding")
+        return _checks.call_of(self, *sizes, "cell", "activation", "layers", "dim_embedding", "recurrent_init")
 
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
