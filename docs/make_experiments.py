@@ -13,22 +13,20 @@ from myrnn.registry import kinds
 from myrnn.settings import REQUIRED, Section, Setting, settings_of
 
 DOCUMENT = Path(__file__).parent / "experiments.md"
-# What settings are for whose sections do not say it.
-FOR = {
-    "alpha": "How much of the mean of the squared gradients is kept at a step.",
-    "beta1": "How much of the mean of the gradients is kept at a step.",
-    "beta2": "How much of the mean of their squares is kept at a step.",
-    "eps": "Added to the denominator of a step.",
-    "lengths": 'Which lengths to test on: a list, or `"2:40:2"` for every second one from 2 to 40.',
-}
 # Defaults that depend on other settings.
 DEPENDS = {
     ("evaluation", "seed"): "that of the training + 1",
     ("evaluation", "lengths"): "up to twice the longest trained one",
     ("model", "dim_embedding"): "0; with data 32 for `gru` and `lstm` that read symbols",
 }
-# Settings that take other names in a file than in the help of the options.
-WORDS = {"--data": "`file`", "--test-labels": "`test_labels`", "--test": "`test`", "--labels": "`labels`"}
+# How a page writes what the help of the options says.
+WORDS = {
+    '"2:40:2"': '`"2:40:2"`',
+    "--data": "`file`",
+    "--test-labels": "`test_labels`",
+    "--test": "`test`",
+    "--labels": "`labels`",
+}
 
 
 def shown(value: Any) -> str:
@@ -44,9 +42,9 @@ def shown(value: Any) -> str:
 
 def purpose(setting: Setting) -> str:
     """Return what a setting is for, in a line."""
-    text = setting.help or FOR[setting.name]
+    text = setting.help
     for option, name in WORDS.items():
-        text = re.sub(rf"{option}\b", name, text)
+        text = re.sub(rf"{option}(?!\w)", name, text)
     return text
 
 

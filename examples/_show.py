@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from sklearn.model_selection import GridSearchCV
 
-from myrnn import ClassificationReport, SequenceClassifier, classification_report, plots
+from myrnn import ClassificationReport, LearningCurve, SequenceClassifier, classification_report, plots
 
 Labelled = tuple[Any, Any]
 
@@ -78,7 +78,8 @@ def train_and_test(
 def show(name: str, classifier: SequenceClassifier, report: ClassificationReport, out: Path) -> None:
     """Print the tables of a report, and draw its figures and the learning curve."""
     tables = [report.table()]
-    figures = {"training": plots.plot_epochs(classifier.history_), "confusion": report.plot_confusion()}
+    curve = LearningCurve.from_columns(classifier.history_)
+    figures = {"training": plots.plot_learning_curve(curve), "confusion": report.plot_confusion()}
     # Where there is only one length, the accuracy of that says nothing new.
     if len(report.lengths.total) > 1:
         tables.append(report.lengths.table())

@@ -17,11 +17,10 @@ from myrnn import __version__
 from myrnn.cli import entry, main
 from myrnn.cli import train as command_train
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import Experiment
+from myrnn.experiment import PRESETS, Experiment
 from myrnn.inspection import parse_tokens
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
-from myrnn.presets import PRESETS
 from myrnn.runs import load_run, save_run, work
 from myrnn.tasks import TwinHalves
 from myrnn.training import train

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from myrnn.errors import InvalidArgument
-from myrnn.plots import plot_epochs, plot_history, plot_learning_curve
+from myrnn.plots import plot_history, plot_learning_curve
 from myrnn.results import LearningCurve
 
 ITERATION = [500, 1000, 1500]
@@ -88,21 +88,16 @@ def test_every_training_has_its_own_look():
 def test_epochs_are_drawn_beside_those_of_the_validation():
     columns = {"epoch": [1, 2], "loss": [0.7, 0.5], "accuracy": [0.5, 0.6]}
     kept = {"validation_loss": [0.8, 0.4], "validation_accuracy": [0.4, 0.7]}
-    assert [len(panel.get_lines()) for panel in plot_epochs(columns)] == [1, 1]
-    loss, accuracy = plot_epochs({**columns, **kept})
+    assert [len(panel.get_lines()) for panel in plot_learning_curve(LearningCurve.from_columns(columns))] == [1, 1]
+    loss, accuracy = plot_learning_curve(LearningCurve.from_columns({**columns, **kept}))
     assert [line.get_label() for line in loss.get_lines()] == ["training", "validation"]
     assert accuracy.get_lines()[1].get_ydata().tolist() == [0.4, 0.7]
     assert accuracy.get_xlabel() == "epochs"
 
 
-def test_epochs_without_a_loss_are_refused():
-    with pytest.raises(InvalidArgument, match="history must have epoch, loss and accuracy, but has no loss"):
-        plot_epochs({"epoch": [1], "accuracy": [0.5]})
-
-
 def test_the_epoch_whose_weights_are_kept_is_marked():
     columns = {"epoch": [1, 2, 3], "loss": [0.9, 0.5, 0.4], "accuracy": [0.5, 0.7, 0.8]}
-    for panel in plot_epochs(columns, best_epoch=2):
+    for panel in plot_learning_curve(LearningCurve.from_columns(columns), best_epoch=2):
         line = panel.get_lines()[-1]
         assert (line.get_label(), set(line.get_xdata())) == ("weights kept", {2})
 

@@ -156,9 +156,9 @@ def test_data_runs_with_several_tests_compare_test_by_test(made, tmp_path):
         data_run(tmp_path / name, *tests, *further)
     found = compare_runs(tmp_path / "one", tmp_path / "other")
     tested = [json.loads((tmp_path / name / "report.json").read_text())["tests"] for name in ("one", "other")]
-    assert found.table().columns["length"] == [name for name in tested[0] if name in tested[1]]
+    assert found.table().columns["test"] == [name for name in tested[0] if name in tested[1]]
     assert found.table().columns["first"] == [test["accuracy"] for test in tested[0].values()]
-    assert compare_runs(tmp_path / "one", made / "words").table().columns["length"] == []
+    assert compare_runs(tmp_path / "one", made / "words").table().columns["test"] == []
 
 
 def test_what_cannot_be_compared_is_refused(made, tmp_path):

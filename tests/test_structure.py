@@ -37,7 +37,6 @@ ORDER = (
     "plots",
     "graphs",
     "runs",
-    "presets",
     "sweeps",
     "estimator",
     "exercises",

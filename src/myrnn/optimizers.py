@@ -33,8 +33,7 @@ Rate = Annotated[
     ),
 ]
 Decay = Annotated[float, Meta(ge=0, description="A step shrinks every weight by this share times the learning rate.")]
-Share = Annotated[float, Meta(ge=0, lt=1)]
-Little = Annotated[float, Meta(gt=0)]
+Little = Annotated[float, Meta(gt=0, description="Added to the denominator of a step.")]
 
 
 class _Optimizer(ABC):
@@ -148,7 +147,9 @@ class RMSprop(_Optimizer):
         params: Iterable[Tensor],
         *,
         learning_rate: Rate = 0.01,
-        alpha: Share = 0.9,
+        alpha: Annotated[
+            float, Meta(ge=0, lt=1, description="How much of the mean of the squared gradients is kept at a step.")
+        ] = 0.9,
         eps: Little = 1e-8,
         weight_decay: Decay = 0.0,
     ) -> None:
@@ -192,8 +193,12 @@ class Adam(_Optimizer):
         params: Iterable[Tensor],
         *,
         learning_rate: Rate = 0.001,
-        beta1: Share = 0.9,
-        beta2: Share = 0.999,
+        beta1: Annotated[
+            float, Meta(ge=0, lt=1, description="How much of the mean of the gradients is kept at a step.")
+        ] = 0.9,
+        beta2: Annotated[
+            float, Meta(ge=0, lt=1, description="How much of the mean of their squares is kept at a step.")
+        ] = 0.999,
         eps: Little = 1e-8,
         weight_decay: Decay = 0.0,
     ) -> None:

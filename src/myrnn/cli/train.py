@@ -23,9 +23,8 @@ from myrnn.cli.options import (
 )
 from myrnn.cli.stop import Stops, command, explained, keeping
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import PARTS, Experiment, is_own, merged, setting_names
+from myrnn.experiment import PARTS, Experiment, find_preset, is_own, merged, setting_names
 from myrnn.models import load_own
-from myrnn.presets import find_preset
 from myrnn.runs import (
     DataWork,
     TaskWork,

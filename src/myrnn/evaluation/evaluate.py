@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -363,7 +363,7 @@ class Comparison(HasTable):
 
         Its columns are ``length``, ``first``, ``second``, ``difference``, ``low``, ``high`` and ``told_apart``.
         """
-        columns = difference_columns(self.lengths, self._counts, self.first.confidence)
+        columns = difference_columns({"length": self.lengths}, self._counts, self.first.confidence)
         below: list[tuple[Row, str | None]] = []
         for name, (mean, (low, high)) in self.groups().items():
             chosen = self._groups()[name]
@@ -391,12 +391,15 @@ class Comparison(HasTable):
         return _some(named, len(self.lengths))
 
 
-def difference_columns(lengths: Any, counts: Sequence[NDArray[np.int64]], confidence: float) -> dict[str, Any]:
-    """Return two accuracies and their difference with its interval, from the counts of each length or kind (N,)."""
+def difference_columns(of: Mapping[str, Any], counts: Sequence[NDArray[np.int64]], confidence: float) -> dict[str, Any]:
+    """Return two accuracies and their difference with its interval, from the counts of each length or kind (N,).
+
+    `of` is the column that says of which, by its name.
+    """
     correct, total, other_correct, other_total = counts
     first, second = shares(correct, total), shares(other_correct, other_total)
     low, high = newcombe_interval(correct, total, other_correct, other_total, confidence).T
-    columns = {"length": lengths, "first": first, "second": second, "difference": first - second}
+    columns = {**of, "first": first, "second": second, "difference": first - second}
     return {**columns, "low": low, "high": high, "told_apart": (low > 0) | (high < 0)}
 
 
@@ -406,7 +409,7 @@ def difference_table(
     """Return such columns as a table: a terminal shows per cent and percentage points."""
     level = "" if confidence is None else f" ({confidence:.0%})"
     shown = (
-        text("length"),
+        text(next(iter(columns))),
         share("first", names[0]),
         share("second", names[1]),
         Shown(f"difference{level}", lambda row: points(row["difference"], (row["low"], row["high"]))),

@@ -14,6 +14,7 @@ from scipy.special import bdtr, bdtrc
 from myrnn._checks import shown
 from myrnn.errors import InvalidArgument
 from myrnn.exercises.report import FAULTS, Checklist, ExerciseReport, describe
+from myrnn.sequences import offsets_of, ramp
 
 DIGITS = 10
 # How many results are kept twice, to see whether later calls change them.
@@ -100,10 +101,9 @@ class _Numbers:
         self.tokens = np.concatenate(sequences)
         self.lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
         self.labels = np.array([_label(y) for _, y, _ in results], dtype=np.int64)
-        self.offsets = np.concatenate(([0], np.cumsum(self.lengths)))
-        place = np.arange(len(self.tokens)) - np.repeat(self.offsets[:-1], self.lengths)
+        self.offsets = offsets_of(self.lengths)
         # Which tokens belong to a first half.
-        self.first = place < np.repeat(self.lengths // 2, self.lengths)
+        self.first = ramp(self.lengths) < np.repeat(self.lengths // 2, self.lengths)
 
     @cached_property
     def matches(self) -> NDArray[np.bool_]:
@@ -111,8 +111,7 @@ class _Numbers:
         partner = self.tokens[~self.first]
         halves = self.lengths // 2
         if self.setting.palindrome:
-            starts = np.repeat(np.cumsum(halves) - halves, halves)
-            partner = partner[2 * starts + np.repeat(halves, halves) - 1 - np.arange(len(partner))]
+            partner = partner[np.repeat(np.cumsum(halves), halves) - 1 - ramp(halves)]
         owner = np.repeat(np.arange(len(halves)), halves)
         return np.bincount(owner, self.tokens[self.first] != partner, minlength=len(halves)) == 0
 

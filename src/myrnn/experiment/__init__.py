@@ -10,6 +10,7 @@ from myrnn.experiment.experiment import (
     setting_names,
     weight_generator,
 )
+from myrnn.experiment.presets import PRESETS, Preset, find_preset
 from myrnn.experiment.sections import MOST_SAMPLES, Data, EpochTraining, Evaluation, FileEvaluation
 from myrnn.training import TrainingSettings as Training
 
@@ -17,13 +18,16 @@ __all__ = [
     "DATA_DEFAULTS",
     "MOST_SAMPLES",
     "PARTS",
+    "PRESETS",
     "Data",
     "EpochTraining",
     "Evaluation",
     "Experiment",
     "FileEvaluation",
     "Part",
+    "Preset",
     "Training",
+    "find_preset",
     "is_own",
     "merged",
     "setting_names",

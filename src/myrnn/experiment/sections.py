@@ -140,7 +140,9 @@ class Evaluation(Section, frozen=True, kw_only=True):
 
     samples: Samples = 100_000
     seed: Annotated[int, Meta(ge=0, description="Seeds the sequences that are drawn to test on.")] | None = None
-    lengths: Any = None
+    lengths: Annotated[
+        Any, Meta(description='Which lengths to test on: a list, or "2:40:2" for every second one from 2 to 40.')
+    ] = None
 
     def __post_init__(self) -> None:
         """Check all values; lengths are listed once each, rising."""

@@ -9,7 +9,7 @@ A figure takes a result, or numbers where there is no result. It is drawn into t
 """
 
 from myrnn.plots.classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion, plot_transfer
-from myrnn.plots.curves import plot_epochs, plot_history, plot_learning_curve
+from myrnn.plots.curves import plot_history, plot_learning_curve
 from myrnn.plots.inside import plot_gradient_flow, plot_gradients, plot_probabilities, plot_state_space, plot_states
 from myrnn.plots.lengths import plot_accuracy_by_length, plot_length_bands, plot_shortcuts
 from myrnn.plots.live import LivePlot, create_plot
@@ -29,7 +29,6 @@ __all__ = [
     "plot_confusion",
     "plot_eigenvalues",
     "plot_eigenvalues_each",
-    "plot_epochs",
     "plot_gradient_flow",
     "plot_gradients",
     "plot_history",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from myrnn.errors import InvalidArgument
 from myrnn.plots import style
 from myrnn.results import CURVE_COLUMNS, VALIDATION_COLUMNS, LearningCurve
 
@@ -94,27 +92,3 @@ def plot_history(
     x, losses, accuracies = style.columns(iteration=iteration, loss=loss, accuracy=accuracy)
     curve = LearningCurve(x.astype(np.int64), losses, accuracies, chance=chance)
     return plot_learning_curve(curve, axes=axes, label=label)
-
-
-def plot_epochs(history: Mapping[str, ArrayLike], *, best_epoch: int | None = None, axes: Any = None) -> Any:
-    """Draw loss and accuracy by epoch, as `plot_learning_curve` does, from plain numbers.
-
-    Parameters
-    ----------
-    history : mapping
-        As `SequenceClassifier.history_` has it: ``epoch``, ``loss``, ``accuracy``, and ``validation_loss`` and
-        ``validation_accuracy`` where some sequences were kept for validation.
-    best_epoch, axes
-        As for `plot_learning_curve`.
-
-    Raises
-    ------
-    InvalidArgument
-        When a column is missing, or they are not equally long.
-    """
-    if missing := [name for name in ("epoch", *CURVE_COLUMNS) if name not in history]:
-        raise InvalidArgument(f"history must have epoch, loss and accuracy, but has no {missing[0]}")
-    names = [name for name in ("epoch", *CURVE_COLUMNS, *VALIDATION_COLUMNS) if name in history]
-    columns = style.columns(**{name: history[name] for name in names})
-    curve = LearningCurve.from_columns(dict(zip(names, columns, strict=True)))
-    return plot_learning_curve(curve, best_epoch=best_epoch, axes=axes)

@@ -142,12 +142,13 @@ class RunComparison(HasTable):
     def _test_table(self) -> Table:
         tests, others = dict(self.first.tests), dict(self.second.tests)
         rows: list[tuple[str, tuple[Any, ...]]] = []
+        of = "test"
         if len(tests) == len(others) == 1:
             (one,), (other,) = tests.values(), others.values()
             if one.names == other.names:
                 by_length = zip(one.correct, one.total, other.correct, other.total, strict=True)
                 rows = list(zip(one.names, by_length, strict=True))
-            tests, others = {"all": one}, {"all": other}
+            of, tests, others = "length", {"all": one}, {"all": other}
         lengths = len(rows)
         for name in (name for name in tests if name in others):
             one, other = tests[name], others[name]
@@ -156,7 +157,7 @@ class RunComparison(HasTable):
         counts = np.array([row for _, row in rows], dtype=np.int64).reshape(-1, 4).T
         return difference_table(
             "Accuracy, %",
-            difference_columns([_checks.printable(name) for name, _ in rows], list(counts), confidence or 0.95),
+            difference_columns({of: [_checks.printable(name) for name, _ in rows]}, list(counts), confidence or 0.95),
             [_checks.printable(name) for name in self.names],
             confidence,
             styles=[None] * lengths + ["bold" if name == "all" else None for name, _ in rows[lengths:]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -190,9 +191,11 @@ def write_data_run(
     # One at a time: a figure takes memory until it is written.
     figures: dict[str, Callable[[], Any]] = {}
     if pictures:
-        # Where nothing was kept to watch it on, the last weights are those that count.
+        # Where nothing was kept to watch it on, the last weights are those that count. Classes of data are not
+        # equally frequent, so the level of guessing says little.
         best = fitted.best_epoch if fitted.history.validation_loss is not None else None
-        figures["training"] = partial(plots.plot_epochs, fitted.history.columns, best_epoch=best)
+        curve = replace(fitted.history, chance=None)
+        figures["training"] = partial(plots.plot_learning_curve, curve, best_epoch=best)
     for name, report in reports.items():
         end = "" if len(reports) == 1 else f"-{name}"
         files[f"classes{end}.csv"] = report.to_csv
