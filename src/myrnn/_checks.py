@@ -37,9 +37,9 @@ def call_of(thing: Any, *names: str) -> str:
     return f"{type(thing).__name__}({settings})"
 
 
-def counted(number: int, word: str) -> str:
-    """Return ``1 sequence``, ``1,200 sequences``; of a word that ends in s, ``2 classes``."""
-    return f"{number:,} {word}{'' if number == 1 else 'es' if word.endswith('s') else 's'}"
+def count_of(number: int | np.integer[Any], word: str) -> str:
+    """Return ``1 sequence``, ``1,200 sequences``, ``2 classes``, ``2 batches``."""
+    return f"{number:,} {word}{'' if number == 1 else 'es' if word.endswith(('s', 'tch')) else 's'}"
 
 
 def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:

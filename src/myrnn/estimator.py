@@ -633,7 +633,8 @@ def checked_labels(y: Any, count: int) -> tuple[ClassLabels, NDArray[np.int64]]:
         labels = column_or_1d(labels, warn=True)
         assert_all_finite(labels, input_name="y")
     if len(labels) != count:  # type: ignore[arg-type]  # either is a sequence
-        raise InvalidArgument(f"X holds {count} sequences, but y {len(labels)} labels")  # type: ignore[arg-type]
+        given = _checks.count_of(len(labels), "label")  # type: ignore[arg-type]
+        raise InvalidArgument(f"X holds {_checks.count_of(count, 'sequence')}, but y {given}")
     classes = ClassLabels.fit(labels)
     if len(classes) < 2:
         only = _checks.shown(classes.classes.tolist()[0])

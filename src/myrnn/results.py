@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from myrnn._checks import count_of
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, NotFinite
 
@@ -225,7 +226,7 @@ class Table:
 
     def __repr__(self) -> str:
         """Say what it is a table of."""
-        return f"Table({self.title!r}: {len(self):,} rows of {', '.join(self.columns)})"
+        return f"Table({self.title!r}: {count_of(len(self), 'row')} of {', '.join(self.columns)})"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one plain record a row."""
@@ -349,7 +350,7 @@ def predicted(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
 
 def lost_message(lost: int, total: int, shortest: int) -> str:
     """Say how many sequences have logits that are not finite."""
-    sequences = f"{total:,} {'sequence' if total == 1 else 'sequences'}"
+    sequences = count_of(total, "sequence")
     return f"the logits of {lost:,} of {sequences} are not finite, the shortest of length {shortest}"
 
 
@@ -500,7 +501,7 @@ class LearningCurve:
         if not len(self):
             return "LearningCurve(no report yet)"
         return (
-            f"LearningCurve({self.step[-1]:,} {self.unit}s, {len(self)} reports, "
+            f"LearningCurve({count_of(self.step[-1], self.unit)}, {count_of(len(self), 'report')}, "
             f"loss {self.loss[0]:.4f} to {self.loss[-1]:.4f}, "
             f"accuracy {self.accuracy[0]:.1%} to {self.accuracy[-1]:.1%})"
         )

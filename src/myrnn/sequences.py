@@ -113,7 +113,7 @@ class Sequences:
 
     def __repr__(self) -> str:
         """Say how many sequences there are, of what kind and length."""
-        kind = f"tokens below {self.dim_input}" if self.is_tokens else f"{self.dim_input} features"
+        kind = f"tokens below {self.dim_input}" if self.is_tokens else _checks.count_of(self.dim_input, "feature")
         lengths = f"lengths {self.lengths.min()} to {self.lengths.max()}" if len(self) else "none"
         return f"Sequences({len(self):,} of {kind}, {lengths})"
 
@@ -218,7 +218,8 @@ def selected(
         chosen = None
     if chosen is None or chosen.ndim != 1:
         raise InvalidArgument(
-            f"indices must be integers, a mask or a slice that fits {count} sequences, not {_checks.shown(indices)}"
+            f"indices must be integers, a mask or a slice that fits {_checks.count_of(count, 'sequence')}, "
+            f"not {_checks.shown(indices)}"
         )
     lengths = np.diff(offsets)[chosen]
     return chosen, offsets_of(lengths), np.repeat(offsets[chosen], lengths) + ramp(lengths)

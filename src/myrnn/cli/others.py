@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from myrnn._checks import count_of
 from myrnn.cli import show
 from myrnn.cli.stop import noted_stops, stopped
 from myrnn.errors import InvalidArgument
@@ -157,7 +158,7 @@ def _show_plan(study: Study) -> None:
     planned = len(study.points)
     for point in study.points:
         show.named_rows((point.run, point.label))
-    show.named_rows(("", f"{planned:,} run{'' if planned == 1 else 's'}"))
+    show.named_rows(("", count_of(planned, "run")))
 
 
 def _show_results(results: SweepResults, by: list[str] | None, metric: str) -> None:
@@ -168,9 +169,9 @@ def _show_results(results: SweepResults, by: list[str] | None, metric: str) -> N
         show.named_rows(("best", results.point(best["run"]).label))
     if results.failed:
         first = next(error for error in results.runs["error"] if error is not None)
-        show.named_rows(("failed", f"{results.failed:,} of {len(results):,} runs, the first with {first}"))
+        show.named_rows(("failed", f"{results.failed:,} of {count_of(len(results), 'run')}, the first with {first}"))
         show.named_rows(("", "--retry-failed does them again"))
     if results.fallbacks:
-        show.named_rows(("op by op", f"{results.fallbacks:,} of {len(results):,} runs, without native code"))
+        show.named_rows(("op by op", f"{results.fallbacks:,} of {count_of(len(results), 'run')}, without native code"))
         show.named_rows(("", 'with engine = "native" in the study they fail and say why'))
     show.path("written", results.folder)

@@ -104,8 +104,8 @@ def predict(
     read = _read(loaded, data, text_column=text_column, delimiter=delimiter, skip_bad_lines=skip_bad_lines)
     _of_file(loaded, read, out, not_finite)
     if read.skipped:
-        lines = "1 malformed line" if read.skipped == 1 else f"{read.skipped:,} malformed lines"
-        warn(f"{lines} of {data} {'was' if read.skipped == 1 else 'were'} skipped")
+        were = "was" if read.skipped == 1 else "were"
+        warn(f"{_checks.count_of(read.skipped, 'malformed line')} of {data} {were} skipped")
 
 
 def _of_texts(run: Run, texts: Sequence[str], not_finite: str | None) -> None:

@@ -75,7 +75,7 @@ def _show_table(found: RunListing) -> None:
 
 def _show_rest(found: RunListing, shown: int) -> None:
     if shown < len(found):
-        typer.echo(f"\nthe last {shown:,} of {len(found):,} runs; --last 0 shows all")
+        typer.echo(f"\nthe last {shown:,} of {_checks.count_of(len(found), 'run')}; --last 0 shows all")
     faults = [run for run in found if run.fault is not None]
     for run in faults[:MOST_FAULTS]:
         typer.echo(f"unreadable: {_checks.printable(str(run.fault))}", err=True)

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from myrnn._checks import count_of
 from myrnn.data import LabelledSequences
 from myrnn.evaluation import ClassificationReport, LengthReport, ShortcutReport
 from myrnn.experiment import is_own
@@ -36,10 +37,10 @@ def beginning(work: TaskWork | DataWork, done: int = 0) -> None:
     if isinstance(work, DataWork):
         rows = [*_data(work), ("model", _model(work))]
         kept = f", {training.validation_fraction:.0%} kept for validation" if training.validation_fraction else ""
-        how = f"at most {training.max_epochs:,} epochs in batches of {training.batch_size}{kept}"
+        how = f"at most {count_of(training.max_epochs, 'epoch')} in batches of {training.batch_size}{kept}"
     else:
         rows = [*_task(work), ("model", _model(work))]
-        how = f"{training.iterations:,} iterations of {_count(training.batch_size, 'sequence')}"
+        how = f"{count_of(training.iterations, 'iteration')} of {count_of(training.batch_size, 'sequence')}"
     shapes = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
     falls = shapes.get(training.schedule, f", on the schedule {training.schedule}")
     rate = getattr(optimizer.settings, "learning_rate", None)
@@ -59,7 +60,7 @@ def beginning(work: TaskWork | DataWork, done: int = 0) -> None:
 
 def _task(work: TaskWork) -> list[tuple[str, str]]:
     task, name = work.task, work.job.experiment.task.name
-    rows = [("task", f"{name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {task.dim_input} symbols")]
+    rows = [("task", f"{name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {count_of(task.dim_input, 'symbol')}")]
     matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
     if isinstance(task, TwinHalves | Palindromes):
         rows.append(("", f"second halves that do not match are {matching[task.negatives]}"))
@@ -88,13 +89,13 @@ def _model(work: TaskWork | DataWork) -> str:
     layers, units = getattr(settings, "layers", 1), getattr(settings, "dim_recurrent", None)
     parts = [f"{kind}{activation}"]
     if units is not None:
-        parts.append(f"{'' if layers == 1 else f'{layers} layers of '}{units} units")
+        parts.append(f"{'' if layers == 1 else f'{layers} layers of '}{count_of(units, 'unit')}")
     width = getattr(settings, "dim_embedding", None)
     if isinstance(work, DataWork):
         if work.data.train is not None and hasattr(settings, "dim_embedding"):
             width = embedding_of(model.name, width, work.data.train.is_tokens)
     else:
-        parts.append(f"{num_parameters(work.model):,} parameters")
+        parts.append(count_of(num_parameters(work.model), "parameter"))
     if width:
         parts.append(f"embedding of {width}")
     begin = {"identity": "as the identity", "minus_identity": "as minus the identity"}
@@ -112,7 +113,7 @@ def training(numbers: Mapping[str, Any]) -> None:
         here = f" from iteration {part['resumed_at']:,} on" if "resumed_at" in part else ""
         took = f"in {duration(part['seconds'])}{here} ({speed})"
     else:
-        prepared, took = [], f"before, all {part['iterations']:,} iterations"
+        prepared, took = [], f"before, all {count_of(part['iterations'], 'iteration')}"
     named_rows(
         *prepared,
         ("trained", took),
@@ -132,20 +133,23 @@ def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: S
     console.print()
     console.print(report.table(shortcuts))
     console.print()
-    total = f"{report.total.sum():,}"
-    drawn = f"{total} sequences of {seed}" if isinstance(seed, str) else f"{total} new sequences (seed {seed})"
+    total = report.total.sum()
+    if isinstance(seed, str):
+        drawn = f"{count_of(total, 'sequence')} of {seed}"
+    else:
+        drawn = f"{count_of(total, 'new sequence')} (seed {seed})"
     named_rows(("guessing", f"{report.chance:.2%}"), ("evaluated", f"on {drawn} in {duration(seconds)}"))
 
 
 def epochs(numbers: Mapping[str, Any]) -> None:
     """Show how a training by epochs went."""
-    epochs = "1 epoch" if numbers["epochs"] == 1 else f"{numbers['epochs']:,} epochs"
+    epochs = count_of(numbers["epochs"], "epoch")
     learned = f"loss {numbers['loss']:.4f}, accuracy {numbers['accuracy']:.2%} on the sequences it learned from"
     if "validation_accuracy" in numbers:
         learned += f"; {numbers['validation_accuracy']:.2%} on those kept for validation"
     named_rows(
         *preparation(numbers["preparation_seconds"], numbers["engine"]),
-        ("trained", f"in {duration(numbers['seconds'])} ({epochs}, {numbers['parameters']:,} parameters)"),
+        ("trained", f"in {duration(numbers['seconds'])} ({epochs}, {count_of(numbers['parameters'], 'parameter')})"),
         (f"epoch {numbers['best_epoch']}", learned),
     )
 
@@ -170,7 +174,7 @@ def classification(found: ClassificationReport, numbers: Mapping[str, Any], name
         ("majority", f"{found.majority:.2%}, by always saying the most frequent class"),
         ("balanced", f"accuracy {found.balanced_accuracy:.2%}, macro F1 {found.macro_f1:.4f}"),
         ("calibrated", _calibrated(found)),
-        ("tested", f"on {numbers['sequences']:,} sequences in {duration(numbers['seconds'])}"),
+        ("tested", f"on {count_of(numbers['sequences'], 'sequence')} in {duration(numbers['seconds'])}"),
         *_lost(found),
     )
 
@@ -227,10 +231,6 @@ def _row(name: str, lines: Sequence[str]) -> None:
         _console().print(Text(label, style="cyan"), Text(line), sep="  ", soft_wrap=True)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
-
-
 def _console() -> Console:
     # Numbers keep their colour to themselves: Rich would paint every one.
     return Console(highlight=False)
@@ -255,8 +255,7 @@ def _calibrated(found: ClassificationReport) -> str:
 def _files(name: str, data: LabelledSequences) -> list[tuple[str, str]]:
     rows = [(name, f"{data.source}: {_what(data)}"), ("", _balance(data))]
     if data.skipped:
-        lines = "1 malformed line was" if data.skipped == 1 else f"{data.skipped:,} malformed lines were"
-        rows.append(("", f"{lines} skipped"))
+        rows.append(("", f"skipped {count_of(data.skipped, 'malformed line')}"))
     return rows
 
 
@@ -276,14 +275,14 @@ def _what(data: LabelledSequences) -> str:
     kind = (
         f"{len(data.symbols):,} different {data.tokenize or 'symbols'}"
         if data.is_tokens
-        else f"{data.dim_input} features"
+        else count_of(data.dim_input or 0, "feature")
     )
-    return f"{len(data):,} sequences of length {data.lengths.min()} to {data.lengths.max()}, {kind}"
+    return f"{count_of(len(data), 'sequence')} of length {data.lengths.min()} to {data.lengths.max()}, {kind}"
 
 
 def _balance(data: LabelledSequences) -> str:
     classes, total = data.classes, len(data)
     if len(classes) > MOST_NAMED:
         least, most = min(classes.values()), max(classes.values())
-        return f"{len(classes):,} classes of {least:,} to {most:,} sequences"
+        return f"{len(classes):,} classes of {least:,} to {count_of(most, 'sequence')}"
     return ", ".join(f"{name} {count / total:.1%}" for name, count in classes.items())

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from myrnn._checks import counted
+from myrnn._checks import count_of
 from myrnn.cli import show
 from myrnn.cli.options import (
     FormerBalanced,
@@ -187,7 +187,6 @@ def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: st
     if not quiet:
         work.on_trained = show.epochs
     work.data.warn_of_numbers()
-    work.data.warn_of_news()
     reports: Mapping[str, Any] = {}
     try:
         with keeping(lambda: held() if has_run(folder) else ""):
@@ -253,7 +252,7 @@ def go_on(folder: Path, options: Mapping[str, Any]) -> None:
             if asked == has:
                 return _say_whole(folder, quiet, more)
             if asked is not None and asked < has:
-                whole = counted(has, history.unit)
+                whole = count_of(has, history.unit)
                 raise InvalidArgument(f"{folder} is whole, with its {whole}: ask for more with {option_of(unit)}")
         job = kept.changed(folder, **changes)
         try:

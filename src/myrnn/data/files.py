@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn._checks import count_of
 from myrnn.data.symbols import Numbers, TokenSequences, listed
 from myrnn.errors import DataError
 from myrnn.sequences import offsets_of
@@ -90,7 +91,7 @@ def read_delimited(path: Path, delimiter: str, quotes: bool, columns: Columns, s
     counts, numbers = counts[is_record], records.numbers[is_record]
     faults = {}
     for place in np.flatnonzero(counts != len(names)).tolist():
-        fields = "1 field" if counts[place] == 1 else f"{counts[place]} fields"
+        fields = count_of(counts[place], "field")
         wrong = f"{fields} where the first line names {len(names)} ({', '.join(names)})"
         faults[place] = records.faults.get(int(numbers[place]), wrong)
     sequences = records.field(names.index(columns.text)).filter(is_record)
@@ -176,7 +177,7 @@ def read_text_pair(path: Path, labels: Path | None, skip: bool) -> Table:
     names = _lines(labels)
     if len(names) != len(sequences):
         raise DataError(
-            f"there must be a label for every sequence, but {path} has {len(sequences):,} lines "
+            f"there must be a label for every sequence, but {path} has {count_of(len(sequences), 'line')} "
             f"and {labels} has {len(names):,}"
         )
     good, kept, skipped = _kept(labels, numbers, names, {}, skip)

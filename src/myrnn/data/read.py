@@ -60,8 +60,9 @@ class LabelledSequences:
     def __repr__(self) -> str:
         """Say how many sequences there are, of what kind, and of how many classes."""
         symbol = {"words": "word", "characters": "character"}.get(self.tokenize or "", "symbol")
-        kind = _count(len(self.symbols), symbol) if self.is_tokens else _count(self.dim_input or 0, "feature")
-        classes = "" if self.labels is None else f", {_count(len(self.classes), 'class', 'classes')}"
+        inputs = (len(self.symbols), symbol) if self.is_tokens else (self.dim_input or 0, "feature")
+        kind = _checks.count_of(*inputs)
+        classes = "" if self.labels is None else f", {_checks.count_of(len(self.classes), 'class')}"
         lengths = f"lengths {self.lengths.min()} to {self.lengths.max()}"
         return f"LabelledSequences({len(self):,} of {kind}, {lengths}{classes})"
 
@@ -102,10 +103,6 @@ class LabelledSequences:
             return {}
         names, counts = np.unique(self.labels, return_counts=True)
         return dict(zip(names.tolist(), counts.tolist(), strict=True))
-
-
-def _count(number: int, one: str, more: str = "") -> str:
-    return f"{number:,} {one if number == 1 else more or one + 's'}"
 
 
 @keywords

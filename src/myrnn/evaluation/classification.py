@@ -162,7 +162,8 @@ class Calibration(Counted, HasTable):
 
     def __repr__(self) -> str:
         """Say the expected calibration error."""
-        return f"Calibration({self.total.sum():,} predictions, expected calibration error {self.expected_error:.2%})"
+        count = _checks.count_of(self.total.sum(), "prediction")
+        return f"Calibration({count}, expected calibration error {self.expected_error:.2%})"
 
     def numbers(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -322,7 +323,7 @@ class ClassificationReport(HasTable):
         """Say the accuracy and its interval."""
         low, high = self.interval
         return (
-            f"ClassificationReport({self.total.sum():,} sequences, accuracy {self.accuracy:.2%} "
+            f"ClassificationReport({_checks.count_of(self.total.sum(), 'sequence')}, accuracy {self.accuracy:.2%} "
             f"({low:.2%} to {high:.2%}), macro F1 {self.macro_f1:.3f})"
         )
 

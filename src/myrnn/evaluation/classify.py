@@ -138,7 +138,8 @@ class Classifier:
         if sequences.is_tokens and sequences.dim_input < width:
             return Sequences(sequences.values, sequences.offsets, sequences.labels, width)
         kind = "symbols" if sequences.is_tokens else "features"
-        raise InvalidArgument(f"the sequences have {sequences.dim_input} {kind}, but the model takes {width} inputs")
+        wanted = _checks.count_of(width, "input")
+        raise InvalidArgument(f"the sequences have {sequences.dim_input} {kind}, but the model takes {wanted}")
 
     def _width(self, asked: int) -> int:
         """Return C: what the model says, or the number asked for if the model accepts it."""

@@ -117,7 +117,7 @@ class LengthReport(Counted, HasTable):
     def __repr__(self) -> str:
         """Say the accuracy over all lengths and at the two ends."""
         return (
-            f"LengthReport({self.total.sum():,} sequences, accuracy {self.mean_accuracy:.2%}: "
+            f"LengthReport({_checks.count_of(self.total.sum(), 'sequence')}, accuracy {self.mean_accuracy:.2%}: "
             f"{self.accuracy[0]:.1%} at length {self.lengths[0]}, {self.accuracy[-1]:.1%} at length {self.lengths[-1]})"
         )
 
@@ -355,7 +355,7 @@ class Comparison(HasTable):
         mean, (low, high) = self.groups()["all"]
         return (
             f"Comparison({self.names[0]} less {self.names[1]}: {100 * mean:+.2f} points "
-            f"({100 * low:+.2f} to {100 * high:+.2f}) over {len(self.lengths)} lengths)"
+            f"({100 * low:+.2f} to {100 * high:+.2f}) over {_checks.count_of(len(self.lengths), 'length')})"
         )
 
     def table(self) -> Table:

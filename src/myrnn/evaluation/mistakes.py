@@ -119,7 +119,11 @@ class Counterexamples(HasTable):
     def __repr__(self) -> str:
         """Say how many mistakes there are, and how short the shortest is."""
         least = f", the shortest of length {len(self.shortest[0].sequence)}" if self.shortest else ""
-        return f"Counterexamples({self.mistakes:,} mistakes in {self.samples:,} sequences{least})"
+        return f"Counterexamples({self._count}{least})"
+
+    @property
+    def _count(self) -> str:
+        return f"{_checks.count_of(self.mistakes, 'mistake')} in {_checks.count_of(self.samples, 'sequence')}"
 
     def table(self) -> Table:
         """Return both lists, the halves of a sequence under each other and marked where they differ.
@@ -132,7 +136,7 @@ class Counterexamples(HasTable):
         mistakes = list(ranked.values())
         names = [None if found.predicted is None else self.class_names[found.predicted] for found in mistakes]
         return Table(
-            f"{self.mistakes:,} mistakes in {self.samples:,} sequences",
+            self._count,
             {
                 "list": [name for name, _ in ranked],
                 "rank": [rank for _, rank in ranked],
@@ -161,7 +165,7 @@ class Counterexamples(HasTable):
     def _spelled(self, mistake: Mistake) -> str:
         values, names = mistake.sequence, self.symbol_names
         if values.ndim > 1:
-            return f"{values.shape[0]} rows of {values.shape[1]} features"
+            return f"{_checks.count_of(values.shape[0], 'row')} of {_checks.count_of(values.shape[1], 'feature')}"
         if names is None:
             return spelled(values)
         return ("" if max(map(len, names)) == 1 else " ").join(names[token] for token in values.tolist())

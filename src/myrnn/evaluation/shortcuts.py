@@ -59,7 +59,7 @@ class ShortcutReport(Counted, HasTable):
         """Say what each reaches over all lengths."""
         overall = ", ".join(f"{name} {share:.1%}" for name, share in self.overall.items())
         best = "" if self.bayes is None else f"; Bayes rate {self.bayes:.0%}"
-        return f"ShortcutReport({self.total.sum():,} sequences: {overall}{best})"
+        return f"ShortcutReport({_checks.count_of(self.total.sum(), 'sequence')}: {overall}{best})"
 
     def data(self) -> Table:
         """Return a row for every shortcut and length: shortcut, length, total, correct, accuracy, low, high."""

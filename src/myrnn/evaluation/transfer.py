@@ -56,7 +56,8 @@ class TransferTable(Counted, HasTable):
     def __repr__(self) -> str:
         """Say how many models and tasks there are, and how many pairs do not go together."""
         missing = f", {len(self.reasons)} not applicable" if self.reasons else ""
-        return f"TransferTable({len(self.models)} models on {len(self.tasks)} tasks{missing})"
+        models, tasks = _checks.count_of(len(self.models), "model"), _checks.count_of(len(self.tasks), "task")
+        return f"TransferTable({models} on {tasks}{missing})"
 
     def data(self) -> Table:
         """Return a row for every model and task: model, task, total, correct, accuracy, low, high, reason."""

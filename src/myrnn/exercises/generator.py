@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, bdtrc
 
-from myrnn._checks import shown
+from myrnn._checks import count_of, shown
 from myrnn.errors import InvalidArgument
 from myrnn.exercises.report import FAULTS, Checklist, ExerciseReport, describe
 from myrnn.sequences import offsets_of, ramp
@@ -200,7 +200,7 @@ def _three_arrays(draws: _Draws) -> str:
             kind = "nothing: is the return missing?" if result is None else f"{type(result).__name__}."
             return f"With {setting.call} it returned {kind}"
         if len(result) != 3:
-            return f"With {setting.call} it returned {len(result)} values, not 3."
+            return f"With {setting.call} it returned {count_of(len(result), 'value')}, not 3."
         for name, part in zip(("x", "y", "sequence"), result, strict=True):
             if not isinstance(part, np.ndarray):
                 return f"{name} is {shown(part)}, of type {type(part).__name__}, and must be an array."
@@ -213,7 +213,7 @@ def _sequence(draws: _Draws) -> str:
         if digits.ndim != 1 or digits.dtype.kind not in "iu":
             return f"sequence is {digits.dtype} of shape {digits.shape}."
         if len(digits) < 2 or len(digits) % 2:
-            return f"A sequence has {len(digits)} digits, so it has no two halves: {digits.tolist()}."
+            return f"A sequence has {count_of(len(digits), 'digit')}, so it has no two halves: {digits.tolist()}."
         if digits.min() < 0 or digits.max() >= DIGITS:
             return f"A sequence holds {digits.max() if digits.max() >= DIGITS else digits.min()}: {digits.tolist()}."
     return ""

@@ -12,7 +12,7 @@ from mygrad import Tensor
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
-from myrnn._checks import shown
+from myrnn._checks import count_of, shown
 from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument
 from myrnn.exercises.report import Checklist, ExerciseReport
@@ -206,7 +206,7 @@ def _scores(subject: _Subject) -> str:
                 (1, hidden): " This is a hidden state: the readout W_hy is still to come.",
                 (classes,): " The hidden state has shape (1, D); keep its first axis.",
             }
-            return f"For {steps} steps the scores have shape {given.shape}.{hints.get(given.shape, '')}"
+            return f"For {count_of(steps, 'step')} the scores have shape {given.shape}.{hints.get(given.shape, '')}"
     return ""
 
 

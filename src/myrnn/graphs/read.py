@@ -18,6 +18,7 @@ import mygrad as mg
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn._checks import count_of
 from myrnn.compiler import tensors_below
 from myrnn.graphs.steps import Steps, Vertex, find_steps
 
@@ -143,11 +144,6 @@ def compact(number: float) -> str:
     if number == 0 or 0.001 <= number < 10_000:
         return f"{number:.2g}" if number < 100 else f"{number:.0f}"
     return f"{number:.1e}".replace("e-0", "e-").replace("e+0", "e+")
-
-
-def counted(number: int, word: str) -> str:
-    """Write ``1 operation``, ``1,200 operations``."""
-    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def value_range(values: NDArray[Any]) -> str:
@@ -337,8 +333,8 @@ def _tooltip(tensor: mg.Tensor, labels: list[tuple[Kind, str]], key: int, inputs
 
 def _sentences(nodes: tuple[GraphNode, ...], tensors: list[mg.Tensor], found: dict[int, str]) -> tuple[str, str]:
     trained = [t for node, t in zip(nodes, tensors, strict=True) if node.kind == "parameter"]
-    count = counted(sum(not node.leaf for node in nodes), "operation")
-    leaves = f"{counted(len(trained), 'parameter')} ({counted(sum(t.size for t in trained), 'number')})"
+    count = count_of(sum(not node.leaf for node in nodes), "operation")
+    leaves = f"{count_of(len(trained), 'parameter')} ({count_of(sum(t.size for t in trained), 'number')})"
     title = f"{found.get(id(tensors[-1]), 'result')}: {count}, {leaves}"
     return title, f"Computational graph of {count} on {leaves}; time goes from left to right."
 

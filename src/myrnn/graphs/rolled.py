@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn._checks import count_of
 from myrnn.compiler import CompiledModel, Equation, Equations, Node, evaluate, topological
-from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, Shown, counted, statistics, value_range
+from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, Shown, statistics, value_range
 from myrnn.models import num_parameters, parameter_names
 
 Array = NDArray[np.float32]
@@ -126,7 +127,7 @@ class _Rolled:
         sizes = zip(states, self.recurrence.state_sizes, strict=True)
         title = f"{type(self.model).__name__}: state{'s' * (len(states) != 1)} "
         title += ", ".join(f"{name} ({size})" for name, size in sizes)
-        title += f", {counted(num_parameters(self.model), 'parameter')}"
+        title += f", {count_of(num_parameters(self.model), 'parameter')}"
         every = "every step" + (", the last row first" if equations.reverse else "")
         columns, loops = ("before", every, "readout"), tuple(zip(after, entries, strict=True))
         drawing = Drawing(title, f"{title}. {equations}", tuple(self.nodes), columns, loops, rolled=True)
@@ -154,7 +155,7 @@ class _Rolled:
         label, lines = equation_lines(equation.name, equation.text)
         inputs = tuple(known[node] if node in known else self._leaf(node) for node in equation.reads)
         read = {node.attributes[0] for node in equation.reads if node.operation == "parameter"}
-        count = [counted(sum(self.parameters[place].size for place in read), "parameter")] if read else []
+        count = [count_of(sum(self.parameters[place].size for place in read), "parameter")] if read else []
         state = equation.node if column != START else self.equations.states.index(equation.name)
         shape = self._shape(state, equation.node.size)
         sizes = " ".join([shape] * self.shown.dims + ["float32"] * self.shown.dtypes)
@@ -190,7 +191,7 @@ class _Rolled:
         data, name = self.parameters[place].data, self.names[place]
         sides = [str(n) for n in data.shape if n != 1] or ["1"]
         size = "×".join(sides) + (f" = {data.size:,}" if len(sides) > 1 else "")  # noqa: RUF001
-        shape = f"shape {data.shape}, {data.dtype}, {counted(data.size, 'number')}"
+        shape = f"shape {data.shape}, {data.dtype}, {count_of(data.size, 'number')}"
         key = self._add("parameter", name, (size,), (f"{name} (parameter)", shape, value_range(data)))
         return self._with_gradient(key, self.observed.leaf_gradients.get(place))
 
@@ -210,7 +211,7 @@ class _Rolled:
         return key
 
     def _over_steps(self) -> str:
-        return f"over {counted(self.observed.steps, 'step')}"
+        return f"over {count_of(self.observed.steps, 'step')}"
 
     def _shape(self, what: Node | int, size: int) -> str:
         rows, columns = self.shapes.get(what, (1, size))

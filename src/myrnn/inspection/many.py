@@ -33,7 +33,8 @@ def _many_sequences(name: str, given: Any, samples: int, seed: int, compiled: Co
         )
     if drawn.dim_input != compiled.dim_input:
         raise InvalidArgument(
-            f"{name} has sequences of {drawn.dim_input} inputs, but the model takes {compiled.dim_input}"
+            f"{name} has sequences of {_checks.count_of(drawn.dim_input, 'input')}, "
+            f"but the model takes {compiled.dim_input}"
         )
     kept = drawn.select(drawn.lengths > 0)
     if not len(kept):
@@ -98,7 +99,8 @@ class GradientFlow(results.HasTable):
     def __repr__(self) -> str:
         """Say what the gradients of every state come to at the far end."""
         ends = ", ".join(f"{name} {_decades(mean)}" for name, mean in self.mean.items())
-        return f"GradientFlow({self.name}, {self.count[0]:,} sequences, up to {self.distance[-1]} steps back: {ends})"
+        count, back = _checks.count_of(self.count[0], "sequence"), _checks.count_of(self.distance[-1], "step")
+        return f"GradientFlow({self.name}, {count}, up to {back} back: {ends})"
 
     def table(self) -> results.Table:
         """Return a table of one row for every state and distance: state, distance, count, mean, low, high, zeros."""
@@ -257,7 +259,7 @@ class StateSpace:
     def __repr__(self) -> str:
         """Say how much of the variance the two components hold."""
         return (
-            f"StateSpace({self.name}, state {self.state}, {len(self):,} points, "
+            f"StateSpace({self.name}, state {self.state}, {_checks.count_of(len(self), 'point')}, "
             f"two components explain {self.explained.sum():.0%} of the variance)"
         )
 

@@ -116,12 +116,12 @@ class Inspection(results.HasTable):
 
     def summary(self) -> str:
         """Return one line: the sequence, what the model says, and what the gradients are of."""
-        read = f"{len(self)} rows of {self.x.shape[1]} features"
+        read = f"{_checks.count_of(len(self), 'row')} of {_checks.count_of(self.x.shape[1], 'feature')}"
         if self.symbols is not None:
             names = self.symbol_names or [str(token) for token in range(self.x.shape[1])]
             between = "" if max(map(len, names)) == 1 else "," if self.symbol_names is None else " "
             written = between.join(self.symbols)
-            read = written if len(written) <= 40 else f"{len(self)} symbols"
+            read = written if len(written) <= 40 else _checks.count_of(len(self), "symbol")
         says = f"{self.class_names[self.predicted]} ({self.probabilities[-1, self.predicted]:.4f})"
         whose = "the class that it predicts" if self.y_is_predicted else "the class that was given"
         return f"{read}: {says}; loss {self.loss:.4g} for {self.class_names[self.y]}, {whose}"
@@ -322,7 +322,7 @@ def parse_tokens(text: str, alphabet_size: int) -> list[int]:
     if alphabet_size > 10 and "," not in text:
         raise InvalidArgument(
             f"sequence {_checks.shown(text)}: write it with commas between, such as 10,3,10,3, "
-            f"because the alphabet has {alphabet_size} symbols"
+            f"because the alphabet has {_checks.count_of(alphabet_size, 'symbol')}"
         )
     parts = text.split(",") if "," in text else list(text)
     if not parts:

@@ -71,7 +71,7 @@ def plot_states(
     ax.xaxis.set_label_position("top")
     _label_steps(ax, inspection)
     ax.set_yticks([])
-    ax.set_ylabel(f"{units} units of {name},\n{ORDERS[order]}")
+    ax.set_ylabel(f"{_checks.count_of(units, 'unit')} of {name},\n{ORDERS[order]}")
     return ax
 
 

@@ -171,7 +171,7 @@ class LiveLogger:
         """Name the metrics and count what was set."""
         names = dict.fromkeys([*(self.train.names or ()), *self.train.series, *self.test.series])
         counts = ", ".join(
-            f"{split.batches:,} {kind} batches, {split.epochs:,} {kind} epochs"
+            f"{_checks.count_of(split.batches, f'{kind} batch')}, {_checks.count_of(split.epochs, f'{kind} epoch')}"
             for kind, split in (("training", self.train), ("test", self.test))
         )
         return f"{type(self).__name__}({', '.join(names)}: {counts})"

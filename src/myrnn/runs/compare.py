@@ -109,7 +109,8 @@ class RunComparison(HasTable):
 
     def __repr__(self) -> str:
         """Say how much differs."""
-        differ = f"{len(self.settings)} settings differ, weights {self.describe_weights()}"
+        count = _checks.count_of(len(self.settings), "setting")
+        differ = f"{count} differ{'s' * (len(self.settings) == 1)}, weights {self.describe_weights()}"
         return f"RunComparison({self.names[0]} and {self.names[1]}: {differ})"
 
     def describe_weights(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from myrnn._checks import count_of
 from myrnn._user_code import warn
 from myrnn.data import (
     ClassLabels,
@@ -44,7 +45,7 @@ class GivenData:
     train : LabelledSequences or None
         The same as they were read from a file; None where they are in memory.
     tests : dict of str to LabelledSequences
-        By the names of the tests.
+        By the names of the tests, without sequences of classes that are not in `y`.
     hashes : dict of str to str
         The SHA-256 of every file as it was when it was read, by the names of `Experiment.files`; of what is in memory
         by the name `MEMORY`.
@@ -70,7 +71,7 @@ class GivenData:
         if not len(raw):
             raise InvalidArgument("X holds no sequence: at least two are needed, of two classes")
         if len(self.y) != len(raw):
-            raise InvalidArgument(f"X holds {len(raw)} sequences, but y {len(self.y)} labels")
+            raise InvalidArgument(f"X holds {count_of(len(raw), 'sequence')}, but y {count_of(len(self.y), 'label')}")
         labels = ClassLabels.fit(self.y)
         if len(labels) < 2:
             raise InvalidArgument(f"y holds one class only, {labels.classes.tolist()[0]!r}: two or more are needed")
@@ -87,21 +88,6 @@ class GivenData:
                 f"{self.train.source} holds numbers such as {decimal[0]}, which are symbols without size in text: "
                 "features are read from lists of numbers, in JSON Lines or Parquet"
             )
-
-    def warn_of_news(self) -> None:
-        """Say which classes of the tests the training does not know; of symbols, the model says which."""
-        known = set(map(str, np.unique(np.asarray(self.y)).tolist()))
-        source = "the training" if self.train is None else self.train.source
-        for test in self.tests.values():
-            news = sorted(set(test.classes) - known)
-            if news:
-                count = sum(test.classes[name] for name in news)
-                more = ", ..." if len(news) > MOST_NAMED else ""
-                names = f"{', '.join(map(repr, news[:MOST_NAMED]))}{more}"
-                warn(
-                    f"{test.source} holds {len(news):,} {'class' if len(news) == 1 else 'classes'} ({names}) that "
-                    f"{source} does not: {count:,} of {len(test):,} sequences cannot be classified rightly"
-                )
 
 
 class NamedSequences(Sequences):
@@ -129,8 +115,6 @@ class NamedSequences(Sequences):
 def read_tests(experiment: Experiment, fitted: Fitted, file: str | None = None, labels: str | None = None) -> Any:
     """Return the tests of a run on data as its model reads them, a `NamedSequences` each by its name.
 
-    Sequences of classes that the training does not know are left out, and a warning says how many.
-
     Parameters
     ----------
     experiment : Experiment
@@ -141,24 +125,44 @@ def read_tests(experiment: Experiment, fitted: Fitted, file: str | None = None, 
     kind, how = "tokens" if fitted.is_symbols else "features", _tokenize_of(fitted)
     files = dict(experiment.evaluation.test) if file is None else {Path(file).name: file}
     all_labels = dict(experiment.evaluation.test_labels) if file is None else {Path(file).name: labels}
+    places = {name: place for place, name in enumerate(fitted.class_names)}
     found = {}
     for name, path in files.items():
-        given = _read(experiment, path, all_labels.get(name), kind, how)
-        assert given.labels is not None
-        known = np.isin(given.labels, np.array(fitted.class_names))
-        if not known.all():
-            warn(
-                f"{given.source}: {(~known).sum():,} of {len(given):,} sequences are of classes that the training does "
-                "not know, and are left out"
-            )
-        if not known.any():
-            continue
-        places = {name: place for place, name in enumerate(fitted.class_names)}
-        numbers = np.array([places.get(label, 0) for label in given.labels.tolist()], dtype=np.int64)
-        found[name] = NamedSequences(fitted.read(given.sequences, numbers).select(known), fitted)
-    if not found:
-        raise InvalidArgument("no test has a sequence of a class that the training knows")
+        given = _of_known(_read(experiment, path, all_labels.get(name), kind, how), places)
+        numbers = np.array([places[label] for label in _labels_of(given)], dtype=np.int64)
+        found[name] = NamedSequences(fitted.read(given.sequences, numbers), fitted)
     return found
+
+
+def _of_known(given: LabelledSequences, classes: Collection[str]) -> LabelledSequences:
+    """Return the sequences of these classes, which a training knows; a warning says how many others there are.
+
+    Raises
+    ------
+    InvalidArgument
+        When there are only others.
+    """
+    labels = _labels_of(given)
+    places = [place for place, label in enumerate(labels) if label in classes]
+    if len(places) == len(labels):
+        return given
+    if not places:
+        raise InvalidArgument(f"{given.source} has no sequence of a class that the training knows")
+    news = [name for name in given.classes if name not in classes]
+    names = ", ".join(map(repr, news[:MOST_NAMED])) + (", ..." if len(news) > MOST_NAMED else "")
+    warn(
+        f"{given.source}: {len(labels) - len(places):,} of {count_of(len(labels), 'sequence')} left out, of "
+        f"{count_of(len(news), 'class')} that the training does not know: {names}"
+    )
+    tokens = given.sequences
+    kept = tokens[places] if isinstance(tokens, TokenSequences) else [tokens[place] for place in places]
+    return replace(given, sequences=kept, labels=np.array(labels)[places], lines=given.lines[places])
+
+
+def _labels_of(given: LabelledSequences) -> list[str]:
+    assert given.labels is not None
+    labels: list[str] = given.labels.tolist()
+    return labels
 
 
 def _tokenize_of(fitted: Fitted) -> str:
@@ -185,24 +189,26 @@ def read_data(experiment: Experiment) -> GivenData:
         X, y = experiment.memory.X, experiment.memory.y
         raw = flat_sequences(X, tokenize=data.tokenize)
         is_tokens, how = isinstance(raw, TokenSequences), getattr(raw, "tokenize", None)
-        tests = _read_tests(experiment, is_tokens, how if isinstance(how, str) else None)
+        classes = set(map(str, ClassLabels.fit(y).classes.tolist()))
+        tests = _read_tests(experiment, classes, is_tokens, how if isinstance(how, str) else None)
         return GivenData(X, y, tests=tests, hashes={**hashes, MEMORY: _hash_of_memory(raw, y)})
     train = _read(experiment, data.file, data.labels, None, data.tokenize)
     if len(train.classes) < 2:
-        assert train.labels is not None
         raise InvalidArgument(
-            f"{train.source} holds one class only, {str(train.labels[0])!r}: a classifier needs two or more"
+            f"{train.source} holds one class only, {next(iter(train.classes))!r}: a classifier needs two or more"
         )
-    tests = _read_tests(experiment, train.is_tokens, train.tokenize)
+    tests = _read_tests(experiment, train.classes, train.is_tokens, train.tokenize)
     return GivenData(train.sequences, train.labels, train, tests, hashes)
 
 
-def _read_tests(experiment: Experiment, is_tokens: bool, tokenize: str | None) -> dict[str, LabelledSequences]:
-    """Return the tests of an experiment; their text is read as that of the training was."""
+def _read_tests(
+    experiment: Experiment, classes: Collection[str], is_tokens: bool, tokenize: str | None
+) -> dict[str, LabelledSequences]:
+    """Return the tests of an experiment; their text is read as that of the training was, which has these classes."""
     labels = dict(experiment.evaluation.test_labels)
     kind = "tokens" if is_tokens else "features"
     return {
-        name: _read(experiment, file, labels.get(name), kind, tokenize or "words")
+        name: _of_known(_read(experiment, file, labels.get(name), kind, tokenize or "words"), classes)
         for name, file in experiment.evaluation.test
     }
 

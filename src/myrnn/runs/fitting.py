@@ -208,8 +208,8 @@ def _check_epochs(training: Training, watched: Validation, settings: Any, per_ep
         raise InvalidArgument(f"max_epochs must be at least {done}, which have been done, not {settings.max_epochs}")
     if watched.is_over and done < settings.max_epochs:
         warn(
-            f"the training ended after {settings.early_stopping_patience} epochs without a smaller validation loss: "
-            "a larger early_stopping_patience lets it go on"
+            f"the training ended after {_checks.count_of(settings.early_stopping_patience, 'epoch')} without a smaller "
+            "validation loss: a larger early_stopping_patience lets it go on"
         )
 
 

@@ -109,13 +109,13 @@ class Job:
         """
         new = replace(self, experiment=self.experiment.with_training(**asked))
         unit = "iterations" if self.experiment.data is None else "max_epochs"
-        what = unit.removeprefix("max_")
+        what = "iteration" if unit == "iterations" else "epoch"
         before, now, schedule = getattr(self.training, unit), getattr(new.training, unit), self.training.schedule
         if now == before:
             return self if new.experiment == self.experiment else new
         if schedule != "constant":
             raise InvalidArgument(
-                f"the learning rate of {folder} falls to 0 over its {before:,} {what} ({schedule}): "
+                f"the learning rate of {folder} falls to 0 over its {_checks.count_of(before, what)} ({schedule}): "
                 f"it cannot do {now:,}"
             )
         done = saved_iteration(folder / CHECKPOINTS)

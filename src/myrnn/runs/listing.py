@@ -99,7 +99,8 @@ class RunListing(HasTable, Sequence[RunSummary]):
     def __repr__(self) -> str:
         """Say how many there are, and how many of them are not whole."""
         partial = sum(run.state != "whole" for run in self.runs)
-        return f"RunListing({len(self):,} runs in {self.folder}" + (f", {partial:,} not whole)" if partial else ")")
+        ending = f", {partial:,} not whole" if partial else ""
+        return f"RunListing({_checks.count_of(len(self), 'run')} in {self.folder}{ending})"
 
     def sorted(self, by: str, reverse: bool = False) -> RunListing:
         """Return the same runs in another order. One of which it is not known counts as the worst.
@@ -209,7 +210,7 @@ def _whole(name: str, stored: Stored) -> RunSummary:
     tests = [found.get("accuracy") for found in _part(report, "tests").values() if isinstance(found, dict)]
     tested = evaluation.get("accuracy", min(tests, default=None, key=lambda rate: _number(rate) or 0))
     if on_data and isinstance(classes := training.get("classes"), dict):
-        source = f"{source}, {len(classes)} classes"
+        source = f"{source}, {_checks.count_of(len(classes), 'class')}"
     return RunSummary(
         name,
         "whole",

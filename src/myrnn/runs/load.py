@@ -223,7 +223,8 @@ def _fitted(
         encoder = SequenceEncoder.from_settings(encoding["sequences"])
         sizes = stored.index["model"]["dim_input"], stored.index["model"]["dim_output"]
         if (encoder.dim_input, len(labels)) != sizes or len(labels) < 2:
-            raise InvalidArgument(f"{ENCODING} has {encoder.dim_input} inputs and {len(labels)} classes, not {sizes}")
+            has = f"{_checks.count_of(encoder.dim_input, 'input')} and {_checks.count_of(len(labels), 'class')}"
+            raise InvalidArgument(f"{ENCODING} has {has}, not {sizes}")
         best = _checks.integer("best_epoch", noted.get("best_epoch"), minimum=1)
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)

@@ -176,7 +176,7 @@ def _do_all(
                 done += 1
                 progress.add(point, record, pool.running)
     except KeyboardInterrupt as stop:
-        kept = f"{done:,} of {planned:,} runs are done and kept in {folder}; the same command goes on"
+        kept = f"{done:,} of {_checks.count_of(planned, 'run')} are done and kept in {folder}; the same command goes on"
         raise type(stop)(kept) from None
 
 

@@ -226,7 +226,7 @@ def _loky(address: str | None, jobs: int | None) -> Iterator[Backend]:
     count = joblib.cpu_count() if jobs is None else jobs
     options = {"inner_max_num_threads": 1, "initializer": _live_with, "initargs": (os.getpid(),)}
     yield Backend(
-        f"{count} core{'s' if count > 1 else ''} of this machine",
+        f"{_checks.count_of(count, 'core')} of this machine",
         lambda: count,
         # With one job joblib takes no other process.
         lambda: _parallel("loky", count, **(options if count > 1 else {})),

@@ -111,7 +111,8 @@ class SweepResults(HasTable):
         best = self.best()
         ending = "" if best is None else f", best accuracy {best['accuracy']:.1%}"
         return (
-            f"SweepResults({self.study.name}: {len(self):,} of {self.planned:,} runs, {self.failed:,} failed{ending})"
+            f"SweepResults({self.study.name}: {len(self):,} of {_checks.count_of(self.planned, 'run')}, "
+            f"{self.failed:,} failed{ending})"
         )
 
     @property

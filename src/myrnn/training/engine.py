@@ -259,7 +259,8 @@ def classes_of(model: Any, sequences: Sequences, index: int) -> int:
     if isinstance(made_for, int | np.integer) and made_for != width:
         kind = "symbols" if sequences.is_tokens else "features"
         raise InvalidArgument(
-            f"the sequences have {width} {kind}, but {type(model).__name__} was made for {made_for} inputs: "
+            f"the sequences have {width} {kind}, but {type(model).__name__} was made for "
+            f"{_checks.count_of(made_for, 'input')}: "
             f"make it with dim_input={width}"
         )
     try:

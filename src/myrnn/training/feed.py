@@ -111,7 +111,7 @@ class _TaskFeed:
         wanted = self._order.size
         drawn = self._task.sample(wanted, rng)
         if not isinstance(drawn, Sequences) or len(drawn) != wanted:
-            got = f"{len(drawn)} sequences" if isinstance(drawn, Sequences) else type(drawn).__name__
+            got = _checks.count_of(len(drawn), "sequence") if isinstance(drawn, Sequences) else type(drawn).__name__
             raise InvalidArgument(f"task.sample({wanted}, rng) must return a Sequences of {wanted}, but returned {got}")
         return drawn
 
@@ -163,7 +163,8 @@ class _StreamFeed:
     def peek(self) -> Sequences:
         first = list(islice(self._pairs, self._batch_size))
         if len(first) < self._batch_size:
-            raise InvalidArgument(f"task gave {len(first)} sequences, too few for one batch of {self._batch_size}")
+            few = _checks.count_of(len(first), "sequence")
+            raise InvalidArgument(f"task gave {few}, too few for one batch of {self._batch_size}")
         self._pairs = chain(first, self._pairs)
         return Sequences.from_pairs(first)
 
@@ -204,7 +205,8 @@ def check_sequences(data: Sequences, classes: int, dim_input: int) -> None:
             f"a label is {data.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"
         )
     if data.dim_input != dim_input:
-        raise InvalidArgument(f"sequences with {data.dim_input} inputs turned up, but the first ones have {dim_input}")
+        inputs = _checks.count_of(data.dim_input, "input")
+        raise InvalidArgument(f"sequences with {inputs} turned up, but the first ones have {dim_input}")
 
 
 def generator_at(state: Mapping[str, Any]) -> np.random.Generator:

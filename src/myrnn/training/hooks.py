@@ -268,7 +268,7 @@ class Validation:
         if bool(best) != bool(reports) or len(weights) != (len(self._parameters) if best else 0) or not all(fits):
             raise InvalidArgument("the state has no best weights of this model's shapes")
         if any(c.shape != (measured,) or c.dtype != np.float64 for c in columns.values()):
-            raise InvalidArgument(f"the state has not been validated at each of {reports} reports")
+            raise InvalidArgument(f"the state has not been validated at each of {_checks.count_of(reports, 'report')}")
         for array in (*weights, *columns.values()):
             _checks.finite("what was validated", array)
         self.reports, self.best, self._weights = reports, best, [w.copy() for w in weights]
