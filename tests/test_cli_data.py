@@ -25,6 +25,7 @@ from myrnn.data import read_sequences
 from myrnn.errors import InvalidArgument, NotFinite, RunError
 from myrnn.evaluation import classification_report
 from myrnn.runs import UNFINISHED, Fitted, load_run, save, work
+from myrnn.storage import seal
 from myrnn.training import Validation
 
 AGAIN = r"; go on with: myrnn train --resume run"
@@ -706,6 +707,21 @@ def test_a_damaged_run_is_refused(saved, here):
     (run / "settings.json").write_text(json.dumps({**index, "characters": True}))
     with pytest.raises(RunError, match=r"settings\.json is damaged or was changed"):
         load_run(run)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"best_epoch": 10**30}, f"best_epoch must be at most 2, not {10**30}"),
+        ({"tokenize": "characters"}, "tokenize must fit encoding.json, which has words, not be 'characters'"),
+    ],
+)
+def test_what_a_classifier_noted_is_checked(saved, here, capsys, changed, message):
+    shutil.copytree(saved, "run")
+    index = json.loads(Path("run/settings.json").read_text())
+    Path("run/settings.json").write_text(json.dumps(seal({**index, "classifier": {**index["classifier"], **changed}})))
+    assert main(["predict", "run", "good film"]) == 2
+    assert capsys.readouterr().err == f"myrnn: run: settings.json cannot be used: {message}\n"
 
 
 # --- mistakes: exit code 2 and one line

@@ -471,8 +471,9 @@ BAD_JSON = [
     ('{"sequence": "a", "label": "x"}', "the sequence is text, but that of line 1 is a list of vectors of 2 numbers"),
     (
         '{"sequence": [[1]], "label": "x"}',
-        "the sequence is a list of vectors of 1 numbers, but that of line 1 is a list of vectors of 2 numbers",
+        "the sequence is a list of vectors of 1 number, but that of line 1 is a list of vectors of 2 numbers",
     ),
+    ('{"sequence": [[1, 2]], "label": "x", "label": "y"}', "the key 'label' stands twice in one object"),
     ("[" * 100_000, "Expected `object`, got `array`"),
     ('{"z": ' + "[" * 100_000, "maximum recursion depth exceeded"),
 ]
@@ -494,7 +495,7 @@ def test_a_malformed_line_of_json_is_named(line, fault, put):
     [
         ('"a"', "5", "Expected `str | array`, got `int` - at `$.sequence`"),
         ('"a"', '["a"]', "the sequence is a list of symbols, but that of line 1 is text"),
-        ('["a"]', "[[1]]", "the sequence is a list of vectors of 1 numbers, but that of line 1 is a list of symbols"),
+        ('["a"]', "[[1]]", "the sequence is a list of vectors of 1 number, but that of line 1 is a list of symbols"),
         ('["a"]', "[1.5]", "the sequence is a list of numbers, but that of line 1 is a list of symbols"),
         ("[1]", '"1"', "the sequence is text, but that of line 1 is a list of integers"),
         ('""', "[]", "the sequence is an empty list, but that of line 1 is text"),
@@ -585,7 +586,7 @@ def test_parquet(sequences, expected, parquet):
         ([[[1.0]], [None]], "Expected `bool | int | float | str | array`, got `null` - at `$.sequence[0]`"),
         (
             [[[1.0]], [[1.0, 2.0]]],
-            "the sequence is a list of vectors of 2 numbers, but that of row 1 is a list of vectors of 1 numbers",
+            "the sequence is a list of vectors of 2 numbers, but that of row 1 is a list of vectors of 1 number",
         ),
     ],
 )

@@ -6,11 +6,15 @@ import os
 import pickle
 import subprocess
 import sys
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from msgspec import Meta
 
 import myrnn
@@ -412,7 +416,7 @@ def test_data_in_memory_are_what_they_are():
         myrnn.run("best")
     for X, y, message in (
         ([], [], "X holds no sequence: at least two are needed, of two classes"),
-        (["a", "b"], ["x"], "X holds 2 sequences, but y 1 labels"),
+        (["a", "b"], ["x"], "X holds 2 sequences, but y 1 label"),
         (["a", "b"], ["x", "x"], "y holds one class only, 'x': two or more are needed"),
     ):
         with refused(message):
@@ -489,6 +493,40 @@ def test_what_is_written_is_read_from_any_folder(tmp_path, monkeypatch, write):
         Experiment(data="a.csv", training={"early_stopping_patience": None}).to_toml("it.toml")
     with refused("it.json cannot hold sequences that are in memory: .*"):
         Experiment(data=(["a"], ["x"])).to_json("it.json")
+    with refused(r"it.toml cannot hold half of a surrogate pair: .*"):
+        Experiment(data="a.csv", training={"class_weight": {"\ud800": 1}}).to_toml("it.toml")
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@given(column=TEXT, label=TEXT)
+@example(column='"\\\x7f\x00\n', label="\u2028\U0001f600")
+def test_any_text_is_written_as_toml_has_it(tmp_path_factory, column, label):
+    path = tmp_path_factory.mktemp("toml") / "it.toml"
+    experiment = Experiment(
+        data={"file": "a.csv", "text_column": column, "label_column": f"{column}2"},
+        training={"class_weight": {label: 2}},
+    )
+    experiment.to_toml(path)
+    assert tomllib.loads(path.read_text(encoding="utf-8"))["data"]["text_column"] == column
+    assert Experiment.from_toml(path).training == experiment.training
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("it.json").write_text('{"task": {"name": "palindromes"}, "training": {"seed": 1, "iterations": 5, "seed": 2}}')
+    with refused("it.json: the key 'seed' stands twice in one object"):
+        Experiment.from_json("it.json")
+    assert main(["train", "--config=it.json"]) == 2
+    assert capsys.readouterr().err == "myrnn: it.json: the key 'seed' stands twice in one object\n"
+
+
+def test_what_is_in_memory_is_not_kept_beside_a_file_or_a_task():
+    experiment = Experiment(data=(["a", "b"], ["x", "y"]))
+    assert replace(experiment, data="a.csv").memory is None
+    assert replace(experiment, data=None, training=None, evaluation=None).memory is None
+    assert replace(experiment, model="gru").memory is experiment.memory
 
 
 class Stop(Exception):

@@ -107,6 +107,16 @@ def names(name: str, given: Iterable[str] | None, count: int) -> list[str]:
     return found
 
 
+def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON from its pairs, for the ``object_pairs_hook`` of `json.loads`; no key stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InvalidArgument(f"the key {shown(twice)} stands twice in one object")
+    return found
+
+
 def check_setting(owner: str, name: Any, known: Collection[str]) -> None:
     """Refuse a setting that its owner does not have, and name the nearest right one."""
     if isinstance(name, str) and name in known:

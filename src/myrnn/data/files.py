@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -23,9 +24,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn._checks import count_of
+from myrnn._checks import count_of, unrepeated
 from myrnn.data.symbols import Numbers, TokenSequences, listed
-from myrnn.errors import DataError
+from myrnn.errors import DataError, MyRNNError
 from myrnn.sequences import offsets_of
 
 if TYPE_CHECKING:
@@ -188,8 +189,17 @@ def read_json_lines(path: Path, columns: Columns, skip: bool) -> Table:
     """Read an object a line; empty lines are skipped."""
     lines = {number: line for number, line in enumerate(_text(path).split(b"\n"), 1) if line.strip()}
     decode = msgspec.json.Decoder(_record_type(columns)).decode
+    keys_read = [json.dumps(name).encode() for name in columns.names]
+
+    def read(line: bytes) -> Any:
+        record = decode(line)
+        if any(line.count(key) > 1 for key in keys_read):
+            # No number is made: one may have more digits than Python reads.
+            json.loads(line, object_pairs_hook=unrepeated, parse_int=str, parse_float=str)
+        return record
+
     try:
-        return _read_values(path, lines.items(), decode, columns.label is not None, skip, "line")
+        return _read_values(path, lines.items(), read, columns.label is not None, skip, "line")
     except DataError:
         # If no line has one of the columns, the message lists those that there are.
         keys: dict[str, Any] = {}
@@ -257,7 +267,7 @@ def _read_values(
                 known, first = kind, number
             elif kind != known and not _may_be(kind, known):
                 raise DataError(f"the sequence is {kind}, but that of {unit} {first} is {known}")
-        except (msgspec.MsgspecError, DataError, RecursionError) as error:
+        except (msgspec.MsgspecError, MyRNNError, RecursionError) as error:
             faults[place] = str(error)
         else:
             sequences.append(sequence)
@@ -284,7 +294,7 @@ def _checked(sequence: Any) -> tuple[str, Any]:
         rows = np.array(sequence, dtype=np.float64)
         if not np.isfinite(rows).all():
             raise DataError("a number that is not finite")
-        return (f"{VECTORS} of {widths[0]} numbers", rows) if widths else (NUMBERS, rows[:, np.newaxis])
+        return (f"{VECTORS} of {count_of(widths[0], 'number')}", rows) if widths else (NUMBERS, rows[:, np.newaxis])
     if list in kinds:
         raise DataError("the sequence must hold symbols, numbers or vectors, and not several of them")
     return SYMBOLS, sequence

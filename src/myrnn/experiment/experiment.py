@@ -184,6 +184,9 @@ class Experiment:
             self._keep("data", self._read_data())
         else:
             self._keep("task", Part.read("task", PARTS["task"] if self.task is None else self.task))
+        if not on_data or self.data.file is not None:
+            # It may be left of an experiment that this one was made of.
+            self._keep("memory", None)
         for part in ("model", "optimizer"):
             self._keep(part, Part.read(part, getattr(self, part), DATA_DEFAULTS[part] if on_data else None))
         training: Any = EpochTraining if on_data else Training
@@ -274,6 +277,10 @@ class Experiment:
         seen = self._with_files(lambda file: os.path.relpath(file, folder))
         try:
             Path(path).write_text(write(seen.to_dict()), encoding="utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidArgument(
+                f"{path} cannot hold half of a surrogate pair: {_checks.shown(error.object)}"
+            ) from None
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -349,8 +356,13 @@ def _toml(sections: Mapping[str, Any]) -> str:
     lines = []
     for table, settings in tables.items():
         known = {name: value for name, value in settings.items() if value is not None}
-        lines += [f"[{table}]", *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in known.items()), ""]
+        lines += [f"[{table}]", *(f"{_toml_value(name)} = {_toml_value(value)}" for name, value in known.items()), ""]
     return "\n".join(lines)
+
+
+def _toml_value(value: Any) -> str:
+    # JSON escapes what TOML must, but for the sign of deletion, and writes signs beyond 16 bits as a pair.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
 @lru_cache
@@ -378,7 +390,9 @@ def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
         raise InvalidArgument(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     is_json = Path(path).suffix.lower() == ".json" or text.lstrip().startswith("{")
     try:
-        found = json.loads(text) if is_json else tomllib.loads(text)
+        found = json.loads(text, object_pairs_hook=_checks.unrepeated) if is_json else tomllib.loads(text)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise InvalidArgument(f"{path} is not {'JSON' if is_json else 'TOML'}: {error}") from error
     sections = {}

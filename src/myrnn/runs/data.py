@@ -189,7 +189,7 @@ def read_data(experiment: Experiment) -> GivenData:
         X, y = experiment.memory.X, experiment.memory.y
         raw = flat_sequences(X, tokenize=data.tokenize)
         is_tokens, how = isinstance(raw, TokenSequences), getattr(raw, "tokenize", None)
-        classes = set(map(str, ClassLabels.fit(y).classes.tolist()))
+        classes = set(map(str, ClassLabels.fit(y).classes.tolist())) if experiment.evaluation.test else ()
         tests = _read_tests(experiment, classes, is_tokens, how if isinstance(how, str) else None)
         return GivenData(X, y, tests=tests, hashes={**hashes, MEMORY: _hash_of_memory(raw, y)})
     train = _read(experiment, data.file, data.labels, None, data.tokenize)

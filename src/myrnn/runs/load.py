@@ -225,7 +225,10 @@ def _fitted(
         if (encoder.dim_input, len(labels)) != sizes or len(labels) < 2:
             has = f"{_checks.count_of(encoder.dim_input, 'input')} and {_checks.count_of(len(labels), 'class')}"
             raise InvalidArgument(f"{ENCODING} has {has}, not {sizes}")
-        best = _checks.integer("best_epoch", noted.get("best_epoch"), minimum=1)
+        if how in ("words", "characters") and how != encoder.kind:
+            raise InvalidArgument(f"tokenize must fit {ENCODING}, which has {encoder.kind}, not be {how!r}")
+        epochs = max(history.step.tolist(), default=1)
+        best = _checks.integer("best_epoch", noted.get("best_epoch"), minimum=1, maximum=epochs)
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)
     if how == OWN and not callable(tokenize):
