@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ sys.path.append(str(Path(__file__).parent))
 
 from interpreter import interpreted  # noqa: E402
 from processes import kill_all  # noqa: E402
+from run_folders import figures_left_blank  # noqa: E402
 from sweeps_help import ENDLESS, NATIVE, STUDY  # noqa: E402
 
 
@@ -31,6 +33,12 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "MYRNN_CACHE_DIR" not in os.environ and hasattr(config, "cache"):
         os.environ["MYRNN_CACHE_DIR"] = str(config.cache.mkdir("compiled"))
+
+
+def pytest_collection_finish():
+    """Keep what was imported and collected from being gone through at every collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +52,13 @@ def no_process_is_left():
 def in_python(monkeypatch):
     """Run compiled models in Python, which compiles no machine code."""
     monkeypatch.setattr("myrnn.compiler.cache.load", interpreted)
+
+
+@pytest.fixture
+def blank_figures():
+    """Leave the figures of runs blank, for tests that are about something else: to draw them takes most of the time."""
+    with figures_left_blank():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,11 @@
 """Small run folders of every kind, for the tests of what reads them."""
 
+import base64
+import contextlib
 import shutil
+from pathlib import Path
+
+import pytest
 
 from myrnn.cli import main
 from myrnn.evaluation import evaluate
@@ -23,7 +28,8 @@ def task_run(folder, model=RNN, seed=0, iterations=30):
     history = train(network, TASK, optimizer, **training)
     report = evaluate(network, TASK, samples=80, seed=1, lengths=LENGTHS, trained=history, engine="mygrad")
     parts = {"task": TASK, "model": network, "optimizer": optimizer, "history": history}
-    return save_run(folder, **parts, training=training, report=report)
+    with figures_left_blank():
+        return save_run(folder, **parts, training=training, report=report)
 
 
 def data_run(folder, *options):
@@ -31,8 +37,29 @@ def data_run(folder, *options):
     table = folder.parent / "data.csv"
     table.write_text(SMALL_DATA)
     small = ("--dim-recurrent=4", "--max-epochs=2", "--engine=mygrad", "--quiet")
-    assert main(["train", "--data", str(table), "--test", str(table), *small, *options, "--out", str(folder)]) == 0
+    with figures_left_blank():
+        assert main(["train", "--data", str(table), "--test", str(table), *small, *options, "--out", str(folder)]) == 0
     return folder
+
+
+BLANK = {
+    ".svg": b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>\n',
+    ".png": base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
+    ),
+}
+
+
+@contextlib.contextmanager
+def figures_left_blank():
+    """Let figures be made as ever, and the files that they are saved as be blank."""
+
+    def save(figure, path, **_):
+        Path(path).write_bytes(BLANK[Path(path).suffix])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", save)
+        yield
 
 
 def without_pictures(source, target):

@@ -27,6 +27,7 @@ from myrnn.evaluation import classification_report
 from myrnn.runs import UNFINISHED, Fitted, load_run, save, work
 from myrnn.storage import seal
 from myrnn.training import Validation
+from run_folders import figures_left_blank
 
 AGAIN = r"; go on with: myrnn train --resume run"
 SAVED = r"; iteration \d+ is saved, go on with: myrnn train --resume run"
@@ -36,7 +37,7 @@ TEST = "sequence,label\ngood,pos\nodd film,neg\nbad bad,neg\nfine,other\n,neg\n"
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here_with_figures(tmp_path, monkeypatch):
     """A working folder with files of data, and a terminal of 80 columns."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
@@ -45,12 +46,20 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def here(here_with_figures, blank_figures):
+    """The same; the figures of runs stay blank."""
+    return here_with_figures
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A run on words, for all that only look at one."""
     folder = tmp_path_factory.mktemp("saved")
     (folder / "train.csv").write_text(TRAIN)
-    assert main(["train", "--data", str(folder / "train.csv"), *SMALL, "--out", str(folder / "run"), "--quiet"]) == 0
+    with figures_left_blank():
+        line = ("--data", str(folder / "train.csv"), *SMALL, "--out", str(folder / "run"), "--quiet")
+        assert main(["train", *line]) == 0
     return folder / "run"
 
 
@@ -63,7 +72,7 @@ def left():
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
-def test_train_reads_trains_tests_and_writes(here, capsys):
+def test_train_reads_trains_tests_and_writes(here_with_figures, capsys):
     assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--model=gru", "--out=run"]) == 0
     out, err = capsys.readouterr()
     assert "data        train.csv: 25 sequences of length 0 to 3, 5 different words\n" in out

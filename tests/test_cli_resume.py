@@ -20,6 +20,7 @@ from myrnn.errors import RunError
 from myrnn.runs import list_runs, load_run
 from myrnn.storage import FolderLock
 from myrnn.training import load_checkpoint
+from run_folders import figures_left_blank
 
 SMALL = (
     *("--quiet", "--engine=mygrad", "--pattern-length-max=2", "--dim-recurrent=4", "--samples=40"),
@@ -31,7 +32,7 @@ COMMAND = (sys.executable, "-m", "myrnn")
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, blank_figures):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -52,7 +53,8 @@ def result(folder):
 def whole(tmp_path_factory):
     """A run of 60 iterations that nothing stopped. Nobody may change it."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert train("--iterations=60", f"--out={folder}") == 0
+    with figures_left_blank():
+        assert train("--iterations=60", f"--out={folder}") == 0
     return folder
 
 

@@ -30,6 +30,8 @@ from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import Checkpoint, loop
 from myrnn.training import Training as TrainingLoop
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 TANH = {"model": {"name": "rnn", "activation": "tanh"}}
 
 

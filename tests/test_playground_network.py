@@ -40,7 +40,7 @@ def unpacked(text, shape):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, blank_figures):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -45,9 +46,16 @@ def report(parts):
     return evaluate(parts["model"], TASK, samples=60, lengths=[2, 6, 8], trained=parts["history"])
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, parts):
+    training = {"iterations": 30, "report_every": 10, "engine": "mygrad"}
+    return save_run(tmp_path_factory.mktemp("saved") / "run", **parts, training=training)
+
+
 @pytest.fixture
-def folder(tmp_path, parts):
-    return save_run(tmp_path / "run", **parts, training={"iterations": 30, "report_every": 10, "engine": "mygrad"})
+def folder(tmp_path, saved):
+    """A copy of the small run, which may be changed."""
+    return shutil.copytree(saved, tmp_path / "run")
 
 
 def edit(folder, name, change):

@@ -16,6 +16,8 @@ from myrnn.storage import seal
 from myrnn.tasks import TwinHalves
 from myrnn.training import train
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 TASK = TwinHalves(pattern_length_max=3, alphabet_size=5)
 
 SOURCE = """import mygrad as mg
