@@ -52,7 +52,7 @@ def own(here):
 
 
 def saved(network):
-    return keep.save(network, views.tried_further(network, None))
+    return keep.save(network, views.tried_further(network, None, 1))
 
 
 def trained(settings=SMALL, iterations=700):
@@ -277,7 +277,7 @@ def test_of_a_network_whose_numbers_are_not_finite_there_is_no_row():
 
 def test_accuracy_is_what_evaluate_counts():
     network = trained()
-    sequences = views.test_sequences(network.longer, 30)
+    sequences = views.test_sequences(network.tested, 30)
     told = views.accuracy_shown(views.accuracy(network, sequences))
     report = evaluate(network.model, sequences, engine="mygrad")
     assert told["lengths"] == [2, 4, 6, 8, 10, 12]
@@ -289,7 +289,7 @@ def test_accuracy_is_what_evaluate_counts():
 @pytest.mark.parametrize("settings", [SMALL, {**SMALL, "cell": "lstm", "dim_recurrent": 256, "pattern_length_max": 20}])
 def test_a_look_takes_a_bounded_amount_of_work(settings):
     network = Network(settings)
-    sequences = views.test_sequences(network.longer, views.portion(network))
+    sequences = views.test_sequences(network.tested, views.portion(network))
     assert len(sequences.values) * network.compiled.work_per_row <= views.WORK or views.portion(network) == 1
     assert 1 <= views.portion(network) <= views.MOST
 
@@ -299,8 +299,8 @@ def test_a_network_that_rests_is_tried_on_more_and_more():
     trial = views.Trial(network, 100)
     reports = [trial.report() for _ in range(5)]
     assert [report.total[0] for report in reports] == [40, 80, 120, 120, 120]
-    assert trial.total == 120
-    parts = [views.accuracy(network, views.test_sequences(network.longer, 40, part)) for part in range(3)]
+    assert trial.total == 6 * 120
+    parts = [views.accuracy(network, views.test_sequences(network.tested, 40, part)) for part in range(3)]
     assert reports[-1].correct.tolist() == sum(part.correct for part in parts).tolist()
     assert reports[0].correct.tolist() == parts[0].correct.tolist()
     network.advance(0.0, 1)
@@ -311,8 +311,9 @@ def test_a_network_that_rests_is_tried_on_more_and_more():
 def test_a_run_is_tested_in_several_portions():
     network, report = trained(), None
     for total in (40, 80, 120):
-        report = views.tried_further(network, report)
+        report = views.tried_further(network, report, 120)
         assert report.total.tolist() == [total] * 6
+    assert views.tried_further(network, report, 120) is report
     trial = views.Trial(network, 120)
     for _ in range(3):
         expected = trial.report()
@@ -498,7 +499,7 @@ def test_runs_that_the_playground_cannot_show_are_refused(here):
         keep.load(folder.name)
 
 
-def test_only_whole_runs_on_tasks_are_listed(here):
+def test_only_whole_runs_are_listed(here):
     first = saved(trained(iterations=1))
     second = saved(trained(iterations=1))
     for name, content in (("other", "{}"), ("unreadable", "[")):

@@ -73,7 +73,7 @@ def test_a_curve_is_as_fine_as_its_points_allow():
         ('{"type": "speed"}', "this is not a message of the page: Object missing required field `speed`"),
         ('{"type": "speed", "speed": 1e999}', "this is not a message of the page: Number out of range - at `$.speed`"),
         ('{"type": "speed", "speed": -1}', "this is not a message of the page: Expected `float` >= 0.0 - at `$.speed`"),
-        ('{"type": "tokens", "tokens": [1, 10]}', "this is not a message of the page: Expected `int` <= 9 - at"),
+        ('{"type": "tokens", "tokens": [1, 11]}', "this is not a message of the page: Expected `int` <= 10 - at"),
         (" " * 16_385, f"a message must have at most {LONGEST_MESSAGE:,} characters, not 16,385"),
     ],
 )
@@ -159,7 +159,10 @@ def test_the_offers_name_a_class_of_ones_own():
         ({"dim_recurrent": 2.5}, "dim_recurrent must be an integer, not 2.5"),
         ({"learning_rate": None}, "learning_rate must be a number, not None"),
         ({"gradient_clip": 0}, "gradient_clip must be above 0, not 0.0"),
-        ({"task": "twin-halve"}, "task must be one of 'twin-halves', 'palindromes', not 'twin-halve'; did you mean"),
+        (
+            {"task": "twin-halve"},
+            "task must be one of 'twin-halves', 'palindromes', 'data', not 'twin-halve'; did you mean",
+        ),
         ({"cell": 1}, "cell must be one of 'rnn-relu', 'rnn-tanh', 'gru', 'lstm', 'own', not 1"),
         ({"momentum": 0.5}, "settings has no setting 'momentum', only 'task', "),
     ],

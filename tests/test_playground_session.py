@@ -477,10 +477,10 @@ def test_another_sequence_is_looked_at_at_once(fresh):
     assert told["probabilities"] == seen.probabilities[:, 1].tolist()
 
 
-@pytest.mark.parametrize(("kind", "truth"), [("match", 1), ("other", 0)])
-def test_a_sequence_is_drawn_of_the_class_that_is_asked_for(page, kind, truth):
+@pytest.mark.parametrize("truth", [0, 1])
+def test_a_sequence_is_drawn_of_the_class_that_is_asked_for(page, truth):
     page.send("watch", views=["row"])
-    page.send("draw", kind=kind, length=9)
+    page.send("draw", label=truth, length=9)
     told = page.until(lambda told: told["type"] == "row" and len(told["tokens"]) == 8)
     assert told["truth"] == truth
     page.send("tokens", tokens=[1, 2])
@@ -564,7 +564,7 @@ def test_a_run_is_saved_and_loaded(fresh, tmp_path, monkeypatch):
     assert told["settings"] == SMALL
     assert told["past"]["iteration"] == [1]
     assert fresh.settled(lambda told: told.get("before") == 1)
-    assert not told["unrepeatable"]
+    assert (told["off"], told["is_loaded"]) == ({}, True)
     message = fresh.ask("load", "error", run="../other")["message"]
     assert message == "there is no such run any more: look at the list again"
 
@@ -579,7 +579,7 @@ def test_a_run_that_no_settings_make_again_is_not_reset(tmp_path, monkeypatch):
         )
     why = "the settings on this page cannot repeat this run, which has alpha 0.5: to start it again, load it"
     with open_session() as page:
-        assert page.ask("load", "network", run=folder.name)["unrepeatable"] == why
+        assert page.ask("load", "network", run=folder.name)["off"] == {"reset": why, "link": why}
         assert page.ask("reset", "error")["message"] == why
         assert page.step(0)["before"] == 1
 

@@ -215,14 +215,15 @@ class PlaygroundPage(BrowserPage):
         return self.script("const seen = window.playground.row.seen; return {...seen, values: [...seen.values]};")
 
     def digits(self):
-        """Return the sequence as its digits stand there."""
+        """Return the sequence as its symbols stand there."""
         return "".join(self.script("return [...document.querySelectorAll('.digit')].map(digit => digit.textContent)"))
 
     def type(self, digits, start=0):
-        """Type digits over those that are there, and wait until the network has read them."""
+        """Type digits, or other symbols, over those that are there, and wait until the network has read them."""
         self.script("document.querySelectorAll('.digit')[arguments[0]].focus()", start)
         self.press(*digits)
-        self.wait(lambda: "".join(map(str, self.row()["tokens"])) == self.digits(), "the row did not follow")
+        read = "return window.playground.row.seen.tokens.map(token => window.playground.task.symbols[token]).join('')"
+        self.wait(lambda: self.script(read) == self.digits(), "the row did not follow")
 
     def downloaded(self, name):
         """Wait for a download and return its path."""

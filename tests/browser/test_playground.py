@@ -1,5 +1,6 @@
 """What somebody sees and does on the page of the playground, in a real browser."""
 
+import itertools
 import json
 import re
 import subprocess
@@ -143,7 +144,7 @@ def test_an_edited_sequence_shows_what_inspect_says(page):
     assert_row_is(page.row(), model, 0)
     page.type("345")
     assert page.digits() == "345212"
-    assert page.driver.switch_to.active_element.get_attribute("aria-label") == "digit 4"
+    assert page.driver.switch_to.active_element.get_attribute("aria-label") == "symbol 4"
     assert_row_is(page.row(), model, 0)
     page.press(Keys.ARROW_UP)
     page.type("45", 4)
@@ -238,6 +239,61 @@ def test_of_a_run_that_no_settings_make_again_there_is_no_reset_and_no_link(page
     page.choose("set-seed", "1")
     page.wait_for_network(seed=1)
     assert page.find("reset").is_enabled() and page.find("copy-link").is_enabled()
+
+
+def test_a_run_on_data_is_looked_at_edited_and_trained(page):
+    words = ["".join(word) for length in range(1, 6) for word in itertools.product("ab", repeat=length)]
+    files = [page.server.folder / name for name in ("train.csv", "test.csv")]
+    for file, longest in zip(files, (4, 5), strict=True):
+        lines = [f"{word},{('even', 'odd')[word.count('a') % 2]}" for word in words if len(word) <= longest]
+        file.write_text("\n".join(["sequence,label", *lines]))
+    experiment = myrnn.Experiment(
+        data={"file": str(files[0])},
+        model={"dim_recurrent": 16},
+        training={"max_epochs": 1, "batch_size": 4},
+        evaluation={"test": str(files[1])},
+    )
+    model = myrnn.run(experiment, page.server.folder / "runs" / "parity", progress=False).model
+    page.open(SHORT)
+    page.choose("runs", "parity")
+    page.click("load")
+    page.scroll_to("card-row")
+    page.wait(lambda: "train.csv" in page.text("task-told") and not page.shown("banner"), "the run was not loaded")
+    page.wait(lambda: page.row()["units"] == 16, "the row is another network's")
+    page.type("abba")
+    assert page.digits()[:4] == "abba" and set(page.digits()) == {"a", "b"}
+    # The arrows step through the symbols, with the one for unknown ones; a sequence can be typed as a text.
+    page.script("document.querySelector('.digit').focus()")
+    page.press(Keys.ARROW_UP, Keys.ARROW_UP)
+    page.wait(lambda: page.row()["tokens"][0] == 0, "the first symbol did not change")
+    assert page.digits().startswith("?bba") and "The data do not say" in page.text("verdict")
+    page.find("sequence").click()
+    page.find("sequence").send_keys(Keys.CONTROL, "a")
+    page.driver.execute_cdp_cmd("Input.insertText", {"text": "abxab"})
+    page.wait(lambda: page.row()["tokens"] == [1, 2, 1, 2], "the text was not read")
+    assert page.text("sequence-told") == "Only these symbols are read: ? a b."
+    assert_row_is(page.row(), model, 0)
+    page.wait(lambda: "“even”" in page.text("verdict"), "its class is not told")
+    assert (page.text("draw-match"), page.text("draw-other")) == ("Random odd", "Random even")
+    off = ("reset", "copy-link", "save", "script")
+    assert not any(page.find(name).is_enabled() for name in off) and page.find("play").is_enabled()
+    assert page.setting("task") == "data" and not page.shown("set-alphabet_size") and not page.shown("families")
+    page.find("heat").click()
+    page.set_speed("full")
+    page.click("play")
+    page.wait(lambda: page.accuracy > 0.95, "accuracy on the test did not rise")
+    page.pause()
+    page.wait(lambda: page.tried() == 2, "it was not tried on the whole test")
+    bars = page.script("return [...document.querySelectorAll('#accuracy .bar')].map(bar => bar.textContent)")
+    assert [int(bar.split()[-2]) for bar in bars] == [2, 4, 8, 16, 32]
+    for file in files:
+        file.unlink()
+    page.click("load")
+    page.wait(lambda: "not trained" in page.text("task-told"), "it is not said that the data are gone")
+    assert not page.find("play").is_enabled() and not page.find("step").is_enabled()
+    page.choose("set-task", "twin halves (123 123)")
+    page.wait_for_network(task="twin-halves")
+    assert page.find("play").is_enabled() and page.text("draw-match") == "Random match"
 
 
 def test_a_shared_link_shows_the_same(page):
@@ -501,10 +557,10 @@ def test_a_link_that_is_pasted_into_an_open_page_is_followed(page):
         ("123123", "", "123123", ""),
         ("12 34, 12 34", "", "12341234", ""),
         ("\uff14\uff1242", "", "4242", ""),
-        ("12x3-12y3", "", "123123", "Only the digits 0 to 9 are read."),
-        ("0120", "&alphabet_size=2", "010", "Only the digits 0 to 1 are read."),
-        ("1" * 90, "", "1" * 80, "Only the first 80 digits are read."),
-        ("abc", "", "27182718", "Only the digits 0 to 9 are read. Type at least one digit."),
+        ("12x3-12y3", "", "123123", "Only these symbols are read: 0 1 2 3 4 5 6 7 8 9."),
+        ("0120", "&alphabet_size=2", "010", "Only these symbols are read: 0 1."),
+        ("1" * 90, "", "1" * 80, "Only the first 80 symbols are read."),
+        ("abc", "", "27182718", "Only these symbols are read: 0 1 2 3 4 5 6 7 8 9. Type at least one symbol."),
     ],
 )
 def test_a_sequence_is_typed_or_pasted_as_a_text(page, typed, settings, read, told):
@@ -605,7 +661,7 @@ def test_the_keyboard_reaches_what_there_is_to_play_with(page):
     page.script("document.getElementById('follow').focus()")
     # All digits are one stop; the colours are the next.
     page.press(Keys.TAB)
-    assert page.driver.switch_to.active_element.get_attribute("aria-label") == "digit 1"
+    assert page.driver.switch_to.active_element.get_attribute("aria-label") == "symbol 1"
     page.press(Keys.TAB)
     assert page.driver.switch_to.active_element.get_attribute("id") == "heat"
     page.press(Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_DOWN)

@@ -127,12 +127,21 @@ class LengthReport(Counted, HasTable):
         Raises
         ------
         InvalidArgument
-            When the other has other lengths or classes.
+            When the other has other classes.
         """
-        if not np.array_equal(self.lengths, other.lengths) or self.class_names != other.class_names:
-            raise InvalidArgument("reports of other lengths or classes cannot be joined")
-        counts = ("total", "correct", "class_total", "class_correct", "not_finite")
-        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in counts})
+        if self.class_names != other.class_names:
+            raise InvalidArgument("reports of other classes cannot be joined")
+        lengths = np.union1d(self.lengths, other.lengths)
+
+        def summed(name: str) -> NDArray[np.int64]:
+            sums = np.zeros((len(lengths), *getattr(self, name).shape[1:]), dtype=np.int64)
+            for report in (self, other):
+                sums[np.searchsorted(lengths, report.lengths)] += getattr(report, name)
+            return sums
+
+        names = ("total", "correct", "class_total", "class_correct", "not_finite")
+        counts: dict[str, Any] = {name: summed(name) for name in names}
+        return replace(self, lengths=lengths, **counts)
 
     def groups(self) -> dict[str, NDArray[np.bool_]]:
         """Return which lengths belong together, by name, each bool (L,).

@@ -3,6 +3,7 @@
 It only calls the rest of the library. The files, in the order in which data passes through them:
 
 settings  what a person can choose, from the settings of whatever is registered
+data      the sequences of a run on data, in the place of a task
 messages  between the page and its session
 network   a model with its training
 views     what the page shows of a network, and how often

@@ -12,7 +12,7 @@ from typing import Any
 from myrnn.errors import InvalidArgument, MyRNNError, NotFinite
 from myrnn.playground import views
 from myrnn.playground.messages import Outbox
-from myrnn.playground.network import MOST_ITERATIONS, Network
+from myrnn.playground.network import MOST_ITERATIONS, Network, symbols_of
 from myrnn.playground.views import MOST, Trial, Views, portion
 
 # The folders of an absolute path, before the name of a file.
@@ -237,7 +237,7 @@ class Bench:
             "network": _described(pinned),
             "iteration": pinned.iteration + pinned.done_before,
             "curve": {"width": pinned.curve.width, "loss": loss, "accuracy": accuracy},
-            "accuracy": self._accuracy(),
+            "accuracy": None if getattr(pinned.tested, "missing", "") else self._accuracy(),
             "gradient": views.gradient(pinned) if pinned.compiled else None,
         }
         # Not before all of it is known: a class of the person's own may fail.
@@ -324,10 +324,16 @@ class Bench:
         # The sequence may be one of an alphabet that was larger.
         tokens = [min(token, network.task.dim_input - 1) for token in self.tokens]
         seen, pinned = views.row(network, tokens, self.state), self.pinned
-        if pinned is not None and pinned.compiled is not None and max(tokens) < pinned.task.dim_input:
+        if pinned is not None and pinned.compiled is not None and _reads(pinned, network, max(tokens)):
             with contextlib.suppress(NotFinite):
                 seen["pinned"] = views.row(pinned, tokens, self.state)
         return seen
+
+
+def _reads(one: Network, other: Network, greatest: int) -> bool:
+    """Return whether tokens up to the greatest stand for the same in two networks, and so do the classes."""
+    symbols, others = (symbols_of(network.task)[: greatest + 1] for network in (one, other))
+    return symbols == others and one.task.class_names == other.task.class_names
 
 
 def reason(error: BaseException) -> str:
@@ -343,7 +349,18 @@ def without_folders(text: str) -> str:
 
 def _described(network: Network) -> dict[str, Any]:
     """Return what the page must know of a network before anything else."""
-    described: dict[str, Any] = {"settings": network.settings, "unrepeatable": network.unrepeatable}
+    task = network.task
+    described: dict[str, Any] = {
+        "settings": network.settings,
+        "task": {
+            "told": without_folders(views.told(task)),
+            "symbols": symbols_of(task),
+            "classes": task.class_names,
+            "families": views.families_of(task),
+        },
+        "off": {name: without_folders(why) for name, why in network.off.items()},
+        "is_loaded": network.run is not None,
+    }
     before = network.before
     if before is not None:
         described["past"] = {name: getattr(before, name).tolist() for name in ("iteration", "loss", "accuracy")}

@@ -19,7 +19,7 @@ from myrnn.evaluation import LengthReport
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
 from myrnn.models import OwnModel
-from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase
+from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase, symbols_of
 from myrnn.playground.settings import OWN, sections_of, settings_of
 from myrnn.playground.views import TEST_SEED, truth_of
 from myrnn.runs import Run, claim_folder, describe_model, holds_own, list_runs, load_run, save_run
@@ -81,7 +81,7 @@ def _training_of(network: Network) -> dict[str, Any]:
 
 
 def listed_runs() -> list[str]:
-    """Return the names of the newest whole runs on tasks below ``runs``, the newest first."""
+    """Return the names of the newest whole runs below ``runs``, the newest first."""
     return _runs()[:MOST_LISTED]
 
 
@@ -90,8 +90,7 @@ def _runs() -> list[str]:
         found = list_runs(RUNS)
     except RunError:
         return []
-    # Those on data count epochs.
-    return [run.name for run in reversed(found) if run.state == "whole" and run.iterations is not None]
+    return [run.name for run in reversed(found) if run.state == "whole"]
 
 
 def load(name: str, own: ModelClass | None = None) -> tuple[Run, dict[str, Any]]:
@@ -118,7 +117,9 @@ def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing
     if network.compiled is None:
         raise InvalidArgument("this figure needs a model that can be compiled")
     if name == "states":
-        seen = inspect(network.compiled, np.array(tokens), truth_of(network.task, tokens))
+        task = network.task
+        names = {"class_names": task.class_names, "symbol_names": symbols_of(task)}
+        seen = inspect(network.compiled, np.array(tokens), truth_of(task, tokens), **names)
         return lambda: drawn(seen.plot_states, form)
     if name == "gradient":
         flow = gradient_flow(network.compiled, network.task, seed=TEST_SEED, relative=True)
@@ -205,7 +206,7 @@ def script(network: Network, own: OwnModel | None = None) -> str:
         optimizer=_made("optimizer", network.optimizer, optimizer, "params=model.parameters"),
     )
     if phases:
-        program += _trained(phases) + _REPORT.format(lengths=_listed(network.longer.lengths.tolist()))
+        program += _trained(phases) + _REPORT.format(lengths=_listed(network.tested.lengths.tolist()))
     else:
         program += "# It has not been trained yet.\n"
     imports = [f"{line}\n" for used, line in _IMPORTS.items() if used in program]

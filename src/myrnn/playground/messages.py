@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.playground.data import MOST_SYMBOLS
 from myrnn.playground.settings import LONGEST
 
 # More bytes than any message of the page has.
@@ -22,7 +23,7 @@ MOST_ANSWERS = 50
 
 View = Literal["row", "accuracy", "gradient", "eigenvalues", "mistakes"]
 VIEWS: tuple[str, ...] = get_args(View)
-Tokens = Annotated[list[Annotated[int, Meta(ge=0, le=9)]], Meta(min_length=1, max_length=LONGEST)]
+Tokens = Annotated[list[Annotated[int, Meta(ge=0, le=MOST_SYMBOLS)]], Meta(min_length=1, max_length=LONGEST)]
 Name = Annotated[str, Meta(max_length=200)]
 Settings = dict[Name, int | float | bool | str | None]
 
@@ -80,9 +81,9 @@ class Look(Message, frozen=True, tag="tokens"):
 
 
 class Draw(Message, frozen=True):
-    """Look at a sequence that is drawn at random."""
+    """Look at a sequence of a class that is drawn at random."""
 
-    kind: Literal["match", "other"]
+    label: Annotated[int, Meta(ge=0, le=1)]
     length: Annotated[int, Meta(ge=1, le=LONGEST)]
 
 

@@ -18,7 +18,8 @@ from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.experiment import weight_generator
 from myrnn.models import make_own
 from myrnn.optimizers import SGD, Adam, RMSprop
-from myrnn.playground.settings import ADJUSTABLE, OWN, sections_of, unrepeatable
+from myrnn.playground.data import DataTask
+from myrnn.playground.settings import ADJUSTABLE, DATA, OWN, sections_of, unrepeatable
 from myrnn.registry import make
 from myrnn.results import LearningCurve
 from myrnn.runs import Run, weight_bytes
@@ -54,7 +55,7 @@ MOST_POINTS = 512
 class Recorded:
     """A task that remembers the sequences it drew last, so that those of the latest iteration can be shown."""
 
-    def __init__(self, task: PageTask, batch_size: int) -> None:
+    def __init__(self, task: PageTask | DataTask, batch_size: int) -> None:
         self._task, self._batch_size = task, batch_size
         self._blocks: deque[tuple[int, Sequences]] = deque(maxlen=2)
         self._drawn = 0
@@ -140,15 +141,24 @@ class Network:
         What is said of the run that it goes on from, where it is saved.
     failed : str
         Why its training broke off within an iteration, and what to do; else nothing.
+    data : DataTask or None
+        What it learns from, where that is no task that draws.
     """
 
-    def __init__(self, settings: dict[str, Any], own: ModelClass | None = None, run: Run | None = None) -> None:
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        own: ModelClass | None = None,
+        run: Run | None = None,
+        data: DataTask | None = None,
+    ) -> None:
         self.settings = dict(settings)
         sections = sections_of(self.settings)
-        self.task: PageTask = _shown(make("task", **sections["task"]))
+        self.data = data if settings["task"] == DATA else None
+        self.task: PageTask | DataTask = self.data or _drawing(sections["task"])
         self.run = run
         # Before it learns anything more.
-        self.origin = None if run is None else _origin_of(run)
+        self.origin = None if run is None or self.data is not None else _origin_of(run)
         self.model = new_model(self.settings, self.task, own) if run is None else run.model
         self.optimizer = make("optimizer", params=self.model.parameters, **sections["optimizer"])
         self.compiled, self.note = _compiled(self.model, self.task.dim_input)
@@ -237,10 +247,15 @@ class Network:
         return self.iteration, self.failed
 
     @property
+    def missing(self) -> str:
+        """Why there is nothing that it can be trained on, or nothing."""
+        return "" if self.data is None else self.data.missing
+
+    @property
     def ended(self) -> str:
         """Why it learns no more, or nothing."""
         enough = f"{MOST_ITERATIONS:,} iterations are enough here: save it, and go on in Python"
-        return self.failed or (enough if self.iteration >= MOST_ITERATIONS else "")
+        return self.failed or self.missing or (enough if self.iteration >= MOST_ITERATIONS else "")
 
     def check_goes_on(self) -> None:
         """Refuse to train a network that learns no more."""
@@ -258,9 +273,18 @@ class Network:
         return "" if self.run is None else unrepeatable(self.run)
 
     @property
+    def off(self) -> dict[str, str]:
+        """What cannot be done with it, by the name of what asks for it, and why."""
+        off = dict.fromkeys(("reset", "link"), self.unrepeatable) if self.unrepeatable else {}
+        if self.data is not None:
+            off |= dict.fromkeys(("link", "save", "script"), "the page does this for tasks only, not for data")
+        return off | (dict.fromkeys(("play", "step", "draw"), self.missing) if self.missing else {})
+
+    @property
     def before(self) -> LearningCurve | None:
-        """The history of the run that the network goes on from."""
-        return self.run.history if self.run is not None and len(self.run.history) else None
+        """The history of the run that the network goes on from, where it counts iterations."""
+        counts = self.run is not None and self.data is None and len(self.run.history)
+        return self.run.history if self.run is not None and counts else None
 
     @property
     def done_before(self) -> int:
@@ -276,10 +300,20 @@ class Network:
         return reduce(LearningCurve.joined, parts if self.before is None else [self.before, *parts])
 
     @property
-    def longer(self) -> PageTask:
-        """The task with sequences up to twice as long, where it can have them."""
+    def tested(self) -> PageTask | DataTask:
+        """What it is tested on: the test of data, or its task, with sequences up to twice as long where it has them."""
+        if self.data is not None and self.data.test is not None:
+            return self.data.test
         longer: Any = twice_as_long(self.task) if isinstance(self.task, TwinHalves | Palindromes) else self.task
-        return _shown(longer)
+        tested: PageTask | DataTask = longer
+        return tested
+
+    @property
+    def longest(self) -> int | None:
+        """The longest sequence that it learned from, where that is known."""
+        if len(self.task.lengths):
+            return int(self.task.lengths[-1])
+        return None if self.run is None else self.run.history.longest or None
 
     def programs(self) -> list[str]:
         """Return the compiled programs that training the network and looking at it use."""
@@ -290,9 +324,12 @@ class Network:
         compiled = self.compiled
         if compiled is None:
             return []
-        tokens = self.task.sample(2, np.random.default_rng(0))
+        if self.missing:
+            tokens = Sequences([0, 0], [0, 1, 2], [0, 0], self.task.dim_input)
+        else:
+            tokens = self.task.sample(2, np.random.default_rng(0))
         return [
-            lambda: self.training,
+            *([] if self.missing else [lambda: self.training]),
             lambda: compiled.logits(tokens),
             lambda: compiled.observe(tokens.features(0), 0),
         ]
@@ -332,7 +369,7 @@ class Network:
         return count
 
 
-def new_model(settings: dict[str, Any], task: PageTask, own: ModelClass | None = None) -> Any:
+def new_model(settings: dict[str, Any], task: PageTask | DataTask, own: ModelClass | None = None) -> Any:
     """Return a model with its first weights: the seed draws them, in another stream than the sequences."""
     section = sections_of(settings)["model"]
     rng = weight_generator(settings["seed"])
@@ -345,8 +382,16 @@ def new_model(settings: dict[str, Any], task: PageTask, own: ModelClass | None =
     return make_own(own, (task.dim_input, section["dim_recurrent"], task.dim_output), rng)
 
 
-def _shown(task: Any) -> PageTask:
-    """Refuse a task that the page cannot show."""
+def symbols_of(task: PageTask | DataTask) -> tuple[str, ...]:
+    """Return what the symbols of a task are called."""
+    return task.symbol_names if isinstance(task, DataTask) else tuple(map(str, range(task.dim_input)))
+
+
+def _drawing(section: dict[str, Any]) -> PageTask:
+    """Return a task that draws sequences, or refuse one that the page cannot show."""
+    if section["name"] == DATA:
+        raise InvalidArgument("there are no data here: load a run on data")
+    task: Any = make("task", **section)
     if not (task.dim_output == 2 and task.dim_input <= MOST_TOKENS and hasattr(task, "truth")):
         raise InvalidArgument(
             f"the page shows tasks of two classes and at most {MOST_TOKENS} tokens that have a method 'truth', and "

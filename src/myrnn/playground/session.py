@@ -27,6 +27,7 @@ from myrnn.evaluation import LengthReport
 from myrnn.models import OwnModel
 from myrnn.playground import keep, messages, views
 from myrnn.playground.bench import Bench, reason, without_folders
+from myrnn.playground.data import DataTask, data_of
 from myrnn.playground.messages import Message, Outbox
 from myrnn.playground.network import Network
 from myrnn.playground.settings import checked_settings
@@ -89,6 +90,8 @@ class Session:
         self._bench = Bench(tokens, self.outbox)
         self._shared, self._own = shared, own
         self._rng = np.random.default_rng()
+        # Those of the run on data that was loaded last.
+        self._data: DataTask | None = None
         self._waiting: list[Message] = []
         self._news = asyncio.Event()
         # The steps whose programs were asked for last, and those whose programs are still being compiled.
@@ -185,11 +188,14 @@ class Session:
     def _answer(self, message: Message) -> Later | None:
         """Do what a message asks for; what is returned is still to be done."""
         bench, outbox = self._bench, self.outbox
+        off = {} if bench.network is None else bench.network.off
+        if (tag := str(message.__struct_config__.tag)) in off:
+            raise InvalidArgument(off[tag])
         match message:
             case messages.Configure(settings, anew):
                 self._configure(settings, anew)
             case messages.Reset():
-                self._reset()
+                self._configure(bench.now.settings, anew=True)
             case messages.Play():
                 bench.play()
             case messages.Pause():
@@ -202,8 +208,8 @@ class Session:
                 bench.show_all()
             case messages.Look(tokens):
                 bench.look_at(tokens)
-            case messages.Draw(kind, length):
-                self._draw(kind, length)
+            case messages.Draw(label, length):
+                self._draw(label, length)
             case messages.State(name):
                 bench.show_state(name)
             case messages.Watch(watched):
@@ -229,7 +235,9 @@ class Session:
                 outbox.answer("runs", runs=keep.listed_runs())
             case messages.Load(run):
                 loaded, settings = keep.load(run, self._own.make if self._own else None)
-                bench.begin(lambda: Network(settings, run=loaded))
+                if loaded.fitted is not None:
+                    self._data = data_of(loaded)
+                bench.begin(lambda: Network(settings, run=loaded, data=self._data))
             case messages.Script():
                 outbox.answer("script", text=keep.script(bench.now, self._own))
             case messages.Shortcuts():
@@ -245,24 +253,21 @@ class Session:
         self._bench.forget_problem()
         settings = checked_settings(settings)
         if anew or not self._bench.adjust(settings):
-            self._bench.begin(lambda: Network(settings, self._own.make if self._own else None))
+            self._bench.begin(lambda: Network(settings, self._own.make if self._own else None, data=self._data))
 
-    def _reset(self) -> None:
-        network = self._bench.now
-        if network.unrepeatable:
-            raise InvalidArgument(network.unrepeatable)
-        self._configure(network.settings, anew=True)
-
-    def _draw(self, kind: str, length: int) -> None:
+    def _draw(self, label: int, length: int) -> None:
         task = self._bench.now.task
-        for _ in range(_TRIES):
-            drawn = task.sample_lengths([max(2, length - length % 2)], self._rng)
-            if drawn.labels[0] == (kind == "match"):
-                break
+        if isinstance(task, DataTask):
+            drawn = task.like(label, length, self._rng)
+        else:
+            for _ in range(_TRIES):
+                drawn = task.sample_lengths([max(2, length - length % 2)], self._rng)
+                if drawn.labels[0] == label:
+                    break
         self._bench.look_at(drawn.tokens(0).tolist())
 
     async def _shortcuts(self, network: Network) -> None:
-        self.outbox.answer("shortcuts", **await to_thread.run_sync(views.shortcut_levels, network.longer))
+        self.outbox.answer("shortcuts", **await to_thread.run_sync(views.shortcut_levels, network.tested))
 
     async def _save(self, network: Network) -> None:
         folder = await self._in_turn(keep.save, network, await self._tested(network))
@@ -280,9 +285,9 @@ class Session:
 
     async def _tested(self, network: Network) -> LengthReport:
         """Try a network in several turns, since everybody else waits meanwhile."""
-        report: LengthReport | None = None
-        while report is None or report.total.min() < EACH:
-            report = await self._in_turn(views.tried_further, network, report)
+        report: LengthReport = await self._in_turn(views.tried_further, network, None, EACH)
+        while (further := await self._in_turn(views.tried_further, network, report, EACH)) is not report:
+            report = further
         return report
 
     # Compiling -------------------------------------------------------------------------------------------------------

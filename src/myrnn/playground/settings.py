@@ -26,6 +26,8 @@ from myrnn.settings import settings_of as settings_of_section
 # The longest sequence that is looked at; half as long are the longest that are trained on.
 LONGEST = 80
 OWN = "own"
+# The task of a network that learns from the data of a run.
+DATA = "data"
 # What can change while a network trains: it keeps its weights.
 ADJUSTABLE = ("learning_rate", "gradient_clip", "batch_size")
 
@@ -151,6 +153,8 @@ def _controls(known: tuple[tuple[str, tuple[Kind, ...]], ...]) -> dict[str, Cont
         choices = {kind.name: kind.name for kind in in_order}
         if part == "model":
             choices = {name: cell["name"] for name, cell in cells().items()}
+        if part == "task":
+            choices[DATA] = DATA
         first = next(choice for choice, name in choices.items() if name == PARTS[part])
         one_of: Any = Annotated[Literal[tuple(choices)], Meta(title=label, description=help_)]
         found[key] = Control(part, "name", group, Setting(key, one_of, first))
@@ -218,7 +222,8 @@ def checked_settings(given: dict[str, Any]) -> dict[str, Any]:
     fields = tuple((key, control.setting.kind, control.setting.default) for key, control in controls().items())
     settings = _section(fields).read(given, "settings").to_dict()
     # The task checks settings that depend on each other.
-    make("task", **sections_of(settings)["task"])
+    if settings["task"] != DATA:
+        make("task", **sections_of(settings)["task"])
     return settings
 
 
@@ -253,6 +258,7 @@ def _used(settings: dict[str, Any]) -> dict[str, Control]:
 def offered_settings(own: str | None) -> list[dict[str, Any]]:
     """Return what the page needs to make its controls; `own` is the name of a class of the person's own."""
     described = []
+    hidden = (DATA, OWN) if own is None else (DATA,)
     for key, control in controls().items():
         offered = [[value, own if value == OWN else name] for value, name in control.offered]
         hint = " ".join(filter(None, (control.setting.help, _ADVICE.get(key))))
@@ -264,7 +270,7 @@ def offered_settings(own: str | None) -> list[dict[str, Any]]:
                 "group": control.group,
                 "label": control.setting.label,
                 "hint": hint,
-                "offered": [pair for pair in offered if own is not None or pair[0] != OWN],
+                "offered": [pair for pair in offered if pair[0] not in hidden],
                 # The choice that it depends on, and which values of it have this setting.
                 "of": [_CHOICES[control.part][0], control.kinds] if control.kinds else None,
             }
@@ -294,18 +300,19 @@ def settings_of(run: Run) -> dict[str, Any]:
     InvalidArgument
         When they are out of its bounds, or the task is of a kind that it has not.
     """
-    model = run.settings["model"]
+    model, task = run.settings["model"], run.settings.get("task", {"name": DATA})
     cell = {name: value for name, value in model.items() if name in ("name", "activation")}
     settings = {
         **defaults(),
-        "task": run.settings["task"]["name"],
+        "task": task["name"],
         "cell": next((name for name, one in cells().items() if one == cell), model["name"]),
         "optimizer": run.settings["optimizer"]["name"],
     }
     for key, control in _used(settings).items():
-        settings[key] = run.settings[control.part].get(control.name, control.setting.default)
+        section = task if control.part == "task" else run.settings[control.part]
+        settings[key] = section.get(control.name, control.setting.default)
     settings = checked_settings(settings)
-    for other in _differing(run, "task", settings):
+    for other in _differing(run, "task", settings) if settings["task"] != DATA else ():
         raise InvalidArgument(f"the playground cannot show this run: its task has {other}")
     return settings
 
@@ -313,6 +320,8 @@ def settings_of(run: Run) -> dict[str, Any]:
 def unrepeatable(run: Run) -> str:
     """Return why no settings of the playground make a run again, or nothing where some do."""
     settings = settings_of(run)
+    if settings["task"] == DATA:
+        return "the settings on this page cannot repeat a training in epochs: to start it again, load the run"
     others = [other for part in ("model", "optimizer", "training") for other in _differing(run, part, settings)]
     if "phases" in run.settings:
         others.append("settings that were changed while it was trained")

@@ -16,15 +16,21 @@ from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.evaluation import LengthReport, counterexamples, evaluate, shortcuts
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues
+from myrnn.playground.data import DataTask
 from myrnn.playground.network import Network, PageTask
 from myrnn.sequences import Sequences
-from myrnn.tasks import Palindromes, TwinHalves, sample_family
+from myrnn.tasks import FAMILIES, Palindromes, TwinHalves, sample_family
 
 MISTAKES = 8
 FLOW_SAMPLES = 40
 SHORTCUT_SAMPLES = 40_000
 # Seeds what is tested on: other sequences than those of the training, the same at every look.
 TEST_SEED = 1_000_001
+# What a network on a task is asked.
+_TOLD: dict[type, str] = {
+    TwinHalves: "The task: is the second half the same as the first? 123 123 is a match, 123 132 is not.",
+    Palindromes: "The task: is the second half the first one backwards? 123 321 is a match, 123 123 is not.",
+}
 # How many sequences of each length are tried at a time, within about so many multiplications.
 MOST, WORK = 40, 40_000_000
 # Op by op, all takes so many times longer.
@@ -44,14 +50,28 @@ def packed(values: Any) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode("ascii")
 
 
-def truth_of(task: PageTask, tokens: list[int]) -> int:
-    """Return the true class of a sequence."""
+def truth_of(task: PageTask | DataTask, tokens: list[int]) -> int | None:
+    """Return the true class of a sequence, where it is known."""
+    if isinstance(task, DataTask):
+        return task.class_of(tokens)
     one = Sequences.from_pairs([(np.array(tokens), 0)], task.dim_input)
     return int(task.truth(one)[0])
 
 
+def told(task: PageTask | DataTask) -> str:
+    """Return what the page says of a task."""
+    if not isinstance(task, DataTask):
+        return next((text for kind, text in _TOLD.items() if isinstance(task, kind)), "")
+    first, second = task.class_names
+    text = f"The data: {task.name}. Is a sequence “{first}” or “{second}”? “?” stands for every other symbol."
+    return f"{text} The network can be looked at, but not trained: {task.missing}." if task.missing else text
+
+
 def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
-    """Return what goes on inside while the network reads one sequence; the loss is that of its true class."""
+    """Return what goes on inside while the network reads one sequence.
+
+    The loss is that of its true class. Where that is not known, the gradients are those of the class that is predicted.
+    """
     assert network.compiled is not None
     truth = truth_of(network.task, tokens)
     seen = inspect(network.compiled, np.array(tokens), truth, class_names=network.task.class_names)
@@ -66,7 +86,7 @@ def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
         "states": packed(seen.states[name]),
         "probabilities": seen.probabilities[:, 1].tolist(),
         "gradients": seen.state_gradient_norms[name].tolist(),
-        "loss": seen.loss,
+        "loss": None if truth is None else seen.loss,
         "truth": truth,
         "iteration": network.iteration,
     }
@@ -116,11 +136,20 @@ def eigenvalues_or_none(network: Network) -> list[dict[str, Any]]:
         return []
 
 
+def families_of(task: PageTask | DataTask) -> tuple[str, ...]:
+    """Return the families of sequences in which mistakes can be looked for."""
+    return FAMILIES if isinstance(task, TwinHalves | Palindromes) else FAMILIES[:1]
+
+
 def mistakes(network: Network, family: str, samples: int, seed: int) -> dict[str, Any]:
     """Return sequences of a family that the network gets wrong, the ones it is surest of first."""
-    if not isinstance(network.task, TwinHalves | Palindromes):
-        raise InvalidArgument("mistakes are looked for in twin halves and palindromes alone")
-    drawn = sample_family(network.task, family, samples, np.random.default_rng((TEST_SEED, seed)))
+    rng, task = np.random.default_rng((TEST_SEED, seed)), network.task
+    if family not in families_of(task):
+        raise InvalidArgument("such mistakes are looked for in twin halves and palindromes alone")
+    if isinstance(task, TwinHalves | Palindromes):
+        drawn = sample_family(task, family, samples, rng)
+    else:
+        drawn = network.tested.some(samples, rng) if isinstance(network.tested, DataTask) else task.sample(samples, rng)
     model = network.model if network.compiled is None else network.compiled
     engine = "mygrad" if network.compiled is None else "native"
     found = counterexamples(model, drawn, most=MISTAKES, engine=engine)
@@ -136,9 +165,12 @@ def mistakes(network: Network, family: str, samples: int, seed: int) -> dict[str
     return {"family": family, "mistakes": listed, "count": found.mistakes, "samples": found.samples}
 
 
-def shortcut_levels(task: PageTask) -> dict[str, Any]:
+def shortcut_levels(task: PageTask | DataTask) -> dict[str, Any]:
     """Return what classifiers reach that see only a part of each sequence, by length."""
-    report = shortcuts(task, SHORTCUT_SAMPLES, TEST_SEED, lengths=task.lengths)
+    if isinstance(task, DataTask):
+        report = shortcuts(task.some(SHORTCUT_SAMPLES, np.random.default_rng(TEST_SEED)), seed=TEST_SEED)
+    else:
+        report = shortcuts(task, SHORTCUT_SAMPLES, TEST_SEED, lengths=task.lengths)
     return {
         "lengths": report.lengths.tolist(),
         "names": list(report.names),
@@ -165,7 +197,7 @@ def unit(network: Network, number: int, state: str = "") -> dict[str, Any]:
     return {"unit": number, "incoming": named}
 
 
-def _longest(task: PageTask) -> Sequences:
+def _longest(task: PageTask | DataTask) -> Sequences:
     """Return sequences of the greatest length of a task."""
     return task.sample_lengths(np.repeat(task.lengths[-1:], FLOW_SAMPLES), np.random.default_rng(TEST_SEED))
 
@@ -177,30 +209,38 @@ def portion(network: Network) -> int:
     """Return how many sequences of each length a network is tried on at a time, at least one."""
     if network.compiled is None:
         return MOST // SLOWER
-    work = int(network.longer.lengths.sum()) * network.compiled.work_per_row
+    work = int(network.tested.lengths.sum()) * network.compiled.work_per_row
     # A single unit has no matrix product.
     return int(np.clip(WORK // max(1, work), 1, MOST))
 
 
-def test_sequences(task: PageTask, each: int, part: int = 0) -> Sequences:
-    """Return `each` sequences of every length of a task, the same at every call, others for every part."""
+def test_sequences(task: PageTask | DataTask, each: int, part: int = 0) -> Sequences:
+    """Return `each` sequences of every length of a task, the same at every call, others for every part.
+
+    Data have only so many.
+    """
+    if isinstance(task, DataTask):
+        return task.part(each, part)
     return task.sample_lengths(np.repeat(task.lengths, each), np.random.default_rng((TEST_SEED, part)))
 
 
 def accuracy(network: Network, sequences: Sequences) -> LengthReport:
     """Try a network on given sequences."""
     model = network.model if network.compiled is None else network.compiled
-    longest = int(network.task.lengths[-1])
     engine = "mygrad" if network.compiled is None else "native"
-    return evaluate(model, sequences, trained=longest, engine=engine, progress=False)
+    return evaluate(model, sequences, trained=network.longest, engine=engine, progress=False)
 
 
-def tried_further(network: Network, known: LengthReport | None) -> LengthReport:
-    """Try a network on one more portion of sequences, up to twice as long as it learned from."""
+def tried_further(network: Network, known: LengthReport | None, most: int) -> LengthReport:
+    """Try a network on one more portion of sequences, up to `most` of every length; return `known` after the last."""
     each = portion(network)
-    part = 0 if known is None else int(known.total.min()) // each
-    found = accuracy(network, test_sequences(network.longer, each, part))
-    return found if known is None else known.joined(found)
+    tried = 0 if known is None else int(known.total.max())
+    if known is not None and tried >= most:
+        return known
+    sequences = test_sequences(network.tested, each, -(-tried // each))
+    if known is None:
+        return accuracy(network, sequences)
+    return known.joined(accuracy(network, sequences)) if len(sequences) else known
 
 
 class Trial:
@@ -214,7 +254,7 @@ class Trial:
 
     @cached_property
     def _first(self) -> Sequences:
-        return test_sequences(self._network.longer, portion(self._network))
+        return test_sequences(self._network.tested, portion(self._network))
 
     @property
     def known(self) -> LengthReport | None:
@@ -223,8 +263,8 @@ class Trial:
 
     @property
     def total(self) -> int:
-        """On how many sequences of every length the network has been tried as it is."""
-        return 0 if self.known is None else int(self.known.total.min())
+        """On how many sequences the network has been tried as it is."""
+        return 0 if self.known is None else int(self.known.total.sum())
 
     def report(self) -> LengthReport:
         """Return what is known of the network, after one more portion if it is not enough."""
@@ -232,8 +272,8 @@ class Trial:
         if report is None:
             # Every look at a network that learns begins with the same sequences.
             report = accuracy(self._network, self._first)
-        elif report.total.min() < self._most:
-            report = tried_further(self._network, report)
+        else:
+            report = tried_further(self._network, report, self._most)
         self._report = report
         return report
 

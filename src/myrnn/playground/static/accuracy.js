@@ -4,8 +4,8 @@ import {byId, count, escaped, percent} from "./dom.js";
 
 // What the shortcuts see, in plain words.
 const NAMES = {
-  "length alone": "knows only the length", "first, last": "sees only the first and the last digit", "counts": "counts how often each digit occurs",
-  "even counts": "checks whether these counts are even", "one place": "sees only one digit",
+  "length alone": "knows only the length", "first, last": "sees only the first and the last symbol", "counts": "counts how often each symbol occurs",
+  "even counts": "checks whether these counts are even", "one place": "sees only one symbol",
 };
 const LINES = ["cut cut0", "cut cut1", "cut cut2", "cut cut3", "cut cut4"];
 
@@ -45,8 +45,8 @@ export class Accuracy {
       return;
     }
     const {trained, beyond} = meanAccuracy(this.report);
-    const further = beyond === null ? "" : `, ${percent(beyond, 1)} on longer ones`;
-    byId("accuracy-told").textContent = `${percent(trained, 1)} right on trained lengths${further}.`;
+    const told = [trained === null ? "" : `${percent(trained, 1)} right on trained lengths`, beyond === null ? "" : `${percent(beyond, 1)} on longer ones`];
+    byId("accuracy-told").textContent = `${told.filter(Boolean).join(", ")}.`;
     byId("accuracy-told").dataset.trained = trained;
   }
 
@@ -57,7 +57,7 @@ export class Accuracy {
       return;
     }
     const {lengths, accuracy, low, high, total, trained} = report;
-    const step = lengths.length > 1 ? lengths[1] - lengths[0] : 2;
+    const step = lengths.length > 1 ? Math.min(...lengths.slice(1).map((length, i) => length - lengths[i])) : 2;
     const x = [lengths[0] - step, lengths[lengths.length - 1] + step * 0.8];
     const every = Math.ceil(lengths.length / Math.max(4, chart.width / 34));
     chart.axes({

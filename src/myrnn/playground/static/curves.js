@@ -43,7 +43,7 @@ export class Curves {
       byId("last").textContent = this.app.transport.playing ? "" : "Press play, or do one iteration at a time.";
       return;
     }
-    const text = last.tokens.join("");
+    const text = this.app.spell(last.tokens);
     const look = make("button", {title: "Look at it, step by step.", onclick: () => this.app.row.choose(last.tokens)}, text);
     byId("last").replaceChildren("The last training sequence: ", look, `, loss ${short(last.loss)} before the step.`);
     byId("last").dataset.loss = last.loss;

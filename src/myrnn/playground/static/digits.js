@@ -1,31 +1,32 @@
-// The digits of the sequence, each to be clicked, typed and stepped; under each the probability that the network gives.
-import {byId, make, percent} from "./dom.js";
+// The symbols of the sequence, each to be clicked, typed and stepped; under each the probability that the network gives.
+import {areWords, byId, make, percent} from "./dom.js";
 
 // Narrower columns, in parts of the root's size, have small digits.
 const DENSE = 1.3;
 
 export class Digits {
   // `changed` is called with the new tokens.
-  constructor(changed) {
+  constructor(app, changed) {
+    this.app = app;
     this.place = byId("digits");
     this.changed = changed;
     this.tokens = [];
-    this.most = 9;
     this.current = 0;
     this.columns = [];
   }
 
-  show(tokens, cell, em, most) {
-    this.most = most;
+  show(tokens, cell, em) {
+    const {symbols, families} = this.app.task;
     if (tokens.length !== this.columns.length) this.build(tokens.length);
     this.tokens = [...tokens];
     this.place.style.setProperty("--cell", `${cell}px`);
     this.place.classList.toggle("dense", cell < DENSE * em);
+    this.place.classList.toggle("words", areWords(symbols));
     this.columns.forEach(({digit}, step) => {
-      digit.textContent = tokens[step];
+      digit.textContent = digit.title = symbols[tokens[step]] ?? tokens[step];
       digit.setAttribute("aria-valuenow", tokens[step]);
-      digit.setAttribute("aria-valuemax", most);
-      digit.classList.toggle("half", step === Math.floor(tokens.length / 2) && tokens.length % 2 === 0);
+      digit.setAttribute("aria-valuemax", symbols.length - 1);
+      digit.classList.toggle("half", families.length > 1 && step === Math.floor(tokens.length / 2) && tokens.length % 2 === 0);
     });
   }
 
@@ -41,7 +42,7 @@ export class Digits {
   column(step) {
     let wasFocused = false;
     const digit = make("div", {
-      class: "digit", role: "spinbutton", tabindex: -1, "aria-label": `digit ${step + 1}`, "aria-valuemin": 0,
+      class: "digit", role: "spinbutton", tabindex: -1, "aria-label": `symbol ${step + 1}`, "aria-valuemin": 0,
       onkeydown: event => this.key(event, step),
       onfocus: () => this.moveTo(step),
       onpointerdown: event => { wasFocused = document.activeElement === event.currentTarget; },
@@ -52,22 +53,22 @@ export class Digits {
     return {digit, bar, fill, back, loss, column: make("div", {class: "step"}, digit, bar, back)};
   }
 
-  // Probabilities of a match if it ended there, and how much the loss still depends on each step's state.
+  // Probabilities of the second class if it ended there, and how much the loss still depends on each step's state.
   showNumbers(probabilities, gradients) {
-    const most = Math.max(...gradients, 1e-30);
+    const most = Math.max(...gradients, 1e-30), {symbols, classes} = this.app.task;
     this.columns.forEach(({digit, bar, fill, back, loss}, step) => {
       const share = probabilities[step];
       fill.style.height = percent(Math.abs(share - 0.5), 2);
       fill.style.bottom = share < 0.5 ? percent(share, 2) : "50%";
       fill.className = share < 0.5 ? "no" : "yes";
-      bar.title = `if it ended here: ${percent(share, 1)} match`;
+      bar.title = `if it ended here: ${percent(share, 1)} ${classes[1]}`;
       loss.style.height = percent(gradients[step] / most, 1);
       back.title = `the loss changes by ${gradients[step].toExponential(2)} with the state after this step`;
-      digit.setAttribute("aria-valuetext", `${this.tokens[step]}, ${percent(share)} match if it ended here`);
+      digit.setAttribute("aria-valuetext", `${symbols[this.tokens[step]]}, ${percent(share)} ${classes[1]} if it ended here`);
     });
   }
 
-  // One digit is reached with the tab key, the others from there with the arrows.
+  // One symbol is reached with the tab key, the others from there with the arrows.
   moveTo(step) {
     if (this.columns[this.current]) this.columns[this.current].digit.tabIndex = -1;
     this.current = step;
@@ -79,17 +80,17 @@ export class Digits {
   }
 
   set(step, value) {
-    const tokens = [...this.tokens], digits = this.most + 1;
-    tokens[step] = ((value % digits) + digits) % digits;
+    const tokens = [...this.tokens], count = this.app.task.symbols.length;
+    tokens[step] = ((value % count) + count) % count;
     this.changed(tokens);
   }
 
   key(event, step) {
-    const last = this.tokens.length - 1;
+    const last = this.tokens.length - 1, typed = this.app.task.symbols.findIndex(symbol => symbol.startsWith(event.key));
     const moves = {ArrowLeft: Math.max(0, step - 1), ArrowRight: Math.min(last, step + 1), Home: 0, End: last};
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (/^[0-9]$/.test(event.key) && Number(event.key) <= this.most) {
-      this.set(step, Number(event.key));
+    if (typed >= 0) {
+      this.set(step, typed);
       this.focus(Math.min(step + 1, last));
     } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
       this.set(step, this.tokens[step] + (event.key === "ArrowUp" ? 1 : -1));

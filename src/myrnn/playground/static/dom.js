@@ -23,6 +23,9 @@ export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}%
 // The size of the root's type in pixels: all that is drawn follows it.
 export const rootSize = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
 
+// Whether some of the symbols of a task have several letters.
+export const areWords = symbols => symbols.some(symbol => [...symbol].length > 1);
+
 // A number with three figures that count.
 export function short(number) {
   const size = Math.abs(number);

@@ -3,6 +3,13 @@ import {byId, make, saveFile, toast} from "./dom.js";
 
 const KINDS = {svg: "image/svg+xml", png: "image/png"};
 
+// What a network may not be able to do: its buttons, and what it is called.
+const OFF = {
+  play: {buttons: ["play"], called: "play"}, step: {buttons: ["step"], called: "single iterations"}, reset: {buttons: ["reset"], called: "reset"},
+  draw: {buttons: ["draw-match", "draw-other"], called: "random sequences"}, save: {buttons: ["save"], called: "saving"},
+  link: {buttons: ["copy-link"], called: "the link"}, script: {buttons: ["script"], called: "the script"},
+};
+
 export function startKeep(app) {
   const send = (type, fields) => app.connection.send(type, fields), tell = text => { byId("kept").textContent = text; };
   const busy = text => { tell(text); return true; };
@@ -34,18 +41,23 @@ export function startKeep(app) {
     saveFile(`${figure}.${format}`, bytes, KINDS[format]);
     tell(`${figure}.${format} is in your downloads.`);
   });
-  app.connection.on("network", ({past, unrepeatable}) => {
-    for (const button of [byId("reset"), byId("copy-link")]) {
-      button.disabled = Boolean(unrepeatable);
-      button.title = unrepeatable || button.dataset.hint;
+  app.connection.on("network", ({off, is_loaded: isLoaded}) => {
+    for (const [name, {buttons}] of Object.entries(OFF)) {
+      for (const button of buttons.map(byId)) {
+        button.disabled = name in off;
+        button.title = off[name] || button.dataset.hint;
+      }
     }
-    const off = unrepeatable && ` Reset and the link are switched off: ${unrepeatable}.`;
-    if (past) tell(`Loaded. Play goes on from there, with a new optimizer and a constant learning rate.${off}`);
+    const goes = off.play ? "" : " Play goes on from there, with a new optimizer and a constant learning rate.";
+    if (isLoaded) tell(`Loaded.${goes}${[...new Set(Object.values(off))].map(why => tellOff(off, why)).join("")}`);
   });
   app.connection.on("error", ({message}) => { toast(message); tell(""); });
   // What was asked for may never be answered.
   app.connection.on("lost", () => tell(""));
 }
+
+// What is switched off for one reason.
+const tellOff = (off, why) => ` Switched off: ${Object.keys(off).filter(name => off[name] === why).map(name => OFF[name].called).join(", ")}; ${why}.`;
 
 function showRuns(runs) {
   const select = byId("runs"), none = make("option", {value: ""}, "no saved run yet");

@@ -4,7 +4,7 @@ import {Ages} from "./ages.js";
 import {startCompare} from "./compare.js";
 import {Connection} from "./connection.js";
 import {Curves} from "./curves.js";
-import {byId, toast} from "./dom.js";
+import {areWords, byId, toast} from "./dom.js";
 import {Eigenvalues} from "./eigenvalues.js";
 import {Gradient} from "./gradient.js";
 import {startKeep} from "./keep.js";
@@ -21,10 +21,14 @@ import {Transport} from "./transport.js";
 const app = {
   settings: settingsFromLink(DEFAULTS),
   tokens: tokensFromLink() || [2, 7, 1, 8, 2, 7, 1, 8],
+  // What its symbols and classes are called, and what can be asked of it; each network says it anew.
+  task: {told: "", symbols: [..."0123456789"], classes: ["no match", "match"], families: []},
   pinned: null,
   pinnedListeners: [],
   onPinned(listener) { this.pinnedListeners.push(listener); },
   setPinned(pinned) { this.pinned = pinned; this.pinnedListeners.forEach(listener => listener()); },
+  // A sequence as a text: words have spaces between them.
+  spell(tokens) { return tokens.map(token => this.task.symbols[token]).join(areWords(this.task.symbols) ? " " : ""); },
   linked() { writeLink(this.settings, this.tokens, DEFAULTS); },
 };
 
@@ -39,7 +43,13 @@ const refused = () => {
   app.settings = {...DEFAULTS};
   return others;
 };
+// Before all else that a network is shown in.
+const describe = ({task}) => {
+  app.task = task;
+  document.querySelectorAll("[data-class]").forEach(node => { node.textContent = task.classes[node.dataset.class]; });
+};
 app.connection = new Connection(() => ({settings: app.settings, tokens: app.tokens}), refused);
+app.connection.on("network", describe);
 startTheme();
 app.settingsPanel = new Settings(app);
 app.transport = new Transport(app);

@@ -17,6 +17,10 @@ export class Mistakes {
     this.press = tabs(byId("families"), FAMILIES, "trained", family => this.choose(family));
     this.family = "trained";
     app.connection.on("welcome", () => app.connection.send("family", {family: this.family}));
+    app.connection.on("network", ({task}) => {
+      byId("families").hidden = task.families.length < 2;
+      if (!task.families.includes(this.family)) this.choose(task.families[0]);
+    });
     app.connection.on("mistakes", message => this.show(message));
   }
 
@@ -31,16 +35,17 @@ export class Mistakes {
     byId("mistakes-told").dataset.iteration = iteration;
     byId("mistakes-told").textContent = problem || (wrong
       ? `${count(wrong)} wrong of ${count(samples)} (${percent(wrong / samples, 1)}). Guessing gets 50% wrong.`
-      : `None wrong of ${count(samples)}. Try another kind.`);
+      : `None wrong of ${count(samples)}.${this.app.task.families.length > 1 ? " Try another kind." : ""}`);
     // A list that is read or tabbed through stays as it is.
     if (byId("mistakes").contains(document.activeElement) || byId("mistakes").matches(":hover")) return;
     byId("mistakes").replaceChildren(...mistakes.map(mistake => make("li", {}, this.button(mistake))));
   }
 
   button({tokens, truth, predicted, probability}) {
-    const names = ["no match", "match"], text = tokens.join("");
+    const names = this.app.task.classes, text = this.app.spell(tokens);
     const told = `${text}: the network says ${names[predicted]}, ${percent(probability)} sure; it is ${names[truth]}`;
-    const digits = make("span", {class: tokens.length > STACKED ? "sequence stacked" : "sequence"}, ...this.halves(tokens));
+    const halves = this.app.task.families.length > 1 ? this.halves(tokens) : [text];
+    const digits = make("span", {class: halves.length > 1 && tokens.length > STACKED ? "sequence stacked" : "sequence"}, ...halves);
     const says = make("span", {class: "soft"}, `“${names[predicted]}”, ${percent(probability)} sure`);
     return make("button", {class: "mistake", title: told, onclick: () => this.look(tokens)}, digits, says);
   }

@@ -1,4 +1,4 @@
-// The sequence that is looked at: its digits, the hidden state after each, and what the network says.
+// The sequence that is looked at: its symbols, the hidden state after each, and what the network says.
 import {Digits} from "./digits.js";
 import {byId, make, percent, rootSize, say, short, unpacked} from "./dom.js";
 import {drawHeat, largest} from "./heat.js";
@@ -11,10 +11,6 @@ import {Unit} from "./unit.js";
 const NARROWEST = 0.8, WIDEST = 6, LOWEST = 7.5, HIGHEST = 20, UNIT = 0.4;
 // The speed at which every sequence can be followed, in iterations a second.
 const FOLLOWED = 3, TOLD = 25;
-const TASKS = {
-  "twin-halves": "The task: is the second half the same as the first? 123 123 is a match, 123 132 is not.",
-  palindromes: "The task: is the second half the first one backwards? 123 321 is a match, 123 123 is not.",
-};
 // What the states of the cells are called; any other has its name alone.
 const STATES = {h: "hidden state", c: "cell state"};
 
@@ -30,13 +26,14 @@ export class Row {
     this.asked = null;
     this.followed = -1;
     this.said = "";
-    this.digits = new Digits(tokens => this.choose(tokens));
-    this.field = new SequenceField(() => this.app.settings.alphabet_size - 1, tokens => this.choose(tokens));
+    this.digits = new Digits(app, tokens => this.choose(tokens));
+    this.field = new SequenceField(app, tokens => this.choose(tokens));
     this.unit = new Unit(app);
     app.connection.on("row", message => this.take(message));
-    app.connection.on("network", ({settings}) => {
+    app.connection.on("network", ({task}) => {
       this.scale = 0;
-      byId("task-told").textContent = TASKS[settings.task] ?? "";
+      byId("task-told").textContent = task.told;
+      byId("ended-label").textContent = `${task.classes[1]}, if it ended here?`;
       this.choose(this.app.tokens);
     });
     app.connection.on("status", message => this.follow(message));
@@ -47,8 +44,8 @@ export class Row {
   }
 
   listen() {
-    byId("draw-match").addEventListener("click", () => this.drawAtRandom("match"));
-    byId("draw-other").addEventListener("click", () => this.drawAtRandom("other"));
+    byId("draw-match").addEventListener("click", () => this.drawAtRandom(1));
+    byId("draw-other").addEventListener("click", () => this.drawAtRandom(0));
     byId("length").max = LONGEST;
     byId("length").addEventListener("change", event => this.resize(event.target.value));
     byId("state").addEventListener("change", event => this.app.connection.send("state", {name: event.target.value}));
@@ -63,17 +60,18 @@ export class Row {
     heat.addEventListener("focus", () => this.mark(this.marked || {step: 0, unit: 0}));
   }
 
-  drawAtRandom(kind) {
+  drawAtRandom(label) {
     this.wait(null);
-    this.app.connection.send("draw", {kind, length: Math.max(2, this.app.tokens.length)});
+    this.app.connection.send("draw", {label, length: Math.max(2, this.app.tokens.length)});
   }
 
   // Look at another sequence.
   choose(tokens) {
-    const most = this.app.settings.alphabet_size - 1, chosen = tokens.slice(0, LONGEST).map(token => Math.min(token, most));
+    // The symbols of a network that is on its way are not known yet: it has the last word.
+    const most = this.app.settingsPanel.awaited ? Infinity : this.app.task.symbols.length - 1, chosen = tokens.slice(0, LONGEST).map(token => Math.min(token, most));
     this.show(chosen);
     this.app.tokens = chosen;
-    if (this.app.connection.send("tokens", {tokens: chosen})) this.wait(chosen.join(""));
+    if (this.app.connection.send("tokens", {tokens: chosen})) this.wait(String(chosen));
     this.app.linked();
   }
 
@@ -87,13 +85,13 @@ export class Row {
   resize(text) {
     const length = text === "" ? this.app.tokens.length : Math.round(Number(text));
     const wanted = Math.min(Math.max(1, length), LONGEST), tokens = this.app.tokens.slice(0, wanted);
-    while (tokens.length < wanted) tokens.push(Math.floor(Math.random() * (this.digits.most + 1)));
+    while (tokens.length < wanted) tokens.push(Math.floor(Math.random() * this.app.task.symbols.length));
     this.choose(tokens);
     byId("length").value = wanted;
   }
 
   show(tokens) {
-    this.digits.show(tokens, this.cell(tokens.length), rootSize(), this.app.settings.alphabet_size - 1);
+    this.digits.show(tokens, this.cell(tokens.length), rootSize());
     this.field.show(tokens);
     if (document.activeElement !== byId("length")) byId("length").value = tokens.length;
   }
@@ -112,12 +110,12 @@ export class Row {
       this.tellVerdict();
       return;
     }
-    const tokens = message.tokens.join("");
+    const tokens = String(message.tokens);
     // What comes of an earlier sequence must not take the place of what was typed since.
     if (this.asked !== null && tokens !== this.asked) return;
     this.wait(null);
     this.seen = {...message, values: unpacked(message.states)};
-    if (tokens !== this.app.tokens.join("")) {
+    if (tokens !== String(this.app.tokens)) {
       this.app.tokens = message.tokens;
       this.app.linked();
     }
@@ -162,8 +160,8 @@ export class Row {
 
   verdict({probabilities, truth, loss}) {
     const share = probabilities[probabilities.length - 1], says = share >= 0.5 ? 1 : 0;
-    const names = ["no match", "a match"];
-    return {right: says === truth, says: names[says], sure: percent(says ? share : 1 - share), truth: names[truth], loss: short(loss)};
+    const names = this.app.task.classes;
+    return {right: says === truth, says: names[says], sure: percent(says ? share : 1 - share), truth: names[truth], loss};
   }
 
   tellVerdict() {
@@ -172,17 +170,19 @@ export class Row {
       return;
     }
     const one = this.verdict(this.seen), pinned = this.seen.pinned && this.verdict(this.seen.pinned);
-    const parts = [
-      make("b", {class: one.right ? "right" : "wrong"}, one.right ? "✓ right" : "✗ wrong"), ` The network says “${one.says}”, ${one.sure} sure; it is ${one.truth}. `,
-      make("span", {class: "soft"}, `loss ${one.loss}`),
+    const judged = one.right ? "right" : "wrong", says = `The network says “${one.says}”, ${one.sure} sure`;
+    // Of data, the class of other sequences is not known.
+    const parts = one.truth === undefined ? [`${says}. The data do not say what it is.`] : [
+      make("b", {class: judged}, one.right ? "✓ right" : "✗ wrong"), ` ${says}; it is “${one.truth}”. `,
+      make("span", {class: "soft"}, `loss ${short(one.loss)}`),
     ];
     if (pinned) parts.push(make("span", {class: "pinned-told"}, ` The pinned network says “${pinned.says}”, ${pinned.sure} sure.`));
     byId("verdict").replaceChildren(...parts);
     byId("verdict").dataset.loss = this.seen.loss;
-    const seen = `${this.seen.tokens.join("")}, state ${this.seen.state}`;
-    byId("heat").setAttribute("aria-label", `${byId("state-label").textContent} after each of ${this.seen.tokens.length} digits, ${this.seen.units} units; the arrow keys choose a unit`);
+    const seen = `${this.seen.tokens}, state ${this.seen.state}`;
+    byId("heat").setAttribute("aria-label", `${byId("state-label").textContent} after each of ${this.seen.tokens.length} symbols, ${this.seen.units} units; the arrow keys choose a unit`);
     // A screen reader is told of another sequence, not twenty times a second of another loss.
-    if (this.said !== seen && !this.app.transport.playing) say(`${one.right ? "right" : "wrong"}, the network says ${one.says}, ${one.sure} sure`);
+    if (this.said !== seen && !this.app.transport.playing) say(`${one.truth === undefined ? "" : `${judged}, `}the network says ${one.says}, ${one.sure} sure`);
     this.said = seen;
   }
 

@@ -1,12 +1,12 @@
 // The sequence as a text, to be typed or pasted, with whatever keyboard there is.
-import {byId} from "./dom.js";
+import {areWords, byId} from "./dom.js";
 import {LONGEST} from "./known.js";
 
 export class SequenceField {
-  // `greatest` returns the largest digit that there is; `changed` is called with the new tokens.
-  constructor(greatest, changed) {
+  // `changed` is called with the new tokens.
+  constructor(app, changed) {
+    this.app = app;
     this.field = byId("sequence");
-    this.greatest = greatest;
     this.changed = changed;
     this.tokens = [];
     this.field.addEventListener("input", () => this.read());
@@ -16,17 +16,18 @@ export class SequenceField {
   // What is being typed stays as it is.
   show(tokens) {
     this.tokens = tokens;
-    if (document.activeElement !== this.field) this.field.value = tokens.join("");
+    this.field.inputMode = this.app.task.symbols.every(symbol => /^[0-9]$/.test(symbol)) ? "numeric" : "text";
+    if (document.activeElement !== this.field) this.field.value = this.app.spell(tokens);
   }
 
   read() {
-    // Also digits of other widths, as some keyboards write them.
-    const text = this.field.value.normalize("NFKC").replace(/[\s,;]/g, ""), most = this.greatest();
-    const tokens = [...text].filter(sign => /[0-9]/.test(sign) && Number(sign) <= most).map(Number);
+    const {symbols} = this.app.task, text = this.field.value;
+    const places = (areWords(symbols) ? text.split(/\s+/) : [...text]).flatMap(part => placesOf(part, symbols));
+    const tokens = places.filter(place => place >= 0);
     const told = [];
-    if (tokens.length < [...text].length) told.push(`Only the digits 0 to ${most} are read.`);
-    if (tokens.length > LONGEST) told.push(`Only the first ${LONGEST} digits are read.`);
-    if (!tokens.length) told.push("Type at least one digit.");
+    if (tokens.length < places.length) told.push(`Only these symbols are read: ${symbols.join(" ")}.`);
+    if (tokens.length > LONGEST) told.push(`Only the first ${LONGEST} symbols are read.`);
+    if (!tokens.length) told.push("Type at least one symbol.");
     this.tell(told.join(" "));
     if (tokens.length) this.changed(tokens.slice(0, LONGEST));
   }
@@ -36,4 +37,12 @@ export class SequenceField {
     byId("sequence-told").hidden = !text;
     this.field.setAttribute("aria-invalid", String(Boolean(text)));
   }
+}
+
+// The token of what was typed: none for what stands between symbols, -1 for what is no symbol.
+function placesOf(part, symbols) {
+  const place = symbols.indexOf(part);
+  if (place >= 0) return [place];
+  // Also digits of other widths, as some keyboards write them.
+  return /^[\s,;]*$/.test(part) ? [] : [symbols.indexOf(part.normalize("NFKC"))];
 }

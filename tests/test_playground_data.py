@@ -1,0 +1,267 @@
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from myrnn import evaluate
+from myrnn.cli import main
+from myrnn.errors import InvalidArgument
+from myrnn.playground import keep, views
+from myrnn.playground.data import data_of
+from myrnn.playground.network import Network
+from playground_help import loop, open_session
+
+LETTERS = "ab"
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+def table(count, longest, seed):
+    """Words of a and b by whether the number of a is even, as CSV."""
+    rng = random.Random(seed)
+    words = ["".join(rng.choices(LETTERS, k=rng.randint(1, longest))) for _ in range(count)]
+    return "sequence,label\n" + "".join(f"{word},{'odd' if word.count('a') % 2 else 'even'}\n" for word in words)
+
+
+def train_on(name, *options, **files):
+    """Train a little on files of the given content, and write a run folder."""
+    for file, content in files.items():
+        Path(f"{file}.csv").write_text(content)
+    given = ["--data=train.csv", *(["--test=test.csv"] if "test" in files else [])]
+    small = ("--dim-recurrent=8", "--batch-size=1", "--max-epochs=1", "--engine=mygrad", "--quiet")
+    assert main(["train", *given, *small, *options, "--out", f"runs/{name}"]) == 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the run `parity`, and with its files."""
+    made = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made)
+        train_on("parity", train=table(60, 5, 0), test=table(130, 8, 1))
+    return made
+
+
+@pytest.fixture
+def here(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def gone(here):
+    """The run `parity`, whose files are elsewhere meanwhile."""
+    files = [Path("train.csv"), Path("test.csv")]
+    for file in files:
+        file.rename(f"{file}.away")
+    yield
+    for file in files:
+        Path(f"{file}.away").rename(file)
+
+
+def opened(name="parity"):
+    run, settings = keep.load(name)
+    return Network(settings, run=run, data=data_of(run))
+
+
+# --- the data as a task
+
+
+def test_the_data_of_a_run_are_a_task(here):
+    data = opened().data
+    assert (data.name, data.symbol_names, data.class_names) == ("train.csv", ("?", "a", "b"), ("even", "odd"))
+    assert (data.dim_input, data.dim_output, len(data.sequences), len(data.test.sequences)) == (3, 2, 60, 130)
+    assert (data.lengths.tolist(), data.test.lengths.tolist()) == ([1, 2, 3, 4, 5], list(range(1, 9)))
+    words = {tuple(data.sequences.tokens(i)): data.sequences.labels[i] for i in range(60)}
+    rng = np.random.default_rng(0)
+    for drawn in (data.sample(50, rng), data.sample_lengths([3] * 20 + [5] * 10, rng), data.some(20, rng)):
+        assert all(words[tuple(drawn.tokens(i))] == drawn.labels[i] for i in range(len(drawn)))
+    assert data.sample_lengths([3, 5, 1], rng).lengths.tolist() == [3, 5, 1]
+    assert len(data.some(1000, rng)) == 60
+
+
+def test_parts_of_data_hold_every_sequence_once(here):
+    test = opened().data.test
+    parts = [test.part(7, part) for part in range(30)]
+    assert max(np.bincount(parts[0].lengths)) == 7
+    assert len(parts[-1]) == 0
+    read = sorted(tuple(part.tokens(i)) for part in parts for i in range(len(part)))
+    assert read == sorted(tuple(test.sequences.tokens(i)) for i in range(130))
+
+
+def test_the_class_is_known_of_sequences_of_the_data_alone(here):
+    data = opened().data
+    for sequences in (data.sequences, data.test.sequences):
+        for i in range(20):
+            tokens = sequences.tokens(i).tolist()
+            assert data.class_of(tokens) == tokens.count(1) % 2
+    assert data.class_of([0, 1]) is None
+    assert data.class_of([1] * 70) is None
+
+
+@pytest.mark.parametrize(("label", "length", "found"), [(0, 3, 3), (1, 5, 5), (1, 70, 5)])
+def test_a_sequence_of_a_class_is_as_long_as_asked_for_or_nearly(here, label, length, found):
+    one = opened().data.like(label, length, np.random.default_rng(0))
+    assert (one.labels.tolist(), one.lengths.tolist()) == ([label], [found])
+
+
+# --- a network on data
+
+
+def test_a_network_on_data_goes_on_over_its_sequences(here):
+    network = opened()
+    before = [parameter.data.copy() for parameter in network.model.parameters]
+    assert network.advance(0.0, 1) == 1
+    assert network.data.class_of(network.last_tokens) is not None
+    assert any((old != new.data).any() for old, new in zip(before, network.model.parameters, strict=True))
+    assert (network.iteration, network.done_before, network.longest) == (1, 0, 5)
+
+
+def test_a_network_on_data_is_tested_on_all_its_test_by_length(here, monkeypatch):
+    monkeypatch.setattr(views, "MOST", 7)
+    network, report = opened(), None
+    while (further := views.tried_further(network, report, 400)) is not report:
+        report = further
+    whole = evaluate(network.model, network.data.test.sequences, trained=5)
+    assert report.rows() == whole.rows()
+    assert report.total.sum() == 130
+    shown = views.accuracy_shown(report)
+    assert (shown["lengths"], shown["trained"]) == (list(range(1, 9)), 5)
+
+
+def test_a_row_of_data_says_the_loss_where_the_class_is_known(here):
+    network = opened()
+    known = network.data.sequences.tokens(0).tolist()
+    assert views.row(network, known)["truth"] == known.count(1) % 2
+    assert views.row(network, known)["loss"] > 0
+    other = views.row(network, [0, 1])
+    assert (other["truth"], other["loss"], len(other["probabilities"])) == (None, None, 2)
+
+
+def test_mistakes_and_shortcuts_are_those_of_the_test(here):
+    network = opened()
+    told = views.mistakes(network, "trained", 500, 0)
+    assert told["samples"] == 130
+    assert all(network.data.test.class_of(one["tokens"]) == one["truth"] for one in told["mistakes"])
+    with refused("such mistakes are looked for in twin halves and palindromes alone"):
+        views.mistakes(network, "longer", 500, 0)
+    assert set(views.shortcut_levels(network.tested)["lengths"]) <= set(range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "why"),
+    [
+        ((), ["ab,x", "ba,y", "aa,z"], "and this one has 3 classes"),
+        ((), ["abcdef,x", "ghijk,y"], "and this one reads 11"),
+    ],
+)
+def test_data_that_the_page_cannot_show_are_refused(tmp_path, monkeypatch, options, rows, why):
+    monkeypatch.chdir(tmp_path)
+    train_on("other", *options, train="\n".join(["sequence,label", *rows * 4]))
+    assert keep.listed_runs() == ["other"]
+    with refused(f"the playground opens runs on data of two classes and at most 10 symbols, {why}"):
+        opened("other")
+
+
+def test_numbers_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("train.jsonl").write_text(
+        '{"sequence": [[0.5], [1.5]], "label": "x"}\n{"sequence": [[2.5]], "label": "y"}\n' * 5
+    )
+    options = ("--dim-recurrent=8", "--max-epochs=1", "--engine=mygrad", "--quiet", "--out=runs/numbers")
+    assert main(["train", "--data=train.jsonl", *options]) == 0
+    with refused("the playground opens runs on data of two classes and at most 10 symbols, and this one reads numbers"):
+        opened("numbers")
+
+
+def test_ten_symbols_are_as_many_as_there_may_be(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train_on("digits", train="sequence,label\n" + "0123456789,x\n98765,y\n" * 5)
+    network = opened("digits")
+    assert views.row(network, [10, 0, 1])["tokens"] == [10, 0, 1]
+    with refused("there are no test sequences: the run was given none"):
+        views.tried_further(network, None, 1)
+
+
+def test_a_network_whose_files_are_gone_is_looked_at_alone(gone):
+    network = opened()
+    for prepare in network.preparations():
+        prepare()
+    assert "train.csv" in network.missing
+    assert views.told(network.task).endswith(f"The network can be looked at, but not trained: {network.missing}.")
+    assert {"play", "step", "draw"} < network.off.keys()
+    assert len(views.row(network, [1, 2])["probabilities"]) == 2
+    with refused(network.missing):
+        network.advance(0.0, 1)
+    with refused(network.missing):
+        views.gradient(network)
+    with pytest.raises(InvalidArgument, match=r"^there are no test sequences: .*test\.csv"):
+        views.tried_further(network, None, 1)
+
+
+# --- a session
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sessions_run():
+    with loop():
+        yield
+
+
+def test_a_run_on_data_is_played_with(here):
+    with open_session() as page:
+        assert page.ask("runs", "runs")["runs"] == ["parity"]
+        told = page.ask("load", "network", run="parity")
+        assert told["task"] == {
+            "told": "The data: train.csv. Is a sequence “even” or “odd”? “?” stands for every other symbol.",
+            "symbols": ("?", "a", "b"),
+            "classes": ("even", "odd"),
+            "families": ("trained",),
+        }
+        assert (told["settings"]["task"], told["is_loaded"], "past" in told) == ("data", True, False)
+        assert page.step(0)["last"]["truth"] in (0, 1)
+        page.send("watch", views=["row", "accuracy", "gradient", "mistakes"])
+        page.send("draw", label=1, length=4)
+        row = page.until(lambda told: told["type"] == "row" and len(told["tokens"]) == 4 and told.get("truth") == 1)
+        assert row["tokens"].count(1) % 2 == 1
+        accuracy = page.until(lambda told: told["type"] == "accuracy" and sum(told.get("total", ())) == 130)
+        assert accuracy["lengths"] == list(range(1, 9))
+        for kind in ("reset", "save", "script"):
+            assert page.ask(kind, "error")["message"] == told["off"][kind]
+
+
+def test_another_network_is_trained_on_the_data_of_a_run(here):
+    with open_session() as page:
+        settings = page.ask("load", "network", run="parity")["settings"]
+        fresh = page.ask("configure", "network", settings={**settings, "dim_recurrent": 4}, anew=False)
+        assert (fresh["task"]["symbols"], fresh["is_loaded"]) == (("?", "a", "b"), False)
+        assert set(fresh["off"]) == {"link", "save", "script"}
+        page.step(0)
+        assert page.ask("pin", "pinned")["network"]["settings"]["task"] == "data"
+        assert page.next("network")["settings"] == {**settings, "dim_recurrent": 4}
+        other = page.ask("configure", "network", settings={**settings, "task": "palindromes"}, anew=False)
+        assert other["task"]["classes"] == ("no match", "match")
+        assert page.ask("configure", "network", settings=settings, anew=False)["settings"] == settings
+
+
+def test_without_a_run_on_data_there_are_no_data(here):
+    with open_session() as page:
+        settings = {**page.last["network"]["settings"], "task": "data"}
+        assert page.ask("configure", "error", settings=settings, anew=False)["message"] == (
+            "there are no data here: load a run on data"
+        )
+
+
+def test_a_run_whose_files_are_gone_says_so(gone):
+    with open_session() as page:
+        told = page.ask("load", "network", run="parity")
+        assert "not trained" in told["task"]["told"]
+        for kind in ("play", "step"):
+            assert page.ask(kind, "error")["message"] == told["off"][kind]
+        page.send("watch", views=["row", "accuracy"])
+        page.until(lambda told: told["type"] == "row" and "probabilities" in told)
+        assert page.next("accuracy")["problem"].startswith("there are no test sequences: ")
