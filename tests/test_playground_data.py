@@ -167,6 +167,13 @@ def test_data_that_the_page_cannot_show_are_refused(tmp_path, monkeypatch, optio
         opened("other")
 
 
+def test_a_training_that_the_page_cannot_repeat_is_begun_within_its_bounds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train_on("large", "--batch-size=500", "--seed=4000000000", train=table(20, 3, 0))
+    settings = opened("large").settings
+    assert (settings["batch_size"], settings["seed"]) == (128, 999_999)
+
+
 def test_numbers_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("train.jsonl").write_text(

@@ -311,6 +311,9 @@ def settings_of(run: Run) -> dict[str, Any]:
     for key, control in _used(settings).items():
         section = task if control.part == "task" else run.settings[control.part]
         settings[key] = section.get(control.name, control.setting.default)
+    if settings["task"] == DATA:
+        # The page begins another training in any case.
+        settings |= {key: min(settings[key], _MOST[key]) for key in ("batch_size", "seed")}
     settings = checked_settings(settings)
     for other in _differing(run, "task", settings) if settings["task"] != DATA else ():
         raise InvalidArgument(f"the playground cannot show this run: its task has {other}")

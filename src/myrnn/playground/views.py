@@ -100,7 +100,7 @@ def accuracy_shown(report: LengthReport) -> dict[str, Any]:
         "low": report.interval[:, 0].tolist(),
         "high": report.interval[:, 1].tolist(),
         "total": report.total.tolist(),
-        "trained": report.trained_length,
+        "trained": report.lengths[-1].item() if report.trained_length is None else report.trained_length,
         "chance": report.chance,
     }
 

@@ -40,7 +40,7 @@ export class Curves {
   // What the latest iteration learned from; told at rest and at low speed.
   tellLast(last) {
     if (!last) {
-      byId("last").textContent = this.app.transport.playing ? "" : "Press play, or do one iteration at a time.";
+      byId("last").textContent = this.app.transport.playing || byId("play").disabled ? "" : "Press play, or do one iteration at a time.";
       return;
     }
     const text = this.app.spell(last.tokens);
