@@ -602,7 +602,8 @@ def test_no_label_covers_another_or_what_is_drawn(page):
         """
         const {connection} = playground, angles = Array.from({length: 32}, (_, i) => 2 * Math.PI * i / 32).slice(2);
         const name = 'fc_h2h.weight', one = {name, real: angles.map(Math.cos), imaginary: angles.map(Math.sin)};
-        connection.tell('network', {settings: playground.settings, eigenvalues: [one]});
+        const {settings, task} = playground;
+        connection.tell('network', {settings, task, off: {}, eigenvalues: [one]});
         connection.tell('eigenvalues', {matrices: [one]});
         connection.tell('curve', {first: 0, width: 1, loss: Array(40).fill(2.9), accuracy: Array(40).fill(1)});
         """
@@ -667,7 +668,7 @@ def test_the_keyboard_reaches_what_there_is_to_play_with(page):
     page.press(Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_DOWN)
     value = np.reshape(page.row()["values"], (6, 50))[1, 2]
     page.wait(lambda: "fc_h2h" in page.text("unit"), "the weights did not come")
-    told = re.match(r"Unit 2 of h is (\S+) after step 2, digit 2", page.text("unit"))
+    told = re.match(r"Unit 2 of h is (\S+) after step 2, symbol 2", page.text("unit"))
     # The page writes three digits, and two of what is below a thousandth.
     assert told and float(told[1]) == float(f"{value:.3g}" if value >= 1e-3 else f"{value:.2g}")
 
