@@ -250,8 +250,14 @@ def test_another_network_is_trained_on_the_data_of_a_run(here):
         page.step(0)
         assert page.ask("pin", "pinned")["network"]["settings"]["task"] == "data"
         assert page.next("network")["settings"] == {**settings, "dim_recurrent": 4}
+        page.send("watch", views=["row"])
+        page.send("tokens", tokens=[1, 2, 1])
+        assert "pinned" in page.until(lambda told: told["type"] == "row" and told["tokens"] == [1, 2, 1])
         other = page.ask("configure", "network", settings={**settings, "task": "palindromes"}, anew=False)
         assert other["task"]["classes"] == ("no match", "match")
+        # Its tokens are other symbols.
+        page.send("tokens", tokens=[2, 1])
+        assert "pinned" not in page.until(lambda told: told["type"] == "row" and told["tokens"] == [2, 1])
         assert page.ask("configure", "network", settings=settings, anew=False)["settings"] == settings
 
 

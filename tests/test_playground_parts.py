@@ -1,5 +1,6 @@
 import json
 import re
+from types import SimpleNamespace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.optimizers import SGD
 from myrnn.playground.keep import script
 from myrnn.playground.messages import LONGEST_MESSAGE, MESSAGES, MOST_ANSWERS, Outbox, as_json, parse
-from myrnn.playground.network import Curve, Network
+from myrnn.playground.network import Curve, Network, classes_of
 from myrnn.playground.settings import checked_settings, controls, defaults, offered_settings, sections_of
 from myrnn.playground.views import Views
 from myrnn.registry import register
@@ -23,6 +24,11 @@ from playground_help import SMALL
 
 def refused(message):
     return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+def test_classes_without_names_are_numbered():
+    assert classes_of(SimpleNamespace(dim_output=2)) == ("class 0", "class 1")
+    assert classes_of(TwinHalves()) == ("no match", "match")
 
 
 # --- the curve

@@ -12,7 +12,7 @@ from typing import Any
 from myrnn.errors import InvalidArgument, MyRNNError, NotFinite
 from myrnn.playground import views
 from myrnn.playground.messages import Outbox
-from myrnn.playground.network import MOST_ITERATIONS, Network, symbols_of
+from myrnn.playground.network import MOST_ITERATIONS, Network, classes_of, symbols_of
 from myrnn.playground.views import MOST, Trial, Views, portion
 
 # The folders of an absolute path, before the name of a file.
@@ -333,7 +333,7 @@ class Bench:
 def _reads(one: Network, other: Network, greatest: int) -> bool:
     """Return whether tokens up to the greatest stand for the same in two networks, and so do the classes."""
     symbols, others = (symbols_of(network.task)[: greatest + 1] for network in (one, other))
-    return symbols == others and one.task.class_names == other.task.class_names
+    return symbols == others and classes_of(one.task) == classes_of(other.task)
 
 
 def reason(error: BaseException) -> str:
@@ -355,7 +355,7 @@ def _described(network: Network) -> dict[str, Any]:
         "task": {
             "told": without_folders(views.told(task)),
             "symbols": symbols_of(task),
-            "classes": task.class_names,
+            "classes": classes_of(task),
             "families": views.families_of(task),
         },
         "off": {name: without_folders(why) for name, why in network.off.items()},

@@ -19,7 +19,7 @@ from myrnn.evaluation import LengthReport
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
 from myrnn.models import OwnModel
-from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase, symbols_of
+from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase, classes_of, symbols_of
 from myrnn.playground.settings import OWN, sections_of, settings_of
 from myrnn.playground.views import TEST_SEED, truth_of
 from myrnn.runs import Run, claim_folder, describe_model, holds_own, list_runs, load_run, save_run
@@ -118,7 +118,7 @@ def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing
         raise InvalidArgument("this figure needs a model that can be compiled")
     if name == "states":
         task = network.task
-        names = {"class_names": task.class_names, "symbol_names": symbols_of(task)}
+        names = {"class_names": classes_of(task), "symbol_names": symbols_of(task)}
         seen = inspect(network.compiled, np.array(tokens), truth_of(task, tokens), **names)
         return lambda: drawn(seen.plot_states, form)
     if name == "gradient":

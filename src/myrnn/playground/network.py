@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from myrnn import _checks
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.experiment import weight_generator
@@ -385,6 +386,11 @@ def new_model(settings: dict[str, Any], task: PageTask | DataTask, own: ModelCla
 def symbols_of(task: PageTask | DataTask) -> tuple[str, ...]:
     """Return what the symbols of a task are called."""
     return task.symbol_names if isinstance(task, DataTask) else tuple(map(str, range(task.dim_input)))
+
+
+def classes_of(task: PageTask | DataTask) -> tuple[str, ...]:
+    """Return what the classes of a task are called."""
+    return tuple(_checks.names("class_names", getattr(task, "class_names", None), task.dim_output))
 
 
 def _drawing(section: dict[str, Any]) -> PageTask:

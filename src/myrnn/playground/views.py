@@ -17,7 +17,7 @@ from myrnn.evaluation import LengthReport, counterexamples, evaluate, shortcuts
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues
 from myrnn.playground.data import DataTask
-from myrnn.playground.network import Network, PageTask
+from myrnn.playground.network import Network, PageTask, classes_of
 from myrnn.sequences import Sequences
 from myrnn.tasks import FAMILIES, Palindromes, TwinHalves, sample_family
 
@@ -74,7 +74,7 @@ def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
     """
     assert network.compiled is not None
     truth = truth_of(network.task, tokens)
-    seen = inspect(network.compiled, np.array(tokens), truth, class_names=network.task.class_names)
+    seen = inspect(network.compiled, np.array(tokens), truth, class_names=classes_of(network.task))
     name = state if state in seen.states else seen.main_state
     if not all(np.isfinite(part).all() for part in (seen.states[name], seen.logits, seen.state_gradients[name])):
         raise NotFinite("there is nothing to see in this sequence: the network's numbers grow beyond all bounds")
