@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -716,6 +717,16 @@ def test_a_damaged_run_is_refused(saved, here):
     (run / "settings.json").write_text(json.dumps({**index, "characters": True}))
     with pytest.raises(RunError, match=r"settings\.json is damaged or was changed"):
         load_run(run)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a system that has pipes with names")
+def test_what_has_no_end_is_no_file(saved, here, capsys):
+    os.mkfifo("pipe.csv")
+    Path("zeros.csv").symlink_to("/dev/zero")
+    for name in ("pipe.csv", "zeros.csv"):
+        for line in (["train", "--quiet", "--data", name], ["predict", str(saved), "--data", name]):
+            assert main(line) == 2
+            assert capsys.readouterr().err == f"myrnn: {name} is a device or a pipe, not a file\n"
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_a_wrong_batch_is_refused_and_leaves_nothing(metrics, size, iterations, 
         logger.set_train_batch(metrics, size, iterations=iterations)
     assert list(logger.train_metrics) == ["loss"]
     assert logger.train_metrics["loss"]["batch_data"].tolist() == [1.0]
-    assert "1 training batches" in repr(logger)
+    assert "1 training batch" in repr(logger)
 
 
 @pytest.mark.parametrize(
@@ -172,4 +172,4 @@ def test_the_first_batch_must_have_names_of_text():
 def test_repr_counts():
     logger = LiveLogger("loss")
     logger.set_train_batch({"loss": 1.0}, 1)
-    assert repr(logger) == "LiveLogger(loss: 1 training batches, 0 training epochs, 0 test batches, 0 test epochs)"
+    assert repr(logger) == "LiveLogger(loss: 1 training batch, 0 training epochs, 0 test batches, 0 test epochs)"

@@ -386,7 +386,7 @@ def test_a_task_that_draws_something_else_is_refused():
 
     with refused("task.sample(8192, rng) must return a Sequences of 8192, but returned list"):
         trained(Odd())
-    with refused("task.sample(8192, rng) must return a Sequences of 8192, but returned 8191 sequences"):
+    with refused("task.sample(8192, rng) must return a Sequences of 8192, but returned 8,191 sequences"):
         trained(Short())
 
 

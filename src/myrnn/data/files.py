@@ -372,8 +372,9 @@ def _check_columns(path: Path, there: Sequence[str], columns: Columns) -> None:
 
 def _bytes(path: Path) -> bytes:
     """Return the content, decompressed, of a file that is there and holds something."""
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, not a file")
+    if path.exists() and not path.is_file():
+        # A device or a pipe may have no end.
+        raise DataError(f"{path} is {'a folder' if path.is_dir() else 'a device or a pipe'}, not a file")
     try:
         content = path.read_bytes()
     except FileNotFoundError:

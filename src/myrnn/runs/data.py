@@ -235,6 +235,8 @@ def _hash_of_memory(raw: RawSequences, y: Any) -> str:
 
 def _hash_of(path: str | os.PathLike[str]) -> str:
     try:
+        if not os.path.isfile(path):
+            return ""
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
