@@ -10,6 +10,7 @@ from myrnn.optimizers import Adam
 from myrnn.runs import load_run, save_run
 from myrnn.tasks import TwinHalves
 from myrnn.training import History
+from run_folders import figures_left_blank
 
 SMALL = ("--pattern-length-max=3", "--iterations=40", "--report-every=20", "--samples=60", "--engine=mygrad", "--quiet")
 SEQUENCE = "123123"
@@ -36,8 +37,9 @@ def here(tmp_path, monkeypatch):
 def runs(tmp_path_factory):
     """A run of each kind of model, for all that only look at one."""
     folder = tmp_path_factory.mktemp("runs")
-    for kind in ("rnn", "gru", "lstm"):
-        assert main(["train", *SMALL, "--model", kind, "--dim-recurrent=6", "--out", str(folder / kind)]) == 0
+    with figures_left_blank():
+        for kind in ("rnn", "gru", "lstm"):
+            assert main(["train", *SMALL, "--model", kind, "--dim-recurrent=6", "--out", str(folder / kind)]) == 0
     return folder
 
 

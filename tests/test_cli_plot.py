@@ -6,6 +6,7 @@ from PIL import Image
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument
 from myrnn.runs import run_names
+from run_folders import figures_left_blank
 
 SMALL = (
     "--pattern-length-max=3",
@@ -22,8 +23,9 @@ SMALL = (
 def runs(tmp_path_factory):
     """Two runs of the command line, that differ in their model."""
     folder = tmp_path_factory.mktemp("runs")
-    for name in ("rnn", "gru"):
-        assert main(["train", *SMALL, f"--model={name}", "--out", str(folder / name)]) == 0
+    with figures_left_blank():
+        for name in ("rnn", "gru"):
+            assert main(["train", *SMALL, f"--model={name}", "--out", str(folder / name)]) == 0
     return folder
 
 

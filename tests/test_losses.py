@@ -69,7 +69,7 @@ def test_gradients_are_differences(registered, name, weights):
 
 
 @pytest.mark.filterwarnings("ignore:training goes on op by op with MyGrad, because the loss")
-def test_a_registered_loss_is_known_everywhere(registered, tmp_path, monkeypatch, capsys):
+def test_a_registered_loss_is_known_everywhere(registered, tmp_path, monkeypatch, blank_figures, capsys):
     monkeypatch.chdir(tmp_path)
     Path("a.csv").write_text("sequence,label\n" + "ab,x\nba,y\nb,y\n" * 8)
     small = ("--dim-recurrent=3", "--loss=brier", "--quiet")
