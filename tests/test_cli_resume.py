@@ -29,6 +29,13 @@ SMALL = (
 # What an interrupted run must have in common with one that was not, to the last byte.
 SAME = ("model.safetensors", "history.csv", "accuracy_by_length.csv")
 COMMAND = (sys.executable, "-m", "myrnn")
+# A class of your own.
+SOURCE = """from myrnn import RNN
+
+
+class Mine(RNN):
+    pass
+"""
 
 
 @pytest.fixture
@@ -588,8 +595,10 @@ def test_a_run_that_is_killed_again_and_again_comes_through(tmp_path, kind, leas
 
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a system that waits for processes with pidfd_open")
-def test_the_real_command_is_killed_and_resumed(here):
-    options = (*SMALL[1:], "--iterations=1000", "--checkpoint-every=0")
+@pytest.mark.parametrize("own", [(), ("--model=mine.py:Mine",)], ids=["rnn", "a class of your own"])
+def test_the_real_command_is_killed_and_resumed(here, own):
+    Path("mine.py").write_text(SOURCE)
+    options = (*SMALL[1:], *own, "--iterations=1000", "--checkpoint-every=0")
     assert main(["train", *options, "--quiet", "--out=whole"]) == 0
     draw, kills, running = random.Random(0), 0, begun(*options, "--out=run")
     # At first so early that no machine has come through, then later and later, for it to come through on any machine.
@@ -597,7 +606,7 @@ def test_the_real_command_is_killed_and_resumed(here):
         kills += 1
         if not Path("run/unfinished.json").exists():
             break  # it was whole already, and about to say so
-        running = begun("--resume=run", "--checkpoint-every=0")
+        running = begun("--resume=run", *own, "--checkpoint-every=0")
     assert kills >= 3
     assert result("run") == result("whole")
 
