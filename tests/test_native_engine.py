@@ -278,7 +278,7 @@ class Changing:
 def test_sequences_that_grow_wider_are_refused(engine, monkeypatch):
     monkeypatch.setattr("myrnn.training.feed.BLOCK", 64)
     model = RNN(10, 12, 2, activation="tanh", rng=0)
-    with pytest.raises(InvalidArgument, match=r"^sequences with 5000 inputs turned up, but the first ones have 10$"):
+    with pytest.raises(InvalidArgument, match=r"^sequences with 5,000 inputs turned up, but the first ones have 10$"):
         myrnn.train(model, Changing(5000, True), SGD(model.parameters), 80, engine=engine, progress=False)
 
 
