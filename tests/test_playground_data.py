@@ -232,11 +232,11 @@ def test_a_run_on_data_is_played_with(here):
         assert (told["settings"]["task"], told["is_loaded"], "past" in told) == ("data", True, False)
         assert page.step(0)["last"]["truth"] in (0, 1)
         page.send("watch", views=["row", "accuracy", "gradient", "mistakes"])
+        accuracy = page.until(lambda told: told["type"] == "accuracy" and sum(told.get("total", ())) == 130)
+        assert accuracy["lengths"] == list(range(1, 9))
         page.send("draw", label=1, length=4)
         row = page.until(lambda told: told["type"] == "row" and len(told["tokens"]) == 4 and told.get("truth") == 1)
         assert row["tokens"].count(1) % 2 == 1
-        accuracy = page.until(lambda told: told["type"] == "accuracy" and sum(told.get("total", ())) == 130)
-        assert accuracy["lengths"] == list(range(1, 9))
         for kind in ("reset", "save", "script"):
             assert page.ask(kind, "error")["message"] == told["off"][kind]
 
