@@ -14,10 +14,11 @@ from myrnn.errors import InvalidArgument
 from myrnn.optimizers import SGD
 from myrnn.playground.keep import script
 from myrnn.playground.messages import LONGEST_MESSAGE, MESSAGES, MOST_ANSWERS, Outbox, as_json, parse
-from myrnn.playground.network import Curve, Network, classes_of
+from myrnn.playground.network import Curve, Network
 from myrnn.playground.settings import checked_settings, controls, defaults, offered_settings, sections_of
 from myrnn.playground.views import Views
 from myrnn.registry import register
+from myrnn.runs import classes_of
 from myrnn.tasks import TwinHalves
 from playground_help import SMALL
 

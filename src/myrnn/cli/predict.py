@@ -128,10 +128,9 @@ def _read(run: Run, data: Path, text_column: str | None, **options: Any) -> Labe
     """Read a file as those of the training were read."""
     fitted = run.fitted
     assert fitted is not None
-    is_characters = fitted.encoder.kind == "characters"
     return read_sequences(
         data,
-        tokenize=("characters" if is_characters else "words") if fitted.is_symbols else "auto",
+        tokenize=fitted.text_as if fitted.is_symbols else "auto",
         text_column=text_column or run.experiment.data.text_column,
         kind="tokens" if fitted.is_symbols else "features",
         labelled=False,

@@ -12,8 +12,9 @@ from typing import Any
 from myrnn.errors import InvalidArgument, MyRNNError, NotFinite
 from myrnn.playground import views
 from myrnn.playground.messages import Outbox
-from myrnn.playground.network import MOST_ITERATIONS, Network, classes_of, symbols_of
+from myrnn.playground.network import MOST_ITERATIONS, Network, symbols_of
 from myrnn.playground.views import MOST, Trial, Views, portion
+from myrnn.runs import classes_of
 
 # The folders of an absolute path, before the name of a file.
 _FOLDERS = re.compile(r"(?<![\w./\\])(?:[A-Za-z]:[/\\]|\\\\|/)(?:[^\s:'\"/\\]+[/\\])+")

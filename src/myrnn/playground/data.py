@@ -14,7 +14,7 @@ from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.runs import Run
 from myrnn.sequences import Sequences, offsets_of, ramp
 
-# Beside the one that stands for all that are not known.
+# Those of a task; of data, beside the one that stands for all that are not known.
 MOST_SYMBOLS = 10
 
 

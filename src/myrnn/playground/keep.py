@@ -19,10 +19,10 @@ from myrnn.evaluation import LengthReport
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
 from myrnn.models import OwnModel
-from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase, classes_of, symbols_of
+from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase, symbols_of
 from myrnn.playground.settings import OWN, sections_of, settings_of
 from myrnn.playground.views import TEST_SEED, truth_of
-from myrnn.runs import Run, claim_folder, describe_model, holds_own, list_runs, load_run, save_run
+from myrnn.runs import Run, claim_folder, classes_of, describe_model, holds_own, list_runs, load_run, save_run
 
 RUNS = Path("runs")
 MOST_LISTED = 50

@@ -13,13 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from myrnn import _checks
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.experiment import weight_generator
 from myrnn.models import make_own
 from myrnn.optimizers import SGD, Adam, RMSprop
-from myrnn.playground.data import DataTask
+from myrnn.playground.data import MOST_SYMBOLS, DataTask
 from myrnn.playground.settings import ADJUSTABLE, DATA, OWN, sections_of, unrepeatable
 from myrnn.registry import make
 from myrnn.results import LearningCurve
@@ -47,8 +46,6 @@ REPORT_EVERY = 500
 MOST_ITERATIONS = 20_000_000
 # After an adjustment the sequences are drawn with another seed, this much larger: no seed of the settings is as large.
 NEXT_SEED = 10_000_000
-# One digit each.
-MOST_TOKENS = 10
 # How many points a curve on the page has at most, an even number.
 MOST_POINTS = 512
 
@@ -388,19 +385,14 @@ def symbols_of(task: PageTask | DataTask) -> tuple[str, ...]:
     return task.symbol_names if isinstance(task, DataTask) else tuple(map(str, range(task.dim_input)))
 
 
-def classes_of(task: PageTask | DataTask) -> tuple[str, ...]:
-    """Return what the classes of a task are called."""
-    return tuple(_checks.names("class_names", getattr(task, "class_names", None), task.dim_output))
-
-
 def _drawing(section: dict[str, Any]) -> PageTask:
     """Return a task that draws sequences, or refuse one that the page cannot show."""
     if section["name"] == DATA:
         raise InvalidArgument("there are no data here: load a run on data")
     task: Any = make("task", **section)
-    if not (task.dim_output == 2 and task.dim_input <= MOST_TOKENS and hasattr(task, "truth")):
+    if not (task.dim_output == 2 and task.dim_input <= MOST_SYMBOLS and hasattr(task, "truth")):
         raise InvalidArgument(
-            f"the page shows tasks of two classes and at most {MOST_TOKENS} tokens that have a method 'truth', and "
+            f"the page shows tasks of two classes and at most {MOST_SYMBOLS} tokens that have a method 'truth', and "
             f"{type(task).__name__} is none"
         )
     shown: PageTask = task

@@ -17,7 +17,8 @@ from myrnn.evaluation import LengthReport, counterexamples, evaluate, shortcuts
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues
 from myrnn.playground.data import DataTask
-from myrnn.playground.network import Network, PageTask, classes_of
+from myrnn.playground.network import Network, PageTask
+from myrnn.runs import classes_of
 from myrnn.sequences import Sequences
 from myrnn.tasks import FAMILIES, Palindromes, TwinHalves, sample_family
 

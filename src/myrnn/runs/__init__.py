@@ -34,7 +34,7 @@ from myrnn.runs.folder import (
 )
 from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.listing import ORDERS, STATES, RunListing, RunSummary, list_runs
-from myrnn.runs.load import Run, holds_own, load_run
+from myrnn.runs.load import Run, classes_of, holds_own, load_run
 from myrnn.runs.model import describe_model
 from myrnn.runs.save import save_run, summarize, tests_table, write_data_run, write_run
 from myrnn.runs.work import ANY_SHARE, DataWork, TaskWork, begin, evaluated, go_on, run, tested_lengths
@@ -59,6 +59,7 @@ __all__ = [
     "TaskWork",
     "begin",
     "claim_folder",
+    "classes_of",
     "compare_runs",
     "describe_model",
     "described",

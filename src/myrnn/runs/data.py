@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -122,16 +122,32 @@ def read_tests(experiment: Experiment, fitted: Fitted, file: str | None = None, 
     file, labels : str, optional
         A file to read instead of those that the experiment names.
     """
-    kind, how = "tokens" if fitted.is_symbols else "features", _tokenize_of(fitted)
-    files = dict(experiment.evaluation.test) if file is None else {Path(file).name: file}
-    all_labels = dict(experiment.evaluation.test_labels) if file is None else {Path(file).name: labels}
+    files = _tests_of(experiment) if file is None else {Path(file).name: (file, labels)}
     places = {name: place for place, name in enumerate(fitted.class_names)}
     found = {}
-    for name, path in files.items():
-        given = _of_known(_read(experiment, path, all_labels.get(name), kind, how), places)
+    for name, given in _read_tests(experiment, files, places, fitted.is_symbols, fitted.text_as):
         numbers = np.array([places[label] for label in _labels_of(given)], dtype=np.int64)
         found[name] = NamedSequences(fitted.read(given.sequences, numbers), fitted)
     return found
+
+
+def _tests_of(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
+    """Return the files of the tests of an experiment, each with that of its labels if it has one, by their names."""
+    labels = dict(experiment.evaluation.test_labels)
+    return {name: (file, labels.get(name)) for name, file in experiment.evaluation.test}
+
+
+def _read_tests(
+    experiment: Experiment,
+    files: Mapping[str, tuple[str, str | None]],
+    classes: Collection[str],
+    is_tokens: bool,
+    tokenize: str | None,
+) -> Iterator[tuple[str, LabelledSequences]]:
+    """Read tests one after the other; their text is read as that of the training was, which has these classes."""
+    kind = "tokens" if is_tokens else "features"
+    for name, (file, labels) in files.items():
+        yield name, _of_known(_read(experiment, file, labels, kind, tokenize or "words"), classes)
 
 
 def _of_known(given: LabelledSequences, classes: Collection[str]) -> LabelledSequences:
@@ -165,11 +181,6 @@ def _labels_of(given: LabelledSequences) -> list[str]:
     return labels
 
 
-def _tokenize_of(fitted: Fitted) -> str:
-    """Return how text is read for a model of symbols: as in its training, and lists of symbols as words."""
-    return "characters" if fitted.encoder.kind == "characters" else "words"
-
-
 def read_data(experiment: Experiment) -> GivenData:
     """Read all files of an experiment with data.
 
@@ -185,32 +196,21 @@ def read_data(experiment: Experiment) -> GivenData:
         raise InvalidArgument("the sequences were in memory: give them again, as Experiment(data=(X, y))")
     # First, so that a file that changes while it is read is not taken for what it was.
     hashes = {name: _hash_of(file) for name, file in experiment.files.items()}
+    files = _tests_of(experiment)
     if experiment.memory is not None:
         X, y = experiment.memory.X, experiment.memory.y
         raw = flat_sequences(X, tokenize=data.tokenize)
         is_tokens, how = isinstance(raw, TokenSequences), getattr(raw, "tokenize", None)
         classes = set(map(str, ClassLabels.fit(y).classes.tolist())) if experiment.evaluation.test else ()
-        tests = _read_tests(experiment, classes, is_tokens, how if isinstance(how, str) else None)
+        tests = dict(_read_tests(experiment, files, classes, is_tokens, how if isinstance(how, str) else None))
         return GivenData(X, y, tests=tests, hashes={**hashes, MEMORY: _hash_of_memory(raw, y)})
     train = _read(experiment, data.file, data.labels, None, data.tokenize)
     if len(train.classes) < 2:
         raise InvalidArgument(
             f"{train.source} holds one class only, {next(iter(train.classes))!r}: a classifier needs two or more"
         )
-    tests = _read_tests(experiment, train.classes, train.is_tokens, train.tokenize)
+    tests = dict(_read_tests(experiment, files, train.classes, train.is_tokens, train.tokenize))
     return GivenData(train.sequences, train.labels, train, tests, hashes)
-
-
-def _read_tests(
-    experiment: Experiment, classes: Collection[str], is_tokens: bool, tokenize: str | None
-) -> dict[str, LabelledSequences]:
-    """Return the tests of an experiment; their text is read as that of the training was, which has these classes."""
-    labels = dict(experiment.evaluation.test_labels)
-    kind = "tokens" if is_tokens else "features"
-    return {
-        name: _of_known(_read(experiment, file, labels.get(name), kind, tokenize or "words"), classes)
-        for name, file in experiment.evaluation.test
-    }
 
 
 def _read(experiment: Experiment, file: str, labels: str | None, kind: Any, tokenize: str) -> LabelledSequences:

@@ -70,6 +70,11 @@ class Fitted:
         return isinstance(self.encoder.inner, Vocabulary)
 
     @property
+    def text_as(self) -> str:
+        """How text is read for the model: as in its training, and lists of symbols as words."""
+        return "characters" if self.encoder.kind == "characters" else "words"
+
+    @property
     def dim_input(self) -> int:
         """C: symbols or columns that the model reads."""
         return self.encoder.dim_input
@@ -92,7 +97,7 @@ class Fitted:
 
     def read_texts(self, texts: Sequence[str]) -> Sequences:
         """Return texts as the model reads them, the words of each parted by white space if it reads words."""
-        return self.read(list(texts) if self.encoder.kind == "characters" else [text.split() for text in texts])
+        return self.read(list(texts) if self.text_as == "characters" else [text.split() for text in texts])
 
     def read(self, X: Any, labels: NDArray[np.int64] | None = None) -> Sequences:
         """Return sequences as the model reads them, with the numbers of their classes where these are known."""

@@ -28,6 +28,11 @@ from myrnn.storage import Stored
 from myrnn.training import History, reference_logits
 
 
+def classes_of(task: Any) -> tuple[str, ...]:
+    """Return what the classes of a task are called: as it says, or by their numbers."""
+    return tuple(_checks.names("class_names", getattr(task, "class_names", None), task.dim_output))
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """A run as it was saved.
@@ -72,7 +77,7 @@ class Run:
         """What the classes are called."""
         if self.fitted is not None:
             return self.fitted.class_names
-        return tuple(_checks.names("class_names", getattr(self.task, "class_names", None), self.task.dim_output))
+        return classes_of(self.task)
 
     def read_texts(self, texts: Sequence[str]) -> Sequences:
         """Return sequences as they are written on a command line: digits of a task, or text as in the data.
