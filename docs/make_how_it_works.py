@@ -52,6 +52,24 @@ class Masked(RNN):
         return self.fc_h2y(h)
 
 
+class BothWays(RNN):
+    """It goes over the sequence in both directions, and once more over the states of both."""
+
+    def __call__(self, x):
+        """Return the logits (1, K) of one sequence (T, C)."""
+        f = b = h = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32)
+        forward, backward = [], []
+        for x_t in x:
+            f = relu(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(f))
+            forward.append(f)
+        for x_t in x[::-1]:
+            b = relu(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(b))
+            backward.insert(0, b)
+        for f_t, b_t in zip(forward, backward, strict=True):
+            h = relu(f_t * b_t + self.fc_h2h(h))
+        return self.fc_h2y(h)
+
+
 class Late(RNN):
     """It is no recurrence, but up to step 7 it looks like one."""
 
@@ -69,6 +87,7 @@ def texts() -> dict[str, str]:
     compiled = compile(RNN(10, 50, 2), check=False)
     found = compiled.stages
     found["model"] = inspect.getsource(RNN).strip()
+    found["loops"] = compile(BothWays(10, 50, 2), check=False).stages["roll"]
     found["refusal"] = refusal(Late(10, 50, 2))
     found["hoist"] = compile(Masked(10, 50, 2), check=False).stages["hoist"]
     found["schedule"] = part(found["schedule"], "Forward, step by step", until=r"^\S")

@@ -312,10 +312,10 @@ class _Unrolled:
         self.derivative = compiled.derivative
         self.recurrence = r = self.derivative.recurrence
         self.parameters = [p.data.astype(np.float64) for p in compiled.model.parameters]
-        parts = (self.derivative.readout, self.derivative.step, self.derivative.prelude)
-        nodes = [*r.initial, *r.step, r.readout, *self.derivative.derived]
-        for part in parts:
-            nodes += [*part.states, *part.weights, *(term for terms in part.weights.values() for term in terms)]
+        nodes = [*r.nodes, *self.derivative.derived]
+        for part in self.derivative.pullbacks:
+            nodes += [*part.states.values(), *part.kept.values(), *part.weights]
+            nodes += [term for terms in part.weights.values() for term in terms]
         self.leaves = {(n.operation, *n.attributes): n for n in topological(nodes) if not n.inputs}
         self.fixed = {}
         for (kind, *which), node in self.leaves.items():
@@ -328,47 +328,71 @@ class _Unrolled:
         self.fixed |= {n: derived[k[1]] for k, n in self.leaves.items() if k[0] == "derived"}
 
     def run(self, x, label):
-        r = self.recurrence
-        rows = x[::-1] if r.reverse else x
-        at_length = {("length",): np.array([float(len(x))])}
-        states, befores = self._wide(self._evaluated(r.initial, {})), []
-        for row in rows:
-            befores.append(self._at(states, row))
-            states = self._wide(self._evaluated(r.step, befores[-1]))
-        after = self._at(states, None) | at_length
-        logits = self._evaluated([r.readout], after)[0]
-        logits = np.broadcast_to(logits, (r.readout.size,))
+        r, rows = self.recurrence, [{("input",): row.astype(np.float64)} for row in x]
+        self.sizes = {("state", i): size for i, size in enumerate(r.state_sizes)}
+        self.sizes |= {("kept", k): node.size for k, node in r.kept.items()}
+        last, befores = {}, []
+        for loop, first in zip(r.loops, r.first_states, strict=True):
+            names = [("state", first + i) for i in range(len(loop.step))]
+            kept = [("kept", k) for k in loop.kept]
+            own = self._named(names, loop.initial, last)
+            befores.append([])
+            for done, row in enumerate(reversed(rows) if loop.backward else rows):
+                before = last | own | row | {("time", loop.backward): np.array([float(done)])}
+                found = self._named([*names, *kept], [*loop.step, *loop.kept.values()], before)
+                befores[-1].append((before, row))
+                own = {name: found[name] for name in names}
+                row |= {name: found[name] for name in kept}
+            last |= own
+        after = last | {("length",): np.array([float(len(x))])}
+        logits = np.broadcast_to(self._evaluated([r.readout], after)[0], (r.readout.size,))
         share = np.exp(logits - logits.max())
         share /= share.sum()
         loss = -np.log(share[label])
         share[label] -= 1
         self.gradients = {}
-        back = self._back(self.derivative.readout, after | {("gradient", "logits"): share})
-        for before in reversed(befores):
-            back = self._back(self.derivative.step, before | self._gradients_of_states(back))
-        self._back(self.derivative.prelude, self._gradients_of_states(back) | self._gradients_of_derived())
+        # Of every state at the end of its loop and at its beginning, and of what is kept, by its row.
+        back = dict.fromkeys(last, 0.0)
+        begin, of_kept = {}, {id(row): {} for row in rows}
+        self._add(back, self._back(self.derivative.readout, after | {("gradient", "logits"): share}))
+        for i in reversed(range(len(r.loops))):
+            names = [("state", r.first_states[i] + j) for j in range(len(r.loops[i].step))]
+            own = {name: back[name] + np.zeros(self.sizes[name]) for name in names}
+            for before, row in reversed(befores[i]):
+                given = {("gradient", *name[1:]): value for name, value in own.items()}
+                for k in r.loops[i].kept:
+                    given["gradient", "kept", k] = of_kept[id(row)].get(("kept", k), np.zeros(self.sizes["kept", k]))
+                found = self._back(self.derivative.loops[i], before | given)
+                own = {name: found.pop(name, np.zeros(self.sizes[name])) for name in names}
+                self._add(of_kept[id(row)], {name: found.pop(name) for name in list(found) if name[0] == "kept"})
+                self._add(back, found)
+            given = {("gradient", *name[1:]): value for name, value in own.items()}
+            begin |= given
+            self._add(back, self._back(self.derivative.entries[i], last | given))
+        self._back(self.derivative.prelude, begin | self._gradients_of_derived())
         return logits[None], loss, self._by_parameter()
 
-    def _at(self, states, row):
-        known = {("state", i): state for i, state in enumerate(states)}
-        return known if row is None else known | {("input",): row.astype(np.float64)}
+    def _named(self, names, nodes, known):
+        values = self._evaluated(nodes, known)
+        return {name: np.broadcast_to(v, self.sizes[name]) for name, v in zip(names, values, strict=True)}
 
-    def _wide(self, numbers):
-        return [np.broadcast_to(v, n.size) for v, n in zip(numbers, self.recurrence.step, strict=True)]
+    @staticmethod
+    def _add(sums, more):
+        for name, value in more.items():
+            sums[name] = sums.get(name, 0.0) + value
 
     def _evaluated(self, targets, known):
         numbers = {self.leaves[key]: value for key, value in known.items() if key in self.leaves}
         return evaluate(list(targets), self.fixed | numbers, np.float64)
 
     def _back(self, part, known):
+        """Add to the gradients of weights; return those of states and of what is kept."""
         terms = [(leaf, term) for leaf, several in part.weights.items() for term in several]
-        results = self._evaluated([*part.states, *(term for _, term in terms)], known)
-        for (leaf, _), term in zip(terms, results[len(part.states) :], strict=True):
+        read = {("state", i): node for i, node in part.states.items()} | {("kept", k): n for k, n in part.kept.items()}
+        results = self._evaluated([*read.values(), *(term for _, term in terms)], known)
+        for (leaf, _), term in zip(terms, results[len(read) :], strict=True):
             self.gradients[leaf] = self.gradients.get(leaf, 0) + np.broadcast_to(term, leaf.size)
-        return self._wide(results[: len(part.states)])
-
-    def _gradients_of_states(self, back):
-        return {("gradient", i): gradient for i, gradient in enumerate(back)}
+        return {name: np.broadcast_to(v, self.sizes[name]) for name, v in zip(read, results, strict=False)}
 
     def _gradients_of_derived(self):
         derived = enumerate(self.derivative.derived)

@@ -46,8 +46,8 @@ def parts():
     model = Gated()
     build = Builder()
     rng = np.random.default_rng(1)
-    x = rng.normal(size=(7, C)).astype(np.float32)
-    traces = {n: trace_once(model, model.parameters, x[:n], build) for n in range(1, 8)}
+    x = rng.normal(size=(13, C)).astype(np.float32)
+    traces = {n: trace_once(model, model.parameters, x[:n], build) for n in (*range(1, 10), 12, 13)}
     hoisted = hoist(roll(Traces(traces, C, parameter_names(model), tuple(p.shape for p in model.parameters))))
     return model, hoisted.rolled, hoisted, differentiate(hoisted)
 
@@ -75,12 +75,18 @@ def leaves(nodes, operation, *attributes):
 
 
 def targets_of(pullback):
-    return [*pullback.states, pullback.input, *(t for terms in pullback.weights.values() for t in terms)]
+    return [*pullback.states.values(), pullback.input, *(t for terms in pullback.weights.values() for t in terms)]
+
+
+def of_states(pullback, recurrence):
+    """Return the gradient of each state; zero where nothing reads it."""
+    zeros = [recurrence.build.constant(np.zeros(size)) for size in recurrence.state_sizes]
+    return [pullback.states.get(i, zero) for i, zero in enumerate(zeros)]
 
 
 def backpropagated(model, derivative, x, logit_gradient):
     """Run the graphs over one sequence in float64, as the emitted code does; return the gradients of all parameters."""
-    r = derivative.recurrence
+    r, (step,) = derivative.recurrence, derivative.loops
     weights = known_weights(model, derivative)
     sums = {}
 
@@ -108,13 +114,13 @@ def backpropagated(model, derivative, x, logit_gradient):
     nodes = targets_of(derivative.readout)
     known = bind([r.readout, *nodes], states[-1], gradients={"logits": logit_gradient})
     add_terms(derivative.readout, known)
-    gradients = evaluate(derivative.readout.states, known, np.float64)
+    gradients = evaluate(of_states(derivative.readout, r), known, np.float64)
     of_rows = []
     for t in reversed(range(len(x))):
-        known = bind([*r.step, *targets_of(derivative.step)], states[t], x[t], dict(enumerate(gradients)))
-        add_terms(derivative.step, known)
-        gradients = evaluate(derivative.step.states, known, np.float64)
-        of_rows.append(evaluate([derivative.step.input], known, np.float64)[0])
+        known = bind([*r.step, *targets_of(step)], states[t], x[t], dict(enumerate(gradients)))
+        add_terms(step, known)
+        gradients = evaluate(of_states(step, r), known, np.float64)
+        of_rows.append(evaluate([step.input], known, np.float64)[0])
     known = bind(targets_of(derivative.prelude), gradients=dict(enumerate(gradients)))
     add_terms(derivative.prelude, known)
     found = [np.zeros(p.shape) for p in model.parameters]
@@ -144,7 +150,7 @@ def test_the_graphs_read_only_what_they_may(parts):
     weights = ["parameter", "rows", "derived"]
     check(derivative.recurrence.step, ["state", "input", *weights])
     check(derivative.derived, ["parameter"])
-    for pullback in (derivative.readout, derivative.step):
+    for pullback in (derivative.readout, *derivative.loops):
         check(targets_of(pullback), ["state", "input", "gradient", *weights])
     check(targets_of(derivative.prelude), ["gradient", *weights])
     assert hoisted.recurrence.step == derivative.recurrence.step
@@ -162,7 +168,7 @@ def test_a_joined_product_is_taken_apart_and_fixed_weights_leave_the_loop(parts)
 
 def test_weights_of_the_loop_get_terms_that_can_be_summed_in_one_product(parts):
     derivative = parts[3]
-    for leaf, terms in derivative.step.weights.items():
+    for leaf, terms in derivative.loops[0].weights.items():
         if leaf.operation in ("rows", "derived"):
             assert [term.operation for term in terms] == ["outer"] * len(terms)
 
@@ -170,7 +176,7 @@ def test_weights_of_the_loop_get_terms_that_can_be_summed_in_one_product(parts):
 def test_gradients_are_named_after_what_they_belong_to(parts):
     derivative = parts[3]
     called = printer_of(derivative).names
-    names = {called.get(node) for node in topological(targets_of(derivative.step))}
+    names = {called.get(node) for node in topological(targets_of(derivative.loops[0]))}
     assert {"d_h", "d_gate", "d_both"} <= names
     assert "gate_sum" not in names
 

@@ -9,6 +9,7 @@ from mygrad import Tensor
 from mygrad.nnet.activations import sigmoid, softmax
 
 from myrnn.compiler import compile, evaluate, topological, write_equations
+from myrnn.compiler.equations import kept_names
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import roll
@@ -144,9 +145,74 @@ class Backwards(Base):
         return h @ self.Wy
 
 
-MODELS = (
+class BothWays(Base):
+    """One loop forward and one backward; the logits read the last state of each."""
+
+    def __init__(self):
+        super().__init__()
+        self.C = weight(7, 7)
+
+    def __call__(self, x):
+        return self.ran(x)[1]
+
+    def ran(self, x):
+        """Return the states along the sequence, and the logits."""
+        f = b = zeros()
+        fs, bs = [], []
+        for x_t in x:
+            f = mg.tanh(x_t[None] @ self.A + f @ self.B)
+            fs.append(f)
+        for x_t in x[::-1]:
+            b = mg.tanh(x_t[None] @ self.A + b @ self.C)
+            bs.insert(0, b)
+        return {"f": fs, "b": bs}, (f + b) @ self.Wy
+
+
+class BothWaysTwice(BothWays):
+    """A second layer goes both ways over what the first one has at every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.D, self.E = weight(7, 7), weight(7, 7)
+
+    def ran(self, x):
+        """Return the states along the sequence and what the second layer reads of them, and the logits."""
+        states, _ = super().ran(x)
+        both = [f + b for f, b in zip(states["f"], states["b"], strict=True)]
+        g = d = zeros()
+        gs, ds = [], []
+        for s in both:
+            g = mg.tanh(s @ self.D + g @ self.B)
+            gs.append(g)
+        for s in both[::-1]:
+            d = mg.tanh(s @ self.E + d @ self.C)
+            ds.insert(0, d)
+        return {**states, "g": gs, "d": ds, "s": both}, (g + d) @ self.Wy
+
+
+class SecondPass(Base):
+    """The second loop compares half of every state of the first one with the last of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.C = weight(7, 7)
+
+    def __call__(self, x):
+        h, hs = zeros(), []
+        for x_t in x:
+            h = mg.tanh(x_t[None] @ self.A + h @ self.B)
+            u = h * 0.5
+            hs.append(u)
+        g = zeros()
+        for u in hs:
+            g = mg.tanh(u * h + g @ self.C)
+        return g @ self.Wy
+
+
+ONE_LOOP = (
     FastWeights, Lag, TwoLayers, MeanOverTime, Precedence, Collisions, SameExpressionTwice, Gates, Backwards,
 )  # fmt: skip
+SEVERAL_LOOPS = (BothWays, BothWaysTwice, SecondPass)
 
 
 class Deep(Base):
@@ -182,8 +248,8 @@ class Heads(Base):
 def rolled(model):
     build, rng = Builder(), np.random.default_rng(0)
     dim = model.dim_input
-    x = rng.normal(size=(7, dim)).astype(np.float32)
-    traces = {n: trace_once(model, model.parameters, x[:n], build) for n in range(1, 8)}
+    x = rng.normal(size=(13, dim)).astype(np.float32)
+    traces = {n: trace_once(model, model.parameters, x[:n], build) for n in (*range(1, 10), 12, 13)}
     return roll(Traces(traces, dim, parameter_names(model), tuple(p.shape for p in model.parameters)))
 
 
@@ -192,13 +258,14 @@ def written(model):
     return recurrence, write_equations(recurrence)
 
 
-def values_of(recurrence, model, states, row):
+def values_of(recurrence, model, states, kept, row):
     """Return the values of the leaves that the recurrence reads."""
     known = {}
-    for node in topological([*recurrence.initial, *recurrence.step, recurrence.readout]):
+    for node in topological(recurrence.nodes):
         leaf = {
             "parameter": lambda n: model.parameters[n.attributes[0]].data.reshape(-1),
             "state": lambda n: states[n.attributes[0]],
+            "kept": lambda n: kept[n.attributes[0]],
             "input": lambda n: row,
             "length": lambda n: np.array([4.0]),
         }.get(node.operation)
@@ -229,7 +296,9 @@ def computed(text, names):
     return eval(text, {**FUNCTIONS, "__builtins__": {}}, plain)
 
 
-@pytest.mark.parametrize("make", [*MODELS, Deep, *(lambda k=k: k(5, 7, 3, rng=0) for k in (RNN, GRU, LSTM))])
+@pytest.mark.parametrize(
+    "make", [*ONE_LOOP, *SEVERAL_LOOPS, Deep, *(lambda k=k: k(5, 7, 3, rng=0) for k in (RNN, GRU, LSTM))]
+)
 def test_equations_computed_as_python_reads_them_give_the_numbers_of_the_recurrence(make):
     model = make()
     recurrence, equations = written(model)
@@ -239,13 +308,16 @@ def test_equations_computed_as_python_reads_them_give_the_numbers_of_the_recurre
         name: rng.normal(size=size) * 0.5 for name, size in zip(equations.states, recurrence.state_sizes, strict=True)
     }
     row = rng.normal(size=recurrence.dim_input)
-    known = values_of(recurrence, model, list(states.values()), row)
+    kept = {k: rng.normal(size=node.size) * 0.5 for k, node in recurrence.kept.items()}
+    known = values_of(recurrence, model, list(states.values()), kept, row)
     names = {name: value.reshape(square.get(name, value.shape)) for name, value in states.items()}
+    names |= {f"{name}[t]": kept[k] for k, name in kept_names(recurrence).items()}
     names |= {equations.sequence: row, "T": 4.0}
     for name, parameter in zip(parameter_names(model), model.parameters, strict=True):
         data = parameter.data.astype(np.float64)
         names[f"self.{name}" if name in states else name] = data[0] if data.shape[0] == 1 else data
-    for part in (equations.initial, equations.step, equations.readout):
+    parts = [part for loop in equations.loops for part in (loop.initial, loop.step)]
+    for part in (*parts, equations.readout):
         found = dict(names)
         expected = evaluate([e.node for e in part], known, np.float64)
         for equation, value in zip(part, expected, strict=True):
@@ -254,12 +326,12 @@ def test_equations_computed_as_python_reads_them_give_the_numbers_of_the_recurre
             np.testing.assert_allclose(
                 np.broadcast_to(result, wanted.shape), wanted, rtol=1e-5, atol=1e-6, err_msg=str(equation)
             )
-            if part is not equations.initial:
+            if all(part is not loop.initial for loop in equations.loops):
                 found[equation.name] = wanted
 
 
 def test_deep_expressions_are_parted():
-    step = written(Deep())[1].step
+    step = written(Deep())[1].loops[0].step
     assert max(len(equation.text) for equation in step) < 300
     assert [equation.name for equation in step[:2]] == ["a", "v_1"]
 
@@ -284,7 +356,7 @@ def test_new_values_of_several_states_have_dashes():
 
 
 def test_equations_stand_in_the_order_of_the_models_lines():
-    names = {kind: [e.name for e in written(kind(5, 7, 3, rng=0))[1].step] for kind in (RNN, GRU, LSTM)}
+    names = {kind: [e.name for e in written(kind(5, 7, 3, rng=0))[1].loops[0].step] for kind in (RNN, GRU, LSTM)}
     assert names == {RNN: ["h"], GRU: ["z", "r", "n", "h"], LSTM: ["i", "f", "o", "g", "c'", "h'"]}
 
 
@@ -307,12 +379,12 @@ def test_no_two_things_have_one_name():
 def test_a_name_ends_with_the_step():
     equations = written(SameExpressionTwice())[1]
     assert equations.states == ("u",)
-    assert [str(e) for e in equations.initial] == ["u = tanh(zeros(7) @ B)"]
+    assert [str(e) for e in equations.loops[0].initial] == ["u = tanh(zeros(7) @ B)"]
     assert [str(e) for e in equations.readout] == ["logits = (u ** 2) @ Wy"]
 
 
 def test_what_numpy_repeats_by_itself_has_no_index_and_sums_name_their_axis():
-    step = written(Heads())[1].step
+    step = written(Heads())[1].loops[0].step
     assert [str(e) for e in step] == [
         "z = x @ A",
         "h = tanh(z * U + h[[4, 5, 2, 3, ...]] + sum(h ** 2, axis=0) * 0.1 + sum(h, axis=-1) * 0.2)",
@@ -320,16 +392,69 @@ def test_what_numpy_repeats_by_itself_has_no_index_and_sums_name_their_axis():
 
 
 def test_an_equation_tells_what_it_reads():
-    equations = written(TwoLayers())[1]
-    told = [[n.operation for n in equation.reads] for equation in equations.step]
+    step = written(TwoLayers())[1].loops[0].step
+    told = [[n.operation for n in equation.reads] for equation in step]
     assert told[0] == ["input", "parameter", "state", "parameter"]
-    assert equations.step[1].reads[0] is equations.step[0].node
-    held = written(Lag())[1].step[1]
+    assert step[1].reads[0] is step[0].node
+    held = written(Lag())[1].loops[0].step[1]
     assert held.reads == (held.node,)
 
 
 def test_the_last_row_first():
     assert "for every x, the last one first:" in str(written(Backwards())[1])
+
+
+def test_loops_are_written_one_after_the_other():
+    assert str(written(BothWays())[1]).splitlines() == [
+        "before the first step:",
+        "    f = 0",
+        "for every x:",
+        "    f = tanh(x @ A + f @ B)",
+        "then:",
+        "    b = 0",
+        "for every x, the last one first:",
+        "    b = tanh(x @ A + b @ C)",
+        "after the last step:",
+        "    logits = (f + b) @ Wy",
+    ]
+
+
+def test_what_later_loops_read_of_every_step_has_an_index():
+    assert str(written(BothWaysTwice())[1]).splitlines() == [
+        "before the first step:",
+        "    f = 0",
+        "for every x:",
+        "    f = tanh(x @ A + f @ B)",
+        "then:",
+        "    b = 0",
+        "    d = 0",
+        "for every x, the last one first:",
+        "    b' = tanh(x @ A + b @ C)",
+        "    s[t] = f[t] + b'",
+        "    d' = tanh(s[t] @ E + d @ C)",
+        "then:",
+        "    g = 0",
+        "for every x:",
+        "    g = tanh(s[t] @ D + g @ B)",
+        "after the last step:",
+        "    logits = (g + d) @ Wy",
+    ]
+
+
+def test_a_loop_reads_last_states_and_what_is_kept():
+    assert str(written(SecondPass())[1]).splitlines() == [
+        "before the first step:",
+        "    h = 0",
+        "for every x:",
+        "    h' = tanh(x @ A + h @ B)",
+        "    u[t] = h' * 0.5",
+        "then:",
+        "    g = 0",
+        "for every x:",
+        "    g = tanh(u[t] * h + g @ C)",
+        "after the last step:",
+        "    logits = g @ Wy",
+    ]
 
 
 def test_the_rnn_reads_like_its_equations():

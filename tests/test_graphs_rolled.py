@@ -9,12 +9,15 @@ from mygrad.nnet.losses import softmax_crossentropy
 from tests.test_compiler_equations import (
     Backwards,
     Base,
+    BothWays,
+    BothWaysTwice,
     Collisions,
     FastWeights,
     Gates,
     Lag,
     MeanOverTime,
     Precedence,
+    SecondPass,
     TwoLayers,
     written,
 )  # fmt: skip
@@ -46,7 +49,10 @@ def drawn(model, **shown):
 
 
 def cards(drawing):
-    return [[node.label for node in drawing.nodes if not node.leaf and node.column == c] for c in range(3)]
+    return [
+        [node.label for node in drawing.nodes if not node.leaf and node.column == c]
+        for c in range(len(drawing.columns))
+    ]
 
 
 def sequence(length=6, seed=0):
@@ -120,6 +126,7 @@ def test_the_models_fit_a_notebook(kind, width):
 @pytest.mark.parametrize(
     "make",
     [Backwards, Collisions, FastWeights, Gates, Lag, MeanOverTime, Precedence, TwoLayers]
+    + [BothWays, BothWaysTwice, SecondPass]
     + [lambda k=k: k(10, 50, 2, rng=0) for k in (RNN, GRU, LSTM)],
 )
 def test_cards_do_not_touch_and_every_operand_has_a_line(make):
@@ -172,6 +179,58 @@ def test_the_length_and_the_direction_are_told():
     labels = [node.label for node in drawn(MeanOverTime()).nodes if node.kind == "input"]
     assert labels == ["x", "T"]
     assert drawn(Backwards()).columns[1] == "every step, the last row first"
+
+
+def readers(drawing, label):
+    """Return the labels of the cards that read a card."""
+    key = next(node.key for node in drawing.nodes if node.label == label)
+    return [node.label for node in drawing.nodes if key in node.inputs]
+
+
+def test_every_loop_has_two_columns():
+    drawing = drawn(BothWays())
+    assert drawing.columns == ("before", "every step", "then", "every step, the last row first", "readout")
+    assert cards(drawing) == [
+        ["f = 0"], ["f", "f = tanh(x @ A + f @ B)"], ["b = 0"], ["b", "b = tanh(x @ A + b @ C)"],
+        ["logits = (f + b) @ Wy"],
+    ]  # fmt: skip
+    assert [(drawing.nodes[a].label, drawing.nodes[b].label) for a, b in drawing.loops] == [
+        ("f = tanh(x @ A + f @ B)", "f"), ("b = tanh(x @ A + b @ C)", "b"),
+    ]  # fmt: skip
+    for label in ("f = tanh(x @ A + f @ B)", "b = tanh(x @ A + b @ C)"):
+        assert readers(drawing, label) == ["logits = (f + b) @ Wy"]
+
+
+def test_what_is_kept_of_every_step_and_last_states_lead_on_to_later_loops():
+    drawing = drawn(BothWaysTwice())
+    assert readers(drawing, "f = tanh(x @ A + f @ B)") == ["s[t] = f[t] + b'"]
+    assert readers(drawing, "s[t] = f[t] + b'") == ["d' = tanh(s[t] @ E + d @ C)", "g = tanh(s[t] @ D + g @ B)"]
+    assert readers(drawing, "d' = tanh(s[t] @ E + d @ C)") == ["logits = (g + d) @ Wy"]
+    drawing = drawn(SecondPass())
+    assert readers(drawing, "h' = tanh(x @ A + h @ B)") == ["u[t] = h' * 0.5", "g = tanh(u[t] * h + g @ C)"]
+    assert readers(drawing, "u[t] = h' * 0.5") == ["g = tanh(u[t] * h + g @ C)"]
+
+
+def test_numbers_of_several_loops_are_those_of_the_model():
+    model = BothWaysTwice()
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    tensor = mg.tensor(x)
+    graph = build_graph(myrnn.compile(model), x=tensor, y=1, sum_stats=True)
+    states, logits = model.ran(tensor)
+    softmax_crossentropy(logits, np.array([1])).backward()
+    step = {node.label.split()[0].rstrip("'"): node for node in graph.drawing.nodes if node.column % 2 and node.inputs}
+    for name, node in step.items():
+        numbers = np.concatenate([state.data for state in states[name.removesuffix("[t]")]])
+        (line,) = (line for line in node.tooltip if line.startswith("over 6 steps: "))
+        low, high, mean = map(float, re.findall(r"-?[\d.]+(?:e-\d+)?", line)[1:])
+        assert (low, high) == pytest.approx((numbers.min(), numbers.max()), rel=1e-3)
+        assert mean == pytest.approx(numbers.mean(), rel=1e-3, abs=1e-6)
+    for name in ("f", "g", "d"):
+        expected = np.linalg.norm([state.grad for state in states[name]])
+        assert graph.gradients[step[name].key] == pytest.approx(expected, rel=1e-4)
+    gradients = {node.label: graph.gradients[node.key] for node in graph.drawing.nodes if node.leaf}
+    expected = dict(zip(parameter_names(model), model.parameters, strict=True)) | {"x": tensor}
+    assert gradients == {name: pytest.approx(np.linalg.norm(p.grad), rel=1e-4) for name, p in expected.items()}
 
 
 def test_what_the_small_lines_say():

@@ -7,6 +7,7 @@ import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.testing import assert_allclose
 from rich.console import Console
+from tests.test_compiler_equations import BothWays, BothWaysTwice, SecondPass
 
 import myrnn
 from interpreter import interpreted
@@ -318,6 +319,43 @@ def test_a_loop_that_goes_backwards_is_shown_along_the_sequence():
     assert_allclose(back.logits[-1], ahead.logits[-1], rtol=1e-5, atol=1e-6)
 
 
+def ran(kind, seed=0):
+    """Return a model, a sequence, what is found on it, and the model's own states; its loss has gone back."""
+    model, x = kind(), mg.tensor(np.random.default_rng(seed).normal(size=(6, 5)).astype(np.float32))
+    found = inspect(model, x, 1)
+    states, logits = model.ran(x)
+    loss_of(logits, 1).backward()
+    return model, x, found, states
+
+
+@pytest.mark.parametrize("kind", [BothWays, BothWaysTwice])
+def test_states_of_several_loops_are_those_of_the_models_own_run(kind):
+    model, x, found, states = ran(kind)
+    assert set(found.states) == set(states) - {"s"}
+    for name, values in found.states.items():
+        assert_allclose(values, np.concatenate([state.data for state in states[name]]), rtol=1e-5, atol=1e-6)
+        assert_allclose(found.initial_states[name], 0)
+    expected = np.concatenate([model(x.data[:t]).data for t in range(1, 7)])
+    assert_allclose(found.logits, expected, rtol=1e-4, atol=1e-5)
+    assert_allclose(found.input_gradients, x.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_of_both_directions_are_mygrads():
+    _, _, found, states = ran(BothWays)
+    for name in ("f", "b"):
+        expected = np.concatenate([state.grad for state in states[name]])
+        assert_allclose(found.state_gradients[name], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_of_a_second_layer_are_mygrads():
+    _, _, found, states = ran(BothWaysTwice)
+    gradients = {name: np.concatenate([state.grad for state in several]) for name, several in states.items()}
+    for name in ("f", "g", "d"):
+        assert_allclose(found.state_gradients[name], gradients[name], rtol=1e-4, atol=1e-6)
+    # What a step itself computes of a state counts as held: later steps of b, which goes with d, do not read s.
+    assert_allclose(found.state_gradients["b"], gradients["b"] - gradients["s"], rtol=1e-4, atol=1e-6)
+
+
 # --- one sequence: what may be given
 
 
@@ -505,6 +543,13 @@ def test_the_flow_is_made_of_single_inspections(kind, relative, compiled, sequen
                 assert found.high[name][distance] == pytest.approx(np.exp(high))
 
 
+def test_the_flow_of_a_loop_begins_at_its_own_last_step():
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    found, one = gradient_flow(BothWays(), [(x, 1)]), inspect(BothWays(), x, 1)
+    assert_allclose(found.mean["f"], one.state_gradient_norms["f"][::-1], rtol=1e-5)
+    assert_allclose(found.mean["b"], one.state_gradient_norms["b"], rtol=1e-5)
+
+
 def test_norms_of_zero_are_counted_apart(compiled, sequences):
     # The readout of an LSTM reads h alone, so nothing comes to c after the last step.
     found = gradient_flow(compiled[LSTM], sequences)
@@ -640,7 +685,17 @@ def test_a_backwards_model_read_the_first_symbol_last():
     assert state_space(Backwards(), data, last=True).symbol.tolist() == [0, 2]
 
 
+def test_each_loop_reads_the_symbols_in_its_own_order():
+    data = Sequences([0, 1, 2, 2, 1], [0, 3, 5], [0, 1], 5)
+    spaces = {name: state_space(BothWays(), data, state=name) for name in ("f", "b")}
+    assert spaces["f"].symbol.tolist() == [0, 1, 2, 2, 1]
+    assert spaces["b"].symbol.tolist() == [2, 1, 0, 1, 2]
+    states = np.concatenate([inspect(BothWays(), data.tokens(i)).states["b"][::-1] for i in range(2)])
+    assert_allclose(spaces["b"].coordinates, spaces["b"].transform(states), atol=1e-6)
+
+
 def test_the_state_that_the_logits_come_from_is_shown(compiled):
+    assert inspect(BothWaysTwice(), np.zeros((2, 5), dtype=np.float32), 0).main_state == "d"
     assert state_space(compiled[LSTM], TASK, samples=5).state == "h"
     assert inspect(compiled[LSTM], DIGITS).main_state == "h"
 
@@ -716,6 +771,12 @@ def test_eigenvalues_come_in_order(compiled):
 
 def test_a_square_matrix_between_layers_is_not_recurrent():
     assert list(recurrent_eigenvalues(Stacked()).matrices) == ["low", "high"]
+
+
+def test_every_loop_has_its_recurrent_matrices():
+    assert list(recurrent_eigenvalues(BothWays()).matrices) == ["B", "C"]
+    # Both layers use the same ones; what leads from one to the other is not recurrent.
+    assert list(recurrent_eigenvalues(BothWaysTwice()).matrices) == ["B", "C"]
 
 
 def test_gates_in_one_matrix_are_taken_apart():
@@ -819,6 +880,13 @@ def test_only_the_layer_of_a_unit_leads_straight_into_it():
     compiled = compile(Stacked())
     found = [sorted(incoming_weights(compiled, 0, name)) for name in compiled.state_names]
     assert sorted(found) == [["high", "up"], ["into", "low"]]
+
+
+def test_weights_lead_into_a_unit_from_the_loop_before():
+    compiled = compile(BothWaysTwice())
+    found = {name: sorted(incoming_weights(compiled, 0, name)) for name in compiled.state_names}
+    assert found == {"f": ["A", "B"], "b": ["A", "C"], "g": ["B", "D"], "d": ["C", "E"]}
+    assert sorted(incoming_weights(SecondPass(), 0, "g")) == ["A", "B", "C"]
 
 
 def test_a_single_unit_has_weights_too():

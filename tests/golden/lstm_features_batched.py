@@ -34,7 +34,7 @@ def run(
     class, and how many are right. Each counts for `share` in the gradients.
     """
     sequences = len(members)
-    steps = line_up(start, lined, offsets, members, False)
+    steps = line_up(start, lined, offsets, members)
     total = start[steps]
     # sizes
     C = sizes[0]

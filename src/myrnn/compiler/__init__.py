@@ -1,14 +1,15 @@
 """The compiler: from a model's own code to native training.
 
 In the order in which data flows: `ops` and `graph` (what programs are made of); the passes in `trace` and `lower`,
-`probe`, `roll`, `derive`, `plan`, `schedule` (with `assemble` and `instructions`) and `emit`; `printer` and
-`equations` (all of it as text); `runtime` (what emitted code calls), `cache` and `native` (machine code);
+`probe`, `roll` (with `loops` and `cut`), `derive`, `plan`, `schedule` (with `assemble` and `instructions`) and `emit`;
+`printer` and `equations` (all of it as text); `runtime` (what emitted code calls), `cache` and `native` (machine code);
 `guard` (what makes it safe in use); `model` (the list of passes, and what users call).
 """
 
 from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice
 from myrnn.compiler.equations import Equation, Equations, write_equations
 from myrnn.compiler.graph import Node, evaluate, topological
+from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.model import CompiledModel, compile, compile_for
 from myrnn.compiler.native import Block, Native, Observation, limit_threads, shards_for
 from myrnn.compiler.probe import unreached
@@ -25,6 +26,7 @@ __all__ = [
     "Native",
     "Node",
     "Observation",
+    "Recurrence",
     "begin_to_compile",
     "compile",
     "compile_for",

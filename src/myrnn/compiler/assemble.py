@@ -24,6 +24,7 @@ from myrnn.compiler.instructions import (
     Instruction,
     Length,
     Loop,
+    Moment,
     Over,
     Padded,
     Place,
@@ -164,7 +165,7 @@ def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> l
 _OWN = (
     "p g m v w t r j s n k x np row rows steps total begin label labels learn loss one_loss hits best share mode "
     "weight class_weights tokens features offsets members sequences sizes tables start lined active begun after length "
-    "source range len int float bool tuple"
+    "source range len int float bool tuple done left"
 ).split()
 _TAKEN = frozenset(_OWN).union(*OF_PROGRAMS.values())
 
@@ -210,6 +211,9 @@ class Assembler:
         # What must be done before, because something asked for its result: heading -> instructions.
         self.before: dict[str, list[Instruction]] = {heading: [] for heading in (PARAMETERS, DERIVED, INPUT, BACKWARD)}
         self.is_backward = False
+        # What is zero, and what nothing reads, at the first step of the loop that is being written.
+        self.zero: frozenset[Node] = frozenset()
+        self.unread: frozenset[Node] = frozenset()
         self._made: dict[tuple[str, Node], Place] = {}
         self._names = Names(plan.sizes)
         # Where each weight and its gradient stand.
@@ -264,6 +268,9 @@ class Assembler:
                 case "input":
                     flat = self.new("inputs", leaf.size, Rows.STEPS)
                     self.before[INPUT].append(Inputs(flat))
+                case "time":
+                    flat = self.new("time", 1, Rows.SEQUENCES)
+                    self.out.append(Moment(flat, *leaf.attributes))
                 case "length":
                     flat = self.new("length", 1, Rows.SEQUENCES)
                     self.before[INPUT].append(Length(flat))
@@ -299,6 +306,9 @@ class Assembler:
     def steps(self, backward: bool) -> Iterator[None]:
         """Gather the instructions that follow inside in a loop over the steps."""
         before, self.out = self.out, []
+        for key in [key for key in self._made if key[1].operation == "time"]:
+            # It is another number in every step, and to be written again.
+            del self._made[key]
         yield
         body, self.out = self.out, before
         if body:
@@ -333,7 +343,7 @@ class Assembler:
     def _assign(self, over: Over, fused: Fused, stores: Sequence[Store], lasting: set[Node]) -> list[Store]:
         """Give a place to every node that needs one, where it is stored or a buffer; return the other stores."""
         left = list(stores)
-        rows = Rows.SEQUENCES if over in (Over.STEP, Over.END) else Rows.ONE
+        rows = Rows.ONE if over is Over.ONCE else Rows.SEQUENCES
         for node in [n for _, nodes in fused.groups for n in nodes if n in fused.kept]:
             if node in self.places:
                 continue
@@ -371,7 +381,7 @@ class Assembler:
 
     def _products(self, over: Over, node: Node, linear: Linear) -> None:
         """Add the products of a linear node, which a loop has begun with its terms if it has any."""
-        zero, unread = (self.plan.zero_at_first, self.plan.unread_at_first) if over is Over.STEP else ((), ())
+        zero, unread = self.zero, self.unread
         out, label = self.places[node], self.printer.label(node)
         # What is zero at the first step comes last, so that there is something to add it to.
         for i, product in enumerate(sorted(linear.products, key=lambda p: p.inputs[0] in zero)):

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cache, reduce
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Builder, Node, substitute, topological
+from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import OPERATIONS, add, expand, indices_of, join, matmul, take, total
-from myrnn.compiler.roll import Recurrence
 
 # Hoisting -------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Hoisted:
-    """A recurrence whose step and readout read what depends on parameters alone as leaves.
+    """A recurrence whose steps and readout read what depends on parameters alone as leaves.
 
     Whole rows of a parameter are a leaf ``rows`` (the parameter's number and the first row), for they need no
     computing. Everything else is a leaf ``derived``.
@@ -40,8 +40,8 @@ class Hoisted:
 def hoist(recurrence: Recurrence) -> Hoisted:
     """Rebuild the recurrence with joined products split and what is fixed replaced by leaves."""
     split = _rewritten(recurrence, Builder(simplify=True))
-    build = split.readout.build
-    targets = [*split.step, split.readout]
+    build = split.build
+    targets = [*split.step, *split.kept.values(), split.readout]
     order = topological(targets)
     fixed: set[Node] = set()
     for node in order:
@@ -53,13 +53,14 @@ def hoist(recurrence: Recurrence) -> Hoisted:
     chosen = [n for n in candidates if n not in leaves]
     leaves |= {n: build.leaf("derived", i, size=n.size) for i, n in enumerate(chosen)}
     place = dict(zip(order, substitute(build, order, leaves), strict=True))
-    return Hoisted(replace(_placed(split, place), initial=split.initial), tuple(chosen), recurrence)
+    # What states begin with stays as it is: it is computed once in any case.
+    return Hoisted(_placed(split, place, keep_initial=True), tuple(chosen), recurrence)
 
 
 def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:
     """Write a product of joined vectors with a matrix as the sum of each one's product with its rows of the matrix."""
     place: dict[Node, Node] = {}
-    for node in topological([*recurrence.initial, *recurrence.step, recurrence.readout]):
+    for node in topological(recurrence.nodes):
         inputs = [place[i] for i in node.inputs]
         place[node] = _split_product(node, inputs) or build.rebuild(node, inputs)
     return _placed(recurrence, place)
@@ -91,12 +92,20 @@ def _rows_of_parameter(node: Node, shapes: Sequence[tuple[int, ...]]) -> Node | 
     return node.build.leaf("rows", index, int(where[0]) // shape[1], size=node.size)
 
 
-def _placed(recurrence: Recurrence, place: dict[Node, Node]) -> Recurrence:
+def _placed(recurrence: Recurrence, place: dict[Node, Node], *, keep_initial: bool = False) -> Recurrence:
     """Return the recurrence with each node replaced by its place."""
+    loops = tuple(
+        replace(
+            loop,
+            initial=loop.initial if keep_initial else tuple(place[n] for n in loop.initial),
+            step=tuple(place[n] for n in loop.step),
+            kept={k: place[n] for k, n in loop.kept.items()},
+        )
+        for loop in recurrence.loops
+    )
     return replace(
         recurrence,
-        initial=tuple(place.get(n, n) for n in recurrence.initial),
-        step=tuple(place[n] for n in recurrence.step),
+        loops=loops,
         readout=place[recurrence.readout],
         origins={place[n]: origin for n, origin in recurrence.origins.items() if n in place},
     )
@@ -107,9 +116,11 @@ def _placed(recurrence: Recurrence, place: dict[Node, Node]) -> Recurrence:
 
 @dataclass(frozen=True)
 class Pullback:
-    """What a part of the recurrence hands back: gradients of the states, the input and the weights that it reads."""
+    """What a part of the recurrence hands back: gradients of all that it reads."""
 
-    states: tuple[Node, ...]
+    # The number of a state, or of what is kept of every step -> its gradient, where it is read.
+    states: dict[int, Node]
+    kept: dict[int, Node]
     input: Node
     # Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term
     # ``outer(v, dz)`` is kept apart from the others, because it can be summed over all steps in one product.
@@ -134,44 +145,76 @@ class Derivative:
     """The recurrence and all its derivatives.
 
     Gradients that come from outside are leaves ``gradient``: of the logits (attribute ``"logits"``), of each state (its
-    number) and of each derived node (``"derived"`` and its number).
+    number), of what is kept (``"kept"`` and its number) and of each derived node (``"derived"`` and its number).
     """
 
     recurrence: Recurrence
     derived: tuple[Node, ...]
     rolled: Recurrence
     readout: Pullback
-    step: Pullback
-    # From the initial states and the derived nodes to the parameters.
+    # Of the steps of each loop, and of the states that it begins with, where these read last states.
+    loops: tuple[Pullback, ...]
+    entries: tuple[Pullback, ...]
+    # From the other initial states and the derived nodes to the parameters.
     prelude: Pullback
     # For what data the next passes make a program.
     kind: Kind = ONE_OF_FEATURES
 
+    @property
+    def pullbacks(self) -> tuple[Pullback, ...]:
+        """All of them, in the order in which a program goes back."""
+        parts = zip(reversed(self.loops), reversed(self.entries), strict=True)
+        return (self.readout, *(part for pair in parts for part in pair), self.prelude)
+
+
+def reads_states(nodes: Sequence[Node]) -> bool:
+    """Whether any of the nodes reads a state."""
+    return any(n.operation == "state" for n in topological(nodes))
+
 
 def differentiate(hoisted: Hoisted) -> Derivative:
     """Derive backpropagation through time."""
-    recurrence = hoisted.recurrence
-    leaf = recurrence.readout.build.leaf
-    of_states = [leaf("gradient", i, size=size) for i, size in enumerate(recurrence.state_sizes)]
+    r = hoisted.recurrence
+    leaf = r.build.leaf
+    of_states = [leaf("gradient", i, size=size) for i, size in enumerate(r.state_sizes)]
     of_derived = [leaf("gradient", "derived", i, size=n.size) for i, n in enumerate(hoisted.derived)]
-    of_logits = [leaf("gradient", "logits", size=recurrence.readout.size)]
+    of_logits = [leaf("gradient", "logits", size=r.readout.size)]
+    loops, entries, begin, of_begin = [], [], list[Node](), list[Node]()
+    for loop, first in zip(r.loops, r.first_states, strict=True):
+        own = of_states[first : first + len(loop.step)]
+        of_kept = [leaf("gradient", "kept", k, size=n.size) for k, n in loop.kept.items()]
+        loops.append(_pullback([*loop.step, *loop.kept.values()], [*own, *of_kept], r))
+        if reads_states(loop.initial):
+            entries.append(_pullback(loop.initial, own, r))
+        else:
+            entries.append(_pullback([], [], r))
+            begin += loop.initial
+            of_begin += own
     return Derivative(
-        recurrence,
+        r,
         hoisted.derived,
         hoisted.rolled,
-        _pullback([recurrence.readout], of_logits, recurrence),
-        _pullback(recurrence.step, of_states, recurrence),
-        _pullback([*recurrence.initial, *hoisted.derived], [*of_states, *of_derived], recurrence),
+        _pullback([r.readout], of_logits, r),
+        tuple(loops),
+        tuple(entries),
+        _pullback([*begin, *hoisted.derived], [*of_begin, *of_derived], r),
     )
 
 
 def _pullback(targets: Sequence[Node], gradients: Sequence[Node], recurrence: Recurrence) -> Pullback:
-    build = recurrence.readout.build
+    build = recurrence.build
     terms, gradients_of = pull_back(build, targets, gradients)
-    states = (build.leaf("state", i, size=size) for i, size in enumerate(recurrence.state_sizes))
     row = build.leaf("input", size=recurrence.dim_input)
+
+    def read(operation: str) -> dict[int, Node]:
+        return {
+            node.attributes[0]: _summed(build, terms[node], node.size)
+            for node in sorted((n for n in terms if n.operation == operation), key=lambda n: n.attributes)
+        }
+
     return Pullback(
-        tuple(_summed(build, terms.get(state, []), state.size) for state in states),
+        read("state"),
+        read("kept"),
         _summed(build, terms.get(row, []), row.size),
         {node: tuple(t) for node, t in terms.items() if node.operation in ("parameter", "rows", "derived")},
         gradients_of,
@@ -238,18 +281,44 @@ def trained_by_length(
     whether the first step multiplies a state of zeros by a weight, which then has a gradient, or leaves that out.
     """
     result = np.zeros((longest + 1, parameters), dtype=np.bool_)
-    step, initial = ([_read_by(node) for node in nodes] for nodes in (recurrence.step, recurrence.initial))
-    found, states = _read_by(recurrence.readout)
+    reach = _Reach(recurrence)
     for length, trained in enumerate(result):
-        reached = found.union(*(initial[i][0] for i in states))
-        trained[list(seen.get(length, reached))] = True
-        found = found.union(*(step[i][0] for i in states))
-        states = set[int]().union(*(step[i][1] for i in states))
+        trained[list(seen.get(length) or reach.after(min(length, PERIOD + length % PERIOD)))] = True
     return result
 
 
-def _read_by(node: Node) -> tuple[set[int], set[int]]:
-    """Return the numbers of the parameters and of the states that a node needs."""
-    order = topological([node])
-    parameters, states = ({n.attributes[0] for n in order if n.operation == kind} for kind in ("parameter", "state"))
-    return parameters, states
+# After so many steps what is reached is what was reached as many before, unless seven states or more change places.
+PERIOD = 60
+
+
+class _Reach:
+    """Knows the parameters, the states and what is kept that each part of a recurrence reads, by their numbers."""
+
+    def __init__(self, recurrence: Recurrence) -> None:
+        self._recurrence = recurrence
+        self._reads = {
+            node: tuple(
+                {n.attributes[0] for n in order if n.operation == kind} for kind in ("parameter", "state", "kept")
+            )
+            for node in recurrence.nodes
+            for order in [topological([node])]
+        }
+        self.after = cache(self._after)
+
+    def _after(self, length: int) -> set[int]:
+        """Return the numbers of the parameters that the loss reaches from so many steps."""
+        states, kept = list[set[int]](), [dict[int, set[int]]() for _ in range(length)]
+
+        def reached(node: Node, states: Sequence[set[int]], kept: Mapping[int, set[int]]) -> set[int]:
+            parameters, read, read_kept = self._reads[node]
+            return parameters.union(*(states[i] for i in read), *(kept[k] for k in read_kept))
+
+        for loop in self._recurrence.loops:
+            own = [reached(node, states, {}) for node in loop.initial]
+            for row in reversed(kept) if loop.backward else kept:
+                now = [*states, *own]
+                found = {k: reached(node, now, row) for k, node in loop.kept.items()}
+                own = [reached(node, now, row) for node in loop.step]
+                row |= found
+            states += own
+        return reached(self._recurrence.readout, states, {})

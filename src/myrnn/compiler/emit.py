@@ -30,6 +30,7 @@ from myrnn.compiler.instructions import (
     Length,
     Loop,
     Loss,
+    Moment,
     Over,
     Padded,
     Place,
@@ -128,9 +129,13 @@ class Program:
     # The name of the offset of the logits, and K, how many they are.
     logits: str
     classes: int
-    # A row before every step and the last ones; in an observed program also the gradients of these and of its input.
+    # A row before every step and the last ones, in the order of the sequence also where a loop goes backward. Observed
+    # programs have also the gradients of these, of what later loops read of them (by the number of the state), and of
+    # their input.
+    goes_backward: tuple[bool, ...]
     states: tuple[Buffer, ...]
     state_gradients: tuple[Buffer, ...]
+    kept_gradients: dict[int, Buffer]
     input_gradients: Buffer | None
 
     def __str__(self) -> str:
@@ -165,8 +170,8 @@ SINGLE = Form(
         Over.ALL: "",
         Over.LATER: "1",
     },
-    at_step=("x = tokens[{begin} t]",),
-    for_each={Over.ALL: ("source = {begin} r", "x = tokens[source]")},
+    at_step=("x = tokens[begin + t]", "done = t", "left = steps - 1 - t"),
+    for_each={Over.ALL: ("source = begin + r", "x = tokens[source]")},
     length="steps",
     share="weight",
 )
@@ -194,10 +199,11 @@ BATCH = Form(
         "after = start[t + 1]",
         "active = start[t + 1] - row",
         "begun = row - start[t - 1] if t > 0 else 0",
+        "left = steps - 1 - t",
     ),
     for_each={
         Over.START: (_LENGTH,),
-        Over.STEP: ("x = tokens[lined[row + r]]",),
+        Over.STEP: ("x = tokens[lined[row + r]]", "done = t - steps + offsets[members[r] + 1] - offsets[members[r]]"),
         Over.GOING: ("x = tokens[lined[row + r]]",),
         Over.END: (_LENGTH, "label = labels[members[r]]", "weight = class_weights[label]"),
         Over.ALL: ("source = lined[r]", "x = tokens[source]"),
@@ -218,8 +224,9 @@ def emit(schedule: Schedule) -> Program:
     body = read_lines([*renderer.header(memory), *renderer.written])
     return Program(
         _module(plan, [part for line in body for part in wrapped(line)]),
-        plan.kind, memory, plan.parameters, schedule.logits.name, schedule.logits.columns, schedule.states,
-        schedule.state_gradients, schedule.input_gradients,
+        plan.kind, memory, plan.parameters, schedule.logits.name, schedule.logits.columns,
+        tuple(loop.backward for loop in plan.derivative.recurrence.loops for _ in loop.step), schedule.states,
+        schedule.state_gradients, schedule.kept_gradients, schedule.input_gradients,
     )  # fmt: skip
 
 
@@ -232,7 +239,6 @@ class _Renderer:
         self._schedule, self._printer = schedule, schedule.plan.printer
         self._kind = schedule.plan.kind
         self._form = BATCH if self._kind.batched else SINGLE
-        self._begin = "begin + steps - 1 -" if schedule.plan.derivative.recurrence.reverse else "begin +"
         self._names = Names(buffer.name for buffer in schedule.buffers)
         self._parameters = self._names.new("parameters")
         self._numbers: dict[str, int] = {}
@@ -246,7 +252,7 @@ class _Renderer:
 
     def lines(self, *texts: str) -> None:
         """Write lines."""
-        self.written += ["    " * self._depth + text.replace("{begin}", self._begin) if text else "" for text in texts]
+        self.written += ["    " * self._depth + text if text else "" for text in texts]
 
     @contextmanager
     def _block(self, *heads: str) -> Iterator[None]:
@@ -302,6 +308,9 @@ class _Renderer:
                     self._call(function, *(self._argument(a, over) for a in arguments))
             case Clear(None):
                 self._call("fill", "g", 0, self._parameters, "0.0")
+            case Clear(Place(Buffer(array, name, columns, Rows.STEPS))):
+                steps = self._form.count[Over.ALL]
+                self._call("fill", array, name, f"{name} + {steps} * {self._padded_size(columns)}", "0.0")
             case Clear(Place(Buffer(array, name, columns, _, lines))):
                 self._call("fill", array, name, f"{name} + {self._number(lines * padded(columns))}", "0.0")
             case Inputs(out):
@@ -311,6 +320,9 @@ class _Renderer:
                         self._call("one_hot", self._address(out, Over.ALL), "x", width)
                     else:
                         self._call("copy", self._address(out, Over.ALL), "features", f"source * {width}", width)
+            case Moment(out, backward):
+                with self._each_row(Over.STEP):
+                    self.lines(f"w[{self._base(out, Over.STEP)}] = {'left' if backward else 'done'}")
             case Length(out):
                 with self._each_row(Over.END):
                     self.lines(f"w[{self._base(out, Over.END)}] = {self._form.length}")
@@ -560,13 +572,13 @@ def run(
     class, and how many are right. Each counts for `share` in the gradients.
     """
     sequences = len(members)
-    steps = line_up(start, lined, offsets, members, REVERSE)
+    steps = line_up(start, lined, offsets, members)
     total = start[steps]
 BODY'''
 
 
 def _module(plan: Plan, body: list[str]) -> str:
-    text = (_BATCH if plan.kind.batched else _SINGLE).replace("REVERSE", str(plan.derivative.recurrence.reverse))
+    text = _BATCH if plan.kind.batched else _SINGLE
     text = text.replace("VALUES", "tokens: Tokens" if plan.kind.tokens else "features: Floats")
     text = text.replace("BODY", "\n".join(body) + "\n")
     # Without the name of the model's class: classes with the same equations share their machine code.

@@ -10,12 +10,12 @@ from functools import reduce
 from itertools import count
 from typing import Any
 
-from myrnn.compiler.derive import Derivative, Hoisted
+from myrnn.compiler.derive import Derivative, Hoisted, Pullback
 from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import add
 from myrnn.compiler.printer import LONGEST, Printer, is_square
 from myrnn.compiler.probe import Traces
-from myrnn.compiler.roll import Recurrence
 from myrnn.compiler.trace import Trace
 
 Target = tuple[str, Node]
@@ -41,6 +41,19 @@ def variables_of(stage: Trace | Recurrence) -> dict[Node, str]:
     return {node: origin.name for node, origin in stage.origins.items() if origin.name}
 
 
+def kept_names(recurrence: Recurrence) -> dict[int, str]:
+    """Return a name for what loops keep of every step: the state, the model's own variable, or ``kept_i``."""
+    variables, states = variables_of(recurrence), state_names(recurrence)
+    found: dict[int, str] = {}
+    for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
+        own = dict(zip(loop.step, states[first:], strict=False))
+        for k, node in loop.kept.items():
+            name = own.get(node) or variables.get(node, f"kept_{k}")
+            is_taken = name in found.values() or (node not in own and name in {*states, *recurrence.parameter_names})
+            found[k] = f"{name}_{k}" if is_taken else name
+    return found
+
+
 def _total(node: Node, variables: dict[Node, str]) -> str:
     """Return ``total_h`` for a state that adds up `h` step by step, as a mean over all steps does; else nothing."""
     if node.operation != "add" or not any(i.operation == "state" for i in node.inputs):
@@ -55,6 +68,7 @@ def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterabl
     taken = {*states, *_heads(parameters)}
     sequence, steps = _free("x", taken), _free("T", taken)
     names: dict[Node, str] = {}
+    kept = kept_names(stage) if isinstance(stage, Recurrence) else {}
     for node in topological(nodes):
         match node.operation, node.attributes:
             case "input", _:
@@ -63,8 +77,12 @@ def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterabl
                 names[node] = f"{sequence}[{t}]"
             case "length", _:
                 names[node] = steps
+            case "time", _:
+                names[node] = "t"
             case "state", (i,):
                 names[node] = states[i]
+            case "kept", (k,):
+                names[node] = f"{kept[k]}[t]"
             case "gradient", (int(i),):
                 names[node] = f"d_{states[i]}"
             case "gradient", which:
@@ -110,9 +128,10 @@ def _holds_product(node: Node) -> bool:
 def _gradient_names(derivative: Derivative, forward: Mapping[Node, str]) -> dict[Node, str]:
     """Name the gradients of what has a name, and those of the states before a step (``d_h``)."""
     names: dict[Node, str] = {}
-    for pullback in (derivative.readout, derivative.step, derivative.prelude):
+    states = state_names(derivative.recurrence)
+    for pullback in derivative.pullbacks:
         given = [(gradient, forward[node]) for node, gradient in pullback.gradients.items() if node in forward]
-        for gradient, name in [*given, *zip(pullback.states, state_names(derivative.recurrence), strict=True)]:
+        for gradient, name in [*given, *((node, states[i]) for i, node in pullback.states.items())]:
             if gradient.inputs:
                 names.setdefault(gradient, f"d_{name}")
     return names
@@ -126,10 +145,10 @@ def printer_of(derivative: Derivative) -> Printer:
 
 def _leaves_of(derivative: Derivative) -> dict[Node, str]:
     r = derivative.recurrence
-    nodes = [*r.initial, *r.step, r.readout, *derivative.derived]
-    for pullback in (derivative.readout, derivative.step, derivative.prelude):
+    nodes = [*r.nodes, *derivative.derived, *(r.build.leaf("kept", k, size=n.size) for k, n in r.kept.items())]
+    for pullback in derivative.pullbacks:
         terms = [term for several in pullback.weights.values() for term in several]
-        nodes += [*pullback.states, pullback.input, *pullback.weights, *terms]
+        nodes += [*pullback.states.values(), *pullback.kept.values(), pullback.input, *pullback.weights, *terms]
     return leaf_names(r, state_names(r), nodes)
 
 
@@ -162,51 +181,78 @@ class Equation:
 
 
 @dataclass(frozen=True)
-class Equations:
-    """A recurrence in the model's own names.
+class LoopEquations:
+    """A loop in the model's own names.
 
     Attributes
     ----------
     initial : tuple of Equation
-        The states before the first step, in the order of the recurrence's states.
-    step, readout : tuple of Equation
+        The states before the first step, in the order of the loop's states.
+    step : tuple of Equation
         In the order of the model's lines; nothing is read before it is computed. A state on the right is that of the
-        step before, and where there are several, its new value has a dash: ``h'``.
-    states : tuple of str
-    sequence : str
-        What the present row of the sequence is called: ``x``, unless the model calls something else so.
-    reverse : bool
+        step before; where the loop computes more than this state, its new value has a dash: ``h'``. What it keeps of
+        every step for later loops is ``h[t]`` there.
+    after : tuple of str
+        What the states are called after a step.
+    backward : bool
         Whether the last row comes first.
     """
 
     initial: tuple[Equation, ...]
     step: tuple[Equation, ...]
+    after: tuple[str, ...]
+    backward: bool
+
+
+@dataclass(frozen=True)
+class Equations:
+    """A recurrence in the model's own names.
+
+    Attributes
+    ----------
+    loops : tuple of LoopEquations
+    readout : tuple of Equation
+    states : tuple of str
+    sequence : str
+        What the present row of the sequence is called: ``x``, unless the model calls something else so.
+    """
+
+    loops: tuple[LoopEquations, ...]
     readout: tuple[Equation, ...]
     states: tuple[str, ...]
     sequence: str
-    reverse: bool
 
     def __str__(self) -> str:
-        """Return the initial states, the step and the readout, one equation a line."""
-        every = f"for every {self.sequence}{', the last one first' if self.reverse else ''}"
-        return _titled({"before the first step": self.initial, every: self.step, "after the last step": self.readout})
+        """Return the initial states and the step of each loop, and the readout, one equation a line."""
+        parts: list[tuple[str, Sequence[Equation]]] = []
+        for i, loop in enumerate(self.loops):
+            every = f"for every {self.sequence}{', the last one first' if loop.backward else ''}"
+            parts += [("before the first step" if i == 0 else "then", loop.initial), (every, loop.step)]
+        return _titled([*parts, ("after the last step", self.readout)])
 
 
 def write_equations(recurrence: Recurrence) -> Equations:
-    """Write the initial states, the step and the readout as equations."""
+    """Write the initial states, the steps and the readout as equations."""
     r, states = recurrence, state_names(recurrence)
-    row = r.readout.build.leaf("input", size=r.dim_input)
-    leaves, variables = leaf_names(r, states, [row, *r.initial, *r.step, r.readout]), variables_of(r)
+    row = r.build.leaf("input", size=r.dim_input)
+    leaves, variables = leaf_names(r, states, [row, *r.nodes]), variables_of(r)
     lines = {node: origin.line for node, origin in r.origins.items() if node.inputs}
-    printer, dash = Printer(leaves, 10 * LONGEST), "'" * (len(states) > 1)
-    initial = tuple(
-        Equation(name, printer.expression(node), node, _reads(printer, node))
-        for name, node in zip(states, r.initial, strict=True)
-    )
-    # What a name stands for ends with its part: a state that it was made of has another value in the next.
-    step = _equations(leaves, [(f"{name}{dash}", n) for name, n in zip(states, r.step, strict=True)], variables, lines)
+    printer, kept, loops = Printer(leaves, 10 * LONGEST), kept_names(r), []
+    for loop, first in zip(r.loops, r.first_states, strict=True):
+        own = states[first : first + len(loop.step)]
+        initial = tuple(
+            Equation(name, printer.expression(node), node, _reads(printer, node))
+            for name, node in zip(own, loop.initial, strict=True)
+        )
+        # A state that is kept needs no equation of its own.
+        others = [(f"{kept[k]}[t]", n) for k, n in loop.kept.items() if n not in loop.step]
+        dash = "'" * (len(own) + len(others) > 1)
+        after = tuple(f"{name}{dash}" for name in own)
+        # What a name stands for ends with its part: a state that it was made of has another value in the next.
+        step = _equations(leaves, [*zip(after, loop.step, strict=True), *others], variables, lines)
+        loops.append(LoopEquations(initial, step, after, loop.backward))
     readout = _equations(leaves, [(_free("logits", _heads(leaves.values())), r.readout)], variables, lines)
-    return Equations(initial, step, readout, states, leaves[row], r.reverse)
+    return Equations(tuple(loops), readout, states, leaves[row])
 
 
 def _equations(
@@ -253,8 +299,8 @@ def _reads(printer: Printer, node: Node) -> tuple[Node, ...]:
     return tuple(n for n in below if not n.is_constant and (n.is_leaf or n in printer.names))
 
 
-def _titled(parts: Mapping[str, Sequence[Equation]]) -> str:
-    blocks = ("\n    ".join([f"{title}:", *map(str, part)]) for title, part in parts.items() if part)
+def _titled(parts: Iterable[tuple[str, Sequence[Equation]]]) -> str:
+    blocks = ("\n    ".join([f"{title}:", *map(str, part)]) for title, part in parts if part)
     return "\n".join(blocks)
 
 
@@ -272,7 +318,7 @@ def show(stage: Any) -> str:
             recurrence = stage.recurrence
             leaves = leaf_names(recurrence, state_names(recurrence), stage.derived)
             once = _equations(leaves, [(f"derived_{i}", n) for i, n in enumerate(stage.derived)], {}, {})
-            return "\n".join(filter(None, [_titled({"once": once}), str(write_equations(recurrence))]))
+            return "\n".join(filter(None, [_titled([("once", once)]), str(write_equations(recurrence))]))
         case Derivative():
             return _show_derivative(stage)
     return str(stage)
@@ -283,7 +329,7 @@ def _show_traces(traces: Traces) -> str:
     trace = traces.by_length[2]
     leaves = leaf_names(traces, (), [trace.output])
     rows = {node: node.attributes[0] for node in leaves if node.operation == "row"}
-    return _titled({"2 steps": _equations(leaves, [("logits", trace.output)], variables_of(trace), rows)})
+    return _titled([("2 steps", _equations(leaves, [("logits", trace.output)], variables_of(trace), rows))])
 
 
 def _show_derivative(derivative: Derivative) -> str:
@@ -293,16 +339,18 @@ def _show_derivative(derivative: Derivative) -> str:
     # In a step a state and its gradient have two values: before it, and after it with a dash.
     after = {node: f"{name}'" for name, node in zip(before, recurrence.step, strict=True) if node.inputs}
     after |= {node: f"{name}'" for node, name in leaves.items() if node.operation == "gradient"}
-    parts = {
-        "back through the readout": (derivative.readout, {}, before),
-        "back through a step": (derivative.step, after, before),
-        "back to the parameters, before the first step": (derivative.prelude, {}, ()),
-    }
-    titled = {}
-    for title, (pullback, others, read) in parts.items():
+    parts: list[tuple[str, Pullback, dict[Node, str]]] = [("back through the readout", derivative.readout, {})]
+    for i in reversed(range(len(recurrence.loops))):
+        which = f" of loop {i + 1}" if len(recurrence.loops) > 1 else ""
+        parts.append((f"back through a step{which}", derivative.loops[i], after))
+        parts.append((f"back to what the states{which} begin with", derivative.entries[i], {}))
+    parts.append(("back to the parameters, before the first step", derivative.prelude, {}))
+    titled = []
+    for title, pullback, others in parts:
         weights = [(f"d_{leaves[leaf]}", reduce(add, terms)) for leaf, terms in pullback.weights.items()]
         # The gradient of a bias is that of a sum, which has a name.
         sums = [(gradients[node], node) for _, node in weights if node in gradients]
-        states = [(f"d_{name}", node) for name, node in zip(read, pullback.states, strict=False)]
-        titled[title] = _equations(leaves | forward | others, [*sums, *states, *weights], gradients, {})
+        states = [(f"d_{before[i]}", node) for i, node in pullback.states.items() if pullback is not derivative.prelude]
+        states += [(f"d_kept_{k}", node) for k, node in pullback.kept.items()]
+        titled.append((title, _equations(leaves | forward | others, [*sums, *states, *weights], gradients, {})))
     return _titled(titled)

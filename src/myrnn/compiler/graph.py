@@ -23,7 +23,8 @@ class Node:
     """One computation. Operators on nodes make nodes: ``g * (1 - y * y)``."""
 
     # A key of `OPERATIONS`, or a leaf: ``parameter``, ``constant``, ``row`` (of the sequence, by its step), ``input``
-    # (the row of the present step), ``state``, ``length`` (T) or ``gradient``.
+    # (the row of the present step), ``kept``, ``state``, ``time`` (how many steps its loop has done), ``length`` (T) or
+    # ``gradient``.
     operation: str
     inputs: tuple[Node, ...]
     # What else the operation needs to know, such as indices; for a leaf, which one it is.
@@ -94,6 +95,7 @@ class Builder:
 
     def __init__(self, simplify: bool = False, fold: bool = True) -> None:
         self._table: dict[tuple[Any, ...], Node] = {}
+        self._rebuilt: dict[tuple[Any, ...], Node] = {}
         self._simplify, self._fold = simplify, fold
 
     def leaf(self, operation: str, *attributes: Any, size: int) -> Node:
@@ -124,8 +126,13 @@ class Builder:
         """Return the operation of `node` on other inputs; a leaf of another table becomes one of this."""
         if node.is_leaf:
             return self.leaf(node.operation, *node.attributes, size=node.size)
-        names = OPERATIONS[node.operation].attributes
-        return self.make(node.operation, *inputs, **dict(zip(names, node.attributes, strict=True)))
+        key = (node.operation, *map(id, inputs), node.attributes)
+        known = self._rebuilt.get(key)
+        if known is None:
+            names = OPERATIONS[node.operation].attributes
+            known = self.make(node.operation, *inputs, **dict(zip(names, node.attributes, strict=True)))
+            self._rebuilt[key] = known
+        return known
 
     def _narrowed(self, node: Node) -> Node:
         """Return a single number instead of what repeats it."""
@@ -146,6 +153,8 @@ class Builder:
                 return first
             if first.operation == "take":
                 return self.make("take", first.inputs[0], indices=indices_of(first.attributes[0])[where])
+        if operation == "select" and first.is_constant and (first.numbers.all() or not first.numbers.any()):
+            return self.make("expand", inputs[1 if first.numbers.all() else 2], size=size)
         if operation == "multiply" and 0 in map(_number, inputs):
             # A first step multiplies a state of zeros by a weight, or skips that when the weight is no tensor.
             return self.constant(np.zeros(size))

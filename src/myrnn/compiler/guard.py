@@ -32,21 +32,20 @@ from mygrad import Tensor
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
-from myrnn.compiler.graph import Builder, evaluate
+from myrnn.compiler.graph import Builder
+from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
 from myrnn.compiler.native import Native
 from myrnn.compiler.probe import (
     ADVICE,
     PROBES,
     Traces,
     answer,
-    difference_told,
     gradients_kept,
     replaced,
     shifted,
     traced_with_array,
 )
-from myrnn.compiler.roll import Recurrence, placeholders, rewritten, unroll
-from myrnn.compiler.trace import MYGRAD, Recorder, Trace
+from myrnn.compiler.trace import MYGRAD, Recorder
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences
@@ -278,14 +277,7 @@ class Guard:
             # As for rolling: first as it is written, and then with computations on constants done.
             traced = traced_with_array(self._model, self._parameters, x, Builder(fold=False))
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
-        traced = rewritten(traced, self._build, mirrored=self._recurrence.reverse)
-        unrolled = Trace(len(x), unroll(self._recurrence, len(x), self._build), {})
-        if traced.output is not unrolled.output:
-            raise NotARecurrence(
-                f"on a sequence of {len(x)} steps the model does not compute what was compiled: at some step, or with "
-                "some values, it does what it did not do when it was traced.\n"
-                f"{difference_told(traced, unrolled)}{ADVICE}"
-            )
+        prove(self._recurrence, traced)
 
     def _compare(self, x: NDArray[np.float32], what: str, native: NDArray[np.float32] | None = None) -> None:
         """Compare the model's logits with native ones, and where these differ with those of the recurrence in NumPy."""
@@ -299,17 +291,7 @@ class Guard:
 
     def _logits(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the recurrence on a sequence in NumPy, step by step."""
-        build, recurrence = self._build, self._recurrence
-        parameters = {
-            build.leaf("parameter", i, size=p.size): p.data.reshape(-1) for i, p in enumerate(self._parameters)
-        }
-        leaves, row = placeholders(build, recurrence.state_sizes), build.leaf("input", size=recurrence.dim_input)
-        states = evaluate(recurrence.initial, parameters)
-        for x_t in x[::-1] if recurrence.reverse else x:
-            states = evaluate(recurrence.step, {**parameters, **dict(zip(leaves, states, strict=True)), row: x_t})
-        known = {**parameters, **dict(zip(leaves, states, strict=True))}
-        known[build.leaf("length", size=1)] = np.array([len(x)], dtype=np.float32)
-        return evaluate([recurrence.readout], known)[0]
+        return run_in_numpy(self._recurrence, [p.data.reshape(-1) for p in self._parameters], x)
 
 
 def _bits(logits: NDArray[Any]) -> bytes | None:

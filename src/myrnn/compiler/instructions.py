@@ -181,6 +181,14 @@ class Length:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """Writes how many steps a loop has done for each sequence, from its first element on or from its last."""
+
+    out: Place
+    backward: bool
+
+
+@dataclass(frozen=True)
 class Loss:
     """Computes the loss, and the gradient of the logits."""
 
@@ -196,7 +204,7 @@ class For:
     body: tuple[Instruction, ...]
 
 
-Instruction = Loop | Product | Sum | Call | Clear | Inputs | Length | Loss | For
+Instruction = Loop | Product | Sum | Call | Clear | Inputs | Length | Moment | Loss | For
 
 
 @dataclass(frozen=True)
@@ -220,6 +228,8 @@ class Schedule:
     logits: Buffer
     states: tuple[Buffer, ...]
     state_gradients: tuple[Buffer, ...]
+    # The number of a state -> the gradient of what later loops read of it.
+    kept_gradients: dict[int, Buffer]
     input_gradients: Buffer | None
 
     def __str__(self) -> str:

@@ -1,14 +1,14 @@
 """How each of MyGrad's operations is written in the compiler's own: one rule for each, by MyGrad's name for it.
 
-A tensor of the model is one node, or rows: a node for each place of its first axis. The sequence is rows, and so is
-what is computed for all steps at once, so that a projection of the whole sequence and one inside the loop are the same
-graph. Rules are written for whole values, and `lifted` applies them row by row.
+A tensor of the model is one node, or parts: a node for each place of one of its axes. The sequence has a part for each
+row, and so has what is computed for all steps at once, so that a projection of the whole sequence and one inside the
+loop are the same graph. Rules are written for whole values, and `lifted` applies them part by part.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial, reduce
 from itertools import accumulate
@@ -29,29 +29,48 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor of the model: its numbers in one node or, `by_row`, in a node for each place of its first axis."""
+    """A tensor of the model: its numbers in one node or in parts, a node for each place of the axis `along`."""
 
     nodes: tuple[Node, ...]
     shape: Shape
-    by_row: bool = False
+    along: int | None = None
 
     @cached_property
     def node(self) -> Node:
-        """All numbers in one node: rows are joined."""
+        """All numbers in one node: parts are joined."""
         if len(self.nodes) == 1:
             return self.nodes[0]
-        return ops.join(*self.nodes, places=list(self.places.reshape(len(self.nodes), -1)))
+        places = [np.ravel(np.take(self.places, i, self.along)) for i in range(len(self.nodes))]
+        return ops.join(*self.nodes, places=places)
 
     @property
-    def rows(self) -> list[Value]:
-        """What stands at each place of the first axis."""
-        nodes = self.nodes if self.by_row else [take(self.node, indices=place) for place in self.places]
-        return [plain(node, self.shape[1:]) for node in nodes]
+    def from_last(self) -> int | None:
+        """The axis of the parts, counted from the last; None where there are none."""
+        return None if self.along is None else self.along - len(self.shape)
+
+    def parts(self, axis: int) -> list[Value]:
+        """Return what stands at each place of an axis, which is counted from the last, without the axis."""
+        axis += len(self.shape)
+        places = [np.take(self.places, i, axis) for i in range(self.shape[axis])]
+        nodes = self.nodes if axis == self.along else [take(self.node, indices=place) for place in places]
+        return [plain(node, _without(self.shape, axis)) for node in nodes]
+
+    def pieces(self, axis: int) -> list[Value]:
+        """Return the same with the axis, one long."""
+        return [plain(part.node, _with(part.shape, axis + len(self.shape), 1)) for part in self.parts(axis)]
 
     @property
     def places(self) -> Array:
         """Where each number stands in `node`, as an array of this shape."""
         return np.arange(prod(self.shape)).reshape(self.shape)
+
+    @property
+    def part_and_place(self) -> tuple[Array, Array]:
+        """For each of its numbers, flat: in which part it is, and where in that."""
+        assert self.along is not None
+        inner = _without(self.shape, self.along)
+        inside = np.broadcast_to(np.expand_dims(np.arange(prod(inner)).reshape(inner), self.along), self.shape)
+        return np.indices(self.shape)[self.along].ravel(), inside.ravel()
 
     def fitted(self, shape: Shape) -> Node:
         """Return the node with as many numbers as `shape` has, or with a single one."""
@@ -65,22 +84,46 @@ def plain(node: Node, shape: Shape) -> Value:
     return Value((node,), shape)
 
 
+def _in_parts(nodes: Iterable[Node], shape: Shape, axis: int) -> Value:
+    """Return the value with a part for each place of an axis, which is counted from the last."""
+    return Value(tuple(nodes), shape, axis + len(shape))
+
+
+def _without(shape: Shape, axis: int) -> Shape:
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def _with(shape: Shape, axis: int, size: int) -> Shape:
+    return (*shape[:axis], size, *shape[axis:])
+
+
 Rule = Callable[[Any, list[Value], Shape], Value]
 """From MyGrad's operation, the operands and the shape of the result to its value; what else it knows comes first."""
 
 
-def lifted(whole: Callable[..., Node], operands: Sequence[Value], along: Sequence[bool], shape: Shape) -> Value:
-    """Apply a rule for whole values: to each row, where an operand is rows of the result, otherwise to the whole.
+def _axis_of_parts(operands: Iterable[Value]) -> int | None:
+    """Return the axis of the parts of the first operand that has any, counted from the last."""
+    return next((o.from_last for o in operands if o.along is not None), None)
 
-    The rule means the same for a row as for the whole: it counts axes from the last. `along` says of each operand
-    whether its first axis is that of the result; if it is not, every row reads the whole operand.
+
+def _is_long(value: Value, axis: int, length: int) -> bool:
+    """Whether a value has so many places along an axis."""
+    return len(value.shape) >= -axis and value.shape[axis] == length
+
+
+def lifted(whole: Callable[..., Node], operands: Sequence[Value], shape: Shape, axis: int | None) -> Value:
+    """Apply a rule for whole values: part by part along an axis of the result, counted from the last, or to the whole.
+
+    The rule gets values without that axis. Operands that do not have it, or are one long there, serve every part.
     """
-    pairs = list(zip(operands, along, strict=True))
-    if not any(o.by_row and is_along and o.shape[0] == shape[0] for o, is_along in pairs):
+    if axis is None or len(shape) < -axis or not any(_is_long(o, axis, shape[axis]) for o in operands):
         return plain(whole(*operands), shape)
-    columns = [o.rows if is_along else [o] for o, is_along in pairs]
-    columns = [column * shape[0] if len(column) == 1 else column for column in columns]
-    return Value(tuple(whole(*row) for row in zip(*columns, strict=True)), shape, by_row=True)
+    columns = [
+        o.parts(axis) if _is_long(o, axis, shape[axis]) else
+        [plain(o.node, _without(o.shape, axis + len(o.shape)) if len(o.shape) >= -axis else o.shape)] * shape[axis]
+        for o in operands
+    ]  # fmt: skip
+    return _in_parts((whole(*part) for part in zip(*columns, strict=True)), shape, axis)
 
 
 # Element by element ---------------------------------------------------------------------------------------------------
@@ -93,7 +136,7 @@ def _element_wise(function: Callable[..., Node], creator: Any, operands: list[Va
         common = np.broadcast_shapes(*(v.shape for v in values))
         return function(*(v.fitted(common) for v in values))
 
-    return lifted(whole, operands, [len(o.shape) == len(shape) for o in operands], shape)
+    return lifted(whole, operands, shape, _axis_of_parts(operands))
 
 
 def _elu(creator: Any, operands: list[Value], shape: Shape) -> Value:
@@ -129,16 +172,20 @@ ELEMENTWISE: dict[str, Rule] = {
 
 def _moved(value: Value, places: Array) -> Value:
     """Return the numbers that stand at these places of a value, in the shape of the places."""
-    if value.by_row and places.size:
-        size = prod(value.shape[1:])
-        sources = places.reshape(places.shape[0] if places.ndim else 1, -1) // size
-        rows = sources[:, 0]
-        if np.all(sources == rows[:, None]):
-            # Several pieces of one row are that row in another shape.
-            if places.ndim == 0 or (len(rows) > 1 and np.all(rows == rows[0]) and sources.shape[1] < size):
-                return plain(take(value.nodes[rows[0]], indices=places % size), places.shape)
-            nodes = (take(value.nodes[row], indices=piece % size) for row, piece in zip(rows, places, strict=True))
-            return Value(tuple(nodes), places.shape, by_row=True)
+    if value.along is None or not places.size:
+        return plain(take(value.node, indices=places), places.shape)
+    size = prod(_without(value.shape, value.along))
+    part, inside = value.part_and_place
+    part, inside = part[places], inside[places]
+    if np.all(part == part.flat[0]) and (places.ndim == 0 or places.size < size):
+        # A piece of one part is that part in another shape.
+        return plain(take(value.nodes[part.flat[0]], indices=inside), places.shape)
+    for axis in range(places.ndim):
+        lines = np.moveaxis(part, axis, 0).reshape(places.shape[axis], -1)
+        if np.all(lines == lines[:, :1]) and len(set(lines[:, 0])) == len(lines):
+            pieces = (np.take(inside, i, axis) for i in range(places.shape[axis]))
+            nodes = (take(value.nodes[which], indices=piece) for which, piece in zip(lines[:, 0], pieces, strict=True))
+            return Value(tuple(nodes), places.shape, axis)
     return plain(take(value.node, indices=places), places.shape)
 
 
@@ -149,7 +196,7 @@ def _move(move: Callable[[Array, Any, Shape], Array], creator: Any, operands: li
 
 def _get_item(creator: Any, operands: list[Value], shape: Shape) -> Value:
     value, index = operands[0], creator.index
-    if value.by_row and index and isinstance(index[0], int | np.integer):
+    if value.along == 0 and index and isinstance(index[0], int | np.integer):
         # The common case, x[t], without looking at every element of the sequence.
         value, index = plain(value.nodes[operator.index(index[0])], value.shape[1:]), index[1:]
     return _moved(value, np.asarray(value.places[index]))
@@ -158,24 +205,38 @@ def _get_item(creator: Any, operands: list[Value], shape: Shape) -> Value:
 def _stack(creator: Any, operands: list[Value], shape: Shape) -> Value:
     axis = creator.axis % len(shape)
     if axis == 0:
-        return Value(tuple(o.node for o in operands), shape, by_row=True)
-    return _concatenated(axis, [replace(o, shape=(*o.shape[:axis], 1, *o.shape[axis:])) for o in operands], shape)
+        return Value(tuple(o.node for o in operands), shape, 0)
+    widened = [
+        replace(o, shape=_with(o.shape, axis, 1), along=None if o.along is None else o.along + (o.along >= axis))
+        for o in operands
+    ]
+    return _concatenated(axis, widened, shape)
 
 
 def _concatenated(axis: int | None, operands: list[Value], shape: Shape) -> Value:
+    if axis is not None:
+        axis %= len(shape)
     if axis == 0 and not _is_one_value(operands):
-        return Value(tuple(row.node for o in operands for row in o.rows), shape, by_row=True)
-    along = axis not in (None, 0) and all(o.by_row for o in operands)
+        return _in_parts((part.node for o in operands for part in o.parts(-len(shape))), shape, -len(shape))
+    if axis and all(o.shape[axis] == 1 or o.along == axis for o in operands) and _axis_of_parts(operands) is None:
+        # Single numbers, or columns, side by side: they may be those of all steps.
+        return Value(tuple(o.node for o in operands), shape, axis)
+    parts = _axis_of_parts(operands)
+    if axis is None or (parts is not None and parts + len(shape) == axis):
+        parts = None
+    # The axis counted from the last, in values that lack that of the parts.
     end = None if axis is None else axis - len(shape)
-    return lifted(partial(_joined, axis=end), operands, [along] * len(operands), shape)
+    if end is not None and parts is not None and end < parts:
+        end += 1
+    return lifted(partial(_joined, axis=end), operands, shape, parts)
 
 
 def _is_one_value(operands: list[Value]) -> bool:
     """Whether what is joined along the first axis is one value, such as vectors side by side or a stack that is pushed.
 
-    Rows of the sequence, and single rows that may be those of all steps, are rows.
+    Rows of the sequence, and single rows that may be those of all steps, are parts.
     """
-    return not any(o.by_row for o in operands) and any(len(o.shape) == 1 or o.shape[0] > 1 for o in operands)
+    return all(o.along is None for o in operands) and any(len(o.shape) == 1 or o.shape[0] > 1 for o in operands)
 
 
 def _joined(*parts: Value, axis: int | None) -> Node:
@@ -224,10 +285,20 @@ def _around(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
 
 
 def _along_axes(whole: Callable[[Any, Value, Axes], Node], creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply a rule for a value and its axes, row by row where the first axis is none of them."""
-    ndim = len(operands[0].shape)
-    axes = _axes_of(creator, ndim)
-    return lifted(lambda value: whole(creator, value, axes), operands, [-ndim not in axes], shape)
+    """Apply a rule for a value and its axes, part by part where the axis of the parts is none of them."""
+    (value,) = operands
+    axes, parts = _axes_of(creator, len(value.shape)), value.from_last
+    if parts is None or parts in axes:
+        return plain(whole(creator, value, axes), shape)
+    # In the result, which may lack the axes, the axis of the parts is nearer to the last.
+    after = parts if len(shape) == len(value.shape) else parts + sum(a > parts for a in axes)
+    nodes = (whole(creator, part, _less(axes, parts)) for part in value.parts(parts))
+    return _in_parts(nodes, shape, after)
+
+
+def _less(axes: Axes, gone: int) -> Axes:
+    """Return axes, counted from the last, in a value that lacks one."""
+    return tuple(a + (a < gone) for a in axes if a != gone)
 
 
 Fold = Callable[[Node, int, int, int], Node]
@@ -246,10 +317,17 @@ def _folded(fold: Fold, value: Value, axes: Axes) -> Node:
 def _fold(fold: Fold, row: ops.Row, start: float, creator: Any, operands: list[Value], shape: Shape) -> Value:
     """Apply a sum or the like: `row` does it for two nodes."""
     (value,) = operands
-    first, *others = _axes_of(creator, len(value.shape)) or (0,)
-    if not value.by_row or first != -len(value.shape):
+    axes, parts = _axes_of(creator, len(value.shape)), value.from_last
+    if parts is None or parts not in axes:
         return _along_axes(lambda _, value, axes: _folded(fold, value, axes), creator, operands, shape)
-    return plain(_so_far(row, start, [_folded(fold, part, tuple(others)) for part in value.rows])[-1], shape)
+    return plain(_over_parts(fold, row, start, value, axes), shape)
+
+
+def _over_parts(fold: Fold, row: ops.Row, start: float, value: Value, axes: Axes) -> Node:
+    """Fold a value along axes, the one of its parts among them."""
+    assert value.from_last is not None
+    others = _less(axes, value.from_last)
+    return _so_far(row, start, [_folded(fold, part, others) for part in value.parts(value.from_last)])[-1]
 
 
 def _so_far(row: ops.Row, start: float, nodes: Sequence[Node]) -> tuple[Node, ...]:
@@ -303,17 +381,39 @@ def _running(row: ops.Row, start: float, creator: Any, operands: list[Value], sh
     if axis is None:
         value, axis = _moved(value, value.places.ravel()), 0
     axis = axis % len(value.shape) - len(value.shape)
-    if value.by_row and axis == -len(value.shape):
+    if axis == value.from_last:
         return replace(value, nodes=_so_far(row, start, value.nodes))
-    return lifted(whole, [value], [axis != -len(value.shape)], shape)
+    parts, axis = value.from_last, axis + (value.from_last is not None and axis < value.from_last)
+    return lifted(whole, [value], shape, parts)
+
+
+def _spread(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    """Apply a variance, the mean square of the distances from the mean; over the parts, as sums over them."""
+    (value,) = operands
+    axes = _axes_of(creator, len(value.shape))
+    if value.from_last is None or value.from_last not in axes:
+        return _along_axes(_variance, creator, operands, shape)
+    kept = tuple(1 if a - len(value.shape) in axes else n for a, n in enumerate(value.shape))
+    count = float(prod(value.shape[a] for a in axes))
+    mean = plain(_over_parts(_total, ops.add, 0.0, value, axes) / count, kept)
+    centred = _element_wise(ops.subtract, None, [value, mean], value.shape)
+    squares = _element_wise(lambda x: x * x, None, [centred], value.shape)
+    return plain(_over_parts(_total, ops.add, 0.0, squares, axes) / (count - _ddof(creator)), shape)
+
+
+def _ddof(creator: Any) -> float:
+    return float(creator.ddof) if isinstance(creator.ddof, int | float) else 0.0
 
 
 def _variance(creator: Any, value: Value, axes: Axes) -> Node:
-    ddof = float(creator.ddof) if isinstance(creator.ddof, int | float) else 0.0
     kept = tuple(1 if a - len(value.shape) in axes else n for a, n in enumerate(value.shape))
     count = float(prod(value.shape[a] for a in axes))
     centred = value.node - plain(_sum(value, axes) / count, kept).fitted(value.shape)
-    return _sum(plain(centred * centred, value.shape), axes) / (count - ddof)
+    return _sum(plain(centred * centred, value.shape), axes) / (count - _ddof(creator))
+
+
+def _root(value: Value) -> Value:
+    return replace(value, nodes=tuple(ops.sqrt(node) for node in value.nodes))
 
 
 def _norm(creator: Any, value: Value, axes: Axes) -> Node:
@@ -328,7 +428,24 @@ def _norm(creator: Any, value: Value, axes: Axes) -> Node:
     return ops.power(_sum(plain(ops.power(sizes, order), value.shape), axes), 1 / order)
 
 
-def _softmax(row: ops.Row, creator: Any, value: Value, axes: Axes) -> Node:
+def _softmax(row: ops.Row, creator: Any, operands: list[Value], shape: Shape) -> Value:
+    """Apply a softmax, or its logarithm; over the parts in passes: their largest, the sum of the exponentials, each."""
+    (value,) = operands
+    axes, parts = _axes_of(creator, len(value.shape)), value.from_last
+    if parts is None or parts not in axes:
+        return _along_axes(partial(_softmax_of, row), creator, operands, shape)
+    kept = tuple(1 if a - len(shape) in axes else n for a, n in enumerate(shape))
+    # The result does not depend on the number that is taken away first.
+    top = plain(ops.fixed(_over_parts(partial(_in_pairs, ops.larger), ops.larger, -np.inf, value, axes)), kept)
+    lower = _element_wise(ops.subtract, None, [value, top], shape)
+    exponentials = _element_wise(ops.exp, None, [lower], shape)
+    total = plain(_over_parts(_total, ops.add, 0.0, exponentials, axes), kept)
+    if row is ops.softmax:
+        return _element_wise(ops.divide, None, [exponentials, total], shape)
+    return _element_wise(lambda x, y: x - ops.log(y), None, [lower, total], shape)
+
+
+def _softmax_of(row: ops.Row, creator: Any, value: Value, axes: Axes) -> Node:
     wide = [a for a in axes if value.shape[a] != 1]
     if len(wide) == 1:
         outer, n, inner = _around(value.shape, wide[0])
@@ -348,21 +465,44 @@ REDUCTIONS: dict[str, Rule] = {
     "Min": partial(_fold, partial(_in_pairs, ops.smaller), ops.smaller, np.inf),
     "CumSum": partial(_running, ops.add, 0.0),
     "CumProd": partial(_running, ops.multiply, 1.0),
-    "Variance": partial(_along_axes, _variance),
-    "StdDev": partial(_along_axes, lambda *known: ops.sqrt(_variance(*known))),
+    "Variance": _spread,
+    "StdDev": lambda *known: _root(_spread(*known)),
     "Norm": partial(_along_axes, _norm),
-    "Softmax": partial(_along_axes, partial(_softmax, ops.softmax)),
-    "LogSoftmax": partial(_along_axes, partial(_softmax, ops.log_softmax)),
+    "Softmax": partial(_softmax, ops.softmax),
+    "LogSoftmax": partial(_softmax, ops.log_softmax),
 }
 
 # Products -------------------------------------------------------------------------------------------------------------
 
 
 def _matmul(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    ranks = [len(o.shape) for o in operands]
-    # The rows of a matrix on the left are those of the result; of stacks it is the matrices, one after the other.
-    along = [rank == max(ranks) for rank in ranks] if max(ranks) > 2 else [ranks[0] == 2, False]
-    return lifted(_product, operands, along, shape)
+    left, right = operands
+    if len(left.shape) == 1:
+        left = _moved(left, left.places[None])
+    if len(right.shape) == 1:
+        right = _moved(right, right.places[:, None])
+    full = (*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1])
+    return _reshaped(_multiplied(left, right, full), shape)
+
+
+def _multiplied(left: Value, right: Value, shape: Shape) -> Value:
+    """Return the product of two matrices, or of stacks of them, part by part."""
+    if left.from_last == -1 or right.from_last == -2:
+        # A sum over the parts, of products of a column and a row.
+        pairs = zip(left.pieces(-1), right.pieces(-2), strict=True)
+        return plain(_so_far(ops.add, 0.0, [_product(column, row) for column, row in pairs])[-1], shape)
+    if left.from_last == -2:
+        return _in_parts((_product(row, right) for row in left.pieces(-2)), shape, -2)
+    if right.from_last == -1:
+        return _in_parts((_product(left, column) for column in right.pieces(-1)), shape, -1)
+    return lifted(_product, [left, right], shape, _axis_of_parts([left, right]))
+
+
+def _reshaped(value: Value, shape: Shape) -> Value:
+    """Return a value in a shape that lacks, or has more, axes that are one long."""
+    if value.shape == shape:
+        return value
+    return _moved(value, value.places.reshape(shape))
 
 
 def _product(left: Value, right: Value) -> Node:
@@ -409,14 +549,20 @@ def _untransposed(node: Node, rows: int, columns: int) -> tuple[Node, bool]:
 
 def _einsum(creator: Any, operands: list[Value], shape: Shape) -> Value:
     labels, out = creator.in_lbls, creator.out_lbls
-    first = out[:1]
-    is_first = first != "" and all(own.rfind(first) <= 0 for own in labels)
-
-    def whole(*values: Value) -> Node:
-        cut = [own[len(own) - len(v.shape) :] for own, v in zip(labels, values, strict=True)]
-        return _contracted(values, cut, out if cut == labels else out[1:])
-
-    return lifted(whole, operands, [is_first and own.startswith(first) for own in labels], shape)
+    of_parts = {own[o.along] for o, own in zip(operands, labels, strict=True) if o.along is not None}
+    label = of_parts.pop() if len(of_parts) == 1 else ""
+    if not label or any(own.count(label) > 1 for own in labels):
+        return plain(_contracted(operands, labels, out), shape)
+    length = next(o.shape[own.index(label)] for o, own in zip(operands, labels, strict=True) if label in own)
+    columns = [
+        o.parts(own.index(label) - len(own)) if label in own else [o] * length
+        for o, own in zip(operands, labels, strict=True)
+    ]
+    cut, rest = [own.replace(label, "") for own in labels], out.replace(label, "")
+    nodes = [_contracted(part, cut, rest) for part in zip(*columns, strict=True)]
+    if label in out:
+        return Value(tuple(nodes), shape, out.index(label))
+    return plain(_so_far(ops.add, 0.0, nodes)[-1], shape)
 
 
 def _contracted(values: Sequence[Value], labels: Sequence[str], out: str) -> Node:

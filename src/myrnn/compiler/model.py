@@ -20,10 +20,11 @@ from myrnn.compiler.emit import Program, emit
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import Guard, verify
+from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.native import Floats, Native, Observation, in_threads, longest_first, shards_for
 from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import BACK, Subject, Traces, input_width, trace
-from myrnn.compiler.roll import LooksFurtherBack, Recurrence, roll
+from myrnn.compiler.roll import roll
 from myrnn.compiler.schedule import schedule
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
@@ -160,7 +161,7 @@ class CompiledModel:
     @cached_property
     def work_per_row(self) -> int:
         """How many multiplications of matrix products one step of one sequence takes, forward."""
-        products = (n for n in topological(self.derivative.recurrence.step) if n.operation == "matmul")
+        products = (n for n in topological(self.derivative.recurrence.nodes) if n.operation == "matmul")
         return sum(m * k * n for m, k, n, _ in (product.attributes for product in products))
 
     def native(self, *, tokens: bool = False, batched: bool = False, observed: bool = False) -> Native:
@@ -271,10 +272,7 @@ class CompiledModel:
         """
         sequences = self._one(x, y)
         native, parameters = self._ready(sequences, observed=True, gradients=True)
-        observation = native.observe(sequences, 0, parameters)
-        if self.recurrence.reverse:
-            return replace(observation, input_gradients=observation.input_gradients[::-1])
-        return observation
+        return native.observe(sequences, 0, parameters)
 
     def prefix_logits(self, sequences: Sequences) -> NDArray[np.float32]:
         """Return the logits if the only one of `sequences` ended after each step, float32 (T, K)."""
@@ -445,7 +443,7 @@ def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: i
         try:
             recurrence = roll(traces)
         except NotARecurrence as error:
-            refusal = error if refusal is None or isinstance(error, LooksFurtherBack) else refusal
+            refusal = refusal or error
         else:
             guard = Guard(model, parameters, recurrence, traces, longest)
             return CompiledModel(model, Stages(traces, recurrence), guard)

@@ -103,7 +103,7 @@ class Observation:
     states : tuple of ndarray, float32 (T + 1, D)
         Each state, in the order of ``CompiledModel.state_names``: before the first step, and after every step.
     state_gradients : tuple of ndarray, float32 (T + 1, D)
-        The gradient of the loss with respect to each of these.
+        The gradient of the loss with respect to each of these, through later steps, later loops and the readout.
     input_gradients : ndarray, float32 (T, C)
         The gradient of the loss with respect to every row of the sequence.
     """
@@ -205,11 +205,15 @@ class Native:
             loss, _ = self.gradients(sequences, np.array([index]), parameters)
             steps = int(sequences.lengths[index])
             work = self.workspace(steps, 1)
+            ways = [-1 if backward else 1 for backward in program.goes_backward]
+            gradients = [work.rows(b, steps + 1)[::way] for b, way in zip(program.state_gradients, ways, strict=True)]
+            for i, buffer in program.kept_gradients.items():
+                gradients[i][1:] += work.rows(buffer, steps)[:: ways[i]]
             return Observation(
                 loss,
                 work.numbers[work.logits : work.logits + program.classes].copy(),
-                tuple(work.rows(buffer, steps + 1) for buffer in program.states),
-                tuple(work.rows(buffer, steps + 1) for buffer in program.state_gradients),
+                tuple(work.rows(buffer, steps + 1)[::way] for buffer, way in zip(program.states, ways, strict=True)),
+                tuple(gradients),
                 work.rows(program.input_gradients, steps),
             )
 

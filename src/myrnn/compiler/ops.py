@@ -177,6 +177,9 @@ smaller = function(
     mygrad="",
 )
 
+# A number that is as it is: its gradient is none of the model's.
+fixed = function("fixed", np.positive, None, native="{0}", cheap=True, mygrad="")
+
 # Elementary functions -------------------------------------------------------------------------------------------------
 
 relu = function("relu", lambda x: x * (x > 0), lambda g, y, x: g * greater(y, 0.0), mygrad="ReLu")

@@ -6,12 +6,12 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from myrnn.compiler.derive import Derivative, Kind, Pullback
+from myrnn.compiler.derive import Derivative, Kind, Pullback, reads_states
 from myrnn.compiler.equations import printer_of
 from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.printer import Printer
-from myrnn.compiler.roll import Recurrence
 
 LANES = 16
 
@@ -104,7 +104,7 @@ class Outer:
 
 @dataclass(frozen=True)
 class Part:
-    """What is decided of the prelude, the step or the readout: what it keeps, and the gradients of weights."""
+    """What is decided of a part: what it keeps, and the gradients of weights."""
 
     # What the way forward leaves in memory for the way back.
     saved: set[Node]
@@ -127,13 +127,15 @@ class Plan:
     parameters: Parameters
     weights: dict[Node, Weight]
     prelude: Part
-    step: Part
+    # Of each loop: the states that it begins with where these read last states, and its steps.
+    entries: tuple[Part, ...]
+    steps: tuple[Part, ...]
     readout: Part
-    # Products of the input with a weight: computed for all steps at once, or, for tokens, a row of the weight.
+    # Products of a row with a weight: computed for all steps at once, or, for tokens, a row of the weight.
     projected: set[Node]
     # Nodes whose padding must be zero, because a product or a sum reads it.
     clean: frozenset[Node]
-    # States that are zero before the first step, and gradients of states that nothing reads there.
+    # Of loops that go forward: states that are zero before the first step, and gradients that nothing reads there.
     zero_at_first: frozenset[Node]
     unread_at_first: frozenset[Node]
 
@@ -164,7 +166,7 @@ class Plan:
         parts = {
             "weights in memory": weights,
             f"products of the input alone, {how}": texts(self.projected),
-            "kept of every step": texts(self.step.saved),
+            "kept of every step": texts({node for part in self.steps for node in part.saved}),
             "kept of the readout": texts(self.readout.saved),
             "kept of what comes before the first step": texts(self.prelude.saved),
         }
@@ -177,31 +179,44 @@ def plan(derivative: Derivative) -> Plan:
     weights = _weights(derivative)
     projected = {
         n
-        for n in topological(r.step)
-        if n.operation == "matmul" and n.inputs[0].operation == "input" and _goes_along_rows(n, weights)
+        for n in topological([*r.step, *r.kept.values()])
+        if n.operation == "matmul" and n.inputs[0].operation in ("input", "kept") and _goes_along_rows(n, weights)
     }
-    prelude = _part([*r.initial, *derivative.derived], derivative.prelude, weights, kind)
-    step = _part(r.step, derivative.step, weights, kind, projected)
+    begin = [node for loop in r.loops if not reads_states(loop.initial) for node in loop.initial]
+    prelude = _part([*begin, *derivative.derived], derivative.prelude, weights, kind)
+    entries = tuple(
+        _part(loop.initial, pullback, weights, kind) for loop, pullback in zip(r.loops, derivative.entries, strict=True)
+    )
+    steps = tuple(
+        _part([*loop.step, *loop.kept.values()], pullback, weights, kind, projected)
+        for loop, pullback in zip(r.loops, derivative.loops, strict=True)
+    )
     readout = _part([r.readout], derivative.readout, weights, kind)
-    zero = [i for i, n in enumerate(r.initial) if n.is_constant and not n.numbers.any()]
+    zero = [
+        first + i
+        for loop, first in zip(r.loops, r.first_states, strict=True)
+        for i, n in enumerate(loop.initial)
+        if not loop.backward and n.is_constant and not n.numbers.any()
+    ]
     return Plan(
         derivative,
         printer_of(derivative),
-        _parameters(weights, r, _lookups(derivative, weights, step)),
+        _parameters(weights, r, _lookups(derivative, weights, steps)),
         weights,
         prelude,
-        step,
+        entries,
+        steps,
         readout,
         projected,
-        _clean(derivative, weights, (prelude, step, readout)),
-        frozenset(r.readout.build.leaf("state", i, size=r.state_sizes[i]) for i in zero),
+        _clean(derivative, weights, (prelude, *entries, *steps, readout)),
+        frozenset(r.build.leaf("state", i, size=r.state_sizes[i]) for i in zero),
         frozenset() if kind.observed else _unread_at_first(derivative),
     )
 
 
 def backward_targets(pullback: Pullback) -> list[Node]:
-    """Return what a way back computes: the gradients of the states, and the operands and terms of the weights'."""
-    targets = list(pullback.states)
+    """Return what a way back computes: gradients of what it reads, and the operands and terms of the weights'."""
+    targets = [*pullback.states.values(), *pullback.kept.values()]
     for terms in pullback.weights.values():
         for term in terms:
             targets += term.inputs if term.operation == "outer" else (term,)
@@ -219,7 +234,7 @@ def _goes_along_rows(product: Node, weights: dict[Node, Weight]) -> bool:
 def _weights(derivative: Derivative) -> dict[Node, Weight]:
     """Decide the shape of every parameter and derived node in memory from how the products read it."""
     r = derivative.recurrence
-    graph = topological([*r.step, r.readout, *r.initial, *derivative.derived])
+    graph = topological([*r.nodes, *derivative.derived])
     weights: dict[Node, Weight] = {}
     taken_apart = {n.attributes[0] for n in graph if n.operation == "rows"}
     for leaf in [n for n in graph if n.operation in ("parameter", "rows")]:
@@ -264,15 +279,19 @@ def _parameters(weights: dict[Node, Weight], recurrence: Recurrence, lookups: fr
     return Parameters(layouts, lookups)
 
 
-def _lookups(derivative: Derivative, weights: dict[Node, Weight], step: Part) -> frozenset[int]:
+def _lookups(derivative: Derivative, weights: dict[Node, Weight], steps: Sequence[Part]) -> frozenset[int]:
     if not derivative.kind.tokens:
         return frozenset()
-    elsewhere = {*derivative.readout.weights, *derivative.prelude.weights}
-    elsewhere |= {leaf for leaf, _ in step.others} | {o.leaf for o in step.outer if not o.is_row}
+    elsewhere = {
+        leaf for part in (derivative.readout, *derivative.entries, derivative.prelude) for leaf in part.weights
+    }
+    for part in steps:
+        elsewhere |= {leaf for leaf, _ in part.others} | {o.leaf for o in part.outer if not o.is_row}
     taken_apart = {leaf.attributes[0] for leaf in weights if leaf.operation == "rows"}
     return frozenset(
         leaf.attributes[0]
-        for leaf in derivative.step.weights
+        for pullback in derivative.loops
+        for leaf in pullback.weights
         if leaf.operation == "parameter" and weights[leaf].rows >= LOOKUP_ROWS and leaf not in elsewhere
     ) - taken_apart  # fmt: skip
 
@@ -318,25 +337,30 @@ def _saved(forward: Sequence[Node], pullback: Pullback) -> set[Node]:
 
 def _clean(derivative: Derivative, weights: dict[Node, Weight], parts: Iterable[Part]) -> frozenset[Node]:
     r = derivative.recurrence
-    clean = {*derivative.step.states, *derivative.readout.states}
+    clean = {node for p in derivative.pullbacks for node in (*p.states.values(), *p.kept.values())}
     clean |= {term.right for part in parts for term in part.outer}
-    pullbacks = [derivative.step, derivative.readout]
-    for node in topological([*r.step, r.readout, *(n for p in pullbacks for n in backward_targets(p))]):
+    for node in topological([*r.nodes, *(n for p in derivative.pullbacks for n in backward_targets(p))]):
         weight = weights.get(node.inputs[1]) if node.operation == "matmul" else None
         if weight is not None and weight.fits(node) and not weight.goes_along_rows(node):
             clean.add(node.inputs[0])
-    for i, node in enumerate(r.step):
-        if any(n.operation == "state" and n.attributes[0] == i for n in clean):
-            clean |= {node, r.initial[i]}
-    return frozenset(clean)
+    given = [(n, [r.step[i], r.initial[i]]) for n in clean if n.operation == "state" for i in n.attributes]
+    given += [(n, [r.kept[k]]) for n in clean if n.operation == "kept" for k in n.attributes]
+    return frozenset(clean.union(*(nodes for _, nodes in given)))
 
 
 def _unread_at_first(derivative: Derivative) -> frozenset[Node]:
     """Return the gradients of states that nothing reads at step 0: no parameter is behind or needs them."""
-    step = derivative.step
-    terms = [term for several in derivative.prelude.weights.values() for term in several]
-    read = {n.attributes[0] for n in topological(terms) if n.operation == "gradient"}
-    others = backward_targets(step)[len(step.states) :]
-    # A weight that is added to a state has the state's gradient for its own.
-    needed = set(topological([*others, *(node for i, node in enumerate(step.states) if i in read)]))
-    return frozenset(node for i, node in enumerate(step.states) if i not in read and node not in needed)
+    r = derivative.recurrence
+    before = [n for p in (derivative.prelude, *derivative.entries) for n in backward_targets(p)]
+    read = {n.attributes[0] for n in topological(before) if n.operation == "gradient"}
+    unread = set[Node]()
+    for loop, pullback, first in zip(r.loops, derivative.loops, r.first_states, strict=True):
+        if loop.backward:
+            continue
+        own = {i: node for i, node in pullback.states.items() if first <= i < first + len(loop.step)}
+        others = [n for n in backward_targets(pullback) if n not in own.values()]
+        # A weight that is added to a state has the state's gradient for its own.
+        terms = [term for several in pullback.weights.values() for term in several]
+        needed = set(topological([*others, *terms, *(node for i, node in own.items() if i in read)]))
+        unread |= {node for i, node in own.items() if i not in read and node not in needed}
+    return frozenset(unread)

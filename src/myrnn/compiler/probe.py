@@ -28,7 +28,7 @@ from myrnn.models import parameter_names
 from myrnn.sequences import one_hot
 
 # Lengths that are traced to find the loop; the longest that is asked for is traced beside them.
-PROBES = (1, 2, 3, 4, 5, 6, 7, 13)
+PROBES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13)
 # If so many calls in a row all change something, the model changes it, and not another thread.
 CALLS = 30
 # How many steps a model may look back: few, and where no loop is found for these, more.
@@ -40,14 +40,20 @@ ADVICE = (
 )
 
 
+def middle_of(back: int) -> int:
+    """Return the step at which a loop that looks back at up to `back` steps is looked at."""
+    return back + 2
+
+
+def longest_of(back: int) -> int:
+    """Return the longest length whose trace is needed to see such a step, and those after it."""
+    return 2 * middle_of(back) + 3
+
+
 def lengths_for(back: int) -> set[int]:
     """Return the lengths whose traces show a loop that looks back at up to `back` steps."""
-    return {length for tail in tails(back) for length in (tail, tail + back, tail + back + 1)} | {back, back + 1}
-
-
-def tails(back: int) -> tuple[int, ...]:
-    """Return how many rows follow those in front: few show what the readout alone reads, many what is read late."""
-    return tuple(sorted({1, 2, 3, back}))
+    middle, longest = middle_of(back), longest_of(back)
+    return {1, 2, 3, *range(middle, middle + 5), longest - 1, longest}
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,16 @@ A program goes forward from what depends on parameters alone over the steps to t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from myrnn.compiler.assemble import BACKWARD, DERIVED, INPUT, PARAMETERS, Assembler, moved
+from myrnn.compiler.derive import Pullback, reads_states
 from myrnn.compiler.equations import state_names
 from myrnn.compiler.graph import Node, in_order, topological
 from myrnn.compiler.instructions import (
@@ -27,6 +32,7 @@ from myrnn.compiler.instructions import (
     Store,
     Sum,
 )
+from myrnn.compiler.loops import Loop
 from myrnn.compiler.plan import Part, Plan
 
 
@@ -40,30 +46,71 @@ class _Scheduler(Assembler):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        self._derivative, self._recurrence = plan.derivative, plan.derivative.recurrence
-        self._leaf = self._recurrence.readout.build.leaf
-        names, sizes = state_names(self._recurrence), self._recurrence.state_sizes
-        observed = plan.kind.observed
+        self._derivative = plan.derivative
+        self._recurrence = r = plan.derivative.recurrence
+        self._leaf = r.build.leaf
+        names, sizes = state_names(r), r.state_sizes
         self._states = [self.new(name, size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
         self._gradients = [self.new(f"d_{name}", size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
-        self._logits = self.new("logits", self._recurrence.readout.size, Rows.SEQUENCES)
-        self._logit_gradients = self.new("d_logits", self._recurrence.readout.size, Rows.SEQUENCES)
-        self._input_gradients = self.new("d_inputs", self._recurrence.dim_input, Rows.STEPS) if observed else None
+        self._logits = self.new("logits", r.readout.size, Rows.SEQUENCES)
+        self._logit_gradients = self.new("d_logits", r.readout.size, Rows.SEQUENCES)
+        self._input_gradients = self.new("d_inputs", r.dim_input, Rows.STEPS) if plan.kind.observed else None
         self._state_leaves = [self._leaf("state", i, size=size) for i, size in enumerate(sizes)]
         self._gradient_leaves = [self._leaf("gradient", i, size=size) for i, size in enumerate(sizes)]
+        self._kept_leaves = {k: self._leaf("kept", k, size=n.size) for k, n in r.kept.items()}
+        self._kept = {k: self.new(self.printer.names[n], n.size, Rows.STEPS) for k, n in self._kept_leaves.items()}
+        self._kept_gradients = {
+            k: self.new(f"d_{place.buffer.name}", place.size, Rows.STEPS) for k, place in self._kept.items()
+        }
+        # Last states that something other than the readout reads, or that stand where it does not read: copies, and
+        # the sums of their gradients.
+        read = {
+            n.attributes[0]
+            for loop, first in zip(r.loops, r.first_states, strict=True)
+            for n in topological([*loop.initial, *loop.step, *loop.kept.values()])
+            if n.operation == "state" and n.attributes[0] < first
+        }
+        read |= {i for i in range(len(sizes)) if r.loops[self._loop_of(i)].backward}
+        self._last = {i: self.new(f"last_{names[i]}", sizes[i], Rows.SEQUENCES) for i in sorted(read)}
+        self._last_gradients = {i: self.new(f"d_last_{names[i]}", sizes[i], Rows.SEQUENCES) for i in sorted(read)}
+
+    def _loop_of(self, state: int) -> int:
+        return bisect_right(self._recurrence.first_states, state) - 1
 
     def result(self) -> Schedule:
         # The same node, such as the square of a state, is another number before a step and after the last one: what
         # one part of the program keeps is never read in the place of the other's.
+        forward: dict[str, list[Instruction]] = {}
         prelude = self._written(self._prelude)
         fixed = dict(self.places)
-        projections, steps = self._written(self._projections), self._written(self._steps)
-        of_steps, self.places = self.places, dict(fixed)
+        projections = self._written(self._projections, "input")
+        fixed |= {n: place for n, place in self.places.items() if n in self.plan.projected}
+        loops = self._recurrence.loops
+        entered, walked = [], []
+        for number, loop in enumerate(loops):
+            which = f" of loop {number + 1}" if len(loops) > 1 else ""
+            self.places = dict(fixed)
+            forward[f"The states before the first step{which}."] = self._written(self._enter, number)
+            entered.append(self.places)
+            self.places = dict(fixed)
+            forward[f"What is known of all steps{which}."] = self._written(self._projections, "kept")
+            fixed |= {n: place for n, place in self.places.items() if n in self.plan.projected}
+            way = "Backward, the last step first" if loop.backward else "Forward, step by step"
+            forward[f"{way}{which and f': loop {number + 1}'}."] = self._written(self._steps, number)
+            walked.append(self.places)
+            fixed |= {leaf: self._kept[k] for k, leaf in self._kept_leaves.items() if k in loop.kept}
+        self.places = dict(fixed)
         readout = self._written(self._readout)
         self.is_backward = True
         readout_backward = self._written(self._readout_backward)
-        self.places = of_steps
-        steps_backward = self._written(self._steps_backward)
+        backward: dict[str, list[Instruction]] = {}
+        for number in reversed(range(len(loops))):
+            ordinal = f" of loop {number + 1}" if len(loops) > 1 else ""
+            self.places = walked[number]
+            order = "the first step first" if loops[number].backward else "the last step first"
+            backward[f"Back through time{ordinal}, {order}."] = self._written(self._steps_backward, number)
+            self.places = entered[number]
+            backward[f"Back to what the states{ordinal} begin with."] = self._written(self._leave, number)
         self.places = fixed
         prelude_backward = self._written(self._prelude_backward)
         forward = {
@@ -71,13 +118,13 @@ class _Scheduler(Assembler):
             "What depends on the parameters alone, and the states before the first step.": prelude,
             DERIVED: self.before[DERIVED],
             INPUT: [*self.before[INPUT], *projections],
-            "Forward, step by step.": steps,
+            **forward,
             "The readout, the loss, and the gradient of the logits.": readout,
         }
         backward = {
             BACKWARD: self.before[BACKWARD],
             "Back through the readout.": readout_backward,
-            "Back through time, the last step first.": steps_backward,
+            **backward,
             "Back to what depends on the parameters alone.": prelude_backward,
         }
         return Schedule(
@@ -89,12 +136,18 @@ class _Scheduler(Assembler):
             self._logits.buffer,
             tuple(place.buffer for place in self._states),
             tuple(place.buffer for place in self._gradients),
+            {
+                first + loop.step.index(node): self._kept_gradients[k].buffer
+                for loop, first in zip(loops, self._recurrence.first_states, strict=True)
+                for k, node in loop.kept.items()
+                if node in loop.step
+            },
             self._input_gradients.buffer if self._input_gradients else None,
         )
 
-    def _written(self, write: Callable[[], None]) -> list[Instruction]:
+    def _written(self, write: Callable[..., None], *which: Any) -> list[Instruction]:
         self.out = []
-        write()
+        write(*which)
         return self.out
 
     def _stores(self, nodes: Iterable[Node], places: Iterable[Place], row: Row = Row.NOW) -> list[Store]:
@@ -111,8 +164,18 @@ class _Scheduler(Assembler):
         leaves = [(n, self._leaf("derived", i, size=n.size)) for i, n in enumerate(self._derivative.derived)]
         return [(node, leaf) for node, leaf in leaves if leaf in self.plan.weights]
 
+    def _own(self, number: int) -> slice:
+        """Return which states are those of a loop."""
+        first = self._recurrence.first_states[number]
+        return slice(first, first + len(self._recurrence.loops[number].step))
+
+    def _reads_last(self, number: int) -> bool:
+        return reads_states(self._recurrence.loops[number].initial)
+
     def _prelude(self) -> None:
-        stores, packs, initial = [], [], self._recurrence.initial
+        r, stores, packs = self._recurrence, [], []
+        begun = [n for n in range(len(r.loops)) if not self._reads_last(n)]
+        initial = [node for number in begun for node in r.loops[number].initial]
         for node, leaf in self._derived():
             (matrix, _), weight = self.weights[leaf], self.plan.weights[leaf]
             flat = matrix if weight.is_flat else self.new(f"{matrix.buffer.name}_flat", node.size)
@@ -123,36 +186,72 @@ class _Scheduler(Assembler):
         self.out += packs
         # Once for all sequences; each gets a copy.
         self.compute(Over.ONCE, [], [n for n in initial if n.inputs])
-        self.compute(Over.START, self._stores(initial, self._states))
+        for number in begun:
+            loop, own = r.loops[number], self._own(number)
+            self.compute(_begin(loop), self._stores(loop.initial, self._states[own]))
 
-    def _projections(self) -> None:
-        """Multiply all rows of the sequence by the weights that they meet first; a token picks a row of the weight."""
-        for node in in_order(self.plan.projected, self._recurrence.step):
+    def _projections(self, source: str) -> None:
+        """Multiply all rows by the weights that they meet first; a token picks a row of the weight."""
+        r = self._recurrence
+        for node in in_order(self.plan.projected, [*r.step, *r.kept.values()]):
             row, (matrix, _) = node.inputs[0], self.weights[node.inputs[1]]
-            if self.plan.kind.tokens:
+            if row.operation != source or node in self.places or (source == "kept" and row not in self.places):
+                continue
+            if source == "input" and self.plan.kind.tokens:
                 self.places[node] = Place(matrix.buffer, node.size, Row.TOKEN)
                 continue
             out = self.places[node] = self.new(self.printer.text("{0}", node), node.size, Rows.STEPS)
             comment = self.printer.expression(node)
             self.out.append(Product(Over.ALL, out, self.place(row), matrix, row.size, node.size, False, False, comment))
 
-    def _steps(self) -> None:
-        step, saved, operands = self._recurrence.step, self.plan.step.saved, set(self.plan.step.operands)
-        order = topological(step)
+    def _enter(self, number: int) -> None:
+        """Compute the states that a loop begins with, where these read last states of others."""
+        loop = self._recurrence.loops[number]
+        if self._reads_last(number):
+            self._stand_last()
+            stores = self._stores(loop.initial, self._states[self._own(number)])
+            self.compute(_begin(loop), stores, in_order(self.plan.entries[number].saved, loop.initial))
+
+    def _stand_last(self) -> None:
+        self._stand([self._state_leaves[i] for i in self._last], self._last.values())
+
+    def _steps(self, number: int) -> None:
+        loop, part, own = self._recurrence.loops[number], self.plan.steps[number], self._own(number)
+        targets, operands = [*loop.step, *loop.kept.values()], set(part.operands)
+        order = topological(targets)
         # The rows of tokens lie apart, but products read rows side by side.
         factors = {i for n in order if n.operation == "matmul" and n not in self.plan.projected for i in n.inputs}
-        self._stand(self._state_leaves, self._states)
-        lasting = [n for n in order if n.inputs and (n in operands or (n in saved and n not in step))]
-        after = self._stores(step, self._states, Row.AFTER)
-        with self.steps(backward=False):
+        self._stand_last()
+        self._stand(self._state_leaves[own], self._states[own], _before(loop))
+        lasting = [n for n in order if n.inputs and (n in operands or (n in part.saved and n not in loop.step))]
+        after = self._stores(loop.step, self._states[own], _after(loop))
+        after += self._stores(loop.kept.values(), [self._kept[k] for k in loop.kept])
+        with self._in(number), self.steps(backward=loop.backward):
             self._give_rows(n for n in order if n in self.plan.projected and n in operands | factors)
+            self._give_rows(n for n in self._state_leaves if n in operands and n in self.places)
             known = {*self.places, *lasting}
             self.compute(Over.STEP, after, [n for n in lasting if n not in self.places], lasting)
         # What else has a place holds the last step's numbers only.
         self.places = {node: place for node, place in self.places.items() if node in known}
         for store in after:
-            if store.node.inputs:
+            # What is lasting has a place of its own, or is a slice of what has one.
+            if store.node.inputs and store.node not in lasting:
                 self.places.setdefault(store.node, store.place)
+        here = dict(self.places)
+        for i in range(own.start, own.stop):
+            if i in self._last:
+                self._stand([self._state_leaves[i]], [self._states[i]])
+                self.compute(_end(loop), [self.store(self._state_leaves[i], self._last[i])])
+        self.places = here
+
+    @contextmanager
+    def _in(self, number: int) -> Iterator[None]:
+        """Tell what need not be multiplied at the first step of a loop."""
+        own = self._own(number)
+        self.zero = self.plan.zero_at_first & set(self._state_leaves[own])
+        self.unread = self.plan.unread_at_first if not self._recurrence.loops[number].backward else frozenset()
+        yield
+        self.zero = self.unread = frozenset()
 
     def _give_rows(self, nodes: Iterable[Node]) -> None:
         """Copy nodes that do not have a row for each step, but are read like that, to rows of their own."""
@@ -163,6 +262,7 @@ class _Scheduler(Assembler):
 
     def _readout(self) -> None:
         self._stand(self._state_leaves, self._states)
+        self._stand_last()
         readout = self._recurrence.readout
         logits = self.store(readout, self._logits)
         self.compute(Over.END, [logits], in_order(self.plan.readout.saved, [readout]))
@@ -170,37 +270,82 @@ class _Scheduler(Assembler):
 
     # Back ------------------------------------------------------------------------------------------------------------
 
+    def _gradient(self, pullback: Pullback, state: int) -> Node:
+        """Return the gradient of a state, which is zero where nothing reads it."""
+        size = self._recurrence.state_sizes[state]
+        return pullback.states.get(state) or self._recurrence.build.constant(np.zeros(size))
+
     def _readout_backward(self) -> None:
         self.out += [
             Clear(),
             *(Clear(gradient) for _, gradient in self.weights.values() if gradient.buffer.array == "w"),
         ]
         self._stand([self._leaf("gradient", "logits", size=self._recurrence.readout.size)], [self._logit_gradients])
-        self._way_back(Over.END, self.plan.readout, self._stores(self._derivative.readout.states, self._gradients))
+        places = [self._last_gradients.get(i, place) for i, place in enumerate(self._gradients)]
+        gradients = [self._gradient(self._derivative.readout, i) for i in range(len(places))]
+        self._way_back(Over.END, self.plan.readout, self._stores(gradients, places))
 
-    def _steps_backward(self) -> None:
-        part, pullback = self.plan.step, self._derivative.step
-        self._stand(self._state_leaves, self._states)
-        self._stand(self._gradient_leaves, self._gradients, Row.AFTER)
-        stores = self._stores(pullback.states, self._gradients)
+    def _steps_backward(self, number: int) -> None:
+        r, part, pullback = self._recurrence, self.plan.steps[number], self._derivative.loops[number]
+        loop, own = r.loops[number], self._own(number)
+        for i in range(own.start, own.stop):
+            if i in self._last:
+                self._stand([self._gradient_leaves[i]], [self._last_gradients[i]])
+                self.compute(_end(loop), self._stores([self._gradient_leaves[i]], [self._gradients[i]]))
+        self._stand(self._gradient_leaves[own], self._gradients[own], _after(loop))
+        self._stand(
+            [self._leaf("gradient", "kept", k, size=n.size) for k, n in loop.kept.items()],
+            [self._kept_gradients[k] for k in loop.kept],
+        )
+        self.out += [Clear(self._kept_gradients[k]) for k in loop.kept if not self._is_summed(k, number + 1)]
+        stores = [
+            self.store(self._gradient(pullback, i), replace(self._gradients[i], row=_before(loop)))
+            for i in range(own.start, own.stop)
+        ]
+        stores += self._stores_of_last(pullback, own)
+        for k, node in pullback.kept.items():
+            stores.append(self.store(node, self._kept_gradients[k], add=self._is_summed(k, number + 1)))
         for o in part.outer:
             if o.is_row:
                 gradient = Place(self.weights[o.leaf][1].buffer, o.right.size, Row.TOKEN)
                 stores.append(self.store(o.right, gradient, add=True))
         if self._input_gradients is not None:
-            stores.append(self.store(pullback.input, self._input_gradients))
-        self._way_back(Over.STEP, part, stores)
+            stores.append(self.store(pullback.input, self._input_gradients, add=number < len(r.loops) - 1))
+        with self._in(number):
+            self._way_back(Over.STEP, part, stores, backward=not loop.backward)
+
+    def _is_summed(self, kept: int, number: int) -> bool:
+        """Whether a loop from a number on gives a gradient to what is kept: a program goes through it before."""
+        return any(kept in pullback.kept for pullback in self._derivative.loops[number:])
+
+    def _stores_of_last(self, pullback: Pullback, own: slice) -> list[Store]:
+        """Return the stores of the gradients of last states of other loops."""
+        others = [(i, n) for i, n in pullback.states.items() if not own.start <= i < own.stop]
+        return [self.store(node, self._last_gradients[i], add=True) for i, node in others]
+
+    def _leave(self, number: int) -> None:
+        """Go back from the states that a loop begins with to last states of others."""
+        if not self._reads_last(number):
+            return
+        loop, own = self._recurrence.loops[number], self._own(number)
+        leaves, begin = self._gradient_leaves[own], _begin(loop)
+        copies = [self.new(f"{place.buffer.name}_begin", place.size, Rows.SEQUENCES) for place in self._gradients[own]]
+        self._stand(leaves, self._gradients[own])
+        self.compute(begin, self._stores(leaves, copies))
+        self._stand(leaves, copies)
+        pullback = self._derivative.entries[number]
+        self._way_back(begin, self.plan.entries[number], self._stores_of_last(pullback, own))
 
     def _prelude_backward(self) -> None:
         terms = [term for several in self._derivative.prelude.weights.values() for term in several]
         needed = topological(terms)
         # The gradient of an initial state is a sum over all sequences.
-        for leaf, place in zip(self._gradient_leaves, self._gradients, strict=True):
+        for i, (leaf, place) in enumerate(zip(self._gradient_leaves, self._gradients, strict=True)):
             if leaf in needed:
                 total = self.new(f"{place.buffer.name}_sum", leaf.size)
                 self.out.append(Clear(total))
                 self._stand([leaf], [place])
-                self.compute(Over.START, [self.store(leaf, total, add=True)])
+                self.compute(_begin(self._recurrence.loops[self._loop_of(i)]), [self.store(leaf, total, add=True)])
                 self._stand([leaf], [total])
         for node, leaf in self._derived():
             weight, (_, gradient) = self.plan.weights[leaf], self.weights[leaf]
@@ -210,14 +355,14 @@ class _Scheduler(Assembler):
                 self.out.append(moved(weight, flat, gradient, to_matrix=False))
         self._way_back(Over.ONCE, self.plan.prelude, [])
 
-    def _way_back(self, over: Over, part: Part, stores: list[Store]) -> None:
+    def _way_back(self, over: Over, part: Part, stores: list[Store], *, backward: bool = True) -> None:
         """Compute the stores, and what the part adds to the gradients of weights."""
         weights, at_step = self.plan.weights, over is Over.STEP
         wide = [(leaf, term) for leaf, term in part.others if not weights[leaf].is_flat]
         for leaf, term in part.others:
             if weights[leaf].is_flat:
                 stores.append(self.store(term, replace(self.weights[leaf][1], size=term.size), add=True))
-        with self.steps(backward=True) if at_step else nullcontext():
+        with self.steps(backward=backward) if at_step else nullcontext():
             if at_step:
                 self._give_rows(n for n in self._gradient_leaves if n in part.operands)
             keep = [n for n in dict.fromkeys(part.operands) if n.inputs and n not in self.places]
@@ -228,9 +373,29 @@ class _Scheduler(Assembler):
         for o in part.outer:
             if not o.is_row:
                 # Where the state before the first step is zero, so are its products.
-                later = {o.left, o.right} & self.plan.zero_at_first
+                later = {o.left, o.right} & self.zero
                 rows = (Over.LATER if later else Over.ALL) if at_step else over
+                assert not at_step or (self.place(o.left).lasts and self.place(o.right).lasts)
                 gradient = self.weights[o.leaf][1]
                 product = "({1}.T @ {0}).T" if weights[o.leaf].flipped else "{0}.T @ {1}"
                 comment = f"d_{gradient.buffer.name} += {self.printer.text(product, o.left, o.right)}"
                 self.out.append(Sum(rows, gradient, self.place(o.left), self.place(o.right), comment))
+
+
+# Where the rows of states stand: in front of each step and behind the last one, in the order of the sequence.
+
+
+def _before(loop: Loop) -> Row:
+    return Row.AFTER if loop.backward else Row.NOW
+
+
+def _after(loop: Loop) -> Row:
+    return Row.NOW if loop.backward else Row.AFTER
+
+
+def _begin(loop: Loop) -> Over:
+    return Over.END if loop.backward else Over.START
+
+
+def _end(loop: Loop) -> Over:
+    return Over.START if loop.backward else Over.END

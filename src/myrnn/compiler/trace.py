@@ -273,7 +273,7 @@ def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, An
         id(p): plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))
     }
     rows = tuple(build.leaf("row", t, size=x.shape[1]) for t in range(len(x)))
-    values[id(sequence)] = Value(rows, x.shape, by_row=True)
+    values[id(sequence)] = Value(rows, x.shape, 0)
     tensors = tensors_below(output)
     origins = _read(tensors, values, build, recorder)
     reached = frozenset(i for i, p in enumerate(parameters) if any(p is t for t in tensors))
@@ -322,11 +322,7 @@ def _read(tensors: list[Any], values: dict[int, Value], build: Builder, recorder
         operands = [values[id(v)] for v in _variables(tensor)]
         if not any(operand.nodes for operand in operands):
             # Of no rows nothing is computed, and what they come to is fixed: a sum is 0.
-            known = (
-                plain(build.constant(tensor.data), tensor.shape)
-                if tensor.size
-                else Value((), tensor.shape, by_row=True)
-            )
+            known = plain(build.constant(tensor.data), tensor.shape) if tensor.size else Value((), tensor.shape, 0)
             values[id(tensor)] = known
             continue
         value = values[id(tensor)] = _lowered(tensor, operands, recorder)

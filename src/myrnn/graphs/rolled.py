@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn._checks import count_of
-from myrnn.compiler import CompiledModel, Equation, Equations, Node, evaluate, topological
+from myrnn.compiler import CompiledModel, Equation, Equations, Node, Recurrence, evaluate, topological
 from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, Shown, statistics, value_range
 from myrnn.models import num_parameters, parameter_names
 
 Array = NDArray[np.float32]
+Place = tuple[int, str]
+"""A column and the name of an equation. Each loop has two columns, before it and in it; the last is the readout's."""
 
-# The columns.
-START, STEP, READOUT = range(3)
 WIDTH = 30  # of a line on a card, in letters
 
 
@@ -34,16 +35,15 @@ class Observed:
         T.
     sequence : ndarray, float32 (T, C), or None
     values, gradients : dict
-        Column and name of an equation -> its values, and where the right class was given their gradient, float32 (1 or
-        T, size).
+        Place of an equation -> its values, and where the right class was given their gradient, float32 (1 or T, size).
     leaf_gradients : dict
         ``"x"`` or the place of a parameter -> its gradient.
     """
 
     steps: int = 0
     sequence: Array | None = None
-    values: Mapping[tuple[int, str], Array] = field(default_factory=dict)
-    gradients: Mapping[tuple[int, str], Array] = field(default_factory=dict)
+    values: Mapping[Place, Array] = field(default_factory=dict)
+    gradients: Mapping[Place, Array] = field(default_factory=dict)
     leaf_gradients: Mapping[int | str, Array] = field(default_factory=dict)
 
 
@@ -51,45 +51,58 @@ def observe(compiled: CompiledModel, equations: Equations, x: Any, y: Any) -> Ob
     """Run one sequence (T, C) through the recurrence, and its loss back where `y` is the right class."""
     compiled(x)  # refuses what is no sequence, and a sequence on which the model does something else
     sequence = np.asarray(getattr(x, "data", x), dtype=np.float32)
-    recurrence = compiled.recurrence
-    known: dict[str, Any] = {"parameter": [p.data.reshape(-1) for p in compiled.model.parameters]}
-    known["state"] = initial = _run(recurrence.initial, known)
-    nodes, rows = [equation.node for equation in equations.step], []
-    for known["input"] in sequence[::-1] if recurrence.reverse else sequence:
-        found = _run([*nodes, *recurrence.step], known)
-        rows.append(found[: len(nodes)])
-        known["state"] = found[len(nodes) :]
-    known["length"] = np.full(1, len(sequence), dtype=np.float32)
-    last = _run([equation.node for equation in equations.readout], known)
-    values = {(START, e.name): v[np.newaxis] for e, v in zip(equations.initial, initial, strict=True)}
-    values |= {(STEP, e.name): np.stack(v) for e, v in zip(equations.step, zip(*rows, strict=True), strict=True)}
-    values |= {(READOUT, e.name): v[np.newaxis] for e, v in zip(equations.readout, last, strict=True)}
+    values = _values(compiled, equations, sequence)
     if y is None:
         return Observed(len(sequence), sequence, values)
     observation, (_, of_parameters) = compiled.observe(x, y), compiled.loss_and_gradients(x, y)
-    by_state = observation.state_gradients
-    gradients = {(START, e.name): g[:1] for e, g in zip(equations.initial, by_state, strict=True)}
-    gradients |= {(STEP, name): by_state[i][1:] for name, i in _new_states(equations).items()}
+    by_state = iter(observation.state_gradients)
+    gradients: dict[Place, Array] = {}
+    for i, loop in enumerate(equations.loops):
+        for start, name, found in zip(loop.initial, loop.after, by_state, strict=False):
+            gradients[2 * i, start.name], gradients[2 * i + 1, name] = found[:1], found[1:]
     # Of the softmax cross-entropy with respect to the logits.
     scores = np.exp(observation.logits - observation.logits.max())
     is_right = np.arange(len(scores)) == np.ravel(getattr(y, "data", y))
-    gradients[READOUT, equations.readout[-1].name] = scores / scores.sum() - is_right
+    gradients[2 * len(equations.loops), equations.readout[-1].name] = scores / scores.sum() - is_right
     leaves: dict[int | str, Array] = {"x": observation.input_gradients}
     leaves |= dict(enumerate(of_parameters))
     return Observed(len(sequence), sequence, values, gradients, leaves)
 
 
-def _run(targets: Sequence[Node], known: Mapping[str, Any]) -> list[Array]:
-    """Compute the targets with NumPy from the values of the leaves below them, known by their operation."""
-    leaves = [node for node in topological(targets) if node.operation in ("parameter", "state", "input", "length")]
-    values = {n: known[n.operation][n.attributes[0]] if n.attributes else known[n.operation] for n in leaves}
-    return evaluate(targets, values)
+def _values(compiled: CompiledModel, equations: Equations, sequence: Array) -> dict[Place, Array]:
+    """Compute with NumPy what every equation gives, (1 or T, size); of a loop, in the order in which it goes."""
+    recurrence, leaf = compiled.recurrence, compiled.recurrence.build.leaf
+    known = {leaf("parameter", i, size=p.size): p.data.reshape(-1) for i, p in enumerate(compiled.model.parameters)}
+    known[leaf("length", size=1)] = np.full(1, len(sequence), dtype=np.float32)
+    rows = [{leaf("input", size=recurrence.dim_input): row} for row in sequence]
+    found: dict[Place, list[Array]] = defaultdict(list)
+
+    def run(part: Sequence[Equation], column: int, row: Mapping[Node, Array], targets: Sequence[Node]) -> list[Array]:
+        values = evaluate([*(e.node for e in part), *targets], {**known, **row})
+        for equation, value in zip(part, values, strict=False):
+            found[column, equation.name].append(value)
+        return values[len(part) :]
+
+    for i, (loop, part) in enumerate(zip(recurrence.loops, equations.loops, strict=True)):
+        states, kept = _state_leaves(recurrence, i), _kept_leaves(recurrence, i)
+        known |= dict(zip(states, run(part.initial, 2 * i, {}, loop.initial), strict=True))
+        for row in reversed(rows) if loop.backward else rows:
+            after = run(part.step, 2 * i + 1, row, [*loop.step, *loop.kept.values()])
+            known |= dict(zip(states, after, strict=False))
+            row |= dict(zip(kept, after[len(states) :], strict=True))
+    run(equations.readout, 2 * len(equations.loops), {}, [])
+    return {place: np.stack(values) for place, values in found.items()}
 
 
-def _new_states(equations: Equations) -> dict[str, int]:
-    """Return the states by the names that the step gives them."""
-    dash = "'" * (len(equations.states) > 1)
-    return {f"{name}{dash}": i for i, name in enumerate(equations.states)}
+def _state_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
+    """Return the leaves that stand for the states of a loop."""
+    first, nodes = recurrence.first_states[loop], recurrence.loops[loop].step
+    return [recurrence.build.leaf("state", i, size=node.size) for i, node in enumerate(nodes, first)]
+
+
+def _kept_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
+    """Return the leaves that stand for what a loop keeps of every step."""
+    return [recurrence.build.leaf("kept", k, size=node.size) for k, node in recurrence.loops[loop].kept.items()]
 
 
 # The drawing ----------------------------------------------------------------------------------------------------------
@@ -112,74 +125,79 @@ class _Rolled:
         # The equations write a parameter with the name of a state as self.name.
         names = parameter_names(self.model)
         self.names = tuple(f"self.{name}" if name in equations.states else name for name in names)
-        self.shapes = _shapes(compiled)
+        self.shapes = _shapes(self.recurrence)
         self.nodes: list[GraphNode] = []
         self.leaves: dict[Node, int] = {}
         self.gradients: dict[int, float] = {}
 
     def finish(self) -> tuple[Drawing, dict[int, float]]:
-        equations, states = self.equations, self.equations.states
-        starts = [self._card(equation, {}, START) for equation in equations.initial]
-        entries = [self._entry(i, start) for i, start in enumerate(starts)]
-        ends = self._cards(equations.step, self._states(self.recurrence.step, entries), STEP)
-        after = [ends[name] for name in _new_states(equations)]
-        self._cards(equations.readout, self._states([self.recurrence.readout], after), READOUT)
-        sizes = zip(states, self.recurrence.state_sizes, strict=True)
-        title = f"{type(self.model).__name__}: state{'s' * (len(states) != 1)} "
-        title += ", ".join(f"{name} ({size})" for name, size in sizes)
+        # What later columns read: last states, and what loops keep of every step.
+        handed: dict[Node, int] = {}
+        columns, rounds = list[str](), list[tuple[int, int]]()
+        for i, (loop, part) in enumerate(zip(self.recurrence.loops, self.equations.loops, strict=True)):
+            states, kept = _state_leaves(self.recurrence, i), _kept_leaves(self.recurrence, i)
+            starts = [self._card(equation, handed, 2 * i, states[n]) for n, equation in enumerate(part.initial)]
+            entries = [self._entry(state, start, 2 * i + 1) for state, start in zip(states, starts, strict=True)]
+            known = handed | dict(zip(states, entries, strict=True))
+            ends = self._cards(part.step, known, 2 * i + 1)
+            after = [ends[name] for name in part.after]
+            handed |= dict(zip(states, after, strict=True))
+            handed |= {leaf: known[node] for leaf, node in zip(kept, loop.kept.values(), strict=True)}
+            rounds += zip(after, entries, strict=True)
+            columns += ["before" if i == 0 else "then", "every step" + ", the last row first" * part.backward]
+        self._cards(self.equations.readout, handed, len(columns))
+        names, sizes = self.equations.states, self.recurrence.state_sizes
+        title = f"{type(self.model).__name__}: state{'s' * (len(names) != 1)} "
+        title += ", ".join(f"{name} ({size})" for name, size in zip(names, sizes, strict=True))
         title += f", {count_of(num_parameters(self.model), 'parameter')}"
-        every = "every step" + (", the last row first" if equations.reverse else "")
-        columns, loops = ("before", every, "readout"), tuple(zip(after, entries, strict=True))
-        drawing = Drawing(title, f"{title}. {equations}", tuple(self.nodes), columns, loops, rolled=True)
+        description = f"{title}. {self.equations}"
+        drawing = Drawing(title, description, tuple(self.nodes), (*columns, "readout"), tuple(rounds), rolled=True)
         drawing.check()
         return drawing, self.gradients
 
-    def _states(self, targets: Sequence[Node], keys: Sequence[int]) -> dict[Node, int]:
-        return {node: keys[node.attributes[0]] for node in topological(targets) if node.operation == "state"}
-
-    def _entry(self, i: int, start: int) -> int:
+    def _entry(self, state: Node, start: int, column: int) -> int:
         """Make the card through which a state enters the step: from the start, then again and again from its end."""
-        name, shape = self.equations.states[i], self._shape(i, self.recurrence.state_sizes[i])
+        name, shape = self.equations.states[state.attributes[0]], self._shape(state)
         tooltip = (f"{name} of the step before", f"shape {shape}, float32")
         details = ("of the step before", *([shape] * self.shown.dims))
-        return self._add("operation", name, details, tooltip, (start,), STEP, "state")
+        return self._add("operation", name, details, tooltip, (start,), column, "state")
 
     def _cards(self, equations: Sequence[Equation], known: dict[Node, int], column: int) -> dict[str, int]:
+        """Make the cards of a part, and add what they compute to what is known."""
         keys = {}
         for equation in equations:
             keys[equation.name] = self._card(equation, known, column)
             known.setdefault(equation.node, keys[equation.name])
         return keys
 
-    def _card(self, equation: Equation, known: Mapping[Node, int], column: int) -> int:
+    def _card(self, equation: Equation, known: Mapping[Node, int], column: int, begins: Node | None = None) -> int:
+        """Make the card of an equation, which may be what a state begins with."""
         label, lines = equation_lines(equation.name, equation.text)
         inputs = tuple(known[node] if node in known else self._leaf(node) for node in equation.reads)
         read = {node.attributes[0] for node in equation.reads if node.operation == "parameter"}
         count = [count_of(sum(self.parameters[place].size for place in read), "parameter")] if read else []
-        state = equation.node if column != START else self.equations.states.index(equation.name)
-        shape = self._shape(state, equation.node.size)
+        shape = self._shape(equation.node if begins is None else begins)
         sizes = " ".join([shape] * self.shown.dims + ["float32"] * self.shown.dtypes)
         # Size and count on one line, where there is room for both.
         line = " · ".join(filter(None, [sizes, *count]))
         details = (*lines, *([line] if len(line) <= WIDTH else [sizes, *count]))
         tooltip = (str(equation), f"shape {shape}, float32", *(f"reads {text}" for text in count))
-        place = column, equation.name
+        place, is_step = (column, equation.name), column % 2 == 1
         if (values := self.observed.values.get(place)) is not None:
-            when = ("before the first step", self._over_steps(), "after the last step")[column]
+            outside = "after the last step" if begins is None else "before the first step"
+            when = self._over_steps() if is_step else outside
             tooltip += (f"{when}: {value_range(values)}",)
             details += statistics(values) if self.shown.sum_stats else ()
         gradients = self.observed.gradients.get(place)
-        if gradients is not None and column == STEP:
+        if gradients is not None and is_step:
             first, last = _norm(gradients[0]), _norm(gradients[-1])
             tooltip += (f"gradient: {first:.3g} after the first step, {last:.3g} after the last",)
-        emphasis: Emphasis = "state" if column == START or (column == STEP and self._is_state(equation)) else ""
+        is_state = begins is not None or (is_step and equation.name in self.equations.loops[column // 2].after)
+        emphasis: Emphasis = "state" if is_state else ""
         if equation is self.equations.readout[-1]:
             emphasis = "result"
         key = self._add("operation", label, tuple(filter(None, details)), tooltip, inputs, column, emphasis)
         return self._with_gradient(key, gradients)
-
-    def _is_state(self, equation: Equation) -> bool:
-        return equation.name in _new_states(self.equations)
 
     def _leaf(self, node: Node) -> int:
         if node not in self.leaves:
@@ -213,9 +231,9 @@ class _Rolled:
     def _over_steps(self) -> str:
         return f"over {count_of(self.observed.steps, 'step')}"
 
-    def _shape(self, what: Node | int, size: int) -> str:
-        rows, columns = self.shapes.get(what, (1, size))
-        return f"{rows}×{columns}" if rows > 1 else f"({size},)"  # noqa: RUF001
+    def _shape(self, node: Node) -> str:
+        rows, columns = self.shapes.get(node, (1, node.size))
+        return f"{rows}×{columns}" if rows > 1 else f"({node.size},)"  # noqa: RUF001
 
     def _add(
         self,
@@ -224,7 +242,7 @@ class _Rolled:
         details: tuple[str, ...],
         tooltip: tuple[str, ...],
         inputs: tuple[int, ...] = (),
-        column: int = STEP,
+        column: int = 0,
         emphasis: Emphasis = "",
     ) -> int:
         key = len(self.nodes)
@@ -236,19 +254,19 @@ def _norm(values: Array) -> float:
     return float(np.linalg.norm(np.asarray(values, dtype=np.float64)))
 
 
-def _shapes(compiled: CompiledModel) -> dict[Node | int, tuple[int, int]]:
-    """Return the rows and columns of what is the right matrix of a product; a state by its number."""
-    recurrence = compiled.recurrence
-    shapes: dict[Node | int, tuple[int, int]] = {}
-    for node in topological([*recurrence.step, recurrence.readout]):
+def _shapes(recurrence: Recurrence) -> dict[Node, tuple[int, int]]:
+    """Return the rows and columns of what is the right matrix of a product, and of states by their leaves, too."""
+    shapes: dict[Node, tuple[int, int]] = {}
+    for node in topological([*recurrence.step, *recurrence.kept.values(), recurrence.readout]):
         if node.operation == "matmul":
             _, k, n, transposed = node.attributes
             shapes[node.inputs[1]] = (n, k) if transposed else (k, n)
-    for i, node in enumerate(recurrence.step):
-        leaves = [n for n in shapes if isinstance(n, Node) and n.operation == "state" and n.attributes[0] == i]
-        for known in [*leaves, node]:
-            if known in shapes:
-                shapes[i] = shapes[node] = shapes[known]
+    for i, loop in enumerate(recurrence.loops):
+        of_one = [*zip(_state_leaves(recurrence, i), loop.step, strict=True)]
+        of_one += zip(_kept_leaves(recurrence, i), loop.kept.values(), strict=True)
+        for pair in of_one:
+            if known := [shapes[node] for node in pair if node in shapes]:
+                shapes |= dict.fromkeys(pair, known[0])
     return shapes
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks, results
 from myrnn.compiler import MYGRAD, CompiledModel, Observation
 from myrnn.errors import InvalidArgument, NotFinite
-from myrnn.inspection.one import compiled_of, main_state, norms
+from myrnn.inspection.one import compiled_of, goes_backward, main_state, norms
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences, given_sequences
 
@@ -72,7 +72,8 @@ class GradientFlow(results.HasTable):
     Attributes
     ----------
     distance : ndarray, int64 (L,)
-        Steps between a state and the last one: 0, 1 and so on.
+        Steps between a state and the last one of its loop: 0, 1 and so on. The last step of a loop that goes backwards
+        is that of the first row.
     count : ndarray, int64 (L,)
         How many sequences reach that far back.
     mean : dict of str to ndarray, float64 (L,)
@@ -82,7 +83,7 @@ class GradientFlow(results.HasTable):
     zeros : dict of str to ndarray, float64 (L,)
         The share of norms that are zero.
     relative : bool
-        Whether every norm was divided by that of all states together after the sequence's last step.
+        Whether every norm was divided by that of all states together after the last steps of their loops.
     name : str
         The class of the model.
     """
@@ -229,7 +230,8 @@ class StateSpace:
     explained : ndarray, float64 (2,)
         The share of the variance along each direction.
     sequence, step, label : ndarray, int64 (P,)
-        Of each point: the number of its sequence, the steps done (from 1) and the class of its sequence.
+        Of each point: the number of its sequence, the steps that its loop has done (from 1) and the class of its
+        sequence.
     symbol : ndarray, int64 (P,), or None
         The symbol that was read last, where the sequences are tokens.
     class_names : tuple of str or None
@@ -308,7 +310,7 @@ def state_space(
     state : str, optional
         Which state; by default the one that the logits are computed from.
     last : bool
-        Whether to take only the state after each sequence's last step, which the logits are computed from.
+        Whether to take only the state after the last step of each sequence.
 
     Returns
     -------
@@ -338,8 +340,8 @@ def state_space(
     step = np.arange(len(points)) - np.repeat(sequences.offsets[:-1], lengths) + 1
     kept = step == lengths[sequence] if last else np.ones(len(points), dtype=bool)
     place = np.arange(len(points))
-    if compiled.recurrence.reverse:
-        # Such a model reads the last element first.
+    if goes_backward(compiled)[which]:
+        # Such a loop reads the last element first.
         place = sequences.offsets[1:][sequence] - step
     center, components, explained = _principal_components(points[kept].astype(np.float64), chosen)
     return StateSpace(

@@ -26,8 +26,9 @@ Named = dict[str, Floats]
 class Inspection(results.HasTable):
     """What went on inside a model while it read one sequence.
 
-    T steps, C inputs, K classes, D units of a state. Row t of every array belongs to element t of the sequence. A
-    gradient with respect to one state is taken with the others held, as if it were changed between two steps.
+    T steps, C inputs, K classes, D units of a state. Row t of every array belongs to element t of the sequence, also
+    where a loop goes backwards. A gradient with respect to one state is taken with the others held, as if it were
+    changed between two steps; what later loops read of it changes, too.
 
     Attributes
     ----------
@@ -248,18 +249,20 @@ def inspect(
     logits = compiled.prefix_logits(read)
     label = _predicted(logits[-1]) if y is None else _checked_class(y, compiled.dim_output)
     seen = compiled.observe(features, label)
-    # Where the loop goes backwards, its last step reads the first element.
-    along = slice(None, None, -1) if compiled.recurrence.reverse else slice(None)
+    # Where a loop goes backwards, its last step reads the first element.
+    ways = [-1 if backward else 1 for backward in goes_backward(compiled)]
     return Inspection(
         x=features,
         tokens=tokens,
         y=label,
         y_is_predicted=y is None,
         loss=seen.loss,
-        states=_named(compiled, [state[1:][along].copy() for state in seen.states]),
+        states=_named(compiled, [state[1:][::way].copy() for state, way in zip(seen.states, ways, strict=True)]),
         initial_states=_named(compiled, [state[0].copy() for state in seen.states]),
         logits=logits,
-        state_gradients=_named(compiled, [gradient[1:][along].copy() for gradient in seen.state_gradients]),
+        state_gradients=_named(
+            compiled, [gradient[1:][::way].copy() for gradient, way in zip(seen.state_gradients, ways, strict=True)]
+        ),
         input_gradients=seen.input_gradients.copy(),
         class_names=names,
         main_state=main_state(compiled),
@@ -369,6 +372,11 @@ def main_state(compiled: CompiledModel) -> str:
     leaves = topological([compiled.recurrence.readout])
     read = [leaf.attributes[0] for leaf in leaves if leaf.operation == "state"]
     return compiled.state_names[min(read, default=0)]
+
+
+def goes_backward(compiled: CompiledModel) -> list[bool]:
+    """Return for every state whether its loop goes from the last row of the sequence to the first."""
+    return [loop.backward for loop in compiled.recurrence.loops for _ in loop.step]
 
 
 def norms(rows: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler import CompiledModel, Node, topological
+from myrnn.compiler import CompiledModel, Node, Recurrence, topological
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.one import compiled_of, main_state
 from myrnn.models import parameter_names, parameters_of
@@ -260,7 +260,7 @@ def incoming_weights(model: Any, unit: int, state: str | None = None) -> dict[st
     after = compiled.recurrence.step[compiled.state_names.index(name)]
     place = _checks.integer("unit", unit, minimum=0, maximum=after.size - 1)
     names, parameters = parameter_names(compiled.model), parameters_of(compiled.model)
-    columns = sorted(set(_columns(after, place)))
+    columns = sorted(set(_columns(compiled.recurrence, after, place)))
     parts = [which for which, *_ in columns]
     found = {}
     for which, column, width, transposed in columns:
@@ -271,19 +271,22 @@ def incoming_weights(model: Any, unit: int, state: str | None = None) -> dict[st
     return found
 
 
-def _columns(after: Node, place: int) -> Iterator[tuple[int, int, int, bool]]:
+def _columns(recurrence: Recurrence, after: Node, place: int) -> Iterator[tuple[int, int, int, bool]]:
     """Yield the columns that lead into one number of a node.
 
     Each is the place of its parameter, its own, how many the matrix has, and whether they are stored as rows.
     """
-    waiting, seen = [(after, place)], set()
+    waiting, seen, kept = [(after, place)], set(), recurrence.kept
     while waiting:
         number = waiting.pop()
         if number in seen:
             continue
         seen.add(number)
         node, place = number
-        if node.operation == "matmul":
+        if node.operation == "kept":
+            # A loop before computed it.
+            waiting.append((kept[node.attributes[0]], place))
+        elif node.operation == "matmul":
             matrix, (rows, _, columns, transposed) = node.inputs[1], node.attributes
             if rows == 1 and matrix.operation == "parameter":
                 yield matrix.attributes[0], place, columns, transposed

@@ -114,7 +114,7 @@ def one_hot(out: Floats, out_at: int, token: int, count: int) -> None:
 
 
 @compiled
-def line_up(start: Integers, lined: Tokens, offsets: Integers, members: Integers, backwards: bool) -> int:
+def line_up(start: Integers, lined: Tokens, offsets: Integers, members: Integers) -> int:
     """Lay out the rows of sequences that end together, step after step, and return how many steps there are.
 
     Parameters
@@ -127,8 +127,6 @@ def line_up(start: Integers, lined: Tokens, offsets: Integers, members: Integers
         Where each sequence begins in the data.
     members : int64 array
         The sequences, the longest first.
-    backwards : bool
-        Whether sequences are read from their end.
     """
     steps = offsets[members[0] + 1] - offsets[members[0]]
     active = start[0] = 0
@@ -138,7 +136,6 @@ def line_up(start: Integers, lined: Tokens, offsets: Integers, members: Integers
             active += 1
         start[t + 1] = start[t] + active
         for r in range(active):
-            begin, end = offsets[members[r]], offsets[members[r] + 1]
-            lined[start[t] + r] = begin + left - 1 if backwards else end - left
+            lined[start[t] + r] = offsets[members[r] + 1] - left
     start[steps + 1] = start[steps]
     return steps

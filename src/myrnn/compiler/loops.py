@@ -1,0 +1,215 @@
+"""A model as loops over one sequence: what it is, unrolled again, and computed step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler.graph import Builder, Node, evaluate, substitute, topological
+from myrnn.compiler.probe import ADVICE, difference_told
+from myrnn.compiler.trace import Origin, Trace
+from myrnn.errors import NotARecurrence
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One pass over the sequence.
+
+    Attributes
+    ----------
+    initial : tuple of Node
+        The states before its first step: they read parameters, constants, and last states of loops before it.
+    step : tuple of Node
+        The states after a step. They read ``input`` and ``kept`` leaves (the present row of the sequence, and what
+        loops before it kept of the same row), ``state`` leaves (of its own states those before the step, of others the
+        last ones), parameters and constants.
+    kept : dict
+        Number -> what later loops read of every step.
+    backward : bool
+        Whether it goes from the last row to the first.
+    """
+
+    initial: tuple[Node, ...]
+    step: tuple[Node, ...]
+    kept: dict[int, Node] = field(default_factory=dict)
+    backward: bool = False
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """A model as loops over one sequence, in the order in which they run. All their states are numbered together.
+
+    Attributes
+    ----------
+    dim_input : int
+        C.
+    loops : tuple of Loop
+    readout : Node
+        The logits: they read ``state`` leaves (the last states), the ``length``, parameters and constants.
+    origins : dict
+        Node of a step or of `readout` -> where it stands in the user's code.
+    parameter_names : tuple of str
+    shapes : tuple of tuple
+        Those of the parameters, in the model's order.
+    """
+
+    dim_input: int
+    loops: tuple[Loop, ...]
+    readout: Node
+    origins: dict[Node, Origin] = field(default_factory=dict, repr=False)
+    parameter_names: tuple[str, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def initial(self) -> tuple[Node, ...]:
+        """All states before the first step of their loop."""
+        return tuple(node for loop in self.loops for node in loop.initial)
+
+    @property
+    def step(self) -> tuple[Node, ...]:
+        """All states after a step of their loop."""
+        return tuple(node for loop in self.loops for node in loop.step)
+
+    @property
+    def kept(self) -> dict[int, Node]:
+        """What loops keep of every step for later ones."""
+        return {k: node for loop in self.loops for k, node in loop.kept.items()}
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """How many numbers each state has."""
+        return tuple(node.size for node in self.step)
+
+    @property
+    def first_states(self) -> tuple[int, ...]:
+        """The number of the first state of each loop."""
+        return tuple(accumulate((len(loop.step) for loop in self.loops[:-1]), initial=0))
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All that it computes: initial states, steps, what is kept, and the readout."""
+        return [*self.initial, *self.step, *self.kept.values(), self.readout]
+
+    @property
+    def build(self) -> Builder:
+        """The table of all its nodes."""
+        return self.readout.build
+
+
+# Proof ----------------------------------------------------------------------------------------------------------------
+
+
+def prove(recurrence: Recurrence, trace: Trace) -> None:
+    """See that the recurrence, unrolled, is the very graph that was traced.
+
+    The axis of a single step may be any axis of one, over which rules are other graphs: these are compared by numbers.
+
+    Raises
+    ------
+    NotARecurrence
+        When it is not.
+    """
+    traced, unrolled = rewritten(trace, recurrence.build), unroll(recurrence, trace.length, recurrence.build)
+    if unrolled is traced.output or (trace.length == 1 and _have_the_same_numbers(unrolled, traced.output)):
+        return
+    raise NotARecurrence(
+        f"on a sequence of {trace.length} steps the model does not compute what was compiled: at some step, or with "
+        "some values, it does what it did not do when it was traced.\n"
+        f"{difference_told(traced, Trace(trace.length, unrolled, {}))}{ADVICE}"
+    )
+
+
+def _have_the_same_numbers(one: Node, other: Node) -> bool:
+    """Whether two graphs on the same leaves give the same for random numbers, as far as these give any."""
+    rng, compared = np.random.default_rng(0), False
+    leaves = [n for n in topological([one, other]) if n.is_leaf and not n.is_constant]
+    for scale in (0.1, 0.5, 1.0):
+        known: dict[Node, NDArray[Any]] = {n: scale * rng.normal(size=n.size) for n in leaves}
+        with np.errstate(all="ignore"):
+            first, second = evaluate([one, other], known, np.float64)
+        if np.isfinite(first).all() and np.isfinite(second).all():
+            compared = True
+            if not np.allclose(first, second, rtol=1e-9, atol=1e-12):
+                return False
+    return compared
+
+
+def unroll(recurrence: Recurrence, length: int, build: Builder) -> Node:
+    """Return the logits of a sequence of `length` steps as one graph on its rows."""
+    rows = {
+        t: {build.leaf("input", size=recurrence.dim_input): build.leaf("row", t, size=recurrence.dim_input)}
+        for t in range(length)
+    }
+    last: dict[Node, Node] = {}
+    for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
+        unrolled = Unrolled(loop, first, rows, last, build)
+        for t, nodes in enumerate(unrolled.after(list(loop.kept.values()), length)):
+            t = length - 1 - t if loop.backward else t
+            rows[t] |= {
+                build.leaf("kept", k, size=n.size): node for (k, n), node in zip(loop.kept.items(), nodes, strict=True)
+            }
+        last |= unrolled.states
+    last[build.leaf("length", size=1)] = build.constant(float(length))
+    return substitute(build, [recurrence.readout], last)[0]
+
+
+def run_in_numpy(
+    recurrence: Recurrence, parameters: Sequence[NDArray[np.float32]], x: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the logits of one sequence, (T, C), computed step by step, float32 (K,)."""
+    build, leaf = recurrence.build, recurrence.build.leaf
+    known = {leaf("parameter", i, size=p.size): p for i, p in enumerate(parameters)}
+    rows = [{leaf("input", size=recurrence.dim_input): x_t} for x_t in x]
+    for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
+        leaves = placeholders(build, [n.size for n in loop.step], first)
+        known |= dict(zip(leaves, evaluate(loop.initial, known), strict=True))
+        for t, row in enumerate(reversed(rows) if loop.backward else rows):
+            known[leaf("time", loop.backward, size=1)] = np.array([t], dtype=np.float32)
+            found = evaluate([*loop.step, *loop.kept.values()], known | row)
+            known |= dict(zip(leaves, found, strict=False))
+            kept = zip(loop.kept.items(), found[len(leaves) :], strict=True)
+            row |= {leaf("kept", k, size=n.size): value for (k, n), value in kept}
+    known[leaf("length", size=1)] = np.array([len(x)], dtype=np.float32)
+    return evaluate([recurrence.readout], known)[0]
+
+
+class Unrolled:
+    """A loop step by step. `rows` has what its leaves are at each row, `last` what last states are."""
+
+    def __init__(
+        self, loop: Loop, first: int, rows: Mapping[int, dict[Node, Node]], last: dict[Node, Node], build: Builder
+    ) -> None:
+        self._loop, self._rows, self._last, self._build = loop, rows, last, build
+        self._leaves = placeholders(build, [n.size for n in loop.step], first)
+        self.states = dict(zip(self._leaves, substitute(build, loop.initial, last), strict=True))
+
+    def after(self, nodes: Sequence[Node], length: int) -> Iterable[list[Node]]:
+        """Go through all steps, and yield what `nodes` are at each."""
+        targets = [*self._loop.step, *nodes]
+        order = topological(targets)
+        for t in range(length):
+            made = {**self._last, **self.states, **self._rows[length - 1 - t if self._loop.backward else t]}
+            made |= {self._build.leaf("time", way, size=1): self._build.constant(float(t)) for way in (False, True)}
+            for node in order:
+                if node not in made:
+                    made[node] = self._build.rebuild(node, [made[i] for i in node.inputs])
+            self.states = {leaf: made[node] for leaf, node in zip(self._leaves, self._loop.step, strict=True)}
+            yield [made[node] for node in nodes]
+
+
+def rewritten(trace: Trace, build: Builder) -> Trace:
+    """Return the trace in another table."""
+    order = topological([trace.output])
+    nodes = substitute(build, order, {})
+    origins = {new: trace.origins[old] for old, new in zip(order, nodes, strict=True) if old in trace.origins}
+    return Trace(trace.length, nodes[-1], origins)
+
+
+def placeholders(build: Builder, sizes: Sequence[int], first: int = 0) -> list[Node]:
+    """Return the leaves that stand for states of such sizes, numbered from `first` on."""
+    return [build.leaf("state", first + i, size=size) for i, size in enumerate(sizes)]

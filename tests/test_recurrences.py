@@ -1,0 +1,108 @@
+"""The corpus of recurrent models: each runs in MyGrad, and compiles or is refused as it says; compiled, it is right."""
+
+import numpy as np
+import pytest
+from mygrad.nnet.losses import softmax_crossentropy
+
+from myrnn.compiler import compile
+from myrnn.errors import MyRNNError
+from recurrences import ALL, C, K
+from recurrences.oracle import by_differences, difference, disagreement
+from recurrences.randomly import examined
+
+LENGTHS = (1, 2, 5, 9, 17)
+# One sequence at a time, and batches: equal lengths, and longer and shorter ones.
+GROUPS = ([1], [2], [7], [40], [6, 6, 6], [5, 40, 1, 17, 2], [3, 1])
+# In how many a gradient that is not zero is wanted of every parameter.
+LONG = (5, 9, 17)
+# Compiling takes up to some seconds: all but some of each group are long tests.
+SHORT = {
+    "Elman", "HigherOrder", "ForgetLSTM", "LMU", "NeuralQueue", "MeanPooling", "Bidirectional", "Clockwork",
+    "TimeAwareLSTM", "DelayLine", "Windows", "StatesInABuffer", "Recursive", "MadeAnArray", "CharacterModel",
+}  # fmt: skip
+NATIVE_SHORT = {"CTRNN"}
+DIFFERENCES = ("LEM", "SLSTM", "Mamba", "DeltaNet", "NeuralTuringMachine", "StackRNN", "MeanPooling", "TimeAwareLSTM")
+
+by_name = {entry.name: entry for entry in ALL}
+# Machine code takes seconds: of the others, the programs run in Python.
+NATIVE = [entry for i, entry in enumerate(e for e in ALL if e.compiles) if i % 8 == 0 or entry.name in NATIVE_SHORT]
+# MyGrad compiles its own layer when it is first called.
+SLOW = {"MyGradGRU"}
+
+
+def each(entries, short):
+    """One case for each model; most are long."""
+    marks = [() if entry.name in short else pytest.mark.long for entry in entries]
+    return [pytest.param(entry, id=f"{entry.group}-{entry}", marks=m) for entry, m in zip(entries, marks, strict=True)]
+
+
+def drawn(entry, length):
+    rng = np.random.default_rng(length)
+    labels = rng.integers(0, K, length if entry.outputs == "steps" else 1)
+    return rng.normal(size=(length, C)).astype(np.float32), labels
+
+
+def test_there_are_many_and_each_names_its_source():
+    assert len(ALL) >= 250
+    assert all(entry.source and entry.make.__doc__ for entry in ALL)
+    assert {entry.outputs for entry in ALL} == {"last", "steps"}
+    assert SHORT | NATIVE_SHORT | {*DIFFERENCES} <= set(by_name)
+
+
+@pytest.mark.parametrize("entry", each(ALL, {*by_name} - SLOW))
+def test_it_runs_in_mygrad(entry):
+    model = entry.made()
+    assert all(parameter.dtype == np.float32 for parameter in model.parameters)
+    largest = np.zeros(len(model.parameters))
+    for length in LENGTHS:
+        x, labels = drawn(entry, length)
+        logits = model(x)
+        assert logits.shape == (len(labels), K) and np.isfinite(logits.data).all()
+        softmax_crossentropy(logits, labels).backward()
+        for i, parameter in enumerate(model.parameters):
+            assert length < entry.complete or parameter.grad is not None, f"no gradient of parameter {i}"
+            if parameter.grad is not None:
+                assert parameter.grad.shape == parameter.shape and np.isfinite(parameter.grad).all()
+                largest[i] = max(largest[i], np.abs(parameter.grad).max()) if length in LONG else largest[i]
+            parameter.null_grad()
+    assert (largest > 0).all(), f"nothing depends on some of the parameters: {largest}"
+
+
+def compiled_or_refused(entry):
+    try:
+        compiled = compile(entry.made(), max_length=min(20, entry.largest), dim_input=C, check=False)
+    except MyRNNError as error:
+        assert not entry.compiles, f"{entry} is expected to compile, but: {error}"
+        return None
+    assert entry.compiles, f"{entry} is expected to be refused, but it compiles; compare it and say so in the corpus"
+    return compiled
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("entry", each(ALL, SHORT))
+def test_it_compiles_or_is_refused_as_expected(entry):
+    compiled = compiled_or_refused(entry)
+    if compiled:
+        assert disagreement(compiled, GROUPS) is None
+
+
+@pytest.mark.parametrize("entry", each(NATIVE, NATIVE_SHORT))
+def test_machine_code_is_right(entry):
+    assert disagreement(compiled_or_refused(entry), GROUPS) is None
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_gradients_are_those_of_central_differences(name):
+    entry = by_name[name]
+    x, label = drawn(entry, 6)
+    loss, gradients = compiled_or_refused(entry).loss_and_gradients(x, label)
+    assert difference((loss, gradients), (loss, by_differences(entry.made(), x, label)), 5e-4) is None
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(4, 300, 8))])
+def test_random_models_are_refused_or_right(first):
+    for seed in range(first, first + (8 if first else 4)):
+        model, told = examined(seed)
+        assert not told.startswith("WRONG"), f"seed {seed} is {told}\n{model.source}"
