@@ -22,6 +22,7 @@ ORDER = (
     "terminal",
     "results",
     "storage",
+    "targets",
     "sequences",
     "data",
     "tasks",

@@ -190,6 +190,14 @@ def finite(name: str, values: NDArray[Any]) -> None:
         raise InvalidArgument(f"{name} must be finite {values.dtype}, but there is {values[index]} at {list(index)}")
 
 
+def float32(name: str, given: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a copy as float32, in C's order; refuse what is not finite in it."""
+    with np.errstate(over="ignore"):
+        found = np.array(given, dtype=np.float32, order="C")
+    finite(name, found)
+    return found
+
+
 def tensors(name: str, given: Any) -> tuple[Tensor, ...]:
     """Return `given` as a tuple of tensors, or say what is wrong with it."""
     # A tensor can be iterated over too, but its rows are not what is to be trained.

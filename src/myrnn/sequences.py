@@ -1,10 +1,10 @@
-"""Labelled sequences of different lengths, kept flat: nothing is padded."""
+"""Sequences of different lengths and what is to be learned of each, kept flat: nothing is padded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any, overload
 
@@ -13,19 +13,31 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.targets import (
+    CLASS,
+    LABELS,
+    NUMBERS,
+    SEVERAL,
+    TargetKind,
+    check_same_kind,
+    checked_targets,
+    checked_weights,
+    target_of_sequence,
+    targets_of_steps,
+)
 
-# Labels are handed out as int16, as the lesson has them; tokens are kept as int32.
-LARGEST_LABEL = 2**15 - 1
+# Tokens are kept as int32.
 LARGEST_INT32 = 2**31 - 1
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Sequences:
-    """Many labelled sequences, one after the other in one array.
+    """Many sequences, one after the other in one array, and their targets.
 
-    Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]`` and its class is ``labels[i]``. The arrays are copies of
-    those that were given and cannot be written to, for native code goes by what has been checked; each sequence and
-    label is handed out as a copy again, which can.
+    Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]``. Its target is ``targets[i]``, or, where each step has one,
+    they are ``targets[offsets[i]:offsets[i + 1]]``. The arrays are copies of those that were given and cannot be
+    written to, for native code goes by what has been checked; each sequence and target is handed out as a copy again,
+    which can.
 
     Parameters
     ----------
@@ -34,22 +46,30 @@ class Sequences:
         or their features, shape (sum of T, C), finite numbers.
     offsets : array_like of int, shape (N + 1,)
         Where each sequence begins, and the end of the last one. A sequence may be empty.
-    labels : array_like of int, shape (N,)
-        The class of each sequence, 0 .. 32767.
+    targets : array_like
+        What is to be learned, a row for each sequence, or for each step with `per_step`. Integers, shape (rows,), are
+        classes, 0 .. 32767. Truth values, shape (rows, K), say which of K classes hold, any number of them at once.
+        Floats, shape (rows,) or (rows, K), are numbers.
     dim_input : int, optional
         C: for tokens the size of the alphabet (default: the largest token + 1), for features the number of columns.
+    per_step : bool
+        Whether `targets` has a row for each step, sum of T in all, and not for each sequence, N.
+    weights : array_like of float, optional
+        How much each row of `targets` counts, shape (rows,), 0 or more: 0 leaves it out. By default all count alike.
 
     Attributes
     ----------
     values : ndarray, int32 (sum of T,) or float32 (sum of T, C)
     offsets : ndarray, int64 (N + 1,)
-    labels : ndarray, int64 (N,)
+    targets : ndarray, int64 (rows,), bool (rows, K) or float32 (rows, K)
     dim_input : int
+    per_step : bool
+    weights : ndarray, float32 (rows,), or None
 
     Raises
     ------
     InvalidArgument
-        When the three do not fit together, a token lies outside the alphabet or a feature is not finite.
+        When the arrays do not fit together, a token lies outside the alphabet or a number is not finite.
 
     Examples
     --------
@@ -59,40 +79,86 @@ class Sequences:
     >>> x, y = pair[1]
     >>> x.shape, y
     ((1, 10), array([0], dtype=int16))
+    >>> Sequences([2, 0, 2, 0, 7], [0, 4, 5], [0.5, 0.1, 0.5, 0.1, 0.9], per_step=True)
+    Sequences(2 of tokens below 8, lengths 1 to 4, numbers (1) for each step)
     """
 
     values: NDArray[Any]
     offsets: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    targets: NDArray[Any]
     dim_input: int
+    per_step: bool
+    weights: NDArray[np.float32] | None
 
-    def __init__(self, values: ArrayLike, offsets: ArrayLike, labels: ArrayLike, dim_input: int | None = None) -> None:
+    def __init__(
+        self,
+        values: ArrayLike,
+        offsets: ArrayLike,
+        targets: ArrayLike,
+        dim_input: int | None = None,
+        *,
+        per_step: bool = False,
+        weights: ArrayLike | None = None,
+    ) -> None:
+        if not isinstance(per_step, bool | np.bool_):
+            raise InvalidArgument(f"per_step must be True or False, not {_checks.shown(per_step)}")
         checked_values, dim = _checked_values("values", values, dim_input)
         checked_offsets = _checked_offsets(offsets, len(checked_values))
-        checked_labels = _checked_labels(labels, len(checked_offsets) - 1)
-        for name, array in (("values", checked_values), ("offsets", checked_offsets), ("labels", checked_labels)):
-            array.flags.writeable = False
+        counts = {"sequence": len(checked_offsets) - 1, "step": len(checked_values)}
+        each = "step" if per_step else "sequence"
+        arrays = {
+            "values": checked_values,
+            "offsets": checked_offsets,
+            "targets": checked_targets(targets, counts, each),
+            "weights": None if weights is None else checked_weights(weights, counts, each),
+        }
+        for name, array in arrays.items():
+            if array is not None:
+                array.flags.writeable = False
             object.__setattr__(self, name, array)
         object.__setattr__(self, "dim_input", dim)
+        object.__setattr__(self, "per_step", bool(per_step))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let copies and what is unpickled be checked and read-only, too."""
-        return type(self), (self.values, self.offsets, self.labels, self.dim_input)
+        make = partial(type(self), per_step=self.per_step, weights=self.weights)
+        return make, (self.values, self.offsets, self.targets, self.dim_input)
 
     @classmethod
-    def from_pairs(cls, pairs: Iterable[tuple[ArrayLike, ArrayLike]], dim_input: int | None = None) -> Sequences:
-        """Gather ``(x, y)`` pairs: `x` is (T, C) features or (T,) integer tokens, `y` one integer class.
+    def from_pairs(
+        cls,
+        pairs: Iterable[tuple[ArrayLike, ArrayLike]],
+        dim_input: int | None = None,
+        *,
+        per_step: bool = False,
+        weights: ArrayLike | None = None,
+    ) -> Sequences:
+        """Gather ``(x, y)`` pairs: `x` is (T, C) features or (T,) integer tokens, `y` its target.
+
+        Parameters
+        ----------
+        pairs : iterable of (x, y)
+            `y` is one integer, the class; truth values (K,), one for each class; or a float or floats (K,). With
+            `per_step` it has a row for each step: integers (T,), truth values (T, K), or floats (T,) or (T, K).
+        dim_input : int, optional
+            C, for tokens.
+        per_step : bool
+            Whether each step has a target; sequences that are a `Sequences` say so themselves.
+        weights : array_like of float, optional
+            How much each target counts, of all sequences one after the other, as for `Sequences`.
 
         Raises
         ------
         InvalidArgument
-            When there is no pair, one is not fit to be a sequence and its class, or they differ in kind or in C; the
-            message names the first such sequence.
+            When there is no pair, one is not fit to be a sequence and its target, or they differ in kind, in C or in
+            K; the message names the first such sequence.
         """
         if not isinstance(pairs, Iterable):
             raise InvalidArgument(f"pairs must be an iterable of (x, y), not {_checks.shown(pairs)}")
+        if isinstance(pairs, Sequences):
+            per_step, weights = pairs.per_step, pairs.weights if weights is None else weights
         parts: list[NDArray[Any]] = []
-        labels: list[int] = []
+        targets: list[tuple[int, NDArray[Any]]] = []
         for index, pair in enumerate(pairs):
             x, y = _checked_pair(index, pair)
             part, _ = _checked_values(f"sequence {index}", x, dim_input)
@@ -102,20 +168,51 @@ class Sequences:
                     f"{part.shape} and sequence 0 has shape {parts[0].shape}"
                 )
             parts.append(part)
-            labels.append(_checked_label(f"the label of sequence {index}", y))
+            target = targets_of_steps(index, y, len(part)) if per_step else target_of_sequence(index, y, len(part))
+            if len(target):
+                targets.append((index, target))
+                check_same_kind(*targets[0], *targets[-1])
         if not parts:
             raise InvalidArgument("there is no sequence: at least one pair (x, y) is needed")
-        return cls(np.concatenate(parts), offsets_of([len(part) for part in parts]), labels, dim_input)
+        rows: ArrayLike = np.concatenate([target for _, target in targets]) if targets else []
+        offsets = offsets_of([len(part) for part in parts])
+        return cls(np.concatenate(parts), offsets, rows, dim_input, per_step=per_step, weights=weights)
 
     def __len__(self) -> int:
         """Return the number of sequences, N."""
-        return len(self.labels)
+        return len(self.offsets) - 1
 
     def __repr__(self) -> str:
-        """Say how many sequences there are, of what kind and length."""
+        """Say how many sequences there are, of what kind and length, and what their targets are unless labels."""
         kind = f"tokens below {self.dim_input}" if self.is_tokens else _checks.count_of(self.dim_input, "feature")
         lengths = f"lengths {self.lengths.min()} to {self.lengths.max()}" if len(self) else "none"
-        return f"Sequences({len(self):,} of {kind}, {lengths})"
+        targets = "" if self.kind == LABELS else f", {self.kind}"
+        return f"Sequences({len(self):,} of {kind}, {lengths}{targets})"
+
+    @cached_property
+    def kind(self) -> TargetKind:
+        """What the targets are."""
+        what = {"i": CLASS, "b": SEVERAL, "f": NUMBERS}[self.targets.dtype.kind]
+        columns = None if what == CLASS else self.targets.shape[1]
+        return TargetKind(what, self.per_step, columns, self.weights is not None)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The class of each sequence, int64 (N,).
+
+        Raises
+        ------
+        InvalidArgument
+            When the targets are others.
+        """
+        if self.kind.what != CLASS or self.per_step:
+            self.check_labels()
+        return self.targets
+
+    def check_labels(self) -> None:
+        """Raise InvalidArgument if the targets are others than a class for each sequence, or have weights."""
+        if self.kind != LABELS:
+            raise InvalidArgument(f"{LABELS} is needed here, without weights, but these sequences have {self.kind}")
 
     @property
     def shape(self) -> tuple[int]:
@@ -154,14 +251,37 @@ class Sequences:
             When `indices` are of another kind or lie outside the sequences.
         """
         chosen, offsets, places = selected(indices, self.offsets)
-        return Sequences(self.values[places], offsets, self.labels[chosen], self.dim_input)
+        rows = places if self.per_step else chosen
+        weights = None if self.weights is None else self.weights[rows]
+        targets = self.targets[rows]
+        return Sequences(self.values[places], offsets, targets, self.dim_input, per_step=self.per_step, weights=weights)
+
+    def over(self, dim_input: int) -> Sequences:
+        """Return the same sequences of tokens, of an alphabet of another size; the tokens stay what they are."""
+        values, offsets, targets = self.values, self.offsets, self.targets
+        return Sequences(values, offsets, targets, dim_input, per_step=self.per_step, weights=self.weights)
+
+    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return where the targets of the sequences at `indices` stand, one sequence after the other, int64."""
+        return _places(self.offsets, indices) if self.per_step else indices
+
+    @cached_property
+    def counted(self) -> NDArray[np.int64]:
+        """How many targets of each sequence count, int64 (N,): those whose weight is not 0."""
+        if self.weights is None:
+            return self.lengths if self.per_step else np.ones(len(self), dtype=np.int64)
+        counts = (self.weights > 0).astype(np.int64)
+        return np.diff(offsets_of(counts)[self.offsets]) if self.per_step else counts
 
     @overload
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int16]]: ...
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[Any]]: ...
     @overload
     def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> Sequences: ...
     def __getitem__(self, index: Any) -> Any:
-        """Return ``(x, y)`` for an integer: float32 (T, C) and int16 (1,); else the selected `Sequences`.
+        """Return ``(x, y)`` for an integer: float32 (T, C) and its target; else the selected `Sequences`.
+
+        `y` is a class, int16 (1,); truth values, bool (K,); or numbers, float32 (K,). Where each step has a target, it
+        is int16 (T,), bool (T, K) or float32 (T, K).
 
         ``sequences[indices, ...]`` is the same as ``sequences[indices]``.
         """
@@ -169,16 +289,21 @@ class Sequences:
         if isinstance(index, tuple) and len(index) == 2 and index[1] is Ellipsis:
             index = index[0]
         if isinstance(index, int | np.integer):
-            return self.features(int(index)), np.array([self.labels[index]], dtype=np.int16)
+            return self.features(int(index)), self._target(int(index))
         return self.select(index)
 
-    def __iter__(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int16]]]:
+    def __iter__(self) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
         """Go through the ``(x, y)`` pairs."""
         return (self[index] for index in range(len(self)))
 
     def _part(self, index: int) -> NDArray[Any]:
         part: NDArray[Any] = self.values[steps_of(index, self.offsets)]
         return part
+
+    def _target(self, index: int) -> NDArray[Any]:
+        """Return the target of one sequence, or those of its steps, as ``[i]`` hands them out."""
+        target: NDArray[Any] = self.targets[steps_of(index, self.offsets) if self.per_step else index]
+        return np.array(target, dtype=np.int16, ndmin=1) if self.kind.what == CLASS else target.copy()
 
 
 def offsets_of(lengths: ArrayLike) -> NDArray[np.int64]:
@@ -221,8 +346,13 @@ def selected(
             f"indices must be integers, a mask or a slice that fits {_checks.count_of(count, 'sequence')}, "
             f"not {_checks.shown(indices)}"
         )
+    return chosen, offsets_of(np.diff(offsets)[chosen]), _places(offsets, chosen)
+
+
+def _places(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the places of all steps of the sequences `chosen` in the flat array."""
     lengths = np.diff(offsets)[chosen]
-    return chosen, offsets_of(lengths), np.repeat(offsets[chosen], lengths) + ramp(lengths)
+    return np.repeat(offsets[chosen], lengths) + ramp(lengths)
 
 
 def given_sequences(given: Any, most: int | None = None, dim_input: int | None = None) -> Sequences | None:
@@ -265,10 +395,7 @@ def _checked_values(name: str, given: ArrayLike, dim_input: int | None) -> tuple
         raise InvalidArgument(f"{name} must have at least one column of features")
     if dim_input is not None and _checks.integer("dim_input", dim_input) != columns:
         raise InvalidArgument(f"dim_input is {dim_input}, but {name} has {columns} columns of features")
-    with np.errstate(over="ignore"):
-        features = np.array(values, dtype=np.float32, order="C")
-    _checks.finite(name, features)
-    return features, columns
+    return _checks.float32(name, values), columns
 
 
 def _checked_tokens(name: str, values: NDArray[Any], dim_input: int | None) -> tuple[NDArray[np.int32], int]:
@@ -294,23 +421,9 @@ def _checked_offsets(given: ArrayLike, total: int) -> NDArray[np.int64]:
     return offsets
 
 
-def _checked_labels(given: ArrayLike, count: int) -> NDArray[np.int64]:
-    labels = _checks.integers("labels", given, minimum=0, maximum=LARGEST_LABEL)
-    if len(labels) != count:
-        raise InvalidArgument(f"labels must be one for each of the {count} sequences, but there are {len(labels)}")
-    return labels.astype(np.int64)
-
-
 def _checked_pair(index: int, pair: Any) -> tuple[Any, Any]:
     try:
         x, y = pair
     except (TypeError, ValueError):
         raise InvalidArgument(f"item {index} must be a pair (x, y), not {_checks.shown(pair)}") from None
     return x, y
-
-
-def _checked_label(name: str, given: ArrayLike) -> int:
-    label = _checks.array(name, given)
-    if label.size != 1:
-        raise InvalidArgument(f"{name} must be one integer, not an array of shape {label.shape}")
-    return _checks.integer(name, label.reshape(-1)[0], minimum=0, maximum=LARGEST_LABEL)

@@ -26,7 +26,8 @@ from myrnn.data.symbols import (
     place_of,
 )
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import LARGEST_LABEL, Sequences
+from myrnn.sequences import Sequences
+from myrnn.targets import LARGEST_LABEL
 
 # The token of every symbol that is not in the vocabulary.
 UNKNOWN = 0

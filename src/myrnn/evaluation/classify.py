@@ -42,6 +42,7 @@ def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Seque
         )
     if not len(drawn):
         raise InvalidArgument("task holds no sequence to evaluate on")
+    drawn.check_labels()
     return drawn
 
 
@@ -136,7 +137,7 @@ class Classifier:
         if width == sequences.dim_input:
             return sequences
         if sequences.is_tokens and sequences.dim_input < width:
-            return Sequences(sequences.values, sequences.offsets, sequences.labels, width)
+            return sequences.over(width)
         kind = "symbols" if sequences.is_tokens else "features"
         wanted = _checks.count_of(width, "input")
         raise InvalidArgument(f"the sequences have {sequences.dim_input} {kind}, but the model takes {wanted}")

@@ -177,7 +177,9 @@ def _sequence_graph(model: Any, names: Mapping[str, Any], shown: Shown, x: Any, 
     """Draw all steps of a model on one sequence, up to the loss where the right class is given."""
     model = model.model if isinstance(model, CompiledModel) else model
     parameters = parameters_of(model)
-    sequence, labels = Sequences.from_pairs([(np.asarray(getattr(x, "data", x)), 0 if y is None else y)])[0]
+    one = Sequences.from_pairs([(np.asarray(getattr(x, "data", x)), 0 if y is None else y)])
+    one.check_labels()
+    sequence, labels = one[0]
     known = dict(zip(parameter_names(model), parameters, strict=True)) | {"x": sequence}
     with MYGRAD:
         before = [parameter._grad for parameter in parameters]

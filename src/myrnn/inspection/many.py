@@ -39,6 +39,7 @@ def _many_sequences(name: str, given: Any, samples: int, seed: int, compiled: Co
     kept = drawn.select(drawn.lengths > 0)
     if not len(kept):
         raise InvalidArgument(f"{name} holds no sequence of at least one step")
+    kept.check_labels()
     if kept.labels.max() >= compiled.dim_output:
         raise InvalidArgument(
             f"{name} has a label {kept.labels.max()}, but the model has {compiled.dim_output} classes, "

@@ -103,13 +103,10 @@ class NamedSequences(Sequences):
     symbol_names: tuple[str, ...] | None
 
     def __init__(self, sequences: Sequences, fitted: Fitted) -> None:
+        sequences.check_labels()
         super().__init__(sequences.values, sequences.offsets, sequences.labels, sequences.dim_input)
         object.__setattr__(self, "class_names", fitted.class_names)
         object.__setattr__(self, "symbol_names", fitted.symbol_names)
-
-    def select(self, indices: Any) -> Sequences:
-        """Return some of the sequences, without names."""
-        return Sequences(self.values, self.offsets, self.labels, self.dim_input).select(indices)
 
 
 def read_tests(experiment: Experiment, fitted: Fitted, file: str | None = None, labels: str | None = None) -> Any:

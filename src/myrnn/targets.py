@@ -1,0 +1,135 @@
+"""What is to be learned of sequences: a class, several classes at once or numbers, for each sequence or each step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+
+# Labels are handed out as int16, as the lesson has them.
+LARGEST_LABEL = 2**15 - 1
+
+# What a target is.
+CLASS, SEVERAL, NUMBERS = "a class", "several classes at once", "numbers"
+
+
+@dataclass(frozen=True)
+class TargetKind:
+    """What is to be learned of sequences; `str` says it in words.
+
+    Attributes
+    ----------
+    what : {"a class", "several classes at once", "numbers"}
+    per_step : bool
+        Whether each step has a target of its own, and not each sequence.
+    columns : int or None
+        K: how many classes or numbers a target has; None for a class.
+    weighted : bool
+        Whether some targets count more than others.
+    """
+
+    what: str = CLASS
+    per_step: bool = False
+    columns: int | None = None
+    weighted: bool = False
+
+    def __str__(self) -> str:
+        """Say it in words, such as ``a class for each sequence`` or ``numbers (2) for each step, with weights``."""
+        columns = "" if self.columns is None else f" ({self.columns})"
+        return f"{self.what}{columns} for each {self.each}{', with weights' if self.weighted else ''}"
+
+    @property
+    def each(self) -> str:
+        """``"step"`` or ``"sequence"``: what has a target."""
+        return "step" if self.per_step else "sequence"
+
+
+LABELS = TargetKind()
+"""A class for each sequence, without weights: what classifiers learn."""
+
+
+def checked_targets(given: ArrayLike, counts: Mapping[str, int], each: str) -> NDArray[Any]:
+    """Return targets as int64 (rows,), bool (rows, K) or float32 (rows, K); `counts` has the rows of steps and others.
+
+    An array without any number in it, such as ``[]``, is one of classes.
+    """
+    targets = _checks.array("targets", given)
+    if targets.dtype.kind in "iu" or targets.shape == (0,):
+        labels = _checks.integers("labels", targets, minimum=0, maximum=LARGEST_LABEL)
+        _check_count("labels", len(labels), counts, each)
+        return labels.astype(np.int64)
+    is_numbers = targets.dtype.kind == "f" and targets.ndim in (1, 2)
+    if not is_numbers and not (targets.dtype.kind == "b" and targets.ndim == 2):
+        raise InvalidArgument(
+            "targets must be integers of shape (N,) for classes, truth values of shape (N, K) for several classes at "
+            f"once, or floats of shape (N,) or (N, K), not {targets.dtype} of shape {targets.shape}"
+        )
+    _check_count("targets", len(targets), counts, each)
+    # One number for each is one column: a loss then never meets (N,) beside (N, 1).
+    rows = _columns(targets)
+    if not rows.shape[1]:
+        raise InvalidArgument("targets must have at least one column")
+    return rows.astype(np.bool_) if not is_numbers else _checks.float32("targets", rows)
+
+
+def checked_weights(given: ArrayLike, counts: Mapping[str, int], each: str) -> NDArray[np.float32]:
+    """Return weights as float32 (rows,), each 0 or more."""
+    weights = _checks.array("weights", given)
+    if weights.ndim != 1 or (weights.size and weights.dtype.kind not in "fiub"):
+        raise InvalidArgument(f"weights must be numbers of shape (N,), not {weights.dtype} of shape {weights.shape}")
+    _check_count("weights", len(weights), counts, each)
+    if weights.size and weights.min() < 0:
+        raise InvalidArgument(f"weights must be at least 0, but there is {weights.min()} at [{weights.argmin()}]")
+    return _checks.float32("weights", weights)
+
+
+def _columns(targets: NDArray[Any]) -> NDArray[Any]:
+    """Return targets of shape (rows,) as one column, (rows, 1), and others as they are."""
+    return targets[:, np.newaxis] if targets.ndim == 1 else targets
+
+
+def _check_count(name: str, rows: int, counts: Mapping[str, int], each: str) -> None:
+    if rows == counts[each]:
+        return
+    other = "; per_step=True takes one for each step" if each == "sequence" and rows == counts["step"] else ""
+    raise InvalidArgument(f"{name} must be one for each of the {counts[each]} {each}s, but there are {rows}{other}")
+
+
+def target_of_sequence(index: int, given: ArrayLike, steps: int) -> NDArray[Any]:
+    """Return the target of one sequence as a row: int64 (1,), or bool or float (1, K)."""
+    target = _checks.array(f"the target of sequence {index}", given)
+    if (target.dtype.kind == "f" and target.ndim < 2) or (target.dtype.kind == "b" and target.ndim == 1):
+        return target.reshape(1, -1)
+    name = f"the label of sequence {index}"
+    if target.size != 1:
+        other = "; per_step=True takes one for each step" if target.shape[:1] == (steps,) else ""
+        raise InvalidArgument(f"{name} must be one integer, not an array of shape {target.shape}{other}")
+    label = _checks.integer(name, target.reshape(-1)[0], minimum=0, maximum=LARGEST_LABEL)
+    return np.array([label], dtype=np.int64)
+
+
+def targets_of_steps(index: int, given: ArrayLike, steps: int) -> NDArray[Any]:
+    """Return the targets of the steps of one sequence: integers (T,), or bool or float (T, K)."""
+    targets = _checks.array(f"the targets of sequence {index}", given)
+    if targets.ndim not in (1, 2) or len(targets) != steps:
+        raise InvalidArgument(
+            f"the targets of sequence {index} must be one for each of its {_checks.count_of(steps, 'step')}, "
+            f"not an array of shape {targets.shape}"
+        )
+    return _columns(targets) if targets.dtype.kind == "f" else targets
+
+
+def check_same_kind(first: int, one: NDArray[Any], index: int, other: NDArray[Any]) -> None:
+    """Refuse the target of the sequence `index` if it is of another type or K than that of an earlier one, `first`."""
+    kinds = ["i" if target.dtype.kind == "u" else target.dtype.kind for target in (one, other)]
+    if kinds[0] != kinds[1] or one.shape[1:] != other.shape[1:]:
+        raise InvalidArgument(
+            f"the targets of all sequences must be of one kind, but sequence {index} has {other.dtype} of shape "
+            f"{other.shape} and sequence {first} has {one.dtype} of shape {one.shape}"
+        )
