@@ -939,7 +939,7 @@ def test_a_long_training_that_would_stop_keeps_reports_a_hundredth_of_it_apart()
         restarts, found = Restarts(gradient_clip=None, allowed=allowed), [50_000]
         restarts.last = SimpleNamespace(iteration=found[0])
         for iteration in range(50_100, 51_200, 100):
-            if restarts.wants(Report(iteration, 100, 0.5, 0.9), classes=2, class_weights=None):
+            if restarts.wants(Report(iteration, 100, 0.5, 0.9), guessing=np.log(2)):
                 found.append(iteration)
                 restarts.last = SimpleNamespace(iteration=iteration)
         return found

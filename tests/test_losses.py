@@ -14,7 +14,7 @@ import myrnn
 from myrnn import RNN, SGD, Experiment, tasks, train
 from myrnn.cli import main
 from myrnn.errors import CompileError, InvalidArgument
-from myrnn.losses import mean_loss, mean_of_logits
+from myrnn.losses import huber, mean_loss, mean_of_logits, sigmoid_cross_entropy
 from myrnn.registry import kinds, register
 from myrnn.runs import load_run
 
@@ -52,6 +52,60 @@ def test_cross_entropy_is_mygrads():
     expected = np.mean(-np.log(shares[np.arange(6), LABELS]) * WEIGHTS[LABELS])
     assert weighted.item() == pytest.approx(expected, rel=1e-12)
     assert mean_of_logits("cross-entropy", LOGITS, LABELS, WEIGHTS) == pytest.approx(expected, rel=1e-12)
+
+
+NUMBERS = np.random.default_rng(1).normal(scale=2, size=(6, 3))
+TRUTHS = NUMBERS > 0
+ROWS = np.array([0.0, 1, 2, 0.5, 0, 3])
+
+
+def by_formula(name, outputs):
+    """Return the losses of the rows as papers have them."""
+    if name == "sigmoid-cross-entropy":
+        shares = 1 / (1 + np.exp(-outputs))
+        return -np.mean(np.where(TRUTHS, np.log(shares), np.log(1 - shares)), axis=1)
+    off = np.abs(outputs - NUMBERS)
+    return np.mean(off**2 if name == "mean-squared-error" else np.where(off < 1, off**2 / 2, off - 0.5), axis=1)
+
+
+@pytest.mark.parametrize("weights", [None, ROWS])
+@pytest.mark.parametrize("name", ["sigmoid-cross-entropy", "mean-squared-error", "huber"])
+def test_losses_and_their_gradients_are_those_of_the_formulas(name, weights):
+    targets, outputs = TRUTHS if name == "sigmoid-cross-entropy" else NUMBERS.astype(np.float32), mg.tensor(LOGITS)
+    found = mean_loss(name, outputs, targets, None, weights)
+    assert found.item() == pytest.approx(np.average(by_formula(name, LOGITS), weights=weights), rel=1e-6)
+    found.backward()
+    for place in np.ndindex(LOGITS.shape):
+        moved = [LOGITS.copy(), LOGITS.copy()]
+        moved[0][place] += 1e-6
+        moved[1][place] -= 1e-6
+        ends = [np.average(by_formula(name, one), weights=weights) for one in moved]
+        assert outputs.grad[place] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4, abs=1e-7)
+
+
+def test_sigmoid_cross_entropy_is_exact_at_the_ends():
+    outputs = mg.tensor(np.array([[0.0], [0.0], [40.0], [1e4], [1e4], [-1e4], [-1e4]], dtype=np.float32))
+    truths = np.array([[True], [False], [True], [True], [False], [True], [False]])
+    losses = sigmoid_cross_entropy(outputs, truths.astype(np.float32))
+    np.testing.assert_allclose(losses, [np.log(2), np.log(2), np.exp(-40.0), 0, 1e4, 1e4, 0], rtol=1e-6)
+    losses.sum().backward()
+    np.testing.assert_allclose(outputs.grad.ravel(), [-0.5, 0.5, 0, 0, 1, -1, 0], atol=1e-12)
+
+
+def test_huber_bends_where_the_difference_is_one():
+    outputs = mg.tensor(np.array([[0.0], [0.5], [1], [-1], [3], [-700]]))
+    losses = huber(outputs, np.zeros((6, 1)))
+    assert losses.data.tolist() == [0, 0.125, 0.5, 0.5, 2.5, 699.5]
+    losses.sum().backward()
+    np.testing.assert_allclose(outputs.grad.ravel(), [0, 0.5, 1, -1, 1, -1])
+
+
+def test_rows_that_all_weigh_nothing_have_no_loss():
+    outputs = mg.tensor(LOGITS)
+    found = mean_loss("cross-entropy", outputs, LABELS, WEIGHTS, np.zeros(6))
+    found.backward()
+    assert found.item() == 0
+    assert not outputs.grad.any()
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])

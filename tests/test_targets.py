@@ -163,8 +163,8 @@ def test_targets_and_weights_that_do_not_fit_are_refused(targets, options, messa
         (
             [([1, 0], [0, 1])],
             False,
-            "the label of sequence 0 must be one integer, not an array of shape (2,); per_step=True takes one for each "
-            "step",
+            "the label of sequence 0 must be one integer, not an array of shape (2,); Sequences.from_pairs(pairs, "
+            "per_step=True) takes one for each step",
         ),
         (
             [([1], 0), ([1], 0.5)],

@@ -1,14 +1,20 @@
-"""Losses by name: what a training makes smaller.
+"""Losses: what a training makes smaller.
 
-A loss is registered like tasks, models, optimizers and schedules (`registry.register`): as a function of `logits`, a
-MyGrad tensor (N, K), and `labels`, int64 (N,), that returns the loss of each sequence, a tensor (N,). The command line,
-studies and run folders then take it by its name. Cross-entropy has a native form; a training with another loss runs op
-by op.
+A loss is a function of `outputs`, a MyGrad tensor (N, K), and `targets`, the rows that belong to them, that returns the
+loss of each row, a tensor (N,), made of its own row alone. The rows are the sequences of a batch, or, where each step
+has a target, the steps of all of them. Targets are classes, int64 (N,), or else float32 (N, K): numbers, or 1 for each
+class that holds and 0 for the others.
+
+`myrnn.train` takes such a function as it is, or the name of one that is registered like tasks, models, optimizers and
+schedules (`registry.register`): the command line, studies and run folders know it by that name. Cross-entropy has a
+native form; a training with another loss runs op by op.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import mygrad
 import numpy as np
@@ -17,56 +23,194 @@ from mygrad.nnet.activations import logsoftmax
 from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
+from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.registry import find, kinds, register
+from myrnn.targets import CLASS, NUMBERS, SEVERAL, TargetKind
+
+Loss = Callable[[Tensor, NDArray[Any]], Tensor]
+Penalty = Callable[[Any], Tensor]
 
 CROSS_ENTROPY = "cross-entropy"
+SIGMOID_CROSS_ENTROPY = "sigmoid-cross-entropy"
+MEAN_SQUARED_ERROR = "mean-squared-error"
+HUBER = "huber"
+
+# The targets that each of these is for; the first of its kind is the usual one. Any other loss takes what there is.
+_FOR = {CROSS_ENTROPY: CLASS, SIGMOID_CROSS_ENTROPY: SEVERAL, MEAN_SQUARED_ERROR: NUMBERS, HUBER: NUMBERS}
 
 
 @register("loss", CROSS_ENTROPY)
-def cross_entropy(logits: Tensor, labels: NDArray[np.int64]) -> Tensor:
-    """Return the softmax cross-entropy of each sequence, in nats."""
-    return -logsoftmax(logits)[np.arange(len(labels)), labels]
+def cross_entropy(outputs: Tensor, targets: NDArray[np.int64]) -> Tensor:
+    """Return the softmax cross-entropy of each row, in nats; `targets` are its classes (N,)."""
+    return -logsoftmax(outputs)[np.arange(len(targets)), targets]
+
+
+@register("loss", SIGMOID_CROSS_ENTROPY)
+def sigmoid_cross_entropy(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
+    """Return the mean over K classes of the cross-entropy of each one's sigmoid, in nats; `targets` are 0 or 1 (N, K).
+
+    It is log(1 + exp(x)) - x y, written so that no exponential overflows and the gradient at 0 is right.
+    """
+    size = mygrad.abs(outputs)
+    return (mygrad.log1p(mygrad.exp(-size)) + (0.5 * size + outputs * (0.5 - targets))).mean(axis=1)
+
+
+@register("loss", MEAN_SQUARED_ERROR)
+def mean_squared_error(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
+    """Return the mean over K numbers of the squared differences from `targets` (N, K)."""
+    return ((outputs - targets) ** 2).mean(axis=1)
+
+
+@register("loss", HUBER)
+def huber(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
+    """Return the mean over K numbers of half the squared difference, or of its size less 1/2 where that is above 1.
+
+    References
+    ----------
+    Huber, "Robust estimation of a location parameter", 1964.
+    """
+    difference = outputs - targets
+    bounded = mygrad.clip(difference, -1, 1)
+    return (bounded * (difference - 0.5 * bounded)).mean(axis=1)
 
 
 def loss_names() -> tuple[str, ...]:
-    """Return the names of all losses."""
-    return tuple(kinds("loss"))
+    """Return the names of all losses that are for classes, which runs learn."""
+    return tuple(name for name in kinds("loss") if _FOR.get(name, CLASS) == CLASS)
 
 
-def mean_loss(
-    name: str, logits: Tensor, labels: NDArray[np.int64], class_weights: NDArray[np.floating] | None = None
-) -> Tensor:
-    """Return the mean over a batch of the losses, each times the weight of its class.
-
-    Parameters
-    ----------
-    name : str
-    logits : Tensor (N, K)
-    labels : ndarray, int64 (N,)
-    class_weights : ndarray (K,), optional
+def loss_for(loss: Loss | str | None, kind: TargetKind) -> Loss | str:
+    """Return the loss to train on such targets with: the usual one for None.
 
     Raises
     ------
     InvalidArgument
-        When the loss does not return one number for each sequence.
+        When it is neither a function nor a name, or for other targets.
     """
-    if name == CROSS_ENTROPY and class_weights is None:
-        return softmax_crossentropy(logits, labels)
-    make: Callable[..., Tensor] = find("loss", name).make
-    found = make(logits=logits, labels=labels)
-    if not isinstance(found, Tensor) or found.shape != (len(labels),):
+    if loss is None:
+        return next(name for name, what in _FOR.items() if what == kind.what)
+    if callable(loss):
+        return loss
+    find("loss", loss)
+    if _FOR.get(loss, kind.what) != kind.what:
+        raise InvalidArgument(f"the loss {loss!r} is for targets that are {_FOR[loss]}, but these are {kind}")
+    return loss
+
+
+def name_of(function: Callable[..., Any] | str) -> str:
+    """Return what a loss or another function is called in messages and in checkpoints."""
+    return function if isinstance(function, str) else getattr(function, "__qualname__", type(function).__name__)
+
+
+def mean_loss(
+    loss: Loss | str,
+    outputs: Tensor,
+    targets: NDArray[Any],
+    class_weights: NDArray[np.floating] | None = None,
+    weights: NDArray[np.floating] | None = None,
+) -> Tensor:
+    """Return the mean over all rows of a batch of their losses, each times the weight of its class.
+
+    With `weights` it is the weighted mean: the sum of weight times loss, divided by the sum of the weights. It is 0
+    where all of these are 0. The weights of classes are no part of what it is divided by.
+
+    Parameters
+    ----------
+    loss : callable or str
+    outputs : Tensor (N, K)
+    targets : ndarray, int64 (N,), bool (N, K) or float32 (N, K)
+    class_weights : ndarray (K,), optional
+        For classes.
+    weights : ndarray (N,), optional
+        How much each row counts.
+
+    Raises
+    ------
+    InvalidArgument
+        When the loss does not return one number for each row.
+    """
+    if loss == CROSS_ENTROPY and class_weights is None and weights is None:
+        return softmax_crossentropy(outputs, targets)
+    losses = _losses(loss, outputs, targets)
+    if class_weights is not None:
+        losses = losses * class_weights[targets]
+    if weights is None:
+        return losses.mean()
+    total = float(weights.sum(dtype=np.float64))
+    return (losses * weights).sum() / (total or 1.0)
+
+
+def _losses(loss: Loss | str, outputs: Tensor, targets: NDArray[Any]) -> Tensor:
+    function: Loss = find("loss", loss).make if isinstance(loss, str) else loss
+    rows = targets.astype(np.float32) if targets.dtype.kind == "b" else targets
+    found = function(outputs, rows)
+    if not isinstance(found, Tensor) or found.shape != (len(rows),):
         shape = getattr(found, "shape", None)
         what = type(found).__name__ if shape is None else f"shape {shape}"
         raise InvalidArgument(
-            f"the loss {name!r} must return a tensor of shape (N,), here ({len(labels)},), not {what}"
+            f"the loss {name_of(loss)!r} must return a tensor of shape (N,), here ({len(rows)},), not {what}"
         )
-    return (found if class_weights is None else found * class_weights[labels]).mean()
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """All that a training makes smaller.
+
+    Attributes
+    ----------
+    loss : callable or str
+        As `loss_for` returns it.
+    class_weights : ndarray (K,), optional
+    penalty : callable, optional
+        ``penalty(model)`` returns a tensor of shape (), which is added to the loss of each iteration.
+    """
+
+    loss: Loss | str = CROSS_ENTROPY
+    class_weights: NDArray[np.float32] | None = None
+    penalty: Penalty | None = None
+
+    def __call__(
+        self, model: Any, outputs: Tensor, targets: NDArray[Any], weights: NDArray[np.float32] | None
+    ) -> Tensor:
+        """Return the loss of a batch, `mean_loss` and the penalty; without a row it is the penalty alone, or 0."""
+        parts = [mean_loss(self.loss, outputs, targets, self.class_weights, weights)] if len(targets) else []
+        if self.penalty is not None:
+            parts.append(self.penalty_of(model))
+        return sum(parts[1:], parts[0]) if parts else mygrad.tensor(0.0, constant=True)
+
+    @property
+    def can_be_negative(self) -> bool:
+        """Whether it may be below 0, as a loss or a penalty of the user's may be."""
+        is_shipped = isinstance(self.loss, str) and self.loss in _FOR
+        return not is_shipped or self.penalty is not None
+
+    def penalty_of(self, model: Any) -> Tensor:
+        """Return what the penalty adds, 0 without one.
+
+        Raises
+        ------
+        InvalidArgument
+            When it is no tensor of one number.
+        """
+        if self.penalty is None:
+            return mygrad.tensor(0.0, constant=True)
+        found = self.penalty(model)
+        if not isinstance(found, Tensor) or found.shape != ():
+            what = f"one of shape {found.shape}" if isinstance(found, Tensor) else _checks.shown(found)
+            raise InvalidArgument(f"penalty must return a tensor of shape (), such as a sum, not {what}")
+        return found
 
 
 def mean_of_logits(
-    name: str, logits: NDArray[np.floating], labels: NDArray[np.int64], weights: NDArray[np.float64] | None
+    loss: Loss | str,
+    logits: NDArray[np.floating],
+    targets: NDArray[Any],
+    class_weights: NDArray[np.floating] | None = None,
+    weights: NDArray[np.floating] | None = None,
 ) -> float:
-    """Return the same of logits that are known, without a graph."""
+    """Return the same of outputs that are known, without a graph."""
     with mygrad.no_autodiff:
-        return float(mean_loss(name, mygrad.tensor(logits, constant=True), labels, weights).item())
+        outputs = mygrad.tensor(logits, constant=True)
+        return float(mean_loss(loss, outputs, targets, class_weights, weights).item())

@@ -26,7 +26,7 @@ _GIVEN = {
     "model": ("dim_input", "dim_output", "rng"),
     "optimizer": ("params",),
     "schedule": ("rate", "iterations"),
-    "loss": ("logits", "labels"),
+    "loss": ("outputs", "targets", "logits", "labels"),
 }
 
 _Made = TypeVar("_Made", bound=Callable[..., Any])
@@ -42,7 +42,8 @@ class Kind:
     name : str
     make : callable
         Makes one of its settings. A model's also takes `dim_input`, `dim_output` and `rng`, an optimizer's `params`, a
-        schedule's `rate` and `iterations`. That of a loss takes `logits` and `labels`, and is the loss.
+        schedule's `rate` and `iterations`. That of a loss takes `outputs` and `targets`, or
+        `logits` and `labels`, and is the loss.
     section : type of Section
         Its settings.
     owns : callable

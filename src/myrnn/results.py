@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -375,18 +375,56 @@ def warn_of_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> None:
 
 # --- Learning curves --------------------------------------------------------------------------------------------------
 
+# What a training reports beside its loss: of classes how often they are right, of numbers how far they are off.
+ACCURACY, SQUARED_ERROR = "accuracy", "squared_error"
+
 # The columns of a learning curve, as its CSV file may have them.
-CURVE_COLUMNS = ("loss", "accuracy")
+CURVE_COLUMNS = ("loss", ACCURACY)
 VALIDATION_COLUMNS = ("validation_loss", "validation_accuracy")
 CURVE_HEADERS = (
     ("iteration", *CURVE_COLUMNS),
     ("epoch", *CURVE_COLUMNS),
     ("epoch", *CURVE_COLUMNS, *VALIDATION_COLUMNS),
+    ("iteration", "loss", SQUARED_ERROR),
 )
+
+_Score = TypeVar("_Score")
+
+
+class Scored(Generic[_Score]):
+    """What has a score beside its loss, which is called by its metric: ``accuracy`` or ``squared_error``."""
+
+    score: _Score
+    metric: str
+
+    @property
+    def accuracy(self) -> _Score:
+        """The score of classes; an AttributeError where it is another."""
+        return self._score(ACCURACY)
+
+    @property
+    def squared_error(self) -> _Score:
+        """The score of numbers; an AttributeError where it is another."""
+        return self._score(SQUARED_ERROR)
+
+    def _score(self, metric: str) -> _Score:
+        if metric != self.metric:
+            raise AttributeError(f"a {type(self).__name__} with {self.metric} has no {metric}")
+        return self.score
+
+
+def shown_score(metric: str, score: float) -> str:
+    """Return a score as text: ``86.2%`` of accuracy, ``0.0213`` of squared error."""
+    return f"{score:.1%}" if metric == ACCURACY else f"{score:.4g}"
+
+
+def word_for(metric: str) -> str:
+    """Return what a metric is called in text."""
+    return metric.replace("_", " ")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LearningCurve:
+class LearningCurve(Scored[Floats]):
     """Loss and accuracy over a training, one mean per report.
 
     Attributes
@@ -394,28 +432,33 @@ class LearningCurve:
     step : ndarray, int64 (R,)
         How many iterations or epochs had been done at each report. Also called ``iteration`` or ``epoch``, by the unit.
     loss : ndarray, float64 (R,)
-        Mean cross-entropy since the report before, in nats.
-    accuracy : ndarray, float64 (R,)
-        Share of sequences classified rightly since the report before, each before the model learned from it.
+        Mean loss since the report before; cross-entropy is in nats.
+    score : ndarray, float64 (R,)
+        Also called ``accuracy`` or ``squared_error``, by the metric. Accuracy is the share of sequences, or of steps
+        with a target, that were classified rightly since the report before, each before the model learned from it; of
+        several classes at once, the share of right decisions. The squared error is the mean over all numbers.
     longest : int
         T of the longest sequence that was trained on.
     engine : str
         ``"native"`` or ``"mygrad"``.
     chance : float or None
-        The accuracy of guessing, 1 / K, where it is known.
+        The accuracy of guessing, 1 / K, or 1 / 2 of several classes at once, where it is known.
     unit : {"iteration", "epoch"}
         What the steps count.
+    metric : {"accuracy", "squared_error"}
+        What the score is.
     validation_loss, validation_accuracy : ndarray, float64 (R,), or None
         The same on sequences that were kept apart, where some were.
     """
 
     step: NDArray[np.int64]
     loss: Floats
-    accuracy: Floats
+    score: Floats
     longest: int = 0
     engine: str = "mygrad"
     chance: float | None = None
     unit: str = "iteration"
+    metric: str = field(default=ACCURACY, kw_only=True)
     validation_loss: Floats | None = field(default=None, kw_only=True)
     validation_accuracy: Floats | None = field(default=None, kw_only=True)
 
@@ -426,7 +469,9 @@ class LearningCurve:
         numbers: dict[str, Any] = {
             name: np.asarray(values, dtype=np.float64) for name, values in columns.items() if name != unit
         }
-        return cls(step=np.asarray(columns[unit], dtype=np.int64), unit=unit, **numbers, **others)
+        metric = SQUARED_ERROR if SQUARED_ERROR in numbers else ACCURACY
+        step, score = np.asarray(columns[unit], dtype=np.int64), numbers.pop(metric)
+        return cls(step=step, unit=unit, score=score, metric=metric, **numbers, **others)
 
     @classmethod
     def from_csv(cls, content: bytes, **others: Any) -> LearningCurve:
@@ -456,7 +501,7 @@ class LearningCurve:
     @property
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of the curve by name, as its CSV file has them; those of the validation only if there are any."""
-        found: dict[str, NDArray[Any]] = {self.unit: self.step, "loss": self.loss, "accuracy": self.accuracy}
+        found: dict[str, NDArray[Any]] = {self.unit: self.step, "loss": self.loss, self.metric: self.score}
         kept = {name: getattr(self, name) for name in VALIDATION_COLUMNS}
         return found | {name: values for name, values in kept.items() if values is not None}
 
@@ -500,10 +545,10 @@ class LearningCurve:
         """Say how far the training went and where it ended."""
         if not len(self):
             return "LearningCurve(no report yet)"
+        first, last = (shown_score(self.metric, self.score[place]) for place in (0, -1))
         return (
             f"LearningCurve({count_of(self.step[-1], self.unit)}, {count_of(len(self), 'report')}, "
-            f"loss {self.loss[0]:.4f} to {self.loss[-1]:.4f}, "
-            f"accuracy {self.accuracy[0]:.1%} to {self.accuracy[-1]:.1%})"
+            f"loss {self.loss[0]:.4f} to {self.loss[-1]:.4f}, {word_for(self.metric)} {first} to {last})"
         )
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:

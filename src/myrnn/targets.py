@@ -108,7 +108,8 @@ def target_of_sequence(index: int, given: ArrayLike, steps: int) -> NDArray[Any]
         return target.reshape(1, -1)
     name = f"the label of sequence {index}"
     if target.size != 1:
-        other = "; per_step=True takes one for each step" if target.shape[:1] == (steps,) else ""
+        is_of_steps = target.shape[:1] == (steps,)
+        other = "; Sequences.from_pairs(pairs, per_step=True) takes one for each step" if is_of_steps else ""
         raise InvalidArgument(f"{name} must be one integer, not an array of shape {target.shape}{other}")
     label = _checks.integer(name, target.reshape(-1)[0], minimum=0, maximum=LARGEST_LABEL)
     return np.array([label], dtype=np.int64)

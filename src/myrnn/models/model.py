@@ -21,10 +21,10 @@ from myrnn.errors import InvalidArgument, MyRNNError
 
 @runtime_checkable
 class Model(Protocol):
-    """Any class that takes one sequence and returns one row of class scores.
+    """Any class that takes one sequence and returns one row of class scores, or a row for every step.
 
-    ``model(x)``, with `x` of shape (T, C), returns the logits, shape (1, K); ``model.parameters`` is a tuple of MyGrad
-    tensors. No base class is needed.
+    ``model(x)``, with `x` of shape (T, C), returns the logits, shape (1, K), or outputs (T, K) where each step has a
+    target; ``model.parameters`` is a tuple of MyGrad tensors. No base class is needed.
     """
 
     @property
@@ -33,7 +33,7 @@ class Model(Protocol):
         ...
 
     def __call__(self, x: NDArray[np.float32]) -> Tensor:
-        """Return the logits, (1, K), for `x` of shape (T, C)."""
+        """Return the logits, (1, K), or outputs (T, K), for `x` of shape (T, C)."""
         ...
 
 

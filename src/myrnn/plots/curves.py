@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn.plots import style
-from myrnn.results import CURVE_COLUMNS, VALIDATION_COLUMNS, LearningCurve
+from myrnn.results import ACCURACY, VALIDATION_COLUMNS, LearningCurve, word_for
 
 _TRAINING = "training"
 
@@ -26,7 +26,8 @@ def plot_learning_curve(
     curve : LearningCurve
         A loss or accuracy that is not finite leaves a gap.
     axes : two matplotlib Axes, optional
-        Where to draw: loss on the first, accuracy on the second. Without it, in a new figure.
+        Where to draw: loss on the first, accuracy, or the squared error of numbers, on the second. Without it, in a new
+        figure.
     label : str, optional
         The name of the training in the legend.
     best_epoch : int, optional
@@ -40,7 +41,7 @@ def plot_learning_curve(
     panels = style.axes_for_each(2, axes, "two Axes, for loss and accuracy", height=4.6)
     style.count_iterations(panels[1], f"{curve.unit}s")
     has_validation = curve.validation_loss is not None and curve.validation_accuracy is not None
-    _draw(panels, curve, CURVE_COLUMNS, _TRAINING if label is None and has_validation else label)
+    _draw(panels, curve, ("loss", curve.metric), _TRAINING if label is None and has_validation else label)
     if has_validation:
         _draw(panels, curve, VALIDATION_COLUMNS, "validation" if label is None else f"{label}, validation")
     for ax in panels if best_epoch is not None else ():
@@ -58,10 +59,11 @@ def _draw(panels: NDArray[Any], curve: LearningCurve, names: tuple[str, ...], la
     if len(curve) > style.FEW_POINTS:
         look["marker"] = ""
     named = None if label is None else style.word_of(label)
-    for ax, title, name in zip(panels, CURVE_COLUMNS, names, strict=True):
+    for ax, title, name in zip(panels, ("loss", word_for(curve.metric)), names, strict=True):
         ax.plot(curve.step, curve.columns[name], markersize=4, linewidth=1.6, label=named, gid=_TRAINING, **look)
         ax.set_ylabel(title)
-    style.fit_accuracy(panels[1], curve.columns[names[1]], curve.chance)
+    if curve.metric == ACCURACY:
+        style.fit_accuracy(panels[1], curve.columns[names[1]], curve.chance)
 
 
 def plot_history(

@@ -18,12 +18,12 @@ from myrnn.errors import InvalidArgument
 from myrnn.output import in_kernel
 from myrnn.plots import style
 from myrnn.plots.logger import LiveLogger, Series, metric_names
+from myrnn.results import ACCURACY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-REPORTED = ("loss", "accuracy")  # what training reports
 COLORS = {"train": style.BLUE, "test": style.VERMILLION}
 MOST_POINTS = 2000  # of a line: more than the pixels across
 _DIGIT_SPACE = "\u2007"  # as wide as a digit, so that the legend does not move when a number gets shorter
@@ -176,17 +176,18 @@ class LivePlot(LiveLogger):
             self.screen.update(self._updated(self._end))
 
     def on_report(self, record: Any) -> None:
-        """Record the means of a report (``iteration``, ``sequences``, ``loss``, ``accuracy``) as an epoch.
+        """Record the means of a report (``iteration``, ``sequences``, ``loss``, and its score by name) as an epoch.
 
         Raises
         ------
         InvalidArgument
             When the plot has a metric that training does not report.
         """
-        if unknown := [name for name in self.metrics if name not in REPORTED]:
+        reported = ["loss", getattr(record, "metric", ACCURACY)]
+        if unknown := [name for name in self.metrics if name not in reported]:
             raise InvalidArgument(
-                f"training reports {' and '.join(REPORTED)}, but the plot was created for {', '.join(unknown)} too; "
-                f"use create_plot({list(REPORTED)})"
+                f"training reports {' and '.join(reported)}, but the plot was created for {', '.join(unknown)} too; "
+                f"use create_plot({reported})"
             )
         means = {name: getattr(record, name) for name in self.metrics}
         done, self._reported = record.iteration - self._reported, record.iteration

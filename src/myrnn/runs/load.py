@@ -16,7 +16,7 @@ from myrnn.data import ClassLabels, SequenceEncoder
 from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.experiment import Experiment, weight_generator
 from myrnn.inspection import parse_tokens
-from myrnn.results import LearningCurve
+from myrnn.results import ACCURACY, LearningCurve
 from myrnn.runs.data import NamedSequences, read_tests
 from myrnn.runs.fitted import Fitted, probabilities_of, scores_of
 from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIGHTS, has_run, read_folder, read_index
@@ -266,6 +266,8 @@ def parse_history(stored: Stored, report: Mapping[str, Any], chance: float | Non
         curve = LearningCurve.from_csv(stored.content[HISTORY])
         if curve.unit != unit:
             raise ValueError(f"its first column must be {unit}")
+        if curve.metric != ACCURACY:
+            raise ValueError(f"it must have {ACCURACY}, as a classifier has, and not {curve.metric}")
     except ValueError as error:
         stored.damaged(HISTORY, f"is not a history: {error}", error)
     step = curve.step

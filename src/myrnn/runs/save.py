@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from myrnn import plots
+from myrnn.errors import InvalidArgument
 from myrnn.evaluation import ClassificationReport, LengthReport
 from myrnn.experiment import Part, Training
 from myrnn.models import num_parameters
-from myrnn.results import Table, counted, integer, share, text
+from myrnn.results import ACCURACY, Table, counted, integer, share, text
 from myrnn.runs.fitted import Fitted
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, RUN_ON_DATA, WEIGHTS, made_with, weight_bytes
 from myrnn.runs.model import describe_model
@@ -72,10 +73,12 @@ def save_run(
     Raises
     ------
     InvalidArgument
-        When the task or optimizer is of a kind that cannot be made again from a file.
+        When the task or optimizer is of a kind that cannot be made again from a file, or the history no classifier's.
     RunError
         When the folder holds something or cannot be written.
     """
+    if history.metric != ACCURACY:
+        raise InvalidArgument(f"a run is that of a classifier, whose history has {ACCURACY}, not {history.metric}")
     settings = {
         **made_with(),
         "task": Part.of("task", task).to_dict(),

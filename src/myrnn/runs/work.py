@@ -25,6 +25,7 @@ from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.load import Run, load_run
 from myrnn.runs.model import OWN
 from myrnn.runs.save import summarize, write_data_run, write_run
+from myrnn.sequences import Sequences
 from myrnn.storage import FolderLock, clear_scratch
 from myrnn.tasks import Palindromes, TwinHalves, twice_as_long
 from myrnn.training import Checkpoint, History, TrainingStart, held_interrupts, train
@@ -111,6 +112,9 @@ def begin(experiment: Experiment, *, every: float | None = None, progress: bool 
         data = read_data(experiment)
         return DataWork(Job.on_data(experiment, data.hashes), data, every=every, progress=progress)
     task, model, optimizer = experiment.make()
+    # A run is tested as a classifier is: refuse other targets now, and not after the training.
+    if isinstance(drawn := task.sample(1, np.random.default_rng(0)), Sequences):
+        drawn.check_labels()
     return TaskWork(Job.of(experiment, task, model), task, model, optimizer, every, progress)
 
 

@@ -22,6 +22,7 @@ from myrnn.results import History
 from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, is_scratch
 from myrnn.training.feed import Position
 from myrnn.training.hooks import OF_HOOKS, Report, TrainingStart
+from myrnn.training.records import Form
 from myrnn.training.state import Learner, OptimizerMemory, Snapshot
 
 INDEX, ARRAYS = "state.json", "state.safetensors"
@@ -29,8 +30,6 @@ FORMAT = FolderFormat("myrnn checkpoint", 1, "checkpoint", INDEX, {ARRAYS: 8_000
 
 _NAME = re.compile(r"checkpoint-(\d{12})")
 
-# The columns of the reports, in the order of a `Report`, and how they are kept.
-COLUMNS = {"iteration": np.int64, "sequences": np.int64, "loss": np.float64, "accuracy": np.float64}
 OF_OPTIMIZER = "optimizer."
 
 
@@ -302,6 +301,7 @@ def to_state(
     snapshot: Snapshot,
     reports: Sequence[Report],
     memory: OptimizerMemory,
+    form: Form,
     settings: Mapping[str, Any],
     further: Mapping[str, Any],
 ) -> TrainingState:
@@ -321,15 +321,11 @@ def to_state(
         **({"optimizer": {name: _written(value) for name, value in remembered.items()}} if remembered else {}),
         **further,
     }
-    columns = {
-        f"reports.{name}": np.array([getattr(report, name) for report in reports], dtype=kind)
-        for name, kind in COLUMNS.items()
-    }
-    since = {"since.losses": snapshot.losses, "since.correct": snapshot.correct}
-    return TrainingState(values, {**snapshot.arrays, **snapshot.hooks, "left": position.left, **since, **columns})
+    results = form.arrays(reports, snapshot.since)
+    return TrainingState(values, {**snapshot.arrays, **snapshot.hooks, "left": position.left, **results})
 
 
-def from_state(state: TrainingState, learner: Learner) -> tuple[Snapshot, list[Report]]:
+def from_state(state: TrainingState, learner: Learner, form: Form) -> tuple[Snapshot, list[Report]]:
     """Return the snapshot and the reports of a state, everything checked.
 
     The arrays of the state must be like those of the learner, but for those of a ``state_dict``.
@@ -340,7 +336,8 @@ def from_state(state: TrainingState, learner: Learner) -> tuple[Snapshot, list[R
     hooks = {name: array for name, array in state.arrays.items() if name.startswith(OF_HOOKS)}
     arrays = {name: array for name, array in state.arrays.items() if name not in hooks}
     expected = {name: array for name, array in learner.arrays().items() if not name.startswith(free)}
-    _check_arrays({name: array for name, array in arrays.items() if not name.startswith(free)}, expected)
+    own = {name: array for name, array in arrays.items() if not name.startswith(free)}
+    _check_arrays(own, expected, {*expected, "left", *form.names})
     generator, sequences = _mapping(values, "generator"), values.get("sequences")
     snapshot = Snapshot(
         state.iteration,
@@ -348,8 +345,7 @@ def from_state(state: TrainingState, learner: Learner) -> tuple[Snapshot, list[R
         _checks.real("learning_rate", values.get("learning_rate"), minimum=0),
         _remembered(values, memory),
         {name: arrays[name] for name in arrays if name in expected or name.startswith(free)},
-        arrays["since.losses"],
-        arrays["since.correct"],
+        form.since(arrays, state.iteration),
         Position(
             generator,
             _checks.integer("used", values.get("used"), minimum=0),
@@ -358,8 +354,7 @@ def from_state(state: TrainingState, learner: Learner) -> tuple[Snapshot, list[R
         ),
         hooks,
     )
-    _check_since(snapshot)
-    return snapshot, _reports(arrays, snapshot.iteration - len(snapshot.losses))
+    return snapshot, form.reports(arrays, snapshot.iteration - len(snapshot.since.losses))
 
 
 # Is equal to no value.
@@ -427,8 +422,7 @@ def check_settings(state: TrainingState, settings: Mapping[str, Any]) -> None:
             )
 
 
-def _check_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[Any]]) -> None:
-    wanted = {*expected, "left", "since.losses", "since.correct", *(f"reports.{name}" for name in COLUMNS)}
+def _check_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[Any]], wanted: set[str]) -> None:
     if odd := sorted(wanted ^ set(arrays)):
         here, there = ("the state", "this training") if odd[0] in arrays else ("this training", "the state")
         raise InvalidArgument(f"{here} has {_checks.shown(odd[0])}, which {there} has not")
@@ -440,29 +434,6 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, NDA
                 f"{given.shape}"
             )
         _checks.finite(name, given)
-
-
-def _check_since(snapshot: Snapshot) -> None:
-    losses, correct = snapshot.losses, snapshot.correct
-    if losses.dtype != np.float64 or correct.dtype != np.int64 or losses.ndim != 1 or losses.shape != correct.shape:
-        raise InvalidArgument("since.losses and since.correct must be float64 and int64 of one length")
-    _checks.finite("since.losses", losses)
-    if len(losses) > snapshot.iteration or np.any(losses < 0) or np.any(correct < 0):
-        raise InvalidArgument("since.losses and since.correct must be 0 or more, of iterations that were done")
-
-
-def _reports(arrays: Mapping[str, NDArray[Any]], last: int) -> list[Report]:
-    columns = [arrays[f"reports.{name}"] for name in COLUMNS]
-    for (name, kind), column in zip(COLUMNS.items(), columns, strict=True):
-        if column.dtype != kind or column.shape != (len(columns[0]) if columns[0].ndim else 0,):
-            raise InvalidArgument(f"reports.{name} must be {np.dtype(kind)} of one dimension like the others")
-        _checks.finite(f"reports.{name}", column)
-    iterations, sequences, losses, accuracies = columns
-    if not np.array_equal(iterations[-1:], [last] if last else []) or np.any(np.diff(iterations, prepend=0) < 1):
-        raise InvalidArgument(f"the reports must rise to {last}, where the state's last one is")
-    if np.any(sequences < 1) or np.any(losses < 0) or np.any((accuracies < 0) | (accuracies > 1)):
-        raise InvalidArgument("the reports must have sequences, losses of 0 or more and accuracies between 0 and 1")
-    return [Report(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

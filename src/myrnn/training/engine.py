@@ -13,10 +13,12 @@ from myrnn import _checks
 from myrnn._user_code import failure, warn
 from myrnn.compiler import MYGRAD, compile_for, lines_that_look, unreached
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
-from myrnn.losses import CROSS_ENTROPY, mean_loss
-from myrnn.models import num_classes, parameters_of
+from myrnn.losses import Objective
+from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
-from myrnn.training.native import Correct, Losses, NativeEngine
+from myrnn.targets import TargetKind
+from myrnn.training.native import Losses, NativeEngine, Scores, check_objective
+from myrnn.training.outputs import checked_columns, scores_dtype, total_score
 from myrnn.training.settings import ENGINES
 
 # Compiling takes about as long as MyGrad takes for so many steps of sequences.
@@ -43,7 +45,7 @@ class Engine(Protocol):
 
     def run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
-    ) -> tuple[Losses, Correct]:
+    ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`.
 
         Parameters
@@ -57,9 +59,10 @@ class Engine(Protocol):
         Returns
         -------
         losses : ndarray, float64 (n,)
-            The mean loss of each iteration's sequences, before the step.
-        correct : ndarray, int64 (n,)
-            How many of them were classified rightly.
+            The mean loss of each iteration's sequences, or of all their steps where these have targets, before the
+            step.
+        scores : ndarray, int64 (n,) or float64 (n,)
+            How many of these were classified rightly; of targets that are no classes the sum of `total_score`.
         """
         ...
 
@@ -75,48 +78,50 @@ class MyGradEngine:
         optimizer: Any,
         batch_size: int,
         gradient_clip: float | None,
-        class_weights: NDArray[np.float32] | None,
-        loss: str,
+        objective: Objective,
     ) -> None:
         self._model, self._optimizer, self.gradient_clip = model, optimizer, gradient_clip
-        self._class_weights, self._loss = class_weights, loss
+        self._objective = objective
         self._parameters = parameters_of(model)
         # Few, since Ctrl-C is obeyed between two calls.
         self.iterations_per_call = max(1, 16 // batch_size)
 
     def run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
-    ) -> tuple[Losses, Correct]:
+    ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`; see `Engine.run`."""
-        losses, correct = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
+        losses, scores = np.empty(len(order)), np.empty(len(order), dtype=scores_dtype(sequences.kind))
         own = None if rates is None else self._optimizer.learning_rate
         try:
             for row, batch in enumerate(order):
                 if rates is not None:
                     self._optimizer.learning_rate = float(rates[row])
                 with MYGRAD:
-                    losses[row], correct[row] = self._iterate(sequences, batch)
+                    losses[row], scores[row] = self._iterate(sequences, batch)
         finally:
             # What a hook finds there, and may set, is the optimizer's own.
             if rates is not None:
                 self._optimizer.learning_rate = own
-        return losses, correct
+        return losses, scores
 
-    def _iterate(self, sequences: Sequences, batch: NDArray[np.int64]) -> tuple[float, int]:
-        labels = sequences.labels[batch]
+    def _iterate(self, sequences: Sequences, batch: NDArray[np.int64]) -> tuple[float, Any]:
+        rows = sequences.rows(batch)
+        targets, weights = sequences.targets[rows], None if sequences.weights is None else sequences.weights[rows]
         # MyGrad clears a gradient when its tensor is used again: what these sequences do not use would keep its last.
         for parameter in (*self._parameters, *self._optimizer.params):
             parameter.null_grad()
-        logits = _stack([self._model(sequences.features(index)) for index in batch])
-        loss = mean_loss(self._loss, logits, labels, self._class_weights)
+        outputs = _stack([_output(self._model, sequences, index) for index in _with_rows(sequences, batch)])
+        loss = self._objective(self._model, outputs, targets, weights)
         loss.backward()
-        if all(parameter.grad is None for parameter in self._parameters) and sequences.lengths[batch].any():
+        # A penalty may reach parameters that the model does not use.
+        is_unreached = outputs.constant or all(parameter.grad is None for parameter in self._parameters)
+        if is_unreached and sequences.lengths[batch].any():
             longest = sequences.features(batch[sequences.lengths[batch].argmax()])
             raise InvalidArgument(unreached(lines_that_look(self._model, longest)))
         if self.gradient_clip is not None:
             clip_gradients(self._parameters, self.gradient_clip)
         self._optimizer.step()
-        return loss.item(), int(np.sum(np.argmax(logits.data, axis=1) == labels))
+        return loss.item(), total_score(outputs.data, targets, weights) if len(rows) else 0
 
 
 class ChosenEngine:
@@ -133,22 +138,20 @@ class ChosenEngine:
         optimizer: Any,
         batch_size: int,
         gradient_clip: float | None,
-        class_weights: NDArray[np.float32] | None,
+        objective: Objective,
         example: Sequences,
-        loss: str,
     ) -> None:
-        reference = MyGradEngine(model, optimizer, batch_size, gradient_clip, class_weights, loss)
+        reference = MyGradEngine(model, optimizer, batch_size, gradient_clip, objective)
         self._fallback = reference if engine == "auto" else None
         self._engine: Engine = reference
         self._model, self._optimizer, self._batch_size = model, optimizer, batch_size
-        self._class_weights = class_weights
+        self._objective = objective
         # The steps since the model was compiled again, or given to MyGrad; whether to compile it after enough of them.
         self._steps, self._is_changed = WORTH_COMPILING, False
         if engine == "mygrad":
             return
         try:
-            if loss != CROSS_ENTROPY:
-                raise CompileError(f"the loss {loss!r} has no native form")
+            check_objective(objective, example.kind)
             self._engine = self._native(example, gradient_clip)
         except CompileError as error:
             if self._fallback is None:
@@ -157,7 +160,8 @@ class ChosenEngine:
 
     def _native(self, example: Sequences, gradient_clip: float | None) -> NativeEngine:
         compiled = compile_for(self._model, example)
-        return NativeEngine(compiled, self._optimizer, self._batch_size, gradient_clip, self._class_weights, example)
+        weights = self._objective.class_weights
+        return NativeEngine(compiled, self._optimizer, self._batch_size, gradient_clip, weights, example)
 
     @property
     def name(self) -> str:
@@ -182,7 +186,7 @@ class ChosenEngine:
 
     def run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
-    ) -> tuple[Losses, Correct]:
+    ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`; see `Engine.run`."""
         if self._is_changed and self._steps >= WORTH_COMPILING:
             self._compile_again(sequences)
@@ -247,13 +251,25 @@ def clip_gradients(parameters: tuple[Tensor, ...], limit: float) -> None:
 
 
 def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-    """Return the logits of the sequences, float32 (N, K), op by op and without building a graph."""
+    """Return the outputs for the sequences, op by op and without building a graph.
+
+    They are float32 (N, K), or, where each step has a target, (sum of T, K): the steps of one sequence after those of
+    another.
+
+    Raises
+    ------
+    InvalidArgument
+        When the model returns another shape than the targets want.
+    """
     chosen = np.arange(len(sequences)) if indices is None else indices
-    rows = [_logits(model, sequences.features(index)) for index in chosen]
+    rows = []
+    for index in _with_rows(sequences, chosen):
+        with MYGRAD, mygrad.no_autodiff:
+            rows.append(np.asarray(_output(model, sequences, index)))
     return np.concatenate(rows).astype(np.float32) if rows else np.empty((0, 0), dtype=np.float32)
 
 
-def classes_of(model: Any, sequences: Sequences, index: int) -> int:
+def columns_of(model: Any, sequences: Sequences) -> int:
     """Run the model on one sequence and return K, or say what is wrong with what comes back."""
     made_for, width = getattr(model, "dim_input", None), sequences.dim_input
     if isinstance(made_for, int | np.integer) and made_for != width:
@@ -263,31 +279,43 @@ def classes_of(model: Any, sequences: Sequences, index: int) -> int:
             f"{_checks.count_of(made_for, 'input')}: "
             f"make it with dim_input={width}"
         )
+    # Of one step, a row for each step is a row for the sequence.
+    index = int(sequences.lengths.argmax()) if sequences.per_step else 0
     try:
         # The beginning of a long sequence is enough.
-        return _classes_of(model, sequences.features(index, min(BEGINNING, max(2, BEGINNING_NUMBERS // width))))
+        beginning = sequences.features(index, min(BEGINNING, max(2, BEGINNING_NUMBERS // width)))
+        return _columns_of(model, beginning, sequences.kind)
     except MyRNNError:
         # The model may need the whole sequence.
-        return _classes_of(model, sequences.features(index))
+        return _columns_of(model, sequences.features(index), sequences.kind)
 
 
-def _classes_of(model: Any, x: NDArray[np.float32]) -> int:
+def _columns_of(model: Any, x: NDArray[np.float32], kind: TargetKind) -> int:
     try:
         # Numbers may overflow, as they may in training: that ends in a loss that is refused.
-        with np.errstate(over="ignore", invalid="ignore"):
-            logits = _logits(model, x)
+        with np.errstate(over="ignore", invalid="ignore"), MYGRAD, mygrad.no_autodiff:
+            outputs = np.asarray(model(x))
     except MyRNNError:
         raise
     except Exception as error:
         raise InvalidArgument(f"the model fails on a sequence of shape {x.shape}: {failure(error)}") from error
-    return num_classes(logits.shape)
+    return checked_columns(outputs.shape, kind, len(x))
+
+
+def _with_rows(sequences: Sequences, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of the sequences that have targets: where each step has one, an empty sequence has none."""
+    return indices[sequences.lengths[indices] > 0] if sequences.per_step else indices
+
+
+def _output(model: Any, sequences: Sequences, index: int) -> Any:
+    """Run the model on a sequence and return its outputs, whose shape is what the targets want."""
+    output = model(sequences.features(index))
+    checked_columns(np.shape(output), sequences.kind, int(sequences.lengths[index]))
+    return output
 
 
 def _stack(rows: list[Tensor]) -> Tensor:
-    return rows[0] if len(rows) == 1 else mygrad.concatenate(rows)
-
-
-def _logits(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
-    with MYGRAD, mygrad.no_autodiff:
-        logits = model(x)
-    return np.asarray(logits.data if isinstance(logits, Tensor) else logits)
+    """Return all rows below one another; where there are none, a constant (0, 0)."""
+    if not rows:
+        return mygrad.zeros((0, 0), dtype=np.float32, constant=True)
+    return mygrad.astensor(rows[0]) if len(rows) == 1 else mygrad.concatenate(rows)

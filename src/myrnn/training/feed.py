@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences
+from myrnn.targets import CLASS, LABELS, TargetKind
 
 # Sequences drawn at once: enough for vectorised drawing to be cheap, few enough to stay in the processor's cache.
 BLOCK = 8192
@@ -188,8 +189,12 @@ class _StreamFeed:
 
 def _fingerprint(sequences: Sequences) -> str:
     digest = hashlib.sha256(repr((sequences.values.shape, sequences.dim_input)).encode())
-    for part in (sequences.values, sequences.offsets, sequences.labels):
+    for part in (sequences.values, sequences.offsets, sequences.targets):
         digest.update(part.tobytes())
+    if sequences.kind != LABELS:
+        digest.update(repr(sequences.kind).encode())
+    if sequences.weights is not None:
+        digest.update(sequences.weights.tobytes())
     return digest.hexdigest()
 
 
@@ -198,12 +203,12 @@ def _check_same(position: Position, found: str, otherwise: str) -> None:
         raise InvalidArgument(f"the sequences must be those of the training that was saved, but {otherwise}")
 
 
-def check_sequences(data: Sequences, classes: int, dim_input: int) -> None:
-    """Refuse sequences of a class that the model does not have, or of another width than the first ones."""
-    if data.labels.max() >= classes:
-        raise InvalidArgument(
-            f"a label is {data.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"
-        )
+def check_sequences(data: Sequences, classes: int, dim_input: int, kind: TargetKind = LABELS) -> None:
+    """Refuse sequences of a class that the model does not have, or of another width or kind than the first ones."""
+    if data.kind != kind:
+        raise InvalidArgument(f"sequences with {data.kind} turned up, but the first ones have {kind}")
+    if kind.what == CLASS and (largest := data.targets.max(initial=0)) >= classes:
+        raise InvalidArgument(f"a label is {largest}, but the model has {classes} classes, 0 .. {classes - 1}")
     if data.dim_input != dim_input:
         inputs = _checks.count_of(data.dim_input, "input")
         raise InvalidArgument(f"sequences with {inputs} turned up, but the first ones have {dim_input}")

@@ -37,11 +37,11 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
 from myrnn.models import parameters_of
+from myrnn.results import ACCURACY, SQUARED_ERROR, Scored
 
 if TYPE_CHECKING:
     from myrnn.training.checkpoint import TrainingState
 
-MEASURED = ("validation_loss", "validation_accuracy")
 OF_HOOKS = "hook."
 EVENTS = ("on_train_begin", "on_progress", "on_report", "on_reported", "on_train_end")
 
@@ -81,7 +81,7 @@ class TrainingStart:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Scored[float]):
     """The means over the iterations since the last report.
 
     Attributes
@@ -91,15 +91,19 @@ class Report:
     sequences : int
         How many sequences the means are over.
     loss : float
-        The mean cross-entropy, in nats.
-    accuracy : float
-        The share of these sequences that the model classified rightly, before it learned from them.
+        The mean loss; cross-entropy is in nats.
+    score : float
+        Also called ``accuracy`` or ``squared_error``, by the metric: the share of these sequences, or of their steps,
+        that the model classified rightly, or its mean squared error, before it learned from them.
+    metric : {"accuracy", "squared_error"}
+        What the score is.
     """
 
     iteration: int
     sequences: int
     loss: float
-    accuracy: float
+    score: float
+    metric: str = ACCURACY
 
 
 def checked_hooks(hooks: Iterable[Any]) -> tuple[Any, ...]:
@@ -177,15 +181,18 @@ class Validation:
     model : callable
         The model that is trained.
     measure : callable, optional
-        Returns loss and accuracy on sequences that the model does not learn from. The best report is the one with the
-        smallest loss there; without it the last one counts.
+        Returns loss and accuracy, or another score, on sequences that the model does not learn from, as
+        `myrnn.training.measure` does. The best report is the one with the smallest loss there; without it the last one
+        counts.
     patience : int, optional
         After how many reports without a smaller loss to stop.
+    metric : {"accuracy", "squared_error"}
+        What the score is.
 
     Attributes
     ----------
     columns : dict of str to list of float
-        ``validation_loss`` and ``validation_accuracy`` at every report; empty without `measure`.
+        ``validation_loss`` and ``validation_accuracy``, by the metric, at every report; empty without `measure`.
     reports, best : int
         How many there were, and which was the best, from 1; 0 before the first.
     """
@@ -193,7 +200,12 @@ class Validation:
     state_name = "validation"
 
     def __init__(
-        self, model: Any, measure: Callable[[], tuple[float, float]] | None = None, patience: int | None = None
+        self,
+        model: Any,
+        measure: Callable[[], tuple[float, float]] | None = None,
+        patience: int | None = None,
+        *,
+        metric: str = ACCURACY,
     ) -> None:
         self._parameters = parameters_of(model)
         if measure is not None and not callable(measure):
@@ -201,7 +213,8 @@ class Validation:
         if patience is not None:
             _checks.integer("patience", patience, minimum=1)
         self._measure, self._patience = measure, patience
-        self.columns: dict[str, list[float]] = {name: [] for name in MEASURED}
+        _checks.one_of("metric", metric, (ACCURACY, SQUARED_ERROR))
+        self.columns: dict[str, list[float]] = {"validation_loss": [], f"validation_{metric}": []}
         self.reports, self.best = 0, 0
         self._weights: list[NDArray[Any]] = []
         # Until a training begins there is nothing to stop.
@@ -231,8 +244,8 @@ class Validation:
         self.reports += 1
         if found is None or found[0] < smallest:
             self.best, self._weights = self.reports, weights
-        for name, value in zip(MEASURED, found or (), strict=False):
-            self.columns[name].append(value)
+        for column, value in zip(self.columns.values(), found or (), strict=False):
+            column.append(value)
         if self.is_over:
             self._stop()
 
@@ -263,7 +276,7 @@ class Validation:
         reports, best = counts.tolist()
         weights = [arrays[f"best.{i}"] for i in range(len(self._parameters) if best else 0) if f"best.{i}" in arrays]
         fits = [(p.shape, p.dtype) == (w.shape, w.dtype) for p, w in zip(self._parameters, weights, strict=False)]
-        columns = {name: arrays.get(name, np.empty(0)) for name in MEASURED}
+        columns = {name: arrays.get(name, np.empty(0)) for name in self.columns}
         measured = reports if self._measure is not None else 0
         if bool(best) != bool(reports) or len(weights) != (len(self._parameters) if best else 0) or not all(fits):
             raise InvalidArgument("the state has no best weights of this model's shapes")

@@ -15,11 +15,12 @@ from myrnn._keywords import keywords
 from myrnn._user_code import warn
 from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
-from myrnn.losses import CROSS_ENTROPY
+from myrnn.losses import CROSS_ENTROPY, Loss, Objective, Penalty, loss_for, name_of
 from myrnn.models import parameters_of
 from myrnn.results import History
 from myrnn.schedules import Rates, Schedule, named_schedule
 from myrnn.sequences import Sequences
+from myrnn.targets import LABELS
 from myrnn.training.checkpoint import (
     Checkpoint,
     CutOff,
@@ -29,7 +30,7 @@ from myrnn.training.checkpoint import (
     load_checkpoint,
     to_state,
 )
-from myrnn.training.engine import ChosenEngine, classes_of
+from myrnn.training.engine import ChosenEngine, columns_of
 from myrnn.training.feed import check_sequences, make_feed
 from myrnn.training.hooks import (
     Report,
@@ -42,25 +43,26 @@ from myrnn.training.hooks import (
     with_state,
 )
 from myrnn.training.interrupts import held_interrupts
-from myrnn.training.native import Correct, Losses
+from myrnn.training.native import Losses, Scores
+from myrnn.training.outputs import chance_of, checked_class_weights, guessing_loss
 from myrnn.training.progress import progress_hooks
+from myrnn.training.records import Form
 from myrnn.training.settings import (
     DEFAULTS,
     BatchSize,
     EngineName,
     GradientClip,
     Iterations,
-    LossName,
     OnDivergence,
     ReportEvery,
     Seed,
 )
 from myrnn.training.state import (
     MOST_RESTARTS,
-    NONE,
     Learner,
     Record,
     Restarts,
+    Results,
     Snapshot,
     check_finite,
     check_learner,
@@ -83,7 +85,8 @@ def train(
     gradient_clip: GradientClip | None = DEFAULTS.gradient_clip,
     class_weight: ArrayLike | None = None,
     on_divergence: OnDivergence = DEFAULTS.on_divergence,
-    loss: LossName = DEFAULTS.loss,
+    loss: Loss | str | None = None,
+    penalty: Penalty | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     resume: bool | str | os.PathLike[str] = False,
     hooks: Iterable[Any] = (),
@@ -91,14 +94,16 @@ def train(
 ) -> History:
     """Train `model` in place by backpropagation through time.
 
-    Every iteration takes `batch_size` sequences, computes their mean softmax cross-entropy and its gradient, and lets
-    the optimizer step once.
+    Every iteration takes `batch_size` sequences, computes their mean loss and its gradient, and lets the optimizer step
+    once. Where each step has a target, it is the mean over all steps of all these sequences, as the loss of PyTorch's
+    packed sequences is. Where targets have weights, it is the sum of weight times loss divided by the sum of the
+    weights, and 0 where all of these are 0.
 
     Parameters
     ----------
     model : callable
-        ``model(x)``, for one sequence of shape (T, C), returns the logits (1, K); ``model.parameters`` is a tuple of
-        MyGrad tensors.
+        ``model(x)``, for one sequence of shape (T, C), returns the outputs (1, K), or (T, K) where each step has a
+        target: the logits of K classes, or K numbers; ``model.parameters`` is a tuple of MyGrad tensors.
     task : Task, Sequences or iterable of (x, y)
         Where the sequences come from. A task draws new ones; a `Sequences` or a list of pairs is gone through again and
         again, shuffled each time; an iterator is read as needed, and training ends with it.
@@ -125,15 +130,20 @@ def train(
     gradient_clip : float, optional
         The largest joint norm of all gradients; a longer one is scaled down to it.
     class_weight : array_like of float, shape (K,), optional
-        How much the loss of a sequence of each class counts; by default 1. The loss of a batch is the mean of the
-        weighted losses of its sequences.
+        How much the loss of a sequence, or step, of each class counts; by default 1. The loss of a batch is the mean
+        of the weighted losses of its sequences: it is not divided by the weights of their classes.
     on_divergence : {"stop", "restart"}
         What happens when the loss, a weight, or a gradient that the optimizer remembers is no longer finite.
         ``"restart"`` goes back to the last report whose loss was at most twice that of guessing, halves the learning
         rate from there on and clips gradients to a norm of 1 where `gradient_clip` is not given. After five restarts,
         and with ``"stop"`` at once, it is an error.
-    loss : {"cross-entropy"} or the name of a registered loss
-        What is made smaller. Another one than softmax cross-entropy has no native form: see `myrnn.losses`.
+    loss : callable, {"cross-entropy", "sigmoid-cross-entropy", "mean-squared-error", "huber"} or a registered name
+        What is made smaller: ``loss(outputs, targets)`` returns the loss of each row, see `myrnn.losses`. By default it
+        is softmax cross-entropy for a class, sigmoid cross-entropy for several classes at once, and the mean squared
+        error for numbers. Only softmax cross-entropy has a native form.
+    penalty : callable, optional
+        ``penalty(model)`` returns a tensor of shape (), such as the sum of all squared weights, that is added to the
+        loss of each iteration. It has no native form.
     checkpoint : path or Checkpoint, optional
         A folder that keeps the state of the training: every ten seconds (`Checkpoint` takes another time), and at the
         end; of one that diverges, that of the last good report, or a hundredth of its iterations before.
@@ -156,8 +166,8 @@ def train(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be, a label lies outside the model's classes, or the model does not
-        return logits of shape (1, K).
+        When an argument is not what it should be, a label lies outside the model's classes, or what the model returns
+        does not have the shape that the targets want.
     RunError
         When `checkpoint` or `resume` cannot be used: it cannot be written to, is in use by another process, or holds no
         checkpoint that is whole.
@@ -183,6 +193,7 @@ def train(
         class_weight=class_weight,
         on_divergence=on_divergence,
         loss=loss,
+        penalty=penalty,
         hooks=[*([] if saving is None else [saving]), *progress_hooks(progress), *checked_hooks(hooks)],
     )
     if (state := _state_to_resume(resume, saving)) is not None:
@@ -211,7 +222,7 @@ class Training:
     Parameters
     ----------
     model, task, optimizer, batch_size, seed, engine, report_every, gradient_clip, class_weight, on_divergence, hooks
-        As `train` takes them; `loss`, too.
+        As `train` takes them; `loss` and `penalty`, too.
     schedule : callable, optional
         Maps the iteration to its learning rate; `named_schedule` makes one.
 
@@ -240,7 +251,8 @@ class Training:
         gradient_clip: GradientClip | None = DEFAULTS.gradient_clip,
         class_weight: ArrayLike | None = None,
         on_divergence: OnDivergence = DEFAULTS.on_divergence,
-        loss: LossName = DEFAULTS.loss,
+        loss: Loss | str | None = None,
+        penalty: Penalty | None = None,
         hooks: Iterable[Any] = (),
     ) -> None:
         self._batch_size, self._report_every = batch_size, report_every
@@ -251,9 +263,12 @@ class Training:
         self._learner = Learner(model, optimizer)
         self._feed = make_feed(task, batch_size, np.random.default_rng(seed))
         example = self._feed.peek()
-        self._classes, self._dim_input = classes_of(model, example, 0), example.dim_input
-        self._class_weights = weights = _checked_class_weights(class_weight, self._classes)
-        self._engine = ChosenEngine(engine, model, optimizer, batch_size, gradient_clip, weights, example, loss)
+        self._kind, self._dim_input = example.kind, example.dim_input
+        self._columns = columns_of(model, example)
+        weights = checked_class_weights(class_weight, self._kind, self._columns)
+        objective = Objective(loss_for(loss, self._kind), weights, _checked_penalty(penalty))
+        self._guessing = guessing_loss(objective, model, example, self._columns)
+        self._engine = ChosenEngine(engine, model, optimizer, batch_size, gradient_clip, objective, example)
         self._given = {
             "batch_size": batch_size,
             "seed": seed,
@@ -261,9 +276,12 @@ class Training:
             "gradient_clip": gradient_clip,
             "class_weight": None if weights is None else weights.tolist(),
             "schedule": self._rates.name,
-            **({} if loss == CROSS_ENTROPY else {"loss": loss}),
+            **({} if objective.loss == CROSS_ENTROPY else {"loss": name_of(objective.loss)}),
+            **({} if self._kind == LABELS else {"targets": str(self._kind)}),
+            **({} if objective.penalty is None else {"penalty": name_of(objective.penalty)}),
         }
-        self._record = Record(batch_size, self._classes)
+        self._record = Record(batch_size, self._kind, chance_of(self._kind, self._columns))
+        self._form = Form(self._kind, batch_size, -np.inf if objective.can_be_negative else 0.0)
         self._restarts = Restarts(gradient_clip, on_divergence == "restart")
         self._checked: Sequences | None = None
         self._is_stopped = False
@@ -337,7 +355,7 @@ class Training:
         first = self._rates.first_before(state.values)
         check_settings(state, {**self._settings(), "learning_rate": first})
         _check_writeable(self._parameters)
-        snapshot, reports = from_state(state, self._learner)
+        snapshot, reports = from_state(state, self._learner, self._form)
         restarts = _checks.integer("restarts", state.values.get("restarts"), minimum=0, maximum=MOST_RESTARTS)
         engine = self._engine.checked(state.values.get("engine"))
         restore_states(self._hooks, snapshot.hooks)
@@ -375,7 +393,7 @@ class Training:
             self._call("on_train_end", self.history)
         return self.history
 
-    def advance(self, iterations: int) -> tuple[Losses, Correct]:
+    def advance(self, iterations: int) -> tuple[Losses, Scores]:
         """Do so many iterations more, fewer where the sequences come to an end, and return the loss of each.
 
         It is `run` in many short turns: hooks are called for progress and for every whole report, not for begin and
@@ -385,8 +403,8 @@ class Training:
         -------
         losses : ndarray, float64 (n,)
             The mean loss of each iteration's sequences, before the step.
-        correct : ndarray, int64 (n,)
-            How many of them were classified rightly.
+        scores : ndarray, int64 (n,) or float64 (n,)
+            How many of them, or of their steps, were classified rightly; of numbers the sum of their squared errors.
 
         Raises
         ------
@@ -394,14 +412,19 @@ class Training:
             As for `run`.
         """
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
-        done: list[tuple[Losses, Correct]] = []
+        done: list[tuple[Losses, Scores]] = []
         self._engine.doubt()
         with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
             while self._goes_on_to(end) and (portion := self._portion(end)) is not None:
                 done.append(portion)
                 obey()
-        losses, correct = (np.concatenate(parts) for parts in zip(NONE, *done, strict=True))
-        return losses, correct
+        losses, scores = (np.concatenate(parts) for parts in zip(self._nothing, *done, strict=True))
+        return losses, scores
+
+    @property
+    def _nothing(self) -> tuple[Losses, Scores]:
+        """The results of no iteration."""
+        return self._record.none.losses, self._record.none.scores
 
     def _stop(self) -> None:
         self._is_stopped = True
@@ -409,7 +432,7 @@ class Training:
     def _goes_on_to(self, end: int) -> bool:
         return self._record.iteration < end and not self._is_stopped
 
-    def _portion(self, end: int, closing: bool = False) -> tuple[Losses, Correct] | None:
+    def _portion(self, end: int, closing: bool = False) -> tuple[Losses, Scores] | None:
         """Do the iterations of one call of the engine, up to the next report; None when there are no more sequences.
 
         With `closing`, there is a report at the end, too.
@@ -426,25 +449,25 @@ class Training:
             return self._iterate(*portion, closing_at=end if closing else None)
         except TrainingDiverged as error:
             self._restart(error)
-            return NONE
+            return self._nothing
 
-    def _iterate(self, data: Sequences, order: NDArray[np.int64], closing_at: int | None) -> tuple[Losses, Correct]:
+    def _iterate(self, data: Sequences, order: NDArray[np.int64], closing_at: int | None) -> tuple[Losses, Scores]:
         is_new = data is not self._checked
         if is_new:
-            check_sequences(data, self._classes, self._dim_input)
+            check_sequences(data, self._columns, self._dim_input, self._kind)
             self._checked = data
         done = self.iteration
         rates = self._rates.between(done, done + len(order), self._restarts.scale)
         if not self._rates.is_shipped or (is_new and not self._is_task_shipped):
             self._engine.doubt()
-        losses, correct = self._engine.run(data, order, rates)
+        losses, scores = self._engine.run(data, order, rates)
         check_losses(losses, done)
-        self._record.add(losses, correct, data.lengths[order])
+        self._record.add(Results(losses, scores, data.counted[order].sum(axis=1)), data.lengths[order])
         self._call("on_progress", self.iteration)
         if self.iteration % self._report_every == 0 or self.iteration == closing_at:
             self._close_report()
         self._is_whole = True
-        return losses, correct
+        return losses, scores
 
     def _call(self, event: str, *arguments: Any) -> None:
         called = with_event(self._hooks, event)
@@ -459,7 +482,7 @@ class Training:
         report = self._record.close()
         # What hooks remember belongs to the report only when they have had it.
         self._is_whole = not with_state(self._hooks)
-        is_kept = self._restarts.wants(report, self._classes, self._class_weights)
+        is_kept = self._restarts.wants(report, self._guessing)
         for event in ("on_report", "on_reported"):
             # Before the first, which may fail, and after it, since it may set the learning rate.
             if is_kept and self._is_whole:
@@ -484,7 +507,7 @@ class Training:
         check_finite("the weights or what the optimizer remembers", snapshot.arrays.values(), snapshot.iteration)
         further = {"engine": self._engine.name, "restarts": self._restarts.count}
         reports = self._record.reports(snapshot.iteration)
-        return to_state(snapshot, reports, self._learner.memory, self._settings(), further)
+        return to_state(snapshot, reports, self._learner.memory, self._form, self._settings(), further)
 
     def _settings(self) -> dict[str, Any]:
         return {**self._given, **self._learner.settings(self._rates.first)}
@@ -493,7 +516,7 @@ class Training:
         arrays, values = self._learner.copies(), self._learner.memory.values()
         record, rate = self._record, self._rates.own
         further = self._feed.position(), states_of(self._hooks)
-        return Snapshot(record.iteration, record.longest, rate, values, arrays, *record.since(), *further)
+        return Snapshot(record.iteration, record.longest, rate, values, arrays, record.since(), *further)
 
     def _put_back(self, snapshot: Snapshot, reports: list[Report], restarts: int) -> None:
         self._learner.put_back(snapshot)
@@ -525,15 +548,8 @@ def _check_writeable(parameters: Iterable[Tensor]) -> None:
             )
 
 
-def _checked_class_weights(given: ArrayLike | None, classes: int) -> NDArray[np.float32] | None:
-    if given is None:
-        return None
-    weights = _checks.array("class_weight", given)
-    if weights.shape != (classes,) or weights.dtype.kind not in "fiu":
-        raise InvalidArgument(
-            f"class_weight must be a number for each of the {classes} classes, not {_checks.shown(given)}"
-        )
-    _checks.finite("class_weight", weights)
-    if weights.min() < 0:
-        raise InvalidArgument(f"class_weight must be at least 0, but there is {weights.min()} at [{weights.argmin()}]")
-    return weights.astype(np.float32)
+def _checked_penalty(given: Any) -> Penalty | None:
+    if given is not None and not callable(given):
+        raise InvalidArgument(f"penalty must be a function of the model, not {_checks.shown(given)}")
+    checked: Penalty | None = given
+    return checked

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import MYGRAD, Block, CompiledModel, Descent, Native, shards_for
 from myrnn.errors import CompileError, NotARecurrence
+from myrnn.losses import CROSS_ENTROPY, Objective, name_of
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.sequences import Sequences
+from myrnn.targets import LABELS, TargetKind
 
 Losses = NDArray[np.float64]
-Correct = NDArray[np.int64]
+# How many sequences were right, int64, or the sums of another score, float64.
+Scores = NDArray[Any]
 
 # How long one native call should take, in seconds: short enough to show progress and to heed an interrupt.
 CALL = 0.2
@@ -152,7 +155,7 @@ class NativeEngine:
 
     def run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
-    ) -> tuple[Losses, Correct]:
+    ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`; see `Engine.run`.
 
         Raises
@@ -223,6 +226,19 @@ class NativeEngine:
         new = chosen[self._compiled.guard.unchecked(sequences.lengths[chosen])]
         self._compiled.guard.check(sequences, int(self._rng.choice(new if len(new) else chosen)))
         self._checked += time.perf_counter() - begin
+
+
+def check_objective(objective: Objective, kind: TargetKind) -> None:
+    """Raise CompileError for what only MyGrad can make smaller."""
+    what = None
+    if objective.loss != CROSS_ENTROPY:
+        what = f"the loss {name_of(objective.loss)!r} has"
+    elif kind != LABELS:
+        what = f"a training on {kind} has"
+    elif objective.penalty is not None:
+        what = f"the penalty {name_of(objective.penalty)!r} has"
+    if what is not None:
+        raise CompileError(f"{what} no native form")
 
 
 def _refuse_looks(compiled: CompiledModel) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.output import Output, in_kernel, on_terminal
-from myrnn.results import History
+from myrnn.results import History, shown_score, word_for
 from myrnn.training.hooks import Report, TrainingStart
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class _TrainingProgress:
         self._show = show
         self._display: Display | None = None
         self._losses: list[float] = []
-        self._accuracies: list[float] = []
+        self._scores: list[float] = []
         self._curves: tuple[Curve, ...] = ()
 
     def on_train_begin(self, start: TrainingStart) -> None:
@@ -105,10 +105,10 @@ class _TrainingProgress:
 
     def on_report(self, report: Report) -> None:
         self._losses.append(report.loss)
-        self._accuracies.append(report.accuracy)
+        self._scores.append(report.score)
         self._curves = (
             Curve(f"loss {report.loss:.4f}", self._losses),
-            Curve(f"accuracy {report.accuracy:.1%}", self._accuracies),
+            Curve(f"{word_for(report.metric)} {shown_score(report.metric, report.score)}", self._scores),
         )
         self.on_progress(report.iteration)
 

@@ -18,9 +18,11 @@ from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.models import parameter_names, parameters_of
 from myrnn.results import LearningCurve
+from myrnn.targets import TargetKind
 from myrnn.training.feed import Position
 from myrnn.training.hooks import Report, is_numbers, is_shipped
-from myrnn.training.native import Correct, Losses
+from myrnn.training.native import Losses, Scores
+from myrnn.training.outputs import metric_of, scores_dtype
 
 MOST_RESTARTS = 5
 # The norm that gradients are clipped to after a restart, where they were not clipped before.
@@ -29,13 +31,28 @@ CLIP_AFTER_RESTART = 1.0
 KEPT = 100
 ADVICE = "try a smaller learning rate, or clip the gradients with gradient_clip=1.0"
 
-# No iteration: the losses and how many sequences were right.
-NONE: tuple[Losses, Correct] = (np.empty(0), np.empty(0, dtype=np.int64))
-
 # The most values in a list of an optimizer that holds no arrays.
 MOST_VALUES = 100
 # Attributes of these types are part of the program: they stay as they are.
 CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, np.ufunc)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What iterations came to.
+
+    Attributes
+    ----------
+    losses : ndarray, float64 (n,)
+    scores : ndarray, int64 or float64 (n,)
+        How many targets were right, or the sum of another score.
+    counted : ndarray, int64 (n,)
+        Of how many targets.
+    """
+
+    losses: Losses
+    scores: Scores
+    counted: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +68,8 @@ class Snapshot:
     values: Mapping[str, Any]
     # Copies of the parameters and of the arrays that the optimizer remembers.
     arrays: Mapping[str, NDArray[Any]]
-    # Of the iterations since the last report: (n,) each.
-    losses: NDArray[np.float64]
-    correct: NDArray[np.int64]
+    # Of the iterations since the last report.
+    since: Results
     position: Position
     # What hooks remember, as ``hook.<name>.<array>``.
     hooks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -230,48 +246,53 @@ def _setting(value: Any) -> Any:
 
 
 class Record:
-    """The reports of a training, and the results of the iterations since the last of them."""
+    """The reports of a training, and the results of the iterations since the last of them.
 
-    def __init__(self, batch_size: int, classes: int) -> None:
-        self._batch_size, self._classes = batch_size, classes
+    `chance` is the accuracy of guessing, where the targets are classes.
+    """
+
+    def __init__(self, batch_size: int, kind: TargetKind, chance: float | None) -> None:
+        self._batch_size, self._metric, self._chance = batch_size, metric_of(kind), chance
+        self.none = Results(np.empty(0), np.empty(0, dtype=scores_dtype(kind)), np.empty(0, dtype=np.int64))
         self.iteration, self.longest = 0, 0
         self._reports: list[Report] = []
-        # What was done since the last report: the loss of every iteration and how many sequences were right.
-        self._losses: list[Losses] = []
-        self._correct: list[Correct] = []
+        # Of the iterations since the last report.
+        self._since: list[Results] = []
 
-    def add(self, losses: Losses, correct: Correct, lengths: NDArray[np.int64]) -> None:
+    def add(self, results: Results, lengths: NDArray[np.int64]) -> None:
         """Add iterations: their results, and the lengths of their sequences."""
         self.longest = max(self.longest, int(np.max(lengths)))
-        self.iteration += len(losses)
-        self._losses.append(losses)
-        self._correct.append(correct)
+        self.iteration += len(results.losses)
+        self._since.append(results)
 
     @property
     def is_open(self) -> bool:
         """Whether there were iterations since the last report."""
-        return bool(self._losses)
+        return bool(self._since)
 
     @property
     def count(self) -> int:
         """How many reports there were."""
         return len(self._reports)
 
-    def since(self) -> tuple[Losses, Correct]:
-        """Return the results of the iterations since the last report, float64 and int64 (n,)."""
-        return np.concatenate([NONE[0], *self._losses]), np.concatenate([NONE[1], *self._correct])
+    def since(self) -> Results:
+        """Return the results of the iterations since the last report."""
+        parts = [self.none, *self._since]
+        names = ("losses", "scores", "counted")
+        return Results(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def report(self) -> Report:
-        """Return the means over the iterations since the last report."""
-        losses, correct = self.since()
-        sequences = len(losses) * self._batch_size
-        return Report(self.iteration, sequences, float(np.mean(losses)), float(np.sum(correct)) / sequences)
+        """Return the means over the iterations since the last report; a score of nothing is 0, as its loss is."""
+        since = self.since()
+        sequences = len(since.losses) * self._batch_size
+        score = float(np.sum(since.scores)) / max(1, int(since.counted.sum()))
+        return Report(self.iteration, sequences, float(np.mean(since.losses)), score, self._metric)
 
     def close(self) -> Report:
         """Make a report of the iterations since the last one, and return it."""
         report = self.report()
         self._reports.append(report)
-        self._losses, self._correct = [], []
+        self._since = []
         return report
 
     def reports(self, until: int) -> list[Report]:
@@ -281,14 +302,14 @@ class Record:
     def history(self, engine: str) -> LearningCurve:
         """Return the reports so far, the last of them over what was done since the one before."""
         reports = [*self._reports, self.report()] if self.is_open else self._reports
-        columns = {name: [getattr(report, name) for report in reports] for name in ("iteration", "loss", "accuracy")}
-        return LearningCurve.from_columns(columns, longest=self.longest, engine=engine, chance=1 / self._classes)
+        names = ("iteration", "loss", self._metric)
+        columns = {name: [getattr(report, name) for report in reports] for name in names}
+        return LearningCurve.from_columns(columns, longest=self.longest, engine=engine, chance=self._chance)
 
     def go_to(self, snapshot: Snapshot, reports: list[Report]) -> None:
         """Be what it was at a snapshot, with the reports up to there."""
         self.iteration, self.longest, self._reports = snapshot.iteration, snapshot.longest, reports
-        some = len(snapshot.losses) > 0
-        self._losses, self._correct = ([snapshot.losses], [snapshot.correct]) if some else ([], [])
+        self._since = [snapshot.since] if len(snapshot.since.losses) else []
 
 
 # Divergence -----------------------------------------------------------------------------------------------------------
@@ -316,14 +337,14 @@ def check_learner(parameters: Iterable[Tensor], memory: OptimizerMemory, iterati
     check_finite("the gradients that the optimizer remembers", memory.gradients(), iteration)
 
 
-def is_in_hand(loss: float, classes: int, class_weights: NDArray[np.float32] | None) -> bool:
-    """Return whether a training may go back to a report with this loss.
+def is_in_hand(loss: float, guessing: float) -> bool:
+    """Return whether a training may go back to a report with this loss; `guessing` is that of knowing nothing.
 
     Losses are far above that of guessing well before they stop being finite, and weights that brought them there are no
     place to go on from.
     """
-    heaviest = 1.0 if class_weights is None else float(class_weights.max())
-    return bool(loss <= 2 * np.log(classes) * heaviest)
+    # Twice that of guessing, which may be below 0 for a loss of the user's.
+    return loss <= guessing + abs(guessing)
 
 
 class Restarts:
@@ -345,12 +366,12 @@ class Restarts:
         """The largest norm of the gradients by now."""
         return CLIP_AFTER_RESTART if self.count and self._gradient_clip is None else self._gradient_clip
 
-    def wants(self, report: Report, classes: int, class_weights: NDArray[np.float32] | None) -> bool:
+    def wants(self, report: Report, guessing: float) -> bool:
         """Return whether it may go back to this report rather than to the last.
 
         Copying the state at every report would cost a long training more time than a restart has to repeat.
         """
-        if self.last is None or not is_in_hand(report.loss, classes, class_weights):
+        if self.last is None or not is_in_hand(report.loss, guessing):
             return False
         return self.allowed or KEPT * (report.iteration - self.last.iteration) >= self.last.iteration
 
