@@ -10,8 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myrnn import RNN, build_graph, counterexamples, evaluate, gradient_flow, shortcuts, transfer
+from myrnn import (
+    RNN,
+    Experiment,
+    build_graph,
+    counterexamples,
+    evaluate,
+    gradient_flow,
+    registry,
+    run,
+    shortcuts,
+    transfer,
+)
 from myrnn.errors import InvalidArgument
+from myrnn.registry import kinds
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, LABELS, NUMBERS, SEVERAL, TargetKind
 
@@ -222,6 +234,20 @@ def test_what_is_for_labels_says_so(kind):
                 use(task)
     with refused(message):
         made.labels  # noqa: B018
+
+
+def test_a_run_learns_labels_and_says_so_before_it_trains(monkeypatch, tmp_path):
+    monkeypatch.setattr("myrnn.registry._KINDS", {part: dict(kinds(part)) for part in registry._KINDS})
+
+    @registry.register("task", "numbers")
+    class Numbers(Drawing):
+        def __init__(self):
+            super().__init__(KINDS[-1])
+
+    experiment = Experiment(task="numbers", model={"dim_recurrent": 2})
+    with refused(f"a class for each sequence is needed here, without weights, but these sequences have {KINDS[-1]}"):
+        run(experiment, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_weights_are_for_training_alone():

@@ -160,8 +160,7 @@ class ChosenEngine:
 
     def _native(self, example: Sequences, gradient_clip: float | None) -> NativeEngine:
         compiled = compile_for(self._model, example)
-        weights = self._objective.class_weights
-        return NativeEngine(compiled, self._optimizer, self._batch_size, gradient_clip, weights, example)
+        return NativeEngine(compiled, self._optimizer, self._batch_size, gradient_clip, self._objective, example)
 
     @property
     def name(self) -> str:

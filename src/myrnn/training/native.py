@@ -125,14 +125,15 @@ class NativeEngine:
         optimizer: Any,
         batch_size: int,
         gradient_clip: float | None,
-        class_weights: NDArray[np.float32] | None,
+        objective: Objective,
         example: Sequences,
     ) -> None:
         _refuse_looks(compiled)
         self._compiled, self._optimizer = compiled, optimizer
         self._parameters = tuple(compiled.model.parameters)
         self.gradient_clip = gradient_clip
-        self._class_weights = np.ones(compiled.dim_output, np.float32) if class_weights is None else class_weights
+        weights = objective.class_weights
+        self._class_weights = np.ones(compiled.dim_output, np.float32) if weights is None else weights
         self._native = compiled.native(tokens=example.is_tokens, batched=batch_size > 1)
         self._state = _OptimizerState(optimizer, compiled, self._native)
         steps = batch_size * float(example.lengths.mean())
