@@ -190,6 +190,12 @@ def finite(name: str, values: NDArray[Any]) -> None:
         raise InvalidArgument(f"{name} must be finite {values.dtype}, but there is {values[index]} at {list(index)}")
 
 
+def not_negative(name: str, values: NDArray[Any]) -> None:
+    """Refuse numbers below 0, and say where the smallest one of (N,) stands."""
+    if values.size and values.min() < 0:
+        raise InvalidArgument(f"{name} must be at least 0, but there is {values.min()} at [{values.argmin()}]")
+
+
 def float32(name: str, given: NDArray[Any]) -> NDArray[np.float32]:
     """Return a copy as float32, in C's order; refuse what is not finite in it."""
     with np.errstate(over="ignore"):

@@ -84,8 +84,7 @@ def checked_weights(given: ArrayLike, counts: Mapping[str, int], each: str) -> N
     if weights.ndim != 1 or (weights.size and weights.dtype.kind not in "fiub"):
         raise InvalidArgument(f"weights must be numbers of shape (N,), not {weights.dtype} of shape {weights.shape}")
     _check_count("weights", len(weights), counts, each)
-    if weights.size and weights.min() < 0:
-        raise InvalidArgument(f"weights must be at least 0, but there is {weights.min()} at [{weights.argmin()}]")
+    _checks.not_negative("weights", weights)
     return _checks.float32("weights", weights)
 
 

@@ -8,6 +8,18 @@ from .layers import Simple
 from .registry import C, D, K, recurrence, weight, weights, zeros
 
 
+class Positioned(Simple):
+    """A learned vector for every position up to 40."""
+
+    def __init__(self, rng):
+        super().__init__(rng)
+        self.P = weight(rng, 40, C)
+
+    @property
+    def parameters(self):
+        return (*super().parameters, self.P)
+
+
 @recurrence(
     source="Gehring et al., Convolutional sequence to sequence learning, 2017 (the position as a feature)",
     compiles=False,
@@ -65,16 +77,8 @@ class Sinusoids(Simple):
     largest=40,
     compiles=False,
 )
-class LearnedPositions(Simple):
-    """A learned vector for every position up to 40."""
-
-    def __init__(self, rng):
-        super().__init__(rng)
-        self.P = weight(rng, 40, C)
-
-    @property
-    def parameters(self):
-        return (*super().parameters, self.P)
+class LearnedPositions(Positioned):
+    """The first row has the first position."""
 
     def __call__(self, x):
         h = zeros(D)
@@ -88,16 +92,8 @@ class LearnedPositions(Simple):
     largest=40,
     compiles=False,
 )
-class PositionsFromTheEnd(Simple):
+class PositionsFromTheEnd(Positioned):
     """The last row has the last position."""
-
-    def __init__(self, rng):
-        super().__init__(rng)
-        self.P = weight(rng, 40, C)
-
-    @property
-    def parameters(self):
-        return (*super().parameters, self.P)
 
     def __call__(self, x):
         h = zeros(1, D)

@@ -225,7 +225,7 @@ def emit(schedule: Schedule) -> Program:
     return Program(
         _module(plan, [part for line in body for part in wrapped(line)]),
         plan.kind, memory, plan.parameters, schedule.logits.name, schedule.logits.columns,
-        tuple(loop.backward for loop in plan.derivative.recurrence.loops for _ in loop.step), schedule.states,
+        plan.derivative.recurrence.goes_backward, schedule.states,
         schedule.state_gradients, schedule.kept_gradients, schedule.input_gradients,
     )  # fmt: skip
 

@@ -81,6 +81,11 @@ class Recurrence:
         return {k: node for loop in self.loops for k, node in loop.kept.items()}
 
     @property
+    def goes_backward(self) -> tuple[bool, ...]:
+        """Whether the loop of each state goes from the last row of the sequence to the first."""
+        return tuple(loop.backward for loop in self.loops for _ in loop.step)
+
+    @property
     def state_sizes(self) -> tuple[int, ...]:
         """How many numbers each state has."""
         return tuple(node.size for node in self.step)

@@ -37,10 +37,6 @@ MOST_LOOPS = 32
 BEGIN = "  Begin with states that every step can read, such as np.zeros((1, D)).\n"
 
 
-class LooksFurtherBack(NotARecurrence):
-    """Raised where a comparison of longer sequences may show the loop."""
-
-
 def roll(traced: Traces) -> Recurrence:
     """Find the loops in traces, and prove them at all lengths.
 
@@ -827,8 +823,8 @@ class _Finder:
             f"  {line}      <- {told(differs.node)} here, {told(differs.template)} there\n{ADVICE}"
         )
 
-    def _looks_back(self, cut: Sequence[Node]) -> LooksFurtherBack:
-        return LooksFurtherBack(
+    def _looks_back(self, cut: Sequence[Node]) -> NotARecurrence:
+        return NotARecurrence(
             f"what the model carries on after {self.middle} steps is not what it carries on after {self.middle + 1}:\n"
             "  it looks back at more than its last states.\n"
             f"  {next((self.view.origins[n] for n in cut if n in self.view.origins), Origin())}\n{ADVICE}"

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks, results
 from myrnn.compiler import MYGRAD, CompiledModel, Observation
 from myrnn.errors import InvalidArgument, NotFinite
-from myrnn.inspection.one import compiled_of, goes_backward, main_state, norms
+from myrnn.inspection.one import compiled_of, main_state, norms
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences, given_sequences
 
@@ -341,7 +341,7 @@ def state_space(
     step = np.arange(len(points)) - np.repeat(sequences.offsets[:-1], lengths) + 1
     kept = step == lengths[sequence] if last else np.ones(len(points), dtype=bool)
     place = np.arange(len(points))
-    if goes_backward(compiled)[which]:
+    if compiled.recurrence.goes_backward[which]:
         # Such a loop reads the last element first.
         place = sequences.offsets[1:][sequence] - step
     center, components, explained = _principal_components(points[kept].astype(np.float64), chosen)

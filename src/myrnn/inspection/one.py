@@ -250,7 +250,7 @@ def inspect(
     label = _predicted(logits[-1]) if y is None else _checked_class(y, compiled.dim_output)
     seen = compiled.observe(features, label)
     # Where a loop goes backwards, its last step reads the first element.
-    ways = [-1 if backward else 1 for backward in goes_backward(compiled)]
+    ways = [-1 if backward else 1 for backward in compiled.recurrence.goes_backward]
     return Inspection(
         x=features,
         tokens=tokens,
@@ -372,11 +372,6 @@ def main_state(compiled: CompiledModel) -> str:
     leaves = topological([compiled.recurrence.readout])
     read = [leaf.attributes[0] for leaf in leaves if leaf.operation == "state"]
     return compiled.state_names[min(read, default=0)]
-
-
-def goes_backward(compiled: CompiledModel) -> list[bool]:
-    """Return for every state whether its loop goes from the last row of the sequence to the first."""
-    return [loop.backward for loop in compiled.recurrence.loops for _ in loop.step]
 
 
 def norms(rows: NDArray[np.float32]) -> NDArray[np.float64]:

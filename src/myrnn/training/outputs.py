@@ -114,6 +114,5 @@ def checked_class_weights(given: ArrayLike | None, kind: TargetKind, classes: in
             f"class_weight must be a number for each of the {classes} classes, not {_checks.shown(given)}"
         )
     _checks.finite("class_weight", weights)
-    if weights.min() < 0:
-        raise InvalidArgument(f"class_weight must be at least 0, but there is {weights.min()} at [{weights.argmin()}]")
+    _checks.not_negative("class_weight", weights)
     return weights.astype(np.float32)
