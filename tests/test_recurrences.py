@@ -18,7 +18,8 @@ LONG = (5, 9, 17)
 # Compiling takes up to some seconds: all but some of each group are long tests.
 SHORT = {
     "Elman", "HigherOrder", "ForgetLSTM", "LMU", "NeuralQueue", "MeanPooling", "Bidirectional", "Clockwork",
-    "TimeAwareLSTM", "DelayLine", "Windows", "StatesInABuffer", "Recursive", "MadeAnArray", "CharacterModel",
+    "TimeAwareLSTM", "DelayLine", "Windows", "StatesInABuffer", "ViewOfTheState", "Recursive", "MadeAnArray",
+    "CharacterModel",
 }  # fmt: skip
 NATIVE_SHORT = {"CTRNN"}
 DIFFERENCES = ("LEM", "SLSTM", "Mamba", "DeltaNet", "NeuralTuringMachine", "StackRNN", "MeanPooling", "TimeAwareLSTM")

@@ -10,7 +10,6 @@ from .registry import C, D, K, recurrence, weight, weights, zeros
 
 @recurrence(
     source="Britz, Recurrent neural networks tutorial, part 2, 2015 (states in one array, of one more row)",
-    compiles=False,
 )
 class StatesInABuffer(Simple):
     """Writes state t + 1 into a tensor, and reads state t from it."""
@@ -25,7 +24,6 @@ class StatesInABuffer(Simple):
 
 @recurrence(
     source="Britz, Recurrent neural networks tutorial, part 2, 2015 (the state before the first is the last row)",
-    compiles=False,
 )
 class NegativeIndex(Simple):
     """The row at -1 is the first state."""
@@ -57,9 +55,7 @@ class StatesInADictionary(Simple):
         return ys.T
 
 
-@recurrence(
-    source="Goodfellow, Bengio and Courville, Deep learning, 2016, section 10.2 (pooled from a buffer)", compiles=False
-)
+@recurrence(source="Goodfellow, Bengio and Courville, Deep learning, 2016, section 10.2 (pooled from a buffer)")
 class BufferPooled(Simple):
     """Fills a buffer of T rows and takes its mean."""
 
@@ -121,7 +117,6 @@ class InPlace(Simple):
 
 @recurrence(
     source="NumPy, Guide: indexing, assigning values to indexed arrays (a part of the state is overwritten)",
-    compiles=False,
 )
 class PartInPlace(Simple):
     """Overwrites one half of a fresh state."""
@@ -135,7 +130,7 @@ class PartInPlace(Simple):
         return h @ self.v
 
 
-@recurrence(source="NumPy, Guide: copies and views (a view of a state is written to)", compiles=False)
+@recurrence(source="NumPy, Guide: copies and views (a view of a state is written to)")
 class ThroughAView(Simple):
     """Views of one state are two halves that are updated through their names."""
 
@@ -148,6 +143,53 @@ class ThroughAView(Simple):
             first += fast
             second += 0.1 * fast
         return (h.sum(axis=0) @ self.v)[None]
+
+
+@recurrence(source="NumPy, Guide: copies and views (a view of a state that is changed in place as a whole)")
+class ViewOfTheState(Simple):
+    """The state decays and grows in place; a view of it, made before the loop, is read at every step."""
+
+    def __call__(self, x):
+        h = mg.zeros((2, D), dtype=np.float32)
+        view = h[0]
+        for x_t in x:
+            new = self.step(x_t, view)
+            h *= 0.9
+            h += new
+        return (view @ self.v)[None]
+
+
+@recurrence(source="Graves, Generating sequences with recurrent neural networks, 2013 (layers and steps in one buffer)")
+class LayersInABuffer(Simple):
+    """Two layers write their states into one buffer of layers and steps."""
+
+    def __init__(self, rng):
+        super().__init__(rng)
+        self.up, self.deep = weights(rng, (D, D), (D, D))
+
+    @property
+    def parameters(self):
+        return (*super().parameters, self.up, self.deep)
+
+    def __call__(self, x):
+        H = mg.zeros((2, len(x) + 1, D), dtype=np.float32)
+        for t in range(len(x)):
+            H[0, t + 1] = self.step(x[t], H[0, t])
+            H[1, t + 1] = mg.tanh(H[0, t + 1] @ self.up + H[1, t] @ self.deep)
+        return H[1, -1:] @ self.v
+
+
+@recurrence(source="Elman, Finding structure in time, 1990 (terms are added to a row of a buffer)")
+class AddedToABuffer(Simple):
+    """Each row of a buffer is the sum of what is added to it."""
+
+    def __call__(self, x):
+        H = mg.zeros((len(x) + 1, D), dtype=np.float32)
+        for t in range(len(x)):
+            H[t + 1] += x[t] @ self.w
+            H[t + 1] += H[t] @ self.u
+            H[t + 1] = mg.tanh(H[t + 1])
+        return H[-1:] @ self.v
 
 
 @recurrence(source="NumPy, Reference: where and out arguments of ufuncs (np.tanh on tensors)")

@@ -97,6 +97,22 @@ def _with(shape: Shape, axis: int, size: int) -> Shape:
     return (*shape[:axis], size, *shape[axis:])
 
 
+# Native code works in float32, and takes smaller numbers for 0.
+_LEAST = np.finfo(np.float32).tiny
+
+
+def lost(numbers: Array) -> str:
+    """Say which of the numbers is 0 or infinite in native code, or nothing."""
+    with np.errstate(over="ignore", under="ignore"):
+        sizes = np.abs(numbers.astype(np.float32))
+    gone = (numbers != 0) & np.isfinite(numbers) & ((sizes < _LEAST) | np.isinf(sizes))
+    if not gone.any():
+        return ""
+    number = numbers[gone][0]
+    becomes, instead = ("0", "1e-30 or larger") if abs(number) < 1 else ("infinite", "1e30 or smaller")
+    return f"{number:g} is {becomes} in float32, in which compiled models work: use {instead}."
+
+
 Rule = Callable[[Any, list[Value], Shape], Value]
 """From MyGrad's operation, the operands and the shape of the result to its value; what else it knows comes first."""
 
@@ -194,8 +210,10 @@ def _move(move: Callable[[Array, Any, Shape], Array], creator: Any, operands: li
     return _moved(operands[0], np.asarray(move(operands[0].places, creator, shape)))
 
 
-def _get_item(creator: Any, operands: list[Value], shape: Shape) -> Value:
+def _get_item(creator: Any, operands: list[Any], shape: Shape) -> Value:
     value, index = operands[0], creator.index
+    if isinstance(value, Written):
+        return value.at(np.asarray(value.places[index]))
     if value.along == 0 and index and isinstance(index[0], int | np.integer):
         # The common case, x[t], without looking at every element of the sequence.
         value, index = plain(value.nodes[operator.index(index[0])], value.shape[1:]), index[1:]
@@ -266,6 +284,132 @@ SHAPES: dict[str, Rule] = {
     "Concatenate": lambda creator, operands, shape: _concatenated(creator.axis, operands, shape),
     "Stack": _stack,
 }
+
+# Changes in place -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Written:
+    """A constant that was written into, such as a buffer of states: in which node each number stands, and where in it.
+
+    What is read of it is the very node that was written there.
+    """
+
+    nodes: tuple[Node, ...]
+    # Integers, both of the tensor's shape.
+    part: Array
+    inside: Array
+
+    @property
+    def shape(self) -> Shape:
+        """The tensor's shape."""
+        return self.part.shape
+
+    @property
+    def places(self) -> Array:
+        """Where each number stands among all, in this shape."""
+        return np.arange(self.part.size).reshape(self.shape)
+
+    @cached_property
+    def value(self) -> Value:
+        """All of it."""
+        return self.at(self.places)
+
+    @property
+    def node(self) -> Node:
+        """All numbers in one node."""
+        return self.value.node
+
+    def at(self, places: Array) -> Value:
+        """Return the numbers at these places: one node, parts where each place of an axis is one, or joined."""
+        part, inside = self.part.ravel()[places], self.inside.ravel()[places]
+        which = np.unique(part)
+        if len(which) <= 1:
+            return plain(self._taken(which[0] if len(which) else 0, inside), places.shape)
+        for axis in range(places.ndim):
+            lines = np.moveaxis(part, axis, 0).reshape(places.shape[axis], -1)
+            computed = [one for one in lines[:, 0] if not self.nodes[one].is_constant]
+            if np.all(lines == lines[:, :1]) and len(set(computed)) == len(computed):
+                pieces = (np.take(inside, i, axis) for i in range(places.shape[axis]))
+                nodes = (self._taken(one, piece) for one, piece in zip(lines[:, 0], pieces, strict=True))
+                return Value(tuple(nodes), places.shape, axis)
+        groups = [np.flatnonzero(part == one) for one in which]
+        nodes = (self._taken(one, inside.ravel()[group]) for one, group in zip(which, groups, strict=True))
+        return plain(ops.join(*nodes, places=groups), places.shape)
+
+    def _taken(self, which: int, inside: Array) -> Node:
+        node = self.nodes[which]
+        if not node.is_constant:
+            return take(node, indices=inside)
+        # A row of a constant is a constant, whatever the number of rows.
+        if message := lost(node.numbers[inside]):
+            raise UnsupportedOperation(message)
+        return node.build.constant(node.numbers[inside])
+
+
+def written_into(node: Node, shape: Shape) -> Written:
+    """Return a constant that is to be written into."""
+    return Written((node,), np.zeros(shape, int), np.arange(prod(shape)).reshape(shape))
+
+
+def _after_writing(creator: Any, shape: Shape) -> Array:
+    """Return where each number of a tensor comes from when numbers are written into it, in its shape.
+
+    These are places in the tensor as it was, and counted on behind them, places in what is written.
+    """
+    size, new = prod(shape), creator.variables[1].shape
+    after, comes = np.arange(size), np.arange(size, size + prod(new)).reshape(new)
+    if type(creator).__name__ == "SetItem":
+        after = after.reshape(shape)
+        after[creator.index] = comes
+        return after
+    # What was written into is a view, made from the tensor by these functions.
+    places = after.reshape(shape)
+    for view in creator._view_fn_seq:
+        places = np.asarray(view(places))
+    after = after.copy()
+    after[places.ravel()] = comes.ravel()
+    return after.reshape(shape)
+
+
+def _write(creator: Any, operands: list[Any], shape: Shape) -> Value | Written:
+    """Apply a change in place."""
+    value, new = operands
+    new = new.value if isinstance(new, Written) else new
+    after, size = _after_writing(creator, shape), prod(shape)
+    is_new = after >= size
+    if isinstance(value, Written):
+        pieces = new.nodes if new.along is not None else (new.node,)
+        part, inside = new.part_and_place if new.along is not None else (np.zeros(new.node.size, int), new.places)
+        comes = after[is_new] - size
+        parts, insides = value.part.copy(), value.inside.copy()
+        parts[is_new], insides[is_new] = part.ravel()[comes] + len(value.nodes), inside.ravel()[comes]
+        return Written((*value.nodes, *pieces), parts, insides)
+    if is_new.all():
+        return _moved(new, after - size)
+    if value.along is None:
+        return plain(_mixed(value, new, after), shape)
+    lines = (np.take(after, i, value.along) for i in range(shape[value.along]))
+    nodes = (
+        _mixed(value, new, line) if np.any(line >= size) else node
+        for node, line in zip(value.nodes, lines, strict=True)
+    )
+    return replace(value, nodes=tuple(nodes))
+
+
+def _mixed(value: Value, new: Value, after: Array) -> Node:
+    """Return numbers of a value, by places in it, and behind them those of another."""
+    size = prod(value.shape)
+    if np.all(after >= size):
+        return _moved(new, after - size).node
+    flat = after.ravel()
+    kept, written = np.flatnonzero(flat < size), np.flatnonzero(flat >= size)
+    return ops.join(_moved(value, flat[kept]).node, _moved(new, flat[written] - size).node, places=[kept, written])
+
+
+WRITES: dict[str, Any] = {"SetItem": _write, "UnView": _write}
+READ_OR_WRITE = frozenset({*WRITES, "GetItem"})
+"""Whose rules take what was written into as it is; others take all of it."""
 
 # Along axes -----------------------------------------------------------------------------------------------------------
 
@@ -598,12 +742,11 @@ def _contracted(values: Sequence[Value], labels: Sequence[str], out: str) -> Nod
 
 PRODUCTS: dict[str, Rule] = {"MatMul": _matmul, "EinSum": _einsum}
 
-RULES: dict[str, Rule] = {**ELEMENTWISE, **SHAPES, **REDUCTIONS, **PRODUCTS}
+RULES: dict[str, Rule] = {**ELEMENTWISE, **SHAPES, **WRITES, **REDUCTIONS, **PRODUCTS}
 """MyGrad's class -> rule."""
 
 _LOSS = "Return logits: training computes the loss"
 INSTEAD = {
-    "SetItem": "Collect states in a list, or assign them to a name",
     "GRUnit": "Write the steps as a loop over the sequence, as `myrnn.GRU` does",
     "ConvND": "Write it as products with the last elements of the sequence, which a step hands on to the next",
     "MaxPoolND": "Write it as the max along an axis of a reshaped tensor",

@@ -24,8 +24,9 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn._user_code import failure
+from myrnn.compiler import lower
 from myrnn.compiler.graph import Builder, Node, inputs_first
-from myrnn.compiler.lower import INSTEAD, RULES, SHAPES, Rule, Value, plain
+from myrnn.compiler.lower import INSTEAD, RULES, SHAPES, Rule, Value, Written, plain
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 
 # MyGrad has one switch and one set of locks for all threads: whatever runs a model in it, or writes into parameters,
@@ -81,9 +82,10 @@ class Recorder:
         self.operations: dict[int, tuple[str, int]] = {}
         # (file, line) of the user's code that takes numbers out of a tensor: what it does next may depend on them.
         self.looks: dict[tuple[str, int], None] = {}
-        # The id of a tensor -> the best of its names, behind how good that is.
+        # The id of an operation -> the best of its result's names, behind how good that is.
         self._names: dict[int, tuple[int, str]] = {}
-        # An id stays that of one object while the object is kept.
+        # An id stays that of one object while the object is kept. Results are not: where a tensor is changed in place,
+        # MyGrad computes all views of it that still exist again.
         self._kept: list[Any] = []
         # The frames of the user's functions that ran, each after its caller: a frame that is kept keeps its variables.
         # What called the model is none of them.
@@ -102,10 +104,9 @@ class Recorder:
 
         def make(tensor: Tensor, operation: Any) -> None:
             vars(tensor)["_creator"] = operation
-            if threading.get_ident() == here:
-                self._kept.append((tensor, operation))
-                if operation is not None:
-                    self._note_made(operation, _user_frame(sys._getframe(1)))
+            if threading.get_ident() == here and operation is not None:
+                self._kept.append(operation)
+                self._note_made(operation, _user_frame(sys._getframe(1)))
 
         with (
             MYGRAD,
@@ -123,7 +124,7 @@ class Recorder:
 
     def origin(self, tensor: Any) -> Origin:
         """Return where the tensor was made, and the best of its names."""
-        _, name = self._names.get(id(tensor), (0, ""))
+        _, name = self._names.get(id(tensor.creator), (0, ""))
         return Origin(*self.operations.get(id(tensor.creator), ("", 0)), name)
 
     def _note_made(self, operation: Any, user: FrameType | None) -> None:
@@ -146,11 +147,11 @@ class Recorder:
         code = frame.f_code
         arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         for name, value in frame.f_locals.items():
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor) and value.creator is not None:
                 offered = (_ARGUMENT if name in arguments else rank), name
-                known = self._names.setdefault(id(value), offered)
+                known = self._names.setdefault(id(value.creator), offered)
                 if offered[0] < known[0]:
-                    self._names[id(value)] = offered
+                    self._names[id(value.creator)] = offered
 
     def _note_look(self, frame: FrameType | None) -> None:
         """Note that numbers are read where the user's code does it, or asks MyGrad or NumPy for them."""
@@ -215,9 +216,6 @@ def _user_frame(frame: FrameType | None) -> FrameType | None:
 
 
 # Reading the graph --------------------------------------------------------------------------------------------------
-
-# Native code works in float32, and takes smaller numbers for 0.
-_LEAST = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -302,11 +300,16 @@ def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder:
             )
 
 
-def _read(tensors: list[Any], values: dict[int, Value], build: Builder, recorder: Recorder) -> dict[Node, Origin]:
+def _read(tensors: list[Any], values: dict[int, Any], build: Builder, recorder: Recorder) -> dict[Node, Origin]:
     """Add the values of tensors, inputs first, to those of the leaves; return where their nodes come from."""
     origins: dict[Node, Origin] = {}
+    # Constants that are written into.
+    targets = {id(_variables(t)[0]) for t in tensors if type(t.creator).__name__ in lower.WRITES}
     for tensor in tensors:
         if id(tensor) in values:
+            continue
+        if id(tensor) in targets and tensor.creator is None:
+            values[id(tensor)] = lower.written_into(build.constant(tensor.data), tensor.shape)
             continue
         if tensor.creator is None:
             _check_constant(tensor, tensors, recorder)
@@ -326,6 +329,8 @@ def _read(tensors: list[Any], values: dict[int, Value], build: Builder, recorder
             values[id(tensor)] = known
             continue
         value = values[id(tensor)] = _lowered(tensor, operands, recorder)
+        if isinstance(value, Written):
+            continue
         origin = recorder.origin(tensor)
         for node in value.nodes:
             if node not in origins or (origin.name and not origins[node].name):
@@ -346,22 +351,15 @@ def _reader(is_read: Callable[[Any], bool], tensors: list[Any], recorder: Record
 
 def _check_constant(tensor: Any, tensors: list[Any], recorder: Recorder) -> None:
     """Refuse a constant with numbers that are 0 or infinite in native code."""
-    numbers = np.asarray(tensor.data)
-    with np.errstate(over="ignore", under="ignore"):
-        sizes = np.abs(numbers.astype(np.float32))
-    lost = (numbers != 0) & np.isfinite(numbers) & ((sizes < _LEAST) | np.isinf(sizes))
-    if lost.any():
-        number = numbers[lost][0]
-        becomes, instead = ("0", "1e-30 or larger") if abs(number) < 1 else ("infinite", "1e30 or smaller")
-        raise CompileError(
-            f"{number:g} is {becomes} in float32, in which compiled models work: use {instead}.\n"
-            f"  {_reader(lambda t: t is tensor, tensors, recorder)}"
-        )
+    if message := lower.lost(np.asarray(tensor.data)):
+        raise CompileError(f"{message}\n  {_reader(lambda t: t is tensor, tensors, recorder)}")
 
 
-def _lowered(tensor: Any, operands: list[Value], recorder: Recorder) -> Value:
+def _lowered(tensor: Any, operands: list[Any], recorder: Recorder) -> Value | Written:
     creator = tensor.creator
     try:
+        if type(creator).__name__ not in lower.READ_OR_WRITE:
+            operands = [operand.value if isinstance(operand, Written) else operand for operand in operands]
         return _rule_for(creator, tensor)(creator, operands, tensor.shape)
     except UnsupportedOperation as error:
         instead = INSTEAD.get(type(creator).__name__, "Write it with supported operations")
