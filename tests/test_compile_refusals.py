@@ -258,17 +258,6 @@ class BeginsWithAnElement(Base):
         return h @ self.y
 
 
-@pytest.mark.parametrize(
-    ("model", "told"),
-    [
-        (Chooses, r"(?s)mg\.where\(z > 0.*write relu, leaky_relu, mg\.maximum\n +or mg\.minimum\.$"),
-    ],
-)
-def test_the_refusal_names_the_way_out(model, told):
-    with pytest.raises(NotARecurrence, match=told):
-        myrnn.compile(model(), check=False)
-
-
 class OwnOperation(Base):
     def step(self, h, x_t, t):
         return mg.Tensor._op(Tanh, x_t[None] @ self.x + h @ self.h)
@@ -311,8 +300,10 @@ def test_what_is_no_recurrence_is_refused(model, error, told):
         myrnn.compile(model(), dim_input=10)
 
 
-@pytest.mark.parametrize("model", [LookingBack, SkipsTheFirst, BeginsWithAnElement], ids=lambda model: model.__name__)
-def test_attention_and_first_steps_that_differ_are_compiled(model):
+@pytest.mark.parametrize(
+    "model", [LookingBack, SkipsTheFirst, BeginsWithAnElement, Chooses], ids=lambda model: model.__name__
+)
+def test_attention_first_steps_that_differ_and_choices_are_compiled(model):
     model = model()
     compiled = myrnn.compile(model)
     x = np.random.default_rng(0).normal(size=(9, compiled.dim_input)).astype(np.float32)

@@ -345,8 +345,8 @@ def test_numbers_taken_out_of_the_graph_are_told_in_one_line(here, capsys):
     assert first == (
         "myrnn: warning: training goes on op by op with MyGrad, because the model takes numbers out of its tensors, "
         "with .data or NumPy, and computes with them or branches on them, where no gradient passes: looks.py:16 h = "
-        "mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h).data); Use MyGrad's operations alone: instead of "
-        "mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum or mg.minimum."
+        "mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h).data); Use MyGrad's operations alone. To choose by a "
+        "comparison, write mg.where(h > 0, a, b)."
     )
 
 

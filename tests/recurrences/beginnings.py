@@ -182,7 +182,7 @@ class PaddedWindows:
         return h @ self.v
 
 
-@recurrence(source="van den Oord et al., WaveNet, 2016 (causal padding with np.pad)", compiles=False)
+@recurrence(source="van den Oord et al., WaveNet, 2016 (causal padding with np.pad)")
 class PaddedByNumPy:
     """Two rows of zeros in front, by np.pad on the data."""
 

@@ -205,7 +205,6 @@ class NumPyFunctions(Simple):
 
 @recurrence(
     source="Mnih et al., Asynchronous methods for deep reinforcement learning, 2016 (reset where an episode ends)",
-    compiles=False,
 )
 class ResetByColumn(Simple):
     """mg.where sets the state to zero where the last column is above zero."""
@@ -218,7 +217,7 @@ class ResetByColumn(Simple):
         return h @ self.v
 
 
-@recurrence(source="Chollet, Keras: masking (a step is skipped where its row is masked)", compiles=False)
+@recurrence(source="Chollet, Keras: masking (a step is skipped where its row is masked)")
 class MaskedSteps(Simple):
     """A mask of the whole sequence, computed with NumPy, as a product."""
 
@@ -277,7 +276,7 @@ class MissingIndicator(Simple):
         return h @ self.v
 
 
-@recurrence(source="NumPy, Reference: asarray (inputs of any kind are made an array first)", compiles=False)
+@recurrence(source="NumPy, Reference: asarray (inputs of any kind are made an array first)")
 class MadeAnArray(Simple):
     """np.asarray and a dtype, at the start."""
 
@@ -289,7 +288,7 @@ class MadeAnArray(Simple):
         return h @ self.v
 
 
-@recurrence(source="MyGrad, Documentation: tensors (the input is made a tensor first)", compiles=False)
+@recurrence(source="MyGrad, Documentation: tensors (the input is made a tensor first)")
 class MadeATensor(Simple):
     """mg.tensor(x, constant=True), at the start."""
 

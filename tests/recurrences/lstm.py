@@ -193,7 +193,7 @@ class LayerNormLSTM:
         return h @ self.v
 
 
-@recurrence(source="Feng et al., Were RNNs all we needed? (minLSTM), 2024", compiles=False)
+@recurrence(source="Feng et al., Were RNNs all we needed? (minLSTM), 2024")
 class MinLSTM:
     """Two gates that add up to one, and a positive candidate."""
 

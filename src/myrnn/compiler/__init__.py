@@ -1,9 +1,9 @@
 """The compiler: from a model's own code to native training.
 
-In the order in which data flows: `ops` and `graph` (what programs are made of); the passes in `trace` and `lower`,
-`probe`, `roll` (with `loops` and `cut`), `derive`, `plan`, `schedule` (with `assemble` and `instructions`) and `emit`;
-`printer` and `equations` (all of it as text); `runtime` (what emitted code calls), `cache` and `native` (machine code);
-`guard` (what makes it safe in use); `model` (the list of passes, and what users call).
+In the order in which data flows: `ops` and `graph` (what programs are made of); the passes in `trace` (with `reads`
+and `lower`), `probe`, `roll` (with `loops` and `cut`), `derive`, `plan`, `schedule` (with `assemble` and
+`instructions`) and `emit`; `printer` and `equations` (all of it as text); `runtime` (what emitted code calls), `cache`
+and `native` (machine code); `guard` (what makes it safe in use); `model` (the list of passes, and what users call).
 """
 
 from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice

@@ -168,9 +168,11 @@ def _power(base: Node, exponent: Node) -> Node:
 
 
 def _where(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    condition = np.asarray(creator.condition)
-    mask = plain(operands[0].nodes[0].build.constant(condition), condition.shape)
-    return _element_wise(ops.select, creator, [mask, *operands], shape)
+    if len(operands) == 2:
+        # What it is chosen by is no tensor.
+        condition = np.asarray(creator.condition)
+        operands = [plain(operands[0].nodes[0].build.constant(condition), condition.shape), *operands]
+    return _element_wise(ops.select, creator, operands, shape)
 
 
 ELEMENTWISE: dict[str, Rule] = {
@@ -182,6 +184,50 @@ ELEMENTWISE: dict[str, Rule] = {
     "MultiplySequence": partial(_element_wise, lambda *nodes: reduce(ops.multiply, nodes)),
     "Where": _where,
 }
+
+# What is read out of tensors ------------------------------------------------------------------------------------------
+
+# Truth values are 1 and 0. Of numbers that are no numbers, all comparisons are false but "unequal".
+_COMPARED: dict[Any, Callable[..., Node]] = {
+    np.greater: ops.greater,
+    np.greater_equal: lambda a, b: ops.greater(a, b) + ops.equal(a, b),
+    np.less: lambda a, b: ops.greater(b, a),
+    np.less_equal: lambda a, b: ops.greater(b, a) + ops.equal(a, b),
+    np.equal: ops.equal,
+    np.not_equal: lambda a, b: 1.0 - ops.equal(a, b),
+    np.isnan: lambda a: 1.0 - ops.equal(a, a),
+    np.sign: ops.sign,
+    np.logical_not: lambda a: 1.0 - a,
+    np.logical_and: ops.multiply,
+    np.logical_or: ops.maximum,
+    np.logical_xor: lambda a, b: 1.0 - ops.equal(a, b),
+}
+
+
+def _comparison(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    if creator.needs_float64:
+        raise UnsupportedOperation(
+            "this compares with numbers of float64 that float32, in which compiled models work, does not have"
+        )
+    return _element_wise(_COMPARED[creator.function], creator, operands, shape)
+
+
+def _reading(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    (value,) = operands
+    before, after = creator.variables[0].dtype, creator.dtype
+    if after.kind == "b" and before.kind != "b":
+        return _element_wise(_COMPARED[np.not_equal], creator, [value, _number_beside(value, 0.0)], shape)
+    if after.kind in "iu" and before.kind == "f":
+        raise UnsupportedOperation(f"this rounds to {after}, but compiled models work in float32 only")
+    return value
+
+
+def _number_beside(value: Value, number: float) -> Value:
+    return plain(value.nodes[0].build.constant(number), ())
+
+
+READS: dict[str, Rule] = {"Comparison": _comparison, "Reading": _reading}
+"""Rules for the operations of `reads`."""
 
 # Shapes and places ----------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import is_users_file
 from myrnn.compiler.graph import Builder, Node, topological
-from myrnn.compiler.trace import Origin, Trace, trace_once
+from myrnn.compiler.trace import Origin, Trace, takes_numbers, trace_once
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.models import parameter_names
 from myrnn.sequences import one_hot
@@ -312,16 +312,11 @@ def _same_graph(one: Trace, other: Trace, what: str) -> None:
     if one.output is other.output:
         return
     if one.looks:
-        raise NotARecurrence(
-            "the model takes numbers out of its tensors, with .data or NumPy, and computes with them or branches on\n"
-            f"  them, where no gradient passes:\n  {one.looks[0]}\n"
-            "  Use MyGrad's operations alone: instead of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum\n"
-            "  or mg.minimum."
-        )
+        raise NotARecurrence(takes_numbers(one.looks[0]))
     raise NotARecurrence(
         f"what the model computes depends on {what}, not only through MyGrad's operations.\n"
         f"{difference_told(one, other)}"
-        f"  Instead of mg.where(h > 0, ...) write relu, leaky_relu, mg.maximum or mg.minimum.\n{ADVICE}"
+        f"{ADVICE}"
     )
 
 

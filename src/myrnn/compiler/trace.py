@@ -13,10 +13,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import CodeType, FrameType
 from typing import Any
+from weakref import ref
 
 import mygrad
 import numpy as np
@@ -24,10 +25,22 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn._user_code import failure
-from myrnn.compiler import lower
+from myrnn.compiler import lower, ops, reads
 from myrnn.compiler.graph import Builder, Node, inputs_first
 from myrnn.compiler.lower import INSTEAD, RULES, SHAPES, Rule, Value, Written, plain
-from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
+from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.reads import (
+    Array,
+    Comparison,
+    Reading,
+    WithoutGradient,
+    array_of,
+    is_read_by_user,
+    keep_arrays,
+    raw,
+    reads_traced,
+)
+from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 
 # MyGrad has one switch and one set of locks for all threads: whatever runs a model in it, or writes into parameters,
 # holds this, so that no two do at a time.
@@ -51,6 +64,7 @@ _GIVE_NO_NUMBERS = frozenset(
     | {"empty_like", "shape", "ndim", "size", "dtype", "__len__", "__repr__", "backward", "einsum"}
 )
 _SIZES = frozenset({"dtype", "ndim", "shape", "size"})
+_CONVERTS = frozenset({"__array__", "__bool__", "__float__", "__index__", "__int__", "item"})
 
 
 @dataclass(frozen=True)
@@ -90,28 +104,57 @@ class Recorder:
         # The frames of the user's functions that ran, each after its caller: a frame that is kept keeps its variables.
         # What called the model is none of them.
         self._frames: dict[FrameType, None] = {}
+        # What the model takes for arrays, or for new tensors.
+        self._arrays: list[ref[Tensor]] = []
         self._outside: FrameType | None = None
 
-    def run(self, model: Callable[[Any], Any], x: Any, *, names: bool = True) -> Any:
-        """Return ``model(x)``, and note what happens in this thread; without `names`, only looks at numbers."""
+    def run(
+        self,
+        model: Callable[[Any], Any],
+        x: Any,
+        *,
+        names: bool = True,
+        arrays: bool = False,
+        parameters: tuple[Tensor, ...] = (),
+    ) -> Any:
+        """Return ``model(x)``, and note what happens in this thread; without `names`, only looks at numbers.
+
+        With `arrays`, what the model reads out of tensors that are no parameters is traced, too (see `reads`).
+        """
         here = threading.get_ident()
         self._outside = _user_frame(sys._getframe(1))
+        known = {id(parameter) for parameter in parameters}
+
+        def is_here() -> bool:
+            return threading.get_ident() == here
 
         def look(tensor: Tensor) -> NDArray[Any]:
-            if threading.get_ident() == here:
+            if is_here():
+                if arrays and id(tensor) not in known and is_read_by_user():
+                    return array_of(tensor)
                 self._note_look(sys._getframe(1))
-            return vars(tensor)["data"]
+            return raw(tensor)
+
+        def give(tensor: Tensor, data: Any) -> None:
+            vars(tensor)["data"] = data.data if isinstance(data, Tensor) else data
+
+        def note(tensor: Tensor) -> None:
+            self._arrays.append(ref(tensor))
 
         def make(tensor: Tensor, operation: Any) -> None:
             vars(tensor)["_creator"] = operation
-            if threading.get_ident() == here and operation is not None:
+            if is_here() and operation is not None:
+                keep_arrays(tensor, operation)
+                if isinstance(tensor, Array):
+                    note(tensor)
                 self._kept.append(operation)
                 self._note_made(operation, _user_frame(sys._getframe(1)))
 
         with (
             MYGRAD,
-            _watched("data", look, lambda tensor, value: vars(tensor).update(data=value)),
+            _watched("data", look, give),
             _watched("_creator", lambda tensor: vars(tensor)["_creator"], make) if names else nullcontext(),
+            reads_traced(is_here, x, note) if arrays else nullcontext(),
         ):
             try:
                 output = model(x)
@@ -121,6 +164,12 @@ class Recorder:
                 self._frames.clear()
                 self._outside = None
         return output
+
+    def let_arrays_go(self) -> None:
+        """Cut off what the model took for arrays or new tensors, and may keep: a graph keeps parameters locked."""
+        for reference in self._arrays:
+            if (array := reference()) is not None:
+                vars(array)["_creator"] = None
 
     def origin(self, tensor: Any) -> Origin:
         """Return where the tensor was made, and the best of its names."""
@@ -155,8 +204,11 @@ class Recorder:
 
     def _note_look(self, frame: FrameType | None) -> None:
         """Note that numbers are read where the user's code does it, or asks MyGrad or NumPy for them."""
+        is_converted = False
         while frame is not None and (kind := _kind_of(frame.f_code.co_filename)) <= _OF_NUMPY:
-            if kind == _OF_MYGRAD and _gives_no_numbers(frame):
+            # An operation takes the numbers of its operands; a tensor among its options becomes an array or a number.
+            is_converted |= frame.f_code.co_name in _CONVERTS
+            if kind == _OF_MYGRAD and _gives_no_numbers(frame) and not (is_converted and _computes(frame)):
                 return
             frame = frame.f_back
         if frame is not None and kind == _OF_USER and not _asks_for_size(frame.f_code, frame.f_lasti):
@@ -185,6 +237,10 @@ def lines_that_look(model: Callable[[Any], Any], x: Any) -> list[Origin]:
     return [Origin(*line) for line in recorder.looks]
 
 
+def _computes(frame: FrameType) -> bool:
+    return frame.f_code.co_name in ("_op", "_in_place_op")
+
+
 def _gives_no_numbers(frame: FrameType) -> bool:
     name = frame.f_code.co_name
     return name in _GIVE_NO_NUMBERS or (name == "__array_function__" and frame.f_locals["func"].__name__ in _SIZES)
@@ -200,7 +256,7 @@ def _asks_for_size(code: CodeType, at: int) -> bool:
 @cache
 def _kind_of(file: str) -> int:
     """Return whose code is in a file."""
-    if file.startswith(_MYGRAD) or file == __file__:
+    if file.startswith(_MYGRAD) or file in (__file__, reads.__file__):
         return _OF_MYGRAD
     if file.startswith((_NUMPY, "<frozen ")):
         return _OF_NUMPY
@@ -250,18 +306,11 @@ def _collection_paused() -> Iterator[None]:
 @_collection_paused()
 def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
     """Trace the model on `x`, float32 (T, C)."""
-    sequence, recorder = mygrad.tensor(x, constant=False), Recorder()
-    try:
-        # The sequences are made up, and larger than life: what overflows on them says nothing about the model.
-        with np.errstate(all="ignore"):
-            output = recorder.run(model, sequence)
-    except InvalidArgument:
-        raise
-    except Exception as error:
-        raise CompileError(f"the model fails on a sequence of shape {x.shape}: {failure(error)}") from error
-    if not isinstance(output, Tensor):
+    output, sequence, recorder = _run(model, parameters, x)
+    if not isinstance(output, Tensor) or isinstance(output, Array):
+        kind = "ndarray" if isinstance(output, Array) else type(output).__name__
         raise CompileError(
-            f"the model must return a MyGrad tensor, but returned {type(output).__name__}: no gradient reaches any "
+            f"the model must return a MyGrad tensor, but returned {kind}: no gradient reaches any "
             "parameter of the model, so that it would learn nothing"
         )
     if output.ndim != 2 or output.shape[0] != 1:
@@ -272,11 +321,30 @@ def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, An
     }
     rows = tuple(build.leaf("row", t, size=x.shape[1]) for t in range(len(x)))
     values[id(sequence)] = Value(rows, x.shape, 0)
-    tensors = tensors_below(output)
-    origins = _read(tensors, values, build, recorder)
+    origins = _read(inputs_first([output], _operands), values, build, recorder)
+    tensors = inputs_first([output], lambda t: () if isinstance(t.creator, WithoutGradient) else _variables(t))
     reached = frozenset(i for i, p in enumerate(parameters) if any(p is t for t in tensors))
+    _check_gradient_goes_on(values[id(output)].node, origins)
+    recorder.let_arrays_go()
     looks = tuple(Origin(*line) for line in recorder.looks)
     return Trace(len(x), values[id(output)].node, origins, output.data.copy(), looks, reached)
+
+
+def _run(model: Any, parameters: tuple[Tensor, ...], x: NDArray[Any]) -> tuple[Any, Tensor, Recorder]:
+    """Run the model on `x` as a tensor; return what it returns, the tensor, and what was noted."""
+    # Where the model takes a tensor of the kind that is traced for an array, and fails, it is given arrays.
+    for arrays in (True, False):
+        sequence, recorder = mygrad.tensor(x, constant=False), Recorder()
+        try:
+            # The sequences are made up, and larger than life: what overflows on them says nothing about the model.
+            with np.errstate(all="ignore"):
+                return recorder.run(model, sequence, arrays=arrays, parameters=parameters), sequence, recorder
+        except InvalidArgument:
+            raise
+        except Exception as error:
+            if not arrays:
+                raise CompileError(f"the model fails on a sequence of shape {x.shape}: {failure(error)}") from error
+    raise AssertionError
 
 
 def tensors_below(target: Any) -> list[Any]:
@@ -286,6 +354,11 @@ def tensors_below(target: Any) -> list[Any]:
 
 def _variables(tensor: Any) -> tuple[Any, ...]:
     return () if tensor.creator is None else tensor.creator.variables
+
+
+def _operands(tensor: Any) -> tuple[Any, ...]:
+    """Return all that a tensor is computed from: what it is chosen by, too, where no gradient goes back."""
+    return (*getattr(tensor.creator, "chosen_by", ()), *_variables(tensor))
 
 
 def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder: Recorder) -> None:
@@ -303,6 +376,7 @@ def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder:
 def _read(tensors: list[Any], values: dict[int, Any], build: Builder, recorder: Recorder) -> dict[Node, Origin]:
     """Add the values of tensors, inputs first, to those of the leaves; return where their nodes come from."""
     origins: dict[Node, Origin] = {}
+    is_learned = _Learned()
     # Constants that are written into.
     targets = {id(_variables(t)[0]) for t in tensors if type(t.creator).__name__ in lower.WRITES}
     for tensor in tensors:
@@ -322,13 +396,13 @@ def _read(tensors: list[Any], values: dict[int, Any], build: Builder, recorder: 
                 f"parameters.\n  {_reader(lambda t: _is_older(t, recorder), tensors, recorder)}\n"
                 "  Compute it inside the call, or keep its numbers only."
             )
-        operands = [values[id(v)] for v in _variables(tensor)]
+        operands = [values[id(v)] for v in _operands(tensor)]
         if not any(operand.nodes for operand in operands):
             # Of no rows nothing is computed, and what they come to is fixed: a sum is 0.
             known = plain(build.constant(tensor.data), tensor.shape) if tensor.size else Value((), tensor.shape, 0)
             values[id(tensor)] = known
             continue
-        value = values[id(tensor)] = _lowered(tensor, operands, recorder)
+        value = values[id(tensor)] = _lowered(tensor, operands, recorder, is_learned)
         if isinstance(value, Written):
             continue
         origin = recorder.origin(tensor)
@@ -338,6 +412,43 @@ def _read(tensors: list[Any], values: dict[int, Any], build: Builder, recorder: 
     return origins
 
 
+class _Learned:
+    """Says whether a gradient goes from a node to parameters."""
+
+    def __init__(self) -> None:
+        self._known: dict[Node, bool] = {}
+
+    def __call__(self, node: Node) -> bool:
+        known = self._known
+        for one in inputs_first([node], lambda n: () if n in known else _with_gradient(n)):
+            if one not in known:
+                known[one] = one.operation == "parameter" or any(known[i] for i in _with_gradient(one))
+        return known[node]
+
+
+def _check_gradient_goes_on(output: Node, origins: dict[Node, Origin]) -> None:
+    """Refuse numbers that were read out of tensors with a gradient, unless they are only compared."""
+    for node in inputs_first([output], _with_gradient):
+        if node.operation == "fixed" and node in origins:
+            raise NotARecurrence(takes_numbers(origins[node]))
+
+
+def _with_gradient(node: Node) -> tuple[Node, ...]:
+    """Return the inputs of a node that its derivative reaches."""
+    if node.operation == "select":
+        return node.inputs[1:]
+    return node.inputs if node.is_leaf or OPERATIONS[node.operation].derivative is not None else ()
+
+
+def takes_numbers(look: Origin) -> str:
+    """Say where a model takes numbers out of tensors, and what to do instead."""
+    return (
+        "the model takes numbers out of its tensors, with .data or NumPy, and computes with them or branches on\n"
+        f"  them, where no gradient passes:\n  {look}\n"
+        "  Use MyGrad's operations alone. To choose by a comparison, write mg.where(h > 0, a, b)."
+    )
+
+
 def _is_older(tensor: Any, recorder: Recorder) -> bool:
     """Whether a tensor was computed before the model was called."""
     return tensor.creator is not None and id(tensor.creator) not in recorder.operations
@@ -345,7 +456,7 @@ def _is_older(tensor: Any, recorder: Recorder) -> bool:
 
 def _reader(is_read: Callable[[Any], bool], tensors: list[Any], recorder: Recorder) -> Origin:
     """Return where the model first reads such a tensor."""
-    readers = (t for t in tensors if id(t.creator) in recorder.operations and any(map(is_read, _variables(t))))
+    readers = (t for t in tensors if id(t.creator) in recorder.operations and any(map(is_read, _operands(t))))
     return recorder.origin(next(readers, tensors[-1]))
 
 
@@ -355,12 +466,23 @@ def _check_constant(tensor: Any, tensors: list[Any], recorder: Recorder) -> None
         raise CompileError(f"{message}\n  {_reader(lambda t: t is tensor, tensors, recorder)}")
 
 
-def _lowered(tensor: Any, operands: list[Any], recorder: Recorder) -> Value | Written:
+def _lowered(
+    tensor: Any, operands: list[Any], recorder: Recorder, is_learned: Callable[[Node], bool]
+) -> Value | Written:
     creator = tensor.creator
     try:
         if type(creator).__name__ not in lower.READ_OR_WRITE:
             operands = [operand.value if isinstance(operand, Written) else operand for operand in operands]
-        return _rule_for(creator, tensor)(creator, operands, tensor.shape)
+        rule = _rule_for(creator, tensor)
+        value = rule(creator, operands, tensor.shape)
+        is_reading = type(creator) is Reading
+        stops = is_reading or (tensor.constant and not all(v.constant for v in creator.variables))
+        # What depends on no parameter, or is true or false, has no gradient anyway.
+        if not stops or not any(map(is_learned, value.nodes)):
+            return value
+        if not is_reading:
+            raise UnsupportedOperation("constant=True keeps the gradient from going on, which a compiled model cannot.")
+        return replace(value, nodes=tuple(map(ops.fixed, value.nodes)))
     except UnsupportedOperation as error:
         instead = INSTEAD.get(type(creator).__name__, "Write it with supported operations")
         raise UnsupportedOperation(
@@ -370,6 +492,8 @@ def _lowered(tensor: Any, operands: list[Any], recorder: Recorder) -> Value | Wr
 
 def _rule_for(creator: Any, tensor: Any) -> Rule:
     name = type(creator).__name__
+    if type(creator) in (Reading, Comparison):
+        return lower.READS[name]
     # An operation of the user's own may bear the name of one of MyGrad's.
     is_mygrads = type(creator).__module__.startswith("mygrad.")
     if not is_mygrads or name not in RULES:
@@ -377,11 +501,11 @@ def _rule_for(creator: Any, tensor: Any) -> Rule:
         raise UnsupportedOperation(f"the compiler has no rule for {what}.")
     if creator.where is not True:
         raise UnsupportedOperation(f"the compiler has no rule for MyGrad's {name} with a where= mask.")
-    if tensor.constant and not all(v.constant for v in creator.variables):
-        raise UnsupportedOperation("constant=True keeps the gradient from going on, which a compiled model cannot.")
     if tensor.dtype == np.float16:
         raise UnsupportedOperation("this rounds to float16, but compiled models work in float32 only.")
-    if tensor.dtype.kind in "iub" and name not in SHAPES:
+    # Truth values may be moved, and written where others stand.
+    moves = name in SHAPES or (name in lower.WRITES and {v.dtype.kind for v in creator.variables} == {"b"})
+    if tensor.dtype.kind in "iub" and not moves:
         raise UnsupportedOperation(
             f"this computes in {tensor.dtype}, which overflows or rounds where float32 does not: "
             "begin with a float, such as 0.0 in the place of 0."

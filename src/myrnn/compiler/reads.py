@@ -1,0 +1,330 @@
+"""What a model reads out of tensors: NumPy arrays that are traced, comparisons and choices.
+
+While a model is traced, ``x.data``, ``np.asarray(x)`` and ``x > 0`` in the user's code are not arrays but tensors of a
+kind of their own, `Array`, that are used like arrays. So what is computed with them is in MyGrad's graph, and a choice
+by them is an operation. As in MyGrad, no gradient goes back through them. Where their numbers themselves are asked for,
+as by an ``if``, that is a look at numbers, which the recorder notes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+
+import mygrad
+import numpy as np
+from mygrad import Tensor
+from mygrad._utils import graph_tracking
+from mygrad.indexing_routines.ops import Where
+from mygrad.operation_base import Operation
+from numpy.typing import NDArray
+
+from myrnn._user_code import is_users_file
+
+_COMPARED = {
+    "__gt__": np.greater,
+    "__ge__": np.greater_equal,
+    "__lt__": np.less,
+    "__le__": np.less_equal,
+    "__eq__": np.equal,
+    "__ne__": np.not_equal,
+}
+# Of truth values alone.
+_LOGICAL = {
+    np.logical_not: np.logical_not,
+    np.logical_and: np.logical_and,
+    np.logical_or: np.logical_or,
+    np.logical_xor: np.logical_xor,
+    np.invert: np.logical_not,
+    np.bitwise_and: np.logical_and,
+    np.bitwise_or: np.logical_or,
+    np.bitwise_xor: np.logical_xor,
+}
+# What makes an array of a tensor.
+_CONVERSIONS = ((np, "asarray"), (np, "array"), (np, "asanyarray"), (np, "ascontiguousarray"), (mygrad, "asarray"))
+
+
+def raw(tensor: Tensor) -> NDArray[Any]:
+    """Return the numbers of a tensor, which nobody else gets to see."""
+    data: NDArray[Any] = vars(tensor)["data"]
+    return data
+
+
+class WithoutGradient(Operation):  # type: ignore[misc]
+    """An operation whose result is a constant."""
+
+    def backward_var(self, grad: NDArray[Any], index: int, **_: Any) -> NDArray[Any]:
+        """Return nothing: MyGrad does not go back through constants."""
+        raise AssertionError("the result is a constant")
+
+
+class Reading(WithoutGradient):
+    """The numbers of a tensor, of some type: no gradient goes back through them."""
+
+    def __call__(self, a: Tensor, *, dtype: Any) -> NDArray[Any]:
+        """Return the numbers."""
+        self.variables, self.dtype = (a,), np.dtype(dtype)
+        return raw(a).astype(dtype, copy=False)
+
+
+class Comparison(WithoutGradient):
+    """What is the same almost everywhere: two tensors compared, truth values put together, a sign."""
+
+    def __call__(self, *operands: Tensor, function: np.ufunc) -> NDArray[Any]:
+        """Return what the function does."""
+        self.variables, self.function = operands, function
+        self.needs_float64 = any(v.creator is None and v.constant and not _is_float32(raw(v)) for v in operands)
+        result: NDArray[Any] = np.asarray(function(*map(raw, operands)))
+        return result
+
+
+def _is_float32(numbers: NDArray[Any]) -> bool:
+    """Whether float32 has all of these numbers."""
+    with np.errstate(all="ignore"):
+        return bool(np.array_equal(numbers.astype(np.float32), numbers, equal_nan=True))
+
+
+class Array(Tensor):  # type: ignore[misc]
+    """The numbers of a tensor where the user's code takes them for an array; operations on arrays give arrays."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what arrays have and tensors have not."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.data, name)
+
+    def __bool__(self) -> bool:
+        """Return whether a single number is not zero."""
+        return bool(self.data)
+
+    def __format__(self, spec: str) -> str:
+        """Return the number as text."""
+        return format(self.data.item() if self.ndim == 0 else self.data, spec)
+
+    def __invert__(self) -> Any:
+        """Return the opposite truth values."""
+        return np.logical_not(self)
+
+    def __and__(self, other: Any) -> Any:
+        """Return where both are true."""
+        return np.logical_and(self, other)
+
+    def __or__(self, other: Any) -> Any:
+        """Return where one of the two is true."""
+        return np.logical_or(self, other)
+
+    def __xor__(self, other: Any) -> Any:
+        """Return where the two differ."""
+        return np.logical_xor(self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Apply a function of NumPy's."""
+        if func in _FUNCTIONS:
+            return _FUNCTIONS[func](*args, **kwargs)
+        result = super().__array_function__(func, types, args, kwargs)
+        if result is NotImplemented:
+            return func(*map(_looked_at, args), **{name: _looked_at(value) for name, value in kwargs.items()})
+        return result
+
+
+def _looked_at(value: Any) -> Any:
+    """Return the numbers of tensors, also of those in a list."""
+    if isinstance(value, Tensor):
+        return value.data
+    return type(value)(map(_looked_at, value)) if type(value) in (list, tuple) else value
+
+
+def _padded(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
+    """Put a constant around an array, as `numpy.pad` does."""
+    value = options.pop("constant_values", 0)
+    if mode != "constant" or options or np.ndim(value):
+        return np.pad(_looked_at(array), pad_width, mode, **options)
+    for axis, ends in enumerate(np.broadcast_to(pad_width, (array.ndim, 2))):
+        shapes = ((*array.shape[:axis], int(n), *array.shape[axis + 1 :]) for n in ends)
+        before, after = (np.full(shape, value, array.dtype) for shape in shapes)
+        array = mygrad.concatenate([before, array, after], axis=axis)
+    return array
+
+
+def _stacked_rows(parts: Any) -> Any:
+    return mygrad.concatenate([mygrad.atleast_2d(part) for part in parts])
+
+
+def _side_by_side(parts: Any) -> Any:
+    parts = [mygrad.atleast_1d(part) for part in parts]
+    return mygrad.concatenate(parts, axis=min(1, parts[0].ndim - 1))
+
+
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {np.pad: _padded, np.vstack: _stacked_rows, np.hstack: _side_by_side}
+
+
+def array_of(tensor: Tensor, dtype: Any = None) -> Any:
+    """Return the numbers of a tensor as an array that is traced."""
+    return Array._op(Reading, tensor, op_kwargs={"dtype": dtype or raw(tensor).dtype}, constant=True)
+
+
+def is_read_by_user() -> bool:
+    """Whether the user's own code called the caller, and a graph is made."""
+    return bool(graph_tracking.TRACK_GRAPH) and is_users_file(sys._getframe(2).f_code.co_filename)
+
+
+def keep_arrays(tensor: Tensor, operation: Any) -> None:
+    """Make the result of an operation an array where all operands are arrays or constants, and no other."""
+    operands = operation.variables
+    if type(tensor) is Array or any(type(v) is Array for v in operands):
+        alone = all(type(v) is Array or (v.creator is None and v.constant) for v in operands)
+        tensor.__class__ = Array if alone or isinstance(operation, WithoutGradient) else Tensor
+
+
+# While a model is traced ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def reads_traced(is_here: Callable[[], bool], sequence: Any, note: Callable[[Tensor], None]) -> Iterator[None]:
+    """Let the user's code, where `is_here` says that it is the model's, get arrays that are traced.
+
+    `note` is told of every tensor that has a history here and would have none.
+    """
+
+    def remember(tensor: Tensor, source: Any) -> None:
+        """Note in a tensor that MyGrad takes for a new one whose numbers it has."""
+        if not isinstance(source, Tensor) or not graph_tracking.TRACK_GRAPH or not is_here():
+            return
+        is_computed = source is sequence or source.creator is not None
+        if is_computed and tensor.creator is None and raw(tensor).shape == raw(source).shape:
+            vars(tensor)["_creator"] = array_of(source, raw(tensor).dtype).creator
+            note(tensor)
+
+    with ExitStack() as stack:
+        for owner, name in _CONVERSIONS:
+            stack.enter_context(_replaced(owner, name, _converting(getattr(owner, name), is_here)))
+        for name, function in _COMPARED.items():
+            stack.enter_context(_replaced(Tensor, name, _comparing(getattr(Tensor, name), function, is_here)))
+        stack.enter_context(_replaced(Tensor, "__array_ufunc__", _computing(Tensor.__array_ufunc__, is_here)))
+        stack.enter_context(_replaced(Tensor, "__init__", _made(Tensor.__init__, remember)))
+        for name in ("astype", "copy"):
+            stack.enter_context(_replaced(Tensor, name, _copied(getattr(Tensor, name), remember)))
+        stack.enter_context(_replaced(Tensor, "__setitem__", _writing(Tensor.__setitem__, is_here)))
+        stack.enter_context(_replaced(Where, "__call__", _choosing(Where.__call__, is_here)))
+        yield
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, function: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, function)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def _converting(convert: Any, is_here: Callable[[], bool]) -> Any:
+    copies = convert.__name__ == "array"
+
+    @wraps(convert)
+    def converted(*given: Any, **named: Any) -> Any:
+        source, *rest = given or (None,)
+        if isinstance(source, Tensor) and is_read_by_user() and is_here():
+            dtype = rest[0] if rest else named.get("dtype")
+            if len(rest) <= 1 and set(named) <= {"dtype", "copy", "order", "subok"}:
+                is_same = type(source) is Array and dtype in (None, source.dtype) and not copies
+                return source if is_same else array_of(source, dtype)
+        return convert(*given, **named)
+
+    return converted
+
+
+def _comparing(compare: Any, function: np.ufunc, is_here: Callable[[], bool]) -> Any:
+    @wraps(compare)
+    def compared(tensor: Tensor, other: Any) -> Any:
+        if is_read_by_user() and is_here() and _is_number(other):
+            return _compared(function, tensor, other)
+        return compare(tensor, other)
+
+    return compared
+
+
+def _numbers_of(value: Any) -> Any:
+    return raw(value) if isinstance(value, Tensor) else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Tensor | np.ndarray | bool | int | float | np.number | np.bool_)
+
+
+def _compared(function: np.ufunc, *operands: Any) -> Any:
+    """Compare tensors and numbers; Python's numbers have the type of what they are compared with."""
+    dtype = np.result_type(*map(_numbers_of, operands))
+    return Array._op(
+        Comparison,
+        *(
+            o if isinstance(o, Tensor) else np.asarray(o, dtype if isinstance(o, int | float) else None)
+            for o in operands
+        ),
+        op_kwargs={"function": function},
+        constant=True,
+    )
+
+
+def _computing(compute: Any, is_here: Callable[[], bool]) -> Any:
+    @wraps(compute)
+    def computed(tensor: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
+        plain = method == "__call__" and not named and all(map(_is_number, inputs))
+        if plain and graph_tracking.TRACK_GRAPH and is_here():
+            if ufunc in _COMPARED.values() or ufunc is np.isnan or (ufunc is np.sign and type(tensor) is Array):
+                return _compared(ufunc, *inputs)
+            if ufunc in _LOGICAL and np.result_type(*map(_numbers_of, inputs)).kind == "b":
+                return _compared(_LOGICAL[ufunc], *inputs)
+        return compute(tensor, ufunc, method, *inputs, **named)
+
+    return computed
+
+
+def _made(make: Any, remember: Callable[[Tensor, Any], None]) -> Any:
+    @wraps(make)
+    def made(tensor: Tensor, x: Any, *given: Any, **named: Any) -> None:
+        make(tensor, x, *given, **named)
+        remember(tensor, x)
+
+    return made
+
+
+def _copied(copy: Any, remember: Callable[[Tensor, Any], None]) -> Any:
+    @wraps(copy)
+    def copied(tensor: Tensor, *given: Any, **named: Any) -> Any:
+        result = copy(tensor, *given, **named)
+        if result is not tensor and is_read_by_user():
+            remember(result, tensor)
+        return result
+
+    return copied
+
+
+def _writing(write: Any, is_here: Callable[[], bool]) -> Any:
+    @wraps(write)
+    def written(tensor: Tensor, key: Any, value: Any) -> None:
+        if type(key) is Array and key.dtype == bool and np.shape(value) == () and is_here():
+            # One number written where a mask is true is a choice.
+            mask = key.reshape(*key.shape, *(1 for _ in tensor.shape[key.ndim :]))
+            key, value = Ellipsis, mygrad.where(mask, value, tensor)
+        write(tensor, key, value)
+
+    return written
+
+
+def _choosing(choose: Any, is_here: Callable[[], bool]) -> Any:
+    @wraps(choose)
+    def chosen(operation: Any, a: Tensor, b: Tensor, *, condition: Any) -> Any:
+        if isinstance(condition, Tensor) and graph_tracking.TRACK_GRAPH and is_here():
+            # A tensor of its own, that nothing changes in place.
+            operation.chosen_by = (array_of(condition),)
+            condition = raw(condition)
+        return choose(operation, a, b, condition=condition)
+
+    return chosen

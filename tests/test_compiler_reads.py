@@ -1,0 +1,228 @@
+"""What a model reads out of tensors: traced where it is compared or computed with, else noted as a look or refused."""
+
+import mygrad as mg
+import numpy as np
+import pytest
+
+from myrnn.compiler import compile
+from myrnn.errors import NotARecurrence, UnsupportedOperation
+from recurrences.layers import Simple
+from recurrences.oracle import disagreement
+from recurrences.registry import C, D, zeros
+
+GROUPS = ([1], [7], [5, 12, 1, 3])
+
+
+class Model(Simple):
+    """A simple network whose input, state before and state after the step go through functions."""
+
+    def __init__(self, rows=lambda x: x, before=lambda h, row: h, after=lambda h, row: h):
+        super().__init__(np.random.default_rng(0))
+        self.rows, self.before, self.after = rows, before, after
+
+    def __call__(self, x):
+        h = zeros(D)
+        for row in self.rows(x):
+            h = self.after(self.step(row, self.before(mg.astensor(h), row)), row)
+        return (h @ self.v)[None]
+
+
+def by_mask(h, row):
+    h[row > 100] = 0
+    return h
+
+
+def where_negative(h, row):
+    h[h < 0] = 0.1
+    return h
+
+
+def read_before_writing(h, row):
+    before = h.data
+    h[:3] = 0
+    return mg.where(before > 0, h, 2 * h)
+
+
+def chosen_before_writing(h, row):
+    is_positive = h > 0
+    chosen = mg.where(is_positive, h, -0.5 * h)
+    is_positive[:3] = False
+    h[3:] = 0.1
+    return mg.where(is_positive, chosen, h)
+
+
+def first_row_is_zero(x):
+    x = np.asarray(x).copy()
+    x[:1] = 0
+    return x
+
+
+def in_place(x):
+    x = np.array(x)
+    x *= 0.5
+    x -= x.max(axis=1, keepdims=True)
+    return x
+
+
+def skipped(x):
+    x = np.asarray(x)
+    skip = ~(x[:, 0] > 0) & (x[:, 1] <= 0.5) | (x[:, 2] == x[:, 3]) ^ (x[:, 0] != 0)
+    return x * (1 - skip.astype(np.float32))[:, None]
+
+
+ROWS = {
+    "asarray": lambda x: np.asarray(x),
+    "asarray of a type": lambda x: np.asarray(x, dtype=np.float32),
+    "array": lambda x: np.array(x, dtype=np.float64, copy=True),
+    "ascontiguousarray": lambda x: np.ascontiguousarray(x),
+    "asarray of MyGrad": lambda x: mg.asarray(x),
+    "a tensor": lambda x: mg.tensor(x),
+    "a constant": lambda x: mg.tensor(x, constant=True),
+    "astensor": lambda x: mg.astensor(x, constant=True),
+    "a tensor of a tensor": lambda x: mg.Tensor(mg.Tensor(x)),
+    "another type": lambda x: x.astype(np.float64),
+    "a copy": lambda x: x.copy(),
+    "data": lambda x: x.data if isinstance(x, mg.Tensor) else x,
+    "a constant product": lambda x: mg.multiply(x, 2, constant=True),
+    "functions of NumPy": lambda x: np.tanh(np.asarray(x)) * 2 + np.abs(np.asarray(x)) ** 2,
+    "centred rows": lambda x: np.asarray(x) - np.asarray(x).mean(axis=1, keepdims=True),
+    "padded": lambda x: np.pad(np.asarray(x), ((1, 0), (0, 0)))[:-1],
+    "padded with ones": lambda x: np.pad(np.asarray(x), 1, constant_values=1)[1:-1, :-2],
+    "rows before": lambda x: np.vstack([np.ones((1, C), np.float32), np.asarray(x)])[: len(x)],
+    "columns beside": lambda x: np.hstack([np.asarray(x), np.ones((len(x), 1), np.float32)])[:, 1:],
+    "joined": lambda x: np.concatenate([np.asarray(x)[:, 2:], np.asarray(x)[:, :2]], axis=1),
+    "where of NumPy": lambda x: np.where(np.asarray(x) > 0, np.asarray(x), np.float32(0.1)),
+    "signs": lambda x: np.sign(np.asarray(x)),
+    "no missing values": lambda x: np.where(np.isnan(np.asarray(x)), 0, np.asarray(x)),
+    "truth values": lambda x: (np.asarray(x) > 0.5).astype(np.float32),
+    "true where not zero": lambda x: np.asarray(x).astype(bool) * np.float32(0.5),
+    "masks put together": skipped,
+    "written into": first_row_is_zero,
+    "in place": in_place,
+}
+AFTER = {
+    "where": lambda h, row: mg.where(h > 0, h, 0.1 * h),
+    "where, by the input": lambda h, row: mg.where(row[3] >= 0.5, h, 0 * h),
+    "where, by each of the input": lambda h, row: mg.where(row[:1] < 0, h, 2 * h),
+    "where, by a float": lambda h, row: mg.where((row[3] > 0.5) * 1.0, h, 0.5 * h),
+    "where, by truth values of a tensor": lambda h, row: mg.where(np.less_equal(h, 0), h, mg.sin(h)),
+    "a product with a mask": lambda h, row: h * (h.data > 0),
+    "a product with a mask of floats": lambda h, row: h * (h >= 0).astype(np.float32),
+    "a gate of the input": lambda h, row: (row[0] > 0) * 1.0 * h,
+    "compared on the left": lambda h, row: mg.where(np.float32(0.5) > h, h, 0.5),
+    "compared with an array": lambda h, row: mg.where(h != np.zeros(D, np.float32), h, 1.0),
+    "compared with each other": lambda h, row: mg.where(mg.greater(h, h[::-1]), h, -h),
+    "the sign of a number": lambda h, row: h * np.sign(h.data),
+    "written where negative": where_negative,
+    "read before it is written into": read_before_writing,
+    "chosen before it is written into": chosen_before_writing,
+}
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("name", ROWS)
+def test_an_array_of_the_input_is_traced(name):
+    compiled = compile(Model(rows=ROWS[name]), dim_input=C)
+    assert not compiled.guard.looks
+    assert disagreement(compiled, GROUPS) is None
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("name", AFTER)
+def test_a_choice_is_an_operation(name):
+    compiled = compile(Model(after=AFTER[name]), dim_input=C)
+    assert not compiled.guard.looks
+    assert disagreement(compiled, GROUPS) is None
+
+
+DETACHED = {
+    "data": lambda h, row: h.data,
+    "asarray": lambda h, row: np.asarray(h),
+    "a tensor": lambda h, row: mg.tensor(h),
+    "a copy": lambda h, row: h.copy(),
+    "another type": lambda h, row: h.astype(np.float64),
+    "a part": lambda h, row: mg.concatenate([h[:3], 0.5 * h.data[3:]]),
+    "numbers beside a mask": lambda h, row: np.where(h.data > 0, h.data, 0),
+    "the largest": lambda h, row: h * np.argmax(h),
+    "numbers in a list": lambda h, row: mg.add([h[i] for i in range(D)], 0),
+}
+
+
+@pytest.mark.parametrize("name", DETACHED)
+def test_numbers_with_a_gradient_are_refused_with_the_line(name):
+    with pytest.raises(NotARecurrence, match=r"^the model takes numbers out of its tensors") as refusal:
+        compile(Model(before=DETACHED[name]), dim_input=C)
+    text = str(refusal.value)
+    assert f'test_compiler_reads.py:{DETACHED[name].__code__.co_firstlineno}   "{name}":' in text
+    assert text.endswith("Use MyGrad's operations alone. To choose by a comparison, write mg.where(h > 0, a, b).")
+
+
+LOOKED_AT = {
+    "an if": lambda h, row: h if row[0] < 1e6 else -h,
+    "a conjunction": lambda h, row: h * float(row[0] > 1e6 and row[1] > 1e6) + h,
+    "an integer": lambda h, row: mg.roll(h, int(row[0] > 1e6)),
+    "an index": lambda h, row: h[:: (-1, 1)[(row[0] < 1e6).astype(int)]],
+    "an option": lambda h, row: mg.roll(h, (np.asarray(row)[0] > 1e6).astype(int)),
+    "rows chosen by a mask": lambda h, row: mg.concatenate([h, h[np.repeat(row[:1] > 1e6, D)]])[:D],
+    "a float": lambda h, row: h * (1 + float(np.asarray(row)[0] > 1e6)),
+    "another function": lambda h, row: h * (1.0 - np.all(np.asarray(row) > 1e6)),
+    "the largest": lambda h, row: h * (1 + np.max(np.argmax(np.asarray(row) > 1e6))),
+    "what only arrays have": lambda h, row: h if np.asarray(row).tolist()[0] < 1e6 else -h,
+    "text": lambda h, row: h if f"{np.asarray(row)[0]:.1f}" != "1000000.0" else -h,
+}
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_numbers_that_leave_the_graph_are_looks(name):
+    """What happens only with numbers that no trace has seen is not in the graph."""
+    compiled = compile(Model(after=LOOKED_AT[name]), dim_input=C)
+    assert [str(look).split("   ")[1].startswith(f'"{name}"') for look in compiled.guard.looks] == [True]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (lambda x: np.asarray(x).astype(int).astype(np.float32), "this rounds to int64, but"),
+        (lambda x: np.asarray(x) * (np.asarray(x) > np.array(0.1)), "this compares with numbers of float64 that"),
+    ],
+)
+def test_what_float32_cannot_do_is_refused_with_the_line(rows, told):
+    with pytest.raises(UnsupportedOperation, match=rf"(?s)^{told}.*test_compiler_reads\.py:\d+   \(lambda"):
+        compile(Model(rows=rows), dim_input=C)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_an_array_that_a_model_keeps_keeps_no_graph():
+    kept = []
+
+    def after(h, row):
+        kept[:] = [*kept[-4:], h.data, mg.tensor(h)]
+        return h
+
+    compiled = compile(Model(after=after), dim_input=C)
+    assert len(kept) == 6 and not any(isinstance(array, mg.Tensor) and array.creator for array in kept)
+    assert all(parameter.data.flags.writeable for parameter in compiled.model.parameters)
+
+
+def test_numpy_is_as_before_after_a_model_that_fails():
+    def fails(x):
+        raise ValueError("no such thing")
+
+    before = np.asarray, np.array, mg.asarray, mg.Tensor.__gt__, mg.Tensor.__init__, mg.Tensor.__array_ufunc__
+    with pytest.raises(Exception, match="no such thing"):
+        compile(Model(rows=fails), dim_input=C)
+    assert before == (
+        np.asarray, np.array, mg.asarray, mg.Tensor.__gt__, mg.Tensor.__init__, mg.Tensor.__array_ufunc__
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_model_that_wants_a_real_array_gets_one():
+    def rows(x):
+        numbers = x.data if isinstance(x, mg.Tensor) else x
+        assert type(numbers) is np.ndarray
+        return x
+
+    compiled = compile(Model(rows=rows), dim_input=C)
+    assert len(compiled.guard.looks) == 1
