@@ -16,12 +16,21 @@ from myrnn import RNN
 from myrnn.compiler import compile
 from myrnn.compiler.derive import pull_back
 from myrnn.compiler.graph import Builder, check, evaluate, inputs_first, topological
-from myrnn.compiler.lower import INSTEAD, RULES
 from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.rules import INSTEAD, RULES
 from myrnn.compiler.trace import Origin, Recorder, _variables, trace_once
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 
 ROWS, COLUMNS = 4, 3
+
+
+@pytest.fixture(autouse=True)
+def gru_in_python(monkeypatch):
+    """MyGrad compiles its GRU at the first call, which takes long."""
+    module = sys.modules["mygrad.nnet.layers.gru"]
+    for name in ("dot", "_gru_layer", "_gru_dLds", "_gru_bptt"):
+        if hasattr(found := getattr(module, name), "py_func"):
+            monkeypatch.setattr(module, name, found.py_func)
 
 
 class Model:
@@ -74,6 +83,7 @@ def subclasses(kind):
 CLASSES = {kind.__name__: kind for kind in subclasses(Operation) if kind.__module__.startswith("mygrad.")}
 MASK = np.array([[True, False, True]])
 MATRIX = np.arange(6, dtype=np.float32).reshape(3, 2) / 4
+FILTERS = np.arange(12, dtype=np.float32).reshape(2, 3, 2) / 12
 CASES = {
     **{row.mygrad: of_row(row) for row in OPERATIONS.values() if row.mygrad},
     "Abs": lambda a: mg.abs(a - 0.5),
@@ -113,6 +123,9 @@ CASES = {
     "CumSum": lambda a: mg.cumsum(a, axis=1),
     "EinSum": lambda a: mg.einsum("ij,jk", a, MATRIX),
     "Norm": lambda a: mg.linalg.norm(a, axis=1),
+    "GRUnit": lambda a: with_gru(a[:, np.newaxis]),
+    "ConvND": lambda a: conv_nd(a.T[np.newaxis], FILTERS, stride=1, padding=1) * np.arange(10).reshape(1, 2, 5),
+    "MaxPoolND": lambda a: max_pool(a.T, pool=(2,), stride=1) * np.arange(9).reshape(3, 3),
     "SetItem": lambda a: written(a * 1, 0, 0),
     "UnView": lambda a: through_a_view(a * 1, a[1]),
 }
@@ -225,6 +238,23 @@ MORE = {
     "a transposed view is written": lambda a: through_a_view((a * 1).T, a[:, 0]),
     "a view of a tensor that is written": lambda a: views_after(a * 1, a[3]),
     "a view that is read before and after": lambda a: read_before(a * 1),
+    "a GRU with a first state": lambda a: with_gru(a[:, np.newaxis], s0=np.ones((1, 2), np.float32)),
+    "a GRU of a batch": lambda a: with_gru(a.reshape(2, 2, 3), s0=mg.tensor(np.ones((2, 2)), constant=True)),
+    "a GRU whose weights are computed": lambda a: gru(
+        mg.ones((3, 1, 2)), *(t for part in (a[:2], a[1:3], 2 * a[:2]) for t in (part[:, :2], part[:, 1:], part[0, :2]))
+    ),
+    "a convolution with steps": lambda a: conv_nd(a.T[np.newaxis], FILTERS, stride=2) * np.arange(4).reshape(1, 2, 2),
+    "a convolution with gaps": lambda a: conv_nd(a.reshape(1, 1, 12), a[:1].reshape(1, 1, 3), stride=1, dilation=3),
+    "a convolution of pictures": lambda a: conv_nd(
+        a.reshape(1, 1, 4, 3), a[1:3, 1:].reshape(1, 1, 2, 2), stride=(2, 1), padding=(0, 1)
+    ),
+    "a convolution of channels and pictures": lambda a: conv_nd(
+        mg.stack([a, 2 * a])[np.newaxis], a[1:].reshape(1, 1, 3, 3) * np.ones((2, 2, 1, 1)), stride=1, padding=1
+    ),
+    "the largest of windows over time": lambda a: max_pool(a.T[np.newaxis], pool=(2,), stride=2),
+    "the largest of windows that overlap": lambda a: max_pool(a * np.arange(3), pool=(3, 2), stride=1),
+    "the largest of equal ones in a window": lambda a: max_pool(relu(a - 0.6), pool=(2, 3), stride=(2, 1)),
+    "numbers chosen that are integers": lambda a: mg.where(np.arange(3) > 1, 1, -1) * a,
     "in place on a tensor with a view": lambda a: with_a_view(a * 1),
 }
 
@@ -233,6 +263,12 @@ def in_place(a):
     b = a * 2
     b += 1
     return b
+
+
+def with_gru(rows, **options):
+    return gru(rows, *([np.full((3, 2), 0.5), np.arange(4).reshape(2, 2) / 4, np.ones(2)] * 3), **options) * np.arange(
+        2
+    )
 
 
 def written(b, index, new):
@@ -329,9 +365,6 @@ def test_a_row_in_another_shape_is_one_value():
 
 REFUSED = {
     "BatchNorm": lambda a: batchnorm(a, eps=1e-5),
-    "ConvND": lambda a: conv_nd(a.reshape(1, 1, 12), np.ones((1, 1, 3)), stride=1),
-    "MaxPoolND": lambda a: max_pool(a, pool=(2,), stride=1),
-    "GRUnit": lambda a: gru(a.reshape(2, 2, 3), *([np.ones((3, 2)), np.ones((2, 2)), np.ones(2)] * 3))[-1],
     "FocalLoss": lambda a: focal_loss(softmax(a), np.array([0, 1, 2, 0])).reshape(-1, 1) * np.ones(2),
     "MarginRanking": lambda a: margin_ranking_loss(a[:2], a[2:], 1, margin=0.5) * np.ones(2),
     "MulticlassHinge": lambda a: multiclass_hinge(a, np.array([0, 1, 2, 0])).reshape(-1, 1) * np.ones(2),
@@ -359,11 +392,7 @@ def test_every_operation_of_mygrad_has_a_rule_or_is_refused_here():
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_an_operation_without_a_rule_is_refused_by_name(name, monkeypatch):
-    # MyGrad compiles this one at its first call, which takes long.
-    module = sys.modules["mygrad.nnet.layers.gru"]
-    for compiled in ("dot", "_gru_layer"):
-        monkeypatch.setattr(module, compiled, getattr(module, compiled).py_func)
+def test_an_operation_without_a_rule_is_refused_by_name(name):
     function = REFUSED[name]
     model = Model(function, "parameter")
     with pytest.raises(UnsupportedOperation) as caught:
@@ -393,6 +422,8 @@ def test_a_where_mask_is_refused():
     [
         (lambda a: mg.linalg.norm(a, axis=1, nan_to_num=False), "a norm with nan_to_num=False"),
         (lambda a: softmax(a.reshape(2, 2, 3), axis=(0, 1)), "a softmax over several of the axes"),
+        (lambda a: with_gru(a[:, np.newaxis], bp_lim=1), "a GRU with dropout, or with bp_lim,"),
+        (lambda a: with_gru(a[:, np.newaxis], dropout=0.5), "a GRU with dropout, or with bp_lim,"),
     ],
 )
 def test_what_a_rule_cannot_do_is_refused_with_the_line(function, message):

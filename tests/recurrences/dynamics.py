@@ -240,7 +240,7 @@ class WeightNormalised:
         return h @ self.v
 
 
-@recurrence(source="Lezcano-Casado and Martinez-Rubio, Cheap orthogonal constraints (expRNN), 2019", compiles=False)
+@recurrence(source="Lezcano-Casado and Martinez-Rubio, Cheap orthogonal constraints (expRNN), 2019")
 class ExponentialMap:
     """The matrix exponential by repeated squaring of a short series."""
 

@@ -164,7 +164,7 @@ class WithABatchDimension:
         return self.fc_h2y(h)
 
 
-@recurrence(source="Soklaski, MyGrad: nnet.layers.gru, 2018", compiles=False)
+@recurrence(source="Soklaski, MyGrad: nnet.layers.gru, 2018")
 class MyGradGRU:
     """MyGrad's own layer over the whole sequence."""
 
@@ -182,7 +182,7 @@ class MyGradGRU:
         return states[-1] @ self.v
 
 
-@recurrence(source="Soklaski, MyGrad: nnet.layers.conv_nd, 2018", compiles=False)
+@recurrence(source="Soklaski, MyGrad: nnet.layers.conv_nd, 2018")
 class MyGradConvolution(Simple):
     """MyGrad's convolution over time, with padding, before the loop."""
 

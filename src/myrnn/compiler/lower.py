@@ -232,7 +232,7 @@ READS: dict[str, Rule] = {"Comparison": _comparison, "Reading": _reading}
 # Shapes and places ----------------------------------------------------------------------------------------------------
 
 
-def _moved(value: Value, places: Array) -> Value:
+def moved(value: Value, places: Array) -> Value:
     """Return the numbers that stand at these places of a value, in the shape of the places."""
     if value.along is None or not places.size:
         return plain(take(value.node, indices=places), places.shape)
@@ -253,17 +253,15 @@ def _moved(value: Value, places: Array) -> Value:
 
 def _move(move: Callable[[Array, Any, Shape], Array], creator: Any, operands: list[Value], shape: Shape) -> Value:
     """Move the numbers of a value as `move`, which knows the operation and the new shape, moves those of an array."""
-    return _moved(operands[0], np.asarray(move(operands[0].places, creator, shape)))
+    return moved(operands[0], np.asarray(move(operands[0].places, creator, shape)))
 
 
-def _get_item(creator: Any, operands: list[Any], shape: Shape) -> Value:
+def _get_item(creator: Any, operands: list[Value], shape: Shape) -> Value:
     value, index = operands[0], creator.index
-    if isinstance(value, Written):
-        return value.at(np.asarray(value.places[index]))
     if value.along == 0 and index and isinstance(index[0], int | np.integer):
         # The common case, x[t], without looking at every element of the sequence.
         value, index = plain(value.nodes[operator.index(index[0])], value.shape[1:]), index[1:]
-    return _moved(value, np.asarray(value.places[index]))
+    return moved(value, np.asarray(value.places[index]))
 
 
 def _stack(creator: Any, operands: list[Value], shape: Shape) -> Value:
@@ -330,132 +328,6 @@ SHAPES: dict[str, Rule] = {
     "Concatenate": lambda creator, operands, shape: _concatenated(creator.axis, operands, shape),
     "Stack": _stack,
 }
-
-# Changes in place -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Written:
-    """A constant that was written into, such as a buffer of states: in which node each number stands, and where in it.
-
-    What is read of it is the very node that was written there.
-    """
-
-    nodes: tuple[Node, ...]
-    # Integers, both of the tensor's shape.
-    part: Array
-    inside: Array
-
-    @property
-    def shape(self) -> Shape:
-        """The tensor's shape."""
-        return self.part.shape
-
-    @property
-    def places(self) -> Array:
-        """Where each number stands among all, in this shape."""
-        return np.arange(self.part.size).reshape(self.shape)
-
-    @cached_property
-    def value(self) -> Value:
-        """All of it."""
-        return self.at(self.places)
-
-    @property
-    def node(self) -> Node:
-        """All numbers in one node."""
-        return self.value.node
-
-    def at(self, places: Array) -> Value:
-        """Return the numbers at these places: one node, parts where each place of an axis is one, or joined."""
-        part, inside = self.part.ravel()[places], self.inside.ravel()[places]
-        which = np.unique(part)
-        if len(which) <= 1:
-            return plain(self._taken(which[0] if len(which) else 0, inside), places.shape)
-        for axis in range(places.ndim):
-            lines = np.moveaxis(part, axis, 0).reshape(places.shape[axis], -1)
-            computed = [one for one in lines[:, 0] if not self.nodes[one].is_constant]
-            if np.all(lines == lines[:, :1]) and len(set(computed)) == len(computed):
-                pieces = (np.take(inside, i, axis) for i in range(places.shape[axis]))
-                nodes = (self._taken(one, piece) for one, piece in zip(lines[:, 0], pieces, strict=True))
-                return Value(tuple(nodes), places.shape, axis)
-        groups = [np.flatnonzero(part == one) for one in which]
-        nodes = (self._taken(one, inside.ravel()[group]) for one, group in zip(which, groups, strict=True))
-        return plain(ops.join(*nodes, places=groups), places.shape)
-
-    def _taken(self, which: int, inside: Array) -> Node:
-        node = self.nodes[which]
-        if not node.is_constant:
-            return take(node, indices=inside)
-        # A row of a constant is a constant, whatever the number of rows.
-        if message := lost(node.numbers[inside]):
-            raise UnsupportedOperation(message)
-        return node.build.constant(node.numbers[inside])
-
-
-def written_into(node: Node, shape: Shape) -> Written:
-    """Return a constant that is to be written into."""
-    return Written((node,), np.zeros(shape, int), np.arange(prod(shape)).reshape(shape))
-
-
-def _after_writing(creator: Any, shape: Shape) -> Array:
-    """Return where each number of a tensor comes from when numbers are written into it, in its shape.
-
-    These are places in the tensor as it was, and counted on behind them, places in what is written.
-    """
-    size, new = prod(shape), creator.variables[1].shape
-    after, comes = np.arange(size), np.arange(size, size + prod(new)).reshape(new)
-    if type(creator).__name__ == "SetItem":
-        after = after.reshape(shape)
-        after[creator.index] = comes
-        return after
-    # What was written into is a view, made from the tensor by these functions.
-    places = after.reshape(shape)
-    for view in creator._view_fn_seq:
-        places = np.asarray(view(places))
-    after = after.copy()
-    after[places.ravel()] = comes.ravel()
-    return after.reshape(shape)
-
-
-def _write(creator: Any, operands: list[Any], shape: Shape) -> Value | Written:
-    """Apply a change in place."""
-    value, new = operands
-    new = new.value if isinstance(new, Written) else new
-    after, size = _after_writing(creator, shape), prod(shape)
-    is_new = after >= size
-    if isinstance(value, Written):
-        pieces = new.nodes if new.along is not None else (new.node,)
-        part, inside = new.part_and_place if new.along is not None else (np.zeros(new.node.size, int), new.places)
-        comes = after[is_new] - size
-        parts, insides = value.part.copy(), value.inside.copy()
-        parts[is_new], insides[is_new] = part.ravel()[comes] + len(value.nodes), inside.ravel()[comes]
-        return Written((*value.nodes, *pieces), parts, insides)
-    if is_new.all():
-        return _moved(new, after - size)
-    if value.along is None:
-        return plain(_mixed(value, new, after), shape)
-    lines = (np.take(after, i, value.along) for i in range(shape[value.along]))
-    nodes = (
-        _mixed(value, new, line) if np.any(line >= size) else node
-        for node, line in zip(value.nodes, lines, strict=True)
-    )
-    return replace(value, nodes=tuple(nodes))
-
-
-def _mixed(value: Value, new: Value, after: Array) -> Node:
-    """Return numbers of a value, by places in it, and behind them those of another."""
-    size = prod(value.shape)
-    if np.all(after >= size):
-        return _moved(new, after - size).node
-    flat = after.ravel()
-    kept, written = np.flatnonzero(flat < size), np.flatnonzero(flat >= size)
-    return ops.join(_moved(value, flat[kept]).node, _moved(new, flat[written] - size).node, places=[kept, written])
-
-
-WRITES: dict[str, Any] = {"SetItem": _write, "UnView": _write}
-READ_OR_WRITE = frozenset({*WRITES, "GetItem"})
-"""Whose rules take what was written into as it is; others take all of it."""
 
 # Along axes -----------------------------------------------------------------------------------------------------------
 
@@ -569,7 +441,7 @@ def _running(row: ops.Row, start: float, creator: Any, operands: list[Value], sh
 
     (value,), axis = operands, creator.axis
     if axis is None:
-        value, axis = _moved(value, value.places.ravel()), 0
+        value, axis = moved(value, value.places.ravel()), 0
     axis = axis % len(value.shape) - len(value.shape)
     if axis == value.from_last:
         return replace(value, nodes=_so_far(row, start, value.nodes))
@@ -668,9 +540,9 @@ REDUCTIONS: dict[str, Rule] = {
 def _matmul(creator: Any, operands: list[Value], shape: Shape) -> Value:
     left, right = operands
     if len(left.shape) == 1:
-        left = _moved(left, left.places[None])
+        left = moved(left, left.places[None])
     if len(right.shape) == 1:
-        right = _moved(right, right.places[:, None])
+        right = moved(right, right.places[:, None])
     full = (*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1])
     return _reshaped(_multiplied(left, right, full), shape)
 
@@ -680,22 +552,22 @@ def _multiplied(left: Value, right: Value, shape: Shape) -> Value:
     if left.from_last == -1 or right.from_last == -2:
         # A sum over the parts, of products of a column and a row.
         pairs = zip(left.pieces(-1), right.pieces(-2), strict=True)
-        return plain(_so_far(ops.add, 0.0, [_product(column, row) for column, row in pairs])[-1], shape)
+        return plain(_so_far(ops.add, 0.0, [product_of(column, row) for column, row in pairs])[-1], shape)
     if left.from_last == -2:
-        return _in_parts((_product(row, right) for row in left.pieces(-2)), shape, -2)
+        return _in_parts((product_of(row, right) for row in left.pieces(-2)), shape, -2)
     if right.from_last == -1:
-        return _in_parts((_product(left, column) for column in right.pieces(-1)), shape, -1)
-    return lifted(_product, [left, right], shape, _axis_of_parts([left, right]))
+        return _in_parts((product_of(left, column) for column in right.pieces(-1)), shape, -1)
+    return lifted(product_of, [left, right], shape, _axis_of_parts([left, right]))
 
 
 def _reshaped(value: Value, shape: Shape) -> Value:
     """Return a value in a shape that lacks, or has more, axes that are one long."""
     if value.shape == shape:
         return value
-    return _moved(value, value.places.reshape(shape))
+    return moved(value, value.places.reshape(shape))
 
 
-def _product(left: Value, right: Value) -> Node:
+def product_of(left: Value, right: Value) -> Node:
     """Return the product of two matrices, or of stacks of them."""
     a = left.shape if len(left.shape) > 1 else (1, *left.shape)
     b = right.shape if len(right.shape) > 1 else (*right.shape, 1)
@@ -724,7 +596,7 @@ def _stacked_product(left: Value, right: Value) -> Node:
         return _total(terms, prod(stack) * m, k, n)
     pairs = (np.broadcast_to(v.places, (*stack, *v.shape[-2:])).reshape(-1, *v.shape[-2:]) for v in (left, right))
     parts = [
-        plain(_product(_moved(left, its), _moved(right, others)), (m, n)) for its, others in zip(*pairs, strict=True)
+        plain(product_of(moved(left, its), moved(right, others)), (m, n)) for its, others in zip(*pairs, strict=True)
     ]
     return _joined(*parts, axis=0)
 
@@ -781,22 +653,9 @@ def _contracted(values: Sequence[Value], labels: Sequence[str], out: str) -> Nod
         right = "".join(label for label in its if label not in own)
         stack, m, k, n = (prod(shape(some)) for some in (batch, left, inner, right))
         a, b = arranged(node, own, batch + left + inner), arranged(other, its, batch + inner + right)
-        node, own = _product(plain(a, (stack, m, k)), plain(b, (stack, k, n))), batch + left + right
+        node, own = product_of(plain(a, (stack, m, k)), plain(b, (stack, k, n))), batch + left + right
     rest = "".join(label for label in own if label not in out)
     return _total(arranged(node, own, out + rest), prod(shape(out)), prod(shape(rest)), 1)
 
 
 PRODUCTS: dict[str, Rule] = {"MatMul": _matmul, "EinSum": _einsum}
-
-RULES: dict[str, Rule] = {**ELEMENTWISE, **SHAPES, **WRITES, **REDUCTIONS, **PRODUCTS}
-"""MyGrad's class -> rule."""
-
-_LOSS = "Return logits: training computes the loss"
-INSTEAD = {
-    "GRUnit": "Write the steps as a loop over the sequence, as `myrnn.GRU` does",
-    "ConvND": "Write it as products with the last elements of the sequence, which a step hands on to the next",
-    "MaxPoolND": "Write it as the max along an axis of a reshaped tensor",
-    "BatchNorm": "Normalise over the features, by `mean` and `var`",
-    **dict.fromkeys(("FocalLoss", "MarginRanking", "MulticlassHinge", "SoftmaxCrossEntropy"), _LOSS),
-}
-"""What to write instead of an operation of MyGrad's that has no rule."""

@@ -19,6 +19,7 @@ import numpy as np
 from mygrad import Tensor
 from mygrad._utils import graph_tracking
 from mygrad.indexing_routines.ops import Where
+from mygrad.nnet.layers.gru import GRUnit
 from mygrad.operation_base import Operation
 from numpy.typing import NDArray
 
@@ -210,6 +211,7 @@ def reads_traced(is_here: Callable[[], bool], sequence: Any, note: Callable[[Ten
         for name in ("astype", "copy"):
             stack.enter_context(_replaced(Tensor, name, _copied(getattr(Tensor, name), remember)))
         stack.enter_context(_replaced(Tensor, "__setitem__", _writing(Tensor.__setitem__, is_here)))
+        stack.enter_context(_replaced(GRUnit, "__call__", _beginning(GRUnit.__call__, is_here)))
         stack.enter_context(_replaced(Where, "__call__", _choosing(Where.__call__, is_here)))
         yield
 
@@ -323,8 +325,19 @@ def _choosing(choose: Any, is_here: Callable[[], bool]) -> Any:
     def chosen(operation: Any, a: Tensor, b: Tensor, *, condition: Any) -> Any:
         if isinstance(condition, Tensor) and graph_tracking.TRACK_GRAPH and is_here():
             # A tensor of its own, that nothing changes in place.
-            operation.chosen_by = (array_of(condition),)
+            operation.reads_beside = (array_of(condition),)
             condition = raw(condition)
         return choose(operation, a, b, condition=condition)
 
     return chosen
+
+
+def _beginning(begin: Any, is_here: Callable[[], bool]) -> Any:
+    @wraps(begin)
+    def begun(operation: Any, *operands: Tensor, s0: Any = None, **named: Any) -> Any:
+        if is_here() and graph_tracking.TRACK_GRAPH:
+            start = s0 if isinstance(s0, Tensor) or s0 is None else Tensor(s0, constant=True)
+            operation.reads_beside = () if start is None else (array_of(start),)
+        return begin(operation, *operands, s0=_numbers_of(s0), **named)
+
+    return begun

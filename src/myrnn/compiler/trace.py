@@ -25,9 +25,9 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn._user_code import failure
-from myrnn.compiler import lower, ops, reads
+from myrnn.compiler import ops, reads
 from myrnn.compiler.graph import Builder, Node, inputs_first
-from myrnn.compiler.lower import INSTEAD, RULES, SHAPES, Rule, Value, Written, plain
+from myrnn.compiler.lower import READS, SHAPES, Rule, Value, lost, plain
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.reads import (
     Array,
@@ -40,6 +40,8 @@ from myrnn.compiler.reads import (
     raw,
     reads_traced,
 )
+from myrnn.compiler.rules import INSTEAD, RULES
+from myrnn.compiler.writes import READ_OR_WRITE, WRITES, Written, written_into
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 
 # MyGrad has one switch and one set of locks for all threads: whatever runs a model in it, or writes into parameters,
@@ -357,8 +359,8 @@ def _variables(tensor: Any) -> tuple[Any, ...]:
 
 
 def _operands(tensor: Any) -> tuple[Any, ...]:
-    """Return all that a tensor is computed from: what it is chosen by, too, where no gradient goes back."""
-    return (*getattr(tensor.creator, "chosen_by", ()), *_variables(tensor))
+    """Return all that a tensor is computed from: first what its operation reads where no gradient goes back."""
+    return (*getattr(tensor.creator, "reads_beside", ()), *_variables(tensor))
 
 
 def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder: Recorder) -> None:
@@ -378,12 +380,12 @@ def _read(tensors: list[Any], values: dict[int, Any], build: Builder, recorder: 
     origins: dict[Node, Origin] = {}
     is_learned = _Learned()
     # Constants that are written into.
-    targets = {id(_variables(t)[0]) for t in tensors if type(t.creator).__name__ in lower.WRITES}
+    targets = {id(_variables(t)[0]) for t in tensors if type(t.creator).__name__ in WRITES}
     for tensor in tensors:
         if id(tensor) in values:
             continue
         if id(tensor) in targets and tensor.creator is None:
-            values[id(tensor)] = lower.written_into(build.constant(tensor.data), tensor.shape)
+            values[id(tensor)] = written_into(build.constant(tensor.data), tensor.shape)
             continue
         if tensor.creator is None:
             _check_constant(tensor, tensors, recorder)
@@ -462,7 +464,7 @@ def _reader(is_read: Callable[[Any], bool], tensors: list[Any], recorder: Record
 
 def _check_constant(tensor: Any, tensors: list[Any], recorder: Recorder) -> None:
     """Refuse a constant with numbers that are 0 or infinite in native code."""
-    if message := lower.lost(np.asarray(tensor.data)):
+    if message := lost(np.asarray(tensor.data)):
         raise CompileError(f"{message}\n  {_reader(lambda t: t is tensor, tensors, recorder)}")
 
 
@@ -471,7 +473,7 @@ def _lowered(
 ) -> Value | Written:
     creator = tensor.creator
     try:
-        if type(creator).__name__ not in lower.READ_OR_WRITE:
+        if type(creator).__name__ not in READ_OR_WRITE:
             operands = [operand.value if isinstance(operand, Written) else operand for operand in operands]
         rule = _rule_for(creator, tensor)
         value = rule(creator, operands, tensor.shape)
@@ -493,7 +495,7 @@ def _lowered(
 def _rule_for(creator: Any, tensor: Any) -> Rule:
     name = type(creator).__name__
     if type(creator) in (Reading, Comparison):
-        return lower.READS[name]
+        return READS[name]
     # An operation of the user's own may bear the name of one of MyGrad's.
     is_mygrads = type(creator).__module__.startswith("mygrad.")
     if not is_mygrads or name not in RULES:
@@ -503,8 +505,8 @@ def _rule_for(creator: Any, tensor: Any) -> Rule:
         raise UnsupportedOperation(f"the compiler has no rule for MyGrad's {name} with a where= mask.")
     if tensor.dtype == np.float16:
         raise UnsupportedOperation("this rounds to float16, but compiled models work in float32 only.")
-    # Truth values may be moved, and written where others stand.
-    moves = name in SHAPES or (name in lower.WRITES and {v.dtype.kind for v in creator.variables} == {"b"})
+    # Numbers of any type may be moved and chosen, and truth values be written where others stand.
+    moves = name in SHAPES or name == "Where" or (name in WRITES and {v.dtype.kind for v in creator.variables} == {"b"})
     if tensor.dtype.kind in "iub" and not moves:
         raise UnsupportedOperation(
             f"this computes in {tensor.dtype}, which overflows or rounds where float32 does not: "
