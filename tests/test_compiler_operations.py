@@ -55,6 +55,8 @@ FUNCTIONS = {
     "greater": lambda a, b: a.data > b.data,
     "equal": lambda a, b: a.data == b.data,
     "sign": lambda a: np.sign(a.data),
+    "floor": lambda a: np.floor(a.data),
+    "rint": lambda a: np.rint(a.data),
     "fixed": lambda a: np.positive(a.data),
 }
 AXES = (("outer", 2), ("n", 3), ("inner", 2))
@@ -128,7 +130,7 @@ for _name, _case in CASES.items():
         MORE[f"{_name} of a single number"] = (_name, Case(_case.function, _case.ranges, (1, 6)))
         MORE[f"{_name} with a single number"] = (_name, Case(_case.function, _case.ranges, (6, 1)))
 ALL = {name: (name, case) for name, case in CASES.items()} | MORE
-FLAT = ("greater", "equal", "sign", "fixed")
+FLAT = ("greater", "equal", "sign", "floor", "rint", "fixed")
 # They hold numbers that float32 rounds.
 ROUNDED = ("exp2", "log2", "log10", "logaddexp2", "selu", "sinc")
 SMOOTH = [name for name, (operation, _) in ALL.items() if operation not in FLAT]
@@ -265,7 +267,7 @@ def test_kinks_and_ties_are_mygrads(name, points, gradients):
 
 
 def test_nothing_passes_where_an_operation_is_constant():
-    for name in ("greater", "equal", "sign"):
+    for name in ("greater", "equal", "sign", "floor", "rint"):
         values = drawn(CASES[name])
         build, out, leaves = built(name, values)
         for gradient in pulled_back(build, out, leaves, values, np.ones(out.size)):

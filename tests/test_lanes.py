@@ -9,10 +9,12 @@ from myrnn.compiler.runtime.elementary import (
     above,
     absolute,
     arctan2,
+    floor,
     logaddexp,
     maximum,
     minimum,
     relu,
+    rint,
     same,
     sqrt,
     where,
@@ -177,13 +179,22 @@ def one_argument(a, out):
     store(out, 0, relu(x))
     store(out, 16, sqrt(x))
     store(out, 32, absolute(x))
+    store(out, 48, floor(x))
+    store(out, 64, rint(x))
 
 
-def test_relu_sqrt_and_absolute_agree_on_every_odd_number():
-    out = np.empty(48, dtype=np.float32)
+def test_relu_roots_and_rounding_agree_on_every_odd_number():
+    out = np.empty(80, dtype=np.float32)
     one_argument(ODD, out)
     with np.errstate(invalid="ignore"):
-        np.testing.assert_array_equal(out, np.r_[np.maximum(ODD, 0), np.sqrt(ODD), np.abs(ODD)])
+        expected = [np.maximum(ODD, 0), np.sqrt(ODD), np.abs(ODD), np.floor(ODD), np.rint(ODD)]
+    np.testing.assert_array_equal(out, np.concatenate(expected))
+
+
+def test_the_nearest_whole_number_is_the_even_one_of_two():
+    halves, out = np.arange(16, dtype=np.float32) - np.float32(7.5), np.empty(80, dtype=np.float32)
+    one_argument(halves, out)
+    np.testing.assert_array_equal(out[48:], np.r_[np.floor(halves), np.rint(halves)])
 
 
 @njit

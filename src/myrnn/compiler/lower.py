@@ -187,8 +187,9 @@ ELEMENTWISE: dict[str, Rule] = {
 
 # What is read out of tensors ------------------------------------------------------------------------------------------
 
-# Truth values are 1 and 0. Of numbers that are no numbers, all comparisons are false but "unequal".
-_COMPARED: dict[Any, Callable[..., Node]] = {
+# What is the same almost everywhere. Truth values are 1 and 0. Of what is no number, all comparisons are false but
+# "unequal".
+FLAT: dict[Any, Callable[..., Node]] = {
     np.greater: ops.greater,
     np.greater_equal: lambda a, b: ops.greater(a, b) + ops.equal(a, b),
     np.less: lambda a, b: ops.greater(b, a),
@@ -197,6 +198,10 @@ _COMPARED: dict[Any, Callable[..., Node]] = {
     np.not_equal: lambda a, b: 1.0 - ops.equal(a, b),
     np.isnan: lambda a: 1.0 - ops.equal(a, a),
     np.sign: ops.sign,
+    np.floor: ops.floor,
+    np.ceil: lambda a: -ops.floor(-a),
+    np.trunc: lambda a: ops.sign(a) * ops.floor(ops.absolute(a)),
+    np.rint: ops.rint,
     np.logical_not: lambda a: 1.0 - a,
     np.logical_and: ops.multiply,
     np.logical_or: ops.maximum,
@@ -209,14 +214,14 @@ def _comparison(creator: Any, operands: list[Value], shape: Shape) -> Value:
         raise UnsupportedOperation(
             "this compares with numbers of float64 that float32, in which compiled models work, does not have"
         )
-    return _element_wise(_COMPARED[creator.function], creator, operands, shape)
+    return _element_wise(FLAT[creator.function], creator, operands, shape)
 
 
 def _reading(creator: Any, operands: list[Value], shape: Shape) -> Value:
     (value,) = operands
     before, after = creator.variables[0].dtype, creator.dtype
     if after.kind == "b" and before.kind != "b":
-        return _element_wise(_COMPARED[np.not_equal], creator, [value, _number_beside(value, 0.0)], shape)
+        return _element_wise(FLAT[np.not_equal], creator, [value, _number_beside(value, 0.0)], shape)
     if after.kind in "iu" and before.kind == "f":
         raise UnsupportedOperation(f"this rounds to {after}, but compiled models work in float32 only")
     return value

@@ -121,6 +121,8 @@ def _as_float(function: Callable[..., Array]) -> Callable[..., Array]:
 greater = infix(">", "greater", _as_float(np.greater), None, native="above({0}, {1})", cheap=True, mygrad="")
 equal = infix("==", "equal", _as_float(np.equal), None, native="same({0}, {1})", cheap=True, mygrad="")
 sign = function("sign", np.sign, None, native="above({0}, 0.0) - above(0.0, {0})", mygrad="")
+floor = function("floor", np.floor, None, cheap=True, mygrad="")
+rint = function("rint", np.rint, None, cheap=True, mygrad="")
 select: Row = function(
     "select",
     lambda mask, a, b: np.where(mask != 0, a, b),

@@ -44,6 +44,8 @@ _LOGICAL = {
     np.bitwise_or: np.logical_or,
     np.bitwise_xor: np.logical_xor,
 }
+# Of arrays; of tensors with a gradient, MyGrad refuses them.
+_ROUNDED = frozenset({np.sign, np.floor, np.ceil, np.trunc, np.rint})
 # What makes an array of a tensor.
 _CONVERSIONS = ((np, "asarray"), (np, "array"), (np, "asanyarray"), (np, "ascontiguousarray"), (mygrad, "asarray"))
 
@@ -72,7 +74,7 @@ class Reading(WithoutGradient):
 
 
 class Comparison(WithoutGradient):
-    """What is the same almost everywhere: two tensors compared, truth values put together, a sign."""
+    """What is the same almost everywhere: two tensors compared, truth values put together, a sign, rounding."""
 
     def __call__(self, *operands: Tensor, function: np.ufunc) -> NDArray[Any]:
         """Return what the function does."""
@@ -123,6 +125,20 @@ class Array(Tensor):  # type: ignore[misc]
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
+    def any(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+        """Return whether any is true, along an axis."""
+        assert out is None, "arrays of the input cannot be written into"
+        return np.greater(mygrad.max(_truth(self), axis=axis, keepdims=keepdims), 0)
+
+    def all(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+        """Return whether all are true, along an axis."""
+        assert out is None, "arrays of the input cannot be written into"
+        return np.greater(mygrad.min(_truth(self), axis=axis, keepdims=keepdims), 0)
+
+    def dot(self, other: Any) -> Any:
+        """Return the matrix product."""
+        return _dot(self, other)
+
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Apply a function of NumPy's."""
         if func in _FUNCTIONS:
@@ -161,7 +177,59 @@ def _side_by_side(parts: Any) -> Any:
     return mygrad.concatenate(parts, axis=min(1, parts[0].ndim - 1))
 
 
-_FUNCTIONS: dict[Any, Callable[..., Any]] = {np.pad: _padded, np.vstack: _stacked_rows, np.hstack: _side_by_side}
+def _columns(parts: Any) -> Any:
+    return _side_by_side([part if np.shape(part)[1:] else part[:, None] for part in parts])
+
+
+def _flipped(array: Any, axis: Any = None) -> Any:
+    axes = range(array.ndim) if axis is None else np.atleast_1d(axis) % array.ndim
+    return array[tuple(slice(None, None, -1 if a in axes else 1) for a in range(array.ndim))]
+
+
+def _differences(array: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """Subtract neighbours, as `numpy.diff` does."""
+    axis %= array.ndim
+    row = (*array.shape[:axis], 1, *array.shape[axis + 1 :])
+    parts = [
+        mygrad.broadcast_to(end, row) if np.shape(end) == () else end for end in (prepend, append) if end is not None
+    ]
+    parts = [array, *parts] if prepend is None else [parts[0], array, *parts[1:]]
+    array = mygrad.concatenate(parts, axis=axis) if len(parts) > 1 else array
+    for _ in range(n):
+        before = tuple(slice(None, -1) if a == axis else slice(None) for a in range(array.ndim))
+        after = tuple(slice(1, None) if a == axis else slice(None) for a in range(array.ndim))
+        array = array[after] - array[before]
+    return array
+
+
+def _dot(a: Any, b: Any) -> Any:
+    return mygrad.matmul(a, b) if 1 <= len(np.shape(a)) and 1 <= len(np.shape(b)) <= 2 else np.dot(_looked_at(a), b)
+
+
+def _rounded(array: Any, decimals: int = 0, out: Any = None) -> Any:
+    if out is not None:
+        return np.round(_looked_at(array), decimals, out)
+    scale = array.dtype.type(10**decimals)
+    return np.rint(array * scale) / scale if decimals else np.rint(array)
+
+
+def _truth(array: Any) -> Any:
+    # The largest of a step that is false is not that of no numbers.
+    return array_of(array, bool) * np.float32(1)
+
+
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    np.pad: _padded,
+    np.vstack: _stacked_rows,
+    np.hstack: _side_by_side,
+    np.column_stack: _columns,
+    np.flip: _flipped,
+    np.diff: _differences,
+    np.dot: _dot,
+    np.round: _rounded,
+    np.any: lambda array, *given, **named: array.any(*given, **named),
+    np.all: lambda array, *given, **named: array.all(*given, **named),
+}
 
 
 def array_of(tensor: Tensor, dtype: Any = None) -> Any:
@@ -279,7 +347,7 @@ def _computing(compute: Any, is_here: Callable[[], bool]) -> Any:
     def computed(tensor: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
         plain = method == "__call__" and not named and all(map(_is_number, inputs))
         if plain and graph_tracking.TRACK_GRAPH and is_here():
-            if ufunc in _COMPARED.values() or ufunc is np.isnan or (ufunc is np.sign and type(tensor) is Array):
+            if ufunc in _COMPARED.values() or ufunc is np.isnan or (ufunc in _ROUNDED and type(tensor) is Array):
                 return _compared(ufunc, *inputs)
             if ufunc in _LOGICAL and np.result_type(*map(_numbers_of, inputs)).kind == "b":
                 return _compared(_LOGICAL[ufunc], *inputs)

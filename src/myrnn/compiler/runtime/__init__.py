@@ -19,8 +19,8 @@ from pathlib import Path
 OF_PROGRAMS = {
     "elementary": (
         "above", "absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos",
-        "exp", "expm1", "log", "log1p", "logaddexp", "maximum", "minimum", "power", "relu", "same", "sigmoid", "sin",
-        "sinc", "sqrt", "tanh",
+        "exp", "expm1", "floor", "log", "log1p", "logaddexp", "maximum", "minimum", "power", "relu", "rint", "same",
+        "sigmoid", "sin", "sinc", "sqrt", "tanh",
     ),
     "functions": ("Floats", "Integers", "Tokens"),
     "lanes": ("full", "keep", "load", "spread", "store", "where"),

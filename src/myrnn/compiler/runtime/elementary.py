@@ -59,6 +59,18 @@ def absolute(x: Lanes) -> Lanes:
 
 
 @instruction
+def floor(x: Lanes) -> Lanes:
+    """Return the largest whole number that is not above `x`."""
+    return call("floor", x)
+
+
+@instruction
+def rint(x: Lanes) -> Lanes:
+    """Return the nearest whole number, the even one of two."""
+    return call("nearbyint", x)
+
+
+@instruction
 def maximum(a: Lanes, b: Lanes) -> Lanes:
     """Return the larger of both, NaN where one of them is."""
     return where(b != b, b, where(a <= b, b, a))
