@@ -104,6 +104,12 @@ ROWS = {
     "columns in another order": lambda x: np.flip(np.asarray(x), axis=1),
     "differences of columns": lambda x: np.diff(np.asarray(x), prepend=1),
     "second differences of rows": lambda x: np.diff(np.asarray(x), 2, axis=0, prepend=np.ones((2, C))),
+    "windows of MyGrad": lambda x: mg.sliding_window_view(
+        np.concatenate([np.zeros((2, C), np.float32), np.asarray(x)]), (3, C), (1, 1)
+    ).sum(axis=2)[:, 0],
+    "windows of NumPy": lambda x: np.lib.stride_tricks.sliding_window_view(np.asarray(x), 2, axis=1).mean(axis=-1)[
+        :, [0, 1, 2, 0]
+    ],
     "columns put together": lambda x: np.column_stack(
         [np.asarray(x)[:, i] for i in range(1, C)] + [np.asarray(x)[:, :1]]
     ),
@@ -216,6 +222,19 @@ def test_an_array_that_a_model_keeps_keeps_no_graph():
     compiled = compile(Model(after=after), dim_input=C)
     assert len(kept) == 6 and not any(isinstance(array, mg.Tensor) and array.creator for array in kept)
     assert all(parameter.data.flags.writeable for parameter in compiled.model.parameters)
+
+
+def test_an_array_that_a_refused_model_keeps_keeps_no_graph():
+    kept = []
+
+    def after(h, row):
+        kept[:] = [*kept[-4:], h.data]
+        return mg.tensor(h)
+
+    model = Model(after=after)
+    with pytest.raises(NotARecurrence, match="takes numbers out of its tensors"):
+        compile(model, dim_input=C)
+    assert kept and not any(array.creator for array in kept)
 
 
 def test_numpy_is_as_before_after_a_model_that_fails():

@@ -254,6 +254,11 @@ MORE = {
     "the largest of windows over time": lambda a: max_pool(a.T[np.newaxis], pool=(2,), stride=2),
     "the largest of windows that overlap": lambda a: max_pool(a * np.arange(3), pool=(3, 2), stride=1),
     "the largest of equal ones in a window": lambda a: max_pool(relu(a - 0.6), pool=(2, 3), stride=(2, 1)),
+    "windows of rows": lambda a: a[np.arange(3)[:, None] + np.arange(2)] * np.arange(18).reshape(3, 2, 3),
+    "windows of rows side by side": lambda a: a[np.arange(3)[:, None] + np.arange(2)].reshape(3, 6) * np.arange(6),
+    "windows of columns": lambda a: a.T[:, np.arange(2)[:, None] + np.arange(3)] * np.arange(18).reshape(3, 2, 3),
+    "pairs of rows": lambda a: a.reshape(2, 6) * np.arange(12).reshape(2, 6),
+    "some of two rows": lambda a: a[[1, 3], [0, 2]] * np.arange(2),
     "numbers chosen that are integers": lambda a: mg.where(np.arange(3) > 1, 1, -1) * a,
     "in place on a tensor with a view": lambda a: with_a_view(a * 1),
 }

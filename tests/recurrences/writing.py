@@ -202,7 +202,7 @@ class MyGradConvolution(Simple):
         return (h @ self.v)[None]
 
 
-@recurrence(source="Soklaski, MyGrad: sliding_window_view, 2018", compiles=False)
+@recurrence(source="Soklaski, MyGrad: sliding_window_view, 2018")
 class SlidingWindows(Simple):
     """Windows of three rows as a view of the padded data."""
 
@@ -211,7 +211,7 @@ class SlidingWindows(Simple):
 
     def __call__(self, x):
         padded = np.concatenate([zeros(2, C), np.asarray(x)])
-        windows = mg.sliding_window_view(padded, window_shape=(3, C), step=(1, 1)).reshape(len(x), -1)
+        windows = mg.sliding_window_view(padded, window_shape=(3, C), step=(1, 1)).copy().reshape(len(x), -1)
         h = zeros(D)
         for window in windows:
             h = self.step(window, h)

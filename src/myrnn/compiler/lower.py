@@ -253,7 +253,17 @@ def moved(value: Value, places: Array) -> Value:
             pieces = (np.take(inside, i, axis) for i in range(places.shape[axis]))
             nodes = (take(value.nodes[which], indices=piece) for which, piece in zip(lines[:, 0], pieces, strict=True))
             return Value(tuple(nodes), places.shape, axis)
-    return plain(take(value.node, indices=places), places.shape)
+    if places.ndim > 1 and len(places) > 1 and all(len(np.unique(piece)) < len(value.nodes) for piece in part):
+        # Windows, of some parts each.
+        return Value(tuple(moved(value, piece).node for piece in places), places.shape, 0)
+    used = np.unique(part)
+    rest = Value(tuple(value.nodes[i] for i in used), _with_length(value.shape, value.along, len(used)), value.along)
+    order = np.argsort(rest.part_and_place[0], kind="stable").reshape(len(used), size)
+    return plain(take(rest.node, indices=order[np.searchsorted(used, part), inside]), places.shape)
+
+
+def _with_length(shape: Shape, axis: int, length: int) -> Shape:
+    return (*shape[:axis], length, *shape[axis + 1 :])
 
 
 def _move(move: Callable[[Array, Any, Shape], Array], creator: Any, operands: list[Value], shape: Shape) -> Value:

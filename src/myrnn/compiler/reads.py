@@ -202,6 +202,19 @@ def _differences(array: Any, n: int = 1, axis: int = -1, prepend: Any = None, ap
     return array
 
 
+def _windows(view: Any) -> Any:
+    """Return the function that makes windows of an array where `view` does of NumPy's arrays."""
+
+    @wraps(view)
+    def windows(array: Any, *given: Any, **named: Any) -> Any:
+        if type(array) is not Array:
+            return view(array, *given, **named)
+        places = view(np.arange(array.size).reshape(array.shape), *given, **named)
+        return array[np.unravel_index(places, array.shape)]
+
+    return windows
+
+
 def _dot(a: Any, b: Any) -> Any:
     return mygrad.matmul(a, b) if 1 <= len(np.shape(a)) and 1 <= len(np.shape(b)) <= 2 else np.dot(_looked_at(a), b)
 
@@ -225,6 +238,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.column_stack: _columns,
     np.flip: _flipped,
     np.diff: _differences,
+    np.lib.stride_tricks.sliding_window_view: _windows(np.lib.stride_tricks.sliding_window_view),
     np.dot: _dot,
     np.round: _rounded,
     np.any: lambda array, *given, **named: array.any(*given, **named),
@@ -272,6 +286,7 @@ def reads_traced(is_here: Callable[[], bool], sequence: Any, note: Callable[[Ten
     with ExitStack() as stack:
         for owner, name in _CONVERSIONS:
             stack.enter_context(_replaced(owner, name, _converting(getattr(owner, name), is_here)))
+        stack.enter_context(_replaced(mygrad, "sliding_window_view", _windows(mygrad.sliding_window_view)))
         for name, function in _COMPARED.items():
             stack.enter_context(_replaced(Tensor, name, _comparing(getattr(Tensor, name), function, is_here)))
         stack.enter_context(_replaced(Tensor, "__array_ufunc__", _computing(Tensor.__array_ufunc__, is_here)))

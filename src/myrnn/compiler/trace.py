@@ -161,6 +161,9 @@ class Recorder:
             try:
                 output = model(x)
                 self._note_returned()
+            except BaseException:
+                self.let_arrays_go()
+                raise
             finally:
                 # A frame that is kept keeps those that called it, and the graph, which locks the parameters.
                 self._frames.clear()
@@ -309,6 +312,16 @@ def _collection_paused() -> Iterator[None]:
 def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
     """Trace the model on `x`, float32 (T, C)."""
     output, sequence, recorder = _run(model, parameters, x)
+    try:
+        return _graph_of(output, sequence, parameters, build, recorder)
+    finally:
+        recorder.let_arrays_go()
+
+
+def _graph_of(
+    output: Any, sequence: Tensor, parameters: tuple[Tensor, ...], build: Builder, recorder: Recorder
+) -> Trace:
+    """Return the graph of what a model returned for a sequence."""
     if not isinstance(output, Tensor) or isinstance(output, Array):
         kind = "ndarray" if isinstance(output, Array) else type(output).__name__
         raise CompileError(
@@ -321,15 +334,15 @@ def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, An
     values = {
         id(p): plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))
     }
-    rows = tuple(build.leaf("row", t, size=x.shape[1]) for t in range(len(x)))
-    values[id(sequence)] = Value(rows, x.shape, 0)
+    length, width = sequence.shape
+    rows = tuple(build.leaf("row", t, size=width) for t in range(length))
+    values[id(sequence)] = Value(rows, sequence.shape, 0)
     origins = _read(inputs_first([output], _operands), values, build, recorder)
     tensors = inputs_first([output], lambda t: () if isinstance(t.creator, WithoutGradient) else _variables(t))
     reached = frozenset(i for i, p in enumerate(parameters) if any(p is t for t in tensors))
     _check_gradient_goes_on(values[id(output)].node, origins)
-    recorder.let_arrays_go()
     looks = tuple(Origin(*line) for line in recorder.looks)
-    return Trace(len(x), values[id(output)].node, origins, output.data.copy(), looks, reached)
+    return Trace(length, values[id(output)].node, origins, output.data.copy(), looks, reached)
 
 
 def _run(model: Any, parameters: tuple[Tensor, ...], x: NDArray[Any]) -> tuple[Any, Tensor, Recorder]:
