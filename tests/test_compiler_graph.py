@@ -86,6 +86,14 @@ def test_a_product_with_zero_is_zeros_and_a_neutral_term_widens():
     assert wide.size == 3 and wide.operation == "expand"
 
 
+def test_what_is_computed_of_widened_numbers_is_widened():
+    build = Builder()
+    one, other = (ops.expand(leaf(build, i, size=1), size=3) for i in range(2))
+    both = one + other
+    assert both.size == 3 and both.operation == "expand" and both.inputs[0].operation == "add"
+    check([both], ["state"])
+
+
 def test_sizes_that_do_not_fit_are_found():
     build = Builder()
     with pytest.raises(AssertionError, match=r"sizes \(3, 4\) do not fit together"):

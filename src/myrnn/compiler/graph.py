@@ -119,6 +119,8 @@ class Builder:
                 return self.constant(row.reference(*(i.numbers for i in inputs), *given))
         if row.kind == "map" and any(i.size == size and not i.is_constant for i in inputs):
             inputs = tuple(self._narrowed(i) for i in inputs)
+            if operation != "expand" and size > 1 and all(i.size == 1 for i in inputs):
+                return self.make("expand", self.make(operation, *inputs, **attributes), size=size)
         simpler = self._simpler(operation, inputs, given, size)
         return self._intern(operation, inputs, given, size) if simpler is None else simpler
 
