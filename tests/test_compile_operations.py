@@ -7,7 +7,7 @@ from mygrad.nnet.activations import sigmoid
 
 from myrnn.compiler import compile
 from test_compile_interpreted import assert_agrees, assert_all_agree
-from test_compiler_trace import CASES, COLUMNS, MORE, ROWS
+from test_compiler_trace import CASES, COLUMNS, MORE, ROWS, gru_in_python  # noqa: F401 - it is a fixture
 
 # Without its graph MyGrad does not compute it.
 ONCE = {"largest norm"}

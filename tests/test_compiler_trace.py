@@ -249,7 +249,10 @@ MORE = {
         a.reshape(1, 1, 4, 3), a[1:3, 1:].reshape(1, 1, 2, 2), stride=(2, 1), padding=(0, 1)
     ),
     "a convolution of channels and pictures": lambda a: conv_nd(
-        mg.stack([a, 2 * a])[np.newaxis], a[1:].reshape(1, 1, 3, 3) * np.ones((2, 2, 1, 1)), stride=1, padding=1
+        mg.stack([a, 2 * a])[np.newaxis],
+        a[1:].reshape(1, 1, 3, 3) * np.arange(1, 5).reshape(2, 2, 1, 1),
+        stride=1,
+        padding=1,
     ),
     "the largest of windows over time": lambda a: max_pool(a.T[np.newaxis], pool=(2,), stride=2),
     "the largest of windows that overlap": lambda a: max_pool(a * np.arange(3), pool=(3, 2), stride=1),

@@ -9,9 +9,22 @@ from typing import Any
 import numpy as np
 
 from myrnn.compiler import ops
-from myrnn.compiler.graph import Node
+from myrnn.compiler.graph import Node, evaluate
 from myrnn.compiler.lower import Rule, Shape, Value, moved, plain, product_of
 from myrnn.errors import UnsupportedOperation
+
+
+def _product(left: Value, right: Value) -> Node:
+    """Return the product of two matrices; of constants, which padding and a first state may be, the constant."""
+    node = product_of(left, right)
+    inputs = list(map(_constant_of, node.inputs))
+    return node.build.constant(evaluate([node], {})[0]) if all(i.is_constant for i in inputs) else node
+
+
+def _constant_of(node: Node) -> Node:
+    """Return the constant that a node is, moved or not, or else the node."""
+    is_moved = node.operation == "take" and node.inputs[0].is_constant
+    return node.build.constant(evaluate([node], {})[0]) if is_moved else node
 
 
 def _gru(creator: Any, operands: list[Value], shape: Shape) -> Value:
@@ -27,11 +40,11 @@ def _gru(creator: Any, operands: list[Value], shape: Shape) -> Value:
     for row in rows.parts(-3):
 
         def before(U: Value, b: Value, row: Value = row) -> Node:
-            return product_of(row, U) + b.fitted(size)
+            return _product(row, U) + _constant_of(b.fitted(size))
 
-        z = ops.sigmoid(before(Uz, bz) + product_of(state, Wz))
-        r = ops.sigmoid(before(Ur, br) + product_of(state, Wr))
-        h = ops.tanh(before(Uh, bh) + product_of(plain(r * state.node, size), Wh))
+        z = ops.sigmoid(before(Uz, bz) + _product(state, Wz))
+        r = ops.sigmoid(before(Ur, br) + _product(state, Wr))
+        h = ops.tanh(before(Uh, bh) + _product(plain(r * state.node, size), Wh))
         state = plain((1.0 - z) * h + z * state.node, size)
         states.append(state.node)
     return Value(tuple(states), shape, 0)
@@ -47,7 +60,7 @@ def _convolution(creator: Any, operands: list[Value], shape: Shape) -> Value:
 def _slid(x: Value, filters: Value, options: Sequence[tuple[int, int, int]], shape: Shape) -> Value:
     """Convolve along the third axis, and in its places along the others; options are stride, padding and dilation."""
     if not options:
-        return plain(product_of(x, moved(filters, filters.places.T)), shape)
+        return plain(_product(x, moved(filters, filters.places.T)), shape)
     (stride, padding, dilation), *rest = options
     axis = 2 - len(shape)
     places, taps = x.parts(axis), filters.parts(axis)
