@@ -180,6 +180,7 @@ MORE = {
     "rolled flat": lambda a: mg.roll(a, 2) * np.arange(12).reshape(4, 3),
     "rows repeated": lambda a: mg.repeat(a, 2, axis=0) * np.arange(24).reshape(8, 3),
     "a constant of many numbers": lambda a: a + np.arange(3),
+    "a column of equal numbers": lambda a: np.full((4, 1), 0.5) * a,
     "an array on the left": lambda a: np.arange(3, dtype=np.float32) - a,
     "a column against a row": lambda a: a[:, :1] + a[0],
     "a single row against all": lambda a: a[:1] * a,
@@ -234,8 +235,8 @@ MORE = {
     "the mean of a buffer": lambda a: filled(mg.zeros((4, 3)), a, lambda t: t).mean(axis=0),
     "rows that a buffer never had": lambda a: filled(mg.ones((6, 3)), a, lambda t: t + 1) * a[0],
     "a buffer that is added to": lambda a: added_to(mg.zeros((4, 3)), a),
-    "a view of a view is written": lambda a: through_a_view((a * 1).reshape(2, 2, 3)[1], a[0]),
-    "a transposed view is written": lambda a: through_a_view((a * 1).T, a[:, 0]),
+    "a view of a view is written": lambda a: beside_a_view(a * 1, lambda b: b.reshape(2, 2, 3)[1], a[0]),
+    "a transposed view is written": lambda a: beside_a_view(a * 1, lambda b: b.T, a[:, 0]),
     "a view of a tensor that is written": lambda a: views_after(a * 1, a[3]),
     "a view that is read before and after": lambda a: read_before(a * 1),
     "a GRU with a first state": lambda a: with_gru(a[:, np.newaxis], s0=np.ones((1, 2), np.float32)),
@@ -303,7 +304,12 @@ def through_a_view(b, row):
     view = b[1]
     view *= row
     view += 1
-    return b.base * 2 if b.base is not None else b * 3
+    return b * 3
+
+
+def beside_a_view(b, view_of, row):
+    view = through_a_view(view_of(b), row)
+    return mg.concatenate([view.reshape(-1), 2 * b.reshape(-1)])
 
 
 def views_after(b, row):

@@ -74,9 +74,12 @@ class Value:
 
     def fitted(self, shape: Shape) -> Node:
         """Return the node with as many numbers as `shape` has, or with a single one."""
-        if self.node.size in (1, prod(shape)):
-            return self.node
-        return take(self.node, indices=np.broadcast_to(self.places, shape))
+        node = self.node
+        if node.size in (1, prod(shape)):
+            return node
+        if node.is_constant and node.size and node.numbers[0] != 0 and np.all(node.numbers == node.numbers[0]):
+            return node.build.constant(node.numbers[:1])
+        return take(node, indices=np.broadcast_to(self.places, shape))
 
 
 def plain(node: Node, shape: Shape) -> Value:
