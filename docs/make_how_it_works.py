@@ -10,11 +10,13 @@ from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
-from mygrad.nnet.activations import relu
+from mygrad.nnet.activations import logsoftmax, relu
 from mygrad.nnet.initializers import glorot_normal
 
 from myrnn import compile, dense
+from myrnn.compiler import trace_loss
 from myrnn.errors import NotARecurrence
+from myrnn.targets import LABELS
 
 DOCUMENT = Path(__file__).parent / "how-it-works.md"
 
@@ -82,6 +84,12 @@ class Late(RNN):
         return self.fc_h2y(h)
 
 
+def smoothed(outputs, targets):
+    """Return the cross-entropy with labels of which all classes have a share."""
+    log = logsoftmax(outputs)
+    return -(0.9 * log[np.arange(len(targets)), targets] + 0.1 * log.mean(axis=1))
+
+
 def texts() -> dict[str, str]:
     """Return what goes into the document, by name."""
     compiled = compile(RNN(10, 50, 2), check=False)
@@ -93,6 +101,8 @@ def texts() -> dict[str, str]:
     found["schedule"] = part(found["schedule"], "Forward, step by step", until=r"^\S")
     titles = "# Forward, step by step", "# Back through time"
     found["emit"] = "\n\n".join(part(found["emit"], title, until="^$|restore_mode") for title in titles)
+    found["smoothed"] = inspect.getsource(smoothed).strip()
+    found["loss"] = str(trace_loss(smoothed, LABELS, 3, np.arange(3)))
     found["batch"] = part(compiled.program(tokens=True, batched=True).source, r"# h = relu\(h_sum\)", until="^$")
     return found
 
@@ -117,7 +127,7 @@ def filled(document: str) -> str:
 
     def block(match: re.Match[str]) -> str:
         name = match[1]
-        language = "python" if name in ("model", "emit", "batch") else "text"
+        language = "python" if name in ("model", "smoothed", "emit", "batch") else "text"
         return f"<!-- {name} -->\n```{language}\n{found[name]}\n```\n<!-- end -->"
 
     found = texts()

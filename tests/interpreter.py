@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from myrnn.compiler.runtime import OF_PROGRAMS, functions, lookups, moves, training, updates
+from myrnn.compiler.runtime import OF_PROGRAMS, functions, lookups, moves, scores, training, updates
 
 LANES = np.arange(16)
 
@@ -148,8 +148,9 @@ CALLED = {
     "multiply": multiply,
     "multiply_row": multiply_row,
     "transpose": transpose,
-    # what moves numbers is Python already
+    # what moves numbers, and what scores outputs, is Python already
     **{name: getattr(moves, name) for name in OF_PROGRAMS["moves"]},
+    **{name: getattr(scores, name) for name in OF_PROGRAMS["scores"]},
     "flush_subnormals": lambda: 0,
     "restore_mode": lambda mode: None,
     # the types of arguments

@@ -15,22 +15,22 @@ from myrnn.playground.settings import defaults
 
 # Compiled once for all of them.
 SMALL = {**defaults(), "pattern_length_max": 3, "dim_recurrent": 8, "learning_rate": 0.01}
-# Cannot be compiled, since its step depends on the place: it is trained op by op, without a compiler.
-POSITIONAL = """
+# Cannot be compiled, since it jumps among the rows: it is trained op by op, without a compiler.
+JUMPING = """
 import numpy as np
 from mygrad import tanh
 from myrnn import dense
 
 
-class Positional:
+class Jumping:
     def __init__(self, dim_input, dim_recurrent, dim_output):
         self.fc_x2h = dense(dim_input, dim_recurrent)
         self.fc_h2y = dense(dim_recurrent, dim_output)
 
     def __call__(self, x):
         h = np.zeros((1, self.fc_h2y.weight.shape[0]), dtype=np.float32)
-        for t, x_t in enumerate(x):
-            h = tanh(self.fc_x2h(x_t[np.newaxis]) + np.float32(t % 7) * h)
+        for t in range(len(x)):
+            h = tanh(self.fc_x2h(x[t * t % len(x)][np.newaxis]) + np.float32(0.5) * h)
         return self.fc_h2y(h)
 
     @property

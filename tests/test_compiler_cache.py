@@ -32,11 +32,12 @@ from myrnn.compiler.runtime.products import fill
 import numpy as np
 
 def run(
-    tokens: Tokens, begin: int, steps: int, label: int, weight: np.float32, learn: bool, p: Floats, g: Floats,
-    w: Floats, sizes: Integers, tables: Tokens,
-) -> tuple[float, int]:
-    fill(w, 0, 16, weight)
-    return 2.0 * steps, label
+    tokens: Tokens, begin: int, steps: int, member: int, labels: Integers, targets: Floats, weights: Floats,
+    class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers,
+    tables: Tokens,
+) -> tuple[float, float]:
+    fill(w, 0, 16, share)
+    return 2.0 * steps, 1.0 * labels[member]
 """
 PROGRAM = f"""
 import sys
@@ -49,12 +50,12 @@ print(known, run(), cache.cache_folder())
 
 def run(source=SOURCE):
     """Load a program and return its result."""
-    weights = np.arange(6, dtype=np.float32)
     floats, integers, tokens = (np.zeros(16, kind) for kind in (np.float32, np.int64, np.int32))
+    samples = training.Samples(tokens, np.array([0, 21]), np.array([5]), floats, floats, floats)
+    work = training.Work(floats, integers, tokens, integers, tokens)
     loss, label = cache.load(source).call(
-        training.run, False, tokens, np.array([0, 21]), np.array([5]), weights, np.array([0]), 1.0, True,
-        floats, floats, floats, integers, tokens, integers, tokens,
-    )  # fmt: skip
+        training.run, False, samples, np.array([0]), np.float32(5), True, floats, floats, work
+    )
     assert label == 5
     np.testing.assert_array_equal(floats, 5)
     return int(loss)

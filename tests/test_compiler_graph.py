@@ -158,6 +158,21 @@ def test_rebuilding_moves_a_graph_to_another_table():
     assert moved is ops.total(ops.take(leaf(two, size=4), indices=np.array([1, 2])), outer=1, n=2, inner=1)
 
 
+def test_what_is_made_of_repeated_numbers_is_a_repeated_number():
+    build = Builder()
+    one = leaf(build, size=1)
+    node = ops.multiply(build.make("expand", one, size=3), np.full(3, 0.5))
+    assert node is build.make("expand", one * 0.5, size=3)
+    check([node], ["state"])
+
+
+def test_of_a_choice_that_is_known_the_rest_is_left_out():
+    build = Builder()
+    one, zeros = leaf(build, size=1), build.constant([0.0, 0.0])
+    assert ops.select(build.constant([1.0, 1.0]), zeros, one) is zeros
+    assert ops.select(build.constant([0.0, 0.0]), zeros, one) is build.make("expand", one, size=2)
+
+
 def test_check_finds_strange_leaves_and_wrong_sizes():
     build = Builder()
     node = ops.add(leaf(build), build.leaf("gradient", 0, size=3))

@@ -302,7 +302,7 @@ def every(period, act):
 def positional(m, x):
     h = zeros()
     for t, x_t in enumerate(x):
-        h = mg.tanh(x_t[np.newaxis] @ m.A + h @ m.B + 0.1 * t)
+        h = mg.tanh(x_t[np.newaxis] @ m.A + h @ m.B + 0.1 * t / len(x))
     return h @ m.W
 
 
@@ -355,7 +355,7 @@ def squared_length(m, x):
         (every(2, lambda m, x, h, t: mg.tanh(x @ m.A + h @ m.B)), "is not the same computation as"),
         (every(4, lambda m, x, h, t: h), None),
         (every(8, lambda m, x, h, t: mg.tanh(x @ m.A + h @ m.B)), "is not the same computation as"),
-        (positional, "is not the same computation as"),
+        (positional, "in a way that is no loop over the whole"),
         (first_only, None),
         (all_states, None),
         (look_back_to_the_first, None),
@@ -373,10 +373,12 @@ def test_what_is_no_recurrence_is_refused(run, message):
 
 def test_the_refusal_shows_both_constants_and_the_line():
     with pytest.raises(NotARecurrence) as caught:
-        rolled(positional)
+        rolled(squared_length)
     text = str(caught.value)
-    assert text.startswith("step 6 of the model is not the same computation as step 5.\n  test_compiler_roll.py:")
-    assert "0.1 * t)      <- 0.6 here, 0.5 there\n" in text
+    assert text.startswith(
+        "the readout after 5 steps is not the same computation as after 6.\n  test_compiler_roll.py:"
+    )
+    assert "      <- 25 here, 36 there\n" in text
 
 
 def test_what_is_made_of_the_last_row_alone_is_a_state():

@@ -122,7 +122,6 @@ def test_gradients_are_differences(registered, name, weights):
         assert logits.grad[place] == pytest.approx((next(ends) - next(ends)) / (2 * step), rel=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:training goes on op by op with MyGrad, because the loss")
 def test_a_registered_loss_is_known_everywhere(registered, tmp_path, monkeypatch, blank_figures, capsys):
     monkeypatch.chdir(tmp_path)
     Path("a.csv").write_text("sequence,label\n" + "ab,x\nba,y\nb,y\n" * 8)
@@ -132,7 +131,7 @@ def test_a_registered_loss_is_known_everywhere(registered, tmp_path, monkeypatch
     for name in ("drawn", "given"):
         run = load_run(name)
         assert run.experiment.training.loss == "brier"
-        assert run.history.engine == "mygrad"
+        assert run.history.engine == "native"
         # Of two classes it is 2 at most.
         assert run.history.loss.max() < 2
     assert (load_run("given").history.validation_loss < 2).all()
@@ -192,10 +191,14 @@ def test_a_loss_is_what_is_made_smaller(registered):
 
 
 def test_a_loss_without_a_native_form_says_so(registered, tmp_path):
-    with pytest.raises(CompileError, match="the loss 'brier' has no native form"):
-        trained("brier", "native")
-    with pytest.warns(UserWarning, match="op by op with MyGrad, because the loss 'brier' has no native form"):
-        trained("brier", "auto")
+    @register("loss", "looking")
+    def looking(logits, labels):
+        return (logits**2).sum(axis=1) * float(np.abs(logits.data).max() < 1e9)
+
+    with pytest.raises(CompileError, match="the loss 'looking' has no native form: it looks at numbers"):
+        trained("looking", "native")
+    with pytest.warns(UserWarning, match="op by op with MyGrad, because the loss 'looking' has no native form"):
+        trained("looking", "auto")
     trained("brier", checkpoint=tmp_path)
     with pytest.raises(InvalidArgument, match="loss"):
         trained("smoothed", checkpoint=tmp_path, resume=True)

@@ -21,7 +21,7 @@ from myrnn.playground.network import NEXT_SEED, Network, Recorded, new_model
 from myrnn.registry import make
 from myrnn.runs import load_run, save_run
 from myrnn.tasks import Palindromes, TwinHalves
-from playground_help import POSITIONAL, RECURRENT, SMALL
+from playground_help import JUMPING, RECURRENT, SMALL
 
 
 def refused(message, kind=InvalidArgument):
@@ -47,8 +47,8 @@ def here(tmp_path, monkeypatch, blank_figures):
 
 @pytest.fixture
 def own(here):
-    (here / "positional.py").write_text(POSITIONAL)
-    return load_own("positional.py:Positional")
+    (here / "jumping.py").write_text(JUMPING)
+    return load_own("jumping.py:Jumping")
 
 
 def saved(network):
@@ -176,8 +176,8 @@ def test_a_training_that_diverges_says_what_to_do():
 
 
 def test_a_class_that_fails_in_the_training_is_trained_no_further(here):
-    (here / "failing.py").write_text(POSITIONAL.replace("    def __call__(self, x):\n", FAILS_AT_FOUR))
-    network = Network({**SMALL, "cell": "own"}, load_own("failing.py:Positional").make)
+    (here / "failing.py").write_text(JUMPING.replace("    def __call__(self, x):\n", FAILS_AT_FOUR))
+    network = Network({**SMALL, "cell": "own"}, load_own("failing.py:Jumping").make)
     with pytest.raises(IndexError, match="four"):
         network.advance(0.0, 30)
     message = "this network failed in its training: reset it, or load a run"
@@ -442,7 +442,7 @@ def test_a_run_that_no_settings_make_again_is_shown_and_says_so(here):
     assert load_run(saved(network)).settings["model"]["recurrent_init"] == "identity"
 
 
-@pytest.mark.parametrize(("text", "name"), [(POSITIONAL, "Positional"), (RECURRENT, "Recurrent")])
+@pytest.mark.parametrize(("text", "name"), [(JUMPING, "Jumping"), (RECURRENT, "Recurrent")])
 def test_a_run_of_a_class_of_ones_own_is_loaded_with_the_class(here, text, name):
     (here / "own.py").write_text(text)
     own = load_own(f"own.py:{name}")

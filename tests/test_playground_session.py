@@ -21,8 +21,8 @@ from myrnn.playground.network import Network
 from myrnn.playground.session import MOST_WAITING, Full, Sessions
 from myrnn.runs import save_run
 from playground_help import (
+    JUMPING,
     LOOP,
-    POSITIONAL,
     RECURRENT,
     SMALL,
     WAIT,
@@ -585,8 +585,8 @@ def test_a_run_that_no_settings_make_again_is_not_reset(tmp_path, monkeypatch):
 
 
 def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypatch):
-    (tmp_path / "positional.py").write_text(POSITIONAL)
-    own = load_own(str(tmp_path / "positional.py:Positional"))
+    (tmp_path / "jumping.py").write_text(JUMPING)
+    own = load_own(str(tmp_path / "jumping.py:Jumping"))
     monkeypatch.setattr(bench_module, "ENOUGH", 40)
     with open_session({**SMALL, "cell": "own"}, own=own) as page:
         assert page.last["status"]["engine"] == "mygrad"
@@ -601,11 +601,11 @@ def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypa
 
 
 def test_a_view_that_a_class_fails_in_says_so_and_the_training_goes_on(tmp_path):
-    failing = POSITIONAL.replace(
+    failing = JUMPING.replace(
         "        h = np.z", "        if len(x) > 6:\n            raise IndexError('7 steps')\n        h = np.z"
     )
     (tmp_path / "failing.py").write_text(failing)
-    with open_session({**SMALL, "cell": "own"}, own=load_own(str(tmp_path / "failing.py:Positional"))) as page:
+    with open_session({**SMALL, "cell": "own"}, own=load_own(str(tmp_path / "failing.py:Jumping"))) as page:
         page.send("watch", views=["accuracy"])
         seen = page.next("accuracy")
         assert (seen["problem"], seen["iteration"]) == ("IndexError: 7 steps", 0)
@@ -616,11 +616,11 @@ def test_a_view_that_a_class_fails_in_says_so_and_the_training_goes_on(tmp_path)
 
 
 def test_why_a_model_is_not_compiled_is_told_without_the_folders_of_its_file(tmp_path):
-    failing = POSITIONAL.replace(
+    failing = JUMPING.replace(
         "        h = np.z", "        if len(x) > 2:\n            raise IndexError('3')\n        h = np.z"
     )
     (tmp_path / "failing.py").write_text(failing)
-    with open_session({**SMALL, "cell": "own"}, own=load_own(str(tmp_path / "failing.py:Positional"))) as page:
+    with open_session({**SMALL, "cell": "own"}, own=load_own(str(tmp_path / "failing.py:Jumping"))) as page:
         assert "IndexError: 3, in failing.py:" in page.ask("recurrence", "recurrence")["equations"]
         assert str(tmp_path) not in str(page.all)
 

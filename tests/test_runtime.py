@@ -13,7 +13,7 @@ from numba import njit
 
 from myrnn import optimizers
 from myrnn.compiler.cache import runtime
-from myrnn.compiler.runtime import products, updates
+from myrnn.compiler.runtime import products, scores, updates
 from myrnn.compiler.runtime.functions import Caller, Integers, MachineCode, machine_code, signature_of, symbol
 from myrnn.compiler.runtime.threads import BARRIER_SIZE, MODES, flush_subnormals, meet, restore_mode
 from myrnn.models import RNN
@@ -132,6 +132,17 @@ def test_cross_entropy_is_the_softmax_loss_with_its_gradient(classes, data):
     assert np.all(gradient[classes:-1] == 0)
     assert gradient[-1] == MARK
     assert best == y.argmax()
+
+
+@given(st.integers(1, 40))
+def test_scores_are_those_of_rows(count):
+    outputs, targets = random(count, count + 2), random(count + 1, count + 3)
+    y, t = outputs[2:].astype(np.float64), targets[3:].astype(np.float64)
+    assert native(scores.largest)(outputs, 2, count) == y.argmax()
+    given = outputs, 2, targets, 3, count
+    assert native(scores.share_right)(*given) == pytest.approx(np.mean((y > 0) == (t > 0)))
+    assert native(scores.squared_error)(*given) == pytest.approx(np.mean((y - t) ** 2))
+    assert native(scores.largest)(np.zeros(4, dtype=np.float32), 0, 4) == 0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -7,7 +7,6 @@ from itertools import product
 import mygrad as mg
 import numpy as np
 import pytest
-from mygrad.nnet.activations import logsoftmax, tanh
 from scipy.special import expit, log_softmax, logsumexp
 
 from myrnn import RNN, SGD, Adam, LivePlot, Sequences, plots, train
@@ -16,51 +15,11 @@ from myrnn.results import LearningCurve
 from myrnn.runs import save_run
 from myrnn.tasks import TwinHalves
 from myrnn.training import Training, Validation, load_checkpoint, measure, reference_logits
-
-LENGTHS = [3, 1, 0, 4, 2, 5]
-OFFSETS = np.concatenate(([0], np.cumsum(LENGTHS)))
-STEPS = int(OFFSETS[-1])
-KINDS = [(what, per_step) for what in ("class", "several", "numbers") for per_step in (False, True)]
+from targets_help import KINDS, LENGTHS, STEPS, Model, data, gaussian, smoothed
 
 
 def refused(message):
     return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
-
-
-def data(what="class", per_step=False, weighted=False, columns=2, seed=0):
-    rng = np.random.default_rng(seed)
-    rows = STEPS if per_step else len(LENGTHS)
-    targets = {
-        "class": rng.integers(0, columns, rows),
-        "several": rng.random((rows, columns)) < 0.4,
-        "numbers": rng.normal(size=(rows, columns)),
-    }[what]
-    weights = rng.choice([0.0, 0.5, 2.0], rows) if weighted else None
-    return Sequences(rng.normal(size=(STEPS, 3)), OFFSETS, targets, per_step=per_step, weights=weights)
-
-
-class Model:
-    """A simple recurrent network with an output after the last step, or after every step."""
-
-    def __init__(self, per_step, outputs=2, dtype=np.float32):
-        rng = np.random.default_rng(1)
-        sizes = {"wx": (3, 4), "wh": (4, 4), "wy": (4, outputs), "by": (outputs,)}
-        self.per_step = per_step
-        for name, size in sizes.items():
-            setattr(self, name, mg.tensor(rng.normal(scale=0.6, size=size).astype(dtype)))
-
-    @property
-    def parameters(self):
-        return self.wx, self.wh, self.wy, self.by
-
-    def __call__(self, x):
-        h, rows = np.zeros((1, 4), dtype=self.wx.dtype), []
-        for x_t in x:
-            h = tanh(x_t[np.newaxis] @ self.wx + h @ self.wh)
-            rows.append(h @ self.wy + self.by)
-        if self.per_step:
-            return mg.concatenate(rows)
-        return h @ self.wy + self.by
 
 
 def outputs_by_numpy(model, sequences, order):
@@ -191,17 +150,6 @@ def test_sequences_without_a_step_have_no_targets_of_steps():
 # --- losses of the user's
 
 
-def smoothed(outputs, targets, share=0.1):
-    log = logsoftmax(outputs)
-    return -((1 - share) * log[np.arange(len(targets)), targets] + share * log.mean(axis=1))
-
-
-def gaussian(outputs, targets):
-    """Minus the log likelihood of a normal distribution with a learned mean and width: it may be below 0."""
-    mean, log_width = outputs[:, :1], outputs[:, 1:]
-    return (0.5 * ((targets[:, :1] - mean) * mg.exp(-log_width)) ** 2 + log_width - 3).sum(axis=1)
-
-
 def test_a_function_is_a_loss(tmp_path):
     sequences, model = data("class", True), Model(True)
     outputs, places = outputs_by_numpy(model, sequences, range(len(LENGTHS)))
@@ -209,8 +157,6 @@ def test_a_function_is_a_loss(tmp_path):
     expected = np.mean(-(0.9 * log[np.arange(STEPS), sequences.targets[places]] + 0.1 * log.mean(axis=1)))
     history = train(model, sequences, SGD(model.parameters), 1, len(LENGTHS), engine="mygrad", loss=smoothed)
     assert history.loss[0] == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(CompileError, match=r"^the loss 'smoothed' has no native form$"):
-        train(model, sequences, SGD(model.parameters), 1, engine="native", loss=smoothed)
 
 
 def test_a_loss_may_be_below_zero_and_its_training_goes_on(tmp_path):
@@ -361,17 +307,6 @@ def test_all_targets_of_a_training_are_of_one_kind(monkeypatch):
         "for each sequence"
     ):
         train(model, task, SGD(model.parameters), 10, engine="mygrad")
-
-
-@pytest.mark.parametrize(("what", "per_step"), KINDS[1:])
-def test_native_code_says_that_it_cannot(what, per_step):
-    sequences = data(what, per_step)
-    model = Model(per_step)
-    with pytest.raises(CompileError, match=r"^(the loss '.*'|a training on a class for each step) has no native form$"):
-        train(model, sequences, SGD(model.parameters), 1, engine="native")
-    with pytest.warns(UserWarning, match=r"^training goes on op by op with MyGrad, because .* has no native form$"):
-        history = train(model, sequences, SGD(model.parameters), 1)
-    assert history.engine == "mygrad"
 
 
 # --- going on, and watching

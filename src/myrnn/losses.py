@@ -6,8 +6,10 @@ has a target, the steps of all of them. Targets are classes, int64 (N,), or else
 class that holds and 0 for the others.
 
 `myrnn.train` takes such a function as it is, or the name of one that is registered like tasks, models, optimizers and
-schedules (`registry.register`): the command line, studies and run folders know it by that name. Cross-entropy has a
-native form; a training with another loss runs op by op.
+schedules (`registry.register`): the command line, studies and run folders know it by that name.
+
+Natively, a loss is compiled like a model (`compiler.loss`). One that looks at the numbers of outputs or targets of
+numbers, as ``targets > 0`` does, is not, nor one for more than 64 classes, other than cross-entropy: it runs op by op.
 """
 
 from __future__ import annotations
@@ -132,16 +134,21 @@ def mean_loss(
     """
     if loss == CROSS_ENTROPY and class_weights is None and weights is None:
         return softmax_crossentropy(outputs, targets)
-    losses = _losses(loss, outputs, targets)
+    if weights is not None and not weights.all():
+        # What does not count is not there: zero times what is not finite would not be zero.
+        outputs, targets, weights = (rows[weights > 0] for rows in (outputs, targets, weights))
+        if not len(targets):
+            return outputs.sum()
+    losses = losses_of(loss, outputs, targets)
     if class_weights is not None:
         losses = losses * class_weights[targets]
     if weights is None:
         return losses.mean()
-    total = float(weights.sum(dtype=np.float64))
-    return (losses * weights).sum() / (total or 1.0)
+    return (losses * weights).sum() / float(weights.sum(dtype=np.float64))
 
 
-def _losses(loss: Loss | str, outputs: Tensor, targets: NDArray[Any]) -> Tensor:
+def losses_of(loss: Loss | str, outputs: Tensor, targets: NDArray[Any]) -> Tensor:
+    """Return the loss of each row; see `mean_loss`."""
     function: Loss = find("loss", loss).make if isinstance(loss, str) else loss
     rows = targets.astype(np.float32) if targets.dtype.kind == "b" else targets
     found = function(outputs, rows)

@@ -25,13 +25,14 @@ from myrnn.compiler.runtime.threads import flush_subnormals, restore_mode
 
 
 def run(
-    features: Floats, offsets: Integers, labels: Integers, class_weights: Floats, members: Integers, share: np.float32,
-    learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
-) -> tuple[float, int]:
+    features: Floats, offsets: Integers, labels: Integers, targets: Floats, weights: Floats, class_weights: Floats,
+    members: Integers, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
+    start: Integers, lined: Tokens,
+) -> tuple[float, float]:
     """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
 
-    `myrnn.compiler.runtime.training` calls this in every iteration. Return the sum of the losses, each weighted by its
-    class, and how many are right. Each counts for `share` in the gradients.
+    `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
+    scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
     """
     sequences = len(members)
     steps = line_up(start, lined, offsets, members)
@@ -170,16 +171,20 @@ def run(
     # logits += h @ fc_h2y.weight
     for r in range(sequences):
         add_dots(w, logits + r * K_padded, w, h + (total + r) * D_padded, p, fc_h2y_weight, D_padded, K, D_padded)
-    loss, hits = 0.0, 0
+    loss, score = 0.0, 0.0
     for r in range(sequences):
-        label = labels[members[r]]
-        weight = class_weights[label]
+        place = members[r]
+        label = labels[place]
+        weight = class_weights[label] * weights[place]
         one_loss, best = cross_entropy(w, logits + r * K_padded, K, label, w, d_logits + r * K_padded, share * weight)
-        loss += one_loss * weight
-        hits += int(best == label)
+        score += int(best == label and weights[place] > 0)
+        if weight > 0:
+            loss += one_loss * weight
+        else:
+            fill(w, d_logits + r * K_padded, d_logits + r * K_padded + K_padded, 0.0)
     if not learn:
         restore_mode(mode)
-        return loss, hits
+        return loss, score
 
     # Weights as the way back reads them.
     transpose(w, fc_h2o_weight_transposed, D_padded, p, fc_h2o_weight, D_padded, D, D_padded)
@@ -271,4 +276,4 @@ def run(
     # d_fc_x2f_weight += x.T @ d_f_sum
     multiply(g, fc_x2f_weight, D_padded, w, inputs, 1, C_padded, w, d_f_sum, D_padded, C, total, D_padded, True)
     restore_mode(mode)
-    return loss, hits
+    return loss, score

@@ -18,13 +18,14 @@ from myrnn.compiler.runtime.threads import flush_subnormals, restore_mode
 
 
 def run(
-    tokens: Tokens, begin: int, steps: int, label: int, weight: np.float32, learn: bool,
-    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
-) -> tuple[float, int]:
-    """Run one sequence; with `learn`, leave the gradients of all parameters in `g`.
+    tokens: Tokens, begin: int, steps: int, member: int, labels: Integers, targets: Floats, weights: Floats,
+    class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers,
+    tables: Tokens,
+) -> tuple[float, float]:
+    """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`.
 
-    `myrnn.compiler.runtime.training` calls this in every iteration. Return the loss, which counts `weight` times, and 1
-    where the largest logit is the right one.
+    `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
+    scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
     """
     # sizes
     K = sizes[1]
@@ -73,13 +74,19 @@ def run(
         store(w, logits + j, load(p, fc_h2y_bias + j))
     # logits += h @ fc_h2y.weight
     add_dots(w, logits, w, h + steps * D_padded, p, fc_h2y_weight, D_padded, K, D_padded)
-    loss, hits = 0.0, 0
-    one_loss, best = cross_entropy(w, logits, K, label, w, d_logits, weight)
-    loss += one_loss * weight
-    hits += int(best == label)
+    loss, score = 0.0, 0.0
+    place = member
+    label = labels[place]
+    weight = class_weights[label] * weights[place]
+    one_loss, best = cross_entropy(w, logits, K, label, w, d_logits, share * weight)
+    score += int(best == label and weights[place] > 0)
+    if weight > 0:
+        loss += one_loss * weight
+    else:
+        fill(w, d_logits, d_logits + K_padded, 0.0)
     if not learn:
         restore_mode(mode)
-        return loss, hits
+        return loss, score
 
     # Weights as the way back reads them.
     transpose(w, fc_h2h_weight_transposed, D_padded, p, fc_h2h_weight, D_padded, D, D_padded)
@@ -113,4 +120,4 @@ def run(
     multiply(g, fc_h2h_weight, D_padded, w, h + 1 * D_padded, 1, D_padded, w, d_h_sum + 1 * D_padded, D_padded, D,
         steps - 1, D_padded, True)
     restore_mode(mode)
-    return loss, hits
+    return loss, score

@@ -55,7 +55,7 @@ class CoordinateColumn(Simple):
         return h @ self.v
 
 
-@recurrence(source="Vaswani et al., Attention is all you need, 2017 (sinusoidal positions)", compiles=False)
+@recurrence(source="Vaswani et al., Attention is all you need, 2017 (sinusoidal positions)")
 class Sinusoids(Simple):
     """Sines and cosines of the position, added to the rows."""
 
@@ -72,11 +72,7 @@ class Sinusoids(Simple):
         return h @ self.v
 
 
-@recurrence(
-    source="Gehring et al., Convolutional sequence to sequence learning, 2017 (learned positions)",
-    largest=40,
-    compiles=False,
-)
+@recurrence(source="Gehring et al., Convolutional sequence to sequence learning, 2017 (learned positions)", largest=40)
 class LearnedPositions(Positioned):
     """The first row has the first position."""
 
@@ -87,11 +83,7 @@ class LearnedPositions(Positioned):
         return (h @ self.v)[None]
 
 
-@recurrence(
-    source="Devlin et al., BERT, 2019 (learned positions of the whole sequence, from the end)",
-    largest=40,
-    compiles=False,
-)
+@recurrence(source="Devlin et al., BERT, 2019 (learned positions of the whole sequence, from the end)", largest=40)
 class PositionsFromTheEnd(Positioned):
     """The last row has the last position."""
 
@@ -102,7 +94,7 @@ class PositionsFromTheEnd(Positioned):
         return h @ self.v
 
 
-@recurrence(source="Kazemi et al., Time2Vec: learning a vector representation of time, 2019", compiles=False)
+@recurrence(source="Kazemi et al., Time2Vec: learning a vector representation of time, 2019")
 class Time2Vec(Simple):
     """A linear and two periodic functions of the time, all learned."""
 
@@ -180,7 +172,7 @@ class Clockwork:
         return (mg.concatenate(groups) @ self.v)[None]
 
 
-@recurrence(source="Koutnik et al., A clockwork RNN, 2014 (by masks)", compiles=False)
+@recurrence(source="Koutnik et al., A clockwork RNN, 2014 (by masks)")
 class MaskedClockwork(Simple):
     """The same by a mask of zeros and ones for every step."""
 
@@ -249,9 +241,7 @@ class PythonCounter(Simple):
         return total / n @ self.v
 
 
-@recurrence(
-    source="Welford, Note on a method for calculating corrected sums of squares and products, 1962", compiles=False
-)
+@recurrence(source="Welford, Note on a method for calculating corrected sums of squares and products, 1962")
 class RunningMean(Simple):
     """The mean so far, updated by 1 / (t + 1), enters every step."""
 
@@ -285,9 +275,7 @@ class CorrectedTraces:
         return (mg.concatenate(now) @ self.v)[None]
 
 
-@recurrence(
-    source="Press, Smith and Lewis, Train short, test long: attention with linear biases (ALiBi), 2022", compiles=False
-)
+@recurrence(source="Press, Smith and Lewis, Train short, test long: attention with linear biases (ALiBi), 2022")
 class FadingBias:
     """Softmax over time of scores less the distance to the end."""
 
@@ -360,10 +348,7 @@ class ContinuousTime:
         return (h @ self.v)[None]
 
 
-@recurrence(
-    source="Robbins and Monro, A stochastic approximation method, 1951 (a rate that falls with the step)",
-    compiles=False,
-)
+@recurrence(source="Robbins and Monro, A stochastic approximation method, 1951 (a rate that falls with the step)")
 class FallingRate(Simple):
     """Mixes the new state in at a rate of 1 / sqrt(t + 1)."""
 

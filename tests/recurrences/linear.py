@@ -66,7 +66,7 @@ class HiPPO:
         return ((h + c @ self.u) @ self.v)[None]
 
 
-@recurrence(source="Gu et al., HiPPO, 2020 (LegS, whose step is divided by the time)", compiles=False)
+@recurrence(source="Gu et al., HiPPO, 2020 (LegS, whose step is divided by the time)")
 class HiPPOScaled:
     """Coefficients over all that was seen: the matrix of a step depends on its number."""
 

@@ -59,26 +59,28 @@ def by_differences(model, x, labels, step=1e-5):
         return found
 
 
-def drawn(model, lengths, dim_input, seed=0):
-    """Return sequences of normal numbers, labelled with what a model holds least likely.
+def drawn(model, lengths, dim_input, seed=0, per_step=False):
+    """Return sequences of normal numbers, each or each of their steps labelled with what a model holds least likely.
 
     The gradients of a right answer are mostly rounding.
     """
     rng = np.random.default_rng(seed)
     rows = [rng.normal(size=(length, dim_input)).astype(np.float32) for length in lengths]
-    return Sequences.from_pairs([(x, int(model(x).data.argmin())) for x in rows])
+    labels = [model(x).data.argmin(axis=1) for x in rows]
+    return Sequences.from_pairs(list(zip(rows, labels, strict=True)), per_step=per_step)
 
 
 def mean_by_mygrad(model, sequences):
-    """Return the mean loss of sequences and its gradients."""
-    found = [by_mygrad(model, sequences.features(i), int(label)) for i, label in enumerate(sequences.labels)]
-    losses, gradients = zip(*found, strict=True)
-    return np.mean(losses), [np.mean(each, axis=0) for each in zip(*gradients, strict=True)]
+    """Return the mean loss of sequences, or of all their steps, and its gradients."""
+    losses, gradients = zip(*(by_mygrad(model, x, labels) for x, labels in sequences), strict=True)
+    weights = sequences.counted / sequences.counted.sum()
+    return weights @ losses, [np.tensordot(weights, each, 1) for each in zip(*gradients, strict=True)]
 
 
 def compiled_mean(compiled, sequences, batched):
     """Return the mean loss and its gradients by a compiled program."""
     native = compiled.native(batched=batched)
+    compiled.guard.check_lengths(sequences)
     numbers = native.block_of([p.data for p in compiled.model.parameters]).numbers
     # What the calls before left in its memory is NaN.
     native.forget()
@@ -111,7 +113,7 @@ def disagreement(compiled, groups, tolerance=TOLERANCE):
     """
     model = compiled.model
     for seed, lengths in enumerate(groups):
-        sequences = drawn(model, lengths, compiled.dim_input, seed)
+        sequences = drawn(model, lengths, compiled.dim_input, seed, compiled.per_step)
         true = mean_by_mygrad(model, sequences)
         told = difference(compiled_mean(compiled, sequences, len(lengths) > 1), true, tolerance)
         if told is None and len(lengths) == 1:

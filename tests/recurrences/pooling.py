@@ -180,10 +180,7 @@ class AdditiveAttention:
         return (mg.concatenate([context, s]) @ self.v).reshape(1, K)
 
 
-@recurrence(
-    source="Luong, Pham and Manning, Effective approaches to attention-based neural machine translation, 2015",
-    compiles=False,
-)
+@recurrence(source="Luong, Pham and Manning, Effective approaches to attention-based neural machine translation, 2015")
 class LuongAttention:
     """The general score, and an attentional vector before the output."""
 
@@ -230,9 +227,7 @@ class OnlineSoftmax:
         return top / bottom @ self.v
 
 
-@recurrence(
-    source="Vaswani et al., Attention is all you need, 2017 (multi-head attention of the last state)", compiles=False
-)
+@recurrence(source="Vaswani et al., Attention is all you need, 2017 (multi-head attention of the last state)")
 class MultiHead:
     """Two heads by reshape and swapaxes; the query is the last state."""
 

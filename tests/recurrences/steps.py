@@ -10,7 +10,7 @@ from .registry import C, D, K, recurrence, weight, weights, zeros
 
 def tagger(source, **expected):
     """Register a model whose logits are (T, K)."""
-    return recurrence(source, outputs="steps", compiles=False, **expected)
+    return recurrence(source, outputs="steps", **expected)
 
 
 @tagger(source="Elman, Finding structure in time, 1990 (prediction of the next word)")
@@ -98,7 +98,7 @@ class TiedLanguageModel:
         return H @ self.embed[:K].T
 
 
-@tagger(source="Sutskever, Vinyals and Le, Sequence to sequence learning with neural networks, 2014")
+@tagger(source="Sutskever, Vinyals and Le, Sequence to sequence learning with neural networks, 2014", compiles=False)
 class Translator:
     """An encoder, and a decoder with teacher forcing that is as long."""
 
@@ -113,7 +113,8 @@ class Translator:
 
 
 @tagger(
-    source="Merity et al., Pointer sentinel mixture models, 2017 (attention over all earlier states, at every step)"
+    source="Merity et al., Pointer sentinel mixture models, 2017 (attention over all earlier states, at every step)",
+    compiles=False,
 )
 class AttentiveTagger:
     """Every step attends to the states up to it."""
@@ -131,7 +132,10 @@ class AttentiveTagger:
         return mg.stack(out)
 
 
-@tagger(source="Lample et al., Neural architectures for named entity recognition, 2016 (a window over states)")
+@tagger(
+    source="Lample et al., Neural architectures for named entity recognition, 2016 (a window over states)",
+    compiles=False,
+)
 class WindowTagger:
     """The logits of a step see the states before and after it."""
 

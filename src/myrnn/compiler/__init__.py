@@ -1,15 +1,17 @@
 """The compiler: from a model's own code to native training.
 
-In the order in which data flows: `ops` and `graph` (what programs are made of); the passes in `trace` (with `reads`
-and `lower`), `probe`, `roll` (with `loops` and `cut`), `derive`, `plan`, `schedule` (with `assemble` and
-`instructions`) and `emit`; `printer` and `equations` (all of it as text); `runtime` (what emitted code calls), `cache`
-and `native` (machine code); `guard` (what makes it safe in use); `model` (the list of passes, and what users call).
+In the order in which data flows: `ops` and `graph` (what programs are made of); the passes in `trace` (with `reads`,
+`writes`, `layers`, `lower` and `rules`), `probe`, `roll` (with `loops`, `tables`, `found`, `match`, `finder` and
+`cut`), `derive` (with `loss`), `plan`, `schedule` (with `assemble` and `instructions`) and `emit`; `printer` and
+`equations` (all of it as text); `runtime` (what emitted code calls), `cache` and `native` (machine code); `guard` (what
+makes it safe in use); `model` (the list of passes, and what users call).
 """
 
 from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice
 from myrnn.compiler.equations import Equation, Equations, write_equations
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.loops import Recurrence
+from myrnn.compiler.loss import LossGraph, trace_loss
 from myrnn.compiler.model import CompiledModel, compile, compile_for
 from myrnn.compiler.native import Block, Native, Observation, limit_threads, shards_for
 from myrnn.compiler.probe import unreached
@@ -23,6 +25,7 @@ __all__ = [
     "Descent",
     "Equation",
     "Equations",
+    "LossGraph",
     "Native",
     "Node",
     "Observation",
@@ -38,6 +41,7 @@ __all__ = [
     "shards_for",
     "tensors_below",
     "topological",
+    "trace_loss",
     "unreached",
     "without_notice",
     "write_equations",

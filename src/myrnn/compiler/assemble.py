@@ -29,6 +29,7 @@ from myrnn.compiler.instructions import (
     Padded,
     Place,
     Product,
+    Row,
     Rows,
     Store,
 )
@@ -163,9 +164,9 @@ def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> l
 
 # Names that the emitted code has for itself, beside the functions that it calls.
 _OWN = (
-    "p g m v w t r j s n k x np row rows steps total begin label labels learn loss one_loss hits best share mode "
-    "weight class_weights tokens features offsets members sequences sizes tables start lined active begun after length "
-    "source range len int float bool tuple done left"
+    "p g m v w t r j s n k x np row rows steps total begin label labels targets learn loss one_loss score best "
+    "share mode weight weights place class_weights member tokens features offsets members sequences sizes tables "
+    "start lined active begun after length source range len int float bool tuple done left"
 ).split()
 _TAKEN = frozenset(_OWN).union(*OF_PROGRAMS.values())
 
@@ -208,6 +209,7 @@ class Assembler:
         self.places: dict[Node, Place] = {}
         self.buffers: list[Buffer] = []
         self.constants: dict[Node, Buffer] = {}
+        self.tables: dict[int, Buffer] = {}
         # What must be done before, because something asked for its result: heading -> instructions.
         self.before: dict[str, list[Instruction]] = {heading: [] for heading in (PARAMETERS, DERIVED, INPUT, BACKWARD)}
         self.is_backward = False
@@ -268,6 +270,13 @@ class Assembler:
                 case "input":
                     flat = self.new("inputs", leaf.size, Rows.STEPS)
                     self.before[INPUT].append(Inputs(flat))
+                case "table":
+                    (k,) = leaf.attributes
+                    table = self.plan.derivative.recurrence.tables[k]
+                    flat = replace(
+                        self.new("table", leaf.size, Rows.TABLE), row=Row.LEFT if table.backward else Row.DONE
+                    )
+                    self.tables[k] = flat.buffer
                 case "time":
                     flat = self.new("time", 1, Rows.SEQUENCES)
                     self.out.append(Moment(flat, *leaf.attributes))
@@ -343,7 +352,7 @@ class Assembler:
     def _assign(self, over: Over, fused: Fused, stores: Sequence[Store], lasting: set[Node]) -> list[Store]:
         """Give a place to every node that needs one, where it is stored or a buffer; return the other stores."""
         left = list(stores)
-        rows = Rows.ONE if over is Over.ONCE else Rows.SEQUENCES
+        rows = {Over.ONCE: Rows.ONE, Over.ALL: Rows.STEPS}.get(over, Rows.SEQUENCES)
         for node in [n for _, nodes in fused.groups for n in nodes if n in fused.kept]:
             if node in self.places:
                 continue

@@ -8,7 +8,7 @@ Werbos, "Backpropagation through time: what it does and how to do it", 1990.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, reduce
 from typing import NamedTuple
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Builder, Node, substitute, topological
 from myrnn.compiler.loops import Recurrence
-from myrnn.compiler.ops import OPERATIONS, add, expand, indices_of, join, matmul, take, total
+from myrnn.compiler.loss import LossGraph
+from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, matmul, select, take, total
 
 # Hoisting -------------------------------------------------------------------------------------------------------------
 
@@ -54,7 +55,7 @@ def hoist(recurrence: Recurrence) -> Hoisted:
     leaves |= {n: build.leaf("derived", i, size=n.size) for i, n in enumerate(chosen)}
     place = dict(zip(order, substitute(build, order, leaves), strict=True))
     # What states begin with stays as it is: it is computed once in any case.
-    return Hoisted(_placed(split, place, keep_initial=True), tuple(chosen), recurrence)
+    return Hoisted(split.placed(place, keep_initial=True), tuple(chosen), recurrence)
 
 
 def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:
@@ -63,7 +64,7 @@ def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:
     for node in topological(recurrence.nodes):
         inputs = [place[i] for i in node.inputs]
         place[node] = _split_product(node, inputs) or build.rebuild(node, inputs)
-    return _placed(recurrence, place)
+    return recurrence.placed(place)
 
 
 def _split_product(node: Node, inputs: list[Node]) -> Node | None:
@@ -92,25 +93,6 @@ def _rows_of_parameter(node: Node, shapes: Sequence[tuple[int, ...]]) -> Node | 
     return node.build.leaf("rows", index, int(where[0]) // shape[1], size=node.size)
 
 
-def _placed(recurrence: Recurrence, place: dict[Node, Node], *, keep_initial: bool = False) -> Recurrence:
-    """Return the recurrence with each node replaced by its place."""
-    loops = tuple(
-        replace(
-            loop,
-            initial=loop.initial if keep_initial else tuple(place[n] for n in loop.initial),
-            step=tuple(place[n] for n in loop.step),
-            kept={k: place[n] for k, n in loop.kept.items()},
-        )
-        for loop in recurrence.loops
-    )
-    return replace(
-        recurrence,
-        loops=loops,
-        readout=place[recurrence.readout],
-        origins={place[n]: origin for n, origin in recurrence.origins.items() if n in place},
-    )
-
-
 # Derivatives ---------------------------------------------------------------------------------------------------------
 
 
@@ -130,11 +112,15 @@ class Pullback:
 
 
 class Kind(NamedTuple):
-    """What a program takes, tokens or features, one sequence or a batch, and whether it keeps all gradients."""
+    """What a program takes, tokens or features, one sequence or a batch, and what for.
+
+    An observed one keeps all gradients. Without a loss, it is softmax cross-entropy, which is an instruction.
+    """
 
     tokens: bool = False
     batched: bool = False
     observed: bool = False
+    loss: LossGraph | None = None
 
 
 ONE_OF_FEATURES = Kind()
@@ -249,6 +235,18 @@ def pull_back(
     return terms, gradients_of
 
 
+def differentiate_loss(loss: LossGraph, build: Builder) -> tuple[Node, Node]:
+    """Return the loss of a row, and the gradient of its outputs; that of the loss is the leaf ``gradient`` "loss".
+
+    Where this is 0, so is the other: zero times what is not finite would not be zero.
+    """
+    (value,) = substitute(build, [loss.value], {})
+    of_loss, outputs = build.leaf("gradient", "loss", size=1), build.leaf("output", size=loss.outputs)
+    terms, _ = pull_back(build, [value], [of_loss])
+    gradient = _summed(build, terms.get(outputs, []), outputs.size)
+    return value, select(equal(of_loss, 0.0), 0.0, gradient)
+
+
 def _summed(build: Builder, terms: list[Node], size: int) -> Node:
     if not terms:
         return build.constant(np.zeros(size))
@@ -308,12 +306,13 @@ class _Reach:
     def _after(self, length: int) -> set[int]:
         """Return the numbers of the parameters that the loss reaches from so many steps."""
         states, kept = list[set[int]](), [dict[int, set[int]]() for _ in range(length)]
+        r = self._recurrence
 
         def reached(node: Node, states: Sequence[set[int]], kept: Mapping[int, set[int]]) -> set[int]:
             parameters, read, read_kept = self._reads[node]
             return parameters.union(*(states[i] for i in read), *(kept[k] for k in read_kept))
 
-        for loop in self._recurrence.loops:
+        for loop in r.loops:
             own = [reached(node, states, {}) for node in loop.initial]
             for row in reversed(kept) if loop.backward else kept:
                 now = [*states, *own]
@@ -321,4 +320,5 @@ class _Reach:
                 own = [reached(node, now, row) for node in loop.step]
                 row |= found
             states += own
-        return reached(self._recurrence.readout, states, {})
+        ends = kept if r.per_step else [dict[int, set[int]]()]
+        return set[int]().union(*(reached(r.readout, states, row) for row in ends))

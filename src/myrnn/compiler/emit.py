@@ -24,12 +24,13 @@ from myrnn.compiler.instructions import (
     Buffer,
     Call,
     Clear,
+    CrossEntropy,
     For,
     Inputs,
     Instruction,
     Length,
     Loop,
-    Loss,
+    Losses,
     Moment,
     Over,
     Padded,
@@ -40,11 +41,14 @@ from myrnn.compiler.instructions import (
     Schedule,
     Section,
     Sum,
+    Targets,
 )  # fmt: skip
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import LANES, Parameters, Plan, padded
 from myrnn.compiler.printer import atom, compose, sum_of
 from myrnn.compiler.runtime import OF_PROGRAMS
+from myrnn.compiler.tables import Table
+from myrnn.targets import CLASS, SEVERAL
 
 WIDTH = 120
 
@@ -61,6 +65,8 @@ class Memory:
     # The workspace, and the constant vectors in it.
     buffers: tuple[Buffer, ...]
     constants: dict[Node, Buffer]
+    # Numbers for every step, which grow when longer sequences are traced.
+    by_step: dict[Buffer, Table]
     # Fixed indices, int32 -> the name of their offset among all of them.
     table_names: dict[bytes, str]
 
@@ -74,7 +80,7 @@ class Memory:
         values, at = list(self.numbers.values()), 0
         for buffer in self.buffers:
             values.append(at)
-            at += _lines(buffer, steps, sequences) * padded(buffer.columns)
+            at += self._lines(buffer, steps, sequences) * padded(buffer.columns)
         place = 0
         for indices in self.table_names:
             values.append(place)
@@ -95,6 +101,10 @@ class Memory:
         where = dict(zip(self.names, sizes.tolist(), strict=True))
         for node, buffer in self.constants.items():
             workspace[where[buffer.name] : where[buffer.name] + node.size] = node.numbers
+        for buffer, table in self.by_step.items():
+            begin, width = where[buffer.name], padded(buffer.columns)
+            for step, numbers in table.rows.items():
+                workspace[begin + step * width : begin + step * width + table.size] = numbers
 
     def forget(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64], steps: int, sequences: int) -> None:
         """Write NaN over all numbers that a program computes, so that reading one before it is written shows.
@@ -102,20 +112,26 @@ class Memory:
         Padding stays: programs leave zeros there, and read them.
         """
         where = dict(zip(self.names, sizes.tolist(), strict=True))
-        for buffer in set(self.buffers) - set(self.constants.values()):
-            begin, lines = where[buffer.name], _lines(buffer, steps, sequences)
+        for buffer in set(self.buffers) - set(self.constants.values()) - set(self.by_step):
+            begin, lines = where[buffer.name], self._lines(buffer, steps, sequences)
             block = workspace[begin : begin + lines * padded(buffer.columns)].reshape(lines, -1)
             block[:, : buffer.columns] = np.nan
 
+    @property
+    def table_rows(self) -> int:
+        """How many steps the tables have numbers for."""
+        return max((step + 1 for table in self.by_step.values() for step in table.rows), default=0)
 
-def _lines(buffer: Buffer, steps: int, sequences: int) -> int:
-    rows = {
-        Rows.ONE: 1,
-        Rows.SEQUENCES: sequences,
-        Rows.STEPS: steps,
-        Rows.STATES: steps + sequences,
-    }
-    return max(1, rows[buffer.rows]) * buffer.lines
+    def _lines(self, buffer: Buffer, steps: int, sequences: int) -> int:
+        rows = {
+            Rows.ONE: 1,
+            Rows.SEQUENCES: sequences,
+            Rows.STEPS: steps,
+            Rows.STATES: steps + sequences,
+            # The row of a step that no trace shows any numbers of is read, but not used.
+            Rows.TABLE: self.table_rows + 1,
+        }
+        return max(1, rows[buffer.rows]) * buffer.lines
 
 
 @dataclass(frozen=True)
@@ -129,6 +145,8 @@ class Program:
     # The name of the offset of the logits, and K, how many they are.
     logits: str
     classes: int
+    # Whether there are logits, and labels, for every step.
+    per_step: bool
     # A row before every step and the last ones, in the order of the sequence also where a loop goes backward. Observed
     # programs have also the gradients of these, of what later loops read of them (by the number of the state), and of
     # their input.
@@ -154,9 +172,8 @@ class Form:
     # What is known at a step, and of each row of several.
     at_step: tuple[str, ...]
     for_each: dict[Over, tuple[str, ...]]
-    # How long a sequence is, and how much its loss counts in the gradients.
+    # How long a sequence is.
     length: str
-    share: str
 
 
 SINGLE = Form(
@@ -171,9 +188,8 @@ SINGLE = Form(
         Over.LATER: "1",
     },
     at_step=("x = tokens[begin + t]", "done = t", "left = steps - 1 - t"),
-    for_each={Over.ALL: ("source = begin + r", "x = tokens[source]")},
+    for_each={Over.END: ("place = member",), Over.ALL: ("source = begin + r", "x = tokens[source]", "place = source")},
     length="steps",
-    share="weight",
 )
 _LENGTH = "length = offsets[members[r] + 1] - offsets[members[r]]"
 BATCH = Form(
@@ -205,11 +221,10 @@ BATCH = Form(
         Over.START: (_LENGTH,),
         Over.STEP: ("x = tokens[lined[row + r]]", "done = t - steps + offsets[members[r] + 1] - offsets[members[r]]"),
         Over.GOING: ("x = tokens[lined[row + r]]",),
-        Over.END: (_LENGTH, "label = labels[members[r]]", "weight = class_weights[label]"),
-        Over.ALL: ("source = lined[r]", "x = tokens[source]"),
+        Over.END: (_LENGTH, "place = members[r]"),
+        Over.ALL: ("source = lined[r]", "x = tokens[source]", "place = source"),
     },
     length="length",
-    share="share * weight",
 )
 
 
@@ -217,15 +232,16 @@ def emit(schedule: Schedule) -> Program:
     """Write a schedule as a module with the function `run`."""
     renderer = _Renderer(schedule)
     renderer.sections(schedule.forward)
-    renderer.lines("if not learn:", "    restore_mode(mode)", "    return loss, hits")
+    renderer.lines("if not learn:", "    restore_mode(mode)", "    return loss, score")
     renderer.sections(schedule.backward)
-    renderer.lines("restore_mode(mode)", "return loss, hits")
+    renderer.lines("restore_mode(mode)", "return loss, score")
     memory, plan = renderer.memory(), schedule.plan
+    r = plan.derivative.recurrence
     body = read_lines([*renderer.header(memory), *renderer.written])
     return Program(
         _module(plan, [part for line in body for part in wrapped(line)]),
         plan.kind, memory, plan.parameters, schedule.logits.name, schedule.logits.columns,
-        plan.derivative.recurrence.goes_backward, schedule.states,
+        r.per_step, r.goes_backward, schedule.states,
         schedule.state_gradients, schedule.kept_gradients, schedule.input_gradients,
     )  # fmt: skip
 
@@ -326,13 +342,47 @@ class _Renderer:
             case Length(out):
                 with self._each_row(Over.END):
                     self.lines(f"w[{self._base(out, Over.END)}] = {self._form.length}")
-            case Loss(gradients, logits):
-                self.lines("loss, hits = 0.0, 0")
-                with self._each_row(Over.END):
-                    places = self._address(logits, Over.END), self._address(gradients, Over.END)
-                    classes = self._number(logits.size)
-                    call = f"cross_entropy({places[0]}, {classes}, label, {places[1]}, {self._form.share})"
-                    self.lines(f"one_loss, best = {call}", "loss += one_loss * weight", "hits += int(best == label)")
+            case Targets(over, out, is_of_classes):
+                width, row = self._number(out.size), "labels[place]" if is_of_classes else "place"
+                with self._each_row(over):
+                    self._call("copy", self._address(out, over), "targets", f"{row} * {width}", width)
+            case CrossEntropy():
+                self._cross_entropy(instruction)
+            case Losses():
+                self._losses(instruction)
+
+    def _cross_entropy(self, loss: CrossEntropy) -> None:
+        over, gradients, classes = loss.over, loss.out, self._number(loss.logits.size)
+        places = [self._address(place, over) for place in (loss.logits, gradients)]
+        self.lines("loss, score = 0.0, 0.0")
+        with self._each_row(over):
+            self.lines("label = labels[place]", "weight = class_weights[label] * weights[place]")
+            call = f"cross_entropy({places[0]}, {classes}, label, {places[1]}, share * weight)"
+            self.lines(f"one_loss, best = {call}", "score += int(best == label and weights[place] > 0)")
+            # Zero times what is not finite would not be zero.
+            with self._block("if weight > 0:"):
+                self.lines("loss += one_loss * weight")
+            with self._block("else:"):
+                end = f"{self._base(gradients, over)} + {self._padded_size(gradients.size)}"
+                self._call("fill", places[1], end, "0.0")
+
+    def _losses(self, losses: Losses) -> None:
+        over, outputs = losses.over, self._address(losses.outputs, losses.over)
+        count = self._number(losses.outputs.size)
+        self.lines("loss, score = 0.0, 0.0")
+        with self._each_row(over):
+            if losses.what == CLASS:
+                self.lines("weight = class_weights[labels[place]] * weights[place]")
+                score = f"int(largest({outputs}, {count}) == labels[place])"
+            else:
+                self.lines("weight = weights[place]")
+                function = "share_right" if losses.what == SEVERAL else "squared_error"
+                score = f"{function}({outputs}, targets, place * {count}, {count})"
+            with self._block("if weights[place] > 0:"):
+                self.lines(f"score += {score}")
+            with self._block("if weight > 0:"):
+                self.lines(f"loss += w[{self._base(losses.values, over)}] * weight")
+            self.lines(f"w[{self._base(losses.out, over)}] = share * weight")
 
     def _call(self, function: str, *arguments: object) -> None:
         self.lines(f"{function}({', '.join(map(str, arguments))})")
@@ -404,11 +454,11 @@ class _Renderer:
         """Return the offset of a place, in the row of sequence r where several stand side by side."""
         buffer, parts = place.buffer, [place.buffer.name]
         rows, moment = "", over if place.row is Row.NOW else place.row
-        if place.row is Row.TOKEN:
-            rows = "x"
+        if place.row in (Row.TOKEN, Row.DONE, Row.LEFT):
+            rows = {Row.TOKEN: "x", Row.DONE: "done", Row.LEFT: "left"}[place.row]
         elif buffer.rows in (Rows.STEPS, Rows.STATES):
             rows = self._form.row[moment]
-        if each_row and buffer.rows is not Rows.ONE and over in self._form.count:
+        if each_row and buffer.rows not in (Rows.ONE, Rows.TABLE) and over in self._form.count:
             rows = f"{rows} + r" if rows else "r"
         if rows:
             parts.append(f"({rows}) * {self._line(place)}" if " " in rows else f"{rows} * {self._line(place)}")
@@ -475,7 +525,9 @@ class _Renderer:
     def memory(self) -> Memory:
         """Return the integers that the program reads."""
         buffers = tuple(b for b in self._schedule.buffers if b.array == "w")
-        return Memory(self._numbers | self._offsets(), buffers, self._schedule.constants, self._tables)
+        given = self._schedule.plan.derivative.recurrence.tables
+        tables = {buffer: given[k] for k, buffer in self._schedule.tables.items()}
+        return Memory(self._numbers | self._offsets(), buffers, self._schedule.constants, tables, self._tables)
 
     def _offsets(self) -> dict[str, int]:
         """Return where the parameters begin, and where those that are no lookups end."""
@@ -551,25 +603,27 @@ def wrapped(line: str) -> list[str]:
 
 _SINGLE = '''
 def run(
-    VALUES, begin: int, steps: int, label: int, weight: np.float32, learn: bool,
-    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
-) -> tuple[float, int]:
-    """Run one sequence; with `learn`, leave the gradients of all parameters in `g`.
+    VALUES, begin: int, steps: int, member: int, labels: Integers, targets: Floats, weights: Floats,
+    class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers,
+    tables: Tokens,
+) -> tuple[float, float]:
+    """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`.
 
-    `myrnn.compiler.runtime.training` calls this in every iteration. Return the loss, which counts `weight` times, and 1
-    where the largest logit is the right one.
+    `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
+    scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
     """
 BODY'''
 
 _BATCH = '''
 def run(
-    VALUES, offsets: Integers, labels: Integers, class_weights: Floats, members: Integers, share: np.float32,
-    learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
-) -> tuple[float, int]:
+    VALUES, offsets: Integers, labels: Integers, targets: Floats, weights: Floats, class_weights: Floats,
+    members: Integers, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
+    start: Integers, lined: Tokens,
+) -> tuple[float, float]:
     """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
 
-    `myrnn.compiler.runtime.training` calls this in every iteration. Return the sum of the losses, each weighted by its
-    class, and how many are right. Each counts for `share` in the gradients.
+    `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
+    scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
     """
     sequences = len(members)
     steps = line_up(start, lined, offsets, members)

@@ -44,11 +44,12 @@ def variables_of(stage: Trace | Recurrence) -> dict[Node, str]:
 def kept_names(recurrence: Recurrence) -> dict[int, str]:
     """Return a name for what loops keep of every step: the state, the model's own variable, or ``kept_i``."""
     variables, states = variables_of(recurrence), state_names(recurrence)
+    logits = recurrence.readout.attributes[0] if recurrence.per_step else None
     found: dict[int, str] = {}
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
         own = dict(zip(loop.step, states[first:], strict=False))
         for k, node in loop.kept.items():
-            name = own.get(node) or variables.get(node, f"kept_{k}")
+            name = own.get(node) or ("logits" if k == logits else variables.get(node, f"kept_{k}"))
             is_taken = name in found.values() or (node not in own and name in {*states, *recurrence.parameter_names})
             found[k] = f"{name}_{k}" if is_taken else name
     return found
@@ -77,6 +78,8 @@ def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterabl
                 names[node] = f"{sequence}[{t}]"
             case "length", _:
                 names[node] = steps
+            case "table", (k,):
+                names[node] = f"table_{k}"
             case "time", _:
                 names[node] = "t"
             case "state", (i,):
@@ -112,7 +115,8 @@ def _numbered(name: str, taken: Collection[str]) -> str:
 def _forward_names(recurrence: Recurrence) -> dict[Node, str]:
     """Name the values of the way forward: variables, states and logits, and sums of products in them (``h_sum``)."""
     names = variables_of(recurrence) | dict(zip(recurrence.step, state_names(recurrence), strict=True))
-    names[recurrence.readout] = "logits"
+    if not recurrence.per_step:
+        names[recurrence.readout] = "logits"
     for node, name in list(names.items()):
         if node.operation not in ("add", "matmul"):
             names = {i: f"{name}_sum" for i in node.inputs if _holds_product(i)} | names
@@ -140,7 +144,15 @@ def _gradient_names(derivative: Derivative, forward: Mapping[Node, str]) -> dict
 def printer_of(derivative: Derivative) -> Printer:
     """Return a printer with a name for all that emitted code may call by one."""
     forward = _forward_names(derivative.recurrence)
-    return Printer(_leaves_of(derivative) | _gradient_names(derivative, forward) | forward)
+    return Printer(_leaves_of(derivative) | _gradient_names(derivative, forward) | forward | _loss_names(derivative))
+
+
+def _loss_names(derivative: Derivative) -> dict[Node, str]:
+    """Name what a loss reads."""
+    if (loss := derivative.kind.loss) is None:
+        return {}
+    build = derivative.recurrence.build
+    return loss.names(build) | {build.leaf("gradient", "loss", size=1): "d_loss"}
 
 
 def _leaves_of(derivative: Derivative) -> dict[Node, str]:
@@ -251,7 +263,9 @@ def write_equations(recurrence: Recurrence) -> Equations:
         # What a name stands for ends with its part: a state that it was made of has another value in the next.
         step = _equations(leaves, [*zip(after, loop.step, strict=True), *others], variables, lines)
         loops.append(LoopEquations(initial, step, after, loop.backward))
-    readout = _equations(leaves, [(_free("logits", _heads(leaves.values())), r.readout)], variables, lines)
+    # Logits of every step that a loop of their own computes stand there.
+    name = "logits[t]" if r.per_step else _free("logits", _heads(leaves.values()))
+    readout = () if leaves.get(r.readout) == name else _equations(leaves, [(name, r.readout)], variables, lines)
     return Equations(tuple(loops), readout, states, leaves[row])
 
 

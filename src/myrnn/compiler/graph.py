@@ -117,9 +117,9 @@ class Builder:
         if self._fold and all(i.is_constant for i in inputs):
             with np.errstate(all="ignore"):
                 return self.constant(row.reference(*(i.numbers for i in inputs), *given))
-        if row.kind == "map" and any(i.size == size and not i.is_constant for i in inputs):
+        if row.kind == "map" and operation != "expand":
             inputs = tuple(self._narrowed(i) for i in inputs)
-            if operation != "expand" and size > 1 and all(i.size == 1 for i in inputs):
+            if all(i.size < size for i in inputs):
                 return self.make("expand", self.make(operation, *inputs, **attributes), size=size)
         simpler = self._simpler(operation, inputs, given, size)
         return self._intern(operation, inputs, given, size) if simpler is None else simpler
@@ -155,11 +155,19 @@ class Builder:
                 return first
             if first.operation == "take":
                 return self.make("take", first.inputs[0], indices=indices_of(first.attributes[0])[where])
-        if operation == "select" and first.is_constant and (first.numbers.all() or not first.numbers.any()):
-            return self.make("expand", inputs[1 if first.numbers.all() else 2], size=size)
-        if operation == "multiply" and 0 in map(_number, inputs):
+        if (
+            operation == "select"
+            and self._fold
+            and first.is_constant
+            and (first.numbers.all() or not first.numbers.any())
+        ):
+            chosen = inputs[1 if first.numbers.all() else 2]
+            return chosen if chosen.size == size else self.make("expand", chosen, size=size)
+        if operation == "multiply" and self._fold and 0 in map(_number, inputs):
             # A first step multiplies a state of zeros by a weight, or skips that when the weight is no tensor.
             return self.constant(np.zeros(size))
+        if operation == "matmul" and self._fold and (row := _picked(inputs, given)) is not None:
+            return row
         if self._simplify and operation in _NEUTRAL:
             left, right = (_number(i) == _NEUTRAL[operation] for i in inputs)
             if right or (left and operation in ("add", "multiply")):
@@ -190,6 +198,17 @@ def _number(node: Node) -> float | None:
     if node.is_constant and np.all(node.numbers == node.numbers[0]):
         return float(node.numbers[0])
     return None
+
+
+def _picked(inputs: tuple[Node, ...], given: tuple[Any, ...]) -> Node | None:
+    """Return the row of a matrix that a product with a single 1 picks out."""
+    (picks, matrix), (m, k, n, transposed) = inputs, given
+    if not picks.is_constant or m != 1 or transposed or picks.size != k:
+        return None
+    places = np.flatnonzero(picks.numbers)
+    if len(places) != 1 or picks.numbers[places[0]] != 1:
+        return None
+    return matrix.build.make("take", matrix, indices=np.arange(places[0] * n, (places[0] + 1) * n))
 
 
 def topological(targets: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node]:

@@ -29,11 +29,11 @@ from typing import Any
 import mygrad
 import numpy as np
 from mygrad import Tensor
-from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
+from myrnn.compiler.loss import LossGraph
 from myrnn.compiler.native import Native
 from myrnn.compiler.probe import (
     ADVICE,
@@ -47,8 +47,9 @@ from myrnn.compiler.probe import (
 )
 from myrnn.compiler.trace import MYGRAD, Recorder
 from myrnn.errors import CompileError, NotARecurrence
+from myrnn.losses import CROSS_ENTROPY, mean_loss
 from myrnn.models import parameter_names, parameters_of
-from myrnn.sequences import Sequences
+from myrnn.sequences import Sequences, steps_of
 
 # In use --------------------------------------------------------------------------------------------------------------
 
@@ -56,6 +57,8 @@ from myrnn.sequences import Sequences
 FEW = 5
 # The most steps of a sequence that are traced, and the most of a longer one that run in NumPy to compare its logits.
 TRACED, RUN = 500, 20_000
+# The most steps for which numbers that differ from step to step are read off the model.
+LONGEST_TABLE = 5000
 # Both are fewer where so many steps would have more numbers than these (16 MB and 64 MB).
 TRACED_NUMBERS, RUN_NUMBERS = 2**22, 2**24
 # The steps that are traced, each in a millisecond or two, when sequences of lengths that were not checked are used.
@@ -223,7 +226,7 @@ class Guard:
             When the model takes no empty sequence.
         """
         lengths = sequences.lengths
-        if len(lengths) and lengths.min() == 0 and 0 not in self._lengths:
+        if len(lengths) and lengths.min() == 0 and 0 not in self._lengths and not self._recurrence.per_step:
             self.check(sequences, int(lengths.argmin()))
         if len(lengths) and lengths.max() > self.max_length:
             self.check(sequences, int(lengths.argmax()))
@@ -231,7 +234,9 @@ class Guard:
     def unchecked(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the place of one of each length on which the model has not been checked yet."""
         found, places = np.unique(lengths, return_index=True)
-        return places[[n not in self._lengths for n in found.tolist()]]
+        # Of no step there are no logits that could be others.
+        known = self._lengths | {0} if self._recurrence.per_step else self._lengths
+        return places[[n not in known for n in found.tolist()]]
 
     def check(self, sequences: Sequences, index: int) -> None:
         """Trace the model on one sequence, with its present parameters, and compare with the recurrence, node by node.
@@ -244,12 +249,19 @@ class Guard:
             When the model is not this recurrence on that sequence.
         """
         length = int(sequences.lengths[index])
+        # The numbers of tables are read off a trace of the whole.
+        traced = min(length, LONGEST_TABLE) if self._recurrence.tables else self.traced
+        if self._recurrence.tables and length > LONGEST_TABLE:
+            raise CompileError(
+                f"the model computes with numbers that differ from step to step, and a sequence has {length:,} steps: "
+                f"a compiled model takes {LONGEST_TABLE:,} of such steps at most"
+            )
         with MYGRAD:
-            self._check(sequences.features(index, self.traced))
-            if length > self.traced:
+            self._check(sequences.features(index, traced))
+            if length > traced:
                 self._compare(
                     sequences.features(index, min(RUN, self._steps_of(RUN_NUMBERS))),
-                    f"than what was compiled, though it computes the same on the first {self.traced}:\n"
+                    f"than what was compiled, though it computes the same on the first {traced}:\n"
                     "  later on it does what its other steps do not, or leaves steps out.",
                 )
         self._lengths.add(length)
@@ -264,12 +276,13 @@ class Guard:
             When they differ by more than rounding explains.
         """
         index = int(self._rng.integers(max(1, len(sequences))))
-        if len(sequences) > 1 and sequences.lengths[index] <= self.traced:
+        is_empty = self._recurrence.per_step and not sequences.lengths[index]
+        if len(sequences) > 1 and sequences.lengths[index] <= self.traced and not is_empty:
             with MYGRAD:
                 self._compare(
                     sequences.features(index),
                     "than what was compiled: it does something else at this length, or with these values.",
-                    logits[index],
+                    logits[steps_of(index, sequences.offsets)] if self._recurrence.per_step else logits[index],
                 )
 
     def _check(self, x: NDArray[np.float32]) -> None:
@@ -282,7 +295,7 @@ class Guard:
     def _compare(self, x: NDArray[np.float32], what: str, native: NDArray[np.float32] | None = None) -> None:
         """Compare the model's logits with native ones, and where these differ with those of the recurrence in NumPy."""
         found = np.ravel(answer(self._model, x))
-        if native is not None and _alike(found, native):
+        if native is not None and _alike(found, native.ravel()):
             return
         expected = self._logits(x)
         # Unless a change of the sequence by as much as rounding makes the same difference.
@@ -291,7 +304,7 @@ class Guard:
 
     def _logits(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the recurrence on a sequence in NumPy, step by step."""
-        return run_in_numpy(self._recurrence, [p.data.reshape(-1) for p in self._parameters], x)
+        return run_in_numpy(self._recurrence, [p.data.reshape(-1) for p in self._parameters], x).ravel()
 
 
 def _bits(logits: NDArray[Any]) -> bytes | None:
@@ -351,16 +364,16 @@ def _agrees(
     that is chaotic with these weights, or that comes close to a kink.
     """
     with replaced(parameters_of(model), weights):
-        expected = _by_model(model, sequences)
+        expected = _by_model(model, native.loss, sequences)
         native.workspace(len(sequences.values), len(sequences))
         native.forget()
-        found = _by_program(native, weights, sequences, expected.labels)
+        found = _by_program(native, weights, sequences, expected.targets)
         if not (np.isfinite(expected.loss) or np.isfinite(found.loss)):
             return False
         difference = _difference(found, expected, parameter_names(model))
     if difference is None:
         return True
-    if _rounding_explains(model, weights, sequences, found, expected, rng):
+    if _rounding_explains(model, native.loss, weights, sequences, found, expected, rng):
         return False
     raise NotARecurrence(
         f"the compiled functions do not agree with the model: {difference}.\n"
@@ -371,9 +384,9 @@ def _agrees(
 
 @dataclass(frozen=True)
 class _Result:
-    """The result of a trial: the mean loss of its sequences for these labels, and its gradients."""
+    """The result of a trial: the mean loss of its sequences for these targets, and its gradients."""
 
-    labels: NDArray[np.int64]
+    targets: NDArray[Any]
     loss: float
     gradients: list[NDArray[Any]]
 
@@ -383,38 +396,44 @@ def _random(
 ) -> Sequences:
     chosen = [min(n, max_length) for n in (lengths if native.batched else lengths[:1])]
     offsets, total = np.concatenate(([0], np.cumsum(chosen))), sum(chosen)
-    labels = np.zeros(len(chosen), dtype=np.int64)
+    per_step = native.program.per_step
+    targets = np.zeros(total if per_step else len(chosen), dtype=np.int64)
+    if native.loss is not None:
+        targets = native.loss.examples[rng.integers(0, len(native.loss.examples), len(targets))]
     if native.tokens:
-        return Sequences(rng.integers(0, dim_input, total), offsets, labels, dim_input)
-    return Sequences(rng.normal(size=(total, dim_input)), offsets, labels)
+        return Sequences(rng.integers(0, dim_input, total), offsets, targets, dim_input, per_step=per_step)
+    return Sequences(rng.normal(size=(total, dim_input)), offsets, targets, per_step=per_step)
 
 
-def _by_model(model: Any, sequences: Sequences, labels: NDArray[np.int64] | None = None) -> _Result:
-    """Run the model; without labels each sequence gets the class that the model holds least likely."""
+def _by_model(model: Any, loss: LossGraph | None, sequences: Sequences, targets: NDArray[Any] | None = None) -> _Result:
+    """Run the model; for cross-entropy each sequence gets the class that the model holds least likely."""
     tensors = parameters_of(model)
     with gradients_kept(tensors), np.errstate(all="ignore"):
         for tensor in tensors:
             # MyGrad clears the gradients of what a graph reads only: others keep what a user's own graph left.
             tensor.null_grad()
         logits = [model(sequences.features(i)) for i in range(len(sequences))]
-        if labels is None:
+        if targets is None:
             # The gradients of a right answer are mostly rounding.
-            labels = np.array([int(row.data.argmin()) for row in logits])
-        loss = softmax_crossentropy(mygrad.concatenate(logits), labels)
-        loss.backward()
+            least = np.concatenate([rows.data.argmin(axis=1) for rows in logits])
+            targets = least if loss is None else sequences.targets
+        mean = mean_loss(CROSS_ENTROPY if loss is None else loss.function, mygrad.concatenate(logits), targets)
+        mean.backward()
         gradients = [np.zeros(p.shape) if p.grad is None else p.grad.copy() for p in tensors]
-        return _Result(labels, loss.item(), gradients)
+        return _Result(targets, mean.item(), gradients)
 
 
 def _by_program(
-    native: Native, weights: list[NDArray[np.float32]], sequences: Sequences, labels: NDArray[np.int64]
+    native: Native, weights: list[NDArray[np.float32]], sequences: Sequences, targets: NDArray[Any]
 ) -> _Result:
-    labelled = Sequences(sequences.values, sequences.offsets, labels, sequences.dim_input)
-    loss, block = native.gradients(labelled, np.arange(len(labels)), native.block_of(weights).numbers)
+    labelled = Sequences(
+        sequences.values, sequences.offsets, targets, sequences.dim_input, per_step=native.program.per_step
+    )
+    loss, block = native.gradients(labelled, np.arange(len(sequences)), native.block_of(weights).numbers)
     gradients = [np.empty(w.shape, dtype=np.float32) for w in weights]
     for i, gradient in enumerate(gradients):
         block.read(i, gradient)
-    return _Result(labels, loss, gradients)
+    return _Result(targets, loss, gradients)
 
 
 def _difference(found: _Result, expected: _Result, names: tuple[str, ...]) -> str | None:
@@ -432,6 +451,7 @@ def _difference(found: _Result, expected: _Result, names: tuple[str, ...]) -> st
 
 def _rounding_explains(
     model: Any,
+    loss: LossGraph | None,
     weights: list[NDArray[np.float32]],
     sequences: Sequences,
     found: _Result,
@@ -443,7 +463,7 @@ def _rounding_explains(
     for _ in range(8):
         near = [w * (1 + _ROUNDING * rng.choice((-1, 1), w.shape)).astype(np.float32) for w in weights]
         with replaced(parameters_of(model), near):
-            moved = np.maximum(moved, _distances(_by_model(model, sequences, expected.labels), expected))
+            moved = np.maximum(moved, _distances(_by_model(model, loss, sequences, expected.targets), expected))
     # NaN explains nothing, and is explained by nothing.
     return bool(np.all(_distances(found, expected) <= 10 * moved + _tolerances(expected)))
 

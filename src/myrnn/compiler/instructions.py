@@ -25,6 +25,7 @@ class Rows(Enum):
     SEQUENCES = "one for each sequence"
     STEPS = "one for each step of each sequence"
     STATES = "one for each step of each sequence, and one for each sequence"
+    TABLE = "one for each step, whatever the sequence"
 
 
 class Over(Enum):
@@ -45,6 +46,8 @@ class Row(Enum):
     NOW = "now"
     AFTER = "after"  # this step
     TOKEN = "token"
+    DONE = "done"  # how many steps the sequence has had before
+    LEFT = "left"  # or has left
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Place:
     def __str__(self) -> str:
         """Return the place as an index."""
         array = "" if self.buffer.array == "w" else f"{self.buffer.array}."
-        moves = self.buffer.rows in (Rows.STEPS, Rows.STATES) or self.row is Row.TOKEN
+        moves = self.buffer.rows in (Rows.STEPS, Rows.STATES) or self.row in (Row.TOKEN, Row.DONE, Row.LEFT)
         row = f"[{self.row.value}]" if moves else ""
         return f"{array}{self.buffer.name}{row}" + (f"[{self.offset}:]" if self.offset else "")
 
@@ -189,11 +192,32 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Loss:
-    """Computes the loss, and the gradient of the logits."""
+class CrossEntropy:
+    """Computes softmax cross-entropy of each sequence, or of each step, and the gradient of its logits."""
 
+    over: Over
     out: Place
     logits: Place
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Copies the target of each sequence or step: its own numbers, or those of its class."""
+
+    over: Over
+    out: Place
+    is_of_classes: bool
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Adds up the losses of sequences or steps, and their scores, and writes how much each loss counts."""
+
+    over: Over
+    out: Place
+    values: Place
+    outputs: Place
+    what: str  # the targets are, as in `TargetKind`
 
 
 @dataclass(frozen=True)
@@ -204,7 +228,7 @@ class For:
     body: tuple[Instruction, ...]
 
 
-Instruction = Loop | Product | Sum | Call | Clear | Inputs | Length | Moment | Loss | For
+Instruction = Loop | Product | Sum | Call | Clear | Inputs | Length | Moment | Targets | CrossEntropy | Losses | For
 
 
 @dataclass(frozen=True)
@@ -225,6 +249,8 @@ class Schedule:
     # All that the instructions read and write; those of the parameters too.
     buffers: tuple[Buffer, ...]
     constants: dict[Node, Buffer]
+    # The buffers of the tables of numbers for every step, by the number of the table.
+    tables: dict[int, Buffer]
     logits: Buffer
     states: tuple[Buffer, ...]
     state_gradients: tuple[Buffer, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Builder, Node, evaluate, substitute, topological
 from myrnn.compiler.probe import ADVICE, difference_told
-from myrnn.compiler.trace import Origin, Trace
+from myrnn.compiler.tables import Table, fill_tables
+from myrnn.compiler.trace import Origin, Trace, joined
 from myrnn.errors import NotARecurrence
 
 
@@ -25,9 +26,9 @@ class Loop:
     initial : tuple of Node
         The states before its first step: they read parameters, constants, and last states of loops before it.
     step : tuple of Node
-        The states after a step. They read ``input`` and ``kept`` leaves (the present row of the sequence, and what
-        loops before it kept of the same row), ``state`` leaves (of its own states those before the step, of others the
-        last ones), parameters and constants.
+        The states after a step. They read ``input``, ``table`` and ``kept`` leaves (the present row of the sequence,
+        of a table of numbers for every step, and what loops before it kept of the same row), ``state`` leaves (of its
+        own states those before the step, of others the last ones), parameters and constants.
     kept : dict
         Number -> what later loops read of every step.
     backward : bool
@@ -50,12 +51,15 @@ class Recurrence:
         C.
     loops : tuple of Loop
     readout : Node
-        The logits: they read ``state`` leaves (the last states), the ``length``, parameters and constants.
+        The logits: they read ``state`` leaves (the last states), the ``length``, parameters and constants. Where there
+        are logits for every step, a ``kept`` leaf.
     origins : dict
         Node of a step or of `readout` -> where it stands in the user's code.
     parameter_names : tuple of str
     shapes : tuple of tuple
         Those of the parameters, in the model's order.
+    tables : tuple of Table
+        The numbers that differ from step to step, which steps read as ``table`` leaves, by their number.
     """
 
     dim_input: int
@@ -64,6 +68,12 @@ class Recurrence:
     origins: dict[Node, Origin] = field(default_factory=dict, repr=False)
     parameter_names: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def per_step(self) -> bool:
+        """Whether there are logits for every step."""
+        return self.readout.operation == "kept"
 
     @property
     def initial(self) -> tuple[Node, ...]:
@@ -105,6 +115,25 @@ class Recurrence:
         """The table of all its nodes."""
         return self.readout.build
 
+    def placed(self, place: Mapping[Node, Node], *, keep_initial: bool = False) -> Recurrence:
+        """Return the recurrence with each node replaced by its place."""
+        loops = tuple(
+            replace(
+                loop,
+                initial=loop.initial if keep_initial else tuple(place[n] for n in loop.initial),
+                step=tuple(place[n] for n in loop.step),
+                kept={k: place[n] for k, n in loop.kept.items()},
+            )
+            for loop in self.loops
+        )
+        origins = {place[n]: origin for n, origin in self.origins.items() if n in place}
+        return replace(self, loops=loops, readout=place[self.readout], origins=origins)
+
+    def rebuilt(self, build: Builder) -> Recurrence:
+        """Return the recurrence in another table."""
+        order = topological(self.nodes)
+        return self.placed(dict(zip(order, substitute(build, order, {}), strict=True)))
+
 
 # Proof ----------------------------------------------------------------------------------------------------------------
 
@@ -119,9 +148,17 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
     NotARecurrence
         When it is not.
     """
+    filled: list[tuple[Table, int]] = []
+    if any(t not in table.rows for table in recurrence.tables for t in range(trace.length)):
+        # In this table nothing is computed, so that both graphs show all numbers where the model has them.
+        flat = Builder(fold=False)
+        unrolled = unroll(recurrence.rebuilt(flat), trace.length, flat, unknown=True)
+        filled = fill_tables(recurrence.tables, unrolled, rewritten(trace, flat).output, trace.length)
     traced, unrolled = rewritten(trace, recurrence.build), unroll(recurrence, trace.length, recurrence.build)
     if unrolled is traced.output or (trace.length == 1 and _have_the_same_numbers(unrolled, traced.output)):
         return
+    for table, step in filled:
+        del table.rows[step]
     raise NotARecurrence(
         f"on a sequence of {trace.length} steps the model does not compute what was compiled: at some step, or with "
         "some values, it does what it did not do when it was traced.\n"
@@ -144,12 +181,22 @@ def _have_the_same_numbers(one: Node, other: Node) -> bool:
     return compared
 
 
-def unroll(recurrence: Recurrence, length: int, build: Builder) -> Node:
-    """Return the logits of a sequence of `length` steps as one graph on its rows."""
+def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool = False) -> Node:
+    """Return the logits of a sequence of `length` steps as one graph on its rows.
+
+    With `unknown`, rows of tables that are not known are leaves, too.
+    """
     rows = {
         t: {build.leaf("input", size=recurrence.dim_input): build.leaf("row", t, size=recurrence.dim_input)}
         for t in range(length)
     }
+    for k, table in enumerate(recurrence.tables):
+        for t, row in rows.items():
+            step = table.step_of(t, length)
+            is_known = step in table.rows or not unknown
+            row[build.leaf("table", k, size=table.size)] = (
+                build.constant(table.row(step)) if is_known else build.leaf("row", t, "table", k, size=table.size)
+            )
     last: dict[Node, Node] = {}
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
         unrolled = Unrolled(loop, first, rows, last, build)
@@ -159,6 +206,8 @@ def unroll(recurrence: Recurrence, length: int, build: Builder) -> Node:
                 build.leaf("kept", k, size=n.size): node for (k, n), node in zip(loop.kept.items(), nodes, strict=True)
             }
         last |= unrolled.states
+    if recurrence.per_step:
+        return joined([rows[t][recurrence.readout] for t in range(length)], build)
     last[build.leaf("length", size=1)] = build.constant(float(length))
     return substitute(build, [recurrence.readout], last)[0]
 
@@ -166,10 +215,13 @@ def unroll(recurrence: Recurrence, length: int, build: Builder) -> Node:
 def run_in_numpy(
     recurrence: Recurrence, parameters: Sequence[NDArray[np.float32]], x: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the logits of one sequence, (T, C), computed step by step, float32 (K,)."""
+    """Return the logits of one sequence, (T, C), computed step by step, float32 (K,) or (T, K)."""
     build, leaf = recurrence.build, recurrence.build.leaf
     known = {leaf("parameter", i, size=p.size): p for i, p in enumerate(parameters)}
     rows = [{leaf("input", size=recurrence.dim_input): x_t} for x_t in x]
+    for k, table in enumerate(recurrence.tables):
+        for t, row in enumerate(rows):
+            row[leaf("table", k, size=table.size)] = table.row(table.step_of(t, len(x)))
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
         leaves = placeholders(build, [n.size for n in loop.step], first)
         known |= dict(zip(leaves, evaluate(loop.initial, known), strict=True))
@@ -179,6 +231,8 @@ def run_in_numpy(
             known |= dict(zip(leaves, found, strict=False))
             kept = zip(loop.kept.items(), found[len(leaves) :], strict=True)
             row |= {leaf("kept", k, size=n.size): value for (k, n), value in kept}
+    if recurrence.per_step:
+        return np.array([row[recurrence.readout] for row in rows]).reshape(len(x), recurrence.readout.size)
     known[leaf("length", size=1)] = np.array([len(x)], dtype=np.float32)
     return evaluate([recurrence.readout], known)[0]
 

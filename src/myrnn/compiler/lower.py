@@ -153,7 +153,9 @@ def _element_wise(function: Callable[..., Node], creator: Any, operands: list[Va
 
     def whole(*values: Value) -> Node:
         common = np.broadcast_shapes(*(v.shape for v in values))
-        return function(*(v.fitted(common) for v in values))
+        node = function(*(v.fitted(common) for v in values))
+        # Of constants of equal numbers alone, all are a single one here.
+        return ops.expand(node, size=prod(common)) if node.size < prod(common) else node
 
     return lifted(whole, operands, shape, _axis_of_parts(operands))
 
@@ -571,7 +573,8 @@ def _multiplied(left: Value, right: Value, shape: Shape) -> Value:
         # A sum over the parts, of products of a column and a row.
         pairs = zip(left.pieces(-1), right.pieces(-2), strict=True)
         return plain(_so_far(ops.add, 0.0, [product_of(column, row) for column, row in pairs])[-1], shape)
-    if left.from_last == -2:
+    # A single row, such as the last of all, is no sequence beside one.
+    if left.from_last == -2 and (len(left.nodes) > 1 or right.from_last != -1):
         return _in_parts((product_of(row, right) for row in left.pieces(-2)), shape, -2)
     if right.from_last == -1:
         return _in_parts((product_of(left, column) for column in right.pieces(-1)), shape, -1)

@@ -21,6 +21,7 @@ from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import Guard, verify
 from myrnn.compiler.loops import Recurrence
+from myrnn.compiler.loss import LossGraph
 from myrnn.compiler.native import Floats, Native, Observation, in_threads, longest_first, shards_for
 from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import BACK, Subject, Traces, input_width, trace
@@ -31,6 +32,7 @@ from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurren
 from myrnn.models import num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost
 from myrnn.sequences import Sequences
+from myrnn.targets import CLASS, TargetKind
 
 # Up to what length a model is checked to be a recurrence, unless more is asked for.
 MAX_LENGTH = 64
@@ -107,6 +109,11 @@ class CompiledModel:
     # What was found --------------------------------------------------------------------------------------------------
 
     @property
+    def per_step(self) -> bool:
+        """Whether the model gives logits for every step, (T, K), and not only (1, K)."""
+        return self.recurrence.per_step
+
+    @property
     def max_length(self) -> int:
         """Up to what length the model has been checked to be this recurrence."""
         return self.guard.max_length
@@ -164,15 +171,19 @@ class CompiledModel:
         products = (n for n in topological(self.derivative.recurrence.nodes) if n.operation == "matmul")
         return sum(m * k * n for m, k, n, _ in (product.attributes for product in products))
 
-    def native(self, *, tokens: bool = False, batched: bool = False, observed: bool = False) -> Native:
+    def native(
+        self, *, tokens: bool = False, batched: bool = False, observed: bool = False, loss: LossGraph | None = None
+    ) -> Native:
         """Return the compiled program of a kind, checked against the model; it may take some seconds.
+
+        Without `loss` it is that of softmax cross-entropy.
 
         Raises
         ------
         NotARecurrence
             When loss or gradients of random sequences differ from MyGrad's by more than rounding.
         """
-        kind = Kind(tokens, batched, observed)
+        kind = Kind(tokens, batched, observed, loss)
         with MYGRAD, failures_named(self.model):
             if kind in self._natives:
                 return self._natives[kind]
@@ -190,16 +201,17 @@ class CompiledModel:
     # Using it --------------------------------------------------------------------------------------------------------
 
     def __call__(self, x: NDArray[Any] | Tensor) -> NDArray[np.float32]:
-        """Return the logits of one sequence: `x` is (T, C), the result float32 (1, K)."""
-        return self.logits(self._one(x, 0))
+        """Return the logits of one sequence: `x` is (T, C), the result float32 (1, K), or (T, K) for every step."""
+        return self.logits(self._one(x, None))
 
     def logits(self, sequences: Sequences) -> NDArray[np.float32]:
-        """Return the logits of every sequence, float32 (N, K)."""
+        """Return the logits of every sequence, float32 (N, K), or of all their steps, (sum of T, K)."""
         return self._logits(sequences, batched=len(sequences) > 1 and self._pays_to_batch())
 
     def _logits(self, sequences: Sequences, *, batched: bool) -> NDArray[np.float32]:
         native, parameters = self._ready(sequences, batched=batched)
-        out = np.zeros((len(sequences), self.dim_output), dtype=np.float32)
+        rows = len(sequences.values) if self.per_step else len(sequences)
+        out = np.zeros((rows, self.dim_output), dtype=np.float32)
         portions = _portions(sequences.lengths, PORTION_BYTES // native.bytes_per_step)
         steps = len(sequences.values)
         shards = shards_for(steps, steps * self.work_per_row, LEAST_WORK)
@@ -214,7 +226,7 @@ class CompiledModel:
         return out
 
     def predict(self, sequences: Sequences, *, not_finite: int | None = None) -> NDArray[np.int64]:
-        """Return the class of every sequence, int64 (N,): the one with the largest logit.
+        """Return the class of every sequence, int64 (N,), or of every step, (sum of T,): that of the largest logit.
 
         Parameters
         ----------
@@ -229,19 +241,19 @@ class CompiledModel:
         """
         logits = self.logits(sequences)
         if not_finite is None:
-            check_finite(logits, sequences.lengths)
+            check_finite(logits, np.ones(len(logits), np.int64) if self.per_step else sequences.lengths)
             return np.argmax(logits, axis=1)
         label = _checks.integer("not_finite", not_finite, minimum=0, maximum=self.dim_output - 1)
         return np.where(is_lost(logits), label, np.argmax(logits, axis=1))
 
     def loss_and_gradients(self, x: NDArray[Any] | Tensor, y: Any) -> tuple[float, tuple[NDArray[np.float32], ...]]:
-        """Return the softmax cross-entropy of one sequence and its gradients.
+        """Return the softmax cross-entropy of one sequence, or its mean over all steps, and its gradients.
 
         Parameters
         ----------
         x : array, shape (T, C)
         y : int or array of one int
-            The right class.
+            The right class. Where the model gives logits for every step, that of each: ints (T,).
 
         Returns
         -------
@@ -264,7 +276,7 @@ class CompiledModel:
         ----------
         x : array, shape (T, C)
         y : int or array of one int
-            The class that the loss is taken for.
+            The class that the loss is taken for. Where the model gives logits for every step, that of each: ints (T,).
 
         Returns
         -------
@@ -276,6 +288,8 @@ class CompiledModel:
 
     def prefix_logits(self, sequences: Sequences) -> NDArray[np.float32]:
         """Return the logits if the only one of `sequences` ended after each step, float32 (T, K)."""
+        if self.per_step:
+            raise InvalidArgument("the model gives logits for every step: these say what it would say there")
         values = sequences.values
         count = len(values)
         prefixes = np.concatenate([values[: t + 1] for t in range(count)] or [values])
@@ -288,7 +302,7 @@ class CompiledModel:
         self, sequences: Sequences, *, batched: bool = False, observed: bool = False, gradients: bool = False
     ) -> tuple[Native, Floats]:
         """Check sequences, and the model on them; return the program for them, and the parameters as it takes them."""
-        self._check_input(sequences)
+        self._check_input(sequences, gradients=gradients)
         self.guard.check_use(sequences, gradients=gradients)
         native = self.native(tokens=sequences.is_tokens, batched=batched, observed=observed)
         # Who compiles this very model meanwhile tries other numbers in its parameters.
@@ -301,20 +315,28 @@ class CompiledModel:
             raise InvalidArgument(
                 f"x must be one sequence of shape (T, {self.dim_input}), not an array of shape {array.shape}"
             )
-        return Sequences.from_pairs([(array, y)])
+        if y is None:
+            y = np.zeros(len(array), np.int64) if self.per_step else 0
+        return Sequences.from_pairs([(array, y)], per_step=self.per_step)
 
-    def _check_input(self, sequences: Sequences) -> None:
+    def _check_input(self, sequences: Sequences, *, gradients: bool) -> None:
         if not isinstance(sequences, Sequences):
             raise InvalidArgument(f"sequences must be a Sequences, not {type(sequences).__name__}")
         if sequences.dim_input != self.dim_input:
             raise InvalidArgument(
                 f"the sequences have {sequences.dim_input} inputs, but the model takes {self.dim_input}"
             )
-        if len(sequences) and sequences.labels.max() >= self.dim_output:
+        kind = sequences.kind
+        if kind.what == CLASS and sequences.targets.max(initial=0) >= self.dim_output:
             raise InvalidArgument(
-                f"a label is {sequences.labels.max()}, but the model has {self.dim_output} classes, "
+                f"a label is {sequences.targets.max()}, but the model has {self.dim_output} classes, "
                 f"0 .. {self.dim_output - 1}"
             )
+        if gradients and (kind.what != CLASS or kind.per_step != self.per_step):
+            wanted = TargetKind(per_step=self.per_step)
+            raise InvalidArgument(f"the loss of this model needs {wanted}, but these sequences have {kind}")
+        if gradients:
+            num_classes((1, self.dim_output))
 
     def _pays_to_batch(self) -> bool:
         return max(self.recurrence.state_sizes, default=0) >= 8
@@ -381,7 +403,6 @@ def compile(
         compiled = _known(model, parameters, width, longest) or _compiled(model, parameters, width, longest)
         if compiled not in _recent:
             _recent.append(compiled)
-    num_classes((1, compiled.dim_output))
     if check:
         compiled.guard.forget()
         compiled.native(tokens=False, batched=False)

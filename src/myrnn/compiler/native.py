@@ -25,7 +25,7 @@ from myrnn.compiler.runtime.lookups import Lookups, lookups_of
 from myrnn.compiler.runtime.threads import BARRIER_SIZE
 from myrnn.compiler.runtime.updates import Descent
 from myrnn.compiler.trace import MYGRAD
-from myrnn.errors import InvalidArgument
+from myrnn.errors import CompileError, InvalidArgument
 from myrnn.sequences import Sequences
 
 Floats = NDArray[np.float32]
@@ -67,6 +67,7 @@ class Workspace:
     def __init__(self, program: Program, steps: int, sequences: int) -> None:
         self.memory, self.steps, self.sequences = program.memory, steps, sequences
         self.sizes, count = program.memory.resolve(steps, sequences)
+        self.table_rows = program.memory.table_rows
         self.numbers = aligned(count)
         program.memory.fill_constants(self.numbers, self.sizes)
         start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
@@ -99,7 +100,7 @@ class Observation:
     ----------
     loss : float
         The softmax cross-entropy, in nats.
-    logits : ndarray, float32 (K,)
+    logits : ndarray, float32 (K,), or (T, K) where there are some for every step
     states : tuple of ndarray, float32 (T + 1, D)
         Each state, in the order of ``CompiledModel.state_names``: before the first step, and after every step.
     state_gradients : tuple of ndarray, float32 (T + 1, D)
@@ -124,9 +125,10 @@ class Native:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.tokens, self.batched, _ = program.kind
+        self.tokens, self.batched, self.loss = program.kind.tokens, program.kind.batched, program.kind.loss
         self._code = cache.load(program.source)
-        self._equal_weights = np.ones(program.classes, dtype=np.float32)
+        self._ones = np.ones(program.classes, dtype=np.float32)
+        self._zeros = np.zeros(0, dtype=np.int64)
         self._workspaces: dict[int, Workspace] = {}
         self._gradients: dict[int, Floats] = {}
         # Held by who runs the program, whose workspaces serve one at a time.
@@ -147,7 +149,8 @@ class Native:
     def workspace(self, steps: int, sequences: int, shard: int = 0) -> Workspace:
         """Return memory for at least so many steps (of all sequences side by side) and sequences."""
         known = self._workspaces.get(shard)
-        if known is None or known.steps < steps or known.sequences < sequences:
+        grown = known is not None and known.table_rows < self.program.memory.table_rows
+        if known is None or known.steps < steps or known.sequences < sequences or grown:
             steps = max(steps, known.steps if known else 0)
             sequences = max(sequences, known.sequences if known else 0)
             known = self._workspaces[shard] = Workspace(self.program, steps, sequences)
@@ -164,11 +167,51 @@ class Native:
         one, more = (self.program.memory.resolve(steps, 1)[1] for steps in (1, 257))
         return max(1, 4 * (more - one) // 256)
 
+    def _equal(self, count: int) -> Floats:
+        """Return so many weights that are all 1."""
+        if len(self._ones) < count:
+            self._ones = np.ones(count, dtype=np.float32)
+        return self._ones[:count]
+
+    def _any_labels(self, count: int) -> NDArray[np.int64]:
+        """Return so many labels, where it does not matter which."""
+        if len(self._zeros) < count:
+            self._zeros = np.zeros(count, dtype=np.int64)
+        return self._zeros[:count]
+
+    def _labels_of(self, sequences: Sequences) -> NDArray[np.int64]:
+        if self.loss is None or self.loss.is_of_classes:
+            return sequences.targets
+        return self._any_labels(len(sequences.targets))
+
+    def _targets_of(self, sequences: Sequences) -> Floats:
+        """Return the numbers of all targets, or of all classes; none for softmax cross-entropy."""
+        if self.loss is None:
+            return self._ones[:0]
+        targets = sequences.targets if self.loss.table is None else self.loss.table
+        return targets.astype(np.float32, copy=False).reshape(-1)
+
     # Running ---------------------------------------------------------------------------------------------------------
 
-    def _call(self, function: Any, sequences: Sequences, class_weights: Floats, *arguments: Any) -> Any:
+    def _call(
+        self,
+        function: Any,
+        sequences: Sequences,
+        class_weights: Floats,
+        *arguments: Any,
+        labels: NDArray[np.int64] | None = None,
+    ) -> Any:
+        longest, known = int(sequences.lengths.max(initial=0)), self.program.memory.table_rows
+        if self.program.memory.by_step and longest > known + 1:
+            raise CompileError(
+                f"the numbers that differ from step to step are known for {known} steps, not for {longest}"
+            )
         values = sequences.values.reshape(-1).view(np.int32)
-        samples = training.Samples(values, sequences.offsets, sequences.labels, class_weights)
+        weights = sequences.weights if labels is None else None
+        labels = self._labels_of(sequences) if labels is None else labels
+        weights = self._equal(len(labels)) if weights is None else weights
+        targets = self._targets_of(sequences)
+        samples = training.Samples(values, sequences.offsets, labels, targets, weights, class_weights)
         return self._code.call(function, self.batched, samples, *arguments)
 
     def logits(
@@ -176,26 +219,27 @@ class Native:
     ) -> None:
         """Write the logits of the sequences `members`, the longest first, into their rows of `out`, float32 (N, K).
 
-        Each thread that shares the lock is a shard.
+        Logits of every step go into the rows of the steps, (sum of T, K). Each thread that shares the lock is a shard.
         """
         lengths = sequences.lengths[members]
         steps = lengths.sum() if self.batched else lengths.max(initial=0)
         work = self.workspace(int(steps), len(members) if self.batched else 1, shard)
         self._call(
-            training.logits, sequences, self._equal_weights, members, parameters, work.arguments, work.logits,
-            padded(self.program.classes), out,
+            training.logits, sequences, self._equal(self.program.classes), members, self.program.per_step, parameters,
+            work.arguments, work.logits, padded(self.program.classes), out, labels=self._any_labels(len(out)),
         )  # fmt: skip
 
     def gradients(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats) -> tuple[float, Block]:
-        """Return the mean loss of the sequences `members`, and its gradients."""
+        """Return the mean loss of the sequences `members`, or of their steps, and its gradients."""
         with self.lock:
             block, lengths = self.block(), sequences.lengths[members]
             work = self.workspace(int(lengths.sum()), len(members))
+            (share,) = shares_of(sequences, members[None])
             loss, _ = self._call(
-                training.run, sequences, self._equal_weights, members[longest_first(lengths)], 1 / len(members), True,
-                parameters, block.numbers, work.arguments,
+                training.run, sequences, self._equal(self.program.classes), members[longest_first(lengths)],
+                np.float32(share), True, parameters, block.numbers, work.arguments,
             )  # fmt: skip
-            return loss / len(members), block
+            return float(loss * share), block
 
     def observe(self, sequences: Sequences, index: int, parameters: Floats) -> Observation:
         """Run an observed program."""
@@ -211,23 +255,31 @@ class Native:
                 gradients[i][1:] += work.rows(buffer, steps)[:: ways[i]]
             return Observation(
                 loss,
-                work.numbers[work.logits : work.logits + program.classes].copy(),
+                self._observed_logits(work, steps),
                 tuple(work.rows(buffer, steps + 1)[::way] for buffer, way in zip(program.states, ways, strict=True)),
                 tuple(gradients),
                 work.rows(program.input_gradients, steps),
             )
 
+    def _observed_logits(self, work: Workspace, steps: int) -> Floats:
+        if self.program.per_step:
+            width = padded(self.program.classes)
+            rows = work.numbers[work.logits : work.logits + steps * width].reshape(steps, width)
+            return rows[:, : self.program.classes].copy()
+        return work.numbers[work.logits : work.logits + self.program.classes].copy()
+
     def train(
         self, sequences: Sequences, order: NDArray[np.int64], descent: Descent, shards: int = 1
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Do one iteration for each row of `order`; return the loss and the hits of each, float64 and int64 (n,).
+    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Do one iteration for each row of `order`; return the loss of each, float64 (n,), and the score.
 
+        The score is the sum of those of all sequences, or of their steps, that count: of classes int64, else float64.
         The blocks of `descent` change in place.
         """
         with self.lock:
             order = np.take_along_axis(order, longest_first(sequences.lengths[order]), axis=1)
             lengths = sequences.lengths[order]
-            losses, hits = np.zeros((shards, len(order))), np.zeros((shards, len(order)), dtype=np.int64)
+            losses, scores = np.zeros((shards, len(order))), np.zeros((shards, len(order)))
             barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
             gradients, lookups = self._gradient_numbers(shards), self._lookups(descent, lengths, shards)
             descent = descent._replace(paces=np.zeros((len(order), 2), dtype=np.float32))
@@ -238,14 +290,17 @@ class Native:
                 for s in range(shards)
             ]
 
+            shares = shares_of(sequences, order).astype(np.float32)
+
             def run(shard: int) -> None:
                 self._call(
-                    training.train, sequences, descent.class_weights, order, members[shard], barrier, descent,
-                    gradients, works[shard].arguments, lookups[shard], losses, hits,
+                    training.train, sequences, descent.class_weights, order, shares, members[shard], barrier, descent,
+                    gradients, works[shard].arguments, lookups[shard], losses, scores,
                 )  # fmt: skip
 
             in_threads(run, shards)
-        return losses.sum(axis=0), hits.sum(axis=0)
+        score = scores.sum(axis=0)
+        return losses.sum(axis=0), score.astype(np.int64) if self.loss is None or self.loss.is_of_classes else score
 
     def _gradient_numbers(self, shards: int) -> Floats:
         """Return a buffer for the gradients of so many shards; iterations clear it, of lookups only what they wrote."""
@@ -269,6 +324,23 @@ class Native:
         width = sum(stride for _, stride, _ in places) / len(places)
         every = bool(descent.optimizer[1:3].any() or tokens * TOKEN_COST * (width + ROW_COST) > symbols * width)
         return lookups_of(layouts[0].at, places, symbols, shards, every=every)
+
+
+def shares_of(sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how much each loss of an iteration, a row of `order`, counts: together they are a mean.
+
+    Of targets of every step it is a mean over all steps, of targets with weights a weighted one.
+    """
+    weights = sequences.weights
+    if weights is None:
+        counts = sequences.lengths[order].sum(axis=1) if sequences.per_step else np.full(len(order), order.shape[1])
+        return 1 / np.maximum(counts, 1)
+    of_sequences = weights.astype(np.float64)
+    if sequences.per_step:
+        sums = np.concatenate(([0], np.cumsum(of_sequences)))
+        of_sequences = np.diff(sums[sequences.offsets])
+    totals = of_sequences[order].sum(axis=1)
+    return 1 / np.where(totals > 0, totals, 1)
 
 
 def longest_first(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

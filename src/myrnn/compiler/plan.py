@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from myrnn.compiler.derive import Derivative, Kind, Pullback, reads_states
+from myrnn.compiler.derive import Derivative, Kind, Pullback, differentiate_loss, reads_states
 from myrnn.compiler.equations import printer_of
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.loops import Recurrence
@@ -119,6 +119,15 @@ class Part:
 
 
 @dataclass(frozen=True)
+class LossPart:
+    """The loss of a row, the gradient of its outputs, and what the way forward leaves in memory for that."""
+
+    value: Node
+    gradient: Node
+    saved: set[Node]
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that is decided of one kind of program before its instructions are."""
 
@@ -131,6 +140,8 @@ class Plan:
     entries: tuple[Part, ...]
     steps: tuple[Part, ...]
     readout: Part
+    # None for softmax cross-entropy.
+    loss: LossPart | None
     # Products of a row with a weight: computed for all steps at once, or, for tokens, a row of the weight.
     projected: set[Node]
     # Nodes whose padding must be zero, because a product or a sum reads it.
@@ -177,11 +188,7 @@ def plan(derivative: Derivative) -> Plan:
     """Plan the memory of a program for one kind of data."""
     r, kind = derivative.recurrence, derivative.kind
     weights = _weights(derivative)
-    projected = {
-        n
-        for n in topological([*r.step, *r.kept.values()])
-        if n.operation == "matmul" and n.inputs[0].operation in ("input", "kept") and _goes_along_rows(n, weights)
-    }
+    projected = _projected(derivative, weights)
     begin = [node for loop in r.loops if not reads_states(loop.initial) for node in loop.initial]
     prelude = _part([*begin, *derivative.derived], derivative.prelude, weights, kind)
     entries = tuple(
@@ -207,11 +214,24 @@ def plan(derivative: Derivative) -> Plan:
         entries,
         steps,
         readout,
+        _loss_part(derivative),
         projected,
         _clean(derivative, weights, (prelude, *entries, *steps, readout)),
         frozenset(r.build.leaf("state", i, size=r.state_sizes[i]) for i in zero),
         frozenset() if kind.observed else _unread_at_first(derivative),
     )
+
+
+def _projected(derivative: Derivative, weights: dict[Node, Weight]) -> set[Node]:
+    """Return the products of rows with weights that are computed for all steps at once, before these.
+
+    A loop without states computes all of its own at once.
+    """
+    stepping = [n for loop in derivative.recurrence.loops if loop.step for n in (*loop.step, *loop.kept.values())]
+    products = {n for n in topological(stepping) if n.operation == "matmul" and n.inputs[0].operation == "kept"}
+    everywhere = stepping if not derivative.kind.tokens else [*stepping, *derivative.recurrence.kept.values()]
+    products |= {n for n in topological(everywhere) if n.operation == "matmul" and n.inputs[0].operation == "input"}
+    return {n for n in products if _goes_along_rows(n, weights)}
 
 
 def backward_targets(pullback: Pullback) -> list[Node]:
@@ -315,14 +335,21 @@ def _part(
                 outer.append(Outer(leaf, left, right, kind.tokens and left.operation == "input"))
             else:
                 others.append((leaf, term))
-    saved = {node for node in _saved(forward, pullback) if node not in projected}
+    saved = {node for node in _saved(forward, backward_targets(pullback)) if node not in projected}
     return Part(saved, tuple(outer), tuple(others))
 
 
-def _saved(forward: Sequence[Node], pullback: Pullback) -> set[Node]:
+def _loss_part(derivative: Derivative) -> LossPart | None:
+    if derivative.kind.loss is None:
+        return None
+    value, gradient = differentiate_loss(derivative.kind.loss, derivative.recurrence.build)
+    return LossPart(value, gradient, _saved([value], [gradient]))
+
+
+def _saved(forward: Sequence[Node], backward: Sequence[Node]) -> set[Node]:
     """Return the nodes of the way forward that must be in memory for the way back."""
     ahead = {n for n in topological(forward) if n.inputs}
-    saved = {n for n in topological(backward_targets(pullback), stop=ahead) if n in ahead}
+    saved = {n for n in topological(backward, stop=ahead) if n in ahead}
     for node in topological(forward):
         # What is cheap is not worth a buffer when its inputs have one: it is computed again on the way back.
         if node in saved and OPERATIONS[node.operation].cheap and node not in forward:

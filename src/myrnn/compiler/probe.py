@@ -9,7 +9,7 @@ import random
 import sys
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
@@ -92,6 +92,8 @@ class Traces:
     parameter_names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     back: int = BACK[0]
+    # Whether the model gives logits for every step, (T, K), and not only (1, K).
+    per_step: bool = False
 
 
 def trace(subject: Subject) -> Traces:
@@ -104,6 +106,7 @@ def trace(subject: Subject) -> Traces:
         lengths = {*PROBES, *lengths_for(subject.back), max(subject.longest, 9)}
         traces = {n: traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build) for n in lengths}
         _check_reaches_parameters(traces)
+        per_step = _gives_every_step(traces)
         if (empty := _empty_trace(model, parameters, dim_input, build)) is not None:
             traces[0] = empty
         tokens, large = one_hot(rng.integers(0, dim_input, 5), dim_input), 10 * _random_rows(5, dim_input, rng)
@@ -118,7 +121,25 @@ def trace(subject: Subject) -> Traces:
                     '  between calls, in a hook, or train it with engine="mygrad".'
                 )
     shapes = tuple(parameter.shape for parameter in parameters)
-    return Traces(traces, dim_input, parameter_names(model), shapes, subject.back)
+    return Traces(traces, dim_input, parameter_names(model), shapes, subject.back, per_step)
+
+
+def _gives_every_step(traces: Mapping[int, Trace]) -> bool:
+    """Return whether a model gives logits for every step.
+
+    Raises
+    ------
+    NotARecurrence
+        When it does so at some lengths only.
+    """
+    rows = {length: len(trace.logits) for length, trace in traces.items() if length > 1 and trace.logits is not None}
+    per_step = set(rows.values()) != {1}
+    odd = [length for length, count in rows.items() if per_step and count == 1]
+    if odd:
+        raise NotARecurrence(
+            f"the model returns logits for every step, (T, K), but for a sequence of {odd[0]} steps of shape (1, K)"
+        )
+    return per_step
 
 
 def _empty_trace(model: Any, parameters: tuple[Tensor, ...], dim_input: int, build: Builder) -> Trace | None:

@@ -20,8 +20,9 @@ from myrnn.compiler.equations import state_names
 from myrnn.compiler.graph import Node, in_order, topological
 from myrnn.compiler.instructions import (
     Clear,
+    CrossEntropy,
     Instruction,
-    Loss,
+    Losses,
     Over,
     Place,
     Product,
@@ -31,6 +32,7 @@ from myrnn.compiler.instructions import (
     Section,
     Store,
     Sum,
+    Targets,
 )
 from myrnn.compiler.loops import Loop
 from myrnn.compiler.plan import Part, Plan
@@ -52,8 +54,6 @@ class _Scheduler(Assembler):
         names, sizes = state_names(r), r.state_sizes
         self._states = [self.new(name, size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
         self._gradients = [self.new(f"d_{name}", size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
-        self._logits = self.new("logits", r.readout.size, Rows.SEQUENCES)
-        self._logit_gradients = self.new("d_logits", r.readout.size, Rows.SEQUENCES)
         self._input_gradients = self.new("d_inputs", r.dim_input, Rows.STEPS) if plan.kind.observed else None
         self._state_leaves = [self._leaf("state", i, size=size) for i, size in enumerate(sizes)]
         self._gradient_leaves = [self._leaf("gradient", i, size=size) for i, size in enumerate(sizes)]
@@ -62,6 +62,13 @@ class _Scheduler(Assembler):
         self._kept_gradients = {
             k: self.new(f"d_{place.buffer.name}", place.size, Rows.STEPS) for k, place in self._kept.items()
         }
+        if r.per_step:
+            self._logits, self._logit_gradients = (
+                of[r.readout.attributes[0]] for of in (self._kept, self._kept_gradients)
+            )
+        else:
+            self._logits = self.new("logits", r.readout.size, Rows.SEQUENCES)
+            self._logit_gradients = self.new("d_logits", r.readout.size, Rows.SEQUENCES)
         # Last states that something other than the readout reads, or that stand where it does not read: copies, and
         # the sums of their gradients.
         read = {
@@ -96,6 +103,7 @@ class _Scheduler(Assembler):
             forward[f"What is known of all steps{which}."] = self._written(self._projections, "kept")
             fixed |= {n: place for n, place in self.places.items() if n in self.plan.projected}
             way = "Backward, the last step first" if loop.backward else "Forward, step by step"
+            way = "All steps at once" if _is_at_once(loop) else way
             forward[f"{way}{which and f': loop {number + 1}'}."] = self._written(self._steps, number)
             walked.append(self.places)
             fixed |= {leaf: self._kept[k] for k, leaf in self._kept_leaves.items() if k in loop.kept}
@@ -108,7 +116,9 @@ class _Scheduler(Assembler):
             ordinal = f" of loop {number + 1}" if len(loops) > 1 else ""
             self.places = walked[number]
             order = "the first step first" if loops[number].backward else "the last step first"
-            backward[f"Back through time{ordinal}, {order}."] = self._written(self._steps_backward, number)
+            at_once = _is_at_once(loops[number])
+            back = f"Back through all steps{ordinal}." if at_once else f"Back through time{ordinal}, {order}."
+            backward[back] = self._written(self._steps_backward, number)
             self.places = entered[number]
             backward[f"Back to what the states{ordinal} begin with."] = self._written(self._leave, number)
         self.places = fixed
@@ -133,6 +143,7 @@ class _Scheduler(Assembler):
             tuple(Section(title, tuple(body)) for title, body in backward.items() if body),
             tuple(self.buffers),
             self.constants,
+            self.tables,
             self._logits.buffer,
             tuple(place.buffer for place in self._states),
             tuple(place.buffer for place in self._gradients),
@@ -226,11 +237,16 @@ class _Scheduler(Assembler):
         lasting = [n for n in order if n.inputs and (n in operands or (n in part.saved and n not in loop.step))]
         after = self._stores(loop.step, self._states[own], _after(loop))
         after += self._stores(loop.kept.values(), [self._kept[k] for k in loop.kept])
-        with self._in(number), self.steps(backward=loop.backward):
-            self._give_rows(n for n in order if n in self.plan.projected and n in operands | factors)
-            self._give_rows(n for n in self._state_leaves if n in operands and n in self.places)
+        over = Over.ALL if _is_at_once(loop) else Over.STEP
+        with self._in(number), nullcontext() if over is Over.ALL else self.steps(backward=loop.backward):
+            # What is multiplied as a row, or summed over all steps, needs one of its own.
+            of_tables = [n for n in order if n.operation == "table" and n in operands | factors]
+            self.places |= {n: self.place(n) for n in of_tables}
+            self._give_rows(of_tables, over)
+            self._give_rows((n for n in order if n in self.plan.projected and n in operands | factors), over)
+            self._give_rows((n for n in self._state_leaves if n in operands and n in self.places), over)
             known = {*self.places, *lasting}
-            self.compute(Over.STEP, after, [n for n in lasting if n not in self.places], lasting)
+            self.compute(over, after, [n for n in lasting if n not in self.places], lasting)
         # What else has a place holds the last step's numbers only.
         self.places = {node: place for node, place in self.places.items() if node in known}
         for store in after:
@@ -253,20 +269,43 @@ class _Scheduler(Assembler):
         yield
         self.zero = self.unread = frozenset()
 
-    def _give_rows(self, nodes: Iterable[Node]) -> None:
+    def _give_rows(self, nodes: Iterable[Node], over: Over) -> None:
         """Copy nodes that do not have a row for each step, but are read like that, to rows of their own."""
         nodes = [node for node in nodes if not self.places[node].lasts]
         copies = [self.new(self.printer.text("{0}", node), node.size, Rows.STEPS) for node in nodes]
-        self.compute(Over.STEP, self._stores(nodes, copies))
+        self.compute(over, self._stores(nodes, copies))
         self._stand(nodes, copies)
 
     def _readout(self) -> None:
+        if self._recurrence.per_step:
+            self._loss()
+            return
         self._stand(self._state_leaves, self._states)
         self._stand_last()
         readout = self._recurrence.readout
         logits = self.store(readout, self._logits)
         self.compute(Over.END, [logits], in_order(self.plan.readout.saved, [readout]))
-        self.out.append(Loss(self._logit_gradients, self._logits))
+        self._loss()
+
+    @property
+    def _over_targets(self) -> Over:
+        return Over.ALL if self._recurrence.per_step else Over.END
+
+    def _loss(self) -> None:
+        over, part, loss = self._over_targets, self.plan.loss, self.plan.kind.loss
+        if part is None or loss is None:
+            self.out.append(CrossEntropy(over, self._logit_gradients, self._logits))
+            return
+        rows = self._logits.buffer.rows
+        if loss.width:
+            target = self.new("target", loss.width, rows)
+            self.out.append(Targets(over, target, loss.is_of_classes))
+            self._stand([self._leaf("target", size=loss.width)], [target])
+        values, counts = self.new("losses", 1, rows), self.new("d_losses", 1, rows)
+        self._stand([self._leaf("output", size=loss.outputs)], [self._logits])
+        self.compute(over, [self.store(part.value, values)], in_order(part.saved, [part.value]))
+        self.out.append(Losses(over, counts, values, self._logits, loss.what))
+        self._stand([self._leaf("gradient", "loss", size=1)], [counts])
 
     # Back ------------------------------------------------------------------------------------------------------------
 
@@ -276,6 +315,9 @@ class _Scheduler(Assembler):
         return pullback.states.get(state) or self._recurrence.build.constant(np.zeros(size))
 
     def _readout_backward(self) -> None:
+        if self.plan.loss is not None:
+            gradient = self.store(self.plan.loss.gradient, self._logit_gradients)
+            self.compute(self._over_targets, [replace(gradient, clean=True)])
         self.out += [
             Clear(),
             *(Clear(gradient) for _, gradient in self.weights.values() if gradient.buffer.array == "w"),
@@ -312,11 +354,12 @@ class _Scheduler(Assembler):
         if self._input_gradients is not None:
             stores.append(self.store(pullback.input, self._input_gradients, add=number < len(r.loops) - 1))
         with self._in(number):
-            self._way_back(Over.STEP, part, stores, backward=not loop.backward)
+            self._way_back(Over.ALL if _is_at_once(loop) else Over.STEP, part, stores, backward=not loop.backward)
 
     def _is_summed(self, kept: int, number: int) -> bool:
-        """Whether a loop from a number on gives a gradient to what is kept: a program goes through it before."""
-        return any(kept in pullback.kept for pullback in self._derivative.loops[number:])
+        """Whether the loss, or a loop from a number on, gives a gradient to what is kept before the one in front."""
+        later = self._derivative.loops[number:]
+        return any(kept in pullback.kept for pullback in (self._derivative.readout, *later))
 
     def _stores_of_last(self, pullback: Pullback, own: slice) -> list[Store]:
         """Return the stores of the gradients of last states of other loops."""
@@ -364,7 +407,7 @@ class _Scheduler(Assembler):
                 stores.append(self.store(term, replace(self.weights[leaf][1], size=term.size), add=True))
         with self.steps(backward=backward) if at_step else nullcontext():
             if at_step:
-                self._give_rows(n for n in self._gradient_leaves if n in part.operands)
+                self._give_rows((n for n in self._gradient_leaves if n in part.operands), over)
             keep = [n for n in dict.fromkeys(part.operands) if n.inputs and n not in self.places]
             self.compute(over, stores, [*keep, *(term for _, term in wide)], keep if at_step else ())
             for leaf, term in wide:
@@ -380,6 +423,12 @@ class _Scheduler(Assembler):
                 product = "({1}.T @ {0}).T" if weights[o.leaf].flipped else "{0}.T @ {1}"
                 comment = f"d_{gradient.buffer.name} += {self.printer.text(product, o.left, o.right)}"
                 self.out.append(Sum(rows, gradient, self.place(o.left), self.place(o.right), comment))
+
+
+def _is_at_once(loop: Loop) -> bool:
+    """Whether a loop needs no order of its steps: it has no states, and reads no time."""
+    nodes = topological(loop.kept.values())
+    return not loop.step and not any(n.operation in ("table", "time") for n in nodes)
 
 
 # Where the rows of states stand: in front of each step and behind the last one, in the order of the sequence.

@@ -11,7 +11,7 @@ import linecache
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -28,7 +28,7 @@ from myrnn._user_code import failure
 from myrnn.compiler import ops, reads
 from myrnn.compiler.graph import Builder, Node, inputs_first
 from myrnn.compiler.lower import READS, SHAPES, Rule, Value, lost, plain
-from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.ops import OPERATIONS, join
 from myrnn.compiler.reads import (
     Array,
     Comparison,
@@ -284,11 +284,11 @@ class Trace:
     """What a model computes for a sequence of one length, T."""
 
     length: int
-    # The logits, of size K.
+    # The logits: K numbers, or the rows of a model that gives them for every step, joined.
     output: Node
     # Where each node stands in the user's code.
     origins: dict[Node, Origin] = field(repr=False)
-    # The numbers of the logits, (1, K).
+    # The numbers of the logits, (1, K) or (T, K).
     logits: NDArray[Any] | None = field(default=None, repr=False)
     # Where the user's code looks at the numbers of a tensor.
     looks: tuple[Origin, ...] = ()
@@ -328,21 +328,35 @@ def _graph_of(
             f"the model must return a MyGrad tensor, but returned {kind}: no gradient reaches any "
             "parameter of the model, so that it would learn nothing"
         )
-    if output.ndim != 2 or output.shape[0] != 1:
-        raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {output.shape}")
+    length, width = sequence.shape
+    if output.ndim != 2 or output.shape[0] not in (1, length):
+        raise InvalidArgument(
+            "the model must return logits of shape (1, K), or (T, K) with a row for each step, but for a sequence of "
+            f"{length} steps it returned shape {output.shape}"
+        )
     _check_untouched(parameters, sequence, recorder)
     values = {
         id(p): plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))
     }
-    length, width = sequence.shape
     rows = tuple(build.leaf("row", t, size=width) for t in range(length))
     values[id(sequence)] = Value(rows, sequence.shape, 0)
-    origins = _read(inputs_first([output], _operands), values, build, recorder)
+    origins = read_graph(inputs_first([output], _operands), values, build, recorder)
     tensors = inputs_first([output], lambda t: () if isinstance(t.creator, WithoutGradient) else _variables(t))
     reached = frozenset(i for i, p in enumerate(parameters) if any(p is t for t in tensors))
     _check_gradient_goes_on(values[id(output)].node, origins)
     looks = tuple(Origin(*line) for line in recorder.looks)
-    return Trace(length, values[id(output)].node, origins, output.data.copy(), looks, reached)
+    found = values[id(output)]
+    rows_found = (found.value if isinstance(found, Written) else found).parts(-2)
+    logits = joined([part.node for part in rows_found], build)
+    return Trace(length, logits, origins, output.data.copy(), looks, reached)
+
+
+def joined(rows: Sequence[Node], build: Builder) -> Node:
+    """Return the logits of all steps in one node."""
+    if len(rows) < 2:
+        return rows[0] if rows else build.constant([])
+    size = rows[0].size
+    return join(*rows, places=[np.arange(t * size, (t + 1) * size) for t in range(len(rows))])
 
 
 def _run(model: Any, parameters: tuple[Tensor, ...], x: NDArray[Any]) -> tuple[Any, Tensor, Recorder]:
@@ -388,7 +402,7 @@ def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder:
             )
 
 
-def _read(tensors: list[Any], values: dict[int, Any], build: Builder, recorder: Recorder) -> dict[Node, Origin]:
+def read_graph(tensors: list[Any], values: dict[int, Any], build: Builder, recorder: Recorder) -> dict[Node, Origin]:
     """Add the values of tensors, inputs first, to those of the leaves; return where their nodes come from."""
     origins: dict[Node, Origin] = {}
     is_learned = _Learned()

@@ -75,6 +75,9 @@ def _values(compiled: CompiledModel, equations: Equations, sequence: Array) -> d
     known = {leaf("parameter", i, size=p.size): p.data.reshape(-1) for i, p in enumerate(compiled.model.parameters)}
     known[leaf("length", size=1)] = np.full(1, len(sequence), dtype=np.float32)
     rows = [{leaf("input", size=recurrence.dim_input): row} for row in sequence]
+    for k, table in enumerate(recurrence.tables):
+        for t, row in enumerate(rows):
+            row[leaf("table", k, size=table.size)] = table.row(table.step_of(t, len(rows)))
     found: dict[Place, list[Array]] = defaultdict(list)
 
     def run(part: Sequence[Equation], column: int, row: Mapping[Node, Array], targets: Sequence[Node]) -> list[Array]:
@@ -214,6 +217,9 @@ class _Rolled:
         return self._with_gradient(key, self.observed.leaf_gradients.get(place))
 
     def _input(self, node: Node) -> int:
+        if node.operation == "table":
+            what = "numbers for every step, which the model makes of the time (input)"
+            return self._add("input", f"table_{node.attributes[0]}", (str(node.size),), (what,))
         if node.operation == "length":
             value = f" = {self.observed.steps}" if self.observed.steps else ""
             return self._add("input", f"T{value}", (), ("T, the number of steps (input)",))

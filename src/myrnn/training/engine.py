@@ -151,7 +151,7 @@ class ChosenEngine:
         if engine == "mygrad":
             return
         try:
-            check_objective(objective, example.kind)
+            check_objective(objective)
             self._engine = self._native(example, gradient_clip)
         except CompileError as error:
             if self._fallback is None:

@@ -140,7 +140,7 @@ def train(
     loss : callable, {"cross-entropy", "sigmoid-cross-entropy", "mean-squared-error", "huber"} or a registered name
         What is made smaller: ``loss(outputs, targets)`` returns the loss of each row, see `myrnn.losses`. By default it
         is softmax cross-entropy for a class, sigmoid cross-entropy for several classes at once, and the mean squared
-        error for numbers. Only softmax cross-entropy has a native form.
+        error for numbers. It is compiled with the model; what cannot be is refused as a model is, see `engine`.
     penalty : callable, optional
         ``penalty(model)`` returns a tensor of shape (), such as the sum of all squared weights, that is added to the
         loss of each iteration. It has no native form.

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import MYGRAD, Block, CompiledModel, Descent, Native, shards_for
+from myrnn.compiler import MYGRAD, Block, CompiledModel, Descent, LossGraph, Native, shards_for, trace_loss
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.losses import CROSS_ENTROPY, Objective, name_of
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.sequences import Sequences
-from myrnn.targets import LABELS, TargetKind
+from myrnn.targets import CLASS, TargetKind
 
 Losses = NDArray[np.float64]
 # How many sequences were right, int64, or the sums of another score, float64.
@@ -129,12 +129,14 @@ class NativeEngine:
         example: Sequences,
     ) -> None:
         _refuse_looks(compiled)
+        check_rows(compiled, example.kind)
         self._compiled, self._optimizer = compiled, optimizer
         self._parameters = tuple(compiled.model.parameters)
         self.gradient_clip = gradient_clip
         weights = objective.class_weights
         self._class_weights = np.ones(compiled.dim_output, np.float32) if weights is None else weights
-        self._native = compiled.native(tokens=example.is_tokens, batched=batch_size > 1)
+        self._loss = _traced(objective, compiled, example)
+        self._native = compiled.native(tokens=example.is_tokens, batched=batch_size > 1, loss=self._loss)
         self._state = _OptimizerState(optimizer, compiled, self._native)
         steps = batch_size * float(example.lengths.mean())
         self._shards = shards_for(batch_size, steps * compiled.work_per_row, LEAST_WORK) if batch_size > 1 else 1
@@ -147,8 +149,8 @@ class NativeEngine:
 
     @property
     def has_changed(self) -> bool:
-        """Whether the model does something else now than what was compiled."""
-        return self._compiled.guard.has_changed()
+        """Whether the model or the loss does something else now than what was compiled."""
+        return self._compiled.guard.has_changed() or self._has_loss_changed
 
     def doubt(self) -> None:
         """Check the model again before the next iterations: the user's code ran, and may have changed it."""
@@ -180,12 +182,14 @@ class NativeEngine:
             self._seen = sequences
         if self._is_doubted:
             self._compiled.guard.check_again()
+            if self._has_loss_changed:
+                raise CompileError("the loss computes something else now than what was compiled")
             self._is_doubted = False
         _refuse_looks(self._compiled)
         begin = time.perf_counter()
         for block, place, array in self._arrays():
             block.write(place, array)
-        losses, hits = self._native.train(sequences, order, self._descent(sequences, order, rates), self._shards)
+        losses, scores = self._native.train(sequences, order, self._descent(sequences, order, rates), self._shards)
         ran = time.perf_counter() - begin
         self._ran += ran
         self.iterations_per_call = int(np.clip(CALL / ran * len(order), 1, 10 * self.iterations_per_call))
@@ -194,7 +198,11 @@ class NativeEngine:
         for block, place, array in self._arrays():
             block.read(place, array)
         self._state.advance(len(order))
-        return losses, hits
+        return losses, scores
+
+    @property
+    def _has_loss_changed(self) -> bool:
+        return self._loss is not None and self._loss.has_changed()
 
     def _descent(self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None) -> Descent:
         state = self._state
@@ -223,23 +231,39 @@ class NativeEngine:
             return
         begin = time.perf_counter()
         chosen = order.reshape(-1)
+        if self._compiled.per_step:
+            # Of no step there is nothing to check.
+            chosen = chosen[sequences.lengths[chosen] > 0]
+        if not len(chosen):
+            return
         # A length that was not seen yet before others.
         new = chosen[self._compiled.guard.unchecked(sequences.lengths[chosen])]
         self._compiled.guard.check(sequences, int(self._rng.choice(new if len(new) else chosen)))
         self._checked += time.perf_counter() - begin
 
 
-def check_objective(objective: Objective, kind: TargetKind) -> None:
+def check_objective(objective: Objective) -> None:
     """Raise CompileError for what only MyGrad can make smaller."""
-    what = None
-    if objective.loss != CROSS_ENTROPY:
-        what = f"the loss {name_of(objective.loss)!r} has"
-    elif kind != LABELS:
-        what = f"a training on {kind} has"
-    elif objective.penalty is not None:
-        what = f"the penalty {name_of(objective.penalty)!r} has"
-    if what is not None:
-        raise CompileError(f"{what} no native form")
+    if objective.penalty is not None:
+        raise CompileError(f"the penalty {name_of(objective.penalty)!r} has no native form")
+
+
+def _traced(objective: Objective, compiled: CompiledModel, example: Sequences) -> LossGraph | None:
+    """Return the graph of the loss; None for softmax cross-entropy, which every program has by itself."""
+    if objective.loss == CROSS_ENTROPY:
+        return None
+    counted = example.targets if example.weights is None else example.targets[example.weights > 0]
+    if example.kind.what == CLASS:
+        # A label that is no class of the model's is refused when it turns up.
+        counted = counted[counted < compiled.dim_output]
+    return trace_loss(objective.loss, example.kind, compiled.dim_output, counted, compiled.model.parameters)
+
+
+def check_rows(compiled: CompiledModel, kind: TargetKind) -> None:
+    """Raise CompileError where only the model's outputs or only the targets are for every step."""
+    if compiled.per_step != kind.per_step:
+        when = "for every step" if compiled.per_step else "after the last step only"
+        raise CompileError(f"the model gives outputs {when}, but the targets are {kind}")
 
 
 def _refuse_looks(compiled: CompiledModel) -> None:

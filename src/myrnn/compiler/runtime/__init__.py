@@ -3,7 +3,8 @@
 - `functions`: how machine code is made once for all programs, and how it is called
 - `lanes`: sixteen numbers side by side, to load, to store and to compute with
 - `elementary`: functions of lanes
-- `products`: matrix products, and the loss
+- `products`: matrix products, and softmax cross-entropy
+- `scores`: how good outputs are, beside their loss
 - `moves`: moving numbers, sums over features, and bringing sequences side by side
 - `threads`: the floating-point mode of a thread, and the barrier where the threads of a batch meet
 - `updates`: the optimizers' steps
@@ -29,6 +30,7 @@ OF_PROGRAMS = {
         "spread_out", "sum_axis", "take",
     ),
     "products": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "transpose"),
+    "scores": ("largest", "share_right", "squared_error"),
     "threads": ("flush_subnormals", "restore_mode"),
 }  # fmt: skip
 

@@ -31,8 +31,10 @@ class Samples(NamedTuple):
 
     values: Tokens  # tokens, or the bits of features, which only the program reads
     offsets: Integers
-    labels: Integers
-    class_weights: Floats  # how much the loss of each class counts
+    labels: Integers  # of each sequence, or of each step
+    targets: Floats  # the numbers of each that has no label, or of each class
+    weights: Floats  # how much the loss of each of these counts
+    class_weights: Floats  # and that of each class
 
 
 class Work(NamedTuple):
@@ -47,58 +49,66 @@ class Work(NamedTuple):
 
 @by_address
 def run_sequence(
-    program: Address, values: Tokens, begin: int, steps: int, label: int, weight: np.float32, learn: bool,
-    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
-) -> tuple[float, int]:  # fmt: skip
+    program: Address, values: Tokens, begin: int, steps: int, member: int, labels: Integers, targets: Floats,
+    weights: Floats, class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats,
+    sizes: Integers, tables: Tokens,
+) -> tuple[float, float]:  # fmt: skip
     """Call a program for one sequence."""
-    return program(values, begin, steps, label, weight, learn, p, g, w, sizes, tables)
+    return program(
+        values, begin, steps, member, labels, targets, weights, class_weights, share, learn, p, g, w, sizes, tables
+    )  # fmt: skip
 
 
 @by_address
 def run_batch(
-    program: Address, values: Tokens, offsets: Integers, labels: Integers, class_weights: Floats, members: Integers,
-    share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers,
-    lined: Tokens,
-) -> tuple[float, int]:  # fmt: skip
+    program: Address, values: Tokens, offsets: Integers, labels: Integers, targets: Floats, weights: Floats,
+    class_weights: Floats, members: Integers, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats,
+    sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
+) -> tuple[float, float]:  # fmt: skip
     """Call a program for a batch."""
-    return program(values, offsets, labels, class_weights, members, share, learn, p, g, w, sizes, tables, start, lined)
+    return program(
+        values, offsets, labels, targets, weights, class_weights, members, share, learn, p, g, w, sizes, tables, start,
+        lined,
+    )  # fmt: skip
 
 
 @compiled
 def run(
     program: Address, batched: bool, samples: Samples, members: Integers, share: np.float32, learn: bool, p: Floats,
     g: Floats, work: Work,
-) -> tuple[float, int]:  # fmt: skip
-    """Run a program for `members`, a batch with the longest first or one sequence; return the loss and the hits.
+) -> tuple[float, float]:  # fmt: skip
+    """Run a program for `members`, a batch with the longest first or one sequence; return the loss and the score.
 
-    The loss is the sum over the sequences; the gradients `g` are those of the loss times `share`.
+    Both are sums over the sequences, or their steps; the gradients `g` are those of the loss times `share`.
     """
     if batched:
         return run_batch(
-            program, samples.values, samples.offsets, samples.labels, samples.class_weights, members, share, learn,
-            p, g, work.numbers, work.sizes, work.tables, work.start, work.lined,
+            program, samples.values, samples.offsets, samples.labels, samples.targets, samples.weights,
+            samples.class_weights, members, share, learn, p, g, work.numbers, work.sizes, work.tables, work.start,
+            work.lined,
         )  # fmt: skip
     begin, end = samples.offsets[members[0]], samples.offsets[members[0] + 1]
-    label = samples.labels[members[0]]
     return run_sequence(
-        program, samples.values, begin, end - begin, label, samples.class_weights[label], learn,
-        p, g, work.numbers, work.sizes, work.tables,
+        program, samples.values, begin, end - begin, members[0], samples.labels, samples.targets, samples.weights,
+        samples.class_weights, share, learn, p, g, work.numbers, work.sizes, work.tables,
     )  # fmt: skip
 
 
 @compiled
 def train(
-    program: Address, batched: bool, samples: Samples, order: IntegerTable, members: IntegerTable,
+    program: Address, batched: bool, samples: Samples, order: IntegerTable, shares: Floats, members: IntegerTable,
     barrier: Integers, d: Descent, gradients: Floats, work: Work, lookups: Lookups, losses: DoubleTable,
-    hits: IntegerTable,
+    scores: DoubleTable,
 ) -> None:  # fmt: skip
-    """Do one iteration for each row of `order`, of which `members` are this shard's, together with other shards."""
+    """Do one iteration for each row of `order`, of which `members` are this shard's, together with other shards.
+
+    In its gradients each loss counts for the iteration's number of `shares`.
+    """
     mode, size, shard, shards = flush_subnormals(), len(d.parameters), lookups.shard, lookups.shards
     g = gradients[shard * size : (shard + 1) * size]
     # Of all weights but lookups each shard updates a part of its own.
     vectors, looks_up = lookups.begin // 16, len(lookups.places) > 0
     lower, upper = vectors * shard // shards * 16, vectors * (shard + 1) // shards * 16
-    share = np.float32(1 / order.shape[1])
     set_paces(d)
     for n in range(len(order)):
         count = list_tokens(lookups, samples.values, samples.offsets, order[n], n) if looks_up else 0
@@ -106,8 +116,8 @@ def train(
         if looks_up:
             catch_up(lookups, listed, n, d)
         meet(barrier, shards)
-        loss, right = run(program, batched, samples, members[n], share, True, d.parameters, g, work)
-        losses[shard, n], hits[shard, n] = loss * share, right
+        loss, score = run(program, batched, samples, members[n], shares[n], True, d.parameters, g, work)
+        losses[shard, n], scores[shard, n] = loss * shares[n], score
         meet(barrier, shards)
         sum_shards(gradients, lower, upper, size, shards)
         if looks_up:
@@ -130,14 +140,23 @@ def train(
 
 @compiled
 def logits(
-    program: Address, batched: bool, samples: Samples, members: Integers, p: Floats, work: Work, at: int, row: int,
-    out: FloatTable,
+    program: Address, batched: bool, samples: Samples, members: Integers, per_step: bool, p: Floats, work: Work,
+    at: int, row: int, out: FloatTable,
 ) -> None:  # fmt: skip
-    """Write the logits of `members`, of a batch the longest first, into their rows of `out`."""
+    """Write the logits of `members`, of a batch the longest first, into their rows of `out`, or of their steps."""
     together = max(1, len(members)) if batched else 1
     for first in range(0, len(members), together):
         some = members[first : first + together]
         run(program, batched, samples, some, np.float32(1), False, p, p, work)
-        for n in range(len(some)):
+        if per_step:
+            begin, end = samples.offsets[some[0]], samples.offsets[some[0] + 1]
+            count = work.start[end - begin] if batched else end - begin
+        else:
+            begin, count = 0, len(some)
+        for n in range(count):
+            if per_step:
+                place = work.lined[n] if batched else begin + n
+            else:
+                place = some[n]
             for k in range(out.shape[1]):
-                out[some[n], k] = work.numbers[at + n * row + k]
+                out[place, k] = work.numbers[at + n * row + k]

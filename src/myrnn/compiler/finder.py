@@ -1,0 +1,551 @@
+"""Find the loop that is nearest to the sequence, in one direction: its states, its step, and what the rest reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import inf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler import ops
+from myrnn.compiler.cut import minimum_cut
+from myrnn.compiler.found import STEPWISE, Found, Stream, View, leaf_of, read_at_step
+from myrnn.compiler.graph import Node, substitute, topological
+from myrnn.compiler.loops import Loop, Unrolled, placeholders
+from myrnn.compiler.match import Differs, Match
+from myrnn.compiler.probe import ADVICE, first_difference, told
+from myrnn.compiler.trace import Origin, Trace
+from myrnn.errors import NotARecurrence
+
+BEGIN = "  Begin with states that every step can read, such as np.zeros((1, D)).\n"
+
+
+Label = tuple[Node, int]
+"""What a node is: a node of the step, and at which step."""
+
+
+def sized(node: Node, size: int) -> Node:
+    """Return a node with so many numbers, which may repeat its single one."""
+    return node if node.size == size else node.build.make("expand", node, size=size)
+
+
+class Finder:
+    """Finds the loop of one direction that is nearest to the sequence."""
+
+    def __init__(self, so_far: Found, *, backward: bool) -> None:
+        self.so_far, self.build, self.backward = so_far, so_far.build, backward
+        self.middle, self.first = so_far.middle, so_far.states
+        self.views = {n: View(so_far, n, backward=backward) for n in so_far.left}
+        self.view = self.views[so_far.longest]
+        self.order = topological([self.view.output])
+        # The step of each node that belongs to a loop: that of the last row that it is made of.
+        self.position: dict[Node, int] = {}
+        # What is made of a single row.
+        self.of_one_row: set[Node] = set()
+        # What the first step has numbers for, where these do not show how a state begins.
+        self.hidden: list[tuple[Node, ...]] = []
+        # The numbers of tables that stand in the first steps as they are, by the step and the table.
+        self.inline: dict[tuple[int, int], NDArray[Any]] = {}
+        # What is made of the present row of the sequence alone.
+        self.of_input: dict[Node, None] = {}
+        self._place()
+
+    def _place(self) -> None:
+        shared = set(self.views[self.so_far.longest - 1].nodes)
+        # What only the last steps compute is in the traces of which these are the last.
+        ends = [self._as_rows(length) for length in range(self.middle, self.middle + 5)]
+        for one, other in pairwise(ends):
+            both, here = set(one) & set(other), set(self.order)
+            self.order += [n for n in one if n in both and n not in here]
+            shared |= both
+        for node in self.order:
+            self._note_step(node)
+        # What reads no row belongs to the step that reads it first, or to the last one of the shortest sequence that
+        # computes it; what the shortest of all compute is the same at every step.
+        first: dict[Node, int] = {}
+        for length in sorted(self.views, reverse=True):
+            first |= dict.fromkeys(self.views[length].nodes, length - 1)
+        for node in reversed(self.order):
+            step = self.position.get(node, first.get(node))
+            for i in node.inputs:
+                if step is not None:
+                    first[i] = min(step, first.get(i, step))
+        computed = (n for n in self.order if n.inputs and n in shared and n not in self.position)
+        self.changing = {n: first[n] for n in computed if first.get(n, 0) >= 2}
+        self.position |= self.changing
+        self.inside = [n for n in self.order if n in self.position and n in shared]
+
+    def _note_step(self, node: Node) -> None:
+        read = [i for i in node.inputs if i in self.position]
+        steps = {self.position[i] for i in read}
+        if node.operation == "row":
+            steps = {node.attributes[0]}
+        if steps:
+            self.position[node] = max(steps)
+            if node.operation == "row" or (len(steps) == 1 and self.of_one_row.issuperset(read)):
+                self.of_one_row.add(node)
+
+    # Steps -----------------------------------------------------------------------------------------------------------
+
+    def find(self) -> bool:
+        """Find the loop, and note it with what is found; return whether there is one."""
+        forced, beside = list(self.so_far.wanted.get(len(self.so_far.loops), ())), list[tuple[Node, ...]]()
+        while True:
+            loop, template, cut = self._loop(forced, beside)
+            if hidden := [around for around in self.hidden if around not in forced + beside]:
+                # Until all states begin rightly, what the loop computes is not what was traced.
+                beside += hidden
+                continue
+            labels = {n: self._labels(loop, template, view) for n, view in self.views.items()}
+            if not (forced or self.hidden) and set(self.view.nodes).issuperset(cut):
+                self._check_all_steps(loop, labels[self.so_far.longest])
+            kept, ends = self._read_outside(labels[self.so_far.longest])
+            longest = labels[self.so_far.longest]
+            streams = {node: self._stream(node, longest, cut) for node in [*kept, *(node for node, _ in ends)]}
+            # What is read some steps before the end is handed on step by step.
+            more = [
+                self._around(longest, n, i) for n, lag in ends if lag or streams[n].last is None for i in range(lag + 1)
+            ]
+            more = [around for around in dict.fromkeys(more) if around not in forced + beside]
+            if not more:
+                break
+            forced += more
+        if not loop.step:
+            return False
+        before = self.so_far.left[self.so_far.longest].output, dict(self.so_far.ends)
+        self._hand_over(loop, template, labels, list(streams.values()), set(kept), {n for n, lag in ends if not lag})
+        if before == (self.so_far.left[self.so_far.longest].output, self.so_far.ends):
+            raise self.so_far.no_loop()
+        return True
+
+    def _loop(
+        self, forced: Sequence[tuple[Node, ...]], beside: Sequence[tuple[Node, ...]]
+    ) -> tuple[Loop, dict[Node, Node], list[Node]]:
+        m = self.middle
+        cuts = [
+            self._cut(t, *([around[t - m + 1] for around in some] for some in (forced, beside)))
+            for t in (m - 1, m, m + 1)
+        ]
+        cuts = self._side_by_side(cuts)
+        template, again = self._step(cuts[0], cuts[1], m), self._step(cuts[1], cuts[2], m + 1)
+        step = tuple(template[n] for n in cuts[1])
+        later = tuple(again[n] for n in cuts[2])
+        if step != later:
+            here, there = next(pair for pair in zip(step, later, strict=True) if pair[0] is not pair[1])
+            here, there = first_difference(here, there) or (here, there)
+            raise NotARecurrence(
+                f"step {m + 1} of the model is not the same computation as step {m}.\n"
+                + both_told(self.view, again, there, self.view, template, here)
+            )
+        initial, hidden, firsts = self._initial(step, cuts[1])
+        leaves = placeholders(self.build, [n.size for n in step], self.first)
+        before = [self.so_far.finals() | dict(zip(leaves, cut, strict=True)) for cut in cuts]
+        # What they are before each of three steps.
+        self.hidden = list(zip(*(substitute(self.build, hidden, known) for known in before), strict=True))
+        if firsts:
+            template = self._begun(template, step, firsts)
+            step = tuple(template[n] for n in cuts[1])
+        return Loop(initial, step, {}, self.backward), template, cuts[1]
+
+    def _begun(
+        self, template: dict[Node, Node], step: tuple[Node, ...], firsts: Mapping[int, Node]
+    ) -> dict[Node, Node]:
+        """Return a step of which some states are something else at the first one."""
+        is_first = ops.equal(self.build.leaf("time", self.backward, size=1), 0.0)
+        chosen = {step[i]: ops.select(is_first, first, step[i]) for i, first in firsts.items()}
+        order = topological(dict.fromkeys(template.values()))
+        done: dict[Node, Node] = {}
+        for node in order:
+            made = self.build.rebuild(node, [done[i] for i in node.inputs])
+            done[node] = ops.select(is_first, firsts[step.index(node)], made) if node in chosen else made
+        return {node: done[made] for node, made in template.items()}
+
+    def _side_by_side(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
+        """Return the states after three steps in one order: the same computation is the same state."""
+        kinds = self._kinds({})
+        deeper = self._kinds(kinds)
+        place = {node: i for i, node in enumerate(self.order)}
+        middle = sorted(cuts[1], key=place.__getitem__)
+        ordered = []
+        for step, cut in enumerate(cuts, self.middle - 1):
+            left = sorted(cut, key=place.__getitem__)
+            mine: list[Node] = []
+            for state in middle:
+                kind = (kinds[state], self.middle - self.position[state])
+                late = [n for n in left if step - self.position[n] == kind[1]]
+                # What is old may be made of what states begin with; and where a step differs, that is told later.
+                alike = [n for n in late if kinds[n] == kind[0]] or [n for n in late if n.size == state.size]
+                if not alike:
+                    raise self._looks_back(max(cuts, key=len))
+                found = next((n for n in alike if deeper[n] == deeper[state]), alike[0])
+                left.remove(found)
+                mine.append(found)
+            if left:
+                raise self._looks_back(max(cuts, key=len))
+            ordered.append(mine)
+        return ordered
+
+    def _kinds(self, known: dict[Node, int]) -> dict[Node, int]:
+        """Return a number for every node: the same where a step makes it in the same way of what steps before made.
+
+        Of the latter it tells the size, or the number that is `known`.
+        """
+        numbers: dict[Any, int] = {}
+        found: dict[Node, int] = {}
+        for node in self.order:
+            step = self.position.get(node, -1)
+            made = tuple(
+                (self.position[i] - step, found[i] if self.position[i] == step else known.get(i, i.size))
+                if i in self.position
+                else id(i)
+                for i in node.inputs
+            )
+            which = node.attributes[1:] if node.operation == "row" else node.attributes
+            found[node] = numbers.setdefault((node.operation, which, node.size, made), len(numbers))
+        return found
+
+    def _cut(self, step: int, forced: Sequence[Node], beside: Sequence[Node]) -> list[Node]:
+        """Return the states after a step: the fewest numbers that carry all that later steps read, and `forced`.
+
+        Those of `beside` are states in any case.
+        """
+        carried = {
+            i: None
+            for n in self.inside
+            if self.position[n] > step
+            for i in n.inputs
+            if self.position.get(i, step + 1) <= step
+        }
+
+        computed = set(self._as_rows(step + 1))
+
+        # What only the last step of the trace computes is unrolled for the others.
+        for node in topological(forced, stop=self.position):
+            if node not in self.position:
+                self._note_step(node)
+                self.order.append(node)
+        # What is made of a single row stands beside the cut: that row would do for all that is made of it, and the loop
+        # would be a step late.
+        rows = [n for n in carried if n in self.of_one_row]
+        late = [*minimum_cut(rows, (), lambda n: n.size), *(n for n in forced if n in self.of_one_row)]
+
+        def cost(node: Node) -> float:
+            # Of cuts that are alike, take the one that is wanted, that the last step computes in any case, of what is
+            # new.
+            odd = (node not in forced) + (node not in computed) + (self.position[node] < step)
+            return inf if node in self.of_one_row else node.size + odd / 2.0**10
+
+        wanted = [n for n in forced if n not in self.of_one_row]
+        sinks = [*carried, *wanted] if self.so_far.together else carried
+        states = minimum_cut([n for n in sinks if n not in self.of_one_row], self.changing, cost)
+        more = minimum_cut(wanted, self.changing, lambda node: 0 if node in states else cost(node))
+        return list(dict.fromkeys([*states, *more, *late, *beside]))
+
+    def _as_rows(self, length: int) -> list[Node]:
+        """Return what a trace computes, with the last value of each stream as that of its step."""
+        view = self.views[length]
+        finals = [n for n in view.nodes if n.operation == "final"]
+        rows = {n: self.build.leaf("row", length - 1, *n.attributes, size=n.size) for n in finals}
+        return substitute(self.build, view.nodes, rows)
+
+    def _step(self, before: Sequence[Node], after: Sequence[Node], step: int) -> dict[Node, Node]:
+        """Return all that is computed at a step, and the states after it, with placeholders for what it reads."""
+        leaves = placeholders(self.build, [n.size for n in before], self.first)
+        known = dict(zip(before, leaves, strict=True))
+        targets = [*(n for n in self.inside if self.position[n] == step), *after]
+        order = topological(targets, stop=known)
+        for node in order:
+            if node in known:
+                continue
+            if node.operation == "row":
+                t, *stream = node.attributes
+                if t != step:
+                    reader = next((n for n in order if node in n.inputs), node)
+                    raise NotARecurrence(row_told(node, reader, self.view, step))
+                known[node] = read_at_step(self.build, stream, node.size)
+            elif node.operation == "final":
+                known[node] = self.so_far.last(node)
+        return dict(zip(order, substitute(self.build, order, known), strict=True))
+
+    def _initial(
+        self, step: tuple[Node, ...], cut: Sequence[Node]
+    ) -> tuple[tuple[Node, ...], list[Node], dict[int, Node]]:
+        """Return the states before the first step, which going back from those in the middle shows.
+
+        Where nothing shows a state (NumPy did the arithmetic, or only what follows the loop reads it), it is zero.
+        Return also what the first step has numbers for, if there is such a state; and by its place what a state is
+        after the first step, where that does something else.
+        """
+        written = dict(zip(self.view.nodes, self.view.written, strict=True))
+        after: dict[int, Node] = dict(enumerate(cut, self.first))
+        for t in range(self.middle, 0, -1):
+            match = Match(self.view.folded, self.first, t)
+            for i, node in after.items():
+                if node in written:
+                    try:
+                        match.add(step[i - self.first], written[node])
+                    except Differs as differs:
+                        raise self._parted(differs, t) from None
+            self.inline |= {(t, k): numbers for k, numbers in match.numbers.items()}
+            after = match.states
+        odd, match, found = self._before_the_first(step, after, written)
+        self.inline |= {(0, k): numbers for k, numbers in match.numbers.items()}
+        self.so_far.unknown |= {i for i in range(self.first, self.first + len(step)) if i not in match.states}
+        leaves = placeholders(self.build, [n.size for n in step], self.first)
+        at_first = dict(zip(leaves, found, strict=True))
+        begun = substitute(self.build, list(match.hidden), at_first)
+        # A number that serves for every element is written once.
+        shown = [
+            n.is_constant and np.all(n.numbers == m.numbers) for n, m in zip(begun, match.hidden.values(), strict=True)
+        ]
+        hidden = [n for n, is_shown in zip(match.hidden, shown, strict=True) if not is_shown]
+        firsts = {i - self.first: self._first_step(after[i], step[i - self.first].size) for i in sorted(odd)}
+        return tuple(found), list(dict.fromkeys([*match.parted, *hidden])), firsts
+
+    def _before_the_first(
+        self, step: tuple[Node, ...], after: Mapping[int, Node], written: Mapping[Node, Node]
+    ) -> tuple[set[int], Match, list[Node]]:
+        """Return the states of which the first step is another one, and what the states are before it."""
+        odd: set[int] = set()
+        while True:
+            match = Match(self.view.folded, self.first, 0)
+            before = set(odd)
+            for i, node in after.items():
+                if i not in odd and node in written:
+                    try:
+                        match.add(step[i - self.first], written[node])
+                    except Differs:
+                        odd.add(i)
+                        break
+            if odd != before:
+                continue
+            found = []
+            for i, node in enumerate(step, self.first):
+                start = match.states.get(i) or self.build.constant(np.zeros(node.size))
+                order = topological([start])
+                if any(n.operation == "row" for n in order):
+                    # It begins with a row: then the first step is what is made of that.
+                    readers = {j for j, made in enumerate(step, self.first) if self._reads(made, i)}
+                    odd |= readers & set(after)
+                    start = self.build.constant(np.zeros(node.size))
+                else:
+                    finals = {n: self.so_far.last(n) for n in order if n.operation == "final"}
+                    (start,) = substitute(self.build, [start], finals)
+                found.append(sized(start, node.size))
+            if odd == before:
+                return odd, match, found
+
+    @staticmethod
+    def _reads(node: Node, state: int) -> bool:
+        return any(n.operation == "state" and n.attributes[0] == state for n in topological([node]))
+
+    def _first_step(self, node: Node, size: int) -> Node:
+        """Return what the first step computes, with placeholders for what it reads."""
+        order, known = topological([node]), dict[Node, Node]()
+        for n in order:
+            if n.operation == "final":
+                known[n] = self.so_far.last(n)
+            elif n.operation == "row":
+                step, *stream = n.attributes
+                if step:
+                    raise NotARecurrence(row_told(n, node, self.view, 0))
+                known[n] = read_at_step(self.build, stream, n.size)
+        return sized(substitute(self.build, [node], known)[0], size)
+
+    # What the rest reads ---------------------------------------------------------------------------------------------
+
+    def _labels(self, loop: Loop, template: dict[Node, Node], view: View) -> dict[Node, list[Label]]:
+        """Return which nodes of a view the loop computes, with all that each is."""
+        build, so_far = self.build, self.so_far
+        own = set(placeholders(build, [n.size for n in loop.step], self.first))
+        # What the loop is for: its states, what they are made of, and what is made of those before the step alone. What
+        # is made of those after it, or of a row, the rest can compute by itself, for all steps at once.
+        before, needed, after, fixed = set(own), set(topological(loop.step)), set[Node](), set[Node]()
+        for node in topological(dict.fromkeys(template.values())):
+            if any(i in before for i in node.inputs):
+                before.add(node)
+            if (
+                node.operation == "kept"
+                or (node in before and node in loop.step)
+                or any(i in after for i in node.inputs)
+            ):
+                after.add(node)
+        nodes = [
+            n
+            for n in dict.fromkeys([*template.values(), *loop.step])
+            if n in before and (n in needed or n not in after)
+        ]
+        self.of_input = {build.leaf("input", size=so_far.traced.dim_input): None}
+        for node in topological(dict.fromkeys(template.values())):
+            read = [i for i in node.inputs if i not in fixed]
+            if read and all(i in self.of_input for i in read):
+                self.of_input[node] = None
+            elif not read and node.operation not in ("state", *STEPWISE):
+                fixed.add(node)
+        nodes += self.of_input
+        sizes: dict[tuple[Any, ...], int] = {(): so_far.traced.dim_input}
+        sizes |= {(k,): s.node.size for k, s in enumerate(so_far.streams)}
+        sizes |= {("table", k): table.size for k, table in enumerate(so_far.tables)}
+
+        def leaf(stream: tuple[Any, ...], size: int, t: int) -> tuple[Node, Node]:
+            name = read_at_step(build, stream, size)
+            if (t, *stream[1:]) in self.inline and stream[:1] == ("table",):
+                return name, build.constant(self.inline[t, stream[1]])
+            return name, leaf_of(so_far, build, t, view.length, stream, size, self.backward)
+
+        rows = {t: dict(leaf(stream, size, t) for stream, size in sizes.items()) for t in range(view.length)}
+        unrolled = Unrolled(replace(loop, backward=False), self.first, rows, so_far.finals(), build)
+        labels: dict[Node, list[Label]] = {}
+        for t, found in enumerate(unrolled.after(nodes, view.length)):
+            for node, one in zip(nodes, found, strict=True):
+                if not one.is_constant and one.operation != "parameter":
+                    labels.setdefault(one, []).append((node, t))
+        return labels
+
+    def _check_all_steps(self, loop: Loop, labels: dict[Node, list[Label]]) -> None:
+        """See that the longest trace goes on with the loop after the step that was looked at."""
+        present, last = set(self.order), self.view.length - 2
+        seen = {label for node, several in labels.items() if node in present for label in several}
+        for t in range(self.middle, last):
+            if not loop.step or any((node, t) in seen for node in loop.step):
+                continue
+            odd = [n for n in self.inside if n not in labels and any(i in labels for i in n.inputs)]
+            odd = [n for n in odd if self.position[n] >= t - 1 and n in self.view.origins] or self.inside
+            raise NotARecurrence(
+                f"step {self.position[odd[0]]} of the model is not the same computation as step {self.middle}.\n"
+                f"  {self.view.origins.get(odd[0], Origin())}      <- {told(odd[0])} here\n{ADVICE}"
+            )
+
+    def _read_outside(self, labels: dict[Node, list[Label]]) -> tuple[list[Node], list[Label]]:
+        """Return what the rest reads of every step, and what it reads at the end, with how many steps before it."""
+        reached = topological([self.view.output], stop=labels)
+        readers = Counter(i for node in reached if node not in labels for i in set(node.inputs) if i in labels)
+        if self.view.output in labels:
+            readers[self.view.output] += 1
+        end, kept, ends = self.view.length - 1, dict[Node, None](), dict[Label, None]()
+        often: Counter[Label] = Counter()
+        for node, count in readers.items():
+            for label in labels[node]:
+                often[label] += count
+        for node in readers:
+            for template, t in labels[node]:
+                if t == self.middle and template.operation != "state" and template not in self.of_input:
+                    kept[template] = None
+        for node in readers:
+            of_kept = [one for one in labels[node] if one[0] in kept]
+            template, t = max(of_kept or labels[node], key=lambda one: one[1])
+            if of_kept:
+                if t == end and often[template, end] > often[template, self.middle]:
+                    ends[template, 0] = None
+            elif t >= end - self.so_far.traced.back and (
+                template not in self.of_input or often[template, t] > often[template, self.middle]
+            ):
+                ends[template, end - t] = None
+        return list(kept), list(ends)
+
+    def _around(self, labels: dict[Node, list[Label]], template: Node, lag: int = 0) -> tuple[Node, ...]:
+        where = {label: node for node, several in labels.items() for label in several}
+        wanted = [(template, self.middle + i - lag) for i in (-1, 0, 1)]
+        if not all(one in where for one in wanted):
+            raise self._looks_back([])
+        return tuple(where[one] for one in wanted)
+
+    def _stream(self, template: Node, labels: dict[Node, list[Label]], cut: Sequence[Node]) -> Stream:
+        """Return the stream of a node of the step."""
+        around = self._around(labels, template)
+        known = dict(zip(cut, placeholders(self.build, [n.size for n in cut], self.first), strict=True))
+        order = topological([around[1]], stop=known)
+        last = None
+        if not any(n.operation == "row" and n not in known for n in order):
+            ends = {n: self.so_far.last(n) for n in order if n.operation == "final" and n not in known}
+            (last,) = substitute(self.build, [around[1]], {**known, **ends})
+        return Stream(template, self.backward, last, len(self.so_far.loops), around)
+
+    def _hand_over(
+        self,
+        loop: Loop,
+        template: dict[Node, Node],
+        labels: Mapping[int, dict[Node, list[Label]]],
+        streams: Sequence[Stream],
+        kept: Collection[Node],
+        ends: Collection[Node],
+    ) -> None:
+        """Note the loop with what is found, and write what is left of the traces on what it hands on."""
+        so_far = self.so_far
+        numbers = {s.node: len(so_far.streams) + i for i, s in enumerate(streams)}
+        so_far.loops.append(loop)
+        so_far.streams += streams
+        # A state that holds an older value has its own name only where the sequence ends.
+        last = self.views[self.middle + 1]
+        named = {
+            template: last.origins[node]
+            for node, several in labels[self.middle + 1].items()
+            for template, t in several
+            if t == self.middle and template.operation == "state" and node in last.origins
+        }
+        for node, one in template.items():
+            if one in named or node in self.view.origins:
+                so_far.origins.setdefault(one, named.get(one) or self.view.origins[node])
+        for s in streams:
+            if s.node.operation == "input":
+                so_far.ends[self.backward] = numbers[s.node]
+        for length, view in self.views.items():
+            left, known = so_far.left[length], {}
+            for old, node in zip(view.order, view.nodes, strict=True):
+                for one, t in labels[length].get(node, ()):
+                    if one.operation != "input" and (one in kept or (one in ends and t == length - 1)):
+                        step = length - 1 - t if self.backward else t
+                        known[old] = so_far.flat.leaf("row", step, numbers[one], size=old.size)
+                        break
+            order = topological([left.output], stop=known)
+            nodes = substitute(so_far.flat, order, known)
+            origins = {new: left.origins[old] for old, new in zip(order, nodes, strict=True) if old in left.origins}
+            so_far.left[length] = Trace(length, nodes[-1], origins)
+
+    # What errors show ------------------------------------------------------------------------------------------------
+
+    def _parted(self, differs: Differs, step: int) -> NotARecurrence:
+        begin = BEGIN if step == 0 else ""
+        written = dict(zip(self.view.written, self.view.nodes, strict=True))
+        line = self.view.origins.get(written.get(differs.node, differs.node), Origin())
+        return NotARecurrence(
+            f"step {step} of the model is not the same computation as the steps after it.\n{begin}"
+            f"  {line}      <- {told(differs.node)} here, {told(differs.template)} there\n{ADVICE}"
+        )
+
+    def _looks_back(self, cut: Sequence[Node]) -> NotARecurrence:
+        return NotARecurrence(
+            f"what the model carries on after {self.middle} steps is not what it carries on after {self.middle + 1}:\n"
+            "  it looks back at more than its last states.\n"
+            f"  {next((self.view.origins[n] for n in cut if n in self.view.origins), Origin())}\n{ADVICE}"
+        )
+
+
+def both_told(
+    one: View, ours: Mapping[Node, Node], here: Node, other: View, its: Mapping[Node, Node], there: Node
+) -> str:
+    """Return lines that show what is computed here, and what there."""
+    first, second = (_where(*known) for known in ((one, ours, here), (other, its, there)))
+    if first == second:
+        return f"  {first}      <- {told(here)} here, {told(there)} there\n{ADVICE}"
+    return f"  {first}      <- {told(here)} here\n  {second}      <- {told(there)} there\n{ADVICE}"
+
+
+def _where(view: View, part: Mapping[Node, Node], node: Node) -> Origin:
+    """Return the user's line of a node of a part, or of what reads it where it has none."""
+    wanted = [n for n, made in part.items() if made is node]
+    wanted += [n for n, made in part.items() if node in made.inputs]
+    return next((view.origins[n] for n in wanted if n in view.origins), Origin())
+
+
+def row_told(row: Node, reader: Node, view: View, step: int) -> str:
+    """Return the refusal of a step that reads the row of another one."""
+    return (
+        f"the model reads element {row.attributes[0]} of a sequence of {view.length} at step {step}, and not so at\n"
+        f"  every length.\n  {view.origins.get(reader, Origin())}\n{ADVICE}"
+    )

@@ -1,0 +1,164 @@
+"""What is found so far of the loops of a model, and what is left of its traces.
+
+What loops have computed stands in what is left as leaves ``row``, of a step and a *stream*: a sequence of its own, over
+which the next loop is found. A `View` shows what is left of one trace as a loop in one direction sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from myrnn.compiler.graph import Builder, Node, substitute, topological
+from myrnn.compiler.loops import Loop, rewritten
+from myrnn.compiler.probe import ADVICE, Traces, lengths_for, longest_of, middle_of
+from myrnn.compiler.tables import find_tables
+from myrnn.compiler.trace import Origin, Trace
+from myrnn.errors import NotARecurrence
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What the rest of the model reads of a loop, of every step or at its end."""
+
+    node: Node
+    backward: bool
+    # What it is at the end, made of last states; None where it is no state, and made of none.
+    last: Node | None
+    loop: int
+    # What stands there in the longest trace around the middle.
+    around: tuple[Node, ...]
+
+
+class NeedsState(Exception):
+    """Raised where the last value of a stream is read that is no state."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self.stream = stream
+
+
+class Found:
+    """The loops that are found, what is read of them, and what is left of the traces."""
+
+    def __init__(
+        self,
+        traced: Traces,
+        traces: Mapping[int, Trace],
+        wanted: Mapping[int, list[tuple[Node, ...]]],
+        together: bool,
+        build: Builder,
+        flat: Builder,
+    ) -> None:
+        self.traced, self.middle, self.longest = traced, middle_of(traced.back), longest_of(traced.back)
+        # In this table computations on constants are numbers; in the other they stand as they were written.
+        self.build, self.flat = build, flat
+        # What has to be a state of each loop beside what it needs itself.
+        self.wanted = wanted
+        # Whether what steps carry is chosen together with what the rest wants of them.
+        self.together = together
+        self.loops: list[Loop] = []
+        self.streams: list[Stream] = []
+        # Of the sequence itself: the stream that has its last row, or its first, at its end.
+        self.ends: dict[bool, int] = {}
+        # States of which no step shows where they begin.
+        self.unknown: set[int] = set()
+        self.origins: dict[Node, Origin] = {}
+        # What is left of each trace: what loops have computed are leaves ``row``, of a step and a stream.
+        left = {n: rewritten(traces[n], self.flat) for n in sorted(lengths_for(traced.back)) if n in traces}
+        self.tables, self.left = find_tables(left)
+        # Those of the shortest sequences as they are, also of an empty one with which the model does something else.
+        self.whole = {n: rewritten(trace, self.flat) for n, trace in traced.by_length.items() if n < 2}
+
+    @property
+    def states(self) -> int:
+        """How many states there are so far."""
+        return sum(len(loop.step) for loop in self.loops)
+
+    def no_loop(self) -> NotARecurrence:
+        """Return the refusal of a model that reads rows, or steps of its loops, in another way than step by step."""
+        view = View(self, self.longest)
+        order = topological([view.output])
+        rows = [n for n in order if n.operation == "row"]
+        row = rows[len(rows) // 2]
+        reader = next((n for n in order if row in n.inputs and n in view.origins), row)
+        t, *stream = row.attributes
+        what = (
+            "element"
+            if not stream
+            else "numbers of step"
+            if stream[0] == "table"
+            else "what a loop has computed at step"
+        )
+        return NotARecurrence(
+            f"the model reads {what} {t} of a sequence of {view.length} in a way that is no loop over the whole.\n"
+            f"  {view.origins.get(reader, Origin())}\n{ADVICE}"
+        )
+
+    def last(self, leaf: Node) -> Node:
+        """Return the last value of a stream, made of last states."""
+        stream = self.streams[leaf.attributes[0]]
+        if stream.last is None:
+            raise NeedsState(stream)
+        return stream.last
+
+    def finals(self) -> dict[Node, Node]:
+        """Return what last states are in a view."""
+        return {
+            s.last: self.build.leaf("final", k, size=s.node.size)
+            for k, s in enumerate(self.streams)
+            if s.last is not None and s.last.operation == "state"
+        }
+
+
+class View:
+    """What is left of a trace as a loop in one direction sees it.
+
+    Rows are numbered in its order, and the last value of each stream is a leaf ``final``.
+    """
+
+    def __init__(self, found: Found, length: int, *, backward: bool = False) -> None:
+        left = found.left[length]
+        self.length, self.order = length, topological([left.output])
+
+        def seen(row: Node) -> Node:
+            t, *stream = row.attributes
+            return leaf_of(found, found.flat, length - 1 - t if backward else t, length, stream, row.size, backward)
+
+        known = {n: seen(n) for n in self.order if n.operation == "row"}
+        # The nodes of `order` with rows as they are seen here, as they were written, and computed where they can be.
+        self.written = substitute(found.flat, self.order, known)
+        self.nodes = substitute(found.build, self.written, {})
+        self.output = self.nodes[-1]
+        self.folded = dict(zip(self.written, self.nodes, strict=True))
+        self.origins = {
+            n: left.origins[old] for old, n in zip(self.order, self.nodes, strict=True) if old in left.origins
+        }
+
+
+# What a step reads of the present row.
+STEPWISE = ("input", "kept", "table")
+
+
+def read_at_step(build: Builder, stream: Sequence[Any], size: int) -> Node:
+    """Return the leaf that a step reads for a row: of the sequence, of what a loop has kept, or of a table."""
+    if stream and stream[0] == "table":
+        return build.leaf(*stream, size=size)
+    return build.leaf("kept" if stream else "input", *stream, size=size)
+
+
+def leaf_of(
+    found: Found, build: Builder, step: int, length: int, stream: Sequence[Any], size: int, backward: bool
+) -> Node:
+    """Return the leaf for what stands in a stream, or in the sequence, at a step of a loop in one direction."""
+    is_last = {False: length - 1, True: 0}
+    t = length - 1 - step if backward else step
+    if stream and stream[0] == "table":
+        return build.leaf("row", step, *stream, size=size)
+    if stream and t == is_last[found.streams[stream[0]].backward]:
+        return build.leaf("final", *stream, size=size)
+    for end, number in found.ends.items():
+        if not stream and t == is_last[end]:
+            return build.leaf("final", number, size=size)
+    return build.leaf("row", step, *stream, size=size)

@@ -1,0 +1,319 @@
+"""What a training makes smaller, as a graph: a loss is traced like a model, on one row of outputs and its target.
+
+A target of numbers is a leaf, as the outputs are. A class is a place: a loss takes the number there, or makes numbers
+of it, such as a one-hot row. So the loss is traced for every class, and what differs between these graphs, numbers and
+what is taken from a vector, becomes a row of numbers for each class. These are then the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import mygrad
+import numpy as np
+from mygrad import Tensor
+from numpy.typing import NDArray
+
+from myrnn._user_code import failure
+from myrnn.compiler.graph import Builder, Node, evaluate, inputs_first, substitute, topological
+from myrnn.compiler.lower import plain
+from myrnn.compiler.ops import indices_of, select, take, total
+from myrnn.compiler.printer import Printer
+from myrnn.compiler.trace import MYGRAD, Origin, Recorder, read_graph, tensors_below
+from myrnn.errors import CompileError, MyRNNError
+from myrnn.losses import Loss, losses_of, name_of
+from myrnn.targets import CLASS, TargetKind
+
+# For how many classes a loss is traced, each by itself.
+MOST_CLASSES = 64
+# How many targets a loss is tried on.
+EXAMPLES = 64
+
+
+@dataclass(frozen=True)
+class LossGraph:
+    """A loss of one row; those that compute the same are equal.
+
+    Attributes
+    ----------
+    what : str
+        What its target is, as in `TargetKind`.
+    outputs : int
+        K.
+    width : int
+        How many numbers the target of a row has.
+    table : ndarray, float32 (K, width), or None
+        For classes: the numbers of each, which are its target.
+    value : Node
+        The loss. It reads the leaves ``output`` and ``target``.
+    function : callable or str
+        The loss that was traced.
+    examples : ndarray
+        Some targets, as `Sequences` have them.
+    """
+
+    what: str
+    outputs: int
+    width: int
+    # All that it computes.
+    text: tuple[Any, ...] = field(repr=False)
+    table: NDArray[np.float32] | None = field(compare=False, repr=False)
+    value: Node = field(compare=False)
+    function: Loss | str = field(compare=False)
+    examples: NDArray[Any] = field(compare=False, repr=False)
+    # What it gave when it was traced; see `has_changed`.
+    answer: bytes = field(compare=False, repr=False)
+
+    @property
+    def is_of_classes(self) -> bool:
+        """Whether the numbers of its target are those of a class."""
+        return self.what == CLASS
+
+    def has_changed(self) -> bool:
+        """Whether the function gives other numbers now, on some rows, than when it was traced."""
+        try:
+            return _answer(self.function, self.outputs, self.examples) != self.answer
+        except CompileError:
+            return True
+
+    def names(self, build: Builder) -> dict[Node, str]:
+        """Name what it reads, as leaves of a table."""
+        outputs, target = build.leaf("output", size=self.outputs), build.leaf("target", size=self.width)
+        return {outputs: "outputs", target: "target"}
+
+    def __str__(self) -> str:
+        """Return it as an equation, and for classes the target of each."""
+        lines = [f"loss = {Printer(self.names(self.value.build), longest=300).expression(self.value)}"]
+        if self.width and self.table is not None:
+            lines += [f"target of class {k}: [{', '.join(f'{n:g}' for n in row)}]" for k, row in enumerate(self.table)]
+        return "\n".join(lines)
+
+
+def trace_loss(
+    loss: Loss | str, kind: TargetKind, outputs: int, targets: NDArray[Any], parameters: Sequence[Tensor] = ()
+) -> LossGraph:
+    """Trace a loss.
+
+    Parameters
+    ----------
+    loss : callable or str
+        As `losses.loss_for` returns it.
+    kind : TargetKind
+    outputs : int
+        K.
+    targets : ndarray
+        Some of the targets that there are.
+    parameters : sequence of Tensor
+        Those of the model, which a loss must not read.
+
+    Raises
+    ------
+    CompileError
+        When it cannot be told what the loss computes, or it has no rule.
+    """
+    examples = targets[:: max(1, len(targets) // EXAMPLES)][:EXAMPLES]
+    if not len(examples):
+        examples = np.zeros((1, *targets.shape[1:]), targets.dtype)
+    tracer = _Tracer(loss, outputs, parameters)
+    try:
+        with MYGRAD, np.errstate(all="ignore"):
+            tracer.check_rows(examples)
+            if kind.what == CLASS:
+                value, table = _by_class(tracer.of_classes())
+                tracer.check_numbers(value, np.arange(outputs), table)
+            else:
+                value, table = tracer.of_numbers(examples), None
+                tracer.check_numbers(value, examples, examples.astype(np.float32))
+    except CompileError as error:
+        raise CompileError(f"the loss {name_of(loss)!r} has no native form: {error}") from None
+    width = examples.shape[1] if table is None else table.shape[1]
+    text = *_text(value), b"" if table is None else table.tobytes()
+    return LossGraph(kind.what, outputs, width, text, table, value, loss, examples, _answer(loss, outputs, examples))
+
+
+def _answer(loss: Loss | str, outputs: int, targets: NDArray[Any]) -> bytes:
+    """Return the bytes of a loss and its gradients on rows of these targets, and of all classes."""
+    rows = np.concatenate([targets, np.arange(outputs)]) if targets.ndim == 1 else targets
+    with MYGRAD, np.errstate(all="ignore"):
+        given = mygrad.tensor(np.random.default_rng(1).normal(size=(len(rows), outputs)), constant=False)
+        losses = _tried(lambda: losses_of(loss, given, rows))
+        losses.sum().backward()
+        return b"".join(np.asarray(numbers).tobytes() for numbers in (losses.data, given.grad))
+
+
+def _text(value: Node) -> tuple[Any, ...]:
+    """Return all that a graph computes, as what can be compared with that of another table."""
+    order = topological([value])
+    number = {node: i for i, node in enumerate(order)}
+    return tuple((n.operation, tuple(number[i] for i in n.inputs), n.attributes, n.size) for n in order)
+
+
+class _Tracer:
+    """Runs a loss on a row, and reads MyGrad's graph of it."""
+
+    def __init__(self, loss: Loss | str, outputs: int, parameters: Sequence[Tensor]) -> None:
+        self._loss, self._outputs, self._parameters = loss, outputs, parameters
+        # Computations on constants stand in it as they were written: so the graphs of two classes are alike.
+        self._build = Builder(fold=False)
+        self._rng = np.random.default_rng(0)
+
+    def of_numbers(self, examples: NDArray[Any]) -> Node:
+        """Return the loss of a row, which is the same whatever its numbers are."""
+        target = self._build.leaf("target", size=examples.shape[1])
+        rows = examples.astype(np.float32)
+        graphs = []
+        for i in (0, len(rows) // 2, len(rows) - 1):
+            given = mygrad.tensor(rows[i : i + 1], constant=False)
+            graphs.append(self._trace(given, {id(given): plain(target, given.shape)}))
+        return _same(graphs)
+
+    def of_classes(self) -> list[Node]:
+        """Return the loss of a row for each class."""
+        if self._outputs > MOST_CLASSES:
+            raise CompileError(f"it is traced for every class, for {MOST_CLASSES} at most")
+        return [_same([self._trace(np.array([k]), {}) for _ in range(2)]) for k in range(self._outputs)]
+
+    def _trace(self, target: Any, values: dict[int, Any]) -> Node:
+        outputs, recorder = mygrad.tensor(self._drawn(1), constant=False), Recorder()
+        values[id(outputs)] = plain(self._build.leaf("output", size=self._outputs), outputs.shape)
+        found = _tried(lambda: recorder.run(lambda given: losses_of(self._loss, given, target), outputs))
+        if recorder.looks:
+            raise CompileError(
+                "it looks at numbers of its outputs or targets, and for others may do something else:\n"
+                f"  {Origin(*next(iter(recorder.looks)))}"
+            )
+        tensors = tensors_below(found)
+        if any(parameter is tensor for parameter in self._parameters for tensor in tensors):
+            raise CompileError("it reads a parameter of the model: only the model and a penalty may")
+        if not any(tensor is outputs for tensor in tensors):
+            raise CompileError("no gradient reaches its outputs")
+        read_graph(tensors, values, self._build, recorder)
+        value: Node = values[id(found)].node
+        return value
+
+    def check_rows(self, examples: NDArray[Any]) -> None:
+        """See that the loss of each row is made of its own row alone."""
+        for count in (2, 5):
+            rows = np.resize(examples, (count, *examples.shape[1:]))
+            outputs = self._drawn(count)
+            alone = np.concatenate([self._losses(outputs[i : i + 1], rows[i : i + 1]) for i in range(count)])
+            if not _alike(self._losses(outputs, rows), alone):
+                raise CompileError("the loss of a row depends on other rows")
+
+    def check_numbers(self, value: Node, targets: NDArray[Any], numbers: NDArray[np.float32]) -> None:
+        """Compare what was traced with the loss itself, on rows of targets and the numbers that these have become."""
+        outputs = self._drawn(len(targets))
+        leaves = self._build.leaf("output", size=self._outputs), self._build.leaf("target", size=numbers.shape[1])
+        found = [
+            evaluate([value], dict(zip(leaves, row, strict=True)), np.float64)[0]
+            for row in zip(outputs.astype(np.float64), numbers.astype(np.float64), strict=True)
+        ]
+        if not _alike(np.concatenate(found), self._losses(outputs, targets)):
+            raise CompileError(
+                "it gives other numbers than MyGrad's graph of it: it takes some out with .data or NumPy"
+            )
+
+    def _drawn(self, count: int) -> NDArray[np.float32]:
+        return self._rng.normal(size=(count, self._outputs)).astype(np.float32)
+
+    def _losses(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[Any]:
+        with mygrad.no_autodiff:
+            given = mygrad.tensor(outputs.astype(np.float64), constant=True)
+            return np.asarray(_tried(lambda: losses_of(self._loss, given, targets)))
+
+
+def _tried(run: Any) -> Any:
+    try:
+        return run()
+    except MyRNNError:
+        raise
+    except Exception as error:
+        raise CompileError(f"it fails: {failure(error)}") from error
+
+
+def _same(graphs: Sequence[Node]) -> Node:
+    if any(graph is not graphs[0] for graph in graphs):
+        raise CompileError("two calls of it compute different things")
+    return graphs[0]
+
+
+def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return np.allclose(one, other, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+# Classes --------------------------------------------------------------------------------------------------------------
+
+_Group = tuple[Node, ...]
+"""What stands at one place of the graphs of all classes."""
+
+
+def _by_class(values: Sequence[Node]) -> tuple[Node, NDArray[np.float32]]:
+    """Return one graph that the graphs of all classes are, and the numbers of each class in it, float32 (K, width)."""
+    build, groups, rows = values[0].build, dict[_Group, _Group](), list[NDArray[np.float32]]()
+
+    def parts(group: _Group) -> list[_Group]:
+        if _is_one(group) or _is_fixed(group):
+            return []
+        _check_alike(group)
+        below = zip(*(node.inputs for node in group), strict=True)
+        return [groups.setdefault(part, part) for part in below]
+
+    def numbers(of_classes: Any) -> Node:
+        """Return the leaf of what has other numbers for each class."""
+        table = np.array(of_classes, dtype=np.float32).reshape(len(values), -1)
+        known = next((i for i, row in enumerate(rows) if np.array_equal(row, table)), len(rows))
+        if known == len(rows):
+            rows.append(table)
+        return build.leaf("class", known, size=table.shape[1])
+
+    done: dict[_Group, Node] = {}
+    whole = tuple(values)
+    for group in inputs_first([groups.setdefault(whole, whole)], parts):
+        first, inputs = group[0], [done[part] for part in parts(group)]
+        if _is_one(group):
+            done[group] = first
+        elif _is_fixed(group):
+            size = max(node.size for node in group)
+            done[group] = numbers([np.broadcast_to(node.numbers, size) for node in group])
+        elif len({node.attributes for node in group}) > 1:
+            places = [indices_of(node.attributes[0]) for node in group]
+            chosen = numbers([np.equal.outer(where, np.arange(inputs[0].size)) for where in places])
+            done[group] = _chosen(inputs[0], chosen, first.size)
+        else:
+            done[group] = build.rebuild(first, inputs)
+    table = np.concatenate([np.zeros((len(values), 0), np.float32), *rows], axis=1)
+    target, ends = build.leaf("target", size=table.shape[1]), np.cumsum([row.shape[1] for row in rows])
+    leaves = {
+        build.leaf("class", i, size=row.shape[1]): take(target, indices=np.arange(end - row.shape[1], end))
+        for i, (row, end) in enumerate(zip(rows, ends, strict=True))
+    }
+    return substitute(build, [done[whole]], leaves)[0], table
+
+
+def _is_one(group: _Group) -> bool:
+    return all(node is group[0] for node in group)
+
+
+def _is_fixed(group: _Group) -> bool:
+    return all(node.is_constant for node in group) and len({node.size for node in group} - {1}) <= 1
+
+
+def _check_alike(group: _Group) -> None:
+    """Refuse a place at which the loss does something else for one class than for another."""
+    first = group[0]
+    for k, node in enumerate(group):
+        is_taken = first.operation == "take"
+        if (
+            (node.operation, len(node.inputs), node.size) != (first.operation, len(first.inputs), first.size)
+            or (node.attributes != first.attributes and not is_taken)
+            or (is_taken and node.inputs[0].size != first.inputs[0].size)
+        ):
+            raise CompileError(f"for class {k} it computes something else than for class 0")
+
+
+def _chosen(node: Node, chosen: Node, count: int) -> Node:
+    """Return `count` of the numbers of a node, each where its row of `chosen`, zeros and a one, has the one."""
+    all_of_each = take(node, indices=np.tile(np.arange(node.size), count))
+    return total(select(chosen, all_of_each, 0.0), outer=count, n=node.size, inner=1)

@@ -1,0 +1,109 @@
+"""Hold what a step computes against a trace, and see by that what its states are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler.found import STEPWISE
+from myrnn.compiler.graph import Node, topological
+
+
+class Differs(Exception):
+    """Raised where a node is not what a step computes."""
+
+    def __init__(self, template: Node, node: Node) -> None:
+        super().__init__()
+        self.template, self.node = template, node
+
+
+class Match:
+    """Holds what a step, or the readout, computes against a node, and notes what the states in it are.
+
+    `node` is as it was written; where it is a number, it does not show what it was made of.
+    """
+
+    def __init__(self, folded: Mapping[Node, Node], first: int, step: int) -> None:
+        self._folded, self._first, self._step = folded, first, step
+        # The number of a state -> what it is.
+        self.states: dict[int, Node] = {}
+        # What is a number, with it; and what is made of a state that is another one elsewhere.
+        self.hidden: dict[Node, Node] = {}
+        self.parted: list[Node] = []
+        # The number of a table -> its numbers at this step, where they stand there as they are.
+        self.numbers: dict[int, NDArray[Any]] = {}
+        self._readers: dict[int, Node] = {}
+        self._seen: set[tuple[Node, Node]] = set()
+
+    def add(self, template: Node, node: Node) -> None:
+        """Hold a node against a template.
+
+        Raises
+        ------
+        Differs
+        """
+        stack = [(template, node, template)]
+        while stack:
+            ours, its, reader = stack.pop()
+            if (ours, its) in self._seen:
+                continue
+            self._seen.add((ours, its))
+            folded = self._folded[its]
+            if ours is folded or are_the_same_numbers(ours, folded):
+                continue
+            if ours.operation == "state" and ours.attributes[0] >= self._first:
+                self._note(ours, folded, reader)
+            elif ours.operation == "table" and folded.is_constant and folded.size in (1, ours.size):
+                self.numbers[ours.attributes[0]] = np.broadcast_to(folded.numbers, ours.size)
+            elif ours.operation in STEPWISE:
+                stream = (ours.operation, *ours.attributes) if ours.operation == "table" else ours.attributes
+                is_row = its.operation == "row" and its.attributes == (self._step, *stream)
+                if not is_row and not (its.operation == "final" and its.attributes == ours.attributes):
+                    raise Differs(ours, its)
+            elif ours.inputs and folded.is_constant and not (_are_alike(ours, its) and _reads_a_table(ours)):
+                if self._reads_states_alone(ours):
+                    self.hidden[ours] = folded
+            elif _are_alike(ours, its):
+                stack += ((i, j, ours) for i, j in zip(ours.inputs, its.inputs, strict=True))
+            elif ours.inputs and self._step == 0 and self._reads_states_alone(ours):
+                self.parted.append(ours)
+            elif ours.operation != "state":
+                raise Differs(ours, its)
+
+    def _note(self, state: Node, node: Node, reader: Node) -> None:
+        (i,) = state.attributes
+        known, other = self.states.setdefault(i, node), self._readers.setdefault(i, reader)
+        if known.size < node.size:
+            self.states[i] = node
+        elif known is not node and known.size == node.size:
+            parted = [n for n in (reader, other) if n.inputs and self._reads_states_alone(n)]
+            if not parted:
+                raise Differs(state, node)
+            self.parted += parted
+            if other in parted:
+                self.states[i], self._readers[i] = node, reader
+
+    @staticmethod
+    def _reads_states_alone(node: Node) -> bool:
+        return not any(n.operation in STEPWISE for n in topological([node]))
+
+
+def are_the_same_numbers(one: Node, other: Node) -> bool:
+    """Whether both are constants that have, or repeat, the same numbers."""
+    if not (one.is_constant and other.is_constant) or min(one.size, other.size) not in (1, max(one.size, other.size)):
+        return False
+    return bool(np.all(one.numbers == other.numbers))
+
+
+def _are_alike(one: Node, other: Node) -> bool:
+    """Whether both are the same operation, whatever it is done on."""
+    return (one.operation, one.attributes, one.size, len(one.inputs)) == (
+        other.operation, other.attributes, other.size, len(other.inputs)
+    )  # fmt: skip
+
+
+def _reads_a_table(node: Node) -> bool:
+    return any(n.operation == "table" for n in topological([node]))

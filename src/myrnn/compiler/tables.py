@@ -1,0 +1,277 @@
+"""Numbers that differ from step to step, such as positions and decays: they become rows of tables that loops read.
+
+A model may compute with numbers that NumPy or Python made of the time: ``t``, ``0.9 ** t``, sines of it, masks by
+``t % 3``, a row of a parameter, ``P[t]``. In its traces they are constants. What is computed at one step in the same
+way as at another, but for such numbers, has the same *kind*. Where numbers of one kind differ, they are a table with a
+row for every step, counted from the first step or from the last.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from myrnn.compiler.graph import Node, evaluate, topological
+from myrnn.compiler.ops import indices_of, matmul
+from myrnn.compiler.trace import Trace
+
+# In so many first and last steps something else may be computed.
+EDGE = 3
+# Fixed numbers deep in what depends on parameters alone are looked for among so many at most.
+MOST_NUMBERS = 16
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers for every step.
+
+    Attributes
+    ----------
+    size : int
+        How many a step reads.
+    backward : bool
+        Whether the steps are counted from the last row of a sequence to the first.
+    rows : dict
+        The number of a step -> its numbers, float32 (size,). It grows as longer sequences are traced.
+    """
+
+    size: int
+    backward: bool
+    rows: dict[int, np.ndarray[Any, Any]] = field(default_factory=dict)
+
+    def row(self, step: int) -> np.ndarray[Any, Any]:
+        """Return the numbers of a step; ones where no trace shows any, as where they multiply a state of zeros."""
+        return self.rows.get(step, np.ones(self.size, dtype=np.float32))
+
+    def step_of(self, row: int, length: int) -> int:
+        """Return the number of the step for a row of a sequence."""
+        return length - 1 - row if self.backward else row
+
+
+Path = tuple[int, ...]
+"""From a node to a number below it: which input, and of that which."""
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Numbers in a trace."""
+
+    node: Node
+    path: Path
+
+    @cached_property
+    def numbers(self) -> np.ndarray[Any, Any]:
+        """The numbers; of a row of a parameter those that pick it out of all."""
+        node = self.node
+        for place in self.path:
+            node = node.inputs[place]
+        if node.is_constant:
+            return node.numbers
+        if (row := _row_of_parameter(node)) is not None:
+            number, count = row
+            return np.eye(count, dtype=np.float32)[number]
+        (values,) = evaluate([node], {})
+        return np.asarray(values, dtype=np.float32)
+
+
+def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Table], dict[int, Trace]]:
+    """Find the numbers that differ from step to step, and return the tables and the traces with rows of these.
+
+    A row of table k at row t of a sequence is the leaf ``row`` with the attributes t, ``"table"`` and k.
+    """
+    kinds = _Kinds()
+    longest = max(traces)
+    if not any(map(_differ, _by_kind(kinds, {longest: topological([traces[longest].output])}).values())):
+        return [], dict(traces)
+    orders = {length: topological([trace.output]) for length, trace in traces.items()}
+    tables: list[Table] = []
+    replaced: dict[int, dict[_Slot, Node]] = {length: {} for length in traces}
+    for several in filter(_differ, _by_kind(kinds, orders).values()):
+        # Those of one kind in a step are taken in their order.
+        for nth in range(max(map(len, several.values()))):
+            slots = {place: slots[nth] for place, slots in several.items() if nth < len(slots)}
+            table = _table_of(slots)
+            if table is None:
+                continue
+            tables.append(table)
+            for (length, row), slot in slots.items():
+                build = slot.node.build
+                replaced[length][slot] = build.leaf("row", row, "table", len(tables) - 1, size=table.size)
+    if not tables:
+        return [], dict(traces)
+    return tables, {length: _rewritten(trace, orders[length], replaced[length]) for length, trace in traces.items()}
+
+
+Alike = dict[tuple[int, int], list[_Slot]]
+"""The slots of one kind, by the length of the trace and the row."""
+
+
+def _by_kind(kinds: _Kinds, orders: Mapping[int, list[Node]]) -> dict[Any, Alike]:
+    found: dict[Any, Alike] = defaultdict(lambda: defaultdict(list))
+    for length, order in orders.items():
+        for kind, row, slot in kinds.slots(order):
+            found[kind][length, row].append(slot)
+    return found
+
+
+def _differ(alike: Alike) -> bool:
+    """Whether the numbers of one kind differ from step to step in the longest trace, not only in its first or last."""
+    longest = max(length for length, _ in alike)
+    rows = [row for length, row in alike if length == longest and EDGE <= row < longest - EDGE]
+    return len({tuple(sorted(slot.numbers.tobytes() for slot in alike[longest, row])) for row in rows}) > 1
+
+
+def _table_of(slots: Mapping[tuple[int, int], _Slot]) -> Table | None:
+    """Return the table that has the numbers of a kind; None where they do not go by the step alone."""
+    sizes = {slot.numbers.size for slot in slots.values()}
+    if len(sizes - {1}) > 1:
+        return None
+    # A single number stands for all that are equal.
+    numbers = {place: np.broadcast_to(slot.numbers, max(sizes)) for place, slot in slots.items()}
+    if len({values.tobytes() for values in numbers.values()}) == 1:
+        return None
+    for backward in (False, True):
+        table = Table(max(sizes), backward)
+        if all(
+            np.array_equal(table.rows.setdefault(table.step_of(row, length), values), values, equal_nan=True)
+            for (length, row), values in numbers.items()
+        ):
+            return table
+    return None
+
+
+def _rewritten(trace: Trace, order: list[Node], replaced: Mapping[_Slot, Node]) -> Trace:
+    """Return a trace with other nodes in some slots."""
+    at: dict[Node, dict[Path, Node]] = defaultdict(dict)
+    for slot, leaf in replaced.items():
+        at[slot.node][slot.path] = leaf
+    done: dict[Node, Node] = {}
+    for node in order:
+        inputs = [done[i] for i in node.inputs]
+        for place, i in enumerate(node.inputs):
+            below = {path[1:]: leaf for path, leaf in at[node].items() if path[0] == place} if node in at else {}
+            if below:
+                inputs[place] = _replaced(i, below)
+        done[node] = node.build.rebuild(node, inputs)
+    origins = {done[node]: origin for node, origin in trace.origins.items() if node in done}
+    return Trace(trace.length, done[trace.output], origins, trace.logits, trace.looks, trace.parameters)
+
+
+def _replaced(node: Node, below: Mapping[Path, Node]) -> Node:
+    """Return a node that depends on parameters alone with leaves in some places below it."""
+    if () in below:
+        leaf = below[()]
+        if _row_of_parameter(node) is None:
+            return leaf
+        return matmul(leaf, node.inputs[0], m=1, k=leaf.size, n=node.size, transposed=False)
+    inputs = [
+        _replaced(i, inside) if (inside := {p[1:]: leaf for p, leaf in below.items() if p[0] == place}) else i
+        for place, i in enumerate(node.inputs)
+    ]
+    return node.build.rebuild(node, inputs)
+
+
+def _row_of_parameter(node: Node) -> tuple[int, int] | None:
+    """Return which row of a parameter a node is, and how many there are; None where it is anything else."""
+    if node.operation != "take" or node.inputs[0].operation != "parameter" or node.inputs[0].size % node.size:
+        return None
+    where = indices_of(node.attributes[0])
+    if where[0] % node.size or not np.array_equal(where, np.arange(where[0], where[0] + node.size)):
+        return None
+    return int(where[0]) // node.size, node.inputs[0].size // node.size
+
+
+class _Kinds:
+    """Numbers what is computed at a step, the same where it is computed in the same way."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Any, int] = {}
+
+    def _number(self, key: Any) -> int:
+        return self._numbers.setdefault(key, len(self._numbers))
+
+    def slots(self, order: list[Node]) -> Iterator[tuple[Any, int, _Slot]]:
+        """Yield the numbers in what reads rows: what they are alike by, the row, and where they stand."""
+        # Of each node: the last row that it is made of, -1 for what reads parameters alone; numbers have none.
+        row: dict[Node, int] = {}
+        kind: dict[Node, int] = {}
+        below: dict[Node, list[Path]] = {}
+        for node in order:
+            rows = [row[i] for i in node.inputs if i in row]
+            if node.operation == "row":
+                row[node], kind[node] = node.attributes[0], self._number(("row", node.attributes[1:], node.size))
+                continue
+            if node.operation == "parameter":
+                row[node], kind[node] = -1, self._number(("parameter", node.attributes))
+                continue
+            if not rows:
+                below[node] = [()]
+                kind[node] = self._number("number")
+                continue
+            at = row[node] = max(rows)
+            is_row = at < 0 and _row_of_parameter(node) is not None
+            attributes = () if is_row else node.attributes
+            made = tuple(
+                ("before", at - row[i], i.size) if 0 <= row.get(i, at) < at else ("now", kind[i]) for i in node.inputs
+            )
+            kind[node] = self._number((node.operation, attributes, node.size, made))
+            paths = [(n, *path) for n, i in enumerate(node.inputs) if row.get(i, -1) < 0 for path in below.get(i, ())]
+            if at < 0:
+                paths = [(), *paths] if is_row else paths
+                below[node] = paths if len(paths) <= MOST_NUMBERS else []
+                continue
+            for path in paths:
+                yield (kind[node], path), at, _Slot(node, path)
+
+
+def _chosen(select: Node) -> Node | None:
+    """Return what a choice by numbers, such as that of a first step, comes to."""
+    condition, one, other = select.inputs
+    if any(n.operation in ("row", "parameter") for n in topological([condition])):
+        return None
+    (values,) = evaluate([condition], {})
+    return one if np.all(values) else None if np.any(values) else other
+
+
+def fill_tables(tables: Sequence[Table], unrolled: Node, traced: Node, length: int) -> list[tuple[Table, int]]:
+    """Read rows of tables that are not known yet off a trace, walked side by side with the unrolled loops.
+
+    Return which they are.
+    """
+    filled: list[tuple[Table, int]] = []
+
+    def fill(leaf: Node, numbers: Any) -> None:
+        row, _, k = leaf.attributes
+        table, step = tables[k], tables[k].step_of(row, length)
+        if np.size(numbers) in (1, table.size) and step not in table.rows:
+            table.rows[step] = np.broadcast_to(np.asarray(numbers, dtype=np.float32), table.size)
+            filled.append((table, step))
+
+    stack, seen = [(unrolled, traced)], set[tuple[Node, Node]]()
+    while stack:
+        ours, its = stack.pop()
+        if (ours, its) in seen:
+            continue
+        seen.add((ours, its))
+        picked = _row_of_parameter(its) if _is_of_table(ours) else None
+        if ours.operation == "row" and ours.attributes[1:2] == ("table",):
+            if not any(n.operation in ("row", "parameter") for n in topological([its])):
+                fill(ours, evaluate([its], {})[0])
+        elif picked is not None:
+            number, count = picked
+            fill(ours.inputs[0], np.eye(count, dtype=np.float32)[number])
+        elif ours.operation == "select" != its.operation and (chosen := _chosen(ours)) is not None:
+            stack.append((chosen, its))
+        elif ours.operation == its.operation and len(ours.inputs) == len(its.inputs):
+            stack += zip(ours.inputs, its.inputs, strict=True)
+    return filled
+
+
+def _is_of_table(node: Node) -> bool:
+    """Whether a node is the product of a row of a table and a matrix."""
+    return node.operation == "matmul" and node.inputs[0].operation == "row" and len(node.inputs[0].attributes) == 3
