@@ -1,0 +1,48 @@
+"""The page about ways to write a model shows what the compiler really makes of them."""
+
+import re
+import sys
+
+import pytest
+
+from pages import DOCS, script
+
+
+@pytest.fixture(scope="module")
+def maker():
+    with script("make_what_compiles") as module, pytest.MonkeyPatch.context() as patch:
+        # MyGrad compiles this one at its first call, which takes long.
+        layer = sys.modules["mygrad.nnet.layers.gru"]
+        for compiled in ("dot", "_gru_layer"):
+            patch.setattr(layer, compiled, getattr(layer, compiled).py_func)
+        yield module
+
+
+@pytest.fixture(scope="module")
+def rows(maker):
+    return [row for rows in maker.ROWS.values() for row in rows]
+
+
+@pytest.fixture(scope="module")
+def document():
+    return (DOCS / "what-compiles.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.long
+def test_the_page_shows_what_the_compiler_makes_of_every_model(maker, document):
+    assert maker.filled(document) == document, "run python docs/make_what_compiles.py"
+
+
+def test_the_page_shows_what_the_compiler_makes_of_some_models(maker, rows, document):
+    lines = document.splitlines()
+    for row in rows[::12]:
+        assert maker.line(row) in lines, "run python docs/make_what_compiles.py"
+
+
+def test_every_model_is_in_the_page_and_only_what_is_refused_has_a_way_around(maker, rows, document):
+    lines = re.findall(r"^\| .*`.*", document, flags=re.MULTILINE)
+    assert len(lines) == len(rows) >= 40
+    for line, row in zip(lines, rows, strict=True):
+        assert line.startswith(row.head), "run python docs/make_what_compiles.py"
+        assert line.endswith(f"Instead: {row.instead} |" if row.instead else " |")
+        assert ("**refused**" in line) == bool(row.instead)
