@@ -114,13 +114,15 @@ class Pullback:
 class Kind(NamedTuple):
     """What a program takes, tokens or features, one sequence or a batch, and what for.
 
-    An observed one keeps all gradients. Without a loss, it is softmax cross-entropy, which is an instruction.
+    An observed one keeps all gradients. Without a loss, it is softmax cross-entropy, which is an instruction. Carried,
+    each sequence goes on where its stream stands.
     """
 
     tokens: bool = False
     batched: bool = False
     observed: bool = False
     loss: LossGraph | None = None
+    carried: bool = False
 
 
 ONE_OF_FEATURES = Kind()
@@ -154,8 +156,8 @@ class Derivative:
 
 
 def reads_states(nodes: Sequence[Node]) -> bool:
-    """Whether any of the nodes reads a state."""
-    return any(n.operation == "state" for n in topological(nodes))
+    """Whether any of the nodes reads a state, or one that goes on."""
+    return any(n.operation in ("state", "carried") for n in topological(nodes))
 
 
 def differentiate(hoisted: Hoisted) -> Derivative:

@@ -26,6 +26,8 @@ from myrnn.compiler.instructions import (
     Clear,
     CrossEntropy,
     For,
+    GoOn,
+    HandOn,
     Inputs,
     Instruction,
     Length,
@@ -47,6 +49,7 @@ from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import LANES, Parameters, Plan, padded
 from myrnn.compiler.printer import atom, compose, sum_of
 from myrnn.compiler.runtime import OF_PROGRAMS
+from myrnn.compiler.streams import Carried, carried_of
 from myrnn.compiler.tables import Table
 from myrnn.targets import CLASS, SEVERAL
 
@@ -147,6 +150,8 @@ class Program:
     classes: int
     # Whether there are logits, and labels, for every step.
     per_step: bool
+    # What streams go on from; None where every sequence begins anew.
+    carried: Carried | None
     # A row before every step and the last ones, in the order of the sequence also where a loop goes backward. Observed
     # programs have also the gradients of these, of what later loops read of them (by the number of the state), and of
     # their input.
@@ -172,8 +177,9 @@ class Form:
     # What is known at a step, and of each row of several.
     at_step: tuple[str, ...]
     for_each: dict[Over, tuple[str, ...]]
-    # How long a sequence is.
+    # How long a sequence is, and which stream it goes on.
     length: str
+    stream: str
 
 
 SINGLE = Form(
@@ -190,6 +196,7 @@ SINGLE = Form(
     at_step=("x = tokens[begin + t]", "done = t", "left = steps - 1 - t"),
     for_each={Over.END: ("place = member",), Over.ALL: ("source = begin + r", "x = tokens[source]", "place = source")},
     length="steps",
+    stream="streams[member]",
 )
 _LENGTH = "length = offsets[members[r] + 1] - offsets[members[r]]"
 BATCH = Form(
@@ -225,6 +232,7 @@ BATCH = Form(
         Over.ALL: ("source = lined[r]", "x = tokens[source]", "place = source"),
     },
     length="length",
+    stream="streams[members[r]]",
 )
 
 
@@ -241,7 +249,7 @@ def emit(schedule: Schedule) -> Program:
     return Program(
         _module(plan, [part for line in body for part in wrapped(line)]),
         plan.kind, memory, plan.parameters, schedule.logits.name, schedule.logits.columns,
-        r.per_step, r.goes_backward, schedule.states,
+        r.per_step, carried_of(r) if r.carried else None, r.goes_backward, schedule.states,
         schedule.state_gradients, schedule.kept_gradients, schedule.input_gradients,
     )  # fmt: skip
 
@@ -342,6 +350,12 @@ class _Renderer:
             case Length(out):
                 with self._each_row(Over.END):
                     self.lines(f"w[{self._base(out, Over.END)}] = {self._form.length}")
+            case GoOn(out, at):
+                with self._each_row(Over.START):
+                    self._call("go_on", self._address(out, Over.START), *self._in_stream(at), self._number(out.size))
+            case HandOn(value, at):
+                with self._each_row(Over.END):
+                    self._call("hand_on", *self._in_stream(at), self._address(value, Over.END), self._number(value.size))
             case Targets(over, out, is_of_classes):
                 width, row = self._number(out.size), "labels[place]" if is_of_classes else "place"
                 with self._each_row(over):
@@ -350,6 +364,11 @@ class _Renderer:
                 self._cross_entropy(instruction)
             case Losses():
                 self._losses(instruction)
+
+    def _in_stream(self, at: int) -> tuple[str, ...]:
+        """Return the arguments that say where a number of the row of a stream stands."""
+        width = carried_of(self._schedule.plan.derivative.recurrence).width
+        return "carried", self._form.stream, self._number(width), self._number(at, "at")
 
     def _cross_entropy(self, loss: CrossEntropy) -> None:
         over, gradients, classes = loss.over, loss.out, self._number(loss.logits.size)
@@ -604,8 +623,8 @@ def wrapped(line: str) -> list[str]:
 _SINGLE = '''
 def run(
     VALUES, begin: int, steps: int, member: int, labels: Integers, targets: Floats, weights: Floats,
-    class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers,
-    tables: Tokens,
+    class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool, p: Floats, g: Floats,
+    w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:
     """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`.
 
@@ -617,8 +636,8 @@ BODY'''
 _BATCH = '''
 def run(
     VALUES, offsets: Integers, labels: Integers, targets: Floats, weights: Floats, class_weights: Floats,
-    members: Integers, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
-    start: Integers, lined: Tokens,
+    streams: Integers, carried: Floats, members: Integers, share: np.float32, learn: bool, p: Floats, g: Floats,
+    w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:
     """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
 

@@ -16,6 +16,7 @@ from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import add
 from myrnn.compiler.printer import LONGEST, Printer, is_square
 from myrnn.compiler.probe import Traces
+from myrnn.compiler.streams import carried_of
 from myrnn.compiler.trace import Trace
 
 Target = tuple[str, Node]
@@ -82,6 +83,8 @@ def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterabl
                 names[node] = f"table_{k}"
             case "time", _:
                 names[node] = "t"
+            case "carried", (at,):
+                names[node] = _carried_name(stage, states, at)
             case "state", (i,):
                 names[node] = states[i]
             case "kept", (k,):
@@ -97,6 +100,14 @@ def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterabl
             case "derived", (i,):
                 names[node] = f"derived_{i}"
     return names
+
+
+def _carried_name(stage: Traces | Recurrence, states: Sequence[str], at: int) -> str:
+    """Name what goes on in a stream: a state as it was, how many steps there were, or whether it has begun."""
+    assert isinstance(stage, Recurrence)
+    carried = carried_of(stage)
+    names = dict(zip(carried.places, (f"last_{name}" for name in states), strict=True))
+    return (names | {carried.steps: "steps_before", carried.begun: "has_begun"})[at]
 
 
 def _heads(names: Iterable[str]) -> set[str]:

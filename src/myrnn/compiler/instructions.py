@@ -192,6 +192,22 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class GoOn:
+    """Writes what stands in the row of the stream of each sequence, or zeros where it begins anew."""
+
+    out: Place
+    at: int
+
+
+@dataclass(frozen=True)
+class HandOn:
+    """Writes where each sequence ends into the row of its stream."""
+
+    value: Place
+    at: int
+
+
+@dataclass(frozen=True)
 class CrossEntropy:
     """Computes softmax cross-entropy of each sequence, or of each step, and the gradient of its logits."""
 
@@ -228,7 +244,10 @@ class For:
     body: tuple[Instruction, ...]
 
 
-Instruction = Loop | Product | Sum | Call | Clear | Inputs | Length | Moment | Targets | CrossEntropy | Losses | For
+Instruction = (
+    Loop | Product | Sum | Call | Clear | Inputs | Length | Moment | GoOn | HandOn | Targets | CrossEntropy | Losses
+    | For
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ class Recurrence:
         Those of the parameters, in the model's order.
     tables : tuple of Table
         The numbers that differ from step to step, which steps read as ``table`` leaves, by their number.
+    carried : bool
+        Whether sequences go on where streams stand, and hand on where they end: see `streams`.
     """
 
     dim_input: int
@@ -69,6 +71,7 @@ class Recurrence:
     parameter_names: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
     tables: tuple[Table, ...] = ()
+    carried: bool = False
 
     @property
     def per_step(self) -> bool:

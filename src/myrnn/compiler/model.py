@@ -27,6 +27,7 @@ from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import BACK, Subject, Traces, input_width, trace
 from myrnn.compiler.roll import roll
 from myrnn.compiler.schedule import schedule
+from myrnn.compiler.streams import State, Streams, carried_of, going_on
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
 from myrnn.models import num_classes, parameter_names, parameters_of
@@ -59,12 +60,20 @@ class Stages:
 
     def after(self, last: Callable[[Any], Any], kind: Kind = ONE_OF_FEATURES) -> Any:
         """Return what a pass returned, for one kind of data."""
+        if kind.carried:
+            return self._going_on.after(last, kind._replace(carried=False))
         position = PASSES.index(last)
         key = last, kind if position >= PASSES.index(plan) else None
         if key not in self._returned:
             before = self.after(PASSES[position - 1], kind)
             self._returned[key] = last(replace(before, kind=kind) if last is plan else before)
         return self._returned[key]
+
+
+    @cached_property
+    def _going_on(self) -> Stages:
+        """The same for the recurrence that goes on where streams stand."""
+        return Stages(self.after(trace), going_on(self.after(roll)))
 
 
 class CompiledModel:
@@ -172,18 +181,24 @@ class CompiledModel:
         return sum(m * k * n for m, k, n, _ in (product.attributes for product in products))
 
     def native(
-        self, *, tokens: bool = False, batched: bool = False, observed: bool = False, loss: LossGraph | None = None
+        self,
+        *,
+        tokens: bool = False,
+        batched: bool = False,
+        observed: bool = False,
+        loss: LossGraph | None = None,
+        carried: bool = False,
     ) -> Native:
         """Return the compiled program of a kind, checked against the model; it may take some seconds.
 
-        Without `loss` it is that of softmax cross-entropy.
+        Without `loss` it is that of softmax cross-entropy. With `carried` sequences go on where streams stand.
 
         Raises
         ------
         NotARecurrence
             When loss or gradients of random sequences differ from MyGrad's by more than rounding.
         """
-        kind = Kind(tokens, batched, observed, loss)
+        kind = Kind(tokens, batched, observed, loss, carried)
         with MYGRAD, failures_named(self.model):
             if kind in self._natives:
                 return self._natives[kind]
@@ -245,6 +260,73 @@ class CompiledModel:
             return np.argmax(logits, axis=1)
         label = _checks.integer("not_finite", not_finite, minimum=0, maximum=self.dim_output - 1)
         return np.where(is_lost(logits), label, np.argmax(logits, axis=1))
+
+    def start(self, streams: int | None = None) -> State:
+        """Return where a sequence stands before its first step, to be read step by step: see `step`.
+
+        Parameters
+        ----------
+        streams : int, optional
+            B: how many sequences are read side by side.
+
+        Raises
+        ------
+        CompileError
+            When the model reads sequences backward, too, or needs the whole of one before it can say anything.
+        NotARecurrence
+            When the model does something else now than what was compiled.
+        """
+        count = 1 if streams is None else _checks.integer("streams", streams, minimum=1)
+        self.native(batched=count > 1, carried=True)
+        self.guard.check_unchanged()
+        carried = carried_of(self.recurrence)
+        return State(self.state_names, carried, np.zeros((count, carried.width), np.float32), streams)
+
+    def step(self, state: State, x: Any) -> tuple[State, NDArray[np.float32]]:
+        """Read the next step of a sequence, or of several side by side, with the model's present weights.
+
+        Parameters
+        ----------
+        state : State
+            What `start` or the last `step` returned; it stays as it is.
+        x : array_like
+            One step: floats (C,), or an integer, a token. Several: floats (T, C) or integers (T,). With streams there
+            is another axis in front: (B, C), (B,), (B, T, C) or (B, T).
+
+        Returns
+        -------
+        state : State
+            Where the sequence stands now.
+        outputs : ndarray, float32 (K,), or (B, K)
+            The model's output after these steps. Where it gives outputs for every step and there are several, all of
+            them: (T, K), or (B, T, K).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from myrnn import RNN
+        >>> from myrnn.compiler import compile
+        >>> compiled = compile(RNN(10, 8, 2, rng=0))
+        >>> state = compiled.start()
+        >>> for token in [3, 1, 4]:
+        ...     state, logits = compiled.step(state, token)
+        >>> state
+        State(h (8), after 3 steps)
+        >>> bool(np.allclose(logits, compiled(np.eye(10)[[3, 1, 4]])[0], atol=1e-6))
+        True
+        """
+        sequences, is_one = state.pieces(x, self.dim_input)
+        native = self.native(tokens=sequences.is_tokens, batched=len(sequences) > 1, carried=True)
+        with MYGRAD:
+            parameters = native.block_of([parameter.data for parameter in self._parameters]).numbers
+        count, steps = len(sequences), len(sequences.values)
+        out = np.zeros((steps if self.per_step else count, self.dim_output), dtype=np.float32)
+        numbers = state.numbers.copy()
+        with native.lock:
+            native.logits(sequences, np.arange(count), parameters, out, streams=Streams(state.places, numbers))
+        if self.per_step and not is_one:
+            out = out.reshape(count, -1, self.dim_output)
+        return replace(state, numbers=numbers), out if state.streams is not None else out[0]
 
     def loss_and_gradients(self, x: NDArray[Any] | Tensor, y: Any) -> tuple[float, tuple[NDArray[np.float32], ...]]:
         """Return the softmax cross-entropy of one sequence, or its mean over all steps, and its gradients.

@@ -24,6 +24,7 @@ from myrnn.compiler.runtime import training
 from myrnn.compiler.runtime.lookups import Lookups, lookups_of
 from myrnn.compiler.runtime.threads import BARRIER_SIZE
 from myrnn.compiler.runtime.updates import Descent
+from myrnn.compiler.streams import Streams
 from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.sequences import Sequences
@@ -191,6 +192,13 @@ class Native:
         targets = sequences.targets if self.loss.table is None else self.loss.table
         return targets.astype(np.float32, copy=False).reshape(-1)
 
+    def _new_streams(self, count: int) -> Streams:
+        """Return a stream for each sequence, which begins it anew; none where the program knows no streams."""
+        carried = self.program.carried
+        if carried is None:
+            return Streams(self._zeros[:0], self._ones[:0])
+        return Streams(~np.arange(count), np.zeros((count, carried.width), dtype=np.float32))
+
     # Running ---------------------------------------------------------------------------------------------------------
 
     def _call(
@@ -200,6 +208,7 @@ class Native:
         class_weights: Floats,
         *arguments: Any,
         labels: NDArray[np.int64] | None = None,
+        streams: Streams | None = None,
     ) -> Any:
         longest, known = int(sequences.lengths.max(initial=0)), self.program.memory.table_rows
         if self.program.memory.by_step and longest > known + 1:
@@ -211,11 +220,20 @@ class Native:
         labels = self._labels_of(sequences) if labels is None else labels
         weights = self._equal(len(labels)) if weights is None else weights
         targets = self._targets_of(sequences)
-        samples = training.Samples(values, sequences.offsets, labels, targets, weights, class_weights)
+        streams = streams or self._new_streams(len(sequences))
+        samples = training.Samples(
+            values, sequences.offsets, labels, targets, weights, class_weights, streams.rows, streams.numbers.reshape(-1)
+        )
         return self._code.call(function, self.batched, samples, *arguments)
 
     def logits(
-        self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, out: Floats, shard: int = 0
+        self,
+        sequences: Sequences,
+        members: NDArray[np.int64],
+        parameters: Floats,
+        out: Floats,
+        shard: int = 0,
+        streams: Streams | None = None,
     ) -> None:
         """Write the logits of the sequences `members`, the longest first, into their rows of `out`, float32 (N, K).
 
@@ -227,6 +245,7 @@ class Native:
         self._call(
             training.logits, sequences, self._equal(self.program.classes), members, self.program.per_step, parameters,
             work.arguments, work.logits, padded(self.program.classes), out, labels=self._any_labels(len(out)),
+            streams=streams,
         )  # fmt: skip
 
     def gradients(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats) -> tuple[float, Block]:
@@ -269,7 +288,12 @@ class Native:
         return work.numbers[work.logits : work.logits + self.program.classes].copy()
 
     def train(
-        self, sequences: Sequences, order: NDArray[np.int64], descent: Descent, shards: int = 1
+        self,
+        sequences: Sequences,
+        order: NDArray[np.int64],
+        descent: Descent,
+        shards: int = 1,
+        streams: Streams | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """Do one iteration for each row of `order`; return the loss of each, float64 (n,), and the score.
 
@@ -296,6 +320,7 @@ class Native:
                 self._call(
                     training.train, sequences, descent.class_weights, order, shares, members[shard], barrier, descent,
                     gradients, works[shard].arguments, lookups[shard], losses, scores,
+                    streams=streams,
                 )  # fmt: skip
 
             in_threads(run, shards)

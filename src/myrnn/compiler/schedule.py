@@ -21,6 +21,7 @@ from myrnn.compiler.graph import Node, in_order, topological
 from myrnn.compiler.instructions import (
     Clear,
     CrossEntropy,
+    HandOn,
     Instruction,
     Losses,
     Over,
@@ -36,6 +37,7 @@ from myrnn.compiler.instructions import (
 )
 from myrnn.compiler.loops import Loop
 from myrnn.compiler.plan import Part, Plan
+from myrnn.compiler.streams import carried_of
 
 
 def schedule(plan: Plan) -> Schedule:
@@ -108,6 +110,8 @@ class _Scheduler(Assembler):
             walked.append(self.places)
             fixed |= {leaf: self._kept[k] for k, leaf in self._kept_leaves.items() if k in loop.kept}
         self.places = dict(fixed)
+        handed_on = self._written(self._hand_on)
+        self.places = dict(fixed)
         readout = self._written(self._readout)
         self.is_backward = True
         readout_backward = self._written(self._readout_backward)
@@ -129,6 +133,7 @@ class _Scheduler(Assembler):
             DERIVED: self.before[DERIVED],
             INPUT: [*self.before[INPUT], *projections],
             **forward,
+            "What the streams go on from.": handed_on,
             "The readout, the loss, and the gradient of the logits.": readout,
         }
         backward = {
@@ -275,6 +280,18 @@ class _Scheduler(Assembler):
         copies = [self.new(self.printer.text("{0}", node), node.size, Rows.STEPS) for node in nodes]
         self.compute(over, self._stores(nodes, copies))
         self._stand(nodes, copies)
+
+    def _hand_on(self) -> None:
+        if not self._recurrence.carried:
+            return
+        carried, build = carried_of(self._recurrence), self._recurrence.build
+        for at, place in zip(carried.places, self._states, strict=True):
+            self.out.append(HandOn(place, at))
+        steps = self._leaf("length", size=1) + self._leaf("carried", carried.steps, size=1)
+        for name, at, node in (("steps", carried.steps, steps), ("one", carried.begun, build.constant(1.0))):
+            place = self.new(name, 1, Rows.SEQUENCES)
+            self.compute(Over.END, [self.store(node, place)])
+            self.out.append(HandOn(place, at))
 
     def _readout(self) -> None:
         if self._recurrence.per_step:

@@ -35,6 +35,8 @@ class Samples(NamedTuple):
     targets: Floats  # the numbers of each that has no label, or of each class
     weights: Floats  # how much the loss of each of these counts
     class_weights: Floats  # and that of each class
+    streams: Integers  # the row of each in `carried`, ~row where it begins anew; none where all do
+    carried: Floats  # what streams go on from
 
 
 class Work(NamedTuple):
@@ -50,25 +52,26 @@ class Work(NamedTuple):
 @by_address
 def run_sequence(
     program: Address, values: Tokens, begin: int, steps: int, member: int, labels: Integers, targets: Floats,
-    weights: Floats, class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats,
-    sizes: Integers, tables: Tokens,
+    weights: Floats, class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool,
+    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:  # fmt: skip
     """Call a program for one sequence."""
     return program(
-        values, begin, steps, member, labels, targets, weights, class_weights, share, learn, p, g, w, sizes, tables
+        values, begin, steps, member, labels, targets, weights, class_weights, streams, carried, share, learn, p, g, w,
+        sizes, tables,
     )  # fmt: skip
 
 
 @by_address
 def run_batch(
     program: Address, values: Tokens, offsets: Integers, labels: Integers, targets: Floats, weights: Floats,
-    class_weights: Floats, members: Integers, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats,
-    sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
+    class_weights: Floats, streams: Integers, carried: Floats, members: Integers, share: np.float32, learn: bool,
+    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:  # fmt: skip
     """Call a program for a batch."""
     return program(
-        values, offsets, labels, targets, weights, class_weights, members, share, learn, p, g, w, sizes, tables, start,
-        lined,
+        values, offsets, labels, targets, weights, class_weights, streams, carried, members, share, learn, p, g, w,
+        sizes, tables, start, lined,
     )  # fmt: skip
 
 
@@ -84,13 +87,14 @@ def run(
     if batched:
         return run_batch(
             program, samples.values, samples.offsets, samples.labels, samples.targets, samples.weights,
-            samples.class_weights, members, share, learn, p, g, work.numbers, work.sizes, work.tables, work.start,
-            work.lined,
+            samples.class_weights, samples.streams, samples.carried, members, share, learn, p, g, work.numbers,
+            work.sizes, work.tables, work.start, work.lined,
         )  # fmt: skip
     begin, end = samples.offsets[members[0]], samples.offsets[members[0] + 1]
     return run_sequence(
         program, samples.values, begin, end - begin, members[0], samples.labels, samples.targets, samples.weights,
-        samples.class_weights, share, learn, p, g, work.numbers, work.sizes, work.tables,
+        samples.class_weights, samples.streams, samples.carried, share, learn, p, g, work.numbers, work.sizes,
+        work.tables,
     )  # fmt: skip
 
 

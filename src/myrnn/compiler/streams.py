@@ -1,0 +1,183 @@
+"""States that go on: the next piece of a sequence begins with the states that the piece before it ended with.
+
+What goes on stands in a row of numbers for each *stream*, a sequence that is read piece by piece: its states, how many
+steps it has had, and a one. A stream that begins has zeros there. A recurrence that goes on reads these numbers as
+leaves ``carried``, by the place of the first of them in the row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler.graph import Node, substitute, topological
+from myrnn.compiler.loops import Recurrence
+from myrnn.compiler.ops import select
+from myrnn.errors import CompileError, InvalidArgument
+from myrnn.sequences import Sequences
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a row of a stream holds."""
+
+    sizes: tuple[int, ...]
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Where each state begins."""
+        return tuple(accumulate(self.sizes[:-1], initial=0))
+
+    @property
+    def steps(self) -> int:
+        """Where the number of steps stands."""
+        return sum(self.sizes)
+
+    @property
+    def begun(self) -> int:
+        """Where the one stands that says that a stream has begun."""
+        return self.steps + 1
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row has."""
+        return self.begun + 1
+
+
+def carried_of(recurrence: Recurrence) -> Carried:
+    """Return what goes on from one piece of a sequence to the next."""
+    return Carried(recurrence.state_sizes)
+
+
+def going_on(recurrence: Recurrence) -> Recurrence:
+    """Return the recurrence that goes on where a stream stands.
+
+    Raises
+    ------
+    CompileError
+        When what it computes of a step needs later steps, too, or the steps have numbers of their own.
+    """
+    _check(recurrence)
+    build, carried = recurrence.build, carried_of(recurrence)
+    has_begun = build.leaf("carried", carried.begun, size=1)
+    before = build.leaf("carried", carried.steps, size=1)
+    order = topological(recurrence.nodes)
+    later = {n: n + before for n in order if n.operation in ("time", "length")}
+
+    def begins(node: Node, at: int, size: int) -> Node:
+        state = build.leaf("carried", at, size=size)
+        is_zero = node.is_constant and not node.numbers.any()
+        return state if is_zero else select(has_begun, state, node)
+
+    moved = recurrence.placed(dict(zip(order, substitute(build, order, later), strict=True)))
+    places = iter(zip(carried.places, carried.sizes, strict=True))
+    loops = tuple(
+        replace(loop, initial=tuple(begins(n, *next(places)) for n in loop.initial)) for loop in moved.loops
+    )
+    return replace(moved, loops=loops, carried=True)
+
+
+def _check(recurrence: Recurrence) -> None:
+    why = None
+    for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
+        read = topological([*loop.initial, *loop.step, *loop.kept.values()])
+        if loop.backward:
+            why = "it goes over the sequence backward, too"
+        elif any(n.operation == "state" and n.attributes[0] < first for n in read):
+            why = "one of its loops needs the last states of another"
+    if any(n.operation == "table" for n in topological(recurrence.nodes)):
+        why = "its steps read numbers of their own, which are known for so many steps only"
+    if why is not None:
+        raise CompileError(f"the states of the model cannot go on from one piece of a sequence to the next: {why}")
+
+
+@dataclass(frozen=True, eq=False)
+class Streams:
+    """Where streams stand, and which of them each of some sequences is the next piece of."""
+
+    # The row of each sequence's stream, int64 (N,); ~row where it begins anew. It ends there.
+    rows: NDArray[np.int64]
+    # A row of `Carried` for each stream; what a program hands on, it writes here.
+    numbers: Floats
+
+
+# Streams one step at a time -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where one sequence stands, or several side by side, that a compiled model reads step by step.
+
+    `CompiledModel.start` makes it, and `CompiledModel.step` returns the next one. It does not change.
+
+    Attributes
+    ----------
+    streams : int or None
+        B, how many sequences there are side by side; None for a single one.
+    """
+
+    names: tuple[str, ...]
+    carried: Carried
+    numbers: Floats
+    streams: int | None = None
+
+    @cached_property
+    def steps(self) -> NDArray[np.int64]:
+        """How many steps each sequence has had, int64 (), or (B,)."""
+        return self._shaped(self.numbers[:, self.carried.steps].astype(np.int64))
+
+    def __getitem__(self, name: str) -> Floats:
+        """Return a state by its name, float32 (D,), or (B, D); zeros before the first step."""
+        if name not in self.names:
+            raise InvalidArgument(f"there is no state {name!r}: there are {', '.join(self.names)}")
+        i = self.names.index(name)
+        begin = self.carried.places[i]
+        return self._shaped(self.numbers[:, begin : begin + self.carried.sizes[i]].copy())
+
+    def __repr__(self) -> str:
+        """Say what it has and how far it is."""
+        states = ", ".join(f"{n} ({size})" for n, size in zip(self.names, self.carried.sizes, strict=True))
+        streams = "" if self.streams is None else f"{self.streams} streams, "
+        return f"State({streams}{states}, after {self.numbers[:, self.carried.steps].max(initial=0):.0f} steps)"
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The row of each stream, as programs take it: ``~row`` where it begins anew."""
+        rows = np.arange(len(self.numbers))
+        return np.where(self.numbers[:, self.carried.begun] > 0, rows, ~rows)
+
+    def _shaped(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array[0] if self.streams is None else array
+
+    def pieces(self, x: Any, dim_input: int) -> tuple[Sequences, bool]:
+        """Return the next steps of all streams, and whether it is one step of each.
+
+        Raises
+        ------
+        InvalidArgument
+        """
+        array = np.asarray(x)
+        count, is_token = self.numbers.shape[0], array.dtype.kind in "iu"
+        shape = array.shape if self.streams is None else array.shape[1:]
+        inner = () if is_token else (dim_input,)
+        steps = shape[: len(shape) - len(inner)]
+        is_right = (self.streams is None or array.shape[:1] == (count,)) and len(steps) < 2
+        if not is_right or shape[len(steps) :] != inner:
+            one = f"({dim_input},)" if self.streams is None else f"({count}, {dim_input})"
+            several = f"(T, {dim_input})" if self.streams is None else f"({count}, T, {dim_input})"
+            raise InvalidArgument(
+                f"x must be one step, floats {one}, or several, {several}, or integers without the last axis, "
+                f"not an array of shape {array.shape} of {array.dtype}"
+            )
+        each = prod(steps)
+        values = array.reshape(count * each, *inner)
+        offsets, targets = np.arange(count + 1) * each, np.zeros(count, dtype=np.int64)
+        return Sequences(values, offsets, targets, dim_input), not steps
