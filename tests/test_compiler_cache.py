@@ -33,8 +33,8 @@ import numpy as np
 
 def run(
     tokens: Tokens, begin: int, steps: int, member: int, labels: Integers, targets: Floats, weights: Floats,
-    class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers,
-    tables: Tokens,
+    class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool, p: Floats, g: Floats,
+    w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:
     fill(w, 0, 16, share)
     return 2.0 * steps, 1.0 * labels[member]
@@ -51,7 +51,7 @@ print(known, run(), cache.cache_folder())
 def run(source=SOURCE):
     """Load a program and return its result."""
     floats, integers, tokens = (np.zeros(16, kind) for kind in (np.float32, np.int64, np.int32))
-    samples = training.Samples(tokens, np.array([0, 21]), np.array([5]), floats, floats, floats)
+    samples = training.Samples(tokens, np.array([0, 21]), np.array([5]), floats, floats, floats, integers, floats)
     work = training.Work(floats, integers, tokens, integers, tokens)
     loss, label = cache.load(source).call(
         training.run, False, samples, np.array([0]), np.float32(5), True, floats, floats, work

@@ -256,6 +256,23 @@ class Sequences:
         targets = self.targets[rows]
         return Sequences(self.values[places], offsets, targets, self.dim_input, per_step=self.per_step, weights=weights)
 
+    def cut(self, pieces: int) -> Sequences:
+        """Return the steps of a single long sequence as so many sequences, one after the other, about equally long.
+
+        Raises
+        ------
+        InvalidArgument
+            When there is more than one sequence, it has no target for each step, or fewer steps than `pieces`.
+        """
+        if len(self) != 1 or not self.per_step:
+            raise InvalidArgument(
+                f"cut takes one sequence with a target for each step, but there are {len(self):,} with {self.kind}"
+            )
+        total = len(self.values)
+        count = _checks.integer("pieces", pieces, minimum=1, maximum=max(1, total))
+        offsets = np.arange(count + 1) * total // count
+        return Sequences(self.values, offsets, self.targets, self.dim_input, per_step=True, weights=self.weights)
+
     def over(self, dim_input: int) -> Sequences:
         """Return the same sequences of tokens, of an alphabet of another size; the tokens stay what they are."""
         values, offsets, targets = self.values, self.offsets, self.targets

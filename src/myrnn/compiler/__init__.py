@@ -2,12 +2,14 @@
 
 In the order in which data flows: `ops` and `graph` (what programs are made of); the passes in `trace` (with `reads`,
 `writes`, `layers`, `lower` and `rules`), `probe`, `roll` (with `loops`, `tables`, `found`, `match`, `finder` and
-`cut`), `derive` (with `loss`), `plan`, `schedule` (with `assemble` and `instructions`) and `emit`; `printer` and
-`equations` (all of it as text); `runtime` (what emitted code calls), `cache` and `native` (machine code); `guard` (what
-makes it safe in use); `model` (the list of passes, and what users call).
+`cut`), `derive` (with `loss`), `plan`, `schedule` (with `assemble` and `instructions`) and `emit`; `streams` (states
+that go on from one piece of a sequence to the next); `printer` and `equations` (all of it as text); `runtime` (what
+emitted code calls), `cache` and `native` (machine code); `guard` (what makes it safe in use); `model` (the list of
+passes, and what users call).
 """
 
 from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice
+from myrnn.compiler.derive import PERIOD
 from myrnn.compiler.equations import Equation, Equations, write_equations
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.loops import Recurrence
@@ -16,10 +18,12 @@ from myrnn.compiler.model import CompiledModel, compile, compile_for
 from myrnn.compiler.native import Block, Native, Observation, limit_threads, shards_for
 from myrnn.compiler.probe import unreached
 from myrnn.compiler.runtime.updates import Descent
+from myrnn.compiler.streams import State, Streams
 from myrnn.compiler.trace import MYGRAD, lines_that_look, tensors_below
 
 __all__ = [
     "MYGRAD",
+    "PERIOD",
     "Block",
     "CompiledModel",
     "Descent",
@@ -30,6 +34,8 @@ __all__ = [
     "Node",
     "Observation",
     "Recurrence",
+    "State",
+    "Streams",
     "begin_to_compile",
     "compile",
     "compile_for",

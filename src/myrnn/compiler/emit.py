@@ -355,7 +355,9 @@ class _Renderer:
                     self._call("go_on", self._address(out, Over.START), *self._in_stream(at), self._number(out.size))
             case HandOn(value, at):
                 with self._each_row(Over.END):
-                    self._call("hand_on", *self._in_stream(at), self._address(value, Over.END), self._number(value.size))
+                    self._call(
+                        "hand_on", *self._in_stream(at), self._address(value, Over.END), self._number(value.size)
+                    )
             case Targets(over, out, is_of_classes):
                 width, row = self._number(out.size), "labels[place]" if is_of_classes else "place"
                 with self._each_row(over):

@@ -16,7 +16,7 @@ from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import add
 from myrnn.compiler.printer import LONGEST, Printer, is_square
 from myrnn.compiler.probe import Traces
-from myrnn.compiler.streams import carried_of
+from myrnn.compiler.streams import carried_of, steps_so_far
 from myrnn.compiler.trace import Trace
 
 Target = tuple[str, Node]
@@ -169,6 +169,8 @@ def _loss_names(derivative: Derivative) -> dict[Node, str]:
 def _leaves_of(derivative: Derivative) -> dict[Node, str]:
     r = derivative.recurrence
     nodes = [*r.nodes, *derivative.derived, *(r.build.leaf("kept", k, size=n.size) for k, n in r.kept.items())]
+    if r.carried:
+        nodes.append(steps_so_far(r))
     for pullback in derivative.pullbacks:
         terms = [term for several in pullback.weights.values() for term in several]
         nodes += [*pullback.states.values(), *pullback.kept.values(), pullback.input, *pullback.weights, *terms]

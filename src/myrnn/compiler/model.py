@@ -69,7 +69,6 @@ class Stages:
             self._returned[key] = last(replace(before, kind=kind) if last is plan else before)
         return self._returned[key]
 
-
     @cached_property
     def _going_on(self) -> Stages:
         """The same for the recurrence that goes on where streams stand."""

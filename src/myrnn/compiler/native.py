@@ -222,7 +222,14 @@ class Native:
         targets = self._targets_of(sequences)
         streams = streams or self._new_streams(len(sequences))
         samples = training.Samples(
-            values, sequences.offsets, labels, targets, weights, class_weights, streams.rows, streams.numbers.reshape(-1)
+            values,
+            sequences.offsets,
+            labels,
+            targets,
+            weights,
+            class_weights,
+            streams.rows,
+            streams.numbers.reshape(-1),
         )
         return self._code.call(function, self.batched, samples, *arguments)
 

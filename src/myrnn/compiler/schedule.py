@@ -37,7 +37,7 @@ from myrnn.compiler.instructions import (
 )
 from myrnn.compiler.loops import Loop
 from myrnn.compiler.plan import Part, Plan
-from myrnn.compiler.streams import carried_of
+from myrnn.compiler.streams import carried_of, steps_so_far
 
 
 def schedule(plan: Plan) -> Schedule:
@@ -284,11 +284,11 @@ class _Scheduler(Assembler):
     def _hand_on(self) -> None:
         if not self._recurrence.carried:
             return
-        carried, build = carried_of(self._recurrence), self._recurrence.build
+        carried = carried_of(self._recurrence)
         for at, place in zip(carried.places, self._states, strict=True):
             self.out.append(HandOn(place, at))
-        steps = self._leaf("length", size=1) + self._leaf("carried", carried.steps, size=1)
-        for name, at, node in (("steps", carried.steps, steps), ("one", carried.begun, build.constant(1.0))):
+        steps, one = steps_so_far(self._recurrence), self._recurrence.build.constant(1.0)
+        for name, at, node in (("steps", carried.steps, steps), ("one", carried.begun, one)):
             place = self.new(name, 1, Rows.SEQUENCES)
             self.compute(Over.END, [self.store(node, place)])
             self.out.append(HandOn(place, at))

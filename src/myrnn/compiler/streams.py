@@ -79,10 +79,14 @@ def going_on(recurrence: Recurrence) -> Recurrence:
 
     moved = recurrence.placed(dict(zip(order, substitute(build, order, later), strict=True)))
     places = iter(zip(carried.places, carried.sizes, strict=True))
-    loops = tuple(
-        replace(loop, initial=tuple(begins(n, *next(places)) for n in loop.initial)) for loop in moved.loops
-    )
+    loops = tuple(replace(loop, initial=tuple(begins(n, *next(places)) for n in loop.initial)) for loop in moved.loops)
     return replace(moved, loops=loops, carried=True)
+
+
+def steps_so_far(recurrence: Recurrence) -> Node:
+    """Return how many steps a stream has had at the end of a sequence that goes on."""
+    leaf = recurrence.build.leaf
+    return leaf("length", size=1) + leaf("carried", carried_of(recurrence).steps, size=1)
 
 
 def _check(recurrence: Recurrence) -> None:

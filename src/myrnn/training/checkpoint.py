@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -322,10 +322,12 @@ def to_state(
         **further,
     }
     results = form.arrays(reports, snapshot.since)
-    return TrainingState(values, {**snapshot.arrays, **snapshot.hooks, "left": position.left, **results})
+    return TrainingState(values, {**snapshot.arrays, **snapshot.hooks, **position.arrays, **results})
 
 
-def from_state(state: TrainingState, learner: Learner, form: Form) -> tuple[Snapshot, list[Report]]:
+def from_state(
+    state: TrainingState, learner: Learner, form: Form, of_feed: Collection[str]
+) -> tuple[Snapshot, list[Report]]:
     """Return the snapshot and the reports of a state, everything checked.
 
     The arrays of the state must be like those of the learner, but for those of a ``state_dict``.
@@ -337,7 +339,7 @@ def from_state(state: TrainingState, learner: Learner, form: Form) -> tuple[Snap
     arrays = {name: array for name, array in state.arrays.items() if name not in hooks}
     expected = {name: array for name, array in learner.arrays().items() if not name.startswith(free)}
     own = {name: array for name, array in arrays.items() if not name.startswith(free)}
-    _check_arrays(own, expected, {*expected, "left", *form.names})
+    _check_arrays(own, expected, {*expected, *of_feed, *form.names})
     generator, sequences = _mapping(values, "generator"), values.get("sequences")
     snapshot = Snapshot(
         state.iteration,
@@ -349,7 +351,7 @@ def from_state(state: TrainingState, learner: Learner, form: Form) -> tuple[Snap
         Position(
             generator,
             _checks.integer("used", values.get("used"), minimum=0),
-            arrays["left"],
+            {name: arrays[name] for name in of_feed},
             lambda: str(sequences),
         ),
         hooks,

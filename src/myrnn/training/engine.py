@@ -20,6 +20,7 @@ from myrnn.targets import TargetKind
 from myrnn.training.native import Losses, NativeEngine, Scores, check_objective
 from myrnn.training.outputs import checked_columns, scores_dtype, total_score
 from myrnn.training.settings import ENGINES
+from myrnn.training.windows import Windows
 
 # Compiling takes about as long as MyGrad takes for so many steps of sequences.
 WORTH_COMPILING = 50_000
@@ -148,6 +149,11 @@ class ChosenEngine:
         self._objective = objective
         # The steps since the model was compiled again, or given to MyGrad; whether to compile it after enough of them.
         self._steps, self._is_changed = WORTH_COMPILING, False
+        if isinstance(example, Windows):
+            # What a step reads of the one before goes on in compiled models only.
+            self._fallback = None
+            if engine == "mygrad":
+                raise InvalidArgument('truncate needs a compiled model: leave engine at "auto" or "native"')
         if engine == "mygrad":
             return
         try:
@@ -171,6 +177,11 @@ class ChosenEngine:
     def iterations_per_call(self) -> int:
         """How many iterations to ask for at a time."""
         return self._engine.iterations_per_call
+
+    @property
+    def carried(self) -> int:
+        """How many numbers go on in a stream; 0 where every sequence begins anew."""
+        return self._engine.carried if isinstance(self._engine, NativeEngine) else 0
 
     def doubt(self) -> None:
         """Check the model again before the next iterations: the user's code ran, and may have changed it."""

@@ -35,8 +35,8 @@ class Position:
     generator: Mapping[str, Any]
     # How many iterations of the block that the generator draws next have been handed out.
     used: int = 0
-    # What is left of the shuffle.
-    left: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    # What is left of the shuffle; of a feed of windows also where each stream stands, and what goes on there.
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=lambda: {"left": np.empty(0, dtype=np.int64)})
     # Returns the SHA-256 of the sequences that are handed out there.
     fingerprint: Callable[[], str] = str
 
@@ -99,13 +99,13 @@ class _TaskFeed:
 
     def position(self) -> Position:
         block = self.peek()
-        return Position(self._before, used=self._used, fingerprint=lambda: _fingerprint(block))
+        return Position(self._before, used=self._used, fingerprint=lambda: fingerprint(block))
 
     def go_to(self, position: Position) -> None:
         used = _checks.integer("used", position.used, minimum=0, maximum=self._iterations)
         rng = generator_at(position.generator)
         block = self._draw(rng)
-        _check_same(position, _fingerprint(block), "the task draws others")
+        check_same(position, fingerprint(block), "the task draws others")
         self._before, self._rng, self._block, self._used = position.generator, rng, block, used
 
     def _draw(self, rng: np.random.Generator) -> Sequences:
@@ -140,16 +140,18 @@ class _DataFeed:
         return self._data, order[:wanted].reshape(count, self._batch_size)
 
     def position(self) -> Position:
-        return Position(self._rng.bit_generator.state, left=self._left.copy(), fingerprint=lambda: self._fingerprint)
+        return Position(
+            self._rng.bit_generator.state, arrays={"left": self._left.copy()}, fingerprint=lambda: self._fingerprint
+        )
 
     @cached_property
     def _fingerprint(self) -> str:
-        return _fingerprint(self._data)
+        return fingerprint(self._data)
 
     def go_to(self, position: Position) -> None:
-        _check_same(position, self._fingerprint, "these are others")
+        check_same(position, self._fingerprint, "these are others")
         rng = generator_at(position.generator)
-        left = _checks.integers("left", position.left, minimum=0, maximum=len(self._data) - 1)
+        left = _checks.integers("left", position.arrays["left"], minimum=0, maximum=len(self._data) - 1)
         if len(np.unique(left)) < len(left):
             raise InvalidArgument("left must name no sequence twice")
         self._rng, self._left = rng, left.astype(np.int64)
@@ -187,7 +189,8 @@ class _StreamFeed:
         self.position()
 
 
-def _fingerprint(sequences: Sequences) -> str:
+def fingerprint(sequences: Sequences) -> str:
+    """Return the SHA-256 of sequences and all that is known of them."""
     digest = hashlib.sha256(repr((sequences.values.shape, sequences.dim_input)).encode())
     for part in (sequences.values, sequences.offsets, sequences.targets):
         digest.update(part.tobytes())
@@ -198,7 +201,8 @@ def _fingerprint(sequences: Sequences) -> str:
     return digest.hexdigest()
 
 
-def _check_same(position: Position, found: str, otherwise: str) -> None:
+def check_same(position: Position, found: str, otherwise: str) -> None:
+    """Refuse a position in other sequences; raises InvalidArgument."""
     if position.fingerprint() != found:
         raise InvalidArgument(f"the sequences must be those of the training that was saved, but {otherwise}")
 

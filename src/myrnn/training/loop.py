@@ -68,6 +68,7 @@ from myrnn.training.state import (
     check_learner,
     check_losses,
 )
+from myrnn.training.windows import WindowFeed
 
 
 @keywords
@@ -87,6 +88,7 @@ def train(
     on_divergence: OnDivergence = DEFAULTS.on_divergence,
     loss: Loss | str | None = None,
     penalty: Penalty | None = None,
+    truncate: int | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     resume: bool | str | os.PathLike[str] = False,
     hooks: Iterable[Any] = (),
@@ -144,6 +146,11 @@ def train(
     penalty : callable, optional
         ``penalty(model)`` returns a tensor of shape (), such as the sum of all squared weights, that is added to the
         loss of each iteration. It has no native form.
+    truncate : int, optional
+        Truncated backpropagation through time, for sequences of any length in little memory: each iteration takes the
+        next so many steps of `batch_size` sequences of a `Sequences`, and goes on from the states that these ended
+        with. Gradients go back to the beginning of these steps. A sequence that ends gives its place to another one;
+        ``sequences.cut(B)`` makes B of a long one. It needs a target for every step and a model that can be compiled.
     checkpoint : path or Checkpoint, optional
         A folder that keeps the state of the training: every ten seconds (`Checkpoint` takes another time), and at the
         end; of one that diverges, that of the last good report, or a hundredth of its iterations before.
@@ -194,6 +201,7 @@ def train(
         on_divergence=on_divergence,
         loss=loss,
         penalty=penalty,
+        truncate=truncate,
         hooks=[*([] if saving is None else [saving]), *progress_hooks(progress), *checked_hooks(hooks)],
     )
     if (state := _state_to_resume(resume, saving)) is not None:
@@ -222,7 +230,7 @@ class Training:
     Parameters
     ----------
     model, task, optimizer, batch_size, seed, engine, report_every, gradient_clip, class_weight, on_divergence, hooks
-        As `train` takes them; `loss` and `penalty`, too.
+        As `train` takes them; `loss`, `penalty` and `truncate`, too.
     schedule : callable, optional
         Maps the iteration to its learning rate; `named_schedule` makes one.
 
@@ -253,6 +261,7 @@ class Training:
         on_divergence: OnDivergence = DEFAULTS.on_divergence,
         loss: Loss | str | None = None,
         penalty: Penalty | None = None,
+        truncate: int | None = None,
         hooks: Iterable[Any] = (),
     ) -> None:
         self._batch_size, self._report_every = batch_size, report_every
@@ -261,7 +270,8 @@ class Training:
         self._hooks, self._is_task_shipped = checked_hooks(hooks), is_shipped(task)
         self._model, self._optimizer, self._parameters = model, optimizer, parameters_of(model)
         self._learner = Learner(model, optimizer)
-        self._feed = make_feed(task, batch_size, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        self._feed = make_feed(task, batch_size, rng) if truncate is None else _windows(task, batch_size, rng, truncate)
         example = self._feed.peek()
         self._kind, self._dim_input = example.kind, example.dim_input
         self._columns = columns_of(model, example)
@@ -269,6 +279,8 @@ class Training:
         objective = Objective(loss_for(loss, self._kind), weights, _checked_penalty(penalty))
         self._guessing = guessing_loss(objective, model, example, self._columns)
         self._engine = ChosenEngine(engine, model, optimizer, batch_size, gradient_clip, objective, example)
+        if isinstance(self._feed, WindowFeed):
+            self._feed.carry(self._engine.carried)
         self._given = {
             "batch_size": batch_size,
             "seed": seed,
@@ -278,6 +290,7 @@ class Training:
             "schedule": self._rates.name,
             **({} if objective.loss == CROSS_ENTROPY else {"loss": name_of(objective.loss)}),
             **({} if self._kind == LABELS else {"targets": str(self._kind)}),
+            **({} if truncate is None else {"truncate": truncate}),
             **({} if objective.penalty is None else {"penalty": name_of(objective.penalty)}),
         }
         self._record = Record(batch_size, self._kind, chance_of(self._kind, self._columns))
@@ -355,7 +368,7 @@ class Training:
         first = self._rates.first_before(state.values)
         check_settings(state, {**self._settings(), "learning_rate": first})
         _check_writeable(self._parameters)
-        snapshot, reports = from_state(state, self._learner, self._form)
+        snapshot, reports = from_state(state, self._learner, self._form, self._feed.position().arrays)
         restarts = _checks.integer("restarts", state.values.get("restarts"), minimum=0, maximum=MOST_RESTARTS)
         engine = self._engine.checked(state.values.get("engine"))
         restore_states(self._hooks, snapshot.hooks)
@@ -526,6 +539,14 @@ class Training:
         self._checked, self._is_whole, self._has_diverged = None, True, False
         if self._restarts.last is not None:
             self._restarts.last = snapshot
+
+
+def _windows(task: Any, batch_size: int, rng: np.random.Generator, truncate: int) -> WindowFeed:
+    if not isinstance(task, Sequences):
+        raise InvalidArgument(
+            f"truncate reads sequences that stay: task must be a Sequences, not {type(task).__name__}"
+        )
+    return WindowFeed(task, batch_size, rng, truncate)
 
 
 def _check_optimizer(optimizer: Any, model: Any) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import MYGRAD, Block, CompiledModel, Descent, LossGraph, Native, shards_for, trace_loss
+from myrnn.compiler import MYGRAD, PERIOD, Block, CompiledModel, Descent, LossGraph, Native, shards_for, trace_loss
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.losses import CROSS_ENTROPY, Objective, name_of
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, TargetKind
+from myrnn.training.windows import Windows
 
 Losses = NDArray[np.float64]
 # How many sequences were right, int64, or the sums of another score, float64.
@@ -80,11 +81,14 @@ class _OptimizerState:
         A parameter has one that any of an iteration's sequences is long enough to use.
         """
         longest = int(sequences.lengths.max(initial=0))
+        if isinstance(sequences, Windows):
+            # A state that goes on is used at once.
+            longest = max(longest, PERIOD)
         if longest >= len(self._by_length):
             self._by_length = self._compiled.trained_by_length(longest)[:, [place for _, place in self._places]]
             like_last = (self._by_length[::-1] == self._by_length[-1]).all(axis=1)
             self._odd = longest - int(np.logical_and.accumulate(like_last).sum())
-        if sequences.lengths.min(initial=longest) > self._odd:
+        if isinstance(sequences, Windows) or sequences.lengths.min(initial=longest) > self._odd:
             return np.repeat(self._by_length[-1:], len(order), axis=0)
         return np.ascontiguousarray(self._by_length[sequences.lengths[order]].any(axis=1))
 
@@ -136,7 +140,9 @@ class NativeEngine:
         weights = objective.class_weights
         self._class_weights = np.ones(compiled.dim_output, np.float32) if weights is None else weights
         self._loss = _traced(objective, compiled, example)
-        self._native = compiled.native(tokens=example.is_tokens, batched=batch_size > 1, loss=self._loss)
+        self._native = compiled.native(
+            tokens=example.is_tokens, batched=batch_size > 1, loss=self._loss, carried=isinstance(example, Windows)
+        )
         self._state = _OptimizerState(optimizer, compiled, self._native)
         steps = batch_size * float(example.lengths.mean())
         self._shards = shards_for(batch_size, steps * compiled.work_per_row, LEAST_WORK) if batch_size > 1 else 1
@@ -146,6 +152,12 @@ class NativeEngine:
         self._rng = np.random.default_rng(0)
         self._ran, self._checked = 0.0, 0.0
         self.iterations_per_call = 32
+
+    @property
+    def carried(self) -> int:
+        """How many numbers go on in a stream; 0 where every sequence begins anew."""
+        carried = self._native.program.carried
+        return 0 if carried is None else carried.width
 
     @property
     def has_changed(self) -> bool:
@@ -189,7 +201,9 @@ class NativeEngine:
         begin = time.perf_counter()
         for block, place, array in self._arrays():
             block.write(place, array)
-        losses, scores = self._native.train(sequences, order, self._descent(sequences, order, rates), self._shards)
+        streams = sequences.streams if isinstance(sequences, Windows) else None
+        descent = self._descent(sequences, order, rates)
+        losses, scores = self._native.train(sequences, order, descent, self._shards, streams)
         ran = time.perf_counter() - begin
         self._ran += ran
         self.iterations_per_call = int(np.clip(CALL / ran * len(order), 1, 10 * self.iterations_per_call))

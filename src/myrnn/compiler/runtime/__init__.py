@@ -26,8 +26,8 @@ OF_PROGRAMS = {
     "functions": ("Floats", "Integers", "Tokens"),
     "lanes": ("full", "keep", "load", "spread", "store", "where"),
     "moves": (
-        "copy", "copy_matrix", "go_on", "hand_on", "line_up", "log_softmax_axis", "multiply_plain", "one_hot", "put", "softmax_axis",
-        "spread_out", "sum_axis", "take",
+        "copy", "copy_matrix", "go_on", "hand_on", "line_up", "log_softmax_axis", "multiply_plain",
+        "one_hot", "put", "softmax_axis", "spread_out", "sum_axis", "take",
     ),
     "products": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "transpose"),
     "scores": ("largest", "share_right", "squared_error"),

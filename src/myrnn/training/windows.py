@@ -1,0 +1,136 @@
+"""Truncated backpropagation: sequences of any length, read window by window, each from where the one before ended.
+
+References
+----------
+Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories", 1990.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.compiler import Streams
+from myrnn.errors import InvalidArgument
+from myrnn.sequences import Sequences, offsets_of, ramp
+from myrnn.training.feed import Position, check_same, fingerprint, generator_at
+
+
+class Windows(Sequences):
+    """Pieces of sequences, each of which goes on where its stream stands.
+
+    Attributes
+    ----------
+    streams : Streams
+    """
+
+    streams: Streams
+
+    def __init__(
+        self, data: Sequences, begins: NDArray[np.int64], lengths: NDArray[np.int64], streams: Streams
+    ) -> None:
+        places = np.repeat(begins, lengths) + ramp(lengths)
+        weights = None if data.weights is None else data.weights[places]
+        rows = data.targets[places]
+        super().__init__(data.values[places], offsets_of(lengths), rows, data.dim_input, per_step=True, weights=weights)
+        object.__setattr__(self, "streams", streams)
+
+
+class WindowFeed:
+    """Reads sequences side by side, `batch_size` of them, window by window; one that ends gives its place to the next.
+
+    All are gone through again and again, in another order each time.
+
+    Parameters
+    ----------
+    data : Sequences
+        With a target for every step.
+    batch_size : int
+        B.
+    rng : numpy Generator
+    steps : int
+        How many steps a window has; the last one of a sequence may have fewer.
+    """
+
+    def __init__(self, data: Sequences, batch_size: int, rng: np.random.Generator, steps: int) -> None:
+        self._data, self._rng = data, rng
+        self._steps = _checks.integer("truncate", steps, minimum=1)
+        self._long = np.flatnonzero(data.lengths > 0)
+        if not data.per_step:
+            raise InvalidArgument(f"truncate needs a target for every step, but the targets are {data.kind}")
+        if len(self._long) < batch_size:
+            have = _checks.count_of(len(self._long), "sequence")
+            raise InvalidArgument(
+                f"truncate reads batch_size={batch_size} sequences side by side, but there "
+                f"{'is' if len(self._long) == 1 else 'are'} {have}: "
+                f"cut a long one in pieces with sequences.cut({batch_size})"
+            )
+        self._left = np.empty(0, dtype=np.int64)
+        # Of each stream, where in the data it reads next, and where its sequence ends.
+        self._places = np.zeros((batch_size, 2), dtype=np.int64)
+        self._carried = np.zeros((batch_size, 0), dtype=np.float32)
+
+    def carry(self, width: int) -> None:
+        """Let so many numbers go on in each stream."""
+        self._carried = np.zeros((len(self._places), width), dtype=np.float32)
+
+    def peek(self) -> Windows:
+        """Return the windows of the next iteration."""
+        position = self.position()
+        windows, _ = self.take(1)
+        self.go_to(position)
+        return windows
+
+    def take(self, count: int) -> tuple[Windows, NDArray[np.int64]]:
+        """Return the windows of the next iterations, and their order, int64 (count, B)."""
+        streams = len(self._places)
+        begins, lengths, rows = (np.zeros((count, streams), dtype=np.int64) for _ in range(3))
+        for i in range(count):
+            (ended,) = np.nonzero(self._places[:, 0] >= self._places[:, 1])
+            for stream in ended:
+                self._places[stream] = self._next()
+            rows[i] = np.arange(streams)
+            rows[i, ended] = ~ended
+            at, end = self._places.T
+            begins[i], lengths[i] = at, np.minimum(self._steps, end - at)
+            self._places[:, 0] += lengths[i]
+        windows = Windows(self._data, begins.ravel(), lengths.ravel(), Streams(rows.ravel(), self._carried))
+        return windows, np.arange(rows.size).reshape(count, streams)
+
+    def _next(self) -> NDArray[np.int64]:
+        if not len(self._left):
+            self._left = self._rng.permutation(self._long)
+        index, self._left = self._left[0], self._left[1:]
+        return self._data.offsets[index : index + 2]
+
+    def position(self) -> Position:
+        """Return where all streams stand."""
+        parts: dict[str, NDArray[Any]] = {"left": self._left, "places": self._places, "carried": self._carried}
+        arrays = {name: array.copy() for name, array in parts.items()}
+        return Position(self._rng.bit_generator.state, arrays=arrays, fingerprint=lambda: self._fingerprint)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self._data)
+
+    def go_to(self, position: Position) -> None:
+        """Go on from a position; raises InvalidArgument if it is one in other sequences, or of other streams."""
+        check_same(position, self._fingerprint, "these are others")
+        rng = generator_at(position.generator)
+        count = len(self._data)
+        left = _checks.integers("left", position.arrays["left"], minimum=0, maximum=count - 1).astype(np.int64)
+        places, carried = position.arrays["places"], position.arrays["carried"]
+        if places.shape != self._places.shape or places.min() < 0 or places.max() > len(self._data.values):
+            raise InvalidArgument("places must say for each stream where it reads next and where it ends")
+        if carried.shape != self._carried.shape:
+            raise InvalidArgument(
+                f"carried must have the shape {self._carried.shape}, not {carried.shape}: what goes on in each stream"
+            )
+        self._rng, self._left = rng, left
+        self._places = places.astype(np.int64)
+        # Windows that were taken read these very numbers.
+        self._carried[...] = carried

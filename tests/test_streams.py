@@ -1,0 +1,334 @@
+"""States that go on: a sequence read piece by piece is the sequence, in compiled models and in their training."""
+
+import re
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad import tanh
+from mygrad.nnet.losses import softmax_crossentropy
+
+from myrnn import GRU, LSTM, RNN, Adam, Sequences, train
+from myrnn.compiler import Streams, compile
+from myrnn.errors import CompileError, InvalidArgument
+from myrnn.optimizers import SGD
+from myrnn.tasks import TwinHalves
+from myrnn.training import Training
+from recurrences import ALL, C
+
+D, K, SYMBOLS = 6, 3, 5
+
+# Whose states cannot go on, by why.
+REFUSED = "the states of the model cannot go on from one piece of a sequence to the next: "
+
+
+def refused(message, kind=InvalidArgument):
+    return pytest.raises(kind, match=f"^{re.escape(message)}")
+
+
+class Tagger:
+    """Returns logits of every step, and begins with a state that is learned; the other state may be given."""
+
+    def __init__(self, seed=3):
+        rng = np.random.default_rng(seed)
+        shapes = (SYMBOLS, D), (D, D), (D, K), (1, D)
+        self.w, self.u, self.v, self.h0 = (mg.tensor((0.4 * rng.normal(size=s)).astype(np.float32)) for s in shapes)
+        self.parameters = self.w, self.u, self.v, self.h0
+
+    def __call__(self, x):
+        return self.from_state(x, self.h0)[0]
+
+    def from_state(self, x, h):
+        logits = []
+        for x_t in x:
+            h = tanh(x_t[None] @ self.w + h @ self.u)
+            logits.append(h @ self.v)
+        return mg.concatenate(logits), h
+
+
+def data(lengths, seed=1):
+    rng = np.random.default_rng(seed)
+    count = sum(lengths)
+    values, targets = rng.integers(0, SYMBOLS, count), rng.integers(0, K, count)
+    return Sequences(values, np.cumsum([0, *lengths]), targets, SYMBOLS, per_step=True)
+
+
+# --- step by step
+
+
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+def test_a_sequence_read_step_by_step_is_the_sequence(kind):
+    compiled = compile(kind(10, 8, 2, rng=0))
+    state, tokens = compiled.start(), [3, 1, 4, 1, 5]
+    x = np.eye(10, dtype=np.float32)[tokens]
+    for i, token in enumerate(tokens):
+        before, state, logits = state, *compiled.step(state, token)
+        assert logits.shape == (2,)
+        np.testing.assert_allclose(logits, compiled(x[: i + 1])[0], rtol=1e-5, atol=1e-6)
+        assert (int(before.steps), int(state.steps)) == (i, i + 1)
+    for name, whole in zip(compiled.state_names, compiled.observe(x, 0).states, strict=True):
+        np.testing.assert_allclose(state[name], whole[-1], rtol=1e-5, atol=1e-6)
+    _, again = compiled.step(before, tokens[-1])
+    assert (again == logits).all(), "a state that was read from is as it was"
+
+
+def test_steps_of_several_sequences_and_several_steps_at_once():
+    compiled = compile(Tagger())
+    x = np.random.default_rng(0).normal(size=(3, 7, SYMBOLS)).astype(np.float32)
+    whole = [compiled(one) for one in x]
+    state, first = compiled.step(compiled.start(3), x[:, :4])
+    state, step = compiled.step(state, x[:, 4])
+    state, rest = compiled.step(state, x[:, 5:])
+    assert (first.shape, step.shape, rest.shape) == ((3, 4, K), (3, K), (3, 2, K))
+    np.testing.assert_allclose(np.concatenate([first, step[:, None], rest], axis=1), whole, rtol=1e-5, atol=1e-6)
+    assert state.steps.tolist() == [7, 7, 7] and state["h"].shape == (3, D)
+    assert repr(state) == "State(3 streams, h (6), after 7 steps)"
+    alone, logits = compiled.step(compiled.start(), x[0])
+    np.testing.assert_allclose(logits, whole[0], rtol=1e-5, atol=1e-6)
+    assert repr(alone) == "State(h (6), after 7 steps)"
+
+
+def test_no_step_leaves_a_state_as_it_is():
+    compiled = compile(Tagger())
+    state, _ = compiled.step(compiled.start(), [1, 2])
+    after, logits = compiled.step(state, np.zeros((0, SYMBOLS)))
+    assert logits.shape == (0, K) and (after["h"] == state["h"]).all() and after.steps == 2
+
+
+def test_steps_read_the_weights_as_they_are():
+    model = Tagger()
+    compiled = compile(model)
+    state = compiled.start()
+    before = compiled.step(state, 2)[1]
+    model.v.data *= 2
+    np.testing.assert_allclose(compiled.step(state, 2)[1], 2 * before, rtol=1e-5)
+
+
+def test_what_is_no_step_is_refused():
+    compiled = compile(Tagger())
+    told = "x must be one step, floats (5,), or several, (T, 5), or integers without the last axis, not an array of "
+    for x, what in [
+        (np.zeros(4), "shape (4,) of float64"),
+        (np.zeros((2, 4)), "shape (2, 4) of float64"),
+        (np.zeros((1, 2, 5)), "shape (1, 2, 5) of float64"),
+        (0.5, "shape () of float64"),
+    ]:
+        with refused(told + what):
+            compiled.step(compiled.start(), x)
+    with refused("x must be one step, floats (2, 5), or several, (2, T, 5), or integers without the last axis"):
+        compiled.step(compiled.start(2), np.zeros((3, 5)))
+    with refused("values must be tokens in 0 .. 4"):
+        compiled.step(compiled.start(), 5)
+    with refused("there is no state 'c': there are h"):
+        compiled.start()["c"]
+    with refused("streams must be at least 1, not 0"):
+        compiled.start(0)
+
+
+class Backward(RNN):
+    def __call__(self, x):
+        return super().__call__(x[::-1])
+
+
+class Alternating(RNN):
+    """Its steps read numbers of their own."""
+
+    def __call__(self, x):
+        h = np.zeros((1, self.dim_recurrent), dtype=np.float32)
+        for t, x_t in enumerate(x):
+            h = tanh(self.fc_x2h(x_t[None]) + np.float32(np.sin(t)) * self.fc_h2h(h))
+        return self.fc_h2y(h)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"), [(Backward, "it goes over the sequence backward"), (Alternating, "its steps read numbers")]
+)
+def test_a_model_whose_states_cannot_go_on_is_refused(kind, why):
+    with refused(REFUSED + why, CompileError):
+        compile(kind(10, 4, 2, rng=0)).start()
+
+
+LONG = pytest.mark.long
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize(
+    "entry",
+    [pytest.param(e, id=e.name, marks=() if i % 16 == 0 else LONG) for i, e in enumerate(ALL) if e.compiles],
+)
+def test_models_of_every_kind_go_on_or_are_refused(entry):
+    compiled = compile(entry.made(), max_length=12, dim_input=C, check=False)
+    x = np.random.default_rng(0).normal(size=(12, C)).astype(np.float32)
+    try:
+        state = compiled.start()
+    except CompileError as error:
+        assert str(error).startswith(REFUSED)
+        return
+    outputs = []
+    for piece in (x[:5], x[5], x[6:]):
+        state, logits = compiled.step(state, piece)
+        outputs.append(logits.reshape(-1, logits.shape[-1]))
+    whole, found = compiled(x), np.concatenate(outputs) if compiled.per_step else outputs[-1]
+    np.testing.assert_allclose(found, whole, rtol=1e-3, atol=1e-4)
+
+
+# --- truncated backpropagation
+
+
+def by_mygrad(sequences, streams, steps, iterations, seed, rate):
+    """Return the losses and the model of the same training, op by op and with states that are handed on by hand."""
+    model, rng, losses = Tagger(), np.random.default_rng(seed), []
+    optimizer = SGD(model.parameters, learning_rate=rate)
+    left, places = [], [(model.h0, 0, 0)] * streams
+    for _ in range(iterations):
+        for parameter in model.parameters:
+            parameter.null_grad()
+        outputs, targets = [], []
+        for i, (h, begin, end) in enumerate(places):
+            if begin >= end:
+                left = left or list(rng.permutation(np.flatnonzero(sequences.lengths)))
+                h, (begin, end) = model.h0, sequences.offsets[left[0] : left[0] + 2]
+                left.pop(0)
+            some = slice(begin, min(begin + steps, end))
+            logits, h = model.from_state(np.eye(SYMBOLS, dtype=np.float32)[sequences.values[some]], h)
+            places[i] = h.data.copy(), some.stop, end
+            outputs.append(logits)
+            targets.append(sequences.targets[some])
+        loss = softmax_crossentropy(mg.concatenate(outputs), np.concatenate(targets))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, model
+
+
+@pytest.mark.parametrize(
+    ("lengths", "streams", "steps"),
+    [([40], 1, 7), ([30, 17, 0, 40, 1, 25], 3, 6), ([50] * 8, 8, 5), ([5, 6, 7], 2, 100), ([9, 9], 2, 1)],
+)
+def test_it_is_trained_as_by_mygrad(lengths, streams, steps):
+    sequences, model = data(lengths), Tagger()
+    optimizer = SGD(model.parameters, learning_rate=0.1)
+    options = {"seed": 5, "truncate": steps, "report_every": 1, "progress": False}
+    history = train(model, sequences, optimizer, 40, streams, **options)
+    losses, expected = by_mygrad(sequences, streams, steps, 40, 5, 0.1)
+    np.testing.assert_allclose(history.loss, losses, rtol=1e-3, atol=1e-4)
+    for ours, theirs in zip(model.parameters, expected.parameters, strict=True):
+        np.testing.assert_allclose(ours.data, theirs.data, atol=2e-4)
+
+
+def test_streams_that_are_dealt_to_threads_are_the_same_streams():
+    sequences, model = data([40, 31, 52, 47]), Tagger()
+    native = compile(model).native(tokens=True, batched=True, carried=True)
+    parameters = native.block_of([p.data for p in model.parameters]).numbers
+    found = []
+    for shards in (1, 2):
+        rows = np.array([0, 1, ~2, 3])
+        numbers = np.random.default_rng(0).normal(size=(4, native.program.carried.width)).astype(np.float32)
+        training = Training(model, sequences, SGD(model.parameters), 4, truncate=100)
+        descent = training._engine._engine._descent(sequences, np.arange(4)[None], None)
+        descent = descent._replace(parameters=parameters.copy())
+        losses, _ = native.train(sequences, np.arange(4)[None], descent, shards, Streams(rows, numbers))
+        found.append((losses, numbers))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-6)
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+@pytest.mark.parametrize("streams", [1, 4])
+def test_it_goes_on_from_a_checkpoint_to_the_same_bytes(tmp_path, streams):
+    sequences = data([30, 17, 40, 1, 25])
+
+    def trained(iterations, **options):
+        model = Tagger()
+        optimizer = Adam(model.parameters)
+        options |= {"seed": 2, "truncate": 6, "report_every": 5, "progress": False}
+        history = train(model, sequences, optimizer, iterations, streams, **options)
+        return [a.tobytes() for a in (*(p.data for p in model.parameters), *optimizer.m, history.loss)]
+
+    whole = trained(40)
+    for stop in (5, 23, 37):
+        trained(stop, checkpoint=tmp_path / str(stop))
+        assert trained(40, resume=tmp_path / str(stop))[:-1] == whole[:-1]
+
+
+def test_it_does_not_matter_how_iterations_are_spread_over_calls():
+    sequences, found = data([30, 17, 40, 1, 25]), []
+    for turns in ([20], [1] * 20, [7, 13]):
+        model = Tagger()
+        training = Training(model, sequences, Adam(model.parameters), 3, truncate=6)
+        for turn in turns:
+            training.advance(turn)
+        found.append([p.data.tobytes() for p in model.parameters])
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_million_steps_take_little_memory():
+    model = Tagger()
+    training = Training(model, data([1_000_000]).cut(8), Adam(model.parameters), 8, truncate=50)
+    training.advance(20)
+    native = training._engine._engine._native
+    assert max(work.steps for work in native._workspaces.values()) == 8 * 50
+
+
+def test_a_series_is_learned_that_needs_what_is_further_back_than_a_window():
+    # The class is the symbol that stood before the last marker, however long ago that was.
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 4, 40_000)
+    tokens[rng.random(len(tokens)) < 0.2] = 4
+    last, targets = 0, np.zeros(len(tokens), dtype=int)
+    for t, token in enumerate(tokens):
+        last = tokens[t - 1] % 3 if token == 4 and t and tokens[t - 1] < 4 else last
+        targets[t] = last
+    sequences = Sequences(tokens, [0, len(tokens)], targets, SYMBOLS, per_step=True).cut(16)
+
+    accuracy = {}
+    for steps in (4, 16):
+        model = Marker(steps)
+        history = train(
+            model, sequences, Adam(model.parameters, learning_rate=0.01), 1500, 16, truncate=steps, progress=False
+        )
+        accuracy[steps] = history.accuracy[-1]
+    assert min(accuracy.values()) > 0.9
+
+
+class Marker:
+    """A GRU in equations, whose state says the class at every step."""
+
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        shapes = *[(SYMBOLS, 16)] * 3, *[(16, 16)] * 3, (16, K)
+        self.parameters = tuple(mg.tensor((0.3 * rng.normal(size=s)).astype(np.float32)) for s in shapes)
+
+    def __call__(self, x):
+        wz, wr, wh, uz, ur, uh, v = self.parameters
+        h, logits = np.zeros((1, 16), dtype=np.float32), []
+        for x_t in x:
+            z = mg.nnet.sigmoid(x_t[None] @ wz + h @ uz)
+            r = mg.nnet.sigmoid(x_t[None] @ wr + h @ ur)
+            h = z * h + (1 - z) * tanh(x_t[None] @ wh + (r * h) @ uh)
+            logits.append(h @ v)
+        return mg.concatenate(logits)
+
+
+def test_what_cannot_be_read_window_by_window_is_refused():
+    model, sequences = Tagger(), data([30, 17])
+    optimizer = SGD(model.parameters)
+    one = "truncate reads batch_size=3 sequences side by side, but there are 2 sequences: cut a long one in pieces"
+    for task, batch_size, options, message in [
+        (sequences, 3, {}, one),
+        (sequences, 1, {"truncate": 0}, "truncate must be at least 1, not 0"),
+        (sequences, 1, {"engine": "mygrad"}, "truncate needs a compiled model"),
+        (TwinHalves(1, 2), 1, {}, "truncate reads sequences that stay: task must be a Sequences, not TwinHalves"),
+        (TwinHalves(1, 2).sample(5, 0), 1, {}, "truncate needs a target for every step, but the targets are"),
+    ]:
+        with refused(message):
+            train(model, task, optimizer, 1, batch_size, progress=False, **{"truncate": 5, **options})
+
+
+def test_a_series_is_cut_in_pieces():
+    pieces = data([10]).cut(3)
+    assert pieces.lengths.tolist() == [3, 3, 4]
+    assert (pieces.values == data([10]).values).all() and (pieces.targets == data([10]).targets).all()
+    with refused("cut takes one sequence with a target for each step, but there are 2 with"):
+        data([3, 4]).cut(2)
+    with refused("pieces must be at most 10, not 11"):
+        data([10]).cut(11)
