@@ -228,8 +228,10 @@ def test_a_penalty_is_part_of_the_loss():
     with refused("penalty must be a function of the model, not 0.1"):
         train(model, sequences, SGD(model.parameters), 1, penalty=0.1)
     rnn = RNN(10, 2, 2, rng=0)
-    with pytest.raises(CompileError, match=r"^the penalty '.*squares' has no native form$"):
-        train(rnn, TwinHalves(1, 2), SGD(rnn.parameters), 1, engine="native", penalty=squares)
+    with pytest.raises(
+        CompileError, match=r"^the penalty '.*' has no native form: it reads no parameter of the model$"
+    ):
+        train(rnn, TwinHalves(1, 2), SGD(rnn.parameters), 1, engine="native", penalty=lambda model: mg.tensor(1.0))
 
 
 def test_a_penalty_does_not_hide_that_the_model_is_not_trained():

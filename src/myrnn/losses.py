@@ -201,13 +201,16 @@ class Objective:
         InvalidArgument
             When it is no tensor of one number.
         """
-        if self.penalty is None:
-            return mygrad.tensor(0.0, constant=True)
-        found = self.penalty(model)
-        if not isinstance(found, Tensor) or found.shape != ():
-            what = f"one of shape {found.shape}" if isinstance(found, Tensor) else _checks.shown(found)
-            raise InvalidArgument(f"penalty must return a tensor of shape (), such as a sum, not {what}")
-        return found
+        return mygrad.tensor(0.0, constant=True) if self.penalty is None else checked_penalty(self.penalty, model)
+
+
+def checked_penalty(penalty: Penalty, model: Any) -> Tensor:
+    """Return what a penalty adds; raises InvalidArgument when it is no tensor of one number."""
+    found = penalty(model)
+    if not isinstance(found, Tensor) or found.shape != ():
+        what = f"one of shape {found.shape}" if isinstance(found, Tensor) else _checks.shown(found)
+        raise InvalidArgument(f"penalty must return a tensor of shape (), such as a sum, not {what}")
+    return found
 
 
 def mean_of_logits(

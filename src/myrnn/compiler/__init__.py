@@ -2,10 +2,10 @@
 
 In the order in which data flows: `ops` and `graph` (what programs are made of); the passes in `trace` (with `reads`,
 `writes`, `layers`, `lower` and `rules`), `probe`, `roll` (with `loops`, `tables`, `found`, `match`, `finder` and
-`cut`), `derive` (with `loss`), `plan`, `schedule` (with `assemble` and `instructions`) and `emit`; `streams` (states
-that go on from one piece of a sequence to the next); `printer` and `equations` (all of it as text); `runtime` (what
-emitted code calls), `cache` and `native` (machine code); `guard` (what makes it safe in use); `model` (the list of
-passes, and what users call).
+`cut`), `derive` (with `loss` and `penalty`), `plan`, `schedule` (with `assemble` and `instructions`) and `emit`;
+`streams` (states that go on from one piece of a sequence to the next); `printer` and `equations` (all of it as text);
+`runtime` (what emitted code calls), `cache` and `native` (machine code); `guard` (what makes it safe in use); `model`
+(the list of passes, and what users call).
 """
 
 from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice
@@ -16,6 +16,7 @@ from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, trace_loss
 from myrnn.compiler.model import CompiledModel, compile, compile_for
 from myrnn.compiler.native import Block, Native, Observation, limit_threads, shards_for
+from myrnn.compiler.penalty import PenaltyGraph, trace_penalty
 from myrnn.compiler.probe import unreached
 from myrnn.compiler.runtime.updates import Descent
 from myrnn.compiler.streams import State, Streams
@@ -33,6 +34,7 @@ __all__ = [
     "Native",
     "Node",
     "Observation",
+    "PenaltyGraph",
     "Recurrence",
     "State",
     "Streams",
@@ -48,6 +50,7 @@ __all__ = [
     "tensors_below",
     "topological",
     "trace_loss",
+    "trace_penalty",
     "unreached",
     "without_notice",
     "write_equations",

@@ -19,6 +19,7 @@ from myrnn.compiler.graph import Builder, Node, substitute, topological
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph
 from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, matmul, select, take, total
+from myrnn.compiler.penalty import PenaltyGraph
 
 # Hoisting -------------------------------------------------------------------------------------------------------------
 
@@ -115,7 +116,7 @@ class Kind(NamedTuple):
     """What a program takes, tokens or features, one sequence or a batch, and what for.
 
     An observed one keeps all gradients. Without a loss, it is softmax cross-entropy, which is an instruction. Carried,
-    each sequence goes on where its stream stands.
+    each sequence goes on where its stream stands. A penalty is added to the mean loss.
     """
 
     tokens: bool = False
@@ -123,6 +124,7 @@ class Kind(NamedTuple):
     observed: bool = False
     loss: LossGraph | None = None
     carried: bool = False
+    penalty: PenaltyGraph | None = None
 
 
 ONE_OF_FEATURES = Kind()
@@ -247,6 +249,13 @@ def differentiate_loss(loss: LossGraph, build: Builder) -> tuple[Node, Node]:
     terms, _ = pull_back(build, [value], [of_loss])
     gradient = _summed(build, terms.get(outputs, []), outputs.size)
     return value, select(equal(of_loss, 0.0), 0.0, gradient)
+
+
+def differentiate_penalty(penalty: PenaltyGraph, recurrence: Recurrence) -> tuple[Node, Pullback]:
+    """Return a penalty, and what goes back from it; its gradient is the leaf ``gradient`` "penalty"."""
+    build = recurrence.build
+    (value,) = substitute(build, [penalty.value], {})
+    return value, _pullback([value], [build.leaf("gradient", "penalty", size=1)], recurrence)
 
 
 def _summed(build: Builder, terms: list[Node], size: int) -> Node:

@@ -36,6 +36,7 @@ from myrnn.compiler.instructions import (
     Moment,
     Over,
     Padded,
+    Penalize,
     Place,
     Product,
     Row,
@@ -160,6 +161,8 @@ class Program:
     state_gradients: tuple[Buffer, ...]
     kept_gradients: dict[int, Buffer]
     input_gradients: Buffer | None
+    # How many times the penalty counts, which is written before a run; None where there is none.
+    penalty_times: Buffer | None
 
     def __str__(self) -> str:
         """Return the text of its module."""
@@ -251,6 +254,7 @@ def emit(schedule: Schedule) -> Program:
         plan.kind, memory, plan.parameters, schedule.logits.name, schedule.logits.columns,
         r.per_step, carried_of(r) if r.carried else None, r.goes_backward, schedule.states,
         schedule.state_gradients, schedule.kept_gradients, schedule.input_gradients,
+        schedule.penalty_times,
     )  # fmt: skip
 
 
@@ -362,6 +366,9 @@ class _Renderer:
                 width, row = self._number(out.size), "labels[place]" if is_of_classes else "place"
                 with self._each_row(over):
                     self._call("copy", self._address(out, over), "targets", f"{row} * {width}", width)
+            case Penalize(value, times):
+                penalty, count = (self._base(place, Over.ONCE) for place in (value, times))
+                self.lines(f"loss += w[{penalty}] * w[{count}] / share")
             case CrossEntropy():
                 self._cross_entropy(instruction)
             case Losses():

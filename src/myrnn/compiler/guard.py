@@ -33,7 +33,6 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
-from myrnn.compiler.loss import LossGraph
 from myrnn.compiler.native import Native
 from myrnn.compiler.probe import (
     ADVICE,
@@ -364,7 +363,7 @@ def _agrees(
     that is chaotic with these weights, or that comes close to a kink.
     """
     with replaced(parameters_of(model), weights):
-        expected = _by_model(model, native.loss, sequences)
+        expected = _by_model(model, native, sequences)
         native.workspace(len(sequences.values), len(sequences))
         native.forget()
         found = _by_program(native, weights, sequences, expected.targets)
@@ -373,7 +372,7 @@ def _agrees(
         difference = _difference(found, expected, parameter_names(model))
     if difference is None:
         return True
-    if _rounding_explains(model, native.loss, weights, sequences, found, expected, rng):
+    if _rounding_explains(model, native, weights, sequences, found, expected, rng):
         return False
     raise NotARecurrence(
         f"the compiled functions do not agree with the model: {difference}.\n"
@@ -405,9 +404,9 @@ def _random(
     return Sequences(rng.normal(size=(total, dim_input)), offsets, targets, per_step=per_step)
 
 
-def _by_model(model: Any, loss: LossGraph | None, sequences: Sequences, targets: NDArray[Any] | None = None) -> _Result:
+def _by_model(model: Any, native: Native, sequences: Sequences, targets: NDArray[Any] | None = None) -> _Result:
     """Run the model; for cross-entropy each sequence gets the class that the model holds least likely."""
-    tensors = parameters_of(model)
+    tensors, loss = parameters_of(model), native.loss
     with gradients_kept(tensors), np.errstate(all="ignore"):
         for tensor in tensors:
             # MyGrad clears the gradients of what a graph reads only: others keep what a user's own graph left.
@@ -418,6 +417,8 @@ def _by_model(model: Any, loss: LossGraph | None, sequences: Sequences, targets:
             least = np.concatenate([rows.data.argmin(axis=1) for rows in logits])
             targets = least if loss is None else sequences.targets
         mean = mean_loss(CROSS_ENTROPY if loss is None else loss.function, mygrad.concatenate(logits), targets)
+        if native.penalty is not None:
+            mean = mean + native.penalty.function(model)
         mean.backward()
         gradients = [np.zeros(p.shape) if p.grad is None else p.grad.copy() for p in tensors]
         return _Result(targets, mean.item(), gradients)
@@ -451,7 +452,7 @@ def _difference(found: _Result, expected: _Result, names: tuple[str, ...]) -> st
 
 def _rounding_explains(
     model: Any,
-    loss: LossGraph | None,
+    native: Native,
     weights: list[NDArray[np.float32]],
     sequences: Sequences,
     found: _Result,
@@ -463,7 +464,7 @@ def _rounding_explains(
     for _ in range(8):
         near = [w * (1 + _ROUNDING * rng.choice((-1, 1), w.shape)).astype(np.float32) for w in weights]
         with replaced(parameters_of(model), near):
-            moved = np.maximum(moved, _distances(_by_model(model, loss, sequences, expected.targets), expected))
+            moved = np.maximum(moved, _distances(_by_model(model, native, sequences, expected.targets), expected))
     # NaN explains nothing, and is explained by nothing.
     return bool(np.all(_distances(found, expected) <= 10 * moved + _tolerances(expected)))
 

@@ -237,6 +237,14 @@ class Losses:
 
 
 @dataclass(frozen=True)
+class Penalize:
+    """Adds a penalty to the mean loss, so many times."""
+
+    value: Place
+    times: Place
+
+
+@dataclass(frozen=True)
 class For:
     """Does its body at every step, from the first to the last or back."""
 
@@ -246,7 +254,7 @@ class For:
 
 Instruction = (
     Loop | Product | Sum | Call | Clear | Inputs | Length | Moment | GoOn | HandOn | Targets | CrossEntropy | Losses
-    | For
+    | Penalize | For
 )  # fmt: skip
 
 
@@ -276,6 +284,8 @@ class Schedule:
     # The number of a state -> the gradient of what later loops read of it.
     kept_gradients: dict[int, Buffer]
     input_gradients: Buffer | None
+    # How many times the penalty counts: 1, or 0 where another thread adds it.
+    penalty_times: Buffer | None
 
     def __str__(self) -> str:
         """Return the instructions as text."""

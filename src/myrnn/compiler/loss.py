@@ -129,7 +129,7 @@ def trace_loss(
     except CompileError as error:
         raise CompileError(f"the loss {name_of(loss)!r} has no native form: {error}") from None
     width = examples.shape[1] if table is None else table.shape[1]
-    text = *_text(value), b"" if table is None else table.tobytes()
+    text = *text_of(value), b"" if table is None else table.tobytes()
     return LossGraph(kind.what, outputs, width, text, table, value, loss, examples, _answer(loss, outputs, examples))
 
 
@@ -138,12 +138,12 @@ def _answer(loss: Loss | str, outputs: int, targets: NDArray[Any]) -> bytes:
     rows = np.concatenate([targets, np.arange(outputs)]) if targets.ndim == 1 else targets
     with MYGRAD, np.errstate(all="ignore"):
         given = mygrad.tensor(np.random.default_rng(1).normal(size=(len(rows), outputs)), constant=False)
-        losses = _tried(lambda: losses_of(loss, given, rows))
+        losses = tried(lambda: losses_of(loss, given, rows))
         losses.sum().backward()
         return b"".join(np.asarray(numbers).tobytes() for numbers in (losses.data, given.grad))
 
 
-def _text(value: Node) -> tuple[Any, ...]:
+def text_of(value: Node) -> tuple[Any, ...]:
     """Return all that a graph computes, as what can be compared with that of another table."""
     order = topological([value])
     number = {node: i for i, node in enumerate(order)}
@@ -178,7 +178,7 @@ class _Tracer:
     def _trace(self, target: Any, values: dict[int, Any]) -> Node:
         outputs, recorder = mygrad.tensor(self._drawn(1), constant=False), Recorder()
         values[id(outputs)] = plain(self._build.leaf("output", size=self._outputs), outputs.shape)
-        found = _tried(lambda: recorder.run(lambda given: losses_of(self._loss, given, target), outputs))
+        found = tried(lambda: recorder.run(lambda given: losses_of(self._loss, given, target), outputs))
         if recorder.looks:
             raise CompileError(
                 "it looks at numbers of its outputs or targets, and for others may do something else:\n"
@@ -221,10 +221,11 @@ class _Tracer:
     def _losses(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[Any]:
         with mygrad.no_autodiff:
             given = mygrad.tensor(outputs.astype(np.float64), constant=True)
-            return np.asarray(_tried(lambda: losses_of(self._loss, given, targets)))
+            return np.asarray(tried(lambda: losses_of(self._loss, given, targets)))
 
 
-def _tried(run: Any) -> Any:
+def tried(run: Any) -> Any:
+    """Return what a function of the user's returns; raises CompileError where it fails."""
     try:
         return run()
     except MyRNNError:

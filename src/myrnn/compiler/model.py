@@ -23,6 +23,7 @@ from myrnn.compiler.guard import Guard, verify
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph
 from myrnn.compiler.native import Floats, Native, Observation, in_threads, longest_first, shards_for
+from myrnn.compiler.penalty import PenaltyGraph
 from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import BACK, Subject, Traces, input_width, trace
 from myrnn.compiler.roll import roll
@@ -187,17 +188,19 @@ class CompiledModel:
         observed: bool = False,
         loss: LossGraph | None = None,
         carried: bool = False,
+        penalty: PenaltyGraph | None = None,
     ) -> Native:
         """Return the compiled program of a kind, checked against the model; it may take some seconds.
 
-        Without `loss` it is that of softmax cross-entropy. With `carried` sequences go on where streams stand.
+        Without `loss` it is that of softmax cross-entropy. With `carried` sequences go on where streams stand. A
+        `penalty` is added to the mean loss.
 
         Raises
         ------
         NotARecurrence
             When loss or gradients of random sequences differ from MyGrad's by more than rounding.
         """
-        kind = Kind(tokens, batched, observed, loss, carried)
+        kind = Kind(tokens, batched, observed, loss, carried, penalty)
         with MYGRAD, failures_named(self.model):
             if kind in self._natives:
                 return self._natives[kind]

@@ -75,6 +75,13 @@ class Workspace:
         # As the functions of `runtime.training` take it.
         self.arguments = training.Work(self.numbers, self.sizes, program.memory.tables(), start, lined)
         self.logits = self.at(program.logits)
+        self._penalty_times = None if program.penalty_times is None else self.at(program.penalty_times.name)
+        self.penalize(1)
+
+    def penalize(self, times: int) -> None:
+        """Let the penalty count so many times."""
+        if self._penalty_times is not None:
+            self.numbers[self._penalty_times] = times
 
     def at(self, name: str) -> int:
         """Return where a buffer begins."""
@@ -127,6 +134,7 @@ class Native:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.tokens, self.batched, self.loss = program.kind.tokens, program.kind.batched, program.kind.loss
+        self.penalty = program.kind.penalty
         self._code = cache.load(program.source)
         self._ones = np.ones(program.classes, dtype=np.float32)
         self._zeros = np.zeros(0, dtype=np.int64)
@@ -161,6 +169,7 @@ class Native:
         """Write NaN over all numbers that the program has computed, so that reading one before it is written shows."""
         for work in self._workspaces.values():
             self.program.memory.forget(work.numbers, work.sizes, work.steps, work.sequences)
+            work.penalize(1)
 
     @cached_property
     def bytes_per_step(self) -> int:
@@ -321,6 +330,8 @@ class Native:
                 for s in range(shards)
             ]
 
+            for shard, work in enumerate(works):
+                work.penalize(int(shard == 0))
             shares = shares_of(sequences, order).astype(np.float32)
 
             def run(shard: int) -> None:

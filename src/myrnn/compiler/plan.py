@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from myrnn.compiler.derive import Derivative, Kind, Pullback, differentiate_loss, reads_states
+from myrnn.compiler.derive import Derivative, Kind, Pullback, differentiate_loss, differentiate_penalty, reads_states
 from myrnn.compiler.equations import printer_of
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.loops import Recurrence
@@ -128,6 +128,14 @@ class LossPart:
 
 
 @dataclass(frozen=True)
+class PenaltyPart:
+    """A penalty, and how its gradient goes back to the parameters."""
+
+    value: Node
+    part: Part
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that is decided of one kind of program before its instructions are."""
 
@@ -142,6 +150,7 @@ class Plan:
     readout: Part
     # None for softmax cross-entropy.
     loss: LossPart | None
+    penalty: PenaltyPart | None
     # Products of a row with a weight: computed for all steps at once, or, for tokens, a row of the weight.
     projected: set[Node]
     # Nodes whose padding must be zero, because a product or a sum reads it.
@@ -187,7 +196,8 @@ class Plan:
 def plan(derivative: Derivative) -> Plan:
     """Plan the memory of a program for one kind of data."""
     r, kind = derivative.recurrence, derivative.kind
-    weights = _weights(derivative)
+    penalty = differentiate_penalty(kind.penalty, r) if kind.penalty is not None else None
+    weights = _weights(derivative, [penalty[0]] if penalty else [])
     projected = _projected(derivative, weights)
     begin = [node for loop in r.loops if not reads_states(loop.initial) for node in loop.initial]
     prelude = _part([*begin, *derivative.derived], derivative.prelude, weights, kind)
@@ -199,6 +209,8 @@ def plan(derivative: Derivative) -> Plan:
         for loop, pullback in zip(r.loops, derivative.loops, strict=True)
     )
     readout = _part([r.readout], derivative.readout, weights, kind)
+    of_penalty = PenaltyPart(penalty[0], _part([penalty[0]], penalty[1], weights, kind)) if penalty else None
+    parts = [prelude, *entries, *steps, readout, *([of_penalty.part] if of_penalty else [])]
     zero = [
         first + i
         for loop, first in zip(r.loops, r.first_states, strict=True)
@@ -208,15 +220,16 @@ def plan(derivative: Derivative) -> Plan:
     return Plan(
         derivative,
         printer_of(derivative),
-        _parameters(weights, r, _lookups(derivative, weights, steps)),
+        _parameters(weights, r, _lookups(derivative, weights, steps, of_penalty)),
         weights,
         prelude,
         entries,
         steps,
         readout,
         _loss_part(derivative),
+        of_penalty,
         projected,
-        _clean(derivative, weights, (prelude, *entries, *steps, readout)),
+        _clean(derivative, weights, parts),
         frozenset(r.build.leaf("state", i, size=r.state_sizes[i]) for i in zero),
         frozenset() if kind.observed else _unread_at_first(derivative),
     )
@@ -251,10 +264,10 @@ def _goes_along_rows(product: Node, weights: dict[Node, Weight]) -> bool:
     return weight is not None and weight.fits(product) and weight.goes_along_rows(product)
 
 
-def _weights(derivative: Derivative) -> dict[Node, Weight]:
+def _weights(derivative: Derivative, further: Sequence[Node]) -> dict[Node, Weight]:
     """Decide the shape of every parameter and derived node in memory from how the products read it."""
     r = derivative.recurrence
-    graph = topological([*r.nodes, *derivative.derived])
+    graph = topological([*r.nodes, *derivative.derived, *further])
     weights: dict[Node, Weight] = {}
     taken_apart = {n.attributes[0] for n in graph if n.operation == "rows"}
     for leaf in [n for n in graph if n.operation in ("parameter", "rows")]:
@@ -299,13 +312,15 @@ def _parameters(weights: dict[Node, Weight], recurrence: Recurrence, lookups: fr
     return Parameters(layouts, lookups)
 
 
-def _lookups(derivative: Derivative, weights: dict[Node, Weight], steps: Sequence[Part]) -> frozenset[int]:
+def _lookups(
+    derivative: Derivative, weights: dict[Node, Weight], steps: Sequence[Part], penalty: PenaltyPart | None
+) -> frozenset[int]:
     if not derivative.kind.tokens:
         return frozenset()
     elsewhere = {
         leaf for part in (derivative.readout, *derivative.entries, derivative.prelude) for leaf in part.weights
     }
-    for part in steps:
+    for part in [*steps, *([penalty.part] if penalty else [])]:
         elsewhere |= {leaf for leaf, _ in part.others} | {o.leaf for o in part.outer if not o.is_row}
     taken_apart = {leaf.attributes[0] for leaf in weights if leaf.operation == "rows"}
     return frozenset(

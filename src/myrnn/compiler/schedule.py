@@ -25,6 +25,7 @@ from myrnn.compiler.instructions import (
     Instruction,
     Losses,
     Over,
+    Penalize,
     Place,
     Product,
     Row,
@@ -57,6 +58,8 @@ class _Scheduler(Assembler):
         self._states = [self.new(name, size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
         self._gradients = [self.new(f"d_{name}", size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
         self._input_gradients = self.new("d_inputs", r.dim_input, Rows.STEPS) if plan.kind.observed else None
+        penalty = plan.penalty
+        self._penalty, self._penalty_times = (self.new(n, 1) if penalty else None for n in ("penalty", "penalty_times"))
         self._state_leaves = [self._leaf("state", i, size=size) for i, size in enumerate(sizes)]
         self._gradient_leaves = [self._leaf("gradient", i, size=size) for i, size in enumerate(sizes)]
         self._kept_leaves = {k: self._leaf("kept", k, size=n.size) for k, n in r.kept.items()}
@@ -159,6 +162,7 @@ class _Scheduler(Assembler):
                 if node in loop.step
             },
             self._input_gradients.buffer if self._input_gradients else None,
+            self._penalty_times.buffer if self._penalty_times else None,
         )
 
     def _written(self, write: Callable[..., None], *which: Any) -> list[Instruction]:
@@ -200,6 +204,11 @@ class _Scheduler(Assembler):
                 packs.append(moved(weight, flat, matrix, to_matrix=True))
         self.compute(Over.ONCE, stores, in_order(self.plan.prelude.saved, [*initial, *self._derivative.derived]))
         self.out += packs
+        if (penalty := self.plan.penalty) is not None:
+            assert self._penalty is not None
+            self.compute(
+                Over.ONCE, [self.store(penalty.value, self._penalty)], in_order(penalty.part.saved, [penalty.value])
+            )
         # Once for all sequences; each gets a copy.
         self.compute(Over.ONCE, [], [n for n in initial if n.inputs])
         for number in begun:
@@ -309,6 +318,11 @@ class _Scheduler(Assembler):
         return Over.ALL if self._recurrence.per_step else Over.END
 
     def _loss(self) -> None:
+        self._loss_of_rows()
+        if self._penalty is not None and self._penalty_times is not None:
+            self.out.append(Penalize(self._penalty, self._penalty_times))
+
+    def _loss_of_rows(self) -> None:
         over, part, loss = self._over_targets, self.plan.loss, self.plan.kind.loss
         if part is None or loss is None:
             self.out.append(CrossEntropy(over, self._logit_gradients, self._logits))
@@ -414,6 +428,9 @@ class _Scheduler(Assembler):
             if not weight.is_flat:
                 self.out.append(moved(weight, flat, gradient, to_matrix=False))
         self._way_back(Over.ONCE, self.plan.prelude, [])
+        if self.plan.penalty is not None and self._penalty_times is not None:
+            self._stand([self._leaf("gradient", "penalty", size=1)], [self._penalty_times])
+            self._way_back(Over.ONCE, self.plan.penalty.part, [])
 
     def _way_back(self, over: Over, part: Part, stores: list[Store], *, backward: bool = True) -> None:
         """Compute the stores, and what the part adds to the gradients of weights."""

@@ -17,7 +17,7 @@ from myrnn.losses import Objective
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
 from myrnn.targets import TargetKind
-from myrnn.training.native import Losses, NativeEngine, Scores, check_objective
+from myrnn.training.native import Losses, NativeEngine, Scores
 from myrnn.training.outputs import checked_columns, scores_dtype, total_score
 from myrnn.training.settings import ENGINES
 from myrnn.training.windows import Windows
@@ -157,7 +157,6 @@ class ChosenEngine:
         if engine == "mygrad":
             return
         try:
-            check_objective(objective)
             self._engine = self._native(example, gradient_clip)
         except CompileError as error:
             if self._fallback is None:

@@ -145,7 +145,7 @@ def train(
         error for numbers. It is compiled with the model; what cannot be is refused as a model is, see `engine`.
     penalty : callable, optional
         ``penalty(model)`` returns a tensor of shape (), such as the sum of all squared weights, that is added to the
-        loss of each iteration. It has no native form.
+        loss of each iteration. It is compiled with the model, as `loss` is.
     truncate : int, optional
         Truncated backpropagation through time, for sequences of any length in little memory: each iteration takes the
         next so many steps of `batch_size` sequences of a `Sequences`, and goes on from the states that these ended

@@ -10,9 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import MYGRAD, PERIOD, Block, CompiledModel, Descent, LossGraph, Native, shards_for, trace_loss
+from myrnn.compiler import (
+    MYGRAD,
+    PERIOD,
+    Block,
+    CompiledModel,
+    Descent,
+    LossGraph,
+    Native,
+    shards_for,
+    trace_loss,
+    trace_penalty,
+)
 from myrnn.errors import CompileError, NotARecurrence
-from myrnn.losses import CROSS_ENTROPY, Objective, name_of
+from myrnn.losses import CROSS_ENTROPY, Objective
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, TargetKind
@@ -74,6 +85,8 @@ class _OptimizerState:
         self._compiled = compiled
         # Which ranges have a gradient at every length so far; and the longest length that is not like all longer ones.
         self._by_length, self._odd = np.zeros((0, 0), dtype=np.bool_), -1
+        penalized = native.penalty.parameters if native.penalty is not None else set[int]()
+        self._penalized = np.array([place in penalized for _, place in self._places], dtype=np.bool_)
 
     def trained(self, sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which ranges have a gradient in each iteration; MyGrad's optimizers leave the others alone.
@@ -86,6 +99,7 @@ class _OptimizerState:
             longest = max(longest, PERIOD)
         if longest >= len(self._by_length):
             self._by_length = self._compiled.trained_by_length(longest)[:, [place for _, place in self._places]]
+            self._by_length |= self._penalized
             like_last = (self._by_length[::-1] == self._by_length[-1]).all(axis=1)
             self._odd = longest - int(np.logical_and.accumulate(like_last).sum())
         if isinstance(sequences, Windows) or sequences.lengths.min(initial=longest) > self._odd:
@@ -140,8 +154,14 @@ class NativeEngine:
         weights = objective.class_weights
         self._class_weights = np.ones(compiled.dim_output, np.float32) if weights is None else weights
         self._loss = _traced(objective, compiled, example)
+        penalty = objective.penalty
+        self._penalty = None if penalty is None else trace_penalty(penalty, compiled.model, self._parameters)
         self._native = compiled.native(
-            tokens=example.is_tokens, batched=batch_size > 1, loss=self._loss, carried=isinstance(example, Windows)
+            tokens=example.is_tokens,
+            batched=batch_size > 1,
+            loss=self._loss,
+            carried=isinstance(example, Windows),
+            penalty=self._penalty,
         )
         self._state = _OptimizerState(optimizer, compiled, self._native)
         steps = batch_size * float(example.lengths.mean())
@@ -195,7 +215,7 @@ class NativeEngine:
         if self._is_doubted:
             self._compiled.guard.check_again()
             if self._has_loss_changed:
-                raise CompileError("the loss computes something else now than what was compiled")
+                raise CompileError("the loss, or the penalty, computes something else now than what was compiled")
             self._is_doubted = False
         _refuse_looks(self._compiled)
         begin = time.perf_counter()
@@ -216,6 +236,8 @@ class NativeEngine:
 
     @property
     def _has_loss_changed(self) -> bool:
+        if self._penalty is not None and self._penalty.has_changed(self._compiled.model, self._parameters):
+            return True
         return self._loss is not None and self._loss.has_changed()
 
     def _descent(self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None) -> Descent:
@@ -254,12 +276,6 @@ class NativeEngine:
         new = chosen[self._compiled.guard.unchecked(sequences.lengths[chosen])]
         self._compiled.guard.check(sequences, int(self._rng.choice(new if len(new) else chosen)))
         self._checked += time.perf_counter() - begin
-
-
-def check_objective(objective: Objective) -> None:
-    """Raise CompileError for what only MyGrad can make smaller."""
-    if objective.penalty is not None:
-        raise CompileError(f"the penalty {name_of(objective.penalty)!r} has no native form")
 
 
 def _traced(objective: Objective, compiled: CompiledModel, example: Sequences) -> LossGraph | None:

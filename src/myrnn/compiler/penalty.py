@@ -1,0 +1,80 @@
+"""What a training adds to the loss of its sequences: a function of the parameters alone, traced as a loss is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from mygrad import Tensor
+
+from myrnn.compiler.graph import Builder, Node, evaluate, topological
+from myrnn.compiler.loss import text_of, tried
+from myrnn.compiler.lower import plain
+from myrnn.compiler.trace import MYGRAD, Origin, Recorder, read_graph, tensors_below
+from myrnn.errors import CompileError
+from myrnn.losses import Penalty, checked_penalty, name_of
+
+
+@dataclass(frozen=True)
+class PenaltyGraph:
+    """A penalty on parameters; those that compute the same are equal.
+
+    Attributes
+    ----------
+    value : Node
+        It reads the leaves ``parameter``.
+    function : callable
+        The penalty that was traced.
+    """
+
+    text: tuple[Any, ...] = field(repr=False)
+    value: Node = field(compare=False)
+    function: Penalty = field(compare=False)
+
+    @property
+    def parameters(self) -> set[int]:
+        """The numbers of the parameters that it reads."""
+        return {n.attributes[0] for n in topological([self.value]) if n.operation == "parameter"}
+
+    def has_changed(self, model: Any, parameters: Sequence[Tensor]) -> bool:
+        """Whether the function computes something else now than when it was traced."""
+        try:
+            return trace_penalty(self.function, model, parameters) != self
+        except CompileError:
+            return True
+
+
+def trace_penalty(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) -> PenaltyGraph:
+    """Trace a penalty.
+
+    Raises
+    ------
+    CompileError
+        When it cannot be told what it computes, or it has no rule.
+    """
+    # Computations on constants stand in it as they were written, as in a loss.
+    build, recorder = Builder(fold=False), Recorder()
+    leaves = [build.leaf("parameter", i, size=p.size) for i, p in enumerate(parameters)]
+    values = {id(p): plain(leaf, p.shape) for p, leaf in zip(parameters, leaves, strict=True)}
+    try:
+        with MYGRAD, np.errstate(all="ignore"):
+            found = tried(lambda: recorder.run(lambda given: checked_penalty(penalty, given), model))
+            if recorder.looks:
+                raise CompileError(
+                    "it looks at numbers of the parameters, and for others may do something else:\n"
+                    f"  {Origin(*next(iter(recorder.looks)))}"
+                )
+            tensors = tensors_below(found)
+            if not any(tensor is p for tensor in tensors for p in parameters):
+                raise CompileError("it reads no parameter of the model")
+            read_graph(tensors, values, build, recorder)
+            value: Node = values[id(found)].node
+            known = {leaf: p.data.reshape(-1).astype(np.float64) for leaf, p in zip(leaves, parameters, strict=True)}
+            (number,) = evaluate([value], known, np.float64)[0]
+            if not np.allclose(number, found.item(), rtol=1e-3, atol=1e-6, equal_nan=True):
+                raise CompileError("it computes with numbers that MyGrad's graph of it does not show")
+    except CompileError as error:
+        raise CompileError(f"the penalty {name_of(penalty)!r} has no native form: {error}") from None
+    return PenaltyGraph(text_of(value), value, penalty)
