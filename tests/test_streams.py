@@ -1,6 +1,7 @@
 """States that go on: a sequence read piece by piece is the sequence, in compiled models and in their training."""
 
 import re
+from pathlib import Path
 
 import mygrad as mg
 import numpy as np
@@ -332,3 +333,15 @@ def test_a_series_is_cut_in_pieces():
         data([3, 4]).cut(2)
     with refused("pieces must be at most 10, not 11"):
         data([10]).cut(11)
+
+
+def test_the_page_of_long_series_is_right():
+    page = (Path(__file__).parents[1] / "docs" / "your-own-sequences.md").read_text(encoding="utf-8")
+    section = page.split("\n## Long series\n")[1].split("\n## ")[0]
+    learn, go_on = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    known = {}
+    exec(learn.replace("4_000", "1_500").replace("truncate=50", "truncate=50, progress=False"), known)
+    exec(go_on, known)
+    t = np.arange(200_001, 200_051)
+    assert known["history"].squared_error[-1] < 0.002
+    assert np.abs(np.concatenate(known["forecast"]) - np.sin(t / 9) * np.sin(t / 70)).mean() < 0.3
