@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from myrnn.compiler.runtime import OF_PROGRAMS, functions, lookups, moves, scores, training, updates
+from myrnn.randomness import Draw
 
 LANES = np.arange(16)
 
@@ -100,6 +101,15 @@ def cross_entropy(logits, at, classes, label, gradient, gradient_at, share):
     return math.log(powers.sum()) + float(row.max() - row[label]), int(row.argmax())
 
 
+def drawing(kind):
+    def draw(out, at, count, amounts, amount_at, keys, sequence, site, row):
+        one = Draw(kind, float(amounts[amount_at]))
+        numbers = one.numbers(keys[sequence], site, row * count, count) if len(keys) else one.neutral
+        out[at : at + count] = numbers
+
+    return draw
+
+
 def are_lanes(value):
     return isinstance(value, np.ndarray) and value.shape == (16,) and value.dtype == np.float32
 
@@ -145,6 +155,8 @@ CALLED = {
     "add_dots": add_dots,
     "cross_entropy": cross_entropy,
     "fill": fill,
+    "draw_dropout": drawing("dropout"),
+    "draw_noise": drawing("noise"),
     "multiply": multiply,
     "multiply_row": multiply_row,
     "transpose": transpose,

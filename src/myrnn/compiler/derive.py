@@ -154,8 +154,8 @@ class Derivative:
 
 
 def reads_states(nodes: Sequence[Node]) -> bool:
-    """Whether any of the nodes reads a state."""
-    return any(n.operation == "state" for n in topological(nodes))
+    """Whether any of the nodes reads a state, or what is drawn: something that is another one for each sequence."""
+    return any(n.operation in ("state", "once") for n in topological(nodes))
 
 
 def differentiate(hoisted: Hoisted) -> Derivative:

@@ -25,6 +25,7 @@ from myrnn.compiler.instructions import (
     Call,
     Clear,
     CrossEntropy,
+    Draws,
     For,
     Inputs,
     Instruction,
@@ -145,8 +146,9 @@ class Program:
     # The name of the offset of the logits, and K, how many they are.
     logits: str
     classes: int
-    # Whether there are logits, and labels, for every step.
+    # Whether there are logits, and labels, for every step; and whether anything is drawn at random in training.
     per_step: bool
+    draws: bool
     # A row before every step and the last ones, in the order of the sequence also where a loop goes backward. Observed
     # programs have also the gradients of these, of what later loops read of them (by the number of the state), and of
     # their input.
@@ -241,7 +243,7 @@ def emit(schedule: Schedule) -> Program:
     return Program(
         _module(plan, [part for line in body for part in wrapped(line)]),
         plan.kind, memory, plan.parameters, schedule.logits.name, schedule.logits.columns,
-        r.per_step, r.goes_backward, schedule.states,
+        r.per_step, bool(r.draws), r.goes_backward, schedule.states,
         schedule.state_gradients, schedule.kept_gradients, schedule.input_gradients,
     )  # fmt: skip
 
@@ -339,6 +341,14 @@ class _Renderer:
             case Moment(out, backward):
                 with self._each_row(Over.STEP):
                     self.lines(f"w[{self._base(out, Over.STEP)}] = {'left' if backward else 'done'}")
+            case Draws(over, out, amount, kind, site, counted):
+                with self._each_row(over):
+                    which = "r" if over in self._form.count else 0
+                    row = {Row.DONE: "done", Row.LEFT: "left"}.get(counted, 0)
+                    self._call(
+                        f"draw_{kind}", self._address(out, over), self._number(out.size),
+                        self._address(amount, Over.ONCE), "keys", which, self._fixed(site, "site"), row,
+                    )  # fmt: skip
             case Length(out):
                 with self._each_row(Over.END):
                     self.lines(f"w[{self._base(out, Over.END)}] = {self._form.length}")
@@ -603,7 +613,7 @@ def wrapped(line: str) -> list[str]:
 
 _SINGLE = '''
 def run(
-    VALUES, begin: int, steps: int, member: int, labels: Integers, targets: Floats, weights: Floats,
+    VALUES, begin: int, steps: int, member: int, keys: Integers, labels: Integers, targets: Floats, weights: Floats,
     class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers,
     tables: Tokens,
 ) -> tuple[float, float]:
@@ -617,8 +627,8 @@ BODY'''
 _BATCH = '''
 def run(
     VALUES, offsets: Integers, labels: Integers, targets: Floats, weights: Floats, class_weights: Floats,
-    members: Integers, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
-    start: Integers, lined: Tokens,
+    members: Integers, keys: Integers, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers,
+    tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:
     """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
 

@@ -177,6 +177,18 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Draws:
+    """Draws random numbers of a kind for each sequence, at a step or once; or writes what changes nothing."""
+
+    over: Over
+    out: Place
+    amount: Place
+    kind: str  # ``dropout`` or ``noise``
+    site: int
+    row: Row  # how the steps are counted
+
+
+@dataclass(frozen=True)
 class Length:
     """Writes how long each sequence is."""
 
@@ -228,7 +240,9 @@ class For:
     body: tuple[Instruction, ...]
 
 
-Instruction = Loop | Product | Sum | Call | Clear | Inputs | Length | Moment | Targets | CrossEntropy | Losses | For
+Instruction = (
+    Loop | Product | Sum | Call | Clear | Inputs | Draws | Length | Moment | Targets | CrossEntropy | Losses | For
+)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -159,7 +159,7 @@ def _rewritten(trace: Trace, order: list[Node], replaced: Mapping[_Slot, Node]) 
                 inputs[place] = _replaced(i, below)
         done[node] = node.build.rebuild(node, inputs)
     origins = {done[node]: origin for node, origin in trace.origins.items() if node in done}
-    return Trace(trace.length, done[trace.output], origins, trace.logits, trace.looks, trace.parameters)
+    return replace(trace, output=done[trace.output], origins=origins)
 
 
 def _replaced(node: Node, below: Mapping[Path, Node]) -> Node:
