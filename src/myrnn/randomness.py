@@ -141,15 +141,15 @@ class Draw:
         with np.errstate(over="ignore"):
             # Each word of 64 bits gives two numbers.
             words = mixed(stream_of(key, site) + np.arange(begin + 1, end + 1, dtype=np.uint64) * GOLDEN)
-        halves = np.stack([words >> np.uint64(32), words & np.uint64(0xFFFFFFFF)], axis=1)
+        halves = np.stack([words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)], axis=1)
         drawn = kept(halves, np.float32(self.amount)) if self.kind == KEEP else normal(halves, np.float32(self.amount))
         return drawn.reshape(-1)[first - 2 * begin :][:count]
 
 
 def kept(halves: NDArray[np.uint64], rate: np.float32) -> NDArray[np.float32]:
     """Return 0 for a share `rate` of these numbers of 32 bits, and ``1 / (1 - rate)`` for the others."""
-    shares = (halves >> np.uint64(8)).astype(np.float32) * np.float32(2**-24)
-    return np.where(shares >= rate, np.float32(1) / (np.float32(1) - rate), np.float32(0))
+    least = np.uint64(np.ceil(np.float64(rate) * 2.0**32))
+    return np.where(halves >= least, np.float32(1) / (np.float32(1) - rate), np.float32(0))
 
 
 def normal(halves: NDArray[np.uint64], std: np.float32) -> NDArray[np.float32]:

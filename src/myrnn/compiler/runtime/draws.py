@@ -36,22 +36,15 @@ def draw_dropout(
             out[at + i] = np.float32(1)
         return
     rate = amounts[amount_at]
-    kept = np.float32(1) / (np.float32(1) - rate)
+    kept, least = np.float32(1) / (np.float32(1) - rate), np.uint64(math.ceil(np.float64(rate) * 2.0**32))
     stream = np.uint64(begin_stream(keys[sequence], site))
     first = row * count
-    begin, end = first // 2, (first + count + 1) // 2
-    for pair in range(begin, end):
-        word = stream + np.uint64(pair + 1) * _GOLDEN
+    for i in range(first, first + count):
+        word = stream + np.uint64((i >> 1) + 1) * _GOLDEN
         word = (word ^ (word >> np.uint64(30))) * _FIRST
         word = (word ^ (word >> np.uint64(27))) * _SECOND
-        word = word ^ (word >> np.uint64(31))
-        i = 2 * pair - first
-        high = np.float32(np.int64(word >> np.uint64(40))) * np.float32(2.0**-24)
-        low = np.float32(np.int64((word >> np.uint64(8)) & np.uint64(0xFFFFFF))) * np.float32(2.0**-24)
-        if i >= 0:
-            out[at + i] = kept if high >= rate else np.float32(0)
-        if i + 1 < count:
-            out[at + i + 1] = kept if low >= rate else np.float32(0)
+        word = (word ^ (word >> np.uint64(31))) >> np.uint64(32 * (i & 1))
+        out[at + i - first] = kept if (word & np.uint64(0xFFFFFFFF)) >= least else np.float32(0)
 
 
 @compiled
@@ -67,16 +60,14 @@ def draw_noise(
     std = np.float64(amounts[amount_at])
     stream = np.uint64(begin_stream(keys[sequence], site))
     first = row * count
-    begin, end = first // 2, (first + count + 1) // 2
-    for pair in range(begin, end):
+    for pair in range(first // 2, (first + count + 1) // 2):
         word = stream + np.uint64(pair + 1) * _GOLDEN
         word = (word ^ (word >> np.uint64(30))) * _FIRST
         word = (word ^ (word >> np.uint64(27))) * _SECOND
         word = word ^ (word >> np.uint64(31))
+        low, high = np.float64(word & np.uint64(0xFFFFFFFF)) + 1.0, np.float64(word >> np.uint64(32)) + 1.0
+        radius, angle = std * math.sqrt(-2.0 * math.log(low * 2.0**-32)), 2.0 * math.pi * (high * 2.0**-32)
         i = 2 * pair - first
-        high = np.float64(np.int64(word >> np.uint64(32)) + 1) * 2.0**-32
-        low = np.float64(np.int64(word & np.uint64(0xFFFFFFFF)) + 1) * 2.0**-32
-        radius, angle = std * math.sqrt(-2.0 * math.log(high)), 2.0 * math.pi * low
         if i >= 0:
             out[at + i] = np.float32(radius * math.cos(angle))
         if i + 1 < count:
