@@ -303,7 +303,7 @@ class Assembler:
         out = self.new(drawn.draw.kind, leaf.size, Rows.SEQUENCES if drawn.once else Rows.STEPS)
         row = Row.NOW if drawn.once else Row.LEFT if drawn.backward else Row.DONE
         over = Over.START if drawn.once else Over.STEP
-        draws = Draws(over, out, amount, drawn.draw.kind, drawn.site, row)
+        draws = Draws(over, out, amount, drawn.draw.kind, drawn.site, row, drawn.parts, drawn.by_part)
         self.before[DRAWN].append(draws if drawn.once else For(False, (draws,)))
         return out
 

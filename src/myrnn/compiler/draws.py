@@ -1,16 +1,20 @@
 """What a model draws with `dropout` and `noise`: numbers that a step reads like its row of the sequence.
 
-A trace has a leaf ``draw`` for what a site gives: all calls of a step together, or, where the site is called once, each
-row of the sequence. Only traces of several lengths show whether a site is used at every step or once for a sequence,
-and which row a call belongs to. Then `settled` writes the leaves of step t as ``row`` with the attributes t,
-``"drawn"`` and k, like the rows of tables, and those of a sequence as ``once`` with the attribute k.
+A trace has a leaf ``draw`` for what a call gives, or, where that is as long as the sequence, for each row. Only traces
+of several lengths show whether a site is used at every step or once for a sequence, and which step a leaf belongs to.
+Then `settled` writes those of step t as ``row`` with the attributes t, ``"drawn"`` and k, like the rows of tables, and
+those of a sequence as ``once`` with the attribute k.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+import linecache
+import os
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +42,12 @@ class Drawn:
         How many numbers a step reads, or the sequence.
     once : bool
         Whether it is drawn once for a sequence, and not for every step.
+    parts : int
+        How many calls a step, or the sequence, makes: such as one for each of several layers.
+    by_part : bool
+        Whether the first calls of all steps come before the second ones.
+    of_rows : bool
+        Whether a call draws for all rows of the sequence.
     backward : bool
         Whether the steps are counted from the last row of a sequence to the first.
     """
@@ -46,6 +56,9 @@ class Drawn:
     draw: Draw
     size: int
     once: bool = False
+    parts: int = 1
+    by_part: bool = False
+    of_rows: bool = False
     backward: bool = False
 
     def leaf(self, build: Builder, number: int) -> Node:
@@ -57,17 +70,23 @@ class Drawn:
         """The numbers that change nothing, float32 (size,)."""
         return np.full(self.size, self.draw.neutral, dtype=np.float32)
 
+    @property
+    def name(self) -> str:
+        """What equations call it."""
+        return f"{self.draw.kind}_{self.site}"
+
 
 # While a model is traced ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of `dropout` or `noise` in a trace."""
+    """A call of `dropout` or `noise` in a trace, from a line of a file."""
 
     site: int
     draw: Draw
     tensor: Any
+    line: tuple[str, int]
 
 
 class Recording:
@@ -79,106 +98,120 @@ class Recording:
 
     def draw(self, draw: Draw, h: Any) -> Tensor:
         """Return a tensor of the shape of `h`."""
-        site = self._sites.number()
+        site, frame = self._sites.number(), sys._getframe(3)
         numbers = np.full(h.shape, draw.neutral, dtype=h.dtype if h.dtype.kind == "f" else np.float32)
-        self.calls.append(Call(site, draw, Tensor(numbers, constant=True)))
+        line = frame.f_code.co_filename, frame.f_lineno
+        self.calls.append(Call(site, draw, Tensor(numbers, constant=True), line))
         return self.calls[-1].tensor
 
 
 @dataclass(frozen=True)
 class SiteUse:
-    """How a trace uses a site: how many rows it has, and how many numbers each."""
+    """How a trace uses a site: how many leaves it has, and how many numbers each, and the line of its first call.
+
+    Where it is `of_rows`, a call has a leaf for each row of the sequence, which is so long.
+    """
 
     site: int
     draw: Draw
-    rows: int
+    leaves: int
     size: int
+    line: tuple[str, int]
+    of_rows: bool
+    length: int
 
 
-def values_of(calls: Sequence[Call], length: int, build: Builder) -> tuple[dict[int, Value], tuple[SiteUse, ...]]:
+def values_of(
+    calls: Sequence[Call], length: int, build: Builder, whole: Collection[int]
+) -> tuple[dict[int, Value], tuple[SiteUse, ...]]:
     """Return the values of the tensors that were drawn, by their ids, and how each site was used.
 
-    Raises
-    ------
-    CompileError
-        When a site is used neither once nor at every step.
+    A leaf is what a call draws, or what one draws for a row of the sequence. The sites of `whole` do not do that, even
+    where they draw as many rows by chance.
     """
-    by_site: dict[int, list[Call]] = defaultdict(list)
-    for call in calls:
-        by_site[call.site].append(call)
     values: dict[int, Value] = {}
-    uses = []
-    for site, several in by_site.items():
-        shapes, draws = {c.tensor.shape for c in several}, {c.draw for c in several}
-        (shape, draw), kind = (next(iter(shapes)), several[0].draw), several[0].draw.kind
-        if len(shapes) > 1 or len(draws) > 1:
-            what = "another shape" if len(shapes) > 1 else "another number"
-            raise CompileError(
-                f"one call of {kind} in the model's source gets {what} from time to time: write a call for each"
-            )
-        size = several[0].tensor.size
+    uses: dict[int, SiteUse] = {}
+    for call in calls:
+        shape, size = call.tensor.shape, call.tensor.size
         if not size:
-            values |= {id(c.tensor): Value((), shape, 0) for c in several}
+            values[id(call.tensor)] = Value((), shape, 0)
             continue
-        of_rows = len(several) == 1 and length > 1 and len(shape) > 1 and shape[0] == length
-        count = length if of_rows or not len(several) % max(1, length) else 1
-        width = size * len(several) // count
-        if count == 1 < len(several) and length != 1:
+        of_rows = len(shape) > 1 and shape[0] == length > 1 and call.site not in whole
+        rows = length if of_rows else 1
+        use = uses.setdefault(call.site, SiteUse(call.site, call.draw, 0, size // rows, call.line, of_rows, length))
+        if (use.draw, use.size) != (call.draw, size // rows):
+            what = "another number" if use.draw != call.draw else "another shape"
             raise CompileError(
-                f"one call of {kind} in the model's source runs {len(several)} times for a sequence of {length} "
-                "steps: a compiled model runs it at every step, or once"
+                f"a line draws with {what} from call to call: write a line for each.\n  {_shown(call.line)}"
             )
-        rows = [build.leaf("draw", t, site, draw.kind, draw.amount, size=width) for t in range(count)]
-        uses.append(SiteUse(site, draw, count, width))
-        if of_rows:
-            values[id(several[0].tensor)] = Value(tuple(rows), shape, 0)
-            continue
-        each = len(several) // count
-        for i, call in enumerate(several):
-            begin = i % each * size
-            values[id(call.tensor)] = plain(take(rows[i // each], indices=np.arange(begin, begin + size)), shape)
-    return values, tuple(uses)
+        first, last = use.leaves, use.leaves + rows
+        uses[call.site] = replace(use, leaves=last)
+        draw, site = call.draw, call.site
+        leaves = [build.leaf("draw", i, site, draw.kind, draw.amount, size=use.size) for i in range(first, last)]
+        values[id(call.tensor)] = Value(tuple(leaves), shape, 0) if of_rows else plain(leaves[0], shape)
+    return values, tuple(uses.values())
+
+
+def _shown(line: tuple[str, int]) -> str:
+    file, number = line
+    return f"{os.path.basename(file)}:{number}   {linecache.getline(file, number).strip()}"
 
 
 # What traces of several lengths show ---------------------------------------------------------------------------------
 
 
-def find_draws(traces: Mapping[int, Trace]) -> tuple[tuple[Drawn, ...], bool]:
-    """Return what each site draws, and whether it is uncertain which way the steps are counted.
+def find_draws(traces: Mapping[int, Trace]) -> tuple[Drawn, ...]:
+    """Return what each site draws; in which order its steps come, `ordered` says.
 
     Raises
     ------
     CompileError
-        When a site is used at every step of some sequences, and once for others.
+        When a site draws neither for every step nor once.
     """
-    last = sorted(traces)[-2:]
-    uses = [{use.site: use for use in traces[length].draws} for length in last]
-    found, uncertain = [], False
-    for site, use in uses[-1].items():
-        other = uses[0].get(site)
-        is_stepwise = [u is not None and u.rows == n for u, n in zip((other, use), last, strict=True)]
-        if other is None or (use.draw, use.size) != (other.draw, other.size) or len(set(is_stepwise)) > 1:
+    lengths = sorted(traces)[-3:]
+    by_site: dict[int, list[SiteUse]] = defaultdict(list)
+    for use in (use for length in lengths for use in traces[length].draws):
+        by_site[use.site].append(use)
+    found = []
+    for uses in by_site.values():
+        # One of the lengths may by chance be that of something else.
+        ((draw, size, of_rows), _), *_ = Counter((u.draw, u.size, u.of_rows) for u in uses).most_common(1)
+        alike = [u for u in uses if (u.draw, u.size, u.of_rows) == (draw, size, of_rows)]
+        counts = {u.length: u.leaves for u in alike}
+        parts = {count // length if count % length == 0 else 0 for length, count in counts.items()}
+        once = len(set(counts.values())) == 1
+        if len(alike) < len(lengths) - 1 or not (once or (len(parts) == 1 and all(parts))):
+            times = ", ".join(f"{count} times for {length} steps" for length, count in counts.items())
             raise CompileError(
-                f"one call of {use.draw.kind} in the model's source is used in another way on a sequence of {last[0]} "
-                f"steps than on one of {last[1]}: a compiled model runs it at every step, or once"
+                f"a line draws {times}: a compiled model draws at every step, or once for a sequence.\n"
+                f"  {_shown(uses[0].line)}"
             )
-        once = not is_stepwise[0]
-        backward = None if once else _goes_backward(traces[last[-1]], site)
-        uncertain |= not once and backward is None
-        found.append(Drawn(site, use.draw, use.size, once, bool(backward)))
-    return tuple(found), uncertain
+        each = alike[0].leaves if once else max(parts)
+        found.append(Drawn(alike[0].site, draw, each * size, once, each, of_rows=of_rows))
+    return tuple(found)
+
+
+def ordered(draws: Sequence[Drawn], trace: Trace) -> tuple[tuple[Drawn, ...], bool]:
+    """Return the same with the order in which steps come, and whether that of one is uncertain."""
+    counted = [(d, True) if d.once else _counted(d, trace) for d in draws]
+    return tuple(d for d, _ in counted), not all(is_certain for _, is_certain in counted)
+
+
+def drawn_whole(draws: Iterable[Drawn]) -> frozenset[int]:
+    """Return the sites of which no call draws for all rows of the sequence."""
+    return frozenset(d.site for d in draws if not d.of_rows)
 
 
 def turned(draws: Sequence[Drawn], trace: Trace) -> tuple[Drawn, ...]:
     """Return what sites draw with the steps counted the other way where it is uncertain."""
-    unknown = [not d.once and _goes_backward(trace, d.site) is None for d in draws]
-    return tuple(replace(d, backward=True) if is_unknown else d for d, is_unknown in zip(draws, unknown, strict=True))
+    return tuple(d if d.once or _counted(d, trace)[1] else replace(d, backward=True) for d in draws)
 
 
-def _goes_backward(trace: Trace, site: int) -> bool | None:
-    """Return whether what meets the drawn numbers, one after the other, is made of ever earlier rows; None if unsure.
+def _counted(drawn: Drawn, trace: Trace) -> tuple[Drawn, bool]:
+    """Return a site with the order of its leaves, and whether it is certain.
 
-    It is made of ever later ones in a loop that goes forward, and of all rows behind a loop over all.
+    What meets the leaves of a loop that goes forward is made of ever later rows, and of one that goes backward of ever
+    earlier ones. Behind a loop over all, it is made of all rows.
     """
     spans: dict[Node, tuple[int, int]] = {}
     met: dict[int, tuple[int, int]] = {}
@@ -189,18 +222,21 @@ def _goes_backward(trace: Trace, site: int) -> bool | None:
         below = [spans[i] for i in node.inputs if i in spans]
         if below:
             spans[node] = (min(low for low, _ in below), max(high for _, high in below))
-        for i in node.inputs:
-            leaf = i.inputs[0] if i.operation == "take" else i
-            if leaf.operation == "draw" and leaf.attributes[1] == site and node.operation != "take" and below:
-                met[leaf.attributes[0]] = spans[node]
-    # The first ones may meet a state that is made of no row.
-    ordered = [met[t] for t in sorted(met) if t >= 2]
-    lows, highs = [low for low, _ in ordered], [high for _, high in ordered]
-    if len(set(highs)) == len(highs) > 1 and highs == sorted(highs):
-        return False
-    if len(set(lows)) == len(lows) > 1 and lows == sorted(lows, reverse=True):
-        return True
-    return None
+            met |= {
+                i.attributes[0]: spans[node]
+                for i in node.inputs
+                if i.operation == "draw" and i.attributes[1] == drawn.site
+            }
+    for by_part in (False, True) if drawn.parts > 1 else (False,):
+        # The first ones may meet a state that is made of no row.
+        steps = [t if by_part else t * drawn.parts for t in range(2, trace.length)]
+        pairs = [pairwise(met[i][side] for i in steps if i in met) for side in (0, 1)]
+        falls, rises = [b < a for a, b in pairs[0]], [a < b for a, b in pairs[1]]
+        if rises and all(rises):
+            return replace(drawn, by_part=by_part), True
+        if falls and all(falls):
+            return replace(drawn, by_part=by_part, backward=True), True
+    return drawn, False
 
 
 def settled(trace: Trace, draws: Sequence[Drawn]) -> Trace:
@@ -215,14 +251,16 @@ def settled(trace: Trace, draws: Sequence[Drawn]) -> Trace:
 
 
 def _settled(leaf: Node, length: int, draws: Sequence[Drawn]) -> Node:
-    t, site, *draw = leaf.attributes
+    i, site, *draw = leaf.attributes
     for number, drawn in enumerate(draws):
         if (drawn.site, drawn.draw) != (site, Draw(*draw)):
             continue
-        if drawn.once and (t + 1) * leaf.size <= drawn.size:
-            # By chance the sequence has as many steps as this has rows.
-            return take(drawn.leaf(leaf.build, number), indices=np.arange(t * leaf.size, (t + 1) * leaf.size))
-        if not drawn.once and leaf.size == drawn.size:
+        if drawn.once:
+            part, whole = i, drawn.leaf(leaf.build, number)
+        else:
+            t, part = (i % length, i // length) if drawn.by_part else divmod(i, drawn.parts)
             step = length - 1 - t if drawn.backward else t
-            return leaf.build.leaf("row", step, "drawn", number, size=leaf.size)
+            whole = leaf.build.leaf("row", step, "drawn", number, size=drawn.size)
+        if part < drawn.parts and leaf.size * drawn.parts == drawn.size:
+            return take(whole, indices=np.arange(part * leaf.size, (part + 1) * leaf.size))
     return leaf

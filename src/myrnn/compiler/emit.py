@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -341,14 +341,8 @@ class _Renderer:
             case Moment(out, backward):
                 with self._each_row(Over.STEP):
                     self.lines(f"w[{self._base(out, Over.STEP)}] = {'left' if backward else 'done'}")
-            case Draws(over, out, amount, kind, site, counted):
-                with self._each_row(over):
-                    which = "r" if over in self._form.count else 0
-                    row = {Row.DONE: "done", Row.LEFT: "left"}.get(counted, 0)
-                    self._call(
-                        f"draw_{kind}", self._address(out, over), self._number(out.size),
-                        self._address(amount, Over.ONCE), "keys", which, self._fixed(site, "site"), row,
-                    )  # fmt: skip
+            case Draws():
+                self._draws(instruction)
             case Length(out):
                 with self._each_row(Over.END):
                     self.lines(f"w[{self._base(out, Over.END)}] = {self._form.length}")
@@ -360,6 +354,22 @@ class _Renderer:
                 self._cross_entropy(instruction)
             case Losses():
                 self._losses(instruction)
+
+    def _draws(self, draws: Draws) -> None:
+        over, out, which = draws.over, draws.out, "r" if draws.over in self._form.count else "0"
+        step = {Row.DONE: "done", Row.LEFT: "left"}.get(draws.row, "0")
+        pieces = [(out, step)]
+        if draws.by_part:
+            size = out.size // draws.parts
+            pieces = [
+                (replace(out, size=size, offset=n * size), f"{n} * (done + left + 1) + {step}")
+                for n in range(draws.parts)
+            ]
+        amount, site = self._address(draws.amount, Over.ONCE), self._fixed(draws.site, "site")
+        with self._each_row(over):
+            for place, row in pieces:
+                count = self._number(place.size)
+                self._call(f"draw_{draws.kind}", self._address(place, over), count, amount, "keys", which, site, row)
 
     def _cross_entropy(self, loss: CrossEntropy) -> None:
         over, gradients, classes = loss.over, loss.out, self._number(loss.logits.size)

@@ -80,7 +80,7 @@ def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterabl
                 names[node] = f"{kind}_{site}[{t}]"
             case ("drawn" | "once") as kind, (k,):
                 drawn = stage.draws[k]
-                names[node] = f"{drawn.draw.kind}_{drawn.site}{'' if drawn.once else '[t]'}"
+                names[node] = drawn.name if drawn.once else f"{drawn.name}[t]"
             case "length", _:
                 names[node] = steps
             case "table", (k,):

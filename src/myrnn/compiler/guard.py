@@ -31,6 +31,7 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
+from myrnn.compiler.draws import drawn_whole
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
 from myrnn.compiler.loss import LossGraph
@@ -289,7 +290,8 @@ class Guard:
     def _check(self, x: NDArray[np.float32]) -> None:
         with gradients_kept(self._parameters):
             # As for rolling: first as it is written, and then with computations on constants done.
-            traced = traced_with_array(self._model, self._parameters, x, Builder(fold=False))
+            whole = drawn_whole(self._recurrence.draws)
+            traced = traced_with_array(self._model, self._parameters, x, Builder(fold=False), whole)
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
         prove(self._recurrence, traced)
 

@@ -186,6 +186,8 @@ class Draws:
     kind: str  # ``dropout`` or ``noise``
     site: int
     row: Row  # how the steps are counted
+    parts: int  # how many calls a step makes
+    by_part: bool
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import random
 import sys
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FunctionType, ModuleType
@@ -21,7 +21,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn._user_code import is_users_file
-from myrnn.compiler.draws import Drawn, find_draws, settled, turned
+from myrnn.compiler.draws import Drawn, drawn_whole, find_draws, ordered, settled, turned
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.trace import Origin, Trace, takes_numbers, trace_once
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
@@ -133,7 +133,11 @@ def trace(subject: Subject) -> Traces:
                     '  between calls, in a hook, or train it with engine="mygrad".'
                 )
     shapes = tuple(parameter.shape for parameter in parameters)
-    draws, uncertain = find_draws(traces)
+    draws = find_draws(traces)
+    whole = drawn_whole(draws)
+    for n in [n for n, traced in traces.items() if any(use.of_rows and use.site in whole for use in traced.draws)]:
+        traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build, whole)
+    draws, uncertain = ordered(draws, traces[max(traces)])
     return Traces(traces, dim_input, parameter_names(model), shapes, subject.back, per_step, draws, uncertain)
 
 
@@ -321,7 +325,9 @@ def answer(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
     return np.asarray(result.data if isinstance(result, Tensor) else result)
 
 
-def traced_with_array(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> Trace:
+def traced_with_array(
+    model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder, whole: Collection[int] = ()
+) -> Trace:
     """Trace the model on `x` as a tensor, and see that it gives the same logits for the array that it is used on.
 
     Raises
@@ -329,7 +335,7 @@ def traced_with_array(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.
     NotARecurrence
         When it does not.
     """
-    traced, logits = trace_once(model, parameters, x, build), answer(model, x)
+    traced, logits = trace_once(model, parameters, x, build, whole), answer(model, x)
     expected = np.asarray(traced.logits)
     scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
     same = logits.shape == expected.shape and np.allclose(

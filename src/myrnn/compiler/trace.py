@@ -11,7 +11,7 @@ import linecache
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -313,11 +313,14 @@ def _collection_paused() -> Iterator[None]:
 
 
 @_collection_paused()
-def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
-    """Trace the model on `x`, float32 (T, C)."""
+def trace_once(
+    model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder, whole: Collection[int] = ()
+) -> Trace:
+    """Trace the model on `x`, float32 (T, C); `whole` has the sites that do not draw row by row (see `draws`)."""
     output, sequence, recorder, recording = _run(model, parameters, x)
     try:
-        return _graph_of(output, sequence, parameters, build, recorder, recording)
+        drawn = values_of(recording.calls, len(x), build, whole)
+        return _graph_of(output, sequence, parameters, build, recorder, drawn)
     finally:
         recorder.let_arrays_go()
 
@@ -328,7 +331,7 @@ def _graph_of(
     parameters: tuple[Tensor, ...],
     build: Builder,
     recorder: Recorder,
-    recording: Recording,
+    drawn: tuple[dict[int, Value], tuple[SiteUse, ...]],
 ) -> Trace:
     """Return the graph of what a model returned for a sequence."""
     if not isinstance(output, Tensor) or isinstance(output, Array):
@@ -349,8 +352,8 @@ def _graph_of(
     }
     rows = tuple(build.leaf("row", t, size=width) for t in range(length))
     values[id(sequence)] = Value(rows, sequence.shape, 0)
-    drawn, draws = values_of(recording.calls, length, build)
-    values |= drawn
+    of_drawn, draws = drawn
+    values |= of_drawn
     origins = read_graph(inputs_first([output], _operands), values, build, recorder)
     tensors = inputs_first([output], lambda t: () if isinstance(t.creator, WithoutGradient) else _variables(t))
     reached = frozenset(i for i, p in enumerate(parameters) if any(p is t for t in tensors))

@@ -224,7 +224,7 @@ class _Rolled:
         if node.operation in ("drawn", "once"):
             drawn = self.recurrence.draws[node.attributes[0]]
             what = f"{drawn.draw.kind}, drawn at random in training (input)"
-            return self._add("input", f"{drawn.draw.kind}_{drawn.site}", (str(node.size),), (what,))
+            return self._add("input", drawn.name, (str(node.size),), (what,))
         if node.operation == "length":
             value = f" = {self.observed.steps}" if self.observed.steps else ""
             return self._add("input", f"T{value}", (), ("T, the number of steps (input)",))
