@@ -102,12 +102,24 @@ def cross_entropy(logits, at, classes, label, gradient, gradient_at, share):
 
 
 def drawing(kind):
-    def draw(out, at, count, amounts, amount_at, keys, sequence, site, row):
+    def draw(out, at, count, amounts, amount_at, keys, site, row):
         one = Draw(kind, float(amounts[amount_at]))
-        numbers = one.numbers(keys[sequence], site, row * count, count) if len(keys) else one.neutral
-        out[at : at + count] = numbers
+        out[at : at + count] = one.numbers(keys[0], site, row * count, count) if len(keys) else one.neutral
 
     return draw
+
+
+def drawing_rows(kind):
+    draw = drawing(kind)
+
+    def rows_of(
+        out, at, line, count, amounts, amount_at, keys, site, offsets, members, rows, shift, times
+    ):  # fmt: skip
+        for r in range(rows):
+            row = shift + times * (offsets[members[r] + 1] - offsets[members[r]])
+            draw(out, at + r * line, count, amounts, amount_at, keys[r : r + 1], site, row)
+
+    return rows_of
 
 
 def are_lanes(value):
@@ -156,7 +168,9 @@ CALLED = {
     "cross_entropy": cross_entropy,
     "fill": fill,
     "draw_dropout": drawing("dropout"),
+    "draw_dropouts": drawing_rows("dropout"),
     "draw_noise": drawing("noise"),
+    "draw_noises": drawing_rows("noise"),
     "multiply": multiply,
     "multiply_row": multiply_row,
     "transpose": transpose,

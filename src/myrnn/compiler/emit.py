@@ -356,20 +356,23 @@ class _Renderer:
                 self._losses(instruction)
 
     def _draws(self, draws: Draws) -> None:
-        over, out, which = draws.over, draws.out, "r" if draws.over in self._form.count else "0"
-        step = {Row.DONE: "done", Row.LEFT: "left"}.get(draws.row, "0")
-        pieces = [(out, step)]
-        if draws.by_part:
-            size = out.size // draws.parts
-            pieces = [
-                (replace(out, size=size, offset=n * size), f"{n} * (done + left + 1) + {step}")
-                for n in range(draws.parts)
-            ]
+        """Write a row of a site's stream for each sequence: that of the step, behind T rows for each part before."""
+        parts, rows = draws.parts if draws.by_part else 1, self._form.count.get(draws.over)
         amount, site = self._address(draws.amount, Over.ONCE), self._fixed(draws.site, "site")
-        with self._each_row(over):
-            for place, row in pieces:
-                count = self._number(place.size)
-                self._call(f"draw_{draws.kind}", self._address(place, over), count, amount, "keys", which, site, row)
+        for part in range(parts):
+            size = draws.out.size // parts
+            place = replace(draws.out, size=size, offset=part * size)
+            target, count = self._first_row(place, draws.over), self._number(size)
+            if rows is None:
+                step = {Row.DONE: "done", Row.LEFT: "left"}.get(draws.row, "0")
+                row = f"{part} * steps + {step}" if part else step
+                self._call(f"draw_{draws.kind}", target, count, amount, "keys", site, row)
+                continue
+            shift, times = {Row.DONE: ("t - steps", part + 1), Row.LEFT: ("left", part)}.get(draws.row, ("0", 0))
+            self._call(
+                f"draw_{draws.kind}s", target, self._stride(place), count, amount, "keys", site, "offsets", "members",
+                rows, shift, times,
+            )  # fmt: skip
 
     def _cross_entropy(self, loss: CrossEntropy) -> None:
         over, gradients, classes = loss.over, loss.out, self._number(loss.logits.size)
@@ -623,9 +626,9 @@ def wrapped(line: str) -> list[str]:
 
 _SINGLE = '''
 def run(
-    VALUES, begin: int, steps: int, member: int, keys: Integers, labels: Integers, targets: Floats, weights: Floats,
-    class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers,
-    tables: Tokens,
+    VALUES, begin: int, steps: int, member: int, keys: Integers, labels: Integers, targets: Floats,
+    weights: Floats, class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats,
+    sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:
     """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`.
 

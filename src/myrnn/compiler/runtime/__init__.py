@@ -19,7 +19,7 @@ from pathlib import Path
 
 # What a program calls. No name of its own may hide one of them.
 OF_PROGRAMS = {
-    "draws": ("draw_dropout", "draw_noise"),
+    "draws": ("draw_dropout", "draw_dropouts", "draw_noise", "draw_noises"),
     "elementary": (
         "above", "absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos",
         "exp", "expm1", "floor", "log", "log1p", "logaddexp", "maximum", "minimum", "power", "relu", "rint", "same",
