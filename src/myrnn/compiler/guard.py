@@ -120,6 +120,9 @@ class Guard:
             When it is not this recurrence at one of them.
         """
         rng, anew = np.random.default_rng(0), not self._answers
+        with MYGRAD:
+            # Logits do not show what is drawn in training.
+            self._check(self._probe)
         for length in sorted({*PROBES, max(longest, 9)}):
             x = rng.normal(size=(length, self._recurrence.dim_input)).astype(np.float32)
             with MYGRAD:
