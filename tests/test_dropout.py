@@ -395,10 +395,10 @@ class Spoiling:
     """Spoils a weight once."""
 
     def __init__(self, model):
-        self.model, self.at = model, 10
+        self.model, self.at = model, 15
 
-    def on_report(self, report):
-        if report.iteration == self.at:
+    def on_progress(self, iteration):
+        if iteration == self.at:
             self.model.parameters[-1].data[...] = np.nan
             self.at = None
 
