@@ -32,9 +32,9 @@ from myrnn.compiler.runtime.products import fill
 import numpy as np
 
 def run(
-    tokens: Tokens, begin: int, steps: int, member: int, keys: Integers, labels: Integers, targets: Floats, weights: Floats,
-    class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers,
-    tables: Tokens,
+    tokens: Tokens, begin: int, steps: int, member: int, keys: Integers, labels: Integers, targets: Floats,
+    weights: Floats, class_weights: Floats, share: np.float32, learn: bool, p: Floats, g: Floats, w: Floats,
+    sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:
     fill(w, 0, 16, share)
     return 2.0 * steps, 1.0 * labels[member]
