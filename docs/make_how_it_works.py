@@ -13,7 +13,7 @@ import numpy as np
 from mygrad.nnet.activations import logsoftmax, relu
 from mygrad.nnet.initializers import glorot_normal
 
-from myrnn import compile, dense
+from myrnn import compile, dense, dropout
 from myrnn.compiler import trace_loss
 from myrnn.errors import NotARecurrence
 from myrnn.targets import LABELS
@@ -72,6 +72,17 @@ class BothWays(RNN):
         return self.fc_h2y(h)
 
 
+class Dropped(RNN):
+    """Units drop out at random while it trains."""
+
+    def __call__(self, x):
+        """Return the logits (1, K) of one sequence (T, C)."""
+        h = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32)
+        for x_t in x:
+            h = dropout(relu(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h)), 0.2)
+        return self.fc_h2y(h)
+
+
 class Late(RNN):
     """It is no recurrence, but up to step 7 it looks like one."""
 
@@ -101,6 +112,9 @@ def texts() -> dict[str, str]:
     found["schedule"] = part(found["schedule"], "Forward, step by step", until=r"^\S")
     titles = "# Forward, step by step", "# Back through time"
     found["emit"] = "\n\n".join(part(found["emit"], title, until="^$|restore_mode") for title in titles)
+    dropped = compile(Dropped(10, 50, 2), check=False)
+    found["dropout"] = dropped.stages["roll"]
+    found["drawn"] = part(dropped.program(tokens=True, batched=True).source, "# What is drawn", until="^$")
     found["smoothed"] = inspect.getsource(smoothed).strip()
     found["loss"] = str(trace_loss(smoothed, LABELS, 3, np.arange(3)))
     found["batch"] = part(compiled.program(tokens=True, batched=True).source, r"# h = relu\(h_sum\)", until="^$")
@@ -127,7 +141,7 @@ def filled(document: str) -> str:
 
     def block(match: re.Match[str]) -> str:
         name = match[1]
-        language = "python" if name in ("model", "smoothed", "emit", "batch") else "text"
+        language = "python" if name in ("model", "smoothed", "emit", "batch", "drawn") else "text"
         return f"<!-- {name} -->\n```{language}\n{found[name]}\n```\n<!-- end -->"
 
     found = texts()

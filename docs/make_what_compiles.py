@@ -20,7 +20,7 @@ from mygrad import concatenate, exp, stack, tanh
 from mygrad.nnet.activations import relu, sigmoid, softmax
 from mygrad.nnet.layers import batchnorm, conv_nd, gru
 
-from myrnn import compile
+from myrnn import compile, dropout, noise
 from myrnn.compiler import CompiledModel
 from myrnn.errors import CompileError
 
@@ -952,18 +952,73 @@ def stopped(x, w, u, v):
 # Randomness -----------------------------------------------------------------------------------------------------------
 
 
-@row("random", "columns of noise in the data")
-def noise(x, w, u, v):
+@row("random")
+def dropout_of_states(x, w, u, v):
+    """Dropout."""
+    h = zeros(1, D)
+    for x_t in x:
+        h = dropout(tanh(x_t[None] @ w + h @ u), 0.2)  # <-
+    return h @ v
+
+
+@row("random")
+def dropout_of_rows(x, w, u, v):
+    """Dropout of the whole sequence, and before the readout."""
+    h = zeros(1, D)
+    for x_t in dropout(x, 0.2):  # <-
+        h = tanh(x_t[None] @ w + h @ u)
+    return dropout(h, 0.5) @ v  # <-
+
+
+@row("random")
+def one_mask(x, w, u, v):
+    """The same mask at every step."""
+    h, mask = zeros(1, D), dropout(np.ones((1, D), dtype=np.float32), 0.2)  # <-
+    for x_t in x:
+        h = tanh(x_t[None] @ w + (h * mask) @ u)  # <-
+    return h @ v
+
+
+@row("random")
+def dropped_weights(x, w, u, v):
+    """Dropout of a weight."""
+    h, dropped = zeros(1, D), dropout(u, 0.2)  # <-
+    for x_t in x:
+        h = tanh(x_t[None] @ w + h @ dropped)
+    return h @ v
+
+
+@row("random")
+def noisy(x, w, u, v):
     """Noise in the step."""
+    h = zeros(1, D)
+    for x_t in x:
+        h = tanh(noise(x_t[None] @ w + h @ u, 0.1))  # <-
+    return h @ v
+
+
+@row("random", "a step that always draws, and `mg.where`")
+def not_at_first(x, w, u, v):
+    """Dropout at some steps."""
+    h = zeros(1, D)
+    for t, x_t in enumerate(x):
+        h = tanh(x_t[None] @ w + h @ u)
+        h = dropout(h, 0.2) if t else h  # <-
+    return h @ v
+
+
+@row("random", "`myrnn.noise`")
+def numpy_noise(x, w, u, v):
+    """Random numbers of NumPy."""
     h, rng = zeros(D), np.random.default_rng()
     for x_t in x:
         h = tanh(x_t @ w + h @ u + rng.normal(size=D))  # <-
     return h @ v
 
 
-@row("random", "columns of zeros and ones in the data that the state is multiplied by")
-def dropout(x, w, u, v):
-    """Dropout."""
+@row("random", "`myrnn.dropout`")
+def numpy_mask(x, w, u, v):
+    """A mask of NumPy."""
     h, rng = zeros(D), np.random.default_rng()
     for x_t in x:
         h = tanh(x_t @ w + h @ u) * (rng.random(D) > 0.2)  # <-

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from myrnn.compiler.runtime import OF_PROGRAMS, functions, lookups, moves, scores, training, updates
+from myrnn.randomness import Draw
 
 LANES = np.arange(16)
 
@@ -100,6 +101,27 @@ def cross_entropy(logits, at, classes, label, gradient, gradient_at, share):
     return math.log(powers.sum()) + float(row.max() - row[label]), int(row.argmax())
 
 
+def drawing(kind):
+    def draw(out, at, count, amounts, amount_at, keys, site, row):
+        one = Draw(kind, float(amounts[amount_at]))
+        out[at : at + count] = one.numbers(keys[0], site, row * count, count) if len(keys) else one.neutral
+
+    return draw
+
+
+def drawing_rows(kind):
+    draw = drawing(kind)
+
+    def rows_of(
+        out, at, line, count, amounts, amount_at, keys, site, offsets, members, rows, shift, times
+    ):  # fmt: skip
+        for r in range(rows):
+            row = shift + times * (offsets[members[r] + 1] - offsets[members[r]])
+            draw(out, at + r * line, count, amounts, amount_at, keys[r : r + 1], site, row)
+
+    return rows_of
+
+
 def are_lanes(value):
     return isinstance(value, np.ndarray) and value.shape == (16,) and value.dtype == np.float32
 
@@ -145,6 +167,10 @@ CALLED = {
     "add_dots": add_dots,
     "cross_entropy": cross_entropy,
     "fill": fill,
+    "draw_dropout": drawing("dropout"),
+    "draw_dropouts": drawing_rows("dropout"),
+    "draw_noise": drawing("noise"),
+    "draw_noises": drawing_rows("noise"),
     "multiply": multiply,
     "multiply_row": multiply_row,
     "transpose": transpose,

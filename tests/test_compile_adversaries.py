@@ -384,8 +384,8 @@ def changed_while_training(engine, changes):
                 changes[report.iteration](model)
 
     def counted(kind, run):
-        def counting(self, sequences, order, rates):
-            found = run(self, sequences, order, rates)
+        def counting(self, sequences, order, rates, first):
+            found = run(self, sequences, order, rates, first)
             done.extend([kind] * len(order))
             return found
 

@@ -32,9 +32,9 @@ from myrnn.compiler.runtime.products import fill
 import numpy as np
 
 def run(
-    tokens: Tokens, begin: int, steps: int, member: int, labels: Integers, targets: Floats, weights: Floats,
-    class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool, p: Floats, g: Floats,
-    w: Floats, sizes: Integers, tables: Tokens,
+    tokens: Tokens, begin: int, steps: int, member: int, keys: Integers, labels: Integers, targets: Floats,
+    weights: Floats, class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool,
+    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:
     fill(w, 0, 16, share)
     return 2.0 * steps, 1.0 * labels[member]
@@ -54,7 +54,7 @@ def run(source=SOURCE):
     samples = training.Samples(tokens, np.array([0, 21]), np.array([5]), floats, floats, floats, integers, floats)
     work = training.Work(floats, integers, tokens, integers, tokens)
     loss, label = cache.load(source).call(
-        training.run, False, samples, np.array([0]), np.float32(5), True, floats, floats, work
+        training.run, False, samples, np.array([0]), integers[:0], np.float32(5), True, floats, floats, work
     )
     assert label == 5
     np.testing.assert_array_equal(floats, 5)

@@ -24,6 +24,7 @@ ORDER = (
     "storage",
     "targets",
     "sequences",
+    "randomness",
     "data",
     "tasks",
     "models",

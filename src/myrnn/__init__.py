@@ -40,6 +40,7 @@ from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent
 from myrnn.models import GRU, LSTM, RNN, Stacked, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
+from myrnn.randomness import dropout, noise
 from myrnn.results import History, LearningCurve, Table
 from myrnn.runs import run
 from myrnn.sequences import Sequences
@@ -92,12 +93,14 @@ __all__ = [
     "counterexamples",
     "create_plot",
     "dense",
+    "dropout",
     "evaluate",
     "exercises",
     "gradient_flow",
     "incoming_weights",
     "inspect",
     "load_sweep",
+    "noise",
     "plots",
     "read_sequences",
     "recurrent_eigenvalues",

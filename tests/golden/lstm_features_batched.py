@@ -26,8 +26,8 @@ from myrnn.compiler.runtime.threads import flush_subnormals, restore_mode
 
 def run(
     features: Floats, offsets: Integers, labels: Integers, targets: Floats, weights: Floats, class_weights: Floats,
-    streams: Integers, carried: Floats, members: Integers, share: np.float32, learn: bool, p: Floats, g: Floats,
-    w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
+    streams: Integers, carried: Floats, members: Integers, keys: Integers, share: np.float32, learn: bool, p: Floats,
+    g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:
     """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
 

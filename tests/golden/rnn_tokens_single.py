@@ -18,9 +18,9 @@ from myrnn.compiler.runtime.threads import flush_subnormals, restore_mode
 
 
 def run(
-    tokens: Tokens, begin: int, steps: int, member: int, labels: Integers, targets: Floats, weights: Floats,
-    class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool, p: Floats, g: Floats,
-    w: Floats, sizes: Integers, tables: Tokens,
+    tokens: Tokens, begin: int, steps: int, member: int, keys: Integers, labels: Integers, targets: Floats,
+    weights: Floats, class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool,
+    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:
     """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`.
 

@@ -19,6 +19,7 @@ from myrnn.compiler.instructions import (
     Argument,
     Buffer,
     Call,
+    Draws,
     For,
     GoOn,
     Inputs,
@@ -166,7 +167,7 @@ def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> l
 # Names that the emitted code has for itself, beside the functions that it calls.
 _OWN = (
     "p g m v w t r j s n k x np row rows steps total begin label labels targets learn loss one_loss score best "
-    "share mode streams carried weight weights place class_weights member tokens features offsets members sequences "
+    "share mode streams carried keys weight weights place class_weights member tokens features offsets members sequences "
     "sizes tables start lined active begun after length source range len int float bool tuple done left"
 ).split()
 _TAKEN = frozenset(_OWN).union(*OF_PROGRAMS.values())
@@ -197,6 +198,7 @@ class Names:
 # Headings of what is made ready before it is read.
 PARAMETERS = "Weights as the way forward reads them."
 DERIVED = "Computed weights as the way forward reads them."
+DRAWN = "What is drawn at random."
 INPUT = "What the input alone gives, for all steps at once."
 BACKWARD = "Weights as the way back reads them."
 
@@ -212,7 +214,9 @@ class Assembler:
         self.constants: dict[Node, Buffer] = {}
         self.tables: dict[int, Buffer] = {}
         # What must be done before, because something asked for its result: heading -> instructions.
-        self.before: dict[str, list[Instruction]] = {heading: [] for heading in (PARAMETERS, DERIVED, INPUT, BACKWARD)}
+        self.before: dict[str, list[Instruction]] = {
+            heading: [] for heading in (PARAMETERS, DERIVED, DRAWN, INPUT, BACKWARD)
+        }
         self.is_backward = False
         # What is zero, and what nothing reads, at the first step of the loop that is being written.
         self.zero: frozenset[Node] = frozenset()
@@ -278,6 +282,8 @@ class Assembler:
                         self.new("table", leaf.size, Rows.TABLE), row=Row.LEFT if table.backward else Row.DONE
                     )
                     self.tables[k] = flat.buffer
+                case "drawn" | "once":
+                    flat = self._drawn(leaf)
                 case "time":
                     flat = self.new("time", 1, Rows.SEQUENCES)
                     self.out.append(Moment(flat, *leaf.attributes))
@@ -293,6 +299,17 @@ class Assembler:
                     self._before(leaf).append(moved(weight, flat, matrix, to_matrix=False))
             self._made["flat", leaf] = flat
         return self._made["flat", leaf]
+
+    def _drawn(self, leaf: Node) -> Place:
+        """Return where what is drawn stands, for each step or each sequence, and see that it is drawn."""
+        drawn = self.plan.derivative.recurrence.draws[leaf.attributes[0]]
+        amount = self._given(self.plan.derivative.recurrence.build.constant([drawn.draw.amount]))
+        out = self.new(drawn.draw.kind, leaf.size, Rows.SEQUENCES if drawn.once else Rows.STEPS)
+        row = Row.NOW if drawn.once else Row.LEFT if drawn.backward else Row.DONE
+        over = Over.START if drawn.once else Over.STEP
+        draws = Draws(over, out, amount, drawn.draw.kind, drawn.site, row, drawn.parts, drawn.by_part)
+        self.before[DRAWN].append(draws if drawn.once else For(False, (draws,)))
+        return out
 
     def _transposed(self, leaf: Node) -> Place:
         """Return a copy of the weight with the rows and columns of its layout exchanged."""

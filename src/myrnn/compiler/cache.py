@@ -32,7 +32,7 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from myrnn._version import __version__
-from myrnn.compiler.runtime import moves, products, runtime_texts, scores, training  # noqa: F401 - they are the runtime
+from myrnn.compiler.runtime import draws, moves, products, runtime_texts, scores, training  # noqa: F401 - the runtime
 from myrnn.compiler.runtime.functions import (
     FUNCTIONS,
     MachineCode,

@@ -158,8 +158,8 @@ class Derivative:
 
 
 def reads_states(nodes: Sequence[Node]) -> bool:
-    """Whether any of the nodes reads a state, or one that goes on."""
-    return any(n.operation in ("state", "carried") for n in topological(nodes))
+    """Whether any of the nodes reads a state, one that goes on or what is drawn: another one for each sequence."""
+    return any(n.operation in ("state", "carried", "once") for n in topological(nodes))
 
 
 def differentiate(hoisted: Hoisted) -> Derivative:

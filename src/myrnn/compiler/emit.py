@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from myrnn.compiler.instructions import (
     Call,
     Clear,
     CrossEntropy,
+    Draws,
     For,
     GoOn,
     HandOn,
@@ -149,8 +150,9 @@ class Program:
     # The name of the offset of the logits, and K, how many they are.
     logits: str
     classes: int
-    # Whether there are logits, and labels, for every step.
+    # Whether there are logits, and labels, for every step; and whether anything is drawn at random in training.
     per_step: bool
+    draws: bool
     # What streams go on from; None where every sequence begins anew.
     carried: Carried | None
     # A row before every step and the last ones, in the order of the sequence also where a loop goes backward. Observed
@@ -252,7 +254,7 @@ def emit(schedule: Schedule) -> Program:
     return Program(
         _module(plan, [part for line in body for part in wrapped(line)]),
         plan.kind, memory, plan.parameters, schedule.logits.name, schedule.logits.columns,
-        r.per_step, carried_of(r) if r.carried else None, r.goes_backward, schedule.states,
+        r.per_step, bool(r.draws), carried_of(r) if r.carried else None, r.goes_backward, schedule.states,
         schedule.state_gradients, schedule.kept_gradients, schedule.input_gradients,
         schedule.penalty_times,
     )  # fmt: skip
@@ -351,6 +353,8 @@ class _Renderer:
             case Moment(out, backward):
                 with self._each_row(Over.STEP):
                     self.lines(f"w[{self._base(out, Over.STEP)}] = {'left' if backward else 'done'}")
+            case Draws():
+                self._draws(instruction)
             case Length(out):
                 with self._each_row(Over.END):
                     self.lines(f"w[{self._base(out, Over.END)}] = {self._form.length}")
@@ -378,6 +382,25 @@ class _Renderer:
         """Return the arguments that say where a number of the row of a stream stands."""
         width = carried_of(self._schedule.plan.derivative.recurrence).width
         return "carried", self._form.stream, self._number(width), self._number(at, "at")
+
+    def _draws(self, draws: Draws) -> None:
+        """Write a row of a site's stream for each sequence: that of the step, behind T rows for each part before."""
+        parts, rows = draws.parts if draws.by_part else 1, self._form.count.get(draws.over)
+        amount, site = self._address(draws.amount, Over.ONCE), self._fixed(draws.site, "site")
+        for part in range(parts):
+            size = draws.out.size // parts
+            place = replace(draws.out, size=size, offset=part * size)
+            target, count = self._first_row(place, draws.over), self._number(size)
+            if rows is None:
+                step = {Row.DONE: "done", Row.LEFT: "left"}.get(draws.row, "0")
+                row = f"{part} * steps + {step}" if part else step
+                self._call(f"draw_{draws.kind}", target, count, amount, "keys", site, row)
+                continue
+            shift, times = {Row.DONE: ("t - steps", part + 1), Row.LEFT: ("left", part)}.get(draws.row, ("0", 0))
+            self._call(
+                f"draw_{draws.kind}s", target, self._stride(place), count, amount, "keys", site, "offsets", "members",
+                rows, shift, times,
+            )  # fmt: skip
 
     def _cross_entropy(self, loss: CrossEntropy) -> None:
         over, gradients, classes = loss.over, loss.out, self._number(loss.logits.size)
@@ -631,9 +654,9 @@ def wrapped(line: str) -> list[str]:
 
 _SINGLE = '''
 def run(
-    VALUES, begin: int, steps: int, member: int, labels: Integers, targets: Floats, weights: Floats,
-    class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool, p: Floats, g: Floats,
-    w: Floats, sizes: Integers, tables: Tokens,
+    VALUES, begin: int, steps: int, member: int, keys: Integers, labels: Integers, targets: Floats,
+    weights: Floats, class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool,
+    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:
     """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`.
 
@@ -645,8 +668,8 @@ BODY'''
 _BATCH = '''
 def run(
     VALUES, offsets: Integers, labels: Integers, targets: Floats, weights: Floats, class_weights: Floats,
-    streams: Integers, carried: Floats, members: Integers, share: np.float32, learn: bool, p: Floats, g: Floats,
-    w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
+    streams: Integers, carried: Floats, members: Integers, keys: Integers, share: np.float32, learn: bool, p: Floats,
+    g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:
     """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
 

@@ -77,6 +77,11 @@ def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterabl
                 names[node] = sequence
             case "row", (t,):
                 names[node] = f"{sequence}[{t}]"
+            case "draw", (t, site, kind, _):
+                names[node] = f"{kind}_{site}[{t}]"
+            case ("drawn" | "once") as kind, (k,):
+                drawn = stage.draws[k]
+                names[node] = drawn.name if drawn.once else f"{drawn.name}[t]"
             case "length", _:
                 names[node] = steps
             case "table", (k,):

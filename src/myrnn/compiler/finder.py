@@ -391,6 +391,7 @@ class Finder:
         sizes: dict[tuple[Any, ...], int] = {(): so_far.traced.dim_input}
         sizes |= {(k,): s.node.size for k, s in enumerate(so_far.streams)}
         sizes |= {("table", k): table.size for k, table in enumerate(so_far.tables)}
+        sizes |= {("drawn", k): d.size for k, d in enumerate(so_far.traced.draws) if not d.once}
 
         def leaf(stream: tuple[Any, ...], size: int, t: int) -> tuple[Node, Node]:
             name = read_at_step(build, stream, size)

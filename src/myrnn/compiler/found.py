@@ -85,11 +85,7 @@ class Found:
         reader = next((n for n in order if row in n.inputs and n in view.origins), row)
         t, *stream = row.attributes
         what = (
-            "element"
-            if not stream
-            else "numbers of step"
-            if stream[0] == "table"
-            else "what a loop has computed at step"
+            "element" if not stream else "numbers of step" if stream[0] in GIVEN else "what a loop has computed at step"
         )
         return NotARecurrence(
             f"the model reads {what} {t} of a sequence of {view.length} in a way that is no loop over the whole.\n"
@@ -137,13 +133,15 @@ class View:
         }
 
 
+# What steps read that is neither of the sequence nor of a loop: of a table, or drawn.
+GIVEN = ("table", "drawn")
 # What a step reads of the present row.
-STEPWISE = ("input", "kept", "table")
+STEPWISE = ("input", "kept", *GIVEN)
 
 
 def read_at_step(build: Builder, stream: Sequence[Any], size: int) -> Node:
-    """Return the leaf that a step reads for a row: of the sequence, of what a loop has kept, or of a table."""
-    if stream and stream[0] == "table":
+    """Return the leaf that a step reads for a row: of the sequence, of what a loop has kept, or of what is given."""
+    if stream and stream[0] in GIVEN:
         return build.leaf(*stream, size=size)
     return build.leaf("kept" if stream else "input", *stream, size=size)
 
@@ -154,7 +152,7 @@ def leaf_of(
     """Return the leaf for what stands in a stream, or in the sequence, at a step of a loop in one direction."""
     is_last = {False: length - 1, True: 0}
     t = length - 1 - step if backward else step
-    if stream and stream[0] == "table":
+    if stream and stream[0] in GIVEN:
         return build.leaf("row", step, *stream, size=size)
     if stream and t == is_last[found.streams[stream[0]].backward]:
         return build.leaf("final", *stream, size=size)

@@ -23,8 +23,8 @@ class Node:
     """One computation. Operators on nodes make nodes: ``g * (1 - y * y)``."""
 
     # A key of `OPERATIONS`, or a leaf: ``parameter``, ``constant``, ``row`` (of the sequence, by its step), ``input``
-    # (the row of the present step), ``kept``, ``state``, ``time`` (how many steps its loop has done), ``length`` (T) or
-    # ``gradient``.
+    # (the row of the present step), ``kept``, ``table``, ``drawn`` and ``once`` (at random, for a step and a sequence),
+    # ``state``, ``time`` (how many steps its loop has done), ``length`` (T) or ``gradient``.
     operation: str
     inputs: tuple[Node, ...]
     # What else the operation needs to know, such as indices; for a leaf, which one it is.

@@ -12,8 +12,8 @@ it is changed so that this shows at one length only    of many sequences one's l
                                                        at every use (`Guard.check_result`); training traces some
 it looks at numbers, on which it may then depend       looks are noted while tracing; it is not trained natively, and
                                                        traced on every sequence that it is used on
-it draws random numbers, or keeps something            what a call changes is looked for when it is compiled
-                                                       (`check_calls`)
+it draws random numbers, but with `dropout` and        what a call changes is looked for when it is compiled
+`noise`, or keeps something                            (`check_calls`)
 its parameters are replaced                            they are known by identity (`Guard.is_over`)
 the compiler is wrong                                  native losses and gradients are compared with MyGrad's before a
                                                        program is first used (`verify`)
@@ -31,6 +31,7 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
+from myrnn.compiler.draws import drawn_whole
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
 from myrnn.compiler.native import Native
@@ -48,6 +49,7 @@ from myrnn.compiler.trace import MYGRAD, Recorder
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.losses import CROSS_ENTROPY, mean_loss
 from myrnn.models import parameter_names, parameters_of
+from myrnn.randomness import Keys, Numbers, keys_of, run_with
 from myrnn.sequences import Sequences, steps_of
 
 # In use --------------------------------------------------------------------------------------------------------------
@@ -117,6 +119,9 @@ class Guard:
             When it is not this recurrence at one of them.
         """
         rng, anew = np.random.default_rng(0), not self._answers
+        with MYGRAD:
+            # Logits do not show what is drawn in training.
+            self._check(self._probe)
         for length in sorted({*PROBES, max(longest, 9)}):
             x = rng.normal(size=(length, self._recurrence.dim_input)).astype(np.float32)
             with MYGRAD:
@@ -287,7 +292,8 @@ class Guard:
     def _check(self, x: NDArray[np.float32]) -> None:
         with gradients_kept(self._parameters):
             # As for rolling: first as it is written, and then with computations on constants done.
-            traced = traced_with_array(self._model, self._parameters, x, Builder(fold=False))
+            whole = drawn_whole(self._recurrence.draws)
+            traced = traced_with_array(self._model, self._parameters, x, Builder(fold=False), whole)
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
         prove(self._recurrence, traced)
 
@@ -411,7 +417,9 @@ def _by_model(model: Any, native: Native, sequences: Sequences, targets: NDArray
         for tensor in tensors:
             # MyGrad clears the gradients of what a graph reads only: others keep what a user's own graph left.
             tensor.null_grad()
-        logits = [model(sequences.features(i)) for i in range(len(sequences))]
+        # What draws random numbers is held against MyGrad with these.
+        keys = _keys(sequences).tolist()
+        logits = [run_with(Numbers(key), model, sequences.features(i)) for i, key in enumerate(keys)]
         if targets is None:
             # The gradients of a right answer are mostly rounding.
             least = np.concatenate([rows.data.argmin(axis=1) for rows in logits])
@@ -424,13 +432,18 @@ def _by_model(model: Any, native: Native, sequences: Sequences, targets: NDArray
         return _Result(targets, mean.item(), gradients)
 
 
+def _keys(sequences: Sequences) -> Keys:
+    return keys_of(0, 0, (1, len(sequences)))[0]
+
+
 def _by_program(
     native: Native, weights: list[NDArray[np.float32]], sequences: Sequences, targets: NDArray[Any]
 ) -> _Result:
     labelled = Sequences(
         sequences.values, sequences.offsets, targets, sequences.dim_input, per_step=native.program.per_step
     )
-    loss, block = native.gradients(labelled, np.arange(len(sequences)), native.block_of(weights).numbers)
+    keys = _keys(sequences) if native.draws else None
+    loss, block = native.gradients(labelled, np.arange(len(sequences)), native.block_of(weights).numbers, keys)
     gradients = [np.empty(w.shape, dtype=np.float32) for w in weights]
     for i, gradient in enumerate(gradients):
         block.read(i, gradient)

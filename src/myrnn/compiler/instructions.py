@@ -177,6 +177,20 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Draws:
+    """Draws random numbers of a kind for each sequence, at a step or once; or writes what changes nothing."""
+
+    over: Over
+    out: Place
+    amount: Place
+    kind: str  # ``dropout`` or ``noise``
+    site: int
+    row: Row  # how the steps are counted
+    parts: int  # how many calls a step makes
+    by_part: bool
+
+
+@dataclass(frozen=True)
 class Length:
     """Writes how long each sequence is."""
 
@@ -253,8 +267,8 @@ class For:
 
 
 Instruction = (
-    Loop | Product | Sum | Call | Clear | Inputs | Length | Moment | GoOn | HandOn | Targets | CrossEntropy | Losses
-    | Penalize | For
+    Loop | Product | Sum | Call | Clear | Inputs | Draws | Length | Moment | GoOn | HandOn | Targets | CrossEntropy
+    | Losses | Penalize | For
 )  # fmt: skip
 
 

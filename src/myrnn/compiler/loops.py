@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.compiler.draws import Drawn, settled
 from myrnn.compiler.graph import Builder, Node, evaluate, substitute, topological
 from myrnn.compiler.probe import ADVICE, difference_told
 from myrnn.compiler.tables import Table, fill_tables
@@ -26,9 +27,10 @@ class Loop:
     initial : tuple of Node
         The states before its first step: they read parameters, constants, and last states of loops before it.
     step : tuple of Node
-        The states after a step. They read ``input``, ``table`` and ``kept`` leaves (the present row of the sequence,
-        of a table of numbers for every step, and what loops before it kept of the same row), ``state`` leaves (of its
-        own states those before the step, of others the last ones), parameters and constants.
+        The states after a step. They read ``input``, ``table``, ``drawn`` and ``kept`` leaves (the present row of the
+        sequence, of a table of numbers for every step, of what is drawn, and what loops before it kept of the same
+        row), ``state`` leaves (of its own states those before the step, of others the last ones), ``once`` leaves (what
+        is drawn for the whole sequence), parameters and constants.
     kept : dict
         Number -> what later loops read of every step.
     backward : bool
@@ -60,6 +62,8 @@ class Recurrence:
         Those of the parameters, in the model's order.
     tables : tuple of Table
         The numbers that differ from step to step, which steps read as ``table`` leaves, by their number.
+    draws : tuple of Drawn
+        What is drawn at random, by the number of the ``drawn`` or ``once`` leaf.
     carried : bool
         Whether sequences go on where streams stand, and hand on where they end: see `streams`.
     """
@@ -71,6 +75,7 @@ class Recurrence:
     parameter_names: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
     tables: tuple[Table, ...] = ()
+    draws: tuple[Drawn, ...] = ()
     carried: bool = False
 
     @property
@@ -151,6 +156,7 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
     NotARecurrence
         When it is not.
     """
+    trace = settled(trace, recurrence.draws)
     filled: list[tuple[Table, int]] = []
     if any(t not in table.rows for table in recurrence.tables for t in range(trace.length)):
         # In this table nothing is computed, so that both graphs show all numbers where the model has them.
@@ -200,6 +206,10 @@ def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool
             row[build.leaf("table", k, size=table.size)] = (
                 build.constant(table.row(step)) if is_known else build.leaf("row", t, "table", k, size=table.size)
             )
+    for k, drawn in enumerate(recurrence.draws):
+        if not drawn.once:
+            for t, row in rows.items():
+                row[drawn.leaf(build, k)] = build.leaf("row", t, "drawn", k, size=drawn.size)
     last: dict[Node, Node] = {}
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
         unrolled = Unrolled(loop, first, rows, last, build)
@@ -225,6 +235,7 @@ def run_in_numpy(
     for k, table in enumerate(recurrence.tables):
         for t, row in enumerate(rows):
             row[leaf("table", k, size=table.size)] = table.row(table.step_of(t, len(x)))
+    known |= {drawn.leaf(build, k): drawn.neutral for k, drawn in enumerate(recurrence.draws)}
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
         leaves = placeholders(build, [n.size for n in loop.step], first)
         known |= dict(zip(leaves, evaluate(loop.initial, known), strict=True))

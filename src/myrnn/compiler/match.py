@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.found import STEPWISE
+from myrnn.compiler.found import GIVEN, STEPWISE
 from myrnn.compiler.graph import Node, topological
 
 
@@ -59,7 +59,7 @@ class Match:
             elif ours.operation == "table" and folded.is_constant and folded.size in (1, ours.size):
                 self.numbers[ours.attributes[0]] = np.broadcast_to(folded.numbers, ours.size)
             elif ours.operation in STEPWISE:
-                stream = (ours.operation, *ours.attributes) if ours.operation == "table" else ours.attributes
+                stream = (ours.operation, *ours.attributes) if ours.operation in GIVEN else ours.attributes
                 is_row = its.operation == "row" and its.attributes == (self._step, *stream)
                 if not is_row and not (its.operation == "final" and its.attributes == ours.attributes):
                     raise Differs(ours, its)

@@ -27,6 +27,7 @@ from myrnn.compiler.runtime.updates import Descent
 from myrnn.compiler.streams import Streams
 from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument
+from myrnn.randomness import Keys
 from myrnn.sequences import Sequences
 
 Floats = NDArray[np.float32]
@@ -165,6 +166,11 @@ class Native:
             known = self._workspaces[shard] = Workspace(self.program, steps, sequences)
         return known
 
+    @property
+    def draws(self) -> bool:
+        """Whether the model draws random numbers while it trains."""
+        return self.program.draws
+
     def forget(self) -> None:
         """Write NaN over all numbers that the program has computed, so that reading one before it is written shows."""
         for work in self._workspaces.values():
@@ -264,15 +270,22 @@ class Native:
             streams=streams,
         )  # fmt: skip
 
-    def gradients(self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats) -> tuple[float, Block]:
-        """Return the mean loss of the sequences `members`, or of their steps, and its gradients."""
+    def gradients(
+        self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, keys: Keys | None = None
+    ) -> tuple[float, Block]:
+        """Return the mean loss of the sequences `members`, or of their steps, and its gradients.
+
+        Where each member has a key, the model draws by these, as in training.
+        """
         with self.lock:
             block, lengths = self.block(), sequences.lengths[members]
             work = self.workspace(int(lengths.sum()), len(members))
             (share,) = shares_of(sequences, members[None])
+            order = longest_first(lengths)
             loss, _ = self._call(
-                training.run, sequences, self._equal(self.program.classes), members[longest_first(lengths)],
-                np.float32(share), True, parameters, block.numbers, work.arguments,
+                training.run, sequences, self._equal(self.program.classes), members[order],
+                self._zeros[:0] if keys is None else keys[order], np.float32(share), True, parameters,
+                block.numbers, work.arguments,
             )  # fmt: skip
             return float(loss * share), block
 
@@ -310,21 +323,26 @@ class Native:
         descent: Descent,
         shards: int = 1,
         streams: Streams | None = None,
+        keys: Keys | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """Do one iteration for each row of `order`; return the loss of each, float64 (n,), and the score.
+
+        With `keys`, int64 of the shape of `order`, the model draws random numbers by these.
 
         The score is the sum of those of all sequences, or of their steps, that count: of classes int64, else float64.
         The blocks of `descent` change in place.
         """
         with self.lock:
-            order = np.take_along_axis(order, longest_first(sequences.lengths[order]), axis=1)
+            sorting = longest_first(sequences.lengths[order])
+            order = np.take_along_axis(order, sorting, axis=1)
+            drawn = order[:, :0] if keys is None else np.take_along_axis(keys, sorting, axis=1)
             lengths = sequences.lengths[order]
             losses, scores = np.zeros((shards, len(order))), np.zeros((shards, len(order)))
             barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
             gradients, lookups = self._gradient_numbers(shards), self._lookups(descent, lengths, shards)
             descent = descent._replace(paces=np.zeros((len(order), 2), dtype=np.float32))
             # All that can fail is done before the threads start: one that never came would keep the others waiting.
-            members = [np.ascontiguousarray(order[:, s::shards]) for s in range(shards)]
+            members, by = ([np.ascontiguousarray(a[:, s::shards]) for s in range(shards)] for a in (order, drawn))
             works = [
                 self.workspace(int(lengths[:, s::shards].sum(axis=1).max(initial=1)), members[s].shape[1], s)
                 for s in range(shards)
@@ -336,8 +354,8 @@ class Native:
 
             def run(shard: int) -> None:
                 self._call(
-                    training.train, sequences, descent.class_weights, order, shares, members[shard], barrier, descent,
-                    gradients, works[shard].arguments, lookups[shard], losses, scores,
+                    training.train, sequences, descent.class_weights, order, shares, members[shard], by[shard],
+                    barrier, descent, gradients, works[shard].arguments, lookups[shard], losses, scores,
                     streams=streams,
                 )  # fmt: skip
 

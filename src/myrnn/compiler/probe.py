@@ -9,9 +9,9 @@ import random
 import sys
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -21,6 +21,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn._user_code import is_users_file
+from myrnn.compiler.draws import Drawn, drawn_whole, find_draws, ordered, settled, turned
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.trace import Origin, Trace, takes_numbers, trace_once
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
@@ -94,6 +95,17 @@ class Traces:
     back: int = BACK[0]
     # Whether the model gives logits for every step, (T, K), and not only (1, K).
     per_step: bool = False
+    # What it draws at random, and whether it is uncertain which way the steps of that are counted.
+    draws: tuple[Drawn, ...] = ()
+    uncertain: bool = False
+
+    def settled(self) -> Traces:
+        """Return the same with what is drawn as steps, or the sequence, read it."""
+        return replace(self, by_length={n: settled(trace, self.draws) for n, trace in self.by_length.items()})
+
+    def turned(self) -> Traces:
+        """Return the same with the steps of what is drawn counted the other way where that is uncertain."""
+        return replace(self, draws=turned(self.draws, self.by_length[max(self.by_length)]), uncertain=False)
 
 
 def trace(subject: Subject) -> Traces:
@@ -121,7 +133,12 @@ def trace(subject: Subject) -> Traces:
                     '  between calls, in a hook, or train it with engine="mygrad".'
                 )
     shapes = tuple(parameter.shape for parameter in parameters)
-    return Traces(traces, dim_input, parameter_names(model), shapes, subject.back, per_step)
+    draws = find_draws(traces)
+    whole = drawn_whole(draws)
+    for n in [n for n, traced in traces.items() if any(use.of_rows and use.site in whole for use in traced.draws)]:
+        traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build, whole)
+    draws, uncertain = ordered(draws, traces[max(traces)])
+    return Traces(traces, dim_input, parameter_names(model), shapes, subject.back, per_step, draws, uncertain)
 
 
 def _gives_every_step(traces: Mapping[int, Trace]) -> bool:
@@ -194,7 +211,8 @@ def check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float3
     first = trace_once(model, parameters, x, build)
     if changed := _changed_by_calls(model, x[:3]):
         raise NotDeterministic(
-            'the model draws random numbers while it runs: draw them outside, or train it with engine="mygrad".'
+            "the model draws random numbers while it runs: draw them outside, use myrnn.dropout or myrnn.noise, or\n"
+            '  train it with engine="mygrad".'
             if changed & {"random", "np.random"}
             else f"every call of the model changes its {', '.join(sorted(changed))}, so that a later one may compute "
             'something else.\n  Leave that out of the call, or train it with engine="mygrad".'
@@ -202,7 +220,8 @@ def check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float3
     if trace_once(model, parameters, x, build).output is not first.output:
         raise NotDeterministic(
             "two calls of the model on the same sequence compute different things: it draws random numbers, or\n"
-            '  keeps something from one call to the next. Train it with engine="mygrad".'
+            "  keeps something from one call to the next. Draw with myrnn.dropout or myrnn.noise, or train it with\n"
+            '  engine="mygrad".'
         )
 
 
@@ -306,7 +325,9 @@ def answer(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
     return np.asarray(result.data if isinstance(result, Tensor) else result)
 
 
-def traced_with_array(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> Trace:
+def traced_with_array(
+    model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder, whole: Collection[int] = ()
+) -> Trace:
     """Trace the model on `x` as a tensor, and see that it gives the same logits for the array that it is used on.
 
     Raises
@@ -314,7 +335,7 @@ def traced_with_array(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.
     NotARecurrence
         When it does not.
     """
-    traced, logits = trace_once(model, parameters, x, build), answer(model, x)
+    traced, logits = trace_once(model, parameters, x, build, whole), answer(model, x)
     expected = np.asarray(traced.logits)
     scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
     same = logits.shape == expected.shape and np.allclose(

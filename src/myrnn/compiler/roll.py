@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from myrnn.compiler.finder import Finder, both_told, sized
-from myrnn.compiler.found import Found, NeedsState, Stream, View, read_at_step
+from myrnn.compiler.found import GIVEN, Found, NeedsState, Stream, View, read_at_step
 from myrnn.compiler.graph import Builder, Node, substitute, topological
 from myrnn.compiler.loops import Loop, Recurrence, placeholders, prove
 from myrnn.compiler.match import Differs, Match
@@ -37,6 +37,16 @@ def roll(traced: Traces) -> Recurrence:
     NotARecurrence
         When there are none; the message shows the user's line and what differs.
     """
+    try:
+        return _rolled(traced.settled())
+    except NotARecurrence:
+        if traced.uncertain:
+            with suppress(NotARecurrence):
+                return _rolled(traced.turned().settled())
+        raise
+
+
+def _rolled(traced: Traces) -> Recurrence:
     traces = dict(sorted(traced.by_length.items()))
     if 0 in traces:
         # An empty sequence shows where all states begin, but a model may do something else altogether with it.
@@ -100,8 +110,9 @@ class Search(Found):
         )
         traced = self.traced
         return Recurrence(
-            traced.dim_input, loops, readout, self.origins, traced.parameter_names, traced.shapes, tuple(self.tables)
-        )
+            traced.dim_input, loops, readout, self.origins, traced.parameter_names, traced.shapes, tuple(self.tables),
+            traced.draws,
+        )  # fmt: skip
 
     def _is_done(self) -> bool:
         """Whether what is left reads nothing but last states, and for logits of every step what stands at that step."""
@@ -121,7 +132,7 @@ class Search(Found):
     def _is_end(self, row: Node) -> bool:
         """Whether a row of the longest trace is where a stream ends."""
         t, *stream = row.attributes
-        if stream and stream[0] == "table":
+        if stream and stream[0] in GIVEN:
             return False
         numbers = stream or self.ends.values()
         return any(t == (0 if self.streams[k].backward else self.longest - 1) for k in numbers)

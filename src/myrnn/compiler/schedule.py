@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from myrnn.compiler.assemble import BACKWARD, DERIVED, INPUT, PARAMETERS, Assembler, moved
+from myrnn.compiler.assemble import BACKWARD, DERIVED, DRAWN, INPUT, PARAMETERS, Assembler, moved
 from myrnn.compiler.derive import Pullback, reads_states
 from myrnn.compiler.equations import state_names
 from myrnn.compiler.graph import Node, in_order, topological
@@ -134,6 +134,7 @@ class _Scheduler(Assembler):
             PARAMETERS: self.before[PARAMETERS],
             "What depends on the parameters alone, and the states before the first step.": prelude,
             DERIVED: self.before[DERIVED],
+            DRAWN: self.before[DRAWN],
             INPUT: [*self.before[INPUT], *projections],
             **forward,
             "What the streams go on from.": handed_on,
@@ -254,7 +255,7 @@ class _Scheduler(Assembler):
         over = Over.ALL if _is_at_once(loop) else Over.STEP
         with self._in(number), nullcontext() if over is Over.ALL else self.steps(backward=loop.backward):
             # What is multiplied as a row, or summed over all steps, needs one of its own.
-            of_tables = [n for n in order if n.operation == "table" and n in operands | factors]
+            of_tables = [n for n in order if n.operation in ("table", "once") and n in operands | factors]
             self.places |= {n: self.place(n) for n in of_tables}
             self._give_rows(of_tables, over)
             self._give_rows((n for n in order if n in self.plan.projected and n in operands | factors), over)
@@ -460,9 +461,9 @@ class _Scheduler(Assembler):
 
 
 def _is_at_once(loop: Loop) -> bool:
-    """Whether a loop needs no order of its steps: it has no states, and reads no time."""
+    """Whether a loop needs no order of its steps: no states, no time, and nothing drawn for a sequence."""
     nodes = topological(loop.kept.values())
-    return not loop.step and not any(n.operation in ("table", "time") for n in nodes)
+    return not loop.step and not any(n.operation in ("table", "once", "time") for n in nodes)
 
 
 # Where the rows of states stand: in front of each step and behind the last one, in the order of the sequence.

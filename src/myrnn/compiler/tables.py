@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,8 @@ from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.ops import indices_of, matmul
 from myrnn.compiler.trace import Trace
 
+# What is no number, and is the same at every step.
+_UNKNOWN = ("parameter", "once")
 # In so many first and last steps something else may be computed.
 EDGE = 3
 # Fixed numbers deep in what depends on parameters alone are looked for among so many at most.
@@ -159,7 +161,7 @@ def _rewritten(trace: Trace, order: list[Node], replaced: Mapping[_Slot, Node]) 
                 inputs[place] = _replaced(i, below)
         done[node] = node.build.rebuild(node, inputs)
     origins = {done[node]: origin for node, origin in trace.origins.items() if node in done}
-    return Trace(trace.length, done[trace.output], origins, trace.logits, trace.looks, trace.parameters)
+    return replace(trace, output=done[trace.output], origins=origins)
 
 
 def _replaced(node: Node, below: Mapping[Path, Node]) -> Node:
@@ -206,8 +208,8 @@ class _Kinds:
             if node.operation == "row":
                 row[node], kind[node] = node.attributes[0], self._number(("row", node.attributes[1:], node.size))
                 continue
-            if node.operation == "parameter":
-                row[node], kind[node] = -1, self._number(("parameter", node.attributes))
+            if node.operation in _UNKNOWN:
+                row[node], kind[node] = -1, self._number((node.operation, node.attributes))
                 continue
             if not rows:
                 below[node] = [()]
@@ -232,7 +234,7 @@ class _Kinds:
 def _chosen(select: Node) -> Node | None:
     """Return what a choice by numbers, such as that of a first step, comes to."""
     condition, one, other = select.inputs
-    if any(n.operation in ("row", "parameter") for n in topological([condition])):
+    if any(n.operation in ("row", *_UNKNOWN) for n in topological([condition])):
         return None
     (values,) = evaluate([condition], {})
     return one if np.all(values) else None if np.any(values) else other
@@ -260,7 +262,7 @@ def fill_tables(tables: Sequence[Table], unrolled: Node, traced: Node, length: i
         seen.add((ours, its))
         picked = _row_of_parameter(its) if _is_of_table(ours) else None
         if ours.operation == "row" and ours.attributes[1:2] == ("table",):
-            if not any(n.operation in ("row", "parameter") for n in topological([its])):
+            if not any(n.operation in ("row", *_UNKNOWN) for n in topological([its])):
                 fill(ours, evaluate([its], {})[0])
         elif picked is not None:
             number, count = picked

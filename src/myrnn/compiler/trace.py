@@ -11,10 +11,10 @@ import linecache
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from types import CodeType, FrameType
 from typing import Any
 from weakref import ref
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import failure
 from myrnn.compiler import ops, reads
+from myrnn.compiler.draws import Recording, SiteUse, values_of
 from myrnn.compiler.graph import Builder, Node, inputs_first
 from myrnn.compiler.lower import READS, SHAPES, Rule, Value, lost, plain
 from myrnn.compiler.ops import OPERATIONS, join
@@ -43,6 +44,7 @@ from myrnn.compiler.reads import (
 from myrnn.compiler.rules import INSTEAD, RULES
 from myrnn.compiler.writes import READ_OR_WRITE, WRITES, Written, written_into
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
+from myrnn.randomness import run_with
 
 # MyGrad has one switch and one set of locks for all threads: whatever runs a model in it, or writes into parameters,
 # holds this, so that no two do at a time.
@@ -52,7 +54,7 @@ MYGRAD = threading.RLock()
 _MYGRAD = os.path.join(os.path.dirname(mygrad.__file__), "")
 _NUMPY = os.path.join(os.path.dirname(np.__file__), "")
 _MYNN = os.path.join(os.sep, "mynn", "")
-_DENSE = os.path.join("myrnn", "models", "dense.py")
+_LIKE_LAYERS = os.path.join("myrnn", "models", "dense.py"), os.path.join("myrnn", "randomness.py")
 # The models that ship look at their argument only to check it.
 _MODELS = os.path.join(os.sep, "myrnn", "models", "")
 
@@ -265,7 +267,7 @@ def _kind_of(file: str) -> int:
         return _OF_MYGRAD
     if file.startswith((_NUMPY, "<frozen ")):
         return _OF_NUMPY
-    if _MYNN in file or file.endswith(_DENSE):
+    if _MYNN in file or file.endswith(_LIKE_LAYERS):
         return _OF_LAYERS
     return _OF_MODELS if _MODELS in file else _OF_USER
 
@@ -294,6 +296,8 @@ class Trace:
     looks: tuple[Origin, ...] = ()
     # The numbers of the parameters that MyGrad's graph reaches: these have a gradient.
     parameters: frozenset[int] = frozenset()
+    # How it draws random numbers.
+    draws: tuple[SiteUse, ...] = ()
 
 
 @contextmanager
@@ -309,17 +313,25 @@ def _collection_paused() -> Iterator[None]:
 
 
 @_collection_paused()
-def trace_once(model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder) -> Trace:
-    """Trace the model on `x`, float32 (T, C)."""
-    output, sequence, recorder = _run(model, parameters, x)
+def trace_once(
+    model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder, whole: Collection[int] = ()
+) -> Trace:
+    """Trace the model on `x`, float32 (T, C); `whole` has the sites that do not draw row by row (see `draws`)."""
+    output, sequence, recorder, recording = _run(model, parameters, x)
     try:
-        return _graph_of(output, sequence, parameters, build, recorder)
+        drawn = values_of(recording.calls, len(x), build, whole)
+        return _graph_of(output, sequence, parameters, build, recorder, drawn)
     finally:
         recorder.let_arrays_go()
 
 
 def _graph_of(
-    output: Any, sequence: Tensor, parameters: tuple[Tensor, ...], build: Builder, recorder: Recorder
+    output: Any,
+    sequence: Tensor,
+    parameters: tuple[Tensor, ...],
+    build: Builder,
+    recorder: Recorder,
+    drawn: tuple[dict[int, Value], tuple[SiteUse, ...]],
 ) -> Trace:
     """Return the graph of what a model returned for a sequence."""
     if not isinstance(output, Tensor) or isinstance(output, Array):
@@ -340,6 +352,8 @@ def _graph_of(
     }
     rows = tuple(build.leaf("row", t, size=width) for t in range(length))
     values[id(sequence)] = Value(rows, sequence.shape, 0)
+    of_drawn, draws = drawn
+    values |= of_drawn
     origins = read_graph(inputs_first([output], _operands), values, build, recorder)
     tensors = inputs_first([output], lambda t: () if isinstance(t.creator, WithoutGradient) else _variables(t))
     reached = frozenset(i for i, p in enumerate(parameters) if any(p is t for t in tensors))
@@ -348,7 +362,7 @@ def _graph_of(
     found = values[id(output)]
     rows_found = (found.value if isinstance(found, Written) else found).parts(-2)
     logits = joined([part.node for part in rows_found], build)
-    return Trace(length, logits, origins, output.data.copy(), looks, reached)
+    return Trace(length, logits, origins, output.data.copy(), looks, reached, draws)
 
 
 def joined(rows: Sequence[Node], build: Builder) -> Node:
@@ -359,15 +373,16 @@ def joined(rows: Sequence[Node], build: Builder) -> Node:
     return join(*rows, places=[np.arange(t * size, (t + 1) * size) for t in range(len(rows))])
 
 
-def _run(model: Any, parameters: tuple[Tensor, ...], x: NDArray[Any]) -> tuple[Any, Tensor, Recorder]:
-    """Run the model on `x` as a tensor; return what it returns, the tensor, and what was noted."""
+def _run(model: Any, parameters: tuple[Tensor, ...], x: NDArray[Any]) -> tuple[Any, Tensor, Recorder, Recording]:
+    """Run the model on `x` as a tensor; return what it returns, the tensor, what was noted and what was drawn."""
     # Where the model takes a tensor of the kind that is traced for an array, and fails, it is given arrays.
     for arrays in (True, False):
-        sequence, recorder = mygrad.tensor(x, constant=False), Recorder()
+        sequence, recorder, recording = mygrad.tensor(x, constant=False), Recorder(), Recording()
+        run = partial(recorder.run, model, arrays=arrays, parameters=parameters)
         try:
             # The sequences are made up, and larger than life: what overflows on them says nothing about the model.
             with np.errstate(all="ignore"):
-                return recorder.run(model, sequence, arrays=arrays, parameters=parameters), sequence, recorder
+                return run_with(recording, run, sequence), sequence, recorder, recording
         except InvalidArgument:
             raise
         except Exception as error:

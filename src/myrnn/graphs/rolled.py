@@ -78,6 +78,7 @@ def _values(compiled: CompiledModel, equations: Equations, sequence: Array) -> d
     for k, table in enumerate(recurrence.tables):
         for t, row in enumerate(rows):
             row[leaf("table", k, size=table.size)] = table.row(table.step_of(t, len(rows)))
+    known |= {drawn.leaf(recurrence.build, k): drawn.neutral for k, drawn in enumerate(recurrence.draws)}
     found: dict[Place, list[Array]] = defaultdict(list)
 
     def run(part: Sequence[Equation], column: int, row: Mapping[Node, Array], targets: Sequence[Node]) -> list[Array]:
@@ -220,6 +221,10 @@ class _Rolled:
         if node.operation == "table":
             what = "numbers for every step, which the model makes of the time (input)"
             return self._add("input", f"table_{node.attributes[0]}", (str(node.size),), (what,))
+        if node.operation in ("drawn", "once"):
+            drawn = self.recurrence.draws[node.attributes[0]]
+            what = f"{drawn.draw.kind}, drawn at random in training (input)"
+            return self._add("input", drawn.name, (str(node.size),), (what,))
         if node.operation == "length":
             value = f" = {self.observed.steps}" if self.observed.steps else ""
             return self._add("input", f"T{value}", (), ("T, the number of steps (input)",))

@@ -15,6 +15,7 @@ from myrnn.compiler import MYGRAD, compile_for, lines_that_look, unreached
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
 from myrnn.losses import Objective
 from myrnn.models import parameters_of
+from myrnn.randomness import Keys, Numbers, Source, keys_of, run_with
 from myrnn.sequences import Sequences
 from myrnn.targets import TargetKind
 from myrnn.training.native import Losses, NativeEngine, Scores
@@ -45,7 +46,7 @@ class Engine(Protocol):
     gradient_clip: float | None
 
     def run(
-        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int = 0
     ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`.
 
@@ -56,6 +57,8 @@ class Engine(Protocol):
             The sequences of each iteration.
         rates : ndarray, float64 (n,), or None
             The learning rate of each iteration; None leaves it to the optimizer.
+        first : int
+            The number of the first of these iterations, by which the model draws random numbers.
 
         Returns
         -------
@@ -80,38 +83,45 @@ class MyGradEngine:
         batch_size: int,
         gradient_clip: float | None,
         objective: Objective,
+        seed: int = 0,
     ) -> None:
         self._model, self._optimizer, self.gradient_clip = model, optimizer, gradient_clip
+        self._seed = seed
         self._objective = objective
         self._parameters = parameters_of(model)
         # Few, since Ctrl-C is obeyed between two calls.
         self.iterations_per_call = max(1, 16 // batch_size)
 
     def run(
-        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int = 0
     ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`; see `Engine.run`."""
         losses, scores = np.empty(len(order)), np.empty(len(order), dtype=scores_dtype(sequences.kind))
         own = None if rates is None else self._optimizer.learning_rate
+        keys = keys_of(self._seed, first, order.shape)
         try:
             for row, batch in enumerate(order):
                 if rates is not None:
                     self._optimizer.learning_rate = float(rates[row])
                 with MYGRAD:
-                    losses[row], scores[row] = self._iterate(sequences, batch)
+                    losses[row], scores[row] = self._iterate(sequences, batch, keys[row])
         finally:
             # What a hook finds there, and may set, is the optimizer's own.
             if rates is not None:
                 self._optimizer.learning_rate = own
         return losses, scores
 
-    def _iterate(self, sequences: Sequences, batch: NDArray[np.int64]) -> tuple[float, Any]:
+    def _iterate(self, sequences: Sequences, batch: NDArray[np.int64], keys: Keys) -> tuple[float, Any]:
         rows = sequences.rows(batch)
         targets, weights = sequences.targets[rows], None if sequences.weights is None else sequences.weights[rows]
         # MyGrad clears a gradient when its tensor is used again: what these sequences do not use would keep its last.
         for parameter in (*self._parameters, *self._optimizer.params):
             parameter.null_grad()
-        outputs = _stack([_output(self._model, sequences, index) for index in _with_rows(sequences, batch)])
+        used = _with_rows(sequences, batch)
+        sources = [Numbers(key) for index, key in zip(batch, keys.tolist(), strict=True) if index in used]
+        outputs = _stack(
+            [_output(self._model, sequences, index, source) for index, source in zip(used, sources, strict=True)]
+        )
         loss = self._objective(self._model, outputs, targets, weights)
         loss.backward()
         # A penalty may reach parameters that the model does not use.
@@ -141,8 +151,10 @@ class ChosenEngine:
         gradient_clip: float | None,
         objective: Objective,
         example: Sequences,
+        seed: int = 0,
     ) -> None:
-        reference = MyGradEngine(model, optimizer, batch_size, gradient_clip, objective)
+        self._seed = seed
+        reference = MyGradEngine(model, optimizer, batch_size, gradient_clip, objective, seed)
         self._fallback = reference if engine == "auto" else None
         self._engine: Engine = reference
         self._model, self._optimizer, self._batch_size = model, optimizer, batch_size
@@ -165,7 +177,9 @@ class ChosenEngine:
 
     def _native(self, example: Sequences, gradient_clip: float | None) -> NativeEngine:
         compiled = compile_for(self._model, example)
-        return NativeEngine(compiled, self._optimizer, self._batch_size, gradient_clip, self._objective, example)
+        return NativeEngine(
+            compiled, self._optimizer, self._batch_size, gradient_clip, self._objective, example, self._seed
+        )
 
     @property
     def name(self) -> str:
@@ -194,19 +208,19 @@ class ChosenEngine:
                 engine.gradient_clip = limit
 
     def run(
-        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int = 0
     ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`; see `Engine.run`."""
         if self._is_changed and self._steps >= WORTH_COMPILING:
             self._compile_again(sequences)
         try:
-            done = self._engine.run(sequences, order, rates)
+            done = self._engine.run(sequences, order, rates, first)
         except CompileError as error:
             # The engine has put everything back to where it was before these iterations.
             if self._fallback is None or not isinstance(self._engine, NativeEngine):
                 raise
             self._leave_native(error, self._engine.has_changed)
-            return self.run(sequences, order, rates)
+            return self.run(sequences, order, rates, first)
         self._steps += int(sequences.lengths[order].sum())
         return done
 
@@ -316,9 +330,13 @@ def _with_rows(sequences: Sequences, indices: NDArray[np.int64]) -> NDArray[np.i
     return indices[sequences.lengths[indices] > 0] if sequences.per_step else indices
 
 
-def _output(model: Any, sequences: Sequences, index: int) -> Any:
-    """Run the model on a sequence and return its outputs, whose shape is what the targets want."""
-    output = model(sequences.features(index))
+def _output(model: Any, sequences: Sequences, index: int, source: Source | None = None) -> Any:
+    """Run the model on a sequence and return its outputs, whose shape is what the targets want.
+
+    With a source, as in training, it draws random numbers.
+    """
+    features = sequences.features(index)
+    output = model(features) if source is None else run_with(source, model, features)
     checked_columns(np.shape(output), sequences.kind, int(sequences.lengths[index]))
     return output
 

@@ -278,7 +278,7 @@ class Training:
         weights = checked_class_weights(class_weight, self._kind, self._columns)
         objective = Objective(loss_for(loss, self._kind), weights, _checked_penalty(penalty))
         self._guessing = guessing_loss(objective, model, example, self._columns)
-        self._engine = ChosenEngine(engine, model, optimizer, batch_size, gradient_clip, objective, example)
+        self._engine = ChosenEngine(engine, model, optimizer, batch_size, gradient_clip, objective, example, seed)
         if isinstance(self._feed, WindowFeed):
             self._feed.carry(self._engine.carried)
         self._given = {
@@ -473,7 +473,7 @@ class Training:
         rates = self._rates.between(done, done + len(order), self._restarts.scale)
         if not self._rates.is_shipped or (is_new and not self._is_task_shipped):
             self._engine.doubt()
-        losses, scores = self._engine.run(data, order, rates)
+        losses, scores = self._engine.run(data, order, rates, done)
         check_losses(losses, done)
         self._record.add(Results(losses, scores, data.counted[order].sum(axis=1)), data.lengths[order])
         self._call("on_progress", self.iteration)

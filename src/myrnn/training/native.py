@@ -25,6 +25,7 @@ from myrnn.compiler import (
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.losses import CROSS_ENTROPY, Objective
 from myrnn.optimizers import SGD, Adam, RMSprop
+from myrnn.randomness import keys_of
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, TargetKind
 from myrnn.training.windows import Windows
@@ -145,7 +146,9 @@ class NativeEngine:
         gradient_clip: float | None,
         objective: Objective,
         example: Sequences,
+        seed: int = 0,
     ) -> None:
+        self._seed = seed
         _refuse_looks(compiled)
         check_rows(compiled, example.kind)
         self._compiled, self._optimizer = compiled, optimizer
@@ -189,7 +192,7 @@ class NativeEngine:
         self._is_doubted = True
 
     def run(
-        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int = 0
     ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`; see `Engine.run`.
 
@@ -222,8 +225,9 @@ class NativeEngine:
         for block, place, array in self._arrays():
             block.write(place, array)
         streams = sequences.streams if isinstance(sequences, Windows) else None
+        keys = keys_of(self._seed, first, order.shape) if self._native.draws else None
         descent = self._descent(sequences, order, rates)
-        losses, scores = self._native.train(sequences, order, descent, self._shards, streams)
+        losses, scores = self._native.train(sequences, order, descent, self._shards, streams, keys)
         ran = time.perf_counter() - begin
         self._ran += ran
         self.iterations_per_call = int(np.clip(CALL / ran * len(order), 1, 10 * self.iterations_per_call))

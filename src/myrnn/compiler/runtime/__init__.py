@@ -5,6 +5,7 @@
 - `elementary`: functions of lanes
 - `products`: matrix products, and softmax cross-entropy
 - `scores`: how good outputs are, beside their loss
+- `draws`: random numbers
 - `moves`: moving numbers, sums over features, and bringing sequences side by side
 - `threads`: the floating-point mode of a thread, and the barrier where the threads of a batch meet
 - `updates`: the optimizers' steps
@@ -18,6 +19,7 @@ from pathlib import Path
 
 # What a program calls. No name of its own may hide one of them.
 OF_PROGRAMS = {
+    "draws": ("draw_dropout", "draw_dropouts", "draw_noise", "draw_noises"),
     "elementary": (
         "above", "absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos",
         "exp", "expm1", "floor", "log", "log1p", "logaddexp", "maximum", "minimum", "power", "relu", "rint", "same",

@@ -51,48 +51,49 @@ class Work(NamedTuple):
 
 @by_address
 def run_sequence(
-    program: Address, values: Tokens, begin: int, steps: int, member: int, labels: Integers, targets: Floats,
-    weights: Floats, class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool,
-    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
+    program: Address, values: Tokens, begin: int, steps: int, member: int, keys: Integers, labels: Integers,
+    targets: Floats, weights: Floats, class_weights: Floats, streams: Integers, carried: Floats, share: np.float32,
+    learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:  # fmt: skip
     """Call a program for one sequence."""
     return program(
-        values, begin, steps, member, labels, targets, weights, class_weights, streams, carried, share, learn, p, g, w,
-        sizes, tables,
+        values, begin, steps, member, keys, labels, targets, weights, class_weights, streams, carried, share, learn, p,
+        g, w, sizes, tables,
     )  # fmt: skip
 
 
 @by_address
 def run_batch(
     program: Address, values: Tokens, offsets: Integers, labels: Integers, targets: Floats, weights: Floats,
-    class_weights: Floats, streams: Integers, carried: Floats, members: Integers, share: np.float32, learn: bool,
-    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
+    class_weights: Floats, streams: Integers, carried: Floats, members: Integers, keys: Integers, share: np.float32,
+    learn: bool, p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:  # fmt: skip
     """Call a program for a batch."""
     return program(
-        values, offsets, labels, targets, weights, class_weights, streams, carried, members, share, learn, p, g, w,
-        sizes, tables, start, lined,
+        values, offsets, labels, targets, weights, class_weights, streams, carried, members, keys, share, learn, p, g,
+        w, sizes, tables, start, lined,
     )  # fmt: skip
 
 
 @compiled
 def run(
-    program: Address, batched: bool, samples: Samples, members: Integers, share: np.float32, learn: bool, p: Floats,
-    g: Floats, work: Work,
+    program: Address, batched: bool, samples: Samples, members: Integers, keys: Integers, share: np.float32,
+    learn: bool, p: Floats, g: Floats, work: Work,
 ) -> tuple[float, float]:  # fmt: skip
     """Run a program for `members`, a batch with the longest first or one sequence; return the loss and the score.
 
-    Both are sums over the sequences, or their steps; the gradients `g` are those of the loss times `share`.
+    Both are sums over the sequences, or their steps; the gradients `g` are those of the loss times `share`. Each member
+    has a key for what it draws at random; without keys nothing is drawn.
     """
     if batched:
         return run_batch(
             program, samples.values, samples.offsets, samples.labels, samples.targets, samples.weights,
-            samples.class_weights, samples.streams, samples.carried, members, share, learn, p, g, work.numbers,
+            samples.class_weights, samples.streams, samples.carried, members, keys, share, learn, p, g, work.numbers,
             work.sizes, work.tables, work.start, work.lined,
         )  # fmt: skip
     begin, end = samples.offsets[members[0]], samples.offsets[members[0] + 1]
     return run_sequence(
-        program, samples.values, begin, end - begin, members[0], samples.labels, samples.targets, samples.weights,
+        program, samples.values, begin, end - begin, members[0], keys, samples.labels, samples.targets, samples.weights,
         samples.class_weights, samples.streams, samples.carried, share, learn, p, g, work.numbers, work.sizes,
         work.tables,
     )  # fmt: skip
@@ -101,11 +102,12 @@ def run(
 @compiled
 def train(
     program: Address, batched: bool, samples: Samples, order: IntegerTable, shares: Floats, members: IntegerTable,
-    barrier: Integers, d: Descent, gradients: Floats, work: Work, lookups: Lookups, losses: DoubleTable,
-    scores: DoubleTable,
+    keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, lookups: Lookups,
+    losses: DoubleTable, scores: DoubleTable,
 ) -> None:  # fmt: skip
     """Do one iteration for each row of `order`, of which `members` are this shard's, together with other shards.
 
+    `keys` are those of the members, by which the model draws random numbers.
     In its gradients each loss counts for the iteration's number of `shares`.
     """
     mode, size, shard, shards = flush_subnormals(), len(d.parameters), lookups.shard, lookups.shards
@@ -120,7 +122,7 @@ def train(
         if looks_up:
             catch_up(lookups, listed, n, d)
         meet(barrier, shards)
-        loss, score = run(program, batched, samples, members[n], shares[n], True, d.parameters, g, work)
+        loss, score = run(program, batched, samples, members[n], keys[n], shares[n], True, d.parameters, g, work)
         losses[shard, n], scores[shard, n] = loss * shares[n], score
         meet(barrier, shards)
         sum_shards(gradients, lower, upper, size, shards)
@@ -151,7 +153,7 @@ def logits(
     together = max(1, len(members)) if batched else 1
     for first in range(0, len(members), together):
         some = members[first : first + together]
-        run(program, batched, samples, some, np.float32(1), False, p, p, work)
+        run(program, batched, samples, some, members[:0], np.float32(1), False, p, p, work)
         if per_step:
             begin, end = samples.offsets[some[0]], samples.offsets[some[0] + 1]
             count = work.start[end - begin] if batched else end - begin

@@ -1,0 +1,266 @@
+"""What a model draws with `dropout` and `noise`: numbers that a step reads like its row of the sequence.
+
+A trace has a leaf ``draw`` for what a call gives, or, where that is as long as the sequence, for each row. Only traces
+of several lengths show whether a site is used at every step or once for a sequence, and which step a leaf belongs to.
+Then `settled` writes those of step t as ``row`` with the attributes t, ``"drawn"`` and k, like the rows of tables, and
+those of a sequence as ``once`` with the attribute k.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from mygrad import Tensor
+
+from myrnn.compiler.graph import Builder, Node, substitute, topological
+from myrnn.compiler.lower import Value, plain
+from myrnn.compiler.ops import take
+from myrnn.errors import CompileError
+from myrnn.randomness import Draw, Sites
+
+if TYPE_CHECKING:
+    from myrnn.compiler.trace import Trace
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a site of a model draws for a sequence.
+
+    Attributes
+    ----------
+    site : int
+    draw : Draw
+    size : int
+        How many numbers a step reads, or the sequence.
+    once : bool
+        Whether it is drawn once for a sequence, and not for every step.
+    parts : int
+        How many calls a step, or the sequence, makes: such as one for each of several layers.
+    by_part : bool
+        Whether the first calls of all steps come before the second ones.
+    of_rows : bool
+        Whether a call draws for all rows of the sequence.
+    backward : bool
+        Whether the steps are counted from the last row of a sequence to the first.
+    """
+
+    site: int
+    draw: Draw
+    size: int
+    once: bool = False
+    parts: int = 1
+    by_part: bool = False
+    of_rows: bool = False
+    backward: bool = False
+
+    def leaf(self, build: Builder, number: int) -> Node:
+        """Return the leaf that a step reads, or that stands for the sequence; `number` is its place among all."""
+        return build.leaf("once" if self.once else "drawn", number, size=self.size)
+
+    @property
+    def neutral(self) -> np.ndarray[Any, Any]:
+        """The numbers that change nothing, float32 (size,)."""
+        return np.full(self.size, self.draw.neutral, dtype=np.float32)
+
+    @property
+    def name(self) -> str:
+        """What equations call it."""
+        return f"{self.draw.kind}_{self.site}"
+
+
+# While a model is traced ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of `dropout` or `noise` in a trace, from a line of a file."""
+
+    site: int
+    draw: Draw
+    tensor: Any
+    line: tuple[str, int]
+
+
+class Recording:
+    """Gives a traced model numbers that change nothing, as tensors that are leaves of its graph."""
+
+    def __init__(self) -> None:
+        self._sites = Sites()
+        self.calls: list[Call] = []
+
+    def draw(self, draw: Draw, h: Any) -> Tensor:
+        """Return a tensor of the shape of `h`."""
+        site, frame = self._sites.number(), sys._getframe(3)
+        numbers = np.full(h.shape, draw.neutral, dtype=h.dtype if h.dtype.kind == "f" else np.float32)
+        line = frame.f_code.co_filename, frame.f_lineno
+        self.calls.append(Call(site, draw, Tensor(numbers, constant=True), line))
+        return self.calls[-1].tensor
+
+
+@dataclass(frozen=True)
+class SiteUse:
+    """How a trace uses a site: how many leaves it has, and how many numbers each, and the line of its first call.
+
+    Where it is `of_rows`, a call has a leaf for each row of the sequence, which is so long.
+    """
+
+    site: int
+    draw: Draw
+    leaves: int
+    size: int
+    line: tuple[str, int]
+    of_rows: bool
+    length: int
+
+
+def values_of(
+    calls: Sequence[Call], length: int, build: Builder, whole: Collection[int]
+) -> tuple[dict[int, Value], tuple[SiteUse, ...]]:
+    """Return the values of the tensors that were drawn, by their ids, and how each site was used.
+
+    A leaf is what a call draws, or what one draws for a row of the sequence. The sites of `whole` do not do that, even
+    where they draw as many rows by chance.
+    """
+    values: dict[int, Value] = {}
+    uses: dict[int, SiteUse] = {}
+    for call in calls:
+        shape, size = call.tensor.shape, call.tensor.size
+        if not size:
+            values[id(call.tensor)] = Value((), shape, 0)
+            continue
+        of_rows = len(shape) > 1 and shape[0] == length > 1 and call.site not in whole
+        rows = length if of_rows else 1
+        use = uses.setdefault(call.site, SiteUse(call.site, call.draw, 0, size // rows, call.line, of_rows, length))
+        if (use.draw, use.size) != (call.draw, size // rows):
+            what = "another number" if use.draw != call.draw else "another shape"
+            raise CompileError(
+                f"a line draws with {what} from call to call: write a line for each.\n  {_shown(call.line)}"
+            )
+        first, last = use.leaves, use.leaves + rows
+        uses[call.site] = replace(use, leaves=last)
+        draw, site = call.draw, call.site
+        leaves = [build.leaf("draw", i, site, draw.kind, draw.amount, size=use.size) for i in range(first, last)]
+        values[id(call.tensor)] = Value(tuple(leaves), shape, 0) if of_rows else plain(leaves[0], shape)
+    return values, tuple(uses.values())
+
+
+def _shown(line: tuple[str, int]) -> str:
+    file, number = line
+    return f"{os.path.basename(file)}:{number}   {linecache.getline(file, number).strip()}"
+
+
+# What traces of several lengths show ---------------------------------------------------------------------------------
+
+
+def find_draws(traces: Mapping[int, Trace]) -> tuple[Drawn, ...]:
+    """Return what each site draws; in which order its steps come, `ordered` says.
+
+    Raises
+    ------
+    CompileError
+        When a site draws neither for every step nor once.
+    """
+    lengths = sorted(traces)[-3:]
+    by_site: dict[int, list[SiteUse]] = defaultdict(list)
+    for use in (use for length in lengths for use in traces[length].draws):
+        by_site[use.site].append(use)
+    found = []
+    for uses in by_site.values():
+        # One of the lengths may by chance be that of something else.
+        ((draw, size, of_rows), _), *_ = Counter((u.draw, u.size, u.of_rows) for u in uses).most_common(1)
+        alike = [u for u in uses if (u.draw, u.size, u.of_rows) == (draw, size, of_rows)]
+        counts = {u.length: u.leaves for u in alike}
+        parts = {count // length if count % length == 0 else 0 for length, count in counts.items()}
+        once = len(set(counts.values())) == 1
+        if len(alike) < len(lengths) - 1 or not (once or (len(parts) == 1 and all(parts))):
+            times = ", ".join(f"{count} times for {length} steps" for length, count in counts.items())
+            raise CompileError(
+                f"a line draws {times}: a compiled model draws at every step, or once for a sequence.\n"
+                f"  {_shown(uses[0].line)}"
+            )
+        each = alike[0].leaves if once else max(parts)
+        found.append(Drawn(alike[0].site, draw, each * size, once, each, of_rows=of_rows))
+    return tuple(found)
+
+
+def ordered(draws: Sequence[Drawn], trace: Trace) -> tuple[tuple[Drawn, ...], bool]:
+    """Return the same with the order in which steps come, and whether that of one is uncertain."""
+    counted = [(d, True) if d.once else _counted(d, trace) for d in draws]
+    return tuple(d for d, _ in counted), not all(is_certain for _, is_certain in counted)
+
+
+def drawn_whole(draws: Iterable[Drawn]) -> frozenset[int]:
+    """Return the sites of which no call draws for all rows of the sequence."""
+    return frozenset(d.site for d in draws if not d.of_rows)
+
+
+def turned(draws: Sequence[Drawn], trace: Trace) -> tuple[Drawn, ...]:
+    """Return what sites draw with the steps counted the other way where it is uncertain."""
+    return tuple(d if d.once or _counted(d, trace)[1] else replace(d, backward=True) for d in draws)
+
+
+def _counted(drawn: Drawn, trace: Trace) -> tuple[Drawn, bool]:
+    """Return a site with the order of its leaves, and whether it is certain.
+
+    What meets the leaves of a loop that goes forward is made of ever later rows, and of one that goes backward of ever
+    earlier ones. Behind a loop over all, it is made of all rows.
+    """
+    spans: dict[Node, tuple[int, int]] = {}
+    met: dict[int, tuple[int, int]] = {}
+    for node in topological([trace.output]):
+        if node.operation == "row" and len(node.attributes) == 1:
+            spans[node] = (node.attributes[0], node.attributes[0])
+            continue
+        below = [spans[i] for i in node.inputs if i in spans]
+        if below:
+            spans[node] = (min(low for low, _ in below), max(high for _, high in below))
+            met |= {
+                i.attributes[0]: spans[node]
+                for i in node.inputs
+                if i.operation == "draw" and i.attributes[1] == drawn.site
+            }
+    for by_part in (False, True) if drawn.parts > 1 else (False,):
+        # The first ones may meet a state that is made of no row.
+        steps = [t if by_part else t * drawn.parts for t in range(2, trace.length)]
+        pairs = [pairwise(met[i][side] for i in steps if i in met) for side in (0, 1)]
+        falls, rises = [b < a for a, b in pairs[0]], [a < b for a, b in pairs[1]]
+        if rises and all(rises):
+            return replace(drawn, by_part=by_part), True
+        if falls and all(falls):
+            return replace(drawn, by_part=by_part, backward=True), True
+    return drawn, False
+
+
+def settled(trace: Trace, draws: Sequence[Drawn]) -> Trace:
+    """Return the trace with what is drawn as steps, or the sequence, read it."""
+    order = topological([trace.output])
+    known = {leaf: _settled(leaf, trace.length, draws) for leaf in order if leaf.operation == "draw"}
+    if not known:
+        return trace
+    nodes = substitute(trace.output.build, order, known)
+    origins = {new: trace.origins[old] for old, new in zip(order, nodes, strict=True) if old in trace.origins}
+    return replace(trace, output=nodes[-1], origins=origins)
+
+
+def _settled(leaf: Node, length: int, draws: Sequence[Drawn]) -> Node:
+    i, site, *draw = leaf.attributes
+    for number, drawn in enumerate(draws):
+        if (drawn.site, drawn.draw) != (site, Draw(*draw)):
+            continue
+        if drawn.once:
+            part, whole = i, drawn.leaf(leaf.build, number)
+        else:
+            t, part = (i % length, i // length) if drawn.by_part else divmod(i, drawn.parts)
+            step = length - 1 - t if drawn.backward else t
+            whole = leaf.build.leaf("row", step, "drawn", number, size=drawn.size)
+        if part < drawn.parts and leaf.size * drawn.parts == drawn.size:
+            return take(whole, indices=np.arange(part * leaf.size, (part + 1) * leaf.size))
+    return leaf

@@ -1,0 +1,259 @@
+"""Dropout and noise: the only random numbers that a model may use, while it trains.
+
+All numbers are a function of where they are used, and no generator has a state. A training has a seed; each of its
+iterations and each place in a batch has a *key* of that; and each line of the model that calls `dropout` or `noise`,
+its *site*, has a stream of numbers for each key. The calls from one site take their numbers one after the other. So a
+training that goes on from a checkpoint draws what it would have drawn, and every engine can draw the same.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from mygrad import Tensor
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+
+Keys = NDArray[np.int64]
+Values = TypeVar("Values", Tensor, NDArray[Any])
+
+KEEP, NORMAL = "dropout", "noise"
+
+
+def dropout(h: Values, rate: float) -> Values:
+    """Set numbers to zero at random while a model trains; everywhere else return `h` itself.
+
+    Each number is zero with the probability `rate`; the others are divided by ``1 - rate``, so that their mean stays.
+    The masks follow from the seed of the training, and are others in every iteration, for every sequence of a batch, at
+    every step and in every line that calls this. Both engines draw the same ones.
+
+    Parameters
+    ----------
+    h : Tensor or ndarray
+        Of any shape: the state of a step (1, D), the whole sequence (T, C), or all states (T, D).
+    rate : float
+        In [0, 1).
+
+    Returns
+    -------
+    Tensor or ndarray
+        Of the shape of `h`.
+
+    Raises
+    ------
+    InvalidArgument
+        When `rate` is not a number in [0, 1).
+
+    References
+    ----------
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+
+    Examples
+    --------
+    >>> h = np.ones((1, 3), dtype=np.float32)
+    >>> dropout(h, 0.5) is h  # no model trains here
+    True
+    """
+    amount = np.float32(_checks.real("rate", rate, minimum=0, below=1))
+    if amount >= 1:
+        raise InvalidArgument(f"rate must be below 1 in float32, not {rate}")
+    return h if (drawn := _drawn(Draw(KEEP, float(amount)), h)) is None else h * drawn
+
+
+def noise(h: Values, std: float) -> Values:
+    """Add normal noise of mean zero while a model trains; everywhere else return `h` itself.
+
+    The noise follows from the seed of the training as the masks of `dropout` do.
+
+    Parameters
+    ----------
+    h : Tensor or ndarray
+        Of any shape.
+    std : float
+        Its standard deviation, 0 or more.
+
+    Returns
+    -------
+    Tensor or ndarray
+        Of the shape of `h`.
+
+    Raises
+    ------
+    InvalidArgument
+        When `std` is not a finite number of 0 or more.
+
+    References
+    ----------
+    Jim, Giles and Horne, "An analysis of noise in recurrent neural networks: convergence and generalization", 1996.
+
+    Examples
+    --------
+    >>> h = np.ones((1, 3), dtype=np.float32)
+    >>> noise(h, 0.1) is h  # no model trains here
+    True
+    """
+    amount = np.float32(_checks.real("std", std, minimum=0, below=float(np.finfo(np.float32).max)))
+    return h if (drawn := _drawn(Draw(NORMAL, float(amount)), h)) is None else h + drawn
+
+
+def _drawn(draw: Draw, h: Any) -> Any:
+    """Return what a call draws; None where nothing is to be drawn."""
+    if not isinstance(h, Tensor | np.ndarray):
+        raise InvalidArgument(f"h must be a tensor or an array, not {_checks.shown(h)}")
+    source = _source.get()
+    return None if source is None or draw.amount == 0 else source.draw(draw, h)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What is drawn.
+
+    Attributes
+    ----------
+    kind : {"dropout", "noise"}
+    amount : float
+        The rate, or the standard deviation: a float32.
+    """
+
+    kind: str
+    amount: float
+
+    @property
+    def neutral(self) -> float:
+        """The number that changes nothing."""
+        return 1.0 if self.kind == KEEP else 0.0
+
+    def numbers(self, key: int, site: int, first: int, count: int) -> NDArray[np.float32]:
+        """Return numbers of a site's stream, from the number `first` on, float32 (count,).
+
+        `compiler.runtime.draws` has the same in native code.
+        """
+        begin, end = first // 2, (first + count + 1) // 2
+        with np.errstate(over="ignore"):
+            # Each word of 64 bits gives two numbers.
+            words = mixed(stream_of(key, site) + np.arange(begin + 1, end + 1, dtype=np.uint64) * GOLDEN)
+        halves = np.stack([words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)], axis=1)
+        drawn = kept(halves, np.float32(self.amount)) if self.kind == KEEP else normal(halves, np.float32(self.amount))
+        return drawn.reshape(-1)[first - 2 * begin :][:count]
+
+
+def kept(halves: NDArray[np.uint64], rate: np.float32) -> NDArray[np.float32]:
+    """Return 0 for a share `rate` of these numbers of 32 bits, and ``1 / (1 - rate)`` for the others."""
+    least = np.uint64(np.ceil(np.float64(rate) * 2.0**32))
+    return np.where(halves >= least, np.float32(1) / (np.float32(1) - rate), np.float32(0))
+
+
+def normal(halves: NDArray[np.uint64], std: np.float32) -> NDArray[np.float32]:
+    """Return two normal numbers for each pair of numbers of 32 bits, (n, 2).
+
+    References
+    ----------
+    Box and Muller, "A note on the generation of random normal deviates", 1958.
+    """
+    shares = (halves + np.uint64(1)).astype(np.float64) * 2.0**-32
+    radius, angle = std * np.sqrt(-2 * np.log(shares[:, 0])), 2 * np.pi * shares[:, 1]
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).astype(np.float32)
+
+
+# Words of 64 bits ----------------------------------------------------------------------------------------------------
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def mixed(words: Any) -> Any:
+    """Return other words, of which every bit depends on all bits: the last step of SplitMix64.
+
+    References
+    ----------
+    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
+    """
+    with np.errstate(over="ignore"):
+        words = (words ^ (words >> np.uint64(30))) * _FIRST
+        words = (words ^ (words >> np.uint64(27))) * _SECOND
+    return words ^ (words >> np.uint64(31))
+
+
+def stream_of(key: int, site: int) -> np.uint64:
+    """Return where the stream of a site begins."""
+    with np.errstate(over="ignore"):
+        return np.uint64(mixed(np.int64(key).astype(np.uint64) + np.uint64(site + 1) * GOLDEN))
+
+
+def keys_of(seed: int, first: int, shape: tuple[int, int]) -> Keys:
+    """Return a key for each place in the batches of some iterations, int64 (n, B); `first` is the first iteration."""
+    iterations, places = (np.arange(1, count + 1, dtype=np.uint64) for count in shape)
+    (begin,) = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    with np.errstate(over="ignore"):
+        of_iterations = mixed(begin + (iterations + np.uint64(first)) * GOLDEN)
+        keys: Keys = mixed(of_iterations[:, np.newaxis] + places * GOLDEN).view(np.int64)
+    return keys
+
+
+# Who draws -----------------------------------------------------------------------------------------------------------
+
+
+class Source(Protocol):
+    """Gives what calls of `dropout` and `noise` draw."""
+
+    def draw(self, draw: Draw, h: Any) -> Any:
+        """Return an array or a tensor of the shape of `h`."""
+        ...
+
+
+_source: ContextVar[Source | None] = ContextVar("source", default=None)
+
+
+def run_with(source: Source, model: Callable[[Any], Any], x: Any) -> Any:
+    """Return ``model(x)`` of a model that draws from a source; without one, it draws nothing."""
+    token = _source.set(source)
+    try:
+        return model(x)
+    finally:
+        _source.reset(token)
+
+
+class Sites:
+    """Numbers the sites of a model, in the order in which one call of it comes to them.
+
+    A site is a place in the code, with all places that lead to it from `run_with`.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[tuple[int, int], ...], int] = {}
+
+    def number(self) -> int:
+        """Return the site of the present call of `dropout` or `noise`."""
+        # In front of the user's code stand this, the source and two functions of this file.
+        frame: FrameType | None = sys._getframe(4)
+        chain = []
+        while frame is not None and frame.f_code is not run_with.__code__:
+            chain.append((id(frame.f_code), frame.f_lasti))
+            frame = frame.f_back
+        return self._numbers.setdefault(tuple(chain), len(self._numbers))
+
+
+class Numbers:
+    """Draws for one sequence of a training."""
+
+    def __init__(self, key: int) -> None:
+        self._key, self._sites = key, Sites()
+        # How many numbers each site has taken.
+        self._taken: dict[int, int] = defaultdict(int)
+
+    def draw(self, draw: Draw, h: Any) -> NDArray[Any]:
+        """Return the next numbers of the site, of the shape of `h` and its type, if that is a float."""
+        site, size = self._sites.number(), int(np.prod(h.shape))
+        first = self._taken[site]
+        self._taken[site] += size
+        numbers = draw.numbers(self._key, site, first, size).reshape(h.shape)
+        return numbers.astype(h.dtype) if h.dtype.kind == "f" else numbers
