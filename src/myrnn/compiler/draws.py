@@ -96,6 +96,11 @@ class Recording:
         self._sites = Sites()
         self.calls: list[Call] = []
 
+    @property
+    def drawn(self) -> list[tuple[Any, ...]]:
+        """What was drawn where, one call after the other."""
+        return [(call.site, call.draw, call.tensor.shape) for call in self.calls]
+
     def draw(self, draw: Draw, h: Any) -> Tensor:
         """Return a tensor of the shape of `h`."""
         site, frame = self._sites.number(), sys._getframe(3)
@@ -258,7 +263,9 @@ def _settled(leaf: Node, length: int, draws: Sequence[Drawn]) -> Node:
         if drawn.once:
             part, whole = i, drawn.leaf(leaf.build, number)
         else:
-            t, part = (i % length, i // length) if drawn.by_part else divmod(i, drawn.parts)
+            part, t = divmod(i, max(1, length)) if drawn.by_part else divmod(i, drawn.parts)[::-1]
+            if t >= length:
+                continue
             step = length - 1 - t if drawn.backward else t
             whole = leaf.build.leaf("row", step, "drawn", number, size=drawn.size)
         if part < drawn.parts and leaf.size * drawn.parts == drawn.size:
