@@ -260,11 +260,29 @@ def with_decay(x, w, u, v):
     return h @ v
 
 
+def at_odd_steps(x, w, u, v):
+    h = zeros()
+    for t, x_t in enumerate(x):
+        h = step(x_t, h, w, u)
+        h = mg.where(t % 2 == 1, dropout(h, 0.3), h)
+    return h @ v
+
+
+def zoneout(x, w, u, v):
+    """Krueger et al., Zoneout: regularizing RNNs by randomly preserving hidden activations, 2017."""
+    h = zeros()
+    for x_t in x:
+        keep = np.float32(0.7) * dropout(np.ones((1, D), dtype=np.float32), 0.3)
+        h = keep * step(x_t, h, w, u) + (1 - keep) * h
+    return h @ v
+
+
 PER_STEP = (every_step, all_states, one_mask_of_outputs)
 MODELS = [
     of_state, before_step, of_sequence, of_reversed, of_projection, of_readout, lstm, both_ways, back_over_both,
     every_step, all_states, pooled, layers_in_the_step, layers_outside, layers_of_rows, one_mask, one_mask_of_outputs,
     of_weights, of_first_state, three_readouts, noisy, flat, from_three_lines, with_decay,
+    at_odd_steps, zoneout,
 ]  # fmt: skip
 
 
@@ -553,6 +571,13 @@ def ever_more(x, w, u, v):
     return h @ v
 
 
+def columns(x, w, u, v):
+    h, z = zeros(), dropout((x @ w).T, 0.3)
+    for t in range(len(x)):
+        h = mg.tanh(z[:, t] + h @ u)
+    return h @ v
+
+
 def any_shape(x, w, u, v):
     h = zeros()
     for x_t in x:
@@ -567,8 +592,13 @@ def any_shape(x, w, u, v):
     [
         (
             not_at_first,
-            "a line draws 8 times for 9 steps, 11 times for 12 steps, 12 times for 13 steps: a compiled model draws at "
-            "every step, or once for a sequence.",
+            "a line draws 8 times 6 numbers for 9 steps, 11 times 6 numbers for 12 steps, 12 times 6 numbers for 13 "
+            "steps: a compiled model draws at every step, once, or rows of the sequence, (T, ...).",
+        ),
+        (
+            columns,
+            "a line draws 1 times 54 numbers for 9 steps, 1 times 72 numbers for 12 steps, 1 times 78 numbers for 13 "
+            "steps: a compiled model draws at every step, once, or rows of the sequence, (T, ...).",
         ),
         (ever_more, "a line draws with another number from call to call: write a line for each."),
         (any_shape, "a line draws with another shape from call to call: write a line for each."),

@@ -186,10 +186,10 @@ def find_draws(traces: Mapping[int, Trace]) -> tuple[Drawn, ...]:
         parts = {count // length if count % length == 0 else 0 for length, count in counts.items()}
         once = len(set(counts.values())) == 1
         if len(alike) < len(lengths) - 1 or not (once or (len(parts) == 1 and all(parts))):
-            times = ", ".join(f"{count} times for {length} steps" for length, count in counts.items())
+            times = ", ".join(f"{u.leaves} times {u.size} numbers for {u.length} steps" for u in uses)
             raise CompileError(
-                f"a line draws {times}: a compiled model draws at every step, or once for a sequence.\n"
-                f"  {_shown(uses[0].line)}"
+                f"a line draws {times}: a compiled model draws at every step, once, or rows of the sequence, "
+                f"(T, ...).\n  {_shown(uses[0].line)}"
             )
         each = alike[0].leaves if once else max(parts)
         found.append(Drawn(alike[0].site, draw, each * size, once, each, of_rows=of_rows))
