@@ -997,13 +997,23 @@ def noisy(x, w, u, v):
     return h @ v
 
 
-@row("random", "a step that always draws, and `mg.where`")
-def not_at_first(x, w, u, v):
+@row("random", "`mg.where`, as below: a step that always draws")
+def at_odd_steps(x, w, u, v):
     """Dropout at some steps."""
     h = zeros(1, D)
     for t, x_t in enumerate(x):
         h = tanh(x_t[None] @ w + h @ u)
-        h = dropout(h, 0.2) if t else h  # <-
+        h = dropout(h, 0.2) if t % 2 else h  # <-
+    return h @ v
+
+
+@row("random")
+def at_odd_steps_by_where(x, w, u, v):
+    """The same by `mg.where`."""
+    h = zeros(1, D)
+    for t, x_t in enumerate(x):
+        h = tanh(x_t[None] @ w + h @ u)
+        h = mg.where(t % 2 == 1, dropout(h, 0.2), h)  # <-
     return h @ v
 
 

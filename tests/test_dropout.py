@@ -1,5 +1,6 @@
 """`dropout` and `noise`: drawn in training alone, the same in both engines, and after a stop as without it."""
 
+import copy
 import re
 
 import mygrad as mg
@@ -15,7 +16,9 @@ from myrnn.compiler.runtime import draws
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.optimizers import SGD, Adam
 from myrnn.randomness import KEEP, NORMAL, Draw, Numbers, keys_of, run_with
+from myrnn.runs import load_run, save_run
 from myrnn.sequences import Sequences
+from myrnn.tasks import TwinHalves
 from myrnn.training import Checkpoint, Training, measure
 from natively import native
 
@@ -257,11 +260,29 @@ def with_decay(x, w, u, v):
     return h @ v
 
 
+def at_odd_steps(x, w, u, v):
+    h = zeros()
+    for t, x_t in enumerate(x):
+        h = step(x_t, h, w, u)
+        h = mg.where(t % 2 == 1, dropout(h, 0.3), h)
+    return h @ v
+
+
+def zoneout(x, w, u, v):
+    """Krueger et al., Zoneout: regularizing RNNs by randomly preserving hidden activations, 2017."""
+    h = zeros()
+    for x_t in x:
+        keep = np.float32(0.7) * dropout(np.ones((1, D), dtype=np.float32), 0.3)
+        h = keep * step(x_t, h, w, u) + (1 - keep) * h
+    return h @ v
+
+
 PER_STEP = (every_step, all_states, one_mask_of_outputs)
 MODELS = [
     of_state, before_step, of_sequence, of_reversed, of_projection, of_readout, lstm, both_ways, back_over_both,
     every_step, all_states, pooled, layers_in_the_step, layers_outside, layers_of_rows, one_mask, one_mask_of_outputs,
     of_weights, of_first_state, three_readouts, noisy, flat, from_three_lines, with_decay,
+    at_odd_steps, zoneout,
 ]  # fmt: skip
 
 
@@ -420,7 +441,10 @@ def test_a_restart_after_divergence_draws_the_same(in_python):
 # --- off
 
 
-@pytest.mark.parametrize("function", MODELS, ids=lambda function: function.__name__)
+SOME = [of_state, of_sequence, both_ways, every_step, layers_outside, one_mask, of_weights, of_first_state, noisy]
+
+
+@pytest.mark.parametrize("function", SOME, ids=lambda function: function.__name__)
 def test_nothing_is_drawn_where_nothing_trains(function, monkeypatch, in_python):
     model, sequences = Model(function), data(function)
     with_draws = myrnn.compile(model, check=False).logits(sequences)
@@ -547,6 +571,13 @@ def ever_more(x, w, u, v):
     return h @ v
 
 
+def columns(x, w, u, v):
+    h, z = zeros(), dropout((x @ w).T, 0.3)
+    for t in range(len(x)):
+        h = mg.tanh(z[:, t] + h @ u)
+    return h @ v
+
+
 def any_shape(x, w, u, v):
     h = zeros()
     for x_t in x:
@@ -561,8 +592,13 @@ def any_shape(x, w, u, v):
     [
         (
             not_at_first,
-            "a line draws 8 times for 9 steps, 11 times for 12 steps, 12 times for 13 steps: a compiled model draws at "
-            "every step, or once for a sequence.",
+            "a line draws 8 times 6 numbers for 9 steps, 11 times 6 numbers for 12 steps, 12 times 6 numbers for 13 "
+            "steps: a compiled model draws at every step, once, or rows of the sequence, (T, ...).",
+        ),
+        (
+            columns,
+            "a line draws 1 times 54 numbers for 9 steps, 1 times 72 numbers for 12 steps, 1 times 78 numbers for 13 "
+            "steps: a compiled model draws at every step, once, or rows of the sequence, (T, ...).",
         ),
         (ever_more, "a line draws with another number from call to call: write a line for each."),
         (any_shape, "a line draws with another shape from call to call: write a line for each."),
@@ -647,3 +683,81 @@ def test_equations_name_what_is_drawn():
         "after the last step:",
         "    logits = (h * dropout_2) @ v",
     ]
+
+
+# --- what else takes models
+
+
+def test_stages_and_drawings_show_what_is_drawn(in_python):
+    compiled, sequences = myrnn.compile(Model(both_ways), check=False), data(both_ways)
+    assert "dropout_0[0]" in compiled.stages["trace"]
+    assert "draws" in compiled.stages["schedule"]
+    assert "draw_dropout(" in compiled.stages["emit"]
+    drawing = myrnn.build_graph(compiled, x=sequences.features(0), y=1)
+    assert "dropout, drawn at random in training" in drawing.to_svg()
+
+
+def test_what_is_inside_is_that_of_the_model_without_it(in_python):
+    model, sequences = Model(of_state), data(of_state)
+    compiled, x = myrnn.compile(model, check=False), sequences.features(3)
+    expected = mg.nnet.losses.softmax_crossentropy(model(x), np.array([1]))
+    expected.backward()
+    loss, gradients = compiled.loss_and_gradients(x, 1)
+    assert np.isclose(loss, expected.item(), rtol=1e-5)
+    np.testing.assert_allclose(gradients[1], model.u.grad, atol=1e-6)
+    assert np.isclose(compiled.observe(x, 1).loss, loss)
+
+
+def test_a_copy_of_a_compiled_model_draws_the_same(in_python):
+    one, other = Model(of_state), Model(of_state)
+    copy.copy(myrnn.compile(other, check=False))
+    for model in (one, copy.deepcopy(other)):
+        training(model, data(of_state), "native").run(4)
+    assert one.u.data.tobytes() != other.u.data.tobytes()
+
+
+def test_a_run_of_a_model_that_draws_is_saved_and_loaded(tmp_path, blank_figures, in_python):
+    task = TwinHalves(pattern_length_max=2, alphabet_size=C)
+    model = OfTask()
+    optimizer = Adam(model.parameters)
+    history = myrnn.train(model, task, optimizer, 6, 4, report_every=3, engine="native")
+    folder = save_run(tmp_path / "run", task=task, model=model, optimizer=optimizer, history=history)
+    loaded = load_run(folder, model=OfTask())
+    assert [p.data.tobytes() for p in loaded.model.parameters] == [p.data.tobytes() for p in model.parameters]
+
+
+class OfTask(Model):
+    def __init__(self):
+        super().__init__(of_state)
+        self.v = mg.tensor(self.v.data[:, :2].copy())
+
+
+def test_long_sequences_draw_the_same(in_python):
+    x = np.random.default_rng(0).normal(size=(300, C)).astype(np.float32)
+    sequences = Sequences(x, np.array([0, 100, 300]), np.array([0, 1]))
+    one, other = (trained(of_state, e, 3, sequences, batch_size=2) for e in ("mygrad", "native"))
+    np.testing.assert_allclose(one[0], other[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "function", [of_state, of_sequence, of_readout, one_mask], ids=lambda function: function.__name__
+)
+def test_empty_sequences_draw_the_same(function, in_python):
+    x = np.random.default_rng(0).normal(size=(7, C)).astype(np.float32)
+    sequences = Sequences(x, np.array([0, 0, 3, 3, 7]), np.array([0, 1, 2, 0]))
+    one, other = (trained(function, e, 6, sequences, batch_size=3) for e in ("mygrad", "native"))
+    np.testing.assert_allclose(one[0], other[0], rtol=1e-4)
+
+
+def from_two_lines(x, w, u, v, h0):
+    h = h0
+    for x_t in x:
+        h = dropped(step(x_t, h, w, u))
+    return dropped(h) @ v
+
+
+def test_an_empty_sequence_that_numbers_sites_in_another_way_is_refused(in_python):
+    """The line behind the loop is the second to draw, and where there is no step the first."""
+    sequences = Sequences(np.ones((2, C), dtype=np.float32), np.array([0, 0, 2]), np.array([0, 1]))
+    with pytest.raises(CompileError, match="on a sequence of 0 steps the model does not compute what was compiled"):
+        trained(from_two_lines, "native", 6, sequences, batch_size=2)

@@ -327,3 +327,22 @@ def test_a_wrong_loss_is_found_before_it_is_used(per_step, batched, in_python):
     graph = trace_loss("huber", TargetKind("numbers", per_step, 2), 2, np.full((1, 2), 3.0))
     with pytest.raises(NotARecurrence, match=r"^the compiled functions do not agree with the model: the loss of"):
         compiled.native(batched=batched, loss=replace(graph, function="mean-squared-error"))
+
+
+class WithLastState(Model):
+    """Its outputs of every step read the last state."""
+
+    def __call__(self, x):
+        h = np.zeros((1, 4), dtype=np.float32)
+        for x_t in x:
+            h = mg.tanh(x_t[np.newaxis] @ self.wx + h @ self.wh)
+        return mg.concatenate([mg.tanh(x_t[np.newaxis] @ self.wx + h) @ self.wy + self.by for x_t in x])
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_outputs_of_every_step_may_read_the_last_state(batch_size):
+    sequences = Sequences(np.random.default_rng(0).normal(size=(10, 3)), [0, 3, 4, 6, 10], [0, 1] * 5, per_step=True)
+    history, expected = (
+        trained(engine, sequences, batch_size, model=WithLastState(True))[1] for engine in ("native", "mygrad")
+    )
+    np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-4)

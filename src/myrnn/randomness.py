@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
@@ -153,15 +154,9 @@ def kept(halves: NDArray[np.uint64], rate: np.float32) -> NDArray[np.float32]:
 
 
 def normal(halves: NDArray[np.uint64], std: np.float32) -> NDArray[np.float32]:
-    """Return two normal numbers for each pair of numbers of 32 bits, (n, 2).
-
-    References
-    ----------
-    Box and Muller, "A note on the generation of random normal deviates", 1958.
-    """
-    shares = (halves + np.uint64(1)).astype(np.float64) * 2.0**-32
-    radius, angle = std * np.sqrt(-2 * np.log(shares[:, 0])), 2 * np.pi * shares[:, 1]
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).astype(np.float32)
+    """Return a normal number for each of these numbers of 32 bits."""
+    numbers: NDArray[np.float32] = (std * ndtri((halves + 0.5) * 2.0**-32)).astype(np.float32)
+    return numbers
 
 
 # Words of 64 bits ----------------------------------------------------------------------------------------------------

@@ -96,6 +96,11 @@ class Recording:
         self._sites = Sites()
         self.calls: list[Call] = []
 
+    @property
+    def drawn(self) -> list[tuple[Any, ...]]:
+        """What was drawn where, one call after the other."""
+        return [(call.site, call.draw, call.tensor.shape) for call in self.calls]
+
     def draw(self, draw: Draw, h: Any) -> Tensor:
         """Return a tensor of the shape of `h`."""
         site, frame = self._sites.number(), sys._getframe(3)
@@ -181,10 +186,10 @@ def find_draws(traces: Mapping[int, Trace]) -> tuple[Drawn, ...]:
         parts = {count // length if count % length == 0 else 0 for length, count in counts.items()}
         once = len(set(counts.values())) == 1
         if len(alike) < len(lengths) - 1 or not (once or (len(parts) == 1 and all(parts))):
-            times = ", ".join(f"{count} times for {length} steps" for length, count in counts.items())
+            times = ", ".join(f"{u.leaves} times {u.size} numbers for {u.length} steps" for u in uses)
             raise CompileError(
-                f"a line draws {times}: a compiled model draws at every step, or once for a sequence.\n"
-                f"  {_shown(uses[0].line)}"
+                f"a line draws {times}: a compiled model draws at every step, once, or rows of the sequence, "
+                f"(T, ...).\n  {_shown(uses[0].line)}"
             )
         each = alike[0].leaves if once else max(parts)
         found.append(Drawn(alike[0].site, draw, each * size, once, each, of_rows=of_rows))
@@ -258,7 +263,9 @@ def _settled(leaf: Node, length: int, draws: Sequence[Drawn]) -> Node:
         if drawn.once:
             part, whole = i, drawn.leaf(leaf.build, number)
         else:
-            t, part = (i % length, i // length) if drawn.by_part else divmod(i, drawn.parts)
+            part, t = divmod(i, max(1, length)) if drawn.by_part else divmod(i, drawn.parts)[::-1]
+            if t >= length:
+                continue
             step = length - 1 - t if drawn.backward else t
             whole = leaf.build.leaf("row", step, "drawn", number, size=drawn.size)
         if part < drawn.parts and leaf.size * drawn.parts == drawn.size:

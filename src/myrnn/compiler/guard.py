@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import mygrad
@@ -31,7 +32,7 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
-from myrnn.compiler.draws import drawn_whole
+from myrnn.compiler.draws import Recording, drawn_whole
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
 from myrnn.compiler.native import Native
@@ -100,8 +101,8 @@ class Guard:
         self._probe = self._rng.normal(size=(steps, recurrence.dim_input)).astype(np.float32)
         # The bytes of the logits of the probe when it was last traced.
         self._answer: bytes | None = None
-        # The same of sequences of the lengths that a compilation traces.
-        self._answers: dict[int, bytes] = {}
+        # The same of sequences of the lengths that a compilation traces, and what is drawn there in training.
+        self._answers: dict[int, tuple[bytes, Any]] = {}
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Guard:
         """Return the guard of another model of the class, which is to be checked at all lengths."""
@@ -119,20 +120,19 @@ class Guard:
             When it is not this recurrence at one of them.
         """
         rng, anew = np.random.default_rng(0), not self._answers
-        with MYGRAD:
-            # Logits do not show what is drawn in training.
-            self._check(self._probe)
         for length in sorted({*PROBES, max(longest, 9)}):
             x = rng.normal(size=(length, self._recurrence.dim_input)).astype(np.float32)
+            # Logits do not show what is drawn in training.
+            recording = Recording()
             with MYGRAD:
-                found = _bits(answer(self._model, x))
-            if found is None or self._answers.get(length) != found:
+                found = _bits(answer(partial(run_with, recording, self._model), x))
+            if found is None or self._answers.get(length) != (found, recording.drawn):
                 if not anew:
                     # What it was checked on, it was checked on as it was then.
                     anew, self._lengths, self._answers = True, set(), {}
                 self.check(Sequences.from_pairs([(x, 0)]), 0)
                 if found is not None:
-                    self._answers[length] = found
+                    self._answers[length] = found, recording.drawn
 
     def forget(self) -> None:
         """Check lengths beside those of a compilation again: what was checked on them, may do something else now."""
