@@ -33,6 +33,9 @@ PROBES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13)
 CALLS = 30
 # How many steps a model may look back: few, and where no loop is found for these, more.
 BACK = (3, 10)
+# Where it may look back at more than so many steps, its states may be so many steps apart: two traces show every second
+# state then, or none that is in both.
+APART = 4
 
 ADVICE = (
     "  A compiled model runs the same equations at every step. "
@@ -50,10 +53,15 @@ def longest_of(back: int) -> int:
     return 2 * middle_of(back) + 3
 
 
+def apart_of(back: int) -> int:
+    """Return how many steps may lie between states that follow one another, such as those of a dilated loop."""
+    return 1 if back < APART else APART
+
+
 def lengths_for(back: int) -> set[int]:
     """Return the lengths whose traces show a loop that looks back at up to `back` steps."""
     middle, longest = middle_of(back), longest_of(back)
-    return {1, 2, 3, *range(middle, middle + 5), longest - 1, longest}
+    return {1, 2, 3, *range(middle, middle + 5), *range(longest - 2 * apart_of(back) + 1, longest + 1)}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from myrnn.compiler.finder import Finder, both_told, sized
+from myrnn.compiler.beginning import sized
+from myrnn.compiler.finder import Finder, both_told
 from myrnn.compiler.found import Found, NeedsState, Stream, View, read_at_step
 from myrnn.compiler.graph import Builder, Node, substitute, topological
 from myrnn.compiler.loops import Loop, Recurrence, placeholders, prove
@@ -44,12 +45,26 @@ def roll(traced: Traces) -> Recurrence:
             return _proved(traced, traces, together=True)
     some = {length: trace for length, trace in traces.items() if length}
     try:
-        return _proved(traced, some, together=True)
+        found = _proved(traced, some, together=True)
     except NotARecurrence:
         # What the rest wants of the steps may have changed what they carry, so that the loop came a step late.
         with suppress(NotARecurrence):
             return _proved(traced, some, together=False)
         raise
+    if _carries_too_much(found):
+        with suppress(NotARecurrence):
+            return _proved(traced, some, together=False)
+    return found
+
+
+def _carries_too_much(found: Recurrence) -> bool:
+    """Whether there are states that nothing is made of in the end."""
+    reads = [{n.attributes[0] for n in topological([node]) if n.operation == "state"} for node in found.step]
+    rest = [found.readout, *found.kept.values(), *found.initial]
+    needed = {n.attributes[0] for n in topological(rest) if n.operation == "state"}
+    while more := set[int]().union(*(reads[i] for i in needed)) - needed:
+        needed |= more
+    return len(needed) < len(reads)
 
 
 def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool) -> Recurrence:
