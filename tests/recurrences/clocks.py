@@ -116,7 +116,6 @@ class Time2Vec(Simple):
 
 @recurrence(
     source="Mozer, A focused backpropagation algorithm for temporal pattern recognition, 1989 (exponential traces)",
-    compiles=False,
 )
 class PowersOfADecay:
     """Weighs what comes at step t by a**t, with a learned."""

@@ -110,13 +110,15 @@ class BeginningFinder:
         """
         after, odd = dict(enumerate(self.cut, self.first)), dict[int, dict[int, Node]]()
         for t in range(self.middle, -1, -1):
-            if odd:
+            if len(after) < len(self.step):
                 after = self._at_the_end(t + 1) | after
             which, match = self._back(t, after)
             self.inline |= {(t, k): numbers for k, numbers in match.numbers.items()}
             before = {i: node for i, node in match.states.items() if not self._is_new(node, t)}
             if t:
                 before = self._zeros(match, before) | before
+            if which:
+                before = self._at_the_end(t) | before
             for i in sorted(which):
                 value = self._odd(i, after[i], t, before)
                 odd.setdefault(i - self.first, {})[t] = sized(value, self.step[i - self.first].size)
@@ -216,7 +218,7 @@ class BeginningFinder:
             if part in seen or part in known:
                 continue
             seen.add(part)
-            if self._is_new(part, t):
+            if self._is_new(part, t) or any(n in known for n in topological([part])):
                 stack += part.inputs
             elif self._reads_rows(part):
                 found[part] = None

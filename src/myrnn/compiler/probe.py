@@ -61,7 +61,7 @@ def apart_of(back: int) -> int:
 def lengths_for(back: int) -> set[int]:
     """Return the lengths whose traces show a loop that looks back at up to `back` steps."""
     middle, longest = middle_of(back), longest_of(back)
-    return {1, 2, 3, *range(middle, middle + 5), *range(longest - 2 * apart_of(back) + 1, longest + 1)}
+    return {*range(1, middle + 5), *range(longest - 2 * apart_of(back) + 1, longest + 1)}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
+from myrnn.compiler import ops
 from myrnn.compiler.beginning import sized
 from myrnn.compiler.finder import Finder, both_told
 from myrnn.compiler.found import Found, NeedsState, Stream, View, read_at_step
@@ -72,7 +73,8 @@ def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool) -> Recu
     tables = Builder(), Builder(fold=False)
     while True:
         try:
-            found = Search(traced, traces, wanted, together, *tables).result()
+            search = Search(traced, traces, wanted, together, *tables)
+            found = search.result()
             break
         except NeedsState as needed:
             if needed.stream.around in wanted.get(needed.stream.loop, []):
@@ -80,8 +82,17 @@ def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool) -> Recu
                     f"the last value of a loop's steps is read that it does not hand on.\n{ADVICE}"
                 ) from None
             wanted.setdefault(needed.stream.loop, []).append(needed.stream.around)
-    for _, trace in sorted(traces.items(), reverse=True):
-        prove(found, trace)
+    for steps, trace in sorted(traces.items(), reverse=True):
+        try:
+            prove(found, trace)
+        except NotARecurrence:
+            readout = search.readout_after(steps)
+            if readout is None:
+                raise
+            # After so few steps the readout is another one.
+            is_so_short = ops.equal(readout.build.leaf("length", size=1), float(steps))
+            found = replace(found, readout=ops.select(is_so_short, readout, found.readout))
+            prove(found, trace)
     return found
 
 
@@ -174,6 +185,18 @@ class Search(Found):
             if n in shorter.origins:
                 self.origins.setdefault(general[node], shorter.origins[n])
         return general[one]
+
+    def readout_after(self, steps: int) -> Node | None:
+        """Return the logits of a short sequence on the last states, where they are made of nothing else."""
+        if self.traced.per_step or steps not in self.left or steps >= self.middle:
+            return None
+        view = View(self, steps)
+        try:
+            known = {n: self.last(n) for n in topological([view.output]) if n.operation == "final"}
+        except NeedsState:
+            return None
+        (readout,) = substitute(self.build, [view.output], known)
+        return None if self._reads_rows(readout) else readout
 
     def _readout_of_steps(self) -> Node:
         """Return the leaf for the logits of each step: what a loop has, or one of its own without states computes."""
