@@ -148,7 +148,7 @@ class GammaMemory:
         return (relu(mg.concatenate(taps) @ self.w) @ self.v)[None]
 
 
-@recurrence(source="Koutnik et al., A clockwork RNN, 2014", compiles=False)
+@recurrence(source="Koutnik et al., A clockwork RNN, 2014")
 class Clockwork:
     """Three groups of units, which step every 1, 2 and 4 steps."""
 
@@ -362,7 +362,6 @@ class FallingRate(Simple):
 @recurrence(
     source="Bittanti and Colaneri, Periodic systems: filtering and control, 2009 (two matrices in turn)",
     complete=2,
-    compiles=False,
 )
 class TwoClocks(Simple):
     """Alternates between two recurrent matrices."""

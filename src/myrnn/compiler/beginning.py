@@ -84,8 +84,9 @@ class BeginningFinder:
     so_far: Found
     # What is left of the traces, of which the first shows the states in the middle.
     views: Mapping[int, View]
-    # The states after a step, with placeholders for what it reads; and what they are in the middle.
-    step: tuple[Node, ...]
+    # The states after a step, with placeholders for what it reads, of each kind of step in turn, that in the middle
+    # first; and what they are after that one.
+    steps: Sequence[tuple[Node, ...]]
     cut: Sequence[Node]
     inline: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
 
@@ -97,8 +98,9 @@ class BeginningFinder:
         shown = [self.views[so_far.longest - i] for i in reversed(range(apart_of(so_far.traced.back)))]
         self.written = {n: written for view in shown for n, written in zip(view.nodes, view.written, strict=True)}
         self.folded = {written: n for view in shown for written, n in view.folded.items()}
-        self.leaves = placeholders(self.build, [n.size for n in self.step], self.first)
-        self.numbers = range(self.first, self.first + len(self.step))
+        self.sizes = [n.size for n in self.steps[0]]
+        self.leaves = placeholders(self.build, self.sizes, self.first)
+        self.numbers = range(self.first, self.first + len(self.sizes))
 
     def find(self) -> Beginning:
         """Return how the loop begins.
@@ -110,7 +112,7 @@ class BeginningFinder:
         """
         after, odd = dict(enumerate(self.cut, self.first)), dict[int, dict[int, Node]]()
         for t in range(self.middle, -1, -1):
-            if len(after) < len(self.step):
+            if len(after) < len(self.sizes):
                 after = self._at_the_end(t + 1) | after
             which, match = self._back(t, after)
             self.inline |= {(t, k): numbers for k, numbers in match.numbers.items()}
@@ -121,14 +123,14 @@ class BeginningFinder:
                 before = self._at_the_end(t) | before
             for i in sorted(which):
                 value = self._odd(i, after[i], t, before)
-                odd.setdefault(i - self.first, {})[t] = sized(value, self.step[i - self.first].size)
+                odd.setdefault(i - self.first, {})[t] = sized(value, self.sizes[i - self.first])
             after = before
         return self._beginning(match, after, odd)
 
     def _zeros(self, match: Match, before: Mapping[int, Node]) -> dict[int, Node]:
         """Return the states before a step of which it has only numbers, where they are zero."""
         states = set[int]().union(*map(_states_in, match.hidden)) - set(before)
-        zeros = {i: self.build.constant(np.zeros(self.step[i - self.first].size)) for i in states}
+        zeros = {i: self.build.constant(np.zeros(self.sizes[i - self.first])) for i in states}
         known = {self.leaves[i - self.first]: node for i, node in (zeros | dict(before)).items()}
         found = substitute(self.build, list(match.hidden), known)
         if not all(map(are_the_same_numbers, found, match.hidden.values())):
@@ -137,12 +139,15 @@ class BeginningFinder:
             self.folded.setdefault(self.written.setdefault(node, self.so_far.flat.constant(node.numbers)), node)
         return zeros
 
+    def _step(self, t: int) -> tuple[Node, ...]:
+        return self.steps[(t - self.middle) % len(self.steps)]
+
     def _beginning(self, match: Match, after: Mapping[int, Node], odd: dict[int, dict[int, Node]]) -> Beginning:
         initial = []
-        for i, node in zip(self.numbers, self.step, strict=True):
-            start = after.get(i) or self.build.constant(np.zeros(node.size))
+        for i, size in zip(self.numbers, self.sizes, strict=True):
+            start = after.get(i) or self.build.constant(np.zeros(size))
             finals = {n: self.so_far.last(n) for n in topological([start]) if n.operation == "final"}
-            initial.append(sized(substitute(self.build, [start], finals)[0], node.size))
+            initial.append(sized(substitute(self.build, [start], finals)[0], size))
         begun = substitute(self.build, list(match.hidden), dict(zip(self.leaves, initial, strict=True)))
         # A number that serves for every element is written once.
         shown = [
@@ -161,7 +166,7 @@ class BeginningFinder:
             if differs is None:
                 # What is made of this row cannot stand before it: what reads it is another one here.
                 new = {i for i, node in match.states.items() if self._is_new(node, t)}
-                readers = {i for i in after if i not in odd and new & _states_in(self.step[i - self.first])}
+                readers = {i for i in after if i not in odd and new & _states_in(self._step(t)[i - self.first])}
                 if not readers:
                     return odd, match
                 odd |= readers
@@ -174,7 +179,7 @@ class BeginningFinder:
         for i, node in after.items():
             if node in self.written:
                 try:
-                    match.add(self.step[i - self.first], self.written[node])
+                    match.add(self._step(t)[i - self.first], self.written[node])
                 except Differs as differs:
                     return i, differs
         return None
@@ -195,7 +200,7 @@ class BeginningFinder:
             return node
         known = {made: self.leaves[j - self.first] for j, made in before.items() if t and self._reads_rows(made)}
         for old in self._old(node, t, known):
-            free = [j for j in (i, *self.numbers) if j not in before and self.step[j - self.first].size == old.size]
+            free = [j for j in (i, *self.numbers) if j not in before and self.sizes[j - self.first] == old.size]
             if not free:
                 row = next(n for n in topological([old]) if n.operation == "row")
                 raise NotARecurrence(row_told(row, node, self.view, t))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import inf
 from typing import Any
 
@@ -18,6 +18,7 @@ from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.loops import Loop, Unrolled, placeholders
 from myrnn.compiler.probe import ADVICE, apart_of, first_difference, told
 from myrnn.compiler.trace import Origin, Trace
+from myrnn.compiler.turns import in_turn
 from myrnn.errors import NotARecurrence
 
 # What reads no row, and is read at so many steps or more, does not change from step to step.
@@ -32,7 +33,9 @@ class Finder:
 
     def __init__(self, so_far: Found, *, backward: bool) -> None:
         self.so_far, self.build, self.backward = so_far, so_far.build, backward
-        self.middle, self.first = so_far.middle, so_far.states
+        self.middle, self.first, self.period = so_far.middle, so_far.states, so_far.period
+        # The steps that are looked at: one before, all kinds of steps, and the first kind again.
+        self.around = range(self.middle - 1, self.middle + self.period + 1)
         self.views = {n: View(so_far, n, backward=backward) for n in so_far.left}
         self.view = self.views[so_far.longest]
         self.order = topological([self.view.output])
@@ -135,30 +138,57 @@ class Finder:
     ) -> tuple[Loop, dict[Node, Node], list[Node]]:
         m = self.middle
         cuts = [
-            self._cut(t, *([around[t - m + 1] for around in some] for some in (forced, beside)))
-            for t in (m - 1, m, m + 1)
+            self._cut(t, *([around[t - m + 1] for around in some] for some in (forced, beside))) for t in self.around
         ]
-        cuts = self._side_by_side(cuts)
-        template, again = self._step(cuts[0], cuts[1], m), self._step(cuts[1], cuts[2], m + 1)
-        step = tuple(template[n] for n in cuts[1])
-        later = tuple(again[n] for n in cuts[2])
-        if step != later:
-            here, there = next(pair for pair in zip(step, later, strict=True) if pair[0] is not pair[1])
+        cuts = self._side_by_side(cuts) if self.period == 1 else self._in_one_order(cuts)
+        made = [
+            self._step(before, after, t) for (before, after), t in zip(pairwise(cuts), self.around[1:], strict=True)
+        ]
+        steps = [tuple(known[n] for n in after) for known, after in zip(made, cuts[1:], strict=True)]
+        if steps[0] != steps[-1]:
+            here, there = next(pair for pair in zip(steps[0], steps[-1], strict=True) if pair[0] is not pair[1])
             here, there = first_difference(here, there) or (here, there)
             raise NotARecurrence(
-                f"step {m + 1} of the model is not the same computation as step {m}.\n"
-                + both_told(self.view, again, there, self.view, template, here)
+                f"step {m + self.period} of the model is not the same computation as step {m}.\n"
+                + both_told(self.view, made[-1], there, self.view, made[0], here)
             )
-        beginning = BeginningFinder(self.so_far, self.views, step, cuts[1], self.inline).find()
+        template, step = made[0], steps[0]
+        beginning = BeginningFinder(self.so_far, self.views, steps[:-1], cuts[1], self.inline).find()
         self.so_far.unknown |= beginning.unknown
         leaves = placeholders(self.build, [n.size for n in step], self.first)
         before = [self.so_far.finals() | dict(zip(leaves, cut, strict=True)) for cut in cuts]
-        # What they are before each of three steps.
+        # What they are before each of these steps.
         self.hidden = list(zip(*(substitute(self.build, beginning.hidden, known) for known in before), strict=True))
+        if step and self.period > 1:
+            step = in_turn(steps[:-1], m, self.backward)
+            # What only one kind of step computes, the rest computes by itself.
+            template = dict(zip(cuts[1], step, strict=True))
         if beginning.odd:
             template = beginning.begun(template, step, self.backward)
             step = tuple(template[n] for n in cuts[1])
         return Loop(beginning.initial, step, {}, self.backward), template, cuts[1]
+
+    def _in_one_order(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
+        """Return the states after steps that differ in one order: what does not change has the same place."""
+        place = {node: i for i, node in enumerate(self.order)}
+        kinds = self._kinds({})
+        ordered = [sorted(cuts[0], key=place.__getitem__)]
+        for cut in cuts[1:]:
+            left, mine = sorted(cut, key=place.__getitem__), dict[int, Node]()
+            for is_alike in (
+                lambda one, other: one is other,
+                lambda one, other: kinds[one] == kinds[other],
+                lambda one, other: one.size == other.size,
+            ):
+                for i, state in enumerate(ordered[-1]):
+                    found = next((n for n in left if is_alike(n, state)), None)
+                    if i not in mine and found is not None:
+                        left.remove(found)
+                        mine[i] = found
+            if left or len(mine) < len(ordered[-1]):
+                raise self._looks_back(max(cuts, key=len))
+            ordered.append([mine[i] for i in range(len(mine))])
+        return ordered
 
     def _side_by_side(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
         """Return the states after three steps in one order: the same computation is the same state."""
@@ -360,7 +390,7 @@ class Finder:
 
     def _around(self, labels: dict[Node, list[Label]], template: Node, lag: int = 0) -> tuple[Node, ...]:
         where = {label: node for node, several in labels.items() for label in several}
-        wanted = [(template, self.middle + i - lag) for i in (-1, 0, 1)]
+        wanted = [(template, t - lag) for t in self.around]
         if not all(one in where for one in wanted):
             raise self._looks_back([])
         return tuple(where[one] for one in wanted)

@@ -48,6 +48,7 @@ class Found:
         traces: Mapping[int, Trace],
         wanted: Mapping[int, list[tuple[Node, ...]]],
         together: bool,
+        period: int,
         build: Builder,
         flat: Builder,
     ) -> None:
@@ -58,6 +59,8 @@ class Found:
         self.wanted = wanted
         # Whether what steps carry is chosen together with what the rest wants of them.
         self.together = together
+        # After how many steps the same computation comes again.
+        self.period = period
         self.loops: list[Loop] = []
         self.streams: list[Stream] = []
         # Of the sequence itself: the stream that has its last row, or its first, at its end.

@@ -60,8 +60,8 @@ def apart_of(back: int) -> int:
 
 def lengths_for(back: int) -> set[int]:
     """Return the lengths whose traces show a loop that looks back at up to `back` steps."""
-    middle, longest = middle_of(back), longest_of(back)
-    return {*range(1, middle + 5), *range(longest - 2 * apart_of(back) + 1, longest + 1)}
+    middle, longest, apart = middle_of(back), longest_of(back), apart_of(back)
+    return {*range(1, middle + max(5, apart + 2)), *range(longest - 2 * apart + 1, longest + 1)}
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,10 @@ from myrnn.errors import NotARecurrence
 MOST_LOOPS = 32
 
 
-def roll(traced: Traces) -> Recurrence:
+def roll(traced: Traces, period: int = 1) -> Recurrence:
     """Find the loops in traces, and prove them at all lengths.
+
+    With a `period`, steps may differ in turn.
 
     Raises
     ------
@@ -43,18 +45,18 @@ def roll(traced: Traces) -> Recurrence:
     if 0 in traces:
         # An empty sequence shows where all states begin, but a model may do something else altogether with it.
         with suppress(NotARecurrence):
-            return _proved(traced, traces, together=True)
+            return _proved(traced, traces, together=True, period=period)
     some = {length: trace for length, trace in traces.items() if length}
     try:
-        found = _proved(traced, some, together=True)
+        found = _proved(traced, some, together=True, period=period)
     except NotARecurrence:
         # What the rest wants of the steps may have changed what they carry, so that the loop came a step late.
         with suppress(NotARecurrence):
-            return _proved(traced, some, together=False)
+            return _proved(traced, some, together=False, period=period)
         raise
     if _carries_too_much(found):
         with suppress(NotARecurrence):
-            return _proved(traced, some, together=False)
+            return _proved(traced, some, together=False, period=period)
     return found
 
 
@@ -68,12 +70,12 @@ def _carries_too_much(found: Recurrence) -> bool:
     return len(needed) < len(reads)
 
 
-def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool) -> Recurrence:
+def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool, period: int) -> Recurrence:
     wanted: dict[int, list[tuple[Node, ...]]] = {}
     tables = Builder(), Builder(fold=False)
     while True:
         try:
-            search = Search(traced, traces, wanted, together, *tables)
+            search = Search(traced, traces, wanted, together, period, *tables)
             found = search.result()
             break
         except NeedsState as needed:
