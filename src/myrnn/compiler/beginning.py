@@ -19,7 +19,7 @@ from myrnn.compiler.found import Found, View, read_at_step
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.loops import placeholders
 from myrnn.compiler.match import Differs, Match, are_the_same_numbers
-from myrnn.compiler.probe import ADVICE, apart_of, told
+from myrnn.compiler.probe import ADVICE, told
 from myrnn.compiler.trace import Origin
 from myrnn.errors import NotARecurrence
 
@@ -95,7 +95,7 @@ class BeginningFinder:
         so_far = self.so_far
         self.build, self.first, self.middle = so_far.build, so_far.states, so_far.middle
         self.view = self.views[so_far.longest]
-        shown = [self.views[so_far.longest - i] for i in reversed(range(apart_of(so_far.traced.back)))]
+        shown = [self.views[so_far.longest - i] for i in reversed(range(so_far.traced.apart))]
         self.written = {n: written for view in shown for n, written in zip(view.nodes, view.written, strict=True)}
         self.folded = {written: n for view in shown for written, n in view.folded.items()}
         self.sizes = [n.size for n in self.steps[0]]

@@ -16,7 +16,7 @@ from myrnn.compiler.cut import minimum_cut
 from myrnn.compiler.found import STEPWISE, Found, Stream, View, leaf_of, read_at_step
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.loops import Loop, Unrolled, placeholders
-from myrnn.compiler.probe import ADVICE, apart_of, first_difference, told
+from myrnn.compiler.probe import ADVICE, first_difference, told
 from myrnn.compiler.trace import Origin, Trace
 from myrnn.compiler.turns import in_turn
 from myrnn.errors import NotARecurrence
@@ -52,7 +52,7 @@ class Finder:
         self._place()
 
     def _place(self) -> None:
-        apart, shared = apart_of(self.so_far.traced.back), set[Node]()
+        apart, shared = self.so_far.traced.apart, set[Node]()
         # What only the last steps compute is in the traces of which these are the last.
         longest = [self.views[self.so_far.longest - i].nodes for i in range(2 * apart)]
         ends = [self._as_rows(length) for length in range(self.middle, self.middle + 5)]

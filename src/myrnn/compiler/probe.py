@@ -33,8 +33,7 @@ PROBES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13)
 CALLS = 30
 # How many steps a model may look back: few, and where no loop is found for these, more.
 BACK = (3, 10)
-# Where it may look back at more than so many steps, its states may be so many steps apart: two traces show every second
-# state then, or none that is in both.
+# Up to so many steps may lie between states that follow one another, such as those of a dilated loop.
 APART = 4
 
 ADVICE = (
@@ -53,15 +52,12 @@ def longest_of(back: int) -> int:
     return 2 * middle_of(back) + 3
 
 
-def apart_of(back: int) -> int:
-    """Return how many steps may lie between states that follow one another, such as those of a dilated loop."""
-    return 1 if back < APART else APART
-
-
-def lengths_for(back: int) -> set[int]:
+def lengths_for(back: int, apart: int = 1) -> set[int]:
     """Return the lengths whose traces show a loop that looks back at up to `back` steps."""
-    middle, longest, apart = middle_of(back), longest_of(back), apart_of(back)
-    return {*range(1, middle + max(5, apart + 2)), *range(longest - 2 * apart + 1, longest + 1)}
+    middle, longest = middle_of(back), longest_of(back)
+    # With many steps, there is room for steps that differ in turn.
+    after = 5 if back == BACK[0] else 6
+    return {1, 2, 3, 4, *range(middle, middle + after), *range(longest - 2 * apart + 1, longest + 1)}
 
 
 @dataclass(frozen=True)
@@ -102,6 +98,8 @@ class Traces:
     back: int = BACK[0]
     # Whether the model gives logits for every step, (T, K), and not only (1, K).
     per_step: bool = False
+    # Up to how many steps may lie between states that follow one another.
+    apart: int = 1
 
 
 def trace(subject: Subject) -> Traces:
@@ -113,6 +111,9 @@ def trace(subject: Subject) -> Traces:
         check_calls(model, parameters, x, build)
         lengths = {*PROBES, *lengths_for(subject.back), max(subject.longest, 9)}
         traces = {n: traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build) for n in lengths}
+        apart = 1 if subject.back == BACK[0] else _apart(traces)
+        for n in lengths_for(subject.back, apart) - lengths:
+            traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build)
         _check_reaches_parameters(traces)
         per_step = _gives_every_step(traces)
         if (empty := _empty_trace(model, parameters, dim_input, build)) is not None:
@@ -129,7 +130,14 @@ def trace(subject: Subject) -> Traces:
                     '  between calls, in a hook, or train it with engine="mygrad".'
                 )
     shapes = tuple(parameter.shape for parameter in parameters)
-    return Traces(traces, dim_input, parameter_names(model), shapes, subject.back, per_step)
+    return Traces(traces, dim_input, parameter_names(model), shapes, subject.back, per_step, apart)
+
+
+def _apart(traces: Mapping[int, Trace]) -> int:
+    """Return how many steps may lie between states: neighbours share less than other lengths where these are apart."""
+    computed = {n: set(topological([traces[n].output])) for n in range(9 - APART, 10)}
+    shared = [len(computed[9] & computed[9 - apart]) for apart in range(1, APART + 1)]
+    return APART if max(shared) > shared[0] else 1
 
 
 def _gives_every_step(traces: Mapping[int, Trace]) -> bool:
