@@ -175,7 +175,8 @@ def _step_told(traced: Node, unrolled: Node) -> str:
         if below or node.operation == "row":
             step[node] = max(below) if below else node.attributes[0]
     odd = [step[n] for n in {*ours} ^ {*its} if n in step]
-    return f"step {min(odd)}" if odd else "some step"
+    # What is made of the states after a step alone may be its own, or belong to the next.
+    return f"step {min(odd)} or the next" if odd else "some step"
 
 
 def _have_the_same_numbers(one: Node, other: Node) -> bool:
