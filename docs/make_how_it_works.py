@@ -84,14 +84,14 @@ class Dropped(RNN):
 
 
 class Late(RNN):
-    """It is no recurrence, but up to step 7 it looks like one."""
+    """It is no recurrence, but up to step 20 it looks like one."""
 
     def __call__(self, x):
         """Return the logits (1, K) of one sequence (T, C)."""
         h = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32)
         for t, x_t in enumerate(x):
             h = relu(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h))
-            h = 2 * h if t == 7 else h
+            h = 2 * h if t == 20 else h
         return self.fc_h2y(h)
 
 

@@ -261,7 +261,7 @@ def attention_to_the_past(x, w, u, v):
     return states[-1] @ v
 
 
-@row("states", "a step that reads the last state, too, as above")
+@row("states")
 def every_second_state(x, w, u, v):
     """The state of two steps ago, and not the last."""
     states = [zeros(D), zeros(D)]
@@ -405,7 +405,7 @@ def self_attention(x, w, u, v):
     return mg.mean(softmax(H @ H.T) @ H, axis=0) @ v  # <-
 
 
-@row("loops", "one loop, as below")
+@row("loops")
 def pairs_of_states(x, w, u, u2, v):
     """A layer over every second state."""
     h, s, states = zeros(D), zeros(D), []
@@ -500,7 +500,7 @@ def mean_of_logits(x, w, u, v):
     return total / len(x)  # <-
 
 
-@row("outputs", "zeros before the first state, as below")
+@row("outputs")
 def last_three(x, w, u, v):
     """The mean of the last three states."""
     h, states = zeros(D), []  # <-
@@ -580,7 +580,7 @@ def masks(x, w, u, v):
     return h @ v
 
 
-@row("time", "`mg.where`, as below")
+@row("time")
 def if_by_the_time(x, w, u, v):
     """`if` by the time."""
     h = zeros(D)
@@ -599,7 +599,7 @@ def where_by_the_time(x, w, u, v):
     return h @ v
 
 
-@row("time", "`mg.where`, as below")
+@row("time")
 def weights_in_turn(x, w, u, u2, v):
     """Two weights in turn."""
     h = zeros(D)
@@ -662,7 +662,7 @@ def learned_decay(x, w, a, v):
     return total @ v
 
 
-@row("time", "`exp(-t * a)`, as above; or a state: `power = power * sigmoid(a)`")
+@row("time")
 def learned_power(x, w, a, v):
     """A learned number to the power of the time."""
     total = zeros(D)
@@ -729,7 +729,7 @@ def first_row_makes_the_state(x, w, u, start, v):
     return h @ v
 
 
-@row("first", "a learned first state, as below; or zeros before the first row")
+@row("first")
 def pairs(x, w, u, v):
     """Pairs of neighbours."""
     h = zeros(D)  # <-
@@ -757,7 +757,7 @@ def delayed(x, w3, u, v):
     return h @ v
 
 
-@row("first", "zeros before the first row, as above")
+@row("first")
 def windows(x, w3, u, v):
     """Windows without zeros: fewer than rows."""
     h = zeros(D)
@@ -766,7 +766,7 @@ def windows(x, w3, u, v):
     return h @ v
 
 
-@row("first", "windows that end at the row, as above")
+@row("first")
 def centred_windows(x, w3, u, v):
     """Windows with the row in the middle."""
     h = zeros(D)
@@ -776,7 +776,7 @@ def centred_windows(x, w3, u, v):
     return h @ v
 
 
-@row("first", "a step that reads the last state, too, as below")
+@row("first")
 def dilated(x, w, u, v):
     """The state of four steps ago alone."""
     states = [zeros(D)] * 4
@@ -794,7 +794,7 @@ def last_and_dilated(x, w, u, u2, v):
     return states[-1] @ v
 
 
-@row("first", "a state that begins at the first step; or a mask as a column of the data")
+@row("first")
 def burn_in(x, w, u, u2, v):
     """A state that begins at a later step."""
     h = s = zeros(D)

@@ -70,7 +70,6 @@ class SmoothedFromTheFirst:
 @recurrence(
     source="Holt, Forecasting seasonals and trends by exponentially weighted moving averages, 1957",
     complete=3,
-    compiles=False,
 )
 class HoltTrend:
     """Level and trend; the first difference is the first trend."""
@@ -146,7 +145,6 @@ class Pairs:
 @recurrence(
     source="Sejnowski and Rosenberg, Parallel networks that learn to pronounce English text, 1987 (windows)",
     complete=3,
-    compiles=False,
 )
 class Windows:
     """Windows of three rows without padding: two steps fewer than rows."""
@@ -164,7 +162,6 @@ class Windows:
 
 @recurrence(
     source="Mesnil et al., Using recurrent neural networks for slot filling, 2015 (context windows with padding)",
-    compiles=False,
 )
 class PaddedWindows:
     """Every row between its neighbours, with zeros before the first and after the last."""
@@ -198,7 +195,7 @@ class PaddedByNumPy:
         return (h @ self.v)[None]
 
 
-@recurrence(source="Chang et al., Dilated recurrent neural networks, 2017", complete=5, compiles=False)
+@recurrence(source="Chang et al., Dilated recurrent neural networks, 2017", complete=5)
 class Dilated:
     """Three layers that read their states of one, two and four steps ago, kept in lists."""
 
@@ -222,7 +219,6 @@ class Dilated:
 @recurrence(
     source="Chang et al., Dilated recurrent neural networks, 2017 (by indices, without a first state)",
     complete=5,
-    compiles=False,
 )
 class DilatedByIndex:
     """A list of states, read at t - 2 and t - 4 where these exist."""
@@ -380,7 +376,6 @@ class StartToken:
 @recurrence(
     source="Hyndman and Athanasopoulos, Forecasting: principles and practice, 2018 (autoregression on lagged values)",
     complete=4,
-    compiles=False,
 )
 class Autoregressive:
     """Sums products of lagged rows, as slices of the sequence that are added."""
@@ -400,7 +395,6 @@ class Autoregressive:
 @recurrence(
     source="Kapturowski et al., Recurrent experience replay in distributed learning (R2D2), 2019 (burn-in)",
     complete=4,
-    compiles=False,
 )
 class BurnIn:
     """A second state starts after three rows."""

@@ -116,7 +116,6 @@ class Time2Vec(Simple):
 
 @recurrence(
     source="Mozer, A focused backpropagation algorithm for temporal pattern recognition, 1989 (exponential traces)",
-    compiles=False,
 )
 class PowersOfADecay:
     """Weighs what comes at step t by a**t, with a learned."""
@@ -149,7 +148,7 @@ class GammaMemory:
         return (relu(mg.concatenate(taps) @ self.w) @ self.v)[None]
 
 
-@recurrence(source="Koutnik et al., A clockwork RNN, 2014", compiles=False)
+@recurrence(source="Koutnik et al., A clockwork RNN, 2014")
 class Clockwork:
     """Three groups of units, which step every 1, 2 and 4 steps."""
 
@@ -363,7 +362,6 @@ class FallingRate(Simple):
 @recurrence(
     source="Bittanti and Colaneri, Periodic systems: filtering and control, 2009 (two matrices in turn)",
     complete=2,
-    compiles=False,
 )
 class TwoClocks(Simple):
     """Alternates between two recurrent matrices."""

@@ -65,7 +65,6 @@ def sum_pooling(rng):
 @recurrence(
     source="Ng et al., Beyond short snippets: deep networks for video classification, 2015 (the last k states)",
     complete=2,
-    compiles=False,
 )
 class LastK:
     """The mean of the last three states, or of all where there are fewer."""

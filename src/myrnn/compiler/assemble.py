@@ -167,8 +167,8 @@ def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> l
 # Names that the emitted code has for itself, beside the functions that it calls.
 _OWN = (
     "p g m v w t r j s n k x np row rows steps total begin label labels targets learn loss one_loss score best "
-    "share mode streams carried keys weight weights place class_weights member tokens features offsets members sequences "
-    "sizes tables start lined active begun after length source range len int float bool tuple done left"
+    "share mode streams carried keys weight weights place class_weights member tokens features offsets members "
+    "sequences sizes tables start lined active begun after length source range len int float bool tuple done left"
 ).split()
 _TAKEN = frozenset(_OWN).union(*OF_PROGRAMS.values())
 

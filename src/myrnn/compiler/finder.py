@@ -5,33 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from math import inf
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import ops
+from myrnn.compiler.beginning import BeginningFinder, row_told
 from myrnn.compiler.cut import minimum_cut
 from myrnn.compiler.found import STEPWISE, Found, Stream, View, leaf_of, read_at_step
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.loops import Loop, Unrolled, placeholders
-from myrnn.compiler.match import Differs, Match
 from myrnn.compiler.probe import ADVICE, first_difference, told
 from myrnn.compiler.trace import Origin, Trace
+from myrnn.compiler.turns import in_turn
 from myrnn.errors import NotARecurrence
 
-BEGIN = "  Begin with states that every step can read, such as np.zeros((1, D)).\n"
-
+# What reads no row, and is read at so many steps or more, does not change from step to step.
+MANY = 4
 
 Label = tuple[Node, int]
 """What a node is: a node of the step, and at which step."""
-
-
-def sized(node: Node, size: int) -> Node:
-    """Return a node with so many numbers, which may repeat its single one."""
-    return node if node.size == size else node.build.make("expand", node, size=size)
 
 
 class Finder:
@@ -39,7 +33,9 @@ class Finder:
 
     def __init__(self, so_far: Found, *, backward: bool) -> None:
         self.so_far, self.build, self.backward = so_far, so_far.build, backward
-        self.middle, self.first = so_far.middle, so_far.states
+        self.middle, self.first, self.period = so_far.middle, so_far.states, so_far.period
+        # The steps that are looked at: one before, all kinds of steps, and the first kind again.
+        self.around = range(self.middle - 1, self.middle + self.period + 1)
         self.views = {n: View(so_far, n, backward=backward) for n in so_far.left}
         self.view = self.views[so_far.longest]
         self.order = topological([self.view.output])
@@ -56,13 +52,17 @@ class Finder:
         self._place()
 
     def _place(self) -> None:
-        shared = set(self.views[self.so_far.longest - 1].nodes)
+        apart, shared = self.so_far.traced.apart, set[Node]()
         # What only the last steps compute is in the traces of which these are the last.
+        longest = [self.views[self.so_far.longest - i].nodes for i in range(2 * apart)]
         ends = [self._as_rows(length) for length in range(self.middle, self.middle + 5)]
-        for one, other in pairwise(ends):
-            both, here = set(one) & set(other), set(self.order)
-            self.order += [n for n in one if n in both and n not in here]
-            shared |= both
+        for traces, new in (longest, apart), (ends, len(ends)):
+            for one, other in combinations(range(len(traces)), 2):
+                if other - one <= apart:
+                    shared |= {*traces[one]} & {*traces[other]}
+            for nodes in traces[:new]:
+                here = set(self.order)
+                self.order += [n for n in nodes if n in shared and n not in here]
         for node in self.order:
             self._note_step(node)
         # What reads no row belongs to the step that reads it first, or to the last one of the shortest sequence that
@@ -75,10 +75,20 @@ class Finder:
             for i in node.inputs:
                 if step is not None:
                     first[i] = min(step, first.get(i, step))
-        computed = (n for n in self.order if n.inputs and n in shared and n not in self.position)
-        self.changing = {n: first[n] for n in computed if first.get(n, 0) >= 2}
+        computed = [n for n in self.order if n.inputs and n in shared and n not in self.position]
+        fixed = self._fixed(computed)
+        self.changing = {n: first[n] for n in computed if first.get(n, 0) >= 2 and n not in fixed}
         self.position |= self.changing
         self.inside = [n for n in self.order if n in self.position and n in shared]
+
+    def _fixed(self, nodes: Sequence[Node]) -> set[Node]:
+        """Return those that many steps read, and what these are made of: they are the same at every step."""
+        readers: dict[Node, set[int]] = {n: set() for n in nodes}
+        for node in self.order:
+            for i in node.inputs:
+                if i in readers and node in self.position:
+                    readers[i].add(self.position[node])
+        return set(topological([n for n, steps in readers.items() if len(steps) >= MANY]))
 
     def _note_step(self, node: Node) -> None:
         read = [i for i in node.inputs if i in self.position]
@@ -128,42 +138,57 @@ class Finder:
     ) -> tuple[Loop, dict[Node, Node], list[Node]]:
         m = self.middle
         cuts = [
-            self._cut(t, *([around[t - m + 1] for around in some] for some in (forced, beside)))
-            for t in (m - 1, m, m + 1)
+            self._cut(t, *([around[t - m + 1] for around in some] for some in (forced, beside))) for t in self.around
         ]
-        cuts = self._side_by_side(cuts)
-        template, again = self._step(cuts[0], cuts[1], m), self._step(cuts[1], cuts[2], m + 1)
-        step = tuple(template[n] for n in cuts[1])
-        later = tuple(again[n] for n in cuts[2])
-        if step != later:
-            here, there = next(pair for pair in zip(step, later, strict=True) if pair[0] is not pair[1])
+        cuts = self._side_by_side(cuts) if self.period == 1 else self._in_one_order(cuts)
+        made = [
+            self._step(before, after, t) for (before, after), t in zip(pairwise(cuts), self.around[1:], strict=True)
+        ]
+        steps = [tuple(known[n] for n in after) for known, after in zip(made, cuts[1:], strict=True)]
+        if steps[0] != steps[-1]:
+            here, there = next(pair for pair in zip(steps[0], steps[-1], strict=True) if pair[0] is not pair[1])
             here, there = first_difference(here, there) or (here, there)
             raise NotARecurrence(
-                f"step {m + 1} of the model is not the same computation as step {m}.\n"
-                + both_told(self.view, again, there, self.view, template, here)
+                f"step {m + self.period} of the model is not the same computation as step {m}.\n"
+                + both_told(self.view, made[-1], there, self.view, made[0], here)
             )
-        initial, hidden, firsts = self._initial(step, cuts[1])
+        template, step = made[0], steps[0]
+        beginning = BeginningFinder(self.so_far, self.views, steps[:-1], cuts[1], self.inline).find()
+        self.so_far.unknown |= beginning.unknown
         leaves = placeholders(self.build, [n.size for n in step], self.first)
         before = [self.so_far.finals() | dict(zip(leaves, cut, strict=True)) for cut in cuts]
-        # What they are before each of three steps.
-        self.hidden = list(zip(*(substitute(self.build, hidden, known) for known in before), strict=True))
-        if firsts:
-            template = self._begun(template, step, firsts)
+        # What they are before each of these steps.
+        self.hidden = list(zip(*(substitute(self.build, beginning.hidden, known) for known in before), strict=True))
+        if step and self.period > 1:
+            step = in_turn(steps[:-1], m, self.backward)
+            # What only one kind of step computes, the rest computes by itself.
+            template = dict(zip(cuts[1], step, strict=True))
+        if beginning.odd:
+            template = beginning.begun(template, step, self.backward)
             step = tuple(template[n] for n in cuts[1])
-        return Loop(initial, step, {}, self.backward), template, cuts[1]
+        return Loop(beginning.initial, step, {}, self.backward), template, cuts[1]
 
-    def _begun(
-        self, template: dict[Node, Node], step: tuple[Node, ...], firsts: Mapping[int, Node]
-    ) -> dict[Node, Node]:
-        """Return a step of which some states are something else at the first one."""
-        is_first = ops.equal(self.build.leaf("time", self.backward, size=1), 0.0)
-        chosen = {step[i]: ops.select(is_first, first, step[i]) for i, first in firsts.items()}
-        order = topological(dict.fromkeys(template.values()))
-        done: dict[Node, Node] = {}
-        for node in order:
-            made = self.build.rebuild(node, [done[i] for i in node.inputs])
-            done[node] = ops.select(is_first, firsts[step.index(node)], made) if node in chosen else made
-        return {node: done[made] for node, made in template.items()}
+    def _in_one_order(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
+        """Return the states after steps that differ in one order: what does not change has the same place."""
+        place = {node: i for i, node in enumerate(self.order)}
+        kinds = self._kinds({})
+        ordered = [sorted(cuts[0], key=place.__getitem__)]
+        for cut in cuts[1:]:
+            left, mine = sorted(cut, key=place.__getitem__), dict[int, Node]()
+            for is_alike in (
+                lambda one, other: one is other,
+                lambda one, other: kinds[one] == kinds[other],
+                lambda one, other: one.size == other.size,
+            ):
+                for i, state in enumerate(ordered[-1]):
+                    found = next((n for n in left if is_alike(n, state)), None)
+                    if i not in mine and found is not None:
+                        left.remove(found)
+                        mine[i] = found
+            if left or len(mine) < len(ordered[-1]):
+                raise self._looks_back(max(cuts, key=len))
+            ordered.append([mine[i] for i in range(len(mine))])
+        return ordered
 
     def _side_by_side(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
         """Return the states after three steps in one order: the same computation is the same state."""
@@ -272,91 +297,6 @@ class Finder:
                 known[node] = self.so_far.last(node)
         return dict(zip(order, substitute(self.build, order, known), strict=True))
 
-    def _initial(
-        self, step: tuple[Node, ...], cut: Sequence[Node]
-    ) -> tuple[tuple[Node, ...], list[Node], dict[int, Node]]:
-        """Return the states before the first step, which going back from those in the middle shows.
-
-        Where nothing shows a state (NumPy did the arithmetic, or only what follows the loop reads it), it is zero.
-        Return also what the first step has numbers for, if there is such a state; and by its place what a state is
-        after the first step, where that does something else.
-        """
-        written = dict(zip(self.view.nodes, self.view.written, strict=True))
-        after: dict[int, Node] = dict(enumerate(cut, self.first))
-        for t in range(self.middle, 0, -1):
-            match = Match(self.view.folded, self.first, t)
-            for i, node in after.items():
-                if node in written:
-                    try:
-                        match.add(step[i - self.first], written[node])
-                    except Differs as differs:
-                        raise self._parted(differs, t) from None
-            self.inline |= {(t, k): numbers for k, numbers in match.numbers.items()}
-            after = match.states
-        odd, match, found = self._before_the_first(step, after, written)
-        self.inline |= {(0, k): numbers for k, numbers in match.numbers.items()}
-        self.so_far.unknown |= {i for i in range(self.first, self.first + len(step)) if i not in match.states}
-        leaves = placeholders(self.build, [n.size for n in step], self.first)
-        at_first = dict(zip(leaves, found, strict=True))
-        begun = substitute(self.build, list(match.hidden), at_first)
-        # A number that serves for every element is written once.
-        shown = [
-            n.is_constant and np.all(n.numbers == m.numbers) for n, m in zip(begun, match.hidden.values(), strict=True)
-        ]
-        hidden = [n for n, is_shown in zip(match.hidden, shown, strict=True) if not is_shown]
-        firsts = {i - self.first: self._first_step(after[i], step[i - self.first].size) for i in sorted(odd)}
-        return tuple(found), list(dict.fromkeys([*match.parted, *hidden])), firsts
-
-    def _before_the_first(
-        self, step: tuple[Node, ...], after: Mapping[int, Node], written: Mapping[Node, Node]
-    ) -> tuple[set[int], Match, list[Node]]:
-        """Return the states of which the first step is another one, and what the states are before it."""
-        odd: set[int] = set()
-        while True:
-            match = Match(self.view.folded, self.first, 0)
-            before = set(odd)
-            for i, node in after.items():
-                if i not in odd and node in written:
-                    try:
-                        match.add(step[i - self.first], written[node])
-                    except Differs:
-                        odd.add(i)
-                        break
-            if odd != before:
-                continue
-            found = []
-            for i, node in enumerate(step, self.first):
-                start = match.states.get(i) or self.build.constant(np.zeros(node.size))
-                order = topological([start])
-                if any(n.operation == "row" for n in order):
-                    # It begins with a row: then the first step is what is made of that.
-                    readers = {j for j, made in enumerate(step, self.first) if self._reads(made, i)}
-                    odd |= readers & set(after)
-                    start = self.build.constant(np.zeros(node.size))
-                else:
-                    finals = {n: self.so_far.last(n) for n in order if n.operation == "final"}
-                    (start,) = substitute(self.build, [start], finals)
-                found.append(sized(start, node.size))
-            if odd == before:
-                return odd, match, found
-
-    @staticmethod
-    def _reads(node: Node, state: int) -> bool:
-        return any(n.operation == "state" and n.attributes[0] == state for n in topological([node]))
-
-    def _first_step(self, node: Node, size: int) -> Node:
-        """Return what the first step computes, with placeholders for what it reads."""
-        order, known = topological([node]), dict[Node, Node]()
-        for n in order:
-            if n.operation == "final":
-                known[n] = self.so_far.last(n)
-            elif n.operation == "row":
-                step, *stream = n.attributes
-                if step:
-                    raise NotARecurrence(row_told(n, node, self.view, 0))
-                known[n] = read_at_step(self.build, stream, n.size)
-        return sized(substitute(self.build, [node], known)[0], size)
-
     # What the rest reads ---------------------------------------------------------------------------------------------
 
     def _labels(self, loop: Loop, template: dict[Node, Node], view: View) -> dict[Node, list[Label]]:
@@ -451,7 +391,7 @@ class Finder:
 
     def _around(self, labels: dict[Node, list[Label]], template: Node, lag: int = 0) -> tuple[Node, ...]:
         where = {label: node for node, several in labels.items() for label in several}
-        wanted = [(template, self.middle + i - lag) for i in (-1, 0, 1)]
+        wanted = [(template, t - lag) for t in self.around]
         if not all(one in where for one in wanted):
             raise self._looks_back([])
         return tuple(where[one] for one in wanted)
@@ -510,15 +450,6 @@ class Finder:
 
     # What errors show ------------------------------------------------------------------------------------------------
 
-    def _parted(self, differs: Differs, step: int) -> NotARecurrence:
-        begin = BEGIN if step == 0 else ""
-        written = dict(zip(self.view.written, self.view.nodes, strict=True))
-        line = self.view.origins.get(written.get(differs.node, differs.node), Origin())
-        return NotARecurrence(
-            f"step {step} of the model is not the same computation as the steps after it.\n{begin}"
-            f"  {line}      <- {told(differs.node)} here, {told(differs.template)} there\n{ADVICE}"
-        )
-
     def _looks_back(self, cut: Sequence[Node]) -> NotARecurrence:
         return NotARecurrence(
             f"what the model carries on after {self.middle} steps is not what it carries on after {self.middle + 1}:\n"
@@ -542,11 +473,3 @@ def _where(view: View, part: Mapping[Node, Node], node: Node) -> Origin:
     wanted = [n for n, made in part.items() if made is node]
     wanted += [n for n, made in part.items() if node in made.inputs]
     return next((view.origins[n] for n in wanted if n in view.origins), Origin())
-
-
-def row_told(row: Node, reader: Node, view: View, step: int) -> str:
-    """Return the refusal of a step that reads the row of another one."""
-    return (
-        f"the model reads element {row.attributes[0]} of a sequence of {view.length} at step {step}, and not so at\n"
-        f"  every length.\n  {view.origins.get(reader, Origin())}\n{ADVICE}"
-    )

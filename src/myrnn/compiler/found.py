@@ -48,6 +48,7 @@ class Found:
         traces: Mapping[int, Trace],
         wanted: Mapping[int, list[tuple[Node, ...]]],
         together: bool,
+        period: int,
         build: Builder,
         flat: Builder,
     ) -> None:
@@ -58,6 +59,8 @@ class Found:
         self.wanted = wanted
         # Whether what steps carry is chosen together with what the rest wants of them.
         self.together = together
+        # After how many steps the same computation comes again.
+        self.period = period
         self.loops: list[Loop] = []
         self.streams: list[Stream] = []
         # Of the sequence itself: the stream that has its last row, or its first, at its end.
@@ -66,7 +69,9 @@ class Found:
         self.unknown: set[int] = set()
         self.origins: dict[Node, Origin] = {}
         # What is left of each trace: what loops have computed are leaves ``row``, of a step and a stream.
-        left = {n: rewritten(traces[n], self.flat) for n in sorted(lengths_for(traced.back)) if n in traces}
+        left = {
+            n: rewritten(traces[n], self.flat) for n in sorted(lengths_for(traced.back, traced.apart)) if n in traces
+        }
         self.tables, self.left = find_tables(left)
         # Those of the shortest sequences as they are, also of an empty one with which the model does something else.
         self.whole = {n: rewritten(trace, self.flat) for n, trace in traced.by_length.items() if n < 2}

@@ -169,10 +169,23 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
     for table, step in filled:
         del table.rows[step]
     raise NotARecurrence(
-        f"on a sequence of {trace.length} steps the model does not compute what was compiled: at some step, or with "
-        "some values, it does what it did not do when it was traced.\n"
+        f"on a sequence of {trace.length} steps the model does not compute what was compiled: at "
+        f"{_step_told(traced.output, unrolled)}, or with some values, it does what it did not do when it was traced.\n"
         f"{difference_told(traced, Trace(trace.length, unrolled, {}))}{ADVICE}"
     )
+
+
+def _step_told(traced: Node, unrolled: Node) -> str:
+    """Return the first step at which one of two graphs computes what the other does not."""
+    step: dict[Node, int] = {}
+    ours, its = topological([traced]), topological([unrolled])
+    for node in (*ours, *its):
+        below = [step[i] for i in node.inputs if i in step]
+        if below or node.operation == "row":
+            step[node] = max(below) if below else node.attributes[0]
+    odd = [step[n] for n in {*ours} ^ {*its} if n in step]
+    # What is made of the states after a step alone may be its own, or belong to the next.
+    return f"step {min(odd)} or the next" if odd else "some step"
 
 
 def _have_the_same_numbers(one: Node, other: Node) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler.found import GIVEN, STEPWISE
-from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.graph import Node, substitute, topological
 
 
 class Differs(Exception):
@@ -66,6 +66,8 @@ class Match:
             elif ours.inputs and folded.is_constant and not (_are_alike(ours, its) and _reads_a_table(ours)):
                 if self._reads_states_alone(ours):
                     self.hidden[ours] = folded
+                elif not _are_alike(ours, its) and not _is_zero_on_zeros(ours):
+                    raise Differs(ours, its)
             elif _are_alike(ours, its):
                 stack += ((i, j, ours) for i, j in zip(ours.inputs, its.inputs, strict=True))
             elif ours.inputs and self._step == 0 and self._reads_states_alone(ours):
@@ -107,3 +109,11 @@ def _are_alike(one: Node, other: Node) -> bool:
 
 def _reads_a_table(node: Node) -> bool:
     return any(n.operation == "table" for n in topological([node]))
+
+
+def _is_zero_on_zeros(node: Node) -> bool:
+    """Whether a node is zero by itself where the states are zero, such as a product with one."""
+    build = node.build
+    states = {n: build.constant(np.zeros(n.size)) for n in topological([node]) if n.operation == "state"}
+    (made,) = substitute(build, [node], states)
+    return made.is_constant and not made.numbers.any()

@@ -30,6 +30,7 @@ from myrnn.compiler.roll import roll
 from myrnn.compiler.schedule import schedule
 from myrnn.compiler.streams import State, Streams, carried_of, going_on
 from myrnn.compiler.trace import MYGRAD, Origin
+from myrnn.compiler.turns import period_of
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
 from myrnn.models import num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost
@@ -545,13 +546,15 @@ def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: i
     refusal: NotARecurrence | None = None
     for back in BACK:
         traces = trace(Subject(model, parameters, width, longest, back))
-        try:
-            recurrence = roll(traces)
-        except NotARecurrence as error:
-            refusal = refusal or error
-        else:
-            guard = Guard(model, parameters, recurrence, traces, longest)
-            return CompiledModel(model, Stages(traces, recurrence), guard)
+        # The steps of a long trace show whether they differ in turn.
+        for period in dict.fromkeys((1, period_of(traces) if back == BACK[-1] else 1)):
+            try:
+                recurrence = roll(traces, period)
+            except NotARecurrence as error:
+                refusal = refusal or error
+            else:
+                guard = Guard(model, parameters, recurrence, traces, longest)
+                return CompiledModel(model, Stages(traces, recurrence), guard)
     assert refusal is not None
     raise refusal
 

@@ -34,6 +34,8 @@ PROBES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13)
 CALLS = 30
 # How many steps a model may look back: few, and where no loop is found for these, more.
 BACK = (3, 10)
+# Up to so many steps may lie between states that follow one another, such as those of a dilated loop.
+APART = 4
 
 ADVICE = (
     "  A compiled model runs the same equations at every step. "
@@ -51,10 +53,12 @@ def longest_of(back: int) -> int:
     return 2 * middle_of(back) + 3
 
 
-def lengths_for(back: int) -> set[int]:
+def lengths_for(back: int, apart: int = 1) -> set[int]:
     """Return the lengths whose traces show a loop that looks back at up to `back` steps."""
     middle, longest = middle_of(back), longest_of(back)
-    return {1, 2, 3, *range(middle, middle + 5), longest - 1, longest}
+    # With many steps, there is room for steps that differ in turn.
+    after = 5 if back == BACK[0] else 6
+    return {1, 2, 3, 4, *range(middle, middle + after), *range(longest - 2 * apart + 1, longest + 1)}
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,8 @@ class Traces:
     # What it draws at random, and whether it is uncertain which way the steps of that are counted.
     draws: tuple[Drawn, ...] = ()
     uncertain: bool = False
+    # Up to how many steps may lie between states that follow one another.
+    apart: int = 1
 
     def settled(self) -> Traces:
         """Return the same with what is drawn as steps, or the sequence, read it."""
@@ -117,6 +123,9 @@ def trace(subject: Subject) -> Traces:
         check_calls(model, parameters, x, build)
         lengths = {*PROBES, *lengths_for(subject.back), max(subject.longest, 9)}
         traces = {n: traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build) for n in lengths}
+        apart = 1 if subject.back == BACK[0] else _apart(traces)
+        for n in lengths_for(subject.back, apart) - lengths:
+            traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build)
         _check_reaches_parameters(traces)
         per_step = _gives_every_step(traces)
         if (empty := _empty_trace(model, parameters, dim_input, build)) is not None:
@@ -138,7 +147,15 @@ def trace(subject: Subject) -> Traces:
     for n in [n for n, traced in traces.items() if any(use.of_rows and use.site in whole for use in traced.draws)]:
         traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build, whole)
     draws, uncertain = ordered(draws, traces[max(traces)])
-    return Traces(traces, dim_input, parameter_names(model), shapes, subject.back, per_step, draws, uncertain)
+    names = parameter_names(model)
+    return Traces(traces, dim_input, names, shapes, subject.back, per_step, draws, uncertain, apart)
+
+
+def _apart(traces: Mapping[int, Trace]) -> int:
+    """Return how many steps may lie between states: neighbours share less than other lengths where these are apart."""
+    computed = {n: set(topological([traces[n].output])) for n in range(9 - APART, 10)}
+    shared = [len(computed[9] & computed[9 - apart]) for apart in range(1, APART + 1)]
+    return APART if max(shared) > shared[0] else 1
 
 
 def _gives_every_step(traces: Mapping[int, Trace]) -> bool:

@@ -16,7 +16,9 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from myrnn.compiler.finder import Finder, both_told, sized
+from myrnn.compiler import ops
+from myrnn.compiler.beginning import sized
+from myrnn.compiler.finder import Finder, both_told
 from myrnn.compiler.found import GIVEN, Found, NeedsState, Stream, View, read_at_step
 from myrnn.compiler.graph import Builder, Node, substitute, topological
 from myrnn.compiler.loops import Loop, Recurrence, placeholders, prove
@@ -29,8 +31,10 @@ from myrnn.errors import NotARecurrence
 MOST_LOOPS = 32
 
 
-def roll(traced: Traces) -> Recurrence:
+def roll(traced: Traces, period: int = 1) -> Recurrence:
     """Find the loops in traces, and prove them at all lengths.
+
+    With a `period`, steps may differ in turn.
 
     Raises
     ------
@@ -38,36 +42,51 @@ def roll(traced: Traces) -> Recurrence:
         When there are none; the message shows the user's line and what differs.
     """
     try:
-        return _rolled(traced.settled())
+        return _rolled(traced.settled(), period)
     except NotARecurrence:
         if traced.uncertain:
             with suppress(NotARecurrence):
-                return _rolled(traced.turned().settled())
+                return _rolled(traced.turned().settled(), period)
         raise
 
 
-def _rolled(traced: Traces) -> Recurrence:
+def _rolled(traced: Traces, period: int) -> Recurrence:
     traces = dict(sorted(traced.by_length.items()))
     if 0 in traces:
         # An empty sequence shows where all states begin, but a model may do something else altogether with it.
         with suppress(NotARecurrence):
-            return _proved(traced, traces, together=True)
+            return _proved(traced, traces, together=True, period=period)
     some = {length: trace for length, trace in traces.items() if length}
     try:
-        return _proved(traced, some, together=True)
+        found = _proved(traced, some, together=True, period=period)
     except NotARecurrence:
         # What the rest wants of the steps may have changed what they carry, so that the loop came a step late.
         with suppress(NotARecurrence):
-            return _proved(traced, some, together=False)
+            return _proved(traced, some, together=False, period=period)
         raise
+    if _carries_too_much(found):
+        with suppress(NotARecurrence):
+            return _proved(traced, some, together=False, period=period)
+    return found
 
 
-def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool) -> Recurrence:
+def _carries_too_much(found: Recurrence) -> bool:
+    """Whether there are states that nothing is made of in the end."""
+    reads = [{n.attributes[0] for n in topological([node]) if n.operation == "state"} for node in found.step]
+    rest = [found.readout, *found.kept.values(), *found.initial]
+    needed = {n.attributes[0] for n in topological(rest) if n.operation == "state"}
+    while more := set[int]().union(*(reads[i] for i in needed)) - needed:
+        needed |= more
+    return len(needed) < len(reads)
+
+
+def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool, period: int) -> Recurrence:
     wanted: dict[int, list[tuple[Node, ...]]] = {}
     tables = Builder(), Builder(fold=False)
     while True:
         try:
-            found = Search(traced, traces, wanted, together, *tables).result()
+            search = Search(traced, traces, wanted, together, period, *tables)
+            found = search.result()
             break
         except NeedsState as needed:
             if needed.stream.around in wanted.get(needed.stream.loop, []):
@@ -75,8 +94,17 @@ def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool) -> Recu
                     f"the last value of a loop's steps is read that it does not hand on.\n{ADVICE}"
                 ) from None
             wanted.setdefault(needed.stream.loop, []).append(needed.stream.around)
-    for _, trace in sorted(traces.items(), reverse=True):
-        prove(found, trace)
+    for steps, trace in sorted(traces.items(), reverse=True):
+        try:
+            prove(found, trace)
+        except NotARecurrence:
+            readout = search.readout_after(steps)
+            if readout is None:
+                raise
+            # After so few steps the readout is another one.
+            is_so_short = ops.equal(readout.build.leaf("length", size=1), float(steps))
+            found = replace(found, readout=ops.select(is_so_short, readout, found.readout))
+            prove(found, trace)
     return found
 
 
@@ -170,6 +198,18 @@ class Search(Found):
             if n in shorter.origins:
                 self.origins.setdefault(general[node], shorter.origins[n])
         return general[one]
+
+    def readout_after(self, steps: int) -> Node | None:
+        """Return the logits of a short sequence on the last states, where they are made of nothing else."""
+        if self.traced.per_step or steps not in self.left or steps >= self.middle:
+            return None
+        view = View(self, steps)
+        try:
+            known = {n: self.last(n) for n in topological([view.output]) if n.operation == "final"}
+        except NeedsState:
+            return None
+        (readout,) = substitute(self.build, [view.output], known)
+        return None if self._reads_rows(readout) else readout
 
     def _readout_of_steps(self) -> Node:
         """Return the leaf for the logits of each step: what a loop has, or one of its own without states computes."""

@@ -1,0 +1,279 @@
+"""Find how a loop begins: the states before its first step, and what its first steps do otherwise than the rest.
+
+Going back from the states in the middle, each step shows what the states before it are. Where a step does not make a
+state as later ones do, the trace shows what it is after that step. This is written on what stands before the step, and
+the time chooses it. A state that does not change there, as that of a loop that starts late, stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.compiler import ops
+from myrnn.compiler.found import Found, View, read_at_step
+from myrnn.compiler.graph import Node, substitute, topological
+from myrnn.compiler.loops import placeholders
+from myrnn.compiler.match import Differs, Match, are_the_same_numbers
+from myrnn.compiler.probe import ADVICE, told
+from myrnn.compiler.trace import Origin
+from myrnn.errors import NotARecurrence
+
+BEGIN = "  Begin with states that every step can read, such as np.zeros((1, D)).\n"
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How a loop begins.
+
+    Attributes
+    ----------
+    initial : tuple of Node
+        The states before the first step.
+    hidden : list of Node
+        What the first step has numbers for, where these do not show how a state begins.
+    unknown : set of int
+        States of which no step shows where they begin: they are zero.
+    odd : dict
+        The place of a state -> what it is after the steps that are other ones, by the step.
+    inline : dict
+        The numbers of tables that stand in the first steps as they are, by the step and the table.
+    """
+
+    initial: tuple[Node, ...]
+    hidden: list[Node]
+    unknown: set[int]
+    odd: dict[int, dict[int, Node]]
+    inline: dict[tuple[int, int], NDArray[np.float32]]
+
+    def begun(self, template: Mapping[Node, Node], step: Sequence[Node], backward: bool) -> dict[Node, Node]:
+        """Return a step that makes its states as the first steps do where these are other ones."""
+        build = step[0].build
+        time = build.leaf("time", backward, size=1)
+        odd = {step[i]: by_step for i, by_step in self.odd.items()}
+        done: dict[Node, Node] = {}
+        for node in topological(dict.fromkeys(template.values())):
+            made = build.rebuild(node, [done[i] for i in node.inputs])
+            for first, last, value in reversed(list(_runs(odd.get(node, {})))):
+                is_odd = ops.equal(time, float(last)) if first == last else ops.greater(float(last + 1), time)
+                made = ops.select(is_odd, value, made)
+            done[node] = made
+        return {node: done[made] for node, made in template.items()}
+
+
+def _runs(by_step: Mapping[int, Node]) -> Iterator[tuple[int, int, Node]]:
+    """Yield the first and the last of steps that are alike, from the first step on, and what they make."""
+    begin = 0
+    for value, several in groupby(sorted(by_step), by_step.__getitem__):
+        steps = list(several)
+        if steps[0] <= begin and steps[-1] - steps[0] == len(steps) - 1:
+            yield steps[0], steps[-1], value
+            begin = steps[-1] + 1
+        else:
+            yield from ((t, t, value) for t in steps)
+
+
+@dataclass
+class BeginningFinder:
+    """Goes back from the states in the middle to the first step."""
+
+    so_far: Found
+    # What is left of the traces, of which the first shows the states in the middle.
+    views: Mapping[int, View]
+    # The states after a step, with placeholders for what it reads, of each kind of step in turn, that in the middle
+    # first; and what they are after that one.
+    steps: Sequence[tuple[Node, ...]]
+    cut: Sequence[Node]
+    inline: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take up what the trace shows."""
+        so_far = self.so_far
+        self.build, self.first, self.middle = so_far.build, so_far.states, so_far.middle
+        self.view = self.views[so_far.longest]
+        shown = [self.views[so_far.longest - i] for i in reversed(range(so_far.traced.apart))]
+        self.written = {n: written for view in shown for n, written in zip(view.nodes, view.written, strict=True)}
+        self.folded = {written: n for view in shown for written, n in view.folded.items()}
+        self.sizes = [n.size for n in self.steps[0]]
+        self.leaves = placeholders(self.build, self.sizes, self.first)
+        self.numbers = range(self.first, self.first + len(self.sizes))
+
+    def find(self) -> Beginning:
+        """Return how the loop begins.
+
+        Raises
+        ------
+        NotARecurrence
+            When a step is another one than those after it, and not made of what stands before it.
+        """
+        after, odd = dict(enumerate(self.cut, self.first)), dict[int, dict[int, Node]]()
+        for t in range(self.middle, -1, -1):
+            if len(after) < len(self.sizes):
+                after = self._at_the_end(t + 1) | after
+            which, match = self._back(t, after)
+            self.inline |= {(t, k): numbers for k, numbers in match.numbers.items()}
+            before = {i: node for i, node in match.states.items() if not self._is_new(node, t)}
+            if t:
+                before = self._zeros(match, before) | before
+            if which:
+                before = self._at_the_end(t) | before
+            for i in sorted(which):
+                value = self._odd(i, after[i], t, before)
+                odd.setdefault(i - self.first, {})[t] = sized(value, self.sizes[i - self.first])
+            after = before
+        return self._beginning(match, after, odd)
+
+    def _zeros(self, match: Match, before: Mapping[int, Node]) -> dict[int, Node]:
+        """Return the states before a step of which it has only numbers, where they are zero."""
+        states = set[int]().union(*map(_states_in, match.hidden)) - set(before)
+        zeros = {i: self.build.constant(np.zeros(self.sizes[i - self.first])) for i in states}
+        known = {self.leaves[i - self.first]: node for i, node in (zeros | dict(before)).items()}
+        found = substitute(self.build, list(match.hidden), known)
+        if not all(map(are_the_same_numbers, found, match.hidden.values())):
+            return {}
+        for node in zeros.values():
+            self.folded.setdefault(self.written.setdefault(node, self.so_far.flat.constant(node.numbers)), node)
+        return zeros
+
+    def _step(self, t: int) -> tuple[Node, ...]:
+        return self.steps[(t - self.middle) % len(self.steps)]
+
+    def _beginning(self, match: Match, after: Mapping[int, Node], odd: dict[int, dict[int, Node]]) -> Beginning:
+        initial = []
+        for i, size in zip(self.numbers, self.sizes, strict=True):
+            start = after.get(i) or self.build.constant(np.zeros(size))
+            finals = {n: self.so_far.last(n) for n in topological([start]) if n.operation == "final"}
+            initial.append(sized(substitute(self.build, [start], finals)[0], size))
+        begun = substitute(self.build, list(match.hidden), dict(zip(self.leaves, initial, strict=True)))
+        # A number that serves for every element is written once.
+        shown = [
+            n.is_constant and np.all(n.numbers == m.numbers) for n, m in zip(begun, match.hidden.values(), strict=True)
+        ]
+        hidden = [n for n, is_shown in zip(match.hidden, shown, strict=True) if not is_shown]
+        unknown = set(self.numbers) - set(after)
+        return Beginning(tuple(initial), list(dict.fromkeys([*match.parted, *hidden])), unknown, odd, self.inline)
+
+    def _back(self, t: int, after: Mapping[int, Node]) -> tuple[set[int], Match]:
+        """Return the states that a step makes in another way than later ones, and what it shows of those before it."""
+        odd: set[int] = set()
+        while True:
+            match = Match(self.folded, self.first, t)
+            differs = self._match(match, t, {i: node for i, node in after.items() if i not in odd})
+            if differs is None:
+                # What is made of this row cannot stand before it: what reads it is another one here.
+                new = {i for i, node in match.states.items() if self._is_new(node, t)}
+                readers = {i for i in after if i not in odd and new & _states_in(self._step(t)[i - self.first])}
+                if not readers:
+                    return odd, match
+                odd |= readers
+            elif t > self.middle - 2:
+                raise self._parted(differs[1], t)
+            else:
+                odd.add(differs[0])
+
+    def _match(self, match: Match, t: int, after: Mapping[int, Node]) -> tuple[int, Differs] | None:
+        for i, node in after.items():
+            if node in self.written:
+                try:
+                    match.add(self._step(t)[i - self.first], self.written[node])
+                except Differs as differs:
+                    return i, differs
+        return None
+
+    @staticmethod
+    def _is_new(node: Node, t: int) -> bool:
+        """Whether a node reads the row of a step, or one after it."""
+        return any(n.operation == "row" and n.attributes[0] >= t for n in topological([node]))
+
+    def _odd(self, i: int, node: Node, t: int, before: dict[int, Node]) -> Node:
+        """Return what a state is after a step, written on the states before it and its row.
+
+        What has to stand before the step for that, and is no state yet, becomes one: it is noted in `before`.
+        """
+        if not self._is_new(node, t) and (before.get(i, node) is node or node.is_leaf):
+            if before.setdefault(i, node) is node:
+                return self.leaves[i - self.first]
+            return node
+        known = {made: self.leaves[j - self.first] for j, made in before.items() if t and self._reads_rows(made)}
+        for old in self._old(node, t, known):
+            free = [j for j in (i, *self.numbers) if j not in before and self.sizes[j - self.first] == old.size]
+            if not free:
+                row = next(n for n in topological([old]) if n.operation == "row")
+                raise NotARecurrence(row_told(row, node, self.view, t))
+            before[free[0]], known[old] = old, self.leaves[free[0] - self.first]
+        for n in topological([node], stop=known):
+            if n.operation == "final" and n not in known:
+                known[n] = self.so_far.last(n)
+            elif n.operation == "row" and n not in known:
+                step, *stream = n.attributes
+                if step != t:
+                    raise NotARecurrence(row_told(n, node, self.view, t))
+                known[n] = read_at_step(self.build, stream, n.size)
+        return substitute(self.build, [node], known)[0]
+
+    def _old(self, node: Node, t: int, known: Mapping[Node, Node]) -> list[Node]:
+        """Return the largest parts of a node that read only rows before a step, and are not known."""
+        found, stack, seen = dict[Node, None](), [node], set[Node]()
+        while stack:
+            part = stack.pop()
+            if part in seen or part in known:
+                continue
+            seen.add(part)
+            if self._is_new(part, t) or any(n in known for n in topological([part])):
+                stack += part.inputs
+            elif self._reads_rows(part):
+                found[part] = None
+        return list(found)
+
+    @staticmethod
+    def _reads_rows(node: Node) -> bool:
+        return any(n.operation == "row" for n in topological([node]))
+
+    def _at_the_end(self, length: int) -> dict[int, Node]:
+        """Return what the logits of a short sequence show of the states after it; nothing where they are others."""
+        if length not in self.views or length > self.middle:
+            return {}
+        view, longer = self.views[length], self.views[self.middle + 1]
+        known = dict(zip(self.cut, self.leaves, strict=True))
+        for n in topological([longer.output], stop=known):
+            if n.operation == "row" and n not in known:
+                t, *stream = n.attributes
+                known[n] = read_at_step(self.build, stream, n.size) if t == self.middle else n
+        match = Match(view.folded, self.first, length - 1)
+        try:
+            match.add(substitute(self.build, [longer.output], known)[0], view.written[-1])
+        except Differs:
+            return {}
+        self.written = dict(zip(view.nodes, view.written, strict=True)) | self.written
+        self.folded |= view.folded
+        return match.states
+
+    def _parted(self, differs: Differs, step: int) -> NotARecurrence:
+        begin = BEGIN if step == 0 else ""
+        written = dict(zip(self.view.written, self.view.nodes, strict=True))
+        line = self.view.origins.get(written.get(differs.node, differs.node), Origin())
+        return NotARecurrence(
+            f"step {step} of the model is not the same computation as the steps after it.\n{begin}"
+            f"  {line}      <- {told(differs.node)} here, {told(differs.template)} there\n{ADVICE}"
+        )
+
+
+def sized(node: Node, size: int) -> Node:
+    """Return a node with so many numbers, which may repeat its single one."""
+    return node if node.size == size else node.build.make("expand", node, size=size)
+
+
+def _states_in(node: Node) -> set[int]:
+    return {n.attributes[0] for n in topological([node]) if n.operation == "state"}
+
+
+def row_told(row: Node, reader: Node, view: View, step: int) -> str:
+    """Return the refusal of a step that reads the row of another one."""
+    return (
+        f"the model reads element {row.attributes[0]} of a sequence of {view.length} at step {step}, and not so at\n"
+        f"  every length.\n  {view.origins.get(reader, Origin())}\n{ADVICE}"
+    )

@@ -1,0 +1,69 @@
+"""Steps that differ in turn, such as every second one: how many kinds there are, and one step of all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from myrnn.compiler import ops
+from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.probe import Traces, longest_of, middle_of
+
+# So many kinds of steps there may be.
+MOST_KINDS = 4
+
+
+def period_of(traced: Traces) -> int:
+    """Return after how many steps the same computation comes again in the longest trace; 1 where steps are alike."""
+    middle, longest = middle_of(traced.back), longest_of(traced.back)
+    order = topological([traced.by_length[longest].output])
+    for backward in (False, True):
+        kinds = _by_step(order, longest, backward)
+        window = range(middle - 1, middle + MOST_KINDS + 1)
+        for period in range(1, MOST_KINDS + 1):
+            if all(kinds.get(t) == kinds.get(t + period) for t in window):
+                if period > 1:
+                    return period
+                break
+    return 1
+
+
+def _by_step(order: Sequence[Node], length: int, backward: bool) -> dict[int, Counter[int]]:
+    """Return what is computed at each step, as numbers that are the same where the computation is."""
+    numbers: dict[Any, int] = {}
+    step: dict[Node, int] = {}
+    kind: dict[Node, int] = {}
+    found: dict[int, Counter[int]] = {}
+    for node in order:
+        below = [step[i] for i in node.inputs if i in step]
+        if node.operation == "row":
+            below = [length - 1 - node.attributes[0] if backward else node.attributes[0]]
+        if not below:
+            continue
+        t = step[node] = max(below)
+        # Constants may be numbers of tables.
+        made = tuple(
+            (step[i] - t, kind[i] if step[i] == t else i.size) if i in step else "number" if i.is_constant else id(i)
+            for i in node.inputs
+        )
+        what = () if node.operation == "row" else node.attributes
+        kind[node] = numbers.setdefault((node.operation, what, node.size, made), len(numbers))
+        found.setdefault(t, Counter())[kind[node]] += 1
+    return found
+
+
+def in_turn(steps: Sequence[tuple[Node, ...]], first: int, backward: bool) -> tuple[Node, ...]:
+    """Return a step that is one of several in turn, of which the first is that of step `first`."""
+    period, build = float(len(steps)), steps[0][0].build
+    time = build.leaf("time", backward, size=1)
+    turn = time - period * ops.floor(time / period)
+    chosen = []
+    for several in zip(*steps, strict=True):
+        ((most, _),) = Counter(several).most_common(1)
+        made = most
+        for i, node in enumerate(several, first):
+            if node is not most:
+                made = ops.select(ops.equal(turn, float(i % len(steps))), node, made)
+        chosen.append(made)
+    return tuple(chosen)

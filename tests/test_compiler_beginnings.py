@@ -1,0 +1,265 @@
+"""First steps that differ, loops that start late or end early, and states some steps apart: right at every length."""
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad import concatenate, tanh
+
+from myrnn.compiler import compile
+from myrnn.errors import NotARecurrence
+from recurrences.oracle import disagreement
+from recurrences.registry import C, D, K, weight, zeros
+
+SHAPES = {"w": (C, D), "w2": (C, D), "w3": (3 * C, D), "u": (D, D), "u2": (D, D), "b": (D,), "h0": (D,), "v": (D, K)}
+# One sequence at a time, batches of equal ones, and of shorter and longer ones; most are longer than what was traced.
+GROUPS = ([1], [2], [3], [4], [6], [30], [3, 3], [5, 1, 3, 2], [40, 1, 2, 20, 4])
+
+
+def made(function):
+    """A model of a class of its own, with weights that the function names."""
+
+    class Model:
+        dim_input = C
+
+        def __init__(self):
+            rng = np.random.default_rng(1)
+            names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
+            self.parameters = tuple(weight(rng, *SHAPES[name]) for name in names)
+
+        def __call__(self, x):
+            return function(x, *self.parameters)[None]
+
+    return Model()
+
+
+def pairs(x, w, u, v):
+    h = zeros(D)
+    for a, b in zip(x, x[1:]):  # noqa: B905, RUF007 - as most people write it
+        h = tanh((b - a) @ w + h @ u)
+    return h @ v
+
+
+def pairs_from_a_learned_state(x, w, u, h0, v):
+    h = h0
+    for a, b in zip(x, x[1:]):  # noqa: B905, RUF007
+        h = tanh((b - a) @ w + h @ u)
+    return h @ v
+
+
+def pairs_backward(x, w, u, h0, v):
+    h, rows = h0, x[::-1]
+    for a, b in zip(rows, rows[1:]):  # noqa: B905, RUF007
+        h = tanh(a @ w + h @ u) + b @ w
+    return h @ v
+
+
+def windows(x, w3, u, v):
+    h = zeros(D)
+    for t in range(len(x) - 2):
+        h = tanh(x[t : t + 3].reshape(-1) @ w3 + h @ u)
+    return h @ v
+
+
+def windows_and_their_sum(x, w3, u, v):
+    h, states = zeros(D), [zeros(D)]
+    for t in range(len(x) - 2):
+        h = tanh(x[t : t + 3].reshape(-1) @ w3 + h @ u)
+        states.append(h)
+    return mg.sum(mg.stack(states), axis=0) @ v
+
+
+def centred_windows(x, w3, u, b, v):
+    h, padded = zeros(D), concatenate([zeros(1, C), x, zeros(1, C)])
+    for t in range(len(x)):
+        h = tanh(padded[t : t + 3].reshape(-1) @ w3 + h @ u + b)
+    return h @ v
+
+
+def windows_ahead(x, w3, u, b, v):
+    h, padded = zeros(D), concatenate([x, zeros(2, C)])
+    for t in range(len(x)):
+        h = tanh(padded[t : t + 3].reshape(-1) @ w3 + h @ u + b)
+    return h @ v
+
+
+def all_but_the_last(x, w, u, v):
+    h = zeros(D)
+    for row in x[:-1]:
+        h = tanh(row @ w + h @ u)
+    return h @ v
+
+
+def from_the_fourth_on(x, w, u, h0, v):
+    h = h0
+    for row in x[3:]:
+        h = tanh(row @ w + h @ u)
+    return h @ v
+
+
+def without_the_fourth(x, w, u, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ u) if t != 3 else h
+    return h @ v
+
+
+def a_late_state(x, w, u, u2, v):
+    h = s = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ u)
+        s = tanh(h @ u2 + s) if t >= 3 else s
+    return (h + s) @ v
+
+
+def a_late_number(x, w, u, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ u + 0.1 * t) if t >= 2 else h
+    return h @ v
+
+
+def other_weights_at_first(x, w, w2, u, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ (w2 if t < 3 else w) + h @ u)
+    return h @ v
+
+
+def other_weights_at_one_step(x, w, w2, u, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ (w2 if t == 2 else w) + h @ u)
+    return h @ v
+
+
+def other_weights_at_the_end(x, w, w2, u, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ (w2 if t >= len(x) - 2 else w) + h @ u)
+    return h @ v
+
+
+def states_that_exist(x, w, u, u2, v):
+    states = []
+    for t in range(len(x)):
+        z = x[t] @ w
+        z = z + states[t - 1] @ u if t >= 1 else z
+        z = z + states[t - 2] @ u2 if t >= 2 else z
+        states.append(tanh(z))
+    return states[-1] @ v
+
+
+def every_third_state(x, w, u, v):
+    states = [zeros(D)] * 3
+    for row in x:
+        states.append(tanh(row @ w + states[-3] @ u))
+    return states[-1] @ v
+
+
+def every_fourth_state_from_a_learned_one(x, w, u, h0, v):
+    states = [h0] * 4
+    for row in x:
+        states.append(tanh(row @ w + states[-4] @ u))
+    return states[-1] @ v
+
+
+def last_three(x, w, u, v):
+    h, states = zeros(D), []
+    for row in x:
+        h = tanh(row @ w + h @ u)
+        states.append(h)
+    return mg.mean(mg.stack(states[-3:]), axis=0) @ v
+
+
+def level_and_trend(x, w, v):
+    rows = x @ w
+    level = rows[0]
+    trend = rows[1] - rows[0] if len(x) > 1 else zeros(D)
+    for row in rows[1:]:
+        last = level
+        level = 0.4 * row + 0.6 * (level + trend)
+        trend = 0.3 * (level - last) + 0.7 * trend
+    return (level + trend) @ v
+
+
+COMPILED = (
+    pairs, pairs_from_a_learned_state, pairs_backward, windows, windows_and_their_sum, centred_windows, windows_ahead,
+    all_but_the_last, from_the_fourth_on, without_the_fourth, a_late_state, a_late_number, other_weights_at_first,
+    other_weights_at_one_step, other_weights_at_the_end, states_that_exist, every_third_state,
+    every_fourth_state_from_a_learned_one, last_three, level_and_trend,
+)  # fmt: skip
+# Of an empty sequence these make nothing, or something else.
+NOT_OF_NONE = {
+    "centred_windows", "windows_ahead", "all_but_the_last", "states_that_exist", "last_three", "level_and_trend",
+    "other_weights_at_the_end",
+}  # fmt: skip
+
+
+def named(function):
+    return function.__name__
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("function", COMPILED, ids=named)
+def test_logits_and_gradients_are_right_at_every_length(function):
+    compiled = compile(made(function), max_length=13, check=False)
+    assert disagreement(compiled, GROUPS) is None
+    if function.__name__ not in NOT_OF_NONE:
+        none = zeros(0, C)
+        np.testing.assert_allclose(compiled(none), compiled.model(none).data, atol=1e-6)
+
+
+@pytest.mark.parametrize("function", [windows, every_third_state, last_three], ids=named)
+def test_machine_code_is_right_at_every_length(function):
+    assert disagreement(compile(made(function), max_length=13), GROUPS) is None
+
+
+def only_at_even_lengths(x, w, w2, u, v):
+    h = zeros(D)
+    for row in x:
+        h = tanh(row @ (w2 if len(x) % 2 == 0 else w) + h @ u)
+    return h @ v
+
+
+def a_readout_of_even_lengths(x, w, u, u2, v):
+    h = zeros(D)
+    for row in x:
+        h = tanh(row @ w + h @ u)
+    return (h @ u2 if len(x) % 2 == 0 else h) @ v
+
+
+def a_late_step(x, w, w2, u, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ (w2 if t == 14 else w) + h @ u)
+    return h @ v
+
+
+def the_first_row_again(x, w, w2, u, v):
+    h = zeros(D)
+    for row in x:
+        h = tanh(row @ w + x[0] @ w2 + h @ u) if len(x) > 3 else tanh(row @ w + h @ u)
+    return (h + x[len(x) // 2] @ w2) @ v
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize(
+    "function", [only_at_even_lengths, a_readout_of_even_lengths, a_late_step, the_first_row_again], ids=named
+)
+def test_what_only_some_lengths_or_late_steps_do_is_refused(function):
+    with pytest.raises(NotARecurrence):
+        compile(made(function), max_length=20, check=False)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_what_a_late_step_does_is_found_when_a_sequence_is_so_long():
+    compiled = compile(made(a_late_step), max_length=13, check=False)
+    assert compiled(zeros(13, C)).shape == (1, K)
+    with pytest.raises(NotARecurrence, match=r"on a sequence of 15 steps .*at step 14 or the next,"):
+        compiled(zeros(15, C))
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_state_of_a_loop_that_starts_late_stays_as_it_is():
+    compiled = compile(made(windows), max_length=13, check=False)
+    assert "h' = where(2 > t, h, " in compiled.stages["roll"]

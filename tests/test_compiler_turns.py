@@ -1,0 +1,123 @@
+"""Steps that differ in turn: a few kinds of them compile, and are right at every length."""
+
+import mygrad as mg
+import pytest
+from mygrad import tanh
+
+from myrnn.compiler import compile
+from myrnn.errors import NotARecurrence
+from recurrences.oracle import disagreement
+from recurrences.registry import C, D, zeros
+from test_compiler_beginnings import GROUPS, made, named
+
+
+def every_second_row(x, w, u, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        if t % 2 == 0:
+            h = tanh(row @ w + h @ u)
+    return h @ v
+
+
+def weights_in_turn(x, w, u, u2, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ (u2 if t % 2 == 0 else u))
+    return h @ v
+
+
+def three_kinds(x, w, w2, u, u2, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ (u2 if t % 3 == 2 else u)) if t % 3 else tanh(row @ w2 + h @ u)
+    return h @ v
+
+
+def every_fourth_is_another(x, w, w2, u, u2, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w2 + h @ u2) if t % 4 == 3 else tanh(row @ w + h @ u)
+    return h @ v
+
+
+def a_slow_state(x, w, u, u2, v):
+    h = s = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ u + s @ u2)
+        s = tanh(h @ u2 + s) if t % 3 == 0 else s
+    return (h + s) @ v
+
+
+def two_states(x, w, w2, u, u2, v):
+    h = c = zeros(D)
+    for t, row in enumerate(x):
+        z = tanh(row @ (w if t % 2 else w2) + h @ u)
+        c = 0.5 * c + z
+        h = tanh(c @ u2) * z
+    return h @ v
+
+
+def summed(x, w, u, u2, v):
+    h, states = zeros(D), []
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ (u if t % 2 else u2))
+        states.append(h)
+    return mg.sum(mg.stack(states), axis=0) @ v
+
+
+def another_first_step(x, w, w2, u, u2, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ (w2 if t == 1 else w) + h @ (u if t % 2 else u2))
+    return h @ v
+
+
+def backward(x, w, u, u2, v):
+    h = zeros(D)
+    for t, row in enumerate(x[::-1]):
+        h = tanh(row @ w + h @ (u if t % 2 else u2))
+    return h @ v
+
+
+COMPILED = (
+    every_second_row, weights_in_turn, three_kinds, every_fourth_is_another, a_slow_state, two_states, summed,
+    another_first_step, backward,
+)  # fmt: skip
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("function", COMPILED, ids=named)
+def test_logits_and_gradients_are_right_at_every_length(function):
+    assert disagreement(compile(made(function), max_length=13, check=False), GROUPS) is None
+
+
+def test_machine_code_is_right_at_every_length():
+    assert disagreement(compile(made(three_kinds), max_length=13), GROUPS) is None
+
+
+def five_kinds(x, w, u, u2, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ (u if t % 5 else u2))
+    return h @ v
+
+
+def in_turn_up_to_a_step(x, w, u, u2, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ (u if t % 2 and t < 35 else u2))
+    return h @ v
+
+
+@pytest.mark.usefixtures("in_python")
+def test_more_kinds_are_refused():
+    with pytest.raises(NotARecurrence, match="is not the same computation as step"):
+        compile(made(five_kinds), max_length=13, check=False)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_turns_that_end_are_found_when_a_sequence_is_so_long():
+    compiled = compile(made(in_turn_up_to_a_step), max_length=30, check=False)
+    compiled(zeros(35, C))
+    with pytest.raises(NotARecurrence, match=r"at step 34 or the next,"):
+        compiled(zeros(36, C))
