@@ -1,12 +1,13 @@
-"""A recurrent model that no library ships, written as a user of MyGrad would."""
+"""Recurrent models that this library does not ship, written as a user of MyGrad would."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import mygrad as mg
 import numpy as np
 from mygrad import Tensor, tanh
-from mygrad.nnet.activations import sigmoid
+from mygrad.nnet.activations import sigmoid, softmax
 from numpy.typing import NDArray
 
 from myrnn.models import dense
@@ -33,16 +34,119 @@ class MinimalGatedUnit:
         self.fc_h2n = dense(dim_recurrent, dim_recurrent, weight_initializer=draw, bias=False)
         self.fc_h2y = dense(dim_recurrent, dim_output, weight_initializer=draw)
 
+    def step(self, x_t: Tensor | NDArray[Any], h: Tensor | NDArray[Any]) -> Tensor:
+        f = sigmoid(self.fc_x2f(x_t) + self.fc_h2f(h))
+        n = tanh(self.fc_x2n(x_t) + self.fc_h2n(f * h))
+        return h + f * (n - h)
+
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         h = np.zeros((1, self.dim_recurrent), dtype=np.float32)
         for x_t in x:
-            x_t = x_t[np.newaxis]
-            f = sigmoid(self.fc_x2f(x_t) + self.fc_h2f(h))
-            n = tanh(self.fc_x2n(x_t) + self.fc_h2n(f * h))
-            h = h + f * (n - h)
+            h = self.step(x_t[np.newaxis], h)
         return self.fc_h2y(h)
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
         layers = (self.fc_x2f, self.fc_h2f, self.fc_x2n, self.fc_h2n, self.fc_h2y)
         return tuple(parameter for layer in layers for parameter in layer.parameters)
+
+
+class MinimalGatedTagger(MinimalGatedUnit):
+    """The same with logits at every step, y_t = h_t W_hy + b_y."""
+
+    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
+        h, states = np.zeros((1, self.dim_recurrent), dtype=np.float32), []
+        for x_t in x:
+            h = self.step(x_t[np.newaxis], h)
+            states.append(h)
+        return self.fc_h2y(mg.concatenate(states, axis=0))
+
+
+class GRULayer:
+    """A gated recurrent unit that resets after the product, as PyTorch's does, and gives all its states.
+
+    With T steps, C inputs and D recurrent units::
+
+        z_t = sigmoid(x_t W_xz + b_z + h_{t-1} W_hz)
+        r_t = sigmoid(x_t W_xr + b_r + h_{t-1} W_hr)
+        n_t = tanh(x_t W_xn + b_n + r_t * (h_{t-1} W_hn))
+        h_t = n_t + z_t * (h_{t-1} - n_t)                      h_{-1} = 0
+    """
+
+    def __init__(self, dim_input: int, dim_recurrent: int, draw: Any) -> None:
+        self.dim_recurrent = dim_recurrent
+        self.fc_x2z = dense(dim_input, dim_recurrent, weight_initializer=draw)
+        self.fc_h2z = dense(dim_recurrent, dim_recurrent, weight_initializer=draw, bias=False)
+        self.fc_x2r = dense(dim_input, dim_recurrent, weight_initializer=draw)
+        self.fc_h2r = dense(dim_recurrent, dim_recurrent, weight_initializer=draw, bias=False)
+        self.fc_x2n = dense(dim_input, dim_recurrent, weight_initializer=draw)
+        self.fc_h2n = dense(dim_recurrent, dim_recurrent, weight_initializer=draw, bias=False)
+
+    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
+        h, states = np.zeros((1, self.dim_recurrent), dtype=np.float32), []
+        for x_t in x:
+            x_t = x_t[np.newaxis]
+            z = sigmoid(self.fc_x2z(x_t) + self.fc_h2z(h))
+            r = sigmoid(self.fc_x2r(x_t) + self.fc_h2r(h))
+            n = tanh(self.fc_x2n(x_t) + r * self.fc_h2n(h))
+            h = n + z * (h - n)
+            states.append(h)
+        return mg.concatenate(states, axis=0)
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        layers = (self.fc_x2z, self.fc_h2z, self.fc_x2r, self.fc_h2r, self.fc_x2n, self.fc_h2n)
+        return tuple(parameter for layer in layers for parameter in layer.parameters)
+
+
+class BidirectionalGRU:
+    """One layer reads the sequence, another reads it backward; the last states of both score it."""
+
+    def __init__(self, dim_input: int, dim_recurrent: int, dim_output: int, rng: int = 0) -> None:
+        draw = seeded_glorot_normal(rng)
+        self.forward = GRULayer(dim_input, dim_recurrent, draw)
+        self.backward = GRULayer(dim_input, dim_recurrent, draw)
+        self.fc_h2y = dense(2 * dim_recurrent, dim_output, weight_initializer=draw)
+
+    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
+        return self.fc_h2y(mg.concatenate([self.forward(x)[-1:], self.backward(x[::-1])[-1:]], axis=1))
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        return self.forward.parameters + self.backward.parameters + self.fc_h2y.parameters
+
+
+class AttentionGRU:
+    """A learned query weighs all the states of a layer; their weighted sum scores the sequence."""
+
+    def __init__(self, dim_input: int, dim_recurrent: int, dim_output: int, rng: int = 0) -> None:
+        draw = seeded_glorot_normal(rng)
+        self.layer = GRULayer(dim_input, dim_recurrent, draw)
+        self.query = dense(dim_recurrent, 1, weight_initializer=draw, bias=False)
+        self.fc_h2y = dense(dim_recurrent, dim_output, weight_initializer=draw)
+
+    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
+        states = self.layer(x)
+        shares = softmax(self.query(states), axis=0)
+        return self.fc_h2y(mg.sum(shares * states, axis=0, keepdims=True))
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        return self.layer.parameters + self.query.parameters + self.fc_h2y.parameters
+
+
+class Tagger:
+    """A layer over learned vectors of the symbols, as many numbers as it has units, and logits at every step."""
+
+    def __init__(self, dim_input: int, dim_recurrent: int, dim_output: int, rng: int = 0) -> None:
+        draw = seeded_glorot_normal(rng)
+        self.embedding = dense(dim_input, dim_recurrent, weight_initializer=draw, bias=False)
+        self.layer = GRULayer(dim_recurrent, dim_recurrent, draw)
+        self.fc_h2y = dense(dim_recurrent, dim_output, weight_initializer=draw)
+
+    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
+        return self.fc_h2y(self.layer(self.embedding(x)))
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        return self.embedding.parameters + self.layer.parameters + self.fc_h2y.parameters

@@ -8,24 +8,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cells import MinimalGatedUnit
+from benchmarks.cells import AttentionGRU, BidirectionalGRU, MinimalGatedTagger, MinimalGatedUnit, Tagger
 from myrnn.data import SequenceEncoder, flat_sequences
-from myrnn.models import GRU, LSTM, RNN
+from myrnn.models import GRU, LSTM, RNN, parameter_names
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
 
-MODELS = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mgu": MinimalGatedUnit}
+MODELS = {
+    "rnn": RNN,
+    "gru": GRU,
+    "lstm": LSTM,
+    "mgu": MinimalGatedUnit,
+    "mgu-tagger": MinimalGatedTagger,
+    "bidirectional": BidirectionalGRU,
+    "attention": AttentionGRU,
+    "tagger": Tagger,
+}
 
 # The gates of each cell in the order of the model's layers: fc_x2<gate> and fc_h2<gate>.
-GATES = {"rnn": "h", "gru": "zrn", "lstm": "ifog", "mgu": "fn"}
+GATES = {"rnn": "h", "gru": "zrn", "lstm": "ifog", "mgu": "fn", "mgu-tagger": "fn"}
+GATES |= dict.fromkeys(("bidirectional", "attention", "tagger"), "zrn")
+
+# What leads to the recurrent layers of a model, where they are not the model itself.
+PREFIXES = {"bidirectional": ("forward.", "backward."), "attention": ("layer.",), "tagger": ("layer.",)}
+
+# The models that have logits, and so targets, at every step.
+PER_STEP = ("mgu-tagger", "tagger")
 
 LEARNING_RATE = 1e-3
 DIM_INPUT, DIM_OUTPUT = 10, 2
 
 # Sets of sequences of different lengths, with C and K; the others have the sizes of twin halves.
-VOWELS, TOKENS = "Japanese Vowels", "tokens"
-DIMENSIONS = {VOWELS: (12, 9), TOKENS: (DIM_INPUT, DIM_OUTPUT)}
-TOKEN_SEQUENCES = 10_000
+VOWELS, TOKENS, SENTENCES = "Japanese Vowels", "tokens", "sentences"
+DIMENSIONS = {VOWELS: (12, 9), TOKENS: (DIM_INPUT, DIM_OUTPUT), SENTENCES: (500, 12)}
+TOKEN_SEQUENCES, SENTENCE_COUNT = 10_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -65,8 +81,9 @@ class Job:
         return DIMENSIONS.get(self.data, (DIM_INPUT, DIM_OUTPUT))[1]
 
     @property
-    def task(self) -> TwinHalves:
-        return TwinHalves(self.shortest // 2, self.longest // 2)
+    def task(self) -> Any:
+        halves = TwinHalves(self.shortest // 2, self.longest // 2)
+        return Parities(halves) if self.cell in PER_STEP else halves
 
     def model(self) -> Any:
         """Return the model with its first weights, always the same."""
@@ -76,19 +93,40 @@ class Job:
         """Return the sequences of so many batches: drawn, or the first of the set."""
         if self.data:
             return data_set(self.data).select(np.arange(iterations * self.batch_size))
-        return self.task.sample(iterations * self.batch_size, np.random.default_rng(seed))
+        drawn: Sequences = self.task.sample(iterations * self.batch_size, np.random.default_rng(seed))
+        return drawn
+
+
+class Parities:
+    """The sequences of another task with a target at every step: whether its digit is odd."""
+
+    dim_output = DIM_OUTPUT
+
+    def __init__(self, task: TwinHalves) -> None:
+        self._task, self.dim_input, self.lengths = task, task.dim_input, task.lengths
+
+    def sample(self, n: int, rng: np.random.Generator) -> Sequences:
+        drawn = self._task.sample(n, rng)
+        return Sequences(drawn.values, drawn.offsets, drawn.values % 2, drawn.dim_input, per_step=True)
 
 
 def data_set(name: str) -> Sequences:
-    """Return a whole set: `TOKENS` in lengths of 0 to 500, or the utterances of `VOWELS`, standardised, to learn from.
+    """Return a whole set.
 
-    The tokens and their classes are drawn by chance: what is learned does not matter to the time.
+    `TOKENS` have lengths of 0 to 500 and a class each. `SENTENCES` have lengths of 5 to 40, a vocabulary of 500, and a
+    class at every step. Both are drawn by chance, classes, too: what is learned does not matter to the time. `VOWELS`
+    are the utterances to learn from, standardised.
     """
     if name == TOKENS:
         rng = np.random.default_rng(0)
         offsets = np.concatenate(([0], np.cumsum(rng.integers(0, 501, size=TOKEN_SEQUENCES))))
         tokens, labels = rng.integers(DIM_INPUT, size=offsets[-1]), rng.integers(DIM_OUTPUT, size=TOKEN_SEQUENCES)
         return Sequences(tokens, offsets, labels, DIM_INPUT)
+    if name == SENTENCES:
+        rng, (symbols, classes) = np.random.default_rng(0), DIMENSIONS[SENTENCES]
+        offsets = np.concatenate(([0], np.cumsum(rng.integers(5, 41, size=SENTENCE_COUNT))))
+        tokens, targets = rng.integers(symbols, size=offsets[-1]), rng.integers(classes, size=offsets[-1])
+        return Sequences(tokens, offsets, targets, symbols, per_step=True)
     from sktime.datasets import load_japanese_vowels  # late: a large package that only this needs
 
     utterances, speakers = load_japanese_vowels("train", return_type="df-list")
@@ -97,9 +135,18 @@ def data_set(name: str) -> Sequences:
     return SequenceEncoder.fit(raw).encode(raw, speakers.astype(np.int64) - 1).select(order)
 
 
+def weights_by_name(job: Job) -> dict[str, NDArray[np.float32]]:
+    """Return copies of the weights that `job.model()` begins with, by the parameters' names, such as ``fc_x2h.weight``.
+
+    Rows are inputs; a bias is (1, D).
+    """
+    model = job.model()
+    return {name: tensor.data.copy() for name, tensor in zip(parameter_names(model), model.parameters, strict=True)}
+
+
 @dataclass(frozen=True)
 class Weights:
-    """The first weights of a job as plain float32 arrays, gate by gate.
+    """The first weights of one recurrent layer and of the readout as plain float32 arrays, gate by gate.
 
     Attributes
     ----------
@@ -115,16 +162,15 @@ class Weights:
     bias_y: NDArray[np.float32]
 
 
-def first_weights(job: Job) -> Weights:
-    """Return copies of the weights that `job.model()` begins with."""
-    model, gates = job.model(), GATES[job.cell]
-    inputs = {gate: getattr(model, f"fc_x2{gate}") for gate in gates}
+def first_weights(job: Job, prefix: str = "") -> Weights:
+    """Return `weights_by_name` gate by gate: those of the layer whose names begin so, one of the job's `PREFIXES`."""
+    named, gates = weights_by_name(job), GATES[job.cell]
     return Weights(
-        {gate: layer.weight.data.copy() for gate, layer in inputs.items()},
-        {gate: layer.bias.data[0].copy() for gate, layer in inputs.items()},
-        {gate: getattr(model, f"fc_h2{gate}").weight.data.copy() for gate in gates},
-        model.fc_h2y.weight.data.copy(),
-        model.fc_h2y.bias.data[0].copy(),
+        {gate: named[f"{prefix}fc_x2{gate}.weight"] for gate in gates},
+        {gate: named[f"{prefix}fc_x2{gate}.bias"][0] for gate in gates},
+        {gate: named[f"{prefix}fc_h2{gate}.weight"] for gate in gates},
+        named["fc_h2y.weight"],
+        named["fc_h2y.bias"][0],
     )
 
 

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.jobs import TOKENS, VOWELS, Job, matrix_flops
+from benchmarks.jobs import SENTENCES, TOKENS, VOWELS, Job, matrix_flops
 from benchmarks.peers.numpy_product import FLOPS
 from benchmarks.units import OURS, Comparison, Unit, Work
 
 LAYER_NAMES = {"rnn": "nn.RNN", "gru": "nn.GRU", "lstm": "nn.LSTM"}
+LAYER_NAMES |= {
+    "bidirectional": "nn.GRU",
+    "attention": "nn.GRU, softmax",
+    "tagger": "nn.GRU, packed",
+    "mgu-tagger": "loop",
+}
 
 
 def all_works() -> tuple[Work, ...]:
     """Return every work in the order in which they run."""
-    return (_lesson(), *_gated(), *_batches(), *_large_batches(), *_ragged(), _evaluation(), _starting(), *_scaling())
+    works = (_lesson(), *_gated(), *_batches(), *_large_batches(), *_ragged(), *_structures())
+    return (*works, _evaluation(), _starting(), *_scaling())
 
 
 def _ours(job: Job, name: str = OURS, threads: int | None = None, flops: float = 0.0, whole: bool = False) -> Unit:
@@ -124,6 +131,49 @@ def _ragged() -> tuple[Work, ...]:
         comparisons = tuple(Comparison("times", OURS, unit.name, 3.0) for unit in units[1:])
         works.append(Work("ragged", f"An epoch of {title}: RNN, batch 32, D 64", tuple(units), comparisons, 5))
     return tuple(works)
+
+
+def _structures() -> tuple[Work, ...]:
+    """Return what is more than a loop and a readout of its end: two directions, attention, logits at every step."""
+    works = []
+    for cell, title in (
+        ("bidirectional", "A bidirectional GRU, the last states of both directions joined"),
+        ("attention", "A GRU with an attention readout of all its states"),
+    ):
+        job = Job(cell)
+        peers = (_mygrad(job), _torch(job))
+        comparisons = [Comparison("times", OURS, p.name, t) for p, t in zip(peers, (None, 5), strict=True)]
+        units = (_ours(job, whole=True), *peers)
+        works.append(Work("structures", f"{title}, sizes of the lesson", units, tuple(comparisons)))
+        works.append(_by_threads(f"{title}, batch 32, T 20, D 64", Job(cell, 20, 20, 64, 32, drawn=False)))
+    job = Job("mgu-tagger")
+    loop = Unit("PyTorch loop", "pytorch", job, threads=1)
+    compiled = replace(loop, name="PyTorch torch.compile", options={"compiled": True})
+    peers = (_mygrad(job), loop, compiled, _jax(job))
+    targets = (None, None, 20, 2.5)
+    comparisons = [Comparison("times", OURS, p.name, t) for p, t in zip(peers, targets, strict=True)]
+    title = "A custom cell with logits at every step"
+    works.append(
+        Work("structures", f"{title}, sizes of the lesson", (_ours(job, whole=True), *peers), tuple(comparisons))
+    )
+    works.append(_by_threads(f"{title}, batch 32, T 20, D 64", Job("mgu-tagger", 20, 20, 64, 32, drawn=False)))
+    tagger = Job("tagger", dim_recurrent=64, batch_size=32, drawn=False, data=SENTENCES)
+    title = "An epoch of 2,000 sentences of 5 to 40 words, a GRU that tags every word: batch 32, D 64"
+    return (*works, _by_threads(title, tagger, 5, "epochs"))
+
+
+def _by_threads(title: str, job: Job, wanted: float | None = None, function: str = "training") -> Work:
+    """Return a work of batches beside PyTorch, on one thread and on two."""
+    units, comparisons = [], []
+    for threads in (1, 2):
+        suffix = f", {threads} thread{'s' * (threads > 1)}"
+        ours, torch = (
+            replace(unit, function=function)
+            for unit in (_ours(job, OURS + suffix, threads), _torch(job, suffix, threads))
+        )
+        units += [ours, torch]
+        comparisons.append(Comparison("times", ours.name, torch.name, wanted))
+    return Work("structures", title, tuple(units), tuple(comparisons), 5)
 
 
 def _evaluation() -> Work:

@@ -1,5 +1,6 @@
 """The benchmark's own parts, without its large peers: turns, ratios, the table, the pipe and the program in C."""
 
+import importlib
 import io
 import json
 import math
@@ -20,6 +21,9 @@ from benchmarks import agreement, machine, report, scaling, sweeps  # noqa: E402
 from benchmarks.jobs import (  # noqa: E402
     GATES,
     MODELS,
+    PER_STEP,
+    PREFIXES,
+    SENTENCES,
     TOKENS,
     VOWELS,
     Job,
@@ -27,6 +31,7 @@ from benchmarks.jobs import (  # noqa: E402
     data_set,
     first_weights,
     matrix_flops,
+    weights_by_name,
 )
 from benchmarks.measure import Measurement, UnitFailed, compare, largest_difference, measure  # noqa: E402
 from benchmarks.peers import PeerMissing, hand_written_c  # noqa: E402
@@ -34,6 +39,8 @@ from benchmarks.processes import WorkerProcess, environment  # noqa: E402
 from benchmarks.units import Comparison, Unit, Work  # noqa: E402
 from benchmarks.worker import calibrate, explain, serve  # noqa: E402
 from benchmarks.works import all_works  # noqa: E402
+
+import myrnn  # noqa: E402
 
 JOB = Job("rnn")
 needs_c = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="there is no C compiler")
@@ -224,6 +231,7 @@ def test_the_works_compare_units_that_they_have():
         "batch32",
         "batch64",
         "ragged",
+        "structures",
         "evaluate",
         "start",
         "scaling",
@@ -243,10 +251,27 @@ def test_a_unit_survives_the_pipe():
 
 @pytest.mark.parametrize("cell", MODELS)
 def test_first_weights_are_all_that_the_model_has(cell):
-    weights = first_weights(Job(cell, dim_recurrent=4))
-    assert list(weights.h2h) == list(GATES[cell])
-    parts = [*weights.x2h.values(), *weights.bias.values(), *weights.h2h.values(), weights.h2y, weights.bias_y]
-    assert sum(part.size for part in parts) == sum(p.size for p in Job(cell, dim_recurrent=4).model().parameters)
+    job = Job(cell, dim_recurrent=4)
+    named = weights_by_name(job)
+    assert sum(part.size for part in named.values()) == sum(p.size for p in job.model().parameters)
+    layers = [first_weights(job, prefix) for prefix in PREFIXES.get(cell, ("",))]
+    gates = [
+        part for weights in layers for part in (*weights.x2h.values(), *weights.bias.values(), *weights.h2h.values())
+    ]
+    assert all(list(weights.h2h) == list(GATES[cell]) for weights in layers)
+    others = {"query.weight", "embedding.weight"} & named.keys()
+    parts = [*gates, layers[0].h2y, layers[0].bias_y, *(named[name] for name in others)]
+    assert sum(part.size for part in parts) == sum(part.size for part in named.values())
+
+
+@pytest.mark.parametrize("cell", ["mgu-tagger", "bidirectional", "attention", "tagger"])
+def test_models_of_other_structures_compile(cell):
+    job = Job(cell, dim_recurrent=4)
+    compiled = myrnn.compile(job.model())
+    assert compiled.per_step == (cell in PER_STEP)
+    x, y = job.sequences(1)[0]
+    _, gradients = compiled.loss_and_gradients(x, y if compiled.per_step else int(y[0]))
+    assert all(gradient.any() for gradient in gradients)
 
 
 def test_flops_count_the_products_over_the_hidden_state():
@@ -346,6 +371,38 @@ def test_a_set_is_the_same_each_time_and_has_all_lengths():
     assert len(whole) == 10_000 and (whole.lengths.min(), whole.lengths.max()) == (0, 500)
     assert first.lengths.tolist() == whole.lengths[:64].tolist()
     assert (job.dim_input, job.dim_output) == (whole.dim_input, whole.labels.max() + 1)
+
+
+def test_sentences_have_a_class_at_every_step():
+    job = Job("tagger", batch_size=32, drawn=False, data=SENTENCES)
+    whole, first = data_set(SENTENCES), job.sequences(2)
+    assert (whole.lengths.min(), whole.lengths.max()) == (5, 40) and len(first) == 64
+    assert first.per_step and first.targets.tolist() == whole.targets[: first.offsets[-1]].tolist()
+    assert (job.dim_input, job.dim_output) == (whole.dim_input, whole.targets.max() + 1) == (500, 12)
+
+
+def test_a_job_with_logits_at_every_step_has_targets_there():
+    job = Job("mgu-tagger")
+    drawn = job.sequences(3)
+    assert drawn.per_step and drawn.targets.tolist() == (drawn.values % 2).tolist()
+    np.testing.assert_array_equal(drawn.values, Job("mgu").sequences(3).values)
+
+
+@pytest.mark.parametrize(
+    ("library", "peer", "cell"),
+    [
+        *(("torch", "pytorch", cell) for cell in ("bidirectional", "attention", "mgu-tagger", "tagger")),
+        ("jax", "jax_scan", "mgu-tagger"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3])
+def test_peers_compute_what_mygrad_computes(library, peer, cell, size):
+    pytest.importorskip(library)
+    from benchmarks.peers import ours
+
+    job = Job(cell, 2 if size == 1 else 6, 6, 7, size, drawn=False, data=SENTENCES if cell == "tagger" else "")
+    losses = importlib.import_module(f"benchmarks.peers.{peer}").losses(job, 4)
+    np.testing.assert_allclose(losses, ours.losses(job, 4, engine="mygrad"), rtol=1e-4)
 
 
 def test_the_vowels_are_those_to_learn_from():

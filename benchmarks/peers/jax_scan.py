@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from benchmarks.jobs import LEARNING_RATE, Job, first_weights
+from benchmarks.jobs import LEARNING_RATE, PER_STEP, Job, first_weights
 from myrnn.sequences import Sequences
 
 Parameters = dict[str, Any]
@@ -42,25 +42,31 @@ def _mgu(h2h: Any, h: Array, a: Any) -> Array:
     return h + f * (jnp.tanh(a["n"] + (f * h) @ h2h["n"]) - h)
 
 
-CELLS = {"rnn": _rnn, "gru": _gru, "lstm": _lstm, "mgu": _mgu}
+CELLS = {"rnn": _rnn, "gru": _gru, "lstm": _lstm, "mgu": _mgu, "mgu-tagger": _mgu}
 
 
 def sequence_loss(
     cell: str, steps: int, masked: bool, p: Parameters, tokens: Array, length: Array, label: Array
 ) -> Array:
-    """Return the loss of one sequence; `steps` is its length, or with a mask that of the longest one."""
+    """Return the loss of one sequence; `steps` is its length, or with a mask that of the longest one.
+
+    Where each step has a label, it is the mean over the steps.
+    """
     gates = {gate: p["x2h"][gate][tokens[:steps]] + p["bias"][gate] for gate in p["x2h"]}
     zero = jnp.zeros(p["h2y"].shape[0])
 
-    def step(state: Any, a: Any) -> tuple[Any, None]:
-        return CELLS[cell](p["h2h"], state, a), None
+    def step(state: Any, a: Any) -> tuple[Any, Any]:
+        state = CELLS[cell](p["h2h"], state, a)
+        return state, state if cell in PER_STEP else None
 
     def masked_step(state: Any, inputs: Any) -> tuple[Any, None]:
         t, a = inputs
         return jax.tree.map(lambda new, old: jnp.where(t < length, new, old), step(state, a)[0], state), None
 
     first = (zero, zero) if cell == "lstm" else zero
-    state, _ = lax.scan(masked_step, first, (jnp.arange(steps), gates)) if masked else lax.scan(step, first, gates)
+    state, states = lax.scan(masked_step, first, (jnp.arange(steps), gates)) if masked else lax.scan(step, first, gates)
+    if cell in PER_STEP:
+        return -jnp.mean(jax.nn.log_softmax(states @ p["h2y"] + p["bias_y"])[jnp.arange(steps), label[:steps]])
     h = state[0] if cell == "lstm" else state
     return -jax.nn.log_softmax(h @ p["h2y"] + p["bias_y"])[label]
 
@@ -108,10 +114,16 @@ def first_state(job: Job) -> Any:
 
 
 def padded(job: Job, sequences: Sequences) -> Data:
-    """Return tokens (N, B, T), lengths and labels (N, B)."""
-    tokens = np.zeros((len(sequences), job.longest), dtype=np.int32)
-    tokens[np.arange(job.longest) < sequences.lengths[:, np.newaxis]] = sequences.values
-    parts = (tokens, sequences.lengths, sequences.labels)
+    """Return tokens (N, B, T), lengths and labels (N, B), or labels of every step (N, B, T)."""
+    within = np.arange(job.longest) < sequences.lengths[:, np.newaxis]
+
+    def by_step(values: Any) -> Any:
+        rows = np.zeros(within.shape, dtype=np.int32)
+        rows[within] = values
+        return rows
+
+    labels = by_step(sequences.targets) if sequences.per_step else sequences.labels
+    parts = (by_step(sequences.values), sequences.lengths, labels)
     shape = (-1, job.batch_size)
     return tuple(jnp.asarray(part.astype(np.int32).reshape(*shape, *part.shape[1:])) for part in parts)  # type: ignore
 

@@ -11,13 +11,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
-from benchmarks.jobs import DIM_INPUT, LEARNING_RATE, Job, Weights, data_set, first_weights
+from benchmarks.jobs import (
+    DIM_INPUT,
+    LEARNING_RATE,
+    PER_STEP,
+    PREFIXES,
+    Job,
+    Weights,
+    data_set,
+    first_weights,
+    weights_by_name,
+)
 from myrnn.sequences import Sequences
 
 # The order in which PyTorch keeps the gates of its layers, in the letters of the job.
-GATE_ORDER = {"rnn": "h", "gru": "rzn", "lstm": "ifgo"}
+GATE_ORDER = {"rnn": "h", "lstm": "ifgo", **dict.fromkeys(("gru", "bidirectional", "attention", "tagger"), "rzn")}
 
-LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+# The layer of each cell; it is a GRU where there is no other.
+LAYERS = {"rnn": nn.RNN, "lstm": nn.LSTM}
 
 # Sequences drawn at once, and batches of a fixed set.
 BLOCK, FIXED_BATCHES = 1000, 64
@@ -26,20 +37,27 @@ BLOCK, FIXED_BATCHES = 1000, 64
 class LayerModel(nn.Module):
     """PyTorch's own layer with a linear readout of the last hidden state."""
 
-    def __init__(self, cell: str, weights: Weights) -> None:
+    def __init__(self, job: Job) -> None:
         super().__init__()
-        dim_input, dim_recurrent = len(next(iter(weights.x2h.values()))), len(weights.h2y)
-        kwargs = {"nonlinearity": "relu"} if cell == "rnn" else {}
-        self.layer = LAYERS[cell](dim_input, dim_recurrent, **kwargs)
-        self.readout = _linear(weights.h2y, weights.bias_y)
-        gates = GATE_ORDER[cell]
+        # One of each direction.
+        weights = [first_weights(job, prefix) for prefix in PREFIXES.get(job.cell, ("",))]
+        dim_input = len(next(iter(weights[0].x2h.values())))
+        kwargs = {"nonlinearity": "relu"} if job.cell == "rnn" else {}
+        layer = LAYERS.get(job.cell, nn.GRU)
+        self.layer = layer(dim_input, job.dim_recurrent, bidirectional=len(weights) == 2, **kwargs)
+        self.readout = _linear(weights[0].h2y, weights[0].bias_y)
+        for part, suffix in zip(weights, ("l0", "l0_reverse"), strict=False):
+            self._put(part, GATE_ORDER[job.cell], suffix)
+
+    def _put(self, weights: Weights, gates: str, suffix: str) -> None:
         with torch.no_grad():
-            self.layer.weight_ih_l0.copy_(torch.from_numpy(np.concatenate([weights.x2h[g].T for g in gates])))
-            self.layer.weight_hh_l0.copy_(torch.from_numpy(np.concatenate([weights.h2h[g].T for g in gates])))
-            self.layer.bias_ih_l0.copy_(torch.from_numpy(np.concatenate([weights.bias[g] for g in gates])))
+            for name, arrays in (("weight_ih", weights.x2h), ("weight_hh", weights.h2h), ("bias_ih", weights.bias)):
+                values = np.concatenate([arrays[gate].T for gate in gates])
+                getattr(self.layer, f"{name}_{suffix}").copy_(torch.from_numpy(values))
             # The layer has a second bias, which the other peers do not have: zero, and not trained.
-            self.layer.bias_hh_l0.zero_()
-        self.layer.bias_hh_l0.requires_grad_(False)
+            second = getattr(self.layer, f"bias_hh_{suffix}")
+            second.zero_()
+        second.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden, _ = self.layer(x)
@@ -60,11 +78,48 @@ class PackedModel(LayerModel):
         return self.readout(hidden)
 
 
+class BidirectionalModel(LayerModel):
+    """A readout of the last states of both directions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, last = self.layer(x)
+        return self.readout(torch.cat([last[0], last[1]], dim=1))
+
+
+class AttentionModel(LayerModel):
+    """A readout of the sum of all states, weighted by a learned query."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.query = _linear(weights_by_name(job)["query.weight"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        states, _ = self.layer(x)
+        shares = torch.softmax(self.query(states), dim=0)
+        return self.readout((shares * states).sum(dim=0))
+
+
+class TaggerModel(LayerModel):
+    """Learned vectors looked up, the layer over sentences that are packed, and a readout of all their steps at once."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.embedding = nn.Embedding.from_pretrained(
+            torch.from_numpy(weights_by_name(job)["embedding.weight"]), freeze=False
+        )
+
+    def forward(self, x: PackedSequence) -> Tensor:
+        states, _ = self.layer(x._replace(data=self.embedding(x.data)))
+        return self.readout(states.data)
+
+
 class MinimalGatedUnit(nn.Module):
     """The custom cell: the inputs of all steps in one product, then a loop."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, job: Job) -> None:
         super().__init__()
+        weights = first_weights(job)
+        self.per_step = job.cell in PER_STEP
         self.x2fn = _linear(
             np.concatenate([weights.x2h[g] for g in "fn"], axis=1), np.concatenate([weights.bias[g] for g in "fn"])
         )
@@ -73,27 +128,35 @@ class MinimalGatedUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         inputs_f, inputs_n = self.x2fn(x).chunk(2, dim=-1)
-        h = x.new_zeros(x.shape[1], inputs_f.shape[-1])
+        h, states = x.new_zeros(x.shape[1], inputs_f.shape[-1]), []
         for input_f, input_n in zip(inputs_f.unbind(), inputs_n.unbind(), strict=True):
             f = torch.sigmoid(input_f + self.h2f(h))
             n = torch.tanh(input_n + self.h2n(f * h))
             h = h + f * (n - h)
-        return self.readout(h)
+            states.append(h)
+        return self.readout(torch.cat(states) if self.per_step else h)
+
+
+MODELS = {
+    "mgu": MinimalGatedUnit,
+    "mgu-tagger": MinimalGatedUnit,
+    "bidirectional": BidirectionalModel,
+    "attention": AttentionModel,
+    "tagger": TaggerModel,
+}
 
 
 class Trainer:
     """A model, its optimizer and the loop over iterations that a user of PyTorch would write."""
 
     def __init__(self, job: Job, compiled: bool) -> None:
-        weights = first_weights(job)
-        layers = PackedModel if job.data else LayerModel
-        model = MinimalGatedUnit(weights) if job.cell == "mgu" else layers(job.cell, weights)
+        model = MODELS.get(job.cell, PackedModel if job.data else LayerModel)(job)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         # The fused step is the fastest of PyTorch's three on a processor.
         self._optimizer = torch.optim.Adam(trained, lr=LEARNING_RATE, fused=True)
         self._model = torch.compile(model, dynamic=False) if compiled else model
 
-    def iterate(self, x: Tensor | list[Tensor], labels: Tensor) -> Tensor:
+    def iterate(self, x: Tensor | list[Tensor] | PackedSequence, labels: Tensor) -> Tensor:
         loss = nn.functional.cross_entropy(self._model(x), labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -127,16 +190,17 @@ def epochs(job: Job) -> Callable[[int], float]:
     """Time passes through a set, in a new order each, its batches packed as they come."""
     _set_up(False)
     trainer = Trainer(job, False)
-    x, labels = tensors(data_set(job.data))
+    sequences = data_set(job.data)
+    batch_of = packed_batches(sequences) if sequences.per_step else batches_of_lists(sequences)
 
     def run(count: int) -> float:
         begin = time.perf_counter()
         for _ in range(count):
-            for chosen in torch.randperm(len(x)).split(job.batch_size):
-                trainer.iterate([x[index] for index in chosen.tolist()], labels[chosen])
+            for chosen in torch.randperm(len(sequences)).split(job.batch_size):
+                trainer.iterate(*batch_of(chosen))
         return time.perf_counter() - begin
 
-    trainer.iterate(x[: job.batch_size], labels[: job.batch_size])
+    trainer.iterate(*batch_of(torch.arange(job.batch_size)))
     return run
 
 
@@ -144,28 +208,49 @@ def losses(job: Job, iterations: int, compiled: bool = False) -> list[float]:
     _set_up(compiled)
     trainer = Trainer(job, compiled)
     if job.data:
-        x, labels = tensors(job.sequences(iterations))
-        parts = [slice(begin, begin + job.batch_size) for begin in range(0, len(x), job.batch_size)]
-        return [trainer.iterate(x[part], labels[part]).item() for part in parts]
+        sequences = job.sequences(iterations)
+        batch_of = packed_batches(sequences) if sequences.per_step else batches_of_lists(sequences)
+        chosen = torch.arange(len(sequences)).split(job.batch_size)
+        return [trainer.iterate(*batch_of(part)).item() for part in chosen]
     return [trainer.iterate(x, labels).item() for x, labels in batches(job, job.sequences(iterations))]
 
 
 def batches(job: Job, sequences: Sequences) -> Iterator[tuple[Tensor, Tensor]]:
-    """Return the iterations' one-hot sequences, (T, B, C), and labels, (B,); a batch's lengths are the same."""
+    """Return the iterations' one-hot sequences, (T, B, C), and labels, (B,) or of every step (T B,).
+
+    The lengths of a batch are the same.
+    """
     one_hot = torch.eye(DIM_INPUT)
-    values, labels = torch.from_numpy(sequences.values.astype(np.int64)), torch.from_numpy(sequences.labels.copy())
+    values, targets = (torch.from_numpy(part.astype(np.int64)) for part in (sequences.values, sequences.targets))
     offsets, size = sequences.offsets.tolist(), job.batch_size
     for first in range(0, len(sequences), size):
-        tokens = values[offsets[first] : offsets[first + size]].reshape(size, -1)
-        yield one_hot[tokens.T], labels[first : first + size]
+        steps = slice(offsets[first], offsets[first + size])
+        tokens = values[steps].reshape(size, -1)
+        labels = targets[steps].reshape(size, -1).T.flatten() if sequences.per_step else targets[first : first + size]
+        yield one_hot[tokens.T], labels
 
 
-def tensors(sequences: Sequences) -> tuple[list[Tensor], Tensor]:
-    """Return every sequence, (T, C), tokens one-hot, and the labels, (N,)."""
+def batches_of_lists(sequences: Sequences) -> Callable[[Tensor], tuple[list[Tensor], Tensor]]:
+    """Return what takes places of sequences and returns these, each (T, C), tokens one-hot, and their labels."""
     one_hot = np.eye(sequences.dim_input, dtype=np.float32)
     values = one_hot[sequences.values] if sequences.is_tokens else sequences.values
     x = torch.from_numpy(values).split(sequences.lengths.tolist())
-    return list(x), torch.from_numpy(sequences.labels.copy())
+    labels = torch.from_numpy(sequences.labels.copy())
+    return lambda chosen: ([x[index] for index in chosen.tolist()], labels[chosen])
+
+
+def packed_batches(sequences: Sequences) -> Callable[[Tensor], tuple[PackedSequence, Tensor]]:
+    """Return what takes places of sequences and returns their tokens, packed, and the targets of their steps."""
+    # Packed together, which is one packing less.
+    pairs = torch.from_numpy(np.stack([sequences.values, sequences.targets], axis=1).astype(np.int64))
+    parts = pairs.split(sequences.lengths.tolist())
+
+    def batch_of(chosen: Tensor) -> tuple[PackedSequence, Tensor]:
+        packed = pack_sequence([parts[index] for index in chosen.tolist()], enforce_sorted=False)
+        tokens, targets = packed.data.unbind(1)
+        return packed._replace(data=tokens), targets
+
+    return batch_of
 
 
 def _linear(weight: np.ndarray, bias: np.ndarray | None = None) -> nn.Linear:
