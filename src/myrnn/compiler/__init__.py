@@ -2,9 +2,9 @@
 
 In the order in which data flows: `ops` and `graph` (what programs are made of); the passes in `trace` (with `reads`,
 `writes`, `layers`, `lower` and `rules`), `probe`, `roll` (with `loops`, `tables`, `found`, `match`, `beginning`,
-`turns`, `finder` and `cut`), `derive` (with `loss`), `plan`, `schedule` (with `assemble` and `instructions`) and `emit`; `printer` and
-`equations` (all of it as text); `runtime` (what emitted code calls), `cache` and `native` (machine code); `guard` (what
-makes it safe in use); `model` (the list of passes, and what users call).
+`turns`, `finder` and `cut`), `derive` (with `loss`), `plan`, `schedule` (with `assemble` and `instructions`) and
+`emit`; `printer` and `equations` (all of it as text); `runtime` (what emitted code calls), `cache` and `native`
+(machine code); `guard` (what makes it safe in use); `model` (the list of passes, and what users call).
 """
 
 from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice
