@@ -16,7 +16,7 @@ from myrnn.compiler.cut import minimum_cut
 from myrnn.compiler.found import STEPWISE, Found, Stream, View, leaf_of, read_at_step
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.loops import Loop, Unrolled, placeholders
-from myrnn.compiler.probe import ADVICE, first_difference, told
+from myrnn.compiler.probe import ADVICE, first_difference, told, where
 from myrnn.compiler.trace import Origin, Trace
 from myrnn.compiler.turns import in_turn
 from myrnn.errors import NotARecurrence
@@ -451,10 +451,15 @@ class Finder:
     # What errors show ------------------------------------------------------------------------------------------------
 
     def _looks_back(self, cut: Sequence[Node]) -> NotARecurrence:
+        shown = [n for n in cut if n in self.view.origins]
+        shown += [n for n in self.order if n in self.view.origins and not set(cut).isdisjoint(n.inputs)]
+        line = (
+            self.view.origins[shown[0]] if shown else where(self.so_far.left[self.so_far.longest], self.view.order[-1])
+        )
         return NotARecurrence(
             f"what the model carries on after {self.middle} steps is not what it carries on after {self.middle + 1}:\n"
             "  it looks back at more than its last states.\n"
-            f"  {next((self.view.origins[n] for n in cut if n in self.view.origins), Origin())}\n{ADVICE}"
+            f"  {line}\n{ADVICE}"
         )
 
 

@@ -72,7 +72,7 @@ class Found:
         left = {
             n: rewritten(traces[n], self.flat) for n in sorted(lengths_for(traced.back, traced.apart)) if n in traces
         }
-        self.tables, self.left = find_tables(left)
+        self.tables, self.left, self.by_length = find_tables(left)
         # Those of the shortest sequences as they are, also of an empty one with which the model does something else.
         self.whole = {n: rewritten(trace, self.flat) for n, trace in traced.by_length.items() if n < 2}
 
@@ -83,6 +83,13 @@ class Found:
 
     def no_loop(self) -> NotARecurrence:
         """Return the refusal of a model that reads rows, or steps of its loops, in another way than step by step."""
+        if self.by_length is not None:
+            return NotARecurrence(
+                "the model computes with numbers that differ from step to step, and from length to length.\n"
+                f"  {self.by_length}\n"
+                "  Numbers of the time alone compile, such as t / 100. Feed what goes by the length, such as\n"
+                '  t / len(x), as a column of the data, or train with engine="mygrad".'
+            )
         view = View(self, self.longest)
         order = topological([view.output])
         rows = [n for n in order if n.operation == "row"]

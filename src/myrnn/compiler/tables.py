@@ -18,7 +18,7 @@ import numpy as np
 
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.ops import indices_of, matmul
-from myrnn.compiler.trace import Trace
+from myrnn.compiler.trace import Origin, Trace
 
 # What is no number, and is the same at every step.
 _UNKNOWN = ("parameter", "once")
@@ -81,15 +81,17 @@ class _Slot:
         return np.asarray(values, dtype=np.float32)
 
 
-def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Table], dict[int, Trace]]:
+def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Table], dict[int, Trace], Origin | None]:
     """Find the numbers that differ from step to step, and return the tables and the traces with rows of these.
 
-    A row of table k at row t of a sequence is the leaf ``row`` with the attributes t, ``"table"`` and k.
+    A row of table k at row t of a sequence is the leaf ``row`` with the attributes t, ``"table"`` and k. Return also
+    where numbers stand that differ from length to length, too, if there are any.
     """
     kinds = _Kinds()
     longest = max(traces)
     if not any(map(_differ, _by_kind(kinds, {longest: topological([traces[longest].output])}).values())):
-        return [], dict(traces)
+        return [], dict(traces), None
+    by_length: Origin | None = None
     orders = {length: topological([trace.output]) for length, trace in traces.items()}
     tables: list[Table] = []
     replaced: dict[int, dict[_Slot, Node]] = {length: {} for length in traces}
@@ -99,14 +101,17 @@ def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Table], dict[int, Tra
             slots = {place: slots[nth] for place, slots in several.items() if nth < len(slots)}
             table = _table_of(slots)
             if table is None:
+                there = [slot.node for (length, _), slot in slots.items() if length == longest]
+                by_length = by_length or next(map(traces[longest].origins.get, there), None)
                 continue
             tables.append(table)
             for (length, row), slot in slots.items():
                 build = slot.node.build
                 replaced[length][slot] = build.leaf("row", row, "table", len(tables) - 1, size=table.size)
     if not tables:
-        return [], dict(traces)
-    return tables, {length: _rewritten(trace, orders[length], replaced[length]) for length, trace in traces.items()}
+        return [], dict(traces), by_length
+    rewritten = {length: _rewritten(trace, orders[length], replaced[length]) for length, trace in traces.items()}
+    return tables, rewritten, by_length
 
 
 Alike = dict[tuple[int, int], list[_Slot]]
