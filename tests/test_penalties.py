@@ -1,6 +1,7 @@
 """Penalties: functions of the parameters that are compiled with the model and added to its loss."""
 
 import re
+from itertools import count
 
 import mygrad as mg
 import numpy as np
@@ -113,13 +114,17 @@ def looking(model):
     return (weight**2).sum() if weight.data.max() > 0 else (weight**4).sum()
 
 
-def without_rule(model):
-    return mg.nnet.losses.focal_loss(mg.exp(model.fc_h2h.weight), np.zeros(6, dtype=int)).sum()
+CALLS = count()
+
+
+def counting(model):
+    return next(CALLS) * model.fc_h2h.weight.sum()
 
 
 @pytest.mark.parametrize(
     ("penalty", "why"),
     [
+        (counting, "two calls of it compute different things"),
         (looking, "it looks at numbers of the parameters, and for others may do something else:\n  test_penalties.py:"),
         (lambda model: mg.tensor(1.0), "it reads no parameter of the model"),
         (lambda model: mg.tensor((model.fc_h2h.weight.data**2).sum()), "it looks at numbers of the parameters"),

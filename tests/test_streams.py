@@ -1,6 +1,8 @@
 """States that go on: a sequence read piece by piece is the sequence, in compiled models and in their training."""
 
+import pickle
 import re
+from functools import partial
 from pathlib import Path
 
 import mygrad as mg
@@ -11,10 +13,11 @@ from mygrad.nnet.losses import softmax_crossentropy
 
 from myrnn import GRU, LSTM, RNN, Adam, Sequences, train
 from myrnn.compiler import Streams, compile
-from myrnn.errors import CompileError, InvalidArgument
+from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
 from myrnn.optimizers import SGD
 from myrnn.tasks import TwinHalves
 from myrnn.training import Training
+from myrnn.training.windows import WindowFeed
 from recurrences import ALL, C
 
 D, K, SYMBOLS = 6, 3, 5
@@ -66,7 +69,7 @@ def test_a_sequence_read_step_by_step_is_the_sequence(kind):
         before, state, logits = state, *compiled.step(state, token)
         assert logits.shape == (2,)
         np.testing.assert_allclose(logits, compiled(x[: i + 1])[0], rtol=1e-5, atol=1e-6)
-        assert (int(before.steps), int(state.steps)) == (i, i + 1)
+        assert (before.steps, state.steps) == (i, i + 1)
     for name, whole in zip(compiled.state_names, compiled.observe(x, 0).states, strict=True):
         np.testing.assert_allclose(state[name], whole[-1], rtol=1e-5, atol=1e-6)
     _, again = compiled.step(before, tokens[-1])
@@ -82,7 +85,7 @@ def test_steps_of_several_sequences_and_several_steps_at_once():
     state, rest = compiled.step(state, x[:, 5:])
     assert (first.shape, step.shape, rest.shape) == ((3, 4, K), (3, K), (3, 2, K))
     np.testing.assert_allclose(np.concatenate([first, step[:, None], rest], axis=1), whole, rtol=1e-5, atol=1e-6)
-    assert state.steps.tolist() == [7, 7, 7] and state["h"].shape == (3, D)
+    assert state.steps == 7 and state["h"].shape == (3, D)
     assert repr(state) == "State(3 streams, h (6), after 7 steps)"
     alone, logits = compiled.step(compiled.start(), x[0])
     np.testing.assert_allclose(logits, whole[0], rtol=1e-5, atol=1e-6)
@@ -149,6 +152,57 @@ def test_a_model_whose_states_cannot_go_on_is_refused(kind, why):
         compile(kind(10, 4, 2, rng=0)).start()
 
 
+class Late(Tagger):
+    """Does something else from a step on."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def from_state(self, x, h):
+        logits = []
+        for t, x_t in enumerate(x):
+            h = tanh(x_t[None] @ self.w + h @ self.u) if t < self.step else 0.5 * h
+            logits.append(h @ self.v)
+        return mg.concatenate(logits), h
+
+
+def test_a_model_that_does_something_else_later_on_is_found():
+    model = Late(300)
+    compiled = compile(model)
+    state = compiled.start()
+    with pytest.raises(NotARecurrence, match=r"than what was compiled|at step 299"):
+        for _ in range(400):
+            state, _ = compiled.step(state, 1)
+    with pytest.raises(CompileError, match=r"^truncate needs a compiled model, and this one is none: "):
+        train(model := Late(30), data([60]), SGD(model.parameters), 5, truncate=5, progress=False)
+
+
+def test_a_model_that_looks_at_numbers_is_refused():
+    class Looking(Tagger):
+        def __call__(self, x):
+            return (2 if float(np.sum(x)) > 1e6 else 1) * super().__call__(x)
+
+    with pytest.raises(NotARecurrence, match=r"numbers (of|out of) its tensors"):
+        compile(Looking()).start()
+
+
+def test_a_state_of_another_model_is_refused():
+    state = compile(RNN(5, 8, 2, rng=0)).start()
+    with refused("State(h (8), after 0 steps) is of another model than CompiledModel(Tagger: 5 inputs"):
+        compile(Tagger()).step(state, 1)
+    with pytest.raises(ValueError, match="read-only"):
+        state.numbers[0, 0] = 1
+
+
+def test_one_hot_rows_of_integers_are_not_taken_for_tokens():
+    compiled = compile(Tagger())
+    with refused("x may be one-hot rows or tokens, an array of int64 of shape (5,): give floats for rows"):
+        compiled.step(compiled.start(), [0, 1, 0, 0, 0])
+    _, logits = compiled.step(compiled.start(), np.array([[0.0, 1, 0, 0, 0]]))
+    np.testing.assert_array_equal(logits[0], compiled.step(compiled.start(), 1)[1])
+
+
 LONG = pytest.mark.long
 
 
@@ -176,10 +230,10 @@ def test_models_of_every_kind_go_on_or_are_refused(entry):
 # --- truncated backpropagation
 
 
-def by_mygrad(sequences, streams, steps, iterations, seed, rate):
+def by_mygrad(sequences, streams, steps, iterations, seed, optimizer_of):
     """Return the losses and the model of the same training, op by op and with states that are handed on by hand."""
     model, rng, losses = Tagger(), np.random.default_rng(seed), []
-    optimizer = SGD(model.parameters, learning_rate=rate)
+    optimizer = optimizer_of(model.parameters)
     left, places = [], [(model.h0, 0, 0)] * streams
     for _ in range(iterations):
         for parameter in model.parameters:
@@ -206,12 +260,17 @@ def by_mygrad(sequences, streams, steps, iterations, seed, rate):
     ("lengths", "streams", "steps"),
     [([40], 1, 7), ([30, 17, 0, 40, 1, 25], 3, 6), ([50] * 8, 8, 5), ([5, 6, 7], 2, 100), ([9, 9], 2, 1)],
 )
-def test_it_is_trained_as_by_mygrad(lengths, streams, steps):
+@pytest.mark.parametrize(
+    "optimizer_of",
+    [partial(SGD, learning_rate=0.1), partial(Adam, learning_rate=0.01), partial(SGD, momentum=0.5, weight_decay=0.01)],
+    ids=["sgd", "adam", "momentum"],
+)
+def test_it_is_trained_as_by_mygrad(lengths, streams, steps, optimizer_of):
     sequences, model = data(lengths), Tagger()
-    optimizer = SGD(model.parameters, learning_rate=0.1)
+    optimizer = optimizer_of(model.parameters)
     options = {"seed": 5, "truncate": steps, "report_every": 1, "progress": False}
     history = train(model, sequences, optimizer, 40, streams, **options)
-    losses, expected = by_mygrad(sequences, streams, steps, 40, 5, 0.1)
+    losses, expected = by_mygrad(sequences, streams, steps, 40, 5, optimizer_of)
     np.testing.assert_allclose(history.loss, losses, rtol=1e-3, atol=1e-4)
     for ours, theirs in zip(model.parameters, expected.parameters, strict=True):
         np.testing.assert_allclose(ours.data, theirs.data, atol=2e-4)
@@ -323,6 +382,12 @@ def test_what_cannot_be_read_window_by_window_is_refused():
     ]:
         with refused(message):
             train(model, task, optimizer, 1, batch_size, progress=False, **{"truncate": 5, **options})
+
+
+def test_windows_can_be_copied():
+    windows = WindowFeed(data([9, 8]), 2, np.random.default_rng(0), 4).peek()
+    again = pickle.loads(pickle.dumps(windows))
+    assert (again.values == windows.values).all() and (again.targets == windows.targets).all() and again.per_step
 
 
 def test_a_series_is_cut_in_pieces():

@@ -31,7 +31,7 @@ KEEP, NORMAL = "dropout", "noise"
 
 
 def dropout(h: Values, rate: float) -> Values:
-    """Set numbers to zero at random while a model trains; everywhere else return `h` itself.
+    """Set numbers to zero at random in `myrnn.train` and `Training`; everywhere else return `h` itself.
 
     Each number is zero with the probability `rate`; the others are divided by ``1 - rate``, so that their mean stays.
     The masks follow from the seed of the training, and are others in every iteration, for every sequence of a batch, at
@@ -71,7 +71,7 @@ def dropout(h: Values, rate: float) -> Values:
 
 
 def noise(h: Values, std: float) -> Values:
-    """Add normal noise of mean zero while a model trains; everywhere else return `h` itself.
+    """Add normal noise of mean zero in `myrnn.train` and `Training`; everywhere else return `h` itself.
 
     The noise follows from the seed of the training as the masks of `dropout` do.
 

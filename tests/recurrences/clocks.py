@@ -185,7 +185,7 @@ class MaskedClockwork(Simple):
         return h @ self.v
 
 
-@recurrence(source="Neil, Pfeiffer and Liu, Phased LSTM: accelerating recurrent network training, 2016", compiles=False)
+@recurrence(source="Neil, Pfeiffer and Liu, Phased LSTM: accelerating recurrent network training, 2016")
 class PhasedLSTM:
     """A gate that opens by the clock, with learned periods."""
 
@@ -213,9 +213,7 @@ class PhasedLSTM:
         return (h @ self.v)[None]
 
 
-@recurrence(
-    source="Gers and Schmidhuber, Recurrent nets that time and count, 2000 (a counter beside the state)", compiles=False
-)
+@recurrence(source="Gers and Schmidhuber, Recurrent nets that time and count, 2000 (a counter beside the state)")
 class Counter(Simple):
     """A number that grows by one a step, as a tensor of its own."""
 

@@ -98,7 +98,7 @@ class TiedLanguageModel:
         return H @ self.embed[:K].T
 
 
-@tagger(source="Sutskever, Vinyals and Le, Sequence to sequence learning with neural networks, 2014", compiles=False)
+@tagger(source="Sutskever, Vinyals and Le, Sequence to sequence learning with neural networks, 2014")
 class Translator:
     """An encoder, and a decoder with teacher forcing that is as long."""
 
@@ -134,7 +134,6 @@ class AttentiveTagger:
 
 @tagger(
     source="Lample et al., Neural architectures for named entity recognition, 2016 (a window over states)",
-    compiles=False,
 )
 class WindowTagger:
     """The logits of a step see the states before and after it."""

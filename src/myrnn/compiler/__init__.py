@@ -9,7 +9,6 @@ makes it safe in use); `model` (the list of passes, and what users call).
 """
 
 from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice
-from myrnn.compiler.derive import PERIOD
 from myrnn.compiler.equations import Equation, Equations, write_equations
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.loops import Recurrence
@@ -17,14 +16,14 @@ from myrnn.compiler.loss import LossGraph, trace_loss
 from myrnn.compiler.model import CompiledModel, compile, compile_for
 from myrnn.compiler.native import Block, Native, Observation, limit_threads, shards_for
 from myrnn.compiler.penalty import PenaltyGraph, trace_penalty
-from myrnn.compiler.probe import unreached
+from myrnn.compiler.probe import ADVICE, unreached
 from myrnn.compiler.runtime.updates import Descent
-from myrnn.compiler.streams import State, Streams
+from myrnn.compiler.streams import State, Streams, check_steps
 from myrnn.compiler.trace import MYGRAD, lines_that_look, tensors_below
 
 __all__ = [
+    "ADVICE",
     "MYGRAD",
-    "PERIOD",
     "Block",
     "CompiledModel",
     "Descent",
@@ -39,6 +38,7 @@ __all__ = [
     "State",
     "Streams",
     "begin_to_compile",
+    "check_steps",
     "compile",
     "compile_for",
     "compiling_seconds",

@@ -96,11 +96,6 @@ class Recording:
         self._sites = Sites()
         self.calls: list[Call] = []
 
-    @property
-    def drawn(self) -> list[tuple[Any, ...]]:
-        """What was drawn where, one call after the other."""
-        return [(call.site, call.draw, call.tensor.shape) for call in self.calls]
-
     def draw(self, draw: Draw, h: Any) -> Tensor:
         """Return a tensor of the shape of `h`."""
         site, frame = self._sites.number(), sys._getframe(3)

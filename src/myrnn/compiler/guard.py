@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from myrnn.compiler.draws import Recording, drawn_whole
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
-from myrnn.compiler.native import Native
+from myrnn.compiler.native import Native, longest_first
 from myrnn.compiler.probe import (
     ADVICE,
     PROBES,
@@ -46,12 +46,13 @@ from myrnn.compiler.probe import (
     shifted,
     traced_with_array,
 )
+from myrnn.compiler.streams import Streams
 from myrnn.compiler.trace import MYGRAD, Recorder
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.losses import CROSS_ENTROPY, mean_loss
 from myrnn.models import parameter_names, parameters_of
 from myrnn.randomness import Keys, Numbers, keys_of, run_with
-from myrnn.sequences import Sequences, steps_of
+from myrnn.sequences import Sequences, offsets_of, steps_of
 
 # In use --------------------------------------------------------------------------------------------------------------
 
@@ -102,7 +103,7 @@ class Guard:
         # The bytes of the logits of the probe when it was last traced.
         self._answer: bytes | None = None
         # The same of sequences of the lengths that a compilation traces, and what is drawn there in training.
-        self._answers: dict[int, tuple[bytes, Any]] = {}
+        self._answers: dict[int, bytes] = {}
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Guard:
         """Return the guard of another model of the class, which is to be checked at all lengths."""
@@ -126,13 +127,13 @@ class Guard:
             recording = Recording()
             with MYGRAD:
                 found = _bits(answer(partial(run_with, recording, self._model), x))
-            if found is None or self._answers.get(length) != (found, recording.drawn):
+            if found is None or recording.calls or self._answers.get(length) != found:
                 if not anew:
                     # What it was checked on, it was checked on as it was then.
                     anew, self._lengths, self._answers = True, set(), {}
                 self.check(Sequences.from_pairs([(x, 0)]), 0)
                 if found is not None:
-                    self._answers[length] = found, recording.drawn
+                    self._answers[length] = found
 
     def forget(self) -> None:
         """Check lengths beside those of a compilation again: what was checked on them, may do something else now."""
@@ -183,6 +184,15 @@ class Guard:
         traced = np.minimum(sequences.lengths, self.traced)
         for index in next((p for p in sparser if traced[p].sum() <= STEPS_AT_ONCE), places[:1]):
             self.check(sequences, int(index))
+
+    def refuse_looks(self) -> None:
+        """Refuse a model that may do something else for other numbers; raises NotARecurrence."""
+        if self.looks:
+            raise NotARecurrence(
+                "the model looks at the numbers of its tensors while it runs, and for others may do something else:\n"
+                f"  {self.looks[0]}\n"
+                "  Use MyGrad's operations instead of .data, item(), comparisons and NumPy."
+            )
 
     def check_unchanged(self) -> None:
         """Run a few steps of the model, and check it again unless its logits are what they were, bit for bit.
@@ -373,6 +383,8 @@ def _agrees(
         native.workspace(len(sequences.values), len(sequences))
         native.forget()
         found = _by_program(native, weights, sequences, expected.targets)
+        if native.program.carried is not None:
+            _check_going_on(native, weights, sequences)
         if not (np.isfinite(expected.loss) or np.isfinite(found.loss)):
             return False
         difference = _difference(found, expected, parameter_names(model))
@@ -385,6 +397,30 @@ def _agrees(
         "  Something that MyGrad's graph does not show changes the numbers: a value taken out with .data or\n"
         '  NumPy, or a model that treats arrays and tensors differently. Train it with engine="mygrad".'
     )
+
+
+def _check_going_on(native: Native, weights: list[NDArray[np.float32]], sequences: Sequences) -> None:
+    """See that a program comes to the same for sequences in two pieces as for the whole."""
+    carried, parameters = native.program.carried, native.block_of(weights).numbers
+    assert carried is not None
+    count = len(sequences)
+    numbers, rows, per_step = np.zeros((count, carried.width), np.float32), np.arange(count), native.program.per_step
+
+    def logits(parts: list[NDArray[Any]], streams: Streams) -> list[NDArray[np.float32]]:
+        given = Sequences(
+            np.concatenate(parts), offsets_of([len(p) for p in parts]), np.zeros(count, np.int64), sequences.dim_input
+        )
+        out = np.zeros((len(given.values) if per_step else count, native.program.classes), np.float32)
+        native.logits(given, longest_first(given.lengths), parameters, out, streams=streams)
+        return [out[steps_of(i, given.offsets)] if per_step else out[i : i + 1] for i in range(count)]
+
+    whole = [sequences.values[steps_of(i, sequences.offsets)] for i in range(count)]
+    expected = logits(whole, Streams(~rows, np.zeros_like(numbers)))
+    halves = [[part[: len(part) // 2] for part in whole], [part[len(part) // 2 :] for part in whole]]
+    first, second = (logits(parts, Streams(r, numbers)) for parts, r in zip(halves, (~rows, rows), strict=True))
+    found = [np.concatenate(pair) if per_step else pair[1] for pair in zip(first, second, strict=True)]
+    if not _alike(np.concatenate(found), np.concatenate(expected)):
+        raise NotARecurrence("in two pieces a sequence does not come to the same as in one: train without truncate")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler.derive import ONE_OF_FEATURES, Derivative, Kind, differentiate, hoist, trained_by_length
+from myrnn.compiler.derive import ONE_OF_FEATURES, PERIOD, Derivative, Kind, differentiate, hoist, trained_by_length
 from myrnn.compiler.emit import Program, emit
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
@@ -28,7 +28,7 @@ from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import BACK, Subject, Traces, input_width, trace
 from myrnn.compiler.roll import roll
 from myrnn.compiler.schedule import schedule
-from myrnn.compiler.streams import State, Streams, carried_of, going_on
+from myrnn.compiler.streams import State, Streams, carried_of, check_steps, going_on, without_beginning
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.compiler.turns import period_of
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
@@ -43,6 +43,8 @@ MAX_LENGTH = 64
 PORTION = 512
 # The memory for all steps of these sequences, in bytes: wide layers and long sequences come in smaller portions.
 PORTION_BYTES = 2**24
+# Up to how many steps of a sequence that is read step by step the model is checked again.
+MOST_CHECKED = 20_000
 # How many multiplications are worth a thread.
 LEAST_WORK = 200_000
 
@@ -175,6 +177,16 @@ class CompiledModel:
         """Return which parameters have a gradient after 0, 1, ..., `longest` steps, bool (longest + 1, parameters)."""
         return trained_by_length(self.recurrence, self.guard.reached, len(self._parameters), longest)
 
+    def trained_in_windows(self, begins: bool) -> NDArray[np.bool_]:
+        """Return which parameters have a gradient from pieces of sequences, bool (parameters,).
+
+        Of those that go on, nothing goes back to what states begin with.
+        """
+        if begins:
+            return self.trained_by_length(PERIOD)[-1]
+        recurrence = without_beginning(self.recurrence)
+        return trained_by_length(recurrence, {}, len(self._parameters), PERIOD)[-1]
+
     @cached_property
     def work_per_row(self) -> int:
         """How many multiplications of matrix products one step of one sequence takes, forward."""
@@ -275,15 +287,17 @@ class CompiledModel:
         Raises
         ------
         CompileError
-            When the model reads sequences backward, too, or needs the whole of one before it can say anything.
+            When the model reads sequences backward, too, needs the whole of one before it can say anything, or computes
+            with numbers made of the time, such as ``np.sin(t)``.
         NotARecurrence
-            When the model does something else now than what was compiled.
+            When the model does something else now than what was compiled, or looks at the numbers of its tensors.
         """
         count = 1 if streams is None else _checks.integer("streams", streams, minimum=1)
         self.native(batched=count > 1, carried=True)
+        self.guard.refuse_looks()
         self.guard.check_unchanged()
         carried = carried_of(self.recurrence)
-        return State(self.state_names, carried, np.zeros((count, carried.width), np.float32), streams)
+        return State(self.state_names, carried, np.zeros((count, carried.width), np.float32), 0, streams)
 
     def step(self, state: State, x: Any) -> tuple[State, NDArray[np.float32]]:
         """Read the next step of a sequence, or of several side by side, with the model's present weights.
@@ -304,6 +318,14 @@ class CompiledModel:
             The model's output after these steps. Where it gives outputs for every step and there are several, all of
             them: (T, K), or (B, T, K).
 
+        Raises
+        ------
+        InvalidArgument
+            When `x` is no step, or the state is one of another model.
+        NotARecurrence
+            When the model does something else now than what was compiled: that is looked for at `start`, and whenever
+            the sequence is longer than any that the model was checked on.
+
         Examples
         --------
         >>> import numpy as np
@@ -318,7 +340,10 @@ class CompiledModel:
         >>> bool(np.allclose(logits, compiled(np.eye(10)[[3, 1, 4]])[0], atol=1e-6))
         True
         """
+        if (state.names, state.carried) != (self.state_names, carried_of(self.recurrence)):
+            raise InvalidArgument(f"{state!r} is of another model than {self!r}: begin with its own start()")
         sequences, is_one = state.pieces(x, self.dim_input)
+        self._check_going_on(state.steps + int(sequences.lengths.max(initial=0)))
         native = self.native(tokens=sequences.is_tokens, batched=len(sequences) > 1, carried=True)
         with MYGRAD:
             parameters = native.block_of([parameter.data for parameter in self._parameters]).numbers
@@ -329,7 +354,18 @@ class CompiledModel:
             native.logits(sequences, np.arange(count), parameters, out, streams=Streams(state.places, numbers))
         if self.per_step and not is_one:
             out = out.reshape(count, -1, self.dim_output)
-        return replace(state, numbers=numbers), out if state.streams is not None else out[0]
+        after = replace(state, numbers=numbers, steps=state.steps + steps // count)
+        return after, out if state.streams is not None else out[0]
+
+    def _check_going_on(self, steps: int) -> None:
+        """Check the model on sequences of so many steps, each time that these have become twice as many."""
+        check_steps(self.recurrence, steps)
+        known = self.guard.max_length
+        if known < steps and known < MOST_CHECKED:
+            rng, length = np.random.default_rng(steps), min(max(2 * known, steps), MOST_CHECKED)
+            rows = rng.normal(size=(length, self.dim_input)).astype(np.float32)
+            self.guard.check_unchanged()
+            self.guard.check_lengths(self._one(rows, None))
 
     def loss_and_gradients(self, x: NDArray[Any] | Tensor, y: Any) -> tuple[float, tuple[NDArray[np.float32], ...]]:
         """Return the softmax cross-entropy of one sequence, or its mean over all steps, and its gradients.

@@ -236,6 +236,9 @@ class Native:
         weights = self._equal(len(labels)) if weights is None else weights
         targets = self._targets_of(sequences)
         streams = streams or self._new_streams(len(sequences))
+        carried = self.program.carried
+        # Native code checks no bounds, and a copy would lose what is handed on.
+        assert carried is None or (streams.numbers.shape[1] == carried.width and streams.numbers.flags.c_contiguous)
         samples = training.Samples(
             values,
             sequences.offsets,

@@ -54,27 +54,34 @@ def trace_penalty(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) ->
     CompileError
         When it cannot be told what it computes, or it has no rule.
     """
+    try:
+        one, other = (_traced(penalty, model, parameters) for _ in range(2))
+        if one.text != other.text:
+            raise CompileError("two calls of it compute different things")
+    except CompileError as error:
+        raise CompileError(f"the penalty {name_of(penalty)!r} has no native form: {error}") from None
+    return one
+
+
+def _traced(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) -> PenaltyGraph:
     # Computations on constants stand in it as they were written, as in a loss.
     build, recorder = Builder(fold=False), Recorder()
     leaves = [build.leaf("parameter", i, size=p.size) for i, p in enumerate(parameters)]
     values = {id(p): plain(leaf, p.shape) for p, leaf in zip(parameters, leaves, strict=True)}
-    try:
-        with MYGRAD, np.errstate(all="ignore"):
-            found = tried(lambda: recorder.run(lambda given: checked_penalty(penalty, given), model))
-            if recorder.looks:
-                raise CompileError(
-                    "it looks at numbers of the parameters, and for others may do something else:\n"
-                    f"  {Origin(*next(iter(recorder.looks)))}"
-                )
-            tensors = tensors_below(found)
-            if not any(tensor is p for tensor in tensors for p in parameters):
-                raise CompileError("it reads no parameter of the model")
-            read_graph(tensors, values, build, recorder)
-            value: Node = values[id(found)].node
-            known = {leaf: p.data.reshape(-1).astype(np.float64) for leaf, p in zip(leaves, parameters, strict=True)}
-            (number,) = evaluate([value], known, np.float64)[0]
-            if not np.allclose(number, found.item(), rtol=1e-3, atol=1e-6, equal_nan=True):
-                raise CompileError("it computes with numbers that MyGrad's graph of it does not show")
-    except CompileError as error:
-        raise CompileError(f"the penalty {name_of(penalty)!r} has no native form: {error}") from None
+    with MYGRAD, np.errstate(all="ignore"):
+        found = tried(lambda: recorder.run(lambda given: checked_penalty(penalty, given), model))
+        if recorder.looks:
+            raise CompileError(
+                "it looks at numbers of the parameters, and for others may do something else:\n"
+                f"  {Origin(*next(iter(recorder.looks)))}"
+            )
+        tensors = tensors_below(found)
+        if not any(tensor is p for tensor in tensors for p in parameters):
+            raise CompileError("it reads no parameter of the model")
+        read_graph(tensors, values, build, recorder)
+        value: Node = values[id(found)].node
+        known = {leaf: p.data.reshape(-1).astype(np.float64) for leaf, p in zip(leaves, parameters, strict=True)}
+        (number,) = evaluate([value], known, np.float64)[0]
+        if not np.allclose(number, found.item(), rtol=1e-3, atol=1e-6, equal_nan=True):
+            raise CompileError("it computes with numbers that MyGrad's graph of it does not show")
     return PenaltyGraph(text_of(value), value, penalty)

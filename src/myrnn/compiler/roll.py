@@ -13,8 +13,12 @@ traced, at every length.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from myrnn.compiler import ops
 from myrnn.compiler.beginning import sized
@@ -29,6 +33,8 @@ from myrnn.errors import NotARecurrence
 
 # More loops than this have no model that can be understood.
 MOST_LOOPS = 32
+# So many steps before or behind its own the logits of a step may read.
+MOST_LAG = 4
 
 
 def roll(traced: Traces, period: int = 1) -> Recurrence:
@@ -121,10 +127,17 @@ class Search(Found):
                 "the model's logits do not depend on the sequence: there is no loop to compile.\n" + ADVICE
             )
         while not self._is_done():
-            if len(self.loops) == MOST_LOOPS or not (
-                Finder(self, backward=False).find() or Finder(self, backward=True).find()
-            ):
-                raise self.no_loop()
+            before = self._so_far()
+            try:
+                if len(self.loops) == MOST_LOOPS or not (
+                    Finder(self, backward=False).find() or Finder(self, backward=True).find()
+                ):
+                    raise self.no_loop()
+            except NotARecurrence:
+                self.loops, self.streams, self.ends, self.unknown, self.left = before
+                if not (self.traced.per_step and self._is_done(MOST_LAG)):
+                    raise
+                break
         if self.traced.per_step:
             readout = self._readout_of_steps()
         else:
@@ -142,12 +155,19 @@ class Search(Found):
             traced.draws,
         )  # fmt: skip
 
-    def _is_done(self) -> bool:
-        """Whether what is left reads nothing but last states, and for logits of every step what stands at that step."""
+    def _so_far(self) -> tuple[list[Loop], list[Stream], dict[bool, int], set[int], dict[int, Trace]]:
+        """Return copies of what is found."""
+        return [*self.loops], [*self.streams], dict(self.ends), set(self.unknown), dict(self.left)
+
+    def _is_done(self, lag: int = 0) -> bool:
+        """Whether what is left reads last states alone, and for logits of every step what stands there.
+
+        Or so many steps before or behind it.
+        """
         if not self.traced.per_step:
             return not self._reads_rows(View(self, self.longest).output)
         return all(
-            n.attributes[0] == t or self._is_end(n)
+            abs(n.attributes[0] - t) <= lag or self._is_end(n)
             for t, logits in enumerate(self._logits())
             for n in topological([logits])
             if n.operation == "row"
@@ -173,31 +193,37 @@ class Search(Found):
         """Return the logits on the last states; constants that equal the length at both lengths become the length."""
         lengths = (self.middle, self.middle + 1)
         shorter, longer = (View(self, n) for n in lengths)
-        parts = []
-        for view in (shorter, longer):
-            known = {n: self.last(n) for n in topological([view.output]) if n.operation == "final"}
-            order = topological([view.output], stop=known)
-            parts.append(dict(zip(order, substitute(self.build, order, known), strict=True)))
-        one, two = (part[view.output] for part, view in zip(parts, (shorter, longer), strict=True))
-        length = self.build.leaf("length", size=1)
-        nodes = list(parts[0].values())
-        general = dict(
-            zip(nodes, substitute(self.build, nodes, {self.build.constant(float(lengths[0])): length}), strict=True)
-        )
-        if one is two:
-            general = {n: n for n in nodes}
-        else:
-            (other,) = substitute(self.build, [two], {self.build.constant(float(lengths[1])): length})
-            if general[one] is not other:
+        parts = [self._on_last_states(view, with_length=False) for view in (shorter, longer)]
+        one, two = (list(part.values())[-1] for part in parts)
+        general = parts[0]
+        if one is not two:
+            general, other = (self._on_last_states(view, with_length=True) for view in (shorter, longer))
+            if list(general.values())[-1] is not list(other.values())[-1]:
                 here, there = first_difference(one, two) or (one, two)
                 raise NotARecurrence(
                     f"the readout after {lengths[0]} steps is not the same computation as after {lengths[1]}.\n"
                     + both_told(shorter, parts[0], here, longer, parts[1], there)
                 )
-        for n, node in parts[0].items():
+        for n, node in general.items():
             if n in shorter.origins:
-                self.origins.setdefault(general[node], shorter.origins[n])
-        return general[one]
+                self.origins.setdefault(node, shorter.origins[n])
+        return list(general.values())[-1]
+
+    def _on_last_states(self, view: View, *, with_length: bool) -> dict[Node, Node]:
+        """Return what a view computes made of last states, the output last.
+
+        With the length, it stands where what is written comes to that number.
+        """
+        length, known = self.build.leaf("length", size=1), dict[Node, Node]()
+        for n in view.written:
+            folded = view.folded[n]
+            if folded.operation == "final":
+                known[n] = self.last(folded)
+            elif with_length and folded is self.build.constant(float(view.length)):
+                known[n] = length
+        order = topological([view.written[-1]], stop=known)
+        made = zip(order, substitute(self.build, order, known), strict=True)
+        return {view.folded[n]: node for n, node in made}
 
     def readout_after(self, steps: int) -> Node | None:
         """Return the logits of a short sequence on the last states, where they are made of nothing else."""
@@ -213,24 +239,90 @@ class Search(Found):
 
     def _readout_of_steps(self) -> Node:
         """Return the leaf for the logits of each step: what a loop has, or one of its own without states computes."""
-        logits = self._logits()[self.middle]
+        logits, shifted = self._logits()[self.middle], self._shifted()
         order, known = topological([logits]), dict[Node, Node]()
         for n in order:
             if n.operation == "row":
                 t, *stream = n.attributes
-                known[n] = read_at_step(self.build, stream, n.size)
-                if t != self.middle:
+                if t == self.middle:
+                    known[n] = read_at_step(self.build, stream, n.size)
+                elif n in shifted:
+                    known[n] = shifted[n]
+                else:
                     (number,) = stream or [k for end, k in self.ends.items() if t == (0 if end else self.longest - 1)]
                     known[n] = self.last(self.build.leaf("final", number, size=n.size))
         nodes = substitute(self.build, order, known)
         for n, node in zip(order, nodes, strict=True):
             if n in self.left[self.longest].origins:
                 self.origins.setdefault(node, self.left[self.longest].origins[n])
-        if nodes[-1].operation == "kept":
+        if nodes[-1].operation == "kept" and nodes[-1] not in shifted.values():
             return nodes[-1]
         self.streams.append(Stream(nodes[-1], False, None, len(self.loops), ()))
         self.loops.append(Loop((), ()))
         return self.build.leaf("kept", len(self.streams) - 1, size=logits.size)
+
+    def _shifted(self) -> dict[Node, Node]:
+        """Add loops that hand rows on to the next steps, and back to those before.
+
+        Return what stands for each row before or behind the middle step that its logits read.
+        """
+        all_logits = self._logits()
+        rows = [n for n in topological([all_logits[self.middle]]) if n.operation == "row"]
+        lags = {n: self.middle - n.attributes[0] for n in rows if abs(self.middle - n.attributes[0]) <= MOST_LAG}
+        known = {n: read_at_step(self.build, n.attributes[1:], n.size) for n, lag in lags.items() if not lag}
+        lags = {n: lag for n, lag in lags.items() if lag}
+        # A state for each row, and for those between it and the step, so that each takes over from the one nearer by.
+        states: dict[tuple[bool, tuple[Any, ...], int], Node] = {}
+        for backward in (False, True):
+            for n, lag in lags.items():
+                for i in range(1, abs(lag) + 1 if (lag < 0) is backward else 0):
+                    key = backward, n.attributes[1:], i
+                    if key not in states:
+                        states[key] = self.build.leaf("state", self.states + len(states), size=n.size)
+        if not states:
+            return {}
+        known |= {n: states[lag < 0, n.attributes[1:], abs(lag)] for n, lag in lags.items()}
+        (template,) = substitute(self.build, [all_logits[self.middle]], known)
+        initial = self._at_edges(template, list(states.values()))
+        found = {}
+        for backward in (False, True):
+            own = [(key, leaf) for key, leaf in states.items() if key[0] is backward]
+            if not own:
+                continue
+            nearer = [
+                states[backward, stream, i - 1] if i > 1 else read_at_step(self.build, stream, leaf.size)
+                for (_, stream, i), leaf in own
+            ]
+            for _, leaf in own:
+                found[leaf] = self.build.leaf("kept", len(self.streams), size=leaf.size)
+                self.streams.append(Stream(leaf, backward, None, len(self.loops), ()))
+            self.loops.append(Loop(tuple(initial[leaf] for _, leaf in own), tuple(nearer), {}, backward))
+        return {n: found[known[n]] for n in lags}
+
+    def _at_edges(self, template: Node, states: Sequence[Node]) -> dict[Node, Node]:
+        """Return what stands before the first row, and behind the last one, for states that the logits read."""
+        first, found = states[0].attributes[0], dict[int, Node]()
+        for t in (0, self.longest - 1):
+            logits = self._logits()[t]
+            order = topological([logits])
+            match = Match(dict(zip(order, substitute(self.build, order, {}), strict=True)), first, t)
+            try:
+                match.add(template, logits)
+            except Differs:
+                raise self.no_loop() from None
+            for i, node in match.states.items():
+                rows = [n for n in topological([node]) if n.operation == "row"]
+                ends = {
+                    n: self.last(self.build.leaf("final", *n.attributes[1:], size=n.size))
+                    for n in rows
+                    if self._is_end(n)
+                }
+                if len(ends) == len(rows):
+                    (found[i],) = substitute(self.build, [node], ends)
+        return {
+            leaf: sized(found.get(leaf.attributes[0], self.build.constant(np.zeros(leaf.size))), leaf.size)
+            for leaf in states
+        }
 
     def _begin_as_short_sequences(self, readout: Node) -> None:
         """Let states of which no step shows where they begin do so as the shortest sequences show it."""

@@ -8,7 +8,6 @@ leaves ``carried``, by the place of the first of them in the row.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn import _checks
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import select
@@ -89,6 +89,26 @@ def steps_so_far(recurrence: Recurrence) -> Node:
     return leaf("length", size=1) + leaf("carried", carried_of(recurrence).steps, size=1)
 
 
+def without_beginning(recurrence: Recurrence) -> Recurrence:
+    """Return the recurrence with states that begin with nothing that is learned."""
+    zeros = [[recurrence.build.constant(np.zeros(n.size)) for n in loop.step] for loop in recurrence.loops]
+    loops = (replace(loop, initial=tuple(begin)) for loop, begin in zip(recurrence.loops, zeros, strict=True))
+    return replace(recurrence, loops=tuple(loops))
+
+
+# Programs count the steps in float32.
+MOST_STEPS = 2**24
+
+
+def check_steps(recurrence: Recurrence, steps: int) -> None:
+    """Refuse so many steps of a model that computes with their number; raises CompileError."""
+    counts = any(n.operation in ("time", "length") for n in topological(recurrence.nodes))
+    if counts and steps > MOST_STEPS:
+        raise CompileError(
+            f"the model computes with the number of steps, which is exact up to {MOST_STEPS:,}, and here are {steps:,}"
+        )
+
+
 def _check(recurrence: Recurrence) -> None:
     why = None
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
@@ -124,6 +144,8 @@ class State:
 
     Attributes
     ----------
+    steps : int
+        How many steps it has had.
     streams : int or None
         B, how many sequences there are side by side; None for a single one.
     """
@@ -131,15 +153,15 @@ class State:
     names: tuple[str, ...]
     carried: Carried
     numbers: Floats
+    steps: int = 0
     streams: int | None = None
 
-    @cached_property
-    def steps(self) -> NDArray[np.int64]:
-        """How many steps each sequence has had, int64 (), or (B,)."""
-        return self._shaped(self.numbers[:, self.carried.steps].astype(np.int64))
+    def __post_init__(self) -> None:
+        """Let its numbers stay as they are."""
+        self.numbers.flags.writeable = False
 
     def __getitem__(self, name: str) -> Floats:
-        """Return a state by its name, float32 (D,), or (B, D); zeros before the first step."""
+        """Return a state by its name, float32 (D,), or (B, D); zeros before the first step, whatever it begins with."""
         if name not in self.names:
             raise InvalidArgument(f"there is no state {name!r}: there are {', '.join(self.names)}")
         i = self.names.index(name)
@@ -150,7 +172,7 @@ class State:
         """Say what it has and how far it is."""
         states = ", ".join(f"{n} ({size})" for n, size in zip(self.names, self.carried.sizes, strict=True))
         streams = "" if self.streams is None else f"{self.streams} streams, "
-        return f"State({streams}{states}, after {self.numbers[:, self.carried.steps].max(initial=0):.0f} steps)"
+        return f"State({streams}{states}, after {_checks.count_of(self.steps, 'step')})"
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -181,7 +203,17 @@ class State:
                 f"x must be one step, floats {one}, or several, {several}, or integers without the last axis, "
                 f"not an array of shape {array.shape} of {array.dtype}"
             )
+        if is_token and steps and array.shape[-1] == dim_input > 1 and _is_one_hot(array):
+            raise InvalidArgument(
+                f"x may be one-hot rows or tokens, an array of {array.dtype} of shape {array.shape}: "
+                "give floats for rows, and one token at a time"
+            )
         each = prod(steps)
         values = array.reshape(count * each, *inner)
         offsets, targets = np.arange(count + 1) * each, np.zeros(count, dtype=np.int64)
         return Sequences(values, offsets, targets, dim_input), not steps
+
+
+def _is_one_hot(array: NDArray[Any]) -> bool:
+    """Whether each row is a single 1 among zeros."""
+    return bool(np.all((array == 0) | (array == 1)) and np.all(array.sum(axis=-1) == 1))

@@ -25,7 +25,7 @@ _UNKNOWN = ("parameter", "once")
 # In so many first and last steps something else may be computed.
 EDGE = 3
 # Fixed numbers deep in what depends on parameters alone are looked for among so many at most.
-MOST_NUMBERS = 16
+MOST_NUMBERS = 64
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import failure, warn
-from myrnn.compiler import MYGRAD, compile_for, lines_that_look, unreached
+from myrnn.compiler import ADVICE, MYGRAD, compile_for, lines_that_look, unreached
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
 from myrnn.losses import Objective
 from myrnn.models import parameters_of
@@ -46,7 +46,7 @@ class Engine(Protocol):
     gradient_clip: float | None
 
     def run(
-        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int = 0
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int
     ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`.
 
@@ -83,7 +83,7 @@ class MyGradEngine:
         batch_size: int,
         gradient_clip: float | None,
         objective: Objective,
-        seed: int = 0,
+        seed: int,
     ) -> None:
         self._model, self._optimizer, self.gradient_clip = model, optimizer, gradient_clip
         self._seed = seed
@@ -93,7 +93,7 @@ class MyGradEngine:
         self.iterations_per_call = max(1, 16 // batch_size)
 
     def run(
-        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int = 0
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int
     ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`; see `Engine.run`."""
         losses, scores = np.empty(len(order)), np.empty(len(order), dtype=scores_dtype(sequences.kind))
@@ -151,7 +151,7 @@ class ChosenEngine:
         gradient_clip: float | None,
         objective: Objective,
         example: Sequences,
-        seed: int = 0,
+        seed: int,
     ) -> None:
         self._seed = seed
         reference = MyGradEngine(model, optimizer, batch_size, gradient_clip, objective, seed)
@@ -171,12 +171,16 @@ class ChosenEngine:
         try:
             self._engine = self._native(example, gradient_clip)
         except CompileError as error:
+            if isinstance(example, Windows):
+                why = str(error).replace(ADVICE, "").rstrip()
+                raise CompileError(f"truncate needs a compiled model, and this one is none: {why}") from error
             if self._fallback is None:
                 raise
             _warn_of_fallback(error)
 
     def _native(self, example: Sequences, gradient_clip: float | None) -> NativeEngine:
-        compiled = compile_for(self._model, example)
+        # Windows go on to the end of what they are windows of.
+        compiled = compile_for(self._model, example.whole if isinstance(example, Windows) else example)
         return NativeEngine(
             compiled, self._optimizer, self._batch_size, gradient_clip, self._objective, example, self._seed
         )
@@ -208,7 +212,7 @@ class ChosenEngine:
                 engine.gradient_clip = limit
 
     def run(
-        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int = 0
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int
     ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`; see `Engine.run`."""
         if self._is_changed and self._steps >= WORTH_COMPILING:

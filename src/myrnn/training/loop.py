@@ -151,6 +151,7 @@ def train(
         next so many steps of `batch_size` sequences of a `Sequences`, and goes on from the states that these ended
         with. Gradients go back to the beginning of these steps. A sequence that ends gives its place to another one;
         ``sequences.cut(B)`` makes B of a long one. It needs a target for every step and a model that can be compiled.
+        What a model draws once for a sequence (`dropout`) it draws once in each iteration.
     checkpoint : path or Checkpoint, optional
         A folder that keeps the state of the training: every ten seconds (`Checkpoint` takes another time), and at the
         end; of one that diverges, that of the last good report, or a hundredth of its iterations before.

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import (
     MYGRAD,
-    PERIOD,
     Block,
     CompiledModel,
     Descent,
     LossGraph,
     Native,
+    check_steps,
     shards_for,
     trace_loss,
     trace_penalty,
 )
-from myrnn.errors import CompileError, NotARecurrence
+from myrnn.errors import CompileError
 from myrnn.losses import CROSS_ENTROPY, Objective
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.randomness import keys_of
@@ -86,8 +86,9 @@ class _OptimizerState:
         self._compiled = compiled
         # Which ranges have a gradient at every length so far; and the longest length that is not like all longer ones.
         self._by_length, self._odd = np.zeros((0, 0), dtype=np.bool_), -1
+        self._own = [place for _, place in self._places]
         penalized = native.penalty.parameters if native.penalty is not None else set[int]()
-        self._penalized = np.array([place in penalized for _, place in self._places], dtype=np.bool_)
+        self._penalized = np.array([place in penalized for place in self._own], dtype=np.bool_)
 
     def trained(self, sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which ranges have a gradient in each iteration; MyGrad's optimizers leave the others alone.
@@ -96,14 +97,15 @@ class _OptimizerState:
         """
         longest = int(sequences.lengths.max(initial=0))
         if isinstance(sequences, Windows):
-            # A state that goes on is used at once.
-            longest = max(longest, PERIOD)
+            begun, going_on = (self._compiled.trained_in_windows(begins)[self._own] for begins in (True, False))
+            begins = (sequences.streams.rows[order] < 0).any(axis=1)
+            return np.where(begins[:, np.newaxis], begun, going_on) | self._penalized
         if longest >= len(self._by_length):
-            self._by_length = self._compiled.trained_by_length(longest)[:, [place for _, place in self._places]]
+            self._by_length = self._compiled.trained_by_length(longest)[:, self._own]
             self._by_length |= self._penalized
             like_last = (self._by_length[::-1] == self._by_length[-1]).all(axis=1)
             self._odd = longest - int(np.logical_and.accumulate(like_last).sum())
-        if isinstance(sequences, Windows) or sequences.lengths.min(initial=longest) > self._odd:
+        if sequences.lengths.min(initial=longest) > self._odd:
             return np.repeat(self._by_length[-1:], len(order), axis=0)
         return np.ascontiguousarray(self._by_length[sequences.lengths[order]].any(axis=1))
 
@@ -146,11 +148,14 @@ class NativeEngine:
         gradient_clip: float | None,
         objective: Objective,
         example: Sequences,
-        seed: int = 0,
+        seed: int,
     ) -> None:
         self._seed = seed
-        _refuse_looks(compiled)
+        compiled.guard.refuse_looks()
         check_rows(compiled, example.kind)
+        if isinstance(example, Windows):
+            compiled.guard.check_lengths(example.whole)
+            check_steps(compiled.recurrence, int(example.whole.lengths.max()))
         self._compiled, self._optimizer = compiled, optimizer
         self._parameters = tuple(compiled.model.parameters)
         self.gradient_clip = gradient_clip
@@ -192,7 +197,7 @@ class NativeEngine:
         self._is_doubted = True
 
     def run(
-        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int = 0
+        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int
     ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`; see `Engine.run`.
 
@@ -220,7 +225,7 @@ class NativeEngine:
             if self._has_loss_changed:
                 raise CompileError("the loss, or the penalty, computes something else now than what was compiled")
             self._is_doubted = False
-        _refuse_looks(self._compiled)
+        self._compiled.guard.refuse_looks()
         begin = time.perf_counter()
         for block, place, array in self._arrays():
             block.write(place, array)
@@ -298,15 +303,6 @@ def check_rows(compiled: CompiledModel, kind: TargetKind) -> None:
     if compiled.per_step != kind.per_step:
         when = "for every step" if compiled.per_step else "after the last step only"
         raise CompileError(f"the model gives outputs {when}, but the targets are {kind}")
-
-
-def _refuse_looks(compiled: CompiledModel) -> None:
-    if compiled.guard.looks:
-        raise NotARecurrence(
-            "the model looks at the numbers of its tensors while it runs, and for others may do something else:\n"
-            f"  {compiled.guard.looks[0]}\n"
-            "  Use MyGrad's operations instead of .data, item(), comparisons and NumPy."
-        )
 
 
 def _native_kind(optimizer: Any) -> Kind:

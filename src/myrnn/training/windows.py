@@ -7,7 +7,7 @@ Williams and Peng, "An efficient gradient-based algorithm for on-line training o
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,12 @@ class Windows(Sequences):
     Attributes
     ----------
     streams : Streams
+    whole : Sequences
+        What they are pieces of.
     """
 
     streams: Streams
+    whole: Sequences
 
     def __init__(
         self, data: Sequences, begins: NDArray[np.int64], lengths: NDArray[np.int64], streams: Streams
@@ -38,6 +41,12 @@ class Windows(Sequences):
         rows = data.targets[places]
         super().__init__(data.values[places], offsets_of(lengths), rows, data.dim_input, per_step=True, weights=weights)
         object.__setattr__(self, "streams", streams)
+        object.__setattr__(self, "whole", data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let copies be sequences of their own, which begin anew."""
+        make = partial(Sequences, per_step=True, weights=self.weights)
+        return make, (self.values, self.offsets, self.targets, self.dim_input)
 
 
 class WindowFeed:
@@ -80,9 +89,9 @@ class WindowFeed:
 
     def peek(self) -> Windows:
         """Return the windows of the next iteration."""
-        position = self.position()
+        rng, left, places = self._rng.bit_generator.state, self._left, self._places.copy()
         windows, _ = self.take(1)
-        self.go_to(position)
+        self._rng.bit_generator.state, self._left, self._places = rng, left, places
         return windows
 
     def take(self, count: int) -> tuple[Windows, NDArray[np.int64]]:
@@ -123,14 +132,19 @@ class WindowFeed:
         rng = generator_at(position.generator)
         count = len(self._data)
         left = _checks.integers("left", position.arrays["left"], minimum=0, maximum=count - 1).astype(np.int64)
-        places, carried = position.arrays["places"], position.arrays["carried"]
-        if places.shape != self._places.shape or places.min() < 0 or places.max() > len(self._data.values):
+        if len(np.unique(left)) < len(left):
+            raise InvalidArgument("left must name no sequence twice")
+        given: NDArray[Any] = np.asarray(position.arrays["places"])
+        flat = _checks.integers("places", given.ravel(), minimum=0, maximum=len(self._data.values))
+        if given.shape != self._places.shape or np.any(flat[::2] > flat[1::2]):
             raise InvalidArgument("places must say for each stream where it reads next and where it ends")
-        if carried.shape != self._carried.shape:
+        carried = position.arrays["carried"]
+        if carried.shape != self._carried.shape or not np.isfinite(carried).all():
             raise InvalidArgument(
-                f"carried must have the shape {self._carried.shape}, not {carried.shape}: what goes on in each stream"
+                f"carried must be {self._carried.shape[1]} finite numbers for each of {len(given)} streams, "
+                f"not an array of shape {carried.shape}"
             )
         self._rng, self._left = rng, left
-        self._places = places.astype(np.int64)
+        self._places = flat.astype(np.int64).reshape(given.shape)
         # Windows that were taken read these very numbers.
         self._carried[...] = carried
