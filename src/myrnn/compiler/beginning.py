@@ -88,7 +88,8 @@ class BeginningFinder:
     # first; and what they are after that one.
     steps: Sequence[tuple[Node, ...]]
     cut: Sequence[Node]
-    inline: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
+    # The numbers of tables that stand in steps as they are.
+    inline: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Take up what the trace shows."""
@@ -145,7 +146,7 @@ class BeginningFinder:
     def _beginning(self, match: Match, after: Mapping[int, Node], odd: dict[int, dict[int, Node]]) -> Beginning:
         initial = []
         for i, size in zip(self.numbers, self.sizes, strict=True):
-            start = after.get(i) or self.build.constant(np.zeros(size))
+            start = after.get(i, self.build.constant(np.zeros(size)))
             finals = {n: self.so_far.last(n) for n in topological([start]) if n.operation == "final"}
             initial.append(sized(substitute(self.build, [start], finals)[0], size))
         begun = substitute(self.build, list(match.hidden), dict(zip(self.leaves, initial, strict=True)))

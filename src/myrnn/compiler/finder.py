@@ -153,8 +153,9 @@ class Finder:
                 + both_told(self.view, made[-1], there, self.view, made[0], here)
             )
         template, step = made[0], steps[0]
-        beginning = BeginningFinder(self.so_far, self.views, steps[:-1], cuts[1], self.inline).find()
+        beginning = BeginningFinder(self.so_far, self.views, steps[:-1], cuts[1]).find()
         self.so_far.unknown |= beginning.unknown
+        self.inline = beginning.inline
         leaves = placeholders(self.build, [n.size for n in step], self.first)
         before = [self.so_far.finals() | dict(zip(leaves, cut, strict=True)) for cut in cuts]
         # What they are before each of these steps.

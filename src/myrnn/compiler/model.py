@@ -482,8 +482,9 @@ def compile(
     Parameters
     ----------
     model : callable
-        ``model(x)``, for one sequence of shape (T, C), returns the logits (1, K) by a loop over the rows of `x` that
-        does the same at every step; ``model.parameters`` is a tuple of float32 MyGrad tensors.
+        ``model(x)``, for one sequence of shape (T, C), returns the logits, (1, K), or (T, K) for every step, by loops
+        over the rows of `x` that do the same at every step, but for some first ones and up to four kinds of steps in
+        turn; ``model.parameters`` is a tuple of float32 MyGrad tensors.
     max_length : int
         Up to what length the model is checked to be the recurrence that was found. Longer sequences are checked when
         they turn up.

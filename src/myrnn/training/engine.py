@@ -117,11 +117,10 @@ class MyGradEngine:
         # MyGrad clears a gradient when its tensor is used again: what these sequences do not use would keep its last.
         for parameter in (*self._parameters, *self._optimizer.params):
             parameter.null_grad()
-        used = _with_rows(sequences, batch)
-        sources = [Numbers(key) for index, key in zip(batch, keys.tolist(), strict=True) if index in used]
-        outputs = _stack(
-            [_output(self._model, sequences, index, source) for index, source in zip(used, sources, strict=True)]
-        )
+        # Where each step has a target, an empty sequence has none.
+        used = (sequences.lengths[batch] > 0) | (not sequences.per_step)
+        pairs = zip(batch[used], keys[used].tolist(), strict=True)
+        outputs = _stack([_output(self._model, sequences, index, Numbers(key)) for index, key in pairs])
         loss = self._objective(self._model, outputs, targets, weights)
         loss.backward()
         # A penalty may reach parameters that the model does not use.

@@ -1,4 +1,4 @@
-"""What emitted code calls to draw random numbers: `randomness.Draw.numbers`, in the same words and bits.
+"""What emitted code calls to draw random numbers: `randomness.Draw.numbers` of the same words of 64 bits.
 
 A row is the numbers of a site's stream from ``row * count`` on. Without keys, where nothing trains, rows get numbers
 that change nothing.

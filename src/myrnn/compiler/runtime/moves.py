@@ -107,18 +107,14 @@ def copy(out: Floats, out_at: int, a: Floats, a_at: int, count: int) -> None:
 
 
 @compiled
-def go_on(
-    out: Floats, out_at: int, carried: Floats, stream: int, width: int, at: int, count: int
-) -> None:  # fmt: skip
+def go_on(out: Floats, out_at: int, carried: Floats, stream: int, width: int, at: int, count: int) -> None:
     """Copy `count` numbers from the row of a stream; zeros, where it begins anew."""
     for i in range(count):
         out[out_at + i] = carried[stream * width + at + i] if stream >= 0 else np.float32(0)
 
 
 @compiled
-def hand_on(
-    carried: Floats, stream: int, width: int, at: int, a: Floats, a_at: int, count: int
-) -> None:  # fmt: skip
+def hand_on(carried: Floats, stream: int, width: int, at: int, a: Floats, a_at: int, count: int) -> None:
     """Copy `count` numbers into the row of a stream, which is ``~stream`` where it began anew."""
     row = stream if stream >= 0 else ~stream
     for i in range(count):
