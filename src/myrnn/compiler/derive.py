@@ -219,6 +219,7 @@ def pull_back(
     Return the terms of the gradient of each leaf, and the gradient of each node that is computed.
     """
     terms: dict[Node, list[Node]] = {}
+    chosen = _chosen_by_time(targets)
     for target, gradient in zip(targets, gradients, strict=True):
         terms.setdefault(target, []).append(gradient)
     gradients_of: dict[Node, Node] = {}
@@ -235,8 +236,48 @@ def pull_back(
             if child.size == 1 and term.size > 1:
                 # A single number served for every element: its gradient is the sum over them.
                 term = total(term, outer=1, n=term.size, inner=1)
+            for condition, which in chosen.get(node, ()):
+                term = _where_chosen(term, condition, which)
             terms.setdefault(child, []).append(expand(term, size=child.size))
     return terms, gradients_of
+
+
+# Of finite numbers these may make others, and have derivatives that are not finite.
+_SINGULAR = frozenset(
+    "divide power log log1p logaddexp sqrt cbrt exp expm1 arcsin arccos arctan2 arccosh arctanh reciprocal exp2 log2 "
+    "log10 logaddexp2 tan cot sec csc arcsec arccsc sinh cosh coth csch arccoth arccsch".split()
+)
+
+
+def _chosen_by_time(targets: Sequence[Node]) -> dict[Node, list[tuple[Node, bool]]]:
+    """Return what is computed for one side of a choice by the time or the length alone, with the choice and its side.
+
+    Where that side is not chosen, its gradient is zero, and zero times what is not finite would not be zero.
+    """
+    found: dict[Node, list[tuple[Node, bool]]] = {}
+    order = topological(targets)
+    for select_ in (n for n in order if n.operation == "select" and _reads_time_alone(n.inputs[0])):
+        condition, *sides = select_.inputs
+        for side, other, is_first in ((sides[0], sides[1], True), (sides[1], sides[0], False)):
+            if not any(n.operation in _SINGULAR for n in topological([side])):
+                continue
+            elsewhere = topological([*(n for n in targets if n is not select_), condition, other], stop=[select_])
+            for node in set(topological([side])) - set(elsewhere):
+                found.setdefault(node, []).append((condition, is_first))
+    return found
+
+
+def _reads_time_alone(condition: Node) -> bool:
+    leaves = [n for n in topological([condition]) if n.is_leaf and not n.is_constant]
+    return bool(leaves) and all(n.operation in ("time", "length") for n in leaves)
+
+
+def _where_chosen(term: Node, condition: Node, which: bool) -> Node:
+    """Return a term of a gradient where a side is chosen, and zeros elsewhere."""
+    if term.operation == "outer":
+        left, right = (_where_chosen(i, condition, which) for i in term.inputs)
+        return term.build.make("outer", left, right)
+    return select(condition, term, 0.0) if which else select(condition, 0.0, term)
 
 
 def differentiate_loss(loss: LossGraph, build: Builder) -> tuple[Node, Node]:

@@ -364,6 +364,11 @@ def verify(model: Any, native: Native, dim_input: int, max_length: int) -> bool:
     seen = False
     for lengths, weights in zip(TRIALS, (own, shifted(tensors, rng)), strict=True):
         seen |= _agrees(model, native, weights, _random(native, lengths, dim_input, max_length, rng), rng)
+    if not native.batched:
+        # One sequence at a time: the shortest, of which what is computed may be something else altogether.
+        for length in (1, 2):
+            short = _random(native, (length,), dim_input, max_length, rng)
+            seen |= _agrees(model, native, own, short, rng, where_finite=True)
     if seen:
         return True
     small = [rng.normal(size=tensor.shape).astype(np.float32) * np.float32(0.1) for tensor in tensors]
@@ -371,12 +376,19 @@ def verify(model: Any, native: Native, dim_input: int, max_length: int) -> bool:
 
 
 def _agrees(
-    model: Any, native: Native, weights: list[NDArray[np.float32]], sequences: Sequences, rng: np.random.Generator
+    model: Any,
+    native: Native,
+    weights: list[NDArray[np.float32]],
+    sequences: Sequences,
+    rng: np.random.Generator,
+    *,
+    where_finite: bool = False,
 ) -> bool:
     """Whether a trial shows that model and program agree; False where it shows nothing.
 
     It shows nothing where neither loss is finite, or where rounding alone makes as much of a difference, as in a model
-    that is chaotic with these weights, or that comes close to a kink.
+    that is chaotic with these weights, or that comes close to a kink. With `where_finite`, it shows nothing where a
+    gradient of MyGrad's is not finite.
     """
     with replaced(parameters_of(model), weights):
         expected = _by_model(model, native, sequences)
@@ -387,11 +399,20 @@ def _agrees(
             _check_going_on(native, weights, sequences)
         if not (np.isfinite(expected.loss) or np.isfinite(found.loss)):
             return False
+        is_finite = all(np.isfinite(gradient).all() for gradient in expected.gradients)
+        if where_finite and not is_finite:
+            return False
         difference = _difference(found, expected, parameter_names(model))
     if difference is None:
         return True
     if _rounding_explains(model, native, weights, sequences, found, expected, rng):
         return False
+    if is_finite and not all(np.isfinite(gradient).all() for gradient in found.gradients):
+        raise NotARecurrence(
+            f"the compiled functions do not agree with the model: {difference}.\n"
+            "  Where steps, or short sequences, differ, all that may be chosen is computed, and what is not chosen is\n"
+            '  not finite here, such as a division by zero. Let it be finite, or train with engine="mygrad".'
+        )
     raise NotARecurrence(
         f"the compiled functions do not agree with the model: {difference}.\n"
         "  Something that MyGrad's graph does not show changes the numbers: a value taken out with .data or\n"

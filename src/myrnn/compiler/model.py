@@ -217,7 +217,7 @@ class CompiledModel:
         with MYGRAD, failures_named(self.model):
             if kind in self._natives:
                 return self._natives[kind]
-            native = Native(self._stages.after(emit, kind))
+            native = Native(self._stages.after(emit, kind), kind)
             if verify(self.model, native, self.dim_input, self.max_length):
                 self._natives[kind] = native
             return native
@@ -340,6 +340,12 @@ class CompiledModel:
         >>> bool(np.allclose(logits, compiled(np.eye(10)[[3, 1, 4]])[0], atol=1e-6))
         True
         """
+        if not isinstance(state, State):
+            raise InvalidArgument(f"state must be what start() or step() returned, not {_checks.shown(state)}")
+        if not self.guard.is_over(parameters_of(self.model)):
+            raise CompileError(
+                "the model's parameters are other tensors than those that it was compiled with: compile it again"
+            )
         if (state.names, state.carried) != (self.state_names, carried_of(self.recurrence)):
             raise InvalidArgument(f"{state!r} is of another model than {self!r}: begin with its own start()")
         sequences, is_one = state.pieces(x, self.dim_input)
@@ -584,7 +590,7 @@ def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: i
     for back in BACK:
         traces = trace(Subject(model, parameters, width, longest, back))
         # The steps of a long trace show whether they differ in turn.
-        for period in dict.fromkeys((1, period_of(traces) if back == BACK[-1] else 1)):
+        for period in dict.fromkeys((1, period_of(traces.settled()) if back == BACK[-1] else 1)):
             try:
                 recurrence = roll(traces, period)
             except NotARecurrence as error:

@@ -17,6 +17,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
 from myrnn.compiler import cache
+from myrnn.compiler.derive import Kind
 from myrnn.compiler.emit import Program
 from myrnn.compiler.instructions import Buffer
 from myrnn.compiler.plan import ParameterLayout, padded
@@ -132,10 +133,10 @@ natives: WeakSet[Native] = WeakSet()
 class Native:
     """An emitted and compiled program, with the memory that it runs in."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.tokens, self.batched, self.loss = program.kind.tokens, program.kind.batched, program.kind.loss
-        self.penalty = program.kind.penalty
+    def __init__(self, program: Program, kind: Kind) -> None:
+        # Kinds are equal whose losses compute the same; the functions that were traced may be others.
+        self.program, self.loss, self.penalty = program, kind.loss, kind.penalty
+        self.tokens, self.batched = kind.tokens, kind.batched
         self._code = cache.load(program.source)
         self._ones = np.ones(program.classes, dtype=np.float32)
         self._zeros = np.zeros(0, dtype=np.int64)

@@ -190,7 +190,7 @@ class State:
         ------
         InvalidArgument
         """
-        array = np.asarray(x)
+        array = _checks.array("x", x)
         count, is_token = self.numbers.shape[0], array.dtype.kind in "iu"
         shape = array.shape if self.streams is None else array.shape[1:]
         inner = () if is_token else (dim_input,)
