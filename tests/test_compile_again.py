@@ -169,7 +169,7 @@ class DoublesAtOneLength(RNN):
         return super().__call__(x) * (2 if len(x) == self.odd else 1)
 
 
-@pytest.mark.parametrize("odd", [2, 6, 13])
+@pytest.mark.parametrize("odd", [6, 8, 13])
 @pytest.mark.usefixtures("in_python")
 def test_another_model_of_a_class_is_checked_at_all_lengths(odd):
     first, other = DoublesAtOneLength(4, 3, 2, rng=0), DoublesAtOneLength(4, 3, 2, rng=1)

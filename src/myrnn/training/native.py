@@ -190,7 +190,7 @@ class NativeEngine:
     @property
     def has_changed(self) -> bool:
         """Whether the model or the loss does something else now than what was compiled."""
-        return self._compiled.guard.has_changed() or self._has_loss_changed
+        return self._compiled.guard.has_changed() or self._changed is not None
 
     def doubt(self) -> None:
         """Check the model again before the next iterations: the user's code ran, and may have changed it."""
@@ -222,8 +222,8 @@ class NativeEngine:
             self._seen = sequences
         if self._is_doubted:
             self._compiled.guard.check_again()
-            if self._has_loss_changed:
-                raise CompileError("the loss, or the penalty, computes something else now than what was compiled")
+            if (changed := self._changed) is not None:
+                raise CompileError(f"the {changed} computes something else now than what was compiled")
             self._is_doubted = False
         self._compiled.guard.refuse_looks()
         begin = time.perf_counter()
@@ -244,10 +244,13 @@ class NativeEngine:
         return losses, scores
 
     @property
-    def _has_loss_changed(self) -> bool:
+    def _changed(self) -> str | None:
+        """What computes something else now than what was compiled: the loss or the penalty."""
+        if self._loss is not None and self._loss.has_changed():
+            return "loss"
         if self._penalty is not None and self._penalty.has_changed(self._compiled.model, self._parameters):
-            return True
-        return self._loss is not None and self._loss.has_changed()
+            return "penalty"
+        return None
 
     def _descent(self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None) -> Descent:
         state = self._state
