@@ -8,26 +8,20 @@ those of a sequence as ``once`` with the attribute k.
 
 from __future__ import annotations
 
-import linecache
-import os
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from mygrad import Tensor
 
 from myrnn.compiler.graph import Builder, Node, substitute, topological
-from myrnn.compiler.lower import Value, plain
 from myrnn.compiler.ops import take
+from myrnn.compiler.recording import SiteUse, line_of_code
+from myrnn.compiler.trace import Trace
 from myrnn.errors import CompileError
-from myrnn.randomness import Draw, Sites
-
-if TYPE_CHECKING:
-    from myrnn.compiler.trace import Trace
+from myrnn.randomness import Draw
 
 
 @dataclass(frozen=True)
@@ -76,87 +70,6 @@ class Drawn:
         return f"{self.draw.kind}_{self.site}"
 
 
-# While a model is traced ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call of `dropout` or `noise` in a trace, from a line of a file."""
-
-    site: int
-    draw: Draw
-    tensor: Any
-    line: tuple[str, int]
-
-
-class Recording:
-    """Gives a traced model numbers that change nothing, as tensors that are leaves of its graph."""
-
-    def __init__(self) -> None:
-        self._sites = Sites()
-        self.calls: list[Call] = []
-
-    def draw(self, draw: Draw, h: Any) -> Tensor:
-        """Return a tensor of the shape of `h`."""
-        site, frame = self._sites.number(), sys._getframe(3)
-        numbers = np.full(h.shape, draw.neutral, dtype=h.dtype if h.dtype.kind == "f" else np.float32)
-        line = frame.f_code.co_filename, frame.f_lineno
-        self.calls.append(Call(site, draw, Tensor(numbers, constant=True), line))
-        return self.calls[-1].tensor
-
-
-@dataclass(frozen=True)
-class SiteUse:
-    """How a trace uses a site: how many leaves it has, and how many numbers each, and the line of its first call.
-
-    Where it is `of_rows`, a call has a leaf for each row of the sequence, which is so long.
-    """
-
-    site: int
-    draw: Draw
-    leaves: int
-    size: int
-    line: tuple[str, int]
-    of_rows: bool
-    length: int
-
-
-def values_of(
-    calls: Sequence[Call], length: int, build: Builder, whole: Collection[int]
-) -> tuple[dict[int, Value], tuple[SiteUse, ...]]:
-    """Return the values of the tensors that were drawn, by their ids, and how each site was used.
-
-    A leaf is what a call draws, or what one draws for a row of the sequence. The sites of `whole` do not do that, even
-    where they draw as many rows by chance.
-    """
-    values: dict[int, Value] = {}
-    uses: dict[int, SiteUse] = {}
-    for call in calls:
-        shape, size = call.tensor.shape, call.tensor.size
-        if not size:
-            values[id(call.tensor)] = Value((), shape, 0)
-            continue
-        of_rows = len(shape) > 1 and shape[0] == length > 1 and call.site not in whole
-        rows = length if of_rows else 1
-        use = uses.setdefault(call.site, SiteUse(call.site, call.draw, 0, size // rows, call.line, of_rows, length))
-        if (use.draw, use.size) != (call.draw, size // rows):
-            what = "another number" if use.draw != call.draw else "another shape"
-            raise CompileError(
-                f"a line draws with {what} from call to call: write a line for each.\n  {_shown(call.line)}"
-            )
-        first, last = use.leaves, use.leaves + rows
-        uses[call.site] = replace(use, leaves=last)
-        draw, site = call.draw, call.site
-        leaves = [build.leaf("draw", i, site, draw.kind, draw.amount, size=use.size) for i in range(first, last)]
-        values[id(call.tensor)] = Value(tuple(leaves), shape, 0) if of_rows else plain(leaves[0], shape)
-    return values, tuple(uses.values())
-
-
-def _shown(line: tuple[str, int]) -> str:
-    file, number = line
-    return f"{os.path.basename(file)}:{number}   {linecache.getline(file, number).strip()}"
-
-
 # What traces of several lengths show ---------------------------------------------------------------------------------
 
 
@@ -184,7 +97,7 @@ def find_draws(traces: Mapping[int, Trace]) -> tuple[Drawn, ...]:
             times = ", ".join(f"{u.leaves} times {u.size} numbers for {u.length} steps" for u in uses)
             raise CompileError(
                 f"a line draws {times}: a compiled model draws at every step, once, or rows of the sequence, "
-                f"(T, ...).\n  {_shown(uses[0].line)}"
+                f"(T, ...).\n  {line_of_code(uses[0].line)}"
             )
         each = alike[0].leaves if once else max(parts)
         found.append(Drawn(alike[0].site, draw, each * size, once, each, of_rows=of_rows))

@@ -32,7 +32,7 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
-from myrnn.compiler.draws import Recording, drawn_whole
+from myrnn.compiler.draws import drawn_whole
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
 from myrnn.compiler.native import Native, longest_first
@@ -46,6 +46,7 @@ from myrnn.compiler.probe import (
     shifted,
     traced_with_array,
 )
+from myrnn.compiler.recording import Recording
 from myrnn.compiler.streams import Streams
 from myrnn.compiler.trace import MYGRAD, Recorder
 from myrnn.errors import CompileError, NotARecurrence

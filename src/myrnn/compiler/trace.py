@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import failure
 from myrnn.compiler import ops, reads
-from myrnn.compiler.draws import Recording, SiteUse, values_of
 from myrnn.compiler.graph import Builder, Node, inputs_first
 from myrnn.compiler.lower import READS, SHAPES, Rule, Value, lost, plain
 from myrnn.compiler.ops import OPERATIONS, join
@@ -41,6 +40,7 @@ from myrnn.compiler.reads import (
     raw,
     reads_traced,
 )
+from myrnn.compiler.recording import Recording, SiteUse, values_of
 from myrnn.compiler.rules import INSTEAD, RULES
 from myrnn.compiler.writes import READ_OR_WRITE, WRITES, Written, written_into
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
