@@ -100,18 +100,24 @@ def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool, period:
                     f"the last value of a loop's steps is read that it does not hand on.\n{ADVICE}"
                 ) from None
             wanted.setdefault(needed.stream.loop, []).append(needed.stream.around)
+    refusals: dict[int, NotARecurrence] = {}
+    whole = found
     for steps, trace in sorted(traces.items(), reverse=True):
         try:
             prove(found, trace)
-        except NotARecurrence:
+        except NotARecurrence as error:
             readout = search.readout_after(steps)
             if readout is None:
                 raise
             # After so few steps the readout is another one.
             is_so_short = ops.equal(readout.build.leaf("length", size=1), float(steps))
-            found = replace(found, readout=ops.select(is_so_short, readout, found.readout))
-            prove(found, trace)
-    return found
+            whole, refusals[steps] = replace(whole, readout=ops.select(is_so_short, readout, whole.readout)), error
+    for steps, trace in traces.items() if refusals else ():
+        try:
+            prove(whole, trace)
+        except NotARecurrence as error:
+            raise refusals.get(steps, error) from None
+    return whole
 
 
 # The search -----------------------------------------------------------------------------------------------------------
