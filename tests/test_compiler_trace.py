@@ -148,6 +148,7 @@ MORE = {
     "mean with its axis kept": lambda a: a - a.mean(axis=1, keepdims=True),
     "variance of all": lambda a: mg.var(a),
     "deviation over features": lambda a: mg.std(a, axis=1, keepdims=True) * a,
+    "softmax of a number": lambda a: softmax(a.sum()) * a,
     "softmax of all": lambda a: softmax(a, axis=None),
     "softmax of a row": lambda a: softmax(a[1]),
     "softmax of one": lambda a: softmax(a[:, :1], axis=1),

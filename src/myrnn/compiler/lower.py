@@ -355,9 +355,14 @@ Axes = tuple[int, ...]
 
 
 def _axes_of(creator: Any, ndim: int) -> Axes:
-    """Return the axes of an operation in order, counted from the last; None is all of them."""
+    """Return the axes of an operation in order, counted from the last; None is all of them.
+
+    A single number has none, though NumPy and MyGrad let it have one.
+    """
     axis = creator._kw["axis"] if hasattr(creator, "_kw") else creator.axis
-    return tuple(range(-ndim, 0)) if axis is None else tuple(sorted(int(a) % ndim - ndim for a in np.atleast_1d(axis)))
+    if axis is None or not ndim:
+        return tuple(range(-ndim, 0))
+    return tuple(sorted(int(a) % ndim - ndim for a in np.atleast_1d(axis)))
 
 
 def _around(shape: Sequence[int], axis: int) -> tuple[int, int, int]:

@@ -185,7 +185,9 @@ def _replaced(node: Node, below: Mapping[Path, Node]) -> Node:
 
 def _row_of_parameter(node: Node) -> tuple[int, int] | None:
     """Return which row of a parameter a node is, and how many there are; None where it is anything else."""
-    if node.operation != "take" or node.inputs[0].operation != "parameter" or node.inputs[0].size % node.size:
+    if node.operation != "take" or node.inputs[0].operation != "parameter" or not node.size:
+        return None
+    if node.inputs[0].size % node.size:
         return None
     where = indices_of(node.attributes[0])
     if where[0] % node.size or not np.array_equal(where, np.arange(where[0], where[0] + node.size)):
