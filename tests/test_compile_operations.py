@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import sigmoid
 
+from marks import most_are_long
 from myrnn.compiler import compile
 from test_compile_interpreted import assert_agrees, assert_all_agree
 from test_compiler_trace import CASES, COLUMNS, MORE, ROWS, gru_in_python  # noqa: F401 - it is a fixture
@@ -42,7 +43,8 @@ class Stepped:
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
-    "name", [*CASES, *(pytest.param(name, marks=pytest.mark.long) for name in sorted(MORE.keys() - ONCE))]
+    "name",
+    [*most_are_long(CASES, 3), *(pytest.param(name, marks=pytest.mark.long) for name in sorted(MORE.keys() - ONCE))],
 )
 def test_an_operation_in_a_step(name):
     model = Stepped({**CASES, **MORE}[name])

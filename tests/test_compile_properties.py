@@ -460,6 +460,7 @@ def test_hardly_any_random_model_is_refused():
     assert len(refused) <= EXAMPLES // 50, refused
 
 
+@pytest.mark.long
 @slow
 @given(seeds)
 def test_the_graphs_of_a_random_model_are_its_derivative(seed):

@@ -12,6 +12,7 @@ import pytest
 from mygrad.nnet.activations import relu, sigmoid
 
 import zoo
+from marks import most_are_long
 from myrnn.compiler import compile
 from myrnn.compiler.assemble import Names
 from myrnn.compiler.emit import WIDTH, names_in, wrapped
@@ -211,7 +212,7 @@ def test_long_lines_break_behind_commas_of_the_outermost_brackets():
     assert wrapped("    # " + "x" * 200) == ["    # " + "x" * 200]
 
 
-@pytest.mark.parametrize("kind", zoo.ALL)
+@pytest.mark.parametrize("kind", most_are_long(zoo.ALL, 3, lambda kind: kind.__name__))
 def test_every_model_can_be_observed(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
     program = compiled.program(tokens=False, batched=False, observed=True)
@@ -224,7 +225,7 @@ def test_every_model_can_be_observed(kind):
 PROGRAMS = [*itertools.product([False, True], [False, True], [False]), (False, False, True)]
 
 
-@pytest.mark.parametrize("kind", zoo.ALL)
+@pytest.mark.parametrize("kind", most_are_long(zoo.ALL, 3, lambda kind: kind.__name__))
 def test_no_name_of_the_emitted_code_is_left_for_a_users_variable(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
     for tokens, batched, observed in PROGRAMS:

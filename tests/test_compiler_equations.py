@@ -297,7 +297,13 @@ def computed(text, names):
 
 
 @pytest.mark.parametrize(
-    "make", [*ONE_LOOP, *SEVERAL_LOOPS, Deep, *(lambda k=k: k(5, 7, 3, rng=0) for k in (RNN, GRU, LSTM))]
+    "make",
+    [
+        *ONE_LOOP,
+        *SEVERAL_LOOPS,
+        pytest.param(Deep, marks=pytest.mark.long),
+        *(lambda k=k: k(5, 7, 3, rng=0) for k in (RNN, GRU, LSTM)),
+    ],
 )
 def test_equations_computed_as_python_reads_them_give_the_numbers_of_the_recurrence(make):
     model = make()
@@ -330,6 +336,7 @@ def test_equations_computed_as_python_reads_them_give_the_numbers_of_the_recurre
                 found[equation.name] = wanted
 
 
+@pytest.mark.long
 def test_deep_expressions_are_parted():
     step = written(Deep())[1].loops[0].step
     assert max(len(equation.text) for equation in step) < 300

@@ -4,6 +4,7 @@ import mygrad as mg
 import numpy as np
 import pytest
 
+from marks import most_are_long
 from myrnn.compiler import compile
 from myrnn.errors import NotARecurrence, UnsupportedOperation
 from recurrences.layers import Simple
@@ -139,7 +140,7 @@ AFTER = {
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", most_are_long(ROWS, 2))
 def test_an_array_of_the_input_is_traced(name):
     compiled = compile(Model(rows=ROWS[name]), dim_input=C)
     assert not compiled.guard.looks
@@ -147,7 +148,7 @@ def test_an_array_of_the_input_is_traced(name):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", AFTER)
+@pytest.mark.parametrize("name", most_are_long(AFTER, 2))
 def test_a_choice_is_an_operation(name):
     compiled = compile(Model(after=AFTER[name]), dim_input=C)
     assert not compiled.guard.looks

@@ -313,7 +313,9 @@ def refused(message):
 # --- both engines
 
 
-@pytest.mark.parametrize(("tokens", "batch_size"), [(False, 4), (True, 1)], ids=["batches", "tokens"])
+@pytest.mark.parametrize(
+    ("tokens", "batch_size"), [(False, 4), pytest.param(True, 1, marks=pytest.mark.long)], ids=["batches", "tokens"]
+)
 @pytest.mark.parametrize("function", MODELS, ids=lambda function: function.__name__)
 def test_both_engines_train_to_the_same(function, tokens, batch_size, in_python):
     options = {"sequences": data(function, tokens), "batch_size": batch_size}
@@ -323,7 +325,7 @@ def test_both_engines_train_to_the_same(function, tokens, batch_size, in_python)
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 4])
 @pytest.mark.parametrize("function", [of_state, both_ways, noisy], ids=lambda function: function.__name__)
 def test_so_does_machine_code(function, batch_size):
     (losses, weights), (others, other_weights) = (

@@ -10,6 +10,7 @@ import mygrad as mg
 import numpy as np
 import pytest
 
+from marks import most_are_long
 from myrnn import SGD, Adam, Sequences, train
 from myrnn.compiler import compile, trace_loss
 from myrnn.compiler.native import Native
@@ -52,7 +53,7 @@ def two_threads(monkeypatch):
 
 
 @pytest.mark.parametrize(("per_step", "weighted", "tokens"), list(product((False, True), repeat=3)))
-@pytest.mark.parametrize("batch_size", [1, 4, 6])
+@pytest.mark.parametrize("batch_size", [1, 4, pytest.param(6, marks=pytest.mark.long)])
 def test_classes_train_as_with_mygrad(per_step, weighted, tokens, batch_size):
     agree(data("class", per_step, weighted, tokens=tokens), batch_size)
 
@@ -288,7 +289,7 @@ def test_what_cannot_be_compiled_trains_with_mygrad():
 # --- models of every shape that give logits for every step
 
 
-@pytest.mark.parametrize("entry", [e for e in ALL if e.outputs == "steps" and e.compiles], ids=named)
+@pytest.mark.parametrize("entry", most_are_long([e for e in ALL if e.outputs == "steps" and e.compiles], 5))
 def test_a_compiled_model_gives_logits_for_every_step(entry, in_python):
     model = entry.made()
     compiled = compile(model, dim_input=WIDTH, check=False)
@@ -306,7 +307,7 @@ SOME = [entry for i, entry in enumerate(ALL) if entry.compiles and (entry.output
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("batched", [False, True])
-@pytest.mark.parametrize("entry", SOME, ids=str)
+@pytest.mark.parametrize("entry", most_are_long(SOME, 6))
 def test_losses_of_models_of_every_shape_are_those_of_mygrad(entry, batched):
     model = entry.made()
     compiled = compile(model, max_length=min(20, entry.largest), dim_input=WIDTH, check=False)

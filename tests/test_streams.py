@@ -262,7 +262,11 @@ def by_mygrad(sequences, streams, steps, iterations, seed, optimizer_of):
 )
 @pytest.mark.parametrize(
     "optimizer_of",
-    [partial(SGD, learning_rate=0.1), partial(Adam, learning_rate=0.01), partial(SGD, momentum=0.5, weight_decay=0.01)],
+    [
+        pytest.param(partial(SGD, learning_rate=0.1), marks=pytest.mark.long),
+        partial(Adam, learning_rate=0.01),
+        pytest.param(partial(SGD, momentum=0.5, weight_decay=0.01), marks=pytest.mark.long),
+    ],
     ids=["sgd", "adam", "momentum"],
 )
 def test_it_is_trained_as_by_mygrad(lengths, streams, steps, optimizer_of):
