@@ -103,7 +103,7 @@ class Guard:
         self._probe = self._rng.normal(size=(steps, recurrence.dim_input)).astype(np.float32)
         # The bytes of the logits of the probe when it was last traced.
         self._answer: bytes | None = None
-        # The same of sequences of the lengths that a compilation traces, and what is drawn there in training.
+        # The same of sequences of the lengths that a compilation traces.
         self._answers: dict[int, bytes] = {}
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Guard:
@@ -216,12 +216,16 @@ class Guard:
             if found is None or found != self._answer or recorder.looks or not self._is_over_its_own():
                 self.check_again()
 
-    def check_again(self) -> None:
-        """Trace a few steps of the model, and compare them with the recurrence; see `check_unchanged`."""
+    def check_parameters(self) -> None:
+        """Raise CompileError when the model's parameters are other tensors than those that it was compiled with."""
         if not self._is_over_its_own():
             raise CompileError(
                 "the model's parameters are other tensors than those that it was compiled with: compile it again"
             )
+
+    def check_again(self) -> None:
+        """Trace a few steps of the model, and compare them with the recurrence; see `check_unchanged`."""
+        self.check_parameters()
         self._answer = None
         with MYGRAD:
             self._check(self._probe)

@@ -28,7 +28,7 @@ from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import BACK, Subject, Traces, input_width, trace
 from myrnn.compiler.roll import roll
 from myrnn.compiler.schedule import schedule
-from myrnn.compiler.streams import State, Streams, carried_of, check_steps, going_on, without_beginning
+from myrnn.compiler.streams import Carried, State, Streams, carried_of, check_steps, going_on, without_beginning
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.compiler.turns import period_of
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
@@ -296,8 +296,8 @@ class CompiledModel:
         self.native(batched=count > 1, carried=True)
         self.guard.refuse_looks()
         self.guard.check_unchanged()
-        carried = carried_of(self.recurrence)
-        return State(self.state_names, carried, np.zeros((count, carried.width), np.float32), 0, streams)
+        names, carried = self._row_of_a_stream
+        return State(names, carried, np.zeros((count, carried.width), np.float32), 0, streams)
 
     def step(self, state: State, x: Any) -> tuple[State, NDArray[np.float32]]:
         """Read the next step of a sequence, or of several side by side, with the model's present weights.
@@ -342,11 +342,8 @@ class CompiledModel:
         """
         if not isinstance(state, State):
             raise InvalidArgument(f"state must be what start() or step() returned, not {_checks.shown(state)}")
-        if not self.guard.is_over(parameters_of(self.model)):
-            raise CompileError(
-                "the model's parameters are other tensors than those that it was compiled with: compile it again"
-            )
-        if (state.names, state.carried) != (self.state_names, carried_of(self.recurrence)):
+        self.guard.check_parameters()
+        if (state.names, state.carried) != self._row_of_a_stream:
             raise InvalidArgument(f"{state!r} is of another model than {self!r}: begin with its own start()")
         sequences, is_one = state.pieces(x, self.dim_input)
         self._check_going_on(state.steps + int(sequences.lengths.max(initial=0)))
@@ -362,6 +359,11 @@ class CompiledModel:
             out = out.reshape(count, -1, self.dim_output)
         after = replace(state, numbers=numbers, steps=state.steps + steps // count)
         return after, out if state.streams is not None else out[0]
+
+    @cached_property
+    def _row_of_a_stream(self) -> tuple[tuple[str, ...], Carried]:
+        """The names of the states, and how they stand in the row of a stream."""
+        return self.state_names, carried_of(self.recurrence)
 
     def _check_going_on(self, steps: int) -> None:
         """Check the model on sequences of so many steps, each time that these have become twice as many."""

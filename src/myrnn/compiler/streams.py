@@ -102,8 +102,7 @@ MOST_STEPS = 2**24
 
 def check_steps(recurrence: Recurrence, steps: int) -> None:
     """Refuse so many steps of a model that computes with their number; raises CompileError."""
-    counts = any(n.operation in ("time", "length") for n in topological(recurrence.nodes))
-    if counts and steps > MOST_STEPS:
+    if steps > MOST_STEPS and any(n.operation in ("time", "length") for n in topological(recurrence.nodes)):
         raise CompileError(
             f"the model computes with the number of steps, which is exact up to {MOST_STEPS:,}, and here are {steps:,}"
         )

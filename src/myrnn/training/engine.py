@@ -117,8 +117,7 @@ class MyGradEngine:
         # MyGrad clears a gradient when its tensor is used again: what these sequences do not use would keep its last.
         for parameter in (*self._parameters, *self._optimizer.params):
             parameter.null_grad()
-        # Where each step has a target, an empty sequence has none.
-        used = (sequences.lengths[batch] > 0) | (not sequences.per_step)
+        used = _have_rows(sequences, batch)
         pairs = zip(batch[used], keys[used].tolist(), strict=True)
         outputs = _stack([_output(self._model, sequences, index, Numbers(key)) for index, key in pairs])
         loss = self._objective(self._model, outputs, targets, weights)
@@ -289,7 +288,7 @@ def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64
     """
     chosen = np.arange(len(sequences)) if indices is None else indices
     rows = []
-    for index in _with_rows(sequences, chosen):
+    for index in chosen[_have_rows(sequences, chosen)]:
         with MYGRAD, mygrad.no_autodiff:
             rows.append(np.asarray(_output(model, sequences, index)))
     return np.concatenate(rows).astype(np.float32) if rows else np.empty((0, 0), dtype=np.float32)
@@ -328,9 +327,9 @@ def _columns_of(model: Any, x: NDArray[np.float32], kind: TargetKind) -> int:
     return checked_columns(outputs.shape, kind, len(x))
 
 
-def _with_rows(sequences: Sequences, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return those of the sequences that have targets: where each step has one, an empty sequence has none."""
-    return indices[sequences.lengths[indices] > 0] if sequences.per_step else indices
+def _have_rows(sequences: Sequences, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which of the sequences have targets: where each step has one, an empty sequence has none."""
+    return (sequences.lengths[indices] > 0) | (not sequences.per_step)
 
 
 def _output(model: Any, sequences: Sequences, index: int, source: Source | None = None) -> Any:

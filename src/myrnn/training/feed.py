@@ -151,10 +151,7 @@ class _DataFeed:
     def go_to(self, position: Position) -> None:
         check_same(position, self._fingerprint, "these are others")
         rng = generator_at(position.generator)
-        left = _checks.integers("left", position.arrays["left"], minimum=0, maximum=len(self._data) - 1)
-        if len(np.unique(left)) < len(left):
-            raise InvalidArgument("left must name no sequence twice")
-        self._rng, self._left = rng, left.astype(np.int64)
+        self._rng, self._left = rng, left_of(position, self._data)
 
 
 class _StreamFeed:
@@ -205,6 +202,14 @@ def check_same(position: Position, found: str, otherwise: str) -> None:
     """Refuse a position in other sequences; raises InvalidArgument."""
     if position.fingerprint() != found:
         raise InvalidArgument(f"the sequences must be those of the training that was saved, but {otherwise}")
+
+
+def left_of(position: Position, data: Sequences) -> NDArray[np.int64]:
+    """Return what is left of the shuffle, int64; raises InvalidArgument where it is none of these sequences."""
+    left = _checks.integers("left", position.arrays["left"], minimum=0, maximum=len(data) - 1)
+    if len(np.unique(left)) < len(left):
+        raise InvalidArgument("left must name no sequence twice")
+    return left.astype(np.int64)
 
 
 def check_sequences(data: Sequences, classes: int, dim_input: int, kind: TargetKind = LABELS) -> None:

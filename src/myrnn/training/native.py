@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,16 +91,22 @@ class _OptimizerState:
         penalized = native.penalty.parameters if native.penalty is not None else set[int]()
         self._penalized = np.array([place in penalized for place in self._own], dtype=np.bool_)
 
+    @cached_property
+    def _in_windows(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which ranges have a gradient from windows of which one begins anew, and from those that all go on."""
+        begun, going_on = (self._compiled.trained_in_windows(begins)[self._own] for begins in (True, False))
+        return begun, going_on
+
     def trained(self, sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which ranges have a gradient in each iteration; MyGrad's optimizers leave the others alone.
 
         A parameter has one that any of an iteration's sequences is long enough to use.
         """
-        longest = int(sequences.lengths.max(initial=0))
         if isinstance(sequences, Windows):
-            begun, going_on = (self._compiled.trained_in_windows(begins)[self._own] for begins in (True, False))
+            begun, going_on = self._in_windows
             begins = (sequences.streams.rows[order] < 0).any(axis=1)
             return np.where(begins[:, np.newaxis], begun, going_on) | self._penalized
+        longest = int(sequences.lengths.max(initial=0))
         if longest >= len(self._by_length):
             self._by_length = self._compiled.trained_by_length(longest)[:, self._own]
             self._by_length |= self._penalized

@@ -17,7 +17,7 @@ from myrnn import _checks
 from myrnn.compiler import Streams
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, offsets_of, ramp
-from myrnn.training.feed import Position, check_same, fingerprint, generator_at
+from myrnn.training.feed import Position, check_same, fingerprint, generator_at, left_of
 
 
 class Windows(Sequences):
@@ -130,10 +130,7 @@ class WindowFeed:
         """Go on from a position; raises InvalidArgument if it is one in other sequences, or of other streams."""
         check_same(position, self._fingerprint, "these are others")
         rng = generator_at(position.generator)
-        count = len(self._data)
-        left = _checks.integers("left", position.arrays["left"], minimum=0, maximum=count - 1).astype(np.int64)
-        if len(np.unique(left)) < len(left):
-            raise InvalidArgument("left must name no sequence twice")
+        left = left_of(position, self._data)
         given: NDArray[Any] = np.asarray(position.arrays["places"])
         flat = _checks.integers("places", given.ravel(), minimum=0, maximum=len(self._data.values))
         if given.shape != self._places.shape or np.any(flat[::2] > flat[1::2]):
