@@ -13,10 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from myrnn.compiler.assemble import Names, is_one_number
-from myrnn.compiler.derive import Kind
 from myrnn.compiler.equations import write_equations
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
@@ -48,127 +46,17 @@ from myrnn.compiler.instructions import (
     Targets,
 )  # fmt: skip
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.plan import LANES, Parameters, Plan, padded
+from myrnn.compiler.plan import LANES, Plan, padded
 from myrnn.compiler.printer import atom, compose, sum_of
+from myrnn.compiler.program import Memory, Program
 from myrnn.compiler.runtime import OF_PROGRAMS
-from myrnn.compiler.streams import Carried, carried_of
-from myrnn.compiler.tables import Table
+from myrnn.compiler.streams import carried_of
 from myrnn.targets import CLASS, SEVERAL
 
 WIDTH = 120
 
 # An unnamed expression that is read once stands where it is read, unless it is longer.
 _LONGEST_INSIDE = 60
-
-
-@dataclass(frozen=True)
-class Memory:
-    """The integers of a program, in the order in which it reads them, and what is in its memory at first."""
-
-    # The sizes, and the offsets in the block of the parameters.
-    numbers: dict[str, int]
-    # The workspace, and the constant vectors in it.
-    buffers: tuple[Buffer, ...]
-    constants: dict[Node, Buffer]
-    # Numbers for every step, which grow when longer sequences are traced.
-    by_step: dict[Buffer, Table]
-    # Fixed indices, int32 -> the name of their offset among all of them.
-    table_names: dict[bytes, str]
-
-    @property
-    def names(self) -> list[str]:
-        """The names of all integers."""
-        return [*self.numbers, *(b.name for b in self.buffers), *self.table_names.values()]
-
-    def resolve(self, steps: int, sequences: int) -> tuple[NDArray[np.int64], int]:
-        """Return the values of all names for so many steps and sequences, and the size of the workspace."""
-        values, at = list(self.numbers.values()), 0
-        for buffer in self.buffers:
-            values.append(at)
-            at += self._lines(buffer, steps, sequences) * padded(buffer.columns)
-        place = 0
-        for indices in self.table_names:
-            values.append(place)
-            place += len(indices) // 4
-        # A slice of the last buffer is read in whole lanes, beyond its end.
-        return np.array(values, dtype=np.int64), at + 4 * LANES
-
-    def value(self, name: str, sizes: NDArray[np.int64]) -> int:
-        """Return one of the resolved values by its name."""
-        return int(sizes[self.names.index(name)])
-
-    def tables(self) -> NDArray[np.int32]:
-        """Return all fixed indices, one after the other."""
-        return np.frombuffer(b"".join(self.table_names) or b"\0\0\0\0", dtype=np.int32).copy()
-
-    def fill_constants(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64]) -> None:
-        """Write the constant vectors into a workspace."""
-        where = dict(zip(self.names, sizes.tolist(), strict=True))
-        for node, buffer in self.constants.items():
-            workspace[where[buffer.name] : where[buffer.name] + node.size] = node.numbers
-        for buffer, table in self.by_step.items():
-            begin, width = where[buffer.name], padded(buffer.columns)
-            for step, numbers in table.rows.items():
-                workspace[begin + step * width : begin + step * width + table.size] = numbers
-
-    def forget(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64], steps: int, sequences: int) -> None:
-        """Write NaN over all numbers that a program computes, so that reading one before it is written shows.
-
-        Padding stays: programs leave zeros there, and read them.
-        """
-        where = dict(zip(self.names, sizes.tolist(), strict=True))
-        for buffer in set(self.buffers) - set(self.constants.values()) - set(self.by_step):
-            begin, lines = where[buffer.name], self._lines(buffer, steps, sequences)
-            block = workspace[begin : begin + lines * padded(buffer.columns)].reshape(lines, -1)
-            block[:, : buffer.columns] = np.nan
-
-    @property
-    def table_rows(self) -> int:
-        """How many steps the tables have numbers for."""
-        return max((step + 1 for table in self.by_step.values() for step in table.rows), default=0)
-
-    def _lines(self, buffer: Buffer, steps: int, sequences: int) -> int:
-        rows = {
-            Rows.ONE: 1,
-            Rows.SEQUENCES: sequences,
-            Rows.STEPS: steps,
-            Rows.STATES: steps + sequences,
-            # The row of a step that no trace shows any numbers of is read, but not used.
-            Rows.TABLE: self.table_rows + 1,
-        }
-        return max(1, rows[buffer.rows]) * buffer.lines
-
-
-@dataclass(frozen=True)
-class Program:
-    """An emitted program: the text of its module, and where its function leaves what."""
-
-    source: str
-    kind: Kind
-    memory: Memory
-    weights: Parameters
-    # The name of the offset of the logits, and K, how many they are.
-    logits: str
-    classes: int
-    # Whether there are logits, and labels, for every step; and whether anything is drawn at random in training.
-    per_step: bool
-    draws: bool
-    # What streams go on from; None where every sequence begins anew.
-    carried: Carried | None
-    # A row before every step and the last ones, in the order of the sequence also where a loop goes backward. Observed
-    # programs have also the gradients of these, of what later loops read of them (by the number of the state), and of
-    # their input.
-    goes_backward: tuple[bool, ...]
-    states: tuple[Buffer, ...]
-    state_gradients: tuple[Buffer, ...]
-    kept_gradients: dict[int, Buffer]
-    input_gradients: Buffer | None
-    # How many times the penalty counts, which is written before a run; None where there is none.
-    penalty_times: Buffer | None
-
-    def __str__(self) -> str:
-        """Return the text of its module."""
-        return self.source
 
 
 @dataclass(frozen=True)

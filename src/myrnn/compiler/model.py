@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.compiler.derive import ONE_OF_FEATURES, PERIOD, Derivative, Kind, differentiate, hoist, trained_by_length
-from myrnn.compiler.emit import Program, emit
+from myrnn.compiler.emit import emit
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import Guard, verify
@@ -26,6 +26,7 @@ from myrnn.compiler.native import Floats, Native, Observation, in_threads, longe
 from myrnn.compiler.penalty import PenaltyGraph
 from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import BACK, Subject, Traces, input_width, trace
+from myrnn.compiler.program import Program
 from myrnn.compiler.roll import roll
 from myrnn.compiler.schedule import schedule
 from myrnn.compiler.streams import Carried, State, Streams, carried_of, check_steps, going_on, without_beginning

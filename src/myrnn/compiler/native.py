@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import cache
 from myrnn.compiler.derive import Kind
-from myrnn.compiler.emit import Program
 from myrnn.compiler.instructions import Buffer
 from myrnn.compiler.plan import ParameterLayout, padded
+from myrnn.compiler.program import Program
 from myrnn.compiler.runtime import training
 from myrnn.compiler.runtime.lookups import Lookups, lookups_of
 from myrnn.compiler.runtime.threads import BARRIER_SIZE
