@@ -1,11 +1,11 @@
 """The compiler: from a model's own code to native training.
 
 In the order in which data flows: `ops` and `graph` (what programs are made of); the passes in `trace` (with `reads`,
-`recording`, `writes`, `layers`, `lower` and `rules`), `probe` (with `draws`), `roll` (with `loops`, `tables`, `found`,
-`match`, `beginning`, `turns`, `finder` and `cut`), `derive` (with `loss` and `penalty`), `plan`, `schedule` (with
-`assemble` and `instructions`) and `emit` (which makes a `program`); `streams` (states that go on from one piece of a
-sequence to the next); `printer` and `equations` (all of it as text); `runtime` (what emitted code calls), `cache` and
-`native` (machine code); `guard` (what makes it safe in use); `model` (the list of passes, and what users call).
+`recording`, `writes`, `values`, `layers`, `lower` and `rules`), `probe` (with `draws`), `roll` (with `loops`, `tables`,
+`found`, `match`, `beginning`, `turns`, `finder` and `cut`), `derive` (with `loss` and `penalty`), `plan`, `schedule`
+(with `assemble` and `instructions`) and `emit` (which makes a `program`); `streams` (states that go on from one piece
+of a sequence to the next); `printer` and `equations` (all of it as text); `runtime` (what emitted code calls), `cache`
+and `native` (machine code); `guard` (what makes it safe in use); `model` (the list of passes, and what users call).
 """
 
 from myrnn.compiler.cache import begin_to_compile, compiling_seconds, is_known, without_notice

@@ -10,7 +10,8 @@ import numpy as np
 
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Node, evaluate
-from myrnn.compiler.lower import Rule, Shape, Value, moved, plain, product_of
+from myrnn.compiler.lower import Rule, product_of
+from myrnn.compiler.values import Shape, Value, moved, plain
 from myrnn.errors import UnsupportedOperation
 
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import failure
 from myrnn.compiler.graph import Builder, Node, evaluate, inputs_first, substitute, topological
-from myrnn.compiler.lower import plain
 from myrnn.compiler.ops import indices_of, select, take, total
 from myrnn.compiler.printer import Printer
 from myrnn.compiler.trace import MYGRAD, Origin, Recorder, read_graph, tensors_below
+from myrnn.compiler.values import plain
 from myrnn.errors import CompileError, MyRNNError
 from myrnn.losses import Loss, losses_of, name_of
 from myrnn.targets import CLASS, TargetKind

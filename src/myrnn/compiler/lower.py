@@ -1,104 +1,25 @@
 """How each of MyGrad's operations is written in the compiler's own: one rule for each, by MyGrad's name for it.
 
-A tensor of the model is one node, or parts: a node for each place of one of its axes. The sequence has a part for each
-row, and so has what is computed for all steps at once, so that a projection of the whole sequence and one inside the
-loop are the same graph. Rules are written for whole values, and `lifted` applies them part by part.
+Rules are written for whole values, and `lifted` applies them part by part.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial, reduce
+from dataclasses import replace
+from functools import partial, reduce
 from itertools import accumulate
 from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Node
 from myrnn.compiler.ops import OPERATIONS, take, transposed_indices
+from myrnn.compiler.values import Array, Shape, Value, in_parts, moved, plain, with_axis, without_axis
 from myrnn.errors import UnsupportedOperation
-
-Array = NDArray[Any]
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Value:
-    """A tensor of the model: its numbers in one node or in parts, a node for each place of the axis `along`."""
-
-    nodes: tuple[Node, ...]
-    shape: Shape
-    along: int | None = None
-
-    @cached_property
-    def node(self) -> Node:
-        """All numbers in one node: parts are joined."""
-        if len(self.nodes) == 1:
-            return self.nodes[0]
-        places = [np.ravel(np.take(self.places, i, self.along)) for i in range(len(self.nodes))]
-        return ops.join(*self.nodes, places=places)
-
-    @property
-    def from_last(self) -> int | None:
-        """The axis of the parts, counted from the last; None where there are none."""
-        return None if self.along is None else self.along - len(self.shape)
-
-    def parts(self, axis: int) -> list[Value]:
-        """Return what stands at each place of an axis, which is counted from the last, without the axis."""
-        axis += len(self.shape)
-        places = [np.take(self.places, i, axis) for i in range(self.shape[axis])]
-        nodes = self.nodes if axis == self.along else [take(self.node, indices=place) for place in places]
-        return [plain(node, _without(self.shape, axis)) for node in nodes]
-
-    def pieces(self, axis: int) -> list[Value]:
-        """Return the same with the axis, one long."""
-        return [plain(part.node, _with(part.shape, axis + len(self.shape), 1)) for part in self.parts(axis)]
-
-    @property
-    def places(self) -> Array:
-        """Where each number stands in `node`, as an array of this shape."""
-        return np.arange(prod(self.shape)).reshape(self.shape)
-
-    @property
-    def part_and_place(self) -> tuple[Array, Array]:
-        """For each of its numbers, flat: in which part it is, and where in that."""
-        assert self.along is not None
-        inner = _without(self.shape, self.along)
-        inside = np.broadcast_to(np.expand_dims(np.arange(prod(inner)).reshape(inner), self.along), self.shape)
-        return np.indices(self.shape)[self.along].ravel(), inside.ravel()
-
-    def fitted(self, shape: Shape) -> Node:
-        """Return the node with as many numbers as `shape` has, or with a single one."""
-        node = self.node
-        if node.size in (1, prod(shape)):
-            return node
-        if node.is_constant and node.size and node.numbers[0] != 0 and np.all(node.numbers == node.numbers[0]):
-            return node.build.constant(node.numbers[:1])
-        return take(node, indices=np.broadcast_to(self.places, shape))
-
-
-def plain(node: Node, shape: Shape) -> Value:
-    """Return the value that is one node."""
-    return Value((node,), shape)
-
-
-def _in_parts(nodes: Iterable[Node], shape: Shape, axis: int) -> Value:
-    """Return the value with a part for each place of an axis, which is counted from the last."""
-    return Value(tuple(nodes), shape, axis + len(shape))
-
-
-def _without(shape: Shape, axis: int) -> Shape:
-    return (*shape[:axis], *shape[axis + 1 :])
-
-
-def _with(shape: Shape, axis: int, size: int) -> Shape:
-    return (*shape[:axis], size, *shape[axis:])
-
 
 # Native code works in float32, and takes smaller numbers for 0.
 _LEAST = np.finfo(np.float32).tiny
@@ -139,10 +60,10 @@ def lifted(whole: Callable[..., Node], operands: Sequence[Value], shape: Shape, 
         return plain(whole(*operands), shape)
     columns = [
         o.parts(axis) if _is_long(o, axis, shape[axis]) else
-        [plain(o.node, _without(o.shape, axis + len(o.shape)) if len(o.shape) >= -axis else o.shape)] * shape[axis]
+        [plain(o.node, without_axis(o.shape, axis + len(o.shape)) if len(o.shape) >= -axis else o.shape)] * shape[axis]
         for o in operands
     ]  # fmt: skip
-    return _in_parts((whole(*part) for part in zip(*columns, strict=True)), shape, axis)
+    return in_parts((whole(*part) for part in zip(*columns, strict=True)), shape, axis)
 
 
 # Element by element ---------------------------------------------------------------------------------------------------
@@ -242,35 +163,6 @@ READS: dict[str, Rule] = {"Comparison": _comparison, "Reading": _reading}
 # Shapes and places ----------------------------------------------------------------------------------------------------
 
 
-def moved(value: Value, places: Array) -> Value:
-    """Return the numbers that stand at these places of a value, in the shape of the places."""
-    if value.along is None or not places.size:
-        return plain(take(value.node, indices=places), places.shape)
-    size = prod(_without(value.shape, value.along))
-    part, inside = value.part_and_place
-    part, inside = part[places], inside[places]
-    if np.all(part == part.flat[0]) and (places.ndim == 0 or places.size < size):
-        # A piece of one part is that part in another shape.
-        return plain(take(value.nodes[part.flat[0]], indices=inside), places.shape)
-    for axis in range(places.ndim):
-        lines = np.moveaxis(part, axis, 0).reshape(places.shape[axis], -1)
-        if np.all(lines == lines[:, :1]) and len(set(lines[:, 0])) == len(lines):
-            pieces = (np.take(inside, i, axis) for i in range(places.shape[axis]))
-            nodes = (take(value.nodes[which], indices=piece) for which, piece in zip(lines[:, 0], pieces, strict=True))
-            return Value(tuple(nodes), places.shape, axis)
-    if places.ndim > 1 and len(places) > 1 and all(len(np.unique(piece)) < len(value.nodes) for piece in part):
-        # Windows, of some parts each.
-        return Value(tuple(moved(value, piece).node for piece in places), places.shape, 0)
-    used = np.unique(part)
-    rest = Value(tuple(value.nodes[i] for i in used), _with_length(value.shape, value.along, len(used)), value.along)
-    order = np.argsort(rest.part_and_place[0], kind="stable").reshape(len(used), size)
-    return plain(take(rest.node, indices=order[np.searchsorted(used, part), inside]), places.shape)
-
-
-def _with_length(shape: Shape, axis: int, length: int) -> Shape:
-    return (*shape[:axis], length, *shape[axis + 1 :])
-
-
 def _move(move: Callable[[Array, Any, Shape], Array], creator: Any, operands: list[Value], shape: Shape) -> Value:
     """Move the numbers of a value as `move`, which knows the operation and the new shape, moves those of an array."""
     return moved(operands[0], np.asarray(move(operands[0].places, creator, shape)))
@@ -289,7 +181,7 @@ def _stack(creator: Any, operands: list[Value], shape: Shape) -> Value:
     if axis == 0:
         return Value(tuple(o.node for o in operands), shape, 0)
     widened = [
-        replace(o, shape=_with(o.shape, axis, 1), along=None if o.along is None else o.along + (o.along >= axis))
+        replace(o, shape=with_axis(o.shape, axis, 1), along=None if o.along is None else o.along + (o.along >= axis))
         for o in operands
     ]
     return _concatenated(axis, widened, shape)
@@ -299,7 +191,7 @@ def _concatenated(axis: int | None, operands: list[Value], shape: Shape) -> Valu
     if axis is not None:
         axis %= len(shape)
     if axis == 0 and not _is_one_value(operands):
-        return _in_parts((part.node for o in operands for part in o.parts(-len(shape))), shape, -len(shape))
+        return in_parts((part.node for o in operands for part in o.parts(-len(shape))), shape, -len(shape))
     if axis and all(o.shape[axis] == 1 or o.along == axis for o in operands) and _axis_of_parts(operands) is None:
         # Single numbers, or columns, side by side: they may be those of all steps.
         return Value(tuple(o.node for o in operands), shape, axis)
@@ -380,7 +272,7 @@ def _along_axes(whole: Callable[[Any, Value, Axes], Node], creator: Any, operand
     # In the result, which may lack the axes, the axis of the parts is nearer to the last.
     after = parts if len(shape) == len(value.shape) else parts + sum(a > parts for a in axes)
     nodes = (whole(creator, part, _less(axes, parts)) for part in value.parts(parts))
-    return _in_parts(nodes, shape, after)
+    return in_parts(nodes, shape, after)
 
 
 def _less(axes: Axes, gone: int) -> Axes:
@@ -580,9 +472,9 @@ def _multiplied(left: Value, right: Value, shape: Shape) -> Value:
         return plain(_so_far(ops.add, 0.0, [product_of(column, row) for column, row in pairs])[-1], shape)
     # A single row, such as the last of all, is no sequence beside one.
     if left.from_last == -2 and (len(left.nodes) > 1 or right.from_last != -1):
-        return _in_parts((product_of(row, right) for row in left.pieces(-2)), shape, -2)
+        return in_parts((product_of(row, right) for row in left.pieces(-2)), shape, -2)
     if right.from_last == -1:
-        return _in_parts((product_of(left, column) for column in right.pieces(-1)), shape, -1)
+        return in_parts((product_of(left, column) for column in right.pieces(-1)), shape, -1)
     return lifted(product_of, [left, right], shape, _axis_of_parts([left, right]))
 
 

@@ -11,8 +11,8 @@ from mygrad import Tensor
 
 from myrnn.compiler.graph import Builder, Node, evaluate, topological
 from myrnn.compiler.loss import text_of, tried
-from myrnn.compiler.lower import plain
 from myrnn.compiler.trace import MYGRAD, Origin, Recorder, read_graph, tensors_below
+from myrnn.compiler.values import plain
 from myrnn.errors import CompileError
 from myrnn.losses import Penalty, checked_penalty, name_of
 

@@ -13,7 +13,7 @@ import numpy as np
 from mygrad import Tensor
 
 from myrnn.compiler.graph import Builder
-from myrnn.compiler.lower import Value, plain
+from myrnn.compiler.values import Value, plain
 from myrnn.errors import CompileError
 from myrnn.randomness import Draw, Sites
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from myrnn._user_code import failure
 from myrnn.compiler import ops, reads
 from myrnn.compiler.graph import Builder, Node, inputs_first
-from myrnn.compiler.lower import READS, SHAPES, Rule, Value, lost, plain
+from myrnn.compiler.lower import READS, SHAPES, Rule, lost
 from myrnn.compiler.ops import OPERATIONS, join
 from myrnn.compiler.reads import (
     Array,
@@ -42,6 +42,7 @@ from myrnn.compiler.reads import (
 )
 from myrnn.compiler.recording import Recording, SiteUse, values_of
 from myrnn.compiler.rules import INSTEAD, RULES
+from myrnn.compiler.values import Value, plain
 from myrnn.compiler.writes import READ_OR_WRITE, WRITES, Written, written_into
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 from myrnn.randomness import run_with

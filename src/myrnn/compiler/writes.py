@@ -11,8 +11,9 @@ import numpy as np
 
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Node
-from myrnn.compiler.lower import SHAPES, Array, Shape, Value, lost, moved, plain
+from myrnn.compiler.lower import SHAPES, lost
 from myrnn.compiler.ops import take
+from myrnn.compiler.values import Array, Shape, Value, moved, plain
 from myrnn.errors import UnsupportedOperation
 
 
