@@ -60,8 +60,3 @@ def gaussian(outputs, targets):
     """Minus the log likelihood of a normal distribution with a learned mean and width: it may be below 0."""
     mean, log_width = outputs[:, :1], outputs[:, 1:]
     return (0.5 * ((targets[:, :1] - mean) * mg.exp(-log_width)) ** 2 + log_width - 3).sum(axis=1)
-
-
-def named(value):
-    """Return what a parameter of a test is called: a function by its name, which is the same in every process."""
-    return getattr(value, "__name__", str(value))

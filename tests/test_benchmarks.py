@@ -41,6 +41,7 @@ from benchmarks.worker import calibrate, explain, serve  # noqa: E402
 from benchmarks.works import all_works  # noqa: E402
 
 import myrnn  # noqa: E402
+from marks import most_are_long  # noqa: E402
 
 JOB = Job("rnn")
 needs_c = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="there is no C compiler")
@@ -264,7 +265,7 @@ def test_first_weights_are_all_that_the_model_has(cell):
     assert sum(part.size for part in parts) == sum(part.size for part in named.values())
 
 
-@pytest.mark.parametrize("cell", ["mgu-tagger", "bidirectional", "attention", "tagger"])
+@pytest.mark.parametrize("cell", most_are_long(["mgu-tagger", "attention", "bidirectional", "tagger"], 2))
 def test_models_of_other_structures_compile(cell):
     job = Job(cell, dim_recurrent=4)
     compiled = myrnn.compile(job.model())

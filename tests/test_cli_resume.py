@@ -409,6 +409,7 @@ def can_mount():
     return shutil.which("unshare") is not None and subprocess.run(probe, capture_output=True).returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not can_mount(), reason="needs a system that lets a process mount a file system of its own")
 def test_a_disk_that_is_really_full(here, whole):
     options = " ".join((*SMALL, "--iterations=60", "--checkpoint-every=0"))
@@ -442,6 +443,7 @@ READ_ONLY = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not can_mount(), reason="needs a system that lets a process mount a file system of its own")
 def test_a_folder_that_really_cannot_be_written_to(here, monkeypatch):
     stopped(monkeypatch, "run")
@@ -565,9 +567,8 @@ def begun(*options, **more):
 LONG = (*SMALL[1:], "--iterations=100000000", "--checkpoint-every=0")
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_a_real_training(here, number, code):
     running = begun(*LONG, "--out=run")
     running.stderr.readline()  # its first progress

@@ -108,14 +108,13 @@ def assert_all_agree(model, dim_input):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("kind", most_are_long(ALL, 2, lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", most_are_long(ALL, 4))
 def test_every_program_of_every_model(kind):
     assert_all_agree(made(kind), kind.C)
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("manner", MANNERS)
+@pytest.mark.parametrize(("manner", "reading"), most_are_long([*itertools.product(MANNERS, READINGS)], 4))
 def test_computed_weights_follow_their_parameters(manner, reading):
     sizes = SIZES[(list(MANNERS).index(manner) + list(READINGS).index(reading)) % len(SIZES)]
     assert_all_agree(Computed(manner, reading, sizes), sizes[0])

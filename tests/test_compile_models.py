@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
+from marks import the_rest_is_long
 from myrnn.compiler import compile
 from myrnn.models import GRU, LSTM
 from myrnn.optimizers import SGD
@@ -119,7 +120,8 @@ def assert_same_training(native, history, reference, expected):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "kind"), [((1, 1, 2), GRU), ((3, 16, 2), LSTM), ((5, 17, 4), GRU), ((2, 50, 3), LSTM)]
+    ("sizes", "kind"),
+    the_rest_is_long([((1, 1, 2), GRU), ((3, 16, 2), LSTM), ((5, 17, 4), GRU), ((2, 50, 3), LSTM)], ((5, 17, 4), GRU)),
 )
 def test_models_that_ship_at_odd_sizes(sizes, kind):
     model = kind(*sizes, rng=0)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mygrad import concatenate, tanh
 
+from marks import most_are_long, named
 from myrnn.compiler import compile
 from myrnn.errors import NotARecurrence
 from recurrences.oracle import disagreement
@@ -195,12 +196,8 @@ NOT_OF_NONE = {
 }  # fmt: skip
 
 
-def named(function):
-    return function.__name__
-
-
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("function", COMPILED, ids=named)
+@pytest.mark.parametrize("function", most_are_long(COMPILED, 2))
 def test_logits_and_gradients_are_right_at_every_length(function):
     compiled = compile(made(function), max_length=13, check=False)
     assert disagreement(compiled, GROUPS) is None
@@ -209,7 +206,7 @@ def test_logits_and_gradients_are_right_at_every_length(function):
         np.testing.assert_allclose(compiled(none), compiled.model(none).data, atol=1e-6)
 
 
-@pytest.mark.parametrize("function", [windows, every_third_state, last_three], ids=named)
+@pytest.mark.parametrize("function", most_are_long([windows, every_third_state, last_three], 3))
 def test_machine_code_is_right_at_every_length(function):
     assert disagreement(compile(made(function), max_length=13), GROUPS) is None
 

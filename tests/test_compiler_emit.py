@@ -107,7 +107,7 @@ def test_the_emitted_code_is_what_was_reviewed(file, kind, sources):
     assert sources[kind] == expected, f"read what changed, then: {REWRITE}=1 pytest tests/test_compiler_emit.py"
 
 
-@pytest.mark.parametrize("make", [RNN, GRU, LSTM])
+@pytest.mark.parametrize("make", most_are_long([GRU, RNN, LSTM], 3))
 @pytest.mark.parametrize("widths", [(3, 8, 15, 17, 50, 100), (16, 32, 64)], ids=["others", "multiples of 16"])
 def test_one_program_serves_all_widths_of_a_class(make, widths):
     found = [compile(make(10, width, 2, rng=0), 9, check=False) for width in widths]
@@ -212,7 +212,7 @@ def test_long_lines_break_behind_commas_of_the_outermost_brackets():
     assert wrapped("    # " + "x" * 200) == ["    # " + "x" * 200]
 
 
-@pytest.mark.parametrize("kind", most_are_long(zoo.ALL, 3, lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", most_are_long(zoo.ALL, 5))
 def test_every_model_can_be_observed(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
     program = compiled.program(tokens=False, batched=False, observed=True)
@@ -225,7 +225,7 @@ def test_every_model_can_be_observed(kind):
 PROGRAMS = [*itertools.product([False, True], [False, True], [False]), (False, False, True)]
 
 
-@pytest.mark.parametrize("kind", most_are_long(zoo.ALL, 3, lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", most_are_long(zoo.ALL, 5))
 def test_no_name_of_the_emitted_code_is_left_for_a_users_variable(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
     for tokens, batched, observed in PROGRAMS:

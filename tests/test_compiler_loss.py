@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import logsoftmax, softmax
 
+from marks import named
 from myrnn.compiler import evaluate, trace_loss
 from myrnn.compiler.derive import differentiate_loss
 from myrnn.compiler.graph import Builder, check
@@ -14,7 +15,7 @@ from myrnn.compiler.loss import MOST_CLASSES
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.losses import losses_of
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, TargetKind
-from targets_help import gaussian, named, smoothed
+from targets_help import gaussian, smoothed
 
 CLASSES, NUMBER = TargetKind(CLASS), TargetKind(NUMBERS, columns=2)
 WEIGHTS = np.array([0, 1, 2.5, 1], dtype=np.float32)

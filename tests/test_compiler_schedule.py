@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
+from marks import most_are_long
 from myrnn.compiler import compile, ops
 from myrnn.compiler.assemble import fuse
 from myrnn.compiler.derive import Kind
@@ -151,7 +152,7 @@ def instructions(body):
             yield from instructions(instruction.body)
 
 
-@pytest.mark.parametrize("model", zoo.ALL, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", most_are_long(zoo.ALL, 4))
 def test_what_is_printed_is_what_is_emitted(model):
     compiled = compile(zoo.made(model), dim_input=model.C, check=False)
     for kind in KINDS:

@@ -4,11 +4,12 @@ import mygrad as mg
 import pytest
 from mygrad import tanh
 
+from marks import most_are_long
 from myrnn.compiler import compile
 from myrnn.errors import NotARecurrence
 from recurrences.oracle import disagreement
 from recurrences.registry import C, D, zeros
-from test_compiler_beginnings import GROUPS, made, named
+from test_compiler_beginnings import GROUPS, made
 
 
 def every_second_row(x, w, u, v):
@@ -86,7 +87,7 @@ COMPILED = (
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("function", COMPILED, ids=named)
+@pytest.mark.parametrize("function", most_are_long(COMPILED, 3))
 def test_logits_and_gradients_are_right_at_every_length(function):
     assert disagreement(compile(made(function), max_length=13, check=False), GROUPS) is None
 

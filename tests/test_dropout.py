@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import myrnn
+from marks import most_are_long
 from myrnn import dropout, noise
 from myrnn.compiler.runtime import draws
 from myrnn.errors import CompileError, InvalidArgument
@@ -316,7 +317,7 @@ def refused(message):
 @pytest.mark.parametrize(
     ("tokens", "batch_size"), [(False, 4), pytest.param(True, 1, marks=pytest.mark.long)], ids=["batches", "tokens"]
 )
-@pytest.mark.parametrize("function", MODELS, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", most_are_long(MODELS, 2))
 def test_both_engines_train_to_the_same(function, tokens, batch_size, in_python):
     options = {"sequences": data(function, tokens), "batch_size": batch_size}
     (losses, weights), (others, other_weights) = (trained(function, e, **options) for e in ("mygrad", "native"))

@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import validate_data
 
+from marks import most_are_long
 from myrnn import SequenceClassifier, Sequences
 from myrnn.data import read_sequences
 
@@ -97,7 +98,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", most_are_long(FORMS, 3))
 def test_cross_validation(form, words, classifier):
     X, y = words
     scores = cross_val_score(classifier, FORMS[form](X), y, cv=3, error_score="raise")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import myrnn
+from marks import most_are_long
 from myrnn.compiler import plan as planning
 from myrnn.compiler.model import _recent
 
@@ -78,9 +79,9 @@ BATCHES = {
 @pytest.mark.parametrize(
     ("optimizer", "batches"),
     [
-        *((name, "two threads") for name in OPTIMIZERS),
-        *(("adam", name) for name in BATCHES if name != "two threads"),
-        ("adamw", "one by one"),
+        *most_are_long(((name, "two threads") for name in OPTIMIZERS), 3),
+        *most_are_long((("adam", name) for name in BATCHES if name != "two threads"), 3),
+        pytest.param("adamw", "one by one", marks=pytest.mark.long),
     ],
 )
 @pytest.mark.usefixtures("in_python")

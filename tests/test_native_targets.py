@@ -10,7 +10,7 @@ import mygrad as mg
 import numpy as np
 import pytest
 
-from marks import most_are_long
+from marks import most_are_long, named, the_rest_is_long
 from myrnn import SGD, Adam, Sequences, train
 from myrnn.compiler import compile, trace_loss
 from myrnn.compiler.native import Native
@@ -20,7 +20,7 @@ from myrnn.targets import TargetKind
 from myrnn.training import Training, Validation, measure
 from recurrences import ALL
 from recurrences import C as WIDTH
-from targets_help import LENGTHS, STEPS, Model, data, gaussian, named, smoothed
+from targets_help import LENGTHS, STEPS, Model, data, gaussian, smoothed
 
 
 def trained(engine, sequences, batch_size=1, iterations=12, outputs=2, model=None, **options):
@@ -68,8 +68,10 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("per_step", [False, True])
-@pytest.mark.parametrize("loss", LOSSES, ids=named)
+@pytest.mark.parametrize(
+    ("loss", "per_step"),
+    the_rest_is_long(product(LOSSES, (False, True)), ("cross-entropy", False), (smoothed, True), ("huber", False)),
+)
 def test_losses_train_as_with_mygrad(loss, per_step):
     what = LOSSES[loss]
     for batch_size, weighted in ((1, False), (1, True), (4, False), (6, True)):
@@ -77,8 +79,9 @@ def test_losses_train_as_with_mygrad(loss, per_step):
     agree(data(what, per_step, tokens=True), 4, loss=loss)
 
 
-@pytest.mark.parametrize("per_step", [False, True])
-@pytest.mark.parametrize("what", ["numbers", "several"])
+@pytest.mark.parametrize(
+    ("what", "per_step"), the_rest_is_long(product(("numbers", "several"), (False, True)), ("several", True))
+)
 def test_a_single_output_trains_as_with_mygrad(what, per_step):
     agree(data(what, per_step, columns=1), 4, outputs=1)
 
@@ -92,7 +95,7 @@ def test_they_train_in_threads_and_with_class_weights(loss, per_step, two_thread
     assert set(two_threads) == {2}
 
 
-@pytest.mark.parametrize("what", ["class", "several", "numbers"])
+@pytest.mark.parametrize("what", most_are_long(["class", "several", "numbers"], 3))
 def test_many_outputs_train_as_with_mygrad(what):
     """More than the sixteen that are computed side by side."""
     loss = smoothed if what == "class" else None
@@ -128,7 +131,7 @@ def with_lost_steps(what):
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("loss", ["cross-entropy", smoothed, "huber"], ids=named)
-@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_what_weighs_nothing_does_no_harm(engine, loss, batch_size):
     """Steps of weight 0 whose outputs are not finite leave loss, score and weights finite."""
     sequences = with_lost_steps(LOSSES[loss])

@@ -7,6 +7,7 @@ import mygrad as mg
 import numpy as np
 import pytest
 
+from marks import most_are_long
 from myrnn import GRU, LSTM, RNN, Adam, Sequences, compiler, train
 from myrnn.compiler import trace_penalty
 from myrnn.errors import CompileError
@@ -50,8 +51,8 @@ def assert_alike(one, other):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])
-@pytest.mark.parametrize("penalty", [squares, sizes, orthogonal, nuclear])
+@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 4])
+@pytest.mark.parametrize("penalty", most_are_long([squares, sizes, orthogonal, nuclear], 2))
 def test_both_engines_learn_the_same(penalty, batch_size):
     found = [trained(penalty, engine, batch_size=batch_size) for engine in ("native", "mygrad")]
     assert_alike(*found)
@@ -59,7 +60,7 @@ def test_both_engines_learn_the_same(penalty, batch_size):
     assert max(np.abs(a - b).max() for a, b in zip(found[0][1], without[1], strict=True)) > 1e-3
 
 
-@pytest.mark.parametrize("kind", [GRU, LSTM])
+@pytest.mark.parametrize("kind", [GRU, pytest.param(LSTM, marks=pytest.mark.long)])
 def test_cells_with_gates_and_momentum(kind):
     def make():
         return kind(10, 5, 2, rng=0)

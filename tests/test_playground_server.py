@@ -89,7 +89,7 @@ def play(page):
     return next_of(page, "status", lambda told: told["playing"] and told.get("iteration", 0) > 100)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_it_ends_cleanly_in_the_middle_of_a_training_and_tells_its_pages(number):
     with serving() as server, server.page() as page:
         greet(page)

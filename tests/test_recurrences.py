@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
+from marks import most_are_long
 from myrnn.compiler import compile
 from myrnn.errors import MyRNNError
 from recurrences import ALL, C, K
@@ -17,8 +18,7 @@ GROUPS = ([1], [2], [40], [4, 4, 4], [5, 20, 1, 11, 2])
 LONG = (5, 9, 17)
 # Compiling takes up to some seconds: all but some of each group are long tests.
 SHORT = {
-    "Elman", "HigherOrder", "ForgetLSTM", "LMU", "NeuralQueue", "MeanPooling", "Bidirectional", "Clockwork",
-    "TimeAwareLSTM", "DelayLine", "Windows", "StatesInABuffer", "ViewOfTheState", "Recursive", "MadeAnArray",
+    "Elman", "ForgetLSTM", "NeuralQueue", "Bidirectional", "Clockwork", "DelayLine", "Windows", "ViewOfTheState",
     "CharacterModel",
 }  # fmt: skip
 NATIVE_SHORT = {"CTRNN"}
@@ -27,8 +27,6 @@ DIFFERENCES = ("LEM", "SLSTM", "Mamba", "DeltaNet", "NeuralTuringMachine", "Stac
 by_name = {entry.name: entry for entry in ALL}
 # Machine code takes seconds: of the others, the programs run in Python.
 NATIVE = [entry for i, entry in enumerate(e for e in ALL if e.compiles) if i % 8 == 0 or entry.name in NATIVE_SHORT]
-# MyGrad compiles its own layer when it is first called.
-SLOW = {"MyGradGRU"}
 
 
 def each(entries, short):
@@ -50,7 +48,7 @@ def test_there_are_many_and_each_names_its_source():
     assert SHORT | NATIVE_SHORT | {*DIFFERENCES} <= set(by_name)
 
 
-@pytest.mark.parametrize("entry", each(ALL, {*by_name} - SLOW))
+@pytest.mark.parametrize("entry", each(ALL, SHORT | {*DIFFERENCES}))
 def test_it_runs_in_mygrad(entry):
     model = entry.made()
     assert all(parameter.dtype == np.float32 for parameter in model.parameters)
@@ -93,7 +91,7 @@ def test_machine_code_is_right(entry):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", DIFFERENCES)
+@pytest.mark.parametrize("name", most_are_long(DIFFERENCES, 2))
 def test_gradients_are_those_of_central_differences(name):
     entry = by_name[name]
     x, label = drawn(entry, 6)

@@ -243,6 +243,7 @@ def test_the_command_line_shows_languages_networks_and_tests(study, tmp_path, mo
 # --- the same table
 
 
+@pytest.mark.long
 def test_two_cores_and_another_folder_give_the_same_bytes(study, one_core, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sweep(os.path.relpath(study), tmp_path / "out", jobs=2)
@@ -282,6 +283,7 @@ def test_a_file_that_cannot_be_learned_from_fails_its_own_runs_alone(tmp_path):
     )
 
 
+@pytest.mark.long
 def test_a_run_that_is_interrupted_counts_for_nothing(study, one_core, tmp_path):
     endless = study.with_name("endless.toml")
     variant = "training = { max_epochs = 100_000_000, early_stopping_patience = 100_000_000, seed = 0 }"
