@@ -265,7 +265,7 @@ def test_first_weights_are_all_that_the_model_has(cell):
     assert sum(part.size for part in parts) == sum(part.size for part in named.values())
 
 
-@pytest.mark.parametrize("cell", most_are_long(["mgu-tagger", "attention", "bidirectional", "tagger"], 2))
+@pytest.mark.parametrize("cell", most_are_long(["mgu-tagger", "attention", "bidirectional", "tagger"], 4))
 def test_models_of_other_structures_compile(cell):
     job = Job(cell, dim_recurrent=4)
     compiled = myrnn.compile(job.model())

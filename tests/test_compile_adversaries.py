@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import myrnn
+from marks import most_are_long
 from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic
 from myrnn.training import Training
 from myrnn.training.engine import MyGradEngine
@@ -512,7 +513,9 @@ def train_far_away(model, write, where, engine):
     return myrnn.train(model, task, SGD(model.parameters, learning_rate=0.01), iterations, **options)
 
 
-@pytest.mark.parametrize("where", ["on_train_begin", "on_progress", "on_report", "on_reported", "task", "schedule"])
+@pytest.mark.parametrize(
+    "where", most_are_long(["on_train_begin", "on_progress", "on_report", "on_reported", "task", "schedule"], 3)
+)
 def test_no_change_by_the_users_code_is_trained_past(far_away, where):
     model, write = far_away
     with pytest.raises(NotARecurrence, match="does not compute what was compiled"):

@@ -12,6 +12,7 @@ from mygrad.nnet.layers import batchnorm
 from mygrad.operation_base import Operation
 
 import myrnn
+from marks import most_are_long
 from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation, tasks
 from myrnn.compiler import compile
 from myrnn.compiler.graph import Builder
@@ -305,9 +306,7 @@ def test_what_is_no_recurrence_is_refused(model, error, told):
         myrnn.compile(model(), dim_input=10)
 
 
-@pytest.mark.parametrize(
-    "model", [LookingBack, SkipsTheFirst, BeginsWithAnElement, Chooses], ids=lambda model: model.__name__
-)
+@pytest.mark.parametrize("model", most_are_long([LookingBack, SkipsTheFirst, BeginsWithAnElement, Chooses], 2))
 def test_attention_first_steps_that_differ_and_choices_are_compiled(model):
     model = model()
     compiled = myrnn.compile(model)

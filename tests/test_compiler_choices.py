@@ -7,6 +7,7 @@ from mygrad import tanh
 from mygrad.nnet.activations import sigmoid, softmax
 from mygrad.nnet.losses import softmax_crossentropy
 
+from marks import most_are_long
 from myrnn import RNN, Sequences, dropout
 from myrnn.compiler import compile
 
@@ -89,7 +90,9 @@ class InTurnWithDropout(Network):
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize(
     "kind",
-    [AttentionToLateStates, Normalized, Logarithm, MeanOfLateStates, ByTheLastRowButOne, InTurnWithDropout],
+    most_are_long(
+        [AttentionToLateStates, Normalized, Logarithm, MeanOfLateStates, ByTheLastRowButOne, InTurnWithDropout], 2
+    ),
 )
 def test_its_gradients_are_those_of_mygrad(kind, batched):
     model, rng = kind(), np.random.default_rng(0)

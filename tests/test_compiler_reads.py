@@ -140,7 +140,7 @@ AFTER = {
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(ROWS, 2))
+@pytest.mark.parametrize("name", most_are_long(ROWS, 4))
 def test_an_array_of_the_input_is_traced(name):
     compiled = compile(Model(rows=ROWS[name]), dim_input=C)
     assert not compiled.guard.looks
@@ -148,7 +148,7 @@ def test_an_array_of_the_input_is_traced(name):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(AFTER, 2))
+@pytest.mark.parametrize("name", most_are_long(AFTER, 4))
 def test_a_choice_is_an_operation(name):
     compiled = compile(Model(after=AFTER[name]), dim_input=C)
     assert not compiled.guard.looks
@@ -193,7 +193,7 @@ LOOKED_AT = {
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", LOOKED_AT)
+@pytest.mark.parametrize("name", most_are_long(LOOKED_AT, 3))
 def test_numbers_that_leave_the_graph_are_looks(name):
     """What happens only with numbers that no trace has seen is not in the graph."""
     compiled = compile(Model(after=LOOKED_AT[name]), dim_input=C)

@@ -317,7 +317,7 @@ def refused(message):
 @pytest.mark.parametrize(
     ("tokens", "batch_size"), [(False, 4), pytest.param(True, 1, marks=pytest.mark.long)], ids=["batches", "tokens"]
 )
-@pytest.mark.parametrize("function", most_are_long(MODELS, 2))
+@pytest.mark.parametrize("function", most_are_long(MODELS, 4))
 def test_both_engines_train_to_the_same(function, tokens, batch_size, in_python):
     options = {"sequences": data(function, tokens), "batch_size": batch_size}
     (losses, weights), (others, other_weights) = (trained(function, e, **options) for e in ("mygrad", "native"))
@@ -327,7 +327,7 @@ def test_both_engines_train_to_the_same(function, tokens, batch_size, in_python)
 
 
 @pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 4])
-@pytest.mark.parametrize("function", [of_state, both_ways, noisy], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", most_are_long([both_ways, of_state, noisy], 3))
 def test_so_does_machine_code(function, batch_size):
     (losses, weights), (others, other_weights) = (
         trained(function, engine, batch_size=batch_size) for engine in ("mygrad", "native")

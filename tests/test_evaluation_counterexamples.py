@@ -43,7 +43,7 @@ def mistakes_by_hand(model, sequences):
 
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
-@pytest.mark.parametrize("model", [MODEL, LSTM(4, 6, 2, rng=0)])
+@pytest.mark.parametrize("model", [MODEL, pytest.param(LSTM(4, 6, 2, rng=0), marks=pytest.mark.long)])
 def test_the_mistakes_are_those_found_by_hand(model, engine):
     drawn = TASK.sample(200, np.random.default_rng(2))
     by_hand = mistakes_by_hand(model, drawn)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import myrnn
+from marks import most_are_long
 from myrnn import GRU, RNN, SGD, Adam, CompileError, InvalidArgument, RMSprop, TrainingDiverged, tasks
 from myrnn.training import Training
 
@@ -49,7 +50,7 @@ def memory(optimizer):
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", most_are_long(OPTIMIZERS, 2))
 def test_weights_memory_and_history_are_those_of_mygrad(name, batch_size):
     # MyGrad takes a second for a hundred batches.
     iterations = 200 if batch_size == 1 else 100

@@ -52,7 +52,7 @@ def two_threads(monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize(("per_step", "weighted", "tokens"), list(product((False, True), repeat=3)))
+@pytest.mark.parametrize(("per_step", "weighted", "tokens"), most_are_long(product((False, True), repeat=3), 3))
 @pytest.mark.parametrize("batch_size", [1, 4, pytest.param(6, marks=pytest.mark.long)])
 def test_classes_train_as_with_mygrad(per_step, weighted, tokens, batch_size):
     agree(data("class", per_step, weighted, tokens=tokens), batch_size)
@@ -87,7 +87,7 @@ def test_a_single_output_trains_as_with_mygrad(what, per_step):
 
 
 @pytest.mark.parametrize("per_step", [False, True])
-@pytest.mark.parametrize("loss", ["cross-entropy", smoothed, "huber"], ids=named)
+@pytest.mark.parametrize("loss", most_are_long([smoothed, "cross-entropy", "huber"], 3))
 def test_they_train_in_threads_and_with_class_weights(loss, per_step, two_threads):
     what = LOSSES[loss]
     weights = {"class_weight": [3, 0.5]} if what == "class" else {}

@@ -11,6 +11,7 @@ import pytest
 from mygrad import tanh
 from mygrad.nnet.losses import softmax_crossentropy
 
+from marks import most_are_long
 from myrnn import GRU, LSTM, RNN, Adam, Sequences, train
 from myrnn.compiler import Streams, compile
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
@@ -60,7 +61,7 @@ def data(lengths, seed=1):
 # --- step by step
 
 
-@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+@pytest.mark.parametrize("kind", most_are_long([LSTM, RNN, GRU], 3))
 def test_a_sequence_read_step_by_step_is_the_sequence(kind):
     compiled = compile(kind(10, 8, 2, rng=0))
     state, tokens = compiled.start(), [3, 1, 4, 1, 5]
@@ -203,14 +204,8 @@ def test_one_hot_rows_of_integers_are_not_taken_for_tokens():
     np.testing.assert_array_equal(logits[0], compiled.step(compiled.start(), 1)[1])
 
 
-LONG = pytest.mark.long
-
-
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize(
-    "entry",
-    [pytest.param(e, id=e.name, marks=() if i % 16 == 0 else LONG) for i, e in enumerate(ALL) if e.compiles],
-)
+@pytest.mark.parametrize("entry", most_are_long([entry for entry in ALL if entry.compiles], 40))
 def test_models_of_every_kind_go_on_or_are_refused(entry):
     compiled = compile(entry.made(), max_length=12, dim_input=C, check=False)
     x = np.random.default_rng(0).normal(size=(12, C)).astype(np.float32)
@@ -333,6 +328,7 @@ def test_a_million_steps_take_little_memory():
     assert max(work.steps for work in native._workspaces.values()) == 8 * 50
 
 
+@pytest.mark.long
 def test_a_series_is_learned_that_needs_what_is_further_back_than_a_window():
     # The class is the symbol that stood before the last marker, however long ago that was.
     rng = np.random.default_rng(0)

@@ -116,6 +116,7 @@ def test_a_failing_run_is_recorded_and_the_others_are_done(one_core):
 # --- the same table
 
 
+@pytest.mark.long
 def test_two_cores_give_the_same_bytes(native_study, native_one_core, tmp_path):
     results = sweep(native_study, tmp_path, jobs=2)
     assert tables(tmp_path) == tables(native_one_core)

@@ -102,7 +102,10 @@ def trained(engine="mygrad"):
 @pytest.mark.parametrize(
     "other",
     [
-        lambda: myrnn.evaluate(RNN(10, 8, 2, rng=1), TASK, samples=50, seed=0, engine="mygrad", progress=False),
+        pytest.param(
+            lambda: myrnn.evaluate(RNN(10, 8, 2, rng=1), TASK, samples=50, seed=0, engine="mygrad", progress=False),
+            marks=pytest.mark.long,
+        ),
         lambda: myrnn.compile(RNN(10, 8, 2, rng=2), check=False),
     ],
     ids=["evaluates", "compiles"],
