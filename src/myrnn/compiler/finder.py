@@ -127,10 +127,7 @@ class Finder:
             forced += more
         if not loop.step:
             return False
-        before = self.so_far.left[self.so_far.longest].output, dict(self.so_far.ends)
         self._hand_over(loop, template, labels, list(streams.values()), set(kept), {n for n, lag in ends if not lag})
-        if before == (self.so_far.left[self.so_far.longest].output, self.so_far.ends):
-            raise self.so_far.no_loop()
         return True
 
     def _loop(

@@ -31,6 +31,8 @@ from myrnn.compiler.probe import ADVICE, Traces, first_difference
 from myrnn.compiler.trace import Trace
 from myrnn.errors import NotARecurrence
 
+SoFar = tuple[list[Loop], list[Stream], dict[bool, int], set[int], dict[int, Trace]]
+
 # More loops than this have no model that can be understood.
 MOST_LOOPS = 32
 # So many steps before or behind its own the logits of a step may read.
@@ -135,12 +137,10 @@ class Search(Found):
         while not self._is_done():
             before = self._so_far()
             try:
-                if len(self.loops) == MOST_LOOPS or not (
-                    Finder(self, backward=False).find() or Finder(self, backward=True).find()
-                ):
+                if len(self.loops) == MOST_LOOPS or not (self._finds(backward=False) or self._finds(backward=True)):
                     raise self.no_loop()
             except NotARecurrence:
-                self.loops, self.streams, self.ends, self.unknown, self.left = before
+                self._put_back(before)
                 if not (self.traced.per_step and self._is_done(MOST_LAG)):
                     raise
                 break
@@ -161,9 +161,29 @@ class Search(Found):
             traced.draws,
         )  # fmt: skip
 
-    def _so_far(self) -> tuple[list[Loop], list[Stream], dict[bool, int], set[int], dict[int, Trace]]:
+    def _finds(self, *, backward: bool) -> bool:
+        """Find the next loop of one direction; where none leaves less to find, nothing changes."""
+        before, to_find = self._so_far(), self._to_find()
+        if Finder(self, backward=backward).find() and self._to_find() < to_find:
+            return True
+        self._put_back(before)
+        return False
+
+    def _to_find(self) -> tuple[int, int]:
+        """Return how many operations of the longest trace are in no loop yet, and how many rows they read.
+
+        Rows at which a stream ends are not among these: one loop after the other can hand them on for ever.
+        """
+        order = topological([self.left[self.longest].output])
+        rows = [n for n in order if n.operation == "row" and not self._is_end(n)]
+        return sum(1 for n in order if n.inputs), len(rows)
+
+    def _so_far(self) -> SoFar:
         """Return copies of what is found."""
         return [*self.loops], [*self.streams], dict(self.ends), set(self.unknown), dict(self.left)
+
+    def _put_back(self, before: SoFar) -> None:
+        self.loops, self.streams, self.ends, self.unknown, self.left = before
 
     def _is_done(self, lag: int = 0) -> bool:
         """Whether what is left reads last states alone, and for logits of every step what stands there.
