@@ -23,8 +23,8 @@ from recurrences import C as WIDTH
 from targets_help import LENGTHS, STEPS, Model, data, gaussian, smoothed
 
 
-def trained(engine, sequences, batch_size=1, iterations=12, outputs=2, model=None, **options):
-    model = model or Model(sequences.per_step, outputs)
+def trained(engine, sequences, batch_size=1, iterations=12, outputs=2, model=None, kind=Model, **options):
+    model = model or kind(sequences.per_step, outputs)
     optimizer = Adam(model.parameters, learning_rate=0.03)
     history = train(model, sequences, optimizer, iterations, batch_size, engine=engine, report_every=1, **options)
     return model, history

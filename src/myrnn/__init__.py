@@ -6,6 +6,7 @@ from myrnn import _start as _start  # isort: split
 
 from myrnn import exercises, plots, tasks
 from myrnn._version import __version__
+from myrnn.added_loss import add_loss
 from myrnn.compiler import CompiledModel, compile
 from myrnn.data import LabelledSequences, read_sequences
 from myrnn.errors import (
@@ -87,6 +88,7 @@ __all__ = [
     "TransferTable",
     "UnsupportedOperation",
     "__version__",
+    "add_loss",
     "build_graph",
     "classification_report",
     "compile",

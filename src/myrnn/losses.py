@@ -172,11 +172,14 @@ class Objective:
     class_weights : ndarray (K,), optional
     penalty : callable, optional
         ``penalty(model)`` returns a tensor of shape (), which is added to the loss of each iteration.
+    added : int
+        How many of the model's outputs, the last ones, have no target: 1 where it adds to its loss (`added_loss`).
     """
 
     loss: Loss | str = CROSS_ENTROPY
     class_weights: NDArray[np.float32] | None = None
     penalty: Penalty | None = None
+    added: int = 0
 
     def __call__(
         self, model: Any, outputs: Tensor, targets: NDArray[Any], weights: NDArray[np.float32] | None

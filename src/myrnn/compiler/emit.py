@@ -307,7 +307,7 @@ class _Renderer:
 
     def _losses(self, losses: Losses) -> None:
         over, outputs = losses.over, self._address(losses.outputs, losses.over)
-        count = self._number(losses.outputs.size)
+        count = self._number(losses.scored)
         self.lines("loss, score = 0.0, 0.0")
         with self._each_row(over):
             if losses.what == CLASS:

@@ -247,6 +247,7 @@ class Losses:
     out: Place
     values: Place
     outputs: Place
+    scored: int  # how many of the outputs have a target
     what: str  # the targets are, as in `TargetKind`
 
 

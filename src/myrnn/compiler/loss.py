@@ -41,7 +41,9 @@ class LossGraph:
     what : str
         What its target is, as in `TargetKind`.
     outputs : int
-        K.
+        How many it reads.
+    scored : int
+        K: how many of these, the first ones, have a target.
     width : int
         How many numbers the target of a row has.
     table : ndarray, float32 (K, width), or None
@@ -56,6 +58,7 @@ class LossGraph:
 
     what: str
     outputs: int
+    scored: int
     width: int
     # All that it computes.
     text: tuple[Any, ...] = field(repr=False)
@@ -74,7 +77,7 @@ class LossGraph:
     def has_changed(self) -> bool:
         """Whether the function gives other numbers now, on some rows, than when it was traced."""
         try:
-            return _answer(self.function, self.outputs, self.examples) != self.answer
+            return _answer(self.function, self.outputs, self.scored, self.examples) != self.answer
         except CompileError:
             return True
 
@@ -92,7 +95,13 @@ class LossGraph:
 
 
 def trace_loss(
-    loss: Loss | str, kind: TargetKind, outputs: int, targets: NDArray[Any], parameters: Sequence[Tensor] = ()
+    loss: Loss | str,
+    kind: TargetKind,
+    outputs: int,
+    targets: NDArray[Any],
+    parameters: Sequence[Tensor] = (),
+    *,
+    added: int = 0,
 ) -> LossGraph:
     """Trace a loss.
 
@@ -102,27 +111,30 @@ def trace_loss(
         As `losses.loss_for` returns it.
     kind : TargetKind
     outputs : int
-        K.
+        How many there are in a row.
     targets : ndarray
         Some of the targets that there are.
     parameters : sequence of Tensor
         Those of the model, which a loss must not read.
+    added : int
+        How many of the outputs, the last ones, have no target.
 
     Raises
     ------
     CompileError
         When it cannot be told what the loss computes, or it has no rule.
     """
+    scored = outputs - added
     examples = targets[:: max(1, len(targets) // EXAMPLES)][:EXAMPLES]
     if not len(examples):
         examples = np.zeros((1, *targets.shape[1:]), targets.dtype)
-    tracer = _Tracer(loss, outputs, parameters)
+    tracer = _Tracer(loss, outputs, scored, parameters)
     try:
         with MYGRAD, np.errstate(all="ignore"):
             tracer.check_rows(examples)
             if kind.what == CLASS:
                 value, table = _by_class(tracer.of_classes())
-                tracer.check_numbers(value, np.arange(outputs), table)
+                tracer.check_numbers(value, np.arange(scored), table)
             else:
                 value, table = tracer.of_numbers(examples), None
                 tracer.check_numbers(value, examples, examples.astype(np.float32))
@@ -130,12 +142,13 @@ def trace_loss(
         raise CompileError(f"the loss {name_of(loss)!r} has no native form: {error}") from None
     width = examples.shape[1] if table is None else table.shape[1]
     text = *text_of(value), b"" if table is None else table.tobytes()
-    return LossGraph(kind.what, outputs, width, text, table, value, loss, examples, _answer(loss, outputs, examples))
+    answer = _answer(loss, outputs, scored, examples)
+    return LossGraph(kind.what, outputs, scored, width, text, table, value, loss, examples, answer)
 
 
-def _answer(loss: Loss | str, outputs: int, targets: NDArray[Any]) -> bytes:
+def _answer(loss: Loss | str, outputs: int, scored: int, targets: NDArray[Any]) -> bytes:
     """Return the bytes of a loss and its gradients on rows of these targets, and of all classes."""
-    rows = np.concatenate([targets, np.arange(outputs)]) if targets.ndim == 1 else targets
+    rows = np.concatenate([targets, np.arange(scored)]) if targets.ndim == 1 else targets
     with MYGRAD, np.errstate(all="ignore"):
         given = mygrad.tensor(np.random.default_rng(1).normal(size=(len(rows), outputs)), constant=False)
         losses = tried(lambda: losses_of(loss, given, rows))
@@ -153,8 +166,8 @@ def text_of(value: Node) -> tuple[Any, ...]:
 class _Tracer:
     """Runs a loss on a row, and reads MyGrad's graph of it."""
 
-    def __init__(self, loss: Loss | str, outputs: int, parameters: Sequence[Tensor]) -> None:
-        self._loss, self._outputs, self._parameters = loss, outputs, parameters
+    def __init__(self, loss: Loss | str, outputs: int, scored: int, parameters: Sequence[Tensor]) -> None:
+        self._loss, self._outputs, self._scored, self._parameters = loss, outputs, scored, parameters
         # Computations on constants stand in it as they were written: so the graphs of two classes are alike.
         self._build = Builder(fold=False)
         self._rng = np.random.default_rng(0)
@@ -171,9 +184,9 @@ class _Tracer:
 
     def of_classes(self) -> list[Node]:
         """Return the loss of a row for each class."""
-        if self._outputs > MOST_CLASSES:
+        if self._scored > MOST_CLASSES:
             raise CompileError(f"it is traced for every class, for {MOST_CLASSES} at most")
-        return [_same([self._trace(np.array([k]), {}) for _ in range(2)]) for k in range(self._outputs)]
+        return [_same([self._trace(np.array([k]), {}) for _ in range(2)]) for k in range(self._scored)]
 
     def _trace(self, target: Any, values: dict[int, Any]) -> Node:
         outputs, recorder = mygrad.tensor(self._drawn(1), constant=False), Recorder()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import failure, warn
+from myrnn.added_loss import with_added
 from myrnn.compiler import ADVICE, MYGRAD, compile_for, lines_that_look, unreached
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
 from myrnn.losses import Objective
@@ -112,6 +113,7 @@ class MyGradEngine:
         return losses, scores
 
     def _iterate(self, sequences: Sequences, batch: NDArray[np.int64], keys: Keys) -> tuple[float, Any]:
+        added = self._objective.added
         rows = sequences.rows(batch)
         targets, weights = sequences.targets[rows], None if sequences.weights is None else sequences.weights[rows]
         # MyGrad clears a gradient when its tensor is used again: what these sequences do not use would keep its last.
@@ -119,7 +121,7 @@ class MyGradEngine:
             parameter.null_grad()
         used = _have_rows(sequences, batch)
         pairs = zip(batch[used], keys[used].tolist(), strict=True)
-        outputs = _stack([_output(self._model, sequences, index, Numbers(key)) for index, key in pairs])
+        outputs = _stack([_output(self._model, sequences, index, Numbers(key), added) for index, key in pairs])
         loss = self._objective(self._model, outputs, targets, weights)
         loss.backward()
         # A penalty may reach parameters that the model does not use.
@@ -130,7 +132,8 @@ class MyGradEngine:
         if self.gradient_clip is not None:
             clip_gradients(self._parameters, self.gradient_clip)
         self._optimizer.step()
-        return loss.item(), total_score(outputs.data, targets, weights) if len(rows) else 0
+        scored = outputs.data[:, : outputs.shape[1] - added]
+        return loss.item(), total_score(scored, targets, weights) if len(rows) else 0
 
 
 class ChosenEngine:
@@ -296,6 +299,11 @@ def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64
 
 def columns_of(model: Any, sequences: Sequences) -> int:
     """Run the model on one sequence and return K, or say what is wrong with what comes back."""
+    return tried_on(model, sequences)[0]
+
+
+def tried_on(model: Any, sequences: Sequences) -> tuple[int, bool]:
+    """Run the model on one sequence; return K, and whether it adds to its loss, or say what is wrong."""
     made_for, width = getattr(model, "dim_input", None), sequences.dim_input
     if isinstance(made_for, int | np.integer) and made_for != width:
         kind = "symbols" if sequences.is_tokens else "features"
@@ -304,27 +312,28 @@ def columns_of(model: Any, sequences: Sequences) -> int:
             f"{_checks.count_of(made_for, 'input')}: "
             f"make it with dim_input={width}"
         )
-    # Of one step, a row for each step is a row for the sequence.
-    index = int(sequences.lengths.argmax()) if sequences.per_step else 0
+    # Of one step, a row for each step is a row for the sequence; and of none, nothing may be added to the loss.
+    index = int(sequences.lengths.argmax())
     try:
         # The beginning of a long sequence is enough.
         beginning = sequences.features(index, min(BEGINNING, max(2, BEGINNING_NUMBERS // width)))
-        return _columns_of(model, beginning, sequences.kind)
+        return _tried(model, beginning, sequences.kind)
     except MyRNNError:
         # The model may need the whole sequence.
-        return _columns_of(model, sequences.features(index), sequences.kind)
+        return _tried(model, sequences.features(index), sequences.kind)
 
 
-def _columns_of(model: Any, x: NDArray[np.float32], kind: TargetKind) -> int:
+def _tried(model: Any, x: NDArray[np.float32], kind: TargetKind) -> tuple[int, bool]:
     try:
         # Numbers may overflow, as they may in training: that ends in a loss that is refused.
         with np.errstate(over="ignore", invalid="ignore"), MYGRAD, mygrad.no_autodiff:
-            outputs = np.asarray(model(x))
+            found, added = with_added(model, x)
+            outputs = np.asarray(found)
     except MyRNNError:
         raise
     except Exception as error:
         raise InvalidArgument(f"the model fails on a sequence of shape {x.shape}: {failure(error)}") from error
-    return checked_columns(outputs.shape, kind, len(x))
+    return checked_columns(outputs.shape, kind, len(x)), bool(added)
 
 
 def _have_rows(sequences: Sequences, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -332,14 +341,17 @@ def _have_rows(sequences: Sequences, indices: NDArray[np.int64]) -> NDArray[np.b
     return (sequences.lengths[indices] > 0) | (not sequences.per_step)
 
 
-def _output(model: Any, sequences: Sequences, index: int, source: Source | None = None) -> Any:
+def _output(model: Any, sequences: Sequences, index: int, source: Source | None = None, added: int = 0) -> Any:
     """Run the model on a sequence and return its outputs, whose shape is what the targets want.
 
-    With a source, as in training, it draws random numbers.
+    With a source, as in training, it draws random numbers. The last `added` outputs have no target.
     """
     features = sequences.features(index)
     output = model(features) if source is None else run_with(source, model, features)
-    checked_columns(np.shape(output), sequences.kind, int(sequences.lengths[index]))
+    shape = np.shape(output)
+    if added:
+        shape = *shape[:-1], shape[-1] - added
+    checked_columns(shape, sequences.kind, int(sequences.lengths[index]))
     return output
 
 

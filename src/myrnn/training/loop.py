@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn._user_code import warn
+from myrnn.added_loss import OfBoth, WithAddedLoss, adding_nothing
 from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.losses import CROSS_ENTROPY, Loss, Objective, Penalty, loss_for, name_of
@@ -30,7 +33,7 @@ from myrnn.training.checkpoint import (
     load_checkpoint,
     to_state,
 )
-from myrnn.training.engine import ChosenEngine, columns_of
+from myrnn.training.engine import ChosenEngine, tried_on
 from myrnn.training.feed import check_sequences, make_feed
 from myrnn.training.hooks import (
     Report,
@@ -145,7 +148,8 @@ def train(
         error for numbers. It is compiled with the model; what cannot be is refused as a model is, see `engine`.
     penalty : callable, optional
         ``penalty(model)`` returns a tensor of shape (), such as the sum of all squared weights, that is added to the
-        loss of each iteration. It is compiled with the model, as `loss` is.
+        loss of each iteration. It is compiled with the model, as `loss` is. What is to be small in a model's states it
+        hands to `myrnn.add_loss` itself.
     truncate : int, optional
         Truncated backpropagation through time, for sequences of any length in little memory: each iteration takes the
         next so many steps of `batch_size` sequences of a `Sequences`, and goes on from the states that these ended
@@ -275,11 +279,17 @@ class Training:
         self._feed = make_feed(task, batch_size, rng) if truncate is None else _windows(task, batch_size, rng, truncate)
         example = self._feed.peek()
         self._kind, self._dim_input = example.kind, example.dim_input
-        self._columns = columns_of(model, example)
+        self._columns, adds = tried_on(model, example)
         weights = checked_class_weights(class_weight, self._kind, self._columns)
         objective = Objective(loss_for(loss, self._kind), weights, _checked_penalty(penalty))
         self._guessing = guessing_loss(objective, model, example, self._columns)
-        self._engine = ChosenEngine(engine, model, optimizer, batch_size, gradient_clip, objective, example, seed)
+        if adds and truncate is not None:
+            raise InvalidArgument("truncate does not go with a model that calls add_loss")
+        self._adding: Callable[[], AbstractContextManager[None]] = nullcontext if adds else adding_nothing
+        learned = WithAddedLoss(model) if adds else model
+        of_all = replace(objective, loss=OfBoth(objective.loss), added=1) if adds else objective
+        with self._adding():
+            self._engine = ChosenEngine(engine, learned, optimizer, batch_size, gradient_clip, of_all, example, seed)
         if isinstance(self._feed, WindowFeed):
             self._feed.carry(self._engine.carried)
         self._given = {
@@ -295,7 +305,7 @@ class Training:
             **({} if objective.penalty is None else {"penalty": name_of(objective.penalty)}),
         }
         self._record = Record(batch_size, self._kind, chance_of(self._kind, self._columns))
-        self._form = Form(self._kind, batch_size, -np.inf if objective.can_be_negative else 0.0)
+        self._form = Form(self._kind, batch_size, -np.inf if of_all.can_be_negative else 0.0)
         self._restarts = Restarts(gradient_clip, on_divergence == "restart")
         self._checked: Sequences | None = None
         self._is_stopped = False
@@ -474,7 +484,8 @@ class Training:
         rates = self._rates.between(done, done + len(order), self._restarts.scale)
         if not self._rates.is_shipped or (is_new and not self._is_task_shipped):
             self._engine.doubt()
-        losses, scores = self._engine.run(data, order, rates, done)
+        with self._adding():
+            losses, scores = self._engine.run(data, order, rates, done)
         check_losses(losses, done)
         self._record.add(Results(losses, scores, data.counted[order].sum(axis=1)), data.lengths[order])
         self._call("on_progress", self.iteration)

@@ -304,8 +304,9 @@ def _traced(objective: Objective, compiled: CompiledModel, example: Sequences) -
     counted = example.targets if example.weights is None else example.targets[example.weights > 0]
     if example.kind.what == CLASS:
         # A label that is no class of the model's is refused when it turns up.
-        counted = counted[counted < compiled.dim_output]
-    return trace_loss(objective.loss, example.kind, compiled.dim_output, counted, compiled.model.parameters)
+        counted = counted[counted < compiled.dim_output - objective.added]
+    parameters = compiled.model.parameters
+    return trace_loss(objective.loss, example.kind, compiled.dim_output, counted, parameters, added=objective.added)
 
 
 def check_rows(compiled: CompiledModel, kind: TargetKind) -> None:
