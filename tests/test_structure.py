@@ -31,6 +31,7 @@ ORDER = (
     "optimizers",
     "schedules",
     "losses",
+    "added_loss",
     "compiler",
     "training",
     "experiment",

@@ -81,7 +81,7 @@ def adding_nothing() -> Iterator[None]:
 
 def _refuse(value: Tensor) -> None:
     raise InvalidArgument(
-        "the model calls add_loss, and did not when the training was made, on the longest of the first sequences: let "
+        "the model calls add_loss, and did not when the training was made, on one of its sequences: let "
         "it add something on every sequence from the beginning on, perhaps 0"
     )
 

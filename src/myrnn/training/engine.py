@@ -313,7 +313,7 @@ def tried_on(model: Any, sequences: Sequences) -> tuple[int, bool]:
             f"make it with dim_input={width}"
         )
     # Of one step, a row for each step is a row for the sequence; and of none, nothing may be added to the loss.
-    index = int(sequences.lengths.argmax())
+    index = int((sequences.lengths if sequences.per_step else sequences.lengths > 0).argmax())
     try:
         # The beginning of a long sequence is enough.
         beginning = sequences.features(index, min(BEGINNING, max(2, BEGINNING_NUMBERS // width)))
