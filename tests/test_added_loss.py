@@ -199,7 +199,12 @@ def test_a_training_that_goes_on_comes_to_the_same_bytes(tmp_path, engine):
 
 @pytest.mark.parametrize(
     ("value", "told"),
-    [(0.5, "0.5"), (np.float32(1), "np.float32(1.0)"), (mg.tensor([1.0, 2.0]), "a tensor of shape (2,)"), (None, "None")],
+    [
+        (0.5, "0.5"),
+        (np.float32(1), "np.float32(1.0)"),
+        (mg.tensor([1.0, 2.0]), "a tensor of shape (2,)"),
+        (None, "None"),
+    ],
 )
 def test_it_takes_a_tensor_of_one_number(value, told):
     with pytest.raises(InvalidArgument, match=re.escape(f"one number, such as a sum, not {told}")):
