@@ -33,6 +33,17 @@ def made(function):
     return Model()
 
 
+def a_sum_of_states_after_the_last_one(x, w, u, w2, u2, v):
+    h = zeros(D)
+    for row in x:
+        h = tanh(row @ w + h @ u)
+    total = 0
+    for row in x:
+        h = tanh(row @ w2 + h @ u2 + h @ u)
+        total = total + h
+    return total @ v
+
+
 def pairs(x, w, u, v):
     h = zeros(D)
     for a, b in zip(x, x[1:]):  # noqa: B905, RUF007 - as most people write it
@@ -184,6 +195,7 @@ def level_and_trend(x, w, v):
 
 
 COMPILED = (
+    a_sum_of_states_after_the_last_one,
     pairs, pairs_from_a_learned_state, pairs_backward, windows, windows_and_their_sum, centred_windows, windows_ahead,
     all_but_the_last, from_the_fourth_on, without_the_fourth, a_late_state, a_late_number, other_weights_at_first,
     other_weights_at_one_step, other_weights_at_the_end, states_that_exist, every_third_state,
@@ -191,6 +203,7 @@ COMPILED = (
 )  # fmt: skip
 # Of an empty sequence these make nothing, or something else.
 NOT_OF_NONE = {
+    "a_sum_of_states_after_the_last_one",
     "centred_windows", "windows_ahead", "all_but_the_last", "states_that_exist", "last_three", "level_and_trend",
     "other_weights_at_the_end",
 }  # fmt: skip

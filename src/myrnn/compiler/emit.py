@@ -380,8 +380,12 @@ class _Renderer:
                     self._call("fill", target, f"{self._base(out, over)} + {self._padded_size(product.n)}", "0.0")
                 self._call("add_dots", target, self._address(vector, over), matrix, n, self._padded_size(product.k))
             return
-        target, left = self._first_row(out, over), self._first_row(vector, over)
         sizes = self._number(product.k), self._padded_size(product.n), product.add
+        if self._lies_apart(out, over) or self._lies_apart(vector, over):
+            with self._each_row(over):
+                self._call("multiply_row", self._address(out, over), self._address(vector, over), matrix, *sizes)
+            return
+        target, left = self._first_row(out, over), self._first_row(vector, over)
         if rows := self._form.count.get(over):
             self._call("multiply", target, self._stride(out), left, self._stride(vector), 1, matrix, rows, *sizes)
         else:
@@ -411,7 +415,13 @@ class _Renderer:
 
     def _first_row(self, place: Place, over: Over) -> str:
         """Return the address of the first of the rows side by side."""
+        assert not self._lies_apart(place, over), "these rows do not lie side by side"
         return f"{place.buffer.array}, {self._base(place, over, each_row=False)}"
+
+    def _lies_apart(self, place: Place, over: Over) -> bool:
+        """Whether the rows of a batch do not lie side by side: sequences of other lengths begin at other steps."""
+        moment = over if place.row is Row.NOW else place.row
+        return self._kind.batched and moment is Over.START and place.buffer.rows in (Rows.STEPS, Rows.STATES)
 
     def _line(self, place: Place) -> str:
         return self._padded_size(place.buffer.columns)
