@@ -196,7 +196,7 @@ def test_a_class_that_fails_in_the_training_is_trained_no_further(here):
 def test_a_class_of_ones_own_is_trained_op_by_op_where_it_cannot_be_compiled(own):
     network = Network({**SMALL, "cell": "own"}, own.make)
     assert network.compiled is None
-    assert "A compiled model runs the same equations at every step." in network.note
+    assert "The steps of a compiled model are the same equations" in network.note
     assert network.preparations() == []
     network.advance(0.0, 5)
     assert network.iteration == 5

@@ -594,7 +594,7 @@ def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypa
         page.send("watch", views=["row", "accuracy"])
         assert page.next("row")["problem"].startswith("this model cannot be compiled, so it cannot be looked into:")
         assert page.next("accuracy")["total"] == [2] * 6
-        assert "A compiled model runs the same equations" in page.ask("recurrence", "recurrence")["equations"]
+        assert "The steps of a compiled model" in page.ask("recurrence", "recurrence")["equations"]
 
 
 # --- when things go wrong

@@ -38,8 +38,8 @@ BACK = (3, 10)
 APART = 4
 
 ADVICE = (
-    "  A compiled model runs the same equations at every step. "
-    'Feed what differs as an input, or train with engine="mygrad".'
+    "  The steps of a compiled model are the same equations, but for the first ones and up to four kinds in turn.\n"
+    '  Feed what differs as an input, or train with engine="mygrad".'
 )
 
 
