@@ -695,12 +695,39 @@ def learned_power(x, w, a, v):
     return total @ v
 
 
-@row("time", "`t / 100`, counted from 1; or the share as a column of the data")
+@row("time")
 def share(x, w, u, b, v):
     """The share of the sequence so far."""
     h = zeros(D)
     for t, x_t in enumerate(x):
         h = tanh(x_t @ w + h @ u + t / len(x) * b)  # <-
+    return h @ v
+
+
+@row("time")
+def share_left(x, w, u, v):
+    """What is left of it."""
+    h = zeros(D)
+    for t, x_t in enumerate(x):
+        h = tanh((1 - t / len(x)) * (x_t @ w) + h @ u)  # <-
+    return h @ v
+
+
+@row("time")
+def divided_by_the_length(x, w, u, v):
+    """The length of the sequence in a step."""
+    total = zeros(D)
+    for x_t in x:
+        total = total + tanh(x_t @ w) / len(x)  # <-
+    return total @ v
+
+
+@row("time", "`t / len(x)`, which the model may learn to use; or the sine as a column of the data")
+def sine_of_the_share(x, w, u, b, v):
+    """Another number that goes by the length."""
+    h = zeros(D)
+    for t, x_t in enumerate(x):
+        h = tanh(x_t @ w + h @ u + np.sin(np.pi * t / len(x)) * b)  # <-
     return h @ v
 
 

@@ -283,7 +283,11 @@ class OwnOperation(Base):
         (CountsInBytes, UnsupportedOperation, r"(?s)^this computes in int8.*a float, such as 0\.0.*count \+ np"),
         (TensorsOnly, CompileError, "^the model fails on an array of shape"),
         (OwnOperation, UnsupportedOperation, r"(?s)no rule for Tanh of \S*test_compile_refusals.*_op\(Tanh"),
-        (Positional, NotARecurrence, r"(?s)numbers that differ .* from length to length\..*as a column of the data"),
+        (
+            Positional,
+            NotARecurrence,
+            r"(?s)numbers that differ from length to length, and are no fraction.*as a column of the data",
+        ),
         (EveryEighth, NotARecurrence, "does something that its other steps do not|is not the same"),
         (FirstTwenty, NotARecurrence, r"^step 2\d of the model is not the same computation|at step 19 or the next,"),
         (

@@ -355,7 +355,7 @@ def squared_length(m, x):
         (every(2, lambda m, x, h, t: mg.tanh(x @ m.A + h @ m.B)), "is not the same computation as"),
         (every(4, lambda m, x, h, t: h), None),
         (every(8, lambda m, x, h, t: mg.tanh(x @ m.A + h @ m.B)), "is not the same computation as"),
-        (positional, "numbers that differ from step to step, and from length to length"),
+        (positional, "numbers that differ from length to length, and are no fraction of it"),
         (first_only, None),
         (all_states, None),
         (look_back_to_the_first, None),

@@ -22,7 +22,6 @@ class Positioned(Simple):
 
 @recurrence(
     source="Gehring et al., Convolutional sequence to sequence learning, 2017 (the position as a feature)",
-    compiles=False,
 )
 class RelativePosition(Simple):
     """The share of the sequence that was seen, t / T, is a fifth feature."""

@@ -95,7 +95,7 @@ class LastThreeJoined:
         return (mg.concatenate(states[-3:]) @ self.v)[None]
 
 
-@recurrence(source="Ng et al., Beyond short snippets, 2015 (weights that grow linearly with time)", compiles=False)
+@recurrence(source="Ng et al., Beyond short snippets, 2015 (weights that grow linearly with time)")
 class LinearlyWeighted:
     """Later states count more: weights (t + 1) / T."""
 

@@ -85,10 +85,10 @@ class Found:
         """Return the refusal of a model that reads rows, or steps of its loops, in another way than step by step."""
         if self.by_length is not None:
             return NotARecurrence(
-                "the model computes with numbers that differ from step to step, and from length to length.\n"
+                "the model computes with numbers that differ from length to length, and are no fraction of it.\n"
                 f"  {self.by_length}\n"
-                "  Numbers of the time alone compile, such as t / 100. Feed what goes by the length, such as\n"
-                '  t / len(x), as a column of the data, or train with engine="mygrad".'
+                "  Numbers of the time compile, and fractions such as t / len(x): multiply tensors by other factors.\n"
+                '  Feed other numbers as a column of the data, or train with engine="mygrad".'
             )
         view = View(self, self.longest)
         order = topological([view.output])

@@ -48,6 +48,7 @@ from myrnn.compiler.probe import (
 )
 from myrnn.compiler.recording import Recording
 from myrnn.compiler.streams import Streams
+from myrnn.compiler.tables import LONGEST_TABLE
 from myrnn.compiler.trace import MYGRAD, Recorder
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.losses import CROSS_ENTROPY, mean_loss
@@ -61,8 +62,6 @@ from myrnn.sequences import Sequences, offsets_of, steps_of
 FEW = 5
 # The most steps of a sequence that are traced, and the most of a longer one that run in NumPy to compare its logits.
 TRACED, RUN = 500, 20_000
-# The most steps for which numbers that differ from step to step are read off the model.
-LONGEST_TABLE = 5000
 # Both are fewer where so many steps would have more numbers than these (16 MB and 64 MB).
 TRACED_NUMBERS, RUN_NUMBERS = 2**22, 2**24
 # The steps that are traced, each in a millisecond or two, when sequences of lengths that were not checked are used.

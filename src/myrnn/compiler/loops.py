@@ -212,6 +212,9 @@ def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool
         t: {build.leaf("input", size=recurrence.dim_input): build.leaf("row", t, size=recurrence.dim_input)}
         for t in range(length)
     }
+    steps = build.leaf("length", size=1)
+    for row in rows.values():
+        row[steps] = build.constant(float(length))
     for k, table in enumerate(recurrence.tables):
         for t, row in rows.items():
             step = table.step_of(t, length)
@@ -234,7 +237,7 @@ def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool
         last |= unrolled.states
     if recurrence.per_step:
         return joined([rows[t][recurrence.readout] for t in range(length)], build)
-    last[build.leaf("length", size=1)] = build.constant(float(length))
+    last[steps] = build.constant(float(length))
     return substitute(build, [recurrence.readout], last)[0]
 
 
@@ -249,6 +252,7 @@ def run_in_numpy(
         for t, row in enumerate(rows):
             row[leaf("table", k, size=table.size)] = table.row(table.step_of(t, len(x)))
     known |= {drawn.leaf(build, k): drawn.neutral for k, drawn in enumerate(recurrence.draws)}
+    known[leaf("length", size=1)] = np.array([len(x)], dtype=np.float32)
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
         leaves = placeholders(build, [n.size for n in loop.step], first)
         known |= dict(zip(leaves, evaluate(loop.initial, known), strict=True))
@@ -260,7 +264,6 @@ def run_in_numpy(
             row |= {leaf("kept", k, size=n.size): value for (k, n), value in kept}
     if recurrence.per_step:
         return np.array([row[recurrence.readout] for row in rows]).reshape(len(x), recurrence.readout.size)
-    known[leaf("length", size=1)] = np.array([len(x)], dtype=np.float32)
     return evaluate([recurrence.readout], known)[0]
 
 

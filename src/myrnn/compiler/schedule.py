@@ -461,9 +461,9 @@ class _Scheduler(Assembler):
 
 
 def _is_at_once(loop: Loop) -> bool:
-    """Whether a loop needs no order of its steps: it reads no states, no time, and nothing drawn for a sequence."""
+    """Whether a loop needs no order of its steps: it reads no states, no time, and nothing of a whole sequence."""
     nodes = topological(loop.kept.values())
-    return not loop.step and not any(n.operation in ("state", "table", "once", "time") for n in nodes)
+    return not loop.step and not any(n.operation in ("state", "table", "once", "time", "length") for n in nodes)
 
 
 # Where the rows of states stand: in front of each step and behind the last one, in the order of the sequence.

@@ -116,6 +116,10 @@ def _check(recurrence: Recurrence) -> None:
             why = "it goes over the sequence backward, too"
         elif any(n.operation == "state" and n.attributes[0] < first for n in read):
             why = "one of its loops needs the last states of another"
+    if any(
+        n.operation == "length" for loop in recurrence.loops for n in topological([*loop.step, *loop.kept.values()])
+    ):
+        why = "its steps read how long the whole sequence is"
     if any(n.operation == "table" for n in topological(recurrence.nodes)):
         why = "its steps read numbers of their own, which are known for so many steps only"
     if why is not None:

@@ -4,17 +4,21 @@ A model may compute with numbers that NumPy or Python made of the time: ``t``, `
 ``t % 3``, a row of a parameter, ``P[t]``. In its traces they are constants. What is computed at one step in the same
 way as at another, but for such numbers, has the same *kind*. Where numbers of one kind differ, they are a table with a
 row for every step, counted from the first step or from the last.
+
+Numbers that go by the length of the sequence, too, are no table. They may be a fraction of both, such as ``t / len(x)``
+or ``1 / len(x)``: then they are computed (`Fraction`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.ops import indices_of, matmul
@@ -55,6 +59,44 @@ class Table:
         return length - 1 - row if self.backward else row
 
 
+# A compiled model takes so many steps at most where numbers differ from step to step.
+LONGEST_TABLE = 5000
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """A number made of the step t and the length T: ``(of_step * t + of_length * T + more) / (T + below)``.
+
+    Without `below` it is the numerator alone.
+    """
+
+    of_step: float
+    of_length: float
+    more: float
+    below: float | None
+
+    def at(self, steps: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the numbers at these steps of sequences of these lengths, as programs compute them."""
+        t, length = steps.astype(np.float32), lengths.astype(np.float32)
+        found = np.float32(self.of_step) * t + np.float32(self.of_length) * length + np.float32(self.more)
+        return found if self.below is None else found / (length + np.float32(self.below))
+
+    def node(self, step: Node | None, length: Node) -> Node:
+        """Return it as a node, of nodes for the step and the length."""
+        terms = [
+            node if factor == 1 else node * factor
+            for node, factor in ((step, self.of_step), (length, self.of_length))
+            if node is not None and factor
+        ]
+        constant = length.build.constant(self.more)
+        found = sum(terms[1:], terms[0]) if terms else constant
+        if terms and self.more:
+            found = found + constant
+        if self.below is None:
+            return found
+        return found / (length + self.below if self.below else length)
+
+
 Path = tuple[int, ...]
 """From a node to a number below it: which input, and of that which."""
 
@@ -87,53 +129,103 @@ def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Table], dict[int, Tra
     A row of table k at row t of a sequence is the leaf ``row`` with the attributes t, ``"table"`` and k. Return also
     where numbers stand that differ from length to length, too, if there are any.
     """
-    kinds = _Kinds()
-    longest = max(traces)
-    if not any(map(_differ, _by_kind(kinds, {longest: topological([traces[longest].output])}).values())):
+    longest, both = max(traces), (False, True)
+    orders = {length: topological([trace.output]) for length, trace in traces.items()}
+    some = dict(sorted(orders.items())[-2:])
+    if not any(_differ(several) for backward in both for several in _by_kind(some, backward)):
         return [], dict(traces), None
     by_length: Origin | None = None
-    orders = {length: topological([trace.output]) for length, trace in traces.items()}
-    tables: list[Table] = []
-    replaced: dict[int, dict[_Slot, Node]] = {length: {} for length in traces}
-    for several in filter(_differ, _by_kind(kinds, orders).values()):
-        # Those of one kind in a step are taken in their order.
-        for nth in range(max(map(len, several.values()))):
-            slots = {place: slots[nth] for place, slots in several.items() if nth < len(slots)}
-            table = _table_of(slots)
-            if table is None:
-                there = [slot.node for (length, _), slot in slots.items() if length == longest]
-                by_length = by_length or next(map(traces[longest].origins.get, there), None)
-                continue
-            tables.append(table)
-            for (length, row), slot in slots.items():
-                build = slot.node.build
-                replaced[length][slot] = build.leaf("row", row, "table", len(tables) - 1, size=table.size)
-    if not tables:
+    found, alike = _Replaced(), [several for backward in both for several in _by_kind(orders, backward)]
+    for slots in (slots for several in alike if _differ(several) for slots in _one_by_one(several)):
+        if not found.nodes.keys().isdisjoint(slots.values()):
+            continue
+        if not (found.by_table(slots) or found.by_fraction(slots, _fractions_of(slots))):
+            there = [slot.node for (length, _), slot in slots.items() if length == longest]
+            by_length = by_length or next(map(traces[longest].origins.get, there), None)
+    # The first and the last steps may compute with the same numbers in another way.
+    for slots in (slots for several in alike if not any(map(_is_within, several)) for slots in _one_by_one(several)):
+        if found.nodes.keys().isdisjoint(slots.values()):
+            found.by_fraction(slots, found.fractions)
+    if not found.nodes:
         return [], dict(traces), by_length
-    rewritten = {length: _rewritten(trace, orders[length], replaced[length]) for length, trace in traces.items()}
-    return tables, rewritten, by_length
+    rewritten = {length: _rewritten(trace, orders[length], found.nodes) for length, trace in traces.items()}
+    return found.tables, rewritten, by_length
 
 
 Alike = dict[tuple[int, int], list[_Slot]]
 """The slots of one kind, by the length of the trace and the row."""
 
 
-def _by_kind(kinds: _Kinds, orders: Mapping[int, list[Node]]) -> dict[Any, Alike]:
-    found: dict[Any, Alike] = defaultdict(lambda: defaultdict(list))
+def _by_kind(orders: Mapping[int, list[Node]], backward: bool) -> Iterable[Alike]:
+    """Return the slots of each kind, of loops that go forward or backward."""
+    kinds, found = _Kinds(), defaultdict[Any, Alike](lambda: defaultdict(list))
     for length, order in orders.items():
-        for kind, row, slot in kinds.slots(order):
-            found[kind][length, row].append(slot)
-    return found
+        for kind, step, slot in kinds.slots(order, length if backward else None):
+            found[kind][length, length - 1 - step if backward else step].append(slot)
+    return found.values()
+
+
+Slots = Mapping[tuple[int, int], _Slot]
+"""One of them for each length and row."""
+
+
+def _one_by_one(alike: Alike) -> Iterator[Slots]:
+    """Yield the slots of one kind; those of one step are taken in their order."""
+    for nth in range(max(map(len, alike.values()))):
+        yield {place: slots[nth] for place, slots in alike.items() if nth < len(slots)}
+
+
+def _is_within(place: tuple[int, int]) -> bool:
+    """Whether a row is none of the first or the last of its trace."""
+    length, row = place
+    return EDGE <= row < length - EDGE
 
 
 def _differ(alike: Alike) -> bool:
-    """Whether the numbers of one kind differ from step to step in the longest trace, not only in its first or last."""
-    longest = max(length for length, _ in alike)
-    rows = [row for length, row in alike if length == longest and EDGE <= row < longest - EDGE]
-    return len({tuple(sorted(slot.numbers.tobytes() for slot in alike[longest, row])) for row in rows}) > 1
+    """Whether the numbers of one kind differ from step to step, or from length to length, not only at both ends."""
+    within = filter(_is_within, alike)
+    return len({tuple(sorted(slot.numbers.tobytes() for slot in alike[place])) for place in within}) > 1
 
 
-def _table_of(slots: Mapping[tuple[int, int], _Slot]) -> Table | None:
+class _Replaced:
+    """What takes the place of numbers in traces."""
+
+    def __init__(self) -> None:
+        self.tables: list[Table] = []
+        self.fractions: list[Fraction] = []
+        self.nodes: dict[_Slot, Node] = {}
+        # The number of the table of the steps themselves, which fractions read.
+        self._steps: int | None = None
+
+    def by_table(self, slots: Slots) -> bool:
+        """Let the numbers of a kind be a table, if they are one."""
+        table = _table_of(slots)
+        if table is not None:
+            for place, slot in slots.items():
+                self.nodes[slot] = self._row(slot, place, len(self.tables), table.size)
+            self.tables.append(table)
+        return table is not None
+
+    def by_fraction(self, slots: Slots, fractions: Iterable[Fraction]) -> bool:
+        """Let the numbers of a kind be computed, if they are one of these fractions."""
+        fraction = next((f for f in fractions if _is_fraction(slots, f)), None)
+        if fraction is None:
+            return False
+        if fraction not in self.fractions:
+            self.fractions.append(fraction)
+        if fraction.of_step and self._steps is None:
+            self._steps = len(self.tables)
+            self.tables.append(Table(1, False, {t: np.array([t], np.float32) for t in range(LONGEST_TABLE)}))
+        for place, slot in slots.items():
+            step = None if self._steps is None else self._row(slot, place, self._steps, 1)
+            self.nodes[slot] = fraction.node(step, slot.node.build.leaf("length", size=1))
+        return True
+
+    def _row(self, slot: _Slot, place: tuple[int, int], table: int, size: int) -> Node:
+        return slot.node.build.leaf("row", place[1], "table", table, size=size)
+
+
+def _table_of(slots: Slots) -> Table | None:
     """Return the table that has the numbers of a kind; None where they do not go by the step alone."""
     sizes = {slot.numbers.size for slot in slots.values()}
     if len(sizes - {1}) > 1:
@@ -150,6 +242,35 @@ def _table_of(slots: Mapping[tuple[int, int], _Slot]) -> Table | None:
         ):
             return table
     return None
+
+
+def _fractions_of(slots: Slots) -> Iterator[Fraction]:
+    """Yield fractions of step and length that the numbers of a kind may be."""
+    (lengths, steps), numbers = np.array(list(slots)).T, _numbers_of(slots)
+    if numbers is None or not np.isfinite(numbers).all():
+        return
+    known = np.stack([steps, lengths, np.ones(len(slots))], axis=1)
+    for below in (0.0, -1.0, 1.0, None):
+        above = numbers if below is None else numbers * (lengths + below)
+        # The factors are short numbers, such as 1 or 0.5.
+        factors = np.round(8 * np.linalg.lstsq(known, above.astype(np.float64))[0]) / 8 + 0.0
+        of_step, of_length, more = map(float, factors)
+        yield Fraction(of_step, of_length, more, below)
+
+
+def _is_fraction(slots: Slots, fraction: Fraction) -> bool:
+    (lengths, steps), numbers = np.array(list(slots)).T, _numbers_of(slots)
+    if numbers is None or len(set(numbers.tolist())) == 1:
+        return False
+    with np.errstate(all="ignore"):
+        return np.array_equal(fraction.at(steps, lengths), numbers)
+
+
+def _numbers_of(slots: Slots) -> NDArray[np.float32] | None:
+    """Return the single numbers of a kind, float32; None where there are several in one."""
+    if any(slot.numbers.size != 1 for slot in slots.values()):
+        return None
+    return np.array([slot.numbers.item() for slot in slots.values()], dtype=np.float32)
 
 
 def _rewritten(trace: Trace, order: list[Node], replaced: Mapping[_Slot, Node]) -> Trace:
@@ -204,8 +325,11 @@ class _Kinds:
     def _number(self, key: Any) -> int:
         return self._numbers.setdefault(key, len(self._numbers))
 
-    def slots(self, order: list[Node]) -> Iterator[tuple[Any, int, _Slot]]:
-        """Yield the numbers in what reads rows: what they are alike by, the row, and where they stand."""
+    def slots(self, order: list[Node], length: int | None = None) -> Iterator[tuple[Any, int, _Slot]]:
+        """Yield the numbers in what reads rows: what they are alike by, the row, and where they stand.
+
+        With the length, rows are counted from the last to the first.
+        """
         # Of each node: the last row that it is made of, -1 for what reads parameters alone; numbers have none.
         row: dict[Node, int] = {}
         kind: dict[Node, int] = {}
@@ -213,7 +337,9 @@ class _Kinds:
         for node in order:
             rows = [row[i] for i in node.inputs if i in row]
             if node.operation == "row":
-                row[node], kind[node] = node.attributes[0], self._number(("row", node.attributes[1:], node.size))
+                t = node.attributes[0]
+                row[node] = t if length is None else length - 1 - t
+                kind[node] = self._number(("row", node.attributes[1:], node.size))
                 continue
             if node.operation in _UNKNOWN:
                 row[node], kind[node] = -1, self._number((node.operation, node.attributes))
