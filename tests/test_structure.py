@@ -34,6 +34,7 @@ ORDER = (
     "added_loss",
     "compiler",
     "training",
+    "generation",
     "experiment",
     "evaluation",
     "inspection",

@@ -36,6 +36,7 @@ from myrnn.evaluation import (
     transfer,
 )
 from myrnn.experiment import Experiment
+from myrnn.generation import generate
 from myrnn.graphs import ComputationalGraph, build_graph
 from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues, state_space
 from myrnn.models import GRU, LSTM, RNN, Stacked, dense
@@ -98,6 +99,7 @@ __all__ = [
     "dropout",
     "evaluate",
     "exercises",
+    "generate",
     "gradient_flow",
     "incoming_weights",
     "inspect",

@@ -25,7 +25,7 @@ def add_loss(value: Tensor) -> None:
 
     A model calls it with what its states, or anything else that it computes, should keep small. What one sequence adds
     is the sum of all its calls. It is added to the loss of each target of the sequence, of which an iteration takes
-    the mean: it counts with the weights of these targets, and of their classes.
+    the mean: it counts with the weights of these targets, and of their classes. The loss that is reported has it.
 
     Parameters
     ----------

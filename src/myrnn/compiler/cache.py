@@ -32,7 +32,15 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from myrnn._version import __version__
-from myrnn.compiler.runtime import draws, moves, products, runtime_texts, scores, training  # noqa: F401 - the runtime
+from myrnn.compiler.runtime import (  # noqa: F401 - the runtime
+    draws,
+    generation,
+    moves,
+    products,
+    runtime_texts,
+    scores,
+    training,
+)
 from myrnn.compiler.runtime.functions import (
     FUNCTIONS,
     MachineCode,

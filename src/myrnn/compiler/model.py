@@ -341,17 +341,10 @@ class CompiledModel:
         >>> bool(np.allclose(logits, compiled(np.eye(10)[[3, 1, 4]])[0], atol=1e-6))
         True
         """
-        if not isinstance(state, State):
-            raise InvalidArgument(f"state must be what start() or step() returned, not {_checks.shown(state)}")
-        self.guard.check_parameters()
-        if (state.names, state.carried) != self._row_of_a_stream:
-            raise InvalidArgument(f"{state!r} is of another model than {self!r}: begin with its own start()")
+        self._check_state(state)
         sequences, is_one = state.pieces(x, self.dim_input)
-        self._check_going_on(state.steps + int(sequences.lengths.max(initial=0)))
-        native = self.native(tokens=sequences.is_tokens, batched=len(sequences) > 1, carried=True)
-        with MYGRAD:
-            parameters = native.block_of([parameter.data for parameter in self._parameters]).numbers
         count, steps = len(sequences), len(sequences.values)
+        native, parameters = self.going_on(state, steps // count, tokens=sequences.is_tokens)
         out = np.zeros((steps if self.per_step else count, self.dim_output), dtype=np.float32)
         numbers = state.numbers.copy()
         with native.lock:
@@ -360,6 +353,21 @@ class CompiledModel:
             out = out.reshape(count, -1, self.dim_output)
         after = replace(state, numbers=numbers, steps=state.steps + steps // count)
         return after, out if state.streams is not None else out[0]
+
+    def going_on(self, state: State, steps: int, *, tokens: bool) -> tuple[Native, Floats]:
+        """Return the program that reads so many more steps, and the present weights; see `step` for what it raises."""
+        self._check_state(state)
+        self._check_going_on(state.steps + steps)
+        native = self.native(tokens=tokens, batched=len(state.numbers) > 1, carried=True)
+        with MYGRAD:
+            return native, native.block_of([parameter.data for parameter in self._parameters]).numbers
+
+    def _check_state(self, state: Any) -> None:
+        if not isinstance(state, State):
+            raise InvalidArgument(f"state must be what start() or step() returned, not {_checks.shown(state)}")
+        self.guard.check_parameters()
+        if (state.names, state.carried) != self._row_of_a_stream:
+            raise InvalidArgument(f"{state!r} is of another model than {self!r}: begin with its own start()")
 
     @cached_property
     def _row_of_a_stream(self) -> tuple[tuple[str, ...], Carried]:

@@ -21,7 +21,7 @@ from myrnn.compiler.derive import Kind
 from myrnn.compiler.instructions import Buffer
 from myrnn.compiler.plan import ParameterLayout, padded
 from myrnn.compiler.program import Program
-from myrnn.compiler.runtime import training
+from myrnn.compiler.runtime import generation, training
 from myrnn.compiler.runtime.lookups import Lookups, lookups_of
 from myrnn.compiler.runtime.threads import BARRIER_SIZE
 from myrnn.compiler.runtime.updates import Descent
@@ -273,6 +273,28 @@ class Native:
             work.arguments, work.logits, padded(self.program.classes), out, labels=self._any_labels(len(out)),
             streams=streams,
         )  # fmt: skip
+
+    def generate(
+        self,
+        token: int,
+        streams: Streams,
+        parameters: Floats,
+        uniforms: NDArray[np.float64],
+        temperature: float,
+        top: int,
+    ) -> NDArray[np.int64]:
+        """Read a token in the one stream, draw the next one by a number in [0, 1), and so on; return what is drawn.
+
+        The last one is not read.
+        """
+        one = Sequences(np.array([token]), [0, 1], [0], self.program.classes)
+        drawn, work = np.empty(len(uniforms), dtype=np.int64), self.workspace(1, 1)
+        self._call(
+            generation.generate, one, self._equal(self.program.classes), self._zeros[:1], parameters, work.arguments,
+            work.logits, self.program.classes, temperature, top, uniforms, np.empty(self.program.classes), drawn,
+            labels=self._any_labels(1), streams=streams,
+        )  # fmt: skip
+        return drawn
 
     def gradients(
         self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, keys: Keys | None = None

@@ -11,6 +11,7 @@
 - `updates`: the optimizers' steps
 - `lookups`: the same for weights of which a step reads only the rows of its tokens
 - `training`: what calls programs: training, and logits
+- `generation`: sequences that a model writes
 """
 
 from __future__ import annotations

@@ -1,0 +1,153 @@
+"""Sequences that a trained model writes: each token is drawn from what the model says after those before it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import mygrad
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.compiler import MYGRAD, CompiledModel, Streams, compile
+from myrnn.errors import CompileError, InvalidArgument
+from myrnn.models import parameters_of
+from myrnn.sequences import Sequences
+from myrnn.training.settings import DEFAULTS, ENGINES, EngineName
+
+# How many tokens one native call draws: Ctrl-C is obeyed after it.
+CALL = 10_000
+
+
+def generate(
+    model: Any,
+    prime: ArrayLike,
+    length: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    seed: int | None = None,
+    engine: EngineName = DEFAULTS.engine,
+) -> NDArray[np.int64]:
+    """Let a model of tokens go on with a sequence, token by token.
+
+    Parameters
+    ----------
+    model : callable or CompiledModel
+        After each step, or after the last one, it has an output for every token, of which the softmax is the
+        probability that this one comes next: K = C.
+    prime : array_like of int (T,)
+        The tokens that the sequence begins with, one at least.
+    length : int
+        How many tokens to draw.
+    temperature : float
+        What outputs are divided by before their softmax: below 1 the likely tokens become likelier, above 1 all become
+        more alike. With 0 the most likely one is taken.
+    top_k : int, optional
+        From how many of the most likely tokens to draw.
+    seed : int, optional
+        Of the random numbers; without one they are others at every call.
+    engine : {"auto", "native", "mygrad"}
+        Natively, a token is one step from the states before. With MyGrad the whole sequence is read again for each, and
+        ``"auto"`` does so, with a warning, where the states of a model cannot go on.
+
+    Returns
+    -------
+    ndarray, int64 (length,)
+        The tokens that were drawn.
+
+    Raises
+    ------
+    InvalidArgument
+        When the model has not as many outputs as inputs, or an argument is not what it should be.
+    CompileError
+        With ``"native"``, when the model cannot be compiled or its states cannot go on.
+
+    References
+    ----------
+    Graves, "Generating sequences with recurrent neural networks", 2013.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, generate
+    >>> generate(RNN(4, 8, 4, rng=0), prime=[0, 1], length=5, temperature=0).shape
+    (5,)
+    """
+    _checks.one_of("engine", engine, ENGINES)
+    length = _checks.integer("length", length, minimum=0)
+    temperature = _checks.real("temperature", temperature, minimum=0)
+    top = None if top_k is None else _checks.integer("top_k", top_k, minimum=1)
+    uniforms = np.random.default_rng(seed).random(length)
+    if engine != "mygrad":
+        try:
+            compiled = model if isinstance(model, CompiledModel) else compile(model, check=False)
+            return _natively(compiled, prime, uniforms, temperature, top)
+        except CompileError as error:
+            if engine == "native":
+                raise
+            warn(f"the whole sequence is read again for every token, with MyGrad, because {error}")
+    plain = model.model if isinstance(model, CompiledModel) else model
+    return _op_by_op(plain, prime, uniforms, temperature, top)
+
+
+def _natively(
+    compiled: CompiledModel, prime: ArrayLike, uniforms: NDArray[np.float64], temperature: float, top: int | None
+) -> NDArray[np.int64]:
+    classes = compiled.dim_output
+    tokens = _tokens(prime, classes, compiled.dim_input)
+    state = compiled.start()
+    if len(tokens) > 1:
+        state, _ = compiled.step(state, tokens[:-1])
+    token, parts = int(tokens[-1]), [tokens[:0]]
+    for begin in range(0, len(uniforms), CALL):
+        some = uniforms[begin : begin + CALL]
+        native, parameters = compiled.going_on(state, len(some), tokens=True)
+        numbers = state.numbers.copy()
+        with native.lock:
+            drawn = native.generate(
+                token, Streams(state.places, numbers), parameters, some, temperature, min(top or classes, classes)
+            )
+        state, token = replace(state, numbers=numbers, steps=state.steps + len(drawn)), int(drawn[-1])
+        parts.append(drawn)
+    return np.concatenate(parts)
+
+
+def _op_by_op(
+    model: Any, prime: ArrayLike, uniforms: NDArray[np.float64], temperature: float, top: int | None
+) -> NDArray[np.int64]:
+    parameters_of(model)
+    width: int = _checks.integer("model.dim_input", getattr(model, "dim_input", None), minimum=1)
+    tokens = list(_tokens(prime, width, width))
+    for uniform in uniforms:
+        sequence = Sequences(np.array(tokens), [0, len(tokens)], [0], width)
+        with MYGRAD, mygrad.no_autodiff:
+            outputs = np.asarray(model(sequence.features(0)))
+        if outputs.ndim != 2 or outputs.shape[1] != width:
+            raise InvalidArgument(_shape_told(outputs.shape[-1] if outputs.ndim else 1, width))
+        tokens.append(_drawn(outputs[-1].astype(np.float64), uniform, temperature, top or width))
+    return np.array(tokens[len(tokens) - len(uniforms) :], dtype=np.int64)
+
+
+def _drawn(outputs: NDArray[np.float64], uniform: float, temperature: float, top: int) -> int:
+    if temperature == 0 or top == 1:
+        return int(outputs.argmax())
+    kept = np.argsort(-outputs, kind="stable")[:top]
+    shares = np.zeros(len(outputs))
+    shares[kept] = softmax((outputs[kept] - outputs.max()) / temperature)
+    return min(int(np.searchsorted(shares.cumsum(), uniform * shares.sum(), side="right")), len(outputs) - 1)
+
+
+def _tokens(prime: ArrayLike, outputs: int, inputs: int) -> NDArray[np.int64]:
+    if outputs != inputs:
+        raise InvalidArgument(_shape_told(outputs, inputs))
+    tokens = _checks.integers("prime", prime, minimum=0, maximum=inputs - 1)
+    if tokens.ndim != 1 or not len(tokens):
+        raise InvalidArgument(f"prime must be the first tokens of a sequence, one at least, not {_checks.shown(prime)}")
+    return tokens.astype(np.int64)
+
+
+def _shape_told(outputs: int, inputs: int) -> str:
+    return f"to go on with a sequence, a model needs an output for each token: it has {outputs} for {inputs} tokens"

@@ -1,0 +1,135 @@
+"""Sequences that a model writes: both engines draw the same tokens, which are those of its probabilities."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import mygrad as mg
+import numpy as np
+import pytest
+from mygrad.nnet.activations import tanh
+
+from myrnn import GRU, LSTM, RNN, Adam, InvalidArgument, Sequences, compile, dropout, generate, train
+from myrnn.errors import CompileError
+from myrnn.generation import _drawn
+
+TOKENS = 5
+
+
+class NextToken:
+    """A simple recurrent network with an output for every token at every step."""
+
+    dim_input = TOKENS
+
+    def __init__(self, backward=False, rate=0.3):
+        rng = np.random.default_rng(0)
+        self.backward, self.rate = backward, rate
+        self.w, self.u, self.v = (
+            mg.tensor(rng.normal(size=shape).astype(np.float32)) for shape in ((TOKENS, 8), (8, 8), (8, TOKENS))
+        )
+        self.parameters = self.w, self.u, self.v
+
+    def __call__(self, x):
+        h, rows = mg.zeros((1, 8), dtype=np.float32), []
+        for x_t in x[::-1] if self.backward else x:
+            h = dropout(tanh(x_t[None] @ self.w + h @ self.u), self.rate)
+            rows.append(h @ self.v)
+        return mg.concatenate(rows[::-1] if self.backward else rows)
+
+
+def models():
+    return [NextToken(), *(kind(TOKENS, 6, TOKENS, rng=0) for kind in (RNN, GRU, LSTM))]
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.3}, {"temperature": 0}, {"top_k": 1}, {"top_k": 3},
+                                     {"top_k": 99, "temperature": 2}])  # fmt: skip
+@pytest.mark.parametrize("model", models(), ids=lambda model: type(model).__name__)
+def test_both_engines_draw_the_same(model, options):
+    for prime in ([2], [0, 4, 1, 1]):
+        ours, theirs = (generate(model, prime, 40, seed=1, engine=e, **options) for e in ("native", "mygrad"))
+        assert ours.dtype == np.int64
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_number_says_which_one():
+    logits = np.log([0.1, 0.2, 0.3, 0.4])
+    found = [_drawn(logits, u, 1.0, 4) for u in (0, 0.09, 0.11, 0.29, 0.31, 0.59, 0.61, 0.999999)]
+    assert found == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [_drawn(logits, u, 1.0, 2) for u in (0, 0.42, 0.44, 0.99)] == [2, 2, 3, 3]
+
+
+def test_it_is_what_steps_by_hand_come_to():
+    compiled, rng = compile(NextToken()), np.random.default_rng(3)
+    state, token, found = compiled.start(), 2, []
+    for uniform in rng.random(30):
+        state, logits = compiled.step(state, token)
+        token = _drawn(logits.astype(float), uniform, 0.8, TOKENS)
+        found.append(token)
+    np.testing.assert_array_equal(generate(compiled, [2], 30, temperature=0.8, seed=3), found)
+
+
+def test_it_goes_on_from_call_to_call(monkeypatch):
+    whole = generate(NextToken(), [0], 100, seed=0)
+    monkeypatch.setattr("myrnn.generation.CALL", 7)
+    np.testing.assert_array_equal(generate(NextToken(), [0], 100, seed=0), whole)
+    np.testing.assert_array_equal(generate(NextToken(), [0], 9, seed=0), whole[:9])
+
+
+def test_only_a_seed_makes_it_the_same():
+    model = NextToken()
+    assert (generate(model, [0], 50, seed=0) != generate(model, [0], 50, seed=1)).any()
+    assert (generate(model, [0], 50) != generate(model, [0], 50)).any()
+    assert len(generate(model, [0], 0)) == 0
+
+
+def test_what_was_learned_is_written():
+    tokens = np.tile([0, 1, 2, 3, 4, 3, 2], 60)
+    sequences = Sequences(tokens[:-1], [0, len(tokens) - 1], tokens[1:], TOKENS, per_step=True)
+    model = NextToken(rate=0.0)
+    train(model, sequences.cut(4), Adam(model.parameters, learning_rate=0.01), 600, 4, truncate=20, progress=False)
+    np.testing.assert_array_equal(generate(model, [0, 1], 70, temperature=0), np.tile([2, 3, 4, 3, 2, 0, 1], 10))
+
+
+def test_the_page_of_text_is_right():
+    page = (Path(__file__).parents[1] / "docs" / "your-own-sequences.md").read_text(encoding="utf-8")
+    (code,) = re.findall(
+        r"```python\n(.*?)```", page.split("\n## Text that a model writes\n")[1].split("\n## ")[0], re.DOTALL
+    )
+    known, said = {}, io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(code.replace("truncate=40", "truncate=40, progress=False"), known)
+    words = re.findall(r"[a-z]+", said.getvalue())[1:-1]
+    assert len(words) > 9 and set(words) <= set(re.findall(r"[a-z]+", known["text"]))
+
+
+def test_a_model_that_reads_backward_is_asked_again_for_every_token():
+    model = NextToken(backward=True)
+    with pytest.warns(UserWarning, match="the whole sequence is read again for every token, with MyGrad, because"):
+        found = generate(model, [1, 2], 5, seed=0)
+    np.testing.assert_array_equal(found, generate(model, [1, 2], 5, seed=0, engine="mygrad"))
+    with pytest.raises(CompileError, match="backward"):
+        generate(model, [1, 2], 5, engine="native")
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model": RNN(TOKENS, 4, 2, rng=0)}, "needs an output for each token: it has 2 for 5 tokens"),
+        ({"prime": []}, "prime must be the first tokens of a sequence, one at least"),
+        ({"prime": [[1, 2]]}, "prime must be integers of shape (N,)"),
+        ({"prime": [5]}, "prime must be"),
+        ({"prime": [-1]}, "prime must be"),
+        ({"prime": [0.5]}, "prime must be"),
+        ({"prime": "ab"}, "prime must be"),
+        ({"length": -1}, "length must be"),
+        ({"temperature": -1}, "temperature must be"),
+        ({"temperature": float("nan")}, "temperature must be"),
+        ({"top_k": 0}, "top_k must be"),
+    ],
+)
+def test_what_is_wrong_is_told(changes, told, engine):
+    given = {"model": NextToken(), "prime": [0], "length": 3, **changes}
+    with pytest.raises(InvalidArgument, match=re.escape(told)):
+        generate(**given, engine=engine)
