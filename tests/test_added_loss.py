@@ -51,7 +51,7 @@ class CalmAfterwards(Model):
 
 EVERY = list(product([("class", "cross-entropy"), ("class", smoothed), ("several", None), ("numbers", gaussian)],
                      (False, True), (1, 4)))  # fmt: skip
-SHORT = (EVERY[0], EVERY[3], EVERY[6], EVERY[13])
+SHORT = (EVERY[0], EVERY[7])
 
 
 @pytest.mark.parametrize(("targets", "per_step", "batch_size"), the_rest_is_long(EVERY, *SHORT))
@@ -62,7 +62,7 @@ def test_both_engines_learn_the_same(targets, per_step, batch_size):
     assert np.isfinite(history.loss).all()
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 4])
 def test_what_is_added_after_the_loop_counts_too(batch_size):
     agree(data(), batch_size, kind=CalmAfterwards)
 

@@ -103,7 +103,11 @@ def test_native_training_goes_on_bit_for_bit(optimizer, batch_size):
 
 
 @given(stop=st.integers(1, 7), batch_size=st.integers(1, 5), seed=st.integers(0, 9), block=st.integers(5, 40))
-@pytest.mark.parametrize("task", [TASK, DATA, list(DATA)], ids=["task", "sequences", "pairs"])
+@pytest.mark.parametrize(
+    "task",
+    [TASK, *(pytest.param(task, marks=pytest.mark.long) for task in (DATA, list(DATA)))],
+    ids=["task", "sequences", "pairs"],
+)
 def test_where_it_stops_makes_no_difference(task, stop, batch_size, seed, block):
     with pytest.MonkeyPatch.context() as patch:
         # Blocks of drawn sequences end anywhere.

@@ -448,6 +448,7 @@ def drawn_sequences(lengths, dim_input, tokens, rng):
     return Sequences(values, offsets, labels, dim_input)
 
 
+@pytest.mark.long
 def test_hardly_any_random_model_is_refused():
     refused = []
     for seed in range(EXAMPLES):
@@ -499,6 +500,7 @@ def test_native_code_of_a_random_model_agrees_with_its_graphs(seed, tokens, batc
     assert_close((found, loss, read), means, 2e-4, model.source)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("batched", [pytest.param(False, marks=pytest.mark.long), True])
 def test_what_is_emitted_is_the_same_in_every_process(batched, monkeypatch):
     texts = set()

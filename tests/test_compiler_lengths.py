@@ -126,6 +126,7 @@ def test_logits_and_gradients_are_right_at_every_length(function):
     assert disagreement(compile(made(function), max_length=13, check=False), GROUPS) is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("function", most_are_long([share_of_both_directions, share, by_the_length], 3))
 def test_machine_code_is_right_at_every_length(function):
     assert disagreement(compile(made(function), max_length=13), GROUPS) is None

@@ -44,7 +44,10 @@ def models():
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.3}, {"temperature": 0}, {"top_k": 1}, {"top_k": 3},
                                      {"top_k": 99, "temperature": 2}])  # fmt: skip
-@pytest.mark.parametrize("model", models(), ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(m, id=type(m).__name__, marks=pytest.mark.long if i > 1 else ()) for i, m in enumerate(models())],
+)
 def test_both_engines_draw_the_same(model, options):
     for prime in ([2], [0, 4, 1, 1]):
         ours, theirs = (generate(model, prime, 40, seed=1, engine=e, **options) for e in ("native", "mygrad"))
@@ -91,6 +94,7 @@ def test_what_was_learned_is_written():
     np.testing.assert_array_equal(generate(model, [0, 1], 70, temperature=0), np.tile([2, 3, 4, 3, 2, 0, 1], 10))
 
 
+@pytest.mark.long
 def test_the_page_of_text_is_right():
     page = (Path(__file__).parents[1] / "docs" / "your-own-sequences.md").read_text(encoding="utf-8")
     (code,) = re.findall(

@@ -74,7 +74,9 @@ def test_an_embedding_of_one_hot_rows_is_a_table_of_vectors():
 @pytest.mark.parametrize(
     "settings",
     [
-        pytest.param({"cell": "gru", "layers": 2, "dim_embedding": 6}, id="gru over an embedding"),
+        pytest.param(
+            {"cell": "gru", "layers": 2, "dim_embedding": 6}, id="gru over an embedding", marks=pytest.mark.long
+        ),
         pytest.param({"cell": "lstm", "layers": 3}, id="three lstm", marks=pytest.mark.long),
     ],
 )

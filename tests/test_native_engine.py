@@ -349,6 +349,7 @@ def test_divergence_names_the_iteration():
         trained(lambda p: SGD(p, learning_rate=1e30), "native", model=RNN(10, 4, 2, rng=0))
 
 
+@pytest.mark.long
 def test_a_batch_of_very_different_lengths_is_the_mean_of_its_sequences():
     rng = np.random.default_rng(0)
     model = GRU(3, 9, 4, rng=0)
@@ -371,6 +372,7 @@ def test_other_sequences_of_a_batch_change_no_logits():
     np.testing.assert_allclose(compiled.logits(myrnn.Sequences.from_pairs(longer))[:3], alone, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_a_large_vocabulary_takes_the_memory_of_a_few_weights():
     def train_on_words(words):
         sequences = myrnn.Sequences(np.arange(40) * (words // 40), np.arange(5) * 10, [0, 1, 0, 1], words)

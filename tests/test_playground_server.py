@@ -139,7 +139,11 @@ def test_a_page_that_breaks_off_or_never_listens_harms_nobody():
     assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize("options", [(), ("--host", "0.0.0.0")], ids=["this machine", "others"])
+@pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--host", "0.0.0.0"), marks=pytest.mark.long)],
+    ids=["this machine", "others"],
+)
 def test_whoever_comes_is_let_in_with_the_token_alone(options):
     with serving(*options) as server:
         assert server.token.startswith("token=") and len(server.token) > 20
