@@ -456,3 +456,11 @@ def test_whatever_fails_while_compiling_is_a_compile_error_that_shows_the_model(
     with pytest.warns(UserWarning, match=r"FilledStart cannot be compiled \(TypeError: cannot type\)"):
         history = myrnn.train(model, SOME, myrnn.SGD(model.parameters, learning_rate=0.1), 3, progress=False)
     assert history.engine == "mygrad"
+
+
+# Something of the user's that is not a number, which no model reads.
+NOTHING = float("nan")
+
+
+def test_what_is_not_a_number_elsewhere_changes_nothing():
+    assert myrnn.compile(LookingBack(), check=False).recurrence.loops

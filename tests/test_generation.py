@@ -11,7 +11,7 @@ import pytest
 from mygrad.nnet.activations import tanh
 
 from myrnn import GRU, LSTM, RNN, Adam, InvalidArgument, Sequences, compile, dropout, generate, train
-from myrnn.errors import CompileError
+from myrnn.errors import CompileError, NotFinite
 from myrnn.generation import _drawn
 
 TOKENS = 5
@@ -131,9 +131,32 @@ def test_a_model_that_reads_backward_is_asked_again_for_every_token():
         ({"temperature": -1}, "temperature must be"),
         ({"temperature": float("nan")}, "temperature must be"),
         ({"top_k": 0}, "top_k must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"seed": "x"}, "seed must be"),
+        ({"length": 10**15}, "length must be"),
     ],
 )
 def test_what_is_wrong_is_told(changes, told, engine):
     given = {"model": NextToken(), "prime": [0], "length": 3, **changes}
     with pytest.raises(InvalidArgument, match=re.escape(told)):
         generate(**given, engine=engine)
+
+
+class Added(RNN):
+    """A network with something added to its outputs."""
+
+    def __init__(self, added):
+        super().__init__(TOKENS, 4, TOKENS, rng=0)
+        self.added = np.array(added, dtype=np.float32)
+
+    def __call__(self, x):
+        return super().__call__(x) + self.added
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_outputs_that_are_not_finite_are_no_probabilities(engine, temperature):
+    for added in ([0, np.inf, 0, 0, 0], [np.inf] * TOKENS, [-np.inf] * TOKENS):
+        with pytest.raises(NotFinite, match="after 2 tokens the outputs of the model are not finite"):
+            generate(Added(added), [0, 1], 8, temperature=temperature, engine=engine)
+    assert 1 not in generate(Added([0, -np.inf, 0, 0, 0]), [0], 100, seed=0, engine=engine)

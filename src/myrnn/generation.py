@@ -13,13 +13,15 @@ from scipy.special import softmax
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler import MYGRAD, CompiledModel, Streams, compile
-from myrnn.errors import CompileError, InvalidArgument
+from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
 from myrnn.training.settings import DEFAULTS, ENGINES, EngineName
 
 # How many tokens one native call draws: Ctrl-C is obeyed after it.
 CALL = 10_000
+# How many it draws at most.
+MOST = 1_000_000_000
 
 
 def generate(
@@ -63,6 +65,8 @@ def generate(
     ------
     InvalidArgument
         When the model has not as many outputs as inputs, or an argument is not what it should be.
+    NotFinite
+        When outputs are not finite, so that there are no probabilities.
     CompileError
         With ``"native"``, when the model cannot be compiled or its states cannot go on.
 
@@ -77,9 +81,10 @@ def generate(
     (5,)
     """
     _checks.one_of("engine", engine, ENGINES)
-    length = _checks.integer("length", length, minimum=0)
+    length = _checks.integer("length", length, minimum=0, maximum=MOST)
     temperature = _checks.real("temperature", temperature, minimum=0)
     top = None if top_k is None else _checks.integer("top_k", top_k, minimum=1)
+    seed = None if seed is None else _checks.integer("seed", seed, minimum=0)
     uniforms = np.random.default_rng(seed).random(length)
     if engine != "mygrad":
         try:
@@ -110,6 +115,7 @@ def _natively(
             drawn = native.generate(
                 token, Streams(state.places, numbers), parameters, some, temperature, min(top or classes, classes)
             )
+        _check_drawn(drawn, len(tokens) + begin)
         state, token = replace(state, numbers=numbers, steps=state.steps + len(drawn)), int(drawn[-1])
         parts.append(drawn)
     return np.concatenate(parts)
@@ -125,19 +131,32 @@ def _op_by_op(
         sequence = Sequences(np.array(tokens), [0, len(tokens)], [0], width)
         with MYGRAD, mygrad.no_autodiff:
             outputs = np.asarray(model(sequence.features(0)))
-        if outputs.ndim != 2 or outputs.shape[1] != width:
-            raise InvalidArgument(_shape_told(outputs.shape[-1] if outputs.ndim else 1, width))
+        if outputs.ndim != 2 or len(outputs) not in (1, len(tokens)):
+            raise InvalidArgument(
+                f"the model must return outputs (1, K), or (T, K), but returned shape {outputs.shape}"
+            )
+        if outputs.shape[1] != width:
+            raise InvalidArgument(_shape_told(outputs.shape[1], width))
         tokens.append(_drawn(outputs[-1].astype(np.float64), uniform, temperature, top or width))
+        _check_drawn(np.array(tokens[-1:]), len(tokens) - 1)
     return np.array(tokens[len(tokens) - len(uniforms) :], dtype=np.int64)
 
 
 def _drawn(outputs: NDArray[np.float64], uniform: float, temperature: float, top: int) -> int:
+    if not np.isfinite(outputs.max()):
+        return -1
     if temperature == 0 or top == 1:
         return int(outputs.argmax())
     kept = np.argsort(-outputs, kind="stable")[:top]
     shares = np.zeros(len(outputs))
     shares[kept] = softmax((outputs[kept] - outputs.max()) / temperature)
     return min(int(np.searchsorted(shares.cumsum(), uniform * shares.sum(), side="right")), len(outputs) - 1)
+
+
+def _check_drawn(drawn: NDArray[np.int64], before: int) -> None:
+    """Raise NotFinite where there are no probabilities to draw by."""
+    if (drawn < 0).any():
+        raise NotFinite(f"after {before + int((drawn < 0).argmax()):,} tokens the outputs of the model are not finite")
 
 
 def _tokens(prime: ArrayLike, outputs: int, inputs: int) -> NDArray[np.int64]:

@@ -285,10 +285,10 @@ class Native:
     ) -> NDArray[np.int64]:
         """Read a token in the one stream, draw the next one by a number in [0, 1), and so on; return what is drawn.
 
-        The last one is not read.
+        The last one is not read. What comes from a -1 on is not drawn: the outputs are not finite there.
         """
         one = Sequences(np.array([token]), [0, 1], [0], self.program.classes)
-        drawn, work = np.empty(len(uniforms), dtype=np.int64), self.workspace(1, 1)
+        drawn, work = np.full(len(uniforms), -1), self.workspace(1, 1)
         self._call(
             generation.generate, one, self._equal(self.program.classes), self._zeros[:1], parameters, work.arguments,
             work.logits, self.program.classes, temperature, top, uniforms, np.empty(self.program.classes), drawn,

@@ -272,7 +272,8 @@ def _reachable(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     while waiting and len(seen) + len(scalars) < _MOST:
         path, value = waiting.popleft()
         if isinstance(value, _SCALARS):
-            scalars[path] = value
+            # What is not a number does not equal itself.
+            scalars[path] = repr(value) if value != value else value
         elif id(value) not in seen:
             seen.add(id(value))
             if isinstance(value, _SOURCES):

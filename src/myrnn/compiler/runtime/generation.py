@@ -16,8 +16,14 @@ def drawn(outputs: Floats, at: int, count: int, temperature: float, top: int, un
     """Return which of `count` outputs is drawn, with the probabilities of their softmax, by a number in [0, 1).
 
     Outputs are divided by the temperature; with 0 it is the largest of them. All but the `top` largest are left out.
+    It is -1 where there are no such probabilities: an output is infinite or no number, or all are minus infinity.
     """
     best = largest(outputs, at, count)
+    if not np.isfinite(outputs[at + best]):
+        return -1
+    for k in range(count):
+        if np.isnan(outputs[at + k]):
+            return -1
     if temperature == 0.0 or top == 1:
         return best
     for k in range(count):
@@ -48,10 +54,15 @@ def generate(
     program: Address, batched: bool, samples: Samples, members: Integers, p: Floats, work: Work, at: int, count: int,
     temperature: float, top: int, uniforms: Doubles, shares: Doubles, out: Integers,
 ) -> None:  # fmt: skip
-    """Read the token of a sequence of one step, draw the next one, and so on for each of `uniforms`."""
+    """Read the token of a sequence of one step, draw the next one, and so on for each of `uniforms`.
+
+    It ends early behind a -1: see `drawn`.
+    """
     for n in range(len(uniforms)):
         run(program, batched, samples, members, members[:0], np.float32(1), False, p, p, work)
         # The stream has begun.
         samples.streams[0] = 0
         out[n] = drawn(work.numbers, at, count, temperature, top, uniforms[n], shares)
+        if out[n] < 0:
+            return
         samples.values[0] = out[n]
