@@ -212,9 +212,6 @@ def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool
         t: {build.leaf("input", size=recurrence.dim_input): build.leaf("row", t, size=recurrence.dim_input)}
         for t in range(length)
     }
-    steps = build.leaf("length", size=1)
-    for row in rows.values():
-        row[steps] = build.constant(float(length))
     for k, table in enumerate(recurrence.tables):
         for t, row in rows.items():
             step = table.step_of(t, length)
@@ -226,7 +223,8 @@ def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool
         if not drawn.once:
             for t, row in rows.items():
                 row[drawn.leaf(build, k)] = build.leaf("row", t, "drawn", k, size=drawn.size)
-    last: dict[Node, Node] = {}
+    # What all loops may read.
+    last = {build.leaf("length", size=1): build.constant(float(length))}
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
         unrolled = Unrolled(loop, first, rows, last, build)
         for t, nodes in enumerate(unrolled.after(list(loop.kept.values()), length)):
@@ -237,7 +235,6 @@ def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool
         last |= unrolled.states
     if recurrence.per_step:
         return joined([rows[t][recurrence.readout] for t in range(length)], build)
-    last[steps] = build.constant(float(length))
     return substitute(build, [recurrence.readout], last)[0]
 
 

@@ -341,7 +341,11 @@ class CompiledModel:
         >>> bool(np.allclose(logits, compiled(np.eye(10)[[3, 1, 4]])[0], atol=1e-6))
         True
         """
-        self._check_state(state)
+        if not isinstance(state, State):
+            raise InvalidArgument(f"state must be what start() or step() returned, not {_checks.shown(state)}")
+        self.guard.check_parameters()
+        if (state.names, state.carried) != self._row_of_a_stream:
+            raise InvalidArgument(f"{state!r} is of another model than {self!r}: begin with its own start()")
         sequences, is_one = state.pieces(x, self.dim_input)
         count, steps = len(sequences), len(sequences.values)
         native, parameters = self.going_on(state, steps // count, tokens=sequences.is_tokens)
@@ -355,19 +359,11 @@ class CompiledModel:
         return after, out if state.streams is not None else out[0]
 
     def going_on(self, state: State, steps: int, *, tokens: bool) -> tuple[Native, Floats]:
-        """Return the program that reads so many more steps, and the present weights; see `step` for what it raises."""
-        self._check_state(state)
+        """Return the program that reads so many more steps from a state of this model, and the present weights."""
         self._check_going_on(state.steps + steps)
         native = self.native(tokens=tokens, batched=len(state.numbers) > 1, carried=True)
         with MYGRAD:
             return native, native.block_of([parameter.data for parameter in self._parameters]).numbers
-
-    def _check_state(self, state: Any) -> None:
-        if not isinstance(state, State):
-            raise InvalidArgument(f"state must be what start() or step() returned, not {_checks.shown(state)}")
-        self.guard.check_parameters()
-        if (state.names, state.carried) != self._row_of_a_stream:
-            raise InvalidArgument(f"{state!r} is of another model than {self!r}: begin with its own start()")
 
     @cached_property
     def _row_of_a_stream(self) -> tuple[tuple[str, ...], Carried]:

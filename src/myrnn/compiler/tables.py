@@ -130,10 +130,11 @@ def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Table], dict[int, Tra
     where numbers stand that differ from length to length, too, if there are any.
     """
     longest, both = max(traces), (False, True)
-    orders = {length: topological([trace.output]) for length, trace in traces.items()}
-    some = dict(sorted(orders.items())[-2:])
+    # Most models have no such numbers, as two traces show.
+    some = {length: topological([traces[length].output]) for length in sorted(traces)[-2:]}
     if not any(_differ(several) for backward in both for several in _by_kind(some, backward)):
         return [], dict(traces), None
+    orders = {length: topological([trace.output]) for length, trace in traces.items()}
     by_length: Origin | None = None
     found, alike = _Replaced(), [several for backward in both for several in _by_kind(orders, backward)]
     for slots in (slots for several in alike if _differ(several) for slots in _one_by_one(several)):
