@@ -118,7 +118,7 @@ def one_too_long(pattern_length_min=1, pattern_length_max=10, palindrome=False):
     return right(pattern_length_min, pattern_length_max + 1, palindrome)
 
 
-@wrong("y is 1 exactly where the second half", r"^(\d) \1 is labelled 0, but the halves are the same")
+@wrong("y is 1 exactly where the second half", r"^(\d.*) \1 is labelled 0, but the halves are the same")
 def negatives_that_match_by_chance(pattern_length_min=1, pattern_length_max=10, palindrome=False):
     pattern, partner, match = halves(pattern_length_min, pattern_length_max, palindrome)
     return packed(pattern, partner if match else np.random.randint(0, 10, len(pattern)), match)

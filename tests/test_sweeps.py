@@ -233,6 +233,21 @@ def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_go_on(
     assert tables(tmp_path / "out") == tables(one_core)
 
 
+def test_a_stop_right_after_a_record_is_written_counts_it(study, tmp_path, monkeypatch):
+    write, written = Log.add, []
+
+    def add(log, record):
+        write(log, record)
+        written.append(record)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Log, "add", add)
+    with pytest.raises(KeyboardInterrupt, match=r"^3 of 24 runs are done and kept in "):
+        sweep(study, tmp_path / "out", jobs=1)
+    assert len(read_log(tmp_path / "out")[0]) == 3
+
+
 @pytest.mark.long
 def test_a_run_that_kills_its_workers_is_found_and_recorded(study, monkeypatch):
     honest = pool.do

@@ -165,17 +165,19 @@ def _do_all(
         return record is not None and not retry_failed
 
     over = [point for point in study.points if is_over(point)]
-    planned, done = len(study.points), len(over)
-    if done == planned:
+    planned = len(study.points)
+    if len(over) == planned:
         return
     pool, note = Pool(backend), _versions_noted()
     try:
         with Log(folder) as log, progress.over(planned, [(point, records[point.run]) for point in over]):
             for point, record in pool.records(point for point in study.points if not is_over(point)):
                 log.add(note(record))
-                done += 1
                 progress.add(point, record, pool.running)
     except KeyboardInterrupt as stop:
+        # The log knows best: the signal may have come right after a record was written.
+        now = read_log(folder)[0]
+        done = sum(is_over(point) or now.get(point.run) != records.get(point.run) for point in study.points)
         kept = f"{done:,} of {_checks.count_of(planned, 'run')} are done and kept in {folder}; the same command goes on"
         raise type(stop)(kept) from None
 
