@@ -1064,17 +1064,17 @@ def test_a_run_that_patience_ended_says_so(here, capsys):
 def test_a_validation_that_fails_is_done_again(here, monkeypatch, fault):
     arguments = ("train", "--data=train.csv", *LONGER, "--max-epochs=6")
     assert main([*arguments, "--out=whole"]) == 0
-    measured = fit_module.loss_and_accuracy
+    measured = fit_module.loss_and_score
     calls = []
 
-    def loss_and_accuracy(*given):
+    def loss_and_score(*given):
         calls.append(given)
         if len(calls) == 4:
             raise fault
         return measured(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit_module, "loss_and_accuracy", loss_and_accuracy)
+        patch.setattr(fit_module, "loss_and_score", loss_and_score)
         assert main([*arguments, "--out=cut"]) == 2
     assert main(["train", "--resume=cut", "--quiet"]) == 0
     assert contents("cut") == contents("whole")

@@ -15,7 +15,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from myrnn import GRU, RNN, SequenceClassifier, dense
 from myrnn.data import flat_sequences
 from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
-from myrnn.runs.fitting import EpochProgress, loss_and_accuracy, validation_mask
+from myrnn.runs.fitting import EpochProgress, loss_and_score, validation_mask
 
 SMALL = {"dim_recurrent": 4, "max_epochs": 3, "engine": "mygrad", "random_state": 0}
 
@@ -288,7 +288,7 @@ def test_a_cell_of_ones_own(cell, engine):
 
 
 def test_layers_are_for_the_cells_by_name():
-    told = "^layers and dim_embedding are for the cells that have a name: leave them out$"
+    told = "^layers, dim_embedding and bidirectional are for the cells that have a name: leave them out$"
     with pytest.raises(InvalidArgument, match=told):
         SequenceClassifier(Sums, **SMALL, layers=2).fit(*draw(10))
 
@@ -350,9 +350,9 @@ def test_ctrl_c_is_not_lost_in_a_finalizer(monkeypatch):
 
     def watched(*arguments):
         Finalized()
-        return loss_and_accuracy(*arguments)
+        return loss_and_score(*arguments)
 
-    monkeypatch.setattr("myrnn.runs.fitting.loss_and_accuracy", watched)
+    monkeypatch.setattr("myrnn.runs.fitting.loss_and_score", watched)
     with pytest.warns(UserWarning, match=r"^fit was interrupted in epoch 2: the model is that of epoch 1"):
         classifier = SequenceClassifier(**SMALL).fit(*draw(30))
     assert len(classifier.history_["loss"]) == 1
@@ -413,6 +413,6 @@ def test_only_scores_that_are_no_numbers_are_a_divergence(monkeypatch):
     def refusing(*arguments):
         raise InvalidArgument("a label is 3, but the model has 2 classes, 0 .. 1")
 
-    monkeypatch.setattr("myrnn.runs.fitting.loss_and_accuracy", refusing)
+    monkeypatch.setattr("myrnn.runs.fitting.loss_and_score", refusing)
     with pytest.raises(InvalidArgument, match=r"^a label is 3, but the model has 2 classes, 0 \.\. 1$"):
         SequenceClassifier(**SMALL).fit(*draw(30))

@@ -520,7 +520,7 @@ def test_weights_that_are_none(folder, content):
         ("iteration,loss,accuracy\n1,0.5\n", "is not a history: "),
         (
             "iteration,loss,squared_error\n1,0.5,2\n",
-            "is not a history: it must have accuracy, as a classifier has, and not squared_error",
+            "is not a history: it must have accuracy, and not squared_error",
         ),
         ("iteration,loss,accuracy\nx,0.5,1\n", "is not a history: invalid literal for int() with base 10: 'x'"),
         ("iteration,loss,accuracy\n99999999999999999999,0.5,1\n", "is not a history: "),

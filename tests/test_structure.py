@@ -42,7 +42,7 @@ ORDER = (
     "graphs",
     "runs",
     "sweeps",
-    "estimator",
+    "estimators",
     "exercises",
     "lesson",
     "playground",

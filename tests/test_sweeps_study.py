@@ -14,7 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.sweeps import read_study
 
 NO_SETTING_OF_GRU = (
-    "model gru has no setting 'activation', only 'name', 'dim_recurrent', 'recurrent_init', 'layers', 'dim_embedding'"
+    "model gru has no setting 'activation', only 'name', 'dim_recurrent', 'recurrent_init', 'layers', 'dim_embedding', 'bidirectional'"
 )
 
 
@@ -215,7 +215,7 @@ def test_a_run_is_told_in_a_line():
         (
             {"model": {"nam": "rnn"}},
             "[model] model rnn has no setting 'nam', only 'name', 'dim_recurrent', 'activation', 'recurrent_init', "
-            "'layers', 'dim_embedding'; did you mean 'name'?",
+            "'layers', 'dim_embedding', 'bidirectional'; did you mean 'name'?",
         ),
         ({"model": {"name": "gru", "activation": "relu"}}, f"[model] {NO_SETTING_OF_GRU}"),
         ({"model": {"dim_recurrent": [10, "x"]}}, "[model] dim_recurrent must be an integer, not 'x'"),

@@ -14,7 +14,7 @@ from mynn.optimizers.adam import Adam as MyNNAdam
 
 from myrnn.compiler import compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
-from myrnn.estimator import SequenceClassifier
+from myrnn.estimators import SequenceClassifier
 from myrnn.evaluation import evaluate
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam

@@ -50,7 +50,15 @@ from myrnn.sweeps import SweepResults, load_sweep, sweep
 from myrnn.training import train
 
 if TYPE_CHECKING:
-    from myrnn.estimator import SequenceClassifier
+    from myrnn.estimators import (
+        Forecast,
+        LanguageModel,
+        SequenceClassifier,
+        SequenceForecaster,
+        SequenceRegressor,
+        SequenceTagger,
+        forecast,
+    )
 
 __all__ = [
     "GRU",
@@ -66,9 +74,11 @@ __all__ = [
     "Counterexamples",
     "DataError",
     "Experiment",
+    "Forecast",
     "History",
     "InvalidArgument",
     "LabelledSequences",
+    "LanguageModel",
     "LearningCurve",
     "LengthReport",
     "LivePlot",
@@ -80,6 +90,9 @@ __all__ = [
     "RMSprop",
     "RunError",
     "SequenceClassifier",
+    "SequenceForecaster",
+    "SequenceRegressor",
+    "SequenceTagger",
     "Sequences",
     "ShortcutReport",
     "Stacked",
@@ -99,6 +112,7 @@ __all__ = [
     "dropout",
     "evaluate",
     "exercises",
+    "forecast",
     "generate",
     "gradient_flow",
     "incoming_weights",
@@ -118,10 +132,21 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # scikit-learn takes longer to import than all the rest: only who asks for the classifier waits for it.
-    if name == "SequenceClassifier":
-        from myrnn.estimator import SequenceClassifier
+_ESTIMATORS = (
+    "Forecast",
+    "LanguageModel",
+    "SequenceClassifier",
+    "SequenceForecaster",
+    "SequenceRegressor",
+    "SequenceTagger",
+    "forecast",
+)
 
-        return SequenceClassifier
+
+def __getattr__(name: str) -> Any:
+    # scikit-learn takes longer to import than all the rest: only who asks for an estimator waits for it.
+    if name in _ESTIMATORS:
+        from myrnn import estimators
+
+        return getattr(estimators, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -78,8 +78,13 @@ def huber(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
 
 
 def loss_names() -> tuple[str, ...]:
-    """Return the names of all losses that are for classes, which runs learn."""
+    """Return the names of all losses that are for classes, which tasks have."""
     return tuple(name for name in kinds("loss") if _FOR.get(name, CLASS) == CLASS)
+
+
+def all_loss_names() -> tuple[str, ...]:
+    """Return the names of all losses."""
+    return tuple(kinds("loss"))
 
 
 def loss_for(loss: Loss | str | None, kind: TargetKind) -> Loss | str:

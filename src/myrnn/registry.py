@@ -23,7 +23,7 @@ from myrnn.settings import REQUIRED, Section, Setting, settings_of
 # The parts, and what a kind of each is made from that is no setting of it.
 _GIVEN = {
     "task": (),
-    "model": ("dim_input", "dim_output", "rng"),
+    "model": ("dim_input", "dim_output", "per_step", "rng"),
     "optimizer": ("params",),
     "schedule": ("rate", "iterations"),
     "loss": ("outputs", "targets", "logits", "labels"),
@@ -41,7 +41,8 @@ class Kind:
     part : {"task", "model", "optimizer", "schedule", "loss"}
     name : str
     make : callable
-        Makes one of its settings. A model's also takes `dim_input`, `dim_output` and `rng`, an optimizer's `params`, a
+        Makes one of its settings. A model's also takes `dim_input`, `dim_output` and `rng`, and `per_step`
+        where it can have an output for each step, an optimizer's `params`, a
         schedule's `rate` and `iterations`. That of a loss takes `outputs` and `targets`, or
         `logits` and `labels`, and is the loss.
     section : type of Section

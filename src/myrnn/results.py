@@ -361,7 +361,12 @@ def _message_of(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> str | No
 
 def check_finite(logits: NDArray[np.floating[Any]], lengths: NDArray[np.int64]) -> None:
     """Raise NotFinite if any sequence has logits that are not finite."""
-    message = _message_of(is_lost(logits), lengths)
+    check_lost(is_lost(logits), lengths)
+
+
+def check_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> None:
+    """Raise NotFinite if the outputs of any sequence are not finite; `lost` says of which."""
+    message = _message_of(lost, lengths)
     if message is not None:
         raise NotFinite(f"{message}: the model's numbers overflow there")
 
@@ -379,14 +384,15 @@ def warn_of_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> None:
 ACCURACY, SQUARED_ERROR = "accuracy", "squared_error"
 
 # The columns of a learning curve, as its CSV file may have them.
-CURVE_COLUMNS = ("loss", ACCURACY)
-VALIDATION_COLUMNS = ("validation_loss", "validation_accuracy")
-CURVE_HEADERS = (
-    ("iteration", *CURVE_COLUMNS),
-    ("epoch", *CURVE_COLUMNS),
-    ("epoch", *CURVE_COLUMNS, *VALIDATION_COLUMNS),
-    ("iteration", "loss", SQUARED_ERROR),
-)
+CURVE_HEADERS = {
+    header
+    for metric in (ACCURACY, SQUARED_ERROR)
+    for header in (
+        ("iteration", "loss", metric),
+        ("epoch", "loss", metric),
+        ("epoch", "loss", metric, "validation_loss", f"validation_{metric}"),
+    )
+}
 
 _Score = TypeVar("_Score")
 
@@ -447,8 +453,9 @@ class LearningCurve(Scored[Floats]):
         What the steps count.
     metric : {"accuracy", "squared_error"}
         What the score is.
-    validation_loss, validation_accuracy : ndarray, float64 (R,), or None
-        The same on sequences that were kept apart, where some were.
+    validation_loss, validation_score : ndarray, float64 (R,), or None
+        The same on sequences that were kept apart, where some were. The latter is also called
+        ``validation_accuracy``, of classes.
     """
 
     step: NDArray[np.int64]
@@ -460,7 +467,7 @@ class LearningCurve(Scored[Floats]):
     unit: str = "iteration"
     metric: str = field(default=ACCURACY, kw_only=True)
     validation_loss: Floats | None = field(default=None, kw_only=True)
-    validation_accuracy: Floats | None = field(default=None, kw_only=True)
+    validation_score: Floats | None = field(default=None, kw_only=True)
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, ArrayLike], **others: Any) -> LearningCurve:
@@ -471,6 +478,7 @@ class LearningCurve(Scored[Floats]):
         }
         metric = SQUARED_ERROR if SQUARED_ERROR in numbers else ACCURACY
         step, score = np.asarray(columns[unit], dtype=np.int64), numbers.pop(metric)
+        numbers["validation_score"] = numbers.pop(f"validation_{metric}", None)
         return cls(step=step, unit=unit, score=score, metric=metric, **numbers, **others)
 
     @classmethod
@@ -502,8 +510,13 @@ class LearningCurve(Scored[Floats]):
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of the curve by name, as its CSV file has them; those of the validation only if there are any."""
         found: dict[str, NDArray[Any]] = {self.unit: self.step, "loss": self.loss, self.metric: self.score}
-        kept = {name: getattr(self, name) for name in VALIDATION_COLUMNS}
+        kept = {"validation_loss": self.validation_loss, f"validation_{self.metric}": self.validation_score}
         return found | {name: values for name, values in kept.items() if values is not None}
+
+    @property
+    def validation_accuracy(self) -> Floats | None:
+        """The score of classes on sequences that were kept apart, float64 (R,), or None."""
+        return self.validation_score if self.metric == ACCURACY else None
 
     @property
     def iteration(self) -> NDArray[np.int64]:

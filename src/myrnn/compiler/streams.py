@@ -163,6 +163,13 @@ class State:
         """Let its numbers stay as they are."""
         self.numbers.flags.writeable = False
 
+    def repeated(self, streams: int) -> State:
+        """Return the state of so many streams that all stand where this single one stands."""
+        count = _checks.integer("streams", streams, minimum=1)
+        if len(self.numbers) != 1:
+            raise InvalidArgument(f"only one stream can be repeated, but there are {len(self.numbers)}")
+        return replace(self, numbers=np.repeat(self.numbers, count, axis=0), streams=count)
+
     def __getitem__(self, name: str) -> Floats:
         """Return a state by its name, float32 (D,), or (B, D); zeros before the first step, whatever it begins with."""
         if name not in self.names:

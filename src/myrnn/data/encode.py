@@ -182,6 +182,11 @@ class Standardizer:
             )
         return encoded
 
+    def decode(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Return standardized rows in their own units again, float64 (rows, C)."""
+        found: NDArray[np.float64] = rows.astype(np.float64) * np.array(self.scale) + np.array(self.mean)
+        return found
+
     def to_settings(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         return {"mean": list(self.mean), "scale": list(self.scale)}
@@ -247,11 +252,11 @@ class SequenceEncoder:
         """C: the number of tokens, or of columns."""
         return len(self.inner) if isinstance(self.inner, Vocabulary) else len(self.inner.mean)
 
-    def encode(self, raw: RawSequences, labels: NDArray[np.int64] | None = None) -> Sequences:
-        """Return sequences of the fitted kind as a model takes them, with `labels` or 0 as their classes."""
-        classes = np.zeros(len(raw), dtype=np.int64) if labels is None else labels
+    def encode(self, raw: RawSequences, targets: NDArray[Any] | None = None, *, per_step: bool = False) -> Sequences:
+        """Return sequences of the fitted kind as a model takes them, with `targets`, or 0 as the class of each."""
+        rows = np.zeros(len(raw), dtype=np.int64) if targets is None else targets
         if isinstance(raw, TokenSequences) and isinstance(self.inner, Vocabulary) and raw.kind == self.inner.kind:
-            return Sequences(self.inner.encode(raw), raw.offsets, classes, len(self.inner))
+            return Sequences(self.inner.encode(raw), raw.offsets, rows, len(self.inner), per_step=per_step)
         if not isinstance(raw, Numbers) or not isinstance(self.inner, Standardizer):
             raise InvalidArgument(f"the sequences must be {self.kind}, as those that were fitted")
         columns = len(self.inner.mean)
@@ -261,7 +266,7 @@ class SequenceEncoder:
             raise InvalidArgument(
                 f"the sequences have {raw.rows.shape[1]} columns, but those that were fitted have {columns}"
             )
-        return Sequences(self.inner.encode(raw), raw.offsets, classes)
+        return Sequences(self.inner.encode(raw), raw.offsets, rows, per_step=per_step)
 
     def to_settings(self) -> dict[str, Any]:
         """Return it as values for JSON."""

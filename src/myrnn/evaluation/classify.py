@@ -16,6 +16,7 @@ from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost
 from myrnn.sequences import LARGEST_INT32, Sequences, given_sequences
+from myrnn.targets import CLASS
 from myrnn.training import ENGINES, held_interrupts, progress_display, reference_logits
 
 # About how many sequences are classified between two updates of the progress display: op by op, and natively.
@@ -82,7 +83,7 @@ class Classifier:
         return logits
 
     def scores(self, sequences: Sequences, progress: bool | None = False) -> NDArray[np.float32]:
-        """Return the logits of every sequence, float32 (N, K); some may not be finite.
+        """Return the logits of every sequence, float32 (N, K), or of every step; some may not be finite.
 
         Tokens of an alphabet smaller than the model's are the first of the model's own.
 
@@ -99,11 +100,10 @@ class Classifier:
             logits = self._native_logits(readable, progress) if self._engine != "mygrad" else None
             if logits is None:
                 logits = _reference_logits(self.model, readable, progress)
-        classes = num_classes((1, *logits.shape[1:]))
-        if classes <= readable.labels.max():
-            raise InvalidArgument(
-                f"a label is {readable.labels.max()}, but the model has {classes} classes, 0 .. {classes - 1}"
-            )
+        if readable.kind.what == CLASS:
+            classes, largest = num_classes((1, *logits.shape[1:])), readable.targets.max(initial=0)
+            if classes <= largest:
+                raise InvalidArgument(f"a label is {largest}, but the model has {classes} classes, 0 .. {classes - 1}")
         if is_lost(logits).any():
             self._check_parameters()
         return logits

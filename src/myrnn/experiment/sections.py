@@ -17,10 +17,10 @@ from msgspec import Meta
 from myrnn import _checks
 from myrnn.data import without_gz
 from myrnn.errors import InvalidArgument
-from myrnn.losses import CROSS_ENTROPY
+from myrnn.losses import all_loss_names
 from myrnn.sequences import LARGEST_INT32
 from myrnn.settings import Section
-from myrnn.training.settings import BatchSize, EngineName, GradientClip, LossName, OnDivergence, ScheduleName
+from myrnn.training.settings import BatchSize, EngineName, GradientClip, OnDivergence, ScheduleName
 
 MOST_LENGTHS = 100_000
 MOST_SAMPLES = 10_000_000
@@ -67,6 +67,14 @@ class Data(Section, frozen=True, kw_only=True):
     standardize: Annotated[
         bool, Meta(description="Bring every column of numbers to mean 0 and standard deviation 1.")
     ] = True
+    learn: Annotated[
+        Literal["labels", "tags", "numbers", "text", "series"],
+        Meta(
+            description="What to learn: labels of sequences, tags of their steps, numbers, what comes next in a text, "
+            "or in a series.",
+            extra={"later": True},
+        ),
+    ] = "labels"
 
     def __post_init__(self) -> None:
         """Check all values, and that plain text has a file of labels."""
@@ -113,7 +121,24 @@ class EpochTraining(Section, frozen=True, kw_only=True):
         ),
     ] = None
     on_divergence: OnDivergence = "stop"
-    loss: LossName = CROSS_ENTROPY
+    loss: (
+        Annotated[
+            str,
+            Meta(
+                description="What the training makes smaller, by default cross-entropy, or of numbers the mean squared "
+                "error",
+                extra={"choices": all_loss_names, "later": True},
+            ),
+        ]
+        | None
+    ) = None
+    truncate: (
+        Annotated[
+            int,
+            Meta(ge=1, description="Read so many steps at a time, and go on from there.", extra={"later": True}),
+        ]
+        | None
+    ) = None
 
     def __post_init__(self) -> None:
         """Check all values; weights of classes are kept as pairs."""

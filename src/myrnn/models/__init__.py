@@ -16,7 +16,7 @@ from myrnn.models.model import (
     parameter_names,
     parameters_of,
 )
-from myrnn.models.network import embedding_of, no_input
+from myrnn.models.network import check_gives_each_step, embedding_of, no_input
 from myrnn.models.stacked import Stacked
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "OwnModel",
     "Stacked",
     "Units",
+    "check_gives_each_step",
     "dense",
     "embedding_of",
     "load_own",

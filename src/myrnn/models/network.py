@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
 from msgspec import Meta
 
+from myrnn.errors import InvalidArgument
 from myrnn.models.cells import GRU, LATER, LSTM, RNN, Activation, GatedInit, RecurrentInit, Size, Units
 from myrnn.models.stacked import Stacked
-from myrnn.registry import register
+from myrnn.registry import find, register
 
 Generator = np.random.Generator | int | None
 Layers = Annotated[int, Meta(ge=1, le=1_000, description="How many recurrent layers there are.", extra=LATER)]
+Bidirectional = Annotated[bool, Meta(description="Whether each layer reads in both directions.", extra=LATER)]
 Embedding = Annotated[
     int, Meta(ge=0, le=50_000, description="The size of a learned embedding of symbols; 0 is one-hot.", extra=LATER)
 ]
@@ -33,19 +36,22 @@ def rnn(
     recurrent_init: RecurrentInit = "glorot",
     layers: Layers = 1,
     dim_embedding: Embedding | None = None,
+    bidirectional: Bidirectional = False,
+    per_step: bool = False,
     rng: Generator = None,
 ) -> RNN | Stacked:
     """Return an `RNN`, or a `Stacked` of its layers."""
-    if layers == 1 and not dim_embedding:
-        return RNN(dim_input, dim_recurrent, dim_output, activation=activation, recurrent_init=recurrent_init, rng=rng)
+    sizes = dim_input, dim_recurrent, dim_output
+    if layers == 1 and not (dim_embedding or bidirectional or per_step):
+        return RNN(*sizes, activation=activation, recurrent_init=recurrent_init, rng=rng)
     return Stacked(
-        dim_input,
-        dim_recurrent,
-        dim_output,
+        *sizes,
         cell="rnn",
         activation=activation,
         layers=layers,
         dim_embedding=dim_embedding or None,
+        bidirectional=bidirectional,
+        per_step=per_step,
         recurrent_init=recurrent_init,
         rng=rng,
     )
@@ -60,12 +66,15 @@ def _gated(cell: str, kind: Any) -> None:
         recurrent_init: GatedInit = "glorot",
         layers: Layers = 1,
         dim_embedding: Embedding | None = None,
+        bidirectional: Bidirectional = False,
+        per_step: bool = False,
         rng: Generator = None,
     ) -> Any:
         sizes = dim_input, dim_recurrent, dim_output
-        if layers == 1 and not dim_embedding:
+        if layers == 1 and not (dim_embedding or bidirectional or per_step):
             return kind(*sizes, recurrent_init=recurrent_init, rng=rng)
         deep: dict[str, Any] = {"cell": cell, "layers": layers, "dim_embedding": dim_embedding or None}
+        deep |= {"bidirectional": bidirectional, "per_step": per_step}
         return Stacked(*sizes, **deep, recurrent_init=recurrent_init, rng=rng)
 
     make.__name__ = kind.__name__
@@ -77,6 +86,12 @@ _gated("lstm", LSTM)
 # The cells that read symbols through an embedding where the user does not choose, and its size. Both were chosen by
 # measurement: docs/your-own-sequences.md has the numbers.
 GATED, DIM_EMBEDDING = ("gru", "lstm"), 32
+
+
+def check_gives_each_step(name: str) -> None:
+    """Refuse a registered model that cannot have an output for each step: its maker takes no ``per_step``."""
+    if "per_step" not in inspect.signature(find("model", name).make).parameters:
+        raise InvalidArgument(f"the model {name!r} has one output for a sequence, and not one for each step")
 
 
 def embedding_of(cell: str, dim_embedding: int | None, is_symbols: bool) -> int:

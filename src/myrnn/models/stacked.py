@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta
-from mygrad import Tensor
+from mygrad import Tensor, concatenate
 from numpy.typing import NDArray
 
 from myrnn import _checks
@@ -34,9 +34,13 @@ class Stacked:
     """Recurrent layers on top of each other, over a learned embedding on request.
 
     The lowest layer reads the sequence, or the embedding ``e_t = x_t E`` of every row of it; each other layer reads the
-    hidden states of the one below, step by step. The last hidden state of the topmost layer scores the sequence::
+    hidden states of the one below, step by step. The last hidden state of the topmost layer scores the sequence, or
+    each of its hidden states a step::
 
-        y = h_{T-1} W_hy + b_y
+        y = h_{T-1} W_hy + b_y          y_t = h_t W_hy + b_y
+
+    With `bidirectional` every layer is two, of which one reads from the end to the beginning, and a hidden state is
+    that of both side by side, as in PyTorch. A sequence is then scored by the states in which the two end.
 
     The equations of a layer are those of `RNN`, `GRU` or `LSTM`. For one-hot rows the embedding is a table
     of learned vectors, one a symbol.
@@ -53,6 +57,10 @@ class Stacked:
         How many there are.
     dim_embedding : int, optional
         The size of the embedding; without it the lowest layer reads the sequence itself.
+    bidirectional : bool
+        Whether each layer reads in both directions.
+    per_step : bool
+        Whether each step has an output, and not the whole sequence.
     recurrent_init : {"glorot", "orthogonal", "identity", "minus_identity"}
         What the recurrent weights of every layer begin as: see `RNN`.
     rng : numpy.random.Generator, int or None
@@ -60,12 +68,15 @@ class Stacked:
 
     References
     ----------
-    Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013.
+    Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013. Schuster and Paliwal,
+    "Bidirectional recurrent neural networks", 1997.
 
     Examples
     --------
     >>> Stacked(10, 16, 2, cell="gru", layers=2, dim_embedding=4)(np.zeros((5, 10), dtype=np.float32)).shape
     (1, 2)
+    >>> Stacked(10, 16, 2, layers=1, bidirectional=True, per_step=True)(np.zeros((5, 10), dtype=np.float32)).shape
+    (5, 2)
     """
 
     @keywords
@@ -79,6 +90,8 @@ class Stacked:
         activation: Activation | None = None,
         layers: Size = 2,
         dim_embedding: Size | None = None,
+        bidirectional: bool = False,
+        per_step: bool = False,
         recurrent_init: RecurrentInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
@@ -86,36 +99,63 @@ class Stacked:
             raise InvalidArgument(f"activation is for the cell 'rnn', not for {cell!r}: leave it out")
         self.dim_input, self.dim_recurrent, self.dim_output = dim_input, dim_recurrent, dim_output
         self.cell, self.activation, self.dim_embedding = cell, activation, dim_embedding
+        self.bidirectional, self.per_step = bidirectional, per_step
         make = LAYERS[cell] if activation is None else partial(RNNLayer, activation=activation)
         self.recurrent_init = recurrent_init
         rng = None if rng is None else _checks.generator("rng", rng)
         layer = layer_maker(rng)
         self.embedding = None if dim_embedding is None else layer(dim_input, dim_embedding, bias=False)
-        inputs = [dim_embedding or dim_input, *[dim_recurrent] * (layers - 1)]
-        self.stack = tuple(make(dim, dim_recurrent, layer) for dim in inputs)
-        self.fc_h2y = layer(dim_recurrent, dim_output)
+        directions = 2 if bidirectional else 1
+        width = directions * dim_recurrent
+        inputs = [dim_embedding or dim_input, *[width] * (layers - 1)]
+        # Forward and backward in turns, where there are both.
+        self.stack = tuple(make(dim, dim_recurrent, layer) for dim in inputs for _ in range(directions))
+        self.fc_h2y = layer(width, dim_output)
         begin_recurrent(self.stack, recurrent_init, rng)
 
     @property
     def layers(self) -> int:
         """How many recurrent layers there are."""
-        return len(self.stack)
+        return len(self.stack) // (2 if self.bidirectional else 1)
 
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
         sizes = ("dim_input", "dim_recurrent", "dim_output")
-        return _checks.call_of(self, *sizes, "cell", "activation", "layers", "dim_embedding", "recurrent_init")
+        further = [name for name in ("bidirectional", "per_step") if getattr(self, name)]
+        settings = ("cell", "activation", "layers", "dim_embedding", *further, "recurrent_init")
+        return _checks.call_of(self, *sizes, *settings)
 
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
-        """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
+        """Return the scores of one sequence, (1, K), or of its steps, (T, K); `x` is (T, C)."""
         check_sequence(x, self.dim_input)
+        rows = [x_t[np.newaxis] for x_t in x]
+        if self.embedding is not None:
+            rows = [self.embedding(row) for row in rows]
+        states, last = self._both_ways(rows) if self.bidirectional else self._forward(rows)
+        if not self.per_step:
+            return self.fc_h2y(last)
+        return self.fc_h2y(concatenate(states) if states else np.zeros((0, last.shape[1]), dtype=np.float32))
+
+    def _forward(self, rows: list[Any]) -> tuple[list[Any], Any]:
+        """Return the hidden states of the topmost layer, (1, D) each, and the one that scores the sequence."""
         states = [layer.start() for layer in self.stack]
-        for x_t in x:
-            h = x_t[np.newaxis] if self.embedding is None else self.embedding(x_t[np.newaxis])
+        tops = []
+        for h in rows:
             for index, layer in enumerate(self.stack):
                 states[index] = layer.step(h, states[index])
                 h = states[index][0]
-        return self.fc_h2y(states[-1][0])
+            tops.append(h)
+        return tops, states[-1][0]
+
+    def _both_ways(self, rows: list[Any]) -> tuple[list[Any], Any]:
+        """Return the same, (1, 2 D) each, of layers that read in both directions."""
+        for ahead, back in zip(self.stack[::2], self.stack[1::2], strict=True):
+            ahead_states, ahead_last = _read(ahead, rows)
+            back_states, back_last = _read(back, rows[::-1])
+            pairs = zip(ahead_states, back_states[::-1], strict=True)
+            rows = [concatenate(pair, axis=1) for pair in pairs]
+            last = concatenate([ahead_last, back_last], axis=1)
+        return rows, last
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
@@ -123,3 +163,12 @@ class Stacked:
         lowest = () if self.embedding is None else self.embedding.parameters
         recurrent = tuple(parameter for layer in self.stack for parameter in layer.parameters)
         return lowest + recurrent + self.fc_h2y.parameters
+
+
+def _read(layer: Layer, rows: list[Any]) -> tuple[list[Any], Any]:
+    """Return the hidden state of a layer after each row, and the last one, which is its first where there is no row."""
+    state, states = layer.start(), []
+    for row in rows:
+        state = layer.step(row, state)
+        states.append(state[0])
+    return states, state[0]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn.plots import style
-from myrnn.results import ACCURACY, VALIDATION_COLUMNS, LearningCurve, word_for
+from myrnn.results import ACCURACY, LearningCurve, word_for
 
 _TRAINING = "training"
 
@@ -40,10 +40,11 @@ def plot_learning_curve(
     """
     panels = style.axes_for_each(2, axes, "two Axes, for loss and accuracy", height=4.6)
     style.count_iterations(panels[1], f"{curve.unit}s")
-    has_validation = curve.validation_loss is not None and curve.validation_accuracy is not None
+    has_validation = curve.validation_loss is not None and curve.validation_score is not None
     _draw(panels, curve, ("loss", curve.metric), _TRAINING if label is None and has_validation else label)
     if has_validation:
-        _draw(panels, curve, VALIDATION_COLUMNS, "validation" if label is None else f"{label}, validation")
+        columns = "validation_loss", f"validation_{curve.metric}"
+        _draw(panels, curve, columns, "validation" if label is None else f"{label}, validation")
     for ax in panels if best_epoch is not None else ():
         ax.axvline(best_epoch, color=style.GREY, linestyle=":", linewidth=1.4, zorder=1, label="weights kept")
     if panels[0].get_legend_handles_labels()[0]:

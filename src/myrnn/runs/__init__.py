@@ -12,7 +12,7 @@ it all. `listing` and `compare` look at many.
 
 from myrnn.runs.compare import RunComparison, compare_runs, run_names
 from myrnn.runs.data import GivenData, read_data
-from myrnn.runs.fitted import Fitted
+from myrnn.runs.fitted import Fitted, scores_of
 from myrnn.runs.fitting import fit
 from myrnn.runs.folder import (
     CHECKPOINTS,
@@ -83,6 +83,7 @@ __all__ = [
     "run",
     "run_names",
     "save_run",
+    "scores_of",
     "summarize",
     "tested_lengths",
     "tests_table",

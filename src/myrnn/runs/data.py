@@ -14,9 +14,11 @@ import numpy as np
 from myrnn._checks import count_of
 from myrnn._user_code import warn
 from myrnn.data import (
+    LABELS,
     ClassLabels,
     LabelledSequences,
     RawSequences,
+    RawTargets,
     TokenSequences,
     flat_sequences,
     read_sequences,
@@ -70,13 +72,16 @@ class GivenData:
         raw = flat_sequences(self.X, tokenize=how)
         if not len(raw):
             raise InvalidArgument("X holds no sequence: at least two are needed, of two classes")
+        if experiment.data.learn != LABELS:
+            given = RawTargets.read(experiment.data.learn, self.y, raw.offsets)
+            return fit(experiment, raw, given, make=make, checkpoint=checkpoint, progress=progress)
         if len(self.y) != len(raw):
             raise InvalidArgument(f"X holds {count_of(len(raw), 'sequence')}, but y {count_of(len(self.y), 'label')}")
         labels = ClassLabels.fit(self.y)
         if len(labels) < 2:
             raise InvalidArgument(f"y holds one class only, {labels.classes.tolist()[0]!r}: two or more are needed")
-        numbers = labels.encode(self.y)
-        return fit(experiment, raw, labels, numbers, make=make, checkpoint=checkpoint, progress=progress)
+        given = RawTargets.labels(labels, labels.encode(self.y))
+        return fit(experiment, raw, given, make=make, checkpoint=checkpoint, progress=progress)
 
     def warn_of_numbers(self) -> None:
         """Say that text which holds decimal numbers is read as symbols: none of them is more than another."""

@@ -1,8 +1,8 @@
-"""A model that was trained on given sequences: it reads such sequences, and says how probable their classes are."""
+"""A model that was trained on given sequences: it reads such sequences, and says what it has learned of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,10 +13,19 @@ from scipy.special import softmax
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.data import ClassLabels, RawSequences, SequenceEncoder, TokenSequences, Vocabulary, flat_sequences
+from myrnn.data import (
+    ClassLabels,
+    RawSequences,
+    RawTargets,
+    SequenceEncoder,
+    TargetEncoder,
+    TokenSequences,
+    Vocabulary,
+    flat_sequences,
+)
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Classifier
-from myrnn.results import check_finite, is_lost
+from myrnn.results import check_finite, check_lost, is_lost
 from myrnn.sequences import Sequences
 from myrnn.training import History
 
@@ -34,7 +43,8 @@ class Fitted:
         With the weights of its best epoch.
     encoder : SequenceEncoder
         Makes the model's inputs of sequences.
-    labels : ClassLabels
+    targets : TargetEncoder
+        What was learned.
     history : History
         Its unit is the epoch.
     best_epoch : int
@@ -50,7 +60,7 @@ class Fitted:
 
     model: Any
     encoder: SequenceEncoder
-    labels: ClassLabels
+    targets: TargetEncoder
     history: History
     best_epoch: int
     tokenize: Any = None
@@ -61,7 +71,7 @@ class Fitted:
 
     @cached_property
     def predictor(self) -> Classifier:
-        """What returns the logits of the model."""
+        """What returns the outputs of the model."""
         return Classifier(self.model, self.engine)
 
     @property
@@ -81,13 +91,24 @@ class Fitted:
 
     @property
     def dim_output(self) -> int:
-        """K: the number of classes."""
-        return len(self.labels)
+        """K: the number of classes, or of numbers."""
+        return len(self.targets)
+
+    @property
+    def per_step(self) -> bool:
+        """Whether there is an output for each step."""
+        return self.targets.per_step
+
+    @property
+    def labels(self) -> ClassLabels:
+        """The classes of sequences or of steps."""
+        assert isinstance(self.targets.inner, ClassLabels)
+        return self.targets.inner
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """What the classes are called."""
-        return tuple(map(str, self.labels.classes.tolist()))
+        return self.targets.class_names
 
     @property
     def symbol_names(self) -> tuple[str, ...] | None:
@@ -99,19 +120,42 @@ class Fitted:
         """Return texts as the model reads them, the words of each parted by white space if it reads words."""
         return self.read(list(texts) if self.text_as == "characters" else [text.split() for text in texts])
 
-    def read(self, X: Any, labels: NDArray[np.int64] | None = None) -> Sequences:
-        """Return sequences as the model reads them, with the numbers of their classes where these are known."""
+    def raw(self, X: Any) -> RawSequences:
+        """Return sequences of the kind that the model reads; a warning names symbols that it does not know."""
         raw = flat_sequences(X, self.encoder.kind, self.tokenize or "characters")
         if not len(raw):
             raise InvalidArgument("X holds no sequence: found array with 0 sample(s), at least one is needed")
-        sequences = self.encoder.encode(raw, labels)
         self._name_unknown(raw)
-        return sequences
+        return raw
+
+    def read(self, X: Any, labels: NDArray[np.int64] | None = None) -> Sequences:
+        """Return sequences as the model reads them, with the numbers of their classes where these are known."""
+        raw = self.raw(X)
+        return self.targets.inputs(self.encoder, raw) if labels is None else self.encoder.encode(raw, labels)
+
+    def read_with(self, X: Any, given: Callable[[RawSequences], RawTargets | None]) -> Sequences:
+        """Return sequences with their targets as the model learns them; `given` returns these for the sequences."""
+        raw = self.raw(X)
+        return self.targets.sequences(self.encoder, raw, given(raw))
 
     def scores(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the logits (N, K), of which some may not be finite, and the lengths (N,)."""
+        """Return the outputs of sequences, float32 (N, K), or of all their steps, (sum of T, K); and the lengths (N,).
+
+        Some outputs may not be finite.
+        """
         sequences = self.read(X)
         return scores_of(self.predictor, sequences), sequences.lengths
+
+    def finite_scores(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the same; raises NotFinite where outputs are not finite."""
+        sequences = self.read(X)
+        scores = scores_of(self.predictor, sequences)
+        self.check_finite(scores, sequences)
+        return scores, sequences.lengths
+
+    def check_finite(self, outputs: NDArray[np.floating[Any]], sequences: Sequences) -> None:
+        """Raise NotFinite where the outputs for some sequences are not finite."""
+        check_lost(lost_sequences(outputs, sequences), sequences.lengths)
 
     def probabilities(self, X: Any, not_finite: float | None = None) -> NDArray[np.float64]:
         """Return the probabilities of the classes, float64 (N, K).
@@ -157,11 +201,20 @@ def probabilities_of(
 
 
 def scores_of(classifier: Classifier, sequences: Sequences) -> NDArray[np.float32]:
-    """Return the logits of every sequence, float32 (N, K), the same bits whatever the others are.
+    """Return the outputs of every sequence, or of every step, the same bits whatever the other sequences are.
 
-    Some may not be finite.
+    They are float32, K each. Some may not be finite.
     """
     # One alone would go through a program of its own, with sums in another order.
     if len(sequences) == 1:
-        return classifier.scores(sequences.select([0, 0]))[:1]
+        return classifier.scores(sequences.select([0, 0]))[: len(sequences.targets)]
     return classifier.scores(sequences)
+
+
+def lost_sequences(outputs: NDArray[np.floating[Any]], sequences: Sequences) -> NDArray[np.bool_]:
+    """Return which sequences have outputs that are not finite, bool (N,)."""
+    lost = is_lost(outputs)
+    if not sequences.per_step:
+        return lost
+    owners = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    return np.bincount(owners, lost, minlength=len(sequences)) > 0

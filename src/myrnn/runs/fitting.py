@@ -13,15 +13,27 @@ from scipy.special import log_softmax
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.data import UNKNOWN, ClassLabels, RawSequences, SequenceEncoder, TokenSequences, Vocabulary
+from myrnn.data import (
+    LABELS,
+    NEXT,
+    UNKNOWN,
+    RawSequences,
+    RawTargets,
+    SequenceEncoder,
+    TargetEncoder,
+    TokenSequences,
+    Vocabulary,
+    cut_in_two,
+)
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.evaluation import Classifier
 from myrnn.experiment import Experiment, is_own
-from myrnn.losses import CROSS_ENTROPY, mean_of_logits
-from myrnn.models import embedding_of, load_own, make_own, no_input
-from myrnn.results import check_finite
-from myrnn.runs.fitted import Fitted, scores_of
+from myrnn.losses import CROSS_ENTROPY, Loss, loss_for, mean_of_logits
+from myrnn.models import check_gives_each_step, embedding_of, load_own, make_own, no_input
+from myrnn.results import check_lost, shown_score, word_for
+from myrnn.runs.fitted import Fitted, lost_sequences, scores_of
 from myrnn.sequences import Sequences
+from myrnn.targets import CLASS
 from myrnn.training import (
     Checkpoint,
     Curve,
@@ -33,12 +45,17 @@ from myrnn.training import (
     Validation,
     held_interrupts,
     load_checkpoint,
+    metric_of,
     named_schedule,
     progress_display,
+    reference_logits,
+    total_score,
 )
 
 # What else helps where a training diverges.
 BOUNDED = "; an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not"
+# On so many steps a model is tried that is to say what comes next.
+TRIED = 6
 # Float32 arrays of the size of the weights that a training holds at a time: the weights, the best ones, gradients of
 # two threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
 COPIES = 10
@@ -47,8 +64,7 @@ COPIES = 10
 def fit(
     experiment: Experiment,
     raw: RawSequences,
-    labels: ClassLabels,
-    numbers: NDArray[np.int64],
+    given: RawTargets,
     *,
     random_state: Any = None,
     make: Callable[..., Any] | None = None,
@@ -62,16 +78,15 @@ def fit(
     ----------
     experiment : Experiment
     raw : RawSequences
-        N sequences.
-    labels : ClassLabels
-    numbers : ndarray, int64 (N,)
-        The number of the class of every sequence.
+        N sequences. A single one that has a target for every step is validated on its end.
+    given : RawTargets
+        What to learn of them.
     random_state : int, RandomState or None
         As scikit-learn has it; by default the seed of the training.
     make : callable, optional
         The model's class, or a function that makes it of C, D and K; by default what the experiment names.
     class_weight : {"balanced"} or dict, optional
-        By labels of any kind; by default what the experiment says.
+        By labels or tags of any kind; by default what the experiment says.
     checkpoint : Checkpoint, optional
         Keeps the state of the training; where its folder holds one, the training goes on from there.
     progress : bool or None
@@ -91,18 +106,21 @@ def fit(
     training = experiment.training
     seed = training.seed if random_state is None else random_state
     rng = np.random.default_rng(check_random_state(seed).randint(2**31 - 1))
-    validation = validation_mask(numbers, training.validation_fraction, rng)
+    raw, validation = _validated(raw, given, training.validation_fraction, rng)
     data = experiment.data
     encoder = SequenceEncoder.fit(raw, ~validation, standardize=data.standardize, max_vocabulary=data.max_vocabulary)
     if not np.repeat(~validation, np.diff(raw.offsets)).any():
         raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
-    model = new_model(experiment, encoder, len(labels), rng, make)
-    sequences = encoder.encode(raw, numbers)
-    weights = class_weights(training.class_weight if class_weight is None else class_weight, labels, numbers)
+    targets = TargetEncoder.fit(given, raw, encoder, ~validation)
+    model = new_model(experiment, encoder, targets, rng, make)
+    sequences = targets.sequences(encoder, raw, given)
+    weights = class_weights(training.class_weight if class_weight is None else class_weight, given)
+    if given.learn in NEXT:
+        check_sees_no_future(model, sequences)
     fitted = Fitted(
         model,
         encoder,
-        labels,
+        targets,
         History.from_columns({"epoch": [], "loss": [], "accuracy": []}),
         best_epoch=0,
         tokenize=raw.tokenize if isinstance(raw, TokenSequences) else None,
@@ -126,12 +144,12 @@ def _train(
 ) -> None:
     settings, model = experiment.training, fitted.model
     learned, kept = sequences.select(~validation), sequences.select(validation)
-    batch = min(settings.batch_size, len(learned))
-    per_epoch = -(-len(learned) // batch)
+    learned, batch, per_epoch = _batches(learned, settings)
     iterations = settings.max_epochs * per_epoch
+    loss = loss_for(settings.loss, sequences.kind)
     # By its scores the network is watched now and used later.
-    measure = partial(loss_and_accuracy, fitted.predictor, kept, weights, settings.loss) if len(kept) else None
-    watched = Validation(model, measure, settings.early_stopping_patience)
+    measure = partial(loss_and_score, fitted.predictor, kept, weights, loss) if len(kept.targets) else None
+    watched = Validation(model, measure, settings.early_stopping_patience, metric=metric_of(sequences.kind))
     shown = EpochProgress(progress, iterations, watched)
     optimizer = experiment.optimizer.make(params=model.parameters)
     try:
@@ -149,7 +167,8 @@ def _train(
                 gradient_clip=settings.gradient_clip,
                 class_weight=weights,
                 on_divergence=settings.on_divergence,
-                loss=settings.loss,
+                loss=loss,
+                truncate=settings.truncate,
                 hooks=[watched, shown, *([] if checkpoint is None else [checkpoint])],
             )
             if checkpoint is not None and (state := load_checkpoint(checkpoint.folder)) is not None:
@@ -174,31 +193,82 @@ def _train(
     fitted.history, fitted.best_epoch = _history(training, watched), watched.best
 
 
+def _validated(
+    raw: RawSequences, given: RawTargets, fraction: float, rng: np.random.Generator
+) -> tuple[RawSequences, NDArray[np.bool_]]:
+    """Return the sequences, a single one with targets of its steps cut in two, and which of them to validate on."""
+    if len(raw) == 1 and given.per_step:
+        parts = cut_in_two(raw, fraction)
+        return (raw, np.array([False])) if parts is None else (parts, np.array([False, True]))
+    by_class = given.rows if given.learn == LABELS and given.rows is not None else np.zeros(len(raw), dtype=np.int64)
+    return raw, validation_mask(by_class, fraction, rng)
+
+
+def _batches(learned: Sequences, settings: Any) -> tuple[Sequences, int, int]:
+    """Return what to learn from, how many sequences an iteration takes, and how many iterations make an epoch.
+
+    What is read window by window is read as several streams at once: of a single sequence these are its parts.
+    """
+    if settings.truncate is None:
+        batch = min(settings.batch_size, len(learned))
+        return learned, batch, -(-len(learned) // batch)
+    steps, filled = len(learned.values), int((learned.lengths > 0).sum())
+    if len(learned) == 1:
+        filled = max(1, steps // settings.truncate)
+        learned = learned.cut(min(settings.batch_size, filled))
+    batch = max(1, min(settings.batch_size, filled))
+    return learned, batch, max(1, -(-steps // (batch * settings.truncate)))
+
+
 def new_model(
     experiment: Experiment,
     encoder: SequenceEncoder,
-    classes: int,
+    targets: TargetEncoder,
     rng: np.random.Generator,
     make: Callable[..., Any] | None = None,
 ) -> Any:
     """Return the model of an experiment with data, with its first weights."""
     name, settings = experiment.model.name, experiment.model.settings
-    is_symbols = isinstance(encoder.inner, Vocabulary)
+    is_symbols, outputs = isinstance(encoder.inner, Vocabulary), len(targets)
     inputs, units = encoder.dim_input, settings.dim_recurrent if hasattr(settings, "dim_recurrent") else 1
     if make is None and is_own(name):
         make = load_own(name).make
     if make is not None:
-        check_memory((inputs, units, classes), 0)
-        model = make_own(make, (inputs, units, classes), rng)
+        check_memory((inputs, units, outputs), 0)
+        model = make_own(make, (inputs, units, outputs), rng)
     else:
-        further = {}
+        further: dict[str, Any] = {}
         if hasattr(settings, "dim_embedding"):
             further = {"dim_embedding": embedding_of(name, settings.dim_embedding, is_symbols)}
-        check_memory((inputs, units, classes), further.get("dim_embedding", 0))
-        model = experiment.model.make(dim_input=inputs, dim_output=classes, rng=rng, **further)
+        if targets.per_step:
+            check_gives_each_step(name)
+            further["per_step"] = True
+        check_memory((inputs, units, outputs), further.get("dim_embedding", 0))
+        model = experiment.model.make(dim_input=inputs, dim_output=outputs, rng=rng, **further)
     if is_symbols:
         no_input(model, UNKNOWN)
     return model
+
+
+def check_sees_no_future(model: Any, sequences: Sequences) -> None:
+    """Refuse a model whose output of a step depends on later steps: it would read the answer instead of learning it.
+
+    It is tried on the beginning of the longest sequence, which goes on in two ways.
+    """
+    longest = int(sequences.lengths.argmax())
+    part = sequences.values[sequences.offsets[longest] :][: min(TRIED, int(sequences.lengths[longest]))]
+    for begin in range(1, len(part)):
+        other = np.concatenate([part[:begin], part[begin:][::-1] if sequences.is_tokens else -part[begin:]])
+        if sequences.is_tokens:
+            other[begin:] = (other[begin:] + 1) % sequences.dim_input
+        both, offsets = np.concatenate([part, other]), np.array([0, len(part), 2 * len(part)])
+        targets = np.zeros(len(both), np.int64) if sequences.kind.what == CLASS else np.zeros_like(both)
+        outputs = reference_logits(model, Sequences(both, offsets, targets, sequences.dim_input, per_step=True))
+        if not np.allclose(outputs[:begin], outputs[len(part) :][:begin], rtol=1e-4, atol=1e-5, equal_nan=True):
+            raise InvalidArgument(
+                "the model's output after a step depends on later steps, which hold what it is to say: it must not "
+                "read backward (bidirectional=False)"
+            )
 
 
 def _check_epochs(training: Training, watched: Validation, settings: Any, per_epoch: int) -> None:
@@ -216,7 +286,7 @@ def _check_epochs(training: Training, watched: Validation, settings: Any, per_ep
 def _history(training: Training, validation: Validation) -> History:
     """Return what every whole epoch came to."""
     found, whole = training.history, validation.reports
-    columns = {"loss": found.loss, "accuracy": found.accuracy}
+    columns = {"loss": found.loss, found.metric: found.score}
     columns |= {name: np.array(values) for name, values in validation.columns.items() if values}
     return History.from_columns(
         {"epoch": np.arange(1, whole + 1), **{name: column[:whole] for name, column in columns.items()}},
@@ -252,16 +322,19 @@ def validation_mask(labels: NDArray[np.int64], fraction: float, rng: np.random.G
     return chosen
 
 
-def class_weights(given: Any, labels: ClassLabels, numbers: NDArray[np.int64]) -> NDArray[np.float64] | None:
+def class_weights(given: Any, targets: RawTargets) -> NDArray[np.float64] | None:
     """Return how much the loss of each class counts, float64 (K,), as scikit-learn's `class_weight` says it.
 
     Raises
     ------
     InvalidArgument
-        When it is neither None, ``"balanced"`` nor a number for each of some of the classes.
+        When it is neither None, ``"balanced"`` nor a number for each of some of the classes, or there are none.
     """
     if given is None:
         return None
+    labels, numbers = targets.classes, targets.rows
+    if labels is None or numbers is None:
+        raise InvalidArgument(f"class_weight is for labels and tags, not for {targets.learn}: leave it out")
     if isinstance(given, tuple):
         # Those of an experiment are for labels as text.
         names = {str(label): label for label in labels.classes.tolist()}
@@ -279,25 +352,27 @@ def class_weights(given: Any, labels: ClassLabels, numbers: NDArray[np.int64]) -
     return np.asarray(weights, dtype=np.float64)
 
 
-def loss_and_accuracy(
-    classifier: Classifier, sequences: Sequences, weights: NDArray[np.float64] | None, loss: str = CROSS_ENTROPY
+def loss_and_score(
+    classifier: Classifier, sequences: Sequences, weights: NDArray[np.float64] | None, loss: Loss | str = CROSS_ENTROPY
 ) -> tuple[float, float]:
-    """Return the mean loss (of cross-entropy in nats), each times the weight of its class, and the share of right ones.
+    """Return the mean loss (of cross-entropy in nats), each times the weight of its class, and the mean score.
+
+    The latter is the share of right ones, or of numbers the mean squared error.
 
     Raises
     ------
     NotFinite
-        When logits are not finite.
+        When outputs are not finite.
     """
-    logits = scores_of(classifier, sequences).astype(np.float64)
-    check_finite(logits, sequences.lengths)
-    accuracy = float((logits.argmax(axis=1) == sequences.labels).mean())
+    outputs, targets = scores_of(classifier, sequences).astype(np.float64), sequences.targets
+    check_lost(lost_sequences(outputs, sequences), sequences.lengths)
+    score = float(total_score(outputs, targets, None)) / len(targets)
     if loss != CROSS_ENTROPY:
-        return mean_of_logits(loss, logits, sequences.labels, weights), accuracy
-    losses = -log_softmax(logits, axis=1)[np.arange(len(logits)), sequences.labels]
+        return mean_of_logits(loss, outputs, targets, weights), score
+    losses = -log_softmax(outputs, axis=1)[np.arange(len(outputs)), targets]
     if weights is not None:
-        losses *= weights[sequences.labels]
-    return float(losses.mean()), accuracy
+        losses *= weights[targets]
+    return float(losses.mean()), score
 
 
 def check_memory(dims: tuple[int, int, int], dim_embedding: int) -> None:
@@ -345,7 +420,7 @@ class EpochProgress:
         self._display: Display | None = None
         self._curves: tuple[Curve, ...] = ()
         self._losses: list[float] = []
-        self._accuracies: list[float] = []
+        self._scores: list[float] = []
 
     def on_train_begin(self, start: TrainingStart) -> None:
         """Show that the training begins: what came before, such as compiling the model, is not in its time."""
@@ -360,12 +435,13 @@ class EpochProgress:
     def on_reported(self, report: Report) -> None:
         """Show what the epochs came to."""
         self._losses.append(report.loss)
-        self._accuracies.append(report.accuracy)
-        validated = self._validation.columns["validation_accuracy"]
-        shown, name = (validated, "validation accuracy") if validated else (self._accuracies, "accuracy")
+        self._scores.append(report.score)
+        metric, name = report.metric, word_for(report.metric)
+        validated = self._validation.columns[f"validation_{metric}"]
+        shown, name = (validated, f"validation {name}") if validated else (self._scores, name)
         self._curves = (
             Curve(f"epoch {self._validation.reports}  loss {report.loss:.4f}", self._losses),
-            Curve(f"{name} {shown[-1]:.1%}", shown),
+            Curve(f"{name} {shown_score(metric, shown[-1])}", shown),
         )
         self.on_progress(report.iteration)
 

@@ -31,7 +31,7 @@ from myrnn.runs.folder import (
     made_with,
     read_folder,
 )
-from myrnn.runs.model import OWN, SIZES, check_same, check_size, checked_settings, describe_model, remake
+from myrnn.runs.model import GIVEN, OWN, PER_STEP, check_same, check_size, checked_settings, describe_model, remake
 from myrnn.storage import Stored
 from myrnn.training import saved_iteration
 
@@ -133,6 +133,8 @@ def described(experiment: Experiment, task: Any, model: Any) -> dict[str, Any]:
         return describe_model(model, task, experiment.model.settings.dim_recurrent)
     whole = experiment.data is not None
     settings = {**experiment.model.to_dict(whole), "dim_input": task.dim_input, "dim_output": task.dim_output}
+    if getattr(model, PER_STEP, False):
+        settings[PER_STEP] = True
     if whole and "dim_embedding" in settings:
         # The size that None stands for.
         settings["dim_embedding"] = getattr(model, "dim_embedding", None) or 0
@@ -185,7 +187,7 @@ def parse_job(stored: Stored, is_sized: bool = True) -> Job:
         units = model["dim_recurrent"]
         part: Any = {"name": f"{OWN}.py", **({} if units is None else {"dim_recurrent": units})}
     else:
-        part = {name: value for name, value in model.items() if name not in SIZES}
+        part = {name: value for name, value in model.items() if name not in GIVEN}
     optimizer = checked_settings("optimizer", index.get("optimizer"))
     training, evaluation = index.get("training"), index.get("evaluation", {})
     if not isinstance(training, dict) or not isinstance(evaluation, dict):

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.data import ClassLabels, SequenceEncoder
+from myrnn.data import LABELS, SERIES, VALUES, ClassLabels, SequenceEncoder, TargetEncoder
 from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.experiment import Experiment, weight_generator
 from myrnn.inspection import parse_tokens
-from myrnn.results import ACCURACY, LearningCurve
+from myrnn.results import ACCURACY, SQUARED_ERROR, LearningCurve
 from myrnn.runs.data import NamedSequences, read_tests
 from myrnn.runs.fitted import Fitted, probabilities_of, scores_of
 from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIGHTS, has_run, read_folder, read_index
-from myrnn.runs.job import parse_job
+from myrnn.runs.job import Job, parse_job
 from myrnn.runs.model import OWN, check_same, load_weights, remake
 from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.sequences import Sequences
@@ -199,7 +199,7 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
         check_same(job.model, made)
     except InvalidArgument as error:
         raise InvalidArgument(f"{folder}: {error}") from None
-    history = parse_history(stored, report, 1 / job.model["dim_output"])
+    history = parse_history(stored, report, _chance(job))
     names = ("task", "data", "model", "optimizer", "training", CONTINUED_FROM, PHASES)
     settings = {name: stored.index[name] for name in names if name in stored.index}
     if not on_data:
@@ -221,14 +221,21 @@ def _fitted(
         if how is not None:
             _checks.one_of("tokenize", how, ("words", "characters", OWN))
         encoding = stored.json(ENCODING)
-        for part in ("sequences", "labels"):
+        kind = "labels" if experiment.data.learn == LABELS else "targets"
+        for part in ("sequences", kind):
             if not isinstance(encoding.get(part), dict):
                 raise InvalidArgument(f"{ENCODING} has no {part!r}")
-        labels = ClassLabels.from_settings(encoding["labels"])
         encoder = SequenceEncoder.from_settings(encoding["sequences"])
+        if kind == "labels":
+            targets = TargetEncoder(LABELS, ClassLabels.from_settings(encoding["labels"]))
+        else:
+            targets = TargetEncoder.from_settings(encoding["targets"], encoder)
+        if targets.learn != experiment.data.learn:
+            raise InvalidArgument(f"{ENCODING} has {targets.learn}, not {experiment.data.learn}")
         sizes = stored.index["model"]["dim_input"], stored.index["model"]["dim_output"]
-        if (encoder.dim_input, len(labels)) != sizes or len(labels) < 2:
-            has = f"{_checks.count_of(encoder.dim_input, 'input')} and {_checks.count_of(len(labels), 'class')}"
+        if (encoder.dim_input, len(targets)) != sizes or (targets.is_classes and len(targets) < 2):
+            outputs = _checks.count_of(len(targets), "class" if targets.is_classes else "number")
+            has = f"{_checks.count_of(encoder.dim_input, 'input')} and {outputs}"
             raise InvalidArgument(f"{ENCODING} has {has}, not {sizes}")
         if how in ("words", "characters") and how != encoder.kind:
             raise InvalidArgument(f"tokenize must fit {ENCODING}, which has {encoder.kind}, not be {how!r}")
@@ -244,13 +251,19 @@ def _fitted(
     return Fitted(
         model,
         encoder,
-        labels,
+        targets,
         history,
         best,
         tokenize=tokenize if how == OWN else how,
         engine=experiment.training.engine,
         names_unknown=most is None or len(getattr(encoder.inner, "symbols", ())) < most,
     )
+
+
+def _chance(job: Job) -> float | None:
+    """Return the accuracy of guessing; None where numbers are learned."""
+    data = job.experiment.data
+    return None if data is not None and data.learn in (VALUES, SERIES) else 1 / job.model["dim_output"]
 
 
 def holds_own(folder: str | os.PathLike[str]) -> bool:
@@ -261,13 +274,16 @@ def holds_own(folder: str | os.PathLike[str]) -> bool:
 
 def parse_history(stored: Stored, report: Mapping[str, Any], chance: float | None) -> LearningCurve:
     """Return the history that a run holds; raises RunError where it is none."""
-    unit = "epoch" if "data" in stored.index else "iteration"
+    data = stored.index.get("data")
+    unit = "iteration" if data is None else "epoch"
+    is_numbers = isinstance(data, dict) and data.get("learn") in (VALUES, SERIES)
+    metric = SQUARED_ERROR if is_numbers else ACCURACY
     try:
         curve = LearningCurve.from_csv(stored.content[HISTORY])
         if curve.unit != unit:
             raise ValueError(f"its first column must be {unit}")
-        if curve.metric != ACCURACY:
-            raise ValueError(f"it must have {ACCURACY}, as a classifier has, and not {curve.metric}")
+        if curve.metric != metric:
+            raise ValueError(f"it must have {metric}, and not {curve.metric}")
     except ValueError as error:
         stored.damaged(HISTORY, f"is not a history: {error}", error)
     step = curve.step
@@ -279,6 +295,7 @@ def parse_history(stored: Stored, report: Mapping[str, Any], chance: float | Non
     if not (
         all(np.isfinite(loss).all() and np.all(loss >= 0) for loss in losses)
         and all(np.all((rate >= 0) & (rate <= 1)) for rate in rates)
+        and all(np.isfinite(values).all() for values in numbers.values())
     ):
         stored.damaged(HISTORY, "must have finite losses of 0 or more and accuracies between 0 and 1")
     training = report.get("training")

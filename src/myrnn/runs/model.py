@@ -29,6 +29,9 @@ LARGEST = 2**63 - 1
 # Settings that the first runs did not write, with what they were.
 LATER_SETTINGS = {"rnn": {"recurrent_init": "glorot"}}
 SIZES = ("dim_input", "dim_output")
+# Stands there only where it is true: what is learned says it, and not a setting of the model.
+PER_STEP = "per_step"
+GIVEN = (*SIZES, PER_STEP)
 _SETTINGS = ("name", "class", "dim_input", "dim_recurrent", "dim_output", "logits")
 # The lengths of the sequences whose logits are kept, and how far they may be off on another machine.
 _LENGTHS, _TOLERANCE = (3, 8), 1e-3
@@ -47,7 +50,11 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
     """
     if kind_of("model", model) is not None:
         sizes = {"dim_input": model.dim_input, "dim_output": model.dim_output}
-        return {**Part.of("model", model).to_dict(), **sizes}
+        return {
+            **Part.of("model", model).to_dict(),
+            **sizes,
+            **({PER_STEP: True} if getattr(model, PER_STEP, False) else {}),
+        }
     parameters_of(model)
     units = getattr(model, "dim_recurrent", None) if dim_recurrent is None else dim_recurrent
     return {
@@ -56,13 +63,16 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
         "dim_input": task.dim_input,
         "dim_recurrent": int(units) if isinstance(units, int | np.integer) and units > 0 else None,
         "dim_output": task.dim_output,
-        "logits": _logits(model, task.dim_input),
+        **({PER_STEP: True} if getattr(task, PER_STEP, False) else {}),
+        "logits": _logits(model, task.dim_input, task.dim_output, getattr(task, PER_STEP, False)),
     }
 
 
 def checked_own(given: Mapping[str, Any], is_sized: bool = True) -> dict[str, Any]:
     """Return the settings of a user-defined model that a file holds, or refuse them with InvalidArgument."""
     wanted = set(_SETTINGS) if is_sized else set(_SETTINGS) - set(SIZES)
+    if given.get(PER_STEP) is True:
+        wanted.add(PER_STEP)
     if odd := sorted(set(given) ^ wanted):
         raise InvalidArgument("model own " + (f"needs {odd[0]!r}" if odd[0] in wanted else f"has no {odd[0]!r}"))
     name = given["class"]
@@ -73,9 +83,9 @@ def checked_own(given: Mapping[str, Any], is_sized: bool = True) -> dict[str, An
             _checks.integer(size, given[size], minimum=1)
     logits = given["logits"]
     if logits is not None:
-        rows = _checks.array("logits", logits)
-        if rows.shape != (len(_LENGTHS), given["dim_output"]) or rows.dtype.kind not in "fi":
-            raise InvalidArgument(f"logits must be numbers, {len(_LENGTHS)} rows of {given['dim_output']}")
+        rows, count = _checks.array("logits", logits), sum(_LENGTHS) if PER_STEP in given else len(_LENGTHS)
+        if rows.shape != (count, given["dim_output"]) or rows.dtype.kind not in "fi":
+            raise InvalidArgument(f"logits must be numbers, {count} rows of {given['dim_output']}")
     return dict(given)
 
 
@@ -115,17 +125,20 @@ def check_same(settings: Mapping[str, Any], model: Any) -> None:
     kept = settings["logits"] if settings["name"] == OWN else None
     if kept is None:
         return
-    found = _logits(model, settings["dim_input"])
+    found = _logits(model, settings["dim_input"], settings["dim_output"], PER_STEP in settings)
     if found is None or not np.allclose(found, kept, rtol=_TOLERANCE, atol=_TOLERANCE):
         raise InvalidArgument(
             f"the model is not the {settings['class']} that was saved: with the same weights it gives other logits"
         )
 
 
-def _logits(model: Any, dim_input: int) -> list[list[float]] | None:
+def _logits(model: Any, dim_input: int, dim_output: int, per_step: bool) -> list[list[float]] | None:
     """Return what a model says of two fixed sequences; None where that is not the same every time, or not finite."""
-    pairs = [(3 * np.arange(length) % dim_input, 0) for length in _LENGTHS]
-    sequences = Sequences.from_pairs(pairs, dim_input)
+    tokens = [3 * np.arange(length) % dim_input for length in _LENGTHS]
+    # The outputs may be numbers, too, of which there may be one.
+    nothing = 0 if dim_output > 1 and not per_step else np.zeros(dim_output)
+    pairs = [(one, np.zeros((len(one), dim_output)) if per_step else nothing) for one in tokens]
+    sequences = Sequences.from_pairs(pairs, dim_input, per_step=per_step)
     try:
         with np.errstate(all="ignore"):
             once, again = reference_logits(model, sequences), reference_logits(model, sequences)
@@ -150,6 +163,8 @@ def checked_settings(part: str, given: Any, is_sized: bool = True) -> dict[str, 
     settings = {**LATER_SETTINGS.get(name, {}), **given}
     wanted = {"name", *sizes, *kind.section.__struct_fields__}
     later = {setting.name for setting in settings_of(kind.section) if setting.is_later}
+    if PER_STEP in settings and part == "model" and settings[PER_STEP] is True:
+        wanted.add(PER_STEP)
     if odds := (set(settings) - wanted) | (wanted - later - set(settings)):
         odd = sorted(odds)[0]
         raise InvalidArgument(f"{part} {name} " + (f"needs {odd!r}" if odd in wanted else f"has no setting {odd!r}"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from myrnn import plots
+from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import ClassificationReport, LengthReport
 from myrnn.experiment import Part, Training
@@ -189,7 +190,7 @@ def write_data_run(
         WEIGHTS: weight_bytes(fitted.model),
         HISTORY: fitted.history.to_csv,
         REPORT: json_to_bytes(numbers),
-        ENCODING: json_to_bytes({"sequences": fitted.encoder.to_settings(), "labels": fitted.labels.to_settings()}),
+        ENCODING: json_to_bytes({"sequences": fitted.encoder.to_settings(), **_learned(fitted)}),
     }
     # One at a time: a figure takes memory until it is written.
     figures: dict[str, Callable[[], Any]] = {}
@@ -213,6 +214,13 @@ def write_data_run(
         figure = draw()
         files |= {f"{name}{ending}": partial(plots.save_figure, figure) for ending in (".svg", ".png")}
     RUN_ON_DATA.write(folder, {**settings, "classifier": noted}, files)
+
+
+def _learned(fitted: Fitted) -> dict[str, Any]:
+    """Return how the outputs are read: of labels what they are called, as the first runs had it."""
+    if fitted.targets.learn == LABELS:
+        return {"labels": fitted.labels.to_settings()}
+    return {"targets": fitted.targets.to_settings()}
 
 
 def tests_table(reports: Mapping[str, ClassificationReport]) -> Table:

@@ -15,6 +15,7 @@ from myrnn.training.hooks import Report, TrainingStart, Validation
 from myrnn.training.interrupts import held_interrupts, raising
 from myrnn.training.loop import Training, train
 from myrnn.training.measure import measure
+from myrnn.training.outputs import metric_of, total_score
 from myrnn.training.progress import Curve, Display, curve_levels, duration, progress_display, sparkline
 from myrnn.training.settings import ENGINES, TrainingSettings
 
@@ -36,11 +37,13 @@ __all__ = [
     "keep_last_checkpoint",
     "load_checkpoint",
     "measure",
+    "metric_of",
     "named_schedule",
     "progress_display",
     "raising",
     "reference_logits",
     "saved_iteration",
     "sparkline",
+    "total_score",
     "train",
 ]

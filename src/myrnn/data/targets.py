@@ -1,0 +1,335 @@
+"""What is to be learned of sequences that are given: as people have it, and as a model learns it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.data.encode import ClassLabels, SequenceEncoder, Standardizer, Vocabulary
+from myrnn.data.symbols import Numbers, RawSequences, TokenSequences
+from myrnn.errors import InvalidArgument
+from myrnn.sequences import Sequences, offsets_of, ramp
+from myrnn.targets import CLASS, NUMBERS, TargetKind
+
+LABELS, TAGS, VALUES, TEXT, SERIES = "labels", "tags", "numbers", "text", "series"
+LEARN = (LABELS, TAGS, VALUES, TEXT, SERIES)
+"""What can be learned: a label for each sequence, one for each step (tags), numbers, the next symbol of a text, or the
+next row of a series."""
+
+# What the sequences themselves tell.
+NEXT = (TEXT, SERIES)
+
+
+@dataclass(frozen=True, eq=False)
+class RawTargets:
+    """What is to be learned, as it was given.
+
+    Attributes
+    ----------
+    learn : {"labels", "tags", "numbers", "text", "series"}
+    rows : ndarray or None
+        A row for each sequence or for each step, of all sequences one after the other: the number of the class, int64,
+        or numbers, float64 (rows, K). None where the sequences themselves tell what comes next.
+    classes : ClassLabels or None
+        What the labels or tags are.
+    per_step : bool
+    is_column : bool
+        Whether the numbers were given without columns, (N,), so that predictions are, too.
+    """
+
+    learn: str
+    rows: NDArray[Any] | None = None
+    classes: ClassLabels | None = None
+    per_step: bool = True
+    is_column: bool = False
+
+    @classmethod
+    def labels(cls, classes: ClassLabels, numbers: NDArray[np.int64]) -> RawTargets:
+        """Return labels of sequences, known by the numbers of their classes, int64 (N,)."""
+        return cls(LABELS, numbers, classes, per_step=False)
+
+    @classmethod
+    def tags(cls, y: Any, offsets: NDArray[np.int64]) -> RawTargets:
+        """Return labels of steps, which are lists (T,) of labels, or strings of T characters.
+
+        Raises
+        ------
+        InvalidArgument
+            When they do not fit the sequences, which begin at `offsets`, or there is one class only.
+        """
+        flat = _flat_tags(y, offsets)
+        classes = ClassLabels.fit(flat)
+        if len(classes) < 2:
+            only = _checks.shown(classes.classes.tolist()[0]) if len(classes) else "none"
+            raise InvalidArgument(f"y holds one tag only, {only}: a tagger needs two or more")
+        return cls(TAGS, classes.encode(flat), classes)
+
+    @classmethod
+    def numbers(cls, y: Any, offsets: NDArray[np.int64], per_step: bool) -> RawTargets:
+        """Return numbers: (N,) or (N, K) of sequences; or with `per_step` N arrays (T,) or (T, K).
+
+        Raises
+        ------
+        InvalidArgument
+            When they do not fit the sequences, which begin at `offsets`, or are not finite.
+        """
+        rows = _flat_numbers(y, offsets) if per_step else _numbers("y", y)
+        if not per_step and len(rows) != len(offsets) - 1:
+            raise InvalidArgument(
+                f"X holds {_checks.count_of(len(offsets) - 1, 'sequence')}, but y {_checks.count_of(len(rows), 'row')}"
+            )
+        return cls(VALUES, rows.reshape(len(rows), -1), None, per_step, is_column=rows.ndim == 1)
+
+    @classmethod
+    def read(cls, learn: str, y: Any, offsets: NDArray[np.int64], per_step: bool | None = None) -> RawTargets:
+        """Return what is to be learned other than labels; numbers are those of steps where `y` has an array of each."""
+        if learn in NEXT:
+            if y is not None:
+                raise InvalidArgument(f"y must be None where {learn} is learned: the sequences tell what comes next")
+            return cls(learn)
+        if learn == TAGS:
+            return cls.tags(y, offsets)
+        return cls.numbers(y, offsets, _is_of_steps(y, offsets) if per_step is None else per_step)
+
+    def select(self, chosen: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the rows of the chosen sequences, of all that begin at `offsets`."""
+        assert self.rows is not None
+        return self.rows[np.repeat(chosen, np.diff(offsets)) if self.per_step else chosen]
+
+
+@dataclass(frozen=True, eq=False)
+class TargetEncoder:
+    """What a model learns of sequences, and how its outputs are read: fitted on the sequences of a training.
+
+    Attributes
+    ----------
+    learn : {"labels", "tags", "numbers", "text", "series"}
+    inner : ClassLabels, Vocabulary or Standardizer
+        What the classes are called, or how numbers were brought to mean 0 and standard deviation 1.
+    per_step : bool
+        Whether there is an output for each step.
+    is_column : bool
+        Whether numbers are without columns.
+
+    Examples
+    --------
+    >>> from myrnn.data import flat_sequences
+    >>> raw = flat_sequences(["abba"])
+    >>> text = TargetEncoder.fit(RawTargets("text"), raw, SequenceEncoder.fit(raw))
+    >>> text.sequences(SequenceEncoder.fit(raw), raw)[0][1].tolist()
+    [2, 2, 1]
+    """
+
+    learn: str
+    inner: ClassLabels | Vocabulary | Standardizer
+    per_step: bool = False
+    is_column: bool = field(default=False, kw_only=True)
+
+    @classmethod
+    def fit(
+        cls,
+        given: RawTargets,
+        raw: RawSequences,
+        encoder: SequenceEncoder,
+        training: NDArray[np.bool_] | None = None,
+    ) -> TargetEncoder:
+        """Learn from the targets of the sequences that `training` marks, by default of all.
+
+        `encoder` is what was fitted on the sequences.
+        """
+        if given.classes is not None:
+            return cls(given.learn, given.classes, given.per_step)
+        if given.learn in NEXT:
+            return cls(given.learn, encoder.inner, per_step=True)
+        chosen = np.ones(len(raw), dtype=bool) if training is None else training
+        rows = given.select(chosen, raw.offsets)
+        scale = Standardizer.fit(Numbers(rows, np.array([0, len(rows)])))
+        return cls(VALUES, scale, given.per_step, is_column=given.is_column)
+
+    @property
+    def is_classes(self) -> bool:
+        """Whether the outputs are the logits of classes."""
+        return not isinstance(self.inner, Standardizer)
+
+    @property
+    def kind(self) -> TargetKind:
+        """What the targets of the sequences are."""
+        return TargetKind(CLASS if self.is_classes else NUMBERS, self.per_step, None if self.is_classes else len(self))
+
+    def __len__(self) -> int:
+        """Return K, the number of outputs: one for each class, or for each number."""
+        return len(self.inner.mean) if isinstance(self.inner, Standardizer) else len(self.inner)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called; of symbols the first is ``?``, which stands for all unknown ones."""
+        if isinstance(self.inner, Vocabulary):
+            return ("?", *map(str, self.inner.symbols))
+        return tuple(map(str, self.inner.classes.tolist())) if isinstance(self.inner, ClassLabels) else ()
+
+    def sequences(self, encoder: SequenceEncoder, raw: RawSequences, given: RawTargets | None = None) -> Sequences:
+        """Return sequences as a model learns from them.
+
+        Where the sequences tell what comes next, the last step of each is only a target. Without `given` other targets
+        are 0.
+        """
+        if self.learn in NEXT:
+            return _shifted(encoder.encode(raw))
+        rows = self._zeros(raw) if given is None else self._encoded(given)
+        return encoder.encode(raw, rows, per_step=self.per_step)
+
+    def inputs(self, encoder: SequenceEncoder, raw: RawSequences) -> Sequences:
+        """Return sequences as a model reads them, all steps of each, with targets that say nothing."""
+        return encoder.encode(raw, self._zeros(raw), per_step=self.per_step)
+
+    def decode(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Return outputs that are numbers in the units in which they were learned, float64 (rows, K) or (rows,)."""
+        assert isinstance(self.inner, Standardizer)
+        found = self.inner.decode(rows)
+        return found[:, 0] if self.is_column else found
+
+    def _zeros(self, raw: RawSequences) -> NDArray[Any]:
+        count = int(raw.offsets[-1]) if self.per_step else len(raw)
+        return np.zeros(count, np.int64) if self.is_classes else np.zeros((count, len(self)), np.float32)
+
+    def _encoded(self, given: RawTargets) -> NDArray[Any]:
+        assert given.rows is not None
+        if not isinstance(self.inner, Standardizer):
+            return given.rows
+        if given.rows.shape[1] != len(self):
+            have, wanted = _checks.count_of(given.rows.shape[1], "column"), len(self)
+            raise InvalidArgument(f"y has {have}, but what was fitted has {wanted}")
+        return self.inner.encode(Numbers(given.rows, np.array([0, len(given.rows)])))
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return it as values for JSON; what is that of the sequences is left out."""
+        inner = None if self.learn in NEXT else self.inner.to_settings()
+        found = {"learn": self.learn, "per_step": self.per_step, "inner": inner}
+        return {**found, "is_column": True} if self.is_column else found
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], encoder: SequenceEncoder) -> TargetEncoder:
+        """Make it again; raises InvalidArgument where the values are not what `to_settings` returns."""
+        if set(settings) - {"is_column"} != {"learn", "per_step", "inner"}:
+            raise InvalidArgument("targets must have 'learn', 'per_step' and 'inner', and nothing else")
+        learn, inner = _checks.one_of("learn", settings["learn"], LEARN), settings["inner"]
+        for name in ("per_step", "is_column"):
+            if not isinstance(settings.get(name, False), bool):
+                raise InvalidArgument(f"{name} of targets must be true or false")
+        per_step, is_column = settings["per_step"], settings.get("is_column", False)
+        if (learn in (TAGS, *NEXT) and not per_step) or (learn == LABELS and per_step):
+            raise InvalidArgument(f"per_step does not fit {learn}")
+        if learn in NEXT:
+            if inner is not None or isinstance(encoder.inner, Vocabulary) != (learn == TEXT):
+                raise InvalidArgument(f"the sequences do not fit {learn}")
+            return cls(learn, encoder.inner, per_step=True)
+        if not isinstance(inner, dict):
+            raise InvalidArgument("'inner' of targets is missing")
+        kind = Standardizer if learn == VALUES else ClassLabels
+        return cls(learn, kind.from_settings(inner), per_step, is_column=is_column)
+
+
+def cut_in_two(raw: RawSequences, share: float) -> RawSequences | None:
+    """Return a single sequence as two, of which the second has this share of the steps; None where one has none."""
+    total = int(raw.offsets[-1])
+    first = total - round(share * total)
+    if not 0 < first < total:
+        return None
+    offsets = np.array([0, first, total])
+    if isinstance(raw, TokenSequences):
+        return TokenSequences(raw.symbols, raw.codes, offsets, raw.kind, raw.tokenize)
+    return Numbers(raw.rows, offsets)
+
+
+def _shifted(sequences: Sequences) -> Sequences:
+    """Return the sequences without the last step of each; the target of each step is the next."""
+    lengths = np.maximum(sequences.lengths - 1, 0)
+    steps = np.repeat(sequences.offsets[:-1], lengths) + ramp(lengths)
+    values = sequences.values
+    targets = values[steps + 1].astype(np.int64) if sequences.is_tokens else values[steps + 1]
+    return Sequences(values[steps], offsets_of(lengths), targets, sequences.dim_input, per_step=True)
+
+
+def _flat_tags(y: Any, offsets: NDArray[np.int64]) -> list[Any]:
+    """Return the tags of all steps, one after the other."""
+    if y is None:
+        raise InvalidArgument("this tagger requires y to be passed, but the target y is None")
+    if isinstance(y, str | bytes | dict) or not hasattr(y, "__len__"):
+        raise InvalidArgument(f"y must be a list of tags for each sequence, not {_checks.shown(y)}")
+    _check_count(len(y), offsets)
+    flat: list[Any] = []
+    for index, (tags, steps) in enumerate(zip(y, np.diff(offsets).tolist(), strict=True)):
+        listed = tags.tolist() if hasattr(tags, "tolist") else tags
+        if not isinstance(listed, list | tuple | str):
+            raise InvalidArgument(
+                f"y must be a list of tags for each sequence, but y[{index}] is {_checks.shown(tags)}"
+            )
+        if len(listed) != steps:
+            raise InvalidArgument(
+                f"sequence {index} has {_checks.count_of(steps, 'step')}, but y[{index}] "
+                f"{_checks.count_of(len(listed), 'tag')}"
+            )
+        flat.extend(listed)
+    return flat
+
+
+def _flat_numbers(y: Any, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    if y is None or isinstance(y, str | bytes | dict) or not hasattr(y, "__len__"):
+        raise InvalidArgument(f"y must be an array (T,) or (T, K) for each sequence, not {_checks.shown(y)}")
+    _check_count(len(y), offsets)
+    parts = []
+    for index, (given, steps) in enumerate(zip(y, np.diff(offsets).tolist(), strict=True)):
+        part = _numbers(f"y[{index}]", given)
+        if len(part) != steps:
+            raise InvalidArgument(
+                f"sequence {index} has {_checks.count_of(steps, 'step')}, but y[{index}] "
+                f"{_checks.count_of(len(part), 'row')}"
+            )
+        parts.append(part)
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return np.zeros((0, 1))
+    odd = next((index for index, part in enumerate(parts) if len(part) and part.shape[1:] != filled[0].shape[1:]), None)
+    if odd is not None:
+        raise InvalidArgument(
+            f"every array of y must have the same columns, but y[{odd}] has shape {parts[odd].shape}, and another "
+            f"{filled[0].shape}"
+        )
+    return np.concatenate(filled)
+
+
+def _is_of_steps(y: Any, offsets: NDArray[np.int64]) -> bool:
+    """Tell whether numbers are a list of one array for each sequence, as long as it is."""
+    if not isinstance(y, list | tuple) or len(y) != len(offsets) - 1:
+        return False
+    return all(hasattr(one, "__len__") and len(one) == steps for one, steps in zip(y, np.diff(offsets), strict=True))
+
+
+def _check_count(given: int, offsets: NDArray[np.int64]) -> None:
+    if given != len(offsets) - 1:
+        have = _checks.count_of(len(offsets) - 1, "sequence")
+        raise InvalidArgument(f"X holds {have}, but y is for {_checks.count_of(given, 'sequence')}")
+
+
+def _numbers(name: str, given: ArrayLike) -> NDArray[np.float64]:
+    """Return numbers as float64 (rows,) or (rows, K)."""
+    array = _checks.array(name, given)
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise InvalidArgument(f"{name} must hold numbers, not {_checks.shown(given)}") from None
+    if array.dtype.kind not in "fiub" and array.size:
+        raise InvalidArgument(f"{name} must hold numbers, not {array.dtype}")
+    if array.ndim not in (1, 2) or (array.ndim == 2 and not array.shape[1]):
+        raise InvalidArgument(f"{name} must be of shape (N,) or (N, K), not {array.shape}")
+    rows = array.astype(np.float64)
+    if not np.isfinite(rows).all():
+        place = int((~np.isfinite(rows.reshape(len(rows), -1))).any(axis=1).argmax())
+        raise InvalidArgument(f"{name} must hold finite numbers, but there is {rows[place]} at [{place}]")
+    return rows

@@ -1,0 +1,79 @@
+"""How a network goes on from a series: it reads what it said itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.compiler import compile
+from myrnn.errors import CompileError, InvalidArgument, NotFinite
+from myrnn.runs import Fitted
+from myrnn.sequences import Sequences
+from myrnn.training import reference_logits
+
+Floats = NDArray[np.float64]
+
+
+class Ahead:
+    """A network that has read a series, and goes on from there."""
+
+    def __init__(self, fitted: Fitted, engine: str, series: Floats) -> None:
+        self._fitted, self._model = fitted, fitted.model
+        self._known = fitted.read([series.reshape(len(series), -1)])
+        self.width = self._known.dim_input
+        try:
+            self._compiled = None if engine == "mygrad" else compile(self._model, check=False)
+            if self._compiled is not None:
+                self._compiled.start()
+        except CompileError:
+            if engine == "native":
+                raise
+            self._compiled = None
+
+    def errors(self, horizon: int, paths: int, rng: np.random.Generator) -> Floats:
+        """Draw errors that were made one step ahead in the series, in standard deviations (horizon, paths, C)."""
+        said = self._fitted.predictor.logits(self._known).astype(np.float64)
+        made = self._known.values[1:] - said[:-1]
+        if len(made) < 2:
+            have = _checks.count_of(len(made) + 1, "row")
+            raise InvalidArgument(f"series has {have}, but intervals need three: with paths=0 there are none")
+        found: Floats = made[rng.integers(len(made), size=(horizon, paths))]
+        return found
+
+    def without_errors(self, horizon: int) -> Floats:
+        """Return the errors of a path without any."""
+        return np.zeros((horizon, 1, self.width))
+
+    def paths(self, horizon: int, errors: Floats) -> Floats:
+        """Return how the series goes on along paths with these errors, in its units, float64 (horizon, paths, C)."""
+        found = self._natively(errors) if self._compiled is not None else self._op_by_op(errors)
+        if not np.isfinite(found).all():
+            step = int((~np.isfinite(found)).any(axis=(1, 2)).argmax())
+            raise NotFinite(f"the forecast is not finite after {_checks.count_of(step, 'step')}")
+        inner: Any = self._fitted.targets.inner
+        rows: Floats = inner.decode(found.reshape(-1, self.width)).reshape(found.shape)
+        return rows
+
+    def _natively(self, errors: Floats) -> Floats:
+        assert self._compiled is not None
+        state, outputs = self._compiled.step(self._compiled.start(), self._known.values)
+        state = state.repeated(errors.shape[1])
+        found, row = np.empty(errors.shape), np.repeat(outputs[-1:], errors.shape[1], axis=0)
+        for step, error in enumerate(errors):
+            found[step] = row + error
+            if step + 1 < len(errors):
+                state, row = self._compiled.step(state, found[step].astype(np.float32))
+        return found
+
+    def _op_by_op(self, errors: Floats) -> Floats:
+        found = np.empty(errors.shape)
+        for path in range(errors.shape[1]):
+            rows = self._known.values
+            for step in range(len(errors)):
+                given = Sequences(rows, [0, len(rows)], np.zeros_like(rows), per_step=True)
+                found[step, path] = reference_logits(self._model, given)[-1] + errors[step, path]
+                rows = np.concatenate([rows, found[step, path].astype(np.float32)[np.newaxis]])
+        return found

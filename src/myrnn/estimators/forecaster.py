@@ -1,0 +1,189 @@
+"""A recurrent network that says how a series goes on."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import r2_score
+
+from myrnn import _checks
+from myrnn._keywords import keywords
+from myrnn.data import SERIES, Numbers, RawSequences, RawTargets
+from myrnn.errors import InvalidArgument
+from myrnn.estimators.ahead import Ahead
+from myrnn.estimators.base import SequenceEstimator
+
+# How far ahead a forecast goes at most.
+MOST_STEPS = 100_000
+
+
+class SequenceForecaster(SequenceEstimator):
+    """A recurrent network that learns the next row of a series from all rows before it.
+
+    Parameters
+    ----------
+    cell : {"rnn", "gru", "lstm"} or callable
+        As for `SequenceClassifier`; a model of yours returns the next row after every step, (T, C), and must not read
+        backward.
+    truncate : int, optional
+        How many steps are read at a time. The states go on from there, the gradients do not: a series may have any
+        length. With None each series is learned as a whole.
+    batch_size : int
+        How many series are read side by side. A single long one is read in so many parts.
+    loss : {"mean-squared-error", "huber"} or a registered name, optional
+        What the training makes smaller, in standard deviations of each column; by default the mean squared error.
+    validation_fraction : float in [0, 1)
+        The share of the series, or of the end of a single one, that the network does not learn from.
+    others
+        As for `SequenceClassifier`.
+
+    Attributes
+    ----------
+    history_ : dict of ndarray (epochs,)
+        ``epoch``, ``loss`` and ``squared_error``, both in standard deviations, and those of the validation.
+    best_epoch_, model_, encoder_, n_features_in_
+        As those of `SequenceClassifier`.
+
+    Notes
+    -----
+    X is one series, an array (T,) or (T, C), or a list of such series. What it is to be like in the future it must have
+    been in the past: a trend is not learned; take differences first.
+
+    References
+    ----------
+    Hewamalage, Bergmeir and Bandara, "Recurrent neural networks for time series forecasting: current status and future
+    directions", 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn import SequenceForecaster
+    >>> wave = np.sin(np.arange(600) / 5)
+    >>> forecaster = SequenceForecaster(dim_recurrent=16, batch_size=8, learning_rate=0.01, random_state=0)
+    >>> future = forecaster.fit(wave[:500]).forecast(wave[:500], horizon=50)
+    >>> bool(np.abs(future - wave[500:550]).max() < 0.2)
+    True
+    """
+
+    learn, word = SERIES, "forecaster"
+
+    @keywords
+    def __init__(
+        self,
+        cell: Any = "gru",
+        *,
+        dim_recurrent: int = 50,
+        activation: str | None = None,
+        layers: int = 1,
+        optimizer: str = "adam",
+        learning_rate: float = 0.003,
+        schedule: str = "constant",
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        truncate: int | None = 64,
+        max_epochs: int = 100,
+        validation_fraction: float = 0.1,
+        early_stopping_patience: int | None = 20,
+        gradient_clip: float | None = 1.0,
+        loss: str | None = None,
+        standardize: bool = True,
+        engine: str = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self._keep(locals())
+
+    def fit(self, X: Any, y: None = None) -> Self:
+        """Learn from a series, or from several.
+
+        Parameters
+        ----------
+        X : array_like (T,) or (T, C), or a list of such arrays
+        y : None
+            Is not used.
+
+        Raises
+        ------
+        InvalidArgument
+            When a setting or a series is not what it should be. It is a ValueError.
+        TrainingDiverged
+            When the loss is no longer finite.
+        """
+        return self._fit(series_of(X)[0], y)
+
+    def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
+        if not isinstance(raw, Numbers):
+            raise InvalidArgument("X must hold numbers, not symbols: a LanguageModel takes these")
+        if not (np.diff(raw.offsets) > 1).any():
+            raise InvalidArgument("X holds no series of two steps or more: there is nothing that comes next")
+        return super()._targets(raw, None)
+
+    def predict(self, X: Any) -> Any:
+        """Return what is said to come after each step: float64 (T,) or (T, C) as the series; a list of several.
+
+        Row t is that of step t + 1, from the rows 0 to t.
+
+        Raises
+        ------
+        NotFinite
+            When outputs are not finite.
+        """
+        listed, is_one = series_of(X)
+        outputs, lengths = self._fitted.finite_scores(listed)
+        rows = self._fitted.targets.decode(outputs)
+        parts = [part.reshape(one.shape) for part, one in zip(self._by_sequence(rows, lengths), listed, strict=True)]
+        return parts[0] if is_one else parts
+
+    def score(self, X: Any, y: None = None) -> float:
+        """Return the coefficient of determination R² of what is said one step ahead: 1 is perfect."""
+        listed, _ = series_of(X)
+        said = self.predict(listed)
+        pairs = [(one[1:], part[:-1]) for one, part in zip(listed, said, strict=True) if len(one) > 1]
+        if not pairs:
+            raise InvalidArgument("X holds no series of two steps or more: there is nothing that comes next")
+        truth, found = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        return float(r2_score(truth, found))
+
+    def forecast(self, series: Any, horizon: int) -> NDArray[np.float64]:
+        """Return how a series goes on, float64 (horizon,) or (horizon, C): each row from those before it.
+
+        `myrnn.forecast` returns intervals, too.
+        """
+        known = one_series(series)
+        horizon = _checks.integer("horizon", horizon, minimum=1, maximum=MOST_STEPS)
+        ahead = Ahead(self._fitted, self.engine, known)
+        return ahead.paths(horizon, ahead.without_errors(horizon)).reshape(horizon, *known.shape[1:])
+
+
+def series_of(X: Any) -> tuple[list[NDArray[np.float64]], bool]:
+    """Return series as arrays, float64 (T,) or (T, C), and whether `X` is one series and not a list of several.
+
+    Raises
+    ------
+    InvalidArgument
+        When it is neither a series nor a list of series.
+    """
+    if isinstance(X, list | tuple) and any(hasattr(one, "__len__") for one in X):
+        return [_series(f"X[{index}]", one) for index, one in enumerate(X)], False
+    if getattr(X, "ndim", 1) == 3:
+        return [_series("X", one) for one in np.asarray(X)], False
+    return [_series("X", X)], True
+
+
+def one_series(given: Any) -> NDArray[np.float64]:
+    """Return one series as an array, float64 (T,) or (T, C), of one row at least; InvalidArgument for others."""
+    known, is_one = series_of(given)
+    if not is_one or not len(known[0]):
+        raise InvalidArgument("series must be one series, an array (T,) or (T, C), of one row at least")
+    return known[0]
+
+
+def _series(name: str, given: Any) -> NDArray[np.float64]:
+    array = _checks.array(name, given)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fiub" or (array.ndim == 2 and not array.shape[1]):
+        raise InvalidArgument(
+            f"{name} must be a series of numbers (T,) or (T, C), not {array.dtype} of shape {array.shape}"
+        )
+    return array.astype(np.float64)

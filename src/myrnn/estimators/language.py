@@ -1,0 +1,224 @@
+"""A recurrent network that says what comes next in a text, and can write one."""
+
+from __future__ import annotations
+
+from typing import Any, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from myrnn import _checks
+from myrnn._keywords import keywords
+from myrnn.data import TEXT, UNKNOWN, RawSequences, RawTargets, TokenSequences, Vocabulary
+from myrnn.errors import InvalidArgument
+from myrnn.estimators.base import SequenceEstimator
+from myrnn.generation import generate
+from myrnn.runs import scores_of
+from myrnn.sequences import Sequences
+from myrnn.training.settings import EngineName
+
+
+class LanguageModel(SequenceEstimator):
+    """A recurrent network that learns how probable each symbol of a text is after those before it.
+
+    Parameters
+    ----------
+    cell : {"rnn", "gru", "lstm"} or callable
+        As for `SequenceClassifier`; a model of yours returns logits of every step, (T, K), and must not read backward.
+    truncate : int, optional
+        How many steps are read at a time. The states go on from there, the gradients do not: a text may have any
+        length. With None each text is learned as a whole.
+    batch_size : int
+        How many texts are read side by side. A single long one is read in so many parts.
+    tokenize : {"auto", "words", "characters"} or callable
+        What the symbols are, as for `SequenceClassifier`; characters by default.
+    validation_fraction : float in [0, 1)
+        The share of the texts, or of the end of a single one, that the network does not learn from.
+    others
+        As for `SequenceClassifier`.
+
+    Attributes
+    ----------
+    history_ : dict of ndarray (epochs,)
+        ``epoch``, ``loss``, the mean cross-entropy of a symbol in nats, ``accuracy``, how often the most probable
+        symbol came next, and those of the validation.
+    best_epoch_, model_, tokenize_, encoder_
+        As those of `SequenceClassifier`; ``encoder_.inner.symbols`` are the symbols.
+
+    Notes
+    -----
+    X is one text, or a list of texts, each of which begins anew. The first symbol of a text is given, not said. Where
+    an end is to be learned, put a symbol of your own there, such as a line break.
+
+    References
+    ----------
+    Mikolov, Karafiat, Burget, Cernocky and Khudanpur, "Recurrent neural network based language model", 2010. Karpathy,
+    Johnson and Fei-Fei, "Visualizing and understanding recurrent networks", 2015.
+
+    Examples
+    --------
+    >>> from myrnn import LanguageModel
+    >>> model = LanguageModel(dim_recurrent=16, max_epochs=20, learning_rate=0.02, random_state=0)
+    >>> model.fit("abcabcabd" * 100).perplexity("abcabcabdabc") < 1.5
+    True
+    >>> model.generate("abc", 6, temperature=0)
+    'abdabc'
+    """
+
+    learn, word = TEXT, "language model"
+
+    @keywords
+    def __init__(
+        self,
+        cell: Any = "gru",
+        *,
+        dim_recurrent: int = 128,
+        activation: str | None = None,
+        layers: int = 1,
+        dim_embedding: int | str | None = "auto",
+        optimizer: str = "adam",
+        learning_rate: float = 0.003,
+        schedule: str = "constant",
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        truncate: int | None = 64,
+        max_epochs: int = 20,
+        validation_fraction: float = 0.1,
+        early_stopping_patience: int | None = 3,
+        gradient_clip: float | None = 1.0,
+        tokenize: Any = "characters",
+        max_vocabulary: int | None = None,
+        engine: str = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self._keep(locals())
+
+    def fit(self, X: Any, y: None = None) -> Self:
+        """Learn from a text, or from several.
+
+        Parameters
+        ----------
+        X : str, or list of str, of lists of symbols, or of integers
+        y : None
+            Is not used.
+
+        Raises
+        ------
+        InvalidArgument
+            When a setting or a text is not what it should be. It is a ValueError.
+        TrainingDiverged
+            When the loss is no longer finite.
+        """
+        return self._fit(_listed(X), y)
+
+    def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
+        if not isinstance(raw, TokenSequences):
+            raise InvalidArgument("X must be text or lists of symbols, not numbers: a SequenceForecaster takes these")
+        if not (np.diff(raw.offsets) > 1).any():
+            raise InvalidArgument("X holds no text of two symbols or more: there is nothing that comes next")
+        return super()._targets(raw, None)
+
+    def log_probabilities(self, X: Any) -> list[NDArray[np.float64]]:
+        """Return the logarithm of the probability of each symbol after those before it: N arrays float64 (T - 1,).
+
+        A single text is one of them.
+
+        Raises
+        ------
+        NotFinite
+            When logits are not finite.
+        """
+        found, sequences = self._log_probabilities(X)
+        return self._by_sequence(found, sequences.lengths)
+
+    def score(self, X: Any, y: None = None) -> float:
+        """Return the mean logarithm of the probability of a symbol, in nats: 0 is perfect."""
+        found, _ = self._log_probabilities(X)
+        if not len(found):
+            raise InvalidArgument("X holds no text of two symbols or more: there is nothing that comes next")
+        return float(found.mean())
+
+    def perplexity(self, X: Any) -> float:
+        """Return the perplexity: among how many equally probable symbols the next one is as hard to guess."""
+        return float(np.exp(-self.score(X)))
+
+    def bits(self, X: Any) -> float:
+        """Return the mean cross-entropy of a symbol in bits: bits per character where the symbols are these."""
+        return -self.score(X) / float(np.log(2))
+
+    def next_symbols(self, X: Any) -> dict[Any, float]:
+        """Return the probability of each symbol after a text, the most probable first."""
+        logits, lengths = self._fitted.finite_scores(_listed(X))
+        if len(lengths) != 1 or not lengths[0]:
+            raise InvalidArgument("X must be one text of one symbol at least")
+        shares = np.exp(log_softmax(logits[-1].astype(np.float64)))
+        names = ("?", *self._vocabulary.symbols)
+        return {names[place]: float(shares[place]) for place in np.argsort(-shares, kind="stable")}
+
+    def generate(
+        self,
+        prime: Any,
+        length: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """Return a text that goes on after `prime`: see `myrnn.generate`.
+
+        Parameters
+        ----------
+        prime : str, or list of symbols
+            What the text begins with, one symbol at least. It is not part of what is returned.
+        length : int
+            How many symbols to draw.
+        temperature : float
+            Below 1 likely symbols become likelier; with 0 the most likely one is taken.
+        top_k : int, optional
+            From how many of the most likely symbols to draw.
+        seed : int, optional
+
+        Returns
+        -------
+        str or list
+            Text where the model reads text, words parted by spaces, and else a list of symbols. A symbol that was not
+            in the training is ``?``, or None beside integers.
+        """
+        tokens = self._fitted.read([prime]).tokens(0)
+        drawn = generate(
+            self.model_,
+            tokens,
+            length,
+            temperature=temperature,
+            top_k=top_k,
+            seed=seed,
+            engine=cast(EngineName, self.engine),
+        ).tolist()
+        kind, symbols = self._vocabulary.kind, self._vocabulary.symbols
+        unknown = None if kind == "integers" else "?"
+        said = [unknown if token == UNKNOWN else symbols[token - 1] for token in drawn]
+        if not isinstance(prime, str):
+            return said
+        return ("" if kind == "characters" else " ").join(map(str, said))
+
+    @property
+    def _vocabulary(self) -> Vocabulary:
+        inner = self._fitted.encoder.inner
+        assert isinstance(inner, Vocabulary)
+        return inner
+
+    def _log_probabilities(self, X: Any) -> tuple[NDArray[np.float64], Sequences]:
+        fitted = self._fitted
+        sequences = fitted.read_with(_listed(X), lambda raw: None)
+        logits = scores_of(fitted.predictor, sequences).astype(np.float64)
+        fitted.check_finite(logits, sequences)
+        return log_softmax(logits, axis=1)[np.arange(len(logits)), sequences.targets], sequences
+
+
+def _listed(X: Any) -> Any:
+    """Return a single text as a list of one."""
+    if X is None:
+        raise InvalidArgument(f"X must be a text or a list of texts, not {_checks.shown(X)}")
+    return [X] if isinstance(X, str) else X

@@ -1,0 +1,151 @@
+"""A recurrent network that says numbers for sequences, or for their steps."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+
+from myrnn import _checks
+from myrnn._keywords import keywords
+from myrnn.data import VALUES, RawSequences, RawTargets
+from myrnn.errors import InvalidArgument
+from myrnn.estimators.base import SequenceEstimator
+
+
+class SequenceRegressor(RegressorMixin, SequenceEstimator):
+    """A recurrent network that says a number, or several, for each sequence or for each of its steps.
+
+    Parameters
+    ----------
+    cell : {"rnn", "gru", "lstm"} or callable
+        As for `SequenceClassifier`; a model of yours returns numbers, (1, K), or (T, K) with `per_step`.
+    bidirectional : bool
+        Whether each layer reads in both directions; for cells by name.
+    per_step : bool
+        Whether there are numbers for each step, and not for the whole sequence.
+    loss : {"mean-squared-error", "huber"} or a registered name, optional
+        What the training makes smaller, by default the mean squared error. It is measured in standard deviations: the
+        network learns numbers of mean 0 and standard deviation 1, column by column.
+    others
+        As for `SequenceClassifier`.
+
+    Attributes
+    ----------
+    history_ : dict of ndarray (epochs,)
+        ``epoch``, ``loss`` and ``squared_error``, both in standard deviations, and those of the validation.
+    best_epoch_, model_, tokenize_, encoder_, n_features_in_
+        As those of `SequenceClassifier`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn import SequenceRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> series = [rng.normal(size=rng.integers(3, 9)) for _ in range(200)]
+    >>> regressor = SequenceRegressor(dim_recurrent=16, max_epochs=30, learning_rate=0.01, random_state=0)
+    >>> regressor.fit(series, [one.mean() for one in series]).predict(series[:2]).shape
+    (2,)
+    >>> regressor.score(series, [one.mean() for one in series]) > 0.9
+    True
+    """
+
+    learn, word = VALUES, "regressor"
+
+    @keywords
+    def __init__(
+        self,
+        cell: Any = "gru",
+        *,
+        dim_recurrent: int = 50,
+        activation: str | None = None,
+        layers: int = 1,
+        dim_embedding: int | str | None = "auto",
+        bidirectional: bool = False,
+        per_step: bool = False,
+        optimizer: str = "adam",
+        learning_rate: float = 0.003,
+        schedule: str = "constant",
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        max_epochs: int = 100,
+        validation_fraction: float = 0.1,
+        early_stopping_patience: int | None = 20,
+        gradient_clip: float | None = 1.0,
+        loss: str | None = None,
+        tokenize: Any = "auto",
+        standardize: bool = True,
+        max_vocabulary: int | None = None,
+        engine: str = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self._keep(locals())
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn from sequences and their numbers.
+
+        Parameters
+        ----------
+        X : list, array or Sequences
+            N sequences; see `SequenceClassifier`.
+        y : array_like (N,) or (N, K), or a list of N arrays (T,) or (T, K)
+            The latter with `per_step`.
+
+        Raises
+        ------
+        InvalidArgument
+            When a setting, a sequence or a number is not what it should be; the message says which. It is a
+            ValueError.
+        TrainingDiverged
+            When the loss is no longer finite.
+        """
+        return self._fit(X, y)
+
+    def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
+        if not len(raw):
+            raise InvalidArgument("X holds no sequence: at least one is needed")
+        if y is None:
+            raise InvalidArgument("this regressor requires y to be passed, but the target y is None")
+        if not isinstance(self.per_step, bool | np.bool_):
+            raise InvalidArgument(f"per_step must be True or False, not {_checks.shown(self.per_step)}")
+        return RawTargets.read(VALUES, y, raw.offsets, bool(self.per_step))
+
+    def predict(self, X: Any) -> NDArray[np.float64] | list[NDArray[np.float64]]:
+        """Return the numbers of every sequence, float64 (N,) or (N, K) as y was; of steps N arrays (T,) or (T, K).
+
+        Raises
+        ------
+        NotFinite
+            When outputs are not finite.
+        """
+        outputs, lengths = self._fitted.finite_scores(self._table(X))
+        rows = self._fitted.targets.decode(outputs)
+        return self._by_sequence(rows, lengths) if self._fitted.per_step else rows
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the coefficient of determination R²: 1 is perfect, 0 as good as the mean of y.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+        sample_weight : array_like (N,), optional
+            How much each sequence counts, or each step where these have numbers.
+        """
+        said, truth = self.predict(X), y
+        if isinstance(said, list):
+            given: Any = y
+            if len(given) != len(said):
+                raise InvalidArgument(f"X holds {len(said):,} sequences, but y is for {len(given):,}")
+            said, truth = np.concatenate(said), np.concatenate([np.asarray(part) for part in given])
+        return float(r2_score(truth, said, sample_weight=sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn wants to know of it."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

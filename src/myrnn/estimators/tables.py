@@ -1,0 +1,64 @@
+"""What scikit-learn asks of tables: arrays and data frames of two dimensions, whose columns may have names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.errors import InvalidArgument
+
+
+def is_table(X: Any) -> bool:
+    """Whether `X` is what scikit-learn calls one: an array, a data frame or a matrix of two dimensions."""
+    if isinstance(X, list | tuple | str):
+        return False
+    shaped = X if hasattr(X, "ndim") or not hasattr(X, "__array__") else np.asarray(X)
+    return getattr(shaped, "ndim", None) == 2
+
+
+class NotNumbers(InvalidArgument, TypeError):
+    """What scikit-learn wants to be a `TypeError`: something in a table that no number can be made of."""
+
+
+def checked_table(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Return a table as an array; the names and the number of its columns are noted, or compared with those noted.
+
+    Numbers that are not finite are left for others to find, who say where they stand.
+    """
+    _checks.unmasked("X", X)
+    dtype = None if _is_text(X) else "numeric"
+    try:
+        table = validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False, order="C")
+    except TypeError as error:
+        raise NotNumbers(f"X must hold numbers or text: {error}") from error
+    if reset and dtype is None and table.shape[1] == 1:
+        warn(
+            "X is a table of one column of text, in which every text is one symbol: for its characters give the column "
+            "itself, of shape (N,), such as X['text']"
+        )
+    return table
+
+
+def _is_text(X: Any) -> bool:
+    if hasattr(X, "toarray"):
+        return False
+    values = np.asarray(X)
+    return values.dtype.kind == "U" or (
+        values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat)
+    )
+
+
+def note_features(estimator: Any, columns: int | None, table: bool) -> None:
+    """Note the number of columns of sequences that came as something else than a table."""
+    estimator._fitted_on_table = table
+    if table:
+        return
+    for name in ("feature_names_in_", "n_features_in_"):
+        if hasattr(estimator, name):
+            delattr(estimator, name)
+    if columns is not None:
+        estimator.n_features_in_ = columns

@@ -1,0 +1,143 @@
+"""A recurrent network that says a tag for every step of a sequence."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from myrnn._keywords import keywords
+from myrnn.data import TAGS
+from myrnn.errors import InvalidArgument
+from myrnn.estimators.base import SequenceEstimator
+
+
+class SequenceTagger(SequenceEstimator):
+    """A recurrent network that labels every step of sequences of different lengths.
+
+    Parameters
+    ----------
+    cell : {"rnn", "gru", "lstm"} or callable
+        As for `SequenceClassifier`; a model of yours returns logits of every step, (T, K).
+    bidirectional : bool
+        Whether each layer reads in both directions, so that a tag may depend on what comes later; for cells by name.
+    class_weight : {"balanced"} or dict, optional
+        How much the loss of a step with each tag counts.
+    others
+        As for `SequenceClassifier`.
+
+    Attributes
+    ----------
+    classes_ : ndarray (K,)
+        The tags, rising.
+    history_, best_epoch_, model_, tokenize_, encoder_, n_features_in_
+        As those of `SequenceClassifier`; the accuracy is the share of steps.
+
+    Notes
+    -----
+    X is what `SequenceClassifier` takes; y is a list of tags for each sequence, as long as it. For a string X whose
+    symbols are its characters, a string of as many tags will do.
+
+    References
+    ----------
+    Graves and Schmidhuber, "Framewise phoneme classification with bidirectional LSTM and other neural network
+    architectures", 2005.
+
+    Examples
+    --------
+    >>> from myrnn import SequenceTagger
+    >>> words = ["abba", "cab", "bac", "dad", "add", "cad"] * 5
+    >>> kinds = ["".join("v" if letter == "a" else "c" for letter in word) for word in words]
+    >>> tagger = SequenceTagger(dim_recurrent=8, max_epochs=20, learning_rate=0.03, engine="mygrad", random_state=0)
+    >>> [tags.tolist() for tags in tagger.fit(words, kinds).predict(["bad", "a"])]
+    [['c', 'v', 'c'], ['v']]
+    """
+
+    learn, word = TAGS, "tagger"
+
+    @keywords
+    def __init__(
+        self,
+        cell: Any = "gru",
+        *,
+        dim_recurrent: int = 50,
+        activation: str | None = None,
+        layers: int = 1,
+        dim_embedding: int | str | None = "auto",
+        bidirectional: bool = False,
+        optimizer: str = "adam",
+        learning_rate: float = 0.003,
+        schedule: str = "constant",
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        max_epochs: int = 100,
+        validation_fraction: float = 0.1,
+        early_stopping_patience: int | None = 20,
+        gradient_clip: float | None = 1.0,
+        class_weight: Any = None,
+        tokenize: Any = "auto",
+        standardize: bool = True,
+        max_vocabulary: int | None = None,
+        engine: str = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self._keep(locals())
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn from sequences and the tags of their steps.
+
+        Parameters
+        ----------
+        X : list, array or Sequences
+            N sequences.
+        y : list of array_like (T,), or array_like (N, T)
+            A tag for each step: strings, integers, floats or booleans; two different ones at least.
+
+        Raises
+        ------
+        InvalidArgument
+            When a setting, a sequence or a tag is not what it should be; the message says which. It is a ValueError.
+        TrainingDiverged
+            When the loss is no longer finite.
+        """
+        return self._fit(X, y)
+
+    def predict(self, X: Any) -> list[NDArray[Any]]:
+        """Return the most probable tag of every step: N arrays (T,).
+
+        Raises
+        ------
+        NotFinite
+            When logits are not finite.
+        """
+        logits, lengths = self._fitted.finite_scores(self._table(X))
+        return self._by_sequence(self.classes_[np.argmax(logits, axis=1)], lengths)
+
+    def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:
+        """Return the probabilities of the tags of every step, in the order of `classes_`: N arrays float64 (T, K).
+
+        Raises
+        ------
+        NotFinite
+            When logits are not finite.
+        """
+        logits, lengths = self._fitted.finite_scores(self._table(X))
+        return self._by_sequence(softmax(logits.astype(np.float64), axis=1), lengths)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the share of all steps whose tag is right; y is as in `fit`."""
+        said = self.predict(X)
+        if len(y) != len(said):
+            raise InvalidArgument(f"X holds {len(said):,} sequences, but y is for {len(y):,}")
+        right = total = 0
+        for index, (tags, truth) in enumerate(zip(said, y, strict=True)):
+            listed = np.array(list(truth))
+            if listed.shape != tags.shape:
+                raise InvalidArgument(f"sequence {index} has {len(tags):,} steps, but y[{index}] {len(listed):,} tags")
+            right, total = right + int((listed == tags).sum()), total + len(tags)
+        if not total:
+            raise InvalidArgument("every sequence of X is empty: there is nothing to score")
+        return right / total
