@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from myrnn.estimator import SequenceClassifier
+from myrnn.estimators import SequenceClassifier
 from myrnn.evaluation import evaluate
 from myrnn.experiment import Experiment
 from myrnn.models import RNN

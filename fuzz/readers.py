@@ -12,7 +12,7 @@ import numpy as np
 
 from fuzz.folders import CHECKPOINT_AT, SEQUENCES, new_training
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
-from myrnn.estimator import SequenceClassifier
+from myrnn.estimators import SequenceClassifier
 from myrnn.runs import CHECKPOINTS, STATES, compare_runs, iterations_saved, list_runs, load_job, load_run
 from myrnn.sequences import Sequences
 from myrnn.sweeps import load_sweep
