@@ -11,7 +11,8 @@ mistakes        the shortest mistakes and the most confident ones
 classification  a test of a classifier: classes, mistakes, lengths, probabilities
 """
 
-from myrnn.evaluation.classification import Calibration, ClassificationReport, LengthBuckets, classification_report
+from myrnn.evaluation.buckets import LengthBuckets
+from myrnn.evaluation.classification import Calibration, ClassificationReport, classification_report
 from myrnn.evaluation.classify import Classifier
 from myrnn.evaluation.evaluate import Comparison, LengthReport, difference_columns, difference_table, evaluate
 from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
