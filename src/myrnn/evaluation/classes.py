@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.results import ENDS, Floats, Row, Shown, Table, integer, share, shares, text
+from myrnn.results import ENDS, Floats, Row, Shown, Table, integer, share, shares, text, wilson_interval
 
 # Of more classes the most frequent mistakes are shown instead of all.
 MOST_CLASSES_IN_TABLE, MOST_MISTAKES = 10, 10
@@ -79,10 +79,9 @@ class HasConfusion:
         """The mean F1 of the classes that were there or were predicted."""
         return float(np.nanmean(self.f1))
 
-    @property
-    def recall_interval(self) -> Floats:
-        """The interval of each recall, float64 (K, 2)."""
-        raise NotImplementedError
+    def _recall_ends(self) -> Floats:
+        """Return the interval of each recall, float64 (K, 2)."""
+        return wilson_interval(np.diag(self.confusion), self.total, self.confidence)
 
     def class_table(self) -> Table:
         """Return precision, recall and F1 of every class; a terminal shows per cent.
@@ -90,7 +89,7 @@ class HasConfusion:
         Its columns are ``class``, ``total``, ``precision``, ``recall``, ``low``, ``high`` (the interval of the recall)
         and ``f1``; a share of nothing is None.
         """
-        low, high = self.recall_interval.T
+        low, high = self._recall_ends().T
 
         def of(row: Row) -> str:
             return f"{row['total']:,}" + (" unseen in training" if row["class"] in self.unseen else "")

@@ -194,11 +194,6 @@ class ClassificationReport(HasConfusion, HasTable):
         """The Wilson interval of the accuracy, float64 (2,)."""
         return wilson_interval(np.trace(self.confusion), self.total.sum(), self.confidence)
 
-    @property
-    def recall_interval(self) -> NDArray[np.float64]:
-        """The Wilson interval of each recall, float64 (K, 2)."""
-        return wilson_interval(np.diag(self.confusion), self.total, self.confidence)
-
     def __repr__(self) -> str:
         """Say the accuracy and its interval."""
         low, high = self.interval
