@@ -198,6 +198,11 @@ def tag_report(
         _checks.integers("targets", truth, minimum=0, maximum=values.shape[1] - 1)
     check_baselines(baselines, TAGS, len(truth))
     labels = labels_of("targets", truth, known)
+    if not np.isin(labels.truth, labels.columns).any():
+        first = labels.names[labels.truth[0]]
+        raise InvalidArgument(
+            f"no target is one of the classes: the first target is {first!r}, the first class {known[0]!r}"
+        )
     lost = is_lost(values)
     warn_of_lost_steps(lost, steps, "outputs", "they count as wrong")
     predicted = np.where(lost, NO_CLASS, labels.columns[np.argmax(values, axis=1)])

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _NAMES = {"mae": "mean absolute error", "rmse": "root of the mean squared error", "bits_per_symbol": "bits per symbol"}
 _KINDS = {"position": "position of the step in its sequence", "length": "length of the sequence"}
+# Markers on more forecasts would run into one thick line.
+_FEW_FORECASTS = 12
 # More levels than dashes would look alike.
 _DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1))
 
@@ -49,6 +51,8 @@ def plot_by_position(
     InvalidArgument
         When there is no such measure.
     """
+    from matplotlib.lines import Line2D
+
     name, values = buckets.values_of(measure)
     ax = style.axes_for(ax, height=3.6)
     look = style.series(len(ax.containers))
@@ -60,16 +64,17 @@ def plot_by_position(
     ax.errorbar(np.arange(len(values)), values[:, 0], bars, **look, **settings)
     for dashes, (level_name, level) in zip(_DASHES * len(levels or {}), (levels or {}).items(), strict=False):
         ax.axhline(level, color=style.GREY, dashes=dashes, linewidth=1.3, zorder=1, label=style.word_of(level_name))
-    style.name_buckets(ax, buckets.names, buckets.total)
+    counts = style.name_buckets(ax, buckets.names, buckets.total)
     if name == "accuracy":
         lowest = np.fmin(values[:, 0], values[:, 1])
         style.fit_accuracy(ax, lowest, min((levels or {}).values(), default=None))
     else:
         ax.set_ylim(bottom=0.0)
-    ax.set_xlabel(_KINDS[buckets.by])
+    ax.set_xlabel(_KINDS[buckets.by] + (" (number of steps)" if counts else ""))
     ax.set_ylabel(_NAMES.get(name, name.replace("_", " ")))
-    if ax.get_legend_handles_labels()[0]:
-        style.add_legend(ax)
+    entries = list(zip(*ax.get_legend_handles_labels(), strict=True))
+    if entries:
+        style.add_legend(ax, sorted(entries, key=lambda entry: isinstance(entry[0], Line2D)))
     return ax
 
 
@@ -120,9 +125,8 @@ def plot_forecast(
     drawn = [line for line in ax.get_lines() if line.get_gid() == "forecast"]
     if not drawn:
         ax.plot(np.arange(1, len(series) + 1), series, color="black", linewidth=1.3, label="truth", zorder=2)
-    look = style.series(len(drawn))
-    if len(said) > style.FEW_POINTS:
-        look["marker"] = ""
+    color, line = (kinds[len(drawn) % len(kinds)] for kinds in (style.PALETTE, style.LINES))
+    look: dict[str, Any] = {"color": color, "linestyle": line, "marker": "o" if len(said) <= _FEW_FORECASTS else ""}
     steps = np.arange(first + 1, first + len(said) + 1)
     if band:
         ax.fill_between(steps, band[0], band[1], color=look["color"], alpha=0.2, linewidth=0, zorder=1)

@@ -198,16 +198,18 @@ def log_axis(ax: Axes) -> None:
         ax.yaxis.set_minor_locator(NullLocator())
 
 
-def name_buckets(ax: Axes, names: Sequence[str], total: NDArray[np.int64]) -> None:
-    """Write the name of each bucket under its place, and how many it holds where there is room."""
+def name_buckets(ax: Axes, names: Sequence[str], total: NDArray[np.int64]) -> bool:
+    """Write the name of each bucket under its place, and, where there is room, how many it holds: whether it does."""
     short = [name.replace(" to ", "-") for name in names]
     places, width = range(len(short)), max(map(len, short))
-    if width * len(short) <= _ROOM_FOR_NAMES:
+    has_room = width * len(short) <= _ROOM_FOR_NAMES
+    if has_room:
         counts = map(short_count, total.tolist())
         ax.set_xticks(places, labels=[f"{name}\n({count})" for name, count in zip(short, counts, strict=True)])
     else:
         ax.set_xticks(places, labels=short, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_xlim(-0.5, len(short) - 0.5)
+    return has_room
 
 
 def columns(**named: ArrayLike) -> list[NDArray[np.float64]]:

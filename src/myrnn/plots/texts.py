@@ -29,8 +29,12 @@ _SIGNS = {"\n": "↵", "\t": "→", "\r": "↵", " ": " "}
 _MISSING = "□"
 # Symbols with a probability below 2**-8 = 0.4% have the darkest colour.
 _MOST_BITS = 8
-# Above this luminance of the ground, text is black.
-_LIGHT = 0.45
+# Which part of the colour maps is used.
+_COLORS = {"Oranges": (0.0, 0.8), "RdBu_r": (0.1, 0.9)}
+_LARGEST_FONT = 11.0  # points
+_GAP = 0.04  # of a line, above and below a ground
+# Above this luminance of the ground black text has more contrast than white, by the formula of the W3C's WCAG 2.
+_LIGHT = 0.179
 
 
 def plot_text_probabilities(
@@ -63,7 +67,8 @@ def plot_text_probabilities(
     bits = -np.log2(np.clip(shares, 2.0**-_MOST_BITS, 1.0))
     ax, image = _draw(words, bits, ("Oranges", 0.0, float(_MOST_BITS)), width, ax)
     ticks = np.arange(0, _MOST_BITS + 1, 2)
-    texts = [f"{100 / 2**bit:.3g}%" for bit in ticks.tolist()]
+    texts = [f"{100 / 2**bit:.2g}%" if bit else "100%" for bit in ticks.tolist()]
+    texts[-1] += " or less"
     _add_scale(ax, image, "probability of the symbol before it came", dict(zip(ticks.tolist(), texts, strict=True)))
     return ax
 
@@ -125,39 +130,47 @@ def _draw(
     words: list[str], values: Floats, scale: tuple[str, float, float], width: int, ax: Axes | None
 ) -> tuple[Axes, Any]:
     """Draw the symbols on grounds of these values, and return the axes and what a scale is made for."""
-    from matplotlib import colormaps
     from matplotlib.collections import PolyCollection
     from matplotlib.colors import Normalize
 
     shown = _shown(words)
     boxes, lines = _layout(words, shown, _checks.integer("width", width, minimum=1))
     ax = style.axes_for(ax, height=_SCALE + _LINE * lines)
-    color_map, low, high = scale
-    norm = Normalize(low, high)
+    name, low, high = scale
+    norm, color_map = Normalize(low, high), _without_ends(name)
     known = np.isfinite(values)
-    corners = [[(x, y), (x + w, y), (x + w, y + 1), (x, y + 1)] for x, y, w in boxes.tolist()]
+    corners = [
+        [(x, y + _GAP), (x + w, y + _GAP), (x + w, y + 1 - _GAP), (x, y + 1 - _GAP)] for x, y, w in boxes.tolist()
+    ]
     grounds = PolyCollection([corners[place] for place in np.flatnonzero(known)], edgecolors="face", linewidths=0.3)
     grounds.set(array=values[known], cmap=color_map, norm=norm)
     ax.add_collection(grounds)
-    ax.set_xlim(0, max(width, boxes[:, [0, 2]].sum(axis=1).max()))
+    # The layout makes the axes of a figure of their own almost as wide as it is.
+    own = 0.96 * ax.figure.get_figwidth() if len(ax.figure.axes) == 1 else 0.0  # type: ignore[union-attr]
+    inches = max(ax.get_window_extent().width / ax.figure.dpi, own)
+    across = max(float(boxes[:, [0, 2]].sum(axis=1).max()), width, 72 * inches / (_LARGEST_FONT * _ADVANCE))
+    ax.set_xlim(0, across)
     ax.set_ylim(lines, 0)
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.set_xticks([])
     ax.set_yticks([])
-    across = ax.get_xlim()[1]
-    inches = ax.get_window_extent().width / ax.figure.dpi
-    # A new figure's axes become as wide as it is.
-    size = min(
-        11.0, 0.98 * 72 * max(inches, 0.9 * style.WIDTH if ax.figure.get_layout_engine() else 0) / across / _ADVANCE
-    )
-    colors = _text_colors(values, known, colormaps[color_map], norm)
-    look: dict[str, Any] = {"family": _FONT, "fontsize": size, "va": "center_baseline", "ha": "center"}
+    colors = _text_colors(values, known, color_map, norm)
+    look: dict[str, Any] = {"family": _FONT, "fontsize": 72 * inches / (across * _ADVANCE), "parse_math": False}
     for text, color, (x, y, _) in zip(shown, colors, boxes.tolist(), strict=True):
         for place, sign in enumerate(text):
             if sign != " ":
-                ax.text(x + place + 0.5, y + 0.5, style.word_of(sign), color=color, parse_math=False, **look)
+                ax.text(x + place + 0.5, y + 0.5, sign, color=color, va="center_baseline", ha="center", **look)
     return ax, grounds
+
+
+def _without_ends(name: str) -> Colormap:
+    """Return a colour map without its darkest colours, on which text is hard to read and which take much ink."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    first, last = _COLORS[name]
+    return ListedColormap(colormaps[name](np.linspace(first, last, 256)))
 
 
 def _shown(words: list[str]) -> list[str]:
@@ -189,7 +202,8 @@ def _layout(words: list[str], shown: list[str], width: int) -> tuple[Floats, int
 def _text_colors(values: Floats, known: NDArray[np.bool_], color_map: Colormap, norm: Normalize) -> list[str]:
     """Return the colour of every symbol: black on a light ground, white on a dark one."""
     ground = color_map(norm(np.where(known, values, 0.0)))[:, :3]
-    light = (ground @ np.array([0.2126, 0.7152, 0.0722]) > _LIGHT) | ~known
+    linear = np.where(ground <= 0.04045, ground / 12.92, ((ground + 0.055) / 1.055) ** 2.4)
+    light = (linear @ np.array([0.2126, 0.7152, 0.0722]) > _LIGHT) | ~known
     return np.where(light, "black", "white").tolist()
 
 
