@@ -201,7 +201,7 @@ def tag_report(
     if not np.isin(labels.truth, labels.columns).any():
         first = labels.names[labels.truth[0]]
         raise InvalidArgument(
-            f"no target is one of the classes: the first target is {first!r}, the first class {known[0]!r}"
+            f"no target is one of the classes: the first target is {first!r}, the first class {str(known[0])!r}"
         )
     lost = is_lost(values)
     warn_of_lost_steps(lost, steps, "outputs", "they count as wrong")
