@@ -30,6 +30,8 @@ _HEADINGS = {
     },
     NUMBERS: {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "skill": "skill"},
 }
+# By which measure the best rule of each kind is found.
+_RANKED_BY = {TAGS: "accuracy", TEXT: "bits_per_symbol", NUMBERS: "rmse"}
 SHARES = frozenset({"accuracy", "sequence_accuracy", "macro_f1"})
 # Shown without their intervals, which follow from those of the bits per symbol.
 _PLAIN = frozenset({"perplexity", "cross_entropy"})
@@ -85,14 +87,15 @@ class Baselines(HasTable):
 
     @property
     def best(self) -> str:
-        """The name of the rule that does best by the first measure of its kind."""
-        measure, *_ = _HEADINGS[self.kind]
+        """The name of the rule that does best: by accuracy, bits per symbol or RMSE."""
+        measure = _RANKED_BY[self.kind]
         sign = 1 if measure in SHARES else -1
         return max(self.scores, key=lambda name: sign * self.scores[name][measure].value)
 
     def __repr__(self) -> str:
         """Say which rule does best."""
-        measure, heading = next(iter(_HEADINGS[self.kind].items()))
+        measure = _RANKED_BY[self.kind]
+        heading = _HEADINGS[self.kind][measure]
         value = self.scores[self.best][measure].value
         shown = (
             f"{value:.2%} {heading.removesuffix(', %')}" if measure in SHARES else f"{shown_number(value)} {heading}"
@@ -140,7 +143,13 @@ def scores_table(title: str, kind: str, scores: Mapping[str, Scores], caption: s
         if not np.isnan([one.low for one in column]).all():
             columns |= {f"{measure}_low": [one.low for one in column], f"{measure}_high": [one.high for one in column]}
         shown.append(shown_measure(measure, heading))
-    return Table(title, columns, shown, caption=caption)
+    finite = {name: values if name == "model" else _finite(values) for name, values in columns.items()}
+    return Table(title, finite, shown, caption=caption)
+
+
+def _finite(values: list[float]) -> Floats:
+    """Return numbers, with NaN for those that are infinite: what JSON cannot hold."""
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def shown_measure(measure: str, heading: str | None = None) -> Shown:
