@@ -8,8 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import number_baselines, number_report, tag_baselines, tag_report, text_baselines, text_report
-from myrnn.evaluation.scores import check_baselines
+from myrnn.evaluation import (
+    number_baselines,
+    number_report,
+    ratio_interval,
+    tag_baselines,
+    tag_report,
+    text_baselines,
+    text_report,
+)
+from myrnn.evaluation.baselines import check_baselines
 from myrnn.sequences import Sequences
 
 BEGIN = "begin"
@@ -177,9 +185,37 @@ def test_a_report_shows_its_baselines():
     ):
         names = ["the model", *report.baselines.scores]
         assert [row["model"] for row in report.rows()] == names
-        assert all(name in report.table().to_text() for name in names)
+        assert all(name in report.table().to_text(160) for name in names)
         assert [row["model"] for row in report.numbers()["baselines"]] == names[1:]
         assert report.baselines.best in report.plot().get_legend_handles_labels()[1]
+
+
+@pytest.mark.parametrize("sequences", [40, 1])
+def test_a_gain_is_a_difference_on_the_same_steps(sequences):
+    rng = np.random.default_rng(4)
+    offsets = np.arange(sequences + 1) * 600 // sequences
+    train, test = (
+        Sequences(rng.integers(0, 3, size=600), offsets, rng.integers(0, 3, size=600), per_step=True) for _ in range(2)
+    )
+    probabilities = rng.dirichlet(np.ones(3), size=600)
+    right, bits = probabilities.argmax(axis=1) == test.targets, -np.log2(probabilities[np.arange(600), test.targets])
+    frequency = (np.bincount(train.targets) + 1) / 603
+    blocks = np.arange(600) * max(sequences, 30) // 600
+    size = np.bincount(blocks)
+    text = text_report(test.targets, probabilities, offsets, baselines=text_baselines(train, test))
+    less = np.bincount(blocks, -np.log2(frequency[test.targets]) - bits)
+    found = text.gains["1-gram (frequency)"]
+    assert found == pytest.approx((less.sum() / 600, *ratio_interval(less, size)))
+    tags = tag_report(test.targets, probabilities, offsets, baselines=tag_baselines(train, test))
+    most = test.targets == frequency.argmax()
+    found = tags.gains["most frequent tag"]
+    assert found == pytest.approx(
+        (right.mean() - most.mean(), *ratio_interval(np.bincount(blocks, 1.0 * right - most), size))
+    )
+    row = tags.rows()[1]
+    assert (row["gain"], row["gain_low"], row["gain_high"]) == found
+    assert f"{100 * found.value:+.1f} (" in tags.table().to_text(120)
+    assert tags.rows()[0]["gain"] is None
 
 
 DATA = drawn(3)
@@ -230,7 +266,7 @@ WEIGHTED = Sequences([0, 1], [0, 2], [0, 1], per_step=True, weights=[1, 0])
             "period needs numbers for each step, but these sequences have one row each",
         ),
         (
-            lambda: check_baselines(text_baselines(DATA, DATA), "numbers", 3),
+            lambda: check_baselines(text_baselines(DATA, DATA), "numbers", None),
             "baselines must be those of numbers, of number_baselines, not those of text",
         ),
     ],

@@ -387,13 +387,13 @@ SHAPE = "probabilities must be numbers of shape {}, a row a step and a column a 
         ),
         (
             text_report,
-            {"baselines": Baselines("tags", {}, 2)},
+            {"baselines": Baselines("tags", {}, {}, np.array([0, 1, 2]))},
             "baselines must be those of text, of text_baselines, not those of tags",
         ),
         (
             text_report,
-            {"baselines": Baselines("text", {}, 9)},
-            "baselines must be tried on the same sequences as the model: on 2 steps, not on 9",
+            {"baselines": Baselines("text", {}, {}, np.array([0, 9]))},
+            "baselines must be tried on the same sequences as the model, 2 steps of 2 blocks, not on 9 steps of others",
         ),
         (number_report, {"targets": [1.0, np.nan]}, "targets must be finite float64, but there is nan at [1, 0]"),
         (

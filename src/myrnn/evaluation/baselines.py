@@ -2,27 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.numbers import naive_name, shifted
-from myrnn.evaluation.scores import NUMBERS, TAGS, TEXT, Baselines, Scores, number_scores, tag_scores, text_scores
+from myrnn.evaluation.intervals import mean_ends, ratios
+from myrnn.evaluation.naive import naive_name, shifted
+from myrnn.evaluation.ngrams import Counts, Interpolated, contexts, contexts_with_none, largest
+from myrnn.evaluation.scores import (
+    GAIN,
+    HEADINGS,
+    MODEL,
+    NUMBERS,
+    SHARES,
+    TAGS,
+    TEXT,
+    Estimate,
+    Scores,
+    number_scores,
+    scores_table,
+    shown_number,
+    tag_scores,
+    text_scores,
+)
 from myrnn.evaluation.steps import Steps
-from myrnn.results import Floats
+from myrnn.results import Floats, HasTable, Table
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS
 from myrnn.targets import NUMBERS as NUMBER_TARGETS
 
-Ints = NDArray[np.int64]
-
+# By which measure the best rule of each kind is found, and the function that tries the rules.
+_RANKED_BY = {TAGS: "accuracy", TEXT: "bits_per_symbol", NUMBERS: "rmse"}
+_MAKER = {TAGS: "tag_baselines", TEXT: "text_baselines", NUMBERS: "number_baselines"}
 LARGEST_ORDER = 8
-# Keys below this, or below so many times their number, are looked up in a table; of larger ones a sorted list is made.
-_SMALL_KEYS, _KEYS_A_STEP = 2**16, 8
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Baselines(HasTable):
+    """What simple rules reach that were fitted on training sequences and tried on others.
+
+    Attributes
+    ----------
+    kind : {"tags", "text", "numbers"}
+        What is predicted at every step.
+    scores : dict of str to dict of str to Estimate
+        By the name of the rule, its measures, those of the report of this kind: each has a ``value`` and the ends
+        ``low`` and ``high`` of its interval.
+    losses : dict of str to ndarray, float64 (M,)
+        By the name of the rule, what it loses in each of M clusters (sequences, or blocks of a long one): steps that
+        are wrong, bits, or absolute errors in the mean of the columns.
+    clusters : ndarray, int64 (M + 1,)
+        The step at which each cluster begins, and the end of the last one.
+    confidence : float
+        The level of the intervals.
+    """
+
+    kind: str
+    scores: dict[str, Scores]
+    losses: dict[str, Floats]
+    clusters: NDArray[np.int64]
+    confidence: float = 0.95
+
+    @property
+    def steps(self) -> int:
+        """How many steps they were tried on."""
+        return int(self.clusters[-1])
+
+    @property
+    def best(self) -> str:
+        """The name of the rule that does best: by accuracy, bits per symbol or RMSE."""
+        measure = _RANKED_BY[self.kind]
+        sign = 1 if measure in SHARES else -1
+        return max(self.scores, key=lambda name: sign * self.scores[name][measure].value)
+
+    def __repr__(self) -> str:
+        """Say which rule does best."""
+        measure = _RANKED_BY[self.kind]
+        heading = HEADINGS[self.kind][measure]
+        value = self.scores[self.best][measure].value
+        shown = (
+            f"{value:.2%} {heading.removesuffix(', %')}" if measure in SHARES else f"{shown_number(value)} {heading}"
+        )
+        return f"Baselines({_checks.count_of(self.steps, 'step')}, the best: {self.best}, {shown})"
+
+    def table(self) -> Table:
+        """Return a row for each rule: ``model``, and each measure with the ends of its interval."""
+        return scores_table(f"Baselines ({self.confidence:.0%} interval)", self.kind, self.scores)
+
+
+def check_baselines(given: Baselines | None, kind: str, steps: Steps) -> None:
+    """Refuse baselines of another kind of report, or of other sequences."""
+    if given is None:
+        return
+    if not isinstance(given, Baselines):
+        raise InvalidArgument(f"baselines must be what {_MAKER[kind]} returns, not {_checks.shown(given)}")
+    if given.kind != kind:
+        raise InvalidArgument(f"baselines must be those of {kind}, of {_MAKER[kind]}, not those of {given.kind}")
+    if not np.array_equal(given.clusters, steps.clusters):
+        raise InvalidArgument(
+            f"baselines must be tried on the same sequences as the model, {_checks.count_of(len(steps), 'step')} of "
+            f"{steps.cluster_count}, not on {_checks.count_of(given.steps, 'step')} of others"
+        )
+
+
+def gains_of(baselines: Baselines | None, losses: Floats, confidence: float) -> dict[str, Estimate]:
+    """Return how much less a model loses at a step than each rule; `losses` (M,) are its own in every cluster.
+
+    Both were tried on the same steps, so the interval is that of the mean difference: it is often much shorter than
+    the intervals of the two would suggest.
+    """
+    if baselines is None:
+        return {}
+    sizes = np.diff(baselines.clusters).astype(np.float64)
+    group = np.zeros(len(sizes), dtype=np.int64)
+    found = {name: ratios(other - losses, sizes, group, 1) for name, other in baselines.losses.items()}
+    return {name: Estimate(float(one.value[0]), *mean_ends(one, confidence)[0].tolist()) for name, one in found.items()}
+
+
+def table_with_baselines(
+    title: str, kind: str, scores: Scores, baselines: Baselines | None, gains: Scores, caption: str | None
+) -> Table:
+    """Return a row for the model and one for each baseline, with the model's gain over it."""
+    others = {} if baselines is None else baselines.scores
+    rows = {MODEL: scores, **{name: {**each, GAIN: gains[name]} for name, each in others.items()}}
+    return scores_table(title, kind, rows, caption)
 
 
 def tag_baselines(
@@ -72,20 +180,24 @@ def tag_baselines(
     classes = int(max(train.targets.max(), test.targets.max())) + 1
     frequency = np.bincount(train.targets, minlength=classes)
     said = np.full(len(test.targets), frequency.argmax())
-    scores: dict[str, Scores] = {"most frequent tag": tag_scores(test.targets, said, classes, steps, level)}
-    contexts = _contexts(train, test, max(wanted)) if train.is_tokens else iter(())
-    for order, context in enumerate(contexts, 1):
+    scores: dict[str, Scores] = {}
+    losses: dict[str, Floats] = {}
+
+    def score(name: str) -> None:
+        scores[name] = tag_scores(test.targets, said, classes, steps, level)
+        losses[name] = steps.sums(said != test.targets)
+
+    score("most frequent tag")
+    chain = contexts(train, test, max(wanted)) if train.is_tokens else iter(())
+    for order, context in enumerate(chain, 1):
         # A tie goes to the tag that is more frequent on the whole.
-        tables = _Counts.of(context, train.targets, classes)
-        best = _largest(
-            tables.context, tables.times + frequency[tables.target] / (len(train.targets) + 1), context.size
-        )
+        tables = Counts.of(context, train.targets, classes)
+        best = largest(tables.context, tables.times + frequency[tables.target] / (len(train.targets) + 1), context.size)
         seen = context.test >= 0
         said = np.where(seen, tables.target[best[context.test]], said)
         if order in wanted:
-            name = "tag by the last symbol" if order == 1 else f"tag by the last {order} symbols"
-            scores[name] = tag_scores(test.targets, said, classes, steps, level)
-    return Baselines(TAGS, scores, len(test.targets), level)
+            score("tag by the last symbol" if order == 1 else f"tag by the last {order} symbols")
+    return Baselines(TAGS, scores, losses, steps.clusters, level)
 
 
 def text_baselines(
@@ -147,11 +259,12 @@ def text_baselines(
     if symbols is not None:
         alphabet = _checks.integer("symbols", symbols, minimum=least)
     scores: dict[str, Scores] = {}
+    losses: dict[str, Floats] = {}
     # What each order knows of the targets of the training by their contexts, and of the steps of the test.
     probability, likeliest = np.full(len(test.targets), 1 / alphabet), np.zeros(len(test.targets), dtype=np.int64)
-    lower = _Interpolated.uniform(len(train.targets), alphabet)
-    for order, context in enumerate(_with_none(train, test, max(wanted)), 1):
-        tables = _Counts.of(context, train.targets, alphabet)
+    lower = Interpolated.uniform(len(train.targets), alphabet)
+    for order, context in enumerate(contexts_with_none(train, test, max(wanted)), 1):
+        tables = Counts.of(context, train.targets, alphabet)
         lower = lower.refined(context, tables)
         seen = context.test >= 0
         there, total, distinct = context.test[seen], tables.total, tables.distinct
@@ -162,7 +275,8 @@ def text_baselines(
         if order in wanted:
             name = "1-gram (frequency)" if order == 1 else f"{order}-gram"
             scores[name] = text_scores(-np.log(probability), likeliest == test.targets, steps, level)
-    return Baselines(TEXT, scores, len(test.targets), level)
+            losses[name] = steps.sums(-np.log2(probability))
+    return Baselines(TEXT, scores, losses, steps.clusters, level)
 
 
 def number_baselines(
@@ -233,7 +347,8 @@ def number_baselines(
         name: number_scores(forecast - truth, truth, steps, last_errors, level)[0]
         for name, forecast in forecasts.items()
     }
-    return Baselines(NUMBERS, scores, len(truth), level)
+    losses = {name: steps.sums(np.abs(forecast - truth).mean(axis=1)) for name, forecast in forecasts.items()}
+    return Baselines(NUMBERS, scores, losses, steps.clusters, level)
 
 
 # --- Arguments --------------------------------------------------------------------------------------------------------
@@ -266,125 +381,3 @@ def _orders(given: Sequence[int]) -> list[int]:
     if not orders:
         raise InvalidArgument("orders must be at least one number, not an empty list")
     return orders
-
-
-# --- Counting n-grams -------------------------------------------------------------------------------------------------
-
-
-class _Context(NamedTuple):
-    """What was read last at every step, as a number below `size`; -1 in the test for what the training lacks."""
-
-    train: Ints
-    test: Ints
-    size: int
-
-
-def _with_none(train: Sequences, test: Sequences, count: int) -> Iterator[_Context]:
-    """Yield the contexts of no symbol, of the last one, of the last two, and so on, `count` in all."""
-    yield _Context(np.zeros(len(train.values), dtype=np.int64), np.zeros(len(test.values), dtype=np.int64), 1)
-    yield from _contexts(train, test, count - 1)
-
-
-def _contexts(train: Sequences, test: Sequences, count: int) -> Iterator[_Context]:
-    """Yield the contexts of the last symbol, of the last two, and so on, `count` in all."""
-    begin = max(train.dim_input, test.dim_input)
-    found = _Context(np.zeros(len(train.values), dtype=np.int64), np.zeros(len(test.values), dtype=np.int64), 1)
-    positions = [Steps(given.offsets).position for given in (train, test)]
-
-    def longer(before: Ints, given: Sequences, position: Ints, back: int) -> Ints:
-        symbol = np.full(len(given.values), begin, dtype=np.int64)
-        symbol[back:] = given.values[: len(symbol) - back]
-        symbol[position <= back] = begin
-        return np.where(before >= 0, before * (begin + 1) + symbol, -1)
-
-    for back in range(count):
-        keys = longer(found.train, train, positions[0], back), longer(found.test, test, positions[1], back)
-        found = _numbered(*keys, found.size * (begin + 1))
-        yield found
-
-
-def _numbered(train: Ints, test: Ints, bound: int) -> _Context:
-    """Return the keys of the training, which are below `bound`, as numbers without gaps, and those of the test."""
-    if bound <= max(_SMALL_KEYS, _KEYS_A_STEP * len(train)):
-        there = np.zeros(bound, dtype=np.bool_)
-        there[train] = True
-        number = np.where(there, np.cumsum(there) - 1, -1)
-        return _Context(number[train], np.where(test >= 0, number[test], -1), int(there.sum()))
-    distinct, place = np.unique(train, return_inverse=True)
-    return _Context(place.reshape(-1), _found(distinct, test), len(distinct))
-
-
-def _found(distinct: Ints, keys: Ints) -> Ints:
-    """Return where each key stands in a sorted list, and -1 where it does not."""
-    place = np.minimum(np.searchsorted(distinct, keys), len(distinct) - 1)
-    return np.where(distinct[place] == keys, place, -1)
-
-
-class _Counts(NamedTuple):
-    """How often each target came in each context: a row for every pair that came, in rising order.
-
-    `place` is the row of every step of the training; `total` and `distinct` say of every context how often it came and
-    with how many different targets.
-    """
-
-    key: Ints
-    context: Ints
-    target: Ints
-    times: Ints
-    place: Ints
-    total: Ints
-    distinct: Ints
-
-    @classmethod
-    def of(cls, context: _Context, targets: Ints, classes: int) -> _Counts:
-        key, place, times = np.unique(context.train * classes + targets, return_inverse=True, return_counts=True)
-        place = place.reshape(-1)
-        which = key // classes
-        total = np.bincount(context.train, minlength=context.size)
-        return cls(key, which, key % classes, times, place, total, np.bincount(which, minlength=context.size))
-
-    def counts_of(self, keys: Ints) -> Ints:
-        place = _found(self.key, keys)
-        return np.where(place >= 0, self.times[place], 0)
-
-
-def _largest(group: Ints, value: NDArray[Any], groups: int) -> Ints:
-    """Return which row has the largest value of each group; rows stand in the order of their groups."""
-    begin = np.searchsorted(group, np.arange(groups))
-    order = np.lexsort((-value, group))
-    return order[begin]
-
-
-class _Interpolated(NamedTuple):
-    """The probabilities of one order: of the target of every step of the training, and the best of each context.
-
-    `context` is that of every step, `best` and `share` are the likeliest target of every context and its probability.
-    """
-
-    own: Floats
-    context: Ints
-    best: Ints
-    share: Floats
-
-    @classmethod
-    def uniform(cls, steps: int, alphabet: int) -> _Interpolated:
-        zero = np.zeros(1, dtype=np.int64)
-        return cls(np.full(steps, 1 / alphabet), np.zeros(steps, dtype=np.int64), zero, np.full(1, 1 / alphabet))
-
-    def refined(self, context: _Context, tables: _Counts) -> _Interpolated:
-        """Return those of the order above, whose contexts are longer by a symbol."""
-        weight = tables.distinct / (tables.total + tables.distinct)
-        first = np.zeros(len(tables.key), dtype=np.int64)
-        first[tables.place] = np.arange(len(tables.place))
-        # Of pairs that came; every pair of the order above came in the order below, too.
-        pairs = (1 - weight[tables.context]) * tables.times / tables.total[tables.context]
-        pairs += weight[tables.context] * self.own[first]
-        row = _largest(tables.context, pairs, context.size)
-        best, share = tables.target[row], pairs[row]
-        # A target that did not come in this context has only what the order below gives it.
-        shorter = np.zeros(context.size, dtype=np.int64)
-        shorter[context.train] = self.context
-        other = weight * self.share[shorter]
-        better = other > share
-        best, share = np.where(better, self.best[shorter], best), np.where(better, other, share)
-        return _Interpolated(pairs[tables.place], context.train, best, share)

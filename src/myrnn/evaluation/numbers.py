@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.evaluation.baselines import Baselines, check_baselines, gains_of, table_with_baselines
 from myrnn.evaluation.buckets import StepBuckets, by_position
+from myrnn.evaluation.naive import naive_name, number_rows, shifted
 from myrnn.evaluation.scores import (
     NUMBERS,
-    Baselines,
     Estimate,
-    check_baselines,
     number_scores,
     plain_scores,
     scores_table,
-    with_baselines,
 )
 from myrnn.evaluation.steps import Steps, warn_of_lost_steps
 from myrnn.results import Floats, HasTable, Table
@@ -56,6 +55,9 @@ class NumberReport(HasTable):
         What the intervals go by, such as ``"200 sequences"`` or ``"30 blocks"``.
     baselines : Baselines or None
         What simple forecasts reach on the same sequences.
+    gains : dict of str to Estimate
+        By the name of each baseline, by how much the mean absolute error of the model is smaller.
+        The interval is that of the difference.
     confidence : float
         The level of the intervals.
     """
@@ -69,7 +71,8 @@ class NumberReport(HasTable):
     naive_rows: int
     positions: StepBuckets | None
     clusters: str
-    baselines: Baselines | None = None
+    baselines: Baselines | None
+    gains: dict[str, Estimate]
     confidence: float = 0.95
 
     @property
@@ -117,7 +120,7 @@ class NumberReport(HasTable):
             "columns": {
                 name: plain_scores(scores) for name, scores in zip(self.columns, self.column_scores, strict=True)
             },
-            "baselines": None if self.baselines is None else self.baselines.rows(),
+            "baselines": self.table().rows()[1:],
             "positions": None if self.positions is None else self.positions.rows(),
         }
 
@@ -127,7 +130,8 @@ class NumberReport(HasTable):
         Its columns are ``model``, ``mae``, ``rmse``, ``r2``, with a naive forecast ``skill``, and the ends of their
         intervals, such as ``mae_low``.
         """
-        return scores_table(self._title("Numbers"), NUMBERS, with_baselines(self.scores, self.baselines), self._note())
+        title = self._title("Numbers")
+        return table_with_baselines(title, NUMBERS, self.scores, self.baselines, self.gains, self._note())
 
     def column_table(self) -> Table:
         """Return the errors of the model in every column; the columns are those of `table`, with the name first."""
@@ -229,13 +233,13 @@ def number_report(
     (0.25, 0.9, 0.917)
     """
     level = _checks.real("confidence", confidence, above=0, below=1)
-    truth, said = _rows("targets", targets), _rows("predictions", predictions)
+    truth, said = number_rows("targets", targets), number_rows("predictions", predictions)
     _checks.finite("targets", truth)
     if said.shape != truth.shape:
         raise InvalidArgument(f"predictions must be of the shape of the targets, {truth.shape}, not {said.shape}")
     rows, count = truth.shape
     steps = Steps.given(np.arange(rows + 1) if offsets is None else offsets, rows)
-    check_baselines(baselines, NUMBERS, rows)
+    check_baselines(baselines, NUMBERS, steps)
     called = [str(column) for column in range(count)] if names is None else [str(one) for one in names]
     if len(called) != count:
         raise InvalidArgument(f"names must be one for each of the {count} columns, not {len(called)}")
@@ -256,69 +260,9 @@ def number_report(
         None if offsets is None else by_position(steps, by_step, level),
         steps.cluster_count if offsets is not None else _checks.count_of(rows, "row"),
         baselines,
+        gains_of(baselines, steps.sums(by_step["mae"]), level),
         level,
     )
-
-
-def naive_forecast(
-    targets: ArrayLike, offsets: ArrayLike, period: int = 1, *, horizon: int | Sequence[int] = 1
-) -> Floats:
-    """Return the forecast that everything stays as it was: the last value that was known, or that of a season before.
-
-    Parameters
-    ----------
-    targets : array_like of float (S,) or (S, C)
-        The values of N series, one after the other.
-    offsets : array_like of int (N + 1,)
-        Where each series begins, and the end of the last one.
-    period : int
-        The length of the season; 1 for the last value.
-    horizon : int or sequence of int (C,)
-        How many steps ahead the forecasts are, all or each column. Of a season the nearest value is taken that is
-        known by then.
-
-    Returns
-    -------
-    ndarray, float64 (S, C)
-        NaN where there is no earlier value in the same series.
-
-    Raises
-    ------
-    InvalidArgument
-        When an argument is not what it should be.
-
-    References
-    ----------
-    Hyndman and Athanasopoulos, "Forecasting: principles and practice", 3rd edition, 2021, section 5.2.
-
-    Examples
-    --------
-    >>> naive_forecast([1.0, 2.0, 3.0, 10.0, 20.0], [0, 3, 5]).ravel().tolist()
-    [nan, 1.0, 2.0, nan, 10.0]
-    """
-    truth = _rows("targets", targets)
-    _checks.finite("targets", truth)
-    return shifted(truth, Steps.given(offsets, len(truth)), period, horizon)
-
-
-def shifted(truth: Floats, steps: Steps, period: int, horizon: int | Sequence[int]) -> Floats:
-    """Return what `naive_forecast` does, of values (S, C) that were checked."""
-    season = _checks.integer("period", period, minimum=1)
-    forecast = np.full(truth.shape, np.nan)
-    for column, ahead in enumerate(_horizons(horizon, truth.shape[1])):
-        back = season * -(-ahead // season)
-        known = np.flatnonzero(steps.position > back)
-        forecast[known, column] = truth[known - back, column]
-    return forecast
-
-
-def _horizons(given: int | Sequence[int], columns: int) -> list[int]:
-    if isinstance(given, int | np.integer):
-        return [_checks.integer("horizon", given, minimum=1)] * columns
-    horizons = _checks.integers("horizon", given, minimum=1, maximum=2**31).tolist()
-    if len(horizons) != columns:
-        raise InvalidArgument(f"horizon must be one number, or one for each of the {columns} columns, not {given!r}")
-    return horizons
 
 
 def _naive(
@@ -337,26 +281,10 @@ def _naive(
         if np.isnan(forecast).all():
             raise InvalidArgument(f"naive={given!r} has no forecast: no series reaches back so far")
         return naive_name(period), forecast
-    forecast = _rows("naive", given)
+    forecast = number_rows("naive", given)
     if forecast.shape != truth.shape or np.isinf(forecast).any() or np.isnan(forecast).all():
         raise InvalidArgument(
             f"naive must be 'last', a period, or numbers in the shape of the targets, {truth.shape}, NaN where there "
             f"is no forecast, not {_checks.shown(given)}"
         )
     return "the forecasts given as naive", forecast
-
-
-def naive_name(period: int) -> str:
-    """Return what the forecast of a season before is called."""
-    return "the last value" if period == 1 else f"the value {period:,} steps before"
-
-
-def _rows(name: str, given: Any) -> NDArray[np.float64]:
-    """Return numbers (S,) or (S, C) as float64 (S, C)."""
-    values = _checks.array(name, given)
-    if values.ndim not in (1, 2) or not values.size or values.dtype.kind not in "biuf":
-        raise InvalidArgument(
-            f"{name} must be numbers of shape (S,) or (S, C), of at least one row, not {values.dtype} of shape "
-            f"{values.shape}"
-        )
-    return values.reshape(len(values), -1).astype(np.float64)

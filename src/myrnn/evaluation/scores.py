@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn import _checks
-from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classes import confusion_of, f1_of
 from myrnn.evaluation.intervals import Ratios, mean_ends, ratios, share_ends, t_of
 from myrnn.evaluation.steps import Steps
-from myrnn.results import Floats, HasTable, Row, Shown, Table, percent, text, wilson_interval
+from myrnn.results import Floats, Row, Shown, Table, percent, points, text, wilson_interval
 
 # The kinds of what is learned at every step.
 TAGS, TEXT, NUMBERS = "tags", "text", "numbers"
 MODEL = "the model"
-# The columns of each kind: how they are called in a table, and whether they are shares.
-_HEADINGS = {
-    TAGS: {"accuracy": "steps right, %", "sequence_accuracy": "whole sequences, %", "macro_f1": "macro F1, %"},
+# How much better the model is than a rule, at a step.
+GAIN = "gain"
+# The columns of each kind, and how they are called in a table.
+HEADINGS = {
+    TAGS: {
+        "accuracy": "steps right, %",
+        "sequence_accuracy": "whole sequences, %",
+        "macro_f1": "macro F1, %",
+        GAIN: "model's gain, points",
+    },
     TEXT: {
         "bits_per_symbol": "bits per symbol",
         "perplexity": "perplexity",
         "cross_entropy": "nats",
         "accuracy": "right, %",
+        GAIN: "model's gain, bits",
     },
-    NUMBERS: {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "skill": "skill"},
+    NUMBERS: {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "skill": "skill", GAIN: "model's gain, MAE"},
 }
-# By which measure the best rule of each kind is found.
-_RANKED_BY = {TAGS: "accuracy", TEXT: "bits_per_symbol", NUMBERS: "rmse"}
 SHARES = frozenset({"accuracy", "sequence_accuracy", "macro_f1"})
-# Shown without their intervals, which follow from those of the bits per symbol.
-_PLAIN = frozenset({"perplexity", "cross_entropy"})
+# Shown without their intervals, which follow from those of the bits per symbol, or not at all.
+_PLAIN, _HIDDEN = frozenset({"perplexity"}), frozenset({"cross_entropy"})
 
 
 class Estimate(NamedTuple):
@@ -63,86 +66,21 @@ def _ends(low: float, high: float) -> str:
     return f"{shown_number(low)} to {shown_number(high)}"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class Baselines(HasTable):
-    """What simple rules reach that were fitted on training sequences and tried on others.
-
-    Attributes
-    ----------
-    kind : {"tags", "text", "numbers"}
-        What is predicted at every step.
-    scores : dict of str to dict of str to Estimate
-        By the name of the rule, its measures, those of the report of this kind: each has a ``value`` and the ends
-        ``low`` and ``high`` of its interval.
-    steps : int
-        How many steps they were tried on.
-    confidence : float
-        The level of the intervals.
-    """
-
-    kind: str
-    scores: dict[str, Scores]
-    steps: int
-    confidence: float = 0.95
-
-    @property
-    def best(self) -> str:
-        """The name of the rule that does best: by accuracy, bits per symbol or RMSE."""
-        measure = _RANKED_BY[self.kind]
-        sign = 1 if measure in SHARES else -1
-        return max(self.scores, key=lambda name: sign * self.scores[name][measure].value)
-
-    def __repr__(self) -> str:
-        """Say which rule does best."""
-        measure = _RANKED_BY[self.kind]
-        heading = _HEADINGS[self.kind][measure]
-        value = self.scores[self.best][measure].value
-        shown = (
-            f"{value:.2%} {heading.removesuffix(', %')}" if measure in SHARES else f"{shown_number(value)} {heading}"
-        )
-        return f"Baselines({_checks.count_of(self.steps, 'step')}, the best: {self.best}, {shown})"
-
-    def table(self) -> Table:
-        """Return a row for each rule: ``model``, and each measure with the ends of its interval."""
-        return scores_table(f"Baselines ({self.confidence:.0%} interval)", self.kind, self.scores)
-
-
-def check_baselines(given: Baselines | None, kind: str, steps: int) -> None:
-    """Refuse baselines of another kind of report, or of other sequences."""
-    if given is None:
-        return
-    if not isinstance(given, Baselines):
-        raise InvalidArgument(f"baselines must be what {_maker(kind)} returns, not {_checks.shown(given)}")
-    if given.kind != kind:
-        raise InvalidArgument(f"baselines must be those of {kind}, of {_maker(kind)}, not those of {given.kind}")
-    if given.steps != steps:
-        raise InvalidArgument(
-            f"baselines must be tried on the same sequences as the model: on {_checks.count_of(steps, 'step')}, "
-            f"not on {given.steps:,}"
-        )
-
-
-def _maker(kind: str) -> str:
-    return {TAGS: "tag_baselines", TEXT: "text_baselines", NUMBERS: "number_baselines"}[kind]
-
-
-def with_baselines(scores: Scores, baselines: Baselines | None) -> dict[str, Scores]:
-    """Return what the model reaches, and what the baselines do, by their names."""
-    return {MODEL: scores, **({} if baselines is None else baselines.scores)}
-
-
 def scores_table(title: str, kind: str, scores: Mapping[str, Scores], caption: str | None = None) -> Table:
     """Return a row for each model or rule: its name as ``model``, and each measure with the ends of its interval."""
     columns: dict[str, Any] = {"model": list(scores)}
     shown = [text("model", "")]
-    for measure, heading in _HEADINGS[kind].items():
+    for measure, heading in HEADINGS[kind].items():
         column = [each.get(measure, Estimate(float("nan"))) for each in scores.values()]
         if not column or np.isnan([one.value for one in column]).all():
             continue
         columns[measure] = [one.value for one in column]
         if not np.isnan([one.low for one in column]).all():
             columns |= {f"{measure}_low": [one.low for one in column], f"{measure}_high": [one.high for one in column]}
-        shown.append(shown_measure(measure, heading))
+        if measure == GAIN:
+            shown.append(_shown_gain(heading, kind == TAGS))
+        elif measure not in _HIDDEN:
+            shown.append(shown_measure(measure, heading))
     finite = {name: values if name == "model" else _finite(values) for name, values in columns.items()}
     return Table(title, finite, shown, caption=caption)
 
@@ -165,6 +103,21 @@ def shown_measure(measure: str, heading: str | None = None) -> Shown:
         return shown_number(value) + ("" if low is None or high is None else f" ({_ends(low, high)})")
 
     return Shown(measure.replace("_", " ") if heading is None else heading, cell)
+
+
+def _shown_gain(heading: str, in_points: bool) -> Shown:
+    """Show a difference with its sign; nothing in the row of the model."""
+
+    def cell(row: Row) -> str:
+        ends = [row[name] for name in (GAIN, f"{GAIN}_low", f"{GAIN}_high") if row.get(name) is not None]
+        if not ends:
+            return "" if row["model"] == MODEL else "-"
+        if in_points:
+            return points(ends[0], ends[1:]) if ends[1:] else f"{100 * ends[0]:+.1f}"
+        value, *interval = (f"{'+' if end > 0 else ''}{shown_number(end)}" for end in ends)
+        return f"{value} ({' to '.join(interval)})" if interval else value
+
+    return Shown(heading, cell)
 
 
 def plain_scores(scores: Scores) -> dict[str, Any]:

@@ -10,18 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.evaluation.baselines import Baselines, check_baselines, gains_of, table_with_baselines
 from myrnn.evaluation.buckets import StepBuckets, by_length, by_position
 from myrnn.evaluation.classes import HasConfusion, checked_probabilities, confusion_of, labels_of
 from myrnn.evaluation.intervals import ratios_of_steps, share_ends
 from myrnn.evaluation.scores import (
     TAGS,
-    Baselines,
     Estimate,
-    check_baselines,
     plain_scores,
-    scores_table,
     tag_scores,
-    with_baselines,
 )
 from myrnn.evaluation.steps import Steps, warn_of_lost_steps
 from myrnn.results import NO_CLASS, Floats, HasTable, Table, is_lost
@@ -57,6 +54,9 @@ class TagReport(HasConfusion, HasTable):
         sequence, belong together.
     baselines : Baselines or None
         What simple rules reach on the same sequences.
+    gains : dict of str to Estimate
+        By the name of each baseline, how much larger the model's share of right steps is.
+        The interval is that of the difference.
     confidence : float
         The level of the intervals.
     """
@@ -72,7 +72,8 @@ class TagReport(HasConfusion, HasTable):
     lengths: StepBuckets
     positions: StepBuckets
     clusters: str
-    baselines: Baselines | None = None
+    baselines: Baselines | None
+    gains: dict[str, Estimate]
     confidence: float = 0.95
 
     @property
@@ -109,7 +110,7 @@ class TagReport(HasConfusion, HasTable):
             "balanced_accuracy": self.balanced_accuracy,
             "majority": self.majority,
             "unseen": list(self.unseen),
-            "baselines": None if self.baselines is None else self.baselines.rows(),
+            "baselines": self.table().rows()[1:],
             "classes": self.class_table().rows(),
             "confusion": {"classes": list(self.classes), "counts": self.confusion.tolist()},
             "lengths": self.lengths.rows(),
@@ -125,7 +126,7 @@ class TagReport(HasConfusion, HasTable):
         title = f"A class at every step ({self.confidence:.0%} intervals, of {self.clusters})"
         lost = int(self.not_finite.sum())
         caption = f"{_checks.count_of(lost, 'step')} without finite outputs count as wrong" if lost else None
-        return scores_table(title, TAGS, with_baselines(self.scores, self.baselines), caption)
+        return table_with_baselines(title, TAGS, self.scores, self.baselines, self.gains, caption)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw accuracy by position and the level of the best baseline or the most frequent class; return the axes."""
@@ -196,7 +197,7 @@ def tag_report(
     if known is None:
         known = np.arange(values.shape[1])
         _checks.integers("targets", truth, minimum=0, maximum=values.shape[1] - 1)
-    check_baselines(baselines, TAGS, len(truth))
+    check_baselines(baselines, TAGS, steps)
     labels = labels_of("targets", truth, known)
     if not np.isin(labels.truth, labels.columns).any():
         first = labels.names[labels.truth[0]]
@@ -223,6 +224,7 @@ def tag_report(
         by_position(steps, {"accuracy": right}, level),
         steps.cluster_count,
         baselines,
+        gains_of(baselines, steps.sums(~right), level),
         level,
     )
 

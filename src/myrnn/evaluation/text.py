@@ -10,17 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.evaluation.baselines import Baselines, check_baselines, gains_of, table_with_baselines
 from myrnn.evaluation.buckets import StepBuckets, by_position
 from myrnn.evaluation.classes import check_sums, checked_probabilities
 from myrnn.evaluation.scores import (
     TEXT,
-    Baselines,
     Estimate,
-    check_baselines,
     plain_scores,
-    scores_table,
     text_scores,
-    with_baselines,
 )
 from myrnn.evaluation.steps import Steps, warn_of_lost_steps
 from myrnn.results import NO_CLASS, Floats, HasTable, Table, is_lost
@@ -48,6 +45,9 @@ class TextReport(HasTable):
         What the intervals go by, such as ``"200 sequences"`` or ``"30 blocks"``.
     baselines : Baselines or None
         What n-gram models reach on the same sequences.
+    gains : dict of str to Estimate
+        By the name of each baseline, how many bits fewer a step costs the model.
+        The interval is that of the difference.
     confidence : float
         The level of the intervals.
     """
@@ -60,7 +60,8 @@ class TextReport(HasTable):
     impossible: int
     positions: StepBuckets
     clusters: str
-    baselines: Baselines | None = None
+    baselines: Baselines | None
+    gains: dict[str, Estimate]
     confidence: float = 0.95
 
     @property
@@ -101,7 +102,7 @@ class TextReport(HasTable):
             "impossible": self.impossible,
             **plain_scores(self.scores),
             "confidence": self.confidence,
-            "baselines": None if self.baselines is None else self.baselines.rows(),
+            "baselines": self.table().rows()[1:],
             "positions": self.positions.rows(),
         }
 
@@ -113,7 +114,7 @@ class TextReport(HasTable):
         """
         title = f"The next symbol ({self.confidence:.0%} intervals, of {self.clusters})"
         lost = f"{_checks.count_of(self.impossible, 'symbol')} came that had probability 0" if self.impossible else None
-        return scores_table(title, TEXT, with_baselines(self.scores, self.baselines), lost)
+        return table_with_baselines(title, TEXT, self.scores, self.baselines, self.gains, lost)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw bits per symbol by position, and the level of the best baseline; return the matplotlib axes."""
@@ -184,7 +185,7 @@ def text_report(
     values = checked_probabilities(probabilities, len(truth), None, each="step")
     _checks.integers("targets", truth, minimum=0, maximum=values.shape[1] - 1)
     steps = Steps.given([0, len(truth)] if offsets is None else offsets, len(truth))
-    check_baselines(baselines, TEXT, len(truth))
+    check_baselines(baselines, TEXT, steps)
     lost = is_lost(values)
     check_sums(values, lost)
     warn_of_lost_steps(lost, steps, "outputs", "they count as wrong, with probability 0 for the symbol that came")
@@ -200,6 +201,7 @@ def text_report(
         by_position(steps, {"bits_per_symbol": nats / np.log(2), "accuracy": right}, level),
         steps.cluster_count,
         baselines,
+        gains_of(baselines, steps.sums(nats / np.log(2)), level),
         level,
     )
 
