@@ -171,6 +171,8 @@ def test_numbers_of_sequences_have_the_mean():
     data = Sequences([0, 1, 2], [0, 1, 3], [1.0, 3.0])
     found = number_baselines(data, data)
     assert {name: scores["mae"].value for name, scores in found.scores.items()} == {"the mean": 1.0}
+    report = number_report(data.targets, data.targets + 0.5, baselines=found)
+    assert report.gains["the mean"].value == pytest.approx(0.5)
 
 
 # --- beside a model, and mistakes

@@ -29,8 +29,9 @@ _SIGNS = {"\n": "↵", "\t": "→", "\r": "↵", " ": " "}
 _MISSING = "□"
 # Symbols with a probability below 2**-8 = 0.4% have the darkest colour.
 _MOST_BITS = 8
-# Which part of the colour maps is used.
-_COLORS = {"Oranges": (0.0, 0.8), "RdBu_r": (0.1, 0.9)}
+# Which part of the colour maps is used: without the darkest colours, on which text is hard to read and which take much
+# ink. Red stays lighter than blue, so that the sign is seen on grey paper, too.
+_COLORS = {"Oranges": (0.0, 0.4, 0.8), "RdBu_r": (0.06, 0.5, 0.8)}
 _LARGEST_FONT = 11.0  # points
 _GAP = 0.04  # of a line, above and below a ground
 # Above this luminance of the ground black text has more contrast than white, by the formula of the W3C's WCAG 2.
@@ -137,7 +138,7 @@ def _draw(
     boxes, lines = _layout(words, shown, _checks.integer("width", width, minimum=1))
     ax = style.axes_for(ax, height=_SCALE + _LINE * lines)
     name, low, high = scale
-    norm, color_map = Normalize(low, high), _without_ends(name)
+    norm, color_map = Normalize(low, high), _part_of(name)
     known = np.isfinite(values)
     corners = [
         [(x, y + _GAP), (x + w, y + _GAP), (x + w, y + 1 - _GAP), (x, y + 1 - _GAP)] for x, y, w in boxes.tolist()
@@ -164,13 +165,13 @@ def _draw(
     return ax, grounds
 
 
-def _without_ends(name: str) -> Colormap:
-    """Return a colour map without its darkest colours, on which text is hard to read and which take much ink."""
+def _part_of(name: str) -> Colormap:
+    """Return a part of a colour map."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
-    first, last = _COLORS[name]
-    return ListedColormap(colormaps[name](np.linspace(first, last, 256)))
+    places = np.interp(np.linspace(0, 1, 256), (0, 0.5, 1), _COLORS[name])
+    return ListedColormap(colormaps[name](places))
 
 
 def _shown(words: list[str]) -> list[str]:
