@@ -103,12 +103,12 @@ class Sequences:
         if not isinstance(per_step, bool | np.bool_):
             raise InvalidArgument(f"per_step must be True or False, not {_checks.shown(per_step)}")
         checked_values, dim = _checked_values("values", values, dim_input)
-        checked_offsets = _checked_offsets(offsets, len(checked_values))
-        counts = {"sequence": len(checked_offsets) - 1, "step": len(checked_values)}
+        starts = checked_offsets(offsets, len(checked_values))
+        counts = {"sequence": len(starts) - 1, "step": len(checked_values)}
         each = "step" if per_step else "sequence"
         arrays = {
             "values": checked_values,
-            "offsets": checked_offsets,
+            "offsets": starts,
             "targets": checked_targets(targets, counts, each),
             "weights": None if weights is None else checked_weights(weights, counts, each),
         }
@@ -430,7 +430,8 @@ def _checked_tokens(name: str, values: NDArray[Any], dim_input: int | None) -> t
     return np.array(values, dtype=np.int32, order="C"), dim
 
 
-def _checked_offsets(given: ArrayLike, total: int) -> NDArray[np.int64]:
+def checked_offsets(given: ArrayLike, total: int) -> NDArray[np.int64]:
+    """Return where sequences begin in a flat array of `total` values, int64 (N + 1,)."""
     # As int64 before they are compared: differences of unsigned integers are never negative.
     offsets = _checks.integers("offsets", given, minimum=0, maximum=total).astype(np.int64)
     if not len(offsets) or offsets[0] != 0 or offsets[-1] != total or np.any(np.diff(offsets) < 0):

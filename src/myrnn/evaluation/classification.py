@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.evaluation.buckets import LengthBuckets, length_buckets
+from myrnn.evaluation.classes import HasConfusion, checked_probabilities, confusion_of, labels_of
 from myrnn.results import (
     ENDS,
+    NO_CLASS,
     Counted,
     HasTable,
-    Row,
     Shown,
     Table,
     counted,
@@ -22,95 +24,9 @@ from myrnn.results import (
     is_lost,
     share,
     shares,
-    text,
     warn_of_lost,
     wilson_interval,
 )
-
-# Of more classes the most frequent mistakes are shown instead of all.
-MOST_CLASSES_IN_TABLE, MOST_MISTAKES = 10, 10
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class LengthBuckets(Counted, HasTable):
-    """Accuracy for sequences of about the same length.
-
-    Attributes
-    ----------
-    shortest, longest : ndarray, int64 (B,)
-        The lengths in each bucket, rising.
-    total, correct : ndarray, int64 (B,)
-        How many sequences of each bucket there were, and how many were classified rightly.
-    confidence : float
-        The level of the intervals.
-    """
-
-    shortest: NDArray[np.int64]
-    longest: NDArray[np.int64]
-    total: NDArray[np.int64]
-    correct: NDArray[np.int64]
-    confidence: float = 0.95
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What the buckets are called: ``"4"`` or ``"5 to 9"``."""
-        pairs = zip(self.shortest.tolist(), self.longest.tolist(), strict=True)
-        return tuple(str(low) if low == high else f"{low} to {high}" for low, high in pairs)
-
-    def __repr__(self) -> str:
-        """Say the accuracy at the two ends."""
-        first, last = self.accuracy[[0, -1]]
-        return f"LengthBuckets({first:.1%} at length {self.names[0]}, {last:.1%} at length {self.names[-1]})"
-
-    def table(self) -> Table:
-        """Return the accuracies, a row for a bucket; a terminal shows per cent.
-
-        Its columns are ``shortest``, ``longest``, ``total``, ``correct``, ``accuracy``, ``low`` and ``high``.
-        """
-        names = dict(zip(self.shortest.tolist(), self.names, strict=True))
-        return Table(
-            f"Accuracy by length, % ({self.confidence:.0%} interval)",
-            {
-                "shortest": self.shortest,
-                "longest": self.longest,
-                **counted(self.correct, self.total, self.confidence),
-            },
-            (
-                Shown("length", lambda row: names[row["shortest"]], is_number=False),
-                share("accuracy", interval=ENDS),
-                integer("total", "of"),
-            ),
-        )
-
-    def plot(self, ax: Any = None, *, chance: float | None = None) -> Any:
-        """Draw the accuracies, and a line at `chance` where it is given, and return the matplotlib axes."""
-        from myrnn import plots
-
-        return plots.plot_accuracy_by_bucket(self, chance=chance, ax=ax)
-
-
-def length_buckets(lengths: NDArray[np.int64], right: NDArray[np.bool_], most: int, confidence: float) -> LengthBuckets:
-    """Count how often sequences are classified rightly, by their length.
-
-    Parameters
-    ----------
-    lengths : ndarray, int64 (N,)
-    right : ndarray, bool (N,)
-    most : int
-        How many buckets to make at most: one for each length, or else such that about as many sequences are in each.
-    confidence : float
-        The level of the intervals.
-    """
-    distinct = np.unique(lengths)
-    longest = distinct
-    if len(distinct) > most:
-        longest = np.unique(np.quantile(lengths, np.arange(1, most + 1) / most, method="inverted_cdf"))
-    place = np.searchsorted(longest, lengths)
-    # A bucket begins at the shortest length that was tried, not where the bucket before ends.
-    shortest = distinct[np.searchsorted(distinct, np.concatenate(([-1], longest[:-1])), side="right")]
-    total = np.bincount(place, minlength=len(longest))
-    correct = np.bincount(place, weights=right, minlength=len(longest)).astype(np.int64)
-    return LengthBuckets(shortest, longest.astype(np.int64), total, correct, confidence)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -241,7 +157,7 @@ def calibration(
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ClassificationReport(HasTable):
+class ClassificationReport(HasConfusion, HasTable):
     """How well a classifier does on labelled sequences.
 
     Attributes
@@ -274,50 +190,9 @@ class ClassificationReport(HasTable):
     confidence: float = 0.95
 
     @property
-    def total(self) -> NDArray[np.int64]:
-        """How many sequences of each class there were, int64 (K,)."""
-        total: NDArray[np.int64] = self.confusion.sum(axis=1) + self.not_finite
-        return total
-
-    @property
-    def accuracy(self) -> float:
-        """The share of all sequences that was classified rightly."""
-        return float(np.trace(self.confusion) / self.total.sum())
-
-    @property
     def interval(self) -> NDArray[np.float64]:
         """The Wilson interval of the accuracy, float64 (2,)."""
         return wilson_interval(np.trace(self.confusion), self.total.sum(), self.confidence)
-
-    @property
-    def majority(self) -> float:
-        """The accuracy of a classifier that always says the most frequent class."""
-        return float(self.total.max() / self.total.sum())
-
-    @property
-    def recall(self) -> NDArray[np.float64]:
-        """The share of each class that was seen as it, float64 (K,); NaN where there was none."""
-        return shares(np.diag(self.confusion), self.total)
-
-    @property
-    def precision(self) -> NDArray[np.float64]:
-        """The share of what was seen as each class that was of it, float64 (K,); NaN where there was none."""
-        return shares(np.diag(self.confusion), self.confusion.sum(axis=0))
-
-    @property
-    def f1(self) -> NDArray[np.float64]:
-        """The harmonic mean of precision and recall, float64 (K,); NaN for a class neither there nor predicted."""
-        return shares(2 * np.diag(self.confusion), self.total + self.confusion.sum(axis=0))
-
-    @property
-    def balanced_accuracy(self) -> float:
-        """The mean recall of the classes that were there."""
-        return float(np.nanmean(self.recall))
-
-    @property
-    def macro_f1(self) -> float:
-        """The mean F1 of the classes that were there or were predicted."""
-        return float(np.nanmean(self.f1))
 
     def __repr__(self) -> str:
         """Say the accuracy and its interval."""
@@ -349,43 +224,8 @@ class ClassificationReport(HasTable):
         }
 
     def table(self) -> Table:
-        """Return precision, recall and F1 of every class; a terminal shows per cent.
-
-        Its columns are ``class``, ``total``, ``precision``, ``recall``, ``low``, ``high`` (the interval of the recall)
-        and ``f1``; a share of nothing is None.
-        """
-        low, high = wilson_interval(np.diag(self.confusion), self.total, self.confidence).T
-
-        def of(row: Row) -> str:
-            return f"{row['total']:,}" + (" unseen in training" if row["class"] in self.unseen else "")
-
-        return Table(
-            f"Classes, % ({self.confidence:.0%} interval)",
-            {
-                "class": self.classes,
-                "total": self.total,
-                "precision": self.precision,
-                "recall": self.recall,
-                "low": low,
-                "high": high,
-                "f1": self.f1,
-            },
-            (text("class"), share("precision"), share("recall", interval=ENDS), share("f1", "F1"), Shown("of", of)),
-        )
-
-    def confusion_table(self) -> Table:
-        """Return how often each class is seen as which: of many classes the most frequent mistakes."""
-        if len(self.classes) > MOST_CLASSES_IN_TABLE:
-            return self._mistakes_table()
-        seen_as = {f"seen as {name}": counts for name, counts in zip(self.classes, self.confusion.T, strict=True)}
-        shown = (_count(f"seen as {name}", name) for name in self.classes)
-        return Table("Seen as", {"class": self.classes, **seen_as}, (text("class"), *shown))
-
-    def plot_confusion(self, ax: Any = None) -> Any:
-        """Draw how often each class is seen as which, and return the matplotlib axes."""
-        from myrnn import plots
-
-        return plots.plot_confusion(self, ax=ax)
+        """Return precision, recall and F1 of every class, as `class_table` does."""
+        return self.class_table()
 
     def plot_lengths(self, ax: Any = None) -> Any:
         """Draw accuracy by length beside that of always saying the most frequent class, and return the axes."""
@@ -394,25 +234,6 @@ class ClassificationReport(HasTable):
     def plot_calibration(self, ax: Any = None) -> Any:
         """Draw accuracy against probability, and return the matplotlib axes."""
         return self.calibration.plot(ax)
-
-    def _mistakes_table(self) -> Table:
-        wrong = self.confusion - np.diag(np.diag(self.confusion))
-        order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_MISTAKES]
-        rows, columns = np.unravel_index(order[wrong.ravel()[order] > 0], wrong.shape)
-        return Table(
-            "Most frequent mistakes",
-            {
-                "class": [self.classes[row] for row in rows],
-                "seen_as": [self.classes[column] for column in columns],
-                "times": wrong[rows, columns],
-                "of": self.total[rows],
-            },
-            (text("class"), text("seen_as", "seen as", is_number=True), integer("times"), integer("of")),
-        )
-
-
-def _count(name: str, heading: str) -> Shown:
-    return Shown(heading, lambda row: f"{row[name]:,}" if row[name] else "·")
 
 
 def classification_report(
@@ -460,61 +281,26 @@ def classification_report(
     >>> report.confusion.tolist(), round(report.balanced_accuracy, 3), report.lengths.accuracy.tolist()
     ([[1, 0], [1, 1]], 0.75, [1.0, 0.5])
     """
-    names, known_names = _names("truth", truth), _names("classes", classes)
-    shares_given = _probabilities(probabilities, len(names), len(known_names))
+    labels = labels_of("truth", truth, classes)
+    count = len(labels.truth)
+    shares_given = checked_probabilities(probabilities, count, len(labels.columns)).astype(np.float64)
     steps = _checks.integers("lengths", lengths, minimum=0, maximum=2**62).astype(np.int64)
-    if len(steps) != len(names):
-        raise InvalidArgument(f"lengths must be one for each of the {len(names)} labels, not {len(steps)}")
+    if len(steps) != count:
+        raise InvalidArgument(f"lengths must be one for each of the {count} labels, not {len(steps)}")
     level = _checks.real("confidence", confidence, above=0, below=1)
     lost = is_lost(shares_given)
     warn_of_lost(lost, steps)
-    predicted = known_names[np.argmax(shares_given, axis=1)]
-    right = (predicted == names) & ~lost
-    all_names = _in_order(set(names.tolist()) | set(known_names.tolist()))
+    predicted = np.where(lost, NO_CLASS, labels.columns[np.argmax(shares_given, axis=1)])
+    right = predicted == labels.truth
     count_bins, most = _checks.integer("bins", bins, minimum=1), _checks.integer("buckets", buckets, minimum=1)
+    confusion, not_finite = confusion_of(labels.truth, predicted, len(labels.names))
     return ClassificationReport(
-        tuple(all_names),
-        tuple(_in_order(set(names.tolist()) - set(known_names.tolist()))),
-        _counted(names[~lost], predicted[~lost], all_names),
-        np.array([np.sum(names[lost] == name) for name in all_names], dtype=np.int64),
+        labels.names,
+        labels.unseen,
+        confusion,
+        not_finite,
         int(steps[lost].min()) if lost.any() else None,
         length_buckets(steps, right, most, level),
         calibration(shares_given[~lost].max(axis=1), right[~lost], count_bins, level),
         level,
     )
-
-
-def _names(name: str, given: ArrayLike) -> NDArray[np.str_]:
-    """Return labels as text."""
-    labels = _checks.array(name, given)
-    if labels.ndim != 1 or not len(labels) or labels.dtype.kind not in "biufUO":
-        raise InvalidArgument(
-            f"{name} must be at least one label in a list, not {labels.dtype} of shape {labels.shape}"
-        )
-    return labels.astype(np.str_)
-
-
-def _probabilities(given: ArrayLike, count: int, classes: int) -> NDArray[np.float64]:
-    values = _checks.array("probabilities", given)
-    if values.shape != (count, classes) or values.dtype.kind not in "biuf":
-        raise InvalidArgument(
-            f"probabilities must be numbers of shape {(count, classes)}, a row a label and a column a class, "
-            f"not {values.dtype} of shape {values.shape}"
-        )
-    if not np.all(((values >= -1e-6) & (values <= 1 + 1e-6)) | np.isnan(values).all(axis=1, keepdims=True)):
-        raise InvalidArgument("probabilities must lie between 0 and 1, or a row must be all NaN")
-    return values.astype(np.float64)
-
-
-def _in_order(names: set[str]) -> list[str]:
-    """Return names in the order of the alphabet, and whole numbers in their own."""
-    whole = all(name.removeprefix("-").isascii() and name.removeprefix("-").isdigit() for name in names)
-    return sorted(names, key=lambda name: (int(name), name)) if whole else sorted(names)
-
-
-def _counted(truth: NDArray[np.str_], predicted: NDArray[np.str_], names: list[str]) -> NDArray[np.int64]:
-    place = {name: index for index, name in enumerate(names)}
-    rows = np.array([place[name] for name in truth.tolist()], dtype=np.int64)
-    columns = np.array([place[name] for name in predicted.tolist()], dtype=np.int64)
-    size = len(names)
-    return np.bincount(rows * size + columns, minlength=size * size).reshape(size, size)

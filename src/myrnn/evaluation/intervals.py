@@ -1,12 +1,16 @@
-"""Confidence intervals of shares and of their differences."""
+"""Confidence intervals of shares, of their differences, and of rates over steps that belong together."""
 
 from __future__ import annotations
 
-from typing import Any
+from statistics import NormalDist
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
 from myrnn.results import Floats, shares, wilson_interval
 
 
@@ -72,3 +76,153 @@ def _reach(correct: Any, total: Any, other_correct: Any, other_total: Any, confi
     below = np.hypot(share - low, other_high - other)
     above = np.hypot(high - share, other - other_low)
     return share - other - below, share - other + above
+
+
+# --- Steps that belong together ---------------------------------------------------------------------------------------
+
+# The steps of one sequence are not independent: a model that loses the thread is wrong many times in a row. So what is
+# drawn at random is a cluster, a sequence or a block of a long one, and the intervals are those of cluster samples.
+
+
+def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95) -> Floats:
+    """Return the interval for a ratio of two sums over clusters, such as the mean loss of all steps.
+
+    Parameters
+    ----------
+    numerator, denominator : array_like (M,)
+        Of each of M clusters, such as the loss and the number of steps of each sequence.
+    confidence : float
+
+    Returns
+    -------
+    ndarray, float64 (2,)
+        Low and high, by Student's t with M - 1 degrees of freedom; NaN of fewer than two clusters.
+
+    Raises
+    ------
+    InvalidArgument
+        When the two are not lists of equally many numbers.
+
+    References
+    ----------
+    Cochran, "Sampling techniques", 3rd edition, 1977, chapter 6 (the ratio estimate and its variance).
+
+    Examples
+    --------
+    >>> ratio_interval([1.0, 2.0, 3.0], [2, 2, 2]).round(2).tolist()
+    [-0.24, 2.24]
+    """
+    return mean_ends(_one_ratio(numerator, denominator), confidence)[0]
+
+
+def cluster_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0.95) -> Floats:
+    """Return the interval for a share of steps, where steps of one cluster are right or wrong together.
+
+    It is Wilson's interval for the effective number of steps: as many independent ones as would be known as precisely.
+    Where all clusters agree (all steps are right, above all), their number counts instead, as if all steps of a cluster
+    were one.
+
+    Parameters
+    ----------
+    correct, total : array_like of int (M,)
+        Of each of M clusters, such as the sequences.
+    confidence : float
+
+    Returns
+    -------
+    ndarray, float64 (2,)
+        Low and high.
+
+    Raises
+    ------
+    InvalidArgument
+        When the two are not lists of equally many numbers.
+
+    References
+    ----------
+    Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated
+    from survey data", Survey Methodology 24, 1998 (the effective sample size); Dean and Pagano, "Evaluating confidence
+    interval methods for binomial proportions in clustered surveys", Journal of Survey Statistics and Methodology 3,
+    2015 (Wilson's interval with it).
+
+    Examples
+    --------
+    >>> cluster_interval([10, 0, 10, 0], [10, 10, 10, 10]).round(2).tolist()
+    [0.06, 0.94]
+    """
+    return share_ends(_one_ratio(correct, total), confidence)[0]
+
+
+class Ratios(NamedTuple):
+    """Ratios of sums over clusters, of G groups.
+
+    Attributes
+    ----------
+    value, variance : ndarray, float64 (G,)
+        NaN where there is nothing, or where one cluster says nothing of a variance.
+    total : ndarray, float64 (G,)
+        The sums of the denominators.
+    clusters : ndarray, int64 (G,)
+        How many clusters each group has.
+    """
+
+    value: Floats
+    variance: Floats
+    total: Floats
+    clusters: NDArray[np.int64]
+
+
+def ratios(numerator: Floats, denominator: Floats, group: NDArray[np.int64], groups: int) -> Ratios:
+    """Return the ratio of every group, whose clusters have these numerators and denominators (M,)."""
+    total = np.bincount(group, denominator, groups)
+    value = shares(np.bincount(group, numerator, groups), total)
+    residual = numerator - value[group] * denominator
+    clusters = np.bincount(group, minlength=groups)
+    spread = shares(np.bincount(group, residual**2, groups), total**2)
+    return Ratios(value, spread * clusters * shares(1.0, clusters - 1), total, clusters)
+
+
+def ratios_of_steps(values: Floats, cluster: NDArray[np.int64], group: NDArray[np.int64], groups: int) -> Ratios:
+    """Return the means of `values` (S,) in every group, from the cluster and the group of every step."""
+    cells = cluster * groups + group
+    there, place = np.unique(cells, return_inverse=True)
+    count = np.bincount(place, minlength=len(there)).astype(np.float64)
+    return ratios(np.bincount(place, values, len(there)), count, there % groups, groups)
+
+
+def mean_ends(found: Ratios, confidence: float) -> Floats:
+    """Return the intervals of means, float64 (G, 2)."""
+    reach = t_of(found.clusters, confidence) * np.sqrt(found.variance)
+    return np.stack((found.value - reach, found.value + reach), axis=-1)
+
+
+def share_ends(found: Ratios, confidence: float) -> Floats:
+    """Return the intervals of shares, float64 (G, 2)."""
+    share, clusters = found.value, found.clusters
+    independent = shares(share * (1 - share), found.variance)
+    # Of few clusters the variance itself is known badly: Student's t instead of the normal distribution.
+    correction = (NormalDist().inv_cdf((1 + confidence) / 2) / t_of(clusters, confidence)) ** 2
+    effective = np.where(np.isnan(independent), clusters, np.minimum(independent * correction, found.total))
+    return wilson_interval(np.nan_to_num(share) * effective, effective, confidence)
+
+
+def t_of(clusters: NDArray[np.int64] | int, confidence: float) -> Floats:
+    """Return how many standard errors an interval reaches to each side, float64; NaN of fewer than two clusters."""
+    freedom = np.asarray(clusters, dtype=np.float64) - 1
+    return stdtrit(np.where(freedom > 0, freedom, np.nan), (1 + confidence) / 2)
+
+
+def _one_ratio(numerator: ArrayLike, denominator: ArrayLike) -> Ratios:
+    above, below = _checks.array("numerator", numerator), _checks.array("denominator", denominator)
+    if (
+        above.ndim != 1
+        or above.shape != below.shape
+        or not len(above)
+        or {above.dtype.kind, below.dtype.kind} - {*"biuf"}
+    ):
+        raise InvalidArgument(
+            f"there must be two numbers for each of at least one cluster, not arrays of shapes {above.shape} and "
+            f"{below.shape}"
+        )
+    group = np.zeros(len(above), dtype=np.int64)
+    return ratios(above.astype(np.float64), below.astype(np.float64), group, 1)

@@ -1,8 +1,8 @@
 """Pictures of a training and of what it led to; matplotlib is loaded only when one is drawn.
 
 In the order in which results arise: `style` (one look, legends, files); `logger` and `live` (a training under way);
-`curves` (a finished one); `lengths` and `classification` (its tests); `inside` and `matrices` (what a model does
-inside); `sweeps` (many runs).
+`curves` (a finished one); `lengths`, `classification`, `steps` and `texts` (its tests); `inside` and `matrices` (what
+a model does inside); `sweeps` (many runs).
 
 A figure takes a result, or numbers where there is no result. It is drawn into the matplotlib Axes `ax`, or several
 `axes`, by default those of a new figure, and returns them.
@@ -15,8 +15,10 @@ from myrnn.plots.lengths import plot_accuracy_by_length, plot_length_bands, plot
 from myrnn.plots.live import LivePlot, create_plot
 from myrnn.plots.logger import LiveLogger
 from myrnn.plots.matrices import plot_eigenvalues, plot_eigenvalues_each, plot_matrices, plot_matrix
+from myrnn.plots.steps import plot_by_position, plot_forecast
 from myrnn.plots.style import FIGURE_ENDINGS, save_figure
 from myrnn.plots.sweeps import plot_parallel, plot_setting
+from myrnn.plots.texts import plot_text_activations, plot_text_probabilities
 
 __all__ = [
     "FIGURE_ENDINGS",
@@ -25,10 +27,12 @@ __all__ = [
     "create_plot",
     "plot_accuracy_by_bucket",
     "plot_accuracy_by_length",
+    "plot_by_position",
     "plot_calibration",
     "plot_confusion",
     "plot_eigenvalues",
     "plot_eigenvalues_each",
+    "plot_forecast",
     "plot_gradient_flow",
     "plot_gradients",
     "plot_history",
@@ -42,6 +46,8 @@ __all__ = [
     "plot_shortcuts",
     "plot_state_space",
     "plot_states",
+    "plot_text_activations",
+    "plot_text_probabilities",
     "plot_transfer",
     "save_figure",
 ]

@@ -13,7 +13,8 @@ from myrnn.plots import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from myrnn.evaluation import Calibration, ClassificationReport, LengthBuckets, TransferTable
+    from myrnn.evaluation import Calibration, LengthBuckets, TransferTable
+    from myrnn.evaluation.classes import HasConfusion
 
 _BLUES = "Blues"  # one hue from light to dark: it needs no sight of colours
 # Cells of more classes are too small for numbers, names of more too small to read.
@@ -28,8 +29,8 @@ _MOST_UPRIGHT = 5  # tasks whose names stand upright
 _TURNED: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
 
 
-def plot_confusion(report: ClassificationReport, *, ax: Axes | None = None) -> Axes:
-    """Draw how often sequences of each class are seen as of which, as a heat map.
+def plot_confusion(report: HasConfusion, *, ax: Axes | None = None) -> Axes:
+    """Draw how often sequences, or steps, of each class are seen as of which, as a heat map.
 
     Rows are the true classes, columns what was predicted. Colours show shares of the row.
     """
@@ -68,18 +69,12 @@ def plot_accuracy_by_bucket(buckets: LengthBuckets, *, chance: float | None = No
         The accuracy of saying the most frequent class, drawn as a line.
     """
     ax = style.axes_for(ax, height=3.6)
-    places = np.arange(len(buckets.total))
-    look: dict[str, Any] = {"markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2.5}
     bars = style.interval_bars(buckets.accuracy, buckets.interval)
-    ax.errorbar(places, buckets.accuracy, bars, **style.series(0), **look)
+    ax.errorbar(np.arange(len(buckets.total)), buckets.accuracy, bars, **style.series(0), **style.POINTS)
     if chance is not None:
         level = style.draw_chance(ax, chance)
         style.add_legend(ax, [(level, "the most frequent class")])
-    names = [
-        f"{name.replace(' to ', '-')}\n({count:,})" for name, count in zip(buckets.names, buckets.total, strict=True)
-    ]
-    ax.set_xticks(places, labels=names)
-    ax.set_xlim(-0.5, len(places) - 0.5)
+    style.name_buckets(ax, buckets.names, buckets.total)
     style.fit_accuracy(ax, buckets.interval[:, 0], chance)
     ax.set_xlabel("length of the sequence (number of sequences)")
     ax.set_ylabel("accuracy")
@@ -97,7 +92,7 @@ def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axe
     filled = total > 0
     accuracy = calibration.accuracy[filled]
     bars = style.interval_bars(accuracy, calibration.interval[filled])
-    look: dict[str, Any] = {"markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2.5, "zorder": 3}
+    look: dict[str, Any] = {**style.POINTS, "zorder": 3}
     probability = calibration.mean_probability[filled]
     ax.errorbar(probability, accuracy, bars, label="the classifier", **style.series(0), **look)
     ax.set_xlim(0, 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
+# Points with an interval at each.
+POINTS: dict[str, Any] = {"markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2.5}
 LINES = ("-", "--", ":", "-.")
 GREY, LIGHT_GREY = "#666666", "#D9D9D9"
 # The level of guessing.
@@ -61,6 +63,8 @@ _FILE_SETTINGS: Any = {"svg.hashsalt": "myrnn", "svg.fonttype": "path", "pdf.fon
 _ONE_AT_A_TIME = threading.Lock()
 
 _LEGEND_COLUMNS = 3
+# How many characters stand side by side under the axes.
+_ROOM_FOR_NAMES = 84
 # What the axes and the legend above them have of a figure's width, without the labels at the side.
 _SHARE_OF_AXES = 0.88
 
@@ -166,6 +170,13 @@ def word_of(name: str, longest: int = 60) -> str:
     return ("\u200b" if short.startswith("_") else "") + short.replace("$", r"\$")
 
 
+def short_count(count: int) -> str:
+    """Return a number in few characters: ``9,999``, ``238k``, ``1.2M``."""
+    if count < 10_000:
+        return f"{count:,}"
+    return f"{count / 1000:.0f}k" if count < 999_500 else f"{count / 1e6:.1f}M"
+
+
 def count_iterations(ax: Axes, name: str = "iterations") -> None:
     """Let the horizontal axis count iterations, in whole numbers that are easy to read."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
@@ -185,6 +196,20 @@ def log_axis(ax: Axes) -> None:
         ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.yaxis.set_minor_locator(NullLocator())
+
+
+def name_buckets(ax: Axes, names: Sequence[str], total: NDArray[np.int64]) -> bool:
+    """Write the name of each bucket under its place, and, where there is room, how many it holds: whether it does."""
+    short = [name.replace(" to ", "-") for name in names]
+    places, width = range(len(short)), max(map(len, short))
+    has_room = width * len(short) <= _ROOM_FOR_NAMES
+    if has_room:
+        counts = map(short_count, total.tolist())
+        ax.set_xticks(places, labels=[f"{name}\n({count})" for name, count in zip(short, counts, strict=True)])
+    else:
+        ax.set_xticks(places, labels=short, rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_xlim(-0.5, len(short) - 0.5)
+    return has_room
 
 
 def columns(**named: ArrayLike) -> list[NDArray[np.float64]]:

@@ -1,0 +1,383 @@
+"""What simple rules reach, so that a model's number means something: frequent tags, n-grams, naive forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation.intervals import mean_ends, ratios
+from myrnn.evaluation.naive import naive_name, shifted
+from myrnn.evaluation.ngrams import Counts, Interpolated, contexts, contexts_with_none, largest
+from myrnn.evaluation.scores import (
+    GAIN,
+    HEADINGS,
+    MODEL,
+    NUMBERS,
+    SHARES,
+    TAGS,
+    TEXT,
+    Estimate,
+    Scores,
+    number_scores,
+    scores_table,
+    shown_number,
+    tag_scores,
+    text_scores,
+)
+from myrnn.evaluation.steps import Steps
+from myrnn.results import Floats, HasTable, Table
+from myrnn.sequences import Sequences
+from myrnn.targets import CLASS
+from myrnn.targets import NUMBERS as NUMBER_TARGETS
+
+# By which measure the best rule of each kind is found, and the function that tries the rules.
+_RANKED_BY = {TAGS: "accuracy", TEXT: "bits_per_symbol", NUMBERS: "rmse"}
+_MAKER = {TAGS: "tag_baselines", TEXT: "text_baselines", NUMBERS: "number_baselines"}
+LARGEST_ORDER = 8
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Baselines(HasTable):
+    """What simple rules reach that were fitted on training sequences and tried on others.
+
+    Attributes
+    ----------
+    kind : {"tags", "text", "numbers"}
+        What is predicted at every step.
+    scores : dict of str to dict of str to Estimate
+        By the name of the rule, its measures, those of the report of this kind: each has a ``value`` and the ends
+        ``low`` and ``high`` of its interval.
+    losses : dict of str to ndarray, float64 (M,)
+        By the name of the rule, what it loses in each of M clusters (sequences, or blocks of a long one): steps that
+        are wrong, bits, or absolute errors in the mean of the columns.
+    clusters : ndarray, int64 (M + 1,)
+        The step at which each cluster begins, and the end of the last one.
+    confidence : float
+        The level of the intervals.
+    """
+
+    kind: str
+    scores: dict[str, Scores]
+    losses: dict[str, Floats]
+    clusters: NDArray[np.int64]
+    confidence: float = 0.95
+
+    @property
+    def steps(self) -> int:
+        """How many steps they were tried on."""
+        return int(self.clusters[-1])
+
+    @property
+    def best(self) -> str:
+        """The name of the rule that does best: by accuracy, bits per symbol or RMSE."""
+        measure = _RANKED_BY[self.kind]
+        sign = 1 if measure in SHARES else -1
+        return max(self.scores, key=lambda name: sign * self.scores[name][measure].value)
+
+    def __repr__(self) -> str:
+        """Say which rule does best."""
+        measure = _RANKED_BY[self.kind]
+        heading = HEADINGS[self.kind][measure]
+        value = self.scores[self.best][measure].value
+        shown = (
+            f"{value:.2%} {heading.removesuffix(', %')}" if measure in SHARES else f"{shown_number(value)} {heading}"
+        )
+        return f"Baselines({_checks.count_of(self.steps, 'step')}, the best: {self.best}, {shown})"
+
+    def table(self) -> Table:
+        """Return a row for each rule: ``model``, and each measure with the ends of its interval."""
+        return scores_table(f"Baselines ({self.confidence:.0%} interval)", self.kind, self.scores)
+
+
+def check_baselines(given: Baselines | None, kind: str, steps: Steps) -> None:
+    """Refuse baselines of another kind of report, or of other sequences."""
+    if given is None:
+        return
+    if not isinstance(given, Baselines):
+        raise InvalidArgument(f"baselines must be what {_MAKER[kind]} returns, not {_checks.shown(given)}")
+    if given.kind != kind:
+        raise InvalidArgument(f"baselines must be those of {kind}, of {_MAKER[kind]}, not those of {given.kind}")
+    if not np.array_equal(given.clusters, steps.clusters):
+        raise InvalidArgument(
+            f"baselines must be tried on the same sequences as the model, {_checks.count_of(len(steps), 'step')} of "
+            f"{steps.cluster_count}, not on {_checks.count_of(given.steps, 'step')} of others"
+        )
+
+
+def gains_of(baselines: Baselines | None, losses: Floats, confidence: float) -> dict[str, Estimate]:
+    """Return how much less a model loses at a step than each rule; `losses` (M,) are its own in every cluster.
+
+    Both were tried on the same steps, so the interval is that of the mean difference: it is often much shorter than
+    the intervals of the two would suggest.
+    """
+    if baselines is None:
+        return {}
+    sizes = np.diff(baselines.clusters).astype(np.float64)
+    group = np.zeros(len(sizes), dtype=np.int64)
+    found = {name: ratios(other - losses, sizes, group, 1) for name, other in baselines.losses.items()}
+    return {name: Estimate(float(one.value[0]), *mean_ends(one, confidence)[0].tolist()) for name, one in found.items()}
+
+
+def table_with_baselines(
+    title: str, kind: str, scores: Scores, baselines: Baselines | None, gains: Scores, caption: str | None
+) -> Table:
+    """Return a row for the model and one for each baseline, with the model's gain over it."""
+    others = {} if baselines is None else baselines.scores
+    rows = {MODEL: scores, **{name: {**each, GAIN: gains[name]} for name, each in others.items()}}
+    return scores_table(title, kind, rows, caption)
+
+
+def tag_baselines(
+    train: Sequences, test: Sequences, *, orders: Sequence[int] = (1, 2, 3), confidence: float = 0.95
+) -> Baselines:
+    """Fit rules that say a tag at every step, and try them on other sequences.
+
+    ``most frequent tag``: always that of the training. ``tag by the last n symbols``: the tag that came most often with
+    these n symbols, up to the step's own, in the training; where they were never seen together, that of the last
+    n - 1, and so on. The beginning of a sequence counts as a symbol of its own. Of sequences of features only the first
+    rule is tried.
+
+    Parameters
+    ----------
+    train, test : Sequences
+        With a class for each step.
+    orders : sequence of int
+        Each n, 1 to 8.
+    confidence : float
+        The level of the intervals.
+
+    Returns
+    -------
+    Baselines
+        Their measures are those of `TagReport.scores`.
+
+    Raises
+    ------
+    InvalidArgument
+        When the sequences have other targets, or none, or an argument is not what it should be.
+
+    References
+    ----------
+    Charniak, Hendrickson, Jacobson and Perkowitz, "Equations for part-of-speech tagging", AAAI 1993 (the most frequent
+    tag of each word as the baseline).
+
+    Examples
+    --------
+    >>> train = Sequences([0, 1, 0, 1], [0, 4], [1, 0, 1, 0], per_step=True)
+    >>> found = tag_baselines(train, train, orders=[1])
+    >>> {name: scores["accuracy"].value for name, scores in found.scores.items()}
+    {'most frequent tag': 0.5, 'tag by the last symbol': 1.0}
+    """
+    level = _checks.real("confidence", confidence, above=0, below=1)
+    wanted, steps = _orders(orders), _checked(train, test, CLASS)
+    _check_same_kind(train, test)
+    classes = int(max(train.targets.max(), test.targets.max())) + 1
+    frequency = np.bincount(train.targets, minlength=classes)
+    said = np.full(len(test.targets), frequency.argmax())
+    scores: dict[str, Scores] = {}
+    losses: dict[str, Floats] = {}
+
+    def score(name: str) -> None:
+        scores[name] = tag_scores(test.targets, said, classes, steps, level)
+        losses[name] = steps.sums(said != test.targets)
+
+    score("most frequent tag")
+    chain = contexts(train, test, max(wanted)) if train.is_tokens else iter(())
+    for order, context in enumerate(chain, 1):
+        # A tie goes to the tag that is more frequent on the whole.
+        tables = Counts.of(context, train.targets, classes)
+        best = largest(tables.context, tables.times + frequency[tables.target] / (len(train.targets) + 1), context.size)
+        seen = context.test >= 0
+        said = np.where(seen, tables.target[best[context.test]], said)
+        if order in wanted:
+            score("tag by the last symbol" if order == 1 else f"tag by the last {order} symbols")
+    return Baselines(TAGS, scores, losses, steps.clusters, level)
+
+
+def text_baselines(
+    train: Sequences,
+    test: Sequences,
+    *,
+    orders: Sequence[int] = (1, 2, 3),
+    symbols: int | None = None,
+    confidence: float = 0.95,
+) -> Baselines:
+    """Fit n-gram models that say the next symbol, and try them on other sequences.
+
+    An n-gram model knows the last n - 1 symbols: order 1, the unigram, knows only how frequent each symbol is. The
+    probabilities of each order are interpolated with those of the order below by Witten and Bell's rule, which has no
+    setting: the weight of the lower order grows with the number of different symbols that came after the same n - 1
+    symbols. Below the unigram all symbols are alike. The beginning of a sequence counts as a symbol of its own.
+
+    Parameters
+    ----------
+    train, test : Sequences
+        Of tokens, with a class for each step: the symbol that comes next.
+    orders : sequence of int
+        Each n, 1 to 8.
+    symbols : int, optional
+        K, how many symbols there are; by default as many as the larger alphabet of the two has.
+    confidence : float
+        The level of the intervals.
+
+    Returns
+    -------
+    Baselines
+        Their measures are those of `TextReport.scores`.
+
+    Raises
+    ------
+    InvalidArgument
+        When the sequences are others, or there are none, or an argument is not what it should be.
+
+    References
+    ----------
+    Witten and Bell, "The zero-frequency problem", IEEE Transactions on Information Theory 37, 1991 (method C); Chen
+    and Goodman, "An empirical study of smoothing techniques for language modeling", Computer Speech and Language 13,
+    1999, section 2.5 (its interpolated form).
+
+    Examples
+    --------
+    >>> train = Sequences([0, 1, 0, 1, 0], [0, 5], [1, 0, 1, 0, 1], per_step=True)
+    >>> found = text_baselines(train, train, orders=[1, 2])
+    >>> {name: round(scores["accuracy"].value, 2) for name, scores in found.scores.items()}
+    {'1-gram (frequency)': 0.6, '2-gram': 1.0}
+    """
+    level = _checks.real("confidence", confidence, above=0, below=1)
+    wanted, steps = _orders(orders), _checked(train, test, CLASS)
+    _check_same_kind(train, test)
+    if not train.is_tokens:
+        raise InvalidArgument("text_baselines takes sequences of tokens, not of features")
+    least = int(max(train.targets.max(), test.targets.max())) + 1
+    alphabet = max(least, train.dim_input, test.dim_input)
+    if symbols is not None:
+        alphabet = _checks.integer("symbols", symbols, minimum=least)
+    scores: dict[str, Scores] = {}
+    losses: dict[str, Floats] = {}
+    # What each order knows of the targets of the training by their contexts, and of the steps of the test.
+    probability, likeliest = np.full(len(test.targets), 1 / alphabet), np.zeros(len(test.targets), dtype=np.int64)
+    lower = Interpolated.uniform(len(train.targets), alphabet)
+    for order, context in enumerate(contexts_with_none(train, test, max(wanted)), 1):
+        tables = Counts.of(context, train.targets, alphabet)
+        lower = lower.refined(context, tables)
+        seen = context.test >= 0
+        there, total, distinct = context.test[seen], tables.total, tables.distinct
+        count = tables.counts_of(there * alphabet + test.targets[seen])
+        weight = distinct[there] / (total[there] + distinct[there])
+        probability[seen] = (1 - weight) * count / total[there] + weight * probability[seen]
+        likeliest[seen] = lower.best[there]
+        if order in wanted:
+            name = "1-gram (frequency)" if order == 1 else f"{order}-gram"
+            scores[name] = text_scores(-np.log(probability), likeliest == test.targets, steps, level)
+            losses[name] = steps.sums(-np.log2(probability))
+    return Baselines(TEXT, scores, losses, steps.clusters, level)
+
+
+def number_baselines(
+    train: Sequences,
+    test: Sequences,
+    *,
+    period: int | None = None,
+    horizon: int | Sequence[int] = 1,
+    confidence: float = 0.95,
+) -> Baselines:
+    """Try simple forecasts: the mean of the training, the last value, and that of a season before.
+
+    Where the same sequence has no earlier value, the mean stands for it. Sequences with one row of numbers each have
+    only the mean.
+
+    Parameters
+    ----------
+    train, test : Sequences
+        With numbers for each step, or for each sequence.
+    period : int, optional
+        The length of the season; without it there is no seasonal forecast.
+    horizon : int or sequence of int (C,)
+        How many steps ahead the targets are, as for `number_report`.
+    confidence : float
+        The level of the intervals.
+
+    Returns
+    -------
+    Baselines
+        Their measures are those of `NumberReport.scores`; ``skill`` is against the last value.
+
+    Raises
+    ------
+    InvalidArgument
+        When the sequences have other targets, or none, or an argument is not what it should be.
+
+    References
+    ----------
+    Hyndman and Athanasopoulos, "Forecasting: principles and practice", 3rd edition, 2021, section 5.2.
+
+    Examples
+    --------
+    >>> series = Sequences([[1.0], [2.0], [4.0]], [0, 3], [2.0, 4.0, 6.0], per_step=True)
+    >>> found = number_baselines(series, series)
+    >>> {name: round(scores["mae"].value, 3) for name, scores in found.scores.items()}
+    {'the mean': 1.333, 'the last value': 2.0}
+    """
+    level = _checks.real("confidence", confidence, above=0, below=1)
+    steps = _checked(train, test, NUMBER_TARGETS)
+    if train.targets.shape[1] != test.targets.shape[1]:
+        raise InvalidArgument(
+            f"train and test must have equally many columns of targets, not {train.targets.shape[1]} and "
+            f"{test.targets.shape[1]}"
+        )
+    truth = test.targets.astype(np.float64)
+    mean = np.tile(train.targets.mean(axis=0, dtype=np.float64), (len(truth), 1))
+    forecasts, last_errors = {"the mean": mean}, None
+    if test.per_step:
+        last = shifted(truth, steps, 1, horizon)
+        last_errors = None if np.isnan(last).all() else last - truth
+        forecasts[naive_name(1)] = np.where(np.isnan(last), mean, last)
+        if period is not None and _checks.integer("period", period, minimum=1) > 1:
+            season = shifted(truth, steps, period, horizon)
+            forecasts[naive_name(period)] = np.where(np.isnan(season), mean, season)
+    elif period is not None:
+        raise InvalidArgument("period needs numbers for each step, but these sequences have one row each")
+    scores: dict[str, Scores] = {
+        name: number_scores(forecast - truth, truth, steps, last_errors, level)[0]
+        for name, forecast in forecasts.items()
+    }
+    losses = {name: steps.sums(np.abs(forecast - truth).mean(axis=1)) for name, forecast in forecasts.items()}
+    return Baselines(NUMBERS, scores, losses, steps.clusters, level)
+
+
+# --- Arguments --------------------------------------------------------------------------------------------------------
+
+
+def _checked(train: Any, test: Any, what: str) -> Steps:
+    """Return the steps of the test; refuse sequences whose targets are no `what`, or that have weights."""
+    for name, given in (("train", train), ("test", test)):
+        if not isinstance(given, Sequences):
+            raise InvalidArgument(f"{name} must be Sequences, not {_checks.shown(given)}")
+        kind = given.kind
+        if kind.what != what or kind.weighted or (what == CLASS and not kind.per_step):
+            each = " for each step" if what == CLASS else ""
+            raise InvalidArgument(f"{name} must have {what}{each}, without weights, but it has {kind}")
+        if not len(given.targets):
+            raise InvalidArgument(f"{name} must have at least one target, but it has none")
+    if train.per_step != test.per_step:
+        raise InvalidArgument(f"train has {train.kind} and test {test.kind}: both must be of one kind")
+    return Steps(test.offsets if test.per_step else np.arange(len(test.targets) + 1))
+
+
+def _check_same_kind(train: Sequences, test: Sequences) -> None:
+    if train.is_tokens != test.is_tokens:
+        kinds = ["tokens" if given.is_tokens else "features" for given in (train, test)]
+        raise InvalidArgument(f"train holds {kinds[0]} and test {kinds[1]}: both must be of one kind")
+
+
+def _orders(given: Sequence[int]) -> list[int]:
+    orders = _checks.integers("orders", given, minimum=1, maximum=LARGEST_ORDER).tolist()
+    if not orders:
+        raise InvalidArgument("orders must be at least one number, not an empty list")
+    return orders

@@ -1,0 +1,242 @@
+"""Rates of classes: precision, recall and F1 of each, and which classes are taken for which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.results import ENDS, Floats, Row, Shown, Table, integer, share, shares, text, wilson_interval
+
+# Of more classes the most frequent mistakes are shown instead of all.
+MOST_CLASSES_IN_TABLE, MOST_MISTAKES = 10, 10
+# Rounding may put a probability, or the sum of a row, this far off.
+_ROUNDING, ROUNDING_OF_SUM = 1e-6, 1e-3
+
+
+class HasConfusion:
+    """The rates of a report that counts how often each class is seen as which.
+
+    Attributes
+    ----------
+    classes, unseen : tuple of str
+        All K classes, and which of them the model does not know.
+    confusion : ndarray, int64 (K, K)
+        How many of the class of the row were seen as of the class of the column.
+    not_finite : ndarray, int64 (K,)
+        How many of each class have outputs that are not finite: they count as wrong.
+    confidence : float
+    """
+
+    classes: tuple[str, ...]
+    unseen: tuple[str, ...]
+    confusion: NDArray[np.int64]
+    not_finite: NDArray[np.int64]
+    confidence: float
+
+    @property
+    def total(self) -> NDArray[np.int64]:
+        """How many of each class there were, int64 (K,)."""
+        total: NDArray[np.int64] = self.confusion.sum(axis=1) + self.not_finite
+        return total
+
+    @property
+    def accuracy(self) -> float:
+        """The share of all that was classified rightly."""
+        return float(np.trace(self.confusion) / self.total.sum())
+
+    @property
+    def majority(self) -> float:
+        """The accuracy of a classifier that always says the most frequent class."""
+        return float(self.total.max() / self.total.sum())
+
+    @property
+    def recall(self) -> Floats:
+        """The share of each class that was seen as it, float64 (K,); NaN where there was none."""
+        return shares(np.diag(self.confusion), self.total)
+
+    @property
+    def precision(self) -> Floats:
+        """The share of what was seen as each class that was of it, float64 (K,); NaN where there was none."""
+        return shares(np.diag(self.confusion), self.confusion.sum(axis=0))
+
+    @property
+    def f1(self) -> Floats:
+        """The harmonic mean of precision and recall, float64 (K,); NaN for a class neither there nor predicted."""
+        return f1_of(self.confusion, self.not_finite)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that were there."""
+        return float(np.nanmean(self.recall))
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes that were there or were predicted."""
+        return float(np.nanmean(self.f1))
+
+    def _recall_ends(self) -> Floats:
+        """Return the interval of each recall, float64 (K, 2)."""
+        return wilson_interval(np.diag(self.confusion), self.total, self.confidence)
+
+    def class_table(self) -> Table:
+        """Return precision, recall and F1 of every class; a terminal shows per cent.
+
+        Its columns are ``class``, ``total``, ``precision``, ``recall``, ``low``, ``high`` (the interval of the recall)
+        and ``f1``; a share of nothing is None.
+        """
+        low, high = self._recall_ends().T
+
+        def of(row: Row) -> str:
+            return f"{row['total']:,}" + (" unseen in training" if row["class"] in self.unseen else "")
+
+        return Table(
+            f"Classes, % ({self.confidence:.0%} interval)",
+            {
+                "class": self.classes,
+                "total": self.total,
+                "precision": self.precision,
+                "recall": self.recall,
+                "low": low,
+                "high": high,
+                "f1": self.f1,
+            },
+            (text("class"), share("precision"), share("recall", interval=ENDS), share("f1", "F1"), Shown("of", of)),
+        )
+
+    def confusion_table(self) -> Table:
+        """Return how often each class is seen as which: of many classes the most frequent mistakes."""
+        if len(self.classes) > MOST_CLASSES_IN_TABLE:
+            return self._mistakes_table()
+        seen_as = {f"seen as {name}": counts for name, counts in zip(self.classes, self.confusion.T, strict=True)}
+        shown = (_count(f"seen as {name}", name) for name in self.classes)
+        return Table("Seen as", {"class": self.classes, **seen_as}, (text("class"), *shown))
+
+    def plot_confusion(self, ax: Any = None) -> Any:
+        """Draw how often each class is seen as which, and return the matplotlib axes."""
+        from myrnn import plots
+
+        return plots.plot_confusion(self, ax=ax)
+
+    def _mistakes_table(self) -> Table:
+        wrong = self.confusion - np.diag(np.diag(self.confusion))
+        order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_MISTAKES]
+        rows, columns = np.unravel_index(order[wrong.ravel()[order] > 0], wrong.shape)
+        return Table(
+            "Most frequent mistakes",
+            {
+                "class": [self.classes[row] for row in rows],
+                "seen_as": [self.classes[column] for column in columns],
+                "times": wrong[rows, columns],
+                "of": self.total[rows],
+            },
+            (text("class"), text("seen_as", "seen as", is_number=True), integer("times"), integer("of")),
+        )
+
+
+def _count(name: str, heading: str) -> Shown:
+    return Shown(heading, lambda row: f"{row[name]:,}" if row[name] else "·")
+
+
+def f1_of(confusion: NDArray[np.int64], not_finite: NDArray[np.int64]) -> Floats:
+    """Return the F1 of every class, float64 (K,); NaN for a class neither there nor predicted."""
+    there = confusion.sum(axis=1) + not_finite
+    return shares(2 * np.diag(confusion), there + confusion.sum(axis=0))
+
+
+def confusion_of(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the confusion, int64 (K, K), and how many of each class have no predicted class (a negative one)."""
+    lost = predicted < 0
+    cells = truth[~lost] * classes + predicted[~lost]
+    counts = np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+    return counts, np.bincount(truth[lost], minlength=classes)
+
+
+# --- Labels -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels as numbers of classes.
+
+    Attributes
+    ----------
+    names, unseen : tuple of str
+        The K classes in order, and which of them the model does not know.
+    truth : ndarray, int64 (N,)
+        The class of every label.
+    columns : ndarray, int64
+        The class of every column of the probabilities.
+    """
+
+    names: tuple[str, ...]
+    unseen: tuple[str, ...]
+    truth: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+
+def labels_of(name: str, truth: ArrayLike, classes: ArrayLike) -> Labels:
+    """Return labels and the classes that the model knows, which are text or numbers, as numbers of classes."""
+    (names, truth_places), (known, columns) = _distinct(name, truth), _distinct("classes", classes)
+    everything = _in_order({*names, *known})
+    place = {one: index for index, one in enumerate(everything)}
+    codes, known_codes = (np.array([place[one] for one in some], dtype=np.int64) for some in (names, known))
+    unseen = tuple(_in_order(set(names) - set(known)))
+    return Labels(tuple(everything), unseen, codes[truth_places], known_codes[columns])
+
+
+def _distinct(name: str, given: ArrayLike) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the distinct labels as text, and which of them each one is."""
+    labels = _checks.array(name, given)
+    if labels.ndim != 1 or not len(labels) or labels.dtype.kind not in "biufUO":
+        raise InvalidArgument(
+            f"{name} must be at least one label in a list, not {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.dtype.kind in "biuf":
+        distinct, places = np.unique(labels, return_inverse=True)
+        return distinct.astype(np.str_).tolist(), places.reshape(-1)
+    listed = labels.astype(np.str_).tolist()
+    place = {one: index for index, one in enumerate(dict.fromkeys(listed))}
+    return list(place), np.array([place[one] for one in listed], dtype=np.int64)
+
+
+def _in_order(names: set[str]) -> list[str]:
+    """Return names in the order of the alphabet, and whole numbers in their own."""
+    whole = all(name.removeprefix("-").isascii() and name.removeprefix("-").isdigit() for name in names)
+    return sorted(names, key=lambda name: (int(name), name)) if whole else sorted(names)
+
+
+def checked_probabilities(given: ArrayLike, count: int, classes: int | None, each: str = "label") -> NDArray[Any]:
+    """Return probabilities (N, K), a row all NaN where there is none, in the type that they have.
+
+    Without `classes`, K is the number of columns.
+    """
+    values = _checks.array("probabilities", given)
+    columns = classes if classes is not None or values.ndim != 2 else values.shape[1]
+    if values.shape != (count, columns) or not columns or values.dtype.kind not in "biuf":
+        wanted = f"({count}, {'K' if columns is None else max(columns, 1)})"
+        raise InvalidArgument(
+            f"probabilities must be numbers of shape {wanted}, a row a {each} and a column a class, "
+            f"not {values.dtype} of shape {values.shape}"
+        )
+    # Most have no NaN: then two numbers say that all is well.
+    if not (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):
+        within = (values >= -_ROUNDING) & (values <= 1 + _ROUNDING)
+        if not np.all(within | np.isnan(values).all(axis=1, keepdims=True)):
+            raise InvalidArgument("probabilities must lie between 0 and 1, or a row must be all NaN")
+    return values
+
+
+def check_sums(probabilities: NDArray[Any], lost: NDArray[np.bool_]) -> None:
+    """Refuse rows of probabilities that do not add up to 1, unless they are NaN."""
+    sums = probabilities.sum(axis=1, dtype=np.float64)
+    wrong = ~lost & (np.abs(sums - 1) > ROUNDING_OF_SUM)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InvalidArgument(f"every row of probabilities must add up to 1, but row {row} adds up to {sums[row]:.4g}")

@@ -1,0 +1,91 @@
+"""Naive forecasts: that everything stays as it was, or as it was a season before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation.steps import Steps
+from myrnn.results import Floats
+
+
+def naive_forecast(
+    targets: ArrayLike, offsets: ArrayLike, period: int = 1, *, horizon: int | Sequence[int] = 1
+) -> Floats:
+    """Return the forecast that everything stays as it was: the last value that was known, or that of a season before.
+
+    Parameters
+    ----------
+    targets : array_like of float (S,) or (S, C)
+        The values of N series, one after the other.
+    offsets : array_like of int (N + 1,)
+        Where each series begins, and the end of the last one.
+    period : int
+        The length of the season; 1 for the last value.
+    horizon : int or sequence of int (C,)
+        How many steps ahead the forecasts are, all or each column. Of a season the nearest value is taken that is
+        known by then.
+
+    Returns
+    -------
+    ndarray, float64 (S, C)
+        NaN where there is no earlier value in the same series.
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is not what it should be.
+
+    References
+    ----------
+    Hyndman and Athanasopoulos, "Forecasting: principles and practice", 3rd edition, 2021, section 5.2.
+
+    Examples
+    --------
+    >>> naive_forecast([1.0, 2.0, 3.0, 10.0, 20.0], [0, 3, 5]).ravel().tolist()
+    [nan, 1.0, 2.0, nan, 10.0]
+    """
+    truth = number_rows("targets", targets)
+    _checks.finite("targets", truth)
+    return shifted(truth, Steps.given(offsets, len(truth)), period, horizon)
+
+
+def shifted(truth: Floats, steps: Steps, period: int, horizon: int | Sequence[int]) -> Floats:
+    """Return what `naive_forecast` does, of values (S, C) that were checked."""
+    season = _checks.integer("period", period, minimum=1)
+    forecast = np.full(truth.shape, np.nan)
+    for column, ahead in enumerate(_horizons(horizon, truth.shape[1])):
+        back = season * -(-ahead // season)
+        known = np.flatnonzero(steps.position > back)
+        forecast[known, column] = truth[known - back, column]
+    return forecast
+
+
+def _horizons(given: int | Sequence[int], columns: int) -> list[int]:
+    if isinstance(given, int | np.integer):
+        return [_checks.integer("horizon", given, minimum=1)] * columns
+    horizons = _checks.integers("horizon", given, minimum=1, maximum=2**31).tolist()
+    if len(horizons) != columns:
+        raise InvalidArgument(f"horizon must be one number, or one for each of the {columns} columns, not {given!r}")
+    return horizons
+
+
+def naive_name(period: int) -> str:
+    """Return what the forecast of a season before is called."""
+    return "the last value" if period == 1 else f"the value {period:,} steps before"
+
+
+def number_rows(name: str, given: Any) -> Floats:
+    """Return numbers (S,) or (S, C) as float64 (S, C)."""
+    values = _checks.array(name, given)
+    if values.ndim not in (1, 2) or not values.size or values.dtype.kind not in "biuf":
+        raise InvalidArgument(
+            f"{name} must be numbers of shape (S,) or (S, C), of at least one row, not {values.dtype} of shape "
+            f"{values.shape}"
+        )
+    return values.reshape(len(values), -1).astype(np.float64)

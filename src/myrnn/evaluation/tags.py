@@ -1,0 +1,240 @@
+"""A test of a model that says a class at every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation.baselines import Baselines, check_baselines, gains_of, table_with_baselines
+from myrnn.evaluation.buckets import StepBuckets, by_length, by_position
+from myrnn.evaluation.classes import HasConfusion, checked_probabilities, confusion_of, labels_of
+from myrnn.evaluation.intervals import ratios_of_steps, share_ends
+from myrnn.evaluation.scores import (
+    TAGS,
+    Estimate,
+    plain_scores,
+    tag_scores,
+)
+from myrnn.evaluation.steps import Steps, warn_of_lost_steps
+from myrnn.results import NO_CLASS, Floats, HasTable, Table, is_lost
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TagReport(HasConfusion, HasTable):
+    """How well a model says the class, or tag, of every step.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        The K classes: those that the model knows, and those that only the targets have.
+    unseen : tuple of str
+        Which of them the model does not know, so that it can never be right about them.
+    confusion : ndarray, int64 (K, K)
+        How many steps of the class of the row were seen as of the class of the column.
+    not_finite : ndarray, int64 (K,)
+        How many steps of each class have outputs that are not finite. They count in `total`, as wrong.
+    scores : dict of str to Estimate
+        ``accuracy`` of the steps, ``sequence_accuracy`` (the share of sequences all of whose steps are right), and
+        ``macro_f1``, with the ends of their intervals.
+    sequences : int
+        How many sequences have at least one step.
+    sequences_not_finite : int
+        How many of them have a step whose outputs are not finite.
+    recall_interval : ndarray, float64 (K, 2)
+        The interval of each recall.
+    lengths, positions : StepBuckets
+        Accuracy by the length of the sequence, and by the position of the step.
+    clusters : str
+        What intervals of steps go by, such as ``"200 sequences"``: steps of one sequence, or of one block of a long
+        sequence, belong together.
+    baselines : Baselines or None
+        What simple rules reach on the same sequences.
+    gains : dict of str to Estimate
+        By the name of each baseline, how much larger the model's share of right steps is.
+        The interval is that of the difference.
+    confidence : float
+        The level of the intervals.
+    """
+
+    classes: tuple[str, ...]
+    unseen: tuple[str, ...]
+    confusion: NDArray[np.int64]
+    not_finite: NDArray[np.int64]
+    scores: dict[str, Estimate]
+    sequences: int
+    sequences_not_finite: int
+    recall_interval: Floats
+    lengths: StepBuckets
+    positions: StepBuckets
+    clusters: str
+    baselines: Baselines | None
+    gains: dict[str, Estimate]
+    confidence: float = 0.95
+
+    @property
+    def interval(self) -> Floats:
+        """The interval of the accuracy of the steps, float64 (2,)."""
+        return np.array(self.scores["accuracy"][1:])
+
+    @property
+    def sequence_accuracy(self) -> float:
+        """The share of sequences all of whose steps are right."""
+        return self.scores["sequence_accuracy"].value
+
+    def _recall_ends(self) -> Floats:
+        return self.recall_interval
+
+    def __repr__(self) -> str:
+        """Say the accuracies."""
+        low, high = self.interval
+        return (
+            f"TagReport({_checks.count_of(self.total.sum(), 'step')} of "
+            f"{_checks.count_of(self.sequences, 'sequence')}, accuracy {self.accuracy:.2%} ({low:.2%} to {high:.2%}), "
+            f"whole sequences {self.sequence_accuracy:.2%}, macro F1 {self.macro_f1:.3f})"
+        )
+
+    def numbers(self) -> dict[str, Any]:
+        """Return everything as plain values, as a file of JSON has them."""
+        return {
+            "steps": int(self.total.sum()),
+            "sequences": self.sequences,
+            "not_finite": int(self.not_finite.sum()),
+            "sequences_not_finite": self.sequences_not_finite,
+            **plain_scores(self.scores),
+            "confidence": self.confidence,
+            "balanced_accuracy": self.balanced_accuracy,
+            "majority": self.majority,
+            "unseen": list(self.unseen),
+            "baselines": self.table().rows()[1:],
+            "classes": self.class_table().rows(),
+            "confusion": {"classes": list(self.classes), "counts": self.confusion.tolist()},
+            "lengths": self.lengths.rows(),
+            "positions": self.positions.rows(),
+        }
+
+    def table(self) -> Table:
+        """Return the accuracies of the model, and below it those of the baselines; a terminal shows per cent.
+
+        Its columns are ``model``, ``accuracy``, ``sequence_accuracy``, the ends of their intervals (``accuracy_low``
+        and so on), and ``macro_f1``. `class_table` and `confusion_table` have the classes.
+        """
+        title = f"A class at every step ({self.confidence:.0%} intervals, of {self.clusters})"
+        lost = int(self.not_finite.sum())
+        caption = f"{_checks.count_of(lost, 'step')} without finite outputs count as wrong" if lost else None
+        return table_with_baselines(title, TAGS, self.scores, self.baselines, self.gains, caption)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw accuracy by position and the level of the best baseline or the most frequent class; return the axes."""
+        levels = {"the most frequent class": self.majority}
+        if self.baselines is not None:
+            best = self.baselines.best
+            levels = {best: self.baselines.scores[best]["accuracy"].value}
+        return self.positions.plot(ax, levels=levels)
+
+
+def tag_report(
+    targets: ArrayLike,
+    probabilities: ArrayLike,
+    offsets: ArrayLike,
+    confidence: float = 0.95,
+    *,
+    classes: ArrayLike | None = None,
+    baselines: Baselines | None = None,
+) -> TagReport:
+    """Compare the classes that a model says at every step with what they are.
+
+    The interval of the accuracy takes into account that steps of one sequence are right or wrong together: it is that
+    of a cluster sample, `cluster_interval`. The interval of the share of whole sequences is Wilson's.
+
+    Parameters
+    ----------
+    targets : array_like (S,)
+        The class of every step, of all N sequences one after the other: a column of `probabilities`, 0 to K - 1, or
+        one of `classes`.
+    probabilities : array_like of float (S, K)
+        Of each class at every step. The class of the largest is predicted. A row of NaN stands for outputs that are
+        not finite: its step counts as wrong, and a warning says how many there are.
+    offsets : array_like of int (N + 1,)
+        Where each sequence begins, and the end of the last one.
+    confidence : float
+        The level of the intervals.
+    classes : array_like (K,), optional
+        The labels that the columns are of. Targets that are none of them count as mistakes.
+    baselines : Baselines, optional
+        What `tag_baselines` returns for the same sequences; it is shown beside the model.
+
+    Returns
+    -------
+    TagReport
+
+    Raises
+    ------
+    InvalidArgument
+        When the arrays do not fit together, hold no step, a target is none of the classes, or the probabilities are
+        none.
+
+    References
+    ----------
+    Korn and Graubard, 1998, and Dean and Pagano, 2015, as for `cluster_interval`.
+
+    Examples
+    --------
+    >>> report = tag_report([0, 1, 1, 0], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]], [0, 2, 4])
+    >>> report.accuracy, report.sequence_accuracy, report.confusion.tolist()
+    (0.75, 0.5, [[2, 0], [1, 1]])
+    """
+    level = _checks.real("confidence", confidence, above=0, below=1)
+    truth = _targets(targets, any_label=classes is not None)
+    known = None if classes is None else _checks.array("classes", classes)
+    count = None if known is None else known.size
+    values = checked_probabilities(probabilities, len(truth), count, each="step")
+    steps = Steps.given(offsets, len(truth))
+    if known is None:
+        known = np.arange(values.shape[1])
+        _checks.integers("targets", truth, minimum=0, maximum=values.shape[1] - 1)
+    check_baselines(baselines, TAGS, steps)
+    labels = labels_of("targets", truth, known)
+    if not np.isin(labels.truth, labels.columns).any():
+        first = labels.names[labels.truth[0]]
+        raise InvalidArgument(
+            f"no target is one of the classes: the first target is {first!r}, the first class {str(known[0])!r}"
+        )
+    lost = is_lost(values)
+    warn_of_lost_steps(lost, steps, "outputs", "they count as wrong")
+    predicted = np.where(lost, NO_CLASS, labels.columns[np.argmax(values, axis=1)])
+    right, size = predicted == labels.truth, len(labels.names)
+    confusion, not_finite = confusion_of(labels.truth, predicted, size)
+    by_class = ratios_of_steps(right.astype(np.float64), steps.cluster, labels.truth, size)
+    there = steps.lengths > 0
+    return TagReport(
+        labels.names,
+        labels.unseen,
+        confusion,
+        not_finite,
+        tag_scores(labels.truth, predicted, size, steps, level),
+        int(there.sum()),
+        int(np.logical_or.reduceat(lost, steps.offsets[:-1][there]).sum()),
+        share_ends(by_class, level),
+        by_length(steps, {"accuracy": right}, level),
+        by_position(steps, {"accuracy": right}, level),
+        steps.cluster_count,
+        baselines,
+        gains_of(baselines, steps.sums(~right), level),
+        level,
+    )
+
+
+def _targets(given: ArrayLike, any_label: bool) -> NDArray[Any]:
+    """Return the targets of steps, whole numbers unless any label will do."""
+    targets = _checks.array("targets", given)
+    if targets.ndim != 1 or not len(targets) or (targets.dtype.kind not in "iu" and not any_label):
+        kind = "label" if any_label else "integer"
+        raise InvalidArgument(
+            f"targets must be one {kind} for each of at least one step, not {targets.dtype} of shape {targets.shape}"
+        )
+    return targets

@@ -1,0 +1,137 @@
+"""The figures of models that say something at every step: measures by position, and forecasts beside the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from myrnn.evaluation import StepBuckets
+
+_NAMES = {"mae": "mean absolute error", "rmse": "root of the mean squared error", "bits_per_symbol": "bits per symbol"}
+_KINDS = {"position": "position of the step in its sequence", "length": "length of the sequence"}
+# Markers on more forecasts would run into one thick line.
+_FEW_FORECASTS = 12
+# More levels than dashes would look alike.
+_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1))
+
+
+def plot_by_position(
+    buckets: StepBuckets,
+    *,
+    measure: str | None = None,
+    levels: Mapping[str, float] | None = None,
+    label: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a measure by the position of the step, or by the length of the sequence, with an interval at each.
+
+    Call it again with the same `ax` and another `label` to compare models that were tried on the same sequences.
+
+    Parameters
+    ----------
+    measure : str, optional
+        Which measure of the buckets, such as ``"accuracy"``; by default the first.
+    levels : mapping of str to float, optional
+        What others reach over all steps, by their names: a dashed line for each.
+    label : str, optional
+        The name of the model in the legend.
+
+    Raises
+    ------
+    InvalidArgument
+        When there is no such measure.
+    """
+    from matplotlib.lines import Line2D
+
+    name, values = buckets.values_of(measure)
+    ax = style.axes_for(ax, height=3.6)
+    look = style.series(len(ax.containers))
+    if len(values) > style.FEW_POINTS:
+        look["marker"] = ""
+    named = "the model" if label is None and levels else label
+    bars = style.interval_bars(values[:, 0], values[:, 1:])
+    settings: dict[str, Any] = {**style.POINTS, "label": None if named is None else style.word_of(named)}
+    ax.errorbar(np.arange(len(values)), values[:, 0], bars, **look, **settings)
+    for dashes, (level_name, level) in zip(_DASHES * len(levels or {}), (levels or {}).items(), strict=False):
+        ax.axhline(level, color=style.GREY, dashes=dashes, linewidth=1.3, zorder=1, label=style.word_of(level_name))
+    counts = style.name_buckets(ax, buckets.names, buckets.total)
+    if name == "accuracy":
+        lowest = np.fmin(values[:, 0], values[:, 1])
+        style.fit_accuracy(ax, lowest, min((levels or {}).values(), default=None))
+    else:
+        ax.set_ylim(bottom=0.0)
+    ax.set_xlabel(_KINDS[buckets.by] + (" (number of steps)" if counts else ""))
+    ax.set_ylabel(_NAMES.get(name, name.replace("_", " ")))
+    entries = list(zip(*ax.get_legend_handles_labels(), strict=True))
+    if entries:
+        style.add_legend(ax, sorted(entries, key=lambda entry: isinstance(entry[0], Line2D)))
+    return ax
+
+
+def plot_forecast(
+    truth: ArrayLike,
+    forecast: ArrayLike,
+    *,
+    begin: int | None = None,
+    low: ArrayLike | None = None,
+    high: ArrayLike | None = None,
+    label: str = "forecast",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a series and what was forecast of it, with a band where the forecast has an interval.
+
+    Call it again with the same `ax` and another `label` to compare forecasts of one series.
+
+    Parameters
+    ----------
+    truth : array_like of float (T,)
+        The series; NaN leaves a gap.
+    forecast : array_like of float (H,)
+        What was forecast; NaN leaves a gap.
+    begin : int, optional
+        The place of the first forecast in the series, from 0. By default the last H values were forecast.
+    low, high : array_like of float (H,), optional
+        The ends of an interval at every forecast: both or none.
+    label : str
+        The name of the forecast in the legend.
+
+    Raises
+    ------
+    InvalidArgument
+        When the arrays are not of these shapes, there is one end of the interval only, or `begin` is below 0.
+    """
+    (series,) = style.columns(truth=truth)
+    if (low is None) != (high is None):
+        raise InvalidArgument("an interval has two ends: give both low and high, or none")
+    ends = {} if low is None or high is None else {"low": low, "high": high}
+    said, *band = style.columns(forecast=forecast, **ends)
+    if begin is None and len(said) > len(series):
+        raise InvalidArgument(
+            f"forecast must have at most as many values as the truth, {len(series)}, unless begin says where it "
+            f"begins, not {len(said)}"
+        )
+    first = len(series) - len(said) if begin is None else _checks.integer("begin", begin, minimum=0)
+    ax = style.axes_for(ax, height=3.2)
+    drawn = [line for line in ax.get_lines() if line.get_gid() == "forecast"]
+    if not drawn:
+        ax.plot(np.arange(1, len(series) + 1), series, color="black", linewidth=1.3, label="truth", zorder=2)
+    color, line = (kinds[len(drawn) % len(kinds)] for kinds in (style.PALETTE, style.LINES))
+    look: dict[str, Any] = {"color": color, "linestyle": line, "marker": "o" if len(said) <= _FEW_FORECASTS else ""}
+    steps = np.arange(first + 1, first + len(said) + 1)
+    if band:
+        ax.fill_between(steps, band[0], band[1], color=look["color"], alpha=0.2, linewidth=0, zorder=1)
+    ax.plot(steps, said, markersize=3.5, linewidth=1.5, label=style.word_of(label), gid="forecast", zorder=3, **look)
+    style.count_iterations(ax, "step")
+    ax.set_ylabel("value")
+    style.put_legend_above(ax, zip(*ax.get_legend_handles_labels(), strict=True))
+    return ax

@@ -1,0 +1,217 @@
+"""Text in colours: the probability of every character, and what one unit does while a text is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
+
+Floats = NDArray[np.float64]
+
+# Symbols are drawn as text one by one: more of them take long, and nobody reads them.
+MOST_SYMBOLS = 5_000
+_FONT = "DejaVu Sans Mono"
+_ADVANCE = 0.602  # the width of its characters in heights
+_LINE = 0.215  # inches
+_SCALE = 0.75  # inches for the scale below
+# How signs that leave no mark are shown; what the font lacks is a box.
+_SIGNS = {"\n": "↵", "\t": "→", "\r": "↵", " ": " "}
+_MISSING = "□"
+# Symbols with a probability below 2**-8 = 0.4% have the darkest colour.
+_MOST_BITS = 8
+# Which part of the colour maps is used: without the darkest colours, on which text is hard to read and which take much
+# ink. Red stays lighter than blue, so that the sign is seen on grey paper, too.
+_COLORS = {"Oranges": (0.0, 0.4, 0.8), "RdBu_r": (0.06, 0.5, 0.8)}
+_LARGEST_FONT = 11.0  # points
+_GAP = 0.04  # of a line, above and below a ground
+# Above this luminance of the ground black text has more contrast than white, by the formula of the W3C's WCAG 2.
+_LIGHT = 0.179
+
+
+def plot_text_probabilities(
+    symbols: str | Sequence[str], probabilities: ArrayLike, *, width: int = 64, ax: Axes | None = None
+) -> Axes:
+    """Draw a text, each symbol on a ground that is the darker the less probable the model found it.
+
+    Parameters
+    ----------
+    symbols : str or sequence of str (T,)
+        The characters of a text, or its words. A line break in it begins a new line.
+    probabilities : array_like of float (T,)
+        What the model gave to each symbol before it came; NaN, such as for the first one, leaves it without a ground.
+    width : int
+        How many characters a line has.
+
+    Raises
+    ------
+    InvalidArgument
+        When the probabilities are none, or not one for each of at least one symbol, or there are too many symbols.
+
+    References
+    ----------
+    Gehrmann, Strobelt and Rush, "GLTR: statistical detection and visualization of generated text", ACL 2019 (text
+    coloured by how likely a model finds it).
+    """
+    words, shares = _checked(symbols, "probabilities", probabilities)
+    if np.any((shares < 0) | (shares > 1 + 1e-6)):
+        raise InvalidArgument("probabilities must lie between 0 and 1, or be NaN")
+    bits = -np.log2(np.clip(shares, 2.0**-_MOST_BITS, 1.0))
+    ax, image = _draw(words, bits, ("Oranges", 0.0, float(_MOST_BITS)), width, ax)
+    ticks = np.arange(0, _MOST_BITS + 1, 2)
+    texts = [f"{100 / 2**bit:.2g}%" if bit else "100%" for bit in ticks.tolist()]
+    texts[-1] += " or less"
+    _add_scale(ax, image, "probability of the symbol before it came", dict(zip(ticks.tolist(), texts, strict=True)))
+    return ax
+
+
+def plot_text_activations(
+    symbols: str | Sequence[str],
+    activations: ArrayLike,
+    *,
+    name: str | None = None,
+    width: int = 64,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a text, each symbol on a ground that shows a unit's activation after it was read.
+
+    White is zero; red is above, blue below.
+
+    Parameters
+    ----------
+    symbols : str or sequence of str (T,)
+        The characters of a text, or its words. A line break in it begins a new line.
+    activations : array_like of float (T,)
+        The unit's value after every symbol, such as ``inspect(model, x).states["h"][:, unit]``.
+    name : str, optional
+        What the unit is called.
+    width : int
+        How many characters a line has.
+
+    Raises
+    ------
+    InvalidArgument
+        When the activations are not one for each of at least one symbol, or there are too many symbols.
+
+    References
+    ----------
+    Karpathy, Johnson and Fei-Fei, "Visualizing and understanding recurrent networks", 2015.
+    """
+    words, values = _checked(symbols, "activations", activations)
+    finite = np.abs(values[np.isfinite(values)])
+    limit = float(finite.max(initial=0.0)) or 1.0
+    ax, image = _draw(words, values, ("RdBu_r", -limit, limit), width, ax)
+    _add_scale(ax, image, "activation" if name is None else f"activation of {style.word_of(name)}", None)
+    return ax
+
+
+def _checked(symbols: str | Sequence[str], name: str, given: ArrayLike) -> tuple[list[str], Floats]:
+    words = [str(one) for one in symbols]
+    values = _checks.array(name, given)
+    if not words or values.shape != (len(words),) or values.dtype.kind not in "biuf":
+        raise InvalidArgument(
+            f"{name} must be one number for each of at least one symbol, ({len(words)},), not {values.dtype} of shape "
+            f"{values.shape}"
+        )
+    if len(words) > MOST_SYMBOLS:
+        raise InvalidArgument(f"at most {MOST_SYMBOLS:,} symbols can be drawn, not {len(words):,}: take a part of them")
+    return words, values.astype(np.float64)
+
+
+def _draw(
+    words: list[str], values: Floats, scale: tuple[str, float, float], width: int, ax: Axes | None
+) -> tuple[Axes, Any]:
+    """Draw the symbols on grounds of these values, and return the axes and what a scale is made for."""
+    from matplotlib.collections import PolyCollection
+    from matplotlib.colors import Normalize
+
+    shown = _shown(words)
+    boxes, lines = _layout(words, shown, _checks.integer("width", width, minimum=1))
+    ax = style.axes_for(ax, height=_SCALE + _LINE * lines)
+    name, low, high = scale
+    norm, color_map = Normalize(low, high), _part_of(name)
+    known = np.isfinite(values)
+    corners = [
+        [(x, y + _GAP), (x + w, y + _GAP), (x + w, y + 1 - _GAP), (x, y + 1 - _GAP)] for x, y, w in boxes.tolist()
+    ]
+    grounds = PolyCollection([corners[place] for place in np.flatnonzero(known)], edgecolors="face", linewidths=0.3)
+    grounds.set(array=values[known], cmap=color_map, norm=norm)
+    ax.add_collection(grounds)
+    # The layout makes the axes of a figure of their own almost as wide as it is.
+    own = 0.96 * ax.figure.get_figwidth() if len(ax.figure.axes) == 1 else 0.0  # type: ignore[union-attr]
+    inches = max(ax.get_window_extent().width / ax.figure.dpi, own)
+    across = max(float(boxes[:, [0, 2]].sum(axis=1).max()), width, 72 * inches / (_LARGEST_FONT * _ADVANCE))
+    ax.set_xlim(0, across)
+    ax.set_ylim(lines, 0)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    colors = _text_colors(values, known, color_map, norm)
+    look: dict[str, Any] = {"family": _FONT, "fontsize": 72 * inches / (across * _ADVANCE), "parse_math": False}
+    for text, color, (x, y, _) in zip(shown, colors, boxes.tolist(), strict=True):
+        for place, sign in enumerate(text):
+            if sign != " ":
+                ax.text(x + place + 0.5, y + 0.5, sign, color=color, va="center_baseline", ha="center", **look)
+    return ax, grounds
+
+
+def _part_of(name: str) -> Colormap:
+    """Return a part of a colour map."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    places = np.interp(np.linspace(0, 1, 256), (0, 0.5, 1), _COLORS[name])
+    return ListedColormap(colormaps[name](places))
+
+
+def _shown(words: list[str]) -> list[str]:
+    """Return the symbols as they are drawn: one character each, words with a space after them."""
+    from matplotlib.font_manager import findfont, get_font
+
+    known = get_font(findfont(_FONT)).get_charmap()
+    between = " " if any(len(word) > 1 for word in words) else ""
+    return [
+        "".join(_SIGNS.get(sign, sign if sign.isprintable() and ord(sign) in known else _MISSING) for sign in word)
+        + between
+        for word in words
+    ]
+
+
+def _layout(words: list[str], shown: list[str], width: int) -> tuple[Floats, int]:
+    """Return the left side, the line and the width of every symbol, float64 (T, 3), and how many lines there are."""
+    boxes, column, line = [], 0, 0
+    for word, text in zip(words, shown, strict=True):
+        if column and column + len(text.rstrip()) > width:
+            column, line = 0, line + 1
+        boxes.append((column, line, max(len(text.rstrip()), 1)))
+        column += max(len(text), 1)
+        if word.endswith("\n"):
+            column, line = 0, line + 1
+    return np.array(boxes, dtype=np.float64), int(boxes[-1][1]) + 1
+
+
+def _text_colors(values: Floats, known: NDArray[np.bool_], color_map: Colormap, norm: Normalize) -> list[str]:
+    """Return the colour of every symbol: black on a light ground, white on a dark one."""
+    ground = color_map(norm(np.where(known, values, 0.0)))[:, :3]
+    linear = np.where(ground <= 0.04045, ground / 12.92, ((ground + 0.055) / 1.055) ** 2.4)
+    light = (linear @ np.array([0.2126, 0.7152, 0.0722]) > _LIGHT) | ~known
+    return np.where(light, "black", "white").tolist()
+
+
+def _add_scale(ax: Axes, image: Any, label: str, ticks: dict[int, str] | None) -> None:
+    scale = ax.figure.colorbar(image, ax=ax, orientation="horizontal", pad=0.02, aspect=40, shrink=0.6)
+    scale.set_label(label, fontsize=10)
+    if ticks is not None:
+        scale.set_ticks(list(ticks), labels=list(ticks.values()))
+    scale.ax.tick_params(labelsize=9, length=0)
+    scale.outline.set_visible(False)

@@ -1,0 +1,279 @@
+import itertools
+import math
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import (
+    number_baselines,
+    number_report,
+    ratio_interval,
+    tag_baselines,
+    tag_report,
+    text_baselines,
+    text_report,
+)
+from myrnn.evaluation.baselines import check_baselines
+from myrnn.sequences import Sequences
+
+BEGIN = "begin"
+
+
+def drawn(seed, symbols=4, classes=3, longest=9):
+    """Return sequences of symbols and of classes that go with them; some sequences are empty."""
+    rng = np.random.default_rng(seed)
+    lengths = [*rng.integers(0, longest, size=rng.integers(1, 12)), 3]
+    values = rng.choice(symbols, size=sum(lengths), p=rng.dirichlet(np.ones(symbols)))
+    targets = (values + rng.integers(0, 2, size=len(values))) % classes
+    return Sequences(values, np.concatenate(([0], np.cumsum(lengths))), targets, symbols, per_step=True)
+
+
+def pairs_of(data, order):
+    """Return the last `order` symbols and the target of every step, in order."""
+    found = []
+    for a, b in itertools.pairwise(data.offsets.tolist()):
+        read = [BEGIN] * order + data.values[a:b].tolist()
+        contexts = [tuple(read[place + 1 : place + 1 + order]) for place in range(b - a)]
+        found += zip(contexts, data.targets[a:b].tolist(), strict=True)
+    return found
+
+
+def counted(pairs):
+    counts = defaultdict(Counter)
+    for context, target in pairs:
+        counts[context][target] += 1
+    return counts
+
+
+# --- tags
+
+
+def tags_by_hand(train, test, order):
+    """Return the tag of every step of the test by the last symbols, in plain Python."""
+    frequency = Counter(train.targets.tolist())
+    said = [min(frequency, key=lambda tag: (-frequency[tag], tag))] * len(test.targets)
+    for length in range(1, order + 1):
+        counts = counted(pairs_of(train, length))
+        for place, (context, _) in enumerate(pairs_of(test, length)):
+            if context in counts:
+                found = counts[context]
+                said[place] = min(found, key=lambda tag: (-found[tag], -frequency[tag], tag))
+    return np.array(said)
+
+
+@given(st.integers(0, 1000))
+def test_tags_are_those_of_the_last_symbols(seed):
+    train, test = drawn(seed), drawn(seed + 5000, symbols=5, classes=4)
+    found = tag_baselines(train, test, orders=[3, 1, 2])
+    names = ["most frequent tag", "tag by the last symbol", "tag by the last 2 symbols", "tag by the last 3 symbols"]
+    assert list(found.scores) == names
+    for order, name in enumerate(names):
+        said = tags_by_hand(train, test, order)
+        report = tag_report(test.targets, np.eye(4)[said], test.offsets)
+        for measure, score in found.scores[name].items():
+            assert score == pytest.approx(report.scores[measure], nan_ok=True), (name, measure)
+
+
+def test_sequences_of_features_have_the_most_frequent_tag_only():
+    data = Sequences([[0.5], [1.5], [0.1]], [0, 3], [1, 1, 0], per_step=True)
+    found = tag_baselines(data, data)
+    assert {name: scores["accuracy"].value for name, scores in found.scores.items()} == {"most frequent tag": 2 / 3}
+
+
+# --- text
+
+
+def probability_by_hand(counts, context, symbol, symbols):
+    """Return the probability of a symbol by Witten and Bell's rule, of the contexts counted by their length."""
+    lower = 1 / symbols if not context else None
+    if context not in counts[len(context)]:
+        return probability_by_hand(counts, context[1:], symbol, symbols) if context else lower
+    found = counts[len(context)][context]
+    shorter = probability_by_hand(counts, context[1:], symbol, symbols) if lower is None else lower
+    return (found[symbol] + len(found) * shorter) / (found.total() + len(found))
+
+
+@given(st.integers(0, 1000))
+def test_text_has_the_probabilities_of_witten_and_bell(seed):
+    train, test = drawn(seed, classes=4), drawn(seed + 5000, symbols=5, classes=5)
+    found = text_baselines(train, test, orders=[1, 2, 3])
+    counts = [counted(pairs_of(train, order)) for order in range(3)]
+    for order, name in enumerate(["1-gram (frequency)", "2-gram", "3-gram"]):
+        rows = np.array(
+            [[probability_by_hand(counts, context, k, 5) for k in range(5)] for context, _ in pairs_of(test, order)]
+        )
+        assert rows.sum(axis=1) == pytest.approx(1)
+        report = text_report(test.targets, rows, test.offsets)
+        for measure in ("bits_per_symbol", "perplexity", "cross_entropy"):
+            assert found.scores[name][measure] == pytest.approx(report.scores[measure], nan_ok=True)
+        # Of symbols that are equally likely, any may be said.
+        best = rows.max(axis=1)
+        chosen = rows[np.arange(len(rows)), test.targets]
+        unique = (rows > best[:, np.newaxis] - 1e-12).sum(axis=1) == 1
+        least, most = np.mean((chosen > best - 1e-12) & unique), np.mean(chosen > best - 1e-12)
+        assert least - 1e-12 <= found.scores[name]["accuracy"].value <= most + 1e-12
+
+
+def test_the_right_order_finds_what_there_is_to_find():
+    rng = np.random.default_rng(0)
+    steps = np.zeros(20_000, dtype=int)
+    for place, noise in enumerate(rng.random(len(steps) - 2) < 0.1):
+        steps[place + 2] = rng.integers(0, 8) if noise else (steps[place] + 3 * steps[place + 1] + 1) % 8
+    train, test = (Sequences(part[:-1], [0, len(part) - 1], part[1:], per_step=True) for part in np.split(steps, 2))
+    found = text_baselines(train, test, orders=range(1, 5))
+    bits = [scores["bits_per_symbol"].value for scores in found.scores.values()]
+    entropy = -(0.9 + 0.1 / 8) * math.log2(0.9 + 0.1 / 8) - 7 * 0.1 / 8 * math.log2(0.1 / 8)
+    assert bits[2] == pytest.approx(entropy, abs=0.05)
+    assert (found.best, np.argmin(bits)) == ("3-gram", 2)
+    assert found.scores["3-gram"]["accuracy"].value == pytest.approx(0.9 + 0.1 / 8, abs=0.01)
+    assert repr(found) == f"Baselines(9,999 steps, the best: 3-gram, {bits[2]:.3f} bits per symbol)"
+
+
+def test_large_alphabets_are_counted_alike():
+    rng = np.random.default_rng(1)
+    values = rng.integers(0, 40, size=2000)
+    small, large = (
+        Sequences(values[:-1] * factor, [0, 1999], values[1:] * 1, size, per_step=True)
+        for factor, size in ((1, 40), (500_000, 20_000_000))
+    )
+    one = text_baselines(small, small, symbols=40)
+    other = text_baselines(large, large, symbols=40)
+    assert one.scores == other.scores
+
+
+# --- numbers
+
+
+def test_numbers_have_the_forecasts_of_number_report():
+    rng = np.random.default_rng(2)
+    train, test = (
+        Sequences(np.zeros((60, 1)), [0, 25, 60], rng.normal(size=(60, 2)).cumsum(axis=0), per_step=True)
+        for _ in range(2)
+    )
+    found = number_baselines(train, test, period=4)
+    truth = test.targets.astype(float)
+    mean = train.targets.astype(float).mean(axis=0)
+    for name, back in (("the mean", 100), ("the last value", 1), ("the value 4 steps before", 4)):
+        said = np.array([truth[i - back] if i - back >= (0 if i < 25 else 25) else mean for i in range(60)])
+        report = number_report(truth, said, test.offsets, naive="last")
+        for measure, score in found.scores[name].items():
+            assert score == pytest.approx(report.scores[measure], nan_ok=True)
+    report = number_report(truth, truth, test.offsets, naive="last", baselines=found)
+    assert [row["model"] for row in report.rows()] == ["the model", *found.scores]
+    assert report.plot().get_legend_handles_labels()[1] == ["the last value", "the model"]
+
+
+def test_numbers_of_sequences_have_the_mean():
+    data = Sequences([0, 1, 2], [0, 1, 3], [1.0, 3.0])
+    found = number_baselines(data, data)
+    assert {name: scores["mae"].value for name, scores in found.scores.items()} == {"the mean": 1.0}
+    report = number_report(data.targets, data.targets + 0.5, baselines=found)
+    assert report.gains["the mean"].value == pytest.approx(0.5)
+
+
+# --- beside a model, and mistakes
+
+
+def test_a_report_shows_its_baselines():
+    train, test = drawn(1), drawn(2)
+    probabilities = np.eye(3)[test.targets]
+    for report in (
+        tag_report(test.targets, probabilities, test.offsets, baselines=tag_baselines(train, test, orders=[1])),
+        text_report(test.targets, probabilities, test.offsets, baselines=text_baselines(train, test, orders=[2])),
+    ):
+        names = ["the model", *report.baselines.scores]
+        assert [row["model"] for row in report.rows()] == names
+        assert all(name in report.table().to_text(160) for name in names)
+        assert [row["model"] for row in report.numbers()["baselines"]] == names[1:]
+        assert report.baselines.best in report.plot().get_legend_handles_labels()[1]
+
+
+@pytest.mark.parametrize("sequences", [40, 1])
+def test_a_gain_is_a_difference_on_the_same_steps(sequences):
+    rng = np.random.default_rng(4)
+    offsets = np.arange(sequences + 1) * 600 // sequences
+    train, test = (
+        Sequences(rng.integers(0, 3, size=600), offsets, rng.integers(0, 3, size=600), per_step=True) for _ in range(2)
+    )
+    probabilities = rng.dirichlet(np.ones(3), size=600)
+    right, bits = probabilities.argmax(axis=1) == test.targets, -np.log2(probabilities[np.arange(600), test.targets])
+    frequency = (np.bincount(train.targets) + 1) / 603
+    blocks = np.arange(600) * max(sequences, 30) // 600
+    size = np.bincount(blocks)
+    text = text_report(test.targets, probabilities, offsets, baselines=text_baselines(train, test))
+    less = np.bincount(blocks, -np.log2(frequency[test.targets]) - bits)
+    found = text.gains["1-gram (frequency)"]
+    assert found == pytest.approx((less.sum() / 600, *ratio_interval(less, size)))
+    tags = tag_report(test.targets, probabilities, offsets, baselines=tag_baselines(train, test))
+    most = test.targets == frequency.argmax()
+    found = tags.gains["most frequent tag"]
+    assert found == pytest.approx(
+        (right.mean() - most.mean(), *ratio_interval(np.bincount(blocks, 1.0 * right - most), size))
+    )
+    row = tags.rows()[1]
+    assert (row["gain"], row["gain_low"], row["gain_high"]) == found
+    assert f"{100 * found.value:+.1f} (" in tags.table().to_text(120)
+    assert tags.rows()[0]["gain"] is None
+
+
+DATA = drawn(3)
+LABELLED = Sequences([0, 1], [0, 2], [1])
+NUMBERS = Sequences([0, 1], [0, 2], [0.5, 1.0], per_step=True)
+FEATURES = Sequences([[0.5], [1.0]], [0, 2], [0, 1], per_step=True)
+WEIGHTED = Sequences([0, 1], [0, 2], [0, 1], per_step=True, weights=[1, 0])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tag_baselines([1, 2], DATA), "train must be Sequences, not [1, 2]"),
+        (
+            lambda: tag_baselines(DATA, LABELLED),
+            "test must have a class for each step, without weights, but it has a class for each sequence",
+        ),
+        (
+            lambda: text_baselines(WEIGHTED, DATA),
+            "train must have a class for each step, without weights, but it has a class for each step, with weights",
+        ),
+        (
+            lambda: number_baselines(DATA, DATA),
+            "train must have numbers, without weights, but it has a class for each step",
+        ),
+        (
+            lambda: tag_baselines(DATA, Sequences([], [0], [], per_step=True)),
+            "test must have at least one target, but it has none",
+        ),
+        (lambda: tag_baselines(DATA, FEATURES), "train holds tokens and test features: both must be of one kind"),
+        (lambda: text_baselines(FEATURES, FEATURES), "text_baselines takes sequences of tokens, not of features"),
+        (lambda: text_baselines(DATA, DATA, symbols=2), "symbols must be at least 3, not 2"),
+        (lambda: text_baselines(DATA, DATA, orders=[]), "orders must be at least one number, not an empty list"),
+        (lambda: tag_baselines(DATA, DATA, orders=[0]), "orders must be at least 1, but there is 0 at [0]"),
+        (lambda: tag_baselines(DATA, DATA, confidence=0), "confidence must be above 0, not 0.0"),
+        (lambda: number_baselines(NUMBERS, NUMBERS, period=0), "period must be at least 1, not 0"),
+        (lambda: number_baselines(NUMBERS, NUMBERS, horizon=0), "horizon must be at least 1, not 0"),
+        (
+            lambda: number_baselines(NUMBERS, Sequences([0], [0, 1], [[0.5, 1]], per_step=True)),
+            "train and test must have equally many columns of targets, not 1 and 2",
+        ),
+        (
+            lambda: number_baselines(NUMBERS, Sequences([0], [0, 1], [0.5])),
+            "train has numbers (1) for each step and test numbers (1) for each sequence: both must be of one kind",
+        ),
+        (
+            lambda: number_baselines(*[Sequences([0], [0, 1], [0.5])] * 2, period=2),
+            "period needs numbers for each step, but these sequences have one row each",
+        ),
+        (
+            lambda: check_baselines(text_baselines(DATA, DATA), "numbers", None),
+            "baselines must be those of numbers, of number_baselines, not those of text",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(call, message):
+    with pytest.raises(InvalidArgument) as caught:
+        call()
+    assert str(caught.value) == message
