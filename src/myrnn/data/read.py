@@ -264,8 +264,8 @@ def _targets(read: LabelledSequences, learn: str, given: list[Any]) -> list[Any]
     for line, value, steps in zip(read.lines.tolist(), given, read.lengths.tolist(), strict=True):
         parts = value.split() if isinstance(value, str) else value
         if learn == TAGS:
-            if isinstance(value, str) and is_characters and len(parts) != steps:
-                parts = list(value.strip())
+            if isinstance(value, str) and is_characters and len(parts) == 1 < steps:
+                parts = list(parts[0])
             if not isinstance(parts, list) or len(parts) != steps:
                 have = _checks.count_of(len(parts), "tag") if isinstance(parts, list) else _checks.shown(value)
                 raise DataError(f"{read.source}, line {line}: {_checks.count_of(steps, 'step')}, but {have}")

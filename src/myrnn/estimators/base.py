@@ -160,10 +160,17 @@ class SequenceEstimator(BaseEstimator):
             },
             training={
                 **{name: getattr(self, name) for name in TRAINING if hasattr(self, name)},
-                **({"truncate": self.truncate or 0} if hasattr(self, "truncate") else {}),
+                **self._truncate(),
                 "seed": self.random_state if isinstance(self.random_state, int | np.integer) else 0,
             },
         )
+
+    def _truncate(self) -> dict[str, int]:
+        """Return how many steps are read at a time, for those that can read so; 0 stands for all."""
+        if not hasattr(self, "truncate"):
+            return {}
+        given = self.truncate
+        return {"truncate": 0 if given is None else _checks.integer("truncate", given, minimum=1)}
 
     def _model(self, named: bool) -> dict[str, Any]:
         """Return the settings of the model."""

@@ -243,7 +243,12 @@ def _read(experiment: Experiment, file: str, labels: str | None, kind: Any, toke
 def _hash_of_memory(raw: RawSequences, y: Any) -> str:
     parts = (raw.kind, raw.codes, raw.symbols) if isinstance(raw, TokenSequences) else ("numbers", raw.rows)
     content = repr([part.tolist() if isinstance(part, np.ndarray) else part for part in (*parts, raw.offsets)])
-    return hashlib.sha256(f"{content} {np.asarray(y).tolist()}".encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        targets = np.asarray(y).tolist()
+    except ValueError:
+        # Lists of different lengths.
+        targets = [np.asarray(one).tolist() for one in y]
+    return hashlib.sha256(f"{content} {targets}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _hash_of(path: str | os.PathLike[str]) -> str:
