@@ -10,7 +10,6 @@ from myrnn.compiler.runtime.functions import Address, Doubles, Floats, Integers,
 from myrnn.compiler.runtime.lanes import (
     Float,
     Index,
-    Value,
     full,
     instruction,
     keep,
