@@ -262,28 +262,39 @@ def _losses_of_text(job: Job) -> Iterator[Tensor]:
 def generation(job: Job, by_cell: bool = False) -> Callable[[int], float]:
     """Time the loop that draws character after character, by the layer or by PyTorch's cell."""
     _set_up(False)
+    write = writer(job, by_cell)
+
+    def run(characters: int) -> float:
+        begin = time.perf_counter()
+        write(characters)
+        return time.perf_counter() - begin
+
+    run(100)
+    return run
+
+
+def writer(job: Job, by_cell: bool) -> Callable[[int], list[int]]:
+    """Return what draws so many characters behind the first symbol."""
     model, one_hot = CharacterModel(job), torch.eye(job.dim_input)
     cell = nn.GRUCell(job.dim_input, job.dim_recurrent)
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
         getattr(cell, name).data = getattr(model.layer, f"{name}_l0").data
 
     @torch.inference_mode()
-    def run(characters: int) -> float:
-        begin = time.perf_counter()
-        h, token, drawn = torch.zeros(1, job.dim_recurrent), torch.zeros(1, dtype=torch.int64), []
+    def write(characters: int) -> list[int]:
+        token, drawn = torch.zeros(1, dtype=torch.int64), []
+        h = torch.zeros(1, job.dim_recurrent) if by_cell else torch.zeros(1, 1, job.dim_recurrent)
         for _ in range(characters):
             if by_cell:
                 h = cell(one_hot[token], h)
                 outputs = model.readout(h)
             else:
-                outputs, h = model(one_hot[token][None], h if h.ndim == 3 else None)
+                outputs, h = model(one_hot[token][None], h)
             token = torch.multinomial(torch.softmax(outputs, dim=-1), 1)[0]
             drawn.append(token)
-        torch.cat(drawn).tolist()
-        return time.perf_counter() - begin
+        return torch.cat(drawn).tolist()
 
-    run(100)
-    return run
+    return write
 
 
 def losses(job: Job, iterations: int, compiled: bool = False) -> list[float]:

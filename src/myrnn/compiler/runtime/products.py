@@ -113,9 +113,7 @@ def _panel(vectors: int) -> Any:
 
 
 _wide, _narrow = _panel(_BLOCK // 16), _panel(1)
-# One row is as many sums as there are columns; they hide each other's latency, so it takes as many as fit at once.
-_row_8, _row_7, _row_6, _row_5, _row_4, _row_3, _row_2, _row_1 = (make_tile(1, vectors) for vectors in range(8, 0, -1))
-_ROW = 128 if _BLOCK == 64 else 64
+_row_64, _row_32, _row_16 = (make_tile(1, vectors) for vectors in (4, 2, 1))
 
 
 @compiled
@@ -151,25 +149,14 @@ def multiply_row(
 ) -> None:  # fmt: skip
     """Multiply one row by a matrix: ``out[j] (+)= sum over s < steps of a[s] * b[s, j]``, like `multiply`."""
     j = 0
-    while j < columns:
-        vectors = min(columns - j, _ROW) // 16
-        if vectors == 8:
-            _row_8(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
-        elif vectors == 7:
-            _row_7(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
-        elif vectors == 6:
-            _row_6(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
-        elif vectors == 5:
-            _row_5(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
-        elif vectors == 4:
-            _row_4(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
-        elif vectors == 3:
-            _row_3(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
-        elif vectors == 2:
-            _row_2(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
-        elif vectors == 1:
-            _row_1(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
-        j += 16 * vectors
+    while j + 64 <= columns:
+        _row_64(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
+        j += 64
+    if j + 32 <= columns:
+        _row_32(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
+        j += 32
+    if j < columns:
+        _row_16(out, out_at + j, 0, a, a_at, 0, 1, b, b_at + j, b_row, steps, add)
 
 
 @compiled
