@@ -27,8 +27,8 @@ from myrnn.cli.options import (
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import InvalidArgument
 from myrnn.graphs import write_graph, write_recurrence
-from myrnn.plots import save_figure
-from myrnn.results import History, Table, integer, number, text
+from myrnn.plots import plot_learning_curves, save_figure
+from myrnn.results import ACCURACY, History, Table, integer, number, text, word_for
 from myrnn.runs import Run, run_names
 from myrnn.training import curve_levels, sparkline
 
@@ -187,10 +187,7 @@ def plot(
     check_picture("--out", out)
     names = run_names(runs)
     histories = [run.history for run in load_all(runs, model)]
-    axes = None
-    for name, history in zip(names, histories, strict=True):
-        axes = history.plot(axes, name)
-    save_figure(axes, out)
+    save_figure(plot_learning_curves(dict(zip(names, histories, strict=True))), out)
     console = Console(highlight=False)
     console.print(_curves(names, histories, curve_levels(console)))
     console.print()
@@ -198,6 +195,8 @@ def plot(
 
 
 def _curves(names: list[str], histories: list[History], levels: str) -> Table:
+    metric = histories[0].metric
+
     def curves(name: str) -> list[str]:
         return [sparkline(getattr(history, name), CURVE, levels) for history in histories]
 
@@ -208,15 +207,15 @@ def _curves(names: list[str], histories: list[History], levels: str) -> Table:
             "iterations": [history.step[-1] for history in histories],
             "loss_curve": curves("loss"),
             "loss": [history.loss[-1] for history in histories],
-            "accuracy_curve": curves("accuracy"),
-            "accuracy": [history.accuracy[-1] for history in histories],
+            f"{metric}_curve": curves(metric),
+            metric: [history.score[-1] for history in histories],
         },
         (
             text("run"),
             integer("iterations"),
             text("loss_curve", ""),
             number("loss", ".4f"),
-            text("accuracy_curve", ""),
-            number("accuracy", ".1%"),
+            text(f"{metric}_curve", ""),
+            number(metric, ".1%" if metric == ACCURACY else ".4g", word_for(metric)),
         ),
     )

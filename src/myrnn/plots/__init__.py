@@ -9,7 +9,7 @@ A figure takes a result, or numbers where there is no result. It is drawn into t
 """
 
 from myrnn.plots.classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion, plot_transfer
-from myrnn.plots.curves import plot_history, plot_learning_curve
+from myrnn.plots.curves import plot_history, plot_learning_curve, plot_learning_curves
 from myrnn.plots.inside import plot_gradient_flow, plot_gradients, plot_probabilities, plot_state_space, plot_states
 from myrnn.plots.lengths import plot_accuracy_by_length, plot_length_bands, plot_shortcuts
 from myrnn.plots.live import LivePlot, create_plot
@@ -37,6 +37,7 @@ __all__ = [
     "plot_gradients",
     "plot_history",
     "plot_learning_curve",
+    "plot_learning_curves",
     "plot_length_bands",
     "plot_matrices",
     "plot_matrix",

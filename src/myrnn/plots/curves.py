@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from myrnn.errors import InvalidArgument
 from myrnn.plots import style
 from myrnn.results import ACCURACY, LearningCurve, word_for
 
@@ -53,6 +55,24 @@ def plot_learning_curve(
         level = style.draw_chance(panels[1], curve.chance)
         style.add_legend(panels[1], [(level, level.get_label())])
     return panels
+
+
+def plot_learning_curves(curves: Mapping[str, LearningCurve]) -> Any:
+    """Draw several trainings over each other, by their names; see `plot_learning_curve`.
+
+    Raises
+    ------
+    InvalidArgument
+        When some have accuracies and others errors.
+    """
+    metrics = {curve.metric: name for name, curve in curves.items()}
+    if len(metrics) > 1:
+        told = " and ".join(f"{name} has {word_for(metric)}" for metric, name in metrics.items())
+        raise InvalidArgument(f"only trainings with the same score can be drawn over each other: {told}")
+    axes = None
+    for name, curve in curves.items():
+        axes = plot_learning_curve(curve, axes=axes, label=name)
+    return axes
 
 
 def _draw(panels: NDArray[Any], curve: LearningCurve, names: tuple[str, ...], label: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks, plots
+from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Comparison, LengthBuckets, LengthReport, difference_columns, difference_table
-from myrnn.results import HasTable, LearningCurve, Row, Shown, Table
+from myrnn.results import HasTable, LearningCurve, Row, Shown, Table, text
 from myrnn.runs.folder import REPORT, WEIGHTS, read_folder
 from myrnn.runs.load import parse_history
 from myrnn.storage import Stored
@@ -40,6 +41,9 @@ class ComparedRun:
         How it was tested, if it was; of a run on a task.
     tests : dict of str to LengthBuckets
         The same of a run on data, by the names of its tests.
+    scores : dict of str to dict of str to float
+        Of a run that learned no labels: the scores of each test by name, each with its ends, ``NAME_low`` and
+        ``NAME_high``.
     """
 
     settings: dict[str, Any]
@@ -47,6 +51,7 @@ class ComparedRun:
     curve: LearningCurve
     lengths: LengthReport | None = None
     tests: Mapping[str, LengthBuckets] = field(default_factory=dict)
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -138,6 +143,8 @@ class RunComparison(HasTable):
         of it, and by length where the two were counted in the same groups.
         """
         comparison = self.accuracy
+        if self.first.scores and self.second.scores:
+            return self._score_table()
         return self._test_table() if comparison is None else comparison.table()
 
     def _test_table(self) -> Table:
@@ -165,22 +172,43 @@ class RunComparison(HasTable):
             breaks=frozenset({lengths - 1}),
         )
 
+    def _score_table(self) -> Table:
+        """Return the scores that both have, test by test."""
+        rows: list[dict[str, Any]] = []
+        one, other = self.first.scores, self.second.scores
+        alone = len(one) == len(other) == 1
+        for name in one if not alone else [""]:
+            both = [found.get(name, next(iter(found.values())) if alone else {}) for found in (one, other)]
+            for score in (score for score in both[0] if f"{score}_low" in both[0] and score in both[1]):
+                row: dict[str, Any] = {"test": name, "score": score.replace("_", " ")}
+                for place, found in zip(("first", "second"), both, strict=True):
+                    value, low, high = (found.get(f"{score}{end}") for end in ("", "_low", "_high"))
+                    row[place] = "-" if value is None else f"{value:.4g} ({low:.4g} to {high:.4g})"
+                rows.append(row)
+        columns = {name: [row[name] for row in rows] for name in ("test", "score", "first", "second")}
+        shown = [*([] if alone else [text("test")]), text("score")]
+        heads = [_shown(name, heading) for name, heading in zip(("first", "second"), self.names, strict=True)]
+        return Table("Scores, with their intervals", columns, [*shown, *heads])
+
     def plot(self) -> Any:
-        """Draw accuracy by length of both, or where there is none loss and accuracy of both trainings.
+        """Draw accuracy by length of both, or where there is none loss and accuracy, or error, of both trainings.
 
         Returns
         -------
         matplotlib Axes, or two of them
+
+        Raises
+        ------
+        InvalidArgument
+            When one has accuracies and the other errors.
         """
         if self.accuracy is not None:
             return self.accuracy.plot()
-        axes = None
-        for name, run in zip(self.names, (self.first, self.second), strict=True):
-            curve = run.curve
-            axes = plots.plot_history(curve.step, curve.loss, curve.accuracy, axes=axes, label=name)
-        assert axes is not None
-        axes[1].set_xlabel(self.first.unit)
-        return axes
+        both = {
+            name: replace(run.curve, validation_loss=None, validation_score=None)
+            for name, run in zip(self.names, (self.first, self.second), strict=True)
+        }
+        return plots.plot_learning_curves(both)
 
 
 def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> RunComparison:
@@ -263,12 +291,28 @@ def _read(folder: Path) -> ComparedRun:
     evaluation = _object(stored, report, "evaluation")
     try:
         if "data" in stored.index:
+            if stored.index["data"].get("learn", LABELS) != LABELS:
+                return ComparedRun(settings, weights, curve, scores=_scores(stored, report, evaluation))
             found = {"all": evaluation} if evaluation is not None else _object(stored, report, "tests") or {}
             return ComparedRun(settings, weights, curve, tests={name: _buckets(test) for name, test in found.items()})
         lengths = None if evaluation is None else _length_report(evaluation, curve.longest)
     except InvalidArgument as error:
         stored.damaged(REPORT, f"cannot be used: {error}", error)
     return ComparedRun(settings, weights, curve, lengths)
+
+
+def _scores(
+    stored: Stored, report: Mapping[str, Any], evaluation: dict[str, Any] | None
+) -> dict[str, dict[str, float]]:
+    """Return the numbers of each test of a run that learned no labels."""
+    found = {"test": evaluation} if evaluation is not None else _object(stored, report, "tests") or {}
+    scores = {}
+    for name, numbers in found.items():
+        if not isinstance(numbers, dict):
+            raise InvalidArgument(f"a test must be an object, not {_checks.shown(numbers)}")
+        plain = {key: value for key, value in numbers.items() if isinstance(value, int | float)}
+        scores[name] = {key: _checks.real(key, value) for key, value in plain.items() if type(value) is not bool}
+    return scores
 
 
 def _object(stored: Stored, report: Mapping[str, Any], name: str) -> dict[str, Any] | None:

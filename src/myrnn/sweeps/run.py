@@ -212,9 +212,7 @@ def _counts_of_steps(report: Report) -> TestCounts:
     if isinstance(report, TextReport):
         steps = int(report.numbers()["steps"])
         return TestCounts(steps, round(report.accuracy * steps))
-    raise InvalidArgument(
-        "a study counts what is right, which numbers have not: leave the tests out"
-    )
+    raise InvalidArgument("a study counts what is right, which numbers have not: leave the tests out")
 
 
 def _share(counts: list[tuple[int, int, int]]) -> float | None:
