@@ -16,6 +16,7 @@ from myrnn import (
     SequenceTagger,
     read_sequences,
     run,
+    sweep,
 )
 from myrnn.cli import main
 from myrnn.data import read_examples
@@ -227,3 +228,35 @@ def test_labels_are_read_as_ever(folder):
     file = written(folder / "labels.csv", ["sequence,label", "ab,x", "ba,y"])
     one, other = read_sequences(file), read_examples(file, "labels")
     assert one.labels.tolist() == other.labels.tolist() and other.targets is None
+
+
+def test_runs_are_listed_compared_and_drawn(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert main(["runs", "list", "."]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in ("tags", "sums", "text", "wave"))
+    assert main(["runs", "compare", "tags", "text"]) == 0
+    out = capsys.readouterr().out
+    assert "Scores, with their intervals" in out and "accuracy" in out
+    assert main(["plot", "wave", "sums", "--out=both.svg"]) == 0
+    assert "squared error" in capsys.readouterr().out
+    assert main(["plot", "wave", "tags", "--out=other.svg"]) == 2
+    told = "only trainings with the same score can be drawn over each other: wave has squared error and tags has accur"
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_a_study_of_tags(folder, tmp_path):
+    study = tmp_path / "study.toml"
+    lines = [
+        "[data]",
+        f'file = "{folder / "tags.csv"}"',
+        'learn = "tags"',
+        "[training]",
+        "max_epochs = 2",
+        "seed = [0, 1]",
+    ]
+    written(study, [*lines, "[evaluation]", f'test = "{folder / "tags.jsonl"}"', "[model]", "dim_recurrent = 4"])
+    results = sweep(study, tmp_path / "out", jobs=1, progress=False)
+    tagger = SequenceTagger("rnn", dim_recurrent=4, max_epochs=2, random_state=0).fit(WORDS, MARKS)
+    assert results.runs["accuracy"][0] == pytest.approx(tagger.score(WORDS, MARKS))

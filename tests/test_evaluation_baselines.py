@@ -69,7 +69,7 @@ def tags_by_hand(train, test, order):
 def test_tags_are_those_of_the_last_symbols(seed):
     train, test = drawn(seed), drawn(seed + 5000, symbols=5, classes=4)
     found = tag_baselines(train, test, orders=[3, 1, 2])
-    names = ["most frequent tag", "tag by the last symbol", "tag by the last 2 symbols", "tag by the last 3 symbols"]
+    names = ["most frequent", "last symbol", "last 2 symbols", "last 3 symbols"]
     assert list(found.scores) == names
     for order, name in enumerate(names):
         said = tags_by_hand(train, test, order)
@@ -81,7 +81,7 @@ def test_tags_are_those_of_the_last_symbols(seed):
 def test_sequences_of_features_have_the_most_frequent_tag_only():
     data = Sequences([[0.5], [1.5], [0.1]], [0, 3], [1, 1, 0], per_step=True)
     found = tag_baselines(data, data)
-    assert {name: scores["accuracy"].value for name, scores in found.scores.items()} == {"most frequent tag": 2 / 3}
+    assert {name: scores["accuracy"].value for name, scores in found.scores.items()} == {"most frequent": 2 / 3}
 
 
 # --- text
@@ -210,7 +210,7 @@ def test_a_gain_is_a_difference_on_the_same_steps(sequences):
     assert found == pytest.approx((less.sum() / 600, *ratio_interval(less, size)))
     tags = tag_report(test.targets, probabilities, offsets, baselines=tag_baselines(train, test))
     most = test.targets == frequency.argmax()
-    found = tags.gains["most frequent tag"]
+    found = tags.gains["most frequent"]
     assert found == pytest.approx(
         (right.mean() - most.mean(), *ratio_interval(np.bincount(blocks, 1.0 * right - most), size))
     )

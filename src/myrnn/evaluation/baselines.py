@@ -138,7 +138,7 @@ def tag_baselines(
 ) -> Baselines:
     """Fit rules that say a tag at every step, and try them on other sequences.
 
-    ``most frequent tag``: always that of the training. ``tag by the last n symbols``: the tag that came most often with
+    ``most frequent``: always that of the training. ``last n symbols``: the tag that came most often with
     these n symbols, up to the step's own, in the training; where they were never seen together, that of the last
     n - 1, and so on. The beginning of a sequence counts as a symbol of its own. Of sequences of features only the first
     rule is tried.
@@ -172,7 +172,7 @@ def tag_baselines(
     >>> train = Sequences([0, 1, 0, 1], [0, 4], [1, 0, 1, 0], per_step=True)
     >>> found = tag_baselines(train, train, orders=[1])
     >>> {name: scores["accuracy"].value for name, scores in found.scores.items()}
-    {'most frequent tag': 0.5, 'tag by the last symbol': 1.0}
+    {'most frequent': 0.5, 'last symbol': 1.0}
     """
     level = _checks.real("confidence", confidence, above=0, below=1)
     wanted, steps = _orders(orders), _checked(train, test, CLASS)
@@ -187,7 +187,7 @@ def tag_baselines(
         scores[name] = tag_scores(test.targets, said, classes, steps, level)
         losses[name] = steps.sums(said != test.targets)
 
-    score("most frequent tag")
+    score("most frequent")
     chain = contexts(train, test, max(wanted)) if train.is_tokens else iter(())
     for order, context in enumerate(chain, 1):
         # A tie goes to the tag that is more frequent on the whole.
@@ -196,7 +196,7 @@ def tag_baselines(
         seen = context.test >= 0
         said = np.where(seen, tables.target[best[context.test]], said)
         if order in wanted:
-            score("tag by the last symbol" if order == 1 else f"tag by the last {order} symbols")
+            score("last symbol" if order == 1 else f"last {order} symbols")
     return Baselines(TAGS, scores, losses, steps.clusters, level)
 
 

@@ -99,6 +99,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         """
         counts = list(zip(self.lengths, self.total, self.correct, strict=True))
         known = counts if self.files else [row for row in counts if row[0] <= self.longest]
+        if self.files and not counts:
+            # Of steps there are no counts by length.
+            known = [(0, test.total, test.correct) for test in self.tests.values()]
         tests = {f"test.{name}": test.correct / test.total for name, test in self.tests.items()}
         shares = tests.values() if self.files else [right / total for _, total, right in known]
         return {
