@@ -120,11 +120,19 @@ def _prefixes(subject: _StepSubject) -> str:
             return "All rows are the same: append the scores inside the loop, after each new state."
         if not differ(rows, alone[::-1]):
             return "The rows come in the opposite order."
-        if not differ(rows[1:], alone[:-1]):
-            return "Row t is what the model says before it reads element t: take the scores after the new state."
         t = int(np.argmax(np.abs(rows - alone).max(axis=1)))
         return (
             f"For the digits {list(digits)} row {t} is {listed(rows[t])}, but for the first {t + 1} of them alone "
             f"the last row is {listed(alone[t])}. Does a score depend on what comes later?"
         )
     return ""
+
+
+@step_checks("Row t of the scores depends on element t.", repeatable, are_parameters)
+def _reads_its_own(subject: _StepSubject) -> str:
+    model = subject.whole.filled()
+    for *before, last in SEQUENCES:
+        rows = [scores_of(model, encoded(*before, digit))[-1] for digit in (last, (last + 1) % SIZES[0])]
+        if differ(*rows):
+            return ""
+    return "It is what the model says before it reads element t: append the scores after the new state."
