@@ -333,8 +333,8 @@ WRONG_MODELS = {
     ),
     "taken before": (
         [(f"{UPDATE}\n            {APPEND}", f"{APPEND}\n            {UPDATE}")],
-        ALONE,
-        "before it reads",
+        "Row t of the scores depends on element t",
+        "append the scores after the new state",
     ),
     "the same for all": (
         [(RETURN, "return mg.concatenate([scores[-1] for _ in scores])")],

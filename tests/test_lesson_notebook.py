@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from cells import run
 from myrnn import InvalidArgument
 from myrnn.cli import main
 from myrnn.exercises import ExerciseReport, check_generate_sequence, check_model
@@ -300,15 +301,6 @@ def test_the_lesson_is_in_the_wheel(tmp_path):
 
 
 # ---- the lesson runs
-
-
-def run(cell, names):
-    """Run a cell as a notebook does, and return the value of its last line."""
-    *body, last = ast.parse(cell.source).body
-    if not isinstance(last, ast.Expr):
-        body, last = [*body, last], None
-    exec(compile(ast.Module(body, []), f"<cell of line {cell.line}>", "exec"), names)
-    return None if last is None else eval(compile(ast.Expression(last.value), "<last line>", "eval"), names)
 
 
 @pytest.fixture(scope="module")
