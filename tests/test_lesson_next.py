@@ -115,11 +115,23 @@ def test_the_students_version_is_valid_python_without_solutions():
     assert len(cells) == len(code_cells("instructor"))
 
 
+def test_the_students_version_begins_where_nothing_is_solved(capsys):
+    begin = make_version(lesson_source(2), "student").split("## 5. Training")[0].count("\n")
+    names, shown = run_all(cell for cell in code_cells("student") if cell.line < begin)
+    assert "continue with the StepRNN of the lesson" in capsys.readouterr().out
+    assert names["Network"] is answers.StepRNN
+    assert names["next_symbols"] is answers.next_symbols
+    assert [report.ok for report in shown if isinstance(report, ExerciseReport)] == [False, False]
+    assert names["training"].targets[:50].tolist() == names["encode"](names["training_text"][1:51]).tolist()
+
+
+@pytest.mark.long
 # In so short a text some characters come in the test alone.
 @pytest.mark.filterwarnings("ignore:.*not in the training:UserWarning")
 def test_the_students_version_goes_on_where_nothing_is_solved(capsys):
     short = {
         "kept)": "kept)[:30_000]",
+        "dim_recurrent=128": "dim_recurrent=16",
         "iterations=4000": "iterations=20",
         "report_every=50": "report_every=10",
         "max_epochs=100,": "max_epochs=2,",
