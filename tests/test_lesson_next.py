@@ -78,7 +78,7 @@ def test_what_the_lesson_says_of_the_text_is_so(lesson):
     assert names["gated"].bits(names["test_text"]) < bits[best] - 0.03
     # Some units go along with what a reader would name.
     for feature in names["features"].values():
-        assert abs(names["most_alike"](feature)[1]) > 0.35
+        assert abs(names["most_alike"](feature)[1]) > 0.25
 
 
 @pytest.mark.long
