@@ -85,13 +85,16 @@ class GRULayer:
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         h, states = np.zeros((1, self.dim_recurrent), dtype=np.float32), []
         for x_t in x:
-            x_t = x_t[np.newaxis]
-            z = sigmoid(self.fc_x2z(x_t) + self.fc_h2z(h))
-            r = sigmoid(self.fc_x2r(x_t) + self.fc_h2r(h))
-            n = tanh(self.fc_x2n(x_t) + r * self.fc_h2n(h))
-            h = n + z * (h - n)
+            h = self.step(x_t[np.newaxis], h)
             states.append(h)
         return mg.concatenate(states, axis=0)
+
+    def step(self, x_t: Any, h: Any) -> Any:
+        """Return the states after a step, (B, D), for the rows of some sequences, (B, C)."""
+        z = sigmoid(self.fc_x2z(x_t) + self.fc_h2z(h))
+        r = sigmoid(self.fc_x2r(x_t) + self.fc_h2r(h))
+        n = tanh(self.fc_x2n(x_t) + r * self.fc_h2n(h))
+        return n + z * (h - n)
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
@@ -150,3 +153,20 @@ class Tagger:
     @property
     def parameters(self) -> tuple[Tensor, ...]:
         return self.embedding.parameters + self.layer.parameters + self.fc_h2y.parameters
+
+
+class CharacterGRU:
+    """A layer over characters, and logits of the next one at every step."""
+
+    def __init__(self, dim_input: int, dim_recurrent: int, dim_output: int, rng: int = 0) -> None:
+        draw = seeded_glorot_normal(rng)
+        self.dim_input = dim_input
+        self.layer = GRULayer(dim_input, dim_recurrent, draw)
+        self.fc_h2y = dense(dim_recurrent, dim_output, weight_initializer=draw)
+
+    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
+        return self.fc_h2y(self.layer(x))
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        return self.layer.parameters + self.fc_h2y.parameters

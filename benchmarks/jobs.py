@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from pydoc_data.topics import topics
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cells import AttentionGRU, BidirectionalGRU, MinimalGatedTagger, MinimalGatedUnit, Tagger
+from benchmarks.cells import AttentionGRU, BidirectionalGRU, CharacterGRU, MinimalGatedTagger, MinimalGatedUnit, Tagger
 from myrnn.data import SequenceEncoder, flat_sequences
 from myrnn.models import GRU, LSTM, RNN, parameter_names
 from myrnn.sequences import Sequences
@@ -23,17 +28,19 @@ MODELS = {
     "bidirectional": BidirectionalGRU,
     "attention": AttentionGRU,
     "tagger": Tagger,
+    "characters": CharacterGRU,
 }
 
 # The gates of each cell in the order of the model's layers: fc_x2<gate> and fc_h2<gate>.
 GATES = {"rnn": "h", "gru": "zrn", "lstm": "ifog", "mgu": "fn", "mgu-tagger": "fn"}
-GATES |= dict.fromkeys(("bidirectional", "attention", "tagger"), "zrn")
+GATES |= dict.fromkeys(("bidirectional", "attention", "tagger", "characters"), "zrn")
 
 # What leads to the recurrent layers of a model, where they are not the model itself.
 PREFIXES = {"bidirectional": ("forward.", "backward."), "attention": ("layer.",), "tagger": ("layer.",)}
+PREFIXES["characters"] = ("layer.",)
 
 # The models that have logits, and so targets, at every step.
-PER_STEP = ("mgu-tagger", "tagger")
+PER_STEP = ("mgu-tagger", "tagger", "characters")
 
 LEARNING_RATE = 1e-3
 DIM_INPUT, DIM_OUTPUT = 10, 2
@@ -42,6 +49,11 @@ DIM_INPUT, DIM_OUTPUT = 10, 2
 VOWELS, TOKENS, SENTENCES = "Japanese Vowels", "tokens", "sentences"
 DIMENSIONS = {VOWELS: (12, 9), TOKENS: (DIM_INPUT, DIM_OUTPUT), SENTENCES: (500, 12)}
 TOKEN_SEQUENCES, SENTENCE_COUNT = 10_000, 2_000
+
+# A text that is read in streams side by side, some characters of each at a time: so many times until its end.
+CHARACTERS = "characters"
+STREAMS, WINDOW, WINDOWS, SYMBOLS = 64, 64, 240, 100
+DIMENSIONS[CHARACTERS] = (SYMBOLS, SYMBOLS)
 
 
 @dataclass(frozen=True)
@@ -115,8 +127,13 @@ def data_set(name: str) -> Sequences:
 
     `TOKENS` have lengths of 0 to 500 and a class each. `SENTENCES` have lengths of 5 to 40, a vocabulary of 500, and a
     class at every step. Both are drawn by chance, classes, too: what is learned does not matter to the time. `VOWELS`
-    are the utterances to learn from, standardised.
+    are the utterances to learn from, standardised. `CHARACTERS` are the streams of a text, with the next character as
+    the class of each.
     """
+    if name == CHARACTERS:
+        symbols = characters()
+        count = len(symbols) - 1
+        return Sequences(symbols[:-1], [0, count], symbols[1:], SYMBOLS, per_step=True).cut(STREAMS)
     if name == TOKENS:
         rng = np.random.default_rng(0)
         offsets = np.concatenate(([0], np.cumsum(rng.integers(0, 501, size=TOKEN_SEQUENCES))))
@@ -133,6 +150,22 @@ def data_set(name: str) -> Sequences:
     raw = flat_sequences([utterance.to_numpy() for utterance in utterances])
     order = np.random.default_rng(0).permutation(len(raw))
     return SequenceEncoder.fit(raw).encode(raw, speakers.astype(np.int64) - 1).select(order)
+
+
+@cache
+def characters() -> NDArray[np.int64]:
+    """Return a text that comes with Python, 983,041 characters, as symbols.
+
+    It is what ``help()`` says about the language, and then the modules of the standard library in alphabetical order.
+    The most frequent characters are 0 .. 98; all others are 99.
+    """
+    size, parts = STREAMS * WINDOW * WINDOWS + 1, [topics[name] for name in sorted(topics)]
+    modules = iter(sorted(Path(os.__file__).parent.glob("*.py")))
+    while sum(map(len, parts)) < size:
+        parts.append(next(modules).read_text(encoding="utf-8"))
+    text = "".join(parts)[:size]
+    ranks = {character: rank for rank, (character, _) in enumerate(Counter(text).most_common(SYMBOLS - 1))}
+    return np.array([ranks.get(character, SYMBOLS - 1) for character in text])
 
 
 def weights_by_name(job: Job) -> dict[str, NDArray[np.float32]]:

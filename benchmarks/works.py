@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.jobs import SENTENCES, TOKENS, VOWELS, Job, matrix_flops
+from benchmarks.jobs import CHARACTERS, SENTENCES, STREAMS, TOKENS, VOWELS, Job, matrix_flops
 from benchmarks.peers.numpy_product import FLOPS
 from benchmarks.units import OURS, Comparison, Unit, Work
 
@@ -14,12 +14,13 @@ LAYER_NAMES |= {
     "attention": "nn.GRU, softmax",
     "tagger": "nn.GRU, packed",
     "mgu-tagger": "loop",
+    "characters": "nn.GRU",
 }
 
 
 def all_works() -> tuple[Work, ...]:
     """Return every work in the order in which they run."""
-    works = (_lesson(), *_gated(), *_batches(), *_large_batches(), *_ragged(), *_structures())
+    works = (_lesson(), *_gated(), *_batches(), *_large_batches(), *_ragged(), *_structures(), *_characters())
     return (*works, _evaluation(), _starting(), *_scaling())
 
 
@@ -160,6 +161,33 @@ def _structures() -> tuple[Work, ...]:
     tagger = Job("tagger", dim_recurrent=64, batch_size=32, drawn=False, data=SENTENCES)
     title = "An epoch of 2,000 sentences of 5 to 40 words, a GRU that tags every word: batch 32, D 64"
     return (*works, _by_threads(title, tagger, 5, "epochs"))
+
+
+def _characters() -> tuple[Work, Work]:
+    """Return the training of a character language model, and what it writes."""
+    job = Job("characters", dim_recurrent=128, batch_size=STREAMS, drawn=False, data=CHARACTERS)
+    units, comparisons = [], []
+    for threads in (1, 2):
+        suffix = f", {threads} thread{'s' * (threads > 1)}"
+        jax = Unit(f"JAX{suffix}", "jax_scan", job, options={"chunk": 20}, chunk=20, threads=threads)
+        sides = [
+            replace(unit, function="truncated")
+            for unit in (_ours(job, OURS + suffix, threads), _torch(job, suffix, threads), jax)
+        ]
+        units += sides
+        comparisons += [Comparison("times", sides[0].name, peer.name, 2.0) for peer in sides[1:]]
+    title = (
+        "A character language model: GRU, 64 streams of 64 characters, C = K = 100, D 128, truncated backpropagation"
+    )
+    training = Work("characters", title, tuple(units), tuple(comparisons))
+    ours, layer = (
+        replace(unit, function="generation", iterations=10_000, whole=True, agrees=False)
+        for unit in (_ours(job, threads=1), _torch(job, " in a loop"))
+    )
+    cell = replace(layer, name="PyTorch nn.GRUCell in a loop", options={"by_cell": True})
+    comparisons = [Comparison("times", OURS, layer.name, 50.0), Comparison("times", OURS, cell.name)]
+    title = "10,000 characters that this model writes, one after the other"
+    return training, Work("characters", title, (ours, layer, cell), tuple(comparisons))
 
 
 def _by_threads(title: str, job: Job, wanted: float | None = None, function: str = "training") -> Work:

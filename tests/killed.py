@@ -32,6 +32,12 @@ RUN = (
 )
 # What must be the same in the end; report.json has seconds in it, and pictures are drawn from the rest.
 FILES = ("model.safetensors", "history.csv", "accuracy_by_length.csv", f"checkpoints/checkpoint-{EXTENDED:012d}/")
+# A run that learns a text window by window: what goes on in its streams is in its checkpoints, too.
+TEXT = "the cat sat on the mat. the dog sat on the log. " * 6
+ON_TEXT = (
+    *("train", "--quiet", "--learn=text", "--tokenize=characters", "--model=gru", "--dim-recurrent=4"),
+    *("--truncate=5", "--batch-size=3", "--max-epochs=12", "--checkpoint-every=0"),
+)
 # Calls that write to the disk: how many of them a process is left to do at most.
 MOST_WRITES = 80
 
@@ -73,6 +79,18 @@ def run(folder, engine="mygrad"):
         path for name in FILES for path in ([folder / name] if name[-1] != "/" else sorted((folder / name).iterdir()))
     ]
     return [path.read_bytes().hex() for path in paths]
+
+
+def run_on_text(folder):
+    """Let the command line make a run that learns a text, or go on with it, and return what must be the same."""
+    file = folder.parent / "text.txt"
+    if not file.exists():
+        file.write_text(TEXT)
+    if (folder / "unfinished.json").exists():
+        assert command_line(["train", "--resume", str(folder), "--quiet", "--checkpoint-every=0"]) == 0
+    elif not is_whole(folder):
+        assert command_line([*ON_TEXT, f"--data={file}", "--out", str(folder)]) == 0
+    return [(folder / name).read_bytes().hex() for name in ("model.safetensors", "history.csv", "encoding.json")]
 
 
 def is_whole(folder):
@@ -174,7 +192,12 @@ def main(kind, folder, least, seed):
     """Kill trainings until `least` have been killed, and print what each became in the end."""
     # What is compiled before the forks is there in all of them, and nothing is to be said of it.
     without_notice()
-    works = {"run-writes": run, "run-moments": run, "run-native": partial(run, engine="native")}
+    works = {
+        "run-writes": run,
+        "run-moments": run,
+        "run-native": partial(run, engine="native"),
+        "run-text": run_on_text,
+    }
     work = works.get(kind, training)
     kills, trainings, uninterrupted = 0, 0, work(folder / "uninterrupted")
     while kills < least:

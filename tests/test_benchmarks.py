@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import agreement, machine, report, scaling, sweeps  # noqa: E402
 from benchmarks.jobs import (  # noqa: E402
+    CHARACTERS,
     GATES,
     MODELS,
     PER_STEP,
@@ -233,6 +234,7 @@ def test_the_works_compare_units_that_they_have():
         "batch64",
         "ragged",
         "structures",
+        "characters",
         "evaluate",
         "start",
         "scaling",
@@ -265,7 +267,7 @@ def test_first_weights_are_all_that_the_model_has(cell):
     assert sum(part.size for part in parts) == sum(part.size for part in named.values())
 
 
-@pytest.mark.parametrize("cell", most_are_long(["mgu-tagger", "attention", "bidirectional", "tagger"], 4))
+@pytest.mark.parametrize("cell", most_are_long(["mgu-tagger", "attention", "bidirectional", "tagger", "characters"], 5))
 def test_models_of_other_structures_compile(cell):
     job = Job(cell, dim_recurrent=4)
     compiled = myrnn.compile(job.model())
@@ -382,6 +384,12 @@ def test_sentences_have_a_class_at_every_step():
     assert (job.dim_input, job.dim_output) == (whole.dim_input, whole.targets.max() + 1) == (500, 12)
 
 
+def test_characters_are_streams_of_one_text():
+    whole = data_set(CHARACTERS)
+    assert whole.lengths.tolist() == [64 * 240] * 64 and whole.dim_input == whole.targets.max() + 1 == 100
+    assert (whole.targets[:-1] == whole.values[1:]).all() and np.bincount(whole.values).argmax() == 0
+
+
 def test_a_job_with_logits_at_every_step_has_targets_there():
     job = Job("mgu-tagger")
     drawn = job.sequences(3)
@@ -404,6 +412,27 @@ def test_peers_compute_what_mygrad_computes(library, peer, cell, size):
     job = Job(cell, 2 if size == 1 else 6, 6, 7, size, drawn=False, data=SENTENCES if cell == "tagger" else "")
     losses = importlib.import_module(f"benchmarks.peers.{peer}").losses(job, 4)
     np.testing.assert_allclose(losses, ours.losses(job, 4, engine="mygrad"), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("library", "peer"), [("mygrad", "ours"), ("torch", "pytorch"), ("jax", "jax_scan")])
+def test_peers_go_on_with_the_same_states(library, peer):
+    pytest.importorskip(library)
+    from benchmarks.peers import ours
+
+    job = Job("characters", dim_recurrent=7, batch_size=64, drawn=False, data=CHARACTERS)
+    losses = importlib.import_module(f"benchmarks.peers.{peer}").losses(job, 3)
+    np.testing.assert_allclose(losses, ours.losses(job, 3, engine="mygrad"), rtol=1e-4)
+
+
+def test_both_loops_of_pytorch_write_the_same():
+    torch = pytest.importorskip("torch")
+    from benchmarks.peers import pytorch
+
+    job, written = Job("characters", dim_recurrent=7, data=CHARACTERS), []
+    for by_cell in (False, True):
+        torch.manual_seed(0)
+        written.append(pytorch.writer(job, by_cell)(50))
+    assert written[0] == written[1] and len(set(written[0])) > 10
 
 
 def test_the_vowels_are_those_to_learn_from():

@@ -25,7 +25,7 @@ from myrnn.cli import main
 from myrnn.data import read_sequences
 from myrnn.errors import InvalidArgument, NotFinite, RunError
 from myrnn.evaluation import classification_report
-from myrnn.runs import UNFINISHED, Fitted, load_run, save, work
+from myrnn.runs import UNFINISHED, Fitted, load_run, reports, save, work
 from myrnn.storage import seal
 from myrnn.training import Validation
 from run_folders import figures_left_blank
@@ -164,7 +164,7 @@ def test_without_a_test(here, capsys):
     assert main(["train", "--data=train.csv", *SMALL, "--validation-fraction=0"]) == 0
     out = capsys.readouterr().out
     assert "training    at most 2 epochs in batches of 32, seed 0\n" in out
-    assert "test        none: --test FILE tests the classifier on sequences that it has not seen\n" in out
+    assert "test        none: --test FILE tests the network on sequences that it has not seen\n" in out
     assert "accuracy by length" not in out.lower()
     (folder,) = Path("runs").iterdir()
     assert re.fullmatch(r"train-\d{8}-\d{6}", folder.name)
@@ -687,7 +687,7 @@ def out_of_memory(*_, **__):
     ],
 )
 def test_what_fails_after_the_training_does_not_cost_the_classifier(here, capsys, monkeypatch, target, fault, message):
-    module = save if target.startswith("plots") else work
+    module = save if target.startswith("plots") else reports if target.startswith("class") else work
     monkeypatch.setattr(f"{module.__name__}.{target}", fault)
     assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--out=run", "--quiet"]) == 2
     out, err = capsys.readouterr()

@@ -585,7 +585,9 @@ def test_a_signal_stops_a_real_training(here, number, code):
 
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a system that waits for processes with pidfd_open")
-@pytest.mark.parametrize(("kind", "least"), [("run-writes", 25), ("run-moments", 25), ("run-native", 10)])
+@pytest.mark.parametrize(
+    ("kind", "least"), [("run-writes", 25), ("run-moments", 25), ("run-native", 10), ("run-text", 10)]
+)
 def test_a_run_that_is_killed_again_and_again_comes_through(tmp_path, kind, least):
     script = Path(__file__).with_name("killed.py")
     command = [sys.executable, script, kind, tmp_path, str(least), "1"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import re
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 from mygrad.nnet.activations import tanh
 
 from myrnn import GRU, LSTM, RNN, Adam, InvalidArgument, Sequences, compile, dropout, generate, train
+from myrnn.compiler.runtime import generation
 from myrnn.errors import CompileError, NotFinite
 from myrnn.generation import _drawn
+from natively import native
 
 TOKENS = 5
 
@@ -60,6 +63,18 @@ def test_the_number_says_which_one():
     found = [_drawn(logits, u, 1.0, 4) for u in (0, 0.09, 0.11, 0.29, 0.31, 0.59, 0.61, 0.999999)]
     assert found == [0, 0, 1, 1, 2, 2, 3, 3]
     assert [_drawn(logits, u, 1.0, 2) for u in (0, 0.42, 0.44, 0.99)] == [2, 2, 3, 3]
+
+
+@pytest.mark.parametrize("count", [1, 5, 16, 100])
+def test_the_native_draw_is_that_in_numpy(count):
+    rng, shares = np.random.default_rng(count), np.zeros(112, np.float32)
+    for temperature, top in itertools.product([1e-45, 0.5, 1, 30, 1e30], [1, 2, 7, 40, 100]):
+        # With equals among them, zeros of both signs, and behind them what is not to be read.
+        outputs = np.r_[rng.normal(0, 3, count).round(1), np.full(112 - count, np.nan)].astype(np.float32)
+        outputs[: count // 3] *= np.float32(-0.0)
+        for uniform in [0, *rng.random(20)]:
+            found = native(generation.drawn)(outputs, 0, count, temperature, min(top, count), uniform, shares)
+            assert found == _drawn(outputs[:count].astype(float), uniform, temperature, top)
 
 
 def test_it_is_what_steps_by_hand_come_to():

@@ -175,6 +175,10 @@ def test_a_model_that_does_something_else_later_on_is_found():
     with pytest.raises(NotARecurrence, match=r"than what was compiled|at step 299"):
         for _ in range(400):
             state, _ = compiled.step(state, 1)
+    compiled = compile(Late(700))
+    with pytest.raises(NotARecurrence, match="than what was compiled, though it computes the same on the first 128"):
+        compiled.step(compiled.start(), np.ones(5000, dtype=int))
+    assert compiled.max_length < 700
     with pytest.raises(CompileError, match=r"^truncate needs a compiled model, and this one is none: "):
         train(model := Late(30), data([60]), SGD(model.parameters), 5, truncate=5, progress=False)
 

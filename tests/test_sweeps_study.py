@@ -14,7 +14,8 @@ from myrnn.errors import InvalidArgument
 from myrnn.sweeps import read_study
 
 NO_SETTING_OF_GRU = (
-    "model gru has no setting 'activation', only 'name', 'dim_recurrent', 'recurrent_init', 'layers', 'dim_embedding', 'bidirectional'"
+    "model gru has no setting 'activation', only 'name', 'dim_recurrent', 'recurrent_init', 'layers', 'dim_embedding', "
+    "'bidirectional'"
 )
 
 

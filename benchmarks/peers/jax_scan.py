@@ -12,7 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from benchmarks.jobs import LEARNING_RATE, PER_STEP, Job, first_weights
+from benchmarks.jobs import (
+    CHARACTERS,
+    LEARNING_RATE,
+    PER_STEP,
+    PREFIXES,
+    STREAMS,
+    WINDOW,
+    WINDOWS,
+    Job,
+    data_set,
+    first_weights,
+)
 from myrnn.sequences import Sequences
 
 Parameters = dict[str, Any]
@@ -93,21 +104,87 @@ def train_loop(job: Job, masked: bool) -> Callable[[Any, Data], tuple[Any, Array
     gradients_of = value_and_gradients(job, masked)
 
     def iterate(state: Any, data: Data) -> tuple[Any, Array]:
-        p, mean, square, t = state
-        loss, gradients = gradients_of(p, data)
-        t = t + 1
-        mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, mean, gradients)
-        square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, square, gradients)
-        rate, scale = LEARNING_RATE / (1 - 0.9**t), 1 / (1 - 0.999**t)
-        p = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v * scale) + 1e-8), p, mean, square)
-        return (p, mean, square, t), loss
+        loss, gradients = gradients_of(state[0], data)
+        return descended(state, gradients), loss
 
     return jax.jit(partial(lax.scan, iterate), donate_argnums=0)
 
 
+def descended(state: Any, gradients: Parameters) -> Any:
+    """Return parameters, averages and count after a step of Adam."""
+    p, mean, square, t = state
+    t = t + 1
+    mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, mean, gradients)
+    square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, square, gradients)
+    rate, scale = LEARNING_RATE / (1 - 0.9**t), 1 / (1 - 0.999**t)
+    p = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v * scale) + 1e-8), p, mean, square)
+    return p, mean, square, t
+
+
+def window_loss(p: Parameters, h: Array, tokens: Array, labels: Array) -> tuple[Array, Array]:
+    """Return the loss of the windows of all streams, (T, B), and the states to go on from, (B, D)."""
+    gates = {gate: p["x2h"][gate][tokens] + p["bias"][gate] for gate in p["x2h"]}
+    # All gates in one product.
+    names, joined = list(p["h2h"]), jnp.concatenate(list(p["h2h"].values()), axis=1)
+
+    def step(h: Array, a: Any) -> tuple[Array, Array]:
+        of_h = dict(zip(names, jnp.split(h @ joined, len(names), axis=1), strict=True))
+        z, r = jax.nn.sigmoid(a["z"] + of_h["z"]), jax.nn.sigmoid(a["r"] + of_h["r"])
+        n = jnp.tanh(a["n"] + r * of_h["n"])
+        h = n + z * (h - n)
+        return h, h
+
+    h, states = lax.scan(step, h, gates)
+    shares = jax.nn.log_softmax(states @ p["h2y"] + p["bias_y"])
+    return -jnp.mean(jnp.take_along_axis(shares, labels[..., None], axis=-1)), h
+
+
+def window_loop() -> Callable[[Any, tuple[Array, Array]], tuple[Any, Array]]:
+    """Return the compiled loop over windows: state and windows in, state and losses out."""
+
+    def iterate(state: Any, data: tuple[Array, Array]) -> tuple[Any, Array]:
+        trained, h = state
+        (loss, h), gradients = jax.value_and_grad(window_loss, has_aux=True)(trained[0], h, *data)
+        return (descended(trained, gradients), h), loss
+
+    return jax.jit(partial(lax.scan, iterate), donate_argnums=0)
+
+
+def windows_of(job: Job) -> tuple[Array, Array]:
+    """Return the characters and targets of all windows, (N, T, B)."""
+    data = data_set(job.data)
+    tokens, targets = (
+        jnp.asarray(part.astype(np.int32).reshape(STREAMS, WINDOWS, WINDOW).transpose(1, 2, 0))
+        for part in (data.values, data.targets)
+    )
+    return tokens, targets
+
+
+def truncated(job: Job, chunk: int = 20) -> Callable[[int], float]:
+    """Time iterations over the windows of a text, whose states go on, `chunk` windows a call."""
+    loop, windows, zeros = window_loop(), windows_of(job), jnp.zeros((STREAMS, job.dim_recurrent))
+    parts = [jax.tree.map(lambda a, at=at: a[at : at + chunk], windows) for at in range(0, WINDOWS, chunk)]
+    state = (first_state(job), zeros)
+    done = 0
+
+    def run(iterations: int) -> float:
+        nonlocal state, done
+        jax.block_until_ready(state)
+        begin = time.perf_counter()
+        for _ in range(iterations // chunk):
+            state = (state[0], state[1] if done else jnp.zeros_like(state[1]))
+            state, _ = loop(state, parts[done])
+            done = (done + 1) % len(parts)
+        jax.block_until_ready(state)
+        return time.perf_counter() - begin
+
+    run(chunk)
+    return run
+
+
 def first_state(job: Job) -> Any:
     """Return the parameters, Adam's two averages and its count of steps."""
-    w = first_weights(job)
+    w = first_weights(job, *PREFIXES.get(job.cell, ()))
     arrays = {"x2h": w.x2h, "bias": w.bias, "h2h": w.h2h, "h2y": w.h2y, "bias_y": w.bias_y}
     zeros = [jax.tree.map(jnp.zeros_like, arrays) for _ in range(2)]
     return (jax.tree.map(jnp.array, arrays), *zeros, jnp.float32(0))
@@ -149,5 +226,9 @@ def training(job: Job, masked: bool = False, chunk: int = 1000) -> Callable[[int
 
 
 def losses(job: Job, iterations: int, masked: bool = False, chunk: int = 1000) -> list[float]:
+    if job.data == CHARACTERS:
+        some = jax.tree.map(lambda a: a[:iterations], windows_of(job))
+        _, series = window_loop()((first_state(job), jnp.zeros((STREAMS, job.dim_recurrent))), some)
+        return [float(loss) for loss in series]
     _, series = train_loop(job, masked)(first_state(job), padded(job, job.sequences(iterations)))
     return [float(loss) for loss in series]

@@ -6,8 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import mygrad as mg
+import numpy as np
+from mygrad.nnet.losses import softmax_crossentropy
+
 import myrnn
-from benchmarks.jobs import LEARNING_RATE, Job, Replay, data_set
+from benchmarks.jobs import CHARACTERS, LEARNING_RATE, STREAMS, WINDOW, WINDOWS, Job, Replay, data_set
 from myrnn.training import Training
 
 # Sequences of a fixed set: enough for many different batches.
@@ -61,7 +65,65 @@ def _check_engine(job: Job, engine: str) -> None:
         raise RuntimeError(f"engine={engine!r} was asked for, but {history.engine!r} trained")
 
 
+def truncated(job: Job) -> Callable[[int], float]:
+    """Time iterations of a training that reads a text window by window."""
+    model = job.model()
+    optimizer = myrnn.Adam(model.parameters, learning_rate=LEARNING_RATE)
+    under_way = Training(model, data_set(job.data), optimizer, STREAMS, truncate=WINDOW)
+    under_way.advance(1)
+
+    def run(iterations: int) -> float:
+        begin = time.perf_counter()
+        under_way.advance(iterations)
+        return time.perf_counter() - begin
+
+    return run
+
+
+def generation(job: Job) -> Callable[[int], float]:
+    """Time `myrnn.generate`; an iteration is one character."""
+    compiled = myrnn.compile(job.model())
+
+    def run(characters: int) -> float:
+        begin = time.perf_counter()
+        myrnn.generate(compiled, [0], characters, seed=0, engine="native")
+        return time.perf_counter() - begin
+
+    run(1000)
+    return run
+
+
+def _losses_of_text(job: Job, iterations: int, engine: str) -> list[float]:
+    model, data = job.model(), data_set(job.data)
+    optimizer = myrnn.Adam(model.parameters, learning_rate=LEARNING_RATE)
+    if engine == "native":
+        history = myrnn.train(
+            model, data, optimizer, iterations, STREAMS, truncate=WINDOW, report_every=1, progress=False
+        )
+        return [float(loss) for loss in history.loss]
+    # MyGrad alone knows no streams: the windows of all of them, (T, B, C), and their states are handed on by hand.
+    one_hot = np.eye(job.dim_input, dtype=np.float32)
+    tokens, targets = (part.reshape(STREAMS, -1, WINDOW).transpose(1, 2, 0) for part in (data.values, data.targets))
+    h, found = np.zeros((STREAMS, job.dim_recurrent), dtype=np.float32), []
+    for i in range(iterations):
+        assert i < WINDOWS, "the streams begin anew at their end"
+        rows = []
+        for x_t in one_hot[tokens[i]]:
+            h = model.layer.step(x_t, h)
+            rows.append(h)
+        loss = softmax_crossentropy(model.fc_h2y(mg.concatenate(rows)), targets[i].ravel())
+        loss.backward()
+        optimizer.step()
+        for parameter in model.parameters:
+            parameter.null_grad()
+        h = h.data.copy()
+        found.append(loss.item())
+    return found
+
+
 def losses(job: Job, iterations: int, engine: str = "native") -> list[float]:
+    if job.data == CHARACTERS:
+        return _losses_of_text(job, iterations, engine)
     model = job.model()
     optimizer = myrnn.Adam(model.parameters, learning_rate=LEARNING_RATE)
     history = myrnn.train(

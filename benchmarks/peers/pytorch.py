@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -12,10 +13,14 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from benchmarks.jobs import (
+    CHARACTERS,
     DIM_INPUT,
     LEARNING_RATE,
     PER_STEP,
     PREFIXES,
+    STREAMS,
+    WINDOW,
+    WINDOWS,
     Job,
     Weights,
     data_set,
@@ -26,6 +31,7 @@ from myrnn.sequences import Sequences
 
 # The order in which PyTorch keeps the gates of its layers, in the letters of the job.
 GATE_ORDER = {"rnn": "h", "lstm": "ifgo", **dict.fromkeys(("gru", "bidirectional", "attention", "tagger"), "rzn")}
+GATE_ORDER["characters"] = "rzn"
 
 # The layer of each cell; it is a GRU where there is no other.
 LAYERS = {"rnn": nn.RNN, "lstm": nn.LSTM}
@@ -113,6 +119,17 @@ class TaggerModel(LayerModel):
         return self.readout(states.data)
 
 
+class CharacterModel(LayerModel):
+    """The layer goes on from the states that it is given, and all steps are read out; it returns its last states, too.
+
+    Characters are one-hot rows, as the layer takes them.
+    """
+
+    def forward(self, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
+        states, h = self.layer(x, h)
+        return self.readout(states.flatten(0, 1)), h
+
+
 class MinimalGatedUnit(nn.Module):
     """The custom cell: the inputs of all steps in one product, then a loop."""
 
@@ -143,6 +160,7 @@ MODELS = {
     "bidirectional": BidirectionalModel,
     "attention": AttentionModel,
     "tagger": TaggerModel,
+    "characters": CharacterModel,
 }
 
 
@@ -157,7 +175,14 @@ class Trainer:
         self._model = torch.compile(model, dynamic=False) if compiled else model
 
     def iterate(self, x: Tensor | list[Tensor] | PackedSequence, labels: Tensor) -> Tensor:
-        loss = nn.functional.cross_entropy(self._model(x), labels)
+        return self._descend(nn.functional.cross_entropy(self._model(x), labels))
+
+    def go_on(self, x: Tensor, labels: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the loss, and the states to go on from."""
+        outputs, h = self._model(x, h)
+        return self._descend(nn.functional.cross_entropy(outputs, labels)), h.detach()
+
+    def _descend(self, loss: Tensor) -> Tensor:
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
@@ -204,8 +229,78 @@ def epochs(job: Job) -> Callable[[int], float]:
     return run
 
 
+def truncated(job: Job) -> Callable[[int], float]:
+    """Time iterations over the windows of a text, whose states go on."""
+    _set_up(False)
+    following = _losses_of_text(job)
+    next(following)
+
+    def run(iterations: int) -> float:
+        begin = time.perf_counter()
+        for _ in range(iterations):
+            next(following)
+        return time.perf_counter() - begin
+
+    return run
+
+
+def _losses_of_text(job: Job) -> Iterator[Tensor]:
+    """Train window by window for ever; yield the loss of each."""
+    trainer, one_hot = Trainer(job, False), torch.eye(job.dim_input)
+    data = data_set(job.data)
+    tokens, targets = (
+        torch.from_numpy(part.astype(np.int64)).reshape(STREAMS, WINDOWS, WINDOW).permute(1, 2, 0).contiguous()
+        for part in (data.values, data.targets)
+    )
+    while True:
+        h = None
+        for x, labels in zip(tokens, targets, strict=True):
+            loss, h = trainer.go_on(one_hot[x], labels.flatten(), h)
+            yield loss
+
+
+def generation(job: Job, by_cell: bool = False) -> Callable[[int], float]:
+    """Time the loop that draws character after character, by the layer or by PyTorch's cell."""
+    _set_up(False)
+    write = writer(job, by_cell)
+
+    def run(characters: int) -> float:
+        begin = time.perf_counter()
+        write(characters)
+        return time.perf_counter() - begin
+
+    run(100)
+    return run
+
+
+def writer(job: Job, by_cell: bool) -> Callable[[int], list[int]]:
+    """Return what draws so many characters behind the first symbol."""
+    model, one_hot = CharacterModel(job), torch.eye(job.dim_input)
+    cell = nn.GRUCell(job.dim_input, job.dim_recurrent)
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        getattr(cell, name).data = getattr(model.layer, f"{name}_l0").data
+
+    @torch.inference_mode()
+    def write(characters: int) -> list[int]:
+        token, drawn = torch.zeros(1, dtype=torch.int64), []
+        h = torch.zeros(1, job.dim_recurrent) if by_cell else torch.zeros(1, 1, job.dim_recurrent)
+        for _ in range(characters):
+            if by_cell:
+                h = cell(one_hot[token], h)
+                outputs = model.readout(h)
+            else:
+                outputs, h = model(one_hot[token][None], h)
+            token = torch.multinomial(torch.softmax(outputs, dim=-1), 1)[0]
+            drawn.append(token)
+        return torch.cat(drawn).tolist()
+
+    return write
+
+
 def losses(job: Job, iterations: int, compiled: bool = False) -> list[float]:
     _set_up(compiled)
+    if job.data == CHARACTERS:
+        return [loss.item() for loss in islice(_losses_of_text(job), iterations)]
     trainer = Trainer(job, compiled)
     if job.data:
         sequences = job.sequences(iterations)

@@ -150,7 +150,9 @@ def _drawn(outputs: NDArray[np.float64], uniform: float, temperature: float, top
     kept = np.argsort(-outputs, kind="stable")[:top]
     shares = np.zeros(len(outputs))
     shares[kept] = softmax((outputs[kept] - outputs.max()) / temperature)
-    return min(int(np.searchsorted(shares.cumsum(), uniform * shares.sum(), side="right")), len(outputs) - 1)
+    found = int(np.searchsorted(shares.cumsum(), uniform * shares.sum(), side="right"))
+    # By rounding there may be none.
+    return found if found < len(outputs) else int(outputs.argmax())
 
 
 def _check_drawn(drawn: NDArray[np.int64], before: int) -> None:

@@ -29,7 +29,7 @@ def run(
     streams: Integers, carried: Floats, members: Integers, keys: Integers, share: np.float32, learn: bool, p: Floats,
     g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:
-    """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
+    """Run `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`, else only logits.
 
     `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
     scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
@@ -172,6 +172,9 @@ def run(
     for r in range(sequences):
         add_dots(w, logits + r * K_padded, w, h + (total + r) * D_padded, p, fc_h2y_weight, D_padded, K, D_padded)
     loss, score = 0.0, 0.0
+    if not learn:
+        restore_mode(mode)
+        return loss, score
     for r in range(sequences):
         place = members[r]
         label = labels[place]
@@ -182,9 +185,6 @@ def run(
             loss += one_loss * weight
         else:
             fill(w, d_logits + r * K_padded, d_logits + r * K_padded + K_padded, 0.0)
-    if not learn:
-        restore_mode(mode)
-        return loss, score
 
     # Weights as the way back reads them.
     transpose(w, fc_h2o_weight_transposed, D_padded, p, fc_h2o_weight, D_padded, D, D_padded)

@@ -22,7 +22,7 @@ def run(
     weights: Floats, class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool,
     p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:
-    """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`.
+    """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`, else only the logits.
 
     `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
     scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
@@ -75,6 +75,9 @@ def run(
     # logits += h @ fc_h2y.weight
     add_dots(w, logits, w, h + steps * D_padded, p, fc_h2y_weight, D_padded, K, D_padded)
     loss, score = 0.0, 0.0
+    if not learn:
+        restore_mode(mode)
+        return loss, score
     place = member
     label = labels[place]
     weight = class_weights[label] * weights[place]
@@ -84,9 +87,6 @@ def run(
         loss += one_loss * weight
     else:
         fill(w, d_logits, d_logits + K_padded, 0.0)
-    if not learn:
-        restore_mode(mode)
-        return loss, score
 
     # Weights as the way back reads them.
     transpose(w, fc_h2h_weight_transposed, D_padded, p, fc_h2h_weight, D_padded, D, D_padded)

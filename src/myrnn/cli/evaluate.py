@@ -30,6 +30,7 @@ from myrnn.cli.options import (
     refuse,
     refuse_of_others,
 )
+from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.plots import save_figure
 from myrnn.runs import Run, claim_folder, run_names, tested_lengths
@@ -97,9 +98,19 @@ def evaluate(
         typer.Option(help=f"Draw the table into this file: .svg, .png or .pdf.{OF_EACH}", show_default=False),
     ] = None,
     model: OwnClass = None,
+    period: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="STEPS",
+            help="Compare the forecasts of a series with the value so many steps before.  [default: the last value]",
+            show_default=False,
+            rich_help_panel=ON_DATA,
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show how often a trained network is right, length by length and class by class.
+    """Show how good a trained network is: of labels how often it is right, length by length and class by class.
 
     A network that was trained on a task is tested on new sequences of it, one that was trained on data on its tests.
     """
@@ -107,7 +118,11 @@ def evaluate(
     check_picture("--figure", figure)
     loaded = load(run, model)
     options = given(context)
-    refuse_of_others(options, loaded, ("samples", "seed", "length_max", "lengths"), ("data", "labels"))
+    refuse_of_others(options, loaded, ("samples", "seed", "length_max", "lengths"), ("data", "labels", "period"))
+    if loaded.fitted is not None and loaded.fitted.targets.learn != LABELS:
+        refuse(options, ("shortcuts", "counterexamples", "labels", "engine"), "labels of sequences")
+        return _report(loaded, data, period, out, figure, quiet)
+    refuse(options, ("period",), "series")
     tests: dict[str, Any]
     asked: Any = None
     if loaded.fitted is None:
@@ -145,6 +160,25 @@ def evaluate(
                 loaded.model, source, count, seed, most=counterexamples, lengths=asked, engine=engine
             )
             show.table(found)
+
+
+def _report(
+    run: Run, data: Path | None, period: int | None, out: Path | None, figure: Path | None, quiet: bool
+) -> None:
+    """Show how good a network is that says tags, numbers, or what comes next."""
+    begin = time.perf_counter()
+    reports = run.reports(None if data is None else str(data), None, period)
+    seconds = time.perf_counter() - begin
+    for name, report in reports.items():
+        ending = f"-{name}" if len(reports) > 1 else ""
+        if out is not None:
+            report.to_csv(out.with_stem(out.stem + ending))
+        if figure is not None:
+            if getattr(report, "positions", None) is None:
+                raise InvalidArgument("--figure shows how good a network is by position, and there are no steps here")
+            save_figure(report.plot(), figure.with_stem(figure.stem + ending))  # type: ignore[union-attr]
+        if not quiet:
+            show.report(report, {**report.numbers(), "seconds": seconds}, name)
 
 
 def parse_lengths(text: str) -> list[int]:

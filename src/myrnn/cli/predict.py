@@ -1,4 +1,4 @@
-"""``myrnn predict`` says the classes of sequences."""
+"""``myrnn predict`` says the classes of sequences, the tags of their steps, or their numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any, TextIO
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from myrnn import _checks
 from myrnn._user_code import warn
@@ -26,9 +27,10 @@ from myrnn.cli.options import (
     load,
     refuse,
 )
-from myrnn.data import LabelledSequences, read_sequences
+from myrnn.data import LABELS, NEXT, TAGS, TEXT, LabelledSequences, read_sequences
 from myrnn.errors import InvalidArgument
 from myrnn.runs import Run, is_data_run
+from myrnn.sequences import ramp
 from myrnn.storage import place_file
 
 # Rows that are written at a time.
@@ -86,7 +88,7 @@ def predict(
         ),
     ] = None,
 ) -> None:
-    """Show the class of sequences, and its probability; of a file's sequences, as CSV."""
+    """Show the class of sequences, and its probability; of a file's sequences, of tags and of numbers, as CSV."""
     if data is None:
         refuse(given(context), ("out", "text_column", "delimiter", "skip_bad_lines"), "--data, which is missing")
         if not sequences:
@@ -97,6 +99,9 @@ def predict(
         raise InvalidArgument(f"--data goes with a run that was trained on data, which {run} was not: give sequences")
     check_file("--out", out)
     loaded = load(run, model)
+    if loaded.fitted is not None and loaded.fitted.targets.learn != LABELS:
+        refuse(given(context), ("not_finite",), "labels of sequences")
+        return _of_others(loaded, sequences or [], data, out, text_column, delimiter, skip_bad_lines)
     if not_finite is not None:
         _checks.one_of("--not-finite", not_finite, loaded.class_names)
     if data is None:
@@ -106,6 +111,60 @@ def predict(
     if read.skipped:
         were = "was" if read.skipped == 1 else "were"
         warn(f"{_checks.count_of(read.skipped, 'malformed line')} of {data} {were} skipped")
+
+
+def _of_others(
+    run: Run,
+    texts: Sequence[str],
+    data: Path | None,
+    out: Path | None,
+    text_column: str | None,
+    delimiter: str | None,
+    skip_bad_lines: bool,
+) -> None:
+    """Write the tags of steps, or the numbers that are said, as CSV; of text and series another command says more."""
+    fitted = run.fitted
+    assert fitted is not None
+    learn = fitted.targets.learn
+    if learn in NEXT:
+        other = "generate" if learn == TEXT else "forecast"
+        raise InvalidArgument(f"{run.folder} learned {learn}: myrnn {other} {run.folder} says how one goes on")
+    X: Any = list(texts) if fitted.text_as == "characters" else [text.split() for text in texts]
+    lines = np.arange(1, len(texts) + 1)
+    if data is None and not fitted.is_symbols:
+        raise InvalidArgument(f"{run.folder} reads features, which cannot be written here: give a file with --data")
+    if data is not None:
+        read = _read(run, data, text_column, delimiter=delimiter, skip_bad_lines=skip_bad_lines)
+        X, lines = read.sequences, read.lines
+    outputs, lengths = fitted.finite_scores(X)
+    columns: dict[str, Any] = {"line": lines}
+    if fitted.per_step:
+        columns = {"line": np.repeat(lines, lengths), "step": ramp(lengths)}
+    if learn == TAGS:
+        shares = softmax(outputs.astype(np.float64), axis=1)
+        best = shares.argmax(axis=1)
+        columns["tag"] = np.array(fitted.class_names)[best]
+        columns["probability"] = shares[np.arange(len(best)), best]
+    else:
+        rows = fitted.targets.decode(outputs).reshape(len(outputs), -1)
+        names = ["number"] if rows.shape[1] == 1 else [f"number {place}" for place in range(rows.shape[1])]
+        columns |= dict(zip(names, rows.T, strict=True))
+
+    def write(file: TextIO) -> None:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for row in zip(*(column.tolist() for column in columns.values()), strict=True):
+            writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row])
+
+    if out is None:
+        return write(sys.stdout)
+
+    def place(path: Path) -> None:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            write(file)
+
+    place_file(out, place)
+    show.path("written", out)
 
 
 def _of_texts(run: Run, texts: Sequence[str], not_finite: str | None) -> None:
@@ -131,7 +190,7 @@ def _read(run: Run, data: Path, text_column: str | None, **options: Any) -> Labe
     return read_sequences(
         data,
         tokenize=fitted.text_as if fitted.is_symbols else "auto",
-        text_column=text_column or run.experiment.data.text_column,
+        text_column=text_column or run.experiment.data.text_column or "sequence",
         kind="tokens" if fitted.is_symbols else "features",
         labelled=False,
         **options,

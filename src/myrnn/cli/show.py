@@ -14,11 +14,11 @@ from rich.text import Text
 
 from myrnn._checks import count_of
 from myrnn.data import LabelledSequences
-from myrnn.evaluation import ClassificationReport, LengthReport, ShortcutReport
+from myrnn.evaluation import ClassificationReport, LengthReport, NumberReport, ShortcutReport, TagReport
 from myrnn.experiment import is_own
 from myrnn.models import embedding_of, num_parameters
-from myrnn.results import Table
-from myrnn.runs import DataWork, TaskWork, tests_table
+from myrnn.results import ACCURACY, SQUARED_ERROR, Table, word_for
+from myrnn.runs import DataWork, Report, TaskWork, tests_table
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import duration
 
@@ -75,7 +75,7 @@ def _data(work: DataWork) -> list[tuple[str, str]]:
     for test, given in data.tests.items():
         rows += _files("test" if len(data.tests) == 1 else f"test {test}", given)
     if not data.tests:
-        rows.append(("test", "none: --test FILE tests the classifier on sequences that it has not seen"))
+        rows.append(("test", "none: --test FILE tests the network on sequences that it has not seen"))
     return rows + _read_as(data.train, work.job.experiment.data.tokenize != "auto")
 
 
@@ -144,9 +144,12 @@ def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: S
 def epochs(numbers: Mapping[str, Any]) -> None:
     """Show how a training by epochs went."""
     epochs = count_of(numbers["epochs"], "epoch")
-    learned = f"loss {numbers['loss']:.4f}, accuracy {numbers['accuracy']:.2%} on the sequences it learned from"
-    if "validation_accuracy" in numbers:
-        learned += f"; {numbers['validation_accuracy']:.2%} on those kept for validation"
+    metric = ACCURACY if ACCURACY in numbers else SQUARED_ERROR
+    shown = {ACCURACY: "{:.2%}", SQUARED_ERROR: "{:.4g}"}[metric]
+    score = shown.format(numbers[metric])
+    learned = f"loss {numbers['loss']:.4f}, {word_for(metric)} {score} on the sequences it learned from"
+    if f"validation_{metric}" in numbers:
+        learned += f"; {shown.format(numbers[f'validation_{metric}'])} on those kept for validation"
     named_rows(
         *preparation(numbers["preparation_seconds"], numbers["engine"]),
         ("trained", f"in {duration(numbers['seconds'])} ({epochs}, {count_of(numbers['parameters'], 'parameter')})"),
@@ -154,12 +157,23 @@ def epochs(numbers: Mapping[str, Any]) -> None:
     )
 
 
-def classification(found: ClassificationReport, numbers: Mapping[str, Any], name: str) -> None:
+def report(found: Report, numbers: Mapping[str, Any], name: str) -> None:
     """Show a test on given sequences."""
-    tables = [found.lengths.table()]
-    if len(found.classes) <= MOST_ROWS:
-        tables.insert(0, found.table())
-    tables.insert(1, found.confusion_table())
+    if isinstance(found, ClassificationReport):
+        return _classification(found, numbers, name)
+    tables = [found.table()]
+    if isinstance(found, TagReport):
+        tables.append(found.class_table())
+        if len(found.classes) <= MOST_ROWS:
+            tables.append(found.confusion_table())
+    if isinstance(found, NumberReport) and len(found.columns) > 1:
+        tables.append(found.column_table())
+    _tables(tables, name)
+    what = count_of(numbers["steps"], "step") if "steps" in numbers else count_of(numbers["rows"], "row")
+    named_rows(("tested", f"on {what} in {duration(numbers['seconds'])}"))
+
+
+def _tables(tables: Sequence[Table], name: str) -> None:
     console = _console()
     if name != "test":
         console.print()
@@ -168,6 +182,14 @@ def classification(found: ClassificationReport, numbers: Mapping[str, Any], name
         console.print()
         console.print(table)
     console.print()
+
+
+def _classification(found: ClassificationReport, numbers: Mapping[str, Any], name: str) -> None:
+    tables = [found.lengths.table()]
+    if len(found.classes) <= MOST_ROWS:
+        tables.insert(0, found.table())
+    tables.insert(1, found.confusion_table())
+    _tables(tables, name)
     low, high = found.interval
     named_rows(
         ("accuracy", f"{found.accuracy:.2%} ({low:.2%} to {high:.2%})"),
@@ -179,7 +201,7 @@ def classification(found: ClassificationReport, numbers: Mapping[str, Any], name
     )
 
 
-def tests(reports: Mapping[str, ClassificationReport]) -> None:
+def tests(reports: Mapping[str, Report]) -> None:
     """Show several tests below each other."""
     table(tests_table(reports))
 
@@ -253,7 +275,7 @@ def _calibrated(found: ClassificationReport) -> str:
 
 
 def _files(name: str, data: LabelledSequences) -> list[tuple[str, str]]:
-    rows = [(name, f"{data.source}: {_what(data)}"), ("", _balance(data))]
+    rows = [(name, f"{data.source}: {_what(data)}"), *([("", _balance(data))] if data.labels is not None else [])]
     if data.skipped:
         rows.append(("", f"skipped {count_of(data.skipped, 'malformed line')}"))
     return rows

@@ -196,7 +196,7 @@ def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: st
             raise
     if not quiet:
         for name, found in reports.items():
-            show.classification(found, numbers["evaluation"] if len(reports) == 1 else numbers["tests"][name], name)
+            show.report(found, numbers["evaluation"] if len(reports) == 1 else numbers["tests"][name], name)
         if len(reports) > 1:
             show.tests(reports)
     untested = "" if work.is_tested else ", which was not tested"

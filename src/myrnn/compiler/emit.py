@@ -133,7 +133,6 @@ def emit(schedule: Schedule) -> Program:
     """Write a schedule as a module with the function `run`."""
     renderer = _Renderer(schedule)
     renderer.sections(schedule.forward)
-    renderer.lines("if not learn:", "    restore_mode(mode)", "    return loss, score")
     renderer.sections(schedule.backward)
     renderer.lines("restore_mode(mode)", "return loss, score")
     memory, plan = renderer.memory(), schedule.plan
@@ -293,7 +292,7 @@ class _Renderer:
     def _cross_entropy(self, loss: CrossEntropy) -> None:
         over, gradients, classes = loss.over, loss.out, self._number(loss.logits.size)
         places = [self._address(place, over) for place in (loss.logits, gradients)]
-        self.lines("loss, score = 0.0, 0.0")
+        self._end_without_learning()
         with self._each_row(over):
             self.lines("label = labels[place]", "weight = class_weights[label] * weights[place]")
             call = f"cross_entropy({places[0]}, {classes}, label, {places[1]}, share * weight)"
@@ -305,10 +304,14 @@ class _Renderer:
                 end = f"{self._base(gradients, over)} + {self._padded_size(gradients.size)}"
                 self._call("fill", places[1], end, "0.0")
 
+    def _end_without_learning(self) -> None:
+        """Write the end of a run for the outputs alone, and the sums of one that goes on to the loss."""
+        self.lines("loss, score = 0.0, 0.0", "if not learn:", "    restore_mode(mode)", "    return loss, score")
+
     def _losses(self, losses: Losses) -> None:
         over, outputs = losses.over, self._address(losses.outputs, losses.over)
         count = self._number(losses.scored)
-        self.lines("loss, score = 0.0, 0.0")
+        self._end_without_learning()
         with self._each_row(over):
             if losses.what == CLASS:
                 self.lines("weight = class_weights[labels[place]] * weights[place]")
@@ -556,7 +559,7 @@ def run(
     weights: Floats, class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool,
     p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
 ) -> tuple[float, float]:
-    """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`.
+    """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`, else only the logits.
 
     `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
     scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
@@ -569,7 +572,7 @@ def run(
     streams: Integers, carried: Floats, members: Integers, keys: Integers, share: np.float32, learn: bool, p: Floats,
     g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
 ) -> tuple[float, float]:
-    """Run the sequences `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`.
+    """Run `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`, else only logits.
 
     `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
     scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.

@@ -256,10 +256,11 @@ class Guard:
         known = self._lengths | {0} if self._recurrence.per_step else self._lengths
         return places[[n not in known for n in found.tolist()]]
 
-    def check(self, sequences: Sequences, index: int) -> None:
+    def check(self, sequences: Sequences, index: int, most: int = TRACED) -> None:
         """Trace the model on one sequence, with its present parameters, and compare with the recurrence, node by node.
 
-        Of a sequence of more than `traced` steps these are traced, and the logits of the whole are compared.
+        Of a sequence of more than `traced` steps, or of more than `most`, these are traced, and the logits of the whole
+        are compared.
 
         Raises
         ------
@@ -268,7 +269,7 @@ class Guard:
         """
         length = int(sequences.lengths[index])
         # The numbers of tables are read off a trace of the whole.
-        traced = min(length, LONGEST_TABLE) if self._recurrence.tables else self.traced
+        traced = min(length, LONGEST_TABLE) if self._recurrence.tables else min(self.traced, most)
         if self._recurrence.tables and length > LONGEST_TABLE:
             raise CompileError(
                 f"the model computes with numbers that differ from step to step, and a sequence has {length:,} steps: "

@@ -44,8 +44,9 @@ MAX_LENGTH = 64
 PORTION = 512
 # The memory for all steps of these sequences, in bytes: wide layers and long sequences come in smaller portions.
 PORTION_BYTES = 2**24
-# Up to how many steps of a sequence that is read step by step the model is checked again.
-MOST_CHECKED = 20_000
+# Up to how many steps of a sequence that goes on the model is checked again, and how many of these are traced: the
+# check must not take longer than the reading. Steps that are one graph so far are taken to go on as they are.
+MOST_CHECKED, MOST_TRACED = 1000, 128
 # How many multiplications are worth a thread.
 LEAST_WORK = 200_000
 
@@ -324,8 +325,8 @@ class CompiledModel:
         InvalidArgument
             When `x` is no step, or the state is one of another model.
         NotARecurrence
-            When the model does something else now than what was compiled: that is looked for at `start`, and whenever
-            the sequence is longer than any that the model was checked on.
+            When the model does something else now than what was compiled: that is looked for at `start`, and, up to
+            1,000 steps, whenever the sequence is longer than any that the model was checked on.
 
         Examples
         --------
@@ -378,7 +379,7 @@ class CompiledModel:
             rng, length = np.random.default_rng(steps), min(max(2 * known, steps), MOST_CHECKED)
             rows = rng.normal(size=(length, self.dim_input)).astype(np.float32)
             self.guard.check_unchanged()
-            self.guard.check_lengths(self._one(rows, None))
+            self.guard.check(self._one(rows, None), 0, MOST_TRACED)
 
     def loss_and_gradients(self, x: NDArray[Any] | Tensor, y: Any) -> tuple[float, tuple[NDArray[np.float32], ...]]:
         """Return the softmax cross-entropy of one sequence, or its mean over all steps, and its gradients.

@@ -291,7 +291,7 @@ class Native:
         drawn, work = np.full(len(uniforms), -1), self.workspace(1, 1)
         self._call(
             generation.generate, one, self._equal(self.program.classes), self._zeros[:1], parameters, work.arguments,
-            work.logits, self.program.classes, temperature, top, uniforms, np.empty(self.program.classes), drawn,
+            work.logits, self.program.classes, temperature, top, uniforms, aligned(padded(self.program.classes)), drawn,
             labels=self._any_labels(1), streams=streams,
         )  # fmt: skip
         return drawn

@@ -1,9 +1,9 @@
 """Sequences and labels, from files and from memory, as a model takes them.
 
-In the order in which data passes through: `files` reads one file, `symbols` splits text and keeps sequences in flat
-arrays, `read` makes labelled sequences of a file, `memory` makes flat sequences of what Python holds, `encode` has
-what is fitted on the sequences of a training and turns others into tokens, numbers and classes, and `targets` what is
-to be learned of them.
+In the order in which data passes through: `files` reads one file and `series` a table of numbers, `symbols` splits text
+and keeps sequences in flat arrays, `read` makes of a file what is to be learned, `memory` makes flat sequences of what
+Python holds, `encode` has what is fitted on the sequences of a training and turns others into tokens, numbers and
+classes, and `targets` what is to be learned of them.
 
 Polars is imported when it is first used.
 """
@@ -11,7 +11,7 @@ Polars is imported when it is first used.
 from myrnn.data.encode import UNKNOWN, ClassLabels, SequenceEncoder, Standardizer, Vocabulary
 from myrnn.data.files import without_gz
 from myrnn.data.memory import flat_sequences
-from myrnn.data.read import LabelledSequences, read_sequences
+from myrnn.data.read import LabelledSequences, read_examples, read_sequences
 from myrnn.data.symbols import TOKENIZE, Numbers, RawSequences, Tokenize, TokenSequences
 from myrnn.data.targets import LABELS, LEARN, NEXT, SERIES, TAGS, TEXT, VALUES, RawTargets, TargetEncoder, cut_in_two
 
@@ -38,6 +38,7 @@ __all__ = [
     "Vocabulary",
     "cut_in_two",
     "flat_sequences",
+    "read_examples",
     "read_sequences",
     "without_gz",
 ]

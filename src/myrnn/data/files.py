@@ -45,10 +45,14 @@ INTEGERS, EMPTY = "a list of integers", "an empty list"
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns to read; `label` is None where labels are not read."""
+    """The names of the columns to read; `label` is None where labels are not read.
+
+    With `listed` labels may be numbers and lists, too, and `Table.targets` has them as they are.
+    """
 
     text: str = "sequence"
     label: str | None = "label"
+    listed: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -64,6 +68,7 @@ class Table:
     labels: pl.Series | None
     lines: NDArray[np.int64]  # where each stands in the file, from 1; the row in a file without lines
     skipped: int = 0
+    targets: list[Any] | None = None
 
 
 def without_gz(path: Path) -> Path:
@@ -185,6 +190,11 @@ def read_text_pair(path: Path, labels: Path | None, skip: bool) -> Table:
     return Table(sequences.filter(good), kept, numbers[good], skipped)
 
 
+def read_text(path: Path) -> str:
+    """Return a whole file of UTF-8 text; the ends of its lines are those of Unix."""
+    return _text(path).decode().replace("\r\n", "\n")
+
+
 def read_json_lines(path: Path, columns: Columns, skip: bool) -> Table:
     """Read an object a line; empty lines are skipped."""
     lines = {number: line for number, line in enumerate(_text(path).split(b"\n"), 1) if line.strip()}
@@ -199,7 +209,7 @@ def read_json_lines(path: Path, columns: Columns, skip: bool) -> Table:
         return record
 
     try:
-        return _read_values(path, lines.items(), read, columns.label is not None, skip, "line")
+        return _read_values(path, lines.items(), read, columns, skip, "line")
     except DataError:
         # If no line has one of the columns, the message lists those that there are.
         keys: dict[str, Any] = {}
@@ -215,7 +225,7 @@ def read_parquet(path: Path, columns: Columns, skip: bool) -> Table:
     """Read the columns of a Parquet file, whose rows are counted from 1."""
     import polars as pl
 
-    content = _bytes(path)
+    content = read_bytes(path)
     if not (content.startswith(PARQUET_MARK) and content.endswith(PARQUET_MARK)):
         raise DataError(f"{path} is not a Parquet file, or it is cut short")
     try:
@@ -225,14 +235,17 @@ def read_parquet(path: Path, columns: Columns, skip: bool) -> Table:
         raise DataError(f"{path} is a damaged Parquet file: {error}") from None
     rows = enumerate(frame.iter_rows(named=True), 1)
     read = partial(msgspec.convert, type=_record_type(columns))
-    return _read_values(path, rows, read, columns.label is not None, skip, "row")
+    return _read_values(path, rows, read, columns, skip, "row")
 
 
 def _record_type(columns: Columns) -> Any:
     """Return the type of a line or a row, with a sequence and a label by the names of their columns."""
     integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
     sequence: Any = str | list[str | bool | integer | float | list[float]]
-    fields = [("sequence", sequence), ("label", str | bool | int)][: len(columns.names)]
+    label: Any = str | bool | int
+    if columns.listed:
+        label = str | bool | integer | float | list[str | bool | integer | float | list[float]]
+    fields = [("sequence", sequence), ("label", label)][: len(columns.names)]
     return msgspec.defstruct("Record", fields, rename={"sequence": columns.text, "label": columns.label or ""})
 
 
@@ -240,7 +253,7 @@ def _read_values(
     path: Path,
     records: Iterable[tuple[int, Any]],
     read: Callable[[Any], Any],
-    labelled: bool,
+    columns: Columns,
     skip: bool,
     unit: str,
 ) -> Table:
@@ -250,8 +263,9 @@ def _read_values(
     """
     import polars as pl
 
+    labelled = columns.label is not None
     sequences: list[Any] = []
-    labels: list[str] = []
+    labels: list[Any] = []
     numbers: list[int] = []
     faults: dict[int, str] = {}
     known, first = "", 0  # the kind of the sequences so far, and the record that shows it
@@ -259,8 +273,8 @@ def _read_values(
         numbers.append(number)
         try:
             found = read(record)
-            label = _as_text(found.label).strip() if labelled else ""
-            if labelled and not label:
+            label = found.label if columns.listed else _as_text(found.label).strip() if labelled else ""
+            if labelled and label == "":
                 raise DataError("no label")
             kind, sequence = _checked(found.sequence)
             if not known or (kind != known and _may_be(known, kind)):
@@ -274,6 +288,8 @@ def _read_values(
             labels.append(label)
     lines = np.array(numbers, dtype=np.int64)
     good, _, skipped = _kept(path, lines, None, faults, skip, unit)
+    if columns.listed:
+        return Table(_of_kind(sequences, known), None, lines[good], skipped, labels)
     names = pl.Series(labels, dtype=pl.String) if labelled else None
     return Table(_of_kind(sequences, known), names, lines[good], skipped)
 
@@ -370,7 +386,7 @@ def _check_columns(path: Path, there: Sequence[str], columns: Columns) -> None:
             )
 
 
-def _bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Return the content, decompressed, of a file that is there and holds something."""
     if path.exists() and not path.is_file():
         # A device or a pipe may have no end.
@@ -395,7 +411,7 @@ def _bytes(path: Path) -> bytes:
 
 def _text(path: Path) -> bytes:
     """Return the content of a file of UTF-8 text, as bytes without a byte order mark."""
-    content = _bytes(path).removeprefix(BYTE_ORDER_MARK)
+    content = read_bytes(path).removeprefix(BYTE_ORDER_MARK)
     if not content:
         raise DataError(f"{path} is empty")
     # Text in UTF-16 and files that are no text have such bytes.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn._user_code import warn
 from myrnn.data import files
+from myrnn.data.series import read_table
 from myrnn.data.symbols import CHARACTERS, TOKENIZE, Numbers, TokenSequences, split_text
+from myrnn.data.targets import LABELS, LEARN, SERIES, TAGS, TEXT, VALUES
 from myrnn.errors import DataError, InvalidArgument
 
 Kind = Literal["tokens", "features"]
@@ -26,6 +28,8 @@ JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")
 WITH_LABELS = (*DELIMITERS, *JSON_LINES, *PARQUET)
 PLAIN = ".txt"
+# The columns of what is learned, where no other is named.
+DEFAULT_COLUMNS = {LABELS: "label", TAGS: "tags", VALUES: "target"}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -45,6 +49,8 @@ class LabelledSequences:
         How many malformed lines were passed over.
     source : Path
         The file.
+    targets : list or None
+        What is to be learned beside labels: the tags or the numbers of every sequence.
     """
 
     sequences: TokenSequences | list[NDArray[np.float64]]
@@ -52,6 +58,7 @@ class LabelledSequences:
     lines: NDArray[np.int64]
     skipped: int
     source: Path
+    targets: Any = None
 
     def __len__(self) -> int:
         """Return the number of sequences, N."""
@@ -183,15 +190,109 @@ def read_sequences(
     if columns.text == columns.label:
         raise InvalidArgument(f"text_column and label_column must differ, but both are {columns.text!r}")
     table = _table(source, labels_source, columns, _delimiter(source, delimiter), skip_bad_lines)
+    found = _sequences(source, table, tokenize, kind)
+    names = None if table.labels is None else table.labels.to_numpy().astype(np.str_)
+    return LabelledSequences(found, names, table.lines, table.skipped, source)
+
+
+def read_examples(
+    path: str | os.PathLike[str],
+    learn: str,
+    labels: str | os.PathLike[str] | None = None,
+    *,
+    tokenize: str = "auto",
+    text_column: str | None = None,
+    label_column: str | None = None,
+    delimiter: str | None = None,
+    kind: Kind | None = None,
+    skip_bad_lines: bool = False,
+) -> LabelledSequences:
+    """Read what is to be learned from a file: labels, tags, numbers, text or a series.
+
+    Parameters
+    ----------
+    path, labels, tokenize, delimiter, kind, skip_bad_lines
+        As for `read_sequences`. Plain text, ``.txt``, is one text where text is learned; where a series is, it has the
+        numbers of a step in each line.
+    learn : {"labels", "tags", "numbers", "text", "series"}
+        A column has the tags of the steps, or the numbers: a number, or lists. In text they are parted by white space;
+        tags of characters may be characters, too. A series is a table of numbers, a row a step, or lists as for
+        `read_sequences`.
+    text_column, label_column : str, optional
+        The names of the columns: by default ``sequence``, and ``label``, ``tags`` or ``target``. Of a table of numbers
+        `text_column` names the columns of the series, with commas between; by default all that hold numbers.
+
+    Raises
+    ------
+    DataError
+        When a file cannot be read, has not the columns, or a line is malformed; the message says which.
+    InvalidArgument
+        When the arguments do not go together.
+    """
+    column = DEFAULT_COLUMNS.get(_checks.one_of("learn", learn, LEARN)) if label_column is None else label_column
+    usual: dict[str, Any] = {"tokenize": tokenize, "delimiter": delimiter, "skip_bad_lines": skip_bad_lines}
+    text = "sequence" if text_column is None else text_column
+    if learn == LABELS:
+        label = column or "label"
+        return read_sequences(path, labels, text_column=text, label_column=label, kind=kind, **usual)
+    source = _path("path", path)
+    if labels is not None:
+        raise InvalidArgument(f"labels go with learn='labels', not with {learn!r}: leave them out")
+    ending = files.without_gz(source).suffix.lower()
+    if learn == TEXT:
+        if ending == PLAIN:
+            whole = files.read_text(source)
+            return LabelledSequences(split_text([whole], tokenize, str(source)), None, np.array([1]), 0, source)
+        return read_sequences(source, text_column=text, labelled=False, kind="tokens", **usual)
+    if learn == SERIES:
+        names = None if text_column is None else [name.strip() for name in text_column.split(",")]
+        if (series := read_table(source, names, _delimiter(source, delimiter))) is not None:
+            return LabelledSequences([series], None, np.array([1]), 0, source)
+        return read_sequences(source, text_column=text, labelled=False, kind="features", **usual)
+    columns = files.Columns(_name("text_column", text), _name("label_column", column or ""), listed=True)
+    table = _table(source, None, columns, _delimiter(source, delimiter), skip_bad_lines)
+    found = _sequences(source, table, tokenize, kind)
+    given = table.labels.to_list() if table.targets is None and table.labels is not None else table.targets
+    read = LabelledSequences(found, None, table.lines, table.skipped, source)
+    return replace(read, targets=_targets(read, learn, given or []))
+
+
+def _targets(read: LabelledSequences, learn: str, given: list[Any]) -> list[Any]:
+    """Return tags or numbers as lists, of fields that may be text."""
+    found: list[Any] = []
+    is_characters = read.tokenize == CHARACTERS
+    for line, value, steps in zip(read.lines.tolist(), given, read.lengths.tolist(), strict=True):
+        parts = value.split() if isinstance(value, str) else value
+        if learn == TAGS:
+            if isinstance(value, str) and is_characters and len(parts) == 1 < steps:
+                parts = list(parts[0])
+            if not isinstance(parts, list) or len(parts) != steps:
+                have = _checks.count_of(len(parts), "tag") if isinstance(parts, list) else _checks.shown(value)
+                raise DataError(f"{read.source}, line {line}: {_checks.count_of(steps, 'step')}, but {have}")
+            found.append([str(tag) for tag in parts])
+            continue
+        try:
+            numbers = np.array(parts if isinstance(parts, list) else [parts], dtype=np.float64)
+        except (TypeError, ValueError):
+            numbers = np.array([np.nan])
+        if not np.isfinite(numbers).all() or not numbers.size:
+            raise DataError(f"{read.source}, line {line}: {_checks.shown(value)} is not a finite number, or several")
+        found.append(numbers)
+    if learn == VALUES and all(len(numbers) == 1 and numbers.ndim == 1 for numbers in found):
+        return [float(numbers[0]) for numbers in found]
+    return found
+
+
+def _sequences(
+    source: Path, table: files.Table, tokenize: str, kind: Kind | None
+) -> TokenSequences | list[NDArray[np.float64]]:
     sequences = table.sequences
     if isinstance(sequences, TokenSequences | Numbers):
         if tokenize == CHARACTERS:
             raise DataError(f"{source} holds lists: only text can be read as characters")
     else:
         sequences = split_text(sequences, tokenize, str(source))
-    found = _as_kind(source, sequences, kind)
-    names = None if table.labels is None else table.labels.to_numpy().astype(np.str_)
-    return LabelledSequences(found, names, table.lines, table.skipped, source)
+    return _as_kind(source, sequences, kind)
 
 
 def _path(name: str, given: str | os.PathLike[str]) -> Path:

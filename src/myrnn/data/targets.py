@@ -54,17 +54,17 @@ class RawTargets:
         return cls(LABELS, numbers, classes, per_step=False)
 
     @classmethod
-    def tags(cls, y: Any, offsets: NDArray[np.int64]) -> RawTargets:
+    def tags(cls, y: Any, offsets: NDArray[np.int64], fewest: int = 2) -> RawTargets:
         """Return labels of steps, which are lists (T,) of labels, or strings of T characters.
 
         Raises
         ------
         InvalidArgument
-            When they do not fit the sequences, which begin at `offsets`, or there is one class only.
+            When they do not fit the sequences, which begin at `offsets`, or there are fewer than `fewest` classes.
         """
         flat = _flat_tags(y, offsets)
         classes = ClassLabels.fit(flat)
-        if len(classes) < 2:
+        if len(classes) < fewest:
             only = _checks.shown(classes.classes.tolist()[0]) if len(classes) else "none"
             raise InvalidArgument(f"y holds one tag only, {only}: a tagger needs two or more")
         return cls(TAGS, classes.encode(flat), classes)

@@ -29,7 +29,20 @@ from myrnn.experiment import Experiment
 from myrnn.models import ACTIVATIONS, parameters_of
 from myrnn.registry import kinds
 from myrnn.results import LearningCurve
-from myrnn.runs import INDEX, Fitted, Job, Run, described, fit, holds_own, load_run, write_data_run
+from myrnn.runs import (
+    INDEX,
+    Fitted,
+    Job,
+    Report,
+    Run,
+    described,
+    fit,
+    holds_own,
+    load_run,
+    report_on,
+    truncated_at,
+    write_data_run,
+)
 from myrnn.storage import damaged, empty_folder
 
 # A network's word for the embedding that it chooses itself.
@@ -46,7 +59,6 @@ TRAINING = (
     "schedule",
     "gradient_clip",
     "loss",
-    "truncate",
 )
 # Settings that the first saved classifiers did not have, and their values there.
 LATER = {"bidirectional": False}
@@ -148,9 +160,17 @@ class SequenceEstimator(BaseEstimator):
             },
             training={
                 **{name: getattr(self, name) for name in TRAINING if hasattr(self, name)},
+                **self._truncate(),
                 "seed": self.random_state if isinstance(self.random_state, int | np.integer) else 0,
             },
         )
+
+    def _truncate(self) -> dict[str, int]:
+        """Return how many steps are read at a time, for those that can read so; 0 stands for all."""
+        if not hasattr(self, "truncate"):
+            return {}
+        given = self.truncate
+        return {"truncate": 0 if given is None else _checks.integer("truncate", given, minimum=1)}
 
     def _model(self, named: bool) -> dict[str, Any]:
         """Return the settings of the model."""
@@ -190,6 +210,32 @@ class SequenceEstimator(BaseEstimator):
         self.tokenize_, self.best_epoch_ = fitted.tokenize, fitted.best_epoch
         self.history_ = fitted.history.columns
         self._network = fitted
+
+    def report(
+        self, X: Any, y: Any = None, *, train: tuple[Any, Any] | None = None, period: int | None = None
+    ) -> Report:
+        """Return a report on sequences whose targets are known: how good the network is, by position and by class.
+
+        Parameters
+        ----------
+        X, y : object
+            As `fit` takes them; y is left out where the sequences tell what comes next.
+        train : tuple of (X, y), optional
+            What it learned from: simple models of these, such as n-grams, are shown beside the network.
+        period : int, optional
+            Of a series: compare with the value so many steps before, and not with the last one.
+
+        Returns
+        -------
+        ClassificationReport, TagReport, NumberReport or TextReport
+        """
+        check_is_fitted(self)
+        both = None if train is None else (self._given(train[0]), train[1])
+        return report_on(self._fitted, self._given(X), y, both, period)
+
+    def _given(self, X: Any) -> Any:
+        """Return X as lists of sequences, checked."""
+        return self._table(X)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the fitted estimator into a folder of its own, which is a run folder, and return its path.
@@ -240,11 +286,11 @@ class SequenceEstimator(BaseEstimator):
             raise InvalidArgument(f"{folder} holds the weights of a cell of yours: give its class or function as cell=")
         if not own and cell is not None:
             raise InvalidArgument(f"{folder} holds a cell that has a name: leave cell= out")
-        return cls._of_run(load_run(folder, cell, tokenize))
+        return cls.of_run(load_run(folder, cell, tokenize))
 
     @classmethod
-    def _of_run(cls, run: Run) -> Self:
-        """Return the estimator of a run on data."""
+    def of_run(cls, run: Run) -> Self:
+        """Return the estimator of a run on data that was read."""
         if run.fitted is None:
             raise InvalidArgument(f"{run.folder} was trained on a task: it holds no {cls.word} of given sequences")
         if (learned := run.fitted.targets.learn) != cls.learn:
@@ -353,6 +399,7 @@ def _parameters(cls: type[SequenceEstimator], run: Run, noted: Any) -> dict[str,
         optimizer = run.experiment.optimizer
         weight = training.class_weight
         found = {name: getattr(training, name) for name in TRAINING}
+        found["truncate"] = truncated_at(training.truncate, cls.learn)
         deep = {
             name: getattr(model, name) for name in ("layers", "activation", "bidirectional") if hasattr(model, name)
         }

@@ -113,6 +113,9 @@ class SequenceForecaster(SequenceEstimator):
         """
         return self._fit(series_of(X)[0], y)
 
+    def _given(self, X: Any) -> Any:
+        return series_of(X)[0]
+
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
         if not isinstance(raw, Numbers):
             raise InvalidArgument("X must hold numbers, not symbols: a LanguageModel takes these")

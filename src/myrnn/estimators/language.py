@@ -113,6 +113,9 @@ class LanguageModel(SequenceEstimator):
         """
         return self._fit(_listed(X), y)
 
+    def _given(self, X: Any) -> Any:
+        return _listed(X)
+
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
         if not isinstance(raw, TokenSequences):
             raise InvalidArgument("X must be text or lists of symbols, not numbers: a SequenceForecaster takes these")

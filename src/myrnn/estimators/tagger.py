@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from myrnn._keywords import keywords
-from myrnn.data import TAGS
+from myrnn.data import TAGS, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
-from myrnn.estimators.base import SequenceEstimator
+from myrnn.estimators.base import AUTO, SequenceEstimator
 
 
 class SequenceTagger(SequenceEstimator):
@@ -104,6 +104,14 @@ class SequenceTagger(SequenceEstimator):
             When the loss is no longer finite.
         """
         return self._fit(X, y)
+
+    def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
+        try:
+            return super()._targets(raw, y)
+        except InvalidArgument as error:
+            if self.tokenize == AUTO and getattr(raw, "tokenize", None) == "words" and "step" in str(error):
+                raise InvalidArgument(f"{error}; X is read as words: tokenize='characters' reads characters") from None
+            raise
 
     def predict(self, X: Any) -> list[NDArray[Any]]:
         """Return the most probable tag of every step: N arrays (T,).

@@ -197,7 +197,11 @@ class Experiment:
                 if isinstance(given, Section):
                     raise InvalidArgument(f"{name} must be {kind.__name__} here, not {type(given).__name__}")
                 self._keep(name, kind.read(_mapping(name, given), name))
-        if not on_data:
+        if on_data:
+            labels = dict(self.evaluation.test_labels)
+            for name, file in self.evaluation.test:
+                self.data.check_has_labels(file, labels.get(name), "test_labels")
+        else:
             _check_task(self.task, self.evaluation.lengths)
 
     def _keep(self, name: str, value: Any) -> None:

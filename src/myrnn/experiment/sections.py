@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Meta
 
 from myrnn import _checks
-from myrnn.data import without_gz
+from myrnn.data import LABELS, NEXT, without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.losses import all_loss_names
 from myrnn.sequences import LARGEST_INT32
@@ -55,8 +55,20 @@ class Data(Section, frozen=True, kw_only=True):
     ) = None
     labels: Annotated[str, Meta(description="The labels of a .txt file, one a line.")] | None = None
     tokenize: Tokenize = "auto"
-    text_column: Annotated[str, Meta(min_length=1, description="The column of the sequences.")] = "sequence"
-    label_column: Annotated[str, Meta(min_length=1, description="The column of the labels.")] = "label"
+    text_column: (
+        Annotated[
+            str,
+            Meta(min_length=1, description="The column of the sequences, by default sequence; or those of a series."),
+        ]
+        | None
+    ) = None
+    label_column: (
+        Annotated[
+            str,
+            Meta(min_length=1, description="The column of what is learned, by default label, tags or target."),
+        ]
+        | None
+    ) = None
     delimiter: (
         Annotated[str, Meta(description="The character between the fields of a .csv or .tsv file, such as ';'.")] | None
     ) = None
@@ -85,8 +97,17 @@ class Data(Section, frozen=True, kw_only=True):
         for name in ("file", "labels"):
             if (given := getattr(self, name)) is not None:
                 _check_file(name, given)
-        if self.file is not None and self.labels is None and is_plain_text(self.file):
-            raise InvalidArgument(f"{self.file} is plain text: give its labels, one a line, with labels")
+        if self.file is not None:
+            self.check_has_labels(self.file, self.labels, "labels")
+
+    def check_has_labels(self, file: str, labels: str | None, setting: str) -> None:
+        """Refuse plain text without what is to be learned; `setting` names the file of its labels."""
+        if not is_plain_text(file) or self.learn in NEXT:
+            return
+        if self.learn != LABELS:
+            raise InvalidArgument(f"{file} is plain text, which holds no {self.learn}")
+        if labels is None:
+            raise InvalidArgument(f"{file} is plain text: give its labels, one a line, with {setting}")
 
 
 def _check_file(setting: str, file: str) -> None:
@@ -135,7 +156,12 @@ class EpochTraining(Section, frozen=True, kw_only=True):
     truncate: (
         Annotated[
             int,
-            Meta(ge=1, description="Read so many steps at a time, and go on from there.", extra={"later": True}),
+            Meta(
+                ge=0,
+                description="Read so many steps at a time, and go on from there; 0 reads sequences whole. By default "
+                "64 for text and series, else 0.",
+                extra={"later": True},
+            ),
         ]
         | None
     ) = None
@@ -208,9 +234,6 @@ class FileEvaluation(Section, frozen=True, kw_only=True):
         labels = named_files("test_labels", given)
         for name in labels:
             _checks.one_of("a name in test_labels", name, names)
-        for name, file in tests.items():
-            if name not in labels and is_plain_text(file):
-                raise InvalidArgument(f"{file} is plain text: give its labels, one a line, with test_labels")
         self._keep("test", tuple(tests.items()))
         self._keep("test_labels", tuple(labels.items()))
 

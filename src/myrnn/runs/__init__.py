@@ -5,15 +5,15 @@ back), ``model.safetensors``, ``history.csv``, ``report.json`` and, where there 
 pictures; one on data also ``encoding.json``. ``settings.json`` is written last: a folder without it is no whole run.
 One that is under way holds ``unfinished.json`` and the state of its training in ``checkpoints``.
 
-`fitted` is a model that reads given sequences, `fitting` trains one, `data` reads them from files. `former`, `folder`,
-`model` and `origin` say what a folder holds, `job` what it is to do; `load` and `save` read and write it, `work` does
-it all. `listing` and `compare` look at many.
+`fitted` is a model that reads given sequences, `fitting` trains one, `reports` says how good it is, `data` reads them
+from files. `former`, `folder`, `model` and `origin` say what a folder holds, `job` what it is to do; `load` and `save`
+read and write it, `work` does it all. `listing` and `compare` look at many.
 """
 
 from myrnn.runs.compare import RunComparison, compare_runs, run_names
 from myrnn.runs.data import GivenData, read_data
 from myrnn.runs.fitted import Fitted, scores_of
-from myrnn.runs.fitting import fit
+from myrnn.runs.fitting import fit, truncated_at
 from myrnn.runs.folder import (
     CHECKPOINTS,
     INDEX,
@@ -36,6 +36,7 @@ from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.listing import ORDERS, STATES, RunListing, RunSummary, list_runs
 from myrnn.runs.load import Run, classes_of, holds_own, load_run
 from myrnn.runs.model import describe_model
+from myrnn.runs.reports import Report, report_on
 from myrnn.runs.save import save_run, summarize, tests_table, write_data_run, write_run
 from myrnn.runs.work import ANY_SHARE, DataWork, TaskWork, begin, evaluated, go_on, run, tested_lengths
 
@@ -52,6 +53,7 @@ __all__ = [
     "Fitted",
     "GivenData",
     "Job",
+    "Report",
     "Run",
     "RunComparison",
     "RunListing",
@@ -80,6 +82,7 @@ __all__ = [
     "load_run",
     "made_with",
     "read_data",
+    "report_on",
     "run",
     "run_names",
     "save_run",
@@ -87,6 +90,7 @@ __all__ = [
     "summarize",
     "tested_lengths",
     "tests_table",
+    "truncated_at",
     "weight_bytes",
     "write_data_run",
     "write_run",

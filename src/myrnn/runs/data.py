@@ -21,7 +21,7 @@ from myrnn.data import (
     RawTargets,
     TokenSequences,
     flat_sequences,
-    read_sequences,
+    read_examples,
     without_gz,
 )
 from myrnn.errors import InvalidArgument
@@ -124,13 +124,20 @@ def read_tests(experiment: Experiment, fitted: Fitted, file: str | None = None, 
     file, labels : str, optional
         A file to read instead of those that the experiment names.
     """
-    files = _tests_of(experiment) if file is None else {Path(file).name: (file, labels)}
     places = {name: place for place, name in enumerate(fitted.class_names)}
     found = {}
-    for name, given in _read_tests(experiment, files, places, fitted.is_symbols, fitted.text_as):
+    for name, given in read_raw_tests(experiment, fitted, file, labels):
         numbers = np.array([places[label] for label in _labels_of(given)], dtype=np.int64)
         found[name] = NamedSequences(fitted.read(given.sequences, numbers), fitted)
     return found
+
+
+def read_raw_tests(
+    experiment: Experiment, fitted: Fitted, file: str | None = None, labels: str | None = None
+) -> Iterator[tuple[str, LabelledSequences]]:
+    """Read the same as they stand in their files, one after the other."""
+    files = _tests_of(experiment) if file is None else {Path(file).name: (file, labels)}
+    yield from _read_tests(experiment, files, fitted.class_names, fitted.is_symbols, fitted.text_as)
 
 
 def _tests_of(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
@@ -149,7 +156,8 @@ def _read_tests(
     """Read tests one after the other; their text is read as that of the training was, which has these classes."""
     kind = "tokens" if is_tokens else "features"
     for name, (file, labels) in files.items():
-        yield name, _of_known(_read(experiment, file, labels, kind, tokenize or "words"), classes)
+        read = _read(experiment, file, labels, kind, tokenize or "words")
+        yield name, _of_known(read, classes) if experiment.data.learn == LABELS else read
 
 
 def _of_known(given: LabelledSequences, classes: Collection[str]) -> LabelledSequences:
@@ -203,22 +211,25 @@ def read_data(experiment: Experiment) -> GivenData:
         X, y = experiment.memory.X, experiment.memory.y
         raw = flat_sequences(X, tokenize=data.tokenize)
         is_tokens, how = isinstance(raw, TokenSequences), getattr(raw, "tokenize", None)
-        classes = set(map(str, ClassLabels.fit(y).classes.tolist())) if experiment.evaluation.test else ()
+        is_labels = experiment.data.learn == LABELS and experiment.evaluation.test
+        classes = set(map(str, ClassLabels.fit(y).classes.tolist())) if is_labels else ()
         tests = dict(_read_tests(experiment, files, classes, is_tokens, how if isinstance(how, str) else None))
         return GivenData(X, y, tests=tests, hashes={**hashes, MEMORY: _hash_of_memory(raw, y)})
     train = _read(experiment, data.file, data.labels, None, data.tokenize)
-    if len(train.classes) < 2:
+    if data.learn == LABELS and len(train.classes) < 2:
         raise InvalidArgument(
             f"{train.source} holds one class only, {next(iter(train.classes))!r}: a classifier needs two or more"
         )
     tests = dict(_read_tests(experiment, files, train.classes, train.is_tokens, train.tokenize))
-    return GivenData(train.sequences, train.labels, train, tests, hashes)
+    y = train.labels if data.learn == LABELS else train.targets
+    return GivenData(train.sequences, y, train, tests, hashes)
 
 
 def _read(experiment: Experiment, file: str, labels: str | None, kind: Any, tokenize: str) -> LabelledSequences:
     data = experiment.data
-    return read_sequences(
+    return read_examples(
         file,
+        data.learn,
         labels,
         tokenize=tokenize,
         text_column=data.text_column,
@@ -232,7 +243,12 @@ def _read(experiment: Experiment, file: str, labels: str | None, kind: Any, toke
 def _hash_of_memory(raw: RawSequences, y: Any) -> str:
     parts = (raw.kind, raw.codes, raw.symbols) if isinstance(raw, TokenSequences) else ("numbers", raw.rows)
     content = repr([part.tolist() if isinstance(part, np.ndarray) else part for part in (*parts, raw.offsets)])
-    return hashlib.sha256(f"{content} {np.asarray(y).tolist()}".encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        targets = np.asarray(y).tolist()
+    except ValueError:
+        # Lists of different lengths.
+        targets = [np.asarray(one).tolist() for one in y]
+    return hashlib.sha256(f"{content} {targets}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _hash_of(path: str | os.PathLike[str]) -> str:

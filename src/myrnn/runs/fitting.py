@@ -54,6 +54,8 @@ from myrnn.training import (
 
 # What else helps where a training diverges.
 BOUNDED = "; an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not"
+# How many steps of a text or a series are read at a time where nothing else is said.
+WINDOW = 64
 # On so many steps a model is tried that is to say what comes next.
 TRIED = 6
 # Float32 arrays of the size of the weights that a training holds at a time: the weights, the best ones, gradients of
@@ -144,7 +146,8 @@ def _train(
 ) -> None:
     settings, model = experiment.training, fitted.model
     learned, kept = sequences.select(~validation), sequences.select(validation)
-    learned, batch, per_epoch = _batches(learned, settings)
+    truncate = truncated_at(settings.truncate, fitted.targets.learn)
+    learned, batch, per_epoch = _batches(learned, settings.batch_size, truncate)
     iterations = settings.max_epochs * per_epoch
     loss = loss_for(settings.loss, sequences.kind)
     # By its scores the network is watched now and used later.
@@ -168,7 +171,7 @@ def _train(
                 class_weight=weights,
                 on_divergence=settings.on_divergence,
                 loss=loss,
-                truncate=settings.truncate,
+                truncate=truncate,
                 hooks=[watched, shown, *([] if checkpoint is None else [checkpoint])],
             )
             if checkpoint is not None and (state := load_checkpoint(checkpoint.folder)) is not None:
@@ -204,20 +207,25 @@ def _validated(
     return raw, validation_mask(by_class, fraction, rng)
 
 
-def _batches(learned: Sequences, settings: Any) -> tuple[Sequences, int, int]:
+def truncated_at(given: int | None, learn: str) -> int | None:
+    """Return how many steps are read at a time, as the settings say or as is usual; None reads sequences whole."""
+    return (WINDOW if learn in NEXT else None) if given is None else given or None
+
+
+def _batches(learned: Sequences, batch_size: int, truncate: int | None) -> tuple[Sequences, int, int]:
     """Return what to learn from, how many sequences an iteration takes, and how many iterations make an epoch.
 
     What is read window by window is read as several streams at once: of a single sequence these are its parts.
     """
-    if settings.truncate is None:
-        batch = min(settings.batch_size, len(learned))
+    if truncate is None:
+        batch = min(batch_size, len(learned))
         return learned, batch, -(-len(learned) // batch)
     steps, filled = len(learned.values), int((learned.lengths > 0).sum())
     if len(learned) == 1:
-        filled = max(1, steps // settings.truncate)
-        learned = learned.cut(min(settings.batch_size, filled))
-    batch = max(1, min(settings.batch_size, filled))
-    return learned, batch, max(1, -(-steps // (batch * settings.truncate)))
+        filled = max(1, steps // truncate)
+        learned = learned.cut(min(batch_size, filled))
+    batch = max(1, min(batch_size, filled))
+    return learned, batch, max(1, -(-steps // (batch * truncate)))
 
 
 def new_model(

@@ -17,12 +17,13 @@ from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.experiment import Experiment, weight_generator
 from myrnn.inspection import parse_tokens
 from myrnn.results import ACCURACY, SQUARED_ERROR, LearningCurve
-from myrnn.runs.data import NamedSequences, read_tests
+from myrnn.runs.data import NamedSequences, read_raw_tests, read_tests
 from myrnn.runs.fitted import Fitted, probabilities_of, scores_of
 from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIGHTS, has_run, read_folder, read_index
 from myrnn.runs.job import Job, parse_job
 from myrnn.runs.model import OWN, check_same, load_weights, remake
 from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
+from myrnn.runs.reports import Report, report_on
 from myrnn.sequences import Sequences
 from myrnn.storage import Stored
 from myrnn.training import History, reference_logits
@@ -128,11 +129,30 @@ class Run:
             return self.task
         return next(iter(self.tests(file, labels).values()))
 
+    def reports(
+        self, file: str | None = None, labels: str | None = None, period: int | None = None
+    ) -> dict[str, Report]:
+        """Return a report on each test of a run on data by name, or on the sequences of a file.
+
+        `period` is as for `report_on`.
+        """
+        assert self.fitted is not None
+        self._check_tests(file)
+        return {
+            name: report_on(self.fitted, given.sequences, given.targets, None, period)
+            for name, given in read_raw_tests(self.experiment, self.fitted, file, labels)
+        }
+
+    def _check_tests(self, file: str | None) -> None:
+        if file is None and not self.experiment.evaluation.test:
+            raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences with --data")
+
     def tests(self, file: str | None = None, labels: str | None = None) -> dict[str, NamedSequences]:
         """Return the tests of a run on data by name, or the sequences of a file, as the model reads them."""
         assert self.fitted is not None
-        if file is None and not self.experiment.evaluation.test:
-            raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences with --data")
+        if (learned := self.fitted.targets.learn) != LABELS:
+            raise InvalidArgument(f"{self.folder} learned {learned}, but this is for runs that learned labels")
+        self._check_tests(file)
         try:
             return read_tests(self.experiment, self.fitted, file, labels)
         except DataError as error:

@@ -20,6 +20,7 @@ from myrnn.runs.fitted import Fitted
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, RUN_ON_DATA, WEIGHTS, made_with, weight_bytes
 from myrnn.runs.model import describe_model
 from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
+from myrnn.runs.reports import Report, parts_of, table_of_scores
 from myrnn.storage import empty_folder, json_to_bytes
 from myrnn.training import History
 
@@ -177,7 +178,7 @@ def write_data_run(
     settings: Mapping[str, Any],
     fitted: Fitted,
     numbers: Mapping[str, Any],
-    reports: Mapping[str, ClassificationReport],
+    reports: Mapping[str, Report],
     pictures: bool = True,
 ) -> None:
     """Write the files of a run on data, the index with its settings last; raises RunError where it cannot be written.
@@ -202,12 +203,9 @@ def write_data_run(
         figures["training"] = partial(plots.plot_learning_curve, curve, best_epoch=best)
     for name, report in reports.items():
         end = "" if len(reports) == 1 else f"-{name}"
-        files[f"classes{end}.csv"] = report.to_csv
-        figures |= {
-            f"confusion{end}": report.plot_confusion,
-            f"accuracy_by_length{end}": report.plot_lengths,
-            f"calibration{end}": report.plot_calibration,
-        }
+        tables, drawn = parts_of(report)
+        files |= {f"{part}{end}.csv": write for part, write in tables.items()}
+        figures |= {f"{part}{end}": draw for part, draw in drawn.items()}
     if len(reports) > 1:
         files["tests.csv"] = tests_table(reports).to_csv
     for name, draw in figures.items():
@@ -223,10 +221,13 @@ def _learned(fitted: Fitted) -> dict[str, Any]:
     return {"targets": fitted.targets.to_settings()}
 
 
-def tests_table(reports: Mapping[str, ClassificationReport]) -> Table:
-    """Return how often a model was right in each of several tests, with the intervals of the shares."""
-    total = [int(report.total.sum()) for report in reports.values()]
-    correct = [round(report.accuracy * tried) for report, tried in zip(reports.values(), total, strict=True)]
+def tests_table(reports: Mapping[str, Report]) -> Table:
+    """Return how good a model was in each of several tests: how often it was right, or its scores."""
+    of_labels = [report for report in reports.values() if isinstance(report, ClassificationReport)]
+    if len(of_labels) < len(reports):
+        return table_of_scores(reports)
+    total = [int(report.total.sum()) for report in of_labels]
+    correct = [round(report.accuracy * tried) for report, tried in zip(of_labels, total, strict=True)]
     confidence = next(iter(reports.values())).confidence
     return Table(
         f"Tests, % ({confidence:.0%} interval)",

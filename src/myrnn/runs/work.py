@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import compiling_seconds
+from myrnn.data import LABELS, TAGS
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.evaluation import ClassificationReport, LengthReport, classification_report, evaluate
+from myrnn.evaluation import LengthReport, evaluate
 from myrnn.experiment import Experiment, is_own
 from myrnn.graphs import write_graph
 from myrnn.models import load_own, num_parameters
@@ -24,6 +25,7 @@ from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, e
 from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.load import Run, load_run
 from myrnn.runs.model import OWN
+from myrnn.runs.reports import Report, report_on
 from myrnn.runs.save import summarize, write_data_run, write_run
 from myrnn.sequences import Sequences
 from myrnn.storage import FolderLock, clear_scratch
@@ -260,14 +262,14 @@ class DataWork:
         """What the folder is called after."""
         return data_name(self.job.experiment)
 
-    def do(self, folder: Path) -> tuple[dict[str, ClassificationReport], dict[str, Any]]:
+    def do(self, folder: Path) -> tuple[dict[str, Report], dict[str, Any]]:
         """Train from the last checkpoint on, or from the beginning, test and write a folder, which is held.
 
         A training that the user interrupts is tested and written as it is; it can still go on.
 
         Returns
         -------
-        reports : dict of str to ClassificationReport
+        reports : dict of str to Report
             By the names of the tests.
         numbers : dict
             Of the training and of its tests, as ``report.json`` has them.
@@ -292,7 +294,7 @@ class DataWork:
         self,
         folder: Path,
         numbers: dict[str, Any],
-        reports: Mapping[str, ClassificationReport],
+        reports: Mapping[str, Report],
         is_last: bool,
     ) -> None:
         assert self.fitted is not None
@@ -304,15 +306,13 @@ class DataWork:
             if is_last and not self.fitted.is_cut:
                 end_job(folder)
 
-    def _test(self, fitted: Fitted, numbers: dict[str, Any]) -> dict[str, ClassificationReport]:
-        reports = {}
+    def _test(self, fitted: Fitted, numbers: dict[str, Any]) -> dict[str, Report]:
+        reports: dict[str, Report] = {}
         for name, test in self.data.tests.items():
             begin = time.perf_counter()
-            probabilities = fitted.probabilities(test.sequences, not_finite=np.nan)
+            y = test.labels if fitted.targets.learn == LABELS else test.targets
+            reports[name] = report_on(fitted, test.sequences, y, (self.data.X, self.data.y))
             seconds = time.perf_counter() - begin
-            assert test.labels is not None
-            classes = np.array(fitted.class_names)
-            reports[name] = classification_report(test.labels, probabilities, classes, test.lengths)
             found = {"skipped_lines": test.skipped, "seconds": seconds, **reports[name].numbers()}
             if len(self.data.tests) == 1:
                 numbers["evaluation"] = found
@@ -324,15 +324,13 @@ class DataWork:
     def _trained(self, fitted: Fitted, compiled: float, seconds: float) -> dict[str, Any]:
         history, best, train = fitted.history, fitted.best_epoch - 1, self.data.train
         lengths = fitted.read(self.data.X).lengths if train is None else train.lengths
-        values, counts = np.unique(np.asarray(self.data.y), return_counts=True)
-        classes = dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))
         return {
             "engine": history.engine,
             "sequences": len(lengths),
             "skipped_lines": 0 if train is None else train.skipped,
             "shortest": int(lengths.min()),
             "longest": int(lengths.max()),
-            "classes": classes,
+            **self._classes(),
             "epochs": len(history),
             "best_epoch": fitted.best_epoch,
             "parameters": num_parameters(fitted.model),
@@ -340,6 +338,15 @@ class DataWork:
             "preparation_seconds": compiled,
             "seconds": seconds,
         }
+
+    def _classes(self) -> dict[str, Any]:
+        """Return how many sequences, or steps, there are of each class."""
+        learn, y = self.job.experiment.data.learn, self.data.y
+        if learn not in (LABELS, TAGS):
+            return {}
+        given = np.asarray(y) if learn == LABELS else np.array([str(tag) for tags in y for tag in tags])
+        values, counts = np.unique(given, return_counts=True)
+        return {"classes": dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))}
 
 
 def evaluation_seed(experiment: Experiment) -> int:

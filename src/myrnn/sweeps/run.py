@@ -18,10 +18,12 @@ from msgspec import Meta
 from mygrad import mem_guard_off
 
 from myrnn.compiler import limit_threads, without_notice
-from myrnn.evaluation import classification_report
+from myrnn.data import LABELS
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import TagReport, TextReport, classification_report
 from myrnn.experiment import Experiment
 from myrnn.models import num_parameters
-from myrnn.runs import evaluated, made_with, read_data
+from myrnn.runs import Report, evaluated, made_with, read_data, report_on
 from myrnn.sweeps.study import Point
 from myrnn.training import train
 
@@ -174,6 +176,9 @@ def _trained_on_data(run: str, experiment: Experiment) -> Done:
     validation = fitted.history.validation_accuracy
     tests, lengths, right = {}, [], []
     for name, test in data.tests.items():
+        if experiment.data.learn != LABELS:
+            tests[name] = _counts_of_steps(report_on(fitted, test.sequences, test.targets))
+            continue
         assert test.labels is not None
         probabilities = fitted.probabilities(test.sequences, not_finite=np.nan)
         report = classification_report(test.labels, probabilities, fitted.labels.classes, test.lengths)
@@ -197,6 +202,18 @@ def _trained_on_data(run: str, experiment: Experiment) -> Done:
         validation=None if validation is None else float(validation[best]),
         tests=tests,
         files=dict(data.hashes),
+    )
+
+
+def _counts_of_steps(report: Report) -> TestCounts:
+    """Return how many steps are right, of tags or of text; raises InvalidArgument where numbers are learned."""
+    if isinstance(report, TagReport):
+        return TestCounts(int(report.total.sum()), round(report.accuracy * int(report.total.sum())), report.macro_f1)
+    if isinstance(report, TextReport):
+        steps = int(report.numbers()["steps"])
+        return TestCounts(steps, round(report.accuracy * steps))
+    raise InvalidArgument(
+        "a study counts what is right, which numbers have not: leave the tests out"
     )
 
 

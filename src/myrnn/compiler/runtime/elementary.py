@@ -10,7 +10,21 @@ from __future__ import annotations
 
 import math
 
-from myrnn.compiler.runtime.lanes import FLOATS, INTEGERS, Lanes, Value, call, fma, instruction, where
+from llvmlite import ir
+
+from myrnn.compiler.runtime.lanes import (
+    FLOATS,
+    INTEGERS,
+    WIDTH,
+    Float,
+    Lanes,
+    Value,
+    call,
+    fma,
+    instruction,
+    shuffle,
+    where,
+)
 
 _INFINITY, _NAN = math.inf, math.nan
 _TINY = 1.17549435e-38
@@ -80,6 +94,16 @@ def maximum(a: Lanes, b: Lanes) -> Lanes:
 def minimum(a: Lanes, b: Lanes) -> Lanes:
     """Return the smaller of both, NaN where one of them is."""
     return where(b != b, b, where(a >= b, b, a))
+
+
+@instruction
+def highest(value: Lanes) -> Float:
+    """Return the largest of all lanes, NaN where one of them is."""
+    half = WIDTH // 2
+    while half:
+        value = maximum(value, shuffle(value, value, [(lane + half) % WIDTH for lane in range(WIDTH)]))
+        half //= 2
+    return Value(value.builder, value.builder.extract_element(value.llvm, ir.Constant(ir.IntType(32), 0)))
 
 
 @instruction

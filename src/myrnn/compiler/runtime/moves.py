@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from myrnn.compiler.runtime.functions import Floats, Integers, Tokens, compiled
+from myrnn.compiler.runtime.lanes import load, store
 
 
 @compiled
@@ -107,18 +108,30 @@ def copy(out: Floats, out_at: int, a: Floats, a_at: int, count: int) -> None:
 
 
 @compiled
+def _copy_row(out: Floats, out_at: int, a: Floats, a_at: int, count: int) -> None:
+    """Copy `count` numbers."""
+    whole = count - count % 16
+    for i in range(0, whole, 16):
+        store(out, out_at + i, load(a, a_at + i))
+    for i in range(whole, count):
+        out[out_at + i] = a[a_at + i]
+
+
+@compiled
 def go_on(out: Floats, out_at: int, carried: Floats, stream: int, width: int, at: int, count: int) -> None:
     """Copy `count` numbers from the row of a stream; zeros, where it begins anew."""
+    if stream >= 0:
+        _copy_row(out, out_at, carried, stream * width + at, count)
+        return
     for i in range(count):
-        out[out_at + i] = carried[stream * width + at + i] if stream >= 0 else np.float32(0)
+        out[out_at + i] = np.float32(0)
 
 
 @compiled
 def hand_on(carried: Floats, stream: int, width: int, at: int, a: Floats, a_at: int, count: int) -> None:
     """Copy `count` numbers into the row of a stream, which is ``~stream`` where it began anew."""
     row = stream if stream >= 0 else ~stream
-    for i in range(count):
-        carried[row * width + at + i] = a[a_at + i]
+    _copy_row(carried, row * width + at, a, a_at, count)
 
 
 @compiled

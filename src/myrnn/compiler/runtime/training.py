@@ -82,8 +82,9 @@ def run(
 ) -> tuple[float, float]:  # fmt: skip
     """Run a program for `members`, a batch with the longest first or one sequence; return the loss and the score.
 
-    Both are sums over the sequences, or their steps; the gradients `g` are those of the loss times `share`. Each member
-    has a key for what it draws at random; without keys nothing is drawn.
+    Both are sums over the sequences, or their steps; the gradients `g` are those of the loss times `share`. Without
+    `learn` only logits are computed, and the sums are 0. Each member has a key for what it draws at random; without
+    keys nothing is drawn.
     """
     if batched:
         return run_batch(

@@ -1,0 +1,150 @@
+"""``myrnn generate`` lets a network go on with a text, ``myrnn forecast`` with a series."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from myrnn._checks import count_of
+from myrnn.cli import show
+from myrnn.cli.options import Delimiter, OwnClass, Quiet, check_file, check_picture, load_all
+from myrnn.data import SERIES, TEXT, read_examples
+from myrnn.errors import InvalidArgument
+from myrnn.estimators import Forecast, LanguageModel, SequenceForecaster
+from myrnn.estimators import forecast as forecast_of
+from myrnn.plots import plot_forecast, save_figure
+from myrnn.runs import Run, run_names
+from myrnn.storage import place_file
+
+# So many rows before a forecast are drawn with it, for each row of the forecast.
+BEFORE = 3
+
+
+def generate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that learned text.")],
+    prime: Annotated[str, typer.Option(help="What the text begins with.  [default: a line break]")] = "",
+    length: Annotated[int, typer.Option(min=1, help="How many symbols to write.")] = 500,
+    temperature: Annotated[
+        float,
+        typer.Option(min=0, help="Below 1 likely symbols become likelier; with 0 the most likely one is taken."),
+    ] = 1.0,
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="K", help="Draw from the K most likely symbols.  [default: from all]", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="The same seed writes the same text.  [default: another at each call]"),
+    ] = None,
+    model: OwnClass = None,
+) -> None:
+    """Let a network write: each symbol is drawn from what it says after those before it."""
+    (found,) = load_all([run], model)
+    _check_learned(found, TEXT, "writes")
+    writer = LanguageModel.of_run(found)
+    begin = prime or _first_symbol(writer)
+    written = writer.generate(begin, length, temperature=temperature, top_k=top_k, seed=seed)
+    between = "" if writer.tokenize_ == "characters" or not prime else " "
+    typer.echo(f"{prime}{between}{written if isinstance(written, str) else ' '.join(map(str, written))}")
+
+
+def _first_symbol(writer: LanguageModel) -> Any:
+    """Return what a text begins with where nothing is given: a line break, or else the first symbol that is known."""
+    symbols: Any = writer.encoder_.inner.symbols  # type: ignore[union-attr]  # of text there are some
+    first = "\n" if "\n" in symbols else symbols[0]
+    return first if writer.tokenize_ is not None else [first]
+
+
+def forecast(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="The folders of runs that learned a series; several differ in seeds."),
+    ],
+    horizon: Annotated[int, typer.Option(min=1, help="How many steps ahead to go.")] = 12,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The series so far.  [default: that of the first run's training]", show_default=False
+        ),
+    ] = None,
+    text_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Its columns.  [default: as in the training]", show_default=False),
+    ] = None,
+    delimiter: Delimiter = None,
+    level: Annotated[float, typer.Option(help="The share of all paths that an interval holds.")] = 0.9,
+    paths: Annotated[int, typer.Option(min=0, help="How many paths are drawn; with 0 there is no interval.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seeds the errors that are drawn.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the forecast as CSV here.", show_default=False)
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it: .svg, .png or .pdf.", show_default=False)
+    ] = None,
+    model: OwnClass = None,
+    quiet: Quiet = False,
+) -> None:
+    """Say how a series goes on, with intervals.
+
+    Of several networks the mean is shown, and intervals hold what they do not know together, too.
+    """
+    check_file("--out", out)
+    check_picture("--figure", figure)
+    loaded = load_all(runs, model)
+    for run in loaded:
+        _check_learned(run, SERIES, "forecasts")
+    series = _series(loaded[0], data, text_column, delimiter)
+    members = [SequenceForecaster.of_run(run) for run in loaded]
+    found = forecast_of(members, series, horizon, level=level, paths=paths, seed=seed)
+    if out is not None:
+        place_file(out, found.to_csv)
+    if figure is not None:
+        known = series.reshape(len(series), -1)[-BEFORE * horizon :]
+        save_figure(_drawn(found, known), figure)
+    if quiet:
+        return _write(sys.stdout, found)
+    show.table(found)
+    of = ", ".join(run_names(runs))
+    show.named_rows(("forecast", f"of {count_of(horizon, 'step')} after {count_of(len(series), 'step')}, by {of}"))
+
+
+def _write(file: TextIO, found: Forecast) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    rows = found.rows()
+    writer.writerow(rows[0])
+    writer.writerows([f"{value:.9g}" if isinstance(value, float) else value for value in row.values()] for row in rows)
+
+
+def _drawn(found: Forecast, known: NDArray[np.float64]) -> Any:
+    """Draw the first column of a forecast behind the end of the series."""
+    low, high = (None if part is None else part.reshape(len(found), -1)[:, 0] for part in (found.low, found.high))
+    mean = found.mean.reshape(len(found), -1)[:, 0]
+    return plot_forecast(known[:, 0], mean, begin=len(known), low=low, high=high)
+
+
+def _series(run: Run, data: Path | None, names: str | None, delimiter: str | None) -> NDArray[np.float64]:
+    kept = run.experiment.data
+    file = kept.file if data is None else str(data)
+    if file is None:
+        raise InvalidArgument(f"{run.folder} learned from a series in memory: give it with --data")
+    read = read_examples(
+        file, SERIES, text_column=names or kept.text_column, delimiter=delimiter or kept.delimiter
+    ).sequences
+    if len(read) != 1:
+        raise InvalidArgument(f"{file} holds {count_of(len(read), 'series')}, but one is needed")
+    series: NDArray[np.float64] = np.asarray(read[0])
+    return series[:, 0] if series.shape[1] == 1 else series
+
+
+def _check_learned(run: Run, wanted: str, does: str) -> None:
+    learned = "a task" if run.fitted is None else run.fitted.targets.learn
+    if learned != wanted:
+        raise InvalidArgument(f"{run.folder} learned {learned}: only what learned {wanted} {does}")

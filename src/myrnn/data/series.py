@@ -1,0 +1,99 @@
+"""A series in a file that is a table of numbers: a row for each step."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.data import files
+from myrnn.errors import DataError
+
+PLAIN, PARQUET = ".txt", (".parquet", ".pq")
+
+
+def read_table(path: Path, names: list[str] | None, delimiter: str | None) -> NDArray[np.float64] | None:
+    """Return the numbers of a table, float64 (T, C); None where the file holds lists and is no such table.
+
+    Parameters
+    ----------
+    path : Path
+        With a line of names, fields parted by `delimiter`; Parquet; or plain text, without names, whose numbers white
+        space parts.
+    names : list of str, optional
+        The columns; by default all that hold numbers. A warning says which are left out.
+    delimiter : str or None
+
+    Raises
+    ------
+    DataError
+        When it cannot be read, or a number is missing.
+    """
+    ending = files.without_gz(path).suffix.lower()
+    if ending == PLAIN:
+        return _of_text(path)
+    frame = _frame(path, delimiter) if delimiter is not None or ending in PARQUET else None
+    if frame is None or any(kind.is_nested() for kind in frame.dtypes):
+        return None
+    listed = ", ".join(map(repr, frame.columns[: files.MOST_COLUMNS]))
+    if names is None:
+        names = [name for name, kind in zip(frame.columns, frame.dtypes, strict=True) if kind.is_numeric()]
+        left = [name for name in frame.columns if name not in names]
+        if names and left:
+            what = f"the column {left[0]} holds" if len(left) == 1 else f"the columns {', '.join(left)} hold"
+            warn(f"{path}: {what} something else than numbers, and {'is' if len(left) == 1 else 'are'} left out")
+    for name in names:
+        if name not in frame.columns:
+            raise DataError(f"{path} has no column {name!r}; its columns are {listed} (--text-column)")
+        if not frame[name].dtype.is_numeric():
+            raise DataError(f"{path}: the column {name!r} holds something else than numbers")
+    if not names:
+        raise DataError(f"{path} has no column of numbers; its columns are {listed or 'none'}")
+    rows: NDArray[np.float64] = frame.select(names).to_numpy().astype(np.float64)
+    _check(path, rows, 1 if ending in PARQUET else 2)
+    return rows
+
+
+def _frame(path: Path, delimiter: str | None) -> Any:
+    import polars as pl
+
+    content = files.read_bytes(path)
+    try:
+        if delimiter is None:
+            return pl.read_parquet(io.BytesIO(content))
+        return pl.read_csv(content, separator=delimiter, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise DataError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
+
+
+def _of_text(path: Path) -> NDArray[np.float64]:
+    rows: list[list[float]] = []
+    for number, line in enumerate(files.read_text(path).splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            rows.append([float(field) for field in line.replace(",", " ").split()])
+        except ValueError:
+            raise DataError(f"{path}, line {number}: {_checks.shown(line.strip())} is not numbers") from None
+        if len(rows[-1]) != len(rows[0]):
+            have, first = (_checks.count_of(len(row), "number") for row in (rows[-1], rows[0]))
+            raise DataError(f"{path}, line {number}: {have}, but the first line has {first}")
+    if not rows:
+        raise DataError(f"{path} holds no number")
+    found = np.array(rows)
+    _check(path, found, 1)
+    return found
+
+
+def _check(path: Path, rows: NDArray[np.float64], first: int) -> None:
+    if not len(rows):
+        raise DataError(f"{path} holds no row")
+    lost = ~np.isfinite(rows).all(axis=1)
+    if lost.any():
+        place = int(lost.argmax())
+        raise DataError(f"{path}, line {place + first}: a number is missing or not finite")

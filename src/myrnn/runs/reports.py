@@ -1,0 +1,146 @@
+"""How good a trained model is on sequences whose targets are known, by what it learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from myrnn.data import LABELS, SERIES, TAGS, TEXT, ClassLabels, RawSequences, RawTargets
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import (
+    ClassificationReport,
+    NumberReport,
+    TagReport,
+    TextReport,
+    classification_report,
+    number_report,
+    tag_baselines,
+    tag_report,
+    text_baselines,
+    text_report,
+)
+from myrnn.results import Table, is_lost, number, text
+from myrnn.runs.fitted import Fitted, scores_of
+
+Report = ClassificationReport | TagReport | TextReport | NumberReport
+
+
+def report_on(
+    fitted: Fitted, X: Any, y: Any, train: tuple[Any, Any] | None = None, period: int | None = None
+) -> Report:
+    """Return a report on sequences and their targets, which are as they are learned from.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    X, y : object
+        As an estimator takes them; of labels y is an array of them.
+    train : tuple of (X, y), optional
+        What the model learned from: tags and text are compared with simple models of these.
+    period : int, optional
+        Of a series: compare with the value so many steps before, and not with the last one.
+    """
+    targets = fitted.targets
+    if period is not None and targets.learn != SERIES:
+        raise InvalidArgument(f"period is for series, not for {targets.learn}: leave it out")
+    if targets.learn == LABELS:
+        probabilities = fitted.probabilities(X, not_finite=np.nan)
+        lengths = np.diff(fitted.raw(X).offsets)
+        return classification_report(y, probabilities, np.array(fitted.class_names), lengths)
+    raw = fitted.raw(X)
+    if targets.learn == TAGS:
+        return _of_tags(fitted, raw, y, train)
+    if targets.learn == TEXT:
+        sequences = targets.sequences(fitted.encoder, raw)
+        shares = _shares(scores_of(fitted.predictor, sequences))
+        known = None if train is None else targets.sequences(fitted.encoder, fitted.raw(train[0]))
+        baselines = None if known is None else text_baselines(known, sequences, symbols=len(targets))
+        return text_report(sequences.targets, shares, sequences.offsets, baselines=baselines)
+    return _of_numbers(fitted, raw, y, period)
+
+
+def _of_tags(fitted: Fitted, raw: RawSequences, y: Any, train: tuple[Any, Any] | None) -> TagReport:
+    given = RawTargets.tags(y, raw.offsets, fewest=1)
+    assert given.classes is not None and given.rows is not None
+    sequences = fitted.targets.inputs(fitted.encoder, raw)
+    shares = _shares(scores_of(fitted.predictor, sequences))
+    names, baselines = given.classes.classes, None
+    if train is not None and set(names.tolist()) <= set(fitted.labels.classes.tolist()):
+        known = fitted.raw(train[0])
+        both = [
+            fitted.targets.sequences(fitted.encoder, one, _of_classes(fitted.labels, tags, one))
+            for one, tags in ((known, train[1]), (raw, y))
+        ]
+        baselines = tag_baselines(*both)
+    return tag_report(names[given.rows], shares, sequences.offsets, classes=fitted.labels.classes, baselines=baselines)
+
+
+def _of_classes(classes: ClassLabels, y: Any, raw: RawSequences) -> RawTargets:
+    """Return tags with the numbers that these classes give them."""
+    given = RawTargets.tags(y, raw.offsets, fewest=1)
+    assert given.classes is not None and given.rows is not None
+    return RawTargets(TAGS, classes.encode(given.classes.classes[given.rows]), classes)
+
+
+def _of_numbers(fitted: Fitted, raw: RawSequences, y: Any, period: int | None) -> NumberReport:
+    targets = fitted.targets
+    naive: str | int | None = None
+    if targets.learn == SERIES:
+        sequences = targets.sequences(fitted.encoder, raw)
+        truth = targets.decode(sequences.targets)
+        naive = "last" if period is None else period
+    else:
+        given = RawTargets.read(targets.learn, y, raw.offsets, targets.per_step)
+        assert given.rows is not None
+        sequences = targets.sequences(fitted.encoder, raw, given)
+        truth = given.rows
+    said = targets.decode(scores_of(fitted.predictor, sequences)).reshape(len(truth), -1)
+    offsets = sequences.offsets if targets.per_step else None
+    return number_report(truth.reshape(len(truth), -1), said, offsets, naive=naive)
+
+
+def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probabilities of classes, float32 (S, K); NaN where logits are not finite."""
+    lost = is_lost(logits)
+    shares: NDArray[np.float32] = softmax(np.where(lost[:, np.newaxis], 0, logits), axis=1)
+    shares[lost] = np.nan
+    return shares
+
+
+def parts_of(report: Report) -> tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[], Any]]]:
+    """Return what writes each table of a report, and what draws each of its figures, by name."""
+    if isinstance(report, ClassificationReport):
+        return {"classes": report.to_csv}, {
+            "confusion": report.plot_confusion,
+            "accuracy_by_length": report.plot_lengths,
+            "calibration": report.plot_calibration,
+        }
+    tables: dict[str, Callable[[Any], Any]] = {"scores": report.to_csv}
+    figures: dict[str, Callable[[], Any]] = {"by_position": report.plot}
+    if isinstance(report, TagReport):
+        tables["classes"] = report.class_table().to_csv
+        figures["confusion"] = report.plot_confusion
+    if report.positions is None:
+        del figures["by_position"]
+    else:
+        tables["by_position"] = report.positions.to_csv
+    return tables, figures
+
+
+def table_of_scores(reports: Mapping[str, Report]) -> Table:
+    """Return the scores of several tests below each other."""
+    scores = {name: _scores(report) for name, report in reports.items()}
+    columns: dict[str, list[Any]] = {"test": list(scores)}
+    names = list(next(iter(scores.values())))
+    columns |= {name: [found.get(name) for found in scores.values()] for name in names}
+    return Table("Tests", columns, (text("test"), *(number(name, ".4g", name.replace("_", " ")) for name in names)))
+
+
+def _scores(report: Report) -> dict[str, float]:
+    if isinstance(report, ClassificationReport):
+        return {"accuracy": report.accuracy}
+    return {name: float(score.value) for name, score in report.scores.items()}

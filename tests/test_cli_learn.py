@@ -1,0 +1,229 @@
+"""The commands on tags, numbers, text and series: trained from files, tested, kept, and used."""
+
+import csv
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+
+from myrnn import (
+    Experiment,
+    LanguageModel,
+    SequenceForecaster,
+    SequenceRegressor,
+    SequenceTagger,
+    read_sequences,
+    run,
+)
+from myrnn.cli import main
+from myrnn.data import read_examples
+from myrnn.errors import DataError, InvalidArgument
+from myrnn.runs import load_run
+
+RNG = np.random.default_rng(0)
+WORDS = ["".join(RNG.choice(list("abcd"), RNG.integers(1, 9))) for _ in range(90)]
+MARKS = [["twice" if i and word[i] == word[i - 1] else "once" for i in range(len(word))] for word in WORDS]
+ROWS = [RNG.normal(size=(RNG.integers(1, 9), 2)).round(3) for _ in range(90)]
+SUMS = [float(rows[:, 0].sum().round(3)) for rows in ROWS]
+WAVE = (np.sin(np.arange(300) / 4) * 10 + 50).round(4)
+TEXT = "the cat sat on the mat. the dog sat on the log. " * 10
+SMALL = ("--model=gru", "--dim-recurrent=8", "--max-epochs=3", "--quiet")
+
+
+def refused(message, kind=InvalidArgument):
+    return pytest.raises(kind, match=re.escape(message))
+
+
+def written(path, lines):
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files of all kinds, and a run on each of four."""
+    place = tmp_path_factory.mktemp("learn")
+    pairs = list(zip(WORDS, MARKS, strict=True))
+    written(place / "tags.csv", ["sequence,tags", *(f"{word},{' '.join(tags)}" for word, tags in pairs)])
+    written(place / "tags.jsonl", [json.dumps({"sequence": word, "tags": tags}) for word, tags in pairs])
+    both = list(zip(ROWS, SUMS, strict=True))
+    written(place / "sums.jsonl", [json.dumps({"sequence": r.tolist(), "target": t}) for r, t in both])
+    steps = [(rows, rows[:, 0].cumsum().round(3)) for rows in ROWS]
+    written(place / "steps.jsonl", [json.dumps({"sequence": r.tolist(), "target": t.tolist()}) for r, t in steps])
+    (place / "text.txt").write_text(TEXT)
+    written(place / "wave.csv", ["day,height", *(f"d{i},{height}" for i, height in enumerate(WAVE))])
+    written(place / "wave.txt", WAVE[200:])
+    for name, file, learn, test in (
+        ("tags", "tags.csv", "tags", "tags.jsonl"),
+        ("sums", "sums.jsonl", "numbers", "sums.jsonl"),
+        ("text", "text.txt", "text", "text.txt"),
+        ("wave", "wave.csv", "series", "wave.txt"),
+    ):
+        more = ["--tokenize=characters"] if learn == "text" else []
+        more += ["--truncate=16", "--batch-size=4"] if learn in ("text", "series") else []
+        more += ["--text-column=height"] if learn == "series" else []
+        data, tested = f"--data={place / file}", f"--test={place / test}"
+        assert main(["train", data, f"--learn={learn}", tested, f"--out={place / name}", *SMALL, *more]) == 0
+    return place
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+# --- files
+
+
+def test_the_same_in_several_files(folder):
+    csv_, json_ = (read_examples(folder / f"tags.{ending}", "tags") for ending in ("csv", "jsonl"))
+    assert csv_.targets == json_.targets == MARKS
+    assert [list(one) for one in csv_.sequences] == [list(word) for word in WORDS]
+    sums = read_examples(folder / "sums.jsonl", "numbers")
+    assert sums.targets == SUMS and np.array_equal(sums.sequences[3], ROWS[3])
+    steps = read_examples(folder / "steps.jsonl", "numbers").targets
+    assert all(np.allclose(one, rows[:, 0].cumsum(), atol=1e-3) for one, rows in zip(steps, ROWS, strict=True))
+    text = read_examples(folder / "text.txt", "text", tokenize="characters")
+    assert len(text) == 1 and "".join(text.sequences[0]) == TEXT
+    with pytest.warns(UserWarning, match="the column day holds something else than numbers, and is left out"):
+        wave = read_examples(folder / "wave.csv", "series").sequences
+    assert len(wave) == 1 and np.array_equal(wave[0][:, 0], WAVE)
+    named = read_examples(folder / "wave.csv", "series", text_column="height").sequences
+    assert np.array_equal(named[0], wave[0])
+    assert np.array_equal(read_examples(folder / "wave.txt", "series").sequences[0][:, 0], WAVE[200:])
+    several = written(folder / "several.jsonl", [json.dumps({"sequence": [1.5, 2, 3]}), json.dumps({"sequence": [4]})])
+    assert [len(one) for one in read_examples(several, "series").sequences] == [3, 1]
+
+
+def test_tags_of_characters_may_be_characters(tmp_path):
+    file = written(tmp_path / "few.csv", ["sequence,tags", "abba,cvcc", "a,c"])
+    assert read_examples(file, "tags").targets == [["c", "v", "c", "c"], ["c"]]
+    words = written(tmp_path / "words.csv", ["sequence,tags", "the cat,DET NOUN"])
+    assert read_examples(words, "tags").targets == [["DET", "NOUN"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "learn", "message"),
+    [
+        ("a.csv", ["sequence,tags", "abc,x y"], "tags", "a.csv, line 2: 3 steps, but 2 tags"),
+        ("a.csv", ["sequence,label", "abc,x y z"], "tags", "has no column 'tags'; its columns are 'sequence', 'label'"),
+        ("a.csv", ["sequence,target", "abc,1", "abd,much"], "numbers", "a.csv, line 3: 'much' is not a finite number"),
+        ("a.csv", ["sequence,target", "abc,nan"], "numbers", "a.csv, line 2: 'nan' is not a finite number, or several"),
+        ("a.jsonl", ['{"sequence": "abc", "tags": 3}'], "tags", "a.jsonl, line 1: 3 steps, but 3"),
+        ("a.csv", ["day,name", "1x,b"], "series", "has no column of numbers; its columns are 'day', 'name'"),
+        ("a.csv", ["value", "1", "", "3"], "series", "a.csv, line 3: a number is missing or not finite"),
+        ("a.txt", ["1 2", "3"], "series", "a.txt, line 2: 1 number, but the first line has 2 numbers"),
+        ("a.txt", ["1", "two"], "series", "a.txt, line 2: 'two' is not numbers"),
+        ("a.txt", ["# nothing"], "series", "a.txt holds no number"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(tmp_path, name, lines, learn, message):
+    with refused(message, DataError):
+        read_examples(written(tmp_path / name, lines), learn)
+
+
+# --- runs
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("tags", "tags"), ("sums", "numbers"), ("text", "text"), ("wave", "series")]
+)
+def test_a_run_holds_what_it_learned(folder, name, kind):
+    found = load_run(folder / name)
+    assert found.fitted.targets.learn == kind and found.experiment.data.learn == kind
+    assert found.history.unit == "epoch" and len(found.history) == 3
+    assert (folder / name / "scores.csv").is_file() and (folder / name / "training.svg").is_file()
+    assert (folder / name / "by_position.png").is_file() == (kind != "numbers")
+    again = Experiment.read(found.experiment.to_dict())
+    assert again == found.experiment
+
+
+def test_the_command_does_what_the_library_does(folder, capsys):
+    assert main(["predict", str(folder / "tags"), "abba", "ccd"]) == 0
+    said = rows_of(capsys.readouterr().out)
+    tagger = SequenceTagger.load(folder / "tags")
+    assert [row["tag"] for row in said] == [tag for tags in tagger.predict(["abba", "ccd"]) for tag in tags]
+    assert [(row["line"], row["step"]) for row in said[:5]] == [*(("1", str(i)) for i in range(4)), ("2", "0")]
+    assert main(["predict", str(folder / "sums"), f"--data={folder / 'sums.jsonl'}"]) == 0
+    said = [float(row["number"]) for row in rows_of(capsys.readouterr().out)]
+    assert np.allclose(said, SequenceRegressor.load(folder / "sums").predict(ROWS), rtol=1e-4)
+    assert main(["generate", str(folder / "text"), "--prime=the ", "--length=20", "--seed=3"]) == 0
+    writer = LanguageModel.load(folder / "text")
+    assert capsys.readouterr().out == f"the {writer.generate('the ', 20, seed=3)}\n"
+    assert main(["forecast", str(folder / "wave"), "--horizon=4", "--quiet"]) == 0
+    said = [float(row["mean"]) for row in rows_of(capsys.readouterr().out)]
+    assert np.allclose(said, SequenceForecaster.load(folder / "wave").forecast(WAVE, 4), rtol=1e-5)
+
+
+def test_a_report_of_a_run_is_that_of_the_estimator(folder, capsys):
+    report = SequenceTagger.load(folder / "tags").report(WORDS, MARKS)
+    numbers = json.loads((folder / "tags" / "report.json").read_text())["evaluation"]
+    assert numbers["accuracy"] == report.accuracy and len(numbers["baselines"]) == 4
+    text = LanguageModel.load(folder / "text")
+    numbers = json.loads((folder / "text" / "report.json").read_text())["evaluation"]
+    assert numbers["bits_per_symbol"] == pytest.approx(text.bits(TEXT), rel=1e-5)
+    wave = SequenceForecaster.load(folder / "wave")
+    numbers = json.loads((folder / "wave" / "report.json").read_text())["evaluation"]
+    assert numbers["r2"] == pytest.approx(wave.score(WAVE[200:]), abs=1e-6)
+    seasonal = wave.report(WAVE[200:], period=25)
+    assert main(["evaluate", str(folder / "wave"), "--period=25", f"--out={folder / 'w.csv'}"]) == 0
+    assert "25 steps before" in capsys.readouterr().out and (folder / "w.csv").is_file()
+    truth, said = WAVE[226:], wave.predict(WAVE[200:])[25:-1]
+    naive = WAVE[201:-25]
+    assert seasonal.skill == pytest.approx(1 - np.mean((truth - said) ** 2) / np.mean((truth - naive) ** 2), rel=1e-4)
+    sums = SequenceRegressor.load(folder / "sums")
+    assert sums.report(ROWS, SUMS).r2 == pytest.approx(sums.score(ROWS, SUMS))
+
+
+def test_several_runs_forecast_together(folder, capsys):
+    data = (f"--data={folder / 'wave.csv'}", "--learn=series", "--text-column=height")
+    one = ["train", *data, *SMALL, "--truncate=16", "--seed=1"]
+    assert main([*one, f"--out={folder / 'wave1'}"]) == 0
+    capsys.readouterr()
+    both = [str(folder / "wave"), str(folder / "wave1")]
+    assert main(["forecast", *both, "--horizon=4", f"--figure={folder / 'f.svg'}", f"--out={folder / 'f.csv'}"]) == 0
+    assert "2 networks" in capsys.readouterr().out and (folder / "f.svg").is_file()
+    rows = rows_of((folder / "f.csv").read_text())
+    assert len(rows) == 4 and all(float(row["low"]) < float(row["high"]) for row in rows)
+
+
+def test_an_experiment_with_what_is_in_memory(tmp_path):
+    experiment = Experiment(data=(WORDS, MARKS), model={"name": "gru", "dim_recurrent": 4}, training={"max_epochs": 1})
+    tags = Experiment(**{**vars(experiment), "data": experiment.data.__class__(learn="tags")})
+    assert tags.memory is not None
+    found = run(tags, tmp_path / "run", progress=False)
+    assert found.fitted.targets.learn == "tags"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["predict", "text", "abc"], "learned text: myrnn generate"),
+        (["predict", "wave", "abc"], "learned series: myrnn forecast"),
+        (["predict", "sums", "abc"], "reads features, which cannot be written here: give a file with --data"),
+        (["generate", "tags"], "learned tags: only what learned text writes"),
+        (["forecast", "text"], "learned text: only what learned series forecasts"),
+        (["evaluate", "tags", "--period=3"], "period is for series, not for tags: leave it out"),
+        (["evaluate", "tags", "--shortcuts"], "--shortcuts goes with labels of sequences"),
+        (["train", "--data=text.txt", "--learn=tags"], "text.txt is plain text, which holds no tags"),
+        (["train", "--data=text.txt"], "text.txt is plain text: give its labels, one a line, with labels"),
+        (["train", "--data=tags.csv", "--learn=words"], "--learn must be one of"),
+        (["train", "--data=tags.csv", "--learn=tags", "--loss=huber"], "the loss 'huber' is for targets that are numb"),
+        (
+            ["train", "--data=text.txt", "--learn=text", "--bidirectional", "--out=b"],
+            "depends on later steps, which hold what it is to say",
+        ),
+    ],
+)
+def test_what_does_not_go_together(folder, monkeypatch, capsys, command, message):
+    monkeypatch.chdir(folder)
+    assert main(command) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert message in error
+
+
+def test_labels_are_read_as_ever(folder):
+    file = written(folder / "labels.csv", ["sequence,label", "ab,x", "ba,y"])
+    one, other = read_sequences(file), read_examples(file, "labels")
+    assert one.labels.tolist() == other.labels.tolist() and other.targets is None
