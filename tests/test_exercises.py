@@ -14,8 +14,9 @@ from mygrad.nnet.initializers import glorot_normal
 from marks import most_are_long
 from myrnn import GRU, LSTM, RNN, InvalidArgument, dense, tasks
 from myrnn.exercises import ExerciseReport, Finding, check_generate_sequence, check_model, limits
-from myrnn.exercises.generator import SETTINGS, is_unlikely
+from myrnn.exercises.generator import SETTINGS
 from myrnn.exercises.limits import TookTooLong, few_lines, within
+from myrnn.exercises.report import is_unlikely
 
 EYE = np.eye(10, dtype=np.float32)
 

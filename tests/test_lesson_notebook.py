@@ -9,15 +9,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from cells import run
 from myrnn import InvalidArgument
 from myrnn.cli import main
 from myrnn.exercises import ExerciseReport, check_generate_sequence, check_model
-from myrnn.lesson import Cell, lesson_source, make_version, read_cells, write_lesson
+from myrnn.lesson import PARTS, Cell, lesson_source, make_version, read_cells, write_lesson
 from myrnn.models import RNN
 from myrnn.plots import LivePlot
 
 ROOT = Path(__file__).parents[1]
-DOCUMENT = ROOT / "docs" / "lesson.md"
 
 SMALL = """\
 ---
@@ -231,6 +231,23 @@ def test_the_command_writes_each_version(tmp_path, monkeypatch, capsys):
     assert "lesson      lesson-student.ipynb\n            student version, " in out
 
 
+def test_the_command_writes_the_second_part(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert [main(["lesson", "1"]), main(["lesson", "2"]), main(["lesson", "2", "--student", "--out", "mine.md"])] == [
+        0
+    ] * 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lesson-2.ipynb", "lesson.ipynb", "mine.md"]
+    assert "Is the second half the first half again?" in (tmp_path / "lesson.ipynb").read_text(encoding="utf-8")
+    assert (tmp_path / "mine.md").read_text(encoding="utf-8") == make_version(lesson_source(2), "student")
+    assert "lesson      lesson-2.ipynb\n            instructor version, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("part", "bound"), [(0, "at least 1"), (3, "at most 2")])
+def test_there_are_two_parts(part, bound, capsys):
+    assert main(["lesson", str(part)]) == 2
+    assert capsys.readouterr().err == f"myrnn: part must be {bound}, not {part}\n"
+
+
 def test_the_command_takes_another_source(tmp_path, capsys):
     source, out = tmp_path / "my.md", tmp_path / "out.md"
     source.write_text(SMALL)
@@ -248,6 +265,10 @@ def test_mistakes_of_the_command_are_one_line(tmp_path, capsys):
     latin.write_bytes("caf\xe9".encode("latin-1"))
     for arguments, message in (
         (["--out", str(taken)], f"{taken} is there already; name another file with --out, or replace it with --force"),
+        (
+            ["2", "--from", str(latin)],
+            "a part of the lesson and --from do not go together: each says which notebook to write",
+        ),
         (["--student", "--tagged"], "--student and --tagged do not go together: a student's version has no tags"),
         (["--out", str(tmp_path / "a.txt")], "a notebook's file must end in .ipynb or .md, not 'a.txt'"),
         (["--from", str(latin), "--out", str(tmp_path / "a.md")], f"{latin} is no text in UTF-8: byte 3 is wrong"),
@@ -260,8 +281,10 @@ def test_mistakes_of_the_command_are_one_line(tmp_path, capsys):
         assert capsys.readouterr().err == f"myrnn: {message}\n"
 
 
-def test_the_document_and_the_copy_that_ships_are_the_same():
-    assert DOCUMENT.read_text(encoding="utf-8") == lesson_source(), "cp docs/lesson.md src/myrnn/lesson/lesson.md"
+@pytest.mark.parametrize(("part", "name"), PARTS.items())
+def test_the_document_and_the_copy_that_ships_are_the_same(part, name):
+    document = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert document == lesson_source(part), f"cp docs/{name} src/myrnn/lesson/{name}"
 
 
 def test_the_lesson_is_in_the_wheel(tmp_path):
@@ -273,19 +296,11 @@ def test_the_lesson_is_in_the_wheel(tmp_path):
         check=True,
     )
     with zipfile.ZipFile(tmp_path / built.stdout.split()[-1]) as wheel:
-        assert wheel.read("myrnn/lesson/lesson.md").decode() == lesson_source()
+        for part, name in PARTS.items():
+            assert wheel.read(f"myrnn/lesson/{name}").decode() == lesson_source(part)
 
 
 # ---- the lesson runs
-
-
-def run(cell, names):
-    """Run a cell as a notebook does, and return the value of its last line."""
-    *body, last = ast.parse(cell.source).body
-    if not isinstance(last, ast.Expr):
-        body, last = [*body, last], None
-    exec(compile(ast.Module(body, []), f"<cell of line {cell.line}>", "exec"), names)
-    return None if last is None else eval(compile(ast.Expression(last.value), "<last line>", "eval"), names)
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,16 @@ def test_models_are_compared_in_the_same_axes():
     assert (ax.get_ylabel(), ax.get_ylim()[0]) == ("bits per symbol", 0)
 
 
+def test_a_worse_model_that_is_drawn_later_is_seen():
+    better, worse = (
+        StepBuckets("position", *[np.ones(1, int)] * 3, {"rmse": np.full((1, 3), value)}) for value in (0.1, 2)
+    )
+    ax = plot_by_position(worse, label="naive", ax=plot_by_position(better, label="network"))
+    low, high = ax.get_ylim()
+    assert low == 0
+    assert high > 2
+
+
 def test_the_names_of_many_buckets_are_turned():
     ends = 2 ** np.arange(14)
     many = StepBuckets("length", ends, 2 * ends - 1, ends, {"rmse": np.ones((14, 3))})

@@ -11,7 +11,7 @@ from myrnn._checks import count_of
 from myrnn.cli import show
 from myrnn.cli.stop import noted_stops, stopped
 from myrnn.errors import InvalidArgument
-from myrnn.lesson import write_lesson
+from myrnn.lesson import PARTS, lesson_source, write_lesson
 from myrnn.sweeps import Study, SweepResults, checked_names, read_study
 from myrnn.sweeps import sweep as do_all
 
@@ -19,6 +19,10 @@ PORT = 8400
 
 
 def lesson(
+    part: Annotated[
+        int,
+        typer.Argument(help="1: a network that classifies sequences; 2: what comes next in a text or a series."),
+    ] = 1,
     student: Annotated[bool, typer.Option("--student", help="Leave out solutions and notes for instructors.")] = False,
     tagged: Annotated[
         bool, typer.Option("--tagged", help="Keep the tags that tell the versions apart, to edit the source.")
@@ -29,26 +33,25 @@ def lesson(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The file, .ipynb or .md.  [default: lesson.ipynb]", show_default=False),
+        typer.Option(help="The file, .ipynb or .md.  [default: lesson.ipynb, lesson-2.ipynb]", show_default=False),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
 ) -> None:
-    """Write the lesson as a notebook, for instructors or for students."""
+    """Write a part of the lesson as a notebook, for instructors or for students."""
     if student and tagged:
         raise InvalidArgument("--student and --tagged do not go together: a student's version has no tags")
     version = "student" if student else "tagged" if tagged else "instructor"
-    path = out or _default_path(source, student=student, tagged=tagged)
+    if part != 1 and source is not None:
+        raise InvalidArgument("a part of the lesson and --from do not go together: each says which notebook to write")
+    text = lesson_source(part) if source is None else _read(source)
+    name = Path(PARTS[part]).stem if source is None else source.stem
+    path = out or Path(f"{name}{'-student' if student else ''}{'.md' if tagged else '.ipynb'}")
     if path.exists() and not force:
         raise InvalidArgument(f"{path} is there already; name another file with --out, or replace it with --force")
-    cells = write_lesson(path, version, None if source is None else _read(source), overwrite=force)
+    cells = write_lesson(path, version, text, overwrite=force)
     code = sum(cell.kind == "code" for cell in cells)
     show.path("lesson", path)
     typer.echo(f"            {version} version, {len(cells)} cells, {code} of them code")
-
-
-def _default_path(source: Path | None, *, student: bool, tagged: bool) -> Path:
-    name = "lesson" if source is None else source.stem
-    return Path(f"{name}{'-student' if student else ''}{'.md' if tagged else '.ipynb'}")
 
 
 def _read(source: Path) -> str:

@@ -1,12 +1,28 @@
-"""Exercises that check themselves: they say what is wrong with a student's own generator and model class.
+"""Exercises that check themselves: they say what is wrong with a student's own functions and model classes.
 
-`limits` stops an answer that never ends, `report` runs a list of checks and shows what it found, `generator` and
-`model` hold the checks; `shuffled` draws sequences for one more exercise.
+`limits` stops an answer that never ends, `report` runs a list of checks and shows what it found. The checks of the
+lesson's first part are in `generator` and `model`, those of the second in `text`, `steps` and `forecast`.
+`shuffled` draws sequences for one more exercise; `answers` are those with which the second part goes on.
 """
 
+from myrnn.exercises import answers
+from myrnn.exercises.forecast import check_naive_forecast
 from myrnn.exercises.generator import check_generate_sequence
 from myrnn.exercises.model import check_model
 from myrnn.exercises.report import ExerciseReport, Finding
 from myrnn.exercises.shuffled import shuffled_halves
+from myrnn.exercises.steps import check_step_model
+from myrnn.exercises.text import check_draw_symbol, check_next_symbols
 
-__all__ = ["ExerciseReport", "Finding", "check_generate_sequence", "check_model", "shuffled_halves"]
+__all__ = [
+    "ExerciseReport",
+    "Finding",
+    "answers",
+    "check_draw_symbol",
+    "check_generate_sequence",
+    "check_model",
+    "check_naive_forecast",
+    "check_next_symbols",
+    "check_step_model",
+    "shuffled_halves",
+]

@@ -9,19 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, bdtrc
 
 from myrnn._checks import count_of, shown
-from myrnn.errors import InvalidArgument
-from myrnn.exercises.report import FAULTS, Checklist, ExerciseReport, describe
+from myrnn.exercises.report import FAULTS, Checklist, ExerciseReport, describe, is_unlikely, name_of
 from myrnn.sequences import offsets_of, ramp
 
 DIGITS = 10
 # How many results are kept twice, to see whether later calls change them.
 KEPT = 20
-# Every count is compared with its binomial law, exactly. A check makes fewer than 90 such comparisons, so that a right
-# answer is called wrong less than once in a million times.
-FALSE_ALARM = 1e-8
 
 
 def check_generate_sequence(fn: Callable[..., Any]) -> ExerciseReport:
@@ -53,9 +48,7 @@ def check_generate_sequence(fn: Callable[..., Any]) -> ExerciseReport:
     >>> check_generate_sequence(lambda: tasks.generate_sequence()).failed[0].says
     'It takes pattern_length_min and pattern_length_max.'
     """
-    if not callable(fn):
-        raise InvalidArgument(f"fn must be a function, passed without calling it, not {shown(fn)}")
-    return checks.run(getattr(fn, "__name__", type(fn).__name__), _Draws(fn))
+    return checks.run(name_of(fn), _Draws(fn))
 
 
 # What it returned -----------------------------------------------------------------------------------------------------
@@ -260,12 +253,6 @@ def _y_dtype(draws: _Draws) -> str:
 
 
 # Chance ---------------------------------------------------------------------------------------------------------------
-
-
-def is_unlikely(count: int, total: int, chance: float) -> bool:
-    """Return whether a binomial count lies so far out that chance alone is no explanation."""
-    below, above = bdtr(count, total, chance), bdtrc(count - 1, total, chance) if count else 1.0
-    return bool(2 * min(below, above) < FALSE_ALARM)
 
 
 @checks("Every call draws anew and returns arrays of its own.", _three_arrays)

@@ -60,17 +60,22 @@ def check_model(cls: type) -> ExerciseReport:
     >>> check_model(RNN).ok
     True
     """
-    if isinstance(cls, type):
-        with MYGRAD:
-            return checks.run(cls.__name__, _Subject(cls))
-    hint = f"pass the class itself, {type(cls).__name__}" if hasattr(type(cls), "parameters") else "pass a class"
-    raise InvalidArgument(f"cls must be a model class, not {shown(cls)}: {hint}")
+    check_class(cls)
+    with MYGRAD:
+        return checks.run(cls.__name__, Subject(cls))
+
+
+def check_class(cls: Any) -> None:
+    """Raise InvalidArgument unless it is a class."""
+    if not isinstance(cls, type):
+        hint = f"pass the class itself, {type(cls).__name__}" if hasattr(type(cls), "parameters") else "pass a class"
+        raise InvalidArgument(f"cls must be a model class, not {shown(cls)}: {hint}")
 
 
 # The model under examination ------------------------------------------------------------------------------------------
 
 
-class _Subject:
+class Subject:
     """A model class; its models are made when a check asks for one."""
 
     def __init__(self, cls: type) -> None:
@@ -91,12 +96,12 @@ class _Subject:
         return model
 
 
-def _encoded(*digits: int) -> NDArray[np.float32]:
+def encoded(*digits: int) -> NDArray[np.float32]:
     """Return the digits as the model takes them, float32 (T, 10)."""
     return one_hot(np.array(digits), SIZES[0])
 
 
-def _scores_of(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
+def scores_of(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
     """Return the scores of one sequence, without a graph; the model gets a copy of the sequence."""
     with mg.no_autodiff:
         return np.array(model(x.copy()))
@@ -119,13 +124,14 @@ checks = Checklist()
 
 
 @checks("A model is made from dim_input, dim_recurrent and dim_output.")
-def _made(subject: _Subject) -> str:
+def _made(subject: Subject) -> str:
     subject.make()
     return ""
 
 
 @checks("parameters is a tuple of trainable tensors, each once.", _made)
-def _parameters(subject: _Subject) -> str:
+def are_parameters(subject: Subject) -> str:
+    """Look for what is no parameter."""
     model = subject.make()
     if not hasattr(model, "parameters"):
         return "The model has no attribute parameters."
@@ -151,8 +157,8 @@ def _parameters(subject: _Subject) -> str:
     return ""
 
 
-@checks("Every parameter is float32.", _parameters)
-def _parameter_dtypes(subject: _Subject) -> str:
+@checks("Every parameter is float32.", are_parameters)
+def _parameter_dtypes(subject: Subject) -> str:
     model = subject.make()
     for parameter in model.parameters:
         if parameter.dtype != np.float32:
@@ -160,8 +166,10 @@ def _parameter_dtypes(subject: _Subject) -> str:
     return ""
 
 
-@checks("The parameters map the input to the hidden state, the hidden state to itself and to the scores.", _parameters)
-def _weights(subject: _Subject) -> str:
+@checks(
+    "The parameters map the input to the hidden state, the hidden state to itself and to the scores.", are_parameters
+)
+def _weights(subject: Subject) -> str:
     inputs, hidden, classes = SIZES
     shapes = [parameter.shape for parameter in subject.make().parameters]
     # Gates may be joined side by side, and input and hidden state one after the other.
@@ -180,8 +188,8 @@ def _maps(shape: tuple[int, ...], rows: set[int], columns: int) -> bool:
     return len(shape) == 2 and shape[0] in rows and shape[1] % columns == 0 and (columns > 2 or shape[1] == columns)
 
 
-@checks("Every model has parameters of its own.", _parameters)
-def _own_parameters(subject: _Subject) -> str:
+@checks("Every model has parameters of its own.", are_parameters)
+def _own_parameters(subject: Subject) -> str:
     one, other = subject.make(), subject.make()
     for parameter in one.parameters:
         if any(parameter is theirs for theirs in other.parameters):
@@ -193,10 +201,11 @@ def _own_parameters(subject: _Subject) -> str:
 
 
 @checks("A sequence gives one row of scores, a tensor of shape (1, K).", _made)
-def _scores(subject: _Subject) -> str:
+def one_row(subject: Subject) -> str:
+    """Look for scores of another kind or shape."""
     inputs, hidden, classes = SIZES
     for steps in (20, 2, 1):
-        given = subject.make()(_encoded(*(np.arange(steps) % inputs)))
+        given = subject.make()(encoded(*(np.arange(steps) % inputs)))
         if not isinstance(given, Tensor):
             hint = " Is the return missing?" if given is None else ""
             return f"The model returns {type(given).__name__}, not a mygrad.Tensor.{hint}"
@@ -210,15 +219,15 @@ def _scores(subject: _Subject) -> str:
     return ""
 
 
-@checks("The scores are float32.", _scores)
-def _score_dtype(subject: _Subject) -> str:
-    dtype = subject.make()(_encoded(1, 2)).dtype
+@checks("The scores are float32.", one_row)
+def _score_dtype(subject: Subject) -> str:
+    dtype = subject.make()(encoded(1, 2)).dtype
     hint = " Is the hidden state made of zeros with dtype=np.float32?" if dtype == np.float64 else ""
     return "" if dtype == np.float32 else f"They are {dtype}.{hint}"
 
 
-@checks("Other sizes than 10, 50 and 2 do as well.", _scores)
-def _other_sizes(subject: _Subject) -> str:
+@checks("Other sizes than 10, 50 and 2 do as well.", one_row)
+def _other_sizes(subject: Subject) -> str:
     inputs, _, classes = OTHER_SIZES
     shape = subject.make(OTHER_SIZES)(np.eye(inputs, dtype=np.float32)[[0, 1, 5]]).shape
     return (
@@ -228,26 +237,27 @@ def _other_sizes(subject: _Subject) -> str:
     )
 
 
-@checks("The same sequence gives the same scores, whatever came before.", _scores)
-def _repeatable(subject: _Subject) -> str:
+@checks("The same sequence gives the same scores, whatever came before.", one_row)
+def repeatable(subject: Subject) -> str:
+    """Look for what a model keeps between calls."""
     model = subject.make()
-    x = _encoded(*SEQUENCES[0])
+    x = encoded(*SEQUENCES[0])
     with mg.no_autodiff:
         first = np.array(model(x))
-        if not np.array_equal(x, _encoded(*SEQUENCES[0])):
+        if not np.array_equal(x, encoded(*SEQUENCES[0])):
             return "The model changes the sequence that it is given."
-        model(_encoded(*SEQUENCES[1]))
+        model(encoded(*SEQUENCES[1]))
         again = np.array(model(x))
     if np.array_equal(first, again):
         return ""
     return (
-        f"A second call gave {_row(again)} after {_row(first)}. The hidden state begins with zeros in every call, and "
-        "the layers are made in __init__ alone."
+        f"A second call gave {listed(again)} after {listed(first)}. The hidden state begins with zeros in every call, "
+        "and the layers are made in __init__ alone."
     )
 
 
-@checks("The first weights are small: scores stay moderate over 20 steps.", _scores)
-def _moderate(subject: _Subject) -> str:
+@checks("The first weights are small: scores stay moderate over 20 steps.", one_row)
+def _moderate(subject: Subject) -> str:
     largest = max(_largest(subject.make()) for _ in range(3))
     if largest < MODERATE:
         return ""
@@ -256,12 +266,12 @@ def _moderate(subject: _Subject) -> str:
 
 def _largest(model: Any) -> float:
     with np.errstate(over="ignore", invalid="ignore"):
-        size = np.abs(_scores_of(model, _encoded(*(np.arange(20) % SIZES[0])))).max()
+        size = np.abs(scores_of(model, encoded(*(np.arange(20) % SIZES[0])))).max()
     return float(size) if np.isfinite(size) else np.inf
 
 
-@checks("Every tensor that the scores are computed from is in parameters.", _scores, _parameters)
-def _listed(subject: _Subject) -> str:
+@checks("Every tensor that the scores are computed from is in parameters.", one_row, are_parameters)
+def _listed(subject: Subject) -> str:
     model = subject.make()
     first, second = _leaves(model), _leaves(model)
     known = {id(parameter) for parameter in model.parameters}
@@ -274,7 +284,7 @@ def _listed(subject: _Subject) -> str:
 
 def _leaves(model: Any) -> dict[int, Tensor]:
     """Return the trainable tensors that the scores are computed from, by identity."""
-    scores = model(_encoded(1, 2, 3))
+    scores = model(encoded(1, 2, 3))
     found: dict[int, Tensor] = {}
     seen: set[int] = set()
     waiting = [scores]
@@ -291,12 +301,12 @@ def _leaves(model: Any) -> dict[int, Tensor]:
     return found
 
 
-@checks("A gradient reaches every parameter.", _scores, _parameters)
-def _reaches_parameters(subject: _Subject) -> str:
+@checks("A gradient reaches every parameter.", one_row, are_parameters)
+def _reaches_parameters(subject: Subject) -> str:
     model = subject.filled()
     reached = [False] * len(model.parameters)
     for digits in SEQUENCES:
-        gradients = _gradients(model, _encoded(*digits))
+        gradients = _gradients(model, encoded(*digits))
         reached = [before or _is_there(gradient) for before, gradient in zip(reached, gradients, strict=True)]
     if not any(reached):
         return "No parameter gets a gradient: are the scores computed with MyGrad's operations, without .data?"
@@ -318,8 +328,8 @@ def _is_there(gradient: NDArray[Any] | None) -> bool:
     return gradient is not None and bool(np.any(gradient))
 
 
-@checks("The scores depend on every element of the sequence.", _repeatable, _parameters)
-def _every_element(subject: _Subject) -> str:
+@checks("The scores depend on every element of the sequence.", repeatable, are_parameters)
+def _every_element(subject: Subject) -> str:
     model = subject.filled()
     steps = len(SEQUENCES[0])
     # An element may go unnoticed by chance in one sequence, where a unit is silent, but not in all.
@@ -337,23 +347,23 @@ def _notices(model: Any, step: int) -> bool:
     for digits in SEQUENCES:
         changed = list(digits)
         changed[step] = (changed[step] + 1) % SIZES[0]
-        if _differ(_scores_of(model, _encoded(*digits)), _scores_of(model, _encoded(*changed))):
+        if differ(scores_of(model, encoded(*digits)), scores_of(model, encoded(*changed))):
             return True
     return False
 
 
 @checks("The scores depend on the order of the elements.", _every_element)
-def _order(subject: _Subject) -> str:
+def _order(subject: Subject) -> str:
     model = subject.filled()
     for digits in SEQUENCES:
         exchanged = (digits[2], digits[1], digits[0], digits[4], digits[3], *digits[5:])
-        if _differ(_scores_of(model, _encoded(*digits)), _scores_of(model, _encoded(*exchanged))):
+        if differ(scores_of(model, encoded(*digits)), scores_of(model, encoded(*exchanged))):
             return ""
     return "Elements that change places change nothing: the hidden state has to go through W_hh at every step."
 
 
 @checks("The gradient goes back through time to the first element.", _reaches_parameters, _every_element)
-def _reaches_first_step(subject: _Subject) -> str:
+def _reaches_first_step(subject: Subject) -> str:
     """Look for a state that is cut off from its past.
 
     The digit 7 stands at the beginning alone. What it is multiplied with, row 7 of a matrix with a row for each input,
@@ -361,7 +371,7 @@ def _reaches_first_step(subject: _Subject) -> str:
     """
     model = subject.filled()
     inputs, hidden, _ = SIZES
-    x = _encoded(RARE, *(digit for digit in SEQUENCES[0] if digit != RARE))
+    x = encoded(RARE, *(digit for digit in SEQUENCES[0] if digit != RARE))
     for gradient in _gradients(model, x):
         if gradient is None:
             continue
@@ -376,46 +386,46 @@ def _reaches_first_step(subject: _Subject) -> str:
     )
 
 
-@checks("The hidden state has an activation function.", _repeatable, _parameters)
-def _nonlinear(subject: _Subject) -> str:
+@checks("The hidden state has an activation function.", repeatable, are_parameters)
+def _nonlinear(subject: Subject) -> str:
     model = subject.filled()
     for one, other in pairwise(SEQUENCES):
-        between = (_encoded(*one) + _encoded(*other)) * np.float32(0.5)
-        mean = (_scores_of(model, _encoded(*one)) + _scores_of(model, _encoded(*other))) / 2
-        if _differ(_scores_of(model, between), mean):
+        between = (encoded(*one) + encoded(*other)) * np.float32(0.5)
+        mean = (scores_of(model, encoded(*one)) + scores_of(model, encoded(*other))) / 2
+        if differ(scores_of(model, between), mean):
             return ""
     return "The scores are a linear function of the input: no activation function is applied to the hidden state."
 
 
-@checks("The scores come straight from the hidden state: softmax is left to the loss.", _repeatable, _weights)
-def _linear_readout(subject: _Subject) -> str:
+@checks("The scores come straight from the hidden state: softmax is left to the loss.", repeatable, _weights)
+def _linear_readout(subject: Subject) -> str:
     model = subject.filled()
-    before = [_scores_of(model, _encoded(*digits)) for digits in SEQUENCES]
+    before = [scores_of(model, encoded(*digits)) for digits in SEQUENCES]
     for parameter in model.parameters:
         if SIZES[2] in parameter.shape:
             parameter.data[...] *= -1
-    after = [_scores_of(model, _encoded(*digits)) for digits in SEQUENCES]
-    if not any(_differ(one, -other) for one, other in zip(before, after, strict=True)):
+    after = [scores_of(model, encoded(*digits)) for digits in SEQUENCES]
+    if not any(differ(one, -other) for one, other in zip(before, after, strict=True)):
         return ""
     if all(np.allclose(one.sum(), 1, atol=1e-4) for one in before):
         return "The scores always sum to 1: return them before softmax."
     return "Something is applied to the scores after h W_hy + b_y."
 
 
-@checks("Where the parameters are those of the equations, so are the scores.", _repeatable, _weights)
-def _equations(subject: _Subject) -> str:
+@checks("Where the parameters are those of the equations, so are the scores.", repeatable, _weights)
+def _equations(subject: Subject) -> str:
     model = subject.filled()
     parts = _parts_of_the_equations(model.parameters)
     if parts is None:
         return ""
     for activation in (lambda h: np.maximum(h, 0), np.tanh):
-        if not any(_differ(_scores_of(model, _encoded(*d)), _reference(d, parts, activation)) for d in SEQUENCES):
+        if not any(differ(scores_of(model, encoded(*d)), _reference(d, parts, activation)) for d in SEQUENCES):
             return ""
     digits = SEQUENCES[0]
-    found, expected = _scores_of(model, _encoded(*digits)), _reference(digits, parts, lambda h: np.maximum(h, 0))
+    found, expected = scores_of(model, encoded(*digits)), _reference(digits, parts, lambda h: np.maximum(h, 0))
     return (
-        f"For the digits {list(digits)} the scores are {_row(found)}, where the equations with the same weights give "
-        f"{_row(expected)}."
+        f"For the digits {list(digits)} the scores are {listed(found)}, where the equations with the same weights "
+        f"give {listed(expected)}."
     )
 
 
@@ -444,9 +454,11 @@ def _reference(digits: Any, parts: Any, activation: Any) -> NDArray[np.float64]:
     return result
 
 
-def _differ(one: NDArray[Any], other: NDArray[Any]) -> bool:
+def differ(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Return whether scores differ by more than rounding."""
     return bool(np.abs(one - other).max() > TOLERANCE * max(1.0, np.abs(one).max()))
 
 
-def _row(values: NDArray[Any]) -> str:
+def listed(values: NDArray[Any]) -> str:
+    """Return scores as a message shows them."""
     return "[" + ", ".join(f"{value:.4f}" for value in np.ravel(values)) + "]"

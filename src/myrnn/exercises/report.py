@@ -7,13 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from scipy.special import bdtr, bdtrc
+
+from myrnn._checks import shown
 from myrnn._user_code import line_of, user_frame
+from myrnn.errors import InvalidArgument
 from myrnn.exercises import limits
 
 PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
 MARKS = {PASSED: "pass", FAILED: "FAIL", NOT_CHECKED: "  - "}
 # The sign carries the meaning, the colour only supports it.
 SIGNS = {PASSED: ("✓", "#1a7f37"), FAILED: ("✗", "#b3261e"), NOT_CHECKED: ("…", "#6e7781")}
+# Every count is compared with its binomial law, exactly. A check makes fewer than 90 such comparisons, so that a right
+# answer is called wrong less than once in a million times.
+FALSE_ALARM = 1e-8
 # What an answer may do wrong. KeyboardInterrupt comes from the person who waits.
 FAULTS = (Exception, SystemExit, limits.TookTooLong)
 
@@ -125,6 +132,14 @@ class Checklist:
 
         return add
 
+    def replacing(self, known: Breach, says: str, breach: Breach) -> Checklist:
+        """Return the same list with another property in place of a known one; what rested on that rests on this."""
+        others = Checklist()
+        for what, check, needs in self._properties:
+            rests_on = tuple(breach if needed is known else needed for needed in needs)
+            others._properties.append((says, breach, rests_on) if check is known else (what, check, rests_on))
+        return others
+
     def run(self, name: str, answer: Any) -> ExerciseReport:
         """Check an answer. What it raises, and that it never ends, is a breach like any other."""
         findings: dict[Breach, Finding] = {}
@@ -136,6 +151,25 @@ class Checklist:
                     detail = _detail(breach, answer)
                     findings[breach] = Finding(says, FAILED if detail else PASSED, detail)
         return ExerciseReport(name, tuple(findings.values()))
+
+
+def name_of(fn: Callable[..., Any]) -> str:
+    """Return what a student's function is called.
+
+    Raises
+    ------
+    InvalidArgument
+        When it is no function.
+    """
+    if not callable(fn):
+        raise InvalidArgument(f"fn must be a function, passed without calling it, not {shown(fn)}")
+    return str(getattr(fn, "__name__", type(fn).__name__))
+
+
+def is_unlikely(count: int, total: int, chance: float) -> bool:
+    """Return whether a binomial count lies so far out that chance alone is no explanation."""
+    below, above = bdtr(count, total, chance), bdtrc(count - 1, total, chance) if count else 1.0
+    return bool(2 * min(below, above) < FALSE_ALARM)
 
 
 def _detail(breach: Breach, answer: Any) -> str:

@@ -1,5 +1,8 @@
-"""The lesson, `lesson.md`, and `notebook`, which makes notebooks for instructors and students of its tagged text."""
+"""The lesson in two parts, `lesson.md` and `lesson-2.md`, and `notebook`, which makes notebooks of tagged texts.
 
-from myrnn.lesson.notebook import VERSIONS, Cell, lesson_source, make_version, read_cells, write_lesson
+The first part is about classifying sequences, the second about what comes next in a text or a series.
+"""
 
-__all__ = ["VERSIONS", "Cell", "lesson_source", "make_version", "read_cells", "write_lesson"]
+from myrnn.lesson.notebook import PARTS, VERSIONS, Cell, lesson_source, make_version, read_cells, write_lesson
+
+__all__ = ["PARTS", "VERSIONS", "Cell", "lesson_source", "make_version", "read_cells", "write_lesson"]

@@ -43,6 +43,8 @@ TAG = re.compile(r"<(/?)(COG\w*)>", re.IGNORECASE)
 AFTER_LINE = {True: re.compile(r"\s*#\s*<COGLINE>\s*$"), False: re.compile(r"\s*<!--\s*<COGLINE>\s*-->\s*$")}
 STUB = re.compile(r"^(\s*)# ?(.*)$")
 SUFFIXES = (".ipynb", ".md")
+# The parts of the lesson, and the files that they are in.
+PARTS = {1: "lesson.md", 2: "lesson-2.md"}
 
 
 # Lines and cells ------------------------------------------------------------------------------------------------------
@@ -277,15 +279,22 @@ def _kept(opened: _Opened | None, line: Line, version: str) -> list[str]:
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
-def lesson_source() -> str:
-    """Return the lesson with its tags, jupytext Markdown."""
-    return files("myrnn.lesson").joinpath("lesson.md").read_text(encoding="utf-8")
+def lesson_source(part: int = 1) -> str:
+    """Return a part of the lesson with its tags, jupytext Markdown.
+
+    Raises
+    ------
+    InvalidArgument
+        When there is no such part.
+    """
+    number = _checks.integer("part", part, minimum=1, maximum=max(PARTS))
+    return files("myrnn.lesson").joinpath(PARTS[number]).read_text(encoding="utf-8")
 
 
 def write_lesson(
     path: str | os.PathLike[str], version: str = INSTRUCTOR, source: str | None = None, *, overwrite: bool = False
 ) -> tuple[Cell, ...]:
-    """Write a notebook, the lesson unless another source is given, and return its cells.
+    """Write a notebook, the first part of the lesson unless another source is given, and return its cells.
 
     Parameters
     ----------

@@ -69,7 +69,8 @@ def plot_by_position(
         lowest = np.fmin(values[:, 0], values[:, 1])
         style.fit_accuracy(ax, lowest, min((levels or {}).values(), default=None))
     else:
-        ax.set_ylim(bottom=0.0)
+        # What is drawn later may be higher.
+        ax.set_ylim(bottom=0.0, auto=True)
     ax.set_xlabel(_KINDS[buckets.by] + (" (number of steps)" if counts else ""))
     ax.set_ylabel(_NAMES.get(name, name.replace("_", " ")))
     entries = list(zip(*ax.get_legend_handles_labels(), strict=True))

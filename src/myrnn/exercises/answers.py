@@ -1,0 +1,80 @@
+"""The lesson's own answers, with which its second part goes on where an exercise is not solved yet."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+
+from myrnn.models import Stacked
+
+# A simple recurrent network with scores at every step: made from dim_input, dim_recurrent and dim_output.
+StepRNN = partial(Stacked, cell="rnn", activation="tanh", layers=1, per_step=True)
+
+
+def next_symbols(tokens: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return what a language model reads of a text, and what it is to say after each symbol.
+
+    Parameters
+    ----------
+    tokens : array_like of int (T,)
+
+    Returns
+    -------
+    x, y : ndarray, int64 (T - 1,)
+        Symbol ``y[t]`` comes right after ``x[t]``.
+
+    Examples
+    --------
+    >>> x, y = next_symbols([3, 1, 4, 1])
+    >>> x.tolist(), y.tolist()
+    ([3, 1, 4], [1, 4, 1])
+    """
+    text = np.array(tokens, dtype=np.int64)
+    return text[:-1].copy(), text[1:].copy()
+
+
+def draw_symbol(scores: ArrayLike, temperature: float = 1.0) -> int:
+    """Draw the next symbol by the scores of all K, from NumPy's global generator.
+
+    Parameters
+    ----------
+    scores : array_like of float (K,)
+    temperature : float
+        What the scores are divided by before their softmax; with 0 the largest one is taken.
+
+    Examples
+    --------
+    >>> draw_symbol([0.0, 2.0, 1.0], temperature=0)
+    1
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if temperature == 0:
+        return int(np.argmax(values))
+    return int(np.random.choice(len(values), p=softmax(values / temperature)))  # noqa: NPY002 - the lesson seeds it
+
+
+def naive_forecast(series: ArrayLike, horizon: int, period: int = 1) -> NDArray[np.float64]:
+    """Say that a series goes on as it did in its last season.
+
+    Parameters
+    ----------
+    series : array_like of float (T,)
+        At least one season.
+    horizon : int
+        How many steps to say.
+    period : int
+        The length of a season; 1 repeats the last value.
+
+    Returns
+    -------
+    ndarray, float64 (horizon,)
+
+    Examples
+    --------
+    >>> naive_forecast([1.0, 2.0, 3.0, 4.0], horizon=5, period=3).tolist()
+    [2.0, 3.0, 4.0, 2.0, 3.0]
+    """
+    return np.resize(np.asarray(series, dtype=np.float64)[-period:], horizon)

@@ -1,0 +1,138 @@
+"""Is a student's model class with scores at every step right? Much of it is what `model` looks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mygrad import Tensor
+
+from myrnn._checks import count_of
+from myrnn.compiler import MYGRAD
+from myrnn.exercises.model import (
+    SEQUENCES,
+    SIZES,
+    Subject,
+    are_parameters,
+    check_class,
+    checks,
+    differ,
+    encoded,
+    listed,
+    one_row,
+    repeatable,
+    scores_of,
+)
+from myrnn.exercises.report import ExerciseReport
+
+
+def check_step_model(cls: type) -> ExerciseReport:
+    """Say what is wrong with a model class that has scores at every step, ``StepRNN`` of the lesson's second part.
+
+    The scores of the last step are examined as `check_model` does it. Those of each other step have to be
+    what the model says of the beginning of the sequence alone.
+
+    Parameters
+    ----------
+    cls : type
+        As for `check_model`, but ``model(x)`` returns the scores of all steps, a MyGrad tensor of shape (T, K).
+
+    Returns
+    -------
+    ExerciseReport
+        ``.ok`` and one line for each property. An exception of the class is a property that does not hold.
+
+    Raises
+    ------
+    InvalidArgument
+        When `cls` is no class.
+
+    Examples
+    --------
+    >>> from myrnn import RNN
+    >>> check_step_model(RNN).failed[0].detail
+    'For 20 steps the scores have shape (1, 2). These are the scores of one step: keep those of every step.'
+    """
+    check_class(cls)
+    with MYGRAD:
+        return step_checks.run(cls.__name__, _StepSubject(cls))
+
+
+class _StepSubject(Subject):
+    """A model class with scores at every step. Its models here return those of the last one.
+
+    Attributes
+    ----------
+    whole : Subject
+        The class as it is.
+    """
+
+    def __init__(self, cls: type) -> None:
+        super().__init__(_last_row_of(cls))
+        self.whole = Subject(cls)
+
+
+def _last_row_of(cls: Any) -> type:
+    def call(self: Any, x: Any) -> Any:
+        return cls.__call__(self, x)[-1:]
+
+    return type(cls.__name__, (cls,), {"__call__": call})
+
+
+def _every_row(subject: _StepSubject) -> str:
+    inputs, hidden, classes = SIZES
+    for steps in (20, 2, 1):
+        given = subject.whole.make()(encoded(*(np.arange(steps) % inputs)))
+        if not isinstance(given, Tensor):
+            kinds = {
+                "NoneType": " Is the return missing?",
+                "list": " Join the rows of the list with mg.concatenate.",
+                "tuple": " Join the rows of the tuple with mg.concatenate.",
+            }
+            kind = type(given).__name__
+            return f"The model returns {kind}, not a mygrad.Tensor.{kinds.get(kind, '')}"
+        if given.shape != (steps, classes):
+            hints = {
+                (1, classes): " These are the scores of one step: keep those of every step.",
+                (steps, 1, classes): " mg.stack adds an axis; mg.concatenate joins rows of shape (1, K).",
+                (1, steps * classes): " The rows stand side by side: concatenate joins them along axis 0.",
+                (steps, hidden): " These are hidden states: the readout W_hy is still to come, at every step.",
+                (steps + 1, classes): " Are the scores of the empty state among them?",
+            }
+            return f"For {count_of(steps, 'step')} the scores have shape {given.shape}.{hints.get(given.shape, '')}"
+    return ""
+
+
+step_checks = checks.replacing(
+    one_row, "A sequence gives a row of scores for every step, a tensor of shape (T, K).", _every_row
+)
+
+
+@step_checks("Row t of the scores is what the model says after elements 0 to t alone.", repeatable, are_parameters)
+def _prefixes(subject: _StepSubject) -> str:
+    model = subject.whole.filled()
+    for digits in SEQUENCES:
+        rows = scores_of(model, encoded(*digits))
+        alone = np.concatenate([scores_of(model, encoded(*digits[: t + 1]))[-1:] for t in range(len(digits))])
+        if not differ(rows, alone):
+            continue
+        if not differ(rows, rows[:1]):
+            return "All rows are the same: append the scores inside the loop, after each new state."
+        if not differ(rows, alone[::-1]):
+            return "The rows come in the opposite order."
+        t = int(np.argmax(np.abs(rows - alone).max(axis=1)))
+        return (
+            f"For the digits {list(digits)} row {t} is {listed(rows[t])}, but for the first {t + 1} of them alone "
+            f"the last row is {listed(alone[t])}. Does a score depend on what comes later?"
+        )
+    return ""
+
+
+@step_checks("Row t of the scores depends on element t.", repeatable, are_parameters)
+def _reads_its_own(subject: _StepSubject) -> str:
+    model = subject.whole.filled()
+    for *before, last in SEQUENCES:
+        rows = [scores_of(model, encoded(*before, digit))[-1] for digit in (last, (last + 1) % SIZES[0])]
+        if differ(*rows):
+            return ""
+    return "It is what the model says before it reads element t: append the scores after the new state."

@@ -1,0 +1,234 @@
+"""Are the targets that a student makes of a text right, and is the drawing of symbols? Draws are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from myrnn._checks import count_of, shown
+from myrnn.exercises.report import Checklist, ExerciseReport, is_unlikely, name_of
+
+TEXTS = ((3, 1, 4, 1, 5, 9, 2, 6), (7, 0, 7, 7, 2), (0, 1))
+# The scores of a draw, and how often it is made.
+SCORES = np.array([1.0, -1.0, 2.0, 0.5], dtype=np.float32)
+DRAWS = 4000
+TEMPERATURES = (0.5, 2.0)
+
+
+# The targets of a text -----------------------------------------------------------------------------------------------
+
+
+def check_next_symbols(fn: Callable[..., Any]) -> ExerciseReport:
+    """Say what is wrong with the inputs and targets that a student makes of a text, ``next_symbols`` of the lesson.
+
+    Parameters
+    ----------
+    fn : callable
+        ``fn(tokens)`` with `tokens` int64 (T,) returns ``(x, y)``, integers (T - 1,): ``y[t]`` comes after ``x[t]``.
+
+    Returns
+    -------
+    ExerciseReport
+        ``.ok`` and one line for each property. An exception of `fn` is a property that does not hold.
+
+    Raises
+    ------
+    InvalidArgument
+        When `fn` is no function.
+
+    Examples
+    --------
+    >>> check_next_symbols(lambda tokens: (tokens, tokens)).failed[0].detail
+    'Of 8 symbols x has 8 and y 8, not 7 each: nothing is known to follow the last one.'
+    """
+    return target_checks.run(name_of(fn), fn)
+
+
+target_checks = Checklist()
+
+
+def _pairs(fn: Callable[..., Any]) -> list[tuple[list[int], Any, Any]]:
+    return [(list(text), *fn(np.array(text))) for text in TEXTS]
+
+
+@target_checks("It returns (x, y): two arrays of integers.")
+def _two_arrays(fn: Callable[..., Any]) -> str:
+    for text in TEXTS:
+        given = fn(np.array(text))
+        if not isinstance(given, tuple | list):
+            return f"It returned {'nothing: is the return missing?' if given is None else shown(given)}"
+        if len(given) != 2:
+            return f"It returned {count_of(len(given), 'value')}, not 2."
+        for name, part in zip("xy", given, strict=True):
+            if not isinstance(part, np.ndarray) or part.ndim != 1 or part.dtype.kind not in "iu":
+                return f"{name} is {shown(part)} and must be an array of integers, one for each step."
+    return ""
+
+
+@target_checks("Of T symbols, x and y have T - 1 each.", _two_arrays)
+def _lengths(fn: Callable[..., Any]) -> str:
+    for text, x, y in _pairs(fn):
+        if len(x) != len(text) - 1 or len(y) != len(text) - 1:
+            have = f"Of {len(text)} symbols x has {len(x)} and y {len(y)}, not {len(text) - 1} each"
+            return f"{have}: nothing is known to follow the last one."
+    return ""
+
+
+@target_checks("x begins with the first symbol and leaves out the last one.", _lengths)
+def _inputs(fn: Callable[..., Any]) -> str:
+    for text, x, _ in _pairs(fn):
+        if x.tolist() != text[:-1]:
+            return f"For {text} x is {x.tolist()}."
+    return ""
+
+
+@target_checks("y[t] is the symbol that comes right after x[t].", _lengths)
+def _targets(fn: Callable[..., Any]) -> str:
+    for text, x, y in _pairs(fn):
+        if y.tolist() == text[1:]:
+            continue
+        if x.tolist() == text[1:] and y.tolist() == text[:-1]:
+            return "y[t] comes before x[t]: x and y are the other way round."
+        if y.tolist() == x.tolist():
+            return f"For {text} y is x itself: the model would only have to repeat what it reads."
+        return f"For {text} y is {y.tolist()}, not {text[1:]}."
+    return ""
+
+
+@target_checks("The text stays as it is.", _two_arrays)
+def _unchanged(fn: Callable[..., Any]) -> str:
+    tokens = np.array(TEXTS[0])
+    fn(tokens)
+    return "" if tokens.tolist() == list(TEXTS[0]) else f"{list(TEXTS[0])} became {tokens.tolist()}."
+
+
+# Drawing a symbol ----------------------------------------------------------------------------------------------------
+
+
+def check_draw_symbol(fn: Callable[..., Any]) -> ExerciseReport:
+    """Say what is wrong with a student's drawing of symbols with a temperature, ``draw_symbol`` of the lesson.
+
+    It is called some thousand times for each temperature. A right answer fails less than once in a million checks.
+
+    Parameters
+    ----------
+    fn : callable
+        ``fn(scores, temperature)`` with `scores` float32 (K,) returns an integer from 0 to K - 1.
+
+    Returns
+    -------
+    ExerciseReport
+        ``.ok`` and one line for each property. An exception of `fn` is a property that does not hold.
+
+    Raises
+    ------
+    InvalidArgument
+        When `fn` is no function.
+
+    Examples
+    --------
+    >>> check_draw_symbol(lambda scores, temperature: int(scores.argmax())).failed[0].detail
+    'All of 4,000 draws gave 2: is it drawn at random, without a seed inside?'
+    """
+    return draw_checks.run(name_of(fn), fn)
+
+
+draw_checks = Checklist()
+
+
+@draw_checks("It returns one integer, 0 to K - 1.")
+def _one_integer(fn: Callable[..., Any]) -> str:
+    for size in (4, 1, 30):
+        drawn = fn(np.linspace(-1, 1, size, dtype=np.float32), 1.0)
+        if drawn is None:
+            return "It returned nothing: is the return missing?"
+        if (
+            np.ndim(drawn)
+            or not isinstance(drawn, int | np.integer | np.ndarray)
+            or np.asarray(drawn).dtype.kind not in "iu"
+        ):
+            return f"It returned {shown(drawn)}, of type {type(drawn).__name__}, which is no integer."
+        if not 0 <= int(drawn) < size:
+            return f"Of {count_of(size, 'score')} it drew number {int(drawn)}."
+    return ""
+
+
+@draw_checks("With temperature 1, symbols come as often as the softmax of the scores says.", _one_integer)
+def _as_softmax(fn: Callable[..., Any]) -> str:
+    counts = _counts(fn, SCORES, 1.0)
+    if counts.max() == DRAWS:
+        return f"All of {DRAWS:,} draws gave {counts.argmax()}: is it drawn at random, without a seed inside?"
+    return _wrong_share(counts, 1.0)
+
+
+@draw_checks("The scores are divided by the temperature before their softmax.", _as_softmax)
+def _divided(fn: Callable[..., Any]) -> str:
+    for temperature in TEMPERATURES:
+        counts = _counts(fn, SCORES, temperature)
+        wrong = _wrong_share(counts, temperature)
+        if not wrong:
+            continue
+        if not _wrong_share(counts, 1.0):
+            return f"{wrong} Is the temperature used?"
+        if not _wrong_share(counts, 1 / temperature):
+            return f"{wrong} Are the scores multiplied by the temperature?"
+        return wrong
+    return ""
+
+
+@draw_checks("With temperature 0 it is always the largest score.", _one_integer)
+def _coldest(fn: Callable[..., Any]) -> str:
+    with np.errstate(all="ignore"):
+        counts = _counts(fn, SCORES, 0.0, 200)
+    if counts.argmax() == SCORES.argmax() and counts.max() == 200:
+        return ""
+    return f"For {SCORES.tolist()} it drew number {int(np.flatnonzero(counts)[0])}, not always {SCORES.argmax()}."
+
+
+@draw_checks("Scores may be of any size.", _as_softmax)
+def _large(fn: Callable[..., Any]) -> str:
+    hint = "np.exp overflows there: subtract the largest score first, which changes no probability."
+    for scores, temperature in (
+        ([1000.0, 0.0, 1000.0], 1.0),
+        ([-2000.0, -1000.0, -2000.0], 1.0),
+        ([9.0, 0.0, 9.0], 0.01),
+    ):
+        values = np.array(scores, dtype=np.float32)
+        try:
+            with np.errstate(all="ignore"):
+                counts = _counts(fn, values, temperature, 50)
+        except (ValueError, FloatingPointError):
+            return f"For {scores} at temperature {temperature:g} it raised an error. {hint}"
+        if counts[values < values.max()].any():
+            return f"For {scores} at temperature {temperature:g} it drew a symbol that is next to impossible. {hint}"
+    return ""
+
+
+@draw_checks("The scores stay as they are.", _one_integer)
+def _scores_unchanged(fn: Callable[..., Any]) -> str:
+    scores = SCORES.copy()
+    fn(scores, 0.5)
+    return "" if np.array_equal(scores, SCORES) else f"{SCORES.tolist()} became {scores.tolist()}."
+
+
+def _counts(
+    fn: Callable[..., Any], scores: NDArray[np.float32], temperature: float, draws: int = DRAWS
+) -> NDArray[np.int64]:
+    """Return how often each symbol is drawn."""
+    drawn = [int(fn(scores.copy(), temperature)) for _ in range(draws)]
+    return np.bincount(drawn, minlength=len(scores))
+
+
+def _wrong_share(counts: NDArray[np.int64], temperature: float) -> str:
+    """Say which symbol is drawn too often or too rarely, or return an empty string."""
+    shares = softmax(SCORES.astype(np.float64) / temperature)
+    total = int(counts.sum())
+    for symbol, (count, share) in enumerate(zip(counts.tolist(), shares.tolist(), strict=True)):
+        if is_unlikely(count, total, share):
+            found = f"number {symbol} was drawn in {count / total:.1%} of {total:,} draws, not in {share:.1%}"
+            return f"For {SCORES.tolist()} at temperature {temperature:g}, {found}."
+    return ""
