@@ -99,6 +99,7 @@ def test_a_tagger_learns_what_depends_on_the_step_before(tagger):
     assert tagger.score(WORDS[100:], MARKS[100:]) == right / sum(map(len, said))
 
 
+@pytest.mark.long
 def test_only_a_bidirectional_tagger_sees_what_comes_later():
     later = [["not"] * (len(word) - 1) + ["last"] for word in WORDS]
     scores = [
@@ -130,7 +131,8 @@ def test_a_regressor_says_numbers_in_their_own_units(regressor):
     assert set(regressor.history_) == {"epoch", "loss", "squared_error", "validation_loss", "validation_squared_error"}
 
 
-@pytest.mark.parametrize("columns", [1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("columns", [1, 2])
 def test_a_regressor_keeps_the_shape_of_its_numbers(columns):
     y = np.stack([SUMS, -SUMS], axis=1)[:, :columns]
     found = clone(REGRESSOR).set_params(max_epochs=3).fit(ROWS, y)
@@ -240,6 +242,7 @@ def test_several_columns_and_several_series():
     assert [part.shape for part in several.predict([WAVE[:5], WAVE[:7]])] == [(5,), (7,)]
 
 
+@pytest.mark.long
 def test_a_cell_of_ones_own_learns_each_of_them():
     assert SequenceTagger(Running, **FEW, max_epochs=30, learning_rate=0.02).fit(WORDS, MARKS).score(WORDS, MARKS) > 0.9
     assert LanguageModel(Running, **FEW, max_epochs=5).fit(TEXT).perplexity(TEXT) < 15
@@ -321,6 +324,7 @@ def test_scikit_learns_own_checks_of_a_regressor():
 # --- what they validate on
 
 
+@pytest.mark.long
 def test_a_single_text_is_validated_on_its_end(model):
     assert len(model.history_["validation_loss"]) == len(model.history_["epoch"])
     only = LanguageModel(**FEW, max_epochs=2, validation_fraction=0.0).fit(TEXT)
