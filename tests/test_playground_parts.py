@@ -168,7 +168,8 @@ def test_the_offers_name_a_class_of_ones_own():
         ({"gradient_clip": 0}, "gradient_clip must be above 0, not 0.0"),
         (
             {"task": "twin-halve"},
-            "task must be one of 'twin-halves', 'palindromes', 'data', not 'twin-halve'; did you mean",
+            "task must be one of 'twin-halves', 'palindromes', 'running-parity', 'copy-after-pause', "
+            "'next-character', 'data', not 'twin-halve'; did you mean",
         ),
         ({"cell": 1}, "cell must be one of 'rnn-relu', 'rnn-tanh', 'gru', 'lstm', 'own', not 1"),
         ({"momentum": 0.5}, "settings has no setting 'momentum', only 'task', "),

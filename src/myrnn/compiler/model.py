@@ -403,7 +403,7 @@ class CompiledModel:
             block.read(i, gradient)
         return loss, gradients
 
-    def observe(self, x: NDArray[Any] | Tensor, y: Any) -> Observation:
+    def observe(self, x: NDArray[Any] | Tensor, y: Any, weights: Any = None) -> Observation:
         """Look inside while one sequence runs forward and back.
 
         Parameters
@@ -411,19 +411,24 @@ class CompiledModel:
         x : array, shape (T, C)
         y : int or array of one int
             The class that the loss is taken for. Where the model gives logits for every step, that of each: ints (T,).
+        weights : array_like of float (T,), optional
+            Where the model gives logits for every step, how much the loss of each counts.
 
         Returns
         -------
         Observation
         """
-        sequences = self._one(x, y)
+        sequences = self._one(x, y, weights)
         native, parameters = self._ready(sequences, observed=True, gradients=True)
         return native.observe(sequences, 0, parameters)
 
     def prefix_logits(self, sequences: Sequences) -> NDArray[np.float32]:
-        """Return the logits if the only one of `sequences` ended after each step, float32 (T, K)."""
+        """Return the logits if the only one of `sequences` ended after each step, float32 (T, K).
+
+        Of a model that gives logits for every step they are those that it gives.
+        """
         if self.per_step:
-            raise InvalidArgument("the model gives logits for every step: these say what it would say there")
+            return self.logits(sequences)
         values = sequences.values
         count = len(values)
         prefixes = np.concatenate([values[: t + 1] for t in range(count)] or [values])
@@ -443,7 +448,7 @@ class CompiledModel:
         with MYGRAD:
             return native, native.block_of([parameter.data for parameter in self._parameters]).numbers
 
-    def _one(self, x: Any, y: Any) -> Sequences:
+    def _one(self, x: Any, y: Any, weights: Any = None) -> Sequences:
         array = np.asarray(x.data if isinstance(x, Tensor) else x)
         if array.ndim != 2 or array.shape[1] != self.dim_input:
             raise InvalidArgument(
@@ -451,7 +456,7 @@ class CompiledModel:
             )
         if y is None:
             y = np.zeros(len(array), np.int64) if self.per_step else 0
-        return Sequences.from_pairs([(array, y)], per_step=self.per_step)
+        return Sequences.from_pairs([(array, y)], per_step=self.per_step, weights=weights)
 
     def _check_input(self, sequences: Sequences, *, gradients: bool) -> None:
         if not isinstance(sequences, Sequences):
