@@ -54,7 +54,9 @@ def network_of(page, iterations, cell=myrnn.RNN):
 
 def assert_row_is(row, model, truth):
     seen = myrnn.inspect(model, np.array(row["tokens"]), truth)
-    np.testing.assert_allclose(row["probabilities"], seen.probabilities[:, 1], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        [dict(likely)[1] for likely in row["likely"]], seen.probabilities[:, 1], rtol=1e-5, atol=1e-7
+    )
     np.testing.assert_allclose(row["values"], seen.states["h"].ravel(), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(row["gradients"], seen.state_gradient_norms["h"], rtol=1e-4, atol=1e-9)
     np.testing.assert_allclose(row["loss"], seen.loss, rtol=1e-5)

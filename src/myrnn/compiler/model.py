@@ -153,13 +153,15 @@ class CompiledModel:
         """The emitted Python for one sequence of features at a time."""
         return self.program().source
 
-    def program(self, *, tokens: bool = False, batched: bool = False, observed: bool = False) -> Program:
+    def program(
+        self, *, tokens: bool = False, batched: bool = False, observed: bool = False, carried: bool = False
+    ) -> Program:
         """Return the program for tokens or features, and one sequence at a time or batches.
 
-        An observed one keeps the gradients of all states and inputs.
+        An observed one keeps the gradients of all states and inputs. With `carried` sequences go on from states.
         """
         with failures_named(self.model):
-            program: Program = self._stages.after(emit, Kind(tokens, batched, observed))
+            program: Program = self._stages.after(emit, Kind(tokens, batched, observed, carried=carried))
             return program
 
     @property
@@ -223,10 +225,15 @@ class CompiledModel:
                 self._natives[kind] = native
             return native
 
-    def programs_for_tokens(self, batch_size: int) -> list[str]:
-        """Return the texts of the programs that train on tokens, classify them and inspect sequences of them."""
+    def programs_for_tokens(self, batch_size: int, *, writes: bool = False) -> list[str]:
+        """Return the texts of the programs that train on tokens, classify them and inspect sequences of them.
+
+        With `writes` there are those of `myrnn.generate`, too.
+        """
         batched = sorted({batch_size > 1, self._pays_to_batch()})
         programs = [*(self.program(tokens=True, batched=many) for many in batched), self.program(observed=True)]
+        if writes:
+            programs += [self.program(tokens=tokens, carried=True) for tokens in (False, True)]
         return [program.source for program in programs]
 
     # Using it --------------------------------------------------------------------------------------------------------
