@@ -68,8 +68,8 @@ export class Settings {
     if (name === "optimizer") settings.learning_rate = RATES[settings.optimizer] ?? settings.learning_rate;
     // The least and the most of something go together.
     const least = name.replace(/_max$/, "_min"), most = name.replace(/_min$/, "_max");
-    if (name === least) settings[most] = Math.max(settings[least], settings[most]);
-    else if (name === most) settings[least] = Math.min(settings[least], settings[most]);
+    if (name !== most) settings[most] = Math.max(settings[least], settings[most]);
+    if (name !== least) settings[least] = Math.min(settings[least], settings[most]);
     if (name === "task") this.app.wantsExample = settings.task;
     this.apply(settings);
   }
