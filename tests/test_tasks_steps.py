@@ -301,6 +301,13 @@ def test_a_run_is_trained_and_tested_over_steps(run, capsys):
     assert "of the sequences are right at every step" in out
 
 
+def test_longer_sequences_can_be_asked_for(run, tmp_path):
+    file = tmp_path / "found.csv"
+    assert main(["evaluate", str(run), "--samples=500", "--length-max=90", f"--out={file}", "--quiet"]) == 0
+    lengths = [int(line.split(",")[0]) for line in file.read_text().splitlines()[1:]]
+    assert lengths == list(range(1, 91))
+
+
 def test_a_run_is_looked_into(run, tmp_path, capsys):
     assert main(["inspect", str(run), "1011", f"--out={tmp_path}"]) == 0
     out = " ".join(capsys.readouterr().out.split())
