@@ -24,6 +24,7 @@ from myrnn.runs import compare_runs, load_run
 from myrnn.sequences import Sequences
 from myrnn.tasks import CopyAfterPause, NextCharacter, RunningParity, TwinHalves, answered, twice_as_long
 from myrnn.tasks.steps import ZEN
+from playground_help import RECURRENT
 
 # With fixed seeds a test of a distribution passes always or never; far below 1 in 1,000 means that something is wrong.
 UNLIKELY = 1e-3
@@ -186,6 +187,16 @@ def test_a_model_that_has_one_output_is_refused(in_python):
         evaluate(model, RunningParity(2, 3), 5, engine="mygrad")
     with pytest.raises(InvalidArgument, match=wants_steps):
         train(model, RunningParity(2, 3), Adam(model.parameters), 5)
+
+
+def test_a_class_of_your_own_must_have_an_output_for_each_step(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(RECURRENT)
+    model = f"{tmp_path / 'mine.py'}:Recurrent"
+    assert (
+        main(["train", "--task=running-parity", f"--model={model}", "--iterations=1", f"--out={tmp_path / 'run'}"]) == 2
+    )
+    said = "the targets are a class for each step, so the model must return outputs of shape (T, K) for K = 2"
+    assert said in capsys.readouterr().err
 
 
 # --- accuracy over steps
