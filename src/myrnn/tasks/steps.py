@@ -170,9 +170,9 @@ class CopyAfterPause(_Steps):
     >>> task = CopyAfterPause(2, 2, pause=3)
     >>> drawn = task.sample(1, np.random.default_rng(0))
     >>> "".join(task.symbol_names[token] for token in drawn.tokens(0))
-    '62...??'
+    '86...??'
     >>> task.truth(drawn).tolist()
-    [-1, -1, -1, -1, -1, 6, 2]
+    [-1, -1, -1, -1, -1, 8, 6]
     """
 
     copied_min: Annotated[
@@ -339,7 +339,7 @@ class NextCharacter(_AnyLength):
     >>> task = NextCharacter(20, 20)
     >>> drawn = task.sample(1, np.random.default_rng(0))
     >>> task.text_of(drawn.tokens(0)), task.text_of(drawn.targets)
-    ('! although practical', ' although practicali')
+    ("t's a bad idea. if t", "'s a bad idea. if th")
     """
 
     name: ClassVar[str] = "next-character"
