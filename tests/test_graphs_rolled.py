@@ -29,10 +29,16 @@ from myrnn.graphs import ComputationalGraph, build_graph
 from myrnn.graphs.layout import lay_out
 from myrnn.graphs.read import Shown
 from myrnn.graphs.rolled import WIDTH, draw_recurrence, equation_lines, wrapped
-from myrnn.models import GRU, LSTM, RNN, parameter_names
+from myrnn.models import GRU, LSTM, RNN, Stacked, parameter_names
 
 # What a network computes is what is drawn, not how fast.
 pytestmark = pytest.mark.usefixtures("in_python")
+
+
+def test_a_network_with_an_output_for_each_step_ends_in_its_last_loop():
+    graph = build_graph(Stacked(3, 4, 2, layers=1, per_step=True, rng=0))
+    assert "readout" not in graph.to_dot()
+    assert "logits" in graph.to_svg()
 
 
 class Rolled:

@@ -136,10 +136,10 @@ def test_a_network_on_data_is_tested_on_all_its_test_by_length(here, monkeypatch
 def test_a_row_of_data_says_the_loss_where_the_class_is_known(here):
     network = opened()
     known = network.data.sequences.tokens(0).tolist()
-    assert views.row(network, known)["truth"] == known.count(1) % 2
+    assert views.row(network, known)["answers"][-1] == known.count(1) % 2
     assert views.row(network, known)["loss"] > 0
     other = views.row(network, [0, 1])
-    assert (other["truth"], other["loss"], len(other["probabilities"])) == (None, None, 2)
+    assert (other["answers"], other["loss"], len(other["likely"])) == ([None, None], None, 2)
 
 
 def test_mistakes_and_shortcuts_are_those_of_the_test(here):
@@ -201,7 +201,7 @@ def test_a_network_whose_files_are_gone_is_looked_at_alone(gone):
     assert "train.csv" in network.missing
     assert views.told(network.task).endswith(f"The network can be looked at, but not trained: {network.missing}.")
     assert {"play", "step", "draw"} < network.off.keys()
-    assert len(views.row(network, [1, 2])["probabilities"]) == 2
+    assert len(views.row(network, [1, 2])["likely"]) == 2
     with refused(network.missing):
         network.advance(0.0, 1)
     with refused(network.missing):
@@ -228,14 +228,17 @@ def test_a_run_on_data_is_played_with(here):
             "symbols": ("?", "a", "b"),
             "classes": ("even", "odd"),
             "families": ("trained",),
+            "each": "sequence",
+            "views": ("row", "accuracy", "gradient", "eigenvalues", "mistakes"),
+            "example": None,
         }
         assert (told["settings"]["task"], told["is_loaded"], "past" in told) == ("data", True, False)
-        assert page.step(0)["last"]["truth"] in (0, 1)
+        assert page.step(0)["last"]["loss"] > 0
         page.send("watch", views=["row", "accuracy", "gradient", "mistakes"])
         accuracy = page.until(lambda told: told["type"] == "accuracy" and sum(told.get("total", ())) == 130)
         assert accuracy["lengths"] == list(range(1, 9))
         page.send("draw", label=1, length=4)
-        row = page.until(lambda told: told["type"] == "row" and len(told["tokens"]) == 4 and told.get("truth") == 1)
+        row = page.until(lambda told: told["type"] == "row" and len(told["tokens"]) == 4 and told["answers"][-1] == 1)
         assert row["tokens"].count(1) % 2 == 1
         for kind in ("reset", "save", "script"):
             assert page.ask(kind, "error")["message"] == told["off"][kind]
@@ -276,5 +279,5 @@ def test_a_run_whose_files_are_gone_says_so(gone):
         for kind in ("play", "step"):
             assert page.ask(kind, "error")["message"] == told["off"][kind]
         page.send("watch", views=["row", "accuracy"])
-        page.until(lambda told: told["type"] == "row" and "probabilities" in told)
+        page.until(lambda told: told["type"] == "row" and "likely" in told)
         assert page.next("accuracy")["problem"].startswith("there are no test sequences: ")

@@ -167,7 +167,7 @@ def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
         def look(self, tokens, views):
             self.page.send("watch", views=["row", *sorted(views - {"row"})])
             self.page.send("tokens", tokens=tokens)
-            assert len(self.page.next("row", lambda told: told["tokens"] == tokens)["probabilities"]) == len(tokens)
+            assert len(self.page.next("row", lambda told: told["tokens"] == tokens)["likely"]) == len(tokens)
 
         @precondition(lambda self: self.iteration)
         @rule()

@@ -146,7 +146,7 @@ def test_the_loss_of_an_iteration_is_that_of_the_sequence_that_is_told():
         parameter.data[...] = trained_one.data
     network.advance(0.0, 1)
     tokens = network.recorded.last_of(network.iteration - 1)
-    truth = views.truth_of(network.task, tokens.tolist())
+    truth = views.answers_of(network.task, tokens.tolist())[-1]
     x = np.eye(10, dtype=np.float32)[tokens]
     loss, _ = compile(twin).loss_and_gradients(x, truth)
     assert network.last_loss == pytest.approx(loss, rel=1e-5)
@@ -260,9 +260,9 @@ def test_a_row_is_what_inspect_says():
     network = trained()
     told = views.row(network, [1, 2, 3, 1, 2, 3])
     seen = inspect(network.model, "123123", 1)
-    assert (told["truth"], told["units"], told["state_names"]) == (1, 8, ["h"])
+    assert (told["answers"][-1], told["units"], told["state_names"]) == (1, 8, ["h"])
     assert unpacked(told["states"], (6, 8)).tolist() == seen.states["h"].tolist()
-    assert told["probabilities"] == seen.probabilities[:, 1].tolist()
+    assert [dict(likely)[1] for likely in told["likely"]] == seen.probabilities[:, 1].tolist()
     assert told["gradients"] == seen.state_gradient_norms["h"].tolist()
     assert told["loss"] == seen.loss
 
@@ -341,7 +341,7 @@ def test_mistakes_are_mistakes(family):
     assert told["mistakes"]
     for mistake in told["mistakes"]:
         tokens = mistake["tokens"]
-        assert mistake["truth"] == views.truth_of(network.task, tokens) != mistake["predicted"]
+        assert mistake["truth"] == views.answers_of(network.task, tokens)[-1] != mistake["predicted"]
         assert inspect(network.model, np.array(tokens)).predicted == mistake["predicted"]
         length = len(tokens)
         assert length > 6 if family == "longer" else length <= 6

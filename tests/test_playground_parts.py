@@ -80,7 +80,7 @@ def test_a_curve_is_as_fine_as_its_points_allow():
         ('{"type": "speed"}', "this is not a message of the page: Object missing required field `speed`"),
         ('{"type": "speed", "speed": 1e999}', "this is not a message of the page: Number out of range - at `$.speed`"),
         ('{"type": "speed", "speed": -1}', "this is not a message of the page: Expected `float` >= 0.0 - at `$.speed`"),
-        ('{"type": "tokens", "tokens": [1, 11]}', "this is not a message of the page: Expected `int` <= 10 - at"),
+        ('{"type": "tokens", "tokens": [1, 36]}', "this is not a message of the page: Expected `int` <= 35 - at"),
         (" " * 16_385, f"a message must have at most {LONGEST_MESSAGE:,} characters, not 16,385"),
     ],
 )
@@ -168,7 +168,8 @@ def test_the_offers_name_a_class_of_ones_own():
         ({"gradient_clip": 0}, "gradient_clip must be above 0, not 0.0"),
         (
             {"task": "twin-halve"},
-            "task must be one of 'twin-halves', 'palindromes', 'data', not 'twin-halve'; did you mean",
+            "task must be one of 'twin-halves', 'palindromes', 'running-parity', 'copy-after-pause', "
+            "'next-character', 'data', not 'twin-halve'; did you mean",
         ),
         ({"cell": 1}, "cell must be one of 'rnn-relu', 'rnn-tanh', 'gru', 'lstm', 'own', not 1"),
         ({"momentum": 0.5}, "settings has no setting 'momentum', only 'task', "),

@@ -226,7 +226,11 @@ def test_a_run_without_a_report_loads(tmp_path, parts):
     ("change", "message"),
     [
         ({"model": 3}, "model must have `parameters` and be callable on one sequence, which int is not"),
-        ({"task": [1]}, "the task must be of the kinds TwinHalves, Palindromes, not list"),
+        (
+            {"task": [1]},
+            "the task must be of the kinds TwinHalves, Palindromes, RunningParity, CopyAfterPause, "
+            "NextCharacter, not list",
+        ),
         ({"optimizer": None}, "the optimizer must be of the kinds SGD, RMSprop, Adam, not NoneType"),
         (
             {"training": {"iteration": 3}},
@@ -451,7 +455,12 @@ HUGE = 10**12
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [
-        ("task", {"name": "twins"}, "task must be one of 'twin-halves', 'palindromes', not 'twins'"),
+        (
+            "task",
+            {"name": "twins"},
+            "task must be one of 'twin-halves', 'palindromes', 'running-parity', 'copy-after-pause', "
+            "'next-character', not 'twins'",
+        ),
         ("task", {"name": "palindromes"}, "task palindromes needs 'parity'"),
         ("task", {"length": 3}, "task twin-halves has no setting 'length'"),
         ("task", {"pattern_length_min": -1}, "pattern_length_min must be at least 1, not -1"),

@@ -273,7 +273,13 @@ def test_settings_of_any_integer_kind_become_plain_and_tasks_compare_by_them():
 def test_tasks_go_by_their_names():
     assert make("task", "twin-halves", pattern_length_max=4) == TwinHalves(pattern_length_max=4)
     assert make("task", "palindromes", parity="odd") == Palindromes(parity="odd")
-    assert sorted(kinds("task")) == ["palindromes", "twin-halves"]
+    assert sorted(kinds("task")) == [
+        "copy-after-pause",
+        "next-character",
+        "palindromes",
+        "running-parity",
+        "twin-halves",
+    ]
     assert all(isinstance(make("task", name), Task) for name in kinds("task"))
     assert not isinstance(object(), Task)
 
@@ -284,7 +290,8 @@ def test_tasks_go_by_their_names():
         (
             "twin-halfs",
             {},
-            "task must be one of 'twin-halves', 'palindromes', not 'twin-halfs'; did you mean 'twin-halves'?",
+            "task must be one of 'twin-halves', 'palindromes', 'running-parity', 'copy-after-pause', "
+            "'next-character', not 'twin-halfs'; did you mean 'twin-halves'?",
         ),
         (
             "twin-halves",

@@ -88,9 +88,14 @@ class Counted:
         return wilson_interval(self.correct, np.broadcast_to(self.total, self.correct.shape), self.confidence)
 
 
-def counted(correct: ArrayLike, total: ArrayLike, confidence: float, prefix: str = "") -> dict[str, Any]:
-    """Return the columns that follow from counts (N,): total, correct, accuracy, and the ends of its interval."""
-    low, high = wilson_interval(correct, total, confidence).T
+def counted(
+    correct: ArrayLike, total: ArrayLike, confidence: float, prefix: str = "", independent: ArrayLike = 1
+) -> dict[str, Any]:
+    """Return the columns that follow from counts (N,): total, correct, accuracy, and the ends of its interval.
+
+    `independent` is the share of the total that the interval counts: less than 1 where some of it belongs together.
+    """
+    low, high = wilson_interval(np.multiply(correct, independent), np.multiply(total, independent), confidence).T
     columns = {"total": total, "correct": correct, "accuracy": shares(correct, total), "low": low, "high": high}
     return {f"{prefix}{name}": values for name, values in columns.items()}
 
@@ -348,15 +353,15 @@ def predicted(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     return np.where(is_lost(logits), NO_CLASS, np.argmax(logits, axis=1))
 
 
-def lost_message(lost: int, total: int, shortest: int) -> str:
-    """Say how many sequences have logits that are not finite."""
-    sequences = count_of(total, "sequence")
-    return f"the logits of {lost:,} of {sequences} are not finite, the shortest of length {shortest}"
+def lost_message(lost: int, total: int, shortest: int, each: str = "sequence") -> str:
+    """Say how many sequences, or steps, have logits that are not finite."""
+    shortest_of = "the shortest of length" if each == "sequence" else "in a sequence of length"
+    return f"the logits of {lost:,} of {count_of(total, each)} are not finite, {shortest_of} {shortest}"
 
 
-def _message_of(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> str | None:
-    """Return the message for such sequences of these lengths; None where there are none."""
-    return lost_message(int(lost.sum()), len(lost), int(lengths[lost].min())) if lost.any() else None
+def _message_of(lost: NDArray[np.bool_], lengths: NDArray[np.int64], each: str = "sequence") -> str | None:
+    """Return the message for such sequences or steps, of sequences of these lengths; None where there are none."""
+    return lost_message(int(lost.sum()), len(lost), int(lengths[lost].min()), each) if lost.any() else None
 
 
 def check_finite(logits: NDArray[np.floating[Any]], lengths: NDArray[np.int64]) -> None:
@@ -371,9 +376,9 @@ def check_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> None:
         raise NotFinite(f"{message}: the model's numbers overflow there")
 
 
-def warn_of_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> None:
-    """Warn once, for all of them, that sequences whose logits are not finite count as wrong."""
-    message = _message_of(lost, lengths)
+def warn_of_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64], each: str = "sequence") -> None:
+    """Warn once, for all of them, that sequences or steps whose logits are not finite count as wrong."""
+    message = _message_of(lost, lengths, each)
     if message is not None:
         warn(f"{message}: they count as wrong")
 

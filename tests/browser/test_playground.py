@@ -54,7 +54,9 @@ def network_of(page, iterations, cell=myrnn.RNN):
 
 def assert_row_is(row, model, truth):
     seen = myrnn.inspect(model, np.array(row["tokens"]), truth)
-    np.testing.assert_allclose(row["probabilities"], seen.probabilities[:, 1], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        [dict(likely)[1] for likely in row["likely"]], seen.probabilities[:, 1], rtol=1e-5, atol=1e-7
+    )
     np.testing.assert_allclose(row["values"], seen.states["h"].ravel(), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(row["gradients"], seen.state_gradient_norms["h"], rtol=1e-4, atol=1e-9)
     np.testing.assert_allclose(row["loss"], seen.loss, rtol=1e-5)
@@ -737,3 +739,37 @@ def test_at_low_speed_the_row_follows_the_training(page):
     page.pause()
     learned = page.find("last").find_element(By.TAG_NAME, "button").text
     page.wait(lambda: page.digits() == learned, "the row shows another sequence")
+
+
+def test_answers_at_every_step_stand_under_the_symbols(page):
+    page.open(SHORT)
+    page.choose("set-task", "running parity (1011)")
+    page.wait_for_network(task="running-parity")
+    assert not any(page.shown(f"card-{name}") for name in ("mistakes", "gradient", "text"))
+    assert page.shown("draw-any") and not page.shown("draw-match")
+    page.find("sequence").click()
+    page.find("sequence").send_keys(Keys.CONTROL, "a")
+    page.driver.execute_cdp_cmd("Input.insertText", {"text": "1011"})
+    page.wait(lambda: page.row()["tokens"] == [1, 0, 1, 1], "the text was not read")
+    page.set_speed("full")
+    page.click("play")
+    page.wait(lambda: page.accuracy > 0.95, "accuracy over steps did not rise")
+    page.pause()
+    page.wait(lambda: page.text("verdict").startswith("✓ 4 of 4 answers right"), "not all answers are right")
+    says = page.driver.find_elements(By.CSS_SELECTOR, ".step .answer")
+    assert [one.text for one in says] == 2 * ["odd"] + 2 * ["odd"] + 2 * ["even"] + 2 * ["odd"]
+    assert len(page.driver.find_elements(By.CSS_SELECTOR, ".probability .right")) == 4
+
+
+def test_a_network_writes_while_it_learns_a_text(page):
+    page.open("task=next-character&length_max=10")
+    assert page.digits().isprintable() and len(page.row()["tokens"]) > 5
+    page.scroll_to("card-text")
+    page.wait(lambda: len(page.text("text")) > 200, "nothing was written")
+    before = page.text("text")
+    page.click("play")
+    page.wait(lambda: page.text("text") != before and page.accuracy > 0.3, "it did not learn to write")
+    page.pause()
+    begin = "".join(page.script("return playground.spell(playground.tokens)").split())
+    written = page.driver.find_elements(By.CSS_SELECTOR, "#text dd")
+    assert all("".join(one.text.split()).startswith(begin) for one in written) and len(written) == 2

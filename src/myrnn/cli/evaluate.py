@@ -34,7 +34,7 @@ from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.plots import save_figure
 from myrnn.runs import Run, claim_folder, run_names, tested_lengths
-from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.tasks import Palindromes, TwinHalves, twice_as_long
 
 # More lengths than this are a slip of the keyboard.
 MOST_LENGTHS = 10_000
@@ -206,6 +206,8 @@ def _lengths(task: Any, text: str | None, longest: int | None) -> NDArray[np.int
         raise InvalidArgument(f"--length-max must be at least {shortest}, the shortest of the task, not {longest}")
     if isinstance(task, TwinHalves | Palindromes):
         task = replace(task, pattern_length_max=max(task.pattern_length_min, longest // 2))
+    while task.lengths[-1] < longest and (longer := twice_as_long(task)).lengths[-1] > task.lengths[-1]:
+        task = longer
     lengths: NDArray[np.int64] = task.lengths
     return lengths[lengths <= longest]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 
@@ -85,12 +86,18 @@ def inspect(
     refuse_of_others(given(context), run, ("seed",), ("data",))
     if not len(run.history):
         raise InvalidArgument(f"{folder} holds a network that was never trained: there is nothing in it to look at yet")
-    tokens = run.read_texts([sequence]).tokens(0)
+    read = run.read_texts([sequence])
+    tokens = read.tokens(0)
     if label is not None:
         _checks.integer("--label", label, maximum=len(run.class_names) - 1)
     compiled = compile(run.model)
-    symbols = None if run.fitted is None else run.fitted.symbol_names
-    found = inspection.inspect(compiled, tokens, label, class_names=run.class_names, symbol_names=symbols)
+    symbols = getattr(run.task, "symbol_names", None) if run.fitted is None else run.fitted.symbol_names
+    y: Any = label
+    if getattr(run.task, "per_step", False):
+        if label is not None:
+            raise InvalidArgument(f"--label is for runs with one class a sequence, and {folder} has one at every step")
+        y = np.where(read.weights > 0, read.targets, -1) if read.weights is not None else read.targets
+    found = inspection.inspect(compiled, tokens, y, class_names=run.class_names, symbol_names=symbols)
     if not quiet:
         show.table(found)
     figures = _of_one(found, _file_name(sequence, len(found)))

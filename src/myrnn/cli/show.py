@@ -133,12 +133,16 @@ def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: S
     console.print()
     console.print(report.table(shortcuts))
     console.print()
-    total = report.total.sum()
+    total = report.sequences.sum()
     if isinstance(seed, str):
         drawn = f"{count_of(total, 'sequence')} of {seed}"
     else:
         drawn = f"{count_of(total, 'new sequence')} (seed {seed})"
-    named_rows(("guessing", f"{report.chance:.2%}"), ("evaluated", f"on {drawn} in {duration(seconds)}"))
+    whole = []
+    if report.each == "step":
+        drawn = f"{count_of(report.total.sum(), 'step')} of {drawn}"
+        whole = [("whole", f"{report.whole_accuracy:.2%} of the sequences are right at every step")]
+    named_rows(("guessing", f"{report.chance:.2%}"), *whole, ("evaluated", f"on {drawn} in {duration(seconds)}"))
 
 
 def epochs(numbers: Mapping[str, Any]) -> None:

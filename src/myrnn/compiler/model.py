@@ -154,13 +154,15 @@ class CompiledModel:
         """The emitted Python for one sequence of features at a time."""
         return self.program().source
 
-    def program(self, *, tokens: bool = False, batched: bool = False, observed: bool = False) -> Program:
+    def program(
+        self, *, tokens: bool = False, batched: bool = False, observed: bool = False, carried: bool = False
+    ) -> Program:
         """Return the program for tokens or features, and one sequence at a time or batches.
 
-        An observed one keeps the gradients of all states and inputs.
+        An observed one keeps the gradients of all states and inputs. With `carried` sequences go on from states.
         """
         with failures_named(self.model):
-            program: Program = self._stages.after(emit, Kind(tokens, batched, observed))
+            program: Program = self._stages.after(emit, Kind(tokens, batched, observed, carried=carried))
             return program
 
     @property
@@ -224,10 +226,15 @@ class CompiledModel:
                 self._natives[kind] = native
             return native
 
-    def programs_for_tokens(self, batch_size: int) -> list[str]:
-        """Return the texts of the programs that train on tokens, classify them and inspect sequences of them."""
+    def programs_for_tokens(self, batch_size: int, *, writes: bool = False) -> list[str]:
+        """Return the texts of the programs that train on tokens, classify them and inspect sequences of them.
+
+        With `writes` there are those of `myrnn.generate`, too.
+        """
         batched = sorted({batch_size > 1, self._pays_to_batch()})
         programs = [*(self.program(tokens=True, batched=many) for many in batched), self.program(observed=True)]
+        if writes:
+            programs += [self.program(tokens=tokens, carried=True) for tokens in (False, True)]
         return [program.source for program in programs]
 
     # Using it --------------------------------------------------------------------------------------------------------
@@ -404,7 +411,7 @@ class CompiledModel:
             block.read(i, gradient)
         return loss, gradients
 
-    def observe(self, x: NDArray[Any] | Tensor, y: Any) -> Observation:
+    def observe(self, x: NDArray[Any] | Tensor, y: Any, weights: Any = None) -> Observation:
         """Look inside while one sequence runs forward and back.
 
         Parameters
@@ -412,19 +419,24 @@ class CompiledModel:
         x : array, shape (T, C)
         y : int or array of one int
             The class that the loss is taken for. Where the model gives logits for every step, that of each: ints (T,).
+        weights : array_like of float (T,), optional
+            Where the model gives logits for every step, how much the loss of each counts.
 
         Returns
         -------
         Observation
         """
-        sequences = self._one(x, y)
+        sequences = self._one(x, y, weights)
         native, parameters = self._ready(sequences, observed=True, gradients=True)
         return native.observe(sequences, 0, parameters)
 
     def prefix_logits(self, sequences: Sequences) -> NDArray[np.float32]:
-        """Return the logits if the only one of `sequences` ended after each step, float32 (T, K)."""
+        """Return the logits if the only one of `sequences` ended after each step, float32 (T, K).
+
+        Of a model that gives logits for every step they are those that it gives.
+        """
         if self.per_step:
-            raise InvalidArgument("the model gives logits for every step: these say what it would say there")
+            return self.logits(sequences)
         values = sequences.values
         count = len(values)
         prefixes = np.concatenate([values[: t + 1] for t in range(count)] or [values])
@@ -444,7 +456,7 @@ class CompiledModel:
         with MYGRAD:
             return native, native.block_of([parameter.data for parameter in self._parameters]).numbers
 
-    def _one(self, x: Any, y: Any) -> Sequences:
+    def _one(self, x: Any, y: Any, weights: Any = None) -> Sequences:
         array = np.asarray(x.data if isinstance(x, Tensor) else x)
         if array.ndim != 2 or array.shape[1] != self.dim_input:
             raise InvalidArgument(
@@ -452,7 +464,7 @@ class CompiledModel:
             )
         if y is None:
             y = np.zeros(len(array), np.int64) if self.per_step else 0
-        return Sequences.from_pairs([(array, y)], per_step=self.per_step)
+        return Sequences.from_pairs([(array, y)], per_step=self.per_step, weights=weights)
 
     def _check_input(self, sequences: Sequences, *, gradients: bool) -> None:
         if not isinstance(sequences, Sequences):

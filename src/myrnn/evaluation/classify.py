@@ -24,10 +24,17 @@ PORTION, NATIVE_PORTION = 1000, 20_000
 
 
 def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Sequences:
-    """Return the sequences of a task, or those that are given.
+    """Return the sequences of a task, or those that are given, each of which has a class.
 
     With `lengths`, the same number of each is drawn, at least one.
     """
+    drawn = draw_any(task, samples, seed, lengths)
+    drawn.check_labels()
+    return drawn
+
+
+def draw_any(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Sequences:
+    """Return the same, whatever the targets are."""
     count = _checks.integer("samples", samples, minimum=1)
     given = given_sequences(task, count)
     if given is not None:
@@ -43,8 +50,13 @@ def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Seque
         )
     if not len(drawn):
         raise InvalidArgument("task holds no sequence to evaluate on")
-    drawn.check_labels()
     return drawn
+
+
+def check_classes(sequences: Sequences) -> None:
+    """Refuse sequences that have neither a class each nor one for each step."""
+    if sequences.kind.what != CLASS or not sequences.per_step:
+        sequences.check_labels()
 
 
 def class_names(task: Any, classes: int) -> tuple[str, ...]:

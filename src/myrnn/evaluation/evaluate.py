@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.classify import Classifier, class_names, draw
+from myrnn.evaluation.classify import Classifier, check_classes, class_names, draw_any
 from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
 from myrnn.evaluation.shortcuts import ShortcutReport
 from myrnn.results import (
@@ -53,12 +54,16 @@ def _none() -> NDArray[np.int64]:
 class LengthReport(Counted, HasTable):
     """Accuracy for every length.
 
+    What is counted are sequences, or, where each step has a class, the steps that have one. The steps of a sequence
+    belong together: a model that loses the thread is wrong many times in a row. So the intervals of steps count
+    sequences, as if all steps of one were right or wrong together. That is the widest that they can be.
+
     Attributes
     ----------
     lengths : ndarray, int64 (L,)
         The lengths T that were tried, rising.
     total, correct : ndarray, int64 (L,)
-        How many sequences of each length were tried, and classified rightly.
+        How many sequences of each length, or steps of them, were tried, and classified rightly.
     chance : float
         The accuracy of guessing, 1 / K.
     trained_length : int or None
@@ -71,8 +76,13 @@ class LengthReport(Counted, HasTable):
     class_names : tuple of str
         What the K classes are called.
     not_finite : ndarray, int64 (L,)
-        How many sequences of each length have logits that are not finite. They count in `total` and never in
+        How many sequences or steps of each length have logits that are not finite. They count in `total` and never in
         `correct`.
+    each : {"sequence", "step"}
+        What is counted.
+    sequences, whole : ndarray, int64 (L,)
+        How many sequences of each length there were, and how many of them were right as a whole: at every step that has
+        a class. Where sequences are counted, these are `total` and `correct`.
     """
 
     lengths: NDArray[np.int64]
@@ -85,9 +95,15 @@ class LengthReport(Counted, HasTable):
     class_correct: NDArray[np.int64] = field(default_factory=_no_classes)
     class_names: tuple[str, ...] = ()
     not_finite: NDArray[np.int64] = field(default_factory=_none)
+    each: str = "sequence"
+    sequences: NDArray[np.int64] = field(default_factory=_none)
+    whole: NDArray[np.int64] = field(default_factory=_none)
 
     def __post_init__(self) -> None:
         """Give counts by class the shape (L, 0) where there are none."""
+        for name, default in (("sequences", self.total), ("whole", self.correct)):
+            if self.each == "sequence":
+                object.__setattr__(self, name, default)
         shape = (len(self.lengths), len(self.class_names))
         for name in ("class_total", "class_correct"):
             object.__setattr__(self, name, np.reshape(getattr(self, name), shape))
@@ -102,7 +118,14 @@ class LengthReport(Counted, HasTable):
     @property
     def class_interval(self) -> NDArray[np.float64]:
         """The Wilson interval of each of these, float64 (L, K, 2)."""
-        return wilson_interval(self.class_correct, self.class_total, self.confidence)
+        share = self._independent()[:, np.newaxis]
+        return wilson_interval(self.class_correct * share, self.class_total * share, self.confidence)
+
+    @property
+    def interval(self) -> NDArray[np.float64]:
+        """The Wilson interval of each accuracy, float64 (L, 2), which counts sequences."""
+        share = self._independent()
+        return wilson_interval(self.correct * share, self.total * share, self.confidence)
 
     @property
     def beyond(self) -> NDArray[np.bool_]:
@@ -111,13 +134,35 @@ class LengthReport(Counted, HasTable):
 
     @property
     def mean_accuracy(self) -> float:
-        """The share of all sequences that was classified rightly."""
+        """The share of all that was counted that was classified rightly."""
         return float(self.correct.sum() / self.total.sum())
+
+    @property
+    def whole_accuracy(self) -> float:
+        """The share of all sequences that was right as a whole."""
+        return float(self.whole.sum() / self.sequences.sum())
+
+    @property
+    def tried(self) -> str:
+        """What was counted, such as ``"200 sequences"`` or ``"2,100 steps of 200 sequences"``."""
+        sequences = _checks.count_of(self.sequences.sum(), "sequence")
+        return sequences if self.each == "sequence" else f"{_checks.count_of(self.total.sum(), 'step')} of {sequences}"
+
+    def _independent(self, groups: Sequence[NDArray[np.bool_]] | None = None) -> NDArray[np.float64]:
+        """Return the share of what was counted that counts in intervals, of each length or of groups of lengths.
+
+        It is that of Kish's effective number of equal clusters, (sum of n)^2 / sum of n^2, n being the steps of each.
+        """
+        steps = self.total.astype(np.float64)
+        squares = steps**2 / np.maximum(self.sequences, 1)
+        if groups is not None:
+            steps, squares = (np.array([each[chosen].sum() for chosen in groups]) for each in (steps, squares))
+        return np.divide(steps, squares, out=np.ones_like(steps), where=squares > 0)
 
     def __repr__(self) -> str:
         """Say the accuracy over all lengths and at the two ends."""
         return (
-            f"LengthReport({_checks.count_of(self.total.sum(), 'sequence')}, accuracy {self.mean_accuracy:.2%}: "
+            f"LengthReport({self.tried}, accuracy {self.mean_accuracy:.2%}: "
             f"{self.accuracy[0]:.1%} at length {self.lengths[0]}, {self.accuracy[-1]:.1%} at length {self.lengths[-1]})"
         )
 
@@ -127,9 +172,9 @@ class LengthReport(Counted, HasTable):
         Raises
         ------
         InvalidArgument
-            When the other has other classes.
+            When the other has other classes, or counts something else.
         """
-        if self.class_names != other.class_names:
+        if (self.class_names, self.each) != (other.class_names, other.each):
             raise InvalidArgument("reports of other classes cannot be joined")
         lengths = np.union1d(self.lengths, other.lengths)
 
@@ -139,7 +184,7 @@ class LengthReport(Counted, HasTable):
                 sums[np.searchsorted(lengths, report.lengths)] += getattr(report, name)
             return sums
 
-        names = ("total", "correct", "class_total", "class_correct", "not_finite")
+        names = ("total", "correct", "class_total", "class_correct", "not_finite", "sequences", "whole")
         counts: dict[str, Any] = {name: summed(name) for name in names}
         return replace(self, lengths=lengths, **counts)
 
@@ -163,7 +208,8 @@ class LengthReport(Counted, HasTable):
 
         Its columns are ``length``, ``total``, ``correct``, ``accuracy``, ``low``, ``high``, ``beyond``,
         ``not_finite``, and for every class, by its name, ``..._total``, ``..._correct``, ``..._accuracy``, ``..._low``
-        and ``..._high``; a share of no sequences is None.
+        and ``..._high``; a share of no sequences is None. Where steps are counted, there are ``sequences``, ``whole``
+        and ``whole_accuracy``, too.
 
         Parameters
         ----------
@@ -181,14 +227,15 @@ class LengthReport(Counted, HasTable):
             below.append([(_class_row(totals["all"], key, name), None) for key, name in keys.items()])
         if shortcuts is not None:
             below.append([(row, "dim") for row in _shortcut_rows(self._matching(shortcuts))])
+        of_steps = (share("whole_accuracy", "whole"), integer("total", "steps"))
         return Table(
-            f"Accuracy by length, % ({self.confidence:.0%} interval)",
+            f"Accuracy {'' if self.each == 'sequence' else 'of steps '}by length, % ({self.confidence:.0%} interval)",
             {"length": self.lengths, **self._columns(self.beyond)},
             (
                 Shown("length", self._length_cell, is_number=False),
                 share("accuracy", interval=ENDS),
                 *(share(f"{key}_accuracy", name, (f"{key}_low", f"{key}_high")) for key, name in shown_keys.items()),
-                integer("total", "of"),
+                *((integer("total", "of"),) if self.each == "sequence" else of_steps),
             ),
             caption=self._lost_caption(),
             styles=["yellow" if beyond else None for beyond in self.beyond],
@@ -245,6 +292,8 @@ class LengthReport(Counted, HasTable):
         lengths = np.intersect1d(self.lengths, other.lengths)
         if not len(lengths):
             raise InvalidArgument("the two reports have no length in common: evaluate both on the same lengths")
+        if self.each != other.each:
+            raise InvalidArgument(f"one of the reports counts {self.each}s, the other {other.each}s")
         return Comparison(self, other, (names[0], names[1]), lengths)
 
     @property
@@ -261,11 +310,15 @@ class LengthReport(Counted, HasTable):
             found = counts if groups is None else np.array([counts[chosen].sum(axis=0) for chosen in groups])
             return found.astype(np.int64)
 
-        columns = counted(gathered(self.correct), gathered(self.total), self.confidence)
+        independent = self._independent(groups)
+        columns = counted(gathered(self.correct), gathered(self.total), self.confidence, independent=independent)
         columns |= {"beyond": beyond, "not_finite": gathered(self.not_finite)}
+        if self.each == "step":
+            whole, sequences = gathered(self.whole), gathered(self.sequences)
+            columns |= {"sequences": sequences, "whole": whole, "whole_accuracy": shares(whole, sequences)}
         by_class = zip(self._class_keys, gathered(self.class_correct).T, gathered(self.class_total).T, strict=True)
         for key, correct, total in by_class:
-            columns |= counted(correct, total, self.confidence, f"{key}_")
+            columns |= counted(correct, total, self.confidence, f"{key}_", independent)
         return columns
 
     def _length_cell(self, row: Row) -> str:
@@ -278,7 +331,8 @@ class LengthReport(Counted, HasTable):
         if not self.not_finite.any():
             return None
         shortest = int(self.lengths[self.not_finite > 0].min())
-        return f"counted as wrong: {lost_message(int(self.not_finite.sum()), int(self.total.sum()), shortest)}"
+        lost, total = int(self.not_finite.sum()), int(self.total.sum())
+        return f"counted as wrong: {lost_message(lost, total, shortest, self.each)}"
 
     def _matching(self, shortcuts: ShortcutReport) -> ShortcutReport:
         if not isinstance(shortcuts, ShortcutReport):
@@ -306,8 +360,8 @@ def _shortcut_rows(shortcuts: ShortcutReport) -> list[dict[str, Any]]:
     return rows if shortcuts.bayes is None else [*rows, {"length": "Bayes rate", "accuracy": shortcuts.bayes}]
 
 
-# Right and tried of the first, right and tried of the second.
-Counts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+# Right and tried of the first, right and tried of the second; of steps as many as intervals count.
+Counts = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -390,8 +444,12 @@ class Comparison(HasTable):
     def _counts(self) -> Counts:
         """Right and tried of the first, right and tried of the second, at the common lengths."""
         places = [np.searchsorted(report.lengths, self.lengths) for report in (self.first, self.second)]
-        one, other = self.first, self.second
-        return one.correct[places[0]], one.total[places[0]], other.correct[places[1]], other.total[places[1]]
+        one, other = (
+            (report.correct[place] * share[place], report.total[place] * share[place])
+            for report, place in zip((self.first, self.second), places, strict=True)
+            for share in [report._independent()]
+        )
+        return *one, *other
 
     def _groups(self) -> dict[str, NDArray[np.bool_]]:
         beyond = [np.isin(self.lengths, report.lengths[report.beyond]) for report in (self.first, self.second)]
@@ -442,7 +500,9 @@ def evaluate(
 ) -> LengthReport:
     """Classify sequences that the model has not learned from, and count the right answers for every length and class.
 
-    A sequence whose logits are not finite counts as wrong: the report says how many there are, and a warning, too.
+    Where each step has a class, as in `tasks.RunningParity`, the answers are those of all steps whose weight is not 0,
+    and the report also says how many sequences are right at each of them. A sequence, or step, whose logits are not
+    finite counts as wrong: the report says how many there are, and a warning, too.
 
     Parameters
     ----------
@@ -475,7 +535,7 @@ def evaluate(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be, or the task has no sequence.
+        When an argument is not what it should be, or the task has no sequence, or nothing to count.
     NotFinite
         When the model's parameters are not finite.
 
@@ -488,14 +548,26 @@ def evaluate(
     longest = trained.longest if isinstance(trained, LearningCurve) else trained
     if longest is not None:
         longest = _checks.integer("trained", longest, minimum=0)
-    sequences = draw(task, samples, seed, lengths)
+    sequences = draw_any(task, samples, seed, lengths)
+    check_classes(sequences)
     logits = classifier.scores(sequences, progress)
-    lost, classes = is_lost(logits), logits.shape[1]
-    warn_of_lost(lost, sequences.lengths)
-    right = predicted(logits) == sequences.labels
-    distinct, places = np.unique(sequences.lengths, return_inverse=True)
+    if len(logits) != len(sequences.targets):
+        raise InvalidArgument("each step has a class, but the model has one output for a sequence: make it per_step")
+    # The rows that count, the sequence of each, and how many are right and wrong.
+    row = np.arange(len(logits)) if sequences.weights is None else np.flatnonzero(sequences.weights > 0)
+    owner = np.repeat(np.arange(len(sequences)), sequences.lengths)[row] if sequences.per_step else row
+    if not len(row):
+        raise InvalidArgument("task holds no step with an answer")
+    targets, each = sequences.targets[row], sequences.kind.each
+    lost, classes = is_lost(logits)[row], logits.shape[1]
+    warn_of_lost(lost, sequences.lengths[owner], each)
+    right = predicted(logits)[row] == targets
+    distinct, places = np.unique(sequences.lengths[sequences.counted > 0], return_inverse=True)
+    wrong = np.bincount(owner[~right], minlength=len(sequences))[sequences.counted > 0]
+    count = partial(np.bincount, minlength=len(distinct))
+    of_length = np.searchsorted(distinct, sequences.lengths[owner])
     # One cell for every pair of a length and a class.
-    cells, shape = places * classes + sequences.labels, (len(distinct), classes)
+    cells, shape = of_length * classes + targets, (len(distinct), classes)
     total = np.bincount(cells, minlength=distinct.size * classes).reshape(shape)
     correct = np.bincount(cells[right], minlength=distinct.size * classes).reshape(shape)
     return LengthReport(
@@ -508,5 +580,8 @@ def evaluate(
         class_total=total,
         class_correct=correct,
         class_names=class_names(task, classes),
-        not_finite=np.bincount(places[lost], minlength=distinct.size),
+        not_finite=count(of_length[lost]),
+        each=each,
+        sequences=count(places),
+        whole=count(places[wrong == 0]),
     )

@@ -16,7 +16,7 @@ import numpy as np
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment.sections import Data, EpochTraining, Evaluation, FileEvaluation
-from myrnn.models import Units, load_own, make_own
+from myrnn.models import Units, load_own, make_own, sizes_for
 from myrnn.registry import Kind, find, kind_of, kinds
 from myrnn.sequences import Sequences
 from myrnn.settings import Section, settings_of
@@ -338,7 +338,7 @@ class Experiment:
             sizes = task.dim_input, self.model.settings.dim_recurrent, task.dim_output
             model = make_own(load_own(self.model.name).make, sizes, rng)
         else:
-            model = self.model.make(dim_input=task.dim_input, dim_output=task.dim_output, rng=rng)
+            model = self.model.make(**sizes_for(task, self.model.name), rng=rng)
         return task, model, self.optimizer.make(params=model.parameters)
 
 

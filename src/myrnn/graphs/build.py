@@ -56,7 +56,8 @@ def build_graph(
         For a model: one sequence. Hovering shows the range of the values that each card had while it ran.
     y : int or array of one int, optional
         For a model with `x`: the right class. Hovering shows the size of the gradients of the softmax cross-entropy.
-        The model's own gradients stay as they are.
+        The model's own gradients stay as they are. Of a model with logits for every step, drawn unrolled, it is the
+        class of each step, ints (T,), and -1 where the loss leaves a step out.
     render : bool, optional
         Whether to return the graph; without it nothing is returned, which makes sense together with `save`.
     save : bool, optional
@@ -153,6 +154,8 @@ def _need_creator(fin: mg.Tensor) -> None:
 def write_graph(model: Any, sequences: Sequences, path: Path) -> None:
     """Write the graph of the loss on the first of `sequences` as SVG, with the size of every gradient."""
     x, y = sequences[0]
+    if sequences.per_step and sequences.weights is not None:
+        y = np.where(sequences.weights[: len(y)] > 0, y, -1)
     graph = build_graph(model, rolled=False, x=x, y=y)
     assert graph is not None
     graph.save(path)
@@ -177,14 +180,21 @@ def _sequence_graph(model: Any, names: Mapping[str, Any], shown: Shown, x: Any, 
     """Draw all steps of a model on one sequence, up to the loss where the right class is given."""
     model = model.model if isinstance(model, CompiledModel) else model
     parameters = parameters_of(model)
-    one = Sequences.from_pairs([(np.asarray(getattr(x, "data", x)), 0 if y is None else y)])
-    one.check_labels()
+    values, classes = np.asarray(getattr(x, "data", x)), np.asarray(0 if y is None else y)
+    per_step = classes.size > 1 and classes.shape == values.shape[:1]
+    counts = np.flatnonzero(classes >= 0) if per_step else np.zeros(0, dtype=np.int64)
+    one = Sequences.from_pairs([(values, np.maximum(classes, 0) if per_step else classes)], per_step=per_step)
+    if not per_step:
+        one.check_labels()
     sequence, labels = one[0]
     known = dict(zip(parameter_names(model), parameters, strict=True)) | {"x": sequence}
     with MYGRAD:
         before = [parameter._grad for parameter in parameters]
         try:
             result = known["logits"] = model(sequence)
+            if 0 < len(counts) < len(labels):
+                result, labels = result[counts], labels[counts]
+                known["answers"] = result
             if y is not None:
                 result = known["loss"] = softmax_crossentropy(result, labels)
             graph = ComputationalGraph(*read_graph(result, {**known, **names}, shown))

@@ -125,6 +125,8 @@ class _Rolled:
     def __init__(self, compiled: CompiledModel, equations: Equations, observed: Observed, shown: Shown) -> None:
         self.recurrence, self.model = compiled.recurrence, compiled.model
         self.equations, self.observed, self.shown = equations, observed, shown
+        # Logits of every step are computed in the last loop.
+        self.result = (equations.readout or equations.loops[-1].step)[-1]
         self.parameters = tuple(self.model.parameters)
         # The equations write a parameter with the name of a state as self.name.
         names = parameter_names(self.model)
@@ -150,12 +152,13 @@ class _Rolled:
             rounds += zip(after, entries, strict=True)
             columns += ["before" if i == 0 else "then", "every step" + ", the last row first" * part.backward]
         self._cards(self.equations.readout, handed, len(columns))
+        columns += ["readout"] if self.equations.readout else []
         names, sizes = self.equations.states, self.recurrence.state_sizes
         title = f"{type(self.model).__name__}: state{'s' * (len(names) != 1)} "
         title += ", ".join(f"{name} ({size})" for name, size in zip(names, sizes, strict=True))
         title += f", {count_of(num_parameters(self.model), 'parameter')}"
         description = f"{title}. {self.equations}"
-        drawing = Drawing(title, description, tuple(self.nodes), (*columns, "readout"), tuple(rounds), rolled=True)
+        drawing = Drawing(title, description, tuple(self.nodes), tuple(columns), tuple(rounds), rolled=True)
         drawing.check()
         return drawing, self.gradients
 
@@ -198,7 +201,7 @@ class _Rolled:
             tooltip += (f"gradient: {first:.3g} after the first step, {last:.3g} after the last",)
         is_state = begins is not None or (is_step and equation.name in self.equations.loops[column // 2].after)
         emphasis: Emphasis = "state" if is_state else ""
-        if equation is self.equations.readout[-1]:
+        if equation is self.result:
             emphasis = "result"
         key = self._add("operation", label, tuple(filter(None, details)), tooltip, inputs, column, emphasis)
         return self._with_gradient(key, gradients)

@@ -36,18 +36,19 @@ class Inspection(results.HasTable):
         The sequence.
     tokens : ndarray, int64 (T,), or None
         Its symbols, where every row is one-hot.
-    y : int
-        The class that the loss is taken for.
+    y : int, or ndarray, int64 (T,)
+        The class that the loss is taken for. Of a model that says a class at every step, that of each step, and -1 at
+        those that the loss leaves out.
     y_is_predicted : bool
-        Whether `y` is the predicted class, because none was given.
+        Whether `y` is what the model predicts, because nothing was given.
     loss : float
-        The softmax cross-entropy, in nats.
+        The softmax cross-entropy, in nats; of classes of steps their mean.
     states : dict of str to ndarray, float32 (T, D)
         Every state after every step.
     initial_states : dict of str to ndarray, float32 (D,)
         Every state before the first step.
     logits : ndarray, float32 (T, K)
-        If the sequence ended after each step.
+        What the model says at each step, or would say if the sequence ended there.
     probabilities : ndarray, float64 (T, K)
         The softmax of these.
     state_gradients : dict of str to ndarray, float32 (T, D)
@@ -63,7 +64,7 @@ class Inspection(results.HasTable):
 
     x: Floats
     tokens: NDArray[np.int64] | None
-    y: int
+    y: int | NDArray[np.int64]
     y_is_predicted: bool
     loss: float
     states: Named
@@ -124,6 +125,11 @@ class Inspection(results.HasTable):
             written = between.join(self.symbols)
             read = written if len(written) <= 40 else _checks.count_of(len(self), "symbol")
         says = f"{self.class_names[self.predicted]} ({self.probabilities[-1, self.predicted]:.4f})"
+        if isinstance(self.y, np.ndarray):
+            known = self.y >= 0
+            right = int((self.logits.argmax(axis=1) == self.y)[known].sum())
+            given = f"{right} of {_checks.count_of(known.sum(), 'answer')} right; loss {self.loss:.4g}"
+            return f"{read}: {f'loss {self.loss:.4g} for what it predicts' if self.y_is_predicted else given}"
         whose = "the class that it predicts" if self.y_is_predicted else "the class that was given"
         return f"{read}: {says}; loss {self.loss:.4g} for {self.class_names[self.y]}, {whose}"
 
@@ -214,8 +220,9 @@ def inspect(
     x : array_like (T, C), integers (T,) or str
         One sequence: features, tokens, or digits such as ``"123123"`` (for more than ten symbols with commas between,
         ``"10,3,10,3"``).
-    y : int, optional
-        The class that the loss is taken for; by default the class that the model predicts.
+    y : int or array_like of int (T,), optional
+        The class that the loss is taken for; by default the class that the model predicts. Of a model that says a class
+        at every step, that of each; -1 leaves a step out.
     class_names : sequence of K str, optional
         For tables and figures; by default ``class 0`` and so on.
     symbol_names : sequence of C str, optional
@@ -228,7 +235,8 @@ def inspect(
     Raises
     ------
     InvalidArgument
-        When the sequence is empty or not of the model's symbols or inputs, or `y` is no class of the model's.
+        When the sequence is empty or not of the model's symbols or inputs, or `y` is no class of the model's, or not
+        one for each step of a model that says one at each.
     NotFinite
         When there is no `y` and the model's logits are not finite.
     CompileError
@@ -247,8 +255,13 @@ def inspect(
     names = _checks.names("class_names", class_names, compiled.dim_output)
     read = Sequences.from_pairs([(features if tokens is None else tokens, 0)], compiled.dim_input)
     logits = compiled.prefix_logits(read)
-    label = _predicted(logits[-1]) if y is None else _checked_class(y, compiled.dim_output)
-    seen = compiled.observe(features, label)
+    label: int | NDArray[np.int64]
+    if compiled.per_step:
+        label = _predicted(logits) if y is None else _checked_classes(y, len(features), compiled.dim_output)
+        seen = compiled.observe(features, np.maximum(label, 0), label >= 0)
+    else:
+        label = int(_predicted(logits[-1:])[0]) if y is None else _checked_class(y, compiled.dim_output)
+        seen = compiled.observe(features, label)
     # Where a loop goes backwards, its last step reads the first element.
     ways = [-1 if backward else 1 for backward in compiled.recurrence.goes_backward]
     return Inspection(
@@ -275,12 +288,20 @@ def _named(compiled: CompiledModel, arrays: list[Floats]) -> Named:
     return dict(zip(compiled.state_names, arrays, strict=True))
 
 
-def _predicted(logits: Floats) -> int:
+def _predicted(logits: Floats) -> NDArray[np.int64]:
     if not np.isfinite(logits).all():
         raise NotFinite(
             "the model predicts no class, because its logits are not finite: give one, such as y=0, to look inside"
         )
-    return int(logits.argmax())
+    return logits.argmax(axis=1)
+
+
+def _checked_classes(y: Any, steps: int, classes: int) -> NDArray[np.int64]:
+    """Return the class of every step, int64 (T,), -1 for none."""
+    given = _checks.integers("y", y, minimum=-1, maximum=classes - 1)
+    if given.shape != (steps,):
+        raise InvalidArgument(f"y must be one class for each of the {steps} steps, not an array of shape {given.shape}")
+    return given.astype(np.int64)
 
 
 def _checked_class(y: Any, classes: int) -> int:

@@ -16,7 +16,7 @@ from myrnn.models.model import (
     parameter_names,
     parameters_of,
 )
-from myrnn.models.network import check_gives_each_step, embedding_of, no_input
+from myrnn.models.network import check_gives_each_step, embedding_of, no_input, sizes_for
 from myrnn.models.stacked import Stacked
 
 __all__ = [
@@ -38,4 +38,5 @@ __all__ = [
     "num_parameters",
     "parameter_names",
     "parameters_of",
+    "sizes_for",
 ]

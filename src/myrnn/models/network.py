@@ -94,6 +94,21 @@ def check_gives_each_step(name: str) -> None:
         raise InvalidArgument(f"the model {name!r} has one output for a sequence, and not one for each step")
 
 
+def sizes_for(task: Any, name: str) -> dict[str, Any]:
+    """Return what a registered model is made from for a task: its sizes, and whether each step has an output.
+
+    Raises
+    ------
+    InvalidArgument
+        When each step of the task has a target, and the model cannot have an output for each.
+    """
+    sizes: dict[str, Any] = {"dim_input": task.dim_input, "dim_output": task.dim_output}
+    if getattr(task, "per_step", False):
+        check_gives_each_step(name)
+        sizes["per_step"] = True
+    return sizes
+
+
 def embedding_of(cell: str, dim_embedding: int | None, is_symbols: bool) -> int:
     """Return the size of the embedding of a network that reads data: 0 for none, by default as the cell learns best."""
     if dim_embedding is not None:

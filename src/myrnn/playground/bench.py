@@ -12,7 +12,7 @@ from typing import Any
 from myrnn.errors import InvalidArgument, MyRNNError, NotFinite
 from myrnn.playground import views
 from myrnn.playground.messages import Outbox
-from myrnn.playground.network import MOST_ITERATIONS, Network, symbols_of
+from myrnn.playground.network import MOST_ITERATIONS, Network, is_per_step, symbols_of
 from myrnn.playground.views import MOST, Trial, Views, portion
 from myrnn.runs import classes_of
 
@@ -146,6 +146,7 @@ class Bench:
         self.steps = network.preparations()
         self._trial, self._began = Trial(network, ENOUGH), began
         self._curve_from, self._curve_width = 0, 1
+        self.views.offered = frozenset(views.views_of(network))
         self.views.forget()
         self._show_network()
         self.show_training()
@@ -226,8 +227,7 @@ class Bench:
             status |= {"engine": network.engine, "note": without_folders(network.note)}
             if network.iteration and (not self.playing or 0 < self.speed <= FOLLOWED):
                 tokens = network.last_tokens
-                truth = views.truth_of(network.task, tokens)
-                status["last"] = {"tokens": tokens, "truth": truth, "loss": network.last_loss}
+                status["last"] = {"tokens": tokens, "loss": network.last_loss}
         self.outbox.show("status", **status)
 
     def pin(self) -> None:
@@ -239,7 +239,7 @@ class Bench:
             "iteration": pinned.iteration + pinned.done_before,
             "curve": {"width": pinned.curve.width, "loss": loss, "accuracy": accuracy},
             "accuracy": None if getattr(pinned.tested, "missing", "") else self._accuracy(),
-            "gradient": views.gradient(pinned) if pinned.compiled else None,
+            "gradient": views.gradient(pinned) if pinned.compiled and "gradient" in self.views.offered else None,
         }
         # Not before all of it is known: a class of the person's own may fail.
         self.pinned, self._pinned_shown = pinned, shown
@@ -260,6 +260,7 @@ class Bench:
         """Look at another sequence."""
         self.tokens = tokens
         self.views.forget("row")
+        self.views.forget("text")
 
     def show_state(self, name: str) -> None:
         """Show another state of the network."""
@@ -301,6 +302,7 @@ class Bench:
             "row": (tuple(self.tokens), self.state),
             "accuracy": self._trial.total if self._trial else 0,
             "mistakes": self.family,
+            "text": tuple(self.tokens),
         }
         return (*common, own.get(view))
 
@@ -315,15 +317,21 @@ class Bench:
             raise InvalidArgument(f"this model cannot be compiled, so it cannot be looked into: {network.note}")
         if view == "gradient":
             return views.gradient(network)
+        if view == "text":
+            self._draws += 1
+            return views.text(network, self._readable(network), self._draws)
         return {"matrices": views.eigenvalues(network)} if view == "eigenvalues" else self._row(network)
 
     def _accuracy(self) -> dict[str, Any]:
         assert self._trial is not None
         return views.accuracy_shown(self._trial.report())
 
+    def _readable(self, network: Network) -> list[int]:
+        """Return the sequence that is looked at, which may be one of an alphabet that was larger."""
+        return [min(token, network.task.dim_input - 1) for token in self.tokens]
+
     def _row(self, network: Network) -> dict[str, Any]:
-        # The sequence may be one of an alphabet that was larger.
-        tokens = [min(token, network.task.dim_input - 1) for token in self.tokens]
+        tokens = self._readable(network)
         seen, pinned = views.row(network, tokens, self.state), self.pinned
         if pinned is not None and pinned.compiled is not None and _reads(pinned, network, max(tokens)):
             with contextlib.suppress(NotFinite):
@@ -358,6 +366,9 @@ def _described(network: Network) -> dict[str, Any]:
             "symbols": symbols_of(task),
             "classes": classes_of(task),
             "families": views.families_of(task),
+            "each": "step" if is_per_step(task) else "sequence",
+            "views": views.views_of(network),
+            "example": views.example_of(task),
         },
         "off": {name: without_folders(why) for name, why in network.off.items()},
         "is_loaded": network.run is not None,

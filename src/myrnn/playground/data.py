@@ -14,8 +14,10 @@ from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.runs import Run
 from myrnn.sequences import Sequences, offsets_of, ramp
 
-# Those of a task; of data, beside the one that stands for all that are not known.
+# Of data, beside the one that stands for all that are not known.
 MOST_SYMBOLS = 10
+# Of a task: an address writes each symbol of a sequence as a digit or a letter.
+MOST_OF_TASK = 36
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,10 +18,10 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import LengthReport
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
-from myrnn.models import OwnModel
-from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase, symbols_of
+from myrnn.models import OwnModel, Stacked
+from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase, is_per_step, symbols_of
 from myrnn.playground.settings import OWN, sections_of, settings_of
-from myrnn.playground.views import TEST_SEED, truth_of
+from myrnn.playground.views import TEST_SEED, answers_of, targets_of
 from myrnn.runs import Run, claim_folder, classes_of, describe_model, holds_own, list_runs, load_run, save_run
 
 RUNS = Path("runs")
@@ -119,7 +119,7 @@ def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing
     if name == "states":
         task = network.task
         names = {"class_names": classes_of(task), "symbol_names": symbols_of(task)}
-        seen = inspect(network.compiled, np.array(tokens), truth_of(task, tokens), **names)
+        seen = inspect(network.compiled, np.array(tokens), targets_of(task, answers_of(task, tokens)), **names)
         return lambda: drawn(seen.plot_states, form)
     if name == "gradient":
         flow = gradient_flow(network.compiled, network.task, seed=TEST_SEED, relative=True)
@@ -218,11 +218,14 @@ def script(network: Network, own: OwnModel | None = None) -> str:
 def _model(network: Network, section: dict[str, Any], own: OwnModel | None) -> str:
     """Return the lines that make the model, or load it."""
     sizes = {"dim_input": network.task.dim_input, "dim_output": network.task.dim_output}
+    if is_per_step(network.task):
+        sizes["per_step"] = True
     of_own = f"load_own({f'{Path(own.file).name}:{own.name}'!r}).make" if own and section["name"] == OWN else ""
     if network.run is not None:
         return _LOADED.format(given=", ".join(filter(None, [repr(network.run.folder.as_posix()), of_own])))
     if of_own:
-        made = f"make_own({of_own}, ({sizes['dim_input']}, {section['dim_recurrent']}, {sizes['dim_output']}), weights)"
+        shape = network.task.dim_input, section["dim_recurrent"], network.task.dim_output
+        made = f"make_own({of_own}, {shape}, weights)"
     else:
         made = _made("model", network.model, {**sizes, **section}, "rng=weights")
     return _NEW.format(seed=network.settings["seed"], made=made)
@@ -244,7 +247,8 @@ def _made(part: str, thing: Any, section: dict[str, Any], further: str = "") -> 
     """Return the call that makes a task, a model or an optimizer like `thing`."""
     settings = [f"{name}={value!r}" for name, value in section.items() if name != "name"]
     arguments = ", ".join(filter(None, [further, *settings]))
-    if type(thing).__module__.startswith("myrnn."):
+    # A network that is made of layers is so by the name of its cell.
+    if type(thing).__module__.startswith("myrnn.") and not isinstance(thing, Stacked):
         return f"myrnn.{'tasks.' if part == 'task' else ''}{type(thing).__name__}({arguments})"
     return f"registry.make({part!r}, {section['name']!r}, {arguments})"
 

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.playground.data import MOST_SYMBOLS
+from myrnn.playground.data import MOST_OF_TASK
 from myrnn.playground.settings import LONGEST
 
 # More bytes than any message of the page has.
@@ -21,9 +21,9 @@ LONGEST_MESSAGE = 16_384
 # More answers than this are not kept for a page that does not take them.
 MOST_ANSWERS = 50
 
-View = Literal["row", "accuracy", "gradient", "eigenvalues", "mistakes"]
+View = Literal["row", "accuracy", "gradient", "eigenvalues", "mistakes", "text"]
 VIEWS: tuple[str, ...] = get_args(View)
-Tokens = Annotated[list[Annotated[int, Meta(ge=0, le=MOST_SYMBOLS)]], Meta(min_length=1, max_length=LONGEST)]
+Tokens = Annotated[list[Annotated[int, Meta(ge=0, lt=MOST_OF_TASK)]], Meta(min_length=1, max_length=LONGEST)]
 Name = Annotated[str, Meta(max_length=200)]
 Settings = dict[Name, int | float | bool | str | None]
 
@@ -81,9 +81,9 @@ class Look(Message, frozen=True, tag="tokens"):
 
 
 class Draw(Message, frozen=True):
-    """Look at a sequence of a class that is drawn at random."""
+    """Look at a sequence that is drawn at random; `label` is its class, where a sequence has one."""
 
-    label: Annotated[int, Meta(ge=0, le=1)]
+    label: Annotated[int, Meta(ge=0, le=1)] | None
     length: Annotated[int, Meta(ge=1, le=LONGEST)]
 
 

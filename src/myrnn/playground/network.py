@@ -16,26 +16,27 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.experiment import weight_generator
-from myrnn.models import make_own
+from myrnn.generation import generate
+from myrnn.models import make_own, sizes_for
 from myrnn.optimizers import SGD, Adam, RMSprop
-from myrnn.playground.data import MOST_SYMBOLS, DataTask
+from myrnn.playground.data import MOST_OF_TASK, DataTask
 from myrnn.playground.settings import ADJUSTABLE, DATA, OWN, sections_of, unrepeatable
 from myrnn.registry import make
 from myrnn.results import LearningCurve
-from myrnn.runs import Run, weight_bytes
+from myrnn.runs import Run, classes_of, weight_bytes
 from myrnn.sequences import Sequences
-from myrnn.tasks import Palindromes, Task, TwinHalves, twice_as_long
+from myrnn.tasks import Task, twice_as_long
 from myrnn.training import Training
 from myrnn.training.settings import EngineName
 
 
 class PageTask(Task, Protocol):
-    """A task that the page can show: of two classes, with at most ten tokens."""
+    """A task that the page can show: with few tokens, and of two classes or with a class for each step."""
 
     class_names: tuple[str, ...]
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
-        """Return the true class of every sequence."""
+        """Return the true class of every sequence; or of every step, -1 where a step has none."""
         ...
 
 
@@ -57,6 +58,8 @@ class Recorded:
         self._task, self._batch_size = task, batch_size
         self._blocks: deque[tuple[int, Sequences]] = deque(maxlen=2)
         self._drawn = 0
+        # How many answers count in each iteration, from the first on of which that was not asked yet.
+        self._counted: list[NDArray[np.int64]] = []
         self.dim_input, self.dim_output, self.lengths = task.dim_input, task.dim_output, task.lengths
 
     def sample(self, n: int, rng: np.random.Generator) -> Sequences:
@@ -64,7 +67,14 @@ class Recorded:
         drawn = self._task.sample(n, rng)
         self._blocks.append((self._drawn, drawn))
         self._drawn += n
+        self._counted.append(drawn.counted.reshape(-1, self._batch_size).sum(axis=1))
         return drawn
+
+    def counted(self, iterations: int) -> NDArray[np.int64]:
+        """Return how many answers counted in each of the next so many iterations, int64 (n,)."""
+        known = np.concatenate(self._counted)
+        self._counted = [known[iterations:]]
+        return known[:iterations]
 
     def last_of(self, iteration: int) -> NDArray[np.int64]:
         """Return the tokens of the last sequence of an iteration, which are counted from 0."""
@@ -302,9 +312,13 @@ class Network:
         """What it is tested on: the test of data, or its task, with sequences up to twice as long where it has them."""
         if self.data is not None and self.data.test is not None:
             return self.data.test
-        longer: Any = twice_as_long(self.task) if isinstance(self.task, TwinHalves | Palindromes) else self.task
-        tested: PageTask | DataTask = longer
+        tested: PageTask | DataTask = twice_as_long(self.task)
         return tested
+
+    @property
+    def writes(self) -> bool:
+        """Whether it can go on with a sequence: its classes are the symbols that may come next."""
+        return self.compiled is not None and is_per_step(self.task) and classes_of(self.task) == symbols_of(self.task)
 
     @property
     def longest(self) -> int | None:
@@ -315,7 +329,9 @@ class Network:
 
     def programs(self) -> list[str]:
         """Return the compiled programs that training the network and looking at it use."""
-        return [] if self.compiled is None else self.compiled.programs_for_tokens(self.settings["batch_size"])
+        if self.compiled is None:
+            return []
+        return self.compiled.programs_for_tokens(self.settings["batch_size"], writes=self.writes)
 
     def preparations(self) -> list[Callable[[], object]]:
         """Return what loads these programs and checks them, a little each."""
@@ -329,7 +345,8 @@ class Network:
         return [
             *([] if self.missing else [lambda: self.training]),
             lambda: compiled.logits(tokens),
-            lambda: compiled.observe(tokens.features(0), 0),
+            lambda: compiled.observe(tokens.features(0), tokens.targets[tokens.rows(np.array([0]))]),
+            *([lambda: generate(compiled, [0], 1, seed=0)] if self.writes else []),
         ]
 
     def advance(self, seconds: float, most: int) -> int:
@@ -361,7 +378,7 @@ class Network:
         measured = count / max(took, 1e-6)
         # A slow turn (the first compiles, another program cuts in) says little of the speed, and a short one not much.
         self.rate = float(np.clip(measured, 0.8 * self.rate, 8 * self.rate)) if self.rate else measured
-        self.curve.add(losses, right / self.training.batch_size)
+        self.curve.add(losses, right / np.maximum(self.recorded.counted(len(losses)), 1))
         self.last_tokens = self.recorded.last_of(self._done - 1).tolist()
         self.last_loss = float(losses[-1])
         return count
@@ -372,7 +389,7 @@ def new_model(settings: dict[str, Any], task: PageTask | DataTask, own: ModelCla
     section = sections_of(settings)["model"]
     rng = weight_generator(settings["seed"])
     if settings["cell"] != OWN:
-        return make("model", dim_input=task.dim_input, dim_output=task.dim_output, rng=rng, **section)
+        return make("model", **sizes_for(task, section["name"]), rng=rng, **section)
     if own is None:
         raise InvalidArgument(
             "there is no class of your own here: start with myrnn playground --model my_file.py:MyClass"
@@ -382,7 +399,13 @@ def new_model(settings: dict[str, Any], task: PageTask | DataTask, own: ModelCla
 
 def symbols_of(task: PageTask | DataTask) -> tuple[str, ...]:
     """Return what the symbols of a task are called."""
-    return task.symbol_names if isinstance(task, DataTask) else tuple(map(str, range(task.dim_input)))
+    names: tuple[str, ...] | None = getattr(task, "symbol_names", None)
+    return tuple(map(str, range(task.dim_input))) if names is None else names
+
+
+def is_per_step(task: PageTask | DataTask) -> bool:
+    """Return whether each step has an answer, and not the sequence at its end."""
+    return bool(getattr(task, "per_step", False))
 
 
 def _drawing(section: dict[str, Any]) -> PageTask:
@@ -390,10 +413,11 @@ def _drawing(section: dict[str, Any]) -> PageTask:
     if section["name"] == DATA:
         raise InvalidArgument("there are no data here: load a run on data")
     task: Any = make("task", **section)
-    if not (task.dim_output == 2 and task.dim_input <= MOST_SYMBOLS and hasattr(task, "truth")):
+    fits = (task.dim_output == 2 or is_per_step(task)) and task.dim_input <= MOST_OF_TASK
+    if not (fits and hasattr(task, "truth")):
         raise InvalidArgument(
-            f"the page shows tasks of two classes and at most {MOST_SYMBOLS} tokens that have a method 'truth', and "
-            f"{type(task).__name__} is none"
+            f"the page shows tasks of two classes, or with a class for each step, of at most {MOST_OF_TASK} tokens, "
+            f"that have a method 'truth', and {type(task).__name__} is none"
         )
     shown: PageTask = task
     return shown

@@ -29,7 +29,7 @@ from myrnn.playground import keep, messages, views
 from myrnn.playground.bench import Bench, reason, without_folders
 from myrnn.playground.data import DataTask, data_of
 from myrnn.playground.messages import Message, Outbox
-from myrnn.playground.network import Network
+from myrnn.playground.network import Network, is_per_step
 from myrnn.playground.settings import checked_settings
 
 _log = logging.getLogger("myrnn.playground")
@@ -255,9 +255,13 @@ class Session:
         if anew or not self._bench.adjust(settings):
             self._bench.begin(lambda: Network(settings, self._own.make if self._own else None, data=self._data))
 
-    def _draw(self, label: int, length: int) -> None:
+    def _draw(self, label: int | None, length: int) -> None:
         task = self._bench.now.task
-        if isinstance(task, DataTask):
+        if is_per_step(task):
+            drawn = views.drawn_like(task, length, self._rng)
+        elif label is None:
+            raise InvalidArgument("say of which class the sequence is to be")
+        elif isinstance(task, DataTask):
             drawn = task.like(label, length, self._rng)
         else:
             for _ in range(_TRIES):

@@ -35,6 +35,11 @@ ADJUSTABLE = ("learning_rate", "gradient_clip", "batch_size")
 _MOST = {
     "pattern_length_min": LONGEST // 4,
     "pattern_length_max": LONGEST // 4,
+    "length_min": LONGEST // 2,
+    "length_max": LONGEST // 2,
+    "copied_min": 15,
+    "copied_max": 15,
+    "pause": 20,
     "alphabet_size": 10,
     "dim_recurrent": 256,
     "batch_size": 128,
@@ -50,9 +55,13 @@ _CHOICES = {
 }
 # What to try, beside what a setting is for.
 _ADVICE = {
-    "task": "Twin halves: 123 123. Palindromes: 123 321. Which one is easier to learn?",
+    "task": "Twin halves: 123 123. Palindromes: 123 321. Which one is easier to learn? The others have an "
+    "answer at each step.",
     "pattern_length_min": "From 5 on there are no easy sequences to begin with.",
     "pattern_length_max": "The longer, the more the network must remember. Try 3, then 15.",
+    "length_max": "The longer, the more the network must remember.",
+    "copied_max": "Each of them must be kept until it is asked for.",
+    "pause": "The longer, the harder it is to remember. Try 0, then 20.",
     "alphabet_size": "With two, random halves match more often, and there is less to remember.",
     "negatives": "Are near misses harder?",
     "cell": "GRU and LSTM have gates, through which a state can pass unchanged.",
@@ -66,6 +75,9 @@ _ADVICE = {
 _WORDS = {
     "twin-halves": "twin halves (123 123)",
     "palindromes": "palindromes (123 321)",
+    "running-parity": "running parity (1011)",
+    "copy-after-pause": "copy after a pause (12..??)",
+    "next-character": "next character of a text",
     "uniform": "random digits",
     "near_miss": "near misses",
     "rnn-relu": "RNN, ReLU",

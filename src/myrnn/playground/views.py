@@ -14,16 +14,31 @@ import numpy as np
 
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.evaluation import LengthReport, counterexamples, evaluate, shortcuts
+from myrnn.generation import generate
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues
 from myrnn.playground.data import DataTask
-from myrnn.playground.network import Network, PageTask
+from myrnn.playground.network import Network, PageTask, is_per_step
 from myrnn.runs import classes_of
 from myrnn.sequences import Sequences
-from myrnn.tasks import FAMILIES, Palindromes, TwinHalves, sample_family
+from myrnn.tasks import (
+    FAMILIES,
+    NO_ANSWER,
+    CopyAfterPause,
+    NextCharacter,
+    Palindromes,
+    RunningParity,
+    TwinHalves,
+    sample_family,
+    twice_as_long,
+)
 
 MISTAKES = 8
 FLOW_SAMPLES = 40
+# How many of the likeliest classes are shown of each step, and how many symbols a network writes.
+LIKELY, WRITTEN = 3, 160
+# About how long an example of a task is.
+EXAMPLE = 14
 SHORTCUT_SAMPLES = 40_000
 # Seeds what is tested on: other sequences than those of the training, the same at every look.
 TEST_SEED = 1_000_001
@@ -31,6 +46,9 @@ TEST_SEED = 1_000_001
 _TOLD: dict[type, str] = {
     TwinHalves: "The task: is the second half the same as the first? 123 123 is a match, 123 132 is not.",
     Palindromes: "The task: is the second half the first one backwards? 123 321 is a match, 123 123 is not.",
+    RunningParity: "The task: after each bit, is the number of ones so far odd or even?",
+    CopyAfterPause: "The task: remember the digits during the pause, and say one of them at each question mark.",
+    NextCharacter: "The task: after each character, which one comes next? The text is the Zen of Python.",
 }
 # How many sequences of each length are tried at a time, within about so many multiplications.
 MOST, WORK = 40, 40_000_000
@@ -38,8 +56,8 @@ MOST, WORK = 40, 40_000_000
 SLOWER = 20
 # Of each view: the share of the time that it may take while the network trains as fast as it can, and the shortest time
 # between two looks, in seconds.
-_SHARES = {"row": 0.008, "accuracy": 0.006, "gradient": 0.003, "eigenvalues": 0.002, "mistakes": 0.001}
-_PAUSES = {"row": 0.05, "accuracy": 0.25, "gradient": 0.5, "eigenvalues": 0.1, "mistakes": 1.0}
+_SHARES = {"row": 0.008, "accuracy": 0.006, "gradient": 0.003, "eigenvalues": 0.002, "mistakes": 0.001, "text": 0.002}
+_PAUSES = {"row": 0.05, "accuracy": 0.25, "gradient": 0.5, "eigenvalues": 0.1, "mistakes": 1.0, "text": 0.5}
 # While the network waits most of the time, looking takes time that nobody needs.
 _IDLE = 20.0
 # Whatever a look costs, the next is due after so many seconds: what is older than that misleads.
@@ -51,12 +69,43 @@ def packed(values: Any) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode("ascii")
 
 
-def truth_of(task: PageTask | DataTask, tokens: list[int]) -> int | None:
-    """Return the true class of a sequence, where it is known."""
+def answers_of(task: PageTask | DataTask, tokens: list[int]) -> list[int | None]:
+    """Return the right class at each step of a sequence, None where there is none or it is not known.
+
+    A task with one class for a sequence has it at the last step.
+    """
     if isinstance(task, DataTask):
-        return task.class_of(tokens)
-    one = Sequences.from_pairs([(np.array(tokens), 0)], task.dim_input)
-    return int(task.truth(one)[0])
+        return [*[None] * (len(tokens) - 1), task.class_of(tokens)]
+    truth = task.truth(Sequences.from_pairs([(np.array(tokens), 0)], task.dim_input)).tolist()
+    found = [None if answer == NO_ANSWER else int(answer) for answer in truth]
+    return [*[None] * (len(tokens) - len(found)), *found]
+
+
+def targets_of(task: PageTask | DataTask, answers: list[int | None]) -> Any:
+    """Return these answers as `inspect` takes them; None where there are none."""
+    if not is_per_step(task) or not any(answer is not None for answer in answers):
+        return answers[-1] if not is_per_step(task) else None
+    return [NO_ANSWER if answer is None else answer for answer in answers]
+
+
+def views_of(network: Network) -> tuple[str, ...]:
+    """Return what there is to see of a network."""
+    if not is_per_step(network.task):
+        return "row", "accuracy", "gradient", "eigenvalues", "mistakes"
+    return ("row", "accuracy", "eigenvalues", *(["text"] if network.writes else []))
+
+
+def drawn_like(task: PageTask | DataTask, length: int, rng: np.random.Generator) -> Sequences:
+    """Return one sequence of a task, as near to a length as it is tested on."""
+    lengths = twice_as_long(task).lengths
+    return task.sample_lengths(lengths[[abs(lengths - length).argmin()]], rng)
+
+
+def example_of(task: PageTask | DataTask) -> list[int] | None:
+    """Return a sequence that shows what a task is; data have none."""
+    if isinstance(task, DataTask):
+        return None
+    return drawn_like(task, EXAMPLE, np.random.default_rng(TEST_SEED)).tokens(0).tolist()
 
 
 def told(task: PageTask | DataTask) -> str:
@@ -71,24 +120,28 @@ def told(task: PageTask | DataTask) -> str:
 def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
     """Return what goes on inside while the network reads one sequence.
 
-    The loss is that of its true class. Where that is not known, the gradients are those of the class that is predicted.
+    The loss is that of its answers. Where these are not known, the gradients are those of what is predicted. Of each
+    step there are the likeliest classes, each with its probability.
     """
     assert network.compiled is not None
-    truth = truth_of(network.task, tokens)
-    seen = inspect(network.compiled, np.array(tokens), truth, class_names=classes_of(network.task))
+    answers = answers_of(network.task, tokens)
+    targets = targets_of(network.task, answers)
+    seen = inspect(network.compiled, np.array(tokens), targets, class_names=classes_of(network.task))
     name = state if state in seen.states else seen.main_state
     if not all(np.isfinite(part).all() for part in (seen.states[name], seen.logits, seen.state_gradients[name])):
         raise NotFinite("there is nothing to see in this sequence: the network's numbers grow beyond all bounds")
+    likely = np.argsort(-seen.probabilities, axis=1, kind="stable")[:, :LIKELY]
+    shares = np.take_along_axis(seen.probabilities, likely, axis=1)
     return {
         "tokens": tokens,
         "state": name,
         "state_names": list(seen.states),
         "units": seen.states[name].shape[1],
         "states": packed(seen.states[name]),
-        "probabilities": seen.probabilities[:, 1].tolist(),
+        "likely": [list(zip(*both, strict=True)) for both in zip(likely.tolist(), shares.tolist(), strict=True)],
         "gradients": seen.state_gradient_norms[name].tolist(),
-        "loss": None if truth is None else seen.loss,
-        "truth": truth,
+        "loss": None if targets is None else seen.loss,
+        "answers": answers,
         "iteration": network.iteration,
     }
 
@@ -101,6 +154,7 @@ def accuracy_shown(report: LengthReport) -> dict[str, Any]:
         "low": report.interval[:, 0].tolist(),
         "high": report.interval[:, 1].tolist(),
         "total": report.total.tolist(),
+        "whole": None if report.each == "sequence" else report.whole_accuracy,
         "trained": report.lengths[-1].item() if report.trained_length is None else report.trained_length,
         "chance": report.chance,
     }
@@ -179,6 +233,17 @@ def shortcut_levels(task: PageTask | DataTask) -> dict[str, Any]:
     }
 
 
+def text(network: Network, tokens: list[int], seed: int) -> dict[str, Any]:
+    """Return how a network goes on with a sequence: with the likeliest symbols, and drawn by their probabilities."""
+    assert network.compiled is not None
+    ways = {"likeliest": 0.0, "drawn": 1.0}
+    written = {
+        name: generate(network.compiled, tokens, WRITTEN, temperature=temperature, seed=seed).tolist()
+        for name, temperature in ways.items()
+    }
+    return {"begin": tokens, **written}
+
+
 def recurrence(network: Network) -> dict[str, Any]:
     """Return the equations of the network, and the picture of its step."""
     assert network.compiled is not None
@@ -235,7 +300,7 @@ def accuracy(network: Network, sequences: Sequences) -> LengthReport:
 def tried_further(network: Network, known: LengthReport | None, most: int) -> LengthReport:
     """Try a network on one more portion of sequences, up to `most` of every length; return `known` after the last."""
     each = portion(network)
-    tried = 0 if known is None else int(known.total.max())
+    tried = 0 if known is None else int(known.sequences.max())
     if known is not None and tried >= most:
         return known
     sequences = test_sequences(network.tested, each, -(-tried // each))
@@ -265,7 +330,7 @@ class Trial:
     @property
     def total(self) -> int:
         """On how many sequences the network has been tried as it is."""
-        return 0 if self.known is None else int(self.known.total.sum())
+        return 0 if self.known is None else int(self.known.sequences.sum())
 
     def report(self) -> LengthReport:
         """Return what is known of the network, after one more portion if it is not enough."""
@@ -295,6 +360,8 @@ class Views:
         self._clock = clock
         self._views = {name: _View() for name in _SHARES}
         self.watched: frozenset[str] = frozenset()
+        # Those that there are of the network.
+        self.offered: frozenset[str] = frozenset(_SHARES)
 
     def forget(self, name: str | None = None) -> None:
         """Let a view (by default each) be looked at as soon as possible, whether anything has changed or not."""
@@ -305,7 +372,7 @@ class Views:
         """Return the first view that has changed and is due, at rest at once; `state` says what a view would show."""
         now = self._clock()
         for name, view in self._views.items():
-            if name in self.watched and (at_rest or view.due <= now) and view.shown != state(name):
+            if name in self.watched & self.offered and (at_rest or view.due <= now) and view.shown != state(name):
                 return name
         return None
 

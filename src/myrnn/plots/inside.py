@@ -96,7 +96,7 @@ def unit_order(states: Floats, order: str = "similarity") -> NDArray[np.int64]:
 
 
 def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
-    """Draw the probability of the classes if the sequence ended after each step.
+    """Draw the probability of the classes at each step, or if the sequence ended there.
 
     Of two classes only the second is drawn, since the other mirrors it; of many, the six that are likeliest at the
     end.
@@ -109,7 +109,8 @@ def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axe
         _draw_steps(ax, values[:, which], names[which], place)
     ax.axhline(1 / classes, label=style.CHANCE, **style.LEVEL)
     ax.set_ylim(-0.04, 1.04)
-    ax.set_ylabel(f"probability of {names[1]}\nif it ended here" if classes == 2 else "probability if it ended here")
+    of, end = f" of {names[1]}\n" if classes == 2 else " ", "if it ended here"
+    ax.set_ylabel(f"probability{of}at this step" if isinstance(inspection.y, np.ndarray) else f"probability{of}{end}")
     _label_steps(ax, inspection)
     style.add_legend(ax)
     return ax

@@ -326,7 +326,11 @@ def _object(stored: Stored, report: Mapping[str, Any], name: str) -> dict[str, A
 def _length_report(given: Mapping[str, Any], longest: int) -> LengthReport:
     lengths, total, correct = _counts(given, ("length", "total", "correct"))
     chance = _checks.real("chance", given.get("chance"), minimum=0, below=1)
-    return LengthReport(lengths, total, correct, chance, longest, _confidence(given))
+    report = LengthReport(lengths, total, correct, chance, longest, _confidence(given))
+    if "whole" not in given["lengths"][0]:
+        return report
+    _, sequences, whole = _counts(given, ("length", "sequences", "whole"))
+    return replace(report, each="step", sequences=sequences, whole=whole)
 
 
 def _buckets(given: Any) -> LengthBuckets:

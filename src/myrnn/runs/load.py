@@ -26,6 +26,7 @@ from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.runs.reports import Report, report_on
 from myrnn.sequences import Sequences
 from myrnn.storage import Stored
+from myrnn.tasks import answered
 from myrnn.training import History, reference_logits
 
 
@@ -81,9 +82,9 @@ class Run:
         return classes_of(self.task)
 
     def read_texts(self, texts: Sequence[str]) -> Sequences:
-        """Return sequences as they are written on a command line: digits of a task, or text as in the data.
+        """Return sequences as they are written on a command line: symbols of a task, or text as in the data.
 
-        Labels are the true classes where a task says them, and else 0.
+        Targets are the true classes where a task says them, and else 0.
         """
         if self.fitted is not None:
             if not self.fitted.is_symbols:
@@ -91,11 +92,9 @@ class Run:
                     f"{self.folder} reads features, which cannot be written here: give a file with --data"
                 )
             return self.fitted.read_texts(texts)
-        size = self.task.dim_input
-        tokens = [parse_tokens(text, size) for text in texts]
-        read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], size)
-        truth = getattr(self.task, "truth", None)
-        return read if truth is None else Sequences(read.values, read.offsets, truth(read), size)
+        tokens = [_tokens_of(self.task, text) for text in texts]
+        read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], self.task.dim_input)
+        return answered(self.task, read.values, read.offsets) if hasattr(self.task, "truth") else read
 
     def probabilities(self, sequences: Sequences, not_finite: float | None = None) -> NDArray[np.float64]:
         """Return the probabilities of the classes, float64 (N, K), of sequences as `read_texts` returns them.
@@ -171,6 +170,18 @@ class Run:
         if self.own is self.model:
             raise InvalidArgument(f"{self.folder} was loaded into a model: give load_run its class to make another one")
         return remake(self.settings["model"], self.own, weight_generator(self.experiment.training.seed))
+
+
+def _tokens_of(task: Any, text: str) -> list[int]:
+    """Return the tokens of a sequence as it is written: the names of a task's symbols, if each is one character."""
+    names = getattr(task, "symbol_names", None)
+    if names is None or any(len(name) > 1 for name in names):
+        return parse_tokens(text, task.dim_input)
+    wrong = next((character for character in text if character not in names), None)
+    if wrong is not None or not text:
+        what = "is empty" if wrong is None else f"has the symbol {wrong!r}"
+        raise InvalidArgument(f"sequence {_checks.shown(text)} {what}: the symbols are {' '.join(names)}")
+    return [names.index(character) for character in text]
 
 
 def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = None) -> Run:

@@ -64,7 +64,9 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
         "dim_recurrent": int(units) if isinstance(units, int | np.integer) and units > 0 else None,
         "dim_output": task.dim_output,
         **({PER_STEP: True} if getattr(task, PER_STEP, False) else {}),
-        "logits": _logits(model, task.dim_input, task.dim_output, getattr(task, PER_STEP, False)),
+        "logits": _logits(
+            model, task.dim_input, task.dim_output, getattr(task, PER_STEP, False), hasattr(task, "truth")
+        ),
     }
 
 
@@ -132,12 +134,18 @@ def check_same(settings: Mapping[str, Any], model: Any) -> None:
         )
 
 
-def _logits(model: Any, dim_input: int, dim_output: int, per_step: bool) -> list[list[float]] | None:
-    """Return what a model says of two fixed sequences; None where that is not the same every time, or not finite."""
+def _logits(
+    model: Any, dim_input: int, dim_output: int, per_step: bool, is_class: bool = False
+) -> list[list[float]] | None:
+    """Return what a model says of two fixed sequences; None where that is not the same every time, or not finite.
+
+    `is_class` says that the targets of steps are classes, for the message where the model has other outputs.
+    """
     tokens = [3 * np.arange(length) % dim_input for length in _LENGTHS]
     # The outputs may be numbers, too, of which there may be one.
     nothing = 0 if dim_output > 1 and not per_step else np.zeros(dim_output)
-    pairs = [(one, np.zeros((len(one), dim_output)) if per_step else nothing) for one in tokens]
+    of_step = np.zeros((), dtype=np.int64) if is_class else np.zeros(dim_output)
+    pairs = [(one, np.array([of_step] * len(one)) if per_step else nothing) for one in tokens]
     sequences = Sequences.from_pairs(pairs, dim_input, per_step=per_step)
     try:
         with np.errstate(all="ignore"):

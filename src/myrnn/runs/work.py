@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from myrnn.compiler import compiling_seconds
 from myrnn.data import LABELS, TAGS
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.evaluation import LengthReport, evaluate
+from myrnn.evaluation import LengthReport, check_classes, evaluate
 from myrnn.experiment import Experiment, is_own
 from myrnn.graphs import write_graph
 from myrnn.models import load_own, num_parameters
@@ -29,7 +29,7 @@ from myrnn.runs.reports import Report, report_on
 from myrnn.runs.save import summarize, write_data_run, write_run
 from myrnn.sequences import Sequences
 from myrnn.storage import FolderLock, clear_scratch
-from myrnn.tasks import Palindromes, TwinHalves, twice_as_long
+from myrnn.tasks import twice_as_long
 from myrnn.training import Checkpoint, History, TrainingStart, held_interrupts, train
 
 # Whoever names the seconds between two checkpoints gets them, whatever share of the time that is.
@@ -116,7 +116,7 @@ def begin(experiment: Experiment, *, every: float | None = None, progress: bool 
     task, model, optimizer = experiment.make()
     # A run is tested as a classifier is: refuse other targets now, and not after the training.
     if isinstance(drawn := task.sample(1, np.random.default_rng(0)), Sequences):
-        drawn.check_labels()
+        check_classes(drawn)
     return TaskWork(Job.of(experiment, task, model), task, model, optimizer, every, progress)
 
 
@@ -212,13 +212,13 @@ class TaskWork:
         )
         trained = time.perf_counter()
         report = evaluated(experiment, self.task, self.model, history, self.progress)
-        seed = evaluation_seed(experiment)
+        seed, tried = evaluation_seed(experiment), int(report.sequences.sum())
         numbers = summarize(
             self.model,
             history,
             report,
             training=clock.numbers(int(history.iteration[-1]), trained),
-            evaluation={"seed": seed, **_speed("sequences", int(report.total.sum()), time.perf_counter() - trained)},
+            evaluation={"seed": seed, **_speed("sequences", tried, time.perf_counter() - trained)},
         )
         pictures = {"graph.svg": lambda path: write_graph(self.model, _example(self.task, seed), path)}
         settings = self.job.settings(folder, described(experiment, self.task, self.model))
@@ -374,9 +374,8 @@ def evaluated(
 
 
 def tested_lengths(task: Any) -> NDArray[np.int64]:
-    """Return the lengths that a run on a task is tested on: all, of tasks with two halves up to twice the longest."""
-    longer = twice_as_long(task) if isinstance(task, TwinHalves | Palindromes) else task
-    lengths: NDArray[np.int64] = longer.lengths
+    """Return the lengths that a run on a task is tested on: up to twice its longest, where it has such."""
+    lengths: NDArray[np.int64] = twice_as_long(task).lengths
     return lengths
 
 
@@ -401,7 +400,7 @@ class _Clock:
         return {"preparation_seconds": self._begin - self._made, **resumed, **speed, "iterations": iterations}
 
 
-def _example(task: TwinHalves | Palindromes, seed: int) -> Any:
+def _example(task: Any, seed: int) -> Any:
     """Return one sequence of about four symbols, whose graph fits on a page."""
     length = task.lengths[np.argmin(abs(task.lengths - 4))]
     return task.sample_lengths([length], np.random.default_rng(seed))

@@ -1,23 +1,30 @@
 """Tasks: each draws labelled sequences from a seeded generator.
 
-`Task` says what a task is; `halves` has the two that come with the library.
+`Task` says what a task is; `halves` has two with an answer at the end of a sequence, `steps` three with an answer at
+every step.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn.sequences import Sequences
-from myrnn.tasks.halves import FAMILIES, Palindromes, TwinHalves, generate_sequence, sample_family, twice_as_long
+from myrnn.tasks.halves import FAMILIES, Palindromes, TwinHalves, generate_sequence, sample_family
+from myrnn.tasks.steps import NO_ANSWER, CopyAfterPause, NextCharacter, RunningParity, answered
 
 __all__ = [
     "FAMILIES",
+    "NO_ANSWER",
+    "CopyAfterPause",
+    "NextCharacter",
     "Palindromes",
+    "RunningParity",
     "Task",
     "TwinHalves",
+    "answered",
     "generate_sequence",
     "sample_family",
     "twice_as_long",
@@ -26,7 +33,11 @@ __all__ = [
 
 @runtime_checkable
 class Task(Protocol):
-    """Draws labelled sequences."""
+    """Draws labelled sequences.
+
+    A task whose sequences have a target for each step also says ``per_step = True``. Networks are then made with an
+    output for each step.
+    """
 
     @property
     def dim_input(self) -> int:
@@ -50,3 +61,9 @@ class Task(Protocol):
     def sample_lengths(self, lengths: ArrayLike, rng: np.random.Generator) -> Sequences:
         """Draw one sequence for each of the given lengths."""
         ...
+
+
+def twice_as_long(task: Any) -> Any:
+    """Return the task with sequences up to twice as long, which a run is tested on; without such, the task itself."""
+    longer = getattr(task, "twice_as_long", None)
+    return longer() if callable(longer) else task

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from msgspec import Meta
@@ -114,6 +114,10 @@ class _Halves(ABC):
                 f"{type(self).__name__} has no sequence of length {wrong[0]}: lengths are {self._possible}"
             )
         return self._draw(wanted, _checks.generator("rng", rng))
+
+    def twice_as_long(self) -> Self:
+        """Return the task with sequences up to twice as long."""
+        return replace(self, pattern_length_max=min(2 * self.pattern_length_max, LONGEST_HALF))
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the true class of every sequence, int64 (N,): 1 where the second half matches.
@@ -231,11 +235,6 @@ class Palindromes(_Halves):
         return length - 1 - step
 
 
-def twice_as_long(task: TwinHalves | Palindromes) -> TwinHalves | Palindromes:
-    """Return the task with sequences up to twice as long, as far as it can have them, which a run is tested on."""
-    return replace(task, pattern_length_max=min(2 * task.pattern_length_max, LONGEST_HALF))
-
-
 def sample_family(task: TwinHalves | Palindromes, family: str, n: int, rng: np.random.Generator) -> Sequences:
     """Draw sequences of a family, labelled with the truth of the task.
 
@@ -259,7 +258,7 @@ def sample_family(task: TwinHalves | Palindromes, family: str, n: int, rng: np.r
     _checks.one_of("family", family, FAMILIES)
     count, source = _checks.integer("n", n, minimum=0), _checks.generator("rng", rng)
     if family == "longer":
-        lengths = twice_as_long(task).lengths
+        lengths = task.twice_as_long().lengths
         beyond = lengths[lengths > task.lengths[-1]]
         return task.sample_lengths(source.choice(beyond, count), source)
     if family == "near":

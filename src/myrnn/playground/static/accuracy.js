@@ -45,7 +45,9 @@ export class Accuracy {
       return;
     }
     const {trained, beyond} = meanAccuracy(this.report);
-    const told = [trained === null ? "" : `${percent(trained, 1)} right on trained lengths`, beyond === null ? "" : `${percent(beyond, 1)} on longer ones`];
+    const {whole} = this.report, of = whole === null ? "right" : "of the answers right";
+    const told = [trained === null ? "" : `${percent(trained, 1)} ${of} on trained lengths`, beyond === null ? "" : `${percent(beyond, 1)} on longer ones`];
+    if (whole !== null) told.push(`${percent(whole, 1)} of all sequences right as a whole`);
     byId("accuracy-told").textContent = `${told.filter(Boolean).join(", ")}.`;
     byId("accuracy-told").dataset.trained = trained;
   }
@@ -67,7 +69,7 @@ export class Accuracy {
     const half = (chart.x(lengths[0] + step) - chart.x(lengths[0])) * 0.36;
     lengths.forEach((length, i) => {
       const middle = chart.x(length), kind = length > trained ? "beyond" : "trained";
-      const told = `length ${length}: ${percent(accuracy[i], 1)} (95%: ${percent(low[i])} to ${percent(high[i])}), ${count(total[i])} tried`;
+      const told = `length ${length}: ${percent(accuracy[i], 1)} (95%: ${percent(low[i])} to ${percent(high[i])}), ${count(total[i])} ${report.whole === null ? "" : "answers "}tried`;
       chart.rect(middle - half, chart.y(accuracy[i]), 2 * half, chart.y(0) - chart.y(accuracy[i]), `bar ${kind}`, told);
       chart.path(`M${middle.toFixed(1)} ${chart.y(low[i]).toFixed(1)}V${chart.y(high[i]).toFixed(1)}`, "interval");
     });

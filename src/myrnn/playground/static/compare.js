@@ -21,5 +21,5 @@ export function startCompare(app) {
 function describe({network, iteration}) {
   const {cell, dim_recurrent: units, task, optimizer, learning_rate: rate} = network.settings;
   const done = `${count(iteration)} ${iteration === 1 ? "iteration" : "iterations"}`;
-  return `${CELLS[cell]}, ${units} units, ${task.replace("-", " ")}, ${OPTIMIZERS[optimizer]} ${rate}, ${done}`;
+  return `${CELLS[cell]}, ${units} units, ${task.replaceAll("-", " ")}, ${OPTIMIZERS[optimizer]} ${rate}, ${done}`;
 }

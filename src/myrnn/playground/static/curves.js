@@ -75,15 +75,16 @@ export class Curves {
     const other = pinned ? this.points(pinned.curve, pinned.network.past, name) : [[], []];
     const last = Math.max(20, xs[xs.length - 1] || 0, other[0][other[0].length - 1] || 0);
     const isLoss = name === "loss";
-    const high = isLoss ? Math.max(0.75, ...ys, ...other[1]) : 1;
-    const y = isLoss ? [0, Math.min(high * 1.04, 3)] : [0.3, 1.02];
+    const classes = this.app.task.classes.length, guessing = Math.log(classes);
+    const high = isLoss ? Math.max(1.08 * guessing, ...ys, ...other[1]) : 1;
+    const y = isLoss ? [0, Math.min(high * 1.04, Math.max(3, 1.3 * guessing))] : [classes > 2 ? 0 : 0.3, 1.02];
     chart.axes({
-      x: [0, last], y, xTicks: ticks(0, last, Math.max(2, chart.width / 110)), yTicks: isLoss ? ticks(0, y[1], 4) : [0.4, 0.6, 0.8, 1],
+      x: [0, last], y, xTicks: ticks(0, last, Math.max(2, chart.width / 110)), yTicks: isLoss ? ticks(0, y[1], 4) : [0.2, 0.4, 0.6, 0.8, 1].filter(tick => tick > y[0]),
       xText: value => compact.format(value), yText: isLoss ? short : value => percent(value),
       xLabel: "iterations", named: true, headed: true,
     });
     const clipped = values => values.map(value => Math.min(Math.max(value, y[0]), y[1]));
-    chart.level(isLoss ? Math.log(2) : 0.5, "guessing");
+    chart.level(isLoss ? guessing : 1 / classes, "guessing");
     chart.line(other[0], clipped(other[1]), "pinned");
     chart.line(xs, clipped(ys), isLoss ? "loss" : "accuracy");
     const now = ys[ys.length - 1];

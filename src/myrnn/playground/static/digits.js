@@ -1,8 +1,9 @@
 // The symbols of the sequence, each to be clicked, typed and stepped; under each the probability that the network gives.
+import {saysAt, shareOf, shown} from "./answers.js";
 import {areWords, byId, make, percent} from "./dom.js";
 
-// Narrower columns, in parts of the root's size, have small digits.
-const DENSE = 1.3;
+// Narrower columns, in parts of the root's size, have small digits; a letter of a class's name takes so much.
+const DENSE = 1.3, LETTER = 0.65;
 
 export class Digits {
   // `changed` is called with the new tokens.
@@ -12,6 +13,7 @@ export class Digits {
     this.changed = changed;
     this.tokens = [];
     this.current = 0;
+    this.room = 1;
     this.columns = [];
   }
 
@@ -19,11 +21,12 @@ export class Digits {
     const {symbols, families} = this.app.task;
     if (tokens.length !== this.columns.length) this.build(tokens.length);
     this.tokens = [...tokens];
+    this.room = cell / em / LETTER;
     this.place.style.setProperty("--cell", `${cell}px`);
     this.place.classList.toggle("dense", cell < DENSE * em);
     this.place.classList.toggle("words", areWords(symbols));
     this.columns.forEach(({digit}, step) => {
-      digit.textContent = digit.title = symbols[tokens[step]] ?? tokens[step];
+      digit.textContent = digit.title = shown(symbols[tokens[step]] ?? String(tokens[step]));
       digit.setAttribute("aria-valuenow", tokens[step]);
       digit.setAttribute("aria-valuemax", symbols.length - 1);
       digit.classList.toggle("half", families.length > 1 && step === Math.floor(tokens.length / 2) && tokens.length % 2 === 0);
@@ -50,22 +53,45 @@ export class Digits {
       onclick: () => wasFocused ? this.set(step, this.tokens[step] + 1) : this.focus(step),
     });
     const fill = make("i"), bar = make("div", {class: "probability"}, fill), loss = make("i"), back = make("div", {class: "pull"}, loss);
-    return {digit, bar, fill, back, loss, column: make("div", {class: "step"}, digit, bar, back)};
+    const answer = make("div", {class: "answer"}), says = make("div", {class: "answer"});
+    return {digit, answer, says, bar, fill, back, loss, column: make("div", {class: "step"}, digit, answer, says, bar, back)};
   }
 
-  // Probabilities of the second class if it ended there, and how much the loss still depends on each step's state.
-  showNumbers(probabilities, gradients) {
-    const most = Math.max(...gradients, 1e-30), {symbols, classes} = this.app.task;
-    this.columns.forEach(({digit, bar, fill, back, loss}, step) => {
-      const share = probabilities[step];
-      fill.style.height = percent(Math.abs(share - 0.5), 2);
-      fill.style.bottom = share < 0.5 ? percent(share, 2) : "50%";
-      fill.className = share < 0.5 ? "no" : "yes";
-      bar.title = `if it ended here: ${percent(share, 1)} ${classes[1]}`;
-      loss.style.height = percent(gradients[step] / most, 1);
-      back.title = `the loss changes by ${gradients[step].toExponential(2)} with the state after this step`;
-      digit.setAttribute("aria-valuetext", `${symbols[this.tokens[step]]}, ${percent(share)} ${classes[1]} if it ended here`);
+  // What the network says after each step, what is right there, and how much the loss still depends on the step's state.
+  showNumbers(seen) {
+    const {gradients} = seen, most = Math.max(...gradients, 1e-30), {symbols, each} = this.app.task;
+    this.columns.forEach((column, step) => {
+      const told = each === "step" ? this.showStep(column, seen, step) : this.showEnd(column, seen, step);
+      column.bar.title = told;
+      column.loss.style.height = percent(gradients[step] / most, 1);
+      column.back.title = `the loss changes by ${gradients[step].toExponential(2)} with the state after this step`;
+      column.digit.setAttribute("aria-valuetext", `${shown(symbols[this.tokens[step]])}, ${told}`);
     });
+  }
+
+  // The probability of the second class if the sequence ended there.
+  showEnd({fill}, seen, step) {
+    const share = shareOf(seen, step, 1);
+    fill.style.height = percent(Math.abs(share - 0.5), 2);
+    fill.style.bottom = share < 0.5 ? percent(share, 2) : "50%";
+    fill.className = share < 0.5 ? "no" : "yes";
+    return `if it ended here: ${percent(share, 1)} ${this.app.task.classes[1]}`;
+  }
+
+  // The likeliest class and its probability; the colour says whether it is right.
+  showStep({fill, says, answer}, seen, step) {
+    const {classes} = this.app.task, [one, share] = saysAt(seen, step), right = seen.answers[step], named = which => shown(classes[which]);
+    // Where there is no room for names, their first letters stand for them.
+    const brief = classes.some(name => name.length > Math.max(1, this.room)) ? which => named(which)[0] : named;
+    says.textContent = brief(one);
+    fill.style.height = percent(share, 2);
+    fill.style.bottom = "0";
+    fill.className = right === null ? "unasked" : right === one ? "right" : "wrong";
+    says.className = `answer ${fill.className}`;
+    answer.textContent = right === null ? "" : brief(right);
+    answer.title = right === null ? "nothing is asked here" : `right is ${named(right)}`;
+    const others = seen.likely[step].map(([which, probability]) => `${named(which)} ${percent(probability, 1)}`).join(", ");
+    return `${others}${right === null ? "" : `; right is ${named(right)}`}`;
   }
 
   // One symbol is reached with the tab key, the others from there with the arrows.

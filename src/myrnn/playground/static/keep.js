@@ -6,7 +6,7 @@ const KINDS = {svg: "image/svg+xml", png: "image/png"};
 // What a network may not be able to do: its buttons, and what it is called.
 const OFF = {
   play: {buttons: ["play"], called: "play"}, step: {buttons: ["step"], called: "single iterations"}, reset: {buttons: ["reset"], called: "reset"},
-  draw: {buttons: ["draw-match", "draw-other"], called: "random sequences"}, save: {buttons: ["save"], called: "saving"},
+  draw: {buttons: ["draw-match", "draw-other", "draw-any"], called: "random sequences"}, save: {buttons: ["save"], called: "saving"},
   link: {buttons: ["copy-link"], called: "the link"}, script: {buttons: ["script"], called: "the script"},
 };
 

@@ -15,7 +15,7 @@ export function settingsFromLink(defaults) {
 
 export function tokensFromLink() {
   const text = new URLSearchParams(location.hash.slice(1)).get("sequence") || "";
-  return /^[0-9a]+$/.test(text) && text.length <= LONGEST ? [...text].map(sign => parseInt(sign, 11)) : null;
+  return /^[0-9a-z]+$/.test(text) && text.length <= LONGEST ? [...text].map(sign => parseInt(sign, 36)) : null;
 }
 
 export function writeLink(settings, tokens, defaults) {
@@ -23,6 +23,6 @@ export function writeLink(settings, tokens, defaults) {
   for (const [name, value] of Object.entries(settings)) {
     if (value !== defaults[name]) parts.set(name, value === null ? "off" : value);
   }
-  parts.set("sequence", tokens.map(token => token.toString(11)).join(""));
+  parts.set("sequence", tokens.map(token => token.toString(36)).join(""));
   history.replaceState(null, "", `#${parts}`);
 }

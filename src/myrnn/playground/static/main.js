@@ -14,6 +14,7 @@ import {Mistakes} from "./mistakes.js";
 import {startRecurrence} from "./recurrence.js";
 import {Row} from "./row.js";
 import {Settings, startFold, startHints} from "./settings.js";
+import {startText} from "./text.js";
 import {onTheme, startTheme} from "./theme.js";
 import {Tour} from "./tour.js";
 import {Transport} from "./transport.js";
@@ -22,7 +23,9 @@ const app = {
   settings: settingsFromLink(DEFAULTS),
   tokens: tokensFromLink() || [2, 7, 1, 8, 2, 7, 1, 8],
   // What its symbols and classes are called, and what can be asked of it; each network says it anew.
-  task: {told: "", symbols: [..."0123456789"], classes: ["no match", "match"], families: []},
+  task: {told: "", symbols: [..."0123456789"], classes: ["no match", "match"], families: [], each: "sequence", views: [], example: null},
+  // Whether a sequence of a network's task is to be looked at: of the task with this name, or with true of the next.
+  wantsExample: tokensFromLink() === null && settingsFromLink(DEFAULTS).task,
   pinned: null,
   pinnedListeners: [],
   onPinned(listener) { this.pinnedListeners.push(listener); },
@@ -47,6 +50,8 @@ const refused = () => {
 const describe = ({task}) => {
   app.task = task;
   document.querySelectorAll("[data-class]").forEach(node => { node.textContent = task.classes[node.dataset.class]; });
+  document.querySelectorAll("[data-for]").forEach(node => { node.hidden = node.dataset.for !== task.each; });
+  document.querySelectorAll("[data-view]").forEach(card => { card.hidden = !task.views.includes(card.dataset.view); });
 };
 app.connection = new Connection(() => ({settings: app.settings, tokens: app.tokens}), refused);
 app.connection.on("network", describe);
@@ -61,6 +66,7 @@ app.mistakes = new Mistakes(app);
 app.ages = new Ages(app);
 startCompare(app);
 startRecurrence(app);
+startText(app);
 startKeep(app);
 app.tour = new Tour(app);
 startFold();

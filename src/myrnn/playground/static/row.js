@@ -1,4 +1,5 @@
 // The sequence that is looked at: its symbols, the hidden state after each, and what the network says.
+import {judged, saysAt, shareOf, shown} from "./answers.js";
 import {Digits} from "./digits.js";
 import {byId, make, percent, rootSize, say, short, unpacked} from "./dom.js";
 import {drawHeat, largest} from "./heat.js";
@@ -30,11 +31,15 @@ export class Row {
     this.field = new SequenceField(app, tokens => this.choose(tokens));
     this.unit = new Unit(app);
     app.connection.on("row", message => this.take(message));
-    app.connection.on("network", ({task}) => {
+    app.connection.on("network", ({task, settings}) => {
       this.scale = 0;
       byId("task-told").textContent = task.told;
-      byId("ended-label").textContent = `${task.classes[1]}, if it ended here?`;
-      this.choose(this.app.tokens);
+      byId("card-row").dataset.each = task.each;
+      byId("ended-label").textContent = task.each === "sequence" ? `${task.classes[1]}, if it ended here?` : "how sure it is";
+      const isWanted = [true, settings.task].includes(this.app.wantsExample);
+      if (isWanted) this.app.wantsExample = false;
+      const isOther = task.each === "step" || !this.isReadable(task);
+      this.choose(isWanted && isOther && task.example ? task.example : this.app.tokens);
     });
     app.connection.on("status", message => this.follow(message));
     new ResizeObserver(() => this.draw()).observe(byId("row-scroll"));
@@ -46,6 +51,7 @@ export class Row {
   listen() {
     byId("draw-match").addEventListener("click", () => this.drawAtRandom(1));
     byId("draw-other").addEventListener("click", () => this.drawAtRandom(0));
+    byId("draw-any").addEventListener("click", () => this.drawAtRandom(null));
     byId("length").max = LONGEST;
     byId("length").addEventListener("change", event => this.resize(event.target.value));
     byId("state").addEventListener("change", event => this.app.connection.send("state", {name: event.target.value}));
@@ -58,6 +64,11 @@ export class Row {
     heat.addEventListener("click", event => this.mark(this.placeOf(event)));
     heat.addEventListener("keydown", event => this.key(event));
     heat.addEventListener("focus", () => this.mark(this.marked || {step: 0, unit: 0}));
+  }
+
+  // Whether the sequence has only symbols that a task has, too.
+  isReadable({symbols}) {
+    return this.app.tokens.every(token => token < symbols.length && /^[0-9]$/.test(symbols[token]));
   }
 
   drawAtRandom(label) {
@@ -141,7 +152,7 @@ export class Row {
     if (!seen) return;
     const em = rootSize(), steps = seen.tokens.length, cell = this.cell(steps);
     if (this.asked === null) this.show(seen.tokens);
-    if (seen.tokens.length === this.digits.columns.length) this.digits.showNumbers(seen.probabilities, seen.gradients);
+    if (seen.tokens.length === this.digits.columns.length) this.digits.showNumbers(seen);
     const high = (units, factor) => factor * em * Math.min(HIGHEST, Math.max(LOWEST, units * UNIT));
     this.drawing = {steps, units: seen.units};
     const scale = this.scale || 1;
@@ -158,10 +169,31 @@ export class Row {
     this.unit.draw(seen, this.marked && this.bounded(this.marked));
   }
 
-  verdict({probabilities, truth, loss}) {
-    const share = probabilities[probabilities.length - 1], says = share >= 0.5 ? 1 : 0;
+  // What the network says at the end, and what is right there.
+  verdict(seen) {
+    const last = seen.tokens.length - 1, share = shareOf(seen, last, 1), says = share >= 0.5 ? 1 : 0, truth = seen.answers[last];
     const names = this.app.task.classes;
-    return {right: says === truth, says: names[says], sure: percent(says ? share : 1 - share), truth: names[truth], loss};
+    return {right: says === truth, says: names[says], sure: percent(says ? share : 1 - share), truth: names[truth], loss: seen.loss};
+  }
+
+  // What a screen reader is told of the network's answer, and the parts of the line that shows it.
+  told(seen) {
+    const pinned = seen.pinned;
+    const mark = right => make("b", {class: right ? "right" : "wrong"}, right ? "✓ right" : "✗ wrong");
+    const loss = make("span", {class: "soft"}, `loss ${short(seen.loss ?? NaN)}`), others = text => pinned ? [make("span", {class: "pinned-told"}, ` The pinned network ${text}`)] : [];
+    if (this.app.task.each === "step") {
+      const {asked, right} = judged(seen), of = other => `${other.right} of ${other.asked} answers`;
+      if (!asked) return {says: "nothing is asked in this sequence", parts: ["Nothing is asked in this sequence."]};
+      const first = make("b", {class: right === asked ? "right" : "wrong"}, `${right === asked ? "✓ " : ""}${of({asked, right})} right`);
+      const [next, sure] = saysAt(seen, seen.tokens.length - 1);
+      const end = seen.answers[seen.tokens.length - 1] === null && this.app.task.views.includes("text") ? ` After the last character it expects “${shown(this.app.task.classes[next])}”, ${percent(sure)} sure. ` : " ";
+      return {says: `${of({asked, right})} are right`, parts: [first, end, loss, ...others(pinned ? `has ${of(judged(pinned))} right.` : "")]};
+    }
+    const one = this.verdict(seen), says = `The network says “${one.says}”, ${one.sure} sure`, other = pinned && this.verdict(pinned);
+    // Of data, the class of other sequences is not known.
+    const parts = one.truth === undefined ? [`${says}. The data do not say what it is.`] : [mark(one.right), ` ${says}; it is “${one.truth}”. `, loss];
+    const said = `${one.truth === undefined ? "" : `${one.right ? "right" : "wrong"}, `}the network says ${one.says}, ${one.sure} sure`;
+    return {says: said, parts: [...parts, ...others(pinned ? `says “${other.says}”, ${other.sure} sure.` : "")]};
   }
 
   tellVerdict() {
@@ -169,20 +201,13 @@ export class Row {
       byId("verdict").textContent = this.problem;
       return;
     }
-    const one = this.verdict(this.seen), pinned = this.seen.pinned && this.verdict(this.seen.pinned);
-    const judged = one.right ? "right" : "wrong", says = `The network says “${one.says}”, ${one.sure} sure`;
-    // Of data, the class of other sequences is not known.
-    const parts = one.truth === undefined ? [`${says}. The data do not say what it is.`] : [
-      make("b", {class: judged}, one.right ? "✓ right" : "✗ wrong"), ` ${says}; it is “${one.truth}”. `,
-      make("span", {class: "soft"}, `loss ${short(one.loss)}`),
-    ];
-    if (pinned) parts.push(make("span", {class: "pinned-told"}, ` The pinned network says “${pinned.says}”, ${pinned.sure} sure.`));
+    const {says, parts} = this.told(this.seen);
     byId("verdict").replaceChildren(...parts);
     byId("verdict").dataset.loss = this.seen.loss;
     const seen = `${this.seen.tokens}, state ${this.seen.state}`;
     byId("heat").setAttribute("aria-label", `${byId("state-label").textContent} after each of ${this.seen.tokens.length} symbols, ${this.seen.units} units; the arrow keys choose a unit`);
     // A screen reader is told of another sequence, not twenty times a second of another loss.
-    if (this.said !== seen && !this.app.transport.playing) say(`${one.truth === undefined ? "" : `${judged}, `}the network says ${one.says}, ${one.sure} sure`);
+    if (this.said !== seen && !this.app.transport.playing) say(says);
     this.said = seen;
   }
 

@@ -1,4 +1,5 @@
 // The sequence as a text, to be typed or pasted, with whatever keyboard there is.
+import {shown} from "./answers.js";
 import {areWords, byId} from "./dom.js";
 import {LONGEST} from "./known.js";
 
@@ -25,7 +26,7 @@ export class SequenceField {
     const places = (areWords(symbols) ? text.split(/\s+/) : [...text]).flatMap(part => placesOf(part, symbols));
     const tokens = places.filter(place => place >= 0);
     const told = [];
-    if (tokens.length < places.length) told.push(`Only these symbols are read: ${symbols.join(" ")}.`);
+    if (tokens.length < places.length) told.push(`Only these symbols are read: ${symbols.map(shown).join(" ")}.`);
     if (tokens.length > LONGEST) told.push(`Only the first ${LONGEST} symbols are read.`);
     if (!tokens.length) told.push("Type at least one symbol.");
     this.tell(told.join(" "));

@@ -4,7 +4,7 @@ import {DEFAULTS, RATES} from "./known.js";
 import {writeLink} from "./link.js";
 
 // Controls that share a line of three.
-const THIRDS = {pattern_length_min: "third", pattern_length_max: "third", alphabet_size: "third", cell: "thirds", dim_recurrent: "third"};
+const THIRDS = {pattern_length_min: "third", pattern_length_max: "third", alphabet_size: "third", copied_min: "third", copied_max: "third", pause: "third", cell: "thirds", dim_recurrent: "third"};
 const RESTING = "Press play. Then change a setting, and see what happens.";
 
 export class Settings {
@@ -66,8 +66,11 @@ export class Settings {
     const settings = {...this.app.settings, [name]: JSON.parse(this.controls.get(name).value)};
     // A learning rate that suits the optimizer, for whoever changes only that.
     if (name === "optimizer") settings.learning_rate = RATES[settings.optimizer] ?? settings.learning_rate;
-    if (name === "pattern_length_min") settings.pattern_length_max = Math.max(settings.pattern_length_min, settings.pattern_length_max);
-    if (name === "pattern_length_max") settings.pattern_length_min = Math.min(settings.pattern_length_min, settings.pattern_length_max);
+    // The least and the most of something go together.
+    const least = name.replace(/_max$/, "_min"), most = name.replace(/_min$/, "_max");
+    if (name !== most) settings[most] = Math.max(settings[least], settings[most]);
+    if (name !== least) settings[least] = Math.min(settings[least], settings[most]);
+    if (name === "task") this.app.wantsExample = settings.task;
     this.apply(settings);
   }
 
@@ -82,6 +85,7 @@ export class Settings {
   // Whatever settings a run has, they are shown.
   load(run) {
     this.awaited = null;
+    this.app.wantsExample = true;
     return this.app.connection.send("load", {run});
   }
 

@@ -1,4 +1,5 @@
 // One unit of the hidden state: its value along the sequence and over the training, and the weights that lead into it.
+import {shown} from "./answers.js";
 import {byId, escaped, make, short} from "./dom.js";
 
 // How many pictures of the training are remembered.
@@ -47,7 +48,7 @@ export class Unit {
     const known = this.incoming && this.incoming.unit === marked.unit ? this.incoming.incoming : [];
     const figure = (told, drawn) => `<figure><figcaption>${escaped(told)}</figcaption>${drawn}</figure>`;
     place.innerHTML = `<div><h3>Unit ${marked.unit} of ${escaped(seen.state)}</h3>
-      is <b>${short(along[marked.step])}</b> after step ${marked.step + 1}, symbol ${escaped(this.app.task.symbols[seen.tokens[marked.step]])}</div>
+      is <b>${short(along[marked.step])}</b> after step ${marked.step + 1}, symbol ${escaped(shown(this.app.task.symbols[seen.tokens[marked.step]]))}</div>
       <div class="figures">${figure("value along the sequence", spark(along, marked.step))}${figure("value at the end, during training", spark(over))}
       ${known.map(({name, weights}) => figure(`weights of ${name.replace(".weight", "")}, one bar per ${weights.length === seen.units ? "unit" : "input"}`, bars(weights))).join("")}</div>`;
   }

@@ -1,0 +1,426 @@
+"""Tasks with an answer at every step: running parity, copying after a pause, the next character of a text."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import ArrayLike, NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.registry import register
+from myrnn.sequences import LARGEST_INT32, Sequences, offsets_of, ramp
+from myrnn.settings import check_fields
+from myrnn.tasks.halves import LONGEST_HALF, MOST_SYMBOLS
+
+# What `truth` says of a step that has no answer.
+NO_ANSWER = -1
+LONGEST = 2 * LONGEST_HALF
+
+LengthMin = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=LONGEST,
+        title="Shortest",
+        description="The shortest sequence.",
+        examples=[1, 2, 5, 10, 20, 40],
+    ),
+]
+LengthMax = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=LONGEST,
+        title="Longest",
+        description="The longest sequence.",
+        examples=[1, 2, 5, 10, 20, 30, 40],
+    ),
+]
+
+
+class _Steps(ABC):
+    """What tasks with an answer at every step share."""
+
+    per_step: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def lengths(self) -> NDArray[np.int64]:
+        """Every length T that the task draws, rising, int64."""
+
+    @abstractmethod
+    def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
+        """Return one sequence of each length."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> Sequences:
+        """Draw `n` sequences with the answers of their steps; all lengths are equally likely."""
+        count = _checks.integer("n", n, minimum=0)
+        source = _checks.generator("rng", rng)
+        return self._draw(source.choice(self.lengths, count), source)
+
+    def sample_lengths(self, lengths: ArrayLike, rng: np.random.Generator) -> Sequences:
+        """Draw one sequence for each of the given `lengths`, which may lie beyond those of the task.
+
+        Parameters
+        ----------
+        lengths : array_like of int, shape (N,)
+            T of every sequence.
+        rng : numpy.random.Generator
+        """
+        wanted = _checks.integers("lengths", lengths, minimum=0, maximum=LARGEST_INT32).astype(np.int64)
+        possible, words = self._possible(wanted)
+        if len(wrong := wanted[~possible]):
+            raise InvalidArgument(f"{type(self).__name__} has no sequence of length {wrong[0]}: lengths are {words}")
+        return self._draw(wanted, _checks.generator("rng", rng))
+
+    def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
+        """Return which lengths a sequence can have, and which these are in words."""
+        return lengths >= 1, "1 or more"
+
+
+@dataclass(frozen=True)
+class _AnyLength(_Steps):
+    """Such a task whose sequences have any length between two."""
+
+    length_min: LengthMin = 1
+    length_max: LengthMax = 20
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        _check_order(self, "length_min", "length_max")
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Every length T that the task draws, rising, int64."""
+        return np.arange(self.length_min, self.length_max + 1)
+
+    def twice_as_long(self) -> Self:
+        """Return the task with sequences up to twice as long."""
+        return replace(self, length_max=min(2 * self.length_max, LONGEST))
+
+
+@register("task", "running-parity")
+@dataclass(frozen=True)
+class RunningParity(_AnyLength):
+    """Bits, and after each of them whether the number of ones so far is odd (class 1) or even (class 0).
+
+    Parameters
+    ----------
+    length_min, length_max : int
+        The shortest and longest sequence; every length between is equally likely.
+
+    Examples
+    --------
+    >>> drawn = RunningParity(1, 20).sample(1000, np.random.default_rng(0))
+    >>> drawn
+    Sequences(1,000 of tokens below 2, lengths 1 to 20, a class for each step)
+    >>> bits = Sequences([1, 0, 1, 1], [0, 4], [0])
+    >>> RunningParity().truth(bits).tolist()
+    [1, 1, 0, 1]
+    """
+
+    name: ClassVar[str] = "running-parity"
+    dim_input: ClassVar[int] = 2
+    dim_output: ClassVar[int] = 2
+    class_names: ClassVar[tuple[str, ...]] = ("even", "odd")
+    symbol_names: ClassVar[tuple[str, ...]] = ("0", "1")
+
+    def truth(self, sequences: Sequences) -> NDArray[np.int64]:
+        """Return the right class after every step, int64 (sum of T,)."""
+        ones = offsets_of(_tokens(sequences))
+        before = np.repeat(ones[sequences.offsets[:-1]], sequences.lengths)
+        return (ones[1:] - before) % 2
+
+    def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
+        offsets = offsets_of(lengths)
+        return answered(self, rng.integers(0, 2, int(offsets[-1]), dtype=np.int32), offsets)
+
+
+@register("task", "copy-after-pause")
+@dataclass(frozen=True)
+class CopyAfterPause(_Steps):
+    """Some symbols, a pause, and then the symbols are to be said again, one at each ``?``.
+
+    A sequence is ``31.....??``: the answers to the two ``?`` are 3 and 1. No other step has an answer: it has weight 0.
+    The tokens are the symbols 0 .. A - 1, the pause (A) and the question (A + 1); the classes are the symbols.
+
+    Parameters
+    ----------
+    copied_min, copied_max : int
+        How many symbols are to be copied; every number between is equally likely.
+    pause : int
+        How many steps there are between the last symbol and the first question.
+    alphabet_size : int
+        A: how many symbols there are.
+
+    References
+    ----------
+    Hochreiter and Schmidhuber, "Long short-term memory", 1997; Arjovsky, Shah and Bengio, "Unitary evolution recurrent
+    neural networks", 2016, whose copying task has one question and answers that all steps have.
+
+    Examples
+    --------
+    >>> task = CopyAfterPause(2, 2, pause=3)
+    >>> drawn = task.sample(1, np.random.default_rng(0))
+    >>> "".join(task.symbol_names[token] for token in drawn.tokens(0))
+    '86...??'
+    >>> task.truth(drawn).tolist()
+    [-1, -1, -1, -1, -1, 8, 6]
+    """
+
+    copied_min: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=LONGEST_HALF,
+            title="Fewest",
+            description="The fewest symbols that are to be copied.",
+            examples=[1, 2, 3, 5, 8, 10],
+        ),
+    ] = 1
+    copied_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=LONGEST_HALF,
+            title="Most",
+            description="The most symbols that are to be copied.",
+            examples=[1, 2, 3, 5, 8, 10, 15],
+        ),
+    ] = 5
+    pause: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=LONGEST,
+            title="Pause",
+            description="How many steps there are between the symbols and the questions.",
+            examples=[0, 2, 5, 10, 20],
+        ),
+    ] = 5
+    alphabet_size: Annotated[
+        int,
+        Meta(
+            ge=2,
+            le=MOST_SYMBOLS,
+            title="Digits",
+            description="How many different symbols there are.",
+            examples=[2, 3, 5, 10],
+        ),
+    ] = 10
+
+    name: ClassVar[str] = "copy-after-pause"
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_fields(self)
+        _check_order(self, "copied_min", "copied_max")
+
+    @property
+    def dim_input(self) -> int:
+        """C: the symbols, the pause and the question."""
+        return self.alphabet_size + 2
+
+    @property
+    def dim_output(self) -> int:
+        """K: the number of symbols."""
+        return self.alphabet_size
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the K classes are called: the numbers of the symbols."""
+        return tuple(map(str, range(self.alphabet_size)))
+
+    @property
+    def symbol_names(self) -> tuple[str, ...]:
+        """What the C tokens are called: numbers, ``.`` and ``?``."""
+        return (*self.class_names, ".", "?")
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Every length T that the task draws, rising, int64."""
+        return 2 * np.arange(self.copied_min, self.copied_max + 1) + self.pause
+
+    def twice_as_long(self) -> CopyAfterPause:
+        """Return the task with up to twice as many symbols; the pause stays as it is."""
+        return replace(self, copied_max=min(2 * self.copied_max, LONGEST_HALF))
+
+    def truth(self, sequences: Sequences) -> NDArray[np.int64]:
+        """Return the right class at every step, int64 (sum of T,), -1 where there is no answer.
+
+        The first question asks for the first symbol of the sequence, the second for the second, and so on. One for a
+        symbol that has not come yet has no answer.
+        """
+        tokens, starts = _tokens(sequences), sequences.offsets[:-1]
+        places = np.flatnonzero(tokens < self.alphabet_size)
+        is_question = tokens == self.alphabet_size + 1
+        questions = np.flatnonzero(is_question)
+        owner = np.repeat(np.arange(len(sequences)), sequences.lengths)[questions]
+        earlier = offsets_of(is_question)
+        asked = np.searchsorted(places, starts)[owner] + earlier[questions] - earlier[starts][owner]
+        # A symbol of this sequence, before the question: one of a later sequence stands after it.
+        found = np.append(places, len(tokens))[np.minimum(asked, len(places))]
+        known = found < questions
+        answers = np.full(len(tokens), NO_ANSWER, dtype=np.int64)
+        answers[questions[known]] = tokens[found[known]]
+        return answers
+
+    def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
+        rest = lengths - self.pause
+        return (rest >= 2) & (rest % 2 == 0), f"{self.pause} and an even number more, 2 at least"
+
+    def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
+        offsets, copied = offsets_of(lengths), (lengths - self.pause) // 2
+        values = np.full(int(offsets[-1]), self.alphabet_size, dtype=np.int32)
+        places = np.repeat(offsets[:-1], copied) + ramp(copied)
+        values[places] = rng.integers(0, self.alphabet_size, len(places), dtype=np.int32)
+        values[places + np.repeat(copied + self.pause, copied)] = self.alphabet_size + 1
+        return answered(self, values, offsets)
+
+
+# Tim Peters, "PEP 20: The Zen of Python", 2004, in the public domain; `import this` prints it. It stands here because
+# text that came from the installed Python could change with its version, and so would the alphabet of trained networks.
+ZEN = """\
+The Zen of Python, by Tim Peters
+
+Beautiful is better than ugly.
+Explicit is better than implicit.
+Simple is better than complex.
+Complex is better than complicated.
+Flat is better than nested.
+Sparse is better than dense.
+Readability counts.
+Special cases aren't special enough to break the rules.
+Although practicality beats purity.
+Errors should never pass silently.
+Unless explicitly silenced.
+In the face of ambiguity, refuse the temptation to guess.
+There should be one-- and preferably only one --obvious way to do it.
+Although that way may not be obvious at first unless you're Dutch.
+Now is better than never.
+Although never is often better than *right* now.
+If the implementation is hard to explain, it's a bad idea.
+If the implementation is easy to explain, it may be a good idea.
+Namespaces are one honking great idea -- let's do more of those!"""
+
+
+@cache
+def _text() -> tuple[str, tuple[str, ...], NDArray[np.int32]]:
+    """Return the text in small letters and on one line, its characters, and the place of each among these."""
+    text = " ".join(ZEN.lower().split())
+    names = tuple(sorted(set(text)))
+    tokens = np.array([names.index(character) for character in text], dtype=np.int32)
+    tokens.flags.writeable = False
+    return text, names, tokens
+
+
+@register("task", "next-character")
+@dataclass(frozen=True)
+class NextCharacter(_AnyLength):
+    """Pieces of a text, and after each character the one that comes next.
+
+    The text is the Zen of Python, which ``import this`` prints, in small letters and on one line. A piece begins
+    anywhere in it. `myrnn.generate` lets a trained network go on with a text.
+
+    Parameters
+    ----------
+    length_min, length_max : int
+        The shortest and longest piece; every length between is equally likely.
+
+    Examples
+    --------
+    >>> task = NextCharacter(20, 20)
+    >>> drawn = task.sample(1, np.random.default_rng(0))
+    >>> task.text_of(drawn.tokens(0)), task.text_of(drawn.targets)
+    ("t's a bad idea. if t", "'s a bad idea. if th")
+    """
+
+    name: ClassVar[str] = "next-character"
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return _text()[0]
+
+    @property
+    def symbol_names(self) -> tuple[str, ...]:
+        """The C characters of the text, in their order."""
+        return _text()[1]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The same: any of them may come next."""
+        return self.symbol_names
+
+    @property
+    def dim_input(self) -> int:
+        """C: how many characters there are."""
+        return len(self.symbol_names)
+
+    @property
+    def dim_output(self) -> int:
+        """K: the same."""
+        return self.dim_input
+
+    def text_of(self, tokens: Sequence[int] | NDArray[Any]) -> str:
+        """Return tokens as text."""
+        return "".join(self.symbol_names[token] for token in tokens)
+
+    def truth(self, sequences: Sequences) -> NDArray[np.int64]:
+        """Return the character after each, int64 (sum of T,); -1 after the last of a sequence, where it is unknown."""
+        answers = np.append(_tokens(sequences)[1:], NO_ANSWER).astype(np.int64)[: len(sequences.values)]
+        answers[sequences.offsets[1:][sequences.lengths > 0] - 1] = NO_ANSWER
+        return answers
+
+    def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
+        longest = len(self.text) - 1
+        return (lengths >= 1) & (lengths <= longest), f"1 to {longest}"
+
+    def __post_init__(self) -> None:
+        """Check the settings, and that the text is long enough."""
+        super().__post_init__()
+        if self.length_max >= len(self.text):
+            raise InvalidArgument(f"length_max must be at most {len(self.text) - 1}, not {self.length_max}")
+
+    def twice_as_long(self) -> NextCharacter:
+        """Return the task with pieces up to twice as long."""
+        return replace(self, length_max=min(2 * self.length_max, len(self.text) - 1))
+
+    def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
+        text = _text()[2]
+        begin = rng.integers(0, len(text) - lengths)
+        places = np.repeat(begin, lengths) + ramp(lengths)
+        return Sequences(text[places], offsets_of(lengths), text[places + 1], self.dim_input, per_step=True)
+
+
+def answered(task: Any, values: ArrayLike, offsets: NDArray[np.int64]) -> Sequences:
+    """Return sequences of tokens with the truth of a task as targets; where there is no answer, the weight is 0."""
+    truth = task.truth(Sequences(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), task.dim_input))
+    known = truth != NO_ANSWER
+    return Sequences(
+        values,
+        offsets,
+        np.maximum(truth, 0),
+        task.dim_input,
+        per_step=bool(getattr(task, "per_step", False)),
+        weights=None if known.all() else known.astype(np.float32),
+    )
+
+
+def _tokens(sequences: Sequences) -> NDArray[Any]:
+    if not sequences.is_tokens:
+        raise InvalidArgument("sequences must hold tokens, not features")
+    return sequences.values
+
+
+def _check_order(task: Any, least: str, most: str) -> None:
+    low, high = getattr(task, least), getattr(task, most)
+    if low > high:
+        raise InvalidArgument(f"{least} must not exceed {most}, but they are {low} and {high}")

@@ -1,0 +1,352 @@
+"""Tasks with an answer at every step: their answers, networks that learn them, and accuracy over steps."""
+
+import codecs
+import contextlib
+import io
+import itertools
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from myrnn import GRU, Adam, evaluate, generate, inspect, tag_report, train
+from myrnn.cli import main
+from myrnn.compiler import compile
+from myrnn.errors import InvalidArgument
+from myrnn.experiment import Experiment
+from myrnn.models import sizes_for
+from myrnn.registry import make
+from myrnn.results import wilson_interval
+from myrnn.runs import compare_runs, load_run
+from myrnn.sequences import Sequences
+from myrnn.tasks import CopyAfterPause, NextCharacter, RunningParity, TwinHalves, answered, twice_as_long
+from myrnn.tasks.steps import ZEN
+from playground_help import RECURRENT
+
+# With fixed seeds a test of a distribution passes always or never; far below 1 in 1,000 means that something is wrong.
+UNLIKELY = 1e-3
+TASKS = [RunningParity(1, 6), CopyAfterPause(1, 3, pause=2, alphabet_size=4), NextCharacter(1, 9)]
+
+
+def refused(message):
+    return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$")
+
+
+def right_answers(task, tokens):
+    """The answers in plain Python; None where there is none."""
+    if isinstance(task, RunningParity):
+        return [sum(tokens[: step + 1]) % 2 for step in range(len(tokens))]
+    if isinstance(task, NextCharacter):
+        return [*tokens[1:], None] if tokens else []
+    answers, asked = [], 0
+    for step, token in enumerate(tokens):
+        answers.append(None)
+        if token == task.alphabet_size + 1:
+            copied = [(place, symbol) for place, symbol in enumerate(tokens) if symbol < task.alphabet_size]
+            if asked < len(copied) and copied[asked][0] < step:
+                answers[-1] = copied[asked][1]
+            asked += 1
+    return answers
+
+
+def plain(sequences):
+    return [sequences.tokens(i).tolist() for i in range(len(sequences))]
+
+
+def answers_of(sequences):
+    weights = np.ones(len(sequences.values)) if sequences.weights is None else sequences.weights
+    flat = [int(target) if weight else None for target, weight in zip(sequences.targets, weights, strict=True)]
+    return [flat[begin:end] for begin, end in itertools.pairwise(sequences.offsets)]
+
+
+# --- what is drawn
+
+
+@given(st.sampled_from(TASKS), st.integers(0, 80), st.integers(0, 2**32 - 1))
+def test_answers_are_the_truth_and_shapes_are_as_promised(task, n, seed):
+    drawn = task.sample(n, np.random.default_rng(seed))
+    assert len(drawn) == n
+    assert drawn.is_tokens
+    assert drawn.per_step
+    assert drawn.dim_input == task.dim_input == len(task.symbol_names)
+    assert task.dim_output == len(task.class_names)
+    assert set(drawn.lengths.tolist()) <= set(task.lengths.tolist())
+    for tokens, answers in zip(plain(drawn), answers_of(drawn), strict=True):
+        right = right_answers(task, tokens)
+        if isinstance(task, NextCharacter):
+            assert task.text_of([*tokens, answers[-1]]) in task.text
+            answers, right = answers[:-1], right[:-1]
+        assert answers == right
+
+
+@given(st.sampled_from(TASKS), st.lists(st.lists(st.integers(0, 5), max_size=9), min_size=1, max_size=12))
+def test_truth_of_sequences_that_no_task_drew(task, lists):
+    lists = [[token % task.dim_input for token in tokens] for tokens in lists]
+    offsets = np.cumsum([0, *map(len, lists)])
+    values = np.array(list(itertools.chain(*lists)), dtype=np.int64)
+    truth = task.truth(Sequences(values, offsets, [0] * len(lists), task.dim_input))
+    expected = [right_answers(task, tokens) for tokens in lists]
+    assert truth.tolist() == [-1 if answer is None else answer for answer in itertools.chain(*expected)]
+    assert answers_of(answered(task, values, offsets)) == expected
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_lengths_are_equally_likely_and_come_in_their_order_on_request(task):
+    drawn = task.sample(3000, np.random.default_rng(0))
+    counts = np.unique(drawn.lengths, return_counts=True)[1]
+    assert stats.chisquare(counts).pvalue > UNLIKELY
+    longer = twice_as_long(task).lengths[::-1]
+    assert longer[0] > task.lengths[-1]
+    assert task.sample_lengths(longer, np.random.default_rng(0)).lengths.tolist() == longer.tolist()
+    one, again = (task.sample(50, np.random.default_rng(1)) for _ in range(2))
+    assert one.values.tobytes() == again.values.tobytes()
+
+
+def test_bits_and_symbols_are_equally_likely():
+    bits = RunningParity(5, 5).sample(2000, np.random.default_rng(0))
+    assert stats.binomtest(int(bits.values.sum()), 10_000).pvalue > UNLIKELY
+    symbols = CopyAfterPause(4, 4, alphabet_size=5).sample(2000, np.random.default_rng(0)).values
+    assert stats.chisquare(np.bincount(symbols[symbols < 5])).pvalue > UNLIKELY
+
+
+def test_the_text_is_the_zen_that_python_prints():
+    with contextlib.redirect_stdout(io.StringIO()):
+        import this
+    assert codecs.decode(this.s, "rot13") == ZEN
+    assert NextCharacter().text == " ".join(ZEN.lower().split())
+
+
+def test_pieces_begin_anywhere_in_the_text():
+    task = NextCharacter(3, 3)
+    pieces = {task.text_of(tokens) for tokens in plain(task.sample(20_000, np.random.default_rng(0)))}
+    assert pieces == {task.text[i : i + 3] for i in range(len(task.text) - 3)}
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: RunningParity(3, 2), "length_min must not exceed length_max, but they are 3 and 2"),
+        (lambda: CopyAfterPause(3, 2), "copied_min must not exceed copied_max, but they are 3 and 2"),
+        (lambda: NextCharacter(1, 5000), "length_max must be at most 854, not 5000"),
+        (
+            lambda: RunningParity().sample_lengths([0], 0),
+            "RunningParity has no sequence of length 0: lengths are 1 or more",
+        ),
+        (
+            lambda: CopyAfterPause(pause=5).sample_lengths([8], 0),
+            "CopyAfterPause has no sequence of length 8: lengths are 5 and an even number more, 2 at least",
+        ),
+        (
+            lambda: NextCharacter().sample_lengths([855], 0),
+            "NextCharacter has no sequence of length 855: lengths are 1 to 854",
+        ),
+        (
+            lambda: RunningParity().truth(Sequences(np.zeros((1, 2)), [0, 1], [0])),
+            "sequences must hold tokens, not features",
+        ),
+    ],
+)
+def test_what_there_is_not_is_refused(draw, message):
+    with refused(message):
+        draw()
+
+
+# --- networks
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_network_has_an_output_for_each_step_and_learns_the_same_on_both_engines(task):
+    models, losses = [], []
+    for engine in ("native", "mygrad"):
+        _, model, optimizer = Experiment(task, {"name": "rnn", "dim_recurrent": 8}).make()
+        losses.append(train(model, task, optimizer, 30, 4, engine=engine).loss)
+        models.append(model)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    for one, other in zip(models[0].parameters, models[1].parameters, strict=True):
+        np.testing.assert_allclose(one.data, other.data, atol=1e-4)
+
+
+def test_a_network_learns_running_parity():
+    task = RunningParity(1, 5)
+    model = make("model", "rnn", **sizes_for(task, "rnn"), dim_recurrent=16, rng=0)
+    train(model, task, Adam(model.parameters, learning_rate=0.01), 3000, 8)
+    report = evaluate(model, task, 2000)
+    assert report.mean_accuracy > 0.98
+    assert report.whole_accuracy > 0.95
+
+
+def test_a_model_that_has_one_output_is_refused(in_python):
+    model = GRU(2, 4, 2, rng=0)
+    with refused("each step has a class, but the model has one output for a sequence: make it per_step"):
+        evaluate(model, RunningParity(2, 3), 5, engine="native")
+    wants_steps = "^the targets are a class for each step, so the model must return outputs of shape"
+    with pytest.raises(InvalidArgument, match=wants_steps):
+        evaluate(model, RunningParity(2, 3), 5, engine="mygrad")
+    with pytest.raises(InvalidArgument, match=wants_steps):
+        train(model, RunningParity(2, 3), Adam(model.parameters), 5)
+
+
+def test_a_class_of_your_own_must_have_an_output_for_each_step(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(RECURRENT)
+    model = f"{tmp_path / 'mine.py'}:Recurrent"
+    assert (
+        main(["train", "--task=running-parity", f"--model={model}", "--iterations=1", f"--out={tmp_path / 'run'}"]) == 2
+    )
+    said = "the targets are a class for each step, so the model must return outputs of shape (T, K) for K = 2"
+    assert said in capsys.readouterr().err
+
+
+# --- accuracy over steps
+
+
+@pytest.fixture(scope="module")
+def parity():
+    task = RunningParity(1, 6)
+    model = make("model", "gru", **sizes_for(task, "gru"), dim_recurrent=8, rng=1)
+    train(model, task, Adam(model.parameters, learning_rate=0.01), 300, 8)
+    return task, model
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_steps_and_whole_sequences_are_counted_as_by_hand(which):
+    task = TASKS[which]
+    model = make("model", "rnn", **sizes_for(task, "rnn"), dim_recurrent=8, rng=0)
+    report = evaluate(model, task, 300, 5)
+    drawn = task.sample(300, np.random.default_rng(5))
+    said = compile(model).logits(drawn).argmax(axis=1)
+    counted = {length: [0, 0, 0, 0] for length in drawn.lengths.tolist()}
+    for (begin, end), answers in zip(itertools.pairwise(drawn.offsets), answers_of(drawn), strict=True):
+        right = [s == a for s, a in zip(said[begin:end], answers, strict=True) if a is not None]
+        for place, number in enumerate((len(right), sum(right), 1, all(right))):
+            counted[len(answers)][place] += number
+    expected = np.array([counted[length] for length in sorted(counted)])
+    assert report.each == "step"
+    found = (report.total, report.correct, report.sequences, report.whole)
+    assert np.array_equal(np.stack(found, axis=1), expected)
+    assert report.class_total.sum() == report.total.sum()
+    assert np.diagonal(report.class_correct).sum() <= report.correct.sum()
+    # All steps of a sequence as one.
+    np.testing.assert_allclose(
+        report.interval, wilson_interval(report.accuracy * report.sequences, report.sequences), atol=1e-12
+    )
+    assert set(report.rows()[0]) >= {"sequences", "whole", "whole_accuracy"}
+
+
+def test_a_report_of_steps_says_so(parity):
+    task, model = parity
+    report = evaluate(model, task, 200, 5)
+    steps = task.sample(200, np.random.default_rng(5)).lengths.sum()
+    assert repr(report).startswith(f"LengthReport({steps} steps of 200 sequences, accuracy ")
+    table = str(report.table())
+    assert "Accuracy of steps by length" in table
+    assert "whole" in table
+    twice = report.joined(report)
+    assert (twice.sequences == 2 * report.sequences).all()
+    assert twice.whole_accuracy == report.whole_accuracy
+    other = report.compare(evaluate(model, task, 200, 6))
+    assert abs(other.difference).max() < 0.5
+    with refused("one of the reports counts steps, the other sequences"):
+        report.compare(evaluate(GRU(10, 8, 2, rng=0), TwinHalves(1, 3), 10, engine="mygrad"))
+
+
+def test_the_report_of_tags_counts_the_same(parity):
+    task, model = parity
+    drawn = task.sample(200, np.random.default_rng(5))
+    logits = compile(model).logits(drawn).astype(np.float64)
+    powers = np.exp(logits)
+    tags = tag_report(drawn.targets, powers / powers.sum(axis=1, keepdims=True), offsets=drawn.offsets)
+    report = evaluate(model, task, 200, 5)
+    assert tags.accuracy == pytest.approx(report.mean_accuracy)
+    assert tags.sequence_accuracy == pytest.approx(report.whole_accuracy)
+
+
+def test_a_look_inside_is_of_the_steps_that_have_answers(parity):
+    task, model = parity
+    tokens = np.array([1, 0, 1, 1])
+    found = inspect(model, tokens, task.truth(Sequences(tokens, [0, 4], [0])), class_names=task.class_names)
+    plain_logits = model(np.eye(2, dtype=np.float32)[tokens]).data
+    np.testing.assert_allclose(found.logits, plain_logits, atol=1e-5)
+    shares = np.exp(plain_logits) / np.exp(plain_logits).sum(axis=1, keepdims=True)
+    assert found.loss == pytest.approx(-np.log(shares[range(4), [1, 1, 0, 1]]).mean(), rel=1e-4)
+    assert "of 4 answers right; loss" in found.summary()
+    last = inspect(model, tokens, [-1, -1, -1, 1])
+    assert last.loss == pytest.approx(-np.log(shares[3, 1]), rel=1e-4)
+    # A step before all that count has the gradient that comes back from them alone.
+    assert last.state_gradients["h"][0].any()
+    first = inspect(model, tokens, [1, -1, -1, -1])
+    assert not first.state_gradients["h"][1:].any()
+    with refused("y must be one class for each of the 4 steps, not an array of shape (3,)"):
+        inspect(model, tokens, [1, 0, 1])
+
+
+def test_a_network_goes_on_with_a_text():
+    task = NextCharacter(1, 10)
+    model = make("model", "rnn", **sizes_for(task, "rnn"), dim_recurrent=8, rng=0)
+    written = generate(model, task.sample(1, np.random.default_rng(0)).tokens(0), 12, seed=0)
+    assert len(task.text_of(written)) == 12
+
+
+# --- the command line
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    options = "--iterations=200 --dim-recurrent=8 --samples=400 --batch-size=4 --quiet".split()
+    for name in ("running-parity", "copy-after-pause"):
+        assert main(["train", f"--task={name}", f"--out={folder / name}", *options]) == 0
+    return folder / "running-parity"
+
+
+def test_a_run_is_trained_and_tested_over_steps(run, capsys):
+    loaded = load_run(run)
+    assert loaded.model.per_step
+    assert loaded.report["evaluation"]["lengths"][0].keys() >= {"total", "sequences", "whole"}
+    assert max(row["length"] for row in loaded.report["evaluation"]["lengths"]) == 40
+    assert main(["evaluate", str(run), "--samples=200", "--lengths=2,4"]) == 0
+    out = capsys.readouterr().out
+    assert "600 steps of 200 new sequences (seed 1)" in out
+    assert "of the sequences are right at every step" in out
+
+
+def test_longer_sequences_can_be_asked_for(run, tmp_path):
+    file = tmp_path / "found.csv"
+    assert main(["evaluate", str(run), "--samples=500", "--length-max=90", f"--out={file}", "--quiet"]) == 0
+    lengths = [int(line.split(",")[0]) for line in file.read_text().splitlines()[1:]]
+    assert lengths == list(range(1, 91))
+
+
+def test_a_run_is_looked_into(run, tmp_path, capsys):
+    assert main(["inspect", str(run), "1011", f"--out={tmp_path}"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "of 4 answers right" in out
+    assert main(["inspect", str(run.parent / "copy-after-pause"), "31.....??", "--quiet", f"--out={tmp_path}"]) == 0
+    compared = compare_runs(run, run.parent / "copy-after-pause")
+    assert compared.accuracy is not None
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("predict {run} 1011", "{run} answers at every step: myrnn inspect {run} '1011' shows them"),
+        ("inspect {run} 12", "sequence '12' has the symbol '2': the symbols are 0 1"),
+        (
+            "inspect {run} 11 --label 1",
+            "--label is for runs with one class a sequence, and {run} has one at every step",
+        ),
+        (
+            "evaluate {run} --samples 9 --shortcuts",
+            "a class for each sequence is needed here, without weights, but these sequences have a class for each step",
+        ),
+        (
+            "transfer {run} --samples 9",
+            "{run} was trained on a task without halves: transfer tries networks on tasks with two halves",
+        ),
+    ],
+)
+def test_what_is_for_one_class_a_sequence_says_so(run, capsys, command, message):
+    assert main(command.format(run=run).split()) == 2
+    assert capsys.readouterr().err.strip().endswith(message.format(run=run))
