@@ -396,7 +396,7 @@ def test_what_is_no_text_and_no_series(model, forecaster):
         forecast(forecaster, WAVE[:2], 3)
     with refused("model must be a SequenceForecaster, or several"):
         forecast([], WAVE, 3)
-    with refused("prime must be the first tokens of a sequence, one at least"):
+    with refused("prime must hold one symbol at least, not ''"):
         model.generate("", 3)
     with refused("X holds no text of two symbols"):
         model.score("a")

@@ -263,6 +263,7 @@ def _flat_tags(y: Any, offsets: NDArray[np.int64]) -> list[Any]:
         raise InvalidArgument(f"y must be a list of tags for each sequence, not {_checks.shown(y)}")
     _check_count(len(y), offsets)
     flat: list[Any] = []
+    y = _rows_of(y)
     for index, (tags, steps) in enumerate(zip(y, np.diff(offsets).tolist(), strict=True)):
         listed = tags.tolist() if hasattr(tags, "tolist") else tags
         if not isinstance(listed, list | tuple | str):
@@ -283,6 +284,7 @@ def _flat_numbers(y: Any, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
         raise InvalidArgument(f"y must be an array (T,) or (T, K) for each sequence, not {_checks.shown(y)}")
     _check_count(len(y), offsets)
     parts = []
+    y = _rows_of(y)
     for index, (given, steps) in enumerate(zip(y, np.diff(offsets).tolist(), strict=True)):
         part = _numbers(f"y[{index}]", given)
         if len(part) != steps:
@@ -308,6 +310,11 @@ def _is_of_steps(y: Any, offsets: NDArray[np.int64]) -> bool:
     if not isinstance(y, list | tuple) or len(y) != len(offsets) - 1:
         return False
     return all(hasattr(one, "__len__") and len(one) == steps for one, steps in zip(y, np.diff(offsets), strict=True))
+
+
+def _rows_of(y: Any) -> Any:
+    """Return a data frame, over whose column names Python goes, as an array."""
+    return np.asarray(y) if hasattr(y, "columns") else y
 
 
 def _check_count(given: int, offsets: NDArray[np.int64]) -> None:

@@ -74,6 +74,8 @@ class SequenceEstimator(BaseEstimator):
     # What is learned, and what the estimator is called in messages.
     learn: ClassVar[str]
     word: ClassVar[str]
+    # What `tokenize` may be where X holds lists of symbols and no text.
+    unread: ClassVar[tuple[Any, ...]] = ("words",)
 
     cell: Any
     dim_recurrent: int
@@ -320,7 +322,7 @@ class SequenceEstimator(BaseEstimator):
         """Refuse a `tokenize` that does not fit X; with `verbose`, say how text was read."""
         how = raw.tokenize if isinstance(raw, TokenSequences) else None
         # Lists of strings are words.
-        if self.tokenize not in ("auto", how) and (how is not None or self.tokenize != "words"):
+        if self.tokenize not in ("auto", how) and (how is not None or self.tokenize not in self.unread):
             read = "but X holds none" if how is None else f"but X was read as {how}"
             raise InvalidArgument(f"tokenize={_checks.shown(self.tokenize)} says how to read text, {read}")
         if self.verbose and self.tokenize == "auto" and isinstance(raw, TokenSequences) and how is not None:

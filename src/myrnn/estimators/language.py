@@ -66,7 +66,7 @@ class LanguageModel(SequenceEstimator):
     'abdabc'
     """
 
-    learn, word = TEXT, "language model"
+    learn, word, unread = TEXT, "language model", ("words", "characters")
 
     @keywords
     def __init__(
@@ -189,7 +189,11 @@ class LanguageModel(SequenceEstimator):
             Text where the model reads text, words parted by spaces, and else a list of symbols. A symbol that was not
             in the training is ``?``, or None beside integers.
         """
+        if not isinstance(prime, str) and self._vocabulary.kind == "characters":
+            prime = "".join(prime)
         tokens = self._fitted.read([prime]).tokens(0)
+        if not len(tokens):
+            raise InvalidArgument(f"prime must hold one symbol at least, not {_checks.shown(prime)}")
         drawn = generate(
             self.model_,
             tokens,
@@ -221,7 +225,10 @@ class LanguageModel(SequenceEstimator):
 
 
 def _listed(X: Any) -> Any:
-    """Return a single text as a list of one."""
+    """Return a single text, or a single list of integers, as a list of one."""
     if X is None:
         raise InvalidArgument(f"X must be a text or a list of texts, not {_checks.shown(X)}")
-    return [X] if isinstance(X, str) else X
+    is_one = isinstance(X, str) or (getattr(X, "ndim", 0) == 1 and np.asarray(X).dtype.kind in "iu")
+    if isinstance(X, list | tuple) and len(X):
+        is_one = all(isinstance(symbol, int | np.integer) for symbol in X)
+    return [X] if is_one else X

@@ -146,8 +146,10 @@ def _train(
 ) -> None:
     settings, model = experiment.training, fitted.model
     learned, kept = sequences.select(~validation), sequences.select(validation)
+    if not len(learned.targets):
+        raise InvalidArgument("what is left to learn from has no target: give more, or a smaller validation_fraction")
     truncate = truncated_at(settings.truncate, fitted.targets.learn)
-    learned, batch, per_epoch = _batches(learned, settings.batch_size, truncate)
+    learned, batch, per_epoch, truncate = _batches(learned, settings.batch_size, truncate)
     iterations = settings.max_epochs * per_epoch
     loss = loss_for(settings.loss, sequences.kind)
     # By its scores the network is watched now and used later.
@@ -212,20 +214,21 @@ def truncated_at(given: int | None, learn: str) -> int | None:
     return (WINDOW if learn in NEXT else None) if given is None else given or None
 
 
-def _batches(learned: Sequences, batch_size: int, truncate: int | None) -> tuple[Sequences, int, int]:
-    """Return what to learn from, how many sequences an iteration takes, and how many iterations make an epoch.
+def _batches(learned: Sequences, batch_size: int, truncate: int | None) -> tuple[Sequences, int, int, int | None]:
+    """Return what to learn from, how many sequences an iteration takes, how many iterations make an epoch, and windows.
 
-    What is read window by window is read as several streams at once: of a single sequence these are its parts.
+    What is read window by window is read as several streams at once: of a single sequence these are its parts. Where
+    none is longer than a window, all are read whole.
     """
-    if truncate is None:
+    if truncate is None or learned.lengths.max() <= truncate:
         batch = min(batch_size, len(learned))
-        return learned, batch, -(-len(learned) // batch)
-    steps, filled = len(learned.values), int((learned.lengths > 0).sum())
+        return learned, batch, -(-len(learned) // batch), None
     if len(learned) == 1:
-        filled = max(1, steps // truncate)
-        learned = learned.cut(min(batch_size, filled))
-    batch = max(1, min(batch_size, filled))
-    return learned, batch, max(1, -(-steps // (batch * truncate)))
+        learned = learned.cut(min(batch_size, len(learned.values) // truncate))
+    batch = min(batch_size, int((learned.lengths > 0).sum()))
+    # A window never holds steps of two sequences.
+    windows = int((-(-learned.lengths // truncate)).sum())
+    return learned, batch, -(-windows // batch), truncate
 
 
 def new_model(

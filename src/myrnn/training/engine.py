@@ -166,7 +166,10 @@ class ChosenEngine:
             # What a step reads of the one before goes on in compiled models only.
             self._fallback = None
             if engine == "mygrad":
-                raise InvalidArgument('truncate needs a compiled model: leave engine at "auto" or "native"')
+                raise InvalidArgument(
+                    'truncate needs a compiled model: leave engine at "auto" or "native", or read sequences whole '
+                    "(truncate=None; --truncate 0)"
+                )
         if engine == "mygrad":
             return
         try:
