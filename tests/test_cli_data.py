@@ -596,7 +596,7 @@ def test_a_signal_ends_a_training_in_good_order(here, capsys, monkeypatch, numbe
     assert out == "run\n"
     assert re.fullmatch(
         r"myrnn: warning: fit was interrupted in epoch 4: the model is that of epoch [123], and can be used\n"
-        rf"myrnn: {word}: run holds the classifier of epoch [123]{AGAIN}\n",
+        rf"myrnn: {word}: run holds the network of epoch [123]{AGAIN}\n",
         err,
     )
     report = json.loads(Path("run/report.json").read_text())
@@ -611,7 +611,7 @@ def test_a_signal_during_the_test_costs_only_that(here, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert out == "run\n"
     assert re.fullmatch(
-        r"myrnn: interrupted: run holds the classifier of epoch [123], which was not tested" + AGAIN + r"\n", err
+        r"myrnn: interrupted: run holds the network of epoch [123], which was not tested" + AGAIN + r"\n", err
     )
     assert set(json.loads(Path("run/report.json").read_text())) == {"training"}
     load_run("run")
@@ -626,7 +626,7 @@ def test_a_signal_while_pictures_are_drawn_costs_nothing(here, capsys, monkeypat
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == code
     out, err = capsys.readouterr()
     assert out == "run\n"
-    assert re.fullmatch(rf"myrnn: {word}: run holds the classifier of epoch [123]\n", err)
+    assert re.fullmatch(rf"myrnn: {word}: run holds the network of epoch [123]\n", err)
     assert (here / "run" / "calibration.png").is_file()
     load_run(here / "run")
 
@@ -642,7 +642,7 @@ def test_a_second_signal_while_pictures_are_drawn_waits_for_nothing(here, capsys
     out, err = capsys.readouterr()
     assert out == "run\n"
     assert re.search(
-        r"myrnn: interrupted: run holds the classifier of epoch [12], which was not tested" + AGAIN + r"\n$", err
+        r"myrnn: interrupted: run holds the network of epoch [12], which was not tested" + AGAIN + r"\n$", err
     )
     load_run("run")
 
@@ -693,7 +693,7 @@ def test_what_fails_after_the_training_does_not_cost_the_classifier(here, capsys
     out, err = capsys.readouterr()
     assert out == ""
     assert re.search(
-        rf"^myrnn: {re.escape(message)}; run holds the classifier of epoch [12]{SAVED}$", err, re.MULTILINE
+        rf"^myrnn: {re.escape(message)}; run holds the network of epoch [12]{SAVED}$", err, re.MULTILINE
     )
     assert set(json.loads(Path("run/report.json").read_text())) == {"training"}
     assert SequenceClassifier.load("run").predict(read_sequences("test.csv").sequences).shape == (5,)

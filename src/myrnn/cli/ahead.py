@@ -136,7 +136,11 @@ def _series(run: Run, data: Path | None, names: str | None, delimiter: str | Non
     if file is None:
         raise InvalidArgument(f"{run.folder} learned from a series in memory: give it with --data")
     read = read_examples(
-        file, SERIES, text_column=names or kept.text_column, delimiter=delimiter or kept.delimiter
+        file,
+        SERIES,
+        text_column=names or kept.text_column,
+        delimiter=delimiter or kept.delimiter,
+        columns=None if names is not None or run.fitted is None else run.fitted.columns,
     ).sequences
     if len(read) != 1:
         raise InvalidArgument(f"{file} holds {count_of(len(read), 'series')}, but one is needed")

@@ -182,7 +182,7 @@ def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: st
     """Do the same for data. An interrupt leaves a classifier that can be used; return what is said of it then."""
 
     def held() -> str:
-        return "" if work.fitted is None else f"{folder} holds the classifier of epoch {work.fitted.best_epoch}"
+        return "" if work.fitted is None else f"{folder} holds the network of epoch {work.fitted.best_epoch}"
 
     if not quiet:
         work.on_trained = show.epochs

@@ -273,7 +273,7 @@ def _read_values(
         numbers.append(number)
         try:
             found = read(record)
-            label = found.label if columns.listed else _as_text(found.label).strip() if labelled else ""
+            label = found.label if columns.listed else as_text(found.label).strip() if labelled else ""
             if labelled and label == "":
                 raise DataError("no label")
             kind, sequence = _checked(found.sequence)
@@ -321,7 +321,7 @@ def _may_be(kind: str, other: str) -> bool:
     return other != TEXT if kind == EMPTY else kind == INTEGERS and other in (SYMBOLS, NUMBERS)
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Return a label or a symbol as text, as JSON has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -334,7 +334,7 @@ def _of_kind(sequences: list[Any], kind: str) -> pl.Series | TokenSequences | Nu
         return pl.Series(sequences, dtype=pl.String)
     offsets = offsets_of(list(map(len, sequences)))
     if kind in (EMPTY, INTEGERS, SYMBOLS):
-        return listed(list(map(_as_text, chain.from_iterable(sequences))), offsets)
+        return listed(list(map(as_text, chain.from_iterable(sequences))), offsets)
     # Beside numbers there may be lists of integers, and empty ones.
     width = next(rows.shape[1] for rows in sequences if isinstance(rows, np.ndarray))
     rows = [np.asarray(rows, dtype=np.float64).reshape(-1, width) for rows in sequences]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -51,6 +52,8 @@ class LabelledSequences:
         The file.
     targets : list or None
         What is to be learned beside labels: the tags or the numbers of every sequence.
+    columns : tuple of str or None
+        Of a series that is a table the names of its columns.
     """
 
     sequences: TokenSequences | list[NDArray[np.float64]]
@@ -59,6 +62,7 @@ class LabelledSequences:
     skipped: int
     source: Path
     targets: Any = None
+    columns: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         """Return the number of sequences, N."""
@@ -206,6 +210,7 @@ def read_examples(
     delimiter: str | None = None,
     kind: Kind | None = None,
     skip_bad_lines: bool = False,
+    columns: Sequence[str] | None = None,
 ) -> LabelledSequences:
     """Read what is to be learned from a file: labels, tags, numbers, text or a series.
 
@@ -221,6 +226,8 @@ def read_examples(
     text_column, label_column : str, optional
         The names of the columns: by default ``sequence``, and ``label``, ``tags`` or ``target``. Of a table of numbers
         `text_column` names the columns of the series, with commas between; by default all that hold numbers.
+    columns : sequence of str, optional
+        The same as a list: the columns of a series in the order of the training.
 
     Raises
     ------
@@ -245,12 +252,14 @@ def read_examples(
             return LabelledSequences(split_text([whole], tokenize, str(source)), None, np.array([1]), 0, source)
         return read_sequences(source, text_column=text, labelled=False, kind="tokens", **usual)
     if learn == SERIES:
-        names = None if text_column is None else [name.strip() for name in text_column.split(",")]
+        names = None if columns is None else list(columns)
+        if text_column is not None and names is None:
+            names = [name.strip() for name in text_column.split(",")]
         if (series := read_table(source, names, _delimiter(source, delimiter))) is not None:
-            return LabelledSequences([series], None, np.array([1]), 0, source)
+            return LabelledSequences([series[0]], None, np.array([1]), 0, source, columns=series[1])
         return read_sequences(source, text_column=text, labelled=False, kind="features", **usual)
-    columns = files.Columns(_name("text_column", text), _name("label_column", column or ""), listed=True)
-    table = _table(source, None, columns, _delimiter(source, delimiter), skip_bad_lines)
+    both = files.Columns(_name("text_column", text), _name("label_column", column or ""), listed=True)
+    table = _table(source, None, both, _delimiter(source, delimiter), skip_bad_lines)
     found = _sequences(source, table, tokenize, kind)
     given = table.labels.to_list() if table.targets is None and table.labels is not None else table.targets
     read = LabelledSequences(found, None, table.lines, table.skipped, source)
@@ -269,13 +278,13 @@ def _targets(read: LabelledSequences, learn: str, given: list[Any]) -> list[Any]
             if not isinstance(parts, list) or len(parts) != steps:
                 have = _checks.count_of(len(parts), "tag") if isinstance(parts, list) else _checks.shown(value)
                 raise DataError(f"{read.source}, line {line}: {_checks.count_of(steps, 'step')}, but {have}")
-            found.append([str(tag) for tag in parts])
+            found.append([files.as_text(tag) for tag in parts])
             continue
         try:
             numbers = np.array(parts if isinstance(parts, list) else [parts], dtype=np.float64)
         except (TypeError, ValueError):
             numbers = np.array([np.nan])
-        if not np.isfinite(numbers).all() or not numbers.size:
+        if not np.isfinite(numbers).all() or (not numbers.size and steps):
             raise DataError(f"{read.source}, line {line}: {_checks.shown(value)} is not a finite number, or several")
         found.append(numbers)
     if learn == VALUES and all(len(numbers) == 1 and numbers.ndim == 1 for numbers in found):

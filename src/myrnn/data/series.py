@@ -17,8 +17,12 @@ from myrnn.errors import DataError
 PLAIN, PARQUET = ".txt", (".parquet", ".pq")
 
 
-def read_table(path: Path, names: list[str] | None, delimiter: str | None) -> NDArray[np.float64] | None:
-    """Return the numbers of a table, float64 (T, C); None where the file holds lists and is no such table.
+def read_table(
+    path: Path, names: list[str] | None, delimiter: str | None
+) -> tuple[NDArray[np.float64], tuple[str, ...] | None] | None:
+    """Return the numbers of a table, float64 (T, C), and the names of its columns, if it has any.
+
+    It is None where the file holds lists and is no such table.
 
     Parameters
     ----------
@@ -36,11 +40,17 @@ def read_table(path: Path, names: list[str] | None, delimiter: str | None) -> ND
     """
     ending = files.without_gz(path).suffix.lower()
     if ending == PLAIN:
-        return _of_text(path)
+        return _of_text(path), None
     frame = _frame(path, delimiter) if delimiter is not None or ending in PARQUET else None
     if frame is None or any(kind.is_nested() for kind in frame.dtypes):
         return None
     listed = ", ".join(map(repr, frame.columns[: files.MOST_COLUMNS]))
+    first = 1 if ending in PARQUET else 2
+    if delimiter is not None:
+        _check_header(path, frame.columns)
+        for name in frame.columns if names is None else names:
+            if name in frame.columns:
+                _check_column(path, frame[name], first)
     if names is None:
         names = [name for name, kind in zip(frame.columns, frame.dtypes, strict=True) if kind.is_numeric()]
         left = [name for name in frame.columns if name not in names]
@@ -55,8 +65,41 @@ def read_table(path: Path, names: list[str] | None, delimiter: str | None) -> ND
     if not names:
         raise DataError(f"{path} has no column of numbers; its columns are {listed or 'none'}")
     rows: NDArray[np.float64] = frame.select(names).to_numpy().astype(np.float64)
-    _check(path, rows, 1 if ending in PARQUET else 2)
-    return rows
+    _check(path, rows, first)
+    return rows, tuple(names)
+
+
+def _check_header(path: Path, names: list[str]) -> None:
+    """Refuse a first line that names no columns, or one twice."""
+    for name in names:
+        # So Polars calls the second of a name.
+        if "_duplicated_" in name:
+            raise DataError(f"{path} has more than one column {name.rpartition('_duplicated_')[0]!r}")
+        if _is_number(name):
+            raise DataError(f"{path}, line 1: the first line must name the columns, but it holds the number {name}")
+
+
+def _check_column(path: Path, column: Any, first: int) -> None:
+    """Refuse a column of which most, but not all, are numbers, and one with decimal commas."""
+    if column.dtype.is_numeric() or not len(column):
+        return
+    cells = column.cast(str).to_list()
+    numbers = [cell is None or _is_number(cell) for cell in cells]
+    if 2 * sum(numbers) > len(cells):
+        place = numbers.index(False)
+        raise DataError(f"{path}, line {place + first}: {_checks.shown(cells[place])} in {column.name!r} is no number")
+    commas = [cell is not None and cell.count(",") == 1 and _is_number(cell.replace(",", ".")) for cell in cells]
+    if 2 * sum(commas) > len(cells):
+        cell = cells[commas.index(True)]
+        raise DataError(f"{path}: {column.name!r} holds numbers with a decimal comma, such as {cell}: write points")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _frame(path: Path, delimiter: str | None) -> Any:
@@ -77,7 +120,7 @@ def _of_text(path: Path) -> NDArray[np.float64]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
-            rows.append([float(field) for field in line.replace(",", " ").split()])
+            rows.append([float(field) for field in line.split()])
         except ValueError:
             raise DataError(f"{path}, line {number}: {_checks.shown(line.strip())} is not numbers") from None
         if len(rows[-1]) != len(rows[0]):

@@ -286,7 +286,7 @@ def _flat_numbers(y: Any, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
     parts = []
     y = _rows_of(y)
     for index, (given, steps) in enumerate(zip(y, np.diff(offsets).tolist(), strict=True)):
-        part = _numbers(f"y[{index}]", given)
+        part = _numbers(f"y[{index}]", [given] if isinstance(given, int | float) else given)
         if len(part) != steps:
             raise InvalidArgument(
                 f"sequence {index} has {_checks.count_of(steps, 'step')}, but y[{index}] "

@@ -24,7 +24,7 @@ from myrnn.data import (
     flat_sequences,
 )
 from myrnn.errors import InvalidArgument
-from myrnn.estimators.tables import checked_table, is_table, note_features
+from myrnn.estimators.tables import check_names, checked_table, is_table, names_of, note_features
 from myrnn.experiment import Experiment
 from myrnn.models import ACTIVATIONS, parameters_of
 from myrnn.registry import kinds
@@ -103,7 +103,7 @@ class SequenceEstimator(BaseEstimator):
 
     def _fit(self, X: Any, y: Any) -> Self:
         experiment = self.experiment()
-        table = is_table(X)
+        table, names = is_table(X), names_of(X)
         given = checked_table(self, X, reset=True) if table else X
         raw = flat_sequences(given, tokenize=self.tokenize)
         self._check_read(raw)
@@ -119,6 +119,8 @@ class SequenceEstimator(BaseEstimator):
         )
         self._take(fitted)
         note_features(self, None if fitted.is_symbols else fitted.dim_input, table)
+        if names is not None and not table:
+            self.feature_names_in_ = np.array(names, dtype=object)
         return self
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
@@ -150,6 +152,7 @@ class SequenceEstimator(BaseEstimator):
         return Experiment(
             data={
                 "learn": self.learn,
+                **({"per_step": self.per_step} if hasattr(self, "per_step") else {}),
                 "tokenize": AUTO if callable(self.tokenize) else self.tokenize,
                 "standardize": self.standardize,
                 "max_vocabulary": self.max_vocabulary,
@@ -339,7 +342,10 @@ class SequenceEstimator(BaseEstimator):
     def _table(self, X: Any) -> Any:
         """Return X, checked where it is a table and the estimator learned from one."""
         check_is_fitted(self)
-        return checked_table(self, X, reset=False) if is_table(X) and self._fitted_on_table else X
+        if is_table(X) and self._fitted_on_table:
+            return checked_table(self, X, reset=False)
+        check_names(self, X)
+        return X
 
     def _by_sequence(self, rows: NDArray[Any], lengths: NDArray[np.int64]) -> list[NDArray[Any]]:
         """Return what was said of the steps of each sequence."""
@@ -420,6 +426,7 @@ def _parameters(cls: type[SequenceEstimator], run: Run, noted: Any) -> dict[str,
             "standardize": data.standardize,
             "max_vocabulary": data.max_vocabulary,
             "random_state": training.seed,
+            "per_step": run.fitted.targets.per_step,  # type: ignore[union-attr]  # there is one
         }
         return {name: value for name, value in every.items() if name in names or name == "cell"}
     if isinstance(settings, dict):

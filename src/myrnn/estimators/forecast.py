@@ -20,6 +20,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.ahead import Ahead
 from myrnn.estimators.forecaster import MOST_STEPS, SequenceForecaster, one_series
+from myrnn.estimators.tables import check_names
 from myrnn.results import HasTable, Table, integer, number
 
 MOST_PATHS = 100_000
@@ -130,6 +131,7 @@ def forecast(
     each = -(-paths // len(members))
     means, drawn = [], []
     for member in members:
+        check_names(member, series)
         ahead = Ahead(member._fitted, member.engine, known)
         means.append(ahead.paths(horizon, ahead.without_errors(horizon))[:, 0])
         if each:

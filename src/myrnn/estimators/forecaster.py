@@ -14,6 +14,7 @@ from myrnn.data import SERIES, Numbers, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.ahead import Ahead
 from myrnn.estimators.base import SequenceEstimator
+from myrnn.estimators.tables import check_names, names_of
 
 # How far ahead a forecast goes at most.
 MOST_STEPS = 100_000
@@ -111,9 +112,14 @@ class SequenceForecaster(SequenceEstimator):
         TrainingDiverged
             When the loss is no longer finite.
         """
-        return self._fit(series_of(X)[0], y)
+        names = names_of(X)
+        self._fit(series_of(X)[0], y)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        return self
 
     def _given(self, X: Any) -> Any:
+        check_names(self, X)
         return series_of(X)[0]
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
@@ -133,6 +139,7 @@ class SequenceForecaster(SequenceEstimator):
         NotFinite
             When outputs are not finite.
         """
+        check_names(self, X)
         listed, is_one = series_of(X)
         outputs, lengths = self._fitted.finite_scores(listed)
         rows = self._fitted.targets.decode(outputs)
@@ -141,6 +148,7 @@ class SequenceForecaster(SequenceEstimator):
 
     def score(self, X: Any, y: None = None) -> float:
         """Return the coefficient of determination R² of what is said one step ahead: 1 is perfect."""
+        check_names(self, X)
         listed, _ = series_of(X)
         said = self.predict(listed)
         pairs = [(one[1:], part[:-1]) for one, part in zip(listed, said, strict=True) if len(one) > 1]
@@ -154,6 +162,7 @@ class SequenceForecaster(SequenceEstimator):
 
         `myrnn.forecast` returns intervals, too.
         """
+        check_names(self, series)
         known = one_series(series)
         horizon = _checks.integer("horizon", horizon, minimum=1, maximum=MOST_STEPS)
         ahead = Ahead(self._fitted, self.engine, known)

@@ -62,3 +62,28 @@ def note_features(estimator: Any, columns: int | None, table: bool) -> None:
             delattr(estimator, name)
     if columns is not None:
         estimator.n_features_in_ = columns
+
+
+def names_of(X: Any) -> list[str] | None:
+    """Return the names of the columns of data frames, a list of them or one; None where there are none.
+
+    Raises
+    ------
+    InvalidArgument
+        When those of a list differ.
+    """
+    frames = X if isinstance(X, list | tuple) else [X]
+    if not len(frames) or not all(hasattr(frame, "columns") for frame in frames):
+        return None
+    first, *others = ([str(name) for name in frame.columns] for frame in frames)
+    for index, names in enumerate(others, start=1):
+        if names != first:
+            raise InvalidArgument(f"X[{index}] has the columns {', '.join(names)}, but X[0] {', '.join(first)}")
+    return first
+
+
+def check_names(estimator: Any, X: Any) -> None:
+    """Refuse data frames whose columns are not those of the training, in their order."""
+    names, known = names_of(X), getattr(estimator, "feature_names_in_", None)
+    if names is not None and known is not None and names != [str(name) for name in known]:
+        raise InvalidArgument(f"X has the columns {', '.join(names)}, but was fitted with {', '.join(map(str, known))}")

@@ -87,6 +87,16 @@ class Data(Section, frozen=True, kw_only=True):
             extra={"later": True},
         ),
     ] = "labels"
+    per_step: (
+        Annotated[
+            bool,
+            Meta(
+                description="Whether numbers are those of steps, not of sequences; by default where there are as many.",
+                extra={"later": True},
+            ),
+        ]
+        | None
+    ) = None
 
     def __post_init__(self) -> None:
         """Check all values, and that plain text has a file of labels."""

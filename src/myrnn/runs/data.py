@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,10 @@ class GivenData:
         if not len(raw):
             raise InvalidArgument("X holds no sequence: at least two are needed, of two classes")
         if experiment.data.learn != LABELS:
-            given = RawTargets.read(experiment.data.learn, self.y, raw.offsets)
-            return fit(experiment, raw, given, make=make, checkpoint=checkpoint, progress=progress)
+            given = RawTargets.read(experiment.data.learn, self.y, raw.offsets, experiment.data.per_step)
+            fitted = fit(experiment, raw, given, make=make, checkpoint=checkpoint, progress=progress)
+            fitted.columns = None if self.train is None else self.train.columns
+            return fitted
         if len(self.y) != len(raw):
             raise InvalidArgument(f"X holds {count_of(len(raw), 'sequence')}, but y {count_of(len(self.y), 'label')}")
         labels = ClassLabels.fit(self.y)
@@ -137,7 +139,8 @@ def read_raw_tests(
 ) -> Iterator[tuple[str, LabelledSequences]]:
     """Read the same as they stand in their files, one after the other."""
     files = _tests_of(experiment) if file is None else {Path(file).name: (file, labels)}
-    yield from _read_tests(experiment, files, fitted.class_names, fitted.is_symbols, fitted.text_as)
+    names, text_as = fitted.class_names, fitted.text_as
+    yield from _read_tests(experiment, files, names, fitted.is_symbols, text_as, fitted.columns)
 
 
 def _tests_of(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
@@ -152,11 +155,12 @@ def _read_tests(
     classes: Collection[str],
     is_tokens: bool,
     tokenize: str | None,
+    columns: Sequence[str] | None = None,
 ) -> Iterator[tuple[str, LabelledSequences]]:
     """Read tests one after the other; their text is read as that of the training was, which has these classes."""
     kind = "tokens" if is_tokens else "features"
     for name, (file, labels) in files.items():
-        read = _read(experiment, file, labels, kind, tokenize or "words")
+        read = _read(experiment, file, labels, kind, tokenize or "words", columns)
         yield name, _of_known(read, classes) if experiment.data.learn == LABELS else read
 
 
@@ -220,12 +224,19 @@ def read_data(experiment: Experiment) -> GivenData:
         raise InvalidArgument(
             f"{train.source} holds one class only, {next(iter(train.classes))!r}: a classifier needs two or more"
         )
-    tests = dict(_read_tests(experiment, files, train.classes, train.is_tokens, train.tokenize))
+    tests = dict(_read_tests(experiment, files, train.classes, train.is_tokens, train.tokenize, train.columns))
     y = train.labels if data.learn == LABELS else train.targets
     return GivenData(train.sequences, y, train, tests, hashes)
 
 
-def _read(experiment: Experiment, file: str, labels: str | None, kind: Any, tokenize: str) -> LabelledSequences:
+def _read(
+    experiment: Experiment,
+    file: str,
+    labels: str | None,
+    kind: Any,
+    tokenize: str,
+    columns: Sequence[str] | None = None,
+) -> LabelledSequences:
     data = experiment.data
     return read_examples(
         file,
@@ -237,6 +248,7 @@ def _read(experiment: Experiment, file: str, labels: str | None, kind: Any, toke
         delimiter=data.delimiter,
         kind=kind,
         skip_bad_lines=data.skip_bad_lines,
+        columns=columns,
     )
 
 

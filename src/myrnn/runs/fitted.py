@@ -54,6 +54,8 @@ class Fitted:
     engine : str
     names_unknown : bool
         Whether a warning names symbols that the training did not see, each once.
+    columns : tuple of str or None
+        The names of the columns of a series that was read from a table.
     is_cut : bool
         Whether the user interrupted it; the model can be used nevertheless.
     """
@@ -67,6 +69,7 @@ class Fitted:
     engine: str = "auto"
     names_unknown: bool = True
     is_cut: bool = False
+    columns: tuple[str, ...] | None = None
     named: set[Any] = field(default_factory=set, repr=False)
 
     @cached_property

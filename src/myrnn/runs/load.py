@@ -270,6 +270,11 @@ def _fitted(
             raise InvalidArgument(f"{ENCODING} has {has}, not {sizes}")
         if how in ("words", "characters") and how != encoder.kind:
             raise InvalidArgument(f"tokenize must fit {ENCODING}, which has {encoder.kind}, not be {how!r}")
+        columns = encoding.get("columns")
+        if columns is not None and not (
+            isinstance(columns, list) and len(columns) == sizes[0] and all(isinstance(name, str) for name in columns)
+        ):
+            raise InvalidArgument(f"'columns' of {ENCODING} must be {sizes[0]} names")
         epochs = max(history.step.tolist(), default=1)
         best = _checks.integer("best_epoch", noted.get("best_epoch"), minimum=1, maximum=epochs)
     except InvalidArgument as error:
@@ -288,6 +293,7 @@ def _fitted(
         tokenize=tokenize if how == OWN else how,
         engine=experiment.training.engine,
         names_unknown=most is None or len(getattr(encoder.inner, "symbols", ())) < most,
+        columns=None if columns is None else tuple(columns),
     )
 
 

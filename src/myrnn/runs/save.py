@@ -218,7 +218,8 @@ def _learned(fitted: Fitted) -> dict[str, Any]:
     """Return how the outputs are read: of labels what they are called, as the first runs had it."""
     if fitted.targets.learn == LABELS:
         return {"labels": fitted.labels.to_settings()}
-    return {"targets": fitted.targets.to_settings()}
+    columns = {} if fitted.columns is None else {"columns": list(fitted.columns)}
+    return {"targets": fitted.targets.to_settings(), **columns}
 
 
 def tests_table(reports: Mapping[str, Report]) -> Table:

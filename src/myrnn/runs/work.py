@@ -84,7 +84,7 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
 def _do(work: TaskWork | DataWork, folder: Path) -> None:
     work.do(folder)
     if isinstance(work, DataWork) and work.fitted is not None and work.fitted.is_cut:
-        raise KeyboardInterrupt(f"{folder} holds the classifier of epoch {work.fitted.best_epoch}")
+        raise KeyboardInterrupt(f"{folder} holds the network of epoch {work.fitted.best_epoch}")
 
 
 def _same_job(folder: Path, experiment: Experiment) -> Job:
