@@ -692,9 +692,7 @@ def test_what_fails_after_the_training_does_not_cost_the_classifier(here, capsys
     assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--out=run", "--quiet"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.search(
-        rf"^myrnn: {re.escape(message)}; run holds the network of epoch [12]{SAVED}$", err, re.MULTILINE
-    )
+    assert re.search(rf"^myrnn: {re.escape(message)}; run holds the network of epoch [12]{SAVED}$", err, re.MULTILINE)
     assert set(json.loads(Path("run/report.json").read_text())) == {"training"}
     assert SequenceClassifier.load("run").predict(read_sequences("test.csv").sequences).shape == (5,)
 

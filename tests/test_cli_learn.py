@@ -245,6 +245,69 @@ def test_runs_are_listed_compared_and_drawn(folder, monkeypatch, capsys):
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["tags", "sums", "text", "wave"])
+def test_the_step_of_every_kind_of_network_is_drawn(folder, name, tmp_path):
+    assert main(["graph", str(folder / name), f"--out={tmp_path / 'step.svg'}"]) == 0
+    if name in ("tags", "text"):
+        letters = "ab" if name == "tags" else "at"
+        assert main(["graph", str(folder / name), f"--sequence={letters}", f"--out={tmp_path / 'two.svg'}"]) == 0
+        assert main(["inspect", str(folder / name), letters]) == 0
+
+
+def test_the_columns_of_a_series_are_known_by_their_names(tmp_path, capsys):
+    both = np.stack([WAVE, 1000 - WAVE], axis=1)
+    one = written(tmp_path / "ab.csv", ["a,b", *(f"{a},{b}" for a, b in both)])
+    other = written(tmp_path / "ba.csv", ["b,more,a", *(f"{b},7,{a}" for a, b in both)])
+    third = written(tmp_path / "cd.csv", ["a,c", *(f"{a},{b}" for a, b in both)])
+    run_ = tmp_path / "run"
+    tests = (f"--test=one={one}", f"--test=other={other}")
+    assert main(["train", f"--data={one}", "--learn=series", *tests, f"--out={run_}", *SMALL]) == 0
+    found = json.loads((run_ / "report.json").read_text())["tests"]
+    assert found["one"]["mae"] == found["other"]["mae"]
+    capsys.readouterr()
+    said = []
+    for file in (one, other):
+        assert main(["forecast", str(run_), f"--data={file}", "--quiet", "--horizon=2"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert main(["forecast", str(run_), f"--data={third}"]) == 2
+    assert "cd.csv has no column 'b'; its columns are 'a', 'c'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["1.5", "2.5", "3"], "line 1: the first line must name the columns, but it holds the number 1.5"),
+        (["x,x", "1,2"], "has more than one column 'x'"),
+        (["x", "1", "2", "NA"], "line 4: 'NA' in 'x' is no number"),
+        (["x", "1", "2", '"3,5"'], "line 4: '3,5' in 'x' is no number"),
+        (["x", '"1,5"', '"2,5"', '"3,5"'], "'x' holds numbers with a decimal comma, such as 1,5: write points"),
+    ],
+)
+def test_a_table_that_would_be_read_wrongly_is_refused(tmp_path, lines, message):
+    with refused(message, DataError):
+        read_examples(written(tmp_path / "wrong.csv", lines), "series")
+
+
+def test_bad_lines_may_be_skipped(tmp_path):
+    tags = written(tmp_path / "tags.csv", ["sequence,tags", "ab,x y", "ab,x", "a,x"])
+    read = read_examples(tags, "tags", skip_bad_lines=True)
+    assert read.targets == [["x", "y"], ["x"]] and read.skipped == 1 and read.lines.tolist() == [2, 4]
+    numbers = written(tmp_path / "n.csv", ["sequence,target", "ab,1", "ab,much"])
+    assert read_examples(numbers, "numbers", skip_bad_lines=True).targets == [1.0]
+
+
+def test_numbers_may_be_said_to_be_those_of_steps_or_not(tmp_path):
+    file = written(
+        tmp_path / "two.csv", ["sequence,target", *(f"{w},{i} {2 * i}" for i, w in enumerate(["ab", "ba"] * 9))]
+    )
+    data = (f"--data={file}", "--learn=numbers", "--validation-fraction=0")
+    for given, per_step in (((), True), (("--no-per-step",), False)):
+        place = tmp_path / str(per_step)
+        assert main(["train", *data, *given, f"--out={place}", *SMALL]) == 0
+        assert load_run(place).fitted.per_step == per_step
+
+
 @pytest.mark.long
 def test_a_study_of_tags(folder, tmp_path):
     study = tmp_path / "study.toml"

@@ -5,6 +5,7 @@ import re
 
 import mygrad as mg
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import r2_score
@@ -261,6 +262,28 @@ def test_who_says_what_comes_next_must_not_see_it():
     SequenceTagger(Backward, **FEW, max_epochs=1).fit(WORDS, MARKS)
 
 
+def test_an_epoch_is_one_pass_whatever_is_read_at_a_time():
+    texts = ["".join(RNG.choice(list("ab"), 5)) for _ in range(200)]
+    found = [
+        LanguageModel(**FEW, max_epochs=2, truncate=truncate).fit(texts).history_["loss"] for truncate in (64, 4, None)
+    ]
+    # What fits in a window is read whole.
+    assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
+
+
+def test_the_columns_of_data_frames_must_be_those_of_the_training(forecaster):
+    frame = pd.DataFrame({"a": WAVE, "b": WAVE[::-1]})
+    found = clone(FORECASTER).set_params(max_epochs=1).fit(frame)
+    assert found.feature_names_in_.tolist() == ["a", "b"]
+    for use in (found.predict, found.score, lambda X: found.forecast(X, 2), lambda X: forecast(found, X, 2)):
+        with refused("X has the columns b, a, but was fitted with a, b"):
+            use(frame[["b", "a"]])
+    frames = [pd.DataFrame(rows, columns=["a", "b"]) for rows in ROWS[:20]]
+    many = clone(REGRESSOR).set_params(max_epochs=1).fit(frames, SUMS[:20])
+    with refused("X has the columns b, a, but was fitted with a, b"):
+        many.predict([one[["b", "a"]] for one in frames])
+
+
 # --- how they are kept
 
 
@@ -365,10 +388,10 @@ def test_tags_that_do_not_fit(y, message):
         (False, np.where(SUMS > 1, np.nan, SUMS), "y must hold finite numbers, but there is nan at"),
         (False, ["a"] * 150, "y must hold numbers, not <U1"),
         (False, np.zeros((150, 2, 2)), "y must be of shape (N,) or (N, K), not (150, 2, 2)"),
-        (True, SUMS, "y[0] must be of shape (N,) or (N, K), not ()"),
+        (True, SUMS, f"sequence 0 has {len(ROWS[0])} steps, but y[0] 1 row"),
         (True, [rows[1:] for rows in ROWS], f"sequence 0 has {len(ROWS[0])} steps, but y[0] {len(ROWS[0]) - 1} row"),
         (True, [*ROWS[:-1], ROWS[-1][:, :1]], "every array of y must have the same columns, but y[149] has shape"),
-        (1, SUMS, "per_step must be True or False, not 1"),
+        (1, SUMS, "per_step must be true or false, not 1"),
     ],
 )
 def test_numbers_that_do_not_fit(per_step, y, message):

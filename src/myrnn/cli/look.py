@@ -26,6 +26,7 @@ from myrnn.cli.options import (
     refuse_of_others,
 )
 from myrnn.compiler import CompiledModel, compile
+from myrnn.data import LABELS, SERIES, VALUES
 from myrnn.errors import InvalidArgument
 from myrnn.graphs import write_graph, write_recurrence
 from myrnn.plots import plot_learning_curves, save_figure
@@ -86,6 +87,9 @@ def inspect(
     refuse_of_others(given(context), run, ("seed",), ("data",))
     if not len(run.history):
         raise InvalidArgument(f"{folder} holds a network that was never trained: there is nothing in it to look at yet")
+    learn = LABELS if run.fitted is None else run.fitted.targets.learn
+    if learn in (VALUES, SERIES):
+        raise InvalidArgument(f"{folder} learned {learn}: inspect shows the probabilities of classes, which it has not")
     read = run.read_texts([sequence])
     tokens = read.tokens(0)
     if label is not None:
@@ -101,7 +105,8 @@ def inspect(
     if not quiet:
         show.table(found)
     figures = _of_one(found, _file_name(sequence, len(found)))
-    if run.fitted is None or data is not None or run.experiment.evaluation.test:
+    # Those over many sequences are of labels.
+    if run.fitted is None or (learn == LABELS and (data is not None or run.experiment.evaluation.test)):
         figures |= _of_many(compiled, run, run.samples(None if data is None else str(data)), samples, seed)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

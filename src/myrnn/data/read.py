@@ -98,6 +98,13 @@ class LabelledSequences:
         """The number of features of every step; None, where there are symbols."""
         return None if isinstance(self.sequences, TokenSequences) else self.sequences[0].shape[1]
 
+    def select(self, places: list[int]) -> LabelledSequences:
+        """Return the sequences at these places, with their labels."""
+        tokens = self.sequences
+        kept = tokens[places] if isinstance(tokens, TokenSequences) else [tokens[place] for place in places]
+        labels = None if self.labels is None else self.labels[places]
+        return replace(self, sequences=kept, labels=labels, lines=self.lines[places])
+
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """T of every sequence, int64 (N,); not to be written to."""
@@ -263,33 +270,48 @@ def read_examples(
     found = _sequences(source, table, tokenize, kind)
     given = table.labels.to_list() if table.targets is None and table.labels is not None else table.targets
     read = LabelledSequences(found, None, table.lines, table.skipped, source)
-    return replace(read, targets=_targets(read, learn, given or []))
+    return _with_targets(read, learn, given or [], skip_bad_lines)
 
 
-def _targets(read: LabelledSequences, learn: str, given: list[Any]) -> list[Any]:
-    """Return tags or numbers as lists, of fields that may be text."""
+def _with_targets(read: LabelledSequences, learn: str, given: list[Any], skip: bool) -> LabelledSequences:
+    """Return the sequences with their tags or numbers, of fields that may be text; with `skip` only the good ones."""
     found: list[Any] = []
+    good: list[int] = []
     is_characters = read.tokenize == CHARACTERS
-    for line, value, steps in zip(read.lines.tolist(), given, read.lengths.tolist(), strict=True):
-        parts = value.split() if isinstance(value, str) else value
-        if learn == TAGS:
-            if isinstance(value, str) and is_characters and len(parts) == 1 < steps:
-                parts = list(parts[0])
-            if not isinstance(parts, list) or len(parts) != steps:
-                have = _checks.count_of(len(parts), "tag") if isinstance(parts, list) else _checks.shown(value)
-                raise DataError(f"{read.source}, line {line}: {_checks.count_of(steps, 'step')}, but {have}")
-            found.append([files.as_text(tag) for tag in parts])
-            continue
+    for place, (value, steps) in enumerate(zip(given, read.lengths.tolist(), strict=True)):
         try:
-            numbers = np.array(parts if isinstance(parts, list) else [parts], dtype=np.float64)
-        except (TypeError, ValueError):
-            numbers = np.array([np.nan])
-        if not np.isfinite(numbers).all() or (not numbers.size and steps):
-            raise DataError(f"{read.source}, line {line}: {_checks.shown(value)} is not a finite number, or several")
-        found.append(numbers)
-    if learn == VALUES and all(len(numbers) == 1 and numbers.ndim == 1 for numbers in found):
-        return [float(numbers[0]) for numbers in found]
-    return found
+            found.append(_tags(value, steps, is_characters) if learn == TAGS else _values(value, steps))
+            good.append(place)
+        except DataError as error:
+            if not skip:
+                raise DataError(f"{read.source}, line {read.lines[place]}: {error}") from None
+    if not good:
+        raise DataError(f"every line of {read.source} is malformed")
+    if learn == VALUES and all(numbers.shape == (1,) for numbers in found):
+        found = [float(numbers[0]) for numbers in found]
+    skipped = read.skipped + len(given) - len(good)
+    return replace(read.select(good), targets=found, skipped=skipped)
+
+
+def _tags(value: Any, steps: int, is_characters: bool) -> list[str]:
+    parts = value.split() if isinstance(value, str) else value
+    if isinstance(value, str) and is_characters and len(parts) == 1 < steps:
+        parts = list(parts[0])
+    if not isinstance(parts, list) or len(parts) != steps:
+        have = _checks.count_of(len(parts), "tag") if isinstance(parts, list) else _checks.shown(value)
+        raise DataError(f"{_checks.count_of(steps, 'step')}, but {have}")
+    return [files.as_text(tag) for tag in parts]
+
+
+def _values(value: Any, steps: int) -> NDArray[np.float64]:
+    parts = value.split() if isinstance(value, str) else value
+    try:
+        numbers = np.array(parts if isinstance(parts, list) else [parts], dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.array([np.nan])
+    if not np.isfinite(numbers).all() or (not numbers.size and steps):
+        raise DataError(f"{_checks.shown(value)} is not a finite number, or several")
+    return numbers
 
 
 def _sequences(

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
-from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.data import VALUES, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
@@ -110,8 +109,6 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             raise InvalidArgument("X holds no sequence: at least one is needed")
         if y is None:
             raise InvalidArgument("this regressor requires y to be passed, but the target y is None")
-        if not isinstance(self.per_step, bool | np.bool_):
-            raise InvalidArgument(f"per_step must be True or False, not {_checks.shown(self.per_step)}")
         return RawTargets.read(VALUES, y, raw.offsets, bool(self.per_step))
 
     def predict(self, X: Any) -> NDArray[np.float64] | list[NDArray[np.float64]]:

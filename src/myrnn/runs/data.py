@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -184,9 +184,7 @@ def _of_known(given: LabelledSequences, classes: Collection[str]) -> LabelledSeq
         f"{given.source}: {len(labels) - len(places):,} of {count_of(len(labels), 'sequence')} left out, of "
         f"{count_of(len(news), 'class')} that the training does not know: {names}"
     )
-    tokens = given.sequences
-    kept = tokens[places] if isinstance(tokens, TokenSequences) else [tokens[place] for place in places]
-    return replace(given, sequences=kept, labels=np.array(labels)[places], lines=given.lines[places])
+    return given.select(places)
 
 
 def _labels_of(given: LabelledSequences) -> list[str]:
