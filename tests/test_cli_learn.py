@@ -62,7 +62,7 @@ def folder(tmp_path_factory):
         ("text", "text.txt", "text", "text.txt"),
         ("wave", "wave.csv", "series", "wave.txt"),
     ):
-        more = ["--tokenize=characters"] if learn == "text" else []
+        more = []
         more += ["--truncate=16", "--batch-size=4"] if learn in ("text", "series") else []
         more += ["--text-column=height"] if learn == "series" else []
         data, tested = f"--data={place / file}", f"--test={place / test}"
@@ -85,7 +85,7 @@ def test_the_same_in_several_files(folder):
     assert sums.targets == SUMS and np.array_equal(sums.sequences[3], ROWS[3])
     steps = read_examples(folder / "steps.jsonl", "numbers").targets
     assert all(np.allclose(one, rows[:, 0].cumsum(), atol=1e-3) for one, rows in zip(steps, ROWS, strict=True))
-    text = read_examples(folder / "text.txt", "text", tokenize="characters")
+    text = read_examples(folder / "text.txt", "text")
     assert len(text) == 1 and "".join(text.sequences[0]) == TEXT
     with pytest.warns(UserWarning, match="the column day holds something else than numbers, and is left out"):
         wave = read_examples(folder / "wave.csv", "series").sequences

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from myrnn._checks import count_of
-from myrnn.data import LabelledSequences
+from myrnn.data import TEXT, LabelledSequences
 from myrnn.evaluation import ClassificationReport, LengthReport, NumberReport, ShortcutReport, TagReport
 from myrnn.experiment import is_own
 from myrnn.models import embedding_of, num_parameters
@@ -76,7 +76,8 @@ def _data(work: DataWork) -> list[tuple[str, str]]:
         rows += _files("test" if len(data.tests) == 1 else f"test {test}", given)
     if not data.tests:
         rows.append(("test", "none: --test FILE tests the network on sequences that it has not seen"))
-    return rows + _read_as(data.train, work.job.experiment.data.tokenize != "auto")
+    learn = work.job.experiment.data
+    return rows + _read_as(data.train, learn.tokenize != "auto", learn.learn)
 
 
 def _model(work: TaskWork | DataWork) -> str:
@@ -285,7 +286,7 @@ def _files(name: str, data: LabelledSequences) -> list[tuple[str, str]]:
     return rows
 
 
-def _read_as(data: LabelledSequences, chosen: bool) -> list[tuple[str, str]]:
+def _read_as(data: LabelledSequences, chosen: bool, learn: str) -> list[tuple[str, str]]:
     """Say how text was read, and how it is read in the other way."""
     if data.tokenize is None:
         return []
@@ -293,6 +294,8 @@ def _read_as(data: LabelledSequences, chosen: bool) -> list[tuple[str, str]]:
         "words": ("words, separated by white space", "--tokenize characters for characters"),
         "characters": ("characters", "no text has a space between words; --tokenize words for whole words"),
     }
+    if learn == TEXT:
+        how["characters"] = ("characters", "--tokenize words for whole words")
     what, other = how[data.tokenize]
     return [("text", f"read as {what}" + ("" if chosen else f" ({other})"))]
 

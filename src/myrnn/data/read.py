@@ -224,8 +224,8 @@ def read_examples(
     Parameters
     ----------
     path, labels, tokenize, delimiter, kind, skip_bad_lines
-        As for `read_sequences`. Plain text, ``.txt``, is one text where text is learned; where a series is, it has the
-        numbers of a step in each line.
+        As for `read_sequences`. Plain text, ``.txt``, is one text where text is learned, of characters by default;
+        where a series is, it has the numbers of a step in each line.
     learn : {"labels", "tags", "numbers", "text", "series"}
         A column has the tags of the steps, or the numbers: a number, or lists. In text they are parted by white space;
         tags of characters may be characters, too. A series is a table of numbers, a row a step, or lists as for
@@ -255,8 +255,8 @@ def read_examples(
     ending = files.without_gz(source).suffix.lower()
     if learn == TEXT:
         if ending == PLAIN:
-            whole = files.read_text(source)
-            return LabelledSequences(split_text([whole], tokenize, str(source)), None, np.array([1]), 0, source)
+            whole, how = files.read_text(source), CHARACTERS if tokenize == "auto" else tokenize
+            return LabelledSequences(split_text([whole], how, str(source)), None, np.array([1]), 0, source)
         return read_sequences(source, text_column=text, labelled=False, kind="tokens", **usual)
     if learn == SERIES:
         names = None if columns is None else list(columns)
