@@ -138,7 +138,8 @@ def test_a_registered_loss_is_known_everywhere(registered, tmp_path, monkeypatch
     capsys.readouterr()
     assert main(["train", "--data=a.csv", "--loss=brie"]) == 2
     assert capsys.readouterr().err == (
-        "myrnn: --loss must be one of 'cross-entropy', 'smoothed', 'brier', not 'brie'; did you mean 'brier'?\n"
+        "myrnn: --loss must be one of 'cross-entropy', 'sigmoid-cross-entropy', 'mean-squared-error', 'huber', "
+        "'smoothed', 'brier', not 'brie'; did you mean 'brier'?\n"
     )
     results = myrnn.sweep(
         {
