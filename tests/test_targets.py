@@ -227,8 +227,8 @@ def test_what_is_for_labels_says_so(kind):
     of_evaluate = message
     if kind.what == CLASS:
         of_evaluate = (
-            f"the targets are {kind}, so the model must return outputs of shape (T, K) for K = 2 classes or more, but it "
-            "returned shape (1, 2) for 2 steps"
+            f"the targets are {kind}, so the model must return outputs of shape (T, K) for K = 2 classes or more, but "
+            "it returned shape (1, 2) for 2 steps"
         )
     for task in (made, Drawing(kind)):
         with refused(of_evaluate):
