@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from marks import the_rest_is_long
 from myrnn import (
     Experiment,
     LanguageModel,
@@ -177,6 +178,7 @@ def test_a_report_of_a_run_is_that_of_the_estimator(folder, capsys):
     assert sums.report(ROWS, SUMS).r2 == pytest.approx(sums.score(ROWS, SUMS))
 
 
+@pytest.mark.long
 def test_several_runs_forecast_together(folder, capsys):
     data = (f"--data={folder / 'wave.csv'}", "--learn=series", "--text-column=height")
     one = ["train", *data, *SMALL, "--truncate=16", "--seed=1"]
@@ -245,7 +247,7 @@ def test_runs_are_listed_compared_and_drawn(folder, monkeypatch, capsys):
     assert told in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["tags", "sums", "text", "wave"])
+@pytest.mark.parametrize("name", the_rest_is_long(["tags", "sums", "text", "wave"], "tags"))
 def test_the_step_of_every_kind_of_network_is_drawn(folder, name, tmp_path):
     assert main(["graph", str(folder / name), f"--out={tmp_path / 'step.svg'}"]) == 0
     if name in ("tags", "text"):
@@ -297,6 +299,7 @@ def test_bad_lines_may_be_skipped(tmp_path):
     assert read_examples(numbers, "numbers", skip_bad_lines=True).targets == [1.0]
 
 
+@pytest.mark.long
 def test_numbers_may_be_said_to_be_those_of_steps_or_not(tmp_path):
     file = written(
         tmp_path / "two.csv", ["sequence,target", *(f"{w},{i} {2 * i}" for i, w in enumerate(["ab", "ba"] * 9))]

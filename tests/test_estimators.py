@@ -321,6 +321,7 @@ def test_a_cell_of_ones_own_is_kept_by_its_weights(tmp_path):
     assert np.array_equal(loaded.predict(ROWS), one.predict(ROWS))
 
 
+@pytest.mark.long
 def test_the_same_seed_is_the_same_network(model):
     assert np.array_equal(clone(MODEL).fit(TEXT).history_["loss"], model.history_["loss"])
     assert not np.array_equal(
