@@ -1,7 +1,7 @@
 """Tasks: each draws labelled sequences from a seeded generator.
 
-`Task` says what a task is; `halves` has two with an answer at the end of a sequence, `steps` three with an answer at
-every step.
+`Task` says what a task is, and `drawn` has what all share; `halves` has two with an answer at the end of a sequence,
+`steps` three with an answer at every step.
 """
 
 from __future__ import annotations

@@ -6,19 +6,20 @@ generator, of one sequence of digits.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from msgspec import Meta
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.registry import register
 from myrnn.sequences import LARGEST_INT32, Sequences, offsets_of, ramp
 from myrnn.settings import check_fields
+from myrnn.tasks.drawn import Drawn, check_order
 
 # No sound task comes near this: longer sequences would only fill the memory.
 LONGEST_HALF, MOST_SYMBOLS = 20_000, 100_000
@@ -27,7 +28,7 @@ FAMILIES = ("trained", "longer", "near", "other")
 
 
 @dataclass(frozen=True)
-class _Halves(ABC):
+class _Halves(Drawn):
     """What the two tasks share: a first half at random, and a second half that follows from it or does not."""
 
     pattern_length_min: Annotated[
@@ -76,11 +77,7 @@ class _Halves(ABC):
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.pattern_length_min > self.pattern_length_max:
-            raise InvalidArgument(
-                "pattern_length_min must not exceed pattern_length_max, "
-                f"but they are {self.pattern_length_min} and {self.pattern_length_max}"
-            )
+        check_order(self, "pattern_length_min", "pattern_length_max")
 
     @property
     def dim_input(self) -> int:
@@ -91,29 +88,6 @@ class _Halves(ABC):
     def lengths(self) -> NDArray[np.int64]:
         """Every length T that the task draws, rising, int64."""
         return 2 * np.arange(self.pattern_length_min, self.pattern_length_max + 1)
-
-    def sample(self, n: int, rng: np.random.Generator) -> Sequences:
-        """Draw `n` labelled sequences; their lengths are equally likely, and so are the two classes."""
-        count = _checks.integer("n", n, minimum=0)
-        source = _checks.generator("rng", rng)
-        return self._draw(source.choice(self.lengths, count), source)
-
-    def sample_lengths(self, lengths: ArrayLike, rng: np.random.Generator) -> Sequences:
-        """Draw one sequence for each of the given `lengths`, which may lie beyond those of the task.
-
-        Parameters
-        ----------
-        lengths : array_like of int, shape (N,)
-            T of every sequence.
-        rng : numpy.random.Generator
-        """
-        wanted = _checks.integers("lengths", lengths, minimum=0, maximum=LARGEST_INT32).astype(np.int64)
-        wrong = wanted[~self._is_possible(wanted)]
-        if len(wrong):
-            raise InvalidArgument(
-                f"{type(self).__name__} has no sequence of length {wrong[0]}: lengths are {self._possible}"
-            )
-        return self._draw(wanted, _checks.generator("rng", rng))
 
     def twice_as_long(self) -> Self:
         """Return the task with sequences up to twice as long."""
@@ -132,16 +106,10 @@ class _Halves(ABC):
         first = sequences.values[starts + step]
         second = sequences.values[starts + self._partner(step, np.repeat(half, half), np.repeat(lengths, half))]
         wrong = np.bincount(np.repeat(np.arange(len(half)), half), first != second, minlength=len(half))
-        return ((wrong == 0) & self._is_possible(lengths)).astype(np.int64)
+        return ((wrong == 0) & self._possible(lengths)[0]).astype(np.int64)
 
-    @property
-    def _possible(self) -> str:
-        """The lengths that the task can have, in words."""
-        return "even, 2 or more"
-
-    def _is_possible(self, lengths: NDArray[Any]) -> NDArray[np.bool_]:
-        possible: NDArray[np.bool_] = (lengths >= 2) & (lengths % 2 == 0)
-        return possible
+    def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
+        return (lengths >= 2) & (lengths % 2 == 0), "even, 2 or more"
 
     @abstractmethod
     def _partner(self, step: NDArray[Any], half: NDArray[Any], length: NDArray[Any]) -> NDArray[Any]:
@@ -222,14 +190,10 @@ class Palindromes(_Halves):
         chosen = {"even": [even], "odd": [even + 1], "both": [even, even + 1]}[self.parity]
         return np.sort(np.concatenate(chosen))
 
-    @property
-    def _possible(self) -> str:
-        return {"even": "even, 2 or more", "odd": "odd, 3 or more", "both": "2 or more"}[self.parity]
-
-    def _is_possible(self, lengths: NDArray[Any]) -> NDArray[np.bool_]:
+    def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
+        words = {"even": "even, 2 or more", "odd": "odd, 3 or more", "both": "2 or more"}[self.parity]
         parities = {"even": (0,), "odd": (1,), "both": (0, 1)}[self.parity]
-        possible: NDArray[np.bool_] = (lengths >= 2) & np.isin(lengths % 2, parities)
-        return possible
+        return (lengths >= 2) & np.isin(lengths % 2, parities), words
 
     def _partner(self, step: NDArray[Any], half: NDArray[Any], length: NDArray[Any]) -> NDArray[Any]:
         return length - 1 - step

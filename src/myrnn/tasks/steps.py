@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,11 +11,11 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import ArrayLike, NDArray
 
-from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.registry import register
-from myrnn.sequences import LARGEST_INT32, Sequences, offsets_of, ramp
+from myrnn.sequences import Sequences, offsets_of, ramp
 from myrnn.settings import check_fields
+from myrnn.tasks.drawn import Drawn, check_order
 from myrnn.tasks.halves import LONGEST_HALF, MOST_SYMBOLS
 
 # What `truth` says of a step that has no answer.
@@ -45,43 +44,12 @@ LengthMax = Annotated[
 ]
 
 
-class _Steps(ABC):
+class _Steps(Drawn):
     """What tasks with an answer at every step share."""
 
     per_step: ClassVar[bool] = True
 
-    @property
-    @abstractmethod
-    def lengths(self) -> NDArray[np.int64]:
-        """Every length T that the task draws, rising, int64."""
-
-    @abstractmethod
-    def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
-        """Return one sequence of each length."""
-
-    def sample(self, n: int, rng: np.random.Generator) -> Sequences:
-        """Draw `n` sequences with the answers of their steps; all lengths are equally likely."""
-        count = _checks.integer("n", n, minimum=0)
-        source = _checks.generator("rng", rng)
-        return self._draw(source.choice(self.lengths, count), source)
-
-    def sample_lengths(self, lengths: ArrayLike, rng: np.random.Generator) -> Sequences:
-        """Draw one sequence for each of the given `lengths`, which may lie beyond those of the task.
-
-        Parameters
-        ----------
-        lengths : array_like of int, shape (N,)
-            T of every sequence.
-        rng : numpy.random.Generator
-        """
-        wanted = _checks.integers("lengths", lengths, minimum=0, maximum=LARGEST_INT32).astype(np.int64)
-        possible, words = self._possible(wanted)
-        if len(wrong := wanted[~possible]):
-            raise InvalidArgument(f"{type(self).__name__} has no sequence of length {wrong[0]}: lengths are {words}")
-        return self._draw(wanted, _checks.generator("rng", rng))
-
     def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
-        """Return which lengths a sequence can have, and which these are in words."""
         return lengths >= 1, "1 or more"
 
 
@@ -94,7 +62,7 @@ class _AnyLength(_Steps):
 
     def __post_init__(self) -> None:
         check_fields(self)
-        _check_order(self, "length_min", "length_max")
+        check_order(self, "length_min", "length_max")
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -221,7 +189,7 @@ class CopyAfterPause(_Steps):
     def __post_init__(self) -> None:
         """Check the settings."""
         check_fields(self)
-        _check_order(self, "copied_min", "copied_max")
+        check_order(self, "copied_min", "copied_max")
 
     @property
     def dim_input(self) -> int:
@@ -418,9 +386,3 @@ def _tokens(sequences: Sequences) -> NDArray[Any]:
     if not sequences.is_tokens:
         raise InvalidArgument("sequences must hold tokens, not features")
     return sequences.values
-
-
-def _check_order(task: Any, least: str, most: str) -> None:
-    low, high = getattr(task, least), getattr(task, most)
-    if low > high:
-        raise InvalidArgument(f"{least} must not exceed {most}, but they are {low} and {high}")
