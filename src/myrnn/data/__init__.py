@@ -12,6 +12,7 @@ from myrnn.data.encode import UNKNOWN, ClassLabels, SequenceEncoder, Standardize
 from myrnn.data.files import without_gz
 from myrnn.data.memory import flat_sequences
 from myrnn.data.read import LabelledSequences, read_examples, read_sequences
+from myrnn.data.series import is_number
 from myrnn.data.symbols import TOKENIZE, Numbers, RawSequences, Tokenize, TokenSequences
 from myrnn.data.targets import LABELS, LEARN, NEXT, SERIES, TAGS, TEXT, VALUES, RawTargets, TargetEncoder, cut_in_two
 
@@ -38,6 +39,7 @@ __all__ = [
     "Vocabulary",
     "cut_in_two",
     "flat_sequences",
+    "is_number",
     "read_examples",
     "read_sequences",
     "without_gz",

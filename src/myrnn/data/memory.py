@@ -47,7 +47,7 @@ def flat_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto")
     X : list, array or Sequences
         A list of strings (their words or characters), of lists of strings or of integers (symbols), of (T, C) arrays,
         or of (T,) arrays of floats (one number a step); an array (N, T, C), or (N, T) of integers, strings or floats;
-        a `Sequences`; the `TokenSequences` of a file. A sequence may be empty.
+        a `Sequences`; what this function returned. A sequence may be empty.
     like : {"characters", "words", "integers", "numbers"}, optional
         What the sequences have to be. For ``"numbers"`` integers are numbers too.
     tokenize : {"auto", "words", "characters"} or callable
@@ -74,7 +74,7 @@ def flat_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto")
 
 
 def _read(X: Any, like: str | None, tokenize: Tokenize) -> RawSequences:
-    if isinstance(X, TokenSequences):
+    if isinstance(X, TokenSequences | Numbers):
         return X
     if isinstance(X, Sequences):
         return _integers(X.values, X.offsets) if X.is_tokens else _numbers(X.values, X.offsets)

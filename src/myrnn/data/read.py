@@ -17,7 +17,7 @@ from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn._user_code import warn
 from myrnn.data import files
-from myrnn.data.series import read_table
+from myrnn.data.series import PARQUET, PLAIN, read_table
 from myrnn.data.symbols import CHARACTERS, TOKENIZE, Numbers, TokenSequences, split_text
 from myrnn.data.targets import LABELS, LEARN, SERIES, TAGS, TEXT, VALUES
 from myrnn.errors import DataError, InvalidArgument
@@ -26,9 +26,7 @@ Kind = Literal["tokens", "features"]
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
-PARQUET = (".parquet", ".pq")
 WITH_LABELS = (*DELIMITERS, *JSON_LINES, *PARQUET)
-PLAIN = ".txt"
 # The columns of what is learned, where no other is named.
 DEFAULT_COLUMNS = {LABELS: "label", TAGS: "tags", VALUES: "target"}
 

@@ -75,7 +75,7 @@ def _check_header(path: Path, names: list[str]) -> None:
         # So Polars calls the second of a name.
         if "_duplicated_" in name:
             raise DataError(f"{path} has more than one column {name.rpartition('_duplicated_')[0]!r}")
-        if _is_number(name):
+        if is_number(name):
             raise DataError(f"{path}, line 1: the first line must name the columns, but it holds the number {name}")
 
 
@@ -84,17 +84,18 @@ def _check_column(path: Path, column: Any, first: int) -> None:
     if column.dtype.is_numeric() or not len(column):
         return
     cells = column.cast(str).to_list()
-    numbers = [cell is None or _is_number(cell) for cell in cells]
+    numbers = [cell is None or is_number(cell) for cell in cells]
     if 2 * sum(numbers) > len(cells):
         place = numbers.index(False)
         raise DataError(f"{path}, line {place + first}: {_checks.shown(cells[place])} in {column.name!r} is no number")
-    commas = [cell is not None and cell.count(",") == 1 and _is_number(cell.replace(",", ".")) for cell in cells]
+    commas = [cell is not None and cell.count(",") == 1 and is_number(cell.replace(",", ".")) for cell in cells]
     if 2 * sum(commas) > len(cells):
         cell = cells[commas.index(True)]
         raise DataError(f"{path}: {column.name!r} holds numbers with a decimal comma, such as {cell}: write points")
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether text is a number as Python reads one."""
     try:
         float(text)
     except ValueError:

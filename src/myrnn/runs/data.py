@@ -21,6 +21,7 @@ from myrnn.data import (
     RawTargets,
     TokenSequences,
     flat_sequences,
+    is_number,
     read_examples,
     without_gz,
 )
@@ -87,7 +88,7 @@ class GivenData:
 
     def warn_of_numbers(self) -> None:
         """Say that text which holds decimal numbers is read as symbols: none of them is more than another."""
-        if self.train is None or not self.train.symbols or not all(map(_is_number, self.train.symbols)):
+        if self.train is None or not self.train.symbols or not all(map(is_number, self.train.symbols)):
             return
         decimal = [symbol for symbol in self.train.symbols if not symbol.lstrip("+-").isdecimal()]
         if 2 * len(decimal) > len(self.train.symbols):
@@ -270,14 +271,6 @@ def _hash_of(path: str | os.PathLike[str]) -> str:
     except OSError:
         # Whoever reads it says what is wrong with it.
         return ""
-
-
-def _is_number(symbol: str) -> bool:
-    try:
-        float(symbol)
-    except ValueError:
-        return False
-    return True
 
 
 def data_name(experiment: Experiment) -> str:
