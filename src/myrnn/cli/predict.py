@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -30,7 +30,7 @@ from myrnn.cli.options import (
 from myrnn.data import LABELS, NEXT, TAGS, TEXT, LabelledSequences, read_sequences
 from myrnn.errors import InvalidArgument
 from myrnn.runs import Run, is_data_run
-from myrnn.sequences import ramp
+from myrnn.sequences import Sequences, ramp
 from myrnn.storage import place_file
 
 # Rows that are written at a time.
@@ -99,48 +99,38 @@ def predict(
         raise InvalidArgument(f"--data goes with a run that was trained on data, which {run} was not: give sequences")
     check_file("--out", out)
     loaded = load(run, model)
-    if loaded.fitted is not None and loaded.fitted.targets.learn != LABELS:
+    learn = LABELS if loaded.fitted is None else loaded.fitted.targets.learn
+    if learn in NEXT:
+        other = "generate" if learn == TEXT else "forecast"
+        raise InvalidArgument(f"{run} learned {learn}: myrnn {other} {run} says how one goes on")
+    if learn != LABELS:
         refuse(given(context), ("not_finite",), "labels of sequences")
-        return _of_others(loaded, sequences or [], data, out, text_column, delimiter, skip_bad_lines)
-    if not_finite is not None:
+    elif not_finite is not None:
         _checks.one_of("--not-finite", not_finite, loaded.class_names)
     if data is None:
-        return _of_texts(loaded, sequences or [], not_finite)
+        texts = sequences or []
+        return _of_texts(loaded, texts, not_finite) if learn == LABELS else _of_steps(loaded, loaded.read_texts(texts))
     read = _read(loaded, data, text_column=text_column, delimiter=delimiter, skip_bad_lines=skip_bad_lines)
-    _of_file(loaded, read, out, not_finite)
+    if learn == LABELS:
+        _of_file(loaded, read, out, not_finite)
+    else:
+        assert loaded.fitted is not None
+        _of_steps(loaded, loaded.fitted.read(read.sequences), read.lines, out)
     if read.skipped:
         were = "was" if read.skipped == 1 else "were"
         warn(f"{_checks.count_of(read.skipped, 'malformed line')} of {data} {were} skipped")
 
 
-def _of_others(
-    run: Run,
-    texts: Sequence[str],
-    data: Path | None,
-    out: Path | None,
-    text_column: str | None,
-    delimiter: str | None,
-    skip_bad_lines: bool,
-) -> None:
-    """Write the tags of steps, or the numbers that are said, as CSV; of text and series another command says more."""
+def _of_steps(run: Run, sequences: Sequences, lines: NDArray[np.int64] | None = None, out: Path | None = None) -> None:
+    """Write the tags of steps, or the numbers that are said, as CSV; sequences without lines are counted from 1."""
     fitted = run.fitted
     assert fitted is not None
-    learn = fitted.targets.learn
-    if learn in NEXT:
-        other = "generate" if learn == TEXT else "forecast"
-        raise InvalidArgument(f"{run.folder} learned {learn}: myrnn {other} {run.folder} says how one goes on")
-    X: Any = list(texts) if fitted.text_as == "characters" else [text.split() for text in texts]
-    lines = np.arange(1, len(texts) + 1)
-    if data is None and not fitted.is_symbols:
-        raise InvalidArgument(f"{run.folder} reads features, which cannot be written here: give a file with --data")
-    if data is not None:
-        read = _read(run, data, text_column, delimiter=delimiter, skip_bad_lines=skip_bad_lines)
-        X, lines = read.sequences, read.lines
-    outputs, lengths = fitted.finite_scores(X)
+    outputs, lengths = fitted.outputs(sequences), sequences.lengths
+    lines = np.arange(1, len(sequences) + 1) if lines is None else lines
     columns: dict[str, Any] = {"line": lines}
     if fitted.per_step:
         columns = {"line": np.repeat(lines, lengths), "step": ramp(lengths)}
-    if learn == TAGS:
+    if fitted.targets.learn == TAGS:
         shares = softmax(outputs.astype(np.float64), axis=1)
         best = shares.argmax(axis=1)
         columns["tag"] = np.array(fitted.class_names)[best]
@@ -156,6 +146,11 @@ def _of_others(
         for row in zip(*(column.tolist() for column in columns.values()), strict=True):
             writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row])
 
+    _place(out, write)
+
+
+def _place(out: Path | None, write: Callable[[TextIO], None]) -> None:
+    """Write a file, or to the output where there is none."""
     if out is None:
         return write(sys.stdout)
 
@@ -206,15 +201,7 @@ def _of_file(run: Run, read: LabelledSequences, out: Path | None, not_finite: st
     """
     assert run.fitted is not None
     probabilities = run.fitted.probabilities(read.sequences, None if not_finite is None else np.nan)
-    if out is None:
-        return _write(sys.stdout, read.lines, run.class_names, probabilities, not_finite)
-
-    def write(path: Path) -> None:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            _write(file, read.lines, run.class_names, probabilities, not_finite)
-
-    place_file(out, write)
-    show.path("written", out)
+    _place(out, lambda file: _write(file, read.lines, run.class_names, probabilities, not_finite))
 
 
 def _write(

@@ -102,8 +102,8 @@ class SequenceEstimator(BaseEstimator):
                 setattr(self, name, value)
 
     def _fit(self, X: Any, y: Any) -> Self:
-        experiment = self.experiment()
-        table, names = is_table(X), names_of(X)
+        names, X = names_of(X), self._sequences(X)
+        experiment, table = self.experiment(), is_table(X)
         given = checked_table(self, X, reset=True) if table else X
         raw = flat_sequences(given, tokenize=self.tokenize)
         self._check_read(raw)
@@ -235,12 +235,12 @@ class SequenceEstimator(BaseEstimator):
         ClassificationReport, TagReport, NumberReport or TextReport
         """
         check_is_fitted(self)
-        both = None if train is None else (self._given(train[0]), train[1])
-        return report_on(self._fitted, self._given(X), y, both, period)
+        both = None if train is None else (self._table(train[0]), train[1])
+        return report_on(self._fitted, self._table(X), y, both, period)
 
-    def _given(self, X: Any) -> Any:
-        """Return X as lists of sequences, checked."""
-        return self._table(X)
+    def _sequences(self, X: Any) -> Any:
+        """Return X as it is read: a single text or series as a list of one."""
+        return X
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the fitted estimator into a folder of its own, which is a run folder, and return its path.
@@ -340,12 +340,12 @@ class SequenceEstimator(BaseEstimator):
         return self._network
 
     def _table(self, X: Any) -> Any:
-        """Return X, checked where it is a table and the estimator learned from one."""
+        """Return X as it is read, checked where it is a table and the estimator learned from one."""
         check_is_fitted(self)
         if is_table(X) and self._fitted_on_table:
             return checked_table(self, X, reset=False)
         check_names(self, X)
-        return X
+        return self._sequences(X)
 
     def _by_sequence(self, rows: NDArray[Any], lengths: NDArray[np.int64]) -> list[NDArray[Any]]:
         """Return what was said of the steps of each sequence."""

@@ -14,7 +14,7 @@ from myrnn.data import SERIES, Numbers, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.ahead import Ahead
 from myrnn.estimators.base import SequenceEstimator
-from myrnn.estimators.tables import check_names, names_of
+from myrnn.estimators.tables import check_names
 
 # How far ahead a forecast goes at most.
 MOST_STEPS = 100_000
@@ -112,14 +112,9 @@ class SequenceForecaster(SequenceEstimator):
         TrainingDiverged
             When the loss is no longer finite.
         """
-        names = names_of(X)
-        self._fit(series_of(X)[0], y)
-        if names is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
-        return self
+        return self._fit(X, y)
 
-    def _given(self, X: Any) -> Any:
-        check_names(self, X)
+    def _sequences(self, X: Any) -> Any:
         return series_of(X)[0]
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
@@ -148,8 +143,7 @@ class SequenceForecaster(SequenceEstimator):
 
     def score(self, X: Any, y: None = None) -> float:
         """Return the coefficient of determination R² of what is said one step ahead: 1 is perfect."""
-        check_names(self, X)
-        listed, _ = series_of(X)
+        listed = self._table(X)
         said = self.predict(listed)
         pairs = [(one[1:], part[:-1]) for one, part in zip(listed, said, strict=True) if len(one) > 1]
         if not pairs:

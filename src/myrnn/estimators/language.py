@@ -14,7 +14,6 @@ from myrnn.data import TEXT, UNKNOWN, RawSequences, RawTargets, TokenSequences, 
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import SequenceEstimator
 from myrnn.generation import generate
-from myrnn.runs import scores_of
 from myrnn.sequences import Sequences
 from myrnn.training.settings import EngineName
 
@@ -111,9 +110,9 @@ class LanguageModel(SequenceEstimator):
         TrainingDiverged
             When the loss is no longer finite.
         """
-        return self._fit(_listed(X), y)
+        return self._fit(X, y)
 
-    def _given(self, X: Any) -> Any:
+    def _sequences(self, X: Any) -> Any:
         return _listed(X)
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
@@ -218,9 +217,8 @@ class LanguageModel(SequenceEstimator):
 
     def _log_probabilities(self, X: Any) -> tuple[NDArray[np.float64], Sequences]:
         fitted = self._fitted
-        sequences = fitted.read_with(_listed(X), lambda raw: None)
-        logits = scores_of(fitted.predictor, sequences).astype(np.float64)
-        fitted.check_finite(logits, sequences)
+        sequences = fitted.targets.sequences(fitted.encoder, fitted.raw(_listed(X)))
+        logits = fitted.outputs(sequences).astype(np.float64)
         return log_softmax(logits, axis=1)[np.arange(len(logits)), sequences.targets], sequences
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,6 @@ from myrnn._user_code import warn
 from myrnn.data import (
     ClassLabels,
     RawSequences,
-    RawTargets,
     SequenceEncoder,
     TargetEncoder,
     TokenSequences,
@@ -136,11 +135,6 @@ class Fitted:
         raw = self.raw(X)
         return self.targets.inputs(self.encoder, raw) if labels is None else self.encoder.encode(raw, labels)
 
-    def read_with(self, X: Any, given: Callable[[RawSequences], RawTargets | None]) -> Sequences:
-        """Return sequences with their targets as the model learns them; `given` returns these for the sequences."""
-        raw = self.raw(X)
-        return self.targets.sequences(self.encoder, raw, given(raw))
-
     def scores(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the outputs of sequences, float32 (N, K), or of all their steps, (sum of T, K); and the lengths (N,).
 
@@ -152,13 +146,13 @@ class Fitted:
     def finite_scores(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the same; raises NotFinite where outputs are not finite."""
         sequences = self.read(X)
-        scores = scores_of(self.predictor, sequences)
-        self.check_finite(scores, sequences)
-        return scores, sequences.lengths
+        return self.outputs(sequences), sequences.lengths
 
-    def check_finite(self, outputs: NDArray[np.floating[Any]], sequences: Sequences) -> None:
-        """Raise NotFinite where the outputs for some sequences are not finite."""
-        check_lost(lost_sequences(outputs, sequences), sequences.lengths)
+    def outputs(self, sequences: Sequences) -> NDArray[np.float32]:
+        """Return the outputs of sequences that were read; raises NotFinite where some are not finite."""
+        found = scores_of(self.predictor, sequences)
+        check_lost(lost_sequences(found, sequences), sequences.lengths)
+        return found
 
     def probabilities(self, X: Any, not_finite: float | None = None) -> NDArray[np.float64]:
         """Return the probabilities of the classes, float64 (N, K).

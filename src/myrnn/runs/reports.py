@@ -47,11 +47,10 @@ def report_on(
     targets = fitted.targets
     if period is not None and targets.learn != SERIES:
         raise InvalidArgument(f"period is for series, not for {targets.learn}: leave it out")
-    if targets.learn == LABELS:
-        probabilities = fitted.probabilities(X, not_finite=np.nan)
-        lengths = np.diff(fitted.raw(X).offsets)
-        return classification_report(y, probabilities, np.array(fitted.class_names), lengths)
     raw = fitted.raw(X)
+    if targets.learn == LABELS:
+        probabilities = fitted.probabilities(raw, not_finite=np.nan)
+        return classification_report(y, probabilities, np.array(fitted.class_names), np.diff(raw.offsets))
     if targets.learn == TAGS:
         return _of_tags(fitted, raw, y, train)
     if targets.learn == TEXT:
@@ -71,17 +70,15 @@ def _of_tags(fitted: Fitted, raw: RawSequences, y: Any, train: tuple[Any, Any] |
     names, baselines = given.classes.classes, None
     if train is not None and set(names.tolist()) <= set(fitted.labels.classes.tolist()):
         known = fitted.raw(train[0])
-        both = [
-            fitted.targets.sequences(fitted.encoder, one, _of_classes(fitted.labels, tags, one))
-            for one, tags in ((known, train[1]), (raw, y))
-        ]
-        baselines = tag_baselines(*both)
+        both = ((known, RawTargets.tags(train[1], known.offsets, fewest=1)), (raw, given))
+        baselines = tag_baselines(
+            *(fitted.targets.sequences(fitted.encoder, one, _of_classes(fitted.labels, tags)) for one, tags in both)
+        )
     return tag_report(names[given.rows], shares, sequences.offsets, classes=fitted.labels.classes, baselines=baselines)
 
 
-def _of_classes(classes: ClassLabels, y: Any, raw: RawSequences) -> RawTargets:
+def _of_classes(classes: ClassLabels, given: RawTargets) -> RawTargets:
     """Return tags with the numbers that these classes give them."""
-    given = RawTargets.tags(y, raw.offsets, fewest=1)
     assert given.classes is not None and given.rows is not None
     return RawTargets(TAGS, classes.encode(given.classes.classes[given.rows]), classes)
 
