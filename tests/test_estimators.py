@@ -18,6 +18,7 @@ from myrnn import (
     SequenceForecaster,
     SequenceRegressor,
     SequenceTagger,
+    compile,
     forecast,
 )
 from myrnn.errors import InvalidArgument
@@ -207,6 +208,15 @@ def test_a_forecaster_goes_on_with_a_wave(forecaster):
     op_by_op.__dict__ |= {name: value for name, value in vars(forecaster).items() if name.endswith("_")}
     op_by_op._network = forecaster._network
     assert np.allclose(op_by_op.forecast(WAVE[:300], 4), future[:4], atol=1e-2)
+
+
+def test_networks_that_forecast_are_compiled_once(forecaster, monkeypatch):
+    members, compiled = [pickle.loads(pickle.dumps(forecaster)) for _ in range(2)], []
+    monkeypatch.setattr("myrnn.runs.fitted.compile", lambda *given, **how: compiled.append(1) or compile(*given, **how))
+    for end in (200, 210, 220):
+        forecast(members, WAVE[:end], 3, paths=4)
+        members[0].forecast(WAVE[:end], 3)
+    assert len(compiled) == 2
 
 
 @pytest.mark.long

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler import compile
+from myrnn.compiler import CompiledModel
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
-from myrnn.runs import Fitted
+from myrnn.results import check_lost
+from myrnn.runs import Fitted, lost_sequences
 from myrnn.sequences import Sequences
 from myrnn.training import reference_logits
 
@@ -21,25 +22,30 @@ class Ahead:
     """A network that has read a series, and goes on from there."""
 
     def __init__(self, fitted: Fitted, engine: str, series: Floats) -> None:
-        self._fitted, self._model = fitted, fitted.model
+        self._fitted = fitted
         self._known = fitted.read([series.reshape(len(series), -1)])
         self.width = self._known.dim_input
-        try:
-            self._compiled = None if engine == "mygrad" else compile(self._model, check=False)
-            if self._compiled is not None:
-                self._compiled.start()
-        except CompileError:
-            if engine == "native":
-                raise
-            self._compiled = None
+        self._compiled: CompiledModel | None = None
+        if engine != "mygrad":
+            try:
+                start = fitted.compiled.start()
+                self._compiled = fitted.compiled
+            except CompileError:
+                if engine == "native":
+                    raise
+        # What was said after each row that is known, float32 (T, C).
+        if self._compiled is not None:
+            self._state, self._said = self._compiled.step(start, self._known.values)
+        else:
+            self._said = reference_logits(fitted.model, self._known)
 
     def errors(self, horizon: int, paths: int, rng: np.random.Generator) -> Floats:
         """Draw errors that were made one step ahead in the series, in standard deviations (horizon, paths, C)."""
-        said = self._fitted.predictor.logits(self._known).astype(np.float64)
-        made = self._known.values[1:] - said[:-1]
+        made = self._known.values[1:] - self._said[:-1].astype(np.float64)
         if len(made) < 2:
             have = _checks.count_of(len(made) + 1, "row")
             raise InvalidArgument(f"series has {have}, but intervals need three: with paths=0 there are none")
+        check_lost(lost_sequences(self._said, self._known), self._known.lengths)
         found: Floats = made[rng.integers(len(made), size=(horizon, paths))]
         return found
 
@@ -59,9 +65,8 @@ class Ahead:
 
     def _natively(self, errors: Floats) -> Floats:
         assert self._compiled is not None
-        state, outputs = self._compiled.step(self._compiled.start(), self._known.values)
-        state = state.repeated(errors.shape[1])
-        found, row = np.empty(errors.shape), np.repeat(outputs[-1:], errors.shape[1], axis=0)
+        state = self._state.repeated(errors.shape[1])
+        found, row = np.empty(errors.shape), np.repeat(self._said[-1:], errors.shape[1], axis=0)
         for step, error in enumerate(errors):
             found[step] = row + error
             if step + 1 < len(errors):
@@ -74,6 +79,6 @@ class Ahead:
             rows = self._known.values
             for step in range(len(errors)):
                 given = Sequences(rows, [0, len(rows)], np.zeros_like(rows), per_step=True)
-                found[step, path] = reference_logits(self._model, given)[-1] + errors[step, path]
+                found[step, path] = reference_logits(self._fitted.model, given)[-1] + errors[step, path]
                 rows = np.concatenate([rows, found[step, path].astype(np.float32)[np.newaxis]])
         return found

@@ -12,7 +12,7 @@ read and write it, `work` does it all. `listing` and `compare` look at many.
 
 from myrnn.runs.compare import RunComparison, compare_runs, run_names
 from myrnn.runs.data import GivenData, read_data
-from myrnn.runs.fitted import Fitted, scores_of
+from myrnn.runs.fitted import Fitted, lost_sequences, scores_of
 from myrnn.runs.fitting import fit, truncated_at
 from myrnn.runs.folder import (
     CHECKPOINTS,
@@ -80,6 +80,7 @@ __all__ = [
     "list_runs",
     "load_job",
     "load_run",
+    "lost_sequences",
     "made_with",
     "read_data",
     "report_on",

@@ -13,6 +13,7 @@ from scipy.special import softmax
 
 from myrnn import _checks
 from myrnn._user_code import warn
+from myrnn.compiler import CompiledModel, compile
 from myrnn.data import (
     ClassLabels,
     RawSequences,
@@ -75,6 +76,11 @@ class Fitted:
     def predictor(self) -> Classifier:
         """What returns the outputs of the model."""
         return Classifier(self.model, self.engine)
+
+    @cached_property
+    def compiled(self) -> CompiledModel:
+        """What reads on step by step; raises CompileError where the model does not compile."""
+        return compile(self.model, check=False)
 
     @property
     def is_symbols(self) -> bool:
