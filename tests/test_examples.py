@@ -1,8 +1,10 @@
 """The examples on real data run, reach what the documentation says of them, and draw their figures."""
 
 import importlib
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -63,3 +65,23 @@ def test_messages_lose_what_all_languages_have_in_common():
     languages = importlib.import_module("languages")
     message = "Vælg %(name)s,\n <b class='x'>%d%%</b> {field}&nbsp;eller https://example.org/a"
     assert languages.tidy(message) == "Vælg , eller"
+
+
+@pytest.mark.long
+def test_sunspots(run, capsys):
+    pytest.importorskip("pmdarima")
+    report, figures = run("sunspots")
+    assert figures == {"training", "forecast"}
+    sunspots = importlib.import_module("sunspots")
+    naive = sunspots.baselines(sunspots.load_sunspots())
+    for months in sunspots.HORIZONS:
+        assert report[months] < min(found[months] for found in naive.values())
+    assert report[1] < 17 and report[24] < 31
+    printed = capsys.readouterr().out
+    assert f"{naive['last value'][24]:.1f}" in printed and f"{report[24]:.1f}" in printed
+    held = float(re.search(r"hold ([\d.]+)% of the months", printed)[1])
+    assert held > 75
+    # Of a straight line the last value is h behind after h months.
+    of_line = sunspots.baselines(np.arange(600.0))
+    assert of_line["last value"][6] == pytest.approx(np.sqrt((np.arange(1, 7) ** 2).mean()))
+    assert of_line["132 months before"] == dict.fromkeys(sunspots.HORIZONS, 132.0)
