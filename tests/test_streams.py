@@ -181,6 +181,9 @@ def test_a_model_that_does_something_else_later_on_is_found():
     assert compiled.max_length < 700
     with pytest.raises(CompileError, match=r"^truncate needs a compiled model, and this one is none: "):
         train(model := Late(30), data([60]), SGD(model.parameters), 5, truncate=5, progress=False)
+    # Of a long stream the first thousand steps are checked, few of them by a trace.
+    with pytest.raises(CompileError, match="than what was compiled, though it computes the same on the first 128"):
+        train(model := Late(700), data([5000]), SGD(model.parameters), 5, truncate=5, progress=False)
 
 
 def test_a_model_that_looks_at_numbers_is_refused():

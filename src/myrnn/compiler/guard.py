@@ -64,6 +64,9 @@ FEW = 5
 TRACED, RUN = 500, 20_000
 # Both are fewer where so many steps would have more numbers than these (16 MB and 64 MB).
 TRACED_NUMBERS, RUN_NUMBERS = 2**22, 2**24
+# The same for a long sequence that is read piece by piece: the check must not take longer than the reading. Steps that
+# are one graph so far are taken to go on as they are.
+STREAM_TRACED, STREAM_RUN = 128, 1000
 # The steps that are traced, each in a millisecond or two, when sequences of lengths that were not checked are used.
 STEPS_AT_ONCE = 2000
 
@@ -78,6 +81,9 @@ class Guard:
     looks : tuple
         Where the model's code looks at the numbers of tensors. If it does anywhere, what it does may depend on them,
         and it is checked on every sequence that it is used on.
+    is_stream : bool
+        Whether the model is trained on sequences that are read piece by piece, so that of long ones the first steps are
+        checked, and no more.
     reached : dict
         Length -> the parameters that have a gradient there by MyGrad, for the lengths that were traced at first.
     """
@@ -92,7 +98,7 @@ class Guard:
     ) -> None:
         self._model, self._parameters, self._recurrence = model, parameters, recurrence
         self._build = recurrence.readout.build
-        self.max_length = max_length
+        self.max_length, self.is_stream = max_length, False
         self.looks = tuple(dict.fromkeys(origin for traced in traces.by_length.values() for origin in traced.looks))
         self.reached = {length: traced.parameters for length, traced in traces.by_length.items()}
         # That an empty sequence was traced does not say that the recurrence gives the same for it.
@@ -109,7 +115,7 @@ class Guard:
         """Return the guard of another model of the class, which is to be checked at all lengths."""
         guard = copy(self)
         guard._model, guard._parameters, guard._lengths, guard._answer = model, parameters, set(), None
-        guard._answers = {}
+        guard._answers, guard.is_stream = {}, False
         return guard
 
     def check_as_compiled(self, longest: int) -> None:
@@ -260,14 +266,16 @@ class Guard:
         """Trace the model on one sequence, with its present parameters, and compare with the recurrence, node by node.
 
         Of a sequence of more than `traced` steps, or of more than `most`, these are traced, and the logits of the whole
-        are compared.
+        are compared; of a very long one those of its first steps.
 
         Raises
         ------
         NotARecurrence
             When the model is not this recurrence on that sequence.
         """
-        length = int(sequences.lengths[index])
+        length, run = int(sequences.lengths[index]), min(RUN, self._steps_of(RUN_NUMBERS))
+        if self.is_stream and length > STREAM_RUN:
+            most, run = min(most, STREAM_TRACED), min(run, STREAM_RUN)
         # The numbers of tables are read off a trace of the whole.
         traced = min(length, LONGEST_TABLE) if self._recurrence.tables else min(self.traced, most)
         if self._recurrence.tables and length > LONGEST_TABLE:
@@ -279,7 +287,7 @@ class Guard:
             self._check(sequences.features(index, traced))
             if length > traced:
                 self._compare(
-                    sequences.features(index, min(RUN, self._steps_of(RUN_NUMBERS))),
+                    sequences.features(index, run),
                     f"than what was compiled, though it computes the same on the first {traced}:\n"
                     "  later on it does what its other steps do not, or leaves steps out.",
                 )

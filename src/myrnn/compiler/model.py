@@ -19,7 +19,7 @@ from myrnn.compiler.derive import ONE_OF_FEATURES, PERIOD, Derivative, Kind, dif
 from myrnn.compiler.emit import emit
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
-from myrnn.compiler.guard import Guard, verify
+from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard, verify
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph
 from myrnn.compiler.native import Floats, Native, Observation, in_threads, longest_first, shards_for
@@ -44,9 +44,6 @@ MAX_LENGTH = 64
 PORTION = 512
 # The memory for all steps of these sequences, in bytes: wide layers and long sequences come in smaller portions.
 PORTION_BYTES = 2**24
-# Up to how many steps of a sequence that goes on the model is checked again, and how many of these are traced: the
-# check must not take longer than the reading. Steps that are one graph so far are taken to go on as they are.
-MOST_CHECKED, MOST_TRACED = 1000, 128
 # How many multiplications are worth a thread.
 LEAST_WORK = 200_000
 
@@ -382,11 +379,11 @@ class CompiledModel:
         """Check the model on sequences of so many steps, each time that these have become twice as many."""
         check_steps(self.recurrence, steps)
         known = self.guard.max_length
-        if known < steps and known < MOST_CHECKED:
-            rng, length = np.random.default_rng(steps), min(max(2 * known, steps), MOST_CHECKED)
+        if known < steps and known < STREAM_RUN:
+            rng, length = np.random.default_rng(steps), min(max(2 * known, steps), STREAM_RUN)
             rows = rng.normal(size=(length, self.dim_input)).astype(np.float32)
             self.guard.check_unchanged()
-            self.guard.check(self._one(rows, None), 0, MOST_TRACED)
+            self.guard.check(self._one(rows, None), 0, STREAM_TRACED)
 
     def loss_and_gradients(self, x: NDArray[Any] | Tensor, y: Any) -> tuple[float, tuple[NDArray[np.float32], ...]]:
         """Return the softmax cross-entropy of one sequence, or its mean over all steps, and its gradients.
