@@ -22,8 +22,9 @@ from myrnn import (
     forecast,
 )
 from myrnn.errors import InvalidArgument
+from myrnn.experiment import Experiment
 from myrnn.models import GRU
-from myrnn.runs import load_run
+from myrnn.runs import load_run, run
 
 RNG = np.random.default_rng(0)
 WORDS = ["".join(RNG.choice(list("abcd"), RNG.integers(1, 9))) for _ in range(150)]
@@ -292,6 +293,30 @@ def test_the_columns_of_data_frames_must_be_those_of_the_training(forecaster):
     many = clone(REGRESSOR).set_params(max_epochs=1).fit(frames, SUMS[:20])
     with refused("X has the columns b, a, but was fitted with a, b"):
         many.predict([one[["b", "a"]] for one in frames])
+
+
+OP_BY_OP = {"max_epochs": 1, "engine": "mygrad", "dim_recurrent": 2}
+
+
+@pytest.mark.usefixtures("blank_figures")
+def test_tables_name_columns_as_the_data_do(tmp_path):
+    frame = pd.DataFrame({"height": WAVE, "width": WAVE[::-1]})[:30]
+    found = SequenceForecaster(**OP_BY_OP, truncate=None).fit(frame)
+    loaded = SequenceForecaster.load(found.save(tmp_path / "series"))
+    for one in (found, pickle.loads(pickle.dumps(found)), loaded):
+        assert one.report(frame).columns == ("height", "width")
+    assert set(forecast(found, frame, 2, paths=0).table().rows()[0]) == {"step", "mean height", "mean width"}
+    rows, truth = ROWS[:20], pd.DataFrame({"sum": SUMS, "less": -SUMS})[:20]
+    loaded = SequenceRegressor.load(SequenceRegressor(**OP_BY_OP).fit(rows, truth).save(tmp_path / "numbers"))
+    assert list(loaded.report(rows, truth).numbers()["columns"]) == ["sum", "less"]
+    assert loaded.report(rows, truth.to_numpy()).columns == ("sum", "less")
+    with refused("y has the columns less, sum, but was fitted with sum, less"):
+        loaded.report(rows, truth[["less", "sum"]])
+    lines = ["sequence,size", *(f"{word},{len(word)}" for word in WORDS[:20])]
+    (tmp_path / "sizes.csv").write_text("\n".join(lines), encoding="utf-8")
+    data = {"file": str(tmp_path / "sizes.csv"), "learn": "numbers", "label_column": "size"}
+    experiment = Experiment(data=data, training={"max_epochs": 1, "engine": "mygrad"}, model={"dim_recurrent": 2})
+    assert run(experiment, tmp_path / "run").fitted.targets.columns == ("size",)
 
 
 # --- how they are kept

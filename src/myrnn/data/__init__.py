@@ -11,12 +11,13 @@ Polars is imported when it is first used.
 from myrnn.data.encode import UNKNOWN, ClassLabels, SequenceEncoder, Standardizer, Vocabulary
 from myrnn.data.files import without_gz
 from myrnn.data.memory import flat_sequences
-from myrnn.data.read import LabelledSequences, read_examples, read_sequences
+from myrnn.data.read import DEFAULT_COLUMNS, LabelledSequences, read_examples, read_sequences
 from myrnn.data.series import is_number
 from myrnn.data.symbols import TOKENIZE, Numbers, RawSequences, Tokenize, TokenSequences
 from myrnn.data.targets import LABELS, LEARN, NEXT, SERIES, TAGS, TEXT, VALUES, RawTargets, TargetEncoder, cut_in_two
 
 __all__ = [
+    "DEFAULT_COLUMNS",
     "LABELS",
     "LEARN",
     "NEXT",

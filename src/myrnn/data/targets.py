@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ class RawTargets:
     per_step : bool
     is_column : bool
         Whether the numbers were given without columns, (N,), so that predictions are, too.
+    columns : tuple of str or None
+        What the columns of numbers are called, where they came as a data frame, or as a column of one.
     """
 
     learn: str
@@ -47,6 +49,7 @@ class RawTargets:
     classes: ClassLabels | None = None
     per_step: bool = True
     is_column: bool = False
+    columns: tuple[str, ...] | None = None
 
     @classmethod
     def labels(cls, classes: ClassLabels, numbers: NDArray[np.int64]) -> RawTargets:
@@ -83,7 +86,8 @@ class RawTargets:
             raise InvalidArgument(
                 f"X holds {_checks.count_of(len(offsets) - 1, 'sequence')}, but y {_checks.count_of(len(rows), 'row')}"
             )
-        return cls(VALUES, rows.reshape(len(rows), -1), None, per_step, is_column=rows.ndim == 1)
+        flat = rows.reshape(len(rows), -1)
+        return cls(VALUES, flat, None, per_step, is_column=rows.ndim == 1, columns=_column_names(y, flat.shape[1]))
 
     @classmethod
     def read(cls, learn: str, y: Any, offsets: NDArray[np.int64], per_step: bool | None = None) -> RawTargets:
@@ -115,6 +119,8 @@ class TargetEncoder:
         Whether there is an output for each step.
     is_column : bool
         Whether numbers are without columns.
+    columns : tuple of str or None
+        What the columns of numbers are called.
 
     Examples
     --------
@@ -129,6 +135,7 @@ class TargetEncoder:
     inner: ClassLabels | Vocabulary | Standardizer
     per_step: bool = False
     is_column: bool = field(default=False, kw_only=True)
+    columns: tuple[str, ...] | None = field(default=None, kw_only=True)
 
     @classmethod
     def fit(
@@ -149,7 +156,7 @@ class TargetEncoder:
         chosen = np.ones(len(raw), dtype=bool) if training is None else training
         rows = given.select(chosen, raw.offsets)
         scale = Standardizer.fit(Numbers(rows, np.array([0, len(rows)])))
-        return cls(VALUES, scale, given.per_step, is_column=given.is_column)
+        return cls(VALUES, scale, given.per_step, is_column=given.is_column, columns=given.columns)
 
     @property
     def is_classes(self) -> bool:
@@ -210,12 +217,14 @@ class TargetEncoder:
         """Return it as values for JSON; what is that of the sequences is left out."""
         inner = None if self.learn in NEXT else self.inner.to_settings()
         found = {"learn": self.learn, "per_step": self.per_step, "inner": inner}
-        return {**found, "is_column": True} if self.is_column else found
+        if self.is_column:
+            found["is_column"] = True
+        return found if self.columns is None else {**found, "columns": list(self.columns)}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], encoder: SequenceEncoder) -> TargetEncoder:
         """Make it again; raises InvalidArgument where the values are not what `to_settings` returns."""
-        if set(settings) - {"is_column"} != {"learn", "per_step", "inner"}:
+        if set(settings) - {"is_column", "columns"} != {"learn", "per_step", "inner"}:
             raise InvalidArgument("targets must have 'learn', 'per_step' and 'inner', and nothing else")
         learn, inner = _checks.one_of("learn", settings["learn"], LEARN), settings["inner"]
         for name in ("per_step", "is_column"):
@@ -231,7 +240,17 @@ class TargetEncoder:
         if not isinstance(inner, dict):
             raise InvalidArgument("'inner' of targets is missing")
         kind = Standardizer if learn == VALUES else ClassLabels
-        return cls(learn, kind.from_settings(inner), per_step, is_column=is_column)
+        found = cls(learn, kind.from_settings(inner), per_step, is_column=is_column)
+        columns = settings.get("columns")
+        if columns is None:
+            return found
+        if (
+            not isinstance(columns, list)
+            or len(columns) != len(found)
+            or not all(isinstance(name, str) for name in columns)
+        ):
+            raise InvalidArgument(f"'columns' of targets must be {_checks.count_of(len(found), 'name')}")
+        return replace(found, columns=tuple(columns))
 
 
 def cut_in_two(raw: RawSequences, share: float) -> RawSequences | None:
@@ -315,6 +334,14 @@ def _is_of_steps(y: Any, offsets: NDArray[np.int64]) -> bool:
 def _rows_of(y: Any) -> Any:
     """Return a data frame, over whose column names Python goes, as an array."""
     return np.asarray(y) if hasattr(y, "columns") else y
+
+
+def _column_names(y: Any, count: int) -> tuple[str, ...] | None:
+    """Return what the columns of a data frame, of the first of several, or of a column of one are called."""
+    first = y[0] if isinstance(y, list | tuple) and y else y
+    listed = list(first.columns) if hasattr(first, "columns") else [getattr(first, "name", None) or ""]
+    names = tuple(map(str, listed))
+    return names if len(names) == count and all(names) else None
 
 
 def _check_count(given: int, offsets: NDArray[np.int64]) -> None:

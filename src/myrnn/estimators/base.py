@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from myrnn import _checks
 from myrnn.data import (
     LABELS,
+    SERIES,
     TOKENIZE,
     ClassLabels,
     RawSequences,
@@ -117,6 +118,8 @@ class SequenceEstimator(BaseEstimator):
             class_weight=self.class_weight,
             progress=bool(self.verbose),
         )
+        if names is not None and self.learn == SERIES:
+            fitted.columns = tuple(names)
         self._take(fitted)
         note_features(self, None if fitted.is_symbols else fitted.dim_input, table)
         if names is not None and not table:
@@ -312,7 +315,7 @@ class SequenceEstimator(BaseEstimator):
             note_features(found, None, table)
             if columns is not None:
                 found.n_features_in_ = _checks.integer("n_features_in", columns, minimum=1)
-            names = noted.get("feature_names_in")
+            names = noted.get("feature_names_in", run.fitted.columns and list(run.fitted.columns))
             if names is not None:
                 if not isinstance(names, list) or len(names) != columns or not all(isinstance(n, str) for n in names):
                     raise InvalidArgument("'feature_names_in' must be a string for each column")
@@ -368,6 +371,7 @@ class SequenceEstimator(BaseEstimator):
             for parameter in parameters_of(self.model_):
                 # Joblib hands large arrays to other processes as files, which MyGrad cannot work on.
                 parameter.data = np.array(parameter.data)
+            named = getattr(self, "feature_names_in_", None) if self.learn == SERIES else None
             self._network = Fitted(
                 self.model_,
                 self.encoder_,
@@ -376,6 +380,7 @@ class SequenceEstimator(BaseEstimator):
                 self.best_epoch_,
                 tokenize=self.tokenize_,
                 engine=self.engine,
+                columns=None if named is None else tuple(named),
                 names_unknown=self.max_vocabulary is None
                 or len(getattr(self.encoder_.inner, "symbols", ())) < self.max_vocabulary,
             )

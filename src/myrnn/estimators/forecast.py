@@ -41,6 +41,8 @@ class Forecast(HasTable):
     level : float
     members : int
         How many networks there are.
+    columns : tuple of str or None
+        What the columns of the series are called, where the first network knows it.
     """
 
     mean: Floats
@@ -48,6 +50,7 @@ class Forecast(HasTable):
     high: Floats | None
     level: float
     members: int
+    columns: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         """Return the horizon: how many steps there are."""
@@ -58,10 +61,11 @@ class Forecast(HasTable):
         columns: dict[str, Any] = {"step": list(range(1, len(self) + 1))}
         shown = [integer("step")]
         parts = {"mean": self.mean, "low": self.low, "high": self.high}
-        for place in range(1 if self.mean.ndim == 1 else self.mean.shape[1]):
+        count = 1 if self.mean.ndim == 1 else self.mean.shape[1]
+        for place, called in enumerate(range(count) if self.columns is None else self.columns):
             for name, rows in parts.items():
                 if rows is not None:
-                    column = name if self.mean.ndim == 1 else f"{name} {place}"
+                    column = name if self.mean.ndim == 1 else f"{name} {called}"
                     columns[column] = rows.reshape(len(self), -1)[:, place].tolist()
                     shown.append(number(column, ".4g"))
         return Table(f"Forecast ({_checks.count_of(self.members, 'network')})", columns, tuple(shown))
@@ -137,9 +141,9 @@ def forecast(
         if each:
             drawn.append(ahead.paths(horizon, ahead.errors(horizon, each, rng)))
     shape = (horizon,) if known.ndim == 1 else (horizon, known.shape[1])
-    mean = np.mean(means, axis=0).reshape(shape)
+    mean, columns = np.mean(means, axis=0).reshape(shape), members[0]._fitted.columns
     if not paths:
-        return Forecast(mean, None, None, level, len(members))
+        return Forecast(mean, None, None, level, len(members), columns)
     outside = (1 - level) / 2
     low, high = np.quantile(np.concatenate(drawn, axis=1), [outside, 1 - outside], axis=1)
-    return Forecast(mean, low.reshape(shape), high.reshape(shape), level, len(members))
+    return Forecast(mean, low.reshape(shape), high.reshape(shape), level, len(members), columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import numpy as np
 from myrnn._checks import count_of
 from myrnn._user_code import warn
 from myrnn.data import (
+    DEFAULT_COLUMNS,
     LABELS,
+    VALUES,
     ClassLabels,
     LabelledSequences,
     RawSequences,
@@ -75,6 +77,8 @@ class GivenData:
             raise InvalidArgument("X holds no sequence: at least two are needed, of two classes")
         if experiment.data.learn != LABELS:
             given = RawTargets.read(experiment.data.learn, self.y, raw.offsets, experiment.data.per_step)
+            if given.is_column and self.train is not None:
+                given = replace(given, columns=(experiment.data.label_column or DEFAULT_COLUMNS[VALUES],))
             fitted = fit(experiment, raw, given, make=make, checkpoint=checkpoint, progress=progress)
             fitted.columns = None if self.train is None else self.train.columns
             return fitted

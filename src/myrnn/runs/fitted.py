@@ -55,7 +55,7 @@ class Fitted:
     names_unknown : bool
         Whether a warning names symbols that the training did not see, each once.
     columns : tuple of str or None
-        The names of the columns of a series that was read from a table.
+        The names of the columns of a series that was read from a table, or came as a data frame.
     is_cut : bool
         Whether the user interrupted it; the model can be used nevertheless.
     """

@@ -88,16 +88,21 @@ def _of_numbers(fitted: Fitted, raw: RawSequences, y: Any, period: int | None) -
     naive: str | int | None = None
     if targets.learn == SERIES:
         sequences = targets.sequences(fitted.encoder, raw)
-        truth = targets.decode(sequences.targets)
+        truth, names = targets.decode(sequences.targets), fitted.columns
         naive = "last" if period is None else period
     else:
         given = RawTargets.read(targets.learn, y, raw.offsets, targets.per_step)
         assert given.rows is not None
         sequences = targets.sequences(fitted.encoder, raw, given)
-        truth = given.rows
+        truth, names = given.rows, targets.columns
+        # What one column is called says nothing about its numbers.
+        if names and given.columns and names != given.columns and len(names) > 1:
+            raise InvalidArgument(
+                f"y has the columns {', '.join(given.columns)}, but was fitted with {', '.join(names)}"
+            )
     said = targets.decode(scores_of(fitted.predictor, sequences)).reshape(len(truth), -1)
     offsets = sequences.offsets if targets.per_step else None
-    return number_report(truth.reshape(len(truth), -1), said, offsets, naive=naive)
+    return number_report(truth.reshape(len(truth), -1), said, offsets, naive=naive, names=names)
 
 
 def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
