@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from pathlib import Path
 
 import mygrad as mg
 import numpy as np
@@ -24,7 +25,7 @@ from myrnn import (
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
 from myrnn.models import GRU
-from myrnn.runs import load_run, run
+from myrnn.runs import known_of, load_run, run
 
 RNG = np.random.default_rng(0)
 WORDS = ["".join(RNG.choice(list("abcd"), RNG.integers(1, 9))) for _ in range(150)]
@@ -319,6 +320,27 @@ def test_tables_name_columns_as_the_data_do(tmp_path):
     assert run(experiment, tmp_path / "run").fitted.targets.columns == ("size",)
 
 
+@pytest.mark.usefixtures("blank_figures")
+def test_the_training_is_encoded_once_for_the_baselines_of_all_tests(tmp_path, monkeypatch):
+    lines = ["sequence,tags", *(f"{word},{' '.join(marks)}" for word, marks in zip(WORDS[:20], MARKS, strict=False))]
+    files = [str(tmp_path / f"{name}.csv") for name in ("train", "one", "other")]
+    for file in files:
+        Path(file).write_text("\n".join(lines), encoding="utf-8")
+    encoded = []
+    monkeypatch.setattr("myrnn.runs.work.known_of", lambda *given: encoded.append(1) or known_of(*given))
+    found = run(
+        Experiment(
+            data={"file": files[0], "learn": "tags"},
+            training={"max_epochs": 1, "engine": "mygrad"},
+            model={"dim_recurrent": 2},
+            evaluation={"test": files[1:]},
+        ),
+        tmp_path / "run",
+    )
+    assert len(encoded) == 1
+    assert all(len(test["baselines"]) == 4 for test in found.report["tests"].values())
+
+
 # --- how they are kept
 
 
@@ -459,6 +481,26 @@ def test_what_is_no_text_and_no_series(model, forecaster):
         model.generate("", 3)
     with refused("X holds no text of two symbols"):
         model.score("a")
+
+
+def test_reports_refuse_what_they_have_no_use_for():
+    tagger = SequenceTagger(**OP_BY_OP).fit(WORDS[:9], MARKS[:9])
+    regressor = SequenceRegressor(**OP_BY_OP).fit(ROWS[:9], SUMS[:9])
+    model = LanguageModel(**OP_BY_OP, truncate=None).fit(WORDS[:9])
+    forecaster = SequenceForecaster(**OP_BY_OP, truncate=None).fit(WAVE[:9])
+    with refused("train is for tags and text, not for numbers: leave it out"):
+        regressor.report(ROWS, SUMS, train=(ROWS, SUMS))
+    with refused("train is for tags and text, not for series: leave it out"):
+        forecaster.report(WAVE, train=(WAVE, None))
+    with refused("period is for series, not for tags: leave it out"):
+        tagger.report(WORDS, MARKS, period=2)
+    for report, X in ((model.report, WORDS), (forecaster.report, WAVE)):
+        with refused("y must be None where"):
+            report(X, X)
+    with refused("the y of train must be None where text is learned: the sequences tell what comes next"):
+        model.report(WORDS, train=(WORDS, WORDS))
+    with refused("train must be (X, y), or (X, None) of text, not 'abba'"):
+        model.report(WORDS, train="abba")
 
 
 def test_settings_that_do_not_fit():

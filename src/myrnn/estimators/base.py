@@ -39,6 +39,7 @@ from myrnn.runs import (
     described,
     fit,
     holds_own,
+    known_of,
     load_run,
     report_on,
     truncated_at,
@@ -229,17 +230,27 @@ class SequenceEstimator(BaseEstimator):
         X, y : object
             As `fit` takes them; y is left out where the sequences tell what comes next.
         train : tuple of (X, y), optional
-            What it learned from: simple models of these, such as n-grams, are shown beside the network.
+            What it learned from, where that is tags or text: simple models of these, such as n-grams, are shown beside
+            the network.
         period : int, optional
             Of a series: compare with the value so many steps before, and not with the last one.
 
         Returns
         -------
         ClassificationReport, TagReport, NumberReport or TextReport
+
+        Raises
+        ------
+        InvalidArgument
+            When an argument is not what it should be, or the estimator has no use for it.
         """
         check_is_fitted(self)
-        both = None if train is None else (self._table(train[0]), train[1])
-        return report_on(self._fitted, self._table(X), y, both, period)
+        known = None
+        if train is not None:
+            if not isinstance(train, tuple | list) or len(train) != 2:
+                raise InvalidArgument(f"train must be (X, y), or (X, None) of text, not {_checks.shown(train)}")
+            known = known_of(self._fitted, self._table(train[0]), train[1])
+        return report_on(self._fitted, self._table(X), y, known, period)
 
     def _sequences(self, X: Any) -> Any:
         """Return X as it is read: a single text or series as a list of one."""

@@ -36,7 +36,7 @@ from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.listing import ORDERS, STATES, RunListing, RunSummary, list_runs
 from myrnn.runs.load import Run, classes_of, holds_own, load_run
 from myrnn.runs.model import describe_model
-from myrnn.runs.reports import Report, report_on
+from myrnn.runs.reports import Report, known_of, report_on
 from myrnn.runs.save import save_run, summarize, tests_table, write_data_run, write_run
 from myrnn.runs.work import ANY_SHARE, DataWork, TaskWork, begin, evaluated, go_on, run, tested_lengths
 
@@ -77,6 +77,7 @@ __all__ = [
     "is_unfinished",
     "is_whole",
     "iterations_saved",
+    "known_of",
     "list_runs",
     "load_job",
     "load_run",

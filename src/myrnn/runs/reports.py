@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from myrnn.data import LABELS, SERIES, TAGS, TEXT, ClassLabels, RawSequences, RawTargets
+from myrnn.data import LABELS, NEXT, SERIES, TAGS, TEXT, ClassLabels, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import (
     ClassificationReport,
@@ -25,13 +25,34 @@ from myrnn.evaluation import (
 )
 from myrnn.results import Table, is_lost, number, text
 from myrnn.runs.fitted import Fitted, scores_of
+from myrnn.sequences import Sequences
+
+# What is learned that simple models are fitted to as well, to stand beside the network.
+WITH_BASELINES = (TAGS, TEXT)
 
 Report = ClassificationReport | TagReport | TextReport | NumberReport
 
 
-def report_on(
-    fitted: Fitted, X: Any, y: Any, train: tuple[Any, Any] | None = None, period: int | None = None
-) -> Report:
+def known_of(fitted: Fitted, X: Any, y: Any) -> Sequences:
+    """Return what a model learned from as the simple models of it are fitted that a report shows.
+
+    Raises
+    ------
+    InvalidArgument
+        When the model learned something else than tags or text, which no such models stand beside.
+    """
+    targets = fitted.targets
+    if targets.learn not in WITH_BASELINES:
+        raise InvalidArgument(f"train is for tags and text, not for {targets.learn}: leave it out")
+    raw = fitted.raw(X)
+    if targets.learn == TEXT:
+        _check_none("the y of train", y, TEXT)
+        return targets.sequences(fitted.encoder, raw)
+    tags = RawTargets.tags(y, raw.offsets, fewest=1)
+    return targets.sequences(fitted.encoder, raw, _of_classes(fitted.labels, tags))
+
+
+def report_on(fitted: Fitted, X: Any, y: Any, known: Sequences | None = None, period: int | None = None) -> Report:
     """Return a report on sequences and their targets, which are as they are learned from.
 
     Parameters
@@ -39,41 +60,44 @@ def report_on(
     fitted : Fitted
     X, y : object
         As an estimator takes them; of labels y is an array of them.
-    train : tuple of (X, y), optional
-        What the model learned from: tags and text are compared with simple models of these.
+    known : Sequences, optional
+        What `known_of` returns: tags and text are compared with simple models of it.
     period : int, optional
         Of a series: compare with the value so many steps before, and not with the last one.
     """
     targets = fitted.targets
     if period is not None and targets.learn != SERIES:
         raise InvalidArgument(f"period is for series, not for {targets.learn}: leave it out")
+    if targets.learn in NEXT:
+        _check_none("y", y, targets.learn)
     raw = fitted.raw(X)
     if targets.learn == LABELS:
         probabilities = fitted.probabilities(raw, not_finite=np.nan)
         return classification_report(y, probabilities, np.array(fitted.class_names), np.diff(raw.offsets))
     if targets.learn == TAGS:
-        return _of_tags(fitted, raw, y, train)
+        return _of_tags(fitted, raw, y, known)
     if targets.learn == TEXT:
         sequences = targets.sequences(fitted.encoder, raw)
         shares = _shares(scores_of(fitted.predictor, sequences))
-        known = None if train is None else targets.sequences(fitted.encoder, fitted.raw(train[0]))
         baselines = None if known is None else text_baselines(known, sequences, symbols=len(targets))
         return text_report(sequences.targets, shares, sequences.offsets, baselines=baselines)
     return _of_numbers(fitted, raw, y, period)
 
 
-def _of_tags(fitted: Fitted, raw: RawSequences, y: Any, train: tuple[Any, Any] | None) -> TagReport:
+def _check_none(name: str, given: Any, learn: str) -> None:
+    if given is not None:
+        raise InvalidArgument(f"{name} must be None where {learn} is learned: the sequences tell what comes next")
+
+
+def _of_tags(fitted: Fitted, raw: RawSequences, y: Any, known: Sequences | None) -> TagReport:
     given = RawTargets.tags(y, raw.offsets, fewest=1)
     assert given.classes is not None and given.rows is not None
     sequences = fitted.targets.inputs(fitted.encoder, raw)
     shares = _shares(scores_of(fitted.predictor, sequences))
     names, baselines = given.classes.classes, None
-    if train is not None and set(names.tolist()) <= set(fitted.labels.classes.tolist()):
-        known = fitted.raw(train[0])
-        both = ((known, RawTargets.tags(train[1], known.offsets, fewest=1)), (raw, given))
-        baselines = tag_baselines(
-            *(fitted.targets.sequences(fitted.encoder, one, _of_classes(fitted.labels, tags)) for one, tags in both)
-        )
+    if known is not None and set(names.tolist()) <= set(fitted.labels.classes.tolist()):
+        test = fitted.targets.sequences(fitted.encoder, raw, _of_classes(fitted.labels, given))
+        baselines = tag_baselines(known, test)
     return tag_report(names[given.rows], shares, sequences.offsets, classes=fitted.labels.classes, baselines=baselines)
 
 

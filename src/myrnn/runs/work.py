@@ -25,7 +25,7 @@ from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, e
 from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.load import Run, load_run
 from myrnn.runs.model import OWN
-from myrnn.runs.reports import Report, report_on
+from myrnn.runs.reports import WITH_BASELINES, Report, known_of, report_on
 from myrnn.runs.save import summarize, write_data_run, write_run
 from myrnn.sequences import Sequences
 from myrnn.storage import FolderLock, clear_scratch
@@ -308,10 +308,13 @@ class DataWork:
 
     def _test(self, fitted: Fitted, numbers: dict[str, Any]) -> dict[str, Report]:
         reports: dict[str, Report] = {}
+        known = None
+        if self.data.tests and fitted.targets.learn in WITH_BASELINES:
+            known = known_of(fitted, self.data.X, self.data.y)
         for name, test in self.data.tests.items():
             begin = time.perf_counter()
             y = test.labels if fitted.targets.learn == LABELS else test.targets
-            reports[name] = report_on(fitted, test.sequences, y, (self.data.X, self.data.y))
+            reports[name] = report_on(fitted, test.sequences, y, known)
             seconds = time.perf_counter() - begin
             found = {"skipped_lines": test.skipped, "seconds": seconds, **reports[name].numbers()}
             if len(self.data.tests) == 1:
