@@ -204,7 +204,7 @@ PAIR = [np.zeros((2, 2)), np.ones((3, 2))]
 @pytest.mark.parametrize(
     ("X", "told"),
     [
-        (None, f"X must be {WANTED}, not NoneType"),
+        (None, f"X must be {WANTED}, not None"),
         ("abc", f"X must be {WANTED}, not str"),
         ({}, f"X must be {WANTED}, not dict"),
         ((word for word in WORDS), f"X must be {WANTED}, not generator"),

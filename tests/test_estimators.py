@@ -483,6 +483,27 @@ def test_what_is_no_text_and_no_series(model, forecaster):
         model.score("a")
 
 
+def test_messages_name_what_is_wrong():
+    for kind, nothing in (
+        (SequenceTagger, "X must be a list of strings"),
+        (LanguageModel, "X must be a text or a list of texts, not None"),
+        (SequenceForecaster, "X must be a series, an array (T,) or (T, C), or a list of series, not None"),
+    ):
+        with refused(nothing):
+            kind().fit(None, *([[]] if kind is SequenceTagger else []))
+    with refused("every sequence of X is empty: there is no step with a tag"):
+        SequenceTagger().fit(["", ""], [[], []])
+    found = SequenceRegressor(**OP_BY_OP).fit(ROWS[:9], SUMS[:9])
+    assert found.report(ROWS, SUMS * 1e60).rmse > 1e59
+    with refused("y has 2 columns, but what was fitted has 1"):
+        found.report(ROWS, np.stack([SUMS, SUMS], axis=1))
+    huge = np.append(SUMS[:19], 1e60)
+    with refused("y holds a number that is too large: there is 1e+60 in row 19, column 0"):
+        SequenceRegressor(**OP_BY_OP, validation_fraction=0.5, random_state=1).fit(ROWS[:20], huge)
+    with refused("the sequences have 1 column, but those that were fitted have 2"):
+        found.predict([rows[:, :1] for rows in ROWS])
+
+
 def test_reports_refuse_what_they_have_no_use_for():
     tagger = SequenceTagger(**OP_BY_OP).fit(WORDS[:9], MARKS[:9])
     regressor = SequenceRegressor(**OP_BY_OP).fit(ROWS[:9], SUMS[:9])

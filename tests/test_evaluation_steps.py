@@ -422,9 +422,9 @@ SHAPE = "probabilities must be numbers of shape {}, a row a step and a column a 
         (
             number_report,
             {"naive": 1, "horizon": [1, 2]},
-            "horizon must be one number, or one for each of the 1 columns",
+            "horizon must be one number, or one for each column, 1 in all, not [1, 2]",
         ),
-        (number_report, {"names": ["a", "b"]}, "names must be one for each of the 1 columns, not 2"),
+        (number_report, {"names": ["a", "b"]}, "names must be one for each column, 1 in all, not 2"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(function, change, message):

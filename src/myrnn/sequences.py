@@ -411,7 +411,9 @@ def _checked_values(name: str, given: ArrayLike, dim_input: int | None) -> tuple
     if columns < 1:
         raise InvalidArgument(f"{name} must have at least one column of features")
     if dim_input is not None and _checks.integer("dim_input", dim_input) != columns:
-        raise InvalidArgument(f"dim_input is {dim_input}, but {name} has {columns} columns of features")
+        raise InvalidArgument(
+            f"dim_input is {dim_input}, but {name} has {_checks.count_of(columns, 'column')} of features"
+        )
     return _checks.float32(name, values), columns
 
 

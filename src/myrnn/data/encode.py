@@ -166,7 +166,7 @@ class Standardizer:
         scale = np.where((deviation > ROUNDING) & (deviation * unit > 1e-300), deviation * unit, 1.0)
         return cls(tuple((mean * unit).tolist()), tuple(scale.tolist()))
 
-    def encode(self, raw: Numbers) -> NDArray[np.float32]:
+    def encode(self, raw: Numbers, name: str = "X") -> NDArray[np.float32]:
         """Return the standardized rows, float32 (sum of T, C); a number that is too large for that is an error."""
         encoded = np.empty(raw.rows.shape, dtype=np.float32)
         mean, scale = np.array(self.mean), np.array(self.scale)
@@ -176,9 +176,11 @@ class Standardizer:
         if odd := first_not_finite(encoded):
             row, column = odd
             sequence, step = place_of(row, raw.offsets)
+            # The rows of `y` are known as they stand there.
+            place = f"sequence {sequence} has" if name == "X" else "there is"
+            value = raw.rows[row, column]
             raise InvalidArgument(
-                f"X holds a number that is too large: sequence {sequence} has {raw.rows[row, column]} in row {step}, "
-                f"column {column}"
+                f"{name} holds a number that is too large: {place} {value} in row {step}, column {column}"
             )
         return encoded
 
@@ -263,9 +265,8 @@ class SequenceEncoder:
         if not len(raw.rows):
             raw = Numbers(np.zeros((0, columns)), raw.offsets)
         if raw.rows.shape[1] != columns:
-            raise InvalidArgument(
-                f"the sequences have {raw.rows.shape[1]} columns, but those that were fitted have {columns}"
-            )
+            have = _checks.count_of(raw.rows.shape[1], "column")
+            raise InvalidArgument(f"the sequences have {have}, but those that were fitted have {columns}")
         return Sequences(self.inner.encode(raw), raw.offsets, rows, per_step=per_step)
 
     def to_settings(self) -> dict[str, Any]:

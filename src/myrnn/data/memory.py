@@ -81,7 +81,7 @@ def _read(X: Any, like: str | None, tokenize: Tokenize) -> RawSequences:
     if hasattr(X, "toarray"):
         raise InvalidArgument("X is a sparse matrix, but dense data is required: use X.toarray()")
     if isinstance(X, str | bytes | dict | set) or not hasattr(X, "__len__"):
-        raise InvalidArgument(f"X must be {WANTED}, not {type(X).__name__}")
+        raise InvalidArgument(f"X must be {WANTED}, not {'None' if X is None else type(X).__name__}")
     if hasattr(X, "__array__"):
         return _read_array(_checks.array("X", X), like, tokenize)
     return _read_list(list(X), like, tokenize)

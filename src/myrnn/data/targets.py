@@ -66,9 +66,11 @@ class RawTargets:
             When they do not fit the sequences, which begin at `offsets`, or there are fewer than `fewest` classes.
         """
         flat = _flat_tags(y, offsets)
+        if not flat:
+            raise InvalidArgument("every sequence of X is empty: there is no step with a tag")
         classes = ClassLabels.fit(flat)
         if len(classes) < fewest:
-            only = _checks.shown(classes.classes.tolist()[0]) if len(classes) else "none"
+            only = _checks.shown(classes.classes.tolist()[0])
             raise InvalidArgument(f"y holds one tag only, {only}: a tagger needs two or more")
         return cls(TAGS, classes.encode(flat), classes)
 
@@ -200,6 +202,17 @@ class TargetEncoder:
         found = self.inner.decode(rows)
         return found[:, 0] if self.is_column else found
 
+    def check_columns(self, given: RawTargets) -> None:
+        """Refuse numbers in other columns than those that were fitted."""
+        assert given.rows is not None
+        if given.rows.shape[1] != len(self):
+            have, wanted = _checks.count_of(given.rows.shape[1], "column"), len(self)
+            raise InvalidArgument(f"y has {have}, but what was fitted has {wanted}")
+        # What one column is called says nothing about its numbers.
+        if self.columns and given.columns and self.columns != given.columns and len(self) > 1:
+            have, fitted = ", ".join(given.columns), ", ".join(self.columns)
+            raise InvalidArgument(f"y has the columns {have}, but was fitted with {fitted}")
+
     def _zeros(self, raw: RawSequences) -> NDArray[Any]:
         count = int(raw.offsets[-1]) if self.per_step else len(raw)
         return np.zeros(count, np.int64) if self.is_classes else np.zeros((count, len(self)), np.float32)
@@ -208,10 +221,8 @@ class TargetEncoder:
         assert given.rows is not None
         if not isinstance(self.inner, Standardizer):
             return given.rows
-        if given.rows.shape[1] != len(self):
-            have, wanted = _checks.count_of(given.rows.shape[1], "column"), len(self)
-            raise InvalidArgument(f"y has {have}, but what was fitted has {wanted}")
-        return self.inner.encode(Numbers(given.rows, np.array([0, len(given.rows)])))
+        self.check_columns(given)
+        return self.inner.encode(Numbers(given.rows, np.array([0, len(given.rows)])), "y")
 
     def to_settings(self) -> dict[str, Any]:
         """Return it as values for JSON; what is that of the sequences is left out."""

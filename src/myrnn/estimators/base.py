@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -401,6 +402,13 @@ class SequenceEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def check_count(said: Sized, y: Sized) -> None:
+    """Refuse a `y` for more or fewer sequences than there are."""
+    if len(y) != len(said):
+        have = _checks.count_of(len(said), "sequence")
+        raise InvalidArgument(f"X holds {have}, but y is for {_checks.count_of(len(y), 'sequence')}")
 
 
 def _plain(value: Any) -> Any:

@@ -171,6 +171,8 @@ def series_of(X: Any) -> tuple[list[NDArray[np.float64]], bool]:
     InvalidArgument
         When it is neither a series nor a list of series.
     """
+    if X is None:
+        raise InvalidArgument("X must be a series, an array (T,) or (T, C), or a list of series, not None")
     if isinstance(X, list | tuple) and any(hasattr(one, "__len__") for one in X):
         return [_series(f"X[{index}]", one) for index, one in enumerate(X)], False
     if getattr(X, "ndim", 1) == 3:

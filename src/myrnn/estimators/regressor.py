@@ -12,7 +12,7 @@ from sklearn.metrics import r2_score
 from myrnn._keywords import keywords
 from myrnn.data import VALUES, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
-from myrnn.estimators.base import SequenceEstimator
+from myrnn.estimators.base import SequenceEstimator, check_count
 
 
 class SequenceRegressor(RegressorMixin, SequenceEstimator):
@@ -136,8 +136,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         said, truth = self.predict(X), y
         if isinstance(said, list):
             given: Any = y
-            if len(given) != len(said):
-                raise InvalidArgument(f"X holds {len(said):,} sequences, but y is for {len(given):,}")
+            check_count(said, given)
             said, truth = np.concatenate(said), np.concatenate([np.asarray(part) for part in given])
         return float(r2_score(truth, said, sample_weight=sample_weight))
 

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.data import TAGS, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
-from myrnn.estimators.base import AUTO, SequenceEstimator
+from myrnn.estimators.base import AUTO, SequenceEstimator, check_count
 
 
 class SequenceTagger(SequenceEstimator):
@@ -138,13 +139,13 @@ class SequenceTagger(SequenceEstimator):
     def score(self, X: Any, y: Any) -> float:
         """Return the share of all steps whose tag is right; y is as in `fit`."""
         said = self.predict(X)
-        if len(y) != len(said):
-            raise InvalidArgument(f"X holds {len(said):,} sequences, but y is for {len(y):,}")
+        check_count(said, y)
         right = total = 0
         for index, (tags, truth) in enumerate(zip(said, y, strict=True)):
             listed = np.array(list(truth))
             if listed.shape != tags.shape:
-                raise InvalidArgument(f"sequence {index} has {len(tags):,} steps, but y[{index}] {len(listed):,} tags")
+                have, given = _checks.count_of(len(tags), "step"), _checks.count_of(len(listed), "tag")
+                raise InvalidArgument(f"sequence {index} has {have}, but y[{index}] {given}")
             right, total = right + int((listed == tags).sum()), total + len(tags)
         if not total:
             raise InvalidArgument("every sequence of X is empty: there is nothing to score")

@@ -71,7 +71,7 @@ def _horizons(given: int | Sequence[int], columns: int) -> list[int]:
         return [_checks.integer("horizon", given, minimum=1)] * columns
     horizons = _checks.integers("horizon", given, minimum=1, maximum=2**31).tolist()
     if len(horizons) != columns:
-        raise InvalidArgument(f"horizon must be one number, or one for each of the {columns} columns, not {given!r}")
+        raise InvalidArgument(f"horizon must be one number, or one for each column, {columns} in all, not {given!r}")
     return horizons
 
 

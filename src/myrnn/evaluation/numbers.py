@@ -162,7 +162,7 @@ class NumberReport(HasTable):
         if self.naive is not None:
             notes.append(f"skill: against {self.naive}, in {self.naive_rows:,} of {self.rows_tested:,} rows")
         if self.not_finite:
-            notes.append(f"predictions of {self.not_finite:,} rows are not finite")
+            notes.append(f"predictions of {_checks.count_of(self.not_finite, 'row')} are not finite")
         return "; ".join(notes) or None
 
 
@@ -242,7 +242,7 @@ def number_report(
     check_baselines(baselines, NUMBERS, steps)
     called = [str(column) for column in range(count)] if names is None else [str(one) for one in names]
     if len(called) != count:
-        raise InvalidArgument(f"names must be one for each of the {count} columns, not {len(called)}")
+        raise InvalidArgument(f"names must be one for each column, {count} in all, not {len(called)}")
     naive_name, forecast = _naive(naive, truth, None if offsets is None else steps, horizon)
     lost = ~np.isfinite(said).all(axis=1)
     warn_of_lost_steps(lost, steps, "predictions", "errors that are computed from them are NaN")

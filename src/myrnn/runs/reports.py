@@ -117,13 +117,9 @@ def _of_numbers(fitted: Fitted, raw: RawSequences, y: Any, period: int | None) -
     else:
         given = RawTargets.read(targets.learn, y, raw.offsets, targets.per_step)
         assert given.rows is not None
-        sequences = targets.sequences(fitted.encoder, raw, given)
+        targets.check_columns(given)
+        sequences = targets.inputs(fitted.encoder, raw)
         truth, names = given.rows, targets.columns
-        # What one column is called says nothing about its numbers.
-        if names and given.columns and names != given.columns and len(names) > 1:
-            raise InvalidArgument(
-                f"y has the columns {', '.join(given.columns)}, but was fitted with {', '.join(names)}"
-            )
     said = targets.decode(scores_of(fitted.predictor, sequences)).reshape(len(truth), -1)
     offsets = sequences.offsets if targets.per_step else None
     return number_report(truth.reshape(len(truth), -1), said, offsets, naive=naive, names=names)
