@@ -483,6 +483,20 @@ def test_what_is_no_text_and_no_series(model, forecaster):
         model.score("a")
 
 
+def test_scores_and_reports_agree_on_columns_that_do_not_vary():
+    series = np.stack([WAVE, np.full(len(WAVE), 7.0)], axis=1)[:40]
+    forecaster = SequenceForecaster(**OP_BY_OP, truncate=None).fit(series)
+    assert forecaster.score(series) == pytest.approx(forecaster.report(series).r2)
+    assert np.isnan(forecaster.score(series[[0, 0, 0]])) and np.isnan(forecaster.report(series[[0, 0, 0]]).r2)
+    numbers = np.stack([SUMS, np.full(len(SUMS), 7.0)], axis=1)[:20]
+    regressor = SequenceRegressor(**OP_BY_OP).fit(ROWS[:20], numbers)
+    assert regressor.score(ROWS[:20], numbers) == pytest.approx(regressor.report(ROWS[:20], numbers).r2)
+    weights = np.repeat([1.0, 0.0], 10)
+    assert regressor.score(ROWS[:20], numbers, weights) == pytest.approx(regressor.score(ROWS[:10], numbers[:10]))
+    with refused("y must be of the shape of what is predicted, (20, 2), not (20, 1)"):
+        regressor.score(ROWS[:20], numbers[:, :1])
+
+
 def test_messages_name_what_is_wrong():
     for kind, nothing in (
         (SequenceTagger, "X must be a list of strings"),

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import r2_score
 
 from myrnn import _checks
 from myrnn._keywords import keywords
@@ -15,6 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.estimators.ahead import Ahead
 from myrnn.estimators.base import SequenceEstimator
 from myrnn.estimators.tables import check_names
+from myrnn.evaluation import mean_r2
 
 # How far ahead a forecast goes at most.
 MOST_STEPS = 100_000
@@ -142,14 +142,17 @@ class SequenceForecaster(SequenceEstimator):
         return parts[0] if is_one else parts
 
     def score(self, X: Any, y: None = None) -> float:
-        """Return the coefficient of determination R² of what is said one step ahead: 1 is perfect."""
+        """Return the coefficient of determination R² of what is said one step ahead: 1 is perfect.
+
+        Of several columns it is the mean of those that vary, and NaN where none does.
+        """
         listed = self._table(X)
         said = self.predict(listed)
         pairs = [(one[1:], part[:-1]) for one, part in zip(listed, said, strict=True) if len(one) > 1]
         if not pairs:
             raise InvalidArgument("X holds no series of two steps or more: there is nothing that comes next")
         truth, found = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        return float(r2_score(truth, found))
+        return mean_r2(truth, found)
 
     def forecast(self, series: Any, horizon: int) -> NDArray[np.float64]:
         """Return how a series goes on, float64 (horizon,) or (horizon, C): each row from those before it.

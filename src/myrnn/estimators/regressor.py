@@ -7,12 +7,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 
 from myrnn._keywords import keywords
 from myrnn.data import VALUES, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import SequenceEstimator, check_count
+from myrnn.evaluation import mean_r2
 
 
 class SequenceRegressor(RegressorMixin, SequenceEstimator):
@@ -126,6 +126,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the coefficient of determination R²: 1 is perfect, 0 as good as the mean of y.
 
+        Of several columns it is the mean of those that vary, and NaN where none does.
+
         Parameters
         ----------
         X, y
@@ -138,7 +140,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             given: Any = y
             check_count(said, given)
             said, truth = np.concatenate(said), np.concatenate([np.asarray(part) for part in given])
-        return float(r2_score(truth, said, sample_weight=sample_weight))
+        return mean_r2(truth, said, sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn wants to know of it."""

@@ -30,7 +30,7 @@ from myrnn.evaluation.intervals import cluster_interval, mean_difference_interva
 from myrnn.evaluation.mistakes import Counterexamples, Mistake, counterexamples
 from myrnn.evaluation.naive import naive_forecast
 from myrnn.evaluation.numbers import NumberReport, number_report
-from myrnn.evaluation.scores import Estimate
+from myrnn.evaluation.scores import Estimate, mean_r2
 from myrnn.evaluation.shortcuts import ShortcutReport, shortcuts
 from myrnn.evaluation.tags import TagReport, tag_report
 from myrnn.evaluation.text import TextReport, text_report
@@ -62,6 +62,7 @@ __all__ = [
     "difference_table",
     "evaluate",
     "mean_difference_interval",
+    "mean_r2",
     "naive_forecast",
     "newcombe_interval",
     "number_baselines",

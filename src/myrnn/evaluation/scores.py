@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classes import confusion_of, f1_of
 from myrnn.evaluation.intervals import Ratios, mean_ends, ratios, share_ends, t_of
 from myrnn.evaluation.steps import Steps
@@ -181,7 +182,7 @@ def number_scores(
     ratio_of = {
         "mae": (np.abs(errors), count),
         "rmse": (squares, count),
-        "r2": (squares, np.where(np.ptp(targets, axis=0) > 0, targets - targets.mean(axis=0), 0.0) ** 2),
+        "r2": (squares, np.where(varying(targets), targets - targets.mean(axis=0), 0.0) ** 2),
     }
     if naive_errors is not None:
         known = ~np.isnan(naive_errors)
@@ -198,6 +199,27 @@ def number_scores(
         mean = values[known_columns].mean()
         together[measure] = _finished(measure, mean, influence[:, known_columns].mean(axis=1), confidence)
     return together, each
+
+
+def varying(targets: Floats) -> NDArray[np.bool_]:
+    """Return which columns have an R², bool (C,): those that are not constant."""
+    return np.asarray(np.ptp(targets, axis=0) != 0)
+
+
+def mean_r2(y: ArrayLike, said: Floats, weights: ArrayLike | None = None) -> float:
+    """Return the mean R² of the columns as a report has it, of arrays (S,) or (S, C); NaN where none varies.
+
+    With weights (S,) rows count as much as these say.
+    """
+    from sklearn.metrics import r2_score  # late: it takes long to import
+
+    truth, rows = (np.asarray(given, np.float64).reshape(len(given), -1) for given in (y, said))  # type: ignore[arg-type]
+    if truth.shape != rows.shape:
+        raise InvalidArgument(f"y must be of the shape of what is predicted, {rows.shape}, not {truth.shape}")
+    columns = varying(truth)
+    if not columns.any():
+        return float("nan")
+    return float(r2_score(truth[:, columns], rows[:, columns], sample_weight=weights))
 
 
 def _ratios_of_columns(above: Floats, below: Floats) -> tuple[Floats, Floats]:
