@@ -62,6 +62,27 @@ def test_a_list_says_what_the_runs_say(runs):
     assert (words.accuracy, words.tested) == (report["training"]["accuracy"], report["evaluation"]["accuracy"])
 
 
+@pytest.mark.usefixtures("blank_figures")
+def test_of_runs_on_numbers_the_error_is_listed(tmp_path):
+    for name, words in (("near.csv", ["a", "abba", "ab"]), ("far.csv", ["abbaabbaabba"])):
+        lines = ["sequence,target", *(f"{word},{len(word)}" for word in words)]
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+    near, far = (f"--test={tmp_path / name}" for name in ("near.csv", "far.csv"))
+    small = ("--learn=numbers", "--dim-recurrent=2", "--max-epochs=1", "--engine=mygrad", "--quiet")
+    for name, tests in (("one", [near]), ("two", [near, far])):
+        given = [f"--data={tmp_path / 'near.csv'}", *small, *tests, f"--out={tmp_path / 'runs' / name}"]
+        assert main(["train", *given]) == 0
+    found = list_runs(tmp_path / "runs")
+    one, two = (json.loads((tmp_path / "runs" / name / "report.json").read_text()) for name in ("one", "two"))
+    assert {run.name: (run.tested, run.rmse) for run in found} == {
+        "one": (None, one["evaluation"]["rmse"]),
+        # That of the longer words, which are further from the mean.
+        "two": (None, two["tests"]["far"]["rmse"]),
+    }
+    assert f"RMSE {one['evaluation']['rmse']:.4g}" in found.table().cells("tested")
+    assert [run.name for run in found.sorted("rmse")] == ["one", "two"]
+
+
 def test_other_folders_and_files_are_passed_over(runs):
     (runs / "transfer").mkdir()
     (runs / "transfer" / "transfer.csv").write_text("")

@@ -41,7 +41,7 @@ def about() -> None:
 def show_runs(
     folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the folders of runs lie.")] = Path("runs"),
     sort: Annotated[
-        str, typer.Option(help="name, state, task, model, iterations, loss, accuracy, tested or made.")
+        str, typer.Option(help="name, state, task, model, iterations, loss, accuracy, tested, rmse or made.")
     ] = "made",
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The largest first.")] = False,
     last: Annotated[int, typer.Option(min=0, metavar="N", help="Show the last N only; 0 shows all.")] = 50,

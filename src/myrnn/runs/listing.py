@@ -21,7 +21,7 @@ from myrnn.storage import Stored, is_locked
 from myrnn.training import saved_iteration
 
 STATES = ("whole", "in progress", "interrupted", "unreadable")
-ORDERS = ("name", "state", "task", "model", "iterations", "loss", "accuracy", "tested", "made")
+ORDERS = ("name", "state", "task", "model", "iterations", "loss", "accuracy", "tested", "rmse", "made")
 NUMBERS = ("iterations", "loss", "accuracy", "tested")
 # Times after this, in the year 2514, are no times.
 LATEST = 2.0**34
@@ -46,7 +46,10 @@ class RunSummary:
     loss, accuracy : float
         At the end, on the sequences that were learned from.
     tested : float
-        The accuracy on others: on the lengths trained on, or on the data of the test.
+        The accuracy on others: on the lengths trained on, or on the data of the test; of several tests the lowest.
+    rmse : float
+        Of a run that learned numbers or a series, what there is instead: the root of the mean squared error on the data
+        of the test; of several tests the largest.
     made : float
         When, in seconds since 1970.
     fault : str
@@ -62,6 +65,7 @@ class RunSummary:
     loss: float | None = None
     accuracy: float | None = None
     tested: float | None = None
+    rmse: float | None = None
     made: float | None = None
     fault: str | None = None
 
@@ -117,7 +121,7 @@ class RunListing(HasTable, Sequence[RunSummary]):
         unknown = tuple(run for run in self.runs if getattr(run, by) is None)
         # Runs alike in this keep the order that they had.
         order = tuple(sorted(known, key=lambda run: getattr(run, by), reverse=reverse))
-        unknown_last = reverse != (by == "loss")
+        unknown_last = reverse != (by in ("loss", "rmse"))
         return RunListing(self.folder, order + unknown if unknown_last else unknown + order)
 
     def table(self) -> Table:
@@ -207,8 +211,10 @@ def _whole(name: str, stored: Stored) -> RunSummary:
     report = stored.json(REPORT)
     training, evaluation = _part(report, "training"), _part(report, "evaluation")
     on_data = "data" in stored.index
-    tests = [found.get("accuracy") for found in _part(report, "tests").values() if isinstance(found, dict)]
-    tested = evaluation.get("accuracy", min(tests, default=None, key=lambda rate: _number(rate) or 0))
+    tests = [evaluation, *(found for found in _part(report, "tests").values() if isinstance(found, dict))]
+    # Of several tests the worst.
+    tested = min((one for test in tests if (one := _number(test.get("accuracy"))) is not None), default=None)
+    rmse = max((one for test in tests if (one := _number(test.get("rmse"))) is not None), default=None)
     if on_data and isinstance(classes := training.get("classes"), dict):
         source = f"{source}, {_checks.count_of(len(classes), 'class')}"
     return RunSummary(
@@ -221,6 +227,7 @@ def _whole(name: str, stored: Stored) -> RunSummary:
         loss=_number(training.get("loss")),
         accuracy=_number(training.get("accuracy")),
         tested=_number(tested if on_data else evaluation.get("accuracy_trained_lengths")),
+        rmse=rmse,
         made=_moment(stored.index.get("created")),
     )
 
@@ -289,7 +296,7 @@ def _cells(run: RunSummary) -> tuple[str, ...]:
         length,
         _shown(run.loss, ".4f"),
         _shown(run.accuracy, ".1%"),
-        _shown(run.tested, ".1%"),
+        _shown(run.tested, ".1%") if run.rmse is None else f"RMSE {run.rmse:.4g}",
         "" if run.made is None else _date(run.made),
         "" if run.state == "whole" else run.state,
     )
