@@ -184,6 +184,13 @@ def test_a_model_that_does_something_else_later_on_is_found():
     # Of a long stream the first thousand steps are checked, few of them by a trace.
     with pytest.raises(CompileError, match="than what was compiled, though it computes the same on the first 128"):
         train(model := Late(700), data([5000]), SGD(model.parameters), 5, truncate=5, progress=False)
+    # Where the same model then reads them whole, further ones are, too.
+    model, whole = Late(1100), data([1200])
+    train(model, whole, SGD(model.parameters), 2, truncate=5, progress=False)
+    with pytest.raises(NotARecurrence, match="than what was compiled, though it computes the same on the first 500"):
+        train(model, whole, SGD(model.parameters), 2, engine="native", progress=False)
+    # What one model was checked on says nothing about another one of its class.
+    assert compile(Late(700)).max_length < 700
 
 
 def test_a_model_that_looks_at_numbers_is_refused():

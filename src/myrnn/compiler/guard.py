@@ -115,7 +115,7 @@ class Guard:
         """Return the guard of another model of the class, which is to be checked at all lengths."""
         guard = copy(self)
         guard._model, guard._parameters, guard._lengths, guard._answer = model, parameters, set(), None
-        guard._answers, guard.is_stream = {}, False
+        guard._answers, guard.is_stream, guard.max_length = {}, False, 0
         return guard
 
     def check_as_compiled(self, longest: int) -> None:
@@ -254,6 +254,13 @@ class Guard:
             self.check(sequences, int(lengths.argmin()))
         if len(lengths) and lengths.max() > self.max_length:
             self.check(sequences, int(lengths.argmax()))
+
+    def reads_streams(self, is_stream: bool) -> None:
+        """Note how a training reads long sequences: piece by piece, or whole, which is checked further."""
+        if self.is_stream and not is_stream:
+            self.max_length = min(self.max_length, STREAM_RUN)
+            self._lengths = {length for length in self._lengths if length <= STREAM_RUN}
+        self.is_stream = is_stream
 
     def unchecked(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the place of one of each length on which the model has not been checked yet."""

@@ -160,7 +160,7 @@ class NativeEngine:
         self._seed = seed
         compiled.guard.refuse_looks()
         check_rows(compiled, example.kind)
-        compiled.guard.is_stream = isinstance(example, Windows)
+        compiled.guard.reads_streams(isinstance(example, Windows))
         if isinstance(example, Windows):
             compiled.guard.check_lengths(example.whole)
             check_steps(compiled.recurrence, int(example.whole.lengths.max()))
