@@ -48,9 +48,9 @@ class Language(ABC):
     def has_others(self, lengths: NDArray[np.int64]) -> Bools:
         """Return of which lengths there are strings that are no members, bool (N,).
 
-        A language of which this is not known otherwise has fewer than half of all strings of a length.
+        A language that does not know better takes it that no length but 0 has members alone, if there are two symbols.
         """
-        return lengths > 0 if len(self.symbols) > 1 else ~self.has_members(lengths)
+        return ~self.has_members(lengths) | ((lengths > 0) & (len(self.symbols) > 1))
 
     def read(self, text: str | Sequence[str]) -> Strings:
         """Return a string as tokens, int32 (T,).
