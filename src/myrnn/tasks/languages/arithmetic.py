@@ -136,12 +136,12 @@ class Addition(_Equation):
 
 
 class Multiplication(_Equation):
-    """``a × b = product``: the numbers of digits are drawn evenly, and then the bits of a and b that are not zero.
+    """``a * b = product``: the numbers of digits are drawn evenly, and then the bits of a and b that are not zero.
 
     How many products fit into so many digits is not known in a closed form, so members are not equally likely.
     """
 
-    signs = ("×", "=")
+    signs = ("\N{MULTIPLICATION SIGN}", "=")
 
     def holds(self, *numbers: int) -> bool:
         first, second, result = numbers

@@ -1,4 +1,4 @@
-"""Deterministic finite automata: which strings they accept, drawn evenly by length, and the smallest that does the same."""
+"""Deterministic finite automata: what they accept, drawn evenly by length, and the smallest that does the same."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Context-free languages, from the text of a grammar.
 
-A grammar is brought into Chomsky's normal form: rules give two symbols or one token. Members are then counted, drawn and
-told by dynamic programming over lengths.
+A grammar is brought into Chomsky's normal form: rules give two nonterminals or one symbol. Members are then counted,
+drawn and told by dynamic programming over lengths.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import offsets_of, ramp
 from myrnn.tasks.languages.kernels import count_trees, draw_trees, parse
@@ -50,9 +49,9 @@ class Grammar(Language):
 
     Notes
     -----
-    All members of a length are equally likely. If no two trees give the same one of the shortest members, up to 20,000
-    of them, the grammar is taken as unambiguous. Otherwise what is drawn is kept with a chance of the fewest trees that a
-    member of its length was seen to have, in as many as it has itself.
+    All members of a length are equally likely. The grammar is taken as unambiguous if no two of its trees give the same
+    string among the shortest members, up to 20,000 of them. Of an ambiguous grammar trees are drawn, and a string with
+    n trees is kept with a chance of m in n, where m is the fewest trees that a string of its length was seen to have.
 
     Examples
     --------
@@ -262,7 +261,7 @@ def _normal_form(start: str, rules: Rules) -> tuple[bool, Binary, Terminal]:
     """Return whether the empty string is a member, the rules for two nonterminals, and those for a symbol.
 
     Only of nonterminals that are reached from the start and come to an end. Lange and Leiß, "To CNF or not to CNF?",
-    2009, has the steps in an order that keeps the grammar small: two at a time first, then no empty ones, then no chains.
+    2009, has the steps in an order that keeps the grammar small: pairs first, then no empty ones, then no chains.
     """
     short: dict[str, set[tuple[str, ...]]] = {left: set() for left in rules}
     for left, rows in rules.items():
@@ -277,12 +276,12 @@ def _normal_form(start: str, rules: Rules) -> tuple[bool, Binary, Terminal]:
     empty: set[str] = set()
     while grown := {left for left, rows in short.items() if any(empty.issuperset(row) for row in rows)} - empty:
         empty |= grown
-    for rows in short.values():
-        for row in list(rows):
-            if len(row) == 2:
-                rows |= {row[1:]} if row[0] in empty else set()
-                rows |= {row[:1]} if row[1] in empty else set()
-        rows.discard(())
+    for words_of in short.values():
+        for words in list(words_of):
+            if len(words) == 2:
+                words_of |= {words[1:]} if words[0] in empty else set()
+                words_of |= {words[:1]} if words[1] in empty else set()
+        words_of.discard(())
     binary: Binary = {}
     terminal: Terminal = {}
 

@@ -164,13 +164,11 @@ def balanced(kinds: int, strings: Any, offsets: Any, stack: Any, found: Any) -> 
 
 
 @native
-def draw_trees(
-    binary: Any, terminal: Any, logs: Any, offsets: Any, uniform: Any, waiting: Any, strings: Any
-) -> None:
+def draw_trees(binary: Any, terminal: Any, logs: Any, offsets: Any, uniform: Any, waiting: Any, strings: Any) -> None:
     """Write strings of a grammar in normal form, each of its trees equally likely.
 
-    Rows of `binary` are (left, first, second), those of `terminal` (left, token), both sorted by left; ``logs[n, A]`` is
-    the logarithm of the number of trees of A with n leaves. `waiting` is room for parts that are still to be written.
+    Rows of `binary` are (left, first, second), those of `terminal` (left, token); ``logs[n, A]`` is the logarithm of
+    the number of trees of A with n leaves. `waiting` is room for parts that are still to be written.
     """
     for index in range(len(offsets) - 1):
         place, used = offsets[index], 2 * offsets[index]
@@ -292,7 +290,15 @@ def count_trees(binary: Any, terminal: Any, symbols: int, strings: Any, offsets:
 
 @native
 def edit(
-    strings: Any, offsets: Any, inserts: Any, deletes: Any, replaces: Any, symbols: int, random: Any, edited: Any, to: Any
+    strings: Any,
+    offsets: Any,
+    inserts: Any,
+    deletes: Any,
+    replaces: Any,
+    symbols: int,
+    random: Any,
+    edited: Any,
+    to: Any,
 ) -> None:
     """Write strings with so many symbols put in, taken out and replaced; `random` has two integers for each edit."""
     used = 0

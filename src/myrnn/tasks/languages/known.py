@@ -77,7 +77,7 @@ class Flare(Recognition):
 
     language_name: Annotated[
         Literal[FLARE],  # type: ignore[valid-type]
-        Meta(description="Which language.", title="Language"),
+        Meta(description="Which language."),
     ]
 
     @property
@@ -109,7 +109,7 @@ class Tomita(Recognition):
     Sequences(1,000 of tokens below 2, lengths 2 to 10)
     """
 
-    number: Annotated[int, Meta(ge=1, le=7, description="Which of the seven.", title="Number")]
+    number: Annotated[int, Meta(ge=1, le=7, description="Which of the seven.")]
 
     @property
     def name(self) -> str:
@@ -142,7 +142,7 @@ class Dyck(Recognition):
     Dfa(16 states over ( [ ) ])
     """
 
-    kinds: Annotated[int, Meta(ge=1, le=1_000, description="How many kinds of brackets there are.", title="Kinds")]
+    kinds: Annotated[int, Meta(ge=1, le=1_000, description="How many kinds of brackets there are.")]
     depth: (
         Annotated[int, Meta(ge=1, description="How many brackets may be open at once; by default any number.")] | None
     ) = None
@@ -178,7 +178,7 @@ class EqualCounts(Recognition):
     (True, True)
     """
 
-    letters: Annotated[str, Meta(description="Letters of which there are equally many, such as ab.", title="Letters")]
+    letters: Annotated[str, Meta(description="Letters of which there are equally many, such as ab.")]
     ordered: Annotated[bool, Meta(description="Whether all of a letter must come before the next letter.")] = True
 
     name: ClassVar[str] = "equal-counts"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ class Predicate(Language):
     def contains(self, strings: Strings, offsets: Offsets) -> Bools:
         names = np.array(self.symbols)[strings].tolist()
         ends = offsets.tolist()
-        return np.array([self._says(names[a:b]) for a, b in zip(ends, ends[1:], strict=False)], dtype=np.bool_)
+        return np.array([self._says(names[a:b]) for a, b in pairwise(ends)], dtype=np.bool_)
 
     def has_members(self, lengths: NDArray[np.int64]) -> Bools:
         return np.array([self._kinds(length)[0] for length in lengths.tolist()], dtype=np.bool_)
@@ -90,7 +90,9 @@ class Predicate(Language):
         assert self.draw is not None
         tokens = self.read(self.draw(length, rng))
         if len(tokens) != length or not self.contains(tokens, offsets_of([length]))[0]:
-            raise InvalidArgument(f"draw({length}, rng) must return a member of that length, not {self.write(tokens)!r}")
+            raise InvalidArgument(
+                f"draw({length}, rng) must return a member of that length, not {self.write(tokens)!r}"
+            )
         return tokens
 
     def _is_listed(self, length: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
@@ -28,19 +28,16 @@ MOST_TRIES = 10
 class Recognition(Drawn):
     """What all tasks share that ask whether a string is a member of a language."""
 
-    length_min: Annotated[
-        int, Meta(ge=0, le=LONGEST, title="Shortest", description="The shortest sequence.", examples=[0, 1, 2, 5, 10])
-    ] = 1
+    length_min: Annotated[int, Meta(ge=0, le=LONGEST, description="The shortest sequence.")] = 1
     length_max: Annotated[
         int,
-        Meta(ge=0, le=LONGEST, title="Longest", description="The longest sequence.", examples=[5, 10, 20, 30, 40]),
+        Meta(ge=0, le=LONGEST, description="The longest sequence."),
     ] = 40
     negatives: Annotated[
         Literal["mixed", "uniform", "near_miss"],
         Meta(
-            title="Non-members",
-            description="Strings that are no members: uniform (any), near_miss (a member with some symbols changed, put "
-            "in or taken out), or mixed (half of each).",
+            description="Strings that are no members: uniform (any), near_miss (a member with some symbols changed, "
+            "put in or taken out), or mixed (half of each).",
         ),
     ] = "mixed"
     any_length: Annotated[
@@ -91,7 +88,7 @@ class Recognition(Drawn):
         return self.language.contains(sequences.values, sequences.offsets).astype(np.int64)
 
     def sample(self, n: int, rng: np.random.Generator) -> Sequences:
-        """Draw `n` strings, half of them members, each of a length that there are such of; all these are equally likely."""
+        """Draw `n` strings, half of them members; of the lengths that either can have, all are equally likely."""
         count = _checks.integer("n", n, minimum=0)
         source = _checks.generator("rng", rng)
         lengths = self.lengths
@@ -107,7 +104,8 @@ class Recognition(Drawn):
         if self.any_length:
             return np.ones(len(lengths), dtype=np.bool_), ""
         possible = self._kinds(lengths).all(axis=1)
-        return possible, f"those with members and others ({self._missing(lengths[~possible])})"
+        missing = "" if possible.all() else f": {self._missing(lengths[~possible][:1])}"
+        return possible, f"those with members and others{missing}"
 
     def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
         kinds = self._kinds(lengths)

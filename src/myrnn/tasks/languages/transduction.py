@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import isqrt
 from typing import Annotated, Literal
 
@@ -73,7 +74,7 @@ def _each(answer: Callable[[list[int]], list[int]]) -> Callable[[Strings, Offset
 
     def answers(strings: Strings, offsets: Offsets) -> Integers:
         tokens, ends = strings.tolist(), offsets.tolist()
-        parts = [answer(tokens[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+        parts = [answer(tokens[a:b]) for a, b in pairwise(ends)]
         return np.array([token for part in parts for token in part], dtype=np.int64)
 
     return answers
@@ -260,7 +261,7 @@ _MAPPINGS: dict[str, Mapping] = {
         lambda lengths: lengths >= 3,
     ),
     "binary-multiplication": Mapping(
-        "01×",
+        "01*",
         "01e",
         _drawn(_draw_pair),
         _each(_arithmetic(lambda a, b: a * b, 0)),
@@ -367,7 +368,7 @@ class DeepMind(Drawn):
         return replace(self, string_max=min(2 * self.string_max, LONGEST))
 
     def truth(self, sequences: Sequences) -> Integers:
-        """Return the right class of every sequence, int64 (N,), or step, int64 (sum of T,), -1 where nothing is asked."""
+        """Return the right class of every sequence, int64 (N,), or of every step, -1 where nothing is asked."""
         if not sequences.is_tokens:
             raise InvalidArgument("sequences must hold tokens, not features")
         if not self.per_step:
