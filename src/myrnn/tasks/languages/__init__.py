@@ -8,6 +8,7 @@ from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.finite import tomita
 from myrnn.tasks.languages.grammar import Grammar
 from myrnn.tasks.languages.known import FLARE, Dyck, EqualCounts, Flare, Tomita, flare
+from myrnn.tasks.languages.labels import LabelCheck, check_labels
 from myrnn.tasks.languages.language import Language
 from myrnn.tasks.languages.own import ContextFree, Membership, Regular
 from myrnn.tasks.languages.predicate import Predicate
@@ -25,12 +26,14 @@ __all__ = [
     "EqualCounts",
     "Flare",
     "Grammar",
+    "LabelCheck",
     "Language",
     "Membership",
     "Predicate",
     "Recognition",
     "Regular",
     "Tomita",
+    "check_labels",
     "flare",
     "regular",
     "tomita",

@@ -6,7 +6,6 @@ Numbers are little-endian: ``011`` is six. They have one digit at least, and may
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import cache
 from math import isqrt
 
 import numpy as np
@@ -17,6 +16,8 @@ from myrnn.tasks.languages.finite import BITS
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
 
 Integers = NDArray[np.int64]
+# Up to this length of strings, it is kept in how many ways their digits can be those of numbers.
+LONGEST_KEPT = 80
 # Bits as the characters that int reads.
 _TO_TEXT = bytes(range(ord("0"), ord("0") + 2)) + bytes(254)
 
@@ -28,6 +29,7 @@ class _Equation(Language):
 
     def __init__(self) -> None:
         self.symbols = (*BITS, *self.signs)
+        self._known: dict[int, tuple[Integers, NDArray[np.float64]]] = {}
 
     @abstractmethod
     def holds(self, *numbers: int) -> bool:
@@ -62,17 +64,16 @@ class _Equation(Language):
 
     def draw_members(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         offsets = offsets_of(lengths)
-        shape = np.zeros(len(lengths), dtype=np.int64)
+        shapes = np.zeros((len(lengths), len(self.signs) + 1), dtype=np.int64)
         for length in np.unique(lengths):
             chosen = lengths == length
-            shares = self._cached_shapes(int(length))[1]
-            shape[chosen] = rng.choice(len(shares), np.count_nonzero(chosen), p=shares)
+            digits, shares = self._known_shapes(int(length))
+            shapes[chosen] = digits[rng.choice(len(shares), np.count_nonzero(chosen), p=shares)]
         random = _Bits(rng)
         parts = []
-        for index, length in enumerate(lengths.tolist()):
-            digits = tuple(self._cached_shapes(length)[0][shape[index]].tolist())
-            numbers = self._draw(digits, random)
-            for place, (number, count) in enumerate(zip(numbers, digits, strict=True)):
+        for counts in shapes.tolist():
+            numbers = self._draw(tuple(counts), random)
+            for place, (number, count) in enumerate(zip(numbers, counts, strict=True)):
                 parts.append(f"{number:0{count}b}"[::-1])
                 if place < len(self.signs):
                     parts.append(chr(ord("2") + place))
@@ -81,13 +82,16 @@ class _Equation(Language):
         assert len(strings) == offsets[-1]
         return strings
 
-    def _cached_shapes(self, length: int) -> tuple[Integers, NDArray[np.float64]]:
-        known = self.__dict__.setdefault("_known", {})
-        if length not in known:
-            digits, logs = self._shapes(length)
-            shares = np.exp2(logs - logs.max())
-            known[length] = digits, shares / shares.sum()
-        return known[length]
+    def _known_shapes(self, length: int) -> tuple[Integers, NDArray[np.float64]]:
+        """Return the digits of the numbers, in all ways, and the share of each; those of long strings are many."""
+        if length in self._known:
+            return self._known[length]
+        digits, logs = self._shapes(length)
+        shares = np.exp2(logs - logs.max())
+        found = digits, shares / shares.sum()
+        if length <= LONGEST_KEPT:
+            self._known[length] = found
+        return found
 
 
 class _Bits:
@@ -101,7 +105,6 @@ class _Bits:
         return int.from_bytes(self.rng.bytes((bits + 7) // 8), "little") & ((1 << bits) - 1)
 
 
-@cache
 def _three(total: int) -> Integers:
     """Return all ways to make a total of three numbers that are 1 or more, int64 (ways, 3)."""
     first, second = np.meshgrid(np.arange(1, total), np.arange(1, total), indexing="ij")

@@ -71,7 +71,7 @@ class Flare(Recognition):
 
     Examples
     --------
-    >>> Flare("binary-addition", length_max=20).sample(1000, np.random.default_rng(0))
+    >>> Flare("binary-addition", length_max=20).sample(1000, 0)
     Sequences(1,000 of tokens below 4, lengths 5 to 20)
     """
 
@@ -105,7 +105,7 @@ class Tomita(Recognition):
 
     Examples
     --------
-    >>> Tomita(3, length_max=10).sample(1000, np.random.default_rng(0))
+    >>> Tomita(3, length_max=10).sample(1000, 0)
     Sequences(1,000 of tokens below 2, lengths 2 to 10)
     """
 

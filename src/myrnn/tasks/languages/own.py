@@ -44,7 +44,7 @@ class Regular(Recognition):
     Examples
     --------
     >>> task = Regular("(ab|ba)*", length_max=10)
-    >>> task.sample(1000, np.random.default_rng(0))
+    >>> task.sample(1000, 0)
     Sequences(1,000 of tokens below 2, lengths 2 to 10)
     >>> "abba" in task.language, task.language
     (True, Dfa(4 states over a b))
@@ -77,7 +77,7 @@ class ContextFree(Recognition):
 
     Examples
     --------
-    >>> ContextFree("S -> a S b | ", length_max=10).sample(1000, np.random.default_rng(0))
+    >>> ContextFree("S -> a S b | ", length_max=10).sample(1000, 0)
     Sequences(1,000 of tokens below 2, lengths 2 to 10)
     """
 
@@ -110,7 +110,7 @@ class Membership(Recognition):
     Examples
     --------
     >>> task = Membership("ab", lambda s: s.count("a") > s.count("b"), length_max=10)
-    >>> task.sample(1000, np.random.default_rng(0))
+    >>> task.sample(1000, 0)
     Sequences(1,000 of tokens below 2, lengths 1 to 10)
     """
 

@@ -302,7 +302,7 @@ class DeepMind(Drawn):
     Examples
     --------
     >>> task = DeepMind("reverse-string", string_max=4)
-    >>> task.sample(1000, np.random.default_rng(0))
+    >>> task.sample(1000, 0)
     Sequences(1,000 of tokens below 3, lengths 2 to 8, a class for each step, with weights)
     """
 
