@@ -9,7 +9,7 @@ Polars is imported when it is first used.
 """
 
 from myrnn.data.encode import UNKNOWN, ClassLabels, SequenceEncoder, Standardizer, Vocabulary
-from myrnn.data.files import may_have_labels, without_gz
+from myrnn.data.files import is_tabbed, without_gz
 from myrnn.data.memory import flat_sequences
 from myrnn.data.read import LabelledSequences, labels_beside, read_examples, read_sequences
 from myrnn.data.series import is_number
@@ -40,8 +40,8 @@ __all__ = [
     "cut_in_two",
     "flat_sequences",
     "is_number",
+    "is_tabbed",
     "labels_beside",
-    "may_have_labels",
     "read_examples",
     "read_sequences",
     "without_gz",

@@ -201,14 +201,14 @@ def read_tabbed(path: Path, skip: bool) -> Table:
     return Table(texts.filter(good), kept, numbers[good], skipped)
 
 
-def may_have_labels(path: Path) -> bool:
-    """Whether the first line of plain text has a tab, as before a label; True where the file cannot be read."""
+def is_tabbed(path: Path) -> bool:
+    """Whether the first line of plain text has a tab, as before a label; False where the file cannot be read."""
     opened = gzip.open if path.suffix.lower() == COMPRESSED else open
     try:
         with opened(path, "rb") as file:
             return b"\t" in file.readline(LONGEST_FIRST_LINE)
-    except (OSError, EOFError, zlib.error):
-        return True
+    except (OSError, EOFError, ValueError, zlib.error):
+        return False
 
 
 def read_text(path: Path) -> str:

@@ -383,7 +383,7 @@ def _table(path: Path, labels: Path | None, columns: files.Columns, delimiter: s
         return files.read_parquet(path, columns, skip)
     if ending in (PLAIN, PREPARED) and columns.label is None:
         return files.read_text_pair(path, None, skip)
-    if ending == PLAIN and files.may_have_labels(path):
+    if ending == PLAIN and files.is_tabbed(path):
         return files.read_tabbed(path, skip)
     if ending == PLAIN:
         raise InvalidArgument(f"{path} is plain text: its labels must stand in a file of their own, one a line")

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Meta
 
 from myrnn import _checks
-from myrnn.data import LABELS, NEXT, labels_beside, may_have_labels, without_gz
+from myrnn.data import LABELS, NEXT, is_tabbed, labels_beside, without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.losses import all_loss_names
 from myrnn.sequences import LARGEST_INT32
@@ -118,7 +118,7 @@ class Data(Section, frozen=True, kw_only=True):
             return
         if self.learn != LABELS:
             raise InvalidArgument(f"{file} is plain text, which holds no {self.learn}")
-        if labels is None and not may_have_labels(Path(file)):
+        if labels is None and not is_tabbed(Path(file)):
             raise InvalidArgument(f"{file} is plain text: give its labels, one a line, with {setting}")
 
 
