@@ -4,6 +4,7 @@ import itertools
 import re
 from collections import Counter
 
+import mygrad as mg
 import numpy as np
 import pytest
 
@@ -480,9 +481,54 @@ def test_expressions_are_worked_out_as_python_does():
 
 @pytest.mark.long
 def test_a_network_learns_a_language_and_a_transduction():
-    for task in (Tomita(1, length_max=10), DeepMind("reverse-string", string_max=2)):
+    follows = Regular("(ab)*", objective="next_symbols", length_max=10)
+    for task in (Tomita(1, length_max=10), DeepMind("reverse-string", string_max=2), follows):
         per_step = getattr(task, "per_step", False)
         model = Stacked(task.dim_input, 24, task.dim_output, layers=1, per_step=per_step, rng=0)
         optimizer = Adam(model.parameters, learning_rate=0.01)
         train(model, task, optimizer, batch_size=32, iterations=600, progress=False)
         assert evaluate(model, task, 500, progress=False).mean_accuracy > 0.95
+
+
+# --- what follows
+
+
+def test_what_follows_each_step():
+    task = Regular("ab|b", objective="next_symbol", length_max=3)
+    assert (task.symbol_names, task.class_names) == (("a", "b", "^"), ("a", "b", "$"))
+    assert task.lengths.tolist() == [2, 3]
+    strings = Sequences([2, 0, 1, 2, 1], [0, 3, 5], np.zeros(5, dtype=int), 3, per_step=True)
+    assert task.truth(strings).tolist() == [0, 1, 2, 1, 2]
+    several = Regular("ab|b", objective="next_symbols", length_max=3)
+    truth = [[True, True, False], [False, True, False], [False, False, True]]
+    assert several.truth(strings).tolist() == [*truth, truth[0], truth[2]]
+    for each in (task, several):
+        drawn = each.sample(100, 0)
+        assert np.array_equal(each.truth(drawn), drawn.targets)
+        assert set(drawn.lengths.tolist()) == {2, 3}
+        assert each.sample_lengths([3, 2], 0).lengths.tolist() == [3, 2]
+        with pytest.raises(InvalidArgument, match="has no sequence of length 5: lengths are one more than those of"):
+            each.sample_lengths([5], 0)
+    with pytest.raises(InvalidArgument, match="objective next_symbols is for regular languages alone"):
+        Flare("majority", objective="next_symbols")
+
+
+def test_several_classes_at_once_are_right_if_all_are():
+    task = Regular("ab|b", objective="next_symbols", length_max=3)
+
+    class Knows:
+        """Says what may follow, but forgets at the start that a may."""
+
+        def __init__(self):
+            self.after = mg.tensor(np.array([[-9, 9, -9], [-9, -9, 9], [-9, 9, -9]], dtype=np.float32))
+            self.parameters = (self.after,)
+
+        def __call__(self, x):
+            return mg.matmul(x, self.after)
+
+    report = evaluate(Knows(), task, 300, engine="mygrad", progress=False)
+    assert report.each == "step"
+    assert report.class_names == ()
+    assert report.accuracy.tolist() == pytest.approx([1 / 2, 2 / 3])
+    assert report.chance == 1 / 8
+    assert report.whole_accuracy == 0

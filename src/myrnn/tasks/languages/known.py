@@ -62,7 +62,7 @@ class Flare(Recognition):
         0s), ``"stack-manipulation"``, ``"marked-reversal"``, ``"unmarked-reversal"``, ``"marked-copy"``,
         ``"missing-duplicate-string"``, ``"odds-first"``, ``"binary-addition"``, ``"binary-multiplication"``,
         ``"compute-sqrt"`` or ``"bucket-sort"``. Numbers are little-endian.
-    length_min, length_max, negatives, any_length
+    length_min, length_max, negatives, any_length, objective
         As for `Regular`.
 
     References
@@ -100,7 +100,7 @@ class Tomita(Recognition):
     ----------
     number : int
         1 to 7.
-    length_min, length_max, negatives, any_length
+    length_min, length_max, negatives, any_length, objective
         As for `Regular`.
 
     Examples
@@ -133,7 +133,7 @@ class Dyck(Recognition):
         How many kinds of brackets there are.
     depth : int, optional
         How many may be open at once. Without it any number may.
-    length_min, length_max, negatives, any_length
+    length_min, length_max, negatives, any_length, objective
         As for `Regular`.
 
     Examples
@@ -169,7 +169,7 @@ class EqualCounts(Recognition):
         The letters, such as ``"abc"``.
     ordered : bool
         Whether all of a letter must come before the next letter.
-    length_min, length_max, negatives, any_length
+    length_min, length_max, negatives, any_length, objective
         As for `Regular`.
 
     Examples

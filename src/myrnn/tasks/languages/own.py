@@ -40,6 +40,15 @@ class Regular(Recognition):
         put in, taken out or replaced, and once more whenever a coin falls heads; or half of each.
     any_length : bool
         Whether lengths at which no string matches are drawn, too.
+    objective : {"recognition", "next_symbols", "next_symbol"}
+        What is learned: whether a string matches, or, of strings that match, what follows at each step. There each
+        string has the start ``^`` before it, and the last step is followed by the end ``$``. ``"next_symbol"`` is the
+        symbol that does follow, as for a language model; ``"next_symbols"`` are all that may, several classes at once.
+
+    References
+    ----------
+    Gers and Schmidhuber, "LSTM recurrent networks learn simple context-free and context-sensitive languages", 2001
+    (all symbols that may follow).
 
     Examples
     --------
@@ -72,7 +81,7 @@ class ContextFree(Recognition):
         Rules such as ``S -> a S b | ``; `languages.Grammar` says how they are written.
     alphabet : str, optional
         The symbols, by default those of the rules.
-    length_min, length_max, negatives, any_length
+    length_min, length_max, negatives, any_length, objective
         As for `Regular`.
 
     Examples
@@ -104,7 +113,7 @@ class Membership(Recognition):
         ``function(string)`` returns whether a string is a member; `languages.Predicate` says what it gets.
     draw : callable, optional
         ``draw(length, rng)`` returns a member of a length. It is needed where members are rare among long strings.
-    length_min, length_max, negatives, any_length
+    length_min, length_max, negatives, any_length, objective
         As for `Regular`.
 
     Examples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from msgspec import Meta
@@ -16,10 +16,13 @@ from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, offsets_of, ramp
 from myrnn.settings import check_fields
 from myrnn.tasks.drawn import Drawn, check_order
+from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.kernels import edit
-from myrnn.tasks.languages.language import Bools, Language, Strings
+from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
 
 LONGEST = 20_000
+# What stands before a string and behind it, where it is learned what follows.
+START, END = "^", "$"
 # So often a near miss is drawn again that is a member after all.
 MOST_TRIES = 10
 
@@ -44,8 +47,13 @@ class Recognition(Drawn):
         bool, Meta(description="Whether non-members may have lengths that no member has: these tell them by length.")
     ] = False
 
-    dim_output: ClassVar[int] = 2
-    class_names: ClassVar[tuple[str, ...]] = ("no member", "member")
+    objective: Annotated[
+        Literal["recognition", "next_symbols", "next_symbol"],
+        Meta(
+            description="What is learned: recognition, whether a string is a member; of members at each step, "
+            "next_symbols, all symbols that may follow, or next_symbol, the one that does (a language model)."
+        ),
+    ] = "recognition"
 
     def __post_init__(self) -> None:
         """Check the settings, and that there is something to draw."""
@@ -53,6 +61,8 @@ class Recognition(Drawn):
         check_order(self, "length_min", "length_max")
         if not len(self.lengths):
             raise InvalidArgument(self._missing(np.arange(self.length_min, self.length_max + 1)))
+        if self.objective == "next_symbols" and not isinstance(self.language, Dfa):
+            raise InvalidArgument("objective next_symbols is for regular languages alone")
 
     @property
     @abstractmethod
@@ -60,19 +70,36 @@ class Recognition(Drawn):
         """The language."""
 
     @property
+    def per_step(self) -> bool:
+        """Whether it is learned at each step what follows."""
+        return self.objective != "recognition"
+
+    @property
     def dim_input(self) -> int:
-        """C: the number of symbols."""
-        return len(self.language.symbols)
+        """C: the number of symbols, and one more for the start where it is learned what follows."""
+        return len(self.symbol_names)
+
+    @property
+    def dim_output(self) -> int:
+        """K: 2, or the number of symbols and one more for the end."""
+        return len(self.class_names)
 
     @property
     def symbol_names(self) -> tuple[str, ...]:
         """What the C tokens are called."""
-        return self.language.symbols
+        return (*self.language.symbols, START) if self.per_step else self.language.symbols
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the K classes are called."""
+        return (*self.language.symbols, END) if self.per_step else ("no member", "member")
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Every length T that the task draws, rising, int64."""
+        """Every length T that the task draws, rising, int64; where it is learned what follows, the start counts."""
         every = np.arange(self.length_min, self.length_max + 1)
+        if self.per_step:
+            return every[self._kinds(every)[:, 0]] + 1
         return every if self.any_length else every[self._kinds(every).all(axis=1)]
 
     def twice_as_long(self) -> Self:
@@ -80,17 +107,28 @@ class Recognition(Drawn):
         return replace(self, length_max=min(2 * self.length_max, LONGEST))
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
-        """Return the true class of every sequence, int64 (N,): 1 for a member."""
+        """Return the true class of every sequence, int64 (N,): 1 for a member.
+
+        Where it is learned what follows, it is that of every step: the symbol that follows, int64 (sum of T,), or which
+        may follow, bool (sum of T, K).
+        """
         if not sequences.is_tokens:
             raise InvalidArgument("sequences must hold tokens, not features")
         if len(sequences.values) and sequences.values.max() >= self.dim_input:
             raise InvalidArgument(f"sequences must hold tokens below {self.dim_input}, the symbols of the language")
+        if self.per_step:
+            inner = np.ones(len(sequences.values), dtype=np.bool_)
+            inner[sequences.offsets[:-1][sequences.lengths > 0]] = False
+            lengths = np.maximum(sequences.lengths - 1, 0)
+            return self._following(sequences.values[inner], offsets_of(lengths))
         return self.language.contains(sequences.values, sequences.offsets).astype(np.int64)
 
     def sample(self, n: int, rng: np.random.Generator) -> Sequences:
         """Draw `n` strings, half of them members; of the lengths that either can have, all are equally likely."""
         count = _checks.integer("n", n, minimum=0)
         source = _checks.generator("rng", rng)
+        if self.per_step:
+            return super().sample(count, source)
         lengths = self.lengths
         kinds = self._kinds(lengths)
         label = source.integers(0, 2, count) if kinds.any(axis=0).all() else np.full(count, int(kinds[:, 0].any()))
@@ -101,6 +139,10 @@ class Recognition(Drawn):
         return self._labelled(chosen, label, source)
 
     def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
+        if self.per_step:
+            possible = lengths >= 1
+            possible[possible] = self._kinds(lengths[possible] - 1)[:, 0]
+            return possible, "one more than those of members"
         if self.any_length:
             return np.ones(len(lengths), dtype=np.bool_), ""
         possible = self._kinds(lengths).all(axis=1)
@@ -108,6 +150,8 @@ class Recognition(Drawn):
         return possible, f"those with members and others{missing}"
 
     def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
+        if self.per_step:
+            return self._continued(lengths - 1, rng)
         kinds = self._kinds(lengths)
         label = np.where(kinds.all(axis=1), rng.integers(0, 2, len(lengths)), kinds[:, 0])
         return self._labelled(lengths, label, rng)
@@ -128,6 +172,24 @@ class Recognition(Drawn):
         put((label == 0) & ~near, self.language.draw_others)
         put((label == 0) & near, self._near_misses)
         return Sequences(values, offsets, label, self.dim_input)
+
+    def _continued(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
+        """Return a member of each length behind a start, and what follows each of their steps."""
+        strings, offsets = self.language.draw_members(lengths, rng), offsets_of(lengths)
+        whole = offsets_of(lengths + 1)
+        values = np.full(int(whole[-1]), len(self.language.symbols), dtype=np.int32)
+        values[np.repeat(whole[:-1] + 1, lengths) + ramp(lengths)] = strings
+        return Sequences(values, whole, self._following(strings, offsets), self.dim_input, per_step=True)
+
+    def _following(self, strings: Strings, offsets: Offsets) -> NDArray[Any]:
+        """Return what follows each prefix of N strings, or, bool (sum of T + N, V + 1), what may follow."""
+        if self.objective == "next_symbols":
+            assert isinstance(self.language, Dfa)
+            return self.language.followers(strings, offsets)
+        lengths = np.diff(offsets)
+        following = np.full(len(strings) + len(lengths), len(self.language.symbols), dtype=np.int64)
+        following[np.repeat(offsets[:-1] + np.arange(len(lengths)), lengths) + ramp(lengths)] = strings
+        return following
 
     def _near_misses(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
         """Draw strings of these lengths that are members but for some edits, as many as a coin falls until it is tails.
