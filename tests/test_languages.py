@@ -509,8 +509,31 @@ def test_what_follows_each_step():
         assert each.sample_lengths([3, 2], 0).lengths.tolist() == [3, 2]
         with pytest.raises(InvalidArgument, match="has no sequence of length 5: lengths are one more than those of"):
             each.sample_lengths([5], 0)
-    with pytest.raises(InvalidArgument, match="objective next_symbols is for regular languages alone"):
-        Flare("majority", objective="next_symbols")
+        with pytest.raises(InvalidArgument, match="must hold members of the language"):
+            each.truth(Sequences([2, 0], [0, 2], np.zeros(2, dtype=int), 3, per_step=True))
+    with pytest.raises(InvalidArgument, match="it is not known which symbols may follow in this language"):
+        ContextFree("S -> a S b |", objective="next_symbols")
+
+
+@pytest.mark.parametrize("name", [name for name in LANGUAGES if "grammar" not in name])
+def test_what_may_follow_is_what_follows_in_some_member(name):
+    language = LANGUAGES[name][0].language
+    longest = max(n for n in range(13) if len(language.symbols) ** n <= 70_000)
+    known = [row for n in range(longest + 1) for row in members(language, n).tolist()]
+    follows = {}
+    for row in known:
+        for size in range(len(row) + 1):
+            follows.setdefault(tuple(row[:size]), set()).add(row[size] if size < len(row) else "end")
+    short = [row for row in known if len(row) <= max(longest // 2 - 1, 2)][:200]
+    found = language.followers(
+        np.array([*itertools.chain(*short)], dtype=np.int32), offsets_of([len(row) for row in short])
+    )
+    rows = iter(found.tolist())
+    for row in short:
+        for size in range(len(row) + 1):
+            *symbols, end = next(rows)
+            said = {token for token, may in enumerate(symbols) if may} | ({"end"} if end else set())
+            assert said == follows[tuple(row[:size])]
 
 
 def test_several_classes_at_once_are_right_if_all_are():

@@ -11,7 +11,7 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.sequences import offsets_of
+from myrnn.sequences import offsets_of, ramp
 from myrnn.tasks.languages.finite import BITS
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
 
@@ -81,6 +81,21 @@ class _Equation(Language):
         strings = np.frombuffer(text, dtype=np.uint8).astype(np.int32) - ord("0")
         assert len(strings) == offsets[-1]
         return strings
+
+    def _others_that_follow(self, strings: Strings, offsets: Offsets, is_member: Bools) -> Bools:
+        lengths = np.diff(offsets)
+        step, starts = ramp(lengths + 1), np.repeat(offsets[:-1], lengths + 1)
+        signs = offsets_of(strings > 1)
+        read = signs[starts + step] - signs[starts]
+        # The last symbol of each prefix is a digit; a number has one at least.
+        has_digit = (step > 0) & (np.append(strings, 0)[starts + step - 1] <= 1)
+        found = np.zeros((len(step), len(self.symbols)), dtype=np.bool_)
+        found[read < len(self.signs), :2] = True
+        for sign in range(len(self.signs)):
+            found[(read == sign) & has_digit, 2 + sign] = True
+        # The result is known, but for zeros at its end.
+        found[is_member, 0] = True
+        return found
 
     def _known_shapes(self, length: int) -> tuple[Integers, NDArray[np.float64]]:
         """Return the digits of the numbers, in all ways, and the share of each; those of long strings are many."""

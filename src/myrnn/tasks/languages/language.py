@@ -19,6 +19,8 @@ Offsets = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 MOST_TRIES = 1_000
+# Of so many strings at a time all prefixes are looked at: of length 500 they have 2 million symbols.
+PREFIXES_AT_A_TIME = 16
 
 
 class Language(ABC):
@@ -70,6 +72,38 @@ class Language(ABC):
         A language that does not know better takes it that no length but 0 has members alone, if there are two symbols.
         """
         return ~self.has_members(lengths) | ((lengths > 0) & (len(self.symbols) > 1))
+
+    def followers(self, strings: Strings, offsets: Offsets) -> Bools:
+        """Return what may follow each prefix of N members, bool (sum of T + N, V + 1).
+
+        A symbol may follow if some member begins so; the last column says whether the prefix is a member itself.
+
+        Raises
+        ------
+        InvalidArgument
+            When that is not known of the language.
+        """
+        lengths = np.diff(offsets)
+        rows = offsets[:-1] + np.arange(len(lengths))
+        found = np.zeros((len(strings) + len(lengths), len(self.symbols) + 1), dtype=np.bool_)
+        found[np.repeat(rows, lengths) + ramp(lengths), strings] = True
+        for first in range(0, len(lengths), PREFIXES_AT_A_TIME):
+            # All prefixes of some members, each as a string of its own.
+            chosen = slice(first, first + PREFIXES_AT_A_TIME)
+            sizes = ramp(lengths[chosen] + 1)
+            starts = np.repeat(offsets[:-1][chosen], lengths[chosen] + 1)
+            prefixes = strings[np.repeat(starts, sizes) + ramp(sizes)]
+            begin = rows[chosen][0]
+            found[begin : begin + len(sizes), -1] = self.contains(prefixes, offsets_of(sizes))
+        found[:, :-1] |= self._others_that_follow(strings, offsets, found[:, -1])
+        return found
+
+    def _others_that_follow(self, strings: Strings, offsets: Offsets, is_member: Bools) -> Bools:
+        """Return what may follow each prefix of N members, besides what does, bool (sum of T + N, V).
+
+        `is_member` says which prefixes are members themselves.
+        """
+        raise InvalidArgument("it is not known which symbols may follow in this language")
 
     def read(self, text: str | Sequence[str]) -> Strings:
         """Return a string as tokens, int32 (T,).

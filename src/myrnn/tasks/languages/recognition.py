@@ -16,7 +16,6 @@ from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, offsets_of, ramp
 from myrnn.settings import check_fields
 from myrnn.tasks.drawn import Drawn, check_order
-from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.kernels import edit
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
 
@@ -61,8 +60,9 @@ class Recognition(Drawn):
         check_order(self, "length_min", "length_max")
         if not len(self.lengths):
             raise InvalidArgument(self._missing(np.arange(self.length_min, self.length_max + 1)))
-        if self.objective == "next_symbols" and not isinstance(self.language, Dfa):
-            raise InvalidArgument("objective next_symbols is for regular languages alone")
+        if self.objective == "next_symbols":
+            # It is not known of all languages.
+            self.language.followers(np.zeros(0, dtype=np.int32), np.zeros(1, dtype=np.int64))
 
     @property
     @abstractmethod
@@ -119,8 +119,10 @@ class Recognition(Drawn):
         if self.per_step:
             inner = np.ones(len(sequences.values), dtype=np.bool_)
             inner[sequences.offsets[:-1][sequences.lengths > 0]] = False
-            lengths = np.maximum(sequences.lengths - 1, 0)
-            return self._following(sequences.values[inner], offsets_of(lengths))
+            strings, offsets = sequences.values[inner], offsets_of(np.maximum(sequences.lengths - 1, 0))
+            if not self.language.contains(strings, offsets).all():
+                raise InvalidArgument("sequences must hold members of the language, each behind a start")
+            return self._following(strings, offsets)
         return self.language.contains(sequences.values, sequences.offsets).astype(np.int64)
 
     def sample(self, n: int, rng: np.random.Generator) -> Sequences:
@@ -184,7 +186,6 @@ class Recognition(Drawn):
     def _following(self, strings: Strings, offsets: Offsets) -> NDArray[Any]:
         """Return what follows each prefix of N strings, or, bool (sum of T + N, V + 1), what may follow."""
         if self.objective == "next_symbols":
-            assert isinstance(self.language, Dfa)
             return self.language.followers(strings, offsets)
         lengths = np.diff(offsets)
         following = np.full(len(strings) + len(lengths), len(self.language.symbols), dtype=np.int64)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,13 @@ class _Doubled(Language):
             middle = (offsets[:-1] + half)[found]
             found[found] = strings[middle] == len(self.letters)
         return found
+
+    def _others_that_follow(self, strings: Strings, offsets: Offsets, is_member: Bools) -> Bools:
+        # All that is to come is known once the mark is read, and without a mark never.
+        lengths = np.diff(offsets)
+        step = ramp(lengths + 1)
+        is_free = step <= np.repeat(lengths // 2, lengths + 1) if self.marks else np.ones(len(step), dtype=np.bool_)
+        return np.repeat(is_free[:, np.newaxis], len(self.symbols), axis=1)
 
 
 class Copy(_Doubled):
@@ -123,6 +131,14 @@ class MissingDuplicate(Language):
         counts = [np.bincount(owner, each, minlength=len(half)) for each in (hidden, wrong)]
         return found & (counts[0] == 1) & (counts[1] == 0)
 
+    def _others_that_follow(self, strings: Strings, offsets: Offsets, is_member: Bools) -> Bools:
+        lengths = np.diff(offsets)
+        step, starts = ramp(lengths + 1), np.repeat(offsets[:-1], lengths + 1)
+        before = offsets_of(strings == 2)
+        found = np.ones((len(step), 3), dtype=np.bool_)
+        found[:, 2] = before[starts + step] == before[starts]
+        return found
+
 
 class Majority(Language):
     """Bits of which more than half are 1."""
@@ -147,6 +163,9 @@ class Majority(Language):
 
     def contains(self, strings: Strings, offsets: Offsets) -> Bools:
         return _more(strings, offsets) > 0
+
+    def _others_that_follow(self, strings: Strings, offsets: Offsets, is_member: Bools) -> Bools:
+        return np.ones((len(is_member), 2), dtype=np.bool_)
 
 
 def _more(strings: Strings, offsets: Offsets) -> Integers:
@@ -183,6 +202,18 @@ class Blocks(Language):
         given = strings if self.ordered else strings[np.lexsort((strings, owner))]
         wrong = given != self._blocks(lengths)
         return self.has_members(lengths) & (np.bincount(owner, wrong, minlength=len(lengths)) == 0)
+
+    def _others_that_follow(self, strings: Strings, offsets: Offsets, is_member: Bools) -> Bools:
+        found = np.ones((len(is_member), len(self.symbols)), dtype=np.bool_)
+        if self.ordered:
+            # In the first block it may go on, or the second one begins; from there on all is known.
+            lengths = np.diff(offsets)
+            step = ramp(lengths + 1)
+            is_first = step <= np.repeat(lengths // len(self.symbols), lengths + 1)
+            found[:] = False
+            found[is_first, 0] = True
+            found[is_first & (step > 0), 1:2] = True
+        return found
 
     def _blocks(self, lengths: Integers) -> Strings:
         each = np.maximum(lengths // len(self.symbols), 1)
@@ -222,6 +253,25 @@ class Dyck(Language):
         balanced(self.kinds, np.ascontiguousarray(strings, dtype=np.int32), offsets, stack, found)
         return found
 
+    def _others_that_follow(self, strings: Strings, offsets: Offsets, is_member: Bools) -> Bools:
+        # Any bracket may open; which one closes is known, and only where it does not come next, it must be found.
+        found = np.zeros((len(is_member), len(self.symbols)), dtype=np.bool_)
+        found[:, : self.kinds] = True
+        row, tokens, ends = 0, strings.tolist(), offsets.tolist()
+        for begin, end in pairwise(ends):
+            stack: list[int] = []
+            for place in range(begin, end):
+                if stack:
+                    found[row, stack[-1] + self.kinds] = True
+                token = tokens[place]
+                if token < self.kinds:
+                    stack.append(token)
+                else:
+                    stack.pop()
+                row += 1
+            row += 1
+        return found
+
 
 class StackManipulation(Language):
     """A stack of bits, bottom first; operations ``PUSH 0``, ``PUSH 1`` and ``POP``; ``#``; the stack, top first.
@@ -258,6 +308,30 @@ class StackManipulation(Language):
         found = np.zeros(len(offsets) - 1, dtype=np.bool_)
         stack = np.zeros(int(np.diff(offsets).max(initial=0)) + 1, dtype=np.int32)
         manipulated(np.ascontiguousarray(strings, dtype=np.int32), offsets, stack, found)
+        return found
+
+    def _others_that_follow(self, strings: Strings, offsets: Offsets, is_member: Bools) -> Bools:
+        push, pop, mark = 2, 3, 4
+        found = np.zeros((len(is_member), len(self.symbols)), dtype=np.bool_)
+        row, tokens, ends = 0, strings.tolist(), offsets.tolist()
+        for begin, end in pairwise(ends):
+            height, before, has_begun = 0, -1, False
+            for place in range(begin, end):
+                token = tokens[place]
+                if before == push:
+                    found[row, :push] = True
+                else:
+                    found[row, [push, mark]] = True
+                    found[row, :push] = not has_begun
+                    found[row, pop] = height > 0
+                if token == mark:
+                    row += end - place
+                    break
+                height += 1 if token < push else -1 if token == pop else 0
+                has_begun |= token >= push
+                before = token
+                row += 1
+            row += 1
         return found
 
     def _known_logs(self, longest: int) -> NDArray[np.float64]:
