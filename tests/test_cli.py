@@ -465,7 +465,8 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
         ("train --iterations", "Option '--iterations' requires an argument."),
         (
             "train --task twin-halfs",
-            "--task must be one of 'twin-halves', 'palindromes', 'running-parity', 'copy-after-pause', "
+            "--task must be one of 'twin-halves', 'palindromes', 'flare', 'tomita', 'dyck', 'equal-counts', "
+            "'regular', 'context-free', 'deepmind', 'running-parity', 'copy-after-pause', "
             "'next-character', not 'twin-halfs'; did you mean 'twin-halves'?",
         ),
         ("train --model rn", "--model must be one of 'rnn', 'gru', 'lstm', not 'rn'; did you mean 'rnn'?"),

@@ -705,7 +705,9 @@ def test_lists_have_no_characters(put):
         read_sequences(path, tokenize="characters")
 
 
-ENDINGS = "path must end in .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq or .txt, and may have .gz behind that"
+ENDINGS = (
+    "path must end in .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq, .tok or .txt, and may have .gz behind that"
+)
 
 
 @pytest.mark.parametrize(

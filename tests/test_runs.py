@@ -228,7 +228,8 @@ def test_a_run_without_a_report_loads(tmp_path, parts):
         ({"model": 3}, "model must have `parameters` and be callable on one sequence, which int is not"),
         (
             {"task": [1]},
-            "the task must be of the kinds TwinHalves, Palindromes, RunningParity, CopyAfterPause, "
+            "the task must be of the kinds TwinHalves, Palindromes, Flare, Tomita, Dyck, EqualCounts, Regular, "
+            "ContextFree, DeepMind, RunningParity, CopyAfterPause, "
             "NextCharacter, not list",
         ),
         ({"optimizer": None}, "the optimizer must be of the kinds SGD, RMSprop, Adam, not NoneType"),
@@ -458,8 +459,9 @@ HUGE = 10**12
         (
             "task",
             {"name": "twins"},
-            "task must be one of 'twin-halves', 'palindromes', 'running-parity', 'copy-after-pause', "
-            "'next-character', not 'twins'",
+            "task must be one of 'twin-halves', 'palindromes', 'flare', 'tomita', 'dyck', 'equal-counts', "
+            "'regular', 'context-free', 'deepmind', 'running-parity', 'copy-after-pause', "
+            "'next-character', not 'twins'; did you mean 'twin-halves'?",
         ),
         ("task", {"name": "palindromes"}, "task palindromes needs 'parity'"),
         ("task", {"length": 3}, "task twin-halves has no setting 'length'"),

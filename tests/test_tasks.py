@@ -273,14 +273,24 @@ def test_settings_of_any_integer_kind_become_plain_and_tasks_compare_by_them():
 def test_tasks_go_by_their_names():
     assert make("task", "twin-halves", pattern_length_max=4) == TwinHalves(pattern_length_max=4)
     assert make("task", "palindromes", parity="odd") == Palindromes(parity="odd")
-    assert sorted(kinds("task")) == [
+    assert list(kinds("task")) == [
+        "twin-halves",
+        "palindromes",
+        "flare",
+        "tomita",
+        "dyck",
+        "equal-counts",
+        "regular",
+        "context-free",
+        "deepmind",
+        "running-parity",
         "copy-after-pause",
         "next-character",
-        "palindromes",
-        "running-parity",
-        "twin-halves",
     ]
-    assert all(isinstance(make("task", name), Task) for name in kinds("task"))
+    named = {"flare:parity", "tomita:1", "dyck:2", "equal-counts:ab", "regular:a*b", "context-free:S -> a S b |"}
+    first = {name.partition(":")[0]: name for name in {*named, "deepmind:even-pairs"}}
+    for name in kinds("task"):
+        assert isinstance(Part.read("task", first.get(name, name)).make(), Task)
     assert not isinstance(object(), Task)
 
 
@@ -290,7 +300,8 @@ def test_tasks_go_by_their_names():
         (
             "twin-halfs",
             {},
-            "task must be one of 'twin-halves', 'palindromes', 'running-parity', 'copy-after-pause', "
+            "task must be one of 'twin-halves', 'palindromes', 'flare', 'tomita', 'dyck', 'equal-counts', "
+            "'regular', 'context-free', 'deepmind', 'running-parity', 'copy-after-pause', "
             "'next-character', not 'twin-halfs'; did you mean 'twin-halves'?",
         ),
         (

@@ -88,7 +88,7 @@ def all_loss_names() -> tuple[str, ...]:
 
 
 def loss_for(loss: Loss | str | None, kind: TargetKind) -> Loss | str:
-    """Return the loss to train on such targets with: the usual one for None.
+    """Return the loss to train on such targets with: the usual one for None, or for ``"cross-entropy"``.
 
     Raises
     ------
@@ -99,6 +99,9 @@ def loss_for(loss: Loss | str | None, kind: TargetKind) -> Loss | str:
         return next(name for name, what in _FOR.items() if what == kind.what)
     if callable(loss):
         return loss
+    if loss == CROSS_ENTROPY and kind.what == SEVERAL:
+        # That of each class by itself: it is what the settings of a task say by default.
+        return SIGMOID_CROSS_ENTROPY
     find("loss", loss)
     if _FOR.get(loss, kind.what) != kind.what:
         raise InvalidArgument(f"the loss {loss!r} is for targets that are {_FOR[loss]}, but these are {kind}")

@@ -9,9 +9,9 @@ Polars is imported when it is first used.
 """
 
 from myrnn.data.encode import UNKNOWN, ClassLabels, SequenceEncoder, Standardizer, Vocabulary
-from myrnn.data.files import without_gz
+from myrnn.data.files import is_tabbed, without_gz
 from myrnn.data.memory import flat_sequences
-from myrnn.data.read import DEFAULT_COLUMNS, LabelledSequences, read_examples, read_sequences
+from myrnn.data.read import DEFAULT_COLUMNS, LabelledSequences, labels_beside, read_examples, read_sequences
 from myrnn.data.series import is_number
 from myrnn.data.symbols import TOKENIZE, Numbers, RawSequences, Tokenize, TokenSequences
 from myrnn.data.targets import LABELS, LEARN, NEXT, SERIES, TAGS, TEXT, VALUES, RawTargets, TargetEncoder, cut_in_two
@@ -41,6 +41,8 @@ __all__ = [
     "cut_in_two",
     "flat_sequences",
     "is_number",
+    "is_tabbed",
+    "labels_beside",
     "read_examples",
     "read_sequences",
     "without_gz",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 COMPRESSED = ".gz"
+LONGEST_FIRST_LINE = 2**20
 PARQUET_MARK = b"PAR1"
 # Names of columns that a message lists.
 MOST_COLUMNS = 12
@@ -188,6 +189,26 @@ def read_text_pair(path: Path, labels: Path | None, skip: bool) -> Table:
         )
     good, kept, skipped = _kept(labels, numbers, names, {}, skip)
     return Table(sequences.filter(good), kept, numbers[good], skipped)
+
+
+def read_tabbed(path: Path, skip: bool) -> Table:
+    """Read lines of a sequence, a tab and its label, without names of columns."""
+    lines = _lines(path)
+    texts, labels = lines.str.extract(r"^(.*)\t", 1), lines.str.extract(r"\t([^\t]*)$", 1)
+    numbers = np.arange(1, len(lines) + 1)
+    faults = dict.fromkeys(texts.is_null().arg_true().to_list(), "no tab with a label behind it")
+    good, kept, skipped = _kept(path, numbers, labels.fill_null(""), faults, skip)
+    return Table(texts.filter(good), kept, numbers[good], skipped)
+
+
+def is_tabbed(path: Path) -> bool:
+    """Whether the first line of plain text has a tab, as before a label; False where the file cannot be read."""
+    opened = gzip.open if path.suffix.lower() == COMPRESSED else open
+    try:
+        with opened(path, "rb") as file:
+            return b"\t" in file.readline(LONGEST_FIRST_LINE)
+    except (OSError, EOFError, ValueError, zlib.error):
+        return False
 
 
 def read_text(path: Path) -> str:

@@ -26,6 +26,9 @@ Kind = Literal["tokens", "features"]
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
+# Benchmarks of formal languages: FLaRe has symbols with spaces between them in one file, and labels in another beside
+# it; MLRegTest has a sequence, a tab and a label in each line of plain text.
+PREPARED, LABELS_FILE = ".tok", "labels.txt"
 WITH_LABELS = (*DELIMITERS, *JSON_LINES, *PARQUET)
 # The columns of what is learned, where no other is named.
 DEFAULT_COLUMNS = {LABELS: "label", TAGS: "tags", VALUES: "target"}
@@ -142,7 +145,9 @@ def read_sequences(
     path : path
         A file whose name ends in ``.csv``, ``.tsv`` (or ``.tab``), ``.jsonl`` (or ``.ndjson``) or ``.parquet`` (or
         ``.pq``), with columns of sequences and of labels; others are left alone. In the last two a sequence is text, or
-        a list of symbols, of numbers or of vectors. Or, with `labels`, a file of plain text, a sequence a line.
+        a list of symbols, of numbers or of vectors. Or, with `labels`, a file of plain text, a sequence a line; without
+        `labels`, one that has a tab and the label behind each sequence, as MLRegTest's files have, or one that ends in
+        ``.tok``, whose labels stand in ``labels.txt`` beside it, as FLaRe's do.
         Any of them may be compressed, with ``.gz`` at the end of its name.
     labels : path, optional
         A file of plain text, a label a line.
@@ -357,8 +362,15 @@ def _delimiter(path: Path, given: str | None) -> str | None:
     return given
 
 
+def labels_beside(path: Path) -> Path | None:
+    """Return the file of labels that goes with a file of FLaRe's; None for others."""
+    return path.with_name(LABELS_FILE) if files.without_gz(path).suffix.lower() == PREPARED else None
+
+
 def _table(path: Path, labels: Path | None, columns: files.Columns, delimiter: str | None, skip: bool) -> files.Table:
     ending = files.without_gz(path).suffix.lower()
+    if labels is None and columns.label is not None:
+        labels = labels_beside(path)
     if labels is not None:
         if ending in WITH_LABELS:
             raise InvalidArgument(f"a {ending} file has a column of labels: labels go with plain text, not with {path}")
@@ -369,11 +381,13 @@ def _table(path: Path, labels: Path | None, columns: files.Columns, delimiter: s
         return files.read_json_lines(path, columns, skip)
     if ending in PARQUET:
         return files.read_parquet(path, columns, skip)
-    if ending == PLAIN and columns.label is None:
+    if ending in (PLAIN, PREPARED) and columns.label is None:
         return files.read_text_pair(path, None, skip)
+    if ending == PLAIN and files.is_tabbed(path):
+        return files.read_tabbed(path, skip)
     if ending == PLAIN:
         raise InvalidArgument(f"{path} is plain text: its labels must stand in a file of their own, one a line")
-    endings = f"{', '.join(WITH_LABELS)} or {PLAIN}, and may have {files.COMPRESSED} behind that"
+    endings = f"{', '.join(WITH_LABELS)}, {PREPARED} or {PLAIN}, and may have {files.COMPRESSED} behind that"
     raise InvalidArgument(f"path must end in {endings}, not {path.name!r}")
 
 

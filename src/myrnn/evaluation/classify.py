@@ -16,7 +16,7 @@ from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost
 from myrnn.sequences import LARGEST_INT32, Sequences, given_sequences
-from myrnn.targets import CLASS
+from myrnn.targets import CLASS, SEVERAL
 from myrnn.training import ENGINES, held_interrupts, progress_display, reference_logits
 
 # About how many sequences are classified between two updates of the progress display: op by op, and natively.
@@ -54,8 +54,8 @@ def draw_any(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> S
 
 
 def check_classes(sequences: Sequences) -> None:
-    """Refuse sequences that have neither a class each nor one for each step."""
-    if sequences.kind.what != CLASS or not sequences.per_step:
+    """Refuse sequences that have no class, nor several at once, each or for each step."""
+    if sequences.kind.what != SEVERAL and (sequences.kind.what != CLASS or not sequences.per_step):
         sequences.check_labels()
 
 

@@ -37,6 +37,7 @@ from myrnn.results import (
     warn_of_lost,
     wilson_interval,
 )
+from myrnn.targets import SEVERAL
 
 # Classes that have columns of their own in a table of 80 columns.
 FEW_CLASSES = 2
@@ -501,8 +502,9 @@ def evaluate(
     """Classify sequences that the model has not learned from, and count the right answers for every length and class.
 
     Where each step has a class, as in `tasks.RunningParity`, the answers are those of all steps whose weight is not 0,
-    and the report also says how many sequences are right at each of them. A sequence, or step, whose logits are not
-    finite counts as wrong: the report says how many there are, and a warning, too.
+    and the report also says how many sequences are right at each of them. Of several classes at once, all must be
+    right: the logits above 0 are those of the classes that hold. A sequence, or step, whose logits are not finite
+    counts as wrong: the report says how many there are, and a warning, too.
 
     Parameters
     ----------
@@ -558,10 +560,16 @@ def evaluate(
     owner = np.repeat(np.arange(len(sequences)), sequences.lengths)[row] if sequences.per_step else row
     if not len(row):
         raise InvalidArgument("task holds no step with an answer")
-    targets, each = sequences.targets[row], sequences.kind.each
-    lost, classes = is_lost(logits)[row], logits.shape[1]
+    each, classes, lost = sequences.kind.each, logits.shape[1], is_lost(logits)[row]
     warn_of_lost(lost, sequences.lengths[owner], each)
-    right = predicted(logits)[row] == targets
+    if sequences.kind.what == SEVERAL:
+        # All must be right at once; none is counted by itself.
+        right, chance = ((logits > 0) == sequences.targets).all(axis=1)[row] & ~lost, 0.5**classes
+        targets = np.zeros(len(row), dtype=np.int64)
+    else:
+        right, chance = predicted(logits)[row] == sequences.targets[row], 1 / classes
+        targets = sequences.targets[row]
+    names = () if sequences.kind.what == SEVERAL else class_names(task, classes)
     distinct, places = np.unique(sequences.lengths[sequences.counted > 0], return_inverse=True)
     wrong = np.bincount(owner[~right], minlength=len(sequences))[sequences.counted > 0]
     count = partial(np.bincount, minlength=len(distinct))
@@ -574,12 +582,12 @@ def evaluate(
         lengths=distinct,
         total=total.sum(axis=1),
         correct=correct.sum(axis=1),
-        chance=1 / classes,
+        chance=chance,
         trained_length=longest,
         confidence=confidence,
-        class_total=total,
-        class_correct=correct,
-        class_names=class_names(task, classes),
+        class_total=total[:, : len(names)],
+        class_correct=correct[:, : len(names)],
+        class_names=names,
         not_finite=count(of_length[lost]),
         each=each,
         sequences=count(places),

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Meta
 
 from myrnn import _checks
-from myrnn.data import LABELS, NEXT, without_gz
+from myrnn.data import LABELS, NEXT, is_tabbed, labels_beside, without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.losses import all_loss_names
 from myrnn.sequences import LARGEST_INT32
@@ -108,6 +108,8 @@ class Data(Section, frozen=True, kw_only=True):
             if (given := getattr(self, name)) is not None:
                 _check_file(name, given)
         if self.file is not None:
+            if self.labels is None and self.learn == LABELS and (beside := labels_beside(Path(self.file))):
+                self._keep("labels", os.fspath(beside))
             self.check_has_labels(self.file, self.labels, "labels")
 
     def check_has_labels(self, file: str, labels: str | None, setting: str) -> None:
@@ -116,7 +118,7 @@ class Data(Section, frozen=True, kw_only=True):
             return
         if self.learn != LABELS:
             raise InvalidArgument(f"{file} is plain text, which holds no {self.learn}")
-        if labels is None:
+        if labels is None and not is_tabbed(Path(file)):
             raise InvalidArgument(f"{file} is plain text: give its labels, one a line, with {setting}")
 
 

@@ -17,6 +17,7 @@ from myrnn.graphs.read import Shown, read_graph
 from myrnn.graphs.rolled import draw_recurrence, observe
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences
+from myrnn.targets import CLASS
 
 
 def build_graph(
@@ -152,9 +153,15 @@ def _need_creator(fin: mg.Tensor) -> None:
 
 
 def write_graph(model: Any, sequences: Sequences, path: Path) -> None:
-    """Write the graph of the loss on the first of `sequences` as SVG, with the size of every gradient."""
+    """Write the graph of the loss on the first of `sequences` as SVG, with the size of every gradient.
+
+    Without a class for each of them, or for each step, it is the graph of the logits.
+    """
+    y: Any
     x, y = sequences[0]
-    if sequences.per_step and sequences.weights is not None:
+    if sequences.kind.what != CLASS:
+        y = None
+    elif sequences.per_step and sequences.weights is not None:
         y = np.where(sequences.weights[: len(y)] > 0, y, -1)
     graph = build_graph(model, rolled=False, x=x, y=y)
     assert graph is not None

@@ -1,0 +1,256 @@
+"""Deterministic finite automata: what they accept, drawn evenly by length, and the smallest that does the same."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.sequences import offsets_of
+from myrnn.tasks.languages.kernels import draw_paths, follow
+from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols
+
+# More states than this are a mistake: an expression such as (a|b)*a(a|b){20} has a million of them.
+MOST_STATES = 10_000
+# Strings up to this length are counted at once.
+SHORTEST_KNOWN = 80
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dfa(Language):
+    """A deterministic finite automaton. It begins in state 0.
+
+    Parameters
+    ----------
+    symbols : tuple of str
+        The names of the V symbols.
+    moves : array_like of int, shape (S, V)
+        The state that follows each of the S states on each symbol.
+    accepting : array_like of bool, shape (S,)
+        In which states a string that ends there is a member.
+
+    Examples
+    --------
+    >>> odd = Dfa(("0", "1"), [[0, 1], [1, 0]], [False, True])
+    >>> "0110" in odd, "0111" in odd, odd
+    (False, True, Dfa(2 states over 0 1))
+    """
+
+    symbols: tuple[str, ...]
+    moves: NDArray[np.int32]
+    accepting: NDArray[np.bool_]
+
+    def __init__(self, symbols: Iterable[str], moves: Any, accepting: Any) -> None:
+        names = checked_symbols(symbols)
+        accepts = np.array(accepting, dtype=np.bool_)
+        table = _checks.integers("moves", np.reshape(moves, -1), minimum=0, maximum=max(len(accepts) - 1, 0))
+        if accepts.ndim != 1 or not len(accepts) or table.size != len(accepts) * len(names):
+            raise InvalidArgument(
+                f"moves must have a row for each of {_checks.count_of(accepts.size, 'state')} and a column for each of "
+                f"{_checks.count_of(len(names), 'symbol')}, not shape {np.shape(moves)}"
+            )
+        object.__setattr__(self, "symbols", names)
+        object.__setattr__(self, "moves", np.ascontiguousarray(table.reshape(len(accepts), -1), dtype=np.int32))
+        object.__setattr__(self, "accepting", accepts)
+
+    @classmethod
+    def explored(
+        cls,
+        symbols: Iterable[str],
+        start: Hashable,
+        move: Callable[[Any, int], Hashable],
+        accepts: Callable[[Any], bool],
+    ) -> Dfa:
+        """Return the automaton of a start, of ``move(state, token)`` and of ``accepts(state)``.
+
+        States may be anything that can be a key. Those that can be reached are found, breadth first.
+
+        Raises
+        ------
+        InvalidArgument
+            When there are more than 10,000 of them.
+        """
+        names = checked_symbols(symbols)
+        number = {start: 0}
+        waiting, rows, accepting = deque([start]), [], []
+        while waiting:
+            state = waiting.popleft()
+            row = []
+            for token in range(len(names)):
+                following = move(state, token)
+                if following not in number:
+                    if len(number) == MOST_STATES:
+                        raise InvalidArgument(f"the automaton has more than {MOST_STATES:,} states")
+                    number[following] = len(number)
+                    waiting.append(following)
+                row.append(number[following])
+            rows.append(row)
+            accepting.append(bool(accepts(state)))
+        return cls(names, rows, accepting)
+
+    def __len__(self) -> int:
+        """Return S, the number of states."""
+        return len(self.accepting)
+
+    def __repr__(self) -> str:
+        """Say how many states there are, over which symbols."""
+        return f"Dfa({_checks.count_of(len(self), 'state')} over {' '.join(self.symbols)})"
+
+    def ends(self, strings: Strings, offsets: Offsets) -> NDArray[np.int32]:
+        """Return the state that each of N strings ends in, int32 (N,)."""
+        return self.states(strings, offsets)[offsets[1:] + np.arange(len(offsets) - 1)]
+
+    def states(self, strings: Strings, offsets: Offsets) -> NDArray[np.int32]:
+        """Return all states that N strings go through, each from the start on, int32 (sum of T + N,)."""
+        found = np.zeros(int(offsets[-1]) + len(offsets) - 1, dtype=np.int32)
+        follow(self.moves, np.ascontiguousarray(strings, dtype=np.int32), np.asarray(offsets, dtype=np.int64), found)
+        return found
+
+    def contains(self, strings: Strings, offsets: Offsets) -> Bools:
+        """Return which of N strings are accepted, bool (N,)."""
+        return self.accepting[self.ends(strings, offsets)]
+
+    def followers(self, strings: Strings, offsets: Offsets) -> Bools:
+        """Return what may follow each prefix of N strings, bool (sum of T + N, V + 1).
+
+        A symbol may follow if some member begins so; the last column says whether the prefix is a member itself.
+        """
+        live = self.is_live
+        table = np.column_stack((live[self.moves], self.accepting))
+        return table[self.states(strings, offsets)]
+
+    @cached_property
+    def is_live(self) -> Bools:
+        """From which states an accepting one can be reached, bool (S,)."""
+        live = self.accepting.copy()
+        while True:
+            grown = live | live[self.moves].any(axis=1)
+            if (grown == live).all():
+                return live
+            live = grown
+
+    def has_members(self, lengths: NDArray[np.int64]) -> Bools:
+        """Return of which lengths strings are accepted, bool (N,)."""
+        return np.isfinite(self._logs(int(np.max(lengths, initial=0)))[lengths, 0])
+
+    def has_others(self, lengths: NDArray[np.int64]) -> Bools:
+        """Return of which lengths strings are not accepted, bool (N,)."""
+        return self.complement.has_members(lengths)
+
+    @cached_property
+    def complement(self) -> Dfa:
+        """The automaton that accepts all other strings."""
+        return Dfa(self.symbols, self.moves, ~self.accepting)
+
+    def count(self, length: int) -> int:
+        """Return how many strings of a length are accepted, exactly."""
+        counts = [int(accepts) for accepts in self.accepting]
+        rows = self.moves.tolist()
+        for _ in range(_checks.integer("length", length, minimum=0)):
+            counts = [sum(counts[state] for state in row) for row in rows]
+        return counts[0]
+
+    def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+        """Draw one accepted string of each length, all of a length equally likely."""
+        offsets = offsets_of(lengths)
+        strings = np.zeros(int(offsets[-1]), dtype=np.int32)
+        shares = self._shares(int(np.max(lengths, initial=0)))
+        draw_paths(self.moves, shares, offsets, rng.random(len(strings)), strings)
+        return strings
+
+    def draw_others(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+        """Draw one string of each length that is not accepted, all of a length equally likely."""
+        return self.complement.draw_members(lengths, rng)
+
+    def _logs(self, longest: int) -> NDArray[np.float64]:
+        """Return the logarithm of how many strings of each length are accepted from each state on, (L + 1, S) or more.
+
+        Logarithms, for counts of strings of length 500 are beyond floats.
+        """
+        known: NDArray[np.float64] | None = self.__dict__.get("_known_logs")
+        if known is None or len(known) <= longest:
+            known = np.full((max(longest, SHORTEST_KNOWN) + 1, len(self)), -np.inf)
+            known[0, self.accepting] = 0
+            for length in range(1, len(known)):
+                known[length] = np.logaddexp.reduce(known[length - 1][self.moves], axis=1)
+            self.__dict__["_known_logs"] = known
+        return known
+
+    def _shares(self, longest: int) -> NDArray[np.float64]:
+        """Return how many of the strings of each length go on with each symbol or one before it, (L + 1, S, V)."""
+        known: NDArray[np.float64] | None = self.__dict__.get("_known_shares")
+        if known is None or len(known) <= longest:
+            logs = self._logs(longest)
+            known = np.zeros((len(logs), *self.moves.shape))
+            with np.errstate(invalid="ignore"):
+                for length in range(1, len(logs)):
+                    ways = logs[length - 1][self.moves]
+                    known[length] = np.exp(ways - logs[length][:, np.newaxis]).cumsum(axis=1)
+                    # Sums are rounded: the last symbol that is possible has all that is left.
+                    possible = np.isfinite(ways)
+                    known[length][possible[:, ::-1].cumsum(axis=1)[:, ::-1] == possible] = 1
+            self.__dict__["_known_shares"] = known
+        return known
+
+    def minimal(self) -> Dfa:
+        """Return the smallest automaton that accepts the same, its states in the order in which they are reached.
+
+        So two automata over the same symbols accept the same if their minimal ones have the same moves and accepting
+        states. Moore, "Gedanken-experiments on sequential machines", 1956.
+        """
+        reached = Dfa.explored(self.symbols, 0, lambda s, v: int(self.moves[s, v]), lambda s: bool(self.accepting[s]))
+        kinds = reached.accepting.astype(np.int64)
+        while True:
+            signature = np.column_stack((kinds, kinds[reached.moves]))
+            _, finer = np.unique(signature, axis=0, return_inverse=True)
+            finer = finer.reshape(-1)
+            if finer.max() == kinds.max():
+                break
+            kinds = finer
+        first = np.unique(kinds, return_index=True)[1]
+        moves, accepting = kinds[reached.moves[first]], reached.accepting[first]
+        start = int(kinds[0])
+        return Dfa.explored(self.symbols, start, lambda s, v: int(moves[s, v]), lambda s: bool(accepting[s]))
+
+    def difference(self, other: Dfa) -> str | None:
+        """Return the shortest string that one of two automata accepts and the other does not; None if there is none.
+
+        Raises
+        ------
+        InvalidArgument
+            When the two have other symbols.
+        """
+        if self.symbols != other.symbols:
+            raise InvalidArgument(
+                f"the automata must have the same symbols, but these are {' '.join(self.symbols)} and "
+                f"{' '.join(other.symbols)}"
+            )
+        came: dict[tuple[int, int], tuple[tuple[int, int], int] | None] = {(0, 0): None}
+        waiting = deque(came)
+        while waiting:
+            pair = waiting.popleft()
+            if self.accepting[pair[0]] != other.accepting[pair[1]]:
+                tokens: list[int] = []
+                step = came[pair]
+                while step is not None:
+                    pair, token = step
+                    tokens.append(token)
+                    step = came[pair]
+                return self.write(tokens[::-1])
+            for token in range(len(self.symbols)):
+                following = int(self.moves[pair[0], token]), int(other.moves[pair[1], token])
+                if following not in came:
+                    came[following] = pair, token
+                    waiting.append(following)
+        return None
+
+    def with_symbols(self, symbols: Sequence[str]) -> Dfa:
+        """Return the same automaton with other names for its symbols."""
+        return replace(self, symbols=tuple(symbols))

@@ -1,0 +1,141 @@
+"""Regular languages that are known by name, as automata."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.tasks.languages.automata import MOST_STATES, Dfa
+from myrnn.tasks.languages.regular import regular
+
+BITS = ("0", "1")
+
+
+@cache
+def tomita(number: int) -> Dfa:
+    """Return one of Tomita's seven languages over 0 and 1, as its smallest automaton.
+
+    They are (1) ``1*``, (2) ``(10)*``, (3) no odd run of 1s with an odd run of 0s right after it, (4) no ``000``,
+    (5) an even number of 0s and one of 1s, (6) as many 0s as 1s, modulo 3, (7) ``0*1*0*1*``.
+
+    References
+    ----------
+    Tomita, "Dynamic construction of finite automata from examples using hill-climbing", 1982.
+
+    Examples
+    --------
+    >>> [len(tomita(number)) for number in range(1, 8)]
+    [2, 3, 5, 4, 4, 3, 5]
+    """
+    _checks.integer("number", number, minimum=1, maximum=7)
+    if number in (1, 2, 7):
+        return regular({1: "1*", 2: "(10)*", 7: "0*1*0*1*"}[number], BITS)
+    if number == 3:
+        return _third()
+    if number == 4:
+        # How many 0s came last, up to three, which never goes away.
+        return Dfa.explored(BITS, 0, lambda zeros, bit: 3 if zeros == 3 else (0 if bit else zeros + 1), lambda z: z < 3)
+    if number == 5:
+        return Dfa.explored(BITS, (0, 0), lambda odd, bit: (odd[0] ^ (not bit), odd[1] ^ bit), lambda odd: not any(odd))
+    return Dfa.explored(BITS, 0, lambda more, bit: (more + (1 if bit else -1)) % 3, lambda more: more == 0)
+
+
+def _third() -> Dfa:
+    """Return the third: a state is what the last run of 1s was, what the present run is, and whether all is lost."""
+
+    def move(state: tuple[str, int], bit: int) -> tuple[str, int]:
+        # In a run of 1s its parity; in a run of 0s after an odd run of 1s its parity; or neither matters.
+        kind, odd = state
+        if kind == "lost" or (kind == "zeros after odd" and bit and odd):
+            return "lost", 0
+        if bit:
+            return "ones", 1 - odd if kind == "ones" else 1
+        if kind == "ones":
+            return ("zeros after odd", 1) if odd else ("zeros", 0)
+        return kind, (1 - odd if kind == "zeros after odd" else 0)
+
+    return Dfa.explored(BITS, ("zeros", 0), move, lambda s: s[0] != "lost" and s != ("zeros after odd", 1)).minimal()
+
+
+@cache
+def even_pairs() -> Dfa:
+    """Return the strings whose first and last symbols are equal, and the empty one: as many 01 as 10, or none."""
+    return regular("(0(0|1)*0|1(0|1)*1|0|1)?", BITS)
+
+
+@cache
+def parity() -> Dfa:
+    """Return the strings with an odd number of 1s."""
+    return Dfa(BITS, [[0, 1], [1, 0]], [False, True])
+
+
+@cache
+def cycle_navigation(size: int = 5) -> Dfa:
+    """Return moves on a cycle (``<`` back, ``>`` forward, ``=`` stay) and then the place where they end, from 0."""
+    digits = tuple(map(str, range(size)))
+    moves = {"<": -1, ">": 1, "=": 0}
+    symbols = ("<", ">", "=", *digits)
+
+    def move(state: int | str, token: int) -> int | str:
+        name = symbols[token]
+        if not isinstance(state, int):
+            return "lost"
+        return (state + moves[name]) % size if name in moves else ("end" if int(name) == state else "lost")
+
+    return Dfa.explored(symbols, 0, move, lambda state: state == "end")
+
+
+@cache
+def modular_arithmetic(size: int = 5) -> Dfa:
+    """Return expressions of + - *, worked out from left to right, then ``=`` and the value, modulo `size`."""
+    digits = tuple(map(str, range(size)))
+    symbols = (*digits, "+", "-", "*", "=")
+
+    def move(state: tuple[int, str] | str, token: int) -> tuple[int, str] | str:
+        name = symbols[token]
+        if state == "start":
+            return (token, "") if name in digits else "lost"
+        if isinstance(state, str):
+            return "lost"
+        value, sign = state
+        if not sign:
+            return (value, name) if name not in digits else "lost"
+        if name not in digits:
+            return "lost"
+        if sign == "=":
+            return "end" if token == value else "lost"
+        return ({"+": value + token, "-": value - token, "*": value * token}[sign] % size, "")
+
+    return Dfa.explored(symbols, "start", move, lambda state: state == "end")
+
+
+def bracket_names(kinds: int) -> tuple[str, ...]:
+    """Return the names of the symbols of so many kinds of brackets, all that open and then all that close."""
+    if kinds <= 3:
+        return (*"([{"[:kinds], *")]}"[:kinds])
+    return (*(f"({kind}" for kind in range(kinds)), *(f"){kind}" for kind in range(kinds)))
+
+
+@cache
+def bounded_dyck(kinds: int, depth: int) -> Dfa:
+    """Return balanced brackets of so many kinds, at most so many within each other.
+
+    Raises
+    ------
+    InvalidArgument
+        When the automaton would be too large.
+    """
+    if sum(kinds**level for level in range(depth + 1)) >= MOST_STATES:
+        raise InvalidArgument(
+            f"{kinds} kinds of brackets, {depth} deep, take more than {MOST_STATES:,} states: leave the depth out"
+        )
+
+    def move(open_: tuple[int, ...] | None, token: int) -> tuple[int, ...] | None:
+        if open_ is None:
+            return None
+        if token < kinds:
+            return (*open_, token) if len(open_) < depth else None
+        return open_[:-1] if open_ and open_[-1] == token - kinds else None
+
+    return Dfa.explored(bracket_names(kinds), (), move, lambda open_: open_ == ())

@@ -1,0 +1,26 @@
+"""The page on formal languages: its code runs as it stands, in order, and its messages are what is said."""
+
+import re
+
+import pytest
+
+from myrnn.cli import main
+from pages import DOCS
+
+PAGE = (DOCS / "formal-languages.md").read_text(encoding="utf-8")
+
+
+def test_the_code_of_the_page_runs(capsys):
+    names = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.S | re.M):
+        exec(compile(block, "formal-languages.md", "exec"), names)
+    out = capsys.readouterr().out
+    assert "Sequences(1,000 of tokens below 4, lengths 2 to 40) Dfa(16 states over (0 (1 )0 )1)" in out
+    assert "True True True" in out
+
+
+@pytest.mark.parametrize(("command", "message"), re.findall(r"^\$ myrnn (train .*)\n(myrnn: .*)$", PAGE, re.M))
+def test_what_is_refused_is_what_the_page_says(command, message, capsys):
+    name, option, task, *rest = re.findall(r'"[^"]*"|\S+', command)
+    assert main([name, option, task.strip('"'), *rest]) == 2
+    assert capsys.readouterr().err.strip() == message
