@@ -59,7 +59,7 @@ def beginning(work: TaskWork | DataWork, done: int = 0) -> None:
 
 
 def _task(work: TaskWork) -> list[tuple[str, str]]:
-    task, name = work.task, work.job.experiment.task.name
+    task, name = work.task, getattr(work.task, "name", work.job.experiment.task.name)
     rows = [("task", f"{name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {count_of(task.dim_input, 'symbol')}")]
     matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
     if isinstance(task, TwinHalves | Palindromes):

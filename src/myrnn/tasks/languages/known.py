@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -83,7 +83,7 @@ class Flare(Recognition):
     @property
     def name(self) -> str:
         """What the task is called."""
-        return f"flare-{self.language_name}"
+        return f"flare {self.language_name}"
 
     @property
     def language(self) -> Language:
@@ -114,7 +114,7 @@ class Tomita(Recognition):
     @property
     def name(self) -> str:
         """What the task is called."""
-        return f"tomita-{self.number}"
+        return f"tomita {self.number}"
 
     @property
     def language(self) -> Dfa:
@@ -150,7 +150,7 @@ class Dyck(Recognition):
     @property
     def name(self) -> str:
         """What the task is called."""
-        return f"dyck-{self.kinds}" + ("" if self.depth is None else f"-{self.depth}")
+        return f"dyck {self.kinds}" + ("" if self.depth is None else f", {self.depth} deep")
 
     @property
     def language(self) -> Language:
@@ -181,7 +181,10 @@ class EqualCounts(Recognition):
     letters: Annotated[str, Meta(description="Letters of which there are equally many, such as ab.")]
     ordered: Annotated[bool, Meta(description="Whether all of a letter must come before the next letter.")] = True
 
-    name: ClassVar[str] = "equal-counts"
+    @property
+    def name(self) -> str:
+        """What the task is called."""
+        return f"equal-counts {self.letters}" + ("" if self.ordered else " in any order")
 
     @property
     def language(self) -> Language:

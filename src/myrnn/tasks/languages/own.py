@@ -62,7 +62,10 @@ class Regular(Recognition):
     pattern: Annotated[str, Meta(description="The regular expression that strings are to match.")]
     alphabet: Alphabet | None = None
 
-    name: ClassVar[str] = "regular"
+    @property
+    def name(self) -> str:
+        """What the task is called."""
+        return f"regular {self.pattern}"
 
     @property
     def language(self) -> Dfa:
@@ -93,7 +96,10 @@ class ContextFree(Recognition):
     grammar: Annotated[str, Meta(description="The rules of a grammar, such as S -> a S b | a b; a ; goes between two.")]
     alphabet: Alphabet | None = None
 
-    name: ClassVar[str] = "context-free"
+    @property
+    def name(self) -> str:
+        """What the task is called."""
+        return f"context-free {'; '.join(filter(None, map(str.strip, self.grammar.splitlines())))}"
 
     @property
     def language(self) -> Grammar:

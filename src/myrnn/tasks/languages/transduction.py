@@ -325,7 +325,7 @@ class DeepMind(Drawn):
     @property
     def name(self) -> str:
         """What the task is called."""
-        return f"deepmind-{self.language_name}"
+        return f"deepmind {self.language_name}"
 
     @property
     def mapping(self) -> Mapping:
