@@ -458,7 +458,7 @@ WORDS, LEARNED = 5000, 5000
 NEUTRAL = 0.5
 REVIEWS = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
 KINDS = {tokenize.COMMENT: 1, tokenize.STRING: 2, tokenize.NUMBER: 3, tokenize.NAME: 4}
-MODULES = ("textwrap", "json.decoder", "io")
+MODULES = ("textwrap", "json.decoder", "io", "argparse")
 
 
 def reviews(path: Path) -> dict[str, Any]:
@@ -505,7 +505,7 @@ def code() -> dict[str, Any]:
     order = np.random.default_rng(0).permutation(len(rows))
     x, y = [rows[place] for place in order], [kinds[place] for place in order]
     sizes = {"symbols": len(number_of) + 1, "tags": len(KINDS) + 1}
-    return {"train": (x[:-300], y[:-300]), "test": (x[-300:], y[-300:]), **sizes}
+    return {"train": (x[:-500], y[:-500]), "test": (x[-500:], y[-500:]), **sizes}
 
 
 def sine() -> dict[str, Any]:
@@ -542,12 +542,12 @@ def jobs(path: Path | None) -> dict[str, Job]:
     """Return the jobs by the name of their table in the page."""
     read = partial(reviews, path) if path else reviews
     return {
-        "sentiment one way": Job("sentiment", read, 3, "accuracy", ".1%", {"bidirectional": False}),
-        "sentiment both ways": Job("sentiment", read, 3, "accuracy", ".1%", {"bidirectional": True}),
+        "sentiment one way": Job("sentiment", read, 5, "accuracy", ".1%", {"bidirectional": False}),
+        "sentiment both ways": Job("sentiment", read, 5, "accuracy", ".1%", {"bidirectional": True}),
         "characters": Job("characters", characters, 6, "bits per character", ".3f"),
         "tags": Job("tags", code, 8, "characters that are right", ".2%"),
         "sine": Job("series", sine, 300, "error", ".4f"),
-        "sunspots": Job("series", sunspots, 300, "error", ".2f"),
+        "sunspots": Job("series", sunspots, 100, "error", ".2f"),
     }
 
 
