@@ -209,6 +209,13 @@ def test_lengths_of_very_many_steps_are_checked_here_and_there(monkeypatch):
     assert left() == []
 
 
+def test_of_a_model_of_the_library_the_longest_sequence_is_enough():
+    guard = myrnn.compile(myrnn.GRU(10, 4, 2, rng=0), check=False).guard
+    sequences = of_lengths(range(15, 31))
+    guard.check_use(sequences)
+    assert sequences.lengths[guard.unchecked(sequences.lengths)].tolist() == list(range(15, 30))
+
+
 class NotesTracedLengths(Base):
     """Notes where nobody looks on how long a sequence it ran as a graph."""
 
