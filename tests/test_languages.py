@@ -509,8 +509,12 @@ def test_what_follows_each_step():
         assert each.sample_lengths([3, 2], 0).lengths.tolist() == [3, 2]
         with pytest.raises(InvalidArgument, match="has no sequence of length 5: lengths are one more than those of"):
             each.sample_lengths([5], 0)
-        with pytest.raises(InvalidArgument, match="must hold members of the language"):
-            each.truth(Sequences([2, 0], [0, 2], np.zeros(2, dtype=int), 3, per_step=True))
+        with pytest.raises(InvalidArgument, match=r"must begin with the start \^, which stands nowhere else"):
+            each.truth(Sequences([0, 1], [0, 2], np.zeros(2, dtype=int), 3, per_step=True))
+    no_member = Sequences([2, 0], [0, 2], np.zeros(2, dtype=int), 3, per_step=True)
+    assert task.truth(no_member).tolist() == [0, -1]
+    with pytest.raises(InvalidArgument, match="must hold members of the language"):
+        several.truth(no_member)
     with pytest.raises(InvalidArgument, match="it is not known which symbols may follow in this language"):
         ContextFree("S -> a S b |", objective="next_symbols")
 

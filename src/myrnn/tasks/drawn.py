@@ -11,6 +11,9 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import LARGEST_INT32, Sequences
 
+# What `truth` says of a step that has no answer.
+NO_ANSWER = -1
+
 
 class Drawn(ABC):
     """A task that draws sequences of given lengths."""

@@ -15,11 +15,9 @@ from myrnn.errors import InvalidArgument
 from myrnn.registry import register
 from myrnn.sequences import Sequences, offsets_of, ramp
 from myrnn.settings import check_fields
-from myrnn.tasks.drawn import Drawn, check_order
+from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order
 from myrnn.tasks.halves import LONGEST_HALF, MOST_SYMBOLS
 
-# What `truth` says of a step that has no answer.
-NO_ANSWER = -1
 LONGEST = 2 * LONGEST_HALF
 
 LengthMin = Annotated[
@@ -371,6 +369,8 @@ class NextCharacter(_AnyLength):
 def answered(task: Any, values: ArrayLike, offsets: NDArray[np.int64]) -> Sequences:
     """Return sequences of tokens with the truth of a task as targets; where there is no answer, the weight is 0."""
     truth = task.truth(Sequences(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), task.dim_input))
+    if truth.dtype.kind == "b":
+        raise InvalidArgument("each step has several answers at once, which are not told of single sequences")
     known = truth != NO_ANSWER
     return Sequences(
         values,

@@ -15,7 +15,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, offsets_of, ramp
 from myrnn.settings import check_fields
-from myrnn.tasks.drawn import Drawn, check_order
+from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order
 from myrnn.tasks.languages.kernels import edit
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
 
@@ -117,13 +117,24 @@ class Recognition(Drawn):
         if len(sequences.values) and sequences.values.max() >= self.dim_input:
             raise InvalidArgument(f"sequences must hold tokens below {self.dim_input}, the symbols of the language")
         if self.per_step:
-            inner = np.ones(len(sequences.values), dtype=np.bool_)
-            inner[sequences.offsets[:-1][sequences.lengths > 0]] = False
-            strings, offsets = sequences.values[inner], offsets_of(np.maximum(sequences.lengths - 1, 0))
-            if not self.language.contains(strings, offsets).all():
-                raise InvalidArgument("sequences must hold members of the language, each behind a start")
-            return self._following(strings, offsets)
+            return self._truth_of_steps(sequences)
         return self.language.contains(sequences.values, sequences.offsets).astype(np.int64)
+
+    def _truth_of_steps(self, sequences: Sequences) -> NDArray[Any]:
+        """Return what follows each step of sequences; of a string that is no member the last symbol has no answer."""
+        start = len(self.language.symbols)
+        first = np.zeros(len(sequences.values), dtype=np.bool_)
+        first[sequences.offsets[:-1][sequences.lengths > 0]] = True
+        if not np.array_equal(sequences.values == start, first) or not sequences.lengths.all():
+            raise InvalidArgument(f"sequences must begin with the start {START}, which stands nowhere else")
+        strings, offsets = sequences.values[~first], offsets_of(sequences.lengths - 1)
+        is_member = self.language.contains(strings, offsets)
+        if self.objective == "next_symbols" and not is_member.all():
+            raise InvalidArgument("sequences must hold members of the language: what may follow is known of these")
+        truth = self._following(strings, offsets)
+        if self.objective == "next_symbol":
+            truth[sequences.offsets[1:][~is_member] - 1] = NO_ANSWER
+        return truth
 
     def sample(self, n: int, rng: np.random.Generator) -> Sequences:
         """Draw `n` strings, half of them members; of the lengths that either can have, all are equally likely."""

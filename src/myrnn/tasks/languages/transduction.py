@@ -16,13 +16,12 @@ from myrnn.errors import InvalidArgument
 from myrnn.registry import register
 from myrnn.sequences import Sequences, offsets_of, ramp
 from myrnn.settings import check_fields
-from myrnn.tasks.drawn import Drawn, check_order
+from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order
 from myrnn.tasks.languages.expressions import MODULUS, draw_expression, value_of
 from myrnn.tasks.languages.language import Offsets, Strings
 from myrnn.tasks.languages.recognition import LONGEST
 
 Integers = NDArray[np.int64]
-NO_ANSWER = -1
 BLANK = "."
 
 
