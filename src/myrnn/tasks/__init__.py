@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn.sequences import Sequences
+from myrnn.tasks.drawn import NO_ANSWER
 from myrnn.tasks.halves import FAMILIES, Palindromes, TwinHalves, generate_sequence, sample_family
 from myrnn.tasks.languages import ContextFree, DeepMind, Dyck, EqualCounts, Flare, Membership, Regular, Tomita
-from myrnn.tasks.steps import NO_ANSWER, CopyAfterPause, NextCharacter, RunningParity, answered
+from myrnn.tasks.steps import CopyAfterPause, NextCharacter, RunningParity, answered
 
 __all__ = [
     "FAMILIES",
