@@ -1,8 +1,8 @@
 """The automaton in a trained network, by asking the network about strings, or from clusters of its states.
 
 `membership` says which strings a network accepts, and where its states go. `words` and `states` look for a string on
-which a network and an automaton differ; `learn` and `clusters` make automata; `extracted` has the results, and `extract`
-the function that users call.
+which a network and an automaton differ; `extracted` has the results; `learn` and `clusters` make automata, and
+`extract` has the function that users call.
 """
 
 from myrnn.inspection.automata.extract import extract_automaton

@@ -1,4 +1,4 @@
-"""What an extraction found: the automaton, all that came before it, and where it agrees with a network or a language."""
+"""What an extraction found: the automaton, what came before it, and where it agrees with a network or a language."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks, results
 from myrnn.errors import InvalidArgument
-from myrnn.inspection.automata.membership import Membership, Word, Words, word_at
+from myrnn.inspection.automata.membership import Membership, Word, word_at
 from myrnn.inspection.automata.words import words_of_length
 from myrnn.sequences import Sequences
 from myrnn.tasks.languages.automata import Dfa
@@ -194,22 +194,24 @@ class ExtractedAutomaton(results.HasTable):
         accept : int, optional
             The class of a model or task that stands for members, where there are more than two.
         """
-        tried = _checks.integers("lengths", list(np.ravel(_checks.array("lengths", lengths))), minimum=0, maximum=10_000)
+        tried = _checks.integers(
+            "lengths", list(np.ravel(_checks.array("lengths", lengths))), minimum=0, maximum=10_000
+        )
         count = _checks.integer("samples", samples, minimum=1)
         rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
         what, truth = self._other(other, accept)
-        languages = [self.dfa, self.dfa.complement]
+        languages: list[Language] = [self.dfa, self.dfa.complement]
         if isinstance(truth, Language):
             languages.append(truth)
         rows, differ = [], []
         for length in np.unique(tried).tolist():
-            words, _ = words_of_length(languages, length, count, rng)
+            words, is_all = words_of_length(languages, length, count, rng)
             ours, theirs = self.dfa.contains(*words), truth.contains(*words)
-            rows.append((length, len(ours), int((ours == theirs).sum())))
+            rows.append((length, len(ours), int((ours == theirs).sum()), is_all))
             for text in dict.fromkeys(self.dfa.write(word_at(words, int(i))) for i in np.flatnonzero(ours != theirs)):
                 differ.append(text)
-        each = np.array(rows, dtype=np.int64).reshape(-1, 3)
-        return Agreement(each[:, 0], each[:, 1], each[:, 2], differ, self.dfa, what)
+        tried, total, correct, is_all = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+        return Agreement(tried, total, correct, is_all > 0, differ, self.dfa, what)
 
     def _other(self, other: Any, accept: int | None) -> tuple[str, Any]:
         language = getattr(other, "language", other)
@@ -257,6 +259,8 @@ class Agreement(results.Counted, results.HasTable):
     lengths : ndarray, int64 (L,)
     total, correct : ndarray, int64 (L,)
         How many strings of each length were tried, and on how many the two agree.
+    is_all : ndarray, bool (L,)
+        Whether these are all strings of the length, so that the share is known exactly.
     differences : list of str
         The strings on which they differ, each once, the shortest first.
     dfa : Dfa
@@ -269,6 +273,7 @@ class Agreement(results.Counted, results.HasTable):
     lengths: NDArray[np.int64]
     total: NDArray[np.int64]
     correct: NDArray[np.int64]
+    is_all: NDArray[np.bool_]
     differences: list[str]
     dfa: Dfa
     what: str
@@ -281,23 +286,43 @@ class Agreement(results.Counted, results.HasTable):
 
     def __repr__(self) -> str:
         """Say how often they agree."""
-        return f"Agreement({self.share:.2%} of {_checks.count_of(int(self.total.sum()), 'string')} with the {self.what})"
-
-    def table(self) -> results.Table:
-        """Return a row for each length, the strings that differ below.
-
-        Its columns are ``length``, ``total``, ``correct``, ``accuracy``, ``low`` and ``high``.
-        """
-        columns = {"length": self.lengths, **results.counted(self.correct, self.total, self.confidence)}
-        low, high = results.wilson_interval(self.correct.sum(), self.total.sum(), self.confidence).tolist()
-        whole = {"accuracy": self.share, "low": low, "high": high, "total": int(self.total.sum())}
-        shown = (
-            results.text("length", is_number=True),
-            results.share("accuracy", "agree", results.ENDS),
-            results.integer("total", "of"),
+        return (
+            f"Agreement({self.share:.2%} of {_checks.count_of(int(self.total.sum()), 'string')} with the {self.what})"
         )
-        title = f"Automaton and {self.what} agree, % ({self.confidence:.0%} interval)"
-        return results.Table(title, columns, shown, self.caption, below=[[({"length": "all", **whole}, "bold")]])
+
+    @property
+    def interval(self) -> results.Floats:
+        """The Wilson interval of each share, float64 (L, 2); the share itself where all strings were tried."""
+        return np.where(self.is_all[:, np.newaxis], self.accuracy[:, np.newaxis], super().interval)
+
+    def table(self, beside: Agreement | None = None) -> results.Table:
+        """Return a row for each length, and the strings that differ below.
+
+        Its columns are ``length``, ``total``, ``correct``, ``accuracy``, ``low``, ``high`` and ``is_all``.
+
+        Parameters
+        ----------
+        beside : Agreement, optional
+            Another one for the same lengths, which becomes further columns with ``truth_`` or ``network_`` in front.
+        """
+        columns: dict[str, Any] = {"length": self.lengths, **self._columns(""), "is_all": self.is_all}
+        shown = [results.text("length", is_number=True), _agreeing("", self.what)]
+        captions = [self.caption]
+        if beside is not None:
+            if not np.array_equal(self.lengths, beside.lengths):
+                raise InvalidArgument("beside must be of the same lengths")
+            prefix = f"{beside.what}_"
+            columns |= beside._columns(prefix)
+            shown.append(_agreeing(prefix, beside.what))
+            captions.append(beside.caption)
+        shown.append(results.Shown("strings", lambda row: f"{'all ' if row['is_all'] else ''}{row['total']:,}"))
+        caption = "\n".join(text for text in captions if text is not None) or None
+        return results.Table(f"The automaton agrees, % ({self.confidence:.0%} interval)", columns, shown, caption)
+
+    def _columns(self, prefix: str) -> dict[str, Any]:
+        low, high = self.interval.T
+        found = {"total": self.total, "correct": self.correct, "accuracy": self.accuracy, "low": low, "high": high}
+        return {f"{prefix}{name}": values for name, values in found.items()}
 
     @property
     def caption(self) -> str | None:
@@ -309,4 +334,16 @@ class Agreement(results.Counted, results.HasTable):
             for text in self.differences[:MOST_NAMED]
         ]
         more = len(self.differences) - len(names)
-        return f"the automaton differs on {', '.join(names)}{f' and {more:,} more' if more else ''}"
+        return (
+            f"the automaton differs from the {self.what} on {', '.join(names)}{f' and {more:,} more' if more else ''}"
+        )
+
+
+def _agreeing(prefix: str, what: str) -> results.Shown:
+    """Show how often the automaton agrees, with the interval unless all strings of the length were tried."""
+
+    def cell(row: results.Row) -> str:
+        ends = row[f"{prefix}low"], row[f"{prefix}high"]
+        return results.percent(row[f"{prefix}accuracy"], None if row["is_all"] else ends)
+
+    return results.Shown(f"with the {what}", cell)

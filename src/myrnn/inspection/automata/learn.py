@@ -1,7 +1,7 @@
 """Automata by asking: Angluin's L*, as AALpy has it, and what it asks whether an automaton is right.
 
-Angluin, "Learning regular sets from queries and counterexamples", 1987; counterexamples are taken apart as in Rivest and
-Schapire, "Inference of finite automata using homing sequences", 1993.
+Angluin, "Learning regular sets from queries and counterexamples", 1987. Counterexamples are taken apart as in Rivest
+and Schapire, "Inference of finite automata using homing sequences", 1993.
 """
 
 from __future__ import annotations

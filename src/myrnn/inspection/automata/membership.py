@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.compiler import MYGRAD, CompiledModel
+from myrnn.compiler import MYGRAD, CompiledModel, State
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.evaluation import Classifier
 from myrnn.inspection.one import compiled_of
@@ -209,16 +209,21 @@ class Membership:
         if self._compiled is None:
             return "the model does not compile"
         try:
-            self._compiled.start()
+            self._begin  # noqa: B018
         except CompileError as error:
             return str(error)
         return None
 
     @cached_property
+    def _begin(self) -> State:
+        """Two streams before their first step: a program for streams side by side takes two at least."""
+        assert self._compiled is not None
+        return self._compiled.start(2)
+
+    @cached_property
     def first_state(self) -> Floats:
         """The state before the first step, float32 (1, D), with a number at its end that says that it begins."""
-        assert self._compiled is not None
-        return self._compiled.start(2).numbers[:1]
+        return self._begin.numbers[:1]
 
     def step(self, rows: Floats, symbols: NDArray[np.int32], steps: int) -> tuple[Floats, Bools]:
         """Read one more symbol each from N states that have had so many steps.
@@ -232,10 +237,9 @@ class Membership:
         assert self._compiled is not None
         count = len(rows)
         self.queries += count
-        # A program for streams side by side takes two at least.
         repeats = 1 if count > 1 else 2
         numbers = np.repeat(rows, repeats, axis=0)
-        before = replace(self._compiled.start(2), numbers=numbers, steps=steps, streams=len(numbers))
+        before = replace(self._begin, numbers=numbers, steps=steps, streams=len(numbers))
         after, logits = self._compiled.step(before, np.repeat(self._tokens[symbols], repeats))
         return after.numbers[:count], logits[:count].argmax(axis=1) == self._accept
 
@@ -247,14 +251,14 @@ class Membership:
 
 def _tokens_of(alphabet: Any, model: Any, symbols: tuple[str, ...]) -> tuple[NDArray[np.int32], int]:
     """Return the token of every symbol, and C."""
-    width = getattr(model, "dim_input", None)
-    has_width = isinstance(width, int | np.integer)
+    given = getattr(model, "dim_input", None)
+    width = int(given) if isinstance(given, int | np.integer) else None
     if isinstance(alphabet, Mapping):
         tokens = _checks.integers("alphabet", list(alphabet.values()), minimum=0, maximum=2**31 - 1)
-        inputs = int(width) if has_width else int(tokens.max()) + 1
+        inputs = int(tokens.max()) + 1 if width is None else width
         _checks.integers("alphabet", tokens, minimum=0, maximum=inputs - 1)
         return tokens.astype(np.int32), inputs
-    if has_width and width != len(symbols):
+    if width is not None and width != len(symbols):
         raise InvalidArgument(
             f"the alphabet has {_checks.count_of(len(symbols), 'symbol')}, but the model reads {width}: name each, or "
             "give the token of some, as alphabet={'a': 1, 'b': 2}"

@@ -25,7 +25,7 @@ class Cells:
 
     def __init__(self, asked: Membership) -> None:
         self._asked = asked
-        self._centers = asked.vectors(asked.first_state)
+        self._centers = asked.vectors(asked.first_state).astype(np.float64)
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -34,14 +34,17 @@ class Cells:
     def of(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the cell of each of N states, int64 (N,)."""
         # |a - b|^2 without |a|^2, which is the same for all b.
-        vectors = self._asked.vectors(rows)
+        vectors = self._asked.vectors(rows).astype(np.float64)
         distance = (self._centers**2).sum(axis=1) - 2 * vectors @ self._centers.T
         return distance.argmin(axis=1)
 
-    def divide(self, row: NDArray[np.float32]) -> int:
-        """Make a state the centre of a new cell, and return its number."""
-        self._centers = np.concatenate((self._centers, self._asked.vectors(row[np.newaxis])))
-        return len(self._centers) - 1
+    def divide(self, cell: int, row: NDArray[np.float32]) -> bool:
+        """Make a state that lies in a cell the centre of a new one; return False if it is the cell's own centre."""
+        vector = self._asked.vectors(row[np.newaxis])
+        if np.array_equal(vector[0], self._centers[cell]):
+            return False
+        self._centers = np.concatenate((self._centers, vector))
+        return True
 
     def find_difference(self, dfa: Dfa) -> tuple[Word | None, bool]:
         """Return a word on which network and automaton differ, if one is found; and whether nothing was left out.
@@ -61,38 +64,44 @@ class Cells:
 
     def _follow(self, dfa: Dfa) -> Word | None:
         asked, symbols = self._asked, len(dfa.symbols)
-        first: dict[int, tuple[int, Word]] = {int(self.of(asked.first_state)[0]): (0, ())}
         if asked.accepts_one(()) != dfa.accepting[0]:
             return ()
-        rows, ends, words = asked.first_state, np.zeros(1, dtype=np.int64), [()]
+        # What lies in each cell: the state of the automaton, the word that led there, and the network's state.
+        first: dict[int, tuple[int, Word, NDArray[np.float32]]] = {}
+        rows, ends = asked.first_state, np.zeros(1, dtype=np.int32)
+        words: list[Word] = [()]
+        first[int(self.of(rows)[0])] = 0, (), rows[0]
         steps = 0
-        while len(rows):
+        while len(rows) and len(self) <= MOST_CELLS:
             tokens = np.tile(np.arange(symbols, dtype=np.int32), len(rows))
             rows, accepted = asked.step(np.repeat(rows, symbols, axis=0), tokens, steps)
             ends = dfa.moves[np.repeat(ends, symbols), tokens]
             words = [(*word, token) for word in words for token in range(symbols)]
             steps += 1
-            for index in np.flatnonzero(accepted != dfa.accepting[ends]):
+            for index in np.flatnonzero(accepted != dfa.accepting[ends]).tolist():
                 if asked.accepts_one(words[index]) != dfa.accepting[ends[index]]:
                     return words[index]
             cells, kept = self.of(rows), []
             for index, (word, end) in enumerate(zip(words, ends.tolist(), strict=True)):
                 cell = int(cells[index])
-                other, earlier = first.get(cell, (end, None))
-                if earlier is not None and other != end:
-                    suffix = telling_apart(dfa, other, end)
-                    for whole in (earlier + suffix, word + suffix):
-                        if asked.accepts_one(whole) != accepts(dfa, whole):
-                            return whole
-                    cell = self.divide(rows[index])
-                    cells[index:] = self.of(rows[index:])
-                    earlier = None
-                if earlier is None:
-                    first[cell] = end, word
+                if cell not in first:
+                    first[cell] = end, word, rows[index]
                     kept.append(index)
+                    continue
+                other, earlier, row = first[cell]
+                if other == end:
+                    continue
+                suffix = telling_apart(dfa, other, end)
+                for whole in (earlier + suffix, word + suffix):
+                    if asked.accepts_one(whole) != accepts(dfa, whole):
+                        return whole
+                if self.divide(cell, rows[index]):
+                    first[len(self) - 1] = end, word, rows[index]
+                elif self.divide(cell, row):
+                    first[len(self) - 1], first[cell] = first[cell], (end, word, rows[index])
+                kept.append(index)
+                cells[index:] = self.of(rows[index:])
             rows, ends, words = rows[kept], ends[kept], [words[index] for index in kept]
-            if len(self) > MOST_CELLS:
-                return None
         return None
 
 
