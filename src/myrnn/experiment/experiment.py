@@ -59,7 +59,7 @@ class Part:
             given = {"name": given}
         if not isinstance(given, Mapping):
             return cls.of(part, given)
-        settings = dict(given)
+        settings = written_out(part, given)
         name = settings.pop("name", PARTS[part])
         section = section_of(part, name)
         for setting in settings:
@@ -101,6 +101,32 @@ def section_of(part: str, name: str) -> type[Section]:
     if not isinstance(name, str):
         raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
     return OwnModelSettings if part == "model" and is_own(name) else find(part, name).section
+
+
+def written_out(part: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a part; a task named as ``regular:(ab)*`` has its first setting behind the colon.
+
+    Raises
+    ------
+    InvalidArgument
+        When that setting is given, too, or is not what it should be.
+    """
+    found = dict(settings)
+    name = found.get("name")
+    if part != "task" or not isinstance(name, str) or ":" not in name:
+        return found
+    name, _, text = name.partition(":")
+    section = section_of(part, name)
+    first = next(iter(settings_of(section)), None)
+    if first is None:
+        raise InvalidArgument(f"task {name} has no settings: leave out {':' + text!r}")
+    if first.name in found:
+        raise InvalidArgument(f"task {name}:{text} says {first.name} already: leave one of them out")
+    try:
+        value = first.type(text) if first.type in (int, float) else text
+    except ValueError:
+        raise InvalidArgument(f"{first.name} of task {name} must be a number, not {text!r}") from None
+    return {**found, "name": name, first.name: value}
 
 
 def setting_names(part: str, name: str) -> tuple[str, ...]:
@@ -414,8 +440,8 @@ def merged(begin: Mapping[str, Mapping[str, Any]], changed: Mapping[str, Mapping
     if ("data" in changed and "data" not in begin) or ("task" in changed and "data" in begin):
         # Other sequences: what the sections say of how to train and to test on them is of no use.
         sections = {name: begin[name] for name in ("model",) if name in begin}
-    for name, settings in changed.items():
-        before = begin.get(name, {})
+    for name, given in changed.items():
+        before, settings = (written_out(name, each) for each in (begin.get(name, {}), given))
         if name in PARTS and settings.get("name", _name(name, before)) != _name(name, before):
             before = {}
         sections[name] = {**before, **settings}

@@ -131,7 +131,12 @@ class Control:
 
 def controls() -> dict[str, Control]:
     """Return what there is to choose, by its name among the settings of the page."""
-    return _controls(tuple((part, tuple(kinds(part).values())) for part in _CHOICES))
+    return _controls(tuple((part, tuple(filter(_has_defaults, kinds(part).values()))) for part in _CHOICES))
+
+
+def _has_defaults(kind: Kind) -> bool:
+    """Whether the page can begin with it: formal languages have a setting that must be given."""
+    return all(setting.default is not REQUIRED for setting in settings_of_section(kind.section))
 
 
 def cells() -> dict[str, dict[str, str]]:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from myrnn import _checks, plots
 from myrnn.errors import InvalidArgument
-from myrnn.registry import make
 from myrnn.results import HasTable, Shown, Table, counted, integer, number, share
 from myrnn.sweeps.run import Done, Failed, Record, TestCounts
 from myrnn.sweeps.study import Point, Study
@@ -265,7 +264,10 @@ class SweepResults(HasTable):
     @property
     def _chance(self) -> float | None:
         """The accuracy of guessing, where it is the same for all runs."""
-        classes = {make("task", name).dim_output for name in self.runs.get("task.name", ())}
+        if self.study.is_on_data:
+            return None
+        tasks = {point.experiment.task for point in self.study.points}
+        classes = {task.make().dim_output for task in tasks}
         return 1 / classes.pop() if len(classes) == 1 else None
 
     def _groups_by(self, by: str | Iterable[str] | None) -> tuple[str, ...]:

@@ -85,7 +85,8 @@ class Point:
         """Which run it is, in a line."""
         settings = self.settings
         name = self.variant or settings["model.name"]
-        source = settings.get("task.name") or settings["data.file"]
+        task = self.experiment.task
+        source = settings["data.file"] if task is None else getattr(task.make(), "name", task.name)
         return (
             f"{name} of {settings.get('model.dim_recurrent', '?')} units on {source}, "
             f"{settings['optimizer.name']} at {settings['optimizer.learning_rate']:g}, seed {settings['training.seed']}"

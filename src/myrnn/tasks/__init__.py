@@ -1,7 +1,7 @@
 """Tasks: each draws labelled sequences from a seeded generator.
 
 `Task` says what a task is, and `drawn` has what all share; `halves` has two with an answer at the end of a sequence,
-`steps` three with an answer at every step.
+`steps` three with an answer at every step; `languages` has formal languages, known ones and your own.
 """
 
 from __future__ import annotations
@@ -13,16 +13,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn.sequences import Sequences
 from myrnn.tasks.halves import FAMILIES, Palindromes, TwinHalves, generate_sequence, sample_family
+from myrnn.tasks.languages import ContextFree, DeepMind, Dyck, EqualCounts, Flare, Membership, Regular, Tomita
 from myrnn.tasks.steps import NO_ANSWER, CopyAfterPause, NextCharacter, RunningParity, answered
 
 __all__ = [
     "FAMILIES",
     "NO_ANSWER",
+    "ContextFree",
     "CopyAfterPause",
+    "DeepMind",
+    "Dyck",
+    "EqualCounts",
+    "Flare",
+    "Membership",
     "NextCharacter",
     "Palindromes",
+    "Regular",
     "RunningParity",
     "Task",
+    "Tomita",
     "TwinHalves",
     "answered",
     "generate_sequence",

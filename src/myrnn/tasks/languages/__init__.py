@@ -1,0 +1,37 @@
+"""Formal languages as tasks: known ones by name, and your own from an expression, a grammar or a function.
+
+A `Language` tells its members and draws them; a task, such as `Regular` or `Flare`, draws members and others of lengths
+that its settings say. `Dfa` is the automaton of a regular language.
+"""
+
+from myrnn.tasks.languages.automata import Dfa
+from myrnn.tasks.languages.finite import tomita
+from myrnn.tasks.languages.grammar import Grammar
+from myrnn.tasks.languages.known import FLARE, Dyck, EqualCounts, Flare, Tomita, flare
+from myrnn.tasks.languages.language import Language
+from myrnn.tasks.languages.own import ContextFree, Membership, Regular
+from myrnn.tasks.languages.predicate import Predicate
+from myrnn.tasks.languages.recognition import Recognition
+from myrnn.tasks.languages.regular import regular
+from myrnn.tasks.languages.transduction import DEEPMIND, DeepMind
+
+__all__ = [
+    "DEEPMIND",
+    "FLARE",
+    "ContextFree",
+    "DeepMind",
+    "Dfa",
+    "Dyck",
+    "EqualCounts",
+    "Flare",
+    "Grammar",
+    "Language",
+    "Membership",
+    "Predicate",
+    "Recognition",
+    "Regular",
+    "Tomita",
+    "flare",
+    "regular",
+    "tomita",
+]

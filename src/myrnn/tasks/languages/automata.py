@@ -1,4 +1,4 @@
-"""Deterministic finite automata: which strings they accept, drawn evenly by length, and the smallest that does the same."""
+"""Deterministic finite automata: what they accept, drawn evenly by length, and the smallest that does the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from myrnn.tasks.languages.kernels import draw_paths, follow
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols
 
 # More states than this are a mistake: an expression such as (a|b)*a(a|b){20} has a million of them.
-MOST_STATES = 50_000
+MOST_STATES = 10_000
+# Strings up to this length are counted at once.
+SHORTEST_KNOWN = 80
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,7 +75,7 @@ class Dfa(Language):
         Raises
         ------
         InvalidArgument
-            When there are more than 50,000 of them.
+            When there are more than 10,000 of them.
         """
         names = checked_symbols(symbols)
         number = {start: 0}
@@ -136,8 +138,7 @@ class Dfa(Language):
 
     def has_members(self, lengths: NDArray[np.int64]) -> Bools:
         """Return of which lengths strings are accepted, bool (N,)."""
-        longest = int(np.max(lengths, initial=0))
-        return np.isfinite(self._logs(longest)[lengths, 0])
+        return np.isfinite(self._logs(int(np.max(lengths, initial=0)))[lengths, 0])
 
     def has_others(self, lengths: NDArray[np.int64]) -> Bools:
         """Return of which lengths strings are not accepted, bool (N,)."""
@@ -160,9 +161,13 @@ class Dfa(Language):
         """Draw one accepted string of each length, all of a length equally likely."""
         offsets = offsets_of(lengths)
         strings = np.zeros(int(offsets[-1]), dtype=np.int32)
-        logs = self._logs(int(np.max(lengths, initial=0)))
-        draw_paths(self.moves, logs, offsets, rng.random(len(strings)), strings)
+        shares = self._shares(int(np.max(lengths, initial=0)))
+        draw_paths(self.moves, shares, offsets, rng.random(len(strings)), strings)
         return strings
+
+    def draw_others(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+        """Draw one string of each length that is not accepted, all of a length equally likely."""
+        return self.complement.draw_members(lengths, rng)
 
     def _logs(self, longest: int) -> NDArray[np.float64]:
         """Return the logarithm of how many strings of each length are accepted from each state on, (L + 1, S) or more.
@@ -171,12 +176,27 @@ class Dfa(Language):
         """
         known: NDArray[np.float64] | None = self.__dict__.get("_known_logs")
         if known is None or len(known) <= longest:
-            rows = np.full((max(longest, 64) + 1, len(self)), -np.inf)
-            rows[0, self.accepting] = 0
-            with np.errstate(divide="ignore"):
-                for length in range(1, len(rows)):
-                    rows[length] = np.logaddexp.reduce(rows[length - 1][self.moves], axis=1)
-            known = self.__dict__["_known_logs"] = rows
+            known = np.full((max(longest, SHORTEST_KNOWN) + 1, len(self)), -np.inf)
+            known[0, self.accepting] = 0
+            for length in range(1, len(known)):
+                known[length] = np.logaddexp.reduce(known[length - 1][self.moves], axis=1)
+            self.__dict__["_known_logs"] = known
+        return known
+
+    def _shares(self, longest: int) -> NDArray[np.float64]:
+        """Return how many of the strings of each length go on with each symbol or one before it, (L + 1, S, V)."""
+        known: NDArray[np.float64] | None = self.__dict__.get("_known_shares")
+        if known is None or len(known) <= longest:
+            logs = self._logs(longest)
+            known = np.zeros((len(logs), *self.moves.shape))
+            with np.errstate(invalid="ignore"):
+                for length in range(1, len(logs)):
+                    ways = logs[length - 1][self.moves]
+                    known[length] = np.exp(ways - logs[length][:, np.newaxis]).cumsum(axis=1)
+                    # Sums are rounded: the last symbol that is possible has all that is left.
+                    possible = np.isfinite(ways)
+                    known[length][possible[:, ::-1].cumsum(axis=1)[:, ::-1] == possible] = 1
+            self.__dict__["_known_shares"] = known
         return known
 
     def minimal(self) -> Dfa:

@@ -88,7 +88,7 @@ def cycle_navigation(size: int = 5) -> Dfa:
 
 @cache
 def modular_arithmetic(size: int = 5) -> Dfa:
-    """Return ``expression = value``: an expression of + - *, worked out from left to right, and its value mod `size`."""
+    """Return expressions of + - *, worked out from left to right, then ``=`` and the value, modulo `size`."""
     digits = tuple(map(str, range(size)))
     symbols = (*digits, "+", "-", "*", "=")
 

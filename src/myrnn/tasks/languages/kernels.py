@@ -45,23 +45,284 @@ def follow(moves: Any, strings: Any, offsets: Any, states: Any) -> None:
 
 
 @native
-def draw_paths(moves: Any, logs: Any, offsets: Any, uniform: Any, strings: Any) -> None:
-    """Write one accepted string of each length: each symbol as often as accepted strings go on with it."""
-    symbols = moves.shape[1]
+def draw_paths(moves: Any, shares: Any, offsets: Any, uniform: Any, strings: Any) -> None:
+    """Write an accepted string of each length; ``shares[left, state]`` has a symbol's share and those before it."""
     for index in range(len(offsets) - 1):
         state, left = 0, offsets[index + 1] - offsets[index]
         for place in range(offsets[index], offsets[index + 1]):
-            total = logs[left, state]
+            token = 0
+            while uniform[place] >= shares[left, state, token]:
+                token += 1
+            strings[place] = token
+            state = moves[state, token]
             left -= 1
+
+
+@native
+def draw_brackets(kinds: int, logs: Any, offsets: Any, uniform: Any, stack: Any, strings: Any) -> None:
+    """Write balanced brackets; ``logs[left, height]`` is the logarithm of the number of ways to go on."""
+    for index in range(len(offsets) - 1):
+        height, left = 0, offsets[index + 1] - offsets[index]
+        for place in range(offsets[index], offsets[index + 1]):
+            closing = np.exp(logs[left - 1, height - 1] - logs[left, height]) if height > 0 else 0.0
+            rest = uniform[place] - closing
+            left -= 1
+            if rest < 0 or left < height + 1:
+                height -= 1
+                strings[place] = stack[height] + kinds
+            else:
+                kind = min(int(rest / (1 - closing) * kinds), kinds - 1)
+                strings[place] = stack[height] = kind
+                height += 1
+
+
+@native
+def draw_stacks(starts: Any, logs: Any, offsets: Any, uniform: Any, stack: Any, strings: Any) -> None:
+    """Write stacks, operations, the mark and the stacks that result; see `structures.StackManipulation`."""
+    push, pop, mark = 2, 3, 4
+    for index in range(len(offsets) - 1):
+        place, end, height = offsets[index], offsets[index + 1], starts[index]
+        for level in range(height):
+            stack[level] = strings[place + level] = int(uniform[place + level] < 0.5)
+        place += height
+        chosen = push
+        while chosen != mark:
+            left = end - place
+            total = logs[left, height]
             rest = uniform[place]
-            chosen = -1
-            for token in range(symbols):
-                share = np.exp(logs[left, moves[state, token]] - total)
+            for option in (mark, pop, push):
+                share = 0.0
+                if option == mark and left == height + 1:
+                    share = np.exp(-total)
+                elif option == pop and height > 0:
+                    share = np.exp(logs[left - 1, height - 1] - total)
+                elif option == push and left >= 2:
+                    share = 2 * np.exp(logs[left - 2, height + 1] - total)
                 if share > 0:
-                    # Rounding may leave a little of the rest: the last possible symbol takes it.
-                    chosen = token
+                    # Rounding may leave a little of the rest: the last one that is possible takes it.
+                    chosen = option
                     rest -= share
                     if rest < 0:
                         break
             strings[place] = chosen
-            state = moves[state, chosen]
+            place += 1
+            if chosen == pop:
+                height -= 1
+            elif chosen == push:
+                strings[place] = stack[height] = int(uniform[place] < 0.5)
+                place += 1
+                height += 1
+        for level in range(height):
+            strings[place + level] = stack[height - 1 - level]
+
+
+@native
+def manipulated(strings: Any, offsets: Any, stack: Any, found: Any) -> None:
+    """Write which strings are a stack, operations that are possible, the mark and the stack that results."""
+    push, pop, mark = 2, 3, 4
+    for index in range(len(offsets) - 1):
+        place, end, height = offsets[index], offsets[index + 1], 0
+        fits = True
+        while place < end and strings[place] < push:
+            stack[height] = strings[place]
+            height += 1
+            place += 1
+        while fits and place < end and strings[place] != mark:
+            if strings[place] == pop and height > 0:
+                height -= 1
+                place += 1
+            elif strings[place] == push and place + 1 < end and strings[place + 1] < push:
+                stack[height] = strings[place + 1]
+                height += 1
+                place += 2
+            else:
+                fits = False
+        fits = fits and place < end and end - place == height + 1
+        if fits:
+            for level in range(height):
+                fits = fits and strings[place + 1 + level] == stack[height - 1 - level]
+        found[index] = fits
+
+
+@native
+def balanced(kinds: int, strings: Any, offsets: Any, stack: Any, found: Any) -> None:
+    """Write which strings are balanced brackets; token k + `kinds` closes token k."""
+    for index in range(len(offsets) - 1):
+        height = 0
+        fits = True
+        for place in range(offsets[index], offsets[index + 1]):
+            token = strings[place]
+            if token < kinds:
+                stack[height] = token
+                height += 1
+            elif height > 0 and stack[height - 1] == token - kinds:
+                height -= 1
+            else:
+                fits = False
+                break
+        found[index] = fits and height == 0
+
+
+@native
+def draw_trees(binary: Any, terminal: Any, logs: Any, offsets: Any, uniform: Any, waiting: Any, strings: Any) -> None:
+    """Write strings of a grammar in normal form, each of its trees equally likely.
+
+    Rows of `binary` are (left, first, second), those of `terminal` (left, token); ``logs[n, A]`` is the logarithm of
+    the number of trees of A with n leaves. `waiting` is room for parts that are still to be written.
+    """
+    for index in range(len(offsets) - 1):
+        place, used = offsets[index], 2 * offsets[index]
+        waiting[0, 0], waiting[0, 1] = 0, offsets[index + 1] - offsets[index]
+        count = 1 if waiting[0, 1] else 0
+        while count:
+            count -= 1
+            symbol, length = waiting[count, 0], waiting[count, 1]
+            total, rest = logs[length, symbol], uniform[used]
+            used += 1
+            chosen, split = -1, 0
+            if length == 1:
+                for row in range(len(terminal)):
+                    if terminal[row, 0] == symbol:
+                        chosen = row
+                        rest -= np.exp(-total)
+                        if rest < 0:
+                            break
+                strings[place] = terminal[chosen, 1]
+                place += 1
+                continue
+            for row in range(len(binary)):
+                if binary[row, 0] != symbol:
+                    continue
+                for first in range(1, length):
+                    way = logs[first, binary[row, 1]] + logs[length - first, binary[row, 2]]
+                    if way > -np.inf:
+                        chosen, split = row, first
+                        rest -= np.exp(way - total)
+                        if rest < 0:
+                            break
+                if rest < 0:
+                    break
+            waiting[count, 0], waiting[count, 1] = binary[chosen, 2], length - split
+            waiting[count + 1, 0], waiting[count + 1, 1] = binary[chosen, 1], split
+            count += 2
+
+
+@native
+def parse(binary: Any, leaves: Any, masks: Any, joined: Any, known: int, strings: Any, offsets: Any, found: Any) -> int:
+    """Write which strings have a tree, and return how many sets of symbols are known; -1 where there is no room.
+
+    A set of symbols is a number: ``masks[number]`` has a bit for each. ``joined[a, b]`` is the number of the set that
+    derives what a and b derive one after the other, -1 where that is not known yet; 0 is the empty set, and
+    ``leaves[token]`` the set of a token. Cocke, Younger and Kasami's algorithm, over sets.
+    """
+    for index in range(len(offsets) - 1):
+        begin, length = offsets[index], offsets[index + 1] - offsets[index]
+        if length == 0:
+            continue
+        chart = np.zeros((length + 1, length), dtype=np.int16)
+        for place in range(length):
+            chart[1, place] = leaves[strings[begin + place]]
+        for size in range(2, length + 1):
+            for place in range(length - size + 1):
+                whole = masks[0]
+                for first in range(1, size):
+                    one = chart[first, place]
+                    if one == 0:
+                        continue
+                    other = chart[size - first, place + first]
+                    if other == 0:
+                        continue
+                    both = joined[one, other]
+                    if both < 0:
+                        mask = masks[0]
+                        for row in range(len(binary)):
+                            has_first = (masks[one] >> np.uint64(binary[row, 1])) & np.uint64(1)
+                            has_second = (masks[other] >> np.uint64(binary[row, 2])) & np.uint64(1)
+                            if has_first and has_second:
+                                mask |= np.uint64(1) << np.uint64(binary[row, 0])
+                        both = 0
+                        while both < known and masks[both] != mask:
+                            both += 1
+                        if both == known:
+                            if known == len(masks):
+                                return -1
+                            masks[known] = mask
+                            known += 1
+                        joined[one, other] = both
+                    whole |= masks[both]
+                if whole:
+                    number = 0
+                    while number < known and masks[number] != whole:
+                        number += 1
+                    if number == known:
+                        if known == len(masks):
+                            return -1
+                        masks[known] = whole
+                        known += 1
+                    chart[size, place] = number
+        found[index] = masks[chart[length, 0]] & np.uint64(1) != 0
+    return known
+
+
+@native
+def count_trees(binary: Any, terminal: Any, symbols: int, strings: Any, offsets: Any, counts: Any) -> None:
+    """Write how many trees each string has, as floats."""
+    for index in range(len(offsets) - 1):
+        begin, length = offsets[index], offsets[index + 1] - offsets[index]
+        if length == 0:
+            counts[index] = 1
+            continue
+        chart = np.zeros((length + 1, length, symbols))
+        for place in range(length):
+            for row in range(len(terminal)):
+                if terminal[row, 1] == strings[begin + place]:
+                    chart[1, place, terminal[row, 0]] += 1
+        for size in range(2, length + 1):
+            for place in range(length - size + 1):
+                for first in range(1, size):
+                    for row in range(len(binary)):
+                        ways = chart[first, place, binary[row, 1]]
+                        if ways > 0:
+                            ways *= chart[size - first, place + first, binary[row, 2]]
+                            chart[size, place, binary[row, 0]] += ways
+        counts[index] = chart[length, 0, 0]
+
+
+@native
+def edit(
+    strings: Any,
+    offsets: Any,
+    inserts: Any,
+    deletes: Any,
+    replaces: Any,
+    symbols: int,
+    random: Any,
+    edited: Any,
+    to: Any,
+) -> None:
+    """Write strings with so many symbols put in, taken out and replaced; `random` has two integers for each edit."""
+    used = 0
+    buffer = np.zeros(1, dtype=np.int32)
+    for index in range(len(offsets) - 1):
+        length = offsets[index + 1] - offsets[index]
+        if len(buffer) < length + inserts[index]:
+            buffer = np.zeros(2 * (length + inserts[index]), dtype=np.int32)
+        buffer[:length] = strings[offsets[index] : offsets[index + 1]]
+        for _ in range(inserts[index]):
+            place = random[used] % (length + 1)
+            for at in range(length, place, -1):
+                buffer[at] = buffer[at - 1]
+            buffer[place] = random[used + 1] % symbols
+            length += 1
+            used += 2
+        for _ in range(deletes[index]):
+            length -= 1
+            for at in range(random[used] % (length + 1), length):
+                buffer[at] = buffer[at + 1]
+            used += 2
+        for _ in range(replaces[index]):
+            if length and symbols > 1:
+                place = random[used] % length
+                buffer[place] = (buffer[place] + 1 + random[used + 1] % (symbols - 1)) % symbols
+            used += 2
+        edited[to[index] : to[index] + length] = buffer[:length]

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import offsets_of
+from myrnn.sequences import offsets_of, ramp
 
 Strings = NDArray[np.int32]
 """The tokens of many strings, one string after the other, int32 (sum of T,)."""
 Offsets = NDArray[np.int64]
 """Where each of N strings begins, and the end of the last one, int64 (N + 1,)."""
 Bools = NDArray[np.bool_]
+
+MOST_TRIES = 1_000
 
 
 class Language(ABC):
@@ -45,12 +47,29 @@ class Language(ABC):
         Each length must be one that `has_members`.
         """
 
+    def draw_others(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+        """Draw one string of each length that is no member, all of them equally likely.
+
+        Each length must be one that `has_others`.
+
+        Raises
+        ------
+        InvalidArgument
+            When none is found in 1,000 tries: nearly all strings of a length are members.
+        """
+        return redrawn(
+            lengths,
+            lambda counts: rng.integers(0, len(self.symbols), int(counts.sum()), dtype=np.int32),
+            lambda strings, offsets: ~self.contains(strings, offsets),
+            "one that is no member of the language",
+        )
+
     def has_others(self, lengths: NDArray[np.int64]) -> Bools:
         """Return of which lengths there are strings that are no members, bool (N,).
 
-        A language of which this is not known otherwise has fewer than half of all strings of a length.
+        A language that does not know better takes it that no length but 0 has members alone, if there are two symbols.
         """
-        return lengths > 0 if len(self.symbols) > 1 else ~self.has_members(lengths)
+        return ~self.has_members(lengths) | ((lengths > 0) & (len(self.symbols) > 1))
 
     def read(self, text: str | Sequence[str]) -> Strings:
         """Return a string as tokens, int32 (T,).
@@ -88,6 +107,28 @@ class Language(ABC):
         """Tell whether a string is a member."""
         tokens = self.read(text)
         return bool(self.contains(tokens, offsets_of([len(tokens)]))[0])
+
+
+def redrawn(
+    lengths: NDArray[np.int64],
+    draw: Callable[[NDArray[np.int64]], Strings],
+    accepts: Callable[[Strings, Offsets], Bools],
+    wanted: str,
+) -> Strings:
+    """Return a string of each length, drawn until it is accepted; raises InvalidArgument after 1,000 tries."""
+    offsets = offsets_of(lengths)
+    strings = np.zeros(int(offsets[-1]), dtype=np.int32)
+    left = np.arange(len(lengths))
+    for _ in range(MOST_TRIES):
+        counts = lengths[left]
+        drawn = draw(counts)
+        strings[np.repeat(offsets[:-1][left], counts) + ramp(counts)] = drawn
+        left = left[~accepts(drawn, offsets_of(counts))]
+        if not len(left):
+            return strings
+    raise InvalidArgument(
+        f"of {MOST_TRIES:,} strings of length {lengths[left[0]]} that were drawn, none was {wanted}: there are too few"
+    )
 
 
 def checked_symbols(given: Iterable[str]) -> tuple[str, ...]:

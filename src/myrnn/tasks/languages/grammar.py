@@ -1,0 +1,322 @@
+"""Context-free languages, from the text of a grammar.
+
+A grammar is brought into Chomsky's normal form: rules give two nonterminals or one symbol. Members are then counted,
+drawn and told by dynamic programming over lengths.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.errors import InvalidArgument
+from myrnn.sequences import offsets_of, ramp
+from myrnn.tasks.languages.kernels import count_trees, draw_trees, parse
+from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols
+
+MOST_SYMBOLS = 64
+MOST_SETS = 2_000
+# So many members of a grammar, the shortest, are compared to see whether one has two trees.
+MEMBERS_COMPARED = 20_000
+# How often an ambiguous grammar is drawn from again, and from how many trees the fewest of a string are known.
+MOST_TRIES, EXAMPLES = 1_000, 256
+_ARROWS = ("->", "→", "::=")
+_WORD = re.compile(r"""'[^']*'|"[^"]*"|->|→|::=|\||;|[^\s|;'"]+""")
+
+Rules = dict[str, list[tuple[str, ...]]]
+
+
+class Grammar(Language):
+    """The strings of a context-free grammar.
+
+    Parameters
+    ----------
+    text : str
+        Rules such as ``S -> a S b | a b``, one on a line or with ``;`` between them. What stands on a left side is a
+        nonterminal, each other word a symbol; the first left side is the start. Nothing between two bars, or ``ε``,
+        is the empty string. Quotes make a symbol of a word that means something here, as in ``'|'``.
+    alphabet : iterable of str, optional
+        The symbols; by default those of the rules, in their order.
+
+    Raises
+    ------
+    InvalidArgument
+        When it is no grammar, has no string, or is too large.
+
+    Notes
+    -----
+    All members of a length are equally likely. The grammar is taken as unambiguous if no two of its trees give the same
+    string among the shortest members, up to 20,000 of them. Of an ambiguous grammar trees are drawn, and a string with
+    n trees is kept with a chance of m in n, where m is the fewest trees that a string of its length was seen to have.
+
+    Examples
+    --------
+    >>> nested = Grammar("S -> a S b | ")
+    >>> "aabb" in nested, "abab" in nested, nested
+    (True, False, Grammar(over a b))
+    """
+
+    def __init__(self, text: str, alphabet: Iterable[str] | None = None) -> None:
+        start, rules = _read(text)
+        terminals = _terminals(rules)
+        named = terminals if alphabet is None else list(checked_symbols(alphabet))
+        if missing := [name for name in terminals if name not in named]:
+            raise InvalidArgument(f"the grammar has {missing[0]!r}, which is not in the alphabet {' '.join(named)}")
+        if both := [name for name in named if name in rules]:
+            raise InvalidArgument(f"{both[0]!r} is a symbol and has rules: it must be one of both")
+        if not named:
+            raise InvalidArgument("the grammar has no symbol: name the alphabet")
+        self.symbols = tuple(sorted(named)) if alphabet is None else tuple(named)
+        self.has_empty, binary, terminal = _normal_form(start, rules)
+        if not self.has_empty and not binary and not terminal:
+            raise InvalidArgument(f"the grammar has no string: nothing that begins with {start} comes to an end")
+        numbers = {name: number for number, name in enumerate(dict.fromkeys((start, *binary, *terminal)))}
+        if len(numbers) > MOST_SYMBOLS:
+            raise InvalidArgument(
+                f"the grammar is too large: in normal form it has {len(numbers)} nonterminals, at most {MOST_SYMBOLS} "
+                "are possible"
+            )
+        tokens = {name: token for token, name in enumerate(self.symbols)}
+        pairs = [(numbers[left], numbers[one], numbers[two]) for left, rows in binary.items() for one, two in rows]
+        single = [(numbers[left], tokens[name]) for left, names in terminal.items() for name in names]
+        self._binary = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 3)
+        self._terminal = np.array(sorted(single), dtype=np.int64).reshape(-1, 2)
+        self._count = len(numbers)
+        self._logs = np.zeros((0, 0))
+        # Sets of nonterminals, by number, as `kernels.parse` finds them.
+        self._masks = np.zeros(MOST_SETS, dtype=np.uint64)
+        self._joined = np.full((MOST_SETS, MOST_SETS), -1, dtype=np.int16)
+        self._leaves = np.zeros(len(self.symbols), dtype=np.int64)
+        self._known = 1
+        for token in range(len(self.symbols)):
+            mask = np.uint64(sum(1 << int(left) for left, of in self._terminal if of == token))
+            where = np.flatnonzero(self._masks[: self._known] == mask)
+            self._leaves[token] = where[0] if len(where) else self._known
+            self._masks[self._leaves[token]] = mask
+            self._known = max(self._known, int(self._leaves[token]) + 1)
+        self.is_ambiguous = self._has_two_trees()
+        # The fewest trees that a member of each length was seen to have.
+        self._fewest: dict[int, float] = {}
+
+    def __repr__(self) -> str:
+        """Say which symbols there are."""
+        return f"Grammar(over {' '.join(self.symbols)})"
+
+    def has_members(self, lengths: NDArray[np.int64]) -> Bools:
+        found = np.isfinite(self._known_logs(int(np.max(lengths, initial=0)))[lengths, 0])
+        return np.where(lengths == 0, self.has_empty, found)
+
+    def has_others(self, lengths: NDArray[np.int64]) -> Bools:
+        if self.is_ambiguous:
+            return super().has_others(lengths)
+        logs = self._known_logs(int(np.max(lengths, initial=0)))[lengths, 0]
+        # Counts of trees are floats, right to about 12 digits.
+        return np.where(lengths == 0, not self.has_empty, logs < lengths * np.log(len(self.symbols)) - 1e-9)
+
+    def contains(self, strings: Strings, offsets: Offsets) -> Bools:
+        found = np.zeros(len(offsets) - 1, dtype=np.bool_)
+        found[np.diff(offsets) == 0] = self.has_empty
+        tokens = np.ascontiguousarray(strings, dtype=np.int32)
+        if len(self._binary):
+            tables = self._leaves, self._masks, self._joined
+            known = parse(self._binary, *tables, self._known, tokens, np.asarray(offsets, dtype=np.int64), found)
+            if known < 0:
+                raise InvalidArgument(f"the grammar is too large: its parts make more than {MOST_SETS:,} sets")
+            self._known = known
+        else:
+            one = np.diff(offsets) == 1
+            starts = {int(token) for left, token in self._terminal if left == 0}
+            found[one] = np.isin(tokens[offsets[:-1][one]], list(starts))
+        return found
+
+    def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+        if not self.is_ambiguous:
+            return self._draw_trees(lengths, rng)
+        for length in np.unique(lengths).tolist():
+            if length not in self._fewest:
+                several = np.full(EXAMPLES, length)
+                self._fewest[length] = self._trees(self._draw_trees(several, rng), offsets_of(several)).min()
+        offsets = offsets_of(lengths)
+        strings = np.zeros(int(offsets[-1]), dtype=np.int32)
+        left = np.arange(len(lengths))
+        for _ in range(MOST_TRIES):
+            counts = lengths[left]
+            drawn = self._draw_trees(counts, rng)
+            strings[np.repeat(offsets[:-1][left], counts) + ramp(counts)] = drawn
+            trees = self._trees(drawn, offsets_of(counts))
+            fewest = np.array([self._fewest[length] for length in counts.tolist()])
+            for place in np.flatnonzero(trees < fewest):
+                self._fewest[int(counts[place])] = min(self._fewest[int(counts[place])], trees[place])
+            left = left[rng.random(len(left)) * trees >= fewest]
+            if not len(left):
+                return strings
+        raise InvalidArgument(
+            f"the grammar has some strings of length {lengths[left[0]]} in very many more ways than others, so members "
+            "cannot be drawn evenly: write it so that each string has one way"
+        )
+
+    def _draw_trees(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+        offsets = offsets_of(lengths)
+        longest = int(np.max(lengths, initial=0))
+        strings = np.zeros(int(offsets[-1]), dtype=np.int32)
+        waiting = np.zeros((longest + 2, 2), dtype=np.int64)
+        logs, uniform = self._known_logs(longest), rng.random(2 * len(strings))
+        draw_trees(self._binary, self._terminal, logs, offsets, uniform, waiting, strings)
+        return strings
+
+    def _trees(self, strings: Strings, offsets: Offsets) -> NDArray[np.float64]:
+        counts = np.zeros(len(offsets) - 1)
+        count_trees(self._binary, self._terminal, self._count, strings, offsets, counts)
+        return counts
+
+    def _known_logs(self, longest: int) -> NDArray[np.float64]:
+        """Return the logarithm of the number of trees, by the number of leaves and the nonterminal."""
+        if len(self._logs) <= longest:
+            logs = np.full((max(longest, 64) + 1, self._count), -np.inf)
+            for left, _ in self._terminal:
+                logs[1, left] = np.logaddexp(logs[1, left], 0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                for length in range(2, len(logs)):
+                    for left, one, two in self._binary:
+                        ways = np.logaddexp.reduce(logs[1:length, one] + logs[length - 1 : 0 : -1, two])
+                        logs[length, left] = np.logaddexp(logs[length, left], ways)
+            self._logs = logs
+        return self._logs
+
+    def _has_two_trees(self) -> bool:
+        """Tell whether one of the shortest members has two trees."""
+        made: dict[tuple[int, int], list[tuple[int, ...]]] = {}
+        for left, token in self._terminal.tolist():
+            made.setdefault((left, 1), []).append((token,))
+        length = 1
+        while True:
+            members = made.get((0, length), [])
+            if len(set(members)) < len(members):
+                return True
+            length += 1
+            for left, one, two in self._binary.tolist():
+                for first in range(1, length):
+                    pairs = product(made.get((one, first), ()), made.get((two, length - first), ()))
+                    made.setdefault((left, length), []).extend(a + b for a, b in pairs)
+                    if sum(map(len, made.values())) > MEMBERS_COMPARED:
+                        return False
+            if length > 60:
+                return False
+
+
+def _read(text: str) -> tuple[str, Rules]:
+    """Return the start and the rules of a grammar; symbols that are quoted keep their quotes, as other words do not."""
+    if not isinstance(text, str):
+        raise InvalidArgument(f"a grammar must be a text, not {type(text).__name__}")
+    lines = [line for line in re.split(r"\n|;(?=(?:[^'\"]|'[^']*'|\"[^\"]*\")*$)", text) if line.strip()]
+    rules: Rules = {}
+    start = None
+    for line in lines:
+        words = _WORD.findall(line)
+        if len(words) < 2 or words[1] not in _ARROWS or words[0] in (*_ARROWS, "|") or words[0][0] in "'\"":
+            raise InvalidArgument(f"the rule {line.strip()!r} must begin with a nonterminal and ->, as S -> a S b")
+        left, right = words[0], words[2:]
+        start = start or left
+        alternatives: list[list[str]] = [[]]
+        for word in right:
+            if word in _ARROWS:
+                raise InvalidArgument(f"the rule {line.strip()!r} has two arrows: write each rule on a line of its own")
+            if word == "|":
+                alternatives.append([])
+            elif word not in ("ε", "''", '""'):
+                alternatives[-1].append(word)
+        rules.setdefault(left, []).extend(tuple(words) for words in alternatives)
+    if start is None:
+        raise InvalidArgument("the grammar is empty: write rules such as S -> a S b | a b")
+    for rows in rules.values():
+        for word in {word for row in rows for word in row}:
+            inner = [name for name in rules if name in word and name != word]
+            if word not in rules and word[0] not in "'\"" and inner:
+                raise InvalidArgument(
+                    f"the word {word!r} has the nonterminal {inner[0]} in it: put spaces between symbols, or quotes "
+                    "around the word"
+                )
+    return start, rules
+
+
+def _unquoted(word: str) -> str:
+    return word[1:-1] if word[0] in "'\"" else word
+
+
+def _terminals(rules: Rules) -> list[str]:
+    """Return the names of all symbols, in their order, without quotes."""
+    found = [word for rows in rules.values() for row in rows for word in row if word not in rules]
+    return list(dict.fromkeys(map(_unquoted, found)))
+
+
+Binary = dict[str, set[tuple[str, str]]]
+Terminal = dict[str, set[str]]
+
+
+def _normal_form(start: str, rules: Rules) -> tuple[bool, Binary, Terminal]:
+    """Return whether the empty string is a member, the rules for two nonterminals, and those for a symbol.
+
+    Only of nonterminals that are reached from the start and come to an end. Lange and Leiß, "To CNF or not to CNF?",
+    2009, has the steps in an order that keeps the grammar small: pairs first, then no empty ones, then no chains.
+    """
+    short: dict[str, set[tuple[str, ...]]] = {left: set() for left in rules}
+    for left, rows in rules.items():
+        for row in rows:
+            # A part of a row that is left over is a nonterminal, named by its words.
+            words, owner = row, left
+            while len(words) > 2:
+                rest = f"<{' '.join(words[1:])}>"
+                short.setdefault(owner, set()).add((words[0], rest))
+                owner, words = rest, words[1:]
+            short.setdefault(owner, set()).add(words)
+    empty: set[str] = set()
+    while grown := {left for left, rows in short.items() if any(empty.issuperset(row) for row in rows)} - empty:
+        empty |= grown
+    for words_of in short.values():
+        for words in list(words_of):
+            if len(words) == 2:
+                words_of |= {words[1:]} if words[0] in empty else set()
+                words_of |= {words[:1]} if words[1] in empty else set()
+        words_of.discard(())
+    binary: Binary = {}
+    terminal: Terminal = {}
+
+    def nonterminal(word: str) -> str:
+        if word in short:
+            return word
+        terminal.setdefault(f"<{word}>'", set()).add(_unquoted(word))
+        return f"<{word}>'"
+
+    for left in short:
+        chain, waiting = {left}, [left]
+        while waiting:
+            for row in short[waiting.pop()]:
+                if len(row) == 1 and row[0] in short and row[0] not in chain:
+                    chain.add(row[0])
+                    waiting.append(row[0])
+                elif len(row) == 1 and row[0] not in short:
+                    terminal.setdefault(left, set()).add(_unquoted(row[0]))
+                elif len(row) == 2:
+                    binary.setdefault(left, set()).add((nonterminal(row[0]), nonterminal(row[1])))
+    return start in empty, *_useful(start, binary, terminal)
+
+
+def _useful(start: str, binary: Binary, terminal: Terminal) -> tuple[Binary, Terminal]:
+    """Return the rules of nonterminals that come to an end and are reached from the start."""
+    ends = set(terminal)
+    while grown := {left for left, rows in binary.items() if any(ends.issuperset(row) for row in rows)} - ends:
+        ends |= grown
+    binary = {left: {row for row in rows if ends.issuperset(row)} for left, rows in binary.items() if left in ends}
+    reached, waiting = {start}, [start]
+    while waiting:
+        for row in binary.get(waiting.pop(), ()):
+            waiting += (new := set(row) - reached)
+            reached |= new
+    return (
+        {left: rows for left, rows in binary.items() if left in reached and rows},
+        {left: names for left, names in terminal.items() if left in reached},
+    )

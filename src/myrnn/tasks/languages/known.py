@@ -1,0 +1,199 @@
+"""Tasks of languages that are known by name: FLaRe's, Tomita's, brackets, and equally many of each letter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from myrnn.registry import register
+from myrnn.tasks.languages import finite, structures
+from myrnn.tasks.languages.arithmetic import Addition, Multiplication, SquareRoot
+from myrnn.tasks.languages.automata import Dfa
+from myrnn.tasks.languages.language import Language
+from myrnn.tasks.languages.recognition import Recognition, symbols_of
+from myrnn.tasks.languages.regular import regular
+
+_BITS = finite.BITS
+_FLARE: dict[str, Callable[[], Language]] = {
+    "even-pairs": finite.even_pairs,
+    "repeat-01": lambda: regular("(01)*"),
+    "parity": finite.parity,
+    "cycle-navigation": finite.cycle_navigation,
+    "modular-arithmetic-simple": finite.modular_arithmetic,
+    "dyck-2-3": lambda: finite.bounded_dyck(2, 3).with_symbols(("(0", "(1", ")0", ")1")),
+    "first": lambda: regular("1(0|1)*"),
+    "majority": structures.Majority,
+    "stack-manipulation": structures.StackManipulation,
+    "marked-reversal": lambda: structures.Reversal(_BITS),
+    "unmarked-reversal": lambda: structures.Reversal(_BITS, None),
+    "marked-copy": lambda: structures.Copy(_BITS),
+    "missing-duplicate-string": structures.MissingDuplicate,
+    "odds-first": lambda: structures.OddsFirst(_BITS),
+    "binary-addition": Addition,
+    "binary-multiplication": Multiplication,
+    "compute-sqrt": SquareRoot,
+    "bucket-sort": lambda: structures.Sorted("12345"),
+}
+FLARE = tuple(_FLARE)
+"""The names of FLaRe's 18 languages."""
+
+
+@cache
+def flare(name: str) -> Language:
+    """Return one of FLaRe's languages."""
+    return _FLARE[name]()
+
+
+@register("task", "flare")
+@dataclass(frozen=True)
+class Flare(Recognition):
+    """One of the 18 languages of FLaRe.
+
+    Parameters
+    ----------
+    language_name : str
+        ``"even-pairs"`` (first and last symbol are equal), ``"repeat-01"``, ``"parity"`` (an odd number of 1s),
+        ``"cycle-navigation"`` (moves on a cycle of five and the place where they end), ``"modular-arithmetic-simple"``,
+        ``"dyck-2-3"`` (two kinds of brackets, three deep), ``"first"`` (begins with 1), ``"majority"`` (more 1s than
+        0s), ``"stack-manipulation"``, ``"marked-reversal"``, ``"unmarked-reversal"``, ``"marked-copy"``,
+        ``"missing-duplicate-string"``, ``"odds-first"``, ``"binary-addition"``, ``"binary-multiplication"``,
+        ``"compute-sqrt"`` or ``"bucket-sort"``. Numbers are little-endian.
+    length_min, length_max, negatives, any_length
+        As for `Regular`.
+
+    References
+    ----------
+    Butoi and others, "Training neural networks as recognizers of formal languages", 2025. Labels here are always true.
+
+    Examples
+    --------
+    >>> Flare("binary-addition", length_max=20).sample(1000, np.random.default_rng(0))
+    Sequences(1,000 of tokens below 4, lengths 5 to 20)
+    """
+
+    language_name: Annotated[
+        Literal[FLARE],  # type: ignore[valid-type]
+        Meta(description="Which language."),
+    ]
+
+    @property
+    def name(self) -> str:
+        """What the task is called."""
+        return f"flare-{self.language_name}"
+
+    @property
+    def language(self) -> Language:
+        """The language."""
+        return flare(self.language_name)
+
+
+@register("task", "tomita")
+@dataclass(frozen=True)
+class Tomita(Recognition):
+    """One of Tomita's seven regular languages over 0 and 1; `languages.tomita` says which they are.
+
+    Parameters
+    ----------
+    number : int
+        1 to 7.
+    length_min, length_max, negatives, any_length
+        As for `Regular`.
+
+    Examples
+    --------
+    >>> Tomita(3, length_max=10).sample(1000, np.random.default_rng(0))
+    Sequences(1,000 of tokens below 2, lengths 2 to 10)
+    """
+
+    number: Annotated[int, Meta(ge=1, le=7, description="Which of the seven.")]
+
+    @property
+    def name(self) -> str:
+        """What the task is called."""
+        return f"tomita-{self.number}"
+
+    @property
+    def language(self) -> Dfa:
+        """The language, as its smallest automaton."""
+        return finite.tomita(self.number)
+
+
+@register("task", "dyck")
+@dataclass(frozen=True)
+class Dyck(Recognition):
+    """Balanced brackets (class 1), and other strings of brackets (class 0).
+
+    Parameters
+    ----------
+    kinds : int
+        How many kinds of brackets there are.
+    depth : int, optional
+        How many may be open at once. Without it any number may.
+    length_min, length_max, negatives, any_length
+        As for `Regular`.
+
+    Examples
+    --------
+    >>> Dyck(2, 3, length_max=10).language
+    Dfa(16 states over ( [ ) ])
+    """
+
+    kinds: Annotated[int, Meta(ge=1, le=1_000, description="How many kinds of brackets there are.")]
+    depth: (
+        Annotated[int, Meta(ge=1, description="How many brackets may be open at once; by default any number.")] | None
+    ) = None
+
+    @property
+    def name(self) -> str:
+        """What the task is called."""
+        return f"dyck-{self.kinds}" + ("" if self.depth is None else f"-{self.depth}")
+
+    @property
+    def language(self) -> Language:
+        """The language."""
+        return _dyck(self.kinds, self.depth)
+
+
+@register("task", "equal-counts")
+@dataclass(frozen=True)
+class EqualCounts(Recognition):
+    """Equally many of each letter: in blocks, as a^n b^n c^n, or in any order.
+
+    Parameters
+    ----------
+    letters : str
+        The letters, such as ``"abc"``.
+    ordered : bool
+        Whether all of a letter must come before the next letter.
+    length_min, length_max, negatives, any_length
+        As for `Regular`.
+
+    Examples
+    --------
+    >>> "aabbcc" in EqualCounts("abc").language, "abcabc" in EqualCounts("abc", ordered=False).language
+    (True, True)
+    """
+
+    letters: Annotated[str, Meta(description="Letters of which there are equally many, such as ab.")]
+    ordered: Annotated[bool, Meta(description="Whether all of a letter must come before the next letter.")] = True
+
+    name: ClassVar[str] = "equal-counts"
+
+    @property
+    def language(self) -> Language:
+        """The language."""
+        return _equal(self.letters, self.ordered)
+
+
+@cache
+def _dyck(kinds: int, depth: int | None) -> Language:
+    return structures.Dyck(kinds) if depth is None else finite.bounded_dyck(kinds, depth)
+
+
+@cache
+def _equal(letters: str, ordered: bool) -> Language:
+    return structures.Blocks(symbols_of(letters) or (), ordered)

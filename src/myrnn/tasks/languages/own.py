@@ -1,0 +1,143 @@
+"""Languages of your own: from a regular expression, from a grammar, from a Python function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
+
+from myrnn.registry import register
+from myrnn.tasks.languages.automata import Dfa
+from myrnn.tasks.languages.grammar import Grammar
+from myrnn.tasks.languages.language import Language
+from myrnn.tasks.languages.predicate import Predicate
+from myrnn.tasks.languages.recognition import Recognition, symbols_of
+from myrnn.tasks.languages.regular import regular
+
+Alphabet = Annotated[
+    str, Meta(description="The symbols of strings, such as abc; by default those of the expression or of the grammar.")
+]
+
+
+@register("task", "regular")
+@dataclass(frozen=True)
+class Regular(Recognition):
+    """Strings that match a regular expression (class 1), and others (class 0).
+
+    Parameters
+    ----------
+    pattern : str
+        The expression; `languages.regular` says what it may hold. The whole string must match.
+    alphabet : str, optional
+        The symbols, by default those of the expression.
+    length_min, length_max : int
+        The shortest and longest string; every length between is equally likely.
+    negatives : {"mixed", "uniform", "near_miss"}
+        How strings that do not match are drawn: all of a length equally likely; from one that matches, with a symbol
+        put in, taken out or replaced, and once more whenever a coin falls heads; or half of each.
+    any_length : bool
+        Whether lengths at which no string matches are drawn, too.
+
+    Examples
+    --------
+    >>> task = Regular("(ab|ba)*", length_max=10)
+    >>> task.sample(1000, np.random.default_rng(0))
+    Sequences(1,000 of tokens below 2, lengths 2 to 10)
+    >>> "abba" in task.language, task.language
+    (True, Dfa(4 states over a b))
+    """
+
+    pattern: Annotated[str, Meta(description="The regular expression that strings are to match.")]
+    alphabet: Alphabet | None = None
+
+    name: ClassVar[str] = "regular"
+
+    @property
+    def language(self) -> Dfa:
+        """The language, as its smallest automaton."""
+        return _regular(self.pattern, self.alphabet)
+
+
+@register("task", "context-free")
+@dataclass(frozen=True)
+class ContextFree(Recognition):
+    """Strings that a context-free grammar gives (class 1), and others (class 0).
+
+    Parameters
+    ----------
+    grammar : str
+        Rules such as ``S -> a S b | ``; `languages.Grammar` says how they are written.
+    alphabet : str, optional
+        The symbols, by default those of the rules.
+    length_min, length_max, negatives, any_length
+        As for `Regular`.
+
+    Examples
+    --------
+    >>> ContextFree("S -> a S b | ", length_max=10).sample(1000, np.random.default_rng(0))
+    Sequences(1,000 of tokens below 2, lengths 2 to 10)
+    """
+
+    grammar: Annotated[str, Meta(description="The rules of a grammar, such as S -> a S b | a b; a ; goes between two.")]
+    alphabet: Alphabet | None = None
+
+    name: ClassVar[str] = "context-free"
+
+    @property
+    def language(self) -> Grammar:
+        """The language."""
+        return _grammar(self.grammar, self.alphabet)
+
+
+@dataclass(frozen=True)
+class Membership(Recognition):
+    """Strings that a Python function accepts (class 1), and others (class 0).
+
+    Parameters
+    ----------
+    alphabet : str or iterable of str
+        The symbols.
+    function : callable
+        ``function(string)`` returns whether a string is a member; `languages.Predicate` says what it gets.
+    draw : callable, optional
+        ``draw(length, rng)`` returns a member of a length. It is needed where members are rare among long strings.
+    length_min, length_max, negatives, any_length
+        As for `Regular`.
+
+    Examples
+    --------
+    >>> task = Membership("ab", lambda s: s.count("a") > s.count("b"), length_max=10)
+    >>> task.sample(1000, np.random.default_rng(0))
+    Sequences(1,000 of tokens below 2, lengths 1 to 10)
+    """
+
+    alphabet: Any
+    function: Callable[[Any], bool]
+    draw: Callable[..., Any] | None = None
+    _language: Language = field(init=False, repr=False, compare=False)
+
+    name: ClassVar[str] = "membership"
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        symbols: Iterable[str] | None = symbols_of(self.alphabet) if isinstance(self.alphabet, str) else self.alphabet
+        object.__setattr__(self, "_language", Predicate(symbols or (), self.function, self.draw))
+        super().__post_init__()
+
+    @property
+    def language(self) -> Language:
+        """The language."""
+        return self._language
+
+
+@lru_cache(64)
+def _regular(pattern: str, alphabet: str | None) -> Dfa:
+    return regular(pattern, symbols_of(alphabet))
+
+
+@lru_cache(64)
+def _grammar(text: str, alphabet: str | None) -> Grammar:
+    return Grammar(text, symbols_of(alphabet))

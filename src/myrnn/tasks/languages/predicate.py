@@ -1,0 +1,121 @@
+"""A language given by a Python function that tells its members."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise, product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn._user_code import failure
+from myrnn.errors import InvalidArgument
+from myrnn.sequences import offsets_of
+from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols, redrawn
+
+# Up to so many strings of a length, all are tried, and members are drawn from a list.
+MOST_LISTED = 20_000
+# Of longer ones so many, to see whether there are members.
+TRIED = 2_000
+
+
+class Predicate(Language):
+    """The strings that a function says are members.
+
+    Parameters
+    ----------
+    alphabet : iterable of str
+        The symbols.
+    function : callable
+        ``function(string)`` returns whether it is a member. It gets a text where all symbols are characters, otherwise
+        a tuple of symbols.
+    draw : callable, optional
+        ``draw(length, rng)`` returns a member of a length, or None where there is none. Without it, members of short
+        lengths are found by trying all strings, and longer ones by drawing strings until one is a member.
+    """
+
+    def __init__(
+        self, alphabet: Iterable[str], function: Callable[[Any], bool], draw: Callable[..., Any] | None = None
+    ) -> None:
+        self.symbols = checked_symbols(alphabet)
+        for name, given in (("function", function), ("draw", draw)):
+            if not callable(given) and not (name == "draw" and given is None):
+                raise InvalidArgument(f"{name} must be a function, not {type(given).__name__}")
+        self.function, self.draw = function, draw
+        self._is_text = all(len(name) == 1 for name in self.symbols)
+        self._sampled: dict[int, tuple[bool, bool]] = {}
+        self._listed: dict[int, tuple[NDArray[np.int32], bool]] = {}
+
+    def contains(self, strings: Strings, offsets: Offsets) -> Bools:
+        names = np.array(self.symbols)[strings].tolist()
+        ends = offsets.tolist()
+        return np.array([self._says(names[a:b]) for a, b in pairwise(ends)], dtype=np.bool_)
+
+    def has_members(self, lengths: NDArray[np.int64]) -> Bools:
+        return np.array([self._kinds(length)[0] for length in lengths.tolist()], dtype=np.bool_)
+
+    def has_others(self, lengths: NDArray[np.int64]) -> Bools:
+        return np.array([self._kinds(length)[1] for length in lengths.tolist()], dtype=np.bool_)
+
+    def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+        if self.draw is not None:
+            drawn = [self._drawn(length, rng) for length in lengths.tolist()]
+            return np.concatenate(drawn) if drawn else np.zeros(0, dtype=np.int32)
+        found = np.zeros(int(lengths.sum()), dtype=np.int32)
+        starts = offsets_of(lengths)[:-1]
+        for length in np.unique(lengths).tolist():
+            chosen = np.flatnonzero(lengths == length)
+            if self._is_listed(length):
+                members = self._members(length)[0]
+                rows = members[rng.integers(0, len(members), len(chosen))].reshape(-1)
+            else:
+                rows = redrawn(
+                    lengths[chosen],
+                    lambda counts: rng.integers(0, len(self.symbols), int(counts.sum()), dtype=np.int32),
+                    self.contains,
+                    "a member of the language: give a function `draw` that draws one",
+                )
+            found[(starts[chosen][:, np.newaxis] + np.arange(length)).reshape(-1)] = rows
+        return found
+
+    def _says(self, names: list[str]) -> bool:
+        string = "".join(names) if self._is_text else tuple(names)
+        try:
+            return bool(self.function(string))
+        except Exception as error:
+            raise InvalidArgument(f"the function of the language fails at {string!r}: {failure(error)}") from error
+
+    def _drawn(self, length: int, rng: np.random.Generator) -> Strings:
+        assert self.draw is not None
+        tokens = self.read(self.draw(length, rng))
+        if len(tokens) != length or not self.contains(tokens, offsets_of([length]))[0]:
+            raise InvalidArgument(
+                f"draw({length}, rng) must return a member of that length, not {self.write(tokens)!r}"
+            )
+        return tokens
+
+    def _is_listed(self, length: int) -> bool:
+        return len(self.symbols) ** length <= MOST_LISTED
+
+    def _members(self, length: int) -> tuple[NDArray[np.int32], bool]:
+        """Return all members of a short length, (count, length), and whether there are other strings."""
+        if length not in self._listed:
+            tokens = np.array(list(product(range(len(self.symbols)), repeat=length)), dtype=np.int32)
+            rows = tokens.reshape(len(self.symbols) ** length, length)
+            found = self.contains(rows.reshape(-1), np.arange(len(rows) + 1) * length)
+            self._listed[length] = rows[found], not bool(found.all())
+        return self._listed[length]
+
+    def _kinds(self, length: int) -> tuple[bool, bool]:
+        """Return whether there are members of a length, and others: of long ones, as far as a sample shows."""
+        if self._is_listed(length):
+            members, others = self._members(length)
+            return len(members) > 0, others
+        if length not in self._sampled:
+            rng = np.random.default_rng(length)
+            tokens = rng.integers(0, len(self.symbols), TRIED * length, dtype=np.int32)
+            found = self.contains(tokens, np.arange(TRIED + 1) * length)
+            has_members = bool(found.any()) if self.draw is None else self.draw(length, rng) is not None
+            self._sampled[length] = has_members, not bool(found.all())
+        return self._sampled[length]
