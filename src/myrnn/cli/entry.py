@@ -17,6 +17,7 @@ from myrnn._user_code import failure, user_frame
 from myrnn._version import __version__
 from myrnn.cli.ahead import forecast, generate
 from myrnn.cli.evaluate import evaluate, transfer
+from myrnn.cli.extract import extract
 from myrnn.cli.look import graph, inspect, plot
 from myrnn.cli.options import SectionedCommand, with_settings
 from myrnn.cli.others import lesson, playground, sweep
@@ -28,7 +29,7 @@ from myrnn.errors import MyRNNError
 
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
 # In the order in which they are used, and in which the help lists them.
-COMMANDS = (evaluate, predict, generate, forecast, inspect, graph, plot, transfer, sweep, lesson, playground)
+COMMANDS = (evaluate, predict, generate, forecast, inspect, extract, graph, plot, transfer, sweep, lesson, playground)
 # What Typer says is wrong with a value, and what is wanted instead.
 WANTED = (
     (r"valid integer", "be an integer, written out, such as 100000"),

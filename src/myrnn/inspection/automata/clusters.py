@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.automata.extracted import Log
-from myrnn.inspection.automata.membership import Floats, Membership, Stopped
+from myrnn.inspection.automata.teacher import Floats, Stopped, Teacher
 from myrnn.inspection.automata.words import differing, trial_words
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools
@@ -60,17 +60,17 @@ def _votes(cell: NDArray[np.int64], choice: NDArray[np.int64], cells: int, choic
     return np.bincount(cell * choices + choice, minlength=cells * choices).reshape(cells, choices).argmax(axis=1)
 
 
-def observe(asked: Membership, longest: int, rng: np.random.Generator) -> Observed:
+def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Observed:
     """Gather the states after up to `longest` symbols: all, or of each length `MOST_OF_A_LENGTH` drawn at random."""
-    if asked.no_states is not None:
-        raise InvalidArgument(f"method 'clusters' groups the states of a network: {asked.no_states}")
-    symbols = len(asked.symbols)
-    rows, accepted = asked.first_state, np.array([asked.accepts_one(())])
+    if teacher.no_states is not None:
+        raise InvalidArgument(f"method 'clusters' groups the states of a network: {teacher.no_states}")
+    symbols = len(teacher.symbols)
+    rows, accepted = teacher.first_state, np.array([teacher.accepts_one(())])
     gathered = []
     for length in range(longest + 1):
         tokens = np.tile(np.arange(symbols, dtype=np.int32), len(rows))
-        following, are_accepted = asked.step(np.repeat(rows, symbols, axis=0), tokens, length)
-        gathered.append((asked.vectors(rows), accepted, asked.vectors(following)))
+        following, are_accepted = teacher.step(np.repeat(rows, symbols, axis=0), tokens, length)
+        gathered.append((teacher.vectors(rows), accepted, teacher.vectors(following)))
         kept = rng.permutation(len(following))[:MOST_OF_A_LENGTH]
         rows, accepted = following[kept], are_accepted[kept]
     states, answers, onward = (np.concatenate(parts) for parts in zip(*gathered, strict=True))
@@ -78,7 +78,7 @@ def observe(asked: Membership, longest: int, rng: np.random.Generator) -> Observ
 
 
 def cluster(
-    asked: Membership, log: Log, most: int, samples: int, longest: int, rng: np.random.Generator
+    teacher: Teacher, log: Log, most: int, samples: int, longest: int, rng: np.random.Generator
 ) -> tuple[Dfa | None, str | None]:
     """Write the automata of more and more clusters into a log, until one is right on all words that are tried.
 
@@ -92,19 +92,19 @@ def cluster(
     best: tuple[float, Dfa | None] = (-1.0, None)
     seed = int(rng.integers(2**31))
     try:
-        observed = observe(asked, longest, rng)
+        observed = observe(teacher, longest, rng)
         distinct = len(np.unique(observed.states, axis=0))
         # 1, 2, 3, 4, 6, 8, 11 and so on.
         numbers = accumulate(range(most), lambda number, _: number + max(1, number // 3), initial=1)
         for number in takewhile(lambda number: number <= min(most, distinct), numbers):
-            asked.check_time()
-            dfa = observed.automaton(asked.symbols, number, seed)
+            teacher.check_time()
+            dfa = observed.automaton(teacher.symbols, number, seed)
             log.add(dfa)
             lengths = rng.integers(0, longest + 1, samples)
             words = trial_words((dfa, dfa.complement), lengths, rng)
-            answers = asked.accepts(words)
-            found = differing(asked, dfa, *asked.short)
-            found = differing(asked, dfa, words, answers) if found is None else found
+            answers = teacher.accepts(words)
+            found = differing(teacher, dfa, *teacher.short)
+            found = differing(teacher, dfa, words, answers) if found is None else found
             log.refute(found)
             share = float((answers == dfa.contains(*words)).mean())
             if found is None:

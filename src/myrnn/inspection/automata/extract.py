@@ -9,7 +9,7 @@ from myrnn import _checks
 from myrnn.inspection.automata.clusters import cluster
 from myrnn.inspection.automata.extracted import ExtractedAutomaton, Log
 from myrnn.inspection.automata.learn import BOTH, EQUIVALENCES, Equivalence, learn, needed
-from myrnn.inspection.automata.membership import Membership
+from myrnn.inspection.automata.teacher import Teacher
 from myrnn.tasks.languages.automata import Dfa
 
 LSTAR, CLUSTERS = "lstar", "clusters"
@@ -107,29 +107,29 @@ def extract_automaton(
     limit = _checks.real("seconds", seconds, above=0.0)
     most = _checks.integer("max_states", max_states, minimum=1)
     rng = _checks.generator("seed", _checks.integer("seed", seed, minimum=0))
-    asked = Membership(model, alphabet, accept)
+    teacher = Teacher(model, alphabet, accept)
     # This compiles what is needed, so that the time is that of the search.
-    prepared = Equivalence(asked, equivalence, count, longest, rng) if method == LSTAR else None
-    asked.warm_up()
-    log = Log(asked)
-    asked.stop_after(limit)
+    prepared = Equivalence(teacher, equivalence, count, longest, rng) if method == LSTAR else None
+    teacher.warm_up()
+    log = Log(teacher)
+    teacher.stop_after(limit)
     if prepared is not None:
-        dfa, stopped = learn(asked, prepared, log, most)
+        dfa, stopped = learn(teacher, prepared, log, most)
     else:
-        dfa, stopped = cluster(asked, log, most, count, longest, rng)
+        dfa, stopped = cluster(teacher, log, most, count, longest, rng)
     if dfa is None:
         # There was no time for a single one.
-        asked.stop_after(float("inf"))
-        dfa = Dfa(asked.symbols, [[0] * len(asked.symbols)], [asked.accepts_one(())])
+        teacher.stop_after(float("inf"))
+        dfa = Dfa(teacher.symbols, [[0] * len(teacher.symbols)], [teacher.accepts_one(())])
         log.add(dfa)
     return ExtractedAutomaton(
         dfa=dfa.minimal(),
         hypotheses=log.hypotheses,
-        queries=asked.queries,
+        queries=teacher.queries,
         seconds=log.seconds,
         complete=stopped is None,
         stopped=stopped,
         method=method,
-        name=asked.name,
-        alphabet=dict(alphabet) if isinstance(alphabet, Mapping) else asked.symbols,
+        name=teacher.name,
+        alphabet=dict(alphabet) if isinstance(alphabet, Mapping) else teacher.symbols,
     )

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks, results
 from myrnn.errors import InvalidArgument
-from myrnn.inspection.automata.membership import Membership, Word, word_at
+from myrnn.inspection.automata.teacher import Teacher, Word, word_at
 from myrnn.inspection.automata.words import words_of_length
 from myrnn.sequences import Sequences
 from myrnn.tasks.languages.automata import Dfa
@@ -51,8 +51,8 @@ class Hypothesis:
 class Log:
     """Hypotheses as they arise."""
 
-    def __init__(self, asked: Membership) -> None:
-        self._asked, self._begin = asked, time.monotonic()
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher, self._begin = teacher, time.monotonic()
         self.hypotheses: list[Hypothesis] = []
 
     @property
@@ -62,7 +62,7 @@ class Log:
 
     def add(self, dfa: Dfa) -> None:
         """Note an automaton."""
-        self.hypotheses.append(Hypothesis(dfa, None, self.seconds, self._asked.queries))
+        self.hypotheses.append(Hypothesis(dfa, None, self.seconds, self._teacher.queries))
 
     def refute(self, word: Word | None) -> None:
         """Note a counterexample to the last automaton, if there is one."""
@@ -87,7 +87,7 @@ class ExtractedAutomaton(results.HasTable):
     hypotheses : list of Hypothesis
         All automata in the order in which they arose. Of a network whose language is not regular they go on growing.
     queries : int
-        How many strings the network was asked.
+        How many strings the network was teacher.
     seconds : float
         How long it took, without compiling the network.
     complete : bool
@@ -199,10 +199,8 @@ class ExtractedAutomaton(results.HasTable):
         )
         count = _checks.integer("samples", samples, minimum=1)
         rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
-        what, truth = self._other(other, accept)
-        languages: list[Language] = [self.dfa, self.dfa.complement]
-        if isinstance(truth, Language):
-            languages.append(truth)
+        what, truth, language = self._other(other, accept)
+        languages: list[Language] = [self.dfa, self.dfa.complement, *([] if language is None else [language])]
         rows, differ = [], []
         for length in np.unique(tried).tolist():
             words, is_all = words_of_length(languages, length, count, rng)
@@ -210,34 +208,36 @@ class ExtractedAutomaton(results.HasTable):
             rows.append((length, len(ours), int((ours == theirs).sum()), is_all))
             for text in dict.fromkeys(self.dfa.write(word_at(words, int(i))) for i in np.flatnonzero(ours != theirs)):
                 differ.append(text)
-        tried, total, correct, is_all = np.array(rows, dtype=np.int64).reshape(-1, 4).T
-        return Agreement(tried, total, correct, is_all > 0, differ, self.dfa, what)
+        each = np.array(rows, dtype=np.int64).reshape(-1, 4)
+        return Agreement(each[:, 0], each[:, 1], each[:, 2], each[:, 3] > 0, differ, self.dfa, what)
 
-    def _other(self, other: Any, accept: int | None) -> tuple[str, Any]:
-        language = getattr(other, "language", other)
-        if isinstance(language, Language):
-            if language.symbols != self.dfa.symbols:
-                raise InvalidArgument(
-                    f"the other language has the symbols {' '.join(language.symbols)}, and the automaton "
-                    f"{' '.join(self.dfa.symbols)}"
-                )
-            return "truth", language
+    def _other(self, other: Any, accept: int | None) -> tuple[str, Any, Language | None]:
+        """Return what something is called, what says which strings it accepts, and the language to draw from."""
+        language = other if isinstance(other, Language) else getattr(other, "language", None)
+        if isinstance(language, Language) and language.symbols != self.dfa.symbols:
+            raise InvalidArgument(
+                f"the other language has the symbols {' '.join(language.symbols)}, and the automaton "
+                f"{' '.join(self.dfa.symbols)}"
+            )
+        known = language if isinstance(language, Language) else None
         if callable(getattr(other, "truth", None)):
             if other.dim_input != len(self.dfa.symbols):
                 raise InvalidArgument(
                     f"the task has {_checks.count_of(other.dim_input, 'symbol')}, and the automaton "
                     f"{len(self.dfa.symbols)}"
                 )
-            return "truth", _Task(other, 1 if accept is None else accept)
-        return "network", _Network(Membership(other, self.alphabet, accept))
+            return "truth", _Task(other, 1 if accept is None else accept), known
+        if known is not None:
+            return "truth", known, known
+        return "network", _Network(Teacher(other, self.alphabet, accept)), None
 
 
 @dataclass(frozen=True)
 class _Network:
-    asked: Membership
+    teacher: Teacher
 
     def contains(self, strings: Strings, offsets: Offsets) -> Bools:
-        return self.asked.accepts((strings, offsets))
+        return self.teacher.accepts((strings, offsets))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.automata.extracted import Log
-from myrnn.inspection.automata.membership import Membership, Stopped, Word
 from myrnn.inspection.automata.states import MOST_CELLS, Cells
+from myrnn.inspection.automata.teacher import Stopped, Teacher, Word
 from myrnn.inspection.automata.words import differing, method_words, trial_words
 from myrnn.tasks.languages.automata import Dfa
 
@@ -37,18 +37,18 @@ class Equivalence:
 
     Parameters
     ----------
-    asked : Membership
+    teacher : Teacher
     how : {"both", "states", "words"}
     samples, longest : int
         How many random words are tried each time, and how long they are at most.
     rng : numpy.random.Generator
     """
 
-    def __init__(self, asked: Membership, how: str, samples: int, longest: int, rng: np.random.Generator) -> None:
-        if how == STATES and asked.no_states is not None:
-            raise InvalidArgument(f"equivalence 'states' follows the states of a network: {asked.no_states}")
-        self._asked, self._samples, self._longest, self._rng = asked, samples, longest, rng
-        self._cells = Cells(asked) if how != WORDS and asked.no_states is None else None
+    def __init__(self, teacher: Teacher, how: str, samples: int, longest: int, rng: np.random.Generator) -> None:
+        if how == STATES and teacher.no_states is not None:
+            raise InvalidArgument(f"equivalence 'states' follows the states of a network: {teacher.no_states}")
+        self._teacher, self._samples, self._longest, self._rng = teacher, samples, longest, rng
+        self._cells = Cells(teacher) if how != WORDS and teacher.no_states is None else None
         self._tries_words = how != STATES
         # What the last look left out; None for nothing.
         self.left_out: str | None = None
@@ -58,21 +58,21 @@ class Equivalence:
 
         Prefixes lead to all states of the automaton, and suffixes tell these apart.
         """
-        asked, self.left_out = self._asked, None
-        found = differing(asked, dfa, *asked.short)
+        teacher, self.left_out = self._teacher, None
+        found = differing(teacher, dfa, *teacher.short)
         if found is None and self._cells is not None:
             found, is_whole = self._cells.find_difference(dfa)
             if not is_whole:
                 self.left_out = f"{MOST_CELLS:,} cells of states"
         if found is None and self._tries_words:
-            found = differing(asked, dfa, method_words(len(dfa.symbols), prefixes, suffixes))
+            found = differing(teacher, dfa, method_words(len(dfa.symbols), prefixes, suffixes))
         if found is None and self._tries_words:
             lengths = self._rng.integers(0, self._longest + 1, self._samples)
-            found = differing(asked, dfa, trial_words((dfa, dfa.complement), lengths, self._rng))
+            found = differing(teacher, dfa, trial_words((dfa, dfa.complement), lengths, self._rng))
         return found
 
 
-def learn(asked: Membership, equivalence: Equivalence, log: Log, most: int) -> tuple[Dfa | None, str | None]:
+def learn(teacher: Teacher, equivalence: Equivalence, log: Log, most: int) -> tuple[Dfa | None, str | None]:
     """Write all hypotheses into a log.
 
     Returns
@@ -87,7 +87,7 @@ def learn(asked: Membership, equivalence: Equivalence, log: Log, most: int) -> t
         """Strings, as AALpy asks for them."""
 
         def query(self, word: Word) -> list[bool]:
-            return [asked.accepts_one(word)]
+            return [teacher.accepts_one(word)]
 
         def pre(self) -> None: ...
 
@@ -104,7 +104,7 @@ def learn(asked: Membership, equivalence: Equivalence, log: Log, most: int) -> t
             start = number[hypothesis.initial_state]
             moves = [[number[state.transitions[token]] for token in tokens] for state in states]
             accepting = [state.is_accepting for state in states]
-            dfa = Dfa.explored(asked.symbols, start, lambda s, v: moves[s][v], lambda s: accepting[s]).minimal()
+            dfa = Dfa.explored(teacher.symbols, start, lambda s, v: moves[s][v], lambda s: accepting[s]).minimal()
             log.add(dfa)
             if len(dfa) > most:
                 raise Stopped(f"{most:,} states")
@@ -113,7 +113,7 @@ def learn(asked: Membership, equivalence: Equivalence, log: Log, most: int) -> t
             log.refute(found)
             return found
 
-    tokens = list(range(len(asked.symbols)))
+    tokens = list(range(len(teacher.symbols)))
     queries = Queries()
     stopped: str | None = None
     try:

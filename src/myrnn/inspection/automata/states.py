@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.inspection.automata.membership import Membership, Word
+from myrnn.inspection.automata.teacher import Teacher, Word
 from myrnn.inspection.automata.words import accepts
 from myrnn.tasks.languages.automata import Dfa
 
@@ -23,9 +23,9 @@ MOST_CELLS = 1_000
 class Cells:
     """A partition of the space of states, which becomes finer from query to query."""
 
-    def __init__(self, asked: Membership) -> None:
-        self._asked = asked
-        self._centers = asked.vectors(asked.first_state).astype(np.float64)
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher
+        self._centers = teacher.vectors(teacher.first_state).astype(np.float64)
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -34,13 +34,13 @@ class Cells:
     def of(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the cell of each of N states, int64 (N,)."""
         # |a - b|^2 without |a|^2, which is the same for all b.
-        vectors = self._asked.vectors(rows).astype(np.float64)
+        vectors = self._teacher.vectors(rows).astype(np.float64)
         distance = (self._centers**2).sum(axis=1) - 2 * vectors @ self._centers.T
         return distance.argmin(axis=1)
 
     def divide(self, cell: int, row: NDArray[np.float32]) -> bool:
         """Make a state that lies in a cell the centre of a new one; return False if it is the cell's own centre."""
-        vector = self._asked.vectors(row[np.newaxis])
+        vector = self._teacher.vectors(row[np.newaxis])
         if np.array_equal(vector[0], self._centers[cell]):
             return False
         self._centers = np.concatenate((self._centers, vector))
@@ -63,23 +63,23 @@ class Cells:
                 return None, False
 
     def _follow(self, dfa: Dfa) -> Word | None:
-        asked, symbols = self._asked, len(dfa.symbols)
-        if asked.accepts_one(()) != dfa.accepting[0]:
+        teacher, symbols = self._teacher, len(dfa.symbols)
+        if teacher.accepts_one(()) != dfa.accepting[0]:
             return ()
         # What lies in each cell: the state of the automaton, the word that led there, and the network's state.
         first: dict[int, tuple[int, Word, NDArray[np.float32]]] = {}
-        rows, ends = asked.first_state, np.zeros(1, dtype=np.int32)
+        rows, ends = teacher.first_state, np.zeros(1, dtype=np.int32)
         words: list[Word] = [()]
         first[int(self.of(rows)[0])] = 0, (), rows[0]
         steps = 0
         while len(rows) and len(self) <= MOST_CELLS:
             tokens = np.tile(np.arange(symbols, dtype=np.int32), len(rows))
-            rows, accepted = asked.step(np.repeat(rows, symbols, axis=0), tokens, steps)
+            rows, accepted = teacher.step(np.repeat(rows, symbols, axis=0), tokens, steps)
             ends = dfa.moves[np.repeat(ends, symbols), tokens]
             words = [(*word, token) for word in words for token in range(symbols)]
             steps += 1
             for index in np.flatnonzero(accepted != dfa.accepting[ends]).tolist():
-                if asked.accepts_one(words[index]) != dfa.accepting[ends[index]]:
+                if teacher.accepts_one(words[index]) != dfa.accepting[ends[index]]:
                     return words[index]
             cells, kept = self.of(rows), []
             for index, (word, end) in enumerate(zip(words, ends.tolist(), strict=True)):
@@ -93,7 +93,7 @@ class Cells:
                     continue
                 suffix = telling_apart(dfa, other, end)
                 for whole in (earlier + suffix, word + suffix):
-                    if asked.accepts_one(whole) != accepts(dfa, whole):
+                    if teacher.accepts_one(whole) != accepts(dfa, whole):
                         return whole
                 if self.divide(cell, rows[index]):
                     first[len(self) - 1] = end, word, rows[index]

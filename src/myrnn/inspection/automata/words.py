@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.inspection.automata.membership import Membership, Word, Words, all_words, flat, joined, word_at
+from myrnn.inspection.automata.teacher import Teacher, Word, Words, all_words, flat, joined, word_at
 from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools, Language
@@ -16,15 +16,15 @@ from myrnn.tasks.languages.language import Bools, Language
 MOST_OF_METHOD = 5_000
 
 
-def differing(asked: Membership, dfa: Dfa, words: Words, answers: Bools | None = None) -> Word | None:
+def differing(teacher: Teacher, dfa: Dfa, words: Words, answers: Bools | None = None) -> Word | None:
     """Return the shortest of some words on which the two differ; None if there is none."""
-    found = asked.accepts(words) if answers is None else answers
+    found = teacher.accepts(words) if answers is None else answers
     places = np.flatnonzero(found != dfa.contains(*words))
     lengths = np.diff(words[1])[places]
     for place in places[np.argsort(lengths, kind="stable")]:
         word = word_at(words, int(place))
         # Alone the answer may differ by rounding: that one counts from now on.
-        if asked.accepts_one(word) != accepts(dfa, word):
+        if teacher.accepts_one(word) != accepts(dfa, word):
             return word
     return None
 

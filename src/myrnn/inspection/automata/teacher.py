@@ -61,8 +61,8 @@ def all_words(symbols: int, length: int) -> NDArray[np.int32]:
     return rows.reshape(symbols**length, length)
 
 
-class Membership:
-    """Answers whether strings are accepted, and counts how many it was asked.
+class Teacher:
+    """Answers whether strings are accepted, and counts how many it was teacher.
 
     Parameters
     ----------
