@@ -67,6 +67,7 @@ def extract(
         method=method,
         equivalence=equivalence,
         accept=label,
+        examples=() if run.task is None else run.task,
         max_length=longest if max_length is None else max_length,
         seconds=seconds,
         max_states=max_states,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.automata.extracted import Log
-from myrnn.inspection.automata.teacher import Floats, Stopped, Teacher
+from myrnn.inspection.automata.teacher import Floats, Stopped, Teacher, Words, joined
 from myrnn.inspection.automata.words import differing, trial_words
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools
@@ -78,7 +78,7 @@ def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Observe
 
 
 def cluster(
-    teacher: Teacher, log: Log, most: int, samples: int, longest: int, rng: np.random.Generator
+    teacher: Teacher, log: Log, most: int, samples: int, longest: int, rng: np.random.Generator, examples: Words
 ) -> tuple[Dfa | None, str | None]:
     """Write the automata of more and more clusters into a log, until one is right on all words that are tried.
 
@@ -101,7 +101,7 @@ def cluster(
             dfa = observed.automaton(teacher.symbols, number, seed)
             log.add(dfa)
             lengths = rng.integers(0, longest + 1, samples)
-            words = trial_words((dfa, dfa.complement), lengths, rng)
+            words = joined(examples, trial_words((dfa, dfa.complement), lengths, rng))
             answers = teacher.accepts(words)
             found = differing(teacher, dfa, *teacher.short)
             found = differing(teacher, dfa, words, answers) if found is None else found

@@ -8,7 +8,7 @@ from typing import Any
 from myrnn import _checks
 from myrnn.inspection.automata.clusters import cluster
 from myrnn.inspection.automata.extracted import ExtractedAutomaton, Log
-from myrnn.inspection.automata.learn import BOTH, EQUIVALENCES, Equivalence, learn, needed
+from myrnn.inspection.automata.learn import BOTH, EQUIVALENCES, WORDS, Equivalence, learn, needed
 from myrnn.inspection.automata.teacher import Teacher
 from myrnn.tasks.languages.automata import Dfa
 
@@ -23,6 +23,7 @@ def extract_automaton(
     method: str = LSTAR,
     equivalence: str = BOTH,
     accept: int | None = None,
+    examples: Any = (),
     max_length: int = 20,
     samples: int = 3_000,
     seconds: float = 60.0,
@@ -60,6 +61,9 @@ def extract_automaton(
         ``"both"`` is ``"words"``.
     accept : int, optional
         The class that stands for accepted strings; needed where there are more than two.
+    examples : task, Sequences or iterable of str, optional
+        Strings that are tried first, such as those that the network was trained on. Strings that it accepts may be so
+        rare among all that none is found without.
     max_length : int
         The length of the longest random strings.
     samples : int
@@ -91,12 +95,13 @@ def extract_automaton(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from myrnn import RNN
-    >>> model = RNN(dim_input=2, dim_recurrent=4, dim_output=2, rng=0)
-    >>> found = extract_automaton(model, "01", method="clusters", max_states=4)
-    >>> found.hypotheses[0].states
-    1
+    >>> from myrnn.tasks.languages import Tomita
+    >>> language = Tomita(4).language
+    >>> found = extract_automaton(language, "01")
+    >>> found.dfa, found.complete, [(one.states, one.counterexample) for one in found.hypotheses]
+    (Dfa(4 states over 0 1), True, [(1, '000'), (4, None)])
+    >>> found.agreement(language)
+    Agreement(100.00% of 12,023 strings with the truth)
     """
     _checks.one_of("method", method, METHODS)
     _checks.one_of("equivalence", equivalence, EQUIVALENCES)
@@ -108,15 +113,15 @@ def extract_automaton(
     most = _checks.integer("max_states", max_states, minimum=1)
     rng = _checks.generator("seed", _checks.integer("seed", seed, minimum=0))
     teacher = Teacher(model, alphabet, accept)
-    # This compiles what is needed, so that the time is that of the search.
-    prepared = Equivalence(teacher, equivalence, count, longest, rng) if method == LSTAR else None
-    teacher.warm_up()
+    tried = teacher.read(examples, count, rng)
+    prepared = Equivalence(teacher, equivalence, count, longest, rng, tried) if method == LSTAR else None
+    teacher.warm_up(follow_states=method == CLUSTERS or equivalence != WORDS)
     log = Log(teacher)
     teacher.stop_after(limit)
     if prepared is not None:
         dfa, stopped = learn(teacher, prepared, log, most)
     else:
-        dfa, stopped = cluster(teacher, log, most, count, longest, rng)
+        dfa, stopped = cluster(teacher, log, most, count, longest, rng, tried)
     if dfa is None:
         # There was no time for a single one.
         teacher.stop_after(float("inf"))

@@ -13,7 +13,7 @@ import numpy as np
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.automata.extracted import Log
 from myrnn.inspection.automata.states import MOST_CELLS, Cells
-from myrnn.inspection.automata.teacher import Stopped, Teacher, Word
+from myrnn.inspection.automata.teacher import Stopped, Teacher, Word, Words
 from myrnn.inspection.automata.words import differing, method_words, trial_words
 from myrnn.tasks.languages.automata import Dfa
 
@@ -42,14 +42,19 @@ class Equivalence:
     samples, longest : int
         How many random words are tried each time, and how long they are at most.
     rng : numpy.random.Generator
+    examples : (strings, offsets)
+        Words that are tried first.
     """
 
-    def __init__(self, teacher: Teacher, how: str, samples: int, longest: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, teacher: Teacher, how: str, samples: int, longest: int, rng: np.random.Generator, examples: Words
+    ) -> None:
         if how == STATES and teacher.no_states is not None:
             raise InvalidArgument(f"equivalence 'states' follows the states of a network: {teacher.no_states}")
         self._teacher, self._samples, self._longest, self._rng = teacher, samples, longest, rng
         self._cells = Cells(teacher) if how != WORDS and teacher.no_states is None else None
         self._tries_words = how != STATES
+        self._examples, self._answers = examples, teacher.accepts(examples)
         # What the last look left out; None for nothing.
         self.left_out: str | None = None
 
@@ -60,6 +65,8 @@ class Equivalence:
         """
         teacher, self.left_out = self._teacher, None
         found = differing(teacher, dfa, *teacher.short)
+        if found is None:
+            found = differing(teacher, dfa, self._examples, self._answers)
         if found is None and self._cells is not None:
             found, is_whole = self._cells.find_difference(dfa)
             if not is_whole:

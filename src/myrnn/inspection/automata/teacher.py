@@ -21,6 +21,7 @@ from myrnn.inspection.one import compiled_of
 from myrnn.models import parameters_of
 from myrnn.results import check_finite
 from myrnn.sequences import Sequences, offsets_of
+from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols
 
 Word = tuple[int, ...]
@@ -87,6 +88,7 @@ class Teacher:
         self.queries, self.deadline, self._limit = 0, np.inf, ""
         self._known: dict[Word, bool] = {}
         self._language = source if isinstance(source, Language) else None
+        self._tokens = np.arange(len(self.symbols), dtype=np.int32)
         self.name = type(source.model if isinstance(source, CompiledModel) else source).__name__
         if self._language is not None:
             _check_symbols(self._language, self.symbols)
@@ -119,12 +121,13 @@ class Teacher:
 
     # Strings ---------------------------------------------------------------------------------------------------------
 
-    def warm_up(self) -> None:
-        """Ask the shortest words, and compile what answers single ones."""
-        self._known.clear()
+    def warm_up(self, follow_states: bool) -> None:
+        """Ask the shortest words, and compile what will be used, so that it does not count as time of the search."""
         self.short  # noqa: B018
         if self._language is None:
             self._one(())
+        if follow_states and self.no_states is None:
+            self.step(self.first_state, np.zeros(1, dtype=np.int32), 0)
 
     def stop_after(self, seconds: float) -> None:
         """Let questions end with `Stopped` after so many seconds from now."""
@@ -168,6 +171,26 @@ class Teacher:
         answers = self.accepts(words)
         self._known |= {word_at(words, index): bool(answer) for index, answer in enumerate(answers)}
         return words, answers
+
+    def read(self, examples: Any, samples: int, rng: np.random.Generator) -> Words:
+        """Return strings that are given: by a task that draws them, as `Sequences`, or by the names of their symbols.
+
+        Sequences with a token that has no name are left out.
+        """
+        given = examples.sample(samples, rng) if callable(getattr(examples, "sample", None)) else examples
+        if isinstance(given, Sequences):
+            if not given.is_tokens:
+                raise InvalidArgument("examples must be sequences of symbols, not of features")
+            number = np.full(max(given.dim_input, int(self._tokens.max()) + 1), -1, dtype=np.int32)
+            number[self._tokens] = np.arange(len(self.symbols))
+            strings = number[given.values]
+            known = np.ones(len(given), dtype=np.bool_)
+            known[np.repeat(np.arange(len(given)), given.lengths)[strings < 0]] = False
+            return strings[np.repeat(known, given.lengths)], offsets_of(given.lengths[known])
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise InvalidArgument(f"examples must be a task, a Sequences or strings, not {_checks.shown(given)}")
+        reader = Dfa(self.symbols, [[0] * len(self.symbols)], [False])
+        return flat(tuple(reader.read(text).tolist()) for text in given)
 
     def _contains(self, strings: Strings, offsets: Offsets) -> Bools:
         if self._language is not None:

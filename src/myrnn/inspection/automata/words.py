@@ -12,8 +12,8 @@ from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools, Language
 
-# Strings of the W-method, at most.
-MOST_OF_METHOD = 5_000
+# Strings of the W-method, at most, and symbols between their two ends.
+MOST_OF_METHOD, MOST_BETWEEN = 5_000, 20
 
 
 def differing(teacher: Teacher, dfa: Dfa, words: Words, answers: Bools | None = None) -> Word | None:
@@ -49,7 +49,7 @@ def method_words(symbols: int, prefixes: Sequence[Word], suffixes: Sequence[Word
     that have as many states more as there are symbols between; there are as many as `MOST_OF_METHOD` allows.
     """
     between = 0
-    while len(prefixes) * len(suffixes) * symbols ** (between + 1) <= MOST_OF_METHOD:
+    while between < MOST_BETWEEN and len(prefixes) * len(suffixes) * symbols ** (between + 1) <= MOST_OF_METHOD:
         between += 1
     middles = [tuple(row) for length in range(between + 1) for row in all_words(symbols, length).tolist()]
     return flat({prefix + middle + suffix for prefix in prefixes for middle in middles for suffix in suffixes})
