@@ -238,7 +238,10 @@ def test_all_words_of_a_length_are_tried_if_they_are_few():
     (strings, offsets), is_all = words_of_length((tomita(1),), 3, 8, rng)
     assert is_all and len(offsets) == 9 and len(set(map(bytes, strings.reshape(8, 3)))) == 8
     (strings, offsets), is_all = words_of_length((tomita(1),), 4, 8, rng)
-    assert not is_all and len(strings) == 4 * (len(offsets) - 1)
+    assert not is_all and len(strings) == 4 * (len(offsets) - 1) == 32
+    # Also where there are no members of a length.
+    (strings, offsets), _ = words_of_length((regular("ab"),), 9, 40, rng)
+    assert len(offsets) == 41
 
 
 def test_words_of_the_w_method_have_every_middle():

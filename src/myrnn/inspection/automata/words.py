@@ -58,7 +58,7 @@ def method_words(symbols: int, prefixes: Sequence[Word], suffixes: Sequence[Word
 def trial_words(languages: Sequence[Language], lengths: NDArray[np.int64], rng: np.random.Generator) -> Words:
     """Draw words of some lengths: any, and for each language members, and members with one symbol changed.
 
-    Languages have the same symbols. A language without members of a length has none drawn.
+    Languages have the same symbols. Where a language has no member of a length, any word is drawn.
     """
     symbols = len(languages[0].symbols)
     kinds = rng.integers(0, 1 + 2 * len(languages), len(lengths))
@@ -66,7 +66,9 @@ def trial_words(languages: Sequence[Language], lengths: NDArray[np.int64], rng: 
     for number, language in enumerate(languages):
         for kind in (1 + 2 * number, 2 + 2 * number):
             wanted = lengths[kinds == kind]
-            wanted = wanted[language.has_members(wanted)]
+            there = language.has_members(wanted)
+            parts.append(_uniform(symbols, wanted[~there], rng))
+            wanted = wanted[there]
             offsets = offsets_of(wanted)
             strings = language.draw_members(wanted, rng)
             if kind % 2 == 0:
