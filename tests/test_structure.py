@@ -131,7 +131,7 @@ def test_a_wrong_import_is_found(path, source, problem):
 
 
 # What is imported only where somebody asked for it: a data frame, a cluster, the playground, a notebook.
-OPTIONAL = {"pandas", "distributed", "ray", "anyio", "starlette", "uvicorn", "websockets", "IPython"}
+OPTIONAL = {"aalpy", "pandas", "distributed", "ray", "anyio", "starlette", "uvicorn", "websockets", "IPython"}
 PACKAGES = {"sklearn": "scikit-learn", "llvmlite": "numba"}
 
 

@@ -49,7 +49,15 @@ from myrnn.evaluation import (
 from myrnn.experiment import Experiment
 from myrnn.generation import generate
 from myrnn.graphs import ComputationalGraph, build_graph
-from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues, state_space
+from myrnn.inspection import (
+    ExtractedAutomaton,
+    extract_automaton,
+    gradient_flow,
+    incoming_weights,
+    inspect,
+    recurrent_eigenvalues,
+    state_space,
+)
 from myrnn.models import GRU, LSTM, RNN, Stacked, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
@@ -86,6 +94,7 @@ __all__ = [
     "Counterexamples",
     "DataError",
     "Experiment",
+    "ExtractedAutomaton",
     "Forecast",
     "History",
     "InvalidArgument",
@@ -127,6 +136,7 @@ __all__ = [
     "dropout",
     "evaluate",
     "exercises",
+    "extract_automaton",
     "forecast",
     "generate",
     "gradient_flow",

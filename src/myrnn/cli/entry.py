@@ -18,6 +18,7 @@ from myrnn._version import __version__
 from myrnn.cli.ahead import forecast, generate
 from myrnn.cli.check_labels import check_labels
 from myrnn.cli.evaluate import evaluate, transfer
+from myrnn.cli.extract import extract
 from myrnn.cli.look import graph, inspect, plot
 from myrnn.cli.options import SectionedCommand, with_settings
 from myrnn.cli.others import lesson, playground, sweep
@@ -35,6 +36,7 @@ COMMANDS = (
     generate,
     forecast,
     inspect,
+    extract,
     graph,
     plot,
     transfer,

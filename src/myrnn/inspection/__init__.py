@@ -1,18 +1,23 @@
 """Looking inside a trained model.
 
 `one` follows one sequence: states, probabilities step by step, gradients. `many` gathers these over many sequences, and
-`weights` looks at the matrices.
+`weights` looks at the matrices. `automata` reads an automaton out of it.
 """
 
+from myrnn.inspection.automata import Agreement, ExtractedAutomaton, Hypothesis, extract_automaton
 from myrnn.inspection.many import GradientFlow, StateSpace, gradient_flow, state_space
 from myrnn.inspection.one import Inspection, inspect, parse_tokens
 from myrnn.inspection.weights import RecurrentEigenvalues, incoming_weights, recurrent_eigenvalues
 
 __all__ = [
+    "Agreement",
+    "ExtractedAutomaton",
     "GradientFlow",
+    "Hypothesis",
     "Inspection",
     "RecurrentEigenvalues",
     "StateSpace",
+    "extract_automaton",
     "gradient_flow",
     "incoming_weights",
     "inspect",

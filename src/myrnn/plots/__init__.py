@@ -1,13 +1,14 @@
 """Pictures of a training and of what it led to; matplotlib is loaded only when one is drawn.
 
 In the order in which results arise: `style` (one look, legends, files); `logger` and `live` (a training under way);
-`curves` (a finished one); `lengths`, `classification`, `steps` and `texts` (its tests); `inside` and `matrices` (what
-a model does inside); `sweeps` (many runs).
+`curves` (a finished one); `lengths`, `classification`, `steps` and `texts` (its tests); `inside`, `matrices` and
+`automata` (what a model does inside); `sweeps` (many runs).
 
 A figure takes a result, or numbers where there is no result. It is drawn into the matplotlib Axes `ax`, or several
 `axes`, by default those of a new figure, and returns them.
 """
 
+from myrnn.plots.automata import plot_automaton
 from myrnn.plots.classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion, plot_transfer
 from myrnn.plots.curves import plot_history, plot_learning_curve, plot_learning_curves
 from myrnn.plots.inside import plot_gradient_flow, plot_gradients, plot_probabilities, plot_state_space, plot_states
@@ -27,6 +28,7 @@ __all__ = [
     "create_plot",
     "plot_accuracy_by_bucket",
     "plot_accuracy_by_length",
+    "plot_automaton",
     "plot_by_position",
     "plot_calibration",
     "plot_confusion",

@@ -1,0 +1,116 @@
+"""Automata from clusters of a network's states, each cluster a state of the automaton.
+
+Omlin and Giles, "Extraction of rules from discrete-time recurrent neural networks", 1996, cut the space of states into
+cubes; here k-means finds the clusters, as in Zeng, Goodman and Smyth, "Learning finite state machines with
+self-clustering recurrent networks", 1993.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate, takewhile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.errors import InvalidArgument
+from myrnn.inspection.automata.extracted import Log
+from myrnn.inspection.automata.teacher import Floats, Stopped, Teacher, Words, joined
+from myrnn.inspection.automata.words import differing, trial_words
+from myrnn.tasks.languages.automata import Dfa
+from myrnn.tasks.languages.language import Bools
+
+# States that are followed after every number of steps, and on how many tries k-means begins anew.
+MOST_OF_A_LENGTH, BEGINNINGS = 300, 3
+
+
+@dataclass(frozen=True)
+class Observed:
+    """States of a network, and where each symbol leads from them.
+
+    Attributes
+    ----------
+    states : ndarray, float32 (N, D)
+        The first is the one before the first step.
+    accepted : ndarray, bool (N,)
+    following : ndarray, float32 (N, V, D)
+    """
+
+    states: Floats
+    accepted: Bools
+    following: Floats
+
+    def automaton(self, symbols: tuple[str, ...], clusters: int, seed: int) -> Dfa:
+        """Return the smallest automaton whose states are clusters; most states of a cluster say where it leads."""
+        from sklearn.cluster import KMeans
+
+        means = KMeans(clusters, n_init=BEGINNINGS, random_state=seed).fit(self.states)
+        cell = means.labels_
+        following = means.predict(self.following.reshape(-1, self.states.shape[1])).reshape(len(cell), -1)
+        moves = np.empty((clusters, len(symbols)), dtype=np.int64)
+        for symbol in range(len(symbols)):
+            moves[:, symbol] = _votes(cell, following[:, symbol], clusters, clusters)
+        accepting = _votes(cell, self.accepted.astype(np.int64), clusters, 2)
+        start = int(cell[0])
+        return Dfa.explored(symbols, start, lambda s, v: int(moves[s, v]), lambda s: bool(accepting[s])).minimal()
+
+
+def _votes(cell: NDArray[np.int64], choice: NDArray[np.int64], cells: int, choices: int) -> NDArray[np.int64]:
+    """Return what most members of each cell choose, int64 (cells,)."""
+    return np.bincount(cell * choices + choice, minlength=cells * choices).reshape(cells, choices).argmax(axis=1)
+
+
+def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Observed:
+    """Gather the states after up to `longest` symbols: all, or of each length `MOST_OF_A_LENGTH` drawn at random."""
+    if teacher.no_states is not None:
+        raise InvalidArgument(f"method 'clusters' groups the states of a network: {teacher.no_states}")
+    symbols = len(teacher.symbols)
+    rows, accepted = teacher.first_state, np.array([teacher.accepts_one(())])
+    gathered = []
+    for length in range(longest + 1):
+        tokens = np.tile(np.arange(symbols, dtype=np.int32), len(rows))
+        following, are_accepted = teacher.step(np.repeat(rows, symbols, axis=0), tokens, length)
+        gathered.append((teacher.vectors(rows), accepted, teacher.vectors(following)))
+        kept = rng.permutation(len(following))[:MOST_OF_A_LENGTH]
+        rows, accepted = following[kept], are_accepted[kept]
+    states, answers, onward = (np.concatenate(parts) for parts in zip(*gathered, strict=True))
+    return Observed(states, answers, onward.reshape(len(states), symbols, -1))
+
+
+def cluster(
+    teacher: Teacher, log: Log, most: int, samples: int, longest: int, rng: np.random.Generator, examples: Words
+) -> tuple[Dfa | None, str | None]:
+    """Write the automata of more and more clusters into a log, until one is right on all words that are tried.
+
+    Returns
+    -------
+    best : Dfa or None
+        The one that is right most often; the smaller one where two are.
+    stopped : str or None
+        Which limit ended it.
+    """
+    best: tuple[float, Dfa | None] = (-1.0, None)
+    seed = int(rng.integers(2**31))
+    try:
+        observed = observe(teacher, longest, rng)
+        distinct = len(np.unique(observed.states, axis=0))
+        # 1, 2, 3, 4, 6, 8, 11 and so on.
+        numbers = accumulate(range(most), lambda number, _: number + max(1, number // 3), initial=1)
+        for number in takewhile(lambda number: number <= min(most, distinct), numbers):
+            teacher.check_time()
+            dfa = observed.automaton(teacher.symbols, number, seed)
+            log.add(dfa)
+            lengths = rng.integers(0, longest + 1, samples)
+            words = joined(examples, trial_words((dfa, dfa.complement), lengths, rng))
+            answers = teacher.accepts(words)
+            found = differing(teacher, dfa, *teacher.short)
+            found = differing(teacher, dfa, words, answers) if found is None else found
+            log.refute(found)
+            share = float((answers == dfa.contains(*words)).mean())
+            if found is None:
+                return dfa, None
+            if share > best[0]:
+                best = share, dfa
+    except Stopped as limit:
+        return best[1], str(limit)
+    return best[1], f"{most:,} clusters"

@@ -1,0 +1,140 @@
+"""Reads an automaton out of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from myrnn import _checks
+from myrnn.inspection.automata.clusters import cluster
+from myrnn.inspection.automata.extracted import ExtractedAutomaton, Log
+from myrnn.inspection.automata.learn import BOTH, EQUIVALENCES, WORDS, Equivalence, learn, needed
+from myrnn.inspection.automata.teacher import Teacher
+from myrnn.tasks.languages.automata import Dfa
+
+LSTAR, CLUSTERS = "lstar", "clusters"
+METHODS = (LSTAR, CLUSTERS)
+
+
+def extract_automaton(
+    model: Any,
+    alphabet: Any,
+    *,
+    method: str = LSTAR,
+    equivalence: str = BOTH,
+    accept: int | None = None,
+    examples: Any = (),
+    max_length: int = 20,
+    samples: int = 3_000,
+    seconds: float = 60.0,
+    max_states: int = 200,
+    seed: int = 0,
+) -> ExtractedAutomaton:
+    """Read a deterministic finite automaton out of a network that accepts or rejects sequences of symbols.
+
+    With ``"lstar"`` Angluin's algorithm asks the network about strings, proposes an automaton, and makes it larger as
+    long as there is a string on which the two differ. It is found by one of these, or both:
+
+    - ``"states"``: the states of network and automaton are followed side by side, the network's in cells that are
+      divided where the two do not match (Weiss, Goldberg and Yahav, 2018). It finds rare strings, also long ones.
+    - ``"words"``: all short strings, those of the W-method, and random ones, among them strings that the automaton
+      accepts, or accepts but for one symbol. If N random strings show no difference, with 95% confidence there is one
+      in less than 3 of N such strings.
+
+    With ``"clusters"`` the states of the network are grouped by k-means, and each group is a state of the automaton,
+    with more and more groups until no short or random string shows a difference (Omlin and Giles, 1996).
+
+    The model is not changed. A network that has learned a language that is not regular, or no language exactly, has
+    no small automaton: then the automata grow until a limit is reached, and are all in the result.
+
+    Parameters
+    ----------
+    model : callable, CompiledModel or Language
+        A model with one output for each sequence, logits (1, K). The classes of two are 0, rejected, and 1, accepted.
+        A language, such as one of `myrnn.tasks`, is asked in the same way.
+    alphabet : iterable of str, or mapping of str to int
+        The names of the model's symbols 0, 1 and so on; or some of its symbols by name.
+    method : {"lstar", "clusters"}
+        ``"lstar"`` needs AALpy, ``pip install 'myrnn[automata]'``.
+    equivalence : {"both", "states", "words"}
+        How ``"lstar"`` looks for differences. A model that cannot be read step by step has no states to follow: then
+        ``"both"`` is ``"words"``.
+    accept : int, optional
+        The class that stands for accepted strings; needed where there are more than two.
+    examples : task, Sequences or iterable of str, optional
+        Strings that are tried first, such as those that the network was trained on. Strings that it accepts may be so
+        rare among all that none is found without.
+    max_length : int
+        The length of the longest random strings.
+    samples : int
+        How many random strings are tried for each automaton.
+    seconds : float
+        When to stop; the compilation of the model does not count.
+    max_states : int
+        The automaton that ends the search, or the clusters, has more states than this.
+    seed : int
+        Draws the random strings.
+
+    Returns
+    -------
+    ExtractedAutomaton
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is not what it should be, the model has another kind of output, or AALpy is not installed.
+    NotFinite
+        When the model's logits of a string are not finite.
+
+    References
+    ----------
+    Angluin, "Learning regular sets from queries and counterexamples", 1987.
+    Weiss, Goldberg and Yahav, "Extracting automata from recurrent neural networks using queries and counterexamples",
+    2018.
+    Omlin and Giles, "Extraction of rules from discrete-time recurrent neural networks", 1996.
+
+    Examples
+    --------
+    >>> from myrnn.tasks.languages import Tomita
+    >>> language = Tomita(4).language
+    >>> found = extract_automaton(language, "01")
+    >>> found.dfa, found.complete, [(one.states, one.counterexample) for one in found.hypotheses]
+    (Dfa(4 states over 0 1), True, [(1, '000'), (4, None)])
+    >>> found.agreement(language)
+    Agreement(100.00% of 12,023 strings with the truth)
+    """
+    _checks.one_of("method", method, METHODS)
+    _checks.one_of("equivalence", equivalence, EQUIVALENCES)
+    if method == LSTAR:
+        needed()
+    longest = _checks.integer("max_length", max_length, minimum=1)
+    count = _checks.integer("samples", samples, minimum=1)
+    limit = _checks.real("seconds", seconds, above=0.0)
+    most = _checks.integer("max_states", max_states, minimum=1)
+    rng = _checks.generator("seed", _checks.integer("seed", seed, minimum=0))
+    teacher = Teacher(model, alphabet, accept)
+    tried = teacher.read(examples, count, rng)
+    prepared = Equivalence(teacher, equivalence, count, longest, rng, tried) if method == LSTAR else None
+    teacher.warm_up(follow_states=method == CLUSTERS or equivalence != WORDS)
+    log = Log(teacher)
+    teacher.stop_after(limit)
+    if prepared is not None:
+        dfa, stopped = learn(teacher, prepared, log, most)
+    else:
+        dfa, stopped = cluster(teacher, log, most, count, longest, rng, tried)
+    if dfa is None:
+        # There was no time for a single one.
+        teacher.stop_after(float("inf"))
+        dfa = Dfa(teacher.symbols, [[0] * len(teacher.symbols)], [teacher.accepts_one(())])
+        log.add(dfa)
+    return ExtractedAutomaton(
+        dfa=dfa.minimal(),
+        hypotheses=log.hypotheses,
+        queries=teacher.queries,
+        seconds=log.seconds,
+        complete=stopped is None,
+        stopped=stopped,
+        method=method,
+        name=teacher.name,
+        alphabet=dict(alphabet) if isinstance(alphabet, Mapping) else teacher.symbols,
+    )

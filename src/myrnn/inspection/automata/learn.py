@@ -1,0 +1,140 @@
+"""Automata by asking: Angluin's L*, as AALpy has it, and what it asks whether an automaton is right.
+
+Angluin, "Learning regular sets from queries and counterexamples", 1987. Counterexamples are taken apart as in Rivest
+and Schapire, "Inference of finite automata using homing sequences", 1993.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from myrnn.errors import InvalidArgument
+from myrnn.inspection.automata.extracted import Log
+from myrnn.inspection.automata.states import MOST_CELLS, Cells
+from myrnn.inspection.automata.teacher import Stopped, Teacher, Word, Words
+from myrnn.inspection.automata.words import differing, method_words, trial_words
+from myrnn.tasks.languages.automata import Dfa
+
+STATES, WORDS, BOTH = "states", "words", "both"
+EQUIVALENCES = (BOTH, STATES, WORDS)
+
+
+def needed() -> Any:
+    """Return AALpy, or say how to install it."""
+    try:
+        import aalpy
+    except ImportError:
+        raise InvalidArgument(
+            "method 'lstar' needs AALpy: pip install 'myrnn[automata]', or choose method='clusters'"
+        ) from None
+    return aalpy
+
+
+class Equivalence:
+    """Looks for a word on which a network and an automaton differ.
+
+    Parameters
+    ----------
+    teacher : Teacher
+    how : {"both", "states", "words"}
+    samples, longest : int
+        How many random words are tried each time, and how long they are at most.
+    rng : numpy.random.Generator
+    examples : (strings, offsets)
+        Words that are tried first.
+    """
+
+    def __init__(
+        self, teacher: Teacher, how: str, samples: int, longest: int, rng: np.random.Generator, examples: Words
+    ) -> None:
+        if how == STATES and teacher.no_states is not None:
+            raise InvalidArgument(f"equivalence 'states' follows the states of a network: {teacher.no_states}")
+        self._teacher, self._samples, self._longest, self._rng = teacher, samples, longest, rng
+        self._cells = Cells(teacher) if how != WORDS and teacher.no_states is None else None
+        self._tries_words = how != STATES
+        self._examples, self._answers = examples, teacher.accepts(examples)
+        # What the last look left out; None for nothing.
+        self.left_out: str | None = None
+
+    def find(self, dfa: Dfa, prefixes: list[Word], suffixes: list[Word]) -> Word | None:
+        """Return a word on which they differ, or None.
+
+        Prefixes lead to all states of the automaton, and suffixes tell these apart.
+        """
+        teacher, self.left_out = self._teacher, None
+        found = differing(teacher, dfa, *teacher.short)
+        if found is None:
+            found = differing(teacher, dfa, self._examples, self._answers)
+        if found is None and self._cells is not None:
+            found, is_whole = self._cells.find_difference(dfa)
+            if not is_whole:
+                self.left_out = f"{MOST_CELLS:,} cells of states"
+        if found is None and self._tries_words:
+            found = differing(teacher, dfa, method_words(len(dfa.symbols), prefixes, suffixes))
+        if found is None and self._tries_words:
+            lengths = self._rng.integers(0, self._longest + 1, self._samples)
+            found = differing(teacher, dfa, trial_words((dfa, dfa.complement), lengths, self._rng))
+        return found
+
+
+def learn(teacher: Teacher, equivalence: Equivalence, log: Log, most: int) -> tuple[Dfa | None, str | None]:
+    """Write all hypotheses into a log.
+
+    Returns
+    -------
+    last : Dfa or None
+    stopped : str or None
+        Which limit ended it; None if nothing refutes the last one.
+    """
+    aalpy = needed()
+
+    class Queries(aalpy.SUL):  # type: ignore[misc,name-defined]
+        """Strings, as AALpy asks for them."""
+
+        def query(self, word: Word) -> list[bool]:
+            return [teacher.accepts_one(word)]
+
+        def pre(self) -> None: ...
+
+        def post(self) -> None: ...
+
+        def step(self, letter: Any) -> None: ...
+
+    class Questions(aalpy.Oracle):  # type: ignore[misc,name-defined]
+        """Equivalence, as AALpy asks for it."""
+
+        def find_cex(self, hypothesis: Any) -> Word | None:
+            states = hypothesis.states
+            number = {state: place for place, state in enumerate(states)}
+            start = number[hypothesis.initial_state]
+            moves = [[number[state.transitions[token]] for token in tokens] for state in states]
+            accepting = [state.is_accepting for state in states]
+            dfa = Dfa.explored(teacher.symbols, start, lambda s, v: moves[s][v], lambda s: accepting[s]).minimal()
+            log.add(dfa)
+            if len(dfa) > most:
+                raise Stopped(f"{most:,} states")
+            prefixes = [state.prefix for state in states]
+            found = equivalence.find(dfa, prefixes, list(hypothesis.characterization_set))
+            log.refute(found)
+            return found
+
+    tokens = list(range(len(teacher.symbols)))
+    queries = Queries()
+    stopped: str | None = None
+    try:
+        # A cell of the table has one answer, for the whole of its word.
+        aalpy.run_Lstar(
+            tokens,
+            queries,
+            Questions(tokens, queries),
+            "dfa",
+            all_prefixes_in_obs_table=False,
+            cache_and_non_det_check=False,
+            print_level=0,
+        )
+        stopped = equivalence.left_out
+    except Stopped as limit:
+        stopped = str(limit)
+    return (log.hypotheses[-1].dfa if log.hypotheses else None), stopped

@@ -1,0 +1,122 @@
+"""Follow the states of a network and of an automaton side by side, where the network's states fall into cells.
+
+Weiss, Goldberg and Yahav, "Extracting automata from recurrent neural networks using queries and counterexamples", 2018.
+Here a cell is what lies nearest to one of some states, and a cell is divided by making a state in it another such.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.inspection.automata.teacher import Teacher, Word
+from myrnn.inspection.automata.words import accepts
+from myrnn.tasks.languages.automata import Dfa
+
+# More cells than this say that states drift, and are not divided into cells at all.
+MOST_CELLS = 1_000
+
+
+class Cells:
+    """A partition of the space of states, which becomes finer from query to query."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher
+        self._centers = teacher.vectors(teacher.first_state).astype(np.float64)
+
+    def __len__(self) -> int:
+        """Return the number of cells."""
+        return len(self._centers)
+
+    def of(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the cell of each of N states, int64 (N,)."""
+        # |a - b|^2 without |a|^2, which is the same for all b.
+        vectors = self._teacher.vectors(rows).astype(np.float64)
+        distance = (self._centers**2).sum(axis=1) - 2 * vectors @ self._centers.T
+        return distance.argmin(axis=1)
+
+    def divide(self, cell: int, row: NDArray[np.float32]) -> bool:
+        """Make a state that lies in a cell the centre of a new one; return False if it is the cell's own centre."""
+        vector = self._teacher.vectors(row[np.newaxis])
+        if np.array_equal(vector[0], self._centers[cell]):
+            return False
+        self._centers = np.concatenate((self._centers, vector))
+        return True
+
+    def find_difference(self, dfa: Dfa) -> tuple[Word | None, bool]:
+        """Return a word on which network and automaton differ, if one is found; and whether nothing was left out.
+
+        The two are followed from the start, breadth first; from each cell only the first state that lies in it is
+        followed. Where two states of a cell belong to states p and q of the automaton, a suffix that tells p from q
+        says what is wrong: the automaton, if the network differs from it on one of the two words with this suffix;
+        else the cell is too large, and is divided.
+        """
+        while True:
+            size = len(self)
+            found = self._follow(dfa)
+            if found is not None or len(self) == size:
+                return found, True
+            if len(self) > MOST_CELLS:
+                return None, False
+
+    def _follow(self, dfa: Dfa) -> Word | None:
+        teacher, symbols = self._teacher, len(dfa.symbols)
+        if teacher.accepts_one(()) != dfa.accepting[0]:
+            return ()
+        # What lies in each cell: the state of the automaton, the word that led there, and the network's state.
+        first: dict[int, tuple[int, Word, NDArray[np.float32]]] = {}
+        rows, ends = teacher.first_state, np.zeros(1, dtype=np.int32)
+        words: list[Word] = [()]
+        first[int(self.of(rows)[0])] = 0, (), rows[0]
+        steps = 0
+        while len(rows) and len(self) <= MOST_CELLS:
+            tokens = np.tile(np.arange(symbols, dtype=np.int32), len(rows))
+            rows, accepted = teacher.step(np.repeat(rows, symbols, axis=0), tokens, steps)
+            ends = dfa.moves[np.repeat(ends, symbols), tokens]
+            words = [(*word, token) for word in words for token in range(symbols)]
+            steps += 1
+            for index in np.flatnonzero(accepted != dfa.accepting[ends]).tolist():
+                if teacher.accepts_one(words[index]) != dfa.accepting[ends[index]]:
+                    return words[index]
+            cells, kept = self.of(rows), []
+            for index, (word, end) in enumerate(zip(words, ends.tolist(), strict=True)):
+                cell = int(cells[index])
+                if cell not in first:
+                    first[cell] = end, word, rows[index]
+                    kept.append(index)
+                    continue
+                other, earlier, row = first[cell]
+                if other == end:
+                    continue
+                suffix = telling_apart(dfa, other, end)
+                for whole in (earlier + suffix, word + suffix):
+                    if teacher.accepts_one(whole) != accepts(dfa, whole):
+                        return whole
+                if self.divide(cell, rows[index]):
+                    first[len(self) - 1] = end, word, rows[index]
+                elif self.divide(cell, row):
+                    first[len(self) - 1], first[cell] = first[cell], (end, word, rows[index])
+                kept.append(index)
+                cells[index:] = self.of(rows[index:])
+            rows, ends, words = rows[kept], ends[kept], [words[index] for index in kept]
+        return None
+
+
+def telling_apart(dfa: Dfa, one: int, other: int) -> Word:
+    """Return a shortest word that leads from one of two states to an accepting one, and not from the other."""
+    came: dict[tuple[int, int], Any] = {(one, other): ()}
+    waiting = deque(came)
+    while waiting:
+        pair = waiting.popleft()
+        if dfa.accepting[pair[0]] != dfa.accepting[pair[1]]:
+            found: Word = came[pair]
+            return found
+        for token in range(len(dfa.symbols)):
+            following = int(dfa.moves[pair[0], token]), int(dfa.moves[pair[1], token])
+            if following not in came:
+                came[following] = (*came[pair], token)
+                waiting.append(following)
+    raise AssertionError("states of a smallest automaton differ")

@@ -1,0 +1,308 @@
+"""An automaton as circles and arrows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn.errors import InvalidArgument
+from myrnn.plots import style
+from myrnn.tasks.languages.automata import Dfa
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Floats = NDArray[np.float64]
+Edge = tuple[int, int]
+
+# More circles cannot be read.
+MOST_DRAWN = 60
+INK, FILL = "#1a1a1a", "#DCECF5"
+# In units of the grid that the states stand on: a circle's radius, the room around a label and around all, and half a
+# letter's width.
+RADIUS, LABEL_ROOM, ROOM, LETTER = 0.165, 0.1, 0.05, 0.03
+# Inches of a unit, at most: small automata are not drawn larger.
+UNIT = 1.45
+# How far two arrows between the same states bend to their sides; how far one does that would run over a state.
+BEND, AROUND = 0.17, (0.3, -0.3, 0.45, -0.45)
+# What a layout costs: lines that cross, that run over a circle, a start that is not at the left, and height.
+CROSSING, COVERED, NOT_LEFT, HEIGHT = 2.0, 6.0, 0.8, 0.7
+# Arrangements of the states that are tried.
+TRIES = 6_000
+DEAD_NOTE = "Not drawn: the state from which nothing is accepted, and the arrows into it."
+
+
+def plot_automaton(dfa: Dfa, *, dead: bool = False, ax: Axes | None = None) -> Axes:
+    """Draw an automaton: accepting states as double circles, an arrow into the start, one arrow for several symbols.
+
+    Parameters
+    ----------
+    dfa : Dfa
+    dead : bool
+        Whether to draw the states from which nothing is ever accepted, and the arrows into them.
+
+    Raises
+    ------
+    InvalidArgument
+        When it has more than 60 states, which nobody could read.
+    """
+    drawn = np.ones(len(dfa), dtype=bool) if dead else dfa.is_live | (np.arange(len(dfa)) == 0)
+    states = np.flatnonzero(drawn).tolist()
+    if len(states) > MOST_DRAWN:
+        raise InvalidArgument(f"an automaton of {len(states)} states is too large to draw: at most {MOST_DRAWN} are")
+    place = {state: index for index, state in enumerate(states)}
+    labels = {
+        (place[edge[0]], place[edge[1]]): text
+        for edge, text in edge_labels(dfa).items()
+        if edge[0] in place and edge[1] in place
+    }
+    places = lay_out(len(states), list(labels))
+    arrows, written = _geometry(places, labels)
+    ends = np.concatenate([_points(curve) for curve in arrows])
+    spots = np.array([spot for spot, _ in written] or [places[0]])
+    low, high = (
+        sign
+        * np.max(
+            [(sign * part).max(axis=0) + room for part, room in ((places, RADIUS), (spots, LABEL_ROOM), (ends, 0))],
+            axis=0,
+        )
+        + sign * ROOM
+        for sign in (-1, 1)
+    )
+    # A small automaton stands in the middle.
+    spare = max(0.0, style.WIDTH / UNIT - (high - low)[0]) / 2
+    low[0], high[0] = low[0] - spare, high[0] + spare
+    width, height = high - low
+    is_new = ax is None
+    inches = np.array((style.WIDTH, style.WIDTH * height / width))
+    ax = style.axes_for(ax, height=float(inches[1]) + 0.3)
+    ax.set_axis_off()
+    ax.set_aspect("equal")
+    ax.set_xlim(low[0], high[0])
+    ax.set_ylim(low[1], high[1])
+    if not is_new:
+        inches = np.array(ax.get_window_extent().size) / ax.figure.figure.dpi
+    # Text has a size in points: it is smaller where circles are.
+    size = float(np.clip(0.75 * 72 * RADIUS * min(inches[0] / width, inches[1] / height), 4, 12))
+    for curve in arrows:
+        _arrow(ax, curve)
+    for spot, text in written:
+        _write(ax, spot, text, 0.95 * size)
+    _draw_states(ax, places, states, dfa.accepting, size)
+    if len(states) < len(dfa):
+        ax.set_title(DEAD_NOTE, fontsize=8, color=style.GREY, loc="left")
+    return ax
+
+
+def edge_labels(dfa: Dfa) -> dict[Edge, str]:
+    """Return the symbols on each arrow, joined."""
+    symbols: dict[Edge, list[str]] = {}
+    for state, row in enumerate(dfa.moves.tolist()):
+        for name, following in zip(dfa.symbols, row, strict=True):
+            symbols.setdefault((state, following), []).append(name)
+    return {edge: _label(names, dfa.symbols) for edge, names in symbols.items()}
+
+
+def _label(names: Sequence[str], symbols: Sequence[str]) -> str:
+    others = [name for name in symbols if name not in names]
+    if not others and len(names) > 2:
+        return "any"
+    if len(others) < len(names) and len(names) > 4:
+        return f"not {', '.join(map(style.word_of, others))}"
+    shown = list(names) if len(names) <= 6 else [*names[:5], "…"]
+    return ", ".join(map(style.word_of, shown))
+
+
+# Places ---------------------------------------------------------------------------------------------------------------
+
+
+def lay_out(count: int, edges: Sequence[Edge]) -> Floats:
+    """Return a place on a grid for each of N states, float64 (N, 2), so that lines are short and seldom cross.
+
+    From the order in which states are reached, two places are exchanged as long as that makes it better.
+    """
+    rows = 1 if count < 3 else max(2, round(np.sqrt(count / 1.5)))
+    columns = min(count, -(-count // rows) + 2)
+    slots = np.array([(column, -row) for column in range(columns) for row in range(rows)], dtype=np.float64)
+    # Every other column a little higher: three states in a row do not hide arrows.
+    slots[:, 1] += 0.25 * (slots[:, 0] % 2)
+    lines = np.array(sorted({(min(e), max(e)) for e in edges if e[0] != e[1]}), dtype=np.int64).reshape(-1, 2)
+    order = np.arange(len(slots))
+    best = _cost(slots[order[:count]], lines)
+    tries, improved = 0, True
+    while improved and tries < TRIES:
+        improved = False
+        for one, other in combinations(range(len(slots)), 2):
+            if one >= count or tries >= TRIES:
+                break
+            tries += 1
+            order[[one, other]] = order[[other, one]]
+            cost = _cost(slots[order[:count]], lines)
+            if cost < best - 1e-9:
+                best, improved = cost, True
+            else:
+                order[[one, other]] = order[[other, one]]
+    return slots[order[:count]]
+
+
+def _cost(places: Floats, lines: NDArray[np.int64]) -> float:
+    """Return how bad it looks to have states at these places, with lines (L, 2) between them."""
+    if not len(lines):
+        return float(places[0, 0])
+    begins, ends = places[lines[:, 0]], places[lines[:, 1]]
+    along = ends - begins
+    lengths = np.hypot(*along.T)
+    # How far each state is from each line that does not end there.
+    offset = places[np.newaxis] - begins[:, np.newaxis]
+    share = np.clip((offset * along[:, np.newaxis]).sum(axis=2) / (lengths**2)[:, np.newaxis], 0, 1)
+    distance = np.hypot(*np.moveaxis(offset - share[..., np.newaxis] * along[:, np.newaxis], 2, 0))
+    distance[np.arange(len(lines))[:, np.newaxis], lines] = np.inf
+    covered = (distance < 1.6 * RADIUS).sum()
+    first, second = np.triu_indices(len(lines), 1)
+    apart = (lines[first][:, :, np.newaxis] != lines[second][:, np.newaxis]).all(axis=(1, 2))
+    first, second = first[apart], second[apart]
+    sides = [
+        np.sign(_turn(begins[a], ends[a], begins[b])) * np.sign(_turn(begins[a], ends[a], ends[b]))
+        for a, b in ((first, second), (second, first))
+    ]
+    crossing = ((sides[0] < 0) & (sides[1] < 0)).sum()
+    shape = NOT_LEFT * (places[0, 0] - places[:, 0].min()) + HEIGHT * np.ptp(places[:, 1])
+    return float((lengths**1.5).sum() + CROSSING * crossing + COVERED * covered + shape)
+
+
+def _turn(begin: Floats, end: Floats, point: Floats) -> Floats:
+    """Return whether points lie to the left (above 0) or the right of lines."""
+    along, to = end - begin, point - begin
+    return along[:, 0] * to[:, 1] - along[:, 1] * to[:, 0]
+
+
+# Drawing --------------------------------------------------------------------------------------------------------------
+
+
+def _draw_states(ax: Axes, places: Floats, states: list[int], accepting: NDArray[np.bool_], size: float) -> None:
+    from matplotlib.patches import Circle
+
+    for place, state in zip(places, states, strict=True):
+        circles = (1.0, 0.8) if accepting[state] else (1.0,)
+        for part in circles:
+            face = FILL if accepting[state] else "white"
+            ax.add_patch(Circle(place, part * RADIUS, facecolor=face, edgecolor=INK, linewidth=1.1, zorder=3))
+        ax.text(place[0], place[1], str(state), ha="center", va="center", fontsize=size, color=INK, zorder=4)
+
+
+def _geometry(places: Floats, labels: dict[Edge, str]) -> tuple[list[Floats], list[tuple[Floats, str]]]:
+    """Return the curves of all arrows, the one into the start among them, and where the labels stand."""
+    # The directions in which lines leave each state: loops and the arrow into the start go where there is room.
+    busy: list[list[float]] = [[] for _ in places]
+    curves = {}
+    for begin, end in labels:
+        if begin != end:
+            bends = (BEND,) if (end, begin) in labels else (0.0,)
+            tried = (_curve(places[begin], places[end], bend) for bend in (*bends, *AROUND))
+            free = (curve for curve in tried if not _covers(curve, np.delete(places, [begin, end], axis=0)))
+            curves[begin, end] = next(free, _curve(places[begin], places[end], bends[0]))
+            for state, point in ((begin, curves[begin, end][0]), (end, curves[begin, end][2])):
+                busy[state].append(float(np.arctan2(*(point - places[state])[::-1])))
+    angle = _free(busy[0], wanted=np.pi)
+    busy[0].append(angle)
+    away = np.array((np.cos(angle), np.sin(angle)))
+    arrows = [places[0] + np.outer((2.6 * RADIUS, 1.8 * RADIUS, RADIUS), away), *curves.values()]
+    taken, written = [*places], []
+    for edge, curve in curves.items():
+        others = np.concatenate([_points(c) for e, c in curves.items() if e != edge] or [np.zeros((0, 2))])
+        spot = _label_spot(curve, np.array(taken), others)
+        taken.append(spot)
+        written.append((spot, labels[edge]))
+    for begin, end in labels:
+        if begin == end:
+            angle = _free(busy[begin], wanted=np.pi / 2)
+            busy[begin].append(angle)
+            curve, spot = _loop(places[begin], angle)
+            arrows.append(curve)
+            # Long labels stand beside a loop, not over it.
+            spot[0] += LETTER * (len(labels[begin, end]) - 1) * np.cos(angle)
+            written.append((spot, labels[begin, end]))
+    return arrows, written
+
+
+def _covers(curve: Floats, places: Floats) -> bool:
+    """Whether a curve runs over other states, or very near."""
+    distance = np.hypot(*np.moveaxis(_points(curve)[:, np.newaxis] - places, 2, 0))
+    return bool((distance < 1.25 * RADIUS).any())
+
+
+def _curve(begin: Floats, end: Floats, bend: float) -> Floats:
+    """Return the three points of a curve from circle to circle, which bends to its left, float64 (3, 2)."""
+    along = end - begin
+    left = np.array((-along[1], along[0])) / np.hypot(*along)
+    middle = (begin + end) / 2 + 2 * bend * min(1.3, float(np.hypot(*along))) * left
+    points = np.array((begin, middle, end))
+    share = np.linspace(0, 1, 401)
+    line = _points(points, share)
+    outside = np.flatnonzero((np.hypot(*(line - begin).T) >= RADIUS) & (np.hypot(*(line - end).T) >= 1.06 * RADIUS))
+    return _part(points, share[outside[0]], share[outside[-1]])
+
+
+def _points(curve: Floats, share: Floats | None = None) -> Floats:
+    """Return points along a Bézier curve of three points or four, by default 21, float64 (N, 2)."""
+    t = (np.linspace(0, 1, 21) if share is None else share)[:, np.newaxis]
+    points = [np.broadcast_to(point, (len(t), 2)) for point in curve]
+    while len(points) > 1:
+        points = [(1 - t) * one + t * other for one, other in pairwise(points)]
+    return points[0]
+
+
+def _part(curve: Floats, first: float, last: float) -> Floats:
+    """Return a part of a curve as a curve (de Casteljau)."""
+    begin, end = _points(curve, np.array([first, last]))
+    middle = (1 - first) * ((1 - last) * curve[0] + last * curve[1]) + first * ((1 - last) * curve[1] + last * curve[2])
+    return np.array((begin, middle, end))
+
+
+def _label_spot(curve: Floats, taken: Floats, others: Floats) -> Floats:
+    """Return where on a curve a label is farthest from states, other labels and other lines; at best in the middle."""
+    shares = np.array((0.5, 0.42, 0.58, 0.34, 0.66))
+    spots = _points(curve, shares)
+    near = np.hypot(*np.moveaxis(spots[:, np.newaxis] - taken, 2, 0)).min(axis=1)
+    if len(others):
+        lines = np.hypot(*np.moveaxis(spots[:, np.newaxis] - others, 2, 0)).min(axis=1)
+        near = np.minimum(near, 2 * lines)
+    return spots[int((np.minimum(near, 2 * RADIUS) - 0.2 * np.abs(shares - 0.5)).argmax())]
+
+
+def _free(busy: list[float], wanted: float) -> float:
+    """Return an angle far from those that are busy, the wanted one if there is room."""
+    angles = wanted + np.linspace(-np.pi, np.pi, 72, endpoint=False)
+    if not busy:
+        return wanted
+    apart = np.abs((angles[:, np.newaxis] - np.array(busy) + np.pi) % (2 * np.pi) - np.pi).min(axis=1)
+    off = np.abs((angles - wanted + np.pi) % (2 * np.pi) - np.pi)
+    return float(angles[(np.minimum(apart, 1.2) - 0.15 * off).argmax()])
+
+
+def _loop(place: Floats, angle: float) -> tuple[Floats, Floats]:
+    """Return the four points of a loop, float64 (4, 2), and where its label stands."""
+    half, reach = 0.5, 3.0 * RADIUS
+    ends = [place + RADIUS * np.array((np.cos(a), np.sin(a))) for a in (angle - half, angle + half)]
+    far = [place + reach * np.array((np.cos(a), np.sin(a))) for a in (angle - half, angle + half)]
+    label = place + 2.85 * RADIUS * np.array((np.cos(angle), np.sin(angle)))
+    return np.array((ends[0], far[0], far[1], ends[1])), label
+
+
+def _arrow(ax: Axes, curve: Floats) -> None:
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.path import Path
+
+    code = Path.CURVE3 if len(curve) == 3 else Path.CURVE4
+    path = Path(curve, [Path.MOVETO, *[code] * (len(curve) - 1)])
+    look: Any = {"arrowstyle": "-|>", "mutation_scale": 9, "linewidth": 1.0, "color": INK, "zorder": 2}
+    ax.add_patch(FancyArrowPatch(path=path, shrinkA=0, shrinkB=0, **look))
+
+
+def _write(ax: Axes, spot: Floats, text: str, size: float) -> None:
+    box = {"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none"}
+    ax.text(spot[0], spot[1], text, ha="center", va="center", fontsize=size, color=INK, bbox=box, zorder=2.5)
