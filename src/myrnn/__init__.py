@@ -50,7 +50,7 @@ from myrnn.experiment import Experiment
 from myrnn.generation import generate
 from myrnn.graphs import ComputationalGraph, build_graph
 from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues, state_space
-from myrnn.models import GRU, LSTM, RNN, Stacked, dense
+from myrnn.models import GRU, LSTM, MGU, RNN, Stacked, StackRNN, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
 from myrnn.randomness import dropout, noise
@@ -74,6 +74,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GRU",
     "LSTM",
+    "MGU",
     "RNN",
     "SGD",
     "Adam",
@@ -108,6 +109,7 @@ __all__ = [
     "SequenceTagger",
     "Sequences",
     "ShortcutReport",
+    "StackRNN",
     "Stacked",
     "SweepResults",
     "Table",
